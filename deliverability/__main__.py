@@ -1,0 +1,5 @@
+"""`python -m deliverability`."""
+
+from deliverability.cli import main
+
+main()

@@ -1,0 +1,18 @@
+"""Locate the data folders `rules` and `reports` in a wheel, an editable install or a checkout. Imports nothing of ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def locate(name: str) -> Path:
+    """The folder `name` ("rules" or "reports"). Raises FileNotFoundError where the installation is incomplete."""
+    package = Path(__file__).resolve().parent
+    inside = package / name
+    if inside.is_dir():
+        return inside
+    checkout = package.parent
+    beside = checkout / name
+    if (checkout / "pyproject.toml").is_file() and beside.is_dir():
+        return beside
+    raise FileNotFoundError(f"the installation lacks its {name} folder; install deliv again")

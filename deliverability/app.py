@@ -1,0 +1,444 @@
+"""Composition root: builds ports, gathers facts, judges them and makes reports. The only module that sees all layers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deliverability import __version__
+from deliverability._resources import locate
+from deliverability.model.codec import digest, encode_facts
+from deliverability.model.facts import Catalogue, FactSet, Purpose, Reason, Subject, Unknown, Value
+from deliverability.model.report import SCHEMA_VERSION, Note, Outcome, Report, Run
+from deliverability.model.rules import RuleSet, Severity
+
+if TYPE_CHECKING:
+    from deliverability.auditors.base import Auditor
+    from deliverability.judge.engine import Selection
+    from deliverability.mail.reader import Message
+    from deliverability.ports.base import Clock, Resolver
+    from deliverability.ports.cassette import Recorder
+    from deliverability.ports.zone import ZoneResolver
+
+MAX_MESSAGE_OCTETS = 150_000_000
+DOMAINS_IN_FLIGHT = 50
+
+
+class InputError(Exception):
+    """Something the user gave cannot be used; the text says what and what to do."""
+
+
+def auditors() -> tuple[Auditor, ...]:
+    """All auditors, in the order of the catalogue."""
+    from deliverability.auditors import (
+        alignment,
+        attachments,
+        dkim,
+        dmarc,
+        domain,
+        envelope,
+        format,  # noqa: A004
+        html,
+        message,
+        spf,
+        subject,
+        weight,
+    )
+
+    modules = (subject, message, format, weight, attachments, html, envelope, domain, spf, dkim, dmarc, alignment)
+    return tuple(module.audit for module in modules)
+
+
+def catalogue() -> Catalogue:
+    """The fact catalogue: every fact that rule files may name."""
+    from deliverability.auditors.base import catalogue_of
+
+    return catalogue_of(auditors())
+
+
+def rule_folders(extra: Sequence[Path] = ()) -> tuple[Path, ...]:
+    """The shipped rule folder and the user's, in the order in which they are merged."""
+    return (locate("rules"), *extra)
+
+
+def load_rules(extra: Sequence[Path] = ()) -> RuleSet:
+    """The shipped rules with the user's folders merged over them by id. Raises judge.load.RuleError."""
+    from deliverability.judge.load import load_rules as load
+
+    return load(rule_folders(extra), catalogue())
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A message to audit: its name in the report, and its octets or the file to read them from."""
+
+    name: str
+    path: Path | None = None
+    data: bytes | None = None
+
+    def read(self) -> bytes:
+        """The octets. Raises InputError where the file cannot be read or is too large."""
+        if self.data is not None:
+            return _not_too_large(self.name, self.data)
+        if self.path is None:
+            raise ValueError("a sample needs a path or data")
+        try:
+            with self.path.open("rb") as file:
+                return _not_too_large(self.name, file.read(MAX_MESSAGE_OCTETS + 1))
+        except OSError as error:
+            raise InputError(f"{self.name}: {error.strerror or error}") from None
+
+
+def _not_too_large(name: str, data: bytes) -> bytes:
+    if len(data) > MAX_MESSAGE_OCTETS:
+        raise InputError(
+            f"{name}: larger than {MAX_MESSAGE_OCTETS // 1_000_000} MB, which no receiver takes; give a smaller message"
+        )
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user said about the domains and their mail, the same for every subject of a run."""
+
+    selectors: tuple[str, ...] = ()
+    sending_ips: tuple[str, ...] = ()
+    mail_from: str | None = None
+    helo: str | None = None
+    purpose: Purpose | None = None
+    daily_volume: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One subject to audit: a domain, a message, or both. Without a domain the message's own is taken."""
+
+    domain: str | None
+    sample: Sample | None = None
+    options: Options = field(default_factory=Options)
+
+
+def plan(domains: Sequence[tuple[str, Options]], samples: Sequence[Sample], options: Options) -> list[Job]:
+    """Pair domains and messages: one report each.
+
+    A single domain takes every message. Among several, a message goes to the domain that its author domain is or
+    lies below; one that fits none is audited for its own author domain.
+    """
+    if not domains:
+        return [Job(None, sample, options) for sample in samples]
+    if len(domains) == 1:
+        domain, own = domains[0]
+        return [Job(domain, sample, own) for sample in samples] or [Job(domain, None, own)]
+    taken: dict[str, list[Sample]] = {domain: [] for domain, _ in domains}
+    strays: list[Sample] = []
+    for sample in samples:
+        author = _own_domain(_read_message(sample.read())) or ""
+        fitting = [domain for domain in taken if author == domain or author.endswith(f".{domain}")]
+        taken[max(fitting, key=len)].append(sample) if fitting else strays.append(sample)
+    jobs = [Job(domain, sample, own) for domain, own in domains for sample in taken[domain] or [None]]
+    return jobs + [Job(None, sample, options) for sample in strays]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Where answers come from in this run.
+
+    Attributes:
+        base: the resolver below everything, shared by all subjects.
+        clock: the run's time.
+        sources: how the report names it, for example ``zone`` or ``live``.
+        proposals: proposed records laid over the base.
+        recorder: keeps every answer, where asked for.
+        seconds: time budget of one subject.
+        zones: the zone resolver, to parse the zones of a domain before it is audited; else None.
+    """
+
+    base: Resolver
+    clock: Clock
+    sources: tuple[str, ...]
+    proposals: tuple[Any, ...] = ()
+    recorder: Recorder | None = None
+    seconds: float = 15.0
+    zones: ZoneResolver | None = None
+
+    def resolver(self) -> Resolver:
+        """A resolver for one subject, with a time budget of its own."""
+        from deliverability.ports.budget import BudgetResolver
+
+        resolver: Resolver = BudgetResolver(self.base, self.seconds)
+        if self.proposals:
+            from deliverability.ports.overlay import OverlayResolver
+
+            resolver = OverlayResolver(resolver, self.proposals)
+        return self.recorder.over(resolver) if self.recorder else resolver
+
+
+def open_world(
+    *,
+    zones: Sequence[Path] = (),
+    proposals: Sequence[str] = (),
+    servers: Sequence[str] = (),
+    offline: bool = False,
+    record: Path | None = None,
+    replay: Path | None = None,
+    seconds: float = 15.0,
+) -> World:
+    """Choose where answers come from. Raises InputError on contradictions and unusable input."""
+    from deliverability.ports.clock import SystemClock
+
+    given = [
+        name
+        for name, value in (("--zone", zones), ("--resolver", servers), ("--offline", offline), ("--replay", replay))
+        if value
+    ]
+    if len(given) > 1 and given != ["--zone", "--offline"]:
+        raise InputError(f"{' and '.join(given)} contradict each other; give one of them")
+    if record and replay:
+        raise InputError("--record and --replay contradict each other; give one of them")
+    clock: Clock = SystemClock()
+    zone_resolver: ZoneResolver | None = None
+    base: Resolver
+    if replay:
+        from deliverability.ports.cassette import CassetteError, Replayer
+
+        try:
+            base = replayer = Replayer.load(replay)
+        except CassetteError as error:
+            raise InputError(str(error)) from None
+        clock, sources = replayer.clock, ("replay",)
+    elif zones:
+        from deliverability.ports.zone import ZoneError, ZoneResolver
+
+        try:
+            base = zone_resolver = ZoneResolver.load(zones)
+        except ZoneError as error:
+            raise InputError(str(error)) from None
+        sources = ("zone",)
+    elif offline:
+        from deliverability.ports.budget import offline_resolver
+
+        base, sources = offline_resolver(), ("offline",)
+    else:
+        from deliverability.ports.dns import LiveResolver, parse_server
+
+        try:
+            base = LiveResolver([parse_server(text) for text in servers] if servers else None, clock=clock)
+        except ValueError as error:
+            raise InputError(f"--resolver: {error}") from None
+        sources = ("live",)
+    parsed: tuple[Any, ...] = ()
+    if proposals:
+        from deliverability.ports.overlay import parse_proposal
+
+        try:
+            parsed = tuple(parse_proposal(text) for text in proposals)
+        except ValueError as error:
+            raise InputError(f"--with: {error}") from None
+        sources += ("with",)
+    recorder = None
+    if record:
+        from deliverability.ports.cassette import Recorder
+
+        recorder = Recorder(base, clock)
+        clock = recorder.clock
+    return World(base, clock, sources, parsed, recorder, seconds, zone_resolver)
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """The facts of one subject, and what has to be said beside them."""
+
+    subject: Subject
+    facts: FactSet
+    started: str
+    sources: tuple[str, ...]
+    crashes: tuple[str, ...] = ()
+
+
+async def gather_facts(job: Job, world: World) -> Audited:
+    """Collect the facts of one subject. Raises InputError where its message or zone file cannot be read."""
+    from deliverability.auditors.base import gather
+    from deliverability.ports.budget import domainless_resolver
+    from deliverability.ports.clock import stamp
+
+    message: Message | None = None
+    data: bytes | None = None
+    if job.sample is not None:
+        data = job.sample.read()
+        message = await asyncio.to_thread(_read_message, data)
+    domain = job.domain or (_own_domain(message) if message else None)
+    if domain and world.zones is not None:
+        from deliverability.ports.zone import ZoneError
+
+        try:
+            world.zones.check([domain])
+        except ZoneError as error:
+            raise InputError(str(error)) from None
+    options = job.options
+    subject = Subject(
+        domain=domain or "",
+        message=data,
+        message_name=job.sample.name if job.sample else "",
+        selectors=options.selectors,
+        sending_ips=options.sending_ips,
+        mail_from=options.mail_from,
+        helo=options.helo,
+        purpose=options.purpose,
+        daily_volume=options.daily_volume,
+    )
+    resolver = world.resolver() if domain else domainless_resolver()
+    now = world.clock.now()
+    gathered = await gather(auditors(), subject, resolver, message, now)
+    return Audited(subject, gathered.facts, stamp(now), world.sources, gathered.crashes)
+
+
+def _read_message(data: bytes) -> Message:
+    from deliverability.mail.reader import read
+
+    return read(data)
+
+
+def _own_domain(message: Message) -> str | None:
+    """The author domain, else the domain of the Return-Path, else that of a DKIM signature; None without any."""
+    from deliverability.mail.origin import own_domain
+
+    return own_domain(message)
+
+
+def make_report(audited: Audited, rules: RuleSet, selection: Selection) -> Report:
+    """Judge facts and put everything a renderer needs into one report."""
+    from deliverability.judge.engine import judge
+    from deliverability.judge.grade import verdicts
+
+    findings = judge(audited.facts, rules, catalogue(), selection)
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        domain=audited.subject.domain,
+        message=audited.subject.message_name,
+        inputs=_inputs(audited.subject),
+        facts=audited.facts,
+        rules=rules,
+        facts_digest=digest(encode_facts(audited.facts)),
+        findings=findings,
+        verdicts=verdicts(findings, selection.receivers or tuple(rules.receivers)),
+        notes=_notes(audited),
+        run=Run(__version__, audited.started, audited.sources),
+    )
+
+
+async def audit_many(jobs: Sequence[Job], world: World) -> AsyncIterator[Audited]:
+    """Gather for every job, side by side under a cap, giving results in the order of the jobs."""
+    pending: dict[int, asyncio.Task[Audited]] = {}
+    following = 0
+    try:
+        for turn in range(len(jobs)):
+            while following < len(jobs) and len(pending) < DOMAINS_IN_FLIGHT:
+                pending[following] = asyncio.create_task(gather_facts(jobs[following], world))
+                following += 1
+            yield await pending.pop(turn)
+    finally:
+        for task in pending.values():
+            task.cancel()
+        await asyncio.gather(*pending.values(), return_exceptions=True)
+        await world.base.close()
+
+
+async def audit(
+    domain: str | None = None,
+    *,
+    message: bytes | None = None,
+    world: World | None = None,
+    rules: RuleSet | None = None,
+    options: Options | None = None,
+) -> Report:
+    """Audit one domain, one message, or both together: the public call for programs.
+
+    Raises InputError on unusable input, judge.load.RuleError on unusable rules.
+    """
+    from deliverability.judge.engine import Selection
+
+    if domain is None and message is None:
+        raise InputError("give a domain, a message, or both")
+    sample = Sample("message", data=message) if message is not None else None
+    chosen = world or open_world()
+    try:
+        audited = await gather_facts(Job(domain, sample, options or Options()), chosen)
+    finally:
+        if world is None:
+            await chosen.base.close()
+    return make_report(audited, rules or load_rules(), Selection())
+
+
+def exit_code(reports: Sequence[Report], fail_on: Severity | None) -> int:
+    """0 nothing at or above `fail_on` (None: never) · 1 findings · 3 could not be checked completely."""
+    code = 0
+    for report in reports:
+        if report.bugs:
+            code = code or 3
+        if fail_on is None:
+            continue
+        for finding in report.findings:
+            if finding.severity.rank < fail_on.rank:
+                continue
+            if finding.outcome is Outcome.UNMET:
+                return 1
+            if finding.unknown is not None and not finding.waits_for_input:
+                code = 3
+    return code
+
+
+def _inputs(subject: Subject) -> Mapping[str, Value]:
+    given: dict[str, Value] = {
+        "selectors": subject.selectors,
+        "sending_ips": subject.sending_ips,
+        "mail_from": subject.mail_from,
+        "helo": subject.helo,
+        "purpose": subject.purpose.value if subject.purpose else None,
+        "daily_volume": subject.daily_volume,
+    }
+    return {name: value for name, value in given.items() if value not in (None, ())}
+
+
+def _notes(audited: Audited) -> tuple[Note, ...]:
+    facts, domain = audited.facts, audited.subject.domain
+    notes: list[Note] = []
+    author = facts.value("message.from_domain")
+    if not domain:
+        notes.append(Note("no-author-domain"))
+    elif isinstance(author, str) and author != domain and not author.endswith(f".{domain}"):
+        notes.append(Note("author-domain-differs", {"author": author, "domain": domain}))
+    elif author is None:
+        notes.append(Note("no-from", {"domain": domain}))
+    if facts.value("domain.exists") is False:
+        notes.append(Note("domain-nonexistent", {"domain": domain}))
+    if facts.value("message.present") is False:
+        notes.append(Note("no-message"))
+    else:
+        notes.extend(_envelope_notes(facts))
+    if facts.value("message.nesting_limited") is True:
+        notes.append(Note("nesting-limited"))
+    published = facts.value("dkim.published")
+    if isinstance(published, Unknown) and published.reason is Reason.NOT_CONFIGURED:
+        notes.append(Note("probes-missed"))
+    if "replay" in audited.sources:
+        notes.append(Note("replayed", {"date": audited.started}))
+    if "zone" in audited.sources:
+        notes.append(Note("zone-only"))
+    if "with" in audited.sources:
+        notes.append(Note("with-proposals"))
+    return tuple(notes)
+
+
+def _envelope_notes(facts: FactSet) -> list[Note]:
+    """Which envelope and connecting hop the audit used, and where it read them."""
+    notes: list[Note] = []
+    for name in ("mail_from", "ip", "helo"):
+        value = facts.value(f"envelope.{name}")
+        source = facts.value(f"envelope.{name}_source")
+        if isinstance(value, str) and isinstance(source, str):
+            shown = value or "<>"
+            notes.append(Note(f"envelope-{name.replace('_', '-')}", {"value": shown, "source": source}))
+    return notes

@@ -1,0 +1,250 @@
+"""What an auditor is, how they run side by side, and how a crash of one is contained.
+
+May import model, ports and mail; no auditor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from deliverability.model.facts import (
+    Catalogue,
+    Evidence,
+    EvidenceKind,
+    Fact,
+    FactSet,
+    FactSpec,
+    FactType,
+    Reason,
+    Subject,
+    Unknown,
+    Value,
+)
+from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
+
+if TYPE_CHECKING:
+    from deliverability.mail.reader import Message
+
+AuditFunction = Callable[["Context"], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Auditor:
+    """One topic: the facts it promises, the facts of others it reads, and the coroutine that does it."""
+
+    name: str
+    provides: tuple[FactSpec, ...]
+    needs: tuple[str, ...]
+    run: AuditFunction
+
+    @property
+    def promised(self) -> tuple[str, ...]:
+        """Paths the auditor must state (fields of list items travel inside their list)."""
+        return tuple(spec.path for spec in self.provides if "[]" not in spec.path)
+
+
+def auditor(
+    name: str, *, provides: Sequence[FactSpec], needs: Sequence[str] = ()
+) -> Callable[[AuditFunction], Auditor]:
+    """Declare an auditor: `provides` is its part of the catalogue, `needs` are the paths it may read."""
+
+    def declare(run: AuditFunction) -> Auditor:
+        return Auditor(name, tuple(provides), tuple(needs), run)
+
+    return declare
+
+
+def catalogue_of(auditors: Iterable[Auditor]) -> Catalogue:
+    """The fact catalogue: every spec of every auditor by path. Raises ValueError where two promise one path."""
+    catalogue: dict[str, FactSpec] = {}
+    for each in auditors:
+        for spec in each.provides:
+            if spec.path in catalogue:
+                raise ValueError(f"two auditors provide {spec.path}")
+            catalogue[spec.path] = spec
+    return catalogue
+
+
+class MissingFact(Exception):
+    """An auditor read a needed fact that is Unknown; the runner passes the reason on to its own facts."""
+
+    def __init__(self, path: str, unknown: Unknown) -> None:
+        super().__init__(path)
+        self.unknown = unknown
+
+
+@dataclass(slots=True)
+class Context:
+    """What one auditor is handed: the subject, the resolver, the message, and only the facts it declared.
+
+    Attributes:
+        message: the sample message read into headers and parts, or None where none was given.
+        now: when the audit began.
+
+    """
+
+    subject: Subject
+    resolver: Resolver
+    message: Message | None
+    now: datetime
+    known: Mapping[str, Fact]
+    stated: dict[str, Fact] = field(default_factory=dict)
+    evidence: dict[str, Evidence] = field(default_factory=dict)
+
+    def value(self, path: str) -> Value:
+        """A declared fact of another auditor; KeyError where it was not declared in `needs`."""
+        return self.known[path].value
+
+    def put(self, path: str, value: Value, *evidence: str) -> None:
+        """State a fact, with the ids of the evidence behind it (in a stable order, without repeats)."""
+        self.stated[path] = Fact(path, value, tuple(dict.fromkeys(evidence)))
+
+    def put_all(self, values: Mapping[str, Value], *evidence: str) -> None:
+        """State several facts that rest on the same evidence."""
+        for path, value in values.items():
+            self.put(path, value, *evidence)
+
+    async def query(self, name: str, rdtype: str) -> Answer:
+        """Ask DNS and keep the answer as evidence (its id is `dns_id(name, rdtype)`)."""
+        answer = await self.resolver.query(name, rdtype)
+        self.cite_answer(answer)
+        return answer
+
+    def cite_answer(self, answer: Answer) -> str:
+        """Keep a DNS answer as evidence and give its id."""
+        item = dns_evidence(answer)
+        self.evidence[item.id] = item
+        return item.id
+
+    def cite(self, item: Evidence) -> str:
+        """Keep a piece of evidence and give its id."""
+        self.evidence[item.id] = item
+        return item.id
+
+
+def dns_id(name: str, rdtype: str) -> str:
+    """The evidence id of a DNS question."""
+    return f"dns:{rdtype.upper()}:{name.rstrip('.').lower() or '.'}"
+
+
+def dns_evidence(answer: Answer) -> Evidence:
+    """A DNS answer as evidence: records, or "no such name", or what went wrong."""
+    asked = f"{answer.rdtype} {answer.name}"
+    ident = dns_id(answer.name, answer.rdtype)
+    at = answer.at or None
+    match answer:
+        case Found():
+            via = tuple(f"CNAME {target}" for target in answer.chain)
+            return Evidence(ident, EvidenceKind.DNS, asked, via + answer.values, at, answer.ttl)
+        case Absent():
+            got = "NXDOMAIN: no such name" if answer.nxdomain else f"NODATA: no {answer.rdtype} record"
+            return Evidence(ident, EvidenceKind.DNS, asked, (got,), at, answer.ttl)
+        case Failed():
+            got = f"{answer.reason.value}: {answer.detail}" if answer.detail else answer.reason.value
+            return Evidence(ident, EvidenceKind.DNS, asked, (got,), at)
+
+
+def unknown_from(answer: Failed) -> Unknown:
+    """The Unknown a failed DNS answer leads to, naming the question."""
+    detail = f"{answer.rdtype} {answer.name}" + (f": {answer.detail}" if answer.detail else "")
+    return Unknown(answer.reason, detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """All facts of a subject, and the tracebacks of auditors that crashed (for stderr, not for the report)."""
+
+    facts: FactSet
+    crashes: tuple[str, ...]
+
+
+async def gather(
+    auditors: Sequence[Auditor], subject: Subject, resolver: Resolver, message: Message | None, now: datetime
+) -> Gathered:
+    """Run all auditors side by side, each as soon as the facts it needs are stated.
+
+    An auditor that raises leaves every fact it promised Unknown(bug); the others go on.
+    """
+    provider = {path: each for each in auditors for path in each.promised}
+    known: dict[str, Fact] = {}
+    evidence: dict[str, dict[str, Evidence]] = {}
+    crashes: dict[str, str] = {}
+    tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def run(each: Auditor) -> None:
+        for dependency in {provider[path].name for path in each.needs}:
+            await tasks[dependency]
+        context = Context(subject, resolver, message, now, {path: known[path] for path in each.needs})
+        try:
+            await each.run(context)
+            undeclared = set(context.stated) - set(each.promised)
+            if undeclared:
+                raise ValueError(f"{each.name} stated facts it never declared: {sorted(undeclared)}")
+            lost = Unknown(Reason.BUG, f"{each.name} did not state it")
+        except MissingFact as missing:
+            lost = missing.unknown
+        except Exception as error:
+            crashes[each.name] = f"auditor {each.name}:\n{traceback.format_exc()}"
+            lost = Unknown(Reason.BUG, f"{each.name}: {type(error).__name__}")
+            context.stated.clear()
+        for path in each.promised:
+            known[path] = context.stated.get(path) or Fact(path, lost)
+        evidence[each.name] = context.evidence
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for each in _in_order(auditors, provider):
+                tasks[each.name] = group.create_task(run(each), name=each.name)
+    finally:
+        tasks.clear()
+    merged = {item.id: item for each in auditors for item in evidence[each.name].values()}
+    cited = sorted(merged)
+    return Gathered(
+        FactSet(
+            {path: known[path] for each in auditors for path in each.promised},
+            {ident: merged[ident] for ident in cited},
+        ),
+        tuple(crashes[each.name] for each in auditors if each.name in crashes),
+    )
+
+
+def _in_order(auditors: Sequence[Auditor], provider: Mapping[str, Auditor]) -> list[Auditor]:
+    """Auditors with those they depend on first. Raises ValueError on a cycle or a need nobody provides."""
+    order: list[Auditor] = []
+    state: dict[str, bool] = {}
+
+    def visit(each: Auditor) -> None:
+        if state.get(each.name):
+            return
+        if each.name in state:
+            raise ValueError(f"auditors need each other in a circle: {each.name}")
+        state[each.name] = False
+        for path in each.needs:
+            if path not in provider:
+                raise ValueError(f"{each.name} needs {path}, which no auditor provides")
+            visit(provider[path])
+        state[each.name] = True
+        order.append(each)
+
+    for each in auditors:
+        visit(each)
+    return order
+
+
+def spec(
+    path: str,
+    type_: FactType,
+    doc: str,
+    *,
+    unit: str = "",
+    optional: bool = False,
+    values: Sequence[str] = (),
+    key: Sequence[str] = (),
+) -> FactSpec:
+    """Shorthand for a FactSpec in an auditor's `provides` list."""
+    return FactSpec(path, type_, doc, unit, optional, tuple(values), tuple(key))

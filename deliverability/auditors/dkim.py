@@ -1,0 +1,527 @@
+"""DKIM: the signatures of the message and the published keys.
+
+May import auditors.base, model, ports and the protocol cores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deliverability.auditors.base import Context, auditor, spec, unknown_from
+from deliverability.dkim.fields import value_on_the_wire
+from deliverability.dkim.key import KeyRecord, choose_key, looks_like_key
+from deliverability.dkim.signature import Signature, is_within, parse_signature
+from deliverability.dkim.verify import DkimReason, DkimResult, DkimStatus, verify_message
+from deliverability.dmarc.discover import organizational_domain
+from deliverability.model.facts import Evidence, EvidenceKind, FactType, Reason, Unknown, Value
+from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
+
+PROBES = tuple(  # one string, because one selector a line would take fifty
+    (  # noqa: SIM905
+        "default google selector1 selector2 s1 s2 k1 k2 k3 mail dkim sig1 fm1 fm2 fm3 protonmail zmail zoho resend "
+        "brevo1 brevo2 mailjet mte1 mte2 mandrill pdk1 pdk2 mx smtp pm hs1 hs2 zendesk1 zendesk2 ctct1 ctct2 kl kl2 "
+        "cm litesrv ml scph0920 scph1122 m1 et 200608 20230601 s1024 s2048 key1 key2"
+    ).split()
+)
+"""Selectors of well-known sending services, guessed where nobody named any."""
+
+MAX_LISTED = 50
+"""Signatures listed; those beyond the ones verified are listed as unknown(limit)."""
+
+PROVIDES = (
+    spec("dkim.signature_count", FactType.INT, "DKIM-Signature fields.", unit="signatures"),
+    spec(
+        "dkim.result",
+        FactType.STR,
+        "Best result of all signatures; none without any.",
+        values=["pass", "fail", "permerror", "temperror", "none"],
+    ),
+    spec("dkim.aligned_pass", FactType.BOOL, "A passing signature is aligned with the author domain."),
+    spec("dkim.passing_key_types", FactType.LIST_STR, "Key types of the signatures that pass (rsa, ed25519)."),
+    spec(
+        "dkim.signatures",
+        FactType.LIST_RECORD,
+        "Every signature, in the order of the message.",
+        key=["domain", "selector"],
+    ),
+    spec("dkim.signatures[].domain", FactType.STR, "Signing domain (d=).", optional=True),
+    spec("dkim.signatures[].selector", FactType.STR, "Selector (s=).", optional=True),
+    spec("dkim.signatures[].key_name", FactType.STR, "Name of the key record.", optional=True),
+    spec("dkim.signatures[].identity", FactType.STR, "Agent or user (i=).", optional=True),
+    spec("dkim.signatures[].algorithm", FactType.STR, "a=, for example rsa-sha256.", optional=True),
+    spec("dkim.signatures[].canonicalization", FactType.STR, "c=, with its default filled in."),
+    spec(
+        "dkim.signatures[].key_type",
+        FactType.STR,
+        "Type of the published key.",
+        optional=True,
+        values=["rsa", "ed25519"],
+    ),
+    spec("dkim.signatures[].bits", FactType.INT, "Size of the published key.", unit="bits", optional=True),
+    spec(
+        "dkim.signatures[].result",
+        FactType.STR,
+        "Result of verification.",
+        values=["pass", "fail", "permerror", "temperror"],
+    ),
+    spec(
+        "dkim.signatures[].reason",
+        FactType.STR,
+        "Why it does not pass, as a code; of several reasons the one to mend first.",
+        optional=True,
+        values=[
+            "body-changed",
+            "header-changed",
+            "key-missing",
+            "key-revoked",
+            "key-invalid",
+            "key-multiple",
+            "key-too-small",
+            "key-mismatch",
+            "sha1",
+            "expired",
+            "from-not-signed",
+            "malformed",
+            "dns-failure",
+        ],
+    ),
+    spec("dkim.signatures[].reasons", FactType.LIST_STR, "All reasons for which it does not pass, as such codes."),
+    spec("dkim.signatures[].errors", FactType.LIST_STR, "All that is wrong with it, one term each."),
+    spec(
+        "dkim.signatures[].changed_headers",
+        FactType.LIST_STR,
+        "Signed fields that were changed or added after signing, as far as it can be told.",
+    ),
+    spec(
+        "dkim.signatures[].aligned",
+        FactType.BOOL,
+        "d= shares the organizational domain of the author domain.",
+        optional=True,
+    ),
+    spec("dkim.signatures[].signed_headers", FactType.LIST_STR, "h=, lower case, in order."),
+    spec("dkim.signatures[].from_signed", FactType.BOOL, "From is among them."),
+    spec(
+        "dkim.signatures[].unsigned_headers",
+        FactType.LIST_STR,
+        "Fields of the message that should be signed and are not.",
+    ),
+    spec("dkim.signatures[].from_oversigned", FactType.BOOL, "From is listed more often than it occurs."),
+    spec(
+        "dkim.signatures[].body_length_limit",
+        FactType.INT,
+        "l=, octets of the body that are signed.",
+        unit="octets",
+        optional=True,
+    ),
+    spec(
+        "dkim.signatures[].unsigned_body_octets",
+        FactType.INT,
+        "Octets of the canonicalized body beyond l=.",
+        unit="octets",
+        optional=True,
+    ),
+    spec("dkim.signatures[].timestamp", FactType.INT, "t=, seconds since 1970.", unit="seconds", optional=True),
+    spec("dkim.signatures[].expires", FactType.INT, "x=, seconds since 1970.", unit="seconds", optional=True),
+    spec("dkim.signatures[].lifetime_seconds", FactType.INT, "x= minus t=.", unit="seconds", optional=True),
+    spec(
+        "dkim.signatures[].expired",
+        FactType.BOOL,
+        "x= was past when the message was received (now, where nothing tells when).",
+    ),
+    spec("dkim.signatures[].testing", FactType.BOOL, "The key says t=y.", optional=True),
+    spec("dkim.signatures[].revoked", FactType.BOOL, "The key is revoked (empty p=).", optional=True),
+    spec("dkim.signatures[].key_count", FactType.INT, "TXT records at the key's name.", unit="records", optional=True),
+    spec(
+        "dkim.signatures[].key_allows",
+        FactType.BOOL,
+        "The key's h=, s=, k= and t=s tags allow this signature.",
+        optional=True,
+    ),
+    spec(
+        "dkim.keys",
+        FactType.LIST_RECORD,
+        "Published keys found, and named ones that are missing. A probe that missed is not listed: it tells nothing.",
+        key=["domain", "selector"],
+    ),
+    spec("dkim.keys[].domain", FactType.STR, "Domain."),
+    spec("dkim.keys[].selector", FactType.STR, "Selector."),
+    spec("dkim.keys[].name", FactType.STR, "Name of the key record."),
+    spec("dkim.keys[].found_by", FactType.STR, "How we came to ask.", values=["message", "option", "probe"]),
+    spec("dkim.keys[].present", FactType.BOOL, "A key record is there."),
+    spec("dkim.keys[].record_count", FactType.INT, "TXT records at the name.", unit="records"),
+    spec("dkim.keys[].record", FactType.STR, "The key record.", optional=True),
+    spec("dkim.keys[].valid", FactType.BOOL, "The key record can be read.", optional=True),
+    spec("dkim.keys[].type", FactType.STR, "Key type.", optional=True),
+    spec("dkim.keys[].bits", FactType.INT, "Key size.", unit="bits", optional=True),
+    spec("dkim.keys[].testing", FactType.BOOL, "t=y.", optional=True),
+    spec("dkim.keys[].revoked", FactType.BOOL, "Empty p=.", optional=True),
+    spec("dkim.keys[].sha1_only", FactType.BOOL, "h= allows nothing but SHA-1.", optional=True),
+    spec("dkim.keys[].errors", FactType.LIST_STR, "What is wrong in the key record, one term each."),
+    spec("dkim.keys[].alias", FactType.STR, "CNAME target, where the key is hosted by a service.", optional=True),
+    spec(
+        "dkim.published",
+        FactType.BOOL,
+        "A key was found; unknown (never false) where only guessed selectors were asked.",
+    ),
+    spec("dkim.wildcard", FactType.BOOL, "Any name below _domainkey is answered, so probing proves nothing."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A selector whose key was asked for, and the answer."""
+
+    domain: str
+    selector: str
+    found_by: str
+    answer: Answer
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        return self.answer.values if isinstance(self.answer, Found) else ()
+
+    @property
+    def present(self) -> bool:
+        return any(looks_like_key(value) for value in self.values)
+
+    @property
+    def usable(self) -> bool:
+        key, _ = choose_key(self.values)
+        return self.present and key is not None and key.usable
+
+
+@auditor("dkim", provides=PROVIDES, needs=["message.from_domain"])
+async def audit(ctx: Context) -> None:
+    """DKIM: the signatures of the message and the published keys."""
+    message = ctx.message
+    fields = message.fields("dkim-signature") if message is not None else ()
+    signatures = [parse_signature(value_on_the_wire(field)) for field in fields[:MAX_LISTED]]
+    author = ctx.value("message.from_domain") if message is not None else None
+    signers = list(dict.fromkeys(signature.domain for signature in signatures if signature.domain))
+    results, organizations, _ = await asyncio.gather(
+        verify_message(message, ctx.resolver, ctx.now) if message is not None else _nothing(),
+        _organizations(author, signers, ctx.resolver),
+        _keys(ctx, signatures),
+    )
+    if message is None:
+        missing = Unknown(Reason.NO_MESSAGE)
+        ctx.put_all(
+            {
+                "dkim.signature_count": missing,
+                "dkim.result": missing,
+                "dkim.aligned_pass": missing,
+                "dkim.passing_key_types": missing,
+                "dkim.signatures": missing,
+            }
+        )
+        return
+    _state_signatures(
+        ctx,
+        count=len(fields),
+        signatures=signatures,
+        results=results,
+        aligned=[_aligned(signature.domain, author, organizations) for signature in signatures],
+    )
+
+
+async def _nothing() -> list[DkimResult]:
+    return []
+
+
+def _state_signatures(
+    ctx: Context,
+    count: int,
+    signatures: Sequence[Signature],
+    results: Sequence[DkimResult],
+    aligned: Sequence[bool | Unknown | None],
+) -> None:
+    cited: list[str] = []
+    for result in results:
+        cited.append(_cite_header(ctx, result))
+        if result.answer is not None:
+            cited.append(ctx.cite_answer(result.answer))
+    limit = Unknown(Reason.LIMIT, f"only the first {len(results)} of {count} signatures are verified")
+    verified = list(zip(results, aligned, strict=False))
+    records = [_verified(result, each) for result, each in verified]
+    records += [
+        _unverified(signature, each, limit)
+        for signature, each in zip(signatures[len(results) :], aligned[len(results) :], strict=True)
+    ]
+    ctx.put("dkim.signatures", tuple(records), *cited)
+    ctx.put("dkim.signature_count", count, *cited)
+    ctx.put("dkim.result", _best_result(results, limit if count > len(results) else None), *cited)
+
+    passing = [(result, each) for result, each in verified if result.result is DkimStatus.PASS]
+    # Signatures that may pass or not, with the reason: key not looked up, body not there, limit.
+    doubts = [(lost, each) for result, each in verified if (lost := _unsettled(result))]
+    doubts += [(limit, None)] if count > len(results) else []
+    types = tuple(dict.fromkeys(result.key.type for result, _ in passing if result.key is not None))
+    ctx.put("dkim.passing_key_types", doubts[0][0] if doubts else types, *cited)
+
+    aligned_pass: Value = any(each is True for _, each in passing)
+    if not aligned_pass:
+        maybe = [each for _, each in passing if isinstance(each, Unknown)]
+        maybe += [lost for lost, each in doubts if each is not False]
+        aligned_pass = maybe[0] if maybe else False
+    ctx.put("dkim.aligned_pass", aligned_pass, *cited)
+
+
+def _best_result(results: Sequence[DkimResult], limit: Unknown | None) -> str | Unknown:
+    """The best result; Unknown where a signature that was not verified for lack of input could be better."""
+    statuses = {result.result for result in results}
+    best = next((status for status in _BEST_FIRST if status in statuses), None)
+    if best is DkimStatus.PASS:
+        return best.value
+    without_body = next((lost for result in results if result.body_missing and (lost := _unsettled(result))), None)
+    return limit or without_body or (best.value if best else "none")
+
+
+_BEST_FIRST = (DkimStatus.PASS, DkimStatus.TEMPERROR, DkimStatus.FAIL, DkimStatus.PERMERROR)
+
+
+def _unsettled(result: DkimResult) -> Unknown | None:
+    """Why nobody can say whether the signature passes, or None where it is settled."""
+    if result.result is DkimStatus.TEMPERROR and isinstance(result.answer, Failed):
+        return unknown_from(result.answer)
+    if result.body_missing and result.reason is DkimReason.BODY_CHANGED:
+        return Unknown(Reason.NO_MESSAGE, "the file holds the header of the message only")
+    return None
+
+
+def _cite_header(ctx: Context, result: DkimResult) -> str:
+    name = ctx.subject.message_name or "the message"
+    return ctx.cite(
+        Evidence(
+            f"header:dkim-signature:{result.index}",
+            EvidenceKind.HEADER,
+            f"DKIM-Signature {result.index} of {name}",
+            tuple(f"DKIM-Signature:{result.field}".rstrip("\r\n").split("\r\n")),
+        )
+    )
+
+
+_LOST_WITH_ANSWER = ("key_type", "bits", "testing", "revoked", "key_count", "key_allows")
+_LOST_UNVERIFIED = (
+    *_LOST_WITH_ANSWER,
+    *("result", "reason", "reasons", "errors", "changed_headers", "expired"),
+    *("unsigned_headers", "from_oversigned", "unsigned_body_octets"),
+)
+
+
+def _verified(result: DkimResult, aligned: Value) -> dict[str, Value]:
+    """One item of dkim.signatures."""
+    known: dict[str, Value]
+    if isinstance(result.answer, Failed):
+        lost = unknown_from(result.answer)
+        known = dict.fromkeys(_LOST_WITH_ANSWER, lost)
+    else:
+        key = result.key
+        known = {
+            "key_type": _defined_type(key),
+            "bits": key.bits if key else None,
+            "testing": key.testing if key else None,
+            "revoked": key.revoked if key else None,
+            "key_count": None if result.answer is None else len(_values(result.answer)),
+            "key_allows": result.key_allows,
+        }
+    outcome: dict[str, Value] = {
+        "result": result.result.value,
+        "reason": result.reason.value if result.reason else None,
+        "reasons": tuple(reason.value for reason in result.reasons),
+        "errors": result.details,
+    }
+    without_body = _unsettled(result) if result.body_missing else None
+    if without_body is not None:
+        outcome = dict.fromkeys(outcome, without_body)
+    return {
+        **_tags(result.signature),
+        **known,
+        **outcome,
+        "changed_headers": result.changed_headers,
+        "aligned": aligned,
+        "from_signed": result.from_signed,
+        "unsigned_headers": result.unsigned_headers,
+        "from_oversigned": result.from_oversigned,
+        "unsigned_body_octets": without_body if without_body is not None else result.unsigned_body_octets,
+        "expired": result.expired,
+    }
+
+
+def _unverified(signature: Signature, aligned: Value, limit: Unknown) -> dict[str, Value]:
+    """One item of dkim.signatures beyond the number that is verified."""
+    return {
+        **_tags(signature),
+        **dict.fromkeys(_LOST_UNVERIFIED, limit),
+        "aligned": aligned,
+        "from_signed": "from" in signature.signed_headers,
+    }
+
+
+def _tags(signature: Signature) -> dict[str, Value]:
+    """What the field itself says."""
+    lifetime = None
+    if signature.timestamp is not None and signature.expires is not None:
+        lifetime = signature.expires - signature.timestamp
+    return {
+        "domain": signature.domain,
+        "selector": signature.selector,
+        "key_name": signature.key_name,
+        "identity": signature.identity,
+        "algorithm": signature.algorithm,
+        "canonicalization": signature.canonicalization,
+        "signed_headers": signature.signed_headers,
+        "body_length_limit": signature.body_length,
+        "timestamp": signature.timestamp,
+        "expires": signature.expires,
+        "lifetime_seconds": lifetime,
+    }
+
+
+def _values(answer: Answer) -> tuple[str, ...]:
+    return answer.values if isinstance(answer, Found) else ()
+
+
+def _defined_type(key: KeyRecord | None) -> str | None:
+    return key.type if key and key.type in ("rsa", "ed25519") else None
+
+
+async def _organizations(author: Value, signers: Sequence[str], resolver: Resolver) -> dict[str, str | Unknown]:
+    """The organizational domain of the author domain and of every signing domain that differs from it."""
+    if not isinstance(author, str):
+        return {}
+    domains = [signer for signer in signers if signer != author]
+    if domains:
+        domains.append(author)
+    found = await asyncio.gather(*(organizational_domain(domain, resolver) for domain in domains))
+    return dict(zip(domains, found, strict=True))
+
+
+def _aligned(signer: str | None, author: Value, organizations: dict[str, str | Unknown]) -> bool | Unknown | None:
+    """Relaxed alignment (RFC 9989 section 4.4); None where either domain is missing."""
+    if isinstance(author, Unknown):
+        return author
+    if not isinstance(author, str) or signer is None:
+        return None
+    if signer == author:
+        return True
+    ours, theirs = organizations[author], organizations[signer]
+    if isinstance(ours, Unknown):
+        return ours
+    return theirs if isinstance(theirs, Unknown) else ours == theirs
+
+
+async def _keys(ctx: Context, signatures: Sequence[Signature]) -> None:
+    """Ask for the keys of all named and guessed selectors at once, and state what is published."""
+    domain = ctx.subject.domain
+    wanted: dict[tuple[str, str], str] = {}
+    for signature in signatures:
+        if signature.domain and signature.selector and signature.key_name:
+            wanted.setdefault((signature.domain, signature.selector), "message")
+    for selector in ctx.subject.selectors:
+        wanted.setdefault((domain, selector.strip().rstrip(".").lower()), "option")
+    for selector in PROBES:
+        wanted.setdefault((domain, selector), "probe")
+    names = [f"{selector}._domainkey.{at}" for at, selector in wanted]
+    parent, stray, *answers = await asyncio.gather(
+        ctx.resolver.query(f"_domainkey.{domain}", "TXT"),
+        ctx.resolver.query(f"{_unlikely_selector(domain)}._domainkey.{domain}", "TXT"),
+        *(ctx.resolver.query(name, "TXT") for name in names),
+    )
+    asked = [_Asked(*key, found_by, answer) for (key, found_by), answer in zip(wanted.items(), answers, strict=True)]
+    ctx.put(
+        "dkim.wildcard",
+        unknown_from(stray) if isinstance(stray, Failed) else isinstance(stray, Found),
+        ctx.cite_answer(stray),
+    )
+
+    # What a wildcard gives to everybody says nothing of a guessed name; a name of its own answers differently.
+    strays = set(_values(stray))
+    listed = [
+        each
+        for each in asked
+        if each.found_by != "probe" or (each.present and not (strays and strays >= set(each.values)))
+    ]
+    cited = [ctx.cite_answer(each.answer) for each in listed]
+    ctx.put("dkim.keys", tuple(_key(each) for each in listed), *cited)
+    _state_published(ctx, parent, asked, listed)
+
+
+def _unlikely_selector(domain: str) -> str:
+    """A selector that nobody publishes, the same for a domain in every run, so that a recorded run can be replayed."""
+    return "x" + hashlib.sha256(domain.encode("utf-8", "replace")).hexdigest()[:20]
+
+
+_LOST_WITH_KEY = (
+    *("present", "record_count", "record", "valid", "type", "bits"),
+    *("testing", "revoked", "sha1_only", "errors", "alias"),
+)
+
+
+def _key(asked: _Asked) -> dict[str, Value]:
+    """One item of dkim.keys."""
+    answer = asked.answer
+    item: dict[str, Value] = {
+        "domain": asked.domain,
+        "selector": asked.selector,
+        "name": f"{asked.selector}._domainkey.{asked.domain}",
+        "found_by": asked.found_by,
+    }
+    if isinstance(answer, Failed):
+        return {**item, **dict.fromkeys(_LOST_WITH_KEY, unknown_from(answer))}
+    key = choose_key(asked.values)[0]
+    return {
+        **item,
+        "present": asked.present,
+        "record_count": len(asked.values),
+        "record": key.record if key else None,
+        "valid": key.valid if key else None,
+        "type": key.type if key else None,
+        "bits": key.bits if key else None,
+        "testing": key.testing if key else None,
+        "revoked": key.revoked if key else None,
+        "sha1_only": key.sha1_only if key else None,
+        "errors": key.errors if key else (),
+        "alias": answer.chain[0] if answer.chain else None,
+    }
+
+
+def _state_published(ctx: Context, parent: Answer, asked: Sequence[_Asked], listed: Sequence[_Asked]) -> None:
+    """Whether the audited domain publishes a key that receivers can use.
+
+    False only where the selectors that the user named are missing, or where NXDOMAIN at _domainkey says that no name
+    exists below it (RFC 8020). A few old servers say so although names exist below; one selector that exists, or
+    whose look-up fails, therefore outweighs it.
+    """
+    domain = ctx.subject.domain
+    ours = [each for each in listed if is_within(each.domain, domain) or is_within(domain, each.domain)]
+    cited = [ctx.cite_answer(each.answer) for each in ours]
+    if any(each.usable for each in ours):
+        ctx.put("dkim.published", True, *(ctx.cite_answer(each.answer) for each in ours if each.usable))
+        return
+    below = [each.answer for each in asked if each.domain == domain]
+    if _no_such_name(parent) and all(_no_such_name(answer) for answer in below):
+        ctx.put("dkim.published", False, ctx.cite_answer(parent), *cited)
+        return
+    named = [each for each in ours if each.found_by == "option"]
+    failed = [answer for answer in below if isinstance(answer, Failed)]
+    lost = next((each.answer for each in ours if isinstance(each.answer, Failed)), None)
+    if lost is not None or len(failed) == len(below):
+        value: Value = unknown_from(lost or failed[0])
+        cited.append(ctx.cite_answer(lost or failed[0]))
+    elif named:
+        value = False
+    else:
+        guessed = sum(each.found_by == "probe" for each in asked)
+        detail = f"none of {guessed} guessed selectors has a key; name yours with --selector"
+        if failed:
+            cited.append(ctx.cite_answer(failed[0]))
+            detail += f" ({len(failed)} of them could not be asked: {failed[0].reason.value})"
+        value = Unknown(Reason.NOT_CONFIGURED, detail)
+    ctx.put("dkim.published", value, *cited)
+
+
+def _no_such_name(answer: Answer) -> bool:
+    return isinstance(answer, Absent) and answer.nxdomain and not answer.chain

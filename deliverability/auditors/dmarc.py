@@ -1,0 +1,298 @@
+"""The DMARC policy that counts for an author domain, as facts. May import auditors.base, model, ports and dmarc."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from deliverability.auditors.base import Context, auditor, dns_id, spec, unknown_from
+from deliverability.dmarc.discover import Discovery, Step, discover_dmarc, organizational_domain
+from deliverability.dmarc.psl import registrable_domain
+from deliverability.dmarc.record import POLICIES, DmarcRecord
+from deliverability.model.facts import FactType, Unknown, Value
+from deliverability.ports.base import Absent, Failed, Found
+
+PROVIDES = (
+    spec(
+        "dmarc.author_domain",
+        FactType.STR,
+        "Domain it was discovered for: the From domain of the message, else the audited domain.",
+    ),
+    spec("dmarc.present", FactType.BOOL, "A valid DMARC record applies."),
+    spec("dmarc.record", FactType.STR, "That record.", optional=True),
+    spec("dmarc.location", FactType.STR, "Domain at which it was found (without _dmarc).", optional=True),
+    spec("dmarc.walk", FactType.LIST_RECORD, "Names asked by the tree walk, in order.", key=["name"]),
+    spec("dmarc.walk[].name", FactType.STR, "Name asked."),
+    spec("dmarc.walk[].records", FactType.LIST_STR, "DMARC records there."),
+    spec("dmarc.organizational_domain", FactType.STR, "Organizational domain by the tree walk (RFC 9989)."),
+    spec(
+        "dmarc.organizational_domain_psl", FactType.STR, "Organizational domain by the public suffix list (RFC 7489)."
+    ),
+    spec(
+        "dmarc.organizational_domains_agree",
+        FactType.BOOL,
+        "Tree walk and public suffix list give the same organizational domain.",
+    ),
+    spec("dmarc.multiple_at", FactType.LIST_STR, "Domains with several DMARC records, all of which receivers discard."),
+    spec(
+        "dmarc.lookalikes", FactType.LIST_STR, "TXT records at _dmarc names that were meant as DMARC but are ignored."
+    ),
+    spec("dmarc.errors", FactType.LIST_STR, "What is wrong in the record, one term each, for example p=rejct."),
+    spec(
+        "dmarc.policy",
+        FactType.STR,
+        "p= as published; none where p= is absent.",
+        optional=True,
+        values=["none", "quarantine", "reject"],
+    ),
+    spec("dmarc.policy_published", FactType.BOOL, "p= is in the record.", optional=True),
+    spec(
+        "dmarc.subdomain_policy",
+        FactType.STR,
+        "sp= as published.",
+        optional=True,
+        values=["none", "quarantine", "reject"],
+    ),
+    spec(
+        "dmarc.nonexistent_policy",
+        FactType.STR,
+        "np= as published.",
+        optional=True,
+        values=["none", "quarantine", "reject"],
+    ),
+    spec("dmarc.weaker_subdomains", FactType.LIST_STR, "sp= or np= with a weaker policy than p=."),
+    spec(
+        "dmarc.effective_policy",
+        FactType.STR,
+        "What a receiver by RFC 9989 applies to this author domain, t=y taken into account.",
+        optional=True,
+        values=["none", "quarantine", "reject"],
+    ),
+    spec(
+        "dmarc.effective_policy_legacy",
+        FactType.STR,
+        "What a receiver by RFC 7489 applies (pct counts, t does not).",
+        optional=True,
+        values=["none", "quarantine", "reject"],
+    ),
+    spec(
+        "dmarc.policy_tag", FactType.STR, "The tag the policy was taken from.", optional=True, values=["p", "sp", "np"]
+    ),
+    spec(
+        "dmarc.stage",
+        FactType.STR,
+        "Where the domain is on the way: no record, none, testing, quarantine, reject.",
+        values=["absent", "none", "testing", "quarantine", "reject"],
+    ),
+    spec("dmarc.testing", FactType.BOOL, "t=y.", optional=True),
+    spec("dmarc.pct", FactType.INT, "pct=, where published.", unit="percent", optional=True),
+    spec("dmarc.psd", FactType.STR, "psd=.", optional=True, values=["y", "n", "u"]),
+    spec("dmarc.adkim", FactType.STR, "DKIM alignment mode.", optional=True, values=["r", "s"]),
+    spec("dmarc.aspf", FactType.STR, "SPF alignment mode.", optional=True, values=["r", "s"]),
+    spec("dmarc.rua", FactType.LIST_STR, "Aggregate report addresses."),
+    spec("dmarc.ruf", FactType.LIST_STR, "Failure report addresses."),
+    spec("dmarc.invalid_uris", FactType.LIST_STR, "Report addresses that cannot be used."),
+    spec("dmarc.rua_without_mx", FactType.LIST_STR, "Report domains that take no mail."),
+    spec("dmarc.obsolete_tags", FactType.LIST_STR, "Tags that RFC 9989 dropped (pct, rf, ri, !size)."),
+    spec("dmarc.unknown_tags", FactType.LIST_STR, "Tags that no RFC defines."),
+    spec(
+        "dmarc.external_reports",
+        FactType.LIST_RECORD,
+        "Report addresses at other organizations and whether these agreed.",
+        key=["host"],
+    ),
+    spec("dmarc.external_reports[].host", FactType.STR, "Domain of the report address."),
+    spec("dmarc.external_reports[].name", FactType.STR, "Name of the authorisation record."),
+    spec("dmarc.external_reports[].authorised", FactType.BOOL, "The authorisation record is there."),
+    spec("dmarc.external_reports[].evidence", FactType.LIST_STR, "Ids of the evidence for this address."),
+    spec("dmarc.labels", FactType.INT, "Labels of the author domain.", unit="labels"),
+    spec("dmarc.record_at_author", FactType.BOOL, "The record stands at the author domain itself.", optional=True),
+    spec(
+        "dmarc.mail_from_organizational_domain",
+        FactType.STR,
+        "Organizational domain of the MAIL FROM domain.",
+        optional=True,
+    ),
+    spec("dmarc.helo_organizational_domain", FactType.STR, "Organizational domain of the HELO name.", optional=True),
+)
+
+
+@auditor("dmarc", provides=PROVIDES, needs=("message.from_domain", "envelope.mail_from_domain", "envelope.helo"))
+async def audit(ctx: Context) -> None:
+    """Discover the policy; look up, in the same round trip, the organizational domains that alignment compares."""
+    author = ctx.value("message.from_domain")
+    domain = policy_domain(ctx.subject.domain, author)
+    others = (ctx.value("envelope.mail_from_domain"), ctx.value("envelope.helo"), author)
+    found, (mail_from, helo, _) = await asyncio.gather(
+        discover_dmarc(domain, ctx.resolver), asyncio.gather(*(_organizational(ctx, other) for other in others))
+    )
+    evidence = tuple(ctx.cite_answer(step.answer) for step in found.steps)
+    ctx.put("dmarc.author_domain", domain)
+    ctx.put("dmarc.labels", domain.count(".") + 1)
+    ctx.put("dmarc.mail_from_organizational_domain", mail_from)
+    ctx.put("dmarc.helo_organizational_domain", helo)
+    ctx.put("dmarc.organizational_domain", found.organizational_domain, *evidence)
+    by_list = registrable_domain(domain)
+    walked = found.organizational_domain
+    ctx.put("dmarc.organizational_domain_psl", by_list)
+    ctx.put(
+        "dmarc.organizational_domains_agree", walked if isinstance(walked, Unknown) else walked == by_list, *evidence
+    )
+    ctx.put("dmarc.walk", tuple(_walked(step) for step in found.steps), *evidence)
+    ctx.put("dmarc.multiple_at", _seen(found.steps, lambda s: (s.domain,) if len(s.records) > 1 else ()), *evidence)
+    ctx.put("dmarc.lookalikes", _seen(found.steps, lambda s: s.lookalikes), *evidence)
+    location = found.location
+    if isinstance(location, Unknown):
+        unknown = dict.fromkeys((path for path in _OF_RECORD if path not in ctx.stated), location)
+        ctx.put_all(unknown, *evidence)
+        return
+    own = (dns_id(f"_dmarc.{location}", "TXT"),) if location is not None else evidence
+    ctx.put_all(_record_facts(found, location), *own)
+    record = found.record
+    if record is None:
+        ctx.put_all(dict.fromkeys(_REPORT_FACTS, ()), *own)
+        return
+    ctx.put("dmarc.rua", tuple(uri.uri for uri in record.rua), *own)
+    ctx.put("dmarc.ruf", tuple(uri.uri for uri in record.ruf), *own)
+    ctx.put("dmarc.invalid_uris", record.invalid_uris, *own)
+    hosts = tuple(dict.fromkeys(uri.host for uri in (*record.rua, *record.ruf)))
+    without_mx, external = await asyncio.gather(
+        asyncio.gather(*(_takes_no_mail(ctx, host) for host in hosts)),
+        asyncio.gather(*(_external(ctx, host, location or domain, found) for host in hosts)),
+    )
+    failed = next((each for each in without_mx if isinstance(each, Unknown)), None)
+    refusing = tuple(host for host, no_mail in zip(hosts, without_mx, strict=True) if no_mail is True)
+    ctx.put("dmarc.rua_without_mx", failed if failed and not refusing else refusing, *(dns_id(h, "MX") for h in hosts))
+    listed: tuple[dict[str, Value] | Unknown, ...] = tuple(each for each in external if each is not None)
+    undecided = next((each for each in listed if isinstance(each, Unknown)), None)
+    ctx.put(
+        "dmarc.external_reports",
+        undecided or listed,
+        *(dns_id(str(each["name"]), "TXT") for each in listed if isinstance(each, dict)),
+    )
+
+
+_REPORT_FACTS = (
+    "dmarc.rua",
+    "dmarc.ruf",
+    "dmarc.invalid_uris",
+    "dmarc.rua_without_mx",
+    "dmarc.external_reports",
+)
+_OF_RECORD = tuple(each.path for each in PROVIDES if "[]" not in each.path)
+
+
+def policy_domain(audited: str, author: Value) -> str:
+    """The domain whose policy is described: the author domain where it belongs to the audited one, else the latter."""
+    related = isinstance(author, str) and (author == audited or author.endswith(f".{audited}"))
+    return str(author) if related else audited
+
+
+async def _organizational(ctx: Context, domain: Value) -> Value:
+    if not isinstance(domain, str):
+        return domain
+    return await organizational_domain(domain, ctx.resolver) if _is_name(domain) else None
+
+
+def _is_name(domain: str) -> bool:
+    """False for address literals and bare host names, which have no organizational domain."""
+    return "." in domain and not domain.startswith("[") and not domain.rsplit(".", 1)[1].isdigit()
+
+
+def _walked(step: Step) -> Value:
+    return {"name": f"_dmarc.{step.domain}", "records": step.failed or step.records}
+
+
+def _seen(steps: tuple[Step, ...], pick: Callable[[Step], tuple[str, ...]]) -> Value:
+    """What `pick` finds at the names that could be looked up; Unknown where the author's own name could not."""
+    if steps[0].failed is not None:
+        return steps[0].failed
+    return tuple(each for step in steps for each in pick(step))
+
+
+def _record_facts(found: Discovery, location: str | None) -> dict[str, Value]:
+    record = found.record
+    broken = _broken(found)
+    shown = record or broken
+    return {
+        "dmarc.present": record is not None,
+        "dmarc.record": shown.text if shown else None,
+        "dmarc.location": location,
+        "dmarc.errors": shown.errors if shown else (),
+        "dmarc.policy": record.policy if record else None,
+        "dmarc.policy_published": "p" in shown.tags if shown else None,
+        "dmarc.subdomain_policy": record.subdomain_policy if record else None,
+        "dmarc.nonexistent_policy": record.nonexistent_policy if record else None,
+        "dmarc.weaker_subdomains": _weaker(record) if record else (),
+        "dmarc.effective_policy": found.policy,
+        "dmarc.effective_policy_legacy": found.legacy_policy,
+        "dmarc.policy_tag": found.tag,
+        "dmarc.stage": _stage(found),
+        "dmarc.testing": record.testing if record else None,
+        "dmarc.pct": record.pct if record else None,
+        "dmarc.psd": record.psd if record else None,
+        "dmarc.adkim": record.adkim if record else None,
+        "dmarc.aspf": record.aspf if record else None,
+        "dmarc.obsolete_tags": shown.obsolete if shown else (),
+        "dmarc.unknown_tags": shown.unknown_tags if shown else (),
+        "dmarc.record_at_author": location == found.domain if record else None,
+    }
+
+
+def _broken(found: Discovery) -> DmarcRecord | None:
+    """The author domain's own record where receivers ignore it, so that its errors can be shown."""
+    own = found.steps[0].record
+    return own if found.record is None and own is not None and not own.usable else None
+
+
+def _weaker(record: DmarcRecord) -> tuple[str, ...]:
+    rank = POLICIES.index(record.published_policy)
+    pairs = (("sp", record.subdomain_policy), ("np", record.nonexistent_policy))
+    return tuple(f"{tag}={value}" for tag, value in pairs if value is not None and POLICIES.index(value) < rank)
+
+
+def _stage(found: Discovery) -> Value:
+    """Where the domain stands on the way from none to reject; t=y on a stronger policy is the testing stage."""
+    if found.record is None:
+        return "absent"
+    if isinstance(found.policy, Unknown):
+        return found.policy
+    return "testing" if found.record.testing and found.record.published_policy != "none" else found.policy
+
+
+async def _takes_no_mail(ctx: Context, host: str) -> bool | Unknown:
+    """Whether mail to `host` goes nowhere: a null MX, or neither MX nor address (RFC 5321 section 5.1)."""
+    mx, a, aaaa = await asyncio.gather(*(ctx.query(host, rdtype) for rdtype in ("MX", "A", "AAAA")))
+    if isinstance(mx, Found):
+        return all(value.endswith(" .") for value in mx.values)
+    if isinstance(mx, Failed):
+        return unknown_from(mx)
+    if isinstance(a, Found) or isinstance(aaaa, Found):
+        return False
+    failed = next((each for each in (a, aaaa) if isinstance(each, Failed)), None)
+    return unknown_from(failed) if failed else True
+
+
+async def _external(ctx: Context, host: str, location: str, found: Discovery) -> dict[str, Value] | Unknown | None:
+    """Whether a report domain agreed to take reports (RFC 9990 section 4); None: it is our own organization's."""
+    if host == location or host.endswith(f".{location}"):
+        return None
+    name = f"{location}._report._dmarc.{host}"
+    theirs, ours, answer = await asyncio.gather(
+        organizational_domain(host, ctx.resolver),
+        organizational_domain(location, ctx.resolver),
+        ctx.resolver.query(name, "TXT"),
+    )
+    if isinstance(theirs, str) and theirs == ours:
+        return None
+    if not isinstance(theirs, str) and registrable_domain(host) == registrable_domain(location):
+        return theirs
+    authorised: Value
+    match answer:
+        case Found():
+            authorised = any(value.strip().startswith("v=DMARC1") for value in answer.values)
+        case Absent():
+            authorised = False
+        case Failed():
+            authorised = unknown_from(answer)
+    return {"host": host, "name": name, "authorised": authorised, "evidence": (ctx.cite_answer(answer),)}

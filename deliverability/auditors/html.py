@@ -1,0 +1,159 @@
+"""How heavy the HTML part is and what it is made of.
+
+May import auditors.base, model and mail.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from deliverability.auditors.base import Context, MissingFact, auditor, spec
+from deliverability.mail.addresses import to_a_label
+from deliverability.mail.evidence import part_evidence
+from deliverability.mail.html import Category, HtmlAccount, Link, link_host, shown_hosts
+from deliverability.mail.reader import Message
+from deliverability.mail.received import canonical_ip
+from deliverability.mail.structure import Leaf, body_texts
+from deliverability.model.facts import FactType, Reason, Unknown, Value
+
+if TYPE_CHECKING:
+    from publicsuffixlist import PublicSuffixList
+
+PROVIDES = (
+    spec("html.present", FactType.BOOL, "The message has a text/html body part."),
+    spec(
+        "html.octets",
+        FactType.INT,
+        "The HTML after decoding transfer encoding, re-encoded as UTF-8; 0 without HTML.",
+        unit="octets",
+    ),
+    spec(
+        "html.markup_octets",
+        FactType.INT,
+        "Tags and attributes other than style attributes and data: URIs.",
+        unit="octets",
+    ),
+    spec("html.inline_css_octets", FactType.INT, "style attributes.", unit="octets"),
+    spec("html.style_octets", FactType.INT, "<style> elements.", unit="octets"),
+    spec("html.data_uri_octets", FactType.INT, "data: URIs.", unit="octets"),
+    spec("html.comment_octets", FactType.INT, "Comments, conditional comments included.", unit="octets"),
+    spec("html.script_octets", FactType.INT, "<script> elements.", unit="octets"),
+    spec("html.text_octets", FactType.INT, "Text.", unit="octets"),
+    spec(
+        "html.visible_words",
+        FactType.INT,
+        "Words a reader sees (CJK text counts two characters as a word).",
+        unit="words",
+    ),
+    spec("html.links", FactType.INT, "Links (<a href>).", unit="links"),
+    spec("html.images", FactType.INT, "Images (<img>).", unit="images"),
+    spec("html.images_without_alt", FactType.INT, "Images without an alt attribute.", unit="images"),
+    spec("html.data_images", FactType.INT, "Images given as data: URI.", unit="images"),
+    spec("html.active_elements", FactType.LIST_STR, "Active elements present: script, form, iframe, object, embed."),
+    spec(
+        "html.link_mismatches",
+        FactType.LIST_RECORD,
+        "Links whose text shows one domain and whose target is another.",
+        key=["text"],
+    ),
+    spec("html.link_mismatches[].text", FactType.STR, "The domain shown."),
+    spec("html.link_mismatches[].target", FactType.STR, "The domain linked to."),
+    spec("html.plain_http_links", FactType.INT, "Links with http:, not https:.", unit="links"),
+    spec("html.ip_links", FactType.LIST_STR, "Link targets that are bare IP addresses."),
+    spec(
+        "html.hidden_text_octets",
+        FactType.INT,
+        "Text hidden by display:none, visibility:hidden, zero font size or the hidden attribute, a first preheader "
+        "block of at most 300 octets left out.",
+        unit="octets",
+    ),
+    spec("html.text_alternative", FactType.BOOL, "A text/plain part stands beside the HTML."),
+    spec(
+        "html.text_alternative_order",
+        FactType.BOOL,
+        "text/plain comes before text/html, as RFC 2046 asks; false where there is no alternative.",
+    ),
+)
+
+_MAX_LISTED = 100
+
+
+@auditor("html", provides=PROVIDES)
+async def audit(ctx: Context) -> None:
+    """How heavy the HTML part is and what it is made of."""
+    message = ctx.message
+    if message is None:
+        raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
+    pages = body_texts(message, "text/html")
+    account = HtmlAccount()
+    for leaf in pages:
+        account.add(leaf.part.text())
+    beside, before = _alternative(message, pages)
+    hosts = [host for link in account.links if (host := link_host(link.href))]
+    octets = account.octets
+    values: dict[str, Value] = {
+        "html.present": bool(pages),
+        "html.octets": account.total,
+        "html.markup_octets": octets[Category.MARKUP],
+        "html.inline_css_octets": octets[Category.INLINE_CSS],
+        "html.style_octets": octets[Category.STYLE],
+        "html.data_uri_octets": octets[Category.DATA_URI],
+        "html.comment_octets": octets[Category.COMMENT],
+        "html.script_octets": octets[Category.SCRIPT],
+        "html.text_octets": octets[Category.TEXT],
+        "html.visible_words": account.visible_words,
+        "html.links": account.link_count,
+        "html.images": account.images,
+        "html.images_without_alt": account.images_without_alt,
+        "html.data_images": account.data_images,
+        "html.active_elements": account.active_elements,
+        "html.link_mismatches": _mismatches(account.links),
+        "html.plain_http_links": sum(link.href[:5].lower() == "http:" for link in account.links),
+        "html.ip_links": tuple(dict.fromkeys(host.strip("[]") for host in hosts if canonical_ip(host)))[:_MAX_LISTED],
+        "html.hidden_text_octets": account.hidden_octets,
+        "html.text_alternative": beside,
+        "html.text_alternative_order": before,
+    }
+    ctx.put_all(values, *(ctx.cite(part_evidence(leaf.part)) for leaf in pages[:20]))
+
+
+def _alternative(message: Message, pages: list[Leaf]) -> tuple[bool, bool]:
+    """Whether text/plain stands beside the first HTML in a multipart/alternative, and whether before it."""
+    if not pages or pages[0].alternatives is None:
+        return False, False
+    order = [part.path for part in message.parts()]
+    texts = [leaf for leaf in body_texts(message, "text/plain") if pages[0].alternatives in leaf.within]
+    if not texts:
+        return False, False
+    return True, order.index(texts[0].part.path) < order.index(pages[0].part.path)
+
+
+def _mismatches(links: list[Link]) -> tuple[Value, ...]:
+    """Links whose text shows a host of another registrable domain than the target's."""
+    found: dict[tuple[str, str], Value] = {}
+    for link in links:
+        host = link_host(link.href)
+        target = to_a_label(host) if host else None
+        if target is None or len(found) >= _MAX_LISTED:
+            continue
+        for host in shown_hosts(link.text):
+            shown = to_a_label(host)
+            shown_domain = _registrable(shown) if shown else None
+            if shown and shown_domain and shown_domain != _registrable(target):
+                found[shown, target] = {"text": shown, "target": target}
+    return tuple(found.values())
+
+
+def _registrable(name: str) -> str | None:
+    """The registrable domain by the Public Suffix List; None for names under no known suffix."""
+    domain = _suffix_list().privatesuffix(name)
+    return str(domain) if domain else None
+
+
+@cache
+def _suffix_list() -> PublicSuffixList:
+    """The list that the package brings along, loaded when the first link needs it."""
+    from publicsuffixlist import PublicSuffixList
+
+    return PublicSuffixList(accept_unknown=False)

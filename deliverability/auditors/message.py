@@ -1,0 +1,165 @@
+"""Message: who it says it is from, its identity headers and its structure.
+
+May import auditors.base, model and mail.
+"""
+
+from __future__ import annotations
+
+import re
+
+from deliverability.auditors.base import Context, auditor, spec
+from deliverability.mail.addresses import Mailbox, addresses_in_text, parse_addresses
+from deliverability.mail.dates import parse_date
+from deliverability.mail.evidence import header_evidence
+from deliverability.mail.reader import HeaderField, Message
+from deliverability.mail.received import parse_received, parse_return_path
+from deliverability.mail.words import decode_words, printable
+from deliverability.model.facts import FactType, Reason, Unknown, Value
+
+PROVIDES = (
+    spec("message.present", FactType.BOOL, "A sample message was given."),
+    spec("message.headers_only", FactType.BOOL, "The file holds header fields but no body."),
+    spec("message.from_count", FactType.INT, "Number of From header fields.", unit="fields"),
+    spec("message.from_addresses", FactType.LIST_STR, "Addresses of all From fields, in order."),
+    spec(
+        "message.from_domain",
+        FactType.STR,
+        "Domain of the first From address (the author domain) as A-label.",
+        optional=True,
+    ),
+    spec("message.from_display", FactType.STR, "Decoded display name of the first From address.", optional=True),
+    spec(
+        "message.display_name_address",
+        FactType.STR,
+        "An e-mail address inside the display name that differs from the From address.",
+        optional=True,
+    ),
+    spec("message.sender_present", FactType.BOOL, "A Sender field is present."),
+    spec("message.subject", FactType.STR, "Decoded Subject.", optional=True),
+    spec(
+        "message.subject_claims_reply", FactType.BOOL, "The Subject begins with Re: or Fwd: (or a Japanese equivalent)."
+    ),
+    spec("message.references_present", FactType.BOOL, "References or In-Reply-To is present."),
+    spec("message.message_id", FactType.STR, "Message-ID as written.", optional=True),
+    spec("message.message_id_valid", FactType.BOOL, "Message-ID has the form <left@right>; false where it is missing."),
+    spec("message.message_id_octets", FactType.INT, "Length of the Message-ID.", unit="octets", optional=True),
+    spec("message.date", FactType.STR, "Date as ISO 8601, where it can be read.", optional=True),
+    spec("message.date_count", FactType.INT, "Number of Date fields.", unit="fields"),
+    spec("message.date_valid", FactType.BOOL, "Exactly one Date field that can be read."),
+    spec(
+        "message.date_skew_seconds",
+        FactType.INT,
+        "Date minus the time of the first Received hop; positive: in the future.",
+        unit="seconds",
+        optional=True,
+    ),
+    spec("message.auto_submitted", FactType.BOOL, "Auto-Submitted or a null Return-Path marks an automatic message."),
+    spec("message.arc_sets", FactType.INT, "Number of ARC sets.", unit="sets"),
+)
+
+_REPLY = re.compile(
+    r"\s*(?:re|fwd?|aw|wg|sv|vs|tr|返信|転送|回复|答复|转发)(?:\s?\[\d+\]|\^\d+)?\s*[:：]", re.IGNORECASE
+)
+_MESSAGE_ID = re.compile(r"<[^\s<>@]+@[^\s<>@]+>", re.ASCII)
+_ARC_INSTANCE = re.compile(r"(?:^|;)\s{0,100}i\s{0,100}=\s{0,100}(\d{1,4})")
+_MAX_DISPLAY = 2000
+
+
+@auditor("message", provides=PROVIDES)
+async def audit(ctx: Context) -> None:
+    """Message: who it says it is from, its identity headers and its structure."""
+    message = ctx.message
+    ctx.put("message.present", message is not None)
+    if message is None:
+        for each in PROVIDES[1:]:
+            ctx.put(each.path, Unknown(Reason.NO_MESSAGE))
+        return
+    ctx.put("message.headers_only", bool(message.headers) and message.body_octets == 0)
+    _author(ctx, message)
+    _subject(ctx, message)
+    _message_id(ctx, message)
+    _date(ctx, message)
+    return_path = message.first("Return-Path")
+    automatic = message.fields("Auto-Submitted")
+    marked = any(each.value.partition(";")[0].strip().lower() not in ("no", "") for each in automatic)
+    null_sender = return_path is not None and parse_return_path(return_path.value) == ""
+    cited = [*automatic, return_path] if return_path else list(automatic)
+    ctx.put("message.auto_submitted", marked or null_sender, *_cite(ctx, cited))
+    seals = message.fields("ARC-Seal")
+    instances = {match[1] for each in seals if (match := _ARC_INSTANCE.search(each.value[:1000]))}
+    ctx.put("message.arc_sets", len(instances), *_cite(ctx, seals))
+
+
+def _author(ctx: Context, message: Message) -> None:
+    fields = message.fields("From")
+    boxes = [box for each in fields for box in parse_addresses(each.value)]
+    named = [box for box in boxes if box.address]
+    first = named[0] if named else None
+    display = _display(first, boxes)
+    values: dict[str, Value] = {
+        "message.from_count": len(fields),
+        "message.from_addresses": tuple(box.address for box in named),
+        "message.from_domain": first.domain if first else None,
+        "message.from_display": display,
+        "message.display_name_address": _other_address(display, first),
+    }
+    ctx.put_all(values, *_cite(ctx, fields))
+    senders = message.fields("Sender")
+    ctx.put("message.sender_present", bool(senders), *_cite(ctx, senders))
+
+
+def _display(first: Mailbox | None, boxes: list[Mailbox]) -> str | None:
+    """The display name of the first address, or the name that stands where an address is missing."""
+    box = first or (boxes[0] if boxes else None)
+    return box.display or None if box else None
+
+
+def _other_address(display: str | None, first: Mailbox | None) -> str | None:
+    if not display:
+        return None
+    own = first.address.lower() if first else ""
+    return next((each for each in addresses_in_text(display[:_MAX_DISPLAY]) if each.lower() != own), None)
+
+
+def _subject(ctx: Context, message: Message) -> None:
+    field = message.first("Subject")
+    subject = decode_words(field.value) if field else None
+    ids = _cite(ctx, [field] if field else [])
+    ctx.put("message.subject", subject, *ids)
+    ctx.put("message.subject_claims_reply", bool(subject and _REPLY.match(subject[:200])), *ids)
+    references = [each for name in ("References", "In-Reply-To") for each in message.fields(name) if each.value]
+    ctx.put("message.references_present", bool(references), *_cite(ctx, references))
+
+
+def _message_id(ctx: Context, message: Message) -> None:
+    field = message.first("Message-ID")
+    written = printable(field.value) if field else None
+    values: dict[str, Value] = {
+        "message.message_id": written,
+        "message.message_id_valid": written is not None and _MESSAGE_ID.fullmatch(written) is not None,
+        "message.message_id_octets": len(field.value.encode("utf-8", "surrogateescape")) if field else None,
+    }
+    ctx.put_all(values, *_cite(ctx, [field] if field else []))
+
+
+def _date(ctx: Context, message: Message) -> None:
+    fields = message.fields("Date")
+    date = parse_date(fields[0].value) if fields else None
+    ids = _cite(ctx, fields)
+    ctx.put("message.date", date.isoformat() if date else None, *ids)
+    ctx.put("message.date_count", len(fields), *ids)
+    ctx.put("message.date_valid", len(fields) == 1 and date is not None, *ids)
+    skew: int | None = None
+    # Hops are written top down, so the first one is the lowest.
+    for hop in reversed(message.fields("Received")):
+        arrived = parse_received(hop.value).date
+        if arrived is not None:
+            ids = (*ids, *_cite(ctx, [hop]))
+            skew = round((date - arrived).total_seconds()) if date else None
+            break
+    ctx.put("message.date_skew_seconds", skew, *ids)
+
+
+def _cite(ctx: Context, fields: list[HeaderField] | tuple[HeaderField, ...]) -> tuple[str, ...]:
+    """Cite the first ten of the fields."""
+    return tuple(ctx.cite(header_evidence(each)) for each in fields[:10])

@@ -1,0 +1,79 @@
+"""How many octets the message is on the wire, and where they are.
+
+May import auditors.base, model and mail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from deliverability.auditors.base import Context, MissingFact, auditor, spec
+from deliverability.mail.evidence import part_evidence
+from deliverability.mail.reader import Part
+from deliverability.mail.structure import leaves
+from deliverability.model.facts import FactType, Reason, Unknown, Value
+
+PROVIDES = (
+    spec("message.size_octets", FactType.INT, "The whole message as sent: every line ended by CRLF.", unit="octets"),
+    spec("message.body_octets", FactType.INT, "The body as sent.", unit="octets"),
+    spec("message.text_octets", FactType.INT, "text/* body parts as sent, attachments not included.", unit="octets"),
+    spec("message.image_octets", FactType.INT, "Inline images and image attachments, decoded.", unit="octets"),
+    spec("message.attachment_octets", FactType.INT, "All attachments as sent (transfer-encoded).", unit="octets"),
+    spec(
+        "message.encoding_overhead_octets",
+        FactType.INT,
+        "What the transfer encoding adds to the decoded parts.",
+        unit="octets",
+    ),
+)
+
+_ENCODED = ("base64", "quoted-printable", "x-uuencode", "uuencode", "x-uue")
+
+
+@auditor("weight", provides=PROVIDES, needs=("message.parts", "message.attachments"))
+async def audit(ctx: Context) -> None:
+    """How many octets the message is on the wire, and where they are."""
+    message = ctx.message
+    if message is None:
+        raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
+    ctx.put("message.size_octets", message.size_octets)
+    ctx.put("message.body_octets", message.body_octets)
+    decoded = _decoded_octets(ctx.value("message.parts"))
+    attachments = _records(ctx.value("message.attachments"))
+    attached = {str(record["path"]) for record in attachments}
+    texts = [
+        leaf.part
+        for leaf in leaves(message)
+        if leaf.part.media_type.startswith("text/") and leaf.part.path not in attached
+    ]
+    images = [leaf.part for leaf in leaves(message) if leaf.part.media_type.startswith("image/")]
+    files = [leaf.part for leaf in leaves(message) if leaf.part.path in attached]
+    ctx.put("message.text_octets", sum(part.encoded_octets for part in texts), *_cite(ctx, texts))
+    ctx.put("message.image_octets", sum(decoded[part.path] for part in images), *_cite(ctx, images))
+    ctx.put("message.attachment_octets", sum(part.encoded_octets for part in files), *_cite(ctx, files))
+    ctx.put("message.encoding_overhead_octets", _overhead(message.root, decoded))
+
+
+def _overhead(part: Part, decoded: Mapping[str, int]) -> int:
+    """What transfer encodings add below `part`; what is inside an encoded message was weighed with it."""
+    if part.transfer_encoding in _ENCODED and not part.media_type.startswith("multipart/"):
+        return part.encoded_octets - decoded[part.path]
+    return sum(_overhead(child, decoded) for child in part.children)
+
+
+def _decoded_octets(parts: Value) -> dict[str, int]:
+    return {
+        str(record["path"]): size for record in _records(parts) if isinstance(size := record["decoded_octets"], int)
+    }
+
+
+def _records(value: Value) -> list[Mapping[str, Value]]:
+    """The records of a list fact; its reason is passed on where it is Unknown."""
+    if isinstance(value, Unknown):
+        raise MissingFact("message.parts", value)
+    return [record for record in value if isinstance(record, Mapping)] if isinstance(value, tuple) else []
+
+
+def _cite(ctx: Context, parts: list[Part]) -> tuple[str, ...]:
+    """Cite the first twenty of the parts."""
+    return tuple(ctx.cite(part_evidence(part)) for part in parts[:20])

@@ -1,0 +1,87 @@
+"""The command line. May import everything; commands are loaded when they are called for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from deliverability import __version__
+
+COMMANDS = {
+    "audit": "Audit domains, messages, or both together.",
+    "facts": "Collect the facts and their evidence as JSON, without judging.",
+    "judge": "Judge saved facts again, offline.",
+    "rules": "List the rules, explain one, or check rule files.",
+    "demo": "Audit an embedded domain and message offline: a first look.",
+}
+
+
+class Lazy(click.Group):
+    """Commands by name, imported only when one is run or asked for its help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of a newcomer's needs."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, or None where there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"deliverability.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the nearest command named where there is none."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            if "." in args[0]:
+                hint = f" To audit a domain: deliv audit {args[0]}"
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="deliv")
+def deliv() -> None:
+    """Why does your mail not arrive?
+
+    deliv audits a sending domain and a real message against what each receiver asks for, and says what to do.
+
+    \b
+      deliv demo                            a first look, offline
+      deliv audit example.com               a domain's DNS
+      deliv audit example.com --eml x.eml   the domain and a message it sent
+
+    Exit codes: 0 nothing at or above --fail-on, 1 findings, 2 usage or file error, 3 could not be checked completely.
+    """
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Run the command line and leave with the exit code of the design (usage and file errors: 2)."""
+    try:
+        result = deliv.main(args=args, prog_name="deliv", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("Aborted.", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except BrokenPipeError:
+        # Whoever read our output (`| head`) has seen enough.
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(result if isinstance(result, int) else 0)

@@ -1,0 +1,37 @@
+"""`deliv audit`: the main command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from deliverability.cli.options import input_options, judging_options, output_options, plain_errors, rule_problems
+
+
+@click.command("audit")
+@input_options
+@judging_options
+@output_options
+def command(**params: Any) -> int:
+    """Audit domains, messages, or both together.
+
+    DOMAIN may be an address or an internationalized name; without DOMAIN the author domain of the message is
+    audited. `-` reads domains from standard input.
+
+    \b
+      deliv audit example.com
+      deliv audit example.com --eml message.eml -o report.html
+      deliv audit example.com --with 'example.com TXT "v=spf1 mx -all"'
+      deliv audit - --format json < domains.txt
+    """
+    with plain_errors():
+        from deliverability.cli.inputs import read_inputs
+        from deliverability.cli.judging import Judging
+        from deliverability.cli.running import run
+
+        inputs = read_inputs(params)
+        with rule_problems():
+            judging = Judging.of(params, inputs.settings)
+        reports = run(inputs, judging.report)
+        return judging.finish(reports)

@@ -1,0 +1,43 @@
+"""`deliv demo`: an embedded domain and message, audited offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deliverability.cli.options import judging_options, output_options, plain_errors, rule_problems
+
+
+@click.command("demo")
+@judging_options
+@output_options
+def command(**params: Any) -> int:
+    """Audit an embedded domain and message offline: a first look at what deliv tells.
+
+    \b
+      deliv demo
+      deliv demo --lang ja -o report.html --format text
+
+    Always ends with exit code 0.
+    """
+    import deliverability.demo
+    from deliverability.cli.inputs import Inputs
+    from deliverability.cli.judging import Judging
+    from deliverability.cli.running import run
+    from deliverability.config import Settings
+
+    folder = Path(deliverability.demo.__file__).parent
+    with plain_errors():
+        from deliverability.app import Job, Sample, open_world
+
+        with rule_problems():
+            judging = Judging.of(params, Settings())
+        job = Job("sakura-shop.example", Sample("newsletter.eml", path=folder / "newsletter.eml"))
+        inputs = Inputs([job], open_world(zones=[folder / "example.zone"]), Settings())
+        judging.finish(run(inputs, judging.report))
+        for _, path in judging.where:
+            if path is not None:
+                click.echo(f"\nReport written: {path}")
+    return 0

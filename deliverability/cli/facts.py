@@ -1,0 +1,60 @@
+"""`deliv facts`: the facts and their evidence as JSON, for other tools and for `deliv judge`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deliverability.cli.options import input_options, plain_errors
+
+if TYPE_CHECKING:
+    from deliverability.app import Audited
+
+
+@click.command("facts")
+@input_options
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write a file.")
+def command(output: Path | None, **params: Any) -> int:
+    """Collect the facts and their evidence as JSON, without judging.
+
+    A fact that could not be established says why: {"unknown": "timeout"}. Exit code 3 if a look-up failed.
+    """
+    with plain_errors():
+        from deliverability.app import InputError
+        from deliverability.cli.inputs import read_inputs
+        from deliverability.cli.running import run
+
+        inputs = read_inputs(params)
+        found = run(inputs, lambda audited: (_document(audited), _has_failures(audited)))
+        documents = [document for document, _ in found]
+        data = documents[0] if len(documents) == 1 else documents
+        text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+        if output is None:
+            click.echo(text.encode("utf-8", "backslashreplace"), nl=False)
+        else:
+            try:
+                output.write_text(text, encoding="utf-8", errors="backslashreplace")
+            except OSError as error:
+                raise InputError(f"-o {output}: {error.strerror or error}") from None
+        return 3 if any(failed for _, failed in found) else 0
+
+
+def _document(audited: Audited) -> dict[str, Any]:
+    from deliverability.model.codec import encode_facts
+
+    subject = {
+        "domain": audited.subject.domain,
+        "message": audited.subject.message_name or None,
+        "started": audited.started,
+        "sources": list(audited.sources),
+    }
+    return {"subject": subject, **encode_facts(audited.facts)}
+
+
+def _has_failures(audited: Audited) -> bool:
+    from deliverability.model.facts import Unknown
+
+    return any(isinstance(fact.value, Unknown) and not fact.value.reason.waits_for_input for fact in audited.facts)

@@ -1,0 +1,132 @@
+"""Turns the input options and the settings file into jobs and a world. May import app, config and model."""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deliverability.app import InputError, Job, Options, Sample, World, open_world, plan
+from deliverability.config import DEFAULT_FILE, DomainSettings, Settings, load
+from deliverability.model.facts import Purpose
+
+MAX_STDIN_OCTETS = 150_000_001
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a run works on."""
+
+    jobs: list[Job]
+    world: World
+    settings: Settings
+    record: Path | None = None
+
+
+def read_settings(path: Path | None) -> Settings:
+    """The named settings file, else deliv.toml of this folder, else nothing set. Raises ConfigError."""
+    if path is None and not Path(DEFAULT_FILE).is_file():
+        return Settings()
+    return load(path or Path(DEFAULT_FILE))
+
+
+def read_inputs(params: dict[str, Any]) -> Inputs:
+    """Read domains, messages and where answers come from. Raises InputError and ConfigError."""
+    settings = read_settings(params["config"])
+    names = list(params["domains"])
+    messages = list(params["eml"])
+    if names.count("-") + messages.count("-") > 1:
+        raise InputError("standard input (-) can be read once only")
+    if "-" in names:
+        place = names.index("-")
+        names[place : place + 1] = sys.stdin.read(MAX_STDIN_OCTETS).split()
+    elif not names and not messages:
+        names = list(settings.domains)
+    if not names and not messages:
+        raise InputError("nothing to audit: give a DOMAIN, a message with --eml FILE, or both")
+    options = _options(params, settings.common)
+    domains = []
+    for name in dict.fromkeys(read_domain(name) for name in names):
+        domains.append((name, _options(params, settings.of(name))))
+    world = open_world(
+        zones=params["zone"],
+        proposals=params["proposals"],
+        servers=params["resolver"] or (() if params["zone"] or params["replay"] else settings.resolvers),
+        offline=params["offline"],
+        record=params["record"],
+        replay=params["replay"],
+        seconds=params["timeout"] or settings.timeout or 15.0,
+    )
+    jobs = plan(domains, [_sample(name) for name in messages], options)
+    return Inputs(jobs, world, settings, params["record"])
+
+
+def read_domain(text: str) -> str:
+    """A domain, or the domain of an address, as A-label. Raises InputError."""
+    from deliverability.mail.addresses import to_a_label
+
+    name = text.strip().rpartition("@")[2].strip("<>").rstrip(".")
+    if "/" in name or ":" in name:
+        raise InputError(f"{text!r} is not a domain; give the bare name, for example example.com")
+    domain = to_a_label(name)
+    if domain is None or "." not in domain or _is_address(domain):
+        raise InputError(f"{text!r} is not a domain; give a name such as example.com, or an address at it")
+    return domain
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _sample(name: str) -> Sample:
+    if name == "-":
+        return Sample("-", data=sys.stdin.buffer.read(MAX_STDIN_OCTETS))
+    path = Path(name)
+    if path.is_dir():
+        raise InputError(f"{name} is a folder; give the message file itself")
+    if not path.exists():
+        raise InputError(f"{name}: no such file")
+    return Sample(name, path=path)
+
+
+def _options(params: dict[str, Any], settings: DomainSettings) -> Options:
+    ips = tuple(_ip(text) for text in params["ip"] or settings.sending_ips)
+    mail_from = params["mail_from"] if params["mail_from"] is not None else settings.mail_from
+    helo = params["helo"] or settings.helo
+    purpose = params["purpose"] or settings.purpose
+    volume = params["daily_volume"] if params["daily_volume"] is not None else settings.daily_volume
+    return Options(
+        selectors=tuple(dict.fromkeys(_selector(text) for text in params["selector"] or settings.selectors)),
+        sending_ips=tuple(dict.fromkeys(ips)),
+        mail_from=_mail_from(mail_from) if mail_from is not None else None,
+        helo=helo.strip() if helo else None,
+        purpose=Purpose(purpose) if purpose else None,
+        daily_volume=volume,
+    )
+
+
+def _ip(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text.strip()))
+    except ValueError:
+        raise InputError(f"--ip: {text!r} is not an IP address (IPv4 or IPv6, without a prefix length)") from None
+
+
+def _selector(text: str) -> str:
+    selector = text.strip().rstrip(".").lower()
+    if not selector or any(char.isspace() for char in selector) or "_domainkey" in selector:
+        raise InputError(f"--selector: {text!r} is not a selector; give the part before ._domainkey, for example s1")
+    return selector
+
+
+def _mail_from(text: str) -> str:
+    address = text.strip().strip("<>")
+    if address and not (address.rpartition("@")[0] and address.rpartition("@")[2]):
+        raise InputError(f"--mail-from: {text!r} is not an address; '<>' stands for the null sender")
+    return address

@@ -1,0 +1,72 @@
+"""`deliv judge`: saved facts under the current or other rules, offline."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deliverability.cli.options import judging_options, output_options, plain_errors, rule_problems
+
+if TYPE_CHECKING:
+    from deliverability.app import Audited
+
+
+@click.command("judge")
+@click.argument("file", metavar="FACTS.json")
+@judging_options
+@output_options
+@click.option(
+    "--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE", help="Settings."
+)
+def command(file: str, config: Path | None, **params: Any) -> int:
+    """Judge facts that `deliv facts` saved, again and offline.
+
+    FACTS.json may be - for standard input, and may hold the array that several subjects give.
+    """
+    with plain_errors():
+        from deliverability.cli.inputs import read_settings
+        from deliverability.cli.judging import Judging
+
+        with rule_problems():
+            judging = Judging.of(params, read_settings(config))
+        return judging.finish([judging.report(audited) for audited in _read(file)])
+
+
+def _read(file: str) -> list[Audited]:
+    from deliverability.app import InputError
+
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
+        data = json.loads(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{file}: not JSON ({error})") from None
+    several = data if isinstance(data, list) else [data]
+    if not several:
+        raise InputError(f"{file}: holds no facts")
+    return [_audited(file, each) for each in several]
+
+
+def _audited(file: str, data: Any) -> Audited:
+    from deliverability.app import Audited, InputError
+    from deliverability.model.codec import decode_facts
+    from deliverability.model.facts import Subject
+
+    try:
+        facts = decode_facts(data)
+    except ValueError as error:
+        raise InputError(f"{file}: {error}") from None
+    about = data.get("subject") if isinstance(data.get("subject"), dict) else {}
+    domain = about.get("domain") or facts.value("subject.domain")
+    sources = about.get("sources")
+    return Audited(
+        Subject(str(domain) if isinstance(domain, str) else "", message_name=str(about.get("message") or "")),
+        facts,
+        str(about.get("started") or ""),
+        tuple(str(each) for each in sources) if isinstance(sources, list) else (),
+    )

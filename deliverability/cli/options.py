@@ -1,0 +1,142 @@
+"""Options that several commands share, and how their errors are told. May import click only at start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+Decorator = Callable[[F], F]
+
+lang_option = click.option(
+    "--lang", type=click.Choice(["en", "ja"]), envvar="DELIV_LANG", default="en", show_default=True, help="Language."
+)
+rule_folders_option = click.option(
+    "--rules",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Rule files to merge over the shipped ones, by id (repeatable).",
+)
+
+_INPUTS: tuple[Decorator[Any], ...] = (
+    click.argument("domains", metavar="[DOMAIN]...", nargs=-1),
+    click.option("--eml", multiple=True, metavar="FILE|-", help="A message to audit; - is standard input."),
+    click.option(
+        "--zone",
+        multiple=True,
+        type=click.Path(exists=True, path_type=Path),
+        metavar="FILE|DIR",
+        help="Master files (RFC 1035) instead of live DNS.",
+    ),
+    click.option(
+        "--with",
+        "proposals",
+        multiple=True,
+        metavar="'NAME TYPE VALUE'",
+        help="Lay a proposed record over DNS: audit before you publish.",
+    ),
+    click.option(
+        "--resolver",
+        multiple=True,
+        metavar="ADDR|https://URL|tls://ADDR",
+        help="Name server to ask instead of the system's.",
+    ),
+    click.option("--offline", is_flag=True, help="Ask nothing outside; what would need DNS is left unchecked."),
+    click.option("--record", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Keep all answers."),
+    click.option(
+        "--replay",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Answer from a recording.",
+    ),
+    click.option("--ip", multiple=True, metavar="ADDR", help="Address that sends for the domain."),
+    click.option("--mail-from", metavar="ADDR", help="Envelope sender (Return-Path); '<>' is the null sender."),
+    click.option("--helo", metavar="NAME", help="HELO/EHLO name of the sending host."),
+    click.option("--selector", multiple=True, metavar="S", help="DKIM selector to look up."),
+    click.option(
+        "--purpose",
+        type=click.Choice(["users", "bulk", "transactional", "parked"]),
+        help="What the domain sends; decides which requirements apply.",
+    ),
+    click.option("--daily-volume", type=click.IntRange(min=0), metavar="N", help="Messages a day."),
+    click.option(
+        "--timeout", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Time for a domain [default: 15]."
+    ),
+    click.option(
+        "--config",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Settings [default: deliv.toml here, if there is one].",
+    ),
+)
+_JUDGING: tuple[Decorator[Any], ...] = (
+    click.option(
+        "--receiver", multiple=True, metavar="ID", help="Judge for these receivers only (icloud, gmail, ...)."
+    ),
+    rule_folders_option,
+    click.option("--select", multiple=True, metavar="ID|PREFIX", help="Judge only these rules."),
+    click.option("--ignore", multiple=True, metavar="ID|PREFIX", help="Leave these rules out."),
+)
+_OUTPUT: tuple[Decorator[Any], ...] = (
+    click.option(
+        "--format", "style", type=click.Choice(["text", "json", "html"]), help="What to print [default: text]."
+    ),
+    click.option(
+        "-o",
+        "--output",
+        multiple=True,
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Write a file instead (.txt, .json or .html; repeatable).",
+    ),
+    click.option("--lang", type=click.Choice(["en", "ja"]), envvar="DELIV_LANG", help="Language [default: en]."),
+    click.option(
+        "--fail-on",
+        type=click.Choice(["error", "warning", "never"]),
+        help="From which severity on findings give exit code 1 [default: error].",
+    ),
+)
+
+
+def _stack(decorators: tuple[Decorator[Any], ...]) -> Decorator[Any]:
+    def apply(function: Any) -> Any:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return apply
+
+
+input_options = _stack(_INPUTS)
+judging_options = _stack(_JUDGING)
+output_options = _stack(_OUTPUT)
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turn what the user can mend into one clear message and exit code 2."""
+    from deliverability.app import InputError
+    from deliverability.config import ConfigError
+
+    try:
+        yield
+    except (InputError, ConfigError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@contextmanager
+def rule_problems() -> Iterator[None]:
+    """Turn errors in rule files into one clear message with file and line, exit code 2."""
+    from deliverability.judge.load import RuleError
+
+    try:
+        yield
+    except RuleError as error:
+        shown = error.problems[:20]
+        more = f"\n  ... and {len(error.problems) - 20} more" if len(error.problems) > 20 else ""
+        raise click.ClickException("the rule files cannot be used:\n  " + "\n  ".join(shown) + more) from None

@@ -1,0 +1,126 @@
+"""`deliv rules`: the rules' own documentation, and the check of rule files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deliverability.cli.options import lang_option, rule_folders_option, rule_problems
+
+if TYPE_CHECKING:
+    from deliverability.model.rules import Rule, RuleSet
+
+STALE_AFTER = timedelta(days=180)
+
+
+@click.command("rules")
+@click.argument("which", metavar="[ID|PREFIX]", required=False)
+@rule_folders_option
+@lang_option
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--check", is_flag=True, help="Validate all rule files and name sources that were not re-read for long.")
+def command(which: str | None, rules: tuple[Path, ...], lang: str, style: str, check: bool) -> int:
+    """List the rules, or explain those whose id begins with ID or PREFIX.
+
+    \b
+      deliv rules                      one line a rule
+      deliv rules SPF-003 --lang ja    a rule's own documentation
+      deliv rules --check --rules DIR  validate your rule files
+    """
+    from deliverability.app import load_rules
+
+    with rule_problems():
+        loaded = load_rules(rules)
+    if check:
+        return _check(loaded)
+    chosen = [rule for rule in loaded.rules.values() if which is None or rule.id.startswith(which.upper())]
+    if not chosen:
+        raise click.UsageError(f"no rule begins with {which!r}; `deliv rules` lists all")
+    if style == "json":
+        click.echo(json.dumps([_as_json(rule, loaded) for rule in chosen], ensure_ascii=False, indent=2))
+    elif which is None:
+        _list(chosen, lang)
+    else:
+        click.echo("\n\n".join(_explain(rule, loaded, lang) for rule in chosen))
+    return 0
+
+
+def _check(loaded: RuleSet) -> int:
+    for warning in loaded.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    today = datetime.now(UTC).date()
+    for source in loaded.sources.values():
+        age = today - date.fromisoformat(source.checked)
+        if age > STALE_AFTER:
+            click.echo(f"stale: {source.key} was last read on {source.checked} ({age.days} days ago)", err=True)
+    click.echo(
+        f"{len(loaded.rules)} rules, {len(loaded.receivers)} receivers, {len(loaded.sources)} sources: all valid"
+        + (f", {len(loaded.warnings)} warnings" if loaded.warnings else "")
+    )
+    return 0
+
+
+def _list(rules: Sequence[Rule], lang: str) -> None:
+    topic = ""
+    for rule in rules:
+        if rule.topic != topic:
+            topic = rule.topic
+            click.echo(("\n" if rule is not rules[0] else "") + click.style(topic, bold=True))
+        click.echo(f"  {rule.id:<10} {rule.severity.value:<8} {_title(rule, lang)}")
+
+
+def _title(rule: Rule, lang: str) -> str:
+    from deliverability.judge.words import rule_title
+
+    return rule_title(rule, lang)
+
+
+def _explain(rule: Rule, loaded: RuleSet, lang: str) -> str:
+    from deliverability.judge.words import rule_page
+
+    return rule_page(rule, loaded, lang)
+
+
+def _as_json(rule: Rule, loaded: RuleSet) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "name": rule.name,
+        "topic": rule.topic,
+        "since": rule.since,
+        "status": rule.status.value,
+        "severity": rule.severity.value,
+        "level": rule.level.value,
+        "effort": rule.effort.value,
+        "confidence": rule.confidence.value,
+        "contested": rule.contested,
+        "purpose": [purpose.value for purpose in rule.purpose],
+        "guide": list(rule.guide),
+        "limits": dict(rule.limits),
+        "sources": [
+            {"ref": each.ref, "section": each.section, "title": source.title, "url": source.url}
+            | {"checked": source.checked}
+            for each in rule.sources
+            for source in (loaded.sources[each.ref],)
+        ],
+        "receivers": {
+            receiver.id: {
+                "severity": override.severity.value,
+                "effect": override.effect.value,
+                "volume": override.volume.value,
+                "since": override.since,
+                "codes": list(override.codes),
+                "limits": dict(override.limits),
+            }
+            for receiver in loaded.receivers.values()
+            if (override := receiver.rules.get(rule.id)) is not None
+        },
+        "text": {
+            lang: {"title": t.title, "met": t.met, "unmet": t.unmet, "why": t.why, "fix": list(t.fix)}
+            for lang, t in rule.text.items()
+        },
+    }

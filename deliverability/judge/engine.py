@@ -1,0 +1,193 @@
+"""Facts + rules -> findings, under the eyes of each selected receiver. May import model and judge.conditions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from deliverability.judge.conditions import Lookup, Truth, evaluate, paths_of
+from deliverability.judge.load import placeholders
+from deliverability.model.facts import Catalogue, FactSet, Purpose, Reason, Unknown, Value
+from deliverability.model.report import Finding, Judgement, Outcome
+from deliverability.model.rules import Effect, Override, Receiver, Rule, RuleSet, Severity, VolumeClass
+
+_BADNESS = (Outcome.NOT_APPLICABLE, Outcome.MET, Outcome.UNKNOWN, Outcome.UNMET)
+_NO_ITEM: Mapping[str, Value] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which rules and receivers count: ids or prefixes; empty `select` means all."""
+
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    receivers: tuple[str, ...] = ()
+
+    def takes(self, rule_id: str) -> bool:
+        """Whether the rule is judged."""
+        chosen = not self.select or rule_id.startswith(self.select)
+        return chosen and not (self.ignore and rule_id.startswith(self.ignore))
+
+
+def judge(facts: FactSet, rules: RuleSet, catalogue: Catalogue, selection: Selection) -> tuple[Finding, ...]:
+    """Every selected rule against the facts, in rule order; rules with `each` give one finding an item."""
+    receivers = [rules.receivers[ident] for ident in selection.receivers or rules.receivers]
+    findings: list[Finding] = []
+    for rule in rules.rules.values():
+        if not selection.takes(rule.id):
+            continue
+        overrides = [(each, each.rules.get(rule.id)) for each in receivers]
+        if rule.severity is Severity.NONE and not any(override for _, override in overrides):
+            continue
+        for case in _cases(rule, facts, catalogue):
+            findings.append(_finding(rule, case, facts, overrides))
+    return tuple(findings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One thing a rule is judged on: the subject as a whole, or one item; or an outcome that is already settled."""
+
+    item: str = ""
+    fields: Mapping[str, Value] = field(default_factory=dict)
+    settled: Outcome | Unknown | None = None
+
+
+def _cases(rule: Rule, facts: FactSet, catalogue: Catalogue) -> Iterator[_Case]:
+    if rule.each is None:
+        yield _Case()
+        return
+    items = facts.value(rule.each)
+    if isinstance(items, Unknown):
+        yield _Case(settled=items)
+    elif not isinstance(items, tuple) or not items:
+        yield _Case(settled=Outcome.NOT_APPLICABLE)
+    else:
+        key = catalogue[rule.each].key
+        seen: dict[str, int] = {}
+        for item in items:
+            fields = item if isinstance(item, Mapping) else _NO_ITEM
+            name = "/".join(str(fields.get(part) or "-") for part in key)
+            seen[name] = seen.get(name, 0) + 1
+            yield _Case(name if seen[name] == 1 else f"{name}#{seen[name]}", fields)
+
+
+def _finding(rule: Rule, case: _Case, facts: FactSet, overrides: Sequence[tuple[Receiver, Override | None]]) -> Finding:
+    def lookup(path: str) -> Value:
+        return case.fields.get(path[5:]) if path.startswith("item.") else facts.value(path)
+
+    base, unknown = _outcome(rule, case, lookup, rule.limits)
+    for_purpose = _purpose(rule, facts)
+    if isinstance(for_purpose, Unknown) and base is not Outcome.NOT_APPLICABLE:
+        base, unknown = Outcome.UNKNOWN, for_purpose
+    elif for_purpose is False:
+        base, unknown = Outcome.NOT_APPLICABLE, None
+    judgements: list[Judgement] = []
+    limits = dict(rule.limits)
+    for receiver, override in overrides:
+        if override is None and rule.severity is Severity.NONE:
+            continue
+        outcome = base
+        waits_for = "purpose" if isinstance(for_purpose, Unknown) and base is Outcome.UNKNOWN else ""
+        severity = rule.severity
+        effect = rule.effect or (Effect.RISK if severity is Severity.ERROR else Effect.NOTE)
+        codes: tuple[str, ...] = ()
+        if override is not None:
+            if override.limits and base in (Outcome.MET, Outcome.UNMET):
+                outcome, _ = _outcome(rule, case, lookup, {**rule.limits, **override.limits})
+                limits.update(override.limits)
+            counts = _counts(override, receiver, facts)
+            if counts is True:
+                severity, effect, codes = override.severity, override.effect, override.codes
+            elif isinstance(counts, Unknown):
+                waits_for = waits_for or "volume"
+        if severity is not Severity.NONE or waits_for:
+            judgements.append(Judgement(receiver.id, outcome, severity, effect, codes, waits_for))
+    if rule.severity is Severity.NONE:
+        outcome = max((each.outcome for each in judgements), key=_BADNESS.index, default=Outcome.NOT_APPLICABLE)
+    else:
+        outcome = max((base, *(each.outcome for each in judgements)), key=_BADNESS.index)
+    severity = max(
+        (rule.severity, *(each.severity for each in judgements if each.outcome is outcome)), key=lambda s: s.rank
+    )
+    observed, evidence = _observed(rule, case, facts, lookup)
+    return Finding(
+        rule=rule.id,
+        item=case.item,
+        outcome=outcome,
+        severity=severity,
+        observed=observed,
+        limits=limits,
+        evidence=evidence,
+        judgements=tuple(judgements),
+        unknown=unknown if outcome is Outcome.UNKNOWN else None,
+        fingerprint=_fingerprint(rule.id, case.item, facts),
+    )
+
+
+def _outcome(rule: Rule, case: _Case, lookup: Lookup, limits: Mapping[str, Value]) -> tuple[Outcome, Unknown | None]:
+    if isinstance(case.settled, Unknown):
+        return Outcome.UNKNOWN, case.settled
+    if case.settled is not None:
+        return case.settled, None
+    if rule.when is not None:
+        applies = evaluate(rule.when, lookup, limits)
+        if isinstance(applies, Unknown):
+            return Outcome.UNKNOWN, applies
+        if not applies:
+            return Outcome.NOT_APPLICABLE, None
+    truth = evaluate(rule.require, lookup, limits)
+    if isinstance(truth, Unknown):
+        return Outcome.UNKNOWN, truth
+    return (Outcome.MET if truth else Outcome.UNMET), None
+
+
+def _purpose(rule: Rule, facts: FactSet) -> Truth:
+    """Whether the rule is for what the domain sends; Unknown where the user did not say."""
+    if not rule.purpose:
+        return True
+    purpose = facts.value("subject.purpose")
+    return purpose if isinstance(purpose, Unknown) else purpose in {each.value for each in rule.purpose}
+
+
+def _counts(override: Override, receiver: Receiver, facts: FactSet) -> Truth:
+    """Whether an override counts for this sender: always, or only for bulk senders as the receiver defines them."""
+    if override.volume is VolumeClass.ANY:
+        return True
+    purpose = facts.value("subject.purpose")
+    if purpose == Purpose.BULK.value:
+        return True
+    if purpose == Purpose.PARKED.value:
+        return False
+    volume = facts.value("subject.daily_volume")
+    if isinstance(volume, int) and receiver.bulk_from is not None:
+        return volume >= receiver.bulk_from
+    if receiver.bulk_from is None and isinstance(purpose, str):
+        return False
+    return Unknown(Reason.NOT_CONFIGURED, "--daily-volume")
+
+
+def _observed(rule: Rule, case: _Case, facts: FactSet, lookup: Lookup) -> tuple[dict[str, Value], tuple[str, ...]]:
+    """The facts behind the result, and their evidence; an item that names its own evidence is shown with that."""
+    paths = dict.fromkeys((*paths_of(rule.when), *paths_of(rule.require), *rule.show))
+    for text in rule.text.values():
+        for words in (text.title, text.met, text.unmet, text.why, *text.fix):
+            paths.update(dict.fromkeys(sorted(placeholders(words) - set(rule.limits))))
+    evidence: dict[str, None] = {}
+    own = case.fields.get("evidence")
+    for path in paths:
+        if path.startswith("item."):
+            continue
+        if fact := facts.facts.get(path):
+            evidence.update(dict.fromkeys(fact.evidence))
+    if isinstance(own, tuple):
+        evidence.update(dict.fromkeys(str(ident) for ident in own))
+    elif rule.each is not None and (listed := facts.facts.get(rule.each)):
+        evidence.update(dict.fromkeys(listed.evidence))
+    return {path: lookup(path) for path in paths}, tuple(evidence)
+
+
+def _fingerprint(rule_id: str, item: str, facts: FactSet) -> str:
+    text = f"{facts.value('subject.domain')}\0{rule_id}\0{item}"
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]

@@ -1,0 +1,504 @@
+"""Rule files -> RuleSet: shape checked by pydantic, meaning checked against the fact catalogue. May import model.
+
+Every problem is reported with file, line and, where a name is unknown, the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+
+from deliverability.judge import yamlstrict
+from deliverability.judge.conditions import comparisons_of
+from deliverability.model import rules as model
+from deliverability.model.facts import Catalogue, FactSpec, FactType, Purpose, Value
+
+LANGUAGES = ("en", "ja")
+NOT_RULES = frozenset({"sources.yaml", "guide.yaml"})
+PLACEHOLDER = re.compile(r"\{([a-z0-9_.-]+)\}")
+
+
+class RuleError(Exception):
+    """Rule files that cannot be used; `problems` are one line each, ``file:line: what``."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class _Shape(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class _Ref(_Shape):
+    ref: str
+    section: str = ""
+
+
+class _Text(_Shape):
+    title: str = pydantic.Field(min_length=1)
+    met: str = pydantic.Field(min_length=1)
+    unmet: str = pydantic.Field(min_length=1)
+    why: str = pydantic.Field(min_length=1)
+    fix: list[str] = pydantic.Field(min_length=1)
+
+
+class _Bilingual(_Shape):
+    en: _Text
+    ja: _Text
+
+
+class _Words(_Shape):
+    en: str = pydantic.Field(min_length=1)
+    ja: str = pydantic.Field(min_length=1)
+
+
+class _RuleShape(_Shape):
+    id: str = pydantic.Field(pattern=r"^[A-Z][A-Z0-9]*-[0-9]{3}$")
+    name: str = pydantic.Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    since: str
+    severity: model.Severity
+    level: model.Level
+    effort: model.Effort
+    confidence: model.Confidence
+    status: model.Status = model.Status.STABLE
+    guide: list[str] = []
+    purpose: list[Purpose] = []
+    contested: bool = False
+    effect: model.Effect | None = None
+    when: Any = None
+    each: str | None = None
+    require: Any
+    limits: dict[str, Any] = {}
+    show: list[str] = []
+    sources: list[_Ref] = pydantic.Field(min_length=1)
+    text: _Bilingual
+
+
+class _OverrideShape(_Shape):
+    severity: model.Severity
+    effect: model.Effect
+    volume: model.VolumeClass = model.VolumeClass.ANY
+    since: str = ""
+    codes: list[str] = []
+    confidence: model.Confidence = model.Confidence.HIGH
+    contested: bool = False
+    limits: dict[str, Any] = {}
+    sources: list[_Ref] = pydantic.Field(min_length=1)
+    note: _Words | None = None
+
+
+class _ReceiverShape(_Shape):
+    id: str = pydantic.Field(pattern=r"^[a-z0-9-]+$")
+    name: _Words
+    mx_suffixes: list[str] = []
+    bulk_from: int | None = None
+    sources: list[_Ref] = pydantic.Field(min_length=1)
+    rules: dict[str, _OverrideShape]
+
+
+class _SourceShape(_Shape):
+    title: str
+    url: str = pydantic.Field(pattern=r"^(https?://.*)?$")
+    publisher: str
+    checked: str = pydantic.Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
+
+
+_RULES = pydantic.TypeAdapter(list[_RuleShape])
+_RECEIVER = pydantic.TypeAdapter(_ReceiverShape)
+_SOURCES = pydantic.TypeAdapter(dict[str, _SourceShape])
+
+
+@dataclass(slots=True)
+class _Loader:
+    catalogue: Catalogue
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    rules: dict[str, model.Rule] = field(default_factory=dict)
+    receivers: dict[str, model.Receiver] = field(default_factory=dict)
+    sources: dict[str, model.Source] = field(default_factory=dict)
+    digest: Any = field(default_factory=hashlib.sha256)
+    names: dict[str, str] = field(default_factory=dict)
+    rules_unread: bool = False
+
+    def folder(self, folder: Path) -> None:
+        self.names = {}
+        paths = sorted(folder.glob("*.yaml"))
+        receivers = sorted((folder / "receivers").glob("*.yaml"))
+        if not paths and not receivers:
+            self.problems.append(f"{folder}: no rule files (*.yaml) here")
+        for path in paths:
+            if path.name == "sources.yaml":
+                self.source_file(path)
+        for path in paths:
+            if path.name not in NOT_RULES:
+                self.rule_file(path)
+        for path in receivers:
+            self.receiver_file(path)
+
+    def read(self, path: Path, shape: pydantic.TypeAdapter[Any]) -> tuple[Any, yamlstrict.Document] | None:
+        try:
+            if path.stat().st_size > yamlstrict.MAX_OCTETS:
+                raise ValueError(f"larger than {yamlstrict.MAX_OCTETS:,} octets")
+            content = path.read_bytes()
+            document = yamlstrict.read(content.decode("utf-8"))
+        except yamlstrict.YamlError as error:
+            self.problems.append(f"{path}:{error.line}: {error}")
+            return None
+        except (OSError, ValueError) as error:
+            self.problems.append(f"{path}: {error}")
+            return None
+        self.digest.update(path.name.encode() + b"\0" + content)
+        try:
+            return shape.validate_python(document.data), document
+        except pydantic.ValidationError as error:
+            for each in error.errors():
+                where = ".".join(str(step) for step in each["loc"])
+                line = document.line(each["loc"])
+                self.problems.append(f"{path}:{line}: {where}: {each['msg']}")
+            return None
+
+    def source_file(self, path: Path) -> None:
+        if (read := self.read(path, _SOURCES)) is None:
+            return
+        for key, shape in read[0].items():
+            self.sources[key] = model.Source(key, shape.title, shape.url, shape.publisher, shape.checked)
+
+    def rule_file(self, path: Path) -> None:
+        if (read := self.read(path, _RULES)) is None:
+            self.rules_unread = True
+            return
+        shapes, document = read
+        for index, shape in enumerate(shapes):
+            line = document.line((index,))
+            taken = self.names.get(shape.id) or self.names.get(shape.name)
+            if taken:
+                self.problems.append(f"{path}:{line}: {shape.id} ({shape.name}) is already defined in {taken}")
+                continue
+            self.names[shape.id] = self.names[shape.name] = f"{path}:{line}"
+            reader = _RuleReader(self, path, document, index)
+            rule = reader.rule(shape, path.stem, line)
+            if rule is not None:
+                self.rules[rule.id] = rule
+
+    def receiver_file(self, path: Path) -> None:
+        if (read := self.read(path, _RECEIVER)) is None:
+            return
+        shape, document = read
+        overrides: dict[str, model.Override] = {}
+        for rule_id, each in shape.rules.items():
+            where = f"{path}:{document.line(('rules', rule_id))}"
+            rule = self.rules.get(rule_id)
+            if rule is None and self.rules_unread:
+                continue  # it may stand in the file that could not be read, which is reported already
+            if rule is None:
+                self.problems.append(f"{where}: no rule {rule_id}{_nearest(rule_id, self.rules)}")
+                continue
+            for name in each.limits:
+                if name not in rule.limits:
+                    self.problems.append(f"{where}: {rule_id} has no limit {name}{_nearest(name, rule.limits)}")
+            self.check_refs(where, each.sources)
+            overrides[rule_id] = model.Override(
+                severity=each.severity,
+                effect=each.effect,
+                sources=_refs(each.sources),
+                volume=each.volume,
+                limits={name: _value(limit) for name, limit in each.limits.items()},
+                since=each.since,
+                codes=tuple(each.codes),
+                confidence=each.confidence,
+                contested=each.contested,
+                note={"en": each.note.en, "ja": each.note.ja} if each.note else {},
+            )
+        self.check_refs(f"{path}:{document.line(('sources',))}", shape.sources)
+        self.receivers[shape.id] = model.Receiver(
+            id=shape.id,
+            name={"en": shape.name.en, "ja": shape.name.ja},
+            mx_suffixes=tuple(suffix.lower() for suffix in shape.mx_suffixes),
+            sources=_refs(shape.sources),
+            rules=overrides,
+            bulk_from=shape.bulk_from,
+            file=str(path),
+        )
+
+    def check_refs(self, where: str, refs: Iterable[_Ref]) -> None:
+        for each in refs:
+            if each.ref not in self.sources:
+                self.problems.append(
+                    f"{where}: no source {each.ref!r} in sources.yaml{_nearest(each.ref, self.sources)}"
+                )
+
+
+@dataclass(slots=True)
+class _RuleReader:
+    loader: _Loader
+    path: Path
+    document: yamlstrict.Document
+    index: int
+    item_of: str | None = None
+    limits: dict[str, Value] = field(default_factory=dict)
+    failed: bool = False
+
+    def problem(self, message: str, *path: str | int) -> None:
+        self.failed = True
+        line = self.document.line((self.index, *path))
+        self.loader.problems.append(f"{self.path}:{line}: {'.'.join(str(step) for step in path)}: {message}")
+
+    def warn(self, message: str, *path: str | int) -> None:
+        line = self.document.line((self.index, *path))
+        self.loader.warnings.append(f"{self.path}:{line}: {message}")
+
+    def rule(self, shape: _RuleShape, topic: str, line: int) -> model.Rule | None:
+        self.limits = {name: _value(limit) for name, limit in shape.limits.items()}
+        if shape.each is not None:
+            listed = self.loader.catalogue.get(shape.each)
+            if listed is None:
+                self.problem(f"no fact {shape.each!r}{_nearest(shape.each, self.loader.catalogue)}", "each")
+            elif listed.type is not FactType.LIST_RECORD:
+                self.problem(
+                    f"{shape.each} is a {listed.type.value}, each needs a {FactType.LIST_RECORD.value}", "each"
+                )
+            self.item_of = shape.each
+        when = self.condition(shape.when, ("when",)) if shape.when is not None else None
+        require = self.condition(shape.require, ("require",))
+        for path in shape.show:
+            self.fact(path, "show")
+        if shape.status is model.Status.PREVIEW and shape.severity.rank > model.Severity.INFO.rank:
+            self.problem("a preview rule may not be more than info", "severity")
+        self.loader.check_refs(f"{self.path}:{self.document.line((self.index, 'sources'))}", shape.sources)
+        text = {
+            lang: model.Texts(each.title, each.met, each.unmet, each.why, tuple(each.fix))
+            for lang, each in (("en", shape.text.en), ("ja", shape.text.ja))
+        }
+        self.check_texts(text)
+        self.check_guards(shape, when, require)
+        if self.failed or require is None:
+            return None
+        return model.Rule(
+            id=shape.id,
+            name=shape.name,
+            topic=topic,
+            since=shape.since,
+            severity=shape.severity,
+            level=shape.level,
+            effort=shape.effort,
+            confidence=shape.confidence,
+            require=require,
+            sources=_refs(shape.sources),
+            text=text,
+            status=shape.status,
+            when=when,
+            each=shape.each,
+            limits=self.limits,
+            purpose=tuple(shape.purpose),
+            guide=tuple(shape.guide),
+            show=tuple(shape.show),
+            contested=shape.contested,
+            effect=shape.effect,
+            file=str(self.path),
+            line=line,
+        )
+
+    def condition(self, data: Any, path: tuple[str | int, ...]) -> model.Condition | None:
+        if not isinstance(data, dict) or not data:
+            self.problem(
+                "a condition is {fact: path, operator: operand}, {all: [...]}, {any: [...]} or {not: ...}", *path
+            )
+            return None
+        if len(data) == 1 and (word := next(iter(data))) in ("all", "any"):
+            inner = data[word]
+            if not isinstance(inner, list) or not inner:
+                self.problem(f"{word} needs a list of conditions", *path, word)
+                return None
+            parts = [self.condition(each, (*path, word, n)) for n, each in enumerate(inner)]
+            whole = tuple(part for part in parts if part is not None)
+            return model.All(whole) if word == "all" else model.Any(whole)
+        if set(data) == {"not"}:
+            part = self.condition(data["not"], (*path, "not"))
+            return None if part is None else model.Not(part)
+        operators = [word for word in data if word != "fact"]
+        if "fact" not in data or len(operators) != 1 or not isinstance(data["fact"], str):
+            self.problem("a comparison has one fact and one operator", *path)
+            return None
+        word = operators[0]
+        if word not in {op.value for op in model.Op}:
+            self.problem(f"no operator {word!r}{_nearest(word, [op.value for op in model.Op])}", *path)
+            return None
+        spec = self.fact(data["fact"], *path)
+        operand = self.operand(data[word], model.Op(word), spec, path)
+        return model.Compare(data["fact"], model.Op(word), operand)
+
+    def fact(self, path: str, *where: str | int) -> FactSpec | None:
+        full = self.full_path(path)
+        spec = self.loader.catalogue.get(full) if full else None
+        if full is None:
+            self.problem(f"{path} is only there in a rule with each", *where)
+        elif spec is None:
+            known = self.loader.catalogue
+            if path.startswith("item."):
+                fields = [key.split("[].", 1)[1] for key in known if key.startswith(f"{self.item_of}[].")]
+                self.problem(f"{self.item_of} has no field {path[5:]!r}{_nearest(path[5:], fields)}", *where)
+            else:
+                self.problem(f"no fact {path!r}{_nearest(path, known)}", *where)
+        return spec
+
+    def full_path(self, path: str) -> str | None:
+        if not path.startswith("item."):
+            return path
+        return f"{self.item_of}[].{path[5:]}" if self.item_of else None
+
+    def operand(
+        self, data: Any, op: model.Op, spec: FactSpec | None, path: tuple[str | int, ...]
+    ) -> Value | model.LimitRef:
+        operand: Value | model.LimitRef
+        if isinstance(data, str) and data.startswith("$"):
+            operand = model.LimitRef(data[1:])
+            if operand.name not in self.limits:
+                self.problem(f"no limit {operand.name!r}{_nearest(operand.name, self.limits)}", *path)
+                return operand
+            value = self.limits[operand.name]
+        else:
+            operand = value = _value(data)
+        if spec is not None and (trouble := _mismatch(spec, op, value)):
+            self.problem(f"{spec.path} is a {spec.type.value}: {trouble}", *path)
+        return operand
+
+    def check_texts(self, text: Mapping[str, model.Texts]) -> None:
+        for part in ("title", "met", "unmet", "why", "fix"):
+            found: dict[str, set[str]] = {}
+            for lang, each in text.items():
+                words = getattr(each, part)
+                joined = "\n".join(words) if isinstance(words, tuple) else words
+                found[lang] = placeholders(joined)
+                for name in sorted(found[lang]):
+                    if name not in self.limits:
+                        self.fact(name, "text", lang, part)
+            if found["en"] != found["ja"]:
+                odd = ", ".join(sorted(found["en"] ^ found["ja"]))
+                self.problem(f"English and Japanese use different placeholders: {odd}", "text", "ja", part)
+        if len(text["en"].fix) != len(text["ja"].fix):
+            self.problem(
+                f"{len(text['en'].fix)} steps in English, {len(text['ja'].fix)} in Japanese", "text", "ja", "fix"
+            )
+
+    def check_guards(self, shape: _RuleShape, when: model.Condition | None, require: model.Condition | None) -> None:
+        guarded = {each.fact for each in comparisons_of(when)}
+        guarded |= {each.fact for each in comparisons_of(require) if each.op in (model.Op.EXISTS, model.Op.EMPTY)}
+        for each in comparisons_of(require):
+            full = self.full_path(each.fact)
+            spec = self.loader.catalogue.get(full) if full else None
+            if spec is not None and spec.optional and each.fact not in guarded:
+                self.warn(f"{shape.id}: {each.fact} may be absent; guard it with exists or when", "require")
+
+
+def load_rules(folders: Sequence[Path], catalogue: Catalogue) -> model.RuleSet:
+    """Read rule folders; a later folder replaces rules, receivers and sources of the same id.
+
+    Raises RuleError with every problem found.
+    """
+    loader = _Loader(catalogue)
+    for folder in folders:
+        if not folder.is_dir():
+            raise RuleError([f"{folder}: no such folder of rule files"])
+        loader.folder(folder)
+    if loader.problems:
+        raise RuleError(loader.problems)
+    return model.RuleSet(
+        loader.rules, loader.receivers, loader.sources, loader.digest.hexdigest(), tuple(loader.warnings)
+    )
+
+
+def load_guide(folders: Sequence[Path]) -> tuple[Mapping[str, Any], ...]:
+    """The user's guide (guide.yaml) of the last folder that has one; empty without one."""
+    for folder in reversed(folders):
+        path = folder / "guide.yaml"
+        if path.is_file():
+            try:
+                return tuple(yamlstrict.read(path.read_text("utf-8")).data)
+            except yamlstrict.YamlError as error:
+                raise RuleError([f"{path}:{error.line}: {error}"]) from None
+    return ()
+
+
+def placeholders(text: str) -> set[str]:
+    """Names in braces; doubled braces are literal."""
+    return set(PLACEHOLDER.findall(text.replace("{{", "").replace("}}", "")))
+
+
+def _refs(refs: Iterable[_Ref]) -> tuple[model.SourceRef, ...]:
+    return tuple(model.SourceRef(each.ref, each.section) for each in refs)
+
+
+def _value(data: Any) -> Value:
+    if isinstance(data, list):
+        return tuple(_value(each) for each in data)
+    if isinstance(data, dict):
+        return {key: _value(each) for key, each in data.items()}
+    return data  # type: ignore[no-any-return]  # yamlstrict gives only str, int, float, bool and None
+
+
+Kind = Literal["bool", "number", "str"]
+_KIND: Mapping[FactType, Kind] = {
+    FactType.BOOL: "bool",
+    FactType.INT: "number",
+    FactType.FLOAT: "number",
+    FactType.STR: "str",
+    FactType.LIST_STR: "str",
+    FactType.LIST_INT: "number",
+}
+
+
+def _kind(value: Value) -> Kind | None:
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, (int, float)):
+        return "number"
+    return "str" if isinstance(value, str) else None
+
+
+def _mismatch(spec: FactSpec, op: model.Op, value: Value) -> str | None:
+    """Why `op` with `value` makes no sense for the fact, or None."""
+    if op in (model.Op.EXISTS, model.Op.EMPTY):
+        return None if isinstance(value, bool) else f"{op.value} takes true or false"
+    kind = _KIND.get(spec.type)
+    if kind is None:
+        return f"{op.value} cannot compare it; use exists or empty"
+    if op in (model.Op.LT, model.Op.LE, model.Op.GT, model.Op.GE):
+        fits = kind == "number" and not spec.type.is_list and _kind(value) == "number"
+        return None if fits else f"{op.value} compares numbers"
+    if op in (model.Op.CONTAINS, model.Op.LACKS, model.Op.CONTAINS_ALL):
+        if not spec.type.is_list and kind != "str":
+            return f"{op.value} needs a list or a text"
+        wanted = value if isinstance(value, tuple) else (value,)
+        return None if all(_kind(each) == kind for each in wanted) else f"{op.value} needs a {kind}"
+    if op is model.Op.MATCHES:
+        if kind != "str" or spec.type.is_list or not isinstance(value, str):
+            return "matches needs a text and a regular expression"
+        try:
+            re.compile(value)
+        except re.error as error:
+            return f"bad regular expression: {error}"
+        return None
+    if spec.type.is_list:
+        return f"{op.value} cannot compare a list; use contains, lacks or empty"
+    wanted = value if op in (model.Op.IN, model.Op.NOT_IN) and isinstance(value, tuple) else (value,)
+    if op in (model.Op.IN, model.Op.NOT_IN) and not isinstance(value, tuple):
+        return f"{op.value} takes a list"
+    for each in wanted:
+        if _kind(each) != kind:
+            return f"{each!r} is not a {kind}"
+        if spec.values and each not in spec.values:
+            return f"{each!r} is not one of {', '.join(spec.values)}"
+    return None
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -1,0 +1,111 @@
+"""A strict YAML reader for rule files: no surprises in types, no repeated keys, lines kept. Imports nothing of ours.
+
+Only `true`, `false`, `null`, decimal integers and decimal fractions are special; `yes`, `on`, `12:30` and dates stay
+strings. Anchors, tags and several documents are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+MAX_OCTETS = 4_000_000
+MAX_DEPTH = 40
+
+_INT = re.compile(r"-?(0|[1-9][0-9]{0,17})\Z")
+_FLOAT = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+\Z")
+_CONSTANTS = {"true": True, "false": False, "null": None, "~": None, "": None}
+
+Path = tuple[str | int, ...]
+
+
+class YamlError(Exception):
+    """The text is not strict YAML; `line` counts from 1."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Plain data, and the line on which each value begins, by its path of keys and indexes."""
+
+    data: Any
+    lines: dict[Path, int]
+
+    def line(self, path: Path) -> int:
+        """The line of the value at `path`, or of its nearest enclosing value."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+def read(text: str) -> Document:
+    """Read one document. Raises YamlError with the line of the trouble."""
+    import yaml
+
+    if len(text) > MAX_OCTETS:
+        raise YamlError(1, f"larger than {MAX_OCTETS:,} characters")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    lines: dict[Path, int] = {}
+    try:
+        events = iter(yaml.parse(text, Loader=loader))
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                break
+        else:
+            return Document(None, {})
+        data = _build(next(events), events, (), lines)
+        next(events)
+        trailing = next(events)
+        if not isinstance(trailing, yaml.StreamEndEvent):
+            raise YamlError(trailing.start_mark.line + 1, "more than one document in the file")
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise YamlError(mark.line + 1 if mark else 1, str(error.problem or error.context)) from None
+    except yaml.YAMLError as error:
+        raise YamlError(1, str(error).splitlines()[0]) from None
+    return Document(data, lines)
+
+
+def _build(event: Any, events: Iterator[Any], path: Path, lines: dict[Path, int]) -> Any:
+    import yaml
+
+    line = event.start_mark.line + 1
+    lines[path] = line
+    if len(path) > MAX_DEPTH:
+        raise YamlError(line, f"nested deeper than {MAX_DEPTH} levels")
+    if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+        raise YamlError(line, "anchors and aliases are not allowed here")
+    if getattr(event, "tag", None):
+        raise YamlError(line, f"tags ({event.tag}) are not allowed here")
+    if isinstance(event, yaml.ScalarEvent):
+        return _scalar(event.value) if event.implicit[0] else event.value
+    if isinstance(event, yaml.SequenceStartEvent):
+        items: list[Any] = []
+        while not isinstance(event := next(events), yaml.SequenceEndEvent):
+            items.append(_build(event, events, (*path, len(items)), lines))
+        return items
+    mapping: dict[str, Any] = {}
+    while not isinstance(event := next(events), yaml.MappingEndEvent):
+        key_line = event.start_mark.line + 1
+        if not isinstance(event, yaml.ScalarEvent):
+            raise YamlError(key_line, "a key must be a plain word")
+        if event.value in mapping:
+            raise YamlError(key_line, f"the key {event.value!r} stands here twice")
+        mapping[event.value] = _build(next(events), events, (*path, event.value), lines)
+        lines[(*path, event.value)] = key_line
+    return mapping
+
+
+def _scalar(text: str) -> Any:
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if _INT.match(text):
+        return int(text)
+    if _FLOAT.match(text):
+        return float(text)
+    return text

@@ -1,0 +1,16 @@
+"""Whose mail a message is, when nobody named a domain. May import mail."""
+
+from __future__ import annotations
+
+from deliverability.mail.addresses import parse_addresses
+from deliverability.mail.reader import Message
+
+
+def own_domain(message: Message) -> str | None:
+    """The author domain (From), else the domain of the Return-Path, as A-label; None where neither names one."""
+    for name in ("from", "return-path"):
+        for header in message.fields(name):
+            for mailbox in parse_addresses(header.value):
+                if mailbox.domain:
+                    return mailbox.domain
+    return None

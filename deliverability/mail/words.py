@@ -1,0 +1,234 @@
+"""Octets to text: charsets as mailers really use them, and RFC 2047 encoded-words. Imports nothing of ours."""
+
+from __future__ import annotations
+
+import binascii
+import codecs
+import re
+from dataclasses import dataclass
+
+# Aliases to the superset that mailers and browsers mean by the name.
+_SUPERSETS = {
+    "shift_jis": "cp932",
+    "shift-jis": "cp932",
+    "x-sjis": "cp932",
+    "sjis": "cp932",
+    "ms_kanji": "cp932",
+    "windows-31j": "cp932",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "ks_c_5601-1987": "cp949",
+    "euc-kr": "cp949",
+    "iso-8859-8-i": "iso-8859-8",
+    "utf8": "utf-8",
+    "unicode-1-1-utf-7": "utf-7",
+    "x-unknown": "us-ascii",
+}
+_ISO_2022_JP = frozenset(
+    {"iso-2022-jp", "iso-2022-jp-ms", "iso-2022-jp-1", "cp50220", "cp50221", "cp50222", "csiso2022jp"}
+)
+# Python codecs that are no charsets of mail; some are slow or expand their input.
+_NO_CHARSETS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"})
+_CHARSET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,39}")
+_ENCODED_WORD = re.compile(r"=\?([^?\s]+)\?([bBqQ])\?([^?]*)\?=")
+_JIS_ESCAPE = re.compile(rb"\x1b(\$[@B]|\$\(D|\([BJI])")
+_HEX_PAIR = re.compile(rb"=([0-9A-Fa-f]{2})")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedText:
+    """Text read from octets.
+
+    Attributes:
+        text: never holds lone surrogates.
+        known: the charset is one that we can read.
+        clean: every octet meant a character in that charset; otherwise U+FFFD stands for those that did not.
+
+    """
+
+    text: str
+    known: bool
+    clean: bool
+
+
+def decode_octets(octets: bytes, charset: str | None) -> DecodedText:
+    """Read `octets` in `charset` (None: UTF-8 where it fits, else ISO-2022-JP by its escapes, else Windows-1252)."""
+    if charset is None:
+        return DecodedText(_guess(octets), True, True)
+    name = charset.strip().lower()
+    name = _SUPERSETS.get(name, name)
+    if name in _ISO_2022_JP:
+        return _iso_2022_jp(octets)
+    codec = _codec(name)
+    if codec is None:
+        return DecodedText(_guess(octets), False, False)
+    try:
+        return DecodedText(_without_surrogates(octets.decode(codec)), True, True)
+    except (UnicodeError, ValueError):
+        pass
+    try:
+        # Declared as ASCII but with 8-bit octets: the guess is closer to what a reader sees than a row of U+FFFD.
+        text = _guess(octets) if codec == "ascii" else octets.decode(codec, "replace")
+    except (UnicodeError, ValueError):
+        text = octets.decode("ascii", "replace")
+    return DecodedText(_without_surrogates(text), True, False)
+
+
+def decode_words(value: str, charset: str | None = None) -> str:
+    """Decode the encoded-words of an unfolded header value (RFC 2047), leniently.
+
+    Neighbouring words of one charset are joined before they are decoded, so that characters split over two words
+    come out whole. Octets outside ASCII (surrogate escapes in `value`) are read in `charset`, or guessed.
+    """
+    pieces: list[str] = []
+    pending = bytearray()
+    pending_charset = ""
+    end = 0
+
+    def flush() -> None:
+        if pending_charset:
+            pieces.append(decode_octets(bytes(pending), pending_charset).text)
+            pending.clear()
+
+    for match in _ENCODED_WORD.finditer(value):
+        between = value[end : match.start()]
+        name = match[1].partition("*")[0].lower()  # RFC 2231 section 5: charset*language
+        if not (pending_charset and not between.strip()):
+            flush()
+            pending_charset = ""
+            pieces.append(_raw_text(between, charset))
+        if name != pending_charset:
+            flush()
+            pending_charset = name
+        pending += _word_octets(match[2], match[3])
+        end = match.end()
+    flush()
+    pieces.append(_raw_text(value[end:], charset))
+    return "".join(pieces)
+
+
+def has_encoded_word(value: str) -> bool:
+    """Whether an RFC 2047 encoded-word stands anywhere in `value`."""
+    return _ENCODED_WORD.search(value) is not None
+
+
+def printable(value: str) -> str:
+    r"""`value` fit for a fact or for evidence: raw UTF-8 octets become text, all others are shown as ``\xNN``."""
+    if value.isascii():
+        return value
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def decode_base64(octets: bytes) -> tuple[bytes, bool]:
+    """Decode base64 whatever it holds; the second value is False where it was not well-formed.
+
+    Reading stops at the padding, as mail programs do.
+    """
+    kept = octets.translate(None, _NOT_BASE64)
+    spaces = sum(octets.count(space) for space in (b"\r", b"\n", b" ", b"\t"))
+    good = len(kept) + spaces == len(octets)
+    digits, padding, rest = kept.partition(b"=")
+    if rest.strip(b"="):
+        good = False
+    remainder = len(digits) % 4
+    if remainder == 1:
+        digits = digits[:-1]
+        good = False
+    elif remainder:
+        good = good and len(padding + rest) == 4 - remainder
+        digits += b"=" * (4 - remainder)
+    return binascii.a2b_base64(digits), good
+
+
+def _guess(octets: bytes) -> str:
+    if b"\x1b$" in octets and octets.isascii():
+        return _iso_2022_jp(octets).text
+    try:
+        return octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return octets.decode("cp1252", "replace")
+
+
+def _raw_text(value: str, charset: str | None) -> str:
+    if value.isascii() and "\x1b" not in value:
+        return value
+    return decode_octets(value.encode("utf-8", "surrogateescape"), charset).text
+
+
+def _word_octets(encoding: str, text: str) -> bytes:
+    octets = text.encode("utf-8", "surrogateescape")
+    if encoding in "bB":
+        return decode_base64(octets)[0]
+    return _HEX_PAIR.sub(lambda pair: bytes.fromhex(pair[1].decode("ascii")), octets.replace(b"_", b" "))
+
+
+def _codec(name: str) -> str | None:
+    """The name of Python's codec for a charset, or None where there is none that mail may name."""
+    if not _CHARSET_NAME.fullmatch(name):
+        return None
+    try:
+        codec = codecs.lookup(name)
+    except (LookupError, ValueError):
+        return None
+    # The attribute is how bytes.decode itself tells text encodings from zlib, base64 and the like.
+    if codec.name.replace("-", "_") in _NO_CHARSETS or not getattr(codec, "_is_text_encoding", True):
+        return None
+    return codec.name
+
+
+def _without_surrogates(text: str) -> str:
+    """UTF-7 and UTF-16 can smuggle lone surrogates, which no output can carry."""
+    return _SURROGATE.sub("\ufffd", text) if _SURROGATE.search(text) else text
+
+
+def _iso_2022_jp(octets: bytes) -> DecodedText:
+    """ISO-2022-JP (RFC 1468); where that fails with the NEC and IBM characters and half-width kana of cp50221."""
+    try:
+        return DecodedText(octets.decode("iso2022_jp"), True, True)
+    except UnicodeDecodeError:
+        pass
+    pieces: list[str] = []
+    mode = b"(B"
+    parts = _JIS_ESCAPE.split(octets)
+    for index, part in enumerate(parts):
+        if index % 2:
+            mode = part
+        elif mode in (b"$@", b"$B"):
+            pieces.append(_jis_to_shift_jis(part).decode("cp932", "replace"))
+        elif mode == b"(I":
+            kana = bytes(octet | 0x80 if 0x21 <= octet <= 0x5F else octet for octet in part)
+            pieces.append(kana.decode("cp932", "replace"))
+        elif mode == b"$(D":
+            pieces.append("\ufffd" * (len(part) // 2))
+        else:
+            pieces.append(_eight_bit_in_jis(part))
+    text = "".join(pieces)
+    return DecodedText(text, True, "\ufffd" not in text)
+
+
+def _eight_bit_in_jis(octets: bytes) -> str:
+    """The ASCII stretches of ISO-2022-JP; mailers that lie about the charset put UTF-8 or Shift_JIS there."""
+    try:
+        return octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return octets.decode("cp932", "replace")
+
+
+def _jis_to_shift_jis(octets: bytes) -> bytes:
+    """Two-octet JIS X 0208 codes as the Shift_JIS codes of the same characters."""
+    out = bytearray()
+    index = 0
+    while index < len(octets):
+        first = octets[index]
+        if not 0x21 <= first <= 0x7E or index + 1 == len(octets) or not 0x21 <= octets[index + 1] <= 0x7E:
+            out.append(first if first < 0x21 else 0x3F)
+            index += 1
+            continue
+        second = octets[index + 1]
+        row = first - 0x21
+        out.append((row >> 1) + (0x81 if row < 62 else 0xC1))
+        out.append(second + 0x7E if row & 1 else second + (0x1F if second < 0x60 else 0x20))
+        index += 2
+    return bytes(out)

@@ -1,0 +1,1 @@
+"""Pure types, shared by everything. Imports nothing of ours."""

@@ -1,0 +1,102 @@
+"""Facts to and from plain JSON values. Imports only model.facts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, Reason, Unknown, Value
+
+
+def encode(value: Value) -> Any:
+    """A fact's value as JSON: Unknown becomes ``{"unknown": reason, "detail": ...}`` at every depth."""
+    match value:
+        case Unknown():
+            return {"unknown": value.reason.value} | ({"detail": value.detail} if value.detail else {})
+        case Mapping():
+            return {key: encode(item) for key, item in value.items()}
+        case tuple() | list():
+            return [encode(item) for item in value]
+        case _:
+            return value
+
+
+def decode(value: Any) -> Value:
+    """The reverse of `encode`. Raises ValueError on what is not a fact's value."""
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case list():
+            return tuple(decode(item) for item in value)
+        case {"unknown": str(reason)} if set(value) <= {"unknown", "detail"}:
+            try:
+                return Unknown(Reason(reason), str(value.get("detail", "")))
+            except ValueError:
+                known = ", ".join(r.value for r in Reason)
+                raise ValueError(f"{reason!r} is not a reason for Unknown (known: {known})") from None
+        case dict():
+            return {str(key): decode(item) for key, item in value.items()}
+        case _:
+            raise ValueError(f"{type(value).__name__} is not a fact's value")
+
+
+def encode_evidence(item: Evidence) -> dict[str, Any]:
+    """One piece of evidence as JSON."""
+    return {
+        "id": item.id,
+        "kind": item.kind.value,
+        "asked": item.asked,
+        "got": list(item.got),
+        "at": item.at,
+        "ttl": item.ttl,
+    }
+
+
+def encode_facts(facts: FactSet) -> dict[str, Any]:
+    """A fact set as JSON: ``{"facts": {path: {"value": ...} | {"unknown": ...}}, "evidence": [...]}``."""
+    encoded: dict[str, Any] = {}
+    for fact in facts:
+        value = encode(fact.value)
+        body = value if isinstance(fact.value, Unknown) else {"value": value}
+        encoded[fact.path] = body | ({"evidence": list(fact.evidence)} if fact.evidence else {})
+    return {"facts": encoded, "evidence": [encode_evidence(item) for item in facts.evidence.values()]}
+
+
+def decode_facts(data: Any) -> FactSet:
+    """The reverse of `encode_facts`. Raises ValueError, naming the fact, on anything else."""
+    if not isinstance(data, dict) or not isinstance(data.get("facts"), dict):
+        raise ValueError('expected a JSON object with "facts", as `deliv facts` writes it')
+    facts: dict[str, Fact] = {}
+    for path, body in data["facts"].items():
+        if not isinstance(body, dict) or ("value" in body) == ("unknown" in body):
+            raise ValueError(f'{path}: expected {{"value": ...}} or {{"unknown": reason}}')
+        evidence = body.get("evidence", [])
+        if not isinstance(evidence, list) or not all(isinstance(ident, str) for ident in evidence):
+            raise ValueError(f"{path}: evidence must be a list of ids")
+        try:
+            raw = body["value"] if "value" in body else {k: v for k, v in body.items() if k != "evidence"}
+            facts[path] = Fact(path, decode(raw), tuple(evidence))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+    evidence_by_id: dict[str, Evidence] = {}
+    for item in data.get("evidence", []):
+        try:
+            piece = Evidence(
+                item["id"],
+                EvidenceKind(item["kind"]),
+                item["asked"],
+                tuple(str(line) for line in item["got"]),
+                item.get("at"),
+                item.get("ttl"),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"evidence: {error!r} in {str(item)[:80]}") from None
+        evidence_by_id[piece.id] = piece
+    return FactSet(facts, evidence_by_id)
+
+
+def digest(data: Any) -> str:
+    """SHA-256 (hex) of JSON data in canonical form."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,178 @@
+"""What auditors state: facts with evidence, and the catalogue that names them. Imports nothing of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a fact could not be established. None of them ever means "missing"."""
+
+    TIMEOUT = "timeout"
+    SERVFAIL = "servfail"
+    REFUSED = "refused"
+    OFFLINE = "offline"
+    NO_MESSAGE = "no-message"
+    NOT_CONFIGURED = "not-configured"
+    LIMIT = "limit"
+    BUG = "bug"
+
+    @property
+    def waits_for_input(self) -> bool:
+        """True where the user did not give what the fact needs; False where a look-up failed."""
+        return self in (Reason.NO_MESSAGE, Reason.NOT_CONFIGURED)
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The value of a fact that could not be established, with the reason and what was seen."""
+
+    reason: Reason
+    detail: str = ""
+
+
+# JSON-like values, with Unknown allowed at every depth; None means: looked, there is none.
+Value = None | bool | int | float | str | Unknown | tuple["Value", ...] | Mapping[str, "Value"]
+
+
+class EvidenceKind(StrEnum):
+    """Where a piece of evidence comes from."""
+
+    DNS = "dns"
+    HTTP = "http"
+    SMTP = "smtp"
+    HEADER = "header"
+    MIME = "mime"
+    REPORT = "report"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One raw observation, unescaped; renderers escape it.
+
+    Attributes:
+        id: stable within a report and readable, for example ``dns:TXT:example.com``.
+        kind: where it comes from.
+        asked: the question, for example ``TXT example.com``.
+        got: the answer: records, header lines, or a failure in words.
+        at: when it was seen, ISO 8601 in UTC, or None where time plays no part.
+        ttl: seconds the answer may be kept, or None.
+
+    """
+
+    id: str
+    kind: EvidenceKind
+    asked: str
+    got: tuple[str, ...] = ()
+    at: str | None = None
+    ttl: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One established (or unknown) value under a path of the catalogue."""
+
+    path: str
+    value: Value
+    evidence: tuple[str, ...] = ()
+
+
+class FactType(StrEnum):
+    """The type of a fact's value. A record is a mapping of named fields; a tree nests records freely."""
+
+    BOOL = "bool"
+    INT = "int"
+    FLOAT = "float"
+    STR = "str"
+    LIST_STR = "list of str"
+    LIST_INT = "list of int"
+    LIST_RECORD = "list of record"
+    RECORD = "record"
+    TREE = "tree"
+
+    @property
+    def is_list(self) -> bool:
+        """True where rules may use `each` or `contains`."""
+        return self in (FactType.LIST_STR, FactType.LIST_INT, FactType.LIST_RECORD)
+
+
+@dataclass(frozen=True, slots=True)
+class FactSpec:
+    """One entry of the catalogue: the contract between auditors and rule files.
+
+    Attributes:
+        path: public name. Fields of a list's items are written ``dkim.signatures[].bits``.
+        type: see FactType.
+        doc: meaning, one English sentence.
+        unit: ``octets``, ``bits``, ``seconds``, ``lookups`` ..., or empty.
+        optional: True where None ("looked, there is none") is a regular value.
+        values: for a str with a closed set of values, these.
+        key: for a list of records, the fields that name an item.
+
+    """
+
+    path: str
+    type: FactType
+    doc: str
+    unit: str = ""
+    optional: bool = False
+    values: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+
+
+Catalogue = Mapping[str, FactSpec]
+
+
+class Purpose(StrEnum):
+    """What the audited domain sends; decides which requirements apply."""
+
+    USERS = "users"
+    BULK = "bulk"
+    TRANSACTIONAL = "transactional"
+    PARKED = "parked"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is audited, as the user gave it.
+
+    Attributes:
+        domain: A-label of the audited domain, lower case, no trailing dot.
+        message: raw bytes of a sample message, or None.
+        message_name: how the report names the message (file name or ``-``).
+        selectors: DKIM selectors to look up besides those of the message.
+        sending_ips: addresses that send for the domain.
+        mail_from: envelope sender given by option; the empty string is the null reverse-path; None: not given.
+        helo: HELO/EHLO name given by option, or None.
+        purpose: see Purpose; None: not given.
+        daily_volume: messages a day, or None.
+
+    """
+
+    domain: str
+    message: bytes | None = None
+    message_name: str = ""
+    selectors: tuple[str, ...] = ()
+    sending_ips: tuple[str, ...] = ()
+    mail_from: str | None = None
+    helo: str | None = None
+    purpose: Purpose | None = None
+    daily_volume: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FactSet:
+    """All facts of one subject by path, and the evidence they point to by id."""
+
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Fact]:
+        return iter(self.facts.values())
+
+    def value(self, path: str) -> Value:
+        """The value under `path`; Unknown(not-configured) where nothing collected it."""
+        fact = self.facts.get(path)
+        return fact.value if fact else Unknown(Reason.NOT_CONFIGURED, f"{path} was not collected")

@@ -1,0 +1,265 @@
+"""What rule files say, typed: conditions, rules, receivers, sources. Imports only model.facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from deliverability.model.facts import Purpose, Value
+
+
+class Severity(StrEnum):
+    """How bad an unmet rule is. NONE: the rule counts only for receivers that raise it."""
+
+    NONE = "none"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+    @property
+    def rank(self) -> int:
+        """0 (none) to 3 (error), for comparisons."""
+        return list(Severity).index(self)
+
+
+class Level(StrEnum):
+    """Who says so: an RFC keyword, a receiver, a recommendation, or our own rule of thumb."""
+
+    MUST = "MUST"
+    SHOULD = "SHOULD"
+    REQUIRED = "required-by-receiver"
+    RECOMMENDED = "recommended"
+    HEURISTIC = "heuristic"
+
+
+class Effort(StrEnum):
+    """What mending costs: minutes, hours, or a project."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Confidence(StrEnum):
+    """How sure we are of the fact behind a rule."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class Status(StrEnum):
+    """Life cycle of a rule. Preview rules never exceed `info`."""
+
+    STABLE = "stable"
+    PREVIEW = "preview"
+    DEPRECATED = "deprecated"
+
+
+class Op(StrEnum):
+    """Comparison operators of rule files."""
+
+    EQ = "eq"
+    NE = "ne"
+    LT = "lt"
+    LE = "le"
+    GT = "gt"
+    GE = "ge"
+    IN = "in"
+    NOT_IN = "not_in"
+    CONTAINS = "contains"
+    LACKS = "lacks"
+    CONTAINS_ALL = "contains_all"
+    MATCHES = "matches"
+    EXISTS = "exists"
+    EMPTY = "empty"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRef:
+    """A `$name` operand: the limit of that name, which a receiver may override."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """`{fact: path, op: operand}`. A path that begins with ``item.`` reads the current item of `each`."""
+
+    fact: str
+    op: Op
+    operand: Value | LimitRef
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every condition holds (Kleene: false wins over unknown)."""
+
+    of: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Any:
+    """At least one condition holds (Kleene: true wins over unknown)."""
+
+    of: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The condition does not hold; unknown stays unknown."""
+
+    of: Condition
+
+
+Condition = Compare | All | Any | Not
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An entry of rules/sources.yaml. `checked`: ISO date on which somebody last read it."""
+
+    key: str
+    title: str
+    url: str
+    publisher: str
+    checked: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRef:
+    """Where a rule comes from: the key of a source and the section in it."""
+
+    ref: str
+    section: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A rule's words in one language, with ``{fact.path}``, ``{item.field}`` and ``{limit}`` placeholders."""
+
+    title: str
+    met: str
+    unmet: str
+    why: str
+    fix: tuple[str, ...]
+
+
+class Effect(StrEnum):
+    """What a receiver does with mail that does not meet a rule."""
+
+    REJECT = "reject"
+    RISK = "risk"
+    NOTE = "note"
+
+
+class VolumeClass(StrEnum):
+    """For whom a receiver's requirement counts."""
+
+    ANY = "any"
+    BULK = "bulk"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One requirement. Judges facts only; knows nothing of how they were gathered.
+
+    Attributes:
+        when: applicability; None: always.
+        each: list fact whose items are judged one by one; None: once.
+        require: what must hold.
+        effect: what a receiver without a statement of its own does; None: risk for an error, else note.
+        limits: named operands, overridable per receiver.
+        purpose: purposes the rule is for; empty: all. Where the user gave none, the rule waits for it.
+        guide: keys of the user's guide (G1 ... G16) whose step this rule serves.
+        show: further fact paths whose values belong into `observed`.
+        contested: sources contradict each other; the texts give both readings.
+        file, line: where it was read, for error messages.
+
+    """
+
+    id: str
+    name: str
+    topic: str
+    since: str
+    severity: Severity
+    level: Level
+    effort: Effort
+    confidence: Confidence
+    require: Condition
+    sources: tuple[SourceRef, ...]
+    text: Mapping[str, Texts]
+    status: Status = Status.STABLE
+    when: Condition | None = None
+    each: str | None = None
+    limits: Mapping[str, Value] = field(default_factory=dict)
+    purpose: tuple[Purpose, ...] = ()
+    guide: tuple[str, ...] = ()
+    show: tuple[str, ...] = ()
+    contested: bool = False
+    effect: Effect | None = None
+    file: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """How one receiver treats one rule.
+
+    Attributes:
+        severity: for this receiver.
+        effect: reject (mail is refused), risk (spam folder, throttling, warning shown) or note.
+        volume: bulk: counts only for bulk senders by this receiver's definition.
+        limits: limits that differ for this receiver.
+        since: ISO date from which the receiver enforces it, or empty.
+        codes: SMTP replies the sender would see.
+        confidence: in the receiver's statement.
+        sources: where the receiver says so.
+        contested: the receiver's own pages contradict each other.
+        note: language -> one sentence in the receiver's terms.
+
+    """
+
+    severity: Severity
+    effect: Effect
+    sources: tuple[SourceRef, ...]
+    volume: VolumeClass = VolumeClass.ANY
+    limits: Mapping[str, Value] = field(default_factory=dict)
+    since: str = ""
+    codes: tuple[str, ...] = ()
+    confidence: Confidence = Confidence.HIGH
+    contested: bool = False
+    note: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A mailbox provider as a dated overlay over the rules.
+
+    Attributes:
+        name: language -> display name.
+        mx_suffixes: MX host suffixes by which a recipient domain is recognised.
+        bulk_from: messages a day from which a sender counts as bulk, or None where no number is published.
+        rules: rule id -> Override.
+
+    """
+
+    id: str
+    name: Mapping[str, str]
+    mx_suffixes: tuple[str, ...]
+    sources: tuple[SourceRef, ...]
+    rules: Mapping[str, Override]
+    bulk_from: int | None = None
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """Everything that judges: rules by id in file order, receivers by id, sources by key."""
+
+    rules: Mapping[str, Rule]
+    receivers: Mapping[str, Receiver]
+    sources: Mapping[str, Source]
+    digest: str
+    warnings: tuple[str, ...] = ()

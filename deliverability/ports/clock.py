@@ -1,0 +1,30 @@
+"""The time, real or fixed. May import ports.base."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+
+class SystemClock:
+    """The time of this machine."""
+
+    def now(self) -> datetime:
+        """The current time in UTC."""
+        return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class FixedClock:
+    """A clock that stands still at `moment` (timezone-aware)."""
+
+    moment: datetime
+
+    def now(self) -> datetime:
+        """Always the same time, in UTC."""
+        return self.moment.astimezone(UTC)
+
+
+def stamp(moment: datetime) -> str:
+    """A time as the reports write it: ISO 8601, UTC, whole seconds, ``Z``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

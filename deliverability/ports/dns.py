@@ -1,0 +1,592 @@
+"""Live DNS: questions to resolvers over UDP, TCP, TLS and HTTPS. May import model and ports.
+
+dnspython builds and parses the messages, sockets are asyncio's. Nothing asks the system's resolver library behind our
+back, except for the address of a DNS-over-HTTPS server that is named rather than numbered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import struct
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from deliverability.model.facts import Reason
+from deliverability.ports.base import Absent, Answer, Clock, Failed, Found
+from deliverability.ports.clock import SystemClock, stamp
+from deliverability.ports.names import (
+    MAX_CHAIN,
+    canonical,
+    dns_name_text,
+    impossible,
+    labels_of,
+    value_text,
+)
+
+if TYPE_CHECKING:
+    import ssl
+
+    import dns.message
+    import httpx
+
+EDNS_PAYLOAD = 1232  # octets, the size that crosses every path unfragmented (DNS flag day 2020)
+MAX_MESSAGE = 65535  # octets of one DNS message
+MAX_TTL = 86400  # seconds a positive or negative answer is kept at most
+FAILED_TTL = 5  # seconds a failure is kept, so that one run does not ask a dead server again and again
+NO_SOA_TTL = 60  # seconds an absence without SOA is kept
+SILENT_TTL = 30  # seconds a server that kept silent is asked only after the others
+_HTTP_TIMEOUT_SLACK = 1.0  # seconds; our own time-out fires first
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One resolver to ask: `transport` is ``udp`` (TCP on truncation), ``tls`` or ``https``.
+
+    `host` is an IP address, or for https the host of `url`; `tls_name` the name that the certificate must carry.
+    """
+
+    transport: str
+    host: str
+    port: int
+    url: str = ""
+    tls_name: str = ""
+
+    def __str__(self) -> str:
+        if self.transport == "https":
+            return self.url
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port == _PORTS[self.transport] else f":{self.port}"
+        prefix = "" if self.transport == "udp" else "tls://"
+        name = f"#{self.tls_name}" if self.tls_name else ""
+        return f"{prefix}{host if port or prefix else self.host}{port}{name}"
+
+
+_PORTS = {"udp": 53, "tls": 853, "https": 443}
+
+
+def parse_server(text: str) -> Server:
+    """Read ``--resolver``: ``ADDR``, ``ADDR:PORT``, ``[V6]:PORT``, ``tls://ADDR[:PORT][#NAME]`` or ``https://URL``.
+
+    Raises:
+        ValueError: with a sentence that says what is wrong.
+
+    """
+    given = text.strip()
+    if given.lower().startswith("https://"):
+        try:
+            parts = urlsplit(given)
+            port = parts.port or _PORTS["https"]
+        except ValueError:
+            parts, port = None, 0
+        if parts is None or not parts.hostname or parts.username is not None:
+            raise ValueError(f"{text!r} is not a usable URL of a DNS-over-HTTPS server")
+        return Server("https", parts.hostname, port, url=given)
+    transport, rest, tls_name = "udp", given, ""
+    if given.lower().startswith("tls://"):
+        transport = "tls"
+        rest, _, tls_name = given[len("tls://") :].partition("#")
+    if rest.startswith("["):
+        match = re.fullmatch(r"\[([^\]]*)\](?::(\d{1,5}))?", rest)
+    elif rest.count(":") > 1:
+        match = re.fullmatch(r"(.*)()", rest)  # an IPv6 address without brackets, so without a port
+    else:
+        match = re.fullmatch(r"([^:]*)(?::(\d{1,5}))?", rest)
+    host = match[1] if match else ""
+    port = int(match[2] or _PORTS[transport]) if match else 0
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not a resolver: give an IP address, ADDRESS:PORT, [IPv6]:PORT, tls://ADDRESS or https://URL"
+        ) from None
+    if not 0 < port < 65536:
+        raise ValueError(f"{text!r} has no usable port: ports go from 1 to 65535")
+    return Server(transport, host, port, tls_name=tls_name)
+
+
+def system_servers() -> tuple[Server, ...]:
+    """The resolvers this machine is set up to use; empty where it has none."""
+    import dns.resolver
+
+    try:
+        configured = dns.resolver.Resolver(configure=True)
+    except dns.resolver.NoResolverConfiguration:
+        return ()
+    return tuple(Server("udp", str(address), 53) for address in configured.nameservers)
+
+
+class _ExchangeError(Exception):
+    """One exchange with one server came to nothing; says why."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(slots=True)
+class _Reply:
+    """A usable response, with who gave it."""
+
+    message: dns.message.Message
+    server: str
+
+
+class LiveResolver:
+    """Asks real resolvers.
+
+    Every question goes out once, however many wait for it, and its answer is kept for its TTL. A server that fails or
+    keeps silent is followed by the next one; what nobody answers is Failed, never Absent.
+
+    Args:
+        servers: whom to ask, in this order; None takes the system's.
+        timeout: seconds to wait for one reply.
+        retries: how many more times to ask after silence.
+        in_flight: questions on the wire at once, over all domains.
+        cache_size: answers kept; the least recently used goes first.
+        clock: for the time stamps in answers.
+        monotonic: seconds, for the age of cached answers.
+
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[Server] | None = None,
+        *,
+        timeout: float = 3.0,
+        retries: int = 2,
+        in_flight: int = 100,
+        cache_size: int = 20_000,
+        clock: Clock | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._servers = tuple(servers) if servers is not None else None
+        self._timeout = timeout
+        self._retries = retries
+        self._window = asyncio.Semaphore(in_flight)
+        self._cache: OrderedDict[tuple[str, str], tuple[float, Answer]] = OrderedDict()
+        self._cache_size = cache_size
+        self._pending: dict[tuple[str, str], asyncio.Task[Answer]] = {}
+        self._clock: Clock = clock or SystemClock()
+        self._monotonic = monotonic
+        self._silent_until: dict[Server, float] = {}
+        self._streams: dict[Server, list[_Stream]] = {}
+        self._http: httpx.AsyncClient | None = None
+        self._tls: ssl.SSLContext | None = None
+
+    async def query(self, name: str, rdtype: str) -> Answer:
+        """Ask, or answer from what is known."""
+        if labels_of(name) is None:
+            return impossible(name, rdtype, stamp(self._clock.now()))
+        key = (canonical(name), rdtype.upper())
+        known = self._cached(key)
+        if known is not None:
+            return known
+        task = self._pending.get(key)
+        if task is None:
+            task = asyncio.create_task(self._resolve(*key))
+            self._pending[key] = task
+            task.add_done_callback(lambda done: self._finish(key, done))
+        # Shielded: one waiter whose time is up must not take the answer from the others.
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Stop what is under way and close connections."""
+        tasks = list(self._pending.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for streams in self._streams.values():
+            for stream in streams:
+                stream.close()
+        self._streams.clear()
+        if self._http is not None:
+            await self._http.aclose()
+            self._http = None
+
+    # --- cache -----------------------------------------------------------------------------------------------------
+
+    def _cached(self, key: tuple[str, str]) -> Answer | None:
+        entry = self._cache.get(key)
+        if entry is None:
+            return None
+        expires, answer = entry
+        if self._monotonic() >= expires:
+            del self._cache[key]
+            return None
+        self._cache.move_to_end(key)
+        return answer
+
+    def _finish(self, key: tuple[str, str], task: asyncio.Task[Answer]) -> None:
+        self._pending.pop(key, None)
+        if task.cancelled() or task.exception() is not None:
+            return
+        answer = task.result()
+        ttl = FAILED_TTL if isinstance(answer, Failed) else min(answer.ttl, MAX_TTL)
+        self._cache[key] = (self._monotonic() + ttl, answer)
+        self._cache.move_to_end(key)
+        while len(self._cache) > self._cache_size:
+            self._cache.popitem(last=False)
+
+    # --- one question ----------------------------------------------------------------------------------------------
+
+    async def _resolve(self, name: str, rdtype: str) -> Answer:
+        """Ask and follow CNAME, across replies where the servers do not follow it themselves."""
+        chain: list[str] = []
+        ttl = MAX_TTL
+        current = name
+        while True:
+            try:
+                reply = await self._ask(current, rdtype)
+                hop = _read(reply.message, current, rdtype)
+            except _ExchangeError as broken:
+                return self._failed(name, rdtype, broken.reason, broken.detail)
+            for target in hop.chain:
+                if target == name or target in chain:
+                    return self._failed(name, rdtype, Reason.SERVFAIL, f"CNAME loop at {target}")
+                chain.append(target)
+            if len(chain) > MAX_CHAIN:
+                detail = f"more than {MAX_CHAIN} CNAME records in a row"
+                return self._failed(name, rdtype, Reason.SERVFAIL, detail)
+            ttl = min(ttl, hop.ttl)
+            if not hop.unfinished:
+                break
+            current = chain[-1]
+            if "\\x" in current:
+                # Its text cannot be turned back into its labels for sure, and another name must not answer for it.
+                return self._failed(name, rdtype, Reason.SERVFAIL, f"the CNAME target {current} cannot be asked for")
+        at = stamp(self._clock.now())
+        if hop.values:
+            return Found(name, rdtype, hop.values, ttl, tuple(chain), hop.string_octets, at, reply.server)
+        return Absent(name, rdtype, hop.nxdomain, ttl, tuple(chain), at, reply.server)
+
+    def _failed(self, name: str, rdtype: str, reason: Reason, detail: str) -> Failed:
+        return Failed(name, rdtype, reason, detail, at=stamp(self._clock.now()))
+
+    async def _ask(self, name: str, rdtype: str) -> _Reply:
+        """Put one question to the servers until one gives a usable reply.
+
+        Raises:
+            _ExchangeError: nobody did; the gravest reason met (servfail, then refused, then timeout).
+
+        """
+        if self._servers is None:
+            self._servers = system_servers()
+        if not self._servers:
+            raise _ExchangeError(Reason.REFUSED, "this machine has no DNS server configured: name one with --resolver")
+        failures: dict[Reason, str] = {}
+        now = self._monotonic()
+        waiting = deque(sorted(self._servers, key=lambda server: self._silent_until.get(server, now) > now))
+        for _ in range(max(self._retries + 1, len(self._servers))):
+            if not waiting:
+                break
+            server = waiting.popleft()
+            try:
+                return await self._exchange(server, name, rdtype)
+            except _ExchangeError as broken:
+                failures.setdefault(broken.reason, broken.detail)
+                if broken.reason is Reason.TIMEOUT:
+                    waiting.append(server)  # others first; one that spoke or is not there would not change its mind
+                    self._silent_until[server] = self._monotonic() + SILENT_TTL
+        for reason in (Reason.SERVFAIL, Reason.REFUSED, Reason.TIMEOUT):
+            if reason in failures:
+                raise _ExchangeError(reason, failures[reason])
+        raise AssertionError("unreachable: no attempt was made")
+
+    async def _exchange(self, server: Server, name: str, rdtype: str) -> _Reply:
+        """One question to one server, again without EDNS where the server does not know EDNS (RFC 6891 section 7).
+
+        Raises:
+            _ExchangeError: no reply, or one that answers nothing.
+
+        """
+        from dns.rcode import BADVERS, FORMERR, NOERROR, NOTIMP, NXDOMAIN, REFUSED
+        from dns.rcode import to_text as rcode_text
+
+        for edns in (True, False):
+            query = _question(name, rdtype, edns=edns)
+            async with self._window:
+                heard: list[str] = []
+                try:
+                    async with asyncio.timeout(self._timeout):
+                        message = await self._send(server, query, heard)
+                except TimeoutError:
+                    silence = heard[0] if heard else "did not answer"
+                    raise _ExchangeError(Reason.TIMEOUT, f"{server} {silence} within {self._timeout:g} s") from None
+                except OSError as error:
+                    detail = f"{server} cannot be reached ({error.strerror or error})"
+                    raise _ExchangeError(Reason.REFUSED, detail) from None
+            rcode = message.rcode()
+            if rcode in (FORMERR, NOTIMP, BADVERS) and edns:
+                continue
+            if rcode == NOERROR and _is_referral(message):
+                raise _ExchangeError(Reason.REFUSED, f"{server} only refers to other servers: it is no resolver")
+            if rcode in (NOERROR, NXDOMAIN):
+                return _Reply(message, str(server))
+            break
+        if rcode == REFUSED:
+            raise _ExchangeError(Reason.REFUSED, f"{server} answered REFUSED")
+        raise _ExchangeError(Reason.SERVFAIL, f"{server} answered {rcode_text(rcode)}")
+
+    # --- transports ------------------------------------------------------------------------------------------------
+
+    async def _send(self, server: Server, query: dns.message.Message, heard: list[str]) -> dns.message.Message:
+        import dns.flags
+
+        wire = query.to_wire()
+        if server.transport == "https":
+            return _parsed(await self._post(server, wire), query, server)
+        if server.transport == "tls":
+            return _parsed(await self._tls_exchange(server, wire), query, server)
+        message = await _udp_exchange(server, wire, query, heard)
+        if message.flags & dns.flags.TC:
+            stream = await _Stream.connect(server)
+            try:
+                return _parsed(await stream.exchange(wire), query, server)
+            except (EOFError, OSError):
+                raise _ExchangeError(Reason.SERVFAIL, f"{server} truncated its answer and gave none over TCP") from None
+            finally:
+                stream.close()
+        return message
+
+    async def _tls_exchange(self, server: Server, wire: bytes) -> bytes:
+        """Ask over TLS (RFC 7858) on a connection that is free, else on a new one."""
+        import ssl
+
+        free = self._streams.setdefault(server, [])
+        while True:
+            reused = bool(free)
+            if reused:
+                stream = free.pop()
+            else:
+                try:
+                    stream = await _Stream.connect(server, self._context())
+                except ssl.SSLError as error:
+                    raise _ExchangeError(Reason.REFUSED, f"{server}: TLS failed ({error.reason or error})") from None
+            try:
+                answer = await stream.exchange(wire)
+            except (EOFError, OSError):
+                stream.close()
+                if reused:  # servers close idle connections: try the next one
+                    continue
+                raise _ExchangeError(Reason.REFUSED, f"{server} closed the connection") from None
+            except BaseException:  # cancelled in the middle of an exchange: its answer must not meet the next question
+                stream.close()
+                raise
+            free.append(stream)
+            return answer
+
+    async def _post(self, server: Server, wire: bytes) -> bytes:
+        """Ask over HTTPS (RFC 8484)."""
+        import httpx
+
+        if self._http is None:
+            self._http = httpx.AsyncClient(
+                http2=_has_http2(), verify=self._context(), timeout=self._timeout + _HTTP_TIMEOUT_SLACK
+            )
+        headers = {"content-type": "application/dns-message", "accept": "application/dns-message"}
+        try:
+            async with self._http.stream("POST", server.url, content=wire, headers=headers) as response:
+                if response.status_code != 200:
+                    raise _ExchangeError(Reason.REFUSED, f"{server} answered with HTTP status {response.status_code}")
+                body = b""
+                async for part in response.aiter_bytes():
+                    body += part
+                    if len(body) > MAX_MESSAGE:
+                        raise _ExchangeError(Reason.SERVFAIL, f"{server} sent more than a DNS message")
+                return body
+        except httpx.TimeoutException:
+            raise TimeoutError from None
+        except httpx.HTTPError as error:
+            raise _ExchangeError(Reason.REFUSED, f"{server} cannot be reached ({error})") from None
+
+    def _context(self) -> ssl.SSLContext:
+        """The certificates this machine trusts (or those of SSL_CERT_FILE), names checked."""
+        import ssl
+
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+        return self._tls
+
+
+def _has_http2() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("h2") is not None
+
+
+def _question(name: str, rdtype: str, *, edns: bool) -> dns.message.Message:
+    import dns.message
+    import dns.name
+    import dns.rdatatype
+
+    labels = labels_of(name) or ()
+    return dns.message.make_query(
+        dns.name.Name((*labels, b"")),
+        dns.rdatatype.from_text(rdtype),
+        use_edns=0 if edns else -1,
+        payload=EDNS_PAYLOAD,
+    )
+
+
+def _parsed(wire: bytes, query: dns.message.Message, server: Server) -> dns.message.Message:
+    """The reply to `query`, from a server we are connected to.
+
+    Raises:
+        _ExchangeError: the octets are no DNS message, or answer something else.
+
+    """
+    message = _reply_or_none(wire, query)
+    if message is None:
+        raise _ExchangeError(Reason.SERVFAIL, f"{server} sent a malformed reply")
+    return message
+
+
+def _reply_or_none(wire: bytes, query: dns.message.Message) -> dns.message.Message | None:
+    import dns.message
+
+    try:
+        message = dns.message.from_wire(wire, ignore_trailing=True)
+    except Exception:  # dnspython raises many kinds for hostile octets; to us all mean: not a reply
+        return None
+    return message if query.is_response(message) else None  # id, question and the response bit
+
+
+def _is_referral(message: dns.message.Message) -> bool:
+    """True for an empty answer that points elsewhere (RFC 2308 section 2.2): it says nothing about the name."""
+    import dns.flags
+    from dns.rdatatype import NS, SOA
+
+    kinds = {rrset.rdtype for rrset in message.authority}
+    return not message.answer and NS in kinds and SOA not in kinds and not message.flags & dns.flags.AA
+
+
+@dataclass(slots=True)
+class _Hop:
+    """What one reply says: the names it leads through, and either records or their absence at the end.
+
+    `unfinished` is True where the reply ends at a CNAME and says nothing about its target.
+    """
+
+    chain: list[str]
+    ttl: int
+    values: tuple[str, ...] = ()
+    string_octets: tuple[tuple[int, ...], ...] = ()
+    nxdomain: bool = False
+    unfinished: bool = False
+
+
+def _read(message: dns.message.Message, name: str, rdtype: str) -> _Hop:
+    from dns.rcode import NXDOMAIN
+    from dns.rdataclass import IN
+    from dns.rdatatype import SOA
+    from dns.rdatatype import to_text as type_text
+
+    answers = {
+        (dns_name_text(rrset.name), type_text(rrset.rdtype)): rrset for rrset in message.answer if rrset.rdclass == IN
+    }
+    hop = _Hop([], MAX_TTL)
+    current = name
+    while (rrset := answers.get((current, rdtype))) is None:
+        alias = answers.get((current, "CNAME"))
+        if alias is None or len(hop.chain) > MAX_CHAIN:  # the caller refuses loops and long chains
+            break
+        hop.ttl = min(hop.ttl, alias.ttl)
+        current = value_text(alias[0])[0]
+        hop.chain.append(current)
+    if rrset is not None:
+        texts = [value_text(rdata) for rdata in rrset]
+        hop.ttl = min(hop.ttl, rrset.ttl)
+        hop.values = tuple(value for value, _ in texts)
+        hop.string_octets = tuple(lengths for _, lengths in texts) if rdtype == "TXT" else ()
+        return hop
+    soa = next((candidate for candidate in message.authority if candidate.rdtype == SOA), None)
+    hop.nxdomain = message.rcode() == NXDOMAIN
+    hop.unfinished = bool(hop.chain) and soa is None and not hop.nxdomain
+    if not hop.unfinished:
+        # How long an absence holds, RFC 2308 section 5.
+        minimum = int(value_text(soa[0])[0].rsplit(" ", 1)[1]) if soa else NO_SOA_TTL
+        hop.ttl = min(hop.ttl, minimum, soa.ttl if soa else NO_SOA_TTL)
+    return hop
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    """Waits on a connected socket for the one datagram that answers the question."""
+
+    def __init__(self, query: dns.message.Message, heard: list[str]) -> None:
+        self._query = query
+        self._heard = heard
+        self.reply: asyncio.Future[dns.message.Message] = asyncio.get_running_loop().create_future()
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        """Take the reply; pass over everything else, as a forger's guess must not end the wait."""
+        if self.reply.done():
+            return
+        message = _reply_or_none(data, self._query)
+        if message is not None:
+            self.reply.set_result(message)
+        elif not self._heard:
+            self._heard.append("sent only what is malformed or answers another question")
+
+    def error_received(self, exc: Exception) -> None:
+        """Nobody listens there (ICMP)."""
+        if not self.reply.done():
+            self.reply.set_exception(exc)
+
+
+async def _udp_exchange(
+    server: Server, wire: bytes, query: dns.message.Message, heard: list[str]
+) -> dns.message.Message:
+    """Ask over UDP. The socket is new, so its port is random, and connected, so that only the server is heard.
+
+    Args:
+        server: whom to ask.
+        wire: the question.
+        query: the question again, to tell its reply.
+        heard: takes a note where something came that is no reply.
+
+    Raises:
+        OSError: nobody listens there.
+
+    """
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.create_datagram_endpoint(
+        lambda: _Datagrams(query, heard), remote_addr=(server.host, server.port)
+    )
+    try:
+        transport.sendto(wire)
+        return await protocol.reply
+    finally:
+        transport.close()
+
+
+class _Stream:
+    """One TCP or TLS connection; messages carry their length in front (RFC 1035 section 4.2.2)."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def connect(cls, server: Server, context: ssl.SSLContext | None = None) -> _Stream:
+        """Connect; with a context over TLS, where the certificate must name `tls_name`, else the address."""
+        name = (server.tls_name or server.host) if context else None
+        reader, writer = await asyncio.open_connection(server.host, server.port, ssl=context, server_hostname=name)
+        return cls(reader, writer)
+
+    async def exchange(self, wire: bytes) -> bytes:
+        """Send one message and read one. Raises EOFError or OSError where the connection ends."""
+        self._writer.write(struct.pack("!H", len(wire)) + wire)
+        await self._writer.drain()
+        (length,) = struct.unpack("!H", await self._reader.readexactly(2))
+        return await self._reader.readexactly(length)
+
+    def close(self) -> None:
+        """Drop the connection without ceremony."""
+        self._writer.transport.abort()

@@ -1,0 +1,213 @@
+"""Proposed records laid over any resolver: audit before you publish. May import model and ports."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from deliverability.model.facts import Reason
+from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
+from deliverability.ports.names import MAX_CHAIN, canonical, impossible, labels_of, octets_text
+
+MAX_STRING = 255  # octets of one TXT character-string, RFC 1035 section 3.3
+_TTL = 3600
+_SERVER = "proposed"
+_TYPES = ("A", "AAAA", "CNAME", "MX", "NS", "PTR", "TXT")
+# A record that is, or was meant as, SPF: typing slips in front of and inside the version are forgiven.
+_SPF = re.compile(r"""[\s"'“”]*v\s*=\s*spf\s*1""", re.IGNORECASE)
+# Below these labels every TXT record is one protocol's, so a proposal replaces them all.
+_OWNED_BY_PROTOCOL = frozenset({"_dmarc", "_domainkey", "_mta-sts", "_bimi"})
+_QUOTED = re.compile(r'\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_ESCAPE = re.compile(r"\\(\d{3}|.)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One proposed record: name canonical, value as Found.values has it, octets of its strings where it is TXT."""
+
+    name: str
+    rdtype: str
+    value: str
+    string_octets: tuple[int, ...] = ()
+
+
+def parse_proposal(text: str) -> Proposal:
+    """Read ``NAME TYPE VALUE``, as typed after ``--with``. A TTL and the class IN before the type are allowed.
+
+    A TXT value is bare text, or one or more quoted strings in master-file form.
+
+    Raises:
+        ValueError: with a sentence that says what to write instead.
+
+    """
+    name, _, rest = text.strip().partition(" ")
+    rest = rest.lstrip()
+    while match := re.match(r"(?:\d+|IN)\s+", rest, re.IGNORECASE):
+        rest = rest[match.end() :]
+    rdtype, *values = rest.split(maxsplit=1)[:2] or [""]
+    value = values[0].strip() if values else ""
+    if not rdtype or not value:
+        raise ValueError(
+            f"{text!r} is not a proposed record: write NAME TYPE VALUE, as in 'example.com TXT v=spf1 -all'"
+        )
+    if not labels_of(name):
+        raise ValueError(f"{name!r} is not a domain name")
+    rdtype = rdtype.upper()
+    if rdtype not in _TYPES:
+        raise ValueError(f"records of type {rdtype} cannot be proposed; the types are {', '.join(_TYPES)}")
+    if rdtype == "TXT":
+        joined, octets = _txt(value)
+        return Proposal(canonical(name), rdtype, joined, octets)
+    return Proposal(canonical(name), rdtype, _checked(rdtype, value))
+
+
+def _txt(value: str) -> tuple[str, tuple[int, ...]]:
+    if value.startswith("(") and value.endswith(")"):
+        value = value[1:-1].strip()
+    if not value.startswith('"'):
+        octets = value.encode("utf-8", "surrogateescape")
+        strings = [octets[start : start + MAX_STRING] for start in range(0, len(octets), MAX_STRING)]
+    else:
+        strings, end = [], 0
+        while match := _QUOTED.match(value, end):
+            strings.append(_unescaped(match[1]))
+            end = match.end()
+        if value[end:].strip():
+            raise ValueError(f"the TXT value is not closed or continues outside quotes at {value[end:].strip()[:40]!r}")
+    too_long = next((string for string in strings if len(string) > MAX_STRING), None)
+    if too_long is not None:
+        raise ValueError(
+            f"a TXT string holds at most {MAX_STRING} octets, one has {len(too_long)}: "
+            "split it into several quoted strings"
+        )
+    return octets_text(b"".join(strings)), tuple(len(string) for string in strings)
+
+
+def _unescaped(quoted: str) -> bytes:
+    r"""The octets of a quoted string (RFC 1035 section 5.1: ``\DDD`` is an octet, ``\X`` is X)."""
+    octets, end = b"", 0
+    for match in _ESCAPE.finditer(quoted):
+        octets += quoted[end : match.start()].encode("utf-8", "surrogateescape")
+        escaped = match[1]
+        if len(escaped) == 3:
+            if int(escaped) > 255:
+                raise ValueError(f"\\{escaped} is no octet: the highest is \\255")
+            octets += bytes([int(escaped)])
+        else:
+            octets += escaped.encode("utf-8", "surrogateescape")
+        end = match.end()
+    return octets + quoted[end:].encode("utf-8", "surrogateescape")
+
+
+def _checked(rdtype: str, value: str) -> str:
+    if rdtype in ("A", "AAAA"):
+        version = 4 if rdtype == "A" else 6
+        try:
+            address = ipaddress.ip_address(value)
+        except ValueError:
+            address = None
+        if address is None or address.version != version:
+            raise ValueError(f"{value!r} is not an IPv{version} address, which {rdtype} needs")
+        return str(address)
+    if rdtype == "MX":
+        match = re.fullmatch(r"(\d{1,5})\s+(\S+)", value)
+        if match is None or int(match[1]) > 65535 or labels_of(match[2]) is None:
+            raise ValueError(f"{value!r} is not an MX value: write a preference and a host, as in '10 mx.example.com'")
+        return f"{int(match[1])} {canonical(match[2])}"
+    if re.search(r"\s", value) or not labels_of(value):
+        raise ValueError(f"{value!r} is not a domain name, which {rdtype} needs")
+    return canonical(value)
+
+
+class OverlayResolver:
+    """Answers as the world would if the proposed records were published.
+
+    Proposals of one name and type add up and replace the record set there. For TXT they replace what they compete with:
+    an SPF record every record that is or was meant as SPF; at names that belong to one protocol (``_dmarc``,
+    ``_domainkey``, ``_mta-sts``, ``_bimi``, ``_smtp._tls``) all; any other text nothing. A proposal hides a CNAME at
+    its name for its type. Where the base failed, the proposal alone is the answer.
+
+    That a new name ends a wildcard's reach over it (RFC 4592 section 2.2.1) is not modelled for other types there.
+    """
+
+    def __init__(self, base: Resolver, proposals: Iterable[Proposal]) -> None:
+        self._base = base
+        self._proposals: dict[tuple[str, str], list[Proposal]] = {}
+        self._names: set[str] = set()
+        for proposal in proposals:
+            same = self._proposals.setdefault((proposal.name, proposal.rdtype), [])
+            if proposal not in same:
+                same.append(proposal)
+            parts = proposal.name.split(".")
+            self._names.update(".".join(parts[start:]) for start in range(len(parts)))
+
+    async def query(self, name: str, rdtype: str) -> Answer:
+        """Answer from the proposals and the base."""
+        if labels_of(name) is None:
+            return impossible(name, rdtype)
+        return await self._answer(canonical(name), rdtype.upper(), ())
+
+    async def close(self) -> None:
+        """Close the base."""
+        await self._base.close()
+
+    async def _answer(self, name: str, rdtype: str, seen: tuple[str, ...]) -> Answer:
+        """`seen` are the names that led here by CNAME."""
+        if name in seen:
+            return Failed(name, rdtype, Reason.SERVFAIL, f"CNAME loop at {name}")
+        if len(seen) > MAX_CHAIN:
+            return Failed(name, rdtype, Reason.SERVFAIL, f"more than {MAX_CHAIN} CNAME records in a row")
+        proposed = self._proposals.get((name, rdtype))
+        if proposed:
+            return await self._replaced(name, rdtype, proposed)
+        alias = self._proposals.get((name, "CNAME"))
+        if alias:
+            return await self._through((alias[0].value,), name, rdtype, seen)
+
+        answer = await self._base.query(name, rdtype)
+        if isinstance(answer, Failed):
+            # The base may have failed behind a CNAME that leads to a proposal.
+            if any(kind in (rdtype, "CNAME") for _, kind in self._proposals):
+                link = await self._base.query(name, "CNAME")
+                if isinstance(link, Found) and rdtype != "CNAME":
+                    return await self._through(link.values[:1], name, rdtype, seen)
+            return answer
+        for position, target in enumerate(answer.chain):
+            if (target, rdtype) in self._proposals or (target, "CNAME") in self._proposals:
+                return await self._through(answer.chain[: position + 1], name, rdtype, seen)
+        if isinstance(answer, Absent) and answer.nxdomain and (answer.chain or (name,))[-1] in self._names:
+            return replace(answer, nxdomain=False)
+        return answer
+
+    async def _through(self, chain: tuple[str, ...], name: str, rdtype: str, seen: tuple[str, ...]) -> Answer:
+        answer = await self._answer(chain[-1], rdtype, (*seen, name, *chain[:-1]))
+        if isinstance(answer, Failed):
+            return replace(answer, name=name)
+        return replace(answer, name=name, chain=chain + answer.chain)
+
+    async def _replaced(self, name: str, rdtype: str, proposed: list[Proposal]) -> Found:
+        values = tuple(proposal.value for proposal in proposed)
+        octets = tuple(proposal.string_octets for proposal in proposed) if rdtype == "TXT" else ()
+        ttl = _TTL
+        if rdtype == "TXT" and not _one_protocol(name):
+            present = await self._base.query(name, rdtype)
+            # Text that the base only sees through a CNAME is hidden: the name now has records of its own.
+            if isinstance(present, Found) and not present.chain:
+                replaces_spf = any(_SPF.match(value) for value in values)
+                kept = [
+                    (value, lengths)
+                    for value, lengths in zip(present.values, present.string_octets, strict=False)
+                    if value not in values and not (replaces_spf and _SPF.match(value))
+                ]
+                values = (*(value for value, _ in kept), *values)
+                octets = (*(lengths for _, lengths in kept), *octets)
+                ttl = present.ttl
+        return Found(name, rdtype, values, ttl, string_octets=octets, server=_SERVER)
+
+
+def _one_protocol(name: str) -> bool:
+    labels = name.split(".")
+    return not _OWNED_BY_PROTOCOL.isdisjoint(labels) or ("_smtp", "_tls") in pairwise(labels)

@@ -1,0 +1,1 @@
+"""Report -> bytes. May import model and judge.words; knows nothing of auditors."""

@@ -1,0 +1,352 @@
+"""The pictures of a report as plain values: who is who, the SPF tree, the DMARC ladder, sizes.
+
+May import model, judge.words and view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deliverability.judge.words import Phrases, format_value, octets, shortened, visible
+from deliverability.model.facts import Unknown, Value
+from deliverability.model.report import Report
+
+DMARC_STAGES = ("absent", "none", "testing", "quarantine", "reject")
+
+_TREE_DEPTH = 12
+_TREE_TERMS = 300
+_FREE_SHOWN = 6
+_ATTACHMENTS_SHOWN = 30
+_SIZE_PARTS = (("text", "message.text_octets"), ("attachments", "message.attachment_octets"))
+_HTML_PARTS = ("text", "markup", "inline_css", "style", "data_uri", "comment", "script")
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRow:
+    """One name the mail gives; `result_state` and `alignment_state` are good, bad, or empty for neither."""
+
+    label: str
+    hint: str
+    value: str
+    result: str
+    result_state: str
+    alignment: str
+    alignment_state: str
+
+
+@dataclass(frozen=True, slots=True)
+class TermView:
+    """A term that costs something, is in trouble, or leads to a record of its own."""
+
+    text: str
+    cost: str
+    problem: str
+    branch: BranchView | None
+
+
+@dataclass(frozen=True, slots=True)
+class BranchView:
+    """One record of the SPF tree; `free` joins its terms that cost nothing."""
+
+    domain: str
+    record: str
+    problem: str
+    terms: tuple[TermView, ...]
+    free: str
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SpfView:
+    """The tree with its gauge; `percent` of the limit is None where no rule sets one."""
+
+    gauge: str
+    void: str
+    percent: int | None
+    over: bool
+    root: BranchView
+
+
+@dataclass(frozen=True, slots=True)
+class StageView:
+    """A rung of the DMARC ladder: past, here or ahead."""
+
+    key: str
+    label: str
+    hint: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class DmarcView:
+    """The ladder and the record."""
+
+    stages: tuple[StageView, ...]
+    record: str
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartView:
+    """A part of a bar; `percent` of the bar's whole length, with one decimal."""
+
+    key: str
+    label: str
+    words: str
+    percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class MarkView:
+    """A limit on a bar."""
+
+    words: str
+    rule: str
+    percent: float
+    over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BarView:
+    """A size made of parts, held against limits; `attachments` are rows of name, type, size as sent, as a file."""
+
+    total: str
+    parts: tuple[PartView, ...]
+    marks: tuple[MarkView, ...]
+    attachments: tuple[tuple[str, str, str, str], ...] = ()
+    more: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """All pictures; None or empty where the facts for one are not there."""
+
+    identity: tuple[IdentityRow, ...]
+    spf: SpfView | None
+    dmarc: DmarcView | None
+    size: BarView | None
+    html: BarView | None
+
+
+def draw(report: Report, say: Phrases) -> Pictures:
+    """The pictures that the facts of `report` allow."""
+    return Pictures(
+        _identity(report, say), _spf(report, say), _dmarc(report, say), _size(report, say), _html(report, say)
+    )
+
+
+def _known(report: Report, path: str) -> Value:
+    """A fact's value, None where it is absent or unknown."""
+    value = report.facts.value(path)
+    return None if isinstance(value, Unknown) else value
+
+
+def _word(value: Value) -> str:
+    return visible(shortened(value)) if isinstance(value, str) else ""
+
+
+def _identity(report: Report, say: Phrases) -> tuple[IdentityRow, ...]:
+    author = _word(_known(report, "alignment.author_domain"))
+    rows: list[IdentityRow] = []
+
+    def add(key: str, value: str, result: Value = None, alignment: Value = None) -> None:
+        if not value:
+            return
+        outcome = _word(result)
+        matches = alignment if isinstance(alignment, str) else ""
+        rows.append(
+            IdentityRow(
+                label=say(f"identity.{key}"),
+                hint=say(f"identity.{key}-hint"),
+                value=value,
+                result=outcome,
+                result_state="good" if outcome.endswith("pass") else "bad" if outcome else "",
+                alignment=say(f"identity.{matches}") if f"identity.{matches}" in say else "",
+                alignment_state={"strict": "good", "relaxed": "good", "none": "bad"}.get(matches, ""),
+            )
+        )
+
+    add("author", author, alignment="reference")
+    spf = _word(_known(report, "spf.result"))
+    mail_from = _word(_known(report, "alignment.mail_from_domain") or _known(report, "envelope.mail_from_domain"))
+    add("mail-from", mail_from, f"SPF {spf}" if spf else None, _known(report, "alignment.spf"))
+    signatures = _known(report, "dkim.signatures")
+    for item in signatures[:10] if isinstance(signatures, tuple) else ():
+        if not isinstance(item, Mapping):
+            continue
+        domain, result, aligned = _word(item.get("domain")), _word(item.get("result")), item.get("aligned")
+        same = "strict" if domain == author else "relaxed"
+        add(
+            "dkim",
+            domain,
+            f"DKIM {result}" if result else None,
+            (same if aligned else "none") if isinstance(aligned, bool) and author else None,
+        )
+    add("helo", _word(_known(report, "envelope.helo")), alignment=_known(report, "alignment.helo"))
+    add("ip", _word(_known(report, "envelope.ip")))
+    return tuple(rows) if len(rows) > 1 else ()
+
+
+def _spf(report: Report, say: Phrases) -> SpfView | None:
+    tree = _known(report, "spf.tree")
+    if not isinstance(tree, Mapping) or not tree.get("terms"):
+        return None
+    used = _number(_known(report, "spf.lookups"))
+    if used is None:
+        used = _number(tree.get("lookups")) or 0
+    limit = next(
+        (
+            limit
+            for finding in report.findings
+            if "spf.lookups" in finding.observed and (limit := _number(finding.limits.get("max_lookups")))
+        ),
+        None,
+    )
+    void = _number(_known(report, "spf.void_lookups")) or 0
+    gauge = say("spf.gauge", used=str(used), limit=str(limit)) if limit else say("spf.gauge-plain", used=str(used))
+    return SpfView(
+        gauge=gauge,
+        void=say.count("spf.void", void) if void else "",
+        percent=min(100, round(100 * used / limit)) if limit else None,
+        over=limit is not None and used > limit,
+        root=_branch(tree, say, _TREE_DEPTH, [_TREE_TERMS]),
+    )
+
+
+def _branch(node: Mapping[str, Value], say: Phrases, depth: int, budget: list[int]) -> BranchView:
+    """One record and what is below it. `budget` holds the number of terms that may still be shown on the page."""
+    terms: list[TermView] = []
+    free: list[str] = []
+    cut = False
+    listed = node.get("terms")
+    for term in listed if isinstance(listed, tuple) else ():
+        if not isinstance(term, Mapping):
+            continue
+        text = _word(term.get("text"))
+        own, total = _number(term.get("lookups")) or 0, _number(term.get("total_lookups")) or 0
+        problem = _status(term.get("status"), say)
+        below = term.get("tree")
+        if not (own or total or problem or below):
+            free.append(text)
+            continue
+        if budget[0] <= 0:
+            cut = True
+            break
+        budget[0] -= 1
+        branch = None
+        if isinstance(below, Mapping) and below.get("terms"):
+            branch = _branch(below, say, depth - 1, budget) if depth > 1 else None
+            cut = cut or depth <= 1
+        cost = say("spf.free") if not total else say("spf.here") if total == own else say("spf.below", n=str(total))
+        terms.append(TermView(text, cost, problem, branch))
+    shown = " ".join(free[:_FREE_SHOWN])
+    if len(free) > _FREE_SHOWN:
+        shown += say("value.more", n=str(len(free) - _FREE_SHOWN))
+    return BranchView(
+        domain=_word(node.get("domain")),
+        record=_word(node.get("record")),
+        problem=_status(node.get("status"), say),
+        terms=tuple(terms),
+        free=shown,
+        cut=cut,
+    )
+
+
+def _status(status: Value, say: Phrases) -> str:
+    """What is wrong with a term or record, in words; empty where nothing is."""
+    word = _word(status)
+    if word in ("", "ok"):
+        return ""
+    key = f"spf.status.{word.partition(':')[0]}"
+    return say(key) if key in say else word
+
+
+def _dmarc(report: Report, say: Phrases) -> DmarcView | None:
+    stage = _known(report, "dmarc.stage")
+    if stage not in DMARC_STAGES:
+        return None
+    here = DMARC_STAGES.index(stage)
+    stages = tuple(
+        StageView(
+            key,
+            say(f"dmarc.{key}"),
+            say(f"dmarc.{key}-hint"),
+            "here" if index == here else "past" if index < here else "ahead",
+        )
+        for index, key in enumerate(DMARC_STAGES)
+    )
+    location = _word(_known(report, "dmarc.location"))
+    return DmarcView(
+        stages,
+        _word(_known(report, "dmarc.record")),
+        say("dmarc.record-at", location=location) if location else "",
+    )
+
+
+def _size(report: Report, say: Phrases) -> BarView | None:
+    total = _number(_known(report, "message.size_octets"))
+    if not total:
+        return None
+    limits: dict[int, str] = {}
+    for finding in report.findings:
+        if "message.size_octets" in finding.observed:
+            for name, value in finding.limits.items():
+                number = _number(value)
+                if name.endswith("_octets") and number:
+                    limits.setdefault(number, finding.rule)
+    scale = max(total, *limits) if limits else total
+    parts: list[PartView] = []
+    rest = total
+    for key, path in _SIZE_PARTS:
+        part = min(_number(_known(report, path)) or 0, rest)
+        rest -= part
+        parts.append(_part(key, say(f"size.{key}"), part, scale, say))
+    parts.append(_part("other", say("size.other"), rest, scale, say))
+    listed = _known(report, "message.attachments")
+    items = [each for each in (listed if isinstance(listed, tuple) else ()) if isinstance(each, Mapping)]
+    return BarView(
+        total=say("size.total", size=octets(total, say)),
+        parts=tuple(part for part in parts if part.percent > 0),
+        marks=tuple(
+            MarkView(octets(limit, say), rule, _percent(limit, scale), total > limit)
+            for limit, rule in sorted(limits.items())
+        ),
+        attachments=tuple(
+            (
+                _word(each.get("filename")) or "—",
+                _word(each.get("media_type")),
+                _size_words(each.get("encoded_octets"), say),
+                _size_words(each.get("decoded_octets"), say),
+            )
+            for each in items[:_ATTACHMENTS_SHOWN]
+        ),
+        more=max(0, len(items) - _ATTACHMENTS_SHOWN),
+    )
+
+
+def _html(report: Report, say: Phrases) -> BarView | None:
+    total = _number(_known(report, "html.octets"))
+    if not total:
+        return None
+    sizes = {key: _number(_known(report, f"html.{key}_octets")) or 0 for key in _HTML_PARTS}
+    scale = max(total, sum(sizes.values()))
+    parts = (_part(key, say(f"html.{key}"), size, scale, say) for key, size in sizes.items())
+    return BarView(say("html.total", size=octets(total, say)), tuple(part for part in parts if part.percent > 0), ())
+
+
+def _part(key: str, label: str, size: int, scale: int, say: Phrases) -> PartView:
+    return PartView(key, label, octets(size, say), _percent(size, scale))
+
+
+def _percent(size: int, scale: int) -> float:
+    return round(100 * size / scale, 1)
+
+
+def _size_words(value: Value, say: Phrases) -> str:
+    number = _number(value)
+    return octets(number, say) if number is not None else format_value(value, None, say)
+
+
+def _number(value: Value) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,0 +1,262 @@
+"""Reports for the terminal: plain text in a given width, colour only if asked. May import model, judge.words, view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from deliverability.judge.words import Phrases, phrases
+from deliverability.model.facts import Catalogue
+from deliverability.model.report import Report
+from deliverability.render.view import (
+    EffectView,
+    Entry,
+    Guide,
+    ReportView,
+    VerdictView,
+    as_tuple,
+    build,
+    segments,
+    source_line,
+)
+from deliverability.render.wrap import pad, width_of, wrap
+
+MAX_WIDTH = 100
+MIN_WIDTH = 40
+_MET_SHOWN = 200
+
+_COLOURS = {
+    "rejected": "31",
+    "error": "31",
+    "at-risk": "33",
+    "warning": "33",
+    "accepted": "32",
+    "met": "32",
+    "cannot-tell": "36",
+    "unknown": "36",
+    "info": "34",
+    "bold": "1",
+    "dim": "2",
+    "code": "36",
+}
+_SYMBOLS = {
+    "accepted": ("✓", "+"),
+    "at-risk": ("▲", "!"),
+    "rejected": ("✗", "x"),
+    "cannot-tell": ("?", "?"),
+    "rule": ("─", "-"),
+    "bullet": ("•", "-"),
+    "met": ("✓", "+"),
+    "unknown": ("?", "?"),
+}
+
+
+def render_text(
+    reports: Report | Sequence[Report],
+    *,
+    lang: str,
+    catalogue: Catalogue,
+    width: int = 80,
+    color: bool = False,
+    unicode: bool = True,
+    guide: Guide = (),
+) -> str:
+    """One report after the other, with a summary at the end where there are several.
+
+    `width` is the terminal's (lines stay within 40 to 100 columns, unbreakable records excepted). Escape sequences
+    appear only with `color`. Without `unicode` the symbols are ASCII; the words stay in their language.
+    """
+    say = phrases(lang)
+    paper = _Paper(max(MIN_WIDTH, min(width, MAX_WIDTH)), color, unicode)
+    views = [build(report, lang, catalogue, guide) for report in as_tuple(reports)]
+    lines: list[str] = []
+    for view in views:
+        lines += [*_report(view, paper, say), ""]
+    if len(views) > 1:
+        lines += _summary(views, paper, say)
+    text = "\n".join(line.rstrip() for line in lines).rstrip("\n") + "\n"
+    return text if unicode else _plain(text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Paper:
+    """How to write: width, colour, symbols."""
+
+    width: int
+    color: bool
+    unicode: bool
+
+    def ink(self, text: str, style: str) -> str:
+        code = _COLOURS.get(style)
+        return f"\x1b[{code}m{text}\x1b[0m" if self.color and code else text
+
+    def symbol(self, name: str) -> str:
+        return _SYMBOLS[name][0 if self.unicode else 1]
+
+    def paragraph(self, text: str, indent: int, first: str = "", style: str = "") -> list[str]:
+        """`text` wrapped behind `indent` columns; `first` (already part of the indent) opens the first line."""
+        pieces = wrap(text, self.width - indent) or [""]
+        lead = first + " " * (indent - width_of(first))
+        return [
+            (lead if index == 0 else " " * indent) + (self.ink(piece, style) if style else piece)
+            for index, piece in enumerate(pieces)
+        ]
+
+    def heading(self, text: str) -> list[str]:
+        line = self.symbol("rule") * max(3, self.width - width_of(text) - 1)
+        return ["", f"{self.ink(text, 'bold')} {self.ink(line, 'dim')}", ""]
+
+
+def _report(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
+    yield paper.ink(view.domain, "bold")
+    about = [view.message or say("label.no-message"), view.started, say("label.tool", version=view.version)]
+    yield from paper.paragraph(" · ".join(part for part in about if part) if paper.unicode else ", ".join(about), 0)
+    for note in view.notes:
+        yield ""
+        yield from paper.paragraph(note, 2, paper.ink("!", "warning") + " ")
+    yield from _verdicts(view, paper, say)
+    yield from _todo(view, paper, say)
+    if view.unchecked:
+        yield from paper.heading(say("section.unchecked"))
+        yield from paper.paragraph(say("unchecked.lead"), 0)
+        yield ""
+        for unchecked in view.unchecked:
+            yield from paper.paragraph(unchecked.reason, 2, paper.ink(paper.symbol("unknown"), "unknown") + " ")
+            for title, rule, _ in unchecked.rules:
+                yield from paper.paragraph(f"{title} [{rule}]", 4, f"  {paper.symbol('bullet')} ")
+    if view.waiting:
+        yield from paper.heading(say("section.waiting"))
+        for waiting in view.waiting:
+            text = f"{waiting.words} ({say.count('label.checks', len(waiting.titles))})"
+            yield from paper.paragraph(text, 2, paper.symbol("bullet") + " ")
+    if view.met:
+        yield from paper.heading(say("section.met"))
+        for entry in view.met[:_MET_SHOWN]:
+            lead = paper.ink(paper.symbol("met"), "met") + " "
+            if len(entry.instances) == 1:
+                yield from paper.paragraph(f"{entry.instances[0].message}{_item(entry.instances[0].item)}", 2, lead)
+            else:
+                items = say("site_separator").join(each.item for each in entry.instances)
+                yield from paper.paragraph(f"{entry.title} ({items})", 2, lead)
+
+
+def _verdicts(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
+    yield from paper.heading(say("section.verdict"))
+    names = max((width_of(each.receiver) for each in view.verdicts), default=0)
+    labels = max((width_of(each.label) for each in view.verdicts), default=0)
+    for verdict in view.verdicts:
+        mark = paper.ink(f"{paper.symbol(verdict.kind)} {pad(verdict.label, labels)}", verdict.kind)
+        line = f"{pad(verdict.receiver, names)}  {mark}  {verdict.grade_words}"
+        if width_of(line) <= paper.width:
+            yield line
+        else:
+            yield from paper.paragraph(verdict.receiver, 0)
+            yield f"  {mark}"
+            yield f"  {verdict.grade_words}"
+        yield from paper.paragraph(verdict.sentence, 2)
+        yield from _reasons(verdict, paper, say)
+
+
+def _reasons(verdict: VerdictView, paper: _Paper, say: Phrases) -> Iterator[str]:
+    for reason in verdict.reasons:
+        codes = f" {say('verdict.codes')} {' / '.join(reason.codes)}" if reason.codes else ""
+        text = f"{reason.title} [{reason.rule}]{codes}"
+        yield from paper.paragraph(text, 4, f"  {paper.symbol('unknown' if reason.unknown else 'bullet')} ")
+    rest = []
+    if verdict.more:
+        rest.append(say.count("verdict.more", verdict.more))
+    if verdict.unknown:
+        rest.append(say.count("verdict.unchecked", verdict.unknown))
+    if verdict.waiting:
+        rest.append(say.count("verdict.waiting", verdict.waiting))
+    if rest:
+        yield from paper.paragraph(say("site_separator").join(rest), 4, style="dim")
+
+
+def _todo(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
+    yield from paper.heading(say("section.todo"))
+    if not view.todo:
+        yield from paper.paragraph(say("todo.none" if view.complete else "todo.none-incomplete"), 0)
+        return
+    counts = [say.count(f"todo.{level}s", view.counts[level]) for level in ("error", "warning", "info")]
+    shown = [text for text, level in zip(counts, ("error", "warning", "info"), strict=True) if view.counts[level]]
+    yield from paper.paragraph(say("site_separator").join(shown), 0)
+    for number, entry in enumerate(view.todo, 1):
+        yield ""
+        yield from _entry(entry, number, paper, say)
+
+
+def _entry(entry: Entry, number: int, paper: _Paper, say: Phrases) -> Iterator[str]:
+    lead = f"{number}."
+    yield from paper.paragraph(entry.headline, 4, lead, style="bold")
+    label = (" · " if paper.unicode else ", ").join((entry.severity_label, entry.rule, entry.title))
+    yield from paper.paragraph(label, 4, style=entry.severity)
+    if entry.rest:
+        yield from paper.paragraph(entry.rest, 4)
+    if entry.shows_instances:
+        for instance in entry.instances:
+            text = f"{instance.item}: {instance.message}" if instance.item else instance.message
+            yield from paper.paragraph(text, 4)
+    yield from paper.paragraph(entry.why, 4, style="dim")
+    for index, step in enumerate(entry.fix, 1):
+        yield from _step(step, f"    {index}) ", paper)
+    for effect in _by_effect(entry.effects):
+        yield from paper.paragraph(effect, 4)
+    facts = [f"{say('label.effort')}: {entry.effort}", *(source_line(source, say) for source in entry.sources[:2])]
+    yield from paper.paragraph("; ".join(facts), 4, style="dim")
+    for source in entry.sources[:1]:
+        if source.url:
+            yield "    " + paper.ink(source.url, "dim")
+
+
+def _by_effect(effects: Sequence[EffectView]) -> list[str]:
+    """One line per effect with the receivers it is true for."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for each in effects:
+        codes = f" ({' / '.join(each.codes)})" if each.codes else ""
+        groups.setdefault((each.words, each.waits_for), []).append(each.receiver + codes)
+    return [
+        f"{', '.join(names)}: {words}" + (f" ({waits})" if waits else "") for (words, waits), names in groups.items()
+    ]
+
+
+def _step(step: str, lead: str, paper: _Paper) -> Iterator[str]:
+    """A step; a whole record gets a line of its own, unwrapped, so that it can be copied."""
+    indent = width_of(lead)
+    text = ""
+    for code, piece in segments(step):
+        if code and len(piece) > 24 and " " in piece:
+            if text.strip():
+                yield from paper.paragraph(text.strip(), indent, lead)
+                lead = " " * indent
+            yield lead + paper.ink(piece, "code")
+            lead, text = " " * indent, ""
+        else:
+            text += piece
+    if text.strip():
+        yield from paper.paragraph(text.strip(), indent, lead)
+
+
+def _summary(views: Sequence[ReportView], paper: _Paper, say: Phrases) -> Iterator[str]:
+    yield from paper.heading(say("section.summary"))
+    names = max(width_of(view.domain) for view in views)
+    for view in views:
+        if view.counts["error"] or view.counts["warning"]:
+            errors, warnings = str(view.counts["error"]), str(view.counts["warning"])
+            problems = say("summary.problems", errors=errors, warnings=warnings)
+        else:
+            problems = say("summary.clean")
+        verdicts = say("site_separator").join(f"{each.receiver} {each.label}" for each in view.verdicts)
+        yield f"{pad(view.domain, names)}  {problems}"
+        yield from paper.paragraph(verdicts, 2)
+
+
+def _item(item: str) -> str:
+    return f" ({item})" if item else ""
+
+
+def _plain(text: str) -> str:
+    """Typographic characters of the phrases as ASCII; other scripts stay."""
+    for fancy, plain in (("—", "-"), ("…", "..."), ("“", '"'), ("”", '"'), ("’", "'")):
+        text = text.replace(fancy, plain)
+    return text

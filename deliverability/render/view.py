@@ -1,0 +1,603 @@
+"""A report in words and in reading order, so that text and HTML only lay it out. May import model, judge.words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deliverability.judge.words import (
+    Phrases,
+    Words,
+    duration,
+    format_value,
+    limit_spec,
+    phrases,
+    sentences,
+    shortened,
+    visible,
+)
+from deliverability.model.facts import Catalogue, Evidence, Reason, Value
+from deliverability.model.report import Finding, Note, Outcome, Report, Verdict, VerdictKind
+from deliverability.model.rules import Effect, Effort, Override, Rule, Severity, SourceRef
+
+Guide = Sequence[Mapping[str, Any]]
+
+_EFFECTS = list(Effect)
+_EFFORTS = list(Effort)
+_GRADES = "ABCDF"
+_REASONS_SHOWN = 3
+_HEADLINE = {"en": 130, "ja": 80}
+_COUNT_ONLY = re.compile(r": \S{1,12}$")  # "From fields in the message: 2." says too little as a heading
+_SENTENCE_END = re.compile(r"(?<=\.) (?=[A-Z])|(?<=。)")
+_LINES_SHOWN = 40
+_LINE_LENGTH = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class SourceView:
+    """Where a requirement comes from; `url` may be empty."""
+
+    title: str
+    section: str
+    url: str
+    publisher: str
+    checked: str
+
+
+@dataclass(frozen=True, slots=True)
+class EffectView:
+    """What one receiver does about an unmet requirement."""
+
+    receiver: str
+    effect: str
+    words: str
+    codes: tuple[str, ...]
+    waits_for: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceView:
+    """One raw observation with hidden characters written out; `more` lines were left out."""
+
+    kind: str
+    asked: str
+    lines: tuple[str, ...]
+    more: int
+    at: str
+    ttl: str
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One finding of an entry: the item it is about and what was found there."""
+
+    item: str
+    message: str
+    observed: tuple[tuple[str, str], ...]
+    evidence: tuple[EvidenceView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """All findings of one rule that share outcome and words.
+
+    `title` is the requirement. `headline` says what is: for an unmet one the sentence that was found to be true, with
+    `rest` behind it, since a requirement as the heading of a problem would read as if all were well. Where that is not
+    possible, `shows_instances` asks for the findings to be listed.
+    """
+
+    anchor: str
+    rule: str
+    topic: str
+    outcome: str
+    outcome_label: str
+    severity: str
+    severity_label: str
+    title: str
+    headline: str
+    rest: str
+    why: str
+    fix: tuple[str, ...]
+    instances: tuple[Instance, ...]
+    effects: tuple[EffectView, ...]
+    limits: tuple[tuple[str, str], ...]
+    effort: str
+    level: str
+    confidence: str
+    contested: bool
+    sources: tuple[SourceView, ...]
+    notes: tuple[str, ...]
+    shows_instances: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonView:
+    """A finding that decides a verdict: what was found, or the requirement that could not be checked."""
+
+    title: str
+    rule: str
+    anchor: str
+    codes: tuple[str, ...]
+    unknown: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictView:
+    """A receiver's verdict in words."""
+
+    receiver: str
+    kind: str
+    label: str
+    sentence: str
+    grade: str
+    grade_words: str
+    reasons: tuple[ReasonView, ...]
+    more: int
+    unknown: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class GuideStep:
+    """A step of the user's guide and where the domain stands."""
+
+    key: str
+    title: str
+    text: str
+    state: str
+    label: str
+    links: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UncheckedView:
+    """One reason, and the requirements that could not be checked because of it (title, rule id, anchor)."""
+
+    reason: str
+    rules: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingView:
+    """An input that was not given, and the checks that wait for it."""
+
+    words: str
+    titles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportView:
+    """One report, put into words of one language and into reading order."""
+
+    domain: str
+    message: str
+    started: str
+    version: str
+    sources: tuple[str, ...]
+    facts_digest: str
+    rules_digest: str
+    notes: tuple[str, ...]
+    verdicts: tuple[VerdictView, ...]
+    todo: tuple[Entry, ...]
+    unchecked: tuple[UncheckedView, ...]
+    waiting: tuple[WaitingView, ...]
+    met: tuple[Entry, ...]
+    topics: tuple[tuple[str, tuple[Entry, ...]], ...]
+    guide: tuple[GuideStep, ...]
+    counts: Mapping[str, int]
+
+    @property
+    def complete(self) -> bool:
+        """Nothing failed to be checked and nothing waits."""
+        return not self.unchecked and not self.waiting
+
+
+def as_tuple(reports: Report | Sequence[Report]) -> tuple[Report, ...]:
+    """One report or several as a tuple."""
+    return (reports,) if isinstance(reports, Report) else tuple(reports)
+
+
+def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *, prefix: str = "") -> ReportView:
+    """The view of one report. `prefix` keeps anchors apart where several reports share a page."""
+    say = phrases(lang)
+    entries = _entries(report, say, catalogue, prefix)
+    unmet = [entry for entry in entries if entry.outcome == "unmet" and entry.severity != "none"]
+    order = {rule: index for index, rule in enumerate(report.rules.rules)}
+    unmet.sort(key=lambda entry: _urgency(entry, report, order))
+    by_outcome = {name: tuple(e for e in entries if e.outcome == name) for name in ("met", "unknown", "waiting")}
+    return ReportView(
+        domain=visible(report.domain),
+        message=visible(shortened(report.message)),
+        started=_moment(report.run.started),
+        version=report.run.version,
+        sources=tuple(visible(source) for source in report.run.sources),
+        facts_digest=report.facts_digest[:12],
+        rules_digest=report.rules.digest[:12],
+        notes=tuple(_note(note, say) for note in report.notes),
+        verdicts=tuple(_verdict(each, report, entries, say) for each in report.verdicts),
+        todo=tuple(unmet),
+        unchecked=_unchecked(by_outcome["unknown"]),
+        waiting=_waiting(report, entries, say),
+        met=by_outcome["met"],
+        topics=_topics(entries, say),
+        guide=_guide(guide, report, entries, say),
+        counts={
+            **{level: sum(entry.severity == level for entry in unmet) for level in ("error", "warning", "info")},
+            "met": len(by_outcome["met"]),
+            "unknown": len(by_outcome["unknown"]),
+            "waiting": len(by_outcome["waiting"]),
+        },
+    )
+
+
+def source_line(source: SourceView, say: Phrases) -> str:
+    """A source without its link: title, section, when it was last read."""
+    parts = [source.title]
+    if source.section:
+        parts.append(say("label.section", section=source.section))
+    if source.checked:
+        parts.append(say("label.checked-on", date=source.checked))
+    return say("site_separator").join(parts)
+
+
+_QUOTED = r'"[^"\n]*"(?: "[^"\n]*")*'
+_TERM = r"[+?~-]?(?:include:|a\b|mx\b|ip4:|ip6:|exists:|redirect=|ptr\b|exp=)[^\s\"]*"
+_RECORD = re.compile(
+    r"`(?P<marked>[^`]+)`"  # marked by the author of the rule
+    rf"|(?P<line>[A-Za-z0-9_*.\\-]+ (?:TXT|CNAME|MX|PTR|A|AAAA) {_QUOTED})"  # a line of a zone file
+    rf"|(?P<strings>\"v={_QUOTED[1:]})"  # a record in several strings
+    rf"|(?P<spf>v=spf1(?: {_TERM})* (?:[+?~-]?all|redirect=[\w.-]+))"
+    r"|(?P<tags>v=(?:DMARC1|DKIM1|STSv1|TLSRPTv1|BIMI1)(?:; ?[a-z]+=[^;\s\"]*[^;\s\".,)])+;?)"
+)
+
+
+def segments(text: str) -> tuple[tuple[bool, str], ...]:
+    """`text` in pieces; True marks a record or name to be copied as it is (between backticks, or a whole record)."""
+    pieces: list[tuple[bool, str]] = []
+    end = 0
+    for match in _RECORD.finditer(text):
+        if match.start() > end:
+            pieces.append((False, text[end : match.start()]))
+        pieces.append((True, match["marked"] or match[0]))
+        end = match.end()
+    rest = text[end:]
+    # A full stop behind a record would only invite copying it along.
+    if rest.strip() and not (pieces and rest.strip() in (".", "。")):
+        pieces.append((False, rest))
+    return tuple(pieces)
+
+
+def _entries(report: Report, say: Phrases, catalogue: Catalogue, prefix: str) -> tuple[Entry, ...]:
+    """Findings grouped by rule and outcome where their words agree, in the order of the report."""
+    groups: dict[tuple[str, str, Words], list[tuple[Finding, Words]]] = {}
+    for finding in report.findings:
+        rule = report.rules.rules.get(finding.rule)
+        if rule is None:
+            continue
+        words = sentences(finding, rule, say.lang, catalogue, report.facts)
+        same = Words(words.title, "", words.why, words.fix)
+        groups.setdefault((finding.rule, _outcome(finding), same), []).append((finding, words))
+    anchors: dict[str, int] = {}
+    entries = []
+    for (ident, outcome, words), members in groups.items():
+        anchors[ident] = anchors.get(ident, 0) + 1
+        suffix = "" if anchors[ident] == 1 else f"-{anchors[ident]}"
+        anchor = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{prefix}{ident}{suffix}")
+        findings = [finding for finding, _ in members]
+        rule = report.rules.rules[ident]
+        severity = max((finding.severity for finding in findings), key=lambda s: s.rank)
+        instances = tuple(_instance(f, w, rule, report, say, catalogue) for f, w in members)
+        told = _headline(instances, say) if outcome == "unmet" else None
+        headline, rest = told or (say("label.not-met", title=words.title) if outcome == "unmet" else words.title, "")
+        entries.append(
+            Entry(
+                anchor=anchor,
+                rule=visible(ident),
+                topic=rule.topic,
+                outcome=outcome,
+                outcome_label=say(f"outcome.{outcome}"),
+                severity=severity.value,
+                severity_label=say(f"severity.{severity.value}"),
+                title=words.title,
+                headline=headline,
+                rest=rest,
+                why=words.why,
+                fix=words.fix,
+                instances=instances,
+                effects=_effects(findings, report, say) if outcome == "unmet" else (),
+                limits=tuple((name, _limit(name, value, say)) for name, value in findings[0].limits.items()),
+                effort=say(f"effort.{rule.effort.value}"),
+                level=say(f"level.{rule.level.value}"),
+                confidence=say("label.confidence", word=say(f"confidence.{rule.confidence.value}")),
+                contested=_contested(rule, report),
+                sources=_sources(rule, report),
+                notes=_receiver_notes(findings, report, say) if outcome == "unmet" else (),
+                shows_instances=told is None,
+            )
+        )
+    return tuple(entries)
+
+
+def _headline(instances: Sequence[Instance], say: Phrases) -> tuple[str, str] | None:
+    """The first sentence of what was found, and the rest; None where there are several or the sentence is long."""
+    if len(instances) != 1:
+        return None
+    found = instances[0]
+    first = _SENTENCE_END.split(found.message, maxsplit=1)[0]
+    headline = f"{found.item}: {first}" if found.item else first
+    if len(headline) > _HEADLINE[say.lang] or _COUNT_ONLY.search(first):
+        return None
+    return headline.rstrip(".;。"), found.message[len(first) :].strip()
+
+
+def _outcome(finding: Finding) -> str:
+    return "waiting" if finding.waits_for_input else finding.outcome.value
+
+
+def _instance(
+    finding: Finding, words: Words, rule: Rule, report: Report, say: Phrases, catalogue: Catalogue
+) -> Instance:
+    observed = []
+    for path, value in finding.observed.items():
+        spec = catalogue.get(f"{rule.each}[].{path[5:]}" if path.startswith("item.") else path)
+        if not (spec and spec.type == "tree"):
+            observed.append((visible(path), format_value(value, spec, say)))
+    evidence = (report.facts.evidence.get(ident) for ident in finding.evidence)
+    return Instance(
+        item=visible(shortened(finding.item)),
+        message=words.message,
+        observed=tuple(observed),
+        evidence=tuple(_evidence(each, say) for each in evidence if each is not None),
+    )
+
+
+def _evidence(evidence: Evidence, say: Phrases) -> EvidenceView:
+    lines = [line for got in evidence.got for line in got.splitlines() or [""]]
+    return EvidenceView(
+        kind=say(f"evidence.{evidence.kind.value}"),
+        asked=visible(shortened(evidence.asked)),
+        lines=tuple(visible(shortened(line.replace("\t", " "), _LINE_LENGTH)) for line in lines[:_LINES_SHOWN]),
+        more=max(0, len(lines) - _LINES_SHOWN),
+        at=say("label.seen", at=_moment(evidence.at)) if evidence.at else "",
+        ttl=say("label.ttl", span=duration(evidence.ttl, say)) if evidence.ttl is not None else "",
+    )
+
+
+def _effects(findings: Iterable[Finding], report: Report, say: Phrases) -> tuple[EffectView, ...]:
+    """The worst effect per receiver; receivers that only take note are left out."""
+    worst: dict[str, EffectView] = {}
+    for finding in findings:
+        for judgement in finding.judgements:
+            effect = judgement.effect
+            by_volume = judgement.waits_for == "volume"
+            if by_volume and (override := _override(judgement.receiver, finding.rule, report)):
+                # The judgement holds what is sure; what the receiver does to bulk senders stands in its overlay.
+                effect = override.effect
+            silent = judgement.outcome is not Outcome.UNMET or effect is Effect.NOTE
+            if silent or (judgement.severity is Severity.NONE and not by_volume):
+                continue
+            known = worst.get(judgement.receiver)
+            if known is None or _EFFECTS.index(effect) < _EFFECTS.index(Effect(known.effect)):
+                worst[judgement.receiver] = EffectView(
+                    receiver_name(judgement.receiver, report, say.lang),
+                    effect.value,
+                    say(f"effect.{effect.value}"),
+                    tuple(visible(code) for code in judgement.codes),
+                    say("label.from-volume") if by_volume else "",
+                )
+    return tuple(sorted(worst.values(), key=lambda each: (bool(each.waits_for), _EFFECTS.index(Effect(each.effect)))))
+
+
+def _receiver_notes(findings: Sequence[Finding], report: Report, say: Phrases) -> tuple[str, ...]:
+    """What the receivers themselves say about the rule, where an overlay carries a note."""
+    judged = dict.fromkeys(j.receiver for f in findings for j in f.judgements if j.outcome is Outcome.UNMET)
+    notes = []
+    for ident in judged:
+        override = _override(ident, findings[0].rule, report)
+        note = override.note.get(say.lang, "") if override else ""
+        if note:
+            notes.append(f"{receiver_name(ident, report, say.lang)}: {visible(note)}")
+    return tuple(notes)
+
+
+def _override(receiver: str, rule: str, report: Report) -> Override | None:
+    overlay = report.rules.receivers.get(receiver)
+    return overlay.rules.get(rule) if overlay else None
+
+
+def receiver_name(ident: str, report: Report, lang: str) -> str:
+    """A receiver's display name."""
+    receiver = report.rules.receivers.get(ident)
+    return visible(receiver.name.get(lang, ident) if receiver else ident)
+
+
+def _contested(rule: Rule, report: Report) -> bool:
+    overrides = (receiver.rules.get(rule.id) for receiver in report.rules.receivers.values())
+    return rule.contested or any(override is not None and override.contested for override in overrides)
+
+
+def _sources(rule: Rule, report: Report) -> tuple[SourceView, ...]:
+    """The rule's own sources, then those of the receivers that are in the report."""
+    refs = list(rule.sources)
+    for verdict in report.verdicts:
+        override = _override(verdict.receiver, rule.id, report)
+        refs.extend(override.sources if override else ())
+    return tuple(_source(ref, report) for ref in dict.fromkeys(refs))
+
+
+def _source(ref: SourceRef, report: Report) -> SourceView:
+    source = report.rules.sources.get(ref.ref)
+    if source is None:
+        return SourceView(visible(ref.ref), visible(ref.section), "", "", "")
+    url = source.url if source.url.startswith(("https://", "http://")) else ""
+    return SourceView(
+        visible(source.title), visible(ref.section), url, visible(source.publisher), visible(source.checked)
+    )
+
+
+def _limit(name: str, value: Value, say: Phrases) -> str:
+    return format_value(value, limit_spec(name), say)
+
+
+def _urgency(entry: Entry, report: Report, order: Mapping[str, int]) -> tuple[int, int, int, int, int]:
+    """Severity first, then what receivers do, then how many do it, then what is quickly done."""
+    certain = [_EFFECTS.index(Effect(each.effect)) for each in entry.effects if not each.waits_for]
+    rule = report.rules.rules[entry.rule]
+    return (
+        -Severity(entry.severity).rank,
+        min(certain, default=len(_EFFECTS)),
+        -len(certain),
+        _EFFORTS.index(rule.effort),
+        order[entry.rule],
+    )
+
+
+def _verdict(verdict: Verdict, report: Report, entries: Sequence[Entry], say: Phrases) -> VerdictView:
+    name = receiver_name(verdict.receiver, report, say.lang)
+    kind = verdict.verdict
+    unknown_decides = kind is VerdictKind.CANNOT_TELL
+    caps = [cap for cap in verdict.caps if unknown_decides or cap.outcome is Outcome.UNMET]
+    if kind in (VerdictKind.REJECTED, VerdictKind.AT_RISK) and caps:
+        worst = max(_GRADES.find(cap.grade) for cap in caps)
+        caps = [cap for cap in caps if _GRADES.find(cap.grade) == worst] if kind is VerdictKind.REJECTED else caps
+    reasons: dict[str, ReasonView] = {}
+    for cap in caps:
+        item = visible(shortened(cap.item))
+        entry = next((e for e in entries if e.rule == cap.rule and any(i.item == item for i in e.instances)), None)
+        if entry is None or cap.rule in reasons:
+            continue
+        codes = [
+            code
+            for finding in report.findings
+            if finding.rule == cap.rule and finding.item == cap.item
+            for judgement in finding.judgements
+            if judgement.receiver == verdict.receiver
+            for code in judgement.codes
+        ]
+        reasons[cap.rule] = ReasonView(
+            entry.headline,
+            entry.rule,
+            entry.anchor,
+            tuple(visible(code) for code in dict.fromkeys(codes)),
+            cap.outcome is Outcome.UNKNOWN,
+        )
+    shown = tuple(reasons.values())[:_REASONS_SHOWN]
+    settled = verdict.complete or verdict.grade == _GRADES[-1]
+    return VerdictView(
+        receiver=name,
+        kind=kind.value,
+        label=say(f"verdict.{kind.value}"),
+        sentence=say(f"verdict.{kind.value}-sentence", receiver=name),
+        grade=verdict.grade,
+        grade_words=say("verdict.grade" if settled else "verdict.grade-open", grade=verdict.grade),
+        reasons=shown,
+        more=len(reasons) - len(shown),
+        unknown=len(verdict.unknown),
+        waiting=len(verdict.waiting),
+    )
+
+
+def _unchecked(entries: Sequence[Entry]) -> tuple[UncheckedView, ...]:
+    reasons: dict[str, dict[tuple[str, str, str], None]] = {}
+    for entry in entries:
+        for instance in entry.instances:
+            title = f"{entry.title} ({instance.item})" if instance.item else entry.title
+            reasons.setdefault(instance.message, {})[(title, entry.rule, entry.anchor)] = None
+    return tuple(UncheckedView(reason, tuple(rules)) for reason, rules in reasons.items())
+
+
+def _waiting(report: Report, entries: Sequence[Entry], say: Phrases) -> tuple[WaitingView, ...]:
+    """The inputs that were not given, the one most checks wait for first."""
+    titles: dict[str, dict[str, None]] = {}
+    by_rule = {entry.rule: entry.title for entry in entries}
+    for finding in report.findings:
+        if finding.rule not in by_rule:
+            continue
+        if finding.unknown is not None and finding.waits_for_input:
+            message = finding.unknown.reason is Reason.NO_MESSAGE
+            words = say("waiting.no-message") if message else _option(finding.unknown.detail, say)
+            titles.setdefault(words, {})[by_rule[finding.rule]] = None
+        elif finding.outcome is Outcome.UNMET and any(each.waits_for == "volume" for each in finding.judgements):
+            titles.setdefault(say("waiting.daily-volume"), {})[by_rule[finding.rule]] = None
+    ordered = sorted(titles.items(), key=lambda each: -len(each[1]))
+    return tuple(WaitingView(words, tuple(rules)) for words, rules in ordered)
+
+
+def _option(detail: str, say: Phrases) -> str:
+    """What to give, from the name of the option an auditor missed."""
+    name = detail.split()[0] if detail.strip() else ""
+    if name.startswith("--"):
+        key = f"waiting.{name[2:].rstrip(',;')}"
+        return say(key) if key in say else say("waiting.option", option=visible(shortened(detail)))
+    return visible(shortened(detail)) if detail else say("waiting.other")
+
+
+def _topics(entries: Sequence[Entry], say: Phrases) -> tuple[tuple[str, tuple[Entry, ...]], ...]:
+    """Entries by topic; in each what needs action first, what does not apply last."""
+    rank = ("unmet", "unknown", "waiting", "met", "not-applicable")
+    topics: dict[str, list[Entry]] = {}
+    for entry in entries:
+        topics.setdefault(entry.topic, []).append(entry)
+    return tuple(
+        (topic_name(topic, say), tuple(sorted(members, key=lambda e: (rank.index(e.outcome), _minus_rank(e)))))
+        for topic, members in topics.items()
+    )
+
+
+def _minus_rank(entry: Entry) -> int:
+    return -Severity(entry.severity).rank if entry.outcome == "unmet" else 0
+
+
+def topic_name(topic: str, say: Phrases) -> str:
+    """A topic's display name; rules added by the user may bring topics of their own."""
+    return say(f"topic.{topic}") if f"topic.{topic}" in say else visible(topic)
+
+
+def _guide(guide: Guide, report: Report, entries: Sequence[Entry], say: Phrases) -> tuple[GuideStep, ...]:
+    steps = []
+    for step in guide:
+        key = str(step.get("key", ""))
+        members = [e for e in entries if key in report.rules.rules[e.rule].guide]
+        state = _guide_state(members)
+        links = tuple((e.headline, e.anchor) for e in members if e.outcome == "unmet" and e.severity != "none")
+        title, text = _in_language(step.get("step"), say.lang), _in_language(step.get("correction"), say.lang)
+        steps.append(GuideStep(visible(key), visible(title), visible(text), state, say(f"guide.{state}"), links))
+    return tuple(steps)
+
+
+def _in_language(words: Any, lang: str) -> str:
+    return str(words.get(lang, "")) if isinstance(words, Mapping) else ""
+
+
+def _guide_state(members: Sequence[Entry]) -> str:
+    outcomes = {entry.outcome for entry in members}
+    if not members:
+        return "manual"
+    if any(e.outcome == "unmet" and e.severity in ("error", "warning") for e in members):
+        return "todo"
+    if any(e.outcome == "unmet" and e.severity == "info" for e in members):
+        return "partly"
+    for outcome, state in (("unknown", "unknown"), ("waiting", "waiting"), ("met", "done")):
+        if outcome in outcomes:
+            return state
+    return "not-applicable"
+
+
+def _note(note: Note, say: Phrases) -> str:
+    shown = {key: format_value(value, None, say) for key, value in note.values.items()}
+    pairs = say("site_separator").join(say("note.pair", name=visible(k), value=v) for k, v in shown.items())
+    key = f"note.{note.code}"
+    if key in say and note.code not in ("other", "pair"):
+        try:
+            return say(key, **{**shown, "values": pairs})
+        except KeyError:
+            pass
+    return say("note.other", code=visible(note.code), values=pairs)
+
+
+def _moment(text: str | None) -> str:
+    """An ISO 8601 moment in UTC as people read it; anything else as it stands."""
+    match = re.fullmatch(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2})(?::\d{2}(?:\.\d+)?)?(?:Z|\+00:00)", text or "")
+    return f"{match[1]} {match[2]} UTC" if match else visible(text or "")

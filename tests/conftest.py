@@ -1,0 +1,31 @@
+"""Fixtures for all tests: the network is refused, loopback excepted."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every connection and datagram that would leave this machine."""
+
+    def guarded(original: Any) -> Any:
+        def call(self: socket.socket, *args: Any) -> Any:
+            address = args[-1]
+            if self.family in (socket.AF_INET, socket.AF_INET6) and isinstance(address, tuple):
+                try:
+                    loopback = ipaddress.ip_address(address[0]).is_loopback
+                except ValueError:
+                    loopback = address[0] == "localhost"
+                if not loopback:
+                    raise AssertionError(f"a test tried to reach {address[0]}")
+            return original(self, *args)
+
+        return call
+
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))

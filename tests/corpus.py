@@ -1,0 +1,29 @@
+"""Where the tests find the shared corpus of real mails, zones and suites."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+_CANDIDATES = (
+    Path(os.environ.get("DELIV_CORPUS", "")),
+    Path(__file__).resolve().parents[2] / "shared" / "corpus",
+)
+
+
+def corpus_root() -> Path | None:
+    """The corpus folder, or None where this checkout has none beside it."""
+    for candidate in _CANDIDATES:
+        if candidate.name and (candidate / "README.md").is_file():
+            return candidate
+    return None
+
+
+def corpus(*parts: str) -> Path:
+    """A path inside the corpus; skips the test with a clear message where the corpus is absent."""
+    root = corpus_root()
+    if root is None:
+        pytest.skip("the shared corpus is not beside this checkout (set DELIV_CORPUS to its folder)")
+    return root.joinpath(*parts)

@@ -1,0 +1,1 @@
+"""Helpers and data of the DKIM tests."""

@@ -1,0 +1,32 @@
+"""Run a few auditors on given facts of the others, so that one topic is tested alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from deliverability.auditors.base import Auditor, Context, auditor, gather
+from deliverability.model.codec import decode
+from deliverability.model.facts import FactSet, FactSpec, FactType, Subject
+from deliverability.ports.base import Resolver
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+async def facts_of(
+    auditors: Sequence[Auditor], resolver: Resolver, given: Mapping[str, Any], domain: str = "example.com"
+) -> FactSet:
+    """The facts of `auditors` where everything else they need is `given` (JSON values) or Unknown(no-message)."""
+    promised = {path for each in auditors for path in each.promised}
+    needed = {path for each in auditors for path in each.needs} - promised
+    assert set(given) <= needed, f"nobody reads {set(given) - needed}"
+
+    @auditor("given", provides=[FactSpec(path, FactType.STR, "given") for path in sorted(needed)])
+    async def stated(ctx: Context) -> None:
+        for path in sorted(needed):
+            ctx.put(path, decode(given.get(path, {"unknown": "no-message"})))
+
+    gathered = await gather([stated, *auditors], Subject(domain), resolver, None, NOW)
+    assert gathered.crashes == ()
+    return gathered.facts

@@ -1,0 +1,99 @@
+"""DMARC records: what counts as one, what its tags say, what is wrong with it (RFC 9989 section 4.7)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deliverability.dmarc.record import is_dmarc, parse, split
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("v=DMARC1; p=none", True),
+        ("v = DMARC1 ;p=none", True),
+        ("v=DMARC1", True),
+        ("v=DMARC1;", True),
+        ("v=dmarc1; p=none", False),
+        ("V=DMARC1; p=none", False),
+        ("v=DMARC1 p=reject", False),
+        ("v=DMARC12; p=reject", False),
+        ("p=reject; v=DMARC1", False),
+        (" v=DMARC1; p=none", False),
+        ("", False),
+    ],
+)
+def test_version_comes_first_and_is_exact(text: str, expected: bool) -> None:
+    assert is_dmarc(text) is expected
+
+
+def test_near_misses_are_told_from_unrelated_records() -> None:
+    records, near = split(
+        ["v=DMARC1; p=none", "v=dmarc1; p=none", "v=DMARC1 p=reject", "DMARC1; p=none", "“v=DMARC1; p=none”", "hello"]
+    )
+    assert records == ("v=DMARC1; p=none",)
+    assert near == ("v=dmarc1; p=none", "v=DMARC1 p=reject", "DMARC1; p=none", "“v=DMARC1; p=none”")
+
+
+def test_all_tags() -> None:
+    record = parse(
+        "v=DMARC1; p=reject; sp=quarantine; np=reject; t=y; psd=n; adkim=s; aspf=r; fo=1:d; pct=50; ri=3600; rf=afrf;"
+        " rua=mailto:a@example.com,mailto:b@reports.example!10m; ruf=mailto:f@example.com; x-note=hi"
+    )
+    assert (record.policy, record.subdomain_policy, record.nonexistent_policy) == ("reject", "quarantine", "reject")
+    assert (record.testing, record.psd, record.adkim, record.aspf, record.pct) == (True, "n", "s", "r", 50)
+    assert [(uri.uri, uri.host) for uri in record.rua] == [
+        ("mailto:a@example.com", "example.com"),
+        ("mailto:b@reports.example", "reports.example"),
+    ]
+    assert record.obsolete == ("pct", "ri", "rf", "!size")
+    # A tag name has letters, digits and underscores only: this piece is no tag at all.
+    assert record.errors == ("x-note=hi",)
+    assert parse("v=DMARC1; p=none; note=hi").unknown_tags == ("note",)
+
+
+def test_defaults() -> None:
+    record = parse("v=DMARC1")
+    assert (record.policy, record.published_policy) == (None, "none")
+    assert (record.testing, record.psd, record.adkim, record.aspf, record.pct) == (False, "u", "r", "r", None)
+    assert record.errors == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "usable", "policy"),
+    [
+        ("v=DMARC1; p=rejct", False, "none"),
+        ("v=DMARC1; p=rejct; rua=mailto:a@example.com", True, "none"),
+        ("v=DMARC1; p=reject; sp=oops; rua=mailto:a@example.com", True, "none"),
+        ("v=DMARC1; p=reject; sp=oops", False, "none"),
+        ("v=DMARC1; p=rejct; rua=a@example.com", False, "none"),
+        ("v=DMARC1; p=REJECT", True, "reject"),
+    ],
+)
+def test_a_broken_policy_counts_as_none_if_reports_can_be_sent(text: str, usable: bool, policy: str) -> None:
+    """RFC 9989 section 4.10.1."""
+    record = parse(text)
+    assert (record.usable, record.published_policy) == (usable, policy)
+
+
+@pytest.mark.parametrize(
+    "uri", ["a@example.com", "mailto:", "mailto:a", "https://example.com/", "mailto:a@b", "mailto:a@x..y", ""]
+)
+def test_report_addresses_that_cannot_be_used(uri: str) -> None:
+    record = parse(f"v=DMARC1; p=none; rua={uri}")
+    assert (record.rua, record.invalid_uris) == ((), (uri,))
+
+
+@pytest.mark.parametrize(
+    "text", ["v=DMARC1; p=none; p=reject", "v=DMARC1; p none", "v=DMARC1; pct=101", "v=DMARC1; fo=2"]
+)
+def test_what_is_wrong_is_named(text: str) -> None:
+    assert len(parse(text).errors) == 1
+
+
+@given(st.text())
+def test_nothing_makes_the_parser_raise(text: str) -> None:
+    parse("v=DMARC1;" + text)
+    split([text])

@@ -1,0 +1,115 @@
+"""The JSON report: its shape, and that equal reports give equal bytes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from deliverability.model.facts import Reason, Unknown
+from deliverability.model.report import Outcome
+from deliverability.render.json import render_json
+from tests.fixtures_report import finding, make_report
+
+
+def test_one_subject_gives_an_object_and_several_an_array():
+    one = json.loads(render_json(make_report()))
+
+    assert json.loads(render_json([make_report()])) == one
+    assert json.loads(render_json([make_report(), make_report()])) == [one, one]
+
+
+def test_the_top_level_names_are_stable():
+    assert list(json.loads(render_json(make_report()))) == [
+        "schema_version",
+        "subject",
+        "verdicts",
+        "findings",
+        "evidence",
+        "notes",
+        "facts_digest",
+        "rules_digest",
+        "run",
+    ]
+
+
+def test_subject_holds_domain_message_and_inputs():
+    assert json.loads(render_json(make_report()))["subject"] == {
+        "domain": "example.com",
+        "message": "welcome.eml",
+        "ip": ["192.0.2.10"],
+        "purpose": None,
+    }
+
+
+def test_a_verdict_names_its_caps_and_what_is_open():
+    assert json.loads(render_json(make_report()))["verdicts"][1] == {
+        "receiver": "gmail",
+        "verdict": "at-risk",
+        "grade": "D",
+        "complete": False,
+        "caps": [
+            {"grade": "D", "rule": "SPF-003", "item": "", "outcome": "unmet"},
+            {"grade": "C", "rule": "DKIM-002", "item": "example.com/s1", "outcome": "unmet"},
+            {"grade": "C", "rule": "NET-001", "item": "", "outcome": "unknown"},
+        ],
+        "unknown": ["NET-001"],
+        "waiting": ["MSG-010"],
+    }
+
+
+def test_a_finding_carries_values_limits_evidence_and_judgements():
+    found = json.loads(render_json(make_report()))["findings"][1]
+
+    assert found == {
+        "rule": "DKIM-002",
+        "name": "rule-dkim-002",
+        "topic": "dkim",
+        "item": "example.com/s1",
+        "outcome": "unmet",
+        "severity": "warning",
+        "observed": {"item.bits": 1024},
+        "limits": {},
+        "evidence": ["header:dkim-signature:1"],
+        "judgements": [
+            {
+                "receiver": "gmail",
+                "outcome": "unmet",
+                "severity": "warning",
+                "effect": "risk",
+                "codes": [],
+                "waits_for": "",
+            }
+        ],
+        "fingerprint": "fp-DKIM-002",
+    }
+
+
+def test_unknown_is_said_with_its_reason_at_any_depth():
+    lost = Unknown(Reason.SERVFAIL, "TXT example.com")
+    report = make_report(
+        findings=(finding("SPF-003", Outcome.UNKNOWN, unknown=lost, observed={"spf.tree": {"terms": (lost,)}}),)
+    )
+    found = json.loads(render_json(report))["findings"][0]
+
+    assert found["unknown"] == {"unknown": "servfail", "detail": "TXT example.com"}
+    assert found["observed"] == {"spf.tree": {"terms": [{"unknown": "servfail", "detail": "TXT example.com"}]}}
+
+
+def test_findings_that_were_checked_have_no_unknown():
+    assert "unknown" not in json.loads(render_json(make_report()))["findings"][0]
+
+
+def test_the_order_of_observations_does_not_show_in_the_bytes():
+    report = make_report()
+    first, *rest = report.findings
+    turned = replace(first, observed=dict(reversed(first.observed.items())))
+
+    assert render_json(replace(report, findings=(turned, *rest))) == render_json(report)
+
+
+def test_text_stays_readable_and_always_fits_utf_8():
+    report = make_report(message="見積\udc80.eml")
+
+    text = render_json(report)
+    assert "見積\\\\udc80.eml" in text
+    text.encode("utf-8")

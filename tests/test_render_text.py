@@ -1,0 +1,181 @@
+"""The terminal report: order, width, Japanese line breaking, colour only where asked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from deliverability.model.facts import Reason, Unknown
+from deliverability.model.report import Note, Outcome
+from deliverability.render.text import render_text
+from deliverability.render.wrap import width_of, wrap
+from tests.fixtures_report import CATALOGUE, GUIDE, finding, make_report
+
+
+def text_of(report=None, lang="en", **options):
+    return render_text(report or make_report(), lang=lang, catalogue=CATALOGUE, guide=GUIDE, **options)
+
+
+def test_it_is_read_from_the_verdict_to_what_is_in_order():
+    text = text_of()
+    order = [
+        "example.com",
+        "What receivers would do",
+        "Apple iCloud Mail  ✗ Rejected",
+        "Bounce code 554 5.7.1",
+        "What to do ",
+        "1.  SPF needs 12 DNS lookups; 10 are allowed",
+        "2.  example.com/s1: The key has 1024 bits",
+        "3.  The policy is none: forged mail still arrives",
+        "Could not be checked",
+        "Waiting for input",
+        "In order",
+    ]
+
+    positions = [text.index(part) for part in order]
+    assert positions == sorted(positions)
+
+
+def test_what_to_do_says_what_was_found_why_and_how_with_rule_and_source():
+    text = text_of(width=100)
+
+    assert "1.  SPF needs 12 DNS lookups; 10 are allowed\n" in text
+    assert "Must fix · SPF-003 · SPF needs at most 10 DNS lookups\n" in text
+    assert "no mail of the domain passes SPF." in " ".join(text.split())
+    assert "1) Remove the includes" in text
+    assert "SPF-003" in text
+    assert "RFC 7208: SPF, section 4.6.4, read 2026-11-24" in text
+
+
+def test_a_record_stands_on_its_own_line_unbroken():
+    assert "\n       v=spf1 include:_spf.google.com mx ~all\n" in text_of(width=40)
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_lines_keep_the_width(lang, width):
+    lines = text_of(lang=lang, width=width).splitlines()
+    unbreakable = re.compile(r"v=|https://")
+
+    assert max(width_of(line) for line in lines if not unbreakable.search(line)) <= min(width, 100)
+
+
+@pytest.mark.parametrize("width", range(16, 60))
+def test_no_japanese_line_begins_or_ends_with_a_forbidden_character(width):
+    text = "上限に達すると、受信側は「恒久的なエラー」(permerror)として評価を打ち切ります。メールサーバーに届きません。"
+
+    for line in wrap(text, width):
+        assert line[0] not in "、。」)ー"
+        assert line[-1] not in "「("
+    assert "".join(wrap(text, width)).replace(" ", "") == text.replace(" ", "")
+
+
+def test_a_word_that_fits_no_line_is_cut():
+    assert wrap("a" * 25, 10) == ["a" * 10, "a" * 10, "a" * 5]
+
+
+def test_there_is_no_colour_unless_asked_for():
+    assert "\x1b" not in text_of()
+    assert "\x1b[31m" in text_of(color=True)
+
+
+def test_colour_changes_nothing_but_colour():
+    assert re.sub(r"\x1b\[\d+m", "", text_of(color=True)) == text_of()
+
+
+def test_symbols_have_ascii_stand_ins():
+    text = text_of(unicode=False)
+
+    assert text.isascii()
+    assert "x Rejected" in text
+
+
+def test_hostile_values_cannot_write_to_the_terminal():
+    evil = "\x1b]0;pwned\x07\u202e"
+    report = make_report(
+        domain=f"example{evil}.com",
+        message=evil,
+        notes=(Note("domain-nonexistent", {"domain": evil}), Note(evil, {evil: evil})),
+        findings=(
+            finding("DKIM-002", Outcome.UNMET, item=evil, observed={"item.bits": evil}),
+            finding("SPF-003", Outcome.UNKNOWN, unknown=Unknown(Reason.TIMEOUT, evil)),
+            finding("SIZ-001", Outcome.UNKNOWN, unknown=Unknown(Reason.NOT_CONFIGURED, evil)),
+        ),
+    )
+    for lang in ("en", "ja"):
+        shown = text_of(report, lang=lang)
+        assert "\\x1b]0;pwned\\x07\\u202e" in shown.replace("\n", "").replace(" ", "")
+        assert not set(shown) & set("\x1b\x07\u202e")
+
+
+def test_what_failed_is_told_from_what_waits_for_input():
+    text = text_of()
+    failed, waiting = text.index("Could not be checked ─"), text.index("Waiting for input ─")
+
+    assert failed < text.index("did not answer in time (PTR") < waiting
+    assert waiting < text.index("--purpose users, bulk")
+    assert "missing." in text[failed:waiting]
+
+
+def test_checks_that_failed_for_one_reason_are_told_together():
+    lost = Unknown(Reason.SERVFAIL, "TXT example.com")
+    report = make_report(findings=tuple(finding(i, Outcome.UNKNOWN, unknown=lost) for i in ("SPF-003", "SIZ-001")))
+
+    assert text_of(report).count("reported a failure") == 1
+
+
+def test_nothing_to_do_is_said():
+    met = make_report(findings=(finding("SPF-003", Outcome.MET),), verdicts=())
+    lost = finding("SIZ-001", Outcome.UNKNOWN, unknown=Unknown(Reason.TIMEOUT))
+
+    assert "There is nothing to fix." in text_of(met)
+    assert "Nothing that could be checked needs fixing." in text_of(replace(met, findings=(*met.findings, lost)))
+
+
+def test_findings_of_one_rule_are_told_once():
+    twice = tuple(
+        finding("DKIM-002", Outcome.UNMET, item=item, observed={"item.bits": 1024})
+        for item in ("a.example/1", "b.example/2")
+    )
+    text = text_of(make_report(findings=twice, verdicts=()))
+
+    assert text.count("Not met: DKIM keys have at least 2048 bits") == 1
+    assert "a.example/1: The key has 1024 bits." in text
+    assert "b.example/2: The key has 1024 bits." in text
+
+
+def test_several_subjects_end_with_a_summary():
+    text = text_of([make_report(), make_report(domain="example.org", findings=(), verdicts=())])
+    summary = text[text.index("Summary ─") :]
+
+    assert "example.com  1 must fix, 1 should fix" in summary
+    assert "Apple iCloud Mail Rejected, Gmail At risk" in summary
+    assert "example.org  nothing to fix" in summary
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize(
+    ("code", "values"),
+    [
+        ("author-domain-differs", {"author": "a.example", "domain": "b.example"}),
+        ("no-message", {}),
+        ("envelope-from-options", {"mail_from": "a@b.example"}),
+        ("envelope-from-file", {"ip": "192.0.2.1", "helo": "mx.example"}),
+        ("domain-nonexistent", {"domain": "b.example"}),
+        ("nesting-limited", {}),
+        ("probes-missed", {}),
+        ("replayed", {}),
+        ("zone-only", {}),
+    ],
+)
+def test_every_note_has_a_sentence(lang, code, values):
+    text = text_of(make_report(notes=(Note(code, values),)), lang=lang, width=100)
+
+    assert code not in text
+    assert all(str(value) in text.replace("\n", "") for value in values.values())
+
+
+def test_an_unknown_note_is_shown_as_it_is():
+    assert "brand-new: count 3" in text_of(make_report(notes=(Note("brand-new", {"count": 3}),)))

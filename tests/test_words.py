@@ -1,0 +1,200 @@
+"""Rule texts filled with values: units, languages, unknown values, and characters that hide something."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deliverability.judge.words import (
+    LANGUAGES,
+    duration,
+    format_value,
+    octets,
+    phrases,
+    placeholders,
+    sentences,
+    visible,
+)
+from deliverability.model.facts import FactSpec, FactType, Reason, Unknown
+from deliverability.model.report import Outcome
+from tests.fixtures_report import CATALOGUE, DKIM_BITS, SIZE, SPF_LIMIT, facts, finding
+
+EN, JA = phrases("en"), phrases("ja")
+
+
+def words(found, rule, lang="en"):
+    return sentences(found, rule, lang, CATALOGUE, facts())
+
+
+def test_the_unmet_sentence_shows_what_was_observed_and_the_limit():
+    found = finding("SPF-003", Outcome.UNMET, observed={"spf.lookups": 12})
+
+    assert words(found, SPF_LIMIT).title == "SPF needs at most 10 DNS lookups"
+    assert words(found, SPF_LIMIT).message == "SPF needs 12 DNS lookups; 10 are allowed."
+    assert words(found, SPF_LIMIT, "ja").message == "SPFのDNS参照が12回あります。上限は10回です。"
+
+
+def test_a_field_of_the_item_is_read_from_the_finding():
+    found = finding("DKIM-002", Outcome.UNMET, item="example.com/s1", observed={"item.bits": 1024})
+
+    assert words(found, DKIM_BITS).message == "The key has 1024 bits."
+
+
+def test_a_fact_that_was_not_observed_is_taken_from_the_report():
+    assert words(finding("SPF-003", Outcome.MET), SPF_LIMIT).message == "SPF needs 12 DNS lookups."
+
+
+@pytest.mark.parametrize(
+    ("reason", "says"),
+    [
+        (Reason.TIMEOUT, "did not answer in time (TXT example.com). This says nothing about your records"),
+        (Reason.SERVFAIL, "reported a failure (TXT example.com). This says nothing about your records"),
+        (Reason.REFUSED, "refused to answer (TXT example.com). This says nothing about your records"),
+        (Reason.OFFLINE, "not asked, because the audit ran offline (TXT example.com)"),
+        (Reason.NO_MESSAGE, "--eml FILE"),
+        (Reason.NOT_CONFIGURED, "an input that was not given (TXT example.com)"),
+        (Reason.LIMIT, "beyond what is read for safety"),
+        (Reason.BUG, "Please report it"),
+    ],
+)
+def test_what_could_not_be_checked_says_why_and_never_that_something_is_missing(reason, says):
+    found = finding("SPF-003", Outcome.UNKNOWN, unknown=Unknown(reason, "TXT example.com"))
+
+    assert says in words(found, SPF_LIMIT).message
+    assert "missing" not in words(found, SPF_LIMIT).message
+    assert words(found, SPF_LIMIT, "ja").message
+
+
+def test_an_unknown_value_inside_a_sentence_reads_could_not_be_checked():
+    found = finding("SPF-003", Outcome.UNMET, observed={"spf.lookups": Unknown(Reason.TIMEOUT)})
+
+    assert words(found, SPF_LIMIT).message == "SPF needs could not be checked DNS lookups; 10 are allowed."
+
+
+def test_sizes_that_round_to_the_same_words_are_written_out():
+    close = finding("SIZ-001", Outcome.UNMET, observed={"message.size_octets": 20_000_300})
+    far = finding("SIZ-001", Outcome.UNMET, observed={"message.size_octets": 24_000_000})
+
+    assert words(close, SIZE).message == "The message has 20,000,300 octets; at most 20,000,000 octets arrive."
+    assert words(far, SIZE).message == "The message has 24 MB; at most 20 MB arrive."
+
+
+@pytest.mark.parametrize(
+    ("number", "en", "ja"),
+    [
+        (0, "0 octets", "0バイト"),
+        (1, "1 octet", "1バイト"),
+        (9_999, "9,999 octets", "9,999バイト"),
+        (104_448, "104.4 KB", "104.4 KB"),
+        (20_000_000, "20 MB", "20 MB"),
+    ],
+)
+def test_sizes(number, en, ja):
+    assert (octets(number, EN), octets(number, JA)) == (en, ja)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "en", "ja"),
+    [
+        (1, "1 second", "1秒"),
+        (90, "1 minute 30 seconds", "1分30秒"),
+        (3_600, "1 hour", "1時間"),
+        (5_400, "1 hour 30 minutes", "1時間30分"),
+        (259_200, "3 days", "3日"),
+        (-259_200, "3 days", "3日"),
+    ],
+)
+def test_spans_of_time(seconds, en, ja):
+    assert (duration(seconds, EN), duration(seconds, JA)) == (en, ja)
+
+
+def test_a_moment_is_a_date_and_not_a_span():
+    spec = FactSpec("x", FactType.INT, "x=, seconds since 1970.", "seconds")
+
+    assert format_value(1_790_000_000, spec, EN) == "2026-09-21 14:13 UTC"
+    assert format_value(10**20, spec, EN) == f"{10**20:,}"
+
+
+def test_lists_are_joined_and_cut_with_a_count():
+    assert format_value(("a", "b"), None, EN) == "a, b"
+    assert format_value(("a", "b"), None, JA) == "a、b"
+    assert format_value(tuple("abcdefgh"), None, EN) == "a, b, c, d, e, f and 2 more"
+    assert format_value((), None, EN) == "—"
+
+
+def test_plain_values():
+    assert [format_value(value, None, EN) for value in (None, "", True, False, 512, 65_536)] == [
+        "—",
+        "—",
+        "yes",
+        "no",
+        "512",
+        "65,536",
+    ]
+
+
+def test_records_are_named_by_their_key():
+    spec = FactSpec("dkim.signatures", FactType.LIST_RECORD, "", key=("domain", "selector"))
+
+    assert format_value(({"domain": "a.example", "selector": "s"},), spec, EN) == "a.example/s"
+    assert format_value({"pref": 10, "host": "mx"}, None, EN) == "pref=10 host=mx"
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("\x9b31m", "\\x9b31m"),
+        ("invoice\u202efdp.exe", "invoice\\u202efdp.exe"),
+        ("pay\u200bpal", "pay\\u200bpal"),
+        ("a\u00a0b", "a\\xa0b"),
+        ("tag\U000e0041", "tag\\U000e0041"),
+        ("\ud800", "\\ud800"),
+        ("a\r\nb\tc", "a\\r\\nb\\tc"),
+        ("見積書\u3000一式", "見積書\u3000一式"),
+        ("naïve ✓ 😀", "naïve ✓ 😀"),
+    ],
+)
+def test_hidden_characters_are_written_out_and_others_stay(raw, shown):
+    assert visible(raw) == shown
+    assert visible(shown) == shown
+
+
+def test_a_hostile_record_cannot_steer_the_terminal_through_a_sentence():
+    found = finding("SPF-003", Outcome.UNMET, observed={"spf.lookups": "\x1b]0;pwned\x07\u202e"})
+
+    assert words(found, SPF_LIMIT).message.startswith("SPF needs \\x1b]0;pwned\\x07\\u202e DNS lookups")
+
+
+@given(st.text())
+def test_whatever_is_shown_is_printable_and_can_be_encoded(text):
+    shown = visible(text)
+
+    shown.encode("utf-8")
+    assert all(char.isprintable() or char == "\u3000" for char in shown)
+
+
+def test_a_long_value_is_cut():
+    assert len(format_value("x" * 70_000, None, EN)) == 300
+
+
+def test_braces_in_values_are_not_read_as_placeholders():
+    found = finding("SPF-003", Outcome.UNMET, observed={"spf.lookups": "{spf.record}"})
+
+    assert "{spf.record}" in words(found, SPF_LIMIT).message
+
+
+def test_both_languages_have_the_same_phrases_with_the_same_placeholders():
+    assert LANGUAGES == ("en", "ja")
+    assert EN.texts.keys() == JA.texts.keys()
+    assert {k: placeholders(v) for k, v in EN.texts.items()} == {k: placeholders(v) for k, v in JA.texts.items()}
+
+
+def test_japanese_phrases_are_japanese():
+    english = re.compile(r"[a-z]{3,} [a-z]{2,}")
+    left = {key for key, text in JA.texts.items() if english.search(re.sub(r"\{.*?\}|--\S+", "", text))}
+
+    assert left == set()
