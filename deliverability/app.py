@@ -138,7 +138,7 @@ def plan(domains: Sequence[tuple[str, Options]], samples: Sequence[Sample], opti
         author = _own_domain(_read_message(sample.read())) or ""
         fitting = [domain for domain in taken if author == domain or author.endswith(f".{domain}")]
         taken[max(fitting, key=len)].append(sample) if fitting else strays.append(sample)
-    jobs = [Job(domain, sample, own) for domain, own in domains for sample in taken[domain] or [None]]
+    jobs = [Job(domain, sample, own) for domain, own in domains for sample in (taken[domain] or (None,))]
     return jobs + [Job(None, sample, options) for sample in strays]
 
 
@@ -201,6 +201,7 @@ def open_world(
     clock: Clock = SystemClock()
     zone_resolver: ZoneResolver | None = None
     base: Resolver
+    sources: tuple[str, ...]
     if replay:
         from deliverability.ports.cassette import CassetteError, Replayer
 
@@ -208,7 +209,8 @@ def open_world(
             base = replayer = Replayer.load(replay)
         except CassetteError as error:
             raise InputError(str(error)) from None
-        clock, sources = replayer.clock, ("replay",)
+        clock = replayer.clock
+        sources = ("replay",)
     elif zones:
         from deliverability.ports.zone import ZoneError, ZoneResolver
 

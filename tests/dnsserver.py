@@ -35,7 +35,7 @@ BEHAVIOURS = {
     "truncated-no-tcp": "TC over UDP, the TCP connection is closed",
     "garbage": "octets that are no DNS message, then nothing",
     "garbage-first": "octets that are no DNS message, then the answer",
-    "forged-first": "a reply with another id and one to another question, then the answer",
+    "forged-first": "a denial with another id and a reply to another question, then the answer",
     "no-edns": "FORMERR to a question with EDNS",
     "referral": "no answer, NS of somebody else",
     "cname-only": "of a CNAME answer only the first CNAME, nothing on its target",
@@ -187,7 +187,9 @@ class DnsServer:
         if behaviour == "garbage-first":
             return [b"", b"\xff" * 40, answer]
         if behaviour == "forged-first":
-            other_id = struct.pack("!H", query.id ^ 1) + answer[2:]
+            denial = dns.message.make_response(query)
+            denial.set_rcode(dns.rcode.NXDOMAIN)
+            other_id = struct.pack("!H", query.id ^ 1) + denial.to_wire()[2:]
             forged = dns.message.make_response(dns.message.make_query("other.example", rdtype, id=query.id))
             return [other_id, forged.to_wire(), answer]
         return [answer]

@@ -33,10 +33,13 @@ def _name(path: Path) -> str:
     return str(path.relative_to(root)) if root else path.name
 
 
+def _octets(path: Path) -> bytes:
+    return path.read_bytes()
+
+
 @pytest.mark.parametrize("path", _files(), ids=_name)
 async def test_every_fact_of_every_file_is_stated(path: Path) -> None:
-    raw = path.read_bytes()
-    facts = await audit(raw)
+    facts = await audit(_octets(path))
     assert [fact.path for fact in facts if isinstance(fact.value, Unknown)] == []
     size, header, body = (facts.value(f"message.{name}_octets") for name in ("size", "header", "body"))
     assert isinstance(header, int)

@@ -12,7 +12,7 @@ from deliverability.mail.addresses import addresses_in_text, parse_addresses, to
 from deliverability.mail.dates import parse_date
 from deliverability.mail.html import Category, HtmlAccount
 from deliverability.mail.parameters import parse_parameters
-from deliverability.mail.reader import MAX_PARTS, Message, Part, read
+from deliverability.mail.reader import MAX_FIELDS, MAX_PARTS, Message, Part, read
 from deliverability.mail.received import (
     client_ip_of,
     connecting_hop,
@@ -101,6 +101,7 @@ class TestStructure:
             (b"\xef\xbb\xbfA: b\n\nc", "leading-junk"),
             (b"\n\r\nA: b\n\nc", "leading-junk"),
             (b" A: b\n\nc", "leading-junk"),
+            (b"  \n   \nA: b\n\nc", "leading-junk"),
         ],
     )
     def test_what_stands_before_the_first_field_is_noted_and_not_weighed(self, raw: bytes, defect: str) -> None:
@@ -153,6 +154,18 @@ class TestStructure:
         message = read(b"Content-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--bc\ny\n--b  \n\nz\n--b--\n")
         assert [each.decode() for each in message.root.children] == [b"x\r\n--bc\r\ny", b"z"]
 
+    def test_a_delimiter_written_twice_makes_no_empty_part(self) -> None:
+        message = read(b"Content-Type: multipart/mixed; boundary=b\n\n--b\n--b\n\nx\n--b--\n")
+        assert [each.decode() for each in message.root.children] == [b"x"]
+
+    def test_a_type_without_semicolon_is_still_the_type(self) -> None:
+        message = read(b"Content-Type: application/pdf name=a.pdf\n\nx")
+        assert (message.root.media_type, message.defects) == ("application/pdf", ("bad-content-type",))
+
+    def test_an_mbox_line_in_an_attached_message_is_skipped(self) -> None:
+        message = read(b"Content-Type: message/rfc822\n\nFrom a@b Tue May 10 2005\nSubject: inner\n\nx")
+        assert [each.name for each in part(message, "1.1").headers] == ["Subject"]
+
     def test_attached_messages_are_opened_and_stay_one_attachment(self) -> None:
         inner = b"Subject: inner\n\nhello"
         raw = (
@@ -191,9 +204,18 @@ class TestHostileShapes:
         assert (message.nesting_depth, message.nesting_limited) == (100, False)
 
     def test_parts_are_limited(self) -> None:
-        message = read(b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--b\n" * 300_000)
+        message = read(b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--b\n\n" * 300_000)
         assert len(list(message.parts())) == MAX_PARTS
         assert "part-limit" in message.defects
+
+    def test_fields_are_limited(self) -> None:
+        message = read(b"a: b\n" * 1_000_000 + b"\nbody")
+        assert len(message.headers) == MAX_FIELDS
+        assert "header-limit" in message.defects
+        assert message.body == b"body"
+
+    def test_a_file_of_line_ends(self) -> None:
+        assert read(b"A: b\n" + b"\n" * 5_000_000).lines.longest == 4
 
     def test_ten_thousand_fields(self) -> None:
         message = read(b"".join(b"X-%d: y\r\n" % number for number in range(10_000)) + b"\r\nbody")

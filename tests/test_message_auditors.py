@@ -365,6 +365,11 @@ class TestHtml:
         facts = await audit(ALTERNATIVE.replace(b"/alternative", b"/mixed") % b"<p>x")
         assert facts.value("html.text_alternative") is False
 
+    async def test_html_of_absurd_size_is_weighed_but_not_taken_apart(self) -> None:
+        facts = await audit(b"Content-Type: text/html\n\n" + b"<p>" * (4 << 20))
+        assert facts.value("html.octets") == 3 * (4 << 20)
+        assert facts.value("html.links") == Unknown(Reason.LIMIT, "HTML over 10 MiB is not taken apart")
+
     async def test_an_attached_html_file_is_not_the_body(self) -> None:
         facts = await audit(with_file(b"<p>", "page.html", "text/html"))
         assert facts.value("html.present") is False

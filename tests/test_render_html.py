@@ -116,6 +116,7 @@ def test_the_verdict_comes_first_then_what_to_do_then_everything(page):
         "waiting",
         "checked",
         "guide",
+        "evidence",
     ]
 
 
@@ -203,6 +204,20 @@ def test_hostile_values_stay_text():
         assert "<script>alert(1)</script>" in page.words
         assert "\\u202e" in page.words
         assert "{{7*7}}" in page.words
+
+
+def test_what_could_be_improved_is_folded_behind_what_must_be_fixed():
+    source = html_of()
+    fold = source.index('<details class="minor">')
+
+    assert source.index("SPF needs 12 DNS lookups") < source.index("The key has 1024 bits") < fold
+    assert fold < source.index("The policy is none: forged mail still arrives</h3>")
+
+
+def test_met_findings_of_one_rule_share_a_line():
+    met = tuple(finding("DKIM-002", Outcome.MET, item=i, observed={"item.bits": 2048}) for i in ("a/1", "b/2"))
+
+    assert html_of(make_report(findings=met, verdicts=())).count("DKIM keys have at least 2048 bits") == 1
 
 
 def test_what_could_not_be_checked_is_kept_apart_from_what_waits():

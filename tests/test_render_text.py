@@ -160,13 +160,17 @@ def test_several_subjects_end_with_a_summary():
     ("code", "values"),
     [
         ("author-domain-differs", {"author": "a.example", "domain": "b.example"}),
-        ("no-message", {}),
-        ("envelope-from-options", {"mail_from": "a@b.example"}),
-        ("envelope-from-file", {"ip": "192.0.2.1", "helo": "mx.example"}),
         ("domain-nonexistent", {"domain": "b.example"}),
+        ("envelope-helo", {"value": "mx.example", "source": "received"}),
+        ("envelope-ip", {"value": "192.0.2.1", "source": "option"}),
+        ("envelope-mail-from", {"value": "a@b.example", "source": "return-path"}),
         ("nesting-limited", {}),
+        ("no-author-domain", {}),
+        ("no-from", {"domain": "b.example"}),
+        ("no-message", {}),
         ("probes-missed", {}),
-        ("replayed", {}),
+        ("replayed", {"date": "2026-11-24T10:00:00Z"}),
+        ("with-proposals", {}),
         ("zone-only", {}),
     ],
 )
@@ -174,7 +178,18 @@ def test_every_note_has_a_sentence(lang, code, values):
     text = text_of(make_report(notes=(Note(code, values),)), lang=lang, width=100)
 
     assert code not in text
-    assert all(str(value) in text.replace("\n", "") for value in values.values())
+    shown = text.replace("\n", "")
+    assert all(str(value) in shown for name, value in values.items() if name not in ("source", "date"))
+
+
+def test_the_envelope_is_told_in_one_sentence():
+    notes = (
+        Note("envelope-mail-from", {"value": "a@b.example", "source": "return-path"}),
+        Note("envelope-ip", {"value": "192.0.2.1", "source": "option"}),
+    )
+
+    sentence = "Envelope used: MAIL FROM a@b.example (from Return-Path), sending address 192.0.2.1 (as given)."
+    assert sentence in " ".join(text_of(make_report(notes=notes), width=100).split())
 
 
 def test_an_unknown_note_is_shown_as_it_is():

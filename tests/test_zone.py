@@ -303,6 +303,7 @@ def test_a_misspelt_failure_is_refused() -> None:
         ("example.com TXT " + "x" * 300, Proposal("example.com", "TXT", "x" * 300, (255, 45))),
         ('example.com TXT ""', Proposal("example.com", "TXT", "", (0,))),
         ("example.com MX 10 MX.example.net.", Proposal("example.com", "MX", "10 mx.example.net")),
+        ("example.com.\tIN\tMX\t10\tmx.example.net.", Proposal("example.com", "MX", "10 mx.example.net")),
         ("example.com MX 0 .", Proposal("example.com", "MX", "0 .")),
         ("example.com AAAA 2001:DB8:0::1", Proposal("example.com", "AAAA", "2001:db8::1")),
         ("www.example.com CNAME Host.example.", Proposal("www.example.com", "CNAME", "host.example")),

@@ -491,9 +491,9 @@ def _key(asked: _Asked) -> dict[str, Value]:
 def _state_published(ctx: Context, parent: Answer, asked: Sequence[_Asked], listed: Sequence[_Asked]) -> None:
     """Whether the audited domain publishes a key that receivers can use.
 
-    False only where the selectors that the user named are missing, or where NXDOMAIN at _domainkey says that no name
-    exists below it (RFC 8020). A few old servers say so although names exist below; one selector that exists, or
-    whose look-up fails, therefore outweighs it.
+    False only where the selectors that the user named are missing. Guessed selectors that miss prove nothing, and
+    neither does NXDOMAIN at _domainkey alone, because some servers say so although names exist below (against RFC
+    8020): it is told in the detail, not taken for an answer.
     """
     domain = ctx.subject.domain
     ours = [each for each in listed if is_within(each.domain, domain) or is_within(domain, each.domain)]
@@ -502,9 +502,6 @@ def _state_published(ctx: Context, parent: Answer, asked: Sequence[_Asked], list
         ctx.put("dkim.published", True, *(ctx.cite_answer(each.answer) for each in ours if each.usable))
         return
     below = [each.answer for each in asked if each.domain == domain]
-    if _no_such_name(parent) and all(_no_such_name(answer) for answer in below):
-        ctx.put("dkim.published", False, ctx.cite_answer(parent), *cited)
-        return
     named = [each for each in ours if each.found_by == "option"]
     failed = [answer for answer in below if isinstance(answer, Failed)]
     lost = next((each.answer for each in ours if isinstance(each.answer, Failed)), None)
@@ -519,6 +516,9 @@ def _state_published(ctx: Context, parent: Answer, asked: Sequence[_Asked], list
         if failed:
             cited.append(ctx.cite_answer(failed[0]))
             detail += f" ({len(failed)} of them could not be asked: {failed[0].reason.value})"
+        elif _no_such_name(parent) and all(_no_such_name(answer) for answer in below):
+            cited.append(ctx.cite_answer(parent))
+            detail += f" (DNS knows no name below _domainkey.{domain}, so there may be none)"
         value = Unknown(Reason.NOT_CONFIGURED, detail)
     ctx.put("dkim.published", value, *cited)
 

@@ -54,7 +54,7 @@ PROVIDES = (
         "bad-quoted-printable, unknown-charset, undecodable-charset, bad-content-type, bad-transfer-encoding, "
         "bad-header-line, no-header, no-body, nesting-limit, part-limit (more than 10,000 parts), header-limit (more "
         "than 100,000 fields), mbox-line (the file begins with a mailbox's From line), leading-junk (a byte order "
-        "mark, empty lines or a space before the first field).",
+        "mark or white space before the first field).",
     ),
     spec("message.parts", FactType.LIST_RECORD, "Every part of the MIME tree.", key=["path"]),
     spec("message.parts[].path", FactType.STR, "Position, for example 1.2; the whole message is 1."),

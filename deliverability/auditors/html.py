@@ -77,6 +77,7 @@ PROVIDES = (
 )
 
 _MAX_LISTED = 100
+_MAX_CHARACTERS = 10 << 20  # a hundred times what receivers show
 
 
 @auditor("html", provides=PROVIDES)
@@ -86,9 +87,15 @@ async def audit(ctx: Context) -> None:
     if message is None:
         raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
     pages = body_texts(message, "text/html")
+    cited = [ctx.cite(part_evidence(leaf.part)) for leaf in pages[:20]]
+    texts = [leaf.part.text() for leaf in pages]
+    if sum(map(len, texts)) > _MAX_CHARACTERS:
+        ctx.put("html.present", True, *cited)
+        ctx.put("html.octets", sum(len(text.encode()) for text in texts), *cited)
+        raise MissingFact("html.octets", Unknown(Reason.LIMIT, "HTML over 10 MiB is not taken apart"))
     account = HtmlAccount()
-    for leaf in pages:
-        account.add(leaf.part.text())
+    for text in texts:
+        account.add(text)
     beside, before = _alternative(message, pages)
     hosts = [host for link in account.links if (host := link_host(link.href))]
     octets = account.octets
@@ -115,7 +122,7 @@ async def audit(ctx: Context) -> None:
         "html.text_alternative": beside,
         "html.text_alternative_order": before,
     }
-    ctx.put_all(values, *(ctx.cite(part_evidence(leaf.part)) for leaf in pages[:20]))
+    ctx.put_all(values, *cited)
 
 
 def _alternative(message: Message, pages: list[Leaf]) -> tuple[bool, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -46,7 +47,7 @@ def command(which: str | None, rules: tuple[Path, ...], lang: str, style: str, c
     elif which is None:
         _list(chosen, lang)
     else:
-        click.echo("\n\n".join(_explain(rule, loaded, lang) for rule in chosen))
+        click.echo("\n\n".join(_explain(rule, loaded, lang) for rule in chosen), nl=False)
     return 0
 
 
@@ -75,15 +76,15 @@ def _list(rules: Sequence[Rule], lang: str) -> None:
 
 
 def _title(rule: Rule, lang: str) -> str:
-    from deliverability.judge.words import rule_title
+    from deliverability.render.rulepage import rule_title
 
     return rule_title(rule, lang)
 
 
 def _explain(rule: Rule, loaded: RuleSet, lang: str) -> str:
-    from deliverability.judge.words import rule_page
+    from deliverability.render.rulepage import rule_page
 
-    return rule_page(rule, loaded, lang)
+    return rule_page(rule, loaded, lang, shutil.get_terminal_size((80, 24)).columns)
 
 
 def _as_json(rule: Rule, loaded: RuleSet) -> dict[str, Any]:

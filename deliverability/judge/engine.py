@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from deliverability.judge.conditions import Lookup, Truth, evaluate, paths_of
-from deliverability.judge.load import placeholders
+from deliverability.judge.words import placeholders
 from deliverability.model.facts import Catalogue, FactSet, Purpose, Reason, Unknown, Value
 from deliverability.model.report import Finding, Judgement, Outcome
 from deliverability.model.rules import Effect, Override, Receiver, Rule, RuleSet, Severity, VolumeClass

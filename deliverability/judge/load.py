@@ -17,12 +17,11 @@ import pydantic
 
 from deliverability.judge import yamlstrict
 from deliverability.judge.conditions import comparisons_of
+from deliverability.judge.words import placeholders
 from deliverability.model import rules as model
 from deliverability.model.facts import Catalogue, FactSpec, FactType, Purpose, Value
 
-LANGUAGES = ("en", "ja")
 NOT_RULES = frozenset({"sources.yaml", "guide.yaml"})
-PLACEHOLDER = re.compile(r"\{([a-z0-9_.-]+)\}")
 
 
 class RuleError(Exception):
@@ -372,7 +371,7 @@ class _RuleReader:
 
     def check_texts(self, text: Mapping[str, model.Texts]) -> None:
         for part in ("title", "met", "unmet", "why", "fix"):
-            found: dict[str, set[str]] = {}
+            found: dict[str, frozenset[str]] = {}
             for lang, each in text.items():
                 words = getattr(each, part)
                 joined = "\n".join(words) if isinstance(words, tuple) else words
@@ -425,11 +424,6 @@ def load_guide(folders: Sequence[Path]) -> tuple[Mapping[str, Any], ...]:
             except yamlstrict.YamlError as error:
                 raise RuleError([f"{path}:{error.line}: {error}"]) from None
     return ()
-
-
-def placeholders(text: str) -> set[str]:
-    """Names in braces; doubled braces are literal."""
-    return set(PLACEHOLDER.findall(text.replace("{{", "").replace("}}", "")))
 
 
 def _refs(refs: Iterable[_Ref]) -> tuple[model.SourceRef, ...]:

@@ -62,7 +62,7 @@ def read(text: str) -> Document:
         next(events)
         trailing = next(events)
         if not isinstance(trailing, yaml.StreamEndEvent):
-            raise YamlError(trailing.start_mark.line + 1, "more than one document in the file")
+            raise YamlError(_line(trailing), "more than one document in the file")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise YamlError(mark.line + 1 if mark else 1, str(error.problem or error.context)) from None
@@ -71,10 +71,15 @@ def read(text: str) -> Document:
     return Document(data, lines)
 
 
+def _line(event: Any) -> int:
+    line: int = event.start_mark.line
+    return line + 1
+
+
 def _build(event: Any, events: Iterator[Any], path: Path, lines: dict[Path, int]) -> Any:
     import yaml
 
-    line = event.start_mark.line + 1
+    line = _line(event)
     lines[path] = line
     if len(path) > MAX_DEPTH:
         raise YamlError(line, f"nested deeper than {MAX_DEPTH} levels")
@@ -91,7 +96,7 @@ def _build(event: Any, events: Iterator[Any], path: Path, lines: dict[Path, int]
         return items
     mapping: dict[str, Any] = {}
     while not isinstance(event := next(events), yaml.MappingEndEvent):
-        key_line = event.start_mark.line + 1
+        key_line = _line(event)
         if not isinstance(event, yaml.ScalarEvent):
             raise YamlError(key_line, "a key must be a plain word")
         if event.value in mapping:

@@ -1,11 +1,14 @@
-"""Directories of ZIP archives, read in memory; nothing is unpacked. Imports nothing of ours."""
+"""Directories of ZIP archives, read in memory; nothing is unpacked. Imports nothing of ours, zipfile when needed."""
 
 from __future__ import annotations
 
 import io
 import re
-import zipfile
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import zipfile
 
 MAX_MEMBERS = 1000
 # Each entry costs zipfile about a kilobyte of memory before anything can be asked.
@@ -36,6 +39,8 @@ def read_zip_directory(octets: bytes) -> ZipDirectory | None:
     """The central directory; None where there is none that can be read. Raises DirectoryTooLargeError."""
     if octets.count(b"PK\x01\x02") > _MAX_ENTRIES:
         raise DirectoryTooLargeError
+    import zipfile
+
     try:
         with zipfile.ZipFile(io.BytesIO(octets)) as archive:
             entries = archive.infolist()

@@ -39,6 +39,7 @@ _FILLER = dict.fromkeys(map(ord, "\u00ad\u034f\u061c\u200b\u200c\u200d\u200e\u20
 _PREHEADER = 300
 _MAX_LINK_TEXT = 500
 _MAX_LINKS = 10_000
+_MAX_DEPTH = 10_000  # browsers stop at 512; deeper elements are not tracked, their octets still count
 _PHRASING = frozenset({"a", "span", "b", "i", "em", "strong", "font", "u"})  # do not part words
 
 
@@ -277,7 +278,7 @@ class _HtmlReader:
             self._end_link()
             if "href" in values:
                 self.link = unescape(values["href"]).strip()
-        if tag in _VOID:
+        if tag in _VOID or len(self.stack) >= _MAX_DEPTH:
             return
         if tag in _CLOSES_ITSELF and self.stack and self.stack[-1][0] == tag:
             self._pop()

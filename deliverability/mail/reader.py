@@ -20,6 +20,9 @@ MAX_FIELDS = 100_000
 # Messages attached in base64 or quoted-printable are decoded to be read; each level costs a copy.
 _MAX_ENCODED_LEVELS = 4
 
+_CHUNK = 1 << 20
+_WHITE_SPACE = re.compile(rb"[ \t\r\n]*")
+_EMPTY_LINE = re.compile(rb"\n\r?\n")
 _FIELD_NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")
 _BAD_QUOTED_PRINTABLE = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*\r?\n|[ \t]*\Z)")
 _SPACE_BEFORE_LINE_END = re.compile(rb"[ \t]\r?\n")
@@ -335,6 +338,9 @@ class _Reader:
             if closing:
                 self._drop_frames(index)
             else:
+                # Some mailers write the delimiter twice; that is no empty part.
+                while self.raw.startswith(frame.delimiter, after) and self._repeats(after, index):
+                    after = self.raw.find(b"\n", after) + 1 or len(self.raw)
                 self._drop_frames(index + 1)
                 parent = frame.node
                 default = "message/rfc822" if parent.media_type == "multipart/digest" else "text/plain"
@@ -409,6 +415,10 @@ class _Reader:
                 return index, True
         return None
 
+    def _repeats(self, line: int, index: int) -> bool:
+        end = self.raw.find(b"\n", line)
+        return self._match(line, len(self.raw) if end < 0 else end + 1) == (index, False)
+
     def _is_delimiter(self, line: int, after: int) -> bool:
         return self.raw.startswith(b"--", line) and self._match(line, after) is not None
 
@@ -454,18 +464,17 @@ class _Reader:
 
 
 def _skip_preamble(raw: bytes, notes: _Notes) -> int:
-    """Offset after what saving or mailboxes put before the first field: BOM, empty lines, an mbox line, a space."""
+    """Offset after what saving or mailboxes put before the first field: BOM, white space, an mbox line."""
     start = len(_BOM) if raw.startswith(_BOM) else 0
-    while raw.startswith((b"\r\n", b"\n"), start):
-        start += 2 if raw.startswith(b"\r\n", start) else 1
+    space = _WHITE_SPACE.match(raw, start)
+    behind = space.end() if space else start
+    if raw.startswith(_MBOX_LINES, behind) or _FIELD_NAME.match(raw, behind, behind + 1000):
+        start = behind
     if raw.startswith(_MBOX_LINES, start):
         end = raw.find(b"\n", start)
         start = len(raw) if end < 0 else end + 1
         notes.defect("mbox-line")
     elif start:
-        notes.defect("leading-junk")
-    if raw.startswith((b" ", b"\t"), start) and _FIELD_NAME.match(raw, start + 1, start + 1000):
-        start += 1
         notes.defect("leading-junk")
     return start
 
@@ -485,9 +494,6 @@ def _read_header(
 
     def flush(end: int) -> None:
         if begin < 0:
-            return
-        if notes.fields >= MAX_FIELDS:
-            notes.defect("header-limit")
             return
         notes.fields += 1
         text = name.decode("ascii")
@@ -516,6 +522,10 @@ def _read_header(
             continue
         match = _FIELD_NAME.match(raw, position, after)
         flush(position)
+        if notes.fields >= MAX_FIELDS:
+            notes.defect("header-limit")
+            empty = _EMPTY_LINE.search(raw, position)
+            return fields, empty.end() if empty else len(raw)
         if match:
             begin, colon, name = position, match.end(), match[1]
         else:
@@ -538,10 +548,14 @@ def _content_type(fields: list[HeaderField], default: str, notes: _Notes) -> tup
     if declared is None:
         return default, {}
     media_type, parameters = parse_parameters(declared.value)
-    if not _MEDIA_TYPE.fullmatch(media_type):
-        notes.defect("bad-content-type")
-        return "text/plain", parameters
-    return media_type, parameters
+    if _MEDIA_TYPE.fullmatch(media_type):
+        return media_type, parameters
+    notes.defect("bad-content-type")
+    # A forgotten semicolon ("application/pdf name=...") still names the type.
+    beginning = _MEDIA_TYPE.match(media_type)
+    if beginning and media_type[beginning.end()].isspace():
+        return beginning[0], parameters
+    return "text/plain", parameters
 
 
 def _transfer_encoding(fields: list[HeaderField], notes: _Notes) -> str:
@@ -621,12 +635,12 @@ def _line_facts(raw: bytes, start: int) -> LineFacts:
     longest = 0
     position = start
     while position < len(raw):
-        end = raw.find(b"\n", position)
+        # Whole lines, about a mebibyte at a time: a file can consist of nothing but line ends.
+        end = raw.rfind(b"\n", position, position + _CHUNK)
         if end < 0:
-            end = len(raw)
-        length = end - position
-        if length > longest:
-            longest = max(longest, length - raw.endswith(b"\r", position, end) if end < len(raw) else length)
-        position = end + 1
+            end = raw.find(b"\n", position)
+        after = len(raw) if end < 0 else end + 1
+        longest = max(longest, *map(len, raw[position:after].replace(b"\r\n", b"\n").split(b"\n")))
+        position = after
     bare_lf = lone_lf if lone_lf <= crlf else 0
     return LineFacts(longest, raw.count(b"\r", start) - crlf, bare_lf, raw.count(b"\x00", start))

@@ -43,8 +43,7 @@ def parse_proposal(text: str) -> Proposal:
         ValueError: with a sentence that says what to write instead.
 
     """
-    name, _, rest = text.strip().partition(" ")
-    rest = rest.lstrip()
+    name, rest = [*text.split(maxsplit=1), "", ""][:2]
     while match := re.match(r"(?:\d+|IN)\s+", rest, re.IGNORECASE):
         rest = rest[match.end() :]
     rdtype, *values = rest.split(maxsplit=1)[:2] or [""]

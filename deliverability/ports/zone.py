@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import dns.rdata
 
 MAX_FILE = 64 * 1024 * 1024  # octets of one master file
-MAX_RECORDS = 2_000_000  # of one master file, after $GENERATE
+MAX_RECORDS = 1_000_000  # of one master file, after $GENERATE
 _DEFAULT_TTL = 3600  # of records in a file that states none
 _SUFFIXES = (".zone", ".db", ".txt")
 _IN_FOLDER = (".zone", ".db")

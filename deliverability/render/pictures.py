@@ -94,12 +94,13 @@ class PartView:
     key: str
     label: str
     words: str
+    octets: int
     percent: float
 
 
 @dataclass(frozen=True, slots=True)
 class MarkView:
-    """A limit on a bar."""
+    """A limit, and where it is on the bar; beyond the bar's end where `percent` is above 100."""
 
     words: str
     rule: str
@@ -295,7 +296,8 @@ def _size(report: Report, say: Phrases) -> BarView | None:
                 number = _number(value)
                 if name.endswith("_octets") and number:
                     limits.setdefault(number, finding.rule)
-    scale = max(total, *limits) if limits else total
+    # A message far below a limit would be a speck: measure against the next limit only, the words name them all.
+    scale = min((limit for limit in limits if limit >= total), default=total)
     parts: list[PartView] = []
     rest = total
     for key, path in _SIZE_PARTS:
@@ -307,7 +309,7 @@ def _size(report: Report, say: Phrases) -> BarView | None:
     items = [each for each in (listed if isinstance(listed, tuple) else ()) if isinstance(each, Mapping)]
     return BarView(
         total=say("size.total", size=octets(total, say)),
-        parts=tuple(part for part in parts if part.percent > 0),
+        parts=tuple(part for part in parts if part.octets),
         marks=tuple(
             MarkView(octets(limit, say), rule, _percent(limit, scale), total > limit)
             for limit, rule in sorted(limits.items())
@@ -332,11 +334,11 @@ def _html(report: Report, say: Phrases) -> BarView | None:
     sizes = {key: _number(_known(report, f"html.{key}_octets")) or 0 for key in _HTML_PARTS}
     scale = max(total, sum(sizes.values()))
     parts = (_part(key, say(f"html.{key}"), size, scale, say) for key, size in sizes.items())
-    return BarView(say("html.total", size=octets(total, say)), tuple(part for part in parts if part.percent > 0), ())
+    return BarView(say("html.total", size=octets(total, say)), tuple(part for part in parts if part.octets), ())
 
 
 def _part(key: str, label: str, size: int, scale: int, say: Phrases) -> PartView:
-    return PartView(key, label, octets(size, say), _percent(size, scale))
+    return PartView(key, label, octets(size, say), size, _percent(size, scale))
 
 
 def _percent(size: int, scale: int) -> float:

@@ -202,9 +202,9 @@ def _entry(entry: Entry, number: int, paper: _Paper, say: Phrases) -> Iterator[s
         yield from _step(step, f"    {index}) ", paper)
     for effect in _by_effect(entry.effects):
         yield from paper.paragraph(effect, 4)
-    facts = [f"{say('label.effort')}: {entry.effort}", *(source_line(source, say) for source in entry.sources[:2])]
-    yield from paper.paragraph("; ".join(facts), 4, style="dim")
+    yield from paper.paragraph(f"{say('label.effort')}: {entry.effort}", 4, style="dim")
     for source in entry.sources[:1]:
+        yield from paper.paragraph(f"{say('label.source')}: {source_line(source, say)}", 4, style="dim")
         if source.url:
             yield "    " + paper.ink(source.url, "dim")
 

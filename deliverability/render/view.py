@@ -14,6 +14,7 @@ from deliverability.judge.words import (
     format_value,
     limit_spec,
     phrases,
+    placeholders,
     sentences,
     shortened,
     visible,
@@ -29,7 +30,9 @@ _EFFORTS = list(Effort)
 _GRADES = "ABCDF"
 _REASONS_SHOWN = 3
 _HEADLINE = {"en": 130, "ja": 80}
-_COUNT_ONLY = re.compile(r": \S{1,12}$")  # "From fields in the message: 2." says too little as a heading
+_COUNT_ONLY = re.compile(
+    r": (?:\S{1,12}|[\d,]+ of [\d,]+)\.?$"
+)  # "From fields in the message: 2." says too little as a heading
 _SENTENCE_END = re.compile(r"(?<=\.) (?=[A-Z])|(?<=。)")
 _LINES_SHOWN = 40
 _LINE_LENGTH = 2_000
@@ -61,6 +64,7 @@ class EffectView:
 class EvidenceView:
     """One raw observation with hidden characters written out; `more` lines were left out."""
 
+    anchor: str
     kind: str
     asked: str
     lines: tuple[str, ...]
@@ -186,6 +190,7 @@ class ReportView:
     met: tuple[Entry, ...]
     topics: tuple[tuple[str, tuple[Entry, ...]], ...]
     guide: tuple[GuideStep, ...]
+    evidence: tuple[EvidenceView, ...]
     counts: Mapping[str, int]
 
     @property
@@ -202,20 +207,24 @@ def as_tuple(reports: Report | Sequence[Report]) -> tuple[Report, ...]:
 def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *, prefix: str = "") -> ReportView:
     """The view of one report. `prefix` keeps anchors apart where several reports share a page."""
     say = phrases(lang)
-    entries = _entries(report, say, catalogue, prefix)
+    evidence = {
+        ident: _evidence(each, f"{prefix}evidence-{number}", say)
+        for number, (ident, each) in enumerate(sorted(report.facts.evidence.items()), 1)
+    }
+    entries = _entries(report, say, catalogue, evidence, prefix)
     unmet = [entry for entry in entries if entry.outcome == "unmet" and entry.severity != "none"]
     order = {rule: index for index, rule in enumerate(report.rules.rules)}
     unmet.sort(key=lambda entry: _urgency(entry, report, order))
     by_outcome = {name: tuple(e for e in entries if e.outcome == name) for name in ("met", "unknown", "waiting")}
     return ReportView(
-        domain=visible(report.domain),
+        domain=visible(report.domain) or say("label.no-domain"),
         message=visible(shortened(report.message)),
         started=_moment(report.run.started),
         version=report.run.version,
-        sources=tuple(visible(source) for source in report.run.sources),
+        sources=tuple(_run_source(source, say) for source in report.run.sources),
         facts_digest=report.facts_digest[:12],
         rules_digest=report.rules.digest[:12],
-        notes=tuple(_note(note, say) for note in report.notes),
+        notes=_notes(report.notes, say),
         verdicts=tuple(_verdict(each, report, entries, say) for each in report.verdicts),
         todo=tuple(unmet),
         unchecked=_unchecked(by_outcome["unknown"]),
@@ -223,6 +232,11 @@ def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *,
         met=by_outcome["met"],
         topics=_topics(entries, say),
         guide=_guide(guide, report, entries, say),
+        evidence=tuple(
+            evidence[ident]
+            for ident in dict.fromkeys(i for f in report.findings for i in f.evidence)
+            if ident in evidence
+        ),
         counts={
             **{level: sum(entry.severity == level for entry in unmet) for level in ("error", "warning", "info")},
             "met": len(by_outcome["met"]),
@@ -269,7 +283,9 @@ def segments(text: str) -> tuple[tuple[bool, str], ...]:
     return tuple(pieces)
 
 
-def _entries(report: Report, say: Phrases, catalogue: Catalogue, prefix: str) -> tuple[Entry, ...]:
+def _entries(
+    report: Report, say: Phrases, catalogue: Catalogue, evidence: Mapping[str, EvidenceView], prefix: str
+) -> tuple[Entry, ...]:
     """Findings grouped by rule and outcome where their words agree, in the order of the report."""
     groups: dict[tuple[str, str, Words], list[tuple[Finding, Words]]] = {}
     for finding in report.findings:
@@ -277,7 +293,9 @@ def _entries(report: Report, say: Phrases, catalogue: Catalogue, prefix: str) ->
         if rule is None:
             continue
         words = sentences(finding, rule, say.lang, catalogue, report.facts)
-        same = Words(words.title, "", words.why, words.fix)
+        # Steps are shown for what is unmet only; elsewhere a value in them need not keep findings apart.
+        unmet = finding.outcome is Outcome.UNMET
+        same = Words(words.title, "", words.why if unmet else "", words.fix if unmet else ())
         groups.setdefault((finding.rule, _outcome(finding), same), []).append((finding, words))
     anchors: dict[str, int] = {}
     entries = []
@@ -288,7 +306,7 @@ def _entries(report: Report, say: Phrases, catalogue: Catalogue, prefix: str) ->
         findings = [finding for finding, _ in members]
         rule = report.rules.rules[ident]
         severity = max((finding.severity for finding in findings), key=lambda s: s.rank)
-        instances = tuple(_instance(f, w, rule, report, say, catalogue) for f, w in members)
+        instances = tuple(_instance(f, w, rule, evidence, say, catalogue) for f, w in members)
         told = _headline(instances, say) if outcome == "unmet" else None
         headline, rest = told or (say("label.not-met", title=words.title) if outcome == "unmet" else words.title, "")
         entries.append(
@@ -303,7 +321,7 @@ def _entries(report: Report, say: Phrases, catalogue: Catalogue, prefix: str) ->
                 title=words.title,
                 headline=headline,
                 rest=rest,
-                why=words.why,
+                why=members[0][1].why,
                 fix=words.fix,
                 instances=instances,
                 effects=_effects(findings, report, say) if outcome == "unmet" else (),
@@ -326,10 +344,15 @@ def _headline(instances: Sequence[Instance], say: Phrases) -> tuple[str, str] | 
         return None
     found = instances[0]
     first = _SENTENCE_END.split(found.message, maxsplit=1)[0]
-    headline = f"{found.item}: {first}" if found.item else first
+    headline = first if _names(first, found.item) else f"{found.item}: {first}"
     if len(headline) > _HEADLINE[say.lang] or _COUNT_ONLY.search(first):
         return None
     return headline.rstrip(".;。"), found.message[len(first) :].strip()
+
+
+def _names(sentence: str, item: str) -> bool:
+    """Whether the sentence itself tells which item it is about (positions such as 1.2 aside)."""
+    return all(part in sentence for part in item.split("/") if not re.fullmatch(r"[\d.]*", part))
 
 
 def _outcome(finding: Finding) -> str:
@@ -337,25 +360,25 @@ def _outcome(finding: Finding) -> str:
 
 
 def _instance(
-    finding: Finding, words: Words, rule: Rule, report: Report, say: Phrases, catalogue: Catalogue
+    finding: Finding, words: Words, rule: Rule, seen: Mapping[str, EvidenceView], say: Phrases, catalogue: Catalogue
 ) -> Instance:
     observed = []
     for path, value in finding.observed.items():
         spec = catalogue.get(f"{rule.each}[].{path[5:]}" if path.startswith("item.") else path)
         if not (spec and spec.type == "tree"):
             observed.append((visible(path), format_value(value, spec, say)))
-    evidence = (report.facts.evidence.get(ident) for ident in finding.evidence)
     return Instance(
         item=visible(shortened(finding.item)),
         message=words.message,
         observed=tuple(observed),
-        evidence=tuple(_evidence(each, say) for each in evidence if each is not None),
+        evidence=tuple(seen[ident] for ident in finding.evidence if ident in seen),
     )
 
 
-def _evidence(evidence: Evidence, say: Phrases) -> EvidenceView:
+def _evidence(evidence: Evidence, anchor: str, say: Phrases) -> EvidenceView:
     lines = [line for got in evidence.got for line in got.splitlines() or [""]]
     return EvidenceView(
+        anchor=anchor,
         kind=say(f"evidence.{evidence.kind.value}"),
         asked=visible(shortened(evidence.asked)),
         lines=tuple(visible(shortened(line.replace("\t", " "), _LINE_LENGTH)) for line in lines[:_LINES_SHOWN]),
@@ -370,11 +393,11 @@ def _effects(findings: Iterable[Finding], report: Report, say: Phrases) -> tuple
     worst: dict[str, EffectView] = {}
     for finding in findings:
         for judgement in finding.judgements:
-            effect = judgement.effect
+            effect, codes = judgement.effect, judgement.codes
             by_volume = judgement.waits_for == "volume"
             if by_volume and (override := _override(judgement.receiver, finding.rule, report)):
                 # The judgement holds what is sure; what the receiver does to bulk senders stands in its overlay.
-                effect = override.effect
+                effect, codes = override.effect, override.codes
             silent = judgement.outcome is not Outcome.UNMET or effect is Effect.NOTE
             if silent or (judgement.severity is Severity.NONE and not by_volume):
                 continue
@@ -384,7 +407,7 @@ def _effects(findings: Iterable[Finding], report: Report, say: Phrases) -> tuple
                     receiver_name(judgement.receiver, report, say.lang),
                     effect.value,
                     say(f"effect.{effect.value}"),
-                    tuple(visible(code) for code in judgement.codes),
+                    tuple(visible(code) for code in codes),
                     say("label.from-volume") if by_volume else "",
                 )
     return tuple(sorted(worst.values(), key=lambda each: (bool(each.waits_for), _EFFECTS.index(Effect(each.effect)))))
@@ -419,12 +442,15 @@ def _contested(rule: Rule, report: Report) -> bool:
 
 
 def _sources(rule: Rule, report: Report) -> tuple[SourceView, ...]:
-    """The rule's own sources, then those of the receivers that are in the report."""
+    """The rule's own sources, then those of the receivers in the report; the sections of one source together."""
     refs = list(rule.sources)
     for verdict in report.verdicts:
         override = _override(verdict.receiver, rule.id, report)
         refs.extend(override.sources if override else ())
-    return tuple(_source(ref, report) for ref in dict.fromkeys(refs))
+    sections: dict[str, dict[str, None]] = {}
+    for ref in refs:
+        sections.setdefault(ref.ref, {}).update({ref.section: None} if ref.section else {})
+    return tuple(_source(SourceRef(key, ", ".join(named)), report) for key, named in sections.items())
 
 
 def _source(ref: SourceRef, report: Report) -> SourceView:
@@ -456,6 +482,7 @@ def _urgency(entry: Entry, report: Report, order: Mapping[str, int]) -> tuple[in
 
 def _verdict(verdict: Verdict, report: Report, entries: Sequence[Entry], say: Phrases) -> VerdictView:
     name = receiver_name(verdict.receiver, report, say.lang)
+    mail = say("label.this-mail") if report.message else say("label.mail-of", domain=visible(report.domain))
     kind = verdict.verdict
     unknown_decides = kind is VerdictKind.CANNOT_TELL
     caps = [cap for cap in verdict.caps if unknown_decides or cap.outcome is Outcome.UNMET]
@@ -489,7 +516,7 @@ def _verdict(verdict: Verdict, report: Report, entries: Sequence[Entry], say: Ph
         receiver=name,
         kind=kind.value,
         label=say(f"verdict.{kind.value}"),
-        sentence=say(f"verdict.{kind.value}-sentence", receiver=name),
+        sentence=say(f"verdict.{kind.value}-sentence", receiver=name, mail=mail),
         grade=verdict.grade,
         grade_words=say("verdict.grade" if settled else "verdict.grade-open", grade=verdict.grade),
         reasons=shown,
@@ -585,16 +612,33 @@ def _guide_state(members: Sequence[Entry]) -> str:
     return "not-applicable"
 
 
+def _notes(notes: Iterable[Note], say: Phrases) -> tuple[str, ...]:
+    """Every note as a sentence; those on the envelope share one, in the place of the first."""
+    told: dict[str, str] = {}
+    envelope: list[str] = []
+    for note in notes:
+        key = f"envelope.{note.code.removeprefix('envelope-')}"
+        if note.code.startswith("envelope-") and key in say:
+            source = str(note.values.get("source"))
+            origin = say(f"envelope-source.{source}") if f"envelope-source.{source}" in say else visible(source)
+            envelope.append(say(key, value=format_value(note.values.get("value"), None, say), source=origin))
+            told["envelope"] = say("note.envelope", parts=say("site_separator").join(envelope))
+        else:
+            told[f"{note.code}{len(told)}"] = _note(note, say)
+    return tuple(told.values())
+
+
 def _note(note: Note, say: Phrases) -> str:
-    shown = {key: format_value(value, None, say) for key, value in note.values.items()}
+    shown = {key: _moment(format_value(value, None, say)) for key, value in note.values.items()}
     pairs = say("site_separator").join(say("note.pair", name=visible(k), value=v) for k, v in shown.items())
     key = f"note.{note.code}"
-    if key in say and note.code not in ("other", "pair"):
-        try:
-            return say(key, **{**shown, "values": pairs})
-        except KeyError:
-            pass
+    if key in say and placeholders(say.texts[key]) <= shown.keys():
+        return say(key, **shown)
     return say("note.other", code=visible(note.code), values=pairs)
+
+
+def _run_source(source: str, say: Phrases) -> str:
+    return say(f"run-source.{source}") if f"run-source.{source}" in say else visible(source)
 
 
 def _moment(text: str | None) -> str:

@@ -1,0 +1,103 @@
+"""A rule's own documentation as text. May import model and judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from deliverability.judge.words import Phrases, fill, format_value, limit_spec, phrases, placeholders
+from deliverability.model.facts import Value
+from deliverability.model.rules import All, Any, Compare, Condition, LimitRef, Not, Rule, RuleSet
+from deliverability.render.wrap import wrap
+
+WIDTH = 100
+
+
+def rule_title(rule: Rule, lang: str) -> str:
+    """The requirement in one line, its limits filled in and its facts shown by name."""
+    return _filled(rule.text[lang].title, rule, phrases(lang))
+
+
+def rule_page(rule: Rule, rules: RuleSet, lang: str, width: int = 80) -> str:
+    """What the rule asks, why, what to do, who treats it how, and where it comes from."""
+    return "\n".join(_lines(rule, rules, lang, min(width, WIDTH))) + "\n"
+
+
+def _lines(rule: Rule, rules: RuleSet, lang: str, width: int) -> Iterator[str]:
+    say = phrases(lang)
+    texts = rule.text[lang]
+    yield from wrap(f"{rule.id}  {rule_title(rule, lang)}", width)
+    facts = [rule.name, say(f"severity.{rule.severity.value}"), say(f"level.{rule.level.value}")]
+    facts += [say(f"confidence.{rule.confidence.value}"), say("page.effort", effort=say(f"effort.{rule.effort.value}"))]
+    if rule.contested:
+        facts.append(say("page.contested"))
+    yield from wrap(" · ".join(facts), width)
+    yield from ("", say("page.why"))
+    yield from _indented(_filled(texts.why, rule, say), width)
+    yield from ("", say("page.fix"))
+    for number, step in enumerate(texts.fix, 1):
+        lead = f"  {number}) "
+        lines = wrap(_filled(step, rule, say), width - len(lead))
+        yield from (f"{lead if index == 0 else ' ' * len(lead)}{line}" for index, line in enumerate(lines))
+    yield from ("", say("page.checks"))
+    if rule.when is not None:
+        yield from _indented(f"{say('page.when')} {_shown(rule.when, rule)}", width)
+    if rule.each is not None:
+        yield from _indented(f"{say('page.each')} {rule.each}", width)
+    yield from _indented(f"{say('page.require')} {_shown(rule.require, rule)}", width)
+    treated = [
+        (receiver, receiver.rules[rule.id]) for receiver in rules.receivers.values() if rule.id in receiver.rules
+    ]
+    if treated:
+        yield from ("", say("page.receivers"))
+    for receiver, override in treated:
+        parts = [say(f"severity.{override.severity.value}"), say(f"effect.{override.effect.value}")]
+        parts += [say("page.bulk")] if override.volume.value == "bulk" else []
+        parts += [say("page.from", date=override.since)] if override.since else []
+        parts += [", ".join(override.codes)] if override.codes else []
+        yield from _indented(f"{receiver.name[lang]}: {' · '.join(parts)}", width)
+        if override.note:
+            yield from _indented(override.note[lang], width, 4)
+    yield from ("", say("page.sources"))
+    for ref in rule.sources:
+        source = rules.sources[ref.ref]
+        section = say("page.section", section=ref.section) if ref.section else ""
+        yield from _indented(f"{source.title}{section} ({say('page.read', date=source.checked)})", width)
+        if source.url:
+            yield f"    {source.url}"
+
+
+def _indented(text: str, width: int, indent: int = 2) -> Iterator[str]:
+    return (" " * indent + line for line in wrap(text, width - indent))
+
+
+def _filled(text: str, rule: Rule, say: Phrases) -> str:
+    """Limits by value, facts by name: a page is about the rule, not about one domain."""
+    names = placeholders(text)
+    shown = {
+        name: format_value(rule.limits[name], limit_spec(name), say) if name in rule.limits else f"<{name}>"
+        for name in names
+    }
+    return " ".join(fill(text, shown).split())
+
+
+def _shown(condition: Condition, rule: Rule) -> str:
+    match condition:
+        case Compare():
+            operand = condition.operand
+            value = rule.limits[operand.name] if isinstance(operand, LimitRef) else operand
+            return f"{condition.fact} {condition.op.value} {_operand(value)}"
+        case Not():
+            return f"not ({_shown(condition.of, rule)})"
+        case All():
+            return "(" + " and ".join(_shown(each, rule) for each in condition.of) + ")"
+        case Any():
+            return "(" + " or ".join(_shown(each, rule) for each in condition.of) + ")"
+
+
+def _operand(value: Value) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        shown = ", ".join(_operand(each) for each in value[:12])
+        return f"[{shown}, … {len(value) - 12} more]" if len(value) > 12 else f"[{shown}]"
+    return f'"{value}"' if isinstance(value, str) else str(value)
