@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deliverability.auditors.base import Auditor
     from deliverability.judge.engine import Selection
     from deliverability.mail.reader import Message
-    from deliverability.ports.base import Clock, Resolver
+    from deliverability.ports.base import Clock, HttpFetcher, Resolver
     from deliverability.ports.cassette import Recorder
     from deliverability.ports.zone import ZoneResolver
 
@@ -35,21 +35,27 @@ def auditors() -> tuple[Auditor, ...]:
     """All auditors, in the order of the catalogue."""
     from deliverability.auditors import (
         alignment,
+        arc,
         attachments,
+        bimi,
         dkim,
         dmarc,
         domain,
         envelope,
         format,  # noqa: A004
         html,
+        identity,
         message,
+        mx,
         spf,
         subject,
+        transport,
         weight,
     )
 
-    modules = (subject, message, format, weight, attachments, html, envelope, domain, spf, dkim, dmarc, alignment)
-    return tuple(module.audit for module in modules)
+    modules = (subject, message, format, weight, attachments, html, envelope, domain, mx, transport)
+    others = (spf, dkim, arc, dmarc, alignment, bimi, identity)
+    return (*(module.audit for module in (*modules, *others)), identity.chain)
 
 
 def catalogue() -> Catalogue:
@@ -154,6 +160,7 @@ class World:
         recorder: keeps every answer, where asked for.
         seconds: time budget of one subject.
         zones: the zone resolver, to parse the zones of a domain before it is audited; else None.
+        http: fetches policy files from the web where the user asked for that; else None.
     """
 
     base: Resolver
@@ -163,6 +170,7 @@ class World:
     recorder: Recorder | None = None
     seconds: float = 15.0
     zones: ZoneResolver | None = None
+    http: HttpFetcher | None = None
 
     def resolver(self) -> Resolver:
         """A resolver for one subject, with a time budget of its own."""
@@ -185,6 +193,7 @@ def open_world(
     record: Path | None = None,
     replay: Path | None = None,
     seconds: float = 15.0,
+    fetch: bool = False,
 ) -> World:
     """Choose where answers come from. Raises InputError on contradictions and unusable input."""
     from deliverability.ports.clock import SystemClock
@@ -198,7 +207,10 @@ def open_world(
         raise InputError(f"{' and '.join(given)} contradict each other; give one of them")
     if record and replay:
         raise InputError("--record and --replay contradict each other; give one of them")
+    if fetch and (zones or offline):
+        raise InputError(f"--fetch and {given[0]} contradict each other: one asks the web, the other asks nobody")
     clock: Clock = SystemClock()
+    http: HttpFetcher | None = None
     zone_resolver: ZoneResolver | None = None
     base: Resolver
     sources: tuple[str, ...]
@@ -210,6 +222,7 @@ def open_world(
         except CassetteError as error:
             raise InputError(str(error)) from None
         clock = replayer.clock
+        http = replayer.fetcher if fetch or replayer.fetcher.pages else None
         sources = ("replay",)
     elif zones:
         from deliverability.ports.zone import ZoneError, ZoneResolver
@@ -231,6 +244,10 @@ def open_world(
         except ValueError as error:
             raise InputError(f"--resolver: {error}") from None
         sources = ("live",)
+        if fetch:
+            from deliverability.ports.http import WebFetcher
+
+            http = WebFetcher(clock)
     parsed: tuple[Any, ...] = ()
     if proposals:
         from deliverability.ports.overlay import parse_proposal
@@ -246,7 +263,8 @@ def open_world(
 
         recorder = Recorder(base, clock)
         clock = recorder.clock
-    return World(base, clock, sources, parsed, recorder, seconds, zone_resolver)
+        http = recorder.over_web(http) if http else None
+    return World(base, clock, sources, parsed, recorder, seconds, zone_resolver, http)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +311,7 @@ async def gather_facts(job: Job, world: World) -> Audited:
     )
     resolver = world.resolver() if domain else domainless_resolver()
     now = world.clock.now()
-    gathered = await gather(auditors(), subject, resolver, message, now)
+    gathered = await gather(auditors(), subject, resolver, message, now, world.http if domain else None)
     return Audited(subject, gathered.facts, stamp(now), world.sources, gathered.crashes)
 
 

@@ -211,7 +211,10 @@ class DnsServer:
             soa = f"ns.invalid. root.invalid. 1 2 3 4 {answer.ttl}"
             response.authority.append(dns.rrset.from_text("invalid.", answer.ttl, "IN", "SOA", soa))
             return
-        rdatas = [dns.rdata.from_text("IN", rdtype, text) for text in _master_file_texts(answer)]
+        rdatas = [
+            dns.rdata.from_text("IN", rdtype, text, origin=dns.name.root, relativize=False)
+            for text in _master_file_texts(answer)
+        ]
         response.answer.append(dns.rrset.from_rdata_list(dns.name.from_text(owner), answer.ttl, rdatas))
 
 

@@ -132,6 +132,16 @@ def test_it_shows_verdicts_records_and_evidence():
     assert "Demanded by an internet standard (MUST)" in words
 
 
+def test_another_organization_in_helo_is_no_fault():
+    row = re.compile(
+        r'another organization</span>|<td data-label="Matches the author domain">another organization</td>'
+    )
+    helo = html_of(make_report(facts=facts({**FACTS, "alignment.helo": "none"})))
+
+    assert row.findall(helo)[-1].startswith("<td")
+    assert row.findall(helo)[0] == "another organization</span>"
+
+
 def test_a_record_to_publish_can_be_copied_whole():
     assert '<code class="record">v=spf1 include:_spf.google.com mx ~all</code>' in html_of()
     assert '<code class="record">v=DMARC1; p=quarantine; rua=mailto:dmarc@example.com</code>' in html_of()

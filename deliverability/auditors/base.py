@@ -25,7 +25,7 @@ from deliverability.model.facts import (
     Unknown,
     Value,
 )
-from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
+from deliverability.ports.base import Absent, Answer, Failed, Fetched, Found, HttpFetcher, Page, Resolver
 
 if TYPE_CHECKING:
     from deliverability.mail.reader import Message
@@ -85,6 +85,7 @@ class Context:
     Attributes:
         message: the sample message read into headers and parts, or None where none was given.
         now: when the audit began.
+        http: fetches files from the web; None where the user did not ask for that (--fetch).
 
     """
 
@@ -95,6 +96,7 @@ class Context:
     known: Mapping[str, Fact]
     stated: dict[str, Fact] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
+    http: HttpFetcher | None = None
 
     def value(self, path: str) -> Value:
         """A declared fact of another auditor; KeyError where it was not declared in `needs`."""
@@ -114,6 +116,14 @@ class Context:
         answer = await self.resolver.query(name, rdtype)
         self.cite_answer(answer)
         return answer
+
+    async def fetch(self, url: str, *, redirects: int = 0) -> Fetched | None:
+        """Get a file from the web and keep what came as evidence; None where the user did not ask for that."""
+        if self.http is None:
+            return None
+        fetched = await self.http.fetch(url, self.resolver, redirects=redirects)
+        self.cite(http_evidence(fetched))
+        return fetched
 
     def cite_answer(self, answer: Answer) -> str:
         """Keep a DNS answer as evidence and give its id."""
@@ -149,6 +159,27 @@ def dns_evidence(answer: Answer) -> Evidence:
             return Evidence(ident, EvidenceKind.DNS, asked, (got,), at)
 
 
+def http_id(url: str) -> str:
+    """The evidence id of a fetched file."""
+    return f"http:{url}"
+
+
+def http_evidence(fetched: Fetched) -> Evidence:
+    """What a web server answered as evidence: status, type and the beginning of a text, or what went wrong."""
+    at = fetched.at or None
+    if isinstance(fetched, Page):
+        text = fetched.body[:_SHOWN_OCTETS].decode("utf-8", "backslashreplace")
+        shown = tuple(text.splitlines()[:_SHOWN_LINES]) if fetched.content_type.startswith("text/") else ()
+        got = (f"HTTP {fetched.status}, {fetched.content_type or 'no type'}, {len(fetched.body)} octets", *shown)
+    else:
+        got = (f"{fetched.reason.value}: {fetched.detail}",)
+    return Evidence(http_id(fetched.url), EvidenceKind.HTTP, f"GET {fetched.url}", got, at)
+
+
+_SHOWN_OCTETS = 2000
+_SHOWN_LINES = 30
+
+
 def unknown_from(answer: Failed) -> Unknown:
     """The Unknown a failed DNS answer leads to, naming the question."""
     detail = f"{answer.rdtype} {answer.name}" + (f": {answer.detail}" if answer.detail else "")
@@ -164,7 +195,12 @@ class Gathered:
 
 
 async def gather(
-    auditors: Sequence[Auditor], subject: Subject, resolver: Resolver, message: Message | None, now: datetime
+    auditors: Sequence[Auditor],
+    subject: Subject,
+    resolver: Resolver,
+    message: Message | None,
+    now: datetime,
+    http: HttpFetcher | None = None,
 ) -> Gathered:
     """Run all auditors side by side, each as soon as the facts it needs are stated.
 
@@ -179,7 +215,8 @@ async def gather(
     async def run(each: Auditor) -> None:
         for dependency in {provider[path].name for path in each.needs}:
             await tasks[dependency]
-        context = Context(subject, resolver, message, now, {path: known[path] for path in each.needs})
+        facts = {path: known[path] for path in each.needs}
+        context = Context(subject, resolver, message, now, facts, http=http)
         try:
             await each.run(context)
             undeclared = set(context.stated) - set(each.promised)

@@ -25,49 +25,44 @@ PROVIDES = (
     spec(
         "envelope.mail_from",
         FactType.STR,
-        "MAIL FROM address (only its domain where the source tells no more); empty for the null reverse-path; none "
-        "where nothing tells it.",
-        optional=True,
+        "MAIL FROM address (only its domain where the source tells no more); empty for the null reverse-path.",
     ),
     spec(
         "envelope.mail_from_domain",
         FactType.STR,
-        "Its domain as A-label (the HELO name for a null reverse-path).",
+        "Its domain as A-label (the HELO name for a null reverse-path); none where it is no domain name.",
         optional=True,
     ),
     spec(
         "envelope.mail_from_source",
         FactType.STR,
         "Where it was read.",
-        optional=True,
         values=["option", "return-path", "received-spf", "authentication-results"],
     ),
-    spec("envelope.helo", FactType.STR, "HELO/EHLO name of the sending host.", optional=True),
+    spec("envelope.helo", FactType.STR, "HELO/EHLO name of the sending host."),
     spec(
         "envelope.helo_source",
         FactType.STR,
         "Where it was read.",
-        optional=True,
         values=["option", "received", "received-spf", "authentication-results"],
     ),
     spec(
         "envelope.helo_fqdn",
         FactType.BOOL,
         "The HELO name is a fully qualified name or address literal.",
-        optional=True,
     ),
-    spec("envelope.ip", FactType.STR, "Address the mail was sent from to the receiver.", optional=True),
+    spec("envelope.ip", FactType.STR, "Address the mail was sent from to the receiver."),
     spec(
         "envelope.ip_source",
         FactType.STR,
         "Where it was read.",
-        optional=True,
         values=["option", "received", "received-spf", "authentication-results"],
     ),
     spec("envelope.tls", FactType.BOOL, "The receiving hop says that it came over TLS.", optional=True),
 )
 
 _MAX_FIELDS = 100  # of one kind that are read
+_OPTIONS = {"envelope.mail_from": "--mail-from", "envelope.helo": "--helo", "envelope.ip": "--ip"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +111,7 @@ async def audit(ctx: Context) -> None:
 
 
 def _state(ctx: Context, path: str, option: str | None, readings: tuple[_Reading, ...] | None) -> None:
-    """State a value and its source: the option, else the first reading, else none; Unknown without a message."""
+    """State a value and its source: the option, else the first reading; Unknown where neither tells it."""
     if option is not None:
         ctx.put(path, option)
         ctx.put(f"{path}_source", "option")
@@ -124,8 +119,10 @@ def _state(ctx: Context, path: str, option: str | None, readings: tuple[_Reading
         ctx.put(path, Unknown(Reason.NO_MESSAGE))
         ctx.put(f"{path}_source", Unknown(Reason.NO_MESSAGE))
     elif not readings:
-        ctx.put(path, None)
-        ctx.put(f"{path}_source", None)
+        # A saved draft has no trace fields: that its sender and hop are not told does not mean that there are none.
+        missing = Unknown(Reason.NOT_CONFIGURED, _OPTIONS[path])
+        ctx.put(path, missing)
+        ctx.put(f"{path}_source", missing)
     else:
         best = readings[0]
         ids = (ctx.cite(header_evidence(best.field)),) if best.field else ()

@@ -21,6 +21,7 @@ PROVIDES = (
     spec("message.headers_only", FactType.BOOL, "The file holds header fields but no body."),
     spec("message.from_count", FactType.INT, "Number of From header fields.", unit="fields"),
     spec("message.from_addresses", FactType.LIST_STR, "Addresses of all From fields, in order."),
+    spec("message.from_address_count", FactType.INT, "Addresses in all From fields.", unit="addresses"),
     spec(
         "message.from_domain",
         FactType.STR,
@@ -99,6 +100,7 @@ def _author(ctx: Context, message: Message) -> None:
     values: dict[str, Value] = {
         "message.from_count": len(fields),
         "message.from_addresses": tuple(box.address for box in named),
+        "message.from_address_count": len(named),
         "message.from_domain": first.domain if first else None,
         "message.from_display": display,
         "message.display_name_address": _other_address(display, first),

@@ -30,11 +30,13 @@ def command(**params: Any) -> int:
 
     folder = Path(deliverability.demo.__file__).parent
     with plain_errors():
-        from deliverability.app import Job, Sample, open_world
+        from deliverability.app import Job, Options, Sample, open_world
+        from deliverability.model.facts import Purpose
 
         with rule_problems():
             judging = Judging.of(params, Settings())
-        job = Job("sakura-shop.example", Sample("newsletter.eml", path=folder / "newsletter.eml"))
+        sample = Sample("newsletter.eml", path=folder / "newsletter.eml")
+        job = Job("sakura-shop.example", sample, Options(purpose=Purpose.BULK, daily_volume=20_000))
         inputs = Inputs([job], open_world(zones=[folder / "example.zone"]), Settings())
         judging.finish(run(inputs, judging.report))
         for _, path in judging.where:

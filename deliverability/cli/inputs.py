@@ -58,6 +58,7 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         record=params["record"],
         replay=params["replay"],
         seconds=params["timeout"] or settings.timeout or 15.0,
+        fetch=params["fetch"],
     )
     jobs = plan(domains, [_sample(name) for name in messages], options)
     return Inputs(jobs, world, settings, params["record"])

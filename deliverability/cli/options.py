@@ -47,6 +47,9 @@ _INPUTS: tuple[Decorator[Any], ...] = (
         help="Name server to ask instead of the system's.",
     ),
     click.option("--offline", is_flag=True, help="Ask nothing outside; what would need DNS is left unchecked."),
+    click.option(
+        "--fetch", is_flag=True, help="Also fetch the policy files that DNS names (MTA-STS, BIMI) from the web."
+    ),
     click.option("--record", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Keep all answers."),
     click.option(
         "--replay",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -146,14 +147,17 @@ def check(key: KeyRecord, hash_name: str, signature: bytes, data: bytes) -> Chec
 
     Keys of every size are used, so that a small one can be told from a wrong one.
     """
+    digest = hashlib.new("sha1" if hash_name == "sha1" else "sha256", data, usedforsecurity=False).digest()
+    return check_digest(key, hash_name, signature, digest)
+
+
+def check_digest(key: KeyRecord, hash_name: str, signature: bytes, digest: bytes) -> Check:
+    """As `check`, for data that is hashed already."""
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 
     algorithm = hashes.SHA1() if hash_name == "sha1" else hashes.SHA256()  # noqa: S303 (judged failed afterwards)
-    hashing = hashes.Hash(algorithm)
-    hashing.update(data)
-    digest = hashing.finalize()
     try:
         if key.type == "ed25519":
             # RFC 8463 section 3: what is signed is the SHA-256 hash, not the data.

@@ -1,4 +1,4 @@
-"""The words of a report: rule texts filled with values, in one language. May import model and _resources."""
+"""The words of a report: rule texts filled with values, in one language. May import model, _resources, yamlstrict."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import cache
 
 from deliverability._resources import locate
+from deliverability.judge import yamlstrict
 from deliverability.model.facts import Catalogue, FactSet, FactSpec, FactType, Unknown, Value
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Rule
@@ -62,10 +63,8 @@ class Words:
 @cache
 def phrases(lang: str) -> Phrases:
     """The interface words of `lang` (en or ja). Raises FileNotFoundError for any other language."""
-    import yaml
-
-    with (locate("reports") / f"strings.{lang}.yaml").open(encoding="utf-8") as file:
-        return Phrases(lang, dict(_flat(yaml.safe_load(file), "")))
+    text = (locate("reports") / f"strings.{lang}.yaml").read_text("utf-8")
+    return Phrases(lang, dict(_flat(yamlstrict.read(text).data, "")))
 
 
 def sentences(finding: Finding, rule: Rule, lang: str, catalogue: Catalogue, facts: FactSet) -> Words:

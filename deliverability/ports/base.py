@@ -23,6 +23,8 @@ class Found:
         string_octets: for TXT, the length in octets of each character-string of each record.
         at: when it was answered, ISO 8601 in UTC.
         server: who answered, for the evidence.
+        authenticated: the resolver says that it validated the answer with DNSSEC (AD, RFC 4035 section 3.2.3). False
+            also where it does not validate or cannot tell.
 
     """
 
@@ -34,6 +36,7 @@ class Found:
     string_octets: tuple[tuple[int, ...], ...] = ()
     at: str = ""
     server: str = ""
+    authenticated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,60 @@ class Resolver(Protocol):
 
     async def close(self) -> None:
         """Release sockets. The resolver is not used afterwards."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a web server answered.
+
+    Attributes:
+        url: the address asked (before redirects).
+        status: HTTP status of the last answer.
+        content_type: as sent, or empty.
+        body: the octets, never more than the fetcher's limit.
+        at: when, ISO 8601 in UTC.
+        server: the IP address that answered, for the evidence.
+
+    """
+
+    url: str
+    status: int
+    content_type: str
+    body: bytes
+    at: str = ""
+    server: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NoPage:
+    """Nothing that could be used.
+
+    Attributes:
+        url: the address asked.
+        reason: why.
+        detail: one plain sentence.
+        certain: the site itself is at fault and every visitor would see the same (no such host, wrong certificate, too
+            large); False where only we could not look.
+        at: when, ISO 8601 in UTC.
+
+    """
+
+    url: str
+    reason: Reason
+    detail: str
+    certain: bool = False
+    at: str = ""
+
+
+Fetched = Page | NoPage
+
+
+class HttpFetcher(Protocol):
+    """Gets a file from the web, only where the user asked for that. Never raises for what a site can do."""
+
+    async def fetch(self, url: str, resolver: Resolver, *, redirects: int = 0) -> Fetched:
+        """GET an https URL, its host looked up through `resolver`; follow at most `redirects`, on the same host."""
         ...
 
 

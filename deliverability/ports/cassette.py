@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from deliverability.model.facts import Reason
-from deliverability.ports.base import Absent, Answer, Clock, Failed, Found, Resolver
+from deliverability.ports.base import (
+    Absent,
+    Answer,
+    Clock,
+    Failed,
+    Fetched,
+    Found,
+    HttpFetcher,
+    NoPage,
+    Page,
+    Resolver,
+)
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.names import canonical
 
 FORMAT = "deliv-recording"
 SCHEMA_VERSION = 1
 MAX_FILE = 256 * 1024 * 1024  # octets
-# Sections for the answers of ports that are not DNS. They are written empty until those ports exist.
-_OTHER_SECTIONS = ("http", "smtp")
+# Sections for the answers of ports that do not exist yet. They are written empty.
+_OTHER_SECTIONS = ("smtp",)
 
 _Store = dict[tuple[str, str], Answer]
+_Pages = dict[str, Fetched]
 
 
 class CassetteError(Exception):
@@ -35,13 +49,19 @@ class Recorder:
     def __init__(self, base: Resolver, clock: Clock) -> None:
         self._base = base
         self._answers: _Store = {}
+        self._pages: _Pages = {}
         self.clock = FixedClock(clock.now())
 
     def over(self, base: Resolver) -> Recorder:
         """A recorder over another resolver that writes into the same recording (one resolver a domain, one file)."""
         other = Recorder(base, self.clock)
         other._answers = self._answers
+        other._pages = self._pages
         return other
+
+    def over_web(self, base: HttpFetcher) -> HttpFetcher:
+        """A fetcher that keeps what `base` fetches in the same recording."""
+        return _RecordingFetcher(base, self._pages)
 
     async def query(self, name: str, rdtype: str) -> Answer:
         """Answer from the recording so far, else from the base."""
@@ -71,6 +91,7 @@ class Recorder:
             "schema_version": SCHEMA_VERSION,
             "now": self.clock.now().isoformat(),
             "dns": dns,
+            "http": {url: _page_to_json(fetched) for url, fetched in self._pages.items()},
             **{section: {} for section in _OTHER_SECTIONS},
         }
         text = json.dumps(document, sort_keys=True, indent=1) + "\n"
@@ -83,9 +104,10 @@ class Recorder:
 class Replayer:
     """A resolver that answers from a recording. A question that is not in it is Failed(offline)."""
 
-    def __init__(self, answers: _Store, now: datetime) -> None:
+    def __init__(self, answers: _Store, now: datetime, pages: _Pages | None = None) -> None:
         self._answers = answers
         self.clock = FixedClock(now)
+        self.fetcher = ReplayingFetcher(pages or {})
 
     @classmethod
     def load(cls, path: str | Path) -> Replayer:
@@ -122,9 +144,10 @@ class Replayer:
                 for name, entries in document["dns"].items()
                 for rdtype, entry in entries.items()
             }
+            pages = {url: _page_from_json(url, entry) for url, entry in document.get("http", {}).items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CassetteError(f"{path} is a damaged recording ({type(error).__name__}: {error})") from None
-        return cls(answers, now)
+        return cls(answers, now, pages)
 
     async def query(self, name: str, rdtype: str) -> Answer:
         """Answer from the recording."""
@@ -135,6 +158,66 @@ class Replayer:
         """Nothing to release."""
 
 
+class _RecordingFetcher:
+    """Keeps every file that another fetcher gets; a file asked for again is the recorded one."""
+
+    def __init__(self, base: HttpFetcher, pages: _Pages) -> None:
+        self._base = base
+        self._pages = pages
+
+    async def fetch(self, url: str, resolver: Resolver, *, redirects: int = 0) -> Fetched:
+        """Answer from the recording so far, else from the base."""
+        if url not in self._pages:
+            fetched = await self._base.fetch(url, resolver, redirects=redirects)
+            self._pages.setdefault(url, fetched)
+        return self._pages[url]
+
+
+class ReplayingFetcher:
+    """Answers from a recording. A file that is not in it is NoPage(offline).
+
+    Attributes:
+        pages: what was recorded, by URL.
+
+    """
+
+    def __init__(self, pages: _Pages) -> None:
+        self.pages = pages
+
+    async def fetch(self, url: str, resolver: Resolver, *, redirects: int = 0) -> Fetched:
+        """Answer from the recording."""
+        return self.pages.get(url) or NoPage(url, Reason.OFFLINE, "not in the recording")
+
+
+def _page_to_json(fetched: Fetched) -> dict[str, Any]:
+    if isinstance(fetched, NoPage):
+        return {
+            "at": fetched.at,
+            "certain": fetched.certain,
+            "detail": fetched.detail,
+            "reason": fetched.reason.value,
+            "status": 0,
+        }
+    return {
+        "at": fetched.at,
+        "body": base64.b64encode(fetched.body).decode("ascii"),
+        "content_type": fetched.content_type,
+        "server": fetched.server,
+        "status": fetched.status,
+    }
+
+
+def _page_from_json(url: str, entry: dict[str, Any]) -> Fetched:
+    status, at = _count(entry["status"]), _text(entry["at"])
+    if not status:
+        return NoPage(url, Reason(entry["reason"]), _text(entry["detail"]), entry["certain"] is True, at)
+    try:
+        body = base64.b64decode(_text(entry["body"]), validate=True)
+    except binascii.Error:
+        raise ValueError(f"{url}: the body is not base64") from None
+    return Page(url, status, _text(entry["content_type"]), body, at, _text(entry["server"]))
+
+
 def _to_json(answer: Answer) -> dict[str, Any]:
     entry: dict[str, Any] = {"at": answer.at, "server": answer.server}
     if isinstance(answer, Failed):
@@ -143,7 +226,8 @@ def _to_json(answer: Answer) -> dict[str, Any]:
     if isinstance(answer, Absent):
         return entry | {"status": "nxdomain" if answer.nxdomain else "nodata"}
     octets = [list(lengths) for lengths in answer.string_octets]
-    return entry | {"status": "found", "values": list(answer.values), "string_octets": octets}
+    entry |= {"status": "found", "values": list(answer.values), "string_octets": octets}
+    return entry | {"authenticated": True} if answer.authenticated else entry
 
 
 def _from_json(name: str, rdtype: str, entry: dict[str, Any]) -> Answer:
@@ -160,7 +244,7 @@ def _from_json(name: str, rdtype: str, entry: dict[str, Any]) -> Answer:
     octets = tuple(tuple(_count(length) for length in lengths) for lengths in entry["string_octets"])
     if octets and len(octets) != len(values):
         raise ValueError(f"{name} {rdtype}: string_octets does not match the values")
-    return Found(name, rdtype, values, ttl, chain, octets, at, server)
+    return Found(name, rdtype, values, ttl, chain, octets, at, server, entry.get("authenticated") is True)
 
 
 def _text(value: object) -> str:

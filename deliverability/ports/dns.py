@@ -241,6 +241,7 @@ class LiveResolver:
         chain: list[str] = []
         ttl = MAX_TTL
         current = name
+        authenticated = True
         while True:
             try:
                 reply = await self._ask(current, rdtype)
@@ -255,6 +256,7 @@ class LiveResolver:
                 detail = f"more than {MAX_CHAIN} CNAME records in a row"
                 return self._failed(name, rdtype, Reason.SERVFAIL, detail)
             ttl = min(ttl, hop.ttl)
+            authenticated = authenticated and hop.authenticated
             if not hop.unfinished:
                 break
             current = chain[-1]
@@ -263,7 +265,8 @@ class LiveResolver:
                 return self._failed(name, rdtype, Reason.SERVFAIL, f"the CNAME target {current} cannot be asked for")
         at = stamp(self._clock.now())
         if hop.values:
-            return Found(name, rdtype, hop.values, ttl, tuple(chain), hop.string_octets, at, reply.server)
+            octets = hop.string_octets
+            return Found(name, rdtype, hop.values, ttl, tuple(chain), octets, at, reply.server, authenticated)
         return Absent(name, rdtype, hop.nxdomain, ttl, tuple(chain), at, reply.server)
 
     def _failed(self, name: str, rdtype: str, reason: Reason, detail: str) -> Failed:
@@ -422,6 +425,7 @@ def _has_http2() -> bool:
 
 
 def _question(name: str, rdtype: str, *, edns: bool) -> dns.message.Message:
+    import dns.flags
     import dns.message
     import dns.name
     import dns.rdatatype
@@ -432,6 +436,8 @@ def _question(name: str, rdtype: str, *, edns: bool) -> dns.message.Message:
         dns.rdatatype.from_text(rdtype),
         use_edns=0 if edns else -1,
         payload=EDNS_PAYLOAD,
+        # Asks a validating resolver to say whether the answer is authenticated (RFC 6840 section 5.7).
+        flags=dns.flags.RD | dns.flags.AD,
     )
 
 
@@ -480,9 +486,11 @@ class _Hop:
     string_octets: tuple[tuple[int, ...], ...] = ()
     nxdomain: bool = False
     unfinished: bool = False
+    authenticated: bool = False
 
 
 def _read(message: dns.message.Message, name: str, rdtype: str) -> _Hop:
+    from dns.flags import AD
     from dns.rcode import NXDOMAIN
     from dns.rdataclass import IN
     from dns.rdatatype import SOA
@@ -491,7 +499,7 @@ def _read(message: dns.message.Message, name: str, rdtype: str) -> _Hop:
     answers = {
         (dns_name_text(rrset.name), type_text(rrset.rdtype)): rrset for rrset in message.answer if rrset.rdclass == IN
     }
-    hop = _Hop([], MAX_TTL)
+    hop = _Hop([], MAX_TTL, authenticated=bool(message.flags & AD))
     current = name
     while (rrset := answers.get((current, rdtype))) is None:
         alias = answers.get((current, "CNAME"))

@@ -152,6 +152,11 @@ class ZoneResolver:
 
     def _look_up(self, name: str, rdtype: str) -> Answer | Alias:
         apex = self._apex(name)
+        if rdtype == "DS" and apex == name and name != ".":
+            # The parent zone answers for DS (RFC 4035 section 3.1.4.1); the child's silence says nothing.
+            apex = self._apex(_ancestors(name)[1])
+            if apex is None:
+                return Failed(name, rdtype, Reason.OFFLINE, f"the zone above {name} is not among the given zones")
         if apex is None:
             return Failed(name, rdtype, Reason.OFFLINE, f"{name} is outside the given zones")
         zone_file = self._zones[apex]
@@ -167,7 +172,7 @@ class ZoneResolver:
                 break
             encloser = above
             node = nodes[above]
-            if above != apex and "NS" in node:
+            if above != apex and "NS" in node and not (rdtype == "DS" and above == name):
                 detail = f"{above} is delegated, and its zone is not among the given zones"
                 return Failed(name, rdtype, Reason.OFFLINE, detail, server=server)
             if above != name and "DNAME" in node:

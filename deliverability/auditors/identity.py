@@ -1,0 +1,363 @@
+"""Who the sending hosts say they are: reverse DNS, HELO, and all identities of a mail side by side.
+
+Two auditors: `audit` asks DNS at once; `chain` joins it with the results of the others and asks nothing.
+May import auditors.base, model, ports.base, mail and dmarc.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+
+from deliverability.auditors.base import Context, auditor, dns_id, spec, unknown_from
+from deliverability.dmarc.discover import organizational_domain
+from deliverability.dmarc.psl import registrable_domain
+from deliverability.mail.addresses import to_a_label
+from deliverability.mail.received import canonical_ip
+from deliverability.model.facts import FactType, Reason, Unknown, Value
+from deliverability.ports.base import Answer, Failed, Found
+
+MAX_NAMES = 10
+"""PTR names of one address that are looked up, as in RFC 7208 section 4.6.4."""
+
+PROVIDES = (
+    spec("identity.ips", FactType.LIST_RECORD, "Every sending address and its reverse DNS.", key=["ip"]),
+    spec("identity.ips[].ip", FactType.STR, "Sending address."),
+    spec("identity.ips[].version", FactType.INT, "IP version, 4 or 6."),
+    spec("identity.ips[].reverse_name", FactType.STR, "Name at which the PTR record stands."),
+    spec("identity.ips[].ptr", FactType.LIST_STR, "Names that its PTR records give."),
+    spec("identity.ips[].name", FactType.STR, "The PTR name that leads back to it, else the first one.", optional=True),
+    spec(
+        "identity.ips[].confirmed",
+        FactType.BOOL,
+        "A PTR name has an A or AAAA record with this address (forward-confirmed reverse DNS).",
+    ),
+    spec("identity.ips[].generic", FactType.BOOL, "The name looks made from the address or says static, customer ..."),
+    spec("identity.ips[].dynamic", FactType.BOOL, "The name looks like one of a dial-up or home connection."),
+    spec(
+        "identity.ips[].helo_matches",
+        FactType.BOOL,
+        "The HELO name leads to this address, or is its confirmed PTR name.",
+        optional=True,
+    ),
+    spec(
+        "identity.ips[].aligned",
+        FactType.STR,
+        "The name against the author domain.",
+        optional=True,
+        values=["strict", "relaxed", "none"],
+    ),
+    spec("identity.ips[].evidence", FactType.LIST_STR, "Ids of the evidence for this address."),
+    spec(
+        "identity.helo_resolves", FactType.BOOL, "The HELO name has an address; none for an address literal.",
+        optional=True,
+    ),
+)  # fmt: skip
+
+# Words of home and dial-up connections, and words of addresses that nobody named. Compared with whole runs of letters.
+_DYNAMIC_WORDS = frozenset(
+    (  # noqa: SIM905 (one string, because one word a line would take thirty)
+        "dyn dynamic dynip dynamicip dsl adsl vdsl xdsl sdsl pool pools dhcp ppp pppoe dialup dialin dial dip cable "
+        "cablemodem broadband catv fttx ftth wimax umts gprs lte mobile residential"
+    ).split()
+)
+_GENERIC_WORDS = frozenset(
+    (  # noqa: SIM905
+        "static unassigned undefined unused norevdns noptr nordns reverse rdns cust customer customers"
+    ).split()
+)
+_WORD = re.compile(r"[a-z]+")
+_NUMBER = re.compile(r"\d+")
+_NOT_HEX = re.compile(r"[^0-9a-f]")
+
+
+@auditor("identity", provides=PROVIDES, needs=("envelope.ip", "envelope.helo", "message.from_domain"))
+async def audit(ctx: Context) -> None:
+    """Ask for the reverse DNS of all sending addresses and for the HELO name at once, then for what PTR names."""
+    addresses = _addresses(ctx)
+    author = ctx.value("message.from_domain")
+    domain = author if isinstance(author, str) else ctx.subject.domain
+    literal, name = _helo(ctx.value("envelope.helo"))
+    home, helo, records = await asyncio.gather(
+        organizational_domain(domain, ctx.resolver) if addresses else _nobody(),
+        asyncio.gather(*(ctx.query(name, rdtype) for rdtype in ("A", "AAAA"))) if name else _nothing(),
+        asyncio.gather(*(_reverse(ctx, ip) for ip in addresses)),
+    )
+    helo_ids = [dns_id(name, rdtype) for rdtype in ("A", "AAAA")] if name else []
+    stated = ctx.value("envelope.helo")
+    ctx.put(
+        "identity.helo_resolves",
+        _resolves(helo) if name else None if literal or not isinstance(stated, Unknown) else stated,
+        *helo_ids,
+    )
+    if not addresses:
+        seen = ctx.value("envelope.ip")
+        missing = Unknown(Reason.NOT_CONFIGURED, "--ip or a message with a Received field")
+        given = isinstance(seen, Unknown) and not seen.reason.waits_for_input
+        ctx.put("identity.ips", seen if given else missing)
+        return
+    items = []
+    for ip, record in zip(addresses, records, strict=True):
+        matches: Value
+        if literal:
+            matches = literal == ip
+        elif name:
+            matches = _leads_to(ip, helo, name, record)
+        else:
+            matches = stated if isinstance(stated, Unknown) else None
+        item = dict(record)
+        theirs = item.pop("organizational_domain")
+        item |= {"helo_matches": matches, "aligned": _relation(domain, home, item["name"], theirs)}
+        items.append(item)
+    ids = [ident for item in items for ident in _strings(item["evidence"])]
+    ctx.put("identity.ips", tuple(items), *ids)
+
+
+async def _nobody() -> str:
+    return ""
+
+
+async def _nothing() -> list[Answer]:
+    return []
+
+
+def _addresses(ctx: Context) -> tuple[str, ...]:
+    """The addresses that send: those given, else the one the message came from."""
+    seen = ctx.value("envelope.ip")
+    candidates = ctx.subject.sending_ips or ((seen,) if isinstance(seen, str) else ())
+    return tuple(dict.fromkeys(ip for each in candidates if (ip := canonical_ip(each))))
+
+
+def _helo(helo: Value) -> tuple[str | None, str | None]:
+    """The address of a HELO that is an address literal, or the name that can be looked up."""
+    if not isinstance(helo, str):
+        return None, None
+    if helo.startswith("[") or canonical_ip(helo):
+        return canonical_ip(helo), None
+    return None, to_a_label(helo)
+
+
+def _resolves(answers: Sequence[Answer]) -> bool | Unknown:
+    if any(isinstance(answer, Found) for answer in answers):
+        return True
+    return next((unknown_from(answer) for answer in answers if isinstance(answer, Failed)), False)
+
+
+def _same_address(ip: str, answers: Sequence[Answer]) -> bool | Unknown:
+    """Whether one of the answers holds the address."""
+    wanted = ipaddress.ip_address(ip)
+    for answer in answers:
+        if isinstance(answer, Found) and any(canonical_ip(value) == str(wanted) for value in answer.values):
+            return True
+    return next((unknown_from(answer) for answer in answers if isinstance(answer, Failed)), False)
+
+
+def _leads_to(ip: str, helo: Sequence[Answer], name: str, record: Mapping[str, Value]) -> bool | Unknown:
+    if record["confirmed"] is True and record["name"] == name:
+        return True
+    rdtype = "AAAA" if ":" in ip else "A"
+    return _same_address(ip, [answer for answer in helo if answer.rdtype == rdtype])
+
+
+async def _reverse(ctx: Context, ip: str) -> dict[str, Value]:
+    """The reverse DNS of one address: the PTR names, then their addresses and the organization of the first."""
+    address = ipaddress.ip_address(ip)
+    reverse = address.reverse_pointer
+    answer = await ctx.query(reverse, "PTR")
+    evidence = [dns_id(reverse, "PTR")]
+    item: dict[str, Value] = {"ip": ip, "version": address.version, "reverse_name": reverse}
+    if isinstance(answer, Failed):
+        lost = unknown_from(answer)
+        fields = ("ptr", "name", "confirmed", "generic", "dynamic", "organizational_domain")
+        return item | dict.fromkeys(fields, lost) | {"evidence": tuple(evidence)}
+    names = tuple(dict.fromkeys(answer.values)) if isinstance(answer, Found) else ()
+    rdtype = "A" if address.version == 4 else "AAAA"
+    asked = names[:MAX_NAMES]
+    forward, homes = await asyncio.gather(
+        asyncio.gather(*(ctx.query(name, rdtype) for name in asked)),
+        asyncio.gather(*(organizational_domain(name, ctx.resolver) for name in asked)),
+    )
+    evidence += [dns_id(name, rdtype) for name in asked]
+    proofs = [_same_address(ip, [each]) for each in forward]
+    best = proofs.index(True) if True in proofs else 0
+    confirmed: Value = any(proof is True for proof in proofs)
+    if not confirmed:
+        confirmed = next((proof for proof in proofs if isinstance(proof, Unknown)), False)
+        if confirmed is False and len(names) > MAX_NAMES:
+            confirmed = Unknown(Reason.LIMIT, f"only {MAX_NAMES} of {len(names)} PTR names were looked up")
+    name = names[best] if names else None
+    generic, dynamic = looks_generic(name, ip) if name else (False, False)
+    return item | {
+        "ptr": names,
+        "name": name,
+        "confirmed": confirmed,
+        "generic": generic,
+        "dynamic": dynamic,
+        "organizational_domain": homes[best] if homes else None,
+        "evidence": tuple(evidence),
+    }
+
+
+def looks_generic(name: str, ip: str) -> tuple[bool, bool]:
+    """Whether a host name looks like one that nobody chose, and whether it looks like a dial-up or home connection.
+
+    A rule of thumb: the address, or most of it, stands in the name, or words such as static, pool, dhcp do. The
+    registered domain itself is left out: cable.example may well be a company.
+    """
+    host = name.lower()
+    own = host.removesuffix(registrable_domain(host)).rstrip(".")
+    words = set(_WORD.findall(own))
+    dynamic = not words.isdisjoint(_DYNAMIC_WORDS)
+    generic = dynamic or not words.isdisjoint(_GENERIC_WORDS) or _holds_address(own, ip)
+    return generic, dynamic
+
+
+def _holds_address(own: str, ip: str) -> bool:
+    address = ipaddress.ip_address(ip)
+    digits = _NOT_HEX.sub("", own)
+    if isinstance(address, ipaddress.IPv6Address):
+        # 16 hexadecimal digits in a row are a network or an interface identifier; less may be chance.
+        whole = address.exploded.replace(":", "")
+        forms = (whole[:16], whole[16:])
+        return any(form in digits for form in forms if form.strip("0") not in ("", "1"))
+    octets = [int(octet) for octet in str(address).split(".")]
+    numbers = [int(number) for number in _NUMBER.findall(own) if len(number) <= 3]
+    for part in (octets[:3], octets[1:]):
+        for wanted in (part, part[::-1]):
+            if any(numbers[start : start + 3] == wanted for start in range(len(numbers) - 2)):
+                return True
+    padded = "".join(f"{octet:03d}" for octet in octets)
+    return f"{int(address):08x}" in own or padded in own
+
+
+def _relation(author: str, home: str | Unknown, other: Value, other_home: Value) -> Value:
+    """strict: the same name; relaxed: the same organizational domain; none: neither; None: there is no other name."""
+    if not isinstance(other, str) or not other:
+        return other or None
+    if other == author:
+        return "strict"
+    lost = next((each for each in (home, other_home) if isinstance(each, Unknown)), None)
+    return lost or ("relaxed" if other_home == home else "none")
+
+
+def _strings(value: Value) -> tuple[str, ...]:
+    return tuple(str(each) for each in value) if isinstance(value, tuple) else ()
+
+
+CHAIN_PROVIDES = (
+    spec(
+        "identity.chain",
+        FactType.LIST_RECORD,
+        "Who is who: every identity of the mail, how it stands to the author domain, and what vouches for it.",
+        key=["role", "name"],
+    ),
+    spec(
+        "identity.chain[].role",
+        FactType.STR,
+        "Which identity.",
+        values=["author-domain", "mail-from", "helo", "dkim", "ptr"],
+    ),
+    spec("identity.chain[].name", FactType.STR, "Domain or host name.", optional=True),
+    spec(
+        "identity.chain[].aligned",
+        FactType.STR,
+        "How it stands to the author domain; none given for the author domain itself.",
+        optional=True,
+        values=["strict", "relaxed", "none"],
+    ),
+    spec(
+        "identity.chain[].authenticated",
+        FactType.STR,
+        "Result of what checks it: DMARC for the author domain, SPF for MAIL FROM, the signature for d=, forward "
+        "confirmation (pass or fail) for HELO and PTR.",
+        optional=True,
+    ),
+    spec("identity.chain[].by", FactType.STR, "What checked it: dmarc, spf, dkim or dns.", optional=True),
+    spec(
+        "identity.sends_nothing",
+        FactType.BOOL,
+        "The domain says in two ways that it sends no mail: SPF authorises nobody, and it has a null MX or p=reject.",
+    ),
+)
+
+
+@auditor(
+    "chain",
+    provides=CHAIN_PROVIDES,
+    needs=(
+        "alignment.author_domain",
+        "alignment.spf",
+        "alignment.helo",
+        "envelope.helo",
+        "envelope.mail_from_domain",
+        "dkim.signatures",
+        "spf.result",
+        "spf.result_identity",
+        "spf.sends_nothing",
+        "dmarc.result",
+        "dmarc.effective_policy",
+        "dmarc.organizational_domain",
+        "domain.null_mx",
+        "identity.ips",
+    ),
+)
+async def chain(ctx: Context) -> None:
+    """Put the identities side by side; asks nothing but what was answered already."""
+    value = ctx.value
+    ctx.put("identity.sends_nothing", _sends_nothing(ctx))
+    author = value("alignment.author_domain")
+    if isinstance(author, Unknown):
+        ctx.put("identity.chain", author)
+        return
+    ips = value("identity.ips")
+    spf = value("spf.result") if value("spf.result_identity") in ("mail-from", "helo") else None
+    entries = [_entry("author-domain", author, None, value("dmarc.result"), "dmarc")]
+    if not _waits(value("envelope.mail_from_domain")):
+        entries.append(_entry("mail-from", value("envelope.mail_from_domain"), value("alignment.spf"), spf, "spf"))
+    if not _waits(value("envelope.helo")):
+        confirmed = next((each["helo_matches"] for each in _records(ips)), None)
+        entries.append(_entry("helo", value("envelope.helo"), value("alignment.helo"), _verdict(confirmed), "dns"))
+    for signature in _records(value("dkim.signatures")):
+        aligned = _signed(author, signature)
+        entries.append(_entry("dkim", signature["domain"], aligned, signature["result"], "dkim"))
+    entries += [
+        _entry("ptr", each["name"], each["aligned"], _verdict(each["confirmed"]), "dns") for each in _records(ips)
+    ]
+    ctx.put("identity.chain", tuple(entry for entry in entries if entry["name"] is not None))
+
+
+def _entry(role: str, name: Value, aligned: Value, authenticated: Value, by: str) -> dict[str, Value]:
+    return {"role": role, "name": name, "aligned": aligned, "authenticated": authenticated, "by": by}
+
+
+def _waits(value: Value) -> bool:
+    """Nobody told it: then it is no link of the chain, known or unknown."""
+    return isinstance(value, Unknown) and value.reason.waits_for_input
+
+
+def _records(value: Value) -> list[Mapping[str, Value]]:
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, tuple) else []
+
+
+def _signed(author: Value, signature: Mapping[str, Value]) -> Value:
+    if signature["domain"] == author:
+        return "strict"
+    aligned = signature["aligned"]
+    return ("relaxed" if aligned else "none") if isinstance(aligned, bool) else aligned
+
+
+def _verdict(confirmed: Value) -> Value:
+    return ("pass" if confirmed else "fail") if isinstance(confirmed, bool) else confirmed
+
+
+def _sends_nothing(ctx: Context) -> bool | Unknown:
+    """One certain no is enough for no; SPF alone could be a mistake, a second declaration makes it a decision."""
+    spf, null_mx, policy = (ctx.value(p) for p in ("spf.sends_nothing", "domain.null_mx", "dmarc.effective_policy"))
+    if spf is False:
+        return False
+    second = null_mx is True or policy == "reject"
+    if second:
+        return spf if isinstance(spf, Unknown) else True
+    return next((each for each in (null_mx, policy, spf) if isinstance(each, Unknown)), False)
