@@ -1,4 +1,4 @@
-"""Composition root: builds ports, gathers facts, judges them and makes reports. The only module that sees all layers."""
+"""Composition root: builds ports, gathers facts, judges them, makes reports. The only module that sees all layers."""
 
 from __future__ import annotations
 
@@ -392,22 +392,24 @@ async def audit(
     return make_report(audited, rules or load_rules(), Selection())
 
 
-def exit_code(reports: Sequence[Report], fail_on: Severity | None) -> int:
+def exit_code(report: Report, fail_on: Severity | None) -> int:
     """0 nothing at or above `fail_on` (None: never) · 1 findings · 3 could not be checked completely."""
-    code = 0
-    for report in reports:
-        if report.bugs:
-            code = code or 3
-        if fail_on is None:
+    code = 3 if report.bugs else 0
+    if fail_on is None:
+        return code
+    for finding in report.findings:
+        if finding.severity.rank < fail_on.rank:
             continue
-        for finding in report.findings:
-            if finding.severity.rank < fail_on.rank:
-                continue
-            if finding.outcome is Outcome.UNMET:
-                return 1
-            if finding.unknown is not None and not finding.waits_for_input:
-                code = 3
+        if finding.outcome is Outcome.UNMET:
+            return 1
+        if finding.unknown is not None and not finding.waits_for_input:
+            code = 3
     return code
+
+
+def worst_exit_code(codes: Sequence[int]) -> int:
+    """The exit code of a run over several subjects: findings (1) win over what could not be checked (3)."""
+    return next((code for code in (1, 3) if code in codes), 0)
 
 
 def _inputs(subject: Subject) -> Mapping[str, Value]:

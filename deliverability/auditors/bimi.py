@@ -263,7 +263,8 @@ class _SvgReader:
 
     def _root(self, namespace: str, local: str, attributes: dict[str, str]) -> None:
         if local != "svg" or namespace != _SVG:
-            raise _RefusedError(f"its root element is {local[:40]}, not svg")
+            where = "outside the namespace of SVG" if local == "svg" else "not svg"
+            raise _RefusedError(f"its root element is {local[:40]}, {where}")
         if attributes.get("baseProfile") != "tiny-ps":
             self._errors.append("baseProfile is not tiny-ps")
         if attributes.get("version") != "1.2":

@@ -281,7 +281,7 @@ def parse_policy(page: Page) -> StsPolicy:
             errors.append(f"not a field: {line.strip()[:60]}")
         elif name == "mx":
             pattern = value.lower().rstrip(".")
-            if _PATTERN.fullmatch(pattern) and len(pattern) <= 255:
+            if len(pattern) <= 255 and _PATTERN.fullmatch(pattern):
                 patterns.append(pattern)
             else:
                 errors.append(f"mx: {value[:60]}")

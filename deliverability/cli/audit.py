@@ -26,6 +26,7 @@ def command(**params: Any) -> int:
       deliv audit - --format json < domains.txt
     """
     with plain_errors():
+        from deliverability.app import worst_exit_code
         from deliverability.cli.inputs import read_inputs
         from deliverability.cli.judging import Judging
         from deliverability.cli.running import run
@@ -33,5 +34,7 @@ def command(**params: Any) -> int:
         inputs = read_inputs(params)
         with rule_problems():
             judging = Judging.of(params, inputs.settings)
-        reports = run(inputs, judging.report)
-        return judging.finish(reports)
+        outputs = judging.outputs(len(inputs.jobs))
+        codes = run(inputs, lambda audited: judging.take(audited, outputs))
+        outputs.end()
+        return worst_exit_code(codes)

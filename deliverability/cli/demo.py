@@ -38,7 +38,9 @@ def command(**params: Any) -> int:
         sample = Sample("newsletter.eml", path=folder / "newsletter.eml")
         job = Job("sakura-shop.example", sample, Options(purpose=Purpose.BULK, daily_volume=20_000))
         inputs = Inputs([job], open_world(zones=[folder / "example.zone"]), Settings())
-        judging.finish(run(inputs, judging.report))
+        outputs = judging.outputs(1)
+        run(inputs, lambda audited: judging.take(audited, outputs))
+        outputs.end()
         for _, path in judging.where:
             if path is not None:
                 click.echo(f"\nReport written: {path}")

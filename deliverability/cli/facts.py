@@ -33,10 +33,10 @@ def command(output: Path | None, **params: Any) -> int:
         data = documents[0] if len(documents) == 1 else documents
         text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
         if output is None:
-            click.echo(text.encode("utf-8", "backslashreplace"), nl=False)
+            click.echo(text, nl=False)
         else:
             try:
-                output.write_text(text, encoding="utf-8", errors="backslashreplace")
+                output.write_text(text, encoding="utf-8")
             except OSError as error:
                 raise InputError(f"-o {output}: {error.strerror or error}") from None
         return 3 if any(failed for _, failed in found) else 0

@@ -28,12 +28,17 @@ def command(file: str, config: Path | None, **params: Any) -> int:
     FACTS.json may be - for standard input, and may hold the array that several subjects give.
     """
     with plain_errors():
+        from deliverability.app import worst_exit_code
         from deliverability.cli.inputs import read_settings
         from deliverability.cli.judging import Judging
 
         with rule_problems():
             judging = Judging.of(params, read_settings(config))
-        return judging.finish([judging.report(audited) for audited in _read(file)])
+        several = _read(file)
+        outputs = judging.outputs(len(several))
+        codes = [judging.take(audited, outputs) for audited in several]
+        outputs.end()
+        return worst_exit_code(codes)
 
 
 def _read(file: str) -> list[Audited]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deliverability.app import Audited, InputError, exit_code, load_rules, make_report
-from deliverability.cli.output import targets, write
+from deliverability.cli.output import Outputs, Target, targets
 from deliverability.config import Settings
 from deliverability.judge.engine import Selection
-from deliverability.model.report import Report
 from deliverability.model.rules import RuleSet, Severity
 
 
@@ -21,7 +19,7 @@ class Judging:
 
     rules: RuleSet
     selection: Selection
-    where: list[tuple[str, Path | None]]
+    where: list[Target]
     lang: str
     fail_on: Severity | None
     folders: tuple[Path, ...]
@@ -47,14 +45,15 @@ class Judging:
             folders=folders,
         )
 
-    def report(self, audited: Audited) -> Report:
-        """Judge one subject."""
-        return make_report(audited, self.rules, self.selection)
+    def outputs(self, subjects: int) -> Outputs:
+        """Everything that is to be written, for that many subjects."""
+        return Outputs(self.where, subjects, self.lang, self.folders)
 
-    def finish(self, reports: Sequence[Report]) -> int:
-        """Write all outputs and give the exit code."""
-        write(reports, self.where, self.lang, self.folders)
-        return exit_code(reports, self.fail_on)
+    def take(self, audited: Audited, outputs: Outputs) -> int:
+        """Judge one subject, write its report and give its exit code; nothing of it is kept."""
+        report = make_report(audited, self.rules, self.selection)
+        outputs.report(report)
+        return exit_code(report, self.fail_on)
 
 
 def _ids(option: str, wanted: tuple[str, ...], rules: RuleSet) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,13 +15,22 @@ def encode(value: Value) -> Any:
     """A fact's value as JSON: Unknown becomes ``{"unknown": reason, "detail": ...}`` at every depth."""
     match value:
         case Unknown():
-            return {"unknown": value.reason.value} | ({"detail": value.detail} if value.detail else {})
+            return {"unknown": value.reason.value} | ({"detail": printable(value.detail)} if value.detail else {})
+        case str():
+            return printable(value)
         case Mapping():
-            return {key: encode(item) for key, item in value.items()}
+            return {printable(key): encode(item) for key, item in value.items()}
         case tuple() | list():
             return [encode(item) for item in value]
+        case float() if not math.isfinite(value):
+            return str(value)
         case _:
             return value
+
+
+def printable(text: str) -> str:
+    """Text that UTF-8 can carry: lone surrogates (undecodable octets of a message) are written out."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def decode(value: Any) -> Value:
@@ -45,10 +55,10 @@ def decode(value: Any) -> Value:
 def encode_evidence(item: Evidence) -> dict[str, Any]:
     """One piece of evidence as JSON."""
     return {
-        "id": item.id,
+        "id": printable(item.id),
         "kind": item.kind.value,
-        "asked": item.asked,
-        "got": list(item.got),
+        "asked": printable(item.asked),
+        "got": [printable(line) for line in item.got],
         "at": item.at,
         "ttl": item.ttl,
     }
@@ -60,7 +70,9 @@ def encode_facts(facts: FactSet) -> dict[str, Any]:
     for fact in facts:
         value = encode(fact.value)
         body = value if isinstance(fact.value, Unknown) else {"value": value}
-        encoded[fact.path] = body | ({"evidence": list(fact.evidence)} if fact.evidence else {})
+        encoded[fact.path] = body | (
+            {"evidence": [printable(ident) for ident in fact.evidence]} if fact.evidence else {}
+        )
     return {"facts": encoded, "evidence": [encode_evidence(item) for item in facts.evidence.values()]}
 
 

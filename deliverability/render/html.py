@@ -31,19 +31,39 @@ def render_html(reports: Report | Sequence[Report], *, lang: str, catalogue: Cat
 
     Every value comes from outside and is escaped; characters that hide or steer something are written out.
     """
-    say = phrases(lang)
     several = as_tuple(reports)
-    subjects = [
-        _Subject(
-            f"s{number}" if len(several) > 1 else "",
-            build(report, lang, catalogue, guide, prefix=f"s{number}-" if len(several) > 1 else ""),
-            draw(report, say),
+    writer = HtmlWriter(len(several), lang=lang, catalogue=catalogue, guide=guide)
+    return "".join(writer.report(each) for each in several) + writer.end()
+
+
+class HtmlWriter:
+    """The same as the other writers, but the page is written at the end: its summary stands on top."""
+
+    def __init__(self, subjects: int, *, lang: str, catalogue: Catalogue, guide: Guide = ()) -> None:
+        self._several = subjects != 1
+        self._lang = lang
+        self._catalogue = catalogue
+        self._guide = guide
+        self._subjects: list[_Subject] = []
+
+    def report(self, report: Report) -> str:
+        """Take the next report; nothing is written yet."""
+        key = f"s{len(self._subjects) + 1}" if self._several else ""
+        view = build(report, self._lang, self._catalogue, self._guide, prefix=f"{key}-" if key else "")
+        self._subjects.append(_Subject(key, view, draw(report, phrases(self._lang))))
+        return ""
+
+    def end(self) -> str:
+        """The whole page."""
+        css = (locate("reports") / "style.css").read_text("utf-8")
+        page = _environment().get_template("report.html")
+        return page.render(
+            say=phrases(self._lang),
+            lang=self._lang,
+            subjects=self._subjects,
+            css=css,
+            policy=CONTENT_SECURITY_POLICY,
         )
-        for number, report in enumerate(several, 1)
-    ]
-    css = (locate("reports") / "style.css").read_text("utf-8")
-    page = _environment().get_template("report.html")
-    return page.render(say=say, lang=lang, subjects=subjects, css=css, policy=CONTENT_SECURITY_POLICY)
 
 
 @dataclass(frozen=True, slots=True)

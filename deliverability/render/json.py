@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
+import textwrap
 from collections.abc import Mapping, Sequence
 
-from deliverability.model.facts import Evidence, Unknown, Value
+from deliverability.model.codec import encode, encode_evidence, printable
+from deliverability.model.facts import Value
 from deliverability.model.report import Finding, Judgement, Report, Verdict
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -15,55 +16,49 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 def render_json(reports: Report | Sequence[Report]) -> str:
     """One object for one subject, an array for several; ends with a line end. Equal reports give equal bytes."""
     several = (reports,) if isinstance(reports, Report) else tuple(reports)
-    document: Json = _report(several[0]) if len(several) == 1 else [_report(each) for each in several]
-    return json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    writer = JsonWriter(len(several))
+    return "".join(writer.report(each) for each in several) + writer.end()
 
 
-def value_json(value: Value) -> Json:
-    """A fact's value; one that could not be established becomes ``{"unknown": reason, "detail": text}``."""
-    match value:
-        case Unknown():
-            return {"unknown": value.reason.value, "detail": _text(value.detail)}
-        case str():
-            return _text(value)
-        case float() if not math.isfinite(value):
-            return str(value)
-        case None | bool() | int() | float():
-            return value
-        case Mapping():
-            return {_text(key): value_json(item) for key, item in value.items()}
-        case _:
-            return [value_json(item) for item in value]
+class JsonWriter:
+    """The same piece by piece, for runs over many subjects: what was written is not kept."""
 
+    def __init__(self, subjects: int) -> None:
+        self._array = subjects != 1
+        self._begun = False
 
-def evidence_json(evidence: Evidence) -> Json:
-    """One raw observation."""
-    return {
-        "id": _text(evidence.id),
-        "kind": evidence.kind.value,
-        "asked": _text(evidence.asked),
-        "got": [_text(line) for line in evidence.got],
-        "at": evidence.at,
-        "ttl": evidence.ttl,
-    }
+    def report(self, report: Report) -> str:
+        """The next report."""
+        text = json.dumps(_report(report), ensure_ascii=False, indent=2, allow_nan=False)
+        if not self._array:
+            return text + "\n"
+        lead = ",\n" if self._begun else "[\n"
+        self._begun = True
+        return lead + textwrap.indent(text, "  ")
+
+    def end(self) -> str:
+        """What closes the document."""
+        if not self._array:
+            return ""
+        return "\n]\n" if self._begun else "[]\n"
 
 
 def _report(report: Report) -> Json:
-    subject: dict[str, Json] = {"domain": _text(report.domain), "message": _text(report.message) or None}
-    subject |= {key: value_json(report.inputs[key]) for key in sorted(report.inputs) if key not in subject}
+    subject: dict[str, Json] = {"domain": printable(report.domain), "message": printable(report.message) or None}
+    subject |= {key: encode(report.inputs[key]) for key in sorted(report.inputs) if key not in subject}
     return {
         "schema_version": report.schema_version,
         "subject": subject,
         "verdicts": [_verdict(each) for each in report.verdicts],
         "findings": [_finding(each, report) for each in report.findings],
-        "evidence": [evidence_json(report.facts.evidence[ident]) for ident in sorted(report.facts.evidence)],
-        "notes": [{"code": note.code, "values": value_json(_sorted(note.values))} for note in report.notes],
+        "evidence": [encode_evidence(report.facts.evidence[ident]) for ident in sorted(report.facts.evidence)],
+        "notes": [{"code": note.code, "values": encode(_sorted(note.values))} for note in report.notes],
         "facts_digest": report.facts_digest,
         "rules_digest": report.rules.digest,
         "run": {
             "version": report.run.version,
             "started": report.run.started,
-            "sources": [_text(source) for source in report.run.sources],
+            "sources": [printable(source) for source in report.run.sources],
         },
     }
 
@@ -75,7 +70,7 @@ def _verdict(verdict: Verdict) -> Json:
         "grade": verdict.grade,
         "complete": verdict.complete,
         "caps": [
-            {"grade": cap.grade, "rule": cap.rule, "item": _text(cap.item), "outcome": cap.outcome.value}
+            {"grade": cap.grade, "rule": cap.rule, "item": printable(cap.item), "outcome": cap.outcome.value}
             for cap in verdict.caps
         ],
         "unknown": list(verdict.unknown),
@@ -89,16 +84,16 @@ def _finding(finding: Finding, report: Report) -> Json:
         "rule": finding.rule,
         "name": rule.name if rule else "",
         "topic": rule.topic if rule else "",
-        "item": _text(finding.item),
+        "item": printable(finding.item),
         "outcome": finding.outcome.value,
         "severity": finding.severity.value,
-        "observed": value_json(_sorted(finding.observed)),
-        "limits": value_json(_sorted(finding.limits)),
-        "evidence": [_text(ident) for ident in finding.evidence],
+        "observed": encode(_sorted(finding.observed)),
+        "limits": encode(_sorted(finding.limits)),
+        "evidence": [printable(ident) for ident in finding.evidence],
         "judgements": [_judgement(each) for each in finding.judgements],
     }
     if finding.unknown is not None:
-        shape["unknown"] = value_json(finding.unknown)
+        shape["unknown"] = encode(finding.unknown)
     shape["fingerprint"] = finding.fingerprint
     return shape
 
@@ -116,8 +111,3 @@ def _judgement(judgement: Judgement) -> Json:
 
 def _sorted(values: Mapping[str, Value]) -> Mapping[str, Value]:
     return {key: values[key] for key in sorted(values)}
-
-
-def _text(text: str) -> str:
-    """Text that UTF-8 can carry: lone surrogates (undecodable octets of a message) are written out."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

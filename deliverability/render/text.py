@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from deliverability.judge.words import Phrases, phrases
@@ -66,16 +66,48 @@ def render_text(
     `width` is the terminal's (lines stay within 40 to 100 columns, unbreakable records excepted). Escape sequences
     appear only with `color`. Without `unicode` the symbols are ASCII; the words stay in their language.
     """
-    say = phrases(lang)
-    paper = _Paper(max(MIN_WIDTH, min(width, MAX_WIDTH)), color, unicode)
-    views = [build(report, lang, catalogue, guide) for report in as_tuple(reports)]
-    lines: list[str] = []
-    for view in views:
-        lines += [*_report(view, paper, say), ""]
-    if len(views) > 1:
-        lines += _summary(views, paper, say)
-    text = "\n".join(line.rstrip() for line in lines).rstrip("\n") + "\n"
-    return text if unicode else _plain(text)
+    writer = TextWriter(lang=lang, catalogue=catalogue, width=width, color=color, unicode=unicode, guide=guide)
+    return "".join(writer.report(each) for each in as_tuple(reports)) + writer.end()
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What the summary keeps of a report."""
+
+    domain: str
+    problems: str
+    verdicts: str
+
+
+class TextWriter:
+    """The same piece by piece, for runs over many subjects: only a row for the summary is kept of each report."""
+
+    def __init__(
+        self, *, lang: str, catalogue: Catalogue, width: int, color: bool, unicode: bool, guide: Guide = ()
+    ) -> None:
+        self._lang = lang
+        self._say = phrases(lang)
+        self._catalogue = catalogue
+        self._guide = guide
+        self._paper = _Paper(max(MIN_WIDTH, min(width, MAX_WIDTH)), color, unicode)
+        self._rows: list[_Row] = []
+
+    def report(self, report: Report) -> str:
+        """The next report."""
+        view = build(report, self._lang, self._catalogue, self._guide)
+        self._rows.append(_row(view, self._say))
+        begin = "\n" if len(self._rows) > 1 else ""
+        return begin + self._finished(_report(view, self._paper, self._say))
+
+    def end(self) -> str:
+        """The summary, where there was more than one report."""
+        if len(self._rows) < 2:
+            return ""
+        return self._finished(_summary(self._rows, self._paper, self._say))
+
+    def _finished(self, lines: Iterable[str]) -> str:
+        text = "\n".join(line.rstrip() for line in lines).rstrip("\n") + "\n"
+        return text if self._paper.unicode else _plain(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,18 +269,22 @@ def _step(step: str, lead: str, paper: _Paper) -> Iterator[str]:
         yield from paper.paragraph(text.strip(), indent, lead)
 
 
-def _summary(views: Sequence[ReportView], paper: _Paper, say: Phrases) -> Iterator[str]:
+def _row(view: ReportView, say: Phrases) -> _Row:
+    if view.counts["error"] or view.counts["warning"]:
+        errors, warnings = str(view.counts["error"]), str(view.counts["warning"])
+        problems = say("summary.problems", errors=errors, warnings=warnings)
+    else:
+        problems = say("summary.clean")
+    verdicts = say("site_separator").join(f"{each.receiver} {each.label}" for each in view.verdicts)
+    return _Row(view.domain, problems, verdicts)
+
+
+def _summary(rows: Sequence[_Row], paper: _Paper, say: Phrases) -> Iterator[str]:
     yield from paper.heading(say("section.summary"))
-    names = max(width_of(view.domain) for view in views)
-    for view in views:
-        if view.counts["error"] or view.counts["warning"]:
-            errors, warnings = str(view.counts["error"]), str(view.counts["warning"])
-            problems = say("summary.problems", errors=errors, warnings=warnings)
-        else:
-            problems = say("summary.clean")
-        verdicts = say("site_separator").join(f"{each.receiver} {each.label}" for each in view.verdicts)
-        yield f"{pad(view.domain, names)}  {problems}"
-        yield from paper.paragraph(verdicts, 2)
+    names = max(width_of(row.domain) for row in rows)
+    for row in rows:
+        yield f"{pad(row.domain, names)}  {row.problems}"
+        yield from paper.paragraph(row.verdicts, 2)
 
 
 def _item(item: str) -> str:

@@ -1,0 +1,199 @@
+"""BIMI: the record, where it is looked for, and the logo."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from deliverability.auditors import bimi, message
+from deliverability.auditors.base import gather
+from deliverability.auditors.bimi import MAX_LOGO_OCTETS, parse_bimi, svg_errors
+from deliverability.mail.reader import read
+from deliverability.model.facts import Reason, Subject, Unknown
+from deliverability.ports.base import Fetched, NoPage, Page, Resolver
+from deliverability.ports.static import StaticResolver
+
+LOGO, PEM = "https://brand.example/logo.svg", "https://brand.example/vmc.pem"
+RECORD = f"v=BIMI1; l={LOGO}; a={PEM}"
+SVG = (
+    b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" version="1.2" baseProfile="tiny-ps" '
+    b'viewBox="0 0 64 64"><title>Example</title><defs><linearGradient id="g"/></defs>'
+    b'<rect width="64" height="64" fill="url(#g)"/></svg>'
+)
+
+
+class Web:
+    def __init__(self, **pages: Fetched | bytes) -> None:
+        urls = {"logo": LOGO, "pem": PEM}
+        self.pages = {
+            urls[name]: Page(urls[name], 200, "image/svg+xml", page) if isinstance(page, bytes) else page
+            for name, page in pages.items()
+        }
+
+    async def fetch(self, url: str, resolver: Resolver, *, redirects: int = 0) -> Fetched:
+        return self.pages[url]
+
+
+async def of(
+    records: dict[tuple[str, str], Any], domain: str = "example.com", mail: bytes | None = None, web: Web | None = None
+) -> dict[str, Any]:
+    parsed = read(mail) if mail is not None else None
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    resolver = StaticResolver(records)
+    gathered = await gather([message.audit, bimi.audit], Subject(domain), resolver, parsed, now, web)
+    assert gathered.crashes == ()
+    return {fact.path.removeprefix("bimi."): fact.value for fact in gathered.facts if fact.path.startswith("bimi.")}
+
+
+async def test_a_record_at_the_domain() -> None:
+    facts = await of({("default._bimi.example.com", "TXT"): [RECORD]})
+    assert facts | {"present": True} == {
+        "domain": "example.com",
+        "selector": "default",
+        "present": True,
+        "record": RECORD,
+        "name": "default._bimi.example.com",
+        "declined": False,
+        "errors": (),
+        "logo": LOGO,
+        "certificate": PEM,
+        "logo_octets": Unknown(Reason.NOT_CONFIGURED, "--fetch"),
+        "logo_errors": Unknown(Reason.NOT_CONFIGURED, "--fetch"),
+        "certificate_found": Unknown(Reason.NOT_CONFIGURED, "--fetch"),
+    }
+
+
+async def test_the_organization_s_record_is_the_second_place() -> None:
+    records = {
+        ("default._bimi.example.com", "TXT"): [RECORD],
+        ("news.example.com", "A"): ["192.0.2.1"],
+        ("_dmarc.example.com", "TXT"): ["v=DMARC1; p=reject"],
+    }
+    facts = await of(records, "news.example.com")
+    assert (facts["domain"], facts["name"]) == ("news.example.com", "default._bimi.example.com")
+    own = await of(records | {("default._bimi.news.example.com", "TXT"): ["v=BIMI1; l=; a="]}, "news.example.com")
+    assert (own["name"], own["declined"]) == ("default._bimi.news.example.com", True)
+
+
+async def test_no_record() -> None:
+    facts = await of({("example.com", "A"): ["192.0.2.1"]})
+    assert (facts["present"], facts["record"], facts["declined"], facts["logo_errors"]) == (False, None, False, ())
+
+
+@pytest.mark.parametrize(
+    ("field", "selector"),
+    [
+        (b"BIMI-Selector: v=BIMI1; s=brand;\r\n", "brand"),
+        (b"BIMI-Selector: v=BIMI1; s=a b\r\n", "a"),
+        (b"BIMI-Selector: v=BIMI1; s=../x\r\n", "default"),
+        (b"BIMI-Selector: nonsense\r\n", "default"),
+        (b"", "default"),
+    ],
+)
+async def test_the_message_may_name_a_selector(field: bytes, selector: str) -> None:
+    facts = await of({}, mail=field + b"From: a@example.com\r\n\r\nx\r\n")
+    assert facts["selector"] == selector
+
+
+@pytest.mark.parametrize("fault", ["timeout", "servfail", "refused", "offline"])
+async def test_a_failure_is_never_taken_for_absence(fault: str) -> None:
+    for question in ("default._bimi.example.com", "_dmarc.example.com"):
+        facts = await of({(question, "TXT"): fault, ("example.com", "A"): ["192.0.2.1"]})
+        assert isinstance(facts["present"], Unknown), question
+        assert facts["present"].reason is Reason(fault)
+
+
+@pytest.mark.parametrize(
+    ("record", "errors"),
+    [
+        (RECORD, ()),
+        ("v=BIMI1; l=; a=;", ()),
+        (f"v=BIMI1;l={LOGO}", ()),
+        ("v=BIMI1", ("no l=",)),
+        (f"v=bimi1; l={LOGO}", ("it does not begin with v=BIMI1;",)),
+        (f"l={LOGO}; v=BIMI1", None),
+        ("v=BIMI1; l=http://b.example/l.svg", ("l=http://b.example/l.svg is not an https URL",)),
+        ("v=BIMI1; l=https://b.example/l.png", ("l=https://b.example/l.png does not end in .svg",)),
+        (f"v=BIMI1; l={LOGO}; l={LOGO}", ("l= twice",)),
+    ],
+)
+def test_records(record: str, errors: tuple[str, ...] | None) -> None:
+    found = parse_bimi([record])
+    assert (found.text is None) is (errors is None)
+    assert found.errors == (errors or ())
+
+
+def test_two_records_are_one_too_many() -> None:
+    assert parse_bimi([RECORD, RECORD]).errors == ("2 records; there may be one only",)
+
+
+async def test_logo_and_certificate_are_looked_at_with_leave() -> None:
+    web = Web(logo=SVG, pem=b"-----BEGIN CERTIFICATE-----\n...")
+    facts = await of({("default._bimi.example.com", "TXT"): [RECORD]}, web=web)
+    assert (facts["logo_octets"], facts["logo_errors"], facts["certificate_found"]) == (len(SVG), (), True)
+
+
+async def test_a_logo_that_does_not_come() -> None:
+    records = {("default._bimi.example.com", "TXT"): [RECORD]}
+    web = Web(
+        logo=NoPage(LOGO, Reason.REFUSED, "it leads to 10.0.0.1", certain=True), pem=Page(PEM, 404, "text/html", b"")
+    )
+    facts = await of(records, web=web)
+    assert (facts["logo_errors"], facts["certificate_found"]) == (("it leads to 10.0.0.1",), False)
+    web = Web(logo=NoPage(LOGO, Reason.TIMEOUT, "no answer"), pem=Page(PEM, 503, "text/html", b""))
+    facts = await of(records, web=web)
+    assert isinstance(facts["logo_errors"], Unknown)
+    assert isinstance(facts["certificate_found"], Unknown)
+
+
+def edited(before: bytes, after: bytes) -> bytes:
+    assert before in SVG
+    return SVG.replace(before, after)
+
+
+@pytest.mark.parametrize(
+    ("svg", "errors"),
+    [
+        (SVG, ()),
+        (edited(b'baseProfile="tiny-ps" ', b""), ("baseProfile is not tiny-ps",)),
+        (edited(b'version="1.2"', b'version="1.1"'), ("version is not 1.2",)),
+        (edited(b"<title>Example</title>", b""), ("it has no title element",)),
+        (edited(b"0 0 64 64", b"0 0 128 64"), ("it is not square (viewBox)",)),
+        (edited(b"<defs>", b"<script>1</script><defs>"), ("script element",)),
+        (edited(b"<defs>", b'<image href="#x"/><defs>'), ("image element",)),
+        (edited(b"<rect ", b'<rect onclick="x()" '), ("onclick attribute",)),
+        (edited(b"url(#g)", b"url(https://evil.example/#g)"), ("fill=url(https://evil.example/#g)",)),
+        (edited(b"<rect ", b'<rect href="https://evil.example/" '), ("href=https://evil.example/",)),
+        (b"<html></html>", ("its root element is html, not svg",)),
+        (b"<svg></svg>", ("its root element is svg, outside the namespace of SVG",)),
+        (b"\x1f\x8b\x08rest", ("it is compressed (.svgz) and was not read",)),
+    ],
+)
+def test_logos(svg: bytes, errors: tuple[str, ...]) -> None:
+    assert svg_errors(svg) == errors
+
+
+def test_a_large_logo() -> None:
+    (error,) = svg_errors(edited(b"</svg>", b"<!--" + b"x" * MAX_LOGO_OCTETS + b"--></svg>"))
+    assert error.endswith("octets; 32768 are the most that receivers advise")
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b'<!DOCTYPE svg [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><svg xmlns="http://www.w3.org/2000/svg">&b;</svg>',
+        b'<!DOCTYPE svg SYSTEM "file:///etc/passwd"><svg xmlns="http://www.w3.org/2000/svg"/>',
+        b'<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/x.dtd"><svg/>',
+    ],
+)
+def test_document_types_and_entities_are_refused(hostile: bytes) -> None:
+    assert svg_errors(hostile) == ("it has a document type declaration",)
+
+
+@pytest.mark.parametrize(
+    "octets", [b"", b"\xff\xfe\x00", b"<svg", b"<a>" * 60_000, b"&x;", b'<?xml version="1.0" encoding="nope"?><svg/>']
+)
+def test_hostile_logos_give_a_result(octets: bytes) -> None:
+    assert svg_errors(octets)
