@@ -36,15 +36,28 @@ def output(*arguments: str) -> str:
         capture_output=True,
         text=True,
         check=True,
-        env={"PATH": "", "COLUMNS": "100", "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8"},
+        env={
+            "PATH": "",
+            "COLUMNS": "100",
+            "PYTHONPATH": str(ROOT),
+            "LC_ALL": "C.UTF-8",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
     )
     return f"```text\n$ deliv {' '.join(arguments)}\n{ran.stdout.strip()}\n```\n"
+
+
+def beginning(text: str, stop: str) -> str:
+    """A fenced block up to the line that begins with `stop`."""
+    lines = text.splitlines()
+    end = next(number for number, line in enumerate(lines) if line.startswith(stop))
+    return "\n".join([*lines[:end], "...", "```", ""])
 
 
 BLOCKS = {
     (ROOT / "rules" / "README.md", "facts"): fact_table,
     (ROOT / "README.md", "help"): lambda: output("audit", "--help"),
-    (ROOT / "README.md", "demo"): lambda: output("demo"),
+    (ROOT / "README.md", "demo"): lambda: beginning(output("demo"), "3.  "),
 }
 
 

@@ -1,4 +1,4 @@
-"""Runs the README's own commands, each fenced `sh` block as it stands there, in a scratch folder with the demo's files."""
+"""Runs the README's own commands, each fenced `sh` block as it stands, in a scratch folder with the demo's files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import deliverability.demo
 
 ROOT = Path(__file__).resolve().parent.parent
 # Commands that need the network, a fresh clone or a crontab are shown to the reader but not run here.
-NOT_RUN = re.compile(r"^(git |make |crontab|pip |uv |cd |deliv audit example\.com$)")
+NOT_RUN = re.compile(r"^(git |make |crontab|pip |uv |cd |deliv audit example\.com( |$)|deliv audit - )")
 
 
 def main() -> int:

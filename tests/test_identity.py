@@ -128,6 +128,7 @@ async def test_without_an_address_there_is_nothing_to_judge() -> None:
         ("mail-sor-f41.google.com", "209.85.220.41", False, False),
         ("a8-29.smtp-out.amazonses.com", "54.240.8.29", False, False),
         ("mail-db5eur01on2082.outbound.protection.outlook.com", "40.107.14.82", False, False),
+        ("mail-oln040092074029.outbound.protection.outlook.com", "40.92.74.29", False, False),
         # The registered name may hold any word.
         ("mail.cable.example", IP, False, False),
         ("192-0-2-7.isp.example.net", IP, True, False),

@@ -68,6 +68,8 @@ _GENERIC_WORDS = frozenset(
         "static unassigned undefined unused norevdns noptr nordns reverse rdns cust customer customers"
     ).split()
 )
+# Words of names that somebody chose for sending mail, even where the address follows: mail-oln040092074029.outbound...
+_MAIL_WORDS = frozenset(("mail", "mailer", "mailout", "smtp", "mta", "mx", "out", "outbound", "relay", "newsletter"))
 _WORD = re.compile(r"[a-z]+")
 _NUMBER = re.compile(r"\d+")
 _NOT_HEX = re.compile(r"[^0-9a-f]")
@@ -203,14 +205,15 @@ async def _reverse(ctx: Context, ip: str) -> dict[str, Value]:
 def looks_generic(name: str, ip: str) -> tuple[bool, bool]:
     """Whether a host name looks like one that nobody chose, and whether it looks like a dial-up or home connection.
 
-    A rule of thumb: the address, or most of it, stands in the name, or words such as static, pool, dhcp do. The
-    registered domain itself is left out: cable.example may well be a company.
+    A rule of thumb: the address, or most of it, stands in the name without a word for mail beside it, or words such
+    as static, pool, dhcp do. The registered domain itself is left out: cable.example may well be a company.
     """
     host = name.lower()
     own = host.removesuffix(registrable_domain(host)).rstrip(".")
     words = set(_WORD.findall(own))
     dynamic = not words.isdisjoint(_DYNAMIC_WORDS)
-    generic = dynamic or not words.isdisjoint(_GENERIC_WORDS) or _holds_address(own, ip)
+    numbered = words.isdisjoint(_MAIL_WORDS) and _holds_address(own, ip)
+    generic = dynamic or numbered or not words.isdisjoint(_GENERIC_WORDS)
     return generic, dynamic
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
 from deliverability.cli.options import judging_options, output_options, plain_errors, rule_problems
+
+ARRIVED = datetime(2026, 11, 25, 0, 0, 4, tzinfo=UTC)
 
 
 @click.command("demo")
@@ -32,12 +36,15 @@ def command(**params: Any) -> int:
     with plain_errors():
         from deliverability.app import Job, Options, Sample, open_world
         from deliverability.model.facts import Purpose
+        from deliverability.ports.clock import FixedClock
 
         with rule_problems():
             judging = Judging.of(params, Settings())
         sample = Sample("newsletter.eml", path=folder / "newsletter.eml")
         job = Job("sakura-shop.example", sample, Options(purpose=Purpose.BULK, daily_volume=20_000))
-        inputs = Inputs([job], open_world(zones=[folder / "example.zone"]), Settings())
+        # The demo stands still at the time its message arrived, so that it always says the same.
+        world = replace(open_world(zones=[folder / "example.zone"]), clock=FixedClock(ARRIVED))
+        inputs = Inputs([job], world, Settings())
         outputs = judging.outputs(1)
         run(inputs, lambda audited: judging.take(audited, outputs))
         outputs.end()
