@@ -6,8 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from deliverability.judge.conditions import Lookup, Truth, evaluate, paths_of
-from deliverability.judge.words import placeholders
+from deliverability.judge.conditions import Lookup, Truth, evaluate
 from deliverability.model.facts import Catalogue, FactSet, Purpose, Reason, Unknown, Value
 from deliverability.model.report import Finding, Judgement, Outcome
 from deliverability.model.rules import Effect, Override, Receiver, Rule, RuleSet, Severity, VolumeClass
@@ -170,13 +169,9 @@ def _counts(override: Override, receiver: Receiver, facts: FactSet) -> Truth:
 
 def _observed(rule: Rule, case: _Case, facts: FactSet, lookup: Lookup) -> tuple[dict[str, Value], tuple[str, ...]]:
     """The facts behind the result, and their evidence; an item that names its own evidence is shown with that."""
-    paths = dict.fromkeys((*paths_of(rule.when), *paths_of(rule.require), *rule.show))
-    for text in rule.text.values():
-        for words in (text.title, text.met, text.unmet, text.why, *text.fix):
-            paths.update(dict.fromkeys(sorted(placeholders(words) - set(rule.limits))))
     evidence: dict[str, None] = {}
     own = case.fields.get("evidence")
-    for path in paths:
+    for path in (*rule.reads, *rule.show):
         if path.startswith("item."):
             continue
         if fact := facts.facts.get(path):
@@ -185,7 +180,7 @@ def _observed(rule: Rule, case: _Case, facts: FactSet, lookup: Lookup) -> tuple[
         evidence.update(dict.fromkeys(str(ident) for ident in own))
     elif rule.each is not None and (listed := facts.facts.get(rule.each)):
         evidence.update(dict.fromkeys(listed.evidence))
-    return {path: lookup(path) for path in paths}, tuple(evidence)
+    return {path: lookup(path) for path in rule.reads}, tuple(evidence)
 
 
 def _fingerprint(rule_id: str, item: str, facts: FactSet) -> str:

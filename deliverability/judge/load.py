@@ -16,7 +16,7 @@ from typing import Any, Literal
 import pydantic
 
 from deliverability.judge import yamlstrict
-from deliverability.judge.conditions import comparisons_of
+from deliverability.judge.conditions import comparisons_of, paths_of
 from deliverability.judge.words import placeholders
 from deliverability.model import rules as model
 from deliverability.model.facts import Catalogue, FactSpec, FactType, Purpose, Value
@@ -301,9 +301,26 @@ class _RuleReader:
             show=tuple(shape.show),
             contested=shape.contested,
             effect=shape.effect,
+            reads=self.reads(shape, when, require, text),
             file=str(self.path),
             line=line,
         )
+
+    def reads(
+        self,
+        shape: _RuleShape,
+        when: model.Condition | None,
+        require: model.Condition,
+        text: Mapping[str, model.Texts],
+    ) -> tuple[str, ...]:
+        """Facts of the conditions, then those shown or named; trees are too large to repeat in each finding."""
+        named = {name for each in text.values() for words in _all_words(each) for name in placeholders(words)}
+        paths = (*paths_of(when), *paths_of(require), *shape.show, *sorted(named - set(self.limits)))
+        return tuple(path for path in dict.fromkeys(paths) if not self.is_tree(path))
+
+    def is_tree(self, path: str) -> bool:
+        spec = self.loader.catalogue.get(self.full_path(path) or "")
+        return spec is not None and spec.type is FactType.TREE
 
     def condition(self, data: Any, path: tuple[str | int, ...]) -> model.Condition | None:
         if not isinstance(data, dict) or not data:
@@ -424,6 +441,10 @@ def load_guide(folders: Sequence[Path]) -> tuple[Mapping[str, Any], ...]:
             except yamlstrict.YamlError as error:
                 raise RuleError([f"{path}:{error.line}: {error}"]) from None
     return ()
+
+
+def _all_words(text: model.Texts) -> tuple[str, ...]:
+    return (text.title, text.met, text.unmet, text.why, *text.fix)
 
 
 def _refs(refs: Iterable[_Ref]) -> tuple[model.SourceRef, ...]:

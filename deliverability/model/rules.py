@@ -199,6 +199,7 @@ class Rule:
     show: tuple[str, ...] = ()
     contested: bool = False
     effect: Effect | None = None
+    reads: tuple[str, ...] = ()
     file: str = ""
     line: int = 0
 

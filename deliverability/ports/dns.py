@@ -1,7 +1,7 @@
 """Live DNS: questions to resolvers over UDP, TCP, TLS and HTTPS. May import model and ports.
 
-dnspython builds and parses the messages, sockets are asyncio's. Nothing asks the system's resolver library behind our
-back, except for the address of a DNS-over-HTTPS server that is named rather than numbered.
+Messages are written and read by ports.wire. Nothing asks the system's resolver library behind our back, except for the
+address of a DNS-over-HTTPS server that is named rather than numbered.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
+import socket
 import struct
 import time
 from collections import OrderedDict, deque
@@ -18,24 +19,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from deliverability.model.facts import Reason
+from deliverability.ports import wire
 from deliverability.ports.base import Absent, Answer, Clock, Failed, Found
 from deliverability.ports.clock import SystemClock, stamp
-from deliverability.ports.names import (
-    MAX_CHAIN,
-    canonical,
-    dns_name_text,
-    impossible,
-    labels_of,
-    value_text,
-)
+from deliverability.ports.names import MAX_CHAIN, impossible, labels_of, name_text
 
 if TYPE_CHECKING:
     import ssl
 
-    import dns.message
     import httpx
 
-EDNS_PAYLOAD = 1232  # octets, the size that crosses every path unfragmented (DNS flag day 2020)
 MAX_MESSAGE = 65535  # octets of one DNS message
 MAX_TTL = 86400  # seconds a positive or negative answer is kept at most
 FAILED_TTL = 5  # seconds a failure is kept, so that one run does not ask a dead server again and again
@@ -130,14 +123,6 @@ class _ExchangeError(Exception):
         self.detail = detail
 
 
-@dataclass(slots=True)
-class _Reply:
-    """A usable response, with who gave it."""
-
-    message: dns.message.Message
-    server: str
-
-
 class LiveResolver:
     """Asks real resolvers.
 
@@ -182,9 +167,10 @@ class LiveResolver:
 
     async def query(self, name: str, rdtype: str) -> Answer:
         """Ask, or answer from what is known."""
-        if labels_of(name) is None:
+        labels = labels_of(name)
+        if labels is None:
             return impossible(name, rdtype, stamp(self._clock.now()))
-        key = (canonical(name), rdtype.upper())
+        key = (name_text(labels), rdtype.upper())
         known = self._cached(key)
         if known is not None:
             return known
@@ -244,10 +230,10 @@ class LiveResolver:
         authenticated = True
         while True:
             try:
-                reply = await self._ask(current, rdtype)
-                hop = _read(reply.message, current, rdtype)
+                reply, server = await self._ask(current, rdtype)
             except _ExchangeError as broken:
                 return self._failed(name, rdtype, broken.reason, broken.detail)
+            hop = _read(reply, current, rdtype)
             for target in hop.chain:
                 if target == name or target in chain:
                     return self._failed(name, rdtype, Reason.SERVFAIL, f"CNAME loop at {target}")
@@ -266,14 +252,14 @@ class LiveResolver:
         at = stamp(self._clock.now())
         if hop.values:
             octets = hop.string_octets
-            return Found(name, rdtype, hop.values, ttl, tuple(chain), octets, at, reply.server, authenticated)
-        return Absent(name, rdtype, hop.nxdomain, ttl, tuple(chain), at, reply.server)
+            return Found(name, rdtype, hop.values, ttl, tuple(chain), octets, at, str(server), authenticated)
+        return Absent(name, rdtype, hop.nxdomain, ttl, tuple(chain), at, str(server))
 
     def _failed(self, name: str, rdtype: str, reason: Reason, detail: str) -> Failed:
         return Failed(name, rdtype, reason, detail, at=stamp(self._clock.now()))
 
-    async def _ask(self, name: str, rdtype: str) -> _Reply:
-        """Put one question to the servers until one gives a usable reply.
+    async def _ask(self, name: str, rdtype: str) -> tuple[wire.Reply, Server]:
+        """Put one question to the servers until one gives a usable reply; also say which one.
 
         Raises:
             _ExchangeError: nobody did; the gravest reason met (servfail, then refused, then timeout).
@@ -291,7 +277,7 @@ class LiveResolver:
                 break
             server = waiting.popleft()
             try:
-                return await self._exchange(server, name, rdtype)
+                return await self._exchange(server, name, rdtype), server
             except _ExchangeError as broken:
                 failures.setdefault(broken.reason, broken.detail)
                 if broken.reason is Reason.TIMEOUT:
@@ -302,63 +288,60 @@ class LiveResolver:
                 raise _ExchangeError(reason, failures[reason])
         raise AssertionError("unreachable: no attempt was made")
 
-    async def _exchange(self, server: Server, name: str, rdtype: str) -> _Reply:
+    async def _exchange(self, server: Server, name: str, rdtype: str) -> wire.Reply:
         """One question to one server, again without EDNS where the server does not know EDNS (RFC 6891 section 7).
 
         Raises:
             _ExchangeError: no reply, or one that answers nothing.
 
         """
-        from dns.rcode import BADVERS, FORMERR, NOERROR, NOTIMP, NXDOMAIN, REFUSED
-        from dns.rcode import to_text as rcode_text
-
+        labels = labels_of(name) or ()
         for edns in (True, False):
-            query = _question(name, rdtype, edns=edns)
+            query = wire.query(labels, rdtype, edns=edns)
             async with self._window:
                 heard: list[str] = []
                 try:
                     async with asyncio.timeout(self._timeout):
-                        message = await self._send(server, query, heard)
+                        reply = await self._send(server, query, heard)
                 except TimeoutError:
                     silence = heard[0] if heard else "did not answer"
                     raise _ExchangeError(Reason.TIMEOUT, f"{server} {silence} within {self._timeout:g} s") from None
                 except OSError as error:
                     detail = f"{server} cannot be reached ({error.strerror or error})"
                     raise _ExchangeError(Reason.REFUSED, detail) from None
-            rcode = message.rcode()
-            if rcode in (FORMERR, NOTIMP, BADVERS) and edns:
+            if edns and reply.rcode in (wire.FORMERR, wire.NOTIMP, wire.BADVERS):
                 continue
-            if rcode == NOERROR and _is_referral(message):
+            if reply.rcode == wire.NOERROR and reply.referral:
                 raise _ExchangeError(Reason.REFUSED, f"{server} only refers to other servers: it is no resolver")
-            if rcode in (NOERROR, NXDOMAIN):
-                return _Reply(message, str(server))
+            if reply.rcode in (wire.NOERROR, wire.NXDOMAIN):
+                return reply
             break
-        if rcode == REFUSED:
+        if reply.rcode == wire.REFUSED:
             raise _ExchangeError(Reason.REFUSED, f"{server} answered REFUSED")
-        raise _ExchangeError(Reason.SERVFAIL, f"{server} answered {rcode_text(rcode)}")
+        from dns.rcode import Rcode
+        from dns.rcode import to_text as rcode_text
+
+        raise _ExchangeError(Reason.SERVFAIL, f"{server} answered {rcode_text(Rcode.make(reply.rcode))}")
 
     # --- transports ------------------------------------------------------------------------------------------------
 
-    async def _send(self, server: Server, query: dns.message.Message, heard: list[str]) -> dns.message.Message:
-        import dns.flags
-
-        wire = query.to_wire()
+    async def _send(self, server: Server, query: wire.Query, heard: list[str]) -> wire.Reply:
         if server.transport == "https":
-            return _parsed(await self._post(server, wire), query, server)
+            return _expected(await self._post(server, query.wire), query, server)
         if server.transport == "tls":
-            return _parsed(await self._tls_exchange(server, wire), query, server)
-        message = await _udp_exchange(server, wire, query, heard)
-        if message.flags & dns.flags.TC:
+            return _expected(await self._tls_exchange(server, query.wire), query, server)
+        reply = await _udp_exchange(server, query, heard)
+        if reply.truncated:
             stream = await _Stream.connect(server)
             try:
-                return _parsed(await stream.exchange(wire), query, server)
+                return _expected(await stream.exchange(query.wire), query, server)
             except (EOFError, OSError):
                 raise _ExchangeError(Reason.SERVFAIL, f"{server} truncated its answer and gave none over TCP") from None
             finally:
                 stream.close()
-        return message
+        return reply
 
-    async def _tls_exchange(self, server: Server, wire: bytes) -> bytes:
+    async def _tls_exchange(self, server: Server, message: bytes) -> bytes:
         """Ask over TLS (RFC 7858) on a connection that is free, else on a new one."""
         import ssl
 
@@ -373,7 +356,7 @@ class LiveResolver:
                 except ssl.SSLError as error:
                     raise _ExchangeError(Reason.REFUSED, f"{server}: TLS failed ({error.reason or error})") from None
             try:
-                answer = await stream.exchange(wire)
+                answer = await stream.exchange(message)
             except (EOFError, OSError):
                 stream.close()
                 if reused:  # servers close idle connections: try the next one
@@ -385,7 +368,7 @@ class LiveResolver:
             free.append(stream)
             return answer
 
-    async def _post(self, server: Server, wire: bytes) -> bytes:
+    async def _post(self, server: Server, message: bytes) -> bytes:
         """Ask over HTTPS (RFC 8484)."""
         import httpx
 
@@ -395,7 +378,7 @@ class LiveResolver:
             )
         headers = {"content-type": "application/dns-message", "accept": "application/dns-message"}
         try:
-            async with self._http.stream("POST", server.url, content=wire, headers=headers) as response:
+            async with self._http.stream("POST", server.url, content=message, headers=headers) as response:
                 if response.status_code != 200:
                     raise _ExchangeError(Reason.REFUSED, f"{server} answered with HTTP status {response.status_code}")
                 body = b""
@@ -424,53 +407,17 @@ def _has_http2() -> bool:
     return find_spec("h2") is not None
 
 
-def _question(name: str, rdtype: str, *, edns: bool) -> dns.message.Message:
-    import dns.flags
-    import dns.message
-    import dns.name
-    import dns.rdatatype
-
-    labels = labels_of(name) or ()
-    return dns.message.make_query(
-        dns.name.Name((*labels, b"")),
-        dns.rdatatype.from_text(rdtype),
-        use_edns=0 if edns else -1,
-        payload=EDNS_PAYLOAD,
-        # Asks a validating resolver to say whether the answer is authenticated (RFC 6840 section 5.7).
-        flags=dns.flags.RD | dns.flags.AD,
-    )
-
-
-def _parsed(wire: bytes, query: dns.message.Message, server: Server) -> dns.message.Message:
+def _expected(message: bytes, query: wire.Query, server: Server) -> wire.Reply:
     """The reply to `query`, from a server we are connected to.
 
     Raises:
         _ExchangeError: the octets are no DNS message, or answer something else.
 
     """
-    message = _reply_or_none(wire, query)
-    if message is None:
+    reply = wire.reply(message, query)
+    if reply is None:
         raise _ExchangeError(Reason.SERVFAIL, f"{server} sent a malformed reply")
-    return message
-
-
-def _reply_or_none(wire: bytes, query: dns.message.Message) -> dns.message.Message | None:
-    import dns.message
-
-    try:
-        message = dns.message.from_wire(wire, ignore_trailing=True)
-    except Exception:  # dnspython raises many kinds for hostile octets; to us all mean: not a reply
-        return None
-    return message if query.is_response(message) else None  # id, question and the response bit
-
-
-def _is_referral(message: dns.message.Message) -> bool:
-    """True for an empty answer that points elsewhere (RFC 2308 section 2.2): it says nothing about the name."""
-    import dns.flags
-    from dns.rdatatype import NS, SOA
-
-    kinds = {rrset.rdtype for rrset in message.authority}
-    return not message.answer and NS in kinds and SOA not in kinds and not message.flags & dns.flags.AA
+    return reply
 
 
 @dataclass(slots=True)
@@ -489,89 +436,54 @@ class _Hop:
     authenticated: bool = False
 
 
-def _read(message: dns.message.Message, name: str, rdtype: str) -> _Hop:
-    from dns.flags import AD
-    from dns.rcode import NXDOMAIN
-    from dns.rdataclass import IN
-    from dns.rdatatype import SOA
-    from dns.rdatatype import to_text as type_text
-
-    answers = {
-        (dns_name_text(rrset.name), type_text(rrset.rdtype)): rrset for rrset in message.answer if rrset.rdclass == IN
-    }
-    hop = _Hop([], MAX_TTL, authenticated=bool(message.flags & AD))
+def _read(reply: wire.Reply, name: str, rdtype: str) -> _Hop:
+    hop = _Hop([], MAX_TTL, authenticated=reply.authenticated)
     current = name
-    while (rrset := answers.get((current, rdtype))) is None:
-        alias = answers.get((current, "CNAME"))
+    while (records := reply.answers.get((current, rdtype))) is None:
+        alias = reply.answers.get((current, "CNAME"))
         if alias is None or len(hop.chain) > MAX_CHAIN:  # the caller refuses loops and long chains
             break
         hop.ttl = min(hop.ttl, alias.ttl)
-        current = value_text(alias[0])[0]
+        current = alias.values[0]
         hop.chain.append(current)
-    if rrset is not None:
-        texts = [value_text(rdata) for rdata in rrset]
-        hop.ttl = min(hop.ttl, rrset.ttl)
-        hop.values = tuple(value for value, _ in texts)
-        hop.string_octets = tuple(lengths for _, lengths in texts) if rdtype == "TXT" else ()
+    if records is not None:
+        hop.ttl = min(hop.ttl, records.ttl)
+        hop.values = records.values
+        hop.string_octets = records.string_octets if rdtype == "TXT" else ()
         return hop
-    soa = next((candidate for candidate in message.authority if candidate.rdtype == SOA), None)
-    hop.nxdomain = message.rcode() == NXDOMAIN
-    hop.unfinished = bool(hop.chain) and soa is None and not hop.nxdomain
+    hop.nxdomain = reply.rcode == wire.NXDOMAIN
+    hop.unfinished = bool(hop.chain) and reply.negative_ttl is None and not hop.nxdomain
     if not hop.unfinished:
-        # How long an absence holds, RFC 2308 section 5.
-        minimum = int(value_text(soa[0])[0].rsplit(" ", 1)[1]) if soa else NO_SOA_TTL
-        hop.ttl = min(hop.ttl, minimum, soa.ttl if soa else NO_SOA_TTL)
+        hop.ttl = min(hop.ttl, NO_SOA_TTL if reply.negative_ttl is None else reply.negative_ttl)
     return hop
 
 
-class _Datagrams(asyncio.DatagramProtocol):
-    """Waits on a connected socket for the one datagram that answers the question."""
-
-    def __init__(self, query: dns.message.Message, heard: list[str]) -> None:
-        self._query = query
-        self._heard = heard
-        self.reply: asyncio.Future[dns.message.Message] = asyncio.get_running_loop().create_future()
-
-    def datagram_received(self, data: bytes, addr: object) -> None:
-        """Take the reply; pass over everything else, as a forger's guess must not end the wait."""
-        if self.reply.done():
-            return
-        message = _reply_or_none(data, self._query)
-        if message is not None:
-            self.reply.set_result(message)
-        elif not self._heard:
-            self._heard.append("sent only what is malformed or answers another question")
-
-    def error_received(self, exc: Exception) -> None:
-        """Nobody listens there (ICMP)."""
-        if not self.reply.done():
-            self.reply.set_exception(exc)
-
-
-async def _udp_exchange(
-    server: Server, wire: bytes, query: dns.message.Message, heard: list[str]
-) -> dns.message.Message:
+async def _udp_exchange(server: Server, query: wire.Query, heard: list[str]) -> wire.Reply:
     """Ask over UDP. The socket is new, so its port is random, and connected, so that only the server is heard.
 
     Args:
         server: whom to ask.
-        wire: the question.
-        query: the question again, to tell its reply.
+        query: the question.
         heard: takes a note where something came that is no reply.
 
     Raises:
-        OSError: nobody listens there.
+        OSError: nobody listens there (ICMP).
 
     """
     loop = asyncio.get_running_loop()
-    transport, protocol = await loop.create_datagram_endpoint(
-        lambda: _Datagrams(query, heard), remote_addr=(server.host, server.port)
-    )
-    try:
-        transport.sendto(wire)
-        return await protocol.reply
-    finally:
-        transport.close()
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as connection:
+        connection.setblocking(False)
+        connection.connect((server.host, server.port))
+        await loop.sock_sendall(connection, query.wire)
+        while True:
+            reply = wire.reply(await loop.sock_recv(connection, MAX_MESSAGE), query)
+            if reply is not None:
+                return reply
+            # Pass over everything else: a forger's guess must not end the wait.
+            if not heard:
+                heard.append("sent only what is malformed or answers another question")
+            await asyncio.sleep(0)  # where datagrams are waiting, sock_recv does not let others run
 
 
 class _Stream:
@@ -588,9 +500,9 @@ class _Stream:
         reader, writer = await asyncio.open_connection(server.host, server.port, ssl=context, server_hostname=name)
         return cls(reader, writer)
 
-    async def exchange(self, wire: bytes) -> bytes:
+    async def exchange(self, message: bytes) -> bytes:
         """Send one message and read one. Raises EOFError or OSError where the connection ends."""
-        self._writer.write(struct.pack("!H", len(wire)) + wire)
+        self._writer.write(struct.pack("!H", len(message)) + message)
         await self._writer.drain()
         (length,) = struct.unpack("!H", await self._reader.readexactly(2))
         return await self._reader.readexactly(length)

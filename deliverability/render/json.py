@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Mapping, Sequence
 
 from deliverability.model.codec import encode, encode_evidence, printable
@@ -29,12 +28,12 @@ class JsonWriter:
 
     def report(self, report: Report) -> str:
         """The next report."""
-        text = json.dumps(_report(report), ensure_ascii=False, indent=2, allow_nan=False)
         if not self._array:
-            return text + "\n"
+            return json.dumps(_report(report), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+        # One line a report: an indented array of a thousand of them would take most of the run.
         lead = ",\n" if self._begun else "[\n"
         self._begun = True
-        return lead + textwrap.indent(text, "  ")
+        return lead + json.dumps(_report(report), ensure_ascii=False, allow_nan=False)
 
     def end(self) -> str:
         """What closes the document."""

@@ -1,0 +1,332 @@
+"""DNS messages as octets: questions out, replies in as plain values. May import ports.names.
+
+Own code, because messages are most of the work of an audit: dnspython needs about 60 microseconds to write a question
+and 40 to 280 to read a reply, several times what the sockets and everything else around a question cost. So what
+nearly every message consists of (RFC 1035 section 4.1, the types of `_READ`, EDNS without options) is read here, and
+strictly. Whatever else a message holds (other types and classes, repeated records, several questions, lengths or
+pointers that do not fit) is left to dnspython, whose reading is the measure: this module reads a message as dnspython
+does, or not at all. dnspython is imported only then.
+"""
+
+from __future__ import annotations
+
+import secrets
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deliverability.ports.names import MAX_NAME, Labels, dns_name_text, name_text, octets_text, value_text
+
+if TYPE_CHECKING:
+    import dns.message
+
+EDNS_PAYLOAD = 1232  # octets, the size that crosses every path unfragmented (DNS flag day 2020)
+NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, BADVERS = 0, 1, 2, 3, 4, 5, 16
+
+_A, _NS, _CNAME, _SOA, _PTR, _MX, _TXT, _AAAA, _OPT = 1, 2, 5, 6, 12, 15, 16, 28, 41
+_READ = {_A: "A", _NS: "NS", _CNAME: "CNAME", _SOA: "SOA", _PTR: "PTR", _MX: "MX", _TXT: "TXT", _AAAA: "AAAA"}
+_ASKED = {text: number for number, text in _READ.items()} | {"DS": 43, "TLSA": 52}
+_IN = 1
+_QR, _OPCODE, _AA, _TC, _RD, _AD, _RCODE = 0x8000, 0x7800, 0x0400, 0x0200, 0x0100, 0x0020, 0x000F
+_HEADER = struct.Struct("!HHHHHH")  # id, flags, and how many questions, answers, authority and additional records
+_QUESTION = struct.Struct("!HH")  # type, class
+_RECORD = struct.Struct("!HHIH")  # type, class, TTL, length of what follows
+_SOA_NUMBERS = struct.Struct("!IIIII")
+_MAX_POINTERS = 10  # in one name; writers need one
+_MAX_RECORDS = 500  # in one message
+_MAX_TTL = 0x7FFFFFFF  # seconds; more counts as 0, RFC 2181 section 8
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One question to send.
+
+    Attributes:
+        wire: the message.
+        ident: its id, random.
+        asked: the question section, which a reply repeats.
+
+    """
+
+    wire: bytes
+    ident: int
+    asked: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSet:
+    """The records of one type at one name: `values` and `string_octets` as in Found, TTL in seconds."""
+
+    ttl: int
+    values: tuple[str, ...]
+    string_octets: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a response says.
+
+    Attributes:
+        rcode: with the upper bits of EDNS.
+        truncated: TC, ask again over TCP.
+        authenticated: AD, the resolver validated it with DNSSEC.
+        referral: an empty answer that points elsewhere (RFC 2308 section 2.2): it says nothing about the name.
+        answers: the answer section by owner and type, at least the asked type and CNAME.
+        negative_ttl: seconds an absence holds (RFC 2308 section 5), None where there is no SOA that would say.
+
+    """
+
+    rcode: int
+    truncated: bool
+    authenticated: bool
+    referral: bool
+    answers: Mapping[tuple[str, str], RecordSet]
+    negative_ttl: int | None
+
+
+def query(labels: Labels, rdtype: str, *, edns: bool) -> Query:
+    """Write a question for a recursive resolver.
+
+    Args:
+        labels: the name, see :func:`~deliverability.ports.names.labels_of`.
+        rdtype: the type, upper case.
+        edns: whether to offer EDNS (RFC 6891), and with it replies of EDNS_PAYLOAD octets.
+
+    Raises:
+        ValueError: there is no such type.
+
+    """
+    kind = _ASKED.get(rdtype) or _type_number(rdtype)
+    ident = secrets.randbelow(0x10000)
+    name = b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
+    asked = name + _QUESTION.pack(kind, _IN)
+    # AD asks a validating resolver to say whether the answer is authenticated (RFC 6840 section 5.7).
+    header = _HEADER.pack(ident, _RD | _AD, 1, 0, 0, 1 if edns else 0)
+    options = b"\0" + _RECORD.pack(_OPT, EDNS_PAYLOAD, 0, 0) if edns else b""
+    return Query(header + asked + options, ident, asked)
+
+
+def _type_number(rdtype: str) -> int:
+    import dns.exception
+    import dns.rdatatype
+
+    try:
+        return int(dns.rdatatype.from_text(rdtype))
+    except dns.exception.DNSException:
+        raise ValueError(f"there is no DNS type {rdtype}") from None
+
+
+def reply(wire: bytes, to: Query) -> Reply | None:
+    """Read the response to a question; None where the octets are malformed or answer something else.
+
+    A response has the id of the question, the response bit and the question itself (RFC 5452 section 9.1). Only
+    an error may leave the question out.
+    """
+    if len(wire) < _HEADER.size:
+        return None
+    ident, flags = struct.unpack_from("!HH", wire)
+    if ident != to.ident or not flags & _QR or flags & _OPCODE:
+        return None
+    try:
+        return _common(wire, to)
+    except (_UncommonError, struct.error, IndexError):
+        return _any(wire, to)
+
+
+class _UncommonError(Exception):
+    """The message is malformed or holds something that this module does not read."""
+
+
+def _common(wire: bytes, to: Query) -> Reply:
+    """Read a message of the usual kind.
+
+    Raises:
+        _UncommonError: it is none. So are struct.error and IndexError: it ends too early.
+
+    """
+    _, flags, questions, *counts = _HEADER.unpack_from(wire)
+    position = _HEADER.size + len(to.asked)
+    repeated = wire[_HEADER.size : position]
+    type_and_class = -_QUESTION.size
+    if (
+        questions != 1
+        or sum(counts) > _MAX_RECORDS
+        # No length octet (up to 63) is a letter, so only letters are compared without case.
+        or repeated[:type_and_class].lower() != to.asked[:type_and_class]
+        or repeated[type_and_class:] != to.asked[type_and_class:]
+    ):
+        raise _UncommonError
+    answers: dict[tuple[str, str], dict[tuple[str, tuple[int, ...]], int]] = {}
+    authority: set[int] = set()
+    negative_ttl: int | None = None
+    options: int | None = None
+    for section, count in zip(("answer", "authority", "additional"), counts, strict=True):
+        for _ in range(count):
+            owner, position = _name(wire, position, len(wire))
+            kind, rdclass, ttl, length = _RECORD.unpack_from(wire, position)
+            start = position + _RECORD.size
+            position = start + length
+            if position > len(wire):
+                raise _UncommonError
+            if kind == _OPT and section == "additional" and not owner and not length and options is None:
+                options = ttl
+                continue
+            if rdclass != _IN:
+                raise _UncommonError
+            ttl = ttl if ttl <= _MAX_TTL else 0
+            value = _value(wire, kind, start, position)
+            if section == "answer":
+                same = answers.setdefault((name_text(owner), _READ[kind]), {})
+                if value in same or (same and kind in (_CNAME, _SOA)):
+                    raise _UncommonError
+                same[value] = ttl
+            elif section == "authority":
+                if kind == _SOA and kind in authority:
+                    raise _UncommonError
+                authority.add(kind)
+                if kind == _SOA:
+                    negative_ttl = min(ttl, int.from_bytes(wire[position - 4 : position], "big"))
+    return Reply(
+        rcode=flags & _RCODE | (options or 0) >> 20 & 0xFF0,
+        truncated=bool(flags & _TC),
+        authenticated=bool(flags & _AD),
+        referral=not answers and _NS in authority and _SOA not in authority and not flags & _AA,
+        answers={
+            key: RecordSet(min(same.values()), tuple(text for text, _ in same), tuple(octets for _, octets in same))
+            for key, same in answers.items()
+        },
+        negative_ttl=negative_ttl,
+    )
+
+
+def _name(wire: bytes, position: int, end: int) -> tuple[Labels, int]:
+    """Read a name that may be compressed (RFC 1035 section 4.1.4).
+
+    A pointer must lead backwards, and the octets it leads to end before those that led there: so no octet is read
+    twice.
+
+    Args:
+        wire: the message.
+        position: where the name begins.
+        end: where what holds it ends.
+
+    Returns:
+        the labels as sent and the position after the name.
+
+    """
+    labels = []
+    length = 1
+    begin = position
+    after = 0  # known from the first pointer on
+    pointers = 0
+    while True:
+        if position >= end:
+            raise _UncommonError
+        size = wire[position]
+        position += 1
+        if size == 0:
+            return tuple(labels), after or position
+        if size < 0x40:
+            length += size + 1
+            if position + size > end or length > MAX_NAME:
+                raise _UncommonError
+            labels.append(wire[position : position + size])
+            position += size
+        else:
+            pointers += 1
+            if size < 0xC0 or position >= end or pointers > _MAX_POINTERS:
+                raise _UncommonError
+            target = (size & 0x3F) << 8 | wire[position]
+            after = after or position + 1
+            if not _HEADER.size <= target < begin:
+                raise _UncommonError
+            end = begin
+            position = begin = target
+
+
+def _value(wire: bytes, kind: int, start: int, end: int) -> tuple[str, tuple[int, ...]]:
+    """One record as text, spelt as :func:`~deliverability.ports.names.value_text` does, and the octets of its strings.
+
+    Args:
+        wire: the message.
+        kind: the type.
+        start: where the data of the record begins.
+        end: where it ends.
+
+    """
+    if kind == _TXT:
+        strings = []
+        while start < end:
+            after = start + 1 + wire[start]
+            strings.append(wire[start + 1 : after])
+            start = after
+        if start != end or not strings:
+            raise _UncommonError
+        return octets_text(b"".join(strings)), tuple(len(string) for string in strings)
+    text = ""
+    if kind == _A and end - start == 4:
+        text = ".".join(str(octet) for octet in wire[start:end])
+        start = end
+    elif kind == _AAAA and end - start == 16:
+        from dns.ipv6 import inet_ntoa
+
+        text = inet_ntoa(wire[start:end])
+        start = end
+    elif kind in (_NS, _CNAME, _PTR):
+        name, start = _name(wire, start, end)
+        text = name_text(name)
+    elif kind == _MX and end - start > 2:
+        name, after = _name(wire, start + 2, end)
+        text = f"{int.from_bytes(wire[start : start + 2], 'big')} {name_text(name)}"
+        start = after
+    elif kind == _SOA:
+        primary, start = _name(wire, start, end)
+        mailbox, start = _name(wire, start, end)
+        numbers = " ".join(str(number) for number in _SOA_NUMBERS.unpack_from(wire, start))
+        text = f"{name_text(primary)} {name_text(mailbox)} {numbers}"
+        start += _SOA_NUMBERS.size
+    if start != end or not text:
+        raise _UncommonError
+    return text, ()
+
+
+# --- by way of dnspython ------------------------------------------------------------------------------------------
+
+
+def _any(wire: bytes, to: Query) -> Reply | None:
+    """Read any response."""
+    import dns.message
+
+    try:
+        message = dns.message.from_wire(wire, ignore_trailing=True)
+        return _plain(message) if dns.message.from_wire(to.wire).is_response(message) else None
+    except Exception:  # dnspython raises many kinds for hostile octets; to us all mean: not a reply
+        return None
+
+
+def _plain(message: dns.message.Message) -> Reply:
+    import dns.flags
+    from dns.rdataclass import IN
+    from dns.rdatatype import NS, SOA
+    from dns.rdatatype import to_text as type_text
+
+    wanted = {"CNAME", *(type_text(asked.rdtype) for asked in message.question)}
+    answers: dict[tuple[str, str], RecordSet] = {}
+    for rrset in message.answer:
+        kind = type_text(rrset.rdtype)
+        if rrset.rdclass == IN and kind in wanted:
+            texts = [value_text(rdata) for rdata in rrset]
+            strings = tuple(octets for _, octets in texts)
+            answers[dns_name_text(rrset.name), kind] = RecordSet(rrset.ttl, tuple(text for text, _ in texts), strings)
+    kinds = {rrset.rdtype for rrset in message.authority}
+    soa = next((rrset for rrset in message.authority if rrset.rdtype == SOA), None)
+    return Reply(
+        rcode=int(message.rcode()),
+        truncated=bool(message.flags & dns.flags.TC),
+        authenticated=bool(message.flags & dns.flags.AD),
+        referral=not message.answer and NS in kinds and soa is None and not message.flags & dns.flags.AA,
+        answers=answers,
+        # The last field of a SOA is its minimum.
+        negative_ttl=None if soa is None else min(soa.ttl, int(value_text(soa[0])[0].rsplit(" ", 1)[1])),
+    )
