@@ -223,7 +223,8 @@ def open_world(
             raise InputError(str(error)) from None
         clock = replayer.clock
         http = replayer.fetcher if fetch or replayer.fetcher.pages else None
-        sources = ("replay",)
+        # The report of a replay is that of the recorded run, byte for byte.
+        sources = replayer.sources or ("replay",)
     elif zones:
         from deliverability.ports.zone import ZoneError, ZoneResolver
 
@@ -256,12 +257,12 @@ def open_world(
             parsed = tuple(parse_proposal(text) for text in proposals)
         except ValueError as error:
             raise InputError(f"--with: {error}") from None
-        sources += ("with",)
+        sources = tuple(dict.fromkeys((*sources, "with")))
     recorder = None
     if record:
         from deliverability.ports.cassette import Recorder
 
-        recorder = Recorder(base, clock)
+        recorder = Recorder(base, clock, sources)
         clock = recorder.clock
         http = recorder.over_web(http) if http else None
     return World(base, clock, sources, parsed, recorder, seconds, zone_resolver, http)
@@ -443,7 +444,7 @@ def _notes(audited: Audited) -> tuple[Note, ...]:
     if facts.value("message.nesting_limited") is True:
         notes.append(Note("nesting-limited"))
     published = facts.value("dkim.published")
-    if isinstance(published, Unknown) and published.reason is Reason.NOT_CONFIGURED:
+    if domain and isinstance(published, Unknown) and published.reason is Reason.NOT_CONFIGURED:
         notes.append(Note("probes-missed"))
     if "replay" in audited.sources:
         notes.append(Note("replayed", {"date": audited.started}))

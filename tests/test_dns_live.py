@@ -21,15 +21,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deliverability.model.facts import Reason
+from deliverability.ports import wire
 from deliverability.ports.base import Absent, Answer, Failed, Found
 from deliverability.ports.budget import BudgetResolver, offline_resolver
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.dns import (
     LiveResolver,
     Server,
-    _question,
     _read,
-    _reply_or_none,
     parse_server,
     system_servers,
 )
@@ -341,19 +340,19 @@ def test_no_octets_raise(cut: int, changes: list[tuple[int, int]], rdtype: str) 
     import dns.message
     import dns.rrset
 
-    query = _question("example.com", rdtype, edns=True)
-    response = dns.message.make_response(query)
+    query = wire.query((b"example", b"com"), rdtype, edns=True)
+    response = dns.message.make_response(dns.message.from_wire(query.wire))
     response.answer.append(dns.rrset.from_text("example.com.", 60, "IN", "CNAME", "target.example."))
     response.answer.append(dns.rrset.from_text("target.example.", 60, "IN", "MX", "10 mx.example."))
     response.answer.append(dns.rrset.from_text("target.example.", 60, "IN", "TXT", '"v=spf1 -all" "x"'))
     response.authority.append(dns.rrset.from_text("example.", 60, "IN", "SOA", "a. b. 1 2 3 4 5"))
-    wire = bytearray(response.to_wire())
+    octets = bytearray(response.to_wire())
     for position, octet in changes:
-        if position < len(wire) and position >= 2:
-            wire[position] = octet
-    message = _reply_or_none(bytes(wire[: len(wire) - cut] if cut else wire), query)
-    if message is not None:
-        _read(message, "example.com", rdtype)
+        if position < len(octets) and position >= 2:
+            octets[position] = octet
+    reply = wire.reply(bytes(octets[: len(octets) - cut] if cut else octets), query)
+    if reply is not None:
+        _read(reply, "example.com", rdtype)
 
 
 # --- economy ---

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from deliverability.config import DEFAULT_FILE, DomainSettings, Settings, load
 from deliverability.model.facts import Purpose
 
 MAX_STDIN_OCTETS = 150_000_001
+# Labels of a DNS name (RFC 6376 section 3.1), underscores tolerated because they are published.
+_SELECTOR = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         raise InputError("standard input (-) can be read once only")
     if "-" in names:
         place = names.index("-")
-        names[place : place + 1] = sys.stdin.read(MAX_STDIN_OCTETS).split()
+        names[place : place + 1] = _names_of(sys.stdin.read(MAX_STDIN_OCTETS))
     elif not names and not messages:
         names = list(settings.domains)
     if not names and not messages:
@@ -62,6 +65,18 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
     )
     jobs = plan(domains, [_sample(name) for name in messages], options)
     return Inputs(jobs, world, settings, params["record"])
+
+
+def _names_of(text: str) -> list[str]:
+    """The names of a list, one or several a line; a wrong one is told with its line. Raises InputError."""
+    names = []
+    for number, line in enumerate(text.lstrip("\ufeff").splitlines(), 1):
+        for name in line.split():
+            try:
+                names.append(read_domain(name))
+            except InputError as error:
+                raise InputError(f"standard input, line {number}: {error}") from None
+    return names
 
 
 def read_domain(text: str) -> str:
@@ -121,7 +136,7 @@ def _ip(text: str) -> str:
 
 def _selector(text: str) -> str:
     selector = text.strip().rstrip(".").lower()
-    if not selector or any(char.isspace() for char in selector) or "_domainkey" in selector:
+    if not _SELECTOR.fullmatch(selector) or "_domainkey" in selector:
         raise InputError(f"--selector: {text!r} is not a selector; give the part before ._domainkey, for example s1")
     return selector
 

@@ -66,6 +66,8 @@ def _audited(file: str, data: Any) -> Audited:
         facts = decode_facts(data)
     except ValueError as error:
         raise InputError(f"{file}: {error}") from None
+    except RecursionError:
+        raise InputError(f"{file}: nested too deeply to be facts") from None
     about = data.get("subject") if isinstance(data.get("subject"), dict) else {}
     domain = about.get("domain") or facts.value("subject.domain")
     sources = about.get("sources")

@@ -44,7 +44,7 @@ def _verdict(findings: Sequence[Finding], receiver: str) -> Verdict:
             caps.append(Cap(cap, finding.rule, finding.item, Outcome.UNMET))
             rejected = rejected or judgement.effect is Effect.REJECT
             at_risk = at_risk or judgement.effect is Effect.RISK
-        elif judgement.outcome is Outcome.UNKNOWN and not judgement.waits_for:
+        elif judgement.outcome is Outcome.UNKNOWN and judgement.waits_for != "purpose":
             decisive = cap >= "C"
             if finding.waits_for_input:
                 waiting.append(finding.rule)
@@ -52,7 +52,8 @@ def _verdict(findings: Sequence[Finding], receiver: str) -> Verdict:
                 blind = blind or (decisive and (no_message or judgement.effect is Effect.REJECT))
             elif decisive:
                 failed.append(finding.rule)
-                blind = True
+                # What would only be noted lowers the grade but decides nothing.
+                blind = blind or judgement.effect is not Effect.NOTE
                 caps.append(Cap(UNCHECKED_GRADE, finding.rule, finding.item, Outcome.UNKNOWN))
     caps.sort(key=lambda each: (-GRADES.index(each.grade), each.outcome is Outcome.UNKNOWN))
     if rejected:

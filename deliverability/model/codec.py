@@ -93,17 +93,20 @@ def decode_facts(data: Any) -> FactSet:
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
     evidence_by_id: dict[str, Evidence] = {}
-    for item in data.get("evidence", []):
+    pieces = data.get("evidence", [])
+    if not isinstance(pieces, list):
+        raise ValueError("evidence must be a list")
+    for item in pieces:
         try:
             piece = Evidence(
-                item["id"],
+                str(item["id"]),
                 EvidenceKind(item["kind"]),
-                item["asked"],
+                str(item["asked"]),
                 tuple(str(line) for line in item["got"]),
-                item.get("at"),
-                item.get("ttl"),
+                str(item["at"]) if item.get("at") is not None else None,
+                int(item["ttl"]) if item.get("ttl") is not None else None,
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise ValueError(f"evidence: {error!r} in {str(item)[:80]}") from None
         evidence_by_id[piece.id] = piece
     return FactSet(facts, evidence_by_id)

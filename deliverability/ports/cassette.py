@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -43,18 +44,20 @@ class Recorder:
     """A resolver that keeps every answer it passes on.
 
     A question asked again gets the recorded answer, so that the run sees exactly what a replay will see. Use
-    :attr:`clock` as the run's clock: it stands still at the moment that the recording carries.
+    :attr:`clock` as the run's clock: it stands still at the moment that the recording carries. `sources` says where the
+    answers come from, so that the report of a replay says the same.
     """
 
-    def __init__(self, base: Resolver, clock: Clock) -> None:
+    def __init__(self, base: Resolver, clock: Clock, sources: Sequence[str] = ()) -> None:
         self._base = base
+        self._sources = tuple(sources)
         self._answers: _Store = {}
         self._pages: _Pages = {}
         self.clock = FixedClock(clock.now())
 
     def over(self, base: Resolver) -> Recorder:
         """A recorder over another resolver that writes into the same recording (one resolver a domain, one file)."""
-        other = Recorder(base, self.clock)
+        other = Recorder(base, self.clock, self._sources)
         other._answers = self._answers
         other._pages = self._pages
         return other
@@ -90,6 +93,7 @@ class Recorder:
             "format": FORMAT,
             "schema_version": SCHEMA_VERSION,
             "now": self.clock.now().isoformat(),
+            "sources": list(self._sources),
             "dns": dns,
             "http": {url: _page_to_json(fetched) for url, fetched in self._pages.items()},
             **{section: {} for section in _OTHER_SECTIONS},
@@ -102,10 +106,18 @@ class Recorder:
 
 
 class Replayer:
-    """A resolver that answers from a recording. A question that is not in it is Failed(offline)."""
+    """A resolver that answers from a recording. A question that is not in it is Failed(offline).
 
-    def __init__(self, answers: _Store, now: datetime, pages: _Pages | None = None) -> None:
+    Attributes:
+        sources: where the recorded answers came from; empty where the recording does not say.
+
+    """
+
+    def __init__(
+        self, answers: _Store, now: datetime, pages: _Pages | None = None, sources: Sequence[str] = ()
+    ) -> None:
         self._answers = answers
+        self.sources = tuple(sources)
         self.clock = FixedClock(now)
         self.fetcher = ReplayingFetcher(pages or {})
 
@@ -144,10 +156,11 @@ class Replayer:
                 for name, entries in document["dns"].items()
                 for rdtype, entry in entries.items()
             }
+            sources = [_text(source) for source in document.get("sources", [])]
             pages = {url: _page_from_json(url, entry) for url, entry in document.get("http", {}).items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CassetteError(f"{path} is a damaged recording ({type(error).__name__}: {error})") from None
-        return cls(answers, now, pages)
+        return cls(answers, now, pages, sources)
 
     async def query(self, name: str, rdtype: str) -> Answer:
         """Answer from the recording."""

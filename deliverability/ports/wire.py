@@ -46,12 +46,14 @@ class Query:
         wire: the message.
         ident: its id, random.
         asked: the question section, which a reply repeats.
+        kind: the type asked.
 
     """
 
     wire: bytes
     ident: int
     asked: bytes
+    kind: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Reply:
         truncated: TC, ask again over TCP.
         authenticated: AD, the resolver validated it with DNSSEC.
         referral: an empty answer that points elsewhere (RFC 2308 section 2.2): it says nothing about the name.
-        answers: the answer section by owner and type, at least the asked type and CNAME.
+        answers: the answer section by owner and type; only the asked type and CNAME.
         negative_ttl: seconds an absence holds (RFC 2308 section 5), None where there is no SOA that would say.
 
     """
@@ -89,7 +91,7 @@ def query(labels: Labels, rdtype: str, *, edns: bool) -> Query:
     """Write a question for a recursive resolver.
 
     Args:
-        labels: the name, see :func:`~deliverability.ports.names.labels_of`.
+        labels: the name, lower case, as :func:`~deliverability.ports.names.labels_of` gives it.
         rdtype: the type, upper case.
         edns: whether to offer EDNS (RFC 6891), and with it replies of EDNS_PAYLOAD octets.
 
@@ -104,7 +106,7 @@ def query(labels: Labels, rdtype: str, *, edns: bool) -> Query:
     # AD asks a validating resolver to say whether the answer is authenticated (RFC 6840 section 5.7).
     header = _HEADER.pack(ident, _RD | _AD, 1, 0, 0, 1 if edns else 0)
     options = b"\0" + _RECORD.pack(_OPT, EDNS_PAYLOAD, 0, 0) if edns else b""
-    return Query(header + asked + options, ident, asked)
+    return Query(header + asked + options, ident, asked, kind)
 
 
 def _type_number(rdtype: str) -> int:
@@ -176,9 +178,11 @@ def _common(wire: bytes, to: Query) -> Reply:
                 raise _UncommonError
             ttl = ttl if ttl <= _MAX_TTL else 0
             value = _value(wire, kind, start, position)
-            if section == "answer":
-                same = answers.setdefault((name_text(owner), _READ[kind]), {})
-                if value in same or (same and kind in (_CNAME, _SOA)):
+            if section == "answer" and kind in (to.kind, _CNAME):
+                name = name_text(owner)
+                same = answers.setdefault((name, _READ[kind]), {})
+                # Repeated records, more than one where there is one at most, text that may stand for two names.
+                if value in same or (same and kind in (_CNAME, _SOA)) or "\\" in name:
                     raise _UncommonError
                 same[value] = ttl
             elif section == "authority":
@@ -191,7 +195,7 @@ def _common(wire: bytes, to: Query) -> Reply:
         rcode=flags & _RCODE | (options or 0) >> 20 & 0xFF0,
         truncated=bool(flags & _TC),
         authenticated=bool(flags & _AD),
-        referral=not answers and _NS in authority and _SOA not in authority and not flags & _AA,
+        referral=not counts[0] and _NS in authority and _SOA not in authority and not flags & _AA,
         answers={
             key: RecordSet(min(same.values()), tuple(text for text, _ in same), tuple(octets for _, octets in same))
             for key, same in answers.items()
