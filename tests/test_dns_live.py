@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -312,6 +313,61 @@ async def test_a_forged_or_broken_datagram_does_not_end_the_wait(behaviour: str)
     assert isinstance(answer, Found)
     assert answer.values == ("192.0.2.1", "192.0.2.2")
     assert server.asked("example.com") == 1
+
+
+async def test_only_the_server_asked_is_heard_and_every_question_has_a_port_of_its_own() -> None:
+    """A forger who knows port, id and question of the client, but sends from another port."""
+    loop = asyncio.get_running_loop()
+    ports: list[int] = []
+
+    class Beaten(asyncio.DatagramProtocol):
+        """Gives 192.0.2.1, after the forger sent a denial."""
+
+        def connection_made(self, transport: Any) -> None:
+            self._transport = transport
+
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+            import dns.message
+            import dns.rcode
+            import dns.rrset
+
+            ports.append(addr[1])
+            denial, answer = (dns.message.make_response(dns.message.from_wire(data)) for _ in range(2))
+            denial.set_rcode(dns.rcode.NXDOMAIN)
+            forger.sendto(denial.to_wire(), addr)
+            answer.answer.append(dns.rrset.from_text(answer.question[0].name, 60, "IN", "A", "192.0.2.1"))
+            self._transport.sendto(answer.to_wire(), addr)
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as forger:
+        forger.bind(("127.0.0.1", 0))
+        transport, _ = await loop.create_datagram_endpoint(Beaten, local_addr=("127.0.0.1", 0))
+        resolver = LiveResolver([Server("udp", "127.0.0.1", transport.get_extra_info("sockname")[1])], timeout=5.0)
+        answers = await asyncio.gather(*(resolver.query(f"host{n}.example", "A") for n in range(20)))
+        await resolver.close()
+        transport.close()
+    assert all(isinstance(answer, Found) for answer in answers)
+    assert len(set(ports)) == 20
+
+
+async def test_a_flood_of_junk_does_not_hold_up_the_others_or_the_time_limit(
+    server: DnsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received = 0
+
+    async def junk(*_: object) -> bytes:
+        """There is always a datagram waiting."""
+        nonlocal received
+        received += 1
+        assert received < 1_000_000, "nobody else came to run"
+        return b"junk"
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "sock_recv", junk)
+    resolver = live(server, timeout=0.05, retries=0)
+    answer = await resolver.query("example.com", "A")
+    await resolver.close()
+    assert isinstance(answer, Failed)
+    assert answer.reason is Reason.TIMEOUT
+    assert "malformed" in answer.detail
 
 
 @pytest.mark.parametrize(("name", "script"), [("big.example", {}), ("example.com", {"example.com": "truncated"})])

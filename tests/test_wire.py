@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 from dataclasses import replace
 
@@ -64,7 +65,7 @@ def test_a_question_is_written_as_dnspython_writes_it(labels: tuple[bytes, ...],
 def test_ids_are_not_predictable_from_each_other() -> None:
     ids = [wire.query(EXAMPLE, "A", edns=True).ident for _ in range(200)]
     assert len(set(ids)) > 190
-    assert len({after - before for before, after in zip(ids, ids[1:], strict=False)}) > 190
+    assert len({after - before for before, after in itertools.pairwise(ids)}) > 190
 
 
 def test_a_type_that_does_not_exist_cannot_be_asked() -> None:
@@ -199,14 +200,52 @@ def test_what_is_uncommon_is_read_by_way_of_dnspython(
     assert ("example.com", rdtype) in reply.answers
 
 
-def test_a_repeated_record_counts_once_with_the_smallest_ttl() -> None:
+def with_records(*records: tuple[int, int, bytes]) -> tuple[bytes, wire.Query]:
+    """A response to a question for A, with an A record for each class, TTL and address."""
     query = wire.query(EXAMPLE, "A", edns=False)
-    record = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 60, 4) + b"\xc0\x00\x02\x01"
-    again = record.replace(struct.pack("!I", 60), struct.pack("!I", 30))
-    octets = struct.pack("!HHHHHH", query.ident, 0x8180, 1, 2, 0, 0) + query.asked + record + again
+    head = struct.pack("!HHHHHH", query.ident, 0x8180, 1, len(records), 0, 0)
+    data = (b"\xc0\x0c" + struct.pack("!HHIH", 1, *record[:2], 4) + record[2] for record in records)
+    return b"".join([head, query.asked, *data]), query
+
+
+@pytest.mark.parametrize("ttls", [(60, 30), (30, 60)])
+def test_a_repeated_record_counts_once_with_the_smallest_ttl(ttls: tuple[int, int]) -> None:
+    octets, query = with_records(*((1, ttl, b"\xc0\x00\x02\x01") for ttl in ttls))
     reply = wire.reply(octets, query)
     assert reply is not None
     assert reply.answers == {("example.com", "A"): wire.RecordSet(30, ("192.0.2.1",), ((),))}
+
+
+@pytest.mark.parametrize("kept", range(12, 45))
+def test_a_message_that_is_cut_off_is_no_reply(kept: int) -> None:
+    octets, query = with_records((1, 60, b"\xc0\x00\x02\x01"))
+    assert len(octets) == 45
+    assert wire.reply(octets, query) is not None
+    assert read_by_ourselves(octets[:kept], query) is None
+    assert wire.reply(octets[:kept], query) is None
+
+
+def test_records_of_another_class_are_no_answer() -> None:
+    octets, query = with_records((4, 60, b"\xc0\x00\x02\x01"), (1, 60, b"\xc0\x00\x02\x02"))
+    reply = wire.reply(octets, query)
+    assert reply is not None
+    assert reply.answers == {("example.com", "A"): wire.RecordSet(60, ("192.0.2.2",), ((),))}
+
+
+def test_a_ttl_beyond_the_limit_counts_as_none() -> None:
+    octets, query = with_records((1, 0x80000000, b"\xc0\x00\x02\x01"))
+    reply = read_by_ourselves(octets, query)
+    assert reply is not None
+    assert reply.answers["example.com", "A"].ttl == 0
+
+
+@pytest.mark.parametrize(("count", "accepted"), [(1, True), (2, False)])
+def test_edns_is_spoken_once_or_not_at_all(count: int, accepted: bool) -> None:
+    query = wire.query(EXAMPLE, "A", edns=True)
+    option = b"\x00" + struct.pack("!HHIH", 41, 1232, 0, 0)
+    octets = struct.pack("!HHHHHH", query.ident, 0x8180, 1, 0, 0, count) + query.asked + option * count
+    assert (read_by_ourselves(octets, query) is not None) is accepted
+    assert (wire.reply(octets, query) is not None) is accepted
 
 
 # --- hostile names ---
@@ -234,7 +273,6 @@ HERE = with_name(b"")[2]
         pytest.param(pointer(HERE + 2) + pointer(HERE), id="two that point at each other"),
         pytest.param(pointer(HERE + 2) + b"\x01a\x00", id="forwards"),
         pytest.param(pointer(0x3FFF), id="beyond the end"),
-        pytest.param(pointer(HERE - 1), id="into what is not a name and runs into itself"),
         pytest.param(b"\x40" + b"a" * 64 + b"\x00", id="a label type that does not exist"),
         pytest.param(b"\x80a", id="another label type"),
         pytest.param(b"\x3fa", id="a label that runs over the end"),
@@ -245,6 +283,14 @@ def test_a_name_that_leads_nowhere_is_refused(name: bytes) -> None:
     octets, query, _ = with_name(name)
     assert read_by_ourselves(octets, query) is None
     assert wire.reply(octets, query) is None
+
+
+def test_what_a_pointer_leads_to_ends_before_the_name_that_leads_there() -> None:
+    octets, query, start = with_name(pointer(HERE - 1))
+    assert (octets[start - 1], octets[start + 1]) == (1, 28), "labels of 1 and 28 octets, and then a root"
+    with pytest.raises(wire._UncommonError):
+        wire._name(octets + b"\x00" * 40, start, len(octets) + 40)
+    assert wire.reply(octets + b"\x00" * 40, query) is None
 
 
 def test_the_longest_name_is_read() -> None:

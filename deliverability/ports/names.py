@@ -59,8 +59,13 @@ def name_text(labels: Labels) -> str:
     return ".".join(_label_text(label.lower()) for label in labels) or "."
 
 
+_SPELLING = {
+    octet: chr(octet) if 0x21 <= octet <= 0x7E and octet != 0x2E else f"\\x{octet:02x}" for octet in range(256)
+}
+
+
 def _label_text(label: bytes) -> str:
-    return "".join(chr(octet) if 0x21 <= octet <= 0x7E and octet != 0x2E else f"\\x{octet:02x}" for octet in label)
+    return label.decode("latin-1").translate(_SPELLING)
 
 
 def canonical(name: str) -> str:
