@@ -25,7 +25,19 @@ from deliverability.model.facts import (
     Unknown,
     Value,
 )
-from deliverability.ports.base import Absent, Answer, Failed, Fetched, Found, HttpFetcher, Page, Resolver
+from deliverability.ports.base import (
+    Absent,
+    Answer,
+    Failed,
+    Fetched,
+    Found,
+    HttpFetcher,
+    MailHost,
+    Page,
+    Probed,
+    Resolver,
+    SmtpProber,
+)
 
 if TYPE_CHECKING:
     from deliverability.mail.reader import Message
@@ -86,6 +98,7 @@ class Context:
         message: the sample message read into headers and parts, or None where none was given.
         now: when the audit began.
         http: fetches files from the web; None where the user did not ask for that (--fetch).
+        smtp: looks at mail servers; None where the user did not ask for that (--probe-smtp).
 
     """
 
@@ -97,6 +110,7 @@ class Context:
     stated: dict[str, Fact] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
     http: HttpFetcher | None = None
+    smtp: SmtpProber | None = None
 
     def value(self, path: str) -> Value:
         """A declared fact of another auditor; KeyError where it was not declared in `needs`."""
@@ -124,6 +138,14 @@ class Context:
         fetched = await self.http.fetch(url, self.resolver, redirects=redirects)
         self.cite(http_evidence(fetched))
         return fetched
+
+    async def probe(self, host: str) -> Probed | None:
+        """Look at a mail server and keep what it said as evidence; None where the user did not ask for that."""
+        if self.smtp is None:
+            return None
+        probed = await self.smtp.probe(host, self.resolver)
+        self.cite(smtp_evidence(probed))
+        return probed
 
     def cite_answer(self, answer: Answer) -> str:
         """Keep a DNS answer as evidence and give its id."""
@@ -176,6 +198,27 @@ def http_evidence(fetched: Fetched) -> Evidence:
     return Evidence(http_id(fetched.url), EvidenceKind.HTTP, f"GET {fetched.url}", got, at)
 
 
+def smtp_id(host: str) -> str:
+    """The evidence id of a mail server that was looked at."""
+    return f"smtp:{host}"
+
+
+def smtp_evidence(probed: Probed) -> Evidence:
+    """What a mail server showed as evidence, or why it could not be looked at."""
+    at = probed.at or None
+    got: tuple[str, ...]
+    if not isinstance(probed, MailHost):
+        got = (f"{probed.reason.value}: {probed.detail}",)
+    elif not probed.reachable:
+        got = (f"{probed.address}: connection refused",)
+    else:
+        tls = probed.tls_version or probed.tls_problem or "no TLS"
+        offers = "STARTTLS offered" if probed.starttls else "no STARTTLS"
+        certificate = ("certificate: " + (probed.certificate_problem or "valid"),) if probed.certificate else ()
+        got = (f"{probed.address}: {probed.greeting}", f"{offers}, {tls}", *certificate)
+    return Evidence(smtp_id(probed.host), EvidenceKind.SMTP, f"SMTP {probed.host}, port 25", got, at)
+
+
 _SHOWN_OCTETS = 2000
 _SHOWN_LINES = 30
 
@@ -201,12 +244,15 @@ async def gather(
     message: Message | None,
     now: datetime,
     http: HttpFetcher | None = None,
+    smtp: SmtpProber | None = None,
 ) -> Gathered:
     """Run all auditors side by side, each as soon as the facts it needs are stated.
 
-    An auditor that raises leaves every fact it promised Unknown(bug); the others go on.
+    An auditor that raises leaves every fact it promised Unknown(bug); the others go on. Raises ValueError where the
+    auditors do not fit together (a circle, or a need that nobody provides).
     """
     provider = {path: each for each in auditors for path in each.promised}
+    ordered = _in_order(auditors, provider)
     known: dict[str, Fact] = {}
     evidence: dict[str, dict[str, Evidence]] = {}
     crashes: dict[str, str] = {}
@@ -216,7 +262,7 @@ async def gather(
         for dependency in {provider[path].name for path in each.needs}:
             await tasks[dependency]
         facts = {path: known[path] for path in each.needs}
-        context = Context(subject, resolver, message, now, facts, http=http)
+        context = Context(subject, resolver, message, now, facts, http=http, smtp=smtp)
         try:
             await each.run(context)
             undeclared = set(context.stated) - set(each.promised)
@@ -235,7 +281,7 @@ async def gather(
 
     try:
         async with asyncio.TaskGroup() as group:
-            for each in _in_order(auditors, provider):
+            for each in ordered:
                 tasks[each.name] = group.create_task(run(each), name=each.name)
     finally:
         tasks.clear()

@@ -439,6 +439,10 @@ async def _keys(ctx: Context, signatures: Sequence[Signature]) -> None:
 
     # What a wildcard gives to everybody says nothing of a guessed name; a name of its own answers differently.
     strays = set(_values(stray))
+    guesses = [each for each in asked if each.found_by == "probe"]
+    if isinstance(stray, Failed) and not any(isinstance(each.answer, Absent) for each in guesses):
+        # Whether there is a wildcard could not be asked, and as every guess hits, there may be one.
+        strays = {value for each in guesses for value in each.values}
     listed = [
         each
         for each in asked

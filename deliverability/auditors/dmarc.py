@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from deliverability.auditors.base import Context, auditor, dns_id, spec, unknown_from
 from deliverability.dmarc.discover import Discovery, Step, discover_dmarc, organizational_domain
+from deliverability.dmarc.evaluate import home_of
 from deliverability.dmarc.psl import registrable_domain
 from deliverability.dmarc.record import POLICIES, DmarcRecord
 from deliverability.model.facts import FactType, Unknown, Value
@@ -189,14 +190,7 @@ def policy_domain(audited: str, author: Value) -> str:
 
 
 async def _organizational(ctx: Context, domain: Value) -> Value:
-    if not isinstance(domain, str):
-        return domain
-    return await organizational_domain(domain, ctx.resolver) if _is_name(domain) else None
-
-
-def _is_name(domain: str) -> bool:
-    """False for address literals and bare host names, which have no organizational domain."""
-    return "." in domain and not domain.startswith("[") and not domain.rsplit(".", 1)[1].isdigit()
+    return await home_of(domain, ctx.resolver) if isinstance(domain, str) else domain
 
 
 def _walked(step: Step) -> Value:

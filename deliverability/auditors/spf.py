@@ -11,15 +11,16 @@ from ipaddress import IPv4Network, ip_address
 from typing import TYPE_CHECKING
 
 from deliverability.auditors.base import Context, auditor, dns_id, spec, unknown_from
-from deliverability.model.facts import FactType, Reason, Unknown, Value
+from deliverability.model.facts import FactSpec, FactType, Reason, Unknown, Value
 from deliverability.ports.base import Answer, Failed, Found
 
 if TYPE_CHECKING:
+    from deliverability.spf.coverage import Coverage
     from deliverability.spf.evaluate import SpfEvaluation, Trace
     from deliverability.spf.record import Record
     from deliverability.spf.tree import Tree
 
-PROVIDES = (
+_OWN = (
     spec("spf.domain", FactType.STR, "Domain whose record is described: the audited domain."),
     spec("spf.present", FactType.BOOL, "At least one SPF record (v=spf1) is published."),
     spec("spf.records", FactType.LIST_STR, "All SPF records at the domain."),
@@ -117,9 +118,68 @@ PROVIDES = (
     spec(
         "spf.trace",
         FactType.TREE,
-        "How spf.result came about: domain, record, result, reason and steps (term, outcome, detail, cost, nested).",
+        "How spf.result came about: ip, domain, record, result, reason, steps (term, outcome, detail, cost, nested).",
     ),
 )
+
+_COVERAGE = (
+    spec(
+        "spf.lookups_left",
+        FactType.INT,
+        "Look-ups left below the limit of ten; negative where there are too many.",
+        unit="lookups",
+        optional=True,
+    ),
+    spec(
+        "spf.include_costs",
+        FactType.LIST_RECORD,
+        "What each include and redirect of the record costs, everything below it counted.",
+        key=["target"],
+    ),
+    spec("spf.include_costs[].target", FactType.STR, "Domain it leads to."),
+    spec("spf.include_costs[].lookups", FactType.INT, "Look-ups, its own one included.", unit="lookups"),
+    spec("spf.include_costs[].void_lookups", FactType.INT, "Look-ups that find nothing.", unit="lookups"),
+    spec(
+        "spf.authorised_ip4",
+        FactType.INT,
+        "Different IPv4 addresses that ip4, a, mx and all let pass, over the whole tree.",
+        unit="addresses",
+        optional=True,
+    ),
+    spec(
+        "spf.widest_authorised_ip6_prefix",
+        FactType.INT,
+        "Prefix length of the widest IPv6 range over the whole tree.",
+        unit="bits",
+        optional=True,
+    ),
+    spec(
+        "spf.wide_ranges_in_tree",
+        FactType.LIST_STR,
+        "Ranges wider than /16 (IPv4) or /32 (IPv6) anywhere in the tree, each with the domain whose record lists it.",
+    ),
+    spec(
+        "spf.overlaps",
+        FactType.LIST_RECORD,
+        "Terms of the record that let the same addresses pass, in pairs.",
+        key=["first", "second"],
+    ),
+    spec("spf.overlaps[].first", FactType.STR, "The earlier term."),
+    spec("spf.overlaps[].second", FactType.STR, "The later term."),
+    spec("spf.overlaps[].range", FactType.STR, "The widest range that both let pass."),
+    spec("spf.overlaps[].count", FactType.INT, "Ranges that both let pass.", unit="ranges"),
+    spec(
+        "spf.spare_terms",
+        FactType.LIST_STR,
+        "Terms that cost look-ups and let no address pass that the rest of the record does not.",
+    ),
+    spec(
+        "spf.unmatched_includes",
+        FactType.LIST_STR,
+        "Includes of the record that none of the sending addresses given (--ip) needs.",
+    ),
+)
+PROVIDES: tuple[FactSpec, ...] = (*_OWN, *_COVERAGE)
 
 NEEDS = ("envelope.mail_from", "envelope.mail_from_domain", "envelope.helo", "envelope.ip")
 
@@ -127,6 +187,8 @@ MAX_LOOKUPS = 10
 MAX_VOID_LOOKUPS = 2
 WIDE_IP4 = 16
 WIDE_IP6 = 32
+MAX_OVERLAPS = 100
+"""Pairs of overlapping terms that are listed."""
 
 # Worst first. permerror before fail: it hits every address, not one. Of addresses that get the same, the first counts.
 _WORST = ("permerror", "fail", "softfail", "neutral", "none", "pass")
@@ -157,21 +219,24 @@ class _Cited:
 @auditor("spf", provides=PROVIDES, needs=NEEDS)
 async def audit(ctx: Context) -> None:
     """State what the audited domain publishes, what its tree costs, and what each sending address gets."""
+    from deliverability.spf.coverage import measure
     from deliverability.spf.tree import walk_tree
 
     domain = ctx.subject.domain
-    cited = _Cited(ctx)
+    cited, hosts = _Cited(ctx), _Cited(ctx)
     sender = ctx.value("envelope.mail_from_domain")
     async with asyncio.TaskGroup() as group:
         own = group.create_task(walk_tree(domain, cited))
         if _addresses(ctx) and isinstance(sender, str) and sender not in ("", domain):
             # The evaluation goes term by term; asking for its records beside it keeps it from waiting for each.
             group.create_task(walk_tree(sender, ctx.resolver))
-        group.create_task(_state_results(ctx))
+        results = group.create_task(_state_results(ctx))
+        covering = group.create_task(measure(await own, hosts))
     tree = own.result()
     ctx.put("spf.domain", domain)
     _state_record(ctx, tree)
     _state_tree(ctx, tree, cited.evidence)
+    _state_coverage(ctx, tree, covering.result(), results.result(), (*cited.evidence, *hosts.evidence))
 
 
 def _state_record(ctx: Context, tree: Tree) -> None:
@@ -329,6 +394,76 @@ def _sends_nothing(tree: Tree) -> Value:
     return False
 
 
+def _state_coverage(
+    ctx: Context,
+    tree: Tree,
+    coverage: Coverage,
+    evaluations: Mapping[str, SpfEvaluation],
+    evidence: tuple[str, ...],
+) -> None:
+    """The facts on what the tree lets pass, and on what its includes cost and are good for."""
+    from deliverability.spf.record import BadTerm
+
+    root = tree.root
+    paths = tuple(each.path for each in _COVERAGE if "[]" not in each.path)
+    if isinstance(root.answer, Failed):
+        ctx.put_all(dict.fromkeys(paths, unknown_from(root.answer)), dns_id(root.domain, "TXT"))
+        return
+    gap, lookups = coverage.gap, tree.lookups
+    has_record = root.record is not None
+    costs: list[Value] = [
+        {"target": entry.target or "", "lookups": entry.total_lookups, "void_lookups": entry.total_void}
+        for entry in root.entries
+        if not isinstance(entry.term, BadTerm) and entry.term.name in ("include", "redirect") and entry.status != "dead"
+    ]
+    overlaps: list[Value] = [
+        {"first": each.first, "second": each.second, "range": each.range, "count": each.count}
+        for each in coverage.overlaps()[:MAX_OVERLAPS]
+    ]
+    wide = coverage.wide(WIDE_IP4, WIDE_IP6)
+    left: Value = lookups if isinstance(lookups, Unknown) else MAX_LOOKUPS - lookups
+    ctx.put_all(
+        {
+            "spf.lookups_left": left if has_record else None,
+            "spf.include_costs": tree.gap or tuple(costs),
+            "spf.authorised_ip4": (gap or coverage.ip4_addresses) if has_record else None,
+            "spf.widest_authorised_ip6_prefix": (gap or coverage.widest_ip6) if has_record else None,
+            "spf.wide_ranges_in_tree": wide or gap or (),
+            "spf.overlaps": tuple(overlaps) or gap or (),
+            "spf.spare_terms": coverage.spare() or gap or (),
+            "spf.unmatched_includes": _unmatched(ctx, coverage, evaluations),
+        },
+        dns_id(root.domain, "TXT"),
+        *evidence,
+    )
+
+
+def _unmatched(ctx: Context, coverage: Coverage, evaluations: Mapping[str, SpfEvaluation]) -> Value:
+    """Includes that let none of the given addresses pass; one that may do so by something unseen is not among them."""
+    given = tuple(ip for ip in dict.fromkeys(ctx.subject.sending_ips) if _is_address(ip))
+    if not given:
+        return Unknown(Reason.NOT_CONFIGURED, "--ip")
+    if coverage.gap:
+        return coverage.gap
+    includes = [group for group in coverage.groups if group.include is not None]
+    # An evaluation knows what macros and exists come to, as far as it went.
+    traces = [each.trace for each in evaluations.values() if each.domain == ctx.subject.domain]
+    steps = [step for trace in traces for step in trace.steps]
+    matched = {step.term for step in steps if step.outcome.value == "match"}
+    refuted = {
+        group.term
+        for group in includes
+        if len(traces) == len(given)
+        and all(any(step.term == group.term and step.outcome.value == "no-match" for step in t.steps) for t in traces)
+    }
+    return tuple(
+        group.term
+        for group in includes
+        if group.term not in matched
+        and (group.term in refuted or not (group.opaque or any(group.covers(ip) for ip in given)))
+    )
+
+
 def _addresses(ctx: Context) -> tuple[str, ...]:
     """The addresses to evaluate: those given, else the one the message came from."""
     seen = ctx.value("envelope.ip")
@@ -344,8 +479,8 @@ def _is_address(text: str) -> bool:
     return True
 
 
-async def _state_results(ctx: Context) -> None:
-    """What each sending address gets, and the worst of it."""
+async def _state_results(ctx: Context) -> Mapping[str, SpfEvaluation]:
+    """What each sending address gets, and the worst of it. Gives the evaluations by address."""
     from deliverability.spf.evaluate import evaluate_spf
 
     lost = Unknown(Reason.NOT_CONFIGURED, "--ip or a message with a Received field")
@@ -356,7 +491,7 @@ async def _state_results(ctx: Context) -> None:
     if not addresses or isinstance(mail_from, Unknown):
         paths = "result result_reason result_domain result_identity results failing_ips explanation trace"
         ctx.put_all({f"spf.{path}": lost for path in paths.split()})
-        return
+        return {}
     resolvers = [_Cited(ctx) for _ in addresses]
     timestamp = int(ctx.now.timestamp())
     evaluations = await asyncio.gather(
@@ -389,10 +524,11 @@ async def _state_results(ctx: Context) -> None:
             "spf.result_domain": evaluation.domain,
             "spf.result_identity": identity,
             "spf.explanation": evaluation.explanation,
-            "spf.trace": _trace(evaluation.trace),
+            "spf.trace": {"ip": addresses[worst], **_trace(evaluation.trace)},
         },
         *resolvers[worst].evidence,
     )
+    return dict(zip(addresses, evaluations, strict=True))
 
 
 def _identity(ctx: Context) -> tuple[str, str | Unknown, str]:
@@ -434,7 +570,7 @@ def _worst(results: list[str | Unknown]) -> int:
     return min(range(len(results)), key=rank)
 
 
-def _trace(trace: Trace) -> Value:
+def _trace(trace: Trace) -> dict[str, Value]:
     """A trace as a plain value."""
     return {
         "domain": trace.domain,

@@ -133,6 +133,58 @@ class HttpFetcher(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class MailHost:
+    """What a mail server offers to a sender before any message is handed over.
+
+    Attributes:
+        host: its name.
+        address: the IP address connected to.
+        reachable: it takes connections on port 25; False: it actively refuses them.
+        greeting: its first line, cut.
+        starttls: it offers STARTTLS; None where it is not reachable.
+        tls_version: for example ``TLSv1.3``; None where no TLS came about.
+        tls_problem: why it offers STARTTLS but no TLS came about; empty where that did not happen.
+        certificate: its own certificate (DER); None without TLS.
+        certificate_problem: why the certificate is not valid for the host; empty where it is. Senders deliver all the
+            same unless DANE or MTA-STS demands a valid one.
+        at: when, ISO 8601 in UTC.
+
+    """
+
+    host: str
+    address: str
+    reachable: bool
+    greeting: str = ""
+    starttls: bool | None = None
+    tls_version: str | None = None
+    tls_problem: str = ""
+    certificate: bytes | None = None
+    certificate_problem: str = ""
+    at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NoMailHost:
+    """We could not look: no address, no connection in time, an address that is not public, no SMTP."""
+
+    host: str
+    reason: Reason
+    detail: str
+    at: str = ""
+
+
+Probed = MailHost | NoMailHost
+
+
+class SmtpProber(Protocol):
+    """Looks at mail servers, only where the user asked for that. Never raises for what a server can do."""
+
+    async def probe(self, host: str, resolver: Resolver) -> Probed:
+        """Connect to port 25 of `host`, look at STARTTLS and the certificate, and leave without sending anything."""
+        ...
+
+
 class Clock(Protocol):
     """The time, so that a replayed run sees the recorded one."""
 

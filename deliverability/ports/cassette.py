@@ -19,9 +19,13 @@ from deliverability.ports.base import (
     Fetched,
     Found,
     HttpFetcher,
+    MailHost,
+    NoMailHost,
     NoPage,
     Page,
+    Probed,
     Resolver,
+    SmtpProber,
 )
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.names import canonical
@@ -29,11 +33,9 @@ from deliverability.ports.names import canonical
 FORMAT = "deliv-recording"
 SCHEMA_VERSION = 1
 MAX_FILE = 256 * 1024 * 1024  # octets
-# Sections for the answers of ports that do not exist yet. They are written empty.
-_OTHER_SECTIONS = ("smtp",)
-
 _Store = dict[tuple[str, str], Answer]
 _Pages = dict[str, Fetched]
+_Hosts = dict[str, Probed]
 
 
 class CassetteError(Exception):
@@ -53,6 +55,7 @@ class Recorder:
         self._sources = tuple(sources)
         self._answers: _Store = {}
         self._pages: _Pages = {}
+        self._hosts: _Hosts = {}
         self.clock = FixedClock(clock.now())
 
     def over(self, base: Resolver) -> Recorder:
@@ -60,11 +63,16 @@ class Recorder:
         other = Recorder(base, self.clock, self._sources)
         other._answers = self._answers
         other._pages = self._pages
+        other._hosts = self._hosts
         return other
 
     def over_web(self, base: HttpFetcher) -> HttpFetcher:
         """A fetcher that keeps what `base` fetches in the same recording."""
         return _RecordingFetcher(base, self._pages)
+
+    def over_smtp(self, base: SmtpProber) -> SmtpProber:
+        """A prober that keeps what `base` sees in the same recording."""
+        return _RecordingProber(base, self._hosts)
 
     async def query(self, name: str, rdtype: str) -> Answer:
         """Answer from the recording so far, else from the base."""
@@ -96,7 +104,7 @@ class Recorder:
             "sources": list(self._sources),
             "dns": dns,
             "http": {url: _page_to_json(fetched) for url, fetched in self._pages.items()},
-            **{section: {} for section in _OTHER_SECTIONS},
+            "smtp": {host: _host_to_json(probed) for host, probed in self._hosts.items()},
         }
         text = json.dumps(document, sort_keys=True, indent=1) + "\n"
         try:
@@ -114,12 +122,18 @@ class Replayer:
     """
 
     def __init__(
-        self, answers: _Store, now: datetime, pages: _Pages | None = None, sources: Sequence[str] = ()
+        self,
+        answers: _Store,
+        now: datetime,
+        pages: _Pages | None = None,
+        sources: Sequence[str] = (),
+        hosts: _Hosts | None = None,
     ) -> None:
         self._answers = answers
         self.sources = tuple(sources)
         self.clock = FixedClock(now)
         self.fetcher = ReplayingFetcher(pages or {})
+        self.prober = ReplayingProber(hosts or {})
 
     @classmethod
     def load(cls, path: str | Path) -> Replayer:
@@ -158,9 +172,10 @@ class Replayer:
             }
             sources = [_text(source) for source in document.get("sources", [])]
             pages = {url: _page_from_json(url, entry) for url, entry in document.get("http", {}).items()}
+            hosts = {host: _host_from_json(host, entry) for host, entry in document.get("smtp", {}).items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CassetteError(f"{path} is a damaged recording ({type(error).__name__}: {error})") from None
-        return cls(answers, now, pages, sources)
+        return cls(answers, now, pages, sources, hosts)
 
     async def query(self, name: str, rdtype: str) -> Answer:
         """Answer from the recording."""
@@ -200,6 +215,77 @@ class ReplayingFetcher:
     async def fetch(self, url: str, resolver: Resolver, *, redirects: int = 0) -> Fetched:
         """Answer from the recording."""
         return self.pages.get(url) or NoPage(url, Reason.OFFLINE, "not in the recording")
+
+
+class _RecordingProber:
+    """Keeps what another prober sees; a host asked for again is the recorded one."""
+
+    def __init__(self, base: SmtpProber, hosts: _Hosts) -> None:
+        self._base = base
+        self._hosts = hosts
+
+    async def probe(self, host: str, resolver: Resolver) -> Probed:
+        """Answer from the recording so far, else from the base."""
+        if host not in self._hosts:
+            probed = await self._base.probe(host, resolver)
+            self._hosts.setdefault(host, probed)
+        return self._hosts[host]
+
+
+class ReplayingProber:
+    """Answers from a recording. A host that is not in it is NoMailHost(offline).
+
+    Attributes:
+        hosts: what was recorded, by host.
+
+    """
+
+    def __init__(self, hosts: _Hosts) -> None:
+        self.hosts = hosts
+
+    async def probe(self, host: str, resolver: Resolver) -> Probed:
+        """Answer from the recording."""
+        return self.hosts.get(host) or NoMailHost(host, Reason.OFFLINE, "not in the recording")
+
+
+def _host_to_json(probed: Probed) -> dict[str, Any]:
+    if isinstance(probed, NoMailHost):
+        return {"at": probed.at, "detail": probed.detail, "reason": probed.reason.value, "status": "failed"}
+    return {
+        "address": probed.address,
+        "at": probed.at,
+        "certificate": base64.b64encode(probed.certificate or b"").decode("ascii"),
+        "certificate_problem": probed.certificate_problem,
+        "greeting": probed.greeting,
+        "reachable": probed.reachable,
+        "starttls": probed.starttls,
+        "status": "seen",
+        "tls_problem": probed.tls_problem,
+        "tls_version": probed.tls_version,
+    }
+
+
+def _host_from_json(host: str, entry: dict[str, Any]) -> Probed:
+    at = _text(entry["at"])
+    if entry["status"] == "failed":
+        return NoMailHost(host, Reason(entry["reason"]), _text(entry["detail"]), at)
+    try:
+        certificate = base64.b64decode(_text(entry["certificate"]), validate=True)
+    except binascii.Error:
+        raise ValueError(f"{host}: the certificate is not base64") from None
+    starttls, version = entry["starttls"], entry["tls_version"]
+    return MailHost(
+        host,
+        _text(entry["address"]),
+        entry["reachable"] is True,
+        _text(entry["greeting"]),
+        None if starttls is None else starttls is True,
+        None if version is None else _text(version),
+        _text(entry["tls_problem"]),
+        certificate or None,
+        _text(entry["certificate_problem"]),
+        at,
+    )
 
 
 def _page_to_json(fetched: Fetched) -> dict[str, Any]:

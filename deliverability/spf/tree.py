@@ -61,6 +61,8 @@ class Entry:
     void: bool = False
     addresses: tuple[str, ...] = ()
     failed: Failed | None = None
+    partial: Failed | None = None
+    """The other address family found something, but this one could not be asked for."""
     node: Node | None = None
 
     @property
@@ -379,6 +381,7 @@ async def _resolve(entry: Entry, resolver: Resolver) -> None:
     failed = next((answer for answer in answers if isinstance(answer, Failed)), None)
     entry.addresses = tuple(found)
     if found:
+        entry.partial = failed
         if entry.term.name == "mx" and len(found) > MAX_MX_HOSTS:
             entry.status = "overflow"
     elif failed:

@@ -1,0 +1,183 @@
+"""What the MX hosts show when they are called (--probe-smtp): STARTTLS, version, certificate, and whether DANE fits it.
+
+May import auditors.base, auditors.mx (MX records), model and ports.base; cryptography only inside functions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+
+from deliverability.auditors.base import Context, auditor, dns_id, smtp_id, spec, unknown_from
+from deliverability.auditors.mx import is_literal, mx_entries
+from deliverability.model.facts import FactType, Reason, Unknown, Value
+from deliverability.ports.base import Failed, NoMailHost, Probed
+
+MAX_PROBED = 5
+"""MX hosts that are called, the most preferred first."""
+_MAX_NAMES = 50
+NEED_PROBE = Unknown(Reason.NOT_CONFIGURED, "--probe-smtp")
+
+PROVIDES = (
+    spec(
+        "transport.mx_tls",
+        FactType.LIST_RECORD,
+        f"The {MAX_PROBED} most preferred MX hosts as they answered on port 25; known only with --probe-smtp.",
+        key=["host"],
+    ),
+    spec("transport.mx_tls[].host", FactType.STR, "MX host."),
+    spec("transport.mx_tls[].address", FactType.STR, "Address that was called."),
+    spec("transport.mx_tls[].reachable", FactType.BOOL, "It takes connections; false: it refuses them."),
+    spec("transport.mx_tls[].starttls", FactType.BOOL, "It offers STARTTLS.", optional=True),
+    spec(
+        "transport.mx_tls[].tls_version",
+        FactType.STR,
+        "Version that came about with a client that speaks them all; none where no TLS came about.",
+        optional=True,
+        values=["SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"],
+    ),
+    spec("transport.mx_tls[].tls_problem", FactType.STR, "Why no TLS came about though offered.", optional=True),
+    spec(
+        "transport.mx_tls[].certificate_valid",
+        FactType.BOOL,
+        "Its certificate is of a known authority, in date, and names the host; none without TLS.",
+        optional=True,
+    ),
+    spec("transport.mx_tls[].certificate_problem", FactType.STR, "Why it is not valid.", optional=True),
+    spec("transport.mx_tls[].certificate_names", FactType.LIST_STR, "Host names in the certificate."),
+    spec("transport.mx_tls[].evidence", FactType.LIST_STR, "Ids of the evidence for this host."),
+    spec(
+        "dane.certificates",
+        FactType.LIST_RECORD,
+        "MX hosts with TLSA records, and whether one fits the certificate; known only with --probe-smtp.",
+        key=["host"],
+    ),
+    spec("dane.certificates[].host", FactType.STR, "MX host."),
+    spec("dane.certificates[].name", FactType.STR, "Name of the TLSA records."),
+    spec(
+        "dane.certificates[].matches",
+        FactType.BOOL,
+        "A TLSA record fits the certificate that the host shows; none where it showed none.",
+        optional=True,
+    ),
+    spec("dane.certificates[].evidence", FactType.LIST_STR, "Ids of the evidence for this host."),
+)
+
+
+@auditor("smtp", provides=PROVIDES, needs=("dane.hosts",))
+async def audit(ctx: Context) -> None:
+    """Call the MX hosts where the user asked for that, and compare their certificates with the TLSA records."""
+    if ctx.smtp is None:
+        ctx.put_all({"transport.mx_tls": NEED_PROBE, "dane.certificates": NEED_PROBE})
+        return
+    domain = ctx.subject.domain
+    mx = await ctx.query(domain, "MX")
+    own = dns_id(domain, "MX")
+    if isinstance(mx, Failed):
+        ctx.put_all(dict.fromkeys(("transport.mx_tls", "dane.certificates"), unknown_from(mx)), own)
+        return
+    named = dict.fromkeys(host for _, host in mx_entries(mx) if host != "." and not is_literal(host))
+    hosts = list(named)[:MAX_PROBED]
+    probed = dict(zip(hosts, await asyncio.gather(*(ctx.probe(host) for host in hosts)), strict=True))
+    seen = {host: each for host, each in probed.items() if each is not None}
+    ids = [smtp_id(host) for host in seen]
+    ctx.put("transport.mx_tls", tuple(_host(each) for each in seen.values()), own, *ids)
+    ctx.put("dane.certificates", _certificates(ctx.value("dane.hosts"), seen), own, *ids)
+
+
+def _lost(probed: NoMailHost) -> Unknown:
+    return Unknown(probed.reason, f"SMTP {probed.host}: {probed.detail}")
+
+
+def _host(probed: Probed) -> Mapping[str, Value]:
+    item: dict[str, Value] = {"host": probed.host, "evidence": (smtp_id(probed.host),)}
+    if isinstance(probed, NoMailHost):
+        paths = (each.path.partition("[].") for each in PROVIDES)
+        names = [name for path, _, name in paths if path == "transport.mx_tls" and name]
+        return dict.fromkeys(names, _lost(probed)) | item
+    has_certificate = probed.certificate is not None
+    return item | {
+        "address": probed.address,
+        "reachable": probed.reachable,
+        "starttls": probed.starttls,
+        "tls_version": probed.tls_version,
+        "tls_problem": probed.tls_problem or None,
+        "certificate_valid": not probed.certificate_problem if has_certificate else None,
+        "certificate_problem": probed.certificate_problem or None,
+        "certificate_names": certificate_names(probed.certificate) if probed.certificate else (),
+    }
+
+
+def certificate_names(der: bytes) -> tuple[str, ...]:
+    """Host names of a certificate (subjectAltName); empty where it has none or cannot be read. Never raises."""
+    from cryptography import x509
+
+    try:
+        names = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        return tuple(names.value.get_values_for_type(x509.DNSName)[:_MAX_NAMES])
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return ()
+
+
+def _certificates(dane: Value, probed: Mapping[str, Probed]) -> Value:
+    """Whether a TLSA record fits what each host showed."""
+    if not isinstance(dane, tuple):
+        return dane
+    listed: list[Value] = []
+    for each in dane:
+        if not isinstance(each, Mapping) or each["host"] not in probed:
+            continue
+        host = str(each["host"])
+        shown, records = probed[host], each["records"]
+        matches: Value
+        if isinstance(shown, NoMailHost):
+            matches = _lost(shown)
+        elif shown.certificate is None or not isinstance(records, tuple):
+            matches = None
+        else:
+            matches = tlsa_matches(shown.certificate, [str(record) for record in records])
+        listed.append({"host": host, "name": each["name"], "matches": matches, "evidence": (smtp_id(host),)})
+    return tuple(listed)
+
+
+def tlsa_matches(der: bytes, records: list[str]) -> bool | Unknown:
+    """Whether one of the TLSA records fits a server's own certificate (RFC 7672 section 3.1). Never raises.
+
+    DANE-EE(3) is compared with it. DANE-TA(2) may mean an authority above it, which a probe does not see.
+    """
+    above = False
+    for record in records:
+        parts = record.split()
+        if len(parts) < 4 or not all(part.isascii() and part.isdigit() for part in parts[:3]):
+            continue
+        usage, selector, matching = (int(part) for part in parts[:3])
+        if usage not in (2, 3):
+            continue
+        octets = der if selector == 0 else _public_key(der) if selector == 1 else None
+        digest = {0: lambda data: data, 1: lambda data: hashlib.sha256(data).digest(), 2: _sha512}.get(matching)
+        if octets is None or digest is None:
+            continue
+        if digest(octets).hex() == "".join(parts[3:]).lower():
+            return True
+        above = above or usage == 2
+    if above:
+        return Unknown(Reason.LIMIT, "the TLSA records name an authority (usage 2), which the probe does not see")
+    return False
+
+
+def _sha512(data: bytes) -> bytes:
+    return hashlib.sha512(data).digest()
+
+
+def _public_key(der: bytes) -> bytes | None:
+    """The SubjectPublicKeyInfo of a certificate."""
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    try:
+        key = x509.load_der_x509_certificate(der).public_key()
+        return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, UnsupportedAlgorithm):
+        return None
