@@ -1,16 +1,16 @@
-"""What is attached: names, types and octets of every attachment.
+"""What is attached: names, types by declaration and by content, archives' entries, encryption, macros.
 
-May import auditors.base, model and mail.
+May import auditors.base, model, mail and content.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
-from deliverability.mail.archives import DirectoryTooLargeError, looks_like_zip, read_zip_directory
 from deliverability.mail.evidence import part_evidence
-from deliverability.mail.reader import Part
 from deliverability.mail.structure import Leaf, leaves
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 
@@ -29,31 +29,74 @@ PROVIDES = (
         "Last ending of the name, lower case, without dot; empty where there is none.",
     ),
     spec("message.attachments[].media_type", FactType.STR, "Declared type."),
+    spec(
+        "message.attachments[].true_type",
+        FactType.STR,
+        "Type by the content, where its first octets tell it; text has none.",
+        optional=True,
+    ),
+    spec(
+        "message.attachments[].type_mismatch",
+        FactType.BOOL,
+        "The content is certainly not what the ending or the declared type says.",
+    ),
     spec("message.attachments[].inline", FactType.BOOL, "Shown in the text (Content-ID or inline) rather than listed."),
     spec("message.attachments[].encoded_octets", FactType.INT, "As sent.", unit="octets"),
     spec("message.attachments[].decoded_octets", FactType.INT, "As a file.", unit="octets"),
     spec(
+        "message.attachments[].container",
+        FactType.STR,
+        "What kind of file that can be encrypted: an archive (ZIP, 7z, RAR, tar, gzip ...), an Office file, a PDF.",
+        optional=True,
+        values=["archive", "office", "pdf"],
+    ),
+    spec(
         "message.attachments[].encrypted",
         FactType.STR,
-        "For ZIP archives: whether none, some or all entries are encrypted.",
+        "For archives, Office files and PDFs: whether none, some or all of the files inside are encrypted.",
         optional=True,
         values=["none", "some", "all"],
     ),
     spec(
+        "message.attachments[].encryption_kind",
+        FactType.STR,
+        "How: ZIP's own cipher, AES or strong encryption, 7z, RAR, PDF, Office; the first where there are several.",
+        optional=True,
+        values=["zip-pkware", "zip-aes", "zip-strong", "7z-aes", "rar", "pdf", "office"],
+    ),
+    spec(
         "message.attachments[].archive_members",
         FactType.LIST_STR,
-        "For ZIP archives: names of the entries (at most 1,000), from the directory; nothing is unpacked.",
+        "For archives: names of the entries (at most 1,000), two levels deep; empty where the names are encrypted.",
+        optional=True,
+    ),
+    spec("message.attachments[].nested_archive", FactType.BOOL, "An archive that holds an archive."),
+    spec(
+        "message.attachments[].blocked",
+        FactType.BOOL,
+        "By ending or content of a type that Gmail refuses, or an archive with such a file.",
+    ),
+    spec(
+        "message.attachments[].blocked_members",
+        FactType.LIST_STR,
+        "Entries of the archive whose endings Gmail refuses (at most 100).",
+    ),
+    spec(
+        "message.attachments[].macros",
+        FactType.BOOL,
+        "For Office files: holds a VBA project, or has an ending for macros; null for others and where encrypted.",
         optional=True,
     ),
     spec("message.attachments[].image", FactType.BOOL, "Is an image by its declared type."),
 )
 
-_ZIP_TYPES = ("application/zip", "application/x-zip-compressed", "application/x-zip")
+_MAX_MEMBERS = 1000
+_MAX_BLOCKED = 100
 
 
 @auditor("attachments", provides=PROVIDES, needs=("message.parts",))
 async def audit(ctx: Context) -> None:
-    """What is attached: names, types and octets of every attachment."""
+    """What is attached: names, types, octets and content of every attachment."""
     if ctx.message is None:
         raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
     parts = ctx.value("message.parts")
@@ -65,41 +108,109 @@ async def audit(ctx: Context) -> None:
         if isinstance(record, Mapping)
     }
     attached = [leaf for leaf in leaves(ctx.message) if leaf.is_attachment]
-    records = tuple(_record(leaf, decoded[leaf.part.path]) for leaf in attached)
+    # Looking into archives takes a while; DNS answers of other auditors are waited for meanwhile.
+    records = await asyncio.to_thread(
+        lambda: tuple(_record(leaf, decoded[leaf.part.path]) for leaf in attached),
+    )
     cited = [ctx.cite(part_evidence(leaf.part)) for leaf in attached[:100]]
     ctx.put("message.attachments", records, *cited)
 
 
 def _record(leaf: Leaf, decoded_octets: Value) -> Value:
+    from deliverability.content.archives import ending
+
     part = leaf.part
     filename = part.filename or ""
-    extension = filename.rstrip(" .").rpartition(".")
-    ending = extension[2].lower() if extension[1] else ""
-    encrypted, members = _archive(part, ending)
+    content = _content(part.decode(), filename, part.media_type)
     return {
         "path": part.path,
         "filename": filename,
-        "extension": ending,
+        "extension": ending(filename),
         "media_type": part.media_type,
+        "true_type": content.true_type,
+        "type_mismatch": content.mismatch,
         "inline": leaf.is_inline,
         "encoded_octets": part.encoded_octets,
         "decoded_octets": decoded_octets,
-        "encrypted": encrypted,
-        "archive_members": members,
+        "container": content.container,
+        "encrypted": content.encrypted,
+        "encryption_kind": content.encryption,
+        "archive_members": content.members,
+        "nested_archive": content.nested,
+        "blocked": content.blocked,
+        "blocked_members": content.blocked_members,
+        "macros": content.macros,
         "image": part.media_type.startswith("image/"),
     }
 
 
-def _archive(part: Part, ending: str) -> tuple[Value, Value]:
-    """Encryption and member names where the part is a ZIP archive, else None for both."""
-    octets = part.decode()
-    if ending != "zip" and part.media_type not in _ZIP_TYPES and not looks_like_zip(octets):
-        return None, None
+@dataclass(slots=True)
+class _Content:
+    """The facts that come from the octets; as they are for a file that is nothing special."""
+
+    true_type: Value = None
+    mismatch: Value = False
+    container: Value = None
+    encrypted: Value = None
+    encryption: Value = None
+    members: Value = None
+    nested: Value = False
+    blocked: Value = False
+    blocked_members: Value = ()
+    macros: Value = None
+
+
+def _content(octets: bytes, filename: str, media_type: str) -> _Content:
+    from deliverability.content.archives import ending
+    from deliverability.content.filetype import BLOCKED_ENDINGS, MACRO_ENDINGS, contradicts, identify
+    from deliverability.content.pdf import is_encrypted
+
+    found = identify(octets)
+    content = _Content(
+        true_type=found.media_type,
+        mismatch=contradicts(octets, found.kind, filename, media_type),
+        blocked=found.blocked or ending(filename) in BLOCKED_ENDINGS,
+    )
+    if found.office:
+        content.container = "office"
+        content.encrypted = "all" if found.office.encrypted else "none"
+        content.encryption = "office" if found.office.encrypted else None
+        content.macros = None if found.office.encrypted else found.office.macros or ending(filename) in MACRO_ENDINGS
+    elif found.kind == "pdf":
+        content.container = "pdf"
+        encrypted = is_encrypted(octets)
+        content.encrypted, content.encryption = ("all", "pdf") if encrypted else ("none", None)
+    else:
+        _look_inside(octets, filename, content)
+    return content
+
+
+def _look_inside(octets: bytes, filename: str, content: _Content) -> None:
+    """Fill in what an archive holds; nothing where the octets are no archive that can be read."""
+    from deliverability.content.archives import ending, open_archive
+    from deliverability.content.filetype import BLOCKED_ENDINGS
+    from deliverability.content.listing import TooManyEntriesError
+
     try:
-        directory = read_zip_directory(octets)
-    except DirectoryTooLargeError:
+        archive = open_archive(octets, filename)
+    except TooManyEntriesError:
         too_large = Unknown(Reason.LIMIT, "the archive has too many entries to be listed")
-        return too_large, too_large
-    if directory is None:
-        return None, None
-    return directory.encrypted, directory.members
+        content.container = "archive"
+        content.encrypted = content.encryption = content.members = content.nested = too_large
+        content.blocked_members = too_large
+        content.blocked = content.blocked or too_large
+        return
+    if archive is None:
+        return
+    refused = [name for name in archive.members if ending(name) in BLOCKED_ENDINGS]
+    content.container = "archive"
+    content.encrypted = archive.encrypted
+    content.encryption = archive.encryption[0] if archive.encryption else None
+    content.members = archive.members[:_MAX_MEMBERS]
+    content.nested = archive.nested
+    content.blocked_members = tuple(refused[:_MAX_BLOCKED])
+    content.blocked = content.blocked or bool(refused)
+    if not archive.complete:
+        partly = Unknown(Reason.LIMIT, "the archive could be read only in part")
+        content.blocked = content.blocked or partly
+        content.encrypted = partly if archive.encrypted == "none" else archive.encrypted

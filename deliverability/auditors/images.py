@@ -1,0 +1,175 @@
+"""Images that travel with the message: pixels, metadata, and what re-encoding would save.
+
+May import auditors.base, model, mail and content.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+
+from deliverability.auditors.base import Context, MissingFact, auditor, spec
+from deliverability.mail.evidence import part_evidence
+from deliverability.mail.reader import Message
+from deliverability.mail.structure import Leaf, body_texts, leaves
+from deliverability.model.facts import FactType, Reason, Unknown, Value
+
+PROVIDES = (
+    spec(
+        "message.images",
+        FactType.LIST_RECORD,
+        "Image files in the message, shown in the text or attached.",
+        key=["filename", "path"],
+    ),
+    spec("message.images[].path", FactType.STR, "Position in the MIME tree."),
+    spec("message.images[].filename", FactType.STR, "Decoded file name, else the Content-ID; else empty."),
+    spec("message.images[].inline", FactType.BOOL, "Shown in the text rather than listed."),
+    spec(
+        "message.images[].format",
+        FactType.STR,
+        "By content.",
+        values=["jpeg", "png", "gif", "webp", "bmp", "tiff", "avif"],
+    ),
+    spec("message.images[].octets", FactType.INT, "As a file.", unit="octets"),
+    spec("message.images[].width", FactType.INT, "Pixels.", unit="pixels"),
+    spec("message.images[].height", FactType.INT, "Pixels.", unit="pixels"),
+    spec("message.images[].frames", FactType.INT, "1 for a still image."),
+    spec("message.images[].metadata_octets", FactType.INT, "EXIF, XMP, previews, comments.", unit="octets"),
+    spec(
+        "message.images[].display_width",
+        FactType.INT,
+        "Width at which the mail shows it, 640 for an inline image that gives none; null for attached files.",
+        unit="pixels",
+        optional=True,
+    ),
+    spec("message.images[].photo", FactType.BOOL, "Looks like a photograph (heuristic: many shades, few flat areas)."),
+    spec(
+        "message.images[].best_format",
+        FactType.STR,
+        "Format of the smallest re-encoding that every mail program shows (JPEG at quality 82, or PNG).",
+        optional=True,
+        values=["jpeg", "png"],
+    ),
+    spec(
+        "message.images[].best_octets",
+        FactType.INT,
+        "What the image weighs then, at most twice as wide as shown; measured by doing it; null where nothing is won.",
+        unit="octets",
+        optional=True,
+    ),
+    spec("message.images[].saving_octets", FactType.INT, "What that saves of the file.", unit="octets"),
+    spec(
+        "message.images[].webp_octets",
+        FactType.INT,
+        "What it weighs as WebP at quality 80; null where that is no smaller.",
+        unit="octets",
+        optional=True,
+    ),
+    spec(
+        "message.image_saving_octets",
+        FactType.INT,
+        "What re-encoding the images would save in all, of the files before transfer encoding.",
+        unit="octets",
+    ),
+)
+
+# An inline image without a width is as wide as the column of a mail at most.
+_COLUMN = 640
+# Of one message: pixels that are decoded, and images that are looked at.
+_MAX_PIXELS = 120_000_000
+_MAX_IMAGES = 200
+_MAX_TAG = 4000
+_CONTENT_ID = re.compile(r"cid:([^\s\"'>]+)", re.IGNORECASE)
+_WIDTH = re.compile(r"\swidth\s{0,9}=\s{0,9}[\"']?\s{0,9}(\d{1,5})(?:px)?\s{0,9}(?=[\"'\s/>])", re.IGNORECASE)
+_STYLE_WIDTH = re.compile(r"[\"';\s]width\s{0,9}:\s{0,9}(\d{1,5})px", re.IGNORECASE)
+
+
+@auditor("images", provides=PROVIDES, needs=("message.attachments",))
+async def audit(ctx: Context) -> None:
+    """Images that travel with the message: pixels, metadata, and what re-encoding would save."""
+    if ctx.message is None:
+        raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
+    attachments = ctx.value("message.attachments")
+    if isinstance(attachments, Unknown):
+        raise MissingFact("message.attachments", attachments)
+    paths = {
+        record["path"]
+        for record in (attachments if isinstance(attachments, tuple) else ())
+        if isinstance(record, Mapping) and str(record["true_type"]).startswith("image/")
+    }
+    pictures = [leaf for leaf in leaves(ctx.message) if leaf.part.path in paths]
+    # Decoding takes a while; DNS answers of other auditors are waited for meanwhile.
+    found = await asyncio.to_thread(_images, ctx.message, pictures)
+    cited = [ctx.cite(part_evidence(leaf.part)) for leaf, _ in found[:100]]
+    ctx.put("message.images", tuple(record for _, record in found), *cited)
+    savings = [record["saving_octets"] for _, record in found]
+    ctx.put("message.image_saving_octets", sum(each for each in savings if isinstance(each, int)), *cited)
+
+
+def _images(message: Message, pictures: Sequence[Leaf]) -> list[tuple[Leaf, dict[str, Value]]]:
+    from deliverability.content.images import measure
+
+    widths = display_widths(message) if pictures else {}
+    budget = _MAX_PIXELS
+    found: list[tuple[Leaf, dict[str, Value]]] = []
+    for leaf in pictures:
+        octets = leaf.part.decode()
+        shown = widths.get(leaf.part.content_id or "", _COLUMN if leaf.is_inline else 0) or None
+        header = measure(octets, savings=False)
+        if header is None:
+            continue
+        pixels = (header.width or 0) * (header.height or 0)
+        allowed = len(found) < _MAX_IMAGES and pixels <= budget
+        facts = measure(octets, shown) if allowed and not header.refused else header
+        if facts is None:
+            continue
+        budget -= pixels if allowed else 0
+        safe = next((way for way in facts.savings if way.format in ("jpeg", "png")), None)
+        webp = next((way for way in facts.savings if way.format == "webp"), None)
+        record: dict[str, Value] = {
+            "path": leaf.part.path,
+            "filename": leaf.part.filename or leaf.part.content_id or "",
+            "inline": leaf.is_inline,
+            "format": facts.format,
+            "octets": facts.octets,
+            "width": facts.width,
+            "height": facts.height,
+            "frames": facts.frames,
+            "metadata_octets": facts.metadata_octets,
+            "display_width": shown,
+            "photo": facts.photo,
+            "best_format": safe.format if safe else None,
+            "best_octets": safe.octets if safe else None,
+            "saving_octets": facts.octets - safe.octets if safe else 0,
+            "webp_octets": webp.octets if webp else None,
+        }
+        if not allowed or facts.refused:
+            detail = _REFUSED[facts.refused] if facts.refused else "more images than are decoded for one message"
+            unknown = Unknown(Reason.LIMIT, detail)
+            if facts.width is None:
+                record["width"] = record["height"] = unknown
+            record |= dict.fromkeys(("photo", "best_format", "best_octets", "saving_octets", "webp_octets"), unknown)
+        found.append((leaf, record))
+    return found
+
+
+_REFUSED = {
+    "pixels": "the image has more pixels than are decoded",
+    "octets": "the image file is larger than is decoded",
+    "broken": "the image is damaged and cannot be decoded",
+}
+
+
+def display_widths(message: Message) -> dict[str, int]:
+    """Content-ID -> width in pixels at which the HTML shows the image: the largest of its `width` or style."""
+    widths: dict[str, int] = {}
+    for leaf in body_texts(message, "text/html"):
+        # Split rather than matched: a tag that never ends must not be read again from each of its places.
+        for tag in leaf.part.text().replace("<IMG", "<img").split("<img")[1:]:
+            attributes = tag[:_MAX_TAG].partition(">")[0] + ">"
+            content_id = _CONTENT_ID.search(attributes)
+            width = _WIDTH.search(attributes) or _STYLE_WIDTH.search(attributes)
+            if content_id and width and int(width[1]):
+                widths[content_id[1]] = max(widths.get(content_id[1], 0), int(width[1]))
+    return widths
