@@ -9,7 +9,7 @@ from deliverability.auditors.base import Context, MissingFact, auditor, spec
 from deliverability.mail.addresses import parse_addresses
 from deliverability.mail.evidence import header_evidence, part_evidence
 from deliverability.mail.reader import HeaderField, Message, Part
-from deliverability.mail.words import decode_octets, has_encoded_word
+from deliverability.mail.words import check_octets, has_encoded_word
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 
 PROVIDES = (
@@ -180,12 +180,12 @@ def _examine(part: Part) -> tuple[int, tuple[str, ...]]:
     is_text = part.media_type.startswith("text/")
     if not is_text and (part.transfer_encoding in _IDENTITY or part.media_type.startswith("multipart/")):
         return part.encoded_octets, ()  # nothing to decode, and containers would be copied at every level
-    decoded = part.decoded()
-    defects = list(decoded.defects)
+    octets, found = part.measure()
+    defects = list(found)
     if is_text and part.charset is not None:
-        text = decode_octets(decoded.octets, part.charset)
-        if not text.known:
+        known, clean = check_octets(part.pieces(), part.charset)
+        if not known:
             defects.append("unknown-charset")
-        elif not text.clean:
+        elif not clean:
             defects.append("undecodable-charset")
-    return len(decoded.octets), tuple(defects)
+    return octets, tuple(defects)

@@ -5,6 +5,8 @@ May import auditors.base, model and mail.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -12,9 +14,11 @@ from deliverability.auditors.base import Context, MissingFact, auditor, spec
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.evidence import part_evidence
 from deliverability.mail.html import Category, HtmlAccount, Link, link_host, shown_hosts
+from deliverability.mail.minify import minify
 from deliverability.mail.reader import Message
 from deliverability.mail.received import canonical_ip
 from deliverability.mail.structure import Leaf, body_texts
+from deliverability.mail.words import charset_codec, printable
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 
 if TYPE_CHECKING:
@@ -38,8 +42,40 @@ PROVIDES = (
     spec("html.style_octets", FactType.INT, "<style> elements.", unit="octets"),
     spec("html.data_uri_octets", FactType.INT, "data: URIs.", unit="octets"),
     spec("html.comment_octets", FactType.INT, "Comments, conditional comments included.", unit="octets"),
+    spec(
+        "html.conditional_comment_octets",
+        FactType.INT,
+        "Conditional comments (for Outlook), part of the comments.",
+        unit="octets",
+    ),
     spec("html.script_octets", FactType.INT, "<script> elements.", unit="octets"),
     spec("html.text_octets", FactType.INT, "Text.", unit="octets"),
+    spec(
+        "html.white_space_octets",
+        FactType.INT,
+        "White space that stands alone between tags or goes on beyond one character, part of the text.",
+        unit="octets",
+    ),
+    spec(
+        "html.repeated_css_octets",
+        FactType.INT,
+        "style attributes that repeat an earlier one to the letter, part of the inline CSS.",
+        unit="octets",
+    ),
+    spec("html.link_octets", FactType.INT, "Addresses of links, part of the markup.", unit="octets"),
+    spec(
+        "html.tracking_octets",
+        FactType.INT,
+        "Tracking parameters (utm_..., mc_eid, fbclid and the like) in them.",
+        unit="octets",
+    ),
+    spec(
+        "html.minify_saves_octets",
+        FactType.INT,
+        "What minifying saves, measured by doing it: comments, white space and empty attributes go, text, elements and "
+        "conditional comments stay.",
+        unit="octets",
+    ),
     spec(
         "html.visible_words",
         FactType.INT,
@@ -59,6 +95,9 @@ PROVIDES = (
     ),
     spec("html.link_mismatches[].text", FactType.STR, "The domain shown."),
     spec("html.link_mismatches[].target", FactType.STR, "The domain linked to."),
+    spec("html.link_hosts", FactType.LIST_RECORD, "Hosts linked to, the first 100.", key=["host"]),
+    spec("html.link_hosts[].host", FactType.STR, "Host name, lower case, as A-label where it is a domain name."),
+    spec("html.link_hosts[].links", FactType.INT, "Links to it.", unit="links"),
     spec("html.plain_http_links", FactType.INT, "Links with http:, not https:.", unit="links"),
     spec("html.ip_links", FactType.LIST_STR, "Link targets that are bare IP addresses."),
     spec(
@@ -68,15 +107,38 @@ PROVIDES = (
         "block of at most 300 octets left out.",
         unit="octets",
     ),
+    spec("html.external_sheets", FactType.LIST_STR, "Style sheets loaded from elsewhere (<link>, @import)."),
+    spec("html.external_fonts", FactType.LIST_STR, "Fonts loaded from elsewhere (@font-face, font services)."),
+    spec("html.base_href", FactType.STR, "Address in <base>.", optional=True),
+    spec("html.meta_charset", FactType.STR, "Charset in <meta>, lower case.", optional=True),
+    spec(
+        "html.charset_conflict",
+        FactType.BOOL,
+        "<meta> and Content-Type name different charsets; false where either names none.",
+    ),
     spec("html.text_alternative", FactType.BOOL, "A text/plain part stands beside the HTML."),
     spec(
         "html.text_alternative_order",
         FactType.BOOL,
         "text/plain comes before text/html, as RFC 2046 asks; false where there is no alternative.",
     ),
+    spec(
+        "html.text_similarity",
+        FactType.INT,
+        "How much the words of text/plain and HTML are the same (Dice coefficient; addresses left out); none without "
+        "both.",
+        unit="percent",
+        optional=True,
+    ),
 )
 
 _MAX_LISTED = 100
+_MAX_SHOWN = 2000
+_MAX_COMPARED = 200_000
+_ADDRESS = re.compile(r"(?:https?://|mailto:|www\.)\S+", re.IGNORECASE)
+_CJK_RANGES = r"\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_CJK = re.compile(f"[{_CJK_RANGES}]")
+_WORD = re.compile(rf"[{_CJK_RANGES}]+|[^\W_{_CJK_RANGES}]+")
 _MAX_CHARACTERS = 10 << 20  # a hundred times what receivers show
 
 
@@ -94,9 +156,11 @@ async def audit(ctx: Context) -> None:
         ctx.put("html.octets", sum(len(text.encode()) for text in texts), *cited)
         raise MissingFact("html.octets", Unknown(Reason.LIMIT, "HTML over 10 MiB is not taken apart"))
     account = HtmlAccount()
+    saved = 0
     for text in texts:
         account.add(text)
-    beside, before = _alternative(message, pages)
+        saved += len(text.encode()) - len(minify(text).encode())
+    plain, before = _alternative(message, pages)
     hosts = [host for link in account.links if (host := link_host(link.href))]
     octets = account.octets
     values: dict[str, Value] = {
@@ -108,7 +172,13 @@ async def audit(ctx: Context) -> None:
         "html.data_uri_octets": octets[Category.DATA_URI],
         "html.comment_octets": octets[Category.COMMENT],
         "html.script_octets": octets[Category.SCRIPT],
+        "html.conditional_comment_octets": account.conditional_octets,
         "html.text_octets": octets[Category.TEXT],
+        "html.white_space_octets": account.white_space_octets,
+        "html.repeated_css_octets": account.repeated_css_octets,
+        "html.link_octets": account.link_octets,
+        "html.tracking_octets": account.tracking_octets,
+        "html.minify_saves_octets": saved,
         "html.visible_words": account.visible_words,
         "html.links": account.link_count,
         "html.images": account.images,
@@ -116,24 +186,64 @@ async def audit(ctx: Context) -> None:
         "html.data_images": account.data_images,
         "html.active_elements": account.active_elements,
         "html.link_mismatches": _mismatches(account.links),
+        "html.link_hosts": _link_hosts(hosts),
         "html.plain_http_links": sum(link.href[:5].lower() == "http:" for link in account.links),
         "html.ip_links": tuple(dict.fromkeys(host.strip("[]") for host in hosts if canonical_ip(host)))[:_MAX_LISTED],
         "html.hidden_text_octets": account.hidden_octets,
-        "html.text_alternative": beside,
+        "html.external_sheets": tuple(map(printable, account.external_sheets)),
+        "html.external_fonts": tuple(map(printable, account.external_fonts)),
+        "html.base_href": printable(account.base_href[:_MAX_SHOWN]) if account.base_href is not None else None,
+        "html.meta_charset": account.meta_charset,
+        "html.charset_conflict": _conflict(pages, account.meta_charset),
+        "html.text_alternative": plain is not None,
         "html.text_alternative_order": before,
+        "html.text_similarity": similarity(plain.part.text(), " ".join(account.text)) if plain else None,
     }
     ctx.put_all(values, *cited)
 
 
-def _alternative(message: Message, pages: list[Leaf]) -> tuple[bool, bool]:
-    """Whether text/plain stands beside the first HTML in a multipart/alternative, and whether before it."""
+def _alternative(message: Message, pages: list[Leaf]) -> tuple[Leaf | None, bool]:
+    """The text/plain beside the first HTML in a multipart/alternative, and whether it comes first."""
     if not pages or pages[0].alternatives is None:
-        return False, False
+        return None, False
     order = [part.path for part in message.parts()]
     texts = [leaf for leaf in body_texts(message, "text/plain") if pages[0].alternatives in leaf.within]
     if not texts:
-        return False, False
-    return True, order.index(texts[0].part.path) < order.index(pages[0].part.path)
+        return None, False
+    return texts[0], order.index(texts[0].part.path) < order.index(pages[0].part.path)
+
+
+def similarity(first: str, second: str) -> int | None:
+    """How much two texts hold the same words, in percent; None where either has no words.
+
+    The Dice coefficient of their words, with pairs of characters for Chinese and Japanese. Web addresses are left
+    out: text versions write them, HTML hides them. Only the first 200,000 characters are compared.
+    """
+    words = [_words(text[:_MAX_COMPARED]) for text in (first, second)]
+    total = sum(counter.total() for counter in words)
+    if not all(words):
+        return None
+    return round(200 * (words[0] & words[1]).total() / total)
+
+
+def _words(text: str) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for word in _WORD.findall(_ADDRESS.sub(" ", text).casefold()):
+        if _CJK.match(word):
+            found.update(word[index : index + 2] for index in range(max(len(word) - 1, 1)))
+        else:
+            found[word] += 1
+    return found
+
+
+def _conflict(pages: list[Leaf], meta: str | None) -> bool:
+    declared = pages[0].part.charset if pages else None
+    return declared is not None and meta is not None and charset_codec(declared) != charset_codec(meta)
+
+
+def _link_hosts(hosts: list[str]) -> tuple[Value, ...]:
+    counted = Counter(to_a_label(host) or printable(host[:255]) for host in hosts)
+    return tuple({"host": host, "links": links} for host, links in list(counted.items())[:_MAX_LISTED])
 
 
 def _mismatches(links: list[Link]) -> tuple[Value, ...]:

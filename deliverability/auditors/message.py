@@ -35,6 +35,17 @@ PROVIDES = (
         "An e-mail address inside the display name that differs from the From address.",
         optional=True,
     ),
+    spec(
+        "message.display_name_recipient",
+        FactType.STR,
+        "Name or address of a recipient (To) that the display name of the sender shows; mail to oneself left out.",
+        optional=True,
+    ),
+    spec(
+        "message.display_name_symbols",
+        FactType.LIST_STR,
+        "Emoji and signs such as check marks in the display name, each once.",
+    ),
     spec("message.sender_present", FactType.BOOL, "A Sender field is present."),
     spec("message.subject", FactType.STR, "Decoded Subject.", optional=True),
     spec(
@@ -64,6 +75,9 @@ _REPLY = re.compile(
 _MESSAGE_ID = re.compile(r"<[^\s<>@]+@[^\s<>@]+>", re.ASCII)
 _ARC_INSTANCE = re.compile(r"(?:^|;)\s{0,100}i\s{0,100}=\s{0,100}(\d{1,4})")
 _MAX_DISPLAY = 2000
+_MIN_NAME = 3  # characters; shorter names are in other words by chance
+# Pictographs, dingbats with the check marks, stars, squares with a tick: what passes for a badge.
+_SYMBOL = re.compile("[\u2600-\u27bf\u2b50\u2b55\u2611\u2705\u3297\u3299\U0001f000-\U0001faff]")
 
 
 @auditor("message", provides=PROVIDES)
@@ -104,8 +118,12 @@ def _author(ctx: Context, message: Message) -> None:
         "message.from_domain": first.domain if first else None,
         "message.from_display": display,
         "message.display_name_address": _other_address(display, first),
+        "message.display_name_symbols": tuple(dict.fromkeys(_SYMBOL.findall((display or "")[:_MAX_DISPLAY]))),
     }
     ctx.put_all(values, *_cite(ctx, fields))
+    recipients = message.fields("To")
+    shown = _shown_recipient(display, first, recipients)
+    ctx.put("message.display_name_recipient", shown, *_cite(ctx, [*fields, *recipients]))
     senders = message.fields("Sender")
     ctx.put("message.sender_present", bool(senders), *_cite(ctx, senders))
 
@@ -121,6 +139,23 @@ def _other_address(display: str | None, first: Mailbox | None) -> str | None:
         return None
     own = first.address.lower() if first else ""
     return next((each for each in addresses_in_text(display[:_MAX_DISPLAY]) if each.lower() != own), None)
+
+
+def _shown_recipient(display: str | None, first: Mailbox | None, fields: tuple[HeaderField, ...]) -> str | None:
+    """The name or address of a recipient inside the sender's display name."""
+    if not display or first is None:
+        return None
+    shown = f" {' '.join(display[:_MAX_DISPLAY].casefold().split())} "
+    for field in fields[:10]:
+        for box in parse_addresses(field.value)[:100]:
+            if box.address.casefold() == first.address.casefold():
+                continue
+            name = " ".join(box.display.casefold().split())
+            # A whole name only: "Ann" is in "Annual report" and no recipient.
+            named = len(name) >= _MIN_NAME and (f" {name} " in shown or (not name.isascii() and name in shown))
+            if box.address and (named or box.address.casefold() in shown):
+                return box.display if named else box.address
+    return None
 
 
 def _subject(ctx: Context, message: Message) -> None:

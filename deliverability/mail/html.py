@@ -1,8 +1,6 @@
-"""HTML taken apart for accounting: where the octets are, what a reader sees, where links lead. Imports nothing of ours.
+"""HTML taken apart for accounting: where the octets are, what a reader sees, where links lead.
 
-A tokenizer of our own, because every octet must be counted exactly once, and because a tree built from hostile markup
-can be deeper than any recursion. It follows the tokenization rules of the HTML standard as far as mail needs them,
-in one pass.
+May import mail.markup and mail.css.
 """
 
 from __future__ import annotations
@@ -13,18 +11,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from html import unescape
 
-_TAG_START = re.compile(r"<(?=[A-Za-z!?]|/[A-Za-z])")  # any other "<" is text
-_TAG_NAME = re.compile(r"</?([A-Za-z][^\s/>]*)")
-_ATTRIBUTE = re.compile(r"""([^\s/>][^\s/>=]*)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s>]*))?""")
-_BETWEEN_ATTRIBUTES = re.compile(r"[\s/]*")
+from deliverability.mail.css import Prelude, read_sheet
+from deliverability.mail.markup import VOID_ELEMENTS, Attribute, Kind, Token, tokens
+
 _CSS_DATA_URI = re.compile(r"""url\(\s*(?:["']|&quot;|&#39;)?(data:[^)"']*)""", re.IGNORECASE)
-_RAW_TEXT = {
-    name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE)
-    for name in ("style", "script", "title", "textarea", "iframe", "xmp", "noembed", "noframes")
-}
-_VOID = frozenset(
-    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"]
-)
 # An element of these kinds ends an open one of its own kind.
 _CLOSES_ITSELF = frozenset({"p", "li", "td", "th", "tr", "option", "dt", "dd"})
 _UNSEEN = frozenset({"title", "textarea", "iframe", "noembed", "noframes"})
@@ -41,6 +31,21 @@ _MAX_LINK_TEXT = 500
 _MAX_LINKS = 10_000
 _MAX_DEPTH = 10_000  # browsers stop at 512; deeper elements are not tracked, their octets still count
 _PHRASING = frozenset({"a", "span", "b", "i", "em", "strong", "font", "u"})  # do not part words
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。!?|]")
+_FONT_SERVICES = frozenset({"typekit.net", "fontawesome.com", "fast.fonts.net", "cloud.typography.com"})
+_CONTEXT = 60  # characters of text around a link
+_MAX_LISTED = 100
+_SPACES = re.compile(r"[ \t\n\r\f]+")
+# Parameters that tell a web shop where a visit came from, and no page needs to be shown.
+_TRACKING = re.compile(
+    r"(?:[?&]|&amp;)(?:utm_\w{1,40}|mc_[ce]id|fbclid|gclid|dclid|msclkid|yclid|mkt_tok|_hsenc|_hsmi|hsCtaTracking|vero_id|"
+    r"trk_\w{1,40}|oly_enc_id|oly_anon_id|_openstat|igshid|ml_subscriber\w{0,20}|wickedid|s_cid|elqTrack\w{0,20})=[^&#\s]*",
+    re.IGNORECASE,
+)
+_CONDITIONAL_COMMENT = re.compile(r"<!--(?:\[if|<!\[endif)", re.IGNORECASE)
+_META_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
+_CSS_URL = re.compile(r"""url\(\s*["']?([^)"']{1,2000})""", re.IGNORECASE)
+CSS_IMPORT = re.compile(r"""@import\s{1,20}(?:url\()?\s{0,20}["']?([^)"';\s]{1,2000})""", re.IGNORECASE)
 
 
 class Category(Enum):
@@ -55,12 +60,43 @@ class Category(Enum):
     TEXT = "text"
 
 
+_SHEETS = {"style": Category.STYLE, "script": Category.SCRIPT}
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link: its target with character references decoded, and the text a reader sees (at most 500 characters)."""
+    """A link as a reader meets it.
+
+    Attributes:
+        href: its target, character references decoded.
+        text: the text a reader sees, at most 500 characters.
+        label: texts for those who do not see it: alt of images inside, title, aria-label.
+        before: up to 60 characters of the text before it, in the same sentence and behind the link before.
+        after: up to 60 characters of the text after it, in the same sentence and before the next link.
+        octets: of the HTML in UTF-8 up to where it begins.
+        hidden: it stands in hidden text.
+
+    """
 
     href: str
     text: str
+    label: str = ""
+    before: str = ""
+    after: str = ""
+    octets: int = 0
+    hidden: bool = False
+
+
+@dataclass(slots=True)
+class _OpenLink:
+    """A link whose end is not known yet; `begin` and `end` are places in the text a reader sees."""
+
+    href: str
+    labels: list[str]
+    octets: int
+    hidden: bool
+    begin: int
+    end: int = 0
 
 
 @dataclass(slots=True)
@@ -76,6 +112,16 @@ class HtmlAccount:
     active: set[str] = field(default_factory=set)
     visible_words: int = 0
     hidden_octets: int = 0
+    conditional_octets: int = 0  # conditional comments, part of Category.COMMENT
+    white_space_octets: int = 0  # part of Category.TEXT
+    repeated_css_octets: int = 0  # part of Category.INLINE_CSS
+    link_octets: int = 0  # part of Category.MARKUP
+    tracking_octets: int = 0  # of these
+    external_sheets: dict[str, None] = field(default_factory=dict)  # addresses, the first 100
+    external_fonts: dict[str, None] = field(default_factory=dict)
+    base_href: str | None = None
+    meta_charset: str | None = None
+    text: list[str] = field(default_factory=list)  # what a reader sees, part by part
 
     @property
     def total(self) -> int:
@@ -91,49 +137,41 @@ class HtmlAccount:
         """Account for the HTML of one part. Takes any text, in time linear to its length."""
         reader = _HtmlReader(text, self)
         reader.read()
-        cjk = len(_CJK.findall(reader.visible))
-        rest = _CJK.sub(" ", reader.visible)
+        visible = reader.visible
+        self.text.append(visible)
+        cjk = len(_CJK.findall(visible))
+        rest = _CJK.sub(" ", visible)
         self.visible_words += (cjk + 1) // 2 + sum(1 for word in rest.split() if _WORD.search(word))
         self.hidden_octets += reader.hidden_octets
 
 
-@dataclass(frozen=True, slots=True)
-class _Attribute:
-    name: str
-    value: str  # as written, without quotes
-    start: int
-    end: int
-    value_start: int
-    value_end: int
-
-
 class _HtmlReader:
-    """Reads one HTML text: a scanner, and a stack of open elements for what is hidden."""
+    """Reads one HTML text: its tokens, and a stack of open elements for what is hidden."""
 
     def __init__(self, text: str, account: HtmlAccount) -> None:
-        self.text = text
+        self.source = text
         self.account = account
+        self.octets = account.total  # counted so far
         self.stack: list[tuple[str, bool]] = []
         self.open: dict[str, int] = {}
         self.hidden_depth = 0
         self.hidden_blocks: list[int] = []
         self.seen: list[str] = []
-        self.link: str | None = None
-        self.link_text: list[str] = []
-        self.link_length = 0
+        self.seen_length = 0
+        self.link: _OpenLink | None = None
+        self.links: list[_OpenLink] = []
+        self.styles: set[str] = set()
 
     def read(self) -> None:
-        text = self.text
-        position = 0
-        while position < len(text):
-            start = _TAG_START.search(text, position)
-            begin = start.start() if start else len(text)
-            if begin > position:
-                self._characters(position, begin)
-            if begin == len(text):
-                break
-            position = self._markup(begin)
+        for token in tokens(self.source):
+            self._token(token)
         self._end_link()
+        visible = self.visible
+        # The text beside a link is its own: it begins behind the link before and ends at the link after.
+        ends = [0, *(each.end for each in self.links)]
+        begins = [*(each.begin for each in self.links[1:]), len(visible)]
+        for each, left, right in zip(self.links, ends, begins, strict=False):
+            self.account.links.append(_finished(each, visible, left, right))
 
     @property
     def visible(self) -> str:
@@ -145,74 +183,52 @@ class _HtmlReader:
         blocks = self.hidden_blocks
         return sum(blocks) - (blocks[0] if blocks and blocks[0] <= _PREHEADER else 0)
 
-    def _count(self, category: Category, start: int, end: int) -> None:
-        self.account.octets[category] += _utf8(self.text, start, end)
+    def _count(self, category: Category, start: int, end: int) -> int:
+        octets = _utf8(self.source, start, end)
+        self.account.octets[category] += octets
+        self.octets += octets
+        return octets
 
-    def _markup(self, begin: int) -> int:
-        text = self.text
-        if text.startswith("<!--", begin):
-            # "<!-->" and "<!--->" are whole comments (HTML standard, 13.2.5.43).
-            end = text.find("-->", begin + 2)
-            end = len(text) if end < 0 else end + 3
-            self._count(Category.COMMENT, begin, end)
-            return end
-        if text.startswith(("<!", "<?"), begin):
-            end = text.find(">", begin)
-            end = len(text) if end < 0 else end + 1
-            conditional = text.startswith("<![", begin)
-            self._count(Category.COMMENT if conditional else Category.MARKUP, begin, end)
-            return end
-        closing = text.startswith("</", begin)
-        name = _TAG_NAME.match(text, begin)
-        assert name is not None, "a tag start is followed by a letter"  # noqa: S101
-        attributes, end = self._attributes(name.end())
-        tag = name[1].lower()
-        if closing:
-            self._count(Category.MARKUP, begin, end)
-            self._close(tag)
-            return end
-        if tag in ("style", "script"):
-            return self._style_or_script(tag, begin, end)
-        self._account_tag(attributes, begin, end)
-        self._open(tag, attributes)
-        if tag in _RAW_TEXT:
-            return self._raw_text(tag, end)
-        return end
+    def _token(self, token: Token) -> None:
+        begin, end, name = token.start, token.end, token.name
+        match token.kind:
+            case Kind.TEXT:
+                self._characters(begin, end)
+            case Kind.COMMENT:
+                octets = self._count(Category.COMMENT, begin, end)
+                if _CONDITIONAL_COMMENT.match(self.source, begin):
+                    self.account.conditional_octets += octets
+            case Kind.DECLARATION:
+                conditional = self.source.startswith("<![", begin)
+                octets = self._count(Category.COMMENT if conditional else Category.MARKUP, begin, end)
+                self.account.conditional_octets += octets if conditional else 0
+            case Kind.RAW:
+                self._raw(name, begin, end)
+            case Kind.END:
+                if name in _SHEETS:
+                    self._count(_SHEETS[name], begin, end)
+                else:
+                    self._count(Category.MARKUP, begin, end)
+                    self._close(name)
+            case Kind.START:
+                if name in _SHEETS:
+                    self._count(_SHEETS[name], begin, end)
+                    self.account.active.update({name} & {"script"})
+                else:
+                    at = self.octets
+                    self._account_tag(token.attributes, begin, end)
+                    self._open(name, token.attributes, at)
 
-    def _attributes(self, position: int) -> tuple[list[_Attribute], int]:
-        text = self.text
-        found: list[_Attribute] = []
-        while True:
-            gap = _BETWEEN_ATTRIBUTES.match(text, position)
-            position = gap.end() if gap else position
-            if position >= len(text):
-                return found, len(text)
-            if text[position] == ">":
-                return found, position + 1
-            match = _ATTRIBUTE.match(text, position)
-            assert match is not None, "neither space, slash nor >"  # noqa: S101
-            value = match[2] or ""
-            quotes = 1 if value[:1] in ("'", '"') and len(value) > 1 and value[0] == value[-1] else 0
-            at = match.start(2) if match[2] is not None else match.end()
-            found.append(
-                _Attribute(
-                    match[1].lower(),
-                    value[quotes : len(value) - quotes],
-                    match.start(),
-                    match.end(),
-                    at + quotes,
-                    at + len(value) - quotes,
-                )
-            )
-            position = match.end()
-
-    def _account_tag(self, attributes: list[_Attribute], begin: int, end: int) -> None:
+    def _account_tag(self, attributes: tuple[Attribute, ...], begin: int, end: int) -> None:
         """Split a tag: style attributes, data: URIs, and the rest."""
         position = begin
         for each in attributes:
             if each.name == "style":
                 self._count(Category.MARKUP, position, each.start)
-                self._css(Category.INLINE_CSS, each.start, each.end)
+                octets = self._css(Category.INLINE_CSS, each.start, each.end)
+                if len(each.value) > 1 and each.value in self.styles:
+                    self.account.repeated_css_octets += octets
+                self.styles.add(each.value)
                 position = each.end
             elif each.value.lstrip()[:5].lower() == "data:":
                 self._count(Category.MARKUP, position, each.value_start)
@@ -220,65 +236,74 @@ class _HtmlReader:
                 position = each.value_end
         self._count(Category.MARKUP, position, end)
 
-    def _css(self, category: Category, begin: int, end: int) -> None:
+    def _css(self, category: Category, begin: int, end: int) -> int:
+        """Count CSS apart from the data: URIs in it; gives the octets of the rest."""
         position = begin
-        for match in _CSS_DATA_URI.finditer(self.text, begin, end):
-            self._count(category, position, match.start(1))
+        octets = 0
+        for match in _CSS_DATA_URI.finditer(self.source, begin, end):
+            octets += self._count(category, position, match.start(1))
             self._count(Category.DATA_URI, match.start(1), match.end(1))
             position = match.end(1)
-        self._count(category, position, end)
+        return octets + self._count(category, position, end)
 
-    def _style_or_script(self, tag: str, begin: int, end: int) -> int:
-        """The whole element, tags included."""
-        close = _RAW_TEXT[tag].search(self.text, end)
-        if close:
-            _, end = self._attributes(close.end())
-        else:
-            end = len(self.text)
+    def _raw(self, tag: str, begin: int, end: int) -> None:
+        """Content that holds no markup."""
         if tag == "style":
             self._css(Category.STYLE, begin, end)
-        else:
-            self.account.active.add("script")
+            self._sheet(self.source[begin:end])
+        elif tag == "script":
             self._count(Category.SCRIPT, begin, end)
-        return end
-
-    def _raw_text(self, tag: str, begin: int) -> int:
-        """Content that holds no markup: up to its end tag, which is read next."""
-        close = _RAW_TEXT[tag].search(self.text, begin)
-        end = close.start() if close else len(self.text)
-        if tag in _UNSEEN:
+        elif tag in _UNSEEN:
             self._count(Category.TEXT, begin, end)
         else:
             self._characters(begin, end)
-        return end
+
+    def _sheet(self, css: str) -> None:
+        """Note the fonts and sheets that a style sheet loads."""
+        if "@import" not in css.lower() and "@font-face" not in css.lower():
+            return
+        for each in read_sheet(css):
+            if isinstance(each, Prelude):
+                if match := CSS_IMPORT.match(each.text):
+                    self._external(match[1])
+            elif each.name == "src" and each.block.lower().startswith("@font-face"):
+                for match in _CSS_URL.finditer(each.value):
+                    _note(self.account.external_fonts, match[1])
+
+    def _external(self, address: str) -> None:
+        fonts = is_font_service(address)
+        _note(self.account.external_fonts if fonts else self.account.external_sheets, address)
 
     def _characters(self, begin: int, end: int) -> None:
         self._count(Category.TEXT, begin, end)
-        content = unescape(self.text[begin:end])
+        source = self.source[begin:end]
+        runs = _SPACES.findall(source)
+        blank = len(runs) == 1 and len(runs[0]) == len(source)
+        self.account.white_space_octets += len(source) if blank else sum(len(run) - 1 for run in runs)
+        content = unescape(source)
         if self.hidden_depth:
             squeezed = " ".join(content.translate(_FILLER).split())
             self.hidden_blocks[-1] += len(squeezed.encode("utf-8", "replace"))
             return
-        self.seen.append(content)
-        if self.link is not None and self.link_length < _MAX_LINK_TEXT:
-            self.link_text.append(content[:_MAX_LINK_TEXT])
-            self.link_length += len(content)
+        self._see(content)
 
-    def _open(self, tag: str, attributes: list[_Attribute]) -> None:
+    def _see(self, content: str) -> None:
+        self.seen.append(content)
+        self.seen_length += len(content)
+
+    def _open(self, tag: str, attributes: tuple[Attribute, ...], at: int) -> None:
         values: dict[str, str] = {}
         for each in attributes:
             values.setdefault(each.name, each.value)
         if tag in _ACTIVE:
             self.account.active.add(tag)
-        if tag == "img":
-            self.account.images += 1
-            self.account.images_without_alt += "alt" not in values
-            self.account.data_images += values.get("src", "").lstrip()[:5].lower() == "data:"
-        elif tag == "a":
+        if tag == "a":
             self._end_link()
             if "href" in values:
-                self.link = unescape(values["href"]).strip()
-        if tag in _VOID or len(self.stack) >= _MAX_DEPTH:
+                self._begin_link(values, at)
+        elif tag in ("img", "meta", "link", "base"):
+            self._note_element(tag, values)
+        if tag in VOID_ELEMENTS or len(self.stack) >= _MAX_DEPTH:
             return
         if tag in _CLOSES_ITSELF and self.stack and self.stack[-1][0] == tag:
             self._pop()
@@ -290,7 +315,28 @@ class _HtmlReader:
                 self.hidden_blocks.append(0)
             self.hidden_depth += 1
         if tag not in _PHRASING:
-            self.seen.append(" ")
+            self._see(" ")
+
+    def _note_element(self, tag: str, values: dict[str, str]) -> None:
+        account = self.account
+        if tag == "img":
+            account.images += 1
+            account.images_without_alt += "alt" not in values
+            account.data_images += values.get("src", "").lstrip()[:5].lower() == "data:"
+            if self.link is not None and values.get("alt"):
+                self.link.labels.append(unescape(values["alt"])[:_MAX_LINK_TEXT])
+        elif tag == "link":
+            if "stylesheet" in values.get("rel", "").lower().split() and values.get("href"):
+                self._external(unescape(values["href"]).strip())
+        elif tag == "base":
+            if account.base_href is None and values.get("href"):
+                account.base_href = unescape(values["href"]).strip()
+        elif account.meta_charset is None:
+            match = _META_CHARSET.search(
+                f"charset={values['charset']}" if "charset" in values else values.get("content", "")
+            )
+            if match and ("charset" in values or values.get("http-equiv", "").lower() == "content-type"):
+                account.meta_charset = match[1].lower()
 
     def _close(self, tag: str) -> None:
         if tag == "a":
@@ -300,7 +346,7 @@ class _HtmlReader:
         while self._pop() != tag:
             pass
         if tag not in _PHRASING:
-            self.seen.append(" ")
+            self._see(" ")
 
     def _pop(self) -> str:
         tag, hides = self.stack.pop()
@@ -308,15 +354,42 @@ class _HtmlReader:
         self.hidden_depth -= hides
         return tag
 
+    def _begin_link(self, values: dict[str, str], at: int) -> None:
+        href = values["href"]
+        self.account.link_octets += len(href.encode("utf-8", "surrogatepass"))
+        self.account.tracking_octets += sum(len(match[0].encode()) for match in _TRACKING.finditer(href))
+        labels = [unescape(values[name])[:_MAX_LINK_TEXT] for name in ("title", "aria-label") if values.get(name)]
+        self.link = _OpenLink(unescape(href).strip(), labels, at, self.hidden_depth > 0, self.seen_length)
+
     def _end_link(self) -> None:
         if self.link is not None:
             self.account.link_count += 1
-            if len(self.account.links) < _MAX_LINKS:
-                shown = " ".join("".join(self.link_text).translate(_FILLER).split())
-                self.account.links.append(Link(self.link, shown[:_MAX_LINK_TEXT]))
+            self.link.end = self.seen_length
+            if len(self.account.links) + len(self.links) < _MAX_LINKS:
+                self.links.append(self.link)
         self.link = None
-        self.link_text = []
-        self.link_length = 0
+
+
+def _finished(link: _OpenLink, visible: str, left: int, right: int) -> Link:
+    shown = visible[link.begin : min(link.end, link.begin + 2 * _MAX_LINK_TEXT)]
+    return Link(
+        link.href,
+        _squeezed(shown)[:_MAX_LINK_TEXT],
+        _squeezed(" ".join(link.labels[:10])),
+        _SENTENCE_END.split(_squeezed(visible[max(link.begin - 2 * _CONTEXT, left) : link.begin]))[-1][-_CONTEXT:],
+        _SENTENCE_END.split(_squeezed(visible[link.end : min(link.end + 2 * _CONTEXT, right)]))[0][:_CONTEXT],
+        link.octets,
+        link.hidden,
+    )
+
+
+def _squeezed(text: str) -> str:
+    return " ".join(text.translate(_FILLER).split())
+
+
+def _note(addresses: dict[str, None], address: str) -> None:
+    if len(addresses) < _MAX_LISTED:
+        addresses[address] = None
 
 
 def _utf8(text: str, start: int, end: int) -> int:
@@ -337,6 +410,12 @@ def shown_hosts(text: str) -> Iterator[str]:
         host = _host(text.lower())
         if "." in host.strip("."):
             yield host
+
+
+def is_font_service(address: str) -> bool:
+    """Whether a style sheet at that address only brings fonts."""
+    host = link_host(address if "://" in address else f"https:{address}") or ""
+    return host.startswith("fonts.") or host.removeprefix("use.").removeprefix("p.") in _FONT_SERVICES
 
 
 def link_host(href: str) -> str | None:

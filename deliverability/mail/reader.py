@@ -1,18 +1,19 @@
-"""Messages: header fields and MIME tree read from raw octets, never refusing any. May import words, parameters.
+"""Messages: header fields and MIME tree read from raw octets, never refusing any.
 
-One pass over the octets, whatever they hold: line starts that may be delimiters are looked up in a table of the
-boundaries that are open, so neither many parts nor deep nesting makes reading slower than linear.
+May import words, parameters and transfer of this package. One pass over the octets, whatever they hold: line starts
+that may be delimiters are looked up in a table of the boundaries that are open, so neither many parts nor deep nesting
+makes reading slower than linear.
 """
 
 from __future__ import annotations
 
-import binascii
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from deliverability.mail.parameters import parse_parameters
-from deliverability.mail.words import decode_base64, decode_octets
+from deliverability.mail.transfer import BASE64, QUOTED_PRINTABLE, UUENCODE, Body, DecodedFile
+from deliverability.mail.words import decode_octets
 
 MAX_NESTING = 100
 MAX_PARTS = 10_000
@@ -20,15 +21,12 @@ MAX_FIELDS = 100_000
 # Messages attached in base64 or quoted-printable are decoded to be read; each level costs a copy.
 _MAX_ENCODED_LEVELS = 4
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
 _WHITE_SPACE = re.compile(rb"[ \t\r\n]*")
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
 _FIELD_NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")
-_BAD_QUOTED_PRINTABLE = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*\r?\n|[ \t]*\Z)")
-_SPACE_BEFORE_LINE_END = re.compile(rb"[ \t]\r?\n")
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$%&'*+.^_`{|}~-]+/[a-z0-9!#$%&'*+.^_`{|}~-]+")
 _IDENTITY = ("7bit", "8bit", "binary")
-_UUENCODE = ("x-uuencode", "uuencode", "x-uue")
 _MESSAGE_TYPES = ("message/rfc822", "message/global")
 _MBOX_LINES = (b"From ", b">From ")
 _BOM = b"\xef\xbb\xbf"
@@ -56,7 +54,7 @@ class HeaderField:
     @property
     def octets(self) -> int:
         """Octets as sent: every line end counts two."""
-        return _as_sent(self.raw, 0, len(self.raw))
+        return len(self.raw) + self.raw.count(b"\n") - self.raw.count(b"\r\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +117,49 @@ class Part:
 
     def decoded(self) -> Decoded:
         """The body without its transfer encoding, and what was wrong with that. Nothing is cached."""
-        body = self._buffer[self._start : self._end]
-        if self.media_type.startswith("multipart/"):
-            return Decoded(_with_crlf(body))
-        return _decode(body, self.transfer_encoding)
+        problems: set[str] = set()
+        octets = self._body.decode(problems)
+        return Decoded(octets, tuple(problems))
 
     def decode(self) -> bytes:
         """The octets of the body without its transfer encoding."""
         return self.decoded().octets
+
+    def pieces(self) -> Iterator[bytes]:
+        """What `decode` gives, in pieces: for whoever looks at the octets once and need not keep them."""
+        return self._body.pieces()
+
+    def measure(self) -> tuple[int, tuple[str, ...]]:
+        """The number of octets that `decode` gives, and the defects of `decoded`, without holding them."""
+        return self._body.measure()
+
+    def head(self, octets: int) -> bytes:
+        """The first octets of what `decode` gives, without decoding the rest: enough to tell the type of a file."""
+        found = b""
+        for piece in self._body.pieces():
+            found += piece
+            if len(found) >= octets:
+                break
+        return found[:octets]
+
+    def open(self) -> DecodedFile:
+        """What `decode` gives as a file to read at any place, for archives whose directory is at the end."""
+        return self._body.open()
+
+    @property
+    def raw_body(self) -> bytes:
+        """The body as it is in the file, transfer encoding included."""
+        return self._buffer[self._start : self._end]
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Offsets of the body in the file; in the decoded octets of the message it stands in, if that is encoded."""
+        return self._start, self._end
+
+    @property
+    def _body(self) -> Body:
+        encoding = "binary" if self.media_type.startswith("multipart/") else self.transfer_encoding
+        return Body(self._buffer, self._start, self._end, encoding)
 
     def text(self) -> str:
         """The body as text in its declared charset; octets that mean nothing in it become U+FFFD."""
@@ -178,7 +211,7 @@ class Message:
 
     """
 
-    raw: bytes
+    raw: bytes = field(repr=False)
     start: int
     body_offset: int
     headers: tuple[HeaderField, ...]
@@ -215,13 +248,14 @@ def read(raw: bytes) -> Message:
     """Read any octets as a message (RFC 5322, RFC 2045, RFC 2046). Never raises; what is wrong becomes a defect."""
     notes = _Notes()
     start = _skip_preamble(raw, notes)
-    root = _Reader(raw, notes, level=1, encoded_levels=0).read(start, "1", "text/plain")
+    ends = _LineEnds.of(raw)
+    root = _Reader(raw, ends, notes, level=1, encoded_levels=0).read(start, "1", "text/plain")
     if not root.fields:
         notes.defect("no-header")
     if root.body_start >= len(raw) and not raw.endswith((b"\n\n", b"\n\r\n")):
         notes.defect("no-body")
-    header_octets = _as_sent(raw, start, root.body_start)
-    body_octets = _as_sent(raw, root.body_start, len(raw))
+    header_octets = ends.as_sent(raw, start, root.body_start)
+    body_octets = ends.as_sent(raw, root.body_start, len(raw))
     return Message(
         raw=raw,
         start=start,
@@ -231,7 +265,7 @@ def read(raw: bytes) -> Message:
         size_octets=header_octets + body_octets,
         header_octets=header_octets,
         body_octets=body_octets,
-        lines=_line_facts(raw, start),
+        lines=_line_facts(raw, start, ends),
         defects=tuple(notes.defects),
         nesting_depth=notes.depth,
         nesting_limited=notes.nesting_limited,
@@ -254,6 +288,27 @@ class _Notes:
     def too_deep(self) -> None:
         self.nesting_limited = True
         self.defect("nesting-limit")
+
+
+@dataclass(frozen=True, slots=True)
+class _LineEnds:
+    """Line ends of a whole buffer. Where all are alike, the octets of a stretch as sent need no second look."""
+
+    cr: int
+    lf: int
+    crlf: int
+
+    @classmethod
+    def of(cls, raw: bytes) -> _LineEnds:
+        cr, lf = raw.count(b"\r"), raw.count(b"\n")
+        return cls(cr, lf, raw.count(b"\r\n") if cr and lf else 0)
+
+    def as_sent(self, raw: bytes, start: int, end: int) -> int:
+        """Octets from `start` to `end`, which stand at line ends, with every line end counted as CRLF."""
+        if self.lf == self.crlf:
+            return end - start
+        lone = raw.count(b"\n", start, end)
+        return end - start + lone - (raw.count(b"\r\n", start, end) if self.crlf else 0)
 
 
 @dataclass(slots=True)
@@ -306,8 +361,9 @@ class _Frame:
 class _Reader:
     """Reads one buffer: the file, or an attached message that was decoded."""
 
-    def __init__(self, raw: bytes, notes: _Notes, *, level: int, encoded_levels: int) -> None:
+    def __init__(self, raw: bytes, ends: _LineEnds, notes: _Notes, *, level: int, encoded_levels: int) -> None:
         self.raw = raw
+        self.ends = ends
         self.notes = notes
         self.level = level
         self.encoded_levels = encoded_levels
@@ -444,7 +500,7 @@ class _Reader:
         sent: dict[int, int] = {}
         total = previous = 0
         for offset in offsets:
-            total += _as_sent(self.raw, previous, offset)
+            total += self.ends.as_sent(self.raw, previous, offset)
             sent[offset] = total
             previous = offset
         for node in self.all:
@@ -458,8 +514,9 @@ class _Reader:
         if node.level >= MAX_NESTING or self.encoded_levels >= _MAX_ENCODED_LEVELS or self.notes.parts >= MAX_PARTS:
             self.notes.too_deep()
             return
-        inner = _decode(self.raw[node.body_start : node.body_end], node.transfer_encoding).octets
-        reader = _Reader(inner, self.notes, level=node.level + 1, encoded_levels=self.encoded_levels + 1)
+        inner = Body(self.raw, node.body_start, node.body_end, node.transfer_encoding).decode()
+        ends = _LineEnds.of(inner)
+        reader = _Reader(inner, ends, self.notes, level=node.level + 1, encoded_levels=self.encoded_levels + 1)
         node.children.append(reader.read(0, f"{node.path}.1", "text/plain"))
 
 
@@ -564,7 +621,7 @@ def _transfer_encoding(fields: list[HeaderField], notes: _Notes) -> str:
         return "7bit"
     encoding, _ = parse_parameters(declared.value)
     encoding = encoding.strip("\"' ")
-    if encoding not in (*_IDENTITY, *_UUENCODE, "base64", "quoted-printable"):
+    if encoding not in (*_IDENTITY, *UUENCODE, BASE64, QUOTED_PRINTABLE):
         notes.defect("bad-transfer-encoding")
     return encoding or "7bit"
 
@@ -579,68 +636,27 @@ def _disposition(fields: list[HeaderField], type_parameters: dict[str, str]) -> 
 
 
 def _is_encoded(node: _Node) -> bool:
-    return node.transfer_encoding in (*_UUENCODE, "base64", "quoted-printable")
+    return node.transfer_encoding in (*UUENCODE, BASE64, QUOTED_PRINTABLE)
 
 
-def _decode(body: bytes, encoding: str) -> Decoded:
-    if encoding == "base64":
-        octets, good = decode_base64(body)
-        return Decoded(octets, () if good else ("bad-base64",))
-    if encoding == "quoted-printable":
-        bad = _BAD_QUOTED_PRINTABLE.search(body) is not None
-        return Decoded(binascii.a2b_qp(_trim_lines(_with_crlf(body))), ("bad-quoted-printable",) if bad else ())
-    if encoding in _UUENCODE:
-        return Decoded(_decode_uu(body))
-    return Decoded(_with_crlf(body))
-
-
-def _with_crlf(body: bytes) -> bytes:
-    """`body` with every line ended by CRLF, as it is sent."""
-    if body.count(b"\n") == body.count(b"\r\n"):
-        return body
-    return body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-
-
-def _trim_lines(body: bytes) -> bytes:
-    """Drop white space at line ends, which transport may have added (RFC 2045 section 6.7 rule 3)."""
-    if not _SPACE_BEFORE_LINE_END.search(body):
-        return body
-    return b"\r\n".join(line.rstrip(b" \t") for line in body.split(b"\r\n"))
-
-
-def _decode_uu(body: bytes) -> bytes:
-    out: list[bytes] = []
-    inside = False
-    for line in body.splitlines():
-        if line.startswith(b"begin "):
-            inside = True
-        elif line.strip() == b"end":
-            break
-        elif inside and line:
-            try:
-                out.append(binascii.a2b_uu(line))
-            except binascii.Error:
-                continue  # one broken line does not cost the others
-    return b"".join(out)
-
-
-def _as_sent(raw: bytes, start: int, end: int) -> int:
-    """Octets from `start` to `end` with every line end counted as CRLF."""
-    return end - start + raw.count(b"\n", start, end) - raw.count(b"\r\n", start, end)
-
-
-def _line_facts(raw: bytes, start: int) -> LineFacts:
-    crlf = raw.count(b"\r\n", start)
-    lone_lf = raw.count(b"\n", start) - crlf
+def _line_facts(raw: bytes, start: int, ends: _LineEnds) -> LineFacts:
+    # What stands before the message holds few line ends; those are taken off again.
+    crlf = ends.crlf - raw.count(b"\r\n", 0, start)
+    lone_lf = ends.lf - raw.count(b"\n", 0, start) - crlf
+    bare_cr = ends.cr - raw.count(b"\r", 0, start) - crlf
     longest = 0
     position = start
     while position < len(raw):
-        # Whole lines, about a mebibyte at a time: a file can consist of nothing but line ends.
+        # Whole lines, some ten kilobytes at a time: a file can consist of nothing but line ends.
         end = raw.rfind(b"\n", position, position + _CHUNK)
         if end < 0:
             end = raw.find(b"\n", position)
         after = len(raw) if end < 0 else end + 1
-        longest = max(longest, *map(len, raw[position:after].replace(b"\r\n", b"\n").split(b"\n")))
+        if after - position > _CHUNK:  # one line
+            longest = max(longest, after - position - (end >= 0) - (end > position and raw[end - 1] == 0x0D))
+        else:
+            lines = raw[position:after].replace(b"\r\n", b"\n").split(b"\n")
+            longest = max(longest, *map(len, lines))
         position = after
     bare_lf = lone_lf if lone_lf <= crlf else 0
-    return LineFacts(longest, raw.count(b"\r", start) - crlf, bare_lf, raw.count(b"\x00", start))
+    return LineFacts(longest, bare_cr, bare_lf, raw.count(b"\x00", start))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import codecs
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 # Aliases to the superset that mailers and browsers mean by the name.
@@ -76,6 +77,32 @@ def decode_octets(octets: bytes, charset: str | None) -> DecodedText:
     return DecodedText(_without_surrogates(text), True, False)
 
 
+def check_octets(pieces: Iterable[bytes], charset: str) -> tuple[bool, bool]:
+    """What `decode_octets` says of known and clean, for octets that come in pieces and are not kept."""
+    name = charset.strip().lower()
+    name = _SUPERSETS.get(name, name)
+    codec = _codec(name)
+    incremental = codecs.lookup(codec).incrementaldecoder if codec else None
+    if name in _ISO_2022_JP or incremental is None or codec in ("utf-16", "utf-32"):
+        # What looks at the whole: a fallback for broken escapes, codecs of one call, a byte order mark that may lack.
+        decoded = decode_octets(b"".join(pieces), charset)
+        return decoded.known, decoded.clean
+    try:
+        decoder = incremental()
+        for piece in pieces:
+            decoder.decode(piece)
+        decoder.decode(b"", True)
+    except (UnicodeError, ValueError):
+        return True, False
+    return True, True
+
+
+def codec_of(charset: str) -> str | None:
+    """Python's codec for a declared charset as mailers mean it, without any fallback; None where there is none."""
+    name = charset.strip().lower()
+    return "iso2022_jp" if name in _ISO_2022_JP else _codec(_SUPERSETS.get(name, name))
+
+
 def decode_words(value: str, charset: str | None = None) -> str:
     """Decode the encoded-words of an unfolded header value (RFC 2047), leniently.
 
@@ -107,6 +134,41 @@ def decode_words(value: str, charset: str | None = None) -> str:
     flush()
     pieces.append(_raw_text(value[end:], charset))
     return "".join(pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedWord:
+    """One RFC 2047 encoded-word.
+
+    Attributes:
+        source: as written, ``=?...?=``.
+        charset: as written, in lower case, without a language.
+        octets: the text in that charset.
+        follows: nothing but white space parts it from the encoded-word before it.
+
+    """
+
+    source: str
+    charset: str
+    octets: bytes
+    follows: bool
+
+
+def encoded_words(value: str) -> Iterator[EncodedWord]:
+    """The encoded-words of an unfolded header value, one by one."""
+    end = -1
+    for match in _ENCODED_WORD.finditer(value):
+        follows = end >= 0 and not value[end : match.start()].strip()
+        charset = match[1].partition("*")[0].lower()
+        yield EncodedWord(match[0], charset, _word_octets(match[2], match[3]), follows)
+        end = match.end()
+
+
+def charset_codec(charset: str) -> str:
+    """One name for all names of a charset that are read alike; the name itself in lower case where it is not known."""
+    name = charset.strip().lower()
+    name = _SUPERSETS.get(name, name)
+    return "iso-2022-jp" if name in _ISO_2022_JP else _codec(name) or name
 
 
 def has_encoded_word(value: str) -> bool:

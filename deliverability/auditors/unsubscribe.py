@@ -1,0 +1,200 @@
+"""Unsubscribing: the header fields (RFC 2369, RFC 8058), their signature, and the link in the text.
+
+May import auditors.base, model and mail. Links are read, never followed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from deliverability.auditors.base import Context, MissingFact, auditor, spec
+from deliverability.mail.evidence import header_evidence, part_evidence
+from deliverability.mail.html import HtmlAccount, Link
+from deliverability.mail.reader import HeaderField, Message
+from deliverability.mail.structure import body_texts
+from deliverability.mail.words import printable
+from deliverability.model.facts import FactType, Reason, Unknown, Value
+
+PROVIDES = (
+    spec("unsubscribe.present", FactType.BOOL, "A List-Unsubscribe field is present."),
+    spec("unsubscribe.fields", FactType.INT, "List-Unsubscribe fields.", unit="fields"),
+    spec("unsubscribe.uris", FactType.LIST_STR, "Addresses in List-Unsubscribe, the first 20."),
+    spec("unsubscribe.https_count", FactType.INT, "Of these, https addresses.", unit="addresses"),
+    spec("unsubscribe.http_count", FactType.INT, "Of these, plain http addresses.", unit="addresses"),
+    spec("unsubscribe.mailto_count", FactType.INT, "Of these, mailto addresses.", unit="addresses"),
+    spec("unsubscribe.one_click", FactType.STR, "List-Unsubscribe-Post as written.", optional=True),
+    spec(
+        "unsubscribe.post_field_valid",
+        FactType.BOOL,
+        "Exactly one List-Unsubscribe-Post field, with the value that RFC 8058 defines: List-Unsubscribe=One-Click.",
+    ),
+    spec(
+        "unsubscribe.dkim_covered",
+        FactType.BOOL,
+        "A passing DKIM signature signs List-Unsubscribe and List-Unsubscribe-Post; none where either is absent.",
+        optional=True,
+    ),
+    spec("unsubscribe.body_link", FactType.BOOL, "The visible text has a link for unsubscribing."),
+    spec(
+        "unsubscribe.body_link_words",
+        FactType.LIST_STR,
+        "Words by which such links were known (in the link, beside it, or in its address), the first 10.",
+    ),
+    spec(
+        "unsubscribe.body_link_octets",
+        FactType.INT,
+        "Octets of the HTML (decoded, as UTF-8) before the first such link; none where it is not in HTML.",
+        unit="octets",
+        optional=True,
+    ),
+)
+
+_FIELDS = ("list-unsubscribe", "list-unsubscribe-post")
+_URI = re.compile(r"<([^<>]{1,4000})>")
+_ONE_CLICK = "List-Unsubscribe=One-Click"
+_MAX_URIS = 20
+_MAX_WORDS = 10
+_MAX_CHARACTERS = 10 << 20
+
+# In the text of a link, or as its alternative text.
+_IN_LINK = re.compile(
+    r"unsubscri\w*|opt[\s-]?out|sign[\s-]off|remove me|stop (?:receiving|these) e?-?mails?|"
+    r"(?:e-?mail|communication|notification|subscription)s?\s(?:preferences|settings|options)|"
+    r"(?:manage|update|change)(?: your| my)? (?:e-?mail )?(?:preferences|subscriptions?)|"
+    r"(?:メール)?配信(?:を|の)?(?:停止|解除|中止)|購読(?:を|の)?(?:停止|解除|中止)|登録(?:を|の)?解除|配信不要|解除|退会|"
+    r"オプトアウト|受信設定|配信設定|"
+    r"se désabonner|désabonne\w*|désinscri\w*|abmelden|abbestellen|darse de baja|cancelar (?:la )?suscripción|"
+    r"disiscriv\w*|annulla (?:l')?iscrizione|afmelden|uitschrijven|descadastr\w*|cancelar inscrição|"
+    r"取消订阅|退订|取消訂閱|수신\s?거부|구독\s?취소",
+    re.IGNORECASE,
+)
+# Beside a link such as "click here": only words that can mean nothing else.
+_BESIDE_LINK = re.compile(
+    r"unsubscri\w*|opt[\s-]?out|(?:no longer|don't|do not) (?:wish|want|like) to receive|stop receiving|"
+    r"配信(?:を|の)?(?:ご)?(?:停止|解除|中止|不要)|購読(?:を|の)?(?:ご)?(?:停止|解除|中止)|登録(?:を|の)?(?:ご)?解除|"
+    r"(?:受信|配信)を(?:ご)?希望(?:さ|し)れ?(?:ない|ません)|オプトアウト|désabonn\w*|désinscri\w*|abmelden|abbestellen|"
+    r"取消订阅|退订|取消訂閱|수신\s?거부",
+    re.IGNORECASE,
+)
+_IN_ADDRESS = re.compile(
+    r"unsub(?:scribe)?(?![a-z])|opt-?_?out(?![a-z])|(?<![a-z])haishin-?_?teishi|(?<![a-z])taikai(?![a-z])",
+    re.IGNORECASE,
+)
+_TEXT_ADDRESS = re.compile(r"https?://[^\s<>\"]{3,2000}|mailto:\S{3,500}", re.IGNORECASE)
+_LINES_NEAR = 2
+
+
+@auditor("unsubscribe", provides=PROVIDES, needs=("dkim.signatures",))
+async def audit(ctx: Context) -> None:
+    """Unsubscribing: the header fields, their signature, and the link in the text."""
+    message = ctx.message
+    if message is None:
+        raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
+    _header(ctx, message)
+    _body(ctx, message)
+
+
+def _header(ctx: Context, message: Message) -> None:
+    lists = message.fields("List-Unsubscribe")
+    posts = message.fields("List-Unsubscribe-Post")
+    uris = [uri for each in lists for uri in unsubscribe_uris(each.value)]
+    schemes = [uri.partition(":")[0].lower() for uri in uris]
+    ids = _cite(ctx, lists)
+    ctx.put("unsubscribe.present", bool(lists), *ids)
+    ctx.put("unsubscribe.fields", len(lists), *ids)
+    ctx.put("unsubscribe.uris", tuple(map(printable, uris[:_MAX_URIS])), *ids)
+    for scheme in ("https", "http", "mailto"):
+        ctx.put(f"unsubscribe.{scheme}_count", schemes.count(scheme), *ids)
+    post_ids = _cite(ctx, posts)
+    ctx.put("unsubscribe.one_click", printable(posts[0].value[:500]) if posts else None, *post_ids)
+    # RFC 8058 section 3.1 gives the field this one value; receivers compare it without regard to case.
+    valid = len(posts) == 1 and "".join(posts[0].value.split()).lower() == _ONE_CLICK.lower()
+    ctx.put("unsubscribe.post_field_valid", valid, *post_ids)
+    covered = _covered(ctx.value("dkim.signatures")) if lists and posts else None
+    signed = _cite(ctx, message.fields("DKIM-Signature"))
+    ctx.put("unsubscribe.dkim_covered", covered, *ids, *post_ids, *signed)
+
+
+def unsubscribe_uris(value: str) -> list[str]:
+    """The addresses in angle brackets of a List-Unsubscribe value (RFC 2369 section 2), white space taken out."""
+    return ["".join(match[1].split()) for match in _URI.finditer(value)]
+
+
+def _covered(signatures: Value) -> bool | Unknown:
+    """Whether a passing signature covers both fields; Unknown where one that does could not be verified."""
+    if isinstance(signatures, Unknown):
+        return signatures
+    unverified: Unknown | None = None
+    for each in signatures if isinstance(signatures, tuple) else ():
+        signed = each.get("signed_headers") if isinstance(each, Mapping) else None
+        if not isinstance(each, Mapping) or not isinstance(signed, tuple) or not set(_FIELDS) <= set(signed):
+            continue
+        result = each.get("result")
+        if result == "pass":
+            return True
+        lost = result if isinstance(result, Unknown) else each.get("bits")
+        if isinstance(lost, Unknown):
+            unverified = lost
+        elif result == "temperror":
+            unverified = Unknown(Reason.TIMEOUT, str(each.get("key_name") or ""))
+    return unverified or False
+
+
+def _body(ctx: Context, message: Message) -> None:
+    pages = body_texts(message, "text/html")
+    plain = [] if pages else body_texts(message, "text/plain")
+    cited = [ctx.cite(part_evidence(leaf.part)) for leaf in (*pages, *plain)[:20]]
+    texts = [leaf.part.text() for leaf in (*pages, *plain)]
+    if sum(map(len, texts)) > _MAX_CHARACTERS:
+        raise MissingFact("unsubscribe.body_link", Unknown(Reason.LIMIT, "text over 10 MiB is not searched"))
+    words: dict[str, None] = {}
+    octets: int | None = None
+    if pages:
+        account = HtmlAccount()
+        for text in texts:
+            account.add(text)
+        for link in account.links:
+            found = link_word(link)
+            if found:
+                octets = link.octets if octets is None else octets
+                words[found] = None
+    else:
+        for text in texts:
+            words |= dict.fromkeys(_words_in_text(text))
+    ctx.put("unsubscribe.body_link", bool(words), *cited)
+    ctx.put("unsubscribe.body_link_words", tuple(words)[:_MAX_WORDS], *cited)
+    ctx.put("unsubscribe.body_link_octets", octets, *cited)
+
+
+def link_word(link: Link) -> str | None:
+    """The word by which a visible link is known to be for unsubscribing, or None."""
+    if link.hidden or not (link.text or link.label):
+        return None
+    if not link.href.lower().startswith(("http:", "https:", "mailto:")):
+        return None
+    match = (
+        _IN_LINK.search(link.text)
+        or _IN_LINK.search(link.label)
+        or _BESIDE_LINK.search(link.before)
+        or _BESIDE_LINK.search(link.after)
+        or _IN_ADDRESS.search(link.href[:4000])
+    )
+    return match[0].lower() if match else None
+
+
+def _words_in_text(text: str) -> list[str]:
+    """Unsubscribe words of a plain text with a web or mail address in the same line or at most two lines off."""
+    lines = text.splitlines()
+    near = [bool(_TEXT_ADDRESS.search(line[:5000])) for line in lines]
+    found: dict[str, None] = {}
+    for index, line in enumerate(lines):
+        match = _BESIDE_LINK.search(line[:5000]) or _IN_ADDRESS.search(line[:5000]) or _IN_LINK.search(line[:200])
+        if match and any(near[max(index - _LINES_NEAR, 0) : index + _LINES_NEAR + 1]):
+            found[match[0].lower()] = None
+    return list(found)
+
+
+def _cite(ctx: Context, fields: tuple[HeaderField, ...]) -> tuple[str, ...]:
+    """Cite the first ten of the fields."""
+    return tuple(ctx.cite(header_evidence(each)) for each in fields[:10])
