@@ -54,10 +54,19 @@ def beginning(text: str, stop: str) -> str:
     return "\n".join([*lines[:end], "...", "```", ""])
 
 
+def section(text: str, begin: str, stop: str) -> str:
+    """A fenced block from the line that begins with `begin` up to the one that begins with `stop`."""
+    lines = text.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith(begin))
+    last = next(number for number, line in enumerate(lines) if number > first and line.startswith(stop))
+    return "\n".join(["```text", lines[1], "...", *lines[first:last], "...", "```", ""])
+
+
 BLOCKS = {
     (ROOT / "rules" / "README.md", "facts"): fact_table,
     (ROOT / "README.md", "help"): lambda: output("audit", "--help"),
     (ROOT / "README.md", "demo"): lambda: beginning(output("demo"), "3.  "),
+    (ROOT / "README.md", "trace"): lambda: section(output("demo", "--trace"), "How SPF", "Waiting for input"),
 }
 
 

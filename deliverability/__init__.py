@@ -1,4 +1,4 @@
-"""deliv: a sender-side e-mail deliverability auditor. The public API for programs; everything is loaded on first use."""
+"""deliv: a sender-side e-mail deliverability auditor. The public API for programs; all of it is loaded on first use."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from deliverability.app import audit, load_rules
     from deliverability.dkim.verify import DkimResult, verify_dkim
     from deliverability.dmarc.discover import Discovery, discover_dmarc
+    from deliverability.dmarc.evaluate import DmarcEvaluation, evaluate_dmarc
     from deliverability.model.report import Report
     from deliverability.ports.static import StaticResolver
     from deliverability.spf.evaluate import SpfEvaluation, evaluate_spf
@@ -26,17 +27,21 @@ _HOME = {
     "DkimResult": "dkim.verify",
     "discover_dmarc": "dmarc.discover",
     "Discovery": "dmarc.discover",
+    "evaluate_dmarc": "dmarc.evaluate",
+    "DmarcEvaluation": "dmarc.evaluate",
 }
 
 __all__ = [
     "Discovery",
     "DkimResult",
+    "DmarcEvaluation",
     "Report",
     "SpfEvaluation",
     "StaticResolver",
     "__version__",
     "audit",
     "discover_dmarc",
+    "evaluate_dmarc",
     "evaluate_spf",
     "load_rules",
     "verify_dkim",

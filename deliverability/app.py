@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deliverability.auditors.base import Auditor
     from deliverability.judge.engine import Selection
     from deliverability.mail.reader import Message
-    from deliverability.ports.base import Clock, HttpFetcher, Resolver
+    from deliverability.ports.base import Clock, HttpFetcher, Resolver, SmtpProber
     from deliverability.ports.cassette import Recorder
     from deliverability.ports.zone import ZoneResolver
 
@@ -38,6 +38,7 @@ def auditors() -> tuple[Auditor, ...]:
         arc,
         attachments,
         bimi,
+        clients,
         dkim,
         dmarc,
         domain,
@@ -45,16 +46,22 @@ def auditors() -> tuple[Auditor, ...]:
         format,  # noqa: A004
         html,
         identity,
+        images,
+        japanese,
         message,
         mx,
+        pdf,
+        smtp,
         spf,
         subject,
         transport,
+        unsubscribe,
         weight,
     )
 
-    modules = (subject, message, format, weight, attachments, html, envelope, domain, mx, transport)
-    others = (spf, dkim, arc, dmarc, alignment, bimi, identity)
+    of_message = (message, format, japanese, weight, attachments, images, pdf, html, clients, envelope)
+    modules = (subject, *of_message, domain, mx, transport, smtp)
+    others = (spf, dkim, arc, dmarc, alignment, bimi, identity, unsubscribe)
     return (*(module.audit for module in (*modules, *others)), identity.chain)
 
 
@@ -161,6 +168,7 @@ class World:
         seconds: time budget of one subject.
         zones: the zone resolver, to parse the zones of a domain before it is audited; else None.
         http: fetches policy files from the web where the user asked for that; else None.
+        smtp: looks at the MX hosts where the user asked for that; else None.
     """
 
     base: Resolver
@@ -171,6 +179,7 @@ class World:
     seconds: float = 15.0
     zones: ZoneResolver | None = None
     http: HttpFetcher | None = None
+    smtp: SmtpProber | None = None
 
     def resolver(self) -> Resolver:
         """A resolver for one subject, with a time budget of its own."""
@@ -194,6 +203,7 @@ def open_world(
     replay: Path | None = None,
     seconds: float = 15.0,
     fetch: bool = False,
+    probe_smtp: bool = False,
 ) -> World:
     """Choose where answers come from. Raises InputError on contradictions and unusable input."""
     from deliverability.ports.clock import SystemClock
@@ -209,8 +219,13 @@ def open_world(
         raise InputError("--record and --replay contradict each other; give one of them")
     if fetch and (zones or offline):
         raise InputError(f"--fetch and {given[0]} contradict each other: one asks the web, the other asks nobody")
+    if probe_smtp and (zones or offline):
+        raise InputError(
+            f"--probe-smtp and {given[0]} contradict each other: one asks the mail hosts, the other nobody"
+        )
     clock: Clock = SystemClock()
     http: HttpFetcher | None = None
+    smtp: SmtpProber | None = None
     zone_resolver: ZoneResolver | None = None
     base: Resolver
     sources: tuple[str, ...]
@@ -223,6 +238,7 @@ def open_world(
             raise InputError(str(error)) from None
         clock = replayer.clock
         http = replayer.fetcher if fetch or replayer.fetcher.pages else None
+        smtp = replayer.prober if probe_smtp or replayer.prober.hosts else None
         # The report of a replay is that of the recorded run, byte for byte.
         sources = replayer.sources or ("replay",)
     elif zones:
@@ -230,6 +246,8 @@ def open_world(
 
         try:
             base = zone_resolver = ZoneResolver.load(zones)
+            # A file that was named is parsed at once, so that a wrong one is told; those of a folder when needed.
+            zone_resolver.check(ZoneResolver.load([path for path in zones if path.is_file()]).origins)
         except ZoneError as error:
             raise InputError(str(error)) from None
         sources = ("zone",)
@@ -249,6 +267,10 @@ def open_world(
             from deliverability.ports.http import WebFetcher
 
             http = WebFetcher(clock)
+        if probe_smtp:
+            from deliverability.ports.smtp import LiveProber
+
+            smtp = LiveProber(clock)
     parsed: tuple[Any, ...] = ()
     if proposals:
         from deliverability.ports.overlay import parse_proposal
@@ -265,7 +287,8 @@ def open_world(
         recorder = Recorder(base, clock, sources)
         clock = recorder.clock
         http = recorder.over_web(http) if http else None
-    return World(base, clock, sources, parsed, recorder, seconds, zone_resolver, http)
+        smtp = recorder.over_smtp(smtp) if smtp else None
+    return World(base, clock, sources, parsed, recorder, seconds, zone_resolver, http, smtp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +296,7 @@ class Audited:
     """The facts of one subject, and what has to be said beside them."""
 
     subject: Subject
-    facts: FactSet
+    facts: FactSet = field(repr=False)  # asyncio writes out what a task returns
     started: str
     sources: tuple[str, ...]
     crashes: tuple[str, ...] = ()
@@ -312,7 +335,8 @@ async def gather_facts(job: Job, world: World) -> Audited:
     )
     resolver = world.resolver() if domain else domainless_resolver()
     now = world.clock.now()
-    gathered = await gather(auditors(), subject, resolver, message, now, world.http if domain else None)
+    http, smtp = (world.http, world.smtp) if domain else (None, None)
+    gathered = await gather(auditors(), subject, resolver, message, now, http, smtp)
     return Audited(subject, gathered.facts, stamp(now), world.sources, gathered.crashes)
 
 
@@ -444,7 +468,8 @@ def _notes(audited: Audited) -> tuple[Note, ...]:
     if facts.value("message.nesting_limited") is True:
         notes.append(Note("nesting-limited"))
     published = facts.value("dkim.published")
-    if domain and isinstance(published, Unknown) and published.reason is Reason.NOT_CONFIGURED:
+    silent = facts.value("spf.sends_nothing") is True and not facts.value("message.present")
+    if domain and not silent and isinstance(published, Unknown) and published.reason is Reason.NOT_CONFIGURED:
         notes.append(Note("probes-missed"))
     if "replay" in audited.sources:
         notes.append(Note("replayed", {"date": audited.started}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -11,6 +12,7 @@ from typing import Any
 
 DEFAULT_FILE = "deliv.toml"
 MAX_OCTETS = 1_000_000
+MAX_SECONDS = 86_400  # a day; infinity and "not a number" lie outside
 
 
 class ConfigError(Exception):
@@ -50,8 +52,9 @@ class Settings:
         own = self.domain.get(domain)
         if own is None:
             return self.common
-        merged = {f.name: getattr(own, f.name) or getattr(self.common, f.name) for f in fields(DomainSettings)}
-        return DomainSettings(**merged)
+        merged = {f.name: getattr(own, f.name) for f in fields(DomainSettings)}
+        unsaid = {name: getattr(self.common, name) for name, value in merged.items() if value is None or value == ()}
+        return DomainSettings(**{**merged, **unsaid})
 
 
 _LISTS = ("domains", "receivers", "rules", "select", "ignore", "resolvers", "selectors", "sending_ips")
@@ -72,7 +75,9 @@ def load(path: Path) -> Settings:
         text = path.read_text("utf-8")
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        place = re.search(r" \(at line (\d+), column \d+\)$", str(error))
+        told = f"{path}:{place[1]}: {str(error)[: place.start()]}" if place else f"{path}: {error}"
+        raise ConfigError(told) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from None
     return _Reader(path, text).settings(data)
@@ -92,35 +97,46 @@ class _Reader:
         if "rules" in values:
             values["rules"] = tuple(self.path.parent / folder for folder in values["rules"])
         per_domain = {
-            name.rstrip(".").lower(): DomainSettings(**self.values(table, _OF_DOMAIN)) for name, table in tables.items()
+            name.rstrip(".").lower(): DomainSettings(**self.values(table, _OF_DOMAIN, name))
+            for name, table in tables.items()
         }
         return Settings(**values, common=common, domain=per_domain)
 
-    def values(self, data: Mapping[str, Any], allowed: tuple[str, ...]) -> dict[str, Any]:
-        return {key: self.value(key, value, allowed) for key, value in data.items()}
+    def values(self, data: Mapping[str, Any], allowed: tuple[str, ...], table: str = "") -> dict[str, Any]:
+        values = {}
+        for key, value in data.items():
+            if key not in allowed:
+                near = difflib.get_close_matches(key, allowed, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise self.error(key, f"unknown key {key!r}{hint}", table)
+            problem = _problem(key, value)
+            if problem:
+                raise self.error(key, problem, table)
+            values[key] = tuple(value) if key in _LISTS else float(value) if key == "timeout" else value
+        return values
 
-    def value(self, key: str, value: Any, allowed: tuple[str, ...]) -> Any:
-        if key not in allowed:
-            near = difflib.get_close_matches(key, allowed, n=1)
-            raise self.error(key, f"unknown key {key!r}" + (f"; did you mean {near[0]}?" if near else ""))
-        if key in _LISTS:
-            if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-                raise self.error(key, f"{key} is a list of texts")
-            return tuple(value)
-        if key == "daily_volume":
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise self.error(key, "daily_volume is a whole number of messages a day")
-            return value
-        if key == "timeout":
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
-                raise self.error(key, "timeout is a number of seconds")
-            return float(value)
-        if not isinstance(value, str):
-            raise self.error(key, f"{key} is a text")
-        if key in _CHOICES and value not in _CHOICES[key]:
-            raise self.error(key, f"{key} is one of {', '.join(_CHOICES[key])}")
-        return value
-
-    def error(self, key: str, message: str) -> ConfigError:
-        line = next((n for n, row in enumerate(self.text.splitlines(), 1) if row.lstrip(' "[').startswith(key)), None)
+    def error(self, key: str, message: str, table: str = "") -> ConfigError:
+        """With the line of the key, below the head of the domain's table where it stands in one."""
+        rows = list(enumerate(self.text.splitlines(), 1))
+        heads = [n for n, row in rows if row.lstrip().startswith("[") and table in row] if table else []
+        of_key = re.compile(rf"""[\s\["']*{re.escape(key)}["'\s]*[=.\]]""")
+        line = next((n for n, row in rows if n > max(heads, default=0) and of_key.match(row)), None)
         return ConfigError(f"{self.path}:{line}: {message}" if line else f"{self.path}: {message}")
+
+
+def _problem(key: str, value: Any) -> str:
+    """What is wrong with the value of a known key; empty where nothing is."""
+    if key in _LISTS:
+        good = isinstance(value, list) and all(isinstance(each, str) for each in value)
+        return "" if good else f"{key} is a list of texts"
+    if key == "daily_volume":
+        good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        return "" if good else "daily_volume is a whole number of messages a day"
+    if key == "timeout":
+        good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= MAX_SECONDS
+        return "" if good else "timeout is a number of seconds"
+    if not isinstance(value, str):
+        return f"{key} is a text"
+    if key in _CHOICES and value not in _CHOICES[key]:
+        return f"{key} is one of {', '.join(_CHOICES[key])}"
+    return ""

@@ -8,7 +8,8 @@ import pytest
 
 from deliverability.judge.conditions import evaluate
 from deliverability.model.facts import Reason, Unknown, Value
-from deliverability.model.rules import All, Any as AnyOf, Compare, Condition, LimitRef, Not, Op
+from deliverability.model.rules import All, Compare, Condition, LimitRef, Not, Op
+from deliverability.model.rules import Any as AnyOf
 
 TIMEOUT = Unknown(Reason.TIMEOUT, "TXT example.com")
 WAITING = Unknown(Reason.NO_MESSAGE)

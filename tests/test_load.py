@@ -120,5 +120,5 @@ def test_an_empty_folder_and_broken_bytes_are_told(tmp_path: Path) -> None:
     with pytest.raises(RuleError, match="no rule files"):
         load_rules([tmp_path], catalogue())
     (tmp_path / "spf.yaml").write_bytes(b"\xff\xfe")
-    with pytest.raises(RuleError, match="spf.yaml"):
+    with pytest.raises(RuleError, match=r"spf\.yaml"):
         load_rules([tmp_path], catalogue())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.auditors import attachments, envelope, html, message, weight
+from deliverability.auditors import attachments, clients, envelope, html, japanese, message, weight
 from deliverability.auditors import format as form
 from deliverability.auditors.base import gather
 from deliverability.mail.reader import read
@@ -20,7 +20,7 @@ from deliverability.ports.base import Answer, Failed
 from tests.corpus import corpus
 
 MAILS = Path(__file__).parent / "mails"
-AUDITORS = (message.audit, form.audit, weight.audit, attachments.audit, html.audit, envelope.audit)
+AUDITORS = (message.audit, form.audit, weight.audit, attachments.audit, html.audit, clients.audit, japanese.audit, envelope.audit)
 
 
 class DeadResolver:

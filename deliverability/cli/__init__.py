@@ -15,6 +15,7 @@ COMMANDS = {
     "audit": "Audit domains, messages, or both together.",
     "facts": "Collect the facts and their evidence as JSON, without judging.",
     "judge": "Judge saved facts again, offline.",
+    "slim": "Save a message's images and HTML smaller, or say what that saves.",
     "rules": "List the rules, explain one, or check rule files.",
     "demo": "Audit an embedded domain and message offline: a first look.",
 }

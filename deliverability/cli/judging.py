@@ -23,6 +23,7 @@ class Judging:
     lang: str
     fail_on: Severity | None
     folders: tuple[Path, ...]
+    trace: bool
 
     @classmethod
     def of(cls, params: dict[str, Any], settings: Settings) -> Judging:
@@ -43,11 +44,12 @@ class Judging:
             lang=params["lang"] or settings.lang or "en",
             fail_on=None if fail_on == "never" else Severity(fail_on),
             folders=folders,
+            trace=params["trace"],
         )
 
     def outputs(self, subjects: int) -> Outputs:
         """Everything that is to be written, for that many subjects."""
-        return Outputs(self.where, subjects, self.lang, self.folders)
+        return Outputs(self.where, subjects, self.lang, self.folders, trace=self.trace)
 
     def take(self, audited: Audited, outputs: Outputs) -> int:
         """Judge one subject, write its report and give its exit code; nothing of it is kept."""

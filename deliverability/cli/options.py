@@ -50,6 +50,7 @@ _INPUTS: tuple[Decorator[Any], ...] = (
     click.option(
         "--fetch", is_flag=True, help="Also fetch the policy files that DNS names (MTA-STS, BIMI) from the web."
     ),
+    click.option("--probe-smtp", is_flag=True, help="Also connect to the MX hosts (port 25) and look at their TLS."),
     click.option("--record", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Keep all answers."),
     click.option(
         "--replay",
@@ -98,6 +99,9 @@ _OUTPUT: tuple[Decorator[Any], ...] = (
         help="Write a file instead (.txt, .json or .html; repeatable).",
     ),
     click.option("--lang", type=click.Choice(["en", "ja"]), envvar="DELIV_LANG", help="Language [default: en]."),
+    click.option(
+        "--trace", is_flag=True, help="Show how SPF and DKIM were evaluated, term by term, also where they pass."
+    ),
     click.option(
         "--fail-on",
         type=click.Choice(["error", "warning", "never"]),

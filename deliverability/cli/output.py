@@ -47,11 +47,13 @@ def targets(style: str | None, files: Sequence[Path]) -> list[Target]:
 class Outputs:
     """All outputs of a run. Files are opened before the work begins, so that a bad path is told at once."""
 
-    def __init__(self, where: Sequence[Target], subjects: int, lang: str, folders: Sequence[Path]) -> None:
+    def __init__(
+        self, where: Sequence[Target], subjects: int, lang: str, folders: Sequence[Path], *, trace: bool = False
+    ) -> None:
         self._stack = ExitStack()
         self._writers: list[tuple[Writer, Path | None, TextIO | None]] = []
         for style, path in where:
-            writer = _writer(style, subjects, lang, folders, to_terminal=path is None)
+            writer = _writer(style, subjects, lang, folders, to_terminal=path is None, trace=trace)
             self._writers.append((writer, path, self._open(path) if path else None))
 
     def _open(self, path: Path) -> TextIO:
@@ -85,7 +87,7 @@ def _put(text: str, path: Path | None, file: TextIO | None) -> None:
         raise InputError(f"-o {path}: {error.strerror or error}") from None
 
 
-def _writer(style: str, subjects: int, lang: str, folders: Sequence[Path], *, to_terminal: bool) -> Writer:
+def _writer(style: str, subjects: int, lang: str, folders: Sequence[Path], *, to_terminal: bool, trace: bool) -> Writer:
     if style == "json":
         from deliverability.render.json import JsonWriter
 
@@ -106,6 +108,7 @@ def _writer(style: str, subjects: int, lang: str, folders: Sequence[Path], *, to
         color=to_terminal and _wants_color(),
         unicode=not to_terminal or _can_write(sys.stdout.encoding, "✓─"),
         guide=guide,
+        trace=trace,
     )
 
 

@@ -152,7 +152,7 @@ class Subject:
     """
 
     domain: str
-    message: bytes | None = None
+    message: bytes | None = field(default=None, repr=False)  # asyncio writes out what a task returns
     message_name: str = ""
     selectors: tuple[str, ...] = ()
     sending_ips: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ from deliverability.judge.words import phrases
 from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
 from deliverability.render.pictures import Pictures, draw
+from deliverability.render.trace import Traces, explain
 from deliverability.render.view import Guide, ReportView, as_tuple, build, segments
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class HtmlWriter:
         """Take the next report; nothing is written yet."""
         key = f"s{len(self._subjects) + 1}" if self._several else ""
         view = build(report, self._lang, self._catalogue, self._guide, prefix=f"{key}-" if key else "")
-        self._subjects.append(_Subject(key, view, draw(report, phrases(self._lang))))
+        say = phrases(self._lang)
+        self._subjects.append(_Subject(key, view, draw(report, say), explain(report, say)))
         return ""
 
     def end(self) -> str:
@@ -73,6 +75,7 @@ class _Subject:
     key: str
     view: ReportView
     pictures: Pictures
+    traces: Traces
 
 
 def _environment() -> jinja2.Environment:

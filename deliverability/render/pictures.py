@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from deliverability.judge.words import Phrases, format_value, octets, shortened, visible
 from deliverability.model.facts import Unknown, Value
 from deliverability.model.report import Report
+from deliverability.model.rules import Severity
 
 DMARC_STAGES = ("absent", "none", "testing", "quarantine", "reject")
 
@@ -18,7 +19,11 @@ _TREE_DEPTH = 12
 _TREE_TERMS = 300
 _FREE_SHOWN = 6
 _ATTACHMENTS_SHOWN = 30
-_SIZE_PARTS = (("text", "message.text_octets"), ("attachments", "message.attachment_octets"))
+_SIZE_PARTS = ("header", "plain", "html", "inline")
+# Base64 in lines of 76 characters: 57 octets of a file become 78 as sent.
+_ENCODED, _RAW = 78, 57
+# Below this share of the next limit the bar shows the message alone, or its parts would be specks.
+_NEAR = 0.4
 _HTML_PARTS = ("text", "markup", "inline_css", "style", "data_uri", "comment", "script")
 
 
@@ -100,11 +105,27 @@ class PartView:
 
 @dataclass(frozen=True, slots=True)
 class MarkView:
-    """A limit, and where it is on the bar; beyond the bar's end where `percent` is above 100."""
+    """A limit: whose, where it is on the bar (beyond its end where `percent` is above 100), and how much is used.
+
+    Attributes:
+        words: the limit.
+        who: receivers, or that it is recommended for all.
+        rule: the rule that sets it.
+        percent: its place on the bar.
+        used: percent of the limit that the message uses, in words.
+        filled: the same as a length, 100 at most.
+        room: what still fits, or what is too much, as files before encoding.
+        over: the message is larger.
+
+    """
 
     words: str
+    who: str
     rule: str
     percent: float
+    used: str
+    filled: float
+    room: str
     over: bool
 
 
@@ -115,6 +136,7 @@ class BarView:
     total: str
     parts: tuple[PartView, ...]
     marks: tuple[MarkView, ...]
+    overhead: str = ""
     attachments: tuple[tuple[str, str, str, str], ...] = ()
     more: int = 0
 
@@ -292,31 +314,23 @@ def _size(report: Report, say: Phrases) -> BarView | None:
     total = _number(_known(report, "message.size_octets"))
     if not total:
         return None
-    limits: dict[int, str] = {}
-    for finding in report.findings:
-        if "message.size_octets" in finding.observed:
-            for name, value in finding.limits.items():
-                number = _number(value)
-                if name.endswith("_octets") and number:
-                    limits.setdefault(number, finding.rule)
-    # A message far below a limit would be a speck: measure against the next limit only, the words name them all.
-    scale = min((limit for limit in limits if limit >= total), default=total)
-    parts: list[PartView] = []
-    rest = total
-    for key, path in _SIZE_PARTS:
-        part = min(_number(_known(report, path)) or 0, rest)
-        rest -= part
-        parts.append(_part(key, say(f"size.{key}"), part, scale, say))
-    parts.append(_part("other", say("size.other"), rest, scale, say))
+    limits = _size_limits(report, say)
+    # A message far below a limit would be a speck: then the bar is the message alone, and the meters tell the rest.
+    above = min((limit for limit in limits if limit >= total), default=total)
+    scale = above if total >= _NEAR * above else total
+    sizes = {key: _number(_known(report, f"message.{key}_octets")) or 0 for key in _SIZE_PARTS}
+    attached = _number(_known(report, "message.attachment_octets")) or 0
+    sizes["attachments"] = max(0, attached - sizes["inline"])
+    sizes["other"] = max(0, total - sum(sizes.values()))
+    parts = (_part(key, say(f"size.{key}"), min(size, total), scale, say) for key, size in sizes.items())
+    overhead = _number(_known(report, "message.encoding_overhead_octets"))
     listed = _known(report, "message.attachments")
     items = [each for each in (listed if isinstance(listed, tuple) else ()) if isinstance(each, Mapping)]
     return BarView(
         total=say("size.total", size=octets(total, say)),
         parts=tuple(part for part in parts if part.octets),
-        marks=tuple(
-            MarkView(octets(limit, say), rule, _percent(limit, scale), total > limit)
-            for limit, rule in sorted(limits.items())
-        ),
+        marks=tuple(_limit(limit, who, rule, total, scale, say) for limit, (who, rule) in sorted(limits.items())),
+        overhead=say("size.overhead", size=octets(overhead, say)) if overhead else "",
         attachments=tuple(
             (
                 _word(each.get("filename")) or "—",
@@ -327,6 +341,52 @@ def _size(report: Report, say: Phrases) -> BarView | None:
             for each in items[:_ATTACHMENTS_SHOWN]
         ),
         more=max(0, len(items) - _ATTACHMENTS_SHOWN),
+    )
+
+
+def _size_limits(report: Report, say: Phrases) -> dict[int, tuple[str, str]]:
+    """Limit -> whose it is and the rule that sets it, from the rules that judged the size and the receivers' own."""
+    whose: dict[int, list[str]] = {}
+    rules: dict[int, str] = {}
+
+    def add(limit: Value, who: str, rule: str) -> None:
+        number = _number(limit)
+        if number:
+            names = whose.setdefault(number, [])
+            if who not in names:
+                names.append(who)
+            rules.setdefault(number, rule)
+
+    for finding in report.findings:
+        if "message.size_octets" not in finding.observed:
+            continue
+        rule = report.rules.rules.get(finding.rule)
+        for name, value in finding.limits.items():
+            if not name.endswith("_octets"):
+                continue
+            # A rule without a severity of its own is a single receiver's.
+            if rule is None or rule.severity is not Severity.NONE:
+                add(value, say("size.for-all"), finding.rule)
+            for judgement in finding.judgements:
+                receiver = report.rules.receivers.get(judgement.receiver)
+                if receiver is not None and finding.rule in receiver.rules:
+                    own = receiver.rules[finding.rule].limits.get(name, value)
+                    add(own, receiver.name.get(say.lang, receiver.id), finding.rule)
+    return {limit: (say("value.separator").join(names), rules[limit]) for limit, names in whose.items()}
+
+
+def _limit(limit: int, who: str, rule: str, total: int, scale: int, say: Phrases) -> MarkView:
+    room = abs(limit - total) * _RAW // _ENCODED
+    share = 100 * total / limit
+    return MarkView(
+        words=octets(limit, say),
+        who=who,
+        rule=rule,
+        percent=_percent(limit, scale),
+        used=say("size.used", percent=f"{share:.1f}" if share < 10 else f"{share:,.0f}"),
+        filled=min(100.0, round(share, 1)),
+        room=say("size.over" if total > limit else "size.room", size=octets(room, say)),
+        over=total > limit,
     )
 
 

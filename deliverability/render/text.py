@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from deliverability.judge.words import Phrases, phrases
 from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
+from deliverability.render.trace import SignatureTrace, SpfTrace, Traces, explain
 from deliverability.render.view import (
     EffectView,
     Entry,
@@ -60,13 +61,17 @@ def render_text(
     color: bool = False,
     unicode: bool = True,
     guide: Guide = (),
+    trace: bool = False,
 ) -> str:
     """One report after the other, with a summary at the end where there are several.
 
     `width` is the terminal's (lines stay within 40 to 100 columns, unbreakable records excepted). Escape sequences
-    appear only with `color`. Without `unicode` the symbols are ASCII; the words stay in their language.
+    appear only with `color`. Without `unicode` the symbols are ASCII; the words stay in their language. How SPF and
+    DKIM were evaluated is shown where they do not pass; with `trace` always, and every term of it.
     """
-    writer = TextWriter(lang=lang, catalogue=catalogue, width=width, color=color, unicode=unicode, guide=guide)
+    writer = TextWriter(
+        lang=lang, catalogue=catalogue, width=width, color=color, unicode=unicode, guide=guide, trace=trace
+    )
     return "".join(writer.report(each) for each in as_tuple(reports)) + writer.end()
 
 
@@ -83,12 +88,21 @@ class TextWriter:
     """The same piece by piece, for runs over many subjects: only a row for the summary is kept of each report."""
 
     def __init__(
-        self, *, lang: str, catalogue: Catalogue, width: int, color: bool, unicode: bool, guide: Guide = ()
+        self,
+        *,
+        lang: str,
+        catalogue: Catalogue,
+        width: int,
+        color: bool,
+        unicode: bool,
+        guide: Guide = (),
+        trace: bool = False,
     ) -> None:
         self._lang = lang
         self._say = phrases(lang)
         self._catalogue = catalogue
         self._guide = guide
+        self._trace = trace
         self._paper = _Paper(max(MIN_WIDTH, min(width, MAX_WIDTH)), color, unicode)
         self._rows: list[_Row] = []
 
@@ -97,7 +111,8 @@ class TextWriter:
         view = build(report, self._lang, self._catalogue, self._guide)
         self._rows.append(_row(view, self._say))
         begin = "\n" if len(self._rows) > 1 else ""
-        return begin + self._finished(_report(view, self._paper, self._say))
+        traces = explain(report, self._say)
+        return begin + self._finished(_report(view, traces, self._trace, self._paper, self._say))
 
     def end(self) -> str:
         """The summary, where there was more than one report."""
@@ -135,11 +150,11 @@ class _Paper:
         ]
 
     def heading(self, text: str) -> list[str]:
-        line = self.symbol("rule") * max(3, self.width - width_of(text) - 1)
-        return ["", f"{self.ink(text, 'bold')} {self.ink(line, 'dim')}", ""]
+        line = self.symbol("rule") * (self.width - width_of(text) - 1)
+        return ["", " ".join([self.ink(text, "bold"), *([self.ink(line, "dim")] if line else [])]), ""]
 
 
-def _report(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
+def _report(view: ReportView, traces: Traces, whole: bool, paper: _Paper, say: Phrases) -> Iterator[str]:
     yield paper.ink(view.domain, "bold")
     about = [view.message or say("label.no-message"), view.started, say("label.tool", version=view.version)]
     yield from paper.paragraph(" · ".join(part for part in about if part) if paper.unicode else ", ".join(about), 0)
@@ -148,6 +163,10 @@ def _report(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
         yield from paper.paragraph(note, 2, paper.ink("!", "warning") + " ")
     yield from _verdicts(view, paper, say)
     yield from _todo(view, paper, say)
+    if traces.spf and (whole or not traces.spf.passed):
+        yield from _spf_trace(traces.spf, whole, paper, say)
+    if traces.dkim and (whole or any(each.state != "good" for each in traces.dkim)):
+        yield from _dkim_trace(traces.dkim, paper, say)
     if view.unchecked:
         yield from paper.heading(say("section.unchecked"))
         yield from paper.paragraph(say("unchecked.lead"), 0)
@@ -267,6 +286,37 @@ def _step(step: str, lead: str, paper: _Paper) -> Iterator[str]:
             text += piece
     if text.strip():
         yield from paper.paragraph(text.strip(), indent, lead)
+
+
+def _spf_trace(trace: SpfTrace, whole: bool, paper: _Paper, say: Phrases) -> Iterator[str]:
+    """Term by term; what lies inside an include that did not match only where the `whole` of it is wanted."""
+    yield from paper.heading(trace.title)
+    yield from paper.paragraph(trace.checked, 0)
+    if trace.record:
+        yield f"  {paper.ink(trace.record, 'code')}"
+    for line in trace.lines:
+        if line.detail and not whole:
+            continue
+        style, name = _MARKS.get(line.mark, ("dim", "bullet"))
+        text = f"{line.term}: {line.words}" + (f" ({line.cost})" if line.cost else "")
+        indent = 2 + 2 * min(line.depth, 8)
+        lead = " " * (indent - 2) + paper.ink(paper.symbol(name), style) + " "
+        yield from paper.paragraph(text, indent, lead, style="dim" if line.mark == "skipped" else "")
+    if trace.more:
+        yield from paper.paragraph(say.count("trace.more", trace.more), 2, style="dim")
+    yield from paper.paragraph(trace.conclusion, 0)
+
+
+_MARKS = {"match": ("met", "met"), "error": ("error", "rejected"), "followed": ("info", "bullet")}
+
+
+def _dkim_trace(traces: Sequence[SignatureTrace], paper: _Paper, say: Phrases) -> Iterator[str]:
+    yield from paper.heading(say("trace.dkim-title"))
+    for each in traces:
+        name = {"good": "met", "bad": "rejected"}.get(each.state, "unknown")
+        yield from paper.paragraph(f"{each.name}: {each.result}", 2, paper.ink(paper.symbol(name), name) + " ")
+        for words in each.words:
+            yield from paper.paragraph(words, 4)
 
 
 def _row(view: ReportView, say: Phrases) -> _Row:

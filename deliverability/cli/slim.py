@@ -1,0 +1,214 @@
+"""`deliv slim`: a lighter copy of a message, or what it would save."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deliverability.cli.options import lang_option, plain_errors
+
+if TYPE_CHECKING:
+    from deliverability.judge.words import Phrases
+    from deliverability.slim.savings import PartSaving, Slimmed
+
+_MOST = 3
+
+
+@click.command("slim")
+@click.argument("message", metavar="MESSAGE.eml|-")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="OUT.eml",
+    help="Write the lighter copy to this file [default: only say what it would save].",
+)
+@click.option("--force", is_flag=True, help="Overwrite OUT.eml where it exists (never the message itself).")
+@click.option("--only", type=click.Choice(["images", "html"]), help="Slim only the images, or only the HTML.")
+@click.option("--attachments", is_flag=True, help="Save attached images again, too, not only those in the text.")
+@lang_option
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", help="What to print.")
+def command(
+    message: str, output: Path | None, force: bool, only: str | None, attachments: bool, lang: str, style: str
+) -> int:
+    """Save the images and the HTML of a message smaller, and lose nothing.
+
+    Without -o nothing is written; the saving of each part is printed. Every part, its name and every text stay.
+    A changed copy loses its DKIM signatures: sign it again when you send it.
+
+    \b
+      deliv slim newsletter.eml
+      deliv slim newsletter.eml -o lighter.eml
+    """
+    if attachments and only == "html":
+        raise click.UsageError("--attachments and --only html contradict each other")
+    with plain_errors():
+        from deliverability.judge.words import phrases
+        from deliverability.slim.message import Wish, slim
+
+        name, raw = _read(message)
+        if output is not None:
+            _check(output, None if message == "-" else Path(message), force)
+        slimmed = slim(raw, Wish(images=only != "html", attached_images=attachments, html=only != "images"))
+        if output is not None:
+            _write(output, slimmed.data, force)
+        if style == "json":
+            text = json.dumps(_record(name, slimmed, output), ensure_ascii=False, indent=2) + "\n"
+        else:
+            text = "\n".join(_lines(slimmed, name, output, phrases(lang))) + "\n"
+        click.echo(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"), nl=False)
+    return 0
+
+
+def _read(name: str) -> tuple[str, bytes]:
+    """The message and how it is called. Raises InputError where it cannot be read."""
+    from deliverability.app import InputError, Sample
+    from deliverability.cli.inputs import MAX_STDIN_OCTETS
+
+    if name == "-":
+        return name, Sample(name, data=sys.stdin.buffer.read(MAX_STDIN_OCTETS)).read()
+    path = Path(name)
+    if path.is_dir():
+        raise InputError(f"{name} is a folder; give the message file itself")
+    if not path.exists():
+        raise InputError(f"{name}: no such file")
+    return name, Sample(name, path=path).read()
+
+
+def _check(output: Path, source: Path | None, force: bool) -> None:
+    """Raises InputError where `output` must not or cannot be written, before the work begins."""
+    from deliverability.app import InputError
+
+    if source is not None and output.exists() and output.samefile(source):
+        raise InputError(f"-o {output}: this is the message itself, which is never overwritten")
+    if output.exists() and not force:
+        raise InputError(f"-o {output}: the file exists; --force overwrites it")
+    if not output.parent.is_dir():
+        raise InputError(f"-o {output}: no such folder")
+
+
+def _write(output: Path, data: bytes, force: bool) -> None:
+    """Write the whole file or nothing. Raises InputError."""
+    from deliverability.app import InputError
+
+    mask = os.umask(0)
+    os.umask(mask)
+    temporary: Path | None = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name[:40]}.", delete=False) as file:
+            temporary = Path(file.name)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~mask)
+        if force:
+            temporary.replace(output)
+        else:
+            output.hardlink_to(temporary)  # unlike replacing, it fails where somebody was faster
+    except FileExistsError:
+        raise InputError(f"-o {output}: the file exists; --force overwrites it") from None
+    except OSError as error:
+        raise InputError(f"-o {output}: {error.strerror or error}") from None
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(FileNotFoundError):
+                temporary.unlink()
+
+
+def _record(name: str, slimmed: Slimmed, output: Path | None) -> dict[str, Any]:
+    from deliverability.model.codec import printable
+
+    return {
+        "message": printable(name),
+        "before_octets": slimmed.before,
+        "after_octets": slimmed.after,
+        "refused": slimmed.refused,
+        "written": printable(str(output)) if output else None,
+        "dropped_headers": [{"name": field, "count": count} for field, count in slimmed.dropped],
+        "parts": [
+            {
+                "path": part.path,
+                "media_type": printable(part.media_type),
+                "new_media_type": printable(part.new_type),
+                "filename": printable(part.filename) if part.filename is not None else None,
+                "before_octets": part.before,
+                "after_octets": part.after,
+                "change": part.change,
+                "kept": part.kept,
+                "pixels_before": part.pixels_before,
+                "pixels_after": part.pixels_after,
+            }
+            for part in slimmed.parts
+        ],
+    }
+
+
+def _lines(slimmed: Slimmed, name: str, output: Path | None, say: Phrases) -> list[str]:
+    """The saving in words: a headline, a line for each part, and what to do next."""
+    lines = [_headline(slimmed, say)]
+    for part in slimmed.parts:
+        if part.change is not None:
+            change = say(f"slim.change.{part.change}", type=_shown(part.new_type))
+            lines += [
+                "",
+                f"  {part.path}  {_called(part)}",
+                f"    {_sizes(part.before, part.after, say)}",
+                f"    {change}",
+            ]
+            if part.pixels_before and part.pixels_after and part.pixels_before != part.pixels_after:
+                before, after = (f"{width} x {height}" for width, height in (part.pixels_before, part.pixels_after))
+                lines[-1] += say("slim.pixels", before=before, after=after)
+        elif part.kept is not None and part.kept != "small-gain":
+            why = say("slim.left", why=say(f"slim.kept.{part.kept}"))
+            lines += ["", f"  {part.path}  {_called(part)}", f"    {_octets(part.before, say)}  {why}"]
+    lines.append("")
+    if slimmed.dropped:
+        fields = say("value.separator").join(f"{field} ({count})" for field, count in slimmed.dropped)
+        lines.append(say("slim.dropped", fields=_shown(fields)))
+    if output is not None:
+        lines.append(say("slim.written" if slimmed.changes else "slim.written-same", file=_shown(str(output))))
+    elif slimmed.changes:
+        lines.append(say("slim.dry-run", command=f"deliv slim {_shown(shlex.quote(name))} -o OUT.eml"))
+    return lines if lines[-1] else lines[:-1]
+
+
+def _headline(slimmed: Slimmed, say: Phrases) -> str:
+    if slimmed.refused is not None:
+        return say("slim.refused", size=_octets(slimmed.before, say), why=say(f"slim.kept.{slimmed.refused}"))
+    if not slimmed.changes:
+        return say("slim.nothing", size=_octets(slimmed.before, say))
+    most = slimmed.changes[:_MOST]
+    named = [say("slim.item", what=_called(part), saved=_octets(part.saved, say)) for part in most]
+    listed = say("value.separator").join(named)
+    key = "slim.most.one" if len(most) == 1 else "slim.most.other"
+    return _sizes(slimmed.before, slimmed.after, say) + say(key, n=say(f"slim.number.{len(most)}"), changes=listed)
+
+
+def _sizes(before: int, after: int, say: Phrases) -> str:
+    # Rounded down: "100 % less" would be nothing left.
+    percent = str(100 * (before - after) // before) if before else "0"
+    return say("slim.sizes", before=_octets(before, say), after=_octets(after, say), percent=percent)
+
+
+def _octets(number: int, say: Phrases) -> str:
+    from deliverability.judge.words import octets
+
+    return octets(number, say)
+
+
+def _called(part: PartSaving) -> str:
+    return _shown(f"{part.filename} ({part.media_type})" if part.filename else part.media_type)
+
+
+def _shown(text: str) -> str:
+    from deliverability.judge.words import shortened, visible
+
+    return visible(shortened(text, 120))

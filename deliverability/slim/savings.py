@@ -1,0 +1,98 @@
+"""What slimming changed, part by part: codes and octets, no prose. Imports nothing of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Change(StrEnum):
+    """What was done with a part."""
+
+    IMAGE = "image"
+    """Saved again in the same format."""
+    IMAGE_CONVERTED = "image-converted"
+    """Saved in another format, its name and type changed to fit."""
+    HTML = "html"
+    """Comments, indentation and the like left out."""
+    ENCODING = "encoding"
+    """The same octets in a shorter transfer encoding."""
+
+
+class Kept(StrEnum):
+    """Why a part that could be lighter, or the whole message, was left as it is."""
+
+    SIGNED = "signed"
+    ENCRYPTED = "encrypted"
+    ATTACHED = "attached"
+    """An attached file or message: the original is what the sender wants to send."""
+    ANIMATED = "animated"
+    CHARSET = "charset"
+    """The HTML does not decode in its charset, or could not be written in it again."""
+    SMALL_GAIN = "small-gain"
+    UNREADABLE = "unreadable"
+    """Not what its type says, or its transfer encoding is broken."""
+    UNSAFE = "unsafe"
+    """The message is so broken that a change could lose something."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartSaving:
+    """One part that was, or could have been, changed.
+
+    Attributes:
+        path: position in the MIME tree, as in the facts.
+        media_type: declared type of the original.
+        filename: of the original, or None.
+        before: octets of the body as sent.
+        after: the same in the copy; equal to `before` where it was kept.
+        change: what was done; None where it was kept.
+        kept: why it was kept; None where it was changed.
+        pixels_before: width and height of an image that was changed.
+        pixels_after: the same in the copy.
+        new_type: media type in the copy.
+
+    """
+
+    path: str
+    media_type: str
+    filename: str | None
+    before: int
+    after: int
+    change: Change | None = None
+    kept: Kept | None = None
+    pixels_before: tuple[int, int] | None = None
+    pixels_after: tuple[int, int] | None = None
+    new_type: str = ""
+
+    @property
+    def saved(self) -> int:
+        """Octets saved, as sent."""
+        return self.before - self.after
+
+
+@dataclass(frozen=True, slots=True)
+class Slimmed:
+    """The copy and what it saves.
+
+    Attributes:
+        data: octets of the copy; the original's very octets where nothing was changed.
+        before: the original as sent.
+        after: the copy as sent.
+        parts: parts that were or could have been changed, in the order of the message.
+        dropped: header fields that a change makes void and that were left out, with their number.
+        refused: why nothing at all was changed; None where it was tried.
+
+    """
+
+    data: bytes = field(repr=False)
+    before: int
+    after: int
+    parts: tuple[PartSaving, ...] = ()
+    dropped: tuple[tuple[str, int], ...] = ()
+    refused: Kept | None = None
+
+    @property
+    def changes(self) -> tuple[PartSaving, ...]:
+        """The parts that were changed, those that save most first."""
+        return tuple(sorted((each for each in self.parts if each.change), key=lambda each: -each.saved))

@@ -1,0 +1,112 @@
+"""Every sender zone and every mail of the corpus from end to end: no crash, and a report in both languages."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from deliverability.app import (
+    Job,
+    Sample,
+    World,
+    catalogue,
+    gather_facts,
+    load_rules,
+    make_report,
+    open_world,
+    rule_folders,
+)
+from deliverability.judge.engine import Selection
+from deliverability.judge.load import load_guide
+from deliverability.model.report import Report
+from deliverability.ports.budget import offline_resolver
+from deliverability.ports.clock import FixedClock
+from deliverability.render.html import render_html
+from deliverability.render.json import render_json
+from deliverability.render.text import render_text
+from tests.corpus import corpus, corpus_root
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+RULES = load_rules()
+GUIDE = load_guide(rule_folders())
+_OTHER_FILES = {".md", ".key", ".pem", ".dns"}
+# One in so many is rendered in every format and language; all are rendered as JSON.
+SAMPLE = 12
+
+
+def senders() -> list[str]:
+    root = corpus_root()
+    if root is None:
+        return []
+    rows = (line.split("\t") for line in (root / "zones/index.tsv").read_text("utf-8").splitlines())
+    return [row[0] for row in rows if row[1] == "sender"]
+
+
+def mails() -> list[Path]:
+    root = corpus_root()
+    if root is None:
+        return []
+    return sorted(
+        path
+        for folder in ("mails", "dkim", "bounces")
+        for path in (root / folder).rglob("*")
+        if path.is_file() and path.suffix not in _OTHER_FILES
+    )
+
+
+@cache
+def zones() -> World:
+    """The zones of the corpus, read once."""
+    return open_world(zones=[corpus("zones")])
+
+
+async def audited(job: Job, world: World) -> Report:
+    got = await gather_facts(job, world)
+    assert got.crashes == ()
+    report = make_report(got, RULES, Selection())
+    assert report.bugs == ()
+    assert report.findings
+    assert [verdict.receiver for verdict in report.verdicts] == list(RULES.receivers)
+    assert json.loads(render_json(report))["subject"]["domain"] == report.domain
+    return report
+
+
+def render_everything(report: Report) -> None:
+    for lang in ("en", "ja"):
+        text = render_text(report, lang=lang, catalogue=catalogue(), guide=GUIDE)
+        assert (report.domain or {"en": "No domain", "ja": "ドメイン"}[lang]) in text
+        assert "\x1b" not in text
+        html = render_html(report, lang=lang, catalogue=catalogue(), guide=GUIDE)
+        assert html.rstrip().endswith("</html>")
+        assert "<script" not in html
+
+
+@pytest.mark.parametrize("domain", senders())
+async def test_every_sender_zone(domain: str) -> None:
+    report = await audited(Job(domain), zones())
+    assert report.facts.value("domain.exists") is True
+    if senders().index(domain) % SAMPLE == 0:
+        render_everything(report)
+
+
+def _name(path: Path) -> str:
+    root = corpus_root()
+    return str(path.relative_to(root)) if root else path.name
+
+
+@pytest.mark.parametrize("path", mails(), ids=_name)
+async def test_every_mail(path: Path) -> None:
+    world = World(offline_resolver(), FixedClock(NOW), ("offline",))
+    report = await audited(Job(None, Sample(path.name, path=path)), world)
+    if mails().index(path) % SAMPLE == 0:
+        render_everything(report)
+
+
+def test_the_corpus_is_whole() -> None:
+    corpus("README.md")
+    assert len(senders()) == 58
+    assert len(mails()) > 700

@@ -1,0 +1,271 @@
+"""Whether the domain exists and takes mail, and whether MAIL FROM, d= and HELO belong to the author domain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from deliverability.auditors import alignment, domain
+from deliverability.model.facts import Reason, Unknown, Value
+from deliverability.ports.static import StaticResolver
+from tests.facts_of import facts_of
+
+# --- domain ------------------------------------------------------------------------------------------------------
+
+
+async def existence(records: Mapping[tuple[str, str], Any], mail_from: Any = None) -> dict[str, Value]:
+    given = {"envelope.mail_from_domain": mail_from}
+    facts = await facts_of([domain.audit], StaticResolver(records), given)
+    return {fact.path.removeprefix("domain."): fact.value for fact in facts if fact.path.startswith("domain.")}
+
+
+async def test_a_name_that_dns_denies_does_not_exist() -> None:
+    facts = await existence({})
+    assert facts["exists"] is False
+    assert facts["mx"] == ()
+    assert facts["accepts_mail"] is False
+
+
+async def test_a_name_without_mail_records_exists() -> None:
+    facts = await existence({("example.com", "TXT"): ["x"]})
+    assert (facts["exists"], facts["accepts_mail"]) == (True, False)
+
+
+async def test_a_name_with_names_below_it_exists() -> None:
+    assert (await existence({("www.example.com", "A"): ["192.0.2.1"]}))["exists"] is True
+
+
+@pytest.mark.parametrize("failure", ["timeout", "servfail", "refused"])
+async def test_a_failure_never_means_that_the_domain_does_not_exist(failure: str) -> None:
+    every = {("example.com", rdtype): failure for rdtype in ("MX", "A", "AAAA", "SOA")}
+    facts = await existence(every)
+    for path in ("exists", "mx", "null_mx", "accepts_mail"):
+        value = facts[path]
+        assert isinstance(value, Unknown)
+        assert value.reason == Reason(failure)
+
+
+async def test_one_answer_is_enough_to_exist() -> None:
+    facts = await existence({("example.com", "MX"): "timeout", ("example.com", "A"): ["192.0.2.1"]})
+    assert facts["exists"] is True
+    assert isinstance(facts["accepts_mail"], Unknown), "an MX could be a null MX"
+
+
+async def test_one_nxdomain_speaks_for_all_types() -> None:
+    records = dict.fromkeys((("example.com", rdtype) for rdtype in ("MX", "A", "SOA")), "servfail")
+    records["example.com", "AAAA"] = "nxdomain"
+    assert (await existence(records))["exists"] is False
+
+
+async def test_mx_hosts_come_in_order_of_preference() -> None:
+    facts = await existence({("example.com", "MX"): ["20 b.example", "5 c.example", "10 a.example"]})
+    assert facts["mx"] == ("c.example", "a.example", "b.example")
+    assert (facts["null_mx"], facts["accepts_mail"]) == (False, True)
+
+
+async def test_a_null_mx_takes_no_mail_whatever_address_there_is() -> None:
+    facts = await existence({("example.com", "MX"): ["0 ."], ("example.com", "A"): ["192.0.2.1"]})
+    assert (facts["mx"], facts["null_mx"], facts["accepts_mail"]) == ((".",), True, False)
+
+
+@pytest.mark.parametrize(("rdtype", "address"), [("A", "192.0.2.1"), ("AAAA", "2001:db8::1")])
+async def test_without_mx_an_address_takes_mail(rdtype: str, address: str) -> None:
+    assert (await existence({("example.com", rdtype): [address]}))["accepts_mail"] is True
+
+
+async def test_without_mx_a_failed_address_leaves_it_open() -> None:
+    facts = await existence({("example.com", "TXT"): ["x"], ("example.com", "AAAA"): "servfail"})
+    assert facts["accepts_mail"] == Unknown(Reason.SERVFAIL, "AAAA example.com: the server answered SERVFAIL")
+
+
+async def test_the_mail_from_domain_is_looked_up_as_well() -> None:
+    records = {("example.com", "A"): ["192.0.2.1"], ("bounce.example.net", "MX"): ["10 mx.example.net"]}
+    assert (await existence(records, "bounce.example.net"))["mail_from_exists"] is True
+    assert (await existence(records, "gone.example.org"))["mail_from_exists"] is False
+    assert (await existence(records, "example.com"))["mail_from_exists"] is True
+    assert (await existence(records, None))["mail_from_exists"] is None
+    unknown = Unknown(Reason.NO_MESSAGE)
+    assert (await existence(records, {"unknown": "no-message"}))["mail_from_exists"] == unknown
+
+
+# --- alignment ---------------------------------------------------------------------------------------------------
+
+OPEN = {("_dmarc.example.com", "TXT"): ["v=DMARC1; p=none"]}
+STRICT = {("_dmarc.example.com", "TXT"): ["v=DMARC1; p=reject; aspf=s; adkim=s"]}
+FAILING = {("_dmarc.example.com", "TXT"): "timeout"}
+
+
+def signature(of: str | None, result: str = "pass", **more: Any) -> dict[str, Any]:
+    return {"domain": of, "result": result, "bits": 2048, "key_type": "rsa", **more}
+
+
+async def aligned(
+    records: Mapping[tuple[str, str], Any] = OPEN,
+    *,
+    author: Any = "example.com",
+    mail_from: Any = None,
+    mail_from_home: Any = None,
+    helo: Any = None,
+    helo_home: Any = None,
+    spf: Any = None,
+    identity: Any = "mailfrom",
+    signatures: Any = (),
+) -> dict[str, Value]:
+    given = {
+        "message.from_domain": author,
+        "envelope.mail_from_domain": mail_from,
+        "envelope.helo": helo,
+        "dmarc.mail_from_organizational_domain": mail_from_home,
+        "dmarc.helo_organizational_domain": helo_home,
+        "spf.result": spf,
+        "spf.result_identity": identity,
+        "dkim.signatures": list(signatures) if isinstance(signatures, tuple) else signatures,
+    }
+    needed = {path: value for path, value in given.items() if path in alignment.audit.needs}
+    facts = await facts_of([alignment.audit], StaticResolver(records), needed)
+    return {fact.path: fact.value for fact in facts if fact.path.startswith(("alignment.", "dmarc.result"))}
+
+
+@pytest.mark.parametrize(
+    ("mail_from", "home", "relation"),
+    [
+        ("example.com", "example.com", "strict"),
+        ("EXAMPLE.com", "example.com", "strict"),
+        ("bounce.example.com", "example.com", "relaxed"),
+        ("example.net", "example.net", "none"),
+        ("notexample.com", "notexample.com", "none"),
+        (None, None, None),
+    ],
+)
+async def test_names_are_compared_strictly_then_by_organization(mail_from: Any, home: Any, relation: Any) -> None:
+    facts = await aligned(mail_from=mail_from, mail_from_home=home, helo=mail_from, helo_home=home)
+    assert (facts["alignment.spf"], facts["alignment.helo"]) == (relation, relation)
+
+
+async def test_a_subdomain_as_author_is_aligned_with_its_organization() -> None:
+    facts = await aligned(author="news.example.com", mail_from="example.com", mail_from_home="example.com")
+    assert facts["alignment.spf"] == "relaxed"
+
+
+async def test_the_same_name_needs_no_organizational_domain() -> None:
+    facts = await aligned(FAILING, mail_from="example.com", mail_from_home={"unknown": "timeout"})
+    assert facts["alignment.spf"] == "strict"
+
+
+async def test_an_unknown_organization_leaves_the_relation_unknown() -> None:
+    mine = await aligned(FAILING, mail_from="b.example.com", mail_from_home="example.com")
+    of_theirs = {**OPEN, ("_dmarc.example.net", "TXT"): "servfail"}
+    theirs = await aligned(of_theirs, mail_from="b.example.net", mail_from_home={"unknown": "servfail"})
+    for facts, reason in ((mine, Reason.TIMEOUT), (theirs, Reason.SERVFAIL)):
+        value = facts["alignment.spf"]
+        assert isinstance(value, Unknown)
+        assert value.reason is reason
+
+
+async def test_the_closest_passing_signature_counts() -> None:
+    facts = await aligned(signatures=(signature("example.net"), signature("mail.example.com")))
+    assert (facts["alignment.dkim"], facts["alignment.dkim_pass"]) == ("relaxed", True)
+    assert facts["alignment.signing_domains"] == ("example.net", "mail.example.com")
+
+
+async def test_a_broken_signature_does_not_align_where_another_passes() -> None:
+    facts = await aligned(signatures=(signature("example.com", "fail"), signature("example.net")))
+    assert (facts["alignment.dkim"], facts["alignment.dkim_pass"]) == ("none", False)
+    # Where none passes, the report still shows what would be aligned.
+    facts = await aligned(signatures=(signature("example.com", "fail"),))
+    assert (facts["alignment.dkim"], facts["alignment.dkim_pass"]) == ("strict", False)
+
+
+async def test_without_signatures_there_is_no_relation() -> None:
+    facts = await aligned()
+    assert (facts["alignment.dkim"], facts["alignment.dkim_pass"]) == (None, False)
+
+
+async def test_strict_mode_takes_the_same_name_only_and_says_what_it_breaks() -> None:
+    world: dict[str, Any] = {
+        "mail_from": "bounce.example.com",
+        "mail_from_home": "example.com",
+        "spf": "pass",
+        "signatures": (signature("mail.example.com"),),
+    }
+    relaxed, strict = await aligned(OPEN, **world), await aligned(STRICT, **world)
+    assert (relaxed["alignment.spf_pass"], relaxed["alignment.dkim_pass"]) == (True, True)
+    assert (strict["alignment.spf_pass"], strict["alignment.dkim_pass"]) == (False, False)
+    assert (relaxed["alignment.strict_breaks"], strict["alignment.strict_breaks"]) == ((), ("spf", "dkim"))
+    assert (relaxed["dmarc.result"], strict["dmarc.result"]) == ("pass", "fail")
+
+
+async def test_strict_mode_breaks_nothing_that_failed_anyway() -> None:
+    facts = await aligned(STRICT, mail_from="b.example.com", mail_from_home="example.com", spf="fail")
+    assert facts["alignment.strict_breaks"] == ()
+
+
+PASSING_SPF = {"mail_from": "example.com", "mail_from_home": "example.com", "spf": "pass"}
+LOST = {"unknown": "timeout"}
+LOST_SIGNATURE = signature("example.com", "temperror", bits=LOST, key_type=LOST)
+
+
+@pytest.mark.parametrize(
+    ("world", "result"),
+    [
+        ({**PASSING_SPF}, "pass"),
+        ({"signatures": (signature("example.com"),)}, "pass"),
+        ({**PASSING_SPF, "spf": "fail", "signatures": (signature("example.com"),)}, "pass"),
+        ({**PASSING_SPF, "spf": "softfail"}, "fail"),
+        ({**PASSING_SPF, "mail_from": "example.net", "mail_from_home": "example.net"}, "fail"),
+        ({"signatures": (signature("example.net"),)}, "fail"),
+        ({}, "fail"),
+        # SPF of another identity than MAIL FROM or HELO says nothing of this message.
+        ({**PASSING_SPF, "identity": "domain"}, "fail"),
+    ],
+)
+async def test_one_aligned_pass_is_enough_for_dmarc(world: dict[str, Any], result: str) -> None:
+    assert (await aligned(**world))["dmarc.result"] == result
+
+
+@pytest.mark.parametrize(
+    ("world", "result"),
+    [
+        # What passes elsewhere makes the failure irrelevant; what certainly fails does not.
+        ({**PASSING_SPF, "signatures": (LOST_SIGNATURE,)}, "pass"),
+        ({**PASSING_SPF, "spf": LOST, "signatures": (signature("example.com"),)}, "pass"),
+        ({"signatures": (LOST_SIGNATURE,)}, Reason.TIMEOUT),
+        ({**PASSING_SPF, "spf": LOST}, Reason.TIMEOUT),
+        ({**PASSING_SPF, "spf": LOST, "mail_from": "example.net", "mail_from_home": "example.net"}, "fail"),
+        ({"signatures": {"unknown": "limit"}}, Reason.LIMIT),
+    ],
+)
+async def test_a_failed_look_up_is_neither_pass_nor_fail(world: dict[str, Any], result: str | Reason) -> None:
+    value = (await aligned(**world))["dmarc.result"]
+    assert (value.reason if isinstance(value, Unknown) else value) == result
+
+
+async def test_a_temporary_error_of_an_unaligned_signature_changes_nothing() -> None:
+    facts = await aligned(signatures=(signature("example.net", "temperror", bits=LOST, key_type=LOST),))
+    assert (facts["alignment.dkim_pass"], facts["dmarc.result"]) == (False, "fail")
+
+
+async def test_without_a_record_there_is_no_dmarc_result() -> None:
+    assert (await aligned({}, **PASSING_SPF))["dmarc.result"] == "none"
+
+
+async def test_a_record_that_could_not_be_looked_up_leaves_the_result_unknown() -> None:
+    value = (await aligned(FAILING, **PASSING_SPF))["dmarc.result"]
+    assert isinstance(value, Unknown)
+    assert value.reason is Reason.TIMEOUT
+
+
+async def test_a_message_without_a_usable_from_is_a_permerror() -> None:
+    facts = await aligned(author=None, mail_from="example.com")
+    assert facts["dmarc.result"] == "permerror"
+    assert (facts["alignment.spf_pass"], facts["alignment.dkim_pass"]) == (False, False)
+    assert facts["alignment.spf"] is None
+
+
+async def test_without_a_message_the_audited_domain_is_the_author() -> None:
+    unknown = {"unknown": "no-message"}
+    facts = await aligned(author=unknown, mail_from="example.com", mail_from_home="example.com", signatures=unknown)
+    assert (facts["alignment.author_domain"], facts["alignment.spf"]) == ("example.com", "strict")
+    assert facts["alignment.dkim"] == Unknown(Reason.NO_MESSAGE)

@@ -1,0 +1,339 @@
+"""The fault walk: each question of an audit fails once, and nothing that was there is ever called missing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import deliverability.demo
+from deliverability.app import Audited, Job, Options, Sample, World, exit_code, gather_facts, load_rules, make_report
+from deliverability.judge.engine import Selection
+from deliverability.model.facts import Purpose, Reason, Unknown, Value
+from deliverability.model.report import Outcome, Report, VerdictKind
+from deliverability.model.rules import Severity
+from deliverability.ports.base import Answer, Failed, Found, Resolver
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.names import canonical
+from deliverability.ports.static import StaticResolver
+from deliverability.ports.zone import ZoneResolver
+from tests.dkim.support import published, rsa_key, sign
+from tests.dnsserver import DnsServer
+
+Question = tuple[str, str]
+
+ARRIVED = datetime(2026, 11, 24, 1, 0, 5, tzinfo=UTC)
+KEY = rsa_key(2048)
+KEY_RECORD = (published(KEY)[:200], published(KEY)[200:])
+
+# A domain at which nothing is missing: whatever is "missing" in a faulted run was lost by us.
+RECORDS: dict[Question, list[str | tuple[str, ...]]] = {
+    ("example.com", "SOA"): ["ns.example.com hostmaster.example.com 1 7200 3600 1209600 300"],
+    ("example.com", "A"): ["192.0.2.10"],
+    ("example.com", "MX"): ["10 mail.example.com", "20 mail2.example.com"],
+    ("example.com", "TXT"): ["v=spf1 mx a:out.example.com include:_spf.esp.example redirect=_spf.example.com"],
+    ("_spf.example.com", "TXT"): ["v=spf1 ip4:192.0.2.0/26 include:_spf2.example.com -all"],
+    ("_spf2.example.com", "TXT"): ["v=spf1 ip6:2001:db8:2::/48 -all"],
+    ("_spf.esp.example", "TXT"): ["v=spf1 a:pool.esp.example ip4:198.51.100.0/25 -all"],
+    ("pool.esp.example", "A"): ["198.51.100.200"],
+    ("mail.example.com", "A"): ["192.0.2.25"],
+    ("mail.example.com", "AAAA"): ["2001:db8::25"],
+    ("mail2.example.com", "A"): ["192.0.2.26"],
+    ("out.example.com", "A"): ["192.0.2.70"],
+    ("bounce.example.com", "MX"): ["10 mail.example.com"],
+    ("bounce.example.com", "TXT"): ["v=spf1 include:_spf.esp.example a:out.example.com -all"],
+    ("_dmarc.example.com", "TXT"): ["v=DMARC1; p=reject; rua=mailto:d@reports.example.net,mailto:own@example.com"],
+    ("example.com._report._dmarc.reports.example.net", "TXT"): ["v=DMARC1"],
+    ("reports.example.net", "MX"): ["10 mx.example.net"],
+    ("mx.example.net", "A"): ["203.0.113.25"],
+    ("s1._domainkey.example.com", "CNAME"): ["s1.dkim.esp.example"],
+    ("s1.dkim.esp.example", "TXT"): [KEY_RECORD],
+    ("s2._domainkey.example.com", "TXT"): [KEY_RECORD],
+    ("_mta-sts.example.com", "TXT"): ["v=STSv1; id=20261124"],
+    ("_smtp._tls.example.com", "TXT"): ["v=TLSRPTv1; rua=mailto:tls@example.com"],
+    ("70.2.0.192.in-addr.arpa", "PTR"): ["out.example.com"],
+    ("25.2.0.192.in-addr.arpa", "PTR"): ["mail.example.com"],
+}
+MAIL = (
+    b"From: News <news@example.com>\r\n"
+    b"To: Bob <bob@example.net>\r\n"
+    b"Subject: Picnic\r\n"
+    b"Date: Tue, 24 Nov 2026 10:00:00 +0900\r\n"
+    b"Message-ID: <1@example.com>\r\n"
+    b"MIME-Version: 1.0\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\n"
+    b"\r\n"
+    b"Bring bread.\r\n"
+)
+RECEIVED = (
+    b"Return-Path: <bounce-1@bounce.example.com>\r\n"
+    b"Received: from out.example.com (out.example.com [192.0.2.70])\r\n"
+    b"\tby mx.example.net (Postfix) with ESMTPS id 1; Tue, 24 Nov 2026 01:00:03 +0000\r\n"
+)
+MESSAGE = RECEIVED + sign(MAIL, KEY)
+JOB = Job(
+    "example.com",
+    Sample("picnic.eml", data=MESSAGE),
+    Options(selectors=("s2",), purpose=Purpose.BULK, daily_volume=10_000),
+)
+DEMO = Path(deliverability.demo.__file__).parent
+RULES = load_rules()
+
+
+def demo() -> Resolver:
+    return ZoneResolver.load([DEMO / "example.zone"])
+
+
+class ParkedResolver:
+    """A parked domain, with a wildcard that revokes whatever DKIM key is asked for."""
+
+    def __init__(self) -> None:
+        self._base = StaticResolver(
+            {
+                ("parked.example", "MX"): ["0 ."],
+                ("parked.example", "TXT"): ["v=spf1 -all"],
+                ("_dmarc.parked.example", "TXT"): ["v=DMARC1; p=reject"],
+            }
+        )
+
+    async def query(self, name: str, rdtype: str) -> Answer:
+        if name.endswith("._domainkey.parked.example") and rdtype == "TXT":
+            return Found(name, rdtype, ("v=DKIM1; p=",), 300, string_octets=((11,),))
+        return await self._base.query(name, rdtype)
+
+    async def close(self) -> None:
+        pass
+
+
+# In the demo much is wrong: there a failure must not make anything look right either.
+WORLDS: dict[str, tuple[Callable[[], Resolver], Job]] = {
+    "complete": (lambda: StaticResolver(RECORDS), JOB),
+    "no message": (lambda: StaticResolver(RECORDS), Job("example.com")),
+    "demo": (demo, Job("sakura-shop.example", Sample("newsletter.eml", path=DEMO / "newsletter.eml"))),
+    "parked": (ParkedResolver, Job("parked.example", options=Options(purpose=Purpose.PARKED))),
+    "nothing there": (lambda: StaticResolver({}), Job("nowhere.example")),
+}
+
+
+class FaultyResolver:
+    """Answers from a base, except for the questions that fail; notes everything asked."""
+
+    def __init__(self, base: Resolver, failing: Mapping[Question, Reason] | Reason | None = None) -> None:
+        self._base = base
+        self._failing = failing
+        self.asked: list[Question] = []
+
+    async def query(self, name: str, rdtype: str) -> Answer:
+        question = (canonical(name), rdtype.upper())
+        self.asked.append(question)
+        reason = self._failing if isinstance(self._failing, Reason) else (self._failing or {}).get(question)
+        return Failed(*question, reason, "by the test") if reason else await self._base.query(name, rdtype)
+
+    async def close(self) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Result:
+    audited: Audited
+    report: Report
+
+    @property
+    def facts(self) -> dict[str, Value]:
+        return {fact.path: fact.value for fact in self.audited.facts}
+
+    @property
+    def outcomes(self) -> dict[tuple[str, str], Outcome]:
+        return {(finding.rule, finding.item): finding.outcome for finding in self.report.findings}
+
+
+async def audit(resolver: Resolver, job: Job = JOB, seconds: float = 60.0) -> Result:
+    audited = await gather_facts(job, World(resolver, FixedClock(ARRIVED), ("test",), seconds=seconds))
+    return Result(audited, make_report(audited, RULES, Selection()))
+
+
+def lost(clean: Value, faulted: Value, path: str) -> list[str]:
+    """What the clean run saw and the faulted run denies; Unknown denies nothing."""
+    if isinstance(faulted, Unknown) or clean in (None, False, "", (), "none", "absent"):
+        return []
+    if faulted in (None, False, "", (), "none", "absent"):
+        return [f"{path}: {clean!r} became {faulted!r}"]
+    if path == "dkim.keys":
+        clean, faulted = without_guesses(clean), without_guesses(faulted)
+    if path in PROTOCOLS:
+        return [] if clean == faulted or says_that_it_failed(faulted) else [f"{path}: changed without saying why"]
+    if isinstance(clean, Mapping) and isinstance(faulted, Mapping):
+        return [
+            each for key in set(clean) - {"evidence"} for each in lost(clean[key], faulted.get(key), f"{path}.{key}")
+        ]
+    if isinstance(clean, tuple) and isinstance(faulted, tuple):
+        if any(isinstance(item, Unknown) for item in faulted):
+            return []
+        if len(faulted) < len(clean):
+            return [f"{path}: {clean!r} shrank to {faulted!r}"]
+        pairs = zip(clean, faulted, strict=False)
+        return [each for n, (one, two) in enumerate(pairs) for each in lost(one, two, f"{path}[{n}]")]
+    if isinstance(clean, int) and isinstance(faulted, int) and faulted < clean and not path.startswith(AT_LEAST):
+        return [f"{path}: {clean} sank to {faulted}"]
+    return []
+
+
+def without_guesses(keys: Value) -> Value:
+    """The keys of selectors that somebody named: a guess that misses is not listed, for whatever reason it missed."""
+    assert isinstance(keys, tuple)
+    return tuple(key for key in keys if isinstance(key, Mapping) and key["found_by"] != "probe")
+
+
+# Of pairs that are known to overlap, the ranges that were seen.
+AT_LEAST = ("spf.overlaps",)
+# What was walked through, step by step, with the failure at the step where it happened.
+PROTOCOLS = {"spf.tree", "spf.trace"}
+
+
+def says_that_it_failed(value: Value) -> bool:
+    if isinstance(value, Mapping):
+        return any(says_that_it_failed(each) for each in value.values())
+    if isinstance(value, tuple):
+        return any(says_that_it_failed(each) for each in value)
+    return isinstance(value, str) and (value == "temperror" or value.startswith("failed: "))
+
+
+@pytest.fixture(scope="module")
+def clean() -> tuple[Result, tuple[Question, ...]]:
+    resolver = FaultyResolver(StaticResolver(RECORDS))
+    result = asyncio.run(audit(resolver))
+    return result, tuple(dict.fromkeys(resolver.asked))
+
+
+def test_the_little_world_is_complete(clean: tuple[Result, tuple[Question, ...]]) -> None:
+    result, questions = clean
+    assert result.audited.crashes == ()
+    facts = result.facts
+    assert facts["spf.result"] == facts["dmarc.result"] == "pass"
+    assert (facts["alignment.spf"], facts["alignment.dkim"]) == ("relaxed", "strict")
+    assert facts["dmarc.stage"] == "reject"
+    assert [finding.rule for finding in result.report.findings if finding.severity is Severity.ERROR] != []
+    unmet = [f for f in result.report.findings if f.outcome is Outcome.UNMET and f.severity is Severity.ERROR]
+    assert unmet == []
+    # What the world is for: all of it is looked at.
+    assert set(RECORDS) - {("s1._domainkey.example.com", "CNAME"), ("s1.dkim.esp.example", "TXT")} <= {
+        *questions,
+        *UNASKED,
+    }
+    assert ("s1._domainkey.example.com", "TXT") in questions
+
+
+# Published for completeness; no auditor has a reason to ask.
+UNASKED = {("25.2.0.192.in-addr.arpa", "PTR"), ("mx.example.net", "A")}
+
+
+@pytest.mark.parametrize("reason", [Reason.TIMEOUT, Reason.SERVFAIL, Reason.REFUSED])
+@pytest.mark.parametrize("world", WORLDS)
+async def test_no_single_failure_makes_anything_missing(world: str, reason: Reason) -> None:
+    make_resolver, job = WORLDS[world]
+    watched = FaultyResolver(make_resolver())
+    baseline = await audit(watched, job)
+    problems: list[str] = []
+    for question in dict.fromkeys(watched.asked):
+        result = await audit(FaultyResolver(make_resolver(), {question: reason}), job)
+        where = " ".join(question)
+        problems += [f"{where}: crash {crash}" for crash in result.audited.crashes]
+        for path, value in baseline.facts.items():
+            problems += [f"{where}: {each}" for each in lost(value, result.facts[path], path)]
+        for key, outcome in result.outcomes.items():
+            before = baseline.outcomes.get(key)
+            if outcome is Outcome.UNMET and before is not Outcome.UNMET:
+                problems.append(f"{where}: {key} turned from {before} to unmet")
+            if outcome is Outcome.MET and before is Outcome.UNMET:
+                problems.append(f"{where}: {key} passes only because a look-up failed")
+    assert not problems, "\n".join(problems)
+
+
+async def test_a_wildcard_is_not_taken_for_keys_where_asking_for_it_failed() -> None:
+    make_resolver, job = WORLDS["parked"]
+    watched = FaultyResolver(make_resolver())
+    assert (await audit(watched, job)).facts["dkim.wildcard"] is True
+    for question in dict.fromkeys(watched.asked):
+        if "._domainkey." in question[0]:
+            result = await audit(FaultyResolver(make_resolver(), {question: Reason.SERVFAIL}), job)
+            assert result.facts["dkim.keys"] == (), question
+
+
+async def test_a_failure_that_decides_gives_exit_code_3(clean: tuple[Result, tuple[Question, ...]]) -> None:
+    assert exit_code(clean[0].report, Severity.ERROR) == 0
+    for question in (("_dmarc.example.com", "TXT"), ("example.com", "TXT"), ("s1._domainkey.example.com", "TXT")):
+        result = await audit(FaultyResolver(StaticResolver(RECORDS), {question: Reason.SERVFAIL}))
+        assert exit_code(result.report, Severity.ERROR) == 3, question
+        assert any(f.unknown is not None and f.unknown.reason is Reason.SERVFAIL for f in result.report.findings)
+
+
+@pytest.mark.parametrize("reason", [Reason.TIMEOUT, Reason.SERVFAIL, Reason.REFUSED, Reason.OFFLINE])
+async def test_with_no_dns_at_all_nothing_is_concluded(
+    reason: Reason, clean: tuple[Result, tuple[Question, ...]]
+) -> None:
+    result = await audit(FaultyResolver(StaticResolver({}), reason))
+    assert result.audited.crashes == ()
+    turned = {key for key, outcome in result.outcomes.items() if outcome is Outcome.UNMET}
+    assert turned <= {key for key, outcome in clean[0].outcomes.items() if outcome is Outcome.UNMET}
+    assert {verdict.verdict for verdict in result.report.verdicts} == {VerdictKind.CANNOT_TELL}
+    assert exit_code(result.report, Severity.ERROR) == 3
+    assert exit_code(result.report, None) == 0
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [
+        ("servfail", Reason.SERVFAIL),
+        ("refused", Reason.REFUSED),
+        ("silent", Reason.TIMEOUT),
+        ("garbage", Reason.TIMEOUT),
+        ("truncated-no-tcp", None),
+    ],
+)
+async def test_a_real_server_that_misbehaves_at_one_name(
+    behaviour: str, reason: Reason | None, clean: tuple[Result, tuple[Question, ...]]
+) -> None:
+    from deliverability.ports.dns import LiveResolver
+
+    loop = asyncio.get_running_loop()
+    async with DnsServer(StaticResolver(RECORDS), {"_dmarc.example.com": behaviour}) as server:
+        resolver = LiveResolver([server.server], timeout=0.2, retries=1)
+        began = loop.time()
+        result = await audit(resolver, seconds=5.0)
+        await resolver.close()
+    assert loop.time() - began < 30
+    present = result.facts["dmarc.present"]
+    assert isinstance(present, Unknown)
+    assert reason is None or present.reason is reason
+    assert result.facts["spf.result"] == "pass"
+    assert [each for path, value in clean[0].facts.items() for each in lost(value, result.facts[path], path)] == []
+
+
+async def test_a_truncated_answer_is_asked_again_over_tcp(clean: tuple[Result, tuple[Question, ...]]) -> None:
+    from deliverability.ports.dns import LiveResolver
+
+    async with DnsServer(StaticResolver(RECORDS), {"_dmarc.example.com": "truncated"}) as server:
+        resolver = LiveResolver([server.server])
+        result = await audit(resolver)
+        await resolver.close()
+        assert ("_dmarc.example.com", "TXT", "tcp") in server.log
+    assert result.outcomes == clean[0].outcomes
+
+
+async def test_the_time_budget_ends_an_audit_of_a_silent_world() -> None:
+    from deliverability.ports.dns import LiveResolver
+
+    names = {name for name, _ in RECORDS} | {"com", "example", "_dmarc.com"}
+    async with DnsServer(StaticResolver(RECORDS), dict.fromkeys(names, "silent")) as server:
+        resolver = LiveResolver([server.server], timeout=60.0)
+        result = await asyncio.wait_for(audit(resolver, seconds=0.5), 30)
+        await resolver.close()
+    assert result.audited.crashes == ()
+    assert {verdict.verdict for verdict in result.report.verdicts} == {VerdictKind.CANNOT_TELL}
+    spf = result.facts["spf.present"]
+    assert isinstance(spf, Unknown)
+    assert spf.reason is Reason.TIMEOUT

@@ -1,0 +1,81 @@
+"""Whole reports, compared exactly: the demo in both languages, a domain in order, a domain in ruins.
+
+After a change that is meant, ``python -m tests.renew_golden`` writes them anew; the difference is the review.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import deliverability.demo
+from deliverability.app import (
+    Job,
+    Options,
+    Sample,
+    catalogue,
+    gather_facts,
+    load_rules,
+    make_report,
+    open_world,
+    rule_folders,
+)
+from deliverability.judge.engine import Selection
+from deliverability.judge.load import load_guide
+from deliverability.model.facts import Purpose
+from deliverability.model.report import Report
+from deliverability.ports.clock import FixedClock
+from deliverability.render.json import render_json
+from deliverability.render.text import render_text
+
+GOLDEN = Path(__file__).parent / "golden"
+DEMO = Path(deliverability.demo.__file__).parent
+NOW = datetime(2026, 11, 25, 0, 0, 4, tzinfo=UTC)
+
+# Files of the golden folder by name: SUBJECT.LANG.txt or SUBJECT.json.
+CASES = ("demo.en.txt", "demo.ja.txt", "demo.json", "good.en.txt", "good.ja.txt", "broken.en.txt", "broken.ja.txt")
+
+
+def rendered(name: str) -> str:
+    """The report that the golden file of this name holds."""
+    subject, *middle, ending = name.split(".")
+    report = _report(subject)
+    if ending == "json":
+        return render_json(report)
+    return render_text(report, lang=middle[0], catalogue=catalogue(), width=80, guide=load_guide(rule_folders()))
+
+
+@cache
+def _report(subject: str) -> Report:
+    """The audit of a subject. Time and version stand still, and no path of this machine is in it."""
+    options = Options(purpose=Purpose.BULK, daily_volume=20_000)
+    domain, zone, mail = {
+        "demo": ("sakura-shop.example", DEMO / "example.zone", DEMO / "newsletter.eml"),
+        "good": ("good.example", GOLDEN / "good.zone", GOLDEN / "good.eml"),
+        "broken": ("broken.example", GOLDEN / "broken.zone", GOLDEN / "broken.eml"),
+    }[subject]
+    world = replace(open_world(zones=[zone]), clock=FixedClock(NOW))
+    audited = asyncio.run(gather_facts(Job(domain, Sample(mail.name, path=mail), options), world))
+    report = make_report(audited, load_rules(), Selection())
+    return replace(report, run=replace(report.run, version="0.0.0"))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_report_is_the_golden_one(name: str) -> None:
+    expected = (GOLDEN / name).read_text("utf-8")
+    got = rendered(name)
+    difference = difflib.unified_diff(expected.splitlines(), got.splitlines(), "golden", "now", n=1, lineterm="")
+    assert got == expected, "python -m tests.renew_golden, if this is meant:\n" + "\n".join(list(difference)[:80])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_golden_report_holds_a_path_of_a_machine(name: str) -> None:
+    text = (GOLDEN / name).read_text("utf-8")
+    assert str(GOLDEN.parent) not in text
+    assert str(DEMO) not in text

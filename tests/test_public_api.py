@@ -1,0 +1,118 @@
+"""`import deliverability` for programs: light to import, and usable as the README shows."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import deliverability
+from deliverability import StaticResolver, discover_dmarc, evaluate_spf, verify_dkim
+from deliverability.app import World
+from deliverability.model.report import VerdictKind
+from deliverability.ports.clock import SystemClock
+from tests.dkim.support import MESSAGE, published, rsa_key, sign
+
+HEAVY = ("checkdmarc", "cryptography", "dkim", "dns", "httpx", "idna", "jinja2", "publicsuffixlist")
+HEAVY += ("pydantic", "selectolax", "wcwidth", "yaml", "asyncio")
+
+KEY = rsa_key(1024)
+WORLD = StaticResolver(
+    {
+        ("example.com", "MX"): ["10 mail.example.com"],
+        ("mail.example.com", "A"): ["192.0.2.25"],
+        ("example.com", "TXT"): ["v=spf1 mx -all"],
+        ("_dmarc.example.com", "TXT"): ["v=DMARC1; p=reject; rua=mailto:d@example.com"],
+        ("s1._domainkey.example.com", "TXT"): [(published(KEY)[:200], published(KEY)[200:])],
+    }
+)
+
+
+def loaded_by(code: str) -> set[str]:
+    """The top-level modules that are loaded after `code` ran in a fresh interpreter."""
+    program = f"{code}\nimport json, sys\nprint(json.dumps(sorted({{name.partition('.')[0] for name in sys.modules}})))"
+    root = str(Path(deliverability.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": root},
+        timeout=60,
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import deliverability",
+        "from deliverability.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+        "from deliverability.cli import main\ntry: main(['--version'])\nexcept SystemExit: pass",
+    ],
+    ids=["import", "help", "version"],
+)
+def test_nothing_heavy_is_loaded_before_it_is_needed(code: str) -> None:
+    assert loaded_by(code) & set(HEAVY) == set()
+
+
+def test_the_fact_catalogue_is_light() -> None:
+    loaded = loaded_by("from deliverability.app import catalogue\ncatalogue()")
+    assert loaded & (set(HEAVY) - {"asyncio"}) == set()
+
+
+def test_every_public_name_loads() -> None:
+    for name in deliverability.__all__:
+        assert getattr(deliverability, name) is not None
+    assert sorted(deliverability.__all__) == sorted(set(deliverability.__all__))
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = deliverability.no_such_name  # type: ignore[attr-defined]
+
+
+async def test_audit_of_a_domain_and_a_message() -> None:
+    mail = b"Return-Path: <ann@example.com>\r\n" + sign(MESSAGE, KEY)
+    world = World(WORLD, SystemClock(), ("static",))
+    report = await deliverability.audit("example.com", message=mail, world=world)
+    assert report.domain == "example.com"
+    assert {verdict.receiver for verdict in report.verdicts} == {"gmail", "icloud"}
+    assert all(isinstance(verdict.verdict, VerdictKind) for verdict in report.verdicts)
+    assert report.facts.value("dmarc.result") == "pass"
+    assert report.bugs == ()
+
+
+async def test_audit_takes_the_domain_from_the_message() -> None:
+    world = World(WORLD, SystemClock(), ("static",))
+    report = await deliverability.audit(message=MESSAGE, world=world)
+    assert report.domain == "example.com"
+
+
+async def test_audit_needs_something() -> None:
+    from deliverability.app import InputError
+
+    with pytest.raises(InputError, match="give a domain, a message, or both"):
+        await deliverability.audit()
+
+
+async def test_evaluate_spf() -> None:
+    passed = await evaluate_spf("192.0.2.25", "ann@example.com", "mail.example.com", WORLD)
+    failed = await evaluate_spf("198.51.100.1", "ann@example.com", "mail.example.com", WORLD)
+    assert (passed.result, failed.result) == ("pass", "fail")
+
+
+async def test_verify_dkim() -> None:
+    (result,) = await verify_dkim(sign(MESSAGE, KEY), WORLD)
+    assert result.result == "pass"
+    (changed,) = await verify_dkim(sign(MESSAGE, KEY).replace(b"bread", b"wine"), WORLD)
+    assert changed.result == "fail"
+
+
+async def test_discover_dmarc() -> None:
+    found = await discover_dmarc("news.example.com", WORLD)
+    assert (found.location, found.organizational_domain, found.policy) == ("example.com", "example.com", "reject")

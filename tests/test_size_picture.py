@@ -1,0 +1,56 @@
+"""The size budget of the HTML report: where the octets are, whose limits there are, what still fits."""
+
+from __future__ import annotations
+
+import pytest
+
+from deliverability.app import World, audit
+from deliverability.judge.words import phrases
+from deliverability.model.report import Report
+from deliverability.ports.budget import offline_resolver
+from deliverability.ports.clock import SystemClock
+from deliverability.render.pictures import BarView, draw
+from tests.files import mail
+
+
+async def _report(octets: int) -> Report:
+    raw = mail(("a.bin", "application/octet-stream", b"x" * octets))
+    return await audit(message=raw, world=World(offline_resolver(), SystemClock(), ("offline",)))
+
+
+async def _bar(octets: int, lang: str = "en") -> BarView:
+    bar = draw(await _report(octets), phrases(lang)).size
+    assert bar is not None
+    return bar
+
+
+async def test_a_small_message_fills_the_bar_and_hardly_the_limits() -> None:
+    bar = await _bar(20_000)
+    assert sum(part.percent for part in bar.parts) == pytest.approx(100, abs=0.5)
+    assert {(mark.who, mark.words) for mark in bar.marks} >= {
+        ("Recommended for all", "10 MB"),
+        ("Apple iCloud Mail", "20 MB"),
+        ("Gmail", "50 MB"),
+    }
+    assert all(not mark.over and mark.filled < 1 and mark.percent > 100 for mark in bar.marks)
+
+
+async def test_a_large_message_is_held_against_the_next_limit() -> None:
+    bar = await _bar(10_000_000)
+    recommended, icloud = bar.marks[:2]
+    assert (recommended.over, recommended.filled, recommended.room) == (True, 100.0, "about 2.7 MB of files too much")
+    assert (icloud.over, icloud.percent, icloud.used) == (False, 100.0, "68 % used")
+
+
+async def test_what_is_said_to_fit_fits() -> None:
+    bar = await _bar(1_000_000)
+    icloud = next(mark for mark in bar.marks if mark.words == "20 MB")
+    assert icloud.room == "room for 13.6 MB more of files"
+    full = await _bar(14_600_000)
+    assert not next(mark for mark in full.marks if mark.words == "20 MB").over
+
+
+async def test_in_japanese() -> None:
+    bar = await _bar(20_000, "ja")
+    assert "添付ファイル" in {part.label for part in bar.parts}
+    assert bar.marks[0].room.startswith("ファイルをあと約7.3 MB")

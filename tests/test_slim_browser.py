@@ -1,0 +1,118 @@
+"""A slimmed page looks in a browser as the original does: screenshots are compared pixel by pixel."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageChops, ImageStat
+
+from deliverability.mail.reader import read
+from deliverability.slim.message import slim
+from tests.corpus import corpus_root
+from tests.slim_mails import TOP, image_part, newsletter, photo, photo_jpeg, saved
+
+PAGES = (
+    "adobe-newsletter/91Nov2025.html",
+    "cerberus/cerberus-responsive.html",
+    "colorlib/10__index.html",
+    "konsav/promotional.html",
+    "mailgun/inlined__billing.html",
+)
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    """The browser; without it the tests are skipped, or fail where DELIV_REQUIRE_SYSTEM=1."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        if os.environ.get("DELIV_REQUIRE_SYSTEM") == "1":
+            pytest.fail("no chromium, and DELIV_REQUIRE_SYSTEM=1 demands it (Debian: apt install chromium)")
+        pytest.skip("no chromium on this machine (Debian: apt install chromium)")
+    return found
+
+
+def page_of(raw: bytes) -> str:
+    """The HTML of a message with its images inside, in UTF-8."""
+    message = read(raw)
+    by_id = {part.content_id: part for part in message.parts() if part.content_id}
+    html = next(part.text() for part in message.parts() if part.media_type == "text/html")
+
+    def data(match: re.Match[str]) -> str:
+        part = by_id[match[1]]
+        return f"data:{part.media_type};base64,{base64.b64encode(part.decode()).decode()}"
+
+    return re.sub(r"cid:([\w.@-]+)", data, html)
+
+
+def screenshot(chromium: str, page: str, folder: Path, name: str, width: int = 800) -> Image.Image:
+    """The page as the browser shows it; nothing outside can be reached."""
+    source, shot = folder / f"{name}.html", folder / f"{name}.png"
+    source.write_text("\ufeff" + page, "utf-8")
+    quiet = ("background-networking", "component-update", "sync", "default-apps", "extensions", "gpu", "dev-shm-usage")
+    command = [
+        chromium,
+        "--headless=new",
+        "--no-sandbox",
+        "--no-first-run",
+        "--hide-scrollbars",
+        *(f"--disable-{feature}" for feature in quiet),
+        f"--user-data-dir={folder / 'profile'}",
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+        "--virtual-time-budget=10000",
+        f"--window-size={width},1600",
+        f"--screenshot={shot}",
+        source.as_uri(),
+    ]
+    done = subprocess.run(command, capture_output=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr.decode("utf-8", "replace")[-2000:]
+    return Image.open(shot).convert("RGB")
+
+
+def difference(one: Image.Image, other: Image.Image) -> float:
+    """Mean difference of the pixels, of 255."""
+    assert one.size == other.size
+    return float(sum(ImageStat.Stat(ImageChops.difference(one, other)).mean) / 3)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        pytest.param(image_part(photo_jpeg(), "photo.jpg", "jpeg", cid="photo@example.com"), id="jpeg"),
+        pytest.param(image_part(saved(photo(), "PNG"), "photo.png", "png", cid="photo@example.com"), id="png-to-jpeg"),
+        pytest.param(
+            image_part(saved(photo(mode="RGBA"), "PNG", compress_level=0), "photo.png", "png", cid="photo@example.com"),
+            id="transparent-png",
+        ),
+    ],
+)
+def test_a_newsletter_with_a_photograph(chromium: str, image: bytes, tmp_path: Path) -> None:
+    raw = newsletter([image])
+    slimmed = slim(raw)
+    assert slimmed.after < slimmed.before * 0.7
+    before = screenshot(chromium, page_of(raw), tmp_path, "before")
+    after = screenshot(chromium, page_of(slimmed.data), tmp_path, "after")
+    assert ImageStat.Stat(before).stddev[0] > 10, "the browser showed an empty page"
+    assert difference(before, after) < 1.0
+
+
+@pytest.mark.parametrize("width", [800, 380])
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_of_the_corpus(chromium: str, name: str, width: int, tmp_path: Path) -> None:
+    root = corpus_root()
+    if root is None:
+        pytest.skip("the shared corpus is not beside this checkout")
+    page = re.sub(rb"\r?\n", b"\r\n", (root / "html" / name).read_bytes())
+    raw = TOP + b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + page
+    slimmed = slim(raw)
+    assert slimmed.after < slimmed.before
+    before = screenshot(chromium, page_of(raw), tmp_path, "before", width)
+    after = screenshot(chromium, page_of(slimmed.data), tmp_path, "after", width)
+    assert difference(before, after) < 0.5  # fonts and animations make two runs differ a little
