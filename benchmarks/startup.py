@@ -1,4 +1,4 @@
-"""`deliv --help` against `python -c pass`, whole processes in turn: prints the ratio of the medians (aim: at most 6)."""
+"""`deliv --help` against `python -c pass`, whole processes in turn: the ratio of the medians (aim: at most 6)."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ def main() -> None:
     base = statistics.median(taken["pass"])
     for name, values in taken.items():
         middle, low, high = statistics.median(values), min(values), max(values)
-        print(
-            f"{name:<14} {middle / base:5.1f} x pass   {middle * 1000:6.1f} ms ({low * 1000:.1f}-{high * 1000:.1f})"
-        )
+        print(f"{name:<14} {middle / base:5.1f} x pass   {middle * 1000:6.1f} ms ({low * 1000:.1f}-{high * 1000:.1f})")
 
 
 if __name__ == "__main__":

@@ -335,7 +335,6 @@ def test_mime_nested_too_deeply_is_audited_outside_and_said_plainly(deliv: Deliv
     assert outcomes(report)["MSG-001"] == "met"
 
 
-@pytest.mark.xfail(reason="HTML and attachments below the limit are stated as absent, not as Unknown", strict=False)
 def test_what_lies_deeper_than_the_limit_is_unknown(deliv: Deliv) -> None:
     facts = deliv("facts", *GOOD, "--eml", "-", stdin=NESTED).json["facts"]
     assert facts["html.present"].get("unknown") == "limit"

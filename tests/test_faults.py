@@ -64,17 +64,21 @@ MAIL = (
     b"Subject: Picnic\r\n"
     b"Date: Tue, 24 Nov 2026 10:00:00 +0900\r\n"
     b"Message-ID: <1@example.com>\r\n"
+    b"List-Unsubscribe: <https://example.com/leave/1>\r\n"
+    b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
     b"MIME-Version: 1.0\r\n"
     b"Content-Type: text/plain; charset=utf-8\r\n"
     b"\r\n"
     b"Bring bread.\r\n"
+    b"Unsubscribe: https://example.com/leave/1\r\n"
 )
 RECEIVED = (
     b"Return-Path: <bounce-1@bounce.example.com>\r\n"
     b"Received: from out.example.com (out.example.com [192.0.2.70])\r\n"
     b"\tby mx.example.net (Postfix) with ESMTPS id 1; Tue, 24 Nov 2026 01:00:03 +0000\r\n"
 )
-MESSAGE = RECEIVED + sign(MAIL, KEY)
+SIGNED = ("from", "to", "subject", "date", "message-id", "mime-version", "content-type")
+MESSAGE = RECEIVED + sign(MAIL, KEY, headers=(*SIGNED, "list-unsubscribe", "list-unsubscribe-post"))
 JOB = Job(
     "example.com",
     Sample("picnic.eml", data=MESSAGE),

@@ -20,7 +20,7 @@ from deliverability.ports.base import Answer, Failed
 from tests.corpus import corpus
 
 MAILS = Path(__file__).parent / "mails"
-AUDITORS = (message.audit, form.audit, weight.audit, attachments.audit, html.audit, clients.audit, japanese.audit, envelope.audit)
+AUDITORS = tuple(module.audit for module in (message, form, weight, attachments, html, clients, japanese, envelope))
 
 
 class DeadResolver:

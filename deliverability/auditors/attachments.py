@@ -108,6 +108,8 @@ async def audit(ctx: Context) -> None:
         if isinstance(record, Mapping)
     }
     attached = [leaf for leaf in leaves(ctx.message) if leaf.is_attachment]
+    if not attached and ctx.message.nesting_limited:
+        raise MissingFact("message.attachments", Unknown(Reason.LIMIT, "parts nested too deeply were not read"))
     # Looking into archives takes a while; DNS answers of other auditors are waited for meanwhile.
     records = await asyncio.to_thread(
         lambda: tuple(_record(leaf, decoded[leaf.part.path]) for leaf in attached),
@@ -118,10 +120,13 @@ async def audit(ctx: Context) -> None:
 
 def _record(leaf: Leaf, decoded_octets: Value) -> Value:
     from deliverability.content.archives import ending
+    from deliverability.content.filetype import HEAD_OCTETS, begins_as_container
 
     part = leaf.part
     filename = part.filename or ""
-    content = _content(part.decode(), filename, part.media_type)
+    head = part.head(HEAD_OCTETS)
+    # What holds nothing and cannot be encrypted is told by its first octets; a photo of 20 MB stays undecoded.
+    content = _content(part.decode() if begins_as_container(head) else head, filename, part.media_type)
     return {
         "path": part.path,
         "filename": filename,

@@ -1,16 +1,15 @@
 """How heavy the HTML part is and what it is made of.
 
-May import auditors.base, model and mail.
+May import auditors.base, model, mail and dmarc.psl.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from functools import cache
-from typing import TYPE_CHECKING
 
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
+from deliverability.dmarc.psl import known_registrable_domain
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.evidence import part_evidence
 from deliverability.mail.html import Category, HtmlAccount, Link, link_host, shown_hosts
@@ -20,9 +19,6 @@ from deliverability.mail.received import canonical_ip
 from deliverability.mail.structure import Leaf, body_texts
 from deliverability.mail.words import charset_codec, printable
 from deliverability.model.facts import FactType, Reason, Unknown, Value
-
-if TYPE_CHECKING:
-    from publicsuffixlist import PublicSuffixList
 
 PROVIDES = (
     spec("html.present", FactType.BOOL, "The message has a text/html body part."),
@@ -149,6 +145,8 @@ async def audit(ctx: Context) -> None:
     if message is None:
         raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
     pages = body_texts(message, "text/html")
+    if not pages and message.nesting_limited:
+        raise MissingFact("html.present", Unknown(Reason.LIMIT, "parts nested too deeply were not read"))
     cited = [ctx.cite(part_evidence(leaf.part)) for leaf in pages[:20]]
     texts = [leaf.part.text() for leaf in pages]
     if sum(map(len, texts)) > _MAX_CHARACTERS:
@@ -256,21 +254,7 @@ def _mismatches(links: list[Link]) -> tuple[Value, ...]:
             continue
         for host in shown_hosts(link.text):
             shown = to_a_label(host)
-            shown_domain = _registrable(shown) if shown else None
-            if shown and shown_domain and shown_domain != _registrable(target):
+            shown_domain = known_registrable_domain(shown) if shown else None
+            if shown and shown_domain and shown_domain != known_registrable_domain(target):
                 found[shown, target] = {"text": shown, "target": target}
     return tuple(found.values())
-
-
-def _registrable(name: str) -> str | None:
-    """The registrable domain by the Public Suffix List; None for names under no known suffix."""
-    domain = _suffix_list().privatesuffix(name)
-    return str(domain) if domain else None
-
-
-@cache
-def _suffix_list() -> PublicSuffixList:
-    """The list that the package brings along, loaded when the first link needs it."""
-    from publicsuffixlist import PublicSuffixList
-
-    return PublicSuffixList(accept_unknown=False)

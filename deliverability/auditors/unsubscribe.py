@@ -145,8 +145,10 @@ def _body(ctx: Context, message: Message) -> None:
     pages = body_texts(message, "text/html")
     plain = [] if pages else body_texts(message, "text/plain")
     cited = [ctx.cite(part_evidence(leaf.part)) for leaf in (*pages, *plain)[:20]]
-    texts = [leaf.part.text() for leaf in (*pages, *plain)]
-    if sum(map(len, texts)) > _MAX_CHARACTERS:
+    # The octets as sent are looked at first: a text of 25 MB is not decoded only to find that it is too long.
+    too_long = sum(leaf.part.encoded_octets for leaf in (*pages, *plain)) > 2 * _MAX_CHARACTERS
+    texts = [] if too_long else [leaf.part.text() for leaf in (*pages, *plain)]
+    if too_long or sum(map(len, texts)) > _MAX_CHARACTERS:
         raise MissingFact("unsubscribe.body_link", Unknown(Reason.LIMIT, "text over 10 MiB is not searched"))
     words: dict[str, None] = {}
     octets: int | None = None

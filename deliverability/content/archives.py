@@ -29,6 +29,7 @@ ARCHIVE_ENDINGS = frozenset(
 )
 _READ_ENDINGS = ("7z", "bz2", "gz", "rar", "tar", "tbz2", "tgz", "txz", "xz", "zip")
 _GZIP, _BZIP2, _XZ = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0"
+COMPRESSED = (_GZIP, _BZIP2, _XZ)
 _BLOCK = 512
 
 
@@ -121,7 +122,7 @@ def _look_into(octets: bytes, name: str, prefix: str, found: _Found, levels: int
         return _listed(read_7z(octets), prefix, found)
     if octets.startswith((SIGNATURE_4, SIGNATURE_5)):
         return _listed(read_rar(octets), prefix, found)
-    if octets.startswith((_GZIP, _BZIP2, _XZ)):
+    if octets.startswith(COMPRESSED):
         return _compressed(octets, name, prefix, found, levels)
     if is_tar(octets):
         return _listed(_tar(octets), prefix, found)

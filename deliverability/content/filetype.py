@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deliverability.content.archives import ending, is_tar
+from deliverability.content.archives import COMPRESSED, ending, is_tar
 from deliverability.content.images import sniff
 from deliverability.content.listing import TooManyEntriesError
 from deliverability.content.office import OLE, Office, read_ole, read_ooxml
 from deliverability.content.pdf import is_pdf
+from deliverability.content.rar import SIGNATURE_4, SIGNATURE_5
+from deliverability.content.sevenzip import SIGNATURE as SIGNATURE_7Z
 from deliverability.content.zipfiles import looks_like_zip, read_directory
+
+HEAD_OCTETS = 0x8800  # enough for every signature of the table; that of an ISO image comes last
 
 _OPEN_XML = "application/vnd.openxmlformats-officedocument"
 
@@ -148,6 +152,15 @@ def identify(octets: bytes) -> FileType:
     kind, office = _identify(octets)
     known = _KINDS.get(kind or "")
     return FileType(kind, known.types[0] if known else None, known.blocked if known else False, office)
+
+
+def begins_as_container(head: bytes) -> bool:
+    """Whether a file that begins so (its first `HEAD_OCTETS` suffice) may hold others or be encrypted.
+
+    Only such a file has to be read whole: archives, Office files and PDFs.
+    """
+    starts = (OLE, SIGNATURE_7Z, SIGNATURE_4, SIGNATURE_5, *COMPRESSED)
+    return looks_like_zip(head) or head.startswith(starts) or is_tar(head) or is_pdf(head)
 
 
 def contradicts(octets: bytes, kind: str | None, name: str, media_type: str) -> bool:

@@ -11,20 +11,37 @@ if TYPE_CHECKING:
 
 @cache
 def _list() -> PublicSuffixList:
+    """The list that its package brings along, loaded when a name is first looked up."""
     from publicsuffixlist import PublicSuffixList
 
-    return PublicSuffixList()
+    return PublicSuffixList(accept_unknown=False)
+
+
+def known_registrable_domain(domain: str) -> str | None:
+    """The registrable domain; None for a public suffix and for names under no known suffix."""
+    name = _name(domain)
+    return str(found) if name and (found := _list().privatesuffix(name)) else None
 
 
 def registrable_domain(domain: str) -> str:
-    """The organizational domain by the public suffix list (RFC 7489 section 3.2); the name itself if it is a suffix."""
-    name = domain.rstrip(".").lower()
-    if not all(name.split(".")):
-        return name
-    return str(_list().privatesuffix(name) or name)
+    """The organizational domain by the public suffix list (RFC 7489 section 3.2); the name itself if it is a suffix.
+
+    Under an unknown top-level domain the list's own default holds: that domain is the suffix.
+    """
+    name = _name(domain)
+    known = known_registrable_domain(name) if name else None
+    if known or not name or _list().publicsuffix(name):
+        return known or name or domain.rstrip(".").lower()
+    return ".".join(name.split(".")[-2:])
 
 
 def is_public_suffix(domain: str) -> bool:
-    """Whether registrations happen directly below this name, as the list has it."""
+    """Whether registrations happen directly below this name, as the list (or its default) has it."""
+    name = _name(domain)
+    return name is not None and ("." not in name or _list().publicsuffix(name) == name)
+
+
+def _name(domain: str) -> str | None:
+    """The name in lower case without trailing dot; None where a label is empty."""
     name = domain.rstrip(".").lower()
-    return bool(name) and all(name.split(".")) and _list().privatesuffix(name) is None
+    return name if all(name.split(".")) else None
