@@ -9,7 +9,7 @@ from deliverability.model.facts import Reason
 from deliverability.ports.base import Absent, Answer, Failed, Found
 from deliverability.ports.names import Alias, canonical, chase, impossible, labels_of
 
-Strings = str | list[str] | tuple[str, ...]
+Strings = str | list[str] | tuple[str | int, ...]
 Records = Sequence[Strings] | str
 
 _FAILURES = {
@@ -33,10 +33,11 @@ class StaticResolver:
 
     The records of a question are a list of values as Found.values writes them (a TXT value may also be a list or tuple
     of its character-strings), or one of the words "timeout", "servfail", "refused", "offline" and "nxdomain". A name
-    that occurs with any type, or above such a name, exists: other types are NODATA there. Everything else is NXDOMAIN.
+    that occurs with any type, or above such a name, exists: other types are NODATA there. Everything else is NXDOMAIN,
+    impossible names (an empty label, one over 63 octets) included. An MX value may also be (preference, host).
 
     Raises:
-        ValueError: an unknown word in place of records, or an impossible name.
+        ValueError: an unknown word in place of records.
 
     """
 
@@ -44,9 +45,8 @@ class StaticResolver:
         self._entries: dict[tuple[str, str], _Entry | str] = {}
         self._names: set[str] = set()
         for (name, rdtype), value in records.items():
-            labels = labels_of(name)
-            if labels is None:
-                raise ValueError(f"{name!r} is not a possible DNS name")
+            if labels_of(name) is None:
+                continue  # nobody can publish such a name: questions for it are NXDOMAIN anyway
             key = canonical(name)
             self._entries[key, rdtype.upper()] = _entry(value, rdtype.upper())
             if value != _NXDOMAIN:
@@ -83,12 +83,12 @@ def _entry(value: Records, rdtype: str) -> _Entry | str:
             raise ValueError(f"{value!r} is neither a list of records nor one of {', '.join([*_FAILURES, _NXDOMAIN])}")
         return value
     if rdtype == "TXT":
-        strings = [(item,) if isinstance(item, str) else tuple(item) for item in value]
+        strings = [(item,) if isinstance(item, str) else tuple(map(str, item)) for item in value]
         return _Entry(
             tuple("".join(parts) for parts in strings),
             tuple(tuple(len(part.encode()) for part in parts) for parts in strings),
         )
-    plain = [item if isinstance(item, str) else " ".join(item) for item in value]
+    plain = [item if isinstance(item, str) else " ".join(map(str, item)) for item in value]
     return _Entry(tuple(_plain(item, rdtype) for item in plain))
 
 
