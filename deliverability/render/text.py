@@ -232,9 +232,24 @@ def _todo(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
     counts = [say.count(f"todo.{level}s", view.counts[level]) for level in ("error", "warning", "info")]
     shown = [text for text, level in zip(counts, ("error", "warning", "info"), strict=True) if view.counts[level]]
     yield from paper.paragraph(say("site_separator").join(shown), 0)
+    minor = False
     for number, entry in enumerate(view.todo, 1):
-        yield ""
-        yield from _entry(entry, number, paper, say)
+        if entry.severity != "info":
+            yield ""
+            yield from _entry(entry, number, paper, say)
+            continue
+        if not minor:
+            yield ""
+            yield from paper.paragraph(say("todo.minor"), 0, style="info")
+            minor = True
+        yield from _minor(entry, number, paper)
+
+
+def _minor(entry: Entry, number: int, paper: _Paper) -> Iterator[str]:
+    """What could be improved takes two or three lines: the step that matters most, and where to read on."""
+    yield from paper.paragraph(f"{entry.headline} [{entry.rule}]", 4, f"{number}.")
+    for step in entry.fix[:1]:
+        yield from _step(step, "    ", paper)
 
 
 def _entry(entry: Entry, number: int, paper: _Paper, say: Phrases) -> Iterator[str]:
