@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from deliverability.judge.words import Phrases, phrases
 from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
+from deliverability.render.savings import SavingsView
 from deliverability.render.trace import SignatureTrace, SpfTrace, Traces, explain
 from deliverability.render.view import (
     EffectView,
@@ -163,6 +164,8 @@ def _report(view: ReportView, traces: Traces, whole: bool, paper: _Paper, say: P
         yield from paper.paragraph(note, 2, paper.ink("!", "warning") + " ")
     yield from _verdicts(view, paper, say)
     yield from _todo(view, paper, say)
+    if view.savings:
+        yield from _savings(view.savings, paper, say)
     if traces.spf and (whole or not traces.spf.passed):
         yield from _spf_trace(traces.spf, whole, paper, say)
     if traces.dkim and (whole or any(each.state != "good" for each in traces.dkim)):
@@ -273,6 +276,15 @@ def _entry(entry: Entry, number: int, paper: _Paper, say: Phrases) -> Iterator[s
         yield from paper.paragraph(f"{say('label.source')}: {source_line(source, say)}", 4, style="dim")
         if source.url:
             yield "    " + paper.ink(source.url, "dim")
+
+
+def _savings(savings: SavingsView, paper: _Paper, say: Phrases) -> Iterator[str]:
+    yield from paper.heading(say("section.savings"))
+    for number, change in enumerate(savings.changes, 1):
+        yield from paper.paragraph(say("savings.line", change=change.words, saves=change.saves), 4, f"{number}.")
+    for text in (savings.total, savings.how):
+        if text:
+            yield from paper.paragraph("".join(piece for _, piece in segments(text)), 0)
 
 
 def _by_effect(effects: Sequence[EffectView]) -> list[str]:

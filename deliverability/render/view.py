@@ -1,4 +1,7 @@
-"""A report in words and in reading order, so that text and HTML only lay it out. May import model, judge.words."""
+"""A report in words and in reading order, so that text and HTML only lay it out.
+
+May import model, judge.words, savings.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ from deliverability.judge.words import (
 from deliverability.model.facts import Catalogue, Evidence, Reason, Value
 from deliverability.model.report import Finding, Note, Outcome, Report, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Effort, Override, Rule, Severity, SourceRef
+from deliverability.render.savings import SavingsView, savings
 
 Guide = Sequence[Mapping[str, Any]]
 
@@ -185,6 +189,7 @@ class ReportView:
     notes: tuple[str, ...]
     verdicts: tuple[VerdictView, ...]
     todo: tuple[Entry, ...]
+    savings: SavingsView | None
     unchecked: tuple[UncheckedView, ...]
     waiting: tuple[WaitingView, ...]
     met: tuple[Entry, ...]
@@ -227,6 +232,7 @@ def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *,
         notes=_notes(report.notes, say),
         verdicts=tuple(_verdict(each, report, entries, say) for each in report.verdicts),
         todo=tuple(unmet),
+        savings=savings(report.facts, say),
         unchecked=_unchecked(by_outcome["unknown"]),
         waiting=_waiting(report, entries, say),
         met=by_outcome["met"],
