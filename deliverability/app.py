@@ -169,6 +169,7 @@ class World:
         zones: the zone resolver, to parse the zones of a domain before it is audited; else None.
         http: fetches policy files from the web where the user asked for that; else None.
         smtp: looks at the MX hosts where the user asked for that; else None.
+        unsubscriber: posts to the unsubscribe address of the message where the user asked for that; else None.
     """
 
     base: Resolver
@@ -180,6 +181,7 @@ class World:
     zones: ZoneResolver | None = None
     http: HttpFetcher | None = None
     smtp: SmtpProber | None = None
+    unsubscriber: HttpFetcher | None = None
 
     def resolver(self) -> Resolver:
         """A resolver for one subject, with a time budget of its own."""
@@ -204,6 +206,7 @@ def open_world(
     seconds: float = 15.0,
     fetch: bool = False,
     probe_smtp: bool = False,
+    probe_unsubscribe: bool = False,
 ) -> World:
     """Choose where answers come from. Raises InputError on contradictions and unusable input."""
     from deliverability.ports.clock import SystemClock
@@ -223,9 +226,14 @@ def open_world(
         raise InputError(
             f"--probe-smtp and {given[0]} contradict each other: one asks the mail hosts, the other nobody"
         )
+    if probe_unsubscribe and (zones or offline):
+        raise InputError(
+            f"--probe-unsubscribe and {given[0]} contradict each other: one asks the web, the other asks nobody"
+        )
     clock: Clock = SystemClock()
     http: HttpFetcher | None = None
     smtp: SmtpProber | None = None
+    unsubscriber: HttpFetcher | None = None
     zone_resolver: ZoneResolver | None = None
     base: Resolver
     sources: tuple[str, ...]
@@ -239,6 +247,7 @@ def open_world(
         clock = replayer.clock
         http = replayer.fetcher if fetch or replayer.fetcher.pages else None
         smtp = replayer.prober if probe_smtp or replayer.prober.hosts else None
+        unsubscriber = replayer.fetcher if probe_unsubscribe or replayer.fetcher.posts else None
         # The report of a replay is that of the recorded run, byte for byte.
         sources = replayer.sources or ("replay",)
     elif zones:
@@ -263,10 +272,11 @@ def open_world(
         except ValueError as error:
             raise InputError(f"--resolver: {error}") from None
         sources = ("live",)
-        if fetch:
+        if fetch or probe_unsubscribe:
             from deliverability.ports.http import WebFetcher
 
-            http = WebFetcher(clock)
+            http = WebFetcher(clock) if fetch else None
+            unsubscriber = WebFetcher(clock) if probe_unsubscribe else None
         if probe_smtp:
             from deliverability.ports.smtp import LiveProber
 
@@ -288,7 +298,8 @@ def open_world(
         clock = recorder.clock
         http = recorder.over_web(http) if http else None
         smtp = recorder.over_smtp(smtp) if smtp else None
-    return World(base, clock, sources, parsed, recorder, seconds, zone_resolver, http, smtp)
+        unsubscriber = recorder.over_web(unsubscriber) if unsubscriber else None
+    return World(base, clock, sources, parsed, recorder, seconds, zone_resolver, http, smtp, unsubscriber)
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,8 +346,8 @@ async def gather_facts(job: Job, world: World) -> Audited:
     )
     resolver = world.resolver() if domain else domainless_resolver()
     now = world.clock.now()
-    http, smtp = (world.http, world.smtp) if domain else (None, None)
-    gathered = await gather(auditors(), subject, resolver, message, now, http, smtp)
+    ports = (world.http, world.smtp, world.unsubscriber) if domain else ()
+    gathered = await gather(auditors(), subject, resolver, message, now, *ports)
     return Audited(subject, gathered.facts, stamp(now), world.sources, gathered.crashes)
 
 

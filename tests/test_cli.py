@@ -206,6 +206,7 @@ def test_no_reachable_resolver_is_no_missing_record(deliv: Deliv) -> None:
         ([*GOOD, "--resolver", "127.0.0.1"], ["--zone and --resolver contradict each other"]),
         (["a.example", "--resolver", "no address"], ["--resolver", "is not a resolver"]),
         ([*GOOD, "--fetch"], ["--fetch and --zone contradict each other"]),
+        ([*GOOD, "--probe-unsubscribe"], ["--probe-unsubscribe and --zone contradict each other"]),
         ([*GOOD, "--record", "r.json", "--replay", __file__], ["contradict each other"]),
         ([*GOOD, "--replay", __file__], ["contradict each other"]),
         (["a.example", "--replay", __file__], ["is not a recording"]),

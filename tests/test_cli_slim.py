@@ -98,6 +98,17 @@ def test_attached_images_are_slimmed_where_asked_for(deliv, mail: Path) -> None:
     assert "scan.jpg (image/jpeg)" in deliv(mail, "--attachments")[1].splitlines()[0]
 
 
+def test_jpeg_quality(deliv, mail: Path) -> None:
+    def after(*arguments: str) -> int:
+        return int(json.loads(deliv(mail, "--format", "json", *arguments)[1])["after_octets"])
+
+    assert after("--jpeg-quality", "30") < after()
+    assert after("--jpeg-quality", "82") == after()
+    for wrong in (["0"], ["96"], ["x"], ["50", "--only", "html"]):
+        code, _, err = deliv(mail, "--jpeg-quality", *wrong)
+        assert (code, "--jpeg-quality" in err) == (2, True)
+
+
 def test_a_message_with_nothing_to_save(deliv, tmp_path: Path) -> None:
     plain = tmp_path / "plain.eml"
     plain.write_bytes(b"From: a@example.com\r\n" + text_part("Hello\n", "plain"))

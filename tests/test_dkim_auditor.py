@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
 from deliverability.auditors import dkim as under_test
 from deliverability.auditors.base import Context, Gathered, auditor, gather, spec
-from deliverability.auditors.dkim import MAX_LISTED, PROBES, PROVIDES
+from deliverability.auditors.dkim import MAX_LISTED, PROBES, PROVIDES, selector_date
 from deliverability.dkim.verify import MAX_SIGNATURES
 from deliverability.mail.reader import read
 from deliverability.model.facts import FactType, Reason, Subject, Unknown, Value
@@ -311,3 +311,56 @@ async def test_header_saved_without_its_body_leaves_the_result_unknown(end: byte
     assert (signature["bits"], signature["from_signed"], signature["key_allows"]) == (1024, True, True)
     for path in ("result", "aligned_pass", "passing_key_types"):
         assert value(gathered, f"dkim.{path}").reason is Reason.NO_MESSAGE
+
+
+# --- dates in selectors -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        ("20230601", ("2023-06-01", 1272)),
+        ("s20150108", ("2015-01-08", 4338)),
+        ("Mail-20261123.eu", ("2026-11-23", 1)),
+        ("20261124", ("2026-11-24", 0)),
+        ("20230913174421pm", ("2023-09-13", 1168)),
+        ("20130625210023.pm", ("2013-06-25", 4900)),
+        # Without a day the age counts from the last day of the month, and is never below none.
+        ("202306", ("2023-06", 1243)),
+        ("s202402x", ("2024-02", 999)),
+        ("202611", ("2026-11", 0)),
+        ("scph0920", ("2020-09", 2246)),
+        ("scph1206", ("2006-12", 7268)),
+    ],
+)
+def test_a_date_in_the_name_of_a_selector(selector: str, expected: tuple[str, int]) -> None:
+    assert selector_date(selector, NOW.date()) == expected
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        *("", "google", "selector1", "s1024", "s2048", "key2024", "0920", "1122", "sig0920"),
+        *("20261125", "202612", "20041231", "19991231", "21000101"),  # to come, or before DKIM
+        *("20231301", "20230230", "202313", "202300", "20230913256161pm"),  # no such date
+        *("2023060", "202306011", "2023060112", "1685577600pm", "46576765765735.pm"),  # other numbers
+        *("200608", "201212"),  # August 2006, or 8 June 2020
+        *("scph1320", "scph0004", "scph2020", "scph09201", "xscph0920"),
+        *("a20230601b7", "0f20230601", "7v7vs6w47njt4pimodk5mmttbegzsi6n"),  # digits of a token
+        "20230601-20240601",  # which of the two?
+        "２０２３０６０１",
+        "a" * 100_000 + "20230601",
+    ],
+)
+def test_digits_that_are_no_certain_date(selector: str) -> None:
+    assert selector_date(selector, NOW.date()) is None
+
+
+def test_the_first_day_of_all_is_not_too_early() -> None:
+    assert selector_date("20050101", date(2005, 1, 1)) == ("2005-01-01", 0)
+
+
+async def test_the_date_is_stated_with_the_key() -> None:
+    gathered = await run({"20230601._domainkey.example.com": GOOD, "s1._domainkey.example.com": GOOD})
+    stated = {key["selector"]: (key["selector_date"], key["selector_age_days"]) for key in value(gathered, "dkim.keys")}
+    assert stated == {"20230601": ("2023-06-01", 1272), "s1": (None, None)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -71,6 +72,8 @@ class Site:
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             request = (await reader.readuntil(b"\r\n\r\n")).decode()
+            length = re.search(r"(?i)content-length: (\d+)", request)
+            request += (await reader.readexactly(int(length[1]))).decode() if length else ""
             self.requests.append(request)
             answer = self.answers.get(request.split()[1], b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
             if answer != b"":
@@ -247,6 +250,60 @@ async def test_nobody_listening_is_no_answer(certificate: Path) -> None:
     assert found.certain is False
 
 
+# --- forms ---------------------------------------------------------------------------------------------------------
+
+FORM = "List-Unsubscribe=One-Click"
+
+
+async def post(certificate: Path, answers: dict[str, bytes], url: str, **options: Any) -> tuple[Fetched, Site]:
+    async with serving(certificate, answers) as (site, trusting):
+        fetcher = WebFetcher(CLOCK, **({"allowed": lambda address: True, "seconds": 5.0} | trusting | options))
+        return await fetcher.post(url, FORM, HOSTS), site
+
+
+async def test_a_form_is_posted_as_rfc_8058_says(certificate: Path) -> None:
+    url = "https://www.example.com/u?id=1"
+    found, site = await post(certificate, {"/u?id=1": OK}, url)
+    assert found == Page(url, 200, "text/plain", b"", "2026-11-24T12:00:00Z", "127.0.0.1")
+    (request,) = site.requests
+    head, _, body = request.partition("\r\n\r\n")
+    assert head.startswith("POST /u?id=1 HTTP/1.1\r\n")
+    assert body == FORM
+    assert "content-type: application/x-www-form-urlencoded" in head.lower().split("\r\n")
+    assert not any(word in head.lower() for word in ("cookie", "authorization", "referer"))
+
+
+async def test_a_redirect_is_the_answer_to_a_form(certificate: Path) -> None:
+    answers = {"/1": redirect("https://www.example.com/2"), "/2": OK}
+    found, site = await post(certificate, answers, "https://www.example.com/1")
+    assert isinstance(found, Page)
+    assert (found.status, len(site.requests)) == (302, 1)
+
+
+async def test_the_page_that_follows_a_form_may_be_of_any_size(certificate: Path) -> None:
+    large = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + b"x" * (MAX_OCTETS + 1)
+    found, _ = await post(certificate, {"/u": large}, "https://www.example.com/u")
+    assert isinstance(found, Page)
+    assert (found.status, found.body) == (200, b"")
+
+
+async def test_forms_are_not_sent_to_private_addresses_nor_without_tls(certificate: Path) -> None:
+    private, site = await post(certificate, {"/u": OK}, "https://www.example.com/u", allowed=is_public)
+    assert isinstance(private, NoPage)
+    assert "127.0.0.1, which is not a public address" in private.detail
+    assert site.requests == []
+    for url in ("http://www.example.com/u", "https://www.example.com:8443/u", "https://other.example.com/u"):
+        found, site = await post(certificate, {"/u": OK}, url)
+        assert isinstance(found, NoPage)
+        assert site.requests == []
+
+
+async def test_a_server_that_says_nothing_to_a_form(certificate: Path) -> None:
+    found, _ = await post(certificate, {"/u": b""}, "https://www.example.com/u", seconds=0.3)
+    assert isinstance(found, NoPage)
+    assert (found.reason, found.certain) == (Reason.TIMEOUT, False)
+
+
 # --- recordings ----------------------------------------------------------------------------------------------------
 
 
@@ -256,6 +313,10 @@ class Canned:
         self.asked = 0
 
     async def fetch(self, url: str, resolver: Any, *, redirects: int = 0) -> Fetched:
+        self.asked += 1
+        return self.answers[url]
+
+    async def post(self, url: str, form: str, resolver: Any) -> Fetched:
         self.asked += 1
         return self.answers[url]
 
@@ -276,6 +337,23 @@ async def test_a_replay_answers_as_the_web_did(tmp_path: Path) -> None:
     assert [await replayed.fetch(each.url, HOSTS) for each in (PAGE, LOST, WRONG, PAGE)] == recorded
     missing = await replayed.fetch("https://d.example/", HOSTS)
     assert missing == NoPage("https://d.example/", Reason.OFFLINE, "not in the recording")
+
+
+async def test_a_replay_of_a_form_sends_nothing(tmp_path: Path) -> None:
+    accepted = Page(PAGE.url, 204, "", b"", "2026-11-24T12:00:00Z", "192.0.2.1")
+    canned = Canned({PAGE.url: accepted, LOST.url: LOST})
+    recorder = Recorder(HOSTS, CLOCK)
+    web = recorder.over(HOSTS).over_web(canned)
+    for _ in range(2):  # once in a run, however often it is asked for
+        assert [await web.post(url, FORM, HOSTS) for url in (PAGE.url, LOST.url)] == [accepted, LOST]
+    assert canned.asked == 2
+    recorder.save(tmp_path / "run.json")
+    replayed = Replayer.load(tmp_path / "run.json").fetcher
+    assert [await replayed.post(url, FORM, HOSTS) for url in (PAGE.url, LOST.url)] == [accepted, LOST]
+    # What was got is one thing, what was answered to a form another.
+    assert await replayed.fetch(PAGE.url, HOSTS) == NoPage(PAGE.url, Reason.OFFLINE, "not in the recording")
+    unasked = await replayed.post("https://d.example/", FORM, HOSTS)
+    assert unasked == NoPage("https://d.example/", Reason.OFFLINE, "not in the recording")
 
 
 async def test_one_recording_for_all_domains_of_a_run(tmp_path: Path) -> None:

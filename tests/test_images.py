@@ -71,6 +71,13 @@ class TestMeasure:
         assert recompress(smaller) == (smaller, kind)
         assert recompress(b"no image") == (b"no image", "")
 
+    def test_a_lower_quality_is_lighter(self) -> None:
+        octets = photograph(400, 300)
+        coarse, usual, fine = (recompress(octets, quality=quality)[0] for quality in (20, 82, 95))
+        assert len(coarse) < len(usual)
+        assert usual == recompress(octets)[0]
+        assert len(usual) < len(fine)
+
     def test_colour_profile_and_orientation_survive(self) -> None:
         from PIL import Image
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deliverability.app import InputError, open_world
 from deliverability.auditors import unsubscribe
 from deliverability.auditors.base import Context, auditor, gather
 from deliverability.mail.reader import read
 from deliverability.model.codec import decode
 from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Subject, Unknown
+from deliverability.ports.base import Fetched, HttpFetcher, NoPage, Page, Resolver
 from tests.test_message_auditors import DeadResolver
 
 BOTH = ["from", "list-unsubscribe", "list-unsubscribe-post"]
@@ -22,7 +25,11 @@ HEADER = (
 )
 
 
-async def audit(raw: str, signatures: list[Mapping[str, Any]] | Mapping[str, str] | None = None) -> FactSet:
+async def audit(
+    raw: str,
+    signatures: list[Mapping[str, Any]] | Mapping[str, str] | None = None,
+    unsubscriber: HttpFetcher | None = None,
+) -> FactSet:
     """The facts about a message whose DKIM signatures are given."""
 
     @auditor("given", provides=[FactSpec("dkim.signatures", FactType.LIST_RECORD, "given")])
@@ -36,6 +43,7 @@ async def audit(raw: str, signatures: list[Mapping[str, Any]] | Mapping[str, str
         DeadResolver(),
         read(octets),
         datetime(2026, 11, 24, tzinfo=UTC),
+        unsubscriber=unsubscriber,
     )
     assert gathered.crashes == ()
     return gathered.facts
@@ -158,3 +166,72 @@ class TestLink:
         assert facts.value("unsubscribe.body_link_octets") is None
         far = await audit(near.replace("\n\nhttps", "\n\n\n\n\nhttps"))
         assert far.value("unsubscribe.body_link") is False
+
+
+class Posted:
+    """Answers every form alike and keeps what was posted; a GET is an error."""
+
+    def __init__(self, answer: int | NoPage) -> None:
+        self.answer = answer
+        self.seen: list[tuple[str, str]] = []
+
+    async def fetch(self, url: str, resolver: Resolver, *, redirects: int = 0) -> Fetched:
+        raise AssertionError("nothing is fetched")
+
+    async def post(self, url: str, form: str, resolver: Resolver) -> Fetched:
+        self.seen.append((url, form))
+        return self.answer if isinstance(self.answer, NoPage) else Page(url, self.answer, "text/html", b"")
+
+
+class TestPost:
+    """--probe-unsubscribe."""
+
+    async def test_nobody_is_unsubscribed_unless_the_user_asks_for_it(self) -> None:
+        facts = await audit(HEADER + "\nx")
+        for path in ("unsubscribe.post_status", "unsubscribe.post_redirects"):
+            assert facts.value(path) == Unknown(Reason.NOT_CONFIGURED, "--probe-unsubscribe")
+        assert open_world().unsubscriber is None
+        assert open_world(fetch=True).unsubscriber is None
+        world = open_world(probe_unsubscribe=True)
+        assert (world.http, world.unsubscriber is not None) == (None, True)
+
+    @pytest.mark.parametrize("other", [{"offline": True}, {"zones": (Path("x.zone"),)}])
+    def test_it_contradicts_asking_nobody(self, other: dict[str, Any]) -> None:
+        with pytest.raises(InputError, match="--probe-unsubscribe"):
+            open_world(probe_unsubscribe=True, **other)
+
+    @pytest.mark.parametrize(("status", "redirects"), [(200, False), (302, True), (308, True), (403, False)])
+    async def test_the_answer_is_stated_with_its_evidence(self, status: int, redirects: bool) -> None:
+        posted = Posted(status)
+        facts = await audit(HEADER + "\nx", unsubscriber=posted)
+        assert posted.seen == [("https://example.com/u/1", "List-Unsubscribe=One-Click")]
+        assert facts.value("unsubscribe.post_status") == status
+        assert facts.value("unsubscribe.post_redirects") is redirects
+        (ident,) = facts.facts["unsubscribe.post_status"].evidence
+        assert facts.evidence[ident].asked == "POST https://example.com/u/1"
+
+    async def test_no_answer_is_not_known(self) -> None:
+        lost = NoPage("https://example.com/u/1", Reason.TIMEOUT, "no answer within 8 s")
+        facts = await audit(HEADER + "\nx", unsubscriber=Posted(lost))
+        value = facts.value("unsubscribe.post_status")
+        assert isinstance(value, Unknown)
+        assert value.reason is Reason.TIMEOUT
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            "X: y\n",
+            "List-Unsubscribe: <https://example.com/u>\n",  # the sender did not promise one click
+            HEADER.replace("One-Click", "Two-Clicks"),
+            HEADER.replace("https:", "http:"),
+            HEADER.replace("/u/1", "/u\x07"),
+            HEADER.replace("/u/1", "/ü"),
+            HEADER.replace("mailto:u@example.com", "https://example.com/u/2"),
+        ],
+    )
+    async def test_nothing_is_sent_where_no_receiver_would(self, header: str) -> None:
+        posted = Posted(200)
+        facts = await audit(header + "\nx", unsubscriber=posted)
+        assert posted.seen == []
+        assert facts.value("unsubscribe.post_status") is None
+        assert facts.value("unsubscribe.post_redirects") is None

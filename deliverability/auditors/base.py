@@ -99,6 +99,7 @@ class Context:
         now: when the audit began.
         http: fetches files from the web; None where the user did not ask for that (--fetch).
         smtp: looks at mail servers; None where the user did not ask for that (--probe-smtp).
+        unsubscriber: posts to the unsubscribe address; None where the user did not ask for that (--probe-unsubscribe).
 
     """
 
@@ -111,6 +112,7 @@ class Context:
     evidence: dict[str, Evidence] = field(default_factory=dict)
     http: HttpFetcher | None = None
     smtp: SmtpProber | None = None
+    unsubscriber: HttpFetcher | None = None
 
     def value(self, path: str) -> Value:
         """A declared fact of another auditor; KeyError where it was not declared in `needs`."""
@@ -137,6 +139,14 @@ class Context:
             return None
         fetched = await self.http.fetch(url, self.resolver, redirects=redirects)
         self.cite(http_evidence(fetched))
+        return fetched
+
+    async def unsubscribe(self, url: str, form: str) -> Fetched | None:
+        """Post a form and keep the answer as evidence; None where the user did not ask for that."""
+        if self.unsubscriber is None:
+            return None
+        fetched = await self.unsubscriber.post(url, form, self.resolver)
+        self.cite(http_evidence(fetched, "POST"))
         return fetched
 
     async def probe(self, host: str) -> Probed | None:
@@ -181,21 +191,22 @@ def dns_evidence(answer: Answer) -> Evidence:
             return Evidence(ident, EvidenceKind.DNS, asked, (got,), at)
 
 
-def http_id(url: str) -> str:
-    """The evidence id of a fetched file."""
-    return f"http:{url}"
+def http_id(url: str, method: str = "GET") -> str:
+    """The evidence id of a fetched file, or of what was answered to another method."""
+    return f"http:{url}" if method == "GET" else f"http-{method.lower()}:{url}"
 
 
-def http_evidence(fetched: Fetched) -> Evidence:
+def http_evidence(fetched: Fetched, method: str = "GET") -> Evidence:
     """What a web server answered as evidence: status, type and the beginning of a text, or what went wrong."""
     at = fetched.at or None
     if isinstance(fetched, Page):
         text = fetched.body[:_SHOWN_OCTETS].decode("utf-8", "backslashreplace")
         shown = tuple(text.splitlines()[:_SHOWN_LINES]) if fetched.content_type.startswith("text/") else ()
-        got = (f"HTTP {fetched.status}, {fetched.content_type or 'no type'}, {len(fetched.body)} octets", *shown)
+        size = f", {len(fetched.body)} octets" if method == "GET" else ""  # of other answers the body is not read
+        got = (f"HTTP {fetched.status}, {fetched.content_type or 'no type'}{size}", *shown)
     else:
         got = (f"{fetched.reason.value}: {fetched.detail}",)
-    return Evidence(http_id(fetched.url), EvidenceKind.HTTP, f"GET {fetched.url}", got, at)
+    return Evidence(http_id(fetched.url, method), EvidenceKind.HTTP, f"{method} {fetched.url}", got, at)
 
 
 def smtp_id(host: str) -> str:
@@ -245,6 +256,7 @@ async def gather(
     now: datetime,
     http: HttpFetcher | None = None,
     smtp: SmtpProber | None = None,
+    unsubscriber: HttpFetcher | None = None,
 ) -> Gathered:
     """Run all auditors side by side, each as soon as the facts it needs are stated.
 
@@ -262,7 +274,7 @@ async def gather(
         for dependency in {provider[path].name for path in each.needs}:
             await tasks[dependency]
         facts = {path: known[path] for path in each.needs}
-        context = Context(subject, resolver, message, now, facts, http=http, smtp=smtp)
+        context = Context(subject, resolver, message, now, facts, http=http, smtp=smtp, unsubscriber=unsubscriber)
         try:
             await each.run(context)
             undeclared = set(context.stated) - set(each.promised)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 
 from deliverability.auditors.base import Context, auditor, spec, unknown_from
 from deliverability.dkim.fields import value_on_the_wire
@@ -150,6 +152,7 @@ PROVIDES = (
     spec("dkim.keys[].selector", FactType.STR, "Selector."),
     spec("dkim.keys[].name", FactType.STR, "Name of the key record."),
     spec("dkim.keys[].found_by", FactType.STR, "How we came to ask.", values=["message", "option", "probe"]),
+    spec("dkim.keys[].own", FactType.BOOL, "The key stands at the audited domain or at a name above or below it."),
     spec("dkim.keys[].present", FactType.BOOL, "A key record is there."),
     spec("dkim.keys[].record_count", FactType.INT, "TXT records at the name.", unit="records"),
     spec("dkim.keys[].record", FactType.STR, "The key record.", optional=True),
@@ -161,6 +164,19 @@ PROVIDES = (
     spec("dkim.keys[].sha1_only", FactType.BOOL, "h= allows nothing but SHA-1.", optional=True),
     spec("dkim.keys[].errors", FactType.LIST_STR, "What is wrong in the key record, one term each."),
     spec("dkim.keys[].alias", FactType.STR, "CNAME target, where the key is hosted by a service.", optional=True),
+    spec(
+        "dkim.keys[].selector_date",
+        FactType.STR,
+        "Date that the selector's name carries (20230601, 202306); without a day where the name has none.",
+        optional=True,
+    ),
+    spec(
+        "dkim.keys[].selector_age_days",
+        FactType.INT,
+        "Days since that date; since the end of the month where the name has no day.",
+        unit="days",
+        optional=True,
+    ),
     spec(
         "dkim.published",
         FactType.BOOL,
@@ -431,6 +447,7 @@ async def _keys(ctx: Context, signatures: Sequence[Signature]) -> None:
         *(ctx.resolver.query(name, "TXT") for name in names),
     )
     asked = [_Asked(*key, found_by, answer) for (key, found_by), answer in zip(wanted.items(), answers, strict=True)]
+    today = ctx.now.astimezone(UTC).date()
     ctx.put(
         "dkim.wildcard",
         unknown_from(stray) if isinstance(stray, Failed) else isinstance(stray, Found),
@@ -449,7 +466,7 @@ async def _keys(ctx: Context, signatures: Sequence[Signature]) -> None:
         if each.found_by != "probe" or (each.present and not (strays and strays >= set(each.values)))
     ]
     cited = [ctx.cite_answer(each.answer) for each in listed]
-    ctx.put("dkim.keys", tuple(_key(each) for each in listed), *cited)
+    ctx.put("dkim.keys", tuple(_key(each, ctx.subject.domain, today) for each in listed), *cited)
     _state_published(ctx, parent, asked, listed)
 
 
@@ -464,14 +481,61 @@ _LOST_WITH_KEY = (
 )
 
 
-def _key(asked: _Asked) -> dict[str, Value]:
+_FIRST_YEAR = 2005
+"""DomainKeys, the forerunner, was deployed from then on."""
+
+# A word of a selector that is nothing but a date with letters around it; other digits are numbers.
+_DATE = re.compile(r"[a-z]{0,20}([0-9]{8}|[0-9]{6}|[0-9]{14})[a-z]{0,20}")
+# Month and year; four digits elsewhere are as often a size (s1024).
+_SPARKPOST = re.compile(r"scph([0-9]{2})([0-9]{2})")
+
+
+def selector_date(selector: str, today: date) -> tuple[str, int] | None:
+    """The date that a selector's name carries, and its age in days; None where it carries none for certain.
+
+    Known are YYYYMMDD (``20230601``, ``s20150108``), YYYYMM (``202306``), YYYYMMDDhhmmss (``20230913174421pm`` of
+    Postmark) and the MMYY of SparkPost (``scph0920``), from 2005 to today. Without a day the date is ``YYYY-MM`` and
+    the age counts from the end of that month, so that it is never overstated.
+    """
+    words = re.split(r"[._-]", selector.lower())
+    found = {dated for word in words if (dated := _dated(word, today)) is not None}
+    return found.pop() if len(found) == 1 else None
+
+
+def _dated(word: str, today: date) -> tuple[str, int] | None:
+    sparkpost, plain = _SPARKPOST.fullmatch(word), _DATE.fullmatch(word)
+    digits = f"20{sparkpost[2]}{sparkpost[1]}" if sparkpost else plain[1] if plain else ""
+    try:
+        if len(digits) == 6:
+            first = date(int(digits[:4]), int(digits[4:]), 1)
+        elif len(digits) == 14:
+            first = datetime.strptime(digits, "%Y%m%d%H%M%S").replace(tzinfo=UTC).date()
+        else:
+            first = date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+    except ValueError:
+        return None
+    if first.year < _FIRST_YEAR or first > today:
+        return None
+    if len(digits) != 6:
+        return first.isoformat(), (today - first).days
+    if not sparkpost and first.year <= 2012:
+        return None  # 200608 may be August 2006 as well as 8 June 2020
+    last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    return first.isoformat()[:7], max(0, (today - last).days)
+
+
+def _key(asked: _Asked, audited: str, today: date) -> dict[str, Value]:
     """One item of dkim.keys."""
     answer = asked.answer
+    dated = selector_date(asked.selector, today)
     item: dict[str, Value] = {
         "domain": asked.domain,
         "selector": asked.selector,
         "name": f"{asked.selector}._domainkey.{asked.domain}",
         "found_by": asked.found_by,
+        "own": _related(asked.domain, audited),
+        "selector_date": dated[0] if dated else None,
+        "selector_age_days": dated[1] if dated else None,
     }
     if isinstance(answer, Failed):
         return {**item, **dict.fromkeys(_LOST_WITH_KEY, unknown_from(answer))}
@@ -500,7 +564,7 @@ def _state_published(ctx: Context, parent: Answer, asked: Sequence[_Asked], list
     8020): it is told in the detail, not taken for an answer.
     """
     domain = ctx.subject.domain
-    ours = [each for each in listed if is_within(each.domain, domain) or is_within(domain, each.domain)]
+    ours = [each for each in listed if _related(each.domain, domain)]
     cited = [ctx.cite_answer(each.answer) for each in ours]
     if any(each.usable for each in ours):
         ctx.put("dkim.published", True, *(ctx.cite_answer(each.answer) for each in ours if each.usable))
@@ -525,6 +589,11 @@ def _state_published(ctx: Context, parent: Answer, asked: Sequence[_Asked], list
             detail += f" (DNS knows no name below _domainkey.{domain}, so there may be none)"
         value = Unknown(Reason.NOT_CONFIGURED, detail)
     ctx.put("dkim.published", value, *cited)
+
+
+def _related(domain: str, audited: str) -> bool:
+    """Whether one of the names lies below the other: then the key is the sender's own, not a service's."""
+    return is_within(domain, audited) or is_within(audited, domain)
 
 
 def _no_such_name(answer: Answer) -> bool:

@@ -1,6 +1,7 @@
 """Unsubscribing: the header fields (RFC 2369, RFC 8058), their signature, and the link in the text.
 
-May import auditors.base, model and mail. Links are read, never followed.
+May import auditors.base, model, mail and ports.base. Links are read, never followed; only with --probe-unsubscribe the
+one-click request is sent to the address in the header.
 """
 
 from __future__ import annotations
@@ -8,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from deliverability.auditors.base import Context, MissingFact, auditor, spec
+from deliverability.auditors.base import Context, MissingFact, auditor, http_id, spec
 from deliverability.mail.evidence import header_evidence, part_evidence
 from deliverability.mail.html import HtmlAccount, Link
 from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.structure import body_texts
 from deliverability.mail.words import printable
 from deliverability.model.facts import FactType, Reason, Unknown, Value
+from deliverability.ports.base import NoPage
 
 PROVIDES = (
     spec("unsubscribe.present", FactType.BOOL, "A List-Unsubscribe field is present."),
@@ -35,6 +37,19 @@ PROVIDES = (
         "A passing DKIM signature signs List-Unsubscribe and List-Unsubscribe-Post; none where either is absent.",
         optional=True,
     ),
+    spec(
+        "unsubscribe.post_status",
+        FactType.INT,
+        "HTTP status of the answer to the one-click request (RFC 8058 section 3.2), known only with "
+        "--probe-unsubscribe; none where the header has no single https address or no valid List-Unsubscribe-Post.",
+        optional=True,
+    ),
+    spec(
+        "unsubscribe.post_redirects",
+        FactType.BOOL,
+        "That answer is a redirect, which is not followed; none where there is none to ask for.",
+        optional=True,
+    ),
     spec("unsubscribe.body_link", FactType.BOOL, "The visible text has a link for unsubscribing."),
     spec(
         "unsubscribe.body_link_words",
@@ -53,6 +68,7 @@ PROVIDES = (
 _FIELDS = ("list-unsubscribe", "list-unsubscribe-post")
 _URI = re.compile(r"<([^<>]{1,4000})>")
 _ONE_CLICK = "List-Unsubscribe=One-Click"
+NEED_PROBE = Unknown(Reason.NOT_CONFIGURED, "--probe-unsubscribe")
 _MAX_URIS = 20
 _MAX_WORDS = 10
 _MAX_CHARACTERS = 10 << 20
@@ -91,11 +107,13 @@ async def audit(ctx: Context) -> None:
     message = ctx.message
     if message is None:
         raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
-    _header(ctx, message)
+    address = _header(ctx, message)
+    await _post(ctx, address)
     _body(ctx, message)
 
 
-def _header(ctx: Context, message: Message) -> None:
+def _header(ctx: Context, message: Message) -> str | None:
+    """State the facts of the header, and give the address that a receiver may post to, if there is one."""
     lists = message.fields("List-Unsubscribe")
     posts = message.fields("List-Unsubscribe-Post")
     uris = [uri for each in lists for uri in unsubscribe_uris(each.value)]
@@ -114,6 +132,27 @@ def _header(ctx: Context, message: Message) -> None:
     covered = _covered(ctx.value("dkim.signatures")) if lists and posts else None
     signed = _cite(ctx, message.fields("DKIM-Signature"))
     ctx.put("unsubscribe.dkim_covered", covered, *ids, *post_ids, *signed)
+    address = uris[schemes.index("https")] if valid and schemes.count("https") == 1 else None
+    # A URL is printable ASCII (RFC 3986 section 2); anything else is not sent to.
+    return address if address is not None and address.isascii() and address.isprintable() else None
+
+
+async def _post(ctx: Context, address: str | None) -> None:
+    """Unsubscribe as a receiver does on one click (RFC 8058 section 3.2): no cookies, no redirects."""
+    paths = ("unsubscribe.post_status", "unsubscribe.post_redirects")
+    if ctx.unsubscriber is None:
+        ctx.put_all(dict.fromkeys(paths, NEED_PROBE))
+        return
+    answer = await ctx.unsubscribe(address, _ONE_CLICK) if address is not None else None
+    if address is None or answer is None:
+        ctx.put_all(dict.fromkeys(paths))
+        return
+    cited = http_id(address, "POST")
+    if isinstance(answer, NoPage):
+        ctx.put_all(dict.fromkeys(paths, Unknown(answer.reason, f"POST {printable(address)}: {answer.detail}")), cited)
+        return
+    ctx.put(paths[0], answer.status, cited)
+    ctx.put(paths[1], 300 <= answer.status < 400, cited)
 
 
 def unsubscribe_uris(value: str) -> list[str]:

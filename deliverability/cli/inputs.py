@@ -63,6 +63,7 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         seconds=params["timeout"] or settings.timeout or 15.0,
         fetch=params["fetch"],
         probe_smtp=params["probe_smtp"],
+        probe_unsubscribe=params["probe_unsubscribe"],
     )
     jobs = plan(domains, [_sample(name) for name in messages], options)
     return Inputs(jobs, world, settings, params["record"])

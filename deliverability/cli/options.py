@@ -51,6 +51,12 @@ _INPUTS: tuple[Decorator[Any], ...] = (
         "--fetch", is_flag=True, help="Also fetch the policy files that DNS names (MTA-STS, BIMI) from the web."
     ),
     click.option("--probe-smtp", is_flag=True, help="Also connect to the MX hosts (port 25) and look at their TLS."),
+    click.option(
+        "--probe-unsubscribe",
+        is_flag=True,
+        help="Also send the one-click request (POST) to the https address in List-Unsubscribe. "
+        "WARNING: this really unsubscribes the recipient of the message.",
+    ),
     click.option("--record", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Keep all answers."),
     click.option(
         "--replay",

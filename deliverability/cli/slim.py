@@ -34,10 +34,23 @@ _MOST = 3
 @click.option("--force", is_flag=True, help="Overwrite OUT.eml where it exists (never the message itself).")
 @click.option("--only", type=click.Choice(["images", "html"]), help="Slim only the images, or only the HTML.")
 @click.option("--attachments", is_flag=True, help="Save attached images again, too, not only those in the text.")
+@click.option(
+    "--jpeg-quality",
+    type=click.IntRange(1, 95),
+    metavar="N",
+    help="Quality of JPEG images saved again, 1 to 95; lower is lighter and coarser [default: 82].",
+)
 @lang_option
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", help="What to print.")
 def command(
-    message: str, output: Path | None, force: bool, only: str | None, attachments: bool, lang: str, style: str
+    message: str,
+    output: Path | None,
+    force: bool,
+    only: str | None,
+    attachments: bool,
+    jpeg_quality: int | None,
+    lang: str,
+    style: str,
 ) -> int:
     """Save the images and the HTML of a message smaller, and lose nothing.
 
@@ -50,14 +63,23 @@ def command(
     """
     if attachments and only == "html":
         raise click.UsageError("--attachments and --only html contradict each other")
+    if jpeg_quality is not None and only == "html":
+        raise click.UsageError("--jpeg-quality and --only html contradict each other")
     with plain_errors():
+        from deliverability.content.images import JPEG_QUALITY
         from deliverability.judge.words import phrases
         from deliverability.slim.message import Wish, slim
 
         name, raw = _read(message)
         if output is not None:
             _check(output, None if message == "-" else Path(message), force)
-        slimmed = slim(raw, Wish(images=only != "html", attached_images=attachments, html=only != "images"))
+        wish = Wish(
+            images=only != "html",
+            attached_images=attachments,
+            html=only != "images",
+            jpeg_quality=JPEG_QUALITY if jpeg_quality is None else jpeg_quality,
+        )
+        slimmed = slim(raw, wish)
         if output is not None:
             _write(output, slimmed.data, force)
         if style == "json":

@@ -96,19 +96,22 @@ def measure(data: bytes, display_width: int | None = None, *, savings: bool = Tr
 
 
 def recompress(
-    data: bytes, display_width: int | None = None, formats: Sequence[str] = SAFE_FORMATS
+    data: bytes,
+    display_width: int | None = None,
+    formats: Sequence[str] = SAFE_FORMATS,
+    quality: int = JPEG_QUALITY,
 ) -> tuple[bytes, str]:
     """The image in the smallest of `formats`, and its format; the octets as given where none is a tenth smaller.
 
     Orientation and colour profile are kept, other metadata is dropped; animations and images beyond the limits stay
-    as they are. Where the octets are no image, the format is empty. Never raises.
+    as they are. Where the octets are no image, the format is empty. `quality` is that of JPEG, 1 to 95. Never raises.
     """
     kind = sniff(data)
     if kind is None:
         return data, ""
     with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        encoded = _recompressed(data, display_width, formats)
+        encoded = _recompressed(data, display_width, formats, quality)
     if not encoded:
         return data, kind
     best = min(encoded, key=lambda each: len(each[0]))
@@ -170,7 +173,9 @@ def _measure(data: bytes, display_width: int | None, savings: bool) -> ImageFact
     return stated(size, photo, tuple(ways))
 
 
-def _recompressed(data: bytes, display_width: int | None, formats: Sequence[str]) -> list[tuple[bytes, Saving]]:
+def _recompressed(
+    data: bytes, display_width: int | None, formats: Sequence[str], quality: int
+) -> list[tuple[bytes, Saving]]:
     from PIL import Image
 
     kind = sniff(data) or ""
@@ -183,7 +188,7 @@ def _recompressed(data: bytes, display_width: int | None, formats: Sequence[str]
         pixels = _decoded(image, display_width)
         if pixels.mode not in _MODES:
             return []
-        return _encoded(pixels, kind, display_width, _looks_like_photo(pixels), formats, len(data))
+        return _encoded(pixels, kind, display_width, _looks_like_photo(pixels), formats, len(data), quality)
     except Exception:
         return []
 
@@ -202,7 +207,13 @@ def _decoded(image: Image, display_width: int | None) -> Image:
 
 
 def _encoded(
-    image: Image, kind: str, display_width: int | None, photo: bool, formats: Sequence[str], octets: int
+    image: Image,
+    kind: str,
+    display_width: int | None,
+    photo: bool,
+    formats: Sequence[str],
+    octets: int,
+    quality: int = JPEG_QUALITY,
 ) -> list[tuple[bytes, Saving]]:
     """The image in those `formats` that suit it and make it at least a tenth smaller than `octets`."""
     # A profile of grey shades means nothing once the image is saved with colours.
@@ -227,7 +238,7 @@ def _encoded(
         written = io.BytesIO()
         if name == "jpeg":
             pixels = scaled if scaled.mode in ("L", "RGB") else scaled.convert("RGB")
-            pixels.save(written, "JPEG", quality=JPEG_QUALITY, optimize=True, progressive=True, icc_profile=profile)
+            pixels.save(written, "JPEG", quality=quality, optimize=True, progressive=True, icc_profile=profile)
         elif name == "webp":
             pixels = scaled if scaled.mode in ("RGB", "RGBA") else scaled.convert("RGBA" if transparent else "RGB")
             pixels.save(written, "WEBP", quality=WEBP_QUALITY, icc_profile=profile)

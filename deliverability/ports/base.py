@@ -126,10 +126,14 @@ Fetched = Page | NoPage
 
 
 class HttpFetcher(Protocol):
-    """Gets a file from the web, only where the user asked for that. Never raises for what a site can do."""
+    """Asks web servers, only where the user asked for that. Never raises for what a site can do."""
 
     async def fetch(self, url: str, resolver: Resolver, *, redirects: int = 0) -> Fetched:
         """GET an https URL, its host looked up through `resolver`; follow at most `redirects`, on the same host."""
+        ...
+
+    async def post(self, url: str, form: str, resolver: Resolver) -> Fetched:
+        """POST an encoded form to an https URL, without following redirects; the body of the answer is not read."""
         ...
 
 

@@ -55,6 +55,7 @@ class Recorder:
         self._sources = tuple(sources)
         self._answers: _Store = {}
         self._pages: _Pages = {}
+        self._posts: _Pages = {}
         self._hosts: _Hosts = {}
         self.clock = FixedClock(clock.now())
 
@@ -63,12 +64,13 @@ class Recorder:
         other = Recorder(base, self.clock, self._sources)
         other._answers = self._answers
         other._pages = self._pages
+        other._posts = self._posts
         other._hosts = self._hosts
         return other
 
     def over_web(self, base: HttpFetcher) -> HttpFetcher:
-        """A fetcher that keeps what `base` fetches in the same recording."""
-        return _RecordingFetcher(base, self._pages)
+        """A fetcher that keeps what `base` gets, and what it is answered to a form, in the same recording."""
+        return _RecordingFetcher(base, self._pages, self._posts)
 
     def over_smtp(self, base: SmtpProber) -> SmtpProber:
         """A prober that keeps what `base` sees in the same recording."""
@@ -104,6 +106,7 @@ class Recorder:
             "sources": list(self._sources),
             "dns": dns,
             "http": {url: _page_to_json(fetched) for url, fetched in self._pages.items()},
+            "http_post": {url: _page_to_json(fetched) for url, fetched in self._posts.items()},
             "smtp": {host: _host_to_json(probed) for host, probed in self._hosts.items()},
         }
         text = json.dumps(document, sort_keys=True, indent=1) + "\n"
@@ -128,11 +131,12 @@ class Replayer:
         pages: _Pages | None = None,
         sources: Sequence[str] = (),
         hosts: _Hosts | None = None,
+        posts: _Pages | None = None,
     ) -> None:
         self._answers = answers
         self.sources = tuple(sources)
         self.clock = FixedClock(now)
-        self.fetcher = ReplayingFetcher(pages or {})
+        self.fetcher = ReplayingFetcher(pages or {}, posts or {})
         self.prober = ReplayingProber(hosts or {})
 
     @classmethod
@@ -172,10 +176,11 @@ class Replayer:
             }
             sources = [_text(source) for source in document.get("sources", [])]
             pages = {url: _page_from_json(url, entry) for url, entry in document.get("http", {}).items()}
+            posts = {url: _page_from_json(url, entry) for url, entry in document.get("http_post", {}).items()}
             hosts = {host: _host_from_json(host, entry) for host, entry in document.get("smtp", {}).items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CassetteError(f"{path} is a damaged recording ({type(error).__name__}: {error})") from None
-        return cls(answers, now, pages, sources, hosts)
+        return cls(answers, now, pages, sources, hosts, posts)
 
     async def query(self, name: str, rdtype: str) -> Answer:
         """Answer from the recording."""
@@ -187,11 +192,12 @@ class Replayer:
 
 
 class _RecordingFetcher:
-    """Keeps every file that another fetcher gets; a file asked for again is the recorded one."""
+    """Keeps every answer that another fetcher gets; what is asked for again is the recorded one."""
 
-    def __init__(self, base: HttpFetcher, pages: _Pages) -> None:
+    def __init__(self, base: HttpFetcher, pages: _Pages, posts: _Pages) -> None:
         self._base = base
         self._pages = pages
+        self._posts = posts
 
     async def fetch(self, url: str, resolver: Resolver, *, redirects: int = 0) -> Fetched:
         """Answer from the recording so far, else from the base."""
@@ -200,21 +206,34 @@ class _RecordingFetcher:
             self._pages.setdefault(url, fetched)
         return self._pages[url]
 
+    async def post(self, url: str, form: str, resolver: Resolver) -> Fetched:
+        """Answer from the recording so far, else post through the base."""
+        if url not in self._posts:
+            fetched = await self._base.post(url, form, resolver)
+            self._posts.setdefault(url, fetched)
+        return self._posts[url]
+
 
 class ReplayingFetcher:
     """Answers from a recording. A file that is not in it is NoPage(offline).
 
     Attributes:
         pages: what was recorded, by URL.
+        posts: what was answered to forms, by URL.
 
     """
 
-    def __init__(self, pages: _Pages) -> None:
+    def __init__(self, pages: _Pages, posts: _Pages) -> None:
         self.pages = pages
+        self.posts = posts
 
     async def fetch(self, url: str, resolver: Resolver, *, redirects: int = 0) -> Fetched:
         """Answer from the recording."""
         return self.pages.get(url) or NoPage(url, Reason.OFFLINE, "not in the recording")
+
+    async def post(self, url: str, form: str, resolver: Resolver) -> Fetched:
+        """Answer from the recording; nothing is sent."""
+        return self.posts.get(url) or NoPage(url, Reason.OFFLINE, "not in the recording")
 
 
 class _RecordingProber:

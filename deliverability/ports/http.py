@@ -1,4 +1,4 @@
-"""Fetches small files from the web, guarded: the audited DNS chooses the address, so it may be an attack on us.
+"""Gets small files from the web and posts forms, guarded: the audited DNS chooses the address, perhaps to attack us.
 
 May import model and ports; httpx only inside functions.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
@@ -61,7 +61,7 @@ class _Target:
 
 
 class WebFetcher:
-    """GET over https, port 443, certificates checked; without cookies, proxies, credentials or compression.
+    """GET and POST over https, port 443, certificates checked; without cookies, proxies, credentials or compression.
 
     The host is looked up once, every address of it must be public, and the connection goes to the address that was
     checked, so that no second look-up can lead elsewhere. Redirects lead to another path of the same host only.
@@ -92,10 +92,18 @@ class WebFetcher:
 
     async def fetch(self, url: str, resolver: Resolver, *, redirects: int = 0) -> Fetched:
         """Get the file; what went wrong is in NoPage."""
+        return await self._in_time(url, lambda at: self._follow(url, resolver, redirects, at))
+
+    async def post(self, url: str, form: str, resolver: Resolver) -> Fetched:
+        """Post the form once; the answer comes without its body, and a redirect is the answer."""
+        return await self._in_time(url, lambda at: self._post(url, form, resolver, at))
+
+    async def _in_time(self, url: str, ask: Callable[[str], Awaitable[Page]]) -> Fetched:
+        """What `ask` gives for the time stamp; what went wrong as NoPage."""
         at = stamp(self._clock.now())
         try:
             async with asyncio.timeout(self._seconds):
-                return await self._follow(url, resolver, redirects, at)
+                return await ask(at)
         except TimeoutError:
             return NoPage(url, Reason.TIMEOUT, f"no answer within {self._seconds:g} s", at=at)
         except _NoPageError as error:
@@ -110,11 +118,17 @@ class WebFetcher:
                 first = _Target(host, path, await self._address(host, resolver))
             elif host != first.host:
                 raise _NoPageError(Reason.REFUSED, f"it redirects to another host ({host})", certain=True)
-            page, location = await self._get(url, _Target(host, path, first.address), at)
+            page, location = await self._request(url, _Target(host, path, first.address), at)
             if page.status not in _REDIRECTS or not location or turn == redirects:
                 return page
             current = urljoin(current, location)
         raise AssertionError("unreachable: the last turn returns")
+
+    async def _post(self, url: str, form: str, resolver: Resolver, at: str) -> Page:
+        host, path = _parts(url)
+        target = _Target(host, path, await self._address(host, resolver))
+        page, _ = await self._request(url, target, at, form)
+        return page
 
     async def _address(self, host: str, resolver: Resolver) -> str:
         """The address to connect to. One that is not public refuses the host, whatever its other addresses are."""
@@ -131,23 +145,30 @@ class WebFetcher:
             raise _NoPageError(failed.reason, f"{host}: {failed.detail or failed.reason.value}")
         raise _NoPageError(Reason.REFUSED, f"{host} has no address", certain=True)
 
-    async def _get(self, url: str, target: _Target, at: str) -> tuple[Page, str]:
-        """One request, and where it redirects to."""
+    async def _request(self, url: str, target: _Target, at: str, form: str | None = None) -> tuple[Page, str]:
+        """One request, and where it redirects to: GET, or with a form POST, of whose answer the body is not read."""
         import httpx
 
         context = self._context or ssl.create_default_context()
         authority = f"[{target.address}]" if ":" in target.address else target.address
         headers = {"host": target.host, "accept-encoding": "identity", "user-agent": "deliv", "accept": "*/*"}
+        if form is not None:
+            headers["content-type"] = "application/x-www-form-urlencoded"
         try:
             async with (
                 httpx.AsyncClient(verify=context, trust_env=False, timeout=self._seconds + 1) as client,
                 client.stream(
-                    "GET",
+                    "GET" if form is None else "POST",
                     f"https://{authority}:{self._port}{target.path}",
                     headers=headers,
+                    content=form,
                     extensions={"sni_hostname": target.host},
                 ) as response,
             ):
+                kind = response.headers.get("content-type", "")[:200]
+                location = response.headers.get("location", "")[:_MAX_URL]
+                if form is not None:
+                    return Page(url, response.status_code, kind, b"", at, target.address), location
                 if response.headers.get("content-encoding", "identity").lower() != "identity":
                     raise _NoPageError(Reason.REFUSED, "it is compressed though we asked for plain", certain=True)
                 body = bytearray()
@@ -156,9 +177,7 @@ class WebFetcher:
                     if len(body) > MAX_OCTETS:
                         detail = f"it is larger than {MAX_OCTETS // 1024} KB"
                         raise _NoPageError(Reason.LIMIT, detail, certain=True)
-                kind = response.headers.get("content-type", "")[:200]
-                page = Page(url, response.status_code, kind, bytes(body), at, target.address)
-                return page, response.headers.get("location", "")[:_MAX_URL]
+                return Page(url, response.status_code, kind, bytes(body), at, target.address), location
         except httpx.TimeoutException:
             raise TimeoutError from None
         except httpx.ConnectError as error:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from deliverability.content.images import measure, recompress, sniff
+from deliverability.content.images import JPEG_QUALITY, measure, recompress, sniff
 from deliverability.mail.minify import minify
 from deliverability.mail.reader import HeaderField, Message, Part, read
 from deliverability.mail.structure import leaves
@@ -41,11 +41,12 @@ _TEXT_ENCODINGS = ("7bit", "8bit", "binary", QUOTED_PRINTABLE, BASE64)
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What to slim: images shown in the text, images that are attached as files, the HTML."""
+    """What to slim: images shown in the text, images that are attached as files, the HTML; and the quality of JPEG."""
 
     images: bool = True
     attached_images: bool = False
     html: bool = True
+    jpeg_quality: int = JPEG_QUALITY
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,9 @@ class _Work:
         formats = _FORMATS.get(kind, ())
         formats = tuple(each for each in formats if each == kind or self._may_become(part, kind, each))
         width = self.references.widths.get(part.content_id or "")
-        octets, new_kind = recompress(decoded.octets, width, formats) if formats else (decoded.octets, kind)
+        octets, new_kind = decoded.octets, kind
+        if formats:
+            octets, new_kind = recompress(decoded.octets, width, formats, self.wish.jpeg_quality)
         if len(octets) > len(decoded.octets) * (1 - _IMAGE_GAIN):
             return _kept(part, Kept.SMALL_GAIN)
         after = measure(octets, savings=False)
