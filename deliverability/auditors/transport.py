@@ -273,7 +273,8 @@ def parse_policy(page: Page) -> StsPolicy:
         errors.append(f"type {page.content_type[:60] or 'missing'} instead of text/plain")
     found: dict[str, str] = {}
     patterns: list[str] = []
-    for line in page.body.decode("utf-8", "replace").splitlines():
+    text = page.body.decode("utf-8", "replace")
+    for line in text.splitlines():
         name, colon, value = (part.strip() for part in line.partition(":"))
         if not line.strip():
             continue
@@ -299,7 +300,20 @@ def parse_policy(page: Page) -> StsPolicy:
         errors.append(f"max_age: {age[:60]}" if age else "no max_age")
     if not patterns and mode in ("enforce", "testing"):
         errors.append("no mx")
+    if not errors and (problem := _grammar_problem(text)):
+        errors.append(problem)
     return StsPolicy(mode, tuple(patterns[:_MAX_PATTERNS]), max_age, tuple(errors[:_MAX_ERRORS]))
+
+
+def _grammar_problem(text: str) -> str | None:
+    """What checkdmarc's parser, which keeps to the letter of the grammar, refuses: stray CR, odd extension fields."""
+    from checkdmarc.mta_sts import MTASTSPolicySyntaxError, parse_mta_sts_policy
+
+    try:
+        parse_mta_sts_policy(text)
+    except MTASTSPolicySyntaxError as error:
+        return str(error)[:120]
+    return None
 
 
 def fits(host: str, patterns: Sequence[str]) -> bool:
