@@ -63,7 +63,8 @@ def _report(subject: str) -> Report:
     world = replace(open_world(zones=[zone]), clock=FixedClock(NOW))
     audited = asyncio.run(gather_facts(Job(domain, Sample(mail.name, path=mail), options), world))
     report = make_report(audited, load_rules(), Selection())
-    return replace(report, run=replace(report.run, version="0.0.0"))
+    # The digest of the rule files changes with every comment in them; what they judge is in the findings.
+    return replace(report, run=replace(report.run, version="0.0.0"), rules=replace(report.rules, digest="0" * 64))
 
 
 @pytest.mark.parametrize("name", CASES)
