@@ -113,6 +113,10 @@ def test_pages_of_the_corpus(chromium: str, name: str, width: int, tmp_path: Pat
     raw = TOP + b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + page
     slimmed = slim(raw)
     assert slimmed.after < slimmed.before
-    before = screenshot(chromium, page_of(raw), tmp_path, "before", width)
-    after = screenshot(chromium, page_of(slimmed.data), tmp_path, "after", width)
-    assert difference(before, after) < 0.5  # fonts and animations make two runs differ a little
+    # Late fonts and animations make two pictures of one page differ now and then; what slimming breaks differs always.
+    differences: list[float] = []
+    while len(differences) < 4 and (not differences or differences[-1] >= 0.5):
+        before = screenshot(chromium, page_of(raw), tmp_path, "before", width)
+        after = screenshot(chromium, page_of(slimmed.data), tmp_path, "after", width)
+        differences.append(difference(before, after))
+    assert differences[-1] < 0.5, differences
