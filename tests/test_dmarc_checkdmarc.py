@@ -10,7 +10,7 @@ from tests.corpus import corpus
 # Where checkdmarc refuses the record, and why we do not: receivers ignore what they cannot read and go on.
 REFUSED = {
     "Duplicate rua tags": "the first one counts, and the second is named as an error",
-    "Expected tag_value or end_of_statement": "the piece is named as an error or unknown tag, the rest is read",
+    "(marked with ➞) in: ": "the piece is named as an error or unknown tag, the rest is read",
     "is not a valid DMARC report URI": "the address is named as unusable, the rest is read",
 }
 # Where checkdmarc accepts what we call an error.
