@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from deliverability._yamlstrict import read
 from deliverability.app import catalogue, load_rules
 from deliverability.judge.engine import Selection, judge
-from deliverability.judge.yamlstrict import read
 from deliverability.model.codec import decode
 from deliverability.model.facts import Fact, FactSet
 from deliverability.model.report import Outcome

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import pydantic
 
-from deliverability.judge import yamlstrict
+from deliverability import _yamlstrict as yamlstrict
 from deliverability.judge.conditions import comparisons_of, paths_of
 from deliverability.judge.words import placeholders
 from deliverability.model import rules as model

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 
+from deliverability import _yamlstrict as yamlstrict
 from deliverability._resources import locate
-from deliverability.judge import yamlstrict
 from deliverability.model.facts import Catalogue, FactSet, FactSpec, FactType, Unknown, Value
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Rule

@@ -43,6 +43,26 @@ class Judgement:
     waits_for: str = ""
 
 
+class VerdictKind(StrEnum):
+    """What a receiver would do with the mail."""
+
+    ACCEPTED = "accepted"
+    AT_RISK = "at-risk"
+    REJECTED = "rejected"
+    CANNOT_TELL = "cannot-tell"
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """How one receiver's verdict and grade change, by mending one finding or by publishing one remedy."""
+
+    receiver: str
+    before: VerdictKind
+    before_grade: str
+    after: VerdictKind
+    after_grade: str
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One rule's result for the subject, or for one item of it.
@@ -58,6 +78,7 @@ class Finding:
         judgements: per selected receiver.
         unknown: why it could not be checked; None unless the outcome is UNKNOWN.
         fingerprint: stable across runs: the same rule and item of the same domain.
+        gains: for an unmet finding, the verdicts that mending it alone changes; empty where it changes none.
 
     """
 
@@ -71,20 +92,12 @@ class Finding:
     judgements: tuple[Judgement, ...]
     unknown: Unknown | None = None
     fingerprint: str = ""
+    gains: tuple[Gain, ...] = ()
 
     @property
     def waits_for_input(self) -> bool:
         """Unknown only because the user gave no message or option."""
         return self.unknown is not None and self.unknown.reason.waits_for_input
-
-
-class VerdictKind(StrEnum):
-    """What a receiver would do with the mail."""
-
-    ACCEPTED = "accepted"
-    AT_RISK = "at-risk"
-    REJECTED = "rejected"
-    CANNOT_TELL = "cannot-tell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +121,69 @@ class Verdict:
     caps: tuple[Cap, ...]
     unknown: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
+
+
+class Care(StrEnum):
+    """How careful one has to be with a remedy."""
+
+    SAFE = "safe"
+    CAREFUL = "careful"
+    LAST_RESORT = "last-resort"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEdit:
+    """One record set to publish, change or take away; the record set of one kind (SPF, DMARC, a key) at one name.
+
+    Attributes:
+        name: A-label, lower case, no trailing dot.
+        type: ``TXT``, ``CNAME`` ...
+        old: the values that stand there now, unquoted; empty: nothing does.
+        new: the values to publish, unquoted, whole (writers split them into strings of 255 octets); empty: take away.
+
+    """
+
+    name: str
+    type: str
+    old: tuple[str, ...]
+    new: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FactChange:
+    """A fact that a remedy changes, as the rehearsal measured it."""
+
+    path: str
+    before: Value
+    after: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """Records that mend a finding, rehearsed: audited as if they were published before they are shown.
+
+    Attributes:
+        rule: the rule that it is for.
+        item: the item of the finding, or empty.
+        code: what kind of remedy it is; picks the words (strings, ``remedies.<code>.*``).
+        values: what those words name.
+        edits: what to publish, in order.
+        care: see Care.
+        mends: rule ids (unmet before) that the rehearsal found met or no longer applicable.
+        changes: the facts that matter and changed, for example ``spf.lookups`` 13 -> 7.
+        gains: the verdicts that changed.
+
+    """
+
+    rule: str
+    item: str
+    code: str
+    values: Mapping[str, Value]
+    edits: tuple[RecordEdit, ...]
+    care: Care = Care.SAFE
+    mends: tuple[str, ...] = ()
+    changes: tuple[FactChange, ...] = ()
+    gains: tuple[Gain, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +221,7 @@ class Report:
     verdicts: tuple[Verdict, ...]
     notes: tuple[Note, ...]
     run: Run
+    remedies: tuple[Remedy, ...] = ()
 
     @property
     def failures(self) -> tuple[Finding, ...]:
