@@ -3,72 +3,159 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_type_hints
+
+if TYPE_CHECKING:
+    import pydantic
 
 DEFAULT_FILE = "deliv.toml"
 MAX_OCTETS = 1_000_000
-MAX_SECONDS = 86_400  # a day; infinity and "not a number" lie outside
+MAX_SECONDS = 86_400.0  # a day
+
+_STRICT = {"extra": "forbid", "strict": True}
 
 
 class ConfigError(Exception):
     """A settings file that cannot be used: ``file:line: what``."""
 
 
-@dataclass(frozen=True, slots=True)
-class DomainSettings:
-    """What is true of one domain; None or empty: not said."""
-
-    selectors: tuple[str, ...] = ()
-    sending_ips: tuple[str, ...] = ()
-    mail_from: str | None = None
-    helo: str | None = None
-    purpose: str | None = None
-    daily_volume: int | None = None
+def _said(doc: str, default: Any = None, *, least: float | None = None, most: float | None = None) -> Any:
+    """A key of the file: its meaning (for `deliv init` and the JSON Schema), what holds without it, its range."""
+    limits = {name: value for name, value in (("least", least), ("most", most)) if value is not None}
+    return field(default=default, metadata={"doc": doc, **limits})
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class MailSettings:
+    """What is true of a domain's mail; None or empty: not said."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    selectors: tuple[str, ...] = _said("DKIM selectors to look up.", ())
+    sending_ips: tuple[str, ...] = _said("Addresses that send for the domain.", ())
+    mail_from: str | None = _said("Envelope sender (Return-Path); empty: the null sender.")
+    helo: str | None = _said("HELO/EHLO name of the sending host.")
+    purpose: Literal["users", "bulk", "transactional", "parked"] | None = _said(
+        "What the domain sends; decides which requirements apply."
+    )
+    daily_volume: int | None = _said("Messages a day.", least=0)
+    messages: tuple[str, ...] = _said(
+        "Sample messages: files, globs, a Maildir or an mbox (the newest message of the domain is taken).", ()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DomainSettings(MailSettings):
+    """One ``[[domain]]`` table."""
+
+    name: str = _said("The domain.", "")
+
+
+@dataclass(frozen=True, slots=True)
+class WaiverSettings:
+    """One ``[[waiver]]`` table: a finding that is accepted, why, and until when."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    rule: str = _said("Rule id, for example SPF-003.", "")
+    reason: Literal["accepted-risk", "handled-elsewhere", "not-applicable", "false-positive"] | None = _said(
+        "Why the finding is accepted."
+    )
+    domain: str = _said("Only for this domain; empty: for all.", "")
+    item: str = _said("Only for this item of the rule, for example example.com/s1; empty: for all.", "")
+    note: str = _said("A remark for those who read the report.", "")
+    until: date | None = _said("The last day on which it counts (a TOML date); without it, it never ends.")
+
+
+@dataclass(frozen=True, slots=True)
+class EmailSettings:
+    """``[notify.email]``: the weekly mail."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    to: tuple[str, ...] = _said("Who gets the weekly mail.", ())
+    sender: str = _said("Its From address.", "")
+    host: str = _said("The submission server.", "localhost")
+    port: int | None = _said("Its port; without it 587 (starttls), 465 (tls) or 25 (none).", least=1, most=65535)
+    security: Literal["starttls", "tls", "none"] = _said("How the connection is protected.", "starttls")
+    username: str = _said("Name to log in with; empty: no login.", "")
+    password_env: str = _said("Environment variable that holds the password.", "")
+    password_file: str = _said("File that holds the password.", "")
+    lang: Literal["en", "ja"] | None = _said("Language of the mail; without it that of the file.")
+    attach: bool = _said("Attach the HTML report.", False)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """``[notify.webhook]``: a summary as JSON, posted to an address."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    url: str = _said("The https address to post to.", "")
+    style: Literal["generic", "slack"] = _said(
+        "generic: the JSON summary; slack: a message for Slack and alike.", "generic"
+    )
+    secret_env: str = _said("Environment variable that holds the key of the HMAC signature.", "")
+    secret_file: str = _said("File that holds the key of the HMAC signature.", "")
+
+
+@dataclass(frozen=True, slots=True)
+class NotifySettings:
+    """``[notify.*]``: who is told about a weekly run."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    email: EmailSettings | None = _said("The weekly mail.")
+    webhook: WebhookSettings | None = _said("A JSON summary posted to an address.")
+    prometheus: str = _said("Textfile for the Prometheus node exporter.", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings(MailSettings):
     """The whole file. Options on the command line win over it, a domain's own table over the common values."""
 
-    domains: tuple[str, ...] = ()
-    receivers: tuple[str, ...] = ()
-    rules: tuple[Path, ...] = ()
-    select: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    resolvers: tuple[str, ...] = ()
-    lang: str | None = None
-    fail_on: str | None = None
-    timeout: float | None = None
-    common: DomainSettings = field(default_factory=DomainSettings)
-    domain: Mapping[str, DomainSettings] = field(default_factory=dict)
+    domains: tuple[str, ...] = _said("Domains to audit that need no table of their own.", ())
+    receivers: tuple[str, ...] = _said("Judge for these receivers only (icloud, gmail, ...).", ())
+    rules: tuple[Path, ...] = _said("Folders of rule files to merge over the shipped ones.", ())
+    select: tuple[str, ...] = _said("Judge only these rules (ids or prefixes).", ())
+    ignore: tuple[str, ...] = _said("Leave these rules out.", ())
+    resolvers: tuple[str, ...] = _said("Name servers to ask instead of the system's.", ())
+    lang: Literal["en", "ja"] | None = _said("Language of reports and mails.")
+    fail_on: Literal["error", "warning", "never", "new"] | None = _said(
+        "From which severity on findings give exit code 1; new (weekly runs): only what is new does."
+    )
+    timeout: float | None = _said("Seconds for a domain.", least=0.1, most=MAX_SECONDS)
+    history: str = _said("Where weekly runs are kept: sqlite:///FILE or postgresql+psycopg://...", "")
+    output: Path | None = _said("Folder for the weekly pages.")
+    keep: int | None = _said("How many weekly runs to keep as pages; without it all.", least=1)
+    notify: NotifySettings = field(default_factory=NotifySettings, metadata={"doc": "Who is told about a weekly run."})
+    domain: tuple[DomainSettings, ...] = _said("A domain with what is true of its mail.", ())
+    waiver: tuple[WaiverSettings, ...] = _said("A finding that is accepted.", ())
 
-    def of(self, domain: str) -> DomainSettings:
-        """The settings of a domain: its own table, filled up from the common values."""
-        own = self.domain.get(domain)
-        if own is None:
-            return self.common
-        merged = {f.name: getattr(own, f.name) for f in fields(DomainSettings)}
-        unsaid = {name: getattr(self.common, name) for name, value in merged.items() if value is None or value == ()}
-        return DomainSettings(**{**merged, **unsaid})
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All domains of the file, as written, in its order."""
+        return tuple(dict.fromkeys((*self.domains, *(each.name for each in self.domain))))
 
-
-_LISTS = ("domains", "receivers", "rules", "select", "ignore", "resolvers", "selectors", "sending_ips")
-_CHOICES = {
-    "lang": ("en", "ja"),
-    "fail_on": ("error", "warning", "never"),
-    "purpose": ("users", "bulk", "transactional", "parked"),
-}
-_OF_DOMAIN = tuple(f.name for f in fields(DomainSettings))
-_TOP = (*(f.name for f in fields(Settings) if f.name != "common"), *_OF_DOMAIN)
+    def of(self, domain: str) -> MailSettings:
+        """What is true of a domain's mail (A-label): its own table, filled up from the common values."""
+        own = next((each for each in self.domain if _plain(each.name) == domain), None)
+        merged = {each.name: getattr(self, each.name) for each in fields(MailSettings)}
+        if own is not None:
+            said = {each.name: getattr(own, each.name) for each in fields(MailSettings)}
+            merged |= {key: value for key, value in said.items() if value is not None and value != ()}
+        return MailSettings(**merged)
 
 
 def load(path: Path) -> Settings:
-    """Read a settings file. Raises ConfigError."""
+    """Read a settings file; paths in it are meant from its folder. Raises ConfigError."""
     try:
         if path.stat().st_size > MAX_OCTETS:
             raise ConfigError(f"{path}: larger than {MAX_OCTETS:,} octets")
@@ -80,63 +167,206 @@ def load(path: Path) -> Settings:
         raise ConfigError(told) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from None
-    return _Reader(path, text).settings(data)
+    settings = _typed(path, text, data)
+    return _from_folder(settings, path.parent)
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    path: Path
-    text: str
-
-    def settings(self, data: dict[str, Any]) -> Settings:
-        tables = data.pop("domain", {})
-        if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
-            raise self.error("domain", 'settings of a domain are a table: [domain."example.com"]')
-        values = self.values(data, _TOP)
-        common = DomainSettings(**{key: values.pop(key) for key in _OF_DOMAIN if key in values})
-        if "rules" in values:
-            values["rules"] = tuple(self.path.parent / folder for folder in values["rules"])
-        per_domain = {
-            name.rstrip(".").lower(): DomainSettings(**self.values(table, _OF_DOMAIN, name))
-            for name, table in tables.items()
-        }
-        return Settings(**values, common=common, domain=per_domain)
-
-    def values(self, data: Mapping[str, Any], allowed: tuple[str, ...], table: str = "") -> dict[str, Any]:
-        values = {}
-        for key, value in data.items():
-            if key not in allowed:
-                near = difflib.get_close_matches(key, allowed, n=1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                raise self.error(key, f"unknown key {key!r}{hint}", table)
-            problem = _problem(key, value)
-            if problem:
-                raise self.error(key, problem, table)
-            values[key] = tuple(value) if key in _LISTS else float(value) if key == "timeout" else value
-        return values
-
-    def error(self, key: str, message: str, table: str = "") -> ConfigError:
-        """With the line of the key, below the head of the domain's table where it stands in one."""
-        rows = list(enumerate(self.text.splitlines(), 1))
-        heads = [n for n, row in rows if row.lstrip().startswith("[") and table in row] if table else []
-        of_key = re.compile(rf"""[\s\["']*{re.escape(key)}["'\s]*[=.\]]""")
-        line = next((n for n, row in rows if n > max(heads, default=0) and of_key.match(row)), None)
-        return ConfigError(f"{self.path}:{line}: {message}" if line else f"{self.path}: {message}")
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the file, for editors that complete and check TOML."""
+    made = _adapter().json_schema()
+    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "deliv.toml"}
+    for kind in (
+        Settings,
+        MailSettings,
+        DomainSettings,
+        WaiverSettings,
+        NotifySettings,
+        EmailSettings,
+        WebhookSettings,
+    ):
+        shape = made if kind is Settings else made.get("$defs", {}).get(kind.__name__)
+        if shape is None:
+            continue
+        shape.pop("description", None)
+        for each in fields(kind):
+            entry = shape["properties"][each.name]
+            entry["description"] = each.metadata["doc"]
+            for name, keyword in (("least", "minimum"), ("most", "maximum")):
+                if name in each.metadata:
+                    entry[keyword] = each.metadata[name]
+    return made
 
 
-def _problem(key: str, value: Any) -> str:
-    """What is wrong with the value of a known key; empty where nothing is."""
-    if key in _LISTS:
-        good = isinstance(value, list) and all(isinstance(each, str) for each in value)
-        return "" if good else f"{key} is a list of texts"
-    if key == "daily_volume":
-        good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-        return "" if good else "daily_volume is a whole number of messages a day"
-    if key == "timeout":
-        good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= MAX_SECONDS
-        return "" if good else "timeout is a number of seconds"
-    if not isinstance(value, str):
-        return f"{key} is a text"
-    if key in _CHOICES and value not in _CHOICES[key]:
-        return f"{key} is one of {', '.join(_CHOICES[key])}"
-    return ""
+def _adapter() -> pydantic.TypeAdapter[Settings]:
+    import pydantic
+
+    return pydantic.TypeAdapter(Settings)
+
+
+def _typed(path: Path, text: str, data: dict[str, Any]) -> Settings:
+    import pydantic
+
+    lines = _lines(text)
+
+    def problem(place: tuple[str | int, ...], message: str) -> ConfigError:
+        while place and place not in lines:
+            place = place[:-1]
+        return ConfigError(f"{path}:{lines[place]}: {message}" if place else f"{path}: {message}")
+
+    old = data.get("domain")
+    if isinstance(old, dict):
+        name = next(iter(old), "example.com")
+        raise problem(("domain", name), f'a domain is written [[domain]] with name = "{name}" below it')
+    try:
+        # Through JSON, because only there lists are strict tuples, and tables strict dataclasses.
+        settings = _adapter().validate_json(json.dumps(data, default=str))
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        place = tuple(part for part in first["loc"] if not _branch(part))
+        raise problem(place, _message(first, place)) from None
+    for place, message in _contradictions(settings):
+        raise problem(place, message)
+    return settings
+
+
+def _branch(part: str | int) -> bool:
+    """Whether a part of pydantic's place names a branch of a union and not a key."""
+    return isinstance(part, str) and (
+        part[:1].isupper() or "[" in part or part in ("str", "int", "float", "date", "none")
+    )
+
+
+_DATE = "a date such as 2027-03-31"
+_KINDS = {
+    "tuple_type": "a list of texts",
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "date_type": _DATE,
+    "date_from_datetime_parsing": _DATE,
+    "date_parsing": _DATE,
+    "path_type": "a text",
+    "is_instance_of": "a text",
+    "dataclass_type": "a table",
+    "dataclass_exact_type": "a table",
+    "finite_number": "a number",
+}
+
+_TABLES = ("domain", "waiver")
+
+
+def _message(error: Any, place: tuple[str | int, ...]) -> str:
+    key = next((str(part) for part in reversed(place) if isinstance(part, str)), "")
+    if error["type"] == "unexpected_keyword_argument":
+        near = difflib.get_close_matches(key, _keys(place[:-1]), n=1)
+        return f"unknown key {key!r}" + (f"; did you mean {near[0]}?" if near else "")
+    if error["type"] == "literal_error":
+        return f"{key} is one of {str(error['ctx']['expected']).replace(' or ', ', ').replace(chr(39), '')}"
+    kind = _KINDS.get(error["type"])
+    if key in _TABLES and kind != "a text":
+        return f"{key} is written [[{key}]]"
+    if place and isinstance(place[-1], int):
+        return f"{key} is a list of texts"
+    return f"{key} is {kind}" if kind else f"{key}: {error['msg']}"
+
+
+def _keys(place: tuple[str | int, ...]) -> list[str]:
+    """The keys that are known in the table at a place."""
+    kind: Any = Settings
+    for part in place:
+        if isinstance(part, int):
+            continue
+        hint = get_type_hints(kind).get(part)
+        kind = next((each for each in (hint, *get_args(hint)) if is_dataclass(each)), None)
+        if kind is None:
+            return []
+    return [each.name for each in fields(kind)]
+
+
+def _contradictions(settings: Settings) -> list[tuple[tuple[str | int, ...], str]]:
+    """What the types cannot say: ranges, and keys that a table cannot do without."""
+    found: list[tuple[tuple[str | int, ...], str]] = []
+
+    def look(table: Any, place: tuple[str | int, ...]) -> None:
+        for each in fields(table):
+            value = getattr(table, each.name)
+            least, most = each.metadata.get("least"), each.metadata.get("most")
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                inside = (least is None or value >= least) and (most is None or value <= most)
+                if not inside:
+                    top = f" to {most:g}" if most is not None else " or more"
+                    found.append(((*place, each.name), f"{each.name} is a number, {least:g}{top}"))
+            elif is_dataclass(value):
+                look(value, (*place, each.name))
+            elif isinstance(value, tuple):
+                for number, item in enumerate(value):
+                    if is_dataclass(item):
+                        look(item, (*place, each.name, number))
+
+    look(settings, ())
+    for number, own in enumerate(settings.domain):
+        if not own.name.strip():
+            found.append((("domain", number), 'a [[domain]] needs name = "example.com"'))
+    for number, waiver in enumerate(settings.waiver):
+        if not waiver.rule.strip():
+            found.append((("waiver", number), 'a [[waiver]] needs rule = "SPF-003" or another rule id'))
+        if waiver.reason is None:
+            reasons = ", ".join(get_args(get_args(get_type_hints(WaiverSettings)["reason"])[0]))
+            found.append((("waiver", number), f"a [[waiver]] needs reason, one of {reasons}"))
+    email, webhook = settings.notify.email, settings.notify.webhook
+    if email is not None and not (email.to and email.sender):
+        found.append((("notify", "email"), '[notify.email] needs to = [...] and sender = "..."'))
+    if email is not None and email.password_env and email.password_file:
+        found.append((("notify", "email", "password_file"), "give password_env or password_file, not both"))
+    if webhook is not None and not re.match(r"https?://[^/\s]+", webhook.url):
+        found.append((("notify", "webhook"), '[notify.webhook] needs url = "https://..."'))
+    return found
+
+
+def _from_folder(settings: Settings, folder: Path) -> Settings:
+    """Paths as meant from the folder of the file."""
+
+    def messages(table: Any) -> tuple[str, ...]:
+        return tuple(str(folder / each) for each in table.messages)
+
+    return replace(
+        settings,
+        rules=tuple(folder / each for each in settings.rules),
+        output=folder / settings.output if settings.output else None,
+        messages=messages(settings),
+        domain=tuple(replace(each, messages=messages(each)) for each in settings.domain),
+    )
+
+
+def _plain(name: str) -> str:
+    return name.strip().rstrip(".").lower()
+
+
+_HEAD = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]")
+_KEY = re.compile(r"""\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=""")
+_PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
+
+
+def _lines(text: str) -> Mapping[tuple[str | int, ...], int]:
+    """Where each table and key begins, by its place; a table of an array by its number."""
+    lines: dict[tuple[str | int, ...], int] = {}
+    counts: dict[tuple[str | int, ...], int] = {}
+    table: tuple[str | int, ...] = ()
+    for number, row in enumerate(text.splitlines(), 1):
+        if head := _HEAD.match(row):
+            table = _parts(head[2])
+            if head[1] == "[[":
+                counts[table] = counts.get(table, -1) + 1
+                lines.setdefault(table, number)
+                table = (*table, counts[table])
+            elif table[:-1] in counts:
+                table = (*table[:-1], counts[table[:-1]], table[-1])
+            lines.setdefault(table, number)
+        elif key := _KEY.match(row):
+            lines.setdefault((*table, *_parts(key[1])), number)
+    return lines
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip("\"'") for part in _PART.findall(text))

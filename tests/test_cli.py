@@ -691,7 +691,7 @@ def test_settings_of_this_folder_are_used_and_options_win(deliv: Deliv) -> None:
 
 def test_a_table_of_a_domain_wins_over_the_common_values(deliv: Deliv) -> None:
     Path("own.toml").write_text(
-        'purpose = "users"\nselectors = ["common"]\n[domain."broken.example"]\npurpose = "bulk"\n'
+        'purpose = "users"\nselectors = ["common"]\n[[domain]]\nname = "broken.example"\npurpose = "bulk"\n'
     )
     done = deliv("facts", "good.example", "broken.example", *BOTH, "--config", "own.toml")
     purposes = [each["facts"]["subject.purpose"]["value"] for each in done.json]

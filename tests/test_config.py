@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from deliverability.config import MAX_OCTETS, ConfigError, DomainSettings, Settings, load
+from deliverability.config import (
+    MAX_OCTETS,
+    ConfigError,
+    DomainSettings,
+    EmailSettings,
+    MailSettings,
+    NotifySettings,
+    Settings,
+    WaiverSettings,
+    load,
+    schema,
+)
 
 
 @pytest.fixture
@@ -27,11 +40,14 @@ def test_all_settings(toml: Path) -> None:
     got = settings(
         toml,
         'domains = ["example.com"]\nreceivers = ["gmail"]\nrules = ["own"]\nselect = ["SPF"]\nignore = ["SPF-001"]\n'
-        'resolvers = ["9.9.9.9"]\nlang = "ja"\nfail_on = "warning"\ntimeout = 3\nselectors = ["s1"]\n'
+        'resolvers = ["9.9.9.9"]\nlang = "ja"\nfail_on = "new"\ntimeout = 3\nselectors = ["s1"]\n'
         'sending_ips = ["192.0.2.1"]\nmail_from = "a@example.com"\nhelo = "mx.example.com"\npurpose = "bulk"\n'
-        "daily_volume = 5000\n",
+        'daily_volume = 5000\nmessages = ["mails/*.eml"]\nhistory = "sqlite:///h.db"\noutput = "out"\nkeep = 10\n'
+        '[[domain]]\nname = "example.jp"\nmessages = ["jp.eml"]\n'
+        '[[waiver]]\nrule = "SPF-003"\nreason = "accepted-risk"\nuntil = 2027-03-31\n'
+        '[notify]\nprometheus = "deliv.prom"\n'
+        '[notify.email]\nto = ["ops@example.com"]\nsender = "deliv@example.com"\nport = 2525\n',
     )
-    common = DomainSettings(("s1",), ("192.0.2.1",), "a@example.com", "mx.example.com", "bulk", 5000)
     assert got == Settings(
         domains=("example.com",),
         receivers=("gmail",),
@@ -40,26 +56,39 @@ def test_all_settings(toml: Path) -> None:
         ignore=("SPF-001",),
         resolvers=("9.9.9.9",),
         lang="ja",
-        fail_on="warning",
+        fail_on="new",
         timeout=3.0,
-        common=common,
+        selectors=("s1",),
+        sending_ips=("192.0.2.1",),
+        mail_from="a@example.com",
+        helo="mx.example.com",
+        purpose="bulk",
+        daily_volume=5000,
+        messages=(str(toml.parent / "mails/*.eml"),),
+        history="sqlite:///h.db",
+        output=toml.parent / "out",
+        keep=10,
+        domain=(DomainSettings(name="example.jp", messages=(str(toml.parent / "jp.eml"),)),),
+        waiver=(WaiverSettings("SPF-003", "accepted-risk", until=date(2027, 3, 31)),),
+        notify=NotifySettings(EmailSettings(("ops@example.com",), "deliv@example.com", port=2525), None, "deliv.prom"),
     )
+    assert got.names == ("example.com", "example.jp")
 
 
 def test_a_domains_own_table_is_filled_up_from_the_common_values(toml: Path) -> None:
     got = settings(
         toml,
         'purpose = "users"\nselectors = ["common"]\ndaily_volume = 100\n'
-        '[domain."News.Example.com."]\npurpose = "bulk"\nselectors = ["own"]\n'
-        '[domain."quiet.example.com"]\ndaily_volume = 0\n',
+        '[[domain]]\nname = "News.Example.com."\npurpose = "bulk"\nselectors = ["own"]\n'
+        '[[domain]]\nname = "quiet.example.com"\ndaily_volume = 0\n',
     )
-    assert got.of("news.example.com") == DomainSettings(selectors=("own",), purpose="bulk", daily_volume=100)
-    assert got.of("example.com") == got.common
+    assert got.of("news.example.com") == MailSettings(selectors=("own",), purpose="bulk", daily_volume=100)
+    assert got.of("example.com") == MailSettings(selectors=("common",), purpose="users", daily_volume=100)
     assert got.of("quiet.example.com").daily_volume == 0, "nought is a value and not a gap"
 
 
 def test_an_empty_mail_from_is_the_null_sender_and_not_a_gap(toml: Path) -> None:
-    got = settings(toml, 'mail_from = "a@example.com"\n[domain."bounces.example.com"]\nmail_from = ""\n')
+    got = settings(toml, 'mail_from = "a@example.com"\n[[domain]]\nname = "bounces.example.com"\nmail_from = ""\n')
     assert got.of("bounces.example.com").mail_from == ""
 
 
@@ -71,20 +100,39 @@ def test_an_empty_mail_from_is_the_null_sender_and_not_a_gap(toml: Path) -> None
         ('domains = "example.com"\n', 1, "domains is a list of texts"),
         ("domains = [1]\n", 1, "domains is a list of texts"),
         ('lang = "fr"\n', 1, "lang is one of en, ja"),
-        ("lang = 1\n", 1, "lang is a text"),
-        ('fail_on = "info"\n', 1, "fail_on is one of error, warning, never"),
+        ("lang = 1\n", 1, "lang is one of en, ja"),
+        ('fail_on = "info"\n', 1, "fail_on is one of error, warning, never, new"),
         ('purpose = "spam"\n', 1, "purpose is one of users, bulk, transactional, parked"),
         ('daily_volume = "many"\n', 1, "daily_volume is a whole number"),
         ("daily_volume = true\n", 1, "daily_volume is a whole number"),
-        ("daily_volume = -1\n", 1, "daily_volume is a whole number"),
-        ("timeout = 0\n", 1, "timeout is a number of seconds"),
-        ("timeout = nan\n", 1, "timeout is a number of seconds"),
-        ("timeout = inf\n", 1, "timeout is a number of seconds"),
+        ("daily_volume = -1\n", 1, "daily_volume is a number, 0 or more"),
+        ("timeout = 0\n", 1, "timeout is a number, 0.1 to 86400"),
+        ("timeout = nan\n", 1, "timeout is a number, 0.1 to 86400"),
+        ("timeout = inf\n", 1, "timeout is a number, 0.1 to 86400"),
+        ('timeout = "3"\n', 1, "timeout is a number"),
         ("helo = 5\n", 1, "helo is a text"),
-        ("domain = 5\n", 1, "settings of a domain are a table"),
-        ("[domain]\nexample = 5\n", 1, "settings of a domain are a table"),
-        ('[domain."a.example"]\nlang = "en"\n', 2, "unknown key 'lang'"),
-        ('[domain."a.example"]\n\npurpos = "bulk"\n', 3, "unknown key 'purpos'; did you mean purpose?"),
+        ('rules = "own"\n', 1, "rules is a list of texts"),
+        ("output = 5\n", 1, "output is a text"),
+        ("domain = 5\n", 1, "domain is written [[domain]]"),
+        ("domain = [5]\n", 1, "domain is written [[domain]]"),
+        ('[domain."a.example"]\npurpose = "bulk"\n', 1, 'written [[domain]] with name = "a.example"'),
+        ('[[domain]]\nname = "a.example"\nlang = "en"\n', 3, "unknown key 'lang'"),
+        ('[[domain]]\nname = "a.example"\n\npurpos = "bulk"\n', 4, "unknown key 'purpos'; did you mean purpose?"),
+        ('[[domain]]\npurpose = "bulk"\n', 1, 'a [[domain]] needs name = "example.com"'),
+        ('[[waiver]]\nrule = "SPF-003"\n', 1, "needs reason, one of accepted-risk, handled-elsewhere"),
+        ('[[waiver]]\nreason = "accepted-risk"\n', 1, "needs rule"),
+        ('[[waiver]]\nrule = "SPF-003"\nreason = "tired"\n', 3, "reason is one of accepted-risk, handled-else"),
+        ('[[waiver]]\nrule = "SPF-003"\nreason = "accepted-risk"\nuntil = "soon"\n', 4, "until is a date such as"),
+        ('[notify.mail]\nto = ["a@b.example"]\n', 1, "unknown key 'mail'; did you mean email?"),
+        ('[notify.email]\nhost = "mx.example"\n', 1, "needs to = [...] and sender"),
+        ('[notify.email]\nto = ["a@b.example"]\nsender = "d@b.example"\nport = 70000\n', 4, "port is a number, 1 to"),
+        (
+            '[notify.email]\nto = ["a@b.example"]\nsender = "d@b.example"\npassword_env = "A"\npassword_file = "b"\n',
+            5,
+            "password_env or password_file, not both",
+        ),
+        ('[notify.webhook]\nurl = "ftp://a.example"\n', 1, "[notify.webhook] needs url"),
+        ("notify = 5\n", 1, "notify is a table"),
     ],
 )
 def test_mistakes_are_told_with_file_line_and_what_to_write(toml: Path, text: str, line: int, words: str) -> None:
@@ -95,15 +143,26 @@ def test_mistakes_are_told_with_file_line_and_what_to_write(toml: Path, text: st
 
 
 def test_the_line_is_that_of_the_key_and_not_of_one_that_begins_alike(toml: Path) -> None:
-    with pytest.raises(ConfigError, match=r":2: settings of a domain"):
+    with pytest.raises(ConfigError, match=r":2: domain is written"):
         settings(toml, 'domains = ["a.example"]\ndomain = 5\n')
 
 
 def test_the_line_is_that_of_the_key_in_its_own_table(toml: Path) -> None:
-    with pytest.raises(ConfigError, match=r":5: daily_volume is"):
+    with pytest.raises(ConfigError, match=r":7: daily_volume is"):
         settings(
-            toml, 'daily_volume = 1\n[domain."a.example"]\ndaily_volume = 2\n[domain."b.example"]\ndaily_volume = "x"\n'
+            toml,
+            'daily_volume = 1\n[[domain]]\nname = "a.example"\ndaily_volume = 2\n'
+            '[[domain]]\nname = "b.example"\ndaily_volume = "x"\n',
         )
+
+
+def test_the_schema_for_editors_knows_every_key_and_what_it_means() -> None:
+    made = schema()
+    assert set(made["properties"]) == {each.name for each in fields(Settings)}
+    for shape in (made, *made["$defs"].values()):
+        assert shape["additionalProperties"] is False
+        assert all(entry["description"] for entry in shape["properties"].values())
+    assert made["$defs"]["EmailSettings"]["properties"]["port"]["maximum"] == 65535
 
 
 def test_what_is_no_toml_is_told_with_its_place(toml: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deliverability.app import InputError, Job, Options, Sample, World, open_world, plan
-from deliverability.config import DEFAULT_FILE, DomainSettings, Settings, load
+from deliverability.config import DEFAULT_FILE, MailSettings, Settings, load
 from deliverability.model.facts import Purpose
 
 MAX_STDIN_OCTETS = 150_000_001
@@ -46,10 +46,10 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         place = names.index("-")
         names[place : place + 1] = _names_of(sys.stdin.read(MAX_STDIN_OCTETS))
     elif not names and not messages:
-        names = list(settings.domains)
+        names = list(settings.names)
     if not names and not messages:
         raise InputError("nothing to audit: give a DOMAIN, a message with --eml FILE, or both")
-    options = _options(params, settings.common)
+    options = _options(params, settings.of(""))
     domains = []
     for name in dict.fromkeys(read_domain(name) for name in names):
         domains.append((name, _options(params, settings.of(name))))
@@ -113,7 +113,7 @@ def _sample(name: str) -> Sample:
     return Sample(name, path=path)
 
 
-def _options(params: dict[str, Any], settings: DomainSettings) -> Options:
+def _options(params: dict[str, Any], settings: MailSettings) -> Options:
     ips = tuple(_ip(text) for text in params["ip"] or settings.sending_ips)
     mail_from = params["mail_from"] if params["mail_from"] is not None else settings.mail_from
     helo = params["helo"] or settings.helo

@@ -1,0 +1,539 @@
+"""The history in a database: SQLite by default, PostgreSQL by URL. May import model and history.tables.
+
+Texts of the message are never kept: of header fields and MIME parts only a digest of what stood there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deliverability.model.codec import decode, decode_facts, encode, encode_facts
+from deliverability.model.facts import Evidence, EvidenceKind, FactSet, Unknown
+from deliverability.model.history import Kept, KeySeen, Snapshot, State
+from deliverability.model.report import Cap, Outcome, Verdict, VerdictKind
+from deliverability.model.rules import Severity
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+_KNOWN = (Outcome.MET, Outcome.UNMET, Outcome.NOT_APPLICABLE)
+_BUSY_SECONDS = 30
+
+
+class HistoryError(Exception):
+    """The history cannot be opened or written; the text says what and what to do."""
+
+
+def default_url() -> str:
+    """The history in the user's state folder (XDG Base Directory Specification)."""
+    state = os.environ.get("XDG_STATE_HOME")
+    folder = Path(state) if state and Path(state).is_absolute() else Path.home() / ".local" / "state"
+    return f"sqlite:///{folder / 'deliv' / 'history.db'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run. `finished` is empty while it is not complete."""
+
+    id: int
+    started: str
+    finished: str
+    version: str
+
+
+class History:
+    """An open history. One process writes at a time; readers may look at any time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def open(cls, url: str = "", *, folder: Path | None = None) -> History:
+        """Open a history, make it where there is none, and bring its tables up to date.
+
+        Args:
+            url: ``sqlite:///FILE`` or ``postgresql+psycopg://...``; empty: `default_url`.
+            folder: the folder a relative FILE is meant from.
+
+        Raises:
+            HistoryError: where that cannot be done.
+
+        """
+        import sqlalchemy
+        from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+        try:
+            address = sqlalchemy.make_url(url or default_url())
+        except ArgumentError:
+            raise HistoryError(
+                f"{url!r} is not an address of a history; write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
+            ) from None
+        if address.get_backend_name() not in ("sqlite", "postgresql"):
+            raise HistoryError(f"a history is kept in SQLite or PostgreSQL, not in {address.get_backend_name()}")
+        file = None
+        if address.get_backend_name() == "sqlite" and address.database not in (None, "", ":memory:"):
+            file = Path(folder or ".", str(address.database)).absolute()
+            address = address.set(database=str(file))
+        shown = str(file) if file else address.render_as_string(hide_password=True)
+        try:
+            if file:
+                _prepare(file)
+            engine = sqlalchemy.create_engine(address)
+            if engine.dialect.name == "sqlite":
+                sqlalchemy.event.listen(engine, "connect", _set_up_sqlite)
+            _migrate(engine)
+        except ModuleNotFoundError as error:
+            raise HistoryError(
+                f"{shown}: {error}; PostgreSQL needs the extra: pip install 'deliv[postgresql]'"
+            ) from None
+        except OSError as error:
+            raise HistoryError(f"{shown}: {error.strerror or error}") from None
+        except SQLAlchemyError as error:
+            raise HistoryError(f"{shown}: {_plain(error)}") from None
+        return cls(engine)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+    # --- Runs ---
+
+    def begin(self, started: str, version: str) -> Run:
+        """The run to go on with: the newest where it is not finished (its process was killed), else a new one."""
+        from sqlalchemy import insert, select
+
+        from deliverability.history.tables import runs
+
+        with self._engine.begin() as connection:
+            newest = connection.execute(select(runs).order_by(runs.c.id.desc()).limit(1)).first()
+            if newest is not None and not newest.finished:
+                return Run(newest.id, newest.started, "", newest.version)
+            made = connection.execute(insert(runs).values(started=started, version=version, finished=""))
+            key = made.inserted_primary_key
+            if key is None:
+                raise HistoryError("the database gave no number for the new run")
+            return Run(int(key[0]), started, "", version)
+
+    def finish(self, run: Run, finished: str) -> None:
+        """Mark a run as complete."""
+        from sqlalchemy import update
+
+        from deliverability.history.tables import runs
+
+        with self._engine.begin() as connection:
+            connection.execute(update(runs).where(runs.c.id == run.id).values(finished=finished))
+
+    def runs(self) -> tuple[Run, ...]:
+        """All runs, oldest first."""
+        from sqlalchemy import select
+
+        from deliverability.history.tables import runs
+
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(runs).order_by(runs.c.id))
+            return tuple(Run(row.id, row.started, row.finished, row.version) for row in rows)
+
+    # --- Snapshots ---
+
+    def record(self, run: Run, snapshot: Snapshot) -> None:
+        """Keep a subject of a run: all of it or, where the process dies, nothing. Once recorded, it stays."""
+        from sqlalchemy import insert, select
+
+        from deliverability.history.tables import snapshots
+
+        pieces = _pieces(snapshot)
+        manifest = {name: _digest(text) for name, text in pieces.items()}
+        subject = {"domain": snapshot.domain, "source": snapshot.source}
+        with self._engine.begin() as connection:
+            there = select(snapshots.c.id).where(
+                snapshots.c.run == run.id,
+                snapshots.c.domain == snapshot.domain,
+                snapshots.c.source == snapshot.source,
+            )
+            if connection.execute(there).first() is not None:
+                return
+            _keep_blobs(connection, pieces.values())
+            connection.execute(
+                insert(snapshots).values(
+                    run=run.id,
+                    started=snapshot.started,
+                    rules_digest=snapshot.rules_digest,
+                    manifest=json.dumps(manifest, sort_keys=True),
+                    **subject,
+                )
+            )
+            _keep_states(connection, snapshot, run.started)
+            _keep_keys(connection, snapshot, run.started)
+
+    def recorded(self, run: Run) -> frozenset[tuple[str, str]]:
+        """The subjects (domain, source) that a run has already kept."""
+        from sqlalchemy import select
+
+        from deliverability.history.tables import snapshots
+
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(snapshots.c.domain, snapshots.c.source).where(snapshots.c.run == run.id))
+            return frozenset((row.domain, row.source) for row in rows)
+
+    def snapshots(
+        self,
+        domain: str | None = None,
+        source: str | None = None,
+        *,
+        before: Run | None = None,
+        newest: int | None = None,
+    ) -> Iterator[tuple[Run, Snapshot]]:
+        """Snapshots with their runs, newest first; `before` leaves out that run and later ones."""
+        from sqlalchemy import select
+
+        from deliverability.history.tables import runs, snapshots
+
+        wanted = select(snapshots, runs.c.started.label("run_started"), runs.c.finished, runs.c.version).join_from(
+            snapshots, runs
+        )
+        if domain is not None:
+            wanted = wanted.where(snapshots.c.domain == domain)
+        if source is not None:
+            wanted = wanted.where(snapshots.c.source == source)
+        if before is not None:
+            wanted = wanted.where(snapshots.c.run < before.id)
+        wanted = wanted.order_by(snapshots.c.run.desc(), snapshots.c.id)
+        with self._engine.connect() as connection:
+            for row in connection.execute(wanted.limit(newest) if newest else wanted).all():
+                run = Run(row.run, row.run_started, row.finished, row.version)
+                yield run, _snapshot(connection, row)
+
+    def subjects(self) -> tuple[tuple[str, str], ...]:
+        """All subjects (domain, source) that any run has kept."""
+        from sqlalchemy import select
+
+        from deliverability.history.tables import snapshots
+
+        wanted = select(snapshots.c.domain, snapshots.c.source).distinct()
+        with self._engine.connect() as connection:
+            rows = connection.execute(wanted.order_by(snapshots.c.domain, snapshots.c.source))
+            return tuple((row.domain, row.source) for row in rows)
+
+    def states(self, domain: str, source: str) -> Mapping[str, State]:
+        """What is known of each finding of a subject over all runs, by fingerprint."""
+        from sqlalchemy import select
+
+        from deliverability.history.tables import states
+
+        wanted = select(states).where(states.c.domain == domain, states.c.source == source)
+        with self._engine.connect() as connection:
+            return {
+                row.fingerprint: State(Outcome(row.outcome), row.since, row.checked)
+                for row in connection.execute(wanted)
+            }
+
+    def keys(self, domain: str | None = None) -> tuple[KeySeen, ...]:
+        """The DKIM keys of a domain (or of all), by selector and then by when they were first seen."""
+        from sqlalchemy import select
+
+        from deliverability.history.tables import dkim_keys as keys
+
+        wanted = select(keys).order_by(keys.c.domain, keys.c.selector, keys.c.first_seen, keys.c.fingerprint)
+        if domain is not None:
+            wanted = wanted.where(keys.c.domain == domain)
+        with self._engine.connect() as connection:
+            return tuple(KeySeen(*row) for row in connection.execute(wanted))
+
+    def prune(self, keep: int) -> int:
+        """Forget all but the newest `keep` finished runs, and what only they held; gives how many runs went."""
+        from sqlalchemy import delete, select
+
+        from deliverability.history.tables import blobs, runs, snapshots
+
+        with self._engine.begin() as connection:
+            finished = select(runs.c.id).where(runs.c.finished != "").order_by(runs.c.id.desc())
+            going = [row.id for row in connection.execute(finished)][keep:]
+            for number in going:
+                connection.execute(delete(snapshots).where(snapshots.c.run == number))
+                connection.execute(delete(runs).where(runs.c.id == number))
+            if going:
+                needed: set[str] = set()
+                for row in connection.execute(select(snapshots.c.manifest)):
+                    needed.update(json.loads(row.manifest).values())
+                unneeded = [
+                    row.digest for row in connection.execute(select(blobs.c.digest)) if row.digest not in needed
+                ]
+                for some in _in_hundreds(unneeded):
+                    connection.execute(delete(blobs).where(blobs.c.digest.in_(some)))
+            return len(going)
+
+    def export(self) -> Iterator[dict[str, Any]]:
+        """Everything as JSON values, one a snapshot, oldest run first."""
+        for run in self.runs():
+            for _, snapshot in reversed([*self._of_run(run)]):
+                yield {
+                    "run": {"started": run.started, "finished": run.finished, "version": run.version},
+                    "domain": snapshot.domain,
+                    "source": snapshot.source,
+                    "started": snapshot.started,
+                    "rules_digest": snapshot.rules_digest,
+                    "inputs": encode(snapshot.inputs),
+                    **encode_facts(snapshot.facts),
+                    "findings": [_finding(each) for each in snapshot.findings],
+                    "verdicts": [_verdict(each) for each in snapshot.verdicts],
+                }
+
+    def _of_run(self, run: Run) -> Iterator[tuple[Run, Snapshot]]:
+        from sqlalchemy import select
+
+        from deliverability.history.tables import snapshots
+
+        with self._engine.connect() as connection:
+            wanted = select(snapshots).where(snapshots.c.run == run.id).order_by(snapshots.c.id.desc())
+            for row in connection.execute(wanted).all():
+                yield run, _snapshot(connection, row)
+
+
+# --- Opening ---
+
+
+def _prepare(file: Path) -> None:
+    """The folder and the file, for the user only: what a domain lacks is nobody else's business."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not file.exists():
+        os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))
+
+
+def _set_up_sqlite(connection: Any, _: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
+    cursor.close()
+
+
+def _migrate(engine: Engine) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _plain(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+
+
+# --- Pieces: what is compressed and shared ---
+
+
+def _pieces(snapshot: Snapshot) -> dict[str, str]:
+    """A snapshot as named texts; facts and evidence by topic, so that what did not change is kept once."""
+    data = encode_facts(without_texts(snapshot.facts))
+    pieces: dict[str, Any] = {
+        "inputs": encode(snapshot.inputs),
+        "findings": [_finding(each) for each in snapshot.findings],
+        "verdicts": [_verdict(each) for each in snapshot.verdicts],
+    }
+    for path, body in data["facts"].items():
+        pieces.setdefault(f"facts.{path.partition('.')[0]}", {})[path] = body
+    for item in data["evidence"]:
+        pieces.setdefault(f"evidence.{item['kind']}", []).append(item)
+    return {name: json.dumps(value, ensure_ascii=False, separators=(",", ":")) for name, value in pieces.items()}
+
+
+def without_texts(facts: FactSet) -> FactSet:
+    """Facts as the history keeps them: times and TTLs dropped, header fields and MIME parts as digests."""
+
+    def kept(item: Evidence) -> Evidence:
+        got = item.got
+        if item.kind in (EvidenceKind.HEADER, EvidenceKind.MIME):
+            got = (f"sha256:{_digest(chr(10).join(got))}",)
+        return Evidence(item.id, item.kind, item.asked, got)
+
+    return FactSet(facts.facts, {ident: kept(item) for ident, item in facts.evidence.items()})
+
+
+def _snapshot(connection: Connection, row: Any) -> Snapshot:
+    manifest: dict[str, str] = json.loads(row.manifest)
+    texts = _read_blobs(connection, manifest.values())
+    pieces = {name: json.loads(texts[digest]) for name, digest in manifest.items()}
+    facts: dict[str, Any] = {}
+    evidence: list[Any] = []
+    for name, piece in pieces.items():
+        if name.startswith("facts."):
+            facts.update(piece)
+        elif name.startswith("evidence."):
+            evidence.extend(piece)
+    inputs = decode(pieces["inputs"])
+    return Snapshot(
+        domain=row.domain,
+        source=row.source,
+        started=row.started,
+        inputs=inputs if isinstance(inputs, Mapping) else {},
+        facts=decode_facts({"facts": facts, "evidence": evidence}),
+        findings=tuple(_read_finding(each) for each in pieces["findings"]),
+        verdicts=tuple(_read_verdict(each) for each in pieces["verdicts"]),
+        rules_digest=row.rules_digest,
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _keep_blobs(connection: Connection, texts: Any) -> None:
+    from sqlalchemy import insert, select
+
+    from deliverability.history.tables import blobs
+
+    by_digest = {_digest(text): text for text in texts}
+    known = {row.digest for row in connection.execute(select(blobs.c.digest).where(blobs.c.digest.in_(by_digest)))}
+    fresh = [
+        {"digest": digest, "data": zlib.compress(text.encode("utf-8", "backslashreplace"), 6)}
+        for digest, text in by_digest.items()
+        if digest not in known
+    ]
+    if fresh:
+        connection.execute(insert(blobs), fresh)
+
+
+def _read_blobs(connection: Connection, digests: Any) -> dict[str, str]:
+    from sqlalchemy import select
+
+    from deliverability.history.tables import blobs
+
+    rows = connection.execute(select(blobs).where(blobs.c.digest.in_(list(digests))))
+    return {row.digest: zlib.decompress(row.data).decode("utf-8") for row in rows}
+
+
+def _in_hundreds(items: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), 100):
+        yield items[start : start + 100]
+
+
+# --- What is known over all runs ---
+
+
+def _keep_states(connection: Connection, snapshot: Snapshot, started: str) -> None:
+    """Known outcomes move on; what could not be checked leaves the last known outcome as it stands."""
+    from sqlalchemy import insert, select, update
+
+    from deliverability.history.tables import states
+
+    of_subject = (states.c.domain == snapshot.domain) & (states.c.source == snapshot.source)
+    known = {row.fingerprint: row.outcome for row in connection.execute(select(states).where(of_subject))}
+    fresh: list[dict[str, str]] = []
+    same: list[str] = []
+    for finding in {each.fingerprint: each for each in snapshot.findings}.values():
+        if finding.outcome not in _KNOWN:
+            continue
+        outcome = finding.outcome.value
+        if finding.fingerprint not in known:
+            fresh.append(
+                {
+                    "domain": snapshot.domain,
+                    "source": snapshot.source,
+                    "fingerprint": finding.fingerprint,
+                    "outcome": outcome,
+                    "since": started,
+                    "checked": started,
+                }
+            )
+        elif known[finding.fingerprint] == outcome:
+            same.append(finding.fingerprint)
+        else:
+            connection.execute(
+                update(states)
+                .where(of_subject, states.c.fingerprint == finding.fingerprint)
+                .values(outcome=outcome, since=started, checked=started)
+            )
+    if fresh:
+        connection.execute(insert(states), fresh)
+    for some in _in_hundreds(same):
+        connection.execute(update(states).where(of_subject, states.c.fingerprint.in_(some)).values(checked=started))
+
+
+def _keep_keys(connection: Connection, snapshot: Snapshot, started: str) -> None:
+    from sqlalchemy import insert, select, update
+
+    from deliverability.history.tables import dkim_keys as keys
+
+    for domain, selector, fingerprint in keys_of(snapshot.facts):
+        this = (keys.c.domain == domain) & (keys.c.selector == selector) & (keys.c.fingerprint == fingerprint)
+        if connection.execute(select(keys.c.domain).where(this)).first() is None:
+            connection.execute(
+                insert(keys).values(
+                    domain=domain, selector=selector, fingerprint=fingerprint, first_seen=started, last_seen=started
+                )
+            )
+        else:
+            connection.execute(update(keys).where(this).values(last_seen=started))
+
+
+def keys_of(facts: FactSet) -> tuple[tuple[str, str, str], ...]:
+    """The DKIM keys among the facts: (domain, selector, SHA-256 of p=), without repeats."""
+    found = facts.value("dkim.keys")
+    seen: dict[tuple[str, str, str], None] = {}
+    for key in found if isinstance(found, tuple) else ():
+        if not isinstance(key, Mapping):
+            continue
+        record = key.get("record")
+        if not isinstance(record, str) or isinstance(record, Unknown):
+            continue
+        tags = dict(part.partition("=")[::2] for part in record.split(";") if "=" in part)
+        public = "".join(next((value for name, value in tags.items() if name.strip() == "p"), "").split())
+        if public:
+            ident = (str(key.get("domain")), str(key.get("selector")), _digest(public))
+            seen.setdefault(ident)
+    return tuple(seen)
+
+
+# --- Findings and verdicts as JSON ---
+
+
+def _finding(finding: Kept) -> dict[str, Any]:
+    return {
+        "rule": finding.rule,
+        "item": encode(finding.item),
+        "fingerprint": finding.fingerprint,
+        "outcome": finding.outcome.value,
+        "severity": finding.severity.value,
+    } | ({"waived": True} if finding.waived else {})
+
+
+def _read_finding(data: dict[str, Any]) -> Kept:
+    return Kept(
+        data["rule"],
+        data["item"],
+        data["fingerprint"],
+        Outcome(data["outcome"]),
+        Severity(data["severity"]),
+        bool(data.get("waived", False)),
+    )
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "receiver": verdict.receiver,
+        "verdict": verdict.verdict.value,
+        "grade": verdict.grade,
+        "complete": verdict.complete,
+        "caps": [[cap.grade, cap.rule, encode(cap.item), cap.outcome.value] for cap in verdict.caps],
+    }
+
+
+def _read_verdict(data: dict[str, Any]) -> Verdict:
+    return Verdict(
+        data["receiver"],
+        VerdictKind(data["verdict"]),
+        data["grade"],
+        bool(data["complete"]),
+        tuple(Cap(grade, rule, item, Outcome(outcome)) for grade, rule, item, outcome in data["caps"]),
+    )
