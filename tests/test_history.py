@@ -181,6 +181,25 @@ def test_hostile_texts_are_kept_as_they_are(history: History) -> None:
     assert kept.facts.value("spf.record") == odd.replace("\ud800", "\\ud800")
 
 
+def test_one_process_at_a_time_holds_it(history: History, request: pytest.FixtureRequest) -> None:
+    other = History(history._engine)
+    with history.held(), pytest.raises(HistoryError, match="another run"), other.held():
+        pass
+    with other.held():
+        pass
+
+
+def test_the_steps_lead_to_the_tables_that_the_code_knows(history: History) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    from deliverability.history.tables import metadata
+
+    with history._engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": "deliv_schema"})
+        assert compare_metadata(context, metadata) == []
+
+
 # --- Only SQLite: the file itself ---
 
 

@@ -5,6 +5,7 @@ Texts of the message are never kept: of header fields and MIME parts only a dige
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _KNOWN = (Outcome.MET, Outcome.UNMET, Outcome.NOT_APPLICABLE)
 _BUSY_SECONDS = 30
+_LOCK_KEY = 0x64656C6976  # of PostgreSQL's advisory lock: the octets of "deliv"
 
 
 class HistoryError(Exception):
@@ -102,6 +104,33 @@ class History:
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the history for the runs of this process alone. Raises HistoryError where another process does."""
+        from sqlalchemy import text
+
+        told = "another run writes to this history; wait for it, or give another one"
+        if self._engine.dialect.name == "postgresql":
+            with self._engine.connect() as connection:
+                if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK_KEY}).scalar():
+                    raise HistoryError(told)
+                try:
+                    yield
+                finally:
+                    connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK_KEY})
+            return
+        import fcntl
+
+        name = self._engine.url.database
+        with contextlib.ExitStack() as stack:
+            if name and name != ":memory:":
+                lock = stack.enter_context(Path(f"{name}.lock").open("a"))
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    raise HistoryError(told) from None
+            yield
 
     # --- Runs ---
 

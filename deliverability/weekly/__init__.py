@@ -1,0 +1,4 @@
+"""Weekly runs: audit all domains of the settings, compare with the run before, write pages, tell people.
+
+May import app, config, history, render, judge, mail and model.
+"""

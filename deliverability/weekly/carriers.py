@@ -1,0 +1,143 @@
+"""Sends letters: mail by SMTP submission, JSON by POST to a webhook. May import config and weekly.outbox.
+
+Whatever a server does, an attempt ends in time and says what it met: a letter is tried again later unless it was
+refused for good (an SMTP reply 5xx, RFC 5321 section 4.2.1; an HTTP status 4xx other than 408, 425 and 429).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import smtplib
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from pathlib import Path
+
+from deliverability.config import EmailSettings, WebhookSettings
+from deliverability.weekly.outbox import Attempt, Letter
+
+TIMEOUT_SECONDS = 30.0
+_PORTS = {"starttls": 587, "tls": 465, "none": 25}
+_TRY_LATER = frozenset({408, 425, 429})
+
+
+class SecretError(Exception):
+    """A password or key that the settings name cannot be read; the text says which."""
+
+
+def secret(variable: str, file: str, folder: Path) -> str:
+    """A secret from an environment variable or a file; empty where the settings name neither. Raises SecretError."""
+    if variable:
+        value = os.environ.get(variable)
+        if not value:
+            raise SecretError(f"the environment variable {variable} is not set")
+        return value
+    if file:
+        try:
+            return (folder / file).read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SecretError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpCarrier:
+    """Submits mail as the settings say. `password` is empty where no login is wanted."""
+
+    settings: EmailSettings
+    password: str
+
+    def send(self, letter: Letter) -> Attempt:
+        """Try once; recipients that were taken are never tried again."""
+        try:
+            with self._connected() as server:
+                message = message_from_bytes(letter.body, policy=policy.SMTP.clone(cte_type="7bit"))
+                met = server.send_message(message, self.settings.sender, list(letter.to))
+        except smtplib.SMTPRecipientsRefused as error:
+            met = error.recipients
+        except smtplib.SMTPResponseException as error:
+            reply = _reply(error.smtp_code, error.smtp_error)
+            # A login that fails is mended in the settings: the letter waits for that.
+            for_good = error.smtp_code >= 500 and not isinstance(error, smtplib.SMTPAuthenticationError)
+            return Attempt(refused=letter.to, problem=reply) if for_good else Attempt(letter.to, problem=reply)
+        except (OSError, smtplib.SMTPException, ValueError) as error:
+            return Attempt(letter.to, problem=_words(error, self.settings.host))
+        later = tuple(address for address, (code, _) in met.items() if code < 500)
+        refused = tuple(address for address, (code, _) in met.items() if code >= 500)
+        return Attempt(later, refused, "; ".join(f"{address}: {_reply(*reply)}" for address, reply in met.items()))
+
+    def _connected(self) -> smtplib.SMTP:
+        wanted = self.settings
+        port = wanted.port or _PORTS[wanted.security]
+        if wanted.security == "tls":
+            server: smtplib.SMTP = smtplib.SMTP_SSL(
+                wanted.host, port, timeout=TIMEOUT_SECONDS, context=ssl.create_default_context()
+            )
+        else:
+            server = smtplib.SMTP(wanted.host, port, timeout=TIMEOUT_SECONDS)
+        try:
+            if wanted.security == "starttls":
+                # Never in clear text where TLS was asked for: without STARTTLS this raises.
+                server.starttls(context=ssl.create_default_context())
+            if wanted.username:
+                server.login(wanted.username, self.password)
+        except BaseException:
+            server.close()
+            raise
+        return server
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookCarrier:
+    """Posts JSON. With a key, each request is signed so that the receiver can tell that it is ours and fresh.
+
+    ``X-Deliv-Timestamp`` is seconds since 1970; ``X-Deliv-Signature`` is ``sha256=`` and the HMAC-SHA-256 (hex) of the
+    timestamp, a dot, and the body.
+    """
+
+    settings: WebhookSettings
+    key: str
+
+    def send(self, letter: Letter) -> Attempt:
+        """Try once."""
+        import httpx
+
+        try:
+            reply = httpx.post(
+                self.settings.url,
+                content=letter.body,
+                headers={"Content-Type": "application/json", **signature(self.key, letter.body, int(time.time()))},
+                timeout=TIMEOUT_SECONDS,
+                follow_redirects=False,
+            )
+        except (httpx.HTTPError, OSError, ValueError) as error:
+            return Attempt(letter.to, problem=f"{type(error).__name__}: {error}")
+        if reply.is_success:
+            return Attempt()
+        problem = f"HTTP {reply.status_code}"
+        if 400 <= reply.status_code < 500 and reply.status_code not in _TRY_LATER:
+            return Attempt(refused=letter.to, problem=problem)
+        return Attempt(letter.to, problem=problem)
+
+
+def signature(key: str, body: bytes, at: int) -> Mapping[str, str]:
+    """The signature's header fields; none without a key."""
+    if not key:
+        return {}
+    signed = hmac.new(key.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+    return {"X-Deliv-Timestamp": str(at), "X-Deliv-Signature": f"sha256={signed}"}
+
+
+def _reply(code: int, text: bytes | str) -> str:
+    shown = text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text
+    return f"{code} {' '.join(shown.split())}"[:500]
+
+
+def _words(error: Exception, host: str) -> str:
+    if isinstance(error, TimeoutError) or "timed out" in str(error):
+        return f"{host} did not answer within {TIMEOUT_SECONDS:g} seconds"
+    return f"{host}: {getattr(error, 'strerror', None) or error or type(error).__name__}"

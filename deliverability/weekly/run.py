@@ -1,0 +1,464 @@
+"""One weekly run from lock to published pages; safe to kill at any moment. May import app, history, render and weekly.
+
+What is kept where while it goes on: each subject's pages and entry in ``OUT/.run-N/``, then its snapshot in the
+history. Once all are there, the start page is written, the folder becomes ``OUT/DATE``, ``OUT/latest`` points to it,
+and the history marks the run as finished. A run that was killed goes on at the first step that is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from deliverability import __version__
+from deliverability.app import (
+    DOMAINS_IN_FLIGHT,
+    Audited,
+    InputError,
+    Job,
+    Options,
+    Sample,
+    World,
+    catalogue,
+    exit_code,
+    gather_facts,
+    make_report,
+    worst_exit_code,
+)
+from deliverability.history.diff import compare
+from deliverability.history.store import History, Run, without_texts
+from deliverability.judge.engine import Selection, judge
+from deliverability.judge.words import LANGUAGES, sentences
+from deliverability.model.facts import FactSet, Reason, Unknown
+from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
+from deliverability.model.report import Finding, Outcome, Report
+from deliverability.model.rules import RuleSet, Severity
+from deliverability.ports.clock import stamp
+from deliverability.weekly.entry import Entry, Said, Stand, from_json, to_json
+from deliverability.weekly.messages import Picked
+
+LOCK = ".lock"
+LATEST = "latest"
+_MEASURES = ("spf.lookups", "message.size_octets", "html.octets")
+_UNSAFE = re.compile(r"[^a-z0-9.-]+")
+
+
+class Busy(InputError):
+    """Another run is going on in the same output folder."""
+
+
+class Pages(Protocol):
+    """Writes pages. The run decides where and when."""
+
+    def subject(self, report: Report, entry: Entry, history: History, lang: str) -> str:
+        """The full report of one subject."""
+        ...
+
+    def start(self, entries: Sequence[Entry], summary: Summary, history: History, lang: str) -> str:
+        """The start page: what changed first, then every domain."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A domain of the settings with one of its messages, or without any."""
+
+    domain: str
+    options: Options
+    picked: Picked | None = None
+    error: str = ""
+
+    @property
+    def source(self) -> str:
+        """Where the message comes from, as the settings name it; empty: none."""
+        return self.picked.source if self.picked else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run does.
+
+    Attributes:
+        subjects: in the order of the settings.
+        output: the folder of the pages.
+        keep: how many runs stay as pages; None: all.
+        fail_on: severity from which on findings give exit code 1; None: never.
+        only_new: only findings that are new since the run before do.
+
+    """
+
+    subjects: tuple[Subject, ...]
+    world: World
+    rules: RuleSet
+    selection: Selection
+    output: Path
+    keep: int | None = None
+    fail_on: Severity | None = Severity.ERROR
+    only_new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A finished run, for pages, mails and the JSON summary."""
+
+    started: str
+    previous: str
+    entries: tuple[Entry, ...]
+    code: int
+    folder: str = ""
+
+    @property
+    def count_new(self) -> int:
+        """Findings that are new, over all subjects."""
+        return self._count(ChangeKind.NEW)
+
+    @property
+    def count_mended(self) -> int:
+        """Findings that were mended, over all subjects."""
+        return self._count(ChangeKind.MENDED)
+
+    def _count(self, kind: ChangeKind) -> int:
+        return sum(change.kind is kind for entry in self.entries for change in entry.news)
+
+    def to_json(self) -> dict[str, object]:
+        """The JSON summary."""
+        return {
+            "schema_version": "1.0",
+            "version": __version__,
+            "started": self.started,
+            "previous": self.previous or None,
+            "exit_code": self.code,
+            "new": self.count_new,
+            "mended": self.count_mended,
+            "subjects": [to_json(entry) for entry in self.entries],
+        }
+
+
+def read_summary(file: Path) -> Summary:
+    """A summary as it was written. Raises InputError where it cannot be read."""
+    try:
+        data = json.loads(file.read_text("utf-8"))
+        entries = tuple(from_json(each) for each in data["subjects"])
+        return Summary(data["started"], data["previous"] or "", entries, data["exit_code"], file.parent.name)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file}: {error}") from None
+
+
+@contextlib.contextmanager
+def only_one(output: Path) -> Iterator[None]:
+    """Hold the output folder for this process alone. Raises Busy, or InputError where it cannot be made."""
+    import fcntl
+
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        lock = (output / LOCK).open("a")
+    except OSError as error:
+        raise InputError(f"{output}: {error.strerror or error}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Busy(f"{output}: another run is going on here; wait for it, or give another output folder") from None
+        yield
+
+
+async def weekly(plan: Plan, history: History, pages: Pages, tick: Callable[[str], None]) -> Summary:
+    """Do one run, or go on with one that was killed, and give its summary.
+
+    Hold `only_one` and the history around it. `tick` is called with the domain of each subject that is done.
+    """
+    run = history.begin(stamp(plan.world.clock.now()), __version__)
+    published = _published(plan.output, run)
+    if published is None:
+        work = plan.output / f".run-{run.id}"
+        work.mkdir(exist_ok=True)
+        stems = _stems(plan.subjects)
+        await _Subjects(plan, history, pages, run, work).go(stems, tick)
+        summary = _summary(plan, history, run, [work / f"{stem}.json" for stem in stems])
+        for lang in LANGUAGES:
+            write(work / page_name("index", lang), pages.start(summary.entries, summary, history, lang))
+        write(work / "summary.json", json.dumps(summary.to_json(), ensure_ascii=False, indent=2) + "\n")
+        write(work / _RUN, str(run.id))
+        published = _publish(plan.output, work, run)
+    _point_latest(plan.output, published)
+    history.finish(run, stamp(plan.world.clock.now()))
+    _tidy(plan.output, plan.keep, published)
+    return read_summary(published / "summary.json")
+
+
+def page_name(stem: str, lang: str) -> str:
+    """``index.html`` in English, ``index.ja.html`` in Japanese."""
+    return f"{stem}.html" if lang == LANGUAGES[0] else f"{stem}.{lang}.html"
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    try:
+        with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+# --- The subjects ---
+
+
+def _stems(subjects: Sequence[Subject]) -> list[str]:
+    """File names of the subjects: the domain, with a number where it has several messages."""
+    counts: dict[str, int] = {}
+    stems = []
+    for subject in subjects:
+        plain = _UNSAFE.sub("-", subject.domain).strip("-.") or "domain"
+        counts[plain] = counts.get(plain, 0) + 1
+        stems.append(plain if counts[plain] == 1 else f"{plain}-{counts[plain]}")
+    return stems
+
+
+@dataclass(frozen=True, slots=True)
+class _Subjects:
+    plan: Plan
+    history: History
+    pages: Pages
+    run: Run
+    work: Path
+
+    async def go(self, stems: Sequence[str], tick: Callable[[str], None]) -> None:
+        """Audit what this run has not audited yet; each subject is kept as soon as it is done."""
+        done = self.history.recorded(self.run)
+        waiting = []
+        for subject, stem in zip(self.plan.subjects, stems, strict=True):
+            if (subject.domain, subject.source) in done and (self.work / f"{stem}.json").exists():
+                tick(subject.domain)
+            else:
+                waiting.append((subject, stem))
+        async for (subject, stem), gathered in _gather_all(waiting, self.plan.world):
+            self._keep(subject, stem, gathered)
+            tick(subject.domain)
+
+    def _keep(self, subject: Subject, stem: str, gathered: _Gathered) -> None:
+        if gathered.audited is None:
+            entry = Entry(subject.domain, subject.source, "", error=gathered.error, failures=1, exit_code=3)
+            _write_entry(self.work / f"{stem}.json", entry)
+            return
+        plan = self.plan
+        report = make_report(gathered.audited, plan.rules, plan.selection)
+        snapshot = _snapshot(subject, gathered.audited, report)
+        entry = _entry(subject, report, self._compare(snapshot, report), plan)
+        entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
+        if gathered.error:
+            entry = replace(entry, error=gathered.error, exit_code=worst_exit_code((entry.exit_code, 3)))
+        for lang, name in entry.pages.items():
+            write(self.work / name, self.pages.subject(report, entry, self.history, lang))
+        _write_entry(self.work / f"{stem}.json", entry)
+        self.history.record(self.run, snapshot)
+
+    def _compare(self, snapshot: Snapshot, report: Report) -> Comparison:
+        old = self._last_known(snapshot)
+        rejudged: tuple[Finding, ...] = ()
+        if old is not None:
+            rejudged = judge(old.facts, self.plan.rules, catalogue(), self.plan.selection)
+        states = self.history.states(snapshot.domain, snapshot.source)
+        return compare(old, snapshot, report.findings, rejudged, states)
+
+    def _last_known(self, snapshot: Snapshot) -> Snapshot | None:
+        """The newest snapshot before this run that no outage spoilt; else simply the newest."""
+        newest: Snapshot | None = None
+        for _, old in self.history.snapshots(snapshot.domain, snapshot.source, before=self.run, newest=8):
+            newest = newest or old
+            if not _failed(old.facts):
+                return old
+        return newest
+
+
+@dataclass(frozen=True, slots=True)
+class _Gathered:
+    """The facts of a subject, or why there are none (or none of its message)."""
+
+    audited: Audited | None
+    error: str = ""
+
+
+async def _gather_all(
+    waiting: Sequence[tuple[Subject, str]], world: World
+) -> AsyncIterator[tuple[tuple[Subject, str], _Gathered]]:
+    """Gather side by side under a cap, in order; a subject that cannot be read does not stop the others."""
+    tasks: dict[int, asyncio.Task[_Gathered]] = {}
+    following = 0
+    try:
+        for turn, pair in enumerate(waiting):
+            while following < len(waiting) and len(tasks) < DOMAINS_IN_FLIGHT:
+                tasks[following] = asyncio.create_task(_gather_one(waiting[following][0], world))
+                following += 1
+            yield pair, await tasks.pop(turn)
+    finally:
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+async def _gather_one(subject: Subject, world: World) -> _Gathered:
+    """A message that cannot be read is told, and the domain is audited without it."""
+    picked, error = subject.picked, subject.error
+    if picked is not None:
+        try:
+            sample = Sample(picked.name, path=picked.path, data=picked.data)
+            return _Gathered(await gather_facts(Job(subject.domain, sample, subject.options), world))
+        except InputError as problem:
+            error = str(problem)
+    try:
+        return _Gathered(await gather_facts(Job(subject.domain, None, subject.options), world), error)
+    except InputError as problem:
+        return _Gathered(None, str(problem))
+
+
+def _snapshot(subject: Subject, audited: Audited, report: Report) -> Snapshot:
+    return Snapshot(
+        domain=subject.domain,
+        source=subject.source,
+        started=audited.started,
+        inputs=report.inputs,
+        facts=without_texts(audited.facts),
+        findings=tuple(
+            Kept(each.rule, each.item, each.fingerprint, each.outcome, each.severity) for each in report.findings
+        ),
+        verdicts=report.verdicts,
+        rules_digest=report.rules.digest,
+    )
+
+
+def _failed(facts: FactSet) -> bool:
+    waiting = (Reason.NO_MESSAGE, Reason.NOT_CONFIGURED, Reason.OFFLINE)
+    return any(isinstance(fact.value, Unknown) and fact.value.reason not in waiting for fact in facts)
+
+
+def _entry(subject: Subject, report: Report, comparison: Comparison, plan: Plan) -> Entry:
+    by_key = {each.fingerprint: each for each in report.findings}
+    told = [by_key[each.fingerprint] for each in comparison.changes if each.fingerprint in by_key]
+    unmet = [each for each in report.findings if each.outcome is Outcome.UNMET]
+    return Entry(
+        domain=subject.domain,
+        source=subject.source,
+        message=report.message,
+        stands=tuple(Stand(each.receiver, each.verdict, each.grade, each.complete) for each in report.verdicts),
+        comparison=comparison,
+        texts={lang: {each.fingerprint: _said(each, report, lang) for each in told} for lang in LANGUAGES},
+        counts={
+            severity.value: sum(each.severity is severity for each in unmet)
+            for severity in (Severity.ERROR, Severity.WARNING, Severity.INFO)
+        },
+        failures=len(report.failures),
+        exit_code=_exit_code(report, comparison, plan),
+        measures={path: _number(report.facts, path) for path in _MEASURES},
+        stage=_text(report.facts, "dmarc.stage"),
+    )
+
+
+def _said(finding: Finding, report: Report, lang: str) -> Said:
+    words = sentences(finding, report.rules.rules[finding.rule], lang, catalogue(), report.facts)
+    return Said(words.title, words.message, words.fix[0] if words.fix else "")
+
+
+def _number(facts: FactSet, path: str) -> int | float | None:
+    value = facts.value(path)
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _text(facts: FactSet, path: str) -> str:
+    value = facts.value(path)
+    return value if isinstance(value, str) else ""
+
+
+def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:
+    """As `deliv audit`; with `only_new`, of the unmet findings only those count that are new."""
+    code = exit_code(report, plan.fail_on)
+    if not plan.only_new or plan.fail_on is None or code != 1:
+        return code
+    least = plan.fail_on.rank
+    if any(each.kind is ChangeKind.NEW and each.severity.rank >= least for each in comparison.changes):
+        return 1
+    return 3 if report.failures else 0
+
+
+# --- The run as a whole ---
+
+
+def _write_entry(path: Path, entry: Entry) -> None:
+    write(path, json.dumps(to_json(entry), ensure_ascii=False))
+
+
+def _summary(plan: Plan, history: History, run: Run, files: Sequence[Path]) -> Summary:
+    entries = tuple(from_json(json.loads(file.read_text("utf-8"))) for file in files)
+    finished = [each.started for each in history.runs() if each.finished and each.id != run.id]
+    code = worst_exit_code([entry.exit_code for entry in entries])
+    return Summary(run.started, finished[-1] if finished else "", entries, code)
+
+
+_RUN = ".run"
+
+
+def _published(output: Path, run: Run) -> Path | None:
+    """The folder of a run whose process was killed after its pages were published."""
+    for folder in output.iterdir():
+        if folder.is_dir() and not folder.is_symlink() and not folder.name.startswith("."):
+            mark = folder / _RUN
+            if mark.exists() and mark.read_text() == str(run.id) and _same_start(folder, run):
+                return folder
+    return None
+
+
+def _same_start(folder: Path, run: Run) -> bool:
+    with contextlib.suppress(InputError):
+        return read_summary(folder / "summary.json").started == run.started
+    return False
+
+
+def _publish(output: Path, work: Path, run: Run) -> Path:
+    """Give the finished folder its name, in one step: the date, with a number where there is one of that day."""
+    date = run.started[:10]
+    number = 1
+    target = output / date
+    while target.exists():
+        number += 1
+        target = output / f"{date}-{number}"
+    work.rename(target)
+    return target
+
+
+def _point_latest(output: Path, target: Path) -> None:
+    fresh = output / ".latest"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target.name)
+    fresh.replace(output / LATEST)
+
+
+_DATED = re.compile(r"\d{4}-\d{2}-\d{2}(?:-(\d+))?")
+
+
+def _age(folder: Path) -> tuple[str, int]:
+    match = _DATED.fullmatch(folder.name)
+    return folder.name[:10], int(match[1] or 1) if match else 1
+
+
+def _tidy(output: Path, keep: int | None, current: Path) -> None:
+    """Remove pages of runs beyond the newest `keep`, and work folders of runs that are no more."""
+    dated = [each for each in output.iterdir() if each.is_dir() and _DATED.fullmatch(each.name)]
+    dated = [each for each in dated if (each / _RUN).exists()]
+    dated.sort(key=_age)
+    old = dated[: -keep or None] if keep else []
+    leftovers = [each for each in output.glob(".run-*") if each.is_dir()]
+    for folder in (*old, *leftovers):
+        if folder != current:
+            shutil.rmtree(folder, ignore_errors=True)

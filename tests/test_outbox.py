@@ -1,0 +1,264 @@
+"""Letters against a real SMTP server and a real web server on loopback: taken, refused, put off, and never lost."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import http.server
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+
+from deliverability.config import EmailSettings, WebhookSettings
+from deliverability.weekly import carriers
+from deliverability.weekly.carriers import SecretError, SmtpCarrier, WebhookCarrier, secret, signature
+from deliverability.weekly.outbox import MAX_ATTEMPTS, Attempt, Letter, Outbox
+
+
+def letter(name: str = "2026-11-23-mail", *, to: tuple[str, ...] = ("ops@example.com",), **more: Any) -> Letter:
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = "deliv@example.com", ", ".join(to), "週次レポート"
+    message.set_content("すべて良好です。\n.\nA line with a dot above.\n")
+    values: dict[str, Any] = {"kind": "email", "created": "2026-11-23T06:00:00Z", "body": message.as_bytes(), **more}
+    return Letter(name, to=to, **values)
+
+
+class Server:
+    """A mail server that answers as told: `script` maps a command or an address to replies, one after another."""
+
+    def __init__(self, script: dict[str, list[str]] | None = None, seconds: float = 0.0) -> None:
+        self.script = script or {}
+        self.seconds = seconds
+        self.taken: list[Any] = []
+
+    def _next(self, key: str) -> str:
+        replies = self.script.get(key, [])
+        return replies.pop(0) if len(replies) > 1 else replies[0] if replies else "250 OK"
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
+        reply = self._next(address)
+        if reply.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return reply
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        await asyncio.sleep(self.seconds)
+        reply = self._next("DATA")
+        if reply.startswith("250"):
+            self.taken.append((envelope.rcpt_tos, envelope.content))
+        return reply
+
+
+@contextmanager
+def serving(handler: Server) -> Iterator[SmtpCarrier]:
+    controller = Controller(handler, hostname="127.0.0.1", port=free_port())
+    controller.start()
+    try:
+        settings = EmailSettings(
+            ("ops@example.com",), "deliv@example.com", host="127.0.0.1", port=controller.port, security="none"
+        )
+        yield SmtpCarrier(settings, "")
+    finally:
+        controller.stop()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Outbox:
+    return Outbox(tmp_path / "outbox")
+
+
+def test_a_letter_that_is_taken_is_gone(outbox: Outbox) -> None:
+    server = Server()
+    outbox.put(letter())
+    with serving(server) as carrier:
+        ((sent, attempt),) = outbox.flush({"email": carrier})
+    assert (sent.attempts, attempt) == (1, Attempt())
+    assert list(outbox.letters()) == []
+    assert list(outbox.folder.iterdir()) == []
+    ((recipients, content),) = server.taken
+    assert recipients == ["ops@example.com"]
+    assert "=?utf-8?" in content.decode("ascii"), "seven bits only: not every server takes eight"
+
+
+def test_greylisting_is_tried_again_at_the_next_run(outbox: Outbox) -> None:
+    server = Server({"ops@example.com": ["451 4.7.1 Greylisted, try again later", "250 OK"]})
+    outbox.put(letter())
+    with serving(server) as carrier:
+        ((_, first),) = outbox.flush({"email": carrier})
+        assert first.later == ("ops@example.com",)
+        assert "451 4.7.1 Greylisted" in first.problem
+        (waiting,) = outbox.letters()
+        assert (waiting.attempts, waiting.body) == (1, letter().body)
+        outbox.flush({"email": carrier})
+    assert list(outbox.letters()) == []
+    assert len(server.taken) == 1
+
+
+def test_what_was_refused_for_good_is_kept_for_a_person(outbox: Outbox) -> None:
+    server = Server({"ops@example.com": ["550 5.1.1 No such user"]})
+    outbox.put(letter())
+    with serving(server) as carrier:
+        ((_, attempt),) = outbox.flush({"email": carrier})
+    assert attempt.refused == ("ops@example.com",)
+    assert list(outbox.letters()) == []
+    (kept,) = Outbox(outbox.folder / "refused").letters()
+    assert "550 5.1.1 No such user" in kept.problem
+    assert kept.body == letter().body
+
+
+def test_who_took_it_does_not_get_it_twice(outbox: Outbox) -> None:
+    server = Server({"b@example.com": ["450 4.2.1 busy", "250 OK"], "c@example.com": ["550 5.1.1 gone"]})
+    outbox.put(letter(to=("a@example.com", "b@example.com", "c@example.com")))
+    with serving(server) as carrier:
+        outbox.flush({"email": carrier})
+        assert [each.to for each in outbox.letters()] == [("b@example.com",)]
+        assert [each.to for each in Outbox(outbox.folder / "refused").letters()] == [("c@example.com",)]
+        outbox.flush({"email": carrier})
+    assert [recipients for recipients, _ in server.taken] == [["a@example.com"], ["b@example.com"]]
+
+
+@pytest.mark.parametrize(("reply", "again"), [("452 4.3.1 disk full", True), ("554 5.6.0 rejected", False)])
+def test_a_refusal_after_the_text(outbox: Outbox, reply: str, again: bool) -> None:
+    outbox.put(letter())
+    with serving(Server({"DATA": [reply]})) as carrier:
+        outbox.flush({"email": carrier})
+    assert bool(list(outbox.letters())) is again
+
+
+def test_a_server_that_does_not_answer_is_tried_again(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carriers, "TIMEOUT_SECONDS", 0.2)
+    outbox.put(letter())
+    with serving(Server(seconds=2.0)) as carrier:
+        ((_, attempt),) = outbox.flush({"email": carrier})
+    assert attempt.later
+    assert "did not answer within 0.2 seconds" in attempt.problem
+    assert len(list(outbox.letters())) == 1
+
+
+def test_a_server_that_is_not_there_is_tried_again(outbox: Outbox) -> None:
+    outbox.put(letter())
+    settings = EmailSettings(("a@b.example",), "d@b.example", host="127.0.0.1", port=free_port(), security="none")
+    ((_, attempt),) = outbox.flush({"email": SmtpCarrier(settings, "")})
+    assert "Connection refused" in attempt.problem
+    assert len(list(outbox.letters())) == 1
+
+
+def test_never_in_clear_text_where_starttls_was_asked_for(outbox: Outbox) -> None:
+    server = Server()
+    outbox.put(letter())
+    with serving(server) as plain:
+        settings = EmailSettings(
+            ("a@b.example",), "d@b.example", host="127.0.0.1", port=plain.settings.port, username="u"
+        )
+        ((_, attempt),) = outbox.flush({"email": SmtpCarrier(settings, "secret")})
+    assert "STARTTLS" in attempt.problem
+    assert server.taken == []
+    assert len(list(outbox.letters())) == 1
+
+
+def test_after_many_attempts_a_person_has_to_look(outbox: Outbox) -> None:
+    outbox.put(letter(attempts=MAX_ATTEMPTS - 1))
+    with serving(Server({"ops@example.com": ["451 4.7.1 later"]})) as carrier:
+        outbox.flush({"email": carrier})
+    assert list(outbox.letters()) == []
+    assert len(list(Outbox(outbox.folder / "refused").letters())) == 1
+
+
+def test_files_that_are_no_letters_are_left_alone(outbox: Outbox) -> None:
+    outbox.put(letter())
+    (outbox.folder / "broken.json").write_text("{")
+    (outbox.folder / "alone.json").write_text('{"kind": "email"}')
+    with serving(Server()) as carrier:
+        assert len(outbox.flush({"email": carrier})) == 1
+    assert (outbox.folder / "broken.json").exists()
+
+
+def test_only_the_user_may_read_what_waits(outbox: Outbox) -> None:
+    outbox.put(letter())
+    assert outbox.folder.stat().st_mode & 0o077 == 0
+    assert all(file.stat().st_mode & 0o077 == 0 for file in outbox.folder.iterdir())
+
+
+# --- Webhook ---
+
+
+@contextmanager
+def web(status: int) -> Iterator[tuple[str, list[Any]]]:
+    got: list[Any] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(status)
+            self.send_header("Location", "http://127.0.0.1:1/elsewhere")
+            self.end_headers()
+
+        def log_message(self, *args: Any) -> None: ...
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/hook", got
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "waits", "refused"),
+    [(204, False, False), (500, True, False), (429, True, False), (302, True, False), (404, False, True)],
+)
+def test_a_webhook(outbox: Outbox, status: int, waits: bool, refused: bool) -> None:
+    with web(status) as (url, got):
+        outbox.put(letter(kind="webhook", to=(url,), body=b'{"a": 1}'))
+        outbox.flush({"webhook": WebhookCarrier(WebhookSettings(url), "key")})
+    ((headers, body),) = got
+    assert body == b'{"a": 1}'
+    at = headers["X-Deliv-Timestamp"]
+    expected = hmac.new(b"key", at.encode() + b"." + body, hashlib.sha256).hexdigest()
+    assert headers["X-Deliv-Signature"] == f"sha256={expected}"
+    assert bool(list(outbox.letters())) is waits
+    assert bool(list(Outbox(outbox.folder / "refused").letters())) is refused
+
+
+def test_without_a_key_nothing_is_signed() -> None:
+    assert signature("", b"x", 1) == {}
+
+
+def test_a_webhook_that_is_not_there_is_tried_again(outbox: Outbox) -> None:
+    url = f"http://127.0.0.1:{free_port()}/"
+    outbox.put(letter(kind="webhook", to=(url,), body=b"{}"))
+    outbox.flush({"webhook": WebhookCarrier(WebhookSettings(url), "")})
+    assert len(list(outbox.letters())) == 1
+
+
+# --- Secrets ---
+
+
+def test_secrets_come_from_the_environment_or_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DELIV_PW", "aus der Umgebung")
+    (tmp_path / "pw").write_text("from a file\n")
+    assert secret("DELIV_PW", "", tmp_path) == "aus der Umgebung"
+    assert secret("", "pw", tmp_path) == "from a file"
+    assert secret("", "", tmp_path) == ""
+    monkeypatch.delenv("DELIV_PW")
+    with pytest.raises(SecretError, match="DELIV_PW is not set"):
+        secret("DELIV_PW", "", tmp_path)
+    with pytest.raises(SecretError, match="no: No such file"):
+        secret("", "no", tmp_path)
