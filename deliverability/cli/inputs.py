@@ -53,7 +53,14 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
     domains = []
     for name in dict.fromkeys(read_domain(name) for name in names):
         domains.append((name, _options(params, settings.of(name))))
-    world = open_world(
+    world = world_of(params, settings)
+    jobs = plan(domains, [_sample(name) for name in messages], options)
+    return Inputs(jobs, world, settings, params["record"])
+
+
+def world_of(params: dict[str, Any], settings: Settings) -> World:
+    """Where answers come from: the options, then the settings file. Raises InputError."""
+    return open_world(
         zones=params["zone"],
         proposals=params["proposals"],
         servers=params["resolver"] or (() if params["zone"] or params["replay"] else settings.resolvers),
@@ -65,8 +72,12 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         probe_smtp=params["probe_smtp"],
         probe_unsubscribe=params["probe_unsubscribe"],
     )
-    jobs = plan(domains, [_sample(name) for name in messages], options)
-    return Inputs(jobs, world, settings, params["record"])
+
+
+def options_of(settings: MailSettings) -> Options:
+    """What the settings file alone says about a domain's mail. Raises InputError."""
+    unsaid = ("ip", "mail_from", "helo", "selector", "purpose", "daily_volume")
+    return _options(dict.fromkeys(unsaid), settings)
 
 
 def _names_of(text: str) -> list[str]:

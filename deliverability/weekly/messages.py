@@ -5,6 +5,7 @@ May import mail and model.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import mailbox
 from collections.abc import Iterable, Iterator, Sequence
@@ -75,13 +76,14 @@ class _Head:
     domain: str
     date: datetime
     path: Path | None = None
-    box: mailbox.mbox | None = None
+    box: Path | None = None
     key: str = ""
 
     def data(self) -> bytes | None:
         if self.box is None:
             return None
-        octets: bytes = self.box.get_bytes(self.key)
+        with contextlib.closing(mailbox.mbox(self.box, create=False)) as box:
+            octets: bytes = box.get_bytes(self.key)
         return octets.replace(b"\n>From ", b"\nFrom ")
 
 
@@ -135,11 +137,11 @@ def _head_of(file: Path, source: str) -> _Head:
 
 
 def _of_mbox(path: Path) -> Iterator[_Head]:
-    box = mailbox.mbox(path, create=False)
-    for number, key in enumerate(box.iterkeys()):
-        with box.get_file(key) as opened:
-            domain, date = _read(opened.read(_HEAD_OCTETS))
-        yield _Head(f"{path.name} #{number + 1}", domain, date or _OLDEST, box=box, key=key)
+    with contextlib.closing(mailbox.mbox(path, create=False)) as box:
+        for number, key in enumerate(box.iterkeys()):
+            with box.get_file(key) as opened:
+                domain, date = _read(opened.read(_HEAD_OCTETS))
+            yield _Head(f"{path.name} #{number + 1}", domain, date or _OLDEST, box=path, key=key)
 
 
 def _read(octets: bytes) -> tuple[str, datetime | None]:

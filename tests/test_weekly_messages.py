@@ -1,0 +1,123 @@
+"""Which sample message stands for a domain: files as they are, of mailboxes the newest."""
+
+from __future__ import annotations
+
+import mailbox
+from pathlib import Path
+
+import pytest
+
+from deliverability.app import InputError, Options
+from deliverability.config import DomainSettings, Settings
+from deliverability.weekly.messages import NoMessages, Picked, pick
+from deliverability.weekly.plan import subjects
+
+
+def message(author: str, day: int, text: str = "Hello") -> bytes:
+    return f"From: <{author}>\r\nDate: {day} Nov 2026 10:00:00 +0900\r\nSubject: {text}\r\n\r\n{text}\r\n".encode()
+
+
+def octets(picked: Picked) -> bytes:
+    return picked.data if picked.data is not None else picked.path.read_bytes() if picked.path else b""
+
+
+@pytest.fixture
+def mails(tmp_path: Path) -> Path:
+    """Three messages of two domains; file times say nothing about which is newest."""
+    folder = tmp_path / "mails"
+    folder.mkdir()
+    (folder / "b.eml").write_bytes(message("x@a.example", 3, "newest of a"))
+    (folder / "a.eml").write_bytes(message("x@a.example", 2))
+    (folder / "c.eml").write_bytes(message("x@news.b.example", 1, "only of b"))
+    (folder / "notes.txt").write_text("From: x@a.example\nDate: 30 Nov 2026 10:00:00 +0900\n\n")
+    return folder
+
+
+@pytest.mark.parametrize("place", ["mails/*.eml", "mails"])
+def test_of_a_glob_or_folder_the_newest_of_each_domain(mails: Path, place: str) -> None:
+    root = mails.parent
+    found = pick([str(root / place)], ["a.example", "b.example", "c.example"], root)
+    assert [(each.source, b"newest of a" in octets(each)) for each in found["a.example"]] == [(place, True)]
+    assert [b"only of b" in octets(each) for each in found["b.example"]] == [True], "a subdomain belongs to its domain"
+    assert found["c.example"] == []
+
+
+def test_the_longest_fitting_domain_takes_it(mails: Path) -> None:
+    found = pick([str(mails / "*.eml")], ["b.example", "news.b.example"], mails)
+    assert found["b.example"] == []
+    assert len(found["news.b.example"]) == 1
+
+
+def test_a_file_that_is_named_is_taken_whatever_its_date(mails: Path) -> None:
+    found = pick([str(mails / "a.eml"), str(mails / "b.eml")], ["a.example"], mails)
+    assert [each.source for each in found["a.example"]] == ["a.eml", "b.eml"]
+    foreign = pick([str(mails / "c.eml")], ["a.example"], mails)
+    assert [each.source for each in foreign["a.example"]] == ["c.eml"], "named for this one domain: the user knows"
+
+
+def test_a_maildir(tmp_path: Path) -> None:
+    box = mailbox.Maildir(tmp_path / "Maildir")
+    for day in (1, 9, 5):
+        box.add(message("x@a.example", day, f"of day {day}"))
+    found = pick([str(tmp_path / "Maildir")], ["a.example"], tmp_path)
+    (picked,) = found["a.example"]
+    assert picked.source == "Maildir"
+    assert b"of day 9" in octets(picked)
+
+
+def test_an_mbox_gives_the_message_as_it_was_sent(tmp_path: Path) -> None:
+    box = mailbox.mbox(tmp_path / "box")
+    for day in (1, 9, 5):
+        box.add(message("x@a.example", day, f"of day {day}") + b"From here on\r\n")
+    box.close()
+    (picked,) = pick([str(tmp_path / "box")], ["a.example"], tmp_path)["a.example"]
+    assert picked.name == "box #2"
+    assert b"of day 9" in octets(picked)
+    assert b"\nFrom here on" in octets(picked), "the mark that an mbox puts before such a line is taken off"
+
+
+def test_a_place_that_is_not_there_is_told_and_an_empty_glob_is_not(tmp_path: Path) -> None:
+    with pytest.raises(NoMessages, match=r"gone\.eml does not exist"):
+        pick([str(tmp_path / "gone.eml")], ["a.example"], tmp_path)
+    assert pick([str(tmp_path / "*.eml")], ["a.example"], tmp_path) == {"a.example": []}
+
+
+def test_hostile_files_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a.eml").write_bytes(b"\x00\xff" * 5000)
+    (tmp_path / "b.eml").write_bytes(b"")
+    (tmp_path / "c.eml").write_bytes(b"From: " + b"(" * 100_000)
+    assert pick([str(tmp_path / "*.eml")], ["a.example"], tmp_path) == {"a.example": []}
+
+
+# --- From the settings to what is audited ---
+
+
+def planned(settings: Settings, folder: Path) -> list[tuple[str, str, str]]:
+    made = subjects(settings, folder, lambda name: name.lower(), lambda domain: Options())
+    return [(each.domain, each.source, each.error) for each in made]
+
+
+def test_common_places_are_for_domains_without_places_of_their_own(mails: Path) -> None:
+    settings = Settings(
+        domains=("B.example", "c.example"),
+        messages=(str(mails / "*.eml"),),
+        domain=(DomainSettings(name="a.example", messages=(str(mails / "a.eml"), str(mails / "b.eml"))),),
+    )
+    assert planned(settings, mails) == [
+        ("b.example", "*.eml", ""),
+        ("c.example", "", ""),
+        ("a.example", "a.eml", ""),
+        ("a.example", "b.eml", ""),
+    ]
+
+
+def test_a_place_that_cannot_be_read_costs_the_domain_only_its_message(mails: Path) -> None:
+    settings = Settings(domain=(DomainSettings(name="a.example", messages=(str(mails / "gone.eml"),)),))
+    ((domain, source, error),) = planned(settings, mails)
+    assert (domain, source) == ("a.example", "")
+    assert "gone.eml does not exist" in error
+
+
+def test_without_a_domain_there_is_nothing_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no domain to audit"):
+        planned(Settings(), tmp_path)
