@@ -233,13 +233,13 @@ def test_what_waits_for_a_message_is_nothing_to_tell() -> None:
     assert comparison.changes == ()
 
 
-def test_an_item_that_is_gone_counts_as_mended() -> None:
+def test_an_item_that_is_gone_does_not_apply_any_more() -> None:
     old = facts({"dkim.keys": ()}, dns("TXT s1._domainkey.example.com", "p=AA"))
     new = facts({"dkim.keys": ()}, dns("TXT s1._domainkey.example.com", "NXDOMAIN: no such name"))
     comparison = compare(snapshot(UNMET, old), snapshot(MET, new, NEW, findings=()), [], [], {})
     change = only(comparison)
     assert (change.kind, change.after, change.causes) == (
-        ChangeKind.MENDED,
+        ChangeKind.GONE,
         Outcome.NOT_APPLICABLE,
         (Cause.OWN_DNS,),
     )

@@ -40,8 +40,7 @@ def compare(
         return Comparison(new.domain, new.source, "", first, ())
     before = {each.fingerprint: each for each in old.findings}
     under_new_rules = {each.fingerprint: each.outcome for each in rejudged}
-    records = _records(old.facts, new.facts)
-    owner = _Owner(new.domain, new.facts)
+    records = _records(old.facts, new.facts, _Owner(new.domain, new.facts))
     changes: list[Change] = []
     for finding in findings:
         change = _change(
@@ -49,13 +48,13 @@ def compare(
             before.get(finding.fingerprint),
             states.get(finding.fingerprint),
             new,
-            _Causes(old, new, finding, under_new_rules.get(finding.fingerprint), records, owner),
+            _Causes(old, new, finding, under_new_rules.get(finding.fingerprint), records),
         )
         if change is not None:
             changes.append(change)
     now = {each.fingerprint for each in findings}
     changes.extend(
-        _gone(each, states.get(each.fingerprint), old, new, records, owner)
+        _gone(each, states.get(each.fingerprint), old, new, records)
         for each in old.findings
         if each.fingerprint not in now and each.outcome is _BAD
     )
@@ -90,7 +89,8 @@ def _change(finding: Finding, kept: Kept | None, state: State | None, new: Snaps
     elif finding.outcome is _BAD:
         kind, since_then, why = ChangeKind.NEW, new.started, causes.of()
     elif known is _BAD:
-        kind, since_then, why = ChangeKind.MENDED, new.started, causes.of()
+        kind = ChangeKind.MENDED if finding.outcome is Outcome.MET else ChangeKind.GONE
+        since_then, why = new.started, causes.of()
     else:
         return None
     return Change(
@@ -115,16 +115,15 @@ def _gone(
     old: Snapshot,
     new: Snapshot,
     records: Mapping[str, RecordChange],
-    owner: _Owner,
 ) -> Change:
     """A finding that no longer occurs: its item is gone, or its rule is."""
     if old.rules_digest != new.rules_digest and not records:
         why: tuple[Cause, ...] = (Cause.RULES,)
     else:
-        causes = dict.fromkeys(owner.cause(ident, new.facts, old.facts) for ident in records)
+        causes = dict.fromkeys(each.cause for each in records.values())
         why = tuple(causes) or (Cause.UNCLEAR,)
     return Change(
-        ChangeKind.MENDED,
+        ChangeKind.GONE,
         kept.rule,
         kept.item,
         kept.fingerprint,
@@ -147,13 +146,11 @@ class _Causes:
         finding: Finding,
         under_new_rules: Outcome | None,
         records: Mapping[str, RecordChange],
-        owner: _Owner,
     ) -> None:
         self._old = old
         self._new = new
         self._finding = finding
         self._under_new_rules = under_new_rules
-        self._owner = owner
         paths = [path for path in finding.observed if not path.startswith("item.")]
         cited = dict.fromkeys(finding.evidence)
         for path in paths:
@@ -183,7 +180,7 @@ class _Causes:
         if self._under_new_rules is finding.outcome:
             # The facts as they were would be judged so today: the rules moved, not the domain.
             return (Cause.RULES,) if self._old.rules_digest != self._new.rules_digest else (Cause.UNCLEAR,)
-        causes = dict.fromkeys(self._owner.cause(ident, self._new.facts, self._old.facts) for ident in self._records)
+        causes = dict.fromkeys(each.cause for each in self._records.values())
         if any(path.startswith(_OF_INPUT) for path in self._paths) and self._old.inputs != self._new.inputs:
             causes.setdefault(Cause.SETTINGS)
         if causes:
@@ -234,28 +231,28 @@ def _chain(item: Evidence) -> list[str]:
     return [line.removeprefix("CNAME ") for line in item.got if line.startswith("CNAME ")]
 
 
-def _records(old: FactSet, new: FactSet) -> dict[str, RecordChange]:
-    """Evidence that is not what it was, by id. What failed in either run says nothing; order does not count."""
+def _records(old: FactSet, new: FactSet, owner: _Owner) -> dict[str, RecordChange]:
+    """Evidence that is not what it was, by id. What failed in either run says nothing; order does not count.
+
+    A question that only one of the runs asked is told by what led to it, which changed as well; what the message
+    carries is a change of its own.
+    """
     changed: dict[str, RecordChange] = {}
     failed = _failed(old) | _failed(new)
     for ident in dict.fromkeys((*old.evidence, *new.evidence)):
         before, after = old.evidence.get(ident), new.evidence.get(ident)
-        if ident in failed or before is None or after is None:
-            # Asked in one of the runs only: told by what led to the question, which changed as well.
-            if (before or after) is not None and (before or after).kind in _OF_MESSAGE:  # type: ignore[union-attr]
-                changed[ident] = RecordChange(_asked(before, after), _got(before), _got(after))
+        both = before is not None and after is not None
+        of_message = (after or before or _NOTHING).kind in _OF_MESSAGE
+        if ident in failed or not (both or of_message):
             continue
-        if sorted(before.got) != sorted(after.got):
-            changed[ident] = RecordChange(after.asked, before.got, after.got)
+        got = (before.got if before else (), after.got if after else ())
+        if sorted(got[0]) != sorted(got[1]):
+            asked = (after or before or _NOTHING).asked
+            changed[ident] = RecordChange(asked, *got, cause=owner.cause(ident, new, old))
     return changed
 
 
-def _asked(*items: Evidence | None) -> str:
-    return next((item.asked for item in items if item is not None), "")
-
-
-def _got(item: Evidence | None) -> tuple[str, ...]:
-    return item.got if item else ()
+_NOTHING = Evidence("", EvidenceKind.DNS, "")
 
 
 _FAILURES = ("timeout", "servfail", "refused", "offline", "limit", "bug", "not-configured")

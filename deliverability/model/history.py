@@ -92,22 +92,25 @@ class Cause(StrEnum):
 class ChangeKind(StrEnum):
     """What became of a finding since the run before.
 
-    UNCHECKED: it could be checked before and could not now; the last known outcome stands.
+    GONE: it was unmet and does not apply any more. UNCHECKED: it could be checked before and could not now; the last
+    known outcome stands.
     """
 
     NEW = "new"
     MENDED = "mended"
+    GONE = "gone"
     STILL = "still"
     UNCHECKED = "unchecked"
 
 
 @dataclass(frozen=True, slots=True)
 class RecordChange:
-    """A DNS record set (or other evidence) that is not what it was. `owner`: the domain's own name, or a vendor's."""
+    """A DNS record set (or other evidence) that is not what it was. `cause` says whose it is."""
 
     asked: str
     old: tuple[str, ...]
     new: tuple[str, ...]
+    cause: Cause = Cause.UNCLEAR
 
 
 @dataclass(frozen=True, slots=True)

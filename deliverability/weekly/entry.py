@@ -74,7 +74,7 @@ class Entry:
         """What is new or mended since the run before; of a first run, nothing is news."""
         if self.comparison is None or not self.comparison.previous:
             return ()
-        wanted = (ChangeKind.NEW, ChangeKind.MENDED)
+        wanted = (ChangeKind.NEW, ChangeKind.MENDED, ChangeKind.GONE)
         return tuple(each for each in self.comparison.changes if each.kind in wanted and not each.waived)
 
 
@@ -205,8 +205,9 @@ def _read_change(data: Mapping[str, Any]) -> Change:
 
 
 def _record(record: RecordChange) -> dict[str, Any]:
-    return {"asked": encode(record.asked), "old": encode(record.old), "new": encode(record.new)}
+    shape = {"asked": encode(record.asked), "old": encode(record.old), "new": encode(record.new)}
+    return shape | {"cause": record.cause.value}
 
 
 def _read_record(data: Mapping[str, Any]) -> RecordChange:
-    return RecordChange(data["asked"], tuple(data["old"]), tuple(data["new"]))
+    return RecordChange(data["asked"], tuple(data["old"]), tuple(data["new"]), Cause(data["cause"]))

@@ -30,8 +30,8 @@ from deliverability.app import (
     World,
     catalogue,
     exit_code,
+    full_report,
     gather_facts,
-    make_report,
     worst_exit_code,
 )
 from deliverability.history.diff import compare
@@ -45,10 +45,10 @@ from deliverability.model.rules import RuleSet, Severity
 from deliverability.ports.clock import stamp
 from deliverability.weekly.entry import Entry, Said, Stand, from_json, to_json
 from deliverability.weekly.messages import Picked
+from deliverability.weekly.trend import measures_of, stage_of
 
 LOCK = ".lock"
 LATEST = "latest"
-_MEASURES = ("spf.lookups", "message.size_octets", "html.octets")
 _UNSAFE = re.compile(r"[^a-z0-9.-]+")
 
 
@@ -63,7 +63,7 @@ class Pages(Protocol):
         """The full report of one subject."""
         ...
 
-    def start(self, entries: Sequence[Entry], summary: Summary, history: History, lang: str) -> str:
+    def start(self, summary: Summary, history: History, lang: str) -> str:
         """The start page: what changed first, then every domain."""
         ...
 
@@ -171,10 +171,22 @@ def only_one(output: Path) -> Iterator[None]:
         yield
 
 
-async def weekly(plan: Plan, history: History, pages: Pages, tick: Callable[[str], None]) -> Summary:
-    """Do one run, or go on with one that was killed, and give its summary.
+async def weekly(
+    plan: Plan,
+    history: History,
+    pages: Pages,
+    tick: Callable[[str], None],
+    letters: Callable[[Summary], None] = lambda summary: None,
+) -> Summary:
+    """Do one run, or go on with one that was killed, and give its summary. Hold `only_one` and the history around it.
 
-    Hold `only_one` and the history around it. `tick` is called with the domain of each subject that is done.
+    Args:
+        plan: what to do.
+        history: where runs are kept.
+        pages: writes the pages.
+        tick: called with the domain of each subject that is done.
+        letters: writes what is to be sent, before the run counts as finished; may be called again after a kill.
+
     """
     run = history.begin(stamp(plan.world.clock.now()), __version__)
     published = _published(plan.output, run)
@@ -183,16 +195,18 @@ async def weekly(plan: Plan, history: History, pages: Pages, tick: Callable[[str
         work.mkdir(exist_ok=True)
         stems = _stems(plan.subjects)
         await _Subjects(plan, history, pages, run, work).go(stems, tick)
-        summary = _summary(plan, history, run, [work / f"{stem}.json" for stem in stems])
+        summary = _summary(history, run, [work / f"{stem}.json" for stem in stems])
         for lang in LANGUAGES:
-            write(work / page_name("index", lang), pages.start(summary.entries, summary, history, lang))
+            write(work / page_name("index", lang), pages.start(summary, history, lang))
         write(work / "summary.json", json.dumps(summary.to_json(), ensure_ascii=False, indent=2) + "\n")
         write(work / _RUN, str(run.id))
         published = _publish(plan.output, work, run)
     _point_latest(plan.output, published)
+    summary = read_summary(published / "summary.json")
+    letters(summary)
     history.finish(run, stamp(plan.world.clock.now()))
     _tidy(plan.output, plan.keep, published)
-    return read_summary(published / "summary.json")
+    return summary
 
 
 def page_name(stem: str, lang: str) -> str:
@@ -244,18 +258,18 @@ class _Subjects:
                 tick(subject.domain)
             else:
                 waiting.append((subject, stem))
-        async for (subject, stem), gathered in _gather_all(waiting, self.plan.world):
+        async for (subject, stem), gathered in _gather_all(waiting, self.plan):
             self._keep(subject, stem, gathered)
             tick(subject.domain)
 
     def _keep(self, subject: Subject, stem: str, gathered: _Gathered) -> None:
-        if gathered.audited is None:
+        audited, report = gathered.audited, gathered.report
+        if audited is None or report is None:
             entry = Entry(subject.domain, subject.source, "", error=gathered.error, failures=1, exit_code=3)
             _write_entry(self.work / f"{stem}.json", entry)
             return
         plan = self.plan
-        report = make_report(gathered.audited, plan.rules, plan.selection)
-        snapshot = _snapshot(subject, gathered.audited, report)
+        snapshot = _snapshot(subject, audited, report)
         entry = _entry(subject, report, self._compare(snapshot, report), plan)
         entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
         if gathered.error:
@@ -285,14 +299,15 @@ class _Subjects:
 
 @dataclass(frozen=True, slots=True)
 class _Gathered:
-    """The facts of a subject, or why there are none (or none of its message)."""
+    """The facts and the report of a subject, or why there are none (or none of its message)."""
 
-    audited: Audited | None
+    audited: Audited | None = None
+    report: Report | None = None
     error: str = ""
 
 
 async def _gather_all(
-    waiting: Sequence[tuple[Subject, str]], world: World
+    waiting: Sequence[tuple[Subject, str]], plan: Plan
 ) -> AsyncIterator[tuple[tuple[Subject, str], _Gathered]]:
     """Gather side by side under a cap, in order; a subject that cannot be read does not stop the others."""
     tasks: dict[int, asyncio.Task[_Gathered]] = {}
@@ -300,7 +315,7 @@ async def _gather_all(
     try:
         for turn, pair in enumerate(waiting):
             while following < len(waiting) and len(tasks) < DOMAINS_IN_FLIGHT:
-                tasks[following] = asyncio.create_task(_gather_one(waiting[following][0], world))
+                tasks[following] = asyncio.create_task(_gather_one(waiting[following][0], plan))
                 following += 1
             yield pair, await tasks.pop(turn)
     finally:
@@ -309,19 +324,25 @@ async def _gather_all(
         await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
-async def _gather_one(subject: Subject, world: World) -> _Gathered:
+async def _gather_one(subject: Subject, plan: Plan) -> _Gathered:
     """A message that cannot be read is told, and the domain is audited without it."""
+
+    async def audited(sample: Sample | None, error: str = "") -> _Gathered:
+        job = Job(subject.domain, sample, subject.options)
+        found = await gather_facts(job, plan.world, staged=True)
+        report = await full_report(found, plan.rules, plan.selection)
+        return _Gathered(replace(found, stage=None), report, error)
+
     picked, error = subject.picked, subject.error
     if picked is not None:
         try:
-            sample = Sample(picked.name, path=picked.path, data=picked.data)
-            return _Gathered(await gather_facts(Job(subject.domain, sample, subject.options), world))
+            return await audited(Sample(picked.name, path=picked.path, data=picked.data), error)
         except InputError as problem:
             error = str(problem)
     try:
-        return _Gathered(await gather_facts(Job(subject.domain, None, subject.options), world), error)
+        return await audited(None, error)
     except InputError as problem:
-        return _Gathered(None, str(problem))
+        return _Gathered(error=str(problem))
 
 
 def _snapshot(subject: Subject, audited: Audited, report: Report) -> Snapshot:
@@ -361,24 +382,14 @@ def _entry(subject: Subject, report: Report, comparison: Comparison, plan: Plan)
         },
         failures=len(report.failures),
         exit_code=_exit_code(report, comparison, plan),
-        measures={path: _number(report.facts, path) for path in _MEASURES},
-        stage=_text(report.facts, "dmarc.stage"),
+        measures=measures_of(report.facts),
+        stage=stage_of(report.facts) or "",
     )
 
 
 def _said(finding: Finding, report: Report, lang: str) -> Said:
     words = sentences(finding, report.rules.rules[finding.rule], lang, catalogue(), report.facts)
     return Said(words.title, words.message, words.fix[0] if words.fix else "")
-
-
-def _number(facts: FactSet, path: str) -> int | float | None:
-    value = facts.value(path)
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def _text(facts: FactSet, path: str) -> str:
-    value = facts.value(path)
-    return value if isinstance(value, str) else ""
 
 
 def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:
@@ -399,7 +410,7 @@ def _write_entry(path: Path, entry: Entry) -> None:
     write(path, json.dumps(to_json(entry), ensure_ascii=False))
 
 
-def _summary(plan: Plan, history: History, run: Run, files: Sequence[Path]) -> Summary:
+def _summary(history: History, run: Run, files: Sequence[Path]) -> Summary:
     entries = tuple(from_json(json.loads(file.read_text("utf-8"))) for file in files)
     finished = [each.started for each in history.runs() if each.finished and each.id != run.id]
     code = worst_exit_code([entry.exit_code for entry in entries])

@@ -1,0 +1,141 @@
+"""`deliv weekly`: audit all domains of the settings, compare with the run before, write pages, tell people."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deliverability.cli.options import plain_errors, rule_problems, world_options
+
+if TYPE_CHECKING:
+    from deliverability.history.store import History
+    from deliverability.weekly.notify import Teller
+    from deliverability.weekly.run import Plan, Summary
+
+
+@click.command("weekly")
+@world_options
+@click.option("--history", metavar="URL", help="sqlite:///FILE or postgresql+psycopg://... [default: settings].")
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Folder of the pages.")
+@click.option("--keep", type=click.IntRange(min=1), metavar="N", help="How many runs stay as pages [default: all].")
+@click.option("--lang", type=click.Choice(["en", "ja"]), envvar="DELIV_LANG", help="Language of the mail.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warning", "never", "new"]),
+    help="From which severity on findings give exit code 1; new: only new errors do [default: error].",
+)
+@click.option("--no-notify", is_flag=True, help="Send nothing.")
+def command(**params: Any) -> int:
+    """Audit all domains of the settings, say what changed and why, and write pages for a browser.
+
+    Needs a settings file (deliv.toml): `deliv init` writes one. `deliv schedule` makes the machine run this weekly.
+
+    \b
+      deliv weekly
+      deliv weekly --config /etc/deliv.toml --fail-on new
+
+    Exit codes: as `deliv audit`; 3 also where a domain or message could not be read.
+    """
+    with plain_errors(), rule_problems():
+        from deliverability.app import InputError, catalogue, rule_folders
+        from deliverability.cli.inputs import read_settings
+        from deliverability.config import DEFAULT_FILE
+        from deliverability.history.store import History, HistoryError
+        from deliverability.judge.load import load_guide
+        from deliverability.weekly.notify import Teller
+        from deliverability.weekly.pages import HtmlPages
+        from deliverability.weekly.run import only_one
+
+        file = params["config"] or Path(DEFAULT_FILE)
+        if not file.is_file():
+            raise InputError(f"{file}: no such file; `deliv init DOMAIN` writes one")
+        settings = read_settings(params["config"])
+        folder = file.absolute().parent
+        plan = _plan(params, settings, folder)
+        pages = HtmlPages(plan.rules, catalogue(), load_guide(rule_folders(settings.rules)))
+        lang = params["lang"] or settings.lang or "en"
+        teller = Teller(settings.notify, plan.output, folder, plan.rules, catalogue(), lang)
+        if params["no_notify"]:
+            teller = replace(teller, settings=type(settings.notify)())
+        try:
+            history = History.open(params["history"] or settings.history, folder=folder)
+        except HistoryError as error:
+            raise InputError(str(error)) from None
+        try:
+            with only_one(plan.output), history.held():
+                summary = _run(plan, history, pages, teller)
+                problems = teller.send()
+        except HistoryError as error:
+            raise InputError(str(error)) from None
+        except OSError as error:
+            raise InputError(f"{error.filename or plan.output}: {error.strerror or error}") from None
+        finally:
+            history.close()
+    for problem in problems:
+        click.echo(f"warning: {problem}", err=True)
+    _tell(summary, plan, lang, pages)
+    return summary.code
+
+
+def _plan(params: dict[str, Any], settings: Any, folder: Path) -> Plan:
+    """Raises InputError and judge.load.RuleError."""
+    from deliverability.app import InputError, load_rules
+    from deliverability.cli.inputs import options_of, read_domain, world_of
+    from deliverability.judge.engine import Selection
+    from deliverability.model.rules import Severity
+    from deliverability.weekly.plan import DEFAULT_OUTPUT, subjects
+    from deliverability.weekly.run import Plan
+
+    rules = load_rules(settings.rules)
+    for receiver in settings.receivers:
+        if receiver not in rules.receivers:
+            raise InputError(f"receivers: there is no {receiver!r}; known: {', '.join(rules.receivers)}")
+    fail_on = params["fail_on"] or settings.fail_on or "error"
+    return Plan(
+        subjects=subjects(settings, folder, read_domain, lambda domain: options_of(settings.of(domain))),
+        world=world_of(params, settings),
+        rules=rules,
+        selection=Selection(settings.select, settings.ignore, settings.receivers),
+        output=params["output"] or settings.output or folder / DEFAULT_OUTPUT,
+        keep=params["keep"] or settings.keep,
+        fail_on=None if fail_on == "never" else Severity.ERROR if fail_on == "new" else Severity(fail_on),
+        only_new=fail_on == "new",
+    )
+
+
+def _run(plan: Plan, history: History, pages: Any, teller: Teller) -> Summary:
+    from deliverability.weekly.run import weekly
+
+    def letters(summary: Summary) -> None:
+        teller.write(summary, plan.world.clock.now())
+
+    def go(tick: Callable[[str], None]) -> Summary:
+        async def work() -> Summary:
+            try:
+                return await weekly(plan, history, pages, tick, letters)
+            finally:
+                await plan.world.base.close()
+
+        return asyncio.run(work())
+
+    if not sys.stderr.isatty():
+        return go(lambda domain: None)
+    with click.progressbar(length=len(plan.subjects), label="Auditing", file=sys.stderr, show_pos=True) as bar:
+        return go(lambda domain: bar.update(1))
+
+
+def _tell(summary: Summary, plan: Plan, lang: str, pages: Any) -> None:
+    from deliverability.judge.words import phrases
+    from deliverability.weekly.run import LATEST, page_name
+    from deliverability.weekly.view import Words, headline
+
+    say = phrases(lang)
+    words = Words(say, plan.rules, pages.catalogue)
+    click.echo(headline([words.entry(entry) for entry in summary.entries], say))
+    click.echo(str(plan.output / LATEST / page_name("index", lang)))
