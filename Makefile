@@ -18,8 +18,11 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The generated parts of the documentation, and the rules as a static site (begin at site/index.html).
 docs: $(STAMP)
 	$(BIN)/python .ci/docs.py --write
+	rm -rf site
+	$(BIN)/deliv docs -o site
 
 # Versions are pinned with hashes; the index is whatever the machine is set up to use.
 lock:
@@ -39,4 +42,4 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache demo-report.html
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache demo-report.html site

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from deliverability import __version__
 from deliverability._resources import locate
 from deliverability.model.codec import digest, encode_facts
-from deliverability.model.facts import Catalogue, FactSet, Purpose, Reason, Subject, Unknown, Value
+from deliverability.model.facts import Catalogue, FactSet, KeySeen, Purpose, Reason, Subject, Unknown, Value, Waiver
 from deliverability.model.report import SCHEMA_VERSION, Note, Outcome, Report, Run
 from deliverability.model.rules import RuleSet, Severity
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from deliverability.ports.base import Clock, HttpFetcher, Resolver, SmtpProber
     from deliverability.ports.cassette import Recorder
     from deliverability.ports.zone import ZoneResolver
+    from deliverability.rehearse import Stage
+
+T = TypeVar("T")
 
 MAX_MESSAGE_OCTETS = 150_000_000
 DOMAINS_IN_FLIGHT = 50
@@ -51,6 +54,7 @@ def auditors() -> tuple[Auditor, ...]:
         message,
         mx,
         pdf,
+        senders,
         smtp,
         spf,
         subject,
@@ -61,7 +65,7 @@ def auditors() -> tuple[Auditor, ...]:
 
     of_message = (message, format, japanese, weight, attachments, images, pdf, html, clients, envelope)
     modules = (subject, *of_message, domain, mx, transport, smtp)
-    others = (spf, dkim, arc, dmarc, alignment, bimi, identity, unsubscribe)
+    others = (spf, dkim, arc, dmarc, alignment, bimi, identity, unsubscribe, senders)
     return (*(module.audit for module in (*modules, *others)), identity.chain)
 
 
@@ -123,6 +127,8 @@ class Options:
     helo: str | None = None
     purpose: Purpose | None = None
     daily_volume: int | None = None
+    waivers: tuple[Waiver, ...] = ()
+    keys_seen: tuple[KeySeen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,17 +310,24 @@ def open_world(
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """The facts of one subject, and what has to be said beside them."""
+    """The facts of one subject, and what has to be said beside them.
+
+    `stage` is what remedies are rehearsed on; None where that was not asked for, or where the facts come from a file.
+    """
 
     subject: Subject
     facts: FactSet = field(repr=False)  # asyncio writes out what a task returns
     started: str
     sources: tuple[str, ...]
     crashes: tuple[str, ...] = ()
+    stage: Stage | None = field(default=None, repr=False)
 
 
-async def gather_facts(job: Job, world: World) -> Audited:
-    """Collect the facts of one subject. Raises InputError where its message or zone file cannot be read."""
+async def gather_facts(job: Job, world: World, *, staged: bool = False) -> Audited:
+    """Collect the facts of one subject; `staged`: so that remedies can be rehearsed on them.
+
+    Raises InputError where its message or zone file cannot be read.
+    """
     from deliverability.auditors.base import gather
     from deliverability.ports.budget import domainless_resolver
     from deliverability.ports.clock import stamp
@@ -343,12 +356,27 @@ async def gather_facts(job: Job, world: World) -> Audited:
         helo=options.helo,
         purpose=options.purpose,
         daily_volume=options.daily_volume,
+        waivers=options.waivers,
+        keys_seen=options.keys_seen,
     )
     resolver = world.resolver() if domain else domainless_resolver()
     now = world.clock.now()
-    ports = (world.http, world.smtp, world.unsubscriber) if domain else ()
-    gathered = await gather(auditors(), subject, resolver, message, now, *ports)
-    return Audited(subject, gathered.facts, stamp(now), world.sources, gathered.crashes)
+    ports = (world.http, world.smtp, world.unsubscriber) if domain else (None, None, None)
+    every = auditors()
+    if not (staged and domain):
+        gathered = await gather(every, subject, resolver, message, now, *ports)
+        return Audited(subject, gathered.facts, stamp(now), world.sources, gathered.crashes)
+    from deliverability.ports.memory import MemoryFetcher, MemoryProber, MemoryResolver
+    from deliverability.rehearse import Stage
+
+    http, smtp, unsubscriber = ports
+    remembered = MemoryResolver(resolver)
+    web = MemoryFetcher(http) if http else None
+    prober = MemoryProber(smtp) if smtp else None
+    poster = MemoryFetcher(unsubscriber) if unsubscriber else None
+    gathered = await gather(every, subject, remembered, message, now, web, prober, poster)
+    stage = Stage(every, subject, remembered, message, now, gathered.works, web, prober, poster)
+    return Audited(subject, gathered.facts, stamp(now), world.sources, gathered.crashes, stage)
 
 
 def _read_message(data: bytes) -> Message:
@@ -365,11 +393,11 @@ def _own_domain(message: Message) -> str | None:
 
 
 def make_report(audited: Audited, rules: RuleSet, selection: Selection) -> Report:
-    """Judge facts and put everything a renderer needs into one report."""
+    """Judge facts and put everything a renderer needs into one report, but for remedies: see `full_report`."""
     from deliverability.judge.engine import judge
-    from deliverability.judge.grade import verdicts
+    from deliverability.judge.grade import verdicts, with_gains
 
-    findings = judge(audited.facts, rules, catalogue(), selection)
+    findings = with_gains(judge(audited.facts, rules, catalogue(), selection))
     return Report(
         schema_version=SCHEMA_VERSION,
         domain=audited.subject.domain,
@@ -379,20 +407,78 @@ def make_report(audited: Audited, rules: RuleSet, selection: Selection) -> Repor
         rules=rules,
         facts_digest=digest(encode_facts(audited.facts)),
         findings=findings,
-        verdicts=verdicts(findings, selection.receivers or tuple(rules.receivers)),
+        verdicts=verdicts(findings, selection.receivers or rules.providers),
         notes=_notes(audited),
         run=Run(__version__, audited.started, audited.sources),
     )
 
 
-async def audit_many(jobs: Sequence[Job], world: World) -> AsyncIterator[Audited]:
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """The report of one subject, and what was gathered for it."""
+
+    audited: Audited = field(repr=False)
+    report: Report = field(repr=False)  # asyncio writes out what a task returns
+
+
+async def full_report(audited: Audited, rules: RuleSet, selection: Selection) -> Report:
+    """The report with remedies, each rehearsed, where the facts were gathered for that."""
+    return (await _with_remedies(audited, rules, selection))[0]
+
+
+async def _with_remedies(audited: Audited, rules: RuleSet, selection: Selection) -> tuple[Report, tuple[str, ...]]:
+    """The report, and the traceback where drafting or rehearsing crashed: the findings stand all the same."""
+    report = make_report(audited, rules, selection)
+    if audited.stage is None:
+        return report, ()
+    from deliverability.rehearse import remedies
+
+    try:
+        return replace(report, remedies=await remedies(audited.stage, report, catalogue(), selection)), ()
+    except Exception:
+        import traceback
+
+        notes = (*report.notes, Note("remedies-failed"))
+        return replace(report, notes=notes), (f"remedies:\n{traceback.format_exc()}",)
+
+
+def html_part(audited: Audited) -> str | None:
+    """The HTML that readers of the message see, for a preview; None without any. No report holds it."""
+    if audited.subject.message is None or audited.facts.value("html.present") is not True:
+        return None
+    from deliverability.mail.structure import body_texts
+
+    pages = body_texts(_read_message(audited.subject.message), "text/html")
+    return pages[0].part.text() if pages else None
+
+
+def audit_many(jobs: Sequence[Job], world: World) -> AsyncIterator[Audited]:
     """Gather for every job, side by side under a cap, giving results in the order of the jobs."""
-    pending: dict[int, asyncio.Task[Audited]] = {}
+    return _in_order(jobs, world, lambda job: gather_facts(job, world))
+
+
+def report_many(
+    jobs: Sequence[Job], world: World, rules: RuleSet, selection: Selection, *, remedies: bool = True
+) -> AsyncIterator[Reported]:
+    """Gather, judge and rehearse for every job, as `audit_many` does; what is given back holds no stage any more."""
+
+    async def work(job: Job) -> Reported:
+        audited = await gather_facts(job, world, staged=remedies)
+        report, crashes = await _with_remedies(audited, rules, selection)
+        return Reported(replace(audited, stage=None, crashes=(*audited.crashes, *crashes)), report)
+
+    return _in_order(jobs, world, work)
+
+
+async def _in_order(
+    jobs: Sequence[Job], world: World, work: Callable[[Job], Coroutine[Any, Any, T]]
+) -> AsyncIterator[T]:
+    pending: dict[int, asyncio.Task[T]] = {}
     following = 0
     try:
         for turn in range(len(jobs)):
             while following < len(jobs) and len(pending) < DOMAINS_IN_FLIGHT:
-                pending[following] = asyncio.create_task(gather_facts(jobs[following], world))
+                pending[following] = asyncio.create_task(work(jobs[following]))
                 following += 1
             yield await pending.pop(turn)
     finally:
@@ -409,8 +495,11 @@ async def audit(
     world: World | None = None,
     rules: RuleSet | None = None,
     options: Options | None = None,
+    remedies: bool = True,
 ) -> Report:
     """Audit one domain, one message, or both together: the public call for programs.
+
+    Without `remedies` nothing is rehearsed, and the report has findings only.
 
     Raises InputError on unusable input, judge.load.RuleError on unusable rules.
     """
@@ -421,11 +510,11 @@ async def audit(
     sample = Sample("message", data=message) if message is not None else None
     chosen = world or open_world()
     try:
-        audited = await gather_facts(Job(domain, sample, options or Options()), chosen)
+        audited = await gather_facts(Job(domain, sample, options or Options()), chosen, staged=remedies)
+        return await full_report(audited, rules or load_rules(), Selection())
     finally:
         if world is None:
             await chosen.base.close()
-    return make_report(audited, rules or load_rules(), Selection())
 
 
 def exit_code(report: Report, fail_on: Severity | None) -> int:
@@ -434,7 +523,7 @@ def exit_code(report: Report, fail_on: Severity | None) -> int:
     if fail_on is None:
         return code
     for finding in report.findings:
-        if finding.severity.rank < fail_on.rank:
+        if finding.severity.rank < fail_on.rank or finding.waiver is not None:
             continue
         if finding.outcome is Outcome.UNMET:
             return 1

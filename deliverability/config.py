@@ -12,6 +12,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_type_hints
 
+from deliverability.model.facts import Waiver
+
 if TYPE_CHECKING:
     import pydantic
 
@@ -143,6 +145,21 @@ class Settings(MailSettings):
     def names(self) -> tuple[str, ...]:
         """All domains of the file, as written, in its order."""
         return tuple(dict.fromkeys((*self.domains, *(each.name for each in self.domain))))
+
+    @property
+    def waivers(self) -> tuple[Waiver, ...]:
+        """The findings that are accepted; `domain` in lower case, without the final dot."""
+        return tuple(
+            Waiver(
+                each.rule,
+                each.reason or "",
+                _plain(each.domain),
+                each.item,
+                each.note,
+                each.until.isoformat() if each.until else "",
+            )
+            for each in self.waiver
+        )
 
     def of(self, domain: str) -> MailSettings:
         """What is true of a domain's mail (A-label): its own table, filled up from the common values."""

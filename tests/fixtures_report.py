@@ -20,10 +20,15 @@ from deliverability.model.facts import (
 from deliverability.model.report import (
     SCHEMA_VERSION,
     Cap,
+    Care,
+    FactChange,
     Finding,
+    Gain,
     Judgement,
     Note,
     Outcome,
+    RecordEdit,
+    Remedy,
     Report,
     Run,
     Verdict,
@@ -426,22 +431,63 @@ def make_report(**fields: object) -> Report:
         facts_digest="facts-digest-0123456789",
         findings=FINDINGS,
         verdicts=(
-            Verdict("icloud", VerdictKind.REJECTED, "F", True, (Cap("F", "SPF-003", "", Outcome.UNMET),)),
+            Verdict(
+                "icloud",
+                VerdictKind.REJECTED,
+                "F",
+                True,
+                (Cap("F", "SPF-003", "", Outcome.UNMET, ("554 5.7.1",), Effect.REJECT),),
+            ),
             Verdict(
                 "gmail",
                 VerdictKind.AT_RISK,
                 "D",
                 False,
                 (
-                    Cap("D", "SPF-003", "", Outcome.UNMET),
-                    Cap("C", "DKIM-002", "example.com/s1", Outcome.UNMET),
-                    Cap("C", "NET-001", "", Outcome.UNKNOWN),
+                    Cap("D", "SPF-003", "", Outcome.UNMET, (), Effect.RISK),
+                    Cap("C", "DKIM-002", "example.com/s1", Outcome.UNMET, (), Effect.RISK),
+                    Cap("C", "NET-001", "", Outcome.UNKNOWN, (), Effect.RISK),
                 ),
                 unknown=("NET-001",),
                 waiting=("MSG-010",),
+                waits={"message": ("MSG-010",)},
             ),
         ),
         notes=(Note("author-domain-differs", {"author": "news.example.com", "domain": "example.com"}),),
         run=Run("0.1.0", "2026-11-24T10:00:00Z", ("system resolver",)),
     )
     return replace(plain, **fields)  # type: ignore[arg-type]
+
+
+REMEDIES = (
+    Remedy(
+        rule="SPF-003",
+        item="",
+        code="spf-drop-dead",
+        values={"terms": ("include:mail.vendor.example",)},
+        edits=(
+            RecordEdit("example.com", "TXT", (SPF_RECORD,), ("v=spf1 include:_spf.google.com ip4:192.0.2.10 mx ~all",)),
+        ),
+        mends=("SPF-003",),
+        changes=(FactChange("spf.lookups", 12, 6),),
+        gains=(Gain("icloud", VerdictKind.REJECTED, "F", VerdictKind.AT_RISK, "C"),),
+    ),
+    Remedy(
+        rule="DMARC-006",
+        item="",
+        code="dmarc-quarantine",
+        values={"domain": "example.com"},
+        edits=(
+            RecordEdit(
+                "_dmarc.example.com",
+                "TXT",
+                ("v=DMARC1; p=none; rua=mailto:dmarc@example.com",),
+                ("v=DMARC1; p=quarantine; rua=mailto:dmarc@example.com",),
+            ),
+        ),
+        care=Care.CAREFUL,
+        mends=("DMARC-006",),
+        changes=(FactChange("dmarc.policy", "none", "quarantine"),),
+    ),
+)
+"""Two remedies for the report, as the rehearsal would have found them."""

@@ -70,7 +70,7 @@ async def audited(job: Job, world: World) -> Report:
     report = make_report(got, RULES, Selection())
     assert report.bugs == ()
     assert report.findings
-    assert [verdict.receiver for verdict in report.verdicts] == list(RULES.receivers)
+    assert [verdict.receiver for verdict in report.verdicts] == list(RULES.providers)
     assert json.loads(render_json(report))["subject"]["domain"] == report.domain
     return report
 

@@ -12,7 +12,7 @@ from deliverability.auditors.base import Context, Gathered, auditor, gather, spe
 from deliverability.auditors.dkim import MAX_LISTED, PROBES, PROVIDES, selector_date
 from deliverability.dkim.verify import MAX_SIGNATURES
 from deliverability.mail.reader import read
-from deliverability.model.facts import FactType, Reason, Subject, Unknown, Value
+from deliverability.model.facts import FactType, KeySeen, Reason, Subject, Unknown, Value
 from tests.dkim.support import MESSAGE, Rule, TableResolver, ed25519_key, published, rsa_key, sign
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -30,12 +30,13 @@ async def run(
     domain: str = "example.com",
     resolver: TableResolver | None = None,
     selectors: tuple[str, ...] = (),
+    keys_seen: tuple[KeySeen, ...] = (),
 ) -> Gathered:
     @auditor("message", provides=[spec("message.from_domain", FactType.STR, "Author domain.", optional=True)])
     async def stand_in(ctx: Context) -> None:
         ctx.put("message.from_domain", author if message is not None else Unknown(Reason.NO_MESSAGE))
 
-    subject = Subject(domain, message, "sample.eml" if message else "", selectors)
+    subject = Subject(domain, message, "sample.eml" if message else "", selectors, keys_seen=keys_seen)
     gathered = await gather(
         [stand_in, under_test.audit],
         subject,
@@ -124,7 +125,7 @@ async def test_when_every_look_up_fails_nothing_is_said_to_be_missing() -> None:
     assert (signature["result"], signature["reason"]) == ("temperror", "dns-failure")
     for field in ("bits", "key_type", "testing", "revoked", "key_count", "key_allows"):
         assert signature[field].reason is Reason.TIMEOUT
-    assert value(gathered, "dkim.result") == "temperror"
+    assert value(gathered, "dkim.result").reason is Reason.TIMEOUT
     assert value(gathered, "dkim.aligned_pass").reason is Reason.TIMEOUT
     assert value(gathered, "dkim.passing_key_types").reason is Reason.TIMEOUT
 
@@ -364,3 +365,42 @@ async def test_the_date_is_stated_with_the_key() -> None:
     gathered = await run({"20230601._domainkey.example.com": GOOD, "s1._domainkey.example.com": GOOD})
     stated = {key["selector"]: (key["selector_date"], key["selector_age_days"]) for key in value(gathered, "dkim.keys")}
     assert stated == {"20230601": ("2023-06-01", 1272), "s1": (None, None)}
+
+
+# --- What earlier runs saw ---
+
+
+async def test_the_age_of_a_key_is_counted_from_the_first_run_that_saw_it() -> None:
+    records = {"20230601._domainkey.example.com": GOOD, "s1._domainkey.example.com": GOOD}
+    (first, *_) = value(await run(records), "dkim.keys")
+    fingerprint = str(first["fingerprint"])
+    seen = tuple(
+        KeySeen("example.com", selector, which, "2026-01-10T06:00:00Z", "2026-11-17T06:00:00Z")
+        for selector, which in (("s1", fingerprint), ("20230601", fingerprint), ("s1", "of another key"))
+    )
+    gathered = await run(records, keys_seen=seen)
+    stated = {key["selector"]: (key["known_since"], key["age_days"]) for key in value(gathered, "dkim.keys")}
+    assert stated == {"20230601": ("2023-06-01", 1272), "s1": ("2026-01-10", 318)}, "the earlier of both dates counts"
+
+
+async def test_a_key_that_was_exchanged_under_its_selector_is_young() -> None:
+    seen = (KeySeen("example.com", "s1", "of the key before", "2020-01-10T06:00:00Z", "2026-11-17T06:00:00Z"),)
+    gathered = await run({"s1._domainkey.example.com": GOOD}, keys_seen=seen)
+    (key,) = value(gathered, "dkim.keys")
+    assert (key["first_seen"], key["age_days"]) == (None, None)
+
+
+async def test_the_same_key_under_several_names_is_noticed() -> None:
+    gathered = await run({"s1._domainkey.example.com": GOOD, "s2._domainkey.example.com": GOOD})
+    twins = {key["selector"]: key["same_as"] for key in value(gathered, "dkim.keys")}
+    assert twins == {"s1": ("s2._domainkey.example.com",), "s2": ("s1._domainkey.example.com",)}
+
+
+async def test_the_same_key_at_another_domain_is_noticed_where_a_history_is_kept() -> None:
+    (first, *_) = value(await run({"s1._domainkey.example.com": GOOD}), "dkim.keys")
+    seen = (
+        KeySeen("other.example", "k", str(first["fingerprint"]), "2026-01-10T06:00:00Z", "2026-11-17T06:00:00Z"),
+        KeySeen("gone.example", "k", str(first["fingerprint"]), "2025-01-10T06:00:00Z", "2025-11-17T06:00:00Z"),
+    )
+    (key,) = value(await run({"s1._domainkey.example.com": GOOD}, keys_seen=seen), "dkim.keys")
+    assert key["same_as"] == ("k._domainkey.other.example",)

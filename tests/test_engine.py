@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from deliverability.judge.engine import Selection, judge
-from deliverability.judge.grade import verdicts
+from deliverability.judge.grade import verdicts, with_gains
 from deliverability.model.codec import decode
 from deliverability.model.facts import Fact, FactSet, FactSpec, FactType, Purpose, Reason, Unknown
-from deliverability.model.report import Finding, Outcome, Verdict, VerdictKind
+from deliverability.model.report import Finding, Judgement, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import (
     Compare,
     Condition,
@@ -125,6 +129,21 @@ def test_bulk_requirements_wait_for_the_volume() -> None:
     assert verdict(purpose="parked") == (VerdictKind.ACCEPTED, ())
 
 
+def test_where_a_receiver_names_no_number_many_messages_are_bulk_whatever_they_are_for() -> None:
+    the_rule = rule(Compare("present", Op.EQ, True), severity=Severity.WARNING)
+    unnumbered = receiver("r", Override(Severity.ERROR, Effect.REJECT, (), volume=VolumeClass.BULK))
+
+    def verdict(**facts: Any) -> tuple[VerdictKind, tuple[str, ...]]:
+        _, (found,) = judged({"present": False} | {f"subject.{k}": v for k, v in facts.items()}, the_rule, unnumbered)
+        return found.verdict, found.waiting
+
+    assert verdict(purpose="transactional", daily_volume=5000)[0] is VerdictKind.REJECTED
+    assert verdict(purpose="transactional", daily_volume=4999) == (VerdictKind.ACCEPTED, ())
+    assert verdict(daily_volume=4999) == (VerdictKind.ACCEPTED, ("X-001",)), "a small newsletter is bulk mail as well"
+    assert verdict(daily_volume=5000)[0] is VerdictKind.REJECTED
+    assert verdict(purpose="parked", daily_volume=5000)[0] is VerdictKind.ACCEPTED
+
+
 def test_a_rule_for_another_purpose_does_not_apply() -> None:
     the_rule = rule(Compare("present", Op.EQ, True), purpose=(Purpose.BULK,))
     (other,), _ = judged({"present": False, "subject.purpose": "users"}, the_rule)
@@ -145,6 +164,7 @@ def test_without_a_message_nothing_is_promised_and_nothing_is_capped() -> None:
     the_rule = rule(Compare("present", Op.EQ, True))
     _, (verdict,) = judged({"present": {"unknown": "no-message"}}, the_rule, receiver("any"))
     assert (verdict.verdict, verdict.grade, verdict.waiting) == (VerdictKind.CANNOT_TELL, "A", ("X-001",))
+    assert verdict.waits == {"message": ("X-001",)}
 
 
 def test_the_grade_is_the_lowest_cap_and_says_why() -> None:
@@ -163,3 +183,61 @@ def test_the_grade_is_the_lowest_cap_and_says_why() -> None:
         )
         assert (verdict.grade, verdict.verdict) == (grade, kind)
         assert [cap.rule for cap in verdict.caps] == ([] if grade == "A" else ["X-001"])
+
+
+def test_a_verdict_names_what_decides_it_and_the_replies_for_that() -> None:
+    def finding(number: int, effect: Effect, code: str) -> Finding:
+        judgement = Judgement("r", Outcome.UNMET, Severity.ERROR, effect, (code,))
+        return Finding(f"X-00{number}", "", Outcome.UNMET, Severity.ERROR, {}, {}, (), (judgement,))
+
+    findings = [finding(1, Effect.RISK, "450"), finding(2, Effect.REJECT, "550"), finding(3, Effect.NOTE, "250")]
+    (rejected,) = verdicts(findings, ["r"])
+    assert [cap.rule for cap in rejected.deciding] == ["X-002"]
+    assert rejected.codes == ("550",)
+    (at_risk,) = verdicts([findings[0], findings[2]], ["r"])
+    assert [cap.rule for cap in at_risk.deciding] == ["X-001"]
+    assert at_risk.codes == ("450",)
+    (accepted,) = verdicts([findings[2]], ["r"])
+    assert (accepted.deciding, accepted.codes) == ((), ())
+    assert [cap.codes for cap in accepted.caps] == [("250",)]
+
+
+RECEIVERS = ("p", "q")
+JUDGEMENTS = st.builds(
+    Judgement,
+    receiver=st.just(""),
+    outcome=st.sampled_from(Outcome),
+    severity=st.sampled_from(Severity),
+    effect=st.sampled_from(Effect),
+    waits_for=st.sampled_from(["", "volume", "purpose"]),
+)
+
+
+@st.composite
+def some_findings(draw: st.DrawFn) -> tuple[Finding, ...]:
+    """Up to eight findings, each judged by some of the receivers in its own way."""
+    made = []
+    for number in range(draw(st.integers(0, 8))):
+        judgements = tuple(replace(draw(JUDGEMENTS), receiver=each) for each in RECEIVERS if draw(st.booleans()))
+        outcome = draw(st.sampled_from(Outcome))
+        lost = draw(st.sampled_from([Reason.NO_MESSAGE, Reason.NOT_CONFIGURED, Reason.TIMEOUT]))
+        unknown = Unknown(lost) if outcome is Outcome.UNKNOWN else None
+        made.append(Finding(f"X-{number:03}", "", outcome, Severity.ERROR, {}, {}, (), judgements, unknown))
+    return tuple(made)
+
+
+@given(some_findings())
+def test_gains_are_what_grading_again_with_that_finding_met_would_give(findings: tuple[Finding, ...]) -> None:
+    def standings(of: tuple[Finding, ...]) -> dict[str, tuple[VerdictKind, str]]:
+        return {each.receiver: (each.verdict, each.grade) for each in verdicts(of, RECEIVERS)}
+
+    before = standings(findings)
+    for index, finding in enumerate(with_gains(findings)):
+        told = {each.receiver: (each.before, each.before_grade, each.after, each.after_grade) for each in finding.gains}
+        if finding.outcome is not Outcome.UNMET:
+            assert told == {}
+            continue
+        judgements = tuple(replace(each, outcome=Outcome.MET) for each in finding.judgements)
+        met = replace(finding, outcome=Outcome.MET, judgements=judgements)
+        after = standings((*findings[:index], met, *findings[index + 1 :]))
+        assert told == {each: (*before[each], *after[each]) for each in RECEIVERS if before[each] != after[each]}

@@ -162,7 +162,7 @@ async def audit(resolver: Resolver, job: Job = JOB, seconds: float = 60.0) -> Re
 
 def lost(clean: Value, faulted: Value, path: str) -> list[str]:
     """What the clean run saw and the faulted run denies; Unknown denies nothing."""
-    if isinstance(faulted, Unknown) or clean in (None, False, "", (), "none", "absent"):
+    if path in TELLS_OF_FAILURES or isinstance(faulted, Unknown) or clean in (None, False, "", (), "none", "absent"):
         return []
     if faulted in (None, False, "", (), "none", "absent"):
         return [f"{path}: {clean!r} became {faulted!r}"]
@@ -192,6 +192,8 @@ def without_guesses(keys: Value) -> Value:
     return tuple(key for key in keys if isinstance(key, Mapping) and key["found_by"] != "probe")
 
 
+# False says that a lookup failed; that is what it is for.
+TELLS_OF_FAILURES = {"senders.complete"}
 # Of pairs that are known to overlap, the ranges that were seen.
 AT_LEAST = ("spf.overlaps",)
 # What was walked through, step by step, with the failure at the step where it happened.

@@ -19,10 +19,11 @@ from deliverability.app import (
     Job,
     Options,
     Sample,
+    World,
     catalogue,
+    full_report,
     gather_facts,
     load_rules,
-    make_report,
     open_world,
     rule_folders,
 )
@@ -40,6 +41,12 @@ NOW = datetime(2026, 11, 25, 0, 0, 4, tzinfo=UTC)
 
 # Files of the golden folder by name: SUBJECT.LANG.txt or SUBJECT.json.
 CASES = ("demo.en.txt", "demo.ja.txt", "demo.json", "good.en.txt", "good.ja.txt", "broken.en.txt", "broken.ja.txt")
+
+
+async def _audit(job: Job, world: World) -> Report:
+    """As `deliv audit` does it, remedies included."""
+    audited = await gather_facts(job, world, staged=True)
+    return await full_report(audited, load_rules(), Selection())
 
 
 def rendered(name: str) -> str:
@@ -61,8 +68,7 @@ def _report(subject: str) -> Report:
         "broken": ("broken.example", GOLDEN / "broken.zone", GOLDEN / "broken.eml"),
     }[subject]
     world = replace(open_world(zones=[zone]), clock=FixedClock(NOW))
-    audited = asyncio.run(gather_facts(Job(domain, Sample(mail.name, path=mail), options), world))
-    report = make_report(audited, load_rules(), Selection())
+    report = asyncio.run(_audit(Job(domain, Sample(mail.name, path=mail), options), world))
     # The digest of the rule files changes with every comment in them; what they judge is in the findings.
     return replace(report, run=replace(report.run, version="0.0.0"), rules=replace(report.rules, digest="0" * 64))
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from deliverability.history.store import History, HistoryError, default_url, keys_of
-from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, Reason, Unknown
-from deliverability.model.history import Kept, KeySeen, Snapshot, State
+from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, KeySeen, Reason, Unknown
+from deliverability.model.history import Kept, Snapshot, State
 from deliverability.model.report import Cap, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Severity
 from tests.databases import postgresql
 
 WEEKS = tuple(f"2026-11-{day:02d}T06:00:00Z" for day in (2, 9, 16, 23))
-KEY = {"domain": "example.com", "selector": "s1", "record": "v=DKIM1; k=rsa; p=AAAA BBBB"}
+KEY = {"domain": "example.com", "selector": "s1", "fingerprint": "aa"}
 
 
 def facts(spf: str = "v=spf1 -all", subject: str = "Hello", at: str = WEEKS[0]) -> FactSet:
@@ -124,8 +124,8 @@ def test_states_say_since_when_and_outages_do_not_touch_them(history: History) -
 
 
 def test_the_age_of_a_key_is_told_from_when_it_was_first_seen(history: History) -> None:
-    rotated = {**KEY, "record": "v=DKIM1; p=CCCC"}
-    revoked = {**KEY, "record": "v=DKIM1; p="}
+    rotated = {**KEY, "fingerprint": "cc"}
+    revoked = {**KEY, "fingerprint": None}
     for week, key in zip(WEEKS, (KEY, KEY, rotated, revoked), strict=True):
         run = history.begin(week, "0.1.0")
         changed = FactSet({**facts().facts, "dkim.keys": Fact("dkim.keys", (key,))}, {})
@@ -267,7 +267,7 @@ def test_a_file_that_is_no_database_says_so(tmp_path: Path) -> None:
         History.open(f"sqlite:///{tmp_path / 'h.db'}")
 
 
-def test_keys_without_a_record_are_no_keys() -> None:
-    odd = ({"domain": "a", "selector": "b", "record": None}, "x", {"record": Unknown(Reason.TIMEOUT)})
+def test_what_has_no_fingerprint_is_no_key() -> None:
+    odd = ({"domain": "a", "selector": "b", "fingerprint": None}, "x", {"fingerprint": Unknown(Reason.TIMEOUT)})
     assert keys_of(FactSet({"dkim.keys": Fact("dkim.keys", odd)}, {})) == ()
     assert keys_of(FactSet()) == ()

@@ -236,7 +236,7 @@ def test_what_waits_for_a_message_is_nothing_to_tell() -> None:
 def test_an_item_that_is_gone_does_not_apply_any_more() -> None:
     old = facts({"dkim.keys": ()}, dns("TXT s1._domainkey.example.com", "p=AA"))
     new = facts({"dkim.keys": ()}, dns("TXT s1._domainkey.example.com", "NXDOMAIN: no such name"))
-    comparison = compare(snapshot(UNMET, old), snapshot(MET, new, NEW, findings=()), [], [], {})
+    comparison = compare(snapshot(UNMET, old), snapshot(MET, new, NEW, findings=()), [], [finding(UNMET, old)], {})
     change = only(comparison)
     assert (change.kind, change.after, change.causes) == (
         ChangeKind.GONE,

@@ -122,3 +122,128 @@ def test_an_empty_folder_and_broken_bytes_are_told(tmp_path: Path) -> None:
     (tmp_path / "spf.yaml").write_bytes(b"\xff\xfe")
     with pytest.raises(RuleError, match=r"spf\.yaml"):
         load_rules([tmp_path], catalogue())
+
+
+RECEIVER = """\
+id: {ident}
+name: {{en: {ident}, ja: {ident}}}
+sources: [{{ref: rfc7208}}]
+rules:
+  {key}: {{severity: {severity}, effect: {effect}, sources: [{{ref: rfc7208}}]{more}}}
+"""
+ALL = "id: all\nname: {en: All, ja: 全部}\ncombines: COMBINES\nnote: {en: 'Hardest: {receivers}.', ja: '{receivers}'}\n"
+
+
+def receiver(ident: str, key: str = "SPF-003", severity: str = "error", effect: str = "risk", more: str = "") -> str:
+    return RECEIVER.format(ident=ident, key=key, severity=severity, effect=effect, more=more)
+
+
+def folder_of(folder: Path, rule: str = RULE, **receivers: str) -> Path:
+    """A folder of rules whose receiver files are named and filled as given."""
+    (folder / "receivers").mkdir(parents=True)
+    (folder / "sources.yaml").write_text(SOURCES, "utf-8")
+    (folder / "spf.yaml").write_text(rule, "utf-8")
+    for name, text in receivers.items():
+        (folder / "receivers" / f"{name}.yaml").write_text(text, "utf-8")
+    return folder
+
+
+def refused(*folders: Path) -> str:
+    with pytest.raises(RuleError) as caught:
+        load_rules(folders, catalogue())
+    return "\n".join(caught.value.problems)
+
+
+def test_one_statement_may_be_for_several_rules(tmp_path: Path) -> None:
+    second = RULE.replace("SPF-003", "SPF-004").replace("spf-lookup-limit", "spf-other")
+    loaded = load_rules([folder_of(tmp_path, RULE + second, r=receiver("r", "SPF-003, SPF-004"))], catalogue())
+    assert set(loaded.receivers["r"].rules) == {"SPF-003", "SPF-004"}
+
+
+def test_a_rule_that_is_stated_twice_or_misspelt_is_told_with_its_line(tmp_path: Path) -> None:
+    twice = receiver("r", "SPF-003, SPF-03") + "  SPF-003: {severity: info, effect: note, sources: [{ref: rfc7208}]}\n"
+    told = refused(folder_of(tmp_path, r=twice))
+    assert ":5: no rule SPF-03; did you mean SPF-003?" in told
+    assert ":6: SPF-003 is there twice" in told
+
+
+def test_a_combination_takes_the_hardest_of_each_reading(tmp_path: Path) -> None:
+    folder = folder_of(
+        tmp_path,
+        mild=receiver("mild", severity="warning", effect="note", more=", limits: {max_lookups: 5}, codes: ['1']"),
+        hard=receiver("hard", effect="reject", more=", volume: bulk, codes: ['2'], since: '2024-02-01'"),
+        whole=ALL.replace("COMBINES", "all"),
+    )
+    loaded = load_rules([folder], catalogue())
+    assert list(loaded.receivers) == ["hard", "mild", "all"], "combinations come last"
+    assert loaded.providers == ("hard", "mild")
+    whole = loaded.receivers["all"]
+    override = whole.rules["SPF-003"]
+    assert whole.combines == ("hard", "mild")
+    assert (override.severity.value, override.effect.value, override.volume.value) == ("error", "reject", "any")
+    assert override.limits == {"max_lookups": 5}, "fewer lookups are the tighter limit"
+    assert override.codes == ("2", "1")
+    assert override.since == "2024-02-01"
+    assert override.note == {"en": "Hardest: hard.", "ja": "hard"}
+
+
+def test_where_more_is_asked_the_greater_limit_is_the_tighter_one(tmp_path: Path) -> None:
+    folder = folder_of(
+        tmp_path,
+        RULE.replace("le: $max_lookups", "ge: $max_lookups"),
+        a=receiver("a", more=", limits: {max_lookups: 5}"),
+        b=receiver("b", more=", limits: {max_lookups: 12}"),
+        whole=ALL.replace("COMBINES", "[a, b]"),
+    )
+    assert load_rules([folder], catalogue()).receivers["all"].rules["SPF-003"].limits == {"max_lookups": 12}
+
+
+def test_a_member_without_a_statement_reads_the_rule_as_it_stands(tmp_path: Path) -> None:
+    folder = folder_of(
+        tmp_path,
+        mild=receiver("mild", severity="info", effect="note", more=", limits: {max_lookups: 20}"),
+        silent=receiver("silent").split("rules:")[0] + "rules: {}\n",
+        whole=ALL.replace("COMBINES", "all"),
+    )
+    override = load_rules([folder], catalogue()).receivers["all"].rules["SPF-003"]
+    assert (override.severity.value, override.effect.value) == ("error", "risk")
+    assert override.limits == {"max_lookups": 10}
+
+
+def test_limits_of_which_none_is_tighter_are_refused(tmp_path: Path) -> None:
+    folder = folder_of(
+        tmp_path,
+        RULE.replace("le: $max_lookups", "ne: $max_lookups"),
+        a=receiver("a", more=", limits: {max_lookups: 5}"),
+        b=receiver("b"),
+        whole=ALL.replace("COMBINES", "all"),
+    )
+    assert "whole.yaml:3: SPF-003: cannot tell which max_lookups is the tightest of 5, 10" in refused(folder)
+
+
+def test_a_users_folder_may_add_a_receiver_to_what_is_combined(tmp_path: Path) -> None:
+    shipped = folder_of(tmp_path / "shipped", a=receiver("a"), whole=ALL.replace("COMBINES", "all"))
+    own = tmp_path / "own" / "receivers"
+    own.mkdir(parents=True)
+    (own / "mine.yaml").write_text(receiver("mine", effect="reject"), "utf-8")
+    (own / "two.yaml").write_text(ALL.replace("COMBINES", "[mine]").replace("id: all", "id: two"), "utf-8")
+    loaded = load_rules([shipped, own.parent], catalogue())
+    assert loaded.receivers["all"].combines == ("a", "mine")
+    assert loaded.receivers["all"].rules["SPF-003"].effect.value == "reject"
+    assert loaded.receivers["two"].combines == ("mine",)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (ALL.replace("COMBINES", "[b]"), "whole.yaml:3: all combines b: no such receiver"),
+        (ALL.replace("COMBINES", "[all]"), "all combines all: it combines others itself"),
+        (ALL.replace("COMBINES", "[]"), "combines names receivers, or is all"),
+        (ALL.replace("COMBINES", "all\nbulk_from: 5"), "combines takes bulk_from from the receivers that it names"),
+        ("id: all\nname: {en: All, ja: 全部}\n", "a receiver has sources and rules, or combines others"),
+        (receiver("all").replace("[{ref: rfc7208}]\nrules", "[]\nrules"), "a receiver has at least one"),
+        (receiver("all") + "note: {en: A, ja: B}\n", "note is for receivers that combine others"),
+    ],
+)
+def test_combinations_that_make_no_sense_are_refused(tmp_path: Path, text: str, words: str) -> None:
+    assert words in refused(folder_of(tmp_path, a=receiver("a"), whole=text))

@@ -9,6 +9,7 @@ from deliverability.model.facts import Reason, Unknown
 from deliverability.model.report import Outcome
 from deliverability.render.json import render_json
 from tests.fixtures_report import finding, make_report
+from tests.shown import with_remedies
 
 
 def test_one_subject_gives_an_object_and_several_an_array():
@@ -24,6 +25,7 @@ def test_the_top_level_names_are_stable():
         "subject",
         "verdicts",
         "findings",
+        "remedies",
         "evidence",
         "notes",
         "facts_digest",
@@ -48,12 +50,21 @@ def test_a_verdict_names_its_caps_and_what_is_open():
         "grade": "D",
         "complete": False,
         "caps": [
-            {"grade": "D", "rule": "SPF-003", "item": "", "outcome": "unmet"},
-            {"grade": "C", "rule": "DKIM-002", "item": "example.com/s1", "outcome": "unmet"},
-            {"grade": "C", "rule": "NET-001", "item": "", "outcome": "unknown"},
+            {"grade": "D", "rule": "SPF-003", "item": "", "outcome": "unmet", "effect": "risk", "codes": []},
+            {
+                "grade": "C",
+                "rule": "DKIM-002",
+                "item": "example.com/s1",
+                "outcome": "unmet",
+                "effect": "risk",
+                "codes": [],
+            },
+            {"grade": "C", "rule": "NET-001", "item": "", "outcome": "unknown", "effect": "risk", "codes": []},
         ],
         "unknown": ["NET-001"],
         "waiting": ["MSG-010"],
+        "waits": {"message": ["MSG-010"]},
+        "codes": [],
     }
 
 
@@ -81,7 +92,36 @@ def test_a_finding_carries_values_limits_evidence_and_judgements():
             }
         ],
         "fingerprint": "fp-DKIM-002",
+        "gains": [],
     }
+
+
+def test_a_remedy_holds_its_edits_and_what_they_change():
+    report = json.loads(render_json(with_remedies()))
+    gain = {"receiver": "gmail", "before": "at-risk", "before_grade": "D", "after": "accepted", "after_grade": "B"}
+
+    assert report["findings"][0]["gains"] == [gain]
+    assert report["remedies"] == [
+        {
+            "rule": "SPF-003",
+            "item": "",
+            "code": "spf-shorter",
+            "values": {"domain": "example.com"},
+            "care": "careful",
+            "edits": [
+                {
+                    "name": "example.com",
+                    "type": "TXT",
+                    "old": ["v=spf1 include:_spf.google.com include:mail.vendor.example a mx ~all"],
+                    "new": ["v=spf1 include:_spf.google.com ~all"],
+                }
+            ],
+            "mends": ["SPF-003"],
+            "opens": [],
+            "changes": [{"fact": "spf.lookups", "before": 12, "after": 4}],
+            "gains": [gain],
+        }
+    ]
 
 
 def test_unknown_is_said_with_its_reason_at_any_depth():

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from deliverability.app import load_rules
 from deliverability.model.facts import Reason, Unknown
-from deliverability.model.report import Note, Outcome
+from deliverability.model.report import Cap, Note, Outcome, Verdict, VerdictKind
+from deliverability.model.rules import Effect
 from deliverability.render.text import render_text
 from deliverability.render.wrap import width_of, wrap
 from tests.fixtures_report import CATALOGUE, GUIDE, finding, make_report
@@ -194,3 +196,58 @@ def test_the_envelope_is_told_in_one_sentence():
 
 def test_an_unknown_note_is_shown_as_it_is():
     assert "brand-new: count 3" in text_of(make_report(notes=(Note("brand-new", {"count": 3}),)))
+
+
+def with_verdicts(*verdicts):
+    """A report whose receivers are all that the rules ship with, in their order."""
+    return make_report(verdicts=verdicts, rules=replace(make_report().rules, receivers=load_rules().receivers))
+
+
+def refusal(receiver, *codes):
+    cap = Cap("F", "SPF-003", "", Outcome.UNMET, codes, Effect.REJECT)
+    return Verdict(receiver, VerdictKind.REJECTED, "F", True, (cap,))
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_eight_receivers_are_a_table_of_one_line_each_at_80_columns(lang):
+    report = with_verdicts(*(refusal(each) for each in load_rules().receivers))
+    lines = text_of(report, lang=lang).splitlines()
+    table = [line for line in lines if "✗ " in line]
+
+    assert len(table) == 9
+    assert len({width_of(line[: line.index("✗")]) for line in table}) == 1, "the marks stand below each other"
+    assert all(width_of(line) <= 80 for line in table)
+
+
+def test_receivers_that_decide_alike_share_the_reasons_and_the_replies():
+    report = with_verdicts(refusal("yahoo", "550 5.7.9"), refusal("docomo"), refusal("au"), refusal("outlook", "550 1"))
+    text = text_of(report)
+
+    assert "docomo mail, au mail would refuse this mail." in text
+    assert (
+        "Yahoo Mail would refuse this mail.\n  • SPF needs 12 DNS lookups; 10 are allowed [SPF-003] Bounce code" in text
+    )
+    assert text.count("[SPF-003] Bounce code 550 1") == 1
+
+
+def test_only_what_decides_is_given_as_the_reason():
+    minor = Cap("C", "DKIM-002", "example.com/s1", Outcome.UNMET, (), Effect.NOTE)
+    risk = Cap("D", "SPF-003", "", Outcome.UNMET, (), Effect.RISK)
+    verdict = Verdict("gmail", VerdictKind.AT_RISK, "D", True, (risk, minor))
+    shown = text_of(make_report(verdicts=(verdict,)))
+    reasons = shown[shown.index("Gmail may file") : shown.index("What to do ")]
+
+    assert "SPF-003" in reasons
+    assert "DKIM-002" not in reasons
+
+
+@pytest.mark.parametrize(("lang", "words"), [("en", "--daily-volume, --purpose"), ("ja", "--daily-volume、--purpose")])
+def test_the_rules_that_wait_for_volume_and_purpose_are_named(lang, words):
+    waits = {"volume": ("DMARC-001", "SPF-001"), "purpose": ("UNS-001",), "message": ("MSG-001",)}
+    verdict = Verdict("gmail", VerdictKind.ACCEPTED, "A", False, (), waits=waits)
+    shown = " ".join(text_of(make_report(verdicts=(verdict,)), lang=lang).split())
+
+    assert words in shown
+    assert "DMARC-001" in shown
+    assert "UNS-001" in shown
+    assert "MSG-001" not in shown

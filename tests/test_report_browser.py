@@ -1,4 +1,7 @@
-"""The HTML report in a real browser: it fits a phone, is not blank, is dark where asked, and asks the network nothing.
+"""The HTML report in a real browser.
+
+It fits a phone, is not blank, is dark where asked, answers on the first screen, is accessible by the rules of axe-core,
+and asks the network nothing.
 
 Screenshots of all variants are kept in the folder that DELIV_SCREENSHOTS names (for example .ci/out).
 """
@@ -7,25 +10,31 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
+import re
 import zlib
 from collections.abc import Iterator
+from html import unescape
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+from PIL import Image
 
 from deliverability.app import catalogue, rule_folders
 from deliverability.judge.load import load_guide
-from deliverability.render.html import render_html
+from deliverability.mail.reader import read
+from deliverability.mail.structure import body_texts
+from deliverability.render.html import render_handout, render_html
+from tests.browser import DARK, browse, find_chromium, require
+from tests.fixtures_report import REMEDIES, make_report
+from tests.test_golden import DEMO
 from tests.test_golden import _report as report_of
 
 pytestmark = pytest.mark.system
 
-DESKTOP, PHONE = 1280, 390
+DESKTOP, PHONE, SCREEN = 1280, 390, 800
 SUBJECTS = ("demo", "good", "broken")
 # The reports run no script themselves; this page around them measures each in a frame of a given width and scheme.
 WRAPPER = """<!doctype html><meta charset="utf-8"><title>wrapper</title>
@@ -48,6 +57,8 @@ for (const [number, frame] of frames.entries()) {{
       overflow: root.scrollWidth - root.clientWidth,
       outside: outside.slice(0, 5),
       background: getComputedStyle(page.body).backgroundColor + getComputedStyle(root).backgroundColor,
+      first: page.querySelector(".card :is(h3, h4)")?.getBoundingClientRect().bottom,
+      answer: page.querySelector(".answers li:last-child")?.getBoundingClientRect().bottom,
       words: page.body.innerText.split(/\\s+/).length,
       height: root.scrollHeight,
     }};
@@ -74,39 +85,25 @@ VARIANTS = tuple(Variant(*each) for each in product(SUBJECTS, ("en", "ja"), ("li
 
 @pytest.fixture(scope="module")
 def chromium() -> str:
-    """The browser; without it the tests are skipped, or fail where DELIV_REQUIRE_SYSTEM=1."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        if os.environ.get("DELIV_REQUIRE_SYSTEM") == "1":
-            pytest.fail("no chromium, and DELIV_REQUIRE_SYSTEM=1 demands it (Debian: apt install chromium)")
-        pytest.skip("no chromium on this machine (Debian: apt install chromium)")
-    return found
+    return find_chromium()
 
 
-def browse(chromium: str, folder: Path, page: Path, *args: str) -> str:
-    """Load a page in a fresh, offline browser and give what it prints."""
-    quiet = ("background-networking", "component-update", "sync", "default-apps", "extensions", "gpu", "dev-shm-usage")
-    command = [
-        chromium,
-        "--headless=new",
-        "--no-sandbox",
-        "--no-first-run",
-        "--hide-scrollbars",
-        *(f"--disable-{feature}" for feature in quiet),
-        f"--user-data-dir={folder / 'profile'}",
-        "--host-resolver-rules=MAP * ~NOTFOUND",
-        "--virtual-time-budget=10000",
-        *args,
-        page.as_uri(),
-    ]
-    done = subprocess.run(command, capture_output=True, timeout=180, check=False)
-    assert done.returncode == 0, done.stderr.decode("utf-8", "replace")[-2000:]
-    return done.stdout.decode("utf-8")
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The script of axe-core, from the file that DELIV_AXE names; .ci/run fetches it."""
+    name = os.environ.get("DELIV_AXE")
+    found = name if name and Path(name).is_file() else None
+    return Path(require(found, "axe-core (DELIV_AXE names its axe.min.js)")).read_text("utf-8")
 
 
-def html_of(subject: str, lang: str) -> str:
+def html_of(subject: str, lang: str, html: str | None = None) -> str:
     guide = load_guide(rule_folders())
-    return render_html(report_of(subject), lang=lang, catalogue=catalogue(), guide=guide)
+    return render_html(report_of(subject), lang=lang, catalogue=catalogue(), guide=guide, html=html or MAIL)
+
+
+MAIL = """<html><head><style>h1 { color: #00f }</style></head><body bgcolor="#00ff00"><h1>Sale</h1>
+<table width="600" bgcolor="#ffffff"><tr><td><img src="http://probe.example/i.png" width="300" height="120" alt="Shop">
+<a href="http://probe.example/a">Look</a></td></tr></table></body></html>"""
 
 
 def wrapped(path: Path, frames: list[tuple[str, str, int]], height: int = 900) -> Path:
@@ -139,6 +136,16 @@ def test_nothing_runs_over_the_edge(measures: dict[Variant, dict[str, Any]], var
     assert measure["outside"] == []
     assert measure["overflow"] <= 0
     assert measure["words"] > (300 if variant.lang == "en" else 80)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_the_first_screen_holds_the_answer_and_the_first_thing_to_do(
+    measures: dict[Variant, dict[str, Any]], variant: Variant
+) -> None:
+    measure = measures[variant]
+    assert 0 < measure["answer"] <= SCREEN
+    if variant.subject != "good":
+        assert measure["answer"] < measure["first"] <= SCREEN
 
 
 def test_dark_is_dark_and_light_is_light(measures: dict[Variant, dict[str, Any]]) -> None:
@@ -221,6 +228,147 @@ def test_the_report_asks_nothing_of_the_network(chromium: str, tmp_path: Path) -
         # The browser's own services come and go between runs; no page of ours names them.
         own = {host for host in asked if host.endswith((".googleapis.com", ".gvt1.com")) or host in BROWSER_HOSTS}
         assert asked - of_the_browser - own == set()
+
+
+HOSTILE = """<!doctype html><html><head><base href="http://probe.example/base/"><title>t</title>
+<meta http-equiv="refresh" content="0; url=http://probe.example/refresh">
+<link rel="stylesheet" href="http://probe.example/sheet.css"><link rel="prefetch" href="http://probe.example/next">
+<link rel="dns-prefetch" href="//probe.example"><link rel="preconnect" href="http://probe.example">
+<style>@import "http://probe.example/import.css"; @import url(http://probe.example/import2.css);
+@font-face { font-family: f; src: url(http://probe.example/f.woff2) }
+p { font-family: f; background: URL( "http://probe.example/bg.png" ); list-style: u\\72l(http://probe.example/l.png);
+cursor: image-set("http://probe.example/c.png" 1x) } td::after { content: url(http://probe.example/after.png) }</style>
+<script src="http://probe.example/s.js"></script><script>fetch("http://probe.example/fetch")</script></head>
+<body bgcolor="#00ff00" background="http://probe.example/back.png" onload="location='http://probe.example/load'">
+<noscript><meta http-equiv="refresh" content="0; url=http://probe.example/noscript">
+<img src="http://probe.example/noscript.png"></noscript>
+<img src="http://probe.example/i.png" srcset="http://probe.example/2x.png 2x" style="background: url(http://probe.example/b)">
+<picture><source srcset="http://probe.example/source.png"><img src="//probe.example/p.png"></picture>
+<video src="http://probe.example/v.mp4" poster="http://probe.example/v.png" autoplay></video>
+<audio src="http://probe.example/a.mp3" autoplay></audio><iframe src="http://probe.example/frame"></iframe>
+<object data="http://probe.example/o"></object><embed src="http://probe.example/e">
+<svg><use href="http://probe.example/u.svg#a"/><image href="http://probe.example/svg.png"/>
+<style><img src="http://probe.example/mutated.png"></style></svg>
+<form action="http://probe.example/form"><input type="image" src="http://probe.example/input.png" autofocus
+onfocus="this.form.submit()"></form><table background="http://probe.example/t.png"><tr><td>text</td></tr></table>
+<p style="background-image: url('http://probe.example/style.png')" onclick="alert(1)">text</p>
+<a href="http://probe.example/link" ping="http://probe.example/ping">link</a><a href="javascript:alert(1)">js</a>
+<textarea></textarea><plaintext><img src=http://probe.example/plain.png>"""
+
+
+def unfolded(html: str) -> str:
+    return html.replace("<details", "<details open").replace('loading="lazy"', "")
+
+
+def test_the_preview_of_a_hostile_message_loads_nothing_and_still_shows(chromium: str, tmp_path: Path) -> None:
+    page = unfolded(html_of("demo", "en", HOSTILE))
+    assert "probe.example" not in asked_hosts(chromium, tmp_path / "net", page)
+    section = page.index('<section aria-labelledby="preview"')
+    alone = page[: page.index("<main")] + "<main>" + page[section : page.index("</section>", section)] + "</main>"
+    shown = picture(chromium, tmp_path, alone, 1000)
+    colours = {colour: count for count, colour in shown.getcolors(1 << 24) or ()}
+    assert colours.get((0, 255, 0), 0) > 5_000, "the colour of the message's body is missing"
+
+
+def test_the_preview_has_the_width_of_a_phone_where_asked(chromium: str, tmp_path: Path) -> None:
+    page = unfolded(html_of("demo", "en"))
+    section = page.index('<section aria-labelledby="preview"')
+    alone = page[: page.index("<main")] + "<main>" + page[section : page.index("</section>", section)] + "</main>"
+    phone = alone.replace('class="desktop" checked', 'class="desktop"')
+    phone = phone.replace('class="phone"', 'class="phone" checked')
+
+    def green(html: str) -> int:
+        shown = picture(chromium, tmp_path, html, 1000)
+        return max(sum(shown.getpixel((x, y)) == (0, 255, 0) for x in range(1000)) for y in range(0, 800, 4))
+
+    assert green(alone) > 700
+    assert 300 < green(phone) <= 390
+
+
+def picture(chromium: str, folder: Path, html: str, width: int) -> Image.Image:
+    page, shot = folder / "shown.html", folder / "shown.png"
+    page.write_text(html, "utf-8")
+    browse(chromium, folder, page, f"--screenshot={shot}", f"--window-size={width},800")
+    return Image.open(shot).convert("RGB")
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_the_page_of_an_audit_stays_below_300_kilobytes(subject: str, lang: str) -> None:
+    raw = (DEMO / "newsletter.eml").read_bytes()
+    html = body_texts(read(raw), "text/html")[0].part.text()
+    assert len(html_of(subject, lang, html).encode()) <= 300_000
+
+
+def pages_of(chromium: str, folder: Path, html: str) -> int:
+    page, printed = folder / "printed.html", folder / "printed.pdf"
+    page.write_text(html, "utf-8")
+    browse(chromium, folder, page, f"--print-to-pdf={printed}", "--no-pdf-header-footer")
+    return len(re.findall(rb"/Type\s*/Page\b", printed.read_bytes()))
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_the_hand_out_is_printed_on_one_page(chromium: str, tmp_path: Path, lang: str) -> None:
+    assert pages_of(chromium, tmp_path, render_handout(lang)) == 1
+    two = render_handout(lang).replace("</main>", '<p style="break-before: page">next</p></main>')
+    assert pages_of(chromium, tmp_path, two) == 2
+
+
+AXE_RUN = """
+for (const each of document.querySelectorAll("details")) each.open = true;
+const tell = (result) => {
+  const box = document.createElement("pre");
+  box.id = "axe-result";
+  box.textContent = JSON.stringify(result);
+  document.body.append(box);
+};
+axe.run(document, { iframes: false, resultTypes: ["violations"] }).then(
+  (found) => tell({
+    scheme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",
+    passes: found.passes.length,
+    violations: found.violations.map((rule) => [rule.impact, rule.id, rule.nodes.slice(0, 3).map((node) => node.html)]),
+  }),
+  (error) => tell({ error: String(error) }),
+);
+"""
+
+
+def accessibility(chromium: str, axe: str, folder: Path, html: str, scheme: str) -> dict[str, Any]:
+    """What axe-core finds in a copy of the page that may run it."""
+    copy = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html, count=1)
+    page = folder / "axe.html"
+    page.write_text(copy.replace("</body>", f"<script>{axe}</script><script>{AXE_RUN}</script></body>"), "utf-8")
+    dark = [DARK] if scheme == "dark" else []
+    dom = browse(chromium, folder, page, "--dump-dom", "--window-size=1280,1000", "--virtual-time-budget=60000", *dark)
+    result = json.loads(unescape(dom.rpartition('<pre id="axe-result">')[2].partition("</pre>")[0]))
+    assert isinstance(result, dict)
+    assert "error" not in result
+    assert result["scheme"] == scheme
+    assert result["passes"] > 10
+    return result
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize("subject", ["demo", "several", "remedies", "hand-out"])
+def test_axe_finds_nothing(chromium: str, axe: str, tmp_path: Path, subject: str, lang: str, scheme: str) -> None:
+    if subject == "hand-out":
+        html = render_handout(lang)
+    elif subject == "several":
+        reports = [report_of("good"), report_of("broken")]
+        html = render_html(reports, lang=lang, catalogue=catalogue(), guide=load_guide(rule_folders()))
+    elif subject == "remedies":
+        html = render_html(make_report(remedies=REMEDIES), lang=lang, catalogue=catalogue(), html=MAIL)
+    else:
+        html = html_of(subject, lang)
+    assert accessibility(chromium, axe, tmp_path, html, scheme)["violations"] == []
+
+
+def test_axe_sees_what_is_wrong(chromium: str, axe: str, tmp_path: Path) -> None:
+    bad = '<!doctype html><html lang="en"><head><title>t</title></head><body><main><h1>t</h1>'
+    bad += '<p style="color: #bbb">pale</p><img src="data:,"><table><tr><th>x</th><td>y</td></tr></table></main></body>'
+    found = accessibility(chromium, axe, tmp_path, bad, "light")["violations"]
+    assert {rule for _, rule, _ in found} >= {"color-contrast", "image-alt"}
 
 
 BROWSER_HOSTS = {"accounts.google.com", "android.clients.google.com", "clients2.google.com", "www.google.com"}

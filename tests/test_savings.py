@@ -68,11 +68,11 @@ def test_the_three_that_save_most_come_first_with_their_share_and_their_sum() ->
     )
     assert view is not None
     assert [(each.words, each.saves, each.percent) for each in view.changes] == [
-        ("Save 1.3.png again as JPEG, no larger than it is shown", "saves 312 KB (31 % of the message)", 31.2),
-        ("Save 1.2.png again as JPEG, no larger than it is shown", "saves 78 KB (7.8 % of the message)", 7.8),
-        ("Minify the HTML", "saves 20 KB (2.0 % of the message)", 2.0),
+        ("Save 1.3.png again as JPEG, no larger than it is shown", "saves 312 KB (31% of the message)", 31.2),
+        ("Save 1.2.png again as JPEG, no larger than it is shown", "saves 78 KB (7.8% of the message)", 7.8),
+        ("Minify the HTML", "saves 20 KB (2.0% of the message)", 2.0),
     ]
-    assert view.total == "Together they save 410 KB, 41 % of the message."
+    assert view.total == "Together they save 410 KB, 41% of the message."
     assert "deliv slim MESSAGE.eml" in view.how
 
 

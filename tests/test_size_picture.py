@@ -39,7 +39,7 @@ async def test_a_large_message_is_held_against_the_next_limit() -> None:
     bar = await _bar(10_000_000)
     recommended, icloud = bar.marks[:2]
     assert (recommended.over, recommended.filled, recommended.room) == (True, 100.0, "about 2.7 MB of files too much")
-    assert (icloud.over, icloud.percent, icloud.used) == (False, 100.0, "68 % used")
+    assert (icloud.over, icloud.percent, icloud.used) == (False, 100.0, "68% used")
 
 
 async def test_what_is_said_to_fit_fits() -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import base64
-import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,7 @@ from PIL import Image, ImageChops, ImageStat
 
 from deliverability.mail.reader import read
 from deliverability.slim.message import slim
+from tests.browser import browse, find_chromium
 from tests.corpus import corpus_root
 from tests.slim_mails import TOP, image_part, newsletter, photo, photo_jpeg, saved
 
@@ -30,13 +28,7 @@ pytestmark = pytest.mark.system
 
 @pytest.fixture(scope="module")
 def chromium() -> str:
-    """The browser; without it the tests are skipped, or fail where DELIV_REQUIRE_SYSTEM=1."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        if os.environ.get("DELIV_REQUIRE_SYSTEM") == "1":
-            pytest.fail("no chromium, and DELIV_REQUIRE_SYSTEM=1 demands it (Debian: apt install chromium)")
-        pytest.skip("no chromium on this machine (Debian: apt install chromium)")
-    return found
+    return find_chromium()
 
 
 def page_of(raw: bytes) -> str:
@@ -56,23 +48,7 @@ def screenshot(chromium: str, page: str, folder: Path, name: str, width: int = 8
     """The page as the browser shows it; nothing outside can be reached."""
     source, shot = folder / f"{name}.html", folder / f"{name}.png"
     source.write_text("\ufeff" + page, "utf-8")
-    quiet = ("background-networking", "component-update", "sync", "default-apps", "extensions", "gpu", "dev-shm-usage")
-    command = [
-        chromium,
-        "--headless=new",
-        "--no-sandbox",
-        "--no-first-run",
-        "--hide-scrollbars",
-        *(f"--disable-{feature}" for feature in quiet),
-        f"--user-data-dir={folder / 'profile'}",
-        "--host-resolver-rules=MAP * ~NOTFOUND",
-        "--virtual-time-budget=10000",
-        f"--window-size={width},1600",
-        f"--screenshot={shot}",
-        source.as_uri(),
-    ]
-    done = subprocess.run(command, capture_output=True, timeout=180, check=False)
-    assert done.returncode == 0, done.stderr.decode("utf-8", "replace")[-2000:]
+    browse(chromium, folder, source, f"--window-size={width},1600", f"--screenshot={shot}")
     return Image.open(shot).convert("RGB")
 
 

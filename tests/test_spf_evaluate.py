@@ -33,7 +33,7 @@ async def test_ten_lookups_are_allowed_and_eleven_are_not() -> None:
     over = await evaluate(hosts | txt(example=f"v=spf1 {ten} a:h10.example.com -all"))
     assert (at_limit.result, at_limit.lookups) == ("fail", 10)
     assert over.result == "permerror"
-    assert "more than 10 DNS look-ups" in over.reason
+    assert "more than 10 DNS lookups" in over.reason
 
 
 async def test_a_match_before_the_eleventh_lookup_counts() -> None:

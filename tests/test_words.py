@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -43,6 +44,22 @@ def test_a_field_of_the_item_is_read_from_the_finding():
     assert words(found, DKIM_BITS).message == "The key has 1024 bits."
 
 
+def test_a_code_of_a_closed_list_is_told_in_words():
+    path = "dkim.signatures[].reason"
+    catalogue = {path: FactSpec(path, FactType.STR, "", values=("body-changed", "new-code"))}
+    text = {lang: replace(each, unmet="Fails: {item.reason}.") for lang, each in DKIM_BITS.text.items()}
+    rule = replace(DKIM_BITS, each="dkim.signatures", text=text)
+
+    def says(value, lang):
+        found = finding("DKIM-002", Outcome.UNMET, item="a/b", observed={"item.reason": value})
+        return sentences(found, rule, lang, catalogue, facts()).message
+
+    assert says("body-changed", "en") == "Fails: the body was changed."
+    assert says("body-changed", "ja") == "Fails: 本文が変更されています."
+    assert says("new-code", "ja") == "Fails: new-code."
+    assert says("not listed", "ja") == "Fails: not listed."
+
+
 def test_a_fact_that_was_not_observed_is_taken_from_the_report():
     assert words(finding("SPF-003", Outcome.MET), SPF_LIMIT).message == "SPF needs 12 DNS lookups."
 
@@ -57,7 +74,7 @@ def test_a_fact_that_was_not_observed_is_taken_from_the_report():
         (Reason.NO_MESSAGE, "--eml FILE"),
         (Reason.NOT_CONFIGURED, "an input that was not given (TXT example.com)"),
         (Reason.LIMIT, "beyond what is read for safety"),
-        (Reason.BUG, "Please report it"),
+        (Reason.BUG, "Report it if you can"),
     ],
 )
 def test_what_could_not_be_checked_says_why_and_never_that_something_is_missing(reason, says):
@@ -195,6 +212,6 @@ def test_both_languages_have_the_same_phrases_with_the_same_placeholders():
 
 def test_japanese_phrases_are_japanese():
     english = re.compile(r"[a-z]{3,} [a-z]{2,}")
-    left = {key for key, text in JA.texts.items() if english.search(re.sub(r"\{.*?\}|--\S+", "", text))}
+    left = {key for key, text in JA.texts.items() if english.search(re.sub(r"\{.*?\}|--\S+|`[^`]*`", "", text))}
 
     assert left == set()

@@ -241,11 +241,45 @@ def unknown_from(answer: Failed) -> Unknown:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """What one auditor was given and what it made of it.
+
+    Auditors are functions of the subject, the message, the time, the facts they need and the answers they get: with
+    the same needs and the same answers to the questions in `answers` one would ask and state the same again.
+    """
+
+    needed: Mapping[str, Fact]
+    answers: Mapping[tuple[str, str], Answer]
+    stated: Mapping[str, Fact]
+    evidence: Mapping[str, Evidence]
+
+
+@dataclass(frozen=True, slots=True)
 class Gathered:
-    """All facts of a subject, and the tracebacks of auditors that crashed (for stderr, not for the report)."""
+    """All facts of a subject, and the tracebacks of auditors that crashed (for stderr, not for the report).
+
+    `works` has what each auditor did that did not crash, for gathering again under slightly other answers.
+    """
 
     facts: FactSet
     crashes: tuple[str, ...]
+    works: Mapping[str, Work] = field(default_factory=dict, repr=False)
+
+
+class _Listening:
+    """A resolver that remembers what one auditor was answered."""
+
+    def __init__(self, base: Resolver) -> None:
+        self._base = base
+        self.answers: dict[tuple[str, str], Answer] = {}
+
+    async def query(self, name: str, rdtype: str) -> Answer:
+        answer = await self._base.query(name, rdtype)
+        self.answers[name, rdtype] = answer
+        return answer
+
+    async def close(self) -> None:
+        """The resolver behind it is not ours to close."""
 
 
 async def gather(
@@ -257,24 +291,37 @@ async def gather(
     http: HttpFetcher | None = None,
     smtp: SmtpProber | None = None,
     unsubscriber: HttpFetcher | None = None,
+    *,
+    before: Mapping[str, Work] | None = None,
 ) -> Gathered:
     """Run all auditors side by side, each as soon as the facts it needs are stated.
 
-    An auditor that raises leaves every fact it promised Unknown(bug); the others go on. Raises ValueError where the
-    auditors do not fit together (a circle, or a need that nobody provides).
+    An auditor that raises leaves every fact it promised Unknown(bug); the others go on. With `before`, the works of an
+    earlier run for the same subject, message and time, an auditor is run only where a fact that it needs or an answer
+    that it got is another now. Raises ValueError where the auditors do not fit together (a circle, or a need that
+    nobody provides).
     """
     provider = {path: each for each in auditors for path in each.promised}
     ordered = _in_order(auditors, provider)
     known: dict[str, Fact] = {}
-    evidence: dict[str, dict[str, Evidence]] = {}
+    evidence: dict[str, Mapping[str, Evidence]] = {}
     crashes: dict[str, str] = {}
     tasks: dict[str, asyncio.Task[None]] = {}
+    works: dict[str, Work] = {}
+    changed = await _changed(before, resolver) if before else frozenset()
 
     async def run(each: Auditor) -> None:
         for dependency in {provider[path].name for path in each.needs}:
             await tasks[dependency]
         facts = {path: known[path] for path in each.needs}
-        context = Context(subject, resolver, message, now, facts, http=http, smtp=smtp, unsubscriber=unsubscriber)
+        done = before.get(each.name) if before else None
+        if done is not None and changed.isdisjoint(done.answers) and done.needed == facts:
+            known.update(done.stated)
+            evidence[each.name] = done.evidence
+            works[each.name] = done
+            return
+        listening = _Listening(resolver)
+        context = Context(subject, listening, message, now, facts, http=http, smtp=smtp, unsubscriber=unsubscriber)
         try:
             await each.run(context)
             undeclared = set(context.stated) - set(each.promised)
@@ -287,9 +334,11 @@ async def gather(
             crashes[each.name] = f"auditor {each.name}:\n{traceback.format_exc()}"
             lost = Unknown(Reason.BUG, f"{each.name}: {type(error).__name__}")
             context.stated.clear()
-        for path in each.promised:
-            known[path] = context.stated.get(path) or Fact(path, lost)
+        stated = {path: context.stated.get(path) or Fact(path, lost) for path in each.promised}
+        known.update(stated)
         evidence[each.name] = context.evidence
+        if each.name not in crashes:
+            works[each.name] = Work(facts, listening.answers, stated, context.evidence)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -305,7 +354,14 @@ async def gather(
             {ident: merged[ident] for ident in cited},
         ),
         tuple(crashes[each.name] for each in auditors if each.name in crashes),
+        works,
     )
+
+
+async def _changed(before: Mapping[str, Work], resolver: Resolver) -> frozenset[tuple[str, str]]:
+    """The questions of an earlier run that are answered otherwise now."""
+    answers = {question: answer for work in before.values() for question, answer in work.answers.items()}
+    return frozenset([key for key, answer in answers.items() if await resolver.query(*key) != answer])
 
 
 def _in_order(auditors: Sequence[Auditor], provider: Mapping[str, Auditor]) -> list[Auditor]:

@@ -18,14 +18,15 @@ from deliverability.dkim.key import KeyRecord, choose_key, looks_like_key
 from deliverability.dkim.signature import Signature, is_within, parse_signature
 from deliverability.dkim.verify import DkimReason, DkimResult, DkimStatus, verify_message
 from deliverability.dmarc.discover import organizational_domain
-from deliverability.model.facts import Evidence, EvidenceKind, FactType, Reason, Unknown, Value
+from deliverability.model.facts import Evidence, EvidenceKind, FactType, KeySeen, Reason, Unknown, Value
 from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
 
 PROBES = tuple(  # one string, because one selector a line would take fifty
     (  # noqa: SIM905
-        "default google selector1 selector2 s1 s2 k1 k2 k3 mail dkim sig1 fm1 fm2 fm3 protonmail zmail zoho resend "
-        "brevo1 brevo2 mailjet mte1 mte2 mandrill pdk1 pdk2 mx smtp pm hs1 hs2 zendesk1 zendesk2 ctct1 ctct2 kl kl2 "
-        "cm litesrv ml scph0920 scph1122 m1 et 200608 20230601 s1024 s2048 key1 key2"
+        "default google selector1 selector2 s1 s2 k1 k2 k3 mail dkim sig1 fm1 fm2 fm3 protonmail protonmail2 "
+        "protonmail3 zmail zoho resend brevo1 brevo2 mailjet mte1 mte2 mandrill pdk1 pdk2 mx smtp pic pm hs1 hs2 "
+        "zendesk1 zendesk2 ctct1 ctct2 kl kl2 cm litesrv ml scph0920 scph1122 m1 et 200608 20230601 s1024 s2048 key1 "
+        "key2"
     ).split()
 )
 """Selectors of well-known sending services, guessed where nobody named any."""
@@ -178,11 +179,43 @@ PROVIDES = (
         optional=True,
     ),
     spec(
+        "dkim.keys[].fingerprint",
+        FactType.STR,
+        "SHA-256 (hex) of the key itself: the same key has the same, wherever it stands.",
+        optional=True,
+    ),
+    spec(
+        "dkim.keys[].first_seen",
+        FactType.STR,
+        "Date of the first weekly run that saw this key under this selector.",
+        optional=True,
+    ),
+    spec(
+        "dkim.keys[].known_since",
+        FactType.STR,
+        "The earlier of selector_date and first_seen: since when the key counts as in use.",
+        optional=True,
+    ),
+    spec("dkim.keys[].age_days", FactType.INT, "Days since known_since.", unit="days", optional=True),
+    spec(
+        "dkim.keys[].same_as",
+        FactType.LIST_STR,
+        "Names of other records with the same key, of this domain or, where a history is kept, of any domain in it.",
+    ),
+    spec(
         "dkim.published",
         FactType.BOOL,
         "A key was found; unknown (never false) where only guessed selectors were asked.",
     ),
     spec("dkim.wildcard", FactType.BOOL, "Any name below _domainkey is answered, so probing proves nothing."),
+    spec(
+        "dkim.failed_probes",
+        FactType.LIST_RECORD,
+        "Guessed selectors that could not be asked for; the others that are not among the keys hold none.",
+        key=["selector"],
+    ),
+    spec("dkim.failed_probes[].selector", FactType.STR, "Selector."),
+    spec("dkim.failed_probes[].reason", FactType.STR, "What went wrong (timeout, servfail ...)."),
 )
 
 
@@ -286,13 +319,13 @@ def _state_signatures(
 
 
 def _best_result(results: Sequence[DkimResult], limit: Unknown | None) -> str | Unknown:
-    """The best result; Unknown where a signature that was not verified for lack of input could be better."""
+    """The best result; Unknown where a signature that could not be verified (no key, no body) could be better."""
     statuses = {result.result for result in results}
     best = next((status for status in _BEST_FIRST if status in statuses), None)
     if best is DkimStatus.PASS:
         return best.value
-    without_body = next((lost for result in results if result.body_missing and (lost := _unsettled(result))), None)
-    return limit or without_body or (best.value if best else "none")
+    lost = next((unknown for result in results if (unknown := _unsettled(result))), None)
+    return limit or lost or (best.value if best else "none")
 
 
 _BEST_FIRST = (DkimStatus.PASS, DkimStatus.TEMPERROR, DkimStatus.FAIL, DkimStatus.PERMERROR)
@@ -454,6 +487,13 @@ async def _keys(ctx: Context, signatures: Sequence[Signature]) -> None:
         ctx.cite_answer(stray),
     )
 
+    failures = [
+        {"selector": each.selector, "reason": each.answer.reason.value}
+        for each in asked
+        if each.found_by == "probe" and isinstance(each.answer, Failed)
+    ]
+    ctx.put("dkim.failed_probes", tuple(failures))
+
     # What a wildcard gives to everybody says nothing of a guessed name; a name of its own answers differently.
     strays = set(_values(stray))
     guesses = [each for each in asked if each.found_by == "probe"]
@@ -466,7 +506,10 @@ async def _keys(ctx: Context, signatures: Sequence[Signature]) -> None:
         if each.found_by != "probe" or (each.present and not (strays and strays >= set(each.values)))
     ]
     cited = [ctx.cite_answer(each.answer) for each in listed]
-    ctx.put("dkim.keys", tuple(_key(each, ctx.subject.domain, today) for each in listed), *cited)
+    seen = ctx.subject.keys_seen
+    keys = [_key(each, ctx.subject.domain, today, seen) for each in listed]
+    lost = next((unknown_from(each.answer) for each in asked if isinstance(each.answer, Failed)), None)
+    ctx.put("dkim.keys", _with_twins(keys, seen, lost), *cited)
     _state_published(ctx, parent, asked, listed)
 
 
@@ -478,6 +521,7 @@ def _unlikely_selector(domain: str) -> str:
 _LOST_WITH_KEY = (
     *("present", "record_count", "record", "valid", "type", "bits"),
     *("testing", "revoked", "sha1_only", "errors", "alias"),
+    *("fingerprint", "first_seen", "known_since", "age_days", "same_as"),
 )
 
 
@@ -524,7 +568,7 @@ def _dated(word: str, today: date) -> tuple[str, int] | None:
     return first.isoformat()[:7], max(0, (today - last).days)
 
 
-def _key(asked: _Asked, audited: str, today: date) -> dict[str, Value]:
+def _key(asked: _Asked, audited: str, today: date, seen: Sequence[KeySeen]) -> dict[str, Value]:
     """One item of dkim.keys."""
     answer = asked.answer
     dated = selector_date(asked.selector, today)
@@ -540,8 +584,18 @@ def _key(asked: _Asked, audited: str, today: date) -> dict[str, Value]:
     if isinstance(answer, Failed):
         return {**item, **dict.fromkeys(_LOST_WITH_KEY, unknown_from(answer))}
     key = choose_key(asked.values)[0]
+    fingerprint = hashlib.sha256(key.material).hexdigest() if key and key.material else None
+    this = (asked.domain, asked.selector, fingerprint)
+    first = next(
+        (each.first_seen[:10] for each in seen if (each.domain, each.selector, each.fingerprint) == this), None
+    )
+    known, age = _known_since(dated, first, today)
     return {
         **item,
+        "fingerprint": fingerprint,
+        "first_seen": first,
+        "known_since": known,
+        "age_days": age,
         "present": asked.present,
         "record_count": len(asked.values),
         "record": key.record if key else None,
@@ -554,6 +608,36 @@ def _key(asked: _Asked, audited: str, today: date) -> dict[str, Value]:
         "errors": key.errors if key else (),
         "alias": answer.chain[0] if answer.chain else None,
     }
+
+
+def _known_since(dated: tuple[str, int] | None, first: str | None, today: date) -> tuple[str | None, int | None]:
+    """The earlier of the date in the selector's name and the first run that saw the key, and the days since then."""
+    seen = (first, max(0, (today - date.fromisoformat(first)).days)) if first else None
+    known = max((each for each in (dated, seen) if each), key=lambda each: each[1], default=None)
+    return known or (None, None)
+
+
+def _with_twins(keys: Sequence[dict[str, Value]], seen: Sequence[KeySeen], lost: Unknown | None) -> tuple[Value, ...]:
+    """The keys, each with the names under which the very same key stands as well.
+
+    Where a key could not be asked for (`lost`), it may be that of any other: then "nowhere else" is not known.
+    """
+    places: dict[str, set[str]] = {}
+    for key in keys:
+        if isinstance(fingerprint := key.get("fingerprint"), str):
+            places.setdefault(fingerprint, set()).add(str(key["name"]))
+    newest = max((each.last_seen for each in seen), default="")
+    for each in seen:
+        if each.last_seen == newest:
+            places.setdefault(each.fingerprint, set()).add(f"{each.selector}._domainkey.{each.domain}")
+
+    def twins(key: dict[str, Value]) -> Value:
+        if isinstance(key.get("fingerprint"), Unknown):
+            return key["fingerprint"]
+        names = sorted(places.get(str(key.get("fingerprint")), set()) - {str(key["name"])})
+        return tuple(names) or lost or ()
+
+    return tuple({**key, "same_as": twins(key)} for key in keys)
 
 
 def _state_published(ctx: Context, parent: Answer, asked: Sequence[_Asked], listed: Sequence[_Asked]) -> None:

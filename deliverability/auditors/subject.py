@@ -19,6 +19,29 @@ PROVIDES = (
         "The user declared that the domain sends no mail (purpose parked); false where no purpose was declared.",
     ),
     spec("subject.daily_volume", FactType.INT, "Messages sent a day, as declared.", unit="messages"),
+    spec(
+        "subject.waivers",
+        FactType.LIST_RECORD,
+        "Findings that the user accepts, as the settings file names them for this domain.",
+        key=["rule", "item"],
+    ),
+    spec("subject.waivers[].rule", FactType.STR, "Rule id that is waived."),
+    spec("subject.waivers[].item", FactType.STR, "Item of the rule that is waived; none: every item.", optional=True),
+    spec(
+        "subject.waivers[].reason",
+        FactType.STR,
+        "Why the finding is accepted.",
+        values=["accepted-risk", "handled-elsewhere", "not-applicable", "false-positive"],
+    ),
+    spec("subject.waivers[].note", FactType.STR, "A remark of the user.", optional=True),
+    spec("subject.waivers[].until", FactType.STR, "Last day on which the waiver counts (ISO date).", optional=True),
+    spec("subject.waivers[].expired", FactType.BOOL, "That day is over."),
+    spec(
+        "subject.waivers[].used",
+        FactType.BOOL,
+        "A finding is unmet that the waiver covers (or would, had it not run out); known once all others are judged.",
+        optional=True,
+    ),
 )
 
 
@@ -35,4 +58,21 @@ async def audit(ctx: Context) -> None:
     ctx.put(
         "subject.daily_volume",
         Unknown(Reason.NOT_CONFIGURED, "--daily-volume") if subject.daily_volume is None else subject.daily_volume,
+    )
+    today = ctx.now.date().isoformat()
+    ctx.put(
+        "subject.waivers",
+        tuple(
+            {
+                "rule": waiver.rule,
+                "item": waiver.item or None,
+                "reason": waiver.reason,
+                "note": waiver.note or None,
+                "until": waiver.until or None,
+                "expired": bool(waiver.until) and waiver.until < today,
+                "used": None,
+            }
+            for waiver in subject.waivers
+            if waiver.domain in ("", subject.domain)
+        ),
     )

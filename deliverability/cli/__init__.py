@@ -13,10 +13,20 @@ from deliverability import __version__
 
 COMMANDS = {
     "audit": "Audit domains, messages, or both together.",
+    "fix": "Print the records that mend what is wrong.",
+    "dkim-keygen": "Make a DKIM key pair and its record.",
     "facts": "Collect the facts and their evidence as JSON, without judging.",
     "judge": "Judge saved facts again, offline.",
     "slim": "Save a message's images and HTML smaller, or say what that saves.",
     "rules": "List the rules, explain one, or check rule files.",
+    "explain": "Explain a receiver's reply or a bounce: what it means, what to do now.",
+    "handout": 'Is it us or them? A page for whoever hears "I get no mail".',
+    "init": "Write a first settings file from what DNS tells.",
+    "config": "Check the settings file, or print its JSON Schema.",
+    "weekly": "Audit all domains of the settings and say what changed since the last run.",
+    "history": "Show what earlier weekly runs saw.",
+    "schedule": "Print or install what runs the weekly audit: crontab, systemd, GitHub.",
+    "docs": "Write the rules and receivers as a static site.",
     "demo": "Audit an embedded domain and message offline: a first look.",
 }
 
@@ -32,7 +42,7 @@ class Lazy(click.Group):
         """The command, or None where there is none of this name."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"deliverability.cli.{cmd_name}")
+        module = importlib.import_module(f"deliverability.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

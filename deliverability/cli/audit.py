@@ -13,7 +13,8 @@ from deliverability.cli.options import input_options, judging_options, output_op
 @input_options
 @judging_options
 @output_options
-def command(**params: Any) -> int:
+@click.option("--no-remedies", is_flag=True, help="Only findings: leave out the records that would mend them.")
+def command(no_remedies: bool, **params: Any) -> int:
     """Audit domains, messages, or both together.
 
     DOMAIN may be an address or an internationalized name; without DOMAIN the author domain of the message is
@@ -29,12 +30,18 @@ def command(**params: Any) -> int:
         from deliverability.app import worst_exit_code
         from deliverability.cli.inputs import read_inputs
         from deliverability.cli.judging import Judging
-        from deliverability.cli.running import run
+        from deliverability.cli.running import run_reports
 
         inputs = read_inputs(params)
         with rule_problems():
             judging = Judging.of(params, inputs.settings)
         outputs = judging.outputs(len(inputs.jobs))
-        codes = run(inputs, lambda audited: judging.take(audited, outputs))
+        codes = run_reports(
+            inputs,
+            judging.rules,
+            judging.selection,
+            lambda audited, report: judging.write(audited, report, outputs),
+            remedies=not no_remedies,
+        )
         outputs.end()
         return worst_exit_code(codes)

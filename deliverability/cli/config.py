@@ -61,7 +61,7 @@ def _checked(file: Path) -> str:
             hint = f"; did you mean {near[0]}?" if near else "; `deliv rules` lists all"
             raise ConfigError(f"{file}: [[waiver]] names the rule {waiver.rule!r}, which does not exist{hint}")
     folder = file.absolute().parent
-    planned = subjects(settings, folder, read_domain, lambda domain: options_of(settings.of(domain)))
+    planned = subjects(settings, folder, read_domain, lambda domain: options_of(settings, domain))
     for subject in planned:
         if subject.error:
             click.echo(f"warning: {subject.domain}: {subject.error}", err=True)

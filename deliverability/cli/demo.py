@@ -29,7 +29,7 @@ def command(**params: Any) -> int:
     import deliverability.demo
     from deliverability.cli.inputs import Inputs
     from deliverability.cli.judging import Judging
-    from deliverability.cli.running import run
+    from deliverability.cli.running import run_reports
     from deliverability.config import Settings
 
     folder = Path(deliverability.demo.__file__).parent
@@ -46,7 +46,12 @@ def command(**params: Any) -> int:
         world = replace(open_world(zones=[folder / "example.zone"]), clock=FixedClock(ARRIVED))
         inputs = Inputs([job], world, Settings())
         outputs = judging.outputs(1)
-        run(inputs, lambda audited: judging.take(audited, outputs))
+        run_reports(
+            inputs,
+            judging.rules,
+            judging.selection,
+            lambda audited, report: judging.write(audited, report, outputs),
+        )
         outputs.end()
         for _, path in judging.where:
             if path is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +49,10 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         names = list(settings.names)
     if not names and not messages:
         raise InputError("nothing to audit: give a DOMAIN, a message with --eml FILE, or both")
-    options = _options(params, settings.of(""))
+    options = replace(_options(params, settings.of("")), waivers=settings.waivers)
     domains = []
     for name in dict.fromkeys(read_domain(name) for name in names):
-        domains.append((name, _options(params, settings.of(name))))
+        domains.append((name, replace(_options(params, settings.of(name)), waivers=settings.waivers)))
     world = world_of(params, settings)
     jobs = plan(domains, [_sample(name) for name in messages], options)
     return Inputs(jobs, world, settings, params["record"])
@@ -74,10 +74,10 @@ def world_of(params: dict[str, Any], settings: Settings) -> World:
     )
 
 
-def options_of(settings: MailSettings) -> Options:
+def options_of(settings: Settings, domain: str) -> Options:
     """What the settings file alone says about a domain's mail. Raises InputError."""
     unsaid = ("ip", "mail_from", "helo", "selector", "purpose", "daily_volume")
-    return _options(dict.fromkeys(unsaid), settings)
+    return replace(_options(dict.fromkeys(unsaid), settings.of(domain)), waivers=settings.waivers)
 
 
 def _names_of(text: str) -> list[str]:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 def command(file: str, config: Path | None, **params: Any) -> int:
     """Judge facts that `deliv facts` saved, again and offline.
 
-    FACTS.json may be - for standard input, and may hold the array that several subjects give.
+    FACTS.json may be - for standard input, and may hold the array that several subjects give. Records that mend what
+    is found are not worked out here, because each is audited with DNS before it is shown: see deliv fix.
     """
     with plain_errors():
         from deliverability.app import worst_exit_code

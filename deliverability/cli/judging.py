@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deliverability.app import Audited, InputError, exit_code, load_rules, make_report
+from deliverability.app import Audited, InputError, exit_code, html_part, load_rules, make_report
 from deliverability.cli.output import Outputs, Target, targets
 from deliverability.config import Settings
 from deliverability.judge.engine import Selection
+from deliverability.model.report import Report
 from deliverability.model.rules import RuleSet, Severity
 
 
@@ -49,12 +50,15 @@ class Judging:
 
     def outputs(self, subjects: int) -> Outputs:
         """Everything that is to be written, for that many subjects."""
-        return Outputs(self.where, subjects, self.lang, self.folders, trace=self.trace)
+        return Outputs(self.where, subjects, self.lang, self.folders, trace=self.trace, fail_on=self.fail_on)
 
     def take(self, audited: Audited, outputs: Outputs) -> int:
-        """Judge one subject, write its report and give its exit code; nothing of it is kept."""
-        report = make_report(audited, self.rules, self.selection)
-        outputs.report(report)
+        """Judge saved facts of one subject, write its report and give its exit code; nothing of it is kept."""
+        return self.write(audited, make_report(audited, self.rules, self.selection), outputs)
+
+    def write(self, audited: Audited, report: Report, outputs: Outputs) -> int:
+        """Write the report of one subject and give its exit code."""
+        outputs.report(report, html_part(audited) if outputs.previews else None)
         return exit_code(report, self.fail_on)
 
 

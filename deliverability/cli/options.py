@@ -23,9 +23,7 @@ rule_folders_option = click.option(
     help="Rule files to merge over the shipped ones, by id (repeatable).",
 )
 
-_INPUTS: tuple[Decorator[Any], ...] = (
-    click.argument("domains", metavar="[DOMAIN]...", nargs=-1),
-    click.option("--eml", multiple=True, metavar="FILE|-", help="A message to audit; - is standard input."),
+_WORLD: tuple[Decorator[Any], ...] = (
     click.option(
         "--zone",
         multiple=True,
@@ -64,6 +62,19 @@ _INPUTS: tuple[Decorator[Any], ...] = (
         metavar="FILE",
         help="Answer from a recording.",
     ),
+    click.option(
+        "--timeout", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Time for a domain [default: 15]."
+    ),
+    click.option(
+        "--config",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Settings [default: deliv.toml here, if there is one].",
+    ),
+)
+_INPUTS: tuple[Decorator[Any], ...] = (
+    click.argument("domains", metavar="[DOMAIN]...", nargs=-1),
+    click.option("--eml", multiple=True, metavar="FILE|-", help="A message to audit; - is standard input."),
     click.option("--ip", multiple=True, metavar="ADDR", help="Address that sends for the domain."),
     click.option("--mail-from", metavar="ADDR", help="Envelope sender (Return-Path); '<>' is the null sender."),
     click.option("--helo", metavar="NAME", help="HELO/EHLO name of the sending host."),
@@ -74,15 +85,6 @@ _INPUTS: tuple[Decorator[Any], ...] = (
         help="What the domain sends; decides which requirements apply.",
     ),
     click.option("--daily-volume", type=click.IntRange(min=0), metavar="N", help="Messages a day."),
-    click.option(
-        "--timeout", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Time for a domain [default: 15]."
-    ),
-    click.option(
-        "--config",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        metavar="FILE",
-        help="Settings [default: deliv.toml here, if there is one].",
-    ),
 )
 _JUDGING: tuple[Decorator[Any], ...] = (
     click.option(
@@ -94,7 +96,10 @@ _JUDGING: tuple[Decorator[Any], ...] = (
 )
 _OUTPUT: tuple[Decorator[Any], ...] = (
     click.option(
-        "--format", "style", type=click.Choice(["text", "json", "html"]), help="What to print [default: text]."
+        "--format",
+        "style",
+        type=click.Choice(["text", "json", "html", "markdown", "csv", "sarif", "junit", "prometheus"]),
+        help="What to print [default: text].",
     ),
     click.option(
         "-o",
@@ -102,7 +107,8 @@ _OUTPUT: tuple[Decorator[Any], ...] = (
         multiple=True,
         type=click.Path(dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="Write a file instead (.txt, .json or .html; repeatable).",
+        help="Write a file instead, in the format of its ending: .txt, .json, .html, .pdf, .md, .csv, .sarif, "
+        ".xml (JUnit) or .prom (repeatable).",
     ),
     click.option("--lang", type=click.Choice(["en", "ja"]), envvar="DELIV_LANG", help="Language [default: en]."),
     click.option(
@@ -125,7 +131,8 @@ def _stack(decorators: tuple[Decorator[Any], ...]) -> Decorator[Any]:
     return apply
 
 
-input_options = _stack(_INPUTS)
+world_options = _stack(_WORLD)
+input_options = _stack((*_INPUTS[:2], *_WORLD, *_INPUTS[2:]))
 judging_options = _stack(_JUDGING)
 output_options = _stack(_OUTPUT)
 

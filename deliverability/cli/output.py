@@ -5,17 +5,35 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import Protocol, runtime_checkable
 
 import click
 
 from deliverability.app import InputError, catalogue, rule_folders
+from deliverability.cli.files import WholeFile
+from deliverability.cli.pdf import find_browser, print_pdf
 from deliverability.model.report import Report
+from deliverability.model.rules import Severity
 
-FORMAT_OF = {".txt": "text", ".text": "text", ".json": "json", ".html": "html", ".htm": "html"}
+FORMAT_OF = {
+    ".txt": "text",
+    ".text": "text",
+    ".json": "json",
+    ".html": "html",
+    ".htm": "html",
+    ".pdf": "pdf",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".csv": "csv",
+    ".sarif": "sarif",
+    ".xml": "junit",
+    ".prom": "prometheus",
+}
+_ENDINGS = ", ".join(ending for ending in FORMAT_OF if ending not in (".text", ".htm", ".markdown"))
 
 Target = tuple[str, Path | None]
 
@@ -32,12 +50,21 @@ class Writer(Protocol):
         ...
 
 
+@runtime_checkable
+class Previewer(Protocol):
+    """A format that also shows what the message looks like."""
+
+    def preview(self, html: str) -> None:
+        """The HTML part of the message of the next report."""
+        ...
+
+
 def targets(style: str | None, files: Sequence[Path]) -> list[Target]:
     """What to write where: (format, file); None is standard output. Raises InputError on an unknown ending."""
     chosen: list[Target] = []
     for path in files:
         if path.suffix.lower() not in FORMAT_OF:
-            raise InputError(f"-o {path}: the ending says the format; use .txt, .json or .html")
+            raise InputError(f"-o {path}: the ending says the format; use one of {_ENDINGS}")
         chosen.append((FORMAT_OF[path.suffix.lower()], path))
     if style or not files:
         chosen.insert(0, (style or "text", None))
@@ -45,57 +72,137 @@ def targets(style: str | None, files: Sequence[Path]) -> list[Target]:
 
 
 class Outputs:
-    """All outputs of a run. Files are opened before the work begins, so that a bad path is told at once."""
+    """All outputs of a run.
+
+    Files are opened before the work begins, so that a bad path is told at once, and put in place at the end: a run
+    that is broken off leaves no half report behind and keeps the one of the last run.
+    """
 
     def __init__(
-        self, where: Sequence[Target], subjects: int, lang: str, folders: Sequence[Path], *, trace: bool = False
+        self,
+        where: Sequence[Target],
+        subjects: int,
+        lang: str,
+        folders: Sequence[Path],
+        *,
+        trace: bool = False,
+        fail_on: Severity | None = Severity.ERROR,
     ) -> None:
         self._stack = ExitStack()
-        self._writers: list[tuple[Writer, Path | None, TextIO | None]] = []
+        self._outlets: list[_Outlet] = []
+        context = click.get_current_context(silent=True)
+        if context is not None:
+            context.call_on_close(self._stack.close)
         for style, path in where:
-            writer = _writer(style, subjects, lang, folders, to_terminal=path is None, trace=trace)
-            self._writers.append((writer, path, self._open(path) if path else None))
+            browser = find_browser(path) if style == "pdf" and path else None
+            writer = _writer(style, subjects, lang, folders, to_terminal=path is None, trace=trace, fail_on=fail_on)
+            self._outlets.append(_Outlet(writer, path, self._open(path) if path else None, browser))
 
-    def _open(self, path: Path) -> TextIO:
+    def _open(self, path: Path) -> WholeFile:
         try:
-            return self._stack.enter_context(path.open("w", encoding="utf-8", errors="backslashreplace"))
+            file = WholeFile(path)
         except OSError as error:
             self._stack.close()
             raise InputError(f"-o {path}: {error.strerror or error}") from None
+        self._stack.callback(file.drop)
+        return file
 
-    def report(self, report: Report) -> None:
-        """Write one report everywhere."""
-        for writer, path, file in self._writers:
-            _put(writer.report(report), path, file)
+    @property
+    def previews(self) -> bool:
+        """Whether any format shows what the message looks like."""
+        return any(isinstance(outlet.writer, Previewer) for outlet in self._outlets)
+
+    def report(self, report: Report, html: str | None = None) -> None:
+        """Write one report everywhere; `html` is the HTML part of its message, for the formats that show it."""
+        for outlet in self._outlets:
+            if html and isinstance(outlet.writer, Previewer):
+                outlet.writer.preview(html)
+            outlet.put(outlet.writer.report(report))
 
     def end(self) -> None:
         """Finish every document. Raises InputError where a file cannot be written."""
         with self._stack:
-            for writer, path, file in self._writers:
-                _put(writer.end(), path, file)
+            for outlet in self._outlets:
+                outlet.put(outlet.writer.end())
+            for outlet in self._outlets:
+                outlet.keep()
 
 
-def _put(text: str, path: Path | None, file: TextIO | None) -> None:
-    if not text:
-        return
-    if file is None:
-        click.echo(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"), nl=False)
-        return
-    try:
-        file.write(text)
-    except OSError as error:
-        raise InputError(f"-o {path}: {error.strerror or error}") from None
+@dataclass(frozen=True, slots=True)
+class _Outlet:
+    """A writer and where its text goes: a file, a file by way of a browser, or standard output."""
+
+    writer: Writer
+    path: Path | None
+    file: WholeFile | None
+    browser: str | None
+
+    def put(self, text: str) -> None:
+        if not text:
+            return
+        if self.file is None or self.path is None:
+            click.echo(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"), nl=False)
+            return
+        data = (
+            print_pdf(self.browser, text, self.path)
+            if self.browser
+            else text.encode("utf-8", errors="backslashreplace")
+        )
+        with self._told():
+            self.file.write(data)
+
+    def keep(self) -> None:
+        if self.file is not None:
+            with self._told():
+                self.file.keep()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise InputError(f"-o {self.path}: {error.strerror or error}") from None
 
 
-def _writer(style: str, subjects: int, lang: str, folders: Sequence[Path], *, to_terminal: bool, trace: bool) -> Writer:
-    if style == "json":
-        from deliverability.render.json import JsonWriter
+def _writer(
+    style: str,
+    subjects: int,
+    lang: str,
+    folders: Sequence[Path],
+    *,
+    to_terminal: bool,
+    trace: bool,
+    fail_on: Severity | None,
+) -> Writer:
+    match style:
+        case "json":
+            from deliverability.render.json import JsonWriter
 
-        return JsonWriter(subjects)
+            return JsonWriter(subjects)
+        case "prometheus":
+            from deliverability.render.prometheus import PrometheusWriter
+
+            return PrometheusWriter()
+        case "sarif":
+            from deliverability.render.sarif import SarifWriter
+
+            return SarifWriter(lang=lang, catalogue=catalogue())
+        case "junit":
+            from deliverability.render.junit import JunitWriter
+
+            return JunitWriter(lang=lang, catalogue=catalogue(), fail_on=fail_on)
+        case "csv":
+            from deliverability.render.csv import CsvWriter
+
+            return CsvWriter(lang=lang, catalogue=catalogue(), bom=not to_terminal)
     from deliverability.judge.load import load_guide
 
     guide = load_guide(rule_folders(folders))
-    if style == "html":
+    if style == "markdown":
+        from deliverability.render.markdown import MarkdownWriter
+
+        return MarkdownWriter(lang=lang, catalogue=catalogue(), guide=guide)
+    if style in ("html", "pdf"):
         from deliverability.render.html import HtmlWriter
 
         return HtmlWriter(subjects, lang=lang, catalogue=catalogue(), guide=guide)

@@ -38,7 +38,7 @@ def command(which: str | None, rules: tuple[Path, ...], lang: str, style: str, c
     with rule_problems():
         loaded = load_rules(rules)
     if check:
-        return _check(loaded)
+        return _check(loaded, rules)
     chosen = [rule for rule in loaded.rules.values() if which is None or rule.id.startswith(which.upper())]
     if not chosen:
         raise click.UsageError(f"no rule begins with {which!r}; `deliv rules` lists all")
@@ -51,7 +51,20 @@ def command(which: str | None, rules: tuple[Path, ...], lang: str, style: str, c
     return 0
 
 
-def _check(loaded: RuleSet) -> int:
+def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
+    from deliverability.app import rule_folders
+    from deliverability.bounce.catalogue import CatalogueError as ReplyError
+    from deliverability.bounce.catalogue import load_replies
+    from deliverability.senders.catalogue import CatalogueError, services
+
+    try:
+        senders = services()
+    except CatalogueError as error:
+        raise click.ClickException("the catalogue of services cannot be used:\n  " + str(error)) from None
+    try:
+        replies = load_replies(rule_folders(folders), loaded)
+    except ReplyError as error:
+        raise click.ClickException("the reply files cannot be used:\n  " + "\n  ".join(error.problems)) from None
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
     today = datetime.now(UTC).date()
@@ -60,7 +73,8 @@ def _check(loaded: RuleSet) -> int:
         if age > STALE_AFTER:
             click.echo(f"stale: {source.key} was last read on {source.checked} ({age.days} days ago)", err=True)
     click.echo(
-        f"{len(loaded.rules)} rules, {len(loaded.receivers)} receivers, {len(loaded.sources)} sources: all valid"
+        f"{len(loaded.rules)} rules, {len(loaded.receivers)} receivers, {len(loaded.sources)} sources, "
+        f"{len(senders)} sending services, {len(replies.meanings)} replies: all valid"
         + (f", {len(loaded.warnings)} warnings" if loaded.warnings else "")
     )
     return 0

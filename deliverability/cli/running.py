@@ -1,17 +1,23 @@
-"""Runs the gathering with progress on a terminal's stderr. May import app."""
+"""Runs the work with progress on a terminal's stderr. May import app."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from deliverability.app import Audited, InputError, audit_many
+from deliverability.app import Audited, InputError, Reported, audit_many, report_many
 from deliverability.cli.inputs import Inputs
+from deliverability.model.report import Report
 
+if TYPE_CHECKING:
+    from deliverability.judge.engine import Selection
+    from deliverability.model.rules import RuleSet
+
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -20,13 +26,42 @@ def run(inputs: Inputs, each: Callable[[Audited], T]) -> list[T]:
 
     Raises InputError on unusable messages and where a recording cannot be written.
     """
+
+    def told(audited: Audited) -> T:
+        _tell_crashes(audited)
+        return each(audited)
+
+    return _run(inputs, audit_many(inputs.jobs, inputs.world), told)
+
+
+def run_reports(
+    inputs: Inputs,
+    rules: RuleSet,
+    selection: Selection,
+    each: Callable[[Audited, Report], T],
+    *,
+    remedies: bool = True,
+) -> list[T]:
+    """As `run`, judged, and with remedies where they are asked for."""
+
+    def told(got: Reported) -> T:
+        _tell_crashes(got.audited)
+        return each(got.audited, got.report)
+
+    return _run(inputs, report_many(inputs.jobs, inputs.world, rules, selection, remedies=remedies), told)
+
+
+def _tell_crashes(audited: Audited) -> None:
+    for crash in audited.crashes:
+        click.echo(f"internal error, please report it ({audited.subject.domain}):\n{crash}", err=True)
+
+
+def _run(inputs: Inputs, stream: AsyncIterator[S], each: Callable[[S], T]) -> list[T]:
     results: list[T] = []
 
     async def work(tick: Callable[[], None]) -> None:
-        async for audited in audit_many(inputs.jobs, inputs.world):
-            for crash in audited.crashes:
-                click.echo(f"internal error, please report it ({audited.subject.domain}):\n{crash}", err=True)
-            results.append(each(audited))
+        async for got in stream:
+            results.append(each(got))
             tick()
 
     if not sys.stderr.isatty():

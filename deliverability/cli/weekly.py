@@ -98,7 +98,7 @@ def _plan(params: dict[str, Any], settings: Any, folder: Path) -> Plan:
             raise InputError(f"receivers: there is no {receiver!r}; known: {', '.join(rules.receivers)}")
     fail_on = params["fail_on"] or settings.fail_on or "error"
     return Plan(
-        subjects=subjects(settings, folder, read_domain, lambda domain: options_of(settings.of(domain))),
+        subjects=subjects(settings, folder, read_domain, lambda domain: options_of(settings, domain)),
         world=world_of(params, settings),
         rules=rules,
         selection=Selection(settings.select, settings.ignore, settings.receivers),

@@ -1,21 +1,24 @@
 """Two snapshots of a subject -> what is new, mended or still there, and why. May import model and history.store.
 
-The cause is found by judging the old facts with the new rules: what differs already there is the rules' doing; the
-rest is the facts', and the evidence that changed says whose.
+The cause is found by judging the old facts with the new rules: what differs already there is the rules' doing. What
+differs once they are judged with the new settings as well is the settings'. The rest is the facts', and the evidence
+that changed says whose. A look-up that failed says nothing: in its place stands what was last known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from deliverability.model.facts import Evidence, EvidenceKind, FactSet, Unknown, Value
 from deliverability.model.history import Cause, Change, ChangeKind, Comparison, Kept, RecordChange, Snapshot, State
-from deliverability.model.report import FactChange, Finding, Gain, Outcome, Verdict
+from deliverability.model.report import FactChange, Finding, Gain, Outcome, Verdict, VerdictKind
 
 _BAD = Outcome.UNMET
 _GOOD = (Outcome.MET, Outcome.NOT_APPLICABLE)
 _OF_MESSAGE = (EvidenceKind.HEADER, EvidenceKind.MIME)
 _OF_INPUT = "subject."
+_WAIVERS = "subject.waivers"
 
 
 def compare(
@@ -24,40 +27,43 @@ def compare(
     findings: Sequence[Finding],
     rejudged: Sequence[Finding],
     states: Mapping[str, State],
+    resettled: Sequence[Finding] = (),
 ) -> Comparison:
     """What changed from `old` to `new`.
 
     Args:
-        old: the last snapshot of the subject before this run, or None.
+        old: what was known of the subject before this run, see `last_known`, or None.
         new: the snapshot of this run, its facts as the store keeps them (`store.without_texts`).
         findings: of this run.
         rejudged: the old facts judged with the rules of this run; empty where there is no old snapshot.
         states: what was known of each finding before this run.
+        resettled: as `rejudged`, with the settings of this run; empty where they are the same.
 
     """
     if old is None:
         first = tuple(_first(each, new.started) for each in findings if each.outcome is _BAD)
         return Comparison(new.domain, new.source, "", first, ())
     before = {each.fingerprint: each for each in old.findings}
-    under_new_rules = {each.fingerprint: each.outcome for each in rejudged}
+    under_new_rules = {each.fingerprint: each for each in rejudged}
+    under_new_settings = {each.fingerprint: each.outcome for each in resettled}
     records = _records(old.facts, new.facts, _Owner(new.domain, new.facts))
     changes: list[Change] = []
     for finding in findings:
-        change = _change(
-            finding,
-            before.get(finding.fingerprint),
-            states.get(finding.fingerprint),
-            new,
-            _Causes(old, new, finding, under_new_rules.get(finding.fingerprint), records),
-        )
+        ident = finding.fingerprint
+        judged = under_new_rules.get(ident)
+        causes = _Causes(old, new, finding, judged.outcome if judged else None, under_new_settings.get(ident), records)
+        change = _change(finding, before.get(ident), states.get(ident), new, causes)
         if change is not None:
             changes.append(change)
     now = {each.fingerprint for each in findings}
-    changes.extend(
-        _gone(each, states.get(each.fingerprint), old, new, records)
-        for each in old.findings
-        if each.fingerprint not in now and each.outcome is _BAD
-    )
+    blind = {each.rule for each in findings if each.outcome is Outcome.UNKNOWN and not each.waits_for_input}
+    for kept in old.findings:
+        if kept.fingerprint not in now and kept.outcome is _BAD:
+            state = states.get(kept.fingerprint)
+            if kept.rule in blind:
+                changes.append(_out_of_sight(kept, state, old))
+            elif state is None or state.outcome is _BAD:
+                changes.append(_gone(kept, under_new_rules.get(kept.fingerprint), old, new, records))
     shown = tuple(change for ident, change in records.items() if _is_dns(ident, new.facts, old.facts))
     return Comparison(new.domain, new.source, old.started, tuple(changes), _gains(old.verdicts, new.verdicts), shown)
 
@@ -72,6 +78,7 @@ def _first(finding: Finding, started: str) -> Change:
         None,
         finding.outcome,
         since=started,
+        waived=finding.waiver is not None,
     )
 
 
@@ -106,33 +113,52 @@ def _change(finding: Finding, kept: Kept | None, state: State | None, new: Snaps
         causes=why,
         records=causes.records() if why else (),
         facts=causes.facts() if why else (),
+        waived=finding.waiver is not None,
+    )
+
+
+def _out_of_sight(kept: Kept, state: State | None, old: Snapshot) -> Change:
+    """An item of a list that could not be read this time."""
+    return Change(
+        ChangeKind.UNCHECKED,
+        kept.rule,
+        kept.item,
+        kept.fingerprint,
+        kept.severity,
+        kept.outcome,
+        Outcome.UNKNOWN,
+        since=state.since if state else old.started,
+        checked=state.checked if state else old.started,
+        waived=kept.waived,
     )
 
 
 def _gone(
-    kept: Kept,
-    state: State | None,
-    old: Snapshot,
-    new: Snapshot,
-    records: Mapping[str, RecordChange],
+    kept: Kept, judged: Finding | None, old: Snapshot, new: Snapshot, records: Mapping[str, RecordChange]
 ) -> Change:
     """A finding that no longer occurs: its item is gone, or its rule is."""
-    if old.rules_digest != new.rules_digest and not records:
-        why: tuple[Cause, ...] = (Cause.RULES,)
+    cited: tuple[RecordChange, ...] = ()
+    if judged is None:
+        # The facts as they were give no such finding today: the rule is gone, or the settings leave it out.
+        why: tuple[Cause, ...] = (Cause.RULES if old.rules_digest != new.rules_digest else Cause.SETTINGS,)
     else:
-        causes = dict.fromkeys(each.cause for each in records.values())
-        why = tuple(causes) or (Cause.UNCLEAR,)
+        causes = _Causes(old, new, judged, None, None, records)
+        cited = causes.records()
+        why = causes.of_records() or tuple(dict.fromkeys(each.cause for each in records.values()))
+        if not why:
+            why = (Cause.SETTINGS if _settings_differ(old, new) else Cause.UNCLEAR,)
     return Change(
         ChangeKind.GONE,
         kept.rule,
         kept.item,
         kept.fingerprint,
         kept.severity,
-        state.outcome if state else kept.outcome,
+        kept.outcome,
         Outcome.NOT_APPLICABLE,
         since=new.started,
         causes=why,
-        records=tuple(records.values()),
+        records=cited,
+        waived=kept.waived,
     )
 
 
@@ -145,12 +171,14 @@ class _Causes:
         new: Snapshot,
         finding: Finding,
         under_new_rules: Outcome | None,
+        under_new_settings: Outcome | None,
         records: Mapping[str, RecordChange],
     ) -> None:
         self._old = old
         self._new = new
         self._finding = finding
         self._under_new_rules = under_new_rules
+        self._under_new_settings = under_new_settings
         paths = [path for path in finding.observed if not path.startswith("item.")]
         cited = dict.fromkeys(finding.evidence)
         for path in paths:
@@ -174,30 +202,50 @@ class _Causes:
                 found.append(FactChange(path, before, after))
         return tuple(found)
 
+    def of_records(self) -> tuple[Cause, ...]:
+        """Whose the evidence is that changed and that the finding rests on."""
+        return tuple(dict.fromkeys(each.cause for each in self._records.values()))
+
     def of(self) -> tuple[Cause, ...]:
         """The likely causes, the decisive one first."""
-        finding = self._finding
-        if self._under_new_rules is finding.outcome:
-            # The facts as they were would be judged so today: the rules moved, not the domain.
-            return (Cause.RULES,) if self._old.rules_digest != self._new.rules_digest else (Cause.UNCLEAR,)
-        causes = dict.fromkeys(each.cause for each in self._records.values())
-        if any(path.startswith(_OF_INPUT) for path in self._paths) and self._old.inputs != self._new.inputs:
+        outcome = self._finding.outcome
+        differ = _settings_differ(self._old, self._new)
+        if self._under_new_rules is outcome:
+            # The facts as they were would be judged so today: the rules moved, not the domain. Where they did not
+            # either, what is judged at all was chosen anew.
+            if self._old.rules_digest != self._new.rules_digest:
+                return (Cause.RULES,)
+            return (Cause.UNCLEAR,) if self._knew() else (Cause.SETTINGS,)
+        if self._under_new_settings is outcome:
+            return (Cause.SETTINGS,)
+        causes = dict.fromkeys(self.of_records())
+        if any(path.startswith(_OF_INPUT) for path in self._paths) and differ:
             causes.setdefault(Cause.SETTINGS)
         if causes:
             return tuple(causes)
-        was = [self._old.facts.value(path) for path in self._paths]
-        if any(isinstance(value, Unknown) for value in was) or not was:
-            return (Cause.SETTINGS,) if self._old.inputs != self._new.inputs else (Cause.UNCLEAR,)
-        if self._old.inputs != self._new.inputs:
+        if differ:
             return (Cause.SETTINGS,)
-        return (
-            (Cause.CLOCK,)
-            if any(before != self._new.facts.value(path) for path, before in self._pairs())
-            else (Cause.UNCLEAR,)
-        )
+        # Judging gives the same for the same facts: they differ, although nothing that was seen does.
+        could_tell = self._under_new_rules not in (None, Outcome.UNKNOWN)
+        return (Cause.CLOCK,) if could_tell else (Cause.UNCLEAR,)
 
-    def _pairs(self) -> list[tuple[str, Value]]:
-        return [(path, self._old.facts.value(path)) for path in self._paths]
+    def _knew(self) -> bool:
+        return any(each.fingerprint == self._finding.fingerprint for each in self._old.findings)
+
+
+def _settings_differ(old: Snapshot, new: Snapshot) -> bool:
+    """Whether the user says something else about the domain; that a waiver ran out is not the user's doing."""
+    return old.inputs != new.inputs or _waivers(old.facts) != _waivers(new.facts)
+
+
+def _waivers(facts: FactSet) -> list[dict[str, Value]]:
+    told = facts.value(_WAIVERS)
+    items = told if isinstance(told, tuple) else ()
+    return [
+        {name: value for name, value in item.items() if name not in ("expired", "used")}
+        for item in items
+        if isinstance(item, Mapping)
+    ]
 
 
 class _Owner:
@@ -275,11 +323,92 @@ def _plain(value: Value) -> bool:
     return not isinstance(value, (Mapping, tuple, Unknown))
 
 
+_BADNESS = {VerdictKind.REJECTED: 2, VerdictKind.AT_RISK: 1}
+
+
 def _gains(old: Sequence[Verdict], new: Sequence[Verdict]) -> tuple[Gain, ...]:
-    """The verdicts that are not what they were."""
+    """The verdicts that are not what they were, and not merely because something could not be checked."""
     before = {each.receiver: each for each in old}
     return tuple(
         Gain(each.receiver, was.verdict, was.grade, each.verdict, each.grade)
         for each in new
-        if (was := before.get(each.receiver)) and (was.verdict, was.grade) != (each.verdict, each.grade)
+        if (was := before.get(each.receiver))
+        and (was.verdict, was.grade) != (each.verdict, each.grade)
+        and _seen(was, each)
     )
+
+
+def _seen(was: Verdict, now: Verdict) -> bool:
+    """Whether `now` differs from `was` by what was seen: all was checked, or what was found alone makes it worse."""
+    if not _unchecked(now) - _unchecked(was):
+        return True
+    worse = _BADNESS.get(now.verdict, 0) - _BADNESS.get(was.verdict, 0)
+    if worse:
+        return worse > 0
+    found = max((cap.grade for cap in now.caps if cap.outcome is _BAD), default="A")
+    return found == now.grade > was.grade
+
+
+def _unchecked(verdict: Verdict) -> set[tuple[str, str]]:
+    return {(cap.rule, cap.item) for cap in verdict.caps if cap.outcome is Outcome.UNKNOWN}
+
+
+# --- What was last known ---
+
+
+def last_known(snapshots: Iterable[Snapshot]) -> Snapshot | None:
+    """The newest snapshot of a subject; what it could not look up is taken from the ones before it.
+
+    Args:
+        snapshots: newest first; read only as far as needed.
+
+    """
+    known: Snapshot | None = None
+    for snapshot in snapshots:
+        known = snapshot if known is None else _filled(known, snapshot)
+        if not _failed(known.facts) and not any(_fails(fact.value) for fact in known.facts):
+            break
+    return known
+
+
+def _filled(known: Snapshot, older: Snapshot) -> Snapshot:
+    failed, failed_before = _failed(known.facts), _failed(older.facts)
+    facts = dict(known.facts.facts)
+    for path, fact in facts.items():
+        before = older.facts.facts.get(path)
+        if before is not None and _fails(fact.value) and not _fails(before.value):
+            facts[path] = before
+    # What was not even asked, because the question before it failed, may stand in the older one.
+    evidence = {**older.facts.evidence, **known.facts.evidence}
+    evidence |= {each: older.facts.evidence[each] for each in failed - failed_before if each in older.facts.evidence}
+    verdicts = {each.receiver: each for each in older.verdicts}
+    findings = _filled_findings(known.findings, older.findings)
+    return replace(
+        known,
+        facts=FactSet(facts, evidence),
+        findings=findings,
+        verdicts=tuple(
+            each if (was := verdicts.get(each.receiver)) is None or _seen(was, each) else was for each in known.verdicts
+        ),
+        rules_digest=known.rules_digest if findings == known.findings else older.rules_digest,
+    )
+
+
+def _filled_findings(known: Sequence[Kept], older: Sequence[Kept]) -> tuple[Kept, ...]:
+    before = {each.fingerprint: each for each in older if each.outcome is not Outcome.UNKNOWN}
+    blind = {each.rule for each in known if each.outcome is Outcome.UNKNOWN}
+    there = {each.fingerprint for each in known}
+    lost = [each for ident, each in before.items() if each.rule in blind and ident not in there]
+    return (
+        *(before.get(each.fingerprint, each) if each.outcome is Outcome.UNKNOWN else each for each in known),
+        *lost,
+    )
+
+
+def _fails(value: Value) -> bool:
+    """Whether a look-up behind a value failed, at any depth."""
+    if isinstance(value, Unknown):
+        return not value.reason.waits_for_input
+    if isinstance(value, Mapping):
+        return any(map(_fails, value.values()))
+    return isinstance(value, tuple) and any(map(_fails, value))

@@ -9,15 +9,16 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deliverability.model.codec import decode, decode_facts, encode, encode_facts
-from deliverability.model.facts import Evidence, EvidenceKind, FactSet, Unknown
-from deliverability.model.history import Kept, KeySeen, Snapshot, State
+from deliverability.model.facts import Evidence, EvidenceKind, FactSet, KeySeen
+from deliverability.model.history import Kept, Snapshot, State
 from deliverability.model.report import Cap, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Severity
 
@@ -48,6 +49,15 @@ class Run:
     started: str
     finished: str
     version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A subject in one run, in short: for trends."""
+
+    run: Run
+    verdicts: tuple[Verdict, ...]
+    facts: FactSet
 
 
 class History:
@@ -150,6 +160,18 @@ class History:
                 raise HistoryError("the database gave no number for the new run")
             return Run(int(key[0]), started, "", version)
 
+    def restart(self, run: Run, started: str) -> Run:
+        """Begin an unfinished run anew: what it kept is no longer what is so, and was told to nobody."""
+        from sqlalchemy import delete, update
+
+        from deliverability.history.tables import runs, snapshots, states
+
+        with self._engine.begin() as connection:
+            connection.execute(delete(snapshots).where(snapshots.c.run == run.id))
+            connection.execute(delete(states).where(states.c.since == run.started))
+            connection.execute(update(runs).where(runs.c.id == run.id).values(started=started))
+        return Run(run.id, started, "", run.version)
+
     def finish(self, run: Run, finished: str) -> None:
         """Mark a run as complete."""
         from sqlalchemy import update
@@ -171,11 +193,14 @@ class History:
 
     # --- Snapshots ---
 
-    def record(self, run: Run, snapshot: Snapshot) -> None:
-        """Keep a subject of a run: all of it or, where the process dies, nothing. Once recorded, it stays."""
-        from sqlalchemy import insert, select
+    def record(self, run: Run, snapshot: Snapshot, gone: Collection[str] = ()) -> None:
+        """Keep a subject of a run: all of it or, where the process dies, nothing. Once recorded, it stays.
 
-        from deliverability.history.tables import snapshots
+        `gone`: fingerprints of findings that no longer occur; should one come back, it is new.
+        """
+        from sqlalchemy import delete, insert, select
+
+        from deliverability.history.tables import snapshots, states
 
         pieces = _pieces(snapshot)
         manifest = {name: _digest(text) for name, text in pieces.items()}
@@ -199,6 +224,9 @@ class History:
                 )
             )
             _keep_states(connection, snapshot, run.started)
+            for some in _in_hundreds(tuple(gone)):
+                of_subject = (states.c.domain == snapshot.domain) & (states.c.source == snapshot.source)
+                connection.execute(delete(states).where(of_subject, states.c.fingerprint.in_(some)))
             _keep_keys(connection, snapshot, run.started)
 
     def recorded(self, run: Run) -> frozenset[tuple[str, str]]:
@@ -239,6 +267,38 @@ class History:
                 run = Run(row.run, row.run_started, row.finished, row.version)
                 yield run, _snapshot(connection, row)
 
+    def follow(self, domain: str, source: str, *, newest: int, topics: Sequence[str] = ()) -> tuple[Point, ...]:
+        """The verdicts of a subject and its facts of some topics (``spf``, ``dmarc`` ...), newest run first.
+
+        Reads far less than `snapshots`, and what stayed the same only once.
+        """
+        from sqlalchemy import select
+
+        from deliverability.history.tables import runs, snapshots
+
+        wanted = (
+            select(snapshots.c.manifest, runs.c.id, runs.c.started, runs.c.finished, runs.c.version)
+            .join_from(snapshots, runs)
+            .where(snapshots.c.domain == domain, snapshots.c.source == source)
+            .order_by(snapshots.c.run.desc())
+            .limit(newest)
+        )
+        names = [f"facts.{topic}" for topic in topics]
+        with self._engine.connect() as connection:
+            rows = connection.execute(wanted).all()
+            manifests = [json.loads(row.manifest) for row in rows]
+            digests = {each[name] for each in manifests for name in ("verdicts", *names) if name in each}
+            pieces = {digest: json.loads(text) for digest, text in _read_blobs(connection, digests).items()}
+        points = []
+        for row, manifest in zip(rows, manifests, strict=True):
+            facts: dict[str, Any] = {}
+            for name in names:
+                facts.update(pieces[manifest[name]] if name in manifest else {})
+            verdicts = tuple(_read_verdict(each) for each in pieces[manifest["verdicts"]])
+            run = Run(row.id, row.started, row.finished, row.version)
+            points.append(Point(run, verdicts, decode_facts({"facts": facts, "evidence": []})))
+        return tuple(points)
+
     def subjects(self) -> tuple[tuple[str, str], ...]:
         """All subjects (domain, source) that any run has kept."""
         from sqlalchemy import select
@@ -250,13 +310,15 @@ class History:
             rows = connection.execute(wanted.order_by(snapshots.c.domain, snapshots.c.source))
             return tuple((row.domain, row.source) for row in rows)
 
-    def states(self, domain: str, source: str) -> Mapping[str, State]:
-        """What is known of each finding of a subject over all runs, by fingerprint."""
+    def states(self, domain: str, source: str, *, before: Run | None = None) -> Mapping[str, State]:
+        """What is known of each finding of a subject over all runs, by fingerprint; `before`: not from that run."""
         from sqlalchemy import select
 
         from deliverability.history.tables import states
 
         wanted = select(states).where(states.c.domain == domain, states.c.source == source)
+        if before is not None:
+            wanted = wanted.where(states.c.since != before.started)
         with self._engine.connect() as connection:
             return {
                 row.fingerprint: State(Outcome(row.outcome), row.since, row.checked)
@@ -377,12 +439,18 @@ def _pieces(snapshot: Snapshot) -> dict[str, str]:
     return {name: json.dumps(value, ensure_ascii=False, separators=(",", ":")) for name, value in pieces.items()}
 
 
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
 def without_texts(facts: FactSet) -> FactSet:
-    """Facts as the history keeps them: times and TTLs dropped, header fields and MIME parts as digests."""
+    """Facts as the history keeps them: times and TTLs dropped, header fields and MIME parts as digests.
+
+    Facts that are in that form already stay as they are.
+    """
 
     def kept(item: Evidence) -> Evidence:
         got = item.got
-        if item.kind in (EvidenceKind.HEADER, EvidenceKind.MIME):
+        if item.kind in (EvidenceKind.HEADER, EvidenceKind.MIME) and not all(map(_DIGEST.fullmatch, got)):
             got = (f"sha256:{_digest(chr(10).join(got))}",)
         return Evidence(item.id, item.kind, item.asked, got)
 
@@ -507,20 +575,12 @@ def _keep_keys(connection: Connection, snapshot: Snapshot, started: str) -> None
 
 
 def keys_of(facts: FactSet) -> tuple[tuple[str, str, str], ...]:
-    """The DKIM keys among the facts: (domain, selector, SHA-256 of p=), without repeats."""
+    """The DKIM keys among the facts: (domain, selector, fingerprint), without repeats."""
     found = facts.value("dkim.keys")
     seen: dict[tuple[str, str, str], None] = {}
     for key in found if isinstance(found, tuple) else ():
-        if not isinstance(key, Mapping):
-            continue
-        record = key.get("record")
-        if not isinstance(record, str) or isinstance(record, Unknown):
-            continue
-        tags = dict(part.partition("=")[::2] for part in record.split(";") if "=" in part)
-        public = "".join(next((value for name, value in tags.items() if name.strip() == "p"), "").split())
-        if public:
-            ident = (str(key.get("domain")), str(key.get("selector")), _digest(public))
-            seen.setdefault(ident)
+        if isinstance(key, Mapping) and isinstance(fingerprint := key.get("fingerprint"), str):
+            seen.setdefault((str(key.get("domain")), str(key.get("selector")), fingerprint))
     return tuple(seen)
 
 

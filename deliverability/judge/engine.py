@@ -1,4 +1,4 @@
-"""Facts + rules -> findings, under the eyes of each selected receiver. May import model and judge.conditions."""
+"""Facts + rules -> findings, under the eyes of each selected receiver. May import model and judge."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from deliverability.judge import waivers
+from deliverability.judge.combine import base_effect
 from deliverability.judge.conditions import Lookup, Truth, evaluate
 from deliverability.model.facts import Catalogue, FactSet, Purpose, Reason, Unknown, Value
 from deliverability.model.report import Finding, Judgement, Outcome
-from deliverability.model.rules import Effect, Override, Receiver, Rule, RuleSet, Severity, VolumeClass
+from deliverability.model.rules import Override, Receiver, Rule, RuleSet, Severity, VolumeClass
+
+ASSUMED_BULK_FROM = 5000
+"""Messages a day that make a bulk sender where a receiver names no number: Gmail's, and Outlook.com's but for one."""
 
 _BADNESS = (Outcome.NOT_APPLICABLE, Outcome.MET, Outcome.UNKNOWN, Outcome.UNMET)
 _NO_ITEM: Mapping[str, Value] = {}
@@ -17,7 +22,7 @@ _NO_ITEM: Mapping[str, Value] = {}
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which rules and receivers count: ids or prefixes; empty `select` means all."""
+    """Which rules and receivers count: ids or prefixes. Empty `select`: all; empty `receivers`: every provider."""
 
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
@@ -31,17 +36,28 @@ class Selection:
 
 def judge(facts: FactSet, rules: RuleSet, catalogue: Catalogue, selection: Selection) -> tuple[Finding, ...]:
     """Every selected rule against the facts, in rule order; rules with `each` give one finding an item."""
-    receivers = [rules.receivers[ident] for ident in selection.receivers or rules.receivers]
+    receivers = [rules.receivers[ident] for ident in selection.receivers or rules.providers]
+    chosen = [rule for rule in rules.rules.values() if selection.takes(rule.id)]
+    of_waivers = [rule for rule in chosen if rule.each == waivers.FACT]
+    others = [rule for rule in chosen if rule.each != waivers.FACT]
+    found = waivers.waived(_findings(others, facts, catalogue, receivers), facts)
+    if not of_waivers:
+        return found
+    # Whether a waiver is of use is known once everything else is judged.
+    return (*found, *_findings(of_waivers, waivers.with_use(facts, found), catalogue, receivers))
+
+
+def _findings(
+    rules: Sequence[Rule], facts: FactSet, catalogue: Catalogue, receivers: Sequence[Receiver]
+) -> list[Finding]:
     findings: list[Finding] = []
-    for rule in rules.rules.values():
-        if not selection.takes(rule.id):
-            continue
+    for rule in rules:
         overrides = [(each, each.rules.get(rule.id)) for each in receivers]
         if rule.severity is Severity.NONE and not any(override for _, override in overrides):
             continue
         for case in _cases(rule, facts, catalogue):
             findings.append(_finding(rule, case, facts, overrides))
-    return tuple(findings)
+    return findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +106,7 @@ def _finding(rule: Rule, case: _Case, facts: FactSet, overrides: Sequence[tuple[
         outcome = base
         waits_for = "purpose" if isinstance(for_purpose, Unknown) and base is Outcome.UNKNOWN else ""
         severity = rule.severity
-        effect = rule.effect or (Effect.RISK if severity is Severity.ERROR else Effect.NOTE)
+        effect = base_effect(rule)
         codes: tuple[str, ...] = ()
         if override is not None:
             if override.limits and base in (Outcome.MET, Outcome.UNMET):
@@ -151,7 +167,11 @@ def _purpose(rule: Rule, facts: FactSet) -> Truth:
 
 
 def _counts(override: Override, receiver: Receiver, facts: FactSet) -> Truth:
-    """Whether an override counts for this sender: always, or only for bulk senders as the receiver defines them."""
+    """Whether an override counts for this sender: always, or only for bulk senders as the receiver defines them.
+
+    Where the receiver publishes no number, ASSUMED_BULK_FROM messages a day make a bulk sender whatever they are for;
+    fewer do so for the purpose bulk only.
+    """
     if override.volume is VolumeClass.ANY:
         return True
     purpose = facts.value("subject.purpose")
@@ -162,8 +182,11 @@ def _counts(override: Override, receiver: Receiver, facts: FactSet) -> Truth:
     volume = facts.value("subject.daily_volume")
     if isinstance(volume, int) and receiver.bulk_from is not None:
         return volume >= receiver.bulk_from
-    if receiver.bulk_from is None and isinstance(purpose, str):
-        return False
+    if receiver.bulk_from is None:
+        if isinstance(volume, int) and volume >= ASSUMED_BULK_FROM:
+            return True
+        if isinstance(purpose, str):
+            return False
     return Unknown(Reason.NOT_CONFIGURED, "--daily-volume")
 
 

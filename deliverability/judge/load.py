@@ -16,12 +16,13 @@ from typing import Any, Literal
 import pydantic
 
 from deliverability import _yamlstrict as yamlstrict
+from deliverability.judge.combine import CombineError, hardest
 from deliverability.judge.conditions import comparisons_of, paths_of
 from deliverability.judge.words import placeholders
 from deliverability.model import rules as model
 from deliverability.model.facts import Catalogue, FactSpec, FactType, Purpose, Value
 
-NOT_RULES = frozenset({"sources.yaml", "guide.yaml"})
+NOT_RULES = frozenset({"sources.yaml", "guide.yaml", "glossary.yaml"})
 
 
 class RuleError(Exception):
@@ -97,10 +98,31 @@ class _OverrideShape(_Shape):
 class _ReceiverShape(_Shape):
     id: str = pydantic.Field(pattern=r"^[a-z0-9-]+$")
     name: _Words
+    about: _Words | None = None
+    order: int = 1000
     mx_suffixes: list[str] = []
     bulk_from: int | None = None
-    sources: list[_Ref] = pydantic.Field(min_length=1)
-    rules: dict[str, _OverrideShape]
+    sources: list[_Ref] = []
+    rules: dict[str, _OverrideShape] = {}
+    combines: Literal["all"] | list[str] = []
+    note: _Words | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _one_or_several(self) -> _ReceiverShape:
+        """A provider has statements and sources of its own; a combination takes them from its members."""
+        own = [name for name in ("sources", "rules", "mx_suffixes", "bulk_from") if name in self.model_fields_set]
+        if "combines" in self.model_fields_set:
+            if not self.combines:
+                raise ValueError("combines names receivers, or is all")
+            if own:
+                raise ValueError(f"combines takes {', '.join(own)} from the receivers that it names")
+        elif missing := [name for name in ("sources", "rules") if name not in own]:
+            raise ValueError(f"a receiver has {' and '.join(missing)}, or combines others")
+        elif not self.sources:
+            raise ValueError("sources: a receiver has at least one")
+        elif self.note is not None:
+            raise ValueError("note is for receivers that combine others; each rule has its own")
+        return self
 
 
 class _SourceShape(_Shape):
@@ -126,12 +148,13 @@ class _Loader:
     digest: Any = field(default_factory=hashlib.sha256)
     names: dict[str, str] = field(default_factory=dict)
     rules_unread: bool = False
+    combinations: dict[str, tuple[_ReceiverShape, str]] = field(default_factory=dict)
 
     def folder(self, folder: Path) -> None:
         self.names = {}
         paths = sorted(folder.glob("*.yaml"))
         receivers = sorted((folder / "receivers").glob("*.yaml"))
-        if not paths and not receivers:
+        if not paths and not receivers and not (folder / "replies").is_dir():
             self.problems.append(f"{folder}: no rule files (*.yaml) here")
         for path in paths:
             if path.name == "sources.yaml":
@@ -191,41 +214,69 @@ class _Loader:
         if (read := self.read(path, _RECEIVER)) is None:
             return
         shape, document = read
+        self.combinations.pop(shape.id, None)
+        if shape.combines:
+            self.receivers.pop(shape.id, None)
+            self.combinations[shape.id] = (shape, f"{path}:{document.line(('combines',))}")
+            return
         overrides: dict[str, model.Override] = {}
-        for rule_id, each in shape.rules.items():
-            where = f"{path}:{document.line(('rules', rule_id))}"
-            rule = self.rules.get(rule_id)
-            if rule is None and self.rules_unread:
-                continue  # it may stand in the file that could not be read, which is reported already
-            if rule is None:
-                self.problems.append(f"{where}: no rule {rule_id}{_nearest(rule_id, self.rules)}")
-                continue
-            for name in each.limits:
-                if name not in rule.limits:
-                    self.problems.append(f"{where}: {rule_id} has no limit {name}{_nearest(name, rule.limits)}")
+        for key, each in shape.rules.items():
+            where = f"{path}:{document.line(('rules', key))}"
             self.check_refs(where, each.sources)
-            overrides[rule_id] = model.Override(
-                severity=each.severity,
-                effect=each.effect,
-                sources=_refs(each.sources),
-                volume=each.volume,
-                limits={name: _value(limit) for name, limit in each.limits.items()},
-                since=each.since,
-                codes=tuple(each.codes),
-                confidence=each.confidence,
-                contested=each.contested,
-                note={"en": each.note.en, "ja": each.note.ja} if each.note else {},
-            )
+            override = _override(each)
+            for rule_id in re.split(r"[,\s]+", key):
+                if rule_id in overrides:
+                    self.problems.append(f"{where}: {rule_id} is there twice")
+                elif self.knows_rule(rule_id, each, where):
+                    overrides[rule_id] = override
         self.check_refs(f"{path}:{document.line(('sources',))}", shape.sources)
-        self.receivers[shape.id] = model.Receiver(
-            id=shape.id,
-            name={"en": shape.name.en, "ja": shape.name.ja},
+        self.receivers[shape.id] = _receiver(
+            shape,
+            str(path),
             mx_suffixes=tuple(suffix.lower() for suffix in shape.mx_suffixes),
             sources=_refs(shape.sources),
             rules=overrides,
-            bulk_from=shape.bulk_from,
-            file=str(path),
         )
+
+    def knows_rule(self, rule_id: str, override: _OverrideShape, where: str) -> bool:
+        """Whether the rule and every limit that the override names are there; where not, that is told."""
+        rule = self.rules.get(rule_id)
+        if rule is None:
+            # It may stand in a file that could not be read, which is reported already.
+            if not self.rules_unread:
+                self.problems.append(f"{where}: no rule {rule_id}{_nearest(rule_id, self.rules)}")
+            return False
+        for name in override.limits:
+            if name not in rule.limits:
+                self.problems.append(f"{where}: {rule_id} has no limit {name}{_nearest(name, rule.limits)}")
+        return True
+
+    def combine(self) -> None:
+        """Build the receivers that combine others, once every folder is read: any of these may be replaced."""
+        providers = dict(self.receivers)
+        for ident, (shape, where) in self.combinations.items():
+            wanted = tuple(providers) if shape.combines == "all" else tuple(dict.fromkeys(shape.combines))
+            unknown = [each for each in wanted if each not in providers]
+            for each in unknown:
+                several = "it combines others itself" if each in self.combinations else "no such receiver"
+                self.problems.append(f"{where}: {ident} combines {each}: {several}{_nearest(each, providers)}")
+            members = sorted((providers[each] for each in wanted if each in providers), key=_place)
+            if unknown or self.problems:
+                continue
+            note = {"en": shape.note.en, "ja": shape.note.ja} if shape.note else {}
+            try:
+                rules = dict(hardest(members, self.rules, note))
+            except CombineError as error:
+                self.problems.append(f"{where}: {error}")
+                continue
+            self.receivers[ident] = _receiver(
+                shape,
+                where.rpartition(":")[0],
+                mx_suffixes=(),
+                sources=tuple(dict.fromkeys(source for each in members for source in each.sources)),
+                rules=rules,
+                combines=tuple(each.id for each in members),
+            )
 
     def check_refs(self, where: str, refs: Iterable[_Ref]) -> None:
         for each in refs:
@@ -424,11 +475,11 @@ def load_rules(folders: Sequence[Path], catalogue: Catalogue) -> model.RuleSet:
         if not folder.is_dir():
             raise RuleError([f"{folder}: no such folder of rule files"])
         loader.folder(folder)
+    loader.combine()
     if loader.problems:
         raise RuleError(loader.problems)
-    return model.RuleSet(
-        loader.rules, loader.receivers, loader.sources, loader.digest.hexdigest(), tuple(loader.warnings)
-    )
+    receivers = {each.id: each for each in sorted(loader.receivers.values(), key=_place)}
+    return model.RuleSet(loader.rules, receivers, loader.sources, loader.digest.hexdigest(), tuple(loader.warnings))
 
 
 def load_guide(folders: Sequence[Path]) -> tuple[Mapping[str, Any], ...]:
@@ -445,6 +496,49 @@ def load_guide(folders: Sequence[Path]) -> tuple[Mapping[str, Any], ...]:
 
 def _all_words(text: model.Texts) -> tuple[str, ...]:
     return (text.title, text.met, text.unmet, text.why, *text.fix)
+
+
+def _place(receiver: model.Receiver) -> tuple[bool, int, str]:
+    """Providers before combinations, each in their order."""
+    return bool(receiver.combines), receiver.order, receiver.id
+
+
+def _receiver(
+    shape: _ReceiverShape,
+    file: str,
+    *,
+    mx_suffixes: tuple[str, ...],
+    sources: tuple[model.SourceRef, ...],
+    rules: Mapping[str, model.Override],
+    combines: tuple[str, ...] = (),
+) -> model.Receiver:
+    return model.Receiver(
+        id=shape.id,
+        name={"en": shape.name.en, "ja": shape.name.ja},
+        mx_suffixes=mx_suffixes,
+        sources=sources,
+        rules=rules,
+        bulk_from=shape.bulk_from,
+        file=file,
+        combines=combines,
+        about={"en": shape.about.en, "ja": shape.about.ja} if shape.about else {},
+        order=shape.order,
+    )
+
+
+def _override(shape: _OverrideShape) -> model.Override:
+    return model.Override(
+        severity=shape.severity,
+        effect=shape.effect,
+        sources=_refs(shape.sources),
+        volume=shape.volume,
+        limits={name: _value(limit) for name, limit in shape.limits.items()},
+        since=shape.since,
+        codes=tuple(shape.codes),
+        confidence=shape.confidence,
+        contested=shape.contested,
+        note={"en": shape.note.en, "ja": shape.note.ja} if shape.note else {},
+    )
 
 
 def _refs(refs: Iterable[_Ref]) -> tuple[model.SourceRef, ...]:

@@ -1,4 +1,7 @@
-"""The words of a report: rule texts filled with values, in one language. May import model, _resources, yamlstrict."""
+"""The words of a report: rule texts filled with values, in one language.
+
+May import model, judge.services, _resources and yamlstrict.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from functools import cache
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._resources import locate
+from deliverability.judge.details import told
+from deliverability.judge.services import steps_for
 from deliverability.model.facts import Catalogue, FactSet, FactSpec, FactType, Unknown, Value
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Rule
@@ -50,7 +55,7 @@ class Words:
         title: the requirement.
         message: what was found: the met or unmet sentence, why it could not be checked, or that it does not apply.
         why: why it matters to delivery.
-        fix: what to do, step by step.
+        fix: what to do, step by step, and where to do it in the sending services that are used.
 
     """
 
@@ -88,15 +93,23 @@ def sentences(finding: Finding, rule: Rule, lang: str, catalogue: Catalogue, fac
             message = unknown_sentence(finding.unknown, say)
         case Outcome.NOT_APPLICABLE:
             message = say("outcome.not-applicable-sentence")
-    return Words(filled(texts.title), message, filled(texts.why), tuple(filled(step) for step in texts.fix))
+    services = steps_for(finding, facts, say)
+    before, after = (tuple(visible(step) for step in steps) for steps in (services.before, services.after))
+    fix = (*before, *(filled(step) for step in texts.fix), *after)
+    return Words(filled(texts.title), message, filled(texts.why), fix)
 
 
 def unknown_sentence(unknown: Unknown | None, say: Phrases) -> str:
     """Why something could not be checked, and what to do about it."""
     if unknown is None:
         return say("unknown.short")
-    detail = say("unknown.detail", detail=visible(shortened(unknown.detail))) if unknown.detail else ""
+    detail = say("unknown.detail", detail=visible(shortened(remark(unknown.detail, say)))) if unknown.detail else ""
     return say(f"unknown.{unknown.reason.value}", detail=detail)
+
+
+def remark(text: str, say: Phrases) -> str:
+    """A short remark of ours from a fact (what is wrong with a term, why something was not asked), in that language."""
+    return text if say.lang == "en" else told(text, phrases("en"), say)
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
@@ -125,7 +138,7 @@ def format_value(value: Value, spec: FactSpec | None, say: Phrases, *, exact: bo
         case int() | float():
             return _number(value, spec, say, exact=exact)
         case str():
-            return visible(shortened(value))
+            return visible(shortened(remark(value, say) if spec and spec.path.endswith("errors") else value))
         case Mapping():
             return _record(value, spec, say)
         case _:
@@ -234,12 +247,20 @@ def limit_spec(name: str) -> FactSpec | None:
 
 def _fill_values(text: str, values: _Values, say: Phrases) -> str:
     found = {name: values.get(name) for name in placeholders(text)}
-    shown = {name: format_value(value, spec, say) for name, (value, spec) in found.items()}
+    shown = {name: _coded(value, spec, say) or format_value(value, spec, say) for name, (value, spec) in found.items()}
     # "The message has 20 MB, at most 20 MB are accepted" helps nobody: where rounding hides a difference, be exact.
     sizes = {name: value for name, (value, spec) in found.items() if _is_size(value, spec)}
     if len({shown[name] for name in sizes}) < len(set(sizes.values())):
         shown |= {name: format_value(value, found[name][1], say, exact=True) for name, value in sizes.items()}
     return fill(text, shown)
+
+
+def _coded(value: Value, spec: FactSpec | None, say: Phrases) -> str:
+    """A code of a closed list in words (``coded.reason.body-changed``), where the language has some; else empty."""
+    if not isinstance(value, str) or spec is None or value not in spec.values:
+        return ""
+    key = f"coded.{spec.path.rpartition('.')[2]}.{value}"
+    return say(key) if key in say else ""
 
 
 def _is_size(value: Value, spec: FactSpec | None) -> bool:

@@ -135,6 +135,48 @@ class Purpose(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Waiver:
+    """A finding that the user accepts.
+
+    Attributes:
+        rule: rule id.
+        reason: ``accepted-risk``, ``handled-elsewhere``, ``not-applicable`` or ``false-positive``.
+        domain: A-label it counts for; empty: every domain.
+        item: item of the rule it counts for; empty: every item.
+        note: a remark of the user.
+        until: ISO date of the last day on which it counts; empty: it never ends.
+
+    """
+
+    rule: str
+    reason: str
+    domain: str = ""
+    item: str = ""
+    note: str = ""
+    until: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeySeen:
+    """One DKIM key as earlier runs saw it.
+
+    Attributes:
+        domain: A-label.
+        selector: selector.
+        fingerprint: SHA-256 (hex) of the key itself, the decoded p=.
+        first_seen: start of the first run that saw it, ISO 8601 in UTC.
+        last_seen: start of the newest run that saw it.
+
+    """
+
+    domain: str
+    selector: str
+    fingerprint: str
+    first_seen: str
+    last_seen: str
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """What is audited, as the user gave it.
 
@@ -148,6 +190,8 @@ class Subject:
         helo: HELO/EHLO name given by option, or None.
         purpose: see Purpose; None: not given.
         daily_volume: messages a day, or None.
+        waivers: findings that the user accepts.
+        keys_seen: DKIM keys of earlier runs, where a history is kept.
 
     """
 
@@ -160,6 +204,8 @@ class Subject:
     helo: str | None = None
     purpose: Purpose | None = None
     daily_volume: int | None = None
+    waivers: tuple[Waiver, ...] = ()
+    keys_seen: tuple[KeySeen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,17 +61,6 @@ class State:
     checked: str
 
 
-@dataclass(frozen=True, slots=True)
-class KeySeen:
-    """One DKIM key as the runs saw it: `fingerprint` is the SHA-256 (hex) of its p= value without blanks."""
-
-    domain: str
-    selector: str
-    fingerprint: str
-    first_seen: str
-    last_seen: str
-
-
 class Cause(StrEnum):
     """Why a finding or verdict changed.
 

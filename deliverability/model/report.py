@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from deliverability.model.facts import FactSet, Reason, Unknown, Value
+from deliverability.model.facts import FactSet, Reason, Unknown, Value, Waiver
 from deliverability.model.rules import Effect, RuleSet, Severity
 
-SCHEMA_VERSION = "1.0"
+# Of the JSON report (data/report-1.schema.json): the second number grows where something is added, the first where
+# something that was there changes its meaning or goes.
+SCHEMA_VERSION = "1.1"
 
 
 class Outcome(StrEnum):
@@ -79,6 +81,7 @@ class Finding:
         unknown: why it could not be checked; None unless the outcome is UNKNOWN.
         fingerprint: stable across runs: the same rule and item of the same domain.
         gains: for an unmet finding, the verdicts that mending it alone changes; empty where it changes none.
+        waiver: for an unmet finding, why the user accepts it; None: they do not.
 
     """
 
@@ -93,6 +96,12 @@ class Finding:
     unknown: Unknown | None = None
     fingerprint: str = ""
     gains: tuple[Gain, ...] = ()
+    waiver: Waiver | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether receivers act on it: a risk that the user accepts is still one, what does not apply is none."""
+        return self.waiver is None or self.waiver.reason == "accepted-risk"
 
     @property
     def waits_for_input(self) -> bool:
@@ -102,17 +111,34 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """A grade is never better than `grade` because `rule` (with `item`) is in `outcome`."""
+    """A grade is never better than `grade` because `rule` (with `item`) is in `outcome`.
+
+    `codes` are the SMTP replies that the receiver gives for it, where it names any; `effect` is what it does.
+    """
 
     grade: str
     rule: str
     item: str
     outcome: Outcome
+    codes: tuple[str, ...] = ()
+    effect: Effect | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One receiver's verdict. `complete` is False where something that could lower the grade was not checked."""
+    """One receiver's verdict. `complete` is False where something that could lower the grade was not checked.
+
+    Attributes:
+        receiver: receiver id.
+        verdict: what the receiver would do.
+        grade: ``A`` to ``F``.
+        complete: nothing failed to be checked and nothing waits.
+        caps: what sets the grade, the worst first; each with the replies that the sender would see.
+        unknown: rules that could not be checked and might decide.
+        waiting: rules that wait for an input that was not given.
+        waits: the same by input: ``volume``, ``purpose``, ``message`` or ``option``.
+
+    """
 
     receiver: str
     verdict: VerdictKind
@@ -121,6 +147,23 @@ class Verdict:
     caps: tuple[Cap, ...]
     unknown: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
+    waits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def deciding(self) -> tuple[Cap, ...]:
+        """The caps that make the verdict what it is; none where the mail is accepted."""
+        if self.verdict is VerdictKind.CANNOT_TELL:
+            return tuple(cap for cap in self.caps if cap.outcome is Outcome.UNKNOWN and cap.effect is not Effect.NOTE)
+        effect = {VerdictKind.REJECTED: Effect.REJECT, VerdictKind.AT_RISK: Effect.RISK}.get(self.verdict)
+        if effect is None:
+            return ()
+        return tuple(cap for cap in self.caps if cap.outcome is Outcome.UNMET and cap.effect is effect)
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The SMTP replies that the sender would see in a bounce, for the unmet rules that decide the verdict."""
+        unmet = (cap for cap in self.deciding if cap.outcome is Outcome.UNMET)
+        return tuple(dict.fromkeys(code for cap in unmet for code in cap.codes))
 
 
 class Care(StrEnum):
@@ -172,6 +215,8 @@ class Remedy:
         mends: rule ids (unmet before) that the rehearsal found met or no longer applicable.
         changes: the facts that matter and changed, for example ``spf.lookups`` 13 -> 7.
         gains: the verdicts that changed.
+        opens: rules that are newly unmet, either of severity info (after ``p=none``: the next step) or what a more
+            severe one about the same facts had kept from applying (10 lookups are many, 11 too many).
 
     """
 
@@ -184,6 +229,7 @@ class Remedy:
     mends: tuple[str, ...] = ()
     changes: tuple[FactChange, ...] = ()
     gains: tuple[Gain, ...] = ()
+    opens: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

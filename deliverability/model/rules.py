@@ -236,13 +236,16 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """A mailbox provider as a dated overlay over the rules.
+    """A mailbox provider as a dated overlay over the rules, or several of them taken as one.
 
     Attributes:
         name: language -> display name.
         mx_suffixes: MX host suffixes by which a recipient domain is recognised.
         bulk_from: messages a day from which a sender counts as bulk, or None where no number is published.
         rules: rule id -> Override.
+        combines: ids of the receivers whose hardest readings `rules` holds; empty for a provider of its own.
+        about: language -> what a sender should know about it; may be empty.
+        order: place in lists, the smallest first.
 
     """
 
@@ -253,14 +256,22 @@ class Receiver:
     rules: Mapping[str, Override]
     bulk_from: int | None = None
     file: str = ""
+    combines: tuple[str, ...] = ()
+    about: Mapping[str, str] = field(default_factory=dict)
+    order: int = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """Everything that judges: rules by id in file order, receivers by id, sources by key."""
+    """Everything that judges: rules by id in file order, receivers by id in display order, sources by key."""
 
     rules: Mapping[str, Rule]
     receivers: Mapping[str, Receiver]
     sources: Mapping[str, Source]
     digest: str
     warnings: tuple[str, ...] = ()
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The receivers that an audit judges for where none is chosen: every one that combines no others."""
+        return tuple(ident for ident, receiver in self.receivers.items() if not receiver.combines)

@@ -16,8 +16,8 @@ MAX_STRING = 255  # octets of one TXT character-string, RFC 1035 section 3.3
 _TTL = 3600
 _SERVER = "proposed"
 _TYPES = ("A", "AAAA", "CNAME", "MX", "NS", "PTR", "TXT")
-# A record that is, or was meant as, SPF: typing slips in front of and inside the version are forgiven.
-_SPF = re.compile(r"""[\s"'“”]*v\s*=\s*spf\s*1""", re.IGNORECASE)
+# What a text is, or was meant as: typing slips in front of and inside the version are forgiven.
+_VERSION = re.compile(r"""[\s"'“”]*v\s*=\s*(spf\s*1|dmarc|dkim|sts|tlsrpt|bimi)""", re.IGNORECASE)
 # Below these labels every TXT record is one protocol's, so a proposal replaces them all.
 _OWNED_BY_PROTOCOL = frozenset({"_dmarc", "_domainkey", "_mta-sts", "_bimi"})
 _QUOTED = re.compile(r'\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
@@ -125,8 +125,9 @@ class OverlayResolver:
     """Answers as the world would if the proposed records were published.
 
     Proposals of one name and type add up and replace the record set there. For TXT they replace what they compete with:
-    an SPF record every record that is or was meant as SPF; at names that belong to one protocol (``_dmarc``,
-    ``_domainkey``, ``_mta-sts``, ``_bimi``, ``_smtp._tls``) all; any other text nothing. A proposal hides a CNAME at
+    an SPF record every record that is or was meant as SPF, and so for the other records that begin with a version; at
+    names that belong to one protocol (``_dmarc``, ``_domainkey``, ``_mta-sts``, ``_bimi``, ``_smtp._tls``) all; any
+    other text nothing. A proposal hides a CNAME at
     its name for its type. Where the base failed, the proposal alone is the answer.
 
     That a new name ends a wildcard's reach over it (RFC 4592 section 2.2.1) is not modelled for other types there.
@@ -195,16 +196,22 @@ class OverlayResolver:
             present = await self._base.query(name, rdtype)
             # Text that the base only sees through a CNAME is hidden: the name now has records of its own.
             if isinstance(present, Found) and not present.chain:
-                replaces_spf = any(_SPF.match(value) for value in values)
+                replaced = {kind for value in values if (kind := _kind(value))}
                 kept = [
                     (value, lengths)
                     for value, lengths in zip(present.values, present.string_octets, strict=False)
-                    if value not in values and not (replaces_spf and _SPF.match(value))
+                    if value not in values and _kind(value) not in replaced
                 ]
                 values = (*(value for value, _ in kept), *values)
                 octets = (*(lengths for _, lengths in kept), *octets)
                 ttl = present.ttl
         return Found(name, rdtype, values, ttl, string_octets=octets, server=_SERVER)
+
+
+def _kind(text: str) -> str:
+    """Which kind of record a text is or was meant as; empty for texts without a version that we know."""
+    match = _VERSION.match(text)
+    return "".join(match[1].lower().split()) if match else ""
 
 
 def _one_protocol(name: str) -> bool:

@@ -1,23 +1,29 @@
 """Reports as one HTML page that needs nothing else: no script, no outside resource.
 
-May import model, judge.words, view and pictures.
+May import model, judge.words, judge.glossary, view, pictures, trace, preview, glossary and handout.
 
-The look is in reports/: report.html (the page), subject.html (one report), macros.html, style.css.
+The look is in reports/: report.html (the page), subject.html (one report), handout.html, macros.html, style.css.
 """
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deliverability._resources import locate
-from deliverability.judge.words import phrases
+from deliverability.judge.glossary import load_glossary
+from deliverability.judge.words import octets, phrases
 from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
+from deliverability.render.glossary import Glosser
+from deliverability.render.handout import load_handout
 from deliverability.render.pictures import Pictures, draw
+from deliverability.render.preview import Preview, preview
 from deliverability.render.trace import Traces, explain
-from deliverability.render.view import Guide, ReportView, as_tuple, build, segments
+from deliverability.render.view import Guide, ReportView, SourceView, as_tuple, build, segments
 
 if TYPE_CHECKING:
     import jinja2
@@ -27,14 +33,35 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
-def render_html(reports: Report | Sequence[Report], *, lang: str, catalogue: Catalogue, guide: Guide = ()) -> str:
+def render_html(
+    reports: Report | Sequence[Report], *, lang: str, catalogue: Catalogue, guide: Guide = (), html: str | None = None
+) -> str:
     """One page for one report or several; several get a summary on top and a section each.
 
-    Every value comes from outside and is escaped; characters that hide or steer something are written out.
+    Every value comes from outside and is escaped; characters that hide or steer something are written out. `html` is
+    the HTML part of the message of the (first) report, for its preview.
     """
     several = as_tuple(reports)
     writer = HtmlWriter(len(several), lang=lang, catalogue=catalogue, guide=guide)
+    if html:
+        writer.preview(html)
     return "".join(writer.report(each) for each in several) + writer.end()
+
+
+def render_handout(lang: str) -> str:
+    """The hand-out for a support desk as a page of its own."""
+    return (
+        environment()
+        .get_template("handout.html")
+        .render(
+            say=phrases(lang),
+            lang=lang,
+            handout=load_handout(lang),
+            css=_css(),
+            policy=CONTENT_SECURITY_POLICY,
+            glossed=lambda text: (("", text),),
+        )
+    )
 
 
 class HtmlWriter:
@@ -46,26 +73,78 @@ class HtmlWriter:
         self._catalogue = catalogue
         self._guide = guide
         self._subjects: list[_Subject] = []
+        self._html = ""
+        self._preface = ""
+        self._more_css = ""
+
+    def preface(self, markup: str, css: str) -> None:
+        """Put a piece of HTML, escaped already, above the reports, with the style sheet that it needs."""
+        self._preface, self._more_css = markup, css
+
+    def preview(self, html: str) -> None:
+        """Take the HTML part of the message of the next report, which is shown as its readers see it."""
+        self._html = html
 
     def report(self, report: Report) -> str:
         """Take the next report; nothing is written yet."""
         key = f"s{len(self._subjects) + 1}" if self._several else ""
         view = build(report, self._lang, self._catalogue, self._guide, prefix=f"{key}-" if key else "")
         say = phrases(self._lang)
-        self._subjects.append(_Subject(key, view, draw(report, say), explain(report, say)))
+        shown = preview(self._html) if self._html else None
+        self._html = ""
+        large = say("preview.too-large", size=octets(shown.octets, say)) if shown and not shown.document else ""
+        self._subjects.append(_Subject(key, view, draw(report, say), explain(report, say), shown, large))
         return ""
 
     def end(self) -> str:
         """The whole page."""
-        css = (locate("reports") / "style.css").read_text("utf-8")
-        page = _environment().get_template("report.html")
+        sources = _cited([subject.view for subject in self._subjects])
+        glosser = Glosser(load_glossary([locate("rules")]), self._lang)
+        page = environment().get_template("report.html")
         return page.render(
             say=phrases(self._lang),
             lang=self._lang,
             subjects=self._subjects,
-            css=css,
+            css=_css() + self._more_css,
             policy=CONTENT_SECURITY_POLICY,
+            preface=self._preface,
+            sources=tuple(sources.values()),
+            cited=lambda source: sources[_key(source)],
+            glossed=glosser.pieces,
+            used_terms=lambda: glosser.used,
+            handout=load_handout(self._lang),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class CitedSource:
+    """A source in the list at the end of the page, and its number there."""
+
+    number: int
+    anchor: str
+    title: str
+    url: str
+    publisher: str
+    checked: str
+
+
+def _cited(views: Sequence[ReportView]) -> dict[tuple[str, ...], CitedSource]:
+    """Every source of the page once, numbered in the order of its first use."""
+    found: dict[tuple[str, ...], CitedSource] = {}
+    for source in (each for view in views for _, entries in view.topics for e in entries for each in e.sources):
+        if _key(source) not in found:
+            number = len(found) + 1
+            found[_key(source)] = CitedSource(number, f"c{number}", *_key(source))
+    return found
+
+
+def _key(source: SourceView) -> tuple[str, str, str, str]:
+    return source.title, source.url, source.publisher, source.checked
+
+
+def _css() -> str:
+    """The style sheet without its indentation."""
+    return re.sub(r"\n\s*", "\n", (locate("reports") / "style.css").read_text("utf-8"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +155,28 @@ class _Subject:
     view: ReportView
     pictures: Pictures
     traces: Traces
+    preview: Preview | None
+    too_large: str
 
 
-def _environment() -> jinja2.Environment:
+def _unbroken(record: str) -> tuple[tuple[bool, str], ...]:
+    """A record in pieces; True marks a ``?all`` that no line may end in: lines may break behind a question mark."""
+    pieces = re.split(r"((?<!\S)\?\S{1,30}(?!\S))", record)
+    return tuple((bool(number % 2), piece) for number, piece in enumerate(pieces) if piece)
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """The templates of reports/, with escaping on for every one of them; they are read once."""
     import jinja2
 
-    environment = jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(locate("reports")),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["segments"] = segments
-    return environment
+    made.filters["segments"] = segments
+    made.filters["unbroken"] = _unbroken
+    return made

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from deliverability.model.codec import encode, encode_evidence, printable
 from deliverability.model.facts import Value
-from deliverability.model.report import Finding, Judgement, Report, Verdict
+from deliverability.model.report import Cap, Finding, Gain, Judgement, RecordEdit, Remedy, Report, Verdict
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+# The shape of these reports as JSON Schema (draft 2020-12).
+SCHEMA = Path(__file__).resolve().parent.parent / "data" / "report-1.schema.json"
 
 
 def render_json(reports: Report | Sequence[Report]) -> str:
@@ -50,6 +54,7 @@ def _report(report: Report) -> Json:
         "subject": subject,
         "verdicts": [_verdict(each) for each in report.verdicts],
         "findings": [_finding(each, report) for each in report.findings],
+        "remedies": [_remedy(each) for each in report.remedies],
         "evidence": [encode_evidence(report.facts.evidence[ident]) for ident in sorted(report.facts.evidence)],
         "notes": [{"code": note.code, "values": encode(_sorted(note.values))} for note in report.notes],
         "facts_digest": report.facts_digest,
@@ -68,12 +73,22 @@ def _verdict(verdict: Verdict) -> Json:
         "verdict": verdict.verdict.value,
         "grade": verdict.grade,
         "complete": verdict.complete,
-        "caps": [
-            {"grade": cap.grade, "rule": cap.rule, "item": printable(cap.item), "outcome": cap.outcome.value}
-            for cap in verdict.caps
-        ],
+        "caps": [_cap(each) for each in verdict.caps],
         "unknown": list(verdict.unknown),
         "waiting": list(verdict.waiting),
+        "waits": {name: list(rules) for name, rules in verdict.waits.items()},
+        "codes": list(verdict.codes),
+    }
+
+
+def _cap(cap: Cap) -> Json:
+    return {
+        "grade": cap.grade,
+        "rule": cap.rule,
+        "item": printable(cap.item),
+        "outcome": cap.outcome.value,
+        "effect": cap.effect.value if cap.effect else None,
+        "codes": list(cap.codes),
     }
 
 
@@ -94,7 +109,50 @@ def _finding(finding: Finding, report: Report) -> Json:
     if finding.unknown is not None:
         shape["unknown"] = encode(finding.unknown)
     shape["fingerprint"] = finding.fingerprint
+    if finding.waiver is not None:
+        shape["waiver"] = {
+            "reason": finding.waiver.reason,
+            "note": printable(finding.waiver.note),
+            "until": finding.waiver.until or None,
+        }
+    shape["gains"] = [_gain(each) for each in finding.gains]
     return shape
+
+
+def _gain(gain: Gain) -> Json:
+    return {
+        "receiver": gain.receiver,
+        "before": gain.before.value,
+        "before_grade": gain.before_grade,
+        "after": gain.after.value,
+        "after_grade": gain.after_grade,
+    }
+
+
+def _remedy(remedy: Remedy) -> Json:
+    return {
+        "rule": remedy.rule,
+        "item": printable(remedy.item),
+        "code": remedy.code,
+        "values": encode(_sorted(remedy.values)),
+        "care": remedy.care.value,
+        "edits": [_edit(each) for each in remedy.edits],
+        "mends": list(remedy.mends),
+        "opens": list(remedy.opens),
+        "changes": [
+            {"fact": each.path, "before": encode(each.before), "after": encode(each.after)} for each in remedy.changes
+        ],
+        "gains": [_gain(each) for each in remedy.gains],
+    }
+
+
+def _edit(edit: RecordEdit) -> Json:
+    return {
+        "name": printable(edit.name),
+        "type": edit.type,
+        "old": [printable(value) for value in edit.old],
+        "new": [printable(value) for value in edit.new],
+    }
 
 
 def _judgement(judgement: Judgement) -> Json:

@@ -6,7 +6,7 @@ May import model, judge.words and view.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deliverability.judge.words import Phrases, format_value, octets, shortened, visible
 from deliverability.model.facts import Unknown, Value
@@ -22,6 +22,9 @@ _ATTACHMENTS_SHOWN = 30
 _SIZE_PARTS = ("header", "plain", "html", "inline")
 # Base64 in lines of 76 characters: 57 octets of a file become 78 as sent.
 _ENCODED, _RAW = 78, 57
+# DMARC looks at neither: another name is normal there where a service sends.
+_ASIDE = frozenset({"helo", "ip", "ptr"})
+_CELLS = 30
 # Below this share of the next limit the bar shows the message alone, or its parts would be specks.
 _NEAR = 0.4
 _HTML_PARTS = ("text", "markup", "inline_css", "style", "data_uri", "comment", "script")
@@ -29,7 +32,12 @@ _HTML_PARTS = ("text", "markup", "inline_css", "style", "data_uri", "comment", "
 
 @dataclass(frozen=True, slots=True)
 class IdentityRow:
-    """One name the mail gives; `result_state` and `alignment_state` are good, bad, or empty for neither."""
+    """One name the mail gives; `result_state` and `alignment_state` are good, bad, or empty for neither.
+
+    `edge` is how it hangs on the author domain: ``root`` for that itself, ``firm`` where DMARC counts it, ``loose``
+    where the name fits and nothing vouches for it, ``broken`` where it belongs to another, ``open`` where it could not
+    be compared, ``aside`` where DMARC does not look at it.
+    """
 
     label: str
     hint: str
@@ -38,6 +46,7 @@ class IdentityRow:
     result_state: str
     alignment: str
     alignment_state: str
+    edge: str = "aside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,7 @@ class TermView:
     cost: str
     problem: str
     branch: BranchView | None
+    share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +74,23 @@ class BranchView:
 
 @dataclass(frozen=True, slots=True)
 class SpfView:
-    """The tree with its gauge; `percent` of the limit is None where no rule sets one."""
+    """The tree with its gauge; `percent` of the limit is None where no rule sets one.
+
+    `cells` are the look-ups one by one: used, over (beyond the limit) or free, and `more` do not fit into the picture.
+    """
 
     gauge: str
     void: str
     percent: int | None
     over: bool
     root: BranchView
+    cells: tuple[str, ...] = ()
+    more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class StageView:
-    """A rung of the DMARC ladder: past, here or ahead."""
+    """A rung of the DMARC ladder: past, here, next (the next safe step) or ahead."""
 
     key: str
     label: str
@@ -186,10 +201,10 @@ def _identity(report: Report, say: Phrases) -> tuple[IdentityRow, ...]:
                 result=outcome,
                 result_state="good" if outcome.endswith("pass") else "bad" if outcome else "",
                 alignment=say(f"identity.{matches}") if f"identity.{matches}" in say else "",
-                # DMARC does not look at HELO: another name there is normal where a service sends.
-                alignment_state={"strict": "good", "relaxed": "good", "none": "" if key == "helo" else "bad"}.get(
+                alignment_state={"strict": "good", "relaxed": "good", "none": "" if key in _ASIDE else "bad"}.get(
                     matches, ""
                 ),
+                edge=_edge(key, matches, outcome),
             )
         )
 
@@ -210,8 +225,44 @@ def _identity(report: Report, say: Phrases) -> tuple[IdentityRow, ...]:
             (same if aligned else "none") if isinstance(aligned, bool) and author else None,
         )
     add("helo", _word(_known(report, "envelope.helo")), alignment=_known(report, "alignment.helo"))
-    add("ip", _word(_known(report, "envelope.ip")))
+    address = _word(_known(report, "envelope.ip"))
+    add("ip", address)
+    hosts = _known(report, "identity.ips")
+    for host in hosts if isinstance(hosts, tuple) else ():
+        if isinstance(host, Mapping) and address and host.get("ip") == _known(report, "envelope.ip"):
+            confirmed = host.get("confirmed")
+            result = say("identity.confirmed" if confirmed else "identity.unconfirmed")
+            add("ptr", _word(host.get("name")), alignment=_aligned_ptr(report))
+            if rows[-1].hint == say("identity.ptr-hint") and isinstance(confirmed, bool):
+                rows[-1] = replace(rows[-1], result=result, result_state="good" if confirmed else "bad")
     return tuple(rows) if len(rows) > 1 else ()
+
+
+def _edge(key: str, matches: str, outcome: str) -> str:
+    if key in _ASIDE:
+        return "aside"
+    if not matches:
+        return "open"
+    if matches == "reference":
+        return "root"
+    if matches == "none":
+        return "broken"
+    return "firm" if outcome.endswith("pass") else "loose"
+
+
+def _aligned_ptr(report: Report) -> Value:
+    chain = _known(report, "identity.chain")
+    for each in chain if isinstance(chain, tuple) else ():
+        if isinstance(each, Mapping) and each.get("role") == "ptr":
+            return each.get("aligned")
+    return None
+
+
+def _cells(used: int, limit: int) -> tuple[str, ...]:
+    """A cell for every look-up: those within the limit, those beyond it, those left."""
+    over = max(0, used - limit)
+    cells = ["used"] * min(used, limit) + ["free"] * max(0, limit - used) + ["over"] * over
+    return tuple(cells[:_CELLS])
 
 
 def _spf(report: Report, say: Phrases) -> SpfView | None:
@@ -236,12 +287,17 @@ def _spf(report: Report, say: Phrases) -> SpfView | None:
         void=say.count("spf.void", void) if void else "",
         percent=min(100, round(100 * used / limit)) if limit else None,
         over=limit is not None and used > limit,
-        root=_branch(tree, say, _TREE_DEPTH, [_TREE_TERMS]),
+        root=_branch(tree, say, _TREE_DEPTH, [_TREE_TERMS], max(used, limit or 0, 1)),
+        cells=_cells(used, limit) if limit and limit <= _CELLS else (),
+        more=max(0, used - _CELLS),
     )
 
 
-def _branch(node: Mapping[str, Value], say: Phrases, depth: int, budget: list[int]) -> BranchView:
-    """One record and what is below it. `budget` holds the number of terms that may still be shown on the page."""
+def _branch(node: Mapping[str, Value], say: Phrases, depth: int, budget: list[int], scale: int) -> BranchView:
+    """One record and what is below it. `budget` holds the number of terms that may still be shown on the page.
+
+    `scale` is the number of look-ups that fills the bar beside a term.
+    """
     terms: list[TermView] = []
     free: list[str] = []
     cut = False
@@ -262,10 +318,10 @@ def _branch(node: Mapping[str, Value], say: Phrases, depth: int, budget: list[in
         budget[0] -= 1
         branch = None
         if isinstance(below, Mapping) and below.get("terms"):
-            branch = _branch(below, say, depth - 1, budget) if depth > 1 else None
+            branch = _branch(below, say, depth - 1, budget, scale) if depth > 1 else None
             cut = cut or depth <= 1
         cost = say("spf.free") if not total else say("spf.here") if total == own else say("spf.below", n=str(total))
-        terms.append(TermView(text, cost, problem, branch))
+        terms.append(TermView(text, cost, problem, branch, min(100.0, round(100 * total / scale, 1))))
     shown = " ".join(free[:_FREE_SHOWN])
     if len(free) > _FREE_SHOWN:
         shown += say("value.more", n=str(len(free) - _FREE_SHOWN))
@@ -293,12 +349,13 @@ def _dmarc(report: Report, say: Phrases) -> DmarcView | None:
     if stage not in DMARC_STAGES:
         return None
     here = DMARC_STAGES.index(stage)
+    following = _next_stage(stage, report.inputs.get("purpose"))
     stages = tuple(
         StageView(
             key,
             say(f"dmarc.{key}"),
             say(f"dmarc.{key}-hint"),
-            "here" if index == here else "past" if index < here else "ahead",
+            "here" if index == here else "past" if index < here else "next" if key == following else "ahead",
         )
         for index, key in enumerate(DMARC_STAGES)
     )
@@ -308,6 +365,14 @@ def _dmarc(report: Report, say: Phrases) -> DmarcView | None:
         _word(_known(report, "dmarc.record")),
         say("dmarc.record-at", location=location) if location else "",
     )
+
+
+def _next_stage(stage: str, purpose: Value) -> str:
+    """The next safe rung: people's mail stops at quarantine (RFC 9989: mailing lists), a parked domain jumps."""
+    if purpose == "parked":
+        return "" if stage == "reject" else "reject"
+    following = {"absent": "none", "none": "quarantine", "testing": "quarantine", "quarantine": "reject"}.get(stage, "")
+    return "" if purpose == "users" and following == "reject" else following
 
 
 def _size(report: Report, say: Phrases) -> BarView | None:

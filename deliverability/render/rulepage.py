@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from deliverability.judge.words import Phrases, fill, format_value, limit_spec, phrases, placeholders
 from deliverability.model.facts import Value
-from deliverability.model.rules import All, Any, Compare, Condition, LimitRef, Not, Rule, RuleSet
+from deliverability.model.rules import All, Any, Compare, Condition, LimitRef, Not, Rule, RuleSet, Texts
 from deliverability.render.wrap import wrap
 
 WIDTH = 100
@@ -15,6 +15,18 @@ WIDTH = 100
 def rule_title(rule: Rule, lang: str) -> str:
     """The requirement in one line, its limits filled in and its facts shown by name."""
     return _filled(rule.text[lang].title, rule, phrases(lang))
+
+
+def filled_texts(rule: Rule, lang: str) -> Texts:
+    """All of a rule's words, its limits filled in and its facts shown by name."""
+    say, texts = phrases(lang), rule.text[lang]
+    title, met, unmet, why = (_filled(text, rule, say) for text in (texts.title, texts.met, texts.unmet, texts.why))
+    return Texts(title, met, unmet, why, tuple(_filled(step, rule, say) for step in texts.fix))
+
+
+def condition_words(condition: Condition, rule: Rule) -> str:
+    """A condition in one line, with the limits of the rule."""
+    return _shown(condition, rule)
 
 
 def rule_page(rule: Rule, rules: RuleSet, lang: str, width: int = 80) -> str:
@@ -54,14 +66,17 @@ def _lines(rule: Rule, rules: RuleSet, lang: str, width: int) -> Iterator[str]:
         parts += [say("page.bulk")] if override.volume.value == "bulk" else []
         parts += [say("page.from", date=override.since)] if override.since else []
         parts += [", ".join(override.codes)] if override.codes else []
-        yield from _indented(f"{receiver.name[lang]}: {' · '.join(parts)}", width)
+        parts += [say("page.contested")] if override.contested else []
+        yield from _indented(receiver.name[lang] + say("punctuation.colon") + " · ".join(parts), width)
         if override.note:
             yield from _indented(override.note[lang], width, 4)
     yield from ("", say("page.sources"))
     for ref in rule.sources:
         source = rules.sources[ref.ref]
         section = say("page.section", section=ref.section) if ref.section else ""
-        yield from _indented(f"{source.title}{section} ({say('page.read', date=source.checked)})", width)
+        yield from _indented(
+            source.title + section + say("punctuation.aside", text=say("page.read", date=source.checked)), width
+        )
         if source.url:
             yield f"    {source.url}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from deliverability.judge.words import Phrases, phrases
+from deliverability.judge.words import Phrases, phrases, visible
 from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
 from deliverability.render.savings import SavingsView
@@ -26,6 +26,7 @@ from deliverability.render.wrap import pad, width_of, wrap
 MAX_WIDTH = 100
 MIN_WIDTH = 40
 _MET_SHOWN = 200
+_REMEDIES_SHOWN = 3
 
 _COLOURS = {
     "rejected": "31",
@@ -113,7 +114,9 @@ class TextWriter:
         self._rows.append(_row(view, self._say))
         begin = "\n" if len(self._rows) > 1 else ""
         traces = explain(report, self._say)
-        return begin + self._finished(_report(view, traces, self._trace, self._paper, self._say))
+        return begin + self._finished(
+            _report(view, _waits(report, self._say), traces, self._trace, self._paper, self._say)
+        )
 
     def end(self) -> str:
         """The summary, where there was more than one report."""
@@ -155,14 +158,18 @@ class _Paper:
         return ["", " ".join([self.ink(text, "bold"), *([self.ink(line, "dim")] if line else [])]), ""]
 
 
-def _report(view: ReportView, traces: Traces, whole: bool, paper: _Paper, say: Phrases) -> Iterator[str]:
+def _report(
+    view: ReportView, waits: Sequence[str], traces: Traces, whole: bool, paper: _Paper, say: Phrases
+) -> Iterator[str]:
     yield paper.ink(view.domain, "bold")
     about = [view.message or say("label.no-message"), view.started, say("label.tool", version=view.version)]
     yield from paper.paragraph(" · ".join(part for part in about if part) if paper.unicode else ", ".join(about), 0)
     for note in view.notes:
         yield ""
         yield from paper.paragraph(note, 2, paper.ink("!", "warning") + " ")
-    yield from _verdicts(view, paper, say)
+    yield from _verdicts(view, waits, paper, say)
+    if view.remedies:
+        yield from _publish(view, paper, say)
     yield from _todo(view, paper, say)
     if view.savings:
         yield from _savings(view.savings, paper, say)
@@ -181,34 +188,67 @@ def _report(view: ReportView, traces: Traces, whole: bool, paper: _Paper, say: P
     if view.waiting:
         yield from paper.heading(say("section.waiting"))
         for waiting in view.waiting:
-            text = f"{waiting.words} ({say.count('label.checks', len(waiting.titles))})"
+            text = waiting.words + say("punctuation.aside", text=say.count("label.checks", len(waiting.titles)))
             yield from paper.paragraph(text, 2, paper.symbol("bullet") + " ")
+    if view.waived:
+        yield from paper.heading(say("section.waived"))
+        for entry in view.waived:
+            yield from paper.paragraph(f"{entry.headline} [{entry.rule}]", 2, paper.symbol("bullet") + " ")
+            yield from paper.paragraph(entry.waiver, 2, style="dim")
     if view.met:
         yield from paper.heading(say("section.met"))
         for entry in view.met[:_MET_SHOWN]:
             lead = paper.ink(paper.symbol("met"), "met") + " "
             if len(entry.instances) == 1:
-                yield from paper.paragraph(f"{entry.instances[0].message}{_item(entry.instances[0].item)}", 2, lead)
+                found = entry.instances[0]
+                yield from paper.paragraph(found.message + _item(found.item, say), 2, lead)
             else:
                 items = say("site_separator").join(each.item for each in entry.instances)
-                yield from paper.paragraph(f"{entry.title} ({items})", 2, lead)
+                yield from paper.paragraph(entry.title + say("punctuation.aside", text=items), 2, lead)
 
 
-def _verdicts(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
+def _verdicts(view: ReportView, waits: Sequence[str], paper: _Paper, say: Phrases) -> Iterator[str]:
+    """A line for each receiver, then why: once for those that decide alike."""
     yield from paper.heading(say("section.verdict"))
     names = max((width_of(each.receiver) for each in view.verdicts), default=0)
     labels = max((width_of(each.label) for each in view.verdicts), default=0)
     for verdict in view.verdicts:
         mark = paper.ink(f"{paper.symbol(verdict.kind)} {pad(verdict.label, labels)}", verdict.kind)
         line = f"{pad(verdict.receiver, names)}  {mark}  {verdict.grade_words}"
-        if width_of(line) <= paper.width:
+        if names + labels + width_of(verdict.grade_words) + 6 <= paper.width:
             yield line
         else:
             yield from paper.paragraph(verdict.receiver, 0)
             yield f"  {mark}"
             yield f"  {verdict.grade_words}"
-        yield from paper.paragraph(verdict.sentence, 2)
-        yield from _reasons(verdict, paper, say)
+    mail = say("label.this-mail") if view.message else say("label.mail-of", domain=view.domain)
+    for alike in _alike(view.verdicts):
+        together = say("site_separator").join(each.receiver for each in alike)
+        yield ""
+        yield from paper.paragraph(say(f"verdict.{alike[0].kind}-sentence", receiver=together, mail=mail), 0)
+        yield from _reasons(alike[0], paper, say)
+    for text in waits:
+        yield ""
+        yield from paper.paragraph(text, 0)
+
+
+def _alike(verdicts: Sequence[VerdictView]) -> list[list[VerdictView]]:
+    """Verdicts of the same kind for the same reasons, in the order of the first of each."""
+    groups: dict[object, list[VerdictView]] = {}
+    for each in verdicts:
+        key = (each.kind, each.reasons, each.more, each.unknown, each.waiting)
+        groups.setdefault(key, []).append(each)
+    return list(groups.values())
+
+
+def _waits(report: Report, say: Phrases) -> tuple[str, ...]:
+    """Which rules wait for volume and purpose, which decide what a receiver asks for."""
+    lines = []
+    for name in ("volume", "purpose"):
+        rules = dict.fromkeys(rule for verdict in report.verdicts for rule in verdict.waits.get(name, ()))
+        if rules:
+            lines.append(say(f"verdict.waits-{name}", rules=say("site_separator").join(map(visible, rules))))
+    return tuple(lines)
 
 
 def _reasons(verdict: VerdictView, paper: _Paper, say: Phrases) -> Iterator[str]:
@@ -264,18 +304,36 @@ def _entry(entry: Entry, number: int, paper: _Paper, say: Phrases) -> Iterator[s
         yield from paper.paragraph(entry.rest, 4)
     if entry.shows_instances:
         for instance in entry.instances:
-            text = f"{instance.item}: {instance.message}" if instance.item else instance.message
+            text = _pair(instance.item, instance.message, say) if instance.item else instance.message
             yield from paper.paragraph(text, 4)
     yield from paper.paragraph(entry.why, 4, style="dim")
     for index, step in enumerate(entry.fix, 1):
         yield from _step(step, f"    {index}) ", paper)
-    for effect in _by_effect(entry.effects):
+    for effect in _by_effect(entry.effects, say):
         yield from paper.paragraph(effect, 4)
-    yield from paper.paragraph(f"{say('label.effort')}: {entry.effort}", 4, style="dim")
+    yield from paper.paragraph(_pair(say("label.effort"), entry.effort, say), 4, style="dim")
     for source in entry.sources[:1]:
-        yield from paper.paragraph(f"{say('label.source')}: {source_line(source, say)}", 4, style="dim")
+        yield from paper.paragraph(_pair(say("label.source"), source_line(source, say), say), 4, style="dim")
         if source.url:
             yield "    " + paper.ink(source.url, "dim")
+
+
+def _publish(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
+    """The first remedies, each record on a line of its own so that it can be copied; `deliv fix` has all of it."""
+    yield from paper.heading(say("publish.title"))
+    for number, remedy in enumerate(view.remedies[:_REMEDIES_SHOWN], 1):
+        yield from paper.paragraph(f"{remedy.title} [{remedy.rule}]", 4, f"{number}.")
+        for edit in remedy.edits:
+            yield f"    {edit.name} {edit.type}"
+            yield from (f"    {paper.ink(value, 'code')}" for value in edit.new)
+        for effect in remedy.effects:
+            yield from paper.paragraph(effect, 6, "    > ", style="dim")
+        if remedy.care != "safe":
+            yield from paper.paragraph(f"{remedy.care_label}: {remedy.care_words}", 4, style="warning")
+        yield ""
+    rest = max(0, len(view.remedies) - _REMEDIES_SHOWN)
+    key = "publish.more" if rest else "publish.all"
+    yield from paper.paragraph(say(key, n=str(rest), command=f"deliv fix {view.domain}"), 0)
 
 
 def _savings(savings: SavingsView, paper: _Paper, say: Phrases) -> Iterator[str]:
@@ -287,14 +345,15 @@ def _savings(savings: SavingsView, paper: _Paper, say: Phrases) -> Iterator[str]
             yield from paper.paragraph("".join(piece for _, piece in segments(text)), 0)
 
 
-def _by_effect(effects: Sequence[EffectView]) -> list[str]:
+def _by_effect(effects: Sequence[EffectView], say: Phrases) -> list[str]:
     """One line per effect with the receivers it is true for."""
     groups: dict[tuple[str, str], list[str]] = {}
     for each in effects:
-        codes = f" ({' / '.join(each.codes)})" if each.codes else ""
+        codes = say("punctuation.aside", text=" / ".join(each.codes)) if each.codes else ""
         groups.setdefault((each.words, each.waits_for), []).append(each.receiver + codes)
     return [
-        f"{', '.join(names)}: {words}" + (f" ({waits})" if waits else "") for (words, waits), names in groups.items()
+        _pair(say("punctuation.list").join(names), words, say) + (say("punctuation.aside", text=waits) if waits else "")
+        for (words, waits), names in groups.items()
     ]
 
 
@@ -325,7 +384,7 @@ def _spf_trace(trace: SpfTrace, whole: bool, paper: _Paper, say: Phrases) -> Ite
         if line.detail and not whole:
             continue
         style, name = _MARKS.get(line.mark, ("dim", "bullet"))
-        text = f"{line.term}: {line.words}" + (f" ({line.cost})" if line.cost else "")
+        text = _pair(line.term, line.words, say) + (say("punctuation.aside", text=line.cost) if line.cost else "")
         indent = 2 + 2 * min(line.depth, 8)
         lead = " " * (indent - 2) + paper.ink(paper.symbol(name), style) + " "
         yield from paper.paragraph(text, indent, lead, style="dim" if line.mark == "skipped" else "")
@@ -341,7 +400,7 @@ def _dkim_trace(traces: Sequence[SignatureTrace], paper: _Paper, say: Phrases) -
     yield from paper.heading(say("trace.dkim-title"))
     for each in traces:
         name = {"good": "met", "bad": "rejected"}.get(each.state, "unknown")
-        yield from paper.paragraph(f"{each.name}: {each.result}", 2, paper.ink(paper.symbol(name), name) + " ")
+        yield from paper.paragraph(_pair(each.name, each.result, say), 2, paper.ink(paper.symbol(name), name) + " ")
         for words in each.words:
             yield from paper.paragraph(words, 4)
 
@@ -364,8 +423,13 @@ def _summary(rows: Sequence[_Row], paper: _Paper, say: Phrases) -> Iterator[str]
         yield from paper.paragraph(row.verdicts, 2)
 
 
-def _item(item: str) -> str:
-    return f" ({item})" if item else ""
+def _item(item: str, say: Phrases) -> str:
+    return say("punctuation.aside", text=item) if item else ""
+
+
+def _pair(name: str, value: str, say: Phrases) -> str:
+    """A label and what it is about, with the colon of the language."""
+    return f"{name}{say('punctuation.colon')}{value}"
 
 
 def _plain(text: str) -> str:

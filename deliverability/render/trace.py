@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from deliverability.judge.words import Phrases, shortened, unknown_sentence, visible
+from deliverability.judge.words import Phrases, remark, shortened, unknown_sentence, visible
 from deliverability.model.facts import Unknown, Value
 from deliverability.model.report import Report
 
@@ -113,7 +113,7 @@ def _spf(report: Report, say: Phrases) -> SpfTrace | None:
         conclusion=say(
             "trace.conclusion",
             result=result,
-            reason=_word(trace.get("reason")),
+            reason=remark(_word(trace.get("reason")), say),
             lookups=say.count("trace.lookups", sum(_number(step.get("lookups")) for step in steps)),
         ),
         passed=result == "pass",
@@ -168,7 +168,7 @@ def _lacks(ranges: int, ip: str, say: Phrases) -> str:
 
 def _outcome(step: Mapping[str, Value], outcome: str, ip: str, result: str, say: Phrases) -> str:
     """What came of one term."""
-    name, nested, detail = _name(step), step.get("nested"), _word(step.get("detail"))
+    name, nested, detail = _name(step), step.get("nested"), remark(_word(step.get("detail")), say)
     if outcome == "error":
         return say("trace.error", detail=detail)
     if isinstance(nested, Mapping):
@@ -213,5 +213,7 @@ def _signature(item: Mapping[str, Value], say: Phrases) -> SignatureTrace:
         words.append(say("trace.changed", fields=say("value.separator").join(changed[:20])))
     errors = item.get("errors")
     if result != "pass" and isinstance(errors, tuple) and errors:
-        words.append(say("trace.terms", terms=say("value.separator").join(_word(each) for each in errors[:10])))
+        words.append(
+            say("trace.terms", terms=say("value.separator").join(remark(_word(each), say) for each in errors[:10]))
+        )
     return SignatureTrace(name, result, "good" if result == "pass" else "bad", tuple(words))

@@ -1,6 +1,6 @@
 """A report in words and in reading order, so that text and HTML only lay it out.
 
-May import model, judge.words, savings.
+May import model, judge.words, diff, savings.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from deliverability.judge.words import (
     limit_spec,
     phrases,
     placeholders,
+    remark,
     sentences,
     shortened,
     visible,
 )
-from deliverability.model.facts import Catalogue, Evidence, Reason, Value
-from deliverability.model.report import Finding, Note, Outcome, Report, Verdict, VerdictKind
+from deliverability.model.facts import Catalogue, Evidence, Reason, Value, Waiver
+from deliverability.model.report import Finding, Gain, Note, Outcome, Remedy, Report, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Effort, Override, Rule, Severity, SourceRef
+from deliverability.render.diff import Piece, diff
 from deliverability.render.savings import SavingsView, savings
 
 Guide = Sequence[Mapping[str, Any]]
@@ -32,6 +34,10 @@ Guide = Sequence[Mapping[str, Any]]
 _EFFECTS = list(Effect)
 _EFFORTS = list(Effort)
 _GRADES = "ABCDF"
+_KINDS = (VerdictKind.REJECTED, VerdictKind.AT_RISK, VerdictKind.CANNOT_TELL, VerdictKind.ACCEPTED)
+# What they say changes how the whole report is to be read; the other notes say how it was made.
+_WARNINGS = ("domain-nonexistent", "author-domain-differs", "no-author-domain", "no-from", "with-proposals", "replayed")
+FIRST = 3
 _REASONS_SHOWN = 3
 _HEADLINE = {"en": 130, "ja": 80}
 _COUNT_ONLY = re.compile(
@@ -118,6 +124,19 @@ class Entry:
     sources: tuple[SourceView, ...]
     notes: tuple[str, ...]
     shows_instances: bool
+    gains: tuple[str, ...] = ()
+    gain: int = 0
+    waiver: str = ""
+
+    @property
+    def evidence(self) -> tuple[EvidenceView, ...]:
+        """The evidence of all instances, each piece once."""
+        return tuple({each.anchor: each for instance in self.instances for each in instance.evidence}.values())
+
+    @property
+    def to_do(self) -> bool:
+        """It asks for something to be done."""
+        return self.outcome == "unmet" and self.severity != "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +164,64 @@ class VerdictView:
     more: int
     unknown: int
     waiting: int
+    answer: str = ""
+    decided: tuple[ReasonView, ...] = ()
+    codes: tuple[str, ...] = ()
+    about: str = ""
+    needs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EditView:
+    """One record set to publish: `new` as it is pasted; `changes` from the old value to the new one, where both are."""
+
+    name: str
+    type: str
+    old: tuple[str, ...]
+    new: tuple[str, ...]
+    changes: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RemedyView:
+    """A remedy in words.
+
+    Attributes:
+        anchor: where it stands on a page.
+        rule: the rule it is for, with the item.
+        item: names the item of the rule, or is empty.
+        title: what to do.
+        files: texts to publish beside the records, line by line, for example a policy file.
+        edits: the records.
+        care: safe, careful or last-resort.
+        care_label: the same in words.
+        care_words: what to look out for.
+        effects: what it changes.
+        mends: anchor and headline of every finding that it settles.
+        gain: how much better the verdicts become.
+
+    """
+
+    anchor: str
+    rule: str
+    item: str
+    title: str
+    files: tuple[tuple[str, ...], ...]
+    edits: tuple[EditView, ...]
+    care: str
+    care_label: str
+    care_words: str
+    effects: tuple[str, ...]
+    mends: tuple[tuple[str, str], ...]
+    gain: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One of the things to do first: the finding, and the remedy where there is one."""
+
+    entry: Entry
+    remedy: RemedyView | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +274,13 @@ class ReportView:
     guide: tuple[GuideStep, ...]
     evidence: tuple[EvidenceView, ...]
     counts: Mapping[str, int]
+    lead: str = ""
+    warnings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    first: tuple[StepView, ...] = ()
+    then: tuple[Entry, ...] = ()
+    remedies: tuple[RemedyView, ...] = ()
+    waived: tuple[Entry, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -213,7 +297,7 @@ def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *,
     """The view of one report. `prefix` keeps anchors apart where several reports share a page."""
     say = phrases(lang)
     evidence = {
-        ident: _evidence(each, f"{prefix}evidence-{number}", say)
+        ident: _evidence(each, f"{prefix}e{number}", say)
         for number, (ident, each) in enumerate(sorted(report.facts.evidence.items()), 1)
     }
     entries = _entries(report, say, catalogue, evidence, prefix)
@@ -221,6 +305,9 @@ def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *,
     order = {rule: index for index, rule in enumerate(report.rules.rules)}
     unmet.sort(key=lambda entry: _urgency(entry, report, order))
     by_outcome = {name: tuple(e for e in entries if e.outcome == name) for name in ("met", "unknown", "waiting")}
+    remedies = _remedies(report, entries, say, catalogue, prefix)
+    first = _first(unmet, remedies)
+    taken = {step.entry.anchor for step in first}
     return ReportView(
         domain=visible(report.domain) or say("label.no-domain"),
         message=visible(shortened(report.message)),
@@ -235,7 +322,14 @@ def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *,
         savings=savings(report.facts, say),
         unchecked=_unchecked(by_outcome["unknown"]),
         waiting=_waiting(report, entries, say),
+        lead=_lead(report, say),
+        warnings=_notes([note for note in report.notes if note.code in _WARNINGS], say),
+        remarks=_notes([note for note in report.notes if note.code not in _WARNINGS], say),
+        first=first,
+        then=tuple(entry for entry in unmet if entry.anchor not in taken),
+        remedies=remedies,
         met=by_outcome["met"],
+        waived=tuple(entry for entry in entries if entry.outcome == "waived"),
         topics=_topics(entries, say),
         guide=_guide(guide, report, entries, say),
         evidence=tuple(
@@ -293,7 +387,7 @@ def _entries(
     report: Report, say: Phrases, catalogue: Catalogue, evidence: Mapping[str, EvidenceView], prefix: str
 ) -> tuple[Entry, ...]:
     """Findings grouped by rule and outcome where their words agree, in the order of the report."""
-    groups: dict[tuple[str, str, Words], list[tuple[Finding, Words]]] = {}
+    groups: dict[tuple[str, str, Words, Waiver | None], list[tuple[Finding, Words]]] = {}
     for finding in report.findings:
         rule = report.rules.rules.get(finding.rule)
         if rule is None:
@@ -302,10 +396,10 @@ def _entries(
         # Steps are shown for what is unmet only; elsewhere a value in them need not keep findings apart.
         unmet = finding.outcome is Outcome.UNMET
         same = Words(words.title, "", words.why if unmet else "", words.fix if unmet else ())
-        groups.setdefault((finding.rule, _outcome(finding), same), []).append((finding, words))
+        groups.setdefault((finding.rule, _outcome(finding), same, finding.waiver), []).append((finding, words))
     anchors: dict[str, int] = {}
     entries = []
-    for (ident, outcome, words), members in groups.items():
+    for (ident, outcome, words, waiver), members in groups.items():
         anchors[ident] = anchors.get(ident, 0) + 1
         suffix = "" if anchors[ident] == 1 else f"-{anchors[ident]}"
         anchor = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{prefix}{ident}{suffix}")
@@ -313,8 +407,9 @@ def _entries(
         rule = report.rules.rules[ident]
         severity = max((finding.severity for finding in findings), key=lambda s: s.rank)
         instances = tuple(_instance(f, w, rule, evidence, say, catalogue) for f, w in members)
-        told = _headline(instances, say) if outcome == "unmet" else None
-        headline, rest = told or (say("label.not-met", title=words.title) if outcome == "unmet" else words.title, "")
+        failed = outcome in ("unmet", "waived")
+        told = _headline(instances, say) if failed else None
+        headline, rest = told or (say("label.not-met", title=words.title) if failed else words.title, "")
         entries.append(
             Entry(
                 anchor=anchor,
@@ -339,6 +434,9 @@ def _entries(
                 sources=_sources(rule, report),
                 notes=_receiver_notes(findings, report, say) if outcome == "unmet" else (),
                 shows_instances=told is None,
+                gains=gain_words([gain for finding in findings for gain in finding.gains], report, say),
+                gain=_gain([gain for finding in findings for gain in finding.gains]),
+                waiver=_waiver(waiver, say) if waiver else "",
             )
         )
     return tuple(entries)
@@ -361,7 +459,16 @@ def _names(sentence: str, item: str) -> bool:
     return all(part in sentence for part in item.split("/") if not re.fullmatch(r"[\d.]*", part))
 
 
+def _waiver(waiver: Waiver, say: Phrases) -> str:
+    """Why the user accepts a finding, until when, and their remark."""
+    reason = say(f"waiver.reason.{waiver.reason}")
+    told = say("waiver.until", reason=reason, date=waiver.until) if waiver.until else say("waiver.open", reason=reason)
+    return f"{told} {visible(shortened(waiver.note))}".rstrip()
+
+
 def _outcome(finding: Finding) -> str:
+    if finding.waiver is not None:
+        return "waived"
     return "waiting" if finding.waits_for_input else finding.outcome.value
 
 
@@ -473,11 +580,12 @@ def _limit(name: str, value: Value, say: Phrases) -> str:
     return format_value(value, limit_spec(name), say)
 
 
-def _urgency(entry: Entry, report: Report, order: Mapping[str, int]) -> tuple[int, int, int, int, int]:
-    """Severity first, then what receivers do, then how many do it, then what is quickly done."""
+def _urgency(entry: Entry, report: Report, order: Mapping[str, int]) -> tuple[int, ...]:
+    """What alone mends most first, then severity, what receivers do, how many do it, and what is quickly done."""
     certain = [_EFFECTS.index(Effect(each.effect)) for each in entry.effects if not each.waits_for]
     rule = report.rules.rules[entry.rule]
     return (
+        -entry.gain,
         -Severity(entry.severity).rank,
         min(certain, default=len(_EFFECTS)),
         -len(certain),
@@ -495,13 +603,14 @@ def _verdict(verdict: Verdict, report: Report, entries: Sequence[Entry], say: Ph
     if kind in (VerdictKind.REJECTED, VerdictKind.AT_RISK) and caps:
         worst = max(_GRADES.find(cap.grade) for cap in caps)
         caps = [cap for cap in caps if _GRADES.find(cap.grade) == worst] if kind is VerdictKind.REJECTED else caps
+    caps = list(verdict.deciding) or caps
     reasons: dict[str, ReasonView] = {}
     for cap in caps:
         item = visible(shortened(cap.item))
         entry = next((e for e in entries if e.rule == cap.rule and any(i.item == item for i in e.instances)), None)
         if entry is None or cap.rule in reasons:
             continue
-        codes = [
+        codes = cap.codes or [
             code
             for finding in report.findings
             if finding.rule == cap.rule and finding.item == cap.item
@@ -517,6 +626,7 @@ def _verdict(verdict: Verdict, report: Report, entries: Sequence[Entry], say: Ph
             cap.outcome is Outcome.UNKNOWN,
         )
     shown = tuple(reasons.values())[:_REASONS_SHOWN]
+    receiver = report.rules.receivers.get(verdict.receiver)
     settled = verdict.complete or verdict.grade == _GRADES[-1]
     return VerdictView(
         receiver=name,
@@ -529,6 +639,158 @@ def _verdict(verdict: Verdict, report: Report, entries: Sequence[Entry], say: Ph
         more=len(reasons) - len(shown),
         unknown=len(verdict.unknown),
         waiting=len(verdict.waiting),
+        answer=say(f"answer.{kind.value}", receiver=name),
+        decided=tuple(reasons.values()),
+        codes=tuple(dict.fromkeys(code for reason in reasons.values() if not reason.unknown for code in reason.codes)),
+        needs=_needs(verdict, say) if unknown_decides else "",
+        about=visible(receiver.about.get(say.lang, "")) if receiver else "",
+    )
+
+
+def _lead(report: Report, say: Phrases) -> str:
+    """All receivers in one line; empty where there is only one."""
+    kinds = [verdict.verdict for verdict in report.verdicts]
+    if len(kinds) < 2:
+        return ""
+    if len(set(kinds)) == 1:
+        return say(f"answer.{kinds[0].value}-all", all=str(len(kinds)))
+    parts = [say(f"answer.{kind.value}-count", n=str(kinds.count(kind))) for kind in _KINDS if kind in kinds]
+    return say("answer.lead", all=str(len(kinds)), parts=say("answer.separator").join(parts))
+
+
+def _needs(verdict: Verdict, say: Phrases) -> str:
+    """What would have to be given before more can be said, what most rules wait for first."""
+    names = sorted(verdict.waits, key=lambda name: -len(verdict.waits[name]))
+    wanted = [say(f"answer.need.{name}") for name in names if f"answer.need.{name}" in say]
+    return say("answer.needs", what=say("value.separator").join(wanted)) if wanted else ""
+
+
+def _gain(gains: Iterable[Gain]) -> int:
+    """How much better the verdicts become: a better kind counts more than any grade."""
+    return sum(
+        10 * (_KINDS.index(gain.after) - _KINDS.index(gain.before))
+        + _GRADES.find(gain.before_grade)
+        - _GRADES.find(gain.after_grade)
+        for gain in gains
+    )
+
+
+def gain_words(gains: Iterable[Gain], report: Report, say: Phrases) -> tuple[str, ...]:
+    """What changes for the receivers, those with the same change together."""
+    together: dict[str, dict[str, None]] = {}
+    for gain in gains:
+        kind = gain.before is not gain.after
+        before, after = (
+            (say(f"verdict.{gain.before.value}"), say(f"verdict.{gain.after.value}"))
+            if kind
+            else (say("verdict.grade", grade=gain.before_grade), gain.after_grade)
+        )
+        change = say("effect-of.change", before=before, after=after)
+        together.setdefault(change, {})[receiver_name(gain.receiver, report, say.lang)] = None
+    return tuple(
+        say("effect-of.named", name=say("value.separator").join(names), change=change)
+        for change, names in together.items()
+    )
+
+
+def _first(unmet: Sequence[Entry], remedies: Sequence[RemedyView]) -> tuple[StepView, ...]:
+    """The three things to do first: the most urgent findings, less those that an earlier remedy mends as well.
+
+    A remedy that continues the record of another comes after that one.
+    """
+    steps: list[StepView] = []
+    mended: set[str] = set()
+    own = {remedy.anchor: _entry_of(remedy, unmet) for remedy in remedies}
+    best: dict[str, RemedyView] = {}
+    for remedy in remedies:
+        if entry := own[remedy.anchor]:
+            best.setdefault(entry.anchor, remedy)
+
+    def take(entry: Entry) -> None:
+        remedy = best.get(entry.anchor)
+        for earlier in remedies[: remedies.index(remedy)] if remedy else ():
+            before = own[earlier.anchor]
+            if remedy and before and before.anchor not in mended and _continues(remedy, earlier):
+                take(before)
+        if entry.anchor not in mended:
+            steps.append(StepView(entry, remedy))
+            mended.update([entry.anchor, *(anchor for anchor, _ in remedy.mends)] if remedy else [entry.anchor])
+
+    ranked = sorted(unmet, key=lambda entry: -max(entry.gain, best[entry.anchor].gain if entry.anchor in best else 0))
+    for entry in ranked:
+        if len(steps) >= FIRST:
+            break
+        # What could only be improved is no thing to do first, unless there is nothing else.
+        if entry.anchor not in mended and (entry.severity != "info" or not steps):
+            take(entry)
+    return tuple(steps[:FIRST])
+
+
+def _entry_of(remedy: RemedyView, unmet: Sequence[Entry]) -> Entry | None:
+    for entry in unmet:
+        if entry.rule == remedy.rule and remedy.item in ("", *(each.item for each in entry.instances)):
+            return entry
+    return None
+
+
+def _continues(later: RemedyView, earlier: RemedyView) -> bool:
+    """Whether a remedy edits the record that an earlier one leaves."""
+    left = {(edit.name, edit.type, edit.new) for edit in earlier.edits}
+    return any((edit.name, edit.type, edit.old) in left for edit in later.edits)
+
+
+def _remedies(
+    report: Report, entries: Sequence[Entry], say: Phrases, catalogue: Catalogue, prefix: str
+) -> tuple[RemedyView, ...]:
+    return tuple(
+        _remedy(remedy, f"{prefix}remedy-{number}", report, entries, say, catalogue)
+        for number, remedy in enumerate(report.remedies, 1)
+    )
+
+
+def _remedy(
+    remedy: Remedy, anchor: str, report: Report, entries: Sequence[Entry], say: Phrases, catalogue: Catalogue
+) -> RemedyView:
+    shown = {key: format_value(value, None, say) for key, value in remedy.values.items()}
+
+    def words(part: str) -> str:
+        key = f"remedies.{remedy.code}.{part}"
+        return say(key, **shown) if key in say and placeholders(say.texts[key]) <= shown.keys() else ""
+
+    own = next((entry for entry in entries if entry.rule == remedy.rule and entry.to_do), None)
+    changes = []
+    for change in remedy.changes:
+        spec = catalogue.get(change.path)
+        before, after = (format_value(value, spec, say) for value in (change.before, change.after))
+        name = say(f"fact.{change.path}") if f"fact.{change.path}" in say else visible(change.path)
+        changes.append(say("effect-of.named", name=name, change=say("effect-of.change", before=before, after=after)))
+    mends = tuple((e.anchor, e.headline) for e in entries if e.to_do and e.rule in remedy.mends)
+    return RemedyView(
+        anchor=anchor,
+        rule=visible(remedy.rule),
+        item=visible(shortened(remedy.item)),
+        title=words("title") or (own.headline if own else visible(remedy.rule)),
+        files=tuple(
+            tuple(visible(line) for line in value.splitlines())
+            for value in remedy.values.values()
+            if isinstance(value, str) and "\n" in value.strip()
+        ),
+        edits=tuple(
+            EditView(
+                visible(edit.name),
+                visible(edit.type),
+                tuple(visible(value) for value in edit.old),
+                tuple(visible(value) for value in edit.new),
+                diff(visible(edit.old[0]), visible(edit.new[0])) if len(edit.old) == len(edit.new) == 1 else (),
+            )
+            for edit in remedy.edits
+        ),
+        care=remedy.care.value,
+        care_label=say(f"care.{remedy.care.value}"),
+        care_words=words("note") or say(f"care.{remedy.care.value}-hint"),
+        effects=(*gain_words(remedy.gains, report, say), *changes),
+        mends=mends,
+        gain=_gain(remedy.gains),
     )
 
 
@@ -563,13 +825,13 @@ def _option(detail: str, say: Phrases) -> str:
     name = detail.split()[0] if detail.strip() else ""
     if name.startswith("--"):
         key = f"waiting.{name[2:].rstrip(',;')}"
-        return say(key) if key in say else say("waiting.option", option=visible(shortened(detail)))
-    return visible(shortened(detail)) if detail else say("waiting.other")
+        return say(key) if key in say else say("waiting.option", option=visible(shortened(remark(detail, say))))
+    return visible(shortened(remark(detail, say))) if detail else say("waiting.other")
 
 
 def _topics(entries: Sequence[Entry], say: Phrases) -> tuple[tuple[str, tuple[Entry, ...]], ...]:
     """Entries by topic; in each what needs action first, what does not apply last."""
-    rank = ("unmet", "unknown", "waiting", "met", "not-applicable")
+    rank = ("unmet", "unknown", "waiting", "waived", "met", "not-applicable")
     topics: dict[str, list[Entry]] = {}
     for entry in entries:
         topics.setdefault(entry.topic, []).append(entry)
@@ -612,7 +874,7 @@ def _guide_state(members: Sequence[Entry]) -> str:
         return "todo"
     if any(e.outcome == "unmet" and e.severity == "info" for e in members):
         return "partly"
-    for outcome, state in (("unknown", "unknown"), ("waiting", "waiting"), ("met", "done")):
+    for outcome, state in (("unknown", "unknown"), ("waiting", "waiting"), ("waived", "partly"), ("met", "done")):
         if outcome in outcomes:
             return state
     return "not-applicable"

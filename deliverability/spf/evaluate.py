@@ -423,12 +423,12 @@ class _Check:
     def _count_lookup(self) -> None:
         self.lookups += 1
         if self.lookups > MAX_LOOKUPS:
-            raise _PermError(f"more than {MAX_LOOKUPS} DNS look-ups")
+            raise _PermError(f"more than {MAX_LOOKUPS} DNS lookups")
 
     def _count_void(self, name: str, rdtype: str) -> None:
         self.void_lookups += 1
         if self.void_lookups > MAX_VOID_LOOKUPS:
-            raise _PermError(f"more than {MAX_VOID_LOOKUPS} void look-ups, the last being {rdtype} {name}")
+            raise _PermError(f"more than {MAX_VOID_LOOKUPS} void lookups, the last being {rdtype} {name}")
 
     async def _target(self, domain_spec: str | None, domain: str) -> str:
         if domain_spec is None:

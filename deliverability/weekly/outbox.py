@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 MAX_ATTEMPTS = 12
+_WRITING = ".writing-"
 
 Kind = Literal["email", "webhook"]
 
@@ -83,6 +84,8 @@ class Outbox:
     def flush(self, carriers: dict[Kind, Carrier]) -> list[tuple[Letter, Attempt]]:
         """Try every letter once; gives what each attempt met. A kind without a carrier is left where it is."""
         met = []
+        for half_written in self.folder.glob(f"{_WRITING}*"):
+            half_written.unlink(missing_ok=True)
         for letter in list(self.letters()):
             carrier = carriers.get(letter.kind)
             if carrier is None:
@@ -129,7 +132,7 @@ def _read(head: Path) -> Letter | None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=_WRITING)
     try:
         with os.fdopen(number, "wb") as file:
             file.write(data)

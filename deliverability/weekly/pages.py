@@ -76,7 +76,7 @@ class HtmlPages:
         say = phrases(lang)
         words = Words(say, self.rules, self.catalogue)
         rows = [
-            _row(words.entry(entry), trend(history, entry, summary.started), number, say)
+            _row(words.entry(entry), trend(history, entry, summary.started, grades_only=True), number, say)
             for number, entry in enumerate(summary.entries)
         ]
         views = [row.view for row in rows]

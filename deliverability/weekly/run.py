@@ -2,7 +2,8 @@
 
 What is kept where while it goes on: each subject's pages and entry in ``OUT/.run-N/``, then its snapshot in the
 history. Once all are there, the start page is written, the folder becomes ``OUT/DATE``, ``OUT/latest`` points to it,
-and the history marks the run as finished. A run that was killed goes on at the first step that is missing.
+and the history marks the run as finished. A run that was killed goes on at the first step that is missing; where that
+is long ago, it begins anew.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -34,11 +36,11 @@ from deliverability.app import (
     gather_facts,
     worst_exit_code,
 )
-from deliverability.history.diff import compare
+from deliverability.history.diff import compare, last_known
 from deliverability.history.store import History, Run, without_texts
 from deliverability.judge.engine import Selection, judge
 from deliverability.judge.words import LANGUAGES, sentences
-from deliverability.model.facts import FactSet, Reason, Unknown
+from deliverability.model.facts import FactSet, KeySeen
 from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
 from deliverability.model.report import Finding, Outcome, Report
 from deliverability.model.rules import RuleSet, Severity
@@ -49,6 +51,9 @@ from deliverability.weekly.trend import measures_of, stage_of
 
 LOCK = ".lock"
 LATEST = "latest"
+STALE_AFTER = timedelta(hours=12)
+"""A run that was killed goes on within this time; after it, everything is looked up anew."""
+_WRITING = ".writing-"
 _UNSAFE = re.compile(r"[^a-z0-9.-]+")
 
 
@@ -108,13 +113,24 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A finished run, for pages, mails and the JSON summary."""
+    """A finished run, for pages, mails and the JSON summary.
+
+    Attributes:
+        started: ISO 8601 in UTC.
+        previous: when the run before it began; empty: there was none.
+        entries: in the order of the settings.
+        code: the exit code.
+        folder: name of the folder of its pages; empty: not published yet.
+        removed: domains that the run before audited and the settings do not name any more.
+
+    """
 
     started: str
     previous: str
     entries: tuple[Entry, ...]
     code: int
     folder: str = ""
+    removed: tuple[str, ...] = ()
 
     @property
     def count_new(self) -> int:
@@ -139,6 +155,7 @@ class Summary:
             "exit_code": self.code,
             "new": self.count_new,
             "mended": self.count_mended,
+            "removed": list(self.removed),
             "subjects": [to_json(entry) for entry in self.entries],
         }
 
@@ -148,7 +165,8 @@ def read_summary(file: Path) -> Summary:
     try:
         data = json.loads(file.read_text("utf-8"))
         entries = tuple(from_json(each) for each in data["subjects"])
-        return Summary(data["started"], data["previous"] or "", entries, data["exit_code"], file.parent.name)
+        removed = tuple(data.get("removed", ()))
+        return Summary(data["started"], data["previous"] or "", entries, data["exit_code"], file.parent.name, removed)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file}: {error}") from None
 
@@ -188,25 +206,52 @@ async def weekly(
         letters: writes what is to be sent, before the run counts as finished; may be called again after a kill.
 
     """
-    run = history.begin(stamp(plan.world.clock.now()), __version__)
+    now = plan.world.clock.now()
+    run = history.begin(stamp(now), __version__)
     published = _published(plan.output, run)
+    if _is_stale(run, now):
+        # Killed long ago. Pages that were ready are told of late; what was not ready would be told as if of today.
+        if published is not None:
+            _close(plan, history, run, published, letters)
+            published = None
+            run = history.begin(stamp(now), __version__)
+        else:
+            shutil.rmtree(_work(plan, run), ignore_errors=True)
+            run = history.restart(run, stamp(now))
     if published is None:
-        work = plan.output / f".run-{run.id}"
+        work = _work(plan, run)
         work.mkdir(exist_ok=True)
+        for half_written in work.glob(f"{_WRITING}*"):
+            half_written.unlink()
         stems = _stems(plan.subjects)
         await _Subjects(plan, history, pages, run, work).go(stems, tick)
-        summary = _summary(history, run, [work / f"{stem}.json" for stem in stems])
+        summary = _summary(plan, history, run, [work / f"{stem}.json" for stem in stems])
         for lang in LANGUAGES:
             write(work / page_name("index", lang), pages.start(summary, history, lang))
         write(work / "summary.json", json.dumps(summary.to_json(), ensure_ascii=False, indent=2) + "\n")
         write(work / _RUN, str(run.id))
         published = _publish(plan.output, work, run)
+    return _close(plan, history, run, published, letters)
+
+
+def _close(plan: Plan, history: History, run: Run, published: Path, letters: Callable[[Summary], None]) -> Summary:
+    """What is left to do once the pages are out."""
     _point_latest(plan.output, published)
     summary = read_summary(published / "summary.json")
     letters(summary)
     history.finish(run, stamp(plan.world.clock.now()))
     _tidy(plan.output, plan.keep, published)
     return summary
+
+
+def _work(plan: Plan, run: Run) -> Path:
+    return plan.output / f".run-{run.id}"
+
+
+def _is_stale(run: Run, now: datetime) -> bool:
+    with contextlib.suppress(ValueError):
+        return now - datetime.fromisoformat(run.started) > STALE_AFTER
+    return False
 
 
 def page_name(stem: str, lang: str) -> str:
@@ -216,7 +261,7 @@ def page_name(stem: str, lang: str) -> str:
 
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=_WRITING)
     try:
         with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
@@ -258,8 +303,9 @@ class _Subjects:
                 tick(subject.domain)
             else:
                 waiting.append((subject, stem))
-        async for (subject, stem), gathered in _gather_all(waiting, self.plan):
-            self._keep(subject, stem, gathered)
+        async for (subject, stem), gathered in _gather_all(waiting, self.plan, self.history.keys()):
+            # In a thread: while pages are written, the look-ups of the next subjects go on and do not time out.
+            await asyncio.to_thread(self._keep, subject, stem, gathered)
             tick(subject.domain)
 
     def _keep(self, subject: Subject, stem: str, gathered: _Gathered) -> None:
@@ -270,31 +316,40 @@ class _Subjects:
             return
         plan = self.plan
         snapshot = _snapshot(subject, audited, report)
-        entry = _entry(subject, report, self._compare(snapshot, report), plan)
+        comparison = self._compare(snapshot, report)
+        now = {each.fingerprint for each in report.findings}
+        gone = [each.fingerprint for each in comparison.of(ChangeKind.GONE) if each.fingerprint not in now]
+        entry = _entry(subject, report, comparison, plan)
         entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
         if gathered.error:
             entry = replace(entry, error=gathered.error, exit_code=worst_exit_code((entry.exit_code, 3)))
         for lang, name in entry.pages.items():
             write(self.work / name, self.pages.subject(report, entry, self.history, lang))
         _write_entry(self.work / f"{stem}.json", entry)
-        self.history.record(self.run, snapshot)
+        self.history.record(self.run, snapshot, gone)
 
     def _compare(self, snapshot: Snapshot, report: Report) -> Comparison:
-        old = self._last_known(snapshot)
+        plan, (domain, source) = self.plan, (snapshot.domain, snapshot.source)
+        earlier = self.history.snapshots(domain, source, before=self.run, newest=_LOOK_BACK)
+        old = last_known(each for _, each in earlier)
         rejudged: tuple[Finding, ...] = ()
+        resettled: tuple[Finding, ...] = ()
         if old is not None:
-            rejudged = judge(old.facts, self.plan.rules, catalogue(), self.plan.selection)
-        states = self.history.states(snapshot.domain, snapshot.source)
-        return compare(old, snapshot, report.findings, rejudged, states)
+            rejudged = judge(old.facts, plan.rules, catalogue(), plan.selection)
+            if old.inputs != snapshot.inputs:
+                resettled = judge(_settled(old.facts, snapshot.facts), plan.rules, catalogue(), plan.selection)
+        states = self.history.states(domain, source, before=self.run)
+        return compare(old, snapshot, report.findings, rejudged, states, resettled)
 
-    def _last_known(self, snapshot: Snapshot) -> Snapshot | None:
-        """The newest snapshot before this run that no outage spoilt; else simply the newest."""
-        newest: Snapshot | None = None
-        for _, old in self.history.snapshots(snapshot.domain, snapshot.source, before=self.run, newest=8):
-            newest = newest or old
-            if not _failed(old.facts):
-                return old
-        return newest
+
+_LOOK_BACK = 8
+"""How many runs back what a failed look-up would have said is looked for."""
+
+
+def _settled(old: FactSet, new: FactSet) -> FactSet:
+    """The old facts with what the user says today."""
+    said = {path: fact for path, fact in new.facts.items() if path.startswith("subject.")}
+    return FactSet({**old.facts, **said}, old.evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +362,7 @@ class _Gathered:
 
 
 async def _gather_all(
-    waiting: Sequence[tuple[Subject, str]], plan: Plan
+    waiting: Sequence[tuple[Subject, str]], plan: Plan, seen: tuple[KeySeen, ...]
 ) -> AsyncIterator[tuple[tuple[Subject, str], _Gathered]]:
     """Gather side by side under a cap, in order; a subject that cannot be read does not stop the others."""
     tasks: dict[int, asyncio.Task[_Gathered]] = {}
@@ -315,7 +370,7 @@ async def _gather_all(
     try:
         for turn, pair in enumerate(waiting):
             while following < len(waiting) and len(tasks) < DOMAINS_IN_FLIGHT:
-                tasks[following] = asyncio.create_task(_gather_one(waiting[following][0], plan))
+                tasks[following] = asyncio.create_task(_gather_one(waiting[following][0], plan, seen))
                 following += 1
             yield pair, await tasks.pop(turn)
     finally:
@@ -324,11 +379,11 @@ async def _gather_all(
         await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
-async def _gather_one(subject: Subject, plan: Plan) -> _Gathered:
+async def _gather_one(subject: Subject, plan: Plan, seen: tuple[KeySeen, ...]) -> _Gathered:
     """A message that cannot be read is told, and the domain is audited without it."""
 
     async def audited(sample: Sample | None, error: str = "") -> _Gathered:
-        job = Job(subject.domain, sample, subject.options)
+        job = Job(subject.domain, sample, replace(subject.options, keys_seen=seen))
         found = await gather_facts(job, plan.world, staged=True)
         report = await full_report(found, plan.rules, plan.selection)
         return _Gathered(replace(found, stage=None), report, error)
@@ -352,23 +407,21 @@ def _snapshot(subject: Subject, audited: Audited, report: Report) -> Snapshot:
         started=audited.started,
         inputs=report.inputs,
         facts=without_texts(audited.facts),
-        findings=tuple(
-            Kept(each.rule, each.item, each.fingerprint, each.outcome, each.severity) for each in report.findings
-        ),
+        findings=tuple(_kept(each) for each in report.findings),
         verdicts=report.verdicts,
         rules_digest=report.rules.digest,
     )
 
 
-def _failed(facts: FactSet) -> bool:
-    waiting = (Reason.NO_MESSAGE, Reason.NOT_CONFIGURED, Reason.OFFLINE)
-    return any(isinstance(fact.value, Unknown) and fact.value.reason not in waiting for fact in facts)
+def _kept(finding: Finding) -> Kept:
+    waived = finding.waiver is not None
+    return Kept(finding.rule, finding.item, finding.fingerprint, finding.outcome, finding.severity, waived)
 
 
 def _entry(subject: Subject, report: Report, comparison: Comparison, plan: Plan) -> Entry:
     by_key = {each.fingerprint: each for each in report.findings}
     told = [by_key[each.fingerprint] for each in comparison.changes if each.fingerprint in by_key]
-    unmet = [each for each in report.findings if each.outcome is Outcome.UNMET]
+    unmet = [each for each in report.findings if each.outcome is Outcome.UNMET and each.waiver is None]
     return Entry(
         domain=subject.domain,
         source=subject.source,
@@ -398,7 +451,8 @@ def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:
     if not plan.only_new or plan.fail_on is None or code != 1:
         return code
     least = plan.fail_on.rank
-    if any(each.kind is ChangeKind.NEW and each.severity.rank >= least for each in comparison.changes):
+    new = [each for each in comparison.changes if each.kind is ChangeKind.NEW and not each.waived]
+    if any(each.severity.rank >= least for each in new):
         return 1
     return 3 if report.failures else 0
 
@@ -410,11 +464,15 @@ def _write_entry(path: Path, entry: Entry) -> None:
     write(path, json.dumps(to_json(entry), ensure_ascii=False))
 
 
-def _summary(history: History, run: Run, files: Sequence[Path]) -> Summary:
+def _summary(plan: Plan, history: History, run: Run, files: Sequence[Path]) -> Summary:
     entries = tuple(from_json(json.loads(file.read_text("utf-8"))) for file in files)
-    finished = [each.started for each in history.runs() if each.finished and each.id != run.id]
+    finished = [each for each in history.runs() if each.finished and each.id != run.id]
     code = worst_exit_code([entry.exit_code for entry in entries])
-    return Summary(run.started, finished[-1] if finished else "", entries, code)
+    if not finished:
+        return Summary(run.started, "", entries, code)
+    before = {domain for domain, _ in history.recorded(finished[-1])}
+    removed = tuple(sorted(before - {subject.domain for subject in plan.subjects}))
+    return Summary(run.started, finished[-1].started, entries, code, removed=removed)
 
 
 _RUN = ".run"
@@ -439,11 +497,8 @@ def _same_start(folder: Path, run: Run) -> bool:
 def _publish(output: Path, work: Path, run: Run) -> Path:
     """Give the finished folder its name, in one step: the date, with a number where there is one of that day."""
     date = run.started[:10]
-    number = 1
-    target = output / date
-    while target.exists():
-        number += 1
-        target = output / f"{date}-{number}"
+    same_day = [_age(each)[1] for each in output.iterdir() if _DATED.fullmatch(each.name) and each.name[:10] == date]
+    target = output / (f"{date}-{max(same_day) + 1}" if same_day else date)
     work.rename(target)
     return target
 

@@ -11,6 +11,7 @@ from deliverability.weekly.entry import Entry
 
 WEEKS = 26
 MEASURES = ("spf.lookups", "message.size_octets", "html.octets")
+_TOPICS = ("dmarc", *dict.fromkeys(path.partition(".")[0] for path in MEASURES))
 STAGES = ("absent", "none", "testing", "quarantine", "reject")
 
 Number = int | float
@@ -40,13 +41,14 @@ class Trend:
         return tuple(max((each for each in column if each), default=None) for column in columns)
 
 
-def trend(history: History, entry: Entry, started: str) -> Trend:
+def trend(history: History, entry: Entry, started: str, *, grades_only: bool = False) -> Trend:
     """The newest runs of a subject up to the one that `entry` belongs to, which the history may not have yet."""
+    topics = () if grades_only else _TOPICS
     points: list[tuple[str, Mapping[str, str], str | None, Mapping[str, Number | None]]] = []
-    for run, kept in history.snapshots(entry.domain, entry.source, newest=WEEKS):
-        if run.started < started:
+    for kept in history.follow(entry.domain, entry.source, newest=WEEKS, topics=topics):
+        if kept.run.started != started:
             grades = {each.receiver: each.grade for each in kept.verdicts}
-            points.append((run.started, grades, stage_of(kept.facts), measures_of(kept.facts)))
+            points.append((kept.run.started, grades, stage_of(kept.facts), measures_of(kept.facts)))
     points = points[: WEEKS - 1][::-1]
     points.append((started, {each.receiver: each.grade for each in entry.stands}, entry.stage or None, entry.measures))
     return Trend(

@@ -1,0 +1,198 @@
+"""Which receiver a reply is from, which meaning fits it best, which rules stand behind it. May import model.
+
+The most telling match wins: the receiver's own words before its own code, then words that many hosts use, then the
+enhanced status code (RFC 3463), then the reply code alone (RFC 5321 section 4.2.3). Wording is compared as literal
+pieces of text, so that every comparison is linear in the length of the reply.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from deliverability.model.replies import ANY, Fit, Meaning, Reply, ReplyCatalogue
+from deliverability.model.rules import RuleSet
+
+_BASIC = re.compile(r"[245][0-9]{2}")
+_ENHANCED = re.compile(r"(?P<class>[245X])\.(?P<subject>[0-9]{1,3})\.(?P<first>[0-9]{1,3})(?:-(?P<last>[0-9]{1,3}))?")
+_WORD = re.compile(r"[A-Z][A-Z0-9]*-?[0-9]+")
+_QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "`": "'"})
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A code of the catalogue, parsed. Empty or None: any.
+
+    Attributes:
+        basic: reply code.
+        digit: class of the enhanced code; ``X``: temporary or permanent.
+        subject, first, last: the rest of the enhanced code, the detail as a range.
+        word: a word of the receiver's own that stands in the text (``DY-001``), lower case.
+
+    """
+
+    basic: str = ""
+    digit: str = ""
+    subject: str = ""
+    first: int = 0
+    last: int = 0
+    word: str = ""
+
+    @property
+    def weight(self) -> int:
+        """How telling it is: 2 with an enhanced code or word, 0 for the code that says nothing (X.0.0), else 1."""
+        if self.word:
+            return 2
+        if not self.digit:
+            return 1
+        return 0 if self.subject == "0" and self.last == 0 else 2
+
+    def fits(self, reply: Reply) -> bool:
+        """Whether the reply has this code; where it has no enhanced code of its own, the status counts."""
+        if self.basic and reply.code != self.basic:
+            return False
+        if self.word and self.word not in reply.text.lower():
+            return False
+        return not self.digit or self._fits_enhanced(reply.enhanced or reply.status)
+
+    def _fits_enhanced(self, enhanced: str) -> bool:
+        parts = enhanced.split(".")
+        if len(parts) != 3 or parts[1] != self.subject or not parts[2].isdigit():
+            return False
+        return (self.digit == "X" or parts[0] == self.digit) and self.first <= int(parts[2]) <= self.last
+
+
+@lru_cache(maxsize=2_048)
+def parse_code(text: str) -> Code | None:
+    """A code as the catalogue and the receivers' overlays write it, or None."""
+    basic = digit = subject = word = ""
+    first = last = 0
+    for part in text.split():
+        enhanced = _ENHANCED.fullmatch(part)
+        if _BASIC.fullmatch(part) and not basic:
+            basic = part
+        elif enhanced and not digit:
+            digit, subject, first = enhanced["class"], enhanced["subject"], int(enhanced["first"])
+            last = int(enhanced["last"] or enhanced["first"])
+        elif _WORD.fullmatch(part) and not word:
+            word = part.lower()
+        else:
+            return None
+    return Code(basic, digit, subject, first, last, word) if basic or digit or word else None
+
+
+def fold(text: str) -> str:
+    """Lower case, typographic quotes made plain, runs of white space as one blank: how wording is compared."""
+    return " ".join(text.translate(_QUOTES).lower().split())
+
+
+def says(folded: str, wording: str) -> int:
+    """How many characters of `wording` stand in `folded`, its pieces (at ``…``) in order; 0 where not all do."""
+    position = length = 0
+    for piece in wording.split("…"):
+        piece = piece.strip()
+        found = folded.find(piece, position)
+        if found < 0:
+            return 0
+        position = found + len(piece)
+        length += len(piece)
+    return length
+
+
+def receiver_of(reply: Reply, catalogue: ReplyCatalogue) -> tuple[str, str]:
+    """The receiver that a reply is from, and what tells it: its host, its wording, else the recipient's domain."""
+    found = _by_suffix(reply.host, {each.id: each.hosts for each in catalogue.hosts.values()})
+    if found:
+        return found, "host"
+    words = fold(reply.text)
+    marked = [(len(mark), each.id) for each in catalogue.hosts.values() for mark in each.marks if mark in words]
+    if marked:
+        return max(marked)[1], "wording"
+    domain = reply.recipient.rpartition("@")[2].lower().rstrip(".")
+    found = _by_suffix(domain, {each.id: each.domains for each in catalogue.hosts.values()})
+    return (found, "recipient") if found else ("", "")
+
+
+def _by_suffix(name: str, suffixes: Mapping[str, tuple[str, ...]]) -> str:
+    """The id whose suffix is the longest that `name` is or lies below; empty without one."""
+    best = ("", "")
+    for ident, names in suffixes.items():
+        for suffix in names:
+            if (name == suffix or name.endswith(f".{suffix}")) and len(suffix) > len(best[0]):
+                best = (suffix, ident)
+    return best[1]
+
+
+def meaning_of(reply: Reply, receiver: str, catalogue: ReplyCatalogue) -> tuple[Meaning | None, Fit]:
+    """The meaning that fits best, and how closely."""
+    words = fold(reply.text)
+    best: Meaning | None = None
+    best_rank = (0, 0, 0)
+    for place, meaning in enumerate(catalogue.meanings):
+        if meaning.receiver not in (receiver, ANY):
+            continue
+        rank = _rank(meaning, reply, words, place)
+        if rank is not None and (best is None or rank > best_rank):
+            best, best_rank = meaning, rank
+    if best is None:
+        return None, Fit.NONE
+    if best.receiver != ANY:
+        return best, Fit.RECEIVER
+    return best, Fit.WORDING if best.says else Fit.CODE
+
+
+def wording_of(reply: Reply, catalogue: ReplyCatalogue) -> bool:
+    """Whether anything in the catalogue knows the wording of a notice that has no code."""
+    words = fold(reply.text)
+    return any(each.says and not each.codes and _says(each, words) for each in catalogue.meanings)
+
+
+def _rank(meaning: Meaning, reply: Reply, words: str, place: int) -> tuple[int, int, int] | None:
+    """None: does not fit. Else the higher the better: kind of match, then length of the wording or weight of the code.
+
+    Wording that many hosts use is put in order by hand in its file: the first one that fits counts.
+    """
+    weight = -1
+    if meaning.codes:
+        fitting = [code.weight for text in meaning.codes if (code := parse_code(text)) and code.fits(reply)]
+        if not fitting:
+            return None
+        weight = max(fitting)
+    length = _says(meaning, words) if meaning.says else 0
+    if meaning.says and not length:
+        return None
+    own = meaning.receiver != ANY
+    if length:
+        return (6, length, weight) if own else (4, -place, weight)
+    if weight == 2:
+        return (5 if own else 2, weight, 0)
+    return (3 if own else 1, weight, 0)
+
+
+def _says(meaning: Meaning, words: str) -> int:
+    return max((says(words, wording) for wording in meaning.says), default=0)
+
+
+def rules_behind(reply: Reply, receiver: str, meaning: Meaning | None, fit: Fit, rules: RuleSet) -> tuple[str, ...]:
+    """The rules behind a reply: those of the meaning; else, and for a meaning by code, the receiver's by the code."""
+    named = meaning.rules if meaning else None
+    if fit in (Fit.RECEIVER, Fit.WORDING) and named is not None:
+        return _known(named, rules)
+    overlay = rules.receivers.get(receiver)
+    listed: list[str] = []
+    for rule, override in overlay.rules.items() if overlay else ():
+        codes = [code for text in override.codes if (code := parse_code(text))]
+        if any(code.fits(reply) and _as_exact(code, reply) for code in codes):
+            listed.append(rule)
+    return tuple(listed) or _known(named or (), rules)
+
+
+def _as_exact(code: Code, reply: Reply) -> bool:
+    """A receiver's code without an enhanced one stands for replies without one."""
+    return bool(code.digit or code.word) or not reply.enhanced
+
+
+def _known(named: tuple[str, ...], rules: RuleSet) -> tuple[str, ...]:
+    return tuple(rule for rule in dict.fromkeys(named) if rule in rules.rules)

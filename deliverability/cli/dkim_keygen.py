@@ -1,0 +1,164 @@
+"""`deliv dkim-keygen`: a DKIM key pair, its record, and how to change over to it. May import app, cli and render."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from deliverability.cli.options import lang_option, plain_errors
+
+if TYPE_CHECKING:
+    from deliverability.dkim.generate import KeyPair
+    from deliverability.judge.words import Phrases
+
+# A label of a host name, so that every signer and every DNS console takes it.
+_SELECTOR = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,50}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,50}[a-z0-9])?)*")
+_MAX_NAME = 253
+
+
+@click.command("dkim-keygen")
+@click.argument("domain", metavar="DOMAIN")
+@click.option("--selector", metavar="S", help="Selector [default: s and the month, for example s202611].")
+@click.option(
+    "--bits",
+    type=click.Choice(["2048", "3072", "4096"]),
+    default="2048",
+    show_default=True,
+    help="Size of the RSA key.",
+)
+@click.option("--ed25519", is_flag=True, help="Also an Ed25519 key, to sign with both.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("dkim-keys"),
+    show_default=True,
+    metavar="DIR",
+    help="Where to write the private keys.",
+)
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "zone", "terraform", "route53", "cloudflare"]),
+    default="text",
+    show_default=True,
+    help="How to print the record.",
+)
+@lang_option
+def command(domain: str, selector: str | None, bits: str, ed25519: bool, out: Path, style: str, lang: str) -> int:
+    """Make a DKIM key pair: private keys as files that only you can read, and the records to publish.
+
+    Files that are there are never overwritten. Nothing is sent anywhere.
+
+    \b
+      deliv dkim-keygen example.com
+      deliv dkim-keygen example.com --ed25519 --out /etc/dkim --format zone
+    """
+    with plain_errors():
+        from deliverability.cli.inputs import read_domain
+        from deliverability.dkim.generate import generate_ed25519, generate_rsa
+        from deliverability.judge.words import phrases
+
+        name = read_domain(domain)
+        chosen = _selector(selector or f"s{datetime.now(UTC):%Y%m}", name)
+        selectors = {chosen: "rsa"} | ({f"{chosen}-ed": "ed25519"} if ed25519 else {})
+        paths = {each: out / f"{each}._domainkey.{name}.pem" for each in selectors}
+        seeds = {each: path.with_suffix(".seed") for each, path in paths.items() if selectors[each] == "ed25519"}
+        _refuse_existing((*paths.values(), *seeds.values()))
+        pairs = {
+            each: generate_ed25519() if kind == "ed25519" else generate_rsa(int(bits))
+            for each, kind in selectors.items()
+        }
+        files = {path: pairs[each].pem for each, path in paths.items()}
+        files |= {path: pairs[each].seed for each, path in seeds.items()}
+        _write(out, files)
+        records = {f"{each}._domainkey.{name}": pair for each, pair in pairs.items()}
+        click.echo(
+            _told(style, records, {f"{e}._domainkey.{name}": p for e, p in paths.items()}, phrases(lang)), nl=False
+        )
+        if style != "text":
+            for path in files:
+                click.echo(path, err=True)
+    return 0
+
+
+def _selector(text: str, domain: str) -> str:
+    from deliverability.app import InputError
+
+    selector = text.strip().lower()
+    name = f"{selector}-ed._domainkey.{domain}"
+    if not _SELECTOR.fullmatch(selector) or "_domainkey" in selector or len(name) > _MAX_NAME:
+        raise InputError(
+            f"--selector: {text!r} cannot be a selector here; use letters, digits and hyphens, for example s202611"
+        )
+    return selector
+
+
+def _refuse_existing(paths: Iterable[Path]) -> None:
+    from deliverability.app import InputError
+
+    for path in paths:
+        if os.path.lexists(path):
+            raise InputError(f"{path}: is there already and is not overwritten; choose another --selector or --out")
+
+
+def _write(folder: Path, files: dict[Path, bytes]) -> None:
+    """All files or none; each new, and readable by its owner only whatever the umask is."""
+    from deliverability.app import InputError
+
+    written: list[Path] = []
+    try:
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, parents=True)
+            folder.chmod(0o700)
+        for path, content in files.items():
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
+            written.append(path)
+            with os.fdopen(handle, "wb") as file:
+                if hasattr(os, "fchmod"):
+                    os.fchmod(file.fileno(), 0o600)
+                file.write(content)
+    except OSError as error:
+        for path in written:
+            with suppress(OSError):
+                path.unlink()
+        raise InputError(f"{error.filename or folder}: {error.strerror or error}") from None
+
+
+def _told(style: str, records: dict[str, KeyPair], paths: dict[str, Path], say: Phrases) -> str:
+    from deliverability.render import records as forms
+
+    sets = tuple(forms.RecordSet(name, "TXT", (), (pair.record,)) for name, pair in records.items())
+    if style == "zone":
+        return forms.zone_lines(sets)
+    if style == "terraform":
+        return forms.terraform(sets)
+    if style == "route53":
+        return forms.route53(sets)
+    if style == "cloudflare":
+        return forms.cloudflare(sets)
+    from deliverability.render.wrap import wrap
+
+    width = max(40, min(shutil.get_terminal_size((80, 24)).columns, 100))
+    lines: list[str] = []
+    for name, pair in records.items():
+        kind = f"{'RSA' if pair.type == 'rsa' else 'Ed25519'}, {pair.bits} bits"
+        lines += [*wrap(say("keygen.written", path=str(paths[name]), kind=kind), width), ""]
+        if pair.seed:
+            lines += [*wrap(say("keygen.seed", path=str(paths[name].with_suffix(".seed"))), width), ""]
+        lines += [f"  {name} TXT", f"  {pair.record}", ""]
+        written = forms.rdata("TXT", pair.record)
+        if '" "' in written:
+            lines += [*wrap(say("fix.strings"), width), f"  {written}", ""]
+    lines += [say("keygen.steps")]
+    for number in range(1, 6):
+        text = say(f"keygen.step-{number}")
+        lines += [("   " if index else f"{number}. ") + line for index, line in enumerate(wrap(text, width - 3))]
+    return "\n".join(lines) + "\n"

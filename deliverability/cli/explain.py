@@ -1,0 +1,187 @@
+"""`deliv explain`: what a receiver's reply means, and whether the rules behind it are unmet now."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deliverability.cli.options import input_options, lang_option, plain_errors, rule_folders_option, rule_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from deliverability.model.replies import Explanation, ReplyCatalogue
+    from deliverability.model.report import Report
+    from deliverability.model.rules import RuleSet
+
+MAX_OCTETS = 150_000_000
+
+
+@click.command("explain")
+@click.argument("what", metavar="TEXT|FILE|-")
+@input_options
+@click.option("--receiver", metavar="ID", help="Who replied, where the text does not tell (icloud, gmail, ...).")
+@rule_folders_option
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@lang_option
+def command(what: str, receiver: str | None, rules: tuple[Path, ...], style: str, lang: str, **params: Any) -> int:
+    """Explain a receiver's reply: who sent it, what it means, what to do now.
+
+    TEXT is the reply in quotes. FILE or - (standard input) is a bounce message, a mailbox of them, a mail log (Postfix,
+    Exim, sendmail, qmail, Exchange) or JSON of a mailing service. Given a DOMAIN or a message (--eml), the rules behind
+    the reply are checked: which are unmet now.
+
+    \b
+      deliv explain "550-5.7.26 This mail has been blocked because the sender is unauthenticated. ..."
+      deliv explain bounce.eml
+      grep status=bounced /var/log/mail.log | deliv explain - example.com
+
+    Exit codes: 0 explained, 1 a rule behind it is unmet now, 2 usage, 3 no reply found or not checked completely.
+    """
+    with plain_errors():
+        from deliverability.app import InputError, catalogue, load_rules
+        from deliverability.bounce.explain import explain
+        from deliverability.cli.inputs import read_settings
+
+        if what.isdigit() and len(what) == 3 and params["domains"]:
+            words = " ".join((what, *params["domains"]))
+            raise InputError(f'put the reply in quotes: deliv explain "{words}"')
+        if "-" in (*params["domains"], *params["eml"]) and what == "-":
+            raise InputError("standard input (-) can be read once only")
+        data = _read(what)
+        settings = read_settings(params["config"])
+        folders = rules or settings.rules
+        with rule_problems():
+            loaded = load_rules(folders)
+        known = _replies(folders, loaded)
+        if receiver is not None and receiver not in known.hosts:
+            raise InputError(f"--receiver {receiver}: no such receiver; known: {', '.join(sorted(known.hosts))}")
+        explanation = explain(data, known, loaded, receiver or "")
+        if not explanation.replies and style == "text":
+            _tell_problem(explanation, lang)
+            return 3
+        reports: list[Report] = []
+        if params["domains"] or params["eml"]:
+            if any(each.rules for each in explanation.replies):
+                reports = _audit(params, explanation, loaded)
+            else:
+                _tell("no-rules", lang)
+        _show(explanation, reports, loaded, catalogue(), style, lang)
+        return _exit_code(explanation, reports)
+
+
+def _read(what: str) -> bytes:
+    """The octets of standard input, of the file of that name, or of the text itself. Raises InputError."""
+    from deliverability.app import InputError
+
+    if what == "-":
+        data = sys.stdin.buffer.read(MAX_OCTETS + 1)
+        return _not_too_large("standard input", data)
+    if not what.strip():
+        return b""
+    path = Path(what)
+    try:
+        exists, folder = path.exists(), path.is_dir()
+    except OSError:  # longer than a file name can be: it is text
+        exists = folder = False
+    if folder:
+        raise InputError(f"{what} is a folder; give a file in it, or the reply itself in quotes")
+    if not exists:
+        if not any(char.isspace() for char in what) and (path.suffix.lower() in _SUFFIXES or "/" in what):
+            raise InputError(f"{what}: no such file")
+        return what.encode("utf-8", "surrogateescape")
+    try:
+        with path.open("rb") as file:
+            return _not_too_large(what, file.read(MAX_OCTETS + 1))
+    except OSError as error:
+        raise InputError(f"{what}: {error.strerror or error}") from None
+
+
+_SUFFIXES = frozenset({".eml", ".msg", ".txt", ".log", ".mbox", ".json", ".gz", ".html", ".csv"})
+
+
+def _not_too_large(name: str, data: bytes) -> bytes:
+    from deliverability.app import InputError
+
+    if len(data) > MAX_OCTETS:
+        raise InputError(f"{name}: larger than {MAX_OCTETS // 1_000_000} MB; give the part with the bounces")
+    return data
+
+
+def _replies(folders: Sequence[Path], rules: RuleSet) -> ReplyCatalogue:
+    from deliverability.app import rule_folders
+    from deliverability.bounce.catalogue import CatalogueError, load_replies
+
+    try:
+        return load_replies(rule_folders(folders), rules)
+    except CatalogueError as error:
+        raise click.ClickException("the reply files cannot be used:\n  " + "\n  ".join(error.problems[:20])) from None
+
+
+def _audit(params: dict[str, Any], explanation: Explanation, rules: RuleSet) -> list[Report]:
+    """Judge the rules behind the replies for every subject that was given."""
+    from deliverability.app import make_report
+    from deliverability.cli.inputs import read_inputs
+    from deliverability.cli.running import run
+    from deliverability.judge.engine import Selection
+
+    behind = tuple(dict.fromkeys(rule for each in explanation.replies for rule in each.rules))
+    receivers = tuple(dict.fromkeys(each.receiver for each in explanation.replies if each.receiver in rules.receivers))
+    return run(read_inputs(params), lambda audited: make_report(audited, rules, Selection(behind, (), receivers)))
+
+
+def _show(
+    explanation: Explanation, reports: list[Report], rules: RuleSet, catalogue: Any, style: str, lang: str
+) -> None:
+    from deliverability.render.explanation import explanation_json, render_explanation
+
+    encoding = sys.stdout.encoding or "utf-8"
+    if style == "json":
+        text = explanation_json(explanation, reports, rules, catalogue, lang=lang)
+    else:
+        width = shutil.get_terminal_size((80, 24)).columns
+        text = render_explanation(
+            explanation, reports, rules, catalogue, lang=lang, width=width, unicode=_can_write(encoding)
+        )
+    click.echo(text.encode(encoding, "backslashreplace"), nl=False)
+
+
+def _can_write(encoding: str) -> bool:
+    try:
+        "✓─•“".encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _tell_problem(explanation: Explanation, lang: str) -> None:
+    _tell(f"problem-{explanation.problem}", lang)
+    _tell("paste", lang)
+
+
+def _tell(key: str, lang: str) -> None:
+    """A remark on standard error; the marks around what may be copied are for renderers only."""
+    from deliverability.judge.words import phrases
+
+    click.echo(phrases(lang)(f"explain.{key}").replace("`", ""), err=True)
+
+
+def _exit_code(explanation: Explanation, reports: list[Report]) -> int:
+    from deliverability.judge.replies import rules_now
+    from deliverability.model.report import Outcome
+
+    if not explanation.replies:
+        return 3
+    now = [
+        each
+        for report in reports
+        for explained in explanation.replies
+        for each in rules_now(report, explained.rules, explained.receiver)
+    ]
+    if any(each.outcome is Outcome.UNMET for each in now):
+        return 1
+    return 3 if any(each.outcome is Outcome.UNKNOWN and not each.waiting for each in now) else 0

@@ -1,0 +1,106 @@
+"""Prints an HTML report to PDF with a headless Chromium. Imports nothing of ours but app's InputError."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from deliverability.app import InputError
+
+SECONDS = 120.0
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+_QUIET = (
+    "background-networking",
+    "breakpad",
+    "component-update",
+    "default-apps",
+    "dev-shm-usage",
+    "extensions",
+    "gpu",
+    "sync",
+)
+_MISSING = (
+    "-o {path}: a PDF needs Chromium or Chrome, and none was found (looked for {names}). Install one, for example with "
+    "`apt install chromium`, name it with DELIV_CHROMIUM=/path/to/it, or use -o report.html and print it from a browser"
+)
+
+
+def find_browser(path: Path) -> str:
+    """The browser that prints; `path` is named in the error. Raises InputError where there is none."""
+    named = os.environ.get("DELIV_CHROMIUM")
+    if named:
+        found = shutil.which(named)
+        if found is None:
+            raise InputError(f"-o {path}: DELIV_CHROMIUM={named} is no program that can be run")
+        return found
+    for name in NAMES:
+        found = shutil.which(name)
+        if found is not None:
+            return found
+    raise InputError(_MISSING.format(path=path, names=", ".join(NAMES)))
+
+
+def print_pdf(browser: str, html: str, path: Path, *, seconds: float = SECONDS) -> bytes:
+    """`html` as a PDF, printed by a browser with a profile of its own that can reach nothing outside.
+
+    The page holds values of strangers, so the browser keeps its sandbox; only root cannot have one.
+    Raises InputError where the browser fails or needs longer than `seconds`; `path` is named in it.
+    """
+    with tempfile.TemporaryDirectory(prefix="deliv-pdf-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        page, printed = folder / "report.html", folder / "report.pdf"
+        page.write_text(html, "utf-8", errors="backslashreplace")
+        command = [
+            browser,
+            "--headless=new",
+            *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
+            "--no-first-run",
+            "--no-default-browser-check",
+            *(f"--disable-{feature}" for feature in _QUIET),
+            f"--user-data-dir={folder / 'profile'}",
+            # No name resolves and every connection goes to a proxy that is not there.
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+            "--proxy-server=127.0.0.1:9",
+            "--no-pdf-header-footer",
+            f"--print-to-pdf={printed}",
+            page.as_uri(),
+        ]
+        code, said = _run(command, folder, seconds, path)
+        if not printed.is_file() or not printed.stat().st_size:
+            last = next((line for line in reversed(said.splitlines()) if line.strip()), f"exit code {code}")
+            raise InputError(f"-o {path}: {Path(browser).name} printed nothing: {last[:300]}")
+        return printed.read_bytes()
+
+
+def _run(command: list[str], folder: Path, seconds: float, path: Path) -> tuple[int, str]:
+    """Run the browser and end all of its processes. Gives exit code and what it said."""
+    said = folder / "said"
+    try:
+        with said.open("wb") as out:
+            process = subprocess.Popen(  # noqa: S603 - a program that the user installed, with arguments of ours
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=out, start_new_session=True
+            )
+    except OSError as error:
+        raise InputError(f"-o {path}: {command[0]}: {error.strerror or error}") from None
+    try:
+        code = process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        raise InputError(f"-o {path}: {Path(command[0]).name} took longer than {seconds:g} seconds to print") from None
+    finally:
+        _end(process)
+    return code, said.read_text("utf-8", "replace")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the browser and the helpers it started, all of which are in a group of their own."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.wait()

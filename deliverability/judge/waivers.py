@@ -1,0 +1,62 @@
+"""Findings that the user accepts: which waiver covers which, and which are of no use. May import model.
+
+Waivers travel as the fact ``subject.waivers``, so that saved facts are judged again with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value, Waiver
+from deliverability.model.report import Finding, Outcome
+
+FACT = "subject.waivers"
+
+
+def waived(findings: Sequence[Finding], facts: FactSet) -> tuple[Finding, ...]:
+    """The findings, those that are unmet and that a waiver in force covers with that waiver."""
+    in_force = [each for each in _items(facts) if each.get("expired") is not True]
+    if not in_force:
+        return tuple(findings)
+    return tuple(_with_waiver(each, in_force) for each in findings)
+
+
+def with_use(facts: FactSet, findings: Sequence[Finding]) -> FactSet:
+    """The facts, with it known of each waiver whether it covers an unmet finding; where that is said, it stays so."""
+    items = _items(facts)
+    if not items:
+        return facts
+    told = tuple(
+        item if isinstance(item.get("used"), bool) else {**item, "used": _used(item, findings)} for item in items
+    )
+    return FactSet({**facts.facts, FACT: Fact(FACT, told, facts.facts[FACT].evidence)}, facts.evidence)
+
+
+def _items(facts: FactSet) -> list[Mapping[str, Value]]:
+    value = facts.value(FACT)
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, tuple) else []
+
+
+def _with_waiver(finding: Finding, items: Sequence[Mapping[str, Value]]) -> Finding:
+    if finding.outcome is not Outcome.UNMET:
+        return finding
+    item = next((each for each in items if _covers(each, finding)), None)
+    if item is None:
+        return finding
+    texts = {name: str(item.get(name) or "") for name in ("rule", "reason", "item", "note", "until")}
+    return replace(finding, waiver=Waiver(**texts))
+
+
+def _covers(item: Mapping[str, Value], finding: Finding) -> bool:
+    return item.get("rule") == finding.rule and item.get("item") in (None, "", finding.item)
+
+
+def _used(item: Mapping[str, Value], findings: Sequence[Finding]) -> Value:
+    outcomes = {finding.outcome for finding in findings if _covers(item, finding)}
+    if Outcome.UNMET in outcomes:
+        return True
+    # What could not be checked, or was not judged in this run, may still be unmet.
+    if Outcome.UNKNOWN in outcomes or not any(finding.rule == item.get("rule") for finding in findings):
+        return Unknown(Reason.NOT_CONFIGURED, str(item.get("rule")))
+    return False

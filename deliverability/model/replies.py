@@ -1,0 +1,195 @@
+"""What receivers answer and what that means: replies, meanings, explanations. Imports only model.rules.
+
+Codes and values only; the words in two languages are those of the catalogue (rules/replies).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from deliverability.model.rules import Confidence, SourceRef
+
+EXPLANATION_SCHEMA = "1.0"
+ANY = "any"
+
+
+class Retry(StrEnum):
+    """Whether sending again helps.
+
+    LATER: the sending server tries again by itself, and that may be enough. AFTER_FIX: only once the cause is mended.
+    NO: never to this address.
+    """
+
+    LATER = "later"
+    AFTER_FIX = "after-fix"
+    NO = "no"
+
+
+class ReplyKind(StrEnum):
+    """What a reply says about the mail (RFC 5321 section 4.2.1); REPORT: a complaint or failure report, no reply."""
+
+    PERMANENT = "permanent"
+    TEMPORARY = "temporary"
+    ACCEPTED = "accepted"
+    REPORT = "report"
+    UNKNOWN = "unknown"
+
+
+class Fit(StrEnum):
+    """How closely a meaning fits: the receiver's own, a wording that many hosts use, or the code alone."""
+
+    RECEIVER = "receiver"
+    WORDING = "wording"
+    CODE = "code"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply of a mail host, as it was found.
+
+    Attributes:
+        text: the host's own words in one line, the codes of continuation lines taken out; bounded.
+        code: reply code of three digits (RFC 5321 section 4.2.2), or empty.
+        enhanced: enhanced status code written in the reply (RFC 3463), or empty.
+        status: Status field of a delivery status notification, which the reporting host chose (RFC 3464 section
+            2.3.4), or the ``dsn=`` of a log line; or empty.
+        host: name of the host that said it, lower case, or empty.
+        recipient: address it was about, or empty.
+        command: SMTP command that it answered, as the log or notice names it, or empty.
+        report: the words are a field of a complaint or failure report, not a reply.
+
+    """
+
+    text: str
+    code: str = ""
+    enhanced: str = ""
+    status: str = ""
+    host: str = ""
+    recipient: str = ""
+    command: str = ""
+    report: bool = False
+
+    @property
+    def kind(self) -> ReplyKind:
+        """Permanent, temporary or accepted, by the first digit of the first code there is."""
+        if self.report:
+            return ReplyKind.REPORT
+        first = (self.code or self.enhanced or self.status)[:1]
+        return {"2": ReplyKind.ACCEPTED, "4": ReplyKind.TEMPORARY, "5": ReplyKind.PERMANENT}.get(
+            first, ReplyKind.UNKNOWN
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """An entry of the catalogue: what a reply means.
+
+    Attributes:
+        id: unique over the catalogue.
+        receiver: receiver or host id that it is about, or ``any``.
+        codes: ``550 5.7.26``, ``550``, ``5.7.26``, ``X.1.1`` (temporary or permanent), ``5.7.606-649``; empty: any.
+        says: alternatives of wording, lower case, white space folded; ``…`` in one stands for anything. Empty: any.
+        example: a reply that this entry explains.
+        retry: see Retry.
+        rules: rule ids behind it; None: those whose receiver overlay lists the code.
+        meaning, steps: language -> words.
+        confidence: in the meaning.
+        contested: sources contradict each other; the meaning gives both readings.
+        sources: where it is from.
+
+    """
+
+    id: str
+    receiver: str
+    codes: tuple[str, ...]
+    says: tuple[str, ...]
+    example: str
+    retry: Retry
+    rules: tuple[str, ...] | None
+    meaning: Mapping[str, str]
+    steps: Mapping[str, tuple[str, ...]]
+    confidence: Confidence
+    sources: tuple[SourceRef, ...]
+    contested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MailHost:
+    """A receiver by the ways in which a bounce shows it.
+
+    Attributes:
+        id: receiver id of rules/receivers, or an id of its own for hosts that are not judged.
+        name: language -> display name.
+        hosts: suffixes of host names, lower case.
+        domains: recipient domains that it serves.
+        marks: wording that only this receiver uses, lower case.
+
+    """
+
+    id: str
+    name: Mapping[str, str]
+    hosts: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyCatalogue:
+    """Everything that explains: hosts by id, meanings in file order."""
+
+    hosts: Mapping[str, MailHost]
+    meanings: tuple[Meaning, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One reply with what it means; equal ones are counted.
+
+    Attributes:
+        reply: the first of its kind in the input.
+        receiver: id of the receiver, or empty.
+        known_by: ``host``, ``wording``, ``recipient`` or ``option``; empty without a receiver.
+        fit: how closely `meaning` fits.
+        meaning: None only with Fit.NONE.
+        rules: rule ids behind it, the most telling first.
+        count: how often it stands in the input.
+        recipients: the first few addresses it was about.
+
+    """
+
+    reply: Reply
+    receiver: str
+    known_by: str
+    fit: Fit
+    meaning: Meaning | None
+    rules: tuple[str, ...]
+    count: int = 1
+    recipients: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The whole answer to one input.
+
+    Attributes:
+        kind: what the input is: ``text``, ``json``, ``message`` or ``mailbox``.
+        replies: in order of first sight.
+        problem: why there are none: ``empty``, ``binary``, ``notice`` (a bounce whose words are not known), ``message``
+            (no bounce), ``auto-reply`` or ``text``; else empty.
+        sender_domain: author domain of the message that came back, where the input holds it.
+        more: replies beyond what is kept.
+        hosts: receivers by id, for their names.
+        cut: the input is longer than what was read.
+
+    """
+
+    kind: str
+    replies: tuple[Explained, ...]
+    problem: str = ""
+    sender_domain: str = ""
+    more: int = 0
+    hosts: Mapping[str, MailHost] = field(default_factory=dict)
+    cut: bool = False

@@ -1,0 +1,35 @@
+"""Drafts of BIMI records, only where the logo and its certificate are there and the record around them is broken.
+
+Where they are to be found is not ours to invent; without enforcement of DMARC no receiver shows them.
+Pure. May import model and remedy.records.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from deliverability.model.facts import FactSet
+from deliverability.model.report import Finding, RecordEdit, Remedy
+from deliverability.remedy.records import own_place, plain, published, unmet
+
+_BIMI = re.compile(r"\s*[\"']?\s*v\s*=\s*bimi", re.IGNORECASE)
+
+
+def drafts(facts: FactSet, findings: Sequence[Finding]) -> tuple[Remedy, ...]:
+    """The record with its logo and certificate, written as receivers read it."""
+    finding = next(unmet(findings, "BIM-002"), None)
+    name, domain = facts.value("bimi.name"), facts.value("subject.domain")
+    logo, certificate = facts.value("bimi.logo"), facts.value("bimi.certificate")
+    enforced = facts.value("dmarc.stage") in ("quarantine", "reject")
+    if finding is None or not enforced or not isinstance(name, str) or not isinstance(domain, str):
+        return ()
+    place = published(facts, name, "TXT")
+    if place is None or not own_place(place, domain) or not isinstance(logo, str) or not isinstance(certificate, str):
+        return ()
+    text = f"v=BIMI1; l={logo}; a={certificate}"
+    if not plain(text) or ";" in logo + certificate:
+        return ()
+    old = tuple(value for value in place.values if _BIMI.match(value))
+    edit = RecordEdit(place.name, "TXT", old, (text,))
+    return (Remedy(finding.rule, finding.item, "bimi-repair", {"name": place.name}, (edit,)),)

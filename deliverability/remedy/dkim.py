@@ -1,0 +1,109 @@
+"""Drafts of DKIM key records: edits of a record that stands there. A new key is not ours to make: see dkim-keygen.
+
+Pure: reads facts, asks nobody. May import model, remedy.records and the DKIM key core.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from deliverability.dkim.key import KeyRecord, looks_like_key, parse_key
+from deliverability.model.facts import FactSet, Value
+from deliverability.model.report import Finding, RecordEdit, Remedy
+from deliverability.remedy.records import Published, items, named, own_place, plain, published, unmet
+
+_ARMOUR = re.compile(r"-----(?:BEGIN|END) (?:RSA )?PUBLIC KEY-----")
+
+
+def drafts(facts: FactSet, findings: Sequence[Finding]) -> tuple[Remedy, ...]:
+    """Drafts for unmet findings about keys that stand at the audited domain, one selector after the other."""
+    return tuple(_drafts(facts, findings))
+
+
+def _drafts(facts: FactSet, findings: Sequence[Finding]) -> Iterator[Remedy]:
+    keys = items(facts.value("dkim.keys"))
+    signatures = items(facts.value("dkim.signatures"))
+    own_findings = unmet(findings, "DKIM-003", "DKIM-024", "DKIM-023", "DKIM-015", "DKIM-013", "DKIM-022")
+    for finding in own_findings:
+        signed = finding.rule in ("DKIM-013", "DKIM-015")
+        item = named(finding, signatures if signed else keys, "domain", "selector")
+        place = _place(facts, item, "key_name" if signed else "name")
+        if item is None or place is None:
+            continue
+        if finding.rule == "DKIM-003":
+            yield from _one_key(finding, item, place)
+        elif len(place.values) == 1 and len(place.values[0]) < 10_000:
+            yield from _edits(finding, item, place)
+
+
+def _place(facts: FactSet, item: Mapping[str, Value] | None, field: str) -> Published | None:
+    """The record set of a key where the owner of the audited domain can edit it."""
+    name, domain = (item or {}).get(field), facts.value("subject.domain")
+    if not isinstance(name, str) or not isinstance(domain, str):
+        return None
+    place = published(facts, name, "TXT")
+    return place if own_place(place, domain) else None
+
+
+def _one_key(finding: Finding, item: Mapping[str, Value], place: Published) -> Iterator[Remedy]:
+    """The only usable one of several records. Of two usable keys only the mail system knows which one signs."""
+    usable = [value for value in dict.fromkeys(place.values) if looks_like_key(value) and parse_key(value).usable]
+    if len(place.values) > 1 and len(usable) == 1:
+        edit = RecordEdit(place.name, "TXT", place.values, (usable[0],))
+        yield Remedy(finding.rule, finding.item, "dkim-one-key", _values(item, place), (edit,))
+
+
+def _edits(finding: Finding, item: Mapping[str, Value], place: Published) -> Iterator[Remedy]:
+    old = place.values[0]
+    key = parse_key(old)
+    if finding.rule == "DKIM-024":
+        code, candidates = "dkim-repair-key", list(_repairs(old))
+    elif finding.rule in ("DKIM-013", "DKIM-022"):
+        code, candidates = "dkim-end-test", [_without_flag(old, "y")]
+    else:
+        code, candidates = "dkim-open-key", [_without(old, "h"), _without(old, "h", "s"), _opened(old, key)]
+    for text in dict.fromkeys(candidates):
+        if text != old and plain(text) and parse_key(text).usable:
+            edit = RecordEdit(place.name, "TXT", place.values, (text,))
+            yield Remedy(finding.rule, finding.item, code, _values(item, place), (edit,))
+
+
+def _values(item: Mapping[str, Value], place: Published) -> dict[str, Value]:
+    return {"selector": item.get("selector"), "domain": item.get("domain"), "name": place.name}
+
+
+def _opened(text: str, key: KeyRecord) -> str:
+    """The record without any limit on how it may be used."""
+    text = _without(text, "h", "s")
+    return _without_flag(text, "s") if key.strict else text
+
+
+def _without(text: str, *tags: str) -> str:
+    pieces = [piece for piece in text.split(";") if piece.partition("=")[0].strip() not in tags]
+    return ";".join(pieces).strip()
+
+
+def _without_flag(text: str, flag: str) -> str:
+    """The record without one flag of t=; without t= where that was the only one."""
+    pieces = []
+    for piece in text.split(";"):
+        name, equals, value = piece.partition("=")
+        if name.strip() == "t" and equals:
+            flags = [each for each in value.split(":") if each.strip() != flag]
+            if not flags:
+                continue
+            piece = f"{name}={':'.join(flags)}"
+        pieces.append(piece)
+    return ";".join(pieces).strip()
+
+
+def _repairs(text: str) -> Iterator[str]:
+    """What a damaged key record may have been, the smallest change first; reading it again decides."""
+    unquoted = text.replace('\\"', '"').replace("\\;", ";").replace('" "', "").replace('"', "").strip()
+    yield unquoted
+    bare = _ARMOUR.sub("", unquoted)
+    head, equals, material = bare.rpartition("p=")
+    yield head + equals + "".join(material.split()) if equals else bare
+    # Tags that run into each other because a semicolon is missing.
+    yield re.sub(r"(?<=\S)\s+(?=[vkhpst]=)", "; ", bare)

@@ -1,0 +1,70 @@
+"""Drafts of MX, address and PTR records, where the audit leaves no doubt about what they must say.
+
+Pure: reads facts, asks nobody. May import model and remedy.records.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Sequence
+
+from deliverability.model.facts import FactSet
+from deliverability.model.report import Care, Finding, RecordEdit, Remedy
+from deliverability.remedy.records import items, named, published, texts, unmet
+
+
+def drafts(facts: FactSet, findings: Sequence[Finding]) -> tuple[Remedy, ...]:
+    """Drafts for unmet findings about mail hosts and sending addresses."""
+    domain = facts.value("subject.domain")
+    if not isinstance(domain, str) or not domain:
+        return ()
+    return (*_mx(facts, findings, domain), *_reverse(facts, findings))
+
+
+def _mx(facts: FactSet, findings: Sequence[Finding], domain: str) -> Iterator[Remedy]:
+    place = published(facts, domain, "MX")
+    if place is None or place.name != domain:
+        return
+    hosts = items(facts.value("mx.hosts"))
+    for finding in unmet(findings, "NET-009"):
+        item = named(finding, hosts, "host")
+        if item is None:
+            continue
+        host, alias = item.get("host"), item.get("alias")
+        if isinstance(alias, str) and item.get("has_address") is True:
+            new = tuple(
+                f"{value.partition(' ')[0]} {alias}" if value.partition(" ")[2] == host else value
+                for value in place.values
+            )
+            values = {"host": host, "target": alias}
+            edit = RecordEdit(domain, "MX", place.values, tuple(dict.fromkeys(new)))
+            yield Remedy(finding.rule, finding.item, "mx-name-alias", values, (edit,), Care.CAREFUL)
+        elif item.get("has_address") is False:
+            new = tuple(value for value in place.values if value.partition(" ")[2] != host)
+            if new and any(each.get("has_address") is True for each in hosts):
+                edit = RecordEdit(domain, "MX", place.values, new)
+                yield Remedy(finding.rule, finding.item, "mx-drop-dead", {"host": host}, (edit,), Care.CAREFUL)
+
+
+def _reverse(facts: FactSet, findings: Sequence[Finding]) -> Iterator[Remedy]:
+    addresses = items(facts.value("identity.ips"))
+    helo = facts.value("envelope.helo")
+    home = facts.value("dmarc.organizational_domain_psl")
+    for finding in unmet(findings, "NET-001", "NET-002"):
+        item = named(finding, addresses, "ip")
+        if item is None:
+            continue
+        ip, reverse = str(item.get("ip")), item.get("reverse_name")
+        if finding.rule == "NET-001":
+            if isinstance(helo, str) and item.get("helo_matches") is True and isinstance(reverse, str):
+                name = helo.rstrip(".").lower()
+                edit = RecordEdit(reverse, "PTR", (), (name,))
+                yield Remedy(finding.rule, finding.item, "ptr-publish", {"ip": ip, "name": name}, (edit,))
+            continue
+        for name in texts(item.get("ptr")):
+            if isinstance(home, str) and (name == home or name.endswith(f".{home}")):
+                rdtype = "A" if ipaddress.ip_address(ip).version == 4 else "AAAA"
+                there = published(facts, name, rdtype)
+                if there is not None and there.name == name:
+                    edit = RecordEdit(name, rdtype, there.values, (*there.values, ip))
+                    yield Remedy(finding.rule, finding.item, "ptr-confirm", {"ip": ip, "name": name}, (edit,))

@@ -1,0 +1,22 @@
+"""All drafts of remedies for one audit: topic by topic. May import model and the topics of this package.
+
+Drafts are made of facts and findings alone. None is shown before it was rehearsed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from deliverability.model.facts import FactSet
+from deliverability.model.report import Finding, Remedy
+from deliverability.remedy import bimi, dkim, dmarc, hosts, spf, transport
+
+Topic = Callable[[FactSet, Sequence[Finding]], tuple[Remedy, ...]]
+
+TOPICS: tuple[Topic, ...] = tuple(module.drafts for module in (spf, dkim, dmarc, transport, hosts, bimi))
+"""Each drafts for findings of its own; drafts of two topics are seldom for the same record set."""
+
+
+def drafts(facts: FactSet, findings: Sequence[Finding]) -> tuple[Remedy, ...]:
+    """Drafted remedies for unmet findings, those of one record set in the order in which they build on each other."""
+    return tuple(remedy for topic in TOPICS for remedy in topic(facts, findings))

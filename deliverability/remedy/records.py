@@ -1,0 +1,71 @@
+"""What stands in DNS at a name, as the audit saw it, and the findings to mend. May import model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from deliverability.model.facts import EvidenceKind, FactSet, Value
+from deliverability.model.report import Finding, Outcome
+
+_VIA = "CNAME "
+_NOTHING = ("NXDOMAIN: no such name", "NODATA: no ")
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A record set: where it stands (a CNAME may lead there) and its values; no values: there is none."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+def published(facts: FactSet, name: str, rdtype: str) -> Published | None:
+    """The record set that answers for a name; None where nobody asked, or nobody could say."""
+    item = facts.evidence.get(f"dns:{rdtype}:{name}")
+    if item is None or item.kind is not EvidenceKind.DNS or item.ttl is None:
+        return None  # a failure has no time to live
+    values = list(item.got)
+    while values and values[0].startswith(_VIA):
+        name = values.pop(0).removeprefix(_VIA)
+    if values and values[0].startswith(_NOTHING):
+        values = []
+    return Published(name, tuple(values))
+
+
+def own_place(place: Published | None, domain: str) -> bool:
+    """Whether a record set stands at the domain, or at a name above or below it: where its owner can edit it."""
+    if place is None:
+        return False
+    return place.name == domain or place.name.endswith(f".{domain}") or domain.endswith(f".{place.name}")
+
+
+def unmet(findings: Iterable[Finding], *rules: str) -> Iterator[Finding]:
+    """The unmet findings of these rules, in the order of the rules."""
+    found: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if finding.outcome is Outcome.UNMET and finding.rule in rules:
+            found.setdefault(finding.rule, []).append(finding)
+    for rule in rules:
+        yield from found.get(rule, ())
+
+
+def texts(value: Value) -> tuple[str, ...]:
+    """A fact that is a list of texts; empty where it is unknown or there is none."""
+    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, tuple) else ()
+
+
+def items(value: Value) -> tuple[Mapping[str, Value], ...]:
+    """A fact that is a list of records; empty where it is unknown or there is none."""
+    return tuple(each for each in value if isinstance(each, Mapping)) if isinstance(value, tuple) else ()
+
+
+def named(finding: Finding, items_: Sequence[Mapping[str, Value]], *key: str) -> Mapping[str, Value] | None:
+    """The item that a finding is about, by the fields that name it; None where that is not clear."""
+    found = [each for each in items_ if "/".join(str(each.get(part) or "-") for part in key) == finding.item]
+    return found[0] if len(found) == 1 else None
+
+
+def plain(text: str) -> bool:
+    """Whether a value can be typed as it is shown: printable ASCII without a backslash."""
+    return text.isascii() and text.isprintable() and "\\" not in text

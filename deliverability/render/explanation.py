@@ -1,0 +1,344 @@
+"""An explained reply as text or JSON, alone or held against an audit. May import model and judge."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from deliverability.judge.replies import RuleNow, rules_now
+from deliverability.judge.words import Phrases, phrases, sentences, shortened, visible
+from deliverability.model.codec import printable
+from deliverability.model.facts import Catalogue
+from deliverability.model.replies import EXPLANATION_SCHEMA, Explained, Explanation, Fit, Reply, ReplyKind
+from deliverability.model.report import Outcome, Report
+from deliverability.model.rules import Confidence, RuleSet, SourceRef
+from deliverability.render.rulepage import rule_title
+from deliverability.render.view import segments
+from deliverability.render.wrap import width_of, wrap
+
+MIN_WIDTH = 40
+MAX_WIDTH = 100
+_TEXT_SHOWN = 600
+_RULES_SHOWN = 12
+_FINDINGS_SHOWN = 4
+_SHORT = 24
+_MARKS = {
+    Outcome.UNMET: ("✗", "x"),
+    Outcome.MET: ("✓", "+"),
+    Outcome.UNKNOWN: ("?", "?"),
+    Outcome.NOT_APPLICABLE: ("–", "-"),
+}
+
+Json = None | bool | int | str | list["Json"] | dict[str, "Json"]
+
+
+def render_explanation(
+    explanation: Explanation,
+    reports: Sequence[Report],
+    rules: RuleSet,
+    catalogue: Catalogue,
+    *,
+    lang: str,
+    width: int = 80,
+    unicode: bool = True,
+) -> str:
+    """What every reply means and what to do; with `reports`, whether the rules behind it are unmet now.
+
+    Lines stay within 40 to 100 columns. Whatever the input holds is printed with its control characters written out.
+    """
+    page = _Page(explanation, reports, rules, catalogue, phrases(lang), max(MIN_WIDTH, min(width, MAX_WIDTH)), unicode)
+    text = "\n".join(line.rstrip() for line in page.lines()) + "\n"
+    return text if unicode else _plain(text)
+
+
+def explanation_json(
+    explanation: Explanation, reports: Sequence[Report], rules: RuleSet, catalogue: Catalogue, *, lang: str
+) -> str:
+    """The same as JSON: meanings in both languages, the sentences of findings in `lang`."""
+    shape: dict[str, Json] = {
+        "schema_version": EXPLANATION_SCHEMA,
+        "kind": explanation.kind,
+        "problem": explanation.problem or None,
+        "sender_domain": printable(explanation.sender_domain) or None,
+        "replies": [_reply_json(each, explanation, reports, rules, catalogue, lang) for each in explanation.replies],
+        "more": explanation.more,
+        "cut": explanation.cut,
+    }
+    return json.dumps(shape, ensure_ascii=False, indent=2) + "\n"
+
+
+class _Page:
+    """Lays one explanation out."""
+
+    def __init__(
+        self,
+        explanation: Explanation,
+        reports: Sequence[Report],
+        rules: RuleSet,
+        catalogue: Catalogue,
+        say: Phrases,
+        width: int,
+        unicode: bool,
+    ) -> None:
+        self._explanation = explanation
+        self._reports = reports
+        self._rules = rules
+        self._catalogue = catalogue
+        self._say = say
+        self._width = width
+        self._unicode = unicode
+
+    def lines(self) -> Iterator[str]:
+        """Everything, one reply after the other."""
+        several = len(self._explanation.replies) > 1
+        if several:
+            yield from self._paragraph(self._say.count("explain.replies", len(self._explanation.replies)), 0)
+        for number, each in enumerate(self._explanation.replies, 1):
+            if several:
+                rule = ("─" if self._unicode else "-") * max(0, self._width - len(str(number)) - 2)
+                yield from ("", f"{number} {rule}")
+            yield from self._one(each)
+        if self._explanation.more:
+            yield ""
+            yield from self._paragraph(self._say.count("explain.more", self._explanation.more), 0)
+        if self._explanation.cut:
+            yield ""
+            yield from self._paragraph(self._say("explain.cut"), 0)
+        if not self._reports and any(each.rules for each in self._explanation.replies):
+            yield ""
+            domain = self._explanation.sender_domain or self._say("explain.your-domain")
+            yield from self._step(self._say("explain.check-hint", domain=visible(domain)), "")
+
+    def _one(self, explained: Explained) -> Iterator[str]:
+        say, reply = self._say, explained.reply
+        name = self._receiver(explained)
+        key = f"explain.headline.{reply.kind.value}"
+        yield from self._paragraph(say(key, receiver=name or say("explain.somebody")), 0)
+        yield from self._facts(explained)
+        if reply.text:
+            quote = visible(shortened(reply.text, _TEXT_SHOWN))
+            yield from self._paragraph(say("explain.quote", text=quote), 2)
+        meaning = explained.meaning
+        if meaning is None:
+            yield ""
+            yield from self._paragraph(say("explain.not-known"), 0)
+            return
+        yield from ("", say("explain.means"))
+        yield from self._paragraph(meaning.meaning[say.lang], 2)
+        for note in self._doubts(explained):
+            yield from self._paragraph(note, 2)
+        if reply.kind not in (ReplyKind.ACCEPTED, ReplyKind.REPORT):
+            yield from ("", say("explain.retry"))
+            yield from self._paragraph(say(f"explain.retry-{meaning.retry.value}"), 2)
+        yield from ("", say("explain.do"))
+        for number, step in enumerate(meaning.steps[say.lang], 1):
+            yield from self._step(step, f"  {number}) ")
+        if explained.rules:
+            yield ""
+            yield from self._behind(explained) if not self._reports else self._checked(explained)
+        yield from ("", say("explain.sources"))
+        for ref in meaning.sources:
+            source = self._rules.sources[ref.ref]
+            section = say("page.section", section=ref.section) if ref.section else ""
+            yield from self._paragraph(f"{source.title}{section} ({say('page.read', date=source.checked)})", 2)
+            if source.url:
+                yield f"  {source.url}"
+
+    def _receiver(self, explained: Explained) -> str:
+        host = self._explanation.hosts.get(explained.receiver)
+        return visible(host.name.get(self._say.lang) or host.id) if host else visible(explained.reply.host)
+
+    def _facts(self, explained: Explained) -> Iterator[str]:
+        say, reply = self._say, explained.reply
+        code = " ".join(part for part in (reply.code, reply.enhanced) if part)
+        parts = [code] if code else [say("explain.status", code=reply.status)] if reply.status else []
+        if reply.host and explained.receiver:
+            parts.append(say("explain.host", host=visible(reply.host)))
+        if explained.recipients:
+            shown = say("value.separator").join(visible(shortened(each, 80)) for each in explained.recipients[:3])
+            rest = len(explained.recipients) - 3
+            parts.append(say("explain.recipient", recipient=shown + ("…" if rest > 0 else "")))
+        if reply.command:
+            parts.append(say("explain.command", command=visible(reply.command)))
+        if explained.count > 1:
+            parts.append(say.count("explain.times", explained.count))
+        if parts:
+            yield from self._paragraph(say("explain.parts").join(parts), 2)
+        if explained.known_by in ("wording", "recipient"):
+            yield from self._paragraph(
+                say(f"explain.known-by-{explained.known_by}", receiver=self._receiver(explained)), 2
+            )
+
+    def _doubts(self, explained: Explained) -> Iterator[str]:
+        """What keeps the meaning from being sure."""
+        meaning = explained.meaning
+        if meaning is None:
+            return
+        if meaning.contested:
+            yield self._say("explain.contested")
+        if explained.fit is Fit.CODE and explained.receiver:
+            yield self._say("explain.by-code", receiver=self._receiver(explained))
+        if meaning.confidence is not Confidence.HIGH:
+            yield self._say(f"explain.confidence-{meaning.confidence.value}")
+
+    def _behind(self, explained: Explained) -> Iterator[str]:
+        yield self._say("explain.rules")
+        for rule in explained.rules[:_RULES_SHOWN]:
+            title = rule_title(self._rules.rules[rule], self._say.lang)
+            yield from self._paragraph(f"{rule}  {title}", 4, f"  {self._bullet()} ")
+        if (more := len(explained.rules) - _RULES_SHOWN) > 0:
+            yield from self._paragraph(self._say.count("explain.more-rules", more), 4)
+        yield from self._step(self._say("explain.rules-hint", rule=explained.rules[0]), "  ")
+
+    def _checked(self, explained: Explained) -> Iterator[str]:
+        """How the rules behind the reply stand, one audited subject after the other."""
+        say = self._say
+        for report in self._reports:
+            now = rules_now(report, explained.rules, explained.receiver)
+            subject = visible(report.domain or report.message)
+            yield from self._paragraph(say("explain.checked", subject=subject), 0)
+            yield from self._paragraph(_verdict(now, say), 2)
+            quiet: dict[str, list[str]] = {}
+            for each in now:
+                if each.outcome is Outcome.UNMET or (each.outcome is Outcome.UNKNOWN and not each.waiting):
+                    yield from self._rule_now(each, report)
+                else:
+                    key = "waiting" if each.waiting else each.outcome.value
+                    quiet.setdefault(key, []).append(each.rule)
+            for key, rules in quiet.items():
+                mark = self._mark(Outcome.UNKNOWN if key == "waiting" else Outcome(key))
+                named = say("value.separator").join(rules)
+                yield from self._paragraph(say(f"explain.now-{key}", rules=named), 4, f"  {mark} ")
+
+    def _rule_now(self, now: RuleNow, report: Report) -> Iterator[str]:
+        say = self._say
+        rule = self._rules.rules[now.rule]
+        mark = f"  {self._mark(now.outcome)} "
+        steps: tuple[str, ...] = ()
+        for finding in now.findings[:_FINDINGS_SHOWN]:
+            words = sentences(finding, rule, say.lang, self._catalogue, report.facts)
+            about = f" ({visible(shortened(finding.item, 80))})" if len(now.findings) > 1 and finding.item else ""
+            yield from self._paragraph(f"{now.rule}  {words.message}{about}", 4, mark)
+            steps = words.fix if now.outcome is Outcome.UNMET else ()
+        for number, step in enumerate(steps, 1):
+            yield from self._step(step, f"    {number}) ")
+
+    def _step(self, step: str, lead: str) -> Iterator[str]:
+        """A step; a record in it has a line of its own and is never broken, so that it can be copied as it is."""
+        indent = width_of(lead)
+        words = ""
+        for code, piece in segments(step):
+            if not code or len(piece) <= _SHORT or " " not in piece:
+                words += piece
+                continue
+            if words.strip():
+                yield from self._paragraph(words, indent, lead)
+                lead = " " * indent
+            yield lead + piece
+            lead, words = " " * indent, ""
+        if words.strip():
+            yield from self._paragraph(words, indent, lead)
+
+    def _bullet(self) -> str:
+        return "•" if self._unicode else "-"
+
+    def _mark(self, outcome: Outcome) -> str:
+        return _MARKS[outcome][0 if self._unicode else 1]
+
+    def _paragraph(self, text: str, indent: int, first: str = "") -> list[str]:
+        lead = first + " " * (indent - width_of(first))
+        pieces = wrap(" ".join(text.split()), self._width - indent)
+        return [(lead if index == 0 else " " * indent) + piece for index, piece in enumerate(pieces)]
+
+
+def _verdict(now: Sequence[RuleNow], say: Phrases) -> str:
+    """The sentence over the rules: how many are unmet now, or what follows from none being so."""
+    unmet = sum(each.outcome is Outcome.UNMET for each in now)
+    if unmet:
+        return say.count("explain.unmet", unmet)
+    if any(each.outcome is Outcome.UNKNOWN and not each.waiting for each in now):
+        return say("explain.unchecked")
+    if any(each.waiting for each in now):
+        return say("explain.waiting")
+    return say("explain.met")
+
+
+def _reply_json(
+    explained: Explained,
+    explanation: Explanation,
+    reports: Sequence[Report],
+    rules: RuleSet,
+    catalogue: Catalogue,
+    lang: str,
+) -> Json:
+    reply, meaning = explained.reply, explained.meaning
+    host = explanation.hosts.get(explained.receiver)
+    shape: dict[str, Json] = _said(reply) | {
+        "recipients": [printable(each) for each in explained.recipients],
+        "count": explained.count,
+        "receiver": {"id": host.id, "name": dict(host.name), "known_by": explained.known_by} if host else None,
+        "fit": explained.fit.value,
+        "meaning": None,
+        "rules": list(explained.rules),
+    }
+    if meaning is not None:
+        shape["meaning"] = {
+            "id": meaning.id,
+            "retry": meaning.retry.value,
+            "confidence": meaning.confidence.value,
+            "contested": meaning.contested,
+            "text": {
+                lang: {"means": meaning.meaning[lang], "do": list(meaning.steps[lang])} for lang in meaning.meaning
+            },
+            "sources": [_source(each, rules) for each in meaning.sources],
+        }
+    shape["now"] = [
+        {
+            "domain": printable(report.domain) or None,
+            "message": printable(report.message) or None,
+            "rules": [
+                _now_json(each, report, rules, catalogue, lang)
+                for each in rules_now(report, explained.rules, explained.receiver)
+            ],
+        }
+        for report in reports
+    ]
+    return shape
+
+
+def _source(ref: SourceRef, rules: RuleSet) -> Json:
+    source = rules.sources[ref.ref]
+    return {
+        "ref": ref.ref,
+        "section": ref.section,
+        "title": source.title,
+        "url": source.url,
+        "checked": source.checked,
+    }
+
+
+def _said(reply: Reply) -> dict[str, Json]:
+    return {
+        "kind": reply.kind.value,
+        "code": reply.code or None,
+        "enhanced": reply.enhanced or None,
+        "status": reply.status or None,
+        "text": printable(reply.text),
+        "host": printable(reply.host) or None,
+        "command": printable(reply.command) or None,
+    }
+
+
+def _now_json(now: RuleNow, report: Report, rules: RuleSet, catalogue: Catalogue, lang: str) -> Json:
+    findings: list[Json] = []
+    for finding in now.findings:
+        words = sentences(finding, rules.rules[now.rule], lang, catalogue, report.facts)
+        steps: list[Json] = list(words.fix) if now.outcome is Outcome.UNMET else []
+        findings.append({"item": printable(finding.item), "message": words.message, "fix": steps})
+    return {"rule": now.rule, "outcome": now.outcome.value, "waits_for_input": now.waiting, "findings": findings}
+
+
+def _plain(text: str) -> str:
+    for fancy, plain in (("—", "-"), ("…", "..."), ("“", '"'), ("”", '"'), ("’", "'")):
+        text = text.replace(fancy, plain)
+    return text

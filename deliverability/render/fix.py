@@ -1,0 +1,190 @@
+"""`deliv fix`: the remedies of reports in words, as plain text or JSON. May import model, judge.words and render."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deliverability.judge.words import Phrases, phrases, visible
+from deliverability.model.codec import encode
+from deliverability.model.facts import Catalogue
+from deliverability.model.report import Care, Gain, RecordEdit, Remedy, Report
+from deliverability.render.diff import Kind
+from deliverability.render.records import rdata, with_value
+from deliverability.render.view import EditView, Entry, Guide, RemedyView, ReportView, build
+from deliverability.render.wrap import wrap
+
+SCHEMA_VERSION = "1.0"
+_NEW_KEY = frozenset(
+    {"DKIM-001", "DKIM-003", "DKIM-004", "DKIM-005", "DKIM-014", "DKIM-016", "DKIM-021", "DKIM-024", "DKIM-026"}
+)
+"""Rules that a new DKIM key meets, where no edit of the record does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A report, its remedies in words, and the findings that no record mends."""
+
+    report: Report
+    view: ReportView
+    remedies: tuple[tuple[Remedy, RemedyView], ...]
+    by_hand: tuple[Entry, ...]
+
+
+def tell_fixes(report: Report, lang: str, catalogue: Catalogue, guide: Guide) -> Told:
+    """The remedies of a report with their words, in the order of the report."""
+    view = build(report, lang, catalogue, guide)
+    mended = {rule for remedy in report.remedies for rule in remedy.mends}
+    return Told(
+        report,
+        view,
+        tuple(zip(report.remedies, view.remedies, strict=True)),
+        tuple(entry for entry in view.todo if entry.rule not in mended),
+    )
+
+
+def fix_text(told: Told, lang: str, width: int) -> str:
+    """What to publish, one remedy after the other, then what no record mends."""
+    say = phrases(lang)
+    lines = [told.view.domain, ""]
+    if not told.remedies:
+        empty = "fix.none" if told.by_hand else "fix.nothing" if told.view.complete else "fix.nothing-incomplete"
+        lines += wrap(say(empty), width)
+    for number, (remedy, view) in enumerate(told.remedies, 1):
+        lines += [*_remedy(number, remedy, view, say, width), ""]
+    if told.by_hand:
+        lines += ["", *wrap(say("fix.by-hand"), width)]
+        for entry in told.by_hand:
+            lines += _hang(f"{entry.headline} [{entry.rule}]", "  - ", width)
+        lines += wrap(say("fix.by-hand-rule", command=f"deliv rules {told.by_hand[0].rule}"), width)
+        if any(entry.rule in _NEW_KEY for entry in told.by_hand):
+            lines += wrap(say("fix.new-key", command=f"deliv dkim-keygen {told.view.domain}"), width)
+    return "\n".join(line.rstrip() for line in lines).rstrip("\n") + "\n"
+
+
+def _remedy(number: int, remedy: Remedy, view: RemedyView, say: Phrases, width: int) -> Iterator[str]:
+    yield from _hang(f"{view.title} [{view.rule}]", f"{number}.".ljust(4), width)
+    indent = "    "
+    for headline in (words for _, words in view.mends):
+        yield from _hang(say("fix.mends", finding=headline), indent, width)
+    for lines in view.files:
+        yield ""
+        yield from (f"{indent}    {line}" for line in lines)
+    for edit, shown in zip(remedy.edits, view.edits, strict=True):
+        yield ""
+        yield f"{indent}{shown.name} {shown.type}"
+        yield from (f"{indent}- {value}" for value in shown.old)
+        yield from (f"{indent}+ {value}" for value in shown.new)
+        yield from _changed(shown, say, indent, width)
+        yield from _long(edit, say, indent, width)
+    yield ""
+    for effect in view.effects:
+        yield from _hang(effect, f"{indent}> ", width)
+    yield from _hang(say("effect-of.named", name=view.care_label, change=view.care_words), indent, width)
+
+
+def _changed(edit: EditView, say: Phrases, indent: str, width: int) -> Iterator[str]:
+    """The words that go and come, so that nobody has to compare two long lines."""
+    for kind, key in ((Kind.REMOVED, "first.removed"), (Kind.ADDED, "first.added")):
+        pieces = [piece.text.strip("; ") for piece in edit.changes if piece.kind is kind]
+        kept = any(piece.kind is Kind.KEPT for piece in edit.changes)
+        if kept and any(pieces):
+            words = say("effect-of.named", name=say(key), change=" ".join(piece for piece in pieces if piece))
+            yield from _hang(words, f"{indent}  ", width)
+
+
+def _long(edit: RecordEdit, say: Phrases, indent: str, width: int) -> Iterator[str]:
+    """A value that one character-string does not hold, as it is written in a zone file."""
+    for value in edit.new:
+        written = rdata(edit.type, value)
+        if edit.type == "TXT" and '" "' in written:
+            yield from _hang(say("fix.strings"), indent, width)
+            yield f"{indent}  {visible(written)}"
+
+
+def _hang(text: str, lead: str, width: int) -> Iterator[str]:
+    for index, line in enumerate(wrap(text, width - len(lead)) or [""]):
+        yield (lead if index == 0 else " " * len(lead)) + line
+
+
+def fix_json(several: Sequence[Told]) -> str:
+    """All remedies in one list, each with its domain, and the findings that no record mends."""
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "remedies": [
+            {"domain": visible(told.report.domain), "message": visible(told.report.message) or None}
+            | _as_json(remedy, view)
+            for told in several
+            for remedy, view in told.remedies
+        ],
+        "by_hand": [
+            {
+                "domain": visible(told.report.domain),
+                "message": visible(told.report.message) or None,
+                "rule": entry.rule,
+                "title": entry.headline,
+            }
+            for told in several
+            for entry in told.by_hand
+        ],
+    }
+    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+
+
+def _as_json(remedy: Remedy, view: RemedyView) -> dict[str, Any]:
+    """`name`, `type` and `value` are the first record, which for most remedies is the only one; `records` are all."""
+    first = remedy.edits[0]
+    return {
+        "rule": remedy.rule,
+        "item": visible(remedy.item) or None,
+        "code": remedy.code,
+        "title": view.title,
+        "name": first.name,
+        "type": first.type,
+        "value": with_value(first.type, first.new[0]),
+        "old": first.old[0] if first.old else None,
+        "effect": "; ".join(view.effects) or "; ".join(words for _, words in view.mends),
+        "care": remedy.care.value,
+        "note": view.care_words,
+        "files": ["\n".join(lines) + "\n" for lines in view.files],
+        "records": [
+            {"name": edit.name, "type": edit.type, "value": with_value(edit.type, value)}
+            for edit in remedy.edits
+            for value in edit.new
+        ],
+        "replaces": [
+            {"name": edit.name, "type": edit.type, "value": value} for edit in remedy.edits for value in edit.old
+        ],
+        "mends": list(remedy.mends),
+        "opens": list(remedy.opens),
+        "changes": [
+            {"fact": each.path, "before": encode(each.before), "after": encode(each.after)} for each in remedy.changes
+        ],
+        "gains": [_gain(each) for each in remedy.gains],
+    }
+
+
+def _gain(gain: Gain) -> dict[str, str]:
+    return {
+        "receiver": gain.receiver,
+        "before": gain.before.value,
+        "before_grade": gain.before_grade,
+        "after": gain.after.value,
+        "after_grade": gain.after_grade,
+    }
+
+
+def up_to(remedies: Sequence[tuple[Remedy, RemedyView]], care: Care) -> list[tuple[Remedy, RemedyView]]:
+    """Those that need no more care than that, and build on none that does."""
+    order = tuple(Care)
+    left: set[tuple[str, str]] = set()
+    kept = []
+    for remedy, view in remedies:
+        places = {(edit.name, edit.type) for edit in remedy.edits}
+        if order.index(remedy.care) > order.index(care) or not places.isdisjoint(left):
+            left |= places
+        else:
+            kept.append((remedy, view))
+    return kept

@@ -1,0 +1,93 @@
+"""The hand-out for people who answer "I get no mail": us or them? May import yamlstrict, resources, judge.words.
+
+The words are in reports/handout.LANG.yaml, the page in reports/handout.html.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deliverability import _yamlstrict as yamlstrict
+from deliverability._resources import locate
+from deliverability.judge.words import phrases
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question to ask first, and what each answer means."""
+
+    ask: str
+    answers: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Symptom:
+    """What the person says, what it most likely is, whose it is, and the steps, the first one first."""
+
+    says: tuple[str, ...]
+    cause: str
+    side: str
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server of the recipient's mailbox, as an app asks for it."""
+
+    use: str
+    host: str
+    port: str
+    security: str
+
+
+@dataclass(frozen=True, slots=True)
+class Handout:
+    """The whole hand-out in one language."""
+
+    title: str
+    lead: str
+    questions: tuple[Question, ...]
+    symptoms: tuple[Symptom, ...]
+    servers: tuple[Server, ...]
+    before: tuple[str, ...]
+
+
+def load_handout(lang: str) -> Handout:
+    """The hand-out in `lang` (en or ja)."""
+    data = yamlstrict.read((locate("reports") / f"handout.{lang}.yaml").read_text("utf-8")).data
+    return Handout(
+        title=data["title"],
+        lead=data["lead"],
+        questions=tuple(
+            Question(each["ask"], tuple((answer["if"], answer["then"]) for answer in each["answers"]))
+            for each in data["questions"]
+        ),
+        symptoms=tuple(
+            Symptom(tuple(each["says"]), each["cause"], each["side"], tuple(each["steps"])) for each in data["symptoms"]
+        ),
+        servers=tuple(
+            Server(each["use"], each["host"], str(each["port"]), each["security"]) for each in data["servers"]
+        ),
+        before=tuple(data["before"]),
+    )
+
+
+def handout_text(lang: str) -> str:
+    """The hand-out as plain text, for a terminal or a ticket."""
+    say, handout = phrases(lang), load_handout(lang)
+    lines = [handout.title, "", handout.lead, "", say("handout.questions")]
+    for number, question in enumerate(handout.questions, 1):
+        lines.append(f"{number}. {question.ask}")
+        lines.extend(f"   - {answer} -> {meaning}" for answer, meaning in question.answers)
+    for symptom in handout.symptoms:
+        lines += ["", " / ".join(symptom.says), f"  {say('handout.cause')}: {symptom.cause} ({_side(symptom, lang)})"]
+        lines.extend(f"  {number}. {step}" for number, step in enumerate(symptom.steps, 1))
+    lines += ["", say("handout.servers")]
+    lines.extend(f"  {each.use}: {each.host}, {each.port}, {each.security}" for each in handout.servers)
+    lines += ["", say("handout.before")]
+    lines.extend(f"  - {each}" for each in handout.before)
+    return "\n".join(lines) + "\n"
+
+
+def _side(symptom: Symptom, lang: str) -> str:
+    return phrases(lang)(f"handout.{symptom.side}")

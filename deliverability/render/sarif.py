@@ -1,0 +1,165 @@
+"""Reports as SARIF 2.1.0, for code scanning and editors. May import model, judge.words, told and rulepage.
+
+Results are what needs attention: unmet requirements (kind ``fail``) and those that could not be checked (kind
+``open``). What is met, does not apply or waits for an input gives none. All subjects share one run, because consumers
+limit the number of runs; its rules stand behind the results, so that nothing but them is kept while results stream.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from deliverability.judge.words import phrases, visible
+from deliverability.model.codec import printable
+from deliverability.model.facts import Catalogue
+from deliverability.model.report import Report
+from deliverability.model.rules import Rule, RuleSet, Severity
+from deliverability.render.rulepage import filled_texts
+from deliverability.render.told import Told, new_records, subject_name, tell
+from deliverability.render.view import as_tuple
+
+SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note", Severity.NONE: "none"}
+
+
+def render_sarif(reports: Report | Sequence[Report], *, lang: str, catalogue: Catalogue) -> str:
+    """One log with one run. Equal reports give equal bytes."""
+    writer = SarifWriter(lang=lang, catalogue=catalogue)
+    return "".join(writer.report(each) for each in as_tuple(reports)) + writer.end()
+
+
+class SarifWriter:
+    """The same piece by piece; of the reports only the rules with results and a line on failures are kept."""
+
+    def __init__(self, *, lang: str, catalogue: Catalogue) -> None:
+        self._lang = lang
+        self._catalogue = catalogue
+        self._rules: dict[str, tuple[Rule, RuleSet]] = {}
+        self._places: dict[str, int] = {}
+        self._notifications: list[dict[str, Any]] = []
+        self._started = ""
+        self._version = ""
+        self._sound = True
+        self._begun = False
+        self._any = False
+
+    def report(self, report: Report) -> str:
+        """The results of the next report."""
+        text = self._head()
+        self._started = self._started or report.run.started
+        self._version = self._version or report.run.version
+        failures: dict[tuple[str, bool], list[str]] = {}
+        for told in tell(report, self._lang, self._catalogue):
+            if told.failed:
+                failures.setdefault((told.words.message, told.is_bug), []).append(told.rule.id)
+            if told.is_unmet or told.failed:
+                text += (",\n" if self._any else "\n") + _dump(self._result(told, report))
+                self._any = True
+        for (message, bug), rules in failures.items():
+            self._sound = self._sound and not bug
+            shown = f"{subject_name(report, self._lang)}: {message} ({', '.join(dict.fromkeys(rules))})"
+            self._notifications.append({"level": "error" if bug else "warning", "message": {"text": shown}})
+        return text
+
+    def end(self) -> str:
+        """The rules behind the results, and how the run went."""
+        driver: dict[str, Any] = {
+            "name": "deliv",
+            "language": self._lang,
+            "rules": [_rule(rule, rules, self._lang) for rule, rules in self._rules.values()],
+        }
+        if self._version:
+            driver["semanticVersion"] = self._version
+        invocation: dict[str, Any] = {"executionSuccessful": self._sound}
+        if self._started:
+            invocation["startTimeUtc"] = printable(self._started)
+        if self._notifications:
+            invocation["toolExecutionNotifications"] = self._notifications
+        tail = f'],\n"tool": {_dump({"driver": driver})},\n"invocations": {_dump([invocation])},\n'
+        return self._head() + tail + f'"language": {_dump(self._lang)}\n}}]\n}}\n'
+
+    def _head(self) -> str:
+        if self._begun:
+            return ""
+        self._begun = True
+        return f'{{\n"$schema": "{SCHEMA}",\n"version": "2.1.0",\n"runs": [{{\n"results": ['
+
+    def _result(self, told: Told, report: Report) -> dict[str, Any]:
+        ident = told.rule.id
+        self._rules.setdefault(ident, (told.rule, report.rules))
+        index = self._places.setdefault(ident, len(self._places))
+        domain = visible(report.domain)
+        place = {"name": told.item or domain or visible(report.message), "kind": "resource"}
+        # Items of a domain's own things begin with its name (a key: domain/selector), others do not (a part: 1.2).
+        whole = told.item.startswith(domain) or not domain
+        place["fullyQualifiedName"] = told.item if told.item and whole else "/".join(filter(None, (domain, told.item)))
+        location: dict[str, Any] = {"logicalLocations": [place]}
+        if report.message not in ("", "-"):
+            location["physicalLocation"] = {"artifactLocation": {"uri": _uri(report.message)}}
+        properties: dict[str, Any] = {"domain": domain, "severity": told.finding.severity.value}
+        effects = {
+            receiver: {"effect": effect.value, "codes": list(codes)}
+            for receiver, (effect, codes) in told.effects().items()
+        }
+        if effects:
+            properties["receivers"] = effects
+        if records := new_records(told, report):
+            properties["records"] = records
+        suppressed = {"kind": "external", "status": "accepted", "justification": told.waived}
+        return {
+            "ruleId": ident,
+            "ruleIndex": index,
+            # By the standard only `fail` has a level other than none.
+            "kind": "open" if told.failed else "fail",
+            "level": "none" if told.failed else _LEVELS[told.finding.severity],
+            "message": {"text": told.words.message},
+            "locations": [location],
+            "partialFingerprints": {"finding/v1": told.finding.fingerprint or f"{ident}/{place['fullyQualifiedName']}"},
+            # Readers of code scanning close what is suppressed, and an empty list says that nothing is.
+            "suppressions": [suppressed] if told.waived else [],
+            "properties": properties,
+        }
+
+
+def _rule(rule: Rule, rules: RuleSet, lang: str) -> dict[str, Any]:
+    """A rule with its own words; facts in them are shown by name."""
+    say, texts = phrases(lang), filled_texts(rule, lang)
+    steps = [f"{number}. {step}" for number, step in enumerate(texts.fix, 1)]
+    sources = [source for ref in rule.sources if (source := rules.sources.get(ref.ref)) is not None]
+    links = [f"- [{_text(each.title)}]({each.url})" if each.url else f"- {_text(each.title)}" for each in sources]
+    markdown = [_text(texts.why), f"**{say('page.fix')}**", "\n".join(_text(step) for step in steps)]
+    markdown += [f"**{say('page.sources')}**", "\n".join(links)] if links else []
+    shape: dict[str, Any] = {
+        "id": rule.id,
+        "name": rule.name,
+        "shortDescription": {"text": texts.title},
+        "fullDescription": {"text": texts.why},
+        "help": {"text": "\n".join((texts.why, *steps)), "markdown": "\n\n".join(markdown)},
+        "defaultConfiguration": {"level": _LEVELS[rule.severity]},
+        "properties": {
+            "tags": [rule.topic],
+            "precision": {"high": "very-high", "medium": "high", "low": "medium"}[rule.confidence.value],
+            "level": rule.level.value,
+            "effort": rule.effort.value,
+        },
+    }
+    helped = next((each.url for each in sources if each.url.startswith(("https://", "http://"))), None)
+    return shape | ({"helpUri": helped} if helped else {})
+
+
+def _text(text: str) -> str:
+    """Rule texts hold placeholders in angle brackets, which Markdown would take for tags."""
+    return text.replace("<", "\\<")
+
+
+def _uri(name: str) -> str:
+    """A file name as the URI reference that it is."""
+    encoded = quote(name.replace("\\", "/").encode("utf-8", "surrogateescape"))
+    return f"file://{encoded}" if encoded.startswith("/") else encoded
+
+
+def _dump(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False, allow_nan=False)

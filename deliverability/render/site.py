@@ -1,0 +1,263 @@
+"""The rules as a static site: what is checked, why, how receivers treat it, and where that stands.
+
+No script, no outside resource, relative links only. May import model, judge, json, rulepage and view.
+
+The pages are reports/site_*.html; they share style.css with the reports and add site.css.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deliverability._resources import locate
+from deliverability.judge.glossary import Term
+from deliverability.judge.words import LANGUAGES, Phrases, format_value, limit_spec, phrases
+from deliverability.model.facts import Value
+from deliverability.model.rules import Effect, Override, Receiver, Rule, RuleSet, SourceRef, VolumeClass
+from deliverability.render.json import SCHEMA
+from deliverability.render.rulepage import condition_words, filled_texts, rule_title
+from deliverability.render.view import SourceView, segments, topic_name
+
+if TYPE_CHECKING:
+    import jinja2
+    from markupsafe import Markup
+
+CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+_NAV = (
+    ("index.html", "rules"),
+    ("receivers/index.html", "receivers"),
+    ("verdicts.html", "verdicts"),
+    ("glossary.html", "glossary"),
+)
+_EFFECTS = list(Effect)
+_FACT = re.compile(r"<([A-Za-z_][\w.\[\]-]*)>")
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """How a receiver treats a rule, in words; seen from the rule (`name` is the receiver's) or the other way round."""
+
+    id: str
+    name: str
+    href: str
+    effect: str
+    effect_words: str
+    severity_words: str
+    bulk: bool
+    since: str
+    codes: tuple[str, ...]
+    limits: tuple[tuple[str, str], ...]
+    confidence: str
+    contested: bool
+    note: str
+    sources: tuple[SourceView, ...]
+
+
+def pages(rules: RuleSet, terms: Sequence[Term], version: str) -> Iterator[tuple[str, str]]:
+    """Every file of the site: path with forward slashes, and text. `version` is the program's, for the foot."""
+    environment = _environment()
+    css = [(locate("reports") / name).read_text("utf-8") for name in ("style.css", "site.css")]
+    yield "style.css", "\n".join(css)
+    yield SCHEMA.name, SCHEMA.read_text("utf-8")
+    languages = [phrases(lang) for lang in LANGUAGES]
+    home = environment.get_template("site_home.html")
+    yield "index.html", home.render(languages=languages, policy=CONTENT_SECURITY_POLICY)
+    for say in languages:
+        site = _Site(environment, rules, terms, say, version)
+        for page, text in site.pages():
+            yield f"{say.lang}/{page}", text
+
+
+class _Site:
+    """The pages of one language."""
+
+    def __init__(
+        self, environment: jinja2.Environment, rules: RuleSet, terms: Sequence[Term], say: Phrases, version: str
+    ) -> None:
+        self._environment = environment
+        self._rules = rules
+        self._say = say
+        self._terms = terms
+        self._version = version
+        self._topics: dict[str, list[Rule]] = {}
+        for rule in rules.rules.values():
+            self._topics.setdefault(rule.topic, []).append(rule)
+
+    def pages(self) -> Iterator[tuple[str, str]]:
+        topics = [
+            {"key": _slug(topic), "name": topic_name(topic, self._say), "rules": [self._row(each) for each in members]}
+            for topic, members in self._topics.items()
+        ]
+        yield self._page("index.html", "site_index.html", topics=topics)
+        names = {term.id: term.term[self._say.lang] for term in self._terms}
+        yield self._page("glossary.html", "site_glossary.html", terms=self._terms, names=names)
+        yield self._page("verdicts.html", "site_verdicts.html")
+        receivers = [self._receiver(each) for each in self._rules.receivers.values()]
+        yield self._page("receivers/index.html", "site_receivers.html", receivers=receivers)
+        for receiver in receivers:
+            yield self._page(receiver["href"], "site_receiver.html", receiver=receiver)
+        order = [rule for members in self._topics.values() for rule in members]
+        for index, rule in enumerate(order):
+            before = order[index - 1].id if index else ""
+            after = order[index + 1].id if index + 1 < len(order) else ""
+            shown = self._rule(rule) | {"before": _slug(before), "after": _slug(after)}
+            yield self._page(_rule_page(rule), "site_rule.html", rule=shown)
+
+    def _page(self, page: str, template: str, **values: Any) -> tuple[str, str]:
+        depth = page.count("/")
+        text = self._environment.get_template(template).render(
+            say=self._say,
+            other=phrases(next(lang for lang in LANGUAGES if lang != self._say.lang)),
+            rules=self._rules,
+            page=page,
+            root="../" * (depth + 1),
+            home="../" * depth,
+            nav=_NAV,
+            policy=CONTENT_SECURITY_POLICY,
+            schema=SCHEMA.name,
+            version=self._version,
+            **values,
+        )
+        return page, text
+
+    def _row(self, rule: Rule) -> Mapping[str, Any]:
+        return {
+            "id": rule.id,
+            "href": _rule_page(rule),
+            "title": rule_title(rule, self._say.lang),
+            "severity": rule.severity.value,
+            "severity_words": self._say(f"severity.{rule.severity.value}"),
+        }
+
+    def _rule(self, rule: Rule) -> dict[str, Any]:
+        say, texts = self._say, filled_texts(rule, self._say.lang)
+        treated = [
+            self._treatment(receiver.id, receiver.name[say.lang], _receiver_page(receiver), receiver.rules[rule.id])
+            for receiver in self._rules.receivers.values()
+            if rule.id in receiver.rules
+        ]
+        return {
+            **self._row(rule),
+            "name": rule.name,
+            "topic": topic_name(rule.topic, say),
+            "topic_key": _slug(rule.topic),
+            "level": say(f"level.{rule.level.value}"),
+            "confidence": say("label.confidence", word=say(f"confidence.{rule.confidence.value}")),
+            "effort": say("page.effort", effort=say(f"effort.{rule.effort.value}")),
+            "contested": rule.contested,
+            "why": texts.why,
+            "fix": texts.fix,
+            "met": texts.met,
+            "unmet": texts.unmet,
+            "when": condition_words(rule.when, rule) if rule.when is not None else "",
+            "each": rule.each or "",
+            "require": condition_words(rule.require, rule),
+            "purposes": say("value.separator").join(purpose.value for purpose in rule.purpose),
+            "limits": self._limits(rule.limits),
+            "receivers": treated,
+            "sources": self._sources(rule.sources),
+        }
+
+    def _receiver(self, receiver: Receiver) -> dict[str, Any]:
+        say = self._say
+        names = say("value.separator").join
+        treated = [
+            self._treatment(ident, rule_title(rule, say.lang), _rule_page(rule), override)
+            for ident, override in receiver.rules.items()
+            if (rule := self._rules.rules.get(ident)) is not None
+        ]
+        treated.sort(key=lambda each: _EFFECTS.index(Effect(each.effect)))
+        facts = []
+        if receiver.combines:
+            known = [self._rules.receivers[ident] for ident in receiver.combines if ident in self._rules.receivers]
+            facts.append(say("site.combines", names=names(each.name[say.lang] for each in known)))
+        elif receiver.bulk_from is not None:
+            facts.append(say("site.bulk-from", n=f"{receiver.bulk_from:,}"))
+        elif any(each.bulk for each in treated):
+            facts.append(say("site.bulk-open"))
+        else:
+            facts.append(say("site.bulk-none"))
+        if receiver.mx_suffixes:
+            facts.append(say("site.mx", names=names(receiver.mx_suffixes)))
+        return {
+            "name": receiver.name[say.lang],
+            "href": _receiver_page(receiver),
+            "about": receiver.about.get(say.lang, ""),
+            "facts": facts,
+            "rules": treated,
+            "sources": self._sources(receiver.sources),
+        }
+
+    def _treatment(self, ident: str, name: str, href: str, override: Override) -> Treatment:
+        say = self._say
+        return Treatment(
+            id=ident,
+            name=name,
+            href=href,
+            effect=override.effect.value,
+            effect_words=say(f"effect.{override.effect.value}"),
+            severity_words=say(f"severity.{override.severity.value}"),
+            bulk=override.volume is VolumeClass.BULK,
+            since=override.since,
+            codes=override.codes,
+            limits=self._limits(override.limits),
+            confidence=say("label.confidence", word=say(f"confidence.{override.confidence.value}")),
+            contested=override.contested,
+            note=override.note.get(say.lang, ""),
+            sources=self._sources(override.sources),
+        )
+
+    def _limits(self, limits: Mapping[str, Value]) -> tuple[tuple[str, str], ...]:
+        return tuple((name, format_value(value, limit_spec(name), self._say)) for name, value in limits.items())
+
+    def _sources(self, refs: Sequence[SourceRef]) -> tuple[SourceView, ...]:
+        """The sections of one source together, as the reports show them."""
+        sections: dict[str, dict[str, None]] = {}
+        for ref in refs:
+            sections.setdefault(ref.ref, {}).update({ref.section: None} if ref.section else {})
+        shown = []
+        for key, named in sections.items():
+            source = self._rules.sources[key]
+            url = source.url if source.url.startswith(("https://", "http://")) else ""
+            shown.append(SourceView(source.title, ", ".join(named), url, source.publisher, source.checked))
+        return tuple(shown)
+
+
+def _rule_page(rule: Rule) -> str:
+    return f"rules/{_slug(rule.id)}.html"
+
+
+def _receiver_page(receiver: Receiver) -> str:
+    return f"receivers/{_slug(receiver.id)}.html"
+
+
+def _slug(text: str) -> str:
+    """A name as part of a path and as an id."""
+    return re.sub(r"[^A-Za-z0-9-]", "-", text)
+
+
+def _facts(text: str) -> Markup:
+    """Names of facts in angle brackets, as `filled_texts` leaves them, set apart from the words."""
+    from markupsafe import Markup, escape
+
+    return Markup("").join(
+        Markup("<var>{}</var>").format(piece) if index % 2 else escape(piece)
+        for index, piece in enumerate(_FACT.split(text))
+    )
+
+
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(locate("reports")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"segments": segments, "facts": _facts}
+    return environment

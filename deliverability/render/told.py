@@ -1,0 +1,93 @@
+"""Every finding of a report with its words: what SARIF, JUnit and CSV have in common. May import model, judge.words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from deliverability.judge.words import Words, phrases, sentences, visible
+from deliverability.model.facts import Catalogue, Reason
+from deliverability.model.report import Finding, Outcome, Remedy, Report
+from deliverability.model.rules import Effect, Rule, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One finding in words. `item` and everything in `words` are safe to show: nothing in them hides or steers."""
+
+    finding: Finding
+    rule: Rule
+    words: Words
+    item: str
+
+    @property
+    def is_unmet(self) -> bool:
+        """A requirement that is not met and counts."""
+        return self.finding.outcome is Outcome.UNMET and self.finding.severity is not Severity.NONE
+
+    @property
+    def failed(self) -> bool:
+        """It could not be checked although everything needed was given."""
+        return self.finding.unknown is not None and not self.finding.waits_for_input
+
+    @property
+    def is_bug(self) -> bool:
+        """It was lost to an error in this program."""
+        return self.finding.unknown is not None and self.finding.unknown.reason is Reason.BUG
+
+    @property
+    def state(self) -> str:
+        """The outcome, with ``waiting`` for what only needs an input."""
+        return "waiting" if self.finding.waits_for_input else self.finding.outcome.value
+
+    @property
+    def waived(self) -> str:
+        """Why the user accepts it, with their remark; empty where they do not."""
+        waiver = self.finding.waiver
+        if waiver is None:
+            return ""
+        return visible(": ".join(filter(None, (waiver.reason, waiver.note))))
+
+    def effects(self) -> dict[str, tuple[Effect, tuple[str, ...]]]:
+        """What each receiver surely does about it, and the replies that the sender would see."""
+        return {
+            each.receiver: (each.effect, tuple(visible(code) for code in each.codes))
+            for each in self.finding.judgements
+            if each.outcome is Outcome.UNMET and each.severity is not Severity.NONE and each.effect is not Effect.NOTE
+        }
+
+
+def tell(report: Report, lang: str, catalogue: Catalogue) -> Iterator[Told]:
+    """The findings in the order of the report; those whose rule is not in it are left out."""
+    for finding in report.findings:
+        rule = report.rules.rules.get(finding.rule)
+        if rule is not None:
+            words = sentences(finding, rule, lang, catalogue, report.facts)
+            yield Told(finding, rule, words, visible(finding.item))
+
+
+def subject_name(report: Report, lang: str) -> str:
+    """Domain and message, as a heading of what was audited."""
+    domain = visible(report.domain) or phrases(lang)("label.no-domain")
+    return f"{domain} ({visible(report.message)})" if report.message else domain
+
+
+def remedy_for(told: Told, report: Report) -> Remedy | None:
+    """The remedy of this finding, where one was rehearsed."""
+    wanted = (told.finding.rule, told.finding.item)
+    return next((each for each in report.remedies if (each.rule, each.item) == wanted), None)
+
+
+def new_records(told: Told, report: Report) -> list[str]:
+    """The records of the finding's remedy that are to be published."""
+    remedy = remedy_for(told, report)
+    return [line for edit in remedy.edits for line in record_lines(edit.name, edit.type, edit.new)] if remedy else []
+
+
+def record_lines(name: str, kind: str, values: tuple[str, ...]) -> Iterator[str]:
+    """Records in the form that ``--with`` takes: ``name type value``, text in quotes where it is a TXT record."""
+    for value in values:
+        shown = visible(value)
+        if kind == "TXT":
+            shown = '"' + shown.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        yield f"{visible(name)} {visible(kind)} {shown}"

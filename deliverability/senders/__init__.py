@@ -1,0 +1,1 @@
+"""Sending services: what is known of them, and how they are recognised."""

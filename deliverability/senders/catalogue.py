@@ -1,0 +1,371 @@
+"""The catalogue of sending services (rules/senders/*.yaml). May import _yamlstrict and _resources.
+
+Rule files are checked by pydantic; this catalogue is read in every audit, also where no rules are, and checks its few
+fields by hand in a fraction of the time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from deliverability import _yamlstrict as yamlstrict
+from deliverability._resources import locate
+
+
+class Kind(StrEnum):
+    """What somebody uses the service for. GATEWAY: mail passes through it; HOSTING: web space with mailboxes."""
+
+    MAILBOX = "mailbox"
+    HOSTING = "hosting"
+    TRANSACTIONAL = "transactional"
+    NEWSLETTER = "newsletter"
+    CRM = "crm"
+    HELPDESK = "helpdesk"
+    SHOP = "shop"
+    GATEWAY = "gateway"
+    OTHER = "other"
+
+
+class Include(StrEnum):
+    """Whether SPF of the From domain has to list the service.
+
+    AT_RETURN_PATH: only at the subdomain that its mail carries as Return-Path. NOT_NEEDED: its Return-Path lies in a
+    domain of its own or below a CNAME to it, so that SPF of the From domain is never asked.
+    """
+
+    NEEDED = "needed"
+    AT_RETURN_PATH = "at-return-path"
+    NOT_NEEDED = "not-needed"
+
+
+class Alignment(StrEnum):
+    """How SPF can be aligned with the From domain. NONE: it cannot, DKIM has to be."""
+
+    FROM_DOMAIN = "from-domain"
+    CUSTOM_RETURN_PATH = "custom-return-path"
+    NONE = "none"
+
+
+class Confidence(StrEnum):
+    """How sure what is said of the service is."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class CatalogueError(Exception):
+    """Catalogue files that cannot be used; `problems` are one line each, ``file:line: what``."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """The name of a host or a selector: ``#`` stands for a digit, ``*`` for anything within one label, also nothing.
+
+    `suffix`: names below a host are meant too (``sendgrid.net`` and ``u1.wl.sendgrid.net``, not ``notsendgrid.net``).
+    """
+
+    text: str
+    suffix: bool
+    expression: re.Pattern[str] | None
+
+    def fits(self, name: str) -> bool:
+        """Whether `name` (any case, with or without a trailing dot) is meant."""
+        name = name.rstrip(".").lower()
+        if self.expression is not None:
+            return self.expression.fullmatch(name) is not None
+        return name == self.text or (self.suffix and name.endswith(f".{self.text}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where something was read, and on which day (ISO 8601)."""
+
+    url: str
+    checked: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dkim:
+    """How the service signs with a key of its user's domain.
+
+    Attributes:
+        selectors: names of the keys that it asks for.
+        older: names that it asked for in the past.
+        own: those that by themselves tell the service; other names are used by several.
+        fixed: it asks everybody for these names, so that their absence says something.
+        record: ``cname`` or ``txt``, the type of record that it asks for.
+        targets: hosts that its CNAME records lead to.
+
+    """
+
+    selectors: tuple[Pattern, ...] = ()
+    older: tuple[Pattern, ...] = ()
+    own: tuple[Pattern, ...] = ()
+    fixed: bool = False
+    record: str = ""
+    targets: tuple[Pattern, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The selectors that can be asked for as they are, present ones first."""
+        return tuple(each.text for each in (*self.selectors, *self.older) if each.expression is None)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One sending service. What could not be found out is empty or None.
+
+    Attributes:
+        id: stable name.
+        name: by language.
+        kind: see Kind.
+        confidence: see Confidence.
+        spf: hosts that SPF records name for it.
+        mx: hosts that take mail for its users' domains.
+        dkim: see Dkim.
+        signs_as: domains that it signs with as itself (d=).
+        return_domains: domains of its own that it uses as MAIL FROM.
+        return_labels: first labels of the subdomains that it uses as MAIL FROM in its users' domains.
+        return_mx: MX hosts of such subdomains.
+        headers: header fields that only it adds, in lower case.
+        feedback_ids: last parts of its Feedback-ID fields, in lower case.
+        helo: hosts that hand its mail over.
+        include: see Include.
+        alignment: see Alignment.
+        console: by language, where in its settings a domain is set up for sending.
+        sources: where that was read.
+        file: the file that it stands in.
+
+    """
+
+    id: str
+    name: Mapping[str, str]
+    kind: Kind
+    confidence: Confidence
+    spf: tuple[Pattern, ...] = ()
+    mx: tuple[Pattern, ...] = ()
+    dkim: Dkim = Dkim()
+    signs_as: tuple[Pattern, ...] = ()
+    return_domains: tuple[Pattern, ...] = ()
+    return_labels: tuple[Pattern, ...] = ()
+    return_mx: tuple[Pattern, ...] = ()
+    headers: tuple[str, ...] = ()
+    feedback_ids: tuple[str, ...] = ()
+    helo: tuple[Pattern, ...] = ()
+    include: Include | None = None
+    alignment: Alignment | None = None
+    console: Mapping[str, str] | None = None
+    sources: tuple[Source, ...] = ()
+    file: str = ""
+
+
+@cache
+def services() -> Mapping[str, Service]:
+    """The shipped services by id, read once. Raises CatalogueError."""
+    return load([locate("rules") / "senders"])
+
+
+def load(folders: Iterable[Path]) -> Mapping[str, Service]:
+    """The services of all ``*.yaml`` files; a later folder replaces services of the same id.
+
+    Raises CatalogueError with every problem found.
+    """
+    reader = _Reader()
+    for folder in folders:
+        reader.folder(folder)
+    if reader.problems:
+        raise CatalogueError(reader.problems)
+    return reader.services
+
+
+_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_#*-]{1,63}(\.[a-z0-9_#*-]{1,63})+")
+_LABEL = re.compile(r"[a-z0-9_#*-]{1,63}")
+_FIELD = re.compile(r"[!-9;-~]{1,76}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_LANGUAGES = ("en", "ja")
+_Path = tuple[str | int, ...]
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+class _Reader:
+    """Reads files and collects all that is wrong with them."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self.services: dict[str, Service] = {}
+        self._path = Path()
+        self._document = yamlstrict.Document(None, {})
+
+    def folder(self, folder: Path) -> None:
+        here: dict[str, str] = {}
+        for path in sorted(folder.glob("*.yaml")):
+            try:
+                if path.stat().st_size > yamlstrict.MAX_OCTETS:
+                    raise ValueError(f"larger than {yamlstrict.MAX_OCTETS:,} octets")
+                self._document = yamlstrict.read(path.read_text("utf-8"))
+            except yamlstrict.YamlError as error:
+                self.problems.append(f"{path}:{error.line}: {error}")
+                continue
+            except (OSError, ValueError) as error:
+                self.problems.append(f"{path}: {error}")
+                continue
+            self._path = path
+            for index, item in enumerate(self._items(self._document.data, (), lambda each, _: each)):
+                service = self._service(item, (index,))
+                if service is None:
+                    continue
+                if service.id in here:
+                    self._problem(f"{service.id} is already defined in {here[service.id]}", (index,))
+                    continue
+                here[service.id] = f"{path}:{self._document.line((index,))}"
+                self.services[service.id] = service
+
+    def _problem(self, message: str, path: _Path) -> None:
+        where = ".".join(str(step) for step in path)
+        self.problems.append(f"{self._path}:{self._document.line(path)}: {where}: {message}")
+
+    def _service(self, data: Any, path: _Path) -> Service | None:
+        before = len(self.problems)
+        fields = self._mapping(
+            data,
+            path,
+            required=("id", "name", "kind", "confidence"),
+            optional=(
+                *("spf", "mx", "dkim", "signs_as", "return_path", "headers", "feedback_id", "helo"),
+                *("include", "alignment", "console", "sources"),
+            ),
+        )
+        if fields is None:
+            return None
+        returns = self._part(fields, "return_path", path, ("domains", "labels", "mx"))
+        at = (*path, "return_path")
+        service = Service(
+            id=self._text(fields.get("id"), (*path, "id"), _ID),
+            name=self._words(fields.get("name"), (*path, "name")),
+            kind=self._choice(Kind, fields.get("kind"), (*path, "kind")) or Kind.OTHER,
+            confidence=self._choice(Confidence, fields.get("confidence"), (*path, "confidence")) or Confidence.LOW,
+            spf=self._patterns(fields, "spf", path, _HOST),
+            mx=self._patterns(fields, "mx", path, _HOST),
+            dkim=self._dkim(fields, path),
+            signs_as=self._patterns(fields, "signs_as", path, _HOST),
+            return_domains=self._patterns(returns, "domains", at, _HOST),
+            return_labels=self._patterns(returns, "labels", at, _LABEL),
+            return_mx=self._patterns(returns, "mx", at, _HOST),
+            headers=self._texts(fields, "headers", path, _FIELD),
+            feedback_ids=self._texts(fields, "feedback_id", path, _FIELD),
+            helo=self._patterns(fields, "helo", path, _HOST),
+            include=self._choice(Include, fields.get("include"), (*path, "include")),
+            alignment=self._choice(Alignment, fields.get("alignment"), (*path, "alignment")),
+            console=self._words(fields["console"], (*path, "console")) if "console" in fields else None,
+            sources=self._sources(fields, path),
+            file=str(self._path),
+        )
+        return service if len(self.problems) == before else None
+
+    def _dkim(self, fields: Mapping[str, Any], path: _Path) -> Dkim:
+        part = self._part(fields, "dkim", path, ("selectors", "older", "own", "fixed", "record", "targets"))
+        at = (*path, "dkim")
+        fixed, record = part.get("fixed", False), part.get("record", "")
+        if not isinstance(fixed, bool):
+            self._problem("true or false", (*at, "fixed"))
+        if record not in ("", "cname", "txt"):
+            self._problem("cname or txt", (*at, "record"))
+        dkim = Dkim(
+            selectors=self._patterns(part, "selectors", at, _LABEL),
+            older=self._patterns(part, "older", at, _LABEL),
+            own=self._patterns(part, "own", at, _LABEL),
+            fixed=fixed is True,
+            record=record if isinstance(record, str) else "",
+            targets=self._patterns(part, "targets", at, _HOST),
+        )
+        if dkim.fixed and not dkim.names:
+            self._problem("without selectors that can be asked for nothing is fixed", (*at, "fixed"))
+        for strange in {each.text for each in dkim.own} - {each.text for each in (*dkim.selectors, *dkim.older)}:
+            self._problem(f"{strange} is not among selectors and older", (*at, "own"))
+        return dkim
+
+    def _sources(self, fields: Mapping[str, Any], path: _Path) -> tuple[Source, ...]:
+        def source(data: Any, at: _Path) -> Source | None:
+            read = self._mapping(data, at, required=("url", "checked"), optional=())
+            if read is None:
+                return None
+            url = self._text(read.get("url"), (*at, "url"), None)
+            if url and not url.startswith("https://"):
+                self._problem("an address that begins with https://", (*at, "url"))
+            return Source(url, self._text(read.get("checked"), (*at, "checked"), _DATE))
+
+        found = self._items(fields.get("sources", []), (*path, "sources"), source)
+        return tuple(each for each in found if each is not None)
+
+    def _mapping(
+        self, data: Any, path: _Path, required: Sequence[str], optional: Sequence[str]
+    ) -> Mapping[str, Any] | None:
+        if not isinstance(data, dict):
+            self._problem("fields with values", path)
+            return None
+        for name in required:
+            if name not in data:
+                self._problem(f"{name} is missing", path)
+        for name in data:
+            if name not in required and name not in optional:
+                self._problem(f"no field has this name; known are {', '.join((*required, *optional))}", (*path, name))
+        return data
+
+    def _part(self, fields: Mapping[str, Any], name: str, path: _Path, known: Sequence[str]) -> Mapping[str, Any]:
+        return self._mapping(fields.get(name, {}), (*path, name), (), known) or {}
+
+    def _items(self, data: Any, path: _Path, read: Callable[[Any, _Path], Any]) -> list[Any]:
+        if not isinstance(data, list):
+            self._problem("a list", path)
+            return []
+        return [read(each, (*path, index)) for index, each in enumerate(data)]
+
+    def _text(self, data: Any, path: _Path, shape: re.Pattern[str] | None) -> str:
+        if not isinstance(data, str) or not data.strip() or (shape is not None and shape.fullmatch(data) is None):
+            self._problem(f"{data!r} cannot stand here", path)
+            return ""
+        return data
+
+    def _texts(self, fields: Mapping[str, Any], name: str, path: _Path, shape: re.Pattern[str]) -> tuple[str, ...]:
+        found = self._items(fields.get(name, []), (*path, name), lambda each, at: self._text(each, at, shape))
+        return tuple(each.lower() for each in found)
+
+    def _patterns(
+        self, fields: Mapping[str, Any], name: str, path: _Path, shape: re.Pattern[str]
+    ) -> tuple[Pattern, ...]:
+        texts = self._texts(fields, name, path, shape)
+        return tuple(_pattern(each, suffix=shape is _HOST) for each in texts if each)
+
+    def _words(self, data: Any, path: _Path) -> Mapping[str, str]:
+        read = self._mapping(data, path, _LANGUAGES, ())
+        return (
+            {lang: self._text(read[lang], (*path, lang), None) for lang in _LANGUAGES if lang in read} if read else {}
+        )
+
+    def _choice(self, among: type[_Choice], data: Any, path: _Path) -> _Choice | None:
+        if data is None:
+            return None
+        try:
+            return among(data)
+        except ValueError:
+            self._problem(f"{data!r} is not one of {', '.join(among)}", path)
+            return None
+
+
+def _pattern(text: str, *, suffix: bool) -> Pattern:
+    if "#" not in text and "*" not in text:
+        return Pattern(text, suffix, None)
+    pieces = {"#": "[0-9]", "*": "[a-z0-9_-]*"}
+    return Pattern(text, suffix, re.compile("".join(pieces.get(char) or re.escape(char) for char in text)))

@@ -1,0 +1,151 @@
+"""Which sending service a name or a message belongs to. Pure; may import the catalogue and nothing else of ours.
+
+Names are compared label by label from the right, never as parts of text: ``notsendgrid.net`` is not SendGrid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from deliverability.senders.catalogue import Kind, Pattern, Service
+
+Catalogue = Mapping[str, Service]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A DKIM key that is published or that signed: its domain, selector, and CNAME target where it has one."""
+
+    domain: str
+    selector: str
+    alias: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageMarks:
+    """What a message shows of who sent it.
+
+    Attributes:
+        signatures: its DKIM signatures, in its order.
+        author_domain: domain shown in From, or None.
+        return_domain: domain of MAIL FROM, or None.
+        helo: name of the host that handed it over, or None.
+        headers: names of its header fields, lower case.
+        feedback_ids: values of its Feedback-ID fields.
+        used: ids of the services that the domain is known to use.
+
+    """
+
+    signatures: tuple[Key, ...] = ()
+    author_domain: str | None = None
+    return_domain: str | None = None
+    helo: str | None = None
+    headers: frozenset[str] = frozenset()
+    feedback_ids: tuple[str, ...] = ()
+    used: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A service and by what it was seen (``helo: o1.em.sendgrid.net``)."""
+
+    service: Service
+    seen_by: str
+
+
+def by_spf(host: str, catalogue: Catalogue) -> Service | None:
+    """The service that the target of an SPF term belongs to."""
+    return _nearest(host, catalogue, lambda service: service.spf)
+
+
+def by_mx(host: str, catalogue: Catalogue) -> Service | None:
+    """The service that an MX host belongs to."""
+    return _nearest(host, catalogue, lambda service: service.mx)
+
+
+def by_return_mx(host: str, service: Service) -> bool:
+    """Whether an MX host is that of a Return-Path subdomain of the service."""
+    return _fits(host, service.return_mx)
+
+
+def by_key(key: Key, catalogue: Catalogue) -> Service | None:
+    """The service that a DKIM key of somebody's own domain belongs to.
+
+    A CNAME target decides; without one only a selector that no other service uses does.
+    """
+    if key.alias:
+        return _nearest(key.alias, catalogue, lambda service: service.dkim.targets)
+    return _nearest(key.selector, catalogue, lambda service: service.dkim.own)
+
+
+def may_be_key_of(key: Key, service: Service) -> bool:
+    """Whether a key at one of the service's usual selectors may be its own.
+
+    A CNAME that leads elsewhere shows another owner; without one the name server may have resolved it itself.
+    """
+    if not _fits(key.selector, (*service.dkim.selectors, *service.dkim.older)):
+        return False
+    return not key.alias or not service.dkim.targets or _fits(key.alias, service.dkim.targets)
+
+
+def by_message(marks: MessageMarks, catalogue: Catalogue) -> Sighting | None:
+    """The service that sent a message, by its most telling mark; None where nothing tells.
+
+    The order: a signature of the author's domain with a key of the service, MAIL FROM, a signature of the service's
+    own, a header field that only it adds, the host that handed the mail over. Gateways, which mail passes through,
+    come last. A host name alone tells a mailbox host only where the domain is known to use it, since private users'
+    mail comes from the same hosts.
+    """
+    found = list(_sightings(marks, catalogue))
+    found.sort(key=lambda sighting: sighting.service.kind is Kind.GATEWAY)
+    return found[0] if found else None
+
+
+def _sightings(marks: MessageMarks, catalogue: Catalogue) -> Iterable[Sighting]:
+    for key in marks.signatures:
+        if related(key.domain, marks.author_domain) and (service := by_key(key, catalogue)):
+            yield Sighting(service, f"dkim: s={key.selector} d={key.domain}")
+    if marks.return_domain:
+        service = _nearest(marks.return_domain, catalogue, lambda each: each.return_domains)
+        if service is None and related(marks.return_domain, marks.author_domain):
+            label = marks.return_domain.partition(".")[0]
+            service = _nearest(label, catalogue, lambda each: each.return_labels)
+        if service is not None:
+            yield Sighting(service, f"return-path: {marks.return_domain}")
+    for key in marks.signatures:
+        if service := _nearest(key.domain, catalogue, lambda each: each.signs_as):
+            yield Sighting(service, f"dkim: d={key.domain}")
+    for service in catalogue.values():
+        for name in service.headers:
+            if name in marks.headers:
+                yield Sighting(service, f"header: {name}")
+        for value in marks.feedback_ids:
+            if value.rpartition(":")[2].strip().lower() in service.feedback_ids:
+                yield Sighting(service, f"header: feedback-id {value}")
+    if marks.helo and (service := _nearest(marks.helo, catalogue, lambda each: each.helo)):
+        private = service.kind in (Kind.MAILBOX, Kind.GATEWAY, Kind.HOSTING)
+        if not private or service.id in marks.used:
+            yield Sighting(service, f"helo: {marks.helo}")
+
+
+def related(name: str | None, other: str | None) -> bool:
+    """Whether one name is the other or lies below it."""
+    if not name or not other:
+        return False
+    return name == other or name.endswith(f".{other}") or other.endswith(f".{name}")
+
+
+def _nearest(name: str, catalogue: Catalogue, patterns: Callable[[Service], Sequence[Pattern]]) -> Service | None:
+    """The service with the longest pattern that fits `name`; the first of the catalogue where several are as long."""
+    best: Service | None = None
+    longest = 0
+    for service in catalogue.values():
+        for pattern in patterns(service):
+            if len(pattern.text) > longest and pattern.fits(name):
+                best, longest = service, len(pattern.text)
+    return best
+
+
+def _fits(name: str, patterns: Iterable[Pattern]) -> bool:
+    return any(pattern.fits(name) for pattern in patterns)

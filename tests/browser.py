@@ -1,0 +1,49 @@
+"""A real browser for tests: headless Chromium in a fresh profile, with the network out of reach."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REQUIRED = os.environ.get("DELIV_REQUIRE_SYSTEM") == "1"
+_QUIET = ("background-networking", "component-update", "sync", "default-apps", "extensions", "gpu", "dev-shm-usage")
+DARK = "--blink-settings=preferredColorScheme=0"
+
+
+def require(found: str | None, what: str) -> str:
+    """What was found; without it the test is skipped, or fails where DELIV_REQUIRE_SYSTEM=1."""
+    if found is not None:
+        return found
+    if REQUIRED:
+        pytest.fail(f"no {what}, and DELIV_REQUIRE_SYSTEM=1 demands it")
+    pytest.skip(f"no {what} on this machine")
+
+
+def find_chromium() -> str:
+    """The browser's program, or a skipped test."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return require(next(filter(None, map(shutil.which, names)), None), "chromium (Debian: apt install chromium)")
+
+
+def browse(chromium: str, folder: Path, page: Path, *args: str) -> str:
+    """Load a page in a fresh, offline browser and give what it prints."""
+    command = [
+        chromium,
+        "--headless=new",
+        "--no-sandbox",
+        "--no-first-run",
+        "--hide-scrollbars",
+        *(f"--disable-{feature}" for feature in _QUIET),
+        f"--user-data-dir={folder / 'profile'}",
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+        "--virtual-time-budget=10000",
+        *args,
+        page.as_uri(),
+    ]
+    done = subprocess.run(command, capture_output=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr.decode("utf-8", "replace")[-2000:]
+    return done.stdout.decode("utf-8")

@@ -1,0 +1,41 @@
+"""What a proposed text replaces: the record of its own kind, at whatever name it stands, and no other text."""
+
+from __future__ import annotations
+
+import pytest
+
+from deliverability.ports.base import Found
+from deliverability.ports.overlay import OverlayResolver, parse_proposal
+from deliverability.ports.static import StaticResolver
+
+PAIRS = {
+    "spf": ("v=spf1 a -all", "v=spf1 -all"),
+    "spf with a slip": ("v = spf 1 a -all", "v=spf1 -all"),
+    "dmarc": ("v=DMARC1; p=none", "v=DMARC1; p=reject"),
+    "dmarc with a slip": ('"v=dmarc1; p=none"', "v=DMARC1; p=reject"),
+    "dkim": ("v=DKIM1; t=y; p=AAAA", "v=DKIM1; p=AAAA"),
+    "mta-sts": ("v=STSv1; id=1", "v=STSv1; id=2"),
+    "tls-rpt": ("v=TLSRPTv1; rua=mailto:a@example.com", "v=TLSRPTv1; rua=mailto:b@example.com"),
+    "bimi": ("v=BIMI1; l=", "v=BIMI1; l=https://example.com/l.svg"),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), PAIRS.values(), ids=PAIRS)
+async def test_a_proposal_replaces_its_own_kind(old: str, new: str) -> None:
+    others = [each for each, _ in PAIRS.values() if each[:6].lower() != old[:6].lower() and not each.startswith("v =")]
+    base = StaticResolver({("host.example.com", "TXT"): ["verification=1", old, *others]})
+    answer = await OverlayResolver(base, [parse_proposal(f"host.example.com TXT {new}")]).query(
+        "host.example.com", "TXT"
+    )
+    assert isinstance(answer, Found)
+    assert old not in answer.values
+    assert new in answer.values
+    assert "verification=1" in answer.values
+    assert len(answer.values) == len(answer.string_octets)
+
+
+async def test_text_of_no_kind_replaces_nothing() -> None:
+    base = StaticResolver({("example.com", "TXT"): ["verification=1", "v=spf1 -all"]})
+    answer = await OverlayResolver(base, [parse_proposal("example.com TXT verification=2")]).query("example.com", "TXT")
+    assert isinstance(answer, Found)
+    assert answer.values == ("verification=1", "v=spf1 -all", "verification=2")

@@ -1,0 +1,84 @@
+"""Prometheus: read by the official parser, and no number where nothing was looked up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from deliverability.model.facts import Reason, Unknown
+from deliverability.model.report import Report
+from deliverability.render.prometheus import render_prometheus
+from tests.fixtures_report import FACTS, facts, make_report
+from tests.shown import CASES, HOSTILE, waived
+
+
+def samples(*reports: Report) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    text = render_prometheus(reports)
+    families = list(text_string_to_metric_families(text))
+    assert all(family.documentation and family.type == "gauge" for family in families)
+    names = Counter(line.split()[2] for line in text.splitlines() if line.startswith("# TYPE"))
+    assert set(names.values()) <= {1}, "type and help stand once"
+    found = [
+        (each.name, tuple(sorted(each.labels.items())), each.value) for family in families for each in family.samples
+    ]
+    assert len({each[:2] for each in found}) == len(found), "no series stands twice"
+    assert len(found) == sum(not line.startswith("#") for line in text.splitlines())
+    return {(name, labels): value for name, labels, value in found}
+
+
+def values(name: str, *reports: Report, **labels: str) -> list[float]:
+    wanted = set(labels.items())
+    return [value for (each, given), value in samples(*reports).items() if each == name and wanted <= set(given)]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_exposition_is_read_by_the_official_parser(case: str) -> None:
+    assert samples(*CASES[case])
+
+
+def test_no_subject_gives_nothing() -> None:
+    assert render_prometheus([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "value"),
+    [
+        ("deliv_verdict", {"receiver": "icloud"}, 2),
+        ("deliv_verdict", {"receiver": "gmail"}, 1),
+        ("deliv_grade", {"receiver": "gmail"}, 1),
+        ("deliv_grade", {"receiver": "icloud"}, 0),
+        ("deliv_complete", {"receiver": "gmail"}, 0),
+        ("deliv_findings", {"severity": "error", "outcome": "unmet"}, 1),
+        ("deliv_findings", {"severity": "error", "outcome": "unknown"}, 1),
+        ("deliv_findings", {"severity": "error", "outcome": "waiting"}, 1),
+        ("deliv_findings", {"severity": "warning", "outcome": "unknown"}, 0),
+        ("deliv_spf_lookups", {}, 12),
+        ("deliv_spf_void_lookups", {}, 1),
+        ("deliv_dmarc_stage", {}, 1),
+        ("deliv_message_octets", {}, 12_345_678),
+        ("deliv_last_run_timestamp_seconds", {}, 1_795_514_400),
+        ("deliv_info", {"version": "0.1.0"}, 1),
+    ],
+)
+def test_the_numbers(name: str, labels: dict[str, str], value: float) -> None:
+    assert values(name, make_report(), domain="example.com", message="welcome.eml", **labels) == [value]
+
+
+@pytest.mark.parametrize("value", [None, Unknown(Reason.TIMEOUT)])
+def test_what_is_absent_or_unknown_is_no_number(value: Any) -> None:
+    report = make_report(facts=facts({**FACTS, "spf.lookups": value, "dmarc.stage": value}))
+    assert values("deliv_spf_lookups", report) == values("deliv_dmarc_stage", report) == []
+
+
+def test_a_label_says_what_a_reader_would_see() -> None:
+    shown = {dict(labels)["message"] for _, labels in samples(*CASES["hostile"])}
+    assert len(shown) == 1, "the later report on the same subject counts"
+    assert HOSTILE.split("\r")[0] in shown.pop()
+
+
+def test_what_the_user_accepts_is_counted_apart() -> None:
+    assert values("deliv_findings", waived(), severity="error", outcome="waived") == [1]
+    assert values("deliv_findings", waived(), severity="error", outcome="unmet") == [0]

@@ -1,0 +1,132 @@
+"""The JSON Schema of the JSON report: it fits every report there is, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from deliverability.app import Options, audit, load_rules, open_world
+from deliverability.model.facts import Purpose
+from deliverability.model.report import SCHEMA_VERSION, Report
+from deliverability.ports.budget import offline_resolver
+from deliverability.render.json import SCHEMA, render_json
+from tests.corpus import corpus
+from tests.shown import CASES, with_remedies
+from tests.test_corpus_smoke import senders
+from tests.test_golden import CASES as GOLDEN_CASES
+from tests.test_golden import _report as golden
+
+RULES = load_rules()
+DOCUMENT = json.loads(SCHEMA.read_text("utf-8"))
+# The parts for one report and for several apart, so that errors name their place and not only "neither fits".
+ONE = Draft202012Validator({"$ref": "#/$defs/report", "$defs": DOCUMENT["$defs"]})
+EITHER = Draft202012Validator(DOCUMENT)
+
+
+def problems(data: Any) -> list[str]:
+    return [f"{'/'.join(map(str, each.absolute_path))}: {each.message[:200]}" for each in ONE.iter_errors(data)]
+
+
+def as_json(report: Report) -> Any:
+    return json.loads(render_json(report))
+
+
+def test_it_is_a_schema_and_names_the_version_of_the_reports() -> None:
+    Draft202012Validator.check_schema(DOCUMENT)
+    assert DOCUMENT["title"].endswith(f"version {SCHEMA_VERSION}")
+    assert SCHEMA.name == f"report-{SCHEMA_VERSION.split('.')[0]}.schema.json"
+
+
+def test_every_object_names_all_it_may_hold() -> None:
+    for name, part in DOCUMENT["$defs"].items():
+        if "properties" in part:
+            assert part["additionalProperties"] is False, name
+
+
+@pytest.mark.parametrize("subject", sorted({name.split(".")[0] for name in GOLDEN_CASES}))
+def test_the_golden_reports_fit(subject: str) -> None:
+    assert problems(as_json(golden(subject))) == []
+
+
+def test_several_reports_fit_as_an_array() -> None:
+    several = json.loads(render_json([golden("good"), golden("broken")]))
+    EITHER.validate(several)
+    EITHER.validate(several[0])
+    EITHER.validate([])
+
+
+@pytest.mark.parametrize("case", ["hostile", "usual", "waived"])
+def test_reports_by_hand_fit(case: str) -> None:
+    assert problems(as_json(replace(CASES[case][0], schema_version=SCHEMA_VERSION))) == []
+
+
+@cache
+def _zones() -> Any:
+    return open_world(zones=[corpus("zones")])
+
+
+def _audit(domain: str, world: Any) -> Report:
+    options = Options(selectors=("s1",), mail_from="", helo="mx.example", purpose=Purpose.BULK, daily_volume=1)
+    return asyncio.run(audit(domain, world=world, rules=RULES, options=options))
+
+
+@pytest.mark.parametrize("domain", senders()[::8])
+def test_audits_of_the_corpus_fit(domain: str) -> None:
+    assert problems(as_json(_audit(domain, _zones()))) == []
+
+
+def test_an_audit_that_could_look_at_nothing_fits() -> None:
+    world = replace(open_world(offline=True), base=offline_resolver())
+    data = as_json(_audit("example.com", world))
+    assert problems(data) == []
+    assert any(finding.get("unknown", {}).get("unknown") == "offline" for finding in data["findings"])
+
+
+def _changed(path: str, value: Any) -> Any:
+    data = copy.deepcopy(as_json(with_remedies()))
+    *way, last = path.split("/")
+    place = data
+    for name in way:
+        place = place[int(name)] if isinstance(place, list) else place[name]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return data
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("surprise", 1),
+        ("subject/surprise", 1),
+        ("findings/0/surprise", 1),
+        ("remedies/0/edits/0/surprise", 1),
+        ("verdicts/0/caps/0/surprise", 1),
+        ("schema_version", "2.0"),
+        ("schema_version", None),
+        ("remedies", None),
+        ("findings/0/outcome", "passed"),
+        ("findings/0/gains", None),
+        ("findings/0/gains/0/after", "fine"),
+        ("findings/5/unknown", None),
+        ("findings/0/unknown", {"unknown": "timeout"}),
+        ("findings/5/unknown", {"unknown": "because"}),
+        ("verdicts/0/grade", "E"),
+        ("remedies/0/care", "bold"),
+        ("remedies/0/edits/0/new", "v=spf1"),
+        ("run/started", 5),
+        ("findings/0/waiver", {"reason": "tired", "note": "", "until": None}),
+        ("findings/4/waiver", {"reason": "accepted-risk", "note": "", "until": None}),
+    ],
+)
+def test_what_is_not_a_report_does_not_fit(path: str, value: Any) -> None:
+    assert problems(as_json(with_remedies())) == []
+    assert problems(_changed(path, value)) != []
