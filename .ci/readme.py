@@ -27,6 +27,7 @@ def main() -> int:
     if len(commands) < 5:
         print(f"only {len(commands)} commands found in README.md", file=sys.stderr)
         return 1
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     demo = Path(deliverability.demo.__file__).parent
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -40,7 +41,7 @@ def main() -> int:
                 cwd=folder,
                 capture_output=True,
                 text=True,
-                env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+                env={"PATH": path, "LC_ALL": "C.UTF-8", "XDG_STATE_HOME": f"{folder}/state"},
             )
             good = ran.returncode == expected
             failed += not good

@@ -342,15 +342,21 @@ def _contradictions(settings: Settings) -> list[tuple[tuple[str | int, ...], str
 
 
 def _from_folder(settings: Settings, folder: Path) -> Settings:
-    """Paths as meant from the folder of the file."""
+    """Paths as meant from the folder of the file; ``~`` is the user's home."""
+
+    def place(path: Path | str) -> Path:
+        try:
+            return folder / Path(path).expanduser()
+        except RuntimeError:  # no such user: then it is a name like any other
+            return folder / path
 
     def messages(table: Any) -> tuple[str, ...]:
-        return tuple(str(folder / each) for each in table.messages)
+        return tuple(str(place(each)) for each in table.messages)
 
     return replace(
         settings,
-        rules=tuple(folder / each for each in settings.rules),
-        output=folder / settings.output if settings.output else None,
+        rules=tuple(place(each) for each in settings.rules),
+        output=place(settings.output) if settings.output else None,
         messages=messages(settings),
         domain=tuple(replace(each, messages=messages(each)) for each in settings.domain),
     )

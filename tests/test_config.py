@@ -179,3 +179,16 @@ def test_a_file_that_cannot_be_read(toml: Path) -> None:
     toml.write_text("#" * (MAX_OCTETS + 1))
     with pytest.raises(ConfigError, match="larger than"):
         load(toml)
+
+
+def test_a_tilde_is_the_users_home_and_other_paths_are_meant_from_the_file(
+    toml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    text = (
+        'messages = ["~/Maildir", "samples/*.eml", "~no-such-user-here/x"]\noutput = "~/pages"\nrules = ["~/rules"]\n'
+    )
+    read = settings(toml, text)
+    assert read.messages == ("/home/me/Maildir", f"{toml.parent}/samples/*.eml", f"{toml.parent}/~no-such-user-here/x")
+    assert read.output == Path("/home/me/pages")
+    assert read.rules == (Path("/home/me/rules"),)

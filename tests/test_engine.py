@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deliverability.judge.engine import Selection, judge
-from deliverability.judge.grade import verdicts, with_gains
+from deliverability.judge.grade import graded, verdicts
 from deliverability.model.codec import decode
 from deliverability.model.facts import Fact, FactSet, FactSpec, FactType, Purpose, Reason, Unknown
 from deliverability.model.report import Finding, Judgement, Outcome, Verdict, VerdictKind
@@ -232,7 +232,7 @@ def test_gains_are_what_grading_again_with_that_finding_met_would_give(findings:
         return {each.receiver: (each.verdict, each.grade) for each in verdicts(of, RECEIVERS)}
 
     before = standings(findings)
-    for index, finding in enumerate(with_gains(findings)):
+    for index, finding in enumerate(graded(findings, ())[0]):
         told = {each.receiver: (each.before, each.before_grade, each.after, each.after_grade) for each in finding.gains}
         if finding.outcome is not Outcome.UNMET:
             assert told == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,18 @@ from pathlib import Path
 import pytest
 
 import deliverability.demo
-from deliverability.app import Audited, Job, Options, Sample, World, exit_code, gather_facts, load_rules, make_report
+from deliverability.app import (
+    Audited,
+    Job,
+    Options,
+    Sample,
+    World,
+    exit_code,
+    full_report,
+    gather_facts,
+    load_rules,
+    make_report,
+)
 from deliverability.judge.engine import Selection
 from deliverability.model.facts import Purpose, Reason, Unknown, Value
 from deliverability.model.report import Outcome, Report, VerdictKind
@@ -19,8 +31,10 @@ from deliverability.model.rules import Severity
 from deliverability.ports.base import Answer, Failed, Found, Resolver
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.names import canonical
+from deliverability.ports.overlay import OverlayResolver, Proposal
 from deliverability.ports.static import StaticResolver
 from deliverability.ports.zone import ZoneResolver
+from deliverability.rehearse import edit_place, proposals_for
 from tests.dkim.support import published, rsa_key, sign
 from tests.dnsserver import DnsServer
 
@@ -257,6 +271,48 @@ async def test_no_single_failure_makes_anything_missing(world: str, reason: Reas
             if outcome is Outcome.MET and before is Outcome.UNMET:
                 problems.append(f"{where}: {key} passes only because a look-up failed")
     assert not problems, "\n".join(problems)
+
+
+async def test_what_is_advised_while_a_look_up_fails_is_right_all_the_same() -> None:
+    """Every remedy mends what is really unmet, replaces what is really published, and harms nobody once it is known."""
+    make_resolver, job = WORLDS["demo"]
+    watched = FaultyResolver(make_resolver())
+    baseline = await advised(watched, job)
+    unmet = {(each.rule, each.item) for each in baseline.findings if each.outcome is Outcome.UNMET}
+    assert len(baseline.remedies) > 5
+    published_before: set[tuple[Proposal, ...]] = set()
+    for question in dict.fromkeys(watched.asked):
+        report = await advised(FaultyResolver(make_resolver(), {question: Reason.TIMEOUT}), job)
+        assert not {note.code for note in report.notes} & {"remedies-failed"}, question
+        assert {(each.rule, each.item) for each in report.remedies} <= unmet, question
+        laid: dict[Question, tuple[Proposal, ...]] = {}
+        for edit in (edit for remedy in report.remedies for edit in remedy.edits):
+            place = edit_place(edit)
+            there = await OverlayResolver(make_resolver(), laid.get(place, ())).query(*place)
+            kinds = {version(each) for each in (*edit.old, *edit.new)}
+            published = [each for each in there.values if version(each) in kinds] if isinstance(there, Found) else []
+            assert sorted(published) == sorted(edit.old), (question, edit)
+            laid |= proposals_for([edit])
+        together = tuple(each for proposals in laid.values() for each in proposals)
+        if together in published_before:
+            continue
+        published_before.add(together)
+        overlay = OverlayResolver(make_resolver(), together)
+        after = {each.receiver: each for each in (await audit(overlay, job)).report.verdicts}
+        for before in baseline.verdicts:
+            assert after[before.receiver].verdict.rank <= before.verdict.rank, (question, before.receiver)
+            assert after[before.receiver].grade <= before.grade, (question, before.receiver)
+
+
+def version(record: str) -> str:
+    """What tells an SPF record from others at the same name: its first word."""
+    return re.split(r"[\s;]", record.lower())[0]
+
+
+async def advised(resolver: Resolver, job: Job) -> Report:
+    """The report with remedies."""
+    audited = await gather_facts(job, World(resolver, FixedClock(ARRIVED), ("test",), seconds=60.0), staged=True)
+    return await full_report(audited, RULES, Selection())
 
 
 async def test_a_wildcard_is_not_taken_for_keys_where_asking_for_it_failed() -> None:

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import click
 import pytest
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._resources import locate
+from deliverability.cli import COMMANDS, deliv
 from deliverability.judge.glossary import load_glossary
 from deliverability.judge.load import RuleError
 
@@ -88,6 +90,22 @@ def _texts_of(path: Path) -> Iterator[Text]:
 
 def english() -> list[Text]:
     return [each for each in texts() if each.lang == "en" and "name" not in each.path]
+
+
+@cache
+def helped() -> tuple[Text, ...]:
+    """What `deliv COMMAND --help` says, paragraph by paragraph; examples are not ours to word."""
+
+    def told() -> Iterator[tuple[str, str]]:
+        yield "deliv", deliv.help or ""
+        for name, summary in COMMANDS.items():
+            command = deliv.get_command(click.Context(deliv), name)
+            assert command is not None
+            yield name, summary
+            yield from ((name, text) for text in (command.help or "").split("\n\n") if not text.startswith("\b"))
+            yield from ((name, each.help) for each in command.params if isinstance(each, click.Option) and each.help)
+
+    return tuple(Text("--help", 0, (name,), "en", " ".join(text.split())) for name, text in told())
 
 
 def japanese() -> list[Text]:
@@ -245,6 +263,24 @@ ENGLISH = {
 @pytest.mark.parametrize("rule", ENGLISH)
 def test_english_house_style(rule):
     found = [f"{each.where}: {match[0]}" for each in english() if (match := re.search(ENGLISH[rule], each.plain))]
+    assert not found, listed(found)
+
+
+@pytest.mark.parametrize("rule", [rule for rule in ENGLISH if rule != "one ellipsis"])
+def test_help_keeps_to_the_house_style(rule):
+    assert len(helped()) > 150
+    found = [f"{each.where}: {match[0]}" for each in helped() if (match := re.search(ENGLISH[rule], each.plain))]
+    assert not found, listed(found)
+
+
+def test_help_uses_the_words_of_the_glossary():
+    found = [
+        f"{text.where}: {form} → {term.term['en']}"
+        for term in glossary_terms()
+        for text in helped()
+        for form in term.avoid["en"]
+        if uses(form, text.plain, term.term["en"])
+    ]
     assert not found, listed(found)
 
 

@@ -15,8 +15,8 @@ from xml.etree import ElementTree
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from deliverability._files import WholeFile
 from deliverability.app import InputError
-from deliverability.cli.files import WholeFile
 from deliverability.cli.output import FORMAT_OF, Outputs
 from tests.shown import CASES
 from tests.test_cli import BOTH, BROKEN, GOOD, Deliv, deliv

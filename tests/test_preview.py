@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -64,6 +65,28 @@ def test_no_address_is_left(html: str) -> None:
 
     assert "x.example" not in document
     assert re.search(r">a<", document)
+
+
+@pytest.mark.parametrize(
+    "style",
+    [
+        "background:u<rl(https://x.example)",
+        "@im@import;port 'https://x.example';",
+        "background:\\75rl(https://x.example)",
+        "background:\\000075 \\72 l(https://x.example)",
+        "background:u\\rl(https://x.example)",
+        "@\\69mport 'https://x.example';",
+        "uurl(a)rl(https://x.example)",
+    ],
+)
+def test_styles_cannot_be_written_so_that_something_loads_after_all(style: str) -> None:
+    for document in (preview(f"<style>{style}</style>a").document, preview(f'<p style="{escape(style)}">a</p>').document):
+        written = document.partition("<style>")[2]
+        assert not re.search(r"url\(|@import|\\[a-z0-9]", written, re.IGNORECASE)
+
+
+def test_escaped_characters_that_are_no_letters_stay() -> None:
+    assert r'content: "\201C\41BC"' in preview(r'<style>q { content: "\201C\41BC" }</style>a').document
 
 
 class Reader(HTMLParser):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -11,8 +12,16 @@ from pathlib import Path
 import pytest
 
 import deliverability
-from deliverability import StaticResolver, discover_dmarc, evaluate_spf, verify_dkim
-from deliverability.app import World, load_rules
+from deliverability import (
+    InputError,
+    Options,
+    StaticResolver,
+    World,
+    discover_dmarc,
+    evaluate_spf,
+    load_rules,
+    verify_dkim,
+)
 from deliverability.model.report import VerdictKind
 from deliverability.ports.clock import SystemClock
 from tests.dkim.support import MESSAGE, published, rsa_key, sign
@@ -71,6 +80,21 @@ def test_every_public_name_loads() -> None:
     assert sorted(deliverability.__all__) == sorted(set(deliverability.__all__))
 
 
+def test_what_type_checkers_see_is_what_is_loaded() -> None:
+    """`from deliverability import x` is typed by the imports for type checkers; they and the real homes agree."""
+    tree = ast.parse(Path(deliverability.__file__).read_text("utf-8"))
+    typed = {
+        alias.name: str(node.module).removeprefix("deliverability.")
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert typed == deliverability._HOME
+    assert {*typed, "__version__"} == set(deliverability.__all__)
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = deliverability.no_such_name  # type: ignore[attr-defined]
@@ -93,9 +117,22 @@ async def test_audit_takes_the_domain_from_the_message() -> None:
     assert report.domain == "example.com"
 
 
-async def test_audit_needs_something() -> None:
-    from deliverability.app import InputError
+async def test_audit_over_zone_files_with_what_is_known_of_the_mail_as_json(tmp_path: Path) -> None:
+    zone = tmp_path / "example.com.zone"
+    zone.write_text('$ORIGIN example.com.\n@ 60 IN SOA ns h 1 1 1 1 1\n@ 60 IN NS ns\n@ 60 IN TXT "v=spf1 -all"\n')
+    world = deliverability.open_world(zones=[zone])
+    report = await deliverability.audit("example.com", world=world, options=Options(sending_ips=("192.0.2.25",)))
+    assert report.facts.value("spf.result") == "fail"
+    assert json.loads(deliverability.render_json(report))["subject"]["domain"] == "example.com"
 
+
+def test_unusable_rules_are_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("- id: 1\n")
+    with pytest.raises(deliverability.RuleError, match=r"own\.yaml:1"):
+        deliverability.load_rules([tmp_path])
+
+
+async def test_audit_needs_something() -> None:
     with pytest.raises(InputError, match="give a domain, a message, or both"):
         await deliverability.audit()
 

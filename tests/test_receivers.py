@@ -18,7 +18,7 @@ import pytest
 from deliverability._yamlstrict import read
 from deliverability.app import Job, Sample, catalogue, gather_facts, load_rules, open_world
 from deliverability.judge.engine import Selection, judge
-from deliverability.judge.grade import verdicts, with_gains
+from deliverability.judge.grade import graded, verdicts
 from deliverability.model.codec import decode
 from deliverability.model.facts import Fact, FactSet
 from deliverability.model.report import Finding, Outcome, Verdict, VerdictKind
@@ -184,9 +184,9 @@ def regraded_without(findings: tuple[Finding, ...], mended: Finding) -> dict[str
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("volume", [None, 20_000])
 def test_gains_are_what_grading_again_with_the_finding_met_gives(case: str, volume: int | None) -> None:
-    findings, graded = judged(case, **({} if volume is None else {"subject.daily_volume": volume}))
-    before = {each.receiver: (each.verdict, each.grade) for each in graded}
-    told = with_gains(findings)
+    findings, given = judged(case, **({} if volume is None else {"subject.daily_volume": volume}))
+    before = {each.receiver: (each.verdict, each.grade) for each in given}
+    told = graded(findings, ())[0]
     for old, finding in zip(findings, told, strict=True):
         gains = {each.receiver: (each.after, each.after_grade) for each in finding.gains}
         if finding.outcome is not Outcome.UNMET:

@@ -30,9 +30,8 @@ from deliverability.app import (
 )
 from deliverability.auditors.base import gather
 from deliverability.judge.engine import Selection, judge
-from deliverability.judge.grade import GRADES
 from deliverability.model.facts import FactSet, Purpose, Reason
-from deliverability.model.report import Care, Finding, Outcome, RecordEdit, Remedy, Report, VerdictKind
+from deliverability.model.report import GRADES, Care, Finding, Outcome, RecordEdit, Remedy, Report, VerdictKind
 from deliverability.model.rules import Severity
 from deliverability.ports.base import Answer, Failed, Fetched, Page, Resolver
 from deliverability.ports.clock import FixedClock

@@ -50,13 +50,14 @@ async def remedies(
     mail: bytes | None = None,
     more: Records | None = None,
     domain: str = "example.com",
+    volume: int | None = 10_000,
 ) -> dict[str, Remedy]:
     """Remedies by code, where these are the DMARC records of example.com."""
     records = {**world, **(more or {})}
     if dmarc:
         records["_dmarc.example.com", "TXT"] = list(dmarc)
     sample = Sample("picnic.eml", data=mail) if mail else None
-    job = Job(domain, sample, Options(purpose=purpose, daily_volume=10_000))
+    job = Job(domain, sample, Options(purpose=purpose, daily_volume=volume))
     got = await gather_facts(job, World(StaticResolver(records), FixedClock(NOW), ("static",)), staged=True)
     assert got.crashes == ()
     report = await full_report(got, RULES, Selection())
@@ -161,10 +162,20 @@ async def test_a_domain_that_sends_nothing_is_closed() -> None:
     parked = (await remedies(world=SILENT, purpose=Purpose.PARKED))["dmarc-closed"]
     assert new(parked) == "v=DMARC1; p=reject"
     assert parked.care is Care.SAFE
-    supposed = (await remedies(world=SILENT))["dmarc-closed"]
+    supposed = (await remedies(world=SILENT, volume=None))["dmarc-closed"]
     assert supposed.care is Care.CAREFUL
     watched = await remedies("v=DMARC1; p=none; sp=none; pct=100", world=SILENT, purpose=Purpose.PARKED)
     assert new(watched["dmarc-closed"]) == "v=DMARC1; p=reject"
+
+
+@pytest.mark.parametrize(
+    ("purpose", "volume"),
+    [(Purpose.USERS, None), (Purpose.BULK, None), (Purpose.TRANSACTIONAL, None), (None, 500)],
+)
+async def test_what_is_said_to_send_is_never_closed(purpose: Purpose | None, volume: int | None) -> None:
+    for record in ((), ("v=DMARC1; p=none; t=y",), ("v=DMARC1; p=rejct",)):
+        found = await remedies(*record, world=SILENT, purpose=purpose, volume=volume)
+        assert not [each for each in found.values() if "reject" in new(each)]
 
 
 async def test_of_several_records_the_mildest_stays_with_all_report_addresses() -> None:

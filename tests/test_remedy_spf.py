@@ -83,6 +83,7 @@ async def audit(source: Zone | Resolver, *, domain: str = DOMAIN, ips: tuple[str
         await context.query(host, "AAAA")
     beside: dict[str, Value] = {
         "subject.parked": False,
+        "subject.sends": False,
         "message.present": False,
         "domain.mx": hosts,
         "domain.accepts_mail": True,
@@ -271,6 +272,7 @@ async def test_a_domain_that_sends_nothing() -> None:
     assert parked.drafts[0].edits[0].old == ("v=spf1 a mx ~all", "v=spf1 a")
     assert shown(await audit(spf(closed), subject__parked=True)) == []
     assert shown(await audit({}, domain__accepts_mail=False)) == [("spf-park-unused", "careful", closed)]
+    assert shown(await audit({}, domain__accepts_mail=False, subject__sends=True)) == []
     used = await audit(spf("v=spf1 ip4:192.0.2.1 -all"), domain__accepts_mail=False)
     assert shown(used) == [], "a record that names a sender is in use"
 
@@ -628,9 +630,10 @@ def test_every_code_has_words_in_both_languages() -> None:
     import re
     from pathlib import Path
 
-    import deliverability.remedy.spf as module
+    import deliverability.remedy as package
 
-    codes = set(re.findall(r'"(spf-[a-z-]+)"', Path(module.__file__ or "").read_text("utf-8")))
+    modules = Path(package.__path__[0]).glob("spf*.py")
+    codes = {code for each in modules for code in re.findall(r'"(spf-[a-z-]+)"', each.read_text("utf-8"))}
     assert len(codes) > 25
     for lang in ("en", "ja"):
         say = phrases(lang)

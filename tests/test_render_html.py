@@ -15,7 +15,7 @@ from deliverability.model.facts import Evidence, EvidenceKind, Reason, Unknown
 from deliverability.model.report import Cap, Gain, Note, Outcome, RecordEdit, Verdict, VerdictKind
 from deliverability.render.html import render_html
 from deliverability.render.pictures import draw
-from deliverability.render.view import segments
+from deliverability.render.segments import segments
 from tests.fixtures_report import CATALOGUE, FACTS, GUIDE, REMEDIES, facts, finding, make_report
 
 _VOID = {"meta", "link", "br", "hr", "img", "input", "use", "path"}

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
-from deliverability.app import load_rules
-from deliverability.model.facts import Reason, Unknown
+from deliverability.app import Job, Options, World, catalogue, gather_facts, load_rules
+from deliverability.app import make_report as make_real_report
+from deliverability.judge.engine import Selection
+from deliverability.judge.words import phrases
+from deliverability.model.facts import Purpose, Reason, Unknown
 from deliverability.model.report import Cap, Note, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Effect
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.static import StaticResolver
 from deliverability.render.text import render_text
 from deliverability.render.wrap import width_of, wrap
 from tests.fixtures_report import CATALOGUE, GUIDE, finding, make_report
@@ -251,3 +257,27 @@ def test_the_rules_that_wait_for_volume_and_purpose_are_named(lang, words):
     assert "DMARC-001" in shown
     assert "UNS-001" in shown
     assert "MSG-001" not in shown
+
+
+@pytest.mark.parametrize(("receivers", "readings"), [((), ["Gmail:", "Outlook.com:"]), (("outlook",), ["Outlook.com:"])])
+async def test_where_sources_contradict_each_other_both_readings_are_told(receivers, readings):
+    resolver = StaticResolver({("example.com", "MX"): ["10 mx.example.com"], ("mx.example.com", "A"): ["192.0.2.1"]})
+    job = Job("example.com", None, Options(purpose=Purpose.BULK, daily_volume=10_000))
+    audited = await gather_facts(job, World(resolver, FixedClock(datetime(2026, 11, 24, tzinfo=UTC)), ("static",)))
+    report = make_real_report(audited, load_rules(), Selection(select=("DMARC-001",), receivers=receivers))
+
+    text = render_text(report, lang="en", catalogue=catalogue(), width=100)
+
+    told = text.partition(phrases("en")("label.contested"))[2].partition("Effort")[0]
+    assert re.findall(r"^    ([A-Z][\w. ]+:) ", told, re.M) == readings
+    assert "Microsoft's blog" in " ".join(told.split())
+    assert "its policies page" in " ".join(told.split())
+
+
+async def test_nothing_is_contested_by_a_receiver_that_is_not_judged():
+    resolver = StaticResolver({("example.com", "MX"): ["10 mx.example.com"], ("mx.example.com", "A"): ["192.0.2.1"]})
+    job = Job("example.com", None, Options(purpose=Purpose.BULK, daily_volume=10_000))
+    audited = await gather_facts(job, World(resolver, FixedClock(datetime(2026, 11, 24, tzinfo=UTC)), ("static",)))
+    report = make_real_report(audited, load_rules(), Selection(select=("DMARC-001",), receivers=("docomo",)))
+
+    assert phrases("en")("label.contested") not in render_text(report, lang="en", catalogue=catalogue(), width=100)

@@ -7,6 +7,7 @@ import copy
 import json
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from deliverability.ports.budget import offline_resolver
 from deliverability.render.json import SCHEMA, render_json
 from tests.corpus import corpus
 from tests.shown import CASES, with_remedies
-from tests.test_corpus_smoke import senders
+from tests.test_corpus_smoke import mails, senders
 from tests.test_golden import CASES as GOLDEN_CASES
 from tests.test_golden import _report as golden
 
@@ -80,6 +81,19 @@ def _audit(domain: str, world: Any) -> Report:
 @pytest.mark.parametrize("domain", senders()[::8])
 def test_audits_of_the_corpus_fit(domain: str) -> None:
     assert problems(as_json(_audit(domain, _zones()))) == []
+
+
+@pytest.mark.parametrize("mail", mails()[::40], ids=lambda path: path.name)
+def test_audits_of_mails_fit_without_any_option(mail: Path) -> None:
+    report = asyncio.run(audit(message=mail.read_bytes(), world=_zones(), rules=RULES))
+    assert problems(as_json(report)) == []
+
+
+def test_what_waits_for_the_purpose_fits() -> None:
+    message = b"From: a@example.com\r\nTo: b@example.net\r\nSubject: x\r\n\r\nx\r\n"
+    data = as_json(asyncio.run(audit(message=message, world=replace(open_world(), base=offline_resolver()), rules=RULES)))
+    assert "purpose" in {each["waits_for"] for finding in data["findings"] for each in finding["judgements"]}
+    assert problems(data) == []
 
 
 def test_an_audit_that_could_look_at_nothing_fits() -> None:

@@ -180,6 +180,7 @@ def test_the_webhook_gets_the_summary() -> None:
         "verdict": "at-risk",
         "grade": "D",
         "complete": True,
+        "certain": True,
     }
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selectolax.lexbor import LexborHTMLParser
 
 from deliverability.app import Options, catalogue, load_rules, open_world, rule_folders
 from deliverability.history.store import History
@@ -27,6 +28,7 @@ from deliverability.weekly.messages import Picked
 from deliverability.weekly.pages import HtmlPages
 from deliverability.weekly.run import Plan, Subject, Summary, only_one, weekly
 from tests.databases import postgresql
+from tests.test_weekly_stories import NoPages
 
 FIRST = datetime(2026, 10, 5, 6, 0, tzinfo=UTC)
 KEY = "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIuaaaaaaa="
@@ -86,6 +88,7 @@ class Down:
 class Season:
     folder: Path
     history: History
+    drawn: bool = True
     summaries: list[Summary] = field(default_factory=list)
 
     async def week(self, world: World, number: int, *, die_after: int | None = None) -> Summary:
@@ -100,7 +103,7 @@ class Season:
                 raise KeyboardInterrupt
 
         with only_one(plan.output), self.history.held():
-            summary = await weekly(plan, self.history, pages(rules), tick)
+            summary = await weekly(plan, self.history, pages(rules) if self.drawn else NoPages(), tick)
         self.summaries.append(summary)
         return summary
 
@@ -145,9 +148,9 @@ def made(folder: Path) -> Path:
     return folder
 
 
-async def season(folder: Path, url: str, own_rules: Path) -> Season:
-    """The whole story; what each week must tell is asserted on the way."""
-    run = Season(folder, History.open(url))
+async def season(folder: Path, url: str, own_rules: Path, *, drawn: bool = True) -> Season:
+    """The whole story; what each week must tell is asserted on the way. The pages are `drawn`, or stay empty."""
+    run = Season(folder, History.open(url), drawn)
     world = World()
 
     first = await run.week(world, 1)
@@ -242,13 +245,21 @@ async def test_a_season_on_sqlite(tmp_path: Path, own_rules: Path) -> None:
         for entry in summary.entries:
             assert all((folder / page).is_file() for page in entry.pages.values())
         assert "<script" not in (folder / "index.html").read_text()
+    page = LexborHTMLParser((out / "latest" / "shop.example.html").read_text())
+    weeks = [cell.text() for cell in page.css(".w-grades thead th")]
+    assert weeks == [(FIRST + timedelta(weeks=week)).strftime("%m-%d") for week in range(8)]
+    (gmail,) = [row for row in page.css(".w-grades tbody tr") if row.text().startswith("Gmail")]
+    grades = [cell.text() for cell in gmail.css("td")]
+    assert len(grades) == 8
+    final = next(each.grade for each in run.summaries[-1].entries[1].stands if each.receiver == "gmail")
+    assert grades[-1] == final
     run.history.close()
 
 
 @pytest.mark.system
 async def test_a_season_on_postgresql_tells_the_same(tmp_path: Path, own_rules: Path, server: str) -> None:
-    ours = await season(made(tmp_path / "s"), f"sqlite:///{tmp_path / 'h.db'}", own_rules)
-    theirs = await season(made(tmp_path / "p"), server, own_rules)
+    ours = await season(made(tmp_path / "s"), f"sqlite:///{tmp_path / 'h.db'}", own_rules, drawn=False)
+    theirs = await season(made(tmp_path / "p"), server, own_rules, drawn=False)
     assert [each.to_json() for each in ours.summaries] == [each.to_json() for each in theirs.summaries]
     assert list(ours.history.export()) == list(theirs.history.export())
     ours.history.close()

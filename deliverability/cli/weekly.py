@@ -137,5 +137,6 @@ def _tell(summary: Summary, plan: Plan, lang: str, pages: Any) -> None:
 
     say = phrases(lang)
     words = Words(say, plan.rules, pages.catalogue)
-    click.echo(headline([words.entry(entry) for entry in summary.entries], say))
+    views = [words.entry(entry) for entry in summary.entries]
+    click.echo(headline(views, say, len(summary.removed)))
     click.echo(str(plan.output / LATEST / page_name("index", lang)))

@@ -19,6 +19,7 @@ _GOOD = (Outcome.MET, Outcome.NOT_APPLICABLE)
 _OF_MESSAGE = (EvidenceKind.HEADER, EvidenceKind.MIME)
 _OF_INPUT = "subject."
 _WAIVERS = "subject.waivers"
+_OF_OTHER_DOMAINS = "item.same_as"  # what the history tells of the user's other domains
 
 
 def compare(
@@ -225,6 +226,8 @@ class _Causes:
             return tuple(causes)
         if differ:
             return (Cause.SETTINGS,)
+        if _OF_OTHER_DOMAINS in self._finding.observed:
+            return (Cause.OWN_DNS,)
         # Judging gives the same for the same facts: they differ, although nothing that was seen does.
         could_tell = self._under_new_rules not in (None, Outcome.UNKNOWN)
         return (Cause.CLOCK,) if could_tell else (Cause.UNCLEAR,)

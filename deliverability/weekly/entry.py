@@ -17,12 +17,16 @@ from deliverability.model.rules import Severity
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """What a receiver would do with the mail, in short."""
+    """What a receiver would do with the mail, in short.
+
+    `certain` is False where the grade is what it is only because something could not be checked.
+    """
 
     receiver: str
     verdict: VerdictKind
     grade: str
     complete: bool
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,13 @@ def to_json(entry: Entry) -> dict[str, Any]:
         "source": encode(entry.source),
         "message": encode(entry.message),
         "verdicts": [
-            {"receiver": each.receiver, "verdict": each.verdict.value, "grade": each.grade, "complete": each.complete}
+            {
+                "receiver": each.receiver,
+                "verdict": each.verdict.value,
+                "grade": each.grade,
+                "complete": each.complete,
+                "certain": each.certain,
+            }
             for each in entry.stands
         ],
         "comparison": _comparison(entry.comparison) if entry.comparison else None,
@@ -113,7 +123,7 @@ def from_json(data: Mapping[str, Any]) -> Entry:
         source=data["source"],
         message=data["message"],
         stands=tuple(
-            Stand(each["receiver"], VerdictKind(each["verdict"]), each["grade"], each["complete"])
+            Stand(each["receiver"], VerdictKind(each["verdict"]), each["grade"], each["complete"], each["certain"])
             for each in data["verdicts"]
         ),
         comparison=_read_comparison(comparison) if comparison is not None else None,

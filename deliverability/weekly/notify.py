@@ -114,7 +114,7 @@ def compose(
     say = phrases(lang)
     words = Words(say, rules, catalogue)
     views = [words.entry(entry) for entry in summary.entries]
-    told = headline(views, say)
+    told = headline(views, say, len(summary.removed))
     domain = settings.sender.rpartition("@")[2].strip("<> ") or "localhost"
     message = EmailMessage(policy=SMTP)
     for shown in _SHOWN:
@@ -160,7 +160,7 @@ def _text(views: Sequence[EntryView], summary: Summary, told: str, say: Phrases,
                     rows.append(f"{mark} {change.label}: {change.title} [{change.rule}]")
                     rows += [f"    {each}" for each in (*change.causes, *change.facts)]
         if view.unchecked:
-            rows.append(f"? {say.count('weekly.checks', len(view.unchecked))}: {view.unchecked[0].message}")
+            rows.append(f"? {view.unchecked_words}")
     if len(views) > shown:
         rows += ["", say.count("weekly.more-domains", len(views) - shown)]
     rows += ["", say("weekly.pages", folder=summary.folder or summary.started[:10]), ""]
@@ -195,7 +195,7 @@ def document(settings: WebhookSettings, summary: Summary, rules: RuleSet, catalo
     say = phrases(lang)
     words = Words(say, rules, catalogue)
     views = [words.entry(entry) for entry in summary.entries]
-    told = headline(views, say)
+    told = headline(views, say, len(summary.removed))
     blocks: list[dict[str, Any]] = [
         {"type": "header", "text": _plain(f"{say('weekly.title')} {summary.started[:10]}")},
         {"type": "section", "text": _plain(told)},

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from deliverability._resources import locate
 from deliverability.history.store import History
-from deliverability.judge.words import LANGUAGES, Phrases, octets, phrases
+from deliverability.judge.words import LANGUAGES, Phrases, octets, phrases, visible
 from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
 from deliverability.model.rules import RuleSet
@@ -23,6 +23,7 @@ from deliverability.weekly.trend import MEASURES, STAGES, Trend, trend
 from deliverability.weekly.view import EntryView, Words, headline
 
 _GRADES = "FDCBA"
+_RUNS_SHOWN = 13  # a quarter of a year, and what fits the width of a page
 _LIMITS = {"spf.lookups": 10, "message.size_octets": 10_000_000, "html.octets": 102_000}
 
 
@@ -33,6 +34,7 @@ class Chart:
     title: str
     svg: str
     rows: tuple[tuple[str, str], ...]
+    limit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class HtmlPages:
         """The full report of a subject, with what changed and its trends on top."""
         say = phrases(lang)
         view = Words(say, self.rules, self.catalogue).entry(entry)
+        followed = trend(history, entry, report.run.started)
         preface = (
             environment()
             .get_template("weekly_subject.html")
@@ -63,7 +66,9 @@ class HtmlPages:
                 say=say,
                 lang=lang,
                 entry=view,
-                charts=_charts(trend(history, entry, report.run.started), say),
+                charts=_charts(followed, say),
+                grades=_grades(followed, self.rules, lang),
+                dates=followed.dates[-_RUNS_SHOWN:],
                 start=page_name("index", lang),
             )
         )
@@ -89,7 +94,8 @@ class HtmlPages:
                 lang=lang,
                 rows=rows,
                 receivers=max((view.stands for view in views), key=len, default=()),
-                headline=headline(views, say),
+                headline=headline(views, say, len(summary.removed)),
+                removed=[visible(each) for each in summary.removed],
                 date=summary.started[:10],
                 previous=summary.previous[:10],
                 other_lang=other,
@@ -135,11 +141,25 @@ def _charts(followed: Trend, say: Phrases) -> list[Chart]:
             return octets(int(value), say) if path.endswith("octets") else f"{value:g}"
 
         told = [write(value) if value is not None else None for value in values]
+        if not any(values):
+            continue
         limit = _LIMITS[path]
         near = max(value for value in values if value is not None) > limit / 2
         drawn = line(followed.dates, values, name=path.replace(".", "-"), write=write, limit=limit if near else None)
-        charts.append(Chart(say(f"weekly.trend.{path}"), drawn, _rows(followed.dates, told, say)))
+        above = say("weekly.limit", limit=write(limit)) if near else ""
+        charts.append(Chart(say(f"weekly.trend.{path}"), drawn, _rows(followed.dates, told, say), above))
     return charts
+
+
+def _grades(followed: Trend, rules: RuleSet, lang: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Each receiver with its grade in the newest runs; nothing where there was only one run."""
+    if len(followed.dates) < 2:
+        return []
+    named = {ident: receiver.name[lang] for ident, receiver in rules.receivers.items()}
+    return [
+        (named.get(ident, ident), tuple(grade or "" for grade in grades[-_RUNS_SHOWN:]))
+        for ident, grades in followed.grades.items()
+    ]
 
 
 def _worth(values: Sequence[int | float | None]) -> bool:

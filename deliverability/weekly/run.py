@@ -47,7 +47,7 @@ from deliverability.model.rules import RuleSet, Severity
 from deliverability.ports.clock import stamp
 from deliverability.weekly.entry import Entry, Said, Stand, from_json, to_json
 from deliverability.weekly.messages import Picked
-from deliverability.weekly.trend import measures_of, stage_of
+from deliverability.weekly.trend import is_certain, measures_of, stage_of
 
 LOCK = ".lock"
 LATEST = "latest"
@@ -303,10 +303,29 @@ class _Subjects:
                 tick(subject.domain)
             else:
                 waiting.append((subject, stem))
-        async for (subject, stem), gathered in _gather_all(waiting, self.plan, self.history.keys()):
+        async for (subject, stem), gathered in _gather_all(waiting, self.plan, self._standing_keys()):
             # In a thread: while pages are written, the look-ups of the next subjects go on and do not time out.
             await asyncio.to_thread(self._keep, subject, stem, gathered)
             tick(subject.domain)
+
+    def _standing_keys(self) -> tuple[KeySeen, ...]:
+        """The keys ever seen; those that a domain had when it was last looked at count as last seen of late.
+
+        So a domain whose look-ups failed last time, or that this run has not come to before it was killed, does not
+        seem to have none.
+        """
+        keys = self.history.keys()
+        newest: dict[str, str] = {}
+        for key in keys:
+            newest[key.domain] = max(key.last_seen, newest.get(key.domain, ""))
+        of_late = max(newest.values(), default="")
+        own = tuple(subject.domain for subject in self.plan.subjects)
+
+        def stands(key: KeySeen) -> bool:
+            planned = any(key.domain == each or key.domain.endswith(f".{each}") for each in own)
+            return planned and key.last_seen == newest[key.domain]
+
+        return tuple(replace(key, last_seen=of_late) if stands(key) else key for key in keys)
 
     def _keep(self, subject: Subject, stem: str, gathered: _Gathered) -> None:
         audited, report = gathered.audited, gathered.report
@@ -426,7 +445,9 @@ def _entry(subject: Subject, report: Report, comparison: Comparison, plan: Plan)
         domain=subject.domain,
         source=subject.source,
         message=report.message,
-        stands=tuple(Stand(each.receiver, each.verdict, each.grade, each.complete) for each in report.verdicts),
+        stands=tuple(
+            Stand(each.receiver, each.verdict, each.grade, each.complete, is_certain(each)) for each in report.verdicts
+        ),
         comparison=comparison,
         texts={lang: {each.fingerprint: _said(each, report, lang) for each in told} for lang in LANGUAGES},
         counts={

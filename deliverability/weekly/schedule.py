@@ -108,7 +108,7 @@ jobs:
         with:
           python-version: "3.12"
       - run: pip install deliv
-      - uses: actions/cache@v4
+      - uses: actions/cache/restore@v4
         with:
           path: .deliv
           key: deliv-${{{{ github.run_id }}}}
@@ -116,6 +116,12 @@ jobs:
       - run: deliv weekly --config {shlex.quote(config.name)} --fail-on new
         env:
           XDG_STATE_HOME: ${{{{ github.workspace }}}}/.deliv
+      # Always: a run that fails because of news has told them, and the next one is not to tell them again.
+      - if: always()
+        uses: actions/cache/save@v4
+        with:
+          path: .deliv
+          key: deliv-${{{{ github.run_id }}}}-${{{{ github.run_attempt }}}}
       - if: always()
         uses: actions/upload-artifact@v4
         with:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from deliverability.history.store import History
 from deliverability.model.facts import FactSet
+from deliverability.model.report import Outcome, Verdict
 from deliverability.weekly.entry import Entry
 
 WEEKS = 26
@@ -44,19 +45,26 @@ class Trend:
 def trend(history: History, entry: Entry, started: str, *, grades_only: bool = False) -> Trend:
     """The newest runs of a subject up to the one that `entry` belongs to, which the history may not have yet."""
     topics = () if grades_only else _TOPICS
-    points: list[tuple[str, Mapping[str, str], str | None, Mapping[str, Number | None]]] = []
+    points: list[tuple[str, Mapping[str, str | None], str | None, Mapping[str, Number | None]]] = []
     for kept in history.follow(entry.domain, entry.source, newest=WEEKS, topics=topics):
         if kept.run.started != started:
-            grades = {each.receiver: each.grade for each in kept.verdicts}
+            grades = {each.receiver: each.grade if is_certain(each) else None for each in kept.verdicts}
             points.append((kept.run.started, grades, stage_of(kept.facts), measures_of(kept.facts)))
     points = points[: WEEKS - 1][::-1]
-    points.append((started, {each.receiver: each.grade for each in entry.stands}, entry.stage or None, entry.measures))
+    grades = {each.receiver: each.grade if each.certain else None for each in entry.stands}
+    points.append((started, grades, entry.stage or None, entry.measures))
     return Trend(
         dates=tuple(point[0][:10] for point in points),
         grades={each.receiver: tuple(point[1].get(each.receiver) for point in points) for each in entry.stands},
         stages=tuple(point[2] for point in points),
         measures={path: tuple(point[3].get(path) for point in points) for path in MEASURES},
     )
+
+
+def is_certain(verdict: Verdict) -> bool:
+    """Whether the grade rests on what was found, and not on what could not be checked."""
+    found = max((cap.grade for cap in verdict.caps if cap.outcome is Outcome.UNMET), default="A")
+    return found >= verdict.grade
 
 
 def measures_of(facts: FactSet) -> dict[str, Number | None]:

@@ -5,13 +5,14 @@ No escaping here: that is the renderer's. Characters that hide or steer somethin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from deliverability.judge.words import Phrases, format_value, visible
 from deliverability.model.facts import Catalogue
 from deliverability.model.history import Cause, Change, ChangeKind, RecordChange
-from deliverability.model.report import FactChange, Gain, VerdictKind
+from deliverability.model.report import FactChange, Gain, Outcome, VerdictKind
 from deliverability.model.rules import RuleSet
 from deliverability.render.diff import Piece, diff
 from deliverability.weekly.entry import Entry, Said
@@ -43,6 +44,7 @@ class ChangeView:
     facts: tuple[str, ...]
     records: tuple[RecordView, ...]
     since: str
+    checked: str
     link: str
 
 
@@ -54,6 +56,14 @@ class StandView:
     kind: str
     label: str
     grade: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkView:
+    """How many changes of a kind there are; `kind` is that of the worst of them."""
+
+    kind: str
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +87,20 @@ class EntryView:
     counts: Mapping[str, int]
     failures: int
     waived: int
+    unchecked_words: str
+    marks: tuple[MarkView, ...]
 
     @property
     def changed(self) -> bool:
         """Whether there is anything to tell that was not so a week ago."""
-        return bool(self.new or self.mended or self.gone or self.verdicts or self.unchecked or self.error)
+        told = (self.new, self.mended, self.gone, self.verdicts, self.unchecked, self.other_records, self.error)
+        return any(told)
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """The causes of all that is new or mended, each once."""
+        changes = (*self.new, *self.mended, *self.gone)
+        return tuple(dict.fromkeys(cause for change in changes for cause in change.causes))
 
 
 class Words:
@@ -102,10 +121,13 @@ class Words:
 
         def of(kind: ChangeKind) -> tuple[ChangeView, ...]:
             chosen = [each for each in comparison.of(kind) if not each.waived] if comparison else []
-            chosen.sort(key=lambda each: (_ORDER[each.severity.value], each.rule))
+            chosen.sort(key=lambda each: (each.before is not Outcome.UNMET, _ORDER[each.severity.value], each.rule))
             return tuple(self._change(each, said.get(each.fingerprint), page) for each in chosen)
 
         told = {record.asked for change in (comparison.changes if comparison else ()) for record in change.records}
+        new, mended, gone, unchecked = (
+            of(kind) for kind in (ChangeKind.NEW, ChangeKind.MENDED, ChangeKind.GONE, ChangeKind.UNCHECKED)
+        )
         others = [record for record in comparison.records if record.asked not in told] if comparison else []
         return EntryView(
             domain=visible(entry.domain),
@@ -118,17 +140,46 @@ class Words:
                 StandView(self._receiver(each.receiver), each.verdict.value, self._verdict(each.verdict), each.grade)
                 for each in entry.stands
             ),
-            verdicts=tuple(self._gain(gain) for gain in (comparison.verdicts if comparison else ())),
-            new=of(ChangeKind.NEW),
-            mended=of(ChangeKind.MENDED),
-            gone=of(ChangeKind.GONE),
-            unchecked=of(ChangeKind.UNCHECKED),
+            verdicts=tuple(self._gains(comparison.verdicts if comparison else ())),
+            new=new,
+            mended=mended,
+            gone=gone,
+            unchecked=unchecked,
             still=of(ChangeKind.STILL),
             other_records=tuple(self._record(each) for each in others),
             counts=entry.counts,
             failures=entry.failures,
             waived=sum(each.waived for each in comparison.changes) if comparison else 0,
+            unchecked_words=self._unchecked(unchecked),
+            marks=tuple(self._marks(new, mended, gone, unchecked, others)),
         )
+
+    def _unchecked(self, unchecked: Sequence[ChangeView]) -> str:
+        """How many checks failed, and since when: for most of them."""
+        if not unchecked:
+            return ""
+        (since, _), *_ = Counter(each.checked or "—" for each in unchecked).most_common(1)
+        form = "one" if len(unchecked) == 1 else "other"
+        return self._say(f"weekly.unchecked-checks.{form}", n=f"{len(unchecked):,}", date=since)
+
+    def _marks(
+        self,
+        new: Sequence[ChangeView],
+        mended: Sequence[ChangeView],
+        gone: Sequence[ChangeView],
+        unchecked: Sequence[ChangeView],
+        records: Sequence[RecordChange],
+    ) -> Iterator[MarkView]:
+        counted: tuple[tuple[str, str, Sequence[object]], ...] = (
+            (new[0].severity if new else "", "new", new),
+            ("mended", "mended", mended),
+            ("gone", "gone", gone),
+            ("unchecked", "unchecked", unchecked),
+            ("record", "record", records),
+        )
+        for kind, name, items in counted:
+            if items:
+                yield MarkView(kind, self._say.count(f"weekly.mark.{name}", len(items)))
 
     def _change(self, change: Change, said: Said | None, page: str) -> ChangeView:
         say = self._say
@@ -147,6 +198,7 @@ class Words:
             facts=tuple(self._fact(each) for each in change.facts if f"fact.{each.path}" in say),
             records=tuple(self._record(each) for each in change.records if self._fresh(each)),
             since=change.since[:10],
+            checked=change.checked[:10],
             link=f"{page}#{change.rule}" if page else "",
         )
 
@@ -186,13 +238,16 @@ class Words:
         pieces = diff("\n".join(record.old), "\n".join(record.new))
         return RecordView(visible(record.asked), tuple(Piece(kind, _visible_lines(text)) for kind, text in pieces))
 
-    def _gain(self, gain: Gain) -> str:
-        return self._say(
-            "weekly.verdict",
-            receiver=self._receiver(gain.receiver),
-            before=f"{self._verdict(gain.before)} {gain.before_grade}",
-            after=f"{self._verdict(gain.after)} {gain.after_grade}",
-        )
+    def _gains(self, gains: Sequence[Gain]) -> Iterator[str]:
+        """One sentence for all receivers that changed alike."""
+        alike: dict[tuple[str, str], list[str]] = {}
+        for gain in gains:
+            before = f"{self._verdict(gain.before)} {gain.before_grade}"
+            after = f"{self._verdict(gain.after)} {gain.after_grade}"
+            alike.setdefault((before, after), []).append(self._receiver(gain.receiver))
+        for (before, after), receivers in alike.items():
+            names = self._say("value.separator").join(receivers)
+            yield self._say("weekly.verdict", receiver=names, before=before, after=after)
 
     def _receiver(self, ident: str) -> str:
         receiver = self._rules.receivers.get(ident)
@@ -202,20 +257,28 @@ class Words:
         return self._say(f"verdict.{kind.value}")
 
 
-def headline(entries: Sequence[EntryView], say: Phrases) -> str:
-    """The run in one sentence: what is new, what was mended, what could not be checked."""
+def headline(entries: Sequence[EntryView], say: Phrases, removed: int = 0) -> str:
+    """The run in one sentence: what is new, what was mended, what could not be checked.
+
+    `removed`: how many domains are not audited any more.
+    """
     new = sum(len(each.new) for each in entries if not each.first)
     mended = sum(len(each.mended) for each in entries)
     unchecked = sum(bool(each.unchecked or each.error) for each in entries)
     if all(each.first for each in entries):
         return say("weekly.headline-first")
-    parts = []
-    if new:
-        parts.append(say.count("weekly.headline-new", new))
-    if mended:
-        parts.append(say.count("weekly.headline-mended", mended))
-    if unchecked:
-        parts.append(say.count("weekly.headline-unchecked", unchecked))
+    counts = {
+        "new": new,
+        "mended": mended,
+        "gone": sum(len(each.gone) for each in entries),
+        "unchecked": unchecked,
+        "added": sum(each.first for each in entries),
+        "removed": removed,
+    }
+    if not new and not mended:
+        counts["verdicts"] = sum(bool(each.verdicts) for each in entries)
+        counts["records"] = sum(len(each.other_records) for each in entries)
+    parts = [say.count(f"weekly.headline-{name}", count) for name, count in counts.items() if count]
     return say("weekly.headline-joiner").join(parts) + say("weekly.headline-end") if parts else say("weekly.quiet")
 
 

@@ -1,0 +1,50 @@
+"""Trends as drawings: nothing that runs, a gap where nothing is known, and no trace left in the interpreter."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+
+import pytest
+
+from deliverability.weekly.charts import line, spark
+
+DATES = ("2026-11-02", "2026-11-09", "2026-11-16", "2026-11-23")
+
+
+def drawn(values: tuple[int | None, ...], limit: int | None = None) -> str:
+    return line(DATES, values, name="lookups", write=str, limit=limit)
+
+
+def test_a_gap_is_no_point_and_breaks_the_line() -> None:
+    whole, broken = drawn((9, 9, 10, 11)), drawn((9, None, 10, 11))
+    assert (whole.count("<circle"), broken.count("<circle")) == (4, 3)
+
+
+def test_the_limit_is_a_line_of_its_own() -> None:
+    assert "serie-1" in drawn((9, 9, 10, 11), limit=10)
+    assert "serie-1" not in drawn((9, 9, 10, 11))
+
+
+def test_it_is_hidden_from_screen_readers_and_runs_nothing() -> None:
+    for svg in (drawn((1, 2, 3, 4)), spark((1, 2, None, 4), name="s", top=4)):
+        assert 'aria-hidden="true"' in svg
+        assert "<script" not in svg
+        assert "<style" not in svg
+        assert "http" not in svg.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_dates_and_numbers_stand_at_the_axes() -> None:
+    svg = line(DATES, (1, 2, 3, 4), name="n", write=lambda value: f"{value:g} x")
+    assert "11-02" in svg
+    assert " x<" in svg
+
+
+def test_imports_that_find_nothing_are_as_before() -> None:
+    drawn((1, 2, 3, 4))
+    assert not [finder for finder in sys.meta_path if type(finder).__module__ == "pygal"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ModuleNotFoundError):
+            importlib.import_module("no_such_module_here")
