@@ -1,4 +1,10 @@
-"""deliv: a sender-side e-mail deliverability auditor. The public API for programs; all of it is loaded on first use."""
+"""deliv: a sender-side email deliverability auditor. The public API for programs; all of it is loaded on first use.
+
+`audit` makes a `Report` of a domain, a message or both. What it asks is chosen by `open_world` (live DNS, zone files,
+recordings), what is known of the mail by `Options`, what is required by `load_rules`; `render_json` writes the report.
+`evaluate_spf`, `verify_dkim`, `discover_dmarc` and `evaluate_dmarc` are the protocols by themselves, over any resolver.
+Unusable input raises `InputError`, unusable rule files `RuleError`; nothing else escapes, whatever DNS or a mail holds.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +14,25 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from deliverability.app import audit, load_rules
+    from deliverability.app import InputError, Options, World, audit, load_rules, open_world
     from deliverability.dkim.verify import DkimResult, verify_dkim
     from deliverability.dmarc.discover import Discovery, discover_dmarc
     from deliverability.dmarc.evaluate import DmarcEvaluation, evaluate_dmarc
+    from deliverability.judge.load import RuleError
     from deliverability.model.report import Report
     from deliverability.ports.static import StaticResolver
+    from deliverability.render.json import render_json
     from deliverability.spf.evaluate import SpfEvaluation, evaluate_spf
 
 _HOME = {
     "audit": "app",
+    "open_world": "app",
+    "World": "app",
+    "Options": "app",
+    "InputError": "app",
     "load_rules": "app",
+    "RuleError": "judge.load",
+    "render_json": "render.json",
     "Report": "model.report",
     "StaticResolver": "ports.static",
     "evaluate_spf": "spf.evaluate",
@@ -35,15 +49,21 @@ __all__ = [
     "Discovery",
     "DkimResult",
     "DmarcEvaluation",
+    "InputError",
+    "Options",
     "Report",
+    "RuleError",
     "SpfEvaluation",
     "StaticResolver",
+    "World",
     "__version__",
     "audit",
     "discover_dmarc",
     "evaluate_dmarc",
     "evaluate_spf",
     "load_rules",
+    "open_world",
+    "render_json",
     "verify_dkim",
 ]
 

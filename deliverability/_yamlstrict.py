@@ -1,15 +1,21 @@
 """A strict YAML reader for rule files: no surprises in types, no repeated keys, lines kept. Imports nothing of ours.
 
+`read` takes text; `read_file` and `shaped` are for those who read many files and want to tell all problems at once.
+
 Only `true`, `false`, `null`, decimal integers and decimal fractions are special; `yes`, `on`, `12:30` and dates stay
 strings. Anchors, tags and several documents are refused.
 """
 
 from __future__ import annotations
 
+import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import pydantic
 
 MAX_OCTETS = 4_000_000
 MAX_DEPTH = 40
@@ -19,6 +25,7 @@ _FLOAT = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+\Z")
 _CONSTANTS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 Path = tuple[str | int, ...]
+_Shape = TypeVar("_Shape")
 
 
 class YamlError(Exception):
@@ -29,12 +36,21 @@ class YamlError(Exception):
         self.line = line
 
 
+class FilesError(Exception):
+    """Files that cannot be used; `problems` are one line each, ``file:line: what``."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Plain data, and the line on which each value begins, by its path of keys and indexes."""
+    """Plain data, the line on which each value begins, by its path of keys and indexes, and the text read."""
 
     data: Any
     lines: dict[Path, int]
+    text: str = ""
 
     def line(self, path: Path) -> int:
         """The line of the value at `path`, or of its nearest enclosing value."""
@@ -57,7 +73,7 @@ def read(text: str) -> Document:
             if isinstance(event, yaml.DocumentStartEvent):
                 break
         else:
-            return Document(None, {})
+            return Document(None, {}, text)
         data = _build(next(events), events, (), lines)
         next(events)
         trailing = next(events)
@@ -68,7 +84,35 @@ def read(text: str) -> Document:
         raise YamlError(mark.line + 1 if mark else 1, str(error.problem or error.context)) from None
     except yaml.YAMLError as error:
         raise YamlError(1, str(error).splitlines()[0]) from None
-    return Document(data, lines)
+    return Document(data, lines, text)
+
+
+def read_file(path: pathlib.Path, problems: list[str]) -> Document | None:
+    """Read a file in UTF-8; where that cannot be done, `problems` gets a line that says why."""
+    try:
+        if path.stat().st_size > MAX_OCTETS:
+            raise ValueError(f"larger than {MAX_OCTETS:,} octets")
+        return read(path.read_bytes().decode("utf-8"))
+    except YamlError as error:
+        problems.append(f"{path}:{error.line}: {error}")
+    except (OSError, ValueError) as error:
+        problems.append(f"{path}: {error}")
+    return None
+
+
+def shaped(
+    document: Document, path: pathlib.Path, shape: pydantic.TypeAdapter[_Shape], problems: list[str]
+) -> _Shape | None:
+    """The data of `document` in `shape`; where it does not fit, `problems` gets a line for each place."""
+    import pydantic
+
+    try:
+        return shape.validate_python(document.data)
+    except pydantic.ValidationError as error:
+        for each in error.errors():
+            where = ".".join(str(step) for step in each["loc"])
+            problems.append(f"{path}:{document.line(each['loc'])}: {where}: {each['msg']}")
+    return None
 
 
 def _line(event: Any) -> int:

@@ -251,9 +251,9 @@ def open_world(
         except CassetteError as error:
             raise InputError(str(error)) from None
         clock = replayer.clock
-        http = replayer.fetcher if fetch or replayer.fetcher.pages else None
-        smtp = replayer.prober if probe_smtp or replayer.prober.hosts else None
-        unsubscriber = replayer.fetcher if probe_unsubscribe or replayer.fetcher.posts else None
+        http = replayer.fetcher if fetch or "http" in replayer.asked else None
+        smtp = replayer.prober if probe_smtp or "smtp" in replayer.asked else None
+        unsubscriber = replayer.fetcher if probe_unsubscribe or "http_post" in replayer.asked else None
         # The report of a replay is that of the recorded run, byte for byte.
         sources = replayer.sources or ("replay",)
     elif zones:
@@ -304,7 +304,7 @@ def open_world(
         clock = recorder.clock
         http = recorder.over_web(http) if http else None
         smtp = recorder.over_smtp(smtp) if smtp else None
-        unsubscriber = recorder.over_web(unsubscriber) if unsubscriber else None
+        unsubscriber = recorder.over_web(unsubscriber, "http_post") if unsubscriber else None
     return World(base, clock, sources, parsed, recorder, seconds, zone_resolver, http, smtp, unsubscriber)
 
 
@@ -395,9 +395,10 @@ def _own_domain(message: Message) -> str | None:
 def make_report(audited: Audited, rules: RuleSet, selection: Selection) -> Report:
     """Judge facts and put everything a renderer needs into one report, but for remedies: see `full_report`."""
     from deliverability.judge.engine import judge
-    from deliverability.judge.grade import verdicts, with_gains
+    from deliverability.judge.grade import graded
 
-    findings = with_gains(judge(audited.facts, rules, catalogue(), selection))
+    judged = judge(audited.facts, rules, catalogue(), selection)
+    findings, verdicts = graded(judged, selection.receivers or rules.providers)
     return Report(
         schema_version=SCHEMA_VERSION,
         domain=audited.subject.domain,
@@ -407,7 +408,7 @@ def make_report(audited: Audited, rules: RuleSet, selection: Selection) -> Repor
         rules=rules,
         facts_digest=digest(encode_facts(audited.facts)),
         findings=findings,
-        verdicts=verdicts(findings, selection.receivers or rules.providers),
+        verdicts=verdicts,
         notes=_notes(audited),
         run=Run(__version__, audited.started, audited.sources),
     )

@@ -1,6 +1,6 @@
 """Rehearses drafted remedies: each is audited as if it were published, and only those that help are kept.
 
-Part of the composition, beside app. May import model, ports, auditors.base, judge and remedy; not render, not cli.
+Part of the composition, beside app. May import model, ports, mail, auditors.base, judge and remedy.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from deliverability.auditors.base import Auditor, Work, gather
 from deliverability.judge.engine import Selection, judge
-from deliverability.judge.grade import GRADES, verdicts
+from deliverability.judge.grade import verdicts
 from deliverability.model.facts import Catalogue, FactSet, Subject, Unknown
 from deliverability.model.report import (
+    GRADES,
     Care,
     FactChange,
     Finding,
@@ -27,6 +28,7 @@ from deliverability.model.report import (
     VerdictKind,
 )
 from deliverability.model.rules import RuleSet, Severity
+from deliverability.ports.base import Found, Resolver
 from deliverability.ports.memory import MemoryFetcher, MemoryProber, MemoryResolver
 from deliverability.ports.overlay import OverlayResolver, Proposal, parse_proposal
 from deliverability.remedy.plan import TOPICS
@@ -57,7 +59,6 @@ SHOWN_FACTS = (
 """What a remedy is said to change, where it does."""
 
 # From best to worst: a verdict that cannot be told is worse than accepted, better than a known risk.
-_BADNESS = (VerdictKind.ACCEPTED, VerdictKind.CANNOT_TELL, VerdictKind.AT_RISK, VerdictKind.REJECTED)
 _CARE = tuple(Care)
 
 _Place = tuple[str, str]
@@ -123,7 +124,7 @@ async def _kept(rehearsal: _Rehearsal, base: _State) -> list[Remedy]:
             # It joins what was rehearsed apart: first see both together.
             joined = {place: values for each in below for place, values in each.edits.items()}
             state = await rehearsal.publish(base, joined)
-        if not state.unmet(draft.rule, draft.item):
+        if not state.unmet(draft.rule, draft.item) or await _beside_alias(rehearsal.stage.resolver, draft.edits):
             continue
         after = await rehearsal.publish(state, {edit_place(edit): proposals[edit_place(edit)] for edit in draft.edits})
         if not _helps(state, after, draft):
@@ -143,6 +144,14 @@ async def _kept(rehearsal: _Rehearsal, base: _State) -> list[Remedy]:
             published.setdefault(edit_place(edit), edit.old)
         waiting = again + [each for each in waiting if each not in stale]
     return kept
+
+
+async def _beside_alias(resolver: Resolver, edits: Iterable[RecordEdit]) -> bool:
+    """Whether a new record would stand beside a CNAME, where there can be no other (RFC 1034 section 3.6.2)."""
+    for edit in edits:
+        if not edit.old and isinstance(await resolver.query(edit.name, "CNAME"), Found):
+            return True
+    return False
 
 
 def edit_place(edit: RecordEdit) -> _Place:
@@ -263,7 +272,7 @@ def _helps(before: _State, after: _State, draft: Remedy) -> bool:
 def _worse_verdict(before: _State, after: _State) -> bool:
     for receiver, (kind, grade) in before.standing.items():
         then, then_grade = after.standing[receiver]
-        if _BADNESS.index(then) > _BADNESS.index(kind) or GRADES.index(then_grade) > GRADES.index(grade):
+        if then.rank > kind.rank or GRADES.index(then_grade) > GRADES.index(grade):
             return True
     return False
 
@@ -341,7 +350,12 @@ def _ordered(kept: Sequence[Remedy], severities: Mapping[_Case, Severity]) -> tu
     A last resort comes last, whatever it changes.
     """
     keys = [
-        (each.care is Care.LAST_RESORT, -_gain(each), -severities[each.rule, each.item].rank, _CARE.index(each.care))
+        (
+            each.care is Care.LAST_RESORT,
+            -sum(gain.worth for gain in each.gains),
+            -severities[each.rule, each.item].rank,
+            _CARE.index(each.care),
+        )
         for each in kept
     ]
     below = [
@@ -359,13 +373,3 @@ def _ordered(kept: Sequence[Remedy], severities: Mapping[_Case, Severity]) -> tu
         left.remove(following)
         ordered.append(following)
     return tuple(kept[place] for place in ordered)
-
-
-def _gain(remedy: Remedy) -> int:
-    """How far the verdicts move; a step of the verdict counts for more than all steps of a grade."""
-    return sum(
-        10 * (_BADNESS.index(each.before) - _BADNESS.index(each.after))
-        + GRADES.index(each.before_grade)
-        - GRADES.index(each.after_grade)
-        for each in remedy.gains
-    )

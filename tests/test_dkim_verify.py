@@ -394,7 +394,9 @@ def test_time_of_arrival(field: bytes, when: datetime | None) -> None:
 # --- canonical fields and bodies against dkimpy's -----------------------------------------------------------------
 
 
-@given(st.sampled_from([b"Subject", b"SUBJECT \t", b"x"]), st.lists(st.sampled_from([*b" \t\r\n\x0b:;aB"]), max_size=30))
+@given(
+    st.sampled_from([b"Subject", b"SUBJECT \t", b"x"]), st.lists(st.sampled_from([*b" \t\r\n\x0b:;aB"]), max_size=30)
+)
 def test_relaxed_fields_equal_dkimpys(name: bytes, octets: list[int]) -> None:
     value = bytes(octets) + b"\r\n"
     assert [relaxed_field(name, value)] == Relaxed.canonicalize_headers([(name, value)])

@@ -346,6 +346,8 @@ def test_hostile_input_is_bounded(data: bytes) -> None:
         ("451 4.7.1 [HM08] Message rejected due to local policy", "icloud", "wording"),
         ("554 Message not allowed - [PH01] Email not accepted for policy reasons.", "yahoo", "wording"),
         ("553 5.7.1 [BL21] Connections will not be accepted from 192.0.2.1", "yahoo", "wording"),
+        ("554 5.7.9 Message not accepted for policy reasons.", "yahoo", "wording"),
+        ("550 SC-001 (A1-B2) Unfortunately, messages from 192.0.2.1 weren't sent.", "outlook", "wording"),
         ("550-5.7.26 …", "gmail", "code"),
         ("550 Unknown user a@docomo.ne.jp", "docomo", "recipient"),
         ("550 <a@ezweb.ne.jp>: User unknown", "au", "recipient"),
@@ -382,7 +384,13 @@ def test_a_code_in_a_receivers_overlay_leads_to_its_rules() -> None:
     got = only("450 4.7.23 deferred - gsmtp")
     assert set(got.rules) == {"NET-001", "NET-002"}
     listed = {rule for rule, each in rules().receivers["gmail"].rules.items() if "550 5.7.26" in each.codes}
-    assert set(only("550 5.7.26 no - gsmtp").rules) == listed | {"SPF-001", "DKIM-001", "DKIM-002", "DKIM-003", "DKIM-028"}
+    assert set(only("550 5.7.26 no - gsmtp").rules) == listed | {
+        "SPF-001",
+        "DKIM-001",
+        "DKIM-002",
+        "DKIM-003",
+        "DKIM-028",
+    }
 
 
 def test_what_the_sources_contradict_each_other_on_is_told_with_both_readings() -> None:

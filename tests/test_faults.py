@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from deliverability.app import (
     load_rules,
     make_report,
 )
+from deliverability.auditors.base import gather
 from deliverability.judge.engine import Selection
 from deliverability.model.facts import Purpose, Reason, Unknown, Value
 from deliverability.model.report import Outcome, Report, VerdictKind
@@ -169,8 +170,18 @@ class Result:
         return {(finding.rule, finding.item): finding.outcome for finding in self.report.findings}
 
 
-async def audit(resolver: Resolver, job: Job = JOB, seconds: float = 60.0) -> Result:
-    audited = await gather_facts(job, World(resolver, FixedClock(ARRIVED), ("test",), seconds=seconds))
+async def audit(resolver: Resolver, job: Job = JOB, seconds: float = 60.0, *, staged: bool = False) -> Result:
+    world = World(resolver, FixedClock(ARRIVED), ("test",), seconds=seconds)
+    audited = await gather_facts(job, world, staged=staged)
+    return Result(audited, make_report(audited, RULES, Selection()))
+
+
+async def audit_again(before: Audited, resolver: Resolver) -> Result:
+    """The audit of a staged one under other answers, as a rehearsal does it."""
+    stage = before.stage
+    assert stage is not None
+    gathered = await gather(stage.auditors, stage.subject, resolver, stage.message, stage.now, before=stage.works)
+    audited = replace(before, facts=gathered.facts, crashes=gathered.crashes)
     return Result(audited, make_report(audited, RULES, Selection()))
 
 
@@ -256,10 +267,12 @@ UNASKED = {("25.2.0.192.in-addr.arpa", "PTR"), ("mx.example.net", "A")}
 async def test_no_single_failure_makes_anything_missing(world: str, reason: Reason) -> None:
     make_resolver, job = WORLDS[world]
     watched = FaultyResolver(make_resolver())
-    baseline = await audit(watched, job)
+    baseline = await audit(watched, job, staged=True)
     problems: list[str] = []
     for question in dict.fromkeys(watched.asked):
-        result = await audit(FaultyResolver(make_resolver(), {question: reason}), job)
+        failing = FaultyResolver(make_resolver(), {question: reason})
+        # The whole way for one reason; for the others only what the failure reaches is done again.
+        result = await (audit(failing, job) if reason is Reason.TIMEOUT else audit_again(baseline.audited, failing))
         where = " ".join(question)
         problems += [f"{where}: crash {crash}" for crash in result.audited.crashes]
         for path, value in baseline.facts.items():
@@ -281,7 +294,9 @@ async def test_what_is_advised_while_a_look_up_fails_is_right_all_the_same() -> 
     unmet = {(each.rule, each.item) for each in baseline.findings if each.outcome is Outcome.UNMET}
     assert len(baseline.remedies) > 5
     published_before: set[tuple[Proposal, ...]] = set()
-    for question in dict.fromkeys(watched.asked):
+    # Selectors that were guessed and are not there are all alike: the first few stand for them.
+    guesses = [each for each in dict.fromkeys(watched.asked) if "._domainkey." in each[0]][3:]
+    for question in (each for each in dict.fromkeys(watched.asked) if each not in guesses):
         report = await advised(FaultyResolver(make_resolver(), {question: Reason.TIMEOUT}), job)
         assert not {note.code for note in report.notes} & {"remedies-failed"}, question
         assert {(each.rule, each.item) for each in report.remedies} <= unmet, question

@@ -80,7 +80,10 @@ def test_no_address_is_left(html: str) -> None:
     ],
 )
 def test_styles_cannot_be_written_so_that_something_loads_after_all(style: str) -> None:
-    for document in (preview(f"<style>{style}</style>a").document, preview(f'<p style="{escape(style)}">a</p>').document):
+    for document in (
+        preview(f"<style>{style}</style>a").document,
+        preview(f'<p style="{escape(style)}">a</p>').document,
+    ):
         written = document.partition("<style>")[2]
         assert not re.search(r"url\(|@import|\\[a-z0-9]", written, re.IGNORECASE)
 

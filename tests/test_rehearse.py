@@ -33,7 +33,7 @@ from deliverability.judge.engine import Selection, judge
 from deliverability.model.facts import FactSet, Purpose, Reason
 from deliverability.model.report import GRADES, Care, Finding, Outcome, RecordEdit, Remedy, Report, VerdictKind
 from deliverability.model.rules import Severity
-from deliverability.ports.base import Answer, Failed, Fetched, Page, Resolver
+from deliverability.ports.base import Answer, Failed, Fetched, MailHost, Page, Probed, Resolver
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.names import canonical
 from deliverability.ports.overlay import OverlayResolver, parse_proposal
@@ -300,6 +300,33 @@ class Web:
         return Page(url, 200, "text/plain", b"")
 
 
+class Hosts:
+    """Mail hosts that nobody reaches."""
+
+    async def probe(self, host: str, resolver: Resolver) -> Probed:
+        return MailHost(host, "192.0.2.1", reachable=False)
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["the options again", "no option"])
+@pytest.mark.parametrize("where", ["demo", "broken"])
+async def test_a_recording_with_web_and_mail_hosts_is_replayed_byte_by_byte(
+    where: str, told: bool, tmp_path: Path
+) -> None:
+    from deliverability.ports.cassette import Recorder
+    from deliverability.render.json import render_json
+
+    base, job = (demo_world().base, demo_job()) if where == "demo" else (StaticResolver(BROKEN), JOB)
+    recorder = Recorder(base, FixedClock(NOW), ("static",))
+    web, form, hosts = recorder.over_web(Web()), recorder.over_web(Web(), "http_post"), recorder.over_smtp(Hosts())
+    world = World(base, recorder.clock, ("static",), recorder=recorder, http=web, smtp=hosts, unsubscriber=form)
+    first = (await audited(job, world))[1]
+    recorder.save(tmp_path / "run.json")
+    again = open_world(replay=tmp_path / "run.json", fetch=told, probe_smtp=told, probe_unsubscribe=told)
+    second = (await audited(job, again))[1]
+    assert first.remedies
+    assert render_json(first) == render_json(second)
+
+
 async def test_a_rehearsal_asks_no_web_server_and_unsubscribes_nobody() -> None:
     web = Web()
     world = replace(demo_world(), http=web, unsubscriber=web)
@@ -418,3 +445,30 @@ async def test_no_zone_keeps_the_audit_busy() -> None:
     job = Job("example.com", None, Options(selectors=selectors))
     _, report = await audited(job, World(StaticResolver(records), FixedClock(NOW), ("static",)))
     assert 10 < len(report.remedies) <= rehearse.MAX_REHEARSALS
+
+
+@pytest.mark.parametrize("alias", [False, True])
+async def test_nothing_is_published_beside_an_alias(alias: bool) -> None:
+    records: dict[tuple[str, str], list[str]] = {
+        ("example.com", "MX"): ["10 mx.box.example"],
+        ("example.com", "TXT"): ["v=spf1 include:box.example include:news.example -all"],
+        ("box.example", "TXT"): [f"v=spf1 {' '.join(f'a:x{n}.example' for n in range(6))} -all"],
+        ("news.example", "TXT"): [f"v=spf1 {' '.join(f'a:y{n}.example' for n in range(4))} -all"],
+        ("mx.box.example", "A"): ["192.0.2.1"],
+    }
+    records |= {(f"x{n}.example", "A"): [f"192.0.2.{n}"] for n in range(6)}
+    records |= {(f"y{n}.example", "A"): [f"203.0.113.{n}"] for n in range(4)}
+    if alias:
+        records["news.example.com", "CNAME"] = ["shop.news.example"]
+    world = World(StaticResolver(records), FixedClock(NOW), ("static",))
+    _, report = await audited(Job("example.com", None, Options(purpose=Purpose.BULK)), world)
+    names = {edit.name for remedy in report.remedies for edit in remedy.edits}
+    assert ("news.example.com" in names) is not alias
+
+
+async def test_a_domain_that_is_an_alias_gets_no_records_beside_it() -> None:
+    records = {("www.example.com", "CNAME"): ["shop.example.net"], ("shop.example.net", "A"): ["192.0.2.1"]}
+    world = World(StaticResolver(records), FixedClock(NOW), ("static",))
+    _, report = await audited(Job("www.example.com", None, Options()), world)
+    assert report.remedies or report.findings
+    assert "www.example.com" not in {edit.name for remedy in report.remedies for edit in remedy.edits}

@@ -158,6 +158,14 @@ async def test_a_first_record_only_watches() -> None:
     assert remedy.opens == ("DMARC-006",)
 
 
+async def test_a_sender_that_takes_no_mail_begins_without_reports() -> None:
+    silent: Records = {**SENDS, ("example.com", "MX"): []}
+    found = await remedies(world=silent, purpose=Purpose.BULK)
+    assert new(found["dmarc-begin-silent"]) == "v=DMARC1; p=none"
+    assert "dmarc-begin-silent" not in await remedies(purpose=Purpose.BULK)
+    assert "dmarc-begin-silent" not in await remedies(world=silent, volume=None), "it may send nothing"
+
+
 async def test_a_domain_that_sends_nothing_is_closed() -> None:
     parked = (await remedies(world=SILENT, purpose=Purpose.PARKED))["dmarc-closed"]
     assert new(parked) == "v=DMARC1; p=reject"

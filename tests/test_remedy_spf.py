@@ -277,6 +277,12 @@ async def test_a_domain_that_sends_nothing() -> None:
     assert shown(used) == [], "a record that names a sender is in use"
 
 
+async def test_nothing_is_published_beside_an_alias() -> None:
+    alias: Zone = {(DOMAIN, "CNAME"): ["other.example"], ("other.example", "TXT"): ["v=spf1 mx ptr ip4:999.1.1.1 ?all"]}
+    assert (await audit(alias)).findings
+    assert shown(await audit(alias)) == []
+
+
 # -- sending addresses ------------------------------------------------------------------------------------------------
 
 

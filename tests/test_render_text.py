@@ -259,7 +259,9 @@ def test_the_rules_that_wait_for_volume_and_purpose_are_named(lang, words):
     assert "MSG-001" not in shown
 
 
-@pytest.mark.parametrize(("receivers", "readings"), [((), ["Gmail:", "Outlook.com:"]), (("outlook",), ["Outlook.com:"])])
+@pytest.mark.parametrize(
+    ("receivers", "readings"), [((), ["Gmail:", "Outlook.com:"]), (("outlook",), ["Outlook.com:"])]
+)
 async def test_where_sources_contradict_each_other_both_readings_are_told(receivers, readings):
     resolver = StaticResolver({("example.com", "MX"): ["10 mx.example.com"], ("mx.example.com", "A"): ["192.0.2.1"]})
     job = Job("example.com", None, Options(purpose=Purpose.BULK, daily_volume=10_000))

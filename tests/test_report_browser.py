@@ -20,14 +20,13 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
-from PIL import Image
 
 from deliverability.app import catalogue, rule_folders
 from deliverability.judge.load import load_guide
 from deliverability.mail.reader import read
 from deliverability.mail.structure import body_texts
 from deliverability.render.html import render_handout, render_html
-from tests.browser import DARK, browse, find_chromium, require
+from tests.browser import DARK, browse, find_chromium, require, screenshot
 from tests.fixtures_report import REMEDIES, make_report
 from tests.test_golden import DEMO
 from tests.test_golden import _report as report_of
@@ -265,7 +264,7 @@ def test_the_preview_of_a_hostile_message_loads_nothing_and_still_shows(chromium
     assert "probe.example" not in asked_hosts(chromium, tmp_path / "net", page)
     section = page.index('<section aria-labelledby="preview"')
     alone = page[: page.index("<main")] + "<main>" + page[section : page.index("</section>", section)] + "</main>"
-    shown = picture(chromium, tmp_path, alone, 1000)
+    shown = screenshot(chromium, tmp_path, alone, 1000)
     colours = {colour: count for count, colour in shown.getcolors(1 << 24) or ()}
     assert colours.get((0, 255, 0), 0) > 5_000, "the colour of the message's body is missing"
 
@@ -278,18 +277,11 @@ def test_the_preview_has_the_width_of_a_phone_where_asked(chromium: str, tmp_pat
     phone = phone.replace('class="phone"', 'class="phone" checked')
 
     def green(html: str) -> int:
-        shown = picture(chromium, tmp_path, html, 1000)
+        shown = screenshot(chromium, tmp_path, html, 1000)
         return max(sum(shown.getpixel((x, y)) == (0, 255, 0) for x in range(1000)) for y in range(0, 800, 4))
 
     assert green(alone) > 700
     assert 300 < green(phone) <= 390
-
-
-def picture(chromium: str, folder: Path, html: str, width: int) -> Image.Image:
-    page, shot = folder / "shown.html", folder / "shown.png"
-    page.write_text(html, "utf-8")
-    browse(chromium, folder, page, f"--screenshot={shot}", f"--window-size={width},800")
-    return Image.open(shot).convert("RGB")
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])

@@ -91,7 +91,9 @@ def test_audits_of_mails_fit_without_any_option(mail: Path) -> None:
 
 def test_what_waits_for_the_purpose_fits() -> None:
     message = b"From: a@example.com\r\nTo: b@example.net\r\nSubject: x\r\n\r\nx\r\n"
-    data = as_json(asyncio.run(audit(message=message, world=replace(open_world(), base=offline_resolver()), rules=RULES)))
+    data = as_json(
+        asyncio.run(audit(message=message, world=replace(open_world(), base=offline_resolver()), rules=RULES))
+    )
     assert "purpose" in {each["waits_for"] for finding in data["findings"] for each in finding["judgements"]}
     assert problems(data) == []
 

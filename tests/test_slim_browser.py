@@ -11,7 +11,7 @@ from PIL import Image, ImageChops, ImageStat
 
 from deliverability.mail.reader import read
 from deliverability.slim.message import slim
-from tests.browser import browse, find_chromium
+from tests.browser import find_chromium, screenshot
 from tests.corpus import corpus_root
 from tests.slim_mails import TOP, image_part, newsletter, photo, photo_jpeg, saved
 
@@ -44,14 +44,6 @@ def page_of(raw: bytes) -> str:
     return re.sub(r"cid:([\w.@-]+)", data, html)
 
 
-def screenshot(chromium: str, page: str, folder: Path, name: str, width: int = 800) -> Image.Image:
-    """The page as the browser shows it; nothing outside can be reached."""
-    source, shot = folder / f"{name}.html", folder / f"{name}.png"
-    source.write_text("\ufeff" + page, "utf-8")
-    browse(chromium, folder, source, f"--window-size={width},1600", f"--screenshot={shot}")
-    return Image.open(shot).convert("RGB")
-
-
 def difference(one: Image.Image, other: Image.Image) -> float:
     """Mean difference of the pixels, of 255."""
     assert one.size == other.size
@@ -73,8 +65,8 @@ def test_a_newsletter_with_a_photograph(chromium: str, image: bytes, tmp_path: P
     raw = newsletter([image])
     slimmed = slim(raw)
     assert slimmed.after < slimmed.before * 0.7
-    before = screenshot(chromium, page_of(raw), tmp_path, "before")
-    after = screenshot(chromium, page_of(slimmed.data), tmp_path, "after")
+    before = screenshot(chromium, tmp_path, page_of(raw), 800, 1600, name="before")
+    after = screenshot(chromium, tmp_path, page_of(slimmed.data), 800, 1600, name="after")
     assert ImageStat.Stat(before).stddev[0] > 10, "the browser showed an empty page"
     assert difference(before, after) < 1.0
 
@@ -92,7 +84,7 @@ def test_pages_of_the_corpus(chromium: str, name: str, width: int, tmp_path: Pat
     # Late fonts and animations make two pictures of one page differ now and then; what slimming breaks differs always.
     differences: list[float] = []
     while len(differences) < 4 and (not differences or differences[-1] >= 0.5):
-        before = screenshot(chromium, page_of(raw), tmp_path, "before", width)
-        after = screenshot(chromium, page_of(slimmed.data), tmp_path, "after", width)
+        before = screenshot(chromium, tmp_path, page_of(raw), width, 1600, name="before")
+        after = screenshot(chromium, tmp_path, page_of(slimmed.data), width, 1600, name="after")
         differences.append(difference(before, after))
     assert differences[-1] < 0.5, differences

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from deliverability._files import HALF_WRITTEN
 from deliverability.app import Options, catalogue, load_rules, open_world
 from deliverability.history.store import History
 from deliverability.judge.engine import Selection
@@ -513,7 +514,7 @@ async def test_killed_at_any_step_the_next_run_ends_the_same(
     assert [run.started for run in life.history.runs()] == [first.started, "2026-10-12T06:00:00Z"]
     assert all(run.finished for run in life.history.runs())
     assert len(list(life.history.export())) == 4
-    assert not list(out.rglob(".writing-*"))
+    assert not list(out.rglob(HALF_WRITTEN))
     assert {each.name for each in out.iterdir()} == {".lock", "latest", "2026-10-05", "2026-10-12"}
     quiet = await life.week(FIRST + timedelta(weeks=2))
     assert news(quiet) == {}
@@ -579,7 +580,7 @@ async def test_half_written_files_are_not_published(life: Life, monkeypatch: pyt
 
     def killed(self: Path, target: Any) -> Any:
         if str(target).endswith("shop.example.ja.html"):
-            (self.parent / ".writing-left").write_text("half a pa")  # what SIGKILL leaves behind
+            (self.parent / ".left.0123abcd.part").write_text("half a pa")  # what SIGKILL leaves behind
             raise Killed
         return real(self, target)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.dmarc.evaluate import Identifier, either, evaluate_dmarc, relation
-from deliverability.model.facts import FactType, Reason, Unknown, Value
+from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of
 
 PROVIDES = (
     spec("alignment.author_domain", FactType.STR, "The author domain.", optional=True),
@@ -75,7 +75,7 @@ async def audit(ctx: Context) -> None:
     signatures = ctx.value("dkim.signatures")
     ctx.put(
         "alignment.signing_domains",
-        tuple(dict.fromkeys(str(s["domain"]) for s in _records(signatures) if isinstance(s["domain"], str)))
+        tuple(dict.fromkeys(str(s["domain"]) for s in records_of(signatures) if isinstance(s["domain"], str)))
         if not isinstance(signatures, Unknown)
         else signatures,
     )
@@ -91,7 +91,7 @@ async def audit(ctx: Context) -> None:
     found = await evaluate_dmarc(
         author,
         (_text(checked), _text(mail_from)),
-        [(_settled(signature), _text(signature["domain"])) for signature in _records(signatures)],
+        [(_settled(signature), _text(signature["domain"])) for signature in records_of(signatures)],
         ctx.resolver,
     )
     of_spf, signed = found.identifiers[0], found.identifiers[1:]
@@ -111,10 +111,6 @@ async def audit(ctx: Context) -> None:
     ctx.put("alignment.strict_breaks", tuple(name for name, loose, hard in pairs if loose is True and hard is False))
     hangs = missing is not None and found.result == "fail"
     ctx.put("dmarc.result", missing if hangs else found.failure or found.result)
-
-
-def _records(value: Value) -> list[Mapping[str, Value]]:
-    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, tuple) else []
 
 
 def _text(value: Value) -> str | Unknown | None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
+from deliverability.content.listing import ENCRYPTIONS
 from deliverability.mail.evidence import part_evidence
 from deliverability.mail.structure import Leaf, leaves
 from deliverability.model.facts import FactType, Reason, Unknown, Value
@@ -62,7 +63,7 @@ PROVIDES = (
         FactType.STR,
         "How: ZIP's own cipher, AES or strong encryption, 7z, RAR, PDF, Office; the first where there are several.",
         optional=True,
-        values=["zip-pkware", "zip-aes", "zip-strong", "7z-aes", "rar", "pdf", "office"],
+        values=ENCRYPTIONS,
     ),
     spec(
         "message.attachments[].archive_members",

@@ -1,7 +1,7 @@
 """BIMI: the logo that mailboxes may show beside the domain's mail.
 
-Record and, with --fetch, logo. May import auditors.base, auditors.dmarc (whose policy counts), model, ports.base, mail
-and dmarc.
+Record and, with --fetch, logo. May import auditors.base, auditors.dmarc (whose policy counts), model, ports.base, mail,
+dmarc and dkim.tags.
 """
 
 from __future__ import annotations

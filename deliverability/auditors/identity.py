@@ -16,7 +16,7 @@ from deliverability.dmarc.discover import organizational_domain
 from deliverability.dmarc.psl import registrable_domain
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.received import canonical_ip
-from deliverability.model.facts import FactType, Reason, Unknown, Value
+from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of
 from deliverability.ports.base import Answer, Failed, Found
 
 MAX_NAMES = 10
@@ -281,7 +281,7 @@ CHAIN_PROVIDES = (
     spec(
         "identity.sends_nothing",
         FactType.BOOL,
-        "The domain says in two ways that it sends no mail: SPF authorises nobody, and it has a null MX or p=reject.",
+        "The domain says in two ways that it sends no mail: SPF authorizes nobody, and it has a null MX or p=reject.",
     ),
 )
 
@@ -320,13 +320,13 @@ async def chain(ctx: Context) -> None:
     if not _waits(value("envelope.mail_from_domain")):
         entries.append(_entry("mail-from", value("envelope.mail_from_domain"), value("alignment.spf"), spf, "spf"))
     if not _waits(value("envelope.helo")):
-        confirmed = next((each["helo_matches"] for each in _records(ips)), None)
+        confirmed = next((each["helo_matches"] for each in records_of(ips)), None)
         entries.append(_entry("helo", value("envelope.helo"), value("alignment.helo"), _verdict(confirmed), "dns"))
-    for signature in _records(value("dkim.signatures")):
+    for signature in records_of(value("dkim.signatures")):
         aligned = _signed(author, signature)
         entries.append(_entry("dkim", signature["domain"], aligned, signature["result"], "dkim"))
     entries += [
-        _entry("ptr", each["name"], each["aligned"], _verdict(each["confirmed"]), "dns") for each in _records(ips)
+        _entry("ptr", each["name"], each["aligned"], _verdict(each["confirmed"]), "dns") for each in records_of(ips)
     ]
     ctx.put("identity.chain", tuple(entry for entry in entries if entry["name"] is not None))
 
@@ -338,10 +338,6 @@ def _entry(role: str, name: Value, aligned: Value, authenticated: Value, by: str
 def _waits(value: Value) -> bool:
     """Nobody told it: then it is no link of the chain, known or unknown."""
     return isinstance(value, Unknown) and value.reason.waits_for_input
-
-
-def _records(value: Value) -> list[Mapping[str, Value]]:
-    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, tuple) else []
 
 
 def _signed(author: Value, signature: Mapping[str, Value]) -> Value:

@@ -32,7 +32,7 @@ PROVIDES = (
     spec(
         "message.display_name_address",
         FactType.STR,
-        "An e-mail address inside the display name that differs from the From address.",
+        "An email address inside the display name that differs from the From address.",
         optional=True,
     ),
     spec(

@@ -1,6 +1,6 @@
 """Sending services: which ones the domain uses and which one sent the message. Asks nothing of its own.
 
-May import auditors.base, auditors.dkim (the selectors that were guessed), model and senders.
+May import auditors.base, auditors.dkim (the selectors that were guessed), model, mail and senders.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.auditors.dkim import PROBES
 from deliverability.mail.evidence import header_evidence
-from deliverability.model.facts import FactType, Reason, Unknown, Value
+from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of
 from deliverability.senders.catalogue import Include, Kind, Service, services
 from deliverability.senders.recognise import (
     Key,
@@ -146,11 +146,11 @@ async def audit(ctx: Context) -> None:
             entry = note(service, how, dns_id(f"{key.selector}._domainkey.{key.domain}", "TXT"))
             entry.selectors.append(key.selector)
     failed = ctx.value("dkim.failed_probes")
-    lost += [failed] if isinstance(failed, Unknown) else [_reason(each) for each in _records(failed)]
+    lost += [failed] if isinstance(failed, Unknown) else [_reason(each) for each in records_of(failed)]
 
     hosts = ctx.value("mx.hosts")
     lost += [hosts] if isinstance(hosts, Unknown) else []
-    names = [str(item["host"]) for item in _records(hosts)]
+    names = [str(item["host"]) for item in records_of(hosts)]
     for name in names:
         if service := by_mx(name, catalogue):
             note(service, f"mx: {name}", dns_id(domain, "MX")).receives = True
@@ -197,7 +197,7 @@ _PLAIN = re.compile(r"(?<=\s)([+?~-])?(include|a|mx|exists|redirect)[:=]([\w.-]{
 
 def _terms_of(tree: Mapping[str, Value], domain: str, above: tuple[str, ...], lost: list[Unknown]) -> Iterator[_Term]:
     where = str(tree.get("domain", domain))
-    for entry in _records(tree.get("terms")):
+    for entry in records_of(tree.get("terms")):
         target, status = entry.get("target"), str(entry.get("status"))
         if not isinstance(target, str) or status in ("dead", "ignored", "syntax-error"):
             continue
@@ -223,18 +223,12 @@ def _failure(status: str) -> Reason:
     return Reason(word) if word in set(Reason) else Reason.SERVFAIL
 
 
-def _records(value: Value) -> Iterator[Mapping[str, Value]]:
-    """The records of a list; nothing where it is none."""
-    if isinstance(value, tuple):
-        yield from (each for each in value if isinstance(each, Mapping))
-
-
 def _keys(value: Value, lost: list[Unknown]) -> list[Key]:
     """Keys that are published at the domain or a name below it; those that could not be asked for are lost."""
     if isinstance(value, Unknown):
         lost.append(value)
     keys = []
-    for item in _records(value):
+    for item in records_of(value):
         present, alias = item.get("present"), item.get("alias")
         if isinstance(present, Unknown):
             lost.append(present)
@@ -289,10 +283,10 @@ def _has_key(ctx: Context, service: Service, keys: list[Key]) -> Value:
             return value
     if wildcard:
         return Unknown(Reason.NOT_CONFIGURED, "a wildcard answers for every name below _domainkey")
-    for item in _records(failed):
+    for item in records_of(failed):
         if item.get("selector") in service.dkim.names:
             return _reason(item)
-    for item in _records(listed):
+    for item in records_of(listed):
         if item.get("selector") in service.dkim.names and isinstance(present := item.get("present"), Unknown):
             return present
     return False
@@ -308,7 +302,7 @@ def _include_needed(ctx: Context, service: Service, hosts: Value) -> Value:
         return None
     if isinstance(hosts, Unknown):
         return hosts
-    return any(by_return_mx(str(item["host"]), service) for item in _records(hosts))
+    return any(by_return_mx(str(item["host"]), service) for item in records_of(hosts))
 
 
 def _state_message(ctx: Context, used: frozenset[str], keys: list[Key]) -> None:
@@ -320,7 +314,7 @@ def _state_message(ctx: Context, used: frozenset[str], keys: list[Key]) -> None:
         return
     aliases = {(key.domain, key.selector): key.alias for key in keys}
     signatures = []
-    for item in _records(ctx.value("dkim.signatures")):
+    for item in records_of(ctx.value("dkim.signatures")):
         domain, selector = item.get("domain"), item.get("selector")
         if isinstance(domain, str) and isinstance(selector, str):
             signatures.append(Key(domain, selector, aliases.get((domain, selector))))

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from ipaddress import IPv4Network, ip_address
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 from deliverability.auditors.base import Context, auditor, dns_id, spec, unknown_from
 from deliverability.model.facts import FactSpec, FactType, Reason, Unknown, Value
 from deliverability.ports.base import Answer, Failed, Found
+from deliverability.spf.names import is_address
 
 if TYPE_CHECKING:
     from deliverability.spf.coverage import Coverage
@@ -77,7 +78,7 @@ _OWN = (
     spec(
         "spf.widest_ip4_prefix", FactType.INT, "Prefix length of the widest own IPv4 range.", unit="bits", optional=True
     ),
-    spec("spf.sends_nothing", FactType.BOOL, "The record authorises nobody (v=spf1 -all)."),
+    spec("spf.sends_nothing", FactType.BOOL, "The record authorizes nobody (v=spf1 -all)."),
     spec(
         "spf.tree",
         FactType.TREE,
@@ -440,7 +441,7 @@ def _state_coverage(
 
 def _unmatched(ctx: Context, coverage: Coverage, evaluations: Mapping[str, SpfEvaluation]) -> Value:
     """Includes that let none of the given addresses pass; one that may do so by something unseen is not among them."""
-    given = tuple(ip for ip in dict.fromkeys(ctx.subject.sending_ips) if _is_address(ip))
+    given = tuple(ip for ip in dict.fromkeys(ctx.subject.sending_ips) if is_address(ip))
     if not given:
         return Unknown(Reason.NOT_CONFIGURED, "--ip")
     if coverage.gap:
@@ -468,15 +469,7 @@ def _addresses(ctx: Context) -> tuple[str, ...]:
     """The addresses to evaluate: those given, else the one the message came from."""
     seen = ctx.value("envelope.ip")
     candidates = ctx.subject.sending_ips or ((seen,) if isinstance(seen, str) else ())
-    return tuple(dict.fromkeys(ip for ip in candidates if _is_address(ip)))
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
+    return tuple(dict.fromkeys(ip for ip in candidates if is_address(ip)))
 
 
 async def _state_results(ctx: Context) -> Mapping[str, SpfEvaluation]:

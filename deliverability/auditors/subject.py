@@ -18,6 +18,11 @@ PROVIDES = (
         FactType.BOOL,
         "The user declared that the domain sends no mail (purpose parked); false where no purpose was declared.",
     ),
+    spec(
+        "subject.sends",
+        FactType.BOOL,
+        "The user declared that the domain sends mail: by a purpose other than parked, a volume or a sending address.",
+    ),
     spec("subject.daily_volume", FactType.INT, "Messages sent a day, as declared.", unit="messages"),
     spec(
         "subject.waivers",
@@ -55,6 +60,8 @@ async def audit(ctx: Context) -> None:
         subject.purpose.value if subject.purpose else Unknown(Reason.NOT_CONFIGURED, "--purpose"),
     )
     ctx.put("subject.parked", subject.purpose is Purpose.PARKED)
+    sends = subject.purpose is not None or bool(subject.daily_volume) or bool(subject.sending_ips)
+    ctx.put("subject.sends", sends and subject.purpose is not Purpose.PARKED)
     ctx.put(
         "subject.daily_volume",
         Unknown(Reason.NOT_CONFIGURED, "--daily-volume") if subject.daily_volume is None else subject.daily_volume,

@@ -1,4 +1,4 @@
-"""Reads rules/replies/*.yaml: what replies mean. May import match and model.
+"""Reads rules/replies/*.yaml: what replies mean. May import yamlstrict, match and model.
 
 The shape is checked by pydantic, names by the rules. Every problem is told with file and line.
 """
@@ -6,7 +6,7 @@ The shape is checked by pydantic, names by the rules. Every problem is told with
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,8 @@ FOLDER = "replies"
 MAX_SAYS = 300
 
 
-class CatalogueError(Exception):
-    """Files that cannot be used; `problems` are one line each, ``file:line: what``."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
+class ReplyError(yamlstrict.FilesError):
+    """Reply files that cannot be used."""
 
 
 class _Shape(pydantic.BaseModel):
@@ -72,6 +68,7 @@ class _FileShape(_Shape):
     hosts: list[str] = []
     domains: list[str] = []
     marks: list[str] = []
+    codes: list[str] = []
     replies: list[_MeaningShape] = []
 
 
@@ -81,7 +78,7 @@ _FILE = pydantic.TypeAdapter(_FileShape)
 def load_replies(folders: Iterable[Path], rules: RuleSet) -> ReplyCatalogue:
     """Read ``replies/*.yaml`` of every folder; a later meaning or host of the same id replaces an earlier one.
 
-    Receivers of `rules` are known by their MX hosts even without a file here. Raises CatalogueError with every problem.
+    Receivers of `rules` are known by their MX hosts even without a file here. Raises ReplyError with every problem.
     """
     hosts = {
         receiver.id: MailHost(receiver.id, receiver.name, receiver.mx_suffixes) for receiver in rules.receivers.values()
@@ -91,10 +88,10 @@ def load_replies(folders: Iterable[Path], rules: RuleSet) -> ReplyCatalogue:
     for folder in folders:
         taken: dict[str, str] = {}
         for path in sorted((folder / FOLDER).glob("*.yaml")):
-            read = _read(path, problems)
-            if read is None:
+            document = yamlstrict.read_file(path, problems)
+            shape = yamlstrict.shaped(document, path, _FILE, problems) if document else None
+            if document is None or shape is None:
                 continue
-            shape, document = read
             _host(path, shape, rules, hosts, problems)
             for index, each in enumerate(shape.replies):
                 where = f"{path}:{document.line(('replies', index))}"
@@ -105,33 +102,14 @@ def load_replies(folders: Iterable[Path], rules: RuleSet) -> ReplyCatalogue:
                 problems.extend(f"{where}: {each.id}: {trouble}" for trouble in _troubles(each, rules))
                 meanings[each.id] = _meaning(each, shape.receiver)
     if problems:
-        raise CatalogueError(problems)
+        raise ReplyError(problems)
     return ReplyCatalogue(hosts, tuple(meanings.values()))
-
-
-def _read(path: Path, problems: list[str]) -> tuple[_FileShape, yamlstrict.Document] | None:
-    try:
-        if path.stat().st_size > yamlstrict.MAX_OCTETS:
-            raise ValueError(f"larger than {yamlstrict.MAX_OCTETS:,} octets")
-        document = yamlstrict.read(path.read_text("utf-8"))
-    except yamlstrict.YamlError as error:
-        problems.append(f"{path}:{error.line}: {error}")
-        return None
-    except (OSError, ValueError) as error:
-        problems.append(f"{path}: {error}")
-        return None
-    try:
-        return _FILE.validate_python(document.data), document
-    except pydantic.ValidationError as error:
-        for each in error.errors():
-            where = ".".join(str(step) for step in each["loc"])
-            problems.append(f"{path}:{document.line(each['loc'])}: {where}: {each['msg']}")
-        return None
 
 
 def _host(path: Path, shape: _FileShape, rules: RuleSet, hosts: dict[str, MailHost], problems: list[str]) -> None:
     if shape.receiver == ANY:
         return
+    problems.extend(f"{path}: {code!r} is no code" for code in shape.codes if parse_code(code) is None)
     known = hosts.get(shape.receiver)
     name: Mapping[str, str] | None = {"en": shape.name.en, "ja": shape.name.ja} if shape.name else None
     if name is None and known is None:
@@ -143,6 +121,7 @@ def _host(path: Path, shape: _FileShape, rules: RuleSet, hosts: dict[str, MailHo
         hosts=tuple(dict.fromkeys((*(known.hosts if known else ()), *_lower(shape.hosts)))),
         domains=_lower(shape.domains),
         marks=tuple(fold(mark) for mark in shape.marks),
+        codes=tuple(shape.codes),
     )
 
 

@@ -18,6 +18,16 @@ from deliverability.model.rules import RuleSet
 _BASIC = re.compile(r"[245][0-9]{2}")
 _ENHANCED = re.compile(r"(?P<class>[245X])\.(?P<subject>[0-9]{1,3})\.(?P<first>[0-9]{1,3})(?:-(?P<last>[0-9]{1,3}))?")
 _WORD = re.compile(r"[A-Z][A-Z0-9]*-?[0-9]+")
+_NO_SUCH = (
+    r"(?:unknown (?:user|recipient)|(?:user|recipient|mailbox) (?:unknown|not found|unavailable|is full|full)|"
+    r"no such (?:user|recipient|mailbox)|invalid recipient|recipient(?: address)? rejected|address unknown)"
+)
+_LOCAL = r"[^\s<>,;:\"'()\[\]@]{1,64}@"
+# "Unknown user a@docomo.ne.jp", "<a@ezweb.ne.jp>: User unknown": the address in such a reply is the recipient's.
+_REFUSED = re.compile(
+    rf"{_NO_SUCH}[ :<('\"]{{1,4}}{_LOCAL}(?P<after>[a-z0-9.-]{{1,253}})|"
+    rf"{_LOCAL}(?P<before>[a-z0-9.-]{{1,253}})[ :>)'\"]{{1,5}}{_NO_SUCH}"
+)
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "`": "'"})
 
 
@@ -102,7 +112,10 @@ def says(folded: str, wording: str) -> int:
 
 
 def receiver_of(reply: Reply, catalogue: ReplyCatalogue) -> tuple[str, str]:
-    """The receiver that a reply is from, and what tells it: its host, its wording, else the recipient's domain."""
+    """The receiver that a reply is from, and what tells it: its host, its wording, the recipient's domain, its code.
+
+    A code counts only where the host is not named: another host may give it, too.
+    """
     found = _by_suffix(reply.host, {each.id: each.hosts for each in catalogue.hosts.values()})
     if found:
         return found, "host"
@@ -110,9 +123,28 @@ def receiver_of(reply: Reply, catalogue: ReplyCatalogue) -> tuple[str, str]:
     marked = [(len(mark), each.id) for each in catalogue.hosts.values() for mark in each.marks if mark in words]
     if marked:
         return max(marked)[1], "wording"
-    domain = reply.recipient.rpartition("@")[2].lower().rstrip(".")
+    domain = (reply.recipient.rpartition("@")[2] or _refused(words)).lower().rstrip(".")
     found = _by_suffix(domain, {each.id: each.domains for each in catalogue.hosts.values()})
-    return (found, "recipient") if found else ("", "")
+    if found:
+        return found, "recipient"
+    likely = "" if reply.host else _by_code(reply, catalogue)
+    return (likely, "code") if likely else ("", "")
+
+
+def _refused(words: str) -> str:
+    """The domain of the recipient that a reply says it does not know; empty where it names none."""
+    match = _REFUSED.search(words)
+    return (match["after"] or match["before"]) if match else ""
+
+
+def _by_code(reply: Reply, catalogue: ReplyCatalogue) -> str:
+    """The receiver that alone gives this code in practice; empty without one."""
+    fitting = (
+        each.id
+        for each in catalogue.hosts.values()
+        if any((code := parse_code(text)) and code.fits(reply) for text in each.codes)
+    )
+    return next(fitting, "")
 
 
 def _by_suffix(name: str, suffixes: Mapping[str, tuple[str, ...]]) -> str:

@@ -1,4 +1,6 @@
-"""Replies read out of whatever the user has: a message, a mailbox, JSON, a log, plain text. May import mail, model.
+"""Replies read out of whatever the user has: a message, a mailbox, JSON, a log, plain text.
+
+May import mail, model and bounce.text.
 
 Delivery status notifications are read by RFC 3464 (fields of message/delivery-status), complaint and failure reports
 by RFC 5965 (message/feedback-report); everything else as text for people. The message that came back inside a notice

@@ -1,4 +1,4 @@
-"""The command line. May import everything; commands are loaded when they are called for."""
+"""The command line. May import everything, but commands only when they are called for: `deliv --help` is fast."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import click
 from deliverability import __version__
 
 COMMANDS = {
+    "demo": "Audit an embedded domain and message offline: a first look.",
     "audit": "Audit domains, messages, or both together.",
-    "fix": "Print the records that mend what is wrong.",
-    "dkim-keygen": "Make a DKIM key pair and its record.",
-    "facts": "Collect the facts and their evidence as JSON, without judging.",
-    "judge": "Judge saved facts again, offline.",
-    "slim": "Save a message's images and HTML smaller, or say what that saves.",
-    "rules": "List the rules, explain one, or check rule files.",
+    "fix": "Print the records that correct what is wrong.",
     "explain": "Explain a receiver's reply or a bounce: what it means, what to do now.",
     "handout": 'Is it us or them? A page for whoever hears "I get no mail".',
+    "slim": "Make a message's images and HTML smaller, or say what that saves.",
+    "dkim-keygen": "Make a DKIM key pair and its record.",
     "init": "Write a first settings file from what DNS tells.",
     "config": "Check the settings file, or print its JSON Schema.",
     "weekly": "Audit all domains of the settings and say what changed since the last run.",
-    "history": "Show what earlier weekly runs saw.",
     "schedule": "Print or install what runs the weekly audit: crontab, systemd, GitHub.",
+    "history": "Show what earlier weekly runs saw.",
+    "rules": "List the rules, explain one, or check rule files.",
     "docs": "Write the rules and receivers as a static site.",
-    "demo": "Audit an embedded domain and message offline: a first look.",
+    "facts": "Collect the facts and their evidence as JSON, without judging.",
+    "judge": "Judge saved facts again, offline.",
 }
 
 

@@ -13,7 +13,7 @@ from deliverability.cli.options import input_options, judging_options, output_op
 @input_options
 @judging_options
 @output_options
-@click.option("--no-remedies", is_flag=True, help="Only findings: leave out the records that would mend them.")
+@click.option("--no-remedies", is_flag=True, help="Only findings: leave out the records that would correct them.")
 def command(no_remedies: bool, **params: Any) -> int:
     """Audit domains, messages, or both together.
 

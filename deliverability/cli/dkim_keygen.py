@@ -1,4 +1,4 @@
-"""`deliv dkim-keygen`: a DKIM key pair, its record, and how to change over to it. May import app, cli and render."""
+"""`deliv dkim-keygen`: a DKIM key pair, its record, and how to change over to it."""
 
 from __future__ import annotations
 

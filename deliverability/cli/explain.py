@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deliverability.cli.options import input_options, lang_option, plain_errors, rule_folders_option, rule_problems
+from deliverability.cli.options import (
+    input_options,
+    lang_option,
+    plain_errors,
+    rule_folders_option,
+    rule_problems,
+    text_or_json_option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +33,7 @@ MAX_OCTETS = 150_000_000
 @input_options
 @click.option("--receiver", metavar="ID", help="Who replied, where the text does not tell (icloud, gmail, ...).")
 @rule_folders_option
-@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@text_or_json_option
 @lang_option
 def command(what: str, receiver: str | None, rules: tuple[Path, ...], style: str, lang: str, **params: Any) -> int:
     """Explain a receiver's reply: who sent it, what it means, what to do now.
@@ -114,12 +121,10 @@ def _not_too_large(name: str, data: bytes) -> bytes:
 
 def _replies(folders: Sequence[Path], rules: RuleSet) -> ReplyCatalogue:
     from deliverability.app import rule_folders
-    from deliverability.bounce.catalogue import CatalogueError, load_replies
+    from deliverability.bounce.catalogue import load_replies
 
-    try:
+    with rule_problems():
         return load_replies(rule_folders(folders), rules)
-    except CatalogueError as error:
-        raise click.ClickException("the reply files cannot be used:\n  " + "\n  ".join(error.problems[:20])) from None
 
 
 def _audit(params: dict[str, Any], explanation: Explanation, rules: RuleSet) -> list[Report]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deliverability.cli.options import input_options, plain_errors
+from deliverability.cli.options import file_option, input_options, plain_errors
 
 if TYPE_CHECKING:
     from deliverability.app import Audited
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 @click.command("facts")
 @input_options
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write a file.")
+@file_option
 def command(output: Path | None, **params: Any) -> int:
     """Collect the facts and their evidence as JSON, without judging.
 
-    A fact that could not be established says why: {"unknown": "timeout"}. Exit code 3 if a look-up failed.
+    A fact that could not be established says why: {"unknown": "timeout"}. Exit code 3 if a lookup failed.
     """
     with plain_errors():
-        from deliverability.app import InputError
         from deliverability.cli.inputs import read_inputs
+        from deliverability.cli.output import put
         from deliverability.cli.running import run
 
         inputs = read_inputs(params)
@@ -32,13 +32,7 @@ def command(output: Path | None, **params: Any) -> int:
         documents = [document for document, _ in found]
         data = documents[0] if len(documents) == 1 else documents
         text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
-        if output is None:
-            click.echo(text, nl=False)
-        else:
-            try:
-                output.write_text(text, encoding="utf-8")
-            except OSError as error:
-                raise InputError(f"-o {output}: {error.strerror or error}") from None
+        put(text, output)
         return 3 if any(failed for _, failed in found) else 0
 
 

@@ -1,4 +1,4 @@
-"""`deliv fix`: just the records to publish. May import app, cli, remedy.records and render."""
+"""`deliv fix`: just the records to publish."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deliverability.cli.options import input_options, judging_options, plain_errors, rule_problems
+from deliverability.cli.options import (
+    file_option,
+    input_options,
+    judging_options,
+    plain_errors,
+    rule_problems,
+    settings_lang_option,
+)
 
 if TYPE_CHECKING:
     from deliverability.app import Audited
@@ -35,12 +42,12 @@ _CARES = ("safe", "careful", "last-resort")
     type=click.Choice(_CARES),
     help="Up to which care remedies are written [default: all; safe in the formats that are made to be applied].",
 )
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write a file.")
-@click.option("--lang", type=click.Choice(["en", "ja"]), envvar="DELIV_LANG", help="Language [default: en].")
+@file_option
+@settings_lang_option
 def command(style: str, care: str | None, output: Path | None, **params: Any) -> int:
-    """Print the exact records that mend what is wrong, in the order in which to publish them.
+    """Print the exact records that correct what is wrong, in the order in which to publish them.
 
-    Each was audited as if it were published: it mends its finding and makes nothing worse for any receiver.
+    Each was audited as if it were published: it corrects its finding and makes nothing worse for any receiver.
 
     \b
       deliv fix example.com
@@ -48,12 +55,13 @@ def command(style: str, care: str | None, output: Path | None, **params: Any) ->
       deliv fix example.com --format zone
       deliv fix example.com --format route53 --care careful -o batch.json
 
-    Exit codes: 0 also where there is something to mend, 3 if a look-up failed, so that something may be missing.
+    Exit codes: 0 also where there is something to fix, 3 if a lookup failed, so that something may be missing.
     """
     with plain_errors():
-        from deliverability.app import InputError, catalogue, rule_folders
+        from deliverability.app import catalogue, rule_folders
         from deliverability.cli.inputs import read_inputs
         from deliverability.cli.judging import Judging
+        from deliverability.cli.output import put
         from deliverability.cli.running import run_reports
         from deliverability.judge.load import load_guide
         from deliverability.judge.words import phrases
@@ -75,13 +83,7 @@ def command(style: str, care: str | None, output: Path | None, **params: Any) ->
         told = run_reports(inputs, judging.rules, judging.selection, each)
         least = "last-resort" if style in ("text", "json") else "safe"
         text = _written(style, told, Care(care or least), judging.lang, phrases(judging.lang))
-        if output is None:
-            click.echo(text, nl=False)
-        else:
-            try:
-                output.write_text(text, encoding="utf-8", errors="backslashreplace")
-            except OSError as error:
-                raise InputError(f"-o {output}: {error.strerror or error}") from None
+        put(text, output)
         return 3 if failed else 0
 
 
@@ -112,8 +114,10 @@ def _written(style: str, several: list[Told], care: Care, lang: str, say: Phrase
         for remedy, view in told.remedies
         if id(remedy) not in taken
     ]
+    incomplete = any(told.report.failures for told in several)
     domains = " ".join(dict.fromkeys(told.view.domain for told in chosen))
-    heading = [f"deliv fix {domains}", *([] if sets else [say("fix.none-here")]), *left]
+    empty = [] if sets else [say("fix.nothing-incomplete" if incomplete else "fix.none-here")]
+    heading = [f"deliv fix {domains}", *empty, *left]
     if style == "route53":
         return records.route53(sets, heading[0])
     if style == "terraform":

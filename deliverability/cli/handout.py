@@ -1,4 +1,4 @@
-"""`deliv handout`: the page for a support desk that hears "I get no mail". May import render."""
+"""`deliv handout`: the page for a support desk that hears "I get no mail"."""
 
 from __future__ import annotations
 
@@ -32,13 +32,11 @@ def command(lang: str, output: Path | None) -> int:
             click.echo(handout_text(lang), nl=False)
             return 0
         from deliverability.app import InputError
+        from deliverability.cli.output import put
         from deliverability.render.html import render_handout
 
         if output.suffix.lower() not in (".html", ".htm"):
             raise InputError(f"-o {output}: the hand-out is an HTML page; use the ending .html")
-        try:
-            output.write_text(render_handout(lang), encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"-o {output}: {error.strerror or error}") from None
+        put(render_handout(lang), output)
         click.echo(f"Hand-out written: {output}")
     return 0

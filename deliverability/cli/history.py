@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deliverability.cli.options import lang_option, plain_errors
+from deliverability.cli.options import config_option, lang_option, plain_errors
 
 if TYPE_CHECKING:
     from deliverability.history.store import History
@@ -19,15 +19,11 @@ if TYPE_CHECKING:
 @click.option("--export", is_flag=True, help="Everything as JSON, one snapshot a line.")
 @click.option("--prune", type=click.IntRange(min=1), metavar="N", help="Forget all but the newest N runs.")
 @click.option("--history", "url", metavar="URL", help="sqlite:///FILE or postgresql+psycopg://... [default: settings].")
-@click.option(
-    "--config",
-    "file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Settings [default: deliv.toml here, if there is one].",
-)
+@config_option
 @lang_option
-def command(domain: str | None, export: bool, prune: int | None, url: str | None, file: Path | None, lang: str) -> int:
+def command(
+    domain: str | None, export: bool, prune: int | None, url: str | None, config: Path | None, lang: str
+) -> int:
     """Show what earlier weekly runs saw, newest first.
 
     \b
@@ -41,9 +37,9 @@ def command(domain: str | None, export: bool, prune: int | None, url: str | None
     from deliverability.history.store import History, HistoryError
 
     with plain_errors():
-        settings = read_settings(file)
+        settings = read_settings(config)
         name = read_domain(domain) if domain else None
-        folder = (file or Path(DEFAULT_FILE)).absolute().parent
+        folder = (config or Path(DEFAULT_FILE)).absolute().parent
         try:
             history = History.open(url or settings.history, folder=folder)
         except HistoryError as error:

@@ -39,6 +39,7 @@ def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **pa
     from deliverability.config import Settings
 
     with plain_errors():
+        from deliverability._files import write_whole
         from deliverability.app import InputError, Job, Options, audit_many
         from deliverability.weekly.init import Known, known, settings_file
 
@@ -57,8 +58,7 @@ def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **pa
             click.echo(text, nl=False)
             return 0
         try:
-            with output.open("w" if force else "x", encoding="utf-8") as file:
-                file.write(text)
+            write_whole(output, text, replace=force)
         except OSError as error:
             raise InputError(f"{output}: {error.strerror or error}") from None
         from deliverability.judge.words import phrases

@@ -1,4 +1,4 @@
-"""Turns the input options and the settings file into jobs and a world. May import app, config and model."""
+"""Turns the input options and the settings file into jobs and a world."""
 
 from __future__ import annotations
 
@@ -95,22 +95,15 @@ def _names_of(text: str) -> list[str]:
 def read_domain(text: str) -> str:
     """A domain, or the domain of an address, as A-label. Raises InputError."""
     from deliverability.mail.addresses import to_a_label
+    from deliverability.spf.names import is_address
 
     name = text.strip().rpartition("@")[2].strip("<>").rstrip(".")
     if "/" in name or ":" in name:
         raise InputError(f"{text!r} is not a domain; give the bare name, for example example.com")
     domain = to_a_label(name)
-    if domain is None or "." not in domain or _is_address(domain):
+    if domain is None or "." not in domain or is_address(domain):
         raise InputError(f"{text!r} is not a domain; give a name such as example.com, or an address at it")
     return domain
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _sample(name: str) -> Sample:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deliverability.cli.options import judging_options, output_options, plain_errors, rule_problems
+from deliverability.cli.options import config_option, judging_options, output_options, plain_errors, rule_problems
 
 if TYPE_CHECKING:
     from deliverability.app import Audited
@@ -19,14 +19,12 @@ if TYPE_CHECKING:
 @click.argument("file", metavar="FACTS.json")
 @judging_options
 @output_options
-@click.option(
-    "--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE", help="Settings."
-)
+@config_option
 def command(file: str, config: Path | None, **params: Any) -> int:
     """Judge facts that `deliv facts` saved, again and offline.
 
-    FACTS.json may be - for standard input, and may hold the array that several subjects give. Records that mend what
-    is found are not worked out here, because each is audited with DNS before it is shown: see deliv fix.
+    FACTS.json may be - for standard input, and may hold the array that several subjects give. Records that correct
+    what is found are not worked out here, because each is audited with DNS before it is shown: see `deliv fix`.
     """
     with plain_errors():
         from deliverability.app import worst_exit_code

@@ -1,4 +1,4 @@
-"""What `audit`, `judge` and `demo` share: rules, selection, output and exit code. May import app, config and output."""
+"""What `audit`, `judge` and `demo` share: rules, selection, output and exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their errors are told. May import click only at start."""
+"""Options that several commands share, and how their errors are told. At start it imports click alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,26 @@ F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
 
 lang_option = click.option(
-    "--lang", type=click.Choice(["en", "ja"]), envvar="DELIV_LANG", default="en", show_default=True, help="Language."
+    "--lang", type=click.Choice(["en", "ja"]), envvar="DELIV_LANG", default="en", help="Language [default: en]."
+)
+settings_lang_option = click.option(
+    "--lang", type=click.Choice(["en", "ja"]), envvar="DELIV_LANG", help="Language [default: settings, else en]."
+)
+text_or_json_option = click.option(
+    "--format", "style", type=click.Choice(["text", "json"]), default="text", help="What to print [default: text]."
+)
+file_option = click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a file instead of standard output.",
+)
+config_option = click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Settings [default: deliv.toml here, if there is one].",
 )
 rule_folders_option = click.option(
     "--rules",
@@ -29,20 +48,20 @@ _WORLD: tuple[Decorator[Any], ...] = (
         multiple=True,
         type=click.Path(exists=True, path_type=Path),
         metavar="FILE|DIR",
-        help="Master files (RFC 1035) instead of live DNS.",
+        help="Master files (RFC 1035) instead of live DNS (repeatable).",
     ),
     click.option(
         "--with",
         "proposals",
         multiple=True,
         metavar="'NAME TYPE VALUE'",
-        help="Lay a proposed record over DNS: audit before you publish.",
+        help="Lay a proposed record over DNS: audit before you publish (repeatable).",
     ),
     click.option(
         "--resolver",
         multiple=True,
         metavar="ADDR|https://URL|tls://ADDR",
-        help="Name server to ask instead of the system's.",
+        help="Name server to ask instead of the system's (repeatable).",
     ),
     click.option("--offline", is_flag=True, help="Ask nothing outside; what would need DNS is left unchecked."),
     click.option(
@@ -60,39 +79,34 @@ _WORLD: tuple[Decorator[Any], ...] = (
         "--replay",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="Answer from a recording.",
+        help="Answer from a recording (see --record).",
     ),
     click.option(
         "--timeout", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Time for a domain [default: 15]."
     ),
-    click.option(
-        "--config",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        metavar="FILE",
-        help="Settings [default: deliv.toml here, if there is one].",
-    ),
+    config_option,
 )
 _INPUTS: tuple[Decorator[Any], ...] = (
     click.argument("domains", metavar="[DOMAIN]...", nargs=-1),
-    click.option("--eml", multiple=True, metavar="FILE|-", help="A message to audit; - is standard input."),
-    click.option("--ip", multiple=True, metavar="ADDR", help="Address that sends for the domain."),
+    click.option("--eml", multiple=True, metavar="FILE|-", help="Message to audit; - is standard input (repeatable)."),
+    click.option("--ip", multiple=True, metavar="ADDR", help="IP address that sends for the domain (repeatable)."),
     click.option("--mail-from", metavar="ADDR", help="Envelope sender (Return-Path); '<>' is the null sender."),
     click.option("--helo", metavar="NAME", help="HELO/EHLO name of the sending host."),
-    click.option("--selector", multiple=True, metavar="S", help="DKIM selector to look up."),
+    click.option("--selector", multiple=True, metavar="S", help="DKIM selector to look up (repeatable)."),
     click.option(
         "--purpose",
         type=click.Choice(["users", "bulk", "transactional", "parked"]),
         help="What the domain sends; decides which requirements apply.",
     ),
-    click.option("--daily-volume", type=click.IntRange(min=0), metavar="N", help="Messages a day."),
+    click.option("--daily-volume", type=click.IntRange(min=0), metavar="N", help="Messages sent a day."),
 )
 _JUDGING: tuple[Decorator[Any], ...] = (
     click.option(
-        "--receiver", multiple=True, metavar="ID", help="Judge for these receivers only (icloud, gmail, ...)."
+        "--receiver", multiple=True, metavar="ID", help="Judge for this receiver only: icloud, gmail, ... (repeatable)."
     ),
     rule_folders_option,
-    click.option("--select", multiple=True, metavar="ID|PREFIX", help="Judge only these rules."),
-    click.option("--ignore", multiple=True, metavar="ID|PREFIX", help="Leave these rules out."),
+    click.option("--select", multiple=True, metavar="ID|PREFIX", help="Judge only these rules (repeatable)."),
+    click.option("--ignore", multiple=True, metavar="ID|PREFIX", help="Leave these rules out (repeatable)."),
 )
 _OUTPUT: tuple[Decorator[Any], ...] = (
     click.option(
@@ -110,7 +124,7 @@ _OUTPUT: tuple[Decorator[Any], ...] = (
         help="Write a file instead, in the format of its ending: .txt, .json, .html, .pdf, .md, .csv, .sarif, "
         ".xml (JUnit) or .prom (repeatable).",
     ),
-    click.option("--lang", type=click.Choice(["en", "ja"]), envvar="DELIV_LANG", help="Language [default: en]."),
+    settings_lang_option,
     click.option(
         "--trace", is_flag=True, help="Show how SPF and DKIM were evaluated, term by term, also where they pass."
     ),
@@ -151,12 +165,12 @@ def plain_errors() -> Iterator[None]:
 
 @contextmanager
 def rule_problems() -> Iterator[None]:
-    """Turn errors in rule files into one clear message with file and line, exit code 2."""
-    from deliverability.judge.load import RuleError
+    """Turn errors in rule files, those of replies and senders too, into one message with file and line, exit code 2."""
+    from deliverability._yamlstrict import FilesError
 
     try:
         yield
-    except RuleError as error:
+    except FilesError as error:
         shown = error.problems[:20]
         more = f"\n  ... and {len(error.problems) - 20} more" if len(error.problems) > 20 else ""
         raise click.ClickException("the rule files cannot be used:\n  " + "\n  ".join(shown) + more) from None

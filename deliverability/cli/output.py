@@ -1,4 +1,4 @@
-"""Writes reports where the user wants them, each as soon as it is there. May import app and render."""
+"""Writes reports where the user wants them, each as soon as it is there."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Protocol, runtime_checkable
 
 import click
 
+from deliverability._files import WholeFile, write_whole
 from deliverability.app import InputError, catalogue, rule_folders
-from deliverability.cli.files import WholeFile
 from deliverability.cli.pdf import find_browser, print_pdf
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
@@ -48,6 +48,17 @@ class Writer(Protocol):
     def end(self) -> str:
         """What closes the document."""
         ...
+
+
+def put(text: str, output: Path | None) -> None:
+    """Print a text, or write it into a file. Raises InputError."""
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        write_whole(output, text)
+    except OSError as error:
+        raise InputError(f"-o {output}: {error.strerror or error}") from None
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""Prints an HTML report to PDF with a headless Chromium. Imports nothing of ours but app's InputError."""
+"""Prints an HTML report to PDF with a headless Chromium."""
 
 from __future__ import annotations
 

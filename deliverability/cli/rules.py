@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deliverability.cli.options import lang_option, rule_folders_option, rule_problems
+from deliverability.cli.options import lang_option, rule_folders_option, rule_problems, text_or_json_option
 
 if TYPE_CHECKING:
     from deliverability.model.rules import Rule, RuleSet
@@ -23,7 +23,7 @@ STALE_AFTER = timedelta(days=180)
 @click.argument("which", metavar="[ID|PREFIX]", required=False)
 @rule_folders_option
 @lang_option
-@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@text_or_json_option
 @click.option("--check", is_flag=True, help="Validate all rule files and name sources that were not re-read for long.")
 def command(which: str | None, rules: tuple[Path, ...], lang: str, style: str, check: bool) -> int:
     """List the rules, or explain those whose id begins with ID or PREFIX.
@@ -53,18 +53,12 @@ def command(which: str | None, rules: tuple[Path, ...], lang: str, style: str, c
 
 def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
     from deliverability.app import rule_folders
-    from deliverability.bounce.catalogue import CatalogueError as ReplyError
     from deliverability.bounce.catalogue import load_replies
-    from deliverability.senders.catalogue import CatalogueError, services
+    from deliverability.senders.catalogue import services
 
-    try:
+    with rule_problems():
         senders = services()
-    except CatalogueError as error:
-        raise click.ClickException("the catalogue of services cannot be used:\n  " + str(error)) from None
-    try:
         replies = load_replies(rule_folders(folders), loaded)
-    except ReplyError as error:
-        raise click.ClickException("the reply files cannot be used:\n  " + "\n  ".join(error.problems)) from None
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
     today = datetime.now(UTC).date()

@@ -1,4 +1,4 @@
-"""Runs the work with progress on a terminal's stderr. May import app."""
+"""Runs the work with progress on a terminal's stderr."""
 
 from __future__ import annotations
 

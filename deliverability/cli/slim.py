@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import shlex
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from deliverability.cli.options import lang_option, plain_errors
+from deliverability.cli.options import lang_option, plain_errors, text_or_json_option
 
 if TYPE_CHECKING:
     from deliverability.judge.words import Phrases
@@ -41,7 +38,7 @@ _MOST = 3
     help="Quality of JPEG images saved again, 1 to 95; lower is lighter and coarser [default: 82].",
 )
 @lang_option
-@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", help="What to print.")
+@text_or_json_option
 def command(
     message: str,
     output: Path | None,
@@ -52,7 +49,7 @@ def command(
     lang: str,
     style: str,
 ) -> int:
-    """Save the images and the HTML of a message smaller, and lose nothing.
+    """Make the images and the HTML of a message smaller, and lose nothing.
 
     Without -o nothing is written; the saving of each part is printed. Every part, its name and every text stay.
     A changed copy loses its DKIM signatures: sign it again when you send it.
@@ -119,30 +116,15 @@ def _check(output: Path, source: Path | None, force: bool) -> None:
 
 def _write(output: Path, data: bytes, force: bool) -> None:
     """Write the whole file or nothing. Raises InputError."""
+    from deliverability._files import write_whole
     from deliverability.app import InputError
 
-    mask = os.umask(0)
-    os.umask(mask)
-    temporary: Path | None = None
     try:
-        with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name[:40]}.", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~mask)
-        if force:
-            temporary.replace(output)
-        else:
-            output.hardlink_to(temporary)  # unlike replacing, it fails where somebody was faster
+        write_whole(output, data, replace=force)
     except FileExistsError:
         raise InputError(f"-o {output}: the file exists; --force overwrites it") from None
     except OSError as error:
         raise InputError(f"-o {output}: {error.strerror or error}") from None
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(FileNotFoundError):
-                temporary.unlink()
 
 
 def _record(name: str, slimmed: Slimmed, output: Path | None) -> dict[str, Any]:

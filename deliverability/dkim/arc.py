@@ -1,7 +1,7 @@
 """Validation of the ARC chain of a message (RFC 8617 section 5.2), on the DKIM core.
 
 All keys are asked for at once. Each ARC-Seal signs everything below it, so the hash of the chain grows seal by seal
-and is never computed anew. May import model, ports.base and mail.
+and is never computed anew. May import model, ports.base, mail and its sibling modules.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from deliverability.dkim.body import BodyHash, hash_body
-from deliverability.dkim.fields import empty_b, received_at, value_on_the_wire
+from deliverability.dkim.fields import empty_b, received_at, relaxed_field, value_on_the_wire
 from deliverability.dkim.key import MINIMUM_RSA_BITS, Check, KeyRecord, check_digest, choose_key
 from deliverability.dkim.signature import Signature, parse_signature
 from deliverability.dkim.tags import TagList, parse_tags, shorten
@@ -240,12 +240,9 @@ def _feed(hashes: dict[str, hashlib._Hash], data: bytes) -> None:
 
 
 def _relaxed(field: HeaderField, *, without_b: bool = False) -> bytes:
-    from dkim.canonicalization import Relaxed
-
     value = value_on_the_wire(field)
     label = field.raw.partition(b":")[0]
-    pairs = Relaxed.canonicalize_headers([(label, empty_b(value) if without_b else value)])
-    return b"".join(name + b":" + text for name, text in pairs)
+    return b":".join(relaxed_field(label, empty_b(value) if without_b else value))
 
 
 def _verify_seal(seal: Signature, answer: Answer | None, digest: bytes) -> tuple[str | Unknown, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""Which header field was changed after signing, where that can be proven. May import mail.
+"""Which header field was changed after signing, where that can be proven. May import mail and its sibling modules.
 
 A signature only says that something changed. The copied fields of z= tell what, and so does a guess that makes the
 signature good again: that a field was added, or that a mailing list put its name before the Subject.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -30,14 +31,18 @@ def select_fields(fields: Sequence[HeaderField], names: Iterable[str], without: 
 
 def signed_data(fields: Sequence[HeaderField], names: Iterable[str], signature: int, relaxed: bool) -> bytes:
     """What a signature signs: the fields of h= and the signature's own field with b= empty (section 3.7)."""
-    from dkim.canonicalization import Relaxed
-
     pairs = [(_label(field), value_on_the_wire(field)) for field in select_fields(fields, names, signature)]
     own = fields[signature]
     pairs.append((_label(own), empty_b(value_on_the_wire(own))))
     if relaxed:
-        pairs = Relaxed.canonicalize_headers(pairs)
+        pairs = [relaxed_field(label, value) for label, value in pairs]
     return b"".join(label + b":" + value for label, value in pairs).removesuffix(b"\r\n")
+
+
+def relaxed_field(label: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """A field in the relaxed form (section 3.4.2): name in lower case, one line, runs of blanks as one space."""
+    unfolded = value.replace(b"\r\n", b"").replace(b"\n", b"")
+    return label.lower().rstrip(), re.sub(rb"[\t ]+", b" ", unfolded).strip() + b"\r\n"
 
 
 def empty_b(value: bytes) -> bytes:

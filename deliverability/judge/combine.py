@@ -1,4 +1,7 @@
-"""Several receivers taken as one: for each rule the hardest reading that any of them has. May import model."""
+"""Several receivers taken as one: for each rule the hardest reading that any of them has.
+
+May import model and judge.conditions.
+"""
 
 from __future__ import annotations
 

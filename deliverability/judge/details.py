@@ -1,4 +1,6 @@
-"""Short remarks of ours (what was asked, what is wrong with a term) in the language of the report. May import nothing.
+"""Short remarks of ours (what was asked, what is wrong with a term) in the language of the report.
+
+May import judge.phrases.
 
 Facts hold such remarks in English, because they are data. The phrases ``detail.*`` of English are the patterns by which
 a remark is known, and those of the report's language say the same. A remark that no pattern fits stays as it is.
@@ -7,9 +9,9 @@ a remark is known, and those of the report's language say the same. A remark tha
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Protocol
+
+from deliverability.judge.phrases import Phrases
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _PREFIX = "detail."
@@ -19,26 +21,14 @@ _LONGEST = 400
 _DEEPEST = 4
 
 
-class Phrasebook(Protocol):
-    """What is needed of the phrases of a language."""
-
-    @property
-    def lang(self) -> str:
-        """The language, ``en`` or ``ja``."""
-
-    @property
-    def texts(self) -> Mapping[str, str]:
-        """Phrases by dotted key."""
-
-
-def told(remark: str, english: Phrasebook, say: Phrasebook) -> str:
+def told(remark: str, english: Phrases, say: Phrases) -> str:
     """`remark` in the language of `say`; what is before a colon, and what a pattern leaves open, is told likewise."""
     if say.lang == english.lang or not remark or len(remark) > _LONGEST:
         return remark
     return _told(remark, english, say, 0)
 
 
-def _told(remark: str, english: Phrasebook, say: Phrasebook, depth: int) -> str:
+def _told(remark: str, english: Phrases, say: Phrases, depth: int) -> str:
     if depth > _DEEPEST:
         return remark
     for key, pattern in _patterns(tuple(english.texts.items())):

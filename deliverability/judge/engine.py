@@ -5,18 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from deliverability.judge import waivers
 from deliverability.judge.combine import base_effect
 from deliverability.judge.conditions import Lookup, Truth, evaluate
 from deliverability.model.facts import Catalogue, FactSet, Purpose, Reason, Unknown, Value
 from deliverability.model.report import Finding, Judgement, Outcome
-from deliverability.model.rules import Override, Receiver, Rule, RuleSet, Severity, VolumeClass
+from deliverability.model.rules import Effect, Override, Receiver, Rule, RuleSet, Severity, VolumeClass
 
 ASSUMED_BULK_FROM = 5000
 """Messages a day that make a bulk sender where a receiver names no number: Gmail's, and Outlook.com's but for one."""
 
-_BADNESS = (Outcome.NOT_APPLICABLE, Outcome.MET, Outcome.UNKNOWN, Outcome.UNMET)
+_BADNESS = {
+    outcome: badness
+    for badness, outcome in enumerate((Outcome.NOT_APPLICABLE, Outcome.MET, Outcome.UNKNOWN, Outcome.UNMET))
+}
 _NO_ITEM: Mapping[str, Value] = {}
 
 
@@ -100,13 +104,12 @@ def _finding(rule: Rule, case: _Case, facts: FactSet, overrides: Sequence[tuple[
         base, unknown = Outcome.NOT_APPLICABLE, None
     judgements: list[Judgement] = []
     limits = dict(rule.limits)
+    waits_at_all = "purpose" if isinstance(for_purpose, Unknown) and base is Outcome.UNKNOWN else ""
+    effect_at_all = base_effect(rule)
     for receiver, override in overrides:
         if override is None and rule.severity is Severity.NONE:
             continue
-        outcome = base
-        waits_for = "purpose" if isinstance(for_purpose, Unknown) and base is Outcome.UNKNOWN else ""
-        severity = rule.severity
-        effect = base_effect(rule)
+        outcome, severity, effect, waits_for = base, rule.severity, effect_at_all, waits_at_all
         codes: tuple[str, ...] = ()
         if override is not None:
             if override.limits and base in (Outcome.MET, Outcome.UNMET):
@@ -118,14 +121,13 @@ def _finding(rule: Rule, case: _Case, facts: FactSet, overrides: Sequence[tuple[
             elif isinstance(counts, Unknown):
                 waits_for = waits_for or "volume"
         if severity is not Severity.NONE or waits_for:
-            judgements.append(Judgement(receiver.id, outcome, severity, effect, codes, waits_for))
-    if rule.severity is Severity.NONE:
-        outcome = max((each.outcome for each in judgements), key=_BADNESS.index, default=Outcome.NOT_APPLICABLE)
-    else:
-        outcome = max((base, *(each.outcome for each in judgements)), key=_BADNESS.index)
-    severity = max(
-        (rule.severity, *(each.severity for each in judgements if each.outcome is outcome)), key=lambda s: s.rank
-    )
+            judgements.append(_judgement(receiver.id, outcome, severity, effect, codes, waits_for))
+    outcomes = {each.outcome for each in judgements}
+    if rule.severity is not Severity.NONE:
+        outcomes.add(base)
+    outcome = max(outcomes, key=_BADNESS.__getitem__, default=Outcome.NOT_APPLICABLE)
+    severities = {rule.severity, *(each.severity for each in judgements if each.outcome is outcome)}
+    severity = max(severities, key=lambda each: each.rank)
     observed, evidence = _observed(rule, case, facts, lookup)
     return Finding(
         rule=rule.id,
@@ -139,6 +141,14 @@ def _finding(rule: Rule, case: _Case, facts: FactSet, overrides: Sequence[tuple[
         unknown=unknown if outcome is Outcome.UNKNOWN else None,
         fingerprint=_fingerprint(rule.id, case.item, facts),
     )
+
+
+@lru_cache(maxsize=1024)
+def _judgement(
+    receiver: str, outcome: Outcome, severity: Severity, effect: Effect, codes: tuple[str, ...], waits_for: str
+) -> Judgement:
+    """A judgement; equal ones are one object, for every audit makes the same few over a thousand times."""
+    return Judgement(receiver, outcome, severity, effect, codes, waits_for)
 
 
 def _outcome(rule: Rule, case: _Case, lookup: Lookup, limits: Mapping[str, Value]) -> tuple[Outcome, Unknown | None]:

@@ -1,4 +1,4 @@
-"""The glossary (glossary.yaml): one plain-language note for each term of the reports. May import model, yamlstrict.
+"""The glossary (glossary.yaml): one plain-language note for each term of the reports. May import yamlstrict and judge.
 
 The wording test holds all texts to the preferred forms, and finds the forms that are to be avoided.
 """
@@ -13,8 +13,7 @@ from typing import Any
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability.judge.load import RuleError
-
-LANGUAGES = ("en", "ja")
+from deliverability.judge.phrases import LANGUAGES
 
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _KEYS = frozenset({"id", "term", "text", "avoid", "see"})
@@ -62,13 +61,8 @@ def load_glossary(folders: Sequence[Path]) -> tuple[Term, ...]:
 
 
 def _file(path: Path, problems: list[str]) -> dict[str, Term]:
-    try:
-        document = yamlstrict.read(path.read_text("utf-8"))
-    except yamlstrict.YamlError as error:
-        problems.append(f"{path}:{error.line}: {error}")
-        return {}
-    except (OSError, ValueError) as error:
-        problems.append(f"{path}: {error}")
+    document = yamlstrict.read_file(path, problems)
+    if document is None:
         return {}
     if not isinstance(document.data, list):
         problems.append(f"{path}:1: a glossary is a list of terms")

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from deliverability.model.facts import Reason
-from deliverability.model.report import Cap, Finding, Gain, Judgement, Outcome, Verdict, VerdictKind
+from deliverability.model.report import GRADES, Cap, Finding, Gain, Judgement, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Severity
 
-GRADES = "ABCDF"
 UNCHECKED_GRADE = "C"
+
+_SILENT = frozenset({Outcome.MET, Outcome.NOT_APPLICABLE})
+"""Outcomes that do nothing to any verdict."""
 
 
 def cap_of(judgement: Judgement) -> str:
@@ -27,26 +29,32 @@ def cap_of(judgement: Judgement) -> str:
 
 def verdicts(findings: Sequence[Finding], receivers: Iterable[str]) -> tuple[Verdict, ...]:
     """One verdict a receiver. Never an average: each cap names the rule that set it."""
-    tallies = _tallies(findings)
-    return tuple(tallies.get(receiver, _Tally()).verdict(receiver) for receiver in receivers)
+    return _verdicts(_tallies(findings), receivers)
 
 
-def with_gains(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """The findings, each unmet one with what mending it alone changes in the verdicts.
+def graded(findings: Sequence[Finding], receivers: Iterable[str]) -> tuple[tuple[Finding, ...], tuple[Verdict, ...]]:
+    """The findings, each unmet one with what mending it alone changes in the verdicts; and the verdicts.
 
     One pass counts what holds each receiver's verdict, a second takes each finding's own share out of the counts.
     """
     tallies = _tallies(findings)
-    return tuple(
+    told = tuple(
         replace(finding, gains=tuple(_gains(finding, tallies)))
         if finding.outcome is Outcome.UNMET and finding.counts
         else finding
         for finding in findings
     )
+    return told, _verdicts(tallies, receivers)
+
+
+def _verdicts(tallies: Mapping[str, _Tally], receivers: Iterable[str]) -> tuple[Verdict, ...]:
+    return tuple(tallies.get(receiver, _Tally()).verdict(receiver) for receiver in receivers)
 
 
 def _gains(finding: Finding, tallies: Mapping[str, _Tally]) -> Iterator[Gain]:
     for judgement in finding.judgements:
+        if judgement.outcome in _SILENT:
+            continue
         share = _share(finding, judgement)
         tally = tallies[judgement.receiver]
         before, after = tally.standing(), tally.standing(without=share)
@@ -56,7 +64,7 @@ def _gains(finding: Finding, tallies: Mapping[str, _Tally]) -> Iterator[Gain]:
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """What one finding does to one receiver's verdict; `waits` names the input that it waits for."""
+    """What one unmet or unknown finding does to one receiver's verdict; `waits` names the input that it waits for."""
 
     cap: Cap | None = None
     rejects: bool = False
@@ -67,7 +75,7 @@ class _Share:
 
 def _share(finding: Finding, judgement: Judgement) -> _Share:
     cap = cap_of(judgement)
-    waits = judgement.waits_for if judgement.outcome in (Outcome.UNMET, Outcome.UNKNOWN) else ""
+    waits = judgement.waits_for
     if judgement.outcome is Outcome.UNMET and cap != "A":
         return _Share(
             Cap(cap, finding.rule, finding.item, Outcome.UNMET, judgement.codes, judgement.effect),
@@ -155,5 +163,10 @@ def _tallies(findings: Iterable[Finding]) -> dict[str, _Tally]:
         if not finding.counts:
             continue
         for judgement in finding.judgements:
-            tallies.setdefault(judgement.receiver, _Tally()).add(finding.rule, _share(finding, judgement))
+            if judgement.outcome in _SILENT:
+                continue
+            tally = tallies.get(judgement.receiver)
+            if tally is None:
+                tally = tallies[judgement.receiver] = _Tally()
+            tally.add(finding.rule, _share(finding, judgement))
     return tallies

@@ -1,6 +1,7 @@
-"""Rule files -> RuleSet: shape checked by pydantic, meaning checked against the fact catalogue. May import model.
+"""Rule files -> RuleSet: shape checked by pydantic, meaning checked against the fact catalogue.
 
-Every problem is reported with file, line and, where a name is unknown, the nearest known one.
+Every problem is reported with file, line and, where a name is unknown, the nearest known one. May import model,
+yamlstrict and of judge: combine, conditions, phrases.
 """
 
 from __future__ import annotations
@@ -18,19 +19,15 @@ import pydantic
 from deliverability import _yamlstrict as yamlstrict
 from deliverability.judge.combine import CombineError, hardest
 from deliverability.judge.conditions import comparisons_of, paths_of
-from deliverability.judge.words import placeholders
+from deliverability.judge.phrases import placeholders
 from deliverability.model import rules as model
 from deliverability.model.facts import Catalogue, FactSpec, FactType, Purpose, Value
 
 NOT_RULES = frozenset({"sources.yaml", "guide.yaml", "glossary.yaml"})
 
 
-class RuleError(Exception):
-    """Rule files that cannot be used; `problems` are one line each, ``file:line: what``."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
+class RuleError(yamlstrict.FilesError):
+    """Rule files that cannot be used."""
 
 
 class _Shape(pydantic.BaseModel):
@@ -166,26 +163,12 @@ class _Loader:
             self.receiver_file(path)
 
     def read(self, path: Path, shape: pydantic.TypeAdapter[Any]) -> tuple[Any, yamlstrict.Document] | None:
-        try:
-            if path.stat().st_size > yamlstrict.MAX_OCTETS:
-                raise ValueError(f"larger than {yamlstrict.MAX_OCTETS:,} octets")
-            content = path.read_bytes()
-            document = yamlstrict.read(content.decode("utf-8"))
-        except yamlstrict.YamlError as error:
-            self.problems.append(f"{path}:{error.line}: {error}")
+        document = yamlstrict.read_file(path, self.problems)
+        if document is None:
             return None
-        except (OSError, ValueError) as error:
-            self.problems.append(f"{path}: {error}")
-            return None
-        self.digest.update(path.name.encode() + b"\0" + content)
-        try:
-            return shape.validate_python(document.data), document
-        except pydantic.ValidationError as error:
-            for each in error.errors():
-                where = ".".join(str(step) for step in each["loc"])
-                line = document.line(each["loc"])
-                self.problems.append(f"{path}:{line}: {where}: {each['msg']}")
-            return None
+        self.digest.update(path.name.encode() + b"\0" + document.text.encode())
+        data = yamlstrict.shaped(document, path, shape, self.problems)
+        return None if data is None else (data, document)
 
     def source_file(self, path: Path) -> None:
         if (read := self.read(path, _SOURCES)) is None:
@@ -483,14 +466,15 @@ def load_rules(folders: Sequence[Path], catalogue: Catalogue) -> model.RuleSet:
 
 
 def load_guide(folders: Sequence[Path]) -> tuple[Mapping[str, Any], ...]:
-    """The user's guide (guide.yaml) of the last folder that has one; empty without one."""
+    """The user's guide (guide.yaml) of the last folder that has one; empty without one. Raises RuleError."""
     for folder in reversed(folders):
         path = folder / "guide.yaml"
         if path.is_file():
-            try:
-                return tuple(yamlstrict.read(path.read_text("utf-8")).data)
-            except yamlstrict.YamlError as error:
-                raise RuleError([f"{path}:{error.line}: {error}"]) from None
+            problems: list[str] = []
+            document = yamlstrict.read_file(path, problems)
+            if document is None:
+                raise RuleError(problems)
+            return tuple(document.data)
     return ()
 
 

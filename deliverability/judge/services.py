@@ -1,25 +1,22 @@
 """Steps in the words of the sending service that is used: "In SendGrid: Settings → Sender Authentication".
 
-May import model and the catalogue of services (data, no gathering).
+May import model, judge.phrases and the catalogue of services (data, no gathering).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from deliverability.model.facts import FactSet, Value
+from deliverability.judge.phrases import Phrases
+from deliverability.model.facts import FactSet, Value, records_of, text_of
 from deliverability.model.report import Finding, Outcome
 from deliverability.senders.catalogue import Alignment, Confidence, Include, Kind, Service, services
-
-if TYPE_CHECKING:
-    from deliverability.judge.words import Phrases
 
 MAX_SERVICES = 3
 """Services that one finding gets a step for; more would bury the rule's own steps."""
 
-_Step = Callable[[Service, "Phrases"], str]
+_Step = Callable[[Service, Phrases], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +45,9 @@ def steps_for(finding: Finding, facts: FactSet, say: Phrases) -> Steps:
 
 def _records(facts: FactSet) -> Iterator[tuple[Service, Mapping[str, Value]]]:
     """The services of the domain with their entries in the catalogue; those that it does not know are passed over."""
-    found = facts.value("senders.services")
     known = services()
-    for item in found if isinstance(found, tuple) else ():
-        if isinstance(item, Mapping) and isinstance(ident := item.get("id"), str) and ident in known:
+    for item in records_of(facts.value("senders.services")):
+        if (ident := text_of(item.get("id"))) in known:
             yield known[ident], item
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value, Waiver
+from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value, Waiver, records_of
 from deliverability.model.report import Finding, Outcome
 
 FACT = "subject.waivers"
@@ -16,7 +16,7 @@ FACT = "subject.waivers"
 
 def waived(findings: Sequence[Finding], facts: FactSet) -> tuple[Finding, ...]:
     """The findings, those that are unmet and that a waiver in force covers with that waiver."""
-    in_force = [each for each in _items(facts) if each.get("expired") is not True]
+    in_force = [each for each in records_of(facts.value(FACT)) if each.get("expired") is not True]
     if not in_force:
         return tuple(findings)
     return tuple(_with_waiver(each, in_force) for each in findings)
@@ -24,18 +24,13 @@ def waived(findings: Sequence[Finding], facts: FactSet) -> tuple[Finding, ...]:
 
 def with_use(facts: FactSet, findings: Sequence[Finding]) -> FactSet:
     """The facts, with it known of each waiver whether it covers an unmet finding; where that is said, it stays so."""
-    items = _items(facts)
+    items = records_of(facts.value(FACT))
     if not items:
         return facts
     told = tuple(
         item if isinstance(item.get("used"), bool) else {**item, "used": _used(item, findings)} for item in items
     )
     return FactSet({**facts.facts, FACT: Fact(FACT, told, facts.facts[FACT].evidence)}, facts.evidence)
-
-
-def _items(facts: FactSet) -> list[Mapping[str, Value]]:
-    value = facts.value(FACT)
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, tuple) else []
 
 
 def _with_waiver(finding: Finding, items: Sequence[Mapping[str, Value]]) -> Finding:

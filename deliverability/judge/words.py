@@ -1,50 +1,44 @@
-"""The words of a report: rule texts filled with values, in one language.
+"""The words of a report: rule texts filled with values, in one language. What renderers import for all their words.
 
-May import model, judge.services, _resources and yamlstrict.
+May import model, judge.phrases, judge.details and judge.services.
 """
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 
-from deliverability import _yamlstrict as yamlstrict
-from deliverability._resources import locate
 from deliverability.judge.details import told
+from deliverability.judge.phrases import LANGUAGES, Phrases, fill, phrases, placeholders
 from deliverability.judge.services import steps_for
 from deliverability.model.facts import Catalogue, FactSet, FactSpec, FactType, Unknown, Value
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Rule
 
-LANGUAGES = ("en", "ja")
+__all__ = [
+    "LANGUAGES",
+    "Phrases",
+    "Words",
+    "duration",
+    "fill",
+    "format_value",
+    "item_name",
+    "limit_spec",
+    "octets",
+    "phrases",
+    "placeholders",
+    "remark",
+    "sentences",
+    "shortened",
+    "unknown_sentence",
+    "visible",
+]
 
-_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([A-Za-z_][\w.\-\[\]]*)\}")
 _LIST_SHOWN = 6
 _LENGTH_SHOWN = 300
 _DURATIONS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
-
-
-@dataclass(frozen=True, slots=True)
-class Phrases:
-    """The interface words of one language, by dotted key (``verdict.rejected``)."""
-
-    lang: str
-    texts: Mapping[str, str]
-
-    def __call__(self, key: str, **values: str) -> str:
-        """The phrase under `key`, its ``{name}`` placeholders filled. KeyError where there is no such phrase."""
-        return fill(self.texts[key], values) if values else self.texts[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.texts
-
-    def count(self, key: str, number: int) -> str:
-        """The phrase for that many: ``key.one`` or ``key.other``, with ``{n}`` filled."""
-        return self(f"{key}.one" if number == 1 else f"{key}.other", n=f"{number:,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +57,6 @@ class Words:
     message: str
     why: str
     fix: tuple[str, ...]
-
-
-@cache
-def phrases(lang: str) -> Phrases:
-    """The interface words of `lang` (en or ja). Raises FileNotFoundError for any other language."""
-    text = (locate("reports") / f"strings.{lang}.yaml").read_text("utf-8")
-    return Phrases(lang, dict(_flat(yamlstrict.read(text).data, "")))
 
 
 def sentences(finding: Finding, rule: Rule, lang: str, catalogue: Catalogue, facts: FactSet) -> Words:
@@ -110,20 +97,6 @@ def unknown_sentence(unknown: Unknown | None, say: Phrases) -> str:
 def remark(text: str, say: Phrases) -> str:
     """A short remark of ours from a fact (what is wrong with a term, why something was not asked), in that language."""
     return text if say.lang == "en" else told(text, phrases("en"), say)
-
-
-def fill(text: str, values: Mapping[str, str]) -> str:
-    """`text` with ``{name}`` replaced; doubled braces become single ones. KeyError for a name without a value."""
-
-    def replace(match: re.Match[str]) -> str:
-        return values[match[1]] if match[1] else match[0][0]
-
-    return _PLACEHOLDER.sub(replace, text)
-
-
-def placeholders(text: str) -> frozenset[str]:
-    """The names between single braces in `text`."""
-    return frozenset(match[1] for match in _PLACEHOLDER.finditer(text) if match[1])
 
 
 def format_value(value: Value, spec: FactSpec | None, say: Phrases, *, exact: bool = False) -> str:
@@ -292,12 +265,3 @@ def _record(record: Mapping[str, Value], spec: FactSpec | None, say: Phrases) ->
         return visible(shortened(name))
     pairs = [f"{key}={format_value(value, None, say)}" for key, value in list(record.items())[:_LIST_SHOWN]]
     return visible(shortened(" ".join(pairs)))
-
-
-def _flat(node: object, prefix: str) -> Sequence[tuple[str, str]]:
-    """Nested mappings as dotted keys. Raises TypeError where a leaf is not text."""
-    if isinstance(node, Mapping):
-        return [pair for key, value in node.items() for pair in _flat(value, f"{prefix}.{key}" if prefix else str(key))]
-    if not isinstance(node, str):
-        raise TypeError(f"{prefix} is not text")
-    return [(prefix, node)]

@@ -71,7 +71,7 @@ def parse_addresses(value: str, charset: str | None = None) -> tuple[Mailbox, ..
 
 
 def addresses_in_text(text: str) -> tuple[str, ...]:
-    """What a reader takes for e-mail addresses in free text, for example in a display name."""
+    """What a reader takes for email addresses in free text, for example in a display name."""
     text = unicodedata.normalize("NFKC", text)
     found: list[str] = []
     start = 0

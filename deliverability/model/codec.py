@@ -14,10 +14,12 @@ from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, Re
 def encode(value: Value) -> Any:
     """A fact's value as JSON: Unknown becomes ``{"unknown": reason, "detail": ...}`` at every depth."""
     match value:
-        case Unknown():
-            return {"unknown": value.reason.value} | ({"detail": printable(value.detail)} if value.detail else {})
+        case None | bool() | int():
+            return value
         case str():
             return printable(value)
+        case Unknown():
+            return {"unknown": value.reason.value} | ({"detail": printable(value.detail)} if value.detail else {})
         case Mapping():
             return {printable(key): encode(item) for key, item in value.items()}
         case tuple() | list():
@@ -30,7 +32,7 @@ def encode(value: Value) -> Any:
 
 def printable(text: str) -> str:
     """Text that UTF-8 can carry: lone surrogates (undecodable octets of a message) are written out."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def decode(value: Any) -> Value:

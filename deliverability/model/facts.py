@@ -37,6 +37,21 @@ class Unknown:
 Value = None | bool | int | float | str | Unknown | tuple["Value", ...] | Mapping[str, "Value"]
 
 
+def text_of(value: Value) -> str:
+    """A value that is text; empty where it is unknown, absent or something else."""
+    return value if isinstance(value, str) else ""
+
+
+def texts_of(value: Value) -> tuple[str, ...]:
+    """The texts of a list; empty where it is unknown or absent."""
+    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, tuple) else ()
+
+
+def records_of(value: Value) -> tuple[Mapping[str, Value], ...]:
+    """The records of a list; empty where it is unknown or absent."""
+    return tuple(each for each in value if isinstance(each, Mapping)) if isinstance(value, tuple) else ()
+
+
 class EvidenceKind(StrEnum):
     """Where a piece of evidence comes from."""
 

@@ -126,6 +126,7 @@ class MailHost:
         hosts: suffixes of host names, lower case.
         domains: recipient domains that it serves.
         marks: wording that only this receiver uses, lower case.
+        codes: codes that in practice it alone gives, and that stand for it where nothing else tells.
 
     """
 
@@ -134,6 +135,7 @@ class MailHost:
     hosts: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ class Explained:
     Attributes:
         reply: the first of its kind in the input.
         receiver: id of the receiver, or empty.
-        known_by: ``host``, ``wording``, ``recipient`` or ``option``; empty without a receiver.
+        known_by: ``host``, ``wording``, ``recipient``, ``code`` or ``option``; empty without a receiver.
         fit: how closely `meaning` fits.
         meaning: None only with Fit.NONE.
         rules: rule ids behind it, the most telling first.

@@ -13,6 +13,9 @@ from deliverability.model.rules import Effect, RuleSet, Severity
 # something that was there changes its meaning or goes.
 SCHEMA_VERSION = "1.1"
 
+GRADES = "ABCDF"
+"""The grades, the best first."""
+
 
 class Outcome(StrEnum):
     """What became of a rule. UNKNOWN: could not be checked, never a pass and never a failure."""
@@ -33,7 +36,7 @@ class Judgement:
         severity: for this receiver.
         effect: what the receiver does if unmet.
         codes: SMTP replies the sender would see.
-        waits_for: ``volume`` where only the (not given) volume decides whether it counts; else empty.
+        waits_for: ``volume`` or ``purpose`` where only that (not given) decides whether it counts; else empty.
 
     """
 
@@ -53,6 +56,14 @@ class VerdictKind(StrEnum):
     REJECTED = "rejected"
     CANNOT_TELL = "cannot-tell"
 
+    @property
+    def rank(self) -> int:
+        """The larger, the worse. What cannot be told is worse than being accepted: it may be anything."""
+        return _BADNESS.index(self)
+
+
+_BADNESS = (VerdictKind.ACCEPTED, VerdictKind.CANNOT_TELL, VerdictKind.AT_RISK, VerdictKind.REJECTED)
+
 
 @dataclass(frozen=True, slots=True)
 class Gain:
@@ -63,6 +74,13 @@ class Gain:
     before_grade: str
     after: VerdictKind
     after_grade: str
+
+    @property
+    def worth(self) -> int:
+        """How much better it becomes: a step of the verdict counts for more than all steps of a grade."""
+        return 10 * (self.before.rank - self.after.rank) + (
+            GRADES.index(self.before_grade) - GRADES.index(self.after_grade)
+        )
 
 
 @dataclass(frozen=True, slots=True)

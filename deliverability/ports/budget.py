@@ -1,4 +1,7 @@
-"""Resolvers that stop asking: the time budget of one subject, an offline run, no domain at all. May import ports."""
+"""Resolvers that stop asking: the time budget of one subject, an offline run, no domain at all.
+
+May import model and ports.
+"""
 
 from __future__ import annotations
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from deliverability.model.facts import Reason
 from deliverability.ports.base import (
@@ -57,6 +57,7 @@ class Recorder:
         self._pages: _Pages = {}
         self._posts: _Pages = {}
         self._hosts: _Hosts = {}
+        self._asked: set[str] = set()
         self.clock = FixedClock(clock.now())
 
     def over(self, base: Resolver) -> Recorder:
@@ -66,14 +67,17 @@ class Recorder:
         other._pages = self._pages
         other._posts = self._posts
         other._hosts = self._hosts
+        other._asked = self._asked
         return other
 
-    def over_web(self, base: HttpFetcher) -> HttpFetcher:
+    def over_web(self, base: HttpFetcher, asked: Literal["http", "http_post"] = "http") -> HttpFetcher:
         """A fetcher that keeps what `base` gets, and what it is answered to a form, in the same recording."""
+        self._asked.add(asked)
         return _RecordingFetcher(base, self._pages, self._posts)
 
     def over_smtp(self, base: SmtpProber) -> SmtpProber:
         """A prober that keeps what `base` sees in the same recording."""
+        self._asked.add("smtp")
         return _RecordingProber(base, self._hosts)
 
     async def query(self, name: str, rdtype: str) -> Answer:
@@ -104,6 +108,7 @@ class Recorder:
             "schema_version": SCHEMA_VERSION,
             "now": self.clock.now().isoformat(),
             "sources": list(self._sources),
+            "asked": sorted(self._asked),
             "dns": dns,
             "http": {url: _page_to_json(fetched) for url, fetched in self._pages.items()},
             "http_post": {url: _page_to_json(fetched) for url, fetched in self._posts.items()},
@@ -121,6 +126,7 @@ class Replayer:
 
     Attributes:
         sources: where the recorded answers came from; empty where the recording does not say.
+        asked: which of ``http``, ``http_post`` and ``smtp`` the run would have asked, whether or not it had a reason.
 
     """
 
@@ -132,12 +138,15 @@ class Replayer:
         sources: Sequence[str] = (),
         hosts: _Hosts | None = None,
         posts: _Pages | None = None,
+        asked: Iterable[str] = (),
     ) -> None:
         self._answers = answers
         self.sources = tuple(sources)
         self.clock = FixedClock(now)
         self.fetcher = ReplayingFetcher(pages or {}, posts or {})
         self.prober = ReplayingProber(hosts or {})
+        kept = {"http": pages, "http_post": posts, "smtp": hosts}
+        self.asked = frozenset([*asked, *(name for name, some in kept.items() if some)])
 
     @classmethod
     def load(cls, path: str | Path) -> Replayer:
@@ -175,12 +184,13 @@ class Replayer:
                 for rdtype, entry in entries.items()
             }
             sources = [_text(source) for source in document.get("sources", [])]
+            asked = [_text(each) for each in document.get("asked", [])]
             pages = {url: _page_from_json(url, entry) for url, entry in document.get("http", {}).items()}
             posts = {url: _page_from_json(url, entry) for url, entry in document.get("http_post", {}).items()}
             hosts = {host: _host_from_json(host, entry) for host, entry in document.get("smtp", {}).items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CassetteError(f"{path} is a damaged recording ({type(error).__name__}: {error})") from None
-        return cls(answers, now, pages, sources, hosts, posts)
+        return cls(answers, now, pages, sources, hosts, posts, asked)
 
     async def query(self, name: str, rdtype: str) -> Answer:
         """Answer from the recording."""

@@ -5,6 +5,7 @@ Imports model and ports.base only; dnspython and idna only inside functions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_LABEL = 63  # octets, RFC 1035 section 2.3.4
 MAX_NAME = 255  # octets on the wire, length octets and root included
+MAX_TEXT = MAX_NAME - 2  # characters of a name in ASCII without a final dot
 MAX_CHAIN = 8  # CNAME hops followed before the answer counts as broken
 
 Labels = tuple[bytes, ...]
@@ -68,8 +70,13 @@ def _label_text(label: bytes) -> str:
     return label.decode("latin-1").translate(_SPELLING)
 
 
+_PLAIN = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")  # nearly every name, and as it is to be written
+
+
 def canonical(name: str) -> str:
     """The spelling under which a name is kept in answers, caches and recordings."""
+    if len(name) <= MAX_TEXT and _PLAIN.fullmatch(name):
+        return name
     labels = labels_of(name)
     if labels is not None:
         return name_text(labels)

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from deliverability.dkim.key import KeyRecord, looks_like_key, parse_key
-from deliverability.model.facts import FactSet, Value
+from deliverability.model.facts import FactSet, Value, records_of
 from deliverability.model.report import Finding, RecordEdit, Remedy
-from deliverability.remedy.records import Published, items, named, own_place, plain, published, unmet
+from deliverability.remedy.records import Published, named, own_place, plain, published, unmet
 
 _ARMOUR = re.compile(r"-----(?:BEGIN|END) (?:RSA )?PUBLIC KEY-----")
 
@@ -22,8 +22,8 @@ def drafts(facts: FactSet, findings: Sequence[Finding]) -> tuple[Remedy, ...]:
 
 
 def _drafts(facts: FactSet, findings: Sequence[Finding]) -> Iterator[Remedy]:
-    keys = items(facts.value("dkim.keys"))
-    signatures = items(facts.value("dkim.signatures"))
+    keys = records_of(facts.value("dkim.keys"))
+    signatures = records_of(facts.value("dkim.signatures"))
     own_findings = unmet(findings, "DKIM-003", "DKIM-024", "DKIM-023", "DKIM-015", "DKIM-013", "DKIM-022")
     for finding in own_findings:
         signed = finding.rule in ("DKIM-013", "DKIM-015")

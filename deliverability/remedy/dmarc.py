@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from deliverability.dmarc.record import POLICIES, DmarcRecord, is_dmarc, parse, split
-from deliverability.model.facts import FactSet, Value
+from deliverability.model.facts import FactSet, Value, records_of, texts_of
 from deliverability.model.report import Care, Finding, RecordEdit, Remedy
-from deliverability.remedy.records import Published, items, named, own_place, plain, published, texts, unmet
+from deliverability.remedy.records import Published, named, own_place, plain, published, unmet
 
 MAX_RECORD_OCTETS = 2000
 """A record longer than this was not written by hand; it is left alone."""
@@ -153,9 +153,14 @@ class _Desk:
 
     @property
     def silent(self) -> bool:
-        """The domain sends nothing: so declared, or by its SPF record and with no message that shows otherwise."""
-        closed = self.facts.value("spf.sends_nothing") is True and self.facts.value("message.present") is not True
+        """The domain sends nothing: so declared, or by its SPF record, and nothing given shows otherwise."""
+        closed = self.facts.value("spf.sends_nothing") is True and not self.sends
         return self.facts.value("subject.parked") is True or closed
+
+    @property
+    def sends(self) -> bool:
+        """The domain sends mail: so declared, or a message of it was given."""
+        return self.facts.value("subject.sends") is True or self.facts.value("message.present") is True
 
     @property
     def proven(self) -> bool:
@@ -190,7 +195,7 @@ class _Desk:
     def address(self, domain: str) -> tuple[str, ...]:
         """Addresses for reports that the user would have to create, at names that may take mail; the best first."""
         hosts = dict.fromkeys((domain, self.audited))
-        refusing = texts(self.facts.value("dmarc.rua_without_mx"))
+        refusing = texts_of(self.facts.value("dmarc.rua_without_mx"))
         takes = self.facts.value("domain.accepts_mail")
         return tuple(
             f"dmarc-reports@{host}"
@@ -202,7 +207,7 @@ class _Desk:
 
     def _one_record(self) -> Iterator[Remedy]:
         finding = self.finding("DMARC-002")
-        for domain in texts(self.facts.value("dmarc.multiple_at")) if finding else ():
+        for domain in texts_of(self.facts.value("dmarc.multiple_at")) if finding else ():
             place = self.place(domain)
             records = [parse(text) for text in split(place.values)[0]] if place else []
             good = [each for each in records if each.usable and not each.errors] or records
@@ -225,7 +230,7 @@ class _Desk:
 
     def _lookalikes(self) -> Iterator[Remedy]:
         finding = self.finding("DMARC-003", "DMARC-021")
-        for step in items(self.facts.value("dmarc.walk")) if finding else ():
+        for step in records_of(self.facts.value("dmarc.walk")) if finding else ():
             domain = str(step.get("name")).removeprefix("_dmarc.")
             place = self.place(domain)
             records, meant = split(place.values) if place else ((), ())
@@ -263,6 +268,10 @@ class _Desk:
             for address in self.address(domain):
                 edit = RecordEdit(place.name, "TXT", (), (f"v=DMARC1; p=none; rua=mailto:{address}",))
                 yield self._remedy(finding, "dmarc-begin", {"domain": domain, "address": address}, edit)
+            if self.sends and self.facts.value("domain.accepts_mail") is False and not self.address(domain):
+                # Receivers ask senders for a record; where to send reports is for their owner to say.
+                edit = RecordEdit(place.name, "TXT", (), ("v=DMARC1; p=none",))
+                yield self._remedy(finding, "dmarc-begin-silent", {"domain": domain}, edit)
 
     def _closing(self, finding: Finding, domain: str) -> Iterator[Remedy]:
         place = self.place(domain)
@@ -324,7 +333,7 @@ class _Desk:
         finding = self.finding("DMARC-014", "DMARC-020", "DMARC-005")
         if finding is None:
             return
-        dead = texts(self.facts.value("dmarc.rua_without_mx"))
+        dead = texts_of(self.facts.value("dmarc.rua_without_mx"))
         mended = tags
         for tag in ("rua", "ruf"):
             if tag in record.tags:
@@ -346,7 +355,7 @@ class _Desk:
 
     def _relax(self, tags: Tags) -> _Edit | None:
         finding = self.finding("ALN-004", "ALN-009")
-        breaks = texts(self.facts.value("alignment.strict_breaks"))
+        breaks = texts_of(self.facts.value("alignment.strict_breaks"))
         if finding is None or not breaks:
             return None
         text = tags.without(*(f"a{each}" if each == "spf" else "adkim" for each in breaks)).text
@@ -422,7 +431,7 @@ class _Desk:
 
     def _consent(self) -> Iterator[Remedy]:
         """The record by which a report host agrees to take reports (RFC 9990 section 4)."""
-        hosts = items(self.facts.value("dmarc.external_reports"))
+        hosts = records_of(self.facts.value("dmarc.external_reports"))
         for finding in unmet(self.findings, "DMARC-013"):
             item = named(finding, hosts, "host")
             if item is None:

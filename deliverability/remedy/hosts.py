@@ -8,9 +8,9 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator, Sequence
 
-from deliverability.model.facts import FactSet
+from deliverability.model.facts import FactSet, records_of, texts_of
 from deliverability.model.report import Care, Finding, RecordEdit, Remedy
-from deliverability.remedy.records import items, named, published, texts, unmet
+from deliverability.remedy.records import named, published, unmet
 
 
 def drafts(facts: FactSet, findings: Sequence[Finding]) -> tuple[Remedy, ...]:
@@ -25,7 +25,7 @@ def _mx(facts: FactSet, findings: Sequence[Finding], domain: str) -> Iterator[Re
     place = published(facts, domain, "MX")
     if place is None or place.name != domain:
         return
-    hosts = items(facts.value("mx.hosts"))
+    hosts = records_of(facts.value("mx.hosts"))
     for finding in unmet(findings, "NET-009"):
         item = named(finding, hosts, "host")
         if item is None:
@@ -47,7 +47,7 @@ def _mx(facts: FactSet, findings: Sequence[Finding], domain: str) -> Iterator[Re
 
 
 def _reverse(facts: FactSet, findings: Sequence[Finding]) -> Iterator[Remedy]:
-    addresses = items(facts.value("identity.ips"))
+    addresses = records_of(facts.value("identity.ips"))
     helo = facts.value("envelope.helo")
     home = facts.value("dmarc.organizational_domain_psl")
     for finding in unmet(findings, "NET-001", "NET-002"):
@@ -61,7 +61,7 @@ def _reverse(facts: FactSet, findings: Sequence[Finding]) -> Iterator[Remedy]:
                 edit = RecordEdit(reverse, "PTR", (), (name,))
                 yield Remedy(finding.rule, finding.item, "ptr-publish", {"ip": ip, "name": name}, (edit,))
             continue
-        for name in texts(item.get("ptr")):
+        for name in texts_of(item.get("ptr")):
             if isinstance(home, str) and (name == home or name.endswith(f".{home}")):
                 rdtype = "A" if ipaddress.ip_address(ip).version == 4 else "AAAA"
                 there = published(facts, name, rdtype)

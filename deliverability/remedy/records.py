@@ -50,16 +50,6 @@ def unmet(findings: Iterable[Finding], *rules: str) -> Iterator[Finding]:
         yield from found.get(rule, ())
 
 
-def texts(value: Value) -> tuple[str, ...]:
-    """A fact that is a list of texts; empty where it is unknown or there is none."""
-    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, tuple) else ()
-
-
-def items(value: Value) -> tuple[Mapping[str, Value], ...]:
-    """A fact that is a list of records; empty where it is unknown or there is none."""
-    return tuple(each for each in value if isinstance(each, Mapping)) if isinstance(value, tuple) else ()
-
-
 def named(finding: Finding, items_: Sequence[Mapping[str, Value]], *key: str) -> Mapping[str, Value] | None:
     """The item that a finding is about, by the fields that name it; None where that is not clear."""
     found = [each for each in items_ if "/".join(str(each.get(part) or "-") for part in key) == finding.item]

@@ -9,9 +9,9 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 
-from deliverability.model.facts import FactSet
+from deliverability.model.facts import FactSet, texts_of
 from deliverability.model.report import Care, Finding, RecordEdit, Remedy
-from deliverability.remedy.records import own_place, published, texts, unmet
+from deliverability.remedy.records import own_place, published, unmet
 
 TESTING_MAX_AGE = 86_400
 """Seconds that senders may keep a policy in testing mode: a day, so that a mistake is soon forgotten."""
@@ -39,7 +39,7 @@ def policy_text(mx: Sequence[str]) -> str:
 def _mta_sts(facts: FactSet, findings: Sequence[Finding], domain: str) -> Iterator[Remedy]:
     finding = next(unmet(findings, "NET-010", "NET-014"), None)
     place = published(facts, f"_mta-sts.{domain}", "TXT")
-    hosts = texts(facts.value("domain.mx"))
+    hosts = texts_of(facts.value("domain.mx"))
     if finding is None or place is None or not own_place(place, domain) or not hosts or "." in hosts:
         return
     policy = policy_text(hosts)
@@ -71,7 +71,7 @@ def _tls_rpt(facts: FactSet, findings: Sequence[Finding], domain: str) -> Iterat
     if finding is None or place is None or not own_place(place, domain):
         return
     old = tuple(value for value in place.values if _TLS_RPT.match(value))
-    kept = [uri for uri in texts(facts.value("tls_rpt.rua")) if _REPORT_URI.fullmatch(uri)]
+    kept = [uri for uri in texts_of(facts.value("tls_rpt.rua")) if _REPORT_URI.fullmatch(uri)]
     address = "" if kept else f"tls-reports@{domain}"
     text = f"v=TLSRPTv1; rua={','.join(kept) or 'mailto:' + address}"
     edit = RecordEdit(place.name, "TXT", old, (text,))

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from deliverability.judge.words import visible
 from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
-from deliverability.render.told import Told, new_records, tell
-from deliverability.render.view import as_tuple
+from deliverability.render.told import Told, as_tuple, new_records, tell
 
 COLUMNS = (
     "domain",

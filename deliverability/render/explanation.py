@@ -1,4 +1,4 @@
-"""An explained reply as text or JSON, alone or held against an audit. May import model and judge."""
+"""An explained reply as text or JSON, alone or held against an audit. May import model, judge and render."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from deliverability.model.replies import EXPLANATION_SCHEMA, Explained, Explanat
 from deliverability.model.report import Outcome, Report
 from deliverability.model.rules import Confidence, RuleSet, SourceRef
 from deliverability.render.rulepage import rule_title
-from deliverability.render.view import segments
-from deliverability.render.wrap import width_of, wrap
+from deliverability.render.segments import segments
+from deliverability.render.wrap import typewritten, width_of, wrap
 
 MIN_WIDTH = 40
 MAX_WIDTH = 100
@@ -48,7 +48,7 @@ def render_explanation(
     """
     page = _Page(explanation, reports, rules, catalogue, phrases(lang), max(MIN_WIDTH, min(width, MAX_WIDTH)), unicode)
     text = "\n".join(line.rstrip() for line in page.lines()) + "\n"
-    return text if unicode else _plain(text)
+    return text if unicode else typewritten(text)
 
 
 def explanation_json(
@@ -164,7 +164,7 @@ class _Page:
             parts.append(say.count("explain.times", explained.count))
         if parts:
             yield from self._paragraph(say("explain.parts").join(parts), 2)
-        if explained.known_by in ("wording", "recipient"):
+        if explained.known_by in ("wording", "recipient", "code"):
             yield from self._paragraph(
                 say(f"explain.known-by-{explained.known_by}", receiver=self._receiver(explained)), 2
             )
@@ -336,9 +336,3 @@ def _now_json(now: RuleNow, report: Report, rules: RuleSet, catalogue: Catalogue
         steps: list[Json] = list(words.fix) if now.outcome is Outcome.UNMET else []
         findings.append({"item": printable(finding.item), "message": words.message, "fix": steps})
     return {"rule": now.rule, "outcome": now.outcome.value, "waits_for_input": now.waiting, "findings": findings}
-
-
-def _plain(text: str) -> str:
-    for fancy, plain in (("—", "-"), ("…", "..."), ("“", '"'), ("”", '"'), ("’", "'")):
-        text = text.replace(fancy, plain)
-    return text

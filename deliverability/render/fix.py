@@ -10,10 +10,12 @@ from typing import Any
 from deliverability.judge.words import Phrases, phrases, visible
 from deliverability.model.codec import encode
 from deliverability.model.facts import Catalogue
-from deliverability.model.report import Care, Gain, RecordEdit, Remedy, Report
+from deliverability.model.report import Care, RecordEdit, Remedy, Report
 from deliverability.render.diff import Kind
+from deliverability.render.json import gain_json
+from deliverability.render.parts import EditView, Entry, RemedyView, ReportView
 from deliverability.render.records import rdata, with_value
-from deliverability.render.view import EditView, Entry, Guide, RemedyView, ReportView, build
+from deliverability.render.view import Guide, build
 from deliverability.render.wrap import wrap
 
 SCHEMA_VERSION = "1.0"
@@ -134,17 +136,20 @@ def fix_json(several: Sequence[Told]) -> str:
 
 
 def _as_json(remedy: Remedy, view: RemedyView) -> dict[str, Any]:
-    """`name`, `type` and `value` are the first record, which for most remedies is the only one; `records` are all."""
-    first = remedy.edits[0]
+    """`name`, `type` and `value` are the record that mends the finding, for most remedies the only one.
+
+    `records` are all, in the order in which to publish them: what a sender that moves needs first, what it leaves last.
+    """
+    main = next((edit for edit in reversed(remedy.edits) if edit.old), remedy.edits[0])
     return {
         "rule": remedy.rule,
         "item": visible(remedy.item) or None,
         "code": remedy.code,
         "title": view.title,
-        "name": first.name,
-        "type": first.type,
-        "value": with_value(first.type, first.new[0]),
-        "old": first.old[0] if first.old else None,
+        "name": main.name,
+        "type": main.type,
+        "value": with_value(main.type, main.new[0]),
+        "old": main.old[0] if main.old else None,
         "effect": "; ".join(view.effects) or "; ".join(words for _, words in view.mends),
         "care": remedy.care.value,
         "note": view.care_words,
@@ -162,17 +167,7 @@ def _as_json(remedy: Remedy, view: RemedyView) -> dict[str, Any]:
         "changes": [
             {"fact": each.path, "before": encode(each.before), "after": encode(each.after)} for each in remedy.changes
         ],
-        "gains": [_gain(each) for each in remedy.gains],
-    }
-
-
-def _gain(gain: Gain) -> dict[str, str]:
-    return {
-        "receiver": gain.receiver,
-        "before": gain.before.value,
-        "before_grade": gain.before_grade,
-        "after": gain.after.value,
-        "after_grade": gain.after_grade,
+        "gains": [gain_json(each) for each in remedy.gains],
     }
 
 

@@ -80,10 +80,14 @@ def handout_text(lang: str) -> str:
         lines.append(f"{number}. {question.ask}")
         lines.extend(f"   - {answer} -> {meaning}" for answer, meaning in question.answers)
     for symptom in handout.symptoms:
-        lines += ["", " / ".join(symptom.says), f"  {say('handout.cause')}: {symptom.cause} ({_side(symptom, lang)})"]
+        side = say("punctuation.aside", text=_side(symptom, lang))
+        cause = f"{say('handout.cause')}{say('punctuation.colon')}{symptom.cause}{side}"
+        lines += ["", " / ".join(symptom.says), f"  {cause}"]
         lines.extend(f"  {number}. {step}" for number, step in enumerate(symptom.steps, 1))
     lines += ["", say("handout.servers")]
-    lines.extend(f"  {each.use}: {each.host}, {each.port}, {each.security}" for each in handout.servers)
+    comma = say("punctuation.list")
+    for each in handout.servers:
+        lines.append(f"  {each.use}{say('punctuation.colon')}{comma.join((each.host, each.port, each.security))}")
     lines += ["", say("handout.before")]
     lines.extend(f"  - {each}" for each in handout.before)
     return "\n".join(lines) + "\n"

@@ -1,6 +1,6 @@
 """Reports as one HTML page that needs nothing else: no script, no outside resource.
 
-May import model, judge.words, judge.glossary, view, pictures, trace, preview, glossary and handout.
+May import model, judge.words, judge.glossary and render.
 
 The look is in reports/: report.html (the page), subject.html (one report), handout.html, macros.html, style.css.
 """
@@ -20,10 +20,13 @@ from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
 from deliverability.render.glossary import Glosser
 from deliverability.render.handout import load_handout
+from deliverability.render.parts import ReportView, SourceView
 from deliverability.render.pictures import Pictures, draw
 from deliverability.render.preview import Preview, preview
+from deliverability.render.segments import segments
+from deliverability.render.told import as_tuple
 from deliverability.render.trace import Traces, explain
-from deliverability.render.view import Guide, ReportView, SourceView, as_tuple, build, segments
+from deliverability.render.view import Guide, build
 
 if TYPE_CHECKING:
     import jinja2

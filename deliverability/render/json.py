@@ -115,11 +115,12 @@ def _finding(finding: Finding, report: Report) -> Json:
             "note": printable(finding.waiver.note),
             "until": finding.waiver.until or None,
         }
-    shape["gains"] = [_gain(each) for each in finding.gains]
+    shape["gains"] = [gain_json(each) for each in finding.gains]
     return shape
 
 
-def _gain(gain: Gain) -> Json:
+def gain_json(gain: Gain) -> Json:
+    """What changes for one receiver."""
     return {
         "receiver": gain.receiver,
         "before": gain.before.value,
@@ -142,7 +143,7 @@ def _remedy(remedy: Remedy) -> Json:
         "changes": [
             {"fact": each.path, "before": encode(each.before), "after": encode(each.after)} for each in remedy.changes
         ],
-        "gains": [_gain(each) for each in remedy.gains],
+        "gains": [gain_json(each) for each in remedy.gains],
     }
 
 
@@ -156,11 +157,12 @@ def _edit(edit: RecordEdit) -> Json:
 
 
 def _judgement(judgement: Judgement) -> Json:
+    # By far the most numerous of all: its words are text already, to take their values would only take time.
     return {
         "receiver": judgement.receiver,
-        "outcome": judgement.outcome.value,
-        "severity": judgement.severity.value,
-        "effect": judgement.effect.value,
+        "outcome": judgement.outcome,
+        "severity": judgement.severity,
+        "effect": judgement.effect,
         "codes": list(judgement.codes),
         "waits_for": judgement.waits_for,
     }

@@ -14,8 +14,7 @@ from deliverability.judge.words import visible
 from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
-from deliverability.render.told import Told, subject_name, tell
-from deliverability.render.view import as_tuple
+from deliverability.render.told import Told, as_tuple, subject_name, tell
 
 
 def render_junit(

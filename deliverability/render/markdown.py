@@ -1,4 +1,4 @@
-"""Reports as Markdown (GFM), for issues and chat. May import model, judge.words, told and view.
+"""Reports as Markdown (GFM), for issues and chat. May import model, judge.words and render.
 
 Values come from strangers' DNS and mail: they cannot end a cell, a block or a code span, become a link or an image, or
 call somebody by name.
@@ -12,17 +12,10 @@ from collections.abc import Iterator, Sequence
 from deliverability.judge.words import Phrases, phrases, visible
 from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
-from deliverability.render.told import record_lines
-from deliverability.render.view import (
-    Guide,
-    RemedyView,
-    ReportView,
-    StepView,
-    as_tuple,
-    build,
-    segments,
-    source_line,
-)
+from deliverability.render.parts import RemedyView, ReportView, StepView
+from deliverability.render.segments import segments
+from deliverability.render.told import as_tuple, record_lines
+from deliverability.render.view import Guide, build, source_line
 
 _SYMBOLS = {"accepted": "✅", "at-risk": "⚠️", "rejected": "❌", "cannot-tell": "❔"}
 _SPECIAL = re.compile(r"[\\`*_\[\]#|~$]")
@@ -154,6 +147,8 @@ def _first(number: int, step: StepView, say: Phrases) -> Iterator[str]:
     if step.remedy:
         yield from _remedy(step.remedy)
     yield "\n".join(_step(index, text) for index, text in enumerate(entry.fix, 1))
+    if entry.contested:
+        yield "\n".join((plain(say("label.contested")), *(f"- {plain(each)}" for each in entry.readings)))
     for source in entry.sources[:1]:
         link = f" <{source.url}>" if re.fullmatch(r"https?://[^\s<>\\]+", source.url) else ""
         yield f"{say('label.source')}: {plain(source_line(source, say))}{link}"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from deliverability.judge.words import Phrases, format_value, octets, shortened, visible
-from deliverability.model.facts import Unknown, Value
+from deliverability.model.facts import Unknown, Value, records_of
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
 
@@ -251,9 +251,8 @@ def _edge(key: str, matches: str, outcome: str) -> str:
 
 
 def _aligned_ptr(report: Report) -> Value:
-    chain = _known(report, "identity.chain")
-    for each in chain if isinstance(chain, tuple) else ():
-        if isinstance(each, Mapping) and each.get("role") == "ptr":
+    for each in records_of(_known(report, "identity.chain")):
+        if each.get("role") == "ptr":
             return each.get("aligned")
     return None
 
@@ -389,8 +388,7 @@ def _size(report: Report, say: Phrases) -> BarView | None:
     sizes["other"] = max(0, total - sum(sizes.values()))
     parts = (_part(key, say(f"size.{key}"), min(size, total), scale, say) for key, size in sizes.items())
     overhead = _number(_known(report, "message.encoding_overhead_octets"))
-    listed = _known(report, "message.attachments")
-    items = [each for each in (listed if isinstance(listed, tuple) else ()) if isinstance(each, Mapping)]
+    items = records_of(_known(report, "message.attachments"))
     return BarView(
         total=say("size.total", size=octets(total, say)),
         parts=tuple(part for part in parts if part.octets),

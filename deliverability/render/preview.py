@@ -43,6 +43,8 @@ _DROPPED = frozenset(
 _TAG = re.compile(r"</?([A-Za-z][^\s/>\x00]*)")
 _ATTRIBUTE = re.compile(r"""([^\s/>=][^\s/>=]*)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]+)))?""")
 _BETWEEN = re.compile(r"[\s/=]*")
+# Letters that a style sheet writes as escapes: \\75rl(...) is url(...) to a browser.
+_ESCAPED = re.compile(r"\\(?:0{0,4}([46][1-9a-f]|[57][0-9a])(?![0-9a-f])[ \t\r\n\f]?|([g-zG-Z]))", re.IGNORECASE)
 _IMPORTS = re.compile(r"@(?:import|charset|namespace)[^;{}]*;?", re.IGNORECASE)
 _LOADS = re.compile(r"(?:image|image-set|url|src|element)\s*\([^)]*\)?", re.IGNORECASE)
 _STEERING = re.compile(
@@ -188,8 +190,12 @@ def _image(attributes: dict[str, str]) -> str:
 
 
 def _css(text: str) -> str:
-    """Style without what would load; no angle bracket is left that could end its element."""
-    return _LOADS.sub("none", _IMPORTS.sub("", _clean(text))).replace("<", "")
+    """Style without what would load; no angle bracket is left that could end its element.
+
+    What is taken out leaves a blank behind, so that its neighbours cannot join to something new.
+    """
+    plain = _ESCAPED.sub(lambda match: match[2] or chr(int(match[1], 16)), _clean(text))
+    return _LOADS.sub("none", _IMPORTS.sub(" ", plain.replace("<", " ")))
 
 
 def _clean(text: str) -> str:

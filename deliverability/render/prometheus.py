@@ -1,4 +1,6 @@
-"""Reports as metrics in Prometheus' text format, for node_exporter's textfile collector. May import model, judge.words.
+"""Reports as metrics in Prometheus' text format, for node_exporter's textfile collector.
+
+May import model, judge.words and render.told.
 
 What could not be looked up gives no sample: an absent series, never a zero.
 """
@@ -9,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from deliverability.judge.words import visible
-from deliverability.model.report import Outcome, Report, VerdictKind
+from deliverability.model.report import GRADES, Outcome, Report, VerdictKind
 from deliverability.model.rules import Severity
-from deliverability.render.view import as_tuple
+from deliverability.render.told import as_tuple
 
 # The larger, the worse; -1 lies below every threshold.
 VERDICTS = {
@@ -20,7 +22,7 @@ VERDICTS = {
     VerdictKind.AT_RISK: 1,
     VerdictKind.REJECTED: 2,
 }
-GRADES = {"A": 4, "B": 3, "C": 2, "D": 1, "F": 0}
+_GRADES = {grade: number for number, grade in enumerate(reversed(GRADES))}
 STAGES = {"absent": 0, "none": 1, "testing": 2, "quarantine": 3, "reject": 4}
 
 _HELP = {
@@ -80,8 +82,8 @@ def _measure(report: Report) -> Iterator[tuple[str, dict[str, str], float]]:
         receiver = {"receiver": verdict.receiver}
         yield "deliv_verdict", receiver, VERDICTS[verdict.verdict]
         yield "deliv_complete", receiver, int(verdict.complete)
-        if verdict.grade in GRADES:
-            yield "deliv_grade", receiver, GRADES[verdict.grade]
+        if verdict.grade in _GRADES:
+            yield "deliv_grade", receiver, _GRADES[verdict.grade]
     # Zeros as well: an alert on a series that only appears with the first finding would not see it come.
     counts = {
         (severity.value, outcome): 0

@@ -1,4 +1,4 @@
-"""A rule's own documentation as text. May import model and judge."""
+"""A rule's own documentation as text. May import model, judge and render.wrap."""
 
 from __future__ import annotations
 

@@ -18,8 +18,7 @@ from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
 from deliverability.model.rules import Rule, RuleSet, Severity
 from deliverability.render.rulepage import filled_texts
-from deliverability.render.told import Told, new_records, subject_name, tell
-from deliverability.render.view import as_tuple
+from deliverability.render.told import Told, as_tuple, new_records, subject_name, tell
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note", Severity.NONE: "none"}

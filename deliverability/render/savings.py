@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from deliverability.judge.words import Phrases, octets, shortened, visible
-from deliverability.model.facts import FactSet, Unknown, Value
+from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of
 
 SHOWN = 3
 # Together the changes shown save at least this much and this share of the message; a single one at least the third.
@@ -68,7 +68,7 @@ class SavingsView:
 
 def changes(facts: FactSet) -> tuple[Change, ...]:
     """Every change that saves something, the largest first. No octet is counted by two of them."""
-    parts = {path: part for part in _records(facts, "message.parts") if (path := _text(part.get("path")))}
+    parts = {path: part for part in records_of(facts.value("message.parts")) if (path := text_of(part.get("path")))}
     found = [*_files(facts, parts), *_images(facts, parts), *_pdfs(facts, parts), *_html(facts, parts)]
     return tuple(sorted((each for each in found if each.octets > 0), key=lambda each: (-each.octets, each.path)))
 
@@ -105,19 +105,19 @@ def savings(facts: FactSet, say: Phrases) -> SavingsView | None:
 
 
 def _images(facts: FactSet, parts: Mapping[str, Mapping[str, Value]]) -> Iterator[Change]:
-    for image in _records(facts, "message.images"):
-        saved, path = _number(image.get("saving_octets")), _text(image.get("path"))
-        form = _text(image.get("best_format"))
+    for image in records_of(facts.value("message.images")):
+        saved, path = _number(image.get("saving_octets")), text_of(image.get("path"))
+        form = text_of(image.get("best_format"))
         if saved and form:
             kind = "image" if image.get("inline") is True else "attached-image"
-            yield Change(kind, _as_sent(saved, parts.get(path)), path, _text(image.get("filename")), form)
+            yield Change(kind, _as_sent(saved, parts.get(path)), path, text_of(image.get("filename")), form)
 
 
 def _pdfs(facts: FactSet, parts: Mapping[str, Mapping[str, Value]]) -> Iterator[Change]:
-    for pdf in _records(facts, "message.pdfs"):
-        saved, path = _number(pdf.get("saving_octets")), _text(pdf.get("path"))
+    for pdf in records_of(facts.value("message.pdfs")):
+        saved, path = _number(pdf.get("saving_octets")), text_of(pdf.get("path"))
         if saved:
-            yield Change("pdf", _as_sent(saved, parts.get(path)), path, _text(pdf.get("filename")))
+            yield Change("pdf", _as_sent(saved, parts.get(path)), path, text_of(pdf.get("filename")))
 
 
 def _files(facts: FactSet, parts: Mapping[str, Mapping[str, Value]]) -> Iterator[Change]:
@@ -125,15 +125,17 @@ def _files(facts: FactSet, parts: Mapping[str, Mapping[str, Value]]) -> Iterator
     if not whole or whole <= LARGE_MESSAGE:
         return
     # The single file of an encrypted message is the message.
-    if any(_is_encrypted(_text(part.get("media_type"))) for part in parts.values()):
+    if any(_is_encrypted(text_of(part.get("media_type"))) for part in parts.values()):
         return
-    lighter = {_text(each.get("path")) for name in ("images", "pdfs") for each in _records(facts, f"message.{name}")}
-    for file in _records(facts, "message.attachments"):
-        path, sent = _text(file.get("path")), _number(file.get("encoded_octets"))
-        types = (_text(file.get("media_type")), _text(file.get("true_type")))
+    lighter = {
+        text_of(each.get("path")) for name in ("images", "pdfs") for each in records_of(facts.value(f"message.{name}"))
+    }
+    for file in records_of(facts.value("message.attachments")):
+        path, sent = text_of(file.get("path")), _number(file.get("encoded_octets"))
+        types = (text_of(file.get("media_type")), text_of(file.get("true_type")))
         shrinks = path in lighter or any(each.startswith("image/") or each == "application/pdf" for each in types)
         if sent and sent >= LARGE_FILE and file.get("inline") is False and not shrinks:
-            yield Change("file", sent, path, _text(file.get("filename")))
+            yield Change("file", sent, path, text_of(file.get("filename")))
 
 
 def _html(facts: FactSet, parts: Mapping[str, Mapping[str, Value]]) -> Iterator[Change]:
@@ -142,7 +144,7 @@ def _html(facts: FactSet, parts: Mapping[str, Mapping[str, Value]]) -> Iterator[
     Minifying also shortens style attributes, and no fact says by how much: all of it may lie in the repeated ones, so
     these count only as far as they save more.
     """
-    pages = [part for part in parts.values() if _text(part.get("media_type")) == "text/html"]
+    pages = [part for part in parts.values() if text_of(part.get("media_type")) == "text/html"]
     # The HTML facts do not say which part they are of; where encodings differ, none is assumed.
     encoded = bool(pages) and all(part.get("transfer_encoding") == "base64" for part in pages)
     minify = _number(facts.value("html.minify_saves_octets")) or 0
@@ -178,15 +180,6 @@ def _words(change: Change, say: Phrases) -> str:
 def _amount(key: str, number: int, whole: int, say: Phrases) -> str:
     share = 100 * min(number, whole) / whole
     return say(key, size=octets(number, say), percent=f"{share:.1f}" if share < 10 else f"{share:.0f}")
-
-
-def _records(facts: FactSet, path: str) -> Iterator[Mapping[str, Value]]:
-    value = facts.value(path)
-    return (each for each in (value if isinstance(value, tuple) else ()) if isinstance(each, Mapping))
-
-
-def _text(value: Value) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _number(value: Value) -> int | None:

@@ -1,6 +1,6 @@
 """The rules as a static site: what is checked, why, how receivers treat it, and where that stands.
 
-No script, no outside resource, relative links only. May import model, judge, json, rulepage and view.
+No script, no outside resource, relative links only. May import model, judge and render.
 
 The pages are reports/site_*.html; they share style.css with the reports and add site.css.
 """
@@ -17,9 +17,11 @@ from deliverability.judge.glossary import Term
 from deliverability.judge.words import LANGUAGES, Phrases, format_value, limit_spec, phrases
 from deliverability.model.facts import Value
 from deliverability.model.rules import Effect, Override, Receiver, Rule, RuleSet, SourceRef, VolumeClass
+from deliverability.render.html import environment
 from deliverability.render.json import SCHEMA
+from deliverability.render.parts import SourceView
 from deliverability.render.rulepage import condition_words, filled_texts, rule_title
-from deliverability.render.view import SourceView, segments, topic_name
+from deliverability.render.told import topic_name
 
 if TYPE_CHECKING:
     import jinja2
@@ -58,15 +60,15 @@ class Treatment:
 
 def pages(rules: RuleSet, terms: Sequence[Term], version: str) -> Iterator[tuple[str, str]]:
     """Every file of the site: path with forward slashes, and text. `version` is the program's, for the foot."""
-    environment = _environment()
+    templates = environment()
     css = [(locate("reports") / name).read_text("utf-8") for name in ("style.css", "site.css")]
     yield "style.css", "\n".join(css)
     yield SCHEMA.name, SCHEMA.read_text("utf-8")
     languages = [phrases(lang) for lang in LANGUAGES]
-    home = environment.get_template("site_home.html")
+    home = templates.get_template("site_home.html")
     yield "index.html", home.render(languages=languages, policy=CONTENT_SECURITY_POLICY)
     for say in languages:
-        site = _Site(environment, rules, terms, say, version)
+        site = _Site(templates, rules, terms, say, version)
         for page, text in site.pages():
             yield f"{say.lang}/{page}", text
 
@@ -117,6 +119,7 @@ class _Site:
             home="../" * depth,
             nav=_NAV,
             policy=CONTENT_SECURITY_POLICY,
+            facts=_facts,
             schema=SCHEMA.name,
             version=self._version,
             **values,
@@ -247,17 +250,3 @@ def _facts(text: str) -> Markup:
         Markup("<var>{}</var>").format(piece) if index % 2 else escape(piece)
         for index, piece in enumerate(_FACT.split(text))
     )
-
-
-def _environment() -> jinja2.Environment:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(locate("reports")),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"segments": segments, "facts": _facts}
-    return environment

@@ -1,4 +1,7 @@
-"""Reports for the terminal: plain text in a given width, colour only if asked. May import model, judge.words, view."""
+"""Reports for the terminal: plain text in a given width, colour only if asked.
+
+May import model, judge.words, render.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,13 @@ from dataclasses import dataclass
 from deliverability.judge.words import Phrases, phrases, visible
 from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
+from deliverability.render.parts import EffectView, Entry, ReportView, VerdictView
 from deliverability.render.savings import SavingsView
+from deliverability.render.segments import segments
+from deliverability.render.told import as_tuple
 from deliverability.render.trace import SignatureTrace, SpfTrace, Traces, explain
-from deliverability.render.view import (
-    EffectView,
-    Entry,
-    Guide,
-    ReportView,
-    VerdictView,
-    as_tuple,
-    build,
-    segments,
-    source_line,
-)
-from deliverability.render.wrap import pad, width_of, wrap
+from deliverability.render.view import Guide, build, source_line
+from deliverability.render.wrap import pad, typewritten, width_of, wrap
 
 MAX_WIDTH = 100
 MIN_WIDTH = 40
@@ -126,7 +122,7 @@ class TextWriter:
 
     def _finished(self, lines: Iterable[str]) -> str:
         text = "\n".join(line.rstrip() for line in lines).rstrip("\n") + "\n"
-        return text if self._paper.unicode else _plain(text)
+        return text if self._paper.unicode else typewritten(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +307,10 @@ def _entry(entry: Entry, number: int, paper: _Paper, say: Phrases) -> Iterator[s
         yield from _step(step, f"    {index}) ", paper)
     for effect in _by_effect(entry.effects, say):
         yield from paper.paragraph(effect, 4)
+    if entry.contested:
+        yield from paper.paragraph(say("label.contested"), 4, style="warning")
+        for reading in entry.readings:
+            yield from paper.paragraph(reading, 4)
     yield from paper.paragraph(_pair(say("label.effort"), entry.effort, say), 4, style="dim")
     for source in entry.sources[:1]:
         yield from paper.paragraph(_pair(say("label.source"), source_line(source, say), say), 4, style="dim")
@@ -430,10 +430,3 @@ def _item(item: str, say: Phrases) -> str:
 def _pair(name: str, value: str, say: Phrases) -> str:
     """A label and what it is about, with the colon of the language."""
     return f"{name}{say('punctuation.colon')}{value}"
-
-
-def _plain(text: str) -> str:
-    """Typographic characters of the phrases as ASCII; other scripts stay."""
-    for fancy, plain in (("—", "-"), ("…", "..."), ("“", '"'), ("”", '"'), ("’", "'")):
-        text = text.replace(fancy, plain)
-    return text

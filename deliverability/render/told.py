@@ -1,14 +1,18 @@
-"""Every finding of a report with its words: what SARIF, JUnit and CSV have in common. May import model, judge.words."""
+"""What several renderers have in common: findings with their words, names as they are shown, records as lines.
+
+May import model, judge.words and records.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from deliverability.judge.words import Words, phrases, sentences, visible
+from deliverability.judge.words import Phrases, Words, phrases, sentences, visible
 from deliverability.model.facts import Catalogue, Reason
 from deliverability.model.report import Finding, Outcome, Remedy, Report
 from deliverability.model.rules import Effect, Rule, Severity
+from deliverability.render.records import rdata
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +70,26 @@ def tell(report: Report, lang: str, catalogue: Catalogue) -> Iterator[Told]:
             yield Told(finding, rule, words, visible(finding.item))
 
 
+def as_tuple(reports: Report | Sequence[Report]) -> tuple[Report, ...]:
+    """One report or several as a tuple."""
+    return (reports,) if isinstance(reports, Report) else tuple(reports)
+
+
 def subject_name(report: Report, lang: str) -> str:
     """Domain and message, as a heading of what was audited."""
     domain = visible(report.domain) or phrases(lang)("label.no-domain")
     return f"{domain} ({visible(report.message)})" if report.message else domain
+
+
+def receiver_name(ident: str, report: Report, lang: str) -> str:
+    """A receiver's display name."""
+    receiver = report.rules.receivers.get(ident)
+    return visible(receiver.name.get(lang, ident) if receiver else ident)
+
+
+def topic_name(topic: str, say: Phrases) -> str:
+    """A topic's display name; rules added by the user may bring topics of their own."""
+    return say(f"topic.{topic}") if f"topic.{topic}" in say else visible(topic)
 
 
 def remedy_for(told: Told, report: Report) -> Remedy | None:
@@ -87,7 +107,4 @@ def new_records(told: Told, report: Report) -> list[str]:
 def record_lines(name: str, kind: str, values: tuple[str, ...]) -> Iterator[str]:
     """Records in the form that ``--with`` takes: ``name type value``, text in quotes where it is a TXT record."""
     for value in values:
-        shown = visible(value)
-        if kind == "TXT":
-            shown = '"' + shown.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        yield f"{visible(name)} {visible(kind)} {shown}"
+        yield visible(f"{name} {kind} {rdata(kind, value)}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from deliverability.judge.words import Phrases, remark, shortened, unknown_sentence, visible
-from deliverability.model.facts import Unknown, Value
+from deliverability.model.facts import Unknown, Value, records_of
 from deliverability.model.report import Report
 
 MAX_LINES = 400
@@ -69,11 +69,6 @@ class Traces:
     spf: SpfTrace | None
     dkim: tuple[SignatureTrace, ...]
 
-    @property
-    def all_pass(self) -> bool:
-        """Whether there is nothing that asks for an explanation."""
-        return (self.spf is None or self.spf.passed) and all(each.state == "good" for each in self.dkim)
-
 
 def explain(report: Report, say: Phrases) -> Traces:
     """The traces that the facts of `report` hold."""
@@ -86,10 +81,6 @@ def _word(value: Value) -> str:
 
 def _number(value: Value) -> int:
     return value if isinstance(value, int) else 0
-
-
-def _maps(value: Value) -> list[Mapping[str, Value]]:
-    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, tuple) else []
 
 
 # --- SPF -----------------------------------------------------------------------------------------------------------
@@ -105,7 +96,7 @@ def _spf(report: Report, say: Phrases) -> SpfTrace | None:
     lines: list[Line] = []
     _collect(trace, 0, False, ip, lines, say)
     result = _word(trace.get("result"))
-    steps = _maps(trace.get("steps"))
+    steps = records_of(trace.get("steps"))
     return SpfTrace(
         title=say("trace.spf-title", ip=ip),
         checked=say("trace.checked", domain=_word(trace.get("domain")), identity=checked),
@@ -123,7 +114,7 @@ def _spf(report: Report, say: Phrases) -> SpfTrace | None:
 
 
 def _collect(trace: Mapping[str, Value], depth: int, detail: bool, ip: str, lines: list[Line], say: Phrases) -> None:
-    for together, steps in groupby(_maps(trace.get("steps")), _kind):
+    for together, steps in groupby(records_of(trace.get("steps")), _kind):
         if together:
             listed = [_word(step.get("term")) for step in steps]
             lacks = together == "lacks"
@@ -187,7 +178,7 @@ def _outcome(step: Mapping[str, Value], outcome: str, ip: str, result: str, say:
 
 
 def _dkim(report: Report, say: Phrases) -> tuple[SignatureTrace, ...]:
-    return tuple(_signature(each, say) for each in _maps(report.facts.value("dkim.signatures"))[:_MAX_SIGNATURES])
+    return tuple(_signature(each, say) for each in records_of(report.facts.value("dkim.signatures"))[:_MAX_SIGNATURES])
 
 
 def _signature(item: Mapping[str, Value], say: Phrases) -> SignatureTrace:

@@ -1,13 +1,12 @@
-"""A report in words and in reading order, so that text and HTML only lay it out.
+"""A report in words and in reading order, so that text, Markdown and HTML only lay it out.
 
-May import model, judge.words, diff, savings.
+May import model, judge.words, parts, told, remedies and savings.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from deliverability.judge.words import (
@@ -24,20 +23,32 @@ from deliverability.judge.words import (
     visible,
 )
 from deliverability.model.facts import Catalogue, Evidence, Reason, Value, Waiver
-from deliverability.model.report import Finding, Gain, Note, Outcome, Remedy, Report, Verdict, VerdictKind
+from deliverability.model.report import GRADES, Finding, Note, Outcome, Report, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Effort, Override, Rule, Severity, SourceRef
-from deliverability.render.diff import Piece, diff
-from deliverability.render.savings import SavingsView, savings
+from deliverability.render.parts import (
+    EffectView,
+    Entry,
+    EvidenceView,
+    GuideStep,
+    Instance,
+    ReasonView,
+    ReportView,
+    SourceView,
+    UncheckedView,
+    VerdictView,
+    WaitingView,
+)
+from deliverability.render.remedies import first_steps, gain_words, remedy_views
+from deliverability.render.savings import savings
+from deliverability.render.told import receiver_name, topic_name
 
 Guide = Sequence[Mapping[str, Any]]
 
 _EFFECTS = list(Effect)
 _EFFORTS = list(Effort)
-_GRADES = "ABCDF"
-_KINDS = (VerdictKind.REJECTED, VerdictKind.AT_RISK, VerdictKind.CANNOT_TELL, VerdictKind.ACCEPTED)
+_WORST_FIRST = sorted(VerdictKind, key=lambda kind: -kind.rank)
 # What they say changes how the whole report is to be read; the other notes say how it was made.
 _WARNINGS = ("domain-nonexistent", "author-domain-differs", "no-author-domain", "no-from", "with-proposals", "replayed")
-FIRST = 3
 _REASONS_SHOWN = 3
 _HEADLINE = {"en": 130, "ja": 80}
 _COUNT_ONLY = re.compile(
@@ -46,251 +57,6 @@ _COUNT_ONLY = re.compile(
 _SENTENCE_END = re.compile(r"(?<=\.) (?=[A-Z])|(?<=。)")
 _LINES_SHOWN = 40
 _LINE_LENGTH = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class SourceView:
-    """Where a requirement comes from; `url` may be empty."""
-
-    title: str
-    section: str
-    url: str
-    publisher: str
-    checked: str
-
-
-@dataclass(frozen=True, slots=True)
-class EffectView:
-    """What one receiver does about an unmet requirement."""
-
-    receiver: str
-    effect: str
-    words: str
-    codes: tuple[str, ...]
-    waits_for: str
-
-
-@dataclass(frozen=True, slots=True)
-class EvidenceView:
-    """One raw observation with hidden characters written out; `more` lines were left out."""
-
-    anchor: str
-    kind: str
-    asked: str
-    lines: tuple[str, ...]
-    more: int
-    at: str
-    ttl: str
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """One finding of an entry: the item it is about and what was found there."""
-
-    item: str
-    message: str
-    observed: tuple[tuple[str, str], ...]
-    evidence: tuple[EvidenceView, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """All findings of one rule that share outcome and words.
-
-    `title` is the requirement. `headline` says what is: for an unmet one the sentence that was found to be true, with
-    `rest` behind it, since a requirement as the heading of a problem would read as if all were well. Where that is not
-    possible, `shows_instances` asks for the findings to be listed.
-    """
-
-    anchor: str
-    rule: str
-    topic: str
-    outcome: str
-    outcome_label: str
-    severity: str
-    severity_label: str
-    title: str
-    headline: str
-    rest: str
-    why: str
-    fix: tuple[str, ...]
-    instances: tuple[Instance, ...]
-    effects: tuple[EffectView, ...]
-    limits: tuple[tuple[str, str], ...]
-    effort: str
-    level: str
-    confidence: str
-    contested: bool
-    sources: tuple[SourceView, ...]
-    notes: tuple[str, ...]
-    shows_instances: bool
-    gains: tuple[str, ...] = ()
-    gain: int = 0
-    waiver: str = ""
-
-    @property
-    def evidence(self) -> tuple[EvidenceView, ...]:
-        """The evidence of all instances, each piece once."""
-        return tuple({each.anchor: each for instance in self.instances for each in instance.evidence}.values())
-
-    @property
-    def to_do(self) -> bool:
-        """It asks for something to be done."""
-        return self.outcome == "unmet" and self.severity != "none"
-
-
-@dataclass(frozen=True, slots=True)
-class ReasonView:
-    """A finding that decides a verdict: what was found, or the requirement that could not be checked."""
-
-    title: str
-    rule: str
-    anchor: str
-    codes: tuple[str, ...]
-    unknown: bool
-
-
-@dataclass(frozen=True, slots=True)
-class VerdictView:
-    """A receiver's verdict in words."""
-
-    receiver: str
-    kind: str
-    label: str
-    sentence: str
-    grade: str
-    grade_words: str
-    reasons: tuple[ReasonView, ...]
-    more: int
-    unknown: int
-    waiting: int
-    answer: str = ""
-    decided: tuple[ReasonView, ...] = ()
-    codes: tuple[str, ...] = ()
-    about: str = ""
-    needs: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class EditView:
-    """One record set to publish: `new` as it is pasted; `changes` from the old value to the new one, where both are."""
-
-    name: str
-    type: str
-    old: tuple[str, ...]
-    new: tuple[str, ...]
-    changes: tuple[Piece, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RemedyView:
-    """A remedy in words.
-
-    Attributes:
-        anchor: where it stands on a page.
-        rule: the rule it is for, with the item.
-        item: names the item of the rule, or is empty.
-        title: what to do.
-        files: texts to publish beside the records, line by line, for example a policy file.
-        edits: the records.
-        care: safe, careful or last-resort.
-        care_label: the same in words.
-        care_words: what to look out for.
-        effects: what it changes.
-        mends: anchor and headline of every finding that it settles.
-        gain: how much better the verdicts become.
-
-    """
-
-    anchor: str
-    rule: str
-    item: str
-    title: str
-    files: tuple[tuple[str, ...], ...]
-    edits: tuple[EditView, ...]
-    care: str
-    care_label: str
-    care_words: str
-    effects: tuple[str, ...]
-    mends: tuple[tuple[str, str], ...]
-    gain: int
-
-
-@dataclass(frozen=True, slots=True)
-class StepView:
-    """One of the things to do first: the finding, and the remedy where there is one."""
-
-    entry: Entry
-    remedy: RemedyView | None
-
-
-@dataclass(frozen=True, slots=True)
-class GuideStep:
-    """A step of the user's guide and where the domain stands."""
-
-    key: str
-    title: str
-    text: str
-    state: str
-    label: str
-    links: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class UncheckedView:
-    """One reason, and the requirements that could not be checked because of it (title, rule id, anchor)."""
-
-    reason: str
-    rules: tuple[tuple[str, str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingView:
-    """An input that was not given, and the checks that wait for it."""
-
-    words: str
-    titles: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ReportView:
-    """One report, put into words of one language and into reading order."""
-
-    domain: str
-    message: str
-    started: str
-    version: str
-    sources: tuple[str, ...]
-    facts_digest: str
-    rules_digest: str
-    notes: tuple[str, ...]
-    verdicts: tuple[VerdictView, ...]
-    todo: tuple[Entry, ...]
-    savings: SavingsView | None
-    unchecked: tuple[UncheckedView, ...]
-    waiting: tuple[WaitingView, ...]
-    met: tuple[Entry, ...]
-    topics: tuple[tuple[str, tuple[Entry, ...]], ...]
-    guide: tuple[GuideStep, ...]
-    evidence: tuple[EvidenceView, ...]
-    counts: Mapping[str, int]
-    lead: str = ""
-    warnings: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
-    first: tuple[StepView, ...] = ()
-    then: tuple[Entry, ...] = ()
-    remedies: tuple[RemedyView, ...] = ()
-    waived: tuple[Entry, ...] = ()
-
-    @property
-    def complete(self) -> bool:
-        """Nothing failed to be checked and nothing waits."""
-        return not self.unchecked and not self.waiting
-
-
-def as_tuple(reports: Report | Sequence[Report]) -> tuple[Report, ...]:
-    """One report or several as a tuple."""
-    return (reports,) if isinstance(reports, Report) else tuple(reports)
 
 
 def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *, prefix: str = "") -> ReportView:
@@ -305,8 +71,8 @@ def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *,
     order = {rule: index for index, rule in enumerate(report.rules.rules)}
     unmet.sort(key=lambda entry: _urgency(entry, report, order))
     by_outcome = {name: tuple(e for e in entries if e.outcome == name) for name in ("met", "unknown", "waiting")}
-    remedies = _remedies(report, entries, say, catalogue, prefix)
-    first = _first(unmet, remedies)
+    remedies = remedy_views(report, entries, say, catalogue, prefix)
+    first = first_steps(unmet, remedies)
     taken = {step.entry.anchor for step in first}
     return ReportView(
         domain=visible(report.domain) or say("label.no-domain"),
@@ -356,33 +122,6 @@ def source_line(source: SourceView, say: Phrases) -> str:
     return say("site_separator").join(parts)
 
 
-_QUOTED = r'"[^"\n]*"(?: "[^"\n]*")*'
-_TERM = r"[+?~-]?(?:include:|a\b|mx\b|ip4:|ip6:|exists:|redirect=|ptr\b|exp=)[^\s\"]*"
-_RECORD = re.compile(
-    r"`(?P<marked>[^`]+)`"  # marked by the author of the rule
-    rf"|(?P<line>[A-Za-z0-9_*.\\-]+ (?:TXT|CNAME|MX|PTR|A|AAAA) {_QUOTED})"  # a line of a zone file
-    rf"|(?P<strings>\"v={_QUOTED[1:]})"  # a record in several strings
-    rf"|(?P<spf>v=spf1(?: {_TERM})* (?:[+?~-]?all|redirect=[\w.-]+))"
-    r"|(?P<tags>v=(?:DMARC1|DKIM1|STSv1|TLSRPTv1|BIMI1)(?:; ?[a-z]+=[^;\s\"]*[^;\s\".,)])+;?)"
-)
-
-
-def segments(text: str) -> tuple[tuple[bool, str], ...]:
-    """`text` in pieces; True marks a record or name to be copied as it is (between backticks, or a whole record)."""
-    pieces: list[tuple[bool, str]] = []
-    end = 0
-    for match in _RECORD.finditer(text):
-        if match.start() > end:
-            pieces.append((False, text[end : match.start()]))
-        pieces.append((True, match["marked"] or match[0]))
-        end = match.end()
-    rest = text[end:]
-    # A full stop behind a record would only invite copying it along.
-    if rest.strip() and not (pieces and rest.strip() in (".", "。")):
-        pieces.append((False, rest))
-    return tuple(pieces)
-
-
 def _entries(
     report: Report, say: Phrases, catalogue: Catalogue, evidence: Mapping[str, EvidenceView], prefix: str
 ) -> tuple[Entry, ...]:
@@ -430,12 +169,13 @@ def _entries(
                 effort=say(f"effort.{rule.effort.value}"),
                 level=say(f"level.{rule.level.value}"),
                 confidence=say("label.confidence", word=say(f"confidence.{rule.confidence.value}")),
-                contested=_contested(rule, report),
+                contested=_contested(findings, rule, report),
                 sources=_sources(rule, report),
                 notes=_receiver_notes(findings, report, say) if outcome == "unmet" else (),
+                readings=_receiver_notes(findings, report, say, contested=True) if outcome == "unmet" else (),
                 shows_instances=told is None,
                 gains=gain_words([gain for finding in findings for gain in finding.gains], report, say),
-                gain=_gain([gain for finding in findings for gain in finding.gains]),
+                gain=sum(gain.worth for finding in findings for gain in finding.gains),
                 waiver=_waiver(waiver, say) if waiver else "",
             )
         )
@@ -526,15 +266,17 @@ def _effects(findings: Iterable[Finding], report: Report, say: Phrases) -> tuple
     return tuple(sorted(worst.values(), key=lambda each: (bool(each.waits_for), _EFFECTS.index(Effect(each.effect)))))
 
 
-def _receiver_notes(findings: Sequence[Finding], report: Report, say: Phrases) -> tuple[str, ...]:
-    """What the receivers themselves say about the rule, where an overlay carries a note."""
+def _receiver_notes(
+    findings: Sequence[Finding], report: Report, say: Phrases, *, contested: bool = False
+) -> tuple[str, ...]:
+    """What the receivers say about the rule, where an overlay carries a note; or only what is `contested`."""
     judged = dict.fromkeys(j.receiver for f in findings for j in f.judgements if j.outcome is Outcome.UNMET)
     notes = []
     for ident in judged:
         override = _override(ident, findings[0].rule, report)
         note = override.note.get(say.lang, "") if override else ""
-        if note:
-            notes.append(f"{receiver_name(ident, report, say.lang)}: {visible(note)}")
+        if note and override and (override.contested or not contested):
+            notes.append(f"{receiver_name(ident, report, say.lang)}{say('punctuation.colon')}{visible(note)}")
     return tuple(notes)
 
 
@@ -543,14 +285,10 @@ def _override(receiver: str, rule: str, report: Report) -> Override | None:
     return overlay.rules.get(rule) if overlay else None
 
 
-def receiver_name(ident: str, report: Report, lang: str) -> str:
-    """A receiver's display name."""
-    receiver = report.rules.receivers.get(ident)
-    return visible(receiver.name.get(lang, ident) if receiver else ident)
-
-
-def _contested(rule: Rule, report: Report) -> bool:
-    overrides = (receiver.rules.get(rule.id) for receiver in report.rules.receivers.values())
+def _contested(findings: Sequence[Finding], rule: Rule, report: Report) -> bool:
+    """Whether sources contradict each other: those of the rule, or of a receiver that is judged here."""
+    judged = {judgement.receiver for finding in findings for judgement in finding.judgements}
+    overrides = (_override(ident, rule.id, report) for ident in judged)
     return rule.contested or any(override is not None and override.contested for override in overrides)
 
 
@@ -601,8 +339,8 @@ def _verdict(verdict: Verdict, report: Report, entries: Sequence[Entry], say: Ph
     unknown_decides = kind is VerdictKind.CANNOT_TELL
     caps = [cap for cap in verdict.caps if unknown_decides or cap.outcome is Outcome.UNMET]
     if kind in (VerdictKind.REJECTED, VerdictKind.AT_RISK) and caps:
-        worst = max(_GRADES.find(cap.grade) for cap in caps)
-        caps = [cap for cap in caps if _GRADES.find(cap.grade) == worst] if kind is VerdictKind.REJECTED else caps
+        worst = max(GRADES.find(cap.grade) for cap in caps)
+        caps = [cap for cap in caps if GRADES.find(cap.grade) == worst] if kind is VerdictKind.REJECTED else caps
     caps = list(verdict.deciding) or caps
     reasons: dict[str, ReasonView] = {}
     for cap in caps:
@@ -627,7 +365,7 @@ def _verdict(verdict: Verdict, report: Report, entries: Sequence[Entry], say: Ph
         )
     shown = tuple(reasons.values())[:_REASONS_SHOWN]
     receiver = report.rules.receivers.get(verdict.receiver)
-    settled = verdict.complete or verdict.grade == _GRADES[-1]
+    settled = verdict.complete or verdict.grade == GRADES[-1]
     return VerdictView(
         receiver=name,
         kind=kind.value,
@@ -654,7 +392,7 @@ def _lead(report: Report, say: Phrases) -> str:
         return ""
     if len(set(kinds)) == 1:
         return say(f"answer.{kinds[0].value}-all", all=str(len(kinds)))
-    parts = [say(f"answer.{kind.value}-count", n=str(kinds.count(kind))) for kind in _KINDS if kind in kinds]
+    parts = [say(f"answer.{kind.value}-count", n=str(kinds.count(kind))) for kind in _WORST_FIRST if kind in kinds]
     return say("answer.lead", all=str(len(kinds)), parts=say("answer.separator").join(parts))
 
 
@@ -663,135 +401,6 @@ def _needs(verdict: Verdict, say: Phrases) -> str:
     names = sorted(verdict.waits, key=lambda name: -len(verdict.waits[name]))
     wanted = [say(f"answer.need.{name}") for name in names if f"answer.need.{name}" in say]
     return say("answer.needs", what=say("value.separator").join(wanted)) if wanted else ""
-
-
-def _gain(gains: Iterable[Gain]) -> int:
-    """How much better the verdicts become: a better kind counts more than any grade."""
-    return sum(
-        10 * (_KINDS.index(gain.after) - _KINDS.index(gain.before))
-        + _GRADES.find(gain.before_grade)
-        - _GRADES.find(gain.after_grade)
-        for gain in gains
-    )
-
-
-def gain_words(gains: Iterable[Gain], report: Report, say: Phrases) -> tuple[str, ...]:
-    """What changes for the receivers, those with the same change together."""
-    together: dict[str, dict[str, None]] = {}
-    for gain in gains:
-        kind = gain.before is not gain.after
-        before, after = (
-            (say(f"verdict.{gain.before.value}"), say(f"verdict.{gain.after.value}"))
-            if kind
-            else (say("verdict.grade", grade=gain.before_grade), gain.after_grade)
-        )
-        change = say("effect-of.change", before=before, after=after)
-        together.setdefault(change, {})[receiver_name(gain.receiver, report, say.lang)] = None
-    return tuple(
-        say("effect-of.named", name=say("value.separator").join(names), change=change)
-        for change, names in together.items()
-    )
-
-
-def _first(unmet: Sequence[Entry], remedies: Sequence[RemedyView]) -> tuple[StepView, ...]:
-    """The three things to do first: the most urgent findings, less those that an earlier remedy mends as well.
-
-    A remedy that continues the record of another comes after that one.
-    """
-    steps: list[StepView] = []
-    mended: set[str] = set()
-    own = {remedy.anchor: _entry_of(remedy, unmet) for remedy in remedies}
-    best: dict[str, RemedyView] = {}
-    for remedy in remedies:
-        if entry := own[remedy.anchor]:
-            best.setdefault(entry.anchor, remedy)
-
-    def take(entry: Entry) -> None:
-        remedy = best.get(entry.anchor)
-        for earlier in remedies[: remedies.index(remedy)] if remedy else ():
-            before = own[earlier.anchor]
-            if remedy and before and before.anchor not in mended and _continues(remedy, earlier):
-                take(before)
-        if entry.anchor not in mended:
-            steps.append(StepView(entry, remedy))
-            mended.update([entry.anchor, *(anchor for anchor, _ in remedy.mends)] if remedy else [entry.anchor])
-
-    ranked = sorted(unmet, key=lambda entry: -max(entry.gain, best[entry.anchor].gain if entry.anchor in best else 0))
-    for entry in ranked:
-        if len(steps) >= FIRST:
-            break
-        # What could only be improved is no thing to do first, unless there is nothing else.
-        if entry.anchor not in mended and (entry.severity != "info" or not steps):
-            take(entry)
-    return tuple(steps[:FIRST])
-
-
-def _entry_of(remedy: RemedyView, unmet: Sequence[Entry]) -> Entry | None:
-    for entry in unmet:
-        if entry.rule == remedy.rule and remedy.item in ("", *(each.item for each in entry.instances)):
-            return entry
-    return None
-
-
-def _continues(later: RemedyView, earlier: RemedyView) -> bool:
-    """Whether a remedy edits the record that an earlier one leaves."""
-    left = {(edit.name, edit.type, edit.new) for edit in earlier.edits}
-    return any((edit.name, edit.type, edit.old) in left for edit in later.edits)
-
-
-def _remedies(
-    report: Report, entries: Sequence[Entry], say: Phrases, catalogue: Catalogue, prefix: str
-) -> tuple[RemedyView, ...]:
-    return tuple(
-        _remedy(remedy, f"{prefix}remedy-{number}", report, entries, say, catalogue)
-        for number, remedy in enumerate(report.remedies, 1)
-    )
-
-
-def _remedy(
-    remedy: Remedy, anchor: str, report: Report, entries: Sequence[Entry], say: Phrases, catalogue: Catalogue
-) -> RemedyView:
-    shown = {key: format_value(value, None, say) for key, value in remedy.values.items()}
-
-    def words(part: str) -> str:
-        key = f"remedies.{remedy.code}.{part}"
-        return say(key, **shown) if key in say and placeholders(say.texts[key]) <= shown.keys() else ""
-
-    own = next((entry for entry in entries if entry.rule == remedy.rule and entry.to_do), None)
-    changes = []
-    for change in remedy.changes:
-        spec = catalogue.get(change.path)
-        before, after = (format_value(value, spec, say) for value in (change.before, change.after))
-        name = say(f"fact.{change.path}") if f"fact.{change.path}" in say else visible(change.path)
-        changes.append(say("effect-of.named", name=name, change=say("effect-of.change", before=before, after=after)))
-    mends = tuple((e.anchor, e.headline) for e in entries if e.to_do and e.rule in remedy.mends)
-    return RemedyView(
-        anchor=anchor,
-        rule=visible(remedy.rule),
-        item=visible(shortened(remedy.item)),
-        title=words("title") or (own.headline if own else visible(remedy.rule)),
-        files=tuple(
-            tuple(visible(line) for line in value.splitlines())
-            for value in remedy.values.values()
-            if isinstance(value, str) and "\n" in value.strip()
-        ),
-        edits=tuple(
-            EditView(
-                visible(edit.name),
-                visible(edit.type),
-                tuple(visible(value) for value in edit.old),
-                tuple(visible(value) for value in edit.new),
-                diff(visible(edit.old[0]), visible(edit.new[0])) if len(edit.old) == len(edit.new) == 1 else (),
-            )
-            for edit in remedy.edits
-        ),
-        care=remedy.care.value,
-        care_label=say(f"care.{remedy.care.value}"),
-        care_words=words("note") or say(f"care.{remedy.care.value}-hint"),
-        effects=(*gain_words(remedy.gains, report, say), *changes),
-        mends=mends,
-        gain=_gain(remedy.gains),
-    )
 
 
 def _unchecked(entries: Sequence[Entry]) -> tuple[UncheckedView, ...]:
@@ -843,11 +452,6 @@ def _topics(entries: Sequence[Entry], say: Phrases) -> tuple[tuple[str, tuple[En
 
 def _minus_rank(entry: Entry) -> int:
     return -Severity(entry.severity).rank if entry.outcome == "unmet" else 0
-
-
-def topic_name(topic: str, say: Phrases) -> str:
-    """A topic's display name; rules added by the user may bring topics of their own."""
-    return say(f"topic.{topic}") if f"topic.{topic}" in say else visible(topic)
 
 
 def _guide(guide: Guide, report: Report, entries: Sequence[Entry], say: Phrases) -> tuple[GuideStep, ...]:

@@ -1,4 +1,4 @@
-"""Line breaking for terminals, with the widths and breaking rules of Japanese. Imports nothing of ours."""
+"""Text for terminals: line breaking with the widths and rules of Japanese, ASCII marks. Imports nothing of ours."""
 
 from __future__ import annotations
 
@@ -56,6 +56,13 @@ def wrap(text: str, columns: int) -> list[str]:
     if line.strip():
         lines.append(line.rstrip(" "))
     return lines
+
+
+def typewritten(text: str) -> str:
+    """Typographic marks as ASCII, for terminals without them; other scripts stay."""
+    for fancy, plain in (("—", "-"), ("…", "..."), ("“", '"'), ("”", '"'), ("’", "'")):
+        text = text.replace(fancy, plain)
+    return text
 
 
 @lru_cache(maxsize=4096)

@@ -60,12 +60,8 @@ class Confidence(StrEnum):
     LOW = "low"
 
 
-class CatalogueError(Exception):
-    """Catalogue files that cannot be used; `problems` are one line each, ``file:line: what``."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
+class CatalogueError(yamlstrict.FilesError):
+    """Files of the catalogue that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,16 +207,10 @@ class _Reader:
     def folder(self, folder: Path) -> None:
         here: dict[str, str] = {}
         for path in sorted(folder.glob("*.yaml")):
-            try:
-                if path.stat().st_size > yamlstrict.MAX_OCTETS:
-                    raise ValueError(f"larger than {yamlstrict.MAX_OCTETS:,} octets")
-                self._document = yamlstrict.read(path.read_text("utf-8"))
-            except yamlstrict.YamlError as error:
-                self.problems.append(f"{path}:{error.line}: {error}")
+            document = yamlstrict.read_file(path, self.problems)
+            if document is None:
                 continue
-            except (OSError, ValueError) as error:
-                self.problems.append(f"{path}: {error}")
-                continue
+            self._document = document
             self._path = path
             for index, item in enumerate(self._items(self._document.data, (), lambda each, _: each)):
                 service = self._service(item, (index,))

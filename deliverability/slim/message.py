@@ -1,4 +1,6 @@
-"""Message octets -> the octets of a lighter copy, with the saving of each part. May import model, mail and content.
+"""Message octets -> the octets of a lighter copy, with the saving of each part.
+
+May import model, mail, content and its sibling modules.
 
 The copy is the original with the bodies of some parts exchanged in place: every other octet stays where it is. What
 comes out is read again and compared with the original before anybody gets it.

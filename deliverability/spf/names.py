@@ -1,6 +1,8 @@
-"""Domain names as SPF handles them: A-labels, validity, the target-name rules. May import the standard library only."""
+"""Names and addresses as SPF handles them: A-labels, validity, the target-name rules. Imports nothing of ours."""
 
 from __future__ import annotations
+
+from ipaddress import ip_address
 
 MAX_NAME = 253
 MAX_LABEL = 63
@@ -17,6 +19,15 @@ def to_ascii(domain: str) -> str:
         return idna.encode(domain, uts46=True).decode("ascii")
     except (UnicodeError, ValueError):
         return domain.lower()
+
+
+def is_address(text: str) -> bool:
+    """Whether it is an IPv4 or IPv6 address."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def name_problem(name: str) -> str | None:

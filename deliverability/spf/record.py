@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import quote
 
-QUALIFIERS = "+-?~"
 LOOKUP_MECHANISMS = frozenset({"include", "a", "mx", "ptr", "exists"})
 """Mechanisms that count towards the ten look-ups of section 4.6.4; the modifier `redirect` counts too."""
 

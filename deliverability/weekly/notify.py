@@ -16,14 +16,16 @@ from email.utils import format_datetime, make_msgid
 from pathlib import Path
 from typing import Any
 
+from deliverability._files import write_whole
 from deliverability.config import EmailSettings, NotifySettings, WebhookSettings
 from deliverability.judge.words import Phrases, phrases
 from deliverability.model.facts import Catalogue
+from deliverability.model.report import GRADES
 from deliverability.model.rules import RuleSet
 from deliverability.render.html import environment
 from deliverability.weekly.carriers import SecretError, SmtpCarrier, WebhookCarrier, secret
 from deliverability.weekly.outbox import Attempt, Carrier, Kind, Letter, Outbox
-from deliverability.weekly.run import Summary, write
+from deliverability.weekly.run import Summary
 from deliverability.weekly.view import EntryView, Words, headline
 
 MAX_OCTETS = 60_000
@@ -70,7 +72,7 @@ class Teller:
             body = document(webhook, summary, self.rules, self.catalogue, self.lang)
             self.outbox.put(Letter(f"{stem}-webhook", "webhook", (webhook.url,), summary.started, body))
         if self.settings.prometheus:
-            write(self.folder / self.settings.prometheus, prometheus(summary))
+            write_whole(self.folder / self.settings.prometheus, prometheus(summary))
 
     def send(self) -> tuple[str, ...]:
         """Try everything that waits, of this run and of earlier ones; gives one sentence for each not taken."""
@@ -216,7 +218,7 @@ def _plain(text: str) -> dict[str, Any]:
     return {"type": "plain_text", "text": text[:2900], "emoji": False}
 
 
-_GRADES = "FDCBA"
+_GRADES = GRADES[::-1]
 _PREFIX = "deliv_weekly"
 
 

@@ -1,4 +1,4 @@
-"""What is to be sent and was not yet taken: kept in files, tried again at each run, never lost. No imports of ours.
+"""What is to be sent and was not yet taken: kept in files, tried again at each run, never lost. May import _files.
 
 A letter is two files in the outbox: NAME.json says how to send it, NAME.body is what is sent, octet by octet. The
 first is written last and removed first, so that a letter is either there or not. What was refused for good moves to
@@ -8,15 +8,15 @@ first is written last and removed first, so that a letter is either there or not
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from deliverability._files import HALF_WRITTEN, write_whole
+
 MAX_ATTEMPTS = 12
-_WRITING = ".writing-"
+_PRIVATE = 0o600
 
 Kind = Literal["email", "webhook"]
 
@@ -71,8 +71,8 @@ class Outbox:
     def put(self, letter: Letter) -> None:
         """Keep a letter. Raises OSError where the folder cannot be written."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(self.folder / f"{letter.name}.body", letter.body)
-        _write(self.folder / f"{letter.name}.json", _head(letter))
+        write_whole(self.folder / f"{letter.name}.body", letter.body, mode=_PRIVATE)
+        write_whole(self.folder / f"{letter.name}.json", _head(letter), mode=_PRIVATE)
 
     def letters(self) -> Iterator[Letter]:
         """What waits, oldest first; files that are no letters are left alone."""
@@ -84,7 +84,7 @@ class Outbox:
     def flush(self, carriers: dict[Kind, Carrier]) -> list[tuple[Letter, Attempt]]:
         """Try every letter once; gives what each attempt met. A kind without a carrier is left where it is."""
         met = []
-        for half_written in self.folder.glob(f"{_WRITING}*"):
+        for half_written in self.folder.glob(HALF_WRITTEN):
             half_written.unlink(missing_ok=True)
         for letter in list(self.letters()):
             carrier = carriers.get(letter.kind)
@@ -129,14 +129,3 @@ def _read(head: Path) -> Letter | None:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _write(path: Path, data: bytes) -> None:
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=_WRITING)
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.write(data)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

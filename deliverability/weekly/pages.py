@@ -12,7 +12,7 @@ from deliverability._resources import locate
 from deliverability.history.store import History
 from deliverability.judge.words import LANGUAGES, Phrases, octets, phrases, visible
 from deliverability.model.facts import Catalogue
-from deliverability.model.report import Report
+from deliverability.model.report import GRADES, Report
 from deliverability.model.rules import RuleSet
 from deliverability.render.html import CONTENT_SECURITY_POLICY, HtmlWriter, environment
 from deliverability.render.view import Guide
@@ -22,7 +22,7 @@ from deliverability.weekly.run import Summary, page_name
 from deliverability.weekly.trend import MEASURES, STAGES, Trend, trend
 from deliverability.weekly.view import EntryView, Words, headline
 
-_GRADES = "FDCBA"
+_GRADES = GRADES[::-1]
 _RUNS_SHOWN = 13  # a quarter of a year, and what fits the width of a page
 _LIMITS = {"spf.lookups": 10, "message.size_octets": 10_000_000, "html.octets": 102_000}
 

@@ -11,10 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import re
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from deliverability import __version__
+from deliverability._files import HALF_WRITTEN, write_whole
 from deliverability.app import (
     DOMAINS_IN_FLIGHT,
     Audited,
@@ -53,7 +52,6 @@ LOCK = ".lock"
 LATEST = "latest"
 STALE_AFTER = timedelta(hours=12)
 """A run that was killed goes on within this time; after it, everything is looked up anew."""
-_WRITING = ".writing-"
 _UNSAFE = re.compile(r"[^a-z0-9.-]+")
 
 
@@ -221,15 +219,15 @@ async def weekly(
     if published is None:
         work = _work(plan, run)
         work.mkdir(exist_ok=True)
-        for half_written in work.glob(f"{_WRITING}*"):
+        for half_written in work.glob(HALF_WRITTEN):
             half_written.unlink()
         stems = _stems(plan.subjects)
         await _Subjects(plan, history, pages, run, work).go(stems, tick)
         summary = _summary(plan, history, run, [work / f"{stem}.json" for stem in stems])
         for lang in LANGUAGES:
-            write(work / page_name("index", lang), pages.start(summary, history, lang))
-        write(work / "summary.json", json.dumps(summary.to_json(), ensure_ascii=False, indent=2) + "\n")
-        write(work / _RUN, str(run.id))
+            write_whole(work / page_name("index", lang), pages.start(summary, history, lang))
+        write_whole(work / "summary.json", json.dumps(summary.to_json(), ensure_ascii=False, indent=2) + "\n")
+        write_whole(work / _RUN, str(run.id))
         published = _publish(plan.output, work, run)
     return _close(plan, history, run, published, letters)
 
@@ -257,19 +255,6 @@ def _is_stale(run: Run, now: datetime) -> bool:
 def page_name(stem: str, lang: str) -> str:
     """``index.html`` in English, ``index.ja.html`` in Japanese."""
     return f"{stem}.html" if lang == LANGUAGES[0] else f"{stem}.{lang}.html"
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=_WRITING)
-    try:
-        with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 # --- The subjects ---
@@ -343,7 +328,7 @@ class _Subjects:
         if gathered.error:
             entry = replace(entry, error=gathered.error, exit_code=worst_exit_code((entry.exit_code, 3)))
         for lang, name in entry.pages.items():
-            write(self.work / name, self.pages.subject(report, entry, self.history, lang))
+            write_whole(self.work / name, self.pages.subject(report, entry, self.history, lang))
         _write_entry(self.work / f"{stem}.json", entry)
         self.history.record(self.run, snapshot, gone)
 
@@ -482,7 +467,7 @@ def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:
 
 
 def _write_entry(path: Path, entry: Entry) -> None:
-    write(path, json.dumps(to_json(entry), ensure_ascii=False))
+    write_whole(path, json.dumps(to_json(entry), ensure_ascii=False))
 
 
 def _summary(plan: Plan, history: History, run: Run, files: Sequence[Path]) -> Summary:

@@ -56,7 +56,7 @@ def systemd_units(config: Path, when: When) -> dict[str, str]:
     """File name -> text of a service and its timer, for ``~/.config/systemd/user/`` or ``/etc/systemd/system/``."""
     command = " ".join(_systemd_word(word) for word in command_of(config))
     service = f"""[Unit]
-Description=Weekly e-mail deliverability audit
+Description=Weekly email deliverability audit
 Documentation=man:systemd.timer(5)
 Wants=network-online.target
 After=network-online.target
@@ -69,7 +69,7 @@ SuccessExitStatus=1 3
 Nice=10
 """
     timer = f"""[Unit]
-Description=Weekly e-mail deliverability audit
+Description=Weekly email deliverability audit
 
 [Timer]
 OnCalendar={when.calendar}

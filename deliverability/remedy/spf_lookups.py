@@ -1,0 +1,290 @@
+"""Fewer DNS look-ups for an SPF record that needs too many: the least intrusive way that suffices.
+
+In this order: what repeats other terms or serves nobody goes, own hosts are written out as addresses, services move to
+subdomains of their own, and at last includes are written out as the ranges of today. May import model, the SPF
+protocol core, remedy.spf_terms and remedy.spf_chain.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
+
+from deliverability.model.facts import Value, records_of, texts_of
+from deliverability.model.report import Care, RecordEdit
+from deliverability.remedy.spf_chain import MAX_LOOKUPS, Chain, World
+from deliverability.remedy.spf_terms import (
+    Network,
+    Words,
+    collapsed,
+    is_term,
+    key_of,
+    organisation,
+    plain_include,
+    replaced,
+    spans,
+)
+from deliverability.spf.names import name_problem
+from deliverability.spf.record import LOOKUP_MECHANISMS, Mechanism
+from deliverability.spf.repair import term_of
+
+MAX_ADDRESSES = 16
+"""Addresses that one a or mx is replaced by; more would make the record longer than it is worth."""
+MAX_MOVED = 3
+"""Includes that one draft moves to subdomains."""
+MAX_FLAT_OCTETS = 2000
+"""A flattened record longer than this fits into no answer that receivers like; then there is no such draft."""
+MAX_FLAT_RANGES = 150
+_Steps = tuple[tuple[str, Words], ...]
+"""Kinds of edit and the terms that each is about."""
+
+
+def lookups_short(chain: Chain) -> bool:
+    """Whether the record as edited so far still costs more than it should."""
+    return chain.world.lookups(chain.words) > chain.world.allowed
+
+
+def repeated(world: World, words: Words) -> list[int]:
+    """Terms that cost look-ups and only repeat others: the same again, an include inside another, a covered a or mx."""
+    found: list[int] = []
+    seen: set[object] = set()
+    for index, word in enumerate(words):
+        key = key_of(term_of(word))
+        term = term_of(word)
+        if isinstance(term, Mechanism) and term.name in LOOKUP_MECHANISMS and key in seen:
+            found.append(index)
+        seen.add(key)
+    for index in reversed(range(len(words))):
+        if index in found or not plain_include(words[index]):
+            continue
+        others = [word for other, word in enumerate(words) if other != index and other not in found]
+        target = world.target(words[index])
+        # In a record of the same owner it stays; what a third party includes may go any day.
+        owned = [word for word in others if _related(world, target, world.target(word))]
+        if target and _nested(world, target, owned):
+            found.append(index)
+    spare = set(texts_of(world.facts.value("spf.spare_terms")))
+    for index in reversed(range(len(words))):
+        word, term = words[index], term_of(words[index])
+        if index in found or not (is_term(term, "a") or is_term(term, "mx")) or world.status(word) != "ok":
+            continue
+        others = [other for place, other in enumerate(words) if place != index and place not in found]
+        # Of two equal terms the later is spare, and gone already; that says nothing about the first.
+        twice = any(key_of(term_of(words[place])) == key_of(term) for place in found)
+        if (word in spare and not twice) or _all_covered(world, word, others):
+            found.append(index)
+    return sorted(found)
+
+
+def _related(world: World, target: str, other: str) -> bool:
+    own = f".{other}".endswith(f".{world.domain}")
+    return own or organisation(target) == organisation(other)
+
+
+def _nested(world: World, target: str, words: Iterable[str]) -> bool:
+    """Whether one of the terms is an include that itself includes `target`."""
+    return any(plain_include(word) and target in world.reached(word) for word in words)
+
+
+def save_lookups(chain: Chain) -> None:
+    """The least intrusive way that brings the look-ups down; where none suffices, what can be saved is shown."""
+    world, before = chain.world, chain.words
+    if not lookups_short(chain):
+        return
+    idle, unneeded = _without_unneeded(world, before)
+    covered, dropped = without_covered(chain, idle, world.allowed)
+    listed, addresses = _with_addresses(world, covered, world.allowed)
+    fewer: _Steps = (("spf-drop-unneeded", unneeded), ("spf-drop-covered", dropped))
+    written_out: _Steps = (*fewer, ("spf-addresses", addresses))
+    ways: list[tuple[Words, _Steps]] = [(covered, fewer)]
+    if world.unmet("SPF-003"):
+        # Addresses of one's own hosts first, they are known to their owner; then what rests on the addresses given.
+        ways.append((listed, written_out))
+        unmatched = set(texts_of(world.facts.value("spf.unmatched_includes")))
+        for words, steps in tuple(ways):
+            unused = tuple(word for word in words if word in unmatched)
+            ways.append((tuple(word for word in words if word not in unused), (*steps, ("spf-drop-unmatched", unused))))
+    for words, steps in ways:
+        if world.lookups(words) <= world.allowed:
+            _take(chain, steps, words)
+            chain.show(Care.CAREFUL, values={"lookups": world.lookups(words)})
+            return
+    if not world.unmet("SPF-003"):
+        chain.words, chain.pending = before, []
+        return
+    for words, steps in ((covered, fewer), (listed, written_out)):
+        moved = _moved(world, words)
+        if moved is not None:
+            left, gone, edits = moved
+            _take(chain, (*steps, ("spf-subdomain", gone)), left)
+            names = tuple(edit.name for edit in edits)
+            values: Mapping[str, Value] = {"names": names, "lookups": world.lookups(left)}
+            chain.show(Care.CAREFUL, values=values, more=edits)
+            return
+    if not _flatten(chain, listed, written_out):
+        _take(chain, written_out, listed)
+        chain.show(Care.CAREFUL, values={"lookups": world.lookups(listed)})
+
+
+def _take(chain: Chain, steps: _Steps, words: Words) -> None:
+    """Note several steps at once that lead to `words`."""
+    chain.words = words
+    chain.pending += [(code, ("SPF-003", "SPF-016"), terms) for code, terms in steps if terms]
+
+
+def without_covered(chain: Chain, words: Words, allowed: int) -> tuple[Words, Words]:
+    """Includes go whose addresses all stand in other terms today, until the look-ups are few enough.
+
+    Tomorrow the service may change its addresses, and so may whoever else lists them. The include of the domain's own
+    mailbox provider goes last, and only where the limit asks for it.
+    """
+    world = chain.world
+    spare = set(texts_of(world.facts.value("spf.spare_terms")))
+    gone: list[str] = []
+    candidates = [word for word in words if plain_include(word) and words.count(word) == 1]
+
+    def place(word: str) -> tuple[bool, bool, int]:
+        enough = world.cost(word) >= excess
+        return _is_mailbox(world, word), not enough, world.cost(word) if enough else -world.cost(word)
+
+    while candidates and (excess := world.lookups(words) - allowed) > 0:
+        word = min(candidates, key=place)
+        # What is not covered now will not be once other terms are gone.
+        candidates.remove(word)
+        if world.status(word) != "ok" or (_is_mailbox(world, word) and not world.unmet("SPF-003")):
+            continue
+        rest = tuple(each for each in words if each != word)
+        if _nested(world, world.target(word), rest) or (word in spare and _all_covered(world, word, rest)):
+            words = rest
+            gone.append(word)
+    return words, tuple(gone)
+
+
+def _all_covered(world: World, word: str, others: Iterable[str]) -> bool:
+    """Whether other terms let every address pass that the term lets pass."""
+    own = world.ranges(word)
+    if not own:
+        return False
+    known = spans(each for other in others for each in world.ranges(other) or ())
+    for network in own:
+        place = bisect_right(known, (network.version, int(network.network_address), 1 << 128)) - 1
+        version, first, last = known[place] if place >= 0 else (0, 0, 0)
+        inside = first <= int(network.network_address) and int(network.broadcast_address) <= last
+        if version != network.version or not inside:
+            return False
+    return True
+
+
+def _is_mailbox(world: World, word: str) -> bool:
+    """The include belongs to whoever runs the MX hosts."""
+    hosts = texts_of(world.facts.value("domain.mx"))
+    owner = organisation(world.target(word))
+    return any(f".{host.lower()}".endswith(f".{owner}") for host in hosts)
+
+
+def _without_unneeded(world: World, words: Words) -> tuple[Words, Words]:
+    """Includes go whose service sends with a Return-Path elsewhere, until the look-ups are few enough."""
+    unneeded = {
+        term
+        for each in records_of(world.facts.value("senders.services"))
+        if each.get("include_needed") is False
+        for term in texts_of(each.get("spf_terms"))
+    }
+    gone: list[str] = []
+    sending = [ip_address(ip) for ip, _ in world.sending()]
+    for word in sorted(dict.fromkeys(words), key=lambda each: -world.cost(each)):
+        if word not in unneeded or not plain_include(word) or world.lookups(words) <= world.allowed:
+            continue
+        if not any(ip in each for ip in sending for each in world.ranges(word) or ()):
+            words = tuple(each for each in words if each != word)
+            gone.append(word)
+    return words, tuple(gone)
+
+
+def _with_addresses(world: World, words: Words, allowed: int) -> tuple[Words, Words]:
+    """Terms a and mx as the addresses behind them today, those with the fewest first, until look-ups are few enough."""
+    choices: list[tuple[int, str, list[Network]]] = []
+    for word in dict.fromkeys(words):
+        term = term_of(word)
+        if isinstance(term, Mechanism) and term.name in ("a", "mx") and term.qualifier == "+":
+            networks = collapsed(world.ranges(word) or ())
+            if 0 < len(networks) <= MAX_ADDRESSES:
+                choices.append((len(networks), word, networks))
+    gone: list[str] = []
+    for _, word, networks in sorted(choices, key=lambda each: each[0]):
+        if world.lookups(words) <= allowed:
+            break
+        words = replaced(words, word, networks)
+        gone.append(word)
+    return words, tuple(gone)
+
+
+def _moved(world: World, words: Words) -> tuple[Words, Words, tuple[RecordEdit, ...]] | None:
+    """Services that send with a Return-Path of a subdomain, which has a record and ten look-ups of its own.
+
+    Gives the words that stay, the includes that go, and the new records; None where that does not suffice. What the
+    mailbox provider or a sending address given needs, stays.
+    """
+    sending = [ip_address(ip) for ip, _ in world.sending()]
+    services: dict[str, list[str]] = {}
+    kept: set[str] = set()
+    for word in dict.fromkeys(words):
+        owner = organisation(world.target(word))
+        if not plain_include(word):
+            continue
+        in_use = any(ip in each for ip in sending for each in world.ranges(word) or ())
+        own = f".{world.target(word)}".endswith(f".{world.domain}")
+        if in_use or own or "%" in word or world.status(word) != "ok" or _is_mailbox(world, word):
+            kept.add(owner)
+        services.setdefault(owner, []).append(word)
+    # All includes of one service go together: it sends with one Return-Path.
+    costs = {owner: sum(map(world.cost, includes)) for owner, includes in services.items() if owner not in kept}
+    candidates = [owner for owner, cost in costs.items() if cost <= MAX_LOOKUPS]
+    edits: dict[str, RecordEdit] = {}
+    gone: list[str] = []
+    while candidates and world.lookups(words) > MAX_LOOKUPS and len(edits) < MAX_MOVED:
+        excess = world.lookups(words) - MAX_LOOKUPS
+        enough = [owner for owner in candidates if costs[owner] >= excess]
+        owner = min(enough, key=costs.__getitem__) if enough else max(candidates, key=costs.__getitem__)
+        candidates.remove(owner)
+        label = owner.partition(".")[0].strip("_-")
+        name = f"{label}.{world.domain}"
+        if not label or name_problem(name) or name in edits:
+            continue
+        words = tuple(each for each in words if each not in services[owner])
+        gone += services[owner]
+        edits[name] = RecordEdit(name, "TXT", (), (" ".join(("v=spf1", *services[owner], "~all")),))
+    if not gone or world.lookups(words) > MAX_LOOKUPS:
+        return None
+    return words, tuple(gone), tuple(edits.values())
+
+
+def _flatten(chain: Chain, words: Words, steps: _Steps) -> bool:
+    """Includes written out as their ranges of today: they become wrong without notice. Says whether it was done."""
+    world = chain.world
+    gone: list[str] = []
+    listed = 0
+    choices: list[tuple[float, str, list[Network]]] = []
+    for word in dict.fromkeys(words):
+        networks = collapsed(world.ranges(word) or ()) if plain_include(word) and world.cost(word) else []
+        if 0 < len(networks) <= MAX_FLAT_RANGES:
+            choices.append((len(networks) / world.cost(word), word, networks))
+    for _, word, networks in sorted(choices, key=lambda each: each[0]):
+        if world.lookups(words) <= MAX_LOOKUPS:
+            break
+        before = len(words)
+        words = replaced(words, word, networks)
+        listed += len(words) - before + 1
+        gone.append(word)
+    if not gone or world.lookups(words) > MAX_LOOKUPS or len(" ".join(words)) > MAX_FLAT_OCTETS:
+        return False
+    seen = world.facts.evidence.get(f"dns:TXT:{world.target(gone[0])}")
+    _take(chain, (*steps, ("spf-flatten", tuple(gone))), words)
+    values: Mapping[str, Value] = {
+        "ranges": listed,
+        "measured": seen.at if seen else None,
+        "lookups": world.lookups(words),
+    }
+    chain.show(Care.LAST_RESORT, values=values)
+    return True

@@ -1,0 +1,141 @@
+"""The interface words (reports/strings.*.yaml): what is used is there, and what is there is used.
+
+Keys are written out in the code, or made there from a prefix and a code (``verdict.{kind}``). A key of the second kind
+is used where the code itself stands somewhere: as a string of the program, a fact, a topic or a value of a fact.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import deliverability
+from deliverability.app import catalogue, load_rules
+from deliverability.judge.phrases import phrases
+
+PACKAGE = Path(deliverability.__file__).parent
+REPORTS = PACKAGE.parent / "reports"
+SENTENCE = re.compile(r"[^\w.\-]")
+GAP = "\0"
+# Remarks of the auditors and the words of remedies have tests of their own (test_details, test_remedy_*).
+ELSEWHERE = ("detail.", "remedies.")
+SIDES = ("us", "them", "either")  # of a symptom in handout.*.yaml
+# Classes that the library for charts writes.
+CHARTS = re.compile(r"serie-\d+")
+
+
+@cache
+def written() -> frozenset[str]:
+    """Every string of the program and its templates that could be a key or a part of one, with its gaps."""
+    found: set[str] = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                found.add("".join(str(each.value) if isinstance(each, ast.Constant) else GAP for each in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.add(node.value)
+    for path in REPORTS.glob("*.html"):
+        text = path.read_text("utf-8")
+        found |= set(re.findall(r'"([\w.\-]*)"', text))
+        for code in re.findall(r"\{[{%](.*?)[%}]\}", text, re.DOTALL):
+            for chain in re.findall(r'"[\w.\-]+" ~ [\w.]+(?: ~ "[\w.\-]+")?', code):
+                found.add("".join(each.strip('"') if each.startswith('"') else GAP for each in chain.split(" ~ ")))
+    return frozenset(each for each in found if not SENTENCE.search(each.replace(GAP, "")))
+
+
+@cache
+def patterns() -> tuple[re.Pattern[str], ...]:
+    """Keys with gaps; those that begin with one tell nothing."""
+    gaps = (each for each in written() if GAP in each and "." in each and not each.startswith(GAP))
+    return tuple(re.compile(re.escape(each).replace(re.escape(GAP), r"(.+)")) for each in gaps)
+
+
+@cache
+def codes() -> frozenset[str]:
+    """What may fill a gap."""
+    facts = catalogue()
+    values = {value for spec in facts.values() for value in spec.values}
+    fields = {path.rpartition(".")[2] for path in facts}
+    topics = {rule.topic for rule in load_rules().rules.values()}
+    return frozenset({*written(), *facts, *fields, *values, *topics, *SIDES})
+
+
+def is_code(part: str) -> bool:
+    """A code as it is, the name of an option, a number or a grade, or a code made of a prefix and another."""
+    if part in codes() or f"--{part}" in written() or part.isdigit() or len(part) == 1:
+        return True
+    head, dash, tail = part.partition("-")
+    return bool(dash) and f"{head}-{GAP}" in written() and tail in codes()
+
+
+def is_used(key: str) -> bool:
+    bare = re.sub(r"\.(one|other)\Z", "", key)
+    if key in written() or bare in written():
+        return True
+    return any(
+        match is not None and all(map(is_code, match.groups()))
+        for pattern in patterns()
+        for name in {key, bare}
+        for match in [pattern.fullmatch(name)]
+    )
+
+
+def test_every_phrase_is_used() -> None:
+    assert [key for key in phrases("en").texts if not key.startswith(ELSEWHERE) and not is_used(key)] == []
+
+
+def asked() -> list[str]:
+    """Keys that are written out where a phrase is asked for: say("verdict.grade"), say.count("met.lead", n)."""
+    found: set[str] = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+                called = ast.unparse(node.func)
+                if re.fullmatch(r"(self\.)?_?say(\.count)?", called) and isinstance(node.args[0].value, str):
+                    found.add(node.args[0].value + (".other" if called.endswith("count") else ""))
+    for path in REPORTS.glob("*.html"):
+        text = path.read_text("utf-8")
+        found |= set(re.findall(r'\bsay\("([\w.\-]+)"(?! ~)', text))
+        found |= {f"{key}.other" for key in re.findall(r'\bsay\.count\("([\w.\-]+)"(?! ~)', text)}
+    return sorted(found)
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_every_phrase_that_is_asked_for_is_there(lang: str) -> None:
+    assert len(asked()) > 300
+    assert [key for key in asked() if key not in phrases(lang)] == []
+
+
+def test_every_topic_has_a_name() -> None:
+    assert {f"topic.{rule.topic}" for rule in load_rules().rules.values()} <= phrases("en").texts.keys()
+
+
+def test_names_of_facts_are_names_of_facts() -> None:
+    named = {key.removeprefix("fact.") for key in phrases("en").texts if key.startswith("fact.")}
+    assert named - set(catalogue()) == set()
+
+
+# --- style sheets ---
+
+
+def style_classes(name: str) -> set[str]:
+    css = re.sub(r"/\*.*?\*/", "", (REPORTS / name).read_text("utf-8"), flags=re.DOTALL)
+    return set(re.findall(r"\.([a-zA-Z][\w-]*)(?=[^{}]*\{)", css))
+
+
+@pytest.mark.parametrize("name", [path.name for path in sorted(REPORTS.glob("*.css"))])
+def test_every_class_of_a_style_sheet_is_used(name: str) -> None:
+    sources = [*REPORTS.glob("*.html"), *PACKAGE.rglob("*.py")]
+    text = "\n".join(path.read_text("utf-8") for path in sources)
+    words = set(re.findall(r"[\w-]+", text))
+    # A class may be made of a prefix and a code: class="e-{{ kind }}", f"spark-{number}".
+    made = set(re.findall(r"\b([\w-]+-)\{", text))
+    assert [
+        each
+        for each in sorted(style_classes(name))
+        if each not in words and not CHARTS.fullmatch(each) and not any(each.startswith(prefix) for prefix in made)
+    ] == []
