@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -41,8 +40,10 @@ def signed_data(fields: Sequence[HeaderField], names: Iterable[str], signature: 
 
 def relaxed_field(label: bytes, value: bytes) -> tuple[bytes, bytes]:
     """A field in the relaxed form (section 3.4.2): name in lower case, one line, runs of blanks as one space."""
-    unfolded = value.replace(b"\r\n", b"").replace(b"\n", b"")
-    return label.lower().rstrip(), re.sub(rb"[\t ]+", b" ", unfolded).strip() + b"\r\n"
+    from dkim.canonicalization import Relaxed
+
+    ((name, text),) = Relaxed.canonicalize_headers([(label, value)])
+    return name, text
 
 
 def empty_b(value: bytes) -> bytes:

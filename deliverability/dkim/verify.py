@@ -1,7 +1,7 @@
 """Verification of every DKIM signature of a message (RFC 6376 section 6, RFC 8301, RFC 8463).
 
-All keys are asked for at once through our resolver; the body is hashed in one linear pass (see `body`), the header
-fields stand in `fields`; RSA and Ed25519 are done by cryptography. May import model, ports.base, mail and siblings.
+All keys are asked for at once through our resolver; the body is hashed in one linear pass (see `body`); header
+canonicalization is dkimpy's, RSA and Ed25519 are cryptography's. May import model, ports.base, mail and siblings.
 """
 
 from __future__ import annotations
