@@ -563,7 +563,8 @@ def _notes(audited: Audited) -> tuple[Note, ...]:
     if facts.value("domain.exists") is False:
         notes.append(Note("domain-nonexistent", {"domain": domain}))
     if facts.value("message.present") is False:
-        notes.append(Note("no-message"))
+        if audited.subject.purpose is not Purpose.PARKED:  # it sends none that could be shown
+            notes.append(Note("no-message"))
     else:
         notes.extend(_envelope_notes(facts))
     if facts.value("message.nesting_limited") is True:

@@ -17,6 +17,7 @@ from deliverability.model.report import Cap, Note, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Effect
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.static import StaticResolver
+from deliverability.render.html import render_html
 from deliverability.render.text import render_text
 from deliverability.render.wrap import width_of, wrap
 from tests.fixtures_report import CATALOGUE, GUIDE, finding, make_report
@@ -283,3 +284,17 @@ async def test_nothing_is_contested_by_a_receiver_that_is_not_judged():
     report = make_real_report(audited, load_rules(), Selection(select=("DMARC-001",), receivers=("docomo",)))
 
     assert phrases("en")("label.contested") not in render_text(report, lang="en", catalogue=catalogue(), width=100)
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_of_a_domain_that_sends_nothing_nobody_asks_whether_its_mail_arrives(lang: str) -> None:
+    say = phrases(lang)
+    parked = make_report(message="", inputs={"purpose": "parked"})
+    text = render_text(parked, lang=lang, catalogue=CATALOGUE)
+    assert say("answer.title-parked") in text
+    assert say("section.verdict") not in text
+    page = render_html(parked, lang=lang, catalogue=CATALOGUE)
+    assert say("answer.parked") in page
+    assert 'class="answers' not in page
+    with_mail = render_text(make_report(inputs={"purpose": "parked"}), lang=lang, catalogue=CATALOGUE)
+    assert say("section.verdict") in with_mail, "a message shows that it does send"

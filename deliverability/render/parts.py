@@ -247,6 +247,7 @@ class ReportView:
     then: tuple[Entry, ...] = ()
     remedies: tuple[RemedyView, ...] = ()
     waived: tuple[Entry, ...] = ()
+    parked: bool = False
 
     @property
     def complete(self) -> bool:

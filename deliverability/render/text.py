@@ -205,6 +205,10 @@ def _report(
 
 def _verdicts(view: ReportView, waits: Sequence[str], paper: _Paper, say: Phrases) -> Iterator[str]:
     """A line for each receiver, then why: once for those that decide alike."""
+    if view.parked:
+        yield from paper.heading(say("answer.title-parked"))
+        yield from paper.paragraph(view.lead, 0)
+        return
     yield from paper.heading(say("section.verdict"))
     names = max((width_of(each.receiver) for each in view.verdicts), default=0)
     labels = max((width_of(each.label) for each in view.verdicts), default=0)

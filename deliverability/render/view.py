@@ -22,7 +22,7 @@ from deliverability.judge.words import (
     shortened,
     visible,
 )
-from deliverability.model.facts import Catalogue, Evidence, Reason, Value, Waiver
+from deliverability.model.facts import Catalogue, Evidence, Purpose, Reason, Value, Waiver
 from deliverability.model.report import GRADES, Finding, Note, Outcome, Report, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Effort, Override, Rule, Severity, SourceRef
 from deliverability.render.parts import (
@@ -88,7 +88,8 @@ def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *,
         savings=savings(report.facts, say),
         unchecked=_unchecked(by_outcome["unknown"]),
         waiting=_waiting(report, entries, say),
-        lead=_lead(report, say),
+        lead=say("answer.parked") if _parked(report) else _lead(report, say),
+        parked=_parked(report),
         warnings=_notes([note for note in report.notes if note.code in _WARNINGS], say),
         remarks=_notes([note for note in report.notes if note.code not in _WARNINGS], say),
         first=first,
@@ -383,6 +384,11 @@ def _verdict(verdict: Verdict, report: Report, entries: Sequence[Entry], say: Ph
         needs=_needs(verdict, say) if unknown_decides else "",
         about=visible(receiver.about.get(say.lang, "")) if receiver else "",
     )
+
+
+def _parked(report: Report) -> bool:
+    """Whether the domain is declared to send nothing, and no message says otherwise: then nothing is to arrive."""
+    return report.inputs.get("purpose") == Purpose.PARKED.value and not report.message
 
 
 def _lead(report: Report, say: Phrases) -> str:
