@@ -815,3 +815,25 @@ def test_an_include_outside_of_the_zones_is_not_called_broken(deliv: Deliv) -> N
     by_receiver = {verdict["receiver"]: verdict["grade"] for verdict in report["verdicts"]}
     assert all(by_receiver[each] >= "C" for each in ("icloud", "gmail", "yahoo", "outlook", "softbank")), "caps"
     assert by_receiver["docomo"] < "C", "where DKIM makes up for SPF, a broken include would not decide"
+
+
+def test_only_news_in_the_settings_means_errors_where_there_is_no_run_before(deliv: Deliv) -> None:
+    Path("deliv.toml").write_text('fail_on = "new"\n')
+    assert deliv("audit", *BROKEN).code == 1
+    assert deliv("audit", *GOOD).code == deliv("audit", *GOOD, "--fail-on", "error").code
+
+
+@pytest.mark.parametrize("command", ["audit", "weekly"])
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ('[[waiver]]\nrule = "SPF-03"\nreason = "accepted-risk"\n', "names the rule 'SPF-03', which does not exist"),
+        ('receivers = ["gmial"]\n', "receivers gmial: no such receiver"),
+        ('select = ["NOPE"]\n', "select NOPE: no rule begins with it"),
+    ],
+)
+def test_names_in_the_settings_that_do_not_exist_are_told(
+    deliv: Deliv, command: str, settings: str, words: str
+) -> None:
+    Path("deliv.toml").write_text(f'domains = ["good.example"]\n{settings}')
+    one_line_saying(deliv(command, "--offline"), words)

@@ -74,10 +74,16 @@ def test_one_that_covers_nothing_is_a_finding() -> None:
 
 def test_what_could_not_be_checked_leaves_it_open_whether_a_waiver_is_needed() -> None:
     made = report({"spf.present": True, "spf.lookups": Unknown(Reason.TIMEOUT)}, waiver())
-    assert of(made, "WAI-002").outcome is Outcome.UNKNOWN
+    unneeded = of(made, "WAI-002")
+    assert unneeded.outcome is Outcome.UNKNOWN
+    assert unneeded.unknown is not None
+    assert unneeded.unknown.reason is Reason.TIMEOUT, "a look-up failed: nothing waits for the user"
     assert of(made, "SPF-003").waiver is None
+
+
+def test_of_a_rule_that_was_not_judged_nothing_is_said() -> None:
     not_judged = report(LOOKUPS, waiver(rule="DKIM-001"))
-    assert of(not_judged, "WAI-002").outcome is Outcome.UNKNOWN
+    assert of(not_judged, "WAI-002").outcome is Outcome.NOT_APPLICABLE
 
 
 def test_only_the_named_item() -> None:

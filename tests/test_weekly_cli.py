@@ -165,3 +165,11 @@ def test_a_waiver_keeps_a_run_green_and_is_told(machine: Machine) -> None:
     assert machine.weekly()[0] == 0
     page = next(Path("deliv-reports/latest").glob("shop.example.html")).read_text()
     assert "SPF" in page
+
+
+def test_rules_are_chosen_as_in_an_audit(machine: Machine) -> None:
+    Path("deliv.toml").write_text('domains = ["shop.example"]\nselect = ["spf"]\n')
+    machine.publish("v=spf1 mx +all")
+    assert machine.weekly()[0] == 1, "the case of a prefix does not count"
+    (subject,) = json.loads(Path("deliv-reports/latest/summary.json").read_text())["subjects"]
+    assert {change["rule"][:3] for change in subject["comparison"]["changes"]} == {"SPF"}

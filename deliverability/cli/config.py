@@ -42,24 +42,19 @@ def command(check: bool, schema: bool, file: Path) -> int:
 
 def _checked(file: Path) -> str:
     """What the file asks for, in one line. Raises ConfigError, InputError and judge.load.RuleError."""
-    import difflib
-
-    from deliverability.app import load_rules
+    from deliverability.app import InputError, load_rules
     from deliverability.cli.inputs import options_of, read_domain
+    from deliverability.cli.judging import selection_of
     from deliverability.config import ConfigError, load
     from deliverability.weekly.carriers import SecretError, secret
     from deliverability.weekly.plan import subjects
 
     settings = load(file)
     rules = load_rules(settings.rules)
-    for receiver in settings.receivers:
-        if receiver not in rules.receivers:
-            raise ConfigError(f"{file}: no such receiver {receiver!r}; known: {', '.join(rules.receivers)}")
-    for waiver in settings.waiver:
-        if waiver.rule not in rules.rules:
-            near = difflib.get_close_matches(waiver.rule, rules.rules, n=1)
-            hint = f"; did you mean {near[0]}?" if near else "; `deliv rules` lists all"
-            raise ConfigError(f"{file}: [[waiver]] names the rule {waiver.rule!r}, which does not exist{hint}")
+    try:
+        selection_of(settings, rules)
+    except InputError as error:
+        raise ConfigError(f"{file}: {error}") from None
     folder = file.absolute().parent
     planned = subjects(settings, folder, read_domain, lambda domain: options_of(settings, domain))
     for subject in planned:

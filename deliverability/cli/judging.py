@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from deliverability.app import Audited, InputError, exit_code, html_part, load_rules, make_report
@@ -31,19 +34,12 @@ class Judging:
         """From options, then the settings file. Raises InputError and judge.load.RuleError."""
         folders = tuple(params["rules"]) or settings.rules
         rules = load_rules(folders)
-        receivers = tuple(params["receiver"]) or settings.receivers
-        for receiver in receivers:
-            if receiver not in rules.receivers:
-                raise InputError(f"--receiver {receiver}: no such receiver; known: {', '.join(rules.receivers)}")
-        select = _ids("--select", tuple(params["select"]) or settings.select, rules)
-        ignore = _ids("--ignore", tuple(params["ignore"]) or settings.ignore, rules)
-        fail_on = params["fail_on"] or settings.fail_on or "error"
         return cls(
             rules=rules,
-            selection=Selection(select, ignore, receivers),
+            selection=selection_of(settings, rules, params),
             where=targets(params["style"], params["output"]),
             lang=params["lang"] or settings.lang or "en",
-            fail_on=None if fail_on == "never" else Severity(fail_on),
+            fail_on=threshold(params["fail_on"] or settings.fail_on),
             folders=folders,
             trace=params["trace"],
         )
@@ -62,9 +58,39 @@ class Judging:
         return exit_code(report, self.fail_on)
 
 
-def _ids(option: str, wanted: tuple[str, ...], rules: RuleSet) -> tuple[str, ...]:
-    chosen = tuple(text.upper() for text in wanted)
+def threshold(fail_on: str | None) -> Severity | None:
+    """From which severity on findings give exit code 1; None: never. Where only news count, it is that of errors."""
+    if fail_on == "never":
+        return None
+    return Severity.ERROR if fail_on in (None, "new") else Severity(fail_on)
+
+
+def selection_of(settings: Settings, rules: RuleSet, params: Mapping[str, Any] = MappingProxyType({})) -> Selection:
+    """Which rules and receivers count: from options, then the settings file. Its waivers are looked at as well.
+
+    Raises InputError where one names a rule or receiver that does not exist.
+    """
+    given = tuple(params.get("receiver", ()))
+    for receiver in given or settings.receivers:
+        if receiver not in rules.receivers:
+            where = "--receiver" if given else "receivers"
+            raise InputError(f"{where} {receiver}: no such receiver; known: {', '.join(rules.receivers)}")
+    for waiver in settings.waivers:
+        if waiver.rule not in rules.rules:
+            near = difflib.get_close_matches(waiver.rule, rules.rules, n=1)
+            hint = f"did you mean {near[0]}?" if near else "`deliv rules` lists all"
+            raise InputError(f"[[waiver]] names the rule {waiver.rule!r}, which does not exist; {hint}")
+    return Selection(
+        _ids("select", tuple(params.get("select", ())), settings.select, rules),
+        _ids("ignore", tuple(params.get("ignore", ())), settings.ignore, rules),
+        given or settings.receivers,
+    )
+
+
+def _ids(name: str, given: tuple[str, ...], settled: tuple[str, ...], rules: RuleSet) -> tuple[str, ...]:
+    chosen = tuple(text.upper() for text in given or settled)
     for text in chosen:
         if not any(rule_id.startswith(text) for rule_id in rules.rules):
-            raise InputError(f"{option} {text}: no rule begins with it; `deliv rules` lists all")
+            where = f"--{name}" if given else name
+            raise InputError(f"{where} {text}: no rule begins with it; `deliv rules` lists all")
     return chosen

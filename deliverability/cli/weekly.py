@@ -85,26 +85,22 @@ def command(**params: Any) -> int:
 
 def _plan(params: dict[str, Any], settings: Any, folder: Path) -> Plan:
     """Raises InputError and judge.load.RuleError."""
-    from deliverability.app import InputError, load_rules
+    from deliverability.app import load_rules
     from deliverability.cli.inputs import options_of, read_domain, world_of
-    from deliverability.judge.engine import Selection
-    from deliverability.model.rules import Severity
+    from deliverability.cli.judging import selection_of, threshold
     from deliverability.weekly.plan import DEFAULT_OUTPUT, subjects
     from deliverability.weekly.run import Plan
 
     rules = load_rules(settings.rules)
-    for receiver in settings.receivers:
-        if receiver not in rules.receivers:
-            raise InputError(f"receivers: there is no {receiver!r}; known: {', '.join(rules.receivers)}")
-    fail_on = params["fail_on"] or settings.fail_on or "error"
+    fail_on = params["fail_on"] or settings.fail_on
     return Plan(
         subjects=subjects(settings, folder, read_domain, lambda domain: options_of(settings, domain)),
         world=world_of(params, settings),
         rules=rules,
-        selection=Selection(settings.select, settings.ignore, settings.receivers),
+        selection=selection_of(settings, rules),
         output=params["output"] or settings.output or folder / DEFAULT_OUTPUT,
         keep=params["keep"] or settings.keep,
-        fail_on=None if fail_on == "never" else Severity.ERROR if fail_on == "new" else Severity(fail_on),
+        fail_on=threshold(fail_on),
         only_new=fail_on == "new",
     )
 

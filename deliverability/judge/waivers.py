@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value, Waiver, records_of
+from deliverability.model.facts import Fact, FactSet, Value, Waiver, records_of
 from deliverability.model.report import Finding, Outcome
 
 FACT = "subject.waivers"
@@ -27,9 +27,7 @@ def with_use(facts: FactSet, findings: Sequence[Finding]) -> FactSet:
     items = records_of(facts.value(FACT))
     if not items:
         return facts
-    told = tuple(
-        item if isinstance(item.get("used"), bool) else {**item, "used": _used(item, findings)} for item in items
-    )
+    told = tuple(item if item.get("used") is not None else {**item, "used": _used(item, findings)} for item in items)
     return FactSet({**facts.facts, FACT: Fact(FACT, told, facts.facts[FACT].evidence)}, facts.evidence)
 
 
@@ -48,10 +46,11 @@ def _covers(item: Mapping[str, Value], finding: Finding) -> bool:
 
 
 def _used(item: Mapping[str, Value], findings: Sequence[Finding]) -> Value:
-    outcomes = {finding.outcome for finding in findings if _covers(item, finding)}
-    if Outcome.UNMET in outcomes:
+    """Whether it covers an unmet finding; None where its rule was not judged in this run."""
+    if not any(finding.rule == item.get("rule") for finding in findings):
+        return None
+    covered = [finding for finding in findings if _covers(item, finding)]
+    if any(finding.outcome is Outcome.UNMET for finding in covered):
         return True
-    # What could not be checked, or was not judged in this run, may still be unmet.
-    if Outcome.UNKNOWN in outcomes or not any(finding.rule == item.get("rule") for finding in findings):
-        return Unknown(Reason.NOT_CONFIGURED, str(item.get("rule")))
-    return False
+    # What could not be checked may still be unmet.
+    return next((finding.unknown for finding in covered if finding.unknown is not None), False)
