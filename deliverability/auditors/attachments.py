@@ -6,14 +6,15 @@ May import auditors.base, model, mail and content.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
 from deliverability.content.listing import ENCRYPTIONS
 from deliverability.mail.evidence import part_evidence
+from deliverability.mail.reader import Message
 from deliverability.mail.structure import Leaf, leaves
-from deliverability.model.facts import FactType, Reason, Unknown, Value
+from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of
 
 PROVIDES = (
     spec(
@@ -117,6 +118,20 @@ async def audit(ctx: Context) -> None:
     )
     cited = [ctx.cite(part_evidence(leaf.part)) for leaf in attached[:100]]
     ctx.put("message.attachments", records, *cited)
+
+
+def attached(ctx: Context, fits: Callable[[Mapping[str, Value]], bool]) -> tuple[Message, list[Leaf]]:
+    """The message, and its parts whose record in ``message.attachments`` fits; for auditors that need that fact.
+
+    Raises MissingFact where there is no message, or the attachments could not be told.
+    """
+    if ctx.message is None:
+        raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
+    value = ctx.value("message.attachments")
+    if isinstance(value, Unknown):
+        raise MissingFact("message.attachments", value)
+    paths = {record["path"] for record in records_of(value) if fits(record)}
+    return ctx.message, [leaf for leaf in leaves(ctx.message) if leaf.part.path in paths]
 
 
 def _record(leaf: Leaf, decoded_octets: Value) -> Value:

@@ -1,18 +1,19 @@
 """Images that travel with the message: pixels, metadata, and what re-encoding would save.
 
-May import auditors.base, model, mail and content.
+May import auditors.base, auditors.attachments, model, mail and content.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from deliverability.auditors.base import Context, MissingFact, auditor, spec
+from deliverability.auditors.attachments import attached
+from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.evidence import part_evidence
 from deliverability.mail.reader import Message
-from deliverability.mail.structure import Leaf, body_texts, leaves
+from deliverability.mail.structure import Leaf, body_texts
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 
 PROVIDES = (
@@ -88,19 +89,9 @@ _STYLE_WIDTH = re.compile(r"[\"';\s]width\s{0,9}:\s{0,9}(\d{1,5})px", re.IGNOREC
 @auditor("images", provides=PROVIDES, needs=("message.attachments",))
 async def audit(ctx: Context) -> None:
     """Images that travel with the message: pixels, metadata, and what re-encoding would save."""
-    if ctx.message is None:
-        raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
-    attachments = ctx.value("message.attachments")
-    if isinstance(attachments, Unknown):
-        raise MissingFact("message.attachments", attachments)
-    paths = {
-        record["path"]
-        for record in (attachments if isinstance(attachments, tuple) else ())
-        if isinstance(record, Mapping) and str(record["true_type"]).startswith("image/")
-    }
-    pictures = [leaf for leaf in leaves(ctx.message) if leaf.part.path in paths]
+    message, pictures = attached(ctx, lambda record: str(record["true_type"]).startswith("image/"))
     # Decoding takes a while; DNS answers of other auditors are waited for meanwhile.
-    found = await asyncio.to_thread(_images, ctx.message, pictures)
+    found = await asyncio.to_thread(_images, message, pictures)
     cited = [ctx.cite(part_evidence(leaf.part)) for leaf, _ in found[:100]]
     ctx.put("message.images", tuple(record for _, record in found), *cited)
     savings = [record["saving_octets"] for _, record in found]

@@ -1,14 +1,18 @@
-"""PDFs that are attached: where their octets are. May import auditors.base, model, mail and content."""
+"""PDFs that are attached: where their octets are.
+
+May import auditors.base, auditors.attachments, model, mail and content.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from deliverability.auditors.base import Context, MissingFact, auditor, spec
+from deliverability.auditors.attachments import attached
+from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.evidence import part_evidence
-from deliverability.mail.structure import Leaf, leaves
-from deliverability.model.facts import FactType, Reason, Unknown, Value
+from deliverability.mail.structure import Leaf
+from deliverability.model.facts import FactType, Value
 
 PROVIDES = (
     spec("message.pdfs", FactType.LIST_RECORD, "Attached PDFs, by content.", key=["filename", "path"]),
@@ -31,17 +35,7 @@ PROVIDES = (
 @auditor("pdf", provides=PROVIDES, needs=("message.attachments",))
 async def audit(ctx: Context) -> None:
     """PDFs that are attached: where their octets are."""
-    if ctx.message is None:
-        raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
-    attachments = ctx.value("message.attachments")
-    if isinstance(attachments, Unknown):
-        raise MissingFact("message.attachments", attachments)
-    paths = {
-        record["path"]
-        for record in (attachments if isinstance(attachments, tuple) else ())
-        if isinstance(record, Mapping) and record["container"] == "pdf"
-    }
-    files = [leaf for leaf in leaves(ctx.message) if leaf.part.path in paths]
+    _, files = attached(ctx, lambda record: record["container"] == "pdf")
     found = await asyncio.to_thread(_pdfs, files)
     cited = [ctx.cite(part_evidence(leaf.part)) for leaf, _ in found[:100]]
     ctx.put("message.pdfs", tuple(record for _, record in found), *cited)
