@@ -13,7 +13,7 @@ from deliverability._resources import locate
 from deliverability.model.codec import digest, encode_facts
 from deliverability.model.facts import Catalogue, FactSet, KeySeen, Purpose, Reason, Subject, Unknown, Value, Waiver
 from deliverability.model.report import SCHEMA_VERSION, Note, Outcome, Report, Run
-from deliverability.model.rules import RuleSet, Severity
+from deliverability.model.rules import Receiver, RuleSet, Scope, Severity
 
 if TYPE_CHECKING:
     from deliverability.auditors.base import Auditor
@@ -395,10 +395,11 @@ def _own_domain(message: Message) -> str | None:
 def make_report(audited: Audited, rules: RuleSet, selection: Selection) -> Report:
     """Judge facts and put everything a renderer needs into one report, but for remedies: see `full_report`."""
     from deliverability.judge.engine import judge
-    from deliverability.judge.grade import graded
+    from deliverability.judge.grade import assessed
 
     judged = judge(audited.facts, rules, catalogue(), selection)
-    findings, verdicts = graded(judged, selection.receivers or rules.providers)
+    receivers = selection.receivers or rules.providers
+    findings, assessment = assessed(judged, receivers, audited.facts)
     return Report(
         schema_version=SCHEMA_VERSION,
         domain=audited.subject.domain,
@@ -408,10 +409,24 @@ def make_report(audited: Audited, rules: RuleSet, selection: Selection) -> Repor
         rules=rules,
         facts_digest=digest(encode_facts(audited.facts)),
         findings=findings,
-        verdicts=verdicts,
+        assessment=assessment,
+        assumed=_assumed(audited.facts, [rules.receivers[each] for each in receivers]),
         notes=_notes(audited),
         run=Run(__version__, audited.started, audited.sources),
     )
+
+
+def _assumed(facts: FactSet, receivers: Sequence[Receiver]) -> Mapping[str, Value]:
+    """What the user did not say and the verdicts rest on."""
+    from deliverability.judge.engine import volume_classes
+
+    assumed: dict[str, Value] = {}
+    if facts.value("subject.purpose_basis") == "inferred":
+        assumed["purpose"] = facts.value("subject.purpose")
+        assumed["signs"] = facts.value("subject.purpose_signs")
+    if any(len(volume_classes(each, facts)) > 1 for each in receivers):
+        assumed["volume"] = "small-or-bulk"
+    return assumed
 
 
 @dataclass(frozen=True, slots=True)
@@ -519,12 +534,15 @@ async def audit(
 
 
 def exit_code(report: Report, fail_on: Severity | None) -> int:
-    """0 nothing at or above `fail_on` (None: never) · 1 findings · 3 could not be checked completely."""
+    """0 nothing about delivery at or above `fail_on` (None: never) · 1 findings · 3 look-ups that matter failed.
+
+    An input that was not given, a message above all, is no failure.
+    """
     code = 3 if report.bugs else 0
     if fail_on is None:
         return code
     for finding in report.findings:
-        if finding.severity.rank < fail_on.rank or finding.waiver is not None:
+        if finding.severity.rank < fail_on.rank or finding.waiver is not None or finding.scope is not Scope.DELIVERY:
             continue
         if finding.outcome is Outcome.UNMET:
             return 1

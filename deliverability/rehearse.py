@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from deliverability.auditors.base import Auditor, Work, gather
 from deliverability.judge.engine import Selection, judge
-from deliverability.judge.grade import verdicts
+from deliverability.judge.grade import assess
 from deliverability.model.facts import Catalogue, FactSet, Subject, Unknown
 from deliverability.model.report import (
+    Assessment,
     GRADES,
     Care,
     FactChange,
@@ -24,7 +25,6 @@ from deliverability.model.report import (
     RecordEdit,
     Remedy,
     Report,
-    Verdict,
     VerdictKind,
 )
 from deliverability.model.rules import RuleSet, Severity
@@ -99,7 +99,7 @@ async def remedies(stage: Stage, report: Report, catalogue: Catalogue, selection
         if port is not None:
             port.closed = True
     rehearsal = _Rehearsal(stage, report.rules, catalogue, selection)
-    base = _State({}, report.facts, stage.works, report.findings, _standing(report.verdicts))
+    base = _State({}, report.facts, stage.works, report.findings, _standing(report.assessment))
     return _ordered(await _kept(rehearsal, base), {(each.rule, each.item): each.severity for each in base.findings})
 
 
@@ -189,14 +189,23 @@ def _old(edit: RecordEdit, state: _State, published: Mapping[_Place, tuple[str, 
 
 
 @dataclass(frozen=True, slots=True)
+class _Standing:
+    """The verdict of each receiver, the grade, and by how many ways a parked domain is open."""
+
+    verdicts: Mapping[str, VerdictKind]
+    grade: str
+    ways: int
+
+
+@dataclass(frozen=True, slots=True)
 class _State:
-    """An audit with `edits` laid over what is published. `standing` has verdict and grade by receiver."""
+    """An audit with `edits` laid over what is published. `standing` is its answer."""
 
     edits: Mapping[_Place, tuple[Proposal, ...]]
     facts: FactSet
     works: Mapping[str, Work]
     findings: tuple[Finding, ...]
-    standing: Mapping[str, tuple[VerdictKind, str]]
+    standing: _Standing
 
     def unmet(self, rule: str, item: str) -> bool:
         return any(f.rule == rule and f.item == item and f.outcome is Outcome.UNMET for f in self.findings)
@@ -224,7 +233,8 @@ class _Rehearsal:
         receivers = self.selection.receivers or self.rules.providers
         # What is met or does not apply holds nobody's verdict back.
         holding = [each for each in findings if each.outcome in (Outcome.UNMET, Outcome.UNKNOWN)]
-        return _State(laid, gathered.facts, gathered.works, findings, _standing(verdicts(holding, receivers)))
+        standing = _standing(assess(holding, receivers, gathered.facts))
+        return _State(laid, gathered.facts, gathered.works, findings, standing)
 
     def _judge(self, state: _State, facts: FactSet) -> tuple[Finding, ...]:
         """The findings, judged anew where a fact that the rule reads changed."""
@@ -253,8 +263,8 @@ class _Rehearsal:
         )
 
 
-def _standing(given: Iterable[Verdict]) -> dict[str, tuple[VerdictKind, str]]:
-    return {each.receiver: (each.verdict, each.grade) for each in given}
+def _standing(given: Assessment) -> _Standing:
+    return _Standing({each.receiver: each.verdict for each in given.verdicts}, given.grade, len(given.ways))
 
 
 # --- better or worse ------------------------------------------------------------------------------------------------
@@ -270,11 +280,10 @@ def _helps(before: _State, after: _State, draft: Remedy) -> bool:
 
 
 def _worse_verdict(before: _State, after: _State) -> bool:
-    for receiver, (kind, grade) in before.standing.items():
-        then, then_grade = after.standing[receiver]
-        if then.rank > kind.rank or GRADES.index(then_grade) > GRADES.index(grade):
-            return True
-    return False
+    was, now = before.standing, after.standing
+    if GRADES.index(now.grade) > GRADES.index(was.grade) or now.ways > was.ways:
+        return True
+    return any(now.verdicts[receiver].rank > kind.rank for receiver, kind in was.verdicts.items())
 
 
 def _worse(before: _State, after: Mapping[_Case, Finding]) -> Iterator[Finding]:
@@ -334,9 +343,9 @@ def _rehearsed(draft: Remedy, before: _State, after: _State) -> Remedy:
             and not isinstance(new, Unknown)
         ),
         gains=tuple(
-            Gain(receiver, *standing, *after.standing[receiver])
-            for receiver, standing in before.standing.items()
-            if standing != after.standing[receiver]
+            Gain(receiver, kind, now)
+            for receiver, kind in before.standing.verdicts.items()
+            if kind is not (now := after.standing.verdicts[receiver])
         ),
     )
 

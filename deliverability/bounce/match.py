@@ -214,8 +214,8 @@ def rules_behind(reply: Reply, receiver: str, meaning: Meaning | None, fit: Fit,
         return _known(named, rules)
     overlay = rules.receivers.get(receiver)
     listed: list[str] = []
-    for rule, override in overlay.rules.items() if overlay else ():
-        codes = [code for text in override.codes if (code := parse_code(text))]
+    for rule, statements in overlay.rules.items() if overlay else ():
+        codes = [code for each in statements for text in each.codes if (code := parse_code(text))]
         if any(code.fits(reply) and _as_exact(code, reply) for code in codes):
             listed.append(rule)
     return tuple(listed) or _known(named or (), rules)

@@ -102,6 +102,7 @@ def _as_json(rule: Rule, loaded: RuleSet) -> dict[str, Any]:
         "topic": rule.topic,
         "since": rule.since,
         "status": rule.status.value,
+        "scope": rule.scope.value,
         "severity": rule.severity.value,
         "level": rule.level.value,
         "effort": rule.effort.value,
@@ -112,21 +113,26 @@ def _as_json(rule: Rule, loaded: RuleSet) -> dict[str, Any]:
         "limits": dict(rule.limits),
         "sources": [
             {"ref": each.ref, "section": each.section, "title": source.title, "url": source.url}
-            | {"checked": source.checked}
+            | {"checked": source.checked, "read_as": source.read_as}
             for each in rule.sources
             for source in (loaded.sources[each.ref],)
         ],
         "receivers": {
-            receiver.id: {
-                "severity": override.severity.value,
-                "effect": override.effect.value,
-                "volume": override.volume.value,
-                "since": override.since,
-                "codes": list(override.codes),
-                "limits": dict(override.limits),
-            }
+            receiver.id: [
+                {
+                    "severity": each.severity.value,
+                    "effect": each.effect.value,
+                    "contested": each.contested,
+                    "volume": each.volume.value,
+                    "conditional": each.when is not None,
+                    "since": each.since,
+                    "codes": list(each.codes),
+                    "limits": dict(each.limits),
+                }
+                for each in receiver.rules[rule.id]
+            ]
             for receiver in loaded.receivers.values()
-            if (override := receiver.rules.get(rule.id)) is not None
+            if rule.id in receiver.rules
         },
         "text": {
             lang: {"title": t.title, "met": t.met, "unmet": t.unmet, "why": t.why, "fix": list(t.fix)}

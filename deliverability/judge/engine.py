@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from deliverability.judge import waivers
-from deliverability.judge.combine import base_effect
 from deliverability.judge.conditions import Lookup, Truth, evaluate
 from deliverability.model.facts import Catalogue, FactSet, Purpose, Reason, Unknown, Value
 from deliverability.model.report import Finding, Judgement, Outcome
-from deliverability.model.rules import Effect, Override, Receiver, Rule, RuleSet, Severity, VolumeClass
+from deliverability.model.rules import Effect, Receiver, Rule, RuleSet, Severity, VolumeClass
 
 ASSUMED_BULK_FROM = 5000
 """Messages a day that make a bulk sender where a receiver names no number: Gmail's, and Outlook.com's but for one."""
@@ -22,6 +21,7 @@ _BADNESS = {
     for badness, outcome in enumerate((Outcome.NOT_APPLICABLE, Outcome.MET, Outcome.UNKNOWN, Outcome.UNMET))
 }
 _NO_ITEM: Mapping[str, Value] = {}
+_BOTH = (VolumeClass.SMALL, VolumeClass.BULK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +44,60 @@ def judge(facts: FactSet, rules: RuleSet, catalogue: Catalogue, selection: Selec
     chosen = [rule for rule in rules.rules.values() if selection.takes(rule.id)]
     of_waivers = [rule for rule in chosen if rule.each == waivers.FACT]
     others = [rule for rule in chosen if rule.each != waivers.FACT]
-    found = waivers.waived(_findings(others, facts, catalogue, receivers), facts)
+    found = waivers.waived(_findings(others, facts, catalogue, receivers, rules), facts)
     if not of_waivers:
         return found
     # Whether a waiver is of use is known once everything else is judged.
-    return (*found, *_findings(of_waivers, waivers.with_use(facts, found), catalogue, receivers))
+    return (*found, *_findings(of_waivers, waivers.with_use(facts, found), catalogue, receivers, rules))
+
+
+def volume_classes(receiver: Receiver, facts: FactSet) -> tuple[VolumeClass, ...]:
+    """Whether the sender is a bulk sender by this receiver's definition; both classes where nothing tells.
+
+    A number that the user gave decides where the receiver publishes one, and so does a declared purpose bulk. Where it
+    publishes none, ASSUMED_BULK_FROM messages a day make a bulk sender whatever they are for; fewer do so for the
+    purpose bulk only. A combination of receivers counts everybody as a bulk sender: who satisfies it satisfies each.
+    """
+    purpose = facts.value("subject.purpose")
+    volume = facts.value("subject.daily_volume")
+    if receiver.combines:
+        return (VolumeClass.BULK,)
+    if purpose == Purpose.PARKED.value:
+        return (VolumeClass.SMALL,)
+    if isinstance(volume, int) and receiver.bulk_from is not None:
+        return (VolumeClass.BULK if volume >= receiver.bulk_from else VolumeClass.SMALL,)
+    if purpose == Purpose.BULK.value and (
+        receiver.bulk_from is None or facts.value("subject.purpose_basis") == "declared"
+    ):
+        return (VolumeClass.BULK,)
+    if receiver.bulk_from is None:
+        if isinstance(volume, int) and volume >= ASSUMED_BULK_FROM:
+            return (VolumeClass.BULK,)
+        if isinstance(purpose, str):
+            return (VolumeClass.SMALL,)
+    return _BOTH
+
+
+@dataclass(frozen=True, slots=True)
+class _Eyes:
+    """A receiver, the providers whose statements it judges by, and the classes of senders that are possible."""
+
+    receiver: str
+    members: tuple[Receiver, ...]
+    volumes: tuple[VolumeClass, ...]
 
 
 def _findings(
-    rules: Sequence[Rule], facts: FactSet, catalogue: Catalogue, receivers: Sequence[Receiver]
+    rules: Sequence[Rule], facts: FactSet, catalogue: Catalogue, receivers: Sequence[Receiver], every: RuleSet
 ) -> list[Finding]:
+    eyes = [_Eyes(each.id, every.members(each), volume_classes(each, facts)) for each in receivers]
     findings: list[Finding] = []
     for rule in rules:
-        overrides = [(each, each.rules.get(rule.id)) for each in receivers]
-        if rule.severity is Severity.NONE and not any(override for _, override in overrides):
+        looking = [each for each in eyes if any(rule.id in member.rules for member in each.members)]
+        if rule.severity is Severity.NONE and not looking:
             continue
         for case in _cases(rule, facts, catalogue):
-            findings.append(_finding(rule, case, facts, overrides))
+            findings.append(_finding(rule, case, facts, looking))
     return findings
 
 
@@ -92,7 +129,7 @@ def _cases(rule: Rule, facts: FactSet, catalogue: Catalogue) -> Iterator[_Case]:
             yield _Case(name if seen[name] == 1 else f"{name}#{seen[name]}", fields)
 
 
-def _finding(rule: Rule, case: _Case, facts: FactSet, overrides: Sequence[tuple[Receiver, Override | None]]) -> Finding:
+def _finding(rule: Rule, case: _Case, facts: FactSet, looking: Sequence[_Eyes]) -> Finding:
     def lookup(path: str) -> Value:
         return case.fields.get(path[5:]) if path.startswith("item.") else facts.value(path)
 
@@ -102,26 +139,15 @@ def _finding(rule: Rule, case: _Case, facts: FactSet, overrides: Sequence[tuple[
         base, unknown = Outcome.UNKNOWN, for_purpose
     elif for_purpose is False:
         base, unknown = Outcome.NOT_APPLICABLE, None
+    used = case.fields.get("used")
     judgements: list[Judgement] = []
     limits = dict(rule.limits)
-    waits_at_all = "purpose" if isinstance(for_purpose, Unknown) and base is Outcome.UNKNOWN else ""
-    effect_at_all = base_effect(rule)
-    for receiver, override in overrides:
-        if override is None and rule.severity is Severity.NONE:
-            continue
-        outcome, severity, effect, waits_for = base, rule.severity, effect_at_all, waits_at_all
-        codes: tuple[str, ...] = ()
-        if override is not None:
-            if override.limits and base in (Outcome.MET, Outcome.UNMET):
-                outcome, _ = _outcome(rule, case, lookup, {**rule.limits, **override.limits})
-                limits.update(override.limits)
-            counts = _counts(override, receiver, facts)
-            if counts is True:
-                severity, effect, codes = override.severity, override.effect, override.codes
-            elif isinstance(counts, Unknown):
-                waits_for = waits_for or "volume"
-        if severity is not Severity.NONE or waits_for:
-            judgements.append(_judgement(receiver.id, outcome, severity, effect, codes, waits_for))
+    # What this mail does not rest on, no receiver holds against it; nor what it may not ask of this kind of mail.
+    if used is not False and not isinstance(for_purpose, Unknown):
+        for each in looking:
+            for judgement, given in _judged(rule, case, lookup, base, each):
+                judgements.append(judgement)
+                limits.update(given)
     outcomes = {each.outcome for each in judgements}
     if rule.severity is not Severity.NONE:
         outcomes.add(base)
@@ -138,17 +164,72 @@ def _finding(rule: Rule, case: _Case, facts: FactSet, overrides: Sequence[tuple[
         limits=limits,
         evidence=evidence,
         judgements=tuple(judgements),
-        unknown=unknown if outcome is Outcome.UNKNOWN else None,
+        unknown=(unknown or _UNDECIDED) if outcome is Outcome.UNKNOWN else None,
         fingerprint=_fingerprint(rule.id, case.item, facts),
+        scope=rule.scope,
+        used=used if isinstance(used, bool) else None,
     )
 
 
-@lru_cache(maxsize=1024)
+_UNDECIDED = Unknown(Reason.NOT_CONFIGURED)
+"""Whether a receiver's statement counts hangs on a fact that is unknown, while the rule itself is decided."""
+
+_Limits = Mapping[str, Value]
+
+
+def _judged(
+    rule: Rule, case: _Case, lookup: Lookup, base: Outcome, eyes: _Eyes
+) -> Iterator[tuple[Judgement, _Limits]]:
+    """The judgements of one receiver, one a class of senders where these differ, with the limits of its own."""
+    found = {volume: _hardest(rule, case, lookup, base, eyes, volume) for volume in eyes.volumes}
+    small, bulk = found.get(VolumeClass.SMALL), found.get(VolumeClass.BULK)
+    if len(found) == 1 or small == bulk:
+        if (only := small or bulk) is not None:
+            yield _judgement(eyes.receiver, *only[0], VolumeClass.ANY), only[1]
+        return
+    for volume, each in found.items():
+        if each is not None:
+            yield _judgement(eyes.receiver, *each[0], volume), each[1]
+
+
+_Told = tuple[Outcome, Severity, Effect, tuple[str, ...], bool]
+
+
+def _hardest(
+    rule: Rule, case: _Case, lookup: Lookup, base: Outcome, eyes: _Eyes, volume: VolumeClass
+) -> tuple[_Told, _Limits] | None:
+    """The statement that counts, of a combination the hardest of its members'; None where there is none."""
+    found: list[tuple[_Told, _Limits]] = []
+    for member in eyes.members:
+        for statement in member.rules.get(rule.id, ()):
+            if statement.volume not in (VolumeClass.ANY, volume):
+                continue
+            counts = True if statement.when is None else evaluate(statement.when, lookup, rule.limits)
+            if counts is False:
+                continue
+            outcome = base
+            if statement.limits and base in (Outcome.MET, Outcome.UNMET):
+                outcome, _ = _outcome(rule, case, lookup, {**rule.limits, **statement.limits})
+            if isinstance(counts, Unknown) and outcome is Outcome.UNMET:
+                outcome = Outcome.UNKNOWN
+            told = (outcome, statement.severity, statement.effect, statement.codes, statement.contested)
+            found.append((told, statement.limits))
+            break
+    return max(found, key=lambda each: (_BADNESS[each[0][0]], each[0][2].rank, each[0][1].rank), default=None)
+
+
+@lru_cache(maxsize=4096)
 def _judgement(
-    receiver: str, outcome: Outcome, severity: Severity, effect: Effect, codes: tuple[str, ...], waits_for: str
+    receiver: str,
+    outcome: Outcome,
+    severity: Severity,
+    effect: Effect,
+    codes: tuple[str, ...],
+    contested: bool,
+    volume: VolumeClass,
 ) -> Judgement:
     """A judgement; equal ones are one object, for every audit makes the same few over a thousand times."""
-    return Judgement(receiver, outcome, severity, effect, codes, waits_for)
+    return Judgement(receiver, outcome, severity, effect, codes, contested, volume)
 
 
 def _outcome(rule: Rule, case: _Case, lookup: Lookup, limits: Mapping[str, Value]) -> tuple[Outcome, Unknown | None]:
@@ -174,30 +255,6 @@ def _purpose(rule: Rule, facts: FactSet) -> Truth:
         return True
     purpose = facts.value("subject.purpose")
     return purpose if isinstance(purpose, Unknown) else purpose in {each.value for each in rule.purpose}
-
-
-def _counts(override: Override, receiver: Receiver, facts: FactSet) -> Truth:
-    """Whether an override counts for this sender: always, or only for bulk senders as the receiver defines them.
-
-    Where the receiver publishes no number, ASSUMED_BULK_FROM messages a day make a bulk sender whatever they are for;
-    fewer do so for the purpose bulk only.
-    """
-    if override.volume is VolumeClass.ANY:
-        return True
-    purpose = facts.value("subject.purpose")
-    if purpose == Purpose.BULK.value:
-        return True
-    if purpose == Purpose.PARKED.value:
-        return False
-    volume = facts.value("subject.daily_volume")
-    if isinstance(volume, int) and receiver.bulk_from is not None:
-        return volume >= receiver.bulk_from
-    if receiver.bulk_from is None:
-        if isinstance(volume, int) and volume >= ASSUMED_BULK_FROM:
-            return True
-        if isinstance(purpose, str):
-            return False
-    return Unknown(Reason.NOT_CONFIGURED, "--daily-volume")
 
 
 def _observed(rule: Rule, case: _Case, facts: FactSet, lookup: Lookup) -> tuple[dict[str, Value], tuple[str, ...]]:

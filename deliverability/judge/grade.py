@@ -1,172 +1,268 @@
-"""Findings -> a verdict per receiver: the worst decisive finding caps the grade, and says so. May import model."""
+"""Findings -> what each receiver does with the mail, and one grade for the subject. May import model.
+
+A receiver's verdict rests on a finding only where all of these hold: the rule's scope is delivery, the receiver has a
+statement about the rule, and this mail uses what was judged. Everything else is advice about the domain.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
-from deliverability.model.facts import Reason
-from deliverability.model.report import GRADES, Cap, Finding, Gain, Judgement, Outcome, Verdict, VerdictKind
-from deliverability.model.rules import Effect, Severity
+from deliverability.model.facts import FactSet, Reason
+from deliverability.model.report import (
+    Assessment,
+    Case,
+    Consequence,
+    Finding,
+    Gain,
+    Judgement,
+    Outcome,
+    Requirements,
+    Verdict,
+    VerdictKind,
+)
+from deliverability.model.rules import Effect, Scope, Severity, VolumeClass
 
-UNCHECKED_GRADE = "C"
-
-_SILENT = frozenset({Outcome.MET, Outcome.NOT_APPLICABLE})
-"""Outcomes that do nothing to any verdict."""
-
-
-def cap_of(judgement: Judgement) -> str:
-    """The best grade that is left where a rule so judged is unmet: ``A`` (no cap) to ``F``."""
-    if judgement.effect is Effect.REJECT:
-        return "F"
-    if judgement.severity is Severity.ERROR:
-        return "D" if judgement.effect is Effect.RISK else "C"
-    if judgement.severity is Severity.WARNING:
-        return "C" if judgement.effect is Effect.RISK else "B"
-    return "A"
+_CLASSES = (VolumeClass.SMALL, VolumeClass.BULK)
 
 
-def verdicts(findings: Sequence[Finding], receivers: Iterable[str]) -> tuple[Verdict, ...]:
-    """One verdict a receiver. Never an average: each cap names the rule that set it."""
-    return _verdicts(_tallies(findings), receivers)
+def assess(findings: Sequence[Finding], receivers: Iterable[str], facts: FactSet) -> Assessment:
+    """The verdict of each receiver, the grade and, where there is no message, what DNS alone says."""
+    return _assessment(findings, _tallies(findings, receivers, facts), facts)
 
 
-def graded(findings: Sequence[Finding], receivers: Iterable[str]) -> tuple[tuple[Finding, ...], tuple[Verdict, ...]]:
-    """The findings, each unmet one with what mending it alone changes in the verdicts; and the verdicts.
+def assessed(
+    findings: Sequence[Finding], receivers: Iterable[str], facts: FactSet
+) -> tuple[tuple[Finding, ...], Assessment]:
+    """As `assess`, and the findings, each unmet one with what mending it alone changes in the verdicts.
 
     One pass counts what holds each receiver's verdict, a second takes each finding's own share out of the counts.
     """
-    tallies = _tallies(findings)
+    tallies = _tallies(findings, receivers, facts)
     told = tuple(
         replace(finding, gains=tuple(_gains(finding, tallies)))
         if finding.outcome is Outcome.UNMET and finding.counts
         else finding
         for finding in findings
     )
-    return told, _verdicts(tallies, receivers)
+    return told, _assessment(told, tallies, facts)
 
 
-def _verdicts(tallies: Mapping[str, _Tally], receivers: Iterable[str]) -> tuple[Verdict, ...]:
-    return tuple(tallies.get(receiver, _Tally()).verdict(receiver) for receiver in receivers)
+def _has_message(facts: FactSet) -> bool:
+    return facts.value("message.present") is True
+
+
+def _assessment(findings: Sequence[Finding], tallies: Mapping[str, _Tally], facts: FactSet) -> Assessment:
+    message = _has_message(facts)
+    if facts.value("subject.parked") is True and not message:
+        return _parked(findings)
+    verdicts = tuple(tally.verdict(receiver) for receiver, tally in tallies.items())
+    return Assessment(
+        verdicts=verdicts,
+        grade=_grade(verdicts, findings),
+        open=sum(_is_open(each, message) for each in findings),
+        dns=None if message else max((each.verdict for each in verdicts), key=lambda kind: kind.rank, default=None),
+    )
+
+
+def _parked(findings: Sequence[Finding]) -> Assessment:
+    """Whether somebody could pass as a domain that sends nothing."""
+    deciding = [each for each in findings if each.scope is Scope.DELIVERY and each.severity.rank >= _WARNING]
+    ways = tuple(dict.fromkeys(each.rule for each in deciding if each.outcome is Outcome.UNMET and each.counts))
+    failed = sum(each.outcome is Outcome.UNKNOWN and not each.waits_for_input for each in deciding)
+    closed = False if ways else None if failed else True
+    return Assessment((), "D" if ways else "A", failed, closed=closed, ways=ways, parked=True)
+
+
+_WARNING = Severity.WARNING.rank
+
+
+def _grade(verdicts: Sequence[Verdict], findings: Sequence[Finding]) -> str:
+    """F: a receiver refuses. D: at risk. C: only by contested statements, depends, or an error that no receiver named
+    or that this mail does not touch. B: unmet warnings about delivery. A: none."""
+    kinds = {each.verdict for each in verdicts}
+    at_risk = [each for each in verdicts if each.verdict is VerdictKind.AT_RISK]
+    if VerdictKind.REJECTED in kinds:
+        return "F"
+    if VerdictKind.DNS_NOT_READY in kinds or any(not c.contested for each in at_risk for c in each.effects):
+        return "D"
+    unmet = [each for each in findings if each.outcome is Outcome.UNMET and each.scope is Scope.DELIVERY and each.counts]
+    if at_risk or VerdictKind.DEPENDS in kinds or any(each.severity is Severity.ERROR for each in unmet):
+        return "C"
+    return "B" if any(each.severity is Severity.WARNING for each in unmet) else "A"
+
+
+def _is_open(finding: Finding, message: bool) -> bool:
+    """Whether it could lower the grade and could not be checked; what only a message shows is not open without one."""
+    if finding.outcome is not Outcome.UNKNOWN or finding.scope is not Scope.DELIVERY or finding.used is False:
+        return False
+    if finding.severity.rank < _WARNING:
+        return False
+    return message or not finding.waits_for_input or _not_found(finding)
+
+
+def _not_found(finding: Finding) -> bool:
+    return finding.unknown is not None and finding.unknown.reason is Reason.NOT_FOUND
 
 
 def _gains(finding: Finding, tallies: Mapping[str, _Tally]) -> Iterator[Gain]:
-    for judgement in finding.judgements:
-        if judgement.outcome in _SILENT:
+    for receiver in dict.fromkeys(each.receiver for each in finding.judgements):
+        tally = tallies.get(receiver)
+        if tally is None:
             continue
-        share = _share(finding, judgement)
-        tally = tallies[judgement.receiver]
-        before, after = tally.standing(), tally.standing(without=share)
-        if before != after:
-            yield Gain(judgement.receiver, *before, *after)
+        before, after = tally.kind(), tally.kind(without=finding)
+        if before is not after:
+            yield Gain(receiver, before, after)
 
 
-@dataclass(frozen=True, slots=True)
-class _Share:
-    """What one unmet or unknown finding does to one receiver's verdict; `waits` names the input that it waits for."""
+class _Share(StrEnum):
+    """What one unmet or unknown finding does to one receiver's verdict.
 
-    cap: Cap | None = None
-    rejects: bool = False
-    risks: bool = False
-    blinds: bool = False
-    waits: str = ""
+    BLINDS: a look-up failed. LACKS: an input that would decide was not given. MISSES: no record under any name tried.
+    """
+
+    NOTHING = "nothing"
+    REFUSES = "refuses"
+    HINDERS = "hinders"
+    BLINDS = "blinds"
+    LACKS = "lacks"
+    MISSES = "misses"
 
 
 def _share(finding: Finding, judgement: Judgement) -> _Share:
-    cap = cap_of(judgement)
-    waits = judgement.waits_for
-    if judgement.outcome is Outcome.UNMET and cap != "A":
-        return _Share(
-            Cap(cap, finding.rule, finding.item, Outcome.UNMET, judgement.codes, judgement.effect),
-            rejects=judgement.effect is Effect.REJECT,
-            risks=judgement.effect is Effect.RISK,
-            waits=waits,
-        )
-    if judgement.outcome is Outcome.UNKNOWN and judgement.waits_for != "purpose":
-        decisive = cap >= "C"
-        if finding.waits_for_input:
-            no_message = finding.unknown is not None and finding.unknown.reason is Reason.NO_MESSAGE
-            return _Share(
-                blinds=decisive and (no_message or judgement.effect is Effect.REJECT),
-                waits=waits or ("message" if no_message else "option"),
-            )
-        if decisive:
-            # What would only be noted lowers the grade but decides nothing.
-            return _Share(
-                Cap(UNCHECKED_GRADE, finding.rule, finding.item, Outcome.UNKNOWN, judgement.codes, judgement.effect),
-                blinds=judgement.effect is not Effect.NOTE,
-                waits=waits,
-            )
-    return _Share(waits=waits)
+    if finding.scope is not Scope.DELIVERY or not judgement.effect.hinders:
+        return _Share.NOTHING
+    refuses = judgement.effect is Effect.REJECT and not judgement.contested
+    if judgement.outcome is Outcome.UNMET:
+        return _Share.REFUSES if refuses else _Share.HINDERS
+    if judgement.outcome is not Outcome.UNKNOWN:
+        return _Share.NOTHING
+    if _not_found(finding):
+        return _Share.MISSES
+    if not finding.waits_for_input:
+        return _Share.BLINDS
+    # What would only hinder is not known to; what would refuse leaves everything open.
+    return _Share.LACKS if refuses else _Share.NOTHING
 
 
 @dataclass(slots=True)
 class _Tally:
-    """How many findings hold a receiver's verdict where it is, and what they are."""
+    """What holds a receiver's verdict where it is, by class of senders."""
 
-    rejects: int = 0
-    risks: int = 0
-    blinds: int = 0
-    grades: Counter[str] = field(default_factory=Counter)
-    caps: list[Cap] = field(default_factory=list)
-    waits: dict[str, str] = field(default_factory=dict)
+    message: bool
+    counts: dict[VolumeClass, Counter[_Share]] = field(default_factory=lambda: {each: Counter() for each in _CLASSES})
+    findings: list[tuple[Finding, Judgement]] = field(default_factory=list)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
 
-    def add(self, rule: str, share: _Share) -> None:
-        self.rejects += share.rejects
-        self.risks += share.risks
-        self.blinds += share.blinds
-        if share.cap is not None:
-            self.grades[share.cap.grade] += 1
-            self.caps.append(share.cap)
-        if share.waits:
-            self.waits.setdefault(rule, share.waits)
+    def add(self, finding: Finding, judgement: Judgement) -> None:
+        outcome = judgement.outcome
+        if outcome is Outcome.NOT_APPLICABLE:
+            return
+        waits_for_message = not self.message and finding.waits_for_input and not _not_found(finding)
+        if finding.scope is Scope.DELIVERY and not (outcome is Outcome.UNKNOWN and waits_for_message):
+            self.outcomes[finding.rule] = max(self.outcomes.get(finding.rule, Outcome.MET), outcome, key=_ORDER.index)
+        if outcome is Outcome.MET:
+            return
+        self.findings.append((finding, judgement))
+        share = _share(finding, judgement)
+        for volume in _classes(judgement):
+            self.counts[volume][share] += 1
 
-    def standing(self, without: _Share | None = None) -> tuple[VerdictKind, str]:
-        """Verdict and grade, as they are or as they would be `without` one share of the tally."""
-        gone = without or _Share()
-        if self.rejects > gone.rejects:
-            kind = VerdictKind.REJECTED
-        elif self.risks > gone.risks:
-            kind = VerdictKind.AT_RISK
-        elif self.blinds > gone.blinds:
-            kind = VerdictKind.CANNOT_TELL
-        else:
-            kind = VerdictKind.ACCEPTED
-        spared = gone.cap.grade if gone.cap else ""
-        grade = next((each for each in reversed(GRADES) if self.grades[each] > (each == spared)), GRADES[0])
-        return kind, grade
+    def kind(self, without: Finding | None = None) -> VerdictKind:
+        """The verdict as it is, or as it would be `without` one finding."""
+        small, bulk = (self._kind(volume, without) for volume in _CLASSES)
+        if small is bulk:
+            return small
+        return VerdictKind.DEPENDS if self.message else max(small, bulk, key=lambda kind: kind.rank)
+
+    def _kind(self, volume: VolumeClass, without: Finding | None = None) -> VerdictKind:
+        counts = self.counts[volume]
+        if without is not None:
+            counts = counts.copy()
+            for finding, judgement in self.findings:
+                if finding is without and volume in _classes(judgement):
+                    counts[_share(finding, judgement)] -= 1
+        if not self.message:
+            if counts[_Share.REFUSES] or counts[_Share.HINDERS]:
+                return VerdictKind.DNS_NOT_READY
+            if counts[_Share.BLINDS]:
+                return VerdictKind.CANNOT_TELL
+            return VerdictKind.DNS_PARTLY if counts[_Share.MISSES] else VerdictKind.DNS_READY
+        if counts[_Share.REFUSES]:
+            return VerdictKind.REJECTED
+        if counts[_Share.HINDERS]:
+            return VerdictKind.AT_RISK
+        return VerdictKind.CANNOT_TELL if counts[_Share.BLINDS] or counts[_Share.LACKS] else VerdictKind.ACCEPTED
 
     def verdict(self, receiver: str) -> Verdict:
-        kind, grade = self.standing()
-        caps = sorted(self.caps, key=lambda each: (-GRADES.index(each.grade), each.outcome is Outcome.UNKNOWN))
-        unknown = tuple(dict.fromkeys(cap.rule for cap in self.caps if cap.outcome is Outcome.UNKNOWN))
-        waits = {
-            name: tuple(rule for rule, each in self.waits.items() if each == name)
-            for name in dict.fromkeys(self.waits.values())
-        }
+        kind = self.kind()
+        differs = kind is VerdictKind.DEPENDS
         return Verdict(
             receiver=receiver,
             verdict=kind,
-            grade=grade,
-            complete=not unknown and not waits,
-            caps=tuple(caps),
-            unknown=unknown,
-            waiting=tuple(self.waits),
-            waits=waits,
+            effects=self._effects(None),
+            requirements=self._requirements(),
+            remarks=_told((f, j) for f, j in self.findings if j.outcome is Outcome.UNMET and not j.effect.hinders),
+            open=_told((f, j) for f, j in self.findings if self._is_open(_share(f, j))),
+            if_small=self._case(VolumeClass.SMALL) if differs else None,
+            if_bulk=self._case(VolumeClass.BULK) if differs else None,
+            missing=tuple(dict.fromkeys(f.rule for f, j in self.findings if self._misses(_share(f, j)))),
         )
 
+    def _is_open(self, share: _Share) -> bool:
+        return share is _Share.BLINDS or (self.message and share is _Share.LACKS)
 
-def _tallies(findings: Iterable[Finding]) -> dict[str, _Tally]:
-    tallies: dict[str, _Tally] = {}
+    def _misses(self, share: _Share) -> bool:
+        return not self.message and share is _Share.MISSES
+
+    def _case(self, volume: VolumeClass) -> Case:
+        return Case(self._kind(volume), self._effects(volume))
+
+    def _effects(self, volume: VolumeClass | None) -> tuple[Consequence, ...]:
+        return _told(
+            (finding, judgement)
+            for finding, judgement in self.findings
+            if _share(finding, judgement) in (_Share.REFUSES, _Share.HINDERS)
+            and (volume is None or volume in _classes(judgement))
+        )
+
+    def _requirements(self) -> Requirements:
+        tally = Counter(self.outcomes.values())
+        met, unmet, unknown = (tally[each] for each in (Outcome.MET, Outcome.UNMET, Outcome.UNKNOWN))
+        return Requirements(met + unmet + unknown, met, unmet, unknown)
+
+
+_ORDER = (Outcome.MET, Outcome.UNKNOWN, Outcome.UNMET)
+
+
+def _classes(judgement: Judgement) -> tuple[VolumeClass, ...]:
+    return _CLASSES if judgement.volume is VolumeClass.ANY else (judgement.volume,)
+
+
+def _told(judged: Iterable[tuple[Finding, Judgement]]) -> tuple[Consequence, ...]:
+    """One consequence a rule and item, the worst first; the harder one where a receiver has two by volume."""
+    found: dict[tuple[str, str], Consequence] = {}
+    for finding, each in judged:
+        told = Consequence(finding.rule, finding.item, each.effect, each.codes, each.contested, each.outcome)
+        was = found.get((finding.rule, finding.item))
+        if was is None or _badness(told) > _badness(was):
+            found[finding.rule, finding.item] = told
+    return tuple(sorted(found.values(), key=_badness, reverse=True))
+
+
+def _badness(consequence: Consequence) -> tuple[bool, int]:
+    return not consequence.contested, consequence.effect.rank
+
+
+def _tallies(findings: Iterable[Finding], receivers: Iterable[str], facts: FactSet) -> dict[str, _Tally]:
+    message = _has_message(facts)
+    tallies = {receiver: _Tally(message) for receiver in receivers}
     for finding in findings:
-        if not finding.counts:
-            continue
-        for judgement in finding.judgements:
-            if judgement.outcome in _SILENT:
-                continue
-            tally = tallies.get(judgement.receiver)
-            if tally is None:
-                tally = tallies[judgement.receiver] = _Tally()
-            tally.add(finding.rule, _share(finding, judgement))
+        if finding.counts and finding.used is not False:
+            for judgement in finding.judgements:
+                if judgement.receiver in tallies:
+                    tallies[judgement.receiver].add(finding, judgement)
     return tallies

@@ -1,7 +1,7 @@
 """Rule files -> RuleSet: shape checked by pydantic, meaning checked against the fact catalogue.
 
 Every problem is reported with file, line and, where a name is unknown, the nearest known one. May import model,
-yamlstrict and of judge: combine, conditions, phrases.
+yamlstrict and of judge: conditions, phrases.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Any, Literal
 import pydantic
 
 from deliverability import _yamlstrict as yamlstrict
-from deliverability.judge.combine import CombineError, hardest
 from deliverability.judge.conditions import comparisons_of, paths_of
 from deliverability.judge.phrases import placeholders
 from deliverability.model import rules as model
@@ -61,6 +60,7 @@ class _RuleShape(_Shape):
     id: str = pydantic.Field(pattern=r"^[A-Z][A-Z0-9]*-[0-9]{3}$")
     name: str = pydantic.Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
     since: str
+    scope: model.Scope
     severity: model.Severity
     level: model.Level
     effort: model.Effort
@@ -69,7 +69,6 @@ class _RuleShape(_Shape):
     guide: list[str] = []
     purpose: list[Purpose] = []
     contested: bool = False
-    effect: model.Effect | None = None
     when: Any = None
     each: str | None = None
     require: Any
@@ -79,10 +78,11 @@ class _RuleShape(_Shape):
     text: _Bilingual
 
 
-class _OverrideShape(_Shape):
+class _StatementShape(_Shape):
     severity: model.Severity
     effect: model.Effect
     volume: model.VolumeClass = model.VolumeClass.ANY
+    when: Any = None
     since: str = ""
     codes: list[str] = []
     confidence: model.Confidence = model.Confidence.HIGH
@@ -90,6 +90,13 @@ class _OverrideShape(_Shape):
     limits: dict[str, Any] = {}
     sources: list[_Ref] = pydantic.Field(min_length=1)
     note: _Words | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _hinders_or_notes(self) -> _StatementShape:
+        """An error means that mail is stopped, delayed or marked."""
+        if self.severity is model.Severity.ERROR and not self.effect.hinders:
+            raise ValueError(f"effect {self.effect.value} is at most a warning")
+        return self
 
 
 class _ReceiverShape(_Shape):
@@ -100,9 +107,9 @@ class _ReceiverShape(_Shape):
     mx_suffixes: list[str] = []
     bulk_from: int | None = None
     sources: list[_Ref] = []
-    rules: dict[str, _OverrideShape] = {}
+    rules: dict[str, _StatementShape | list[_StatementShape]] = {}
     combines: Literal["all"] | list[str] = []
-    note: _Words | None = None
+    default: bool = True
 
     @pydantic.model_validator(mode="after")
     def _one_or_several(self) -> _ReceiverShape:
@@ -117,8 +124,6 @@ class _ReceiverShape(_Shape):
             raise ValueError(f"a receiver has {' and '.join(missing)}, or combines others")
         elif not self.sources:
             raise ValueError("sources: a receiver has at least one")
-        elif self.note is not None:
-            raise ValueError("note is for receivers that combine others; each rule has its own")
         return self
 
 
@@ -127,6 +132,7 @@ class _SourceShape(_Shape):
     url: str = pydantic.Field(pattern=r"^(https?://.*)?$")
     publisher: str
     checked: str = pydantic.Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
+    read_as: str = pydantic.Field(pattern=r"^(original|archive .+|draft .+|third party|not re-read)$")
 
 
 _RULES = pydantic.TypeAdapter(list[_RuleShape])
@@ -174,7 +180,7 @@ class _Loader:
         if (read := self.read(path, _SOURCES)) is None:
             return
         for key, shape in read[0].items():
-            self.sources[key] = model.Source(key, shape.title, shape.url, shape.publisher, shape.checked)
+            self.sources[key] = model.Source(key, shape.title, shape.url, shape.publisher, shape.checked, shape.read_as)
 
     def rule_file(self, path: Path) -> None:
         if (read := self.read(path, _RULES)) is None:
@@ -188,7 +194,7 @@ class _Loader:
                 self.problems.append(f"{path}:{line}: {shape.id} ({shape.name}) is already defined in {taken}")
                 continue
             self.names[shape.id] = self.names[shape.name] = f"{path}:{line}"
-            reader = _RuleReader(self, path, document, index)
+            reader = _RuleReader(self, path, document, (index,))
             rule = reader.rule(shape, path.stem, line)
             if rule is not None:
                 self.rules[rule.id] = rule
@@ -202,37 +208,69 @@ class _Loader:
             self.receivers.pop(shape.id, None)
             self.combinations[shape.id] = (shape, f"{path}:{document.line(('combines',))}")
             return
-        overrides: dict[str, model.Override] = {}
-        for key, each in shape.rules.items():
+        statements: dict[str, tuple[model.Statement, ...]] = {}
+        for key, said in shape.rules.items():
             where = f"{path}:{document.line(('rules', key))}"
-            self.check_refs(where, each.sources)
-            override = _override(each)
+            several = said if isinstance(said, list) else [said]
+            if not several:
+                self.problems.append(f"{where}: a list of statements has at least one")
             for rule_id in re.split(r"[,\s]+", key):
-                if rule_id in overrides:
+                if rule_id in statements:
                     self.problems.append(f"{where}: {rule_id} is there twice")
-                elif self.knows_rule(rule_id, each, where):
-                    overrides[rule_id] = override
+                elif (rule := self.known_rule(rule_id, several, where)) is not None:
+                    statements[rule_id] = tuple(
+                        self.statement(each, rule, path, document, ("rules", key, *((n,) if isinstance(said, list) else ())))
+                        for n, each in enumerate(several)
+                    )
         self.check_refs(f"{path}:{document.line(('sources',))}", shape.sources)
         self.receivers[shape.id] = _receiver(
             shape,
             str(path),
             mx_suffixes=tuple(suffix.lower() for suffix in shape.mx_suffixes),
             sources=_refs(shape.sources),
-            rules=overrides,
+            rules=statements,
         )
 
-    def knows_rule(self, rule_id: str, override: _OverrideShape, where: str) -> bool:
-        """Whether the rule and every limit that the override names are there; where not, that is told."""
+    def statement(
+        self,
+        shape: _StatementShape,
+        rule: model.Rule,
+        path: Path,
+        document: yamlstrict.Document,
+        place: tuple[str | int, ...],
+    ) -> model.Statement:
+        where = f"{path}:{document.line(place)}"
+        self.check_refs(where, shape.sources)
+        if shape.severity is model.Severity.ERROR and rule.scope is not model.Scope.DELIVERY:
+            self.problems.append(f"{where}: {rule.id} is about {rule.scope.value}: no receiver can make it an error")
+        reader = _ConditionReader(self, path, document, place, rule.each, dict(rule.limits))
+        when = reader.condition(shape.when, ("when",)) if shape.when is not None else None
+        return model.Statement(
+            severity=shape.severity,
+            effect=shape.effect,
+            sources=_refs(shape.sources),
+            volume=shape.volume,
+            when=when,
+            limits={name: _value(limit) for name, limit in shape.limits.items()},
+            since=shape.since,
+            codes=tuple(shape.codes),
+            confidence=shape.confidence,
+            contested=shape.contested,
+            note={"en": shape.note.en, "ja": shape.note.ja} if shape.note else {},
+        )
+
+    def known_rule(self, rule_id: str, said: Sequence[_StatementShape], where: str) -> model.Rule | None:
+        """The rule, where it and every limit that the statements name are there; where not, that is told."""
         rule = self.rules.get(rule_id)
         if rule is None:
             # It may stand in a file that could not be read, which is reported already.
             if not self.rules_unread:
                 self.problems.append(f"{where}: no rule {rule_id}{_nearest(rule_id, self.rules)}")
-            return False
-        for name in override.limits:
+            return None
+        for name in dict.fromkeys(name for each in said for name in each.limits):
             if name not in rule.limits:
                 self.problems.append(f"{where}: {rule_id} has no limit {name}{_nearest(name, rule.limits)}")
-        return True
+        return rule
 
     def combine(self) -> None:
         """Build the receivers that combine others, once every folder is read: any of these may be replaced."""
@@ -246,18 +284,12 @@ class _Loader:
             members = sorted((providers[each] for each in wanted if each in providers), key=_place)
             if unknown or self.problems:
                 continue
-            note = {"en": shape.note.en, "ja": shape.note.ja} if shape.note else {}
-            try:
-                rules = dict(hardest(members, self.rules, note))
-            except CombineError as error:
-                self.problems.append(f"{where}: {error}")
-                continue
             self.receivers[ident] = _receiver(
                 shape,
                 where.rpartition(":")[0],
                 mx_suffixes=(),
                 sources=tuple(dict.fromkeys(source for each in members for source in each.sources)),
-                rules=rules,
+                rules={},
                 combines=tuple(each.id for each in members),
             )
 
@@ -270,91 +302,25 @@ class _Loader:
 
 
 @dataclass(slots=True)
-class _RuleReader:
+class _ConditionReader:
+    """Reads conditions of one place in a file: `place` leads to the rule or statement that they belong to."""
+
     loader: _Loader
     path: Path
     document: yamlstrict.Document
-    index: int
+    place: tuple[str | int, ...]
     item_of: str | None = None
     limits: dict[str, Value] = field(default_factory=dict)
     failed: bool = False
 
     def problem(self, message: str, *path: str | int) -> None:
         self.failed = True
-        line = self.document.line((self.index, *path))
+        line = self.document.line((*self.place, *path))
         self.loader.problems.append(f"{self.path}:{line}: {'.'.join(str(step) for step in path)}: {message}")
 
     def warn(self, message: str, *path: str | int) -> None:
-        line = self.document.line((self.index, *path))
+        line = self.document.line((*self.place, *path))
         self.loader.warnings.append(f"{self.path}:{line}: {message}")
-
-    def rule(self, shape: _RuleShape, topic: str, line: int) -> model.Rule | None:
-        self.limits = {name: _value(limit) for name, limit in shape.limits.items()}
-        if shape.each is not None:
-            listed = self.loader.catalogue.get(shape.each)
-            if listed is None:
-                self.problem(f"no fact {shape.each!r}{_nearest(shape.each, self.loader.catalogue)}", "each")
-            elif listed.type is not FactType.LIST_RECORD:
-                self.problem(
-                    f"{shape.each} is a {listed.type.value}, each needs a {FactType.LIST_RECORD.value}", "each"
-                )
-            self.item_of = shape.each
-        when = self.condition(shape.when, ("when",)) if shape.when is not None else None
-        require = self.condition(shape.require, ("require",))
-        for path in shape.show:
-            self.fact(path, "show")
-        if shape.status is model.Status.PREVIEW and shape.severity.rank > model.Severity.INFO.rank:
-            self.problem("a preview rule may not be more than info", "severity")
-        self.loader.check_refs(f"{self.path}:{self.document.line((self.index, 'sources'))}", shape.sources)
-        text = {
-            lang: model.Texts(each.title, each.met, each.unmet, each.why, tuple(each.fix))
-            for lang, each in (("en", shape.text.en), ("ja", shape.text.ja))
-        }
-        self.check_texts(text)
-        self.check_guards(shape, when, require)
-        if self.failed or require is None:
-            return None
-        return model.Rule(
-            id=shape.id,
-            name=shape.name,
-            topic=topic,
-            since=shape.since,
-            severity=shape.severity,
-            level=shape.level,
-            effort=shape.effort,
-            confidence=shape.confidence,
-            require=require,
-            sources=_refs(shape.sources),
-            text=text,
-            status=shape.status,
-            when=when,
-            each=shape.each,
-            limits=self.limits,
-            purpose=tuple(shape.purpose),
-            guide=tuple(shape.guide),
-            show=tuple(shape.show),
-            contested=shape.contested,
-            effect=shape.effect,
-            reads=self.reads(shape, when, require, text),
-            file=str(self.path),
-            line=line,
-        )
-
-    def reads(
-        self,
-        shape: _RuleShape,
-        when: model.Condition | None,
-        require: model.Condition,
-        text: Mapping[str, model.Texts],
-    ) -> tuple[str, ...]:
-        """Facts of the conditions, then those shown or named; trees are too large to repeat in each finding."""
-        named = {name for each in text.values() for words in _all_words(each) for name in placeholders(words)}
-        paths = (*paths_of(when), *paths_of(require), *shape.show, *sorted(named - set(self.limits)))
-        return tuple(path for path in dict.fromkeys(paths) if not self.is_tree(path))
-
-    def is_tree(self, path: str) -> bool:
-        spec = self.loader.catalogue.get(self.full_path(path) or "")
-        return spec is not None and spec.type is FactType.TREE
 
     def condition(self, data: Any, path: tuple[str | int, ...]) -> model.Condition | None:
         if not isinstance(data, dict) or not data:
@@ -419,6 +385,81 @@ class _RuleReader:
         if spec is not None and (trouble := _mismatch(spec, op, value)):
             self.problem(f"{spec.path} is a {spec.type.value}: {trouble}", *path)
         return operand
+
+
+@dataclass(slots=True)
+class _RuleReader(_ConditionReader):
+    """Reads one rule."""
+
+    def rule(self, shape: _RuleShape, topic: str, line: int) -> model.Rule | None:
+        self.limits = {name: _value(limit) for name, limit in shape.limits.items()}
+        if shape.each is not None:
+            listed = self.loader.catalogue.get(shape.each)
+            if listed is None:
+                self.problem(f"no fact {shape.each!r}{_nearest(shape.each, self.loader.catalogue)}", "each")
+            elif listed.type is not FactType.LIST_RECORD:
+                self.problem(
+                    f"{shape.each} is a {listed.type.value}, each needs a {FactType.LIST_RECORD.value}", "each"
+                )
+            self.item_of = shape.each
+        when = self.condition(shape.when, ("when",)) if shape.when is not None else None
+        require = self.condition(shape.require, ("require",))
+        for path in shape.show:
+            self.fact(path, "show")
+        if shape.status is model.Status.PREVIEW and shape.severity.rank > model.Severity.INFO.rank:
+            self.problem("a preview rule may not be more than info", "severity")
+        if shape.severity is model.Severity.ERROR and shape.scope is not model.Scope.DELIVERY:
+            self.problem(f"an error is about delivery, not {shape.scope.value}", "severity")
+        self.loader.check_refs(f"{self.path}:{self.document.line((*self.place, 'sources'))}", shape.sources)
+        text = {
+            lang: model.Texts(each.title, each.met, each.unmet, each.why, tuple(each.fix))
+            for lang, each in (("en", shape.text.en), ("ja", shape.text.ja))
+        }
+        self.check_texts(text)
+        self.check_guards(shape, when, require)
+        if self.failed or require is None:
+            return None
+        return model.Rule(
+            id=shape.id,
+            name=shape.name,
+            topic=topic,
+            since=shape.since,
+            scope=shape.scope,
+            severity=shape.severity,
+            level=shape.level,
+            effort=shape.effort,
+            confidence=shape.confidence,
+            require=require,
+            sources=_refs(shape.sources),
+            text=text,
+            status=shape.status,
+            when=when,
+            each=shape.each,
+            limits=self.limits,
+            purpose=tuple(shape.purpose),
+            guide=tuple(shape.guide),
+            show=tuple(shape.show),
+            contested=shape.contested,
+            reads=self.reads(shape, when, require, text),
+            file=str(self.path),
+            line=line,
+        )
+
+    def reads(
+        self,
+        shape: _RuleShape,
+        when: model.Condition | None,
+        require: model.Condition,
+        text: Mapping[str, model.Texts],
+    ) -> tuple[str, ...]:
+        """Facts of the conditions, then those shown or named; trees are too large to repeat in each finding."""
+        named = {name for each in text.values() for words in _all_words(each) for name in placeholders(words)}
+        paths = (*paths_of(when), *paths_of(require), *shape.show, *sorted(named - set(self.limits)))
+        return tuple(path for path in dict.fromkeys(paths) if not self.is_tree(path))
+
+    def is_tree(self, path: str) -> bool:
+        spec = self.loader.catalogue.get(self.full_path(path) or "")
+        return spec is not None and spec.type is FactType.TREE
 
     def check_texts(self, text: Mapping[str, model.Texts]) -> None:
         for part in ("title", "met", "unmet", "why", "fix"):
@@ -493,7 +534,7 @@ def _receiver(
     *,
     mx_suffixes: tuple[str, ...],
     sources: tuple[model.SourceRef, ...],
-    rules: Mapping[str, model.Override],
+    rules: Mapping[str, tuple[model.Statement, ...]],
     combines: tuple[str, ...] = (),
 ) -> model.Receiver:
     return model.Receiver(
@@ -507,21 +548,7 @@ def _receiver(
         combines=combines,
         about={"en": shape.about.en, "ja": shape.about.ja} if shape.about else {},
         order=shape.order,
-    )
-
-
-def _override(shape: _OverrideShape) -> model.Override:
-    return model.Override(
-        severity=shape.severity,
-        effect=shape.effect,
-        sources=_refs(shape.sources),
-        volume=shape.volume,
-        limits={name: _value(limit) for name, limit in shape.limits.items()},
-        since=shape.since,
-        codes=tuple(shape.codes),
-        confidence=shape.confidence,
-        contested=shape.contested,
-        note={"en": shape.note.en, "ja": shape.note.ja} if shape.note else {},
+        default=shape.default,
     )
 
 

@@ -8,7 +8,10 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a fact could not be established. None of them ever means "missing"."""
+    """Why a fact could not be established. None of them ever means "missing".
+
+    NOT_FOUND: nothing under the names that could be tried, for only the user knows the right one (a DKIM selector).
+    """
 
     TIMEOUT = "timeout"
     SERVFAIL = "servfail"
@@ -16,13 +19,14 @@ class Reason(StrEnum):
     OFFLINE = "offline"
     NO_MESSAGE = "no-message"
     NOT_CONFIGURED = "not-configured"
+    NOT_FOUND = "not-found"
     LIMIT = "limit"
     BUG = "bug"
 
     @property
     def waits_for_input(self) -> bool:
         """True where the user did not give what the fact needs; False where a look-up failed."""
-        return self in (Reason.NO_MESSAGE, Reason.NOT_CONFIGURED)
+        return self in (Reason.NO_MESSAGE, Reason.NOT_CONFIGURED, Reason.NOT_FOUND)
 
 
 @dataclass(frozen=True, slots=True)

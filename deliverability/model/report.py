@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from deliverability.model.facts import FactSet, Reason, Unknown, Value, Waiver
-from deliverability.model.rules import Effect, RuleSet, Severity
+from deliverability.model.rules import Effect, RuleSet, Scope, Severity, VolumeClass
 
-# Of the JSON report (data/report-1.schema.json): the second number grows where something is added, the first where
+# Of the JSON report (data/report-2.schema.json): the second number grows where something is added, the first where
 # something that was there changes its meaning or goes.
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "2.0"
 
 GRADES = "ABCDF"
 """The grades, the best first."""
@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One rule under one receiver's eyes.
+    """One rule under the eyes of a receiver that has a statement about it.
 
     Attributes:
         receiver: receiver id.
@@ -36,7 +36,8 @@ class Judgement:
         severity: for this receiver.
         effect: what the receiver does if unmet.
         codes: SMTP replies the sender would see.
-        waits_for: ``volume`` or ``purpose`` where only that (not given) decides whether it counts; else empty.
+        contested: see Statement.
+        volume: the class of senders that it counts for, where both are possible and are judged differently.
 
     """
 
@@ -45,42 +46,52 @@ class Judgement:
     severity: Severity
     effect: Effect
     codes: tuple[str, ...] = ()
-    waits_for: str = ""
+    contested: bool = False
+    volume: VolumeClass = VolumeClass.ANY
 
 
 class VerdictKind(StrEnum):
-    """What a receiver would do with the mail."""
+    """What a receiver would do with the mail, or without a message whether DNS stands in the way of any."""
 
-    ACCEPTED = "accepted"
-    AT_RISK = "at-risk"
     REJECTED = "rejected"
+    AT_RISK = "at-risk"
+    DEPENDS = "depends"
     CANNOT_TELL = "cannot-tell"
+    ACCEPTED = "accepted"
+    DNS_NOT_READY = "dns-not-ready"
+    DNS_PARTLY = "dns-partly"
+    DNS_READY = "dns-ready"
 
     @property
     def rank(self) -> int:
         """The larger, the worse. What cannot be told is worse than being accepted: it may be anything."""
-        return _BADNESS.index(self)
+        return _BADNESS[self]
 
 
-_BADNESS = (VerdictKind.ACCEPTED, VerdictKind.CANNOT_TELL, VerdictKind.AT_RISK, VerdictKind.REJECTED)
+_BADNESS = {
+    VerdictKind.ACCEPTED: 0,
+    VerdictKind.DNS_READY: 0,
+    VerdictKind.DNS_PARTLY: 1,
+    VerdictKind.CANNOT_TELL: 1,
+    VerdictKind.DEPENDS: 2,
+    VerdictKind.AT_RISK: 3,
+    VerdictKind.DNS_NOT_READY: 3,
+    VerdictKind.REJECTED: 4,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """How one receiver's verdict and grade change, by mending one finding or by publishing one remedy."""
+    """How one receiver's verdict changes, by mending one finding or by publishing one remedy."""
 
     receiver: str
     before: VerdictKind
-    before_grade: str
     after: VerdictKind
-    after_grade: str
 
     @property
     def worth(self) -> int:
-        """How much better it becomes: a step of the verdict counts for more than all steps of a grade."""
-        return 10 * (self.before.rank - self.after.rank) + (
-            GRADES.index(self.before_grade) - GRADES.index(self.after_grade)
-        )
+        """By how many steps it becomes better."""
+        return self.before.rank - self.after.rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +106,10 @@ class Finding:
         observed: fact path -> value for the facts the rule looked at.
         limits: the limits it was held against.
         evidence: ids of the evidence behind the observed facts.
-        judgements: per selected receiver.
+        judgements: per selected receiver that has a statement about the rule.
+        scope: of the rule.
+        used: this mail rests on the item that was judged (its record, its key); False: only other mail of the domain
+            does; None: no message was given, or the rule is about no such item.
         unknown: why it could not be checked; None unless the outcome is UNKNOWN.
         fingerprint: stable across runs: the same rule and item of the same domain.
         gains: for an unmet finding, the verdicts that mending it alone changes; empty where it changes none.
@@ -115,6 +129,8 @@ class Finding:
     fingerprint: str = ""
     gains: tuple[Gain, ...] = ()
     waiver: Waiver | None = None
+    scope: Scope = Scope.DELIVERY
+    used: bool | None = None
 
     @property
     def counts(self) -> bool:
@@ -128,60 +144,101 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Cap:
-    """A grade is never better than `grade` because `rule` (with `item`) is in `outcome`.
+class Consequence:
+    """What a receiver does about one rule that is unmet (or, with `outcome` UNKNOWN, might do).
 
-    `codes` are the SMTP replies that the receiver gives for it, where it names any; `effect` is what it does.
+    `codes` are the SMTP replies that the sender would see; `contested`: the receiver "may" do it, see Statement.
     """
 
-    grade: str
     rule: str
     item: str
-    outcome: Outcome
+    effect: Effect
     codes: tuple[str, ...] = ()
-    effect: Effect | None = None
+    contested: bool = False
+    outcome: Outcome = Outcome.UNMET
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """How many rules a receiver names that apply here, by what became of them. ``named = met + unmet + open``."""
+
+    named: int = 0
+    met: int = 0
+    unmet: int = 0
+    open: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A receiver's verdict for senders of one volume."""
+
+    verdict: VerdictKind
+    effects: tuple[Consequence, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One receiver's verdict. `complete` is False where something that could lower the grade was not checked.
+    """One receiver's verdict: what its own published requirements say about this mail, or this domain.
 
     Attributes:
         receiver: receiver id.
         verdict: what the receiver would do.
-        grade: ``A`` to ``F``.
-        complete: nothing failed to be checked and nothing waits.
-        caps: what sets the grade, the worst first; each with the replies that the sender would see.
-        unknown: rules that could not be checked and might decide.
-        waiting: rules that wait for an input that was not given.
-        waits: the same by input: ``volume``, ``purpose``, ``message`` or ``option``.
+        effects: what makes it so, the worst first; empty where nothing is known to stand in the way.
+        requirements: how many of its published requirements were judged.
+        remarks: what is asked for and unmet, and changes nothing about the mail's arrival.
+        open: what could not be checked though everything needed was given, and might decide.
+        if_small, if_bulk: the verdicts by volume; only where they differ.
+        missing: without a message, the rules for which no record was found under the names that could be tried.
 
     """
 
     receiver: str
     verdict: VerdictKind
-    grade: str
-    complete: bool
-    caps: tuple[Cap, ...]
-    unknown: tuple[str, ...] = ()
-    waiting: tuple[str, ...] = ()
-    waits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    effects: tuple[Consequence, ...] = ()
+    requirements: Requirements = Requirements()
+    remarks: tuple[Consequence, ...] = ()
+    open: tuple[Consequence, ...] = ()
+    if_small: Case | None = None
+    if_bulk: Case | None = None
+    missing: tuple[str, ...] = ()
 
     @property
-    def deciding(self) -> tuple[Cap, ...]:
-        """The caps that make the verdict what it is; none where the mail is accepted."""
+    def deciding(self) -> tuple[Consequence, ...]:
+        """The effects that make the verdict what it is."""
+        if self.verdict is VerdictKind.REJECTED:
+            return tuple(each for each in self.effects if each.effect is Effect.REJECT and not each.contested)
         if self.verdict is VerdictKind.CANNOT_TELL:
-            return tuple(cap for cap in self.caps if cap.outcome is Outcome.UNKNOWN and cap.effect is not Effect.NOTE)
-        effect = {VerdictKind.REJECTED: Effect.REJECT, VerdictKind.AT_RISK: Effect.RISK}.get(self.verdict)
-        if effect is None:
-            return ()
-        return tuple(cap for cap in self.caps if cap.outcome is Outcome.UNMET and cap.effect is effect)
+            return self.open
+        return self.effects
 
     @property
     def codes(self) -> tuple[str, ...]:
         """The SMTP replies that the sender would see in a bounce, for the unmet rules that decide the verdict."""
-        unmet = (cap for cap in self.deciding if cap.outcome is Outcome.UNMET)
-        return tuple(dict.fromkeys(code for cap in unmet for code in cap.codes))
+        return tuple(dict.fromkeys(code for each in self.deciding if each.outcome is Outcome.UNMET for code in each.codes))
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """The answer for one subject.
+
+    Attributes:
+        verdicts: one a receiver; none for a parked domain.
+        grade: ``A`` to ``F``, one for the subject.
+        open: checks that could not be made and could lower the grade.
+        dns: without a message, the headline over all receivers; else None.
+        closed: for a parked domain, whether nobody can pass as it; None where that could not be told, or not parked.
+        ways: for a parked domain, the rules by which somebody could.
+        parked: the domain sends nothing, as declared or by its own records.
+
+    """
+
+    verdicts: tuple[Verdict, ...]
+    grade: str
+    open: int = 0
+    dns: VerdictKind | None = None
+    closed: bool | None = None
+    ways: tuple[str, ...] = ()
+    parked: bool = False
 
 
 class Care(StrEnum):
@@ -271,7 +328,8 @@ class Run:
 class Report:
     """The whole answer for one subject; renderers need nothing else.
 
-    `facts` and `rules` travel with it so that a renderer can show evidence, trees and texts.
+    `facts` and `rules` travel with it so that a renderer can show evidence, trees and texts. `assumed` has what the
+    user did not say and the verdicts rest on: ``purpose`` (with its ``signs``), ``volume`` (both classes were judged).
     """
 
     schema_version: str
@@ -282,10 +340,16 @@ class Report:
     rules: RuleSet
     facts_digest: str
     findings: tuple[Finding, ...]
-    verdicts: tuple[Verdict, ...]
+    assessment: Assessment
     notes: tuple[Note, ...]
     run: Run
+    assumed: Mapping[str, Value] = field(default_factory=dict)
     remedies: tuple[Remedy, ...] = ()
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One a receiver; none for a parked domain."""
+        return self.assessment.verdicts
 
     @property
     def failures(self) -> tuple[Finding, ...]:

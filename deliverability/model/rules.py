@@ -121,13 +121,21 @@ Condition = Compare | All | Any | Not
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An entry of rules/sources.yaml. `checked`: ISO date on which somebody last read it."""
+    """An entry of rules/sources.yaml.
+
+    Attributes:
+        checked: ISO date on which somebody last read it.
+        read_as: what was read that day: ``original``, ``archive DATE`` (a copy, of a date where it has one), ``draft
+            NAME``, ``third party`` or ``not re-read`` (cited from an older reading or from knowledge).
+
+    """
 
     key: str
     title: str
     url: str
     publisher: str
     checked: str
+    read_as: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,18 +157,49 @@ class Texts:
     fix: tuple[str, ...]
 
 
+class Scope(StrEnum):
+    """What an unmet rule touches. Only DELIVERY decides a verdict or an exit code."""
+
+    DELIVERY = "delivery"
+    REPORTS = "reports"
+    INBOUND = "inbound"
+    DISPLAY = "display"
+    HYGIENE = "hygiene"
+
+
 class Effect(StrEnum):
-    """What a receiver does with mail that does not meet a rule."""
+    """What a receiver says it does with mail that does not meet a rule, the worst first.
+
+    REJECT: a 5xx reply. DEFER: a 4xx reply or a rate limit. SPAM: the spam folder. WARN: a mark that readers see.
+    FEATURE: a button or a logo is missing. NOTE: asked for, no effect is published.
+    """
 
     REJECT = "reject"
-    RISK = "risk"
+    DEFER = "defer"
+    SPAM = "spam"
+    WARN = "warn"
+    FEATURE = "feature"
     NOTE = "note"
+
+    @property
+    def hinders(self) -> bool:
+        """Whether the mail itself is stopped, delayed or marked."""
+        return self not in (Effect.FEATURE, Effect.NOTE)
+
+    @property
+    def rank(self) -> int:
+        """0 (note) to 5 (reject), for comparisons."""
+        return _EFFECT_RANKS[self]
+
+
+_EFFECT_RANKS = {effect: rank for rank, effect in enumerate(reversed(Effect))}
 
 
 class VolumeClass(StrEnum):
-    """For whom a receiver's requirement counts."""
+    """For whom a receiver's requirement counts: everybody, or only those below or from its number of bulk senders."""
 
     ANY = "any"
+    SMALL = "small"
     BULK = "bulk"
 
 
@@ -172,7 +211,7 @@ class Rule:
         when: applicability; None: always.
         each: list fact whose items are judged one by one; None: once.
         require: what must hold.
-        effect: what a receiver without a statement of its own does; None: risk for an error, else note.
+        scope: what it touches; see Scope.
         limits: named operands, overridable per receiver.
         purpose: purposes the rule is for; empty: all. Where the user gave none, the rule waits for it.
         guide: keys of the user's guide (G1 ... G16) whose step this rule serves.
@@ -186,6 +225,7 @@ class Rule:
     name: str
     topic: str
     since: str
+    scope: Scope
     severity: Severity
     level: Level
     effort: Effort
@@ -201,26 +241,27 @@ class Rule:
     guide: tuple[str, ...] = ()
     show: tuple[str, ...] = ()
     contested: bool = False
-    effect: Effect | None = None
     reads: tuple[str, ...] = ()
     file: str = ""
     line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Override:
-    """How one receiver treats one rule.
+class Statement:
+    """What one receiver says about one rule.
 
     Attributes:
         severity: for this receiver.
-        effect: reject (mail is refused), risk (spam folder, throttling, warning shown) or note.
-        volume: bulk: counts only for bulk senders by this receiver's definition.
+        effect: what it does with mail that does not meet the rule.
+        volume: for whom it counts by this receiver's definition of bulk senders.
+        when: further condition under which it counts; None: always.
         limits: limits that differ for this receiver.
         since: ISO date from which the receiver enforces it, or empty.
         codes: SMTP replies the sender would see.
         confidence: in the receiver's statement.
         sources: where the receiver says so.
-        contested: the receiver's own pages contradict each other.
+        contested: its pages contradict each other, it says only that mail "may not arrive", or a setting of the
+            recipient decides. A contested reject reads "may refuse it".
         note: language -> one sentence in the receiver's terms.
 
     """
@@ -229,6 +270,7 @@ class Override:
     effect: Effect
     sources: tuple[SourceRef, ...]
     volume: VolumeClass = VolumeClass.ANY
+    when: Condition | None = None
     limits: Mapping[str, Value] = field(default_factory=dict)
     since: str = ""
     codes: tuple[str, ...] = ()
@@ -241,12 +283,15 @@ class Override:
 class Receiver:
     """A mailbox provider as a dated overlay over the rules, or several of them taken as one.
 
+    A rule that it does not name is general advice and never enters its verdict.
+
     Attributes:
         name: language -> display name.
         mx_suffixes: MX host suffixes by which a recipient domain is recognised.
         bulk_from: messages a day from which a sender counts as bulk, or None where no number is published.
-        rules: rule id -> Override.
-        combines: ids of the receivers whose hardest readings `rules` holds; empty for a provider of its own.
+        rules: rule id -> its statements; the first that counts for the mail is the one.
+        combines: ids of the receivers whose hardest statement counts each time; empty for a provider of its own.
+        default: judged where the user chose no receivers.
         about: language -> what a sender should know about it; may be empty.
         order: place in lists, the smallest first.
 
@@ -256,12 +301,13 @@ class Receiver:
     name: Mapping[str, str]
     mx_suffixes: tuple[str, ...]
     sources: tuple[SourceRef, ...]
-    rules: Mapping[str, Override]
+    rules: Mapping[str, tuple[Statement, ...]]
     bulk_from: int | None = None
     file: str = ""
     combines: tuple[str, ...] = ()
     about: Mapping[str, str] = field(default_factory=dict)
     order: int = 1000
+    default: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,5 +322,13 @@ class RuleSet:
 
     @property
     def providers(self) -> tuple[str, ...]:
-        """The receivers that an audit judges for where none is chosen: every one that combines no others."""
-        return tuple(ident for ident, receiver in self.receivers.items() if not receiver.combines)
+        """The receivers that an audit judges for where none is chosen."""
+        return tuple(ident for ident, each in self.receivers.items() if each.default and not each.combines)
+
+    def members(self, receiver: Receiver) -> tuple[Receiver, ...]:
+        """The providers that a receiver stands for: those it combines, or itself."""
+        return tuple(self.receivers[ident] for ident in receiver.combines) or (receiver,)
+
+    def statements(self, receiver: Receiver, rule_id: str) -> tuple[Statement, ...]:
+        """All that a receiver, or those it combines, say about a rule."""
+        return tuple(each for member in self.members(receiver) for each in member.rules.get(rule_id, ()))
