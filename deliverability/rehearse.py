@@ -15,8 +15,8 @@ from deliverability.judge.engine import Selection, judge
 from deliverability.judge.grade import assess
 from deliverability.model.facts import Catalogue, FactSet, Subject, Unknown
 from deliverability.model.report import (
-    Assessment,
     GRADES,
+    Assessment,
     Care,
     FactChange,
     Finding,

@@ -177,9 +177,7 @@ _UNDECIDED = Unknown(Reason.NOT_CONFIGURED)
 _Limits = Mapping[str, Value]
 
 
-def _judged(
-    rule: Rule, case: _Case, lookup: Lookup, base: Outcome, eyes: _Eyes
-) -> Iterator[tuple[Judgement, _Limits]]:
+def _judged(rule: Rule, case: _Case, lookup: Lookup, base: Outcome, eyes: _Eyes) -> Iterator[tuple[Judgement, _Limits]]:
     """The judgements of one receiver, one a class of senders where these differ, with the limits of its own."""
     found = {volume: _hardest(rule, case, lookup, base, eyes, volume) for volume in eyes.volumes}
     small, bulk = found.get(VolumeClass.SMALL), found.get(VolumeClass.BULK)

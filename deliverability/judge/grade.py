@@ -82,14 +82,17 @@ _WARNING = Severity.WARNING.rank
 
 def _grade(verdicts: Sequence[Verdict], findings: Sequence[Finding]) -> str:
     """F: a receiver refuses. D: at risk. C: only by contested statements, depends, or an error that no receiver named
-    or that this mail does not touch. B: unmet warnings about delivery. A: none."""
+    or that this mail does not touch. B: unmet warnings about delivery. A: none.
+    """
     kinds = {each.verdict for each in verdicts}
     at_risk = [each for each in verdicts if each.verdict is VerdictKind.AT_RISK]
     if VerdictKind.REJECTED in kinds:
         return "F"
     if VerdictKind.DNS_NOT_READY in kinds or any(not c.contested for each in at_risk for c in each.effects):
         return "D"
-    unmet = [each for each in findings if each.outcome is Outcome.UNMET and each.scope is Scope.DELIVERY and each.counts]
+    unmet = [
+        each for each in findings if each.outcome is Outcome.UNMET and each.scope is Scope.DELIVERY and each.counts
+    ]
     if at_risk or VerdictKind.DEPENDS in kinds or any(each.severity is Severity.ERROR for each in unmet):
         return "C"
     return "B" if any(each.severity is Severity.WARNING for each in unmet) else "A"

@@ -219,7 +219,9 @@ class _Loader:
                     self.problems.append(f"{where}: {rule_id} is there twice")
                 elif (rule := self.known_rule(rule_id, several, where)) is not None:
                     statements[rule_id] = tuple(
-                        self.statement(each, rule, path, document, ("rules", key, *((n,) if isinstance(said, list) else ())))
+                        self.statement(
+                            each, rule, path, document, ("rules", key, *((n,) if isinstance(said, list) else ()))
+                        )
                         for n, each in enumerate(several)
                     )
         self.check_refs(f"{path}:{document.line(('sources',))}", shape.sources)

@@ -214,7 +214,9 @@ class Verdict:
     @property
     def codes(self) -> tuple[str, ...]:
         """The SMTP replies that the sender would see in a bounce, for the unmet rules that decide the verdict."""
-        return tuple(dict.fromkeys(code for each in self.deciding if each.outcome is Outcome.UNMET for code in each.codes))
+        return tuple(
+            dict.fromkeys(code for each in self.deciding if each.outcome is Outcome.UNMET for code in each.codes)
+        )
 
 
 @dataclass(frozen=True, slots=True)

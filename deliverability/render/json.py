@@ -8,12 +8,22 @@ from pathlib import Path
 
 from deliverability.model.codec import encode, encode_evidence, printable
 from deliverability.model.facts import Value
-from deliverability.model.report import Cap, Finding, Gain, Judgement, RecordEdit, Remedy, Report, Verdict
+from deliverability.model.report import (
+    Case,
+    Consequence,
+    Finding,
+    Gain,
+    Judgement,
+    RecordEdit,
+    Remedy,
+    Report,
+    Verdict,
+)
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 # The shape of these reports as JSON Schema (draft 2020-12).
-SCHEMA = Path(__file__).resolve().parent.parent / "data" / "report-1.schema.json"
+SCHEMA = Path(__file__).resolve().parent.parent / "data" / "report-2.schema.json"
 
 
 def render_json(reports: Report | Sequence[Report]) -> str:
@@ -52,7 +62,7 @@ def _report(report: Report) -> Json:
     return {
         "schema_version": report.schema_version,
         "subject": subject,
-        "verdicts": [_verdict(each) for each in report.verdicts],
+        **_answer(report),
         "findings": [_finding(each, report) for each in report.findings],
         "remedies": [_remedy(each) for each in report.remedies],
         "evidence": [encode_evidence(report.facts.evidence[ident]) for ident in sorted(report.facts.evidence)],
@@ -67,28 +77,55 @@ def _report(report: Report) -> Json:
     }
 
 
-def _verdict(verdict: Verdict) -> Json:
-    return {
+def _answer(report: Report) -> dict[str, Json]:
+    """The grade, what it assumes, and the verdicts; or for a parked domain whether it is closed."""
+    found = report.assessment
+    shape: dict[str, Json] = {
+        "grade": found.grade,
+        "grade_open": found.open,
+        "assumed": encode(_sorted(report.assumed)),
+    }
+    if found.parked:
+        return shape | {"closed": found.closed, "open": list(found.ways)}
+    if found.dns is not None:
+        shape["dns"] = found.dns.value
+    return shape | {"verdicts": [_verdict(each, message=found.dns is None) for each in report.verdicts]}
+
+
+def _verdict(verdict: Verdict, *, message: bool) -> Json:
+    shape: dict[str, Json] = {
         "receiver": verdict.receiver,
         "verdict": verdict.verdict.value,
-        "grade": verdict.grade,
-        "complete": verdict.complete,
-        "caps": [_cap(each) for each in verdict.caps],
-        "unknown": list(verdict.unknown),
-        "waiting": list(verdict.waiting),
-        "waits": {name: list(rules) for name, rules in verdict.waits.items()},
+        "effects": [_consequence(each) for each in verdict.effects],
+        "requirements": {
+            "named": verdict.requirements.named,
+            "met": verdict.requirements.met,
+            "unmet": verdict.requirements.unmet,
+            "open": verdict.requirements.open,
+        },
+        "remarks": [_consequence(each) for each in verdict.remarks],
+        "open": [_consequence(each) for each in verdict.open],
         "codes": list(verdict.codes),
     }
+    if verdict.if_small is not None and verdict.if_bulk is not None:
+        shape |= {"if_small": _case(verdict.if_small), "if_bulk": _case(verdict.if_bulk)}
+    if not message:
+        broken = dict.fromkeys(each.rule for each in verdict.effects)
+        shape["dns"] = {"rules": list(broken), "missing": list(verdict.missing)}
+    return shape
 
 
-def _cap(cap: Cap) -> Json:
+def _case(case: Case) -> Json:
+    return {"verdict": case.verdict.value, "effects": [_consequence(each) for each in case.effects]}
+
+
+def _consequence(consequence: Consequence) -> Json:
     return {
-        "grade": cap.grade,
-        "rule": cap.rule,
-        "item": printable(cap.item),
-        "outcome": cap.outcome.value,
-        "effect": cap.effect.value if cap.effect else None,
-        "codes": list(cap.codes),
+        "rule": consequence.rule,
+        "item": printable(consequence.item),
+        "effect": consequence.effect.value,
+        "codes": list(consequence.codes),
+        "contested": consequence.contested,
     }
 
 
@@ -101,6 +138,9 @@ def _finding(finding: Finding, report: Report) -> Json:
         "item": printable(finding.item),
         "outcome": finding.outcome.value,
         "severity": finding.severity.value,
+        "scope": finding.scope.value,
+        "used": finding.used,
+        "guide": list(rule.guide) if rule else [],
         "observed": encode(_sorted(finding.observed)),
         "limits": encode(_sorted(finding.limits)),
         "evidence": [printable(ident) for ident in finding.evidence],
@@ -124,9 +164,7 @@ def gain_json(gain: Gain) -> Json:
     return {
         "receiver": gain.receiver,
         "before": gain.before.value,
-        "before_grade": gain.before_grade,
         "after": gain.after.value,
-        "after_grade": gain.after_grade,
     }
 
 
@@ -164,7 +202,8 @@ def _judgement(judgement: Judgement) -> Json:
         "severity": judgement.severity,
         "effect": judgement.effect,
         "codes": list(judgement.codes),
-        "waits_for": judgement.waits_for,
+        "contested": judgement.contested,
+        "volume": judgement.volume,
     }
 
 

@@ -17,7 +17,17 @@ from deliverability.render.segments import segments
 from deliverability.render.told import as_tuple, record_lines
 from deliverability.render.view import Guide, build, source_line
 
-_SYMBOLS = {"accepted": "✅", "at-risk": "⚠️", "rejected": "❌", "cannot-tell": "❔"}
+_SYMBOLS = {
+    "accepted": "✅",
+    "dns-ready": "✅",
+    "at-risk": "⚠️",
+    "depends": "⚠️",
+    "rejected": "❌",
+    "dns-not-ready": "❌",
+    "cannot-tell": "❔",
+    "dns-partly": "❔",
+}
+_REASONS_SHOWN = 3
 _SPECIAL = re.compile(r"[\\`*_\[\]#|~$]")
 # What makes a list or a heading of a line that begins with it.
 _OPENING = re.compile(r"^(\s*)([-+=]|\d+(?=[.)]))")
@@ -91,7 +101,9 @@ def _blocks(view: ReportView, say: Phrases) -> Iterator[str]:
     yield " · ".join(part for part in about if part)
     yield "\n>\n".join(f"> {plain(note)}" for note in view.notes)
     yield f"## {say('section.verdict')}"
-    yield _verdicts(view, say)
+    yield "\n".join(plain(text) for text in (*view.assumed, view.lead, view.grade) if text)
+    if view.verdicts:
+        yield _verdicts(view, say)
     yield f"## {say('section.todo')}"
     if not view.todo:
         yield plain(say("todo.none" if view.complete else "todo.none-incomplete"))
@@ -123,12 +135,14 @@ def _blocks(view: ReportView, say: Phrases) -> Iterator[str]:
 def _verdicts(view: ReportView, say: Phrases) -> str:
     rows = []
     for each in view.verdicts:
-        codes = dict.fromkeys(code(reply) for reason in each.reasons for reply in reason.codes)
-        reasons = [f"{plain(reason.title)} ({code(reason.rule)})" for reason in each.reasons]
-        reasons += [plain(say.count("verdict.more", each.more))] if each.more else []
+        shown, rest = each.reasons[:_REASONS_SHOWN], len(each.reasons) - _REASONS_SHOWN
+        codes = dict.fromkeys(code(reply) for reason in shown for reply in reason.codes)
+        reasons = [f"{plain(reason.title)} ({code(reason.rule)})" for reason in shown]
+        reasons += [plain(say.count("verdict.more", rest))] if rest > 0 else []
+        reasons = reasons or [plain(each.checked)]
         label = f"{_SYMBOLS.get(each.kind, '')} {plain(each.label)}".strip()
-        rows.append((plain(each.receiver), label, each.grade, "<br>".join(reasons), "<br>".join(codes)))
-    keys = ("receiver", "verdict", "grade", "because", "codes")
+        rows.append((plain(each.receiver), label, "<br>".join(reasons), "<br>".join(codes)))
+    keys = ("receiver", "verdict", "because", "codes")
     return _table([say(f"markdown.{key}") for key in keys], rows)
 
 

@@ -25,13 +25,13 @@ class SourceView:
 
 @dataclass(frozen=True, slots=True)
 class EffectView:
-    """What one receiver does about an unmet requirement."""
+    """What one receiver does about an unmet requirement; `only`: for senders of which volume, where that decides."""
 
     receiver: str
     effect: str
     words: str
     codes: tuple[str, ...]
-    waits_for: str
+    only: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,23 +118,32 @@ class ReasonView:
 
 @dataclass(frozen=True, slots=True)
 class VerdictView:
-    """A receiver's verdict in words."""
+    """A receiver's verdict in words.
+
+    Attributes:
+        receiver: display name.
+        kind: as in VerdictKind.
+        label: the badge: what happens to the mail.
+        sentence: the same as a sentence; with both cases where it depends on the volume.
+        checked: how many published requirements were judged, and how many of them are met.
+        reasons: the findings that decide, the worst first.
+        codes: replies that the sender would see for them.
+        unknown: checks that could not be made and might decide.
+        remarks: requirements that are not met and change nothing about the arrival.
+        about: what a sender should know about the receiver.
+
+    """
 
     receiver: str
     kind: str
     label: str
     sentence: str
-    grade: str
-    grade_words: str
+    checked: str
     reasons: tuple[ReasonView, ...]
-    more: int
+    codes: tuple[str, ...]
     unknown: int
-    waiting: int
-    answer: str = ""
-    decided: tuple[ReasonView, ...] = ()
-    codes: tuple[str, ...] = ()
-    about: str = ""
-    needs: str = ""
+    remarks: tuple[ReasonView, ...]
+    about: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +250,8 @@ class ReportView:
     evidence: tuple[EvidenceView, ...]
     counts: Mapping[str, int]
     lead: str = ""
+    grade: str = ""
+    assumed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     first: tuple[StepView, ...] = ()

@@ -12,6 +12,7 @@ from deliverability.judge.words import Phrases, format_value, octets, shortened,
 from deliverability.model.facts import Unknown, Value, records_of
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
+from deliverability.render.told import statement_of
 
 DMARC_STAGES = ("absent", "none", "testing", "quarantine", "reject")
 
@@ -432,9 +433,9 @@ def _size_limits(report: Report, say: Phrases) -> dict[int, tuple[str, str]]:
                 add(value, say("size.for-all"), finding.rule)
             for judgement in finding.judgements:
                 receiver = report.rules.receivers.get(judgement.receiver)
-                if receiver is not None and finding.rule in receiver.rules:
-                    own = receiver.rules[finding.rule].limits.get(name, value)
-                    add(own, receiver.name.get(say.lang, receiver.id), finding.rule)
+                said = statement_of(judgement, finding.rule, report)
+                if receiver is not None and said is not None:
+                    add(said.limits.get(name, value), receiver.name.get(say.lang, receiver.id), finding.rule)
     return {limit: (say("value.separator").join(names), rules[limit]) for limit, names in whose.items()}
 
 

@@ -18,17 +18,21 @@ from deliverability.render.told import as_tuple
 # The larger, the worse; -1 lies below every threshold.
 VERDICTS = {
     VerdictKind.CANNOT_TELL: -1,
+    VerdictKind.DNS_PARTLY: -1,
     VerdictKind.ACCEPTED: 0,
+    VerdictKind.DNS_READY: 0,
+    VerdictKind.DEPENDS: 1,
     VerdictKind.AT_RISK: 1,
+    VerdictKind.DNS_NOT_READY: 1,
     VerdictKind.REJECTED: 2,
 }
 _GRADES = {grade: number for number, grade in enumerate(reversed(GRADES))}
 STAGES = {"absent": 0, "none": 1, "testing": 2, "quarantine": 3, "reject": 4}
 
 _HELP = {
-    "deliv_verdict": "What the receiver would do: -1 cannot tell, 0 accepted, 1 at risk, 2 rejected.",
-    "deliv_grade": "The grade for the receiver: 4 is A, 3 B, 2 C, 1 D, 0 F.",
-    "deliv_complete": "1 where everything that could lower the grade for the receiver was checked, else 0.",
+    "deliv_verdict": "-1 cannot tell, 0 no known obstacle, 1 at risk, by volume or DNS not ready, 2 refused.",
+    "deliv_grade": "The grade: 4 is A, 3 B, 2 C, 1 D, 0 F.",
+    "deliv_open_checks": "Checks that could lower the grade and could not be made.",
     "deliv_findings": "Findings by severity and outcome (unmet, waived, unknown, waiting, met).",
     "deliv_spf_lookups": "DNS lookups that the SPF record needs; ten are allowed.",
     "deliv_spf_void_lookups": "DNS lookups of the SPF record that find nothing; two are allowed.",
@@ -81,9 +85,8 @@ def _measure(report: Report) -> Iterator[tuple[str, dict[str, str], float]]:
     for verdict in report.verdicts:
         receiver = {"receiver": verdict.receiver}
         yield "deliv_verdict", receiver, VERDICTS[verdict.verdict]
-        yield "deliv_complete", receiver, int(verdict.complete)
-        if verdict.grade in _GRADES:
-            yield "deliv_grade", receiver, _GRADES[verdict.grade]
+    yield "deliv_grade", {}, _GRADES[report.assessment.grade]
+    yield "deliv_open_checks", {}, report.assessment.open
     # Zeros as well: an alert on a series that only appears with the first finding would not see it come.
     counts = {
         (severity.value, outcome): 0

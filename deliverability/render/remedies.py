@@ -75,12 +75,7 @@ def gain_words(gains: Iterable[Gain], report: Report, say: Phrases) -> tuple[str
     """What changes for the receivers, those with the same change together."""
     together: dict[str, dict[str, None]] = {}
     for gain in gains:
-        kind = gain.before is not gain.after
-        before, after = (
-            (say(f"verdict.{gain.before.value}"), say(f"verdict.{gain.after.value}"))
-            if kind
-            else (say("verdict.grade", grade=gain.before_grade), gain.after_grade)
-        )
+        before, after = (say(f"verdict.{kind.value}") for kind in (gain.before, gain.after))
         change = say("effect-of.change", before=before, after=after)
         together.setdefault(change, {})[receiver_name(gain.receiver, report, say.lang)] = None
     return tuple(

@@ -1,4 +1,4 @@
-"""A rule's own documentation as text. May import model, judge and render.wrap."""
+"""A rule's own documentation as text. May import model, judge and render: told and wrap."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from deliverability.judge.words import Phrases, fill, format_value, limit_spec, phrases, placeholders
 from deliverability.model.facts import Value
 from deliverability.model.rules import All, Any, Compare, Condition, LimitRef, Not, Rule, RuleSet, Texts
+from deliverability.render.told import effect_words, read_words
 from deliverability.render.wrap import wrap
 
 WIDTH = 100
@@ -38,7 +39,8 @@ def _lines(rule: Rule, rules: RuleSet, lang: str, width: int) -> Iterator[str]:
     say = phrases(lang)
     texts = rule.text[lang]
     yield from wrap(f"{rule.id}  {rule_title(rule, lang)}", width)
-    facts = [rule.name, say(f"severity.{rule.severity.value}"), say(f"level.{rule.level.value}")]
+    facts = [rule.name, say(f"scope.{rule.scope.value}"), say(f"severity.{rule.severity.value}")]
+    facts += [say(f"level.{rule.level.value}")]
     facts += [say(f"confidence.{rule.confidence.value}"), say("page.effort", effort=say(f"effort.{rule.effort.value}"))]
     if rule.contested:
         facts.append(say("page.contested"))
@@ -57,26 +59,26 @@ def _lines(rule: Rule, rules: RuleSet, lang: str, width: int) -> Iterator[str]:
         yield from _indented(f"{say('page.each')} {rule.each}", width)
     yield from _indented(f"{say('page.require')} {_shown(rule.require, rule)}", width)
     treated = [
-        (receiver, receiver.rules[rule.id]) for receiver in rules.receivers.values() if rule.id in receiver.rules
+        (receiver, statement) for receiver in rules.receivers.values() for statement in receiver.rules.get(rule.id, ())
     ]
     if treated:
         yield from ("", say("page.receivers"))
-    for receiver, override in treated:
-        parts = [say(f"severity.{override.severity.value}"), say(f"effect.{override.effect.value}")]
-        parts += [say("page.bulk")] if override.volume.value == "bulk" else []
-        parts += [say("page.from", date=override.since)] if override.since else []
-        parts += [", ".join(override.codes)] if override.codes else []
-        parts += [say("page.contested")] if override.contested else []
+    for receiver, statement in treated:
+        parts = [say(f"severity.{statement.severity.value}")]
+        parts += [effect_words([(statement.effect, statement.contested)], say)]
+        parts += [say(f"page.{statement.volume.value}")] if statement.volume.value != "any" else []
+        parts += [say("page.from", date=statement.since)] if statement.since else []
+        parts += [", ".join(statement.codes)] if statement.codes else []
+        parts += [say("page.contested")] if statement.contested else []
+        parts += [f"{say('page.when')} {_shown(statement.when, rule)}"] if statement.when is not None else []
         yield from _indented(receiver.name[lang] + say("punctuation.colon") + " · ".join(parts), width)
-        if override.note:
-            yield from _indented(override.note[lang], width, 4)
+        if statement.note:
+            yield from _indented(statement.note[lang], width, 4)
     yield from ("", say("page.sources"))
     for ref in rule.sources:
         source = rules.sources[ref.ref]
         section = say("page.section", section=ref.section) if ref.section else ""
-        yield from _indented(
-            source.title + section + say("punctuation.aside", text=say("page.read", date=source.checked)), width
-        )
+        yield from _indented(source.title + section + say("punctuation.aside", text=read_words(source, say)), width)
         if source.url:
             yield f"    {source.url}"
 

@@ -16,12 +16,12 @@ from deliverability._resources import locate
 from deliverability.judge.glossary import Term
 from deliverability.judge.words import LANGUAGES, Phrases, format_value, limit_spec, phrases
 from deliverability.model.facts import Value
-from deliverability.model.rules import Effect, Override, Receiver, Rule, RuleSet, SourceRef, VolumeClass
+from deliverability.model.rules import Effect, Receiver, Rule, RuleSet, SourceRef, Statement, VolumeClass
 from deliverability.render.html import environment
 from deliverability.render.json import SCHEMA
 from deliverability.render.parts import SourceView
 from deliverability.render.rulepage import condition_words, filled_texts, rule_title
-from deliverability.render.told import topic_name
+from deliverability.render.told import effect_words, topic_name
 
 if TYPE_CHECKING:
     import jinja2
@@ -138,9 +138,9 @@ class _Site:
     def _rule(self, rule: Rule) -> dict[str, Any]:
         say, texts = self._say, filled_texts(rule, self._say.lang)
         treated = [
-            self._treatment(receiver.id, receiver.name[say.lang], _receiver_page(receiver), receiver.rules[rule.id])
+            self._treatment(receiver.id, receiver.name[say.lang], _receiver_page(receiver), said)
             for receiver in self._rules.receivers.values()
-            if rule.id in receiver.rules
+            for said in receiver.rules.get(rule.id, ())
         ]
         return {
             **self._row(rule),
@@ -168,9 +168,10 @@ class _Site:
         say = self._say
         names = say("value.separator").join
         treated = [
-            self._treatment(ident, rule_title(rule, say.lang), _rule_page(rule), override)
-            for ident, override in receiver.rules.items()
+            self._treatment(ident, rule_title(rule, say.lang), _rule_page(rule), statement)
+            for ident, statements in receiver.rules.items()
             if (rule := self._rules.rules.get(ident)) is not None
+            for statement in statements
         ]
         treated.sort(key=lambda each: _EFFECTS.index(Effect(each.effect)))
         facts = []
@@ -194,23 +195,23 @@ class _Site:
             "sources": self._sources(receiver.sources),
         }
 
-    def _treatment(self, ident: str, name: str, href: str, override: Override) -> Treatment:
+    def _treatment(self, ident: str, name: str, href: str, said: Statement) -> Treatment:
         say = self._say
         return Treatment(
             id=ident,
             name=name,
             href=href,
-            effect=override.effect.value,
-            effect_words=say(f"effect.{override.effect.value}"),
-            severity_words=say(f"severity.{override.severity.value}"),
-            bulk=override.volume is VolumeClass.BULK,
-            since=override.since,
-            codes=override.codes,
-            limits=self._limits(override.limits),
-            confidence=say("label.confidence", word=say(f"confidence.{override.confidence.value}")),
-            contested=override.contested,
-            note=override.note.get(say.lang, ""),
-            sources=self._sources(override.sources),
+            effect=said.effect.value,
+            effect_words=effect_words([(said.effect, said.contested)], say),
+            severity_words=say(f"severity.{said.severity.value}"),
+            bulk=said.volume is VolumeClass.BULK,
+            since=said.since,
+            codes=said.codes,
+            limits=self._limits(said.limits),
+            confidence=say("label.confidence", word=say(f"confidence.{said.confidence.value}")),
+            contested=said.contested,
+            note=said.note.get(say.lang, ""),
+            sources=self._sources(said.sources),
         )
 
     def _limits(self, limits: Mapping[str, Value]) -> tuple[tuple[str, str], ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from deliverability.judge.words import Phrases, phrases, visible
+from deliverability.judge.words import Phrases, phrases
 from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
 from deliverability.render.parts import EffectView, Entry, ReportView, VerdictView
@@ -21,6 +21,7 @@ from deliverability.render.wrap import pad, typewritten, width_of, wrap
 
 MAX_WIDTH = 100
 MIN_WIDTH = 40
+_REASONS_SHOWN = 3
 _MET_SHOWN = 200
 _REMEDIES_SHOWN = 3
 
@@ -31,6 +32,10 @@ _COLOURS = {
     "warning": "33",
     "accepted": "32",
     "met": "32",
+    "depends": "33",
+    "dns-not-ready": "31",
+    "dns-partly": "36",
+    "dns-ready": "32",
     "cannot-tell": "36",
     "unknown": "36",
     "info": "34",
@@ -42,6 +47,10 @@ _SYMBOLS = {
     "accepted": ("✓", "+"),
     "at-risk": ("▲", "!"),
     "rejected": ("✗", "x"),
+    "depends": ("▲", "!"),
+    "dns-not-ready": ("✗", "x"),
+    "dns-partly": ("?", "?"),
+    "dns-ready": ("✓", "+"),
     "cannot-tell": ("?", "?"),
     "rule": ("─", "-"),
     "bullet": ("•", "-"),
@@ -110,9 +119,7 @@ class TextWriter:
         self._rows.append(_row(view, self._say))
         begin = "\n" if len(self._rows) > 1 else ""
         traces = explain(report, self._say)
-        return begin + self._finished(
-            _report(view, _waits(report, self._say), traces, self._trace, self._paper, self._say)
-        )
+        return begin + self._finished(_report(view, traces, self._trace, self._paper, self._say))
 
     def end(self) -> str:
         """The summary, where there was more than one report."""
@@ -154,16 +161,14 @@ class _Paper:
         return ["", " ".join([self.ink(text, "bold"), *([self.ink(line, "dim")] if line else [])]), ""]
 
 
-def _report(
-    view: ReportView, waits: Sequence[str], traces: Traces, whole: bool, paper: _Paper, say: Phrases
-) -> Iterator[str]:
+def _report(view: ReportView, traces: Traces, whole: bool, paper: _Paper, say: Phrases) -> Iterator[str]:
     yield paper.ink(view.domain, "bold")
     about = [view.message or say("label.no-message"), view.started, say("label.tool", version=view.version)]
     yield from paper.paragraph(" · ".join(part for part in about if part) if paper.unicode else ", ".join(about), 0)
     for note in view.notes:
         yield ""
         yield from paper.paragraph(note, 2, paper.ink("!", "warning") + " ")
-    yield from _verdicts(view, waits, paper, say)
+    yield from _verdicts(view, paper, say)
     if view.remedies:
         yield from _publish(view, paper, say)
     yield from _todo(view, paper, say)
@@ -203,68 +208,50 @@ def _report(
                 yield from paper.paragraph(entry.title + say("punctuation.aside", text=items), 2, lead)
 
 
-def _verdicts(view: ReportView, waits: Sequence[str], paper: _Paper, say: Phrases) -> Iterator[str]:
-    """A line for each receiver, then why: once for those that decide alike."""
-    if view.parked:
-        yield from paper.heading(say("answer.title-parked"))
-        yield from paper.paragraph(view.lead, 0)
-        return
-    yield from paper.heading(say("section.verdict"))
+def _verdicts(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
+    """The answer, what it assumes, and each receiver: once for those that decide alike."""
+    yield from paper.heading(say("answer.title-parked" if view.parked else "section.verdict"))
+    for text in view.assumed:
+        yield from paper.paragraph(text, 0, style="dim")
+    if view.lead:
+        yield from paper.paragraph(view.lead, 0, style="bold")
     names = max((width_of(each.receiver) for each in view.verdicts), default=0)
-    labels = max((width_of(each.label) for each in view.verdicts), default=0)
     for verdict in view.verdicts:
-        mark = paper.ink(f"{paper.symbol(verdict.kind)} {pad(verdict.label, labels)}", verdict.kind)
-        line = f"{pad(verdict.receiver, names)}  {mark}  {verdict.grade_words}"
-        if names + labels + width_of(verdict.grade_words) + 6 <= paper.width:
-            yield line
+        mark = paper.ink(f"{paper.symbol(verdict.kind)} {verdict.label}", verdict.kind)
+        if names + width_of(verdict.label) + 4 <= paper.width:
+            yield f"{pad(verdict.receiver, names)}  {mark}"
         else:
             yield from paper.paragraph(verdict.receiver, 0)
             yield f"  {mark}"
-            yield f"  {verdict.grade_words}"
-    mail = say("label.this-mail") if view.message else say("label.mail-of", domain=view.domain)
     for alike in _alike(view.verdicts):
+        first = alike[0]
         together = say("site_separator").join(each.receiver for each in alike)
         yield ""
-        yield from paper.paragraph(say(f"verdict.{alike[0].kind}-sentence", receiver=together, mail=mail), 0)
-        yield from _reasons(alike[0], paper, say)
-    for text in waits:
-        yield ""
-        yield from paper.paragraph(text, 0)
+        yield from paper.paragraph(first.sentence.replace(first.receiver, together), 0)
+        if len({each.checked for each in alike}) == 1:
+            yield from paper.paragraph(first.checked, 2, style="dim")
+        yield from _reasons(first, paper, say)
+    yield ""
+    yield from paper.paragraph(view.grade, 0)
 
 
 def _alike(verdicts: Sequence[VerdictView]) -> list[list[VerdictView]]:
-    """Verdicts of the same kind for the same reasons, in the order of the first of each."""
+    """Verdicts that say the same for the same reasons, in the order of the first of each."""
     groups: dict[object, list[VerdictView]] = {}
     for each in verdicts:
-        key = (each.kind, each.reasons, each.more, each.unknown, each.waiting)
+        key = (each.sentence.replace(each.receiver, ""), each.reasons, each.unknown)
         groups.setdefault(key, []).append(each)
     return list(groups.values())
 
 
-def _waits(report: Report, say: Phrases) -> tuple[str, ...]:
-    """Which rules wait for volume and purpose, which decide what a receiver asks for."""
-    lines = []
-    for name in ("volume", "purpose"):
-        rules = dict.fromkeys(rule for verdict in report.verdicts for rule in verdict.waits.get(name, ()))
-        if rules:
-            lines.append(say(f"verdict.waits-{name}", rules=say("site_separator").join(map(visible, rules))))
-    return tuple(lines)
-
-
 def _reasons(verdict: VerdictView, paper: _Paper, say: Phrases) -> Iterator[str]:
-    for reason in verdict.reasons:
-        codes = f" {say('verdict.codes')} {' / '.join(reason.codes)}" if reason.codes else ""
+    shown, rest = verdict.reasons[:_REASONS_SHOWN], len(verdict.reasons) - _REASONS_SHOWN
+    for reason in shown:
+        codes = f" {say('verdict.codes')} {' / '.join(reason.codes)}" if reason.codes and not reason.unknown else ""
         text = f"{reason.title} [{reason.rule}]{codes}"
         yield from paper.paragraph(text, 4, f"  {paper.symbol('unknown' if reason.unknown else 'bullet')} ")
-    rest = []
-    if verdict.more:
-        rest.append(say.count("verdict.more", verdict.more))
-    if verdict.unknown:
-        rest.append(say.count("verdict.unchecked", verdict.unknown))
-    if verdict.waiting:
-        rest.append(say.count("verdict.waiting", verdict.waiting))
-    if rest:
-        yield from paper.paragraph(say("site_separator").join(rest), 4, style="dim")
+    if rest > 0:
+        yield from paper.paragraph(say.count("verdict.more", rest), 4, style="dim")
 
 
 def _todo(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
@@ -354,10 +341,10 @@ def _by_effect(effects: Sequence[EffectView], say: Phrases) -> list[str]:
     groups: dict[tuple[str, str], list[str]] = {}
     for each in effects:
         codes = say("punctuation.aside", text=" / ".join(each.codes)) if each.codes else ""
-        groups.setdefault((each.words, each.waits_for), []).append(each.receiver + codes)
+        groups.setdefault((each.words, each.only), []).append(each.receiver + codes)
     return [
-        _pair(say("punctuation.list").join(names), words, say) + (say("punctuation.aside", text=waits) if waits else "")
-        for (words, waits), names in groups.items()
+        _pair(say("punctuation.list").join(names), words, say) + (say("punctuation.aside", text=only) if only else "")
+        for (words, only), names in groups.items()
     ]
 
 

@@ -5,13 +5,13 @@ May import model, judge.words and records.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from deliverability.judge.words import Phrases, Words, phrases, sentences, visible
 from deliverability.model.facts import Catalogue, Reason
-from deliverability.model.report import Finding, Outcome, Remedy, Report
-from deliverability.model.rules import Effect, Rule, Severity
+from deliverability.model.report import Finding, Judgement, Outcome, Remedy, Report
+from deliverability.model.rules import Effect, Rule, Severity, Source, Statement
 from deliverability.render.records import rdata
 
 
@@ -57,7 +57,7 @@ class Told:
         return {
             each.receiver: (each.effect, tuple(visible(code) for code in each.codes))
             for each in self.finding.judgements
-            if each.outcome is Outcome.UNMET and each.severity is not Severity.NONE and each.effect is not Effect.NOTE
+            if each.outcome is Outcome.UNMET and each.effect.hinders
         }
 
 
@@ -85,6 +85,39 @@ def receiver_name(ident: str, report: Report, lang: str) -> str:
     """A receiver's display name."""
     receiver = report.rules.receivers.get(ident)
     return visible(receiver.name.get(lang, ident) if receiver else ident)
+
+
+def statement_of(judgement: Judgement, rule: str, report: Report) -> Statement | None:
+    """What the receiver says that the judgement rests on; None where its rule file does not say it any more."""
+    receiver = report.rules.receivers.get(judgement.receiver)
+    if receiver is None:
+        return None
+    told = (judgement.effect, judgement.severity, judgement.codes, judgement.contested)
+    return next(
+        (
+            each
+            for each in report.rules.statements(receiver, rule)
+            if (each.effect, each.severity, each.codes, each.contested) == told
+        ),
+        None,
+    )
+
+
+def effect_words(effects: Iterable[tuple[Effect, bool]], say: Phrases) -> str:
+    """What happens to the mail, each effect (with whether it is contested) once, the worst first."""
+    seen = dict.fromkeys("may-reject" if effect is Effect.REJECT and may else effect.value for effect, may in effects)
+    return say("punctuation.or").join(say(f"hindrance.{each}") for each in seen)
+
+
+def read_words(source: Source, say: Phrases) -> str:
+    """When and in which form a source was read, as honestly as it is recorded."""
+    form, _, which = source.read_as.partition(" ")
+    if form == "archive":
+        return say("read.archive", which=visible(which), date=source.checked)
+    if form == "draft":
+        return say("read.draft", which=visible(which), date=source.checked)
+    key = {"original": "original", "third": "third-party", "not": "not-reread"}[form]
+    return say(f"read.{key}", date=source.checked)
 
 
 def topic_name(topic: str, say: Phrases) -> str:

@@ -22,9 +22,9 @@ from deliverability.judge.words import (
     shortened,
     visible,
 )
-from deliverability.model.facts import Catalogue, Evidence, Purpose, Reason, Value, Waiver
-from deliverability.model.report import GRADES, Finding, Note, Outcome, Report, Verdict, VerdictKind
-from deliverability.model.rules import Effect, Effort, Override, Rule, Severity, SourceRef
+from deliverability.model.facts import Catalogue, Evidence, Reason, Value, Waiver, texts_of
+from deliverability.model.report import Case, Consequence, Finding, Note, Outcome, Report, Verdict, VerdictKind
+from deliverability.model.rules import Effect, Effort, Rule, Severity, SourceRef, Statement, VolumeClass
 from deliverability.render.parts import (
     EffectView,
     Entry,
@@ -40,16 +40,14 @@ from deliverability.render.parts import (
 )
 from deliverability.render.remedies import first_steps, gain_words, remedy_views
 from deliverability.render.savings import savings
-from deliverability.render.told import receiver_name, topic_name
+from deliverability.render.told import effect_words, receiver_name, statement_of, topic_name
 
 Guide = Sequence[Mapping[str, Any]]
 
-_EFFECTS = list(Effect)
 _EFFORTS = list(Effort)
 _WORST_FIRST = sorted(VerdictKind, key=lambda kind: -kind.rank)
 # What they say changes how the whole report is to be read; the other notes say how it was made.
 _WARNINGS = ("domain-nonexistent", "author-domain-differs", "no-author-domain", "no-from", "with-proposals", "replayed")
-_REASONS_SHOWN = 3
 _HEADLINE = {"en": 130, "ja": 80}
 _COUNT_ONLY = re.compile(
     r": (?:\S{1,12}|[\d,]+ of [\d,]+)\.?$"
@@ -88,8 +86,10 @@ def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *,
         savings=savings(report.facts, say),
         unchecked=_unchecked(by_outcome["unknown"]),
         waiting=_waiting(report, entries, say),
-        lead=say("answer.parked") if _parked(report) else _lead(report, say),
-        parked=_parked(report),
+        lead=_lead(report, entries, say),
+        grade=_grade(report, say),
+        assumed=_assumed(report, say),
+        parked=report.assessment.parked,
         warnings=_notes([note for note in report.notes if note.code in _WARNINGS], say),
         remarks=_notes([note for note in report.notes if note.code not in _WARNINGS], say),
         first=first,
@@ -244,61 +244,59 @@ def _evidence(evidence: Evidence, anchor: str, say: Phrases) -> EvidenceView:
 
 def _effects(findings: Iterable[Finding], report: Report, say: Phrases) -> tuple[EffectView, ...]:
     """The worst effect per receiver; receivers that only take note are left out."""
-    worst: dict[str, EffectView] = {}
+    worst: dict[str, tuple[int, EffectView]] = {}
     for finding in findings:
         for judgement in finding.judgements:
-            effect, codes = judgement.effect, judgement.codes
-            by_volume = judgement.waits_for == "volume"
-            if by_volume and (override := _override(judgement.receiver, finding.rule, report)):
-                # The judgement holds what is sure; what the receiver does to bulk senders stands in its overlay.
-                effect, codes = override.effect, override.codes
-            silent = judgement.outcome is not Outcome.UNMET or effect is Effect.NOTE
-            if silent or (judgement.severity is Severity.NONE and not by_volume):
+            effect = judgement.effect
+            if judgement.outcome is not Outcome.UNMET or effect is Effect.NOTE:
                 continue
-            known = worst.get(judgement.receiver)
-            if known is None or _EFFECTS.index(effect) < _EFFECTS.index(Effect(known.effect)):
-                worst[judgement.receiver] = EffectView(
-                    receiver_name(judgement.receiver, report, say.lang),
-                    effect.value,
-                    say(f"effect.{effect.value}"),
-                    tuple(visible(code) for code in codes),
-                    say("label.from-volume") if by_volume else "",
+            rank = effect.rank * 2 + (not judgement.contested)
+            if (known := worst.get(judgement.receiver)) is None or rank > known[0]:
+                only = "" if judgement.volume is VolumeClass.ANY else say(f"label.only-{judgement.volume.value}")
+                worst[judgement.receiver] = (
+                    rank,
+                    EffectView(
+                        receiver_name(judgement.receiver, report, say.lang),
+                        effect.value,
+                        effect_words([(effect, judgement.contested)], say),
+                        tuple(visible(code) for code in judgement.codes),
+                        only,
+                    ),
                 )
-    return tuple(sorted(worst.values(), key=lambda each: (bool(each.waits_for), _EFFECTS.index(Effect(each.effect)))))
+    ordered = sorted(worst.values(), key=lambda each: (bool(each[1].only), -each[0]))
+    return tuple(each for _, each in ordered)
 
 
 def _receiver_notes(
     findings: Sequence[Finding], report: Report, say: Phrases, *, contested: bool = False
 ) -> tuple[str, ...]:
-    """What the receivers say about the rule, where an overlay carries a note; or only what is `contested`."""
-    judged = dict.fromkeys(j.receiver for f in findings for j in f.judgements if j.outcome is Outcome.UNMET)
-    notes = []
-    for ident in judged:
-        override = _override(ident, findings[0].rule, report)
-        note = override.note.get(say.lang, "") if override else ""
-        if note and override and (override.contested or not contested):
-            notes.append(f"{receiver_name(ident, report, say.lang)}{say('punctuation.colon')}{visible(note)}")
+    """What the receivers say about the rule, where their statement carries a note; or only what is `contested`."""
+    notes: dict[str, None] = {}
+    for finding in findings:
+        for judgement in finding.judgements:
+            said = statement_of(judgement, finding.rule, report)
+            if judgement.outcome is not Outcome.UNMET or said is None or not (said.contested or not contested):
+                continue
+            if note := said.note.get(say.lang, ""):
+                name = receiver_name(judgement.receiver, report, say.lang)
+                notes[f"{name}{say('punctuation.colon')}{visible(note)}"] = None
     return tuple(notes)
-
-
-def _override(receiver: str, rule: str, report: Report) -> Override | None:
-    overlay = report.rules.receivers.get(receiver)
-    return overlay.rules.get(rule) if overlay else None
 
 
 def _contested(findings: Sequence[Finding], rule: Rule, report: Report) -> bool:
     """Whether sources contradict each other: those of the rule, or of a receiver that is judged here."""
-    judged = {judgement.receiver for finding in findings for judgement in finding.judgements}
-    overrides = (_override(ident, rule.id, report) for ident in judged)
-    return rule.contested or any(override is not None and override.contested for override in overrides)
+    return rule.contested or any(judgement.contested for finding in findings for judgement in finding.judgements)
+
+
+def _statements(rule: Rule, report: Report) -> Iterable[Statement]:
+    for verdict in report.verdicts:
+        if (receiver := report.rules.receivers.get(verdict.receiver)) is not None:
+            yield from report.rules.statements(receiver, rule.id)
 
 
 def _sources(rule: Rule, report: Report) -> tuple[SourceView, ...]:
     """The rule's own sources, then those of the receivers in the report; the sections of one source together."""
-    refs = list(rule.sources)
-    for verdict in report.verdicts:
-        override = _override(verdict.receiver, rule.id, report)
-        refs.extend(override.sources if override else ())
+    refs = [*rule.sources, *(ref for each in _statements(rule, report) for ref in each.sources)]
     sections: dict[str, dict[str, None]] = {}
     for ref in refs:
         sections.setdefault(ref.ref, {}).update({ref.section: None} if ref.section else {})
@@ -321,12 +319,12 @@ def _limit(name: str, value: Value, say: Phrases) -> str:
 
 def _urgency(entry: Entry, report: Report, order: Mapping[str, int]) -> tuple[int, ...]:
     """What alone mends most first, then severity, what receivers do, how many do it, and what is quickly done."""
-    certain = [_EFFECTS.index(Effect(each.effect)) for each in entry.effects if not each.waits_for]
+    certain = [Effect(each.effect).rank for each in entry.effects if not each.only]
     rule = report.rules.rules[entry.rule]
     return (
         -entry.gain,
         -Severity(entry.severity).rank,
-        min(certain, default=len(_EFFECTS)),
+        -max(certain, default=0),
         -len(certain),
         _EFFORTS.index(rule.effort),
         order[entry.rule],
@@ -336,63 +334,90 @@ def _urgency(entry: Entry, report: Report, order: Mapping[str, int]) -> tuple[in
 def _verdict(verdict: Verdict, report: Report, entries: Sequence[Entry], say: Phrases) -> VerdictView:
     name = receiver_name(verdict.receiver, report, say.lang)
     mail = say("label.this-mail") if report.message else say("label.mail-of", domain=visible(report.domain))
-    kind = verdict.verdict
-    unknown_decides = kind is VerdictKind.CANNOT_TELL
-    caps = [cap for cap in verdict.caps if unknown_decides or cap.outcome is Outcome.UNMET]
-    if kind in (VerdictKind.REJECTED, VerdictKind.AT_RISK) and caps:
-        worst = max(GRADES.find(cap.grade) for cap in caps)
-        caps = [cap for cap in caps if GRADES.find(cap.grade) == worst] if kind is VerdictKind.REJECTED else caps
-    caps = list(verdict.deciding) or caps
-    reasons: dict[str, ReasonView] = {}
-    for cap in caps:
-        item = visible(shortened(cap.item))
-        entry = next((e for e in entries if e.rule == cap.rule and any(i.item == item for i in e.instances)), None)
-        if entry is None or cap.rule in reasons:
-            continue
-        codes = cap.codes or [
-            code
-            for finding in report.findings
-            if finding.rule == cap.rule and finding.item == cap.item
-            for judgement in finding.judgements
-            if judgement.receiver == verdict.receiver
-            for code in judgement.codes
-        ]
-        reasons[cap.rule] = ReasonView(
-            entry.headline,
-            entry.rule,
-            entry.anchor,
-            tuple(visible(code) for code in dict.fromkeys(codes)),
-            cap.outcome is Outcome.UNKNOWN,
-        )
-    shown = tuple(reasons.values())[:_REASONS_SHOWN]
     receiver = report.rules.receivers.get(verdict.receiver)
-    settled = verdict.complete or verdict.grade == GRADES[-1]
+    reasons = _reasons(verdict.deciding, entries)
+    counted = verdict.requirements
     return VerdictView(
         receiver=name,
-        kind=kind.value,
-        label=say(f"verdict.{kind.value}"),
-        sentence=say(f"verdict.{kind.value}-sentence", receiver=name, mail=mail),
-        grade=verdict.grade,
-        grade_words=say("verdict.grade" if settled else "verdict.grade-open", grade=verdict.grade),
-        reasons=shown,
-        more=len(reasons) - len(shown),
-        unknown=len(verdict.unknown),
-        waiting=len(verdict.waiting),
-        answer=say(f"answer.{kind.value}", receiver=name),
-        decided=tuple(reasons.values()),
-        codes=tuple(dict.fromkeys(code for reason in reasons.values() if not reason.unknown for code in reason.codes)),
-        needs=_needs(verdict, say) if unknown_decides else "",
+        kind=verdict.verdict.value,
+        label=_label(verdict, say),
+        sentence=_sentence(verdict, name, mail, receiver.bulk_from if receiver else None, say),
+        checked=say.count("verdict.checked-all", counted.named)
+        if counted.met == counted.named
+        else say("verdict.checked", n=str(counted.named), met=str(counted.met)),
+        reasons=reasons,
+        codes=tuple(dict.fromkeys(code for each in reasons if not each.unknown for code in each.codes)),
+        unknown=len(verdict.open),
+        remarks=_reasons(verdict.remarks, entries),
         about=visible(receiver.about.get(say.lang, "")) if receiver else "",
     )
 
 
-def _parked(report: Report) -> bool:
-    """Whether the domain is declared to send nothing, and no message says otherwise: then nothing is to arrive."""
-    return report.inputs.get("purpose") == Purpose.PARKED.value and not report.message
+def _label(verdict: Verdict, say: Phrases) -> str:
+    """The badge; what is at risk says which effect."""
+    if verdict.verdict is VerdictKind.AT_RISK:
+        return effect_words(((each.effect, each.contested) for each in verdict.effects), say)
+    return say(f"verdict.{verdict.verdict.value}")
 
 
-def _lead(report: Report, say: Phrases) -> str:
-    """All receivers in one line; empty where there is only one."""
+def _sentence(verdict: Verdict, name: str, mail: str, bulk_from: int | None, say: Phrases) -> str:
+    small, bulk = verdict.if_small, verdict.if_bulk
+    if small is None or bulk is None:
+        effects = effect_words(((each.effect, each.contested) for each in verdict.effects), say)
+        return say(f"verdict.{verdict.verdict.value}-sentence", receiver=name, mail=mail, effects=effects)
+    many = say("verdict.from-number", n=f"{bulk_from:,}") if bulk_from else say("verdict.from-bulk")
+    return say("verdict.depends-sentence", receiver=name, many=many, bulk=_case(bulk, say), small=_case(small, say))
+
+
+def _case(case: Case, say: Phrases) -> str:
+    """What happens to senders of one volume, as part of a sentence."""
+    if case.verdict is VerdictKind.AT_RISK:
+        return effect_words(((each.effect, each.contested) for each in case.effects), say)
+    return say(f"verdict.{case.verdict.value}")
+
+
+def _reasons(consequences: Iterable[Consequence], entries: Sequence[Entry]) -> tuple[ReasonView, ...]:
+    reasons: dict[str, ReasonView] = {}
+    for each in consequences:
+        item = visible(shortened(each.item))
+        entry = next((e for e in entries if e.rule == each.rule and any(i.item == item for i in e.instances)), None)
+        if entry is not None and each.rule not in reasons:
+            codes = tuple(visible(code) for code in dict.fromkeys(each.codes))
+            unknown = each.outcome is Outcome.UNKNOWN
+            reasons[each.rule] = ReasonView(entry.headline, entry.rule, entry.anchor, codes, unknown)
+    return tuple(reasons.values())
+
+
+def _grade(report: Report, say: Phrases) -> str:
+    found = report.assessment
+    if not found.open:
+        return say("verdict.grade", grade=found.grade)
+    return say("verdict.grade-open", grade=found.grade, checks=say.count("label.open-checks", found.open))
+
+
+def _assumed(report: Report, say: Phrases) -> tuple[str, ...]:
+    """What the user did not say and the answer rests on, each with the option that says it."""
+    told = []
+    if "purpose" in report.assumed:
+        signs = say("value.separator").join(say(f"assumed.sign.{sign}") for sign in texts_of(report.assumed["signs"]))
+        told.append(say(f"assumed.{report.assumed['purpose']}", signs=signs))
+    if "volume" in report.assumed and report.verdicts:
+        told.append(say("assumed.volume"))
+    return tuple(told)
+
+
+def _lead(report: Report, entries: Sequence[Entry], say: Phrases) -> str:
+    """The answer in one sentence."""
+    found, domain = report.assessment, visible(report.domain)
+    if found.parked:
+        short = say("value.separator").join(_reason_titles(found.ways, entries))
+        key = {True: "closed", False: "open", None: "unknown"}[found.closed]
+        return say(f"answer.parked-{key}", domain=domain, short=short)
+    if found.dns is not None:
+        missing = dict.fromkeys(rule for each in report.verdicts for rule in each.missing)
+        effects = dict.fromkeys(c.rule for each in report.verdicts for c in each.deciding)
+        titles = _reason_titles(effects or missing, entries)
+        return say(f"answer.{found.dns.value}", domain=domain, short=say("value.separator").join(titles[:2]))
     kinds = [verdict.verdict for verdict in report.verdicts]
     if len(kinds) < 2:
         return ""
@@ -402,11 +427,11 @@ def _lead(report: Report, say: Phrases) -> str:
     return say("answer.lead", all=str(len(kinds)), parts=say("answer.separator").join(parts))
 
 
-def _needs(verdict: Verdict, say: Phrases) -> str:
-    """What would have to be given before more can be said, what most rules wait for first."""
-    names = sorted(verdict.waits, key=lambda name: -len(verdict.waits[name]))
-    wanted = [say(f"answer.need.{name}") for name in names if f"answer.need.{name}" in say]
-    return say("answer.needs", what=say("value.separator").join(wanted)) if wanted else ""
+def _reason_titles(rules: Iterable[str], entries: Sequence[Entry]) -> list[str]:
+    """What was found about the rules, in their order."""
+    open_or_unmet = [each for each in entries if each.outcome in ("unmet", "unknown", "waiting")]
+    found = {rule: next((e.headline for e in open_or_unmet if e.rule == rule), "") for rule in rules}
+    return [title.rstrip(".。") for title in found.values() if title]
 
 
 def _unchecked(entries: Sequence[Entry]) -> tuple[UncheckedView, ...]:
@@ -429,8 +454,6 @@ def _waiting(report: Report, entries: Sequence[Entry], say: Phrases) -> tuple[Wa
             message = finding.unknown.reason is Reason.NO_MESSAGE
             words = say("waiting.no-message") if message else _option(finding.unknown.detail, say)
             titles.setdefault(words, {})[by_rule[finding.rule]] = None
-        elif finding.outcome is Outcome.UNMET and any(each.waits_for == "volume" for each in finding.judgements):
-            titles.setdefault(say("waiting.daily-volume"), {})[by_rule[finding.rule]] = None
     ordered = sorted(titles.items(), key=lambda each: -len(each[1]))
     return tuple(WaitingView(words, tuple(rules)) for words, rules in ordered)
 
