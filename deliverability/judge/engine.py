@@ -11,7 +11,7 @@ from deliverability.judge import waivers
 from deliverability.judge.conditions import Lookup, Truth, evaluate
 from deliverability.model.facts import Catalogue, FactSet, Purpose, Reason, Unknown, Value
 from deliverability.model.report import Finding, Judgement, Outcome
-from deliverability.model.rules import Effect, Receiver, Rule, RuleSet, Severity, VolumeClass
+from deliverability.model.rules import Effect, Receiver, Rule, RuleSet, Severity, Status, VolumeClass
 
 ASSUMED_BULK_FROM = 5000
 """Messages a day that make a bulk sender where a receiver names no number: Gmail's, and Outlook.com's but for one."""
@@ -41,7 +41,9 @@ class Selection:
 def judge(facts: FactSet, rules: RuleSet, catalogue: Catalogue, selection: Selection) -> tuple[Finding, ...]:
     """Every selected rule against the facts, in rule order; rules with `each` give one finding an item."""
     receivers = [rules.receivers[ident] for ident in selection.receivers or rules.providers]
-    chosen = [rule for rule in rules.rules.values() if selection.takes(rule.id)]
+    chosen = [
+        rule for rule in rules.rules.values() if rule.status is not Status.DEPRECATED and selection.takes(rule.id)
+    ]
     of_waivers = [rule for rule in chosen if rule.each == waivers.FACT]
     others = [rule for rule in chosen if rule.each != waivers.FACT]
     found = waivers.waived(_findings(others, facts, catalogue, receivers, rules), facts)

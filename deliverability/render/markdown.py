@@ -129,6 +129,10 @@ def _blocks(view: ReportView, say: Phrases) -> Iterator[str]:
         yield "\n".join(
             f"- {plain(each.words)} ({say.count('label.checks', len(each.titles))})" for each in view.waiting
         )
+    if view.guide and not view.parked:
+        yield f"## {say('section.guide')}"
+        rows = [(plain(step.key), plain(step.title), plain(step.label)) for step in view.guide]
+        yield _table([say(f"markdown.{key}") for key in ("step", "guide", "state")], rows)
     yield say.count("met.lead", view.counts["met"])
 
 
@@ -149,7 +153,7 @@ def _verdicts(view: ReportView, say: Phrases) -> str:
 def _first(number: int, step: StepView, say: Phrases) -> Iterator[str]:
     entry = step.entry
     yield f"### {number}. {plain(entry.headline)}"
-    yield f"{plain(entry.severity_label)} · {code(entry.rule)} · {plain(entry.title)}"
+    yield " · ".join((plain(entry.severity_label), code(entry.rule), *map(plain, entry.guide), plain(entry.title)))
     if entry.rest:
         yield plain(entry.rest)
     if entry.shows_instances:

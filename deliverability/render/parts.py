@@ -93,6 +93,7 @@ class Entry:
     gains: tuple[str, ...] = ()
     gain: int = 0
     waiver: str = ""
+    guide: tuple[str, ...] = ()
 
     @property
     def evidence(self) -> tuple[EvidenceView, ...]:

@@ -196,6 +196,10 @@ def _report(view: ReportView, traces: Traces, whole: bool, paper: _Paper, say: P
         for entry in view.waived:
             yield from paper.paragraph(f"{entry.headline} [{entry.rule}]", 2, paper.symbol("bullet") + " ")
             yield from paper.paragraph(entry.waiver, 2, style="dim")
+    if view.guide and not view.parked:
+        yield from paper.heading(say("section.guide"))
+        for step in view.guide:
+            yield from paper.paragraph(f"{step.title}{say('punctuation.colon')}{step.label}", 4, f"{step.key:<4}")
     if view.met:
         yield from paper.heading(say("section.met"))
         for entry in view.met[:_MET_SHOWN]:
@@ -285,7 +289,7 @@ def _minor(entry: Entry, number: int, paper: _Paper) -> Iterator[str]:
 def _entry(entry: Entry, number: int, paper: _Paper, say: Phrases) -> Iterator[str]:
     lead = f"{number}."
     yield from paper.paragraph(entry.headline, 4, lead, style="bold")
-    label = (" · " if paper.unicode else ", ").join((entry.severity_label, entry.rule, entry.title))
+    label = (" · " if paper.unicode else ", ").join((entry.severity_label, entry.rule, *entry.guide, entry.title))
     yield from paper.paragraph(label, 4, style=entry.severity)
     if entry.rest:
         yield from paper.paragraph(entry.rest, 4)

@@ -178,6 +178,7 @@ def _entries(
                 gains=gain_words([gain for finding in findings for gain in finding.gains], report, say),
                 gain=sum(gain.worth for finding in findings for gain in finding.gains),
                 waiver=_waiver(waiver, say) if waiver else "",
+                guide=rule.guide,
             )
         )
     return tuple(entries)
@@ -488,7 +489,7 @@ def _guide(guide: Guide, report: Report, entries: Sequence[Entry], say: Phrases)
     for step in guide:
         key = str(step.get("key", ""))
         members = [e for e in entries if key in report.rules.rules[e.rule].guide]
-        state = _guide_state(members)
+        state = _guide_state(members, step.get("shown_by") or ())
         links = tuple((e.headline, e.anchor) for e in members if e.outcome == "unmet" and e.severity != "none")
         title, text = _in_language(step.get("step"), say.lang), _in_language(step.get("correction"), say.lang)
         steps.append(GuideStep(visible(key), visible(title), visible(text), state, say(f"guide.{state}"), links))
@@ -499,7 +500,8 @@ def _in_language(words: Any, lang: str) -> str:
     return str(words.get(lang, "")) if isinstance(words, Mapping) else ""
 
 
-def _guide_state(members: Sequence[Entry]) -> str:
+def _guide_state(members: Sequence[Entry], shown_by: Sequence[str]) -> str:
+    """Where a step stands. It is done only where what it asks for was itself observed, by a rule of `shown_by`."""
     outcomes = {entry.outcome for entry in members}
     if not members:
         return "manual"
@@ -509,7 +511,8 @@ def _guide_state(members: Sequence[Entry]) -> str:
         return "partly"
     for outcome, state in (("unknown", "unknown"), ("waiting", "waiting"), ("waived", "partly"), ("met", "done")):
         if outcome in outcomes:
-            return state
+            seen = not shown_by or any(e.rule in shown_by and e.outcome == "met" for e in members)
+            return state if state != "done" or seen else "manual"
     return "not-applicable"
 
 
