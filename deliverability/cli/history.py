@@ -71,7 +71,10 @@ def _show(history: History, domain: str | None, lang: str) -> None:
         shown += 1
         where = f"{snapshot.domain} ({visible(snapshot.source)})" if snapshot.source else snapshot.domain
         stands = "  ".join(
-            f"{each.receiver} {say(f'verdict.{each.verdict.value}')} {each.grade}" for each in snapshot.verdicts
+            [
+                say("verdict.grade", grade=snapshot.assessment.grade),
+                *(f"{each.receiver} {say(f'verdict.{each.verdict.value}')}" for each in snapshot.verdicts),
+            ]
         )
         going = "" if run.finished else f"  [{say('history.unfinished')}]"
         click.echo(f"{run.started[:10]}  {where}{going}\n            {stands}")

@@ -326,34 +326,28 @@ def _plain(value: Value) -> bool:
     return not isinstance(value, (Mapping, tuple, Unknown))
 
 
-_BADNESS = {VerdictKind.REJECTED: 2, VerdictKind.AT_RISK: 1}
-
-
 def _gains(old: Sequence[Verdict], new: Sequence[Verdict]) -> tuple[Gain, ...]:
     """The verdicts that are not what they were, and not merely because something could not be checked."""
     before = {each.receiver: each for each in old}
     return tuple(
-        Gain(each.receiver, was.verdict, was.grade, each.verdict, each.grade)
+        Gain(each.receiver, was.verdict, each.verdict)
         for each in new
-        if (was := before.get(each.receiver))
-        and (was.verdict, was.grade) != (each.verdict, each.grade)
-        and _seen(was, each)
+        if (was := before.get(each.receiver)) and was.verdict is not each.verdict and _seen(was, each)
     )
+
+
+_UNDECIDED = (VerdictKind.CANNOT_TELL, VerdictKind.DNS_PARTLY)
 
 
 def _seen(was: Verdict, now: Verdict) -> bool:
     """Whether `now` differs from `was` by what was seen: all was checked, or what was found alone makes it worse."""
     if not _unchecked(now) - _unchecked(was):
         return True
-    worse = _BADNESS.get(now.verdict, 0) - _BADNESS.get(was.verdict, 0)
-    if worse:
-        return worse > 0
-    found = max((cap.grade for cap in now.caps if cap.outcome is _BAD), default="A")
-    return found == now.grade > was.grade
+    return now.verdict not in _UNDECIDED and now.verdict.rank > was.verdict.rank
 
 
 def _unchecked(verdict: Verdict) -> set[tuple[str, str]]:
-    return {(cap.rule, cap.item) for cap in verdict.caps if cap.outcome is Outcome.UNKNOWN}
+    return {(each.rule, each.item) for each in verdict.open}
 
 
 # --- What was last known ---
@@ -390,8 +384,12 @@ def _filled(known: Snapshot, older: Snapshot) -> Snapshot:
         known,
         facts=FactSet(facts, evidence),
         findings=findings,
-        verdicts=tuple(
-            each if (was := verdicts.get(each.receiver)) is None or _seen(was, each) else was for each in known.verdicts
+        assessment=replace(
+            known.assessment,
+            verdicts=tuple(
+                each if (was := verdicts.get(each.receiver)) is None or _seen(was, each) else was
+                for each in known.verdicts
+            ),
         ),
         rules_digest=known.rules_digest if findings == known.findings else older.rules_digest,
     )

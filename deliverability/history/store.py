@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from deliverability.model.codec import decode, decode_facts, encode, encode_facts
 from deliverability.model.facts import Evidence, EvidenceKind, FactSet, KeySeen
 from deliverability.model.history import Kept, Snapshot, State
-from deliverability.model.report import Cap, Outcome, Verdict, VerdictKind
-from deliverability.model.rules import Severity
+from deliverability.model.report import GRADES, Assessment, Consequence, Outcome, Verdict, VerdictKind
+from deliverability.model.rules import Effect, Severity
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -56,7 +56,7 @@ class Point:
     """A subject in one run, in short: for trends."""
 
     run: Run
-    verdicts: tuple[Verdict, ...]
+    assessment: Assessment
     facts: FactSet
 
 
@@ -294,9 +294,9 @@ class History:
             facts: dict[str, Any] = {}
             for name in names:
                 facts.update(pieces[manifest[name]] if name in manifest else {})
-            verdicts = tuple(_read_verdict(each) for each in pieces[manifest["verdicts"]])
+            assessment = _read_assessment(pieces[manifest["verdicts"]])
             run = Run(row.id, row.started, row.finished, row.version)
-            points.append(Point(run, verdicts, decode_facts({"facts": facts, "evidence": []})))
+            points.append(Point(run, assessment, decode_facts({"facts": facts, "evidence": []})))
         return tuple(points)
 
     def subjects(self) -> tuple[tuple[str, str], ...]:
@@ -373,7 +373,7 @@ class History:
                     "inputs": encode(snapshot.inputs),
                     **encode_facts(snapshot.facts),
                     "findings": [_finding(each) for each in snapshot.findings],
-                    "verdicts": [_verdict(each) for each in snapshot.verdicts],
+                    "assessment": _assessment(snapshot.assessment),
                 }
 
     def _of_run(self, run: Run) -> Iterator[tuple[Run, Snapshot]]:
@@ -430,7 +430,7 @@ def _pieces(snapshot: Snapshot) -> dict[str, str]:
     pieces: dict[str, Any] = {
         "inputs": encode(snapshot.inputs),
         "findings": [_finding(each) for each in snapshot.findings],
-        "verdicts": [_verdict(each) for each in snapshot.verdicts],
+        "verdicts": _assessment(snapshot.assessment),
     }
     for path, body in data["facts"].items():
         pieces.setdefault(f"facts.{path.partition('.')[0]}", {})[path] = body
@@ -476,7 +476,7 @@ def _snapshot(connection: Connection, row: Any) -> Snapshot:
         inputs=inputs if isinstance(inputs, Mapping) else {},
         facts=decode_facts({"facts": facts, "evidence": evidence}),
         findings=tuple(_read_finding(each) for each in pieces["findings"]),
-        verdicts=tuple(_read_verdict(each) for each in pieces["verdicts"]),
+        assessment=_read_assessment(pieces["verdicts"]),
         rules_digest=row.rules_digest,
     )
 
@@ -608,13 +608,41 @@ def _read_finding(data: dict[str, Any]) -> Kept:
     )
 
 
+def _assessment(found: Assessment) -> dict[str, Any]:
+    return {
+        "grade": found.grade,
+        "open": found.open,
+        "dns": found.dns.value if found.dns else None,
+        "parked": found.parked,
+        "closed": found.closed,
+        "ways": list(found.ways),
+        "verdicts": [_verdict(each) for each in found.verdicts],
+    }
+
+
+def _read_assessment(data: Any) -> Assessment:
+    """As `_assessment` gives it; or a list of verdicts with a grade each, as histories before schema 2.0 have it."""
+    if isinstance(data, list):
+        verdicts = tuple(_read_old_verdict(each) for each in data)
+        worst = max((str(each["grade"]) for each in data), key=GRADES.index, default=GRADES[0])
+        return Assessment(verdicts, worst)
+    return Assessment(
+        verdicts=tuple(_read_verdict(each) for each in data["verdicts"]),
+        grade=data["grade"],
+        open=data["open"],
+        dns=VerdictKind(data["dns"]) if data["dns"] else None,
+        closed=data["closed"],
+        ways=tuple(data["ways"]),
+        parked=data["parked"],
+    )
+
+
 def _verdict(verdict: Verdict) -> dict[str, Any]:
     return {
         "receiver": verdict.receiver,
         "verdict": verdict.verdict.value,
-        "grade": verdict.grade,
-        "complete": verdict.complete,
-        "caps": [[cap.grade, cap.rule, encode(cap.item), cap.outcome.value] for cap in verdict.caps],
+        "effects": [_consequence(each) for each in verdict.effects],
+        "open": [_consequence(each) for each in verdict.open],
     }
 
 
@@ -622,7 +650,25 @@ def _read_verdict(data: dict[str, Any]) -> Verdict:
     return Verdict(
         data["receiver"],
         VerdictKind(data["verdict"]),
-        data["grade"],
-        bool(data["complete"]),
-        tuple(Cap(grade, rule, item, Outcome(outcome)) for grade, rule, item, outcome in data["caps"]),
+        effects=tuple(_read_consequence(each, Outcome.UNMET) for each in data["effects"]),
+        open=tuple(_read_consequence(each, Outcome.UNKNOWN) for each in data["open"]),
     )
+
+
+def _read_old_verdict(data: dict[str, Any]) -> Verdict:
+    """What a cap of the grade was, it tells only where it was unknown: the effect of those days is another word."""
+    unknown = tuple(
+        Consequence(rule, item, Effect.REJECT, outcome=Outcome.UNKNOWN)
+        for _, rule, item, outcome in data["caps"]
+        if outcome == Outcome.UNKNOWN.value
+    )
+    return Verdict(data["receiver"], VerdictKind(data["verdict"]), open=unknown)
+
+
+def _consequence(told: Consequence) -> list[Any]:
+    return [told.rule, encode(told.item), told.effect.value, told.contested]
+
+
+def _read_consequence(data: list[Any], outcome: Outcome) -> Consequence:
+    rule, item, effect, contested = data
+    return Consequence(rule, item, Effect(effect), contested=bool(contested), outcome=outcome)

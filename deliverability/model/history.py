@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from deliverability.model.facts import FactSet, Value
-from deliverability.model.report import FactChange, Gain, Outcome, Verdict
+from deliverability.model.report import Assessment, FactChange, Gain, Outcome, Verdict
 from deliverability.model.rules import Severity
 
 
@@ -34,7 +34,7 @@ class Snapshot:
         inputs: what the user said about the domain (selectors, purpose ...).
         facts: the facts, with evidence; texts of the message are left out of the evidence.
         findings: in rule order.
-        verdicts: one a receiver.
+        assessment: the verdicts and the grade.
         rules_digest: of the rules that judged.
 
     """
@@ -45,8 +45,13 @@ class Snapshot:
     inputs: Mapping[str, Value]
     facts: FactSet
     findings: tuple[Kept, ...]
-    verdicts: tuple[Verdict, ...]
+    assessment: Assessment
     rules_digest: str
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One a receiver; none for a parked domain."""
+        return self.assessment.verdicts
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,16 +17,10 @@ from deliverability.model.rules import Severity
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """What a receiver would do with the mail, in short.
-
-    `certain` is False where the grade is what it is only because something could not be checked.
-    """
+    """What a receiver would do with the mail, in short."""
 
     receiver: str
     verdict: VerdictKind
-    grade: str
-    complete: bool
-    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +40,8 @@ class Entry:
         domain: A-label.
         source: where its message comes from, as the settings name it; empty: none.
         message: the name of the message; empty: none.
-        stands: one a receiver; empty where the subject could not be audited at all.
+        stands: one a receiver; empty for a parked domain, or where the subject could not be audited at all.
+        grade: of the subject; empty where it could not be audited, or where too little could be checked.
         comparison: with the run before; None where it could not be audited.
         texts: language -> fingerprint -> the finding of a change in words.
         counts: severity -> unmet findings that no waiver covers.
@@ -63,6 +58,7 @@ class Entry:
     source: str
     message: str
     stands: tuple[Stand, ...] = ()
+    grade: str = ""
     comparison: Comparison | None = None
     texts: Mapping[str, Mapping[str, Said]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -88,16 +84,8 @@ def to_json(entry: Entry) -> dict[str, Any]:
         "domain": entry.domain,
         "source": encode(entry.source),
         "message": encode(entry.message),
-        "verdicts": [
-            {
-                "receiver": each.receiver,
-                "verdict": each.verdict.value,
-                "grade": each.grade,
-                "complete": each.complete,
-                "certain": each.certain,
-            }
-            for each in entry.stands
-        ],
+        "verdicts": [{"receiver": each.receiver, "verdict": each.verdict.value} for each in entry.stands],
+        "grade": entry.grade,
         "comparison": _comparison(entry.comparison) if entry.comparison else None,
         "texts": {
             lang: {
@@ -122,10 +110,8 @@ def from_json(data: Mapping[str, Any]) -> Entry:
         domain=data["domain"],
         source=data["source"],
         message=data["message"],
-        stands=tuple(
-            Stand(each["receiver"], VerdictKind(each["verdict"]), each["grade"], each["complete"], each["certain"])
-            for each in data["verdicts"]
-        ),
+        stands=tuple(Stand(each["receiver"], VerdictKind(each["verdict"])) for each in data["verdicts"]),
+        grade=data["grade"],
         comparison=_read_comparison(comparison) if comparison is not None else None,
         texts={lang: {key: Said(**said) for key, said in texts.items()} for lang, texts in data["texts"].items()},
         counts=data["counts"],
@@ -145,8 +131,8 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "verdicts": [
             {
                 "receiver": gain.receiver,
-                "before": {"verdict": gain.before.value, "grade": gain.before_grade},
-                "after": {"verdict": gain.after.value, "grade": gain.after_grade},
+                "before": gain.before.value,
+                "after": gain.after.value,
             }
             for gain in comparison.verdicts
         ],
@@ -163,14 +149,7 @@ def _read_comparison(data: Mapping[str, Any]) -> Comparison:
         data["previous"],
         tuple(_read_change(each) for each in data["changes"]),
         tuple(
-            Gain(
-                each["receiver"],
-                VerdictKind(each["before"]["verdict"]),
-                each["before"]["grade"],
-                VerdictKind(each["after"]["verdict"]),
-                each["after"]["grade"],
-            )
-            for each in data["verdicts"]
+            Gain(each["receiver"], VerdictKind(each["before"]), VerdictKind(each["after"])) for each in data["verdicts"]
         ),
         tuple(_read_record(each) for each in data["records"]),
     )

@@ -154,7 +154,7 @@ def _text(views: Sequence[EntryView], summary: Summary, told: str, say: Phrases,
         rows += ["", f"== {view.domain}" + (f" ({view.source})" if view.source else "")]
         if view.error:
             rows.append(f"! {view.error}")
-        rows.append("   ".join(f"{each.receiver}: {each.label} {each.grade}" for each in view.stands))
+        rows.append("   ".join(f"{each.receiver}: {each.label}" for each in view.stands))
         rows += view.verdicts
         if not view.first:
             for mark, changes in (("+", view.new), ("-", view.mended)):
@@ -234,13 +234,8 @@ def prometheus(summary: Summary) -> str:
     families.append(("run_timestamp_seconds", "When the newest run began.", [({}, started)]))
     families.append(("new_findings", "Findings that are new since the run before.", [({}, summary.count_new)]))
     families.append(("mended_findings", "Findings mended since the run before.", [({}, summary.count_mended)]))
-    grades = [
-        (of(entry, receiver=stand.receiver), float(_GRADES.index(stand.grade)))
-        for entry in entries
-        for stand in entry.stands
-        if stand.grade in _GRADES
-    ]
-    families.append(("grade", "Grade by receiver: 4 is A, 0 is F.", grades))
+    grades = [(of(entry), float(_GRADES.index(entry.grade))) for entry in entries if entry.grade in _GRADES]
+    families.append(("grade", "Grade: 4 is A, 0 is F.", grades))
     unmet = [
         (of(entry, severity=severity), float(count)) for entry in entries for severity, count in entry.counts.items()
     ]

@@ -67,7 +67,7 @@ class HtmlPages:
                 lang=lang,
                 entry=view,
                 charts=_charts(followed, say),
-                grades=_grades(followed, self.rules, lang),
+                verdicts=_verdicts(followed, self.rules, lang),
                 dates=followed.dates[-_RUNS_SHOWN:],
                 start=page_name("index", lang),
             )
@@ -111,7 +111,7 @@ def _css() -> str:
 
 
 def _row(view: EntryView, followed: Trend, number: int, say: Phrases) -> Row:
-    grades = followed.worst
+    grades = followed.grades
     values = [_GRADES.index(each) if each else None for each in grades]
     drawn = spark(values, name=f"spark-{number}", top=len(_GRADES) - 1) if len(grades) > 1 else ""
     told = [f"{date} {grade or say('value.unknown')}" for date, grade in zip(followed.dates, grades, strict=True)]
@@ -122,10 +122,10 @@ def _charts(followed: Trend, say: Phrases) -> list[Chart]:
     """A chart for each trend of which at least two runs know something."""
     charts = []
     steps = [(place, grade) for place, grade in enumerate(_GRADES)]
-    worst = [_GRADES.index(each) if each else None for each in followed.worst]
+    worst = [_GRADES.index(each) if each else None for each in followed.grades]
     if _worth(worst):
         drawn = line(followed.dates, worst, name="grade", write=lambda value: _GRADES[int(value)], steps=steps)
-        charts.append(Chart(say("weekly.trend.grade"), drawn, _rows(followed.dates, followed.worst, say)))
+        charts.append(Chart(say("weekly.trend.grade"), drawn, _rows(followed.dates, followed.grades, say)))
     stages = [STAGES.index(each) if each in STAGES else None for each in followed.stages]
     if _worth(stages):
         named = [(place, say(f"weekly.stage.{stage}")) for place, stage in enumerate(STAGES)]
@@ -151,14 +151,14 @@ def _charts(followed: Trend, say: Phrases) -> list[Chart]:
     return charts
 
 
-def _grades(followed: Trend, rules: RuleSet, lang: str) -> list[tuple[str, tuple[str, ...]]]:
-    """Each receiver with its grade in the newest runs; nothing where there was only one run."""
+def _verdicts(followed: Trend, rules: RuleSet, lang: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Each receiver with its verdict in the newest runs; nothing where there was only one run."""
     if len(followed.dates) < 2:
         return []
     named = {ident: receiver.name[lang] for ident, receiver in rules.receivers.items()}
     return [
-        (named.get(ident, ident), tuple(grade or "" for grade in grades[-_RUNS_SHOWN:]))
-        for ident, grades in followed.grades.items()
+        (named.get(ident, ident), tuple(kind.value if kind else "" for kind in kinds[-_RUNS_SHOWN:]))
+        for ident, kinds in followed.kinds.items()
     ]
 
 

@@ -46,7 +46,7 @@ from deliverability.model.rules import RuleSet, Severity
 from deliverability.ports.clock import stamp
 from deliverability.weekly.entry import Entry, Said, Stand, from_json, to_json
 from deliverability.weekly.messages import Picked
-from deliverability.weekly.trend import is_certain, measures_of, stage_of
+from deliverability.weekly.trend import certain_grade, measures_of, stage_of
 
 LOCK = ".lock"
 LATEST = "latest"
@@ -412,7 +412,7 @@ def _snapshot(subject: Subject, audited: Audited, report: Report) -> Snapshot:
         inputs=report.inputs,
         facts=without_texts(audited.facts),
         findings=tuple(_kept(each) for each in report.findings),
-        verdicts=report.verdicts,
+        assessment=report.assessment,
         rules_digest=report.rules.digest,
     )
 
@@ -430,9 +430,8 @@ def _entry(subject: Subject, report: Report, comparison: Comparison, plan: Plan)
         domain=subject.domain,
         source=subject.source,
         message=report.message,
-        stands=tuple(
-            Stand(each.receiver, each.verdict, each.grade, each.complete, is_certain(each)) for each in report.verdicts
-        ),
+        stands=tuple(Stand(each.receiver, each.verdict) for each in report.verdicts),
+        grade=certain_grade(report.assessment),
         comparison=comparison,
         texts={lang: {each.fingerprint: _said(each, report, lang) for each in told} for lang in LANGUAGES},
         counts={

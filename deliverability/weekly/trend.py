@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from deliverability.history.store import History
 from deliverability.model.facts import FactSet
-from deliverability.model.report import Outcome, Verdict
+from deliverability.model.report import GRADES, Assessment, VerdictKind
 from deliverability.weekly.entry import Entry
 
 WEEKS = 26
@@ -24,47 +24,56 @@ class Trend:
 
     Attributes:
         dates: of the runs, ``2026-11-23``.
-        grades: receiver -> grade.
+        grades: of the subject.
+        kinds: receiver -> verdict.
         stages: DMARC stages, see STAGES.
         measures: path of MEASURES -> number.
 
     """
 
     dates: tuple[str, ...]
-    grades: Mapping[str, tuple[str | None, ...]]
+    grades: tuple[str | None, ...]
+    kinds: Mapping[str, tuple[VerdictKind | None, ...]]
     stages: tuple[str | None, ...]
     measures: Mapping[str, tuple[Number | None, ...]]
-
-    @property
-    def worst(self) -> tuple[str | None, ...]:
-        """The worst grade over all receivers, run by run."""
-        columns = zip(*self.grades.values(), strict=True) if self.grades else ()
-        return tuple(max((each for each in column if each), default=None) for column in columns)
 
 
 def trend(history: History, entry: Entry, started: str, *, grades_only: bool = False) -> Trend:
     """The newest runs of a subject up to the one that `entry` belongs to, which the history may not have yet."""
     topics = () if grades_only else _TOPICS
-    points: list[tuple[str, Mapping[str, str | None], str | None, Mapping[str, Number | None]]] = []
+    points: list[_Point] = []
     for kept in history.follow(entry.domain, entry.source, newest=WEEKS, topics=topics):
         if kept.run.started != started:
-            grades = {each.receiver: each.grade if is_certain(each) else None for each in kept.verdicts}
-            points.append((kept.run.started, grades, stage_of(kept.facts), measures_of(kept.facts)))
+            kinds = {each.receiver: each.verdict for each in kept.assessment.verdicts}
+            grade = certain_grade(kept.assessment) or None
+            points.append(_Point(kept.run.started, grade, kinds, stage_of(kept.facts), measures_of(kept.facts)))
     points = points[: WEEKS - 1][::-1]
-    grades = {each.receiver: each.grade if each.certain else None for each in entry.stands}
-    points.append((started, grades, entry.stage or None, entry.measures))
+    kinds = {each.receiver: each.verdict for each in entry.stands}
+    points.append(_Point(started, entry.grade or None, kinds, entry.stage or None, entry.measures))
     return Trend(
-        dates=tuple(point[0][:10] for point in points),
-        grades={each.receiver: tuple(point[1].get(each.receiver) for point in points) for each in entry.stands},
-        stages=tuple(point[2] for point in points),
-        measures={path: tuple(point[3].get(path) for point in points) for path in MEASURES},
+        dates=tuple(point.started[:10] for point in points),
+        grades=tuple(point.grade for point in points),
+        kinds={each.receiver: tuple(point.kinds.get(each.receiver) for point in points) for each in entry.stands},
+        stages=tuple(point.stage for point in points),
+        measures={path: tuple(point.measures.get(path) for point in points) for path in MEASURES},
     )
 
 
-def is_certain(verdict: Verdict) -> bool:
-    """Whether the grade rests on what was found, and not on what could not be checked."""
-    found = max((cap.grade for cap in verdict.caps if cap.outcome is Outcome.UNMET), default="A")
-    return found >= verdict.grade
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """One run."""
+
+    started: str
+    grade: str | None
+    kinds: Mapping[str, VerdictKind]
+    stage: str | None
+    measures: Mapping[str, Number | None]
+
+
+def certain_grade(assessment: Assessment) -> str:
+    """The grade, where it rests on what was found; empty where what could not be checked may make it a worse one."""
+    undecided = any(each.open for each in assessment.verdicts) or (assessment.parked and assessment.closed is None)
+    return "" if undecided and assessment.grade != GRADES[-1] else assessment.grade
 
 
 def measures_of(facts: FactSet) -> dict[str, Number | None]:

@@ -55,7 +55,6 @@ class StandView:
     receiver: str
     kind: str
     label: str
-    grade: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +76,7 @@ class EntryView:
     first: bool
     error: str
     stands: tuple[StandView, ...]
+    grade: str
     verdicts: tuple[str, ...]
     new: tuple[ChangeView, ...]
     mended: tuple[ChangeView, ...]
@@ -137,9 +137,10 @@ class Words:
             first=comparison is not None and not comparison.previous,
             error=visible(entry.error),
             stands=tuple(
-                StandView(self._receiver(each.receiver), each.verdict.value, self._verdict(each.verdict), each.grade)
+                StandView(self._receiver(each.receiver), each.verdict.value, self._verdict(each.verdict))
                 for each in entry.stands
             ),
+            grade=entry.grade,
             verdicts=tuple(self._gains(comparison.verdicts if comparison else ())),
             new=new,
             mended=mended,
@@ -242,8 +243,7 @@ class Words:
         """One sentence for all receivers that changed alike."""
         alike: dict[tuple[str, str], list[str]] = {}
         for gain in gains:
-            before = f"{self._verdict(gain.before)} {gain.before_grade}"
-            after = f"{self._verdict(gain.after)} {gain.after_grade}"
+            before, after = self._verdict(gain.before), self._verdict(gain.after)
             alike.setdefault((before, after), []).append(self._receiver(gain.receiver))
         for (before, after), receivers in alike.items():
             names = self._say("value.separator").join(receivers)
