@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deliverability.judge.engine import Selection, judge
-from deliverability.judge.grade import graded, verdicts
+from deliverability.judge.grade import assess, assessed
 from deliverability.model.codec import decode
 from deliverability.model.facts import Fact, FactSet, FactSpec, FactType, Purpose, Reason, Unknown
-from deliverability.model.report import Finding, Judgement, Outcome, Verdict, VerdictKind
+from deliverability.model.report import Assessment, Finding, Judgement, Outcome, VerdictKind
 from deliverability.model.rules import (
     Compare,
     Condition,
@@ -22,11 +22,13 @@ from deliverability.model.rules import (
     Level,
     LimitRef,
     Op,
-    Override,
     Receiver,
     Rule,
     RuleSet,
+    Scope,
     Severity,
+    Statement,
+    Status,
     Texts,
     VolumeClass,
 )
@@ -38,6 +40,7 @@ CATALOGUE = {
         FactSpec("present", FactType.BOOL, "There."),
         FactSpec("keys", FactType.LIST_RECORD, "Keys.", key=("selector",)),
         FactSpec("keys[].bits", FactType.INT, "Size."),
+        FactSpec("keys[].used", FactType.BOOL, "Used by this mail."),
         FactSpec("subject.domain", FactType.STR, "Domain."),
         FactSpec("subject.purpose", FactType.STR, "Purpose."),
         FactSpec("subject.daily_volume", FactType.INT, "Volume."),
@@ -45,13 +48,21 @@ CATALOGUE = {
 }
 
 
-def rule(require: Condition, *, severity: Severity = Severity.ERROR, each: str | None = None, **more: Any) -> Rule:
+def rule(
+    require: Condition,
+    *,
+    severity: Severity = Severity.ERROR,
+    each: str | None = None,
+    scope: Scope = Scope.DELIVERY,
+    **more: Any,
+) -> Rule:
     text = Texts("title", "met", "unmet", "why", ("fix",))
     return Rule(
         id="X-001",
         name="x",
         topic="x",
         since="0.1",
+        scope=scope,
         severity=severity,
         level=Level.MUST,
         effort=Effort.LOW,
@@ -64,17 +75,20 @@ def rule(require: Condition, *, severity: Severity = Severity.ERROR, each: str |
     )
 
 
-def receiver(ident: str, override: Override | None = None, bulk_from: int | None = None) -> Receiver:
-    return Receiver(ident, {"en": ident, "ja": ident}, (), (), {"X-001": override} if override else {}, bulk_from)
+def receiver(ident: str, *said: Statement, bulk_from: int | None = None) -> Receiver:
+    return Receiver(ident, {"en": ident, "ja": ident}, (), (), {"X-001": said} if said else {}, bulk_from)
 
 
-def judged(
-    facts: dict[str, Any], the_rule: Rule, *receivers: Receiver
-) -> tuple[tuple[Finding, ...], tuple[Verdict, ...]]:
+REFUSES = Statement(Severity.ERROR, Effect.REJECT, ())
+MESSAGE = {"message.present": True}
+
+
+def judged(facts: dict[str, Any], the_rule: Rule, *receivers: Receiver) -> tuple[tuple[Finding, ...], Assessment]:
+    """The findings and the answer for a message, unless `facts` say that there is none."""
     rules = RuleSet({the_rule.id: the_rule}, {r.id: r for r in receivers}, {}, "")
-    known = FactSet({path: Fact(path, decode(value)) for path, value in facts.items()})
-    findings = judge(known, rules, CATALOGUE, Selection())
-    return findings, verdicts(findings, [r.id for r in receivers])
+    known = FactSet({path: Fact(path, decode(value)) for path, value in (MESSAGE | facts).items()})
+    findings = judge(known, rules, CATALOGUE, Selection(receivers=tuple(r.id for r in receivers)))
+    return findings, assess(findings, [r.id for r in receivers], known)
 
 
 SMALL = Compare("size", Op.LE, LimitRef("most"))
@@ -82,11 +96,10 @@ SMALL = Compare("size", Op.LE, LimitRef("most"))
 
 def test_a_receiver_with_its_own_limit_gets_its_own_outcome() -> None:
     the_rule = rule(SMALL, severity=Severity.NONE, limits={"most": 50})
-    strict = receiver("strict", Override(Severity.ERROR, Effect.REJECT, (), limits={"most": 20}))
-    loose = receiver("loose", Override(Severity.ERROR, Effect.REJECT, ()))
-    (finding,), (first, second) = judged({"size": 30}, the_rule, strict, loose)
+    tight = receiver("tight", replace(REFUSES, limits={"most": 20}))
+    (finding,), found = judged({"size": 30}, the_rule, tight, receiver("loose", REFUSES))
     assert [j.outcome for j in finding.judgements] == [Outcome.UNMET, Outcome.MET]
-    assert (first.verdict, second.verdict) == (VerdictKind.REJECTED, VerdictKind.ACCEPTED)
+    assert [each.verdict for each in found.verdicts] == [VerdictKind.REJECTED, VerdictKind.ACCEPTED]
     assert finding.outcome is Outcome.UNMET
 
 
@@ -114,34 +127,96 @@ def test_each_over_nothing_and_over_unknown() -> None:
     assert (lost.outcome, lost.unknown) == (Outcome.UNKNOWN, Unknown(Reason.SERVFAIL))
 
 
-def test_bulk_requirements_wait_for_the_volume() -> None:
-    the_rule = rule(Compare("present", Op.EQ, True), severity=Severity.WARNING)
-    bulk = receiver("bulk", Override(Severity.ERROR, Effect.REJECT, (), volume=VolumeClass.BULK), bulk_from=5000)
+PRESENT = Compare("present", Op.EQ, True)
+FOR_BULK = replace(REFUSES, volume=VolumeClass.BULK)
 
-    def verdict(**facts: Any) -> tuple[VerdictKind, tuple[str, ...]]:
-        _, (found,) = judged({"present": False} | {f"subject.{k}": v for k, v in facts.items()}, the_rule, bulk)
-        return found.verdict, found.waiting
 
-    assert verdict() == (VerdictKind.ACCEPTED, ("X-001",))
-    assert verdict(daily_volume=4999) == (VerdictKind.ACCEPTED, ())
-    assert verdict(daily_volume=5000) == (VerdictKind.REJECTED, ())
-    assert verdict(purpose="bulk") == (VerdictKind.REJECTED, ())
-    assert verdict(purpose="parked") == (VerdictKind.ACCEPTED, ())
+def verdict_of(who: Receiver, **facts: Any) -> VerdictKind:
+    _, found = judged({"present": False} | {f"subject.{k}": v for k, v in facts.items()}, rule(PRESENT), who)
+    return found.verdicts[0].verdict
+
+
+def test_where_the_number_decides_and_none_is_given_both_classes_are_judged() -> None:
+    bulk = receiver("bulk", FOR_BULK, bulk_from=5000)
+    assert verdict_of(bulk) is VerdictKind.DEPENDS
+    assert verdict_of(bulk, daily_volume=4999) is VerdictKind.ACCEPTED
+    assert verdict_of(bulk, daily_volume=5000) is VerdictKind.REJECTED
+    assert verdict_of(bulk, daily_volume=4999, purpose="bulk") is VerdictKind.ACCEPTED, "a newsletter of 200 a day"
+    assert verdict_of(bulk, purpose="bulk", purpose_basis="declared") is VerdictKind.REJECTED
+    assert verdict_of(bulk, purpose="bulk", purpose_basis="inferred") is VerdictKind.DEPENDS
+    assert verdict_of(bulk, purpose="transactional") is VerdictKind.DEPENDS
+    _, found = judged({"present": False}, rule(PRESENT), bulk)
+    (verdict,) = found.verdicts
+    assert verdict.if_small is not None
+    assert (verdict.if_small.verdict, verdict.if_small.effects) == (VerdictKind.ACCEPTED, ())
+    assert verdict.if_bulk is not None
+    assert [each.rule for each in verdict.if_bulk.effects] == ["X-001"]
+    assert found.grade == "C"
 
 
 def test_where_a_receiver_names_no_number_many_messages_are_bulk_whatever_they_are_for() -> None:
-    the_rule = rule(Compare("present", Op.EQ, True), severity=Severity.WARNING)
-    unnumbered = receiver("r", Override(Severity.ERROR, Effect.REJECT, (), volume=VolumeClass.BULK))
+    unnumbered = receiver("r", FOR_BULK)
+    assert verdict_of(unnumbered, purpose="transactional", daily_volume=5000) is VerdictKind.REJECTED
+    assert verdict_of(unnumbered, purpose="transactional", daily_volume=4999) is VerdictKind.ACCEPTED
+    assert verdict_of(unnumbered, daily_volume=4999) is VerdictKind.DEPENDS, "a small newsletter is bulk mail as well"
+    assert verdict_of(unnumbered, purpose="bulk", purpose_basis="inferred") is VerdictKind.REJECTED
 
-    def verdict(**facts: Any) -> tuple[VerdictKind, tuple[str, ...]]:
-        _, (found,) = judged({"present": False} | {f"subject.{k}": v for k, v in facts.items()}, the_rule, unnumbered)
-        return found.verdict, found.waiting
 
-    assert verdict(purpose="transactional", daily_volume=5000)[0] is VerdictKind.REJECTED
-    assert verdict(purpose="transactional", daily_volume=4999) == (VerdictKind.ACCEPTED, ())
-    assert verdict(daily_volume=4999) == (VerdictKind.ACCEPTED, ("X-001",)), "a small newsletter is bulk mail as well"
-    assert verdict(daily_volume=5000)[0] is VerdictKind.REJECTED
-    assert verdict(purpose="parked", daily_volume=5000)[0] is VerdictKind.ACCEPTED
+def test_of_several_statements_the_first_that_counts_is_the_one() -> None:
+    forwarded = Statement(Severity.WARNING, Effect.NOTE, (), when=Compare("size", Op.EQ, 1))
+    who = receiver("r", forwarded, FOR_BULK, replace(REFUSES, effect=Effect.SPAM), bulk_from=5000)
+    for size, volume, kind in (
+        (1, 9000, VerdictKind.ACCEPTED),
+        (2, 9000, VerdictKind.REJECTED),
+        (2, 1, VerdictKind.AT_RISK),
+    ):
+        _, found = judged({"present": False, "size": size, "subject.daily_volume": volume}, rule(PRESENT), who)
+        assert found.verdicts[0].verdict is kind
+    _, found = judged({"present": False, "size": {"unknown": "timeout"}}, rule(PRESENT), receiver("r", forwarded))
+    assert found.verdicts[0].verdict is VerdictKind.ACCEPTED, "what would only be noted decides nothing"
+
+
+def test_a_combination_is_the_hardest_of_its_members() -> None:
+    mild = receiver("mild", Statement(Severity.WARNING, Effect.NOTE, ()))
+    hard = receiver("hard", FOR_BULK, bulk_from=5000)
+    both = replace(receiver("strict"), combines=("mild", "hard"))
+    rules = RuleSet({"X-001": rule(PRESENT)}, {r.id: r for r in (mild, hard, both)}, {}, "")
+    facts = FactSet({path: Fact(path, value) for path, value in (("present", False), ("message.present", True))})
+    findings = judge(facts, rules, CATALOGUE, Selection(receivers=("strict",)))
+    assert assess(findings, ["strict"], facts).verdicts[0].verdict is VerdictKind.REJECTED, "at any volume"
+    assert rules.providers == ("mild", "hard")
+
+
+def test_what_a_receiver_does_not_name_never_enters_its_verdict() -> None:
+    (finding,), found = judged({"present": False}, rule(PRESENT), receiver("silent"))
+    assert (finding.outcome, finding.severity, finding.judgements) == (Outcome.UNMET, Severity.ERROR, ())
+    assert found.verdicts[0].verdict is VerdictKind.ACCEPTED
+    assert found.verdicts[0].requirements.named == 0
+    assert found.grade == "C", "an error all the same"
+
+
+def test_what_is_not_about_delivery_never_enters_a_verdict() -> None:
+    the_rule = rule(PRESENT, severity=Severity.WARNING, scope=Scope.REPORTS)
+    _, found = judged({"present": False}, the_rule, receiver("r", replace(REFUSES, severity=Severity.WARNING)))
+    assert (found.verdicts[0].verdict, found.verdicts[0].requirements.named, found.grade) == (
+        VerdictKind.ACCEPTED,
+        0,
+        "A",
+    )
+
+
+def test_what_this_mail_does_not_use_is_held_against_nobody() -> None:
+    the_rule = rule(Compare("item.bits", Op.GE, 2048), each="keys")
+    keys = [{"selector": "a", "bits": 1024, "used": False}, {"selector": "b", "bits": 2048, "used": True}]
+    findings, found = judged({"keys": keys}, the_rule, receiver("r", REFUSES))
+    assert [(each.outcome, each.used) for each in findings] == [(Outcome.UNMET, False), (Outcome.MET, True)]
+    assert found.verdicts[0].verdict is VerdictKind.ACCEPTED
+    assert found.grade == "C", "an error of the domain that this mail does not touch"
+
+
+def test_a_deprecated_rule_is_not_judged() -> None:
+    findings, _ = judged({"present": False}, rule(PRESENT, status=Status.DEPRECATED), receiver("r", REFUSES))
+    assert findings == ()
 
 
 def test_a_rule_for_another_purpose_does_not_apply() -> None:
@@ -154,35 +229,59 @@ def test_a_rule_for_another_purpose_does_not_apply() -> None:
 
 
 def test_a_failed_lookup_of_a_decisive_rule_is_never_a_pass() -> None:
-    the_rule = rule(Compare("present", Op.EQ, True))
-    _, (verdict,) = judged({"present": {"unknown": "timeout"}}, the_rule, receiver("any"))
-    assert (verdict.verdict, verdict.grade, verdict.complete) == (VerdictKind.CANNOT_TELL, "C", False)
-    assert verdict.unknown == ("X-001",)
+    _, found = judged({"present": {"unknown": "timeout"}}, rule(PRESENT), receiver("any", REFUSES))
+    assert (found.verdicts[0].verdict, found.grade, found.open) == (VerdictKind.CANNOT_TELL, "A", 1)
+    assert [each.rule for each in found.verdicts[0].open] == ["X-001"]
 
 
-def test_without_a_message_nothing_is_promised_and_nothing_is_capped() -> None:
-    the_rule = rule(Compare("present", Op.EQ, True))
-    _, (verdict,) = judged({"present": {"unknown": "no-message"}}, the_rule, receiver("any"))
-    assert (verdict.verdict, verdict.grade, verdict.waiting) == (VerdictKind.CANNOT_TELL, "A", ("X-001",))
-    assert verdict.waits == {"message": ("X-001",)}
+def test_an_input_that_was_not_given_leaves_open_what_it_would_refuse_for() -> None:
+    for effect, kind in ((Effect.REJECT, VerdictKind.CANNOT_TELL), (Effect.SPAM, VerdictKind.ACCEPTED)):
+        said = replace(REFUSES, effect=effect)
+        _, found = judged({"present": {"unknown": "not-configured"}}, rule(PRESENT), receiver("any", said))
+        assert found.verdicts[0].verdict is kind
 
 
-def test_the_grade_is_the_lowest_cap_and_says_why() -> None:
-    for severity, effect, grade, kind in (
-        (Severity.ERROR, Effect.REJECT, "F", VerdictKind.REJECTED),
-        (Severity.ERROR, Effect.RISK, "D", VerdictKind.AT_RISK),
-        (Severity.WARNING, Effect.RISK, "C", VerdictKind.AT_RISK),
-        (Severity.ERROR, Effect.NOTE, "C", VerdictKind.ACCEPTED),
-        (Severity.WARNING, Effect.NOTE, "B", VerdictKind.ACCEPTED),
-        (Severity.INFO, Effect.NOTE, "A", VerdictKind.ACCEPTED),
+def test_without_a_message_the_answer_is_about_dns() -> None:
+    alone = {"message.present": False}
+    who = receiver("any", FOR_BULK, bulk_from=5000)
+    for value, kind, grade in (
+        (True, VerdictKind.DNS_READY, "A"),
+        (False, VerdictKind.DNS_NOT_READY, "D"),
+        ({"unknown": "no-message"}, VerdictKind.DNS_READY, "A"),
+        ({"unknown": "not-configured"}, VerdictKind.DNS_READY, "A"),
+        ({"unknown": "not-found"}, VerdictKind.DNS_PARTLY, "A"),
+        ({"unknown": "servfail"}, VerdictKind.CANNOT_TELL, "A"),
     ):
-        _, (verdict,) = judged(
-            {"present": False},
-            rule(Compare("present", Op.EQ, True), severity=Severity.INFO),
-            receiver("r", Override(severity, effect, ())),
-        )
-        assert (verdict.grade, verdict.verdict) == (grade, kind)
-        assert [cap.rule for cap in verdict.caps] == ([] if grade == "A" else ["X-001"])
+        _, found = judged(alone | {"present": value}, rule(PRESENT), who)
+        assert (found.verdicts[0].verdict, found.dns, found.grade) == (kind, kind, grade)
+        assert found.verdicts[0].missing == (("X-001",) if kind is VerdictKind.DNS_PARTLY else ())
+
+
+def test_a_parked_domain_is_closed_or_open() -> None:
+    parked = {"message.present": False, "subject.parked": True}
+    for value, closed, grade in ((True, True, "A"), (False, False, "D"), ({"unknown": "timeout"}, None, "A")):
+        _, found = judged(parked | {"present": value}, rule(PRESENT), receiver("any", REFUSES))
+        assert (found.closed, found.grade, found.verdicts, found.parked) == (closed, grade, (), True)
+        assert found.ways == (("X-001",) if closed is False else ())
+
+
+def test_what_a_receiver_says_decides_verdict_and_grade() -> None:
+    for severity, effect, contested, grade, kind in (
+        (Severity.ERROR, Effect.REJECT, False, "F", VerdictKind.REJECTED),
+        (Severity.ERROR, Effect.REJECT, True, "C", VerdictKind.AT_RISK),
+        (Severity.ERROR, Effect.DEFER, False, "D", VerdictKind.AT_RISK),
+        (Severity.ERROR, Effect.SPAM, False, "D", VerdictKind.AT_RISK),
+        (Severity.WARNING, Effect.WARN, False, "D", VerdictKind.AT_RISK),
+        (Severity.WARNING, Effect.FEATURE, False, "B", VerdictKind.ACCEPTED),
+        (Severity.INFO, Effect.NOTE, False, "A", VerdictKind.ACCEPTED),
+    ):
+        said = Statement(severity, effect, (), contested=contested)
+        _, found = judged({"present": False}, rule(PRESENT, severity=Severity.INFO), receiver("r", said))
+        (verdict,) = found.verdicts
+        assert (found.grade, verdict.verdict) == (grade, kind), (severity, effect, contested)
+        told = verdict.effects if effect.hinders else verdict.remarks
+        assert [each.rule for each in told] == ["X-001"]
+        assert (verdict.requirements.named, verdict.requirements.unmet) == (1, 1)
 
 
 def test_a_verdict_names_what_decides_it_and_the_replies_for_that() -> None:
@@ -190,16 +289,18 @@ def test_a_verdict_names_what_decides_it_and_the_replies_for_that() -> None:
         judgement = Judgement("r", Outcome.UNMET, Severity.ERROR, effect, (code,))
         return Finding(f"X-00{number}", "", Outcome.UNMET, Severity.ERROR, {}, {}, (), (judgement,))
 
-    findings = [finding(1, Effect.RISK, "450"), finding(2, Effect.REJECT, "550"), finding(3, Effect.NOTE, "250")]
-    (rejected,) = verdicts(findings, ["r"])
-    assert [cap.rule for cap in rejected.deciding] == ["X-002"]
+    facts = FactSet({"message.present": Fact("message.present", True)})
+    findings = [finding(1, Effect.SPAM, "450"), finding(2, Effect.REJECT, "550"), finding(3, Effect.NOTE, "250")]
+    (rejected,) = assess(findings, ["r"], facts).verdicts
+    assert [each.rule for each in rejected.deciding] == ["X-002"]
+    assert [each.rule for each in rejected.effects] == ["X-002", "X-001"]
     assert rejected.codes == ("550",)
-    (at_risk,) = verdicts([findings[0], findings[2]], ["r"])
-    assert [cap.rule for cap in at_risk.deciding] == ["X-001"]
+    (at_risk,) = assess([findings[0], findings[2]], ["r"], facts).verdicts
+    assert [each.rule for each in at_risk.deciding] == ["X-001"]
     assert at_risk.codes == ("450",)
-    (accepted,) = verdicts([findings[2]], ["r"])
+    (accepted,) = assess([findings[2]], ["r"], facts).verdicts
     assert (accepted.deciding, accepted.codes) == ((), ())
-    assert [cap.codes for cap in accepted.caps] == [("250",)]
+    assert [each.codes for each in accepted.remarks] == [("250",)]
 
 
 RECEIVERS = ("p", "q")
@@ -209,7 +310,8 @@ JUDGEMENTS = st.builds(
     outcome=st.sampled_from(Outcome),
     severity=st.sampled_from(Severity),
     effect=st.sampled_from(Effect),
-    waits_for=st.sampled_from(["", "volume", "purpose"]),
+    contested=st.booleans(),
+    volume=st.sampled_from(VolumeClass),
 )
 
 
@@ -220,24 +322,31 @@ def some_findings(draw: st.DrawFn) -> tuple[Finding, ...]:
     for number in range(draw(st.integers(0, 8))):
         judgements = tuple(replace(draw(JUDGEMENTS), receiver=each) for each in RECEIVERS if draw(st.booleans()))
         outcome = draw(st.sampled_from(Outcome))
-        lost = draw(st.sampled_from([Reason.NO_MESSAGE, Reason.NOT_CONFIGURED, Reason.TIMEOUT]))
+        lost = draw(st.sampled_from([Reason.NO_MESSAGE, Reason.NOT_CONFIGURED, Reason.NOT_FOUND, Reason.TIMEOUT]))
         unknown = Unknown(lost) if outcome is Outcome.UNKNOWN else None
-        made.append(Finding(f"X-{number:03}", "", outcome, Severity.ERROR, {}, {}, (), judgements, unknown))
+        used = draw(st.sampled_from([True, False, None]))
+        scope = draw(st.sampled_from([Scope.DELIVERY, Scope.REPORTS]))
+        finding = Finding(f"X-{number:03}", "", outcome, Severity.ERROR, {}, {}, (), judgements, unknown)
+        made.append(replace(finding, used=used, scope=scope))
     return tuple(made)
 
 
-@given(some_findings())
-def test_gains_are_what_grading_again_with_that_finding_met_would_give(findings: tuple[Finding, ...]) -> None:
-    def standings(of: tuple[Finding, ...]) -> dict[str, tuple[VerdictKind, str]]:
-        return {each.receiver: (each.verdict, each.grade) for each in verdicts(of, RECEIVERS)}
+@given(some_findings(), st.booleans())
+def test_gains_are_what_judging_again_with_that_finding_met_would_give(
+    findings: tuple[Finding, ...], message: bool
+) -> None:
+    facts = FactSet({"message.present": Fact("message.present", message)})
+
+    def standings(of: tuple[Finding, ...]) -> dict[str, VerdictKind]:
+        return {each.receiver: each.verdict for each in assess(of, RECEIVERS, facts).verdicts}
 
     before = standings(findings)
-    for index, finding in enumerate(graded(findings, ())[0]):
-        told = {each.receiver: (each.before, each.before_grade, each.after, each.after_grade) for each in finding.gains}
+    for index, finding in enumerate(assessed(findings, RECEIVERS, facts)[0]):
+        told = {each.receiver: (each.before, each.after) for each in finding.gains}
         if finding.outcome is not Outcome.UNMET:
             assert told == {}
             continue
         judgements = tuple(replace(each, outcome=Outcome.MET) for each in finding.judgements)
         met = replace(finding, outcome=Outcome.MET, judgements=judgements)
         after = standings((*findings[:index], met, *findings[index + 1 :]))
-        assert told == {each: (*before[each], *after[each]) for each in RECEIVERS if before[each] != after[each]}
+        assert told == {each: (before[each], after[each]) for each in RECEIVERS if before[each] is not after[each]}
