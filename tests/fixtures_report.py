@@ -19,8 +19,9 @@ from deliverability.model.facts import (
 )
 from deliverability.model.report import (
     SCHEMA_VERSION,
-    Cap,
+    Assessment,
     Care,
+    Consequence,
     FactChange,
     Finding,
     Gain,
@@ -30,6 +31,7 @@ from deliverability.model.report import (
     RecordEdit,
     Remedy,
     Report,
+    Requirements,
     Run,
     Verdict,
     VerdictKind,
@@ -41,13 +43,14 @@ from deliverability.model.rules import (
     Effort,
     Level,
     Op,
-    Override,
     Receiver,
     Rule,
     RuleSet,
+    Scope,
     Severity,
     Source,
     SourceRef,
+    Statement,
     Texts,
 )
 
@@ -187,6 +190,7 @@ def rule(ident: str, topic: str, text: Mapping[str, Texts], **fields: object) ->
         name=f"rule-{ident.lower()}",
         topic=topic,
         since="0.1",
+        scope=Scope.DELIVERY,
         severity=Severity.ERROR,
         level=Level.MUST,
         effort=Effort.MEDIUM,
@@ -333,12 +337,14 @@ RULES = RuleSet(
             ("mail.icloud.com",),
             (),
             {
-                "SPF-003": Override(
-                    Severity.ERROR,
-                    Effect.REJECT,
-                    (SourceRef("apple-postmaster"),),
-                    codes=("554 5.7.1",),
-                    note={"en": "Apple asks bulk senders for SPF.", "ja": "Appleは大量送信者にSPFを求めています。"},
+                "SPF-003": (
+                    Statement(
+                        Severity.ERROR,
+                        Effect.REJECT,
+                        (SourceRef("apple-postmaster"),),
+                        codes=("554 5.7.1",),
+                        note={"en": "Apple asks bulk senders for SPF.", "ja": "Appleは大量送信者にSPFを求めています。"},
+                    ),
                 )
             },
         ),
@@ -346,7 +352,12 @@ RULES = RuleSet(
     },
     sources={
         "rfc7208": Source(
-            "rfc7208", "RFC 7208: SPF", "https://www.rfc-editor.org/rfc/rfc7208", "RFC Editor", "2026-11-24"
+            "rfc7208",
+            "RFC 7208: SPF",
+            "https://www.rfc-editor.org/rfc/rfc7208",
+            "RFC Editor",
+            "2026-11-24",
+            "not re-read",
         ),
         "apple-postmaster": Source(
             "apple-postmaster",
@@ -354,6 +365,7 @@ RULES = RuleSet(
             "https://support.apple.com/en-us/102322",
             "Apple",
             "2026-11-24",
+            "archive 2026-03-02",
         ),
     },
     digest="rules-digest-0123456789",
@@ -385,7 +397,7 @@ FINDINGS = (
         evidence=("dns:TXT:example.com",),
         judgements=(
             Judgement("icloud", Outcome.UNMET, Severity.ERROR, Effect.REJECT, ("554 5.7.1",)),
-            Judgement("gmail", Outcome.UNMET, Severity.ERROR, Effect.RISK),
+            Judgement("gmail", Outcome.UNMET, Severity.ERROR, Effect.SPAM),
         ),
     ),
     finding(
@@ -394,7 +406,7 @@ FINDINGS = (
         item="example.com/s1",
         observed={"item.bits": 1024},
         evidence=("header:dkim-signature:1",),
-        judgements=(Judgement("gmail", Outcome.UNMET, Severity.WARNING, Effect.RISK),),
+        judgements=(Judgement("gmail", Outcome.UNMET, Severity.WARNING, Effect.SPAM),),
     ),
     finding("DKIM-002", Outcome.MET, item="vendor.example/k1", observed={"item.bits": 2048}),
     finding("DMARC-006", Outcome.UNMET, observed={"dmarc.policy": "none"}),
@@ -419,6 +431,29 @@ def facts(values: Mapping[str, Value] = FACTS, evidence: Sequence[Evidence] = EV
     return FactSet({path: Fact(path, value) for path, value in values.items()}, {each.id: each for each in evidence})
 
 
+VERDICTS = (
+    Verdict(
+        "icloud",
+        VerdictKind.REJECTED,
+        (Consequence("SPF-003", "", Effect.REJECT, ("554 5.7.1",)),),
+        Requirements(3, 2, 1, 0),
+    ),
+    Verdict(
+        "gmail",
+        VerdictKind.AT_RISK,
+        (Consequence("SPF-003", "", Effect.SPAM), Consequence("DKIM-002", "example.com/s1", Effect.SPAM)),
+        Requirements(4, 1, 2, 1),
+        remarks=(Consequence("DMARC-006", "", Effect.NOTE),),
+        open=(Consequence("NET-001", "", Effect.SPAM, outcome=Outcome.UNKNOWN),),
+    ),
+)
+
+
+def assessed(*verdicts: Verdict, grade: str = "A", open: int = 0) -> Assessment:  # noqa: A002
+    """An answer of these verdicts."""
+    return Assessment(verdicts, grade, open)
+
+
 def make_report(**fields: object) -> Report:
     """The report, with fields replaced as a test needs."""
     plain = Report(
@@ -430,29 +465,7 @@ def make_report(**fields: object) -> Report:
         rules=RULES,
         facts_digest="facts-digest-0123456789",
         findings=FINDINGS,
-        verdicts=(
-            Verdict(
-                "icloud",
-                VerdictKind.REJECTED,
-                "F",
-                True,
-                (Cap("F", "SPF-003", "", Outcome.UNMET, ("554 5.7.1",), Effect.REJECT),),
-            ),
-            Verdict(
-                "gmail",
-                VerdictKind.AT_RISK,
-                "D",
-                False,
-                (
-                    Cap("D", "SPF-003", "", Outcome.UNMET, (), Effect.RISK),
-                    Cap("C", "DKIM-002", "example.com/s1", Outcome.UNMET, (), Effect.RISK),
-                    Cap("C", "NET-001", "", Outcome.UNKNOWN, (), Effect.RISK),
-                ),
-                unknown=("NET-001",),
-                waiting=("MSG-010",),
-                waits={"message": ("MSG-010",)},
-            ),
-        ),
+        assessment=Assessment(VERDICTS, "F", open=1),
         notes=(Note("author-domain-differs", {"author": "news.example.com", "domain": "example.com"}),),
         run=Run("0.1.0", "2026-11-24T10:00:00Z", ("system resolver",)),
     )
@@ -470,7 +483,7 @@ REMEDIES = (
         ),
         mends=("SPF-003",),
         changes=(FactChange("spf.lookups", 12, 6),),
-        gains=(Gain("icloud", VerdictKind.REJECTED, "F", VerdictKind.AT_RISK, "C"),),
+        gains=(Gain("icloud", VerdictKind.REJECTED, VerdictKind.AT_RISK),),
     ),
     Remedy(
         rule="DMARC-006",

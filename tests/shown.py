@@ -16,13 +16,13 @@ from deliverability.model.report import (
     Verdict,
     VerdictKind,
 )
-from tests.fixtures_report import FACTS, FINDINGS, facts, finding, make_report
+from tests.fixtures_report import FACTS, FINDINGS, assessed, facts, finding, make_report
 
 # Everything that could end a cell, an attribute, a line or a block, steer a terminal or call somebody.
 HOSTILE = "=x\"'<b>&\r\n\t,;|`[l](javascript:1)![i](x)\x1b[31m\x00\u202e@octocat #1 www.evil.example ```\\"
 HOSTILE_DOMAIN = 'a"b|c`,@team.example\n## x'
 
-GAIN = Gain("gmail", VerdictKind.AT_RISK, "D", VerdictKind.ACCEPTED, "B")
+GAIN = Gain("gmail", VerdictKind.AT_RISK, VerdictKind.ACCEPTED)
 REMEDY = Remedy(
     rule="SPF-003",
     item="",
@@ -46,8 +46,10 @@ REMEDY = Remedy(
 def clean() -> Report:
     """Nothing to do and nothing open."""
     met = tuple(finding(ident, Outcome.MET) for ident in ("SPF-003", "SIZ-001", "NET-001"))
-    accepted = tuple(Verdict(name, VerdictKind.ACCEPTED, "A", True, ()) for name in ("icloud", "gmail"))
-    return make_report(findings=met, verdicts=accepted, notes=(), domain="fine.example", message="", inputs={})
+    accepted = (Verdict(name, VerdictKind.ACCEPTED) for name in ("icloud", "gmail"))
+    return make_report(
+        findings=met, assessment=assessed(*accepted), notes=(), domain="fine.example", message="", inputs={}
+    )
 
 
 def with_remedies() -> Report:

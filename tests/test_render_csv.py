@@ -45,7 +45,7 @@ def test_a_row_in_full() -> None:
     assert row["rule"] == "SPF-003"
     assert (row["outcome"], row["severity"]) == ("unmet", "error")
     assert row["found"] == "SPF needs 12 DNS lookups; 10 are allowed."
-    assert row["receivers"] == "icloud: reject 554 5.7.1; gmail: risk"
+    assert row["receivers"] == "icloud: reject 554 5.7.1; gmail: spam"
     assert row["records"] == 'example.com TXT "v=spf1 include:_spf.google.com ~all"'
     assert row["steps"].splitlines()[0] == "Remove the includes of services that no longer send for you."
 

@@ -12,11 +12,12 @@ import pytest
 
 from deliverability.judge.words import phrases
 from deliverability.model.facts import Evidence, EvidenceKind, Reason, Unknown
-from deliverability.model.report import Cap, Gain, Note, Outcome, RecordEdit, Verdict, VerdictKind
+from deliverability.model.report import Assessment, Consequence, Gain, Note, Outcome, RecordEdit, Verdict, VerdictKind
+from deliverability.model.rules import Effect
 from deliverability.render.html import render_html
 from deliverability.render.pictures import draw
 from deliverability.render.segments import segments
-from tests.fixtures_report import CATALOGUE, FACTS, GUIDE, REMEDIES, facts, finding, make_report
+from tests.fixtures_report import CATALOGUE, FACTS, GUIDE, REMEDIES, assessed, facts, finding, make_report
 
 _VOID = {"meta", "link", "br", "hr", "img", "input", "use", "path"}
 
@@ -261,7 +262,7 @@ def test_a_remedy_that_continues_a_record_comes_after_the_one_that_leaves_it():
     left = REMEDIES[0].edits[0]
     then = replace(left, old=left.new, new=("v=spf1 mx -all",))
     better = replace(REMEDIES[0], rule="DKIM-002", item="example.com/s1", mends=("DKIM-002",), edits=(then,))
-    gains = (Gain("gmail", VerdictKind.REJECTED, "F", VerdictKind.ACCEPTED, "A"),)
+    gains = (Gain("gmail", VerdictKind.REJECTED, VerdictKind.ACCEPTED),)
     plain = replace(REMEDIES[0], gains=())
     source = html_of(make_report(remedies=(plain, replace(better, gains=gains))))
 
@@ -333,7 +334,7 @@ def test_a_message_too_large_for_a_preview_is_told_of():
 def test_met_findings_of_one_rule_share_a_line():
     met = tuple(finding("DKIM-002", Outcome.MET, item=i, observed={"item.bits": 2048}) for i in ("a/1", "b/2"))
 
-    assert html_of(make_report(findings=met, verdicts=())).count("DKIM keys have at least 2048 bits") == 1
+    assert html_of(make_report(findings=met, assessment=assessed())).count("DKIM keys have at least 2048 bits") == 1
 
 
 def test_what_could_not_be_checked_is_kept_apart_from_what_waits():
@@ -354,7 +355,7 @@ def test_the_guide_shows_where_each_step_stands():
 
 def test_without_a_guide_or_a_message_those_sections_are_left_out():
     bare = facts({"dmarc.stage": Unknown(Reason.TIMEOUT)}, ())
-    source = html_of(make_report(message="", facts=bare, findings=(), verdicts=(), notes=()), guide=())
+    source = html_of(make_report(message="", facts=bare, findings=(), assessment=assessed(), notes=()), guide=())
 
     ids = [attrs["id"] for tag, attrs in Page(source).elements if tag == "h2"]
     assert ids == ["verdict", "todo", "checked", "handout"]
@@ -414,16 +415,17 @@ def test_the_gauge_has_a_cell_for_every_lookup(used, cells):
     assert "".join(cell[0] for cell in gauge) == cells
 
 
-def test_without_a_message_the_answer_says_what_it_needs():
-    verdict = Verdict("gmail", VerdictKind.CANNOT_TELL, "A", False, (), waits={"message": ("SPF-003", "MSG-010")})
-    words = Page(html_of(make_report(message="", verdicts=(verdict,)))).words
+def test_without_a_message_the_answer_is_about_dns():
+    ready = Verdict("gmail", VerdictKind.DNS_READY)
+    words = Page(html_of(make_report(message="", assessment=Assessment((ready,), "A", dns=ready.verdict)))).words
 
-    assert "Gmail: cannot be told yet. Needs a sample message –Grade A at best" in words
+    assert "Nothing in DNS stands in the way of mail from example.com." in words
 
 
 def test_a_check_that_was_not_made_does_not_read_like_a_finding():
-    cap = Cap("C", "NET-001", "", Outcome.UNKNOWN, ("550 5.7.25",))
-    source = html_of(make_report(verdicts=(Verdict("gmail", VerdictKind.CANNOT_TELL, "C", False, (cap,)),)))
+    lost = Consequence("NET-001", "", Effect.REJECT, ("550 5.7.25",), outcome=Outcome.UNKNOWN)
+    verdict = Verdict("gmail", VerdictKind.CANNOT_TELL, open=(lost,))
+    source = html_of(make_report(assessment=assessed(verdict)))
     answer = source[source.index('class="answers') : source.index("</ul>", source.index('class="answers'))]
 
     assert "Not checked: The sending address has a name" in answer

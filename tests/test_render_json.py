@@ -47,23 +47,13 @@ def test_a_verdict_names_its_caps_and_what_is_open():
     assert json.loads(render_json(make_report()))["verdicts"][1] == {
         "receiver": "gmail",
         "verdict": "at-risk",
-        "grade": "D",
-        "complete": False,
-        "caps": [
-            {"grade": "D", "rule": "SPF-003", "item": "", "outcome": "unmet", "effect": "risk", "codes": []},
-            {
-                "grade": "C",
-                "rule": "DKIM-002",
-                "item": "example.com/s1",
-                "outcome": "unmet",
-                "effect": "risk",
-                "codes": [],
-            },
-            {"grade": "C", "rule": "NET-001", "item": "", "outcome": "unknown", "effect": "risk", "codes": []},
+        "effects": [
+            {"rule": "SPF-003", "item": "", "effect": "spam", "codes": [], "contested": False},
+            {"rule": "DKIM-002", "item": "example.com/s1", "effect": "spam", "codes": [], "contested": False},
         ],
-        "unknown": ["NET-001"],
-        "waiting": ["MSG-010"],
-        "waits": {"message": ["MSG-010"]},
+        "requirements": {"named": 4, "met": 1, "unmet": 2, "open": 1},
+        "remarks": [{"rule": "DMARC-006", "item": "", "effect": "note", "codes": [], "contested": False}],
+        "open": [{"rule": "NET-001", "item": "", "effect": "spam", "codes": [], "contested": False}],
         "codes": [],
     }
 
@@ -78,6 +68,9 @@ def test_a_finding_carries_values_limits_evidence_and_judgements():
         "item": "example.com/s1",
         "outcome": "unmet",
         "severity": "warning",
+        "scope": "delivery",
+        "used": None,
+        "guide": ["G2"],
         "observed": {"item.bits": 1024},
         "limits": {},
         "evidence": ["header:dkim-signature:1"],
@@ -86,9 +79,10 @@ def test_a_finding_carries_values_limits_evidence_and_judgements():
                 "receiver": "gmail",
                 "outcome": "unmet",
                 "severity": "warning",
-                "effect": "risk",
+                "effect": "spam",
                 "codes": [],
-                "waits_for": "",
+                "contested": False,
+                "volume": "any",
             }
         ],
         "fingerprint": "fp-DKIM-002",
@@ -98,7 +92,7 @@ def test_a_finding_carries_values_limits_evidence_and_judgements():
 
 def test_a_remedy_holds_its_edits_and_what_they_change():
     report = json.loads(render_json(with_remedies()))
-    gain = {"receiver": "gmail", "before": "at-risk", "before_grade": "D", "after": "accepted", "after_grade": "B"}
+    gain = {"receiver": "gmail", "before": "at-risk", "after": "accepted"}
 
     assert report["findings"][0]["gains"] == [gain]
     assert report["remedies"] == [
