@@ -14,8 +14,8 @@ import pytest
 from deliverability.history.store import History, HistoryError, default_url, keys_of
 from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, KeySeen, Reason, Unknown
 from deliverability.model.history import Kept, Snapshot, State
-from deliverability.model.report import Cap, Outcome, Verdict, VerdictKind
-from deliverability.model.rules import Severity
+from deliverability.model.report import Assessment, Consequence, Outcome, Verdict, VerdictKind
+from deliverability.model.rules import Effect, Severity
 from tests.databases import postgresql
 
 WEEKS = tuple(f"2026-11-{day:02d}T06:00:00Z" for day in (2, 9, 16, 23))
@@ -52,7 +52,9 @@ def snapshot(outcome: Outcome = Outcome.UNMET, started: str = WEEKS[0], **change
             Kept("SPF-003", "", "aaaa", outcome, Severity.ERROR),
             Kept("DKIM-005", "例/s1", "bbbb", Outcome.MET, Severity.WARNING),
         ),
-        verdicts=(Verdict("gmail", VerdictKind.REJECTED, "F", True, (Cap("F", "SPF-003", "", Outcome.UNMET),)),),
+        assessment=Assessment(
+            (Verdict("gmail", VerdictKind.REJECTED, (Consequence("SPF-003", "", Effect.REJECT),)),), "F"
+        ),
         rules_digest="r1",
     )
     return replace(made, **changes)  # type: ignore[arg-type]
@@ -86,7 +88,7 @@ def test_what_was_recorded_comes_back(history: History) -> None:
     ((kept_run, kept),) = history.snapshots("example.com", "")
     assert (kept_run.started, kept_run.finished, kept_run.version) == (WEEKS[0], WEEKS[0], "0.1.0")
     assert kept.findings == snapshot().findings
-    assert kept.verdicts == snapshot().verdicts
+    assert kept.assessment == snapshot().assessment
     assert kept.inputs == {"selectors": ("s1",)}
     assert kept.facts.value("spf.record") == "v=spf1 -all"
     assert kept.facts.value("spf.lookups") == Unknown(Reason.TIMEOUT, "TXT x.example")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from deliverability.history.diff import compare
 from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, Reason, Unknown, Value
 from deliverability.model.history import Cause, Change, ChangeKind, Comparison, Kept, Snapshot, State
-from deliverability.model.report import Finding, Gain, Outcome, Verdict, VerdictKind
+from deliverability.model.report import Assessment, Finding, Gain, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Severity
 
 OLD, NEW = "2026-11-16T06:00:00Z", "2026-11-23T06:00:00Z"
@@ -35,7 +35,7 @@ def snapshot(outcome: Outcome, known: FactSet, started: str = OLD, **more: objec
         "inputs": {},
         "facts": known,
         "findings": (Kept("SPF-003", "", "f", outcome, Severity.ERROR),),
-        "verdicts": (),
+        "assessment": Assessment((), "A"),
         "rules_digest": "r1",
     }
     return Snapshot(**{**values, **more})  # type: ignore[arg-type]
@@ -254,8 +254,8 @@ def test_the_order_of_an_answer_is_no_change() -> None:
 
 
 def test_verdicts_that_changed_are_named() -> None:
-    def verdict(kind: VerdictKind, grade: str) -> Sequence[Verdict]:
-        return (Verdict("gmail", kind, grade, True, ()), Verdict("icloud", VerdictKind.ACCEPTED, "A", True, ()))
+    def answer(kind: VerdictKind, grade: str) -> Assessment:
+        return Assessment((Verdict("gmail", kind), Verdict("icloud", VerdictKind.ACCEPTED)), grade)
 
     known = facts({"spf.lookups": 9})
     comparison = told(
@@ -263,7 +263,7 @@ def test_verdicts_that_changed_are_named() -> None:
         known,
         MET,
         known,
-        old_more={"verdicts": verdict(VerdictKind.ACCEPTED, "A")},
-        new_more={"verdicts": verdict(VerdictKind.REJECTED, "F")},
+        old_more={"assessment": answer(VerdictKind.ACCEPTED, "A")},
+        new_more={"assessment": answer(VerdictKind.REJECTED, "F")},
     )
-    assert comparison.verdicts == (Gain("gmail", VerdictKind.ACCEPTED, "A", VerdictKind.REJECTED, "F"),)
+    assert comparison.verdicts == (Gain("gmail", VerdictKind.ACCEPTED, VerdictKind.REJECTED),)

@@ -132,8 +132,8 @@ def test_the_verdict_comes_first_then_what_to_do_then_everything(page):
 def test_it_shows_verdicts_records_and_evidence():
     words = Page(html_of()).words
 
-    assert "Apple iCloud Mail would refuse this mail." in words
-    assert "Apple iCloud Mail would refuse it. SPF needs 12 DNS lookups; 10 are allowed 554 5.7.1" in words
+    assert "At Apple iCloud Mail, this mail is refused." in words
+    assert "At Apple iCloud Mail, this mail is refused. SPF needs 12 DNS lookups; 10 are allowed 554 5.7.1" in words
     assert "Bounce code 554 5.7.1" in words
     assert "Requirement: SPF needs at most 10 DNS lookups" in words
     assert "TXT example.com seen 2026-11-24 10:00 UTC kept for 1 hour" in words
@@ -245,7 +245,7 @@ def test_a_step_shows_its_record_what_changes_in_it_and_what_that_brings():
     assert re.search(r"<del><span[^>]*>removed </span>include:mail.vendor.example</del>", first)
     assert re.search(r"<ins><span[^>]*>added </span>ip4:192.0.2.10</ins>", first)
     assert "SPF lookups: 12 → 6" in first
-    assert "Apple iCloud Mail: Rejected → At risk" in first
+    assert "Apple iCloud Mail: Refused → At risk" in first
     assert "<b>Safe</b>" in first
 
 

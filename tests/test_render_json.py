@@ -23,6 +23,9 @@ def test_the_top_level_names_are_stable():
     assert list(json.loads(render_json(make_report()))) == [
         "schema_version",
         "subject",
+        "grade",
+        "grade_open",
+        "assumed",
         "verdicts",
         "findings",
         "remedies",

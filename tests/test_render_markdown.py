@@ -61,8 +61,7 @@ def test_the_verdicts_are_a_table() -> None:
     first = parsed(make_report()).css("table")[0]
     assert [node.text() for node in first.css("tr:nth-child(1) > td")] == [
         "Apple iCloud Mail",
-        "❌ Rejected",
-        "F",
+        "❌ Refused",
         "SPF needs 12 DNS lookups; 10 are allowed (SPF-003)",
         "554 5.7.1",
     ]

@@ -13,7 +13,7 @@ from deliverability.app import make_report as make_real_report
 from deliverability.judge.engine import Selection
 from deliverability.judge.words import phrases
 from deliverability.model.facts import Purpose, Reason, Unknown
-from deliverability.model.report import Case, Consequence, Note, Outcome, Requirements, Verdict, VerdictKind
+from deliverability.model.report import Assessment, Case, Consequence, Note, Outcome, Requirements, Verdict, VerdictKind
 from deliverability.model.rules import Effect
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.static import StaticResolver
@@ -32,7 +32,7 @@ def test_it_is_read_from_the_verdict_to_what_is_in_order():
     order = [
         "example.com",
         "What receivers would do",
-        "Apple iCloud Mail  ✗ Rejected",
+        "Apple iCloud Mail  ✗ Refused",
         "Bounce code 554 5.7.1",
         "What to do ",
         "1.  SPF needs 12 DNS lookups; 10 are allowed",
@@ -51,7 +51,7 @@ def test_what_to_do_says_what_was_found_why_and_how_with_rule_and_source():
     text = text_of(width=100)
 
     assert "1.  SPF needs 12 DNS lookups; 10 are allowed\n" in text
-    assert "Must fix · SPF-003 · SPF needs at most 10 DNS lookups\n" in text
+    assert "Must fix · SPF-003 · G1 · SPF needs at most 10 DNS lookups\n" in text
     assert "no mail of the domain passes SPF." in " ".join(text.split())
     assert "1) Remove the includes" in text
     assert "SPF-003" in text
@@ -98,7 +98,7 @@ def test_symbols_have_ascii_stand_ins():
     text = text_of(unicode=False)
 
     assert text.isascii()
-    assert "x Rejected" in text
+    assert "x Refused" in text
 
 
 def test_hostile_values_cannot_write_to_the_terminal():
@@ -160,7 +160,7 @@ def test_several_subjects_end_with_a_summary():
     summary = text[text.index("Summary ─") :]
 
     assert "example.com  1 must fix, 1 should fix" in summary
-    assert "Apple iCloud Mail Rejected, Gmail At risk" in summary
+    assert "Apple iCloud Mail Refused, Gmail Spam folder" in summary
     assert "example.org  nothing to fix" in summary
 
 
@@ -300,12 +300,13 @@ async def test_nothing_is_contested_by_a_receiver_that_is_not_judged():
 @pytest.mark.parametrize("lang", ["en", "ja"])
 def test_of_a_domain_that_sends_nothing_nobody_asks_whether_its_mail_arrives(lang: str) -> None:
     say = phrases(lang)
-    parked = make_report(message="", inputs={"purpose": "parked"})
+    answer = Assessment((), "A", closed=True, parked=True)
+    parked = make_report(message="", inputs={"purpose": "parked"}, assessment=answer)
     text = render_text(parked, lang=lang, catalogue=CATALOGUE)
     assert say("answer.title-parked") in text
     assert say("section.verdict") not in text
     page = render_html(parked, lang=lang, catalogue=CATALOGUE)
-    assert say("answer.parked") in page
+    assert say("answer.parked-closed", domain="example.com") in page
     assert 'class="answers' not in page
     with_mail = render_text(make_report(inputs={"purpose": "parked"}), lang=lang, catalogue=CATALOGUE)
     assert say("section.verdict") in with_mail, "a message shows that it does send"

@@ -160,7 +160,7 @@ def news(summary: Summary, domain: str = "shop.example") -> dict[tuple[str, Chan
 
 def gains(summary: Summary) -> list[str]:
     return [
-        f"{gain.receiver} {gain.before.value} {gain.before_grade} -> {gain.after.value} {gain.after_grade}"
+        f"{gain.receiver} {gain.before.value} -> {gain.after.value}"
         for entry in summary.entries
         if entry.comparison
         for gain in entry.comparison.verdicts
@@ -618,7 +618,7 @@ async def test_look_ups_go_on_while_pages_are_written(life: Life) -> None:
 
 def test_receivers_that_changed_alike_are_told_in_one_sentence() -> None:
     say = phrases("en")
-    worse = ("accepted", "A", "at-risk", "D")
+    worse = ("accepted", "at-risk")
     entry = Entry(
         "shop.example",
         "",
@@ -629,11 +629,11 @@ def test_receivers_that_changed_alike_are_told_in_one_sentence() -> None:
             "2026-10-05T06:00:00Z",
             (),
             tuple(
-                Gain(receiver, VerdictKind(old), grade, VerdictKind(new), now)
-                for receiver, (old, grade, new, now) in (
+                Gain(receiver, VerdictKind(old), VerdictKind(new))
+                for receiver, (old, new) in (
                     ("gmail", worse),
                     ("icloud", worse),
-                    ("yahoo", ("accepted", "A", "rejected", "F")),
+                    ("yahoo", ("accepted", "rejected")),
                 )
             ),
         ),
@@ -641,8 +641,8 @@ def test_receivers_that_changed_alike_are_told_in_one_sentence() -> None:
     )
     view = Words(say, shipped(), catalogue()).entry(entry)
     assert view.verdicts == (
-        "Gmail, Apple iCloud Mail: Accepted A → At risk D",
-        "Yahoo Mail: Accepted A → Rejected F",
+        "Gmail, Apple iCloud Mail: No known obstacle → At risk",
+        "Yahoo Mail: No known obstacle → Refused",
     )
     assert headline([view], say) == "1 domain with another verdict."
     assert headline([view], say, removed=2) == "2 domains not audited any more, 1 domain with another verdict."
