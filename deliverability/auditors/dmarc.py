@@ -251,7 +251,7 @@ def _record_facts(found: Discovery, location: str | None) -> dict[str, Value]:
         "dmarc.location": location,
         "dmarc.ignored_at": found.ignored.domain if found.ignored else None,
         "dmarc.errors": shown.errors if shown else (),
-        "dmarc.policy": record.policy if record else None,
+        "dmarc.policy": _policy(record) if record else None,
         "dmarc.policy_published": "p" in shown.tags if shown else None,
         "dmarc.subdomain_policy": record.subdomain_policy if record else None,
         "dmarc.nonexistent_policy": record.nonexistent_policy if record else None,
@@ -269,6 +269,11 @@ def _record_facts(found: Discovery, location: str | None) -> dict[str, Value]:
         "dmarc.unknown_tags": shown.unknown_tags if shown else (),
         "dmarc.record_at_author": location == found.domain if record else None,
     }
+
+
+def _policy(record: DmarcRecord) -> str | None:
+    """What p= says, absent as none; None where it says what no receiver can use."""
+    return record.policy if "p" in record.tags else record.published_policy
 
 
 def _weaker(record: DmarcRecord) -> tuple[str, ...]:

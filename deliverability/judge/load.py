@@ -62,6 +62,7 @@ class _RuleShape(_Shape):
     name: str = pydantic.Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
     since: str
     severity: model.Severity
+    scope: str = "delivery"
     level: model.Level
     effort: model.Effort
     confidence: model.Confidence
