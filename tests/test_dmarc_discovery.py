@@ -270,6 +270,21 @@ async def test_stage(record: str | None, stage: str) -> None:
     assert found["dmarc.present"] is (record is not None)
 
 
+async def test_an_absent_policy_counts_as_none_and_a_broken_one_as_nothing_published() -> None:
+    absent = await facts({("_dmarc.example.com", "TXT"): ["v=DMARC1; rua=mailto:d@example.com; fo=7"]})
+    assert (absent["dmarc.policy"], absent["dmarc.policy_published"], absent["dmarc.effective_policy"]) == (
+        "none",
+        False,
+        "none",
+    )
+    broken = await facts({("_dmarc.example.com", "TXT"): ["v=DMARC1; p=rejct; rua=mailto:d@example.com"]})
+    assert (broken["dmarc.policy"], broken["dmarc.effective_policy"], broken["dmarc.ignored_at"]) == (
+        None,
+        "none",
+        None,
+    )
+
+
 async def test_an_unusable_record_is_shown_with_its_errors() -> None:
     found = await facts({("_dmarc.example.com", "TXT"): ["v=DMARC1; p=rejct"]})
     assert found["dmarc.present"] is False
