@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deliverability.auditors.base import Auditor, Context, auditor, gather
+from deliverability.mail.reader import Message
 from deliverability.model.codec import decode
 from deliverability.model.facts import FactSet, FactSpec, FactType, Subject
 from deliverability.ports.base import Resolver
@@ -15,7 +16,11 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
 async def facts_of(
-    auditors: Sequence[Auditor], resolver: Resolver, given: Mapping[str, Any], domain: str = "example.com"
+    auditors: Sequence[Auditor],
+    resolver: Resolver,
+    given: Mapping[str, Any],
+    domain: str = "example.com",
+    message: Message | None = None,
 ) -> FactSet:
     """The facts of `auditors` where everything else they need is `given` (JSON values) or Unknown(no-message)."""
     promised = {path for each in auditors for path in each.promised}
@@ -27,6 +32,6 @@ async def facts_of(
         for path in sorted(needed):
             ctx.put(path, decode(given.get(path, {"unknown": "no-message"})))
 
-    gathered = await gather([stated, *auditors], Subject(domain), resolver, None, NOW)
+    gathered = await gather([stated, *auditors], Subject(domain), resolver, message, NOW)
     assert gathered.crashes == ()
     return gathered.facts

@@ -83,6 +83,40 @@ async def test_policy_for_an_author_domain(record: str, domain: str, tag: str, p
     assert (found.location, found.tag, found.policy) == ("example.com", tag, policy)
 
 
+NP = {("_dmarc.example.com", "TXT"): ["v=DMARC1; p=none; sp=none; np=reject"]}
+
+
+@pytest.mark.parametrize(
+    ("there", "policy"),
+    [
+        ({}, "reject"),
+        ({("sub.example.com", "TXT"): ["v=spf1 -all"]}, "none"),
+        ({("s1._domainkey.sub.example.com", "TXT"): ["v=DKIM1; p="]}, "none"),
+        ({("www.sub.example.com", "A"): ["192.0.2.1"]}, "none"),
+        ({("sub.example.com", "CNAME"): ["gone.example.net"]}, "none"),
+        ({("sub.example.com", "MX"): ["10 mx.example.net"]}, "none"),
+    ],
+)
+async def test_np_is_for_names_that_do_not_exist_at_all(there: dict[Any, Any], policy: str) -> None:
+    """NXDOMAIN only (RFC 9989 section 3.2.13, RFC 8020): a name with a TXT record, or names below it, exists."""
+    found = await discover_dmarc("sub.example.com", StaticResolver({**NP, **there}))
+    assert found.policy == policy
+    assert found.tag == ("np" if policy == "reject" else "sp")
+
+
+@pytest.mark.parametrize("fault", ["timeout", "servfail", "refused"])
+async def test_a_failed_look_up_of_the_name_leaves_np_open_where_it_decides(fault: str) -> None:
+    failing: dict[tuple[str, str], Any] = {("sub.example.com", rdtype): fault for rdtype in ("A", "AAAA", "MX")}
+    found = await discover_dmarc("sub.example.com", StaticResolver({**NP, **failing}))
+    assert isinstance(found.policy, Unknown)
+    assert found.policy.reason is Reason(fault)
+    # One answer is enough, and where sp and np say the same none is needed.
+    one = await discover_dmarc("sub.example.com", StaticResolver({**NP, **failing, ("sub.example.com", "MX"): []}))
+    assert one.policy == "none"
+    same = {("_dmarc.example.com", "TXT"): ["v=DMARC1; p=none; sp=reject; np=reject"]}
+    assert (await discover_dmarc("sub.example.com", StaticResolver({**same, **failing}))).policy == "reject"
+
+
 async def test_old_receivers_read_pct_and_ignore_t() -> None:
     both = await discover_dmarc("example.com", txt({"_dmarc.example.com": ["v=DMARC1; p=reject; t=y"]}))
     assert (both.policy, both.legacy_policy) == ("quarantine", "reject")
@@ -115,6 +149,25 @@ async def test_a_broken_own_record_stops_the_search() -> None:
         txt({"_dmarc.mail.example.com": ["v=DMARC1; p=oops"], "_dmarc.example.com": ["v=DMARC1; p=reject"]}),
     )
     assert (found.location, found.record) == (None, None)
+    assert found.ignored is not None
+    assert found.ignored.domain == "mail.example.com"
+
+
+async def test_a_record_without_policy_and_reports_is_no_record() -> None:
+    """RFC 9989 section 4.10.1; the same for receivers of the old standard."""
+    none = await discover_dmarc("example.com", txt({"_dmarc.example.com": ["v=DMARC1; ruf=mailto:d@example.com"]}))
+    assert (none.location, none.record, none.policy, none.legacy_policy) == (None, None, None, None)
+    some = await discover_dmarc("example.com", txt({"_dmarc.example.com": ["v=DMARC1; rua=mailto:d@example.com"]}))
+    assert (some.location, some.policy, some.legacy_policy) == ("example.com", "none", "none")
+    assert some.ignored is None
+
+
+async def test_the_record_of_the_organization_may_be_the_one_without_policy() -> None:
+    records = {("_dmarc.example.com", "TXT"): ["v=DMARC1"], ("news.example.com", "A"): ["192.0.2.1"]}
+    found = await facts(records, "news.example.com")
+    assert (found["dmarc.present"], found["dmarc.stage"], found["dmarc.effective_policy"]) == (False, "absent", None)
+    assert (found["dmarc.ignored_at"], found["dmarc.record"]) == ("example.com", "v=DMARC1")
+    assert (found["dmarc.policy_published"], found["dmarc.location"]) == (False, None)
 
 
 async def facts(records: dict[tuple[str, str], Any], author: str = "example.com", **given_: Any) -> dict[str, Any]:
@@ -146,6 +199,49 @@ async def test_external_report_addresses_need_consent() -> None:
     assert found["dmarc.rua_without_mx"] == ("no.example", "sub.example.com")
 
 
+async def test_a_parent_that_only_the_public_suffix_list_calls_our_own_is_marked() -> None:
+    """Only the subdomain has a record: under RFC 9989 the parent is another organization, under RFC 7489 our own."""
+    found = await facts(
+        {
+            ("_dmarc.news.example.com", "TXT"): ["v=DMARC1; p=none; rua=mailto:a@example.com,mailto:b@reports.example"],
+            ("example.com", "MX"): ["10 mx.example.com"],
+        },
+        "news.example.com",
+    )
+    assert [
+        (each["host"], each["authorised"], each["same_organization_psl"]) for each in found["dmarc.external_reports"]
+    ] == [("example.com", False, True), ("reports.example", False, False)]
+
+
+async def test_of_many_report_domains_the_first_are_looked_at_and_the_rest_counted() -> None:
+    """3,500 addresses fit into one answer; nobody needs them, and each costs questions."""
+    many = ",".join(f"mailto:a@r{number}.example" for number in range(3500))
+    asked: list[str] = []
+
+    class Counting(StaticResolver):
+        async def query(self, name: str, rdtype: str) -> Any:
+            asked.append(name)
+            return await super().query(name, rdtype)
+
+    resolver = Counting({("_dmarc.example.com", "TXT"): [f"v=DMARC1; p=none; rua={many}"]})
+    known = await facts_of([dmarc.audit], resolver, {"message.from_domain": "example.com"})
+    assert len(known.value("dmarc.rua")) == 3500  # type: ignore[arg-type]
+    assert known.value("dmarc.report_domains_skipped") == 3500 - dmarc.MAX_REPORT_DOMAINS
+    assert len(known.value("dmarc.external_reports")) == dmarc.MAX_REPORT_DOMAINS  # type: ignore[arg-type]
+    assert len(asked) < 20 * dmarc.MAX_REPORT_DOMAINS
+
+
+async def test_domains_that_were_not_looked_at_are_not_said_to_take_mail() -> None:
+    hosts = [f"r{number}.example" for number in range(dmarc.MAX_REPORT_DOMAINS + 1)]
+    rua = ",".join(f"mailto:a@{host}" for host in hosts)
+    good = {(host, "MX"): [f"10 mx.{host}"] for host in hosts}
+    found = await facts({("_dmarc.example.com", "TXT"): [f"v=DMARC1; p=none; rua={rua}"], **good})
+    assert found["dmarc.rua_without_mx"] == Unknown(Reason.LIMIT, "only 20 of 21 report domains were looked at")
+    dead = {key: value for key, value in good.items() if key[0] != hosts[3]}
+    found = await facts({("_dmarc.example.com", "TXT"): [f"v=DMARC1; p=none; rua={rua}"], **dead})
+    assert found["dmarc.rua_without_mx"] == (hosts[3],)
+
+
 async def test_a_failed_consent_lookup_is_unknown_for_that_host_only() -> None:
     found = await facts(
         {
@@ -162,7 +258,7 @@ async def test_a_failed_consent_lookup_is_unknown_for_that_host_only() -> None:
     [
         (None, "absent"),
         ("v=DMARC1; p=none", "none"),
-        ("v=DMARC1", "none"),
+        ("v=DMARC1; rua=mailto:d@example.com", "none"),
         ("v=DMARC1; p=quarantine; t=y", "testing"),
         ("v=DMARC1; p=quarantine", "quarantine"),
         ("v=DMARC1; p=reject", "reject"),
@@ -172,6 +268,21 @@ async def test_stage(record: str | None, stage: str) -> None:
     found = await facts({("_dmarc.example.com", "TXT"): [record]} if record else {})
     assert found["dmarc.stage"] == stage
     assert found["dmarc.present"] is (record is not None)
+
+
+async def test_an_absent_policy_counts_as_none_and_a_broken_one_as_nothing_published() -> None:
+    absent = await facts({("_dmarc.example.com", "TXT"): ["v=DMARC1; rua=mailto:d@example.com; fo=7"]})
+    assert (absent["dmarc.policy"], absent["dmarc.policy_published"], absent["dmarc.effective_policy"]) == (
+        "none",
+        False,
+        "none",
+    )
+    broken = await facts({("_dmarc.example.com", "TXT"): ["v=DMARC1; p=rejct; rua=mailto:d@example.com"]})
+    assert (broken["dmarc.policy"], broken["dmarc.effective_policy"], broken["dmarc.ignored_at"]) == (
+        None,
+        "none",
+        None,
+    )
 
 
 async def test_an_unusable_record_is_shown_with_its_errors() -> None:

@@ -64,6 +64,17 @@ async def test_without_a_record_there_is_no_result() -> None:
     assert found.aligned == ("spf:example.com", "dkim:example.com")
 
 
+async def test_what_organizational_domains_are_told_by_is_said() -> None:
+    """A tree walk finds none where there are no records; the public suffix list does."""
+    mail: dict[str, Any] = {"spf": ("pass", "bounce.example.com"), "author": "news.example.com"}
+    without, under = await evaluate(**mail, records={}), await evaluate(**mail)
+    assert (without.basis, without.organizational_domain, without.spf_pass) == ("public-suffix", "example.com", True)
+    assert (under.basis, under.organizational_domain, under.spf_pass) == ("policy", "example.com", True)
+    lost = await evaluate(**mail, records={("_dmarc.news.example.com", "TXT"): "timeout"})
+    assert isinstance(lost.basis, Unknown)
+    assert (await evaluate(author="")).basis is None
+
+
 @pytest.mark.parametrize("author", ["", "[192.0.2.1]"])
 async def test_without_a_usable_author_domain_it_is_a_permanent_error(author: str) -> None:
     found = await evaluate(("pass", "example.com"), [], author=author)

@@ -16,8 +16,11 @@ from deliverability.dmarc.record import is_dmarc, parse, split
         ("v = DMARC1 ;p=none", True),
         ("v=DMARC1", True),
         ("v=DMARC1;", True),
+        # The name of the tag may have either case, its value may not (the ABNF of RFC 9989 section 4.8).
+        ("V=DMARC1; p=none", True),
+        ("V = DMARC1", True),
         ("v=dmarc1; p=none", False),
-        ("V=DMARC1; p=none", False),
+        ("V=dmarc1; p=none", False),
         ("v=DMARC1 p=reject", False),
         ("v=DMARC12; p=reject", False),
         ("p=reject; v=DMARC1", False),
@@ -35,6 +38,17 @@ def test_near_misses_are_told_from_unrelated_records() -> None:
     )
     assert records == ("v=DMARC1; p=none",)
     assert near == ("v=dmarc1; p=none", "v=DMARC1 p=reject", "DMARC1; p=none", "“v=DMARC1; p=none”")
+
+
+def test_a_capital_v_is_no_near_miss() -> None:
+    assert split(["V=DMARC1; P=reject"]) == (("V=DMARC1; P=reject",), ())
+    assert parse("V=DMARC1; P=reject").policy == "reject"
+
+
+def test_spaces_and_quotes_do_not_hide_what_was_meant() -> None:
+    near = (" v=DMARC1; p=none", '\t\n " v = DMARC1', "v dmarc", "=DMARC1", "“ V : dmarc1")
+    unrelated = ("", " ", "v=spf1 -all", "v v=DMARC1", "d marc", "see v=DMARC1")
+    assert split([*near, *unrelated]) == ((), near)
 
 
 def test_all_tags() -> None:
@@ -70,9 +84,15 @@ def test_defaults() -> None:
         ("v=DMARC1; p=reject; sp=oops", False, "none"),
         ("v=DMARC1; p=rejct; rua=a@example.com", False, "none"),
         ("v=DMARC1; p=REJECT", True, "reject"),
+        # Without p it is the same: a record only where it says where reports go.
+        ("v=DMARC1", False, "none"),
+        ("v=DMARC1; sp=reject", False, "none"),
+        ("v=DMARC1; ruf=mailto:a@example.com", False, "none"),
+        ("v=DMARC1; rua=a@example.com", False, "none"),
+        ("v=DMARC1; rua=a@example.com,mailto:b@example.com", True, "none"),
     ],
 )
-def test_a_broken_policy_counts_as_none_if_reports_can_be_sent(text: str, usable: bool, policy: str) -> None:
+def test_no_valid_policy_counts_as_none_if_reports_can_be_sent(text: str, usable: bool, policy: str) -> None:
     """RFC 9989 section 4.10.1."""
     record = parse(text)
     assert (record.usable, record.published_policy) == (usable, policy)

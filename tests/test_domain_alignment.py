@@ -8,16 +8,22 @@ from typing import Any
 import pytest
 
 from deliverability.auditors import alignment, domain
-from deliverability.model.facts import Reason, Unknown, Value
+from deliverability.mail.reader import read
+from deliverability.model.facts import Reason, Unknown, Value, records_of
 from deliverability.ports.static import StaticResolver
 from tests.facts_of import facts_of
+
+NO_MESSAGE = {"unknown": "no-message"}
 
 # --- domain ------------------------------------------------------------------------------------------------------
 
 
-async def existence(records: Mapping[tuple[str, str], Any], mail_from: Any = None) -> dict[str, Value]:
-    given = {"envelope.mail_from_domain": mail_from}
-    facts = await facts_of([domain.audit], StaticResolver(records), given)
+async def existence(
+    records: Mapping[tuple[str, str], Any], mail_from: Any = None, author: Any = NO_MESSAGE, mail: str = ""
+) -> dict[str, Value]:
+    given = {"envelope.mail_from_domain": mail_from, "message.from_domain": author}
+    message = read(mail.encode()) if mail else None
+    facts = await facts_of([domain.audit], StaticResolver(records), given, message=message)
     return {fact.path.removeprefix("domain."): fact.value for fact in facts if fact.path.startswith("domain.")}
 
 
@@ -88,6 +94,93 @@ async def test_the_mail_from_domain_is_looked_up_as_well() -> None:
     assert (await existence(records, None))["mail_from_exists"] is None
     unknown = Unknown(Reason.NO_MESSAGE)
     assert (await existence(records, {"unknown": "no-message"}))["mail_from_exists"] == unknown
+
+
+MAIL = {("example.com", "MX"): ["10 mx.example.com"]}
+
+
+@pytest.mark.parametrize(
+    ("there", "has_records", "accepts"),
+    [
+        ({("b.example.com", "MX"): ["10 mx.example.com"]}, True, True),
+        ({("b.example.com", "A"): ["192.0.2.1"]}, True, True),
+        ({("b.example.com", "AAAA"): ["2001:db8::1"]}, True, True),
+        ({("b.example.com", "MX"): ["0 ."], ("b.example.com", "A"): ["192.0.2.1"]}, True, False),
+        # What SoftBank is content with, and iCloud is not.
+        ({("b.example.com", "TXT"): ["v=spf1 -all"]}, True, False),
+        ({("b.example.com", "NS"): ["ns.example.net"]}, True, False),
+        ({("b.example.com", "SOA"): ["ns.example.net h.example.net 1 2 3 4 5"]}, True, False),
+        ({("b.example.com", "CNAME"): ["gone.example.net"]}, True, False),
+        ({("b.example.com", "CNAME"): ["u1.example.net"], ("u1.example.net", "MX"): ["10 mx.example.net"]}, True, True),
+        # The name exists, but only because of the name below it.
+        ({("s1._domainkey.b.example.com", "TXT"): ["v=DKIM1; p="]}, False, False),
+        ({}, False, False),
+    ],
+)
+async def test_a_mail_from_domain_can_have_records_and_still_take_no_mail(
+    there: Any, has_records: bool, accepts: bool
+) -> None:
+    facts = await existence({**MAIL, **there}, "b.example.com")
+    assert (facts["mail_from_has_records"], facts["mail_from_accepts"]) == (has_records, accepts)
+
+
+@pytest.mark.parametrize("fault", ["timeout", "servfail", "refused", "offline"])
+async def test_a_failed_look_up_at_the_mail_from_domain_is_no_missing_record(fault: str) -> None:
+    alone: dict[tuple[str, str], Any] = {("b.example.com", each): [] for each in ("A", "AAAA", "SOA", "TXT", "NS")}
+    facts = await existence({**MAIL, **alone, ("b.example.com", "MX"): fault}, "b.example.com")
+    for path in ("mail_from_has_records", "mail_from_accepts"):
+        value = facts[path]
+        assert isinstance(value, Unknown)
+        assert value.reason is Reason(fault)
+    seen = await existence(
+        {**MAIL, **alone, ("b.example.com", "MX"): fault, ("b.example.com", "TXT"): ["x"]}, "b.example.com"
+    )
+    assert seen["mail_from_has_records"] is True
+    assert isinstance(seen["mail_from_accepts"], Unknown)
+
+
+async def test_without_a_mail_from_domain_nothing_is_said_of_it() -> None:
+    for given, expected in ((None, None), (NO_MESSAGE, Unknown(Reason.NO_MESSAGE))):
+        facts = await existence(MAIL, given)
+        assert facts["mail_from_has_records"] == facts["mail_from_accepts"] == expected
+
+
+async def test_the_from_domain_takes_mail_by_itself() -> None:
+    there = {**MAIL, ("shop.example.com", "TXT"): ["v=spf1 -all"], ("news.example.com", "A"): ["192.0.2.1"]}
+    assert (await existence(there, author="shop.example.com"))["author_accepts_mail"] is False
+    assert (await existence(there, author="news.example.com"))["author_accepts_mail"] is True
+    assert (await existence(there, author="gone.example.org"))["author_accepts_mail"] is False
+    assert (await existence(there, author=None))["author_accepts_mail"] is None
+    # Without a message it is the audited domain.
+    assert (await existence(there))["author_accepts_mail"] is True
+    failing = await existence({**there, ("news.example.com", "MX"): "servfail"}, author="news.example.com")
+    assert isinstance(failing["author_accepts_mail"], Unknown)
+
+
+async def test_each_reply_to_domain_is_looked_at_once() -> None:
+    mail = (
+        "From: a@example.com\r\nReply-To: Desk <x@desk.example>, y@desk.example, z@EXAMPLE.com,\r\n"
+        ' lost@gone.example, broken@slow.example, "no address"\r\n\r\nHello\r\n'
+    )
+    there = {**MAIL, ("desk.example", "MX"): ["0 ."], ("slow.example", "MX"): "timeout"}
+    found = (await existence(there, author="example.com", mail=mail))["reply_to_domains"]
+    assert [(each["domain"], each["accepts"], each["author"]) for each in records_of(found)] == [
+        ("desk.example", False, False),
+        ("example.com", True, True),
+        ("gone.example", False, False),
+        ("slow.example", Unknown(Reason.TIMEOUT, "MX slow.example: no answer in time"), False),
+    ]
+
+
+async def test_a_mail_without_reply_to_has_no_such_domains_and_no_mail_says_nothing_of_them() -> None:
+    assert (await existence(MAIL, author="example.com", mail="From: a@example.com\r\n\r\nx"))["reply_to_domains"] == ()
+    assert (await existence(MAIL))["reply_to_domains"] == Unknown(Reason.NO_MESSAGE)
+
+
+async def test_of_many_reply_to_domains_only_some_are_asked_about() -> None:
+    many = ", ".join(f"a@r{number}.example" for number in range(500))
+    found = await existence(MAIL, author="example.com", mail=f"From: a@example.com\r\nReply-To: {many}\r\n\r\nx")
+    assert len(records_of(found["reply_to_domains"])) == domain.MAX_REPLY_DOMAINS
 
 
 # --- alignment ---------------------------------------------------------------------------------------------------
@@ -249,6 +342,48 @@ async def test_a_temporary_error_of_an_unaligned_signature_changes_nothing() -> 
 
 async def test_without_a_record_there_is_no_dmarc_result() -> None:
     assert (await aligned({}, **PASSING_SPF))["dmarc.result"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("author", "mail_from", "relation"),
+    [
+        ("example.com", "bounce.example.com", "relaxed"),
+        ("news.example.com", "bounce.example.com", "relaxed"),
+        ("news.example.co.jp", "example.co.jp", "relaxed"),
+        ("example.com", "example.com", "strict"),
+        ("example.com", "example.net", "none"),
+        ("a.co.jp", "b.co.jp", "none"),
+        ("shop.github.io", "other.github.io", "none"),
+    ],
+)
+async def test_without_a_record_the_public_suffix_list_tells_who_belongs_together(
+    author: str, mail_from: str, relation: str
+) -> None:
+    world: dict[str, Any] = {"author": author, "mail_from": mail_from, "helo": mail_from, "spf": "pass"}
+    facts = await aligned({}, **world, signatures=(signature(mail_from),))
+    assert facts["alignment.basis"] == "public-suffix"
+    assert (facts["alignment.spf"], facts["alignment.helo"], facts["alignment.dkim"]) == (relation,) * 3
+    assert facts["alignment.spf_pass"] is facts["alignment.dkim_pass"] is (relation != "none")
+    assert facts["dmarc.result"] == "none"
+
+
+async def test_a_record_that_receivers_ignore_is_no_basis() -> None:
+    ignored = {("_dmarc.bounce.example.com", "TXT"): ["v=DMARC1; p=none"], ("_dmarc.example.com", "TXT"): ["v=DMARC1"]}
+    facts = await aligned(ignored, mail_from="bounce.example.com", spf="pass")
+    assert (facts["alignment.basis"], facts["alignment.spf"]) == ("public-suffix", "relaxed")
+
+
+async def test_where_a_record_applies_its_organizational_domains_count() -> None:
+    apart = {("_dmarc.a.example.com", "TXT"): ["v=DMARC1; p=none; psd=n"]}
+    facts = await aligned(apart, author="a.example.com", mail_from="b.example.com", spf="pass")
+    assert (facts["alignment.basis"], facts["alignment.spf"]) == ("policy", "none")
+
+
+async def test_a_failed_look_up_leaves_the_basis_open() -> None:
+    basis = (await aligned(FAILING, **PASSING_SPF))["alignment.basis"]
+    assert isinstance(basis, Unknown)
+    assert basis.reason is Reason.TIMEOUT
+    assert (await aligned(author=None))["alignment.basis"] is None
 
 
 async def test_a_record_that_could_not_be_looked_up_leaves_the_result_unknown() -> None:

@@ -14,7 +14,7 @@ from deliverability.model.facts import FactSet, Purpose
 from deliverability.model.report import Care, Remedy
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.static import StaticResolver
-from deliverability.remedy.dmarc import Tags, drafts, recognised, repaired, usable_uris
+from deliverability.remedy.dmarc import MAX_RECORD_OCTETS, Tags, drafts, recognised, repaired, usable_uris
 from tests.dkim.support import published, rsa_key, sign
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -117,6 +117,7 @@ EDITS = {
         "dmarc-state-policy",
         "v=DMARC1; p=none; rua=mailto:d@example.com",
     ),
+    "neither p nor reports": ("v=DMARC1; fo=1", "dmarc-state-policy", "v=DMARC1; p=none; fo=1"),
     "address without mailto": (
         "v=DMARC1; p=none; rua=d@example.com",
         "dmarc-mend-reports",
@@ -212,6 +213,34 @@ async def test_a_foreign_report_host_has_to_agree() -> None:
     assert remedy.edits[0].name == "example.com._report._dmarc.reports.example.net"
     assert new(remedy) == "v=DMARC1"
     assert remedy.item == "reports.example.net"
+
+
+async def test_a_record_above_that_states_nothing_is_mended_where_it_stands() -> None:
+    below = {("news.example.com", "MX"): ["10 mail.example.com"]}
+    drafted = await remedies("v=DMARC1", domain="news.example.com", more=below)
+    # The record above is not the subdomain's to edit; one of its own is.
+    assert {code: remedy.edits[0].name for code, remedy in drafted.items()} == {
+        "dmarc-begin": "_dmarc.news.example.com"
+    }
+    sent = await remedies("v=DMARC1", mail=SIGNED.replace(b"@example.com>", b"@news.example.com>"), more=below)
+    assert new(sent["dmarc-state-policy"]) == "v=DMARC1; p=none"
+    assert sent["dmarc-state-policy"].edits[0].name == "_dmarc.example.com"
+
+
+async def test_the_domain_above_a_subdomain_agrees_to_take_its_reports() -> None:
+    own = {("_dmarc.news.example.com", "TXT"): ["v=DMARC1; p=none; rua=mailto:d@example.com"]}
+    mail = SIGNED.replace(b"@example.com>", b"@news.example.com>")
+    remedy = (await remedies(mail=mail, more=own))["dmarc-report-consent"]
+    assert (remedy.rule, remedy.item) == ("DMARC-027", "example.com")
+    assert remedy.edits[0].name == "news.example.com._report._dmarc.example.com"
+
+
+async def test_a_long_text_that_was_meant_as_a_record_is_left_alone() -> None:
+    """Nobody wrote it by hand, and reading it to mend it could take as long as its author likes."""
+    text = "dmarc; p=none; " + ";".join(f"a{number}=b" for number in range(8_000))
+    assert len(text) > MAX_RECORD_OCTETS
+    assert "dmarc-recognised" not in await remedies(text)
+    assert "dmarc-recognised" in await remedies(text[:40])
 
 
 NONE = "v=DMARC1; p=none; rua=mailto:d@example.com"

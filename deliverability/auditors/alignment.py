@@ -5,11 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from deliverability.auditors.base import Context, auditor, spec
-from deliverability.dmarc.evaluate import Identifier, either, evaluate_dmarc, relation
+from deliverability.dmarc.evaluate import (
+    POLICY,
+    PUBLIC_SUFFIX,
+    Identifier,
+    either,
+    evaluate_dmarc,
+    listed_home_of,
+    relation,
+)
 from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of
 
 PROVIDES = (
     spec("alignment.author_domain", FactType.STR, "The author domain.", optional=True),
+    spec(
+        "alignment.basis",
+        FactType.STR,
+        "What organizational domains are told by: the DMARC records (RFC 9989), or where none applies the public suffix"
+        " list.",
+        optional=True,
+        values=[POLICY, PUBLIC_SUFFIX],
+    ),
     spec(
         "alignment.spf",
         FactType.STR,
@@ -80,7 +96,7 @@ async def audit(ctx: Context) -> None:
         else signatures,
     )
     if not isinstance(author, str):
-        lost = ("alignment.spf", "alignment.dkim", "alignment.helo")
+        lost = ("alignment.basis", "alignment.spf", "alignment.dkim", "alignment.helo")
         ctx.put_all(dict.fromkeys(lost, author))
         failed = author if isinstance(author, Unknown) else False
         ctx.put_all({"alignment.spf_pass": failed, "alignment.dkim_pass": failed})
@@ -97,8 +113,11 @@ async def audit(ctx: Context) -> None:
     of_spf, signed = found.identifiers[0], found.identifiers[1:]
     home = found.organizational_domain
     helo = _text(ctx.value("envelope.helo"))
+    by_list = found.basis == PUBLIC_SUFFIX
+    helo_home = listed_home_of(helo) if by_list else _text(ctx.value("dmarc.helo_organizational_domain"))
+    ctx.put("alignment.basis", found.basis)
     ctx.put("alignment.spf", of_spf.alignment)
-    ctx.put("alignment.helo", relation(author, home, helo, _text(ctx.value("dmarc.helo_organizational_domain"))))
+    ctx.put("alignment.helo", relation(author, home, helo, helo_home))
     missing = signatures if isinstance(signatures, Unknown) else None
     ctx.put("alignment.dkim", missing or _best(signed))
     dkim_pass = missing or found.dkim_pass

@@ -6,12 +6,21 @@ import asyncio
 from collections.abc import Callable
 
 from deliverability.auditors.base import Context, auditor, dns_id, spec, unknown_from
-from deliverability.dmarc.discover import Discovery, Step, discover_dmarc, organizational_domain
+from deliverability.dmarc.discover import (
+    Discovery,
+    Step,
+    choose_organizational_domain,
+    discover_dmarc,
+    organizational_domain,
+)
 from deliverability.dmarc.evaluate import home_of
 from deliverability.dmarc.psl import registrable_domain
-from deliverability.dmarc.record import POLICIES, DmarcRecord
-from deliverability.model.facts import FactType, Unknown, Value
+from deliverability.dmarc.record import POLICIES, DmarcRecord, is_dmarc
+from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.ports.base import Absent, Failed, Found
+
+MAX_REPORT_DOMAINS = 20
+"""Nobody needs more, and a record can name thousands; receivers need not serve more than two (RFC 7489 section 6.2)."""
 
 PROVIDES = (
     spec(
@@ -20,7 +29,14 @@ PROVIDES = (
         "Domain it was discovered for: the From domain of the message, else the audited domain.",
     ),
     spec("dmarc.present", FactType.BOOL, "A valid DMARC record applies."),
-    spec("dmarc.record", FactType.STR, "That record.", optional=True),
+    spec("dmarc.record", FactType.STR, "That record, or the one at dmarc.ignored_at.", optional=True),
+    spec(
+        "dmarc.ignored_at",
+        FactType.STR,
+        "Domain whose record would apply, but has no valid policy and no usable rua: receivers act as if there were"
+        " none (RFC 9989 section 4.10.1).",
+        optional=True,
+    ),
     spec("dmarc.location", FactType.STR, "Domain at which it was found (without _dmarc).", optional=True),
     spec("dmarc.walk", FactType.LIST_RECORD, "Names asked by the tree walk, in order.", key=["name"]),
     spec("dmarc.walk[].name", FactType.STR, "Name asked."),
@@ -94,6 +110,12 @@ PROVIDES = (
     spec("dmarc.ruf", FactType.LIST_STR, "Failure report addresses."),
     spec("dmarc.invalid_uris", FactType.LIST_STR, "Report addresses that cannot be used."),
     spec("dmarc.rua_without_mx", FactType.LIST_STR, "Report domains that take no mail."),
+    spec(
+        "dmarc.report_domains_skipped",
+        FactType.INT,
+        f"Domains of report addresses beyond the first {MAX_REPORT_DOMAINS}, which nothing was asked about.",
+        unit="domains",
+    ),
     spec("dmarc.obsolete_tags", FactType.LIST_STR, "Tags that RFC 9989 dropped (pct, rf, ri, !size)."),
     spec("dmarc.unknown_tags", FactType.LIST_STR, "Tags that no RFC defines."),
     spec(
@@ -105,6 +127,11 @@ PROVIDES = (
     spec("dmarc.external_reports[].host", FactType.STR, "Domain of the report address."),
     spec("dmarc.external_reports[].name", FactType.STR, "Name of the authorization record."),
     spec("dmarc.external_reports[].authorised", FactType.BOOL, "The authorization record is there."),
+    spec(
+        "dmarc.external_reports[].same_organization_psl",
+        FactType.BOOL,
+        "By the public suffix list it is our own organization, whose consent receivers by RFC 7489 do not ask for.",
+    ),
     spec("dmarc.external_reports[].evidence", FactType.LIST_STR, "Ids of the evidence for this address."),
     spec("dmarc.labels", FactType.INT, "Labels of the author domain.", unit="labels"),
     spec("dmarc.record_at_author", FactType.BOOL, "The record stands at the author domain itself.", optional=True),
@@ -152,16 +179,23 @@ async def audit(ctx: Context) -> None:
     record = found.record
     if record is None:
         ctx.put_all(dict.fromkeys(_REPORT_FACTS, ()), *own)
+        ctx.put("dmarc.report_domains_skipped", 0, *own)
         return
     ctx.put("dmarc.rua", tuple(uri.uri for uri in record.rua), *own)
     ctx.put("dmarc.ruf", tuple(uri.uri for uri in record.ruf), *own)
     ctx.put("dmarc.invalid_uris", record.invalid_uris, *own)
-    hosts = tuple(dict.fromkeys(uri.host for uri in (*record.rua, *record.ruf)))
+    named = tuple(dict.fromkeys(uri.host for uri in (*record.rua, *record.ruf)))
+    hosts = named[:MAX_REPORT_DOMAINS]
+    ctx.put("dmarc.report_domains_skipped", len(named) - len(hosts), *own)
+    place = location or domain
+    ours = choose_organizational_domain(tuple(step for step in found.steps if within(place, step.domain)))
     without_mx, external = await asyncio.gather(
         asyncio.gather(*(_takes_no_mail(ctx, host) for host in hosts)),
-        asyncio.gather(*(_external(ctx, host, location or domain, found) for host in hosts)),
+        asyncio.gather(*(_external(ctx, host, place, ours) for host in hosts)),
     )
     failed = next((each for each in without_mx if isinstance(each, Unknown)), None)
+    if failed is None and len(named) > len(hosts):
+        failed = Unknown(Reason.LIMIT, f"only {len(hosts)} of {len(named)} report domains were looked at")
     refusing = tuple(host for host, no_mail in zip(hosts, without_mx, strict=True) if no_mail is True)
     ctx.put("dmarc.rua_without_mx", failed if failed and not refusing else refusing, *(dns_id(h, "MX") for h in hosts))
     listed: tuple[dict[str, Value] | Unknown, ...] = tuple(each for each in external if each is not None)
@@ -185,8 +219,12 @@ _OF_RECORD = tuple(each.path for each in PROVIDES if "[]" not in each.path)
 
 def policy_domain(audited: str, author: Value) -> str:
     """The domain whose policy is described: the author domain where it belongs to the audited one, else the latter."""
-    related = isinstance(author, str) and (author == audited or author.endswith(f".{audited}"))
-    return str(author) if related else audited
+    return author if isinstance(author, str) and within(author, audited) else audited
+
+
+def within(domain: str, parent: str) -> bool:
+    """Whether a domain is `parent` or below it."""
+    return domain == parent or domain.endswith(f".{parent}")
 
 
 async def _organizational(ctx: Context, domain: Value) -> Value:
@@ -206,14 +244,14 @@ def _seen(steps: tuple[Step, ...], pick: Callable[[Step], tuple[str, ...]]) -> V
 
 def _record_facts(found: Discovery, location: str | None) -> dict[str, Value]:
     record = found.record
-    broken = _broken(found)
-    shown = record or broken
+    shown = record or (found.ignored.record if found.ignored else None)
     return {
         "dmarc.present": record is not None,
         "dmarc.record": shown.text if shown else None,
         "dmarc.location": location,
+        "dmarc.ignored_at": found.ignored.domain if found.ignored else None,
         "dmarc.errors": shown.errors if shown else (),
-        "dmarc.policy": record.policy if record else None,
+        "dmarc.policy": _policy(record) if record else None,
         "dmarc.policy_published": "p" in shown.tags if shown else None,
         "dmarc.subdomain_policy": record.subdomain_policy if record else None,
         "dmarc.nonexistent_policy": record.nonexistent_policy if record else None,
@@ -233,10 +271,9 @@ def _record_facts(found: Discovery, location: str | None) -> dict[str, Value]:
     }
 
 
-def _broken(found: Discovery) -> DmarcRecord | None:
-    """The author domain's own record where receivers ignore it, so that its errors can be shown."""
-    own = found.steps[0].record
-    return own if found.record is None and own is not None and not own.usable else None
+def _policy(record: DmarcRecord) -> str | None:
+    """What p= says, absent as none; None where it says what no receiver can use."""
+    return record.policy if "p" in record.tags else record.published_policy
 
 
 def _weaker(record: DmarcRecord) -> tuple[str, ...]:
@@ -267,26 +304,29 @@ async def _takes_no_mail(ctx: Context, host: str) -> bool | Unknown:
     return unknown_from(failed) if failed else True
 
 
-async def _external(ctx: Context, host: str, location: str, found: Discovery) -> dict[str, Value] | Unknown | None:
+async def _external(ctx: Context, host: str, location: str, ours: str | Unknown) -> dict[str, Value] | Unknown | None:
     """Whether a report domain agreed to take reports (RFC 9990 section 4); None: it is our own organization's."""
-    if host == location or host.endswith(f".{location}"):
+    if within(host, location):
         return None
     name = f"{location}._report._dmarc.{host}"
-    theirs, ours, answer = await asyncio.gather(
-        organizational_domain(host, ctx.resolver),
-        organizational_domain(location, ctx.resolver),
-        ctx.resolver.query(name, "TXT"),
-    )
+    theirs, answer = await asyncio.gather(organizational_domain(host, ctx.resolver), ctx.resolver.query(name, "TXT"))
     if isinstance(theirs, str) and theirs == ours:
         return None
-    if not isinstance(theirs, str) and registrable_domain(host) == registrable_domain(location):
+    listed = registrable_domain(host) == registrable_domain(location)
+    if not isinstance(theirs, str) and listed:
         return theirs
     authorised: Value
     match answer:
         case Found():
-            authorised = any(value.strip().startswith("v=DMARC1") for value in answer.values)
+            authorised = any(is_dmarc(value.strip()) for value in answer.values)
         case Absent():
             authorised = False
         case Failed():
             authorised = unknown_from(answer)
-    return {"host": host, "name": name, "authorised": authorised, "evidence": (ctx.cite_answer(answer),)}
+    return {
+        "host": host,
+        "name": name,
+        "authorised": authorised,
+        "same_organization_psl": listed,
+        "evidence": (ctx.cite_answer(answer),),
+    }

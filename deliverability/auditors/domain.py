@@ -1,38 +1,98 @@
-"""Whether the domain exists and takes mail. May import auditors.base, model and ports."""
+"""Whether the domain and the other names that a mail is sent with exist and take mail.
+
+May import auditors.base, mail, model and ports.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from deliverability.auditors.base import Context, auditor, dns_id, spec, unknown_from
-from deliverability.model.facts import FactType, Unknown
+from deliverability.mail.addresses import parse_addresses
+from deliverability.mail.evidence import header_evidence
+from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.ports.base import Absent, Answer, Failed, Found
+
+MAX_REPLY_DOMAINS = 10
+"""So many domains of Reply-To are looked at; a reply to more people than that is nobody's intention."""
 
 PROVIDES = (
     spec("domain.exists", FactType.BOOL, "The audited domain exists in DNS."),
     spec("domain.mx", FactType.LIST_STR, "MX hosts in order of preference, the null MX as '.'."),
     spec("domain.null_mx", FactType.BOOL, "The domain publishes a null MX (RFC 7505)."),
     spec("domain.accepts_mail", FactType.BOOL, "It has an MX host, or an address and no MX."),
+    spec(
+        "domain.author_accepts_mail",
+        FactType.BOOL,
+        "The From domain has an MX host, or an address and no MX. Without a message: the audited domain.",
+        optional=True,
+    ),
     spec("domain.mail_from_exists", FactType.BOOL, "The MAIL FROM domain exists in DNS.", optional=True),
+    spec(
+        "domain.mail_from_has_records",
+        FactType.BOOL,
+        "The MAIL FROM domain has a record of some kind: MX, A, AAAA, TXT, NS, SOA or CNAME.",
+        optional=True,
+    ),
+    spec(
+        "domain.mail_from_accepts",
+        FactType.BOOL,
+        "The MAIL FROM domain has an MX host, or an address and no MX.",
+        optional=True,
+    ),
+    spec(
+        "domain.reply_to_domains",
+        FactType.LIST_RECORD,
+        f"Domains of the Reply-To addresses, at most {MAX_REPLY_DOMAINS}.",
+        key=["domain"],
+    ),
+    spec("domain.reply_to_domains[].domain", FactType.STR, "Domain of a Reply-To address."),
+    spec("domain.reply_to_domains[].accepts", FactType.BOOL, "It has an MX host, or an address and no MX."),
+    spec("domain.reply_to_domains[].author", FactType.BOOL, "It is the From domain as well."),
+    spec("domain.reply_to_domains[].evidence", FactType.LIST_STR, "Ids of the evidence for this domain."),
 )
 
+Answers = Mapping[str, Answer]
 
-@auditor("domain", provides=PROVIDES, needs=("envelope.mail_from_domain",))
+_MAIL = ("MX", "A", "AAAA")
+_EXISTENCE = (*_MAIL, "SOA")
+_ANY = (*_EXISTENCE, "TXT", "NS")  # an alias (CNAME) shows in the answer to each of these
+
+
+@auditor("domain", provides=PROVIDES, needs=("envelope.mail_from_domain", "message.from_domain"))
 async def audit(ctx: Context) -> None:
-    """Ask for the records that make a domain exist and reachable, at the audited and the MAIL FROM domain."""
+    """Ask at once for the records that make the audited, the From, the MAIL FROM and the Reply-To domains reachable."""
     domain = ctx.subject.domain
     mail_from = ctx.value("envelope.mail_from_domain")
-    other = mail_from if isinstance(mail_from, str) and mail_from != domain else None
-    own, foreign = await asyncio.gather(_ask(ctx, domain), _ask(ctx, other) if other else _nothing())
-    exists = _exists(own.values())
-    ctx.put("domain.exists", exists, *_ids(domain))
-    if isinstance(mail_from, Unknown) or mail_from is None:
-        ctx.put("domain.mail_from_exists", mail_from)
-    elif other:
-        ctx.put("domain.mail_from_exists", _exists(foreign.values()), *_ids(other))
+    author = ctx.value("message.from_domain")
+    if isinstance(author, Unknown) and author.reason is Reason.NO_MESSAGE:
+        author = domain
+    replies, reply_ids = _reply_domains(ctx)
+    wanted: dict[str, tuple[str, ...]] = dict.fromkeys((*replies, *_names(author)), _MAIL)
+    wanted[domain] = _EXISTENCE
+    wanted.update(dict.fromkeys(_names(mail_from), _ANY))
+    asked = await asyncio.gather(*(_ask(ctx, name, rdtypes) for name, rdtypes in wanted.items()))
+    answers = dict(zip(wanted, asked, strict=True))
+    own = answers[domain]
+    ctx.put("domain.exists", _exists(own.values()), *_ids(domain, _EXISTENCE))
+    _mail_from(ctx, mail_from, answers)
+    if isinstance(author, str):
+        ctx.put("domain.author_accepts_mail", _accepts_mail(answers[author]), *_ids(author, _MAIL))
     else:
-        ctx.put("domain.mail_from_exists", exists, *_ids(domain))
+        ctx.put("domain.author_accepts_mail", author)
+    listed = tuple(
+        {
+            "domain": name,
+            "accepts": _accepts_mail(answers[name]),
+            "author": name == author,
+            "evidence": tuple(_ids(name, _MAIL)),
+        }
+        for name in replies
+    )
+    without = Unknown(Reason.NO_MESSAGE) if ctx.message is None else None
+    ids = (*reply_ids, *(ident for name in replies for ident in _ids(name, _MAIL)))
+    ctx.put("domain.reply_to_domains", without or listed, *ids)
     mx = own["MX"]
     if isinstance(mx, Failed):
         unknown = unknown_from(mx)
@@ -43,23 +103,39 @@ async def audit(ctx: Context) -> None:
     hosts = _hosts(mx)
     ctx.put("domain.mx", hosts, dns_id(domain, "MX"))
     ctx.put("domain.null_mx", hosts == (".",), dns_id(domain, "MX"))
-    ctx.put("domain.accepts_mail", _accepts_mail(hosts, own), *_ids(domain))
+    ctx.put("domain.accepts_mail", _accepts_mail(own), *_ids(domain, _MAIL))
 
 
-_TYPES = ("MX", "A", "AAAA", "SOA")
+def _mail_from(ctx: Context, domain: Value, answers: Mapping[str, Answers]) -> None:
+    if not isinstance(domain, str):
+        paths = ("domain.mail_from_exists", "domain.mail_from_has_records", "domain.mail_from_accepts")
+        ctx.put_all(dict.fromkeys(paths, domain))
+        return
+    there = answers[domain]
+    ctx.put("domain.mail_from_exists", _exists(there.values()), *_ids(domain, _EXISTENCE))
+    ctx.put("domain.mail_from_has_records", _has_records(there.values()), *_ids(domain, _ANY))
+    ctx.put("domain.mail_from_accepts", _accepts_mail(there), *_ids(domain, _MAIL))
 
 
-async def _ask(ctx: Context, domain: str) -> dict[str, Answer]:
-    answers = await asyncio.gather(*(ctx.query(domain, rdtype) for rdtype in _TYPES))
-    return dict(zip(_TYPES, answers, strict=True))
+def _reply_domains(ctx: Context) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Domains of the Reply-To addresses, each once, and the evidence ids of the fields."""
+    fields = ctx.message.fields("Reply-To")[:MAX_REPLY_DOMAINS] if ctx.message else ()
+    boxes = (box for field in fields for box in parse_addresses(field.value))
+    names = dict.fromkeys(box.domain for box in boxes if box.domain)
+    return tuple(names)[:MAX_REPLY_DOMAINS], tuple(ctx.cite(header_evidence(field)) for field in fields)
 
 
-async def _nothing() -> dict[str, Answer]:
-    return {}
+def _names(domain: Value) -> tuple[str, ...]:
+    return (domain,) if isinstance(domain, str) else ()
 
 
-def _ids(domain: str) -> list[str]:
-    return [dns_id(domain, rdtype) for rdtype in _TYPES]
+async def _ask(ctx: Context, domain: str, rdtypes: tuple[str, ...]) -> Answers:
+    answers = await asyncio.gather(*(ctx.query(domain, rdtype) for rdtype in rdtypes))
+    return dict(zip(rdtypes, answers, strict=True))
+
+
+def _ids(domain: str, rdtypes: tuple[str, ...]) -> list[str]:
+    return [dns_id(domain, rdtype) for rdtype in rdtypes]
 
 
 def _exists(answers: Iterable[Answer]) -> bool | Unknown:
@@ -81,10 +157,24 @@ def _hosts(mx: Answer) -> tuple[str, ...]:
     return tuple(host for _, host in ranked)
 
 
-def _accepts_mail(hosts: tuple[str, ...], answers: dict[str, Answer]) -> bool | Unknown:
-    """An MX host, or without any MX the domain's own address (RFC 5321 section 5.1)."""
-    if hosts:
-        return hosts != (".",)
+def _has_records(answers: Iterable[Answer]) -> bool | Unknown:
+    """Whether the name itself holds a record; a name that only has others below it holds none."""
+    seen = tuple(answers)
+    if any(isinstance(answer, Found) or (isinstance(answer, Absent) and answer.chain) for answer in seen):
+        return True
+    if _exists(seen) is False:
+        return False
+    failed = next((answer for answer in seen if isinstance(answer, Failed)), None)
+    return unknown_from(failed) if failed else False
+
+
+def _accepts_mail(answers: Answers) -> bool | Unknown:
+    """An MX host, or without any MX the domain's own address (RFC 5321 section 5.1); a null MX takes none."""
+    mx = answers["MX"]
+    if isinstance(mx, Failed):
+        return unknown_from(mx)
+    if isinstance(mx, Found):
+        return _hosts(mx) != (".",)
     addresses = (answers["A"], answers["AAAA"])
     if any(isinstance(answer, Found) for answer in addresses):
         return True

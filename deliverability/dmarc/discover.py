@@ -11,24 +11,29 @@ from dataclasses import dataclass
 from deliverability.dmarc.psl import is_public_suffix, registrable_domain
 from deliverability.dmarc.record import POLICIES, DmarcRecord, parse, split
 from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
+from deliverability.ports.base import Answer, Failed, Found, Resolver
 
 MAX_QUERIES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One name of the tree walk: its DMARC records, near misses, and the answer they come from."""
+    """One name of the tree walk: its DMARC records, near misses, and the answer they come from.
+
+    `record` is the record, where exactly one is there (several are all discarded).
+    """
 
     domain: str
     answer: Answer
     records: tuple[str, ...] = ()
     lookalikes: tuple[str, ...] = ()
+    record: DmarcRecord | None = None
 
-    @property
-    def record(self) -> DmarcRecord | None:
-        """The record, where exactly one is there (several are all discarded)."""
-        return parse(self.records[0]) if len(self.records) == 1 else None
+    @classmethod
+    def of(cls, domain: str, answer: Answer) -> Step:
+        """The step as answered; the record is read here, once, since it can be 64 KB long."""
+        records, lookalikes = split(answer.values) if isinstance(answer, Found) else ((), ())
+        return cls(domain, answer, records, lookalikes, parse(records[0]) if len(records) == 1 else None)
 
     @property
     def failed(self) -> Unknown | None:
@@ -52,6 +57,8 @@ class Discovery:
         organizational_domain: by RFC 9989, or Unknown.
         location: domain whose record applies; None: there is none; Unknown: could not be told.
         record: that record.
+        ignored: the record that would apply, but has no valid policy and no usable report address, so that receivers
+            act as if there were none (section 4.10.1).
         tag: p, sp or np: where the policy was taken from.
         policy: what receivers by RFC 9989 apply, ``t=y`` taken into account.
         legacy_policy: what receivers by RFC 7489 apply (public suffix list, pct, no t, no np); None without a record.
@@ -62,6 +69,7 @@ class Discovery:
     organizational_domain: str | Unknown
     location: str | Unknown | None
     record: DmarcRecord | None
+    ignored: Step | None
     tag: str | None
     policy: str | Unknown | None
     legacy_policy: str | Unknown | None
@@ -80,8 +88,7 @@ async def walk(domain: str, resolver: Resolver) -> tuple[Step, ...]:
     answers = await asyncio.gather(*(resolver.query(f"_dmarc.{name}", "TXT") for name in names))
     steps: list[Step] = []
     for name, answer in zip(names, answers, strict=True):
-        records, lookalikes = split(answer.values) if isinstance(answer, Found) else ((), ())
-        step = Step(name, answer, records, lookalikes)
+        step = Step.of(name, answer)
         steps.append(step)
         if step.record is not None and step.record.psd in ("y", "n"):
             break
@@ -120,39 +127,40 @@ async def discover_dmarc(domain: str, resolver: Resolver) -> Discovery:
     domain = domain.rstrip(".").lower()
     steps = await walk(domain, resolver)
     organizational = choose_organizational_domain(steps)
-    step, location = _policy_step(steps, organizational)
+    step = _policy_step(steps, organizational)
     legacy = await _legacy_policy(domain, resolver)
-    if step is None or step.record is None:
-        return Discovery(domain, steps, organizational, location, None, None, _as_unknown(location), legacy)
+    if isinstance(step, Unknown):
+        return Discovery(domain, steps, organizational, step, None, None, None, step, legacy)
+    if step is None or step.record is None or not step.record.usable:
+        return Discovery(domain, steps, organizational, None, None, step, None, None, legacy)
     tag, policy = await _policy(domain, step.domain, step.record, resolver)
-    return Discovery(domain, steps, organizational, location, step.record, tag, policy, legacy)
+    return Discovery(domain, steps, organizational, step.domain, step.record, None, tag, policy, legacy)
 
 
-def _as_unknown(location: str | Unknown | None) -> Unknown | None:
-    return location if isinstance(location, Unknown) else None
+def _policy_step(steps: tuple[Step, ...], organizational: str | Unknown) -> Step | Unknown | None:
+    """Where the record stands that counts: author domain, organizational domain, public suffix domain, in this order.
 
-
-def _policy_step(steps: tuple[Step, ...], organizational: str | Unknown) -> tuple[Step | None, str | Unknown | None]:
-    """The record that applies: author domain, organizational domain, public suffix domain, in this order."""
+    The first of these that has a record ends the search, be it usable or not (RFC 9989 section 4.10.1).
+    """
     author = steps[0]
     if author.failed is not None:
-        return None, author.failed
+        return author.failed
     if author.record is not None:
-        return (author, author.domain) if author.record.usable else (None, None)
+        return author
     if isinstance(organizational, Unknown):
-        return None, organizational
+        return organizational
     wanted = [step for step in steps[1:] if step.domain == organizational]
     wanted += [step for step in steps[1:] if step.record is not None and step.record.psd == "y"]
     for step in wanted:
         if step.failed is not None:
-            return None, step.failed
+            return step.failed
         if step.record is not None:
-            return (step, step.domain) if step.record.usable else (None, None)
+            return step
     # A failed look-up further up could still hold the record; names nobody asked for (offline suffixes) do not count.
     for step in steps[1:]:
         if step.failed is not None and not (is_public_suffix(step.domain) and step.answer_is_offline):
-            return None, step.failed
-    return None, None
+            return step.failed
+    return None
 
 
 async def _policy(
@@ -176,14 +184,18 @@ async def _policy(
 
 
 async def _exists(domain: str, resolver: Resolver) -> bool | Unknown:
-    """Whether the name has A, AAAA or MX records (the non-existence test of RFC 9989 section 3.2.13)."""
+    """Whether the name exists: NXDOMAIN alone says no, and for all types (RFC 9989 section 3.2.13, RFC 8020).
+
+    A name with a TXT record, or with other names below it, exists. So does an alias (CNAME) that leads nowhere.
+    """
     answers = await asyncio.gather(*(resolver.query(domain, rdtype) for rdtype in ("A", "AAAA", "MX")))
-    if any(isinstance(answer, Found) for answer in answers):
+    known = [answer for answer in answers if not isinstance(answer, Failed)]
+    if any(isinstance(answer, Found) or not answer.nxdomain or answer.chain for answer in known):
         return True
-    if any(isinstance(answer, Absent) and answer.nxdomain for answer in answers):
+    if known:
         return False
-    failed = next((answer for answer in answers if isinstance(answer, Failed)), None)
-    return Unknown(failed.reason, f"{failed.rdtype} {failed.name}") if failed else False
+    failed = next(answer for answer in answers if isinstance(answer, Failed))
+    return Unknown(failed.reason, f"{failed.rdtype} {failed.name}")
 
 
 async def _legacy_policy(domain: str, resolver: Resolver) -> str | Unknown | None:

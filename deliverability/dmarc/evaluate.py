@@ -10,10 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from deliverability.dmarc.discover import Discovery, discover_dmarc, organizational_domain
+from deliverability.dmarc.psl import registrable_domain
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Resolver
 
 Result = str | Unknown | None
+
+POLICY = "policy"
+PUBLIC_SUFFIX = "public-suffix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,8 @@ class Identifier:
         domain: the MAIL FROM (or HELO) domain, or d=; None where there is none; Unknown where it could not be told.
         result: what the mechanism came to; only ``pass`` counts. Unknown: it could not be told.
         alignment: ``strict`` (the same name), ``relaxed`` (the same organizational domain), ``none`` (neither); None
-            where there is no domain; Unknown where an organizational domain could not be told.
+            where there is no domain; Unknown where an organizational domain could not be told. See the `basis` of the
+            evaluation for which organizational domains these are.
 
     """
 
@@ -60,7 +65,12 @@ class DmarcEvaluation:
         aligned: domains that pass and are aligned, each as ``spf:example.com`` or ``dkim:example.com``.
         record: text of the record that applies, or None.
         location: domain it stands at, or None; Unknown where a look-up failed.
-        organizational_domain: of the author domain; Unknown where a look-up failed, None without an author domain.
+        organizational_domain: of the author domain, on that basis; Unknown where a look-up failed, None without an
+            author domain.
+        basis: where organizational domains come from: ``policy`` (tree walk of RFC 9989) where a record applies,
+            ``public-suffix`` (the list, as in RFC 7489) where none does, since there a tree walk finds nothing and
+            would call a domain and its subdomain strangers. Unknown where a look-up failed, None without an author
+            domain.
         spf_pass: SPF passes and is aligned; Unknown where that hangs on a look-up that failed.
         dkim_pass: a signature passes and is aligned.
         failure: the look-up behind a temperror, or None.
@@ -76,6 +86,7 @@ class DmarcEvaluation:
     record: str | None
     location: Result
     organizational_domain: Result
+    basis: Result
     spf_pass: bool | Unknown
     dkim_pass: bool | Unknown
     failure: Unknown | None = None
@@ -104,17 +115,27 @@ async def evaluate_dmarc(
     checked = [(mechanism, _settled(result), domain) for mechanism, result, domain in given]
     if not author or author.startswith("["):
         unrelated = tuple(Identifier(mechanism, domain, result, "none") for mechanism, result, domain in checked)
-        return DmarcEvaluation(author, "permerror", None, None, unrelated, (), None, None, None, False, False)
+        return DmarcEvaluation(author, "permerror", None, None, unrelated, (), None, None, None, None, False, False)
     discovery, homes = await asyncio.gather(
         discover_dmarc(author, resolver),
         asyncio.gather(*(home_of(domain, resolver) for _, _, domain in checked)),
     )
-    own_home = discovery.organizational_domain
+    basis = basis_of(discovery)
+    own_home: Result = discovery.organizational_domain
+    if basis == PUBLIC_SUFFIX:
+        own_home, homes = registrable_domain(author), [listed_home_of(domain) for _, _, domain in checked]
     identifiers = tuple(
         Identifier(mechanism, domain, result, relation(author, own_home, domain, home))
         for (mechanism, result, domain), home in zip(checked, homes, strict=True)
     )
-    return _conclude(discovery, identifiers)
+    return _conclude(discovery, own_home, basis, identifiers)
+
+
+def basis_of(discovery: Discovery) -> str | Unknown:
+    """Where the organizational domains of an author domain's mail come from (see DmarcEvaluation.basis)."""
+    if isinstance(discovery.location, Unknown):
+        return discovery.location
+    return PUBLIC_SUFFIX if discovery.location is None else POLICY
 
 
 def _settled(result: Result) -> Result:
@@ -122,7 +143,9 @@ def _settled(result: Result) -> Result:
     return Unknown(Reason.TIMEOUT, "temperror") if result == "temperror" else result
 
 
-def _conclude(discovery: Discovery, identifiers: tuple[Identifier, ...]) -> DmarcEvaluation:
+def _conclude(
+    discovery: Discovery, home: Result, basis: Result, identifiers: tuple[Identifier, ...]
+) -> DmarcEvaluation:
     record = discovery.record
     modes = {"spf": record.aspf, "dkim": record.adkim} if record else {"spf": "r", "dkim": "r"}
     verdicts = [(each, each.passes(modes[each.mechanism])) for each in identifiers]
@@ -143,7 +166,8 @@ def _conclude(discovery: Discovery, identifiers: tuple[Identifier, ...]) -> Dmar
         tuple(f"{each.mechanism}:{each.domain}" for each, passed in verdicts if passed is True),
         record.text if record else None,
         discovery.location,
-        discovery.organizational_domain,
+        home,
+        basis,
         spf_pass,
         dkim_pass,
         failure,
@@ -169,6 +193,14 @@ async def home_of(domain: Result, resolver: Resolver) -> Result:
         return domain
     name = domain.rstrip(".").lower()
     return await organizational_domain(name, resolver) if is_name(name) else None
+
+
+def listed_home_of(domain: Result) -> Result:
+    """The same by the public suffix list, which asks nobody."""
+    if not isinstance(domain, str):
+        return domain
+    name = domain.rstrip(".").lower()
+    return registrable_domain(name) if is_name(name) else None
 
 
 def is_name(domain: str) -> bool:

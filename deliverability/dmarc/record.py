@@ -10,8 +10,10 @@ POLICIES = ("none", "quarantine", "reject")
 KNOWN_TAGS = frozenset({"v", "p", "sp", "np", "t", "psd", "adkim", "aspf", "rua", "ruf", "fo"})
 OBSOLETE_TAGS = frozenset({"pct", "rf", "ri"})
 
-_VERSION = re.compile(r"v[ \t]*=[ \t]*DMARC1[ \t]*(?:;|\Z)")
-_MEANT = re.compile(r"""^\s*["'“”]?\s*v?\s*[=:]?\s*dmarc\s*1?""", re.IGNORECASE)
+# The tag name is a literal of ABNF, so either case will do; the value is marked as case-sensitive (section 4.8).
+_VERSION = re.compile(r"[vV][ \t]*=[ \t]*DMARC1[ \t]*(?:;|\Z)")
+# Possessive, so that a text of nothing but spaces is looked at once and not in every way to divide it.
+_MEANT = re.compile(r"""\s*+["'“”]?\s*+v?\s*+[=:]?\s*+dmarc""", re.IGNORECASE)
 _TAG_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 _URI = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<rest>[^\s,!;]+)(?:!(?P<size>[0-9]+[kmgtKMGT]?))?\Z")
 _MAILBOX = re.compile(r"[^\s@<>]+@(?P<host>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:\?.*)?\Z")
@@ -60,8 +62,12 @@ class DmarcRecord:
 
     @property
     def usable(self) -> bool:
-        """Whether receivers apply it at all: a broken policy counts as ``p=none`` if reports can be sent, else not."""
-        return not self.broken_policy or bool(self.rua)
+        """Whether receivers apply it at all (RFC 9989 section 4.10.1).
+
+        Without a valid ``p``, or with a broken ``sp`` or ``np``, it counts as ``p=none`` if reports can be sent, else
+        as no record.
+        """
+        return bool(self.rua) or (self.policy is not None and not self.broken_policy)
 
     @property
     def published_policy(self) -> str:
@@ -70,7 +76,7 @@ class DmarcRecord:
 
 
 def is_dmarc(text: str) -> bool:
-    """Whether a TXT record is a DMARC record: begins with exactly ``v=DMARC1`` as a tag of its own."""
+    """Whether a TXT record is a DMARC record: ``v=DMARC1`` stands first, as a tag of its own (RFC 9989 section 4.8)."""
     return _VERSION.match(text) is not None
 
 

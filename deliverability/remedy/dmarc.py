@@ -89,14 +89,16 @@ def repaired(text: str, policy: str) -> str:
     """
     tags = Tags.of(text)
     kept: list[str] = []
+    names: set[str] = {"v"}
     lost = False
     for piece in tags.pieces[1:]:
         name = _name(piece)
         if piece.lower().startswith("mailto:") and kept and _name(kept[-1]) in ("rua", "ruf"):
             kept[-1] += f",{piece}"  # a semicolon where a comma belongs
-        elif "=" in piece and name not in {_name(each) for each in kept} and name != "v":
+        elif "=" in piece and name not in names:
             if not parse(f"v=DMARC1; {piece}").errors:
                 kept.append(piece)
+                names.add(name)
             lost = lost or (name in ("p", "sp", "np") and _value(piece).lower() not in POLICIES)
     result = replace(tags, pieces=("v=DMARC1", *kept))
     return (result.with_value("p", policy) if lost else result).text
@@ -107,7 +109,9 @@ def usable_uris(value: str) -> tuple[str, ...]:
     good: list[str] = []
     for piece in value.split(","):
         compact = "".join(piece.split()).strip("<>")
-        if "@" in compact and ":" not in compact:
+        if "@" not in compact:
+            continue
+        if ":" not in compact:
             compact = f"mailto:{compact}"
         good += [uri.uri for uri in parse(f"v=DMARC1; p=none; rua={compact}").rua]
     return tuple(dict.fromkeys(good))
@@ -184,9 +188,9 @@ class _Desk:
         return found if within and own_place(found, self.audited) else None
 
     def _current(self) -> tuple[Published | None, DmarcRecord | None]:
-        """The record that applies, or the author domain's own one that is broken, and where it stands."""
+        """The record that applies, or the one that would if it had a policy, and where it stands."""
         text = self.facts.value("dmarc.record")
-        location = self.facts.value("dmarc.location")
+        location = self.facts.value("dmarc.location") or self.facts.value("dmarc.ignored_at")
         place = self.place(location if isinstance(location, str) else self.domain)
         if not isinstance(text, str) or place is None or text not in place.values or len(text) > MAX_RECORD_OCTETS:
             return None, None
@@ -241,7 +245,7 @@ class _Desk:
                 yield self._remedy(finding, "dmarc-drop-lookalike", {"domain": domain}, edit)
                 continue
             fallback = "reject" if self.silent else "none"
-            text = recognised(meant[0])
+            text = recognised(meant[0]) if len(meant[0]) <= MAX_RECORD_OCTETS else ""
             if not is_dmarc(text):
                 continue
             tags = Tags.of(repaired(text, fallback))
@@ -432,7 +436,7 @@ class _Desk:
     def _consent(self) -> Iterator[Remedy]:
         """The record by which a report host agrees to take reports (RFC 9990 section 4)."""
         hosts = records_of(self.facts.value("dmarc.external_reports"))
-        for finding in unmet(self.findings, "DMARC-013"):
+        for finding in unmet(self.findings, "DMARC-013", "DMARC-027"):
             item = named(finding, hosts, "host")
             if item is None:
                 continue

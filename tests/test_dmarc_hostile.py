@@ -1,0 +1,112 @@
+"""Records that somebody wrote to keep a reader busy: twice the length takes twice the time, up to 64 KB of DNS answer.
+
+Time itself is never looked at, only how it grows, in processor time and the best of several runs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from deliverability.dmarc.discover import Step
+from deliverability.dmarc.record import parse, split
+from deliverability.ports.base import Found
+from deliverability.remedy.dmarc import recognised, repaired, usable_uris
+
+LONGEST = 1 << 16
+BELOW_NOTICE = 0.002  # seconds; below that the clock says more than the work
+GROWTH = 2.3
+
+
+def repeated(piece: str, head: str = "", tail: str = "") -> Callable[[int], str]:
+    """A record of that many characters: `head`, then `piece` over and over, then `tail`."""
+    return lambda size: head + piece * ((size - len(head) - len(tail)) // len(piece)) + tail
+
+
+HOSTILE = {
+    "spaces": repeated(" "),
+    "spaces before a quote": repeated(" ", tail='"'),
+    "spaces after v": repeated(" ", head="v", tail="x"),
+    "spaces after v=": repeated(" ", head=" v =", tail="dmarx"),
+    "line ends": repeated("\n\r\t"),
+    "no-break spaces": repeated("\u00a0"),
+    "spaces in the version": repeated(" ", head="v=DMARC1", tail="x"),
+    "semicolons": repeated(";", head="v=DMARC1"),
+    "tags": repeated(";a=b", head="v=DMARC1"),
+    "a long tag name": repeated("a", head="v=DMARC1;", tail="=x"),
+    "broken policies": repeated(";p=x", head="v=DMARC1"),
+    "equals signs": repeated("=", head="v=DMARC1;"),
+    "addresses": repeated("mailto:a@b.c,", head="v=DMARC1;p=none;rua=", tail="mailto:a@b.c"),
+    "commas": repeated(",", head="v=DMARC1;p=none;rua="),
+    "a long scheme": repeated("a", head="v=DMARC1;p=none;rua="),
+    "a long address": repeated("a", head="v=DMARC1;p=none;rua=mailto:"),
+    "at signs": repeated("@", head="v=DMARC1;p=none;rua=mailto:a"),
+    "dots in a host": repeated("a.", head="v=DMARC1;p=none;rua=mailto:a@", tail="/"),
+    "hyphens in a host": repeated("-", head="v=DMARC1;p=none;rua=mailto:a@b", tail="/"),
+    "question marks": repeated("?", head="v=DMARC1;p=none;rua=mailto:a@b.c", tail="\n"),
+    "a long size": repeated("1", head="v=DMARC1;p=none;rua=mailto:a@b.c!", tail="x"),
+    "failure options": repeated("1:", head="v=DMARC1;fo=", tail="x"),
+    "spaced failure options": repeated("1 : ", head="v=DMARC1;fo=", tail="x"),
+    "a long percentage": repeated("1", head="v=DMARC1;pct="),
+}
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Processor time of one run, the best of five, or what counts as nothing."""
+    best = float("inf")
+    for _ in range(5):
+        start = time.process_time()
+        work()
+        best = min(best, time.process_time() - start)
+    return max(best, BELOW_NOTICE)
+
+
+def growth(work: Callable[[str], object], text: Callable[[int], str]) -> float:
+    """By how much the time grows at most where the text doubles; ends early where that is too much already."""
+    worst, before, size = 1.0, seconds(lambda: work(text(64))), 128
+    while size <= LONGEST:
+        record = text(size)
+        now = seconds(lambda: work(record))  # noqa: B023 - run at once
+        worst = max(worst, now / before)
+        if worst > GROWTH:
+            break
+        before, size = now, size * 2
+    return worst
+
+
+def assert_linear(work: Callable[[str], object], text: Callable[[int], str]) -> None:
+    """A busy machine may spoil a run, but not five; what is quadratic grows four times in each."""
+    assert any(growth(work, text) <= GROWTH for _ in range(5))
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_reading_a_record_takes_time_in_proportion(text: Callable[[int], str]) -> None:
+    assert_linear(lambda record: (split([record]), parse(record)), text)
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_mending_a_record_takes_time_in_proportion(text: Callable[[int], str]) -> None:
+    assert_linear(lambda record: repaired(record, "none"), text)
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_mending_what_was_meant_as_a_record_takes_time_in_proportion(text: Callable[[int], str]) -> None:
+    assert_linear(lambda record: (recognised(record), usable_uris(record)), text)
+
+
+def test_many_records_at_one_name_take_time_in_proportion() -> None:
+    def step(text: str) -> Step:
+        return Step.of("example.com", Found("_dmarc.example.com", "TXT", tuple(text.split("|"))))
+
+    assert_linear(step, repeated("v=DMARC1;p=none| v=DMARC1|"))
+
+
+def test_quadratic_work_would_be_found() -> None:
+    def quadratic(record: str) -> None:
+        for end in range(0, len(record), 64):
+            record[:end].count(";")
+
+    with pytest.raises(AssertionError):
+        assert_linear(quadratic, repeated(";"))
