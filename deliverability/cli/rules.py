@@ -63,6 +63,8 @@ def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
         click.echo(f"warning: {warning}", err=True)
     today = datetime.now(UTC).date()
     for source in loaded.sources.values():
+        if source.read_as == "not re-read":
+            click.echo(f"not re-read: {source.key} stands on an earlier reading or on knowledge", err=True)
         age = today - date.fromisoformat(source.checked)
         if age > STALE_AFTER:
             click.echo(f"stale: {source.key} was last read on {source.checked} ({age.days} days ago)", err=True)

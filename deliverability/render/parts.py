@@ -14,7 +14,7 @@ from deliverability.render.savings import SavingsView
 
 @dataclass(frozen=True, slots=True)
 class SourceView:
-    """Where a requirement comes from; `url` may be empty."""
+    """Where a requirement comes from; `url` may be empty. `checked`: when it was read and in which form, in words."""
 
     title: str
     section: str

@@ -21,7 +21,7 @@ from deliverability.render.html import environment
 from deliverability.render.json import SCHEMA
 from deliverability.render.parts import SourceView
 from deliverability.render.rulepage import condition_words, filled_texts, rule_title
-from deliverability.render.told import effect_words, topic_name
+from deliverability.render.told import effect_words, read_words, topic_name
 
 if TYPE_CHECKING:
     import jinja2
@@ -226,7 +226,9 @@ class _Site:
         for key, named in sections.items():
             source = self._rules.sources[key]
             url = source.url if source.url.startswith(("https://", "http://")) else ""
-            shown.append(SourceView(source.title, ", ".join(named), url, source.publisher, source.checked))
+            shown.append(
+                SourceView(source.title, ", ".join(named), url, source.publisher, read_words(source, self._say))
+            )
         return tuple(shown)
 
 

@@ -40,7 +40,7 @@ from deliverability.render.parts import (
 )
 from deliverability.render.remedies import first_steps, gain_words, remedy_views
 from deliverability.render.savings import savings
-from deliverability.render.told import effect_words, receiver_name, statement_of, topic_name
+from deliverability.render.told import effect_words, read_words, receiver_name, statement_of, topic_name
 
 Guide = Sequence[Mapping[str, Any]]
 
@@ -119,7 +119,7 @@ def source_line(source: SourceView, say: Phrases) -> str:
     if source.section:
         parts.append(say("label.section", section=source.section))
     if source.checked:
-        parts.append(say("label.checked-on", date=source.checked))
+        parts.append(source.checked)
     return say("site_separator").join(parts)
 
 
@@ -171,7 +171,7 @@ def _entries(
                 level=say(f"level.{rule.level.value}"),
                 confidence=say("label.confidence", word=say(f"confidence.{rule.confidence.value}")),
                 contested=_contested(findings, rule, report),
-                sources=_sources(rule, report),
+                sources=_sources(rule, report, say),
                 notes=_receiver_notes(findings, report, say) if outcome == "unmet" else (),
                 readings=_receiver_notes(findings, report, say, contested=True) if outcome == "unmet" else (),
                 shows_instances=told is None,
@@ -295,22 +295,22 @@ def _statements(rule: Rule, report: Report) -> Iterable[Statement]:
             yield from report.rules.statements(receiver, rule.id)
 
 
-def _sources(rule: Rule, report: Report) -> tuple[SourceView, ...]:
+def _sources(rule: Rule, report: Report, say: Phrases) -> tuple[SourceView, ...]:
     """The rule's own sources, then those of the receivers in the report; the sections of one source together."""
     refs = [*rule.sources, *(ref for each in _statements(rule, report) for ref in each.sources)]
     sections: dict[str, dict[str, None]] = {}
     for ref in refs:
         sections.setdefault(ref.ref, {}).update({ref.section: None} if ref.section else {})
-    return tuple(_source(SourceRef(key, ", ".join(named)), report) for key, named in sections.items())
+    return tuple(_source(SourceRef(key, ", ".join(named)), report, say) for key, named in sections.items())
 
 
-def _source(ref: SourceRef, report: Report) -> SourceView:
+def _source(ref: SourceRef, report: Report, say: Phrases) -> SourceView:
     source = report.rules.sources.get(ref.ref)
     if source is None:
         return SourceView(visible(ref.ref), visible(ref.section), "", "", "")
     url = source.url if source.url.startswith(("https://", "http://")) else ""
     return SourceView(
-        visible(source.title), visible(ref.section), url, visible(source.publisher), visible(source.checked)
+        visible(source.title), visible(ref.section), url, visible(source.publisher), read_words(source, say)
     )
 
 
