@@ -54,6 +54,7 @@ def auditors() -> tuple[Auditor, ...]:
         message,
         mx,
         pdf,
+        recorded,
         senders,
         smtp,
         spf,
@@ -65,7 +66,7 @@ def auditors() -> tuple[Auditor, ...]:
 
     of_message = (message, format, japanese, weight, attachments, images, pdf, html, clients, envelope)
     modules = (subject, *of_message, domain, mx, transport, smtp)
-    others = (spf, dkim, arc, dmarc, alignment, bimi, identity, unsubscribe, senders)
+    others = (spf, dkim, arc, dmarc, alignment, recorded, bimi, identity, unsubscribe, senders)
     return (*(module.audit for module in (*modules, *others)), identity.chain)
 
 

@@ -15,7 +15,6 @@ from deliverability.mail.parameters import parse_parameters
 from deliverability.mail.reader import MAX_FIELDS, MAX_PARTS, Message, Part, read
 from deliverability.mail.received import (
     client_ip_of,
-    connecting_hop,
     parse_authentication_results,
     parse_received,
     parse_received_spf,
@@ -467,6 +466,8 @@ class TestTrace:
             ("from h (unknown [IPv6:2001:db8::1]) by mx (Postfix) with ESMTP", "h", None, "2001:db8::1", False),
             ("from r.example ([192.0.2.1]:59716 helo=h.example) by mx with esmtp (Exim)", "h.example", "r.example",
              "192.0.2.1", False),
+            ("from h.example ([192.0.2.1]:59716) by mx with esmtps (Exim 4.98)", "h.example", "h.example", "192.0.2.1",
+             True),
             ("from [192.0.2.1] (helo=[10.0.0.9]) by mx with esmtps", "[10.0.0.9]", None, "192.0.2.1", True),
             ("from unknown (HELO h.example) (192.0.2.1) by mx with SMTP", "h.example", None, "192.0.2.1", False),
             ("from A.PROD.OUTLOOK.COM (2001:db8::2) by B with Microsoft SMTP Server (version=TLS1_2, cipher=x) id 15",
@@ -480,18 +481,6 @@ class TestTrace:
         hop = parse_received(value + "; Tue, 24 Nov 2026 01:02:03 +0900")
         assert (hop.helo, hop.rdns, hop.ip, hop.tls) == (helo, rdns, ip, tls)
         assert hop.date is not None
-
-    def test_the_connecting_hop_is_the_topmost_from_outside(self) -> None:
-        values = [
-            "by store with LMTP id 1",
-            "from filter (filter [10.0.0.1]) by store",
-            "from localhost (localhost [::1]) by filter",
-            "from out.example (out.example [192.0.2.7]) by filter",
-            "from desk (dsl [198.51.100.9]) by out.example",
-        ]
-        found = connecting_hop(values)
-        assert found is not None
-        assert (found[0], found[1].ip) == (3, "192.0.2.7")
 
     @pytest.mark.parametrize(
         ("value", "address"),

@@ -1,6 +1,6 @@
 """The SMTP envelope and connecting hop: from options, else from what the file tells.
 
-May import auditors.base, model and mail.
+May import auditors.base, model, mail and dmarc.psl.
 """
 
 from __future__ import annotations
@@ -8,17 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deliverability.auditors.base import Context, auditor, spec
+from deliverability.dmarc.psl import known_registrable_domain
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.evidence import header_evidence
+from deliverability.mail.hop import Record, delivery
 from deliverability.mail.reader import HeaderField, Message
-from deliverability.mail.received import (
-    canonical_ip,
-    client_ip_of,
-    connecting_hop,
-    parse_authentication_results,
-    parse_received_spf,
-    parse_return_path,
-)
+from deliverability.mail.received import ReceivedSpf, canonical_ip, parse_return_path
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 
 PROVIDES = (
@@ -51,7 +46,11 @@ PROVIDES = (
         FactType.BOOL,
         "The HELO name is a fully qualified name or address literal.",
     ),
-    spec("envelope.ip", FactType.STR, "Address the mail was sent from to the receiver."),
+    spec(
+        "envelope.ip",
+        FactType.STR,
+        "Address the mail was sent from to the receiver: the one that the receiver recorded, where it did.",
+    ),
     spec(
         "envelope.ip_source",
         FactType.STR,
@@ -61,17 +60,16 @@ PROVIDES = (
     spec("envelope.tls", FactType.BOOL, "The receiving hop says that it came over TLS.", optional=True),
 )
 
-_MAX_FIELDS = 100  # of one kind that are read
 _OPTIONS = {"envelope.mail_from": "--mail-from", "envelope.helo": "--helo", "envelope.ip": "--ip"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """A value, the name of its source, and the field it was read from."""
+    """A value, the name of its source, and the fields it was read from."""
 
     value: str
     source: str
-    field: HeaderField | None = None
+    fields: tuple[HeaderField, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ def _state(ctx: Context, path: str, option: str | None, readings: tuple[_Reading
         ctx.put(f"{path}_source", missing)
     else:
         best = readings[0]
-        ids = (ctx.cite(header_evidence(best.field)),) if best.field else ()
+        ids = [ctx.cite(header_evidence(field)) for field in best.fields]
         ctx.put(path, best.value, *ids)
         ctx.put(f"{path}_source", best.source, *ids)
 
@@ -143,35 +141,35 @@ def _read_trace(message: Message) -> _Trace:
     if return_path is not None:
         address = parse_return_path(return_path.value)
         if address is not None:
-            mail_from.append(_Reading(address, "return-path", return_path))
-    received = message.fields("Received")[:_MAX_FIELDS]
-    found = connecting_hop(each.value for each in received)
-    hop = received[found[0]] if found else None
-    if found:
-        _add(helo, found[1].helo, "received", hop)
-        _add(ip, found[1].ip, "received", hop)
-    for field in message.fields("Received-SPF")[:_MAX_FIELDS]:
-        told = parse_received_spf(field.value)
-        _add(mail_from, _unbracketed(told.pairs.get("envelope-from")), "received-spf", field)
-        _add(helo, told.pairs.get("helo"), "received-spf", field)
-        _add(ip, told.ip, "received-spf", field)
-    for field in message.fields("Authentication-Results")[:_MAX_FIELDS]:
-        results = parse_authentication_results(field.value)
-        for each in results.results:
-            sender = each.properties.get("smtp.mailfrom") or each.properties.get("smtp.mail")
-            _add(mail_from, _unbracketed(sender), "authentication-results", field)
-            _add(helo, each.properties.get("smtp.helo"), "authentication-results", field)
-        _add(ip, client_ip_of(results), "authentication-results", field)
-    return _Trace(tuple(mail_from), tuple(helo), tuple(ip), found[1].tls if found else None, hop)
+            mail_from.append(_Reading(address, "return-path", (return_path,)))
+    came = delivery(message.headers, known_registrable_domain)
+    field, hop = came.hop or (None, None)
+    if field and hop and hop.helo:
+        helo.append(_Reading(hop.helo, "received", (field,)))
+    if came.ip:
+        told = came.recorded and (came.recorded.field, came.recorded.field.lower)
+        fields = tuple(each for each in (told[0] if told else None, field) if each)
+        ip.append(_Reading(came.ip, told[1] if told else "received", fields))
+    for record in came.records:
+        _add_record(record, mail_from, helo)
+    return _Trace(tuple(mail_from), tuple(helo), tuple(ip), hop.tls if hop else None, field)
 
 
-def _add(readings: list[_Reading], value: str | None, source: str, field: HeaderField | None) -> None:
-    if value:
-        readings.append(_Reading(value, source, field))
-
-
-def _unbracketed(address: str | None) -> str | None:
-    return address.strip("<>") if address else None
+def _add_record(record: Record, mail_from: list[_Reading], helo: list[_Reading]) -> None:
+    """What a record of the receiver tells of the envelope."""
+    if isinstance(record.told, ReceivedSpf):
+        pairs = record.told.pairs
+        told = [(pairs.get("envelope-from"), pairs.get("helo"))]
+    else:
+        told = [
+            (each.properties.get("smtp.mailfrom") or each.properties.get("smtp.mail"), each.properties.get("smtp.helo"))
+            for each in record.told.results
+        ]
+    for sender, name in told:
+        if sender:
+            mail_from.append(_Reading(sender.strip("<>"), record.field.lower, (record.field,)))
+        if name:
+            helo.append(_Reading(name, record.field.lower, (record.field,)))
 
 
 def _domain_of(mail_from: str) -> str | None:

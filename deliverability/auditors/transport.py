@@ -1,6 +1,7 @@
 """How mail travels: TLS of the hops, and how the domain protects mail to it (MTA-STS, TLS-RPT, DANE, DNSSEC).
 
-STARTTLS of the MX hosts is not probed. May import auditors.base, auditors.mx (MX records), model, ports.base and mail.
+STARTTLS of the MX hosts is not probed.
+May import auditors.base, auditors.mx (MX records), model, ports.base, mail and dmarc.psl.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from dataclasses import dataclass
 
 from deliverability.auditors.base import Context, auditor, dns_id, http_id, spec, unknown_from
 from deliverability.auditors.mx import MAX_HOSTS, is_literal, mx_entries
+from deliverability.dmarc.psl import known_registrable_domain
 from deliverability.mail.evidence import header_evidence
-from deliverability.mail.received import connecting_hop, parse_received
+from deliverability.mail.hop import delivery
+from deliverability.mail.received import parse_received
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.ports.base import Answer, Failed, Found, NoPage, Page
 
@@ -107,11 +110,11 @@ def _hops(ctx: Context) -> None:
             }
         )
     ctx.put("transport.hops", tuple(hops), *ids)
-    found = connecting_hop(field.value for field in fields)
-    if found is None:
+    entry = delivery(ctx.message.headers, known_registrable_domain).hop
+    if entry is None:
         ctx.put("transport.delivery_tls_version", None, *ids)
     else:
-        field = fields[found[0]]
+        field = entry[0]
         ctx.put("transport.delivery_tls_version", tls_version(field.value), ctx.cite(header_evidence(field)))
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -131,16 +130,9 @@ def parse_received(value: str) -> Received:
     protocol = next((text for is_comment, text in clauses.get("with", []) if not is_comment), None)
     by = next((text for is_comment, text in clauses.get("by", []) if not is_comment), None)
     helo, rdns = _names(words, comments)
+    if rdns is None and "(Exim " in value:  # it writes a name without brackets only where it looked that name up
+        rdns = _reverse_name(helo)
     return Received(helo, rdns, _client_ip(words, comments), by, protocol, _tls(protocol, value), parse_date(stamp))
-
-
-def connecting_hop(values: Iterable[str]) -> tuple[int, Received] | None:
-    """Index and content of the topmost Received whose client has an address outside the receiver's own network."""
-    for index, value in enumerate(values):
-        hop = parse_received(value)
-        if hop.ip is not None and not is_internal(hop.ip):
-            return index, hop
-    return None
 
 
 def parse_return_path(value: str) -> str | None:

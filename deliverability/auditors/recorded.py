@@ -1,0 +1,280 @@
+"""What the receiving system recorded of SPF, DKIM and DMARC, beside our own results.
+
+A contradiction is no fault by itself: the receiver judged the message and the DNS as they were then.
+May import auditors.base, model, mail and dmarc.psl. RFC 8601, RFC 7208 section 9.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deliverability.auditors.base import Context, auditor, spec
+from deliverability.dmarc.psl import known_registrable_domain
+from deliverability.mail.addresses import to_a_label
+from deliverability.mail.evidence import header_evidence
+from deliverability.mail.hop import Record, delivery
+from deliverability.mail.reader import HeaderField, Message
+from deliverability.mail.received import AuthenticationResults, AuthResult, ReceivedSpf
+from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of, text_of, texts_of
+
+PROVIDES = (
+    spec(
+        "recorded.by",
+        FactType.STR,
+        "Who recorded it: the authserv-id, else the receiver of Received-SPF, else the server that took the mail.",
+        optional=True,
+    ),
+    spec("recorded.spf", FactType.STR, "SPF result that the receiver recorded, in lower case.", optional=True),
+    spec(
+        "recorded.dkim",
+        FactType.STR,
+        "DKIM result that the receiver recorded, in lower case: pass where it recorded that of one signature.",
+        optional=True,
+    ),
+    spec("recorded.dmarc", FactType.STR, "DMARC result that the receiver recorded, in lower case.", optional=True),
+    spec(
+        "recorded.compauth",
+        FactType.STR,
+        "Microsoft's composite authentication result, in lower case.",
+        optional=True,
+    ),
+    spec("recorded.spf_domain", FactType.STR, "Domain the receiver evaluated SPF for, as A-label.", optional=True),
+    spec("recorded.ip", FactType.STR, "Address the receiver recorded the mail to have come from.", optional=True),
+    spec(
+        "recorded.differences",
+        FactType.LIST_RECORD,
+        "Methods for which we get another result than the receiver recorded.",
+        key=["method"],
+    ),
+    spec("recorded.differences[].method", FactType.STR, "Method.", values=["spf", "dkim", "dmarc"]),
+    spec("recorded.differences[].recorded", FactType.STR, "Result that the receiver recorded."),
+    spec("recorded.differences[].ours", FactType.STR, "Our result."),
+    spec(
+        "recorded.differences[].reason",
+        FactType.STR,
+        "Why they likely differ: changed on a later way, another DNS record or key now, another identity evaluated.",
+        values=["forwarded", "record-changed", "key-rotated", "other-identity", "unknown"],
+    ),
+)
+
+# Results that say the same have one word. Others, like temperror, tell nothing of the message and contradict nothing;
+# neutral must be treated like none (RFC 7208 section 2.6.2).
+_CLASSES: Mapping[str, Mapping[str, str]] = {
+    "spf": {
+        "pass": "pass",
+        "fail": "fail",
+        "hardfail": "fail",
+        "softfail": "softfail",
+        "neutral": "none",
+        "none": "none",
+        "permerror": "permerror",
+    },
+    "dkim": {
+        "pass": "pass",
+        "fail": "fail",
+        "hardfail": "fail",
+        "neutral": "fail",
+        "policy": "fail",
+        "permerror": "fail",
+        "none": "none",
+    },
+    "dmarc": {"pass": "pass", "fail": "fail", "none": "none", "bestguesspass": "none"},
+}
+_ALTERED = {"body-changed", "header-changed"}
+_OTHER_KEY = {"key-missing", "key-revoked", "key-invalid", "key-multiple", "key-too-small", "key-mismatch"}
+_SPF_NAMES = ("smtp.mailfrom", "smtp.mail", "smtp.mfrom", "smtp.helo")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One result that the receiver recorded.
+
+    Attributes:
+        result: in lower case, as recorded.
+        field: where.
+        domain: the domain it was got for, as A-label: of MAIL FROM or HELO, of the signature, of From.
+        guessed: it was not got from a published record.
+
+    """
+
+    result: str
+    field: HeaderField
+    domain: str | None = None
+    guessed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What the receiver recorded: who, the client address with its field, and the results by method."""
+
+    by: str | None
+    ip: str | None
+    fields: tuple[HeaderField, ...]
+    results: Mapping[str, Told]
+
+
+@auditor(
+    "recorded",
+    provides=PROVIDES,
+    needs=(
+        "message.from_domain",
+        "envelope.ip",
+        "spf.result",
+        "spf.result_domain",
+        "spf.results",
+        "dkim.result",
+        "dkim.signatures",
+        "dmarc.result",
+    ),
+)
+async def audit(ctx: Context) -> None:
+    """State what the receiver recorded, and where our results differ."""
+    if ctx.message is None:
+        for each in PROVIDES:
+            if "[]" not in each.path:
+                ctx.put(each.path, Unknown(Reason.NO_MESSAGE))
+        return
+    found = read_recorded(ctx.message)
+    ids = {field: ctx.cite(header_evidence(field)) for field in found.fields}
+    every = tuple(ids.values())
+    ctx.put("recorded.by", found.by, *every)
+    ctx.put("recorded.ip", found.ip, *every)
+    for method in ("spf", "dkim", "dmarc", "compauth"):
+        told = found.results.get(method)
+        ctx.put(f"recorded.{method}", told.result if told else None, *((ids[told.field],) if told else every))
+    spf = found.results.get("spf")
+    ctx.put("recorded.spf_domain", spf.domain if spf else None, *((ids[spf.field],) if spf else every))
+    ctx.put("recorded.differences", _differences(ctx, found), *every)
+
+
+def read_recorded(message: Message) -> Recorded:
+    """What the last receiver of a message recorded in Authentication-Results and Received-SPF."""
+    came = delivery(message.headers, known_registrable_domain)
+    stated = [(each, each.told) for each in came.records if isinstance(each.told, AuthenticationResults)]
+    first = stated[0][0].by if stated else ""
+    results = [
+        (result, record.field) for record, told in stated if _same_owner(record.by, first) for result in told.results
+    ]
+    of_spf = [each for each in came.records if isinstance(each.told, ReceivedSpf)]
+    server = came.hop[1].by if came.hop else None
+    by = next((name for name in (first, *(each.by for each in of_spf), server) if name), None)
+    told_by_method: dict[str, Told] = {}
+    for method, best in (("spf", _best_spf), ("dkim", _best_dkim), ("dmarc", _first), ("compauth", _first)):
+        candidates = [(result, field) for result, field in results if result.method == method]
+        if candidates:
+            told_by_method[method] = best(candidates)
+    if of_spf:
+        told_by_method.setdefault("spf", _of_received_spf(of_spf))
+    return Recorded(
+        by if came.records else None,
+        came.recorded.ip if came.recorded else None,
+        tuple(each.field for each in came.records),
+        told_by_method,
+    )
+
+
+def meaning(method: str, result: str) -> str | None:
+    """What a result says of the message, in one word for all spellings; None where it says nothing, as temperror."""
+    return _CLASSES[method].get(result)
+
+
+def _same_owner(name: str, other: str) -> bool:
+    """Some, like iCloud, have one authserv-id a method; others write all fields under one."""
+    return name == other or (
+        (owner := known_registrable_domain(name)) is not None and owner == known_registrable_domain(other)
+    )
+
+
+def _first(candidates: list[tuple[AuthResult, HeaderField]]) -> Told:
+    result, field = candidates[0]
+    return Told(result.result, field, _domain(result, ("header.from",)))
+
+
+def _best_dkim(candidates: list[tuple[AuthResult, HeaderField]]) -> Told:
+    result, field = next((each for each in candidates if each[0].result == "pass"), candidates[0])
+    return Told(result.result, field, _domain(result, ("header.d", "header.i")))
+
+
+def _best_spf(candidates: list[tuple[AuthResult, HeaderField]]) -> Told:
+    """The result for MAIL FROM, where there are several."""
+    result, field = next((each for each in candidates if "smtp.mailfrom" in each[0].properties), candidates[0])
+    return Told(result.result, field, _domain(result, _SPF_NAMES), "best guess" in result.comment.lower())
+
+
+def _of_received_spf(records: list[Record]) -> Told:
+    """The field for MAIL FROM; others are for HELO."""
+    read = [(each.told, each.field) for each in records if isinstance(each.told, ReceivedSpf)]
+    told, field = next(
+        (each for each in read if each[0].pairs.get("identity", "mailfrom") in ("mailfrom", "mfrom")), read[0]
+    )
+    names = (told.pairs.get("envelope-from"), told.pairs.get("helo"))
+    return Told(told.result, field, next((domain for name in names if (domain := _domain_of(name))), None))
+
+
+def _domain(result: AuthResult, names: tuple[str, ...]) -> str | None:
+    return next((domain for name in names if (domain := _domain_of(result.properties.get(name)))), None)
+
+
+def _domain_of(address: str | None) -> str | None:
+    return to_a_label(address.strip("<>").rpartition("@")[2]) if address else None
+
+
+def _differences(ctx: Context, found: Recorded) -> Value:
+    """The contradictions; Unknown where there is none and a result of ours that could be one is unknown."""
+    reasons: dict[str, str] = {}
+    differences: list[Mapping[str, Value]] = []
+    lost: Unknown | None = None
+    for method in _CLASSES:
+        told = found.results.get(method)
+        theirs = meaning(method, "none" if told.guessed else told.result) if told else None
+        if told is None or theirs is None:
+            continue
+        ours = _our_spf(ctx, found.ip) if method == "spf" else ctx.value(f"{method}.result")
+        if isinstance(ours, Unknown):
+            lost = lost or ours
+        elif (own := meaning(method, text_of(ours))) is not None and own != theirs:
+            reasons[method] = _reason(ctx, found, method, told, own, theirs, reasons)
+            differences.append({"method": method, "recorded": told.result, "ours": ours, "reason": reasons[method]})
+    return lost if lost and not differences else tuple(differences)
+
+
+def _our_spf(ctx: Context, ip: str | None) -> Value:
+    """Our result for the recorded address, where it is among several that were given; else the one that stands."""
+    same = (each.get("result") for each in records_of(ctx.value("spf.results")) if each.get("ip") == ip)
+    return next(same, ctx.value("spf.result"))
+
+
+def _reason(
+    ctx: Context, found: Recorded, method: str, told: Told, ours: str, theirs: str, others: Mapping[str, str]
+) -> str:
+    """The likely reason of a contradiction; `others` are those of the methods before it."""
+    if method == "spf":
+        addresses = [text_of(each.get("ip")) for each in records_of(ctx.value("spf.results"))]
+        if found.ip is not None and found.ip not in (text_of(ctx.value("envelope.ip")), *addresses):
+            return "other-identity"
+        if told.domain is None:
+            return "unknown"
+        return "record-changed" if told.domain == ctx.value("spf.result_domain") else "other-identity"
+    if method == "dkim":
+        return _reason_of_dkim(ctx, told, ours, theirs)
+    if told.domain is not None and told.domain != ctx.value("message.from_domain"):
+        return "other-identity"
+    if "none" in (ours, theirs):
+        return "record-changed"
+    return others.get("dkim", others.get("spf", "unknown"))
+
+
+def _reason_of_dkim(ctx: Context, told: Told, ours: str, theirs: str) -> str:
+    signatures = records_of(ctx.value("dkim.signatures"))
+    same = [each for each in signatures if each.get("domain") == told.domain]
+    if theirs == "fail" and ours == "pass":
+        return "key-rotated" if same or told.domain is None else "other-identity"
+    if theirs != "pass":
+        return "unknown"
+    if ours == "none" or (told.domain is not None and not same):
+        return "forwarded"  # a list or a forwarder dropped the signature
+    problems = {problem for each in same or signatures for problem in texts_of(each.get("reasons"))}
+    if problems & _ALTERED:
+        return "forwarded"
+    return "key-rotated" if problems & _OTHER_KEY else "unknown"

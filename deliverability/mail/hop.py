@@ -1,0 +1,227 @@
+"""Where a received mail came in from outside, and which trace fields the receiving system itself wrote.
+
+May import mail.reader and mail.received. RFC 5321 section 4.4, RFC 7208 section 9.1, RFC 8601 sections 4 and 5.
+
+Trace fields are prepended, so that everything above the Received field of the hop from outside is the receiver's own;
+what stands below it may be the work of anybody, and counts only where it agrees with that field or with its server.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from deliverability.mail.reader import HeaderField
+from deliverability.mail.received import (
+    AuthenticationResults,
+    Received,
+    ReceivedSpf,
+    client_ip_of,
+    is_internal,
+    parse_authentication_results,
+    parse_received,
+    parse_received_spf,
+)
+
+# Gives the organizational domain of a host name; None under no known public suffix, as .internal and .local.
+Organization = Callable[[str], str | None]
+
+_MAX_FIELDS = 300  # trace fields that are read, from the top
+_TRACE = frozenset({"received", "received-spf", "authentication-results"})
+_SMTP = re.compile(r"(?:UTF8)?E?SMTPS?A?", re.IGNORECASE)
+_AUTHENTICATED = re.compile(r"(?:UTF8)?E?SMTPS?A", re.IGNORECASE)
+
+# Hops within these systems have addresses that are not private. Their names alone prove nothing, for anybody can say
+# them in HELO, and what leaves such a system comes in again under names and addresses much like these.
+_OWN_NETWORKS = (
+    (
+        re.compile(r"(?:^|\.)prod\.(?:protection\.)?(?:outlook\.com|exchangelabs\.com|office365\.us|outlook\.cn)$"),
+        re.compile(r"(?:^|\.)(?:outlook\.com|office365\.com|exchangelabs\.com|office365\.us|outlook\.cn)$"),
+        (ipaddress.ip_network("2603:1000::/24"), ipaddress.ip_network("2a01:111::/32")),
+    ),
+    (
+        re.compile(r"(?:^|\.)(?:apple|icloud|mac|me)\.com$"),
+        re.compile(r"(?:^|\.)(?:apple|icloud|mac|me)\.com$"),
+        (ipaddress.ip_network("17.0.0.0/8"), ipaddress.ip_network("2620:149::/32")),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An Authentication-Results or Received-SPF field, read.
+
+    Attributes:
+        field: the field itself.
+        told: what it says.
+        by: who says it: the authserv-id, or the receiver= of Received-SPF; empty where it does not tell.
+        ip: the client address that it tells, where that can be one outside the receiver's network.
+
+    """
+
+    field: HeaderField
+    told: AuthenticationResults | ReceivedSpf
+    by: str
+    ip: str | None
+
+
+# A trace field, in the order of the header.
+Step = Record | tuple[HeaderField, Received]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How the last receiver got the message.
+
+    Attributes:
+        ip: the address it came from: the one that the receiver recorded, else the one of `hop`; None where nothing
+            that the receiver wrote tells it.
+        hop: the Received field of this address, and what it says; None where no field names the address.
+        recorded: the topmost record that tells `ip`; None where only `hop` does.
+        records: all records that the receiver wrote, from the top.
+
+    """
+
+    ip: str | None
+    hop: tuple[HeaderField, Received] | None
+    recorded: Record | None
+    records: tuple[Record, ...]
+
+
+def delivery(headers: Iterable[HeaderField], organization: Organization) -> Delivery:
+    """Find the hop by which a message came in from outside, and what its receiver recorded.
+
+    `organization` tells which host names belong together.
+    """
+    steps = _steps(headers)
+    above: list[Record] = []
+    border: tuple[HeaderField, Received] | None = None
+    below: tuple[Record, ...] = ()
+    for index, step in enumerate(steps):
+        if isinstance(step, Record):
+            above.append(step)
+            continue
+        received = step[1]
+        below = _records_until_received(steps[index + 1 :])
+        named = received.ip is not None and received.ip in {each.ip for each in (*above, *below)}
+        if named or not _is_own(received, steps[index + 1 :], organization):
+            border = step
+            break
+    recorded = next((each for each in above if each.ip), None)
+    if recorded is not None and (border is None or border[1].ip != recorded.ip):
+        # A gateway of the receiver stands between: the field that names the address is farther down, if there is one.
+        hops = [step for step in steps if not isinstance(step, Record)]
+        hop = next((step for step in hops if step[1].ip == recorded.ip), None)
+        return Delivery(recorded.ip, hop, recorded, tuple(above))
+    if border is None:
+        return Delivery(None, None, None, tuple(above))
+    own = (*above, *_agreeing(border[1], above, below, organization))
+    recorded = next((each for each in own if each.ip), None)
+    if recorded is None:
+        return Delivery(border[1].ip, border if border[1].ip else None, None, own)
+    return Delivery(recorded.ip, border, recorded, own)
+
+
+def _steps(headers: Iterable[HeaderField]) -> list[Step]:
+    fields = [field for field in headers if field.lower in _TRACE][:_MAX_FIELDS]
+    return [(field, parse_received(field.value)) if field.lower == "received" else _record(field) for field in fields]
+
+
+def _record(field: HeaderField) -> Record:
+    told: AuthenticationResults | ReceivedSpf
+    if field.lower == "received-spf":
+        told = parse_received_spf(field.value)
+        by, ip = told.pairs.get("receiver", ""), told.ip
+    else:
+        told = parse_authentication_results(field.value)
+        by, ip = told.server, client_ip_of(told)
+    # Postfix's policyd-spf tells the recipient there, or <UNKNOWN>.
+    by = by.rpartition("@")[2].rstrip(".;").lower()
+    return Record(field, told, "" if by.startswith("<") else by, None if ip is None or is_internal(ip) else ip)
+
+
+def _records_until_received(steps: Sequence[Step]) -> tuple[Record, ...]:
+    """The records that stand directly below a Received field: Google, iCloud and many mail filters put theirs there."""
+    records: list[Record] = []
+    for step in steps:
+        if not isinstance(step, Record):
+            break
+        records.append(step)
+    return tuple(records)
+
+
+def _is_own(received: Received, below: Sequence[Step], organization: Organization) -> bool:
+    """Whether a hop was within the receiver's own system."""
+    client = received.helo if received.rdns is None else received.rdns
+    if received.ip is None:
+        # A hop without an address is a queue, a store or a fetch, unless it was SMTP between two organizations.
+        smtp = received.protocol is not None and _SMTP.fullmatch(received.protocol)
+        return not smtp or not _are_strangers(client, received.by, organization)
+    if is_internal(received.ip):
+        return True
+    return _is_known_network(client, received) or _is_own_gateway(received, below, organization)
+
+
+def _are_strangers(client: str | None, server: str | None, organization: Organization) -> bool:
+    ours, theirs = _organization(server, organization), _organization(client, organization)
+    return ours is not None and theirs is not None and ours != theirs
+
+
+def _is_known_network(client: str | None, received: Received) -> bool:
+    name, server = (client or "").lower().rstrip("."), (received.by or "").lower().rstrip(".")
+    address = ipaddress.ip_address(received.ip or "")
+    return any(
+        clients.search(name) and servers.search(server) and any(address in network for network in networks)
+        for clients, servers, networks in _OWN_NETWORKS
+    )
+
+
+def _is_own_gateway(received: Received, below: Sequence[Step], organization: Organization) -> bool:
+    """Whether the client is another server of the same organization that took the mail from outside and checked it.
+
+    The next hop must have come to that very server, not by submission, and records of the organization must name
+    its address. Where mail leaves an organization and comes back, its outgoing server has written no such records.
+    """
+    ours, client = _organization(received.by, organization), received.rdns  # anybody can say the name in HELO
+    if client is None or ours is None or _organization(client, organization) != ours:
+        return False
+    records: list[Record] = []
+    for step in below:
+        if isinstance(step, Record):
+            records.append(step)
+        elif step[1].ip is not None:
+            came = step[1]
+            if (came.by or "").lower().rstrip(".") not in (client.lower(), (received.helo or "").lower()):
+                return False
+            submitted = came.protocol is not None and _AUTHENTICATED.fullmatch(came.protocol)
+            checked = any(each.ip == came.ip for each in records)
+            return checked and not submitted and any(_organization(each.by, organization) == ours for each in records)
+    return False
+
+
+def _agreeing(
+    hop: Received, above: Sequence[Record], below: Sequence[Record], organization: Organization
+) -> tuple[Record, ...]:
+    """The records below the hop from outside that are the receiver's: by its own name, or as they name its client.
+
+    A forger can copy both, but gains nothing: the address stays that of the hop.
+    """
+    confirmed = [each for each in below if each.ip is not None and each.ip == hop.ip]
+    names = {(hop.by or "").lower().rstrip("."), *(each.by for each in (*above, *confirmed))} - {""}
+    owners = {_organization(name, organization) or name for name in names}
+
+    def agrees(record: Record) -> bool:
+        owner = _organization(record.by, organization) or record.by
+        return record in confirmed or (record.ip is None and owner in owners)
+
+    return tuple(each for each in below if agrees(each))
+
+
+def _organization(name: str | None, organization: Organization) -> str | None:
+    """The organization of a host name; None for an address and for a name of one label, which tell none."""
+    name = (name or "").rstrip(".").lower()
+    if "." not in name or name.startswith("[") or name.replace(".", "").isdigit():
+        return None
+    return organization(name)
