@@ -77,6 +77,7 @@ _RECORD = (
         unit="lookups",
         optional=True,
     ),
+    spec("void_names_ip6", FactType.LIST_STR, "Names that find nothing where the sending address is IPv6."),
     spec("dead_names", FactType.LIST_STR, "Names that find nothing whatever the sending address, with the question."),
     spec("broken_includes", FactType.LIST_STR, "include and redirect targets without exactly one SPF record."),
     spec("loops", FactType.LIST_STR, "Domains that include themselves, directly or not."),

@@ -26,7 +26,16 @@ RECORD_FACTS = (
 """What `describe_record` gives."""
 TREE_FACTS = (
     *("valid", "syntax_errors", "lookups", "lookups_at_least", "lookups_left", "void_lookups", "void_at_least"),
-    *("void_lookups_ip4", "void_lookups_ip6", "void_names", "dead_names", "broken_includes", "loops", "mx_overflow"),
+    *(
+        "void_lookups_ip4",
+        "void_lookups_ip6",
+        "void_names",
+        "void_names_ip6",
+        "dead_names",
+        "broken_includes",
+        "loops",
+        "mx_overflow",
+    ),
     *("all", "uses_ptr", "sends_nothing"),
 )
 """What `describe_tree` gives."""
@@ -65,7 +74,7 @@ def describe_tree(tree: Tree, senders: frozenset[int] = frozenset()) -> Mapping[
     void, gap = tree.void_lookups(*judged), tree.gap
     terms_gap = tree.terms_gap
     syntax, broken, loops = tree.syntax_errors, tree.targets("broken"), tree.targets("loop")
-    overflow, names, dead = tree.targets("overflow"), tree.void_names(*judged), tree.dead_names
+    overflow, void6 = tree.targets("overflow"), tree.void_lookups(6)
     counts: dict[str, Value] = {
         "lookups": tree.lookups,
         "lookups_at_least": tree.lookups_at_least,
@@ -73,7 +82,7 @@ def describe_tree(tree: Tree, senders: frozenset[int] = frozenset()) -> Mapping[
         "void_lookups": void,
         "void_at_least": tree.void_at_least(*judged),
         "void_lookups_ip4": tree.void_lookups(4),
-        "void_lookups_ip6": tree.void_lookups(6),
+        "void_lookups_ip6": void6,
     }
     faulty = bool(syntax or broken or loops or overflow) or tree.void_at_least(*judged) > MAX_VOID_LOOKUPS
     valid = _valid(tree, faulty, gap or (void if isinstance(void, Unknown) else None))
@@ -81,8 +90,9 @@ def describe_tree(tree: Tree, senders: frozenset[int] = frozenset()) -> Mapping[
         **(counts if root.record is not None else dict.fromkeys(counts)),
         "valid": valid if root.records else None,
         "syntax_errors": _listed(syntax, gap),
-        "void_names": _listed(names, void if isinstance(void, Unknown) else None),
-        "dead_names": _listed(dead, terms_gap),
+        "void_names": _listed(tree.void_names(*judged), void if isinstance(void, Unknown) else None),
+        "void_names_ip6": _listed(tree.void_names(6), void6 if isinstance(void6, Unknown) else None),
+        "dead_names": _listed(tree.dead_names, terms_gap),
         "broken_includes": _listed(broken, gap),
         "loops": _listed(loops, gap),
         "mx_overflow": _listed(overflow, terms_gap),
