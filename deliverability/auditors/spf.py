@@ -239,7 +239,12 @@ _COVERAGE = (
     ),
     spec("spf.include_costs[].target", FactType.STR, "Domain it leads to."),
     spec("spf.include_costs[].lookups", FactType.INT, "Look-ups, its own one included.", unit="lookups"),
-    spec("spf.include_costs[].void_lookups", FactType.INT, "Look-ups that find nothing.", unit="lookups"),
+    spec(
+        "spf.include_costs[].void_lookups",
+        FactType.INT,
+        "Look-ups that find nothing whatever the sending address.",
+        unit="lookups",
+    ),
     spec(
         "spf.authorised_ip4",
         FactType.INT,
@@ -447,17 +452,16 @@ def _describe(ctx: Context, tree: Tree) -> Mapping[str, Value]:
 
 def _state_tree(ctx: Context, tree: Tree, described: Mapping[str, Value], evidence: tuple[str, ...]) -> None:
     """The facts on the record of the audited domain and on its whole tree."""
-    from deliverability.spf.describe import RECORD_FACTS
+    from deliverability.spf.describe import RECORD_FACTS, listed
     from deliverability.spf.tree import FAMILIES
 
     root = tree.root
     own = dns_id(root.domain, "TXT")
     lost = unknown_from(root.answer) if isinstance(root.answer, Failed) else None
     void = tree.void_lookups(*FAMILIES)
-    names = tree.void_names(*FAMILIES)
     values = {each.path: described[each.path] for each in _RECORD} | {
         "void_lookups": lost or (void if root.record else None),
-        "void_names": lost or names or (void if isinstance(void, Unknown) else ()),
+        "void_names": lost or listed(tree.void_names(*FAMILIES), void if isinstance(void, Unknown) else None),
         "tree": lost or (root.value() if root.records else None),
     }
     for name, value in values.items():
@@ -484,11 +488,7 @@ def _state_coverage(
     gap = coverage.gap
     has_record = root.record is not None
     costs: list[Value] = [
-        {
-            "target": entry.target or "",
-            "lookups": entry.total_lookups,
-            "void_lookups": max(entry.total_void(version) for version in FAMILIES),
-        }
+        {"target": entry.target or "", "lookups": entry.total_lookups, "void_lookups": entry.total_void(*FAMILIES)}
         for entry in root.entries
         if not isinstance(entry.term, BadTerm) and entry.term.name in ("include", "redirect") and entry.status != "dead"
     ]

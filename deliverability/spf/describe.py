@@ -89,21 +89,28 @@ def describe_tree(tree: Tree, senders: frozenset[int] = frozenset()) -> Mapping[
     return {
         **(counts if root.record is not None else dict.fromkeys(counts)),
         "valid": valid if root.records else None,
-        "syntax_errors": _listed(syntax, gap),
-        "void_names": _listed(tree.void_names(*judged), void if isinstance(void, Unknown) else None),
-        "void_names_ip6": _listed(tree.void_names(6), void6 if isinstance(void6, Unknown) else None),
-        "dead_names": _listed(tree.dead_names, terms_gap),
-        "broken_includes": _listed(broken, gap),
-        "loops": _listed(loops, gap),
-        "mx_overflow": _listed(overflow, terms_gap),
+        "syntax_errors": _faults(syntax, gap),
+        "void_names": listed(tree.void_names(*judged), void if isinstance(void, Unknown) else None),
+        "void_names_ip6": listed(tree.void_names(6), void6 if isinstance(void6, Unknown) else None),
+        "dead_names": listed(tree.dead_names, terms_gap),
+        "broken_includes": _faults(broken, gap),
+        "loops": _faults(loops, gap),
+        "mx_overflow": _faults(overflow, terms_gap),
         "uses_ptr": True if tree.uses_ptr else (gap or False),
         "all": _all(tree),
         "sends_nothing": _sends_nothing(tree),
     }
 
 
-def _listed(items: tuple[str, ...], missing: Unknown | None) -> Value:
-    """What was found; where nothing was and a part could not be looked at, that is not "none"."""
+def listed(items: tuple[str, ...], missing: Unknown | None) -> Value:
+    """What was found; with why there may be more, where a part could not be looked at."""
+    if missing is None:
+        return items
+    return (*items, missing) if items else missing
+
+
+def _faults(items: tuple[str, ...], missing: Unknown | None) -> Value:
+    """The faults that were found; where none was and a part could not be looked at, that is not "none"."""
     return items if items or missing is None else missing
 
 

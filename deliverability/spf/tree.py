@@ -13,7 +13,7 @@ empty where they play no part. The numbers count what is known; `Tree.lookups` a
 that is all.
 
 A receiver asks an `a` term for A or AAAA, as the sending address is, and counts a look-up that finds nothing (RFC 7208
-section 4.6.4). So void look-ups are counted for each address family; `void_lookups` above is the larger count.
+section 4.6.4). So void look-ups are counted for each address family; `void_lookups` above are those of every sender.
 
 Record status: ``ok``, ``none`` (no SPF record), ``several``, ``syntax-error``, ``failed: REASON``.
 Term status: ``ok``, ``void`` (nothing found, whatever the family), ``broken`` (target without exactly one record),
@@ -76,9 +76,9 @@ class Entry:
         """Its own cost and that of everything its target leads to."""
         return self.lookups + (self.node.lookups if self.node else 0)
 
-    def total_void(self, version: int) -> int:
-        """Void look-ups for such an address: of the term and of everything its target leads to."""
-        return int(version in self.void) + (self.node.void_lookups(version) if self.node else 0)
+    def total_void(self, *versions: int) -> int:
+        """Look-ups that find nothing for any address of these IP versions: its own and those below its target."""
+        return int(self.void.issuperset(versions)) + (self.node.void_lookups(*versions) if self.node else 0)
 
     @property
     def failed(self) -> Failed | None:
@@ -120,9 +120,9 @@ class Node:
         """Terms that ask DNS, here and below, as far as known."""
         return sum(entry.total_lookups for entry in self.entries)
 
-    def void_lookups(self, version: int) -> int:
-        """Look-ups that find nothing for an address of this IP version, here and below, as far as known."""
-        return sum(entry.total_void(version) for entry in self.entries)
+    def void_lookups(self, *versions: int) -> int:
+        """Look-ups that find nothing for any address of these IP versions, here and below, as far as known."""
+        return sum(entry.total_void(*versions) for entry in self.entries)
 
     def value(self) -> dict[str, Value]:
         """The tree from here on as a plain value (see the module's description)."""
@@ -131,7 +131,7 @@ class Node:
             "status": self.status,
             "record": self.record.text if self.record else None,
             "lookups": self.lookups,
-            "void_lookups": max(self.void_lookups(version) for version in FAMILIES),
+            "void_lookups": self.void_lookups(*FAMILIES),
             "terms": tuple(entry.value() for entry in self.entries),
         }
 
@@ -203,7 +203,7 @@ class Tree:
         return self.root.lookups
 
     def void_lookups(self, *versions: int) -> int | Unknown:
-        """Terms whose look-up finds nothing (two are allowed) for addresses of that IP version; of several the worst.
+        """Terms whose look-up finds nothing (two are allowed) for an address of this IP version; of several the most.
 
         Unknown, with the reason, where they cannot be counted; `void_at_least` are certain then.
         """
