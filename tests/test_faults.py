@@ -187,7 +187,9 @@ async def audit_again(before: Audited, resolver: Resolver) -> Result:
 
 def lost(clean: Value, faulted: Value, path: str) -> list[str]:
     """What the clean run saw and the faulted run denies; Unknown denies nothing."""
-    if path in TELLS_OF_FAILURES or isinstance(faulted, Unknown) or clean in (None, False, "", (), "none", "absent"):
+    if path in TELLS_OF_FAILURES or path.endswith(LOWER_BOUNDS):
+        return []
+    if isinstance(faulted, Unknown) or clean in (None, False, "", (), "none", "absent"):
         return []
     if faulted in (None, False, "", (), "none", "absent"):
         return [f"{path}: {clean!r} became {faulted!r}"]
@@ -219,6 +221,8 @@ def without_guesses(keys: Value) -> Value:
 
 # False says that a lookup failed; that is what it is for.
 TELLS_OF_FAILURES = {"senders.complete"}
+# What is certain although a part could not be looked at.
+LOWER_BOUNDS = ("lookups_at_least", "void_at_least")
 # Of pairs that are known to overlap, the ranges that were seen.
 AT_LEAST = ("spf.overlaps",)
 # What was walked through, step by step, with the failure at the step where it happened.

@@ -379,11 +379,11 @@ async def test_an_answer_that_gets_lost_is_harm(monkeypatch: pytest.MonkeyPatch)
 
     def topic(facts: FactSet, findings: Sequence[Finding]) -> tuple[Remedy, ...]:
         edit = RecordEdit("example.com", "TXT", (), ("v=spf1 mx include:broken.example.net -all",))
-        return (Remedy("SPF-008", "", "spf-x", {}, (edit,)),)
+        return (Remedy("SPF-008", "example.com", "spf-x", {}, (edit,)),)
 
     monkeypatch.setattr(rehearse, "TOPICS", (topic,))
     report, _ = await broken(lost)
-    assert cases(report)["SPF-008", ""].outcome is Outcome.UNMET
+    assert cases(report)["SPF-008", "example.com"].outcome is Outcome.UNMET
     assert report.remedies == ()
 
 

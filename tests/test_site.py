@@ -117,7 +117,7 @@ def test_a_rule_page_says_what_the_rule_says(lang: str) -> None:
     rule = RULES.rules["SPF-003"]
     text = PARSED[f"{lang}/rules/SPF-003.html"].text()
     flat = " ".join(text.split())
-    assert "spf.lookups le 10" in flat
+    assert "item.lookups le 10" in flat
     assert " ".join(rule.text[lang].why.split())[:40] in flat
     assert "RFC 7208" in flat
     assert RULES.sources["rfc7208"].checked in flat

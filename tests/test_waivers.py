@@ -13,7 +13,14 @@ from deliverability.model.report import Finding, Outcome, Report, VerdictKind
 from deliverability.model.rules import Severity
 
 RULES = load_rules()
-LOOKUPS = {"spf.present": True, "spf.lookups": 11}
+
+
+def lookups(number: Value, at_least: int) -> dict[str, Value]:
+    item = {"domain": "example.com", "used": None, "present": True, "lookups": number, "lookups_at_least": at_least}
+    return {"spf.identities": (item,)}
+
+
+LOOKUPS = lookups(11, 11)
 
 
 def report(facts: dict[str, Value], *waivers: dict[str, Value], select: tuple[str, ...] = ("SPF-003", "WAI")) -> Report:
@@ -68,12 +75,12 @@ def test_one_that_ran_out_covers_nothing_and_is_a_finding() -> None:
 
 
 def test_one_that_covers_nothing_is_a_finding() -> None:
-    made = report({"spf.present": True, "spf.lookups": 9}, waiver())
+    made = report(lookups(9, 9), waiver())
     assert of(made, "WAI-002").outcome is Outcome.UNMET
 
 
 def test_what_could_not_be_checked_leaves_it_open_whether_a_waiver_is_needed() -> None:
-    made = report({"spf.present": True, "spf.lookups": Unknown(Reason.TIMEOUT)}, waiver())
+    made = report(lookups(Unknown(Reason.TIMEOUT), 1), waiver())
     unneeded = of(made, "WAI-002")
     assert unneeded.outcome is Outcome.UNKNOWN
     assert unneeded.unknown is not None

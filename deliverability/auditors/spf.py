@@ -1,84 +1,135 @@
-"""SPF: what the domain publishes, what it costs, and what the sending addresses get.
+"""SPF: what each domain of the mail publishes, what it costs, and what the sending addresses get.
 
-May import auditors.base, model, ports and the protocol cores.
+May import auditors.base, model, ports, the protocol cores and dmarc.psl.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from ipaddress import IPv4Network
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from deliverability.auditors.base import Context, auditor, dns_id, spec, unknown_from
-from deliverability.model.facts import FactSpec, FactType, Reason, Unknown, Value
-from deliverability.ports.base import Answer, Failed, Found
+from deliverability.model.facts import FactSpec, FactType, Reason, Unknown, Value, text_of, texts_of
+from deliverability.ports.base import Answer, Failed
 from deliverability.spf.names import is_address
 
 if TYPE_CHECKING:
     from deliverability.spf.coverage import Coverage
     from deliverability.spf.evaluate import SpfEvaluation, Trace
-    from deliverability.spf.record import Record
     from deliverability.spf.tree import Tree
 
-_OWN = (
-    spec("spf.domain", FactType.STR, "Domain whose record is described: the audited domain."),
-    spec("spf.present", FactType.BOOL, "At least one SPF record (v=spf1) is published."),
-    spec("spf.records", FactType.LIST_STR, "All SPF records at the domain."),
-    spec("spf.record_count", FactType.INT, "Number of SPF records.", unit="records"),
-    spec("spf.record", FactType.STR, "The SPF record, where there is exactly one.", optional=True),
+_RESULTS = ("pass", "fail", "softfail", "neutral", "none", "permerror", "temperror")
+
+# Fields that say the same of the audited domain (spf.NAME) and of each identity (spf.identities[].NAME).
+_RECORD = (
+    spec("present", FactType.BOOL, "At least one SPF record (v=spf1) is published."),
+    spec("records", FactType.LIST_STR, "All SPF records at the domain."),
+    spec("record_count", FactType.INT, "Number of SPF records.", unit="records"),
+    spec("record", FactType.STR, "The SPF record, where there is exactly one.", optional=True),
     spec(
-        "spf.lookalikes",
+        "lookalikes",
         FactType.LIST_STR,
         "TXT records that were meant as SPF but are not: leading blank, smart quotes, wrong version.",
     ),
-    spec("spf.valid", FactType.BOOL, "The whole tree has no error: syntax, missing targets, limits.", optional=True),
     spec(
-        "spf.syntax_errors",
-        FactType.LIST_STR,
-        "Terms of the tree that cannot be parsed, each with its domain where it is not the audited one.",
+        "valid",
+        FactType.BOOL,
+        "The whole tree has no error: syntax, missing targets, limits (void look-ups: of the sending addresses, "
+        "of IPv4 where none is known).",
+        optional=True,
     ),
     spec(
-        "spf.lookups",
+        "syntax_errors",
+        FactType.LIST_STR,
+        "Terms of the tree that cannot be parsed, each with its domain where it is not this one.",
+    ),
+    spec(
+        "lookups", FactType.INT, "Terms that query DNS, over all includes and redirects.", unit="lookups", optional=True
+    ),
+    spec(
+        "lookups_at_least",
         FactType.INT,
-        "Terms that query DNS, over all includes and redirects.",
+        "Those that are known: the same number, or a lower bound where a part of the tree could not be looked at.",
         unit="lookups",
         optional=True,
     ),
-    spec("spf.void_lookups", FactType.INT, "Look-ups of the tree that find nothing.", unit="lookups", optional=True),
-    spec("spf.void_names", FactType.LIST_STR, "Names that those look-ups asked for."),
-    spec("spf.broken_includes", FactType.LIST_STR, "include and redirect targets without exactly one SPF record."),
-    spec("spf.loops", FactType.LIST_STR, "Domains that include themselves, directly or not."),
-    spec("spf.mx_overflow", FactType.LIST_STR, "mx terms with more than ten hosts."),
     spec(
-        "spf.all",
+        "lookups_left",
+        FactType.INT,
+        "Look-ups left below the limit of ten; negative where there are too many.",
+        unit="lookups",
+        optional=True,
+    ),
+    spec(
+        "void_lookups_ip4",
+        FactType.INT,
+        "Look-ups of the tree that find nothing where the sending address is IPv4 (`a` asks for A).",
+        unit="lookups",
+        optional=True,
+    ),
+    spec(
+        "void_lookups_ip6",
+        FactType.INT,
+        "Look-ups of the tree that find nothing where the sending address is IPv6 (`a` asks for AAAA).",
+        unit="lookups",
+        optional=True,
+    ),
+    spec("void_names_ip6", FactType.LIST_STR, "Names that find nothing where the sending address is IPv6."),
+    spec("dead_names", FactType.LIST_STR, "Names that find nothing whatever the sending address, with the question."),
+    spec("broken_includes", FactType.LIST_STR, "include and redirect targets without exactly one SPF record."),
+    spec("loops", FactType.LIST_STR, "Domains that include themselves, directly or not."),
+    spec("mx_overflow", FactType.LIST_STR, "mx terms with more than ten hosts."),
+    spec(
+        "all",
         FactType.STR,
         "Qualifier of `all` (of the redirect target where the record has none).",
         optional=True,
         values=["+", "-", "~", "?"],
     ),
-    spec("spf.redirect", FactType.STR, "Target of an effective redirect.", optional=True),
-    spec("spf.includes", FactType.LIST_STR, "Targets of include at the first level."),
-    spec("spf.uses_ptr", FactType.BOOL, "A ptr term is in the tree."),
-    spec("spf.dead_terms", FactType.LIST_STR, "Terms after `all`, and a redirect beside `all`: never evaluated."),
-    spec("spf.record_octets", FactType.INT, "Octets of the SPF record.", unit="octets", optional=True),
+    spec("redirect", FactType.STR, "Target of an effective redirect.", optional=True),
+    spec("includes", FactType.LIST_STR, "Targets of include at the first level."),
+    spec("uses_ptr", FactType.BOOL, "A ptr term is in the tree."),
+    spec("dead_terms", FactType.LIST_STR, "Terms after `all`, and a redirect beside `all`: never evaluated."),
     spec(
-        "spf.answer_octets", FactType.INT, "Octets of the domain name and all its TXT records together.", unit="octets"
+        "unknown_modifiers",
+        FactType.LIST_STR,
+        "Terms of the domain's own record that receivers ignore as unknown modifiers: a second v=spf1, ip4=...",
     ),
+    spec("record_octets", FactType.INT, "Octets of the SPF record.", unit="octets", optional=True),
+    spec("answer_octets", FactType.INT, "Octets of the domain name and all its TXT records together.", unit="octets"),
     spec(
-        "spf.longest_string_octets",
+        "longest_string_octets",
         FactType.INT,
         "Longest character-string of the SPF record.",
         unit="octets",
         optional=True,
     ),
+    spec("wide_ranges", FactType.LIST_STR, "Ranges wider than /16 (IPv4) or /32 (IPv6) in the domain's own record."),
+    spec("widest_ip4_prefix", FactType.INT, "Prefix length of the widest own IPv4 range.", unit="bits", optional=True),
     spec(
-        "spf.wide_ranges", FactType.LIST_STR, "Ranges wider than /16 (IPv4) or /32 (IPv6) in the domain's own record."
+        "private_ranges",
+        FactType.LIST_STR,
+        "ip4 and ip6 terms of the domain's own record that list only private or reserved addresses (RFC 6890).",
+    ),
+    spec("sends_nothing", FactType.BOOL, "The record authorizes nobody (v=spf1 -all)."),
+)
+
+_OWN = (
+    spec("spf.domain", FactType.STR, "Domain whose record is described: the audited domain."),
+    *(replace(each, path=f"spf.{each.path}") for each in _RECORD),
+    spec(
+        "spf.void_lookups",
+        FactType.INT,
+        "Look-ups of the tree that find nothing: the larger of the numbers for IPv4 and for IPv6 senders.",
+        unit="lookups",
+        optional=True,
     ),
     spec(
-        "spf.widest_ip4_prefix", FactType.INT, "Prefix length of the widest own IPv4 range.", unit="bits", optional=True
+        "spf.void_names", FactType.LIST_STR, "Names that find nothing for IPv4 or for IPv6 senders, with the question."
     ),
-    spec("spf.sends_nothing", FactType.BOOL, "The record authorizes nobody (v=spf1 -all)."),
     spec(
         "spf.tree",
         FactType.TREE,
@@ -89,7 +140,7 @@ _OWN = (
         "spf.result",
         FactType.STR,
         "Result for the sending address and MAIL FROM (the worst where several addresses were given).",
-        values=["pass", "fail", "softfail", "neutral", "none", "permerror", "temperror"],
+        values=_RESULTS,
     ),
     spec("spf.result_reason", FactType.STR, "What decided it: the matching term, or the error.", optional=True),
     spec("spf.result_domain", FactType.STR, "Domain it was evaluated for.", optional=True),
@@ -100,37 +151,86 @@ _OWN = (
         optional=True,
         values=["mail-from", "helo", "domain"],
     ),
+    spec(
+        "spf.result_explained",
+        FactType.BOOL,
+        "The record of that domain is missing or certainly broken: rules on records say so.",
+    ),
     spec("spf.results", FactType.LIST_RECORD, "The same for each sending address.", key=["ip"]),
     spec("spf.results[].ip", FactType.STR, "Sending address."),
-    spec(
-        "spf.results[].result",
-        FactType.STR,
-        "SPF result.",
-        values=["pass", "fail", "softfail", "neutral", "none", "permerror", "temperror"],
-    ),
+    spec("spf.results[].result", FactType.STR, "SPF result.", values=_RESULTS),
     spec("spf.results[].reason", FactType.STR, "What decided it.", optional=True),
     spec("spf.failing_ips", FactType.LIST_STR, "Sending addresses that do not pass."),
-    spec(
-        "spf.unknown_modifiers",
-        FactType.LIST_STR,
-        "Terms of the domain's own record that receivers ignore as unknown modifiers: a second v=spf1, ip4=...",
-    ),
     spec("spf.explanation", FactType.STR, "The domain's own text for a fail (exp).", optional=True),
     spec(
         "spf.trace",
         FactType.TREE,
         "How spf.result came about: ip, domain, record, result, reason, steps (term, outcome, detail, cost, nested).",
     ),
+    spec(
+        "spf.author_differs",
+        FactType.BOOL,
+        "The author domain (the audited domain where there is no message) is another than that of MAIL FROM; none "
+        "where the message has no author.",
+        optional=True,
+    ),
+    spec(
+        "spf.author_result",
+        FactType.STR,
+        "Result for the sending address against the author domain's own record (the worst of several addresses).",
+        optional=True,
+        values=_RESULTS,
+    ),
 )
 
-_COVERAGE = (
+_IDENTITIES = (
     spec(
-        "spf.lookups_left",
+        "spf.identities",
+        FactType.LIST_RECORD,
+        "Each different domain whose SPF matters: of MAIL FROM (HELO where it is empty), of From, and the audited one.",
+        key=["domain"],
+    ),
+    spec("spf.identities[].domain", FactType.STR, "The domain."),
+    spec(
+        "spf.identities[].role",
+        FactType.STR,
+        "What it is in the mail, the first of these that it is; author also where there is no message.",
+        values=["mail-from", "helo", "author", "domain"],
+    ),
+    spec(
+        "spf.identities[].used",
+        FactType.BOOL,
+        "Receivers check SPF of this mail against it; none where the envelope is not known.",
+        optional=True,
+    ),
+    spec("spf.identities[].own", FactType.BOOL, "It belongs to the owner of the audited domain (public suffix list)."),
+    *(replace(each, path=f"spf.identities[].{each.path}") for each in _RECORD),
+    spec(
+        "spf.identities[].void_lookups",
         FactType.INT,
-        "Look-ups left below the limit of ten; negative where there are too many.",
+        "Look-ups that find nothing for the sending addresses (of both families the worst; IPv4 where none is known).",
         unit="lookups",
         optional=True,
     ),
+    spec(
+        "spf.identities[].void_at_least",
+        FactType.INT,
+        "Those that are known: the same number, or a lower bound where a part of the tree could not be looked at.",
+        unit="lookups",
+        optional=True,
+    ),
+    spec("spf.identities[].void_names", FactType.LIST_STR, "Names that those look-ups ask for, with the question."),
+    spec(
+        "spf.identities[].result",
+        FactType.STR,
+        "SPF result of the sending address against it (the worst of several addresses).",
+        values=_RESULTS,
+    ),
+    spec("spf.identities[].reason", FactType.STR, "What decided it.", optional=True),
+    spec("spf.identities[].evidence", FactType.LIST_STR, "Ids of the evidence for this domain."),
+)
+
+_COVERAGE = (
     spec(
         "spf.include_costs",
         FactType.LIST_RECORD,
@@ -139,7 +239,12 @@ _COVERAGE = (
     ),
     spec("spf.include_costs[].target", FactType.STR, "Domain it leads to."),
     spec("spf.include_costs[].lookups", FactType.INT, "Look-ups, its own one included.", unit="lookups"),
-    spec("spf.include_costs[].void_lookups", FactType.INT, "Look-ups that find nothing.", unit="lookups"),
+    spec(
+        "spf.include_costs[].void_lookups",
+        FactType.INT,
+        "Look-ups that find nothing whatever the sending address.",
+        unit="lookups",
+    ),
     spec(
         "spf.authorised_ip4",
         FactType.INT,
@@ -180,14 +285,13 @@ _COVERAGE = (
         "Includes of the record that none of the sending addresses given (--ip) needs.",
     ),
 )
-PROVIDES: tuple[FactSpec, ...] = (*_OWN, *_COVERAGE)
+PROVIDES: tuple[FactSpec, ...] = (*_OWN, *_IDENTITIES, *_COVERAGE)
 
-NEEDS = ("envelope.mail_from", "envelope.mail_from_domain", "envelope.helo", "envelope.ip")
+NEEDS = (
+    *("envelope.mail_from", "envelope.mail_from_domain", "envelope.helo", "envelope.ip"),
+    *("message.from_domain", "message.from_addresses"),
+)
 
-MAX_LOOKUPS = 10
-MAX_VOID_LOOKUPS = 2
-WIDE_IP4 = 16
-WIDE_IP6 = 32
 MAX_OVERLAPS = 100
 """Pairs of overlapping terms that are listed."""
 
@@ -217,203 +321,174 @@ class _Cited:
         return tuple(sorted(self._asked))
 
 
+@dataclass(frozen=True, slots=True)
+class _Identity:
+    """A domain whose SPF matters: its role in the mail, and the sender that it is evaluated for.
+
+    `mail_from` is None for the null reverse-path (checked as postmaster@HELO, RFC 7208 section 2.4), and an Unknown
+    where the sender cannot be told.
+    """
+
+    domain: str
+    role: str
+    used: bool | None
+    mail_from: str | Unknown | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What the sending addresses get at one domain, in their order."""
+
+    addresses: tuple[str, ...]
+    evaluations: tuple[SpfEvaluation, ...]
+    evidence: tuple[tuple[str, ...], ...]
+    lost: Unknown
+    """Why there is no result, where there is none."""
+
+    @property
+    def results(self) -> list[str | Unknown]:
+        return [_result(each) for each in self.evaluations]
+
+    @property
+    def worst(self) -> int | None:
+        """Index of the address that stands for all, or None where there is none."""
+        return _worst(self.results) if self.evaluations else None
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Ids of the evidence of all addresses."""
+        return tuple(ident for ids in self.evidence for ident in ids)
+
+    @property
+    def result(self) -> str | Unknown:
+        """The result that stands for all."""
+        return self.lost if self.worst is None else self.results[self.worst]
+
+
 @auditor("spf", provides=PROVIDES, needs=NEEDS)
 async def audit(ctx: Context) -> None:
-    """State what the audited domain publishes, what its tree costs, and what each sending address gets."""
+    """State what each domain of the mail publishes, what its tree costs, and what each sending address gets."""
     from deliverability.spf.coverage import measure
     from deliverability.spf.tree import walk_tree
 
     domain = ctx.subject.domain
-    cited, hosts = _Cited(ctx), _Cited(ctx)
-    sender = ctx.value("envelope.mail_from_domain")
+    identities = _identities(ctx)
+    mail_from = _envelope(ctx)[1]
+    hosts = _Cited(ctx)
+    resolvers = {each: _Cited(ctx) for each in (domain, *(one.domain for one in identities))}
     async with asyncio.TaskGroup() as group:
-        own = group.create_task(walk_tree(domain, cited))
-        if _addresses(ctx) and isinstance(sender, str) and sender not in ("", domain):
-            # The evaluation goes term by term; asking for its records beside it keeps it from waiting for each.
-            group.create_task(walk_tree(sender, ctx.resolver))
-        results = group.create_task(_state_results(ctx))
-        covering = group.create_task(measure(await own, hosts))
-    tree = own.result()
+        # An evaluation goes term by term; asking for all of a tree beside it keeps it from waiting for each.
+        walks = {each: group.create_task(walk_tree(each, resolver)) for each, resolver in resolvers.items()}
+        senders = dict.fromkeys((mail_from, *(one.mail_from for one in identities)))
+        checks = {each: group.create_task(_check(ctx, each)) for each in senders}
+        covering = group.create_task(measure(await walks[domain], hosts))
+    trees = {each: task.result() for each, task in walks.items()}
+    described = {each: _describe(ctx, tree) for each, tree in trees.items()}
+    checked = {each: task.result() for each, task in checks.items()}
+    own = resolvers[domain].evidence
     ctx.put("spf.domain", domain)
-    _state_record(ctx, tree)
-    _state_tree(ctx, tree, cited.evidence)
-    _state_coverage(ctx, tree, covering.result(), results.result(), (*cited.evidence, *hosts.evidence))
-
-
-def _state_record(ctx: Context, tree: Tree) -> None:
-    """The facts that rest on the TXT answer of the domain alone."""
-    from deliverability.spf.record import lookalikes
-
-    root = tree.root
-    evidence = dns_id(root.domain, "TXT")
-    if isinstance(root.answer, Failed):
-        lost = unknown_from(root.answer)
-        paths = (
-            "present records record_count record lookalikes includes redirect dead_terms unknown_modifiers "
-            "record_octets answer_octets longest_string_octets wide_ranges widest_ip4_prefix"
+    _state_tree(ctx, trees[domain], described[domain], own)
+    _state_results(ctx, checked[mail_from], described)
+    _state_author(ctx, {one.domain: checked[one.mail_from] for one in identities})
+    _state_coverage(ctx, trees[domain], covering.result(), checked[mail_from], (*own, *hosts.evidence))
+    items: list[Value] = []
+    evidence: list[str] = []
+    for one in identities:
+        got = checked[one.mail_from]
+        asked = tuple(dict.fromkeys((*resolvers[one.domain].evidence, *got.asked)))
+        evidence.extend(asked)
+        items.append(
+            {
+                "domain": one.domain,
+                "role": one.role,
+                "used": one.used,
+                "own": _same_owner(one.domain, domain),
+                **described[one.domain],
+                "result": got.result,
+                "reason": None if got.worst is None else got.evaluations[got.worst].reason,
+                "evidence": asked,
+            }
         )
-        ctx.put_all({f"spf.{path}": lost for path in paths.split()}, evidence)
-        return
-    values: dict[str, Value] = {
-        "spf.present": bool(root.records),
-        "spf.records": root.records,
-        "spf.record_count": len(root.records),
-        "spf.record": root.record.text if root.record else None,
-        "spf.lookalikes": lookalikes(root.answer.values) if isinstance(root.answer, Found) else (),
-        "spf.includes": _targets(tree, "include"),
-        "spf.redirect": next(iter(_targets(tree, "redirect")), None),
-        "spf.unknown_modifiers": tuple(entry.term.text for entry in root.entries if entry.status == "ignored"),
-        "spf.dead_terms": tuple(term.text for term in root.record.dead) if root.record else (),
-        **_sizes(root.domain, root.answer, root.record),
-        **_ranges(root.record),
-    }
-    ctx.put_all(values, evidence)
+    ctx.put("spf.identities", tuple(items), *evidence)
 
 
-def _targets(tree: Tree, name: str) -> tuple[str, ...]:
-    from deliverability.spf.record import BadTerm
-
-    return tuple(
-        dict.fromkeys(
-            entry.target or ""
-            for entry in tree.root.entries
-            if not isinstance(entry.term, BadTerm) and entry.term.name == name and entry.status != "dead"
-        )
-    )
-
-
-def _sizes(domain: str, answer: Answer | None, record: Record | None) -> Mapping[str, Value]:
-    """Octets of the record, of its longest string, and of the whole answer (RFC 7208 sections 3.3 and 3.4)."""
-    values = answer.values if isinstance(answer, Found) else ()
-    strings = answer.string_octets if isinstance(answer, Found) else ()
-    if len(strings) != len(values):
-        strings = tuple((len(value.encode("utf-8", "replace")),) for value in values)
-    own = strings[values.index(record.text)] if record else ()
-    return {
-        "spf.record_octets": sum(own) if record else None,
-        "spf.longest_string_octets": max(own, default=0) if record else None,
-        "spf.answer_octets": len(domain) + sum(sum(lengths) for lengths in strings),
-    }
+def _identities(ctx: Context) -> tuple[_Identity, ...]:
+    """Each different domain whose SPF matters to the mail, the one that receivers check first."""
+    audited, author, sender = ctx.subject.domain, _author(ctx), ctx.value("envelope.mail_from_domain")
+    identity, mail_from = _envelope(ctx)
+    beside = None if isinstance(sender, Unknown) else False
+    found: dict[str, _Identity] = {}
+    if isinstance(sender, str) and sender:
+        found[sender] = _Identity(sender, identity, True, mail_from)
+    if isinstance(author, str) and author:
+        addresses = texts_of(ctx.value("message.from_addresses"))
+        local = (addresses[0].rpartition("@")[0] if addresses else "") or "postmaster"
+        # Where nothing tells MAIL FROM, the audited domain is evaluated as what stands in for it.
+        stands_in = identity == "domain" and author == audited
+        found.setdefault(author, _Identity(author, "author", beside, mail_from if stands_in else f"{local}@{author}"))
+    if audited:
+        found.setdefault(audited, _Identity(audited, "domain", beside, f"postmaster@{audited}"))
+    return tuple(found.values())
 
 
-def _ranges(record: Record | None) -> Mapping[str, Value]:
-    """Ranges that the domain's own terms authorise, a and mx with a prefix length included."""
-    wide: list[str] = []
-    prefixes: list[int] = []
-    for term in record.live if record else ():
-        if term.qualifier != "+":
-            continue
-        if term.network is not None:
-            four = isinstance(term.network, IPv4Network)
-            if four:
-                prefixes.append(term.network.prefixlen)
-            if term.network.prefixlen < (WIDE_IP4 if four else WIDE_IP6):
-                wide.append(term.text)
-        elif term.name in ("a", "mx"):
-            if term.prefix4 < 32:
-                prefixes.append(term.prefix4)
-            if term.prefix4 < WIDE_IP4 or term.prefix6 < WIDE_IP6:
-                wide.append(term.text)
-    return {"spf.wide_ranges": tuple(wide), "spf.widest_ip4_prefix": min(prefixes, default=None)}
+def _author(ctx: Context) -> Value:
+    """The author domain; without a message the audited domain stands in for it."""
+    author = ctx.value("message.from_domain")
+    return ctx.subject.domain if isinstance(author, Unknown) and author.reason.waits_for_input else author
 
 
-def _state_tree(ctx: Context, tree: Tree, evidence: tuple[str, ...]) -> None:
-    """The facts that rest on the whole include tree."""
+def _same_owner(domain: str, audited: str) -> bool:
+    from deliverability.dmarc.psl import registrable_domain
+
+    return bool(audited) and registrable_domain(domain) == registrable_domain(audited)
+
+
+def _describe(ctx: Context, tree: Tree) -> Mapping[str, Value]:
+    from deliverability.spf.describe import describe_record, describe_tree
+
+    senders = frozenset(ip_address(each).version for each in _addresses(ctx))
+    return {**describe_record(tree), **describe_tree(tree, senders)}
+
+
+def _state_tree(ctx: Context, tree: Tree, described: Mapping[str, Value], evidence: tuple[str, ...]) -> None:
+    """The facts on the record of the audited domain and on its whole tree."""
+    from deliverability.spf.describe import RECORD_FACTS, listed
+    from deliverability.spf.tree import FAMILIES
+
     root = tree.root
     own = dns_id(root.domain, "TXT")
-    if isinstance(root.answer, Failed):
-        lost = unknown_from(root.answer)
-        paths = (
-            "valid syntax_errors lookups void_lookups void_names broken_includes loops mx_overflow all uses_ptr "
-            "sends_nothing tree"
-        )
-        ctx.put_all({f"spf.{path}": lost for path in paths.split()}, own)
-        return
-    void = tree.void_lookups
-    gap = tree.gap
-    terms_gap = gap or (void if isinstance(void, Unknown) else None)
-
-    def listed(items: tuple[str, ...], missing: Unknown | None) -> Value:
-        """What was found; where nothing was and a part could not be looked at, that is not "none"."""
-        return items if items or missing is None else missing
-
-    syntax, broken, loops = tree.syntax_errors, tree.targets("broken"), tree.targets("loop")
-    overflow = tree.targets("overflow")
-    has_record = root.record is not None
-    values: dict[str, Value] = {
-        "spf.syntax_errors": listed(syntax, gap),
-        "spf.lookups": tree.lookups if has_record else None,
-        "spf.void_lookups": void if has_record else None,
-        "spf.void_names": listed(tree.void_names, terms_gap),
-        "spf.broken_includes": listed(broken, gap),
-        "spf.loops": listed(loops, gap),
-        "spf.mx_overflow": listed(overflow, terms_gap),
-        "spf.uses_ptr": True if tree.uses_ptr else (gap or False),
-        "spf.all": _all(tree),
-        "spf.sends_nothing": _sends_nothing(tree),
-        "spf.tree": root.value() if root.records else None,
-        "spf.valid": None if not root.records else _valid(tree, bool(syntax or broken or loops or overflow), terms_gap),
+    lost = unknown_from(root.answer) if isinstance(root.answer, Failed) else None
+    void = tree.void_lookups(*FAMILIES)
+    values = {each.path: described[each.path] for each in _RECORD} | {
+        "void_lookups": lost or (void if root.record else None),
+        "void_names": lost or listed(tree.void_names(*FAMILIES), void if isinstance(void, Unknown) else None),
+        "tree": lost or (root.value() if root.records else None),
     }
-    ctx.put_all(values, own, *evidence)
-
-
-def _valid(tree: Tree, faulty: bool, gap: Unknown | None) -> Value:
-    """False as soon as one fault is certain, also where other parts could not be looked at: they only add to it."""
-    root = tree.root
-    too_many = root.lookups > MAX_LOOKUPS or root.void_lookups > MAX_VOID_LOOKUPS
-    if faulty or too_many or len(root.records) != 1:
-        return False
-    return gap or True
-
-
-def _all(tree: Tree) -> Value:
-    """The qualifier of the `all` that applies, through redirects."""
-    end = tree.end
-    if end is None:
-        unseen = next((entry for _, entry in tree.entries if entry.status in ("macro", "limit")), None)
-        return Unknown(Reason.LIMIT, f"{unseen.term.text} was not followed") if unseen else None
-    if isinstance(end.answer, Failed):
-        return unknown_from(end.answer)
-    return end.record.all.qualifier if end.record and end.record.all else None
-
-
-def _sends_nothing(tree: Tree) -> Value:
-    """Every reachable term denies and `all` is among them, in the record itself or where its redirect leads."""
-    node = tree.root
-    end = tree.end
-    while node.record and not node.record.errors and all(term.qualifier == "-" for term in node.record.live):
-        if node.record.all:
-            return True
-        if node.record.redirect is None or end is None:
-            return False
-        below = next((entry.node for entry in node.entries if entry.term is node.record.redirect), None)
-        if below is None:
-            return False
-        if isinstance(below.answer, Failed):
-            return unknown_from(below.answer)
-        node = below
-    return False
+    for name, value in values.items():
+        ctx.put(f"spf.{name}", value, own, *(() if name in RECORD_FACTS or lost else evidence))
 
 
 def _state_coverage(
     ctx: Context,
     tree: Tree,
     coverage: Coverage,
-    evaluations: Mapping[str, SpfEvaluation],
+    checked: _Checked,
     evidence: tuple[str, ...],
 ) -> None:
     """The facts on what the tree lets pass, and on what its includes cost and are good for."""
+    from deliverability.spf.describe import WIDE_IP4, WIDE_IP6
     from deliverability.spf.record import BadTerm
+    from deliverability.spf.tree import FAMILIES
 
     root = tree.root
     paths = tuple(each.path for each in _COVERAGE if "[]" not in each.path)
     if isinstance(root.answer, Failed):
         ctx.put_all(dict.fromkeys(paths, unknown_from(root.answer)), dns_id(root.domain, "TXT"))
         return
-    gap, lookups = coverage.gap, tree.lookups
+    gap = coverage.gap
     has_record = root.record is not None
     costs: list[Value] = [
-        {"target": entry.target or "", "lookups": entry.total_lookups, "void_lookups": entry.total_void}
+        {"target": entry.target or "", "lookups": entry.total_lookups, "void_lookups": entry.total_void(*FAMILIES)}
         for entry in root.entries
         if not isinstance(entry.term, BadTerm) and entry.term.name in ("include", "redirect") and entry.status != "dead"
     ]
@@ -422,24 +497,22 @@ def _state_coverage(
         for each in coverage.overlaps()[:MAX_OVERLAPS]
     ]
     wide = coverage.wide(WIDE_IP4, WIDE_IP6)
-    left: Value = lookups if isinstance(lookups, Unknown) else MAX_LOOKUPS - lookups
     ctx.put_all(
         {
-            "spf.lookups_left": left if has_record else None,
             "spf.include_costs": tree.gap or tuple(costs),
             "spf.authorised_ip4": (gap or coverage.ip4_addresses) if has_record else None,
             "spf.widest_authorised_ip6_prefix": (gap or coverage.widest_ip6) if has_record else None,
             "spf.wide_ranges_in_tree": wide or gap or (),
             "spf.overlaps": tuple(overlaps) or gap or (),
             "spf.spare_terms": coverage.spare() or gap or (),
-            "spf.unmatched_includes": _unmatched(ctx, coverage, evaluations),
+            "spf.unmatched_includes": _unmatched(ctx, coverage, checked),
         },
         dns_id(root.domain, "TXT"),
         *evidence,
     )
 
 
-def _unmatched(ctx: Context, coverage: Coverage, evaluations: Mapping[str, SpfEvaluation]) -> Value:
+def _unmatched(ctx: Context, coverage: Coverage, checked: _Checked) -> Value:
     """Includes that let none of the given addresses pass; one that may do so by something unseen is not among them."""
     given = tuple(ip for ip in dict.fromkeys(ctx.subject.sending_ips) if is_address(ip))
     if not given:
@@ -448,7 +521,7 @@ def _unmatched(ctx: Context, coverage: Coverage, evaluations: Mapping[str, SpfEv
         return coverage.gap
     includes = [group for group in coverage.groups if group.include is not None]
     # An evaluation knows what macros and exists come to, as far as it went.
-    traces = [each.trace for each in evaluations.values() if each.domain == ctx.subject.domain]
+    traces = [each.trace for each in checked.evaluations if each.domain == ctx.subject.domain]
     steps = [step for trace in traces for step in trace.steps]
     matched = {step.term for step in steps if step.outcome.value == "match"}
     refuted = {
@@ -472,29 +545,36 @@ def _addresses(ctx: Context) -> tuple[str, ...]:
     return tuple(dict.fromkeys(ip for ip in candidates if is_address(ip)))
 
 
-async def _state_results(ctx: Context) -> Mapping[str, SpfEvaluation]:
-    """What each sending address gets, and the worst of it. Gives the evaluations by address."""
+async def _check(ctx: Context, mail_from: str | Unknown | None) -> _Checked:
+    """What each sending address gets with this MAIL FROM; None is the null reverse-path, checked by HELO."""
     from deliverability.spf.evaluate import evaluate_spf
 
-    lost = Unknown(Reason.NOT_CONFIGURED, "--ip or a message with a Received field")
     addresses = _addresses(ctx)
-    identity, mail_from, helo = _identity(ctx)
     if isinstance(mail_from, Unknown):
-        lost = mail_from
-    if not addresses or isinstance(mail_from, Unknown):
-        paths = "result result_reason result_domain result_identity results failing_ips explanation trace"
-        ctx.put_all({f"spf.{path}": lost for path in paths.split()})
-        return {}
+        return _Checked(addresses, (), (), mail_from)
     resolvers = [_Cited(ctx) for _ in addresses]
-    timestamp = int(ctx.now.timestamp())
+    timestamp, helo = int(ctx.now.timestamp()), text_of(ctx.value("envelope.helo"))
     evaluations = await asyncio.gather(
         *(
             evaluate_spf(ip, mail_from, helo, resolver, timestamp=timestamp)
             for ip, resolver in zip(addresses, resolvers, strict=True)
         )
     )
-    evidence = tuple(dict.fromkeys(ident for resolver in resolvers for ident in resolver.evidence))
-    results = [_result(evaluation) for evaluation in evaluations]
+    lost = Unknown(Reason.NOT_CONFIGURED, "--ip or a message with a Received field")
+    return _Checked(addresses, tuple(evaluations), tuple(each.evidence for each in resolvers), lost)
+
+
+def _state_results(ctx: Context, checked: _Checked, described: Mapping[str, Mapping[str, Value]]) -> None:
+    """What each sending address gets for MAIL FROM, and the worst of it."""
+    worst = checked.worst
+    if worst is None:
+        paths = (
+            "result result_reason result_domain result_identity result_explained results failing_ips explanation trace"
+        )
+        ctx.put_all({f"spf.{path}": checked.lost for path in paths.split()})
+        return
+    addresses, evaluations, results = checked.addresses, checked.evaluations, checked.results
+    evidence = checked.asked
     ctx.put(
         "spf.results",
         tuple(
@@ -508,39 +588,50 @@ async def _state_results(ctx: Context) -> Mapping[str, SpfEvaluation]:
         ip for ip, result in zip(addresses, results, strict=True) if isinstance(result, str) and result != "pass"
     )
     ctx.put("spf.failing_ips", failing if unknown is None else unknown, *evidence)
-    worst = _worst(results)
-    evaluation = evaluations[worst]
+    evaluation, result = evaluations[worst], results[worst]
+    record = described.get(evaluation.domain, {})
+    explained = record.get("present") is False or record.get("valid") is False
     ctx.put_all(
         {
-            "spf.result": results[worst],
+            "spf.result": result,
             "spf.result_reason": evaluation.reason,
             "spf.result_domain": evaluation.domain,
-            "spf.result_identity": identity,
+            "spf.result_identity": _envelope(ctx)[0],
+            "spf.result_explained": result if isinstance(result, Unknown) else explained,
             "spf.explanation": evaluation.explanation,
             "spf.trace": {"ip": addresses[worst], **_trace(evaluation.trace)},
         },
-        *resolvers[worst].evidence,
+        *checked.evidence[worst],
     )
-    return dict(zip(addresses, evaluations, strict=True))
 
 
-def _identity(ctx: Context) -> tuple[str, str | Unknown, str]:
-    """Which identity is checked, with MAIL FROM and HELO for it; an Unknown where the identity cannot be told.
+def _state_author(ctx: Context, checks: Mapping[str, _Checked]) -> None:
+    """Whether From and MAIL FROM have different domains, and what SPF of the former says."""
+    author, sender = _author(ctx), ctx.value("envelope.mail_from_domain")
+    if not isinstance(author, str):
+        ctx.put_all(dict.fromkeys(("spf.author_differs", "spf.author_result"), author))
+        return
+    ctx.put("spf.author_differs", sender if isinstance(sender, Unknown) else sender != author)
+    checked = checks[author]
+    ids = () if checked.worst is None else checked.evidence[checked.worst]
+    ctx.put("spf.author_result", checked.result, *ids)
 
-    The null reverse-path is checked as postmaster@HELO (RFC 7208 section 2.4). Where nothing tells MAIL FROM, the
-    audited domain itself stands in for it.
+
+def _envelope(ctx: Context) -> tuple[str, str | Unknown | None]:
+    """Which identity is checked, with MAIL FROM for it; an Unknown where the identity cannot be told.
+
+    The null reverse-path (None) is checked as postmaster@HELO (RFC 7208 section 2.4). Where nothing tells MAIL FROM,
+    the audited domain itself stands in for it.
     """
-    domain = ctx.subject.domain
     mail_from, helo = ctx.value("envelope.mail_from"), ctx.value("envelope.helo")
-    name = helo if isinstance(helo, str) else ""
     if isinstance(mail_from, Unknown) and not mail_from.reason.waits_for_input:
-        return "mail-from", mail_from, name
+        return "mail-from", mail_from
     if isinstance(mail_from, str) and mail_from:
-        return "mail-from", mail_from, name
+        return "mail-from", mail_from
     if mail_from == "":
         missing = helo if isinstance(helo, Unknown) else Unknown(Reason.NOT_CONFIGURED, "--helo (MAIL FROM is empty)")
-        return "helo", "" if name else missing, name
-    return "domain", f"postmaster@{domain}", name
+        return "helo", None if text_of(helo) else missing
+    return "domain", f"postmaster@{ctx.subject.domain}"
 
 
 def _result(evaluation: SpfEvaluation) -> str | Unknown:

@@ -66,6 +66,7 @@ class _RuleShape(_Shape):
     effort: model.Effort
     confidence: model.Confidence
     status: model.Status = model.Status.STABLE
+    scope: str = "delivery"
     guide: list[str] = []
     purpose: list[Purpose] = []
     contested: bool = False

@@ -221,7 +221,7 @@ class _Collector:
             return
         if name in LOOKUP_MECHANISMS and (entry.status not in ("ok", "void") or name in ("exists", "ptr")):
             group.opaque = True
-        for failed in (entry.failed, entry.partial, *self._failed_hosts(term, entry)):
+        for failed in (entry.failed, *self._failed_hosts(term, entry)):
             if failed:
                 group.opaque = True
                 self.gap = self.gap or Unknown(failed.reason, f"{failed.rdtype} {failed.name}")

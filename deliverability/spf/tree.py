@@ -12,17 +12,20 @@ The tree as a plain value (the fact ``spf.tree``), one mapping per record::
 empty where they play no part. The numbers count what is known; `Tree.lookups` and `Tree.void_lookups` say whether
 that is all.
 
+A receiver asks an `a` term for A or AAAA, as the sending address is, and counts a look-up that finds nothing (RFC 7208
+section 4.6.4). So void look-ups are counted for each address family; `void_lookups` above are those of every sender.
+
 Record status: ``ok``, ``none`` (no SPF record), ``several``, ``syntax-error``, ``failed: REASON``.
-Term status: ``ok``, ``void`` (nothing found), ``broken`` (target without exactly one record), ``loop``, ``macro``
-(target depends on the mail), ``address`` (ptr: depends on the sending address), ``overflow`` (more than ten MX hosts),
-``invalid-name`` (no name that DNS can hold), ``limit`` (not followed: the tree is too big), ``dead`` (never
-evaluated), ``ignored`` (unknown modifier), ``syntax-error``, ``failed: REASON``.
+Term status: ``ok``, ``void`` (nothing found, whatever the family), ``broken`` (target without exactly one record),
+``loop``, ``macro`` (target depends on the mail), ``address`` (ptr: depends on the sending address), ``overflow`` (more
+than ten MX hosts), ``invalid-name`` (no name that DNS can hold), ``limit`` (not followed: the tree is too big),
+``dead`` (never evaluated), ``ignored`` (unknown modifier), ``syntax-error``, ``failed: REASON``.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from deliverability.model.facts import Reason, Unknown, Value
@@ -48,6 +51,9 @@ MAX_DEPTH = 20
 MAX_QUESTIONS = 100
 """Terms a, mx and exists whose answers are asked for in one tree."""
 MAX_MX_HOSTS = 10
+FAMILIES = (4, 6)
+"""IP versions that a sending address can have."""
+_ADDRESS_TYPES = {4: "A", 6: "AAAA"}
 
 
 @dataclass(slots=True)
@@ -58,11 +64,11 @@ class Entry:
     status: str = "ok"
     target: str | None = None
     lookups: int = 0
-    void: bool = False
+    void: frozenset[int] = frozenset()
+    """IP versions of the sending addresses for which the look-up finds nothing."""
+    lost: Mapping[int, Failed] = field(default_factory=dict)
+    """The failure by the IP version for which it could not be asked."""
     addresses: tuple[str, ...] = ()
-    failed: Failed | None = None
-    partial: Failed | None = None
-    """The other address family found something, but this one could not be asked for."""
     node: Node | None = None
 
     @property
@@ -70,10 +76,14 @@ class Entry:
         """Its own cost and that of everything its target leads to."""
         return self.lookups + (self.node.lookups if self.node else 0)
 
+    def total_void(self, *versions: int) -> int:
+        """Look-ups that find nothing for any address of these IP versions: its own and those below its target."""
+        return int(self.void.issuperset(versions)) + (self.node.void_lookups(*versions) if self.node else 0)
+
     @property
-    def total_void(self) -> int:
-        """Void look-ups of the term and of everything its target leads to."""
-        return int(self.void) + (self.node.void_lookups if self.node else 0)
+    def failed(self) -> Failed | None:
+        """A question of the term that failed, or None."""
+        return next((self.lost[version] for version in FAMILIES if version in self.lost), None)
 
     def value(self) -> dict[str, Value]:
         """The entry as a plain value."""
@@ -110,10 +120,9 @@ class Node:
         """Terms that ask DNS, here and below, as far as known."""
         return sum(entry.total_lookups for entry in self.entries)
 
-    @property
-    def void_lookups(self) -> int:
-        """Look-ups that found nothing, here and below, as far as known."""
-        return sum(entry.total_void for entry in self.entries)
+    def void_lookups(self, *versions: int) -> int:
+        """Look-ups that find nothing for any address of these IP versions, here and below, as far as known."""
+        return sum(entry.total_void(*versions) for entry in self.entries)
 
     def value(self) -> dict[str, Value]:
         """The tree from here on as a plain value (see the module's description)."""
@@ -122,7 +131,7 @@ class Node:
             "status": self.status,
             "record": self.record.text if self.record else None,
             "lookups": self.lookups,
-            "void_lookups": self.void_lookups,
+            "void_lookups": self.void_lookups(*FAMILIES),
             "terms": tuple(entry.value() for entry in self.entries),
         }
 
@@ -160,10 +169,22 @@ class Tree:
         """Why a part of the tree is not known (its counts are lower bounds then), or None where all is."""
         for node in self.nodes:
             if isinstance(node.answer, Failed):
-                return _unknown(node.answer)
+                return failure(node.answer)
         for _, entry in self.entries:
             if entry.status == "limit" and entry.target is not None and _follows(entry.term):
                 return Unknown(Reason.LIMIT, f"more than {MAX_RECORDS} records or {MAX_DEPTH} levels")
+        return None
+
+    @property
+    def terms_gap(self) -> Unknown | None:
+        """Why it is not known of some term whether it finds anything at all, or None where it is of all."""
+        if self.gap:
+            return self.gap
+        for _, entry in self.entries:
+            if entry.failed and not entry.addresses:
+                return failure(entry.failed)
+            if entry.status == "limit":
+                return _too_many_terms()
         return None
 
     @property
@@ -177,22 +198,43 @@ class Tree:
         return self.root.lookups if gap is None or gap.reason is Reason.LIMIT else gap
 
     @property
-    def void_lookups(self) -> int | Unknown:
-        """Terms of the whole tree whose look-up finds nothing (two are allowed), or why they cannot be counted."""
+    def lookups_at_least(self) -> int:
+        """DNS-querying terms that are known: the number of `lookups`, or a lower bound where that is Unknown."""
+        return self.root.lookups
+
+    def void_lookups(self, *versions: int) -> int | Unknown:
+        """Terms whose look-up finds nothing (two are allowed) for an address of this IP version; of several the most.
+
+        Unknown, with the reason, where they cannot be counted; `void_at_least` are certain then.
+        """
         if self.gap:
             return self.gap
         for _, entry in self.entries:
-            if entry.failed:
-                return _unknown(entry.failed)
+            if lost := next((entry.lost[version] for version in versions if version in entry.lost), None):
+                return failure(lost)
             if entry.status == "limit":
-                return Unknown(Reason.LIMIT, f"more than {MAX_QUESTIONS} terms")
-        return self.root.void_lookups
+                return _too_many_terms()
+        return self.void_at_least(*versions)
+
+    def void_at_least(self, *versions: int) -> int:
+        """The void look-ups that are known."""
+        return max(self.root.void_lookups(version) for version in versions)
+
+    def void_names(self, *versions: int) -> tuple[str, ...]:
+        """Names that those look-ups ask for, each with its question."""
+        return _unique(
+            f"{_question(entry.term, entry.void)} {entry.target}"
+            for _, entry in self.entries
+            if entry.target and not entry.void.isdisjoint(versions)
+        )
 
     @property
-    def void_names(self) -> tuple[str, ...]:
-        """Names that those look-ups asked for, each with its question."""
+    def dead_names(self) -> tuple[str, ...]:
+        """Names of terms that find nothing whatever the sending address, each with its question."""
         return _unique(
-            f"{_question(entry.term)} {entry.target}" for _, entry in self.entries if entry.void and entry.target
+            f"{_question(entry.term, entry.void)} {entry.target}"
+            for _, entry in self.entries
+            if entry.target and entry.void.issuperset(FAMILIES)
         )
 
     @property
@@ -274,8 +316,13 @@ class _Budget:
     questions: int
 
 
-def _unknown(failed: Failed) -> Unknown:
+def failure(failed: Failed) -> Unknown:
+    """The Unknown that a failed answer leads to, naming the question."""
     return Unknown(failed.reason, f"{failed.rdtype} {failed.name}" + (f": {failed.detail}" if failed.detail else ""))
+
+
+def _too_many_terms() -> Unknown:
+    return Unknown(Reason.LIMIT, f"more than {MAX_QUESTIONS} terms")
 
 
 def _unique(items: Iterator[str]) -> tuple[str, ...]:
@@ -286,9 +333,11 @@ def _follows(term: Term) -> bool:
     return not isinstance(term, BadTerm) and term.name in ("include", "redirect")
 
 
-def _question(term: Term) -> str:
+def _question(term: Term, versions: frozenset[int]) -> str:
+    """The record type that a term asks for on behalf of addresses of these IP versions."""
     name = "" if isinstance(term, BadTerm) else term.name
-    return {"include": "TXT", "redirect": "TXT", "mx": "MX", "exists": "A"}.get(name, "A/AAAA")
+    by_family = "/".join(rdtype for version, rdtype in _ADDRESS_TYPES.items() if version in versions)
+    return {"include": "TXT", "redirect": "TXT", "mx": "MX", "exists": "A"}.get(name, by_family)
 
 
 def _read(node: Node, answer: Answer) -> None:
@@ -369,26 +418,25 @@ def _follow(node: Node, entry: Entry, budget: _Budget) -> Node | None:
 
 
 async def _resolve(entry: Entry, resolver: Resolver) -> None:
-    """Ask what an a, mx or exists term asks; A and AAAA of one `a` are void together only if both are."""
+    """Ask what an a, mx or exists term asks: `a` A for IPv4 and AAAA for IPv6 senders, the others the same for both."""
     assert isinstance(entry.term, Mechanism)  # noqa: S101
     name = entry.target or ""
     if name_problem(name):
         entry.status = "invalid-name"
         return
-    rdtypes = {"a": ("A", "AAAA"), "mx": ("MX",), "exists": ("A",)}[entry.term.name]
-    answers = await asyncio.gather(*(resolver.query(name, rdtype) for rdtype in rdtypes))
-    found = [value for answer in answers if isinstance(answer, Found) for value in answer.values]
-    failed = next((answer for answer in answers if isinstance(answer, Failed)), None)
-    entry.addresses = tuple(found)
-    if found:
-        entry.partial = failed
-        if entry.term.name == "mx" and len(found) > MAX_MX_HOSTS:
+    rdtypes = {"a": tuple(_ADDRESS_TYPES.values()), "mx": ("MX", "MX"), "exists": ("A", "A")}[entry.term.name]
+    asked = tuple(dict.fromkeys(rdtypes))
+    answers = dict(zip(asked, await asyncio.gather(*(resolver.query(name, each) for each in asked)), strict=True))
+    by_version = {version: answers[rdtype] for version, rdtype in zip(FAMILIES, rdtypes, strict=True)}
+    entry.addresses = tuple(value for each in answers.values() if isinstance(each, Found) for value in each.values)
+    entry.void = frozenset(version for version, answer in by_version.items() if isinstance(answer, Absent))
+    entry.lost = {version: answer for version, answer in by_version.items() if isinstance(answer, Failed)}
+    if entry.addresses:
+        if entry.term.name == "mx" and len(entry.addresses) > MAX_MX_HOSTS:
             entry.status = "overflow"
-    elif failed:
-        entry.failed = failed
-        entry.status = f"failed: {failed.reason.value}"
+    elif entry.failed:
+        entry.status = f"failed: {entry.failed.reason.value}"
     else:
-        entry.void = True
         entry.status = "void"
 
 
@@ -397,4 +445,5 @@ def _judge_target(entry: Entry, node: Node) -> None:
         entry.status = node.status
     elif node.record is None:
         entry.status = "broken"
-        entry.void = isinstance(node.answer, Absent)
+        if isinstance(node.answer, Absent):
+            entry.void = frozenset(FAMILIES)
