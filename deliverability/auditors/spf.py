@@ -6,7 +6,7 @@ May import auditors.base, model, ports, the protocol cores and dmarc.psl.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -184,6 +184,11 @@ _OWN = (
 )
 
 _IDENTITIES = (
+    spec(
+        "spf.closed_domains",
+        FactType.LIST_STR,
+        "Domains of MAIL FROM and From (the audited one where there is no message) whose record allows nobody.",
+    ),
     spec(
         "spf.identities",
         FactType.LIST_RECORD,
@@ -410,6 +415,14 @@ async def audit(ctx: Context) -> None:
             }
         )
     ctx.put("spf.identities", tuple(items), *evidence)
+    _state_closed(ctx, {one.domain: described[one.domain] for one in identities if one.role != "domain"}, evidence)
+
+
+def _state_closed(ctx: Context, described: Mapping[str, Mapping[str, Value]], evidence: Sequence[str]) -> None:
+    """The domains of the mail whose record says that they send nothing."""
+    closed = tuple(domain for domain, record in described.items() if record["sends_nothing"] is True)
+    lost = next((each for record in described.values() if isinstance(each := record["sends_nothing"], Unknown)), None)
+    ctx.put("spf.closed_domains", closed if closed or lost is None else lost, *evidence)
 
 
 def _identities(ctx: Context) -> tuple[_Identity, ...]:

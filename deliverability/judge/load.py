@@ -66,7 +66,6 @@ class _RuleShape(_Shape):
     effort: model.Effort
     confidence: model.Confidence
     status: model.Status = model.Status.STABLE
-    scope: str = "delivery"
     guide: list[str] = []
     purpose: list[Purpose] = []
     contested: bool = False
