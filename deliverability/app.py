@@ -37,6 +37,7 @@ class InputError(Exception):
 def auditors() -> tuple[Auditor, ...]:
     """All auditors, in the order of the catalogue."""
     from deliverability.auditors import (
+        addresses,
         alignment,
         arc,
         attachments,
@@ -47,6 +48,7 @@ def auditors() -> tuple[Auditor, ...]:
         domain,
         envelope,
         format,  # noqa: A004
+        forwarding,
         html,
         identity,
         images,
@@ -54,6 +56,7 @@ def auditors() -> tuple[Auditor, ...]:
         message,
         mx,
         pdf,
+        purpose,
         recorded,
         senders,
         smtp,
@@ -64,8 +67,8 @@ def auditors() -> tuple[Auditor, ...]:
         weight,
     )
 
-    of_message = (message, format, japanese, weight, attachments, images, pdf, html, clients, envelope)
-    modules = (subject, *of_message, domain, mx, transport, smtp)
+    of_message = (message, format, japanese, weight, attachments, images, pdf, html, clients, envelope, forwarding)
+    modules = (subject, purpose, *of_message, addresses, domain, mx, transport, smtp)
     others = (spf, dkim, arc, dmarc, alignment, recorded, bimi, identity, unsubscribe, senders)
     return (*(module.audit for module in (*modules, *others)), identity.chain)
 
@@ -582,7 +585,7 @@ def _notes(audited: Audited) -> tuple[Note, ...]:
     if facts.value("domain.exists") is False:
         notes.append(Note("domain-nonexistent", {"domain": domain}))
     if facts.value("message.present") is False:
-        if audited.subject.purpose is not Purpose.PARKED:  # it sends none that could be shown
+        if facts.value("subject.parked") is not True:  # it sends none that could be shown
             notes.append(Note("no-message"))
     else:
         notes.extend(_envelope_notes(facts))

@@ -101,11 +101,48 @@ async def test_no_name_below_domainkey_is_told_but_never_taken_for_no_dkim() -> 
     assert "DNS knows no name below _domainkey.example.com" in published_.detail
 
 
-async def test_a_failed_probe_is_told() -> None:
+async def test_a_failed_probe_is_told_and_leaves_open_whether_there_are_keys() -> None:
     gathered = await run({"google._domainkey.example.com": Reason.SERVFAIL})
-    assert value(gathered, "dkim.keys") == ()
+    assert value(gathered, "dkim.keys").reason is Reason.SERVFAIL
     assert value(gathered, "dkim.published").reason is Reason.NOT_CONFIGURED
     assert "1 of them could not be asked: servfail" in value(gathered, "dkim.published").detail
+
+
+async def test_keys_that_were_found_stay_listed_where_another_probe_fails() -> None:
+    gathered = await run({"s1._domainkey.example.com": GOOD, "google._domainkey.example.com": Reason.SERVFAIL})
+    assert [key["selector"] for key in value(gathered, "dkim.keys")] == ["s1"]
+    assert value(gathered, "dkim.failed_probes") == ({"selector": "google", "reason": "servfail"},)
+
+
+async def test_a_key_of_an_earlier_run_that_cannot_be_asked_for_is_listed_as_unknown() -> None:
+    """It must not look as if it had been removed."""
+    seen = (KeySeen("example.com", "google", "f", "2026-01-10T06:00:00Z", "2026-11-17T06:00:00Z"),)
+    table: dict[str, Rule] = {"s1._domainkey.example.com": GOOD, "google._domainkey.example.com": Reason.SERVFAIL}
+    keys = {key["selector"]: key for key in value(await run(table, keys_seen=seen), "dkim.keys")}
+    assert sorted(keys) == ["google", "s1"]
+    assert keys["google"]["present"].reason is keys["google"]["fingerprint"].reason is Reason.SERVFAIL
+
+
+@pytest.mark.parametrize("reason", [Reason.TIMEOUT, Reason.SERVFAIL, Reason.REFUSED, Reason.OFFLINE])
+async def test_in_an_outage_it_is_unknown_whether_there_are_keys(reason: Reason) -> None:
+    class Dead(TableResolver):
+        async def query(self, name: str, rdtype: str) -> Any:
+            self.table = {name: reason}
+            return await super().query(name, rdtype)
+
+    assert value(await run({}, resolver=Dead({})), "dkim.keys").reason is reason
+
+
+async def test_which_keys_the_message_uses() -> None:
+    table: dict[str, Rule] = {KEY: GOOD, "s2._domainkey.example.com": GOOD, "mine._domainkey.example.com": GOOD}
+
+    async def used(message: bytes | None) -> dict[str, bool | None]:
+        return {
+            key["selector"]: key["used"] for key in value(await run(table, message, selectors=("mine",)), "dkim.keys")
+        }
+
+    assert await used(sign(MESSAGE, rsa_key(1024))) == {"s1": True, "s2": False, "mine": False}
+    assert await used(None) == {"s1": None, "s2": None, "mine": None}
 
 
 async def test_when_every_look_up_fails_nothing_is_said_to_be_missing() -> None:
@@ -222,6 +259,37 @@ async def test_facts_of_a_passing_signature() -> None:
     assert value(gathered, "dkim.passing_key_types") == ("rsa",)
     (key,) = value(gathered, "dkim.keys")
     assert (key["found_by"], key["selector"]) == ("message", "s1")
+
+
+@pytest.mark.parametrize(
+    ("signed", "core", "listed", "recommended"),
+    [
+        # What Microsoft 365 signs of a plain mail: nothing that matters is missing, Reply-To and To are recommended.
+        (
+            ("from", "date", "subject", "message-id", "content-type", "mime-version"),
+            (),
+            ("list-unsubscribe", "list-unsubscribe-post"),
+            ("reply-to", "to", "list-unsubscribe", "list-unsubscribe-post"),
+        ),
+        (
+            ("from", "to", "reply-to", "list-unsubscribe"),
+            ("subject", "date"),
+            ("list-unsubscribe-post",),
+            ("subject", "date", "list-unsubscribe-post"),
+        ),
+        (("from", "to", "reply-to", "subject", "date", "list-unsubscribe", "list-unsubscribe-post"), (), (), ()),
+    ],
+)
+async def test_fields_left_unsigned_by_what_that_means(
+    signed: tuple[str, ...], core: tuple[str, ...], listed: tuple[str, ...], recommended: tuple[str, ...]
+) -> None:
+    """RFC 6376 section 5.4.1 names no Message-ID, MIME or Content fields: leaving those out is no fault."""
+    head = b"Reply-To: a@example.com\r\nList-Unsubscribe: <https://example.com/u>\r\n"
+    head += b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\nMIME-Version: 1.0\r\n"
+    message = sign(head + MESSAGE, rsa_key(1024), headers=signed)
+    (signature,) = value(await run({KEY: GOOD}, message), "dkim.signatures")
+    assert (signature["unsigned_core"], signature["unsigned_list"]) == (core, listed)
+    assert signature["unsigned_headers"] == recommended
 
 
 async def test_evidence_is_the_field_and_the_key() -> None:

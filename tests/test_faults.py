@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from deliverability.app import (
     Options,
     Sample,
     World,
+    catalogue,
     exit_code,
     full_report,
     gather_facts,
@@ -25,11 +26,13 @@ from deliverability.app import (
     make_report,
 )
 from deliverability.auditors.base import gather
+from deliverability.auditors.dkim import PROBES
+from deliverability.dmarc.psl import is_public_suffix
 from deliverability.judge.engine import Selection
-from deliverability.model.facts import Purpose, Reason, Unknown, Value
+from deliverability.model.facts import FactType, Purpose, Reason, Unknown, Value
 from deliverability.model.report import Outcome, Report, VerdictKind
 from deliverability.model.rules import Severity
-from deliverability.ports.base import Answer, Failed, Found, Resolver
+from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.names import canonical
 from deliverability.ports.overlay import OverlayResolver, Proposal
@@ -220,9 +223,14 @@ def without_guesses(keys: Value) -> Value:
 
 
 # False says that a lookup failed; that is what it is for.
-TELLS_OF_FAILURES = {"senders.complete"}
 # What is certain although a part could not be looked at.
 LOWER_BOUNDS = ("lookups_at_least", "void_at_least")
+TELLS_OF_FAILURES = {"senders.complete", "dkim.failed_probes"}
+# Lists of what was found, each item proven; that some may be missing, other facts tell. Empty they claim too much.
+PROVEN_ONE_BY_ONE = {
+    *("dkim.keys", "senders.services"),
+    *("spf.overlaps", "spf.void_names", "spf.broken_includes", "spf.include_costs"),
+}
 # Of pairs that are known to overlap, the ranges that were seen.
 AT_LEAST = ("spf.overlaps",)
 # What was walked through, step by step, with the failure at the step where it happened.
@@ -290,6 +298,119 @@ async def test_no_single_failure_makes_anything_missing(world: str, reason: Reas
     assert not problems, "\n".join(problems)
 
 
+# Records that a name may have as well, by type, and of TXT by what the name is for.
+OTHERS = {
+    "A": "198.51.100.77",
+    "AAAA": "2001:db8::77",
+    "MX": "0 .",
+    "PTR": "pool-77.dsl.isp.example",
+    "SOA": "ns.example.net hostmaster.example.net 1 7200 3600 1209600 300",
+    "TLSA": f"3 1 1 {'ab' * 32}",
+    "TXT": "v=spf1 -all",
+}
+OTHER_TXT = {
+    "._report._dmarc.": "v=DMARC1",
+    "_dmarc.": "v=DMARC1; p=reject; np=none",
+    "._domainkey.": "v=DKIM1; p=",
+    "_mta-sts.": "v=STSv1; id=1",
+    "_tls.": "v=TLSRPTv1; rua=mailto:t@example.net",
+    "._bimi.": "v=BIMI1; l=https://example.net/l.svg",
+}
+
+
+async def other_answers(question: Question, world: Resolver, asked: Iterable[Question]) -> list[Answer]:
+    """What might as well have been answered where the question failed, given all other answers.
+
+    A name that does not exist for one type has no records of another (RFC 8020). What a public suffix says of DMARC is
+    left out: it names the domain just below it at most, see dmarc.discover.
+    """
+    name, rdtype = question
+    if name.startswith("_dmarc.") and is_public_suffix(name.removeprefix("_dmarc.")):
+        return []
+    beside = [await world.query(*each) for each in asked if each[0] == name and each != question]
+    gone = any(isinstance(answer, Absent) and answer.nxdomain for answer in beside)
+    answers: list[Answer] = [Absent(name, rdtype, nxdomain=gone)]
+    record = OTHERS.get(rdtype)
+    if record is not None and not gone:
+        if rdtype == "TXT":
+            record = next((text for mark, text in OTHER_TXT.items() if mark in name), record)
+        octets = ((len(record),),) if rdtype == "TXT" else ()
+        answers.append(Found(name, rdtype, (record,), 300, string_octets=octets))
+    return answers
+
+
+class AnsweringResolver:
+    """Answers one question in its own way, all others from a base."""
+
+    def __init__(self, base: Resolver, answer: Answer) -> None:
+        self._base = base
+        self._answer = answer
+
+    async def query(self, name: str, rdtype: str) -> Answer:
+        asked = (canonical(name), rdtype.upper())
+        mine = asked == (canonical(self._answer.name), self._answer.rdtype)
+        return self._answer if mine else await self._base.query(name, rdtype)
+
+    async def close(self) -> None:
+        pass
+
+
+def open_somewhere(value: Value) -> bool:
+    """Unknown as a whole or in one of its parts, or told to have failed."""
+    if isinstance(value, Mapping):
+        return any(open_somewhere(each) for each in value.values())
+    if isinstance(value, tuple):
+        return any(open_somewhere(each) for each in value)
+    return isinstance(value, Unknown) or says_that_it_failed(value)
+
+
+def definite(value: Value, path: str) -> bool:
+    """Whether the value claims to be all there is to say."""
+    return not open_somewhere(value) and not (path in PROVEN_ONE_BY_ONE and value)
+
+
+YES_OR_NO_OR_LIST = {
+    path
+    for path, spec in catalogue().items()
+    if "[]" not in path and path not in TELLS_OF_FAILURES and (spec.type is FactType.BOOL or spec.type.is_list)
+}
+
+
+@pytest.mark.parametrize("world", WORLDS)
+async def test_what_another_answer_would_change_is_unknown_where_the_question_fails(world: str) -> None:
+    """No list and no yes or no rests on a question that failed: "[]" and "no" are proven or not said."""
+    make_resolver, job = WORLDS[world]
+    watched = FaultyResolver(make_resolver())
+    baseline = await audit(watched, job, staged=True)
+    problems: list[str] = []
+    questions = list(dict.fromkeys(watched.asked))
+    guesses = {f"{selector}._domainkey.{job.domain}" for selector in PROBES[3:]}  # all alike
+    for question in (each for each in questions if each[0] not in guesses or each[0].startswith("s1.")):
+        failing = FaultyResolver(make_resolver(), {question: Reason.SERVFAIL})
+        failed = (await audit_again(baseline.audited, failing)).facts
+        for answer in await other_answers(question, make_resolver(), questions):
+            changed = (await audit_again(baseline.audited, AnsweringResolver(make_resolver(), answer))).facts
+            for path in YES_OR_NO_OR_LIST:
+                if changed[path] != baseline.facts[path] and definite(failed[path], path):
+                    problems.append(f"{' '.join(question)}: {path} is {failed[path]!r}, could be {changed[path]!r}")
+    assert not problems, "\n".join(dict.fromkeys(problems))
+
+
+@pytest.mark.parametrize("world", WORLDS)
+async def test_in_an_outage_no_list_is_empty_and_nothing_is_denied_that_dns_would_tell(world: str) -> None:
+    """Where the records make a difference, an outage leaves it open, whichever way it shows."""
+    make_resolver, job = WORLDS[world]
+    worlds = [(await audit(each, job)).facts for each in (make_resolver(), StaticResolver({}), StaticResolver(RECORDS))]
+    for reason in (Reason.TIMEOUT, Reason.SERVFAIL, Reason.REFUSED, Reason.OFFLINE):
+        outage = (await audit(FaultyResolver(StaticResolver({}), reason), job)).facts
+        concluded = {
+            path: outage[path]
+            for path in YES_OR_NO_OR_LIST
+            if not open_somewhere(outage[path]) and any(each[path] != outage[path] for each in worlds)
+        }
+        assert concluded == {}, reason
+
+
 async def test_what_is_advised_while_a_look_up_fails_is_right_all_the_same() -> None:
     """Every remedy mends what is really unmet, replaces what is really published, and harms nobody once it is known."""
     make_resolver, job = WORLDS["demo"]
@@ -341,7 +462,8 @@ async def test_a_wildcard_is_not_taken_for_keys_where_asking_for_it_failed() -> 
     for question in dict.fromkeys(watched.asked):
         if "._domainkey." in question[0]:
             result = await audit(FaultyResolver(make_resolver(), {question: Reason.SERVFAIL}), job)
-            assert result.facts["dkim.keys"] == (), question
+            keys = result.facts["dkim.keys"]
+            assert keys == () or isinstance(keys, Unknown), question
 
 
 async def test_a_failure_that_decides_gives_exit_code_3(clean: tuple[Result, tuple[Question, ...]]) -> None:
@@ -392,6 +514,20 @@ async def test_a_real_server_that_misbehaves_at_one_name(
     assert reason is None or present.reason is reason
     assert result.facts["spf.result"] == "pass"
     assert [each for path, value in clean[0].facts.items() for each in lost(value, result.facts[path], path)] == []
+
+
+@pytest.mark.parametrize("behaviour", ["servfail", "refused", "silent", "truncated-no-tcp", "garbage", "referral"])
+async def test_a_real_server_that_misbehaves_at_every_name(behaviour: str) -> None:
+    from deliverability.ports.dns import LiveResolver
+
+    watched = FaultyResolver(StaticResolver(RECORDS))
+    await audit(watched, Job("example.com"))
+    async with DnsServer(StaticResolver(RECORDS), {name: behaviour for name, _ in watched.asked}) as server:
+        resolver = LiveResolver([server.server], timeout=0.2, retries=1)
+        facts = (await audit(resolver, Job("example.com"), seconds=5.0)).facts
+        await resolver.close()
+    for path in ("dkim.keys", "senders.services", "subject.purpose", "subject.parked", "domain.mx", "spf.includes"):
+        assert isinstance(facts[path], Unknown), path
 
 
 async def test_a_truncated_answer_is_asked_again_over_tcp(clean: tuple[Result, tuple[Question, ...]]) -> None:

@@ -140,6 +140,20 @@ async def test_without_an_address_there_is_nothing_to_judge() -> None:
         ("customer12.isp.example.net", IP, True, False),
         ("pool-12.isp.example.net", IP, True, True),
         ("dyn-7.dsl.isp.example.net", IP, True, True),
+        # Default names of hosting companies, though they lie below a suffix of the private part of the list.
+        ("ec2-192-0-2-7.ap-northeast-1.compute.amazonaws.com", IP, True, False),
+        ("192-0-2-7.ip.linodeusercontent.com", IP, True, False),
+        ("mail.ap-northeast-1.compute.amazonaws.com", IP, False, False),
+        # Japanese access lines.
+        ("p1234-ipngn100101tokaisakaetozai.aichi.ocn.ne.jp", IP, True, True),
+        ("p7838222-ipoefx.ipoe.ocn.ne.jp", "123.225.39.221", True, True),
+        ("i118-19-13-241.s42.a014.ap.plala.or.jp", "118.19.13.241", True, False),
+        ("p784a5642.tkyea130.ap.so-net.ne.jp", "120.74.86.66", True, False),
+        ("softbank126090202047.bbtec.net", "126.90.202.47", True, False),
+        ("fl1-119-244-79-106.tky.mesh.ad.jp", "119.244.79.106", True, False),
+        ("fpd11144dd.ap.nuro.jp", "209.17.68.221", True, False),
+        ("zaq31fa9922.rev.zaq.ne.jp", "49.250.153.34", True, False),
+        ("mail.p1234-shop.ne.jp", IP, False, False),
         ("p5b0a1c2d.dip0.t-ipconnect.de", "91.10.28.45", True, True),
         ("2001-0db8-1234-5678-abcd.v6.isp.example.net", "2001:db8:1234:5678:abcd::7", True, False),
     ],
@@ -220,6 +234,8 @@ async def test_what_nobody_told_is_no_link_and_what_failed_stays_unknown() -> No
         (True, True, {"unknown": "timeout"}, True),
         (True, False, {"unknown": "timeout"}, "unknown"),
         ({"unknown": "servfail"}, True, "reject", "unknown"),
+        # Whatever SPF says, nothing else says so.
+        ({"unknown": "servfail"}, False, "none", False),
     ],
 )
 async def test_a_domain_that_says_twice_that_it_sends_nothing(

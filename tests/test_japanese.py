@@ -133,6 +133,13 @@ class TestDisplayName:
             ("Annual report <news@example.com>", "Annual <a@a.example>", "Annual"),
             ("Annual report <news@example.com>", "Ann <a@a.example>", None),
             ("Taro <taro@a.example>", "Taro <taro@a.example>", None),
+            # A test mail to an own address elsewhere; an answer within the company.
+            ("Taro Yamada <taro@a.example>", "Taro Yamada <taro.yamada@b.example>", None),
+            ("山田 太郎 <taro@a.example>", "山田 太郎 <taro.yamada@b.example>", None),
+            ("Taro Yamada <info@yamada.example>", "Taro Yamada <ty@b.example>", None),
+            ("Yamada Taro <news@mail.example.jp>", "Yamada Taro <taro@example.jp>", None),
+            # The name alone may be borrowed from the recipient.
+            ("Taro Yamada <info@a.example>", "Taro Yamada <taro.yamada@b.example>", "Taro Yamada"),
         ],
     )
     async def test_the_recipient_in_it(self, sender: str, to: str, shown: str | None) -> None:

@@ -109,7 +109,17 @@ PROVIDES = (
     spec(
         "dkim.signatures[].unsigned_headers",
         FactType.LIST_STR,
-        "Fields of the message that should be signed and are not.",
+        "Fields of the message that RFC 6376 section 5.4.1 recommends to sign and that are not signed.",
+    ),
+    spec(
+        "dkim.signatures[].unsigned_core",
+        FactType.LIST_STR,
+        "Of these, the fields without which a signed text can be shown as another mail: from, subject, date.",
+    ),
+    spec(
+        "dkim.signatures[].unsigned_list",
+        FactType.LIST_STR,
+        "Of these, list-unsubscribe and list-unsubscribe-post, which RFC 8058 requires to be signed for one click.",
     ),
     spec("dkim.signatures[].from_oversigned", FactType.BOOL, "From is listed more often than it occurs."),
     spec(
@@ -146,13 +156,20 @@ PROVIDES = (
     spec(
         "dkim.keys",
         FactType.LIST_RECORD,
-        "Published keys found, and named ones that are missing. A probe that missed is not listed: it tells nothing.",
+        "Published keys found, and named ones that are missing. A probe that missed is not listed: it tells nothing. "
+        "Unknown where nothing is to be listed, but a probe failed.",
         key=["domain", "selector"],
     ),
     spec("dkim.keys[].domain", FactType.STR, "Domain."),
     spec("dkim.keys[].selector", FactType.STR, "Selector."),
     spec("dkim.keys[].name", FactType.STR, "Name of the key record."),
     spec("dkim.keys[].found_by", FactType.STR, "How we came to ask.", values=["message", "option", "probe"]),
+    spec(
+        "dkim.keys[].used",
+        FactType.BOOL,
+        "A signature of the message names this key; none without a message.",
+        optional=True,
+    ),
     spec("dkim.keys[].own", FactType.BOOL, "The key stands at the audited domain or at a name above or below it."),
     spec("dkim.keys[].present", FactType.BOOL, "A key record is there."),
     spec("dkim.keys[].record_count", FactType.INT, "TXT records at the name.", unit="records"),
@@ -356,8 +373,10 @@ _LOST_WITH_ANSWER = ("key_type", "bits", "testing", "revoked", "key_count", "key
 _LOST_UNVERIFIED = (
     *_LOST_WITH_ANSWER,
     *("result", "reason", "reasons", "errors", "changed_headers", "expired"),
-    *("unsigned_headers", "from_oversigned", "unsigned_body_octets"),
+    *("unsigned_headers", "unsigned_core", "unsigned_list", "from_oversigned", "unsigned_body_octets"),
 )
+_CORE = ("from", "subject", "date")
+_ONE_CLICK = ("list-unsubscribe", "list-unsubscribe-post")
 
 
 def _verified(result: DkimResult, aligned: Value) -> dict[str, Value]:
@@ -393,6 +412,8 @@ def _verified(result: DkimResult, aligned: Value) -> dict[str, Value]:
         "aligned": aligned,
         "from_signed": result.from_signed,
         "unsigned_headers": result.unsigned_headers,
+        "unsigned_core": tuple(name for name in result.unsigned_headers if name in _CORE),
+        "unsigned_list": tuple(name for name in result.unsigned_headers if name in _ONE_CLICK),
         "from_oversigned": result.from_oversigned,
         "unsigned_body_octets": without_body if without_body is not None else result.unsigned_body_octets,
         "expired": result.expired,
@@ -500,17 +521,36 @@ async def _keys(ctx: Context, signatures: Sequence[Signature]) -> None:
     if isinstance(stray, Failed) and not any(isinstance(each.answer, Absent) for each in guesses):
         # Whether there is a wildcard could not be asked, and as every guess hits, there may be one.
         strays = {value for each in guesses for value in each.values}
+    # A guess that could not be asked for is listed where an earlier run found a key there: it may still be there.
+    seen = ctx.subject.keys_seen
+    known = {(each.domain, each.selector) for each in seen}
     listed = [
         each
         for each in asked
-        if each.found_by != "probe" or (each.present and not (strays and strays >= set(each.values)))
+        if each.found_by != "probe"
+        or (isinstance(each.answer, Failed) and (each.domain, each.selector) in known)
+        or (each.present and not (strays and strays >= set(each.values)))
     ]
     cited = [ctx.cite_answer(each.answer) for each in listed]
-    seen = ctx.subject.keys_seen
-    keys = [_key(each, ctx.subject.domain, today, seen) for each in listed]
+    keys = [_key(each, ctx, today) for each in listed]
     lost = next((unknown_from(each.answer) for each in asked if isinstance(each.answer, Failed)), None)
-    ctx.put("dkim.keys", _with_twins(keys, seen, lost), *cited)
+    if keys:
+        ctx.put("dkim.keys", _with_twins(keys, seen, lost), *cited)
+    else:
+        _state_no_keys(ctx, guesses, stray)
     _state_published(ctx, parent, asked, listed)
+
+
+def _state_no_keys(ctx: Context, guesses: Sequence[_Asked], stray: Answer) -> None:
+    """Nothing is to be listed: that there is no key is proven by the answers to all guesses, and by no less."""
+    failed = next(((each.selector, each.answer) for each in guesses if isinstance(each.answer, Failed)), None)
+    if failed is None and isinstance(stray, Failed) and any(each.present for each in guesses):
+        failed = ("*", stray)  # what was found may be a wildcard's
+    if failed is None:
+        ctx.put("dkim.keys", ())
+        return
+    selector, answer = failed
+    ctx.put("dkim.keys", Unknown(answer.reason, f"selector {selector}"), ctx.cite_answer(answer))
 
 
 def _unlikely_selector(domain: str) -> str:
@@ -568,7 +608,7 @@ def _dated(word: str, today: date) -> tuple[str, int] | None:
     return first.isoformat()[:7], max(0, (today - last).days)
 
 
-def _key(asked: _Asked, audited: str, today: date, seen: Sequence[KeySeen]) -> dict[str, Value]:
+def _key(asked: _Asked, ctx: Context, today: date) -> dict[str, Value]:
     """One item of dkim.keys."""
     answer = asked.answer
     dated = selector_date(asked.selector, today)
@@ -577,7 +617,8 @@ def _key(asked: _Asked, audited: str, today: date, seen: Sequence[KeySeen]) -> d
         "selector": asked.selector,
         "name": f"{asked.selector}._domainkey.{asked.domain}",
         "found_by": asked.found_by,
-        "own": _related(asked.domain, audited),
+        "used": None if ctx.message is None else asked.found_by == "message",
+        "own": _related(asked.domain, ctx.subject.domain),
         "selector_date": dated[0] if dated else None,
         "selector_age_days": dated[1] if dated else None,
     }
@@ -586,9 +627,8 @@ def _key(asked: _Asked, audited: str, today: date, seen: Sequence[KeySeen]) -> d
     key = choose_key(asked.values)[0]
     fingerprint = hashlib.sha256(key.material).hexdigest() if key and key.material else None
     this = (asked.domain, asked.selector, fingerprint)
-    first = next(
-        (each.first_seen[:10] for each in seen if (each.domain, each.selector, each.fingerprint) == this), None
-    )
+    earlier = [each for each in ctx.subject.keys_seen if (each.domain, each.selector, each.fingerprint) == this]
+    first = earlier[0].first_seen[:10] if earlier else None
     known, age = _known_since(dated, first, today)
     return {
         **item,

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from deliverability.auditors.base import Context, auditor, dns_id, spec, unknown_from
 from deliverability.dmarc.discover import organizational_domain
-from deliverability.dmarc.psl import registrable_domain
+from deliverability.dmarc.psl import registered_domain
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.received import canonical_ip
 from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of
@@ -70,6 +70,9 @@ _GENERIC_WORDS = frozenset(
 )
 # Words of names that somebody chose for sending mail, even where the address follows: mail-oln040092074029.outbound...
 _MAIL_WORDS = frozenset(("mail", "mailer", "mailout", "smtp", "mta", "mx", "out", "outbound", "relay", "newsletter"))
+# Lines of NTT's access networks carry the number of the customer instead of the address: p1234-ipngn100101tokai...,
+# p5678-ipoefx.ipoe, p22-ipbf22-kyoto. Other Japanese providers write the address, in decimal or hexadecimal.
+_ACCESS_LINE = re.compile(r"p\d+-ip(?:ngn|bf|oe|ad|fx)")
 _WORD = re.compile(r"[a-z]+")
 _NUMBER = re.compile(r"\d+")
 _NOT_HEX = re.compile(r"[^0-9a-f]")
@@ -206,12 +209,13 @@ def looks_generic(name: str, ip: str) -> tuple[bool, bool]:
     """Whether a host name looks like one that nobody chose, and whether it looks like a dial-up or home connection.
 
     A rule of thumb: the address, or most of it, stands in the name without a word for mail beside it, or words such
-    as static, pool, dhcp do. The registered domain itself is left out: cable.example may well be a company.
+    as static, pool, dhcp do. The registered domain itself is left out: cable.example may well be a company. A suffix
+    at which a hosting company names its customers' machines is none: ec2-192-0-2-7.compute.amazonaws.com is a default.
     """
     host = name.lower()
-    own = host.removesuffix(registrable_domain(host)).rstrip(".")
+    own = host.removesuffix(registered_domain(host)).rstrip(".")
     words = set(_WORD.findall(own))
-    dynamic = not words.isdisjoint(_DYNAMIC_WORDS)
+    dynamic = not words.isdisjoint(_DYNAMIC_WORDS) or _ACCESS_LINE.match(own) is not None
     numbered = words.isdisjoint(_MAIL_WORDS) and _holds_address(own, ip)
     generic = dynamic or numbered or not words.isdisjoint(_GENERIC_WORDS)
     return generic, dynamic
@@ -359,4 +363,4 @@ def _sends_nothing(ctx: Context) -> bool | Unknown:
     second = null_mx is True or policy == "reject"
     if second:
         return spf if isinstance(spf, Unknown) else True
-    return next((each for each in (null_mx, policy, spf) if isinstance(each, Unknown)), False)
+    return next((each for each in (null_mx, policy) if isinstance(each, Unknown)), False)

@@ -1,6 +1,6 @@
 """Message: who it says it is from, its identity headers and its structure.
 
-May import auditors.base, model and mail.
+May import auditors.base, model, mail and dmarc (the public suffix list).
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from deliverability.auditors.base import Context, auditor, spec
+from deliverability.dmarc.psl import registrable_domain
 from deliverability.mail.addresses import Mailbox, addresses_in_text, parse_addresses
 from deliverability.mail.dates import parse_date
 from deliverability.mail.evidence import header_evidence
@@ -38,7 +39,8 @@ PROVIDES = (
     spec(
         "message.display_name_recipient",
         FactType.STR,
-        "Name or address of a recipient (To) that the display name of the sender shows; mail to oneself left out.",
+        "Name or address of a recipient (To) that the display name of the sender shows; left out are mail to oneself, "
+        "under another address as well, and mail within one organization.",
         optional=True,
     ),
     spec(
@@ -74,6 +76,7 @@ _REPLY = re.compile(
 )
 _MESSAGE_ID = re.compile(r"<[^\s<>@]+@[^\s<>@]+>", re.ASCII)
 _ARC_INSTANCE = re.compile(r"(?:^|;)\s{0,100}i\s{0,100}=\s{0,100}(\d{1,4})")
+_WORD = re.compile(r"[^\W\d_]{3,64}")
 _MAX_DISPLAY = 2000
 _MIN_NAME = 3  # characters; shorter names are in other words by chance
 # Pictographs, dingbats with the check marks, stars, squares with a tick: what passes for a badge.
@@ -148,7 +151,7 @@ def _shown_recipient(display: str | None, first: Mailbox | None, fields: tuple[H
     shown = f" {' '.join(display[:_MAX_DISPLAY].casefold().split())} "
     for field in fields[:10]:
         for box in parse_addresses(field.value)[:100]:
-            if box.address.casefold() == first.address.casefold():
+            if _one_organization(first, box) or _same_person(first, box):
                 continue
             name = " ".join(box.display.casefold().split())
             # A whole name only: "Ann" is in "Annual report" and no recipient.
@@ -156,6 +159,25 @@ def _shown_recipient(display: str | None, first: Mailbox | None, fields: tuple[H
             if box.address and (named or box.address.casefold() in shown):
                 return box.display if named else box.address
     return None
+
+
+def _one_organization(one: Mailbox, other: Mailbox) -> bool:
+    if one.domain is None or other.domain is None:
+        return one.address.casefold() == other.address.casefold()
+    return registrable_domain(one.domain) == registrable_domain(other.domain)
+
+
+def _same_person(sender: Mailbox, recipient: Mailbox) -> bool:
+    """The same name, and the sender's address bears it out: taro@ writes to taro.yamada@, or test@lindsaar.net.
+
+    The name alone is no proof, because showing the recipient his own name is what deceptive mail does.
+    """
+    names = [" ".join(box.display.casefold().split()) for box in (sender, recipient)]
+    if names[0] != names[1]:
+        return False
+    local, _, domain = sender.address.casefold().rpartition("@")
+    shared = set(_WORD.findall(local)) & set(_WORD.findall(recipient.address.casefold().rpartition("@")[0]))
+    return bool(shared) or any(word in local or word in domain for word in _WORD.findall(names[0]))
 
 
 def _subject(ctx: Context, message: Message) -> None:

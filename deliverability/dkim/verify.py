@@ -26,23 +26,27 @@ MAX_SIGNATURES = 20
 
 SHOULD_SIGN = (
     "from",
-    "sender",
     "reply-to",
     "subject",
     "date",
     "to",
     "cc",
-    "message-id",
+    "resent-date",
+    "resent-from",
+    "resent-to",
+    "resent-cc",
     "in-reply-to",
     "references",
-    "mime-version",
-    "content-type",
-    "content-transfer-encoding",
     "list-id",
+    "list-help",
     "list-unsubscribe",
+    "list-subscribe",
+    "list-post",
+    "list-owner",
+    "list-archive",
     "list-unsubscribe-post",
 )
-"""Fields to sign where the message has them (RFC 6376 section 5.4.1; RFC 8058 section 4 for the last two)."""
+"""Fields to sign where the message has them (RFC 6376 section 5.4.1; RFC 8058 section 4 for the last one)."""
 
 _LONGEST_SHOWN = 8192
 

@@ -17,6 +17,14 @@ def _list() -> PublicSuffixList:
     return PublicSuffixList(accept_unknown=False)
 
 
+@cache
+def _icann_list() -> PublicSuffixList:
+    """The part of the list that ICANN and the registries stand for, without the suffixes of hosting companies."""
+    from publicsuffixlist import PublicSuffixList
+
+    return PublicSuffixList(accept_unknown=False, only_icann=True)
+
+
 def known_registrable_domain(domain: str) -> str | None:
     """The registrable domain; None for a public suffix and for names under no known suffix."""
     name = _name(domain)
@@ -33,6 +41,16 @@ def registrable_domain(domain: str) -> str:
     if known or not name or _list().publicsuffix(name):
         return known or name or domain.rstrip(".").lower()
     return ".".join(name.split(".")[-2:])
+
+
+def registered_domain(domain: str) -> str:
+    """The domain that was registered at a registry, whoever hands out names below it: amazonaws.com of an EC2 host.
+
+    Suffixes of the private part of the list do not count; else as `registrable_domain`.
+    """
+    name = _name(domain)
+    known = _icann_list().privatesuffix(name) if name else None
+    return str(known) if known else registrable_domain(domain)
 
 
 def is_public_suffix(domain: str) -> bool:

@@ -162,6 +162,12 @@ class _Desk:
         return self.facts.value("subject.parked") is True or closed
 
     @property
+    def closed(self) -> bool:
+        """The user said that the domain sends nothing; where only its records do, they may be the mistake."""
+        declared = self.facts.value("subject.purpose_basis") == "declared"
+        return declared and self.facts.value("subject.parked") is True
+
+    @property
     def sends(self) -> bool:
         """The domain sends mail: so declared, or a message of it was given."""
         return self.facts.value("subject.sends") is True or self.facts.value("message.present") is True
@@ -281,7 +287,7 @@ class _Desk:
         place = self.place(domain)
         if place is None or any(split(place.values)):
             return
-        care = Care.SAFE if self.facts.value("subject.parked") is True else Care.CAREFUL
+        care = Care.SAFE if self.closed else Care.CAREFUL
         edit = RecordEdit(place.name, "TXT", (), (_CLOSED,))
         yield self._remedy(finding, "dmarc-closed", {"domain": domain}, edit, care)
 
@@ -418,7 +424,7 @@ class _Desk:
         own = self.facts.value("dmarc.record_at_author") is True
         if (finding := self.finding("DMARC-023")) and own:
             text = tags.without("t", "pct", "sp", "np").with_value("p", "reject").text
-            care = Care.SAFE if self.facts.value("subject.parked") is True else Care.CAREFUL
+            care = Care.SAFE if self.closed else Care.CAREFUL
             yield finding, "dmarc-closed", {"domain": self.domain}, text, care
         if (finding := self.finding("DMARC-006")) and self.proven and record.rua:
             yield finding, "dmarc-quarantine", {"tag": tag}, tags.with_value(tag, "quarantine").text, Care.CAREFUL

@@ -1,0 +1,210 @@
+"""Whether the mail came straight from its sender: posts to somebody's mailing list, and forwarded mail.
+
+May import auditors.base, model, mail and dmarc. Asks nothing of DNS: whose a domain is, the public suffix list tells.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from deliverability.auditors.base import Context, MissingFact, auditor, spec
+from deliverability.dmarc.psl import registrable_domain
+from deliverability.mail.addresses import parse_addresses, to_a_label
+from deliverability.mail.evidence import header_evidence
+from deliverability.mail.reader import HeaderField, Message
+from deliverability.mail.received import (
+    AuthenticationResults,
+    canonical_ip,
+    client_ip_of,
+    is_internal,
+    parse_authentication_results,
+    parse_received,
+    parse_received_spf,
+)
+from deliverability.model.facts import FactType, Reason, Unknown, text_of
+
+PROVIDES = (
+    spec(
+        "message.list_owner",
+        FactType.STR,
+        "Whose list List-Id names, by the public suffix list: the author domain's organization or another; none "
+        "without a List-Id that is a name.",
+        optional=True,
+        values=["own", "other"],
+    ),
+    spec(
+        "message.list_post",
+        FactType.BOOL,
+        "The message is a post to a mailing list of another organization than the author's: its List-Post names an "
+        "address there, or its List-Id lies there and it is addressed to the list or marked by list software.",
+    ),
+    spec(
+        "message.forward_signs",
+        FactType.LIST_STR,
+        "What shows that it was forwarded: resent, x-forwarded, delivered-to, rewritten-sender (SRS), and arc or "
+        "earlier-spf-pass, where an earlier receiver recorded another address than the connecting one.",
+    ),
+    spec("message.forwarded", FactType.BOOL, "There is such a sign: somebody passed the message on."),
+    spec("message.indirect", FactType.BOOL, "A post to another organization's list, or forwarded."),
+)
+
+# Fields that list software writes: Mailman, ezmlm and Yahoo Groups, Majordomo and Debian's lists.
+_LIST_SOFTWARE = ("x-beenthere", "x-mailman-version", "mailing-list", "x-mailing-list")
+_RESENT = ("resent-from", "resent-sender", "resent-to")
+_X_FORWARDED = ("x-forwarded-to", "x-forwarded-for")
+# SRS0 and SRS1 of the sender rewriting scheme, Microsoft's bounces+SRS=, and +caf_= of Gmail's forwarding.
+_REWRITTEN = re.compile(r"srs[01][=+-]|[^@]{0,200}\+(?:srs=|caf_=)", re.IGNORECASE)
+_MAX_FIELDS = 100  # of one kind that are read
+_MAX_ADDRESSES = 1000
+
+
+@auditor(
+    "forwarding",
+    provides=PROVIDES,
+    needs=("message.from_domain", "envelope.mail_from", "envelope.ip", "envelope.ip_source"),
+)
+async def audit(ctx: Context) -> None:
+    """Look for the marks of mailing lists and of forwarding."""
+    message = ctx.message
+    if message is None:
+        raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
+    author = text_of(ctx.value("message.from_domain"))
+    home = registrable_domain(author) if author else ""
+    list_post = _list(ctx, message, home)
+    signs = _marks(message)
+    if _REWRITTEN.match(text_of(ctx.value("envelope.mail_from"))):
+        signs["rewritten-sender"] = list(message.fields("Return-Path")[:1])
+    signs |= _earlier(ctx, message, home)
+    ids = _cite(ctx, [field for fields in signs.values() for field in fields])
+    ctx.put("message.forward_signs", tuple(signs), *ids)
+    ctx.put("message.forwarded", bool(signs), *ids)
+    ctx.put("message.indirect", list_post or bool(signs), *ids, *ctx.stated["message.list_post"].evidence)
+
+
+def _list(ctx: Context, message: Message, home: str) -> bool:
+    """State whose list it is and whether this is a post to it; a newsletter whose service names the list is none."""
+    ids, posts = message.fields("List-Id")[:1], message.fields("List-Post")[:1]
+    owner = next((found for field in ids if (found := _list_home(field.value))), None)
+    other = owner is not None and bool(home) and owner != home
+    ctx.put("message.list_owner", None if not owner or not home else "other" if other else "own", *_cite(ctx, ids))
+
+    posted = [field for field in posts if home and any(each != home for each in _mailto_homes(field.value))]
+    marked: list[HeaderField] = []
+    if other:
+        marked = [field for field in message.headers if field.lower in _LIST_SOFTWARE]
+        marked += [each for each in message.fields("Precedence") if each.value.strip().lower() == "list"]
+        recipients = [*message.fields("To"), *message.fields("Cc")][:_MAX_FIELDS]
+        marked += [field for field in recipients if owner in _homes(field.value)]
+    list_post = bool(posted or marked)
+    ctx.put("message.list_post", list_post, *_cite(ctx, [*ids, *posts, *marked]))
+    return list_post
+
+
+def _list_home(value: str) -> str | None:
+    """The organization of a List-Id (RFC 2919: a name in angle brackets, after a description)."""
+    inner = value.rpartition("<")[2].partition(">")[0].strip()
+    name = to_a_label(inner)
+    return registrable_domain(name) if name and "." in name else None
+
+
+def _mailto_homes(value: str) -> set[str]:
+    """The organizations of the addresses in a List-Post (RFC 2369)."""
+    addresses = re.findall(r"mailto:([^<>?\s]{1,500})", value[:20_000], re.IGNORECASE)
+    return {home for address in addresses for home in _homes(address)}
+
+
+def _homes(value: str) -> set[str]:
+    """The organizations of the addresses of a field."""
+    boxes = parse_addresses(value)[:_MAX_ADDRESSES]
+    return {registrable_domain(box.domain) for box in boxes if box.domain}
+
+
+def _marks(message: Message) -> dict[str, list[HeaderField]]:
+    """Signs by code that are fields of their own; in the order of the code list."""
+    resent = [field for field in message.headers if field.lower in _RESENT]
+    # Web proxies have an X-Forwarded-For of IP addresses; that of Gmail holds the two mailboxes.
+    passed = [field for field in message.headers if field.lower in _X_FORWARDED and "@" in field.value]
+    delivered = list(message.fields("Delivered-To")[:_MAX_FIELDS])
+    # From mailbox to mailbox of one organization it never left the receiver.
+    homes = {home for field in delivered for home in _homes(field.value)}
+    signs = {"resent": resent, "x-forwarded": passed, "delivered-to": delivered if len(homes) > 1 else []}
+    return {code: fields for code, fields in signs.items() if fields}
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What a receiver on the way recorded: the client's address, and whether SPF passed for the author's own."""
+
+    field: HeaderField
+    ip: str
+    passed: bool
+
+
+def _earlier(ctx: Context, message: Message, home: str) -> dict[str, list[HeaderField]]:
+    """Records of receivers before the last one, who took the mail from another address.
+
+    Without SPF that passed for the author's own domain a record proves nothing: the sender's own servers record each
+    other as well. Neither does it where SPF passed for the author at the connecting address, too: then the earlier
+    receiver was the sender's outgoing server. An ARC set is no sign by itself, because Google and Microsoft seal what
+    they receive and what they send.
+    """
+    connecting = canonical_ip(text_of(ctx.value("envelope.ip")))
+    if connecting is None or ctx.value("envelope.ip_source") == "option" or not home:
+        return {}
+    hop = next(
+        (
+            index
+            for index, field in enumerate(message.headers)
+            if field.lower == "received" and parse_received(field.value).ip == connecting
+        ),
+        None,
+    )
+    if hop is None:
+        return {}
+    records = list(_records(message.headers, home))
+    if any(record.passed and record.ip == connecting for record in records):
+        return {}
+    below = {id(field) for field in message.headers[hop:]}
+    proofs = [
+        record.field
+        for record in records
+        if record.passed and record.ip != connecting and not is_internal(record.ip) and id(record.field) in below
+    ]
+    sealed = [field for field in proofs if field.lower.startswith("arc-")]
+    plain = [field for field in proofs if not field.lower.startswith("arc-")]
+    signs = {"arc": sealed, "earlier-spf-pass": plain}
+    return {code: fields for code, fields in signs.items() if fields}
+
+
+def _records(headers: Sequence[HeaderField], home: str) -> Iterator[_Record]:
+    for field in headers:
+        if field.lower == "received-spf":
+            told = parse_received_spf(field.value)
+            sender = told.pairs.get("envelope-from") or told.pairs.get("smtp.mailfrom", "")
+            if told.ip is not None:
+                yield _Record(field, told.ip, told.result == "pass" and _at_home([sender], home))
+        elif field.lower in ("authentication-results", "arc-authentication-results"):
+            # ARC puts its instance before what is an Authentication-Results value otherwise (RFC 8617 section 4.1.1).
+            value = field.value.partition(";")[2] if field.lower.startswith("arc-") else field.value
+            results = parse_authentication_results(value)
+            ip = client_ip_of(results)
+            if ip is not None:
+                yield _Record(field, ip, _at_home(_passing_senders(results), home))
+
+
+def _passing_senders(results: AuthenticationResults) -> list[str]:
+    """MAIL FROM of the results that say spf=pass."""
+    passing = [each.properties for each in results.results if (each.method, each.result) == ("spf", "pass")]
+    return [each.get("smtp.mailfrom") or each.get("smtp.mail", "") for each in passing]
+
+
+def _at_home(senders: Iterable[str], home: str) -> bool:
+    names = [to_a_label(sender.strip("<>").rpartition("@")[2]) for sender in senders]
+    return any(name is not None and registrable_domain(name) == home for name in names)
+
+
+def _cite(ctx: Context, fields: Sequence[HeaderField]) -> tuple[str, ...]:
+    """Cite the first ten of the fields."""
+    return tuple(ctx.cite(header_evidence(each)) for each in fields[:10])

@@ -1,0 +1,132 @@
+"""What the domain sends: as the user said, else as the message or the domain's own records show.
+
+May import auditors.base, model, mail and the DKIM core. Asks nothing of DNS itself.
+"""
+
+from __future__ import annotations
+
+from deliverability.auditors.base import Context, auditor, spec
+from deliverability.dkim.signature import is_within
+from deliverability.mail.evidence import header_evidence
+from deliverability.mail.reader import HeaderField
+from deliverability.model.facts import FactType, Purpose, Reason, Unknown, Value
+
+PROVIDES = (
+    spec(
+        "subject.purpose",
+        FactType.STR,
+        "What the domain sends: as declared, else bulk or parked where purpose_signs show it; unknown where nothing "
+        "tells.",
+        values=[p.value for p in Purpose],
+    ),
+    spec(
+        "subject.purpose_basis",
+        FactType.STR,
+        "Whether the purpose was declared by the user or is inferred, an assumption to be told; none where it is "
+        "neither.",
+        optional=True,
+        values=["declared", "inferred"],
+    ),
+    spec(
+        "subject.purpose_signs",
+        FactType.LIST_STR,
+        "What an inferred purpose rests on. Bulk: list-unsubscribe, list-id, precedence-bulk, feedback-id; parked: "
+        "spf-all-fails with null-mx or dmarc-reject.",
+    ),
+    spec(
+        "subject.parked",
+        FactType.BOOL,
+        "The domain sends no mail: so declared (purpose parked), or inferred where nobody declared a purpose.",
+    ),
+    spec(
+        "subject.sends",
+        FactType.BOOL,
+        "The domain is known to send mail: by a purpose other than parked, or a declared volume or sending address.",
+    ),
+)
+
+# Providers that put a Feedback-ID on every mail, that of a person as well as a newsletter: it says nothing there.
+_STAMPS = frozenset({"amazonses", "fastmail", "postmark", "proton", "sg"})
+_CLOSED = {"spf.sends_nothing": "spf-all-fails", "domain.null_mx": "null-mx", "dmarc.effective_policy": "dmarc-reject"}
+
+NEEDS = (
+    *("message.from_domain", "message.auto_submitted", "message.list_post", "message.list_owner"),
+    *("envelope.mail_from_domain", "identity.sends_nothing", *_CLOSED),
+)
+
+
+@auditor("purpose", provides=PROVIDES, needs=NEEDS)
+async def audit(ctx: Context) -> None:
+    """State the purpose, on what it rests, and what follows from it."""
+    declared = ctx.subject.purpose
+    says_it_sends = bool(ctx.subject.daily_volume) or bool(ctx.subject.sending_ips)
+    bulk = _bulk_signs(ctx)
+    if declared is not None:
+        _state(ctx, declared, "declared", sends=declared is not Purpose.PARKED)
+    elif bulk:
+        fields = list(bulk.values())
+        _state(ctx, Purpose.BULK, "inferred", tuple(bulk), [ctx.cite(header_evidence(each)) for each in fields])
+    elif says_it_sends or _sent_from_it(ctx):
+        _state(ctx, None, None, sends=says_it_sends)
+    else:
+        _infer_parked(ctx)
+
+
+def _state(
+    ctx: Context,
+    purpose: Purpose | None,
+    basis: str | None,
+    signs: Value = (),
+    evidence: list[str] | None = None,
+    *,
+    sends: bool | None = None,
+) -> None:
+    cited = evidence or []
+    ctx.put("subject.purpose", purpose.value if purpose else Unknown(Reason.NOT_CONFIGURED, "--purpose"), *cited)
+    ctx.put("subject.purpose_basis", basis, *cited)
+    ctx.put("subject.purpose_signs", signs, *cited)
+    ctx.put("subject.parked", purpose is Purpose.PARKED, *cited)
+    ctx.put("subject.sends", purpose not in (None, Purpose.PARKED) if sends is None else sends, *cited)
+
+
+def _bulk_signs(ctx: Context) -> dict[str, HeaderField]:
+    """Marks of mail to many by code; a post to somebody's list carries those of the list, which say nothing here."""
+    message = ctx.message
+    if message is None or ctx.value("message.list_post") is not False:
+        return {}
+    signs: dict[str, HeaderField] = {}
+    if (field := message.first("List-Unsubscribe")) is not None:
+        signs["list-unsubscribe"] = field
+    if (field := message.first("List-Id")) is not None and ctx.value("message.list_owner") == "own":
+        signs["list-id"] = field
+    # Answering machines and bounces say Precedence: bulk to keep others from answering.
+    field = message.first("Precedence")
+    if field is not None and field.value.strip().lower() == "bulk" and ctx.value("message.auto_submitted") is False:
+        signs["precedence-bulk"] = field
+    field = message.first("Feedback-ID")
+    if field is not None and (maker := field.value.rpartition(":")[2].strip().lower()) and maker not in _STAMPS:
+        signs["feedback-id"] = field
+    return signs
+
+
+def _sent_from_it(ctx: Context) -> bool:
+    """Mail of the domain, or of a name below it, is at hand or its envelope was given: then it sends."""
+    names = (ctx.value("message.from_domain"), ctx.value("envelope.mail_from_domain"))
+    return any(isinstance(name, str) and is_within(name, ctx.subject.domain) for name in names)
+
+
+def _infer_parked(ctx: Context) -> None:
+    """Parked where the domain's records say so twice; what could not be looked up leaves it open."""
+    parked = ctx.value("identity.sends_nothing")
+    evidence = [ident for path in _CLOSED for ident in ctx.known[path].evidence]
+    if isinstance(parked, Unknown):
+        paths = ("subject.purpose", "subject.purpose_basis", "subject.purpose_signs", "subject.parked")
+        ctx.put_all(dict.fromkeys(paths, parked), *evidence)
+        ctx.put("subject.sends", False)
+    elif parked is not True:
+        _state(ctx, None, None)
+    else:
+        values = {path: ctx.value(path) for path in _CLOSED}
+        lost = next((value for value in values.values() if isinstance(value, Unknown)), None)
+        signs = tuple(code for path, code in _CLOSED.items() if values[path] in (True, "reject"))
+        _state(ctx, Purpose.PARKED, "inferred", lost or signs, evidence)
