@@ -711,7 +711,7 @@ def _state_published(ctx: Context, parent: Answer, asked: Sequence[_Asked], list
         elif _no_such_name(parent) and all(_no_such_name(answer) for answer in below):
             cited.append(ctx.cite_answer(parent))
             detail += f" (DNS knows no name below _domainkey.{domain}, so there may be none)"
-        value = Unknown(Reason.NOT_CONFIGURED, detail)
+        value = Unknown(Reason.NOT_FOUND, detail)
     ctx.put("dkim.published", value, *cited)
 
 
