@@ -330,6 +330,15 @@ async def test_alignment_is_by_organizational_domain(signer: str, author: str | 
     assert value(gathered, "dkim.aligned_pass") is (aligned is True)
 
 
+@pytest.mark.parametrize(("signer", "aligned"), [("bounce.example.com", True), ("esp.example.net", False)])
+async def test_without_a_dmarc_record_the_public_suffix_list_tells_who_signs(signer: str, aligned: bool) -> None:
+    resolver = TableResolver({f"s1._domainkey.{signer}": GOOD})
+    message = sign(MESSAGE, rsa_key(1024), domain=signer)
+    gathered = await run({}, message, author="news.example.com", resolver=resolver)
+    (signature,) = value(gathered, "dkim.signatures")
+    assert (signature["result"], signature["aligned"]) == ("pass", aligned)
+
+
 async def test_alignment_is_unknown_where_dmarc_cannot_be_looked_up() -> None:
     table: dict[str, Rule] = {
         "s1._domainkey.mail.example.com": GOOD,
