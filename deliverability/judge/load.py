@@ -227,9 +227,7 @@ class _Loader:
                     self.problems.append(f"{where}: {rule_id} is there twice")
                 elif (rule := self.known_rule(rule_id, said, where)) is not None:
                     statements[rule_id] = tuple(
-                        self.statement(
-                            each, rule, path, document, ("rules", key, *((n,) if listed else ()))
-                        )
+                        self.statement(each, rule, path, document, ("rules", key, *((n,) if listed else ())))
                         for n, each in enumerate(said)
                     )
         self.check_refs(f"{path}:{document.line(('sources',))}", shape.sources)
