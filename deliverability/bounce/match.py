@@ -1,10 +1,12 @@
 """Which receiver a reply is from, which meaning fits it best, which rules stand behind it. May import model.
 
-The most telling match wins: the receiver's own words before its own code, then those of the receiver that it falls back
-to, then words that many hosts use, then the enhanced status code (RFC 3463), then the reply code alone (RFC 5321 section
-4.2.3). Wording is compared as literal pieces of text, so that every comparison is linear in the length of the reply.
+The most telling match wins: the receiver's own words before its own code, then those of the receiver that it falls
+back to, then words that many hosts use, then the enhanced status code (RFC 3463), then the reply code alone (RFC 5321
+section 4.2.3). Wording is compared as literal pieces of text, so that every comparison is linear in the length of the
+reply.
 
-Nothing that says "never again" fits a reply that says "later": a living address must not be given up.
+Nothing that says "never again" fits a reply that says "later" or that is about the sender: a living address must not be
+given up.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ class Code:
 
     @property
     def weight(self) -> int:
-        """How telling it is: 2 with an enhanced code or word, 3 with a reply code too, 0 for X.0.0 (no news), else 1."""
+        """How telling it is: 2 with an enhanced code or a word, 3 with a reply code too, 0 for X.0.0, else 1."""
         if self.word:
             return 2
         if not self.digit:
@@ -174,11 +176,11 @@ def meaning_of(reply: Reply, receiver: str, catalogue: ReplyCatalogue) -> tuple[
     """The meaning that fits best, and how closely."""
     host = catalogue.hosts.get(receiver, MailHost(receiver, {}))
     words = _Words(fold(reply.text))
-    later = reply.kind is ReplyKind.TEMPORARY or _LATER.search(words.all) is not None
+    final = _may_be_final(reply, words.all)
     best: Meaning | None = None
     best_rank = (0, 0, 0)
     for place, meaning in enumerate(catalogue.meanings):
-        if meaning.receiver not in (host.id, host.falls_back, ANY) or (later and meaning.retry is Retry.NO):
+        if meaning.receiver not in (host.id, host.falls_back, ANY) or (meaning.retry is Retry.NO and not final):
             continue
         rank = _rank(meaning, reply, words, place, host.id)
         if rank is not None and (best is None or rank > best_rank):
@@ -190,6 +192,13 @@ def meaning_of(reply: Reply, receiver: str, catalogue: ReplyCatalogue) -> tuple[
     if best.receiver != ANY:
         return best, Fit.RECEIVER
     return best, Fit.WORDING if best.says else Fit.CODE
+
+
+def _may_be_final(reply: Reply, words: str) -> bool:
+    """Whether it can mean "never to this address": not where it says "later", and not as an answer to MAIL FROM."""
+    if reply.kind is ReplyKind.TEMPORARY or reply.command.startswith("MAIL"):
+        return False
+    return _LATER.search(words) is None
 
 
 def wording_of(reply: Reply, catalogue: ReplyCatalogue) -> bool:

@@ -52,7 +52,8 @@ _ORIGINAL = re.compile(
 # What stands behind a signature line, and what a scanner says of itself, is about no reply.
 _SIGNATURE = re.compile(r"^-- ?$", re.M)
 _SCANNER = re.compile(
-    r"\bscanned\b|\banti-?virus\b|\bvirus[- ]?(?:free|scan)|\bchecked (?:by|for)\b|\banaliza|\bNOD32\b|\bMailScanner\b", re.I
+    r"\bscanned\b|\banti-?virus\b|\bvirus[- ]?(?:free|scan)|\bchecked (?:by|for)\b|\banaliza|\bNOD32\b|\bMailScanner\b",
+    re.I,
 )
 _TAG_LINE = re.compile(r"<(?:br|/p|/div|/tr|/td|/li|/h[1-6])\b[^<>]{0,200}>", re.I)
 _TAG = re.compile(r"<[a-z!/?][^<>]{0,5000}>", re.I)
