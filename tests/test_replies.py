@@ -440,7 +440,7 @@ def test_bounces_and_log_lines_in_the_style_of_outlook(text: str) -> None:
 
 # The corpus of bounces
 
-# What Sisimai's own tests call it where the address is gone, closed, or (filtered) unknown to the server after the data.
+# What Sisimai's own tests call it where the address is gone, closed, or (filtered) refused by the recipient's settings.
 GONE = {"userunknown", "hasmoved", "suspend", "filtered", "feedback"}
 SAID_OTHERWISE = {
     "lhost-mfilter-04.eml": "rejected; 5.4.1 of Microsoft 365 is the directory's answer",
