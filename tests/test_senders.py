@@ -535,7 +535,7 @@ MAILCHIMP = {
             "",
             facts_with(sent_by="mailchimp"),
             "after",
-            "Mailchimp always uses a Return-Path of its own domain",
+            "With its usual setup, Mailchimp uses a Return-Path of its own domain",
         ),
         ("DKIM-021", "example.com/k2", facts_with(MAILCHIMP), "after", "Mailchimp manages this key"),
         (
@@ -546,7 +546,13 @@ MAILCHIMP = {
             "`include:spf.messagingengine.com`",
         ),
         ("SPF-003", "", facts_with(MAILCHIMP, SENDGRID), "after", "In SendGrid: Settings"),
-        ("SPF-003", "", facts_with(MAILCHIMP, SENDGRID), "after", "Mailchimp does not need its include"),
+        (
+            "SPF-003",
+            "",
+            facts_with(MAILCHIMP, SENDGRID),
+            "after",
+            "Most receivers do not need the include of Mailchimp",
+        ),
     ],
 )
 def test_steps_name_the_service_and_its_setting(rule: str, item: str, facts: FactSet, where: str, words: str) -> None:
