@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from deliverability.app import load_rules, rule_folders
-from deliverability.bounce.catalogue import load_replies
+from deliverability.bounce.catalogue import ReplyError, load_replies
 from deliverability.bounce.explain import explain
 from deliverability.bounce.match import says
 from deliverability.model.replies import ANY, Explained, Explanation, ReplyCatalogue, Retry
@@ -500,3 +501,27 @@ def test_a_mailbox_of_the_corpus_that_is_full_is_never_given_up_nor_called_sure(
 def test_a_reply_may_begin_with_an_address_of_a_host() -> None:
     got = only("550 192.0.2.1 is not allowed to send from <example.com> per it's SPF Record.")
     assert (got.reply.code, got.meaning and got.meaning.id) == ("550", "words-spf")
+
+
+@pytest.mark.parametrize(
+    ("receiver", "reply", "meaning"),
+    [
+        ("google-workspace", "451 4.7.26 no DNS", "gmail-dmarc-dns"),
+        ("orange", "550 5.2.0 Mail rejete. OFR_506", "laposte-spam"),
+        ("outlook", "550 5.7.606 Access denied, banned sending IP", "m365-banned"),
+        # Its own entries come first, and nobody else falls back.
+        ("outlook", "451 4.7.650 rate limited", "outlook-rate"),
+        ("docomo", "550 5.7.606 Access denied, banned sending IP", "words-block-list"),
+    ],
+)
+def test_a_receiver_may_fall_back_to_the_entries_of_another(receiver: str, reply: str, meaning: str) -> None:
+    (got,) = explain(reply.encode(), catalogue(), rules(), receiver).replies
+    assert (got.receiver, got.meaning and got.meaning.id) == (receiver, meaning)
+
+
+def test_a_fall_back_to_nobody_is_a_mistake_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "replies").mkdir()
+    own = "receiver: example-net\nname: {en: Example, ja: 例}\nfalls_back: nobody\n"
+    (tmp_path / "replies" / "own.yaml").write_text(own, "utf-8")
+    with pytest.raises(ReplyError, match="no receiver nobody to fall back to"):
+        load_replies((*rule_folders(), tmp_path), rules())
