@@ -593,7 +593,7 @@ def _notes(audited: Audited) -> tuple[Note, ...]:
         notes.append(Note("nesting-limited"))
     published = facts.value("dkim.published")
     silent = facts.value("spf.sends_nothing") is True and not facts.value("message.present")
-    if domain and not silent and isinstance(published, Unknown) and published.reason is Reason.NOT_CONFIGURED:
+    if domain and not silent and isinstance(published, Unknown) and published.reason is Reason.NOT_FOUND:
         notes.append(Note("probes-missed"))
     if "replay" in audited.sources:
         notes.append(Note("replayed", {"date": audited.started}))

@@ -306,7 +306,7 @@ def _records(old: FactSet, new: FactSet, owner: _Owner) -> dict[str, RecordChang
 _NOTHING = Evidence("", EvidenceKind.DNS, "")
 
 
-_FAILURES = ("timeout", "servfail", "refused", "offline", "limit", "bug", "not-configured")
+_FAILURES = ("timeout", "servfail", "refused", "offline", "limit", "bug", "not-configured", "not-found")
 
 
 def _failed(facts: FactSet) -> set[str]:

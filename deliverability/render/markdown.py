@@ -104,6 +104,10 @@ def _blocks(view: ReportView, say: Phrases) -> Iterator[str]:
     yield "\n".join(plain(text) for text in (*view.assumed, view.lead, view.grade) if text)
     if view.verdicts:
         yield _verdicts(view, say)
+    if view.records:
+        yield f"## {say('section.records')}"
+        found = [(code(name), "<br>".join(map(code, lines))) for name, lines in view.records]
+        yield _table([say("first.name"), say("markdown.record")], found)
     yield f"## {say('section.todo')}"
     if not view.todo:
         yield plain(say("todo.none" if view.complete else "todo.none-incomplete"))

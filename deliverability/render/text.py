@@ -169,6 +169,12 @@ def _report(view: ReportView, traces: Traces, whole: bool, paper: _Paper, say: P
         yield ""
         yield from paper.paragraph(note, 2, paper.ink("!", "warning") + " ")
     yield from _verdicts(view, paper, say)
+    if view.records:
+        yield from paper.heading(say("section.records"))
+        for name, lines in view.records:
+            yield from paper.paragraph(name, 0, style="dim")
+            for line in lines:
+                yield from paper.paragraph(line, 2)
     if view.remedies:
         yield from _publish(view, paper, say)
     yield from _todo(view, paper, say)

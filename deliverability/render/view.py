@@ -22,7 +22,17 @@ from deliverability.judge.words import (
     shortened,
     visible,
 )
-from deliverability.model.facts import Catalogue, Evidence, Reason, Value, Waiver, texts_of
+from deliverability.model.facts import (
+    Catalogue,
+    Evidence,
+    FactSet,
+    Reason,
+    Value,
+    Waiver,
+    records_of,
+    text_of,
+    texts_of,
+)
 from deliverability.model.report import Case, Consequence, Finding, Note, Outcome, Report, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Effort, Rule, Severity, SourceRef, Statement, VolumeClass
 from deliverability.render.parts import (
@@ -90,6 +100,7 @@ def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *,
         grade=_grade(report, say),
         assumed=_assumed(report, say),
         parked=report.assessment.parked,
+        records=_records(report.facts) if report.facts.value("message.present") is False else (),
         warnings=_notes([note for note in report.notes if note.code in _WARNINGS], say),
         remarks=_notes([note for note in report.notes if note.code not in _WARNINGS], say),
         first=first,
@@ -111,6 +122,21 @@ def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *,
             "waiting": len(by_outcome["waiting"]),
         },
     )
+
+
+def _records(facts: FactSet) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The published records that mail of the domain is checked by: MX, SPF, DKIM keys, DMARC, as they stand in DNS."""
+    domain = text_of(facts.value("subject.domain"))
+    hosts = [f"{each.get('preference', '')} {each['host']}".strip() for each in records_of(facts.value("mx.hosts"))]
+    keys = [each for each in records_of(facts.value("dkim.keys")) if text_of(each.get("record"))]
+    record = text_of(facts.value("dmarc.record"))
+    found = [
+        (f"{domain} MX", hosts),
+        (f"{domain} TXT", texts_of(facts.value("spf.records"))),
+        *((f"{each['name']} TXT", [text_of(each.get("record"))]) for each in keys),
+        (f"_dmarc.{text_of(facts.value('dmarc.location'))} TXT", [record] if record else []),
+    ]
+    return tuple((visible(name), tuple(visible(line) for line in lines)) for name, lines in found if lines)
 
 
 def source_line(source: SourceView, say: Phrases) -> str:
@@ -417,8 +443,8 @@ def _lead(report: Report, entries: Sequence[Entry], say: Phrases) -> str:
     if found.dns is not None:
         missing = dict.fromkeys(rule for each in report.verdicts for rule in each.missing)
         effects = dict.fromkeys(c.rule for each in report.verdicts for c in each.deciding)
-        titles = _reason_titles(effects or missing, entries)
-        return say(f"answer.{found.dns.value}", domain=domain, short=say("value.separator").join(titles[:2]))
+        told = _reason_titles(effects, entries) if effects else _not_found(report, missing, entries, say)
+        return say(f"answer.{found.dns.value}", domain=domain, short=say("value.separator").join(told[:2]))
     kinds = [verdict.verdict for verdict in report.verdicts]
     if len(kinds) < 2:
         return ""
@@ -433,6 +459,14 @@ def _reason_titles(rules: Iterable[str], entries: Sequence[Entry]) -> list[str]:
     open_or_unmet = [each for each in entries if each.outcome in ("unmet", "unknown", "waiting")]
     found = {rule: next((e.headline for e in open_or_unmet if e.rule == rule), "") for rule in rules}
     return [title.rstrip(".。") for title in found.values() if title]
+
+
+def _not_found(report: Report, rules: Iterable[str], entries: Sequence[Entry], say: Phrases) -> list[str]:
+    """What was looked for in vain, or could not be looked up, for each of the rules once; else what the rule asks."""
+    unknown = {each.rule: each.unknown for each in report.findings if each.unknown is not None and each.unknown.detail}
+    titles = {entry.rule: entry.title for entry in entries}
+    told = (visible(remark(unknown[rule].detail, say)) if rule in unknown else titles[rule] for rule in rules)
+    return list(dict.fromkeys(told))
 
 
 def _unchecked(entries: Sequence[Entry]) -> tuple[UncheckedView, ...]:
