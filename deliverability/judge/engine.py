@@ -215,7 +215,14 @@ def _hardest(
             told = (outcome, statement.severity, statement.effect, statement.codes, statement.contested)
             found.append((told, statement.limits))
             break
-    return max(found, key=lambda each: (_BADNESS[each[0][0]], each[0][2].rank, each[0][1].rank), default=None)
+    return max(found, key=lambda each: _hardness(*each[0]), default=None)
+
+
+def _hardness(
+    outcome: Outcome, severity: Severity, effect: Effect, codes: tuple[str, ...], contested: bool
+) -> tuple[int, ...]:
+    """By what one statement is harder than another: a refusal that is certain than one that is not."""
+    return _BADNESS[outcome], effect.rank, not contested, severity.rank
 
 
 @lru_cache(maxsize=4096)
