@@ -20,7 +20,17 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from deliverability.app import Audited, Job, Options, Sample, exit_code, gather_facts, load_rules, make_report, open_world
+from deliverability.app import (
+    Audited,
+    Job,
+    Options,
+    Sample,
+    exit_code,
+    gather_facts,
+    load_rules,
+    make_report,
+    open_world,
+)
 from deliverability.judge.engine import Selection
 from deliverability.model.codec import encode
 from deliverability.model.facts import Purpose
@@ -28,7 +38,8 @@ from deliverability.model.report import Case, Consequence, Outcome, Report, Verd
 from deliverability.model.rules import Scope, Severity
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.zone import ZoneResolver
-from tests.dkim.support import published
+from deliverability.senders.catalogue import services
+from tests.dkim.support import published, seal_arc
 
 FOLDER = Path(__file__).parent / "known_senders"
 SENT = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
@@ -88,15 +99,19 @@ def _pem(key: str) -> bytes:
 
 
 @cache
+def _private(key: str) -> Any:
+    return load_pem_private_key(_pem(key), None, unsafe_skip_rsa_key_validation=True)
+
+
+@cache
 def _key_record(key: str) -> str:
     """The key record in the quotes of a master file, in strings of at most 255 octets."""
-    private: Any = load_pem_private_key(_pem(key), None, unsafe_skip_rsa_key_validation=True)
-    text = published(private)
+    text = published(_private(key))
     return " ".join(f'"{text[start : start + 255]}"' for start in range(0, len(text), 255))
 
 
 def _zones(case: Sender) -> ZoneResolver:
-    """The records of the services and of the case as one master file, `<rsa2048>` replaced by the record of that key."""
+    """The records of the services and of the case as one master file, with the key records that it names."""
     text = (FOLDER / "services.zone").read_text("utf-8") + case.zone
     for path in (FOLDER / "keys").iterdir():
         text = text.replace(f"<{path.stem}>", _key_record(path.stem))
@@ -145,10 +160,8 @@ def _sign(mail: bytes, step: Mapping[str, Any]) -> bytes:
 
 
 def _seal(mail: bytes, step: Mapping[str, Any]) -> bytes:
-    """A set of ARC fields on top, sealed as the domain `seal`, over the Authentication-Results of that server."""
-    stamp = int(SENT.timestamp())
-    arguments = (mail, step["selector"].encode(), step["seal"].encode(), _pem("rsa2048"), step["server"].encode())
-    return b"".join(dkim.arc_sign(*arguments, timestamp=stamp)) + mail
+    """A set of ARC fields on top, sealed as the domain `seal`."""
+    return seal_arc(mail, _private("rsa2048"), domain=step["seal"], selector=step["selector"])
 
 
 def _change(mail: bytes, step: Mapping[str, Any]) -> bytes:
@@ -309,6 +322,9 @@ def test_the_case_itself_is_whole(case: Sender) -> None:
     """The data say what they are there to say: all receivers, their sources, and one fault at most."""
     assert case.closed is not None or sorted(case.expected()) == sorted(RECEIVERS)
     assert case.sources, "where is it from?"
+    for source in case.sources:
+        known = services() if source.startswith("senders: ") else RULES.sources
+        assert source.removeprefix("senders: ") in known, source
     kinds = [next(iter(told)) if isinstance(told, dict) else told for told in case.expected().values()]
     if case.healthy:
         assert set(case.unmet) <= OF_THE_AUTHOR_DOMAIN
