@@ -128,7 +128,7 @@ _SEALED = ("from", "to", "subject", "date", "message-id")
 def seal_arc(
     message: bytes, key: rsa.RSAPrivateKey, *, domain: str, selector: str = "s1", cv: str | None = None
 ) -> bytes:
-    """One more ARC set on top (RFC 8617 section 5.1), canonicalized by dkimpy, whose own sealing needs a package more."""
+    """One more ARC set on top (RFC 8617 section 5.1), canonicalized by dkimpy (its own sealing needs authres)."""
     head, _, body = message.partition(b"\r\n\r\n")
     fields = [tuple(line.split(b":", 1)) for line in re.split(rb"\r\n(?![ \t])", head)]
     sets = [(name, value + b"\r\n") for name, value in fields if name.lower().startswith(b"arc-")]
