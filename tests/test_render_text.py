@@ -19,6 +19,7 @@ from deliverability.ports.clock import FixedClock
 from deliverability.ports.static import StaticResolver
 from deliverability.render.html import render_html
 from deliverability.render.text import render_text
+from deliverability.render.told import effect_words
 from deliverability.render.wrap import width_of, wrap
 from tests.fixtures_report import CATALOGUE, GUIDE, assessed, finding, make_report
 
@@ -79,6 +80,13 @@ def test_no_japanese_line_begins_or_ends_with_a_forbidden_character(width):
         assert line[0] not in "、。」)ー"
         assert line[-1] not in "「("
     assert "".join(wrap(text, width)).replace(" ", "") == text.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("lang", "words"), [("en", "May be refused or shown with a warning"), ("ja", "拒否の可能性・警告表示")]
+)
+def test_several_effects_read_as_one_phrase(lang, words):
+    assert effect_words([(Effect.REJECT, True), (Effect.WARN, False), (Effect.REJECT, True)], phrases(lang)) == words
 
 
 def test_a_word_that_fits_no_line_is_cut():

@@ -128,11 +128,34 @@ def test_a_receiver_page_shows_codes_dates_and_both_readings(lang: str) -> None:
     for ident, receiver in RULES.receivers.items():
         page = PARSED[f"{lang}/receivers/{ident}.html"]
         text = page.text()
-        assert len(page.css(".treats > li")) == len(receiver.rules)
-        for override in receiver.rules.values():
-            assert all(code in text for code in override.codes)
-            assert override.since in text
-            assert override.note.get(lang, "") in text
+        said = [each for several in receiver.rules.values() for each in several]
+        assert len(page.css(".treats > li")) == len(said)
+        for statement in said:
+            assert all(code in text for code in statement.codes)
+            assert statement.since in text
+            assert statement.note.get(lang, "") in text
+
+
+@pytest.mark.parametrize(
+    ("lang", "small", "condition"),
+    [("en", "small senders only", "applies when:"), ("ja", "大量送信者以外のみ", "適用条件：")],
+)
+def test_a_statement_says_for_whom_and_under_which_condition_it_counts(lang: str, small: str, condition: str) -> None:
+    """Gmail asks small senders for alignment only where no DMARC record says what to do without it."""
+    treated = [
+        node.text() for node in PARSED[f"{lang}/rules/ALN-001.html"].css(".treats > li") if "Gmail" in node.text()
+    ]
+    assert any(small in text and condition in text and "dmarc.present eq false" in text for text in treated)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_combination_names_its_members_and_no_statements_of_its_own(lang: str) -> None:
+    strict = RULES.receivers["strict"]
+    page = PARSED[f"{lang}/receivers/strict.html"]
+    assert all(RULES.receivers[each].name[lang] in page.text() for each in strict.combines)
+    assert page.css(".treats") == []
+    listed = {node.css_first("a").text(): node for node in PARSED[f"{lang}/receivers/index.html"].css(".choose li")}
+    assert listed[strict.name[lang]].css("small") == []
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

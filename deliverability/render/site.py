@@ -48,7 +48,8 @@ class Treatment:
     effect: str
     effect_words: str
     severity_words: str
-    bulk: bool
+    volume: str
+    when: str
     since: str
     codes: tuple[str, ...]
     limits: tuple[tuple[str, str], ...]
@@ -138,7 +139,7 @@ class _Site:
     def _rule(self, rule: Rule) -> dict[str, Any]:
         say, texts = self._say, filled_texts(rule, self._say.lang)
         treated = [
-            self._treatment(receiver.id, receiver.name[say.lang], _receiver_page(receiver), said)
+            self._treatment(rule, receiver.id, receiver.name[say.lang], _receiver_page(receiver), said)
             for receiver in self._rules.receivers.values()
             for said in receiver.rules.get(rule.id, ())
         ]
@@ -168,7 +169,7 @@ class _Site:
         say = self._say
         names = say("value.separator").join
         treated = [
-            self._treatment(ident, rule_title(rule, say.lang), _rule_page(rule), statement)
+            self._treatment(rule, ident, rule_title(rule, say.lang), _rule_page(rule), statement)
             for ident, statements in receiver.rules.items()
             if (rule := self._rules.rules.get(ident)) is not None
             for statement in statements
@@ -180,7 +181,7 @@ class _Site:
             facts.append(say("site.combines", names=names(each.name[say.lang] for each in known)))
         elif receiver.bulk_from is not None:
             facts.append(say("site.bulk-from", n=f"{receiver.bulk_from:,}"))
-        elif any(each.bulk for each in treated):
+        elif any(said.volume is not VolumeClass.ANY for several in receiver.rules.values() for said in several):
             facts.append(say("site.bulk-open"))
         else:
             facts.append(say("site.bulk-none"))
@@ -192,10 +193,11 @@ class _Site:
             "about": receiver.about.get(say.lang, ""),
             "facts": facts,
             "rules": treated,
+            "asks": len(receiver.rules),
             "sources": self._sources(receiver.sources),
         }
 
-    def _treatment(self, ident: str, name: str, href: str, said: Statement) -> Treatment:
+    def _treatment(self, rule: Rule, ident: str, name: str, href: str, said: Statement) -> Treatment:
         say = self._say
         return Treatment(
             id=ident,
@@ -204,7 +206,8 @@ class _Site:
             effect=said.effect.value,
             effect_words=effect_words([(said.effect, said.contested)], say),
             severity_words=say(f"severity.{said.severity.value}"),
-            bulk=said.volume is VolumeClass.BULK,
+            volume=say("site.everybody" if said.volume is VolumeClass.ANY else f"page.{said.volume.value}"),
+            when=condition_words(said.when, rule) if said.when is not None else "",
             since=said.since,
             codes=said.codes,
             limits=self._limits(said.limits),
