@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from deliverability.app import load_rules, rule_folders
-from deliverability.bounce.catalogue import load_replies
+from deliverability.bounce.catalogue import ReplyError, load_replies
 from deliverability.bounce.explain import explain
 from deliverability.bounce.match import says
 from deliverability.model.replies import ANY, Explained, Explanation, ReplyCatalogue, Retry
@@ -158,6 +159,28 @@ ABOUT_THE_SENDER_OR_THE_MAIL = (
         "shorter message body or remove attachments and try sending it again.",
         *("words-full-or-large", LATER, MEDIUM),
     ),
+    # Unknown, disabled or gone is somebody else than the recipient.
+    Row(ELSE, "550 5.1.1 Sender unknown, user unknown", "words-sender-unknown", FIX, MEDIUM),
+    Row(ELSE, "550 The sender's mailbox does not exist", "words-sender-unknown", FIX, MEDIUM),
+    Row(
+        ELSE,
+        "550 5.7.1 <news@example.com>: Sender address rejected: User unknown in local recipient table",
+        *("words-sender-domain", FIX, MEDIUM),
+    ),
+    Row(
+        ELSE,
+        "550-Verification failed for <news@example.com>\n550 Sender verify failed",
+        "words-sender-domain",
+        FIX,
+        MEDIUM,
+    ),
+    Row(ELSE, "535 5.7.8 Authentication failed: user not found", "words-auth-required", FIX, HIGH),
+    Row(ELSE, "535 user not found", "reply-523", FIX, MEDIUM),
+    Row(ELSE, "554 Outgoing mail from your account has been suspended", "words-own-account", FIX, MEDIUM),
+    Row(ELSE, "550 Relaying has been disabled", "words-own-account", FIX, MEDIUM),
+    Row(ELSE, "554 This server does not accept mail from 192.0.2.1", "reply-554", FIX, MEDIUM),
+    Row(ELSE, "550 192.0.2.1 is not a registered mail server", "reply-550", FIX, MEDIUM),
+    Row(ELSE, "521 mx.example.net does not accept mail", "reply-521", FIX, MEDIUM),
     Row(ELSE, "554 5.5.1 Error: no valid recipients", "words-no-recipients", FIX, MEDIUM),
     Row(ELSE, "550 See the attachment of our notice", "reply-550", FIX, MEDIUM),
     Row(
@@ -305,7 +328,7 @@ def test_the_reasons_to_give_an_address_up_are_few_and_none_is_generic_and_sure(
     final = [each for each in catalogue().meanings if each.receiver == ANY and each.retry is NO]
     about_addresses = [each for each in final if not each.id.startswith(("report-", "reply-250"))]
     assert {each.id for each in about_addresses} == {
-        *("words-not-in-directory", "words-disabled", "words-moved", "words-null-mx", "words-user-unknown"),
+        *("words-not-in-directory", "words-disabled", "words-null-mx", "words-user-unknown"),
         *("code-x-1-1", "code-x-1-6", "code-x-1-10"),
     }
     assert all(each.confidence is not HIGH for each in about_addresses)
@@ -473,3 +496,32 @@ def test_a_mailbox_of_the_corpus_that_is_full_is_never_given_up_nor_called_sure(
             assert each.meaning is not None, name
             assert each.meaning.retry is LATER, (name, each.meaning.id)
     assert len(full) > 15
+
+
+def test_a_reply_may_begin_with_an_address_of_a_host() -> None:
+    got = only("550 192.0.2.1 is not allowed to send from <example.com> per it's SPF Record.")
+    assert (got.reply.code, got.meaning and got.meaning.id) == ("550", "words-spf")
+
+
+@pytest.mark.parametrize(
+    ("receiver", "reply", "meaning"),
+    [
+        ("google-workspace", "451 4.7.26 no DNS", "gmail-dmarc-dns"),
+        ("orange", "550 5.2.0 Mail rejete. OFR_506", "laposte-spam"),
+        ("outlook", "550 5.7.606 Access denied, banned sending IP", "m365-banned"),
+        # Its own entries come first, and nobody else falls back.
+        ("outlook", "451 4.7.650 rate limited", "outlook-rate"),
+        ("docomo", "550 5.7.606 Access denied, banned sending IP", "words-block-list"),
+    ],
+)
+def test_a_receiver_may_fall_back_to_the_entries_of_another(receiver: str, reply: str, meaning: str) -> None:
+    (got,) = explain(reply.encode(), catalogue(), rules(), receiver).replies
+    assert (got.receiver, got.meaning and got.meaning.id) == (receiver, meaning)
+
+
+def test_a_fall_back_to_nobody_is_a_mistake_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "replies").mkdir()
+    own = "receiver: example-net\nname: {en: Example, ja: 例}\nfalls_back: nobody\n"
+    (tmp_path / "replies" / "own.yaml").write_text(own, "utf-8")
+    with pytest.raises(ReplyError, match="no receiver nobody to fall back to"):
+        load_replies((*rule_folders(), tmp_path), rules())

@@ -28,7 +28,9 @@ _STRONG = re.compile(
 )
 # A code alone is one only where a reply is to be expected.
 _HINT = re.compile(r"[245](?:[0-9][0-9]|\.[0-9])")
-_WEAK = re.compile(r"(?<![\w.@/+-])#?(?P<code>[45][0-9]{2})(?P<sep>[ \n-]|[:;][ ])(?:-[ ])?(?=[^\s0-9])")
+_WEAK = re.compile(
+    r"(?<![\w.@/+-])#?(?P<code>[45][0-9]{2})(?P<sep>[ \n-]|[:;][ ])(?:-[ ])?(?=[^\s0-9]|(?:[0-9]{1,3}\.){3}[0-9])"
+)
 _NO_CODE = re.compile(r"[ ]?(?:(?:bytes?|octets?|[kmg]i?b|msec|ms|sec(?:onds?)?|px)\b|for [A-Z]{4}\b)", re.I)
 _LEAD = re.compile(
     r"(?:^|\n|[\])>]\s{0,2}:|<<<|[({\[\"']|"
