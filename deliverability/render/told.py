@@ -113,11 +113,11 @@ def effect_words(effects: Iterable[tuple[Effect, bool]], say: Phrases) -> str:
 def read_words(source: Source, say: Phrases) -> str:
     """When and in which form a source was read, as honestly as it is recorded."""
     form, _, which = source.read_as.partition(" ")
-    if form == "archive":
+    if form == "archive" and which != "undated":
         return say("read.archive", which=visible(which), date=source.checked)
     if form == "draft":
         return say("read.draft", which=visible(which), date=source.checked)
-    key = {"original": "original", "third": "third-party", "not": "not-reread"}[form]
+    key = {"original": "original", "archive": "archive-undated", "third": "third-party", "not": "not-reread"}[form]
     return say(f"read.{key}", date=source.checked)
 
 
