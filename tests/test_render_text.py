@@ -56,7 +56,7 @@ def test_what_to_do_says_what_was_found_why_and_how_with_rule_and_source():
     assert "no mail of the domain passes SPF." in " ".join(text.split())
     assert "1) Remove the includes" in text
     assert "SPF-003" in text
-    assert "RFC 7208: SPF, section 4.6.4, read 2026-11-24" in text
+    assert "RFC 7208: SPF, section 4.6.4, not read again, cited 2026-11-24" in text
 
 
 def test_a_record_stands_on_its_own_line_unbroken():
