@@ -1,7 +1,7 @@
 """The receivers as shipped: every file loads, and what they do with a mail is what their pages say.
 
-tests/receivers.yaml holds the cases: whole mails with all verdicts, and every statement by which a receiver stops, delays or
-marks mail.
+tests/receivers.yaml holds the cases: whole mails with all verdicts, and every statement by which a receiver stops,
+delays or marks mail.
 """
 
 from __future__ import annotations

@@ -140,7 +140,9 @@ class _SourceShape(_Shape):
     url: str = pydantic.Field(pattern=r"^(https?://.*)?$")
     publisher: str
     checked: str = pydantic.Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
-    read_as: str = pydantic.Field(pattern=r"^(original|archive ([0-9]{4}(-[0-9]{2}){0,2}|undated)|draft .+|third party|not re-read)$")
+    read_as: str = pydantic.Field(
+        pattern=r"^(original|archive ([0-9]{4}(-[0-9]{2}){0,2}|undated)|draft .+|third party|not re-read)$"
+    )
 
 
 _RULES = pydantic.TypeAdapter(list[_RuleShape])
