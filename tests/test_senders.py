@@ -85,7 +85,7 @@ SERVICE = """\
   spf: [acme.example]
   dkim: {selectors: [a1, a2], own: [a1], fixed: true, record: cname, targets: [dkim.acme.example]}
   console: {en: Settings, ja: 設定}
-  sources: [{url: "https://acme.example/help", checked: "2026-11-24"}]
+  sources: [{url: "https://acme.example/help", checked: "2026-11-24", read_as: archive undated}]
 """
 
 
@@ -130,6 +130,9 @@ def test_the_sample_service_is_accepted(tmp_path: Path) -> None:
         ("{selectors: [a1", "{selektors: [a1", 6, "no field has this name"),
         ("https://acme", "http://acme", 8, "https://"),
         ('"2026-11-24"', "today", 8, "'today' cannot stand here"),
+        ("archive undated", "archive", 8, "'archive' cannot stand here"),
+        (", read_as: archive undated", "", 8, "read_as is missing"),
+        ("fixed: true", "fixed: true, fixed_fields: some", 6, "true or false"),
         ("  kind: newsletter\n", "", 1, "kind is missing"),
         ("  kind:", "  kind: crm\n  kind:", 4, "stands here twice"),
     ],

@@ -113,7 +113,7 @@ def _current(service: Service) -> tuple[str, ...]:
 
 
 def _return_path(service: Service, say: Phrases) -> str:
-    """Where to give the service's mail a Return-Path of the user's domain, or that it cannot have one."""
+    """Where to give the service's mail a Return-Path of the user's domain, or that it usually has none."""
     if service.alignment is Alignment.NONE:
         return say("services.no-return-path", service=_name(service, say))
     if service.alignment is Alignment.CUSTOM_RETURN_PATH and service.console:
@@ -172,9 +172,9 @@ _TASKS: Mapping[str, tuple[_Concerned, _Step]] = {
     **dict.fromkeys(("ALN-002", "ALN-003", "ALN-008"), (_sender, _return_path)),
     **dict.fromkeys(("DKIM-005", "DKIM-006", "DKIM-013", "DKIM-014", "DKIM-015", "DKIM-018"), (_signer, _key)),
     **dict.fromkeys(("DKIM-003", "DKIM-004", "DKIM-016", "DKIM-021", "DKIM-022"), (_key_owner, _key)),
-    **dict.fromkeys(("DKIM-023", "DKIM-024", "DKIM-027"), (_key_owner, _key)),
+    **dict.fromkeys(("DKIM-023", "DKIM-024", "DKIM-027", "DKIM-031"), (_key_owner, _key)),
     "DKIM-026": (_unsigned, _dkim),
-    "SND-001": (_named, _dkim),
+    **dict.fromkeys(("SND-001", "SND-003"), (_named, _dkim)),
     "SPF-001": (_seen, _include),
     "SPF-014": (_sender, _return_path_or_include),
     **dict.fromkeys(("SPF-003", "SPF-016"), (_authorised, _spare)),

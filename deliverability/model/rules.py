@@ -119,6 +119,10 @@ class Not:
 Condition = Compare | All | Any | Not
 
 
+READ_AS = r"(original|archive .+|draft .+|third party|not re-read)"
+"""The forms in which a source was read (see Source), as a regular expression for the whole text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """An entry of rules/sources.yaml.

@@ -450,7 +450,7 @@ def _lead(report: Report, entries: Sequence[Entry], say: Phrases) -> str:
         return ""
     if len(set(kinds)) == 1:
         return say(f"answer.{kinds[0].value}-all", all=str(len(kinds)))
-    parts = [say(f"answer.{kind.value}-count", n=str(kinds.count(kind))) for kind in _WORST_FIRST if kind in kinds]
+    parts = [say.count(f"answer.{kind.value}-count", kinds.count(kind)) for kind in _WORST_FIRST if kind in kinds]
     return say("answer.lead", all=str(len(kinds)), parts=say("answer.separator").join(parts))
 
 
