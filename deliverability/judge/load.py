@@ -140,13 +140,7 @@ class _SourceShape(_Shape):
     url: str = pydantic.Field(pattern=r"^(https?://.*)?$")
     publisher: str
     checked: str = pydantic.Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
-<<<<<<< HEAD
-    read_as: str = pydantic.Field(
-        pattern=r"^(original|archive ([0-9]{4}(-[0-9]{2}){0,2}|undated)|draft .+|third party|not re-read)$"
-    )
-=======
     read_as: str = pydantic.Field(pattern=f"^{model.READ_AS}$")
->>>>>>> main
 
 
 _RULES = pydantic.TypeAdapter(list[_RuleShape])

@@ -119,7 +119,7 @@ class Not:
 Condition = Compare | All | Any | Not
 
 
-READ_AS = r"(original|archive .+|draft .+|third party|not re-read)"
+READ_AS = r"(original|archive ([0-9]{4}(-[0-9]{2}){0,2}|undated)|draft .+|third party|not re-read)"
 """The forms in which a source was read (see Source), as a regular expression for the whole text."""
 
 
