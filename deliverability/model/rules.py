@@ -129,8 +129,9 @@ class Source:
 
     Attributes:
         checked: ISO date on which somebody last read it.
-        read_as: what was read that day: ``original``, ``archive DATE`` (a copy, of a date where it has one), ``draft
-            NAME``, ``third party`` or ``not re-read`` (cited from an older reading or from knowledge).
+        read_as: what was read that day: ``original``, ``archive DATE`` (a copy of the page as it was then; or ``archive
+            undated``), ``draft NAME``, ``third party`` or ``not re-read`` (cited from an older reading or from
+            knowledge).
 
     """
 
