@@ -137,6 +137,9 @@ class Settings(MailSettings):
     history: str = _said("Where weekly runs are kept: sqlite:///FILE or postgresql+psycopg://...", "")
     output: Path | None = _said("Folder for the weekly pages.")
     keep: int | None = _said("How many weekly runs to keep as pages; without it all.", least=1)
+    public: bool = _said(
+        "Whether every user of this machine may read the weekly pages, as a web server needs it; else only you.", False
+    )
     notify: NotifySettings = field(default_factory=NotifySettings, metadata={"doc": "Who is told about a weekly run."})
     domain: tuple[DomainSettings, ...] = _said("A domain with what is true of its mail.", ())
     waiver: tuple[WaiverSettings, ...] = _said("A finding that is accepted.", ())

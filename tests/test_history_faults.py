@@ -188,7 +188,7 @@ def test_a_server_that_stays_away_is_told_in_one_sentence(monkeypatch: pytest.Mo
     with postgresql_server() as server:
         history = History.open(server.url)
         server.stop()
-        with pytest.raises(HistoryError, match="127.0.0.1") as told:
+        with pytest.raises(HistoryError, match=r"127\.0\.0\.1") as told:
             history.begin(WEEKS[0], "0.1.0")
         assert "\n" not in str(told.value)
         server.start()

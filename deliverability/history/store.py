@@ -1,6 +1,6 @@
-"""The history in a database: SQLite by default, PostgreSQL by URL. May import model and history.tables.
+"""The history in a database: SQLite by default, PostgreSQL by URL. May import _files, history and model.
 
-Texts of the message are never kept: of header fields and MIME parts only a digest of what stood there.
+Texts of the message are never kept, only their digests and lengths: see history.texts.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import functools
 import hashlib
 import json
 import os
-import re
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -18,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from deliverability._files import PRIVATE_FOLDER, private
+from deliverability.history.texts import without_texts
 from deliverability.model.codec import decode, decode_facts, encode, encode_facts
-from deliverability.model.facts import Evidence, EvidenceKind, FactSet, KeySeen
+from deliverability.model.facts import FactSet, KeySeen
 from deliverability.model.history import Kept, Snapshot, State
 from deliverability.model.report import GRADES, Assessment, Consequence, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Severity
@@ -165,7 +166,7 @@ class History:
         with contextlib.ExitStack() as stack:
             if name and name != ":memory:":
                 try:
-                    lock = stack.enter_context(open(f"{name}.lock", "a", opener=_private))
+                    lock = stack.enter_context(open(f"{name}.lock", "a", opener=private))
                 except OSError as error:
                     raise HistoryError(f"{name}.lock: {error.strerror or error}") from None
                 try:
@@ -506,15 +507,11 @@ class History:
 # --- Opening ---
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
 def _prepare(file: Path) -> None:
     """The folder and the file, for the user only: what a domain lacks is nobody else's business."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     if not file.exists():
-        os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))
+        os.close(private(str(file), os.O_CREAT | os.O_WRONLY))
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:
@@ -577,7 +574,8 @@ def _plain(error: Exception) -> str:
 
 def _pieces(snapshot: Snapshot) -> dict[str, str]:
     """A snapshot as named texts; facts and evidence by topic, so that what did not change is kept once."""
-    data = encode_facts(without_texts(snapshot.facts))
+    snapshot = without_texts(snapshot)
+    data = encode_facts(snapshot.facts)
     pieces: dict[str, Any] = {
         "inputs": encode(snapshot.inputs),
         "findings": [_finding(each) for each in snapshot.findings],
@@ -588,24 +586,6 @@ def _pieces(snapshot: Snapshot) -> dict[str, str]:
     for item in data["evidence"]:
         pieces.setdefault(f"evidence.{item['kind']}", []).append(item)
     return {name: json.dumps(value, ensure_ascii=False, separators=(",", ":")) for name, value in pieces.items()}
-
-
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-
-
-def without_texts(facts: FactSet) -> FactSet:
-    """Facts as the history keeps them: times and TTLs dropped, header fields and MIME parts as digests.
-
-    Facts that are in that form already stay as they are.
-    """
-
-    def kept(item: Evidence) -> Evidence:
-        got = item.got
-        if item.kind in (EvidenceKind.HEADER, EvidenceKind.MIME) and not all(map(_DIGEST.fullmatch, got)):
-            got = (f"sha256:{_digest(chr(10).join(got))}",)
-        return Evidence(item.id, item.kind, item.asked, got)
-
-    return FactSet(facts.facts, {ident: kept(item) for ident, item in facts.evidence.items()})
 
 
 def _snapshot(connection: Connection, row: Any) -> Snapshot:

@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from deliverability._files import HALF_WRITTEN, write_whole
+from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, write_whole
 
 MAX_ATTEMPTS = 12
-_PRIVATE = 0o600
 
 Kind = Literal["email", "webhook"]
 
@@ -70,9 +69,9 @@ class Outbox:
 
     def put(self, letter: Letter) -> None:
         """Keep a letter. Raises OSError where the folder cannot be written."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_whole(self.folder / f"{letter.name}.body", letter.body, mode=_PRIVATE)
-        write_whole(self.folder / f"{letter.name}.json", _head(letter), mode=_PRIVATE)
+        self.folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        write_whole(self.folder / f"{letter.name}.body", letter.body, mode=PRIVATE)
+        write_whole(self.folder / f"{letter.name}.json", _head(letter), mode=PRIVATE)
 
     def letters(self) -> Iterator[Letter]:
         """What waits, oldest first; files that are no letters are left alone."""
