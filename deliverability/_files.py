@@ -41,9 +41,10 @@ def private(path: str, flags: int) -> int:
 
 
 def move(source: Path, target: Path) -> None:
-    """Rename a file or folder within a folder, to last. Raises OSError."""
+    """Give a file or folder another name or place on the same disk, to last. Raises OSError."""
     source.replace(target)
-    _sync_folder(target.parent)
+    for folder in {source.parent, target.parent}:
+        _sync_folder(folder)
 
 
 class WholeFile:
