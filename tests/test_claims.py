@@ -1,4 +1,4 @@
-"""What is said of receivers in cases where it would be easy to say too much: whole mails, judged by the shipped rules."""
+"""What is said of receivers where it would be easy to say too much: whole mails, judged by the shipped rules."""
 
 from __future__ import annotations
 
