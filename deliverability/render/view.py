@@ -106,6 +106,7 @@ def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *,
         remarks=_notes([note for note in report.notes if note.code not in _WARNINGS], say),
         first=first,
         then=tuple(entry for entry in unmet if entry.anchor not in taken),
+        information=tuple(e for e in entries if e.outcome == "unmet" and report.rules.rules[e.rule].information),
         remedies=remedies,
         met=by_outcome["met"],
         waived=tuple(entry for entry in entries if entry.outcome == "waived"),
@@ -173,6 +174,7 @@ def _entries(
         findings = [finding for finding, _ in members]
         rule = report.rules.rules[ident]
         severity = max((finding.severity for finding in findings), key=lambda s: s.rank)
+        told_only = rule.information and severity is Severity.INFO
         instances = tuple(_instance(f, w, rule, evidence, say, catalogue) for f, w in members)
         failed = outcome in ("unmet", "waived")
         told = _headline(instances, say) if failed else None
@@ -184,8 +186,8 @@ def _entries(
                 topic=rule.topic,
                 outcome=outcome,
                 outcome_label=say(f"outcome.{outcome}"),
-                severity=severity.value,
-                severity_label=say(f"severity.{severity.value}"),
+                severity=Severity.NONE.value if told_only else severity.value,
+                severity_label=say("severity.information" if told_only else f"severity.{severity.value}"),
                 title=words.title,
                 headline=headline,
                 rest=rest,
