@@ -16,6 +16,7 @@ from deliverability.cli.docs import command
 from deliverability.judge.glossary import load_glossary
 from deliverability.render.json import SCHEMA
 from deliverability.render.site import pages
+from deliverability.senders.catalogue import services
 from tests.browser import browse, find_chromium
 
 RULES = load_rules()
@@ -43,8 +44,22 @@ def test_every_rule_and_receiver_has_its_page(lang: str) -> None:
     names = {name for name in SITE if name.startswith(f"{lang}/")}
     wanted = {f"{lang}/rules/{ident}.html" for ident in RULES.rules}
     wanted |= {f"{lang}/receivers/{ident}.html" for ident in RULES.receivers}
-    wanted |= {f"{lang}/{page}.html" for page in ("index", "glossary", "verdicts", "receivers/index")}
+    wanted |= {f"{lang}/{page}.html" for page in ("index", "glossary", "verdicts", "services", "receivers/index")}
     assert names == wanted
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_service_is_told_with_how_its_sources_were_read(lang: str) -> None:
+    page = PARSED[f"{lang}/services.html"]
+    assert {node.attributes["id"] for node in page.css("section[id]")} == set(services())
+    forms = {
+        "sendgrid": {"en": "undated copy, read 2026-11-25", "ja": "日付のない写し、2026-11-25に確認"},
+        "zendesk": {"en": "through a third party, 2026-11-25", "ja": "第三者の資料を通じて2026-11-25に確認"},
+        "spiral": {"en": "copy of 2023-02-28", "ja": "2023-02-28の写し"},
+        "mailgun": {"en": "not read again", "ja": "再確認なし"},
+    }
+    for ident, words in forms.items():
+        assert words[lang] in page.css(f"#{ident}")[0].text()
 
 
 def test_every_link_leads_somewhere() -> None:

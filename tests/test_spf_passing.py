@@ -7,7 +7,9 @@ address, whatever the limits of receivers are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +20,8 @@ from deliverability.model.report import Remedy
 from deliverability.remedy.spf import drafts
 from deliverability.remedy.spf_passing import Earlier, lost
 from deliverability.remedy.spf_terms import joined, minus
+from tests.test_rehearse import Job, Options, senders, with_it, zones
+from tests.test_rehearse import audited as reported
 from tests.test_remedy_spf import DOMAIN, Audited, Zone, after, audit, hash_of, lookups, shown, spf
 
 OUTLOOK = "include:spf.protection.outlook.com"
@@ -59,7 +63,7 @@ def taken_by(remedies: Sequence[Remedy]) -> set[str]:
     return {term for each in remedies for term in texts_of(each.values.get("taken"))}
 
 
-async def chained(zone: Zone, **more: Value) -> tuple[Audited, list[tuple[Audited, tuple[Remedy, ...]]]]:
+async def chained(zone: Zone, **more: Any) -> tuple[Audited, list[tuple[Audited, tuple[Remedy, ...]]]]:
     """Remedies published one after the other, each drafted anew from what the one before leads to."""
     first = now = await audit(zone, **more)
     kept: tuple[Remedy, ...] = ()
@@ -303,3 +307,18 @@ async def test_of_the_same_include_twice_one_stays() -> None:
     zone |= {("spf.protection.outlook.com", "TXT"): ["v=spf1 ip4:203.0.113.0/24 -all"]}
     audited = await audit(zone)
     assert audited.drafts[0].edits[0].new[0].split().count(OUTLOOK) == 1
+
+
+# -- what users are shown ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("domain", senders())
+async def test_the_remedies_shown_for_real_zones_lose_nobody(domain: str) -> None:
+    """As rehearsed, one published after the other: from the first record to the last."""
+    _, report = await reported(Job(domain, None, Options()), zones())
+    shown = [each for each in report.remedies if any(edit.name == domain for edit in each.edits) and "spf" in each.code]
+    for number in range(len(shown)):
+        edits = {(edit.name, edit.type): edit for each in shown[: number + 1] for edit in each.edits}
+        last = replace(shown[number], edits=tuple(edits.values()))
+        _, again = await reported(Job(domain, None, Options()), with_it(zones(), last))
+        assert not lost(report.facts, again.facts, shown[: number + 1])

@@ -33,14 +33,30 @@ def steps_for(finding: Finding, facts: FactSet, say: Phrases) -> Steps:
     A finding about the message concerns the service that sent it, one about a key the service whose key it is, one
     about the domain the services that the domain is set up for.
     """
+    told = _told(finding, facts, say)
+    if not told:
+        return Steps()
+    steps = tuple(told)
+    # Where signing is switched on is the very thing to do; the rule says it in general. The rest adds to the rule.
+    return Steps(before=steps) if _TASKS[finding.rule][1] is _dkim else Steps(after=steps)
+
+
+def services_of(finding: Finding, facts: FactSet, say: Phrases) -> tuple[Service, ...]:
+    """The services that the steps of the finding are about; what is said of them has its sources in the catalogue."""
+    return tuple(_told(finding, facts, say).values())
+
+
+def _told(finding: Finding, facts: FactSet, say: Phrases) -> dict[str, Service]:
+    """The step of each service that the finding is about."""
     task = _TASKS.get(finding.rule)
     if task is None or finding.outcome is not Outcome.UNMET:
-        return Steps()
+        return {}
     concerned, step = task
-    texts = [text for service in concerned(finding, facts) if (text := step(service, say))]
-    steps = tuple(dict.fromkeys(texts))[:MAX_SERVICES]
-    # Where signing is switched on is the very thing to do; the rule says it in general. The rest adds to the rule.
-    return Steps(before=steps) if step is _dkim else Steps(after=steps)
+    texts: dict[str, Service] = {}
+    for service in concerned(finding, facts):
+        if len(texts) < MAX_SERVICES and (text := step(service, say)):
+            texts.setdefault(text, service)
+    return texts
 
 
 def _records(facts: FactSet) -> Iterator[tuple[Service, Mapping[str, Value]]]:

@@ -22,6 +22,7 @@ from deliverability.render.json import SCHEMA
 from deliverability.render.parts import SourceView
 from deliverability.render.rulepage import condition_words, filled_texts, rule_title
 from deliverability.render.told import effect_words, read_words, topic_name
+from deliverability.senders.catalogue import Service, services
 
 if TYPE_CHECKING:
     import jinja2
@@ -31,6 +32,7 @@ CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'self' 'unsafe-inline';
 _NAV = (
     ("index.html", "rules"),
     ("receivers/index.html", "receivers"),
+    ("services.html", "services"),
     ("verdicts.html", "verdicts"),
     ("glossary.html", "glossary"),
 )
@@ -98,6 +100,9 @@ class _Site:
         names = {term.id: term.term[self._say.lang] for term in self._terms}
         yield self._page("glossary.html", "site_glossary.html", terms=self._terms, names=names)
         yield self._page("verdicts.html", "site_verdicts.html")
+        shown_services = [self._service(each) for each in services().values()]
+        shown_services.sort(key=lambda each: str(each["name"]).casefold())
+        yield self._page("services.html", "site_services.html", services=shown_services)
         receivers = [self._receiver(each) for each in self._rules.receivers.values()]
         yield self._page("receivers/index.html", "site_receivers.html", receivers=receivers)
         for receiver in receivers:
@@ -195,6 +200,26 @@ class _Site:
             "rules": treated,
             "asks": len(receiver.rules),
             "sources": self._sources(receiver.sources),
+        }
+
+    def _service(self, service: Service) -> dict[str, Any]:
+        say = self._say
+        facts = [say(f"site.kind.{service.kind.value}")]
+        if service.spf:
+            facts.append(say("site.spf", names=say("value.separator").join(each.text for each in service.spf)))
+        if service.alignment:
+            facts.append(say(f"site.alignment.{service.alignment.value}"))
+        if service.dkim.fixed_fields:
+            facts.append(say("site.fixed-fields"))
+        return {
+            "id": service.id,
+            "name": service.name[say.lang],
+            "facts": facts,
+            "confidence": say("label.confidence", word=say(f"confidence.{service.confidence.value}")),
+            "sources": [
+                SourceView(source.url.removeprefix("https://"), "", source.url, "", read_words(source, say))
+                for source in service.sources
+            ],
         }
 
     def _treatment(self, rule: Rule, ident: str, name: str, href: str, said: Statement) -> Treatment:

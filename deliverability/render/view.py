@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from deliverability.judge.services import services_of
 from deliverability.judge.words import (
     Phrases,
     Words,
@@ -105,6 +106,7 @@ def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *,
         remarks=_notes([note for note in report.notes if note.code not in _WARNINGS], say),
         first=first,
         then=tuple(entry for entry in unmet if entry.anchor not in taken),
+        information=tuple(e for e in entries if e.outcome == "unmet" and report.rules.rules[e.rule].information),
         remedies=remedies,
         met=by_outcome["met"],
         waived=tuple(entry for entry in entries if entry.outcome == "waived"),
@@ -172,6 +174,7 @@ def _entries(
         findings = [finding for finding, _ in members]
         rule = report.rules.rules[ident]
         severity = max((finding.severity for finding in findings), key=lambda s: s.rank)
+        told_only = rule.information and severity is Severity.INFO
         instances = tuple(_instance(f, w, rule, evidence, say, catalogue) for f, w in members)
         failed = outcome in ("unmet", "waived")
         told = _headline(instances, say) if failed else None
@@ -183,8 +186,8 @@ def _entries(
                 topic=rule.topic,
                 outcome=outcome,
                 outcome_label=say(f"outcome.{outcome}"),
-                severity=severity.value,
-                severity_label=say(f"severity.{severity.value}"),
+                severity=Severity.NONE.value if told_only else severity.value,
+                severity_label=say("severity.information" if told_only else f"severity.{severity.value}"),
                 title=words.title,
                 headline=headline,
                 rest=rest,
@@ -197,7 +200,7 @@ def _entries(
                 level=say(f"level.{rule.level.value}"),
                 confidence=say("label.confidence", word=say(f"confidence.{rule.confidence.value}")),
                 contested=_contested(findings, rule, report),
-                sources=_sources(rule, report, say),
+                sources=(*_sources(rule, report, say), *_service_sources(findings, report, say)),
                 notes=_receiver_notes(findings, report, say) if outcome == "unmet" else (),
                 readings=_receiver_notes(findings, report, say, contested=True) if outcome == "unmet" else (),
                 shows_instances=told is None,
@@ -328,6 +331,18 @@ def _sources(rule: Rule, report: Report, say: Phrases) -> tuple[SourceView, ...]
     for ref in refs:
         sections.setdefault(ref.ref, {}).update({ref.section: None} if ref.section else {})
     return tuple(_source(SourceRef(key, ", ".join(named)), report, say) for key, named in sections.items())
+
+
+def _service_sources(findings: Iterable[Finding], report: Report, say: Phrases) -> tuple[SourceView, ...]:
+    """Where the steps in the words of a sending service come from, under its name."""
+    told = [service for each in findings for service in services_of(each, report.facts, say)]
+    return tuple(
+        dict.fromkeys(
+            SourceView(service.name[say.lang], "", source.url, "", read_words(source, say))
+            for service in told
+            for source in service.sources
+        )
+    )
 
 
 def _source(ref: SourceRef, report: Report, say: Phrases) -> SourceView:

@@ -270,7 +270,9 @@ class _Reader:
         return service if len(self.problems) == before else None
 
     def _dkim(self, fields: Mapping[str, Any], path: _Path) -> Dkim:
-        part = self._part(fields, "dkim", path, ("selectors", "older", "own", "fixed", "record", "targets", "fixed_fields"))
+        part = self._part(
+            fields, "dkim", path, ("selectors", "older", "own", "fixed", "record", "targets", "fixed_fields")
+        )
         at = (*path, "dkim")
         record = part.get("record", "")
         fixed, fixed_fields = (self._flag(part, name, at) for name in ("fixed", "fixed_fields"))
