@@ -175,6 +175,7 @@ _TASKS: Mapping[str, tuple[_Concerned, _Step]] = {
     **dict.fromkeys(("DKIM-023", "DKIM-024", "DKIM-027"), (_key_owner, _key)),
     "DKIM-026": (_unsigned, _dkim),
     "SND-001": (_named, _dkim),
+    "SND-003": (_named, _dkim),
     "SPF-001": (_seen, _include),
     "SPF-014": (_sender, _return_path_or_include),
     **dict.fromkeys(("SPF-003", "SPF-016"), (_authorised, _spare)),
