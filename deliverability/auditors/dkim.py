@@ -121,6 +121,12 @@ PROVIDES = (
         FactType.LIST_STR,
         "Of these, list-unsubscribe and list-unsubscribe-post, which RFC 8058 requires to be signed for one click.",
     ),
+    spec(
+        "dkim.signatures[].alias",
+        FactType.STR,
+        "CNAME target of its key, where a service holds the key.",
+        optional=True,
+    ),
     spec("dkim.signatures[].from_oversigned", FactType.BOOL, "From is listed more often than it occurs."),
     spec(
         "dkim.signatures[].body_length_limit",
@@ -369,7 +375,7 @@ def _cite_header(ctx: Context, result: DkimResult) -> str:
     )
 
 
-_LOST_WITH_ANSWER = ("key_type", "bits", "testing", "revoked", "key_count", "key_allows")
+_LOST_WITH_ANSWER = ("key_type", "bits", "testing", "revoked", "key_count", "key_allows", "alias")
 _LOST_UNVERIFIED = (
     *_LOST_WITH_ANSWER,
     *("result", "reason", "reasons", "errors", "changed_headers", "expired"),
@@ -394,6 +400,7 @@ def _verified(result: DkimResult, aligned: Value) -> dict[str, Value]:
             "revoked": key.revoked if key else None,
             "key_count": None if result.answer is None else len(_values(result.answer)),
             "key_allows": result.key_allows,
+            "alias": result.answer.chain[0] if result.answer and result.answer.chain else None,
         }
     outcome: dict[str, Value] = {
         "result": result.result.value,

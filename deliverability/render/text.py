@@ -227,12 +227,14 @@ def _verdicts(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
         yield from paper.paragraph(view.lead, 0, style="bold")
     names = max((width_of(each.receiver) for each in view.verdicts), default=0)
     for verdict in view.verdicts:
-        mark = paper.ink(f"{paper.symbol(verdict.kind)} {verdict.label}", verdict.kind)
+        symbol = paper.symbol(verdict.kind)
         if names + width_of(verdict.label) + 4 <= paper.width:
-            yield f"{pad(verdict.receiver, names)}  {mark}"
+            yield f"{pad(verdict.receiver, names)}  {paper.ink(f'{symbol} {verdict.label}', verdict.kind)}"
         else:
             yield from paper.paragraph(verdict.receiver, 0)
-            yield f"  {mark}"
+            line, *others = wrap(verdict.label, paper.width - 4)
+            yield f"  {paper.ink(f'{symbol} {line}', verdict.kind)}"
+            yield from (f"    {paper.ink(each, verdict.kind)}" for each in others)
     alike_all = _alike(view.verdicts)
     if view.lead and len(alike_all) == 1 and view.verdicts[0].kind == "dns-ready":
         alike_all = []  # The answer has said so.

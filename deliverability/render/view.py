@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from deliverability.judge.services import services_of
 from deliverability.judge.words import (
     Phrases,
     Words,
@@ -209,7 +210,7 @@ def _entries(
                 level=say(f"level.{rule.level.value}"),
                 confidence=say("label.confidence", word=say(f"confidence.{rule.confidence.value}")),
                 contested=_contested(findings, rule, report),
-                sources=_sources(rule, report, say),
+                sources=(*_sources(rule, report, say), *_service_sources(findings, report, say)),
                 notes=_receiver_notes(findings, report, say) if outcome == "unmet" else (),
                 readings=_receiver_notes(findings, report, say, contested=True) if outcome == "unmet" else (),
                 shows_instances=told is None,
@@ -340,6 +341,18 @@ def _sources(rule: Rule, report: Report, say: Phrases) -> tuple[SourceView, ...]
     for ref in refs:
         sections.setdefault(ref.ref, {}).update({ref.section: None} if ref.section else {})
     return tuple(_source(SourceRef(key, ", ".join(named)), report, say) for key, named in sections.items())
+
+
+def _service_sources(findings: Iterable[Finding], report: Report, say: Phrases) -> tuple[SourceView, ...]:
+    """Where the steps in the words of a sending service come from, under its name."""
+    told = [service for each in findings for service in services_of(each, report.facts, say)]
+    return tuple(
+        dict.fromkeys(
+            SourceView(service.name[say.lang], "", source.url, "", read_words(source, say))
+            for service in told
+            for source in service.sources
+        )
+    )
 
 
 def _source(ref: SourceRef, report: Report, say: Phrases) -> SourceView:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 from deliverability import __version__
-from deliverability._files import HALF_WRITTEN, write_whole
+from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, private, write_whole
 from deliverability.app import (
     DOMAINS_IN_FLIGHT,
     Audited,
@@ -36,7 +37,8 @@ from deliverability.app import (
     worst_exit_code,
 )
 from deliverability.history.diff import compare, last_known
-from deliverability.history.store import History, Run, without_texts
+from deliverability.history.store import History, Run
+from deliverability.history.texts import without_texts
 from deliverability.judge.engine import Selection, judge
 from deliverability.judge.words import LANGUAGES, sentences
 from deliverability.model.facts import FactSet, KeySeen
@@ -96,6 +98,7 @@ class Plan:
         keep: how many runs stay as pages; None: all.
         fail_on: severity from which on findings give exit code 1; None: never.
         only_new: only findings that are new since the run before do.
+        public: the pages may be read by everybody on this machine, as a web server needs it; else by the user alone.
 
     """
 
@@ -107,6 +110,17 @@ class Plan:
     keep: int | None = None
     fail_on: Severity | None = Severity.ERROR
     only_new: bool = False
+    public: bool = False
+
+    @property
+    def page_mode(self) -> int:
+        """Permissions of a page."""
+        return 0o644 if self.public else PRIVATE
+
+    @property
+    def folder_mode(self) -> int:
+        """Permissions of a folder of pages."""
+        return 0o755 if self.public else PRIVATE_FOLDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,13 +184,20 @@ def read_summary(file: Path) -> Summary:
 
 
 @contextlib.contextmanager
-def only_one(output: Path) -> Iterator[None]:
-    """Hold the output folder for this process alone. Raises Busy, or InputError where it cannot be made."""
+def only_one(output: Path, *, public: bool = False) -> Iterator[None]:
+    """Hold the output folder for this process alone. Raises Busy, or InputError where it cannot be made.
+
+    A folder that is made here is the user's alone; with `public` others may look into it, also where it was there.
+    """
     import fcntl
 
     try:
-        output.mkdir(parents=True, exist_ok=True)
-        lock = (output / LOCK).open("a")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            output.mkdir(PRIVATE_FOLDER)
+        if public and output.stat().st_uid == os.geteuid():
+            output.chmod(output.stat().st_mode | 0o055)
+        lock = open(output / LOCK, "a", opener=private)  # noqa: SIM115
     except OSError as error:
         raise InputError(f"{output}: {error.strerror or error}") from None
     with lock:
@@ -218,16 +239,18 @@ async def weekly(
             run = history.restart(run, stamp(now))
     if published is None:
         work = _work(plan, run)
-        work.mkdir(exist_ok=True)
+        work.mkdir(PRIVATE_FOLDER, exist_ok=True)
         for half_written in work.glob(HALF_WRITTEN):
             half_written.unlink()
         stems = _stems(plan.subjects)
         await _Subjects(plan, history, pages, run, work).go(stems, tick)
         summary = _summary(plan, history, run, [work / f"{stem}.json" for stem in stems])
         for lang in LANGUAGES:
-            write_whole(work / page_name("index", lang), pages.start(summary, history, lang))
-        write_whole(work / "summary.json", json.dumps(summary.to_json(), ensure_ascii=False, indent=2) + "\n")
-        write_whole(work / _RUN, str(run.id))
+            write_whole(work / page_name("index", lang), pages.start(summary, history, lang), mode=plan.page_mode)
+        written = json.dumps(summary.to_json(), ensure_ascii=False, indent=2) + "\n"
+        write_whole(work / "summary.json", written, mode=PRIVATE)
+        write_whole(work / _RUN, str(run.id), mode=PRIVATE)
+        work.chmod(plan.folder_mode)
         published = _publish(plan.output, work, run)
     return _close(plan, history, run, published, letters)
 
@@ -328,7 +351,7 @@ class _Subjects:
         if gathered.error:
             entry = replace(entry, error=gathered.error, exit_code=worst_exit_code((entry.exit_code, 3)))
         for lang, name in entry.pages.items():
-            write_whole(self.work / name, self.pages.subject(report, entry, self.history, lang))
+            write_whole(self.work / name, self.pages.subject(report, entry, self.history, lang), mode=plan.page_mode)
         _write_entry(self.work / f"{stem}.json", entry)
         self.history.record(self.run, snapshot, gone)
 
@@ -339,11 +362,19 @@ class _Subjects:
         rejudged: tuple[Finding, ...] = ()
         resettled: tuple[Finding, ...] = ()
         if old is not None:
-            rejudged = judge(old.facts, plan.rules, catalogue(), plan.selection)
+            known = (*old.findings, *snapshot.findings)
+            rejudged = _known_again(judge(old.facts, plan.rules, catalogue(), plan.selection), known)
             if old.inputs != snapshot.inputs:
-                resettled = judge(_settled(old.facts, snapshot.facts), plan.rules, catalogue(), plan.selection)
+                settled = _settled(old.facts, snapshot.facts)
+                resettled = _known_again(judge(settled, plan.rules, catalogue(), plan.selection), known)
         states = self.history.states(domain, source, before=self.run)
         return compare(old, snapshot, report.findings, rejudged, states, resettled)
+
+
+def _known_again(findings: Sequence[Finding], kept: Sequence[Kept]) -> tuple[Finding, ...]:
+    """Findings about facts whose texts the history did not keep, with the fingerprints that their own names gave."""
+    by_name = {(each.rule, each.item): each.fingerprint for each in kept}
+    return tuple(replace(each, fingerprint=by_name.get((each.rule, each.item), each.fingerprint)) for each in findings)
 
 
 _LOOK_BACK = 8
@@ -405,16 +436,17 @@ async def _gather_one(subject: Subject, plan: Plan, seen: tuple[KeySeen, ...]) -
 
 
 def _snapshot(subject: Subject, audited: Audited, report: Report) -> Snapshot:
-    return Snapshot(
+    seen = Snapshot(
         domain=subject.domain,
         source=subject.source,
         started=audited.started,
         inputs=report.inputs,
-        facts=without_texts(audited.facts),
+        facts=audited.facts,
         findings=tuple(_kept(each) for each in report.findings),
         assessment=report.assessment,
         rules_digest=report.rules.digest,
     )
+    return without_texts(seen)
 
 
 def _kept(finding: Finding) -> Kept:
@@ -466,7 +498,7 @@ def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:
 
 
 def _write_entry(path: Path, entry: Entry) -> None:
-    write_whole(path, json.dumps(to_json(entry), ensure_ascii=False))
+    write_whole(path, json.dumps(to_json(entry), ensure_ascii=False), mode=PRIVATE)
 
 
 def _summary(plan: Plan, history: History, run: Run, files: Sequence[Path]) -> Summary:
@@ -504,7 +536,7 @@ def _publish(output: Path, work: Path, run: Run) -> Path:
     date = run.started[:10]
     same_day = [_age(each)[1] for each in output.iterdir() if _DATED.fullmatch(each.name) and each.name[:10] == date]
     target = output / (f"{date}-{max(same_day) + 1}" if same_day else date)
-    work.rename(target)
+    move(work, target)
     return target
 
 
@@ -512,7 +544,7 @@ def _point_latest(output: Path, target: Path) -> None:
     fresh = output / ".latest"
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(target.name)
-    fresh.replace(output / LATEST)
+    move(fresh, output / LATEST)
 
 
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}(?:-(\d+))?")
