@@ -320,7 +320,7 @@ def test_sentences_end_with_a_full_stop_or_with_the_value_that_they_announce():
     assert not found, listed(found)
 
 
-# Acronyms that need no explanation here: everyday ones, names, and values that a reader copies as they are.
+# Acronyms that need no explanation here: everyday ones, names (J:COM), and values that a reader copies as they are.
 EVERYDAY = words_of(
     """
     A AAAA ASCII CC CR CRLF CSS DNS FAQ GIF HTML HTTP HTTPS ID IP IPv4 IPv6 JPEG JSON KB LF MB NUL OK PDF PNG

@@ -87,6 +87,30 @@ def test_refusals(tmp_path: Path, old: str, new: str, line: int, words: str) -> 
     assert any(text.startswith(f"{tmp_path / 'spf.yaml'}:{line}: ") and words in text for text in found), found
 
 
+@pytest.mark.parametrize(
+    ("read_as", "taken"),
+    [
+        ("original", True),
+        ("archive 2026-06-15", True),
+        ("archive 2026", True),
+        ("archive undated", True),
+        ("draft ietf-x-01", True),
+        ("third party", True),
+        ("not re-read", True),
+        ("archive", False),
+        ("archive of the page of 2026-06-15", False),
+        ("yesterday", False),
+    ],
+)
+def test_a_source_says_how_it_was_read(tmp_path: Path, read_as: str, taken: bool) -> None:
+    (tmp_path / "sources.yaml").write_text(SOURCES.replace("read_as: original", f"read_as: {read_as}"), "utf-8")
+    (tmp_path / "spf.yaml").write_text(RULE, "utf-8")
+    if taken:
+        assert load_rules([tmp_path], catalogue()).sources["rfc7208"].read_as == read_as
+    else:
+        assert "read_as" in refused(tmp_path)
+
+
 def test_each_needs_a_list_of_records(tmp_path: Path) -> None:
     found = problems(tmp_path, RULE.replace("  require:", "  each: spf.includes\n  require:"))
     assert any("each needs a list of record" in text for text in found)

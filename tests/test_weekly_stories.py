@@ -100,6 +100,7 @@ class Life:
     pages: Any = field(default_factory=NoPages)
     letters: Callable[[Summary], None] = lambda summary: None
     number: int = 0
+    public: bool = False
 
     async def week(self, at: datetime | None = None) -> Summary:
         self.number += 1
@@ -113,8 +114,9 @@ class Life:
             load_rules(self.rules) if self.rules else shipped(),
             self.selection,
             self.folder / "out",
+            public=self.public,
         )
-        with only_one(plan.output), self.history.held():
+        with only_one(plan.output, public=self.public), self.history.held():
             return await weekly(plan, self.history, self.pages, lambda domain: None, self.letters)
 
     def _subject(self, domain: str) -> Subject:

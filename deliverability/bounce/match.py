@@ -21,7 +21,7 @@ from deliverability.model.rules import Confidence, RuleSet
 
 _BASIC = re.compile(r"[245][0-9]{2}")
 _ENHANCED = re.compile(r"(?P<class>[245X])\.(?P<subject>[0-9]{1,3})\.(?P<first>[0-9]{1,3})(?:-(?P<last>[0-9]{1,3}))?")
-_WORD = re.compile(r"[A-Z][A-Z0-9]*-?[0-9]+")
+_WORD = re.compile(r"[A-Z][A-Z0-9]*+(?:-[0-9]++|(?<=[0-9]))")
 _NO_SUCH = (
     r"(?:unknown (?:user|recipient)|(?:user|recipient|mailbox) (?:unknown|not found|unavailable|is full|full)|"
     r"no such (?:user|recipient|mailbox)|invalid recipient|recipient(?: address)? rejected|address unknown)"

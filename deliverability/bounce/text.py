@@ -50,7 +50,7 @@ _COMMAND = re.compile(
 )
 _END = re.compile(
     r"\(in reply to\b|\"\s?[,}\]]|\};\{[A-Z]{2,5}=|\bRemote system: |\(delivery attempts: |\(expanded from: |"
-    r"\bGiving up on [0-9]|\n\s*(?:>>>|Out: |In: )"
+    r"\bGiving up on [0-9]|\n[^\S\n]*+(?:>>>|Out: |In: )"
 )
 _HOST = re.compile(
     r"(?:\b(?:host|server|talking to|connect to|contacting)|\bH=|\brelay=|\bmx=)\s?<?"
@@ -66,7 +66,7 @@ _SAID = re.compile(r"\b(?:said|says|returned|response)\b", re.I)
 _BEGINS = re.compile(rf"<?{_ADDRESS}|[A-Z][a-z]{{2}} [ 0-9][0-9] |[0-9]{{4}}-[0-9]{{2}}-|[245][0-9]{{2}}[ -]|[-=*#>]")
 _ZOHO = re.compile(r"ERROR_CODE :([45][0-9]{2}), (?:ERROR_CODE :)?([45]\.[0-9.]{3,7} )?")
 _WHITE = re.compile(r"\s+")
-_QUOTED = re.compile(r"[ \t]*>(?!>>)[ \t]?")
+_QUOTED = re.compile(r"[ \t]*+>(?!>>)[ \t]?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ class _RuleShape(_Shape):
     guide: list[str] = []
     purpose: list[Purpose] = []
     contested: bool = False
+    information: bool = False
     when: Any = None
     each: str | None = None
     require: Any
@@ -416,6 +417,8 @@ class _RuleReader(_ConditionReader):
             self.fact(path, "show")
         if shape.status is model.Status.PREVIEW and shape.severity.rank > model.Severity.INFO.rank:
             self.problem("a preview rule may not be more than info", "severity")
+        if shape.information and shape.severity is not model.Severity.INFO:
+            self.problem("what is for information has the severity info", "severity")
         if shape.severity is model.Severity.ERROR and shape.scope is not model.Scope.DELIVERY:
             self.problem(f"an error is about delivery, not {shape.scope.value}", "severity")
         self.loader.check_refs(f"{self.path}:{self.document.line((*self.place, 'sources'))}", shape.sources)
@@ -448,6 +451,7 @@ class _RuleReader(_ConditionReader):
             guide=tuple(shape.guide),
             show=tuple(shape.show),
             contested=shape.contested,
+            information=shape.information,
             reads=self.reads(shape, when, require, text),
             file=str(self.path),
             line=line,

@@ -129,8 +129,9 @@ class Source:
 
     Attributes:
         checked: ISO date on which somebody last read it.
-        read_as: what was read that day: ``original``, ``archive DATE`` (a copy, of a date where it has one), ``draft
-            NAME``, ``third party`` or ``not re-read`` (cited from an older reading or from knowledge).
+        read_as: what was read that day: ``original``, ``archive DATE`` (a copy of the page as it was then; or ``archive
+            undated``), ``draft NAME``, ``third party`` or ``not re-read`` (cited from an older reading or from
+            knowledge).
 
     """
 
@@ -221,6 +222,7 @@ class Rule:
         guide: keys of the user's guide (G1 ... G16) whose step this rule serves.
         show: further fact paths whose values belong into `observed`.
         contested: sources contradict each other; the texts give both readings.
+        information: good to know, and nothing has to be done; not counted among what could improve.
         file, line: where it was read, for error messages.
 
     """
@@ -245,6 +247,7 @@ class Rule:
     guide: tuple[str, ...] = ()
     show: tuple[str, ...] = ()
     contested: bool = False
+    information: bool = False
     reads: tuple[str, ...] = ()
     file: str = ""
     line: int = 0

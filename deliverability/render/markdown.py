@@ -120,6 +120,9 @@ def _blocks(view: ReportView, say: Phrases) -> Iterator[str]:
             (say("markdown.severity"), say("markdown.rule"), say("markdown.found")),
             [(plain(each.severity_label), code(each.rule), plain(each.headline)) for each in rest],
         )
+    if view.information:
+        yield plain(say("todo.information"))
+        yield "\n".join(f"- {plain(each.headline)} {code(each.rule)}" for each in view.information)
     if view.unchecked:
         yield f"## {say('section.unchecked')}"
         yield say("unchecked.lead")

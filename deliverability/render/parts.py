@@ -264,6 +264,7 @@ class ReportView:
     waived: tuple[Entry, ...] = ()
     parked: bool = False
     records: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    information: tuple[Entry, ...] = ()
 
     @property
     def complete(self) -> bool:

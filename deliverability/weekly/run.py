@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 from deliverability import __version__
-from deliverability._files import HALF_WRITTEN, write_whole
+from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, private, write_whole
 from deliverability.app import (
     DOMAINS_IN_FLIGHT,
     Audited,
@@ -36,7 +38,8 @@ from deliverability.app import (
     worst_exit_code,
 )
 from deliverability.history.diff import compare, last_known
-from deliverability.history.store import History, Run, without_texts
+from deliverability.history.store import DamagedError, History, HistoryError, Run
+from deliverability.history.texts import without_texts
 from deliverability.judge.engine import Selection, judge
 from deliverability.judge.words import LANGUAGES, sentences
 from deliverability.model.facts import FactSet, KeySeen
@@ -96,6 +99,7 @@ class Plan:
         keep: how many runs stay as pages; None: all.
         fail_on: severity from which on findings give exit code 1; None: never.
         only_new: only findings that are new since the run before do.
+        public: the pages may be read by everybody on this machine, as a web server needs it; else by the user alone.
 
     """
 
@@ -107,6 +111,17 @@ class Plan:
     keep: int | None = None
     fail_on: Severity | None = Severity.ERROR
     only_new: bool = False
+    public: bool = False
+
+    @property
+    def page_mode(self) -> int:
+        """Permissions of a page."""
+        return 0o644 if self.public else PRIVATE
+
+    @property
+    def folder_mode(self) -> int:
+        """Permissions of a folder of pages."""
+        return 0o755 if self.public else PRIVATE_FOLDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,13 +185,20 @@ def read_summary(file: Path) -> Summary:
 
 
 @contextlib.contextmanager
-def only_one(output: Path) -> Iterator[None]:
-    """Hold the output folder for this process alone. Raises Busy, or InputError where it cannot be made."""
+def only_one(output: Path, *, public: bool = False) -> Iterator[None]:
+    """Hold the output folder for this process alone. Raises Busy, or InputError where it cannot be made.
+
+    A folder that is made here is the user's alone; with `public` others may look into it, also where it was there.
+    """
     import fcntl
 
     try:
-        output.mkdir(parents=True, exist_ok=True)
-        lock = (output / LOCK).open("a")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            output.mkdir(PRIVATE_FOLDER)
+        if public and output.stat().st_uid == os.geteuid():
+            output.chmod(output.stat().st_mode | 0o055)
+        lock = open(output / LOCK, "a", opener=private)  # noqa: SIM115
     except OSError as error:
         raise InputError(f"{output}: {error.strerror or error}") from None
     with lock:
@@ -218,16 +240,18 @@ async def weekly(
             run = history.restart(run, stamp(now))
     if published is None:
         work = _work(plan, run)
-        work.mkdir(exist_ok=True)
+        work.mkdir(PRIVATE_FOLDER, exist_ok=True)
         for half_written in work.glob(HALF_WRITTEN):
             half_written.unlink()
         stems = _stems(plan.subjects)
         await _Subjects(plan, history, pages, run, work).go(stems, tick)
         summary = _summary(plan, history, run, [work / f"{stem}.json" for stem in stems])
         for lang in LANGUAGES:
-            write_whole(work / page_name("index", lang), pages.start(summary, history, lang))
-        write_whole(work / "summary.json", json.dumps(summary.to_json(), ensure_ascii=False, indent=2) + "\n")
-        write_whole(work / _RUN, str(run.id))
+            write_whole(work / page_name("index", lang), pages.start(summary, history, lang), mode=plan.page_mode)
+        written = json.dumps(summary.to_json(), ensure_ascii=False, indent=2) + "\n"
+        write_whole(work / "summary.json", written, mode=PRIVATE)
+        write_whole(work / _RUN, str(run.id), mode=PRIVATE)
+        work.chmod(plan.folder_mode)
         published = _publish(plan.output, work, run)
     return _close(plan, history, run, published, letters)
 
@@ -260,12 +284,17 @@ def page_name(stem: str, lang: str) -> str:
 # --- The subjects ---
 
 
+_LONG = 150
+
+
 def _stems(subjects: Sequence[Subject]) -> list[str]:
     """File names of the subjects: the domain, with a number where it has several messages."""
     counts: dict[str, int] = {}
     stems = []
     for subject in subjects:
         plain = _UNSAFE.sub("-", subject.domain).strip("-.") or "domain"
+        if len(plain) > _LONG:  # a file name holds 255 octets, a domain nearly as many, and endings come on top
+            plain = f"{plain[:_LONG]}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
         counts[plain] = counts.get(plain, 0) + 1
         stems.append(plain if counts[plain] == 1 else f"{plain}-{counts[plain]}")
     return stems
@@ -290,7 +319,7 @@ class _Subjects:
                 waiting.append((subject, stem))
         async for (subject, stem), gathered in _gather_all(waiting, self.plan, self._standing_keys()):
             # In a thread: while pages are written, the look-ups of the next subjects go on and do not time out.
-            await asyncio.to_thread(self._keep, subject, stem, gathered)
+            await asyncio.to_thread(self._keep_or_tell, subject, stem, gathered)
             tick(subject.domain)
 
     def _standing_keys(self) -> tuple[KeySeen, ...]:
@@ -312,6 +341,18 @@ class _Subjects:
 
         return tuple(replace(key, last_seen=of_late) if stands(key) else key for key in keys)
 
+    def _keep_or_tell(self, subject: Subject, stem: str, gathered: _Gathered) -> None:
+        """As `_keep`; what one subject is the fault of is told at it, and the others go on.
+
+        Where nothing can be kept at all (a full disk, a database that is gone), the run ends and is gone on with later.
+        """
+        try:
+            self._keep(subject, stem, gathered)
+        except (OSError, HistoryError):
+            raise
+        except Exception as error:
+            self._keep(subject, stem, _Gathered(error=_internal(error)))
+
     def _keep(self, subject: Subject, stem: str, gathered: _Gathered) -> None:
         audited, report = gathered.audited, gathered.report
         if audited is None or report is None:
@@ -320,30 +361,44 @@ class _Subjects:
             return
         plan = self.plan
         snapshot = _snapshot(subject, audited, report)
-        comparison = self._compare(snapshot, report)
+        error = gathered.error
+
+        def damaged(found: DamagedError) -> None:
+            nonlocal error
+            error = "; ".join(filter(None, (error, str(found))))
+
+        comparison = self._compare(snapshot, report, damaged)
         now = {each.fingerprint for each in report.findings}
         gone = [each.fingerprint for each in comparison.of(ChangeKind.GONE) if each.fingerprint not in now]
         entry = _entry(subject, report, comparison, plan)
         entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
-        if gathered.error:
-            entry = replace(entry, error=gathered.error, exit_code=worst_exit_code((entry.exit_code, 3)))
+        if error:
+            entry = replace(entry, error=error, exit_code=worst_exit_code((entry.exit_code, 3)))
         for lang, name in entry.pages.items():
-            write_whole(self.work / name, self.pages.subject(report, entry, self.history, lang))
+            write_whole(self.work / name, self.pages.subject(report, entry, self.history, lang), mode=plan.page_mode)
         _write_entry(self.work / f"{stem}.json", entry)
         self.history.record(self.run, snapshot, gone)
 
-    def _compare(self, snapshot: Snapshot, report: Report) -> Comparison:
+    def _compare(self, snapshot: Snapshot, report: Report, damaged: Callable[[DamagedError], None]) -> Comparison:
         plan, (domain, source) = self.plan, (snapshot.domain, snapshot.source)
-        earlier = self.history.snapshots(domain, source, before=self.run, newest=_LOOK_BACK)
+        earlier = self.history.snapshots(domain, source, before=self.run, newest=_LOOK_BACK, damaged=damaged)
         old = last_known(each for _, each in earlier)
         rejudged: tuple[Finding, ...] = ()
         resettled: tuple[Finding, ...] = ()
         if old is not None:
-            rejudged = judge(old.facts, plan.rules, catalogue(), plan.selection)
+            known = (*old.findings, *snapshot.findings)
+            rejudged = _known_again(judge(old.facts, plan.rules, catalogue(), plan.selection), known)
             if old.inputs != snapshot.inputs:
-                resettled = judge(_settled(old.facts, snapshot.facts), plan.rules, catalogue(), plan.selection)
+                settled = _settled(old.facts, snapshot.facts)
+                resettled = _known_again(judge(settled, plan.rules, catalogue(), plan.selection), known)
         states = self.history.states(domain, source, before=self.run)
         return compare(old, snapshot, report.findings, rejudged, states, resettled)
+
+
+def _known_again(findings: Sequence[Finding], kept: Sequence[Kept]) -> tuple[Finding, ...]:
+    """Findings about facts whose texts the history did not keep, with the fingerprints that their own names gave."""
+    by_name = {(each.rule, each.item): each.fingerprint for each in kept}
+    return tuple(replace(each, fingerprint=by_name.get((each.rule, each.item), each.fingerprint)) for each in findings)
 
 
 _LOOK_BACK = 8
@@ -402,19 +457,26 @@ async def _gather_one(subject: Subject, plan: Plan, seen: tuple[KeySeen, ...]) -
         return await audited(None, error)
     except InputError as problem:
         return _Gathered(error=str(problem))
+    except Exception as problem:
+        return _Gathered(error=_internal(problem))
+
+
+def _internal(error: Exception) -> str:
+    return f"internal error, please report it: {type(error).__name__}: {error}"
 
 
 def _snapshot(subject: Subject, audited: Audited, report: Report) -> Snapshot:
-    return Snapshot(
+    seen = Snapshot(
         domain=subject.domain,
         source=subject.source,
         started=audited.started,
         inputs=report.inputs,
-        facts=without_texts(audited.facts),
+        facts=audited.facts,
         findings=tuple(_kept(each) for each in report.findings),
         assessment=report.assessment,
         rules_digest=report.rules.digest,
     )
+    return without_texts(seen)
 
 
 def _kept(finding: Finding) -> Kept:
@@ -466,7 +528,7 @@ def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:
 
 
 def _write_entry(path: Path, entry: Entry) -> None:
-    write_whole(path, json.dumps(to_json(entry), ensure_ascii=False))
+    write_whole(path, json.dumps(to_json(entry), ensure_ascii=False), mode=PRIVATE)
 
 
 def _summary(plan: Plan, history: History, run: Run, files: Sequence[Path]) -> Summary:
@@ -504,7 +566,7 @@ def _publish(output: Path, work: Path, run: Run) -> Path:
     date = run.started[:10]
     same_day = [_age(each)[1] for each in output.iterdir() if _DATED.fullmatch(each.name) and each.name[:10] == date]
     target = output / (f"{date}-{max(same_day) + 1}" if same_day else date)
-    work.rename(target)
+    move(work, target)
     return target
 
 
@@ -512,7 +574,7 @@ def _point_latest(output: Path, target: Path) -> None:
     fresh = output / ".latest"
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(target.name)
-    fresh.replace(output / LATEST)
+    move(fresh, output / LATEST)
 
 
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}(?:-(\d+))?")
