@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from deliverability.history.causes import Judged
 from deliverability.history.diff import compare
 from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, Reason, Unknown, Value
 from deliverability.model.history import Cause, Change, ChangeKind, Comparison, Kept, Snapshot, State
-from deliverability.model.report import Assessment, Finding, Gain, Outcome, Verdict, VerdictKind
+from deliverability.model.report import Assessment, Finding, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Severity
 
 OLD, NEW = "2026-11-16T06:00:00Z", "2026-11-23T06:00:00Z"
@@ -71,8 +72,8 @@ def told(
         snapshot(before, old, **(old_more or {})),
         snapshot(after, new, NEW, **(new_more or {})),
         [finding(after, new)],
-        [finding(rejudged or before, old)],
         {"f": State(before, OLD, OLD)} if states is None else states,
+        Judged.of([finding(rejudged or before, old)]),
     )
 
 
@@ -83,7 +84,7 @@ def only(comparison: Comparison) -> Change:
 
 def test_the_first_run_tells_everything_unmet_as_new_without_a_cause() -> None:
     known = facts({"spf.lookups": 11})
-    comparison = compare(None, snapshot(UNMET, known, NEW), [finding(UNMET, known), finding(MET, known)], [], {})
+    comparison = compare(None, snapshot(UNMET, known, NEW), [finding(UNMET, known), finding(MET, known)], {})
     assert comparison.previous == ""
     assert (only(comparison).kind, only(comparison).since, only(comparison).causes) == (ChangeKind.NEW, NEW, ())
 
@@ -210,8 +211,8 @@ def test_an_outage_is_neither_new_nor_mended() -> None:
         snapshot(UNMET, old),
         snapshot(UNKNOWN, down, NEW),
         [finding(UNKNOWN, down, unknown=failed)],
-        [finding(UNMET, old)],
         {"f": State(UNMET, "2026-10-05T06:00:00Z", OLD)},
+        Judged.of([finding(UNMET, old)]),
     )
     change = only(comparison)
     assert (change.kind, change.before, change.checked) == (ChangeKind.UNCHECKED, UNMET, OLD)
@@ -229,14 +230,16 @@ def test_after_an_outage_it_is_compared_with_what_was_known_before() -> None:
 def test_what_waits_for_a_message_is_nothing_to_tell() -> None:
     known = facts({"spf.lookups": 9})
     waiting = finding(UNKNOWN, known, unknown=Unknown(Reason.NO_MESSAGE))
-    comparison = compare(snapshot(MET, known), snapshot(UNKNOWN, known, NEW), [waiting], [], {})
+    comparison = compare(snapshot(MET, known), snapshot(UNKNOWN, known, NEW), [waiting], {})
     assert comparison.changes == ()
 
 
 def test_an_item_that_is_gone_does_not_apply_any_more() -> None:
     old = facts({"dkim.keys": ()}, dns("TXT s1._domainkey.example.com", "p=AA"))
     new = facts({"dkim.keys": ()}, dns("TXT s1._domainkey.example.com", "NXDOMAIN: no such name"))
-    comparison = compare(snapshot(UNMET, old), snapshot(MET, new, NEW, findings=()), [], [finding(UNMET, old)], {})
+    comparison = compare(
+        snapshot(UNMET, old), snapshot(MET, new, NEW, findings=()), [], {}, Judged.of([finding(UNMET, old)])
+    )
     change = only(comparison)
     assert (change.kind, change.after, change.causes) == (
         ChangeKind.GONE,
@@ -266,4 +269,5 @@ def test_verdicts_that_changed_are_named() -> None:
         old_more={"assessment": answer(VerdictKind.ACCEPTED, "A")},
         new_more={"assessment": answer(VerdictKind.REJECTED, "F")},
     )
-    assert comparison.verdicts == (Gain("gmail", VerdictKind.ACCEPTED, VerdictKind.REJECTED),)
+    (change,) = comparison.verdicts
+    assert (change.receiver, change.before, change.after) == ("gmail", VerdictKind.ACCEPTED, VerdictKind.REJECTED)

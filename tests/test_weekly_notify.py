@@ -15,8 +15,8 @@ from aiosmtpd.controller import Controller
 from deliverability.app import Options, audit, catalogue, load_rules, open_world
 from deliverability.config import EmailSettings, NotifySettings, WebhookSettings
 from deliverability.model.facts import Purpose
-from deliverability.model.history import Cause, Change, ChangeKind, Comparison, RecordChange
-from deliverability.model.report import FactChange, Gain, Outcome, VerdictKind
+from deliverability.model.history import Cause, Change, ChangeKind, Comparison, RecordChange, VerdictChange
+from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import Severity
 from deliverability.weekly.entry import Entry, Said, Stand, from_json, to_json
 from deliverability.weekly.notify import MAX_OCTETS, Teller, compose, document, prometheus
@@ -59,7 +59,7 @@ def entry(domain: str = "shop.example", *changes: Change, previous: str = "2026-
             "",
             previous,
             changes,
-            (Gain("gmail", VerdictKind.ACCEPTED, VerdictKind.AT_RISK),) if changes else (),
+            (VerdictChange("gmail", VerdictKind.ACCEPTED, VerdictKind.AT_RISK),) if changes else (),
         ),
         "texts": said,
         "counts": {"error": len(changes), "warning": 0, "info": 0},

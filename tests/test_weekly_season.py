@@ -227,8 +227,8 @@ def own_rules(tmp_path: Path) -> Path:
     folder.mkdir()
     text = "{title: At most one MX host, met: One., unmet: Several., why: So., fix: [Do.]}"
     (folder / "own.yaml").write_text(
-        "- id: SPF-900\n  name: own-limit\n  since: '0.1'\n  severity: error\n  level: heuristic\n  effort: low\n"
-        "  confidence: high\n  require: {fact: spf.lookups, le: 1}\n  sources: [{ref: rfc7208}]\n"
+        "- id: SPF-900\n  name: own-limit\n  since: '0.1'\n  scope: delivery\n  severity: error\n"
+        "  level: heuristic\n  effort: low\n  confidence: high\n  require: {fact: spf.lookups, le: 1}\n  sources: [{ref: rfc7208}]\n"
         f"  text:\n    en: {text}\n    ja: {text}\n"
     )
     return folder

@@ -22,8 +22,8 @@ from deliverability.history.store import History
 from deliverability.judge.engine import Selection
 from deliverability.judge.words import phrases
 from deliverability.model.facts import Purpose, Reason, Waiver
-from deliverability.model.history import Cause, Change, ChangeKind, Comparison
-from deliverability.model.report import Gain, Outcome, VerdictKind
+from deliverability.model.history import Cause, Change, ChangeKind, Comparison, VerdictChange
+from deliverability.model.report import Outcome, VerdictKind
 from deliverability.model.rules import RuleSet
 from deliverability.ports.base import Answer, Failed, Resolver
 from deliverability.ports.clock import FixedClock
@@ -341,8 +341,8 @@ def own_rule(folder: Path, most: int) -> Path:
     folder.mkdir(exist_ok=True)
     text = "{title: Few look-ups, met: Few., unmet: Many., why: So., fix: [Do.]}"
     (folder / "own.yaml").write_text(
-        "- id: SPF-900\n  name: own-limit\n  since: '0.1'\n  severity: error\n  level: heuristic\n  effort: low\n"
-        f"  confidence: high\n  require: {{fact: spf.lookups, le: {most}}}\n  sources: [{{ref: rfc7208}}]\n"
+        "- id: SPF-900\n  name: own-limit\n  since: '0.1'\n  scope: delivery\n  severity: error\n"
+        f"  level: heuristic\n  effort: low\n  confidence: high\n  require: {{fact: spf.lookups, le: {most}}}\n  sources: [{{ref: rfc7208}}]\n"
         f"  text:\n    en: {text}\n    ja: {text}\n"
     )
     return folder
@@ -629,7 +629,7 @@ def test_receivers_that_changed_alike_are_told_in_one_sentence() -> None:
             "2026-10-05T06:00:00Z",
             (),
             tuple(
-                Gain(receiver, VerdictKind(old), VerdictKind(new))
+                VerdictChange(receiver, VerdictKind(old), VerdictKind(new))
                 for receiver, (old, new) in (
                     ("gmail", worse),
                     ("icloud", worse),

@@ -95,6 +95,7 @@ class HtmlPages:
                 rows=rows,
                 receivers=max((view.stands for view in views), key=len, default=()),
                 headline=headline(views, say, len(summary.removed)),
+                regraded=any(view.regraded for view in views),
                 removed=[visible(each) for each in summary.removed],
                 date=summary.started[:10],
                 previous=summary.previous[:10],

@@ -13,8 +13,8 @@ import contextlib
 import json
 import re
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -35,11 +35,15 @@ from deliverability.app import (
     gather_facts,
     worst_exit_code,
 )
-from deliverability.history.diff import compare, last_known
+from deliverability.history.causes import Judged, other_settings, waivers_of
+from deliverability.history.diff import compare
+from deliverability.history.known import last_known
+from deliverability.history.older import IDENTITIES, renewed
 from deliverability.history.store import History, Run, without_texts
-from deliverability.judge.engine import Selection, judge
+from deliverability.judge.engine import Selection, fingerprint, judge
+from deliverability.judge.grade import assess
 from deliverability.judge.words import LANGUAGES, sentences
-from deliverability.model.facts import FactSet, KeySeen
+from deliverability.model.facts import FactSet, KeySeen, texts_of
 from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
 from deliverability.model.report import Finding, Outcome, Report
 from deliverability.model.rules import RuleSet, Severity
@@ -319,41 +323,110 @@ class _Subjects:
             _write_entry(self.work / f"{stem}.json", entry)
             return
         plan = self.plan
-        snapshot = _snapshot(subject, audited, report)
-        comparison = self._compare(snapshot, report)
+        snapshot = _snapshot(subject, audited, report, plan.selection)
+        compared = self._compare(snapshot, report)
         now = {each.fingerprint for each in report.findings}
-        gone = [each.fingerprint for each in comparison.of(ChangeKind.GONE) if each.fingerprint not in now]
-        entry = _entry(subject, report, comparison, plan)
+        gone = [each.fingerprint for each in compared.comparison.of(ChangeKind.GONE) if each.fingerprint not in now]
+        entry = _entry(subject, report, compared, plan)
         entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
         if gathered.error:
             entry = replace(entry, error=gathered.error, exit_code=worst_exit_code((entry.exit_code, 3)))
         for lang, name in entry.pages.items():
             write_whole(self.work / name, self.pages.subject(report, entry, self.history, lang))
         _write_entry(self.work / f"{stem}.json", entry)
-        self.history.record(self.run, snapshot, gone)
+        self.history.record(self.run, snapshot, gone, compared.renamed)
 
-    def _compare(self, snapshot: Snapshot, report: Report) -> Comparison:
+    def _compare(self, snapshot: Snapshot, report: Report) -> _Compared:
         plan, (domain, source) = self.plan, (snapshot.domain, snapshot.source)
-        earlier = self.history.snapshots(domain, source, before=self.run, newest=_LOOK_BACK)
-        old = last_known(each for _, each in earlier)
-        rejudged: tuple[Finding, ...] = ()
-        resettled: tuple[Finding, ...] = ()
-        if old is not None:
-            rejudged = judge(old.facts, plan.rules, catalogue(), plan.selection)
-            if old.inputs != snapshot.inputs:
-                resettled = judge(_settled(old.facts, snapshot.facts), plan.rules, catalogue(), plan.selection)
+        renamed = _renamed(report)
+        kept = self.history.snapshots(domain, source, before=self.run, newest=_LOOK_BACK)
+        earlier: Iterator[Snapshot] = (renewed(each, snapshot.facts, renamed) for _, each in kept)
+        if source and _has_message(snapshot.facts):
+            # Where the message could not be read for a week, what is known of mail is what was known before.
+            earlier = _with_message_first(earlier)
+        old = last_known(earlier)
         states = self.history.states(domain, source, before=self.run)
-        return compare(old, snapshot, report.findings, rejudged, states, resettled)
+        states = {renamed.get(ident, ident): state for ident, state in states.items()}
+        if old is None:
+            return _Compared(compare(None, snapshot, report.findings, states), renamed)
+        ruled = _judged(old.facts, plan.rules, _selection_of(old, plan))
+        settled = None
+        if other_settings(old, snapshot):
+            settled = _judged(_settled(old, snapshot), plan.rules, plan.selection)
+        comparison = compare(old, snapshot, report.findings, states, ruled, settled, plan.rules.rules)
+        return _Compared(comparison, renamed, old.facts, ruled)
 
 
 _LOOK_BACK = 8
 """How many runs back what a failed look-up would have said is looked for."""
 
 
-def _settled(old: FactSet, new: FactSet) -> FactSet:
-    """The old facts with what the user says today."""
-    said = {path: fact for path, fact in new.facts.items() if path.startswith("subject.")}
-    return FactSet({**old.facts, **said}, old.evidence)
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A comparison, the fingerprints that were others in earlier versions, and the old facts as they are judged now."""
+
+    comparison: Comparison
+    renamed: Mapping[str, str]
+    facts: FactSet = field(default_factory=lambda: FactSet({}, {}))
+    ruled: Judged = field(default_factory=Judged)
+
+
+def _renamed(report: Report) -> dict[str, str]:
+    """Findings that are about the audited domain and were about the whole subject before: former name -> name."""
+    rules = report.rules.rules
+    return {
+        fingerprint(each.rule, "", report.facts): each.fingerprint
+        for each in report.findings
+        if each.item == report.domain and rules[each.rule].each == IDENTITIES
+    }
+
+
+def _with_message_first(snapshots: Iterator[Snapshot]) -> Iterator[Snapshot]:
+    """The newest snapshot that has a message and those before it; all, where none has."""
+    without: list[Snapshot] = []
+    for each in snapshots:
+        if _has_message(each.facts):
+            yield each
+            yield from snapshots
+            return
+        without.append(each)
+    yield from without
+
+
+def _has_message(facts: FactSet) -> bool:
+    return facts.value("message.present") is True
+
+
+def _judged(facts: FactSet, rules: RuleSet, selection: Selection) -> Judged:
+    findings = judge(facts, rules, catalogue(), selection)
+    assessment = assess(findings, selection.receivers or rules.providers, facts)
+    return Judged.of(findings, assessment.verdicts)
+
+
+def _selection_of(old: Snapshot, plan: Plan) -> Selection:
+    """What was judged then, of what there still is; as today where the history does not tell."""
+    if "receivers" not in old.inputs:
+        return plan.selection
+    given = {name: texts_of(old.inputs.get(name)) for name in _SELECTION}
+    given["receivers"] = tuple(each for each in given["receivers"] if each in plan.rules.receivers)
+    return Selection(**given)
+
+
+_SELECTION = ("select", "ignore", "receivers")
+
+
+def _settled(old: Snapshot, new: Snapshot) -> FactSet:
+    """The old facts with what the user says today; what is only inferred, or came with time, stays as it was."""
+    same_waivers = waivers_of(old.facts) == waivers_of(new.facts)
+    same_purpose = old.inputs.get("purpose") == new.inputs.get("purpose")
+
+    def stays(path: str) -> bool:
+        if path == "subject.waivers":
+            return same_waivers
+        return same_purpose and path.startswith(("subject.purpose", "subject.parked"))
+
+    said = {path: fact for path, fact in new.facts.facts.items() if path.startswith("subject.") and not stays(path)}
+    return FactSet({**old.facts.facts, **said}, old.facts.evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,12 +477,12 @@ async def _gather_one(subject: Subject, plan: Plan, seen: tuple[KeySeen, ...]) -
         return _Gathered(error=str(problem))
 
 
-def _snapshot(subject: Subject, audited: Audited, report: Report) -> Snapshot:
+def _snapshot(subject: Subject, audited: Audited, report: Report, selection: Selection) -> Snapshot:
     return Snapshot(
         domain=subject.domain,
         source=subject.source,
         started=audited.started,
-        inputs=report.inputs,
+        inputs={**report.inputs, **{name: getattr(selection, name) for name in _SELECTION}},
         facts=without_texts(audited.facts),
         findings=tuple(_kept(each) for each in report.findings),
         assessment=report.assessment,
@@ -422,9 +495,8 @@ def _kept(finding: Finding) -> Kept:
     return Kept(finding.rule, finding.item, finding.fingerprint, finding.outcome, finding.severity, waived)
 
 
-def _entry(subject: Subject, report: Report, comparison: Comparison, plan: Plan) -> Entry:
-    by_key = {each.fingerprint: each for each in report.findings}
-    told = [by_key[each.fingerprint] for each in comparison.changes if each.fingerprint in by_key]
+def _entry(subject: Subject, report: Report, compared: _Compared, plan: Plan) -> Entry:
+    comparison = compared.comparison
     unmet = [each for each in report.findings if each.outcome is Outcome.UNMET and each.waiver is None]
     return Entry(
         domain=subject.domain,
@@ -433,7 +505,7 @@ def _entry(subject: Subject, report: Report, comparison: Comparison, plan: Plan)
         stands=tuple(Stand(each.receiver, each.verdict) for each in report.verdicts),
         grade=certain_grade(report.assessment),
         comparison=comparison,
-        texts={lang: {each.fingerprint: _said(each, report, lang) for each in told} for lang in LANGUAGES},
+        texts={lang: dict(_texts(report, compared, lang)) for lang in LANGUAGES},
         counts={
             severity.value: sum(each.severity is severity for each in unmet)
             for severity in (Severity.ERROR, Severity.WARNING, Severity.INFO)
@@ -442,24 +514,39 @@ def _entry(subject: Subject, report: Report, comparison: Comparison, plan: Plan)
         exit_code=_exit_code(report, comparison, plan),
         measures=measures_of(report.facts),
         stage=stage_of(report.facts) or "",
+        closed=_CLOSED[report.assessment.closed] if report.assessment.parked else "",
+        ways=report.assessment.ways,
     )
 
 
-def _said(finding: Finding, report: Report, lang: str) -> Said:
-    words = sentences(finding, report.rules.rules[finding.rule], lang, catalogue(), report.facts)
-    return Said(words.title, words.message, words.fix[0] if words.fix else "")
+_CLOSED = {True: "closed", False: "open", None: "unknown"}
+
+
+def _texts(report: Report, compared: _Compared, lang: str) -> Iterator[tuple[str, Said]]:
+    """The changes in words, by fingerprint; of what is not judged any more only what was asked for."""
+    now = {each.fingerprint: each for each in report.findings}
+    for change in compared.comparison.changes:
+        ident = change.fingerprint
+        if (finding := now.get(ident)) is not None:
+            words = sentences(finding, report.rules.rules[finding.rule], lang, catalogue(), report.facts)
+            yield ident, Said(words.title, words.message, words.fix[0] if words.fix else "")
+        elif (finding := compared.ruled.findings.get(ident)) is not None:
+            words = sentences(finding, report.rules.rules[finding.rule], lang, catalogue(), compared.facts)
+            yield ident, Said(words.title, "", "")
 
 
 def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:
-    """As `deliv audit`; with `only_new`, of the unmet findings only those count that are new."""
-    code = exit_code(report, plan.fail_on)
-    if not plan.only_new or plan.fail_on is None or code != 1:
-        return code
+    """As `deliv audit`; with `only_new`, of the unmet findings only those count that are new, or were less severe."""
+    if not plan.only_new or plan.fail_on is None:
+        return exit_code(report, plan.fail_on)
     least = plan.fail_on.rank
-    new = [each for each in comparison.changes if each.kind is ChangeKind.NEW and not each.waived]
-    if any(each.severity.rank >= least for each in new):
-        return 1
-    return 3 if report.failures else 0
+    news = {
+        each.fingerprint
+        for each in comparison.changes
+        if each.kind is ChangeKind.NEW or (each.was is not None and each.was.rank < least)
+    }
+    told = [each for each in report.findings if each.outcome is not Outcome.UNMET or each.fingerprint in news]
+    return exit_code(replace(report, findings=tuple(told)), plan.fail_on)
 
 
 # --- The run as a whole ---
