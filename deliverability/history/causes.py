@@ -7,13 +7,13 @@ says whose.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from deliverability.history.older import NOT_THEN
 from deliverability.history.records import is_dns
 from deliverability.model.facts import FactSet, Unknown, Value, records_of
-from deliverability.model.history import Cause, Change, RecordChange, Snapshot
+from deliverability.model.history import Cause, RecordChange, Snapshot
 from deliverability.model.report import FactChange, Finding, Verdict
 from deliverability.model.rules import Rule
 
@@ -23,6 +23,11 @@ _WAIVERS = "subject.waivers"
 _OF_OTHER_DOMAINS = "item.same_as"  # what the history tells of the user's other domains
 # Which rules and receivers are judged; nothing is looked up because of them.
 _OF_JUDGING = ("receivers", "select", "ignore")
+# Topics of which DNS, servers and settings tell.
+_NOT_OF_MESSAGE = (
+    *("bimi.", "dane.", "dkim.keys", "dkim.published", "dmarc.", "dnssec.", "domain.", "mx.", "senders."),
+    *("spf.", "subject.", "tls_rpt.", "mta_sts.", "transport."),
+)
 # Lists whose item of the audited domain says the same as facts of their own.
 _SAME_AS = {"spf.identities": "spf"}
 
@@ -165,12 +170,20 @@ class Causes:
             return (Cause.SETTINGS,)
         if _OF_OTHER_DOMAINS in self._finding.observed:
             return (Cause.OWN_DNS,)
+        if Cause.MAIL in background.of_any_record() and self._reads_the_message():
+            return (Cause.MAIL,)
         # Judging gives the same for the same facts: they differ, although nothing that was seen does.
         could_tell = self._ruled is not None and self._ruled.unknown is None
         return (Cause.CLOCK,) if could_tell else (Cause.UNCLEAR,)
 
     def _knew(self) -> bool:
         return any(each.fingerprint == self._finding.fingerprint for each in self._background.old.findings)
+
+    def _reads_the_message(self) -> bool:
+        """Whether it looks at more than DNS and settings tell; not every fact about the message cites a part of it."""
+        rule = self._background.rules.get(self._finding.rule)
+        listed = (rule.each,) if rule and rule.each else ()
+        return any(not path.startswith(_NOT_OF_MESSAGE) for path in (*self._paths, *listed))
 
     def _looks_further(self) -> bool:
         """Whether the rule looks at something that the earlier version did not collect."""
@@ -183,9 +196,17 @@ class Causes:
 
 
 def of_verdict(
-    background: Background, was: Verdict, now: Verdict, changes: Sequence[Change]
+    background: Background, was: Verdict, now: Verdict, findings: Iterable[Finding]
 ) -> tuple[tuple[Cause, ...], tuple[RecordChange, ...]]:
-    """Why a receiver's verdict is another, and the records that changed and that it rests on."""
+    """Why a receiver's verdict is another, and the records that changed and that it rests on.
+
+    Args:
+        background: what the comparison rests on.
+        was: the verdict before.
+        now: the verdict of this run.
+        findings: of this run.
+
+    """
     causes: dict[Cause, None] = {}
     kind = was.verdict
     ruled = background.ruled.verdicts.get(now.receiver)
@@ -198,20 +219,21 @@ def of_verdict(
         kind = settled.verdict
     if causes and kind is now.verdict:
         return tuple(causes), ()
-    found = _behind(settled or was, now, changes)
-    for each in found:
-        causes.update(dict.fromkeys(each.causes))
-    records = tuple(dict.fromkeys(record for each in found for record in each.records))
+    records: dict[RecordChange, None] = {}
+    for each in _behind(settled or was, now, findings):
+        found = Causes(background, each)
+        causes.update(dict.fromkeys(found.of(lambda one: one.outcome)))
+        records.update(dict.fromkeys(found.records()))
     if not causes:
         left = (Cause.SETTINGS,) if background.other_settings else (Cause.UNCLEAR,)
         causes.update(dict.fromkeys(background.of_any_record() or left))
-    return tuple(causes), records
+    return tuple(causes), tuple(records)
 
 
-def _behind(was: Verdict, now: Verdict, changes: Sequence[Change]) -> list[Change]:
-    """The changes of findings that one of the verdicts rests on and the other does not."""
+def _behind(was: Verdict, now: Verdict, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """What one of the verdicts rests on and the other does not."""
     before, after = ({(each.rule, each.item) for each in (*one.effects, *one.open)} for one in (was, now))
-    return [each for each in changes if each.causes and (each.rule, each.item) in before ^ after]
+    return (each for each in findings if (each.rule, each.item) in before ^ after)
 
 
 def _plain(value: Value) -> bool:

@@ -56,14 +56,13 @@ def compare(
     ruled = ruled or Judged()
     records = changed_records(old.facts, new.facts, Owner(new.domain, new.facts))
     background = Background(old, new, ruled, settled or ruled, records, rules or {})
-    changes = (*_changes(background, findings, states), *_lost(background, findings, states))
     shown = tuple(change for ident, change in records.items() if is_dns(ident, new.facts, old.facts))
     return Comparison(
         new.domain,
         new.source,
         old.started,
-        changes,
-        tuple(_verdicts(background, changes)),
+        (*_changes(background, findings, states), *_lost(background, findings, states)),
+        tuple(_verdicts(background, findings)),
         shown,
         regraded=old.graded != new.graded,
         settings=other_settings(old, new),
@@ -220,13 +219,13 @@ def _gone(background: Background, kept: Kept, judged: Finding | None) -> Change:
 # --- Verdicts ---
 
 
-def _verdicts(background: Background, changes: Sequence[Change]) -> Iterator[VerdictChange]:
+def _verdicts(background: Background, findings: Sequence[Finding]) -> Iterator[VerdictChange]:
     """The verdicts that are not what they were, and not merely because something could not be checked."""
     if message_lost(background.old.facts, background.new.facts):
         return
     before = {each.receiver: each for each in background.old.verdicts}
     for now in background.new.verdicts:
         was = before.get(now.receiver)
-        if was is not None and was.verdict is not now.verdict and seen(was, now):
-            causes, records = of_verdict(background, was, now, changes)
+        if was is not None and was.verdict is not now.verdict and seen(was, now, background.new.findings):
+            causes, records = of_verdict(background, was, now, findings)
             yield VerdictChange(now.receiver, was.verdict, now.verdict, causes, records)

@@ -24,7 +24,7 @@ def last_known(snapshots: Iterable[Snapshot]) -> Snapshot | None:
     known: Snapshot | None = None
     for snapshot in snapshots:
         known = snapshot if known is None else _filled(known, snapshot)
-        if not failed(known.facts) and not any(_fails(fact.value) for fact in known.facts):
+        if not failed(known.facts) and not any(fails(fact.value) for fact in known.facts):
             break
     return known
 
@@ -34,7 +34,7 @@ def _filled(known: Snapshot, older: Snapshot) -> Snapshot:
     facts = dict(known.facts.facts)
     for path, fact in facts.items():
         before = older.facts.facts.get(path)
-        if before is not None and _fails(fact.value) and not _fails(before.value):
+        if before is not None and fails(fact.value) and not fails(before.value):
             facts[path] = before
     # What was not even asked, because the question before it failed, may stand in the older one.
     evidence = {**older.facts.evidence, **known.facts.evidence}
@@ -48,7 +48,7 @@ def _filled(known: Snapshot, older: Snapshot) -> Snapshot:
         assessment=replace(
             known.assessment,
             verdicts=tuple(
-                each if (was := verdicts.get(each.receiver)) is None or seen(was, each) else was
+                each if (was := verdicts.get(each.receiver)) is None or seen(was, each, known.findings) else was
                 for each in known.verdicts
             ),
         ),
@@ -67,24 +67,32 @@ def _filled_findings(known: Sequence[Kept], older: Sequence[Kept]) -> tuple[Kept
     )
 
 
-def _fails(value: Value) -> bool:
+def fails(value: Value) -> bool:
     """Whether a look-up behind a value failed, at any depth."""
     if isinstance(value, Unknown):
         return not value.reason.waits_for_input
     if isinstance(value, Mapping):
-        return any(map(_fails, value.values()))
-    return isinstance(value, tuple) and any(map(_fails, value))
+        return any(map(fails, value.values()))
+    return isinstance(value, tuple) and any(map(fails, value))
 
 
 _UNDECIDED = (VerdictKind.CANNOT_TELL, VerdictKind.DNS_PARTLY)
 
 
-def seen(was: Verdict, now: Verdict) -> bool:
-    """Whether `now` differs from `was` by what was seen: all was checked, or what was found alone makes it worse."""
-    if not _unchecked(now) - _unchecked(was):
+def seen(was: Verdict, now: Verdict, findings: Iterable[Kept]) -> bool:
+    """Whether `now` differs from `was` by what was seen: all was checked, or what was found alone makes it worse.
+
+    Args:
+        was: the verdict before.
+        now: the verdict after.
+        findings: that `now` rests on.
+
+    """
+    failing = {(each.rule, each.item) for each in findings if each.failed}
+    if not (_open(now) - _open(was)) & failing:
         return True
     return now.verdict not in _UNDECIDED and now.verdict.rank > was.verdict.rank
 
 
-def _unchecked(verdict: Verdict) -> set[tuple[str, str]]:
+def _open(verdict: Verdict) -> set[tuple[str, str]]:
     return {(each.rule, each.item) for each in verdict.open}

@@ -81,6 +81,7 @@ def failed(facts: FactSet) -> set[str]:
 
 
 def is_dns(ident: str, *sets: FactSet) -> bool:
+    """Whether the evidence of this id is an answer of DNS."""
     return any(ident in facts.evidence and facts.evidence[ident].kind is EvidenceKind.DNS for facts in sets)
 
 
@@ -90,13 +91,11 @@ def _removed(asked: str, old: Sequence[str], new: Sequence[str]) -> Record | Non
     if rdtype != "TXT":
         return None
     if name.startswith("_dmarc."):
-        kind, mark = Record.DMARC, "v=dmarc1"
+        kind, mark, likeness = Record.DMARC, "v=dmarc1", "dmarc"
     elif "._domainkey." in name:
-        kind, mark = Record.KEY, "p="
+        kind, mark, likeness = Record.KEY, "", "p="
     else:
-        kind, mark = Record.SPF, "v=spf1"
-
-    def stands(values: Sequence[str]) -> bool:
-        return any(mark in value.lower() if kind is Record.KEY else value.lower().startswith(mark) for value in values)
-
-    return kind if stands(old) and not stands(new) else None
+        kind, mark, likeness = Record.SPF, "v=spf1", "spf1"
+    stood = any(each.lower().startswith(mark) and likeness in each.lower() for each in old)
+    # What resembles it was meant to be it: that record was spoilt, and findings of its own say how.
+    return kind if stood and not any(likeness in each.lower() for each in new) else None

@@ -613,13 +613,15 @@ def keys_of(facts: FactSet) -> tuple[tuple[str, str, str], ...]:
 
 
 def _finding(finding: Kept) -> dict[str, Any]:
+    marks = {"waived": finding.waived, "failed": finding.failed}
     return {
         "rule": finding.rule,
         "item": encode(finding.item),
         "fingerprint": finding.fingerprint,
         "outcome": finding.outcome.value,
         "severity": finding.severity.value,
-    } | ({"waived": True} if finding.waived else {})
+        **{name: True for name, set_ in marks.items() if set_},
+    }
 
 
 def _read_finding(data: dict[str, Any]) -> Kept:
@@ -630,6 +632,7 @@ def _read_finding(data: dict[str, Any]) -> Kept:
         Outcome(data["outcome"]),
         Severity(data["severity"]),
         bool(data.get("waived", False)),
+        bool(data.get("failed", False)),
     )
 
 

@@ -18,7 +18,10 @@ GRADED_SUBJECT = 2
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a run keeps of a finding: enough to say later whether it is new, still there or mended."""
+    """What a run keeps of a finding: enough to say later whether it is new, still there or mended.
+
+    `failed`: a look-up failed that it, or what a receiver says about it, rests on.
+    """
 
     rule: str
     item: str
@@ -26,6 +29,7 @@ class Kept:
     outcome: Outcome
     severity: Severity
     waived: bool = False
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

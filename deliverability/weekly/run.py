@@ -37,9 +37,10 @@ from deliverability.app import (
 )
 from deliverability.history.causes import Judged, other_settings, waivers_of
 from deliverability.history.diff import compare
-from deliverability.history.known import last_known
+from deliverability.history.known import fails, last_known
 from deliverability.history.older import IDENTITIES, renewed
 from deliverability.history.store import History, Run, without_texts
+from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, fingerprint, judge
 from deliverability.judge.grade import assess
 from deliverability.judge.words import LANGUAGES, sentences
@@ -484,15 +485,35 @@ def _snapshot(subject: Subject, audited: Audited, report: Report, selection: Sel
         started=audited.started,
         inputs={**report.inputs, **{name: getattr(selection, name) for name in _SELECTION}},
         facts=without_texts(audited.facts),
-        findings=tuple(_kept(each) for each in report.findings),
+        findings=tuple(_kept(each, report) for each in report.findings),
         assessment=report.assessment,
         rules_digest=report.rules.digest,
     )
 
 
-def _kept(finding: Finding) -> Kept:
-    waived = finding.waiver is not None
-    return Kept(finding.rule, finding.item, finding.fingerprint, finding.outcome, finding.severity, waived)
+def _kept(finding: Finding, report: Report) -> Kept:
+    return Kept(
+        finding.rule,
+        finding.item,
+        finding.fingerprint,
+        finding.outcome,
+        finding.severity,
+        finding.waiver is not None,
+        _failed(finding, report),
+    )
+
+
+def _failed(finding: Finding, report: Report) -> bool:
+    """Whether a look-up failed that the finding rests on, or the condition of what a receiver says about it."""
+    if finding.unknown is not None:
+        return not finding.waits_for_input
+    undecided = [each.receiver for each in finding.judgements if each.outcome is Outcome.UNKNOWN]
+    return any(
+        fails(report.facts.value(path))
+        for each in undecided
+        for statement in report.rules.statements(report.rules.receivers[each], finding.rule)
+        for path in paths_of(statement.when)
+    )
 
 
 def _entry(subject: Subject, report: Report, compared: _Compared, plan: Plan) -> Entry:

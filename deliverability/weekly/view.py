@@ -15,7 +15,7 @@ from deliverability.judge.words import Phrases, format_value, visible
 from deliverability.model.facts import Catalogue
 from deliverability.model.history import Cause, Change, ChangeKind, Comparison, RecordChange, VerdictChange
 from deliverability.model.report import FactChange, Outcome, VerdictKind
-from deliverability.model.rules import RuleSet
+from deliverability.model.rules import RuleSet, Status
 from deliverability.render.diff import Piece, diff
 from deliverability.render.rulepage import rule_title
 from deliverability.weekly.entry import Entry, Said
@@ -182,7 +182,7 @@ class Words:
         said = entry.texts.get(self._say.lang, {})
         page = entry.pages.get(self._say.lang, "")
 
-        def of(kind: ChangeKind, root: RecordChange | None) -> tuple[ChangeView, ...]:
+        def of(kind: ChangeKind, root: RecordChange | None = None) -> tuple[ChangeView, ...]:
             chosen = [each for each in comparison.of(kind) if not each.waived and _root(each) == root]
             chosen.sort(key=lambda each: (each.before is not Outcome.UNMET, _ORDER[each.severity.value], each.rule))
             return tuple(self._change(each, said.get(each.fingerprint), page, root) for each in chosen)
@@ -198,7 +198,7 @@ class Words:
                 of(kind, root) for kind in (ChangeKind.NEW, ChangeKind.RATED, ChangeKind.MENDED, ChangeKind.GONE)
             )
             groups.append(GroupView(cause, record, tuple(self._verdicts(verdicts, root)), new, rated, mended, gone))
-        unchecked, still = of(ChangeKind.UNCHECKED, None), of(ChangeKind.STILL, None)
+        unchecked, still = of(ChangeKind.UNCHECKED), of(ChangeKind.STILL)
         told = {record.asked for change in comparison.changes for record in change.records}
         told |= {record.asked for record in _roots(comparison)}
         others = [record for record in comparison.records if record.asked not in told]
@@ -332,7 +332,7 @@ class Words:
         if isinstance(change, VerdictChange):
             return self._say("weekly.cause.rules")
         rule = self._rules.rules.get(change.rule)
-        if rule is None:
+        if rule is None or rule.status is Status.DEPRECATED:
             return self._say("weekly.cause.rules-gone", rule=change.rule)
         if not Path(rule.file).is_relative_to(locate("rules")):
             return self._say("weekly.cause.rules-own", rule=change.rule)
