@@ -52,7 +52,6 @@ class Entry:
         measures: numbers for the trends: ``spf.lookups``, ``message.size_octets`` ...; None where not known.
         stage: the DMARC stage (none, testing, quarantine, reject) or empty.
         closed: of a parked domain (closed, open, unknown), whether nobody can pass as it; else empty.
-        ways: the rules by which somebody could.
 
     """
 
@@ -71,7 +70,6 @@ class Entry:
     measures: Mapping[str, int | float | None] = field(default_factory=dict)
     stage: str = ""
     closed: str = ""
-    ways: tuple[str, ...] = ()
 
     @property
     def news(self) -> tuple[Change, ...]:
@@ -105,7 +103,6 @@ def to_json(entry: Entry) -> dict[str, Any]:
         "measures": dict(entry.measures),
         "stage": entry.stage,
         "closed": entry.closed,
-        "ways": list(entry.ways),
     }
 
 
@@ -128,7 +125,6 @@ def from_json(data: Mapping[str, Any]) -> Entry:
         measures=data["measures"],
         stage=data["stage"],
         closed=data["closed"],
-        ways=tuple(data["ways"]),
     )
 
 

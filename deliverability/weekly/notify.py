@@ -176,16 +176,17 @@ _LISTED = 8  # changes of each kind in the text
 
 
 def _group_rows(group: GroupView, say: Phrases) -> Iterator[str]:
-    if group.cause:
-        yield f"* {group.cause}"
+    if group.heading:
+        yield f"* {group.heading}"
     for verdict in group.verdicts:
         yield verdict.words
         yield from (f"    {each}" for each in verdict.causes)
     for mark, changes in (("+", group.new), ("~", group.rated), ("-", group.mended), ("-", group.gone)):
         for change in changes[:_LISTED]:
             yield f"{mark} {_in_a_line(change, say)}"
-            rated = (change.message,) if change in group.rated else ()
-            yield from (f"    {each}" for each in (*rated, *change.causes, *change.facts))
+            # A title names the good state: what is wrong about it says the message.
+            message = (change.message,) if mark in "+~" else ()
+            yield from (f"    {each}" for each in (*message, *change.causes, *change.facts))
         if len(changes) > _LISTED:
             yield f"{mark} {say.count('weekly.more-changes', len(changes) - _LISTED)}"
 
@@ -232,7 +233,7 @@ def document(settings: WebhookSettings, summary: Summary, rules: RuleSet, catalo
     for view in _ordered(views)[:20]:
         rows = []
         for group in view.groups:
-            rows += [group.cause] if group.cause else []
+            rows += [group.heading] if group.heading else []
             rows += [each.words for each in group.verdicts]
             rows += [_in_a_line(each, say) for each in (*group.new, *group.rated, *group.mended)[:_LISTED]]
         if rows and not view.first:

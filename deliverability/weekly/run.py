@@ -536,7 +536,6 @@ def _entry(subject: Subject, report: Report, compared: _Compared, plan: Plan) ->
         measures=measures_of(report.facts),
         stage=stage_of(report.facts) or "",
         closed=_CLOSED[report.assessment.closed] if report.assessment.parked else "",
-        ways=report.assessment.ways,
     )
 
 

@@ -23,6 +23,9 @@ from deliverability.weekly.entry import Entry, Said
 _ORDER = {"error": 0, "warning": 1, "info": 2, "none": 3}
 
 
+_Root = RecordChange | Cause | None
+
+
 @dataclass(frozen=True, slots=True)
 class RecordView:
     """A record that changed, word by word."""
@@ -61,9 +64,14 @@ class VerdictView:
 
 @dataclass(frozen=True, slots=True)
 class GroupView:
-    """What follows from one record that was removed; what follows from none stands in a group without `cause`."""
+    """What follows from one cause: a record that was removed, the settings, our rules.
+
+    All other changes stand in a group without `cause`; each of them says its own. `record`: the one that was removed.
+    `heading`: the cause, or where other groups stand before it, that these changes do not follow from theirs.
+    """
 
     cause: str
+    heading: str
     record: RecordView | None
     verdicts: tuple[VerdictView, ...]
     new: tuple[ChangeView, ...]
@@ -95,7 +103,7 @@ class EntryView:
 
     Attributes:
         answer: of a parked domain, whether it is closed; else empty.
-        groups: all that changed, by the removed record that it follows from; what follows from none is the last.
+        groups: all that changed, by what it follows from: removed records first, then what is not grouped.
         regraded: the grade before was formed in another way.
 
     """
@@ -182,25 +190,28 @@ class Words:
         said = entry.texts.get(self._say.lang, {})
         page = entry.pages.get(self._say.lang, "")
 
-        def of(kind: ChangeKind, root: RecordChange | None = None) -> tuple[ChangeView, ...]:
-            chosen = [each for each in comparison.of(kind) if not each.waived and _root(each) == root]
+        def of(kind: ChangeKind, root: _Root = None) -> tuple[ChangeView, ...]:
+            chosen = [each for each in comparison.of(kind) if not each.waived and self._root(each) == root]
             chosen.sort(key=lambda each: (each.before is not Outcome.UNMET, _ORDER[each.severity.value], each.rule))
             return tuple(self._change(each, said.get(each.fingerprint), page, root) for each in chosen)
 
-        groups = []
-        for root in (*_roots(comparison), None):
-            cause, record = "", None
-            if root is not None:
-                cause, record = self._removed(root), self._record(root)
-                self._shown.add(root)
-            verdicts = [each for each in comparison.verdicts if _root(each) == root]
+        removed = self._removed_records(comparison)
+        groups: list[GroupView] = []
+        for root in (*removed, None, Cause.SETTINGS, Cause.RULES):
+            record = self._record(root) if isinstance(root, RecordChange) else None
+            self._shown.update([root] if isinstance(root, RecordChange) else [])
+            verdicts = self._verdicts([each for each in comparison.verdicts if self._root(each) == root], root)
             new, rated, mended, gone = (
                 of(kind, root) for kind in (ChangeKind.NEW, ChangeKind.RATED, ChangeKind.MENDED, ChangeKind.GONE)
             )
-            groups.append(GroupView(cause, record, tuple(self._verdicts(verdicts, root)), new, rated, mended, gone))
+            cause = self._cause_of_all(root)
+            heading = cause or (self._say("weekly.otherwise") if groups else "")
+            group = GroupView(cause, heading, record, tuple(verdicts), new, rated, mended, gone)
+            if any((group.verdicts, new, rated, mended, gone)):
+                groups.append(group)
         unchecked, still = of(ChangeKind.UNCHECKED), of(ChangeKind.STILL)
         told = {record.asked for change in comparison.changes for record in change.records}
-        told |= {record.asked for record in _roots(comparison)}
+        told |= {record.asked for record in removed}
         others = [record for record in comparison.records if record.asked not in told]
         return EntryView(
             domain=visible(entry.domain),
@@ -231,9 +242,7 @@ class Words:
         """Of a parked domain, whether somebody can pass as it."""
         if not entry.closed:
             return ""
-        known = [self._rules.rules[each] for each in entry.ways if each in self._rules.rules]
-        short = self._say("value.separator").join(visible(rule_title(each, self._say.lang)) for each in known)
-        return self._say(f"answer.parked-{entry.closed}", domain=visible(entry.domain), short=short)
+        return self._say(f"weekly.parked-{entry.closed}", domain=visible(entry.domain))
 
     def _unchecked(self, unchecked: Sequence[ChangeView]) -> str:
         """How many checks failed, and since when: for most of them."""
@@ -259,7 +268,7 @@ class Words:
             if items:
                 yield MarkView(kind, self._say.count(f"weekly.mark.{name}", len(items)))
 
-    def _change(self, change: Change, said: Said | None, page: str, root: RecordChange | None) -> ChangeView:
+    def _change(self, change: Change, said: Said | None, page: str, root: _Root) -> ChangeView:
         say = self._say
         return ChangeView(
             kind=change.kind.value,
@@ -302,14 +311,53 @@ class Words:
             return self._say("weekly.rated-from", before=before, after=after, message=said.message)
         return said.message
 
-    def _causes(self, change: Change | VerdictChange, root: RecordChange | None) -> tuple[str, ...]:
+    def _root(self, change: Change | VerdictChange) -> _Root:
+        """What a change follows from, where all that follows from it is told together."""
+        for each in change.records:
+            if each.removed and each.cause in change.causes:
+                return each
+        if change.causes == (Cause.SETTINGS,):
+            return Cause.SETTINGS
+        if change.causes == (Cause.RULES,) and (isinstance(change, VerdictChange) or self._is_ours(change.rule)):
+            return Cause.RULES
+        return None
+
+    def _removed_records(self, comparison: Comparison) -> tuple[RecordChange, ...]:
+        told = [each for each in comparison.changes if not each.waived]
+        roots = [*map(self._root, comparison.verdicts), *map(self._root, told)]
+        return tuple(dict.fromkeys(each for each in roots if isinstance(each, RecordChange)))
+
+    def _is_ours(self, ident: str) -> bool:
+        """Whether the rule is one of those that come with the program."""
+        rule = self._rules.rules.get(ident)
+        return rule is not None and Path(rule.file).is_relative_to(locate("rules"))
+
+    def _cause_of_all(self, root: _Root) -> str:
+        match root:
+            case RecordChange():
+                return self._removed(root)
+            case Cause.SETTINGS if self._settings:
+                return self._of_settings()
+            case Cause():
+                return self._say(f"weekly.cause.{root.value}")
+            case None:
+                return ""
+
+    def _causes(self, change: Change | VerdictChange, root: _Root) -> tuple[str, ...]:
         """The causes as whole sentences, but for what the heading of the group says already."""
+        if root is Cause.SETTINGS or (root is Cause.RULES and isinstance(change, VerdictChange)):
+            return ()
         beside = [each for each in change.records if each != root]
         told: dict[str, None] = {}
         for cause in change.causes:
-            if root is None or cause is not root.cause or any(each.cause is cause for each in beside):
+            said = isinstance(root, RecordChange) and cause is root.cause
+            if not said or any(each.cause is cause for each in beside):
                 told.update(dict.fromkeys(self._cause(cause, change, beside)))
         return tuple(told)
+
+    def _of_settings(self) -> str:
+        names = [self._say(f"weekly.setting.{each}") for each in self._settings]
+        return self._say("weekly.cause.settings-named", names=self._say("value.separator").join(names))
 
     def _cause(self, cause: Cause, change: Change | VerdictChange, records: Sequence[RecordChange]) -> tuple[str, ...]:
         """Who or what changed."""
@@ -324,8 +372,7 @@ class Words:
         if cause is Cause.RULES:
             return (self._of_rules(change),)
         if cause is Cause.SETTINGS and self._settings:
-            names = [say(f"weekly.setting.{each}") for each in self._settings]
-            return (say("weekly.cause.settings-named", names=say("value.separator").join(names)),)
+            return (self._of_settings(),)
         return (say(f"weekly.cause.{cause.value}"),)
 
     def _of_rules(self, change: Change | VerdictChange) -> str:
@@ -334,7 +381,7 @@ class Words:
         rule = self._rules.rules.get(change.rule)
         if rule is None or rule.status is Status.DEPRECATED:
             return self._say("weekly.cause.rules-gone", rule=change.rule)
-        if not Path(rule.file).is_relative_to(locate("rules")):
+        if not self._is_ours(change.rule):
             return self._say("weekly.cause.rules-own", rule=change.rule)
         source = self._rules.sources.get(rule.sources[0].ref) if rule.sources else None
         if source is None:
@@ -354,7 +401,7 @@ class Words:
         pieces = diff("\n".join(record.old), "\n".join(record.new))
         return RecordView(visible(record.asked), tuple(Piece(kind, _visible_lines(text)) for kind, text in pieces))
 
-    def _verdicts(self, changes: Sequence[VerdictChange], root: RecordChange | None) -> Iterator[VerdictView]:
+    def _verdicts(self, changes: Sequence[VerdictChange], root: _Root) -> Iterator[VerdictView]:
         """One sentence for all receivers that changed alike."""
         alike: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
         for each in changes:
@@ -396,18 +443,11 @@ def headline(entries: Sequence[EntryView], say: Phrases, removed: int = 0) -> st
         counts["verdicts"] = sum(bool(each.verdicts) for each in entries)
         counts["records"] = sum(len(each.other_records) for each in entries)
     parts = [say.count(f"weekly.headline-{name}", count) for name, count in counts.items() if count]
-    return say("weekly.headline-joiner").join(parts) + say("weekly.headline-end") if parts else say("weekly.quiet")
-
-
-def _root(change: Change | VerdictChange) -> RecordChange | None:
-    """The removed record that a change follows from."""
-    return next((each for each in change.records if each.removed and each.cause in change.causes), None)
-
-
-def _roots(comparison: Comparison) -> tuple[RecordChange, ...]:
-    told = [each for each in comparison.changes if not each.waived]
-    changes: list[Change | VerdictChange] = [*comparison.verdicts, *told]
-    return tuple(dict.fromkeys(root for each in changes if (root := _root(each)) is not None))
+    if not parts:
+        return say("weekly.quiet")
+    counted = say("weekly.headline-joiner").join(parts) + say("weekly.headline-end")
+    gone = [group.cause for each in entries if not each.first for group in each.groups if group.record]
+    return say("weekly.headline-because", cause=gone[0], counted=counted) if gone else counted
 
 
 def _name(asked: str) -> str:
