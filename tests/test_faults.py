@@ -531,6 +531,22 @@ async def test_a_real_server_that_misbehaves_at_every_name(behaviour: str) -> No
         assert isinstance(facts[path], Unknown), path
 
 
+@pytest.mark.parametrize(
+    "behaviour", ["silent-once", "truncated", "garbage-first", "forged-first", "no-edns", "cname-only"]
+)
+async def test_a_real_server_that_stumbles_at_every_name_never_makes_keys_an_empty_list(behaviour: str) -> None:
+    """These are mended or not, by the time that is left; "no keys" is never what is concluded."""
+    from deliverability.ports.dns import LiveResolver
+
+    watched = FaultyResolver(StaticResolver(RECORDS))
+    await audit(watched, Job("example.com"))
+    async with DnsServer(StaticResolver(RECORDS), {name: behaviour for name, _ in watched.asked}) as server:
+        resolver = LiveResolver([server.server], timeout=0.2, retries=1)
+        facts = (await audit(resolver, Job("example.com"), seconds=5.0)).facts
+        await resolver.close()
+    assert facts["dkim.keys"] != ()
+
+
 async def test_a_truncated_answer_is_asked_again_over_tcp(clean: tuple[Result, tuple[Question, ...]]) -> None:
     from deliverability.ports.dns import LiveResolver
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
 
 from deliverability.history.causes import Judged
 from deliverability.history.diff import compare
 from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, Reason, Unknown, Value
-from deliverability.model.history import Cause, Change, ChangeKind, Comparison, Kept, Snapshot, State
+from deliverability.model.history import Cause, Change, ChangeKind, Comparison, Kept, Record, Snapshot, State
 from deliverability.model.report import Assessment, Finding, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Severity
 
@@ -157,6 +160,58 @@ def test_our_rules_changed() -> None:
     known = facts({"spf.lookups": 9}, dns("TXT example.com", "v=spf1 -all"))
     change = only(told(MET, known, UNMET, known, rejudged=UNMET, new_more={"rules_digest": "r2"}))
     assert change.causes == (Cause.RULES,)
+
+
+def test_another_severity_is_told_with_its_cause_and_since_when_it_is_unmet() -> None:
+    old = facts({"spf.lookups": 11}, dns("TXT example.com", "a"))
+    new = facts({"spf.lookups": 30}, dns("TXT example.com", "b"))
+    mild = (Kept("SPF-003", "", "f", UNMET, Severity.WARNING),)
+    for known, more, causes in (
+        (new, {}, (Cause.OWN_DNS,)),
+        (old, {"rules_digest": "r2"}, (Cause.RULES,)),
+    ):
+        was = replace(finding(UNMET, old), severity=Severity.WARNING if known is new else Severity.ERROR)
+        change = only(
+            compare(
+                snapshot(UNMET, old, findings=mild),
+                snapshot(UNMET, known, NEW, **more),
+                [finding(UNMET, known)],
+                {"f": State(UNMET, "2026-10-05T06:00:00Z", OLD)},
+                Judged.of([was]),
+            )
+        )
+        assert (change.kind, change.was, change.severity) == (ChangeKind.RATED, Severity.WARNING, Severity.ERROR)
+        assert (change.since, change.causes) == ("2026-10-05T06:00:00Z", causes)
+
+
+def test_an_item_whose_look_up_failed_could_not_be_checked_although_its_list_was_read() -> None:
+    old = facts({"mx.hosts": ()}, dns("A mx.example.com", "192.0.2.1"))
+    new = facts({"mx.hosts": ()}, dns("A mx.example.com", "timeout: did not answer"))
+    comparison = compare(
+        snapshot(UNMET, old), snapshot(MET, new, NEW, findings=()), [], {}, Judged.of([finding(UNMET, old)])
+    )
+    assert (only(comparison).kind, only(comparison).checked) == (ChangeKind.UNCHECKED, OLD)
+
+
+@pytest.mark.parametrize(
+    ("question", "before", "after", "removed"),
+    [
+        ("TXT _dmarc.example.com", ("v=DMARC1; p=none",), ("NXDOMAIN: no such name",), Record.DMARC),
+        ("TXT _dmarc.example.com", ("v=DMARC1; p=none",), ("v=DMARC1; p=reject",), None),
+        ("TXT _dmarc.example.com", ("v=DMARC1; p=none",), ("V=DMARC 1; p=none",), None),
+        ("TXT example.com", ("v=spf1 -all", "other"), ("other",), Record.SPF),
+        ("TXT example.com", ("v=spf1 -all", "other"), ("v=spf1 -all",), None),
+        ("TXT example.com", ("other", "another"), ("other",), None),
+        ("TXT s1._domainkey.example.com", ("k=rsa; p=AA",), ("NODATA: no TXT record",), Record.KEY),
+        ("TXT s1._domainkey.example.com", ("k=rsa; p=AA",), ("k=rsa; p=",), None),
+        ("MX example.com", ("10 mx.example.com",), ("NODATA: no MX record",), None),
+    ],
+)
+def test_a_record_is_removed_where_nothing_like_it_stands_there_any_more(
+    question: str, before: tuple[str, ...], after: tuple[str, ...], removed: Record | None
+) -> None:
+    comparison = told(MET, facts({"x": 1}, dns(question, *before)), UNMET, facts({"x": 2}, dns(question, *after)))
+    assert [each.removed for each in comparison.records] == [removed]
 
 
 def test_nothing_but_time_passed() -> None:

@@ -691,6 +691,22 @@ async def test_a_run_that_was_killed_last_week_begins_anew_and_tells_what_nobody
     assert len(life.history.runs()) == 2
 
 
+async def test_an_entry_that_another_version_wrote_before_the_kill_is_written_anew(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*args: Any) -> Any:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(weekly_run, "_publish", killed)
+        with pytest.raises(Killed):
+            await life.week()
+    (entry,) = (life.folder / "out").glob(".run-*/shop.example.json")
+    entry.write_text('{"domain": "shop.example", "verdicts": [{"receiver": "gmail", "grade": "A"}]}')
+    summary = await life.week(FIRST + timedelta(minutes=1))
+    assert [each.domain for each in summary.entries] == ["shop.example"]
+
+
 async def test_pages_that_were_out_when_it_was_killed_are_told_before_the_next_run(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,7 +151,7 @@ class Summary:
     def to_json(self) -> dict[str, object]:
         """The JSON summary."""
         return {
-            "schema_version": "1.0",
+            "schema_version": "2.0",
             "version": __version__,
             "started": self.started,
             "previous": self.previous or None,
@@ -289,7 +289,7 @@ class _Subjects:
         done = self.history.recorded(self.run)
         waiting = []
         for subject, stem in zip(self.plan.subjects, stems, strict=True):
-            if (subject.domain, subject.source) in done and (self.work / f"{stem}.json").exists():
+            if (subject.domain, subject.source) in done and _is_entry(self.work / f"{stem}.json"):
                 tick(subject.domain)
             else:
                 waiting.append((subject, stem))
@@ -574,6 +574,14 @@ def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:
 
 def _write_entry(path: Path, entry: Entry) -> None:
     write_whole(path, json.dumps(to_json(entry), ensure_ascii=False))
+
+
+def _is_entry(path: Path) -> bool:
+    """Whether an entry can be read; that of a run which another version began may not be."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        from_json(json.loads(path.read_text("utf-8")))
+        return True
+    return False
 
 
 def _summary(plan: Plan, history: History, run: Run, files: Sequence[Path]) -> Summary:
