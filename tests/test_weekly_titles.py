@@ -19,7 +19,7 @@ from deliverability.model.facts import FactSet
 from deliverability.model.history import Cause, Change, ChangeKind, Comparison, Record, RecordChange
 from deliverability.model.report import Outcome
 from deliverability.model.rules import RuleSet, Severity
-from deliverability.weekly.entry import Entry, Said, from_json, to_json
+from deliverability.weekly.entry import Entry, from_json, to_json
 from deliverability.weekly.notify import compose, document
 from deliverability.weekly.pages import HtmlPages
 from deliverability.weekly.run import Summary
@@ -53,10 +53,10 @@ def change(rule: str, kind: ChangeKind) -> Change:
     )
 
 
-def entry(changes: Sequence[Change], texts: dict[str, dict[str, Said]] | None = None) -> Entry:
+def entry(changes: Sequence[Change]) -> Entry:
     comparison = Comparison("shop.example", "", "2026-11-16T06:00:00Z", tuple(changes), (), settings=("purpose",))
     counts = {"error": 0, "warning": 1, "info": 0}
-    return Entry("shop.example", "", "", grade="A", comparison=comparison, texts=texts or {}, counts=counts)
+    return Entry("shop.example", "", "", grade="A", comparison=comparison, counts=counts)
 
 
 def unfilled(text: str) -> list[str]:

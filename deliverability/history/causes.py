@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from deliverability.history.older import NOT_THEN
 from deliverability.history.records import is_dns
+from deliverability.history.texts import TEXTS
 from deliverability.model.facts import FactSet, Unknown, Value, records_of
 from deliverability.model.history import Cause, RecordChange, Snapshot
 from deliverability.model.report import FactChange, Finding, Verdict
@@ -133,7 +134,7 @@ class Causes:
         return tuple(
             FactChange(path, before, after)
             for path, before, after in pairs
-            if before != after and _plain(before) and _plain(after)
+            if before != after and _plain(before) and _plain(after) and path not in TEXTS
         )
 
     def _named(self, path: str) -> str:
@@ -220,7 +221,7 @@ def of_verdict(
     if causes and kind is now.verdict:
         return tuple(causes), ()
     records: dict[RecordChange, None] = {}
-    for each in _behind(settled or was, now, findings):
+    for each in _behind(background, settled or was, now, findings):
         found = Causes(background, each)
         causes.update(dict.fromkeys(found.of(lambda one: one.outcome)))
         records.update(dict.fromkeys(found.records()))
@@ -230,10 +231,12 @@ def of_verdict(
     return tuple(causes), tuple(records)
 
 
-def _behind(was: Verdict, now: Verdict, findings: Iterable[Finding]) -> Iterator[Finding]:
+def _behind(background: Background, was: Verdict, now: Verdict, findings: Iterable[Finding]) -> Iterator[Finding]:
     """What one of the verdicts rests on and the other does not."""
+    names = {each.fingerprint: each.item for each in background.new.findings}  # as verdicts that are kept have them
     before, after = ({(each.rule, each.item) for each in (*one.effects, *one.open)} for one in (was, now))
-    return (each for each in findings if (each.rule, each.item) in before ^ after)
+    differ = before ^ after
+    return (each for each in findings if (each.rule, names.get(each.fingerprint, each.item)) in differ)
 
 
 def _plain(value: Value) -> bool:

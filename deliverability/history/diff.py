@@ -42,7 +42,7 @@ def compare(
 
     Args:
         old: what was known of the subject before this run, see `last_known`, or None.
-        new: the snapshot of this run, its facts as the store keeps them (`store.without_texts`).
+        new: the snapshot of this run, its facts as the store keeps them (`texts.without_texts`).
         findings: of this run.
         states: what was known of each finding before this run.
         ruled: the old facts judged with the rules of this run and the settings of then; None without an old snapshot.

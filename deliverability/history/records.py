@@ -68,7 +68,7 @@ def changed_records(old: FactSet, new: FactSet, owner: Owner) -> dict[str, Recor
 _NOTHING = Evidence("", EvidenceKind.DNS, "")
 
 
-_FAILURES = ("timeout", "servfail", "refused", "offline", "limit", "bug", "not-configured")
+_FAILURES = ("timeout", "servfail", "refused", "offline", "limit", "bug", "not-configured", "not-found")
 
 
 def failed(facts: FactSet) -> set[str]:

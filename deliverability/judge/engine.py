@@ -199,23 +199,41 @@ def _hardest(
     rule: Rule, case: _Case, lookup: Lookup, base: Outcome, eyes: _Eyes, volume: VolumeClass
 ) -> tuple[_Told, _Limits] | None:
     """The statement that counts, of a combination the hardest of its members'; None where there is none."""
+    found = [each for member in eyes.members if (each := _first(rule, case, lookup, base, member, volume)) is not None]
+    return max(found, key=_hardness, default=None)
+
+
+def _first(
+    rule: Rule, case: _Case, lookup: Lookup, base: Outcome, member: Receiver, volume: VolumeClass
+) -> tuple[_Told, _Limits] | None:
+    """A provider's first statement whose condition holds; the hardest that may be it where a look-up failed."""
     found: list[tuple[_Told, _Limits]] = []
-    for member in eyes.members:
-        for statement in member.rules.get(rule.id, ()):
-            if statement.volume not in (VolumeClass.ANY, volume):
-                continue
-            counts = True if statement.when is None else evaluate(statement.when, lookup, rule.limits)
-            if counts is False:
-                continue
-            outcome = base
-            if statement.limits and base in (Outcome.MET, Outcome.UNMET):
-                outcome, _ = _outcome(rule, case, lookup, {**rule.limits, **statement.limits})
-            if isinstance(counts, Unknown) and outcome is Outcome.UNMET:
-                outcome = Outcome.UNKNOWN
-            told = (outcome, statement.severity, statement.effect, statement.codes, statement.contested)
-            found.append((told, statement.limits))
+    surely = True
+    for statement in member.rules.get(rule.id, ()):
+        if statement.volume not in (VolumeClass.ANY, volume):
+            continue
+        counts = True if statement.when is None else evaluate(statement.when, lookup, rule.limits)
+        # A condition on the message does not hold where there is none.
+        if counts is False or (isinstance(counts, Unknown) and counts.reason is Reason.NO_MESSAGE):
+            continue
+        surely = surely and counts is True
+        outcome = base
+        if statement.limits and base in (Outcome.MET, Outcome.UNMET):
+            outcome, _ = _outcome(rule, case, lookup, {**rule.limits, **statement.limits})
+        if outcome is Outcome.UNMET and not surely:
+            outcome = Outcome.UNKNOWN
+        told = (outcome, statement.severity, statement.effect, statement.codes, statement.contested)
+        found.append((told, statement.limits))
+        if counts is True:
             break
-    return max(found, key=lambda each: (_BADNESS[each[0][0]], each[0][2].rank, each[0][1].rank), default=None)
+    return max(found, key=_hardness, default=None)
+
+
+def _hardness(each: tuple[_Told, _Limits]) -> tuple[int, ...]:
+    """Order of what providers say by what it does to the verdict; "may refuse" is milder than any certain hindrance."""
+    outcome, severity, effect, _, contested = each[0]
+    badness = _BADNESS[outcome]
+    return badness if effect.hinders else 0, badness, not contested, effect.rank, severity.rank
 
 
 @lru_cache(maxsize=4096)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from deliverability.judge.services import services_of
 from deliverability.judge.words import (
     Phrases,
     Words,
@@ -22,7 +23,17 @@ from deliverability.judge.words import (
     shortened,
     visible,
 )
-from deliverability.model.facts import Catalogue, Evidence, Reason, Value, Waiver, texts_of
+from deliverability.model.facts import (
+    Catalogue,
+    Evidence,
+    FactSet,
+    Reason,
+    Value,
+    Waiver,
+    records_of,
+    text_of,
+    texts_of,
+)
 from deliverability.model.report import Case, Consequence, Finding, Note, Outcome, Report, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Effort, Rule, Severity, SourceRef, Statement, VolumeClass
 from deliverability.render.parts import (
@@ -90,10 +101,12 @@ def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *,
         grade=_grade(report, say),
         assumed=_assumed(report, say),
         parked=report.assessment.parked,
+        records=_records(report.facts) if report.facts.value("message.present") is False else (),
         warnings=_notes([note for note in report.notes if note.code in _WARNINGS], say),
         remarks=_notes([note for note in report.notes if note.code not in _WARNINGS], say),
         first=first,
         then=tuple(entry for entry in unmet if entry.anchor not in taken),
+        information=tuple(e for e in entries if e.outcome == "unmet" and report.rules.rules[e.rule].information),
         remedies=remedies,
         met=by_outcome["met"],
         waived=tuple(entry for entry in entries if entry.outcome == "waived"),
@@ -111,6 +124,21 @@ def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *,
             "waiting": len(by_outcome["waiting"]),
         },
     )
+
+
+def _records(facts: FactSet) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The published records that mail of the domain is checked by: MX, SPF, DKIM keys, DMARC, as they stand in DNS."""
+    domain = text_of(facts.value("subject.domain"))
+    hosts = [f"{each.get('preference', '')} {each['host']}".strip() for each in records_of(facts.value("mx.hosts"))]
+    keys = [each for each in records_of(facts.value("dkim.keys")) if text_of(each.get("record"))]
+    record = text_of(facts.value("dmarc.record"))
+    found = [
+        (f"{domain} MX", hosts),
+        (f"{domain} TXT", texts_of(facts.value("spf.records"))),
+        *((f"{each['name']} TXT", [text_of(each.get("record"))]) for each in keys),
+        (f"_dmarc.{text_of(facts.value('dmarc.location'))} TXT", [record] if record else []),
+    ]
+    return tuple((visible(name), tuple(visible(line) for line in lines)) for name, lines in found if lines)
 
 
 def source_line(source: SourceView, say: Phrases) -> str:
@@ -146,6 +174,7 @@ def _entries(
         findings = [finding for finding, _ in members]
         rule = report.rules.rules[ident]
         severity = max((finding.severity for finding in findings), key=lambda s: s.rank)
+        told_only = rule.information and severity is Severity.INFO
         instances = tuple(_instance(f, w, rule, evidence, say, catalogue) for f, w in members)
         failed = outcome in ("unmet", "waived")
         told = _headline(instances, say) if failed else None
@@ -157,8 +186,8 @@ def _entries(
                 topic=rule.topic,
                 outcome=outcome,
                 outcome_label=say(f"outcome.{outcome}"),
-                severity=severity.value,
-                severity_label=say(f"severity.{severity.value}"),
+                severity=Severity.NONE.value if told_only else severity.value,
+                severity_label=say("severity.information" if told_only else f"severity.{severity.value}"),
                 title=words.title,
                 headline=headline,
                 rest=rest,
@@ -171,7 +200,7 @@ def _entries(
                 level=say(f"level.{rule.level.value}"),
                 confidence=say("label.confidence", word=say(f"confidence.{rule.confidence.value}")),
                 contested=_contested(findings, rule, report),
-                sources=_sources(rule, report, say),
+                sources=(*_sources(rule, report, say), *_service_sources(findings, report, say)),
                 notes=_receiver_notes(findings, report, say) if outcome == "unmet" else (),
                 readings=_receiver_notes(findings, report, say, contested=True) if outcome == "unmet" else (),
                 shows_instances=told is None,
@@ -304,6 +333,18 @@ def _sources(rule: Rule, report: Report, say: Phrases) -> tuple[SourceView, ...]
     return tuple(_source(SourceRef(key, ", ".join(named)), report, say) for key, named in sections.items())
 
 
+def _service_sources(findings: Iterable[Finding], report: Report, say: Phrases) -> tuple[SourceView, ...]:
+    """Where the steps in the words of a sending service come from, under its name."""
+    told = [service for each in findings for service in services_of(each, report.facts, say)]
+    return tuple(
+        dict.fromkeys(
+            SourceView(service.name[say.lang], "", source.url, "", read_words(source, say))
+            for service in told
+            for source in service.sources
+        )
+    )
+
+
 def _source(ref: SourceRef, report: Report, say: Phrases) -> SourceView:
     source = report.rules.sources.get(ref.ref)
     if source is None:
@@ -417,14 +458,14 @@ def _lead(report: Report, entries: Sequence[Entry], say: Phrases) -> str:
     if found.dns is not None:
         missing = dict.fromkeys(rule for each in report.verdicts for rule in each.missing)
         effects = dict.fromkeys(c.rule for each in report.verdicts for c in each.deciding)
-        titles = _reason_titles(effects or missing, entries)
-        return say(f"answer.{found.dns.value}", domain=domain, short=say("value.separator").join(titles[:2]))
+        told = _reason_titles(effects, entries) if effects else _not_found(report, missing, entries, say)
+        return say(f"answer.{found.dns.value}", domain=domain, short=say("value.separator").join(told[:2]))
     kinds = [verdict.verdict for verdict in report.verdicts]
     if len(kinds) < 2:
         return ""
     if len(set(kinds)) == 1:
         return say(f"answer.{kinds[0].value}-all", all=str(len(kinds)))
-    parts = [say(f"answer.{kind.value}-count", n=str(kinds.count(kind))) for kind in _WORST_FIRST if kind in kinds]
+    parts = [say.count(f"answer.{kind.value}-count", kinds.count(kind)) for kind in _WORST_FIRST if kind in kinds]
     return say("answer.lead", all=str(len(kinds)), parts=say("answer.separator").join(parts))
 
 
@@ -433,6 +474,14 @@ def _reason_titles(rules: Iterable[str], entries: Sequence[Entry]) -> list[str]:
     open_or_unmet = [each for each in entries if each.outcome in ("unmet", "unknown", "waiting")]
     found = {rule: next((e.headline for e in open_or_unmet if e.rule == rule), "") for rule in rules}
     return [title.rstrip(".。") for title in found.values() if title]
+
+
+def _not_found(report: Report, rules: Iterable[str], entries: Sequence[Entry], say: Phrases) -> list[str]:
+    """What was looked for in vain, or could not be looked up, for each of the rules once; else what the rule asks."""
+    unknown = {each.rule: each.unknown for each in report.findings if each.unknown is not None and each.unknown.detail}
+    titles = {entry.rule: entry.title for entry in entries}
+    told = (visible(remark(unknown[rule].detail, say)) if rule in unknown else titles[rule] for rule in rules)
+    return list(dict.fromkeys(told))
 
 
 def _unchecked(entries: Sequence[Entry]) -> tuple[UncheckedView, ...]:

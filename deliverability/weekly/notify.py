@@ -76,17 +76,20 @@ class Teller:
 
     def send(self) -> tuple[str, ...]:
         """Try everything that waits, of this run and of earlier ones; gives one sentence for each not taken."""
-        email, webhook = self.settings.email, self.settings.webhook
         carriers: dict[Kind, Carrier] = {}
         problems = []
-        try:
-            if email is not None:
+        if email := self.settings.email:
+            try:
                 carriers["email"] = SmtpCarrier(email, secret(email.password_env, email.password_file, self.folder))
-            if webhook is not None:
+            except SecretError as error:
+                problems.append(f"{error}; what was to be sent waits in {self.outbox.folder}")
+        if webhook := self.settings.webhook:
+            try:
                 key = secret(webhook.secret_env, webhook.secret_file, self.folder)
                 carriers["webhook"] = WebhookCarrier(webhook, key)
-        except SecretError as error:
-            problems.append(f"{error}; what was to be sent waits in {self.outbox.folder}")
+            except SecretError as error:
+                problems.append(f"{error}; what was to be sent waits in {self.outbox.folder}")
+        problems += self.outbox.set_aside()
         met = self.outbox.flush(carriers)
         return (*problems, *(_problem(letter, attempt, self.outbox) for letter, attempt in met if attempt.problem))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 from deliverability import __version__
-from deliverability._files import HALF_WRITTEN, write_whole
+from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, private, write_whole
 from deliverability.app import (
     DOMAINS_IN_FLIGHT,
     Audited,
@@ -39,11 +40,12 @@ from deliverability.history.causes import Judged, other_settings, waivers_of
 from deliverability.history.diff import compare
 from deliverability.history.known import fails, last_known
 from deliverability.history.older import IDENTITIES, renewed
-from deliverability.history.store import History, Run, without_texts
+from deliverability.history.store import History, Run
+from deliverability.history.texts import named, without_texts
 from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, fingerprint, judge
 from deliverability.judge.grade import assess
-from deliverability.judge.words import LANGUAGES, sentences
+from deliverability.judge.words import LANGUAGES, phrases, sentences
 from deliverability.model.facts import FactSet, KeySeen, texts_of
 from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
 from deliverability.model.report import Finding, Outcome, Report
@@ -101,6 +103,7 @@ class Plan:
         keep: how many runs stay as pages; None: all.
         fail_on: severity from which on findings give exit code 1; None: never.
         only_new: only findings that are new since the run before do.
+        public: the pages may be read by everybody on this machine, as a web server needs it; else by the user alone.
 
     """
 
@@ -112,6 +115,17 @@ class Plan:
     keep: int | None = None
     fail_on: Severity | None = Severity.ERROR
     only_new: bool = False
+    public: bool = False
+
+    @property
+    def page_mode(self) -> int:
+        """Permissions of a page."""
+        return 0o644 if self.public else PRIVATE
+
+    @property
+    def folder_mode(self) -> int:
+        """Permissions of a folder of pages."""
+        return 0o755 if self.public else PRIVATE_FOLDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +189,20 @@ def read_summary(file: Path) -> Summary:
 
 
 @contextlib.contextmanager
-def only_one(output: Path) -> Iterator[None]:
-    """Hold the output folder for this process alone. Raises Busy, or InputError where it cannot be made."""
+def only_one(output: Path, *, public: bool = False) -> Iterator[None]:
+    """Hold the output folder for this process alone. Raises Busy, or InputError where it cannot be made.
+
+    A folder that is made here is the user's alone; with `public` others may look into it, also where it was there.
+    """
     import fcntl
 
     try:
-        output.mkdir(parents=True, exist_ok=True)
-        lock = (output / LOCK).open("a")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            output.mkdir(PRIVATE_FOLDER)
+        if public and output.stat().st_uid == os.geteuid():
+            output.chmod(output.stat().st_mode | 0o055)
+        lock = open(output / LOCK, "a", opener=private)  # noqa: SIM115
     except OSError as error:
         raise InputError(f"{output}: {error.strerror or error}") from None
     with lock:
@@ -223,16 +244,18 @@ async def weekly(
             run = history.restart(run, stamp(now))
     if published is None:
         work = _work(plan, run)
-        work.mkdir(exist_ok=True)
+        work.mkdir(PRIVATE_FOLDER, exist_ok=True)
         for half_written in work.glob(HALF_WRITTEN):
             half_written.unlink()
         stems = _stems(plan.subjects)
         await _Subjects(plan, history, pages, run, work).go(stems, tick)
         summary = _summary(plan, history, run, [work / f"{stem}.json" for stem in stems])
         for lang in LANGUAGES:
-            write_whole(work / page_name("index", lang), pages.start(summary, history, lang))
-        write_whole(work / "summary.json", json.dumps(summary.to_json(), ensure_ascii=False, indent=2) + "\n")
-        write_whole(work / _RUN, str(run.id))
+            write_whole(work / page_name("index", lang), pages.start(summary, history, lang), mode=plan.page_mode)
+        written = json.dumps(summary.to_json(), ensure_ascii=False, indent=2) + "\n"
+        write_whole(work / "summary.json", written, mode=PRIVATE)
+        write_whole(work / _RUN, str(run.id), mode=PRIVATE)
+        work.chmod(plan.folder_mode)
         published = _publish(plan.output, work, run)
     return _close(plan, history, run, published, letters)
 
@@ -333,7 +356,7 @@ class _Subjects:
         if gathered.error:
             entry = replace(entry, error=gathered.error, exit_code=worst_exit_code((entry.exit_code, 3)))
         for lang, name in entry.pages.items():
-            write_whole(self.work / name, self.pages.subject(report, entry, self.history, lang))
+            write_whole(self.work / name, self.pages.subject(report, entry, self.history, lang), mode=plan.page_mode)
         _write_entry(self.work / f"{stem}.json", entry)
         self.history.record(self.run, snapshot, gone, compared.renamed)
 
@@ -350,12 +373,19 @@ class _Subjects:
         states = {renamed.get(ident, ident): state for ident, state in states.items()}
         if old is None:
             return _Compared(compare(None, snapshot, report.findings, states), renamed)
-        ruled = _judged(old.facts, plan.rules, _selection_of(old, plan))
+        known = (*old.findings, *snapshot.findings)
+        ruled = _judged(old.facts, plan.rules, _selection_of(old, plan), known)
         settled = None
         if other_settings(old, snapshot):
-            settled = _judged(_settled(old, snapshot), plan.rules, plan.selection)
+            settled = _judged(_settled(old, snapshot), plan.rules, plan.selection, known)
         comparison = compare(old, snapshot, report.findings, states, ruled, settled, plan.rules.rules)
         return _Compared(comparison, renamed, old.facts, ruled)
+
+
+def _known_again(findings: Sequence[Finding], kept: Sequence[Kept]) -> tuple[Finding, ...]:
+    """Findings about facts whose texts the history did not keep, with the fingerprints that their own names gave."""
+    by_name = {(each.rule, each.item): each.fingerprint for each in kept}
+    return tuple(replace(each, fingerprint=by_name.get((each.rule, each.item), each.fingerprint)) for each in findings)
 
 
 _LOOK_BACK = 8
@@ -398,8 +428,8 @@ def _has_message(facts: FactSet) -> bool:
     return facts.value("message.present") is True
 
 
-def _judged(facts: FactSet, rules: RuleSet, selection: Selection) -> Judged:
-    findings = judge(facts, rules, catalogue(), selection)
+def _judged(facts: FactSet, rules: RuleSet, selection: Selection, known: Sequence[Kept]) -> Judged:
+    findings = _known_again(judge(facts, rules, catalogue(), selection), known)
     assessment = assess(findings, selection.receivers or rules.providers, facts)
     return Judged.of(findings, assessment.verdicts)
 
@@ -479,16 +509,17 @@ async def _gather_one(subject: Subject, plan: Plan, seen: tuple[KeySeen, ...]) -
 
 
 def _snapshot(subject: Subject, audited: Audited, report: Report, selection: Selection) -> Snapshot:
-    return Snapshot(
+    seen = Snapshot(
         domain=subject.domain,
         source=subject.source,
         started=audited.started,
         inputs={**report.inputs, **{name: getattr(selection, name) for name in _SELECTION}},
-        facts=without_texts(audited.facts),
+        facts=audited.facts,
         findings=tuple(_kept(each, report) for each in report.findings),
         assessment=report.assessment,
         rules_digest=report.rules.digest,
     )
+    return without_texts(seen)
 
 
 def _kept(finding: Finding, report: Report) -> Kept:
@@ -552,7 +583,7 @@ def _texts(report: Report, compared: _Compared, lang: str) -> Iterator[tuple[str
             yield ident, Said(words.title, words.message, words.fix[0] if words.fix else "")
         elif (finding := compared.ruled.findings.get(ident)) is not None:
             words = sentences(finding, report.rules.rules[finding.rule], lang, catalogue(), compared.facts)
-            yield ident, Said(words.title, "", "")
+            yield ident, Said(named(words.title, phrases(lang)("weekly.name-not-kept")), "", "")
 
 
 def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:
@@ -573,7 +604,7 @@ def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:
 
 
 def _write_entry(path: Path, entry: Entry) -> None:
-    write_whole(path, json.dumps(to_json(entry), ensure_ascii=False))
+    write_whole(path, json.dumps(to_json(entry), ensure_ascii=False), mode=PRIVATE)
 
 
 def _is_entry(path: Path) -> bool:
@@ -619,7 +650,7 @@ def _publish(output: Path, work: Path, run: Run) -> Path:
     date = run.started[:10]
     same_day = [_age(each)[1] for each in output.iterdir() if _DATED.fullmatch(each.name) and each.name[:10] == date]
     target = output / (f"{date}-{max(same_day) + 1}" if same_day else date)
-    work.rename(target)
+    move(work, target)
     return target
 
 
@@ -627,7 +658,7 @@ def _point_latest(output: Path, target: Path) -> None:
     fresh = output / ".latest"
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(target.name)
-    fresh.replace(output / LATEST)
+    move(fresh, output / LATEST)
 
 
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}(?:-(\d+))?")

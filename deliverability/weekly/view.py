@@ -1,4 +1,6 @@
-"""Entries of a run in the words of one language, for pages, mails and messages. May import judge, model and weekly.
+"""Entries of a run in the words of one language, for pages, mails and messages.
+
+May import history, judge, model, render and weekly.
 
 No escaping here: that is the renderer's. Characters that hide or steer something are written out.
 """
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deliverability._resources import locate
+from deliverability.history.texts import named
 from deliverability.judge.words import Phrases, format_value, visible
 from deliverability.model.facts import Catalogue
 from deliverability.model.history import Cause, Change, ChangeKind, Comparison, RecordChange, VerdictChange
@@ -275,7 +278,7 @@ class Words:
             label=say(f"weekly.kind.{change.kind.value}"),
             severity=change.severity.value,
             rule=change.rule,
-            item=visible(change.item),
+            item=visible(named(change.item, say("weekly.name-not-kept"))),
             title=self._title(change, said),
             message=self._message(change, said),
             step=said.step if said and change.kind in (ChangeKind.NEW, ChangeKind.RATED, ChangeKind.STILL) else "",
