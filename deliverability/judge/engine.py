@@ -272,7 +272,7 @@ def _purpose(rule: Rule, facts: FactSet) -> Truth:
     if not rule.purpose:
         return True
     purpose = facts.value("subject.purpose")
-    return purpose if isinstance(purpose, Unknown) else purpose in {each.value for each in rule.purpose}
+    return purpose if isinstance(purpose, Unknown) else purpose in [each.value for each in rule.purpose]
 
 
 def _observed(rule: Rule, case: _Case, facts: FactSet, lookup: Lookup) -> tuple[dict[str, Value], tuple[str, ...]]:

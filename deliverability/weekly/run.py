@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -40,7 +41,7 @@ from deliverability.history.causes import Judged, other_settings, waivers_of
 from deliverability.history.diff import compare
 from deliverability.history.known import fails, last_known
 from deliverability.history.older import IDENTITIES, renewed
-from deliverability.history.store import History, Run
+from deliverability.history.store import DamagedError, History, HistoryError, Run
 from deliverability.history.texts import named, without_texts
 from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, fingerprint, judge
@@ -288,12 +289,17 @@ def page_name(stem: str, lang: str) -> str:
 # --- The subjects ---
 
 
+_LONG = 150
+
+
 def _stems(subjects: Sequence[Subject]) -> list[str]:
     """File names of the subjects: the domain, with a number where it has several messages."""
     counts: dict[str, int] = {}
     stems = []
     for subject in subjects:
         plain = _UNSAFE.sub("-", subject.domain).strip("-.") or "domain"
+        if len(plain) > _LONG:  # a file name holds 255 octets, a domain nearly as many, and endings come on top
+            plain = f"{plain[:_LONG]}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
         counts[plain] = counts.get(plain, 0) + 1
         stems.append(plain if counts[plain] == 1 else f"{plain}-{counts[plain]}")
     return stems
@@ -318,7 +324,7 @@ class _Subjects:
                 waiting.append((subject, stem))
         async for (subject, stem), gathered in _gather_all(waiting, self.plan, self._standing_keys()):
             # In a thread: while pages are written, the look-ups of the next subjects go on and do not time out.
-            await asyncio.to_thread(self._keep, subject, stem, gathered)
+            await asyncio.to_thread(self._keep_or_tell, subject, stem, gathered)
             tick(subject.domain)
 
     def _standing_keys(self) -> tuple[KeySeen, ...]:
@@ -340,6 +346,18 @@ class _Subjects:
 
         return tuple(replace(key, last_seen=of_late) if stands(key) else key for key in keys)
 
+    def _keep_or_tell(self, subject: Subject, stem: str, gathered: _Gathered) -> None:
+        """As `_keep`; what one subject is the fault of is told at it, and the others go on.
+
+        Where nothing can be kept at all (a full disk, a database that is gone), the run ends and is gone on with later.
+        """
+        try:
+            self._keep(subject, stem, gathered)
+        except (OSError, HistoryError):
+            raise
+        except Exception as error:
+            self._keep(subject, stem, _Gathered(error=_internal(error)))
+
     def _keep(self, subject: Subject, stem: str, gathered: _Gathered) -> None:
         audited, report = gathered.audited, gathered.report
         if audited is None or report is None:
@@ -348,22 +366,28 @@ class _Subjects:
             return
         plan = self.plan
         snapshot = _snapshot(subject, audited, report, plan.selection)
-        compared = self._compare(snapshot, report)
+        error = gathered.error
+
+        def damaged(found: DamagedError) -> None:
+            nonlocal error
+            error = "; ".join(filter(None, (error, str(found))))
+
+        compared = self._compare(snapshot, report, damaged)
         now = {each.fingerprint for each in report.findings}
         gone = [each.fingerprint for each in compared.comparison.of(ChangeKind.GONE) if each.fingerprint not in now]
         entry = _entry(subject, report, compared, plan)
         entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
-        if gathered.error:
-            entry = replace(entry, error=gathered.error, exit_code=worst_exit_code((entry.exit_code, 3)))
+        if error:
+            entry = replace(entry, error=error, exit_code=worst_exit_code((entry.exit_code, 3)))
         for lang, name in entry.pages.items():
             write_whole(self.work / name, self.pages.subject(report, entry, self.history, lang), mode=plan.page_mode)
         _write_entry(self.work / f"{stem}.json", entry)
         self.history.record(self.run, snapshot, gone, compared.renamed)
 
-    def _compare(self, snapshot: Snapshot, report: Report) -> _Compared:
+    def _compare(self, snapshot: Snapshot, report: Report, damaged: Callable[[DamagedError], None]) -> _Compared:
         plan, (domain, source) = self.plan, (snapshot.domain, snapshot.source)
         renamed = _renamed(report)
-        kept = self.history.snapshots(domain, source, before=self.run, newest=_LOOK_BACK)
+        kept = self.history.snapshots(domain, source, before=self.run, newest=_LOOK_BACK, damaged=damaged)
         earlier: Iterator[Snapshot] = (renewed(each, snapshot.facts, renamed) for _, each in kept)
         if source and _has_message(snapshot.facts):
             # Where the message could not be read for a week, what is known of mail is what was known before.
@@ -506,6 +530,12 @@ async def _gather_one(subject: Subject, plan: Plan, seen: tuple[KeySeen, ...]) -
         return await audited(None, error)
     except InputError as problem:
         return _Gathered(error=str(problem))
+    except Exception as problem:
+        return _Gathered(error=_internal(problem))
+
+
+def _internal(error: Exception) -> str:
+    return f"internal error, please report it: {type(error).__name__}: {error}"
 
 
 def _snapshot(subject: Subject, audited: Audited, report: Report, selection: Selection) -> Snapshot:
