@@ -273,7 +273,7 @@ def test_only_what_decides_is_given_as_the_reason():
     ("lang", "words"),
     [
         ("en", "At Gmail, from about 5,000 messages a day: Refused. Below that: No known obstacle."),
-        ("ja", "Gmailでは、1日約5,000通以上：拒否。それ以下：既知の支障なし。"),
+        ("ja", "Gmailでは、1日約5,000通以上：拒否。それ未満：既知の支障なし。"),
     ],
 )
 def test_a_verdict_that_depends_on_the_volume_tells_both_cases_and_how_to_say_it(lang, words):

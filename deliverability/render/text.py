@@ -235,7 +235,10 @@ def _verdicts(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
             line, *others = wrap(verdict.label, paper.width - 4)
             yield f"  {paper.ink(f'{symbol} {line}', verdict.kind)}"
             yield from (f"    {paper.ink(each, verdict.kind)}" for each in others)
-    for alike in _alike(view.verdicts):
+    alike_all = _alike(view.verdicts)
+    if view.lead and len(alike_all) == 1 and view.verdicts[0].kind == "dns-ready":
+        alike_all = []  # The answer has said so.
+    for alike in alike_all:
         first = alike[0]
         together = say("site_separator").join(each.receiver for each in alike)
         yield ""

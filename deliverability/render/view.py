@@ -34,7 +34,17 @@ from deliverability.model.facts import (
     text_of,
     texts_of,
 )
-from deliverability.model.report import Case, Consequence, Finding, Note, Outcome, Report, Verdict, VerdictKind
+from deliverability.model.report import (
+    Case,
+    Consequence,
+    Finding,
+    Note,
+    Outcome,
+    Report,
+    Requirements,
+    Verdict,
+    VerdictKind,
+)
 from deliverability.model.rules import Effect, Effort, Rule, Severity, SourceRef, Statement, VolumeClass
 from deliverability.render.parts import (
     EffectView,
@@ -383,10 +393,8 @@ def _verdict(verdict: Verdict, report: Report, entries: Sequence[Entry], say: Ph
         receiver=name,
         kind=verdict.verdict.value,
         label=_label(verdict, say),
-        sentence=_sentence(verdict, name, mail, receiver.bulk_from if receiver else None, say),
-        checked=say.count("verdict.checked-all", counted.named)
-        if counted.met == counted.named
-        else say("verdict.checked", n=str(counted.named), met=str(counted.met)),
+        sentence=_sentence(verdict, report, name, mail, say),
+        checked=_counted(counted, say),
         reasons=reasons,
         codes=tuple(dict.fromkeys(code for each in reasons if not each.unknown for code in each.codes)),
         unknown=len(verdict.open),
@@ -402,13 +410,43 @@ def _label(verdict: Verdict, say: Phrases) -> str:
     return say(f"verdict.{verdict.verdict.value}")
 
 
-def _sentence(verdict: Verdict, name: str, mail: str, bulk_from: int | None, say: Phrases) -> str:
+def _counted(counted: Requirements, say: Phrases) -> str:
+    """How many of the receiver's requirements are met, of those that could be checked; and how many could not."""
+    checked = counted.met + counted.unmet
+    if not checked:
+        return say.count("verdict.checked-none", counted.open) if counted.open else say("verdict.checked-nothing")
+    if counted.unmet:
+        told = say("verdict.checked", n=str(checked), met=str(counted.met))
+    else:
+        told = say.count("verdict.checked-all", checked)
+    return told + (say.count("verdict.checked-open", counted.open) if counted.open else "")
+
+
+def _sentence(verdict: Verdict, report: Report, name: str, mail: str, say: Phrases) -> str:
+    receiver = report.rules.receivers.get(verdict.receiver)
+    number = receiver.bulk_from if receiver else None
+    many = say("verdict.from-number", n=f"{number:,}") if number else say("verdict.from-bulk")
     small, bulk = verdict.if_small, verdict.if_bulk
     if small is None or bulk is None:
         effects = effect_words(((each.effect, each.contested) for each in verdict.effects), say)
-        return say(f"verdict.{verdict.verdict.value}-sentence", receiver=name, mail=mail, effects=effects)
-    many = say("verdict.from-number", n=f"{bulk_from:,}") if bulk_from else say("verdict.from-bulk")
-    return say("verdict.depends-sentence", receiver=name, many=many, bulk=_case(bulk, say), small=_case(small, say))
+        key = f"verdict.{verdict.verdict.value}{'-bulk' if _for_bulk_only(verdict, report) else ''}-sentence"
+        return say(key, receiver=name, mail=mail, effects=effects, many=many)
+    key = "verdict.depends-sentence" if number else "verdict.depends-bulk-sentence"
+    return say(key, receiver=name, many=many, bulk=_case(bulk, say), small=_case(small, say))
+
+
+def _for_bulk_only(verdict: Verdict, report: Report) -> bool:
+    """Whether DNS stands in the way of bulk senders only, where neither volume nor purpose tell which this one is."""
+    if verdict.verdict is not VerdictKind.DNS_NOT_READY:
+        return False
+    deciding = {(each.rule, each.item) for each in verdict.effects}
+    return all(
+        judgement.volume is VolumeClass.BULK
+        for finding in report.findings
+        if (finding.rule, finding.item) in deciding
+        for judgement in finding.judgements
+        if judgement.receiver == verdict.receiver and judgement.outcome is Outcome.UNMET and judgement.effect.hinders
+    )
 
 
 def _case(case: Case, say: Phrases) -> str:
@@ -444,7 +482,8 @@ def _assumed(report: Report, say: Phrases) -> tuple[str, ...]:
         signs = say("value.separator").join(say(f"assumed.sign.{sign}") for sign in texts_of(report.assumed["signs"]))
         told.append(say(f"assumed.{report.assumed['purpose']}", signs=signs))
     if "volume" in report.assumed and report.verdicts:
-        told.append(say("assumed.volume"))
+        given = isinstance(report.facts.value("subject.daily_volume"), int)
+        told.append(say("assumed.bulk-or-not" if given else "assumed.volume"))
     return tuple(told)
 
 
@@ -458,8 +497,11 @@ def _lead(report: Report, entries: Sequence[Entry], say: Phrases) -> str:
     if found.dns is not None:
         missing = dict.fromkeys(rule for each in report.verdicts for rule in each.missing)
         effects = dict.fromkeys(c.rule for each in report.verdicts for c in each.deciding)
-        told = _reason_titles(effects, entries) if effects else _not_found(report, missing, entries, say)
-        return say(f"answer.{found.dns.value}", domain=domain, short=say("value.separator").join(told[:2]))
+        if effects and found.dns is not VerdictKind.CANNOT_TELL:
+            told, joined = _reason_titles(effects, entries), "punctuation.clauses"
+        else:
+            told, joined = _not_found(report, effects or missing, entries, say), "value.separator"
+        return say(f"answer.{found.dns.value}", domain=domain, short=say(joined).join(told[:2]))
     kinds = [verdict.verdict for verdict in report.verdicts]
     if len(kinds) < 2:
         return ""
