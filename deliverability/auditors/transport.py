@@ -98,17 +98,17 @@ def _hops(ctx: Context) -> None:
         ctx.put_all({"transport.hops": missing, "transport.delivery_tls_version": missing})
         return
     fields = ctx.message.fields("Received")[:MAX_HOPS]
-    ids = [ctx.cite(header_evidence(field)) for field in fields[:10]]
+    ids = [ctx.cite(header_evidence(each)) for each in fields[:10]]
     hops = []
-    for field in fields:
-        hop = parse_received(field.value)
+    for received in fields:
+        hop = parse_received(received.value)
         hops.append(
             {
                 "from_ip": hop.ip,
                 "by": hop.by,
                 "protocol": hop.protocol,
                 "tls": hop.tls,
-                "tls_version": tls_version(field.value),
+                "tls_version": tls_version(received.value),
             }
         )
     ctx.put("transport.hops", tuple(hops), *ids)
@@ -116,8 +116,8 @@ def _hops(ctx: Context) -> None:
     if entry is None:
         ctx.put("transport.delivery_tls_version", None, *ids)
     else:
-        field = entry[0]
-        ctx.put("transport.delivery_tls_version", tls_version(field.value), ctx.cite(header_evidence(field)))
+        received = entry[0]
+        ctx.put("transport.delivery_tls_version", tls_version(received.value), ctx.cite(header_evidence(received)))
 
 
 def tls_version(received: str) -> str | None:
