@@ -483,13 +483,26 @@ def html_part(audited: Audited) -> str | None:
     return pages[0].part.text() if pages else None
 
 
-def audit_many(jobs: Sequence[Job], world: World) -> AsyncIterator[Audited]:
-    """Gather for every job, side by side under a cap, giving results in the order of the jobs."""
-    return _in_order(jobs, world, lambda job: gather_facts(job, world))
+Lost = Callable[[Job, Exception], None]
+"""Told of a job that gives no result, and why."""
+
+
+def audit_many(jobs: Sequence[Job], world: World, lost: Lost | None = None) -> AsyncIterator[Audited]:
+    """Gather for every job, side by side under a cap, giving results in the order of the jobs.
+
+    A job that fails is told to `lost`, and the others go on; without it, its error ends all.
+    """
+    return _in_order(jobs, world, lambda job: gather_facts(job, world), lost)
 
 
 def report_many(
-    jobs: Sequence[Job], world: World, rules: RuleSet, selection: Selection, *, remedies: bool = True
+    jobs: Sequence[Job],
+    world: World,
+    rules: RuleSet,
+    selection: Selection,
+    *,
+    remedies: bool = True,
+    lost: Lost | None = None,
 ) -> AsyncIterator[Reported]:
     """Gather, judge and rehearse for every job, as `audit_many` does; what is given back holds no stage any more."""
 
@@ -498,11 +511,11 @@ def report_many(
         report, crashes = await _with_remedies(audited, rules, selection)
         return Reported(replace(audited, stage=None, crashes=(*audited.crashes, *crashes)), report)
 
-    return _in_order(jobs, world, work)
+    return _in_order(jobs, world, work, lost)
 
 
 async def _in_order(
-    jobs: Sequence[Job], world: World, work: Callable[[Job], Coroutine[Any, Any, T]]
+    jobs: Sequence[Job], world: World, work: Callable[[Job], Coroutine[Any, Any, T]], lost: Lost | None
 ) -> AsyncIterator[T]:
     pending: dict[int, asyncio.Task[T]] = {}
     following = 0
@@ -511,7 +524,14 @@ async def _in_order(
             while following < len(jobs) and len(pending) < DOMAINS_IN_FLIGHT:
                 pending[following] = asyncio.create_task(work(jobs[following]))
                 following += 1
-            yield await pending.pop(turn)
+            try:
+                result = await pending.pop(turn)
+            except Exception as error:
+                if lost is None:
+                    raise
+                lost(jobs[turn], error)
+                continue
+            yield result
     finally:
         for task in pending.values():
             task.cancel()

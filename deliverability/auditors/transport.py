@@ -440,7 +440,7 @@ async def _tlsa(ctx: Context, host: str, answer: Found) -> dict[str, Value]:
 def tlsa_problem(record: str) -> str | None:
     """Why senders of mail cannot use a TLSA record (RFC 7672 section 3.1): they take DANE-TA(2) and DANE-EE(3)."""
     parts = record.split()
-    if len(parts) < 4 or not all(part.isascii() and part.isdigit() for part in parts[:3]):
+    if len(parts) < 4 or not all(re.fullmatch("[0-9]{1,3}", part) for part in parts[:3]):
         return f"not a TLSA record: {record[:60]}"
     usage, selector, matching = (int(part) for part in parts[:3])
     octets = len("".join(parts[3:])) // 2

@@ -10,23 +10,25 @@ import functools
 import hashlib
 import json
 import os
+import re
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from deliverability._files import PRIVATE_FOLDER, private
 from deliverability.history.texts import without_texts
 from deliverability.model.codec import decode, decode_facts, encode, encode_facts
 from deliverability.model.facts import FactSet, KeySeen
-from deliverability.model.history import Kept, Snapshot, State
+from deliverability.model.history import GRADED_RECEIVERS, GRADED_SUBJECT, Kept, Snapshot, State
 from deliverability.model.report import GRADES, Assessment, Consequence, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Severity
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import URL, Connection, Engine
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -83,11 +85,12 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A subject in one run, in short: for trends."""
+    """A subject in one run, in short: for trends. `graded`: see Snapshot."""
 
     run: Run
     assessment: Assessment
     facts: FactSet
+    graded: int = GRADED_SUBJECT
 
 
 class History:
@@ -96,8 +99,7 @@ class History:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._lock: Connection | None = None
-        url = engine.url
-        self._shown = str(url.database) if engine.dialect.name == "sqlite" else url.render_as_string(hide_password=True)
+        self._shown = str(engine.url.database) if engine.dialect.name == "sqlite" else _shown(engine.url)
 
     @classmethod
     def open(cls, url: str = "", *, folder: Path | None = None) -> History:
@@ -116,9 +118,10 @@ class History:
 
         try:
             address = sqlalchemy.make_url(url or default_url())
-        except ArgumentError:
+        except (ArgumentError, ValueError):  # ValueError: the port is no number
             raise HistoryError(
-                f"{url!r} is not an address of a history; write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
+                f"{_masked(url)!r} is not an address of a history; "
+                "write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
             ) from None
         if address.get_backend_name() not in ("sqlite", "postgresql"):
             raise HistoryError(f"a history is kept in SQLite or PostgreSQL, not in {address.get_backend_name()}")
@@ -126,7 +129,7 @@ class History:
         if address.get_backend_name() == "sqlite" and address.database not in (None, "", ":memory:"):
             file = Path(folder or ".", str(address.database)).absolute()
             address = address.set(database=str(file))
-        shown = str(file) if file else address.render_as_string(hide_password=True)
+        shown = str(file) if file else _shown(address)
         try:
             if file:
                 _prepare(file)
@@ -142,6 +145,8 @@ class History:
             ) from None
         except OSError as error:
             raise HistoryError(f"{shown}: {error.strerror or error}") from None
+        except ValueError as error:  # an option of the address that the driver does not take
+            raise HistoryError(f"{shown}: {_plain(error)}") from None
         except SQLAlchemyError as error:
             raise HistoryError(f"{shown}: {_plain(error)}") from None
         return cls(engine)
@@ -304,10 +309,17 @@ class History:
     # --- Snapshots ---
 
     @_twice
-    def record(self, run: Run, snapshot: Snapshot, gone: Collection[str] = ()) -> None:
+    def record(
+        self,
+        run: Run,
+        snapshot: Snapshot,
+        gone: Collection[str] = (),
+        renamed: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Keep a subject of a run: all of it or, where the process dies, nothing. Once recorded, it stays.
 
-        `gone`: fingerprints of findings that no longer occur; should one come back, it is new.
+        `gone`: fingerprints of findings that no longer occur; should one come back, it is new. `renamed`: fingerprint
+        in earlier versions -> today; what was known under the former goes on under the latter.
         """
         from sqlalchemy import delete, insert, select
 
@@ -334,6 +346,7 @@ class History:
                     **subject,
                 )
             )
+            _rename_states(connection, snapshot, renamed)
             _keep_states(connection, snapshot, run.started)
             for some in _in_hundreds(tuple(gone)):
                 of_subject = (states.c.domain == snapshot.domain) & (states.c.source == snapshot.source)
@@ -358,8 +371,12 @@ class History:
         *,
         before: Run | None = None,
         newest: int | None = None,
+        damaged: Callable[[DamagedError], None] | None = None,
     ) -> Iterator[tuple[Run, Snapshot]]:
-        """Snapshots with their runs, newest first; `before` leaves out that run and later ones."""
+        """Snapshots with their runs, newest first; `before` leaves out that run and later ones.
+
+        One that cannot be read is told to `damaged` and left out. Raises HistoryError; without `damaged` DamagedError.
+        """
         from sqlalchemy import select
 
         from deliverability.history.tables import runs, snapshots
@@ -377,13 +394,14 @@ class History:
         with self._reading() as connection:
             for row in connection.execute(wanted.limit(newest) if newest else wanted).all():
                 run = Run(row.run, row.run_started, row.finished, row.version)
-                yield run, _snapshot(connection, row)
+                if (snapshot := _unless_damaged(connection, row, damaged)) is not None:
+                    yield run, snapshot
 
     @_twice
     def follow(self, domain: str, source: str, *, newest: int, topics: Sequence[str] = ()) -> tuple[Point, ...]:
         """The verdicts of a subject and its facts of some topics (``spf``, ``dmarc`` ...), newest run first.
 
-        Reads far less than `snapshots`, and what stayed the same only once.
+        Reads far less than `snapshots`, and what stayed the same only once; leaves out runs that cannot be read.
         """
         from sqlalchemy import select
 
@@ -399,17 +417,20 @@ class History:
         names = [f"facts.{topic}" for topic in topics]
         with self._reading() as connection:
             rows = connection.execute(wanted).all()
-            manifests = [json.loads(row.manifest) for row in rows]
-            digests = {each[name] for each in manifests for name in ("verdicts", *names) if name in each}
-            pieces = {digest: json.loads(text) for digest, text in _read_blobs(connection, digests).items()}
-        points = []
-        for row, manifest in zip(rows, manifests, strict=True):
-            facts: dict[str, Any] = {}
-            for name in names:
-                facts.update(pieces[manifest[name]] if name in manifest else {})
-            assessment = _read_assessment(pieces[manifest["verdicts"]])
-            run = Run(row.id, row.started, row.finished, row.version)
-            points.append(Point(run, assessment, decode_facts({"facts": facts, "evidence": []})))
+            texts: dict[str, str] = {}
+            points = []
+            for row in rows:
+                with contextlib.suppress(DamagedError), _readable(domain):
+                    manifest = json.loads(row.manifest)
+                    digests = {manifest[name] for name in ("verdicts", *names) if name in manifest}
+                    texts |= _read_blobs(connection, digests - texts.keys())
+                    facts: dict[str, Any] = {}
+                    for name in names:
+                        facts.update(json.loads(texts[manifest[name]]) if name in manifest else {})
+                    verdicts = json.loads(texts[manifest["verdicts"]])
+                    run = Run(row.id, row.started, row.finished, row.version)
+                    told = decode_facts({"facts": facts, "evidence": []})
+                    points.append(Point(run, _read_assessment(verdicts), told, _graded(verdicts)))
         return tuple(points)
 
     @_twice
@@ -477,10 +498,10 @@ class History:
                     connection.execute(delete(blobs).where(blobs.c.digest.in_(some)))
             return len(going)
 
-    def export(self) -> Iterator[dict[str, Any]]:
-        """Everything as JSON values, one a snapshot, oldest run first."""
+    def export(self, damaged: Callable[[DamagedError], None] | None = None) -> Iterator[dict[str, Any]]:
+        """Everything as JSON values, one a snapshot, oldest run first; `damaged` as for `snapshots`."""
         for run in self.runs():
-            for _, snapshot in reversed([*self._of_run(run)]):
+            for _, snapshot in reversed([*self._of_run(run, damaged)]):
                 yield {
                     "run": {"started": run.started, "finished": run.finished, "version": run.version},
                     "domain": snapshot.domain,
@@ -493,7 +514,7 @@ class History:
                     "assessment": _assessment(snapshot.assessment),
                 }
 
-    def _of_run(self, run: Run) -> Iterator[tuple[Run, Snapshot]]:
+    def _of_run(self, run: Run, damaged: Callable[[DamagedError], None] | None) -> Iterator[tuple[Run, Snapshot]]:
         from sqlalchemy import select
 
         from deliverability.history.tables import snapshots
@@ -501,10 +522,21 @@ class History:
         with self._reading() as connection:
             wanted = select(snapshots).where(snapshots.c.run == run.id).order_by(snapshots.c.id.desc())
             for row in connection.execute(wanted).all():
-                yield run, _snapshot(connection, row)
+                if (snapshot := _unless_damaged(connection, row, damaged)) is not None:
+                    yield run, snapshot
 
 
 # --- Opening ---
+
+
+def _shown(address: URL) -> str:
+    """An address without anything secret; options may hold a password as well."""
+    return address.set(query={}).render_as_string(hide_password=True)
+
+
+def _masked(url: str) -> str:
+    """What cannot be read as an address, without what may be a password: all between the user and the last @."""
+    return re.sub(r"(//[^:/@]*):.*@", r"\1:***@", url.partition("?")[0], flags=re.DOTALL)
 
 
 def _prepare(file: Path) -> None:
@@ -588,7 +620,34 @@ def _pieces(snapshot: Snapshot) -> dict[str, str]:
     return {name: json.dumps(value, ensure_ascii=False, separators=(",", ":")) for name, value in pieces.items()}
 
 
+@contextlib.contextmanager
+def _readable(domain: str) -> Iterator[None]:
+    """Turn what is wrong with kept pieces into DamagedError."""
+    try:
+        yield
+    except (zlib.error, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise DamagedError(f"what the history kept of {domain} is damaged") from error
+
+
 def _snapshot(connection: Connection, row: Any) -> Snapshot:
+    """Raises DamagedError."""
+    with _readable(row.domain):
+        return _read_snapshot(connection, row)
+
+
+def _unless_damaged(
+    connection: Connection, row: Any, damaged: Callable[[DamagedError], None] | None
+) -> Snapshot | None:
+    try:
+        return _snapshot(connection, row)
+    except DamagedError as error:
+        if damaged is None:
+            raise
+        damaged(error)
+        return None
+
+
+def _read_snapshot(connection: Connection, row: Any) -> Snapshot:
     manifest: dict[str, str] = json.loads(row.manifest)
     texts = _read_blobs(connection, manifest.values())
     pieces = {name: json.loads(texts[digest]) for name, digest in manifest.items()}
@@ -609,6 +668,7 @@ def _snapshot(connection: Connection, row: Any) -> Snapshot:
         findings=tuple(_read_finding(each) for each in pieces["findings"]),
         assessment=_read_assessment(pieces["verdicts"]),
         rules_digest=row.rules_digest,
+        graded=_graded(pieces["verdicts"]),
     )
 
 
@@ -617,19 +677,18 @@ def _digest(text: str) -> str:
 
 
 def _keep_blobs(connection: Connection, texts: Any) -> None:
-    from sqlalchemy import insert, select
+    from sqlalchemy import insert, select, update
 
     from deliverability.history.tables import blobs
 
-    by_digest = {_digest(text): text for text in texts}
-    known = {row.digest for row in connection.execute(select(blobs.c.digest).where(blobs.c.digest.in_(by_digest)))}
-    fresh = [
-        {"digest": digest, "data": zlib.compress(text.encode("utf-8", "backslashreplace"), 6)}
-        for digest, text in by_digest.items()
-        if digest not in known
-    ]
+    by_digest = {_digest(text): zlib.compress(text.encode("utf-8", "backslashreplace"), 6) for text in texts}
+    known = {row.digest: row.data for row in connection.execute(select(blobs).where(blobs.c.digest.in_(by_digest)))}
+    fresh = [{"digest": digest, "data": data} for digest, data in by_digest.items() if digest not in known]
     if fresh:
         connection.execute(insert(blobs), fresh)
+    for digest, data in known.items():
+        if data != by_digest[digest]:  # damaged: mended now that the same was seen again
+            connection.execute(update(blobs).where(blobs.c.digest == digest).values(data=by_digest[digest]))
 
 
 def _read_blobs(connection: Connection, digests: Any) -> dict[str, str]:
@@ -647,6 +706,19 @@ def _in_hundreds(items: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 # --- What is known over all runs ---
+
+
+def _rename_states(connection: Connection, snapshot: Snapshot, renamed: Mapping[str, str]) -> None:
+    from sqlalchemy import select, update
+
+    from deliverability.history.tables import states
+
+    of_subject = (states.c.domain == snapshot.domain) & (states.c.source == snapshot.source)
+    known = {row.fingerprint for row in connection.execute(select(states.c.fingerprint).where(of_subject))}
+    for former, today in renamed.items():
+        if former in known and today not in known:
+            this = of_subject & (states.c.fingerprint == former)
+            connection.execute(update(states).where(this).values(fingerprint=today))
 
 
 def _keep_states(connection: Connection, snapshot: Snapshot, started: str) -> None:
@@ -719,13 +791,15 @@ def keys_of(facts: FactSet) -> tuple[tuple[str, str, str], ...]:
 
 
 def _finding(finding: Kept) -> dict[str, Any]:
+    marks = {"waived": finding.waived, "failed": finding.failed}
     return {
         "rule": finding.rule,
         "item": encode(finding.item),
         "fingerprint": finding.fingerprint,
         "outcome": finding.outcome.value,
         "severity": finding.severity.value,
-    } | ({"waived": True} if finding.waived else {})
+        **{name: True for name, set_ in marks.items() if set_},
+    }
 
 
 def _read_finding(data: dict[str, Any]) -> Kept:
@@ -736,6 +810,7 @@ def _read_finding(data: dict[str, Any]) -> Kept:
         Outcome(data["outcome"]),
         Severity(data["severity"]),
         bool(data.get("waived", False)),
+        bool(data.get("failed", False)),
     )
 
 
@@ -749,6 +824,10 @@ def _assessment(found: Assessment) -> dict[str, Any]:
         "ways": list(found.ways),
         "verdicts": [_verdict(each) for each in found.verdicts],
     }
+
+
+def _graded(data: Any) -> int:
+    return GRADED_RECEIVERS if isinstance(data, list) else GRADED_SUBJECT
 
 
 def _read_assessment(data: Any) -> Assessment:

@@ -167,7 +167,7 @@ def _finding(rule: Rule, case: _Case, facts: FactSet, looking: Sequence[_Eyes]) 
         evidence=evidence,
         judgements=tuple(judgements),
         unknown=(unknown or _UNDECIDED) if outcome is Outcome.UNKNOWN else None,
-        fingerprint=_fingerprint(rule.id, case.item, facts),
+        fingerprint=fingerprint(rule.id, case.item, facts),
         scope=rule.scope,
         used=used if isinstance(used, bool) else None,
     )
@@ -272,7 +272,7 @@ def _purpose(rule: Rule, facts: FactSet) -> Truth:
     if not rule.purpose:
         return True
     purpose = facts.value("subject.purpose")
-    return purpose if isinstance(purpose, Unknown) else purpose in {each.value for each in rule.purpose}
+    return purpose if isinstance(purpose, Unknown) else purpose in [each.value for each in rule.purpose]
 
 
 def _observed(rule: Rule, case: _Case, facts: FactSet, lookup: Lookup) -> tuple[dict[str, Value], tuple[str, ...]]:
@@ -291,6 +291,7 @@ def _observed(rule: Rule, case: _Case, facts: FactSet, lookup: Lookup) -> tuple[
     return {path: lookup(path) for path in rule.reads}, tuple(evidence)
 
 
-def _fingerprint(rule_id: str, item: str, facts: FactSet) -> str:
+def fingerprint(rule_id: str, item: str, facts: FactSet) -> str:
+    """What a finding is known by from run to run; `item` is empty where the rule is judged once a subject."""
     text = f"{facts.value('subject.domain')}\0{rule_id}\0{item}"
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
