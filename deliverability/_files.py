@@ -1,10 +1,12 @@
-"""Files that are there whole or not at all: written beside their place and moved there at the end.
+"""Files that are there whole or not at all: written out of sight and moved to their place at the end.
 
-Imports nothing of ours.
+Before and after the move all is on the disk (fsync of the file and of its folder), so that a power cut leaves the old
+file or the new one. Imports nothing of ours.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
@@ -13,7 +15,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 HALF_WRITTEN = ".*.part"
-"""What a process that was killed leaves beside a place: a pattern of file names."""
+"""Names of what a killed process may leave beside a place, where the system has no nameless files: a pattern."""
+PRIVATE = 0o600
+PRIVATE_FOLDER = 0o700
 
 
 def write_whole(path: Path, data: str | bytes, *, replace: bool = True, mode: int | None = None) -> None:
@@ -21,7 +25,7 @@ def write_whole(path: Path, data: str | bytes, *, replace: bool = True, mode: in
 
     Raises OSError; without `replace` FileExistsError, where there is a file.
     """
-    if not replace and path.exists():
+    if not replace and os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     file = WholeFile(path, mode)
     try:
@@ -29,6 +33,18 @@ def write_whole(path: Path, data: str | bytes, *, replace: bool = True, mode: in
         file.keep(replace=replace)
     finally:
         file.drop()
+
+
+def private(path: str, flags: int) -> int:
+    """An opener (see `open`) of files that only their owner reads."""
+    return os.open(path, flags, PRIVATE)
+
+
+def move(source: Path, target: Path) -> None:
+    """Give a file or folder another name or place on the same disk, to last. Raises OSError."""
+    source.replace(target)
+    for folder in {source.parent, target.parent}:
+        _sync_folder(folder)
 
 
 class WholeFile:
@@ -40,26 +56,37 @@ class WholeFile:
 
     def __init__(self, path: Path, mode: int | None = None) -> None:
         self._place = Path(os.path.realpath(path))
-        self._beside: Path | None = None
+        self._beside: Path | None = self._place.with_name(f".{self._place.name[:50]}.{secrets.token_hex(4)}.part")
+        self._named = True
         self._file = self._open(mode)
 
     def _open(self, mode: int | None) -> BinaryIO:
         if self._place.exists():
             if not self._place.is_file():
+                self._beside = None
                 return self._place.open("wb")
             # Replacing a file would get round its write protection.
             if not os.access(self._place, os.W_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self._place))
             mode = stat.S_IMODE(self._place.stat().st_mode) if mode is None else mode
-        beside = self._place.with_name(f".{self._place.name[:100]}.{secrets.token_hex(4)}.part")
         try:
-            file = beside.open("xb")
+            # Never more open than it ends, not even for a moment.
+            handle = self._handle(0o666 if mode is None else mode & 0o600)
         except PermissionError:
+            self._beside = None
             return self._place.open("wb")
-        self._beside = beside
-        if mode is not None:
-            beside.chmod(mode)
-        return file
+        if mode is not None and hasattr(os, "fchmod"):
+            os.fchmod(handle, mode)
+        return os.fdopen(handle, "wb")
+
+    def _handle(self, mode: int) -> int:
+        """A new file: without a name where the system has that, so that a kill leaves nothing."""
+        if hasattr(os, "O_TMPFILE") and os.path.isdir("/proc/self/fd"):  # noqa: PTH112 - once a file, and no Path made
+            with contextlib.suppress(OSError):
+                handle = os.open(self._place.parent, os.O_TMPFILE | os.O_WRONLY, mode)
+                self._named = False
+                return handle
+        return os.open(str(self._beside), os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), mode)
 
     def write(self, data: bytes) -> None:
         """Append. Raises OSError."""
@@ -67,18 +94,42 @@ class WholeFile:
 
     def keep(self, *, replace: bool = True) -> None:
         """Put it in place. Raises OSError; without `replace` FileExistsError, where there is a file by now."""
-        self._file.close()
+        self._file.flush()
+        with contextlib.suppress(OSError) if self._beside is None else contextlib.nullcontext():
+            os.fsync(self._file.fileno())  # a pipe or a device has no such thing
         if self._beside is not None:
+            if not self._named:
+                self._name(self._place if not replace else self._beside)
             if replace:
                 self._beside.replace(self._place)
-            else:
+            elif self._named:
                 self._place.hardlink_to(self._beside)  # unlike replacing, it fails where somebody was faster
                 self._beside.unlink()
             self._beside = None
+            _sync_folder(self._place.parent)
+        self._file.close()
+
+    def _name(self, path: Path) -> None:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.link(f"/proc/self/fd/{self._file.fileno()}", path.name, dst_dir_fd=folder, follow_symlinks=True)
+        finally:
+            os.close(folder)
 
     def drop(self) -> None:
         """Forget it, unless it was kept."""
-        self._file.close()
+        with contextlib.suppress(OSError) if self._beside is not None else contextlib.nullcontext():
+            self._file.close()  # what is thrown away need not find room on the disk
         if self._beside is not None:
             self._beside.unlink(missing_ok=True)
             self._beside = None
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk; some file systems know no such thing."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from deliverability import __version__
 from deliverability._resources import locate
 from deliverability.model.codec import digest, encode_facts
-from deliverability.model.facts import Catalogue, FactSet, KeySeen, Purpose, Reason, Subject, Unknown, Value, Waiver
+from deliverability.model.facts import (
+    Catalogue,
+    FactSet,
+    KeySeen,
+    Purpose,
+    Reason,
+    Subject,
+    Unknown,
+    Value,
+    Waiver,
+    records_of,
+)
 from deliverability.model.report import SCHEMA_VERSION, Note, Outcome, Report, Run
 from deliverability.model.rules import Receiver, RuleSet, Scope, Severity
 
@@ -487,13 +498,26 @@ def html_part(audited: Audited) -> str | None:
     return pages[0].part.text() if pages else None
 
 
-def audit_many(jobs: Sequence[Job], world: World) -> AsyncIterator[Audited]:
-    """Gather for every job, side by side under a cap, giving results in the order of the jobs."""
-    return _in_order(jobs, world, lambda job: gather_facts(job, world))
+Lost = Callable[[Job, Exception], None]
+"""Told of a job that gives no result, and why."""
+
+
+def audit_many(jobs: Sequence[Job], world: World, lost: Lost | None = None) -> AsyncIterator[Audited]:
+    """Gather for every job, side by side under a cap, giving results in the order of the jobs.
+
+    A job that fails is told to `lost`, and the others go on; without it, its error ends all.
+    """
+    return _in_order(jobs, world, lambda job: gather_facts(job, world), lost)
 
 
 def report_many(
-    jobs: Sequence[Job], world: World, rules: RuleSet, selection: Selection, *, remedies: bool = True
+    jobs: Sequence[Job],
+    world: World,
+    rules: RuleSet,
+    selection: Selection,
+    *,
+    remedies: bool = True,
+    lost: Lost | None = None,
 ) -> AsyncIterator[Reported]:
     """Gather, judge and rehearse for every job, as `audit_many` does; what is given back holds no stage any more."""
 
@@ -502,11 +526,11 @@ def report_many(
         report, crashes = await _with_remedies(audited, rules, selection)
         return Reported(replace(audited, stage=None, crashes=(*audited.crashes, *crashes)), report)
 
-    return _in_order(jobs, world, work)
+    return _in_order(jobs, world, work, lost)
 
 
 async def _in_order(
-    jobs: Sequence[Job], world: World, work: Callable[[Job], Coroutine[Any, Any, T]]
+    jobs: Sequence[Job], world: World, work: Callable[[Job], Coroutine[Any, Any, T]], lost: Lost | None
 ) -> AsyncIterator[T]:
     pending: dict[int, asyncio.Task[T]] = {}
     following = 0
@@ -515,7 +539,14 @@ async def _in_order(
             while following < len(jobs) and len(pending) < DOMAINS_IN_FLIGHT:
                 pending[following] = asyncio.create_task(work(jobs[following]))
                 following += 1
-            yield await pending.pop(turn)
+            try:
+                result = await pending.pop(turn)
+            except Exception as error:
+                if lost is None:
+                    raise
+                lost(jobs[turn], error)
+                continue
+            yield result
     finally:
         for task in pending.values():
             task.cancel()
@@ -604,11 +635,12 @@ def _notes(audited: Audited) -> tuple[Note, ...]:
             notes.append(Note("no-message"))
     else:
         notes.extend(_envelope_notes(facts))
+        notes.extend(_recorded_notes(facts))
     if facts.value("message.nesting_limited") is True:
         notes.append(Note("nesting-limited"))
     published = facts.value("dkim.published")
     silent = facts.value("spf.sends_nothing") is True and not facts.value("message.present")
-    if domain and not silent and isinstance(published, Unknown) and published.reason is Reason.NOT_CONFIGURED:
+    if domain and not silent and isinstance(published, Unknown) and published.reason is Reason.NOT_FOUND:
         notes.append(Note("probes-missed"))
     if "replay" in audited.sources:
         notes.append(Note("replayed", {"date": audited.started}))
@@ -617,6 +649,20 @@ def _notes(audited: Audited) -> tuple[Note, ...]:
     if "with" in audited.sources:
         notes.append(Note("with-proposals"))
     return tuple(notes)
+
+
+def _recorded_notes(facts: FactSet) -> Iterator[Note]:
+    """What the receiver of the message recorded, and where our own result is another one, the likely reason."""
+    results = {method: facts.value(f"recorded.{method}") for method in ("spf", "dkim", "dmarc", "compauth")}
+    told = " ".join(f"{method}={result}" for method, result in results.items() if isinstance(result, str))
+    by = facts.value("recorded.by")
+    if not told or not isinstance(by, str):
+        return
+    yield Note("recorded", {"by": by, "results": told})
+    for each in records_of(facts.value("recorded.differences")):
+        method = str(each["method"]).upper()
+        values = {"by": by, "method": method, "recorded": each["recorded"], "ours": each["ours"]}
+        yield Note(f"recorded-differs-{each['reason']}", values)
 
 
 def _envelope_notes(facts: FactSet) -> list[Note]:

@@ -137,6 +137,9 @@ class Settings(MailSettings):
     history: str = _said("Where weekly runs are kept: sqlite:///FILE or postgresql+psycopg://...", "")
     output: Path | None = _said("Folder for the weekly pages.")
     keep: int | None = _said("How many weekly runs to keep as pages; without it all.", least=1)
+    public: bool = _said(
+        "Whether every user of this machine may read the weekly pages, as a web server needs it; else only you.", False
+    )
     notify: NotifySettings = field(default_factory=NotifySettings, metadata={"doc": "Who is told about a weekly run."})
     domain: tuple[DomainSettings, ...] = _said("A domain with what is true of its mail.", ())
     waiver: tuple[WaiverSettings, ...] = _said("A finding that is accepted.", ())
@@ -336,9 +339,39 @@ def _contradictions(settings: Settings) -> list[tuple[tuple[str | int, ...], str
         found.append((("notify", "email"), '[notify.email] needs to = [...] and sender = "..."'))
     if email is not None and email.password_env and email.password_file:
         found.append((("notify", "email", "password_file"), "give password_env or password_file, not both"))
+    if email is not None:
+        for key, addresses in (("to", email.to), ("sender", (email.sender,))):
+            bad = next((each for each in addresses if each and not _is_address(each)), None)
+            if bad is not None:
+                found.append((("notify", "email", key), f"{key}: {bad!r} is no mail address"))
     if webhook is not None and not re.match(r"https?://[^/\s]+", webhook.url):
         found.append((("notify", "webhook"), '[notify.webhook] needs url = "https://..."'))
+    elif webhook is not None and (problem := _url_problem(webhook.url)):
+        found.append((("notify", "webhook", "url"), f"url cannot be used: {problem}"))
     return found
+
+
+def _is_address(text: str) -> bool:
+    """Whether a header field and an envelope can carry it: ``a@b`` or ``Name <a@b>``."""
+    from email.utils import parseaddr
+
+    local, at, domain = parseaddr(text)[1].rpartition("@")
+    return bool(local and at and domain) and text.isprintable()
+
+
+def _url_problem(text: str) -> str:
+    """Why nothing can be posted to an address; empty: it can."""
+    import httpx
+
+    try:
+        url = httpx.URL(text)
+        url.raw_host.decode("ascii").encode("idna")
+        port = url.port
+    except (httpx.InvalidURL, ValueError) as error:
+        return str(error) or "no address"
+    if not url.host:
+        return "no host"
+    return f"port {port}" if port is not None and not 0 < port < 65536 else ""
 
 
 def _from_folder(settings: Settings, folder: Path) -> Settings:
@@ -367,8 +400,9 @@ def _plain(name: str) -> str:
 
 
 _HEAD = re.compile(r"\s*+(\[\[?)([^\]]++)\]")
-_NAME = r"""(?:[A-Za-z0-9_-]++|"[^"]*"|'[^']*')"""
-_KEY = re.compile(rf"\s*+({_NAME}(?:\s*+\.\s*+{_NAME})*+)\s*+=")
+_KEY = re.compile(
+    r"""\s*+((?:[A-Za-z0-9_-]++|"[^"]*"|'[^']*')(?:\s*+\.\s*+(?:[A-Za-z0-9_-]++|"[^"]*"|'[^']*'))*+)\s*+="""
+)
 _PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
 
 

@@ -32,7 +32,8 @@ from deliverability.ports.base import Found, Resolver
 from deliverability.ports.budget import Budget
 from deliverability.ports.memory import MemoryFetcher, MemoryProber, MemoryResolver
 from deliverability.ports.overlay import OverlayResolver, Proposal, parse_proposal
-from deliverability.remedy.plan import TOPICS
+from deliverability.remedy.plan import TOPICS, redrafted
+from deliverability.remedy.spf_passing import Earlier, lost
 
 if TYPE_CHECKING:
     from deliverability.mail.reader import Message
@@ -94,7 +95,8 @@ async def remedies(
     anything of severity warning or above newly unmet, or turns a result into "could not be checked". Two kinds of newly
     unmet findings are no harm, and are named in `opens`: those of severity info, the next step of a ladder (after
     p=none comes quarantine), and what a more severe finding about the same facts had kept from applying, which is
-    mended (11 lookups are an error, 10 a warning; mail that passes nowhere, mail that passes by DKIM only).
+    mended (11 lookups are an error, 10 a warning; mail that passes nowhere, mail that passes by DKIM only). A draft is
+    dropped too where somebody who may send by SPF today no longer could, whom no remedy says that it takes away.
 
     Drafts for the same record set are rehearsed one on top of the other: once one is kept, the next ones for its
     record sets are drafted from the facts that it leads to, and their `old` is its `new`. Once the time budget of the
@@ -135,7 +137,7 @@ async def _kept(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool
         if not state.unmet(draft.rule, draft.item) or await _beside_alias(rehearsal.stage.resolver, draft.edits):
             continue
         after = await rehearsal.publish(state, {edit_place(edit): proposals[edit_place(edit)] for edit in draft.edits})
-        if not _helps(state, after, draft):
+        if not _helps(state, after, draft) or lost(base.facts, after.facts, (*kept, draft)):
             continue
         edits = tuple(replace(edit, old=_old(edit, state, published)) for edit in draft.edits)
         kept.append(_rehearsed(replace(draft, edits=edits), state, after))
@@ -145,7 +147,7 @@ async def _kept(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool
         again = [
             (each, new)
             for each in dict.fromkeys((topic, *(other for other, _ in stale)))
-            for new in each(after.facts, after.findings)
+            for new in redrafted(each, after.facts, after.findings, Earlier(base.facts, tuple(kept)))
             if _touches(new, changed)
         ]
         for edit in (edit for _, new in reversed(again) for edit in new.edits):

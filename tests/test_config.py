@@ -132,6 +132,16 @@ def test_an_empty_mail_from_is_the_null_sender_and_not_a_gap(toml: Path) -> None
             "password_env or password_file, not both",
         ),
         ('[notify.webhook]\nurl = "ftp://a.example"\n', 1, "[notify.webhook] needs url"),
+        ('[notify.webhook]\nurl = "https://[::1/x"\n', 2, "url cannot be used: "),
+        ('[notify.webhook]\nurl = "https://a.example:99999/"\n', 2, "url cannot be used: "),
+        ('[notify.webhook]\nurl = "https://a.example/\\u0007"\n', 2, "url cannot be used: "),
+        ('[notify.webhook]\nurl = "https://-..example/"\n', 2, "url cannot be used: "),
+        (
+            '[notify.email]\nto = ["a@b.example", "nobody"]\nsender = "d@b.example"\n',
+            2,
+            "to: 'nobody' is no mail address",
+        ),
+        ('[notify.email]\nto = ["a@b.example"]\nsender = "d@b.example\\nBcc: x@y.example"\n', 3, "is no mail address"),
         ("notify = 5\n", 1, "notify is a table"),
     ],
 )

@@ -16,7 +16,7 @@ from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, Ke
 from deliverability.model.history import Kept, Snapshot, State
 from deliverability.model.report import Assessment, Consequence, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Severity
-from tests.databases import postgresql
+from tests.databases import empty, postgresql
 
 WEEKS = tuple(f"2026-11-{day:02d}T06:00:00Z" for day in (2, 9, 16, 23))
 KEY = {"domain": "example.com", "selector": "s1", "fingerprint": "aa"}
@@ -72,10 +72,7 @@ def history(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[History]
         opened = History.open(f"sqlite:///{tmp_path / 'h.db'}")
     else:
         url = request.getfixturevalue("server")
-        import psycopg
-
-        with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
-            connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        empty(url)
         opened = History.open(url)
     yield opened
     opened.close()

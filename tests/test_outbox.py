@@ -178,13 +178,70 @@ def test_after_many_attempts_a_person_has_to_look(outbox: Outbox) -> None:
     assert len(list(Outbox(outbox.folder / "refused").letters())) == 1
 
 
-def test_files_that_are_no_letters_are_left_alone(outbox: Outbox) -> None:
+DAMAGED = (
+    "",
+    "{",
+    "[" * 100_000,
+    "7",
+    '{"kind": "email"}',
+    '{"kind": ["email"], "to": ["a@example.com"], "created": "", "attempts": 0, "problem": ""}',
+    '{"kind": "pigeon", "to": ["a@example.com"], "created": "", "attempts": 0, "problem": ""}',
+    '{"kind": "email", "to": [], "created": "", "attempts": 0, "problem": ""}',
+    '{"kind": "email", "to": [7], "created": "", "attempts": 0, "problem": ""}',
+    '{"kind": "email", "to": ["a@example.com"], "created": 7, "attempts": 0, "problem": ""}',
+    '{"kind": "email", "to": ["a@example.com"], "created": "", "attempts": "many", "problem": ""}',
+)
+
+
+@pytest.mark.parametrize("head", DAMAGED, ids=range(len(DAMAGED)))
+def test_a_damaged_letter_is_set_aside_and_told_and_the_others_go(outbox: Outbox, head: str) -> None:
+    """Before, such a letter was passed over without a word, or broke off every run before the others were sent."""
     outbox.put(letter())
-    (outbox.folder / "broken.json").write_text("{")
-    (outbox.folder / "alone.json").write_text('{"kind": "email"}')
-    with serving(Server()) as carrier:
+    (outbox.folder / "2026-11-16-mail.json").write_text(head)
+    (outbox.folder / "2026-11-16-mail.body").write_text("what was to be sent")
+    server = Server()
+    with serving(server) as carrier:
+        (told,) = outbox.set_aside()
         assert len(outbox.flush({"email": carrier})) == 1
-    assert (outbox.folder / "broken.json").exists()
+    assert told.startswith("the letter 2026-11-16-mail.json is damaged")
+    assert len(server.taken) == 1
+    assert (outbox.folder / "damaged" / "2026-11-16-mail.body").read_text() == "what was to be sent"
+    assert outbox.set_aside() == (), "told once"
+
+
+def test_a_letter_without_its_text_is_damaged(outbox: Outbox) -> None:
+    outbox.put(letter())
+    (outbox.folder / "2026-11-23-mail.body").unlink()
+    (told,) = outbox.set_aside()
+    assert "2026-11-23-mail.body is missing" in told
+    assert list(outbox.letters()) == []
+
+
+class Bursting:
+    """A carrier with a fault of its own."""
+
+    def send(self, letter: Letter) -> Attempt:
+        raise RuntimeError("no such luck")
+
+
+def test_whatever_one_letter_meets_the_others_are_sent(outbox: Outbox) -> None:
+    outbox.put(letter())
+    outbox.put(letter("2026-11-16-webhook", kind="webhook", to=("https://hooks.example.com/x",)))
+    server = Server()
+    with serving(server) as carrier:
+        outbox.flush({"webhook": Bursting(), "email": carrier})
+    assert len(server.taken) == 1
+    (waiting,) = outbox.letters()
+    assert (waiting.kind, waiting.problem) == ("webhook", "RuntimeError: no such luck")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://exa mple.com/", "https://[::1/x", "https://hooks.example.com:99999/", "https://x\n/"]
+)
+def test_an_address_that_nothing_can_be_posted_to_is_no_traceback(outbox: Outbox, url: str) -> None:
+    outbox.put(Letter("x", "webhook", (url,), "2026-11-23T06:00:00Z", b"{}"))
+    ((_, attempt),) = outbox.flush({"webhook": WebhookCarrier(WebhookSettings(url), "")})
+    assert attempt.later == (url,)
 
 
 def test_only_the_user_may_read_what_waits(outbox: Outbox) -> None:

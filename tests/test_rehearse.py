@@ -31,7 +31,7 @@ from deliverability.app import (
 from deliverability.auditors.base import gather
 from deliverability.judge.engine import Selection, judge
 from deliverability.model.facts import FactSet, Purpose, Reason
-from deliverability.model.report import GRADES, Care, Finding, Outcome, RecordEdit, Remedy, Report, VerdictKind
+from deliverability.model.report import GRADES, Care, Finding, Outcome, RecordEdit, Remedy, Report
 from deliverability.model.rules import Severity
 from deliverability.ports.base import Answer, Failed, Fetched, MailHost, Page, Probed, Resolver
 from deliverability.ports.clock import FixedClock
@@ -45,7 +45,6 @@ from tests.test_corpus_smoke import mails, senders
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 RULES = load_rules()
-BADNESS = (VerdictKind.ACCEPTED, VerdictKind.CANNOT_TELL, VerdictKind.AT_RISK, VerdictKind.REJECTED)
 PURPOSES = (Purpose.TRANSACTIONAL, Purpose.USERS, Purpose.BULK, Purpose.PARKED)
 
 
@@ -91,8 +90,8 @@ def assert_better(before: Report, after: Report, remedy: Remedy, opened: set[str
     assert old[remedy.rule, remedy.item].outcome is Outcome.UNMET
     assert own is None or own.outcome in (Outcome.MET, Outcome.NOT_APPLICABLE)
     for was, now in zip(before.verdicts, after.verdicts, strict=True):
-        assert BADNESS.index(now.verdict) <= BADNESS.index(was.verdict), (remedy, was, now)
-        assert GRADES.index(now.grade) <= GRADES.index(was.grade), (remedy, was, now)
+        assert now.verdict.rank <= was.verdict.rank, (remedy, was, now)
+    assert GRADES.index(after.assessment.grade) <= GRADES.index(before.assessment.grade), remedy
     for case, finding in new.items():
         if finding.outcome is Outcome.UNMET and finding.severity.rank >= Severity.WARNING.rank:
             known = case in old and old[case].outcome is Outcome.UNMET

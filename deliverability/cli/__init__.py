@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from deliverability import __version__
+from deliverability.cli.ending import DEBUG, ended
 
 COMMANDS = {
     "demo": "Audit an embedded domain and message offline: a first look.",
@@ -46,15 +46,6 @@ class Lazy(click.Group):
         command: click.Command = module.command
         return command
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """As click does, but a reader that has seen enough (`| head`) is no error; click would leave with 1."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            # What is still buffered goes nowhere, so that closing at the end finds no broken pipe either.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
-
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -77,6 +68,7 @@ class Lazy(click.Group):
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="deliv")
+@click.option(DEBUG, is_flag=True, expose_value=False, help="With an error, also show where in deliv it came about.")
 def deliv() -> None:
     """Why does your mail not arrive?
 
@@ -91,14 +83,10 @@ def deliv() -> None:
     """
 
 
-def main(args: list[str] | None = None) -> Any:
-    """Run the command line and leave with the exit code of the design (usage and file errors: 2)."""
-    try:
-        result = deliv.main(args=args, prog_name="deliv", standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("Aborted.", err=True)
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(2)
-    sys.exit(result if isinstance(result, int) else 0)
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the command line and leave with the exit code of the design."""
+
+    def run(words: list[str]) -> Any:
+        return deliv.main(args=words, prog_name="deliv", standalone_mode=False)
+
+    ended(run, sys.argv[1:] if args is None else list(args))

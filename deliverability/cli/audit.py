@@ -44,4 +44,4 @@ def command(no_remedies: bool, **params: Any) -> int:
             remedies=not no_remedies,
         )
         outputs.end()
-        return worst_exit_code(codes)
+        return worst_exit_code((*codes, inputs.code))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deliverability._files import PRIVATE, PRIVATE_FOLDER, write_whole
 from deliverability.cli.options import lang_option, plain_errors
 
 if TYPE_CHECKING:
@@ -116,15 +117,11 @@ def _write(folder: Path, files: dict[Path, bytes]) -> None:
     written: list[Path] = []
     try:
         if not folder.is_dir():
-            folder.mkdir(mode=0o700, parents=True)
-            folder.chmod(0o700)
+            folder.mkdir(mode=PRIVATE_FOLDER, parents=True)
+            folder.chmod(PRIVATE_FOLDER)
         for path, content in files.items():
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
+            write_whole(path, content, replace=False, mode=PRIVATE)
             written.append(path)
-            with os.fdopen(handle, "wb") as file:
-                if hasattr(os, "fchmod"):
-                    os.fchmod(file.fileno(), 0o600)
-                file.write(content)
     except OSError as error:
         for path in written:
             with suppress(OSError):

@@ -36,6 +36,7 @@ def command(output: Path | None, schema: bool, rules: tuple[Path, ...]) -> int:
         return 0
     with plain_errors():
         from deliverability import __version__
+        from deliverability._files import write_whole
         from deliverability.app import InputError, load_rules, rule_folders
         from deliverability.judge.glossary import load_glossary
         from deliverability.render.site import pages
@@ -47,7 +48,7 @@ def command(output: Path | None, schema: bool, rules: tuple[Path, ...]) -> int:
             path = output / name
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, "utf-8")
+                write_whole(path, text)
             except OSError as error:
                 raise InputError(f"-o {path}: {error.strerror or error}") from None
             count += path.suffix == ".html"

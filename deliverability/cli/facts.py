@@ -33,7 +33,7 @@ def command(output: Path | None, **params: Any) -> int:
         data = documents[0] if len(documents) == 1 else documents
         text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
         put(text, output)
-        return 3 if any(failed for _, failed in found) else 0
+        return 3 if any(failed for _, failed in found) else inputs.code
 
 
 def _document(audited: Audited) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def command(style: str, care: str | None, output: Path | None, **params: Any) ->
         least = "last-resort" if style in ("text", "json") else "safe"
         text = _written(style, told, Care(care or least), judging.lang, phrases(judging.lang))
         put(text, output)
-        return 3 if failed else 0
+        return 3 if failed else inputs.code
 
 
 def _written(style: str, several: list[Told], care: Care, lang: str, say: Phrases) -> str:

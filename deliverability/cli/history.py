@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import click
 from deliverability.cli.options import config_option, lang_option, plain_errors
 
 if TYPE_CHECKING:
-    from deliverability.history.store import History
+    from deliverability.history.store import DamagedError, History
 
 
 @click.command("history")
@@ -25,6 +26,9 @@ def command(
     domain: str | None, export: bool, prune: int | None, url: str | None, config: Path | None, lang: str
 ) -> int:
     """Show what earlier weekly runs saw, newest first.
+
+    Kept are findings, verdicts, DNS records, names of domains and hosts, dates and numbers; of the words of a message
+    (subject, names, addresses, Message-ID, file names, links) only digests and lengths.
 
     \b
       deliv history                    every run, each domain with its verdicts
@@ -44,30 +48,36 @@ def command(
             history = History.open(url or settings.history, folder=folder)
         except HistoryError as error:
             raise click.ClickException(str(error)) from None
+        lost: list[str] = []
+
+        def damaged(error: DamagedError) -> None:
+            lost.append(str(error))
+            click.echo(f"left out: {error}", err=True)
+
         try:
             if prune:
                 with history.held():
                     gone = history.prune(prune)
                 click.echo(f"{gone} run{'' if gone == 1 else 's'} forgotten, {len(history.runs())} kept.")
             elif export:
-                for snapshot in history.export():
+                for snapshot in history.export(damaged):
                     if name is None or snapshot["domain"] == name:
                         click.echo(json.dumps(snapshot, ensure_ascii=False))
             else:
-                _show(history, name, lang)
+                _show(history, name, lang, damaged)
         except HistoryError as error:
             raise click.ClickException(str(error)) from None
         finally:
             history.close()
-    return 0
+    return 3 if lost else 0
 
 
-def _show(history: History, domain: str | None, lang: str) -> None:
+def _show(history: History, domain: str | None, lang: str, damaged: Callable[[DamagedError], None]) -> None:
     from deliverability.judge.words import phrases, visible
 
     say = phrases(lang)
     shown = 0
-    for run, snapshot in history.snapshots(domain):
+    for run, snapshot in history.snapshots(domain, damaged=damaged):
         shown += 1
         where = f"{snapshot.domain} ({visible(snapshot.source)})" if snapshot.source else snapshot.domain
         stands = "  ".join(

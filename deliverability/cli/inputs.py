@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,12 @@ class Inputs:
     world: World
     settings: Settings
     record: Path | None = None
+    lost: list[str] = field(default_factory=list)
+
+    @property
+    def code(self) -> int:
+        """3 where a subject could not be read, else 0."""
+        return 3 if self.lost else 0
 
 
 def read_settings(path: Path | None) -> Settings:

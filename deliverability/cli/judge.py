@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from deliverability.cli import ending
 from deliverability.cli.options import config_option, judging_options, output_options, plain_errors, rule_problems
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def command(file: str, config: Path | None, **params: Any) -> int:
     what is found are not worked out here, because each is audited with DNS before it is shown: see `deliv fix`.
     """
     with plain_errors():
-        from deliverability.app import worst_exit_code
+        from deliverability.app import InputError, worst_exit_code
         from deliverability.cli.inputs import read_settings
         from deliverability.cli.judging import Judging
 
@@ -35,9 +36,19 @@ def command(file: str, config: Path | None, **params: Any) -> int:
             judging = Judging.of(params, read_settings(config))
         several = _read(file)
         outputs = judging.outputs(len(several))
-        codes = [judging.take(audited, outputs) for audited in several]
+        codes, lost = [], 0
+        for number, audited in enumerate(several, 1):
+            try:
+                codes.append(judging.take(audited, outputs))
+            except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+                # No auditor gives such facts: the file was made or changed by hand.
+                told = f"{file}: facts no. {number} cannot be judged ({type(error).__name__}: {error})"
+                if len(several) == 1:
+                    raise InputError(told) from error
+                click.echo(f"left out: {ending.visible(told)}", err=True)
+                lost += 1
         outputs.end()
-        return worst_exit_code(codes)
+        return 2 if lost else worst_exit_code(codes)
 
 
 def _read(file: str) -> list[Audited]:
@@ -46,8 +57,12 @@ def _read(file: str) -> list[Audited]:
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
         data = json.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
+    except OSError as error:
+        if file == "-":
+            raise
+        raise InputError(f"{file}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: {error}") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: not JSON ({error})") from None
     several = data if isinstance(data, list) else [data]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from deliverability.app import Audited, InputError, Reported, audit_many, report_many
+from deliverability.app import Audited, InputError, Job, Lost, Reported, audit_many, report_many
+from deliverability.cli import ending
 from deliverability.cli.inputs import Inputs
 from deliverability.model.report import Report
 
@@ -24,14 +25,15 @@ T = TypeVar("T")
 def run(inputs: Inputs, each: Callable[[Audited], T]) -> list[T]:
     """Gather for every job in order and hand each result to `each`; what that gives is kept, the facts are not.
 
-    Raises InputError on unusable messages and where a recording cannot be written.
+    A subject that cannot be read is told and left out: see Inputs.lost. Raises InputError where that leaves none, and
+    where a recording cannot be written.
     """
 
     def told(audited: Audited) -> T:
         _tell_crashes(audited)
         return each(audited)
 
-    return _run(inputs, audit_many(inputs.jobs, inputs.world), told)
+    return _run(inputs, audit_many(inputs.jobs, inputs.world, _lost(inputs)), told)
 
 
 def run_reports(
@@ -48,7 +50,20 @@ def run_reports(
         _tell_crashes(got.audited)
         return each(got.audited, got.report)
 
-    return _run(inputs, report_many(inputs.jobs, inputs.world, rules, selection, remedies=remedies), told)
+    stream = report_many(inputs.jobs, inputs.world, rules, selection, remedies=remedies, lost=_lost(inputs))
+    return _run(inputs, stream, told)
+
+
+def _lost(inputs: Inputs) -> Lost:
+    def lost(job: Job, error: Exception) -> None:
+        if len(inputs.jobs) == 1:
+            raise error
+        sentence, _ = ending.told(error)
+        name = job.domain or (job.sample.name if job.sample else "")
+        inputs.lost.append(sentence)
+        click.echo(f"not audited: {ending.visible(name)}: {sentence}", err=True)
+
+    return lost
 
 
 def _tell_crashes(audited: Audited) -> None:
@@ -79,6 +94,8 @@ def _run(inputs: Inputs, stream: AsyncIterator[S], each: Callable[[S], T]) -> li
             asyncio.run(work(lambda: bar.update(1)))
     if inputs.world.recorder is not None:
         _save(inputs)
+    if inputs.lost and not results:
+        raise InputError("none of the subjects could be read")
     return results
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from deliverability._files import write_whole
 from deliverability.config import DEFAULT_FILE
 
 _DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
@@ -91,7 +92,7 @@ def _systemd(units: dict[str, str], folder: Path | None) -> None:
             continue
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text, "utf-8")
+            write_whole(folder / name, text)
         except OSError as error:
             raise click.ClickException(f"{folder / name}: {error.strerror or error}") from None
         click.echo(f"Written: {folder / name}")

@@ -68,7 +68,7 @@ def command(**params: Any) -> int:
         except HistoryError as error:
             raise InputError(str(error)) from None
         try:
-            with only_one(plan.output), history.held():
+            with only_one(plan.output, public=plan.public), history.held():
                 summary = _run(plan, history, pages, teller)
                 problems = teller.send()
         except HistoryError as error:
@@ -102,6 +102,7 @@ def _plan(params: dict[str, Any], settings: Any, folder: Path) -> Plan:
         keep=params["keep"] or settings.keep,
         fail_on=threshold(fail_on),
         only_new=fail_on == "new",
+        public=settings.public,
     )
 
 

@@ -1,37 +1,69 @@
-"""The history in a database: SQLite by default, PostgreSQL by URL. May import model and history.tables.
+"""The history in a database: SQLite by default, PostgreSQL by URL. May import _files, history and model.
 
-Texts of the message are never kept: of header fields and MIME parts only a digest of what stood there.
+Texts of the message are never kept, only their digests and lengths: see history.texts.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
 import re
+import time
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from deliverability._files import PRIVATE_FOLDER, private
+from deliverability.history.texts import without_texts
 from deliverability.model.codec import decode, decode_facts, encode, encode_facts
-from deliverability.model.facts import Evidence, EvidenceKind, FactSet, KeySeen
-from deliverability.model.history import Kept, Snapshot, State
+from deliverability.model.facts import FactSet, KeySeen
+from deliverability.model.history import GRADED_RECEIVERS, GRADED_SUBJECT, Kept, Snapshot, State
 from deliverability.model.report import GRADES, Assessment, Consequence, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Severity
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import URL, Connection, Engine
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _KNOWN = (Outcome.MET, Outcome.UNMET, Outcome.NOT_APPLICABLE)
 _BUSY_SECONDS = 30
+_BUSY = "another run writes to this history; wait for it, or give another one"
 _LOCK_KEY = 0x64656C6976  # of PostgreSQL's advisory lock: the octets of "deliv"
+_MIGRATION_KEY = _LOCK_KEY + 1  # held only while the tables change, so that it never waits for a whole run
+_VERSION_TABLE = "deliv_schema"
 
 
 class HistoryError(Exception):
     """The history cannot be opened or written; the text says what and what to do."""
+
+
+class DamagedError(HistoryError):
+    """What a run kept of a subject cannot be read any more."""
+
+
+class _LostError(HistoryError):
+    """The connection broke: the server was stopped or restarted."""
+
+
+def _twice(method: Callable[P, T]) -> Callable[P, T]:
+    """Once more where the connection broke. For what may be done twice: all of it is there, or nothing."""
+
+    @functools.wraps(method)
+    def tried(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(*args, **kwargs)
+        except _LostError:
+            return method(*args, **kwargs)
+
+    return tried
 
 
 def default_url() -> str:
@@ -53,11 +85,12 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A subject in one run, in short: for trends."""
+    """A subject in one run, in short: for trends. `graded`: see Snapshot."""
 
     run: Run
     assessment: Assessment
     facts: FactSet
+    graded: int = GRADED_SUBJECT
 
 
 class History:
@@ -65,6 +98,8 @@ class History:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._lock: Connection | None = None
+        self._shown = str(engine.url.database) if engine.dialect.name == "sqlite" else _shown(engine.url)
 
     @classmethod
     def open(cls, url: str = "", *, folder: Path | None = None) -> History:
@@ -83,9 +118,10 @@ class History:
 
         try:
             address = sqlalchemy.make_url(url or default_url())
-        except ArgumentError:
+        except (ArgumentError, ValueError):  # ValueError: the port is no number
             raise HistoryError(
-                f"{url!r} is not an address of a history; write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
+                f"{_masked(url)!r} is not an address of a history; "
+                "write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
             ) from None
         if address.get_backend_name() not in ("sqlite", "postgresql"):
             raise HistoryError(f"a history is kept in SQLite or PostgreSQL, not in {address.get_backend_name()}")
@@ -93,20 +129,24 @@ class History:
         if address.get_backend_name() == "sqlite" and address.database not in (None, "", ":memory:"):
             file = Path(folder or ".", str(address.database)).absolute()
             address = address.set(database=str(file))
-        shown = str(file) if file else address.render_as_string(hide_password=True)
+        shown = str(file) if file else _shown(address)
         try:
             if file:
                 _prepare(file)
-            engine = sqlalchemy.create_engine(address)
+            # Asks first whether a connection still stands: the server may have been restarted since.
+            engine = sqlalchemy.create_engine(address, pool_pre_ping=address.get_backend_name() == "postgresql")
             if engine.dialect.name == "sqlite":
                 sqlalchemy.event.listen(engine, "connect", _set_up_sqlite)
-            _migrate(engine)
+                sqlalchemy.event.listen(engine, "begin", _begin_sqlite)
+            _migrate(engine, shown)
         except ModuleNotFoundError as error:
             raise HistoryError(
                 f"{shown}: {error}; PostgreSQL needs the extra: pip install 'deliv[postgresql]'"
             ) from None
         except OSError as error:
             raise HistoryError(f"{shown}: {error.strerror or error}") from None
+        except ValueError as error:  # an option of the address that the driver does not take
+            raise HistoryError(f"{shown}: {_plain(error)}") from None
         except SQLAlchemyError as error:
             raise HistoryError(f"{shown}: {_plain(error)}") from None
         return cls(engine)
@@ -118,39 +158,111 @@ class History:
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Hold the history for the runs of this process alone. Raises HistoryError where another process does."""
-        from sqlalchemy import text
-
-        told = "another run writes to this history; wait for it, or give another one"
         if self._engine.dialect.name == "postgresql":
-            with self._engine.connect() as connection:
-                if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK_KEY}).scalar():
-                    raise HistoryError(told)
-                try:
-                    yield
-                finally:
-                    connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK_KEY})
+            self._lock = self._take_lock()
+            try:
+                yield
+            finally:
+                self._drop_lock()
             return
         import fcntl
 
         name = self._engine.url.database
         with contextlib.ExitStack() as stack:
             if name and name != ":memory:":
-                lock = stack.enter_context(Path(f"{name}.lock").open("a"))
+                try:
+                    lock = stack.enter_context(open(f"{name}.lock", "a", opener=private))
+                except OSError as error:
+                    raise HistoryError(f"{name}.lock: {error.strerror or error}") from None
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except OSError:
-                    raise HistoryError(told) from None
+                    raise HistoryError(_BUSY) from None
             yield
+
+    def _take_lock(self) -> Connection:
+        """A connection that holds PostgreSQL's advisory lock. Raises HistoryError where another process has it."""
+        from sqlalchemy import text
+
+        with self._told():
+            connection = self._connect().execution_options(isolation_level="AUTOCOMMIT")
+            if connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK_KEY}).scalar():
+                return connection
+            connection.close()
+        raise HistoryError(_BUSY)
+
+    def _drop_lock(self) -> None:
+        """Give the lock back; where the connection broke, it went with it."""
+        from sqlalchemy import text
+        from sqlalchemy.exc import SQLAlchemyError
+
+        if self._lock is not None:
+            with contextlib.suppress(SQLAlchemyError):
+                self._lock.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK_KEY})
+            self._lock.close()
+            self._lock = None
+
+    def _keep_lock(self) -> None:
+        """Take the lock again where the server was restarted. Raises HistoryError where another process was faster."""
+        from sqlalchemy import text
+        from sqlalchemy.exc import DBAPIError
+
+        if self._lock is None:
+            return
+        try:
+            self._lock.execute(text("SELECT 1"))
+        except DBAPIError:
+            self._drop_lock()
+            self._lock = self._take_lock()
+
+    def _connect(self) -> Connection:
+        """A connection; a server that is just being restarted is waited for."""
+        from sqlalchemy.exc import OperationalError
+
+        give_up = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                return self._engine.connect()
+            except OperationalError:
+                if self._engine.dialect.name == "sqlite" or time.monotonic() > give_up:
+                    raise
+                time.sleep(0.5)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """A connection to read from. Raises HistoryError."""
+        with self._told(), self._connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction that is to write. Raises HistoryError."""
+        with self._told():
+            self._keep_lock()
+            with _writing(self._connect()) as connection:
+                yield connection
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn what the database says into HistoryError."""
+        from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+        try:
+            yield
+        except SQLAlchemyError as error:
+            lost = isinstance(error, DBAPIError) and error.connection_invalidated
+            raise (_LostError if lost else HistoryError)(f"{self._shown}: {_plain(error)}") from error
 
     # --- Runs ---
 
+    @_twice
     def begin(self, started: str, version: str) -> Run:
         """The run to go on with: the newest where it is not finished (its process was killed), else a new one."""
         from sqlalchemy import insert, select
 
         from deliverability.history.tables import runs
 
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             newest = connection.execute(select(runs).order_by(runs.c.id.desc()).limit(1)).first()
             if newest is not None and not newest.finished:
                 return Run(newest.id, newest.started, "", newest.version)
@@ -160,43 +272,54 @@ class History:
                 raise HistoryError("the database gave no number for the new run")
             return Run(int(key[0]), started, "", version)
 
+    @_twice
     def restart(self, run: Run, started: str) -> Run:
         """Begin an unfinished run anew: what it kept is no longer what is so, and was told to nobody."""
         from sqlalchemy import delete, update
 
         from deliverability.history.tables import runs, snapshots, states
 
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(delete(snapshots).where(snapshots.c.run == run.id))
             connection.execute(delete(states).where(states.c.since == run.started))
             connection.execute(update(runs).where(runs.c.id == run.id).values(started=started))
         return Run(run.id, started, "", run.version)
 
+    @_twice
     def finish(self, run: Run, finished: str) -> None:
         """Mark a run as complete."""
         from sqlalchemy import update
 
         from deliverability.history.tables import runs
 
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(update(runs).where(runs.c.id == run.id).values(finished=finished))
 
+    @_twice
     def runs(self) -> tuple[Run, ...]:
         """All runs, oldest first."""
         from sqlalchemy import select
 
         from deliverability.history.tables import runs
 
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             rows = connection.execute(select(runs).order_by(runs.c.id))
             return tuple(Run(row.id, row.started, row.finished, row.version) for row in rows)
 
     # --- Snapshots ---
 
-    def record(self, run: Run, snapshot: Snapshot, gone: Collection[str] = ()) -> None:
+    @_twice
+    def record(
+        self,
+        run: Run,
+        snapshot: Snapshot,
+        gone: Collection[str] = (),
+        renamed: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Keep a subject of a run: all of it or, where the process dies, nothing. Once recorded, it stays.
 
-        `gone`: fingerprints of findings that no longer occur; should one come back, it is new.
+        `gone`: fingerprints of findings that no longer occur; should one come back, it is new. `renamed`: fingerprint
+        in earlier versions -> today; what was known under the former goes on under the latter.
         """
         from sqlalchemy import delete, insert, select
 
@@ -205,7 +328,7 @@ class History:
         pieces = _pieces(snapshot)
         manifest = {name: _digest(text) for name, text in pieces.items()}
         subject = {"domain": snapshot.domain, "source": snapshot.source}
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             there = select(snapshots.c.id).where(
                 snapshots.c.run == run.id,
                 snapshots.c.domain == snapshot.domain,
@@ -223,19 +346,21 @@ class History:
                     **subject,
                 )
             )
+            _rename_states(connection, snapshot, renamed)
             _keep_states(connection, snapshot, run.started)
             for some in _in_hundreds(tuple(gone)):
                 of_subject = (states.c.domain == snapshot.domain) & (states.c.source == snapshot.source)
                 connection.execute(delete(states).where(of_subject, states.c.fingerprint.in_(some)))
             _keep_keys(connection, snapshot, run.started)
 
+    @_twice
     def recorded(self, run: Run) -> frozenset[tuple[str, str]]:
         """The subjects (domain, source) that a run has already kept."""
         from sqlalchemy import select
 
         from deliverability.history.tables import snapshots
 
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             rows = connection.execute(select(snapshots.c.domain, snapshots.c.source).where(snapshots.c.run == run.id))
             return frozenset((row.domain, row.source) for row in rows)
 
@@ -246,8 +371,12 @@ class History:
         *,
         before: Run | None = None,
         newest: int | None = None,
+        damaged: Callable[[DamagedError], None] | None = None,
     ) -> Iterator[tuple[Run, Snapshot]]:
-        """Snapshots with their runs, newest first; `before` leaves out that run and later ones."""
+        """Snapshots with their runs, newest first; `before` leaves out that run and later ones.
+
+        One that cannot be read is told to `damaged` and left out. Raises HistoryError; without `damaged` DamagedError.
+        """
         from sqlalchemy import select
 
         from deliverability.history.tables import runs, snapshots
@@ -262,15 +391,17 @@ class History:
         if before is not None:
             wanted = wanted.where(snapshots.c.run < before.id)
         wanted = wanted.order_by(snapshots.c.run.desc(), snapshots.c.id)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             for row in connection.execute(wanted.limit(newest) if newest else wanted).all():
                 run = Run(row.run, row.run_started, row.finished, row.version)
-                yield run, _snapshot(connection, row)
+                if (snapshot := _unless_damaged(connection, row, damaged)) is not None:
+                    yield run, snapshot
 
+    @_twice
     def follow(self, domain: str, source: str, *, newest: int, topics: Sequence[str] = ()) -> tuple[Point, ...]:
         """The verdicts of a subject and its facts of some topics (``spf``, ``dmarc`` ...), newest run first.
 
-        Reads far less than `snapshots`, and what stayed the same only once.
+        Reads far less than `snapshots`, and what stayed the same only once; leaves out runs that cannot be read.
         """
         from sqlalchemy import select
 
@@ -284,21 +415,25 @@ class History:
             .limit(newest)
         )
         names = [f"facts.{topic}" for topic in topics]
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             rows = connection.execute(wanted).all()
-            manifests = [json.loads(row.manifest) for row in rows]
-            digests = {each[name] for each in manifests for name in ("verdicts", *names) if name in each}
-            pieces = {digest: json.loads(text) for digest, text in _read_blobs(connection, digests).items()}
-        points = []
-        for row, manifest in zip(rows, manifests, strict=True):
-            facts: dict[str, Any] = {}
-            for name in names:
-                facts.update(pieces[manifest[name]] if name in manifest else {})
-            assessment = _read_assessment(pieces[manifest["verdicts"]])
-            run = Run(row.id, row.started, row.finished, row.version)
-            points.append(Point(run, assessment, decode_facts({"facts": facts, "evidence": []})))
+            texts: dict[str, str] = {}
+            points = []
+            for row in rows:
+                with contextlib.suppress(DamagedError), _readable(domain):
+                    manifest = json.loads(row.manifest)
+                    digests = {manifest[name] for name in ("verdicts", *names) if name in manifest}
+                    texts |= _read_blobs(connection, digests - texts.keys())
+                    facts: dict[str, Any] = {}
+                    for name in names:
+                        facts.update(json.loads(texts[manifest[name]]) if name in manifest else {})
+                    verdicts = json.loads(texts[manifest["verdicts"]])
+                    run = Run(row.id, row.started, row.finished, row.version)
+                    told = decode_facts({"facts": facts, "evidence": []})
+                    points.append(Point(run, _read_assessment(verdicts), told, _graded(verdicts)))
         return tuple(points)
 
+    @_twice
     def subjects(self) -> tuple[tuple[str, str], ...]:
         """All subjects (domain, source) that any run has kept."""
         from sqlalchemy import select
@@ -306,10 +441,11 @@ class History:
         from deliverability.history.tables import snapshots
 
         wanted = select(snapshots.c.domain, snapshots.c.source).distinct()
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             rows = connection.execute(wanted.order_by(snapshots.c.domain, snapshots.c.source))
             return tuple((row.domain, row.source) for row in rows)
 
+    @_twice
     def states(self, domain: str, source: str, *, before: Run | None = None) -> Mapping[str, State]:
         """What is known of each finding of a subject over all runs, by fingerprint; `before`: not from that run."""
         from sqlalchemy import select
@@ -319,12 +455,13 @@ class History:
         wanted = select(states).where(states.c.domain == domain, states.c.source == source)
         if before is not None:
             wanted = wanted.where(states.c.since != before.started)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return {
                 row.fingerprint: State(Outcome(row.outcome), row.since, row.checked)
                 for row in connection.execute(wanted)
             }
 
+    @_twice
     def keys(self, domain: str | None = None) -> tuple[KeySeen, ...]:
         """The DKIM keys of a domain (or of all), by selector and then by when they were first seen."""
         from sqlalchemy import select
@@ -334,16 +471,17 @@ class History:
         wanted = select(keys).order_by(keys.c.domain, keys.c.selector, keys.c.first_seen, keys.c.fingerprint)
         if domain is not None:
             wanted = wanted.where(keys.c.domain == domain)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return tuple(KeySeen(*row) for row in connection.execute(wanted))
 
+    @_twice
     def prune(self, keep: int) -> int:
         """Forget all but the newest `keep` finished runs, and what only they held; gives how many runs went."""
         from sqlalchemy import delete, select
 
         from deliverability.history.tables import blobs, runs, snapshots
 
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             finished = select(runs.c.id).where(runs.c.finished != "").order_by(runs.c.id.desc())
             going = [row.id for row in connection.execute(finished)][keep:]
             for number in going:
@@ -360,10 +498,10 @@ class History:
                     connection.execute(delete(blobs).where(blobs.c.digest.in_(some)))
             return len(going)
 
-    def export(self) -> Iterator[dict[str, Any]]:
-        """Everything as JSON values, one a snapshot, oldest run first."""
+    def export(self, damaged: Callable[[DamagedError], None] | None = None) -> Iterator[dict[str, Any]]:
+        """Everything as JSON values, one a snapshot, oldest run first; `damaged` as for `snapshots`."""
         for run in self.runs():
-            for _, snapshot in reversed([*self._of_run(run)]):
+            for _, snapshot in reversed([*self._of_run(run, damaged)]):
                 yield {
                     "run": {"started": run.started, "finished": run.finished, "version": run.version},
                     "domain": snapshot.domain,
@@ -376,43 +514,85 @@ class History:
                     "assessment": _assessment(snapshot.assessment),
                 }
 
-    def _of_run(self, run: Run) -> Iterator[tuple[Run, Snapshot]]:
+    def _of_run(self, run: Run, damaged: Callable[[DamagedError], None] | None) -> Iterator[tuple[Run, Snapshot]]:
         from sqlalchemy import select
 
         from deliverability.history.tables import snapshots
 
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             wanted = select(snapshots).where(snapshots.c.run == run.id).order_by(snapshots.c.id.desc())
             for row in connection.execute(wanted).all():
-                yield run, _snapshot(connection, row)
+                if (snapshot := _unless_damaged(connection, row, damaged)) is not None:
+                    yield run, snapshot
 
 
 # --- Opening ---
 
 
+def _shown(address: URL) -> str:
+    """An address without anything secret; options may hold a password as well."""
+    return address.set(query={}).render_as_string(hide_password=True)
+
+
+def _masked(url: str) -> str:
+    """What cannot be read as an address, without what may be a password: all between the user and the last @."""
+    return re.sub(r"(//[^:/@]*):.*@", r"\1:***@", url.partition("?")[0], flags=re.DOTALL)
+
+
 def _prepare(file: Path) -> None:
     """The folder and the file, for the user only: what a domain lacks is nobody else's business."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     if not file.exists():
-        os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))
+        os.close(private(str(file), os.O_CREAT | os.O_WRONLY))
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:
+    # Python's module would commit before each CREATE TABLE; left to itself, it begins and commits nothing.
+    connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-        cursor.execute(f"PRAGMA {pragma}")
     cursor.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
+    # FULL: a run that is marked as finished, and whose letters go out, is finished also after a power cut.
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
-def _migrate(engine: Engine) -> None:
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("deliv_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextlib.contextmanager
+def _writing(connection: Connection) -> Iterator[Connection]:
+    """A transaction that is to write: on SQLite it waits for another writer here, where waiting helps, or never."""
+    with connection.execution_options(deliv_writes=True), connection.begin():
+        yield connection
+
+
+def _migrate(engine: Engine, shown: str) -> None:
+    """Bring the tables up to date: in one transaction, so that a process that dies leaves them as they were.
+
+    Raises HistoryError where a newer version of deliv made them.
+    """
     from alembic import command
     from alembic.config import Config
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+    from sqlalchemy import text
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    with engine.begin() as connection:
+    steps = ScriptDirectory.from_config(config)
+    with engine.connect() as connection:
+        found = set(MigrationContext.configure(connection, opts={"version_table": _VERSION_TABLE}).get_current_heads())
+    if found == set(steps.get_heads()):
+        return
+    if found - {step.revision for step in steps.walk_revisions()}:
+        raise HistoryError(f"{shown}: a newer version of deliv made this history; install it, or give another one")
+    with _writing(engine.connect()) as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_KEY})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
@@ -426,7 +606,8 @@ def _plain(error: Exception) -> str:
 
 def _pieces(snapshot: Snapshot) -> dict[str, str]:
     """A snapshot as named texts; facts and evidence by topic, so that what did not change is kept once."""
-    data = encode_facts(without_texts(snapshot.facts))
+    snapshot = without_texts(snapshot)
+    data = encode_facts(snapshot.facts)
     pieces: dict[str, Any] = {
         "inputs": encode(snapshot.inputs),
         "findings": [_finding(each) for each in snapshot.findings],
@@ -439,25 +620,34 @@ def _pieces(snapshot: Snapshot) -> dict[str, str]:
     return {name: json.dumps(value, ensure_ascii=False, separators=(",", ":")) for name, value in pieces.items()}
 
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-
-
-def without_texts(facts: FactSet) -> FactSet:
-    """Facts as the history keeps them: times and TTLs dropped, header fields and MIME parts as digests.
-
-    Facts that are in that form already stay as they are.
-    """
-
-    def kept(item: Evidence) -> Evidence:
-        got = item.got
-        if item.kind in (EvidenceKind.HEADER, EvidenceKind.MIME) and not all(map(_DIGEST.fullmatch, got)):
-            got = (f"sha256:{_digest(chr(10).join(got))}",)
-        return Evidence(item.id, item.kind, item.asked, got)
-
-    return FactSet(facts.facts, {ident: kept(item) for ident, item in facts.evidence.items()})
+@contextlib.contextmanager
+def _readable(domain: str) -> Iterator[None]:
+    """Turn what is wrong with kept pieces into DamagedError."""
+    try:
+        yield
+    except (zlib.error, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise DamagedError(f"what the history kept of {domain} is damaged") from error
 
 
 def _snapshot(connection: Connection, row: Any) -> Snapshot:
+    """Raises DamagedError."""
+    with _readable(row.domain):
+        return _read_snapshot(connection, row)
+
+
+def _unless_damaged(
+    connection: Connection, row: Any, damaged: Callable[[DamagedError], None] | None
+) -> Snapshot | None:
+    try:
+        return _snapshot(connection, row)
+    except DamagedError as error:
+        if damaged is None:
+            raise
+        damaged(error)
+        return None
+
+
+def _read_snapshot(connection: Connection, row: Any) -> Snapshot:
     manifest: dict[str, str] = json.loads(row.manifest)
     texts = _read_blobs(connection, manifest.values())
     pieces = {name: json.loads(texts[digest]) for name, digest in manifest.items()}
@@ -478,6 +668,7 @@ def _snapshot(connection: Connection, row: Any) -> Snapshot:
         findings=tuple(_read_finding(each) for each in pieces["findings"]),
         assessment=_read_assessment(pieces["verdicts"]),
         rules_digest=row.rules_digest,
+        graded=_graded(pieces["verdicts"]),
     )
 
 
@@ -486,19 +677,18 @@ def _digest(text: str) -> str:
 
 
 def _keep_blobs(connection: Connection, texts: Any) -> None:
-    from sqlalchemy import insert, select
+    from sqlalchemy import insert, select, update
 
     from deliverability.history.tables import blobs
 
-    by_digest = {_digest(text): text for text in texts}
-    known = {row.digest for row in connection.execute(select(blobs.c.digest).where(blobs.c.digest.in_(by_digest)))}
-    fresh = [
-        {"digest": digest, "data": zlib.compress(text.encode("utf-8", "backslashreplace"), 6)}
-        for digest, text in by_digest.items()
-        if digest not in known
-    ]
+    by_digest = {_digest(text): zlib.compress(text.encode("utf-8", "backslashreplace"), 6) for text in texts}
+    known = {row.digest: row.data for row in connection.execute(select(blobs).where(blobs.c.digest.in_(by_digest)))}
+    fresh = [{"digest": digest, "data": data} for digest, data in by_digest.items() if digest not in known]
     if fresh:
         connection.execute(insert(blobs), fresh)
+    for digest, data in known.items():
+        if data != by_digest[digest]:  # damaged: mended now that the same was seen again
+            connection.execute(update(blobs).where(blobs.c.digest == digest).values(data=by_digest[digest]))
 
 
 def _read_blobs(connection: Connection, digests: Any) -> dict[str, str]:
@@ -516,6 +706,19 @@ def _in_hundreds(items: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 # --- What is known over all runs ---
+
+
+def _rename_states(connection: Connection, snapshot: Snapshot, renamed: Mapping[str, str]) -> None:
+    from sqlalchemy import select, update
+
+    from deliverability.history.tables import states
+
+    of_subject = (states.c.domain == snapshot.domain) & (states.c.source == snapshot.source)
+    known = {row.fingerprint for row in connection.execute(select(states.c.fingerprint).where(of_subject))}
+    for former, today in renamed.items():
+        if former in known and today not in known:
+            this = of_subject & (states.c.fingerprint == former)
+            connection.execute(update(states).where(this).values(fingerprint=today))
 
 
 def _keep_states(connection: Connection, snapshot: Snapshot, started: str) -> None:
@@ -588,13 +791,15 @@ def keys_of(facts: FactSet) -> tuple[tuple[str, str, str], ...]:
 
 
 def _finding(finding: Kept) -> dict[str, Any]:
+    marks = {"waived": finding.waived, "failed": finding.failed}
     return {
         "rule": finding.rule,
         "item": encode(finding.item),
         "fingerprint": finding.fingerprint,
         "outcome": finding.outcome.value,
         "severity": finding.severity.value,
-    } | ({"waived": True} if finding.waived else {})
+        **{name: True for name, set_ in marks.items() if set_},
+    }
 
 
 def _read_finding(data: dict[str, Any]) -> Kept:
@@ -605,6 +810,7 @@ def _read_finding(data: dict[str, Any]) -> Kept:
         Outcome(data["outcome"]),
         Severity(data["severity"]),
         bool(data.get("waived", False)),
+        bool(data.get("failed", False)),
     )
 
 
@@ -618,6 +824,10 @@ def _assessment(found: Assessment) -> dict[str, Any]:
         "ways": list(found.ways),
         "verdicts": [_verdict(each) for each in found.verdicts],
     }
+
+
+def _graded(data: Any) -> int:
+    return GRADED_RECEIVERS if isinstance(data, list) else GRADED_SUBJECT
 
 
 def _read_assessment(data: Any) -> Assessment:

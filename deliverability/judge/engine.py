@@ -167,7 +167,7 @@ def _finding(rule: Rule, case: _Case, facts: FactSet, looking: Sequence[_Eyes]) 
         evidence=evidence,
         judgements=tuple(judgements),
         unknown=(unknown or _UNDECIDED) if outcome is Outcome.UNKNOWN else None,
-        fingerprint=_fingerprint(rule.id, case.item, facts),
+        fingerprint=fingerprint(rule.id, case.item, facts),
         scope=rule.scope,
         used=used if isinstance(used, bool) else None,
     )
@@ -199,23 +199,41 @@ def _hardest(
     rule: Rule, case: _Case, lookup: Lookup, base: Outcome, eyes: _Eyes, volume: VolumeClass
 ) -> tuple[_Told, _Limits] | None:
     """The statement that counts, of a combination the hardest of its members'; None where there is none."""
+    found = [each for member in eyes.members if (each := _first(rule, case, lookup, base, member, volume)) is not None]
+    return max(found, key=_hardness, default=None)
+
+
+def _first(
+    rule: Rule, case: _Case, lookup: Lookup, base: Outcome, member: Receiver, volume: VolumeClass
+) -> tuple[_Told, _Limits] | None:
+    """A provider's first statement whose condition holds; the hardest that may be it where a look-up failed."""
     found: list[tuple[_Told, _Limits]] = []
-    for member in eyes.members:
-        for statement in member.rules.get(rule.id, ()):
-            if statement.volume not in (VolumeClass.ANY, volume):
-                continue
-            counts = True if statement.when is None else evaluate(statement.when, lookup, rule.limits)
-            if counts is False:
-                continue
-            outcome = base
-            if statement.limits and base in (Outcome.MET, Outcome.UNMET):
-                outcome, _ = _outcome(rule, case, lookup, {**rule.limits, **statement.limits})
-            if isinstance(counts, Unknown) and outcome is Outcome.UNMET:
-                outcome = Outcome.UNKNOWN
-            told = (outcome, statement.severity, statement.effect, statement.codes, statement.contested)
-            found.append((told, statement.limits))
+    surely = True
+    for statement in member.rules.get(rule.id, ()):
+        if statement.volume not in (VolumeClass.ANY, volume):
+            continue
+        counts = True if statement.when is None else evaluate(statement.when, lookup, rule.limits)
+        # A condition on the message does not hold where there is none.
+        if counts is False or (isinstance(counts, Unknown) and counts.reason is Reason.NO_MESSAGE):
+            continue
+        surely = surely and counts is True
+        outcome = base
+        if statement.limits and base in (Outcome.MET, Outcome.UNMET):
+            outcome, _ = _outcome(rule, case, lookup, {**rule.limits, **statement.limits})
+        if outcome is Outcome.UNMET and not surely:
+            outcome = Outcome.UNKNOWN
+        told = (outcome, statement.severity, statement.effect, statement.codes, statement.contested)
+        found.append((told, statement.limits))
+        if counts is True:
             break
-    return max(found, key=lambda each: (_BADNESS[each[0][0]], each[0][2].rank, each[0][1].rank), default=None)
+    return max(found, key=_hardness, default=None)
+
+
+def _hardness(each: tuple[_Told, _Limits]) -> tuple[int, ...]:
+    """Order of what providers say by what it does to the verdict; "may refuse" is milder than any certain hindrance."""
+    outcome, severity, effect, _, contested = each[0]
+    badness = _BADNESS[outcome]
+    return badness if effect.hinders else 0, badness, not contested, effect.rank, severity.rank
 
 
 @lru_cache(maxsize=4096)
@@ -254,7 +272,7 @@ def _purpose(rule: Rule, facts: FactSet) -> Truth:
     if not rule.purpose:
         return True
     purpose = facts.value("subject.purpose")
-    return purpose if isinstance(purpose, Unknown) else purpose in {each.value for each in rule.purpose}
+    return purpose if isinstance(purpose, Unknown) else purpose in [each.value for each in rule.purpose]
 
 
 def _observed(rule: Rule, case: _Case, facts: FactSet, lookup: Lookup) -> tuple[dict[str, Value], tuple[str, ...]]:
@@ -273,6 +291,7 @@ def _observed(rule: Rule, case: _Case, facts: FactSet, lookup: Lookup) -> tuple[
     return {path: lookup(path) for path in rule.reads}, tuple(evidence)
 
 
-def _fingerprint(rule_id: str, item: str, facts: FactSet) -> str:
+def fingerprint(rule_id: str, item: str, facts: FactSet) -> str:
+    """What a finding is known by from run to run; `item` is empty where the rule is judged once a subject."""
     text = f"{facts.value('subject.domain')}\0{rule_id}\0{item}"
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]

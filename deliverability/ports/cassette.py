@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from deliverability._files import write_whole
 from deliverability.model.facts import Reason
 from deliverability.ports.base import (
     Absent,
@@ -116,9 +117,9 @@ class Recorder:
         }
         text = json.dumps(document, sort_keys=True, indent=1) + "\n"
         try:
-            Path(path).write_text(text, encoding="ascii", newline="\n")
+            write_whole(Path(path), text)
         except OSError as error:
-            raise CassetteError(f"{path}: the recording cannot be written ({error.strerror})") from None
+            raise CassetteError(f"{path}: the recording cannot be written ({error.strerror or error})") from None
 
 
 class Replayer:

@@ -276,7 +276,7 @@ def _spf(report: Report, say: Phrases) -> SpfView | None:
         (
             limit
             for finding in report.findings
-            if "spf.lookups" in finding.observed and (limit := _number(finding.limits.get("max_lookups")))
+            if "item.lookups" in finding.observed and (limit := _number(finding.limits.get("max_lookups")))
         ),
         None,
     )

@@ -6,21 +6,30 @@ refused for good (an SMTP reply 5xx, RFC 5321 section 4.2.1; an HTTP status 4xx 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
 import smtplib
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email import message_from_bytes, policy
+from email.message import Message
 from pathlib import Path
 
 from deliverability.config import EmailSettings, WebhookSettings
 from deliverability.weekly.outbox import Attempt, Letter
 
 TIMEOUT_SECONDS = 30.0
+"""For each answer of a server."""
+TOTAL_SECONDS = 300.0
+"""For a letter, however many answers come, and however slowly."""
+_FOR_SETTINGS = frozenset({530, 534, 535, 538})
+"""Refusals that a login or TLS mends (RFC 4954 section 6), not another letter."""
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _TRY_LATER = frozenset({408, 425, 429})
 
@@ -54,41 +63,63 @@ class SmtpCarrier:
     def send(self, letter: Letter) -> Attempt:
         """Try once; recipients that were taken are never tried again."""
         try:
-            with self._connected() as server:
-                message = message_from_bytes(letter.body, policy=policy.SMTP.clone(cte_type="7bit"))
-                met = server.send_message(message, self.settings.sender, list(letter.to))
-        except smtplib.SMTPRecipientsRefused as error:
-            met = error.recipients
-        except smtplib.SMTPResponseException as error:
-            reply = _reply(error.smtp_code, error.smtp_error)
-            # A login that fails is mended in the settings: the letter waits for that.
-            for_good = error.smtp_code >= 500 and not isinstance(error, smtplib.SMTPAuthenticationError)
-            return Attempt(refused=letter.to, problem=reply) if for_good else Attempt(letter.to, problem=reply)
+            message = message_from_bytes(letter.body, policy=policy.SMTP.clone(cte_type="7bit"))
+            server = self._server()
+            watch = threading.Timer(TOTAL_SECONDS, _break_off, (server,))
+            watch.daemon = True
+            watch.start()
+            try:
+                # What is refused before the letter begins is mended in the settings or at the server: it waits.
+                try:
+                    self._greet(server)
+                except smtplib.SMTPResponseException as error:
+                    return Attempt(letter.to, problem=_reply(error.smtp_code, error.smtp_error))
+                return self._deliver(server, message, letter)
+            finally:
+                _leave(server)
+                watch.cancel()
         except (OSError, smtplib.SMTPException, ValueError) as error:
             return Attempt(letter.to, problem=_words(error, self.settings.host))
+
+    def _deliver(self, server: smtplib.SMTP, message: Message, letter: Letter) -> Attempt:
+        try:
+            met = server.send_message(message, self.settings.sender, list(letter.to))
+            untold: tuple[str, ...] = ()
+        except smtplib.SMTPRecipientsRefused as error:
+            # Nobody got it; with a 421 the server left before all were named.
+            met = error.recipients
+            untold = tuple(address for address in letter.to if address not in met)
+        except smtplib.SMTPResponseException as error:
+            reply = _reply(error.smtp_code, error.smtp_error)
+            for_good = error.smtp_code >= 500 and error.smtp_code not in _FOR_SETTINGS
+            return Attempt(refused=letter.to, problem=reply) if for_good else Attempt(letter.to, problem=reply)
         later = tuple(address for address, (code, _) in met.items() if code < 500)
         refused = tuple(address for address, (code, _) in met.items() if code >= 500)
-        return Attempt(later, refused, "; ".join(f"{address}: {_reply(*reply)}" for address, reply in met.items()))
+        problem = "; ".join(f"{address}: {_reply(*reply)}" for address, reply in met.items())
+        return Attempt((*later, *untold), refused, problem or ("the server broke off" if untold else ""))
 
-    def _connected(self) -> smtplib.SMTP:
-        wanted = self.settings
-        port = wanted.port or _PORTS[wanted.security]
-        if wanted.security == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(
-                wanted.host, port, timeout=TIMEOUT_SECONDS, context=ssl.create_default_context()
-            )
+    def _server(self) -> smtplib.SMTP:
+        """A client that is not connected yet, so that it can be broken off from its first moment on."""
+        if self.settings.security == "tls":
+            server: smtplib.SMTP = smtplib.SMTP_SSL(timeout=TIMEOUT_SECONDS, context=ssl.create_default_context())
         else:
-            server = smtplib.SMTP(wanted.host, port, timeout=TIMEOUT_SECONDS)
-        try:
-            if wanted.security == "starttls":
-                # Never in clear text where TLS was asked for: without STARTTLS this raises.
-                server.starttls(context=ssl.create_default_context())
-            if wanted.username:
-                server.login(wanted.username, self.password)
-        except BaseException:
-            server.close()
-            raise
+            server = smtplib.SMTP(timeout=TIMEOUT_SECONDS)
+        # The name that the certificate is checked against; smtplib sets it only where it connects at once.
+        server._host = self.settings.host  # type: ignore[attr-defined]
         return server
+
+    def _greet(self, server: smtplib.SMTP) -> None:
+        """Connect, protect the connection and log in. Raises OSError and SMTPException."""
+        wanted = self.settings
+        code, text = server.connect(wanted.host, wanted.port or _PORTS[wanted.security])
+        if code != 220:
+            raise smtplib.SMTPConnectError(code, text)
+        if wanted.security == "starttls":
+            # Never in clear text where TLS was asked for: without STARTTLS this raises.
+            server.starttls(context=ssl.create_default_context())
+        if wanted.username:
+            server.login(wanted.username, self.password)
+        server.ehlo_or_helo_if_needed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +137,19 @@ class WebhookCarrier:
         """Try once."""
         import httpx
 
+        headers = {"Content-Type": "application/json", **signature(self.key, letter.body, int(time.time()))}
         try:
-            reply = httpx.post(
+            # The answer's body is not read: it may be long, and slow to come.
+            with httpx.stream(
+                "POST",
                 self.settings.url,
                 content=letter.body,
-                headers={"Content-Type": "application/json", **signature(self.key, letter.body, int(time.time()))},
+                headers=headers,
                 timeout=TIMEOUT_SECONDS,
                 follow_redirects=False,
-            )
-        except (httpx.HTTPError, OSError, ValueError) as error:
+            ) as reply:
+                pass
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             return Attempt(letter.to, problem=f"{type(error).__name__}: {error}")
         if reply.is_success:
             return Attempt()
@@ -130,6 +165,19 @@ def signature(key: str, body: bytes, at: int) -> Mapping[str, str]:
         return {}
     signed = hmac.new(key.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
     return {"X-Deliv-Timestamp": str(at), "X-Deliv-Signature": f"sha256={signed}"}
+
+
+def _break_off(server: smtplib.SMTP) -> None:
+    if server.sock is not None:
+        with contextlib.suppress(OSError):
+            server.sock.shutdown(socket.SHUT_RDWR)
+
+
+def _leave(server: smtplib.SMTP) -> None:
+    """Say goodbye. What the server says to that changes nothing of what it took or refused before."""
+    with contextlib.suppress(OSError, smtplib.SMTPException, ValueError):
+        server.quit()
+    server.close()
 
 
 def _reply(code: int, text: bytes | str) -> str:

@@ -2,21 +2,21 @@
 
 A letter is two files in the outbox: NAME.json says how to send it, NAME.body is what is sent, octet by octet. The
 first is written last and removed first, so that a letter is either there or not. What was refused for good moves to
-``refused/`` with the reason, for a person to look at.
+``refused/`` with the reason, and what cannot be read to ``damaged/``, for a person to look at.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from deliverability._files import HALF_WRITTEN, write_whole
+from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, write_whole
 
 MAX_ATTEMPTS = 12
-_PRIVATE = 0o600
 
 Kind = Literal["email", "webhook"]
 
@@ -70,16 +70,37 @@ class Outbox:
 
     def put(self, letter: Letter) -> None:
         """Keep a letter. Raises OSError where the folder cannot be written."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_whole(self.folder / f"{letter.name}.body", letter.body, mode=_PRIVATE)
-        write_whole(self.folder / f"{letter.name}.json", _head(letter), mode=_PRIVATE)
+        self.folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        write_whole(self.folder / f"{letter.name}.body", letter.body, mode=PRIVATE)
+        write_whole(self.folder / f"{letter.name}.json", _head(letter), mode=PRIVATE)
 
     def letters(self) -> Iterator[Letter]:
-        """What waits, oldest first; files that are no letters are left alone."""
+        """What waits, oldest first; files that are no letters are left out."""
         for head in sorted(self.folder.glob("*.json")):
-            letter = _read(head)
-            if letter is not None:
-                yield letter
+            with contextlib.suppress(DamagedLetterError, OSError):
+                yield _read(head)
+
+    def set_aside(self) -> tuple[str, ...]:
+        """Move letters that cannot be read to ``damaged/``; gives one sentence for each, and for what cannot be opened.
+
+        Raises OSError where the folder cannot be written.
+        """
+        told = []
+        for head in sorted(self.folder.glob("*.json")):
+            try:
+                _read(head)
+            except DamagedLetterError as error:
+                damaged = self.folder / "damaged"
+                damaged.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+                for file in (head.with_suffix(".body"), head):
+                    with contextlib.suppress(FileNotFoundError):
+                        move(file, damaged / file.name)
+                told.append(f"the letter {head.name} is damaged ({error}); it lies in {damaged}")
+            except OSError as error:
+                told.append(
+                    f"the letter {head.name} cannot be read ({error.strerror or error}); the next run tries again"
+                )
+        return tuple(told)
 
     def flush(self, carriers: dict[Kind, Carrier]) -> list[tuple[Letter, Attempt]]:
         """Try every letter once; gives what each attempt met. A kind without a carrier is left where it is."""
@@ -90,7 +111,10 @@ class Outbox:
             carrier = carriers.get(letter.kind)
             if carrier is None:
                 continue
-            attempt = carrier.send(letter)
+            try:
+                attempt = carrier.send(letter)
+            except Exception as error:
+                attempt = Attempt(letter.to, problem=f"{type(error).__name__}: {error}")
             tried = replace(letter, attempts=letter.attempts + 1, problem=attempt.problem)
             later, refused = attempt.later, attempt.refused
             if later and tried.attempts >= MAX_ATTEMPTS:
@@ -120,12 +144,29 @@ def _head(letter: Letter) -> bytes:
     return json.dumps(head, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace")
 
 
-def _read(head: Path) -> Letter | None:
+class DamagedLetterError(Exception):
+    """A file is no letter, or not a whole one; the text says why."""
+
+
+def _read(head: Path) -> Letter:
+    """Raises DamagedLetterError, or OSError where a file is there and cannot be read."""
     try:
         data = json.loads(head.read_bytes())
+    except (ValueError, RecursionError):
+        raise DamagedLetterError("no JSON") from None
+    match data:
+        case {
+            "kind": "email" | "webhook" as kind,
+            "to": [str(), *_] as to,
+            "created": str(created),
+            "attempts": int(attempts),
+            "problem": str(problem),
+        } if all(isinstance(each, str) for each in to):
+            pass
+        case _:
+            raise DamagedLetterError("not what a letter has")
+    try:
         body = head.with_suffix(".body").read_bytes()
-        return Letter(
-            head.stem, data["kind"], tuple(data["to"]), data["created"], body, data["attempts"], data["problem"]
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    except FileNotFoundError:
+        raise DamagedLetterError(f"{head.stem}.body is missing") from None
+    return Letter(head.stem, kind, tuple(to), created, body, attempts, problem)

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
+import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from deliverability import __version__
-from deliverability._files import HALF_WRITTEN, write_whole
+from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, private, write_whole
 from deliverability.app import (
     DOMAINS_IN_FLIGHT,
     Audited,
@@ -35,11 +37,17 @@ from deliverability.app import (
     gather_facts,
     worst_exit_code,
 )
-from deliverability.history.diff import compare, last_known
-from deliverability.history.store import History, Run, without_texts
-from deliverability.judge.engine import Selection, judge
-from deliverability.judge.words import LANGUAGES, sentences
-from deliverability.model.facts import FactSet, KeySeen
+from deliverability.history.causes import Judged, other_settings, waivers_of
+from deliverability.history.diff import compare
+from deliverability.history.known import fails, last_known
+from deliverability.history.older import IDENTITIES, renewed
+from deliverability.history.store import DamagedError, History, HistoryError, Run
+from deliverability.history.texts import named, without_texts
+from deliverability.judge.conditions import paths_of
+from deliverability.judge.engine import Selection, fingerprint, judge
+from deliverability.judge.grade import assess
+from deliverability.judge.words import LANGUAGES, phrases, sentences
+from deliverability.model.facts import FactSet, KeySeen, texts_of
 from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
 from deliverability.model.report import Finding, Outcome, Report
 from deliverability.model.rules import RuleSet, Severity
@@ -96,6 +104,7 @@ class Plan:
         keep: how many runs stay as pages; None: all.
         fail_on: severity from which on findings give exit code 1; None: never.
         only_new: only findings that are new since the run before do.
+        public: the pages may be read by everybody on this machine, as a web server needs it; else by the user alone.
 
     """
 
@@ -107,6 +116,17 @@ class Plan:
     keep: int | None = None
     fail_on: Severity | None = Severity.ERROR
     only_new: bool = False
+    public: bool = False
+
+    @property
+    def page_mode(self) -> int:
+        """Permissions of a page."""
+        return 0o644 if self.public else PRIVATE
+
+    @property
+    def folder_mode(self) -> int:
+        """Permissions of a folder of pages."""
+        return 0o755 if self.public else PRIVATE_FOLDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +166,7 @@ class Summary:
     def to_json(self) -> dict[str, object]:
         """The JSON summary."""
         return {
-            "schema_version": "1.0",
+            "schema_version": "2.0",
             "version": __version__,
             "started": self.started,
             "previous": self.previous or None,
@@ -170,13 +190,20 @@ def read_summary(file: Path) -> Summary:
 
 
 @contextlib.contextmanager
-def only_one(output: Path) -> Iterator[None]:
-    """Hold the output folder for this process alone. Raises Busy, or InputError where it cannot be made."""
+def only_one(output: Path, *, public: bool = False) -> Iterator[None]:
+    """Hold the output folder for this process alone. Raises Busy, or InputError where it cannot be made.
+
+    A folder that is made here is the user's alone; with `public` others may look into it, also where it was there.
+    """
     import fcntl
 
     try:
-        output.mkdir(parents=True, exist_ok=True)
-        lock = (output / LOCK).open("a")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            output.mkdir(PRIVATE_FOLDER)
+        if public and output.stat().st_uid == os.geteuid():
+            output.chmod(output.stat().st_mode | 0o055)
+        lock = open(output / LOCK, "a", opener=private)  # noqa: SIM115
     except OSError as error:
         raise InputError(f"{output}: {error.strerror or error}") from None
     with lock:
@@ -218,16 +245,18 @@ async def weekly(
             run = history.restart(run, stamp(now))
     if published is None:
         work = _work(plan, run)
-        work.mkdir(exist_ok=True)
+        work.mkdir(PRIVATE_FOLDER, exist_ok=True)
         for half_written in work.glob(HALF_WRITTEN):
             half_written.unlink()
         stems = _stems(plan.subjects)
         await _Subjects(plan, history, pages, run, work).go(stems, tick)
         summary = _summary(plan, history, run, [work / f"{stem}.json" for stem in stems])
         for lang in LANGUAGES:
-            write_whole(work / page_name("index", lang), pages.start(summary, history, lang))
-        write_whole(work / "summary.json", json.dumps(summary.to_json(), ensure_ascii=False, indent=2) + "\n")
-        write_whole(work / _RUN, str(run.id))
+            write_whole(work / page_name("index", lang), pages.start(summary, history, lang), mode=plan.page_mode)
+        written = json.dumps(summary.to_json(), ensure_ascii=False, indent=2) + "\n"
+        write_whole(work / "summary.json", written, mode=PRIVATE)
+        write_whole(work / _RUN, str(run.id), mode=PRIVATE)
+        work.chmod(plan.folder_mode)
         published = _publish(plan.output, work, run)
     return _close(plan, history, run, published, letters)
 
@@ -260,12 +289,17 @@ def page_name(stem: str, lang: str) -> str:
 # --- The subjects ---
 
 
+_LONG = 150
+
+
 def _stems(subjects: Sequence[Subject]) -> list[str]:
     """File names of the subjects: the domain, with a number where it has several messages."""
     counts: dict[str, int] = {}
     stems = []
     for subject in subjects:
         plain = _UNSAFE.sub("-", subject.domain).strip("-.") or "domain"
+        if len(plain) > _LONG:  # a file name holds 255 octets, a domain nearly as many, and endings come on top
+            plain = f"{plain[:_LONG]}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
         counts[plain] = counts.get(plain, 0) + 1
         stems.append(plain if counts[plain] == 1 else f"{plain}-{counts[plain]}")
     return stems
@@ -284,13 +318,13 @@ class _Subjects:
         done = self.history.recorded(self.run)
         waiting = []
         for subject, stem in zip(self.plan.subjects, stems, strict=True):
-            if (subject.domain, subject.source) in done and (self.work / f"{stem}.json").exists():
+            if (subject.domain, subject.source) in done and _is_entry(self.work / f"{stem}.json"):
                 tick(subject.domain)
             else:
                 waiting.append((subject, stem))
         async for (subject, stem), gathered in _gather_all(waiting, self.plan, self._standing_keys()):
             # In a thread: while pages are written, the look-ups of the next subjects go on and do not time out.
-            await asyncio.to_thread(self._keep, subject, stem, gathered)
+            await asyncio.to_thread(self._keep_or_tell, subject, stem, gathered)
             tick(subject.domain)
 
     def _standing_keys(self) -> tuple[KeySeen, ...]:
@@ -312,6 +346,18 @@ class _Subjects:
 
         return tuple(replace(key, last_seen=of_late) if stands(key) else key for key in keys)
 
+    def _keep_or_tell(self, subject: Subject, stem: str, gathered: _Gathered) -> None:
+        """As `_keep`; what one subject is the fault of is told at it, and the others go on.
+
+        Where nothing can be kept at all (a full disk, a database that is gone), the run ends and is gone on with later.
+        """
+        try:
+            self._keep(subject, stem, gathered)
+        except (OSError, HistoryError):
+            raise
+        except Exception as error:
+            self._keep(subject, stem, _Gathered(error=_internal(error)))
+
     def _keep(self, subject: Subject, stem: str, gathered: _Gathered) -> None:
         audited, report = gathered.audited, gathered.report
         if audited is None or report is None:
@@ -319,41 +365,123 @@ class _Subjects:
             _write_entry(self.work / f"{stem}.json", entry)
             return
         plan = self.plan
-        snapshot = _snapshot(subject, audited, report)
-        comparison = self._compare(snapshot, report)
-        now = {each.fingerprint for each in report.findings}
-        gone = [each.fingerprint for each in comparison.of(ChangeKind.GONE) if each.fingerprint not in now]
-        entry = _entry(subject, report, comparison, plan)
-        entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
-        if gathered.error:
-            entry = replace(entry, error=gathered.error, exit_code=worst_exit_code((entry.exit_code, 3)))
-        for lang, name in entry.pages.items():
-            write_whole(self.work / name, self.pages.subject(report, entry, self.history, lang))
-        _write_entry(self.work / f"{stem}.json", entry)
-        self.history.record(self.run, snapshot, gone)
+        snapshot = _snapshot(subject, audited, report, plan.selection)
+        error = gathered.error
 
-    def _compare(self, snapshot: Snapshot, report: Report) -> Comparison:
+        def damaged(found: DamagedError) -> None:
+            nonlocal error
+            error = "; ".join(filter(None, (error, str(found))))
+
+        compared = self._compare(snapshot, report, damaged)
+        now = {each.fingerprint for each in report.findings}
+        gone = [each.fingerprint for each in compared.comparison.of(ChangeKind.GONE) if each.fingerprint not in now]
+        entry = _entry(subject, report, compared, plan)
+        entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
+        if error:
+            entry = replace(entry, error=error, exit_code=worst_exit_code((entry.exit_code, 3)))
+        for lang, name in entry.pages.items():
+            write_whole(self.work / name, self.pages.subject(report, entry, self.history, lang), mode=plan.page_mode)
+        _write_entry(self.work / f"{stem}.json", entry)
+        self.history.record(self.run, snapshot, gone, compared.renamed)
+
+    def _compare(self, snapshot: Snapshot, report: Report, damaged: Callable[[DamagedError], None]) -> _Compared:
         plan, (domain, source) = self.plan, (snapshot.domain, snapshot.source)
-        earlier = self.history.snapshots(domain, source, before=self.run, newest=_LOOK_BACK)
-        old = last_known(each for _, each in earlier)
-        rejudged: tuple[Finding, ...] = ()
-        resettled: tuple[Finding, ...] = ()
-        if old is not None:
-            rejudged = judge(old.facts, plan.rules, catalogue(), plan.selection)
-            if old.inputs != snapshot.inputs:
-                resettled = judge(_settled(old.facts, snapshot.facts), plan.rules, catalogue(), plan.selection)
+        renamed = _renamed(report)
+        kept = self.history.snapshots(domain, source, before=self.run, newest=_LOOK_BACK, damaged=damaged)
+        earlier: Iterator[Snapshot] = (renewed(each, snapshot.facts, renamed) for _, each in kept)
+        if source and _has_message(snapshot.facts):
+            # Where the message could not be read for a week, what is known of mail is what was known before.
+            earlier = _with_message_first(earlier)
+        old = last_known(earlier)
         states = self.history.states(domain, source, before=self.run)
-        return compare(old, snapshot, report.findings, rejudged, states, resettled)
+        states = {renamed.get(ident, ident): state for ident, state in states.items()}
+        if old is None:
+            return _Compared(compare(None, snapshot, report.findings, states), renamed)
+        known = (*old.findings, *snapshot.findings)
+        ruled = _judged(old.facts, plan.rules, _selection_of(old, plan), known)
+        settled = None
+        if other_settings(old, snapshot):
+            settled = _judged(_settled(old, snapshot), plan.rules, plan.selection, known)
+        comparison = compare(old, snapshot, report.findings, states, ruled, settled, plan.rules.rules)
+        return _Compared(comparison, renamed, old.facts, ruled)
+
+
+def _known_again(findings: Sequence[Finding], kept: Sequence[Kept]) -> tuple[Finding, ...]:
+    """Findings about facts whose texts the history did not keep, with the fingerprints that their own names gave."""
+    by_name = {(each.rule, each.item): each.fingerprint for each in kept}
+    return tuple(replace(each, fingerprint=by_name.get((each.rule, each.item), each.fingerprint)) for each in findings)
 
 
 _LOOK_BACK = 8
 """How many runs back what a failed look-up would have said is looked for."""
 
 
-def _settled(old: FactSet, new: FactSet) -> FactSet:
-    """The old facts with what the user says today."""
-    said = {path: fact for path, fact in new.facts.items() if path.startswith("subject.")}
-    return FactSet({**old.facts, **said}, old.evidence)
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A comparison, the fingerprints that were others in earlier versions, and the old facts as they are judged now."""
+
+    comparison: Comparison
+    renamed: Mapping[str, str]
+    facts: FactSet = field(default_factory=lambda: FactSet({}, {}))
+    ruled: Judged = field(default_factory=Judged)
+
+
+def _renamed(report: Report) -> dict[str, str]:
+    """Findings that are about the audited domain and were about the whole subject before: former name -> name."""
+    rules = report.rules.rules
+    return {
+        fingerprint(each.rule, "", report.facts): each.fingerprint
+        for each in report.findings
+        if each.item == report.domain and rules[each.rule].each == IDENTITIES
+    }
+
+
+def _with_message_first(snapshots: Iterator[Snapshot]) -> Iterator[Snapshot]:
+    """The newest snapshot that has a message and those before it; all, where none has."""
+    without: list[Snapshot] = []
+    for each in snapshots:
+        if _has_message(each.facts):
+            yield each
+            yield from snapshots
+            return
+        without.append(each)
+    yield from without
+
+
+def _has_message(facts: FactSet) -> bool:
+    return facts.value("message.present") is True
+
+
+def _judged(facts: FactSet, rules: RuleSet, selection: Selection, known: Sequence[Kept]) -> Judged:
+    findings = _known_again(judge(facts, rules, catalogue(), selection), known)
+    assessment = assess(findings, selection.receivers or rules.providers, facts)
+    return Judged.of(findings, assessment.verdicts)
+
+
+def _selection_of(old: Snapshot, plan: Plan) -> Selection:
+    """What was judged then, of what there still is; as today where the history does not tell."""
+    if "receivers" not in old.inputs:
+        return plan.selection
+    given = {name: texts_of(old.inputs.get(name)) for name in _SELECTION}
+    given["receivers"] = tuple(each for each in given["receivers"] if each in plan.rules.receivers)
+    return Selection(**given)
+
+
+_SELECTION = ("select", "ignore", "receivers")
+
+
+def _settled(old: Snapshot, new: Snapshot) -> FactSet:
+    """The old facts with what the user says today; what is only inferred, or came with time, stays as it was."""
+    same_waivers = waivers_of(old.facts) == waivers_of(new.facts)
+    same_purpose = old.inputs.get("purpose") == new.inputs.get("purpose")
+
+    def stays(path: str) -> bool:
+        if path == "subject.waivers":
+            return same_waivers
+        return same_purpose and path.startswith(("subject.purpose", "subject.parked"))
+
+    said = {path: fact for path, fact in new.facts.facts.items() if path.startswith("subject.") and not stays(path)}
+    return FactSet({**old.facts.facts, **said}, old.facts.evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,29 +530,55 @@ async def _gather_one(subject: Subject, plan: Plan, seen: tuple[KeySeen, ...]) -
         return await audited(None, error)
     except InputError as problem:
         return _Gathered(error=str(problem))
+    except Exception as problem:
+        return _Gathered(error=_internal(problem))
 
 
-def _snapshot(subject: Subject, audited: Audited, report: Report) -> Snapshot:
-    return Snapshot(
+def _internal(error: Exception) -> str:
+    return f"internal error, please report it: {type(error).__name__}: {error}"
+
+
+def _snapshot(subject: Subject, audited: Audited, report: Report, selection: Selection) -> Snapshot:
+    seen = Snapshot(
         domain=subject.domain,
         source=subject.source,
         started=audited.started,
-        inputs=report.inputs,
-        facts=without_texts(audited.facts),
-        findings=tuple(_kept(each) for each in report.findings),
+        inputs={**report.inputs, **{name: getattr(selection, name) for name in _SELECTION}},
+        facts=audited.facts,
+        findings=tuple(_kept(each, report) for each in report.findings),
         assessment=report.assessment,
         rules_digest=report.rules.digest,
     )
+    return without_texts(seen)
 
 
-def _kept(finding: Finding) -> Kept:
-    waived = finding.waiver is not None
-    return Kept(finding.rule, finding.item, finding.fingerprint, finding.outcome, finding.severity, waived)
+def _kept(finding: Finding, report: Report) -> Kept:
+    return Kept(
+        finding.rule,
+        finding.item,
+        finding.fingerprint,
+        finding.outcome,
+        finding.severity,
+        finding.waiver is not None,
+        _failed(finding, report),
+    )
 
 
-def _entry(subject: Subject, report: Report, comparison: Comparison, plan: Plan) -> Entry:
-    by_key = {each.fingerprint: each for each in report.findings}
-    told = [by_key[each.fingerprint] for each in comparison.changes if each.fingerprint in by_key]
+def _failed(finding: Finding, report: Report) -> bool:
+    """Whether a look-up failed that the finding rests on, or the condition of what a receiver says about it."""
+    if finding.unknown is not None:
+        return not finding.waits_for_input
+    undecided = [each.receiver for each in finding.judgements if each.outcome is Outcome.UNKNOWN]
+    return any(
+        fails(report.facts.value(path))
+        for each in undecided
+        for statement in report.rules.statements(report.rules.receivers[each], finding.rule)
+        for path in paths_of(statement.when)
+    )
+
+
+def _entry(subject: Subject, report: Report, compared: _Compared, plan: Plan) -> Entry:
+    comparison = compared.comparison
     unmet = [each for each in report.findings if each.outcome is Outcome.UNMET and each.waiver is None]
     return Entry(
         domain=subject.domain,
@@ -433,7 +587,7 @@ def _entry(subject: Subject, report: Report, comparison: Comparison, plan: Plan)
         stands=tuple(Stand(each.receiver, each.verdict) for each in report.verdicts),
         grade=certain_grade(report.assessment),
         comparison=comparison,
-        texts={lang: {each.fingerprint: _said(each, report, lang) for each in told} for lang in LANGUAGES},
+        texts={lang: dict(_texts(report, compared, lang)) for lang in LANGUAGES},
         counts={
             severity.value: sum(each.severity is severity for each in unmet)
             for severity in (Severity.ERROR, Severity.WARNING, Severity.INFO)
@@ -442,31 +596,53 @@ def _entry(subject: Subject, report: Report, comparison: Comparison, plan: Plan)
         exit_code=_exit_code(report, comparison, plan),
         measures=measures_of(report.facts),
         stage=stage_of(report.facts) or "",
+        closed=_CLOSED[report.assessment.closed] if report.assessment.parked else "",
     )
 
 
-def _said(finding: Finding, report: Report, lang: str) -> Said:
-    words = sentences(finding, report.rules.rules[finding.rule], lang, catalogue(), report.facts)
-    return Said(words.title, words.message, words.fix[0] if words.fix else "")
+_CLOSED = {True: "closed", False: "open", None: "unknown"}
+
+
+def _texts(report: Report, compared: _Compared, lang: str) -> Iterator[tuple[str, Said]]:
+    """The changes in words, by fingerprint; of what is not judged any more only what was asked for."""
+    now = {each.fingerprint: each for each in report.findings}
+    for change in compared.comparison.changes:
+        ident = change.fingerprint
+        if (finding := now.get(ident)) is not None:
+            words = sentences(finding, report.rules.rules[finding.rule], lang, catalogue(), report.facts)
+            yield ident, Said(words.title, words.message, words.fix[0] if words.fix else "")
+        elif (finding := compared.ruled.findings.get(ident)) is not None:
+            words = sentences(finding, report.rules.rules[finding.rule], lang, catalogue(), compared.facts)
+            yield ident, Said(named(words.title, phrases(lang)("weekly.name-not-kept")), "", "")
 
 
 def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:
-    """As `deliv audit`; with `only_new`, of the unmet findings only those count that are new."""
-    code = exit_code(report, plan.fail_on)
-    if not plan.only_new or plan.fail_on is None or code != 1:
-        return code
+    """As `deliv audit`; with `only_new`, of the unmet findings only those count that are new, or were less severe."""
+    if not plan.only_new or plan.fail_on is None:
+        return exit_code(report, plan.fail_on)
     least = plan.fail_on.rank
-    new = [each for each in comparison.changes if each.kind is ChangeKind.NEW and not each.waived]
-    if any(each.severity.rank >= least for each in new):
-        return 1
-    return 3 if report.failures else 0
+    news = {
+        each.fingerprint
+        for each in comparison.changes
+        if each.kind is ChangeKind.NEW or (each.was is not None and each.was.rank < least)
+    }
+    told = [each for each in report.findings if each.outcome is not Outcome.UNMET or each.fingerprint in news]
+    return exit_code(replace(report, findings=tuple(told)), plan.fail_on)
 
 
 # --- The run as a whole ---
 
 
 def _write_entry(path: Path, entry: Entry) -> None:
-    write_whole(path, json.dumps(to_json(entry), ensure_ascii=False))
+    write_whole(path, json.dumps(to_json(entry), ensure_ascii=False), mode=PRIVATE)
+
+
+def _is_entry(path: Path) -> bool:
+    """Whether an entry can be read; that of a run which another version began may not be."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        from_json(json.loads(path.read_text("utf-8")))
+        return True
+    return False
 
 
 def _summary(plan: Plan, history: History, run: Run, files: Sequence[Path]) -> Summary:
@@ -504,7 +680,7 @@ def _publish(output: Path, work: Path, run: Run) -> Path:
     date = run.started[:10]
     same_day = [_age(each)[1] for each in output.iterdir() if _DATED.fullmatch(each.name) and each.name[:10] == date]
     target = output / (f"{date}-{max(same_day) + 1}" if same_day else date)
-    work.rename(target)
+    move(work, target)
     return target
 
 
@@ -512,7 +688,7 @@ def _point_latest(output: Path, target: Path) -> None:
     fresh = output / ".latest"
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(target.name)
-    fresh.replace(output / LATEST)
+    move(fresh, output / LATEST)
 
 
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}(?:-(\d+))?")

@@ -1,0 +1,154 @@
+"""What the history does not keep: the words of a message. May import model.
+
+Of each such text stand its SHA-256 and its length in characters, so that a change shows and nothing can be read. A
+digest can be compared with a guess: whoever knows a text can tell that it was there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, Unknown, Value
+from deliverability.model.history import Snapshot
+from deliverability.model.report import Consequence
+
+TEXTS = frozenset(
+    {
+        "arc.reason",
+        "arc.sets[].errors",
+        "charset.machine_dependent",
+        "dkim.signatures[].errors",
+        "dkim.signatures[].identity",
+        "envelope.mail_from",
+        "html.base_href",
+        "html.external_fonts",
+        "html.external_sheets",
+        "html.ip_links",
+        "message.attachments[].archive_members",
+        "message.attachments[].blocked_members",
+        "message.attachments[].filename",
+        "message.display_name_address",
+        "message.display_name_recipient",
+        "message.display_name_symbols",
+        "message.forbidden_address_characters",
+        "message.from_addresses",
+        "message.from_display",
+        "message.images[].filename",
+        "message.message_id",
+        "message.parts[].filename",
+        "message.pdfs[].filename",
+        "message.subject",
+        "senders.message_seen_by",
+        "spf.explanation",
+        "spf.trace",
+        "unsubscribe.body_link_words",
+        "unsubscribe.one_click",
+        "unsubscribe.uris",
+    }
+)
+"""Facts, and fields of the items of facts, that quote the message. SPF's may by way of macros (RFC 7208 section 7)."""
+
+_NAMED = {
+    "message.attachments": ("filename", "path"),
+    "message.images": ("filename", "path"),
+    "message.pdfs": ("filename", "path"),
+}
+"""Lists whose items are named by such a text: the fields of the name, as in the catalogue."""
+
+_TOPICS = frozenset({"message", "charset", "html", "unsubscribe"})
+"""What fails here may name an address of the message."""
+
+_HIDDEN = re.compile(r"sha256:[0-9a-f]{64}(?::\d+)?")
+
+
+def hidden(text: str) -> str:
+    """``sha256:DIGEST:LENGTH``; a text in this form, and the empty one, stays as it is."""
+    if not text or _HIDDEN.fullmatch(text):
+        return text
+    return f"sha256:{_digest(text)}:{len(text)}"
+
+
+def named(text: str, word: str) -> str:
+    """A text for people: `word` in the place of each digest."""
+    return _HIDDEN.sub(word, text)
+
+
+def without_texts(snapshot: Snapshot) -> Snapshot:
+    """A snapshot as the history keeps it; one that is in that form already stays as it is."""
+    names = _names(snapshot.facts)
+
+    def consequences(told: tuple[Consequence, ...]) -> tuple[Consequence, ...]:
+        return tuple(replace(each, item=names.get(each.item, each.item)) for each in told)
+
+    verdicts = tuple(
+        replace(each, effects=consequences(each.effects), open=consequences(each.open)) for each in snapshot.verdicts
+    )
+    return replace(
+        snapshot,
+        facts=_facts(snapshot.facts),
+        findings=tuple(replace(each, item=names.get(each.item, each.item)) for each in snapshot.findings),
+        assessment=replace(snapshot.assessment, verdicts=verdicts),
+    )
+
+
+def _facts(facts: FactSet) -> FactSet:
+    """Facts with texts as digests; times and TTLs dropped, so that weeks that found the same share what they keep."""
+    kept = {ident: _evidence(item) for ident, item in facts.evidence.items()}
+    renamed = {ident: item.id for ident, item in kept.items()}
+    return FactSet(
+        {
+            path: Fact(path, _value(path, fact.value), tuple(renamed.get(each, each) for each in fact.evidence))
+            for path, fact in facts.facts.items()
+        },
+        {item.id: item for item in kept.values()},
+    )
+
+
+def _evidence(item: Evidence) -> Evidence:
+    if item.kind in (EvidenceKind.HEADER, EvidenceKind.MIME):
+        got = item.got if all(map(_HIDDEN.fullmatch, item.got)) else (hidden("\n".join(item.got)),)
+        return Evidence(item.id, item.kind, item.asked, got)
+    if item.kind is EvidenceKind.HTTP and item.asked.startswith("POST "):
+        # The one-click request of this message; its address ends the subscription of whoever knows it.
+        address = hidden(item.asked[5:])
+        return Evidence(f"http-post:{address}", item.kind, f"POST {address}", tuple(hidden(each) for each in item.got))
+    return Evidence(item.id, item.kind, item.asked, item.got)
+
+
+def _value(path: str, value: Value, *, text: bool = False) -> Value:
+    text = text or path in TEXTS
+    match value:
+        case str():
+            return hidden(value) if text else value
+        case Unknown(reason, detail):
+            return Unknown(reason, hidden(detail)) if text or path.partition(".")[0] in _TOPICS else value
+        case tuple():
+            return tuple(_value(path if isinstance(each, str) else f"{path}[]", each, text=text) for each in value)
+        case Mapping():
+            return {name: _value(f"{path}.{name}", each, text=text) for name, each in value.items()}
+        case _:
+            return value
+
+
+def _names(facts: FactSet) -> dict[str, str]:
+    """Names of items as findings have them -> as they are kept."""
+    names: dict[str, str] = {}
+    for path, key in _NAMED.items():
+        items = facts.value(path)
+        counts: dict[str, int] = {}
+        for item in items if isinstance(items, tuple) else ():
+            if isinstance(item, Mapping):
+                fields = {each: str(item.get(each) or "-") for each in key}
+                name = "/".join(fields.values())
+                counts[name] = counts.get(name, 0) + 1
+                number = "" if counts[name] == 1 else f"#{counts[name]}"
+                fields["filename"] = hidden(fields["filename"]) if fields["filename"] != "-" else "-"
+                names[f"{name}{number}"] = "/".join(fields.values()) + number
+    return names
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()

@@ -1,0 +1,62 @@
+"""Processes that die: work in a child that is killed at its n-th step, or whose disk is full."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Step = Callable[[], None]
+
+
+def in_child(work: Callable[[], Any]) -> int:
+    """Do the work in a child of this process; gives its exit code, or the number of its signal as a negative."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        code = 70
+        try:
+            code = int(work() or 0)
+        except SystemExit as left:
+            code = left.code if isinstance(left.code, int) else 1
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def dying_at(number: int) -> Step:
+    """A step to be called before each write: at the `number`-th (from 0) the process is killed."""
+    left = [number]
+
+    def step() -> None:
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left[0] -= 1
+
+    return step
+
+
+def killed_at_every(work: Callable[[Step], Any], *, most: int = 400, every: int = 1) -> Iterator[int]:
+    """Do the work again and again, each time killed one step later, until it lives; gives the number of each kill."""
+    for number in range(0, most, every):
+        code = in_child(lambda number=number: work(dying_at(number)))  # type: ignore[misc]
+        if code == 0:
+            return
+        assert code == -signal.SIGKILL, f"step {number}: the work left with {code}"
+        yield number
+    raise AssertionError(f"the work still died at step {most}")
+
+
+def with_full_disk(octets: int) -> None:
+    """From now on this process cannot make any file longer than so many octets (Python ignores SIGXFSZ)."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (octets, octets))

@@ -1,0 +1,267 @@
+"""How commands end, whatever the machine does: one sentence, an exit code of the design, no traceback.
+
+Each runs as a process of its own, for streams, limits and signals are a process's.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import shlex
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import deliverability.demo
+from deliverability import app
+from deliverability.app import catalogue
+
+DELIV = [sys.executable, "-m", "deliverability"]
+ZONE = str(Path(deliverability.demo.__file__).parent / "example.zone")
+EML = str(Path(deliverability.demo.__file__).parent / "newsletter.eml")
+DOMAIN = "sakura-shop.example"
+LONG = ".".join(["a" * 63] * 3 + ["b" * 56, "co"])
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(deliverability.__file__).parents[1]))
+    (tmp_path / "deliv.toml").write_text(f'domains = ["{DOMAIN}"]\nhistory = "sqlite:///h.db"\n')
+    return tmp_path
+
+
+def deliv(*words: str, before: Callable[[], None] | None = None, shell: str = "") -> Done:
+    command: list[str] = [*DELIV, *words]
+    if shell:
+        command = ["/bin/sh", "-c", f"{shlex.join(command)} {shell}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, preexec_fn=before, check=False)
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def one_sentence(done: Done, code: int = 2) -> str:
+    assert done.code == code, done.err
+    assert "Traceback" not in done.err
+    assert "Exception ignored" not in done.err
+    lines = [line for line in done.err.splitlines() if line.startswith("Error: ")]
+    assert lines == done.err.splitlines(), "one sentence and nothing else"
+    assert len(lines) == 1
+    return lines[0]
+
+
+# --- Streams ---
+
+
+@pytest.mark.parametrize("words", [("demo",), ("rules",), ("docs", "--schema"), ("schedule",), ("--help",)])
+def test_output_that_cannot_be_written_is_told(folder: Path, words: tuple[str, ...]) -> None:
+    assert "No space left on device" in one_sentence(deliv(*words, shell="> /dev/full"))
+
+
+@pytest.mark.parametrize("words", [("demo",), ("demo", "--format", "json"), ("--version",)])
+def test_output_that_is_closed_is_told(folder: Path, words: tuple[str, ...]) -> None:
+    assert "a standard stream that is needed is closed" in one_sentence(deliv(*words, shell=">&-"))
+
+
+@pytest.mark.parametrize(
+    "words", [("audit", "-"), ("audit", "--eml", "-"), ("judge", "-"), ("slim", "-"), ("explain", "-")]
+)
+def test_input_that_is_closed_is_told(folder: Path, words: tuple[str, ...]) -> None:
+    assert "a standard stream that is needed is closed" in one_sentence(deliv(*words, shell="<&-"))
+
+
+def test_what_needs_no_stream_runs_without_any(folder: Path) -> None:
+    done = deliv("audit", DOMAIN, "--zone", ZONE, "-o", "r.json", shell="<&- >&- 2>&-")
+    assert done.code in (0, 1, 3)
+    assert json.loads((folder / "r.json").read_text())["subject"]["domain"] == DOMAIN
+
+
+# --- Disks ---
+
+
+@pytest.mark.parametrize("octets", [0, 1, 5000])
+@pytest.mark.parametrize("words", [("-o", "r.html"), ("-o", "r.json"), ("--record", "c.json")])
+def test_a_full_disk_leaves_the_old_file_or_none(folder: Path, words: tuple[str, str], octets: int) -> None:
+    (folder / words[1]).write_text("the old one")
+
+    def full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (octets, octets))
+
+    done = deliv("audit", DOMAIN, "--zone", ZONE, *words, before=full)
+    assert "File too large" in one_sentence(done)
+    assert (folder / words[1]).read_text() == "the old one"
+    assert sorted(each.name for each in folder.iterdir()) == sorted(("deliv.toml", words[1]))
+
+
+# --- Histories ---
+
+
+def test_a_port_that_is_no_number_is_told_without_the_password(folder: Path) -> None:
+    for url in (
+        "postgresql+psycopg://u:s3cret@h:port/x",
+        "postgresql+psycopg://u:s3cr@t@h:99999999/x",
+        "//u:s3cret@:x",
+    ):
+        said = one_sentence(deliv("history", "--history", url))
+        assert "s3cr" not in said
+
+
+def test_a_password_in_the_options_of_an_address_is_not_told(folder: Path) -> None:
+    said = one_sentence(deliv("history", "--history", "postgresql+psycopg://u@127.0.0.1:1/x?password=s3cret"))
+    assert "s3cret" not in said
+
+
+def weekly(folder: Path) -> Done:
+    return deliv("weekly", "--zone", ZONE)
+
+
+def test_a_newer_history_is_told(folder: Path) -> None:
+    assert weekly(folder).code == 1
+    with sqlite3.connect(folder / "h.db") as connection:
+        connection.execute("UPDATE deliv_schema SET version_num = '9999'")
+    for done in (weekly(folder), deliv("history"), deliv("history", "--export")):
+        assert "newer version of deliv" in one_sentence(done)
+
+
+@pytest.mark.parametrize("damage", ["x''", "x'00'", "x'789c4b04000062'", "(SELECT data FROM blobs LIMIT 1)"])
+def test_a_damaged_history_costs_neither_the_run_nor_the_other_subjects(folder: Path, damage: str) -> None:
+    (folder / "deliv.toml").write_text(f'domains = ["{DOMAIN}", "other.example"]\nhistory = "sqlite:///h.db"\n')
+    assert weekly(folder).code in (1, 3)
+    with sqlite3.connect(folder / "h.db") as connection:
+        mine = f"(SELECT manifest FROM snapshots WHERE domain = '{DOMAIN}')"
+        connection.execute(f"UPDATE blobs SET data = {damage} WHERE instr({mine}, digest)")
+    shown = deliv("history")
+    assert shown.code == 3
+    assert f"left out: what the history kept of {DOMAIN} is damaged" in shown.err
+    assert "other.example" in shown.out
+    done = weekly(folder)
+    assert "Traceback" not in done.err
+    summary = json.loads((folder / "deliv-reports" / "latest" / "summary.json").read_text())
+    first, other = summary["subjects"]
+    assert "is damaged" in first["error"]
+    assert first["verdicts"], "it was audited all the same"
+    assert other["error"] == ""
+    assert weekly(folder).code in (1, 3)
+    summary = json.loads((folder / "deliv-reports" / "latest" / "summary.json").read_text())
+    assert [each["error"] for each in summary["subjects"]] == ["", ""], "what was seen again is mended"
+
+
+# --- Odd input ---
+
+ODD = (7, "x", [7], {"a": 1}, [{}], [[]], [None], None, -1, 1.5, "", [{"domain": 7, "host": 7, "ip": 7, "evidence": 7}])
+
+
+@pytest.mark.parametrize("value", ODD, ids=range(len(ODD)))
+@pytest.mark.parametrize("whose", ["all", "all but the subject's"])
+def test_odd_facts_are_judged_or_told(folder: Path, value: object, whose: str) -> None:
+    paths = [each for each in catalogue() if "[]" not in each and (whose == "all" or not each.startswith("subject."))]
+    (folder / "facts.json").write_text(json.dumps({"facts": {path: {"value": value} for path in paths}}))
+    done = deliv("judge", "facts.json", "--format", "json")
+    assert done.code in (0, 1, 2, 3)
+    assert "Traceback" not in done.err
+    assert "internal error" not in done.err
+
+
+def test_odd_facts_of_one_subject_do_not_stop_the_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from deliverability.cli import judging, main
+
+    make = judging.make_report
+
+    def odd(audited: app.Audited, *rest: object) -> object:
+        if audited.subject.domain == "odd.example":
+            raise TypeError("unhashable type: 'dict'")
+        return make(audited, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(judging, "make_report", odd)
+    both = [{"facts": {"subject.domain": {"value": name}}} for name in ("odd.example", "good.example")]
+    (folder / "facts.json").write_text(json.dumps(both))
+    with pytest.raises(SystemExit) as left:
+        main(["judge", "facts.json", "--format", "csv"])
+    done = capsys.readouterr()
+    assert left.value.code == 2
+    assert "left out: facts.json: facts no. 1 cannot be judged" in done.err
+    assert "good.example" in done.out
+
+
+@pytest.mark.parametrize("command", ["audit", "fix", "facts", "weekly"])
+def test_a_domain_of_251_characters(folder: Path, command: str) -> None:
+    """Before, its pages had names that no file system takes, and the run of all domains ended there."""
+    (folder / "deliv.toml").write_text(f'domains = ["{LONG}", "{DOMAIN}"]\nhistory = "sqlite:///h.db"\n')
+    done = deliv(command, "--zone", ZONE, *(() if command == "weekly" else (LONG, DOMAIN, "--selector", "s1")))
+    assert done.code in (0, 1, 3)
+    assert "Traceback" not in done.err
+    assert "internal error" not in done.err
+
+
+@pytest.mark.parametrize("command", ["audit", "fix", "facts"])
+def test_a_message_that_cannot_be_read_does_not_stop_the_others(folder: Path, command: str) -> None:
+    (folder / "big.eml").write_bytes(b"")
+    with (folder / "big.eml").open("r+b") as file:
+        file.truncate(200_000_000)
+    done = deliv(command, "--zone", ZONE, "--eml", "big.eml", "--eml", EML, "--fail-on", "never")
+    if command != "audit":
+        done = deliv(command, "--zone", ZONE, "--eml", "big.eml", "--eml", EML)
+    assert "not audited: big.eml: " in done.err
+    assert done.code == 3
+    assert DOMAIN in done.out
+
+
+def test_a_fault_of_ours_is_told_in_one_sentence_and_shown_on_demand(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from deliverability.cli import main, options
+
+    def burst() -> None:
+        raise ZeroDivisionError("a\x1b[31m\u202e fault")
+
+    monkeypatch.setattr(options, "plain_errors", burst)
+    monkeypatch.setattr("deliverability.cli.judge.plain_errors", burst)
+    for words in ([], ["--debug"]):
+        with pytest.raises(SystemExit) as left:
+            main(["judge", "x.json", *words])
+        assert left.value.code == 3
+        said = capsys.readouterr().err
+        assert "internal error, please report it: ZeroDivisionError: a\\x1b[31m\\u202e fault" in said
+        assert ("Traceback" in said) is bool(words)
+
+
+# --- Signals ---
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_at_any_moment_is_no_traceback_and_leaves_nothing(folder: Path, number: signal.Signals) -> None:
+    """While modules are imported as well as during the work; the sooner it comes, the less of Python is there."""
+    codes = set()
+    for tenth in range(1, 16):
+        process = subprocess.Popen(
+            [*DELIV, "audit", DOMAIN, "--zone", ZONE, "-o", "r.html"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        time.sleep(tenth / 8)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+        codes.add(process.returncode)
+        if "site.py" not in err and "runpy" not in err:  # before any line of ours runs
+            assert "Traceback" not in err, err
+        assert [each.name for each in folder.iterdir() if each.name.startswith(".")] == []
+    # A negative number: it came before Python had begun, or ended.
+    assert codes <= {128 + number, -number, 0, 1}
+    assert 128 + number in codes
