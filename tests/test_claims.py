@@ -9,11 +9,14 @@ from functools import cache
 
 from deliverability.app import Job, Options, Sample, audit, catalogue, gather_facts, load_rules, make_report, open_world
 from deliverability.judge.engine import Selection
+from deliverability.judge.phrases import phrases
 from deliverability.model.facts import Purpose
 from deliverability.model.report import Report, Requirements, Verdict, VerdictKind
+from deliverability.model.rules import Effect
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.static import StaticResolver
 from deliverability.render.parts import ReportView
+from deliverability.render.told import effect_words
 from deliverability.render.view import build
 
 SMALL = Options(purpose=Purpose.USERS, daily_volume=200)
@@ -119,6 +122,21 @@ def test_requirements_that_could_not_be_checked_are_not_counted_among_those_that
     assert checked(counts(6, 1, 1), "ja") == (
         "公開要件7件を確認し、6件を満たしています。ほかに1件は確認できませんでした。"
     )
+
+
+def test_all_receivers_at_once_are_no_receiver_beside_the_others() -> None:
+    view = build(judged(mail(return_path="b@example.net"), SMALL), "en", catalogue())
+    assert view.lead.startswith("Of 12 receivers, ")
+    told = [note for entry in view.todo for note in (*entry.notes, *entry.readings)]
+    assert told
+    assert not [note for note in told if note.startswith("All at once")]
+
+
+def test_a_refusal_that_is_certain_leaves_none_that_may_be() -> None:
+    effects = [(Effect.REJECT, False), (Effect.REJECT, True), (Effect.SPAM, False)]
+    assert effect_words(effects, phrases("en")) == "Refused or spam folder"
+    assert effect_words(effects, phrases("ja")) == "拒否・迷惑メール扱い"
+    assert effect_words(effects[1:], phrases("en")) == "May be refused or spam folder"
 
 
 # A domain alone, few or many messages

@@ -97,18 +97,18 @@ def _hops(ctx: Context) -> None:
         missing = Unknown(Reason.NO_MESSAGE)
         ctx.put_all({"transport.hops": missing, "transport.delivery_tls_version": missing})
         return
-    fields = ctx.message.fields("Received")[:MAX_HOPS]
-    ids = [ctx.cite(header_evidence(each)) for each in fields[:10]]
+    headers = ctx.message.fields("Received")[:MAX_HOPS]
+    ids = [ctx.cite(header_evidence(header)) for header in headers[:10]]
     hops = []
-    for received in fields:
-        hop = parse_received(received.value)
+    for header in headers:
+        hop = parse_received(header.value)
         hops.append(
             {
                 "from_ip": hop.ip,
                 "by": hop.by,
                 "protocol": hop.protocol,
                 "tls": hop.tls,
-                "tls_version": tls_version(received.value),
+                "tls_version": tls_version(header.value),
             }
         )
     ctx.put("transport.hops", tuple(hops), *ids)
@@ -116,8 +116,8 @@ def _hops(ctx: Context) -> None:
     if entry is None:
         ctx.put("transport.delivery_tls_version", None, *ids)
     else:
-        received = entry[0]
-        ctx.put("transport.delivery_tls_version", tls_version(received.value), ctx.cite(header_evidence(received)))
+        field = entry[0]
+        ctx.put("transport.delivery_tls_version", tls_version(field.value), ctx.cite(header_evidence(field)))
 
 
 def tls_version(received: str) -> str | None:

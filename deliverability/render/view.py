@@ -317,10 +317,17 @@ def _receiver_notes(
             said = statement_of(judgement, finding.rule, report)
             if judgement.outcome is not Outcome.UNMET or said is None or not (said.contested or not contested):
                 continue
+            if _combines(judgement.receiver, report) and len(finding.judgements) > 1:
+                continue  # It has no words of its own, and those it speaks for are here.
             if note := said.note.get(say.lang, ""):
                 name = receiver_name(judgement.receiver, report, say.lang)
                 notes[f"{name}{say('punctuation.colon')}{visible(note)}"] = None
     return tuple(notes)
+
+
+def _combines(ident: str, report: Report) -> bool:
+    receiver = report.rules.receivers.get(ident)
+    return receiver is not None and bool(receiver.combines)
 
 
 def _contested(findings: Sequence[Finding], rule: Rule, report: Report) -> bool:
@@ -502,7 +509,7 @@ def _lead(report: Report, entries: Sequence[Entry], say: Phrases) -> str:
         else:
             told, joined = _not_found(report, effects or missing, entries, say), "value.separator"
         return say(f"answer.{found.dns.value}", domain=domain, short=say(joined).join(told[:2]))
-    kinds = [verdict.verdict for verdict in report.verdicts]
+    kinds = [verdict.verdict for verdict in report.verdicts if not _combines(verdict.receiver, report)]
     if len(kinds) < 2:
         return ""
     if len(set(kinds)) == 1:
