@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from deliverability.judge.engine import Selection
     from deliverability.mail.reader import Message
     from deliverability.ports.base import Clock, HttpFetcher, Resolver, SmtpProber
+    from deliverability.ports.budget import Budget
     from deliverability.ports.cassette import Recorder
     from deliverability.ports.zone import ZoneResolver
     from deliverability.rehearse import Stage
@@ -204,16 +205,26 @@ class World:
     smtp: SmtpProber | None = None
     unsubscriber: HttpFetcher | None = None
 
-    def resolver(self) -> Resolver:
-        """A resolver for one subject, with a time budget of its own."""
+    def resolver(self, budget: Budget) -> Resolver:
+        """A resolver for the subject whose time budget this is."""
         from deliverability.ports.budget import BudgetResolver
 
-        resolver: Resolver = BudgetResolver(self.base, self.seconds)
+        resolver: Resolver = BudgetResolver(self.base, budget)
         if self.proposals:
             from deliverability.ports.overlay import OverlayResolver
 
             resolver = OverlayResolver(resolver, self.proposals)
         return self.recorder.over(resolver) if self.recorder else resolver
+
+    def others(self, budget: Budget) -> tuple[HttpFetcher | None, SmtpProber | None, HttpFetcher | None]:
+        """The fetcher, the prober and the poster, as far as the user allows them, under the same budget."""
+        from deliverability.ports.budget import BudgetFetcher, BudgetProber
+
+        return (
+            BudgetFetcher(self.http, budget) if self.http else None,
+            BudgetProber(self.smtp, budget) if self.smtp else None,
+            BudgetFetcher(self.unsubscriber, budget) if self.unsubscriber else None,
+        )
 
 
 def open_world(
@@ -344,7 +355,7 @@ async def gather_facts(job: Job, world: World, *, staged: bool = False) -> Audit
     Raises InputError where its message or zone file cannot be read.
     """
     from deliverability.auditors.base import gather
-    from deliverability.ports.budget import domainless_resolver
+    from deliverability.ports.budget import Budget, domainless_resolver
     from deliverability.ports.clock import stamp
 
     message: Message | None = None
@@ -374,9 +385,10 @@ async def gather_facts(job: Job, world: World, *, staged: bool = False) -> Audit
         waivers=options.waivers,
         keys_seen=options.keys_seen,
     )
-    resolver = world.resolver() if domain else domainless_resolver()
+    budget = Budget(world.seconds)
+    resolver = world.resolver(budget) if domain else domainless_resolver()
     now = world.clock.now()
-    ports = (world.http, world.smtp, world.unsubscriber) if domain else (None, None, None)
+    ports = world.others(budget) if domain else (None, None, None)
     every = auditors()
     if not (staged and domain):
         gathered = await gather(every, subject, resolver, message, now, *ports)
@@ -390,7 +402,7 @@ async def gather_facts(job: Job, world: World, *, staged: bool = False) -> Audit
     prober = MemoryProber(smtp) if smtp else None
     poster = MemoryFetcher(unsubscriber) if unsubscriber else None
     gathered = await gather(every, subject, remembered, message, now, web, prober, poster)
-    stage = Stage(every, subject, remembered, message, now, gathered.works, web, prober, poster)
+    stage = Stage(every, subject, remembered, message, now, gathered.works, budget, web, prober, poster)
     return Audited(subject, gathered.facts, stamp(now), world.sources, gathered.crashes, stage)
 
 
@@ -459,13 +471,16 @@ async def full_report(audited: Audited, rules: RuleSet, selection: Selection) ->
 
 async def _with_remedies(audited: Audited, rules: RuleSet, selection: Selection) -> tuple[Report, tuple[str, ...]]:
     """The report, and the traceback where drafting or rehearsing crashed: the findings stand all the same."""
-    report = make_report(audited, rules, selection)
+    # Large facts of hostile records take a while to be judged and written out; other subjects go on meanwhile.
+    report = await asyncio.to_thread(make_report, audited, rules, selection)
     if audited.stage is None:
         return report, ()
     from deliverability.rehearse import remedies
 
     try:
-        return replace(report, remedies=await remedies(audited.stage, report, catalogue(), selection)), ()
+        found, complete = await remedies(audited.stage, report, catalogue(), selection)
+        notes = report.notes if complete else (*report.notes, Note("remedies-unfinished"))
+        return replace(report, remedies=found, notes=notes), ()
     except Exception:
         import traceback
 

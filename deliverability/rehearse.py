@@ -29,6 +29,7 @@ from deliverability.model.report import (
 )
 from deliverability.model.rules import RuleSet, Severity
 from deliverability.ports.base import Found, Resolver
+from deliverability.ports.budget import Budget
 from deliverability.ports.memory import MemoryFetcher, MemoryProber, MemoryResolver
 from deliverability.ports.overlay import OverlayResolver, Proposal, parse_proposal
 from deliverability.remedy.plan import TOPICS, redrafted
@@ -79,13 +80,16 @@ class Stage:
     message: Message | None
     now: datetime
     works: Mapping[str, Work]
+    budget: Budget
     http: MemoryFetcher | None = None
     smtp: MemoryProber | None = None
     unsubscriber: MemoryFetcher | None = None
 
 
-async def remedies(stage: Stage, report: Report, catalogue: Catalogue, selection: Selection) -> tuple[Remedy, ...]:
-    """The remedies that stood their rehearsal, in the order in which to show them.
+async def remedies(
+    stage: Stage, report: Report, catalogue: Catalogue, selection: Selection
+) -> tuple[tuple[Remedy, ...], bool]:
+    """The remedies that stood their rehearsal, in the order in which to show them, and whether all had one.
 
     A draft is dropped where it does not mend its finding, makes a verdict or grade of any receiver worse, leaves
     anything of severity warning or above newly unmet, or turns a result into "could not be checked". Two kinds of newly
@@ -95,17 +99,19 @@ async def remedies(stage: Stage, report: Report, catalogue: Catalogue, selection
     dropped too where somebody who may send by SPF today no longer could, whom no remedy says that it takes away.
 
     Drafts for the same record set are rehearsed one on top of the other: once one is kept, the next ones for its
-    record sets are drafted from the facts that it leads to, and their `old` is its `new`.
+    record sets are drafted from the facts that it leads to, and their `old` is its `new`. Once the time budget of the
+    subject is spent no further draft is rehearsed.
     """
     for port in (stage.http, stage.smtp, stage.unsubscriber):
         if port is not None:
             port.closed = True
     rehearsal = _Rehearsal(stage, report.rules, catalogue, selection)
     base = _State({}, report.facts, stage.works, report.findings, _standing(report.assessment))
-    return _ordered(await _kept(rehearsal, base), {(each.rule, each.item): each.severity for each in base.findings})
+    kept, complete = await _kept(rehearsal, base)
+    return _ordered(kept, {(each.rule, each.item): each.severity for each in base.findings}), complete
 
 
-async def _kept(rehearsal: _Rehearsal, base: _State) -> list[Remedy]:
+async def _kept(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool]:
     meant = {(each.rule, each.item) for each in base.findings if each.outcome is Outcome.UNMET}
     waiting = [(topic, draft) for topic in TOPICS for draft in topic(base.facts, base.findings)] if meant else []
     published = {edit_place(edit): edit.old for _, draft in reversed(waiting) for edit in draft.edits}
@@ -113,6 +119,8 @@ async def _kept(rehearsal: _Rehearsal, base: _State) -> list[Remedy]:
     tried: set[object] = set()
     kept: list[Remedy] = []
     while waiting and len(tried) < MAX_REHEARSALS:
+        if rehearsal.stage.budget.spent:
+            return kept, False
         topic, draft = waiting.pop(0)
         places = tuple(edit_place(edit) for edit in draft.edits)
         wanted = (draft.rule, draft.item, places, tuple(edit.new for edit in draft.edits))
@@ -145,7 +153,7 @@ async def _kept(rehearsal: _Rehearsal, base: _State) -> list[Remedy]:
         for edit in (edit for _, new in reversed(again) for edit in new.edits):
             published.setdefault(edit_place(edit), edit.old)
         waiting = again + [each for each in waiting if each not in stale]
-    return kept
+    return kept, True
 
 
 async def _beside_alias(resolver: Resolver, edits: Iterable[RecordEdit]) -> bool:

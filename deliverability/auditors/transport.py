@@ -97,18 +97,18 @@ def _hops(ctx: Context) -> None:
         missing = Unknown(Reason.NO_MESSAGE)
         ctx.put_all({"transport.hops": missing, "transport.delivery_tls_version": missing})
         return
-    fields = ctx.message.fields("Received")[:MAX_HOPS]
-    ids = [ctx.cite(header_evidence(field)) for field in fields[:10]]
+    headers = ctx.message.fields("Received")[:MAX_HOPS]
+    ids = [ctx.cite(header_evidence(header)) for header in headers[:10]]
     hops = []
-    for field in fields:
-        hop = parse_received(field.value)
+    for header in headers:
+        hop = parse_received(header.value)
         hops.append(
             {
                 "from_ip": hop.ip,
                 "by": hop.by,
                 "protocol": hop.protocol,
                 "tls": hop.tls,
-                "tls_version": tls_version(field.value),
+                "tls_version": tls_version(header.value),
             }
         )
     ctx.put("transport.hops", tuple(hops), *ids)

@@ -225,7 +225,8 @@ def targets() -> dict[str, Target]:
         "PDF": Target(
             lambda octets: (is_pdf(octets), is_pdf(octets) and (weigh(octets), is_encrypted(octets))),
             (
-                b"%PDF-1.4\n1 0 obj <</Type /Page>> stream\nendstream endobj xref 0 1 trailer <</Root 1 0 R /Encrypt 2 0 R>>",
+                b"%PDF-1.4\n1 0 obj <</Type /Page>> stream\nendstream endobj xref 0 1 "
+                b"trailer <</Root 1 0 R /Encrypt 2 0 R>>",
             ),
         ),
     }
