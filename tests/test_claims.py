@@ -6,6 +6,11 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
+
+import dkim
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from deliverability.app import Job, Options, Sample, audit, catalogue, gather_facts, load_rules, make_report, open_world
 from deliverability.judge.engine import Selection
@@ -18,6 +23,7 @@ from deliverability.ports.static import StaticResolver
 from deliverability.render.parts import ReportView
 from deliverability.render.told import effect_words
 from deliverability.render.view import build
+from tests.dkim.support import published
 
 SMALL = Options(purpose=Purpose.USERS, daily_volume=200)
 BULK = Options(purpose=Purpose.BULK, daily_volume=20_000)
@@ -137,6 +143,33 @@ def test_a_refusal_that_is_certain_leaves_none_that_may_be() -> None:
     assert effect_words(effects, phrases("en")) == "Refused or spam folder"
     assert effect_words(effects, phrases("ja")) == "拒否・迷惑メール扱い"
     assert effect_words(effects[1:], phrases("en")) == "May be refused or spam folder"
+
+
+async def test_who_is_at_risk_at_any_volume_may_still_mend_what_refuses_many_messages() -> None:
+    """Gmail: refused from 5,000 a day for want of SPF, and at risk below for want of a reverse name."""
+    key = Path(__file__).parent.joinpath("known_senders/keys/rsa2048.pem").read_bytes()
+    signer = load_pem_private_key(key, None)
+    assert isinstance(signer, RSAPrivateKey)
+    plain = mail(return_path="news@example.com")
+    message = dkim.sign(plain, b"s1", b"example.com", key, include_headers=[b"from", b"subject", b"date"]) + plain
+    records = {
+        ("example.com", "MX"): ["10 mail.example.com"],
+        ("mail.example.com", "A"): ["192.0.2.10"],
+        ("_dmarc.example.com", "TXT"): ["v=DMARC1; p=none; rua=mailto:dmarc@example.com"],
+        ("s1._domainkey.example.com", "TXT"): [published(signer)],
+    }
+    world = replace(open_world(offline=True), base=StaticResolver(records))
+    report = await audit(message=message, world=world, rules=RULES)
+    gmail = verdict(report, "gmail")
+    assert gmail.if_small is not None
+    assert gmail.if_bulk is not None
+    assert (gmail.if_small.verdict, gmail.if_bulk.verdict) == (VerdictKind.AT_RISK, VerdictKind.REJECTED)
+    # What helps who sends many is no step down for anybody, and nothing is told as a gain that sounds like one.
+    assert "SPF-001" in {each.rule for each in report.remedies}
+    gains = [gain for remedy in report.remedies for gain in remedy.gains]
+    gains += [gain for finding in report.findings for gain in finding.gains]
+    assert gains
+    assert all(gain.worth > 0 for gain in gains)
 
 
 # A domain alone, few or many messages

@@ -117,7 +117,8 @@ def _gains(finding: Finding, tallies: Mapping[str, _Tally]) -> Iterator[Gain]:
         if tally is None:
             continue
         before, after = tally.kind(), tally.kind(without=finding)
-        if before is not after:
+        # Refused from some volume on and at risk below becomes at risk for all: better, and yet no step up.
+        if after.rank < before.rank:
             yield Gain(receiver, before, after)
 
 
