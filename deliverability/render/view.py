@@ -436,8 +436,8 @@ def _sentence(verdict: Verdict, report: Report, name: str, mail: str, say: Phras
     small, bulk = verdict.if_small, verdict.if_bulk
     if small is None or bulk is None:
         effects = effect_words(((each.effect, each.contested) for each in verdict.effects), say)
-        key = f"verdict.{verdict.verdict.value}{'-bulk' if _for_bulk_only(verdict, report) else ''}-sentence"
-        return say(key, receiver=name, mail=mail, effects=effects, many=many)
+        kind = "dns-not-ready-bulk" if _for_bulk_only(verdict, report) else verdict.verdict.value
+        return say(f"verdict.{kind}-sentence", receiver=name, mail=mail, effects=effects, many=many)
     key = "verdict.depends-sentence" if number else "verdict.depends-bulk-sentence"
     return say(key, receiver=name, many=many, bulk=_case(bulk, say), small=_case(small, say))
 
