@@ -144,9 +144,10 @@ def _share(finding: Finding, judgement: Judgement) -> _Share:
         return _Share.REFUSES if refuses else _Share.HINDERS
     if judgement.outcome is not Outcome.UNKNOWN:
         return _Share.NOTHING
-    if _not_found(finding):
+    unknown = judgement.unknown or finding.unknown
+    if unknown is not None and unknown.reason is Reason.NOT_FOUND:
         return _Share.MISSES
-    if not finding.waits_for_input:
+    if unknown is None or not unknown.reason.waits_for_input:
         return _Share.BLINDS
     # What would only hinder is not known to; what would refuse leaves everything open.
     return _Share.LACKS if refuses else _Share.NOTHING
