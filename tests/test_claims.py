@@ -12,8 +12,20 @@ import dkim
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from deliverability.app import Job, Options, Sample, audit, catalogue, gather_facts, load_rules, make_report, open_world
+from deliverability.app import (
+    Job,
+    Options,
+    Sample,
+    audit,
+    catalogue,
+    gather_facts,
+    load_rules,
+    make_report,
+    open_world,
+    rule_folders,
+)
 from deliverability.judge.engine import Selection
+from deliverability.judge.load import load_guide
 from deliverability.judge.phrases import phrases
 from deliverability.model.facts import Purpose
 from deliverability.model.report import Report, Requirements, Verdict, VerdictKind
@@ -29,6 +41,7 @@ SMALL = Options(purpose=Purpose.USERS, daily_volume=200)
 BULK = Options(purpose=Purpose.BULK, daily_volume=20_000)
 RULES = load_rules()
 RECORDS = {
+    ("_spf.example.com", "TXT"): ["v=spf1 ip4:192.0.2.10 -all"],
     ("example.com", "MX"): ["10 mail.example.com"],
     ("mail.example.com", "A"): ["192.0.2.10"],
     ("10.2.0.192.in-addr.arpa", "PTR"): ["mail.example.com"],
@@ -215,3 +228,11 @@ async def test_what_is_for_information_is_not_counted_and_is_no_remedy_of_mail_w
         assert not {"NET-011", "NET-014"} & {each.rule for each in view.todo}
     assert {"NET-011", "NET-014"} <= {each.rule for each in healthy.remedies}
     assert not {"NET-011", "NET-014"} & {each.rule for each in unaligned.remedies}
+
+
+def test_a_step_does_not_wait_for_what_is_only_good_to_know() -> None:
+    """SPF passes for the message; whether every include is in use, only all sending addresses would tell."""
+    report = judged(mail(return_path="news@example.com"), SMALL, spf="v=spf1 include:_spf.example.com -all")
+    view = build(report, "en", catalogue(), load_guide(rule_folders()))
+    assert "waits" not in next(step.label for step in view.guide if step.key == "G1").lower()
+    assert any("--ip ADDRESS for each" in each.words for each in view.waiting)
