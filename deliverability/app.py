@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from deliverability import __version__
 from deliverability._resources import locate
 from deliverability.model.codec import digest, encode_facts
-from deliverability.model.facts import Catalogue, FactSet, KeySeen, Purpose, Reason, Subject, Unknown, Value, Waiver
+from deliverability.model.facts import (
+    Catalogue,
+    FactSet,
+    KeySeen,
+    Purpose,
+    Reason,
+    Subject,
+    Unknown,
+    Value,
+    Waiver,
+    records_of,
+)
 from deliverability.model.report import SCHEMA_VERSION, Note, Outcome, Report, Run
 from deliverability.model.rules import Receiver, RuleSet, Scope, Severity
 
@@ -20,6 +31,7 @@ if TYPE_CHECKING:
     from deliverability.judge.engine import Selection
     from deliverability.mail.reader import Message
     from deliverability.ports.base import Clock, HttpFetcher, Resolver, SmtpProber
+    from deliverability.ports.budget import Budget
     from deliverability.ports.cassette import Recorder
     from deliverability.ports.zone import ZoneResolver
     from deliverability.rehearse import Stage
@@ -193,16 +205,26 @@ class World:
     smtp: SmtpProber | None = None
     unsubscriber: HttpFetcher | None = None
 
-    def resolver(self) -> Resolver:
-        """A resolver for one subject, with a time budget of its own."""
+    def resolver(self, budget: Budget) -> Resolver:
+        """A resolver for the subject whose time budget this is."""
         from deliverability.ports.budget import BudgetResolver
 
-        resolver: Resolver = BudgetResolver(self.base, self.seconds)
+        resolver: Resolver = BudgetResolver(self.base, budget)
         if self.proposals:
             from deliverability.ports.overlay import OverlayResolver
 
             resolver = OverlayResolver(resolver, self.proposals)
         return self.recorder.over(resolver) if self.recorder else resolver
+
+    def others(self, budget: Budget) -> tuple[HttpFetcher | None, SmtpProber | None, HttpFetcher | None]:
+        """The fetcher, the prober and the poster, as far as the user allows them, under the same budget."""
+        from deliverability.ports.budget import BudgetFetcher, BudgetProber
+
+        return (
+            BudgetFetcher(self.http, budget) if self.http else None,
+            BudgetProber(self.smtp, budget) if self.smtp else None,
+            BudgetFetcher(self.unsubscriber, budget) if self.unsubscriber else None,
+        )
 
 
 def open_world(
@@ -333,7 +355,7 @@ async def gather_facts(job: Job, world: World, *, staged: bool = False) -> Audit
     Raises InputError where its message or zone file cannot be read.
     """
     from deliverability.auditors.base import gather
-    from deliverability.ports.budget import domainless_resolver
+    from deliverability.ports.budget import Budget, domainless_resolver
     from deliverability.ports.clock import stamp
 
     message: Message | None = None
@@ -363,9 +385,10 @@ async def gather_facts(job: Job, world: World, *, staged: bool = False) -> Audit
         waivers=options.waivers,
         keys_seen=options.keys_seen,
     )
-    resolver = world.resolver() if domain else domainless_resolver()
+    budget = Budget(world.seconds)
+    resolver = world.resolver(budget) if domain else domainless_resolver()
     now = world.clock.now()
-    ports = (world.http, world.smtp, world.unsubscriber) if domain else (None, None, None)
+    ports = world.others(budget) if domain else (None, None, None)
     every = auditors()
     if not (staged and domain):
         gathered = await gather(every, subject, resolver, message, now, *ports)
@@ -379,7 +402,7 @@ async def gather_facts(job: Job, world: World, *, staged: bool = False) -> Audit
     prober = MemoryProber(smtp) if smtp else None
     poster = MemoryFetcher(unsubscriber) if unsubscriber else None
     gathered = await gather(every, subject, remembered, message, now, web, prober, poster)
-    stage = Stage(every, subject, remembered, message, now, gathered.works, web, prober, poster)
+    stage = Stage(every, subject, remembered, message, now, gathered.works, budget, web, prober, poster)
     return Audited(subject, gathered.facts, stamp(now), world.sources, gathered.crashes, stage)
 
 
@@ -448,13 +471,16 @@ async def full_report(audited: Audited, rules: RuleSet, selection: Selection) ->
 
 async def _with_remedies(audited: Audited, rules: RuleSet, selection: Selection) -> tuple[Report, tuple[str, ...]]:
     """The report, and the traceback where drafting or rehearsing crashed: the findings stand all the same."""
-    report = make_report(audited, rules, selection)
+    # Large facts of hostile records take a while to be judged and written out; other subjects go on meanwhile.
+    report = await asyncio.to_thread(make_report, audited, rules, selection)
     if audited.stage is None:
         return report, ()
     from deliverability.rehearse import remedies
 
     try:
-        return replace(report, remedies=await remedies(audited.stage, report, catalogue(), selection)), ()
+        found, complete = await remedies(audited.stage, report, catalogue(), selection)
+        notes = report.notes if complete else (*report.notes, Note("remedies-unfinished"))
+        return replace(report, remedies=found, notes=notes), ()
     except Exception:
         import traceback
 
@@ -609,11 +635,12 @@ def _notes(audited: Audited) -> tuple[Note, ...]:
             notes.append(Note("no-message"))
     else:
         notes.extend(_envelope_notes(facts))
+        notes.extend(_recorded_notes(facts))
     if facts.value("message.nesting_limited") is True:
         notes.append(Note("nesting-limited"))
     published = facts.value("dkim.published")
     silent = facts.value("spf.sends_nothing") is True and not facts.value("message.present")
-    if domain and not silent and isinstance(published, Unknown) and published.reason is Reason.NOT_CONFIGURED:
+    if domain and not silent and isinstance(published, Unknown) and published.reason is Reason.NOT_FOUND:
         notes.append(Note("probes-missed"))
     if "replay" in audited.sources:
         notes.append(Note("replayed", {"date": audited.started}))
@@ -622,6 +649,20 @@ def _notes(audited: Audited) -> tuple[Note, ...]:
     if "with" in audited.sources:
         notes.append(Note("with-proposals"))
     return tuple(notes)
+
+
+def _recorded_notes(facts: FactSet) -> Iterator[Note]:
+    """What the receiver of the message recorded, and where our own result is another one, the likely reason."""
+    results = {method: facts.value(f"recorded.{method}") for method in ("spf", "dkim", "dmarc", "compauth")}
+    told = " ".join(f"{method}={result}" for method, result in results.items() if isinstance(result, str))
+    by = facts.value("recorded.by")
+    if not told or not isinstance(by, str):
+        return
+    yield Note("recorded", {"by": by, "results": told})
+    for each in records_of(facts.value("recorded.differences")):
+        method = str(each["method"]).upper()
+        values = {"by": by, "method": method, "recorded": each["recorded"], "ours": each["ours"]}
+        yield Note(f"recorded-differs-{each['reason']}", values)
 
 
 def _envelope_notes(facts: FactSet) -> list[Note]:

@@ -29,9 +29,11 @@ from deliverability.model.report import (
 )
 from deliverability.model.rules import RuleSet, Severity
 from deliverability.ports.base import Found, Resolver
+from deliverability.ports.budget import Budget
 from deliverability.ports.memory import MemoryFetcher, MemoryProber, MemoryResolver
 from deliverability.ports.overlay import OverlayResolver, Proposal, parse_proposal
-from deliverability.remedy.plan import TOPICS
+from deliverability.remedy.plan import TOPICS, redrafted
+from deliverability.remedy.spf_passing import Earlier, lost
 
 if TYPE_CHECKING:
     from deliverability.mail.reader import Message
@@ -78,32 +80,38 @@ class Stage:
     message: Message | None
     now: datetime
     works: Mapping[str, Work]
+    budget: Budget
     http: MemoryFetcher | None = None
     smtp: MemoryProber | None = None
     unsubscriber: MemoryFetcher | None = None
 
 
-async def remedies(stage: Stage, report: Report, catalogue: Catalogue, selection: Selection) -> tuple[Remedy, ...]:
-    """The remedies that stood their rehearsal, in the order in which to show them.
+async def remedies(
+    stage: Stage, report: Report, catalogue: Catalogue, selection: Selection
+) -> tuple[tuple[Remedy, ...], bool]:
+    """The remedies that stood their rehearsal, in the order in which to show them, and whether all had one.
 
     A draft is dropped where it does not mend its finding, makes a verdict or grade of any receiver worse, leaves
     anything of severity warning or above newly unmet, or turns a result into "could not be checked". Two kinds of newly
     unmet findings are no harm, and are named in `opens`: those of severity info, the next step of a ladder (after
     p=none comes quarantine), and what a more severe finding about the same facts had kept from applying, which is
-    mended (11 lookups are an error, 10 a warning; mail that passes nowhere, mail that passes by DKIM only).
+    mended (11 lookups are an error, 10 a warning; mail that passes nowhere, mail that passes by DKIM only). A draft is
+    dropped too where somebody who may send by SPF today no longer could, whom no remedy says that it takes away.
 
     Drafts for the same record set are rehearsed one on top of the other: once one is kept, the next ones for its
-    record sets are drafted from the facts that it leads to, and their `old` is its `new`.
+    record sets are drafted from the facts that it leads to, and their `old` is its `new`. Once the time budget of the
+    subject is spent no further draft is rehearsed.
     """
     for port in (stage.http, stage.smtp, stage.unsubscriber):
         if port is not None:
             port.closed = True
     rehearsal = _Rehearsal(stage, report.rules, catalogue, selection)
     base = _State({}, report.facts, stage.works, report.findings, _standing(report.assessment))
-    return _ordered(await _kept(rehearsal, base), {(each.rule, each.item): each.severity for each in base.findings})
+    kept, complete = await _kept(rehearsal, base)
+    return _ordered(kept, {(each.rule, each.item): each.severity for each in base.findings}), complete
 
 
-async def _kept(rehearsal: _Rehearsal, base: _State) -> list[Remedy]:
+async def _kept(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool]:
     meant = {(each.rule, each.item) for each in base.findings if each.outcome is Outcome.UNMET}
     waiting = [(topic, draft) for topic in TOPICS for draft in topic(base.facts, base.findings)] if meant else []
     published = {edit_place(edit): edit.old for _, draft in reversed(waiting) for edit in draft.edits}
@@ -111,6 +119,8 @@ async def _kept(rehearsal: _Rehearsal, base: _State) -> list[Remedy]:
     tried: set[object] = set()
     kept: list[Remedy] = []
     while waiting and len(tried) < MAX_REHEARSALS:
+        if rehearsal.stage.budget.spent:
+            return kept, False
         topic, draft = waiting.pop(0)
         places = tuple(edit_place(edit) for edit in draft.edits)
         wanted = (draft.rule, draft.item, places, tuple(edit.new for edit in draft.edits))
@@ -127,7 +137,7 @@ async def _kept(rehearsal: _Rehearsal, base: _State) -> list[Remedy]:
         if not state.unmet(draft.rule, draft.item) or await _beside_alias(rehearsal.stage.resolver, draft.edits):
             continue
         after = await rehearsal.publish(state, {edit_place(edit): proposals[edit_place(edit)] for edit in draft.edits})
-        if not _helps(state, after, draft):
+        if not _helps(state, after, draft) or lost(base.facts, after.facts, (*kept, draft)):
             continue
         edits = tuple(replace(edit, old=_old(edit, state, published)) for edit in draft.edits)
         kept.append(_rehearsed(replace(draft, edits=edits), state, after))
@@ -137,13 +147,13 @@ async def _kept(rehearsal: _Rehearsal, base: _State) -> list[Remedy]:
         again = [
             (each, new)
             for each in dict.fromkeys((topic, *(other for other, _ in stale)))
-            for new in each(after.facts, after.findings)
+            for new in redrafted(each, after.facts, after.findings, Earlier(base.facts, tuple(kept)))
             if _touches(new, changed)
         ]
         for edit in (edit for _, new in reversed(again) for edit in new.edits):
             published.setdefault(edit_place(edit), edit.old)
         waiting = again + [each for each in waiting if each not in stale]
-    return kept
+    return kept, True
 
 
 async def _beside_alias(resolver: Resolver, edits: Iterable[RecordEdit]) -> bool:
@@ -190,9 +200,10 @@ def _old(edit: RecordEdit, state: _State, published: Mapping[_Place, tuple[str, 
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """The verdict of each receiver, the grade, and by how many ways a parked domain is open."""
+    """The verdict of each receiver, also for few and for many messages; the grade; the ways a parked domain is open."""
 
     verdicts: Mapping[str, VerdictKind]
+    by_volume: Mapping[str, tuple[VerdictKind, ...]]
     grade: str
     ways: int
 
@@ -264,7 +275,11 @@ class _Rehearsal:
 
 
 def _standing(given: Assessment) -> _Standing:
-    return _Standing({each.receiver: each.verdict for each in given.verdicts}, given.grade, len(given.ways))
+    by_volume = {
+        each.receiver: tuple(case.verdict if case else each.verdict for case in (each.if_small, each.if_bulk))
+        for each in given.verdicts
+    }
+    return _Standing({each.receiver: each.verdict for each in given.verdicts}, by_volume, given.grade, len(given.ways))
 
 
 # --- better or worse ------------------------------------------------------------------------------------------------
@@ -283,7 +298,11 @@ def _worse_verdict(before: _State, after: _State) -> bool:
     was, now = before.standing, after.standing
     if GRADES.index(now.grade) > GRADES.index(was.grade) or now.ways > was.ways:
         return True
-    return any(now.verdicts[receiver].rank > kind.rank for receiver, kind in was.verdicts.items())
+    return any(
+        after_mending.rank > kind.rank
+        for receiver, kinds in was.by_volume.items()
+        for kind, after_mending in zip(kinds, now.by_volume[receiver], strict=True)
+    )
 
 
 def _worse(before: _State, after: Mapping[_Case, Finding]) -> Iterator[Finding]:
@@ -345,7 +364,7 @@ def _rehearsed(draft: Remedy, before: _State, after: _State) -> Remedy:
         gains=tuple(
             Gain(receiver, kind, now)
             for receiver, kind in before.standing.verdicts.items()
-            if kind is not (now := after.standing.verdicts[receiver])
+            if (now := after.standing.verdicts[receiver]).rank < kind.rank
         ),
     )
 

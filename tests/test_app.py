@@ -13,6 +13,7 @@ import pytest
 from deliverability import app
 from deliverability.app import InputError, Job, Options, Sample, World
 from deliverability.judge.engine import Selection
+from deliverability.judge.phrases import LANGUAGES, phrases
 from deliverability.model.facts import Purpose, Reason, Unknown
 from deliverability.model.report import Finding, Outcome, Report
 from deliverability.model.rules import Severity
@@ -169,6 +170,20 @@ async def test_notes_say_what_the_reader_must_know() -> None:
     assert "domain-nonexistent" in codes(await report("gone.example"))
     assert "no-message" in codes(await report("example.com"))
     assert "probes-missed" in codes(await report("example.com"))
+
+
+async def test_what_the_receiver_recorded_is_told_and_a_contradiction_with_its_likely_reason() -> None:
+    told = b"Authentication-Results: mx.other.example; dkim=fail header.d=example.com; dmarc=none\r\n"
+    received = b"Received: from mail.example.com (mail.example.com [192.0.2.1]) by mx.other.example; "
+    date = b"Tue, 24 Nov 2026 10:00:00 +0000\r\n"
+    sample = Sample("x", data=told + received + date + mail("example.com").read())
+    notes = {note.code: note.values for note in (await report("example.com", sample)).notes}
+    assert notes["recorded"] == {"by": "mx.other.example", "results": "dkim=fail dmarc=none"}
+    (differs,) = (code for code in notes if code.startswith("recorded-differs-"))
+    assert notes[differs]["method"] == "DKIM"
+    for lang in LANGUAGES:
+        say = phrases(lang)
+        assert all(f"note.{code}" in say for code in notes if code.startswith("recorded"))
 
 
 def test_a_sample_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

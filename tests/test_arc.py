@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
 from datetime import UTC, datetime
@@ -11,9 +9,6 @@ from typing import Any
 
 import dkim
 import pytest
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.hashes import SHA256
-from dkim.canonicalization import Relaxed
 
 from deliverability.auditors import arc
 from deliverability.auditors.base import gather
@@ -22,41 +17,16 @@ from deliverability.mail.reader import read
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import Answer, Failed
 from tests.corpus import corpus
-from tests.dkim.support import MESSAGE, Rule, TableResolver, published, rsa_key, sign
+from tests.dkim.support import MESSAGE, Rule, TableResolver, published, rsa_key, seal_arc, sign
 
 KEY = rsa_key(2048)
 NAME = "s1._domainkey.relay.example"
 TABLE: dict[str, Rule] = {NAME: published(KEY), "s1._domainkey.example.com": published(KEY)}
 
 
-SIGNED = ("from", "to", "subject", "date", "message-id")
-
-
 def seal(message: bytes, cv: str | None = None) -> bytes:
-    """One more ARC set on top (RFC 8617 section 5.1), canonicalized by dkimpy."""
-    head, _, body = message.partition(b"\r\n\r\n")
-    fields = [tuple(line.split(b":", 1)) for line in re.split(rb"\r\n(?![ \t])", head)]
-    sets = [(name, value + b"\r\n") for name, value in fields if name.lower().startswith(b"arc-")]
-    number = len(sets) // 3 + 1
-    cv = cv or ("pass" if number > 1 else "none")
-    named = {name.lower(): (name, value + b"\r\n") for name, value in reversed(fields)}
-    common = f"i={number}; a=rsa-sha256; d=relay.example; s=s1;"
-    digest = base64.b64encode(hashlib.sha256(Relaxed.canonicalize_body(body)).digest()).decode()
-    results = (b"ARC-Authentication-Results", f" i={number}; relay.example; spf=pass; dkim=pass\r\n".encode())
-    start = f" {common} c=relaxed/relaxed; h={':'.join(SIGNED)};\r\n bh={digest}; b="
-    covered = [named[name.encode()] for name in SIGNED]
-    signature = (b"ARC-Message-Signature", signed(covered, b"ARC-Message-Signature", start))
-    below = [] if cv == "fail" else sets[::-1]
-    seal_field = signed([*below, results, signature], b"ARC-Seal", f" {common} cv={cv}; b=")
-    lines = ((b"ARC-Seal", seal_field), signature, results)
-    return b"".join(name + b":" + value for name, value in lines) + message
-
-
-def signed(covered: list[Any], name: bytes, start: str) -> bytes:
-    """The value of a signature field over others and itself with b= empty."""
-    pairs = Relaxed.canonicalize_headers([*covered, (name, start.encode() + b"\r\n")])
-    data = b"".join(label + b":" + value for label, value in pairs).removesuffix(b"\r\n")
-    return start.encode() + base64.b64encode(KEY.sign(data, PKCS1v15(), SHA256())) + b"\r\n"
+    """One more ARC set on top, by relay.example."""
+    return seal_arc(message, KEY, domain="relay.example", cv=cv)
 
 
 def sealed(times: int) -> bytes:

@@ -89,7 +89,7 @@ async def test_missed_probes_are_unknown_and_not_listed() -> None:
     gathered = await run({}, resolver=resolver)
     assert value(gathered, "dkim.keys") == ()
     published_ = value(gathered, "dkim.published")
-    assert published_.reason is Reason.NOT_CONFIGURED
+    assert published_.reason is Reason.NOT_FOUND
     assert f"none of {len(PROBES)} guessed selectors" in published_.detail
     assert "--selector" in published_.detail
 
@@ -97,14 +97,14 @@ async def test_missed_probes_are_unknown_and_not_listed() -> None:
 async def test_no_name_below_domainkey_is_told_but_never_taken_for_no_dkim() -> None:
     """Some servers answer NXDOMAIN for names that have others below them."""
     published_ = value(await run({}), "dkim.published")
-    assert published_.reason is Reason.NOT_CONFIGURED
+    assert published_.reason is Reason.NOT_FOUND
     assert "DNS knows no name below _domainkey.example.com" in published_.detail
 
 
 async def test_a_failed_probe_is_told_and_leaves_open_whether_there_are_keys() -> None:
     gathered = await run({"google._domainkey.example.com": Reason.SERVFAIL})
     assert value(gathered, "dkim.keys").reason is Reason.SERVFAIL
-    assert value(gathered, "dkim.published").reason is Reason.NOT_CONFIGURED
+    assert value(gathered, "dkim.published").reason is Reason.NOT_FOUND
     assert "1 of them could not be asked: servfail" in value(gathered, "dkim.published").detail
 
 
@@ -199,7 +199,7 @@ async def test_what_is_read_from_the_keys() -> None:
 
 async def test_a_revoked_key_alone_is_not_a_published_one() -> None:
     gathered = await run({"google._domainkey.example.com": "v=DKIM1; p="})
-    assert value(gathered, "dkim.published").reason is Reason.NOT_CONFIGURED
+    assert value(gathered, "dkim.published").reason is Reason.NOT_FOUND
 
 
 @pytest.mark.parametrize("record", ["v=spf1 -all", "v=DKIM1; p=", GOOD])
@@ -207,7 +207,7 @@ async def test_wildcard_answers_are_not_taken_for_keys(record: str) -> None:
     gathered = await run({"*": record})
     assert value(gathered, "dkim.wildcard") is True
     assert value(gathered, "dkim.keys") == ()
-    assert value(gathered, "dkim.published").reason is Reason.NOT_CONFIGURED
+    assert value(gathered, "dkim.published").reason is Reason.NOT_FOUND
 
 
 async def test_a_key_of_its_own_stands_out_from_a_wildcard() -> None:
@@ -328,6 +328,15 @@ async def test_alignment_is_by_organizational_domain(signer: str, author: str | 
     (signature,) = value(gathered, "dkim.signatures")
     assert (signature["result"], signature["aligned"]) == ("pass", aligned)
     assert value(gathered, "dkim.aligned_pass") is (aligned is True)
+
+
+@pytest.mark.parametrize(("signer", "aligned"), [("bounce.example.com", True), ("esp.example.net", False)])
+async def test_without_a_dmarc_record_the_public_suffix_list_tells_who_signs(signer: str, aligned: bool) -> None:
+    resolver = TableResolver({f"s1._domainkey.{signer}": GOOD})
+    message = sign(MESSAGE, rsa_key(1024), domain=signer)
+    gathered = await run({}, message, author="news.example.com", resolver=resolver)
+    (signature,) = value(gathered, "dkim.signatures")
+    assert (signature["result"], signature["aligned"]) == ("pass", aligned)
 
 
 async def test_alignment_is_unknown_where_dmarc_cannot_be_looked_up() -> None:

@@ -204,6 +204,8 @@ def test_international_domains_are_asked_for_as_a_labels() -> None:
         ("b=", "b= is empty"),
         ("b=@@", "b= is not base64"),
         ("bh=a", "bh= is not base64"),
+        ("bh=YQ=", "bh= is not base64"),
+        ("bh=YQ===", "bh= is not base64"),
         ("c=loose", "c=loose"),
         ("c=relaxed/", "c=relaxed/"),
         ("l=-1", "l=-1"),

@@ -5,7 +5,6 @@ Time itself is never looked at, only how it grows, in processor time and the bes
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -14,16 +13,7 @@ from deliverability.dmarc.discover import Step
 from deliverability.dmarc.record import parse, split
 from deliverability.ports.base import Found
 from deliverability.remedy.dmarc import recognised, repaired, usable_uris
-
-LONGEST = 1 << 16
-BELOW_NOTICE = 0.002  # seconds; below that the clock says more than the work
-GROWTH = 2.3
-
-
-def repeated(piece: str, head: str = "", tail: str = "") -> Callable[[int], str]:
-    """A record of that many characters: `head`, then `piece` over and over, then `tail`."""
-    return lambda size: head + piece * ((size - len(head) - len(tail)) // len(piece)) + tail
-
+from tests.growth import assert_linear, repeated
 
 HOSTILE = {
     "spaces": repeated(" "),
@@ -51,34 +41,6 @@ HOSTILE = {
     "spaced failure options": repeated("1 : ", head="v=DMARC1;fo=", tail="x"),
     "a long percentage": repeated("1", head="v=DMARC1;pct="),
 }
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Processor time of one run, the best of five, or what counts as nothing."""
-    best = float("inf")
-    for _ in range(5):
-        start = time.process_time()
-        work()
-        best = min(best, time.process_time() - start)
-    return max(best, BELOW_NOTICE)
-
-
-def growth(work: Callable[[str], object], text: Callable[[int], str]) -> float:
-    """By how much the time grows at most where the text doubles; ends early where that is too much already."""
-    worst, before, size = 1.0, seconds(lambda: work(text(64))), 128
-    while size <= LONGEST:
-        record = text(size)
-        now = seconds(lambda: work(record))  # noqa: B023 - run at once
-        worst = max(worst, now / before)
-        if worst > GROWTH:
-            break
-        before, size = now, size * 2
-    return worst
-
-
-def assert_linear(work: Callable[[str], object], text: Callable[[int], str]) -> None:
-    """A busy machine may spoil a run, but not five; what is quadratic grows four times in each."""
-    assert any(growth(work, text) <= GROWTH for _ in range(5))
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)

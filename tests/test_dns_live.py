@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from deliverability.model.facts import Reason
 from deliverability.ports import wire
 from deliverability.ports.base import Absent, Answer, Failed, Found
-from deliverability.ports.budget import BudgetResolver, offline_resolver
+from deliverability.ports.budget import Budget, BudgetResolver, offline_resolver
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.dns import (
     LiveResolver,
@@ -503,7 +503,7 @@ async def test_questions_on_the_wire_are_capped() -> None:
 async def test_when_the_budget_is_used_up_every_question_is_a_timeout() -> None:
     async with DnsServer(WORLD, {"slow.example": "silent"}) as server:
         base = live(server)
-        budget = BudgetResolver(base, 0.1)
+        budget = BudgetResolver(base, Budget(0.1))
         assert isinstance(await budget.query("example.com", "A"), Found)
         pending = await budget.query("slow.example", "A")
         later = await budget.query("host1.example", "A")

@@ -237,6 +237,14 @@ async def test_names_are_compared_strictly_then_by_organization(mail_from: Any, 
     assert (facts["alignment.spf"], facts["alignment.helo"]) == (relation, relation)
 
 
+async def test_spf_of_a_domain_that_stands_in_for_mail_from_is_no_alignment_and_no_lack_of_one() -> None:
+    unknown = {"unknown": "not-configured", "detail": "--mail-from"}
+    facts = await aligned(mail_from=unknown, mail_from_home=unknown, spf="pass", identity="domain")
+    assert facts["alignment.spf_pass"] == Unknown(Reason.NOT_CONFIGURED, "--mail-from")
+    signed = await aligned(mail_from=unknown, spf="pass", identity="domain", signatures=(signature("example.com"),))
+    assert (signed["alignment.spf_pass"], signed["alignment.dkim_pass"]) == (facts["alignment.spf_pass"], True)
+
+
 async def test_a_subdomain_as_author_is_aligned_with_its_organization() -> None:
     facts = await aligned(author="news.example.com", mail_from="example.com", mail_from_home="example.com")
     assert facts["alignment.spf"] == "relaxed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -176,15 +177,63 @@ def test_of_several_statements_the_first_that_counts_is_the_one() -> None:
     assert found.verdicts[0].verdict is VerdictKind.ACCEPTED, "what would only be noted decides nothing"
 
 
-def test_a_combination_is_the_hardest_of_its_members() -> None:
-    mild = receiver("mild", Statement(Severity.WARNING, Effect.NOTE, ()))
-    hard = receiver("hard", FOR_BULK, bulk_from=5000)
-    both = replace(receiver("strict"), combines=("mild", "hard"))
-    rules = RuleSet({"X-001": rule(PRESENT)}, {r.id: r for r in (mild, hard, both)}, {}, "")
-    facts = FactSet({path: Fact(path, value) for path, value in (("present", False), ("message.present", True))})
-    findings = judge(facts, rules, CATALOGUE, Selection(receivers=("strict",)))
-    assert assess(findings, ["strict"], facts).verdicts[0].verdict is VerdictKind.REJECTED, "at any volume"
-    assert rules.providers == ("mild", "hard")
+def test_where_it_cannot_be_told_which_statement_counts_nothing_is_claimed_and_nothing_excused() -> None:
+    exempt = Statement(Severity.WARNING, Effect.NOTE, (), when=Compare("size", Op.EQ, 1))
+    lost = {"present": False, "size": {"unknown": "timeout"}}
+    (finding,), found = judged(lost, rule(PRESENT), receiver("r", exempt, REFUSES))
+    assert finding.outcome is Outcome.UNMET, "the rule itself is decided"
+    assert found.verdicts[0].verdict is VerdictKind.CANNOT_TELL
+    assert [each.effect for each in found.verdicts[0].open] == [Effect.REJECT]
+
+
+def test_a_statement_that_hangs_on_a_missing_input_waits_for_it_and_one_on_a_failed_lookup_was_not_checked() -> None:
+    marks = Statement(Severity.WARNING, Effect.SPAM, (), when=Compare("present", Op.EQ, True))
+    facts = {"size": 99, "present": {"unknown": "not-configured"}}
+    (finding,), found = judged(facts, rule(SMALL, limits={"most": 50}), receiver("one", marks))
+    assert finding.judgements[0].unknown == Unknown(Reason.NOT_CONFIGURED)
+    assert found.verdicts[0].verdict is VerdictKind.ACCEPTED
+    facts["present"] = {"unknown": "servfail"}
+    _, found = judged(facts, rule(SMALL, limits={"most": 50}), receiver("one", marks))
+    assert found.verdicts[0].verdict is VerdictKind.CANNOT_TELL
+
+
+def test_a_condition_on_the_message_does_not_hold_where_there_is_none() -> None:
+    exempt = Statement(Severity.WARNING, Effect.NOTE, (), when=Compare("size", Op.EQ, 1))
+    alone = {"message.present": False, "present": False, "size": {"unknown": "no-message"}}
+    _, found = judged(alone, rule(PRESENT), receiver("r", exempt, REFUSES))
+    assert found.verdicts[0].verdict is VerdictKind.DNS_NOT_READY
+    assert [each.effect for each in found.verdicts[0].effects] == [Effect.REJECT]
+
+
+NOTES = Statement(Severity.WARNING, Effect.NOTE, ())
+FILES = replace(REFUSES, effect=Effect.SPAM)
+MAY_REFUSE = replace(REFUSES, contested=True)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "kind", "contested"),
+    [
+        (NOTES, FOR_BULK, VerdictKind.REJECTED, False),
+        (MAY_REFUSE, REFUSES, VerdictKind.REJECTED, False),
+        (MAY_REFUSE, FILES, VerdictKind.AT_RISK, False),
+        (NOTES, MAY_REFUSE, VerdictKind.AT_RISK, True),
+        # One asks for it without effect, of the other it cannot be told whether it refuses.
+        (NOTES, replace(REFUSES, when=Compare("size", Op.EQ, 1)), VerdictKind.CANNOT_TELL, False),
+    ],
+)
+def test_a_combination_is_the_hardest_of_its_members_at_any_volume(
+    one: Statement, other: Statement, kind: VerdictKind, contested: bool
+) -> None:
+    for members in ((receiver("a", one), receiver("b", other)), (receiver("a", other), receiver("b", one))):
+        both = replace(receiver("strict"), combines=("a", "b"))
+        rules = RuleSet({"X-001": rule(PRESENT)}, {r.id: r for r in (*members, both)}, {}, "")
+        values = {"present": False, "message.present": True, "size": Unknown(Reason.TIMEOUT)}
+        facts = FactSet({path: Fact(path, value) for path, value in values.items()})
+        findings = judge(facts, rules, CATALOGUE, Selection(receivers=("strict",)))
+        (verdict,) = assess(findings, ["strict"], facts).verdicts
+        assert verdict.verdict is kind
+        assert [each.contested for each in verdict.deciding] == [contested]
+        assert rules.providers == ("a", "b")
 
 
 def test_what_a_receiver_does_not_name_never_enters_its_verdict() -> None:
@@ -349,4 +398,6 @@ def test_gains_are_what_judging_again_with_that_finding_met_would_give(
         judgements = tuple(replace(each, outcome=Outcome.MET) for each in finding.judgements)
         met = replace(finding, outcome=Outcome.MET, judgements=judgements)
         after = standings((*findings[:index], met, *findings[index + 1 :]))
-        assert told == {each: (before[each], after[each]) for each in RECEIVERS if before[each] is not after[each]}
+        # Refused from some volume on and at risk below becomes at risk for all: no step up that could be told.
+        up = [each for each in RECEIVERS if after[each].rank < before[each].rank]
+        assert told == {each: (before[each], after[each]) for each in up}

@@ -229,7 +229,7 @@ TELLS_OF_FAILURES = {"senders.complete", "dkim.failed_probes"}
 # Lists of what was found, each item proven; that some may be missing, other facts tell. Empty they claim too much.
 PROVEN_ONE_BY_ONE = {
     *("dkim.keys", "senders.services"),
-    *("spf.overlaps", "spf.void_names", "spf.broken_includes", "spf.include_costs"),
+    *("spf.overlaps", "spf.void_names", "spf.void_names_ip6", "spf.broken_includes", "spf.include_costs"),
 }
 # Of pairs that are known to overlap, the ranges that were seen.
 AT_LEAST = ("spf.overlaps",)
@@ -438,10 +438,11 @@ async def test_what_is_advised_while_a_look_up_fails_is_right_all_the_same() -> 
             continue
         published_before.add(together)
         overlay = OverlayResolver(make_resolver(), together)
-        after = {each.receiver: each for each in (await audit(overlay, job)).report.verdicts}
+        mended = (await audit(overlay, job)).report.assessment
+        after = {each.receiver: each for each in mended.verdicts}
         for before in baseline.verdicts:
             assert after[before.receiver].verdict.rank <= before.verdict.rank, (question, before.receiver)
-            assert after[before.receiver].grade <= before.grade, (question, before.receiver)
+        assert mended.grade <= baseline.assessment.grade, question
 
 
 def version(record: str) -> str:
@@ -504,11 +505,11 @@ async def test_a_real_server_that_misbehaves_at_one_name(
 
     loop = asyncio.get_running_loop()
     async with DnsServer(StaticResolver(RECORDS), {"_dmarc.example.com": behaviour}) as server:
-        resolver = LiveResolver([server.server], timeout=0.2, retries=1)
+        resolver = LiveResolver([server.server], timeout=1.0, retries=1)
         began = loop.time()
-        result = await audit(resolver, seconds=5.0)
+        result = await audit(resolver, seconds=20.0)
         await resolver.close()
-    assert loop.time() - began < 30
+    assert loop.time() - began < 60
     present = result.facts["dmarc.present"]
     assert isinstance(present, Unknown)
     assert reason is None or present.reason is reason
@@ -528,6 +529,22 @@ async def test_a_real_server_that_misbehaves_at_every_name(behaviour: str) -> No
         await resolver.close()
     for path in ("dkim.keys", "senders.services", "subject.purpose", "subject.parked", "domain.mx", "spf.includes"):
         assert isinstance(facts[path], Unknown), path
+
+
+@pytest.mark.parametrize(
+    "behaviour", ["silent-once", "truncated", "garbage-first", "forged-first", "no-edns", "cname-only"]
+)
+async def test_a_real_server_that_stumbles_at_every_name_never_makes_keys_an_empty_list(behaviour: str) -> None:
+    """These are mended or not, by the time that is left; "no keys" is never what is concluded."""
+    from deliverability.ports.dns import LiveResolver
+
+    watched = FaultyResolver(StaticResolver(RECORDS))
+    await audit(watched, Job("example.com"))
+    async with DnsServer(StaticResolver(RECORDS), {name: behaviour for name, _ in watched.asked}) as server:
+        resolver = LiveResolver([server.server], timeout=0.2, retries=1)
+        facts = (await audit(resolver, Job("example.com"), seconds=5.0)).facts
+        await resolver.close()
+    assert facts["dkim.keys"] != ()
 
 
 async def test_a_truncated_answer_is_asked_again_over_tcp(clean: tuple[Result, tuple[Question, ...]]) -> None:

@@ -320,13 +320,13 @@ def test_sentences_end_with_a_full_stop_or_with_the_value_that_they_announce():
     assert not found, listed(found)
 
 
-# Acronyms that need no explanation here: everyday ones, names, and values that a reader copies as they are.
+# Acronyms that need no explanation here: everyday ones, names (J:COM), and values that a reader copies as they are.
 EVERYDAY = words_of(
     """
     A AAAA ASCII CC CR CRLF CSS DNS FAQ GIF HTML HTTP HTTPS ID IP IPv4 IPv6 JPEG JSON KB LF MB NUL OK PDF PNG
     POST RFC SMTP SVG TCP TIFF TXT URL US USB UTF VPN WebP ZIP BMP IMAP NEW AU KDDI NTT JAPAN ISO JP SHA RSA MX
     CLI API CSV VALUE UTF-8 US-ASCII ISO-2022-JP SHA-1 SHA-256 MIME-Version STARTTLS FILE NUMBER ADDRESS NAME
-    DOMAIN GB RAR MUST SHOULD
+    DOMAIN GB RAR MUST SHOULD GMX WEB DE AT COM
     """
 )
 # Explained where they are used, or words of the reader's trade.

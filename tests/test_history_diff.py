@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+import pytest
+
+from deliverability.history.causes import Judged
 from deliverability.history.diff import compare
 from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, Reason, Unknown, Value
-from deliverability.model.history import Cause, Change, ChangeKind, Comparison, Kept, Snapshot, State
-from deliverability.model.report import Assessment, Finding, Gain, Outcome, Verdict, VerdictKind
+from deliverability.model.history import Cause, Change, ChangeKind, Comparison, Kept, Record, Snapshot, State
+from deliverability.model.report import Assessment, Finding, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Severity
 
 OLD, NEW = "2026-11-16T06:00:00Z", "2026-11-23T06:00:00Z"
@@ -71,8 +75,8 @@ def told(
         snapshot(before, old, **(old_more or {})),
         snapshot(after, new, NEW, **(new_more or {})),
         [finding(after, new)],
-        [finding(rejudged or before, old)],
         {"f": State(before, OLD, OLD)} if states is None else states,
+        Judged.of([finding(rejudged or before, old)]),
     )
 
 
@@ -83,7 +87,7 @@ def only(comparison: Comparison) -> Change:
 
 def test_the_first_run_tells_everything_unmet_as_new_without_a_cause() -> None:
     known = facts({"spf.lookups": 11})
-    comparison = compare(None, snapshot(UNMET, known, NEW), [finding(UNMET, known), finding(MET, known)], [], {})
+    comparison = compare(None, snapshot(UNMET, known, NEW), [finding(UNMET, known), finding(MET, known)], {})
     assert comparison.previous == ""
     assert (only(comparison).kind, only(comparison).since, only(comparison).causes) == (ChangeKind.NEW, NEW, ())
 
@@ -158,6 +162,58 @@ def test_our_rules_changed() -> None:
     assert change.causes == (Cause.RULES,)
 
 
+def test_another_severity_is_told_with_its_cause_and_since_when_it_is_unmet() -> None:
+    old = facts({"spf.lookups": 11}, dns("TXT example.com", "a"))
+    new = facts({"spf.lookups": 30}, dns("TXT example.com", "b"))
+    mild = (Kept("SPF-003", "", "f", UNMET, Severity.WARNING),)
+    for known, more, causes in (
+        (new, {}, (Cause.OWN_DNS,)),
+        (old, {"rules_digest": "r2"}, (Cause.RULES,)),
+    ):
+        was = replace(finding(UNMET, old), severity=Severity.WARNING if known is new else Severity.ERROR)
+        change = only(
+            compare(
+                snapshot(UNMET, old, findings=mild),
+                snapshot(UNMET, known, NEW, **more),
+                [finding(UNMET, known)],
+                {"f": State(UNMET, "2026-10-05T06:00:00Z", OLD)},
+                Judged.of([was]),
+            )
+        )
+        assert (change.kind, change.was, change.severity) == (ChangeKind.RATED, Severity.WARNING, Severity.ERROR)
+        assert (change.since, change.causes) == ("2026-10-05T06:00:00Z", causes)
+
+
+def test_an_item_whose_look_up_failed_could_not_be_checked_although_its_list_was_read() -> None:
+    old = facts({"mx.hosts": ()}, dns("A mx.example.com", "192.0.2.1"))
+    new = facts({"mx.hosts": ()}, dns("A mx.example.com", "timeout: did not answer"))
+    comparison = compare(
+        snapshot(UNMET, old), snapshot(MET, new, NEW, findings=()), [], {}, Judged.of([finding(UNMET, old)])
+    )
+    assert (only(comparison).kind, only(comparison).checked) == (ChangeKind.UNCHECKED, OLD)
+
+
+@pytest.mark.parametrize(
+    ("question", "before", "after", "removed"),
+    [
+        ("TXT _dmarc.example.com", ("v=DMARC1; p=none",), ("NXDOMAIN: no such name",), Record.DMARC),
+        ("TXT _dmarc.example.com", ("v=DMARC1; p=none",), ("v=DMARC1; p=reject",), None),
+        ("TXT _dmarc.example.com", ("v=DMARC1; p=none",), ("V=DMARC 1; p=none",), None),
+        ("TXT example.com", ("v=spf1 -all", "other"), ("other",), Record.SPF),
+        ("TXT example.com", ("v=spf1 -all", "other"), ("v=spf1 -all",), None),
+        ("TXT example.com", ("other", "another"), ("other",), None),
+        ("TXT s1._domainkey.example.com", ("k=rsa; p=AA",), ("NODATA: no TXT record",), Record.KEY),
+        ("TXT s1._domainkey.example.com", ("k=rsa; p=AA",), ("k=rsa; p=",), None),
+        ("MX example.com", ("10 mx.example.com",), ("NODATA: no MX record",), None),
+    ],
+)
+def test_a_record_is_removed_where_nothing_like_it_stands_there_any_more(
+    question: str, before: tuple[str, ...], after: tuple[str, ...], removed: Record | None
+) -> None:
+    comparison = told(MET, facts({"x": 1}, dns(question, *before)), UNMET, facts({"x": 2}, dns(question, *after)))
+    assert [each.removed for each in comparison.records] == [removed]
+
+
 def test_nothing_but_time_passed() -> None:
     record = dns("TXT example.com", "v=spf1 -all")
     change = only(told(MET, facts({"dkim.expired": False}, record), UNMET, facts({"dkim.expired": True}, record)))
@@ -210,8 +266,8 @@ def test_an_outage_is_neither_new_nor_mended() -> None:
         snapshot(UNMET, old),
         snapshot(UNKNOWN, down, NEW),
         [finding(UNKNOWN, down, unknown=failed)],
-        [finding(UNMET, old)],
         {"f": State(UNMET, "2026-10-05T06:00:00Z", OLD)},
+        Judged.of([finding(UNMET, old)]),
     )
     change = only(comparison)
     assert (change.kind, change.before, change.checked) == (ChangeKind.UNCHECKED, UNMET, OLD)
@@ -229,14 +285,16 @@ def test_after_an_outage_it_is_compared_with_what_was_known_before() -> None:
 def test_what_waits_for_a_message_is_nothing_to_tell() -> None:
     known = facts({"spf.lookups": 9})
     waiting = finding(UNKNOWN, known, unknown=Unknown(Reason.NO_MESSAGE))
-    comparison = compare(snapshot(MET, known), snapshot(UNKNOWN, known, NEW), [waiting], [], {})
+    comparison = compare(snapshot(MET, known), snapshot(UNKNOWN, known, NEW), [waiting], {})
     assert comparison.changes == ()
 
 
 def test_an_item_that_is_gone_does_not_apply_any_more() -> None:
     old = facts({"dkim.keys": ()}, dns("TXT s1._domainkey.example.com", "p=AA"))
     new = facts({"dkim.keys": ()}, dns("TXT s1._domainkey.example.com", "NXDOMAIN: no such name"))
-    comparison = compare(snapshot(UNMET, old), snapshot(MET, new, NEW, findings=()), [], [finding(UNMET, old)], {})
+    comparison = compare(
+        snapshot(UNMET, old), snapshot(MET, new, NEW, findings=()), [], {}, Judged.of([finding(UNMET, old)])
+    )
     change = only(comparison)
     assert (change.kind, change.after, change.causes) == (
         ChangeKind.GONE,
@@ -266,4 +324,5 @@ def test_verdicts_that_changed_are_named() -> None:
         old_more={"assessment": answer(VerdictKind.ACCEPTED, "A")},
         new_more={"assessment": answer(VerdictKind.REJECTED, "F")},
     )
-    assert comparison.verdicts == (Gain("gmail", VerdictKind.ACCEPTED, VerdictKind.REJECTED),)
+    (change,) = comparison.verdicts
+    assert (change.receiver, change.before, change.after) == ("gmail", VerdictKind.ACCEPTED, VerdictKind.REJECTED)

@@ -21,7 +21,8 @@ from deliverability.model.facts import Reason
 from deliverability.ports.base import Fetched, NoPage, Page
 from deliverability.ports.cassette import Recorder, Replayer
 from deliverability.ports.clock import FixedClock
-from deliverability.ports.http import MAX_OCTETS, WebFetcher, is_public
+from deliverability.ports.http import MAX_OCTETS, WebFetcher
+from deliverability.ports.public import is_public
 from deliverability.ports.static import StaticResolver
 
 CLOCK = FixedClock(datetime(2026, 11, 24, 12, 0, tzinfo=UTC))
@@ -152,9 +153,19 @@ async def test_what_is_never_asked_for(certificate: Path, url: str, words: str) 
             "::ffff:10.0.0.1",
             "64:ff9b::7f00:1",
             "64:ff9b::a00:1",
+            "64:ff9b::808:808",
+            "64:ff9b:1::a00:1",
             "2002:7f00:1::",
+            "::10.0.0.1",
+            "2a00:1450::5efe:10.0.0.1",
+            "2a00:1450::200:5efe:10.0.0.1",
+            "2001:0:4136:e378::",
             "not an address",
         ),
+        # What versions of Python, or of their users, take for public.
+        *("fec0::1", "5f00::1", "3fff::1", "100::1", "100:0:0:1::1", "2001:20::1", "2620:4f:8000::1", "4000::1"),
+        *("192.88.99.1", "192.0.0.9", "192.31.196.1", "198.18.0.1", "198.51.100.1", "203.0.113.1", "240.0.0.1"),
+        *("fe80::1%eth0", "2a00:1450::1%eth0", "127.1", "0x7f.1", "0177.0.0.1", "2130706433", "8.8.8.8/32", ""),
     ],
 )
 async def test_private_addresses_are_refused_before_a_connection(certificate: Path, address: str) -> None:
@@ -167,7 +178,10 @@ async def test_private_addresses_are_refused_before_a_connection(certificate: Pa
     assert "not a public address" in found.detail
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2606:4700:4700::1111", "64:ff9b::808:808"])
+@pytest.mark.parametrize(
+    "address",
+    ["8.8.8.8", "1.1.1.1", "192.0.1.1", "198.20.0.1", "223.255.255.255", "2606:4700:4700::1111", "2a00::5eff:1:1"],
+)
 def test_public_addresses(address: str) -> None:
     assert is_public(address) is True
 

@@ -8,12 +8,17 @@ import pytest
 
 from deliverability.app import catalogue
 from deliverability.judge.load import RuleError, load_rules
+from deliverability.model.rules import Compare, Op
 
-SOURCES = "rfc7208: {title: SPF, url: https://example.org/rfc7208, publisher: IETF, checked: '2026-11-24'}\n"
+SOURCES = """\
+rfc7208:
+  {title: SPF, url: "https://example.org/7208", publisher: IETF, checked: "2026-11-24", read_as: original}
+"""
 RULE = """\
 - id: SPF-003
   name: spf-lookup-limit
   since: "0.1"
+  scope: delivery
   severity: error
   level: MUST
   effort: medium
@@ -55,21 +60,24 @@ def test_the_sample_rule_is_accepted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "words"),
     [
-        ("fact: spf.lookups,", "fact: spf.lookup,", 9, "no fact 'spf.lookup'; did you mean spf.lookups?"),
-        ("le: $max_lookups", "le: $max_lookup", 9, "no limit 'max_lookup'; did you mean max_lookups?"),
-        ("le: $max_lookups", "lte: 10", 9, "no operator 'lte'; did you mean lt?"),
-        ("max_lookups: 10", "max_lookups: ten", 9, "le compares numbers"),
-        ("eq: true", 'eq: "true"', 8, "'true' is not a bool"),
-        ("fact: spf.present, eq: true", 'fact: spf.all, eq: "!"', 8, "'!' is not one of +, -, ~, ?"),
-        ("fact: spf.present, eq: true", "fact: item.bits, ge: 1", 8, "only there in a rule with each"),
-        ("fact: spf.present, eq: true", "fact: dkim.keys, eq: 1", 8, "use exists or empty"),
+        ("fact: spf.lookups,", "fact: spf.lookup,", 10, "no fact 'spf.lookup'; did you mean spf.lookups?"),
+        ("le: $max_lookups", "le: $max_lookup", 10, "no limit 'max_lookup'; did you mean max_lookups?"),
+        ("le: $max_lookups", "lte: 10", 10, "no operator 'lte'; did you mean lt?"),
+        ("max_lookups: 10", "max_lookups: ten", 10, "le compares numbers"),
+        ("eq: true", 'eq: "true"', 9, "'true' is not a bool"),
+        ("fact: spf.present, eq: true", 'fact: spf.all, eq: "!"', 9, "'!' is not one of +, -, ~, ?"),
+        ("fact: spf.present, eq: true", "fact: item.bits, ge: 1", 9, "only there in a rule with each"),
+        ("fact: spf.present, eq: true", "fact: dkim.keys, eq: 1", 9, "use exists or empty"),
         ("  level: MUST\n", "", 1, "level: Field required"),
-        ("severity: error", "severity: fatal", 4, "severity"),
-        ("severity: error", "severity: error\n  colour: red", 5, "colour: Extra inputs are not permitted"),
-        ("ref: rfc7208", "ref: rfc7209", 11, "no source 'rfc7209' in sources.yaml; did you mean rfc7208?"),
-        ("[一, 二]", "[一]", 14, "2 steps in English, 1 in Japanese"),
-        ('unmet: "{max_lookups} {spf.lookups}"', 'unmet: "{max_lookups}"', 14, "different placeholders: spf.lookups"),
-        ('"{spf.lookups} of {max', '"{spf.lookup} of {max', 13, "no fact 'spf.lookup'"),
+        ("severity: error", "severity: fatal", 5, "severity"),
+        ("scope: delivery", "scope: hygiene", 5, "an error is about delivery, not hygiene"),
+        ("scope: delivery", "scope: everything", 4, "scope"),
+        ("  scope: delivery\n", "", 1, "scope: Field required"),
+        ("severity: error", "severity: error\n  colour: red", 6, "colour: Extra inputs are not permitted"),
+        ("ref: rfc7208", "ref: rfc7209", 12, "no source 'rfc7209' in sources.yaml; did you mean rfc7208?"),
+        ("[一, 二]", "[一]", 15, "2 steps in English, 1 in Japanese"),
+        ('unmet: "{max_lookups} {spf.lookups}"', 'unmet: "{max_lookups}"', 15, "different placeholders: spf.lookups"),
+        ('"{spf.lookups} of {max', '"{spf.lookup} of {max', 14, "no fact 'spf.lookup'"),
         ("id: SPF-003", "id: SPF-3", 1, "id:"),
     ],
 )
@@ -77,6 +85,30 @@ def test_refusals(tmp_path: Path, old: str, new: str, line: int, words: str) -> 
     assert old in RULE
     found = problems(tmp_path, RULE.replace(old, new))
     assert any(text.startswith(f"{tmp_path / 'spf.yaml'}:{line}: ") and words in text for text in found), found
+
+
+@pytest.mark.parametrize(
+    ("read_as", "taken"),
+    [
+        ("original", True),
+        ("archive 2026-06-15", True),
+        ("archive 2026", True),
+        ("archive undated", True),
+        ("draft ietf-x-01", True),
+        ("third party", True),
+        ("not re-read", True),
+        ("archive", False),
+        ("archive of the page of 2026-06-15", False),
+        ("yesterday", False),
+    ],
+)
+def test_a_source_says_how_it_was_read(tmp_path: Path, read_as: str, taken: bool) -> None:
+    (tmp_path / "sources.yaml").write_text(SOURCES.replace("read_as: original", f"read_as: {read_as}"), "utf-8")
+    (tmp_path / "spf.yaml").write_text(RULE, "utf-8")
+    if taken:
+        assert load_rules([tmp_path], catalogue()).sources["rfc7208"].read_as == read_as
+    else:
+        assert "read_as" in refused(tmp_path)
 
 
 def test_each_needs_a_list_of_records(tmp_path: Path) -> None:
@@ -131,10 +163,10 @@ sources: [{{ref: rfc7208}}]
 rules:
   {key}: {{severity: {severity}, effect: {effect}, sources: [{{ref: rfc7208}}]{more}}}
 """
-ALL = "id: all\nname: {en: All, ja: 全部}\ncombines: COMBINES\nnote: {en: 'Hardest: {receivers}.', ja: '{receivers}'}\n"
+ALL = "id: all\nname: {en: All, ja: 全部}\ncombines: COMBINES\n"
 
 
-def receiver(ident: str, key: str = "SPF-003", severity: str = "error", effect: str = "risk", more: str = "") -> str:
+def receiver(ident: str, key: str = "SPF-003", severity: str = "error", effect: str = "spam", more: str = "") -> str:
     return RECEIVER.format(ident=ident, key=key, severity=severity, effect=effect, more=more)
 
 
@@ -167,58 +199,78 @@ def test_a_rule_that_is_stated_twice_or_misspelt_is_told_with_its_line(tmp_path:
     assert ":6: SPF-003 is there twice" in told
 
 
-def test_a_combination_takes_the_hardest_of_each_reading(tmp_path: Path) -> None:
+def test_a_rule_may_have_several_statements_and_each_keeps_its_condition(tmp_path: Path) -> None:
+    several = """\
+id: r
+name: {en: R, ja: R}
+sources: [{ref: rfc7208}]
+rules:
+  SPF-003:
+    - {severity: warning, effect: note, when: {fact: message.indirect, eq: true}, sources: [{ref: rfc7208}]}
+    - {severity: error, effect: reject, volume: bulk, limits: {max_lookups: 5}, sources: [{ref: rfc7208}]}
+    - {severity: error, effect: reject, contested: true, sources: [{ref: rfc7208}]}
+"""
+    said = load_rules([folder_of(tmp_path, r=several)], catalogue()).receivers["r"].rules["SPF-003"]
+    assert [(each.effect.value, each.volume.value, each.contested) for each in said] == [
+        ("note", "any", False),
+        ("reject", "bulk", False),
+        ("reject", "any", True),
+    ]
+    assert [each.when for each in said] == [Compare("message.indirect", Op.EQ, True), None, None]
+    assert [each.limits for each in said] == [{}, {"max_lookups": 5}, {}]
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("severity: error, effect: note", "5: rules.SPF-003.0: Value error, effect note is at most a warning"),
+        ("severity: error, effect: feature", "5: rules.SPF-003.0: Value error, effect feature is at most a warning"),
+        ("severity: error, effect: risk", "effect"),
+        ("severity: error, effect: reject, volume: many", "volume"),
+        ("severity: error, effect: reject, when: {fact: spf.presen, eq: true}", "did you mean spf.present?"),
+        ("severity: error, effect: reject, when: {fact: item.bits, ge: 1}", "only there in a rule with each"),
+        ("severity: error, effect: reject, limits: {most: 5}", "5: SPF-003 has no limit most"),
+    ],
+)
+def test_statements_that_say_what_no_receiver_can_are_refused(tmp_path: Path, statement: str, words: str) -> None:
+    text = receiver("r").replace("severity: error, effect: spam", statement)
+    assert statement in text
+    assert words in refused(folder_of(tmp_path, r=text))
+
+
+def test_what_is_not_about_delivery_is_no_error_for_any_receiver(tmp_path: Path) -> None:
+    rule = RULE.replace("scope: delivery\n  severity: error", "scope: reports\n  severity: warning")
+    told = refused(folder_of(tmp_path, rule, r=receiver("r")))
+    assert "r.yaml:5: SPF-003 is about reports: no receiver can make it an error" in told
+
+
+def test_an_empty_list_of_statements_is_refused(tmp_path: Path) -> None:
+    text = receiver("r").split("  SPF-003")[0] + "  SPF-003: []\n"
+    assert "r.yaml:5: a list of statements has at least one" in refused(folder_of(tmp_path, r=text))
+
+
+def test_a_combination_comes_last_and_states_nothing_of_its_own(tmp_path: Path) -> None:
     folder = folder_of(
         tmp_path,
-        mild=receiver("mild", severity="warning", effect="note", more=", limits: {max_lookups: 5}, codes: ['1']"),
-        hard=receiver("hard", effect="reject", more=", volume: bulk, codes: ['2'], since: '2024-02-01'"),
-        whole=ALL.replace("COMBINES", "all"),
+        mild=receiver("mild", effect="spam"),
+        hard=receiver("hard", effect="reject"),
+        all=ALL.replace("COMBINES", "all"),
     )
     loaded = load_rules([folder], catalogue())
-    assert list(loaded.receivers) == ["hard", "mild", "all"], "combinations come last"
+    assert list(loaded.receivers) == ["hard", "mild", "all"]
     assert loaded.providers == ("hard", "mild")
     whole = loaded.receivers["all"]
-    override = whole.rules["SPF-003"]
-    assert whole.combines == ("hard", "mild")
-    assert (override.severity.value, override.effect.value, override.volume.value) == ("error", "reject", "any")
-    assert override.limits == {"max_lookups": 5}, "fewer lookups are the tighter limit"
-    assert override.codes == ("2", "1")
-    assert override.since == "2024-02-01"
-    assert override.note == {"en": "Hardest: hard.", "ja": "hard"}
+    assert (whole.combines, whole.rules) == (("hard", "mild"), {})
+    assert [each.effect.value for each in loaded.statements(whole, "SPF-003")] == ["reject", "spam"]
 
 
-def test_where_more_is_asked_the_greater_limit_is_the_tighter_one(tmp_path: Path) -> None:
+def test_a_receiver_for_those_who_ask_is_not_among_the_providers(tmp_path: Path) -> None:
     folder = folder_of(
-        tmp_path,
-        RULE.replace("le: $max_lookups", "ge: $max_lookups"),
-        a=receiver("a", more=", limits: {max_lookups: 5}"),
-        b=receiver("b", more=", limits: {max_lookups: 12}"),
-        whole=ALL.replace("COMBINES", "[a, b]"),
+        tmp_path, a=receiver("a"), b=receiver("b") + "default: false\n", all=ALL.replace("COMBINES", "all")
     )
-    assert load_rules([folder], catalogue()).receivers["all"].rules["SPF-003"].limits == {"max_lookups": 12}
-
-
-def test_a_member_without_a_statement_reads_the_rule_as_it_stands(tmp_path: Path) -> None:
-    folder = folder_of(
-        tmp_path,
-        mild=receiver("mild", severity="info", effect="note", more=", limits: {max_lookups: 20}"),
-        silent=receiver("silent").split("rules:")[0] + "rules: {}\n",
-        whole=ALL.replace("COMBINES", "all"),
-    )
-    override = load_rules([folder], catalogue()).receivers["all"].rules["SPF-003"]
-    assert (override.severity.value, override.effect.value) == ("error", "risk")
-    assert override.limits == {"max_lookups": 10}
-
-
-def test_limits_of_which_none_is_tighter_are_refused(tmp_path: Path) -> None:
-    folder = folder_of(
-        tmp_path,
-        RULE.replace("le: $max_lookups", "ne: $max_lookups"),
-        a=receiver("a", more=", limits: {max_lookups: 5}"),
-        b=receiver("b"),
-        whole=ALL.replace("COMBINES", "all"),
-    )
-    assert "whole.yaml:3: SPF-003: cannot tell which max_lookups is the tightest of 5, 10" in refused(folder)
+    loaded = load_rules([folder], catalogue())
+    assert loaded.providers == ("a",)
+    assert loaded.receivers["all"].combines == ("a", "b"), "who satisfies all satisfies it too"
 
 
 def test_a_users_folder_may_add_a_receiver_to_what_is_combined(tmp_path: Path) -> None:
@@ -229,7 +281,6 @@ def test_a_users_folder_may_add_a_receiver_to_what_is_combined(tmp_path: Path) -
     (own / "two.yaml").write_text(ALL.replace("COMBINES", "[mine]").replace("id: all", "id: two"), "utf-8")
     loaded = load_rules([shipped, own.parent], catalogue())
     assert loaded.receivers["all"].combines == ("a", "mine")
-    assert loaded.receivers["all"].rules["SPF-003"].effect.value == "reject"
     assert loaded.receivers["two"].combines == ("mine",)
 
 
@@ -242,7 +293,7 @@ def test_a_users_folder_may_add_a_receiver_to_what_is_combined(tmp_path: Path) -
         (ALL.replace("COMBINES", "all\nbulk_from: 5"), "combines takes bulk_from from the receivers that it names"),
         ("id: all\nname: {en: All, ja: 全部}\n", "a receiver has sources and rules, or combines others"),
         (receiver("all").replace("[{ref: rfc7208}]\nrules", "[]\nrules"), "a receiver has at least one"),
-        (receiver("all") + "note: {en: A, ja: B}\n", "note is for receivers that combine others"),
+        (receiver("all") + "note: {en: A, ja: B}\n", "note: Extra inputs are not permitted"),
     ],
 )
 def test_combinations_that_make_no_sense_are_refused(tmp_path: Path, text: str, words: str) -> None:

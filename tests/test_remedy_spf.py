@@ -17,7 +17,7 @@ from deliverability.auditors import spf as auditor
 from deliverability.auditors.base import Context
 from deliverability.judge.engine import Selection, judge
 from deliverability.judge.words import phrases
-from deliverability.model.facts import Fact, FactSet, Reason, Subject, Unknown, Value
+from deliverability.model.facts import Fact, FactSet, Reason, Subject, Unknown, Value, records_of
 from deliverability.model.report import Care, Finding, Outcome, Remedy
 from deliverability.model.rules import RuleSet
 from deliverability.ports.base import Answer, Resolver
@@ -473,22 +473,27 @@ async def test_a_service_that_spf_need_not_list_goes_first() -> None:
 
 
 async def test_ranges_are_merged_where_that_brings_the_answer_below_the_limit() -> None:
-    ranges = " ".join(f"ip4:198.51.100.{n}" for n in range(32))
+    ranges = " ".join(f"ip4:198.51.100.{n}" for n in range(64))
+    short = await audit(spf(f"v=spf1 ip4:192.0.2.1 {ranges} a -all"))
+    assert "spf-shorten" not in {each.code for each in short.drafts}, "1,232 octets reach every receiver in one packet"
+    ranges = " ".join(f"ip4:198.51.100.{n}" for n in range(128))
     audited = await audit(spf(f"v=spf1 ip4:192.0.2.1 {ranges} a -all"))
-    assert shown(audited)[0] == ("spf-shorten", "safe", "v=spf1 ip4:192.0.2.1 ip4:198.51.100.0/27 a -all")
+    assert shown(audited)[0] == ("spf-shorten", "safe", "v=spf1 ip4:192.0.2.1 ip4:198.51.100.0/25 a -all")
 
 
 async def test_ranges_stay_where_the_record_stays_too_long_or_a_term_denies() -> None:
-    apart = " ".join(f"ip4:198.51.{n}.0/24" for n in range(0, 60, 2))
+    apart = " ".join(f"ip4:198.51.{n}.0/24" for n in range(0, 160, 2))
     assert shown(await audit(spf(f"v=spf1 {apart} ip4:192.0.2.0/25 ip4:192.0.2.128/25 -all"))) == []
-    ranges = " ".join(f"ip4:198.51.100.{n}" for n in range(32))
+    ranges = " ".join(f"ip4:198.51.100.{n}" for n in range(128))
     assert shown(await audit(spf(f"v=spf1 -ip4:198.51.100.3 {ranges} -all"))) == []
 
 
 async def test_a_string_that_is_too_long_is_published_in_shorter_ones() -> None:
     text = "v=spf1 " + " ".join(f"ip4:198.51.{n}.1" for n in range(0, 40, 2)) + " -all"
     facts = (await audit(spf(text))).facts
-    longer = FactSet(facts.facts | {"spf.longest_string_octets": Fact("spf.longest_string_octets", 300)}, {})
+    (identity,) = records_of(facts.value("spf.identities"))
+    one_string = ({**identity, "longest_string_octets": 300},)
+    longer = FactSet(facts.facts | {"spf.identities": Fact("spf.identities", one_string)}, {})
     found = drafts(longer, judge(longer, rules(), app.catalogue(), Selection()))
     assert [(each.code, each.edits[0].new) for each in found] == [("spf-split", (text,))]
 

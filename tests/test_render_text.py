@@ -14,11 +14,12 @@ from deliverability.judge.engine import Selection
 from deliverability.judge.words import phrases
 from deliverability.model.facts import Purpose, Reason, Unknown
 from deliverability.model.report import Assessment, Case, Consequence, Note, Outcome, Requirements, Verdict, VerdictKind
-from deliverability.model.rules import Effect
+from deliverability.model.rules import Effect, Source
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.static import StaticResolver
 from deliverability.render.html import render_html
 from deliverability.render.text import render_text
+from deliverability.render.told import effect_words, read_words
 from deliverability.render.wrap import width_of, wrap
 from tests.fixtures_report import CATALOGUE, GUIDE, assessed, finding, make_report
 
@@ -55,7 +56,7 @@ def test_what_to_do_says_what_was_found_why_and_how_with_rule_and_source():
     assert "no mail of the domain passes SPF." in " ".join(text.split())
     assert "1) Remove the includes" in text
     assert "SPF-003" in text
-    assert "RFC 7208: SPF, section 4.6.4, read 2026-11-24" in text
+    assert "RFC 7208: SPF, section 4.6.4, not read again, cited 2026-11-24" in text
 
 
 def test_a_record_stands_on_its_own_line_unbroken():
@@ -79,6 +80,27 @@ def test_no_japanese_line_begins_or_ends_with_a_forbidden_character(width):
         assert line[0] not in "、。」)ー"
         assert line[-1] not in "「("
     assert "".join(wrap(text, width)).replace(" ", "") == text.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("read_as", "en", "ja"),
+    [
+        ("original", "read 2026-11-24", "2026-11-24に確認"),
+        ("archive 2026-06-15", "copy of 2026-06-15, read 2026-11-24", "2026-06-15の写し、2026-11-24に確認"),
+        ("archive undated", "undated copy, read 2026-11-24", "日付のない写し、2026-11-24に確認"),
+        ("not re-read", "not read again, cited 2026-11-24", "再確認なし、2026-11-24の記録による"),
+    ],
+)
+def test_a_source_is_cited_as_it_was_read(read_as, en, ja):
+    source = Source("key", "Title", "", "", "2026-11-24", read_as)
+    assert (read_words(source, phrases("en")), read_words(source, phrases("ja"))) == (en, ja)
+
+
+@pytest.mark.parametrize(
+    ("lang", "words"), [("en", "May be refused or shown with a warning"), ("ja", "拒否の可能性・警告表示")]
+)
+def test_several_effects_read_as_one_phrase(lang, words):
+    assert effect_words([(Effect.REJECT, True), (Effect.WARN, False), (Effect.REJECT, True)], phrases(lang)) == words
 
 
 def test_a_word_that_fits_no_line_is_cut():
@@ -251,7 +273,7 @@ def test_only_what_decides_is_given_as_the_reason():
     ("lang", "words"),
     [
         ("en", "At Gmail, from about 5,000 messages a day: Refused. Below that: No known obstacle."),
-        ("ja", "Gmailでは、1日約5,000通以上：拒否。それ以下：既知の支障なし。"),
+        ("ja", "Gmailでは、1日約5,000通以上：拒否。それ未満：既知の支障なし。"),
     ],
 )
 def test_a_verdict_that_depends_on_the_volume_tells_both_cases_and_how_to_say_it(lang, words):

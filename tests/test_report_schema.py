@@ -89,12 +89,14 @@ def test_audits_of_mails_fit_without_any_option(mail: Path) -> None:
     assert problems(as_json(report)) == []
 
 
-def test_what_waits_for_the_purpose_fits() -> None:
+def test_what_waits_for_the_purpose_is_judged_for_no_receiver_and_fits() -> None:
     message = b"From: a@example.com\r\nTo: b@example.net\r\nSubject: x\r\n\r\nx\r\n"
     data = as_json(
         asyncio.run(audit(message=message, world=replace(open_world(), base=offline_resolver()), rules=RULES))
     )
-    assert "purpose" in {each["waits_for"] for finding in data["findings"] for each in finding["judgements"]}
+    (waiting,) = (each for each in data["findings"] if each["rule"] == "UNS-005")
+    assert (waiting["outcome"], waiting["judgements"]) == ("unknown", [])
+    assert waiting["unknown"]["detail"] == "--purpose"
     assert problems(data) == []
 
 
@@ -103,6 +105,14 @@ def test_an_audit_that_could_look_at_nothing_fits() -> None:
     data = as_json(_audit("example.com", world))
     assert problems(data) == []
     assert any(finding.get("unknown", {}).get("unknown") == "offline" for finding in data["findings"])
+
+
+def test_a_parked_domain_has_an_answer_of_its_own_that_fits() -> None:
+    world = replace(open_world(offline=True), base=offline_resolver())
+    options = Options(purpose=Purpose.PARKED)
+    data = as_json(asyncio.run(audit("example.com", world=world, rules=RULES, options=options)))
+    assert problems(data) == []
+    assert ("verdicts" in data, data["closed"], data["open"]) == (False, None, []), "nothing could be looked at"
 
 
 def _changed(path: str, value: Any) -> Any:
@@ -125,8 +135,8 @@ def _changed(path: str, value: Any) -> Any:
         ("subject/surprise", 1),
         ("findings/0/surprise", 1),
         ("remedies/0/edits/0/surprise", 1),
-        ("verdicts/0/caps/0/surprise", 1),
-        ("schema_version", "2.0"),
+        ("verdicts/0/effects/0/surprise", 1),
+        ("schema_version", "1.0"),
         ("schema_version", None),
         ("remedies", None),
         ("findings/0/outcome", "passed"),
@@ -135,7 +145,16 @@ def _changed(path: str, value: Any) -> Any:
         ("findings/5/unknown", None),
         ("findings/0/unknown", {"unknown": "timeout"}),
         ("findings/5/unknown", {"unknown": "because"}),
-        ("verdicts/0/grade", "E"),
+        ("grade", "E"),
+        ("grade_open", None),
+        ("verdicts/0/verdict", "perhaps"),
+        ("verdicts/0/effects/0/effect", "risk"),
+        ("verdicts/0/requirements/named", None),
+        ("findings/0/scope", "everything"),
+        ("findings/0/used", "yes"),
+        # Names of version 1: one grade a subject, none a receiver.
+        ("verdicts/0/grade", "A"),
+        ("verdicts/0/caps", []),
         ("remedies/0/care", "bold"),
         ("remedies/0/edits/0/new", "v=spf1"),
         ("run/started", 5),

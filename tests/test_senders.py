@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from deliverability import app
 from deliverability._resources import locate
 from deliverability.auditors import dkim, envelope, message, mx, senders, spf
 from deliverability.auditors.base import gather
-from deliverability.judge.services import Steps, steps_for
+from deliverability.judge.engine import Selection, judge
+from deliverability.judge.services import Steps, services_of, steps_for
 from deliverability.judge.words import phrases, sentences
 from deliverability.mail.reader import read
 from deliverability.model.facts import Fact, FactSet, Reason, Subject, Unknown
@@ -85,7 +87,7 @@ SERVICE = """\
   spf: [acme.example]
   dkim: {selectors: [a1, a2], own: [a1], fixed: true, record: cname, targets: [dkim.acme.example]}
   console: {en: Settings, ja: 設定}
-  sources: [{url: "https://acme.example/help", checked: "2026-11-24"}]
+  sources: [{url: "https://acme.example/help", checked: "2026-11-24", read_as: archive undated}]
 """
 
 
@@ -130,6 +132,9 @@ def test_the_sample_service_is_accepted(tmp_path: Path) -> None:
         ("{selectors: [a1", "{selektors: [a1", 6, "no field has this name"),
         ("https://acme", "http://acme", 8, "https://"),
         ('"2026-11-24"', "today", 8, "'today' cannot stand here"),
+        ("archive undated", "archive", 8, "'archive' cannot stand here"),
+        (", read_as: archive undated", "", 8, "read_as is missing"),
+        ("fixed: true", "fixed: true, fixed_fields: some", 6, "true or false"),
         ("  kind: newsletter\n", "", 1, "kind is missing"),
         ("  kind:", "  kind: crm\n  kind:", 4, "stands here twice"),
     ],
@@ -467,6 +472,136 @@ async def test_the_service_of_the_message() -> None:
     assert (await audit({})).value("senders.message_service") == Unknown(Reason.NO_MESSAGE)
 
 
+def signed(*, selector: str, domain: str = "example.com", return_path: str = "a@example.com", more: str = "") -> bytes:
+    """A message with a signature of these names; whether it passes plays no part here."""
+    return (
+        f"Return-Path: <{return_path}>\r\n"
+        f"DKIM-Signature: v=1; a=rsa-sha256; d={domain}; s={selector}; h=from:date:subject; bh=AAAA; b=AAAA\r\n"
+        f"{more}From: a@example.com\r\nTo: b@example.net\r\nDate: Tue, 24 Nov 2026 12:00:00 +0000\r\n"
+        "Subject: x\r\n\r\nHello\r\n"
+    ).encode()
+
+
+def alias_of(selector: str, target: str) -> dict[tuple[str, str], Records]:
+    return {(f"{selector}._domainkey.example.com", "CNAME"): [target], (target, "TXT"): [KEY]}
+
+
+M365 = "selector1-example-com._domainkey.example.r-v1.dkim.mail.microsoft"
+SENDGRID_KEY = "s1.domainkey.u1.wl1.sendgrid.net"
+
+
+@pytest.mark.parametrize(
+    ("records", "eml", "fixed"),
+    [
+        (alias_of("selector1", M365), signed(selector="selector1"), True),
+        (alias_of("s1", SENDGRID_KEY), signed(selector="s1", return_path="b@em1.example.com"), True),
+        (alias_of("k2", "dkim2.mcsv.net"), signed(selector="k2", return_path="b@mail12.mcsv.net"), True),
+        ({("google._domainkey.example.com", "TXT"): [KEY]}, signed(selector="google"), True),
+        # Without the CNAME another mark of the message tells whose key it is.
+        ({("s1._domainkey.example.com", "TXT"): [KEY]}, signed(selector="s1", more="X-SG-EID: abc\r\n"), True),
+        ({("s1._domainkey.example.com", "TXT"): [KEY]}, signed(selector="s1"), False),
+        # What the service signs as itself is nothing of the sender's.
+        ({}, signed(selector="selector1", domain="example.onmicrosoft.com"), False),
+        # One's own mail server behind SendGrid's address signs what one likes.
+        ({("mine._domainkey.example.com", "TXT"): [KEY]}, signed(selector="mine", more="X-SG-EID: abc\r\n"), False),
+        ({("s1._domainkey.example.com", "TXT"): "timeout"}, signed(selector="s1"), False),
+    ],
+)
+async def test_whether_a_service_decides_which_fields_are_signed(
+    records: dict[tuple[str, str], Records], eml: bytes, fixed: bool
+) -> None:
+    assert (await audit(records, eml)).value("senders.signs_fixed_fields") is fixed
+
+
+@pytest.mark.parametrize(
+    ("records", "eml", "impossible"),
+    [
+        (alias_of("k2", "dkim2.mcsv.net"), signed(selector="k2", return_path="b@mail12.mcsv.net"), True),
+        ({}, signed(selector="x", domain="other.example", return_path="b@mail12.mcsv.net"), True),
+        (
+            alias_of("brevo1", "b1.example-com.dkim.brevo.com"),
+            signed(selector="brevo1", return_path="b@x.sender-sib.com"),
+            True,
+        ),
+        # A dedicated address at Brevo or HubSpot has a Return-Path of the sender's own.
+        (
+            alias_of("brevo1", "b1.example-com.dkim.brevo.com"),
+            signed(selector="brevo1", return_path="b@ip1.example.com"),
+            False,
+        ),
+        (
+            alias_of("hs1-1", "x.hs01a.dkim.hubspotemail.net"),
+            signed(selector="hs1-1", return_path="b@1.spf01.hubspotemail.net"),
+            True,
+        ),
+        # Amazon SES and SendGrid offer one.
+        ({}, signed(selector="x", domain="amazonses.com", return_path="b@eu-west-1.amazonses.com"), False),
+        (alias_of("s1", SENDGRID_KEY), signed(selector="s1", return_path="b@u1.ct.sendgrid.net"), False),
+        # A header field or a host alone does not tell who signed and where bounces go.
+        ({}, signed(selector="x", return_path="b@mailer.example", more="X-MC-User: 1\r\n"), False),
+        ({}, signed(selector="x", return_path="b@notmcsv.net"), False),
+    ],
+)
+async def test_whether_a_service_leaves_no_way_to_align_spf(
+    records: dict[tuple[str, str], Records], eml: bytes, impossible: bool
+) -> None:
+    assert (await audit(records, eml)).value("senders.spf_alignment_impossible") is impossible
+
+
+async def test_habits_of_services_wait_for_a_message() -> None:
+    facts = await audit(alias_of("k2", "dkim2.mcsv.net"))
+    for name in ("signs_fixed_fields", "spf_alignment_impossible"):
+        assert facts.value(f"senders.{name}") == Unknown(Reason.NO_MESSAGE)
+
+
+@pytest.mark.parametrize(
+    ("spf_record", "records", "eml"),
+    [
+        ("v=spf1 include:spf.protection.outlook.com -all", alias_of("selector1", M365), signed(selector="selector1")),
+        (
+            "v=spf1 ip4:192.0.2.1 ~all",
+            alias_of("s1", SENDGRID_KEY),
+            signed(selector="s1", return_path="b@em1.example.com"),
+        ),
+        (
+            "v=spf1 ip4:192.0.2.1 ~all",
+            alias_of("k2", "dkim2.mcsv.net"),
+            signed(selector="k2", return_path="b@mail12.mcsv.net"),
+        ),
+        (
+            "v=spf1 include:_spf.google.com ~all",
+            {("google._domainkey.example.com", "TXT"): [KEY]},
+            signed(selector="google"),
+        ),
+    ],
+    ids=["microsoft-365", "sendgrid", "mailchimp", "google-workspace"],
+)
+async def test_no_rule_asks_a_customer_for_what_only_the_service_can_do(
+    spf_record: str, records: dict[tuple[str, str], Records], eml: bytes
+) -> None:
+    """To, Cc, Reply-To and Message-ID not signed, From signed once, and the short key of this test behind an alias."""
+    facts = await audit(spf_of(spf_record) | records, eml)
+    wanted = ("DKIM-009", "DKIM-010", "DKIM-013", "DKIM-021", "DKIM-022", "DKIM-030", "ALN-002", "ALN-008")
+    held = {
+        **facts.facts,
+        **{
+            path: Fact(path, value)
+            for path, value in {
+                "alignment.author_domain": "example.com",
+                "alignment.mail_from_domain": facts.value("envelope.mail_from_domain"),
+                "alignment.spf_pass": not facts.value("senders.spf_alignment_impossible"),
+                "alignment.spf": "none" if facts.value("senders.spf_alignment_impossible") else "relaxed",
+                "alignment.dkim_pass": True,
+            }.items()
+        },
+    }
+    rules = app.load_rules()
+    chosen = replace(rules, rules={ident: rules.rules[ident] for ident in wanted})
+    findings = judge(FactSet(held, dict(facts.evidence)), chosen, app.catalogue(), Selection())
+    assert {each.rule for each in findings} == set(wanted)
+    assert [(each.rule, each.item) for each in findings if each.outcome is Outcome.UNMET] == []
+
+
 TERM = st.sampled_from(
     (
         *("include:sendgrid.net", "include:%{d}.sendgrid.net", "include:", "a:sendgrid.net/33", "include:.."),
@@ -532,7 +667,7 @@ MAILCHIMP = {
             "",
             facts_with(sent_by="mailchimp"),
             "after",
-            "Mailchimp always uses a Return-Path of its own domain",
+            "With its usual setup, Mailchimp uses a Return-Path of its own domain",
         ),
         ("DKIM-021", "example.com/k2", facts_with(MAILCHIMP), "after", "Mailchimp manages this key"),
         (
@@ -543,12 +678,24 @@ MAILCHIMP = {
             "`include:spf.messagingengine.com`",
         ),
         ("SPF-003", "", facts_with(MAILCHIMP, SENDGRID), "after", "In SendGrid: Settings"),
-        ("SPF-003", "", facts_with(MAILCHIMP, SENDGRID), "after", "Mailchimp does not need its include"),
+        (
+            "SPF-003",
+            "",
+            facts_with(MAILCHIMP, SENDGRID),
+            "after",
+            "Most receivers do not need the include of Mailchimp",
+        ),
     ],
 )
 def test_steps_name_the_service_and_its_setting(rule: str, item: str, facts: FactSet, where: str, words: str) -> None:
     steps = steps_for(finding(rule, item), facts, phrases("en"))
     assert words in " ".join(getattr(steps, where)), steps
+
+
+def test_the_sources_of_what_a_step_says_are_those_of_its_service() -> None:
+    told = services_of(finding("SPF-003"), facts_with(MAILCHIMP, SENDGRID), phrases("en"))
+    assert [each.id for each in told] == ["sendgrid", "mailchimp"]
+    assert services_of(finding("SPF-003", outcome=Outcome.MET), facts_with(SENDGRID), phrases("en")) == ()
 
 
 def test_the_most_expensive_service_comes_first_where_look_ups_are_to_be_saved() -> None:

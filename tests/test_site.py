@@ -16,6 +16,7 @@ from deliverability.cli.docs import command
 from deliverability.judge.glossary import load_glossary
 from deliverability.render.json import SCHEMA
 from deliverability.render.site import pages
+from deliverability.senders.catalogue import services
 from tests.browser import browse, find_chromium
 
 RULES = load_rules()
@@ -43,8 +44,22 @@ def test_every_rule_and_receiver_has_its_page(lang: str) -> None:
     names = {name for name in SITE if name.startswith(f"{lang}/")}
     wanted = {f"{lang}/rules/{ident}.html" for ident in RULES.rules}
     wanted |= {f"{lang}/receivers/{ident}.html" for ident in RULES.receivers}
-    wanted |= {f"{lang}/{page}.html" for page in ("index", "glossary", "verdicts", "receivers/index")}
+    wanted |= {f"{lang}/{page}.html" for page in ("index", "glossary", "verdicts", "services", "receivers/index")}
     assert names == wanted
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_service_is_told_with_how_its_sources_were_read(lang: str) -> None:
+    page = PARSED[f"{lang}/services.html"]
+    assert {node.attributes["id"] for node in page.css("section[id]")} == set(services())
+    forms = {
+        "sendgrid": {"en": "undated copy, read 2026-11-25", "ja": "日付のない写し、2026-11-25に確認"},
+        "zendesk": {"en": "through a third party, 2026-11-25", "ja": "第三者の資料を通じて2026-11-25に確認"},
+        "spiral": {"en": "copy of 2023-02-28", "ja": "2023-02-28の写し"},
+        "mailgun": {"en": "not read again", "ja": "再確認なし"},
+    }
+    for ident, words in forms.items():
+        assert words[lang] in page.css(f"#{ident}")[0].text()
 
 
 def test_every_link_leads_somewhere() -> None:
@@ -128,11 +143,34 @@ def test_a_receiver_page_shows_codes_dates_and_both_readings(lang: str) -> None:
     for ident, receiver in RULES.receivers.items():
         page = PARSED[f"{lang}/receivers/{ident}.html"]
         text = page.text()
-        assert len(page.css(".treats > li")) == len(receiver.rules)
-        for override in receiver.rules.values():
-            assert all(code in text for code in override.codes)
-            assert override.since in text
-            assert override.note.get(lang, "") in text
+        said = [each for several in receiver.rules.values() for each in several]
+        assert len(page.css(".treats > li")) == len(said)
+        for statement in said:
+            assert all(code in text for code in statement.codes)
+            assert statement.since in text
+            assert statement.note.get(lang, "") in text
+
+
+@pytest.mark.parametrize(
+    ("lang", "small", "condition"),
+    [("en", "small senders only", "applies when:"), ("ja", "大量送信者以外のみ", "適用条件：")],
+)
+def test_a_statement_says_for_whom_and_under_which_condition_it_counts(lang: str, small: str, condition: str) -> None:
+    """Gmail asks small senders for alignment only where no DMARC record says what to do without it."""
+    treated = [
+        node.text() for node in PARSED[f"{lang}/rules/ALN-001.html"].css(".treats > li") if "Gmail" in node.text()
+    ]
+    assert any(small in text and condition in text and "dmarc.present eq false" in text for text in treated)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_combination_names_its_members_and_no_statements_of_its_own(lang: str) -> None:
+    strict = RULES.receivers["strict"]
+    page = PARSED[f"{lang}/receivers/strict.html"]
+    assert all(RULES.receivers[each].name[lang] in page.text() for each in strict.combines)
+    assert page.css(".treats") == []
+    listed = {node.css_first("a").text(): node for node in PARSED[f"{lang}/receivers/index.html"].css(".choose li")}
+    assert listed[strict.name[lang]].css("small") == []
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

@@ -199,6 +199,20 @@ async def test_the_address_of_the_message_is_used_where_none_is_given() -> None:
     assert facts(given, "result", "result_identity", "result_domain") == ["fail", "domain", "example.com"]
 
 
+async def test_of_a_mail_whose_mail_from_nobody_recorded_only_a_pass_is_told() -> None:
+    """The domain in From may not be the one that receivers checked: its record refuses nobody's mail."""
+    given: dict[str, Any] = {"mail_from": None, "mail_from_domain": None, "helo": None}
+    given["message.from_domain"] = "example.com"
+    passing = await audit(spf_at("v=spf1 ip4:192.0.2.1 -all"), ip="192.0.2.1", **given)
+    assert facts(passing, "result", "result_identity") == ["pass", "domain"]
+    for record in ("v=spf1 -all", "v=spf1 include:", "v=other"):
+        context = await audit(spf_at(record), ip="192.0.2.1", **given)
+        result, failing = facts(context, "result", "failing_ips")
+        assert result == failing == Unknown(Reason.NOT_CONFIGURED, "--mail-from")
+        # What the author domain itself says of the address is known all the same: docomo asks for that.
+        assert facts(context, "author_result")[0] in ("fail", "permerror", "none")
+
+
 async def test_mail_from_of_another_domain_is_evaluated_there() -> None:
     zone = spf_at("v=spf1 -all", bounce="v=spf1 include:esp.com -all", esp="v=spf1 ip4:192.0.2.1 ~all")
     context = await audit(zone, ips=("192.0.2.1",), mail_from="x@bounce.com", mail_from_domain="bounce.com", helo=None)

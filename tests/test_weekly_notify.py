@@ -15,8 +15,8 @@ from aiosmtpd.controller import Controller
 from deliverability.app import Options, audit, catalogue, load_rules, open_world
 from deliverability.config import EmailSettings, NotifySettings, WebhookSettings
 from deliverability.model.facts import Purpose
-from deliverability.model.history import Cause, Change, ChangeKind, Comparison, RecordChange
-from deliverability.model.report import FactChange, Gain, Outcome, VerdictKind
+from deliverability.model.history import Cause, Change, ChangeKind, Comparison, RecordChange, VerdictChange
+from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import Severity
 from deliverability.weekly.entry import Entry, Said, Stand, from_json, to_json
 from deliverability.weekly.notify import MAX_OCTETS, Teller, compose, document, prometheus
@@ -59,7 +59,7 @@ def entry(domain: str = "shop.example", *changes: Change, previous: str = "2026-
             "",
             previous,
             changes,
-            (Gain("gmail", VerdictKind.ACCEPTED, VerdictKind.AT_RISK),) if changes else (),
+            (VerdictChange("gmail", VerdictKind.ACCEPTED, VerdictKind.AT_RISK),) if changes else (),
         ),
         "texts": said,
         "counts": {"error": len(changes), "warning": 0, "info": 0},
@@ -190,7 +190,7 @@ def test_for_slack_nothing_from_outside_is_markup() -> None:
 def test_the_textfile() -> None:
     rows = prometheus(summary([entry('a"b\\c.example', change())])).splitlines()
     assert "deliv_weekly_new_findings 1" in rows
-    assert 'deliv_weekly_grade{domain="a\\"b\\\\c.example",source="",receiver="gmail"} 1' in rows
+    assert 'deliv_weekly_grade{domain="a\\"b\\\\c.example",source=""} 1' in rows
     names = [row.split()[2] for row in rows if row.startswith("# TYPE")]
     assert len(names) == len(set(names))
 

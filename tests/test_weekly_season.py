@@ -19,6 +19,7 @@ from deliverability.app import Options, catalogue, load_rules, open_world, rule_
 from deliverability.history.store import History
 from deliverability.judge.engine import Selection
 from deliverability.judge.load import load_guide
+from deliverability.judge.words import phrases
 from deliverability.model.facts import Purpose, Reason
 from deliverability.model.history import Cause, Change, ChangeKind
 from deliverability.model.rules import RuleSet
@@ -227,8 +228,9 @@ def own_rules(tmp_path: Path) -> Path:
     folder.mkdir()
     text = "{title: At most one MX host, met: One., unmet: Several., why: So., fix: [Do.]}"
     (folder / "own.yaml").write_text(
-        "- id: SPF-900\n  name: own-limit\n  since: '0.1'\n  severity: error\n  level: heuristic\n  effort: low\n"
-        "  confidence: high\n  require: {fact: spf.lookups, le: 1}\n  sources: [{ref: rfc7208}]\n"
+        "- id: SPF-900\n  name: own-limit\n  since: '0.1'\n  scope: delivery\n  severity: error\n"
+        "  level: heuristic\n  effort: low\n  confidence: high\n"
+        "  require: {fact: spf.lookups, le: 1}\n  sources: [{ref: rfc7208}]\n"
         f"  text:\n    en: {text}\n    ja: {text}\n"
     )
     return folder
@@ -249,10 +251,10 @@ async def test_a_season_on_sqlite(tmp_path: Path, own_rules: Path) -> None:
     weeks = [cell.text() for cell in page.css(".w-grades thead th")]
     assert weeks == [(FIRST + timedelta(weeks=week)).strftime("%m-%d") for week in range(8)]
     (gmail,) = [row for row in page.css(".w-grades tbody tr") if row.text().startswith("Gmail")]
-    grades = [cell.text() for cell in gmail.css("td")]
-    assert len(grades) == 8
-    final = next(each.grade for each in run.summaries[-1].entries[1].stands if each.receiver == "gmail")
-    assert grades[-1] == final
+    verdicts = [cell.text() for cell in gmail.css("td")]
+    assert len(verdicts) == 8
+    final = next(each.verdict for each in run.summaries[-1].entries[1].stands if each.receiver == "gmail")
+    assert verdicts[-1] == phrases("en")(f"verdict.{final.value}")
     run.history.close()
 
 

@@ -21,10 +21,10 @@ from deliverability.app import Options, catalogue, load_rules, open_world
 from deliverability.history.store import History
 from deliverability.judge.engine import Selection
 from deliverability.judge.words import phrases
-from deliverability.model.facts import Purpose, Reason, Waiver
-from deliverability.model.history import Cause, Change, ChangeKind, Comparison
-from deliverability.model.report import Gain, Outcome, VerdictKind
-from deliverability.model.rules import RuleSet
+from deliverability.model.facts import Purpose, Reason, Unknown, Waiver, records_of
+from deliverability.model.history import Cause, Change, ChangeKind, Comparison, VerdictChange
+from deliverability.model.report import Outcome, VerdictKind
+from deliverability.model.rules import RuleSet, Severity
 from deliverability.ports.base import Answer, Failed, Resolver
 from deliverability.ports.clock import FixedClock
 from deliverability.weekly import run as weekly_run
@@ -61,13 +61,14 @@ class Failing:
 
     base: Resolver
     questions: tuple[str, ...]
+    reason: Reason = Reason.SERVFAIL
 
     async def query(self, name: str, rdtype: str) -> Answer:
         asked = f"{rdtype} {name.rstrip('.').lower()}"
         for each in self.questions:
             below = each.removeprefix("*.")
             if asked == each or (each != below and f".{asked.split()[1]}".endswith(f".{below}")):
-                return Failed(name, rdtype, Reason.SERVFAIL, "answer code 2")
+                return Failed(name, rdtype, self.reason, "by the test")
         return await self.base.query(name, rdtype)
 
     async def close(self) -> None:
@@ -96,6 +97,8 @@ class Life:
     selection: Selection = field(default_factory=Selection)
     rules: tuple[Path, ...] = ()
     failing: tuple[str, ...] = ()
+    reason: Reason = Reason.SERVFAIL
+    unreadable: bool = False
     vanished: bool = False
     pages: Any = field(default_factory=NoPages)
     letters: Callable[[Summary], None] = lambda summary: None
@@ -107,7 +110,7 @@ class Life:
         clock = FixedClock(at or FIRST + timedelta(weeks=self.number - 1))
         world = replace(open_world(zones=self._zones()), clock=clock)
         if self.failing:
-            world = replace(world, base=Failing(world.base, self.failing))
+            world = replace(world, base=Failing(world.base, self.failing, self.reason))
         plan = Plan(
             tuple(self._subject(domain) for domain in self.domains),
             world,
@@ -121,6 +124,8 @@ class Life:
 
     def _subject(self, domain: str) -> Subject:
         picked = Picked("Maildir", f"Maildir/{self.number}", data=self.message) if self.message else None
+        if picked and self.unreadable:
+            picked = replace(picked, data=None, path=self.folder / "is not there")
         return Subject(domain, self.options, picked)
 
     def _zones(self) -> list[Path]:
@@ -233,7 +238,7 @@ async def test_an_outage_is_no_change_and_neither_is_its_end(life: Life, failing
 async def test_what_changed_while_it_could_not_be_seen_is_told_afterwards(life: Life) -> None:
     await life.week()
     life.failing = ("TXT spf.vendor.example",)
-    life.vendor = "v=spf1 +all"
+    life.vendor = f"v=spf1 {' '.join(f'a:n{number}.vendor.example' for number in range(11))} -all"
     assert news(await life.week()) == {}
     life.failing = ()
     told = news(await life.week())
@@ -276,6 +281,87 @@ async def test_a_domain_that_vanishes_is_a_change_and_no_outage(life: Life) -> N
     assert not [each for each in changes(gone) if each.kind is UNCHECKED]
 
 
+@pytest.mark.parametrize("reason", [each for each in Reason if not each.waits_for_input and each is not Reason.BUG])
+@pytest.mark.parametrize("named", [True, False])
+async def test_when_dns_is_out_nothing_is_gone_and_keys_are_unknown(life: Life, reason: Reason, *, named: bool) -> None:
+    life.keys = {"s1": "v=DKIM1; p=AAAA"}
+    life.dmarc = "v=DMARC1; p=none; rua=mailto:r@vendor.example"
+    life.spf = "v=spf1 mx include:spf.vendor.example +all"
+    life.options = replace(life.options, selectors=("s1",) if named else ())
+    before = await life.week()
+    bad = {(each.rule, each.item) for each in changes(before) if each.kind is NEW}
+    assert {"DKIM-024", "DMARC-013", "SPF-006"} <= {rule for rule, _ in bad}
+    life.failing, life.reason = ("*.example",), reason
+    down = await life.week()
+    assert news(down) == {}
+    assert gains(down) == []
+    told = {(each.rule, each.item): each for each in changes(down)}
+    assert bad <= told.keys(), "what could not be checked is told as such, or stands"
+    assert {told[each].kind for each in bad if each[0].startswith(("DKIM", "DMARC", "SPF"))} == {UNCHECKED}
+    _, kept = next(iter(life.history.snapshots("shop.example")))
+    keys = kept.facts.value("dkim.keys")
+    assert keys != ()
+    assert isinstance(keys, Unknown) or all(isinstance(each["present"], Unknown) for each in records_of(keys))
+    life.failing = ()
+    back = await life.week()
+    assert (news(back), gains(back)) == ({}, [])
+
+
+async def test_a_message_that_cannot_be_read_is_no_change(life: Life) -> None:
+    life.message = mail(1).replace(b"Message-ID: <1@shop.example>\r\n", b"")
+    before = await life.week()
+    life.unreadable = True
+    lost = await life.week()
+    (entry,) = lost.entries
+    assert entry.error
+    assert (news(lost), gains(lost)) == ({}, [])
+    unchecked = {each.rule for each in changes(lost) if each.kind is UNCHECKED}
+    assert "MSG-004" in unchecked
+    life.unreadable = False
+    back = await life.week()
+    assert (news(back), gains(back)) == ({}, [])
+    assert {each.since for each in changes(back)} == {before.started}
+
+
+# --- Removed records ---
+
+
+REMOVED = {
+    "dmarc": ({"dmarc": "some words"}, "DMARC-001", "The DMARC record at _dmarc.shop.example was removed."),
+    "spf": ({"spf": "some words"}, "SPF-001", "The SPF record at shop.example was removed."),
+    "key": ({"keys": {}}, "DKIM-003", "The DKIM key at s1._domainkey.shop.example was removed."),
+}
+
+
+@pytest.mark.parametrize("kind", REMOVED)
+async def test_a_removed_record_is_named_as_the_cause_of_all_that_follows(life: Life, kind: str) -> None:
+    there, rule, sentence = REMOVED[kind]
+    life.dmarc = "v=DMARC1; p=reject; rua=mailto:r@vendor.example"
+    await life.week()
+    for name, value in there.items():
+        setattr(life, name, value)
+    gone = await life.week()
+    assert news(gone)[(rule, NEW)].records[0].removed == kind
+    (entry,) = gone.entries
+    view = Words(phrases("en"), shipped(), catalogue()).entry(entry)
+    first, *rest = view.groups
+    assert first.cause == sentence
+    assert rule in {each.rule for each in first.new}
+    assert {cause for each in (*first.new, *first.gone, *first.verdicts) for cause in each.causes} == set()
+    assert rest == [], "all of it follows from that"
+    assert len(view.verdicts) == bool(gains(gone)), "and so do the verdicts"
+    if kind == "dmarc":
+        assert "DMARC-013" in {each.rule for each in first.gone}, "what the record led to is not looked up any more"
+    japanese = Words(phrases("ja"), shipped(), catalogue()).entry(entry).groups[0].cause
+    assert japanese.startswith(sentence.split()[4])
+
+
+async def test_a_record_that_was_spoilt_is_not_told_as_removed(life: Life) -> None:
+    await life.week()
+    life.dmarc = "v=DMARC 1; p=reject"
+    assert {each.removed for change in news(await life.week()).values() for each in change.records} == {None}
+
+
 # --- What the user changes ---
 
 
@@ -300,6 +386,51 @@ async def test_another_purpose_is_the_settings(life: Life) -> None:
     told = news(await life.week())
     assert told
     assert {each.causes for each in told.values()} == {(Cause.SETTINGS,)}
+
+
+SETTINGS: dict[str, Callable[[Life], None]] = {
+    "daily_volume": lambda life: setattr(life, "options", replace(life.options, daily_volume=10_000)),
+    "purpose": lambda life: setattr(life, "options", replace(life.options, purpose=Purpose.USERS)),
+    "waivers": lambda life: setattr(
+        life,
+        "options",
+        replace(life.options, waivers=tuple(Waiver(rule, "false-positive") for rule in ("DKIM-001", "UNS-005"))),
+    ),
+    "ignore": lambda life: setattr(life, "selection", Selection(ignore=("DKIM-001", "UNS"))),
+    "receivers": lambda life: setattr(life, "selection", Selection(receivers=("gmail", "yahoo"))),
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+async def test_what_follows_from_the_settings_is_not_told_as_a_change_of_the_domain(life: Life, setting: str) -> None:
+    life.message = mail(1)
+    life.dmarc = "v=DMARC1; p=none"
+    life.options = replace(life.options, purpose=Purpose.BULK, daily_volume=100, sending_ips=("192.0.2.1",))
+    await life.week()
+    SETTINGS[setting](life)
+    changed = await life.week()
+    (entry,) = changed.entries
+    assert entry.comparison is not None
+    assert entry.comparison.settings == (setting,)
+    told = [each for each in changes(changed) if each.causes]
+    assert {each.causes for each in (*told, *entry.comparison.verdicts)} <= {(Cause.SETTINGS,)}
+    assert setting == "receivers" or entry.comparison.verdicts
+    if setting == "purpose":
+        assert [(each.rule, each.was, each.severity) for each in told if each.kind is ChangeKind.RATED] == [
+            ("DKIM-001", Severity.ERROR, Severity.WARNING)
+        ]
+    later = await life.week()
+    assert (news(later), gains(later)) == ({}, []), "once"
+
+
+async def test_a_setting_and_a_record_that_change_in_one_week_each_get_their_own(life: Life) -> None:
+    life.message = mail(1)
+    await life.week()
+    life.selection = Selection(ignore=("MSG",))
+    life.dmarc = "v=DMARC1; p=none"
+    told = news(await life.week())
+    assert told[("DMARC-006", NEW)].causes == (Cause.OWN_DNS,)
+    assert all(each.causes == (Cause.SETTINGS,) for (rule, _), each in told.items() if rule.startswith("MSG"))
 
 
 async def test_another_selector_is_the_settings(life: Life) -> None:
@@ -343,8 +474,9 @@ def own_rule(folder: Path, most: int) -> Path:
     folder.mkdir(exist_ok=True)
     text = "{title: Few look-ups, met: Few., unmet: Many., why: So., fix: [Do.]}"
     (folder / "own.yaml").write_text(
-        "- id: SPF-900\n  name: own-limit\n  since: '0.1'\n  severity: error\n  level: heuristic\n  effort: low\n"
-        f"  confidence: high\n  require: {{fact: spf.lookups, le: {most}}}\n  sources: [{{ref: rfc7208}}]\n"
+        "- id: SPF-900\n  name: own-limit\n  since: '0.1'\n  scope: delivery\n  severity: error\n"
+        "  level: heuristic\n  effort: low\n  confidence: high\n"
+        f"  require: {{fact: spf.lookups, le: {most}}}\n  sources: [{{ref: rfc7208}}]\n"
         f"  text:\n    en: {text}\n    ja: {text}\n"
     )
     return folder
@@ -360,6 +492,22 @@ async def test_rules_come_change_and_go(life: Life) -> None:
     assert news(await life.week())[("SPF-900", NEW)].causes == (Cause.RULES,)
     life.rules = ()
     assert news(await life.week())[("SPF-900", GONE)].causes == (Cause.RULES,)
+
+
+async def test_another_severity_is_told_with_who_gave_it(life: Life) -> None:
+    life.rules = (own_rule(life.folder / "rules", 0),)
+    await life.week()
+    file = life.folder / "rules" / "own.yaml"
+    file.write_text(file.read_text().replace("severity: error", "severity: warning"))
+    rated = await life.week()
+    (change,) = [each for each in changes(rated) if each.kind is ChangeKind.RATED]
+    assert (change.rule, change.was, change.severity) == ("SPF-900", Severity.ERROR, Severity.WARNING)
+    assert change.causes == (Cause.RULES,)
+    (entry,) = rated.entries
+    (view,) = Words(phrases("en"), load_rules(life.rules), catalogue()).entry(entry).rated
+    assert view.message == "Severity: Must fix → Should fix. Many."
+    assert view.causes == ("Your own rule SPF-900 changed.",)
+    assert [each for each in changes(await life.week()) if each.kind is ChangeKind.RATED] == [], "once"
 
 
 def changes_of(life: Life, rule: str, kind: ChangeKind) -> Change:
@@ -547,6 +695,22 @@ async def test_a_run_that_was_killed_last_week_begins_anew_and_tells_what_nobody
     assert len(life.history.runs()) == 2
 
 
+async def test_an_entry_that_another_version_wrote_before_the_kill_is_written_anew(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*args: Any) -> Any:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(weekly_run, "_publish", killed)
+        with pytest.raises(Killed):
+            await life.week()
+    (entry,) = (life.folder / "out").glob(".run-*/shop.example.json")
+    entry.write_text('{"domain": "shop.example", "verdicts": [{"receiver": "gmail", "grade": "A"}]}')
+    summary = await life.week(FIRST + timedelta(minutes=1))
+    assert [each.domain for each in summary.entries] == ["shop.example"]
+
+
 async def test_pages_that_were_out_when_it_was_killed_are_told_before_the_next_run(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -631,7 +795,7 @@ def test_receivers_that_changed_alike_are_told_in_one_sentence() -> None:
             "2026-10-05T06:00:00Z",
             (),
             tuple(
-                Gain(receiver, VerdictKind(old), VerdictKind(new))
+                VerdictChange(receiver, VerdictKind(old), VerdictKind(new))
                 for receiver, (old, new) in (
                     ("gmail", worse),
                     ("icloud", worse),
@@ -642,10 +806,10 @@ def test_receivers_that_changed_alike_are_told_in_one_sentence() -> None:
         counts={"error": 0, "warning": 0, "info": 0},
     )
     view = Words(say, shipped(), catalogue()).entry(entry)
-    assert view.verdicts == (
+    assert tuple(each.words for each in view.verdicts) == (
         "Gmail, Apple iCloud Mail: No known obstacle → At risk",
         "Yahoo Mail: No known obstacle → Refused",
     )
     assert headline([view], say) == "1 domain with another verdict."
     assert headline([view], say, removed=2) == "2 domains not audited any more, 1 domain with another verdict."
-    assert headline([replace(view, verdicts=())], say) == "Nothing changed since the last run."
+    assert headline([replace(view, groups=())], say) == "Nothing changed since the last run."

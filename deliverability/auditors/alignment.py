@@ -103,7 +103,8 @@ async def audit(ctx: Context) -> None:
         ctx.put("alignment.strict_breaks", author if isinstance(author, Unknown) else ())
         ctx.put("dmarc.result", author if isinstance(author, Unknown) else "permerror")
         return
-    checked = ctx.value("spf.result") if ctx.value("spf.result_identity") != "domain" else "none"
+    # SPF of a domain that only stands in for MAIL FROM says nothing about alignment.
+    checked = ctx.value("spf.result") if ctx.value("spf.result_identity") != "domain" else mail_from
     found = await evaluate_dmarc(
         author,
         (_text(checked), _text(mail_from)),

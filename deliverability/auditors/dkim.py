@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -17,7 +17,7 @@ from deliverability.dkim.fields import value_on_the_wire
 from deliverability.dkim.key import KeyRecord, choose_key, looks_like_key
 from deliverability.dkim.signature import Signature, is_within, parse_signature
 from deliverability.dkim.verify import DkimReason, DkimResult, DkimStatus, verify_message
-from deliverability.dmarc.discover import organizational_domain
+from deliverability.dmarc.evaluate import Result, discover_homes
 from deliverability.model.facts import Evidence, EvidenceKind, FactType, KeySeen, Reason, Unknown, Value
 from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
 
@@ -120,6 +120,12 @@ PROVIDES = (
         "dkim.signatures[].unsigned_list",
         FactType.LIST_STR,
         "Of these, list-unsubscribe and list-unsubscribe-post, which RFC 8058 requires to be signed for one click.",
+    ),
+    spec(
+        "dkim.signatures[].alias",
+        FactType.STR,
+        "CNAME target of its key, where a service holds the key.",
+        optional=True,
     ),
     spec("dkim.signatures[].from_oversigned", FactType.BOOL, "From is listed more often than it occurs."),
     spec(
@@ -369,7 +375,7 @@ def _cite_header(ctx: Context, result: DkimResult) -> str:
     )
 
 
-_LOST_WITH_ANSWER = ("key_type", "bits", "testing", "revoked", "key_count", "key_allows")
+_LOST_WITH_ANSWER = ("key_type", "bits", "testing", "revoked", "key_count", "key_allows", "alias")
 _LOST_UNVERIFIED = (
     *_LOST_WITH_ANSWER,
     *("result", "reason", "reasons", "errors", "changed_headers", "expired"),
@@ -394,6 +400,7 @@ def _verified(result: DkimResult, aligned: Value) -> dict[str, Value]:
             "revoked": key.revoked if key else None,
             "key_count": None if result.answer is None else len(_values(result.answer)),
             "key_allows": result.key_allows,
+            "alias": result.answer.chain[0] if result.answer and result.answer.chain else None,
         }
     outcome: dict[str, Value] = {
         "result": result.result.value,
@@ -458,18 +465,16 @@ def _defined_type(key: KeyRecord | None) -> str | None:
     return key.type if key and key.type in ("rsa", "ed25519") else None
 
 
-async def _organizations(author: Value, signers: Sequence[str], resolver: Resolver) -> dict[str, str | Unknown]:
+async def _organizations(author: Value, signers: Sequence[str], resolver: Resolver) -> dict[str, Result]:
     """The organizational domain of the author domain and of every signing domain that differs from it."""
-    if not isinstance(author, str):
-        return {}
     domains = [signer for signer in signers if signer != author]
-    if domains:
-        domains.append(author)
-    found = await asyncio.gather(*(organizational_domain(domain, resolver) for domain in domains))
-    return dict(zip(domains, found, strict=True))
+    if not isinstance(author, str) or not domains:
+        return {}
+    _, ours, theirs = await discover_homes(author, domains, resolver)
+    return {author: ours, **dict(zip(domains, theirs, strict=True))}
 
 
-def _aligned(signer: str | None, author: Value, organizations: dict[str, str | Unknown]) -> bool | Unknown | None:
+def _aligned(signer: str | None, author: Value, organizations: Mapping[str, Result]) -> bool | Unknown | None:
     """Relaxed alignment (RFC 9989 section 4.4); None where either domain is missing."""
     if isinstance(author, Unknown):
         return author
@@ -711,7 +716,7 @@ def _state_published(ctx: Context, parent: Answer, asked: Sequence[_Asked], list
         elif _no_such_name(parent) and all(_no_such_name(answer) for answer in below):
             cited.append(ctx.cite_answer(parent))
             detail += f" (DNS knows no name below _domainkey.{domain}, so there may be none)"
-        value = Unknown(Reason.NOT_CONFIGURED, detail)
+        value = Unknown(Reason.NOT_FOUND, detail)
     ctx.put("dkim.published", value, *cited)
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from deliverability.auditors.base import Context, auditor, dns_id, spec, unknown_from
-from deliverability.dmarc.discover import organizational_domain
+from deliverability.dmarc.evaluate import discover_homes, relation
 from deliverability.dmarc.psl import registered_domain
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.received import canonical_ip
@@ -85,10 +85,9 @@ async def audit(ctx: Context) -> None:
     author = ctx.value("message.from_domain")
     domain = author if isinstance(author, str) else ctx.subject.domain
     literal, name = _helo(ctx.value("envelope.helo"))
-    home, helo, records = await asyncio.gather(
-        organizational_domain(domain, ctx.resolver) if addresses else _nobody(),
+    helo, records = await asyncio.gather(
         asyncio.gather(*(ctx.query(name, rdtype) for rdtype in ("A", "AAAA"))) if name else _nothing(),
-        asyncio.gather(*(_reverse(ctx, ip) for ip in addresses)),
+        asyncio.gather(*(_reverse(ctx, ip, domain) for ip in addresses)),
     )
     helo_ids = [dns_id(name, rdtype) for rdtype in ("A", "AAAA")] if name else []
     stated = ctx.value("envelope.helo")
@@ -112,16 +111,9 @@ async def audit(ctx: Context) -> None:
             matches = _leads_to(ip, helo, name, record)
         else:
             matches = stated if isinstance(stated, Unknown) else None
-        item = dict(record)
-        theirs = item.pop("organizational_domain")
-        item |= {"helo_matches": matches, "aligned": _relation(domain, home, item["name"], theirs)}
-        items.append(item)
+        items.append({**record, "helo_matches": matches})
     ids = [ident for item in items for ident in _strings(item["evidence"])]
     ctx.put("identity.ips", tuple(items), *ids)
-
-
-async def _nobody() -> str:
-    return ""
 
 
 async def _nothing() -> list[Answer]:
@@ -166,7 +158,7 @@ def _leads_to(ip: str, helo: Sequence[Answer], name: str, record: Mapping[str, V
     return _same_address(ip, [answer for answer in helo if answer.rdtype == rdtype])
 
 
-async def _reverse(ctx: Context, ip: str) -> dict[str, Value]:
+async def _reverse(ctx: Context, ip: str, author: str) -> dict[str, Value]:
     """The reverse DNS of one address: the PTR names, then their addresses and the organization of the first."""
     address = ipaddress.ip_address(ip)
     reverse = address.reverse_pointer
@@ -175,14 +167,14 @@ async def _reverse(ctx: Context, ip: str) -> dict[str, Value]:
     item: dict[str, Value] = {"ip": ip, "version": address.version, "reverse_name": reverse}
     if isinstance(answer, Failed):
         lost = unknown_from(answer)
-        fields = ("ptr", "name", "confirmed", "generic", "dynamic", "organizational_domain")
+        fields = ("ptr", "name", "confirmed", "generic", "dynamic", "aligned")
         return item | dict.fromkeys(fields, lost) | {"evidence": tuple(evidence)}
     names = tuple(dict.fromkeys(answer.values)) if isinstance(answer, Found) else ()
     rdtype = "A" if address.version == 4 else "AAAA"
     asked = names[:MAX_NAMES]
-    forward, homes = await asyncio.gather(
+    forward, (_, home, homes) = await asyncio.gather(
         asyncio.gather(*(ctx.query(name, rdtype) for name in asked)),
-        asyncio.gather(*(organizational_domain(name, ctx.resolver) for name in asked)),
+        discover_homes(author, asked, ctx.resolver),
     )
     evidence += [dns_id(name, rdtype) for name in asked]
     proofs = [_same_address(ip, [each]) for each in forward]
@@ -200,7 +192,7 @@ async def _reverse(ctx: Context, ip: str) -> dict[str, Value]:
         "confirmed": confirmed,
         "generic": generic,
         "dynamic": dynamic,
-        "organizational_domain": homes[best] if homes else None,
+        "aligned": relation(author, home, name, homes[best] if homes else None),
         "evidence": tuple(evidence),
     }
 
@@ -237,16 +229,6 @@ def _holds_address(own: str, ip: str) -> bool:
                 return True
     padded = "".join(f"{octet:03d}" for octet in octets)
     return f"{int(address):08x}" in own or padded in own
-
-
-def _relation(author: str, home: str | Unknown, other: Value, other_home: Value) -> Value:
-    """strict: the same name; relaxed: the same organizational domain; none: neither; None: there is no other name."""
-    if not isinstance(other, str) or not other:
-        return other or None
-    if other == author:
-        return "strict"
-    lost = next((each for each in (home, other_home) if isinstance(each, Unknown)), None)
-    return lost or ("relaxed" if other_home == home else "none")
 
 
 def _strings(value: Value) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 from collections.abc import Sequence
 
 from deliverability.auditors.base import Context, auditor, dns_id, spec, unknown_from
@@ -56,7 +57,7 @@ def mx_entries(answer: Answer) -> list[tuple[int | None, str]]:
     if not isinstance(answer, Found):
         return []
     pairs = (value.partition(" ") for value in answer.values)
-    entries = [(int(first) if first.isascii() and first.isdigit() else None, host) for first, _, host in pairs]
+    entries = [(int(first) if re.fullmatch("[0-9]{1,5}", first) else None, host) for first, _, host in pairs]
     return sorted(entries, key=lambda entry: (entry[0] is None, entry[0] or 0, entry[1]))
 
 

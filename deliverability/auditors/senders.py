@@ -13,10 +13,11 @@ from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.auditors.dkim import PROBES
 from deliverability.mail.evidence import header_evidence
 from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of
-from deliverability.senders.catalogue import Include, Kind, Service, services
+from deliverability.senders.catalogue import Alignment, Include, Kind, Service, services
 from deliverability.senders.recognise import (
     Key,
     MessageMarks,
+    Sighting,
     by_key,
     by_message,
     by_mx,
@@ -87,6 +88,17 @@ PROVIDES = (
     spec("senders.message_service", FactType.STR, "Name in the catalogue of what sent the message.", optional=True),
     spec("senders.message_service_name", FactType.STR, "Its name.", optional=True),
     spec("senders.message_seen_by", FactType.STR, "What shows it.", optional=True),
+    spec(
+        "senders.spf_alignment_impossible",
+        FactType.BOOL,
+        "The service that sent the message, as its Return-Path or key shows, cannot align SPF with From in its usual "
+        "setup, and did not here.",
+    ),
+    spec(
+        "senders.signs_fixed_fields",
+        FactType.BOOL,
+        "A signature of the From domain is that of a service whose list of signed fields no customer can change.",
+    ),
 )
 
 NEEDS = (
@@ -309,8 +321,9 @@ def _state_message(ctx: Context, used: frozenset[str], keys: list[Key]) -> None:
     """Which service sent the message, where there is one and its marks tell."""
     message = ctx.message
     paths = ("senders.message_service", "senders.message_service_name", "senders.message_seen_by")
+    habits = ("senders.spf_alignment_impossible", "senders.signs_fixed_fields")
     if message is None:
-        ctx.put_all(dict.fromkeys(paths, Unknown(Reason.NO_MESSAGE)))
+        ctx.put_all(dict.fromkeys((*paths, *habits), Unknown(Reason.NO_MESSAGE)))
         return
     aliases = {(key.domain, key.selector): key.alias for key in keys}
     signatures = []
@@ -319,18 +332,20 @@ def _state_message(ctx: Context, used: frozenset[str], keys: list[Key]) -> None:
         if isinstance(domain, str) and isinstance(selector, str):
             signatures.append(Key(domain, selector, aliases.get((domain, selector))))
     feedback = message.fields("feedback-id")[:10]
-    sighting = by_message(
-        MessageMarks(
-            signatures=tuple(signatures),
-            author_domain=_text(ctx.value("message.from_domain")),
-            return_domain=_text(ctx.value("envelope.mail_from_domain")),
-            helo=_text(ctx.value("envelope.helo")),
-            headers=frozenset(each.lower for each in message.headers),
-            feedback_ids=tuple(each.value[:1000] for each in feedback),
-            used=used,
-        ),
-        services(),
+    marks = MessageMarks(
+        signatures=tuple(signatures),
+        author_domain=_text(ctx.value("message.from_domain")),
+        return_domain=_text(ctx.value("envelope.mail_from_domain")),
+        helo=_text(ctx.value("envelope.helo")),
+        headers=frozenset(each.lower for each in message.headers),
+        feedback_ids=tuple(each.value[:1000] for each in feedback),
+        used=used,
     )
+    sighting = by_message(marks, services())
+    # Where the keys could not be asked for, nobody knows whose they are.
+    listed = ctx.value("dkim.keys")
+    for path, value in zip(habits, (_cannot_align(marks, sighting), _signs_fixed(marks, sighting)), strict=True):
+        ctx.put(path, listed if not value and isinstance(listed, Unknown) else value)
     if sighting is None:
         ctx.put_all(dict.fromkeys(paths))
         return
@@ -340,6 +355,28 @@ def _state_message(ctx: Context, used: frozenset[str], keys: list[Key]) -> None:
         cited = [ctx.cite(header_evidence(each)) for each in message.fields(name)[:1]]
     shown = (sighting.service.id, sighting.service.name["en"], sighting.seen_by)
     ctx.put_all(dict(zip(paths, shown, strict=True)), *cited)
+
+
+def _cannot_align(marks: MessageMarks, sighting: Sighting | None) -> bool:
+    """Whether the service is one that uses a Return-Path of its own, and did."""
+    if sighting is None or not sighting.seen_by.startswith(("dkim: ", "return-path: ")):
+        return False
+    return sighting.service.alignment is Alignment.NONE and not related(marks.return_domain, marks.author_domain)
+
+
+def _signs_fixed(marks: MessageMarks, sighting: Sighting | None) -> bool:
+    """Whether an author domain's signature is made with a key of a service that signs the same fields for everybody.
+
+    Without its CNAME a key tells its service only by the other marks of the message.
+    """
+    for key in marks.signatures:
+        if related(key.domain, marks.author_domain):
+            service = by_key(key, services())
+            if service is None and sighting is not None and may_be_key_of(key, sighting.service):
+                service = sighting.service
+            if service is not None and service.dkim.fixed_fields:
+                return True
+    return False
 
 
 def _text(value: Value) -> str | None:

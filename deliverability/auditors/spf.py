@@ -340,6 +340,9 @@ class _Identity:
     mail_from: str | Unknown | None
 
 
+_NO_MAIL_FROM = Unknown(Reason.NOT_CONFIGURED, "--mail-from")
+
+
 @dataclass(frozen=True, slots=True)
 class _Checked:
     """What the sending addresses get at one domain, in their order."""
@@ -349,10 +352,13 @@ class _Checked:
     evidence: tuple[tuple[str, ...], ...]
     lost: Unknown
     """Why there is no result, where there is none."""
+    guessed: bool = False
+    """The mail's own MAIL FROM is not known, so that only a pass tells something about the mail."""
 
     @property
     def results(self) -> list[str | Unknown]:
-        return [_result(each) for each in self.evaluations]
+        found = [_result(each) for each in self.evaluations]
+        return [_NO_MAIL_FROM if self.guessed and each != "pass" else each for each in found]
 
     @property
     def worst(self) -> int | None:
@@ -393,7 +399,8 @@ async def audit(ctx: Context) -> None:
     own = resolvers[domain].evidence
     ctx.put("spf.domain", domain)
     _state_tree(ctx, trees[domain], described[domain], own)
-    _state_results(ctx, checked[mail_from], described)
+    guess = _is_guess(ctx)
+    _state_results(ctx, replace(checked[mail_from], guessed=guess), described)
     _state_author(ctx, {one.domain: checked[one.mail_from] for one in identities})
     _state_coverage(ctx, trees[domain], covering.result(), checked[mail_from], (*own, *hosts.evidence))
     items: list[Value] = []
@@ -409,7 +416,7 @@ async def audit(ctx: Context) -> None:
                 "used": one.used,
                 "own": _same_owner(one.domain, domain),
                 **described[one.domain],
-                "result": got.result,
+                "result": replace(got, guessed=guess).result,
                 "reason": None if got.worst is None else got.evaluations[got.worst].reason,
                 "evidence": asked,
             }
@@ -645,6 +652,13 @@ def _envelope(ctx: Context) -> tuple[str, str | Unknown | None]:
         missing = helo if isinstance(helo, Unknown) else Unknown(Reason.NOT_CONFIGURED, "--helo (MAIL FROM is empty)")
         return "helo", None if text_of(helo) else missing
     return "domain", f"postmaster@{ctx.subject.domain}"
+
+
+def _is_guess(ctx: Context) -> bool:
+    """Whether there is a mail, and nothing tells its MAIL FROM: a domain that stands in for it may not be its own."""
+    message = ctx.value("message.from_domain")
+    without = isinstance(message, Unknown) and message.reason.waits_for_input
+    return _envelope(ctx)[0] == "domain" and not without
 
 
 def _result(evaluation: SpfEvaluation) -> str | Unknown:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from deliverability.auditors.base import Context, auditor, dns_id, http_id, spec, unknown_from
 from deliverability.auditors.mx import MAX_HOSTS, is_literal, mx_entries
@@ -22,6 +22,8 @@ from deliverability.ports.base import Answer, Failed, Found, NoPage, Page
 
 MAX_HOPS = 100
 MAX_POLICY_AGE = 31_557_600
+MAX_FIELDS = 1000
+"""Fields of one record that are read. Records this long are hostile: two or three are defined."""
 """Most seconds that max_age may say (RFC 8461 section 3.2)."""
 
 NEED_FETCH = Unknown(Reason.NOT_CONFIGURED, "--fetch")
@@ -95,18 +97,18 @@ def _hops(ctx: Context) -> None:
         missing = Unknown(Reason.NO_MESSAGE)
         ctx.put_all({"transport.hops": missing, "transport.delivery_tls_version": missing})
         return
-    fields = ctx.message.fields("Received")[:MAX_HOPS]
-    ids = [ctx.cite(header_evidence(field)) for field in fields[:10]]
+    headers = ctx.message.fields("Received")[:MAX_HOPS]
+    ids = [ctx.cite(header_evidence(header)) for header in headers[:10]]
     hops = []
-    for field in fields:
-        hop = parse_received(field.value)
+    for header in headers:
+        hop = parse_received(header.value)
         hops.append(
             {
                 "from_ip": hop.ip,
                 "by": hop.by,
                 "protocol": hop.protocol,
                 "tls": hop.tls,
-                "tls_version": tls_version(field.value),
+                "tls_version": tls_version(header.value),
             }
         )
     ctx.put("transport.hops", tuple(hops), *ids)
@@ -135,18 +137,18 @@ class TextRecord:
 
     Attributes:
         record: as published; None: there is none.
-        fields: by name, without those that cannot be read.
+        fields: the first value by name, without those that cannot be read.
         errors: one term each.
 
     """
 
     record: str | None = None
-    fields: tuple[tuple[str, str], ...] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
     errors: tuple[str, ...] = ()
 
     def get(self, name: str) -> str | None:
-        """The first value of a field."""
-        return next((value for key, value in self.fields if key == name), None)
+        """The value of a field."""
+        return self.fields.get(name)
 
 
 def parse_mta_sts(values: Sequence[str]) -> TextRecord:
@@ -197,17 +199,19 @@ def _choose(values: Sequence[str], version: str) -> TextRecord:
     errors = [] if proper else [f"it does not begin with v={version};"]
     if len(meant) > 1:
         errors.append(f"{len(meant)} records; there may be one only")
-    fields: list[tuple[str, str]] = []
-    specs = meant[0].split(";")
+    fields: dict[str, str] = {}
+    specs = meant[0].split(";", MAX_FIELDS)
+    if len(specs) > MAX_FIELDS and specs.pop().strip():
+        errors.append(f"more than {MAX_FIELDS} fields, the rest is not read")
     for position, text in enumerate(specs):
         name, equals, value = (part.strip() for part in text.partition("="))
         if equals and name:
-            if any(name == other for other, _ in fields):
+            if name in fields:
                 errors.append(f"{name[:30]}= twice")
-            fields.append((name, value))
+            fields.setdefault(name, value)
         elif text.strip() or position < len(specs) - 1:
             errors.append(f"not a field: {text.strip()[:60] or 'nothing between two semicolons'}")
-    return TextRecord(meant[0], tuple(fields), tuple(errors[:_MAX_ERRORS]))
+    return TextRecord(meant[0], fields, tuple(errors[:_MAX_ERRORS]))
 
 
 async def _mta_sts(ctx: Context) -> None:
@@ -436,7 +440,7 @@ async def _tlsa(ctx: Context, host: str, answer: Found) -> dict[str, Value]:
 def tlsa_problem(record: str) -> str | None:
     """Why senders of mail cannot use a TLSA record (RFC 7672 section 3.1): they take DANE-TA(2) and DANE-EE(3)."""
     parts = record.split()
-    if len(parts) < 4 or not all(part.isascii() and part.isdigit() for part in parts[:3]):
+    if len(parts) < 4 or not all(re.fullmatch("[0-9]{1,3}", part) for part in parts[:3]):
         return f"not a TLSA record: {record[:60]}"
     usage, selector, matching = (int(part) for part in parts[:3])
     octets = len("".join(parts[3:])) // 2

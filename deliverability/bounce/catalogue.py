@@ -53,6 +53,8 @@ class _MeaningShape(_Shape):
     id: str = pydantic.Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
     codes: list[str] = []
     says: list[str] = []
+    not_with: list[str] = []
+    sure_with: list[str] = []
     example: str = pydantic.Field(min_length=1)
     retry: Retry
     rules: list[str] | None = None
@@ -69,6 +71,7 @@ class _FileShape(_Shape):
     domains: list[str] = []
     marks: list[str] = []
     codes: list[str] = []
+    falls_back: str = ""
     replies: list[_MeaningShape] = []
 
 
@@ -101,6 +104,11 @@ def load_replies(folders: Iterable[Path], rules: RuleSet) -> ReplyCatalogue:
                 taken[each.id] = where
                 problems.extend(f"{where}: {each.id}: {trouble}" for trouble in _troubles(each, rules))
                 meanings[each.id] = _meaning(each, shape.receiver)
+    problems.extend(
+        f"{each.id}: no receiver {each.falls_back} to fall back to"
+        for each in hosts.values()
+        if each.falls_back and each.falls_back not in hosts
+    )
     if problems:
         raise ReplyError(problems)
     return ReplyCatalogue(hosts, tuple(meanings.values()))
@@ -122,6 +130,7 @@ def _host(path: Path, shape: _FileShape, rules: RuleSet, hosts: dict[str, MailHo
         domains=_lower(shape.domains),
         marks=tuple(fold(mark) for mark in shape.marks),
         codes=tuple(shape.codes),
+        falls_back=shape.falls_back,
     )
 
 
@@ -130,7 +139,7 @@ def _lower(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _troubles(shape: _MeaningShape, rules: RuleSet) -> Iterable[str]:
-    for code in shape.codes:
+    for code in (*shape.codes, *shape.not_with, *shape.sure_with):
         if parse_code(code) is None:
             yield f"{code!r} is no code; write 550, 5.7.26, 550 5.7.26, X.1.1 or 5.7.606-649"
     for says in shape.says:
@@ -155,6 +164,8 @@ def _meaning(shape: _MeaningShape, receiver: str) -> Meaning:
         receiver=receiver,
         codes=tuple(shape.codes),
         says=tuple(fold(each) for each in shape.says),
+        not_with=tuple(shape.not_with),
+        sure_with=tuple(shape.sure_with),
         example=shape.example,
         retry=shape.retry,
         rules=None if shape.rules is None else tuple(shape.rules),

@@ -46,8 +46,8 @@ def explain(data: bytes, catalogue: ReplyCatalogue, rules: RuleSet, receiver: st
 
 
 def _told(found: Found, catalogue: ReplyCatalogue) -> tuple[Reply, ...]:
-    """The replies; where they have no code, the words of the notice that the catalogue knows."""
-    if any(reply.code or reply.report for reply in found.replies):
+    """The replies; where they have no code and no status that says anything, the words that the catalogue knows."""
+    if any(reply.code or reply.report or _says_something(reply) for reply in found.replies):
         return found.replies
     known = tuple(notice for notice in found.notices if wording_of(notice, catalogue))
     if not known or any(wording_of(reply, catalogue) for reply in found.replies):
@@ -57,6 +57,12 @@ def _told(found: Found, catalogue: ReplyCatalogue) -> tuple[Reply, ...]:
     told = [replace(each, status=status, recipient=recipient or each.recipient) for each in known]
     # One notice says the same thing in several sentences and languages.
     return tuple(told[:1]) if len(found.replies) <= 1 and found.kind == "message" else tuple(told)
+
+
+def _says_something(reply: Reply) -> bool:
+    """Whether the status tells more than a class of trouble (X.Y.0) or that time ran out (X.4.7)."""
+    status = reply.enhanced or reply.status
+    return bool(status) and not status.endswith((".0", ".4.7"))
 
 
 def _one(reply: Reply, catalogue: ReplyCatalogue, rules: RuleSet, receiver: str) -> Explained:

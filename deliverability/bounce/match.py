@@ -1,23 +1,27 @@
 """Which receiver a reply is from, which meaning fits it best, which rules stand behind it. May import model.
 
-The most telling match wins: the receiver's own words before its own code, then words that many hosts use, then the
-enhanced status code (RFC 3463), then the reply code alone (RFC 5321 section 4.2.3). Wording is compared as literal
-pieces of text, so that every comparison is linear in the length of the reply.
+The most telling match wins: the receiver's own words before its own code, then those of the receiver that it falls
+back to, then words that many hosts use, then the enhanced status code (RFC 3463), then the reply code alone (RFC 5321
+section 4.2.3). Wording is compared as literal pieces of text, so that every comparison is linear in the length of the
+reply.
+
+Nothing that says "never again" fits a reply that says "later" or that is about the sender: a living address must not be
+given up.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from deliverability.model.replies import ANY, Fit, Meaning, Reply, ReplyCatalogue
-from deliverability.model.rules import RuleSet
+from deliverability.model.replies import ANY, Fit, MailHost, Meaning, Reply, ReplyCatalogue, ReplyKind, Retry
+from deliverability.model.rules import Confidence, RuleSet
 
 _BASIC = re.compile(r"[245][0-9]{2}")
 _ENHANCED = re.compile(r"(?P<class>[245X])\.(?P<subject>[0-9]{1,3})\.(?P<first>[0-9]{1,3})(?:-(?P<last>[0-9]{1,3}))?")
-_WORD = re.compile(r"[A-Z][A-Z0-9]*-?[0-9]+")
+_WORD = re.compile(r"[A-Z][A-Z0-9]*+(?:-[0-9]++|(?<=[0-9]))")
 _NO_SUCH = (
     r"(?:unknown (?:user|recipient)|(?:user|recipient|mailbox) (?:unknown|not found|unavailable|is full|full)|"
     r"no such (?:user|recipient|mailbox)|invalid recipient|recipient(?: address)? rejected|address unknown)"
@@ -28,6 +32,9 @@ _REFUSED = re.compile(
     rf"{_NO_SUCH}[ :<('\"]{{1,4}}{_LOCAL}(?P<after>[a-z0-9.-]{{1,253}})|"
     rf"{_LOCAL}(?P<before>[a-z0-9.-]{{1,253}})[ :>)'\"]{{1,5}}{_NO_SUCH}"
 )
+# The names of mailboxes are no evidence: spam@example.org may well be unknown.
+_ANY_ADDRESS = re.compile(rf"{_LOCAL}[a-z0-9.-]{{1,253}}")
+_LATER = re.compile(r"try (?:again|later)|temporar|retry later|later\b.{0,20}\btry")
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "`": "'"})
 
 
@@ -52,12 +59,14 @@ class Code:
 
     @property
     def weight(self) -> int:
-        """How telling it is: 2 with an enhanced code or word, 0 for the code that says nothing (X.0.0), else 1."""
+        """How telling it is: 2 with an enhanced code or a word, 3 with a reply code too, 0 for X.0.0, else 1."""
         if self.word:
             return 2
         if not self.digit:
             return 1
-        return 0 if self.subject == "0" and self.last == 0 else 2
+        if self.subject == "0" and self.last == 0:
+            return 0
+        return 3 if self.basic else 2
 
     def fits(self, reply: Reply) -> bool:
         """Whether the reply has this code; where it has no enhanced code of its own, the status counts."""
@@ -99,9 +108,15 @@ def fold(text: str) -> str:
 
 
 def says(folded: str, wording: str) -> int:
-    """How many characters of `wording` stand in `folded`, its pieces (at ``…``) in order; 0 where not all do."""
+    """How many characters of `wording` stand in `folded`, its pieces (at ``…``) in order; 0 where not all do.
+
+    With ``$`` behind it, it must end the reply.
+    """
+    wanted = wording.removesuffix("$")
+    if wanted != wording and not folded.rstrip(" .").endswith(wanted.rpartition("…")[2].strip()):
+        return 0
     position = length = 0
-    for piece in wording.split("…"):
+    for piece in wanted.split("…"):
         piece = piece.strip()
         found = folded.find(piece, position)
         if found < 0:
@@ -159,29 +174,48 @@ def _by_suffix(name: str, suffixes: Mapping[str, tuple[str, ...]]) -> str:
 
 def meaning_of(reply: Reply, receiver: str, catalogue: ReplyCatalogue) -> tuple[Meaning | None, Fit]:
     """The meaning that fits best, and how closely."""
-    words = fold(reply.text)
+    host = catalogue.hosts.get(receiver, MailHost(receiver, {}))
+    words = _Words(fold(reply.text))
+    final = _may_be_final(reply, words.all)
     best: Meaning | None = None
     best_rank = (0, 0, 0)
     for place, meaning in enumerate(catalogue.meanings):
-        if meaning.receiver not in (receiver, ANY):
+        if meaning.receiver not in (host.id, host.falls_back, ANY) or (meaning.retry is Retry.NO and not final):
             continue
-        rank = _rank(meaning, reply, words, place)
+        rank = _rank(meaning, reply, words, place, host.id)
         if rank is not None and (best is None or rank > best_rank):
             best, best_rank = meaning, rank
     if best is None:
         return None, Fit.NONE
+    if _has_code(best.sure_with, reply):
+        best = replace(best, confidence=Confidence.HIGH)
     if best.receiver != ANY:
         return best, Fit.RECEIVER
     return best, Fit.WORDING if best.says else Fit.CODE
 
 
+def _may_be_final(reply: Reply, words: str) -> bool:
+    """Whether it can mean "never to this address": not where it says "later", and not as an answer to MAIL FROM."""
+    if reply.kind is ReplyKind.TEMPORARY or reply.command.startswith("MAIL"):
+        return False
+    return _LATER.search(words) is None
+
+
 def wording_of(reply: Reply, catalogue: ReplyCatalogue) -> bool:
     """Whether anything in the catalogue knows the wording of a notice that has no code."""
-    words = fold(reply.text)
+    words = _Words(fold(reply.text))
     return any(each.says and not each.codes and _says(each, words) for each in catalogue.meanings)
 
 
-def _rank(meaning: Meaning, reply: Reply, words: str, place: int) -> tuple[int, int, int] | None:
+class _Words:
+    """The wording of a reply: all of it for a receiver's own entries, without the addresses in it for the others."""
+
+    def __init__(self, folded: str) -> None:
+        self.all = folded
+        self.without_addresses = _ANY_ADDRESS.sub(" ", folded)
+
+
+def _rank(meaning: Meaning, reply: Reply, words: _Words, place: int, receiver: str) -> tuple[int, int, int] | None:
     """None: does not fit. Else the higher the better: kind of match, then length of the wording or weight of the code.
 
     Wording that many hosts use is put in order by hand in its file: the first one that fits counts.
@@ -193,18 +227,25 @@ def _rank(meaning: Meaning, reply: Reply, words: str, place: int) -> tuple[int, 
             return None
         weight = max(fitting)
     length = _says(meaning, words) if meaning.says else 0
-    if meaning.says and not length:
+    if (meaning.says and not length) or _has_code(meaning.not_with, reply):
         return None
-    own = meaning.receiver != ANY
+    if meaning.receiver == ANY:
+        if length:
+            return (4, -place, weight)
+        return (2 if weight >= 2 else 1, weight, 0)
+    own = 2 if meaning.receiver == receiver else 0
     if length:
-        return (6, length, weight) if own else (4, -place, weight)
-    if weight == 2:
-        return (5 if own else 2, weight, 0)
-    return (3 if own else 1, weight, 0)
+        return (6 + own, length, weight)
+    return (5 + own if weight >= 2 else 3, weight, own)
 
 
-def _says(meaning: Meaning, words: str) -> int:
-    return max((says(words, wording) for wording in meaning.says), default=0)
+def _says(meaning: Meaning, words: _Words) -> int:
+    told = words.without_addresses if meaning.receiver == ANY else words.all
+    return max((says(told, wording) for wording in meaning.says), default=0)
+
+
+def _has_code(codes: tuple[str, ...], reply: Reply) -> bool:
+    return any((code := parse_code(text)) is not None and code.fits(reply) for text in codes)
 
 
 def rules_behind(reply: Reply, receiver: str, meaning: Meaning | None, fit: Fit, rules: RuleSet) -> tuple[str, ...]:

@@ -45,8 +45,15 @@ _ADDRESS = re.compile(r"[^\s<>,;\"'()]{1,64}@[^\s<>,;\"'()]{1,253}")
 _ORIGINAL = re.compile(
     r"^[ \t>]*(?:-{2,}[ \t]*(?:Below this line is a copy|This is a copy of|Original message|Returned message|"
     r"The header of the original|Unsent message|Message header follows|Transcript of original|Forwarded message)|"
-    r"(?:Original message follows|Original message headers|Received: (?:from|by|\(qmail)|Return-Path: <))",
+    r"(?:Original message follows|Original message headers|Received: (?:from|by|\(qmail)|Return-Path: <|"
+    r"Content-Type:[ \t]*(?:message/rfc822|text/rfc822-headers)))",
     re.I | re.M,
+)
+# What stands behind a signature line, and what a scanner says of itself, is about no reply.
+_SIGNATURE = re.compile(r"^-- ?$", re.M)
+_SCANNER = re.compile(
+    r"\bscanned\b|\banti-?virus\b|\bvirus[- ]?(?:free|scan)|\bchecked (?:by|for)\b|\banaliza|\bNOD32\b|\bMailScanner\b",
+    re.I,
 )
 _TAG_LINE = re.compile(r"<(?:br|/p|/div|/tr|/td|/li|/h[1-6])\b[^<>]{0,200}>", re.I)
 _TAG = re.compile(r"<[a-z!/?][^<>]{0,5000}>", re.I)
@@ -143,7 +150,8 @@ def _notices(text: str) -> Iterator[Reply]:
     for number, block in enumerate(blocks(text)):
         if number >= _MAX_NOTICES:
             return
-        yield Reply(folded(block.text)[:2_000], host=block.host, recipient=block.recipient)
+        if not _SCANNER.search(block.text):
+            yield Reply(folded(block.text)[:2_000], host=block.host, recipient=block.recipient)
 
 
 def _mailbox(data: bytes) -> Found:
@@ -174,9 +182,6 @@ def _message(message: Message) -> Found:
     if reports:
         return Found("message", tuple(reports), sender_domain=sender)
     texts = [text for part in outer if (text := _readable(part))]
-    if not texts and not message.root.children:
-        # A multipart whose parts cannot be found is still to be read by people.
-        texts = [decode_octets(message.body[:MAX_TEXT], None).text]
     told = [reply for text in texts for reply in _of_notice(text, message)]
     replies = [reply for part in outer if _is_status(part) for reply in _of_fields(part.text()[:MAX_TEXT])]
     if any(reply.code for reply in replies):
@@ -190,7 +195,9 @@ def _message(message: Message) -> Found:
     if bounce:
         recipient = _failed_recipient(message)
         notices = tuple(
-            replace(each, recipient=each.recipient or recipient) for text in texts for each in _notices(_own(text))
+            replace(each, recipient=each.recipient or recipient)
+            for text in texts
+            for each in _notices(_SIGNATURE.split(_own(text))[0])
         )[:_MAX_NOTICES]
     automatic = message.first("auto-submitted")
     answered = automatic is not None and automatic.value.lower().startswith("auto-replied")
@@ -216,7 +223,8 @@ def _readable(part: Part) -> str:
     if part.media_type == "text/html":
         page = _without_styles(part.text()[:MAX_TEXT])
         return html.unescape(_TAG.sub(" ", _TAG_LINE.sub("\n", page)))
-    return part.text()[:MAX_TEXT] if part.media_type.startswith("text/") else ""
+    # A multipart whose parts cannot be found is still to be read by people.
+    return part.text()[:MAX_TEXT] if part.media_type.startswith(("text/", "multipart/")) else ""
 
 
 def _without_styles(page: str) -> str:

@@ -21,13 +21,16 @@ _MAX_STARTS = 64
 _LEAD_LENGTH = 48
 
 _ENHANCED = r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?![.0-9])"
-# "550 5.7.1", "550-5.7.1", "550 #5.1.0", "550-'5.7.1": the two codes together are a reply wherever they stand.
+# "550 5.7.1", "550-5.7.1", "550 #5.1.0", "550-'5.7.1", "550; 5.7.515": the two codes together are a reply wherever they
+# stand.
 _STRONG = re.compile(
-    rf"(?<![\w.@/+-])(?P<code>[45][0-9]{{2}})(?P<sep>[ \n-]|:[ ])[ ]?['#]{{0,2}}(?P<enhanced>{_ENHANCED})"
+    rf"(?<![\w.@/+-])(?P<code>[45][0-9]{{2}})(?P<sep>[ \n-]|[:;][ ])[ ]?['#]{{0,2}}(?P<enhanced>{_ENHANCED})"
 )
 # A code alone is one only where a reply is to be expected.
 _HINT = re.compile(r"[245](?:[0-9][0-9]|\.[0-9])")
-_WEAK = re.compile(r"(?<![\w.@/+-])#?(?P<code>[45][0-9]{2})(?P<sep>[ \n-]|:[ ])(?=[^\s0-9])")
+_WEAK = re.compile(
+    r"(?<![\w.@/+-])#?(?P<code>[45][0-9]{2})(?P<sep>[ \n-]|[:;][ ])(?:-[ ])?(?=[^\s0-9]|(?:[0-9]{1,3}\.){3}[0-9])"
+)
 _NO_CODE = re.compile(r"[ ]?(?:(?:bytes?|octets?|[kmg]i?b|msec|ms|sec(?:onds?)?|px)\b|for [A-Z]{4}\b)", re.I)
 _LEAD = re.compile(
     r"(?:^|\n|[\])>]\s{0,2}:|<<<|[({\[\"']|"
@@ -35,9 +38,10 @@ _LEAD = re.compile(
     r"rejected|server|stat|dsn|result|deferred|fail(?:ed|ure)|err|diagnosticcode|description)\b[^\w\n]{0,4})\s{0,3}\Z",
     re.I,
 )
-_BARE = re.compile(r"(?:\A|\n)[ ]*#?(?P<enhanced>[45]\.[0-7]\.[0-9]{1,3})(?![.0-9])(?=[\s>)\],;:-]|\Z)")
+_BARE = re.compile(r"(?:\A|\n)(?:--)?[ ]*#?(?P<enhanced>[45]\.[0-7]\.[0-9]{1,3})(?![.0-9])(?=[\s>)\],;:-]|\Z)")
 _HASHED = re.compile(r"#(?P<enhanced>[45]\.[0-7]\.[0-9]{1,3})(?![.0-9])")
 _ACCEPTED = re.compile(rf"\A\s*(?P<code>2[0-9]{{2}})[ -](?P<enhanced>{_ENHANCED})?")
+_SAID_ACCEPTED = re.compile(rf"\((?P<code>2[0-9]{{2}})[ -](?P<enhanced>{_ENHANCED})?")
 _LOGGED = re.compile(r"\bdsn=(?P<status>[245]\.[0-9]{1,3}\.[0-9]{1,3})\b")
 _STAT = re.compile(r"\bstat(?:us)?=(?P<text>[^\n]*)")
 _COMMAND = re.compile(
@@ -46,7 +50,7 @@ _COMMAND = re.compile(
 )
 _END = re.compile(
     r"\(in reply to\b|\"\s?[,}\]]|\};\{[A-Z]{2,5}=|\bRemote system: |\(delivery attempts: |\(expanded from: |"
-    r"\bGiving up on [0-9]|\n\s*(?:>>>|Out: |In: )"
+    r"\bGiving up on [0-9]|\n[^\S\n]*+(?:>>>|Out: |In: )"
 )
 _HOST = re.compile(
     r"(?:\b(?:host|server|talking to|connect to|contacting)|\bH=|\brelay=|\bmx=)\s?<?"
@@ -62,7 +66,7 @@ _SAID = re.compile(r"\b(?:said|says|returned|response)\b", re.I)
 _BEGINS = re.compile(rf"<?{_ADDRESS}|[A-Z][a-z]{{2}} [ 0-9][0-9] |[0-9]{{4}}-[0-9]{{2}}-|[245][0-9]{{2}}[ -]|[-=*#>]")
 _ZOHO = re.compile(r"ERROR_CODE :([45][0-9]{2}), (?:ERROR_CODE :)?([45]\.[0-9.]{3,7} )?")
 _WHITE = re.compile(r"\s+")
-_QUOTED = re.compile(r"[ \t]*>(?!>>)[ \t]?")
+_QUOTED = re.compile(r"[ \t]*+>(?!>>)[ \t]?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,17 @@ def accepted(text: str) -> Reply | None:
     logged = _LOGGED.search(text[:_MAX_BLOCK])
     if logged and logged["status"].startswith("2"):
         stat = _STAT.search(text, logged.end())
-        return Reply(folded(stat["text"][:_MAX_REPLY]) if stat else "", "", "", logged["status"])
+        words = folded(stat["text"][:_MAX_REPLY]) if stat else ""
+        said = _SAID_ACCEPTED.search(words)
+        recipient = _RECIPIENT.search(text[:_MAX_BLOCK])
+        return Reply(
+            _tidy(words[said.end() :]) if said else words,
+            code=said["code"] if said else "",
+            enhanced=(said["enhanced"] or "") if said else "",
+            status=logged["status"],
+            host=_last_host(text[: logged.start()][:_MAX_BLOCK]),
+            recipient=recipient["address"] if recipient else "",
+        )
     return None
 
 

@@ -62,12 +62,14 @@ def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
     today = datetime.now(UTC).date()
-    for source in loaded.sources.values():
-        if source.read_as == "not re-read":
-            click.echo(f"not re-read: {source.key} stands on an earlier reading or on knowledge", err=True)
-        age = today - date.fromisoformat(source.checked)
+    read = [(source.key, source.read_as, source.checked) for source in loaded.sources.values()]
+    read += [(f"{each.id} ({at.url})", at.read_as, at.checked) for each in senders.values() for at in each.sources]
+    for name, read_as, checked in read:
+        if read_as == "not re-read":
+            click.echo(f"not re-read: {name} stands on an earlier reading or on knowledge", err=True)
+        age = today - date.fromisoformat(checked)
         if age > STALE_AFTER:
-            click.echo(f"stale: {source.key} was last read on {source.checked} ({age.days} days ago)", err=True)
+            click.echo(f"stale: {name} was last read on {checked} ({age.days} days ago)", err=True)
     click.echo(
         f"{len(loaded.rules)} rules, {len(loaded.receivers)} receivers, {len(loaded.sources)} sources, "
         f"{len(senders)} sending services, {len(replies.meanings)} replies: all valid"

@@ -192,11 +192,14 @@ def _number(tags: TagList, name: str, digits: int, errors: list[str]) -> int | N
 
 
 def _base64(tags: TagList, name: str, errors: list[str]) -> bytes:
+    """The octets of a base64 value; its grammar lets the padding be left out (section 2.10)."""
     text = tags.get(name)
     if text is None:
         return b""
+    compact = without_white_space(text)
+    padding = "" if compact.endswith("=") else "=" * (-len(compact) % 4)
     try:
-        decoded = base64.b64decode(without_white_space(text), validate=True)
+        decoded = base64.b64decode(compact + padding, validate=True)
     except (binascii.Error, ValueError):
         decoded = b""
     if not decoded:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 FOLDING_WHITE_SPACE = " \t\r\n"
+MAX_TAGS = 1000
+"""Tags of one list that are read. Lists this long are hostile: a dozen are defined."""
 
 _TAG_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -32,8 +34,9 @@ class TagList:
 
 def parse_tags(text: str) -> TagList:
     """Read a tag list. Never raises; a final semicolon is allowed, an empty tag elsewhere is an error."""
-    specs = text.split(";")
-    if not specs[-1].strip(FOLDING_WHITE_SPACE):
+    specs = text.split(";", MAX_TAGS)
+    rest = specs.pop() if len(specs) > MAX_TAGS else ""
+    if not rest and not specs[-1].strip(FOLDING_WHITE_SPACE):
         specs.pop()
     tags: dict[str, str] = {}
     errors: list[str] = []
@@ -45,6 +48,8 @@ def parse_tags(text: str) -> TagList:
             errors.append(f"{shorten(name)}= twice")
         else:
             tags[name] = value
+    if rest.strip(FOLDING_WHITE_SPACE):
+        errors[_MAX_ERRORS - 1 :] = [f"more than {MAX_TAGS} tags, the rest is not read"]
     return TagList(tags, tuple(errors[:_MAX_ERRORS]))
 
 

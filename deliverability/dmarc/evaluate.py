@@ -116,19 +116,28 @@ async def evaluate_dmarc(
     if not author or author.startswith("["):
         unrelated = tuple(Identifier(mechanism, domain, result, "none") for mechanism, result, domain in checked)
         return DmarcEvaluation(author, "permerror", None, None, unrelated, (), None, None, None, None, False, False)
-    discovery, homes = await asyncio.gather(
-        discover_dmarc(author, resolver),
-        asyncio.gather(*(home_of(domain, resolver) for _, _, domain in checked)),
-    )
-    basis = basis_of(discovery)
-    own_home: Result = discovery.organizational_domain
-    if basis == PUBLIC_SUFFIX:
-        own_home, homes = registrable_domain(author), [listed_home_of(domain) for _, _, domain in checked]
+    discovery, own_home, homes = await discover_homes(author, [domain for _, _, domain in checked], resolver)
     identifiers = tuple(
         Identifier(mechanism, domain, result, relation(author, own_home, domain, home))
         for (mechanism, result, domain), home in zip(checked, homes, strict=True)
     )
-    return _conclude(discovery, own_home, basis, identifiers)
+    return _conclude(discovery, own_home, basis_of(discovery), identifiers)
+
+
+async def discover_homes(
+    author: str, domains: Iterable[Result], resolver: Resolver
+) -> tuple[Discovery, Result, list[Result]]:
+    """The policy for an author domain, its organizational domain, and those of other domains on the same basis.
+
+    By the tree walk where a DMARC record applies to the author domain, else by the public suffix list.
+    """
+    others = list(domains)
+    discovery, homes = await asyncio.gather(
+        discover_dmarc(author, resolver), asyncio.gather(*(home_of(domain, resolver) for domain in others))
+    )
+    if basis_of(discovery) == PUBLIC_SUFFIX:
+        return discovery, registrable_domain(author), [listed_home_of(domain) for domain in others]
+    return discovery, discovery.organizational_domain, homes
 
 
 def basis_of(discovery: Discovery) -> str | Unknown:

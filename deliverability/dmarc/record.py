@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 POLICIES = ("none", "quarantine", "reject")
 KNOWN_TAGS = frozenset({"v", "p", "sp", "np", "t", "psd", "adkim", "aspf", "rua", "ruf", "fo"})
@@ -87,6 +88,7 @@ def split(values: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return records, tuple(text for text in found if not is_dmarc(text) and _MEANT.match(text))
 
 
+@lru_cache(maxsize=16)  # the same record is met on the walk, by the older rules and for other domains of the mail
 def parse(text: str) -> DmarcRecord:
     """Read a record for which `is_dmarc` holds. Never raises; what cannot be read is in `errors`."""
     tags: dict[str, str] = {}

@@ -16,13 +16,14 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from deliverability._files import PRIVATE_FOLDER, private
 from deliverability.history.texts import without_texts
 from deliverability.model.codec import decode, decode_facts, encode, encode_facts
 from deliverability.model.facts import FactSet, KeySeen
-from deliverability.model.history import Kept, Snapshot, State
+from deliverability.model.history import GRADED_RECEIVERS, GRADED_SUBJECT, Kept, Snapshot, State
 from deliverability.model.report import GRADES, Assessment, Consequence, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Severity
 
@@ -84,11 +85,12 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A subject in one run, in short: for trends."""
+    """A subject in one run, in short: for trends. `graded`: see Snapshot."""
 
     run: Run
     assessment: Assessment
     facts: FactSet
+    graded: int = GRADED_SUBJECT
 
 
 class History:
@@ -307,10 +309,17 @@ class History:
     # --- Snapshots ---
 
     @_twice
-    def record(self, run: Run, snapshot: Snapshot, gone: Collection[str] = ()) -> None:
+    def record(
+        self,
+        run: Run,
+        snapshot: Snapshot,
+        gone: Collection[str] = (),
+        renamed: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Keep a subject of a run: all of it or, where the process dies, nothing. Once recorded, it stays.
 
-        `gone`: fingerprints of findings that no longer occur; should one come back, it is new.
+        `gone`: fingerprints of findings that no longer occur; should one come back, it is new. `renamed`: fingerprint
+        in earlier versions -> today; what was known under the former goes on under the latter.
         """
         from sqlalchemy import delete, insert, select
 
@@ -337,6 +346,7 @@ class History:
                     **subject,
                 )
             )
+            _rename_states(connection, snapshot, renamed)
             _keep_states(connection, snapshot, run.started)
             for some in _in_hundreds(tuple(gone)):
                 of_subject = (states.c.domain == snapshot.domain) & (states.c.source == snapshot.source)
@@ -417,9 +427,10 @@ class History:
                     facts: dict[str, Any] = {}
                     for name in names:
                         facts.update(json.loads(texts[manifest[name]]) if name in manifest else {})
-                    assessment = _read_assessment(json.loads(texts[manifest["verdicts"]]))
+                    verdicts = json.loads(texts[manifest["verdicts"]])
                     run = Run(row.id, row.started, row.finished, row.version)
-                    points.append(Point(run, assessment, decode_facts({"facts": facts, "evidence": []})))
+                    told = decode_facts({"facts": facts, "evidence": []})
+                    points.append(Point(run, _read_assessment(verdicts), told, _graded(verdicts)))
         return tuple(points)
 
     @_twice
@@ -657,6 +668,7 @@ def _read_snapshot(connection: Connection, row: Any) -> Snapshot:
         findings=tuple(_read_finding(each) for each in pieces["findings"]),
         assessment=_read_assessment(pieces["verdicts"]),
         rules_digest=row.rules_digest,
+        graded=_graded(pieces["verdicts"]),
     )
 
 
@@ -694,6 +706,19 @@ def _in_hundreds(items: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 # --- What is known over all runs ---
+
+
+def _rename_states(connection: Connection, snapshot: Snapshot, renamed: Mapping[str, str]) -> None:
+    from sqlalchemy import select, update
+
+    from deliverability.history.tables import states
+
+    of_subject = (states.c.domain == snapshot.domain) & (states.c.source == snapshot.source)
+    known = {row.fingerprint for row in connection.execute(select(states.c.fingerprint).where(of_subject))}
+    for former, today in renamed.items():
+        if former in known and today not in known:
+            this = of_subject & (states.c.fingerprint == former)
+            connection.execute(update(states).where(this).values(fingerprint=today))
 
 
 def _keep_states(connection: Connection, snapshot: Snapshot, started: str) -> None:
@@ -766,13 +791,15 @@ def keys_of(facts: FactSet) -> tuple[tuple[str, str, str], ...]:
 
 
 def _finding(finding: Kept) -> dict[str, Any]:
+    marks = {"waived": finding.waived, "failed": finding.failed}
     return {
         "rule": finding.rule,
         "item": encode(finding.item),
         "fingerprint": finding.fingerprint,
         "outcome": finding.outcome.value,
         "severity": finding.severity.value,
-    } | ({"waived": True} if finding.waived else {})
+        **{name: True for name, set_ in marks.items() if set_},
+    }
 
 
 def _read_finding(data: dict[str, Any]) -> Kept:
@@ -783,6 +810,7 @@ def _read_finding(data: dict[str, Any]) -> Kept:
         Outcome(data["outcome"]),
         Severity(data["severity"]),
         bool(data.get("waived", False)),
+        bool(data.get("failed", False)),
     )
 
 
@@ -796,6 +824,10 @@ def _assessment(found: Assessment) -> dict[str, Any]:
         "ways": list(found.ways),
         "verdicts": [_verdict(each) for each in found.verdicts],
     }
+
+
+def _graded(data: Any) -> int:
+    return GRADED_RECEIVERS if isinstance(data, list) else GRADED_SUBJECT
 
 
 def _read_assessment(data: Any) -> Assessment:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -69,6 +69,7 @@ class _RuleShape(_Shape):
     guide: list[str] = []
     purpose: list[Purpose] = []
     contested: bool = False
+    information: bool = False
     when: Any = None
     each: str | None = None
     require: Any
@@ -99,6 +100,14 @@ class _StatementShape(_Shape):
         return self
 
 
+def _listed(said: Any) -> Any:
+    """One statement stands for a list of one, so that what is wrong with it is told once and by its own field."""
+    return said if isinstance(said, list) else [said]
+
+
+_Statements = Annotated[list[_StatementShape], pydantic.BeforeValidator(_listed)]
+
+
 class _ReceiverShape(_Shape):
     id: str = pydantic.Field(pattern=r"^[a-z0-9-]+$")
     name: _Words
@@ -107,7 +116,7 @@ class _ReceiverShape(_Shape):
     mx_suffixes: list[str] = []
     bulk_from: int | None = None
     sources: list[_Ref] = []
-    rules: dict[str, _StatementShape | list[_StatementShape]] = {}
+    rules: dict[str, _Statements] = {}
     combines: Literal["all"] | list[str] = []
     default: bool = True
 
@@ -132,7 +141,7 @@ class _SourceShape(_Shape):
     url: str = pydantic.Field(pattern=r"^(https?://.*)?$")
     publisher: str
     checked: str = pydantic.Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
-    read_as: str = pydantic.Field(pattern=r"^(original|archive .+|draft .+|third party|not re-read)$")
+    read_as: str = pydantic.Field(pattern=f"^{model.READ_AS}$")
 
 
 _RULES = pydantic.TypeAdapter(list[_RuleShape])
@@ -211,18 +220,16 @@ class _Loader:
         statements: dict[str, tuple[model.Statement, ...]] = {}
         for key, said in shape.rules.items():
             where = f"{path}:{document.line(('rules', key))}"
-            several = said if isinstance(said, list) else [said]
-            if not several:
+            listed = isinstance(document.data["rules"][key], list)
+            if not said:
                 self.problems.append(f"{where}: a list of statements has at least one")
             for rule_id in re.split(r"[,\s]+", key):
                 if rule_id in statements:
                     self.problems.append(f"{where}: {rule_id} is there twice")
-                elif (rule := self.known_rule(rule_id, several, where)) is not None:
+                elif (rule := self.known_rule(rule_id, said, where)) is not None:
                     statements[rule_id] = tuple(
-                        self.statement(
-                            each, rule, path, document, ("rules", key, *((n,) if isinstance(said, list) else ()))
-                        )
-                        for n, each in enumerate(several)
+                        self.statement(each, rule, path, document, ("rules", key, *((n,) if listed else ())))
+                        for n, each in enumerate(said)
                     )
         self.check_refs(f"{path}:{document.line(('sources',))}", shape.sources)
         self.receivers[shape.id] = _receiver(
@@ -410,6 +417,8 @@ class _RuleReader(_ConditionReader):
             self.fact(path, "show")
         if shape.status is model.Status.PREVIEW and shape.severity.rank > model.Severity.INFO.rank:
             self.problem("a preview rule may not be more than info", "severity")
+        if shape.information and shape.severity is not model.Severity.INFO:
+            self.problem("what is for information has the severity info", "severity")
         if shape.severity is model.Severity.ERROR and shape.scope is not model.Scope.DELIVERY:
             self.problem(f"an error is about delivery, not {shape.scope.value}", "severity")
         self.loader.check_refs(f"{self.path}:{self.document.line((*self.place, 'sources'))}", shape.sources)
@@ -442,6 +451,7 @@ class _RuleReader(_ConditionReader):
             guide=tuple(shape.guide),
             show=tuple(shape.show),
             contested=shape.contested,
+            information=shape.information,
             reads=self.reads(shape, when, require, text),
             file=str(self.path),
             line=line,

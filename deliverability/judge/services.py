@@ -33,14 +33,30 @@ def steps_for(finding: Finding, facts: FactSet, say: Phrases) -> Steps:
     A finding about the message concerns the service that sent it, one about a key the service whose key it is, one
     about the domain the services that the domain is set up for.
     """
+    told = _told(finding, facts, say)
+    if not told:
+        return Steps()
+    steps = tuple(told)
+    # Where signing is switched on is the very thing to do; the rule says it in general. The rest adds to the rule.
+    return Steps(before=steps) if _TASKS[finding.rule][1] is _dkim else Steps(after=steps)
+
+
+def services_of(finding: Finding, facts: FactSet, say: Phrases) -> tuple[Service, ...]:
+    """The services that the steps of the finding are about; what is said of them has its sources in the catalogue."""
+    return tuple(_told(finding, facts, say).values())
+
+
+def _told(finding: Finding, facts: FactSet, say: Phrases) -> dict[str, Service]:
+    """The step of each service that the finding is about."""
     task = _TASKS.get(finding.rule)
     if task is None or finding.outcome is not Outcome.UNMET:
-        return Steps()
+        return {}
     concerned, step = task
-    texts = [text for service in concerned(finding, facts) if (text := step(service, say))]
-    steps = tuple(dict.fromkeys(texts))[:MAX_SERVICES]
-    # Where signing is switched on is the very thing to do; the rule says it in general. The rest adds to the rule.
-    return Steps(before=steps) if step is _dkim else Steps(after=steps)
+    texts: dict[str, Service] = {}
+    for service in concerned(finding, facts):
+        if len(texts) < MAX_SERVICES and (text := step(service, say)):
+            texts.setdefault(text, service)
+    return texts
 
 
 def _records(facts: FactSet) -> Iterator[tuple[Service, Mapping[str, Value]]]:
@@ -113,7 +129,7 @@ def _current(service: Service) -> tuple[str, ...]:
 
 
 def _return_path(service: Service, say: Phrases) -> str:
-    """Where to give the service's mail a Return-Path of the user's domain, or that it cannot have one."""
+    """Where to give the service's mail a Return-Path of the user's domain, or that it usually has none."""
     if service.alignment is Alignment.NONE:
         return say("services.no-return-path", service=_name(service, say))
     if service.alignment is Alignment.CUSTOM_RETURN_PATH and service.console:
@@ -172,9 +188,9 @@ _TASKS: Mapping[str, tuple[_Concerned, _Step]] = {
     **dict.fromkeys(("ALN-002", "ALN-003", "ALN-008"), (_sender, _return_path)),
     **dict.fromkeys(("DKIM-005", "DKIM-006", "DKIM-013", "DKIM-014", "DKIM-015", "DKIM-018"), (_signer, _key)),
     **dict.fromkeys(("DKIM-003", "DKIM-004", "DKIM-016", "DKIM-021", "DKIM-022"), (_key_owner, _key)),
-    **dict.fromkeys(("DKIM-023", "DKIM-024", "DKIM-027"), (_key_owner, _key)),
+    **dict.fromkeys(("DKIM-023", "DKIM-024", "DKIM-027", "DKIM-031"), (_key_owner, _key)),
     "DKIM-026": (_unsigned, _dkim),
-    "SND-001": (_named, _dkim),
+    **dict.fromkeys(("SND-001", "SND-003"), (_named, _dkim)),
     "SPF-001": (_seen, _include),
     "SPF-014": (_sender, _return_path_or_include),
     **dict.fromkeys(("SPF-003", "SPF-016"), (_authorised, _spare)),

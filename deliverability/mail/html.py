@@ -43,8 +43,8 @@ _TRACKING = re.compile(
     re.IGNORECASE,
 )
 _CONDITIONAL_COMMENT = re.compile(r"<!--(?:\[if|<!\[endif)", re.IGNORECASE)
-_META_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
-_CSS_URL = re.compile(r"""url\(\s*["']?([^)"']{1,2000})""", re.IGNORECASE)
+_META_CHARSET = re.compile(r"charset\s*+=\s*+[\"']?\s*+([\w.:-]{1,40})", re.IGNORECASE)
+_CSS_URL = re.compile(r"""url\(\s*+["']?([^)"']{1,2000})""", re.IGNORECASE)
 CSS_IMPORT = re.compile(r"""@import\s{1,20}(?:url\()?\s{0,20}["']?([^)"';\s]{1,2000})""", re.IGNORECASE)
 
 

@@ -38,13 +38,17 @@ def _script(character: str) -> str | None:
     return _OTHER_NAMES.get(character) or name.partition(" ")[0].partition("-")[0] or character
 
 
+MAX_LABEL = 63
+"""Octets of a label (RFC 1035 section 2.3.4)."""
+
+
 def unicode_labels(domain: str) -> tuple[str, ...]:
     """The labels of a domain as people see them; an A-label that does not decode stays as it is."""
     return tuple(_decoded(label) for label in domain.lower().split("."))
 
 
 def _decoded(label: str) -> str:
-    if not label.startswith("xn--"):
+    if not label.startswith("xn--") or len(label) > MAX_LABEL:  # decoding takes time in the square of the length
         return label
     try:
         return label[4:].encode("ascii").decode("punycode")

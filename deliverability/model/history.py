@@ -7,13 +7,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from deliverability.model.facts import FactSet, Value
-from deliverability.model.report import Assessment, FactChange, Gain, Outcome, Verdict
+from deliverability.model.report import Assessment, FactChange, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Severity
+
+GRADED_RECEIVERS = 1
+"""Each receiver had a grade, and that of the subject is the worst of them."""
+GRADED_SUBJECT = 2
+"""One grade a subject."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a run keeps of a finding: enough to say later whether it is new, still there or mended."""
+    """What a run keeps of a finding: enough to say later whether it is new, still there or mended.
+
+    `failed`: a look-up failed that it, or what a receiver says about it, rests on.
+    """
 
     rule: str
     item: str
@@ -21,6 +29,7 @@ class Kept:
     outcome: Outcome
     severity: Severity
     waived: bool = False
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +40,13 @@ class Snapshot:
         domain: A-label.
         source: where its message comes from, as the settings name it (a file, glob, Maildir or mbox); empty: none.
         started: when the audit began, ISO 8601 in UTC.
-        inputs: what the user said about the domain (selectors, purpose ...).
+        inputs: what the user said about the domain (selectors, purpose ...), and of what is judged at all the
+            `receivers`, `select` and `ignore`, which histories before schema 2.0 do not have.
         facts: the facts, with evidence; texts of the message are left out of the evidence.
         findings: in rule order.
         assessment: the verdicts and the grade.
         rules_digest: of the rules that judged.
+        graded: how the grade was formed: GRADED_SUBJECT, or GRADED_RECEIVERS in histories before schema 2.0.
 
     """
 
@@ -47,6 +58,7 @@ class Snapshot:
     findings: tuple[Kept, ...]
     assessment: Assessment
     rules_digest: str
+    graded: int = GRADED_SUBJECT
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -86,25 +98,41 @@ class Cause(StrEnum):
 class ChangeKind(StrEnum):
     """What became of a finding since the run before.
 
-    GONE: it was unmet and does not apply any more. UNCHECKED: it could be checked before and could not now; the last
-    known outcome stands.
+    GONE: it was unmet and does not apply any more. RATED: it is unmet as it was, and its severity is another.
+    UNCHECKED: it could be checked before and could not now; the last known outcome stands.
     """
 
     NEW = "new"
     MENDED = "mended"
     GONE = "gone"
+    RATED = "rated"
     STILL = "still"
     UNCHECKED = "unchecked"
 
 
+class Record(StrEnum):
+    """A record that much else follows from."""
+
+    SPF = "spf"
+    DMARC = "dmarc"
+    KEY = "key"
+
+
 @dataclass(frozen=True, slots=True)
 class RecordChange:
-    """A DNS record set (or other evidence) that is not what it was. `cause` says whose it is."""
+    """A DNS record set (or other evidence) that is not what it was.
+
+    Attributes:
+        cause: whose it is.
+        removed: the record that stood there and does not any more; None: none did, or it only changed.
+
+    """
 
     asked: str
     old: tuple[str, ...]
     new: tuple[str, ...]
     cause: Cause = Cause.UNCLEAR
+    removed: Record | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +144,7 @@ class Change:
         after: the outcome now.
         since: start of the run in which the known outcome was first seen.
         checked: for UNCHECKED, start of the last run that could check it.
+        was: the severity before, where it is another (RATED).
         causes: the likely causes, the decisive one first; empty for STILL and UNCHECKED.
         records: evidence that changed and that the finding rests on.
         facts: facts that changed and that the finding looked at.
@@ -135,18 +164,42 @@ class Change:
     records: tuple[RecordChange, ...] = ()
     facts: tuple[FactChange, ...] = ()
     waived: bool = False
+    was: Severity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictChange:
+    """A receiver's verdict beside what it was, the likely causes, and the records that changed and that it rests on."""
+
+    receiver: str
+    before: VerdictKind
+    after: VerdictKind
+    causes: tuple[Cause, ...] = ()
+    records: tuple[RecordChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A snapshot beside the one before it. `previous` is empty for the first run of a subject."""
+    """A snapshot beside the one before it.
+
+    Attributes:
+        previous: when that run began; empty for the first run of a subject.
+        changes: of the findings.
+        verdicts: those that are not what they were.
+        records: all DNS records that are not what they were.
+        regraded: the grade before was formed in another way, and is not to be compared.
+        settings: what the user says otherwise: names of `Snapshot.inputs`, and ``waivers``.
+
+    """
 
     domain: str
     source: str
     previous: str
     changes: tuple[Change, ...]
-    verdicts: tuple[Gain, ...]
+    verdicts: tuple[VerdictChange, ...]
     records: tuple[RecordChange, ...] = ()
+    regraded: bool = False
+    settings: tuple[str, ...] = ()
 
     def of(self, kind: ChangeKind) -> tuple[Change, ...]:
         """The changes of one kind."""

@@ -91,7 +91,10 @@ class Meaning:
         id: unique over the catalogue.
         receiver: receiver or host id that it is about, or ``any``.
         codes: ``550 5.7.26``, ``550``, ``5.7.26``, ``X.1.1`` (temporary or permanent), ``5.7.606-649``; empty: any.
-        says: alternatives of wording, lower case, white space folded; ``…`` in one stands for anything. Empty: any.
+        says: alternatives of wording, lower case, white space folded; ``…`` in one stands for anything, ``$`` behind
+            one for the end of the reply. Empty: any.
+        not_with: codes with which the wording is no evidence; they say something else.
+        sure_with: codes that bear the wording out: with one of them the confidence is high.
         example: a reply that this entry explains.
         retry: see Retry.
         rules: rule ids behind it; None: those whose receiver overlay lists the code.
@@ -114,6 +117,8 @@ class Meaning:
     confidence: Confidence
     sources: tuple[SourceRef, ...]
     contested: bool = False
+    not_with: tuple[str, ...] = ()
+    sure_with: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,7 @@ class MailHost:
         domains: recipient domains that it serves.
         marks: wording that only this receiver uses, lower case.
         codes: codes that in practice it alone gives, and that stand for it where nothing else tells.
+        falls_back: id of the receiver whose entries count where it has none of its own, or empty.
 
     """
 
@@ -136,6 +142,7 @@ class MailHost:
     domains: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
     codes: tuple[str, ...] = ()
+    falls_back: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,14 +119,19 @@ class Not:
 Condition = Compare | All | Any | Not
 
 
+READ_AS = r"(original|archive ([0-9]{4}(-[0-9]{2}){0,2}|undated)|draft .+|third party|not re-read)"
+"""The forms in which a source was read (see Source), as a regular expression for the whole text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """An entry of rules/sources.yaml.
 
     Attributes:
         checked: ISO date on which somebody last read it.
-        read_as: what was read that day: ``original``, ``archive DATE`` (a copy, of a date where it has one), ``draft
-            NAME``, ``third party`` or ``not re-read`` (cited from an older reading or from knowledge).
+        read_as: what was read that day: ``original``, ``archive DATE`` (a copy of the page as it was then; or ``archive
+            undated``), ``draft NAME``, ``third party`` or ``not re-read`` (cited from an older reading or from
+            knowledge).
 
     """
 
@@ -217,6 +222,7 @@ class Rule:
         guide: keys of the user's guide (G1 ... G16) whose step this rule serves.
         show: further fact paths whose values belong into `observed`.
         contested: sources contradict each other; the texts give both readings.
+        information: good to know, and nothing has to be done; not counted among what could improve.
         file, line: where it was read, for error messages.
 
     """
@@ -241,6 +247,7 @@ class Rule:
     guide: tuple[str, ...] = ()
     show: tuple[str, ...] = ()
     contested: bool = False
+    information: bool = False
     reads: tuple[str, ...] = ()
     file: str = ""
     line: int = 0

@@ -6,7 +6,6 @@ May import model and ports; httpx only inside functions.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,30 +14,13 @@ from urllib.parse import urljoin, urlsplit
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Clock, Failed, Fetched, Found, NoPage, Page, Resolver
 from deliverability.ports.clock import stamp
+from deliverability.ports.public import is_public
 
 MAX_OCTETS = 64 * 1024  # of one file, as RFC 8461 section 3.3 suggests for a policy
 SECONDS = 8.0  # for one file, name look-up and redirects included
 _MAX_URL = 2000
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PIECE = 8192
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public internet, so that a request to it cannot reach a private network."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address):
-        embedded = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if embedded is None and ip in _NAT64:
-            embedded = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if embedded is not None and not is_public(str(embedded)):
-            return False
-    return ip.is_global and not ip.is_multicast
-
-
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class _NoPageError(Exception):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Clock, Failed, Found, MailHost, NoMailHost, Probed, Resolver
 from deliverability.ports.clock import stamp
-from deliverability.ports.http import is_public
+from deliverability.ports.public import is_public
 
 SECONDS = 10.0  # for one host, both connections together
 MAX_LINE = 2000  # octets; RFC 5321 section 4.5.3.1.5 allows 512

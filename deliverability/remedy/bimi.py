@@ -13,7 +13,7 @@ from deliverability.model.facts import FactSet
 from deliverability.model.report import Finding, RecordEdit, Remedy
 from deliverability.remedy.records import own_place, plain, published, unmet
 
-_BIMI = re.compile(r"\s*[\"']?\s*v\s*=\s*bimi", re.IGNORECASE)
+_BIMI = re.compile(r"\s*+[\"']?\s*+v\s*+=\s*+bimi", re.IGNORECASE)
 
 
 def drafts(facts: FactSet, findings: Sequence[Finding]) -> tuple[Remedy, ...]:

@@ -16,8 +16,9 @@ from ipaddress import ip_address, ip_network
 from deliverability.model.facts import FactSet, Value, records_of, text_of, texts_of
 from deliverability.model.report import Care, Finding, RecordEdit, Remedy
 from deliverability.remedy.records import published as published_at
-from deliverability.remedy.spf_chain import MAX_LOOKUPS, Chain, World
+from deliverability.remedy.spf_chain import Chain
 from deliverability.remedy.spf_lookups import lookups_short, repeated, save_lookups, without_covered
+from deliverability.remedy.spf_passing import Earlier
 from deliverability.remedy.spf_terms import (
     Words,
     before_modifiers,
@@ -35,20 +36,23 @@ from deliverability.remedy.spf_terms import (
     shortened,
     without,
 )
+from deliverability.remedy.spf_world import MAX_LOOKUPS, World
 from deliverability.spf.names import is_address
 from deliverability.spf.record import BadTerm, Mechanism, Modifier, parse
 from deliverability.spf.repair import Repaired, repair, term_of
 
-MAX_ANSWER_OCTETS = 450
+MAX_ANSWER_OCTETS = 1232
+"""An answer up to this size fits into one packet with EDNS wherever mail goes (DNS flag day 2020)."""
 _CLOSED = "v=spf1 -all"
 
 _LOOKUP_RULES = ("SPF-003", "SPF-016")
 
 
-def drafts(facts: FactSet, findings: Sequence[Finding]) -> tuple[Remedy, ...]:
+def drafts(facts: FactSet, findings: Sequence[Finding], earlier: Earlier | None = None) -> tuple[Remedy, ...]:
     """Draft records for the unmet SPF findings, in the order in which to publish them; empty where none can help.
 
-    Nothing is drafted on guesses: where DNS did not tell what is published, there is no draft.
+    Nothing is drafted on guesses: where DNS did not tell what is published, there is no draft. `earlier`: the remedies
+    that these build on, where `facts` are those that the earlier ones lead to.
     """
     world = World(facts, findings)
     if not world.domain or facts.value("spf.present") not in (True, False) or not world.rules:
@@ -62,7 +66,7 @@ def drafts(facts: FactSet, findings: Sequence[Finding]) -> tuple[Remedy, ...]:
     if world.unmet("SPF-015"):
         return _closed(world, (*published, *meant), "SPF-015", "spf-park", Care.SAFE)
     if published:
-        chain = _of_published(world, published)
+        chain = _of_published(world, published, earlier)
     elif meant and world.unmet("SPF-019", "SPF-001"):
         chain = _of_lookalikes(world, meant)
     else:
@@ -163,7 +167,7 @@ def _of_lookalikes(world: World, meant: tuple[str, ...]) -> Chain | None:
     return chain if chain.remedies else None
 
 
-def _of_published(world: World, published: tuple[str, ...]) -> Chain | None:
+def _of_published(world: World, published: tuple[str, ...], earlier: Earlier | None) -> Chain | None:
     """The chain up to its SAFE remedy: what is wrong or useless goes, who may send today still may."""
     parts = [part for text in published if (part := repair(text)) is not None]
     if len(parts) != len(published):
@@ -171,7 +175,7 @@ def _of_published(world: World, published: tuple[str, ...]) -> Chain | None:
     first = parts[0]
     # Of several records none is the one that is edited.
     words = tuple(word for word in published[0][6:].split(" ") if word) if len(published) == 1 else ()
-    chain = Chain(world, published, first.version, words, published)
+    chain = Chain(world, published, first.version, words, published, earlier=earlier)
     if len(published) > 1:
         merged = _merged(parts)
         if merged is None:
@@ -456,11 +460,11 @@ def _drop_faulty(chain: Chain) -> None:
     world = chain.world
     if not world.unmet("SPF-011"):
         return
-    faulty: list[int] = []
-    for index, word in enumerate(chain.words):
-        entry = world.entries.get(word)
-        tree = entry.get("tree") if entry else None
-        if plain_include(word) and isinstance(tree, Mapping) and tree.get("status") == "syntax-error":
-            faulty.append(index)
+    world = chain.world
+    faulty = [
+        index
+        for index, word in enumerate(chain.words)
+        if plain_include(word) and world.faulty(word) and not world.carries_mailboxes(word)
+    ]
     if chain.step("spf-drop-faulty", ("SPF-011",), without(chain.words, faulty), (chain.words[i] for i in faulty)):
         chain.show(Care.CAREFUL)

@@ -1,193 +1,46 @@
-"""What the facts tell of a domain's SPF, and the chain of drafts that edit its record one after the other.
+"""The chain of drafts that edit a domain's SPF record one after the other.
 
-May import model, the SPF protocol core and remedy.spf_terms.
+May import model, the SPF protocol core, remedy.spf_world, remedy.spf_passing and remedy.spf_terms.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_network
 
-from deliverability.model.facts import FactSet, Value, records_of, text_of, texts_of
-from deliverability.model.report import Care, Finding, Outcome, RecordEdit, Remedy
-from deliverability.model.rules import Severity
-from deliverability.remedy.spf_terms import (
-    Network,
-    Words,
-    is_ipv4,
-    is_term,
-    lets_pass,
+from deliverability.model.facts import Value
+from deliverability.model.report import Care, RecordEdit, Remedy
+from deliverability.remedy.spf_passing import Earlier, provided, required
+from deliverability.remedy.spf_terms import Words, lets_pass
+from deliverability.remedy.spf_world import World
+from deliverability.spf.record import parse, select
+from deliverability.spf.repair import MAX_OCTETS
+
+TAKES_SENDERS = frozenset(
+    {
+        *("spf-close-open", "spf-drop-ptr", "spf-replace-ptr", "spf-narrow"),
+        *("spf-drop-unneeded", "spf-drop-unmatched", "spf-subdomain"),
+    }
 )
-from deliverability.spf.names import is_address
-from deliverability.spf.record import LOOKUP_MECHANISMS, BadTerm, Mechanism, parse, select
-from deliverability.spf.repair import MAX_OCTETS, term_of
-
-MAX_LOOKUPS = 10
-NEAR_LOOKUPS = 9
-MAX_NODES = 500
-"""Includes below one include that are looked at; the auditor follows 50."""
-MAX_RANGES = 4000
-"""Terms and addresses of one tree that are compared; what lies beyond counts as not known. Real trees have hundreds."""
-_SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.INFO, Severity.NONE)
+"""Steps that say of the terms they name that nobody passes by them any longer. No other step may lose anybody."""
 _SAVING = frozenset({"spf-drop-spare", "spf-drop-covered", "spf-drop-unneeded", "spf-addresses"})
-Item = Mapping[str, Value]
 
 
-class World:
-    """The facts and findings that drafting rests on."""
-
-    def __init__(self, facts: FactSet, findings: Sequence[Finding]) -> None:
-        self.facts = facts
-        self.domain = text_of(facts.value("spf.domain"))
-        self.rules: dict[str, Finding] = {}
-        self.items: list[Finding] = []
-        for finding in findings:
-            if finding.outcome is Outcome.UNMET and finding.rule.startswith("SPF-"):
-                known = self.rules.setdefault(finding.rule, finding)
-                if _rank(finding) < _rank(known):
-                    self.rules[finding.rule] = finding
-                self.items.append(finding)
-        self._ranges: dict[str, tuple[Network, ...] | None] = {}
-        self._reached: dict[str, set[str]] = {}
-        self._left = MAX_RANGES
-        tree = facts.value("spf.tree")
-        terms = tree.get("terms") if isinstance(tree, Mapping) else ()
-        self.entries: dict[str, Item] = {}
-        for entry in records_of(terms):
-            # Of two equal terms one may stand behind `all`; what is known of the other holds.
-            if text_of(entry.get("text")) not in self.entries or entry.get("status") != "dead":
-                self.entries[text_of(entry.get("text"))] = entry
-
-    def unmet(self, *rules: str) -> bool:
-        """Whether one of these rules is unmet."""
-        return any(rule in self.rules for rule in rules)
-
-    def worst(self, rules: Iterable[str]) -> Finding | None:
-        """The worst unmet finding of these rules."""
-        found = [self.rules[rule] for rule in rules if rule in self.rules]
-        return min(found, key=_rank, default=None)
-
-    @property
-    def allowed(self) -> int:
-        """Look-ups that the record may cost: the limit, or below the warning where it is under the limit already."""
-        return MAX_LOOKUPS if "SPF-003" in self.rules or "SPF-016" not in self.rules else NEAR_LOOKUPS - 1
-
-    def status(self, word: str) -> str:
-        """What became of a term (see spf.tree); empty where it was not looked at."""
-        entry = self.entries.get(word)
-        return text_of(entry.get("status")) if entry else ""
-
-    def target(self, word: str) -> str:
-        """The name that a term asks for."""
-        entry = self.entries.get(word)
-        return text_of(entry.get("target")) if entry else ""
-
-    def lookups(self, words: Words) -> int:
-        """Look-ups of these terms; one that the tree does not know counts as the one it costs at least."""
-        return sum(self.cost(word) for word in words)
-
-    def cost(self, word: str) -> int:
-        """Look-ups of one term, everything below it counted."""
-        entry = self.entries.get(word)
-        total = entry.get("total_lookups") if entry and entry.get("status") != "dead" else None
-        if isinstance(total, int):
-            return total
-        term = term_of(word)
-        costs = (isinstance(term, Mechanism) and term.name in LOOKUP_MECHANISMS) or is_term(term, "redirect")
-        return int(costs)
-
-    def ranges(self, word: str) -> tuple[Network, ...] | None:
-        """Every range that a term lets pass, includes followed; None where it is not known or depends on the mail."""
-        if word not in self._ranges:
-            self._ranges[word] = self._measure(word)
-        return self._ranges[word]
-
-    def _measure(self, word: str) -> tuple[Network, ...] | None:
-        entry = self.entries.get(word)
-        term = term_of(word)
-        if isinstance(term, Mechanism) and term.network is not None:
-            return (term.network,) if term.qualifier == "+" else None
-        if entry is None:
-            return None
-        found: list[Network] = []
-        return tuple(found) if self._collect(entry, found) else None
-
-    def _collect(self, entry: Item, found: list[Network]) -> bool:
-        """Add the ranges of one term of the tree; False where they cannot be told for sure."""
-        self._left -= 1
-        status, term = entry.get("status"), term_of(text_of(entry.get("text")))
-        if self._left < 0 or isinstance(term, BadTerm) or term is None:
-            return False
-        if status in ("dead", "ignored", "void") or is_term(term, "exp"):
-            return True
-        if status != "ok":
-            return False
-        if isinstance(term, Mechanism) and term.name == "all":
-            return term.qualifier != "+"
-        if isinstance(term, Mechanism) and term.qualifier != "+":
-            return False
-        if isinstance(term, Mechanism) and term.network is not None:
-            found.append(term.network)
-            return True
-        if isinstance(term, Mechanism) and term.name in ("a", "mx"):
-            addresses = self.addresses(entry, term.name)
-            if addresses is None:
-                return False
-            self._left -= len(addresses)
-            found += [ip_network((ip, term.prefix4 if is_ipv4(ip) else term.prefix6), strict=False) for ip in addresses]
-            return True
-        if is_term(term, "include") or is_term(term, "redirect"):
-            tree = entry.get("tree")
-            if not isinstance(tree, Mapping) or tree.get("status") != "ok":
-                return False
-            return all(self._collect(below, found) for below in records_of(tree.get("terms")))
-        return False
-
-    def reached(self, word: str) -> set[str]:
-        """Targets of the includes below a term."""
-        if word not in self._reached:
-            self._reached[word] = _reached(self.entries.get(word))
-        return self._reached[word]
-
-    def addresses(self, entry: Item, name: str) -> tuple[str, ...] | None:
-        """Addresses behind an a or mx term, or None where one of its hosts could not be asked for."""
-        listed = texts_of(entry.get("addresses"))
-        hosts: Words = (text_of(entry.get("target")),)
-        if name == "mx":
-            hosts = tuple(host for each in listed if (host := each.partition(" ")[2]) not in ("", "."))
-        found: list[str] = []
-        for host in hosts:
-            for rdtype in ("A", "AAAA"):
-                seen = self.facts.evidence.get(f"dns:{rdtype}:{host.rstrip('.').lower()}")
-                if seen is None:
-                    return None
-                addresses = [line for line in seen.got if is_address(line)]
-                if not addresses and not any(line.startswith(("NXDOMAIN:", "NODATA:")) for line in seen.got):
-                    return None
-                found += addresses
-        return tuple(dict.fromkeys(found))
-
-    def sending(self, *, passing: bool | None = None) -> tuple[tuple[str, str], ...]:
-        """Sending addresses with what decided their result; those of another domain's record are left out."""
-        if self.facts.value("spf.result_domain") != self.domain:
-            return ()
-        return tuple(
-            (text_of(each.get("ip")), text_of(each.get("reason")))
-            for each in records_of(self.facts.value("spf.results"))
-            if is_address(text_of(each.get("ip"))) and (passing is None or (each.get("result") == "pass") is passing)
-        )
+Steps = tuple[tuple[str, Words], ...]
+"""Kinds of edit and the terms that each is about."""
 
 
-def _rank(finding: Finding) -> tuple[int, str]:
-    return _SEVERITIES.index(finding.severity), finding.rule
+def taken_by(steps: Iterable[tuple[str, Words]]) -> tuple[str, ...]:
+    """The terms that the steps take away from those who pass by them."""
+    return tuple(term for code, terms in steps if code in TAKES_SENDERS for term in terms)
 
 
 @dataclass(slots=True)
 class Chain:
     """The record as far as it is edited, and the remedies so far.
 
-    `pending` are the steps that no remedy shows yet: kind of step, rules it is for, terms it names.
+    `pending` are the steps that no remedy shows yet: kind of step, rules it is for, terms it names. `earlier` is what
+    remedies before this chain rest on.
     """
 
     world: World
@@ -196,16 +49,48 @@ class Chain:
     words: Words
     shown: tuple[str, ...]
     least: Care = Care.SAFE
+    earlier: Earlier | None = None
     remedies: list[Remedy] = field(default_factory=list)
     pending: list[tuple[str, tuple[str, ...], Words]] = field(default_factory=list)
+    _held: list[Words] = field(default_factory=list)
+    _taken: set[str] = field(default_factory=set)
+
+    def keeps(self, words: Words, taken: Iterable[str] = ()) -> bool:
+        """Whether all who may send by the record, as it was at any step, still may by `words`.
+
+        But for those who pass by terms that a step takes away on purpose; so a term that justified an earlier drop
+        stays, whatever a later step would like.
+        """
+        gone = {*self._taken, *taken}
+        allowed = provided(self.world, words)
+        owed = [required(self.world, each, gone) for each in dict.fromkeys((*self._held, self.words))]
+        owed += [self.earlier.owed(gone)] if self.earlier else []
+        return not any(each.without(allowed) for each in owed)
+
+    def take(self, steps: Steps, words: Words, rules: tuple[str, ...]) -> None:
+        """Note several steps at once that lead to `words`, which were found to keep who may send."""
+        self._held.append(self.words)
+        self.words = words
+        self.pending += [(code, rules, terms) for code, terms in steps if terms]
+        self._taken.update(taken_by(steps))
+
+    def back(self, words: Words) -> None:
+        """Give up the pending steps; the record is `words` again."""
+        self.words = words
+        self.pending.clear()
 
     def step(self, code: str, rules: tuple[str, ...], words: Words, terms: Iterable[str]) -> bool:
-        """Note an edit: the record becomes `words`. One that changes nothing is not noted. Says whether it was."""
-        named = tuple(terms)
-        if words == self.words:
+        """Note an edit: the record becomes `words`. Says whether it was noted.
+
+        One that changes nothing is not, nor one that somebody would be lost by whom no step takes away.
+        """
+        steps: Steps = ((code, tuple(terms)),)
+        if words == self.words or not self.keeps(words, taken_by(steps)):
             return False
+        self._held.append(self.words)
         self.words = words
-        self.pending.append((code, rules, named))
+        self.pending.append((code, rules, steps[0][1]))
+        self._taken.update(taken_by(steps))
         return True
 
     def show(self, care: Care, *, values: Mapping[str, Value] | None = None, more: tuple[RecordEdit, ...] = ()) -> None:
@@ -218,10 +103,12 @@ class Chain:
         own = tuple(term for each, _, terms in self.pending if each == code for term in terms)
         every = tuple(term for _, _, terms in self.pending for term in terms)
         terms = tuple(dict.fromkeys(own or every))
+        taken = tuple(dict.fromkeys(taken_by((each, terms) for each, _, terms in self.pending)))
         named: dict[str, Value] = {
             "domain": self.world.domain,
             "terms": terms,
             "also": tuple(term for term in dict.fromkeys(every) if term not in terms),
+            **({"taken": taken} if taken else {}),
             **(values or {}),
         }
         cause = self.world.worst(rule for each, rules, _ in self.pending if each == code for rule in rules) or finding
@@ -246,21 +133,3 @@ def _publishable(text: str) -> bool:
         return False
     record = parse(text)
     return not record.errors and (record.redirect is not None or any(lets_pass(term) for term in record.live))
-
-
-def _reached(entry: Item | None) -> set[str]:
-    """Targets of the includes below a term that every mail reaches that reaches the term, as long as none matches."""
-    found: set[str] = set()
-    queue = [entry.get("tree")] if entry and entry.get("status") == "ok" else []
-    while queue and len(found) < MAX_NODES:
-        node = queue.pop()
-        if not isinstance(node, Mapping) or node.get("status") != "ok":
-            continue
-        for below in records_of(node.get("terms")):
-            if below.get("qualifier") not in ("+", None):
-                break
-            include = below.get("mechanism") == "include" and below.get("status") == "ok"
-            if include and text_of(below.get("target")) not in found:
-                found.add(text_of(below.get("target")))
-                queue.append(below.get("tree"))
-    return found

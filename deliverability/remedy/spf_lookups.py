@@ -2,7 +2,9 @@
 
 In this order: what repeats other terms or serves nobody goes, own hosts are written out as addresses, services move to
 subdomains of their own, and at last includes are written out as the ranges of today. May import model, the SPF
-protocol core, remedy.spf_terms and remedy.spf_chain.
+protocol core, remedy.spf_terms, remedy.spf_world and remedy.spf_chain.
+
+The include of whoever hosts the domain's mailboxes, or sends for them, is never moved, dropped or written out.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from ipaddress import ip_address
 
 from deliverability.model.facts import Value, records_of, texts_of
 from deliverability.model.report import Care, RecordEdit
-from deliverability.remedy.spf_chain import MAX_LOOKUPS, Chain, World
+from deliverability.remedy.spf_chain import Chain, Steps, taken_by
 from deliverability.remedy.spf_terms import (
     Network,
     Words,
@@ -25,6 +27,7 @@ from deliverability.remedy.spf_terms import (
     replaced,
     spans,
 )
+from deliverability.remedy.spf_world import MAX_LOOKUPS, World
 from deliverability.spf.names import name_problem
 from deliverability.spf.record import LOOKUP_MECHANISMS, Mechanism
 from deliverability.spf.repair import term_of
@@ -36,8 +39,7 @@ MAX_MOVED = 3
 MAX_FLAT_OCTETS = 2000
 """A flattened record longer than this fits into no answer that receivers like; then there is no such draft."""
 MAX_FLAT_RANGES = 150
-_Steps = tuple[tuple[str, Words], ...]
-"""Kinds of edit and the terms that each is about."""
+_RULES = ("SPF-003", "SPF-016")
 
 
 def lookups_short(chain: Chain) -> bool:
@@ -62,17 +64,23 @@ def repeated(world: World, words: Words) -> list[int]:
         target = world.target(words[index])
         # In a record of the same owner it stays; what a third party includes may go any day.
         owned = [word for word in others if _related(world, target, world.target(word))]
+        if world.carries_mailboxes(words[index]):
+            owned = [word for word in owned if organisation(world.target(word)) == organisation(target)]
         if target and _nested(world, target, owned):
             found.append(index)
     spare = set(texts_of(world.facts.value("spf.spare_terms")))
+    wide = set(texts_of(world.facts.value("spf.wide_ranges"))) if world.unmet("SPF-013", "SPF-021") else set()
     for index in reversed(range(len(words))):
         word, term = words[index], term_of(words[index])
         if index in found or not (is_term(term, "a") or is_term(term, "mx")) or world.status(word) != "ok":
             continue
-        others = [other for place, other in enumerate(words) if place != index and place not in found]
+        # A range that is far too wide ought to go itself.
+        others = [
+            other for place, other in enumerate(words) if place != index and place not in found and other not in wide
+        ]
         # Of two equal terms the later is spare, and gone already; that says nothing about the first.
         twice = any(key_of(term_of(words[place])) == key_of(term) for place in found)
-        if (word in spare and not twice) or _all_covered(world, word, others):
+        if (word in spare and not twice and not wide) or _all_covered(world, word, others):
             found.append(index)
     return sorted(found)
 
@@ -92,70 +100,67 @@ def save_lookups(chain: Chain) -> None:
     world, before = chain.world, chain.words
     if not lookups_short(chain):
         return
-    idle, unneeded = _without_unneeded(world, before)
-    covered, dropped = without_covered(chain, idle, world.allowed)
+    idle, unneeded = _without_unneeded(chain, before)
+    covered, dropped = without_covered(chain, idle, world.allowed, unneeded)
     listed, addresses = _with_addresses(world, covered, world.allowed)
-    fewer: _Steps = (("spf-drop-unneeded", unneeded), ("spf-drop-covered", dropped))
-    written_out: _Steps = (*fewer, ("spf-addresses", addresses))
-    ways: list[tuple[Words, _Steps]] = [(covered, fewer)]
+    fewer: Steps = (("spf-drop-unneeded", unneeded), ("spf-drop-covered", dropped))
+    written_out: Steps = (*fewer, ("spf-addresses", addresses))
+    ways: list[tuple[Words, Steps]] = [(covered, fewer)]
     if world.unmet("SPF-003"):
         # Addresses of one's own hosts first, they are known to their owner; then what rests on the addresses given.
         ways.append((listed, written_out))
         unmatched = set(texts_of(world.facts.value("spf.unmatched_includes")))
         for words, steps in tuple(ways):
-            unused = tuple(word for word in words if word in unmatched)
+            unused = tuple(word for word in words if word in unmatched and not world.carries_mailboxes(word))
             ways.append((tuple(word for word in words if word not in unused), (*steps, ("spf-drop-unmatched", unused))))
     for words, steps in ways:
-        if world.lookups(words) <= world.allowed:
-            _take(chain, steps, words)
+        if world.lookups(words) <= world.allowed and chain.keeps(words, taken_by(steps)):
+            chain.take(steps, words, _RULES)
             chain.show(Care.CAREFUL, values={"lookups": world.lookups(words)})
             return
     if not world.unmet("SPF-003"):
-        chain.words, chain.pending = before, []
+        chain.back(before)
         return
     for words, steps in ((covered, fewer), (listed, written_out)):
-        moved = _moved(world, words)
+        moved = _moved(chain, words, taken_by(steps))
         if moved is not None:
             left, gone, edits = moved
-            _take(chain, (*steps, ("spf-subdomain", gone)), left)
+            chain.take((*steps, ("spf-subdomain", gone)), left, _RULES)
             names = tuple(edit.name for edit in edits)
             values: Mapping[str, Value] = {"names": names, "lookups": world.lookups(left)}
             chain.show(Care.CAREFUL, values=values, more=edits)
             return
-    if not _flatten(chain, listed, written_out):
-        _take(chain, written_out, listed)
+    if not _flatten(chain, listed, written_out) and chain.keeps(listed, taken_by(written_out)):
+        chain.take(written_out, listed, _RULES)
         chain.show(Care.CAREFUL, values={"lookups": world.lookups(listed)})
 
 
-def _take(chain: Chain, steps: _Steps, words: Words) -> None:
-    """Note several steps at once that lead to `words`."""
-    chain.words = words
-    chain.pending += [(code, ("SPF-003", "SPF-016"), terms) for code, terms in steps if terms]
-
-
-def without_covered(chain: Chain, words: Words, allowed: int) -> tuple[Words, Words]:
+def without_covered(chain: Chain, words: Words, allowed: int, taken: Words = ()) -> tuple[Words, Words]:
     """Includes go whose addresses all stand in other terms today, until the look-ups are few enough.
 
-    Tomorrow the service may change its addresses, and so may whoever else lists them. The include of the domain's own
-    mailbox provider goes last, and only where the limit asks for it.
+    Tomorrow the service may change its addresses, and so may whoever else lists them. `taken` are terms that other
+    steps took away to come to `words`.
     """
     world = chain.world
     spare = set(texts_of(world.facts.value("spf.spare_terms")))
     gone: list[str] = []
-    candidates = [word for word in words if plain_include(word) and words.count(word) == 1]
+    candidates = [
+        word for word in words if plain_include(word) and words.count(word) == 1 and not world.carries_mailboxes(word)
+    ]
 
-    def place(word: str) -> tuple[bool, bool, int]:
+    def place(word: str) -> tuple[bool, int]:
         enough = world.cost(word) >= excess
-        return _is_mailbox(world, word), not enough, world.cost(word) if enough else -world.cost(word)
+        return not enough, world.cost(word) if enough else -world.cost(word)
 
     while candidates and (excess := world.lookups(words) - allowed) > 0:
         word = min(candidates, key=place)
         # What is not covered now will not be once other terms are gone.
         candidates.remove(word)
-        if world.status(word) != "ok" or (_is_mailbox(world, word) and not world.unmet("SPF-003")):
+        if world.status(word) != "ok":
             continue
         rest = tuple(each for each in words if each != word)
-        if _nested(world, world.target(word), rest) or (word in spare and _all_covered(world, word, rest)):
+        covered = _nested(world, world.target(word), rest) or (word in spare and _all_covered(world, word, rest))
+        if covered and chain.keeps(rest, taken):
             words = rest
             gone.append(word)
     return words, tuple(gone)
@@ -176,15 +181,9 @@ def _all_covered(world: World, word: str, others: Iterable[str]) -> bool:
     return True
 
 
-def _is_mailbox(world: World, word: str) -> bool:
-    """The include belongs to whoever runs the MX hosts."""
-    hosts = texts_of(world.facts.value("domain.mx"))
-    owner = organisation(world.target(word))
-    return any(f".{host.lower()}".endswith(f".{owner}") for host in hosts)
-
-
-def _without_unneeded(world: World, words: Words) -> tuple[Words, Words]:
+def _without_unneeded(chain: Chain, words: Words) -> tuple[Words, Words]:
     """Includes go whose service sends with a Return-Path elsewhere, until the look-ups are few enough."""
+    world = chain.world
     unneeded = {
         term
         for each in records_of(world.facts.value("senders.services"))
@@ -196,8 +195,11 @@ def _without_unneeded(world: World, words: Words) -> tuple[Words, Words]:
     for word in sorted(dict.fromkeys(words), key=lambda each: -world.cost(each)):
         if word not in unneeded or not plain_include(word) or world.lookups(words) <= world.allowed:
             continue
-        if not any(ip in each for ip in sending for each in world.ranges(word) or ()):
-            words = tuple(each for each in words if each != word)
+        if world.carries_mailboxes(word) or any(ip in each for ip in sending for each in world.ranges(word) or ()):
+            continue
+        rest = tuple(each for each in words if each != word)
+        if chain.keeps(rest, (*gone, word)):
+            words = rest
             gone.append(word)
     return words, tuple(gone)
 
@@ -220,12 +222,13 @@ def _with_addresses(world: World, words: Words, allowed: int) -> tuple[Words, Wo
     return words, tuple(gone)
 
 
-def _moved(world: World, words: Words) -> tuple[Words, Words, tuple[RecordEdit, ...]] | None:
+def _moved(chain: Chain, words: Words, taken: Words) -> tuple[Words, Words, tuple[RecordEdit, ...]] | None:
     """Services that send with a Return-Path of a subdomain, which has a record and ten look-ups of its own.
 
     Gives the words that stay, the includes that go, and the new records; None where that does not suffice. What the
-    mailbox provider or a sending address given needs, stays.
+    mailboxes or a sending address given need, stays, and so does a term that justified an earlier drop.
     """
+    world = chain.world
     sending = [ip_address(ip) for ip, _ in world.sending()]
     services: dict[str, list[str]] = {}
     kept: set[str] = set()
@@ -235,7 +238,7 @@ def _moved(world: World, words: Words) -> tuple[Words, Words, tuple[RecordEdit, 
             continue
         in_use = any(ip in each for ip in sending for each in world.ranges(word) or ())
         own = f".{world.target(word)}".endswith(f".{world.domain}")
-        if in_use or own or "%" in word or world.status(word) != "ok" or _is_mailbox(world, word):
+        if in_use or own or "%" in word or world.status(word) != "ok" or world.carries_mailboxes(word):
             kept.add(owner)
         services.setdefault(owner, []).append(word)
     # All includes of one service go together: it sends with one Return-Path.
@@ -250,9 +253,12 @@ def _moved(world: World, words: Words) -> tuple[Words, Words, tuple[RecordEdit, 
         candidates.remove(owner)
         label = owner.partition(".")[0].strip("_-")
         name = f"{label}.{world.domain}"
+        rest = tuple(each for each in words if each not in services[owner])
         if not label or name_problem(name) or name in edits:
             continue
-        words = tuple(each for each in words if each not in services[owner])
+        if not chain.keeps(rest, (*taken, *gone, *services[owner])):
+            continue
+        words = rest
         gone += services[owner]
         edits[name] = RecordEdit(name, "TXT", (), (" ".join(("v=spf1", *services[owner], "~all")),))
     if not gone or world.lookups(words) > MAX_LOOKUPS:
@@ -260,14 +266,15 @@ def _moved(world: World, words: Words) -> tuple[Words, Words, tuple[RecordEdit, 
     return words, tuple(gone), tuple(edits.values())
 
 
-def _flatten(chain: Chain, words: Words, steps: _Steps) -> bool:
+def _flatten(chain: Chain, words: Words, steps: Steps) -> bool:
     """Includes written out as their ranges of today: they become wrong without notice. Says whether it was done."""
     world = chain.world
     gone: list[str] = []
     listed = 0
     choices: list[tuple[float, str, list[Network]]] = []
     for word in dict.fromkeys(words):
-        networks = collapsed(world.ranges(word) or ()) if plain_include(word) and world.cost(word) else []
+        plain = plain_include(word) and world.cost(word) and not world.carries_mailboxes(word)
+        networks = collapsed(world.ranges(word) or ()) if plain else []
         if 0 < len(networks) <= MAX_FLAT_RANGES:
             choices.append((len(networks) / world.cost(word), word, networks))
     for _, word, networks in sorted(choices, key=lambda each: each[0]):
@@ -279,8 +286,10 @@ def _flatten(chain: Chain, words: Words, steps: _Steps) -> bool:
         gone.append(word)
     if not gone or world.lookups(words) > MAX_LOOKUPS or len(" ".join(words)) > MAX_FLAT_OCTETS:
         return False
+    if not chain.keeps(words, taken_by(steps)):
+        return False
     seen = world.facts.evidence.get(f"dns:TXT:{world.target(gone[0])}")
-    _take(chain, (*steps, ("spf-flatten", tuple(gone))), words)
+    chain.take((*steps, ("spf-flatten", tuple(gone))), words, _RULES)
     values: Mapping[str, Value] = {
         "ranges": listed,
         "measured": seen.at if seen else None,

@@ -14,6 +14,8 @@ from deliverability.spf.repair import term_of
 _SECOND_LEVEL = frozenset({"ac", "co", "com", "ed", "edu", "go", "gov", "gr", "ne", "net", "or", "org"})
 Network = IPv4Network | IPv6Network
 Words = tuple[str, ...]
+Span = tuple[int, int, int]
+"""Addresses from the first to the last: IP version, first, last."""
 
 
 def is_term(term: Term | None, name: str) -> bool:
@@ -141,17 +143,41 @@ def before_modifiers(words: Words, word: str) -> Words:
     return (*words[:place], word, *words[place:])
 
 
-def spans(networks: Iterable[Network]) -> list[tuple[int, int, int]]:
-    """Ranges as (IP version, first, last) in order, those that touch put together."""
-    merged: list[tuple[int, int, int]] = []
-    for version, first, last in sorted(
-        (each.version, int(each.network_address), int(each.broadcast_address)) for each in networks
-    ):
+def spans(networks: Iterable[Network]) -> list[Span]:
+    """Networks as spans in order, those that touch put together."""
+    return joined((each.version, int(each.network_address), int(each.broadcast_address)) for each in networks)
+
+
+def joined(found: Iterable[Span]) -> list[Span]:
+    """Spans in order, those that overlap or touch put together."""
+    merged: list[Span] = []
+    for version, first, last in sorted(found):
         if merged and merged[-1][0] == version and first <= merged[-1][2] + 1:
             merged[-1] = (version, merged[-1][1], max(last, merged[-1][2]))
         else:
             merged.append((version, first, last))
     return merged
+
+
+def minus(found: Iterable[Span], others: Iterable[Span]) -> list[Span]:
+    """What the first spans hold and the others do not, in order."""
+    rest: list[Span] = []
+    holes = joined(others)
+    place = 0
+    for version, start, last in joined(found):
+        while place < len(holes) and holes[place][::2] < (version, start):
+            place += 1
+        first = start
+        for hole in range(place, len(holes)):
+            other, low, high = holes[hole]
+            if (other, low) > (version, last):
+                break
+            if low > first:
+                rest.append((version, first, low - 1))
+            first = high + 1
+        if first <= last:
+            rest.append((version, first, last))
+    return rest
 
 
 def replaced(words: Words, word: str, networks: Iterable[Network]) -> Words:

@@ -16,8 +16,8 @@ from deliverability.remedy.records import own_place, published, unmet
 TESTING_MAX_AGE = 86_400
 """Seconds that senders may keep a policy in testing mode: a day, so that a mistake is soon forgotten."""
 
-_STS = re.compile(r"\s*[\"']?\s*v\s*=\s*sts", re.IGNORECASE)
-_TLS_RPT = re.compile(r"\s*[\"']?\s*v\s*=\s*tls", re.IGNORECASE)
+_STS = re.compile(r"\s*+[\"']?\s*+v\s*+=\s*+sts", re.IGNORECASE)
+_TLS_RPT = re.compile(r"\s*+[\"']?\s*+v\s*+=\s*+tls", re.IGNORECASE)
 _ID = re.compile(r"[A-Za-z0-9]{1,32}")
 _REPORT_URI = re.compile(r"(?:mailto:[^\s@,;]+@[^\s@,;]+|https://[^\s,;]+)")
 

@@ -39,8 +39,8 @@ class Glosser:
 
 def _forms(term: str) -> tuple[str, ...]:
     """A term as it is written, and "A (B)" as either of the two."""
-    match = re.fullmatch(r"(.+?)\s*[((](.+)[))]", term)
-    return (match[1], match[2]) if match else (term,)
+    match = re.fullmatch(r"([^((]+)[((](.+)[))]", term)
+    return (match[1].rstrip(), match[2]) if match else (term,)
 
 
 def _folded(text: str) -> str:

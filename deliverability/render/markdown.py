@@ -104,6 +104,10 @@ def _blocks(view: ReportView, say: Phrases) -> Iterator[str]:
     yield "\n".join(plain(text) for text in (*view.assumed, view.lead, view.grade) if text)
     if view.verdicts:
         yield _verdicts(view, say)
+    if view.records:
+        yield f"## {say('section.records')}"
+        found = [(code(name), "<br>".join(map(code, lines))) for name, lines in view.records]
+        yield _table([say("first.name"), say("markdown.record")], found)
     yield f"## {say('section.todo')}"
     if not view.todo:
         yield plain(say("todo.none" if view.complete else "todo.none-incomplete"))
@@ -116,6 +120,9 @@ def _blocks(view: ReportView, say: Phrases) -> Iterator[str]:
             (say("markdown.severity"), say("markdown.rule"), say("markdown.found")),
             [(plain(each.severity_label), code(each.rule), plain(each.headline)) for each in rest],
         )
+    if view.information:
+        yield plain(say("todo.information"))
+        yield "\n".join(f"- {plain(each.headline)} {code(each.rule)}" for each in view.information)
     if view.unchecked:
         yield f"## {say('section.unchecked')}"
         yield say("unchecked.lead")

@@ -230,7 +230,10 @@ class WaitingView:
 
 @dataclass(frozen=True, slots=True)
 class ReportView:
-    """One report, put into words of one language and into reading order."""
+    """One report, put into words of one language and into reading order.
+
+    `records`: where there was no message, the records that the answer rests on, each by its name and type.
+    """
 
     domain: str
     message: str
@@ -260,6 +263,8 @@ class ReportView:
     remedies: tuple[RemedyView, ...] = ()
     waived: tuple[Entry, ...] = ()
     parked: bool = False
+    records: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    information: tuple[Entry, ...] = ()
 
     @property
     def complete(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from deliverability.judge.words import Phrases, format_value, placeholders, shortened, visible
 from deliverability.model.facts import Catalogue
 from deliverability.model.report import Gain, Remedy, Report
+from deliverability.model.rules import Scope
 from deliverability.render.diff import diff
 from deliverability.render.parts import EditView, Entry, RemedyView, StepView
 from deliverability.render.told import receiver_name
@@ -18,11 +19,19 @@ FIRST = 3
 def remedy_views(
     report: Report, entries: Sequence[Entry], say: Phrases, catalogue: Catalogue, prefix: str
 ) -> tuple[RemedyView, ...]:
-    """Every remedy in words, in the order of the report."""
+    """The remedies in words, in the order of the report; what is for information only waits until mail has no fault."""
+    faulty = any(
+        entry.to_do and entry.severity in ("error", "warning") and _delivers(entry, report) for entry in entries
+    )
     return tuple(
         _remedy(remedy, f"{prefix}remedy-{number}", report, entries, say, catalogue)
         for number, remedy in enumerate(report.remedies, 1)
+        if not (faulty and report.rules.rules[remedy.rule].information)
     )
+
+
+def _delivers(entry: Entry, report: Report) -> bool:
+    return report.rules.rules[entry.rule].scope is Scope.DELIVERY
 
 
 def _remedy(

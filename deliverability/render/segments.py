@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 _QUOTED = r'"[^"\n]*"(?: "[^"\n]*")*'
+_TYPE = "(?:TXT|CNAME|MX|PTR|A|AAAA)"
 _TERM = r"[+?~-]?(?:include:|a\b|mx\b|ip4:|ip6:|exists:|redirect=|ptr\b|exp=)[^\s\"]*"
 _RECORD = re.compile(
     r"`(?P<marked>[^`]+)`"  # marked by the author of the rule
-    rf"|(?P<line>[A-Za-z0-9_*.\\-]+ (?:TXT|CNAME|MX|PTR|A|AAAA) {_QUOTED})"  # a line of a zone file
+    rf"|(?P<line>(?<![A-Za-z0-9_*.\\-])[A-Za-z0-9_*.\\-]++ {_TYPE} {_QUOTED})"  # a line of a zone file
     rf"|(?P<strings>\"v={_QUOTED[1:]})"  # a record in several strings
     rf"|(?P<spf>v=spf1(?: {_TERM})* (?:[+?~-]?all|redirect=[\w.-]+))"
     r"|(?P<tags>v=(?:DMARC1|DKIM1|STSv1|TLSRPTv1|BIMI1)(?:; ?[a-z]+=[^;\s\"]*[^;\s\".,)])+;?)"

@@ -22,6 +22,7 @@ from deliverability.render.json import SCHEMA
 from deliverability.render.parts import SourceView
 from deliverability.render.rulepage import condition_words, filled_texts, rule_title
 from deliverability.render.told import effect_words, read_words, topic_name
+from deliverability.senders.catalogue import Service, services
 
 if TYPE_CHECKING:
     import jinja2
@@ -31,6 +32,7 @@ CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'self' 'unsafe-inline';
 _NAV = (
     ("index.html", "rules"),
     ("receivers/index.html", "receivers"),
+    ("services.html", "services"),
     ("verdicts.html", "verdicts"),
     ("glossary.html", "glossary"),
 )
@@ -48,7 +50,8 @@ class Treatment:
     effect: str
     effect_words: str
     severity_words: str
-    bulk: bool
+    volume: str
+    when: str
     since: str
     codes: tuple[str, ...]
     limits: tuple[tuple[str, str], ...]
@@ -97,6 +100,9 @@ class _Site:
         names = {term.id: term.term[self._say.lang] for term in self._terms}
         yield self._page("glossary.html", "site_glossary.html", terms=self._terms, names=names)
         yield self._page("verdicts.html", "site_verdicts.html")
+        shown_services = [self._service(each) for each in services().values()]
+        shown_services.sort(key=lambda each: str(each["name"]).casefold())
+        yield self._page("services.html", "site_services.html", services=shown_services)
         receivers = [self._receiver(each) for each in self._rules.receivers.values()]
         yield self._page("receivers/index.html", "site_receivers.html", receivers=receivers)
         for receiver in receivers:
@@ -138,7 +144,7 @@ class _Site:
     def _rule(self, rule: Rule) -> dict[str, Any]:
         say, texts = self._say, filled_texts(rule, self._say.lang)
         treated = [
-            self._treatment(receiver.id, receiver.name[say.lang], _receiver_page(receiver), said)
+            self._treatment(rule, receiver.id, receiver.name[say.lang], _receiver_page(receiver), said)
             for receiver in self._rules.receivers.values()
             for said in receiver.rules.get(rule.id, ())
         ]
@@ -168,7 +174,7 @@ class _Site:
         say = self._say
         names = say("value.separator").join
         treated = [
-            self._treatment(ident, rule_title(rule, say.lang), _rule_page(rule), statement)
+            self._treatment(rule, ident, rule_title(rule, say.lang), _rule_page(rule), statement)
             for ident, statements in receiver.rules.items()
             if (rule := self._rules.rules.get(ident)) is not None
             for statement in statements
@@ -180,7 +186,7 @@ class _Site:
             facts.append(say("site.combines", names=names(each.name[say.lang] for each in known)))
         elif receiver.bulk_from is not None:
             facts.append(say("site.bulk-from", n=f"{receiver.bulk_from:,}"))
-        elif any(each.bulk for each in treated):
+        elif any(said.volume is not VolumeClass.ANY for several in receiver.rules.values() for said in several):
             facts.append(say("site.bulk-open"))
         else:
             facts.append(say("site.bulk-none"))
@@ -192,10 +198,31 @@ class _Site:
             "about": receiver.about.get(say.lang, ""),
             "facts": facts,
             "rules": treated,
+            "asks": len(receiver.rules),
             "sources": self._sources(receiver.sources),
         }
 
-    def _treatment(self, ident: str, name: str, href: str, said: Statement) -> Treatment:
+    def _service(self, service: Service) -> dict[str, Any]:
+        say = self._say
+        facts = [say(f"site.kind.{service.kind.value}")]
+        if service.spf:
+            facts.append(say("site.spf", names=say("value.separator").join(each.text for each in service.spf)))
+        if service.alignment:
+            facts.append(say(f"site.alignment.{service.alignment.value}"))
+        if service.dkim.fixed_fields:
+            facts.append(say("site.fixed-fields"))
+        return {
+            "id": service.id,
+            "name": service.name[say.lang],
+            "facts": facts,
+            "confidence": say("label.confidence", word=say(f"confidence.{service.confidence.value}")),
+            "sources": [
+                SourceView(source.url.removeprefix("https://"), "", source.url, "", read_words(source, say))
+                for source in service.sources
+            ],
+        }
+
+    def _treatment(self, rule: Rule, ident: str, name: str, href: str, said: Statement) -> Treatment:
         say = self._say
         return Treatment(
             id=ident,
@@ -204,7 +231,8 @@ class _Site:
             effect=said.effect.value,
             effect_words=effect_words([(said.effect, said.contested)], say),
             severity_words=say(f"severity.{said.severity.value}"),
-            bulk=said.volume is VolumeClass.BULK,
+            volume=say("site.everybody" if said.volume is VolumeClass.ANY else f"page.{said.volume.value}"),
+            when=condition_words(said.when, rule) if said.when is not None else "",
             since=said.since,
             codes=said.codes,
             limits=self._limits(said.limits),

@@ -169,6 +169,12 @@ def _report(view: ReportView, traces: Traces, whole: bool, paper: _Paper, say: P
         yield ""
         yield from paper.paragraph(note, 2, paper.ink("!", "warning") + " ")
     yield from _verdicts(view, paper, say)
+    if view.records:
+        yield from paper.heading(say("section.records"))
+        for name, lines in view.records:
+            yield from paper.paragraph(name, 0, style="dim")
+            for line in lines:
+                yield from paper.paragraph(line, 2)
     if view.remedies:
         yield from _publish(view, paper, say)
     yield from _todo(view, paper, say)
@@ -221,13 +227,18 @@ def _verdicts(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
         yield from paper.paragraph(view.lead, 0, style="bold")
     names = max((width_of(each.receiver) for each in view.verdicts), default=0)
     for verdict in view.verdicts:
-        mark = paper.ink(f"{paper.symbol(verdict.kind)} {verdict.label}", verdict.kind)
+        symbol = paper.symbol(verdict.kind)
         if names + width_of(verdict.label) + 4 <= paper.width:
-            yield f"{pad(verdict.receiver, names)}  {mark}"
+            yield f"{pad(verdict.receiver, names)}  {paper.ink(f'{symbol} {verdict.label}', verdict.kind)}"
         else:
             yield from paper.paragraph(verdict.receiver, 0)
-            yield f"  {mark}"
-    for alike in _alike(view.verdicts):
+            line, *others = wrap(verdict.label, paper.width - 4)
+            yield f"  {paper.ink(f'{symbol} {line}', verdict.kind)}"
+            yield from (f"    {paper.ink(each, verdict.kind)}" for each in others)
+    alike_all = _alike(view.verdicts)
+    if view.lead and len(alike_all) == 1 and view.verdicts[0].kind == "dns-ready":
+        alike_all = []  # The answer has said so.
+    for alike in alike_all:
         first = alike[0]
         together = say("site_separator").join(each.receiver for each in alike)
         yield ""
@@ -262,6 +273,7 @@ def _todo(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
     yield from paper.heading(say("section.todo"))
     if not view.todo:
         yield from paper.paragraph(say("todo.none" if view.complete else "todo.none-incomplete"), 0)
+        yield from _information(view, paper, say)
         return
     counts = [say.count(f"todo.{level}s", view.counts[level]) for level in ("error", "warning", "info")]
     shown = [text for text, level in zip(counts, ("error", "warning", "info"), strict=True) if view.counts[level]]
@@ -277,6 +289,16 @@ def _todo(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
             yield from paper.paragraph(say("todo.minor"), 0, style="info")
             minor = True
         yield from _minor(entry, number, paper)
+    yield from _information(view, paper, say)
+
+
+def _information(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
+    """What is good to know, one line each."""
+    if view.information:
+        yield ""
+        yield from paper.paragraph(say("todo.information"), 0, style="dim")
+    for entry in view.information:
+        yield from paper.paragraph(f"{entry.headline} [{entry.rule}]", 2, f"{paper.symbol('bullet')} ")
 
 
 def _minor(entry: Entry, number: int, paper: _Paper) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """What several renderers have in common: findings with their words, names as they are shown, records as lines.
 
-May import model, judge.words and records.
+May import model, judge.words, records and the catalogue of services.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from deliverability.model.facts import Catalogue, Reason
 from deliverability.model.report import Finding, Judgement, Outcome, Remedy, Report
 from deliverability.model.rules import Effect, Rule, Severity, Source, Statement
 from deliverability.render.records import rdata
+from deliverability.senders import catalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +107,20 @@ def statement_of(judgement: Judgement, rule: str, report: Report) -> Statement |
 def effect_words(effects: Iterable[tuple[Effect, bool]], say: Phrases) -> str:
     """What happens to the mail, each effect (with whether it is contested) once, the worst first."""
     seen = dict.fromkeys("may-reject" if effect is Effect.REJECT and may else effect.value for effect, may in effects)
-    return say("punctuation.or").join(say(f"hindrance.{each}") for each in seen)
+    if "reject" in seen:
+        seen.pop("may-reject", None)
+    words = [say(f"hindrance.{each}") for each in seen]
+    return say("punctuation.or").join([*words[:1], *(each[:1].lower() + each[1:] for each in words[1:])])
 
 
-def read_words(source: Source, say: Phrases) -> str:
+def read_words(source: Source | catalogue.Source, say: Phrases) -> str:
     """When and in which form a source was read, as honestly as it is recorded."""
     form, _, which = source.read_as.partition(" ")
-    if form == "archive":
+    if form == "archive" and which != "undated":
         return say("read.archive", which=visible(which), date=source.checked)
     if form == "draft":
         return say("read.draft", which=visible(which), date=source.checked)
-    key = {"original": "original", "third": "third-party", "not": "not-reread"}[form]
+    key = {"original": "original", "archive": "archive-undated", "third": "third-party", "not": "not-reread"}[form]
     return say(f"read.{key}", date=source.checked)
 
 

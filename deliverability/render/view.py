@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from deliverability.judge.services import services_of
 from deliverability.judge.words import (
     Phrases,
     Words,
@@ -22,8 +23,28 @@ from deliverability.judge.words import (
     shortened,
     visible,
 )
-from deliverability.model.facts import Catalogue, Evidence, Reason, Value, Waiver, texts_of
-from deliverability.model.report import Case, Consequence, Finding, Note, Outcome, Report, Verdict, VerdictKind
+from deliverability.model.facts import (
+    Catalogue,
+    Evidence,
+    FactSet,
+    Reason,
+    Value,
+    Waiver,
+    records_of,
+    text_of,
+    texts_of,
+)
+from deliverability.model.report import (
+    Case,
+    Consequence,
+    Finding,
+    Note,
+    Outcome,
+    Report,
+    Requirements,
+    Verdict,
+    VerdictKind,
+)
 from deliverability.model.rules import Effect, Effort, Rule, Severity, SourceRef, Statement, VolumeClass
 from deliverability.render.parts import (
     EffectView,
@@ -90,10 +111,12 @@ def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *,
         grade=_grade(report, say),
         assumed=_assumed(report, say),
         parked=report.assessment.parked,
+        records=_records(report.facts) if report.facts.value("message.present") is False else (),
         warnings=_notes([note for note in report.notes if note.code in _WARNINGS], say),
         remarks=_notes([note for note in report.notes if note.code not in _WARNINGS], say),
         first=first,
         then=tuple(entry for entry in unmet if entry.anchor not in taken),
+        information=tuple(e for e in entries if e.outcome == "unmet" and report.rules.rules[e.rule].information),
         remedies=remedies,
         met=by_outcome["met"],
         waived=tuple(entry for entry in entries if entry.outcome == "waived"),
@@ -111,6 +134,21 @@ def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *,
             "waiting": len(by_outcome["waiting"]),
         },
     )
+
+
+def _records(facts: FactSet) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The published records that mail of the domain is checked by: MX, SPF, DKIM keys, DMARC, as they stand in DNS."""
+    domain = text_of(facts.value("subject.domain"))
+    hosts = [f"{each.get('preference', '')} {each['host']}".strip() for each in records_of(facts.value("mx.hosts"))]
+    keys = [each for each in records_of(facts.value("dkim.keys")) if text_of(each.get("record"))]
+    record = text_of(facts.value("dmarc.record"))
+    found = [
+        (f"{domain} MX", hosts),
+        (f"{domain} TXT", texts_of(facts.value("spf.records"))),
+        *((f"{each['name']} TXT", [text_of(each.get("record"))]) for each in keys),
+        (f"_dmarc.{text_of(facts.value('dmarc.location'))} TXT", [record] if record else []),
+    ]
+    return tuple((visible(name), tuple(visible(line) for line in lines)) for name, lines in found if lines)
 
 
 def source_line(source: SourceView, say: Phrases) -> str:
@@ -146,6 +184,7 @@ def _entries(
         findings = [finding for finding, _ in members]
         rule = report.rules.rules[ident]
         severity = max((finding.severity for finding in findings), key=lambda s: s.rank)
+        told_only = rule.information and severity is Severity.INFO
         instances = tuple(_instance(f, w, rule, evidence, say, catalogue) for f, w in members)
         failed = outcome in ("unmet", "waived")
         told = _headline(instances, say) if failed else None
@@ -157,8 +196,8 @@ def _entries(
                 topic=rule.topic,
                 outcome=outcome,
                 outcome_label=say(f"outcome.{outcome}"),
-                severity=severity.value,
-                severity_label=say(f"severity.{severity.value}"),
+                severity=Severity.NONE.value if told_only else severity.value,
+                severity_label=say("severity.information" if told_only else f"severity.{severity.value}"),
                 title=words.title,
                 headline=headline,
                 rest=rest,
@@ -171,7 +210,7 @@ def _entries(
                 level=say(f"level.{rule.level.value}"),
                 confidence=say("label.confidence", word=say(f"confidence.{rule.confidence.value}")),
                 contested=_contested(findings, rule, report),
-                sources=_sources(rule, report, say),
+                sources=(*_sources(rule, report, say), *_service_sources(findings, report, say)),
                 notes=_receiver_notes(findings, report, say) if outcome == "unmet" else (),
                 readings=_receiver_notes(findings, report, say, contested=True) if outcome == "unmet" else (),
                 shows_instances=told is None,
@@ -278,10 +317,17 @@ def _receiver_notes(
             said = statement_of(judgement, finding.rule, report)
             if judgement.outcome is not Outcome.UNMET or said is None or not (said.contested or not contested):
                 continue
+            if _combines(judgement.receiver, report) and len(finding.judgements) > 1:
+                continue  # It has no words of its own, and those it speaks for are here.
             if note := said.note.get(say.lang, ""):
                 name = receiver_name(judgement.receiver, report, say.lang)
                 notes[f"{name}{say('punctuation.colon')}{visible(note)}"] = None
     return tuple(notes)
+
+
+def _combines(ident: str, report: Report) -> bool:
+    receiver = report.rules.receivers.get(ident)
+    return receiver is not None and bool(receiver.combines)
 
 
 def _contested(findings: Sequence[Finding], rule: Rule, report: Report) -> bool:
@@ -302,6 +348,18 @@ def _sources(rule: Rule, report: Report, say: Phrases) -> tuple[SourceView, ...]
     for ref in refs:
         sections.setdefault(ref.ref, {}).update({ref.section: None} if ref.section else {})
     return tuple(_source(SourceRef(key, ", ".join(named)), report, say) for key, named in sections.items())
+
+
+def _service_sources(findings: Iterable[Finding], report: Report, say: Phrases) -> tuple[SourceView, ...]:
+    """Where the steps in the words of a sending service come from, under its name."""
+    told = [service for each in findings for service in services_of(each, report.facts, say)]
+    return tuple(
+        dict.fromkeys(
+            SourceView(service.name[say.lang], "", source.url, "", read_words(source, say))
+            for service in told
+            for source in service.sources
+        )
+    )
 
 
 def _source(ref: SourceRef, report: Report, say: Phrases) -> SourceView:
@@ -342,10 +400,8 @@ def _verdict(verdict: Verdict, report: Report, entries: Sequence[Entry], say: Ph
         receiver=name,
         kind=verdict.verdict.value,
         label=_label(verdict, say),
-        sentence=_sentence(verdict, name, mail, receiver.bulk_from if receiver else None, say),
-        checked=say.count("verdict.checked-all", counted.named)
-        if counted.met == counted.named
-        else say("verdict.checked", n=str(counted.named), met=str(counted.met)),
+        sentence=_sentence(verdict, report, name, mail, say),
+        checked=_counted(counted, say),
         reasons=reasons,
         codes=tuple(dict.fromkeys(code for each in reasons if not each.unknown for code in each.codes)),
         unknown=len(verdict.open),
@@ -361,13 +417,43 @@ def _label(verdict: Verdict, say: Phrases) -> str:
     return say(f"verdict.{verdict.verdict.value}")
 
 
-def _sentence(verdict: Verdict, name: str, mail: str, bulk_from: int | None, say: Phrases) -> str:
+def _counted(counted: Requirements, say: Phrases) -> str:
+    """How many of the receiver's requirements are met, of those that could be checked; and how many could not."""
+    checked = counted.met + counted.unmet
+    if not checked:
+        return say.count("verdict.checked-none", counted.open) if counted.open else say("verdict.checked-nothing")
+    if counted.unmet:
+        told = say("verdict.checked", n=str(checked), met=str(counted.met))
+    else:
+        told = say.count("verdict.checked-all", checked)
+    return told + (say.count("verdict.checked-open", counted.open) if counted.open else "")
+
+
+def _sentence(verdict: Verdict, report: Report, name: str, mail: str, say: Phrases) -> str:
+    receiver = report.rules.receivers.get(verdict.receiver)
+    number = receiver.bulk_from if receiver else None
+    many = say("verdict.from-number", n=f"{number:,}") if number else say("verdict.from-bulk")
     small, bulk = verdict.if_small, verdict.if_bulk
     if small is None or bulk is None:
         effects = effect_words(((each.effect, each.contested) for each in verdict.effects), say)
-        return say(f"verdict.{verdict.verdict.value}-sentence", receiver=name, mail=mail, effects=effects)
-    many = say("verdict.from-number", n=f"{bulk_from:,}") if bulk_from else say("verdict.from-bulk")
-    return say("verdict.depends-sentence", receiver=name, many=many, bulk=_case(bulk, say), small=_case(small, say))
+        kind = "dns-not-ready-bulk" if _for_bulk_only(verdict, report) else verdict.verdict.value
+        return say(f"verdict.{kind}-sentence", receiver=name, mail=mail, effects=effects, many=many)
+    key = "verdict.depends-sentence" if number else "verdict.depends-bulk-sentence"
+    return say(key, receiver=name, many=many, bulk=_case(bulk, say), small=_case(small, say))
+
+
+def _for_bulk_only(verdict: Verdict, report: Report) -> bool:
+    """Whether DNS stands in the way of bulk senders only, where neither volume nor purpose tell which this one is."""
+    if verdict.verdict is not VerdictKind.DNS_NOT_READY:
+        return False
+    deciding = {(each.rule, each.item) for each in verdict.effects}
+    return all(
+        judgement.volume is VolumeClass.BULK
+        for finding in report.findings
+        if (finding.rule, finding.item) in deciding
+        for judgement in finding.judgements
+        if judgement.receiver == verdict.receiver and judgement.outcome is Outcome.UNMET and judgement.effect.hinders
+    )
 
 
 def _case(case: Case, say: Phrases) -> str:
@@ -403,7 +489,8 @@ def _assumed(report: Report, say: Phrases) -> tuple[str, ...]:
         signs = say("value.separator").join(say(f"assumed.sign.{sign}") for sign in texts_of(report.assumed["signs"]))
         told.append(say(f"assumed.{report.assumed['purpose']}", signs=signs))
     if "volume" in report.assumed and report.verdicts:
-        told.append(say("assumed.volume"))
+        given = isinstance(report.facts.value("subject.daily_volume"), int)
+        told.append(say("assumed.bulk-or-not" if given else "assumed.volume"))
     return tuple(told)
 
 
@@ -417,14 +504,17 @@ def _lead(report: Report, entries: Sequence[Entry], say: Phrases) -> str:
     if found.dns is not None:
         missing = dict.fromkeys(rule for each in report.verdicts for rule in each.missing)
         effects = dict.fromkeys(c.rule for each in report.verdicts for c in each.deciding)
-        titles = _reason_titles(effects or missing, entries)
-        return say(f"answer.{found.dns.value}", domain=domain, short=say("value.separator").join(titles[:2]))
-    kinds = [verdict.verdict for verdict in report.verdicts]
+        if effects and found.dns is not VerdictKind.CANNOT_TELL:
+            told, joined = _reason_titles(effects, entries), "punctuation.clauses"
+        else:
+            told, joined = _not_found(report, effects or missing, entries, say), "value.separator"
+        return say(f"answer.{found.dns.value}", domain=domain, short=say(joined).join(told[:2]))
+    kinds = [verdict.verdict for verdict in report.verdicts if not _combines(verdict.receiver, report)]
     if len(kinds) < 2:
         return ""
     if len(set(kinds)) == 1:
         return say(f"answer.{kinds[0].value}-all", all=str(len(kinds)))
-    parts = [say(f"answer.{kind.value}-count", n=str(kinds.count(kind))) for kind in _WORST_FIRST if kind in kinds]
+    parts = [say.count(f"answer.{kind.value}-count", kinds.count(kind)) for kind in _WORST_FIRST if kind in kinds]
     return say("answer.lead", all=str(len(kinds)), parts=say("answer.separator").join(parts))
 
 
@@ -433,6 +523,14 @@ def _reason_titles(rules: Iterable[str], entries: Sequence[Entry]) -> list[str]:
     open_or_unmet = [each for each in entries if each.outcome in ("unmet", "unknown", "waiting")]
     found = {rule: next((e.headline for e in open_or_unmet if e.rule == rule), "") for rule in rules}
     return [title.rstrip(".。") for title in found.values() if title]
+
+
+def _not_found(report: Report, rules: Iterable[str], entries: Sequence[Entry], say: Phrases) -> list[str]:
+    """What was looked for in vain, or could not be looked up, for each of the rules once; else what the rule asks."""
+    unknown = {each.rule: each.unknown for each in report.findings if each.unknown is not None and each.unknown.detail}
+    titles = {entry.rule: entry.title for entry in entries}
+    told = (visible(remark(unknown[rule].detail, say)) if rule in unknown else titles[rule] for rule in rules)
+    return list(dict.fromkeys(told))
 
 
 def _unchecked(entries: Sequence[Entry]) -> tuple[UncheckedView, ...]:
@@ -454,6 +552,8 @@ def _waiting(report: Report, entries: Sequence[Entry], say: Phrases) -> tuple[Wa
         if finding.unknown is not None and finding.waits_for_input:
             message = finding.unknown.reason is Reason.NO_MESSAGE
             words = say("waiting.no-message") if message else _option(finding.unknown.detail, say)
+            if finding.unknown.detail == "--ip" and isinstance(report.facts.value("envelope.ip"), str):
+                words = say("waiting.ips")  # The address of this message is known; the others are not.
             titles.setdefault(words, {})[by_rule[finding.rule]] = None
     ordered = sorted(titles.items(), key=lambda each: -len(each[1]))
     return tuple(WaitingView(words, tuple(rules)) for words, rules in ordered)
@@ -502,9 +602,11 @@ def _in_language(words: Any, lang: str) -> str:
 
 def _guide_state(members: Sequence[Entry], shown_by: Sequence[str]) -> str:
     """Where a step stands. It is done only where what it asks for was itself observed, by a rule of `shown_by`."""
-    outcomes = {entry.outcome for entry in members}
     if not members:
         return "manual"
+    # What is only good to know keeps no step waiting.
+    outcomes = {e.outcome for e in members if (e.outcome, e.severity) not in (("waiting", "info"), ("waiting", "none"))}
+    outcomes = outcomes or {"waiting"}
     if any(e.outcome == "unmet" and e.severity in ("error", "warning") for e in members):
         return "todo"
     if any(e.outcome == "unmet" and e.severity == "info" for e in members):

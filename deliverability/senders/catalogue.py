@@ -1,4 +1,4 @@
-"""The catalogue of sending services (rules/senders/*.yaml). May import _yamlstrict and _resources.
+"""The catalogue of sending services (rules/senders/*.yaml). May import model.rules, _yamlstrict and _resources.
 
 Rule files are checked by pydantic; this catalogue is read in every audit, also where no rules are, and checks its few
 fields by hand in a fraction of the time.
@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._resources import locate
+from deliverability.model.rules import READ_AS
 
 
 class Kind(StrEnum):
@@ -45,7 +46,7 @@ class Include(StrEnum):
 
 
 class Alignment(StrEnum):
-    """How SPF can be aligned with the From domain. NONE: it cannot, DKIM has to be."""
+    """How SPF can be aligned with the From domain. NONE: with the usual setup it cannot, DKIM has to be."""
 
     FROM_DOMAIN = "from-domain"
     CUSTOM_RETURN_PATH = "custom-return-path"
@@ -85,10 +86,11 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where something was read, and on which day (ISO 8601)."""
+    """Where something was read, on which day (ISO 8601), and in which form (model.rules.READ_AS)."""
 
     url: str
     checked: str
+    read_as: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class Dkim:
         fixed: it asks everybody for these names, so that their absence says something.
         record: ``cname`` or ``txt``, the type of record that it asks for.
         targets: hosts that its CNAME records lead to.
+        fixed_fields: which header fields it signs (h=) is the same for everybody, and no setting changes it.
 
     """
 
@@ -111,6 +114,7 @@ class Dkim:
     fixed: bool = False
     record: str = ""
     targets: tuple[Pattern, ...] = ()
+    fixed_fields: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -190,6 +194,7 @@ _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_#*-]{1,63}(\.[a-z0-9_#*-]{1,63})+")
 _LABEL = re.compile(r"[a-z0-9_#*-]{1,63}")
 _FIELD = re.compile(r"[!-9;-~]{1,76}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_READ_AS = re.compile(READ_AS)
 _LANGUAGES = ("en", "ja")
 _Path = tuple[str | int, ...]
 _Choice = TypeVar("_Choice", bound=StrEnum)
@@ -265,20 +270,22 @@ class _Reader:
         return service if len(self.problems) == before else None
 
     def _dkim(self, fields: Mapping[str, Any], path: _Path) -> Dkim:
-        part = self._part(fields, "dkim", path, ("selectors", "older", "own", "fixed", "record", "targets"))
+        part = self._part(
+            fields, "dkim", path, ("selectors", "older", "own", "fixed", "record", "targets", "fixed_fields")
+        )
         at = (*path, "dkim")
-        fixed, record = part.get("fixed", False), part.get("record", "")
-        if not isinstance(fixed, bool):
-            self._problem("true or false", (*at, "fixed"))
+        record = part.get("record", "")
+        fixed, fixed_fields = (self._flag(part, name, at) for name in ("fixed", "fixed_fields"))
         if record not in ("", "cname", "txt"):
             self._problem("cname or txt", (*at, "record"))
         dkim = Dkim(
             selectors=self._patterns(part, "selectors", at, _LABEL),
             older=self._patterns(part, "older", at, _LABEL),
             own=self._patterns(part, "own", at, _LABEL),
-            fixed=fixed is True,
+            fixed=fixed,
             record=record if isinstance(record, str) else "",
             targets=self._patterns(part, "targets", at, _HOST),
+            fixed_fields=fixed_fields,
         )
         if dkim.fixed and not dkim.names:
             self._problem("without selectors that can be asked for nothing is fixed", (*at, "fixed"))
@@ -288,13 +295,14 @@ class _Reader:
 
     def _sources(self, fields: Mapping[str, Any], path: _Path) -> tuple[Source, ...]:
         def source(data: Any, at: _Path) -> Source | None:
-            read = self._mapping(data, at, required=("url", "checked"), optional=())
+            read = self._mapping(data, at, required=("url", "checked", "read_as"), optional=())
             if read is None:
                 return None
             url = self._text(read.get("url"), (*at, "url"), None)
             if url and not url.startswith("https://"):
                 self._problem("an address that begins with https://", (*at, "url"))
-            return Source(url, self._text(read.get("checked"), (*at, "checked"), _DATE))
+            checked = self._text(read.get("checked"), (*at, "checked"), _DATE)
+            return Source(url, checked, self._text(read.get("read_as"), (*at, "read_as"), _READ_AS))
 
         found = self._items(fields.get("sources", []), (*path, "sources"), source)
         return tuple(each for each in found if each is not None)
@@ -312,6 +320,12 @@ class _Reader:
             if name not in required and name not in optional:
                 self._problem(f"no field has this name; known are {', '.join((*required, *optional))}", (*path, name))
         return data
+
+    def _flag(self, fields: Mapping[str, Any], name: str, path: _Path) -> bool:
+        value = fields.get(name, False)
+        if not isinstance(value, bool):
+            self._problem("true or false", (*path, name))
+        return value is True
 
     def _part(self, fields: Mapping[str, Any], name: str, path: _Path, known: Sequence[str]) -> Mapping[str, Any]:
         return self._mapping(fields.get(name, {}), (*path, name), (), known) or {}

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from deliverability.mail.markup import Attribute, Kind, tokens
 
-_PIXELS = re.compile(r"\s*(\d{1,5})(?:\.\d{0,9})?\s*(?:px)?\s*")
+_PIXELS = re.compile(r"\s*+(\d{1,5})(?:\.\d{0,9})?\s*+(?:px)?\s*+")
 _DECLARATION = re.compile(r"(?:^|;)\s{0,99}(width|max-width)\s{0,99}:([^;]{0,99})", re.IGNORECASE)
 _CID = re.compile(r"cid:([^\s\"'()<>]{1,998})", re.IGNORECASE)
 

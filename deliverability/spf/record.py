@@ -17,7 +17,7 @@ LOOKUP_MECHANISMS = frozenset({"include", "a", "mx", "ptr", "exists"})
 MAX_TERMS = 1000
 """Terms of one record that are read. Records this long are hostile: 16 KB at least, where 450 octets are advised."""
 
-_MECHANISM = re.compile(r"([+\-?~]?)([a-z][a-z0-9\-_.]*)(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
+_MECHANISM = re.compile(r"([+\-?~]?)([a-z][a-z0-9\-_.]*+)(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
 _MODIFIER = re.compile(r"([a-z][a-z0-9\-_.]*)=(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
 _CIDR = re.compile(r"(?:/(\d+))?(?://(\d+))?\Z", re.ASCII)
 _TOPLABEL = re.compile(r"(?=[a-z0-9-]*[a-z-])[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.IGNORECASE)
@@ -248,10 +248,10 @@ def select(values: Iterable[str]) -> tuple[str, ...]:
 
 
 _LOOKALIKE = re.compile(
-    r"v\s*[=:\-]?\s*[\"'“”‘’]?\s*(?:spf|sfp|psf)\s*[\dlI]"  # v=spf1; v = spf1  v=spf2.0  v:spf1  v=spfl
-    r"|v\s*=\s*spf\b"
+    r"v\s*+[=:\-]?\s*+[\"'“”‘’]?\s*+(?:spf|sfp|psf)\s*+[\dlI]"  # v=spf1; v = spf1  v=spf2.0  v:spf1  v=spfl
+    r"|v\s*+=\s*+spf\b"
     r"|spf1\b"
-    r"|spf\s*=\s*v?\s*=?\s*spf1",
+    r"|spf\s*+=\s*+v?\s*+=?\s*+spf1",
     re.IGNORECASE,
 )
 _WRAPPING = " \t\r\n\f\v\"'`“”„‘’«»\u00a0\u200b\ufeff"

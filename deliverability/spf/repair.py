@@ -17,10 +17,10 @@ from deliverability.spf.record import BadTerm, Mechanism, Modifier, Term, parse,
 MAX_OCTETS = 4096
 """Longer records are hostile, or beyond repair by a program: 450 octets are advised, 1,000 are rare."""
 
-_HEAD = re.compile(r"v\s*[=:\-]?\s*(?:spf|sfp|psf)\s*[1lI](?![\d.])|(?:spf\s*=\s*)?spf1(?![\d.])", re.IGNORECASE)
+_HEAD = re.compile(r"v\s*+[=:\-]?\s*+(?:spf|sfp|psf)\s*+[1lI](?![\d.])|(?:spf\s*+=\s*+)?spf1(?![\d.])", re.IGNORECASE)
 _QUOTES = dict.fromkeys(map(ord, "\"'`“”„‘’«»"))
 _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−"), "-") | {ord("∼"): "~", ord("〜"): "~"}
-_NAMED = re.compile(r"([+\-?~]?)([a-z][a-z0-9]*)[:=;]+(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
+_NAMED = re.compile(r"([+\-?~]?)([a-z][a-z0-9]*)[:=;]++(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
 _BARE = re.compile(r"([+\-?~]?)(.*)", re.DOTALL)
 # Where a blank was forgotten: in front of a term that names itself, and of an all at the very end.
 _GLUED = re.compile(r"(?<=[a-z0-9])(?=[+~?\-]?(?:ip4|ip6|include):)|(?<=[a-z0-9])(?=[~?+]all\Z)", re.IGNORECASE)

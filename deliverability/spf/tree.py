@@ -27,6 +27,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from deliverability.model.facts import Reason, Unknown, Value
 from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
@@ -46,6 +47,8 @@ from deliverability.spf.record import (
 
 MAX_RECORDS = 50
 """Records asked for in one tree."""
+MAX_TERMS_IN_ALL = 5_000
+"""Terms of one tree that are read; the records behind are left out."""
 MAX_DEPTH = 20
 """Includes inside one another that are followed."""
 MAX_QUESTIONS = 100
@@ -143,7 +146,7 @@ class Node:
                 yield from entry.node.walk()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tree:
     """The whole tree of a domain, and what can be said about it.
 
@@ -154,17 +157,17 @@ class Tree:
 
     root: Node
 
-    @property
+    @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """All nodes, depth first."""
         return tuple(self.root.walk())
 
-    @property
+    @cached_property
     def entries(self) -> tuple[tuple[Node, Entry], ...]:
         """All terms with the node they belong to, depth first."""
         return tuple((node, entry) for node in self.nodes for entry in node.entries)
 
-    @property
+    @cached_property
     def gap(self) -> Unknown | None:
         """Why a part of the tree is not known (its counts are lower bounds then), or None where all is."""
         for node in self.nodes:
@@ -172,7 +175,7 @@ class Tree:
                 return failure(node.answer)
         for _, entry in self.entries:
             if entry.status == "limit" and entry.target is not None and _follows(entry.term):
-                return Unknown(Reason.LIMIT, f"more than {MAX_RECORDS} records or {MAX_DEPTH} levels")
+                return Unknown(Reason.LIMIT, _TOO_BIG)
         return None
 
     @property
@@ -279,23 +282,30 @@ async def walk_tree(domain: str, resolver: Resolver) -> Tree:
 
     All questions of one depth are asked at once, addresses beside the next depth. Never raises for DNS content.
     The number of questions is bounded by MAX_RECORDS, MAX_DEPTH and MAX_QUESTIONS; terms beyond are listed, not asked.
+    Of a tree with more than MAX_TERMS_IN_ALL terms the records behind are not read.
     """
     root = Node(to_ascii(domain))
-    budget = _Budget(MAX_RECORDS - 1, MAX_QUESTIONS)
-    level = [root]
+    budget = _Budget(MAX_RECORDS - 1, MAX_QUESTIONS, MAX_TERMS_IN_ALL)
+    level: list[tuple[Entry | None, Node]] = [(None, root)]
     async with asyncio.TaskGroup() as group:
         while level:
-            answers = await asyncio.gather(*(resolver.query(node.domain, "TXT") for node in level))
-            below: list[Node] = []
-            for node, answer in zip(level, answers, strict=True):
+            answers = await asyncio.gather(*(resolver.query(node.domain, "TXT") for _, node in level))
+            below: list[tuple[Entry | None, Node]] = []
+            for (leading, node), answer in zip(level, answers, strict=True):
+                if leading is not None and budget.terms <= 0:
+                    leading.node, leading.status = None, "limit"
+                    continue
                 _read(node, answer)
-                for entry in _list_terms(node, root.domain):
+                entries = _list_terms(node, root.domain)
+                budget.terms -= len(entries)
+                await asyncio.sleep(0)  # a record can be 64 KB long: let others have their turn
+                for entry in entries:
                     if entry.status != "ok":
                         continue
                     if _follows(entry.term):
                         child = _follow(node, entry, budget)
                         if child:
-                            below.append(child)
+                            below.append((entry, child))
                     elif entry.lookups:
                         if budget.questions:
                             budget.questions -= 1
@@ -310,10 +320,14 @@ async def walk_tree(domain: str, resolver: Resolver) -> Tree:
     return Tree(root)
 
 
+_TOO_BIG = f"more than {MAX_RECORDS} records, {MAX_DEPTH} levels or {MAX_TERMS_IN_ALL} terms"
+
+
 @dataclass(slots=True)
 class _Budget:
     records: int
     questions: int
+    terms: int
 
 
 def failure(failed: Failed) -> Unknown:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deliverability.model.codec import decode, encode
-from deliverability.model.history import Cause, Change, ChangeKind, Comparison, RecordChange
-from deliverability.model.report import FactChange, Gain, Outcome, VerdictKind
+from deliverability.model.history import Cause, Change, ChangeKind, Comparison, Record, RecordChange, VerdictChange
+from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import Severity
 
 
@@ -51,6 +51,7 @@ class Entry:
         error: why the subject (or its message) could not be read; empty: nothing the matter.
         measures: numbers for the trends: ``spf.lookups``, ``message.size_octets`` ...; None where not known.
         stage: the DMARC stage (none, testing, quarantine, reject) or empty.
+        closed: of a parked domain (closed, open, unknown), whether nobody can pass as it; else empty.
 
     """
 
@@ -68,13 +69,14 @@ class Entry:
     error: str = ""
     measures: Mapping[str, int | float | None] = field(default_factory=dict)
     stage: str = ""
+    closed: str = ""
 
     @property
     def news(self) -> tuple[Change, ...]:
-        """What is new or mended since the run before; of a first run, nothing is news."""
+        """What is new, mended or rated anew since the run before; of a first run, nothing is news."""
         if self.comparison is None or not self.comparison.previous:
             return ()
-        wanted = (ChangeKind.NEW, ChangeKind.MENDED, ChangeKind.GONE)
+        wanted = (ChangeKind.NEW, ChangeKind.MENDED, ChangeKind.GONE, ChangeKind.RATED)
         return tuple(each for each in self.comparison.changes if each.kind in wanted and not each.waived)
 
 
@@ -100,6 +102,7 @@ def to_json(entry: Entry) -> dict[str, Any]:
         "error": encode(entry.error),
         "measures": dict(entry.measures),
         "stage": entry.stage,
+        "closed": entry.closed,
     }
 
 
@@ -121,6 +124,7 @@ def from_json(data: Mapping[str, Any]) -> Entry:
         error=data["error"],
         measures=data["measures"],
         stage=data["stage"],
+        closed=data["closed"],
     )
 
 
@@ -133,12 +137,16 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
                 "receiver": gain.receiver,
                 "before": gain.before.value,
                 "after": gain.after.value,
+                "causes": [each.value for each in gain.causes],
+                "records": [_record(each) for each in gain.records],
             }
             for gain in comparison.verdicts
         ],
         "records": [_record(each) for each in comparison.records],
         "domain": comparison.domain,
         "source": encode(comparison.source),
+        "regraded": comparison.regraded,
+        "settings": list(comparison.settings),
     }
 
 
@@ -148,9 +156,19 @@ def _read_comparison(data: Mapping[str, Any]) -> Comparison:
         data["source"],
         data["previous"],
         tuple(_read_change(each) for each in data["changes"]),
-        tuple(
-            Gain(each["receiver"], VerdictKind(each["before"]), VerdictKind(each["after"])) for each in data["verdicts"]
-        ),
+        tuple(_read_verdict(each) for each in data["verdicts"]),
+        tuple(_read_record(each) for each in data["records"]),
+        data["regraded"],
+        tuple(data["settings"]),
+    )
+
+
+def _read_verdict(data: Mapping[str, Any]) -> VerdictChange:
+    return VerdictChange(
+        data["receiver"],
+        VerdictKind(data["before"]),
+        VerdictKind(data["after"]),
+        tuple(Cause(each) for each in data["causes"]),
         tuple(_read_record(each) for each in data["records"]),
     )
 
@@ -162,6 +180,7 @@ def _change(change: Change) -> dict[str, Any]:
         "item": encode(change.item),
         "fingerprint": change.fingerprint,
         "severity": change.severity.value,
+        "was": change.was.value if change.was else None,
         "before": change.before.value if change.before else None,
         "after": change.after.value,
         "since": change.since,
@@ -190,13 +209,15 @@ def _read_change(data: Mapping[str, Any]) -> Change:
         records=tuple(_read_record(each) for each in data["records"]),
         facts=tuple(FactChange(each["path"], decode(each["before"]), decode(each["after"])) for each in data["facts"]),
         waived=data["waived"],
+        was=Severity(data["was"]) if data["was"] else None,
     )
 
 
 def _record(record: RecordChange) -> dict[str, Any]:
     shape = {"asked": encode(record.asked), "old": encode(record.old), "new": encode(record.new)}
-    return shape | {"cause": record.cause.value}
+    return shape | {"cause": record.cause.value, "removed": record.removed.value if record.removed else None}
 
 
 def _read_record(data: Mapping[str, Any]) -> RecordChange:
-    return RecordChange(data["asked"], tuple(data["old"]), tuple(data["new"]), Cause(data["cause"]))
+    removed = Record(data["removed"]) if data["removed"] else None
+    return RecordChange(data["asked"], tuple(data["old"]), tuple(data["new"]), Cause(data["cause"]), removed)

@@ -6,7 +6,7 @@ Letters go into the outbox first and are sent from there, so that nothing is los
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
@@ -26,7 +26,7 @@ from deliverability.render.html import environment
 from deliverability.weekly.carriers import SecretError, SmtpCarrier, WebhookCarrier, secret
 from deliverability.weekly.outbox import Attempt, Carrier, Kind, Letter, Outbox
 from deliverability.weekly.run import Summary
-from deliverability.weekly.view import EntryView, Words, headline
+from deliverability.weekly.view import ChangeView, EntryView, GroupView, Words, headline
 
 MAX_OCTETS = 60_000
 """The whole weekly mail stays below this, attachment excepted."""
@@ -153,23 +153,50 @@ def _text(views: Sequence[EntryView], summary: Summary, told: str, say: Phrases,
     rows = [f"{say('weekly.title')} {summary.started[:10]}", "", told]
     if summary.previous:
         rows.append(say("weekly.compared", date=summary.previous[:10]))
+    if any(view.regraded for view in views):
+        rows.append(say("weekly.regraded"))
     for view in _ordered(views)[:shown]:
-        rows += ["", f"== {view.domain}" + (f" ({view.source})" if view.source else "")]
+        source = say("punctuation.aside", text=view.source) if view.source else ""
+        rows += ["", f"== {view.domain}{source}"]
         if view.error:
             rows.append(f"! {view.error}")
-        rows.append("   ".join(f"{each.receiver}: {each.label}" for each in view.stands))
-        rows += view.verdicts
-        if not view.first:
-            for mark, changes in (("+", view.new), ("-", view.mended)):
-                for change in changes[:8]:
-                    rows.append(f"{mark} {change.label}: {change.title} [{change.rule}]")
-                    rows += [f"    {each}" for each in (*change.causes, *change.facts)]
+        colon = say("punctuation.colon")
+        if view.stands:
+            rows.append("   ".join(f"{each.receiver}{colon}{each.label}" for each in view.stands))
+        if view.answer:
+            rows.append(view.answer)
+        for group in () if view.first else view.groups:
+            rows += _group_rows(group, say)
         if view.unchecked:
             rows.append(f"? {view.unchecked_words}")
     if len(views) > shown:
         rows += ["", say.count("weekly.more-domains", len(views) - shown)]
     rows += ["", say("weekly.pages", folder=summary.folder or summary.started[:10]), ""]
     return "\n".join(rows)
+
+
+_LISTED = 8  # changes of each kind in the text
+
+
+def _group_rows(group: GroupView, say: Phrases) -> Iterator[str]:
+    if group.heading:
+        yield f"* {group.heading}"
+    for verdict in group.verdicts:
+        yield verdict.words
+        yield from (f"    {each}" for each in verdict.causes)
+    for mark, changes in (("+", group.new), ("~", group.rated), ("-", group.mended), ("-", group.gone)):
+        for change in changes[:_LISTED]:
+            yield f"{mark} {_in_a_line(change, say)}"
+            # A title names the good state: what is wrong about it says the message.
+            message = (change.message,) if mark in "+~" else ()
+            yield from (f"    {each}" for each in (*message, *change.causes, *change.facts))
+        if len(changes) > _LISTED:
+            yield f"{mark} {say.count('weekly.more-changes', len(changes) - _LISTED)}"
+
+
+def _in_a_line(change: ChangeView, say: Phrases) -> str:
+    item = say("punctuation.aside", text=change.item) if change.item else ""
+    return f"{change.label}{say('punctuation.colon')}{change.title}{item} [{change.rule}]"
 
 
 def _html(views: Sequence[EntryView], summary: Summary, told: str, say: Phrases, lang: str, shown: int) -> str:
@@ -181,6 +208,7 @@ def _html(views: Sequence[EntryView], summary: Summary, told: str, say: Phrases,
             lang=lang,
             views=_ordered(views)[:shown],
             rest=max(0, len(views) - shown),
+            regraded=any(view.regraded for view in views),
             headline=told,
             date=summary.started[:10],
             previous=summary.previous[:10],
@@ -206,10 +234,11 @@ def document(settings: WebhookSettings, summary: Summary, rules: RuleSet, catalo
         {"type": "section", "text": _plain(told)},
     ]
     for view in _ordered(views)[:20]:
-        rows = [
-            *view.verdicts,
-            *(f"{each.label}: {each.title} [{each.rule}]" for each in (*view.new, *view.mended)[:8]),
-        ]
+        rows = []
+        for group in view.groups:
+            rows += [group.heading] if group.heading else []
+            rows += [each.words for each in group.verdicts]
+            rows += [_in_a_line(each, say) for each in (*group.new, *group.rated, *group.mended)[:_LISTED]]
         if rows and not view.first:
             blocks.append({"type": "section", "text": _plain("\n".join([view.domain, *rows])[:2900])})
     body = {"text": f"{say('weekly.title')} {summary.started[:10]}: {told}", "blocks": blocks}

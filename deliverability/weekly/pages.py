@@ -95,6 +95,7 @@ class HtmlPages:
                 rows=rows,
                 receivers=max((view.stands for view in views), key=len, default=()),
                 headline=headline(views, say, len(summary.removed)),
+                regraded=any(view.regraded for view in views),
                 removed=[visible(each) for each in summary.removed],
                 date=summary.started[:10],
                 previous=summary.previous[:10],
@@ -125,7 +126,8 @@ def _charts(followed: Trend, say: Phrases) -> list[Chart]:
     worst = [_GRADES.index(each) if each else None for each in followed.grades]
     if _worth(worst):
         drawn = line(followed.dates, worst, name="grade", write=lambda value: _GRADES[int(value)], steps=steps)
-        charts.append(Chart(say("weekly.trend.grade"), drawn, _rows(followed.dates, followed.grades, say)))
+        left_out = say("weekly.regraded-chart") if followed.regraded else ""
+        charts.append(Chart(say("weekly.trend.grade"), drawn, _rows(followed.dates, followed.grades, say), left_out))
     stages = [STAGES.index(each) if each in STAGES else None for each in followed.stages]
     if _worth(stages):
         named = [(place, say(f"weekly.stage.{stage}")) for place, stage in enumerate(STAGES)]

@@ -15,8 +15,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -37,13 +37,18 @@ from deliverability.app import (
     gather_facts,
     worst_exit_code,
 )
-from deliverability.history.diff import compare, last_known
+from deliverability.history.causes import Judged, other_settings, waivers_of
+from deliverability.history.diff import compare
+from deliverability.history.known import fails, last_known
+from deliverability.history.older import IDENTITIES, renewed
 from deliverability.history.store import DamagedError, History, HistoryError, Run
-from deliverability.history.texts import without_texts
-from deliverability.judge.engine import Selection, judge
-from deliverability.judge.words import LANGUAGES, sentences
+from deliverability.history.texts import named, without_texts
+from deliverability.judge.conditions import paths_of
+from deliverability.judge.engine import Selection, fingerprint, judge
+from deliverability.judge.grade import assess
+from deliverability.judge.words import LANGUAGES, phrases, sentences
 from deliverability.model.codec import json_text
-from deliverability.model.facts import FactSet, KeySeen
+from deliverability.model.facts import FactSet, KeySeen, texts_of
 from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
 from deliverability.model.report import Finding, Outcome, Report
 from deliverability.model.rules import RuleSet, Severity
@@ -162,7 +167,7 @@ class Summary:
     def to_json(self) -> dict[str, object]:
         """The JSON summary."""
         return {
-            "schema_version": "1.0",
+            "schema_version": "2.0",
             "version": __version__,
             "started": self.started,
             "previous": self.previous or None,
@@ -314,7 +319,7 @@ class _Subjects:
         done = self.history.recorded(self.run)
         waiting = []
         for subject, stem in zip(self.plan.subjects, stems, strict=True):
-            if (subject.domain, subject.source) in done and (self.work / f"{stem}.json").exists():
+            if (subject.domain, subject.source) in done and _is_entry(self.work / f"{stem}.json"):
                 tick(subject.domain)
             else:
                 waiting.append((subject, stem))
@@ -361,39 +366,45 @@ class _Subjects:
             _write_entry(self.work / f"{stem}.json", entry)
             return
         plan = self.plan
-        snapshot = _snapshot(subject, audited, report)
+        snapshot = _snapshot(subject, audited, report, plan.selection)
         error = gathered.error
 
         def damaged(found: DamagedError) -> None:
             nonlocal error
             error = "; ".join(filter(None, (error, str(found))))
 
-        comparison = self._compare(snapshot, report, damaged)
+        compared = self._compare(snapshot, report, damaged)
         now = {each.fingerprint for each in report.findings}
-        gone = [each.fingerprint for each in comparison.of(ChangeKind.GONE) if each.fingerprint not in now]
-        entry = _entry(subject, report, comparison, plan)
+        gone = [each.fingerprint for each in compared.comparison.of(ChangeKind.GONE) if each.fingerprint not in now]
+        entry = _entry(subject, report, compared, plan)
         entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
         if error:
             entry = replace(entry, error=error, exit_code=worst_exit_code((entry.exit_code, 3)))
         for lang, name in entry.pages.items():
             write_whole(self.work / name, self.pages.subject(report, entry, self.history, lang), mode=plan.page_mode)
         _write_entry(self.work / f"{stem}.json", entry)
-        self.history.record(self.run, snapshot, gone)
+        self.history.record(self.run, snapshot, gone, compared.renamed)
 
-    def _compare(self, snapshot: Snapshot, report: Report, damaged: Callable[[DamagedError], None]) -> Comparison:
+    def _compare(self, snapshot: Snapshot, report: Report, damaged: Callable[[DamagedError], None]) -> _Compared:
         plan, (domain, source) = self.plan, (snapshot.domain, snapshot.source)
-        earlier = self.history.snapshots(domain, source, before=self.run, newest=_LOOK_BACK, damaged=damaged)
-        old = last_known(each for _, each in earlier)
-        rejudged: tuple[Finding, ...] = ()
-        resettled: tuple[Finding, ...] = ()
-        if old is not None:
-            known = (*old.findings, *snapshot.findings)
-            rejudged = _known_again(judge(old.facts, plan.rules, catalogue(), plan.selection), known)
-            if old.inputs != snapshot.inputs:
-                settled = _settled(old.facts, snapshot.facts)
-                resettled = _known_again(judge(settled, plan.rules, catalogue(), plan.selection), known)
+        renamed = _renamed(report)
+        kept = self.history.snapshots(domain, source, before=self.run, newest=_LOOK_BACK, damaged=damaged)
+        earlier: Iterator[Snapshot] = (renewed(each, snapshot.facts, renamed) for _, each in kept)
+        if source and _has_message(snapshot.facts):
+            # Where the message could not be read for a week, what is known of mail is what was known before.
+            earlier = _with_message_first(earlier)
+        old = last_known(earlier)
         states = self.history.states(domain, source, before=self.run)
-        return compare(old, snapshot, report.findings, rejudged, states, resettled)
+        states = {renamed.get(ident, ident): state for ident, state in states.items()}
+        if old is None:
+            return _Compared(compare(None, snapshot, report.findings, states), renamed)
+        known = (*old.findings, *snapshot.findings)
+        ruled = _judged(old.facts, plan.rules, _selection_of(old, plan), known)
+        settled = None
+        if other_settings(old, snapshot):
+            settled = _judged(_settled(old, snapshot), plan.rules, plan.selection, known)
+        comparison = compare(old, snapshot, report.findings, states, ruled, settled, plan.rules.rules)
+        return _Compared(comparison, renamed, old.facts, ruled)
 
 
 def _known_again(findings: Sequence[Finding], kept: Sequence[Kept]) -> tuple[Finding, ...]:
@@ -406,10 +417,72 @@ _LOOK_BACK = 8
 """How many runs back what a failed look-up would have said is looked for."""
 
 
-def _settled(old: FactSet, new: FactSet) -> FactSet:
-    """The old facts with what the user says today."""
-    said = {path: fact for path, fact in new.facts.items() if path.startswith("subject.")}
-    return FactSet({**old.facts, **said}, old.evidence)
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A comparison, the fingerprints that were others in earlier versions, and the old facts as they are judged now."""
+
+    comparison: Comparison
+    renamed: Mapping[str, str]
+    facts: FactSet = field(default_factory=lambda: FactSet({}, {}))
+    ruled: Judged = field(default_factory=Judged)
+
+
+def _renamed(report: Report) -> dict[str, str]:
+    """Findings that are about the audited domain and were about the whole subject before: former name -> name."""
+    rules = report.rules.rules
+    return {
+        fingerprint(each.rule, "", report.facts): each.fingerprint
+        for each in report.findings
+        if each.item == report.domain and rules[each.rule].each == IDENTITIES
+    }
+
+
+def _with_message_first(snapshots: Iterator[Snapshot]) -> Iterator[Snapshot]:
+    """The newest snapshot that has a message and those before it; all, where none has."""
+    without: list[Snapshot] = []
+    for each in snapshots:
+        if _has_message(each.facts):
+            yield each
+            yield from snapshots
+            return
+        without.append(each)
+    yield from without
+
+
+def _has_message(facts: FactSet) -> bool:
+    return facts.value("message.present") is True
+
+
+def _judged(facts: FactSet, rules: RuleSet, selection: Selection, known: Sequence[Kept]) -> Judged:
+    findings = _known_again(judge(facts, rules, catalogue(), selection), known)
+    assessment = assess(findings, selection.receivers or rules.providers, facts)
+    return Judged.of(findings, assessment.verdicts)
+
+
+def _selection_of(old: Snapshot, plan: Plan) -> Selection:
+    """What was judged then, of what there still is; as today where the history does not tell."""
+    if "receivers" not in old.inputs:
+        return plan.selection
+    given = {name: texts_of(old.inputs.get(name)) for name in _SELECTION}
+    given["receivers"] = tuple(each for each in given["receivers"] if each in plan.rules.receivers)
+    return Selection(**given)
+
+
+_SELECTION = ("select", "ignore", "receivers")
+
+
+def _settled(old: Snapshot, new: Snapshot) -> FactSet:
+    """The old facts with what the user says today; what is only inferred, or came with time, stays as it was."""
+    same_waivers = waivers_of(old.facts) == waivers_of(new.facts)
+    same_purpose = old.inputs.get("purpose") == new.inputs.get("purpose")
+
+    def stays(path: str) -> bool:
+        if path == "subject.waivers":
+            return same_waivers
+        return same_purpose and path.startswith(("subject.purpose", "subject.parked"))
+
+    said = {path: fact for path, fact in new.facts.facts.items() if path.startswith("subject.") and not stays(path)}
+    return FactSet({**old.facts.facts, **said}, old.facts.evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -466,28 +539,47 @@ def _internal(error: Exception) -> str:
     return f"internal error, please report it: {type(error).__name__}: {error}"
 
 
-def _snapshot(subject: Subject, audited: Audited, report: Report) -> Snapshot:
+def _snapshot(subject: Subject, audited: Audited, report: Report, selection: Selection) -> Snapshot:
     seen = Snapshot(
         domain=subject.domain,
         source=subject.source,
         started=audited.started,
-        inputs=report.inputs,
+        inputs={**report.inputs, **{name: getattr(selection, name) for name in _SELECTION}},
         facts=audited.facts,
-        findings=tuple(_kept(each) for each in report.findings),
+        findings=tuple(_kept(each, report) for each in report.findings),
         assessment=report.assessment,
         rules_digest=report.rules.digest,
     )
     return without_texts(seen)
 
 
-def _kept(finding: Finding) -> Kept:
-    waived = finding.waiver is not None
-    return Kept(finding.rule, finding.item, finding.fingerprint, finding.outcome, finding.severity, waived)
+def _kept(finding: Finding, report: Report) -> Kept:
+    return Kept(
+        finding.rule,
+        finding.item,
+        finding.fingerprint,
+        finding.outcome,
+        finding.severity,
+        finding.waiver is not None,
+        _failed(finding, report),
+    )
 
 
-def _entry(subject: Subject, report: Report, comparison: Comparison, plan: Plan) -> Entry:
-    by_key = {each.fingerprint: each for each in report.findings}
-    told = [by_key[each.fingerprint] for each in comparison.changes if each.fingerprint in by_key]
+def _failed(finding: Finding, report: Report) -> bool:
+    """Whether a look-up failed that the finding rests on, or the condition of what a receiver says about it."""
+    if finding.unknown is not None:
+        return not finding.waits_for_input
+    undecided = [each.receiver for each in finding.judgements if each.outcome is Outcome.UNKNOWN]
+    return any(
+        fails(report.facts.value(path))
+        for each in undecided
+        for statement in report.rules.statements(report.rules.receivers[each], finding.rule)
+        for path in paths_of(statement.when)
+    )
+
+
+def _entry(subject: Subject, report: Report, compared: _Compared, plan: Plan) -> Entry:
+    comparison = compared.comparison
     unmet = [each for each in report.findings if each.outcome is Outcome.UNMET and each.waiver is None]
     return Entry(
         domain=subject.domain,
@@ -496,7 +588,7 @@ def _entry(subject: Subject, report: Report, comparison: Comparison, plan: Plan)
         stands=tuple(Stand(each.receiver, each.verdict) for each in report.verdicts),
         grade=certain_grade(report.assessment),
         comparison=comparison,
-        texts={lang: {each.fingerprint: _said(each, report, lang) for each in told} for lang in LANGUAGES},
+        texts={lang: dict(_texts(report, compared, lang)) for lang in LANGUAGES},
         counts={
             severity.value: sum(each.severity is severity for each in unmet)
             for severity in (Severity.ERROR, Severity.WARNING, Severity.INFO)
@@ -505,24 +597,38 @@ def _entry(subject: Subject, report: Report, comparison: Comparison, plan: Plan)
         exit_code=_exit_code(report, comparison, plan),
         measures=measures_of(report.facts),
         stage=stage_of(report.facts) or "",
+        closed=_CLOSED[report.assessment.closed] if report.assessment.parked else "",
     )
 
 
-def _said(finding: Finding, report: Report, lang: str) -> Said:
-    words = sentences(finding, report.rules.rules[finding.rule], lang, catalogue(), report.facts)
-    return Said(words.title, words.message, words.fix[0] if words.fix else "")
+_CLOSED = {True: "closed", False: "open", None: "unknown"}
+
+
+def _texts(report: Report, compared: _Compared, lang: str) -> Iterator[tuple[str, Said]]:
+    """The changes in words, by fingerprint; of what is not judged any more only what was asked for."""
+    now = {each.fingerprint: each for each in report.findings}
+    for change in compared.comparison.changes:
+        ident = change.fingerprint
+        if (finding := now.get(ident)) is not None:
+            words = sentences(finding, report.rules.rules[finding.rule], lang, catalogue(), report.facts)
+            yield ident, Said(words.title, words.message, words.fix[0] if words.fix else "")
+        elif (finding := compared.ruled.findings.get(ident)) is not None:
+            words = sentences(finding, report.rules.rules[finding.rule], lang, catalogue(), compared.facts)
+            yield ident, Said(named(words.title, phrases(lang)("weekly.name-not-kept")), "", "")
 
 
 def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:
-    """As `deliv audit`; with `only_new`, of the unmet findings only those count that are new."""
-    code = exit_code(report, plan.fail_on)
-    if not plan.only_new or plan.fail_on is None or code != 1:
-        return code
+    """As `deliv audit`; with `only_new`, of the unmet findings only those count that are new, or were less severe."""
+    if not plan.only_new or plan.fail_on is None:
+        return exit_code(report, plan.fail_on)
     least = plan.fail_on.rank
-    new = [each for each in comparison.changes if each.kind is ChangeKind.NEW and not each.waived]
-    if any(each.severity.rank >= least for each in new):
-        return 1
-    return 3 if report.failures else 0
+    news = {
+        each.fingerprint
+        for each in comparison.changes
+        if each.kind is ChangeKind.NEW or (each.was is not None and each.was.rank < least)
+    }
+    told = [each for each in report.findings if each.outcome is not Outcome.UNMET or each.fingerprint in news]
+    return exit_code(replace(report, findings=tuple(told)), plan.fail_on)
 
 
 # --- The run as a whole ---
@@ -530,6 +636,14 @@ def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:
 
 def _write_entry(path: Path, entry: Entry) -> None:
     write_whole(path, json_text(to_json(entry)), mode=PRIVATE)
+
+
+def _is_entry(path: Path) -> bool:
+    """Whether an entry can be read; that of a run which another version began may not be."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        from_json(json.loads(path.read_text("utf-8")))
+        return True
+    return False
 
 
 def _summary(plan: Plan, history: History, run: Run, files: Sequence[Path]) -> Summary:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from deliverability.history.store import History
 from deliverability.model.facts import FactSet
+from deliverability.model.history import GRADED_SUBJECT
 from deliverability.model.report import GRADES, Assessment, VerdictKind
 from deliverability.weekly.entry import Entry
 
@@ -24,10 +25,11 @@ class Trend:
 
     Attributes:
         dates: of the runs, ``2026-11-23``.
-        grades: of the subject.
+        grades: of the subject; None too where it was formed in another way, see Snapshot.graded.
         kinds: receiver -> verdict.
         stages: DMARC stages, see STAGES.
         measures: path of MEASURES -> number.
+        regraded: some grades are left out because they were formed in another way.
 
     """
 
@@ -36,6 +38,7 @@ class Trend:
     kinds: Mapping[str, tuple[VerdictKind | None, ...]]
     stages: tuple[str | None, ...]
     measures: Mapping[str, tuple[Number | None, ...]]
+    regraded: bool = False
 
 
 def trend(history: History, entry: Entry, started: str, *, grades_only: bool = False) -> Trend:
@@ -45,8 +48,10 @@ def trend(history: History, entry: Entry, started: str, *, grades_only: bool = F
     for kept in history.follow(entry.domain, entry.source, newest=WEEKS, topics=topics):
         if kept.run.started != started:
             kinds = {each.receiver: each.verdict for each in kept.assessment.verdicts}
-            grade = certain_grade(kept.assessment) or None
-            points.append(_Point(kept.run.started, grade, kinds, stage_of(kept.facts), measures_of(kept.facts)))
+            same = kept.graded == GRADED_SUBJECT
+            grade = certain_grade(kept.assessment) or None if same else None
+            stage, measures = stage_of(kept.facts), measures_of(kept.facts)
+            points.append(_Point(kept.run.started, grade, kinds, stage, measures, regraded=not same))
     points = points[: WEEKS - 1][::-1]
     kinds = {each.receiver: each.verdict for each in entry.stands}
     points.append(_Point(started, entry.grade or None, kinds, entry.stage or None, entry.measures))
@@ -56,6 +61,7 @@ def trend(history: History, entry: Entry, started: str, *, grades_only: bool = F
         kinds={each.receiver: tuple(point.kinds.get(each.receiver) for point in points) for each in entry.stands},
         stages=tuple(point.stage for point in points),
         measures={path: tuple(point.measures.get(path) for point in points) for path in MEASURES},
+        regraded=any(point.regraded for point in points),
     )
 
 
@@ -68,6 +74,7 @@ class _Point:
     kinds: Mapping[str, VerdictKind]
     stage: str | None
     measures: Mapping[str, Number | None]
+    regraded: bool = False
 
 
 def certain_grade(assessment: Assessment) -> str:

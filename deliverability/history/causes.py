@@ -1,0 +1,243 @@
+"""Why a finding or a verdict is not what it was. May import model, history.records and history.older.
+
+The old facts are judged again: with the new rules, then with the new settings as well. What differs at the first step
+is the rules' doing, what differs at the second the settings'. The rest is the facts', and the evidence that changed
+says whose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from deliverability.history.older import NOT_THEN
+from deliverability.history.records import is_dns
+from deliverability.history.texts import TEXTS
+from deliverability.model.facts import FactSet, Unknown, Value, records_of
+from deliverability.model.history import Cause, RecordChange, Snapshot
+from deliverability.model.report import FactChange, Finding, Verdict
+from deliverability.model.rules import Rule
+
+_OF_INPUT = "subject."
+_OF_ITEM = "item."
+_WAIVERS = "subject.waivers"
+_OF_OTHER_DOMAINS = "item.same_as"  # what the history tells of the user's other domains
+# Which rules and receivers are judged; nothing is looked up because of them.
+_OF_JUDGING = ("receivers", "select", "ignore")
+# Topics of which DNS, servers and settings tell.
+_NOT_OF_MESSAGE = (
+    *("bimi.", "dane.", "dkim.keys", "dkim.published", "dmarc.", "dnssec.", "domain.", "mx.", "senders."),
+    *("spf.", "subject.", "tls_rpt.", "mta_sts.", "transport."),
+)
+# Lists whose item of the audited domain says the same as facts of their own.
+_SAME_AS = {"spf.identities": "spf"}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What facts were judged to be: findings by fingerprint, verdicts by receiver."""
+
+    findings: Mapping[str, Finding] = field(default_factory=dict)
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, findings: Iterable[Finding], verdicts: Iterable[Verdict] = ()) -> Judged:
+        """From the lists that judging gives."""
+        return cls({each.fingerprint: each for each in findings}, {each.receiver: each for each in verdicts})
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """All that the causes of one comparison are found in.
+
+    Attributes:
+        old, new: the snapshots.
+        ruled: the old facts under the new rules, with the settings as they were, where these are known.
+        settled: as `ruled`, with the settings of today; the same where these did not change.
+        records: evidence that changed, by id.
+        rules: of today, by id.
+
+    """
+
+    old: Snapshot
+    new: Snapshot
+    ruled: Judged
+    settled: Judged
+    records: Mapping[str, RecordChange]
+    rules: Mapping[str, Rule]
+
+    @property
+    def other_rules(self) -> bool:
+        """Whether other rules judged."""
+        return self.old.rules_digest != self.new.rules_digest
+
+    @property
+    def other_settings(self) -> bool:
+        """Whether the user says something else about the domain."""
+        return any(name not in _OF_JUDGING for name in other_settings(self.old, self.new))
+
+    def of_any_record(self) -> tuple[Cause, ...]:
+        """Whose all the evidence is that changed."""
+        return tuple(dict.fromkeys(each.cause for each in self.records.values()))
+
+
+def other_settings(old: Snapshot, new: Snapshot) -> tuple[str, ...]:
+    """What the user says otherwise, by name; what is judged at all only where the earlier run kept it."""
+    names = [
+        name
+        for name in dict.fromkeys((*old.inputs, *new.inputs))
+        if old.inputs.get(name) != new.inputs.get(name) and (name not in _OF_JUDGING or name in old.inputs)
+    ]
+    # That a waiver ran out is not the user's doing.
+    return (*names, "waivers") if waivers_of(old.facts) != waivers_of(new.facts) else tuple(names)
+
+
+def waivers_of(facts: FactSet) -> list[dict[str, Value]]:
+    """The waivers as the user wrote them."""
+    items = records_of(facts.value(_WAIVERS))
+    return [{name: value for name, value in item.items() if name not in ("expired", "used")} for item in items]
+
+
+class Causes:
+    """Why one finding changed."""
+
+    def __init__(self, background: Background, finding: Finding) -> None:
+        self._background = background
+        self._finding = finding
+        self._ruled = background.ruled.findings.get(finding.fingerprint)
+        self._settled = background.settled.findings.get(finding.fingerprint)
+        self._paths = [path for path in finding.observed if not path.startswith(_OF_ITEM)]
+        cited = dict.fromkeys(finding.evidence)
+        cited.update(dict.fromkeys(self._ruled.evidence if self._ruled else ()))
+        for path in self._paths:
+            for facts in (background.old.facts, background.new.facts):
+                if fact := facts.facts.get(path):
+                    cited.update(dict.fromkeys(fact.evidence))
+        records = background.records
+        self._records = {ident: records[ident] for ident in cited if ident in records}
+
+    def records(self) -> tuple[RecordChange, ...]:
+        """The evidence that the finding rests on and that is not what it was; texts of the message left out."""
+        shown = (self._background.new.facts, self._background.old.facts)
+        return tuple(each for ident, each in self._records.items() if is_dns(ident, *shown))
+
+    def facts(self) -> tuple[FactChange, ...]:
+        """The facts that the finding looked at and that are not what they were; trees and lists left out."""
+        old, new = self._background.old.facts, self._background.new.facts
+        pairs = [(path, old.value(path), new.value(path)) for path in self._paths]
+        before = self._ruled.observed if self._ruled else {}
+        pairs += [
+            (self._named(path), before[path], value)
+            for path, value in self._finding.observed.items()
+            if path.startswith(_OF_ITEM) and path in before
+        ]
+        return tuple(
+            FactChange(path, before, after)
+            for path, before, after in pairs
+            if before != after and _plain(before) and _plain(after) and path not in TEXTS
+        )
+
+    def _named(self, path: str) -> str:
+        """The path in the catalogue of a field of the item."""
+        rule = self._background.rules.get(self._finding.rule)
+        listed = rule.each if rule and rule.each else ""
+        name = path.removeprefix(_OF_ITEM)
+        own = _SAME_AS.get(listed)
+        return f"{own}.{name}" if own and self._finding.item == self._background.new.domain else f"{listed}[].{name}"
+
+    def of_records(self) -> tuple[Cause, ...]:
+        """Whose the evidence is that changed and that the finding rests on."""
+        return tuple(dict.fromkeys(each.cause for each in self._records.values()))
+
+    def of(self, seen: Callable[[Finding], object]) -> tuple[Cause, ...]:
+        """The likely causes, the decisive one first, of what `seen` takes from the finding: its outcome, say."""
+        background, now = self._background, seen(self._finding)
+        if self._ruled is not None and seen(self._ruled) == now:
+            # The facts as they were would be judged so today: the rules moved, not the domain. Where they did not
+            # either, what is judged at all was chosen anew.
+            if background.other_rules:
+                return (Cause.RULES,)
+            return (Cause.UNCLEAR,) if self._knew() else (Cause.SETTINGS,)
+        if self._settled is not None and seen(self._settled) == now:
+            return (Cause.SETTINGS,)
+        if background.other_rules and self._looks_further():
+            return (Cause.RULES,)
+        causes = dict.fromkeys(self.of_records())
+        if any(path.startswith(_OF_INPUT) for path in self._paths) and background.other_settings:
+            causes.setdefault(Cause.SETTINGS)
+        if causes:
+            return tuple(causes)
+        if background.other_settings:
+            return (Cause.SETTINGS,)
+        if _OF_OTHER_DOMAINS in self._finding.observed:
+            return (Cause.OWN_DNS,)
+        if Cause.MAIL in background.of_any_record() and self._reads_the_message():
+            return (Cause.MAIL,)
+        # Judging gives the same for the same facts: they differ, although nothing that was seen does.
+        could_tell = self._ruled is not None and self._ruled.unknown is None
+        return (Cause.CLOCK,) if could_tell else (Cause.UNCLEAR,)
+
+    def _knew(self) -> bool:
+        return any(each.fingerprint == self._finding.fingerprint for each in self._background.old.findings)
+
+    def _reads_the_message(self) -> bool:
+        """Whether it looks at more than DNS and settings tell; not every fact about the message cites a part of it."""
+        rule = self._background.rules.get(self._finding.rule)
+        listed = (rule.each,) if rule and rule.each else ()
+        return any(not path.startswith(_NOT_OF_MESSAGE) for path in (*self._paths, *listed))
+
+    def _looks_further(self) -> bool:
+        """Whether the rule looks at something that the earlier version did not collect."""
+        known = self._background.old.facts.facts
+        rule = self._background.rules.get(self._finding.rule)
+        listed = (rule.each,) if rule and rule.each else ()
+        if any(path not in known for path in (*self._paths, *listed)):
+            return True
+        return self._ruled is not None and NOT_THEN in self._ruled.observed.values()
+
+
+def of_verdict(
+    background: Background, was: Verdict, now: Verdict, findings: Iterable[Finding]
+) -> tuple[tuple[Cause, ...], tuple[RecordChange, ...]]:
+    """Why a receiver's verdict is another, and the records that changed and that it rests on.
+
+    Args:
+        background: what the comparison rests on.
+        was: the verdict before.
+        now: the verdict of this run.
+        findings: of this run.
+
+    """
+    causes: dict[Cause, None] = {}
+    kind = was.verdict
+    ruled = background.ruled.verdicts.get(now.receiver)
+    settled = background.settled.verdicts.get(now.receiver)
+    if background.other_rules and ruled is not None and ruled.verdict is not kind:
+        causes[Cause.RULES] = None
+        kind = ruled.verdict
+    if settled is not None and ruled is not None and settled.verdict is not ruled.verdict:
+        causes[Cause.SETTINGS] = None
+        kind = settled.verdict
+    if causes and kind is now.verdict:
+        return tuple(causes), ()
+    records: dict[RecordChange, None] = {}
+    for each in _behind(background, settled or was, now, findings):
+        found = Causes(background, each)
+        causes.update(dict.fromkeys(found.of(lambda one: one.outcome)))
+        records.update(dict.fromkeys(found.records()))
+    if not causes:
+        left = (Cause.SETTINGS,) if background.other_settings else (Cause.UNCLEAR,)
+        causes.update(dict.fromkeys(background.of_any_record() or left))
+    return tuple(causes), tuple(records)
+
+
+def _behind(background: Background, was: Verdict, now: Verdict, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """What one of the verdicts rests on and the other does not."""
+    names = {each.fingerprint: each.item for each in background.new.findings}  # as verdicts that are kept have them
+    before, after = ({(each.rule, each.item) for each in (*one.effects, *one.open)} for one in (was, now))
+    differ = before ^ after
+    return (each for each in findings if (each.rule, names.get(each.fingerprint, each.item)) in differ)
+
+
+def _plain(value: Value) -> bool:
+    return not isinstance(value, (Mapping, tuple, Unknown))

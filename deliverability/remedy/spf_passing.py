@@ -1,0 +1,133 @@
+"""Whether everything that may send by one SPF record still may by another: IPv4 and IPv6 ranges, and what is no range.
+
+The promise of a chain of remedies: nobody who may send today is lost but by a term that a remedy says it takes away. A
+term that an earlier remedy dropped because another covers it holds that other one in place. What is asked is what the
+records say, not what receivers make of a broken one: a record with too many look-ups lets nobody pass today, and still
+says who should. May import model, the SPF protocol core, remedy.spf_terms and remedy.spf_world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from deliverability.model.facts import FactSet, texts_of
+from deliverability.model.report import Remedy
+from deliverability.remedy.spf_terms import Span, Words, end_of, joined, key_of, minus, spans
+from deliverability.remedy.spf_world import World
+from deliverability.spf.record import BadTerm, Mechanism, Modifier, Term
+from deliverability.spf.repair import term_of
+
+_LETS_NOBODY_PASS = frozenset(
+    {"void", "broken", "loop", "invalid-name", "overflow", "syntax-error", "ignored", "several", "none"}
+)
+"""Term statuses (see spf.tree) with which a term lets nobody pass, or ends the check with an error."""
+
+_EVERYBODY: tuple[Span, ...] = ((4, 0, (1 << 32) - 1), (6, 0, (1 << 128) - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """Who may send by a record.
+
+    Attributes:
+        ranges: disjoint ranges of addresses in order, both IP versions.
+        names: terms whose addresses are not known or depend on the mail, in a form that is equal for equal terms.
+        anybody: ``+all`` lets pass whatever no term before it denied; `ranges` holds that too.
+
+    """
+
+    ranges: tuple[Span, ...] = ()
+    names: frozenset[object] = frozenset()
+    anybody: bool = False
+
+    def without(self, other: Passing) -> Passing:
+        """Who may send by this and not by the other."""
+        names = frozenset() if other.anybody else self.names - other.names
+        return Passing(tuple(minus(self.ranges, other.ranges)), names)
+
+    def of_version(self, version: int) -> tuple[Span, ...]:
+        """The ranges of one IP version."""
+        return tuple(each for each in self.ranges if each[0] == version)
+
+    def __bool__(self) -> bool:
+        return bool(self.ranges or self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What drafting builds on: the facts before the first remedy, and the remedies so far, in order."""
+
+    facts: FactSet
+    remedies: tuple[Remedy, ...]
+
+    def owed(self, taken: Iterable[str] = ()) -> Passing:
+        """Who has to pass still: by the record of the first facts, less what remedies, and `taken`, take away."""
+        if any(each.code.startswith("spf-park") for each in self.remedies):
+            return Passing()
+        gone = [word for each in self.remedies for word in texts_of(each.values.get("taken"))]
+        world = World(self.facts, ())
+        return required(world, _words(world), (*gone, *taken))
+
+
+def lost(first: FactSet, last: FactSet, remedies: Sequence[Remedy]) -> Passing:
+    """Who may send by the record of the first facts and no longer by that of the last, but for what remedies say.
+
+    Empty: everything that may send today still may once all these remedies are published.
+    """
+    world = World(last, ())
+    return Earlier(first, tuple(remedies)).owed().without(provided(world, _words(world)))
+
+
+def required(world: World, words: Words, taken: Iterable[str]) -> Passing:
+    """Who may send by these words, less the terms taken away on purpose."""
+    gone = {key_of(term_of(word)) for word in taken}
+    kept = tuple(word for word in words if key_of(term_of(word)) not in gone)
+    return _passing(world, kept, inner=False)
+
+
+def provided(world: World, words: Words) -> Passing:
+    """Who may send by these words for sure; the records that their includes reach are named besides."""
+    return _passing(world, words, inner=True)
+
+
+def _words(world: World) -> Words:
+    """The terms of the one record that counts; several let nobody pass."""
+    records = texts_of(world.facts.value("spf.records"))
+    return tuple(word for word in records[0].split(" ")[1:] if word) if len(records) == 1 else ()
+
+
+def _passing(world: World, words: Words, *, inner: bool) -> Passing:
+    ranges: list[Span] = []
+    names: set[object] = set()
+    denied: list[Span] = []
+    end = end_of(words)
+    for word in words if end is None else words[: end + 1]:
+        term = term_of(word)
+        if term is None or isinstance(term, BadTerm) or (isinstance(term, Modifier) and term.name != "redirect"):
+            continue
+        if isinstance(term, Modifier) and end is not None:
+            continue
+        lets = not isinstance(term, Mechanism) or term.qualifier == "+"
+        if isinstance(term, Mechanism) and term.name == "all":
+            if lets:
+                ranges += minus(_EVERYBODY, denied)
+                return Passing(tuple(joined(ranges)), frozenset(names), anybody=True)
+            continue
+        networks = world.ranges(word) if lets else None
+        if not lets:
+            denied += spans(world.denied(word))
+        elif networks is not None:
+            ranges += minus(spans(networks), denied)
+        elif world.status(word) not in _LETS_NOBODY_PASS and not world.faulty(word):
+            names.add(_name(world, word, term))
+        if lets and inner:
+            names |= {("record", target) for target in (world.target(word), *world.reached(word)) if target}
+    return Passing(tuple(joined(ranges)), frozenset(names))
+
+
+def _name(world: World, word: str, term: Term) -> object:
+    """What an include or redirect leads to, else the term itself."""
+    if not isinstance(term, BadTerm) and term.name in ("include", "redirect") and world.target(word):
+        return "record", world.target(word)
+    return key_of(term)

@@ -1,0 +1,238 @@
+"""What is said of receivers where it would be easy to say too much: whole mails, judged by the shipped rules."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import dkim
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from deliverability.app import (
+    Job,
+    Options,
+    Sample,
+    audit,
+    catalogue,
+    gather_facts,
+    load_rules,
+    make_report,
+    open_world,
+    rule_folders,
+)
+from deliverability.judge.engine import Selection
+from deliverability.judge.load import load_guide
+from deliverability.judge.phrases import phrases
+from deliverability.model.facts import Purpose
+from deliverability.model.report import Report, Requirements, Verdict, VerdictKind
+from deliverability.model.rules import Effect
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.static import StaticResolver
+from deliverability.render.parts import ReportView
+from deliverability.render.told import effect_words
+from deliverability.render.view import build
+from tests.dkim.support import published
+
+SMALL = Options(purpose=Purpose.USERS, daily_volume=200)
+BULK = Options(purpose=Purpose.BULK, daily_volume=20_000)
+RULES = load_rules()
+RECORDS = {
+    ("_spf.example.com", "TXT"): ["v=spf1 ip4:192.0.2.10 -all"],
+    ("example.com", "MX"): ["10 mail.example.com"],
+    ("mail.example.com", "A"): ["192.0.2.10"],
+    ("10.2.0.192.in-addr.arpa", "PTR"): ["mail.example.com"],
+    ("_dmarc.example.com", "TXT"): ["v=DMARC1; p=reject; rua=mailto:dmarc@example.com"],
+}
+
+
+def mail(author: str = "news@example.com", return_path: str = "") -> bytes:
+    lines = [
+        *([f"Return-Path: <{return_path}>"] if return_path else []),
+        "Received: from mail.example.com (mail.example.com [192.0.2.10])",
+        "\tby mx.example.net (Postfix) with ESMTPS id 4F1; Tue, 24 Nov 2026 01:00:02 +0000",
+        f"From: News <{author}>",
+        "To: bob@example.net",
+        "Subject: Hello",
+        "Date: Tue, 24 Nov 2026 01:00:00 +0000",
+        "Message-ID: <1@example.com>",
+        "MIME-Version: 1.0",
+        "Content-Type: text/plain; charset=utf-8",
+        "",
+        "Hello",
+        "",
+    ]
+    return "\r\n".join(lines).encode()
+
+
+@cache
+def judged(message: bytes, options: Options = BULK, spf: str = "") -> Report:
+    records = RECORDS | ({("example.com", "TXT"): [spf]} if spf else {})
+    world = replace(
+        open_world(offline=True), base=StaticResolver(records), clock=FixedClock(datetime(2026, 11, 25, tzinfo=UTC))
+    )
+    audited = asyncio.run(gather_facts(Job(None, Sample("mail.eml", data=message), options), world))
+    return make_report(audited, RULES, Selection(receivers=tuple(RULES.receivers)))
+
+
+def verdict(report: Report, receiver: str) -> Verdict:
+    return next(each for each in report.verdicts if each.receiver == receiver)
+
+
+def because(report: Report, receiver: str) -> set[str]:
+    return {each.rule for each in verdict(report, receiver).effects}
+
+
+# A mail that was saved without its Return-Path
+
+
+def test_without_a_return_path_nobody_refuses_for_spf_of_the_domain_in_from() -> None:
+    """The service that sent it may have a Return-Path of its own, which passes."""
+    for spf in ("v=spf1 ip4:198.51.100.7 -all", "v=spf1 include:", ""):
+        report = judged(mail(), spf=spf)
+        for receiver in ("gmail", "icloud", "yahoo", "outlook", "laposte"):
+            spoken = because(report, receiver)
+            assert not {rule for rule in spoken if rule.startswith(("SPF-", "ALN-", "DMARC-"))}, (receiver, spoken)
+        assert verdict(report, "google-workspace").verdict is VerdictKind.CANNOT_TELL
+
+
+def test_with_a_return_path_the_same_mail_is_refused() -> None:
+    report = judged(mail(return_path="news@example.com"), spf="v=spf1 ip4:198.51.100.7 -all")
+    assert {"SPF-014", "ALN-001", "ALN-011", "DMARC-025"} <= because(report, "gmail")
+
+
+# An address of one mailbox provider in From
+
+
+def test_a_provider_speaks_of_its_own_addresses_only() -> None:
+    """Gmail says what it does with mail that poses as @gmail.com, and nothing about @icloud.com."""
+    own = {"gmail.com": "gmail", "googlemail.com": "gmail", "me.com": "icloud", "aol.com": "yahoo", "msn.com": ""}
+    for domain, receiver in own.items():
+        report = judged(mail(f"shop@{domain}", "shop@example.com"), spf="v=spf1 ip4:192.0.2.10 -all")
+        assert {each.rule for each in report.findings if each.outcome == "unmet"} >= {"ALN-005"}
+        speaking = {each for each in ("gmail", "icloud", "yahoo", "outlook") if "ALN-005" in because(report, each)}
+        assert speaking == {receiver} - {""}, domain
+
+
+# What is counted, and what the counts are called
+
+
+def counts(met: int, unmet: int, unknown: int) -> Verdict:
+    return Verdict("gmail", VerdictKind.ACCEPTED, (), Requirements(met + unmet + unknown, met, unmet, unknown))
+
+
+def checked(verdict: Verdict, lang: str) -> str:
+    report = replace(judged(mail()), assessment=replace(judged(mail()).assessment, verdicts=(verdict,)))
+    return build(report, lang, catalogue()).verdicts[0].checked
+
+
+def test_requirements_that_could_not_be_checked_are_not_counted_among_those_that_could() -> None:
+    assert checked(counts(11, 0, 7), "en") == (
+        "Meets all 11 published requirements that can be checked. 7 more could not be checked."
+    )
+    assert checked(counts(6, 1, 1), "en") == (
+        "Meets 6 of 7 published requirements that can be checked. 1 more could not be checked."
+    )
+    assert checked(counts(0, 0, 5), "en") == "None of 5 published requirements could be checked."
+    assert checked(counts(0, 0, 0), "en") == "It publishes no requirement that can be checked here."
+    assert checked(counts(6, 1, 1), "ja") == (
+        "公開要件7件を確認し、6件を満たしています。ほかに1件は確認できませんでした。"
+    )
+
+
+def test_all_receivers_at_once_are_no_receiver_beside_the_others() -> None:
+    view = build(judged(mail(return_path="b@example.net"), SMALL), "en", catalogue())
+    assert view.lead.startswith("Of 12 receivers, ")
+    told = [note for entry in view.todo for note in (*entry.notes, *entry.readings)]
+    assert told
+    assert not [note for note in told if note.startswith("All at once")]
+
+
+def test_a_refusal_that_is_certain_leaves_none_that_may_be() -> None:
+    effects = [(Effect.REJECT, False), (Effect.REJECT, True), (Effect.SPAM, False)]
+    assert effect_words(effects, phrases("en")) == "Refused or spam folder"
+    assert effect_words(effects, phrases("ja")) == "拒否・迷惑メール扱い"
+    assert effect_words(effects[1:], phrases("en")) == "May be refused or spam folder"
+
+
+async def test_who_is_at_risk_at_any_volume_may_still_mend_what_refuses_many_messages() -> None:
+    """Gmail: refused from 5,000 a day for want of SPF, and at risk below for want of a reverse name."""
+    key = Path(__file__).parent.joinpath("known_senders/keys/rsa2048.pem").read_bytes()
+    signer = load_pem_private_key(key, None)
+    assert isinstance(signer, RSAPrivateKey)
+    plain = mail(return_path="news@example.com")
+    message = dkim.sign(plain, b"s1", b"example.com", key, include_headers=[b"from", b"subject", b"date"]) + plain
+    records = {
+        ("example.com", "MX"): ["10 mail.example.com"],
+        ("mail.example.com", "A"): ["192.0.2.10"],
+        ("_dmarc.example.com", "TXT"): ["v=DMARC1; p=none; rua=mailto:dmarc@example.com"],
+        ("s1._domainkey.example.com", "TXT"): [published(signer)],
+    }
+    world = replace(open_world(offline=True), base=StaticResolver(records))
+    report = await audit(message=message, world=world, rules=RULES)
+    gmail = verdict(report, "gmail")
+    assert gmail.if_small is not None
+    assert gmail.if_bulk is not None
+    assert (gmail.if_small.verdict, gmail.if_bulk.verdict) == (VerdictKind.AT_RISK, VerdictKind.REJECTED)
+    # What helps who sends many is no step down for anybody, and nothing is told as a gain that sounds like one.
+    assert "SPF-001" in {each.rule for each in report.remedies}
+    gains = [gain for remedy in report.remedies for gain in remedy.gains]
+    gains += [gain for finding in report.findings for gain in finding.gains]
+    assert gains
+    assert all(gain.worth > 0 for gain in gains)
+
+
+# A domain alone, few or many messages
+
+
+def domain_view(options: Options, lang: str = "en") -> ReportView:
+    world = replace(open_world(offline=True), base=StaticResolver({("example.com", "MX"): ["10 mail.example.com"]}))
+    audited = asyncio.run(gather_facts(Job("example.com", None, options), world))
+    return build(make_report(audited, RULES, Selection()), lang, catalogue())
+
+
+def test_what_stands_in_the_way_of_bulk_senders_only_is_said_so() -> None:
+    told = {each.receiver: each.sentence for each in domain_view(Options()).verdicts}
+    assert told["Gmail"].startswith(
+        "At Gmail, DNS stands in the way of mail from example.com, but only from about 5,000 messages a day: "
+    )
+    assert "but only for bulk senders: " in told["Apple iCloud Mail"]
+    assert "but only" not in told["docomo mail"]
+    certain = {each.receiver: each.sentence for each in domain_view(BULK).verdicts}
+    assert certain["Gmail"].startswith("At Gmail, DNS stands in the way of mail from example.com: ")
+
+
+def test_what_is_assumed_names_the_option_that_was_not_given() -> None:
+    assert "--daily-volume" in domain_view(Options()).assumed[0]
+    # Apple names no number: 200 a day may be a newsletter.
+    assert "--purpose" in domain_view(Options(daily_volume=200)).assumed[0]
+    assert domain_view(Options(purpose=Purpose.USERS, daily_volume=200)).assumed == ()
+
+
+# What needs no doing
+
+
+async def test_what_is_for_information_is_not_counted_and_is_no_remedy_of_mail_with_a_fault() -> None:
+    async def shown(message: bytes | None) -> ReportView:
+        records = RECORDS | {("example.com", "TXT"): ["v=spf1 ip4:192.0.2.10 -all"]}
+        world = replace(open_world(offline=True), base=StaticResolver(records))
+        report = await audit("example.com", message=message, world=world, rules=RULES, options=SMALL)
+        return build(report, "en", catalogue())
+
+    healthy, unaligned = await shown(None), await shown(mail(return_path="b@example.net"))
+    for view in (healthy, unaligned):
+        assert {each.rule for each in view.information} == {"NET-011", "NET-014"}
+        assert not {"NET-011", "NET-014"} & {each.rule for each in view.todo}
+    assert {"NET-011", "NET-014"} <= {each.rule for each in healthy.remedies}
+    assert not {"NET-011", "NET-014"} & {each.rule for each in unaligned.remedies}
+
+
+def test_a_step_does_not_wait_for_what_is_only_good_to_know() -> None:
+    """SPF passes for the message; whether every include is in use, only all sending addresses would tell."""
+    report = judged(mail(return_path="news@example.com"), SMALL, spf="v=spf1 include:_spf.example.com -all")
+    view = build(report, "en", catalogue(), load_guide(rule_folders()))
+    assert "waits" not in next(step.label for step in view.guide if step.key == "G1").lower()
+    assert any("--ip ADDRESS for each" in each.words for each in view.waiting)

@@ -1,0 +1,33 @@
+"""A short pass of `make fuzz`: mutated inputs for every reader of outside octets. It may refuse, never crash."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.mutate import mutated
+from tests.fuzz.targets import targets
+
+TARGETS = targets()
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@given(random=st.integers(min_value=0, max_value=2**32).map(Random))
+def test_mutated_inputs_are_read_or_refused(name: str, random: Random) -> None:
+    target = TARGETS[name]
+    with suppress(target.may_raise):
+        target.run(mutated(target.seeds, random))
+
+
+@pytest.mark.parametrize("name", ["DKIM key", "Received", "reply", "DNS reply", "zone file", "file"])
+@settings(max_examples=50, deadline=None, derandomize=True, database=None)
+@given(octets=st.binary(max_size=300))
+def test_any_octets_are_read_or_refused(name: str, octets: bytes) -> None:
+    target = TARGETS[name]
+    with suppress(target.may_raise):
+        target.run(octets)

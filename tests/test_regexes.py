@@ -1,0 +1,77 @@
+"""No regular expression of the package may take more than linear time on a text that somebody wrote to keep it busy."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import deliverability
+from tests.regexes import Expression, divided, expressions
+
+PACKAGE = Path(deliverability.__file__).parent
+
+MADE_AT_RUN_TIME = {
+    "judge/conditions.py: operand",  # of rule files, which their user trusts
+    "judge/details.py: _pattern(text)",  # of our own sentences, over remarks of limited length
+    "judge/load.py: value",  # the same, when rule files are read
+    "render/glossary.py: '|'.join((_bounded(form) ",  # words, without any repeat
+    "senders/catalogue.py: ''.join((pieces.get(cha",  # over names of 253 octets at most
+    "slim/message.py: b'(?i)' + re.escape(part.med",  # without any repeat
+    "slim/message.py: b'(?i)\\\\.' + re.escape(endin",  # without any repeat
+}
+
+
+def test_no_two_repeats_divide_a_text_among_them() -> None:
+    found, unread = expressions(PACKAGE)
+    assert len(found) > 250
+    assert {each.place: each.text for each in found if divided(each)} == {}
+    assert set(unread) == MADE_AT_RUN_TIME
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"\s*\s*x",
+        r"\s*[\"']?\s*v",
+        r"\s*(?:,|;)?\s*v",
+        r"(?:a+)*b",
+        r"(?:a|b*)*c",
+        r"(?:\s*x?\s*)*y",
+        r"[a-z]+[a-z0-9]*!",
+        r"\w+\d+!",
+        r".*?\s*!",
+        r"a*(?i:A)*!",
+        r"a{1,999}a{0,999}!",
+        r"\s*(?=\s*x)y",
+        r"\s*\s*+x",
+        r"(a*)(b?)(?:a*|c)!",
+        rb"[\x00-\x20]*\s+x",
+    ],
+)
+def test_repeats_that_divide_a_text_are_found(text: str | bytes) -> None:
+    assert divided(Expression("", text, 0))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"\s*+\s*+x",
+        r"\s*+[\"']?\s*+v",
+        r"\s*,\s*v",
+        r"(?>\s*),?(?>\s*)v",
+        r"(?:a+b)*c",
+        r"[a-z]*[0-9]*!",
+        r"a?a?a?b",
+        r"\s{0,9}\s{0,9}x",
+        r"(?:\.[a-z]+)*!",
+    ],
+)
+def test_others_are_let_pass(text: str) -> None:
+    assert not divided(Expression("", text, 0))
+
+
+def test_a_repeat_that_ignores_case_takes_both_cases() -> None:
+    assert divided(Expression("", "a*A*b", re.IGNORECASE))
+    assert not divided(Expression("", "a*A*b", 0))
