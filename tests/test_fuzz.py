@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from random import Random
 
 import pytest
@@ -19,10 +20,8 @@ TARGETS = targets()
 @given(random=st.integers(min_value=0, max_value=2**32).map(Random))
 def test_mutated_inputs_are_read_or_refused(name: str, random: Random) -> None:
     target = TARGETS[name]
-    try:
+    with contextlib.suppress(*target.may_raise):
         target.run(mutated(target.seeds, random))
-    except target.may_raise:
-        pass
 
 
 @pytest.mark.parametrize("name", ["DKIM key", "Received", "reply", "DNS reply", "zone file", "file"])
@@ -30,7 +29,5 @@ def test_mutated_inputs_are_read_or_refused(name: str, random: Random) -> None:
 @given(octets=st.binary(max_size=300))
 def test_any_octets_are_read_or_refused(name: str, octets: bytes) -> None:
     target = TARGETS[name]
-    try:
+    with contextlib.suppress(*target.may_raise):
         target.run(octets)
-    except target.may_raise:
-        pass
