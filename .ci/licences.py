@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from importlib.metadata import PackageNotFoundError, metadata, requires
 from pathlib import Path
 
@@ -79,16 +80,24 @@ def needed(package: str, extra: str = "") -> set[str]:
         if (name, wanted) in found:
             continue
         found.add((name, wanted))
-        try:
-            lines = requires(name) or []
-        except PackageNotFoundError:
-            continue
-        for line in lines:
+        for line in lines_of(name):
             match = re.match(r"([A-Za-z0-9._-]+)(?:\[([^\]]*)\])?", line)
             condition = re.search(r"extra == ['\"]([^'\"]+)['\"]", line)
             if match and (condition is None or condition[1] == wanted):
                 waiting += [(name_of(match[1]), each.strip()) for each in ("", *(match[2] or "").split(","))]
     return {name for name, _ in found}
+
+
+def lines_of(package: str) -> list[str]:
+    """What it requires, one line each; of our own what pyproject.toml says."""
+    if package == "deliv":
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+        extras = project["optional-dependencies"].items()
+        return [*project["dependencies"], *(f"{each}; extra == '{extra}'" for extra, some in extras for each in some)]
+    try:
+        return requires(package) or []
+    except PackageNotFoundError:
+        return []
 
 
 def page() -> tuple[str, list[str]]:

@@ -40,6 +40,7 @@ def test_a_licence_that_nobody_looked_at_is_an_error(tmp_path: Path) -> None:
     (tmp_path / ".ci").mkdir()
     (tmp_path / "docs").mkdir()
     (tmp_path / ".ci" / "licences.py").write_text((ROOT / ".ci" / "licences.py").read_text("utf-8"), "utf-8")
+    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text("utf-8"), "utf-8")
     (tmp_path / "requirements.lock").write_text("click==8.2.0\nno-such-package==1.0\n", "utf-8")
     ran = subprocess.run(
         [sys.executable, str(tmp_path / ".ci" / "licences.py"), "--check"], capture_output=True, text=True
