@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from deliverability.app import catalogue
 from deliverability.history.store import History
 from deliverability.history.texts import TEXTS, hidden
-from deliverability.model.facts import FactType
+from deliverability.model.facts import FactSet, FactType
 from tests.files import zip_of
 from tests.test_weekly_stories import Life
 
