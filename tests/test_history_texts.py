@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from deliverability.app import catalogue
 from deliverability.history.store import History
 from deliverability.history.texts import TEXTS, hidden
-from deliverability.model.facts import FactType
+from deliverability.model.facts import FactSet, FactType
 from tests.files import zip_of
 from tests.test_weekly_stories import Life
 
@@ -115,6 +116,22 @@ def test_an_attachment_that_is_gone_is_told_without_its_name(tmp_path: Path) -> 
     assert not WORDS.search(repr(gone).encode())
 
 
+def test_what_an_earlier_version_kept_is_not_given_out(tmp_path: Path) -> None:
+    history = History.open(f"sqlite:///{tmp_path / 'h.db'}")
+    asyncio.run(Life(tmp_path, history, message=message()).week())
+    ((_, kept),) = history.snapshots()
+    named = replace(kept.facts.facts["message.subject"], value="zqsubject")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("deliverability.history.store.without_texts", lambda snapshot: snapshot)
+        run = history.begin("2026-10-12T06:00:00Z", "0.1.0")
+        history.finish(run, run.started)
+        run = history.begin("2026-10-19T06:00:00Z", "0.1.0")
+        history.record(run, replace(kept, facts=FactSet({**kept.facts.facts, "message.subject": named}, {})))
+    (*_, exported) = history.export()
+    history.close()
+    assert exported["facts"]["message.subject"]["value"] == hidden("zqsubject")
+
+
 def test_a_text_as_it_is_kept() -> None:
     assert hidden("") == ""
     once = hidden("会議")
@@ -138,6 +155,73 @@ KEPT = {
     "charset.parts[].declared",
     "charset.parts[].media_type",
     "charset.parts[].path",
+    "charset.split_characters",
+    "clients.data_date",
+    "clients.features[].feature",
+    "clients.features[].partial",
+    "clients.features[].title",
+    "clients.features[].unsupported",
+    "dkim.signatures[].algorithm",
+    "dkim.signatures[].alias",
+    "dkim.signatures[].canonicalization",
+    "dkim.signatures[].changed_headers",
+    "dkim.signatures[].domain",
+    "dkim.signatures[].key_name",
+    "dkim.signatures[].reasons",
+    "dkim.signatures[].selector",
+    "dkim.signatures[].signed_headers",
+    "dkim.signatures[].unsigned_core",
+    "dkim.signatures[].unsigned_headers",
+    "dkim.signatures[].unsigned_list",
+    "envelope.helo",
+    "envelope.ip",
+    "envelope.mail_from_domain",
+    "html.active_elements",
+    "html.link_hosts[].host",
+    "html.link_mismatches[].target",
+    "html.link_mismatches[].text",
+    "html.meta_charset",
+    "identity.chain[].authenticated",
+    "identity.chain[].by",
+    "identity.chain[].name",
+    "identity.ips[].evidence",
+    "identity.ips[].ip",
+    "identity.ips[].name",
+    "identity.ips[].ptr",
+    "identity.ips[].reverse_name",
+    "message.attachments[].extension",
+    "message.attachments[].media_type",
+    "message.attachments[].path",
+    "message.attachments[].true_type",
+    "message.date",
+    "message.defects",
+    "message.duplicate_headers",
+    "message.forward_signs",
+    "message.from_domain",
+    "message.images[].path",
+    "message.largest_header",
+    "message.misplaced_encoded_words",
+    "message.mixed_script_domains",
+    "message.parts[].charset",
+    "message.parts[].disposition",
+    "message.parts[].media_type",
+    "message.parts[].path",
+    "message.parts[].transfer_encoding",
+    "message.pdfs[].path",
+    "message.raw_8bit_headers",
+    "recorded.by",
+    "recorded.compauth",
+    "recorded.differences[].ours",
+    "recorded.differences[].recorded",
+    "recorded.dkim",
+    "recorded.dmarc",
+    "recorded.ip",
+    "recorded.spf",
+    "recorded.spf_domain",
+    "transport.hops[].by",
+    "transport.hops[].from_ip",
+    "transport.hops[].protocol",
+    "transport.hops[].tls_version",
 }
 OF_MESSAGE = (
     "alignment",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import hashlib
 import hmac
 import http.server
@@ -235,6 +237,25 @@ def test_whatever_one_letter_meets_the_others_are_sent(outbox: Outbox) -> None:
     assert (waiting.kind, waiting.problem) == ("webhook", "RuntimeError: no such luck")
 
 
+def test_on_a_full_disk_a_letter_stands_as_it_stood_and_the_others_are_tried(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox.put(letter("2026-11-16-mail", to=("later@example.com",)))
+    outbox.put(letter())
+    server = Server({"later@example.com": ["451 4.7.1 Greylisted"]})
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("deliverability.weekly.outbox.write_whole", full)
+    with serving(server) as carrier:
+        (_, first), (_, second) = outbox.flush({"email": carrier})
+    assert "No space left on device" in first.problem
+    assert second == Attempt()
+    assert [each.to for each in outbox.letters()] == [("later@example.com",)]
+    assert len(server.taken) == 1
+
+
 @pytest.mark.parametrize(
     "url", ["https://exa mple.com/", "https://[::1/x", "https://hooks.example.com:99999/", "https://x\n/"]
 )
@@ -292,6 +313,29 @@ def test_a_webhook(outbox: Outbox, status: int, waits: bool, refused: bool) -> N
     assert headers["X-Deliv-Signature"] == f"sha256={expected}"
     assert bool(list(outbox.letters())) is waits
     assert bool(list(Outbox(outbox.folder / "refused").letters())) is refused
+
+
+def test_a_webhook_whose_answer_never_ends_has_taken_it(outbox: Outbox) -> None:
+    """Before, all of the answer was read, however long it was and however slowly it came."""
+    stop = threading.Event()
+
+    def answer(listener: socket.socket) -> None:
+        client, _ = listener.accept()
+        with client:
+            client.recv(65536)
+            client.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            with contextlib.suppress(OSError):
+                while not stop.wait(0.01):
+                    client.sendall(b"400\r\n" + b"x" * 1024 + b"\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=answer, args=(listener,), daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        outbox.put(Letter("x", "webhook", (url,), "2026-11-23T06:00:00Z", b"{}"))
+        ((_, attempt),) = outbox.flush({"webhook": WebhookCarrier(WebhookSettings(url), "")})
+        stop.set()
+    assert attempt == Attempt()
+    assert list(outbox.letters()) == []
 
 
 def test_without_a_key_nothing_is_signed() -> None:

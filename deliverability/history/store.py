@@ -130,15 +130,18 @@ class History:
             file = Path(folder or ".", str(address.database)).absolute()
             address = address.set(database=str(file))
         shown = str(file) if file else _shown(address)
+        failed = contextlib.ExitStack()
         try:
             if file:
                 _prepare(file)
             # Asks first whether a connection still stands: the server may have been restarted since.
             engine = sqlalchemy.create_engine(address, pool_pre_ping=address.get_backend_name() == "postgresql")
+            failed.callback(engine.dispose)
             if engine.dialect.name == "sqlite":
                 sqlalchemy.event.listen(engine, "connect", _set_up_sqlite)
                 sqlalchemy.event.listen(engine, "begin", _begin_sqlite)
             _migrate(engine, shown)
+            failed.pop_all()
         except ModuleNotFoundError as error:
             raise HistoryError(
                 f"{shown}: {error}; PostgreSQL needs the extra: pip install 'deliv[postgresql]'"
@@ -149,6 +152,8 @@ class History:
             raise HistoryError(f"{shown}: {_plain(error)}") from None
         except SQLAlchemyError as error:
             raise HistoryError(f"{shown}: {_plain(error)}") from None
+        finally:
+            failed.close()
         return cls(engine)
 
     def close(self) -> None:
@@ -659,7 +664,7 @@ def _read_snapshot(connection: Connection, row: Any) -> Snapshot:
         elif name.startswith("evidence."):
             evidence.extend(piece)
     inputs = decode(pieces["inputs"])
-    return Snapshot(
+    kept = Snapshot(
         domain=row.domain,
         source=row.source,
         started=row.started,
@@ -670,6 +675,7 @@ def _read_snapshot(connection: Connection, row: Any) -> Snapshot:
         rules_digest=row.rules_digest,
         graded=_graded(pieces["verdicts"]),
     )
+    return without_texts(kept)  # earlier versions kept more
 
 
 def _digest(text: str) -> str:

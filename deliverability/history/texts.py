@@ -109,7 +109,7 @@ def _facts(facts: FactSet) -> FactSet:
 
 def _evidence(item: Evidence) -> Evidence:
     if item.kind in (EvidenceKind.HEADER, EvidenceKind.MIME):
-        got = item.got if all(map(_HIDDEN.fullmatch, item.got)) else (hidden("\n".join(item.got)),)
+        got = item.got if all(map(_HIDDEN.fullmatch, item.got)) else (f"sha256:{_digest(chr(10).join(item.got))}",)
         return Evidence(item.id, item.kind, item.asked, got)
     if item.kind is EvidenceKind.HTTP and item.asked.startswith("POST "):
         # The one-click request of this message; its address ends the subscription of whoever knows it.

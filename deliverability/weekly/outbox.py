@@ -122,13 +122,17 @@ class Outbox:
             later, refused = attempt.later, attempt.refused
             if later and tried.attempts >= MAX_ATTEMPTS:
                 later, refused = (), (*refused, *later)
-            if refused:
-                Outbox(self.folder / "refused").put(replace(tried, to=refused))
-            if later:
-                self.put(replace(tried, to=later))
-            else:
-                self._drop(letter.name)
-            met.append((tried, Attempt(later, refused, attempt.problem)))
+            problem = attempt.problem
+            try:
+                if refused:
+                    Outbox(self.folder / "refused").put(replace(tried, to=refused))
+                if later:
+                    self.put(replace(tried, to=later))
+                else:
+                    self._drop(letter.name)
+            except OSError as error:  # a full disk: the letter stands as it stood, and the others are tried
+                problem = "; ".join(filter(None, (problem, f"{self.folder}: {error.strerror or error}")))
+            met.append((tried, Attempt(later, refused, problem)))
         return met
 
     def _drop(self, name: str) -> None:
