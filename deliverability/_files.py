@@ -99,17 +99,30 @@ class WholeFile:
             os.fsync(self._file.fileno())  # a pipe or a device has no such thing
         if self._beside is not None:
             if not self._named:
-                self._name(self._place if not replace else self._beside)
+                self._beside = self._place.with_name(f".{self._place.name[:50]}.part")
+                self._name(self._beside if replace else self._place)
             if replace:
                 self._beside.replace(self._place)
             elif self._named:
-                self._place.hardlink_to(self._beside)  # unlike replacing, it fails where somebody was faster
-                self._beside.unlink()
+                self._take_place(self._beside)
             self._beside = None
             _sync_folder(self._place.parent)
         self._file.close()
 
+    def _take_place(self, beside: Path) -> None:
+        """As replacing, but it fails where somebody was faster."""
+        try:
+            self._place.hardlink_to(beside)
+            beside.unlink()
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            os.close(os.open(self._place, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            beside.replace(self._place)
+
     def _name(self, path: Path) -> None:
+        if path == self._beside:
+            path.unlink(missing_ok=True)  # of a process that was killed between this step and the next one
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.link(f"/proc/self/fd/{self._file.fileno()}", path.name, dst_dir_fd=folder, follow_symlinks=True)

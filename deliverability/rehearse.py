@@ -200,9 +200,10 @@ def _old(edit: RecordEdit, state: _State, published: Mapping[_Place, tuple[str, 
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """The verdict of each receiver, the grade, and by how many ways a parked domain is open."""
+    """The verdict of each receiver, also for few and for many messages; the grade; the ways a parked domain is open."""
 
     verdicts: Mapping[str, VerdictKind]
+    by_volume: Mapping[str, tuple[VerdictKind, ...]]
     grade: str
     ways: int
 
@@ -274,7 +275,11 @@ class _Rehearsal:
 
 
 def _standing(given: Assessment) -> _Standing:
-    return _Standing({each.receiver: each.verdict for each in given.verdicts}, given.grade, len(given.ways))
+    by_volume = {
+        each.receiver: tuple(case.verdict if case else each.verdict for case in (each.if_small, each.if_bulk))
+        for each in given.verdicts
+    }
+    return _Standing({each.receiver: each.verdict for each in given.verdicts}, by_volume, given.grade, len(given.ways))
 
 
 # --- better or worse ------------------------------------------------------------------------------------------------
@@ -293,7 +298,11 @@ def _worse_verdict(before: _State, after: _State) -> bool:
     was, now = before.standing, after.standing
     if GRADES.index(now.grade) > GRADES.index(was.grade) or now.ways > was.ways:
         return True
-    return any(now.verdicts[receiver].rank > kind.rank for receiver, kind in was.verdicts.items())
+    return any(
+        after_mending.rank > kind.rank
+        for receiver, kinds in was.by_volume.items()
+        for kind, after_mending in zip(kinds, now.by_volume[receiver], strict=True)
+    )
 
 
 def _worse(before: _State, after: Mapping[_Case, Finding]) -> Iterator[Finding]:
@@ -355,7 +364,7 @@ def _rehearsed(draft: Remedy, before: _State, after: _State) -> Remedy:
         gains=tuple(
             Gain(receiver, kind, now)
             for receiver, kind in before.standing.verdicts.items()
-            if kind is not (now := after.standing.verdicts[receiver])
+            if (now := after.standing.verdicts[receiver]).rank < kind.rank
         ),
     )
 

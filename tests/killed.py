@@ -7,7 +7,7 @@ import resource
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 Step = Callable[[], None]
@@ -60,3 +60,26 @@ def killed_at_every(work: Callable[[Step], Any], *, most: int = 400, every: int 
 def with_full_disk(octets: int) -> None:
     """From now on this process cannot make any file longer than so many octets (Python ignores SIGXFSZ)."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (octets, octets))
+
+
+WRITES = ("fsync", "fchmod", "chmod", "link", "symlink", "replace", "rename", "unlink", "mkdir", "rmdir")
+
+
+def stepping(step: Step, calls: Sequence[str] = WRITES) -> None:
+    """Take a step before each such call of `os`, and before each statement and commit of any database."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def before(*_: Any) -> None:
+        step()
+
+    event.listen(Engine, "before_cursor_execute", before)
+    event.listen(Engine, "commit", before)
+    for name in calls:
+        original = getattr(os, name)
+
+        def call(*args: Any, original: Any = original, **kwargs: Any) -> Any:
+            step()
+            return original(*args, **kwargs)
+
+        setattr(os, name, call)

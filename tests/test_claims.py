@@ -6,20 +6,42 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 
-from deliverability.app import Job, Options, Sample, audit, catalogue, gather_facts, load_rules, make_report, open_world
+import dkim
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from deliverability.app import (
+    Job,
+    Options,
+    Sample,
+    audit,
+    catalogue,
+    gather_facts,
+    load_rules,
+    make_report,
+    open_world,
+    rule_folders,
+)
 from deliverability.judge.engine import Selection
+from deliverability.judge.load import load_guide
+from deliverability.judge.phrases import phrases
 from deliverability.model.facts import Purpose
 from deliverability.model.report import Report, Requirements, Verdict, VerdictKind
+from deliverability.model.rules import Effect
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.static import StaticResolver
 from deliverability.render.parts import ReportView
+from deliverability.render.told import effect_words
 from deliverability.render.view import build
+from tests.dkim.support import published
 
 SMALL = Options(purpose=Purpose.USERS, daily_volume=200)
 BULK = Options(purpose=Purpose.BULK, daily_volume=20_000)
 RULES = load_rules()
 RECORDS = {
+    ("_spf.example.com", "TXT"): ["v=spf1 ip4:192.0.2.10 -all"],
     ("example.com", "MX"): ["10 mail.example.com"],
     ("mail.example.com", "A"): ["192.0.2.10"],
     ("10.2.0.192.in-addr.arpa", "PTR"): ["mail.example.com"],
@@ -121,6 +143,48 @@ def test_requirements_that_could_not_be_checked_are_not_counted_among_those_that
     )
 
 
+def test_all_receivers_at_once_are_no_receiver_beside_the_others() -> None:
+    view = build(judged(mail(return_path="b@example.net"), SMALL), "en", catalogue())
+    assert view.lead.startswith("Of 12 receivers, ")
+    told = [note for entry in view.todo for note in (*entry.notes, *entry.readings)]
+    assert told
+    assert not [note for note in told if note.startswith("All at once")]
+
+
+def test_a_refusal_that_is_certain_leaves_none_that_may_be() -> None:
+    effects = [(Effect.REJECT, False), (Effect.REJECT, True), (Effect.SPAM, False)]
+    assert effect_words(effects, phrases("en")) == "Refused or spam folder"
+    assert effect_words(effects, phrases("ja")) == "拒否・迷惑メール扱い"
+    assert effect_words(effects[1:], phrases("en")) == "May be refused or spam folder"
+
+
+async def test_who_is_at_risk_at_any_volume_may_still_mend_what_refuses_many_messages() -> None:
+    """Gmail: refused from 5,000 a day for want of SPF, and at risk below for want of a reverse name."""
+    key = Path(__file__).parent.joinpath("known_senders/keys/rsa2048.pem").read_bytes()
+    signer = load_pem_private_key(key, None)
+    assert isinstance(signer, RSAPrivateKey)
+    plain = mail(return_path="news@example.com")
+    message = dkim.sign(plain, b"s1", b"example.com", key, include_headers=[b"from", b"subject", b"date"]) + plain
+    records = {
+        ("example.com", "MX"): ["10 mail.example.com"],
+        ("mail.example.com", "A"): ["192.0.2.10"],
+        ("_dmarc.example.com", "TXT"): ["v=DMARC1; p=none; rua=mailto:dmarc@example.com"],
+        ("s1._domainkey.example.com", "TXT"): [published(signer)],
+    }
+    world = replace(open_world(offline=True), base=StaticResolver(records))
+    report = await audit(message=message, world=world, rules=RULES)
+    gmail = verdict(report, "gmail")
+    assert gmail.if_small is not None
+    assert gmail.if_bulk is not None
+    assert (gmail.if_small.verdict, gmail.if_bulk.verdict) == (VerdictKind.AT_RISK, VerdictKind.REJECTED)
+    # What helps who sends many is no step down for anybody, and nothing is told as a gain that sounds like one.
+    assert "SPF-001" in {each.rule for each in report.remedies}
+    gains = [gain for remedy in report.remedies for gain in remedy.gains]
+    gains += [gain for finding in report.findings for gain in finding.gains]
+    assert gains
+    assert all(gain.worth > 0 for gain in gains)
+
+
 # A domain alone, few or many messages
 
 
@@ -164,3 +228,11 @@ async def test_what_is_for_information_is_not_counted_and_is_no_remedy_of_mail_w
         assert not {"NET-011", "NET-014"} & {each.rule for each in view.todo}
     assert {"NET-011", "NET-014"} <= {each.rule for each in healthy.remedies}
     assert not {"NET-011", "NET-014"} & {each.rule for each in unaligned.remedies}
+
+
+def test_a_step_does_not_wait_for_what_is_only_good_to_know() -> None:
+    """SPF passes for the message; whether every include is in use, only all sending addresses would tell."""
+    report = judged(mail(return_path="news@example.com"), SMALL, spf="v=spf1 include:_spf.example.com -all")
+    view = build(report, "en", catalogue(), load_guide(rule_folders()))
+    assert "waits" not in next(step.label for step in view.guide if step.key == "G1").lower()
+    assert any("--ip ADDRESS for each" in each.words for each in view.waiting)

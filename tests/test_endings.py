@@ -143,7 +143,9 @@ def test_a_damaged_history_costs_neither_the_run_nor_the_other_subjects(folder: 
     assert weekly(folder).code in (1, 3)
     with sqlite3.connect(folder / "h.db") as connection:
         mine = f"(SELECT manifest FROM snapshots WHERE domain = '{DOMAIN}')"
-        connection.execute(f"UPDATE blobs SET data = {damage} WHERE instr({mine}, digest)")
+        others = f"(SELECT manifest FROM snapshots WHERE domain <> '{DOMAIN}')"
+        which = f"instr({mine}, digest) AND NOT instr({others}, digest)"
+        connection.execute(f"UPDATE blobs SET data = {damage} WHERE {which}")
     shown = deliv("history")
     assert shown.code == 3
     assert f"left out: what the history kept of {DOMAIN} is damaged" in shown.err

@@ -505,11 +505,11 @@ async def test_a_real_server_that_misbehaves_at_one_name(
 
     loop = asyncio.get_running_loop()
     async with DnsServer(StaticResolver(RECORDS), {"_dmarc.example.com": behaviour}) as server:
-        resolver = LiveResolver([server.server], timeout=0.2, retries=1)
+        resolver = LiveResolver([server.server], timeout=1.0, retries=1)
         began = loop.time()
-        result = await audit(resolver, seconds=5.0)
+        result = await audit(resolver, seconds=20.0)
         await resolver.close()
-    assert loop.time() - began < 30
+    assert loop.time() - began < 60
     present = result.facts["dmarc.present"]
     assert isinstance(present, Unknown)
     assert reason is None or present.reason is reason

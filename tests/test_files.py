@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from deliverability._files import HALF_WRITTEN, WholeFile, move, write_whole
-from tests.killed import Step, in_child, killed_at_every, with_full_disk
+from tests.killed import WRITES, Step, in_child, killed_at_every, stepping, with_full_disk
 
 OLD, NEW = b"old\n", b"new\n" * 50_000
-CALLS = ("open", "fchmod", "fsync", "link", "close", "fdopen")
+CALLS = (*WRITES, "open", "close", "fdopen")
 
 
 @pytest.fixture(params=["nameless", "named"])
@@ -24,28 +24,9 @@ def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_p
     return tmp_path / "report.html"
 
 
-def stepping(step: Step) -> None:
-    """Take a step before each call of the system that writing a file makes."""
-    for name in CALLS:
-        original = getattr(os, name)
-
-        def call(*args: object, original: object = original, **kwargs: object) -> object:
-            step()
-            return original(*args, **kwargs)  # type: ignore[operator]
-
-        setattr(os, name, call)
-    replace = Path.replace
-
-    def replaced(self: Path, target: Path) -> Path:
-        step()
-        return replace(self, target)
-
-    Path.replace = replaced  # type: ignore[method-assign,assignment]
-
-
 def test_killed_at_any_call_the_old_file_or_the_new_one_is_there(place: Path) -> None:
     def work(step: Step) -> None:
-        stepping(step)
+        stepping(step, CALLS)
         write_whole(place, NEW)
 
     place.write_bytes(OLD)
@@ -121,7 +102,7 @@ def test_what_a_killed_process_may_leave_is_known_by_its_name(place: Path, monke
     monkeypatch.delattr(os, "O_TMPFILE", raising=False)
 
     def work(step: Step) -> None:
-        stepping(step)
+        stepping(step, CALLS)
         write_whole(place, NEW)
 
     for _ in killed_at_every(work):
@@ -134,3 +115,16 @@ def test_a_device_takes_what_comes_and_says_what_is_wrong() -> None:
     write_whole(Path("/dev/null"), NEW)
     with pytest.raises(OSError, match="No space left"):
         write_whole(Path("/dev/full"), NEW)
+
+
+def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    monkeypatch.setattr(os, "link", refused)
+    write_whole(tmp_path / "key.pem", NEW, replace=False)
+    assert (tmp_path / "key.pem").read_bytes() == NEW
+    with pytest.raises(FileExistsError):
+        write_whole(tmp_path / "key.pem", OLD, replace=False)
+    assert [each.name for each in tmp_path.iterdir()] == ["key.pem"]

@@ -52,6 +52,11 @@ async def audit(raw: str | None, source: str = "received") -> FactSet:
             True,
         ),
         ("List-Post: <https://groups.example.org/p>, <mailto:dev@groups.example.org>\n", None, True),
+        # Majordomo and others that write no List-Id: the Return-Path is the list's, and the list is in To or Cc.
+        ("Return-Path: <owner-dev@list.example.org>\nCc: Dev@list.example.org\nPrecedence: bulk\n", None, True),
+        ("Return-Path: <dev-bounces+bob=example.net@list.example.org>\nCc: dev@list.example.org\n", None, True),
+        ("Return-Path: <owner-dev@list.example.org>\nPrecedence: bulk\n", None, False),
+        ("Return-Path: <dev-bounces@list.example.jp>\nCc: dev@list.example.jp\n", None, False),
         # A newsletter whose service names the list, as Mailchimp does.
         ("List-Id: x mc list <3f21.1409.list-id.mcsv.net>\nList-Unsubscribe: <https://mcsv.net/u>\n", "other", False),
         # The author's own list, at another name of the organization.

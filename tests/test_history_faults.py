@@ -13,13 +13,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from deliverability.history import store
 from deliverability.history.store import History, HistoryError
 from deliverability.model.report import Outcome
 from tests.databases import empty, postgresql, postgresql_server
-from tests.killed import Step, in_child, killed_at_every, with_full_disk
+from tests.killed import Step, in_child, killed_at_every, stepping, with_full_disk
 from tests.test_history import WEEKS, snapshot
 
 
@@ -37,16 +36,6 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     there: str = request.getfixturevalue("server")
     empty(there)
     return there
-
-
-def stepping(step: Step) -> None:
-    """Take a step before each statement and before each commit of any database."""
-
-    def before(*_: Any) -> None:
-        step()
-
-    event.listen(Engine, "before_cursor_execute", before)
-    event.listen(Engine, "commit", before)
 
 
 def first_week(url: str, week: str = WEEKS[0], outcome: Outcome = Outcome.UNMET) -> None:
@@ -69,7 +58,7 @@ def test_killed_at_any_statement_of_the_first_run_the_next_one_goes_on(url: str)
     """Before, a kill between two CREATE TABLE left "table runs already exists" for ever."""
 
     def work(step: Step) -> None:
-        stepping(step)
+        stepping(step, ())
         first_week(url)
 
     kills = 0
@@ -93,7 +82,7 @@ def test_killed_at_any_statement_of_a_later_run_nothing_of_the_earlier_is_lost(u
     first_week(url)
 
     def work(step: Step) -> None:
-        stepping(step)
+        stepping(step, ())
         first_week(url, WEEKS[1], Outcome.MET)
 
     for _ in killed_at_every(work):

@@ -14,6 +14,7 @@ from crontab import CronTab
 from deliverability.cli import deliv
 from deliverability.weekly.schedule import (
     MARK,
+    ScheduleError,
     When,
     command_of,
     cron_line,
@@ -87,6 +88,53 @@ def test_the_workflow_is_yaml_with_a_schedule() -> None:
     assert any("${{ github.workspace }}" in str(step.get("env", "")) for step in steps)
     (kept,) = [step for step in steps if "cache/save" in step.get("uses", "")]
     assert kept["if"] == "always()", "a week with news fails the job, and its history counts all the same"
+
+
+# --- Names that could end a line or begin another command ---
+
+HOSTILE = (
+    "a\n* * * * * rm -rf ~ #.toml",
+    "a\r@reboot x.toml",
+    "a\x0bb.toml",
+    "a\x85b.toml",
+    "a\u2028b.toml",
+    "a\x1b[31m.toml",
+    "a\x7f.toml",
+    "a\udcff.toml",
+)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_with_a_line_end_is_refused_everywhere(name: str) -> None:
+    """Before, it made a second line of the crontab, of the unit and of the workflow."""
+    for make in (cron_line, systemd_units, github_workflow):
+        with pytest.raises(ScheduleError, match="rename it") as told:
+            make(Path(name), When())
+        assert str(told.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a: b #c.toml",
+        "it's.toml",
+        '"q".toml',
+        "- x.toml",
+        "${{ secrets.X }}.toml",
+        "$(id).toml",
+        "& | > x.toml",
+        "会議.toml",
+    ],
+)
+def test_other_odd_names_reach_the_workflow_as_they_are(name: str) -> None:
+    import yaml
+
+    text = github_workflow(Path(name), When())
+    (command,) = [
+        step["run"] for step in yaml.safe_load(text)["jobs"]["weekly"]["steps"] if "weekly" in step.get("run", "")
+    ]
+    assert shlex.split(command) == ["deliv", "weekly", "--config", name, "--fail-on", "new"]
+    assert "${{" not in command, "GitHub would put in what it stands for, quotes or not"
 
 
 # --- The command ---

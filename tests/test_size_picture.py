@@ -28,7 +28,8 @@ async def test_a_small_message_fills_the_bar_and_hardly_the_limits() -> None:
     bar = await _bar(20_000)
     assert sum(part.percent for part in bar.parts) == pytest.approx(100, abs=0.5)
     assert {(mark.who, mark.words) for mark in bar.marks} >= {
-        ("Recommended for all", "10 MB"),
+        ("au mail", "3 MB"),
+        ("A common limit", "10 MB"),
         ("Apple iCloud Mail", "20 MB"),
         ("Gmail", "50 MB"),
     }
@@ -37,8 +38,9 @@ async def test_a_small_message_fills_the_bar_and_hardly_the_limits() -> None:
 
 async def test_a_large_message_is_held_against_the_next_limit() -> None:
     bar = await _bar(10_000_000)
-    recommended, icloud = bar.marks[:2]
-    assert (recommended.over, recommended.filled, recommended.room) == (True, 100.0, "about 2.7 MB of files too much")
+    au, common, icloud = bar.marks[:3]
+    assert (au.words, au.over, au.filled, au.room) == ("3 MB", True, 100.0, "about 7.8 MB of files too much")
+    assert (common.over, common.filled, common.room) == (True, 100.0, "about 2.7 MB of files too much")
     assert (icloud.over, icloud.percent, icloud.used) == (False, 100.0, "68% used")
 
 
@@ -53,4 +55,6 @@ async def test_what_is_said_to_fit_fits() -> None:
 async def test_in_japanese() -> None:
     bar = await _bar(20_000, "ja")
     assert "添付ファイル" in {part.label for part in bar.parts}
-    assert bar.marks[0].room.startswith("ファイルをあと約7.3 MB")
+    assert [mark.who for mark in bar.marks[:2]] == ["auメール", "よくある上限"]
+    assert bar.marks[0].room == "ファイルをあと約2.2 MB添付できます"
+    assert bar.marks[1].room == "ファイルをあと約7.3 MB添付できます"

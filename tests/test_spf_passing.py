@@ -12,7 +12,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from deliverability.model.facts import Value, texts_of
@@ -100,6 +100,8 @@ def words_of(audited: Audited) -> list[str]:
         ("v=spf1 -ip4:192.0.2.7 ip4:192.0.2.0/24 ~all", "v=spf1 ip4:192.0.2.0/24 ~all", {4: 0, 6: 0}),
         ("v=spf1 ip4:192.0.2.1 -all ip4:192.0.2.2", "v=spf1 ip4:192.0.2.1 -all", {4: 0, 6: 0}),
         ("v=spf1 ip4:192.0.2.1 -all", "v=spf1 +all", {4: 0, 6: 0}),
+        ("v=spf1 +all", "v=spf1 ip4:192.0.2.1 ~all", {4: 2, 6: 1}),
+        ("v=spf1 a -a ip4:192.0.2.0/24 +all", "v=spf1 -a ip4:192.0.2.0/24 +all", {4: 1, 6: 1}),
     ],
 )  # fmt: skip
 async def test_who_is_lost_is_told_for_each_address_family(old: str, new: str, gone: dict[int, int]) -> None:
@@ -203,6 +205,7 @@ OUTER = st.lists(
     OUTER, st.sampled_from(["-all", "~all", "+all", "?all", ""]), INNER, INNER, INNER, INNER,
     st.sets(st.sampled_from(["one", "two", "three", "big"])), st.integers(4, 10),
 )  # fmt: skip
+@example(["a", "-a", "ip4:192.0.2.0/24"], "+all", [], [], [], [], set(), 4)
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 async def test_who_may_send_first_may_send_last_but_by_the_terms_taken_away(
     outer: list[str],

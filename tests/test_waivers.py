@@ -53,10 +53,10 @@ def test_a_waived_finding_stays_unmet_and_fails_no_run() -> None:
 @pytest.mark.parametrize(
     ("reason", "kind"),
     [
-        ("accepted-risk", VerdictKind.AT_RISK),
-        ("handled-elsewhere", VerdictKind.ACCEPTED),
-        ("not-applicable", VerdictKind.ACCEPTED),
-        ("false-positive", VerdictKind.ACCEPTED),
+        ("accepted-risk", VerdictKind.DNS_NOT_READY),
+        ("handled-elsewhere", VerdictKind.DNS_READY),
+        ("not-applicable", VerdictKind.DNS_READY),
+        ("false-positive", VerdictKind.DNS_READY),
     ],
 )
 def test_receivers_do_not_know_what_the_user_accepts(reason: str, kind: VerdictKind) -> None:

@@ -38,7 +38,8 @@ PROVIDES = (
         "message.list_post",
         FactType.BOOL,
         "The message is a post to a mailing list of another organization than the author's: its List-Post names an "
-        "address there, or its List-Id lies there and it is addressed to the list or marked by list software.",
+        "address there, its List-Id lies there and it is addressed to the list or marked by list software, or its "
+        "Return-Path is the owner- or -bounces address of a list there that it is addressed to.",
     ),
     spec(
         "message.forward_signs",
@@ -90,6 +91,7 @@ def _list(ctx: Context, message: Message, home: str) -> bool:
     other = owner is not None and bool(home) and owner != home
     ctx.put("message.list_owner", None if not owner or not home else "other" if other else "own", *_cite(ctx, ids))
 
+    owned = _list_senders(message, home)
     posted = [field for field in posts if home and any(each != home for each in _mailto_homes(field.value))]
     marked: list[HeaderField] = []
     if other:
@@ -97,9 +99,31 @@ def _list(ctx: Context, message: Message, home: str) -> bool:
         marked += [each for each in message.fields("Precedence") if each.value.strip().lower() == "list"]
         recipients = [*message.fields("To"), *message.fields("Cc")][:_MAX_FIELDS]
         marked += [field for field in recipients if owner in _homes(field.value)]
-    list_post = bool(posted or marked)
-    ctx.put("message.list_post", list_post, *_cite(ctx, [*ids, *posts, *marked]))
+    list_post = bool(posted or marked or owned)
+    ctx.put("message.list_post", list_post, *_cite(ctx, [*ids, *posts, *marked, *owned]))
     return list_post
+
+
+# How list software names the sender of what it passes on: owner-LIST (Majordomo), LIST-bounces (Mailman), LIST-owner.
+_LIST_SENDER = re.compile(r"owner-(?P<before>.{1,64})|(?P<behind>.{1,64}?)-(?:bounces|owner)(?:\+.*)?", re.IGNORECASE)
+
+
+def _list_senders(message: Message, home: str) -> list[HeaderField]:
+    """Return-Path fields that name another organization's list to which the message is addressed."""
+    boxes = [
+        box
+        for field in [*message.fields("To"), *message.fields("Cc")][:_MAX_FIELDS]
+        for box in parse_addresses(field.value)[:_MAX_ADDRESSES]
+    ]
+    lists = {box.address.lower() for box in boxes if box.domain and registrable_domain(box.domain) != home}
+    found = []
+    for field in message.fields("Return-Path")[:1]:
+        for box in parse_addresses(field.value)[:1]:
+            local, _, domain = box.address.rpartition("@")
+            named = _LIST_SENDER.fullmatch(local)
+            if named and f"{named['before'] or named['behind']}@{domain}".lower() in lists:
+                found.append(field)
+    return found if home else []
 
 
 def _list_home(value: str) -> str | None:

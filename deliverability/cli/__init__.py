@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from deliverability import __version__
-from deliverability.cli.ending import DEBUG, ended
+from deliverability.cli.ending import DEBUG, ended, forget_output
 
 COMMANDS = {
     "demo": "Audit an embedded domain and message offline: a first look.",
@@ -45,6 +45,14 @@ class Lazy(click.Group):
         module = importlib.import_module(f"deliverability.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does, but a reader that has seen enough (`| head`) is no error; click would leave with 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            forget_output()
+            return 0
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

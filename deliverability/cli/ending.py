@@ -42,14 +42,14 @@ def ended(command: Callable[[list[str]], Any], args: list[str]) -> NoReturn:
         code = _FILE_ERROR
     except BrokenPipeError:
         # A reader that has seen enough (`| head`) is no error.
-        _forget_output()
+        forget_output()
         code = 0
     except Exception as error:
         if debug:
             _say(traceback.format_exc().rstrip())
         sentence, code = told(error)
         _say(f"Error: {sentence}" if debug or code == _FILE_ERROR else f"Error: {sentence} ({DEBUG} shows where)")
-        _forget_output()
+        forget_output()
     sys.exit(code)
 
 
@@ -119,7 +119,7 @@ def _standing_streams() -> None:
                 setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 
 
-def _forget_output() -> None:
+def forget_output() -> None:
     """What is still buffered goes nowhere, so that closing at the end finds no fault either."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from deliverability.cli.options import file_option, input_options, plain_errors
+from deliverability.model.codec import json_text
 
 if TYPE_CHECKING:
     from deliverability.app import Audited
@@ -31,7 +31,7 @@ def command(output: Path | None, **params: Any) -> int:
         found = run(inputs, lambda audited: (_document(audited), _has_failures(audited)))
         documents = [document for document, _ in found]
         data = documents[0] if len(documents) == 1 else documents
-        text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+        text = json_text(data, indent=2) + "\n"
         put(text, output)
         return 3 if any(failed for _, failed in found) else inputs.code
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from deliverability.cli.options import config_option, lang_option, plain_errors
+from deliverability.model.codec import json_text
 
 if TYPE_CHECKING:
     from deliverability.history.store import DamagedError, History
@@ -62,7 +62,7 @@ def command(
             elif export:
                 for snapshot in history.export(damaged):
                     if name is None or snapshot["domain"] == name:
-                        click.echo(json.dumps(snapshot, ensure_ascii=False))
+                        click.echo(json_text(snapshot))
             else:
                 _show(history, name, lang, damaged)
         except HistoryError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deliverability.cli.options import lang_option, rule_folders_option, rule_problems, text_or_json_option
+from deliverability.model.codec import json_text
 
 if TYPE_CHECKING:
     from deliverability.model.rules import Rule, RuleSet
@@ -43,7 +43,7 @@ def command(which: str | None, rules: tuple[Path, ...], lang: str, style: str, c
     if not chosen:
         raise click.UsageError(f"no rule begins with {which!r}; `deliv rules` lists all")
     if style == "json":
-        click.echo(json.dumps([_as_json(rule, loaded) for rule in chosen], ensure_ascii=False, indent=2))
+        click.echo(json_text([_as_json(rule, loaded) for rule in chosen], indent=2))
     elif which is None:
         _list(chosen, lang)
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deliverability.cli.options import lang_option, plain_errors, text_or_json_option
+from deliverability.model.codec import json_text
 
 if TYPE_CHECKING:
     from deliverability.judge.words import Phrases
@@ -80,7 +80,7 @@ def command(
         if output is not None:
             _write(output, slimmed.data, force)
         if style == "json":
-            text = json.dumps(_record(name, slimmed, output), ensure_ascii=False, indent=2) + "\n"
+            text = json_text(_record(name, slimmed, output), indent=2) + "\n"
         else:
             text = "\n".join(_lines(slimmed, name, output, phrases(lang))) + "\n"
         click.echo(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"), nl=False)

@@ -166,17 +166,19 @@ def _finding(rule: Rule, case: _Case, facts: FactSet, looking: Sequence[_Eyes]) 
         limits=limits,
         evidence=evidence,
         judgements=tuple(judgements),
-        unknown=(unknown or _UNDECIDED) if outcome is Outcome.UNKNOWN else None,
+        unknown=_why(unknown, judgements) if outcome is Outcome.UNKNOWN else None,
         fingerprint=fingerprint(rule.id, case.item, facts),
         scope=rule.scope,
         used=used if isinstance(used, bool) else None,
     )
 
 
-_UNDECIDED = Unknown(Reason.NOT_CONFIGURED)
-"""Whether a receiver's statement counts hangs on a fact that is unknown, while the rule itself is decided."""
-
 _Limits = Mapping[str, Value]
+
+
+def _why(unknown: Unknown | None, judgements: Sequence[Judgement]) -> Unknown | None:
+    """Why a finding is open: the rule itself, else the statement that hangs on a fact which is unknown."""
+    return unknown or next((each.unknown for each in judgements if each.outcome is Outcome.UNKNOWN), None)
 
 
 def _judged(rule: Rule, case: _Case, lookup: Lookup, base: Outcome, eyes: _Eyes) -> Iterator[tuple[Judgement, _Limits]]:
@@ -192,7 +194,7 @@ def _judged(rule: Rule, case: _Case, lookup: Lookup, base: Outcome, eyes: _Eyes)
             yield _judgement(eyes.receiver, *each[0], volume), each[1]
 
 
-_Told = tuple[Outcome, Severity, Effect, tuple[str, ...], bool]
+_Told = tuple[Outcome, Severity, Effect, tuple[str, ...], bool, Unknown | None]
 
 
 def _hardest(
@@ -208,7 +210,7 @@ def _first(
 ) -> tuple[_Told, _Limits] | None:
     """A provider's first statement whose condition holds; the hardest that may be it where a look-up failed."""
     found: list[tuple[_Told, _Limits]] = []
-    surely = True
+    doubt: Unknown | None = None
     for statement in member.rules.get(rule.id, ()):
         if statement.volume not in (VolumeClass.ANY, volume):
             continue
@@ -216,13 +218,14 @@ def _first(
         # A condition on the message does not hold where there is none.
         if counts is False or (isinstance(counts, Unknown) and counts.reason is Reason.NO_MESSAGE):
             continue
-        surely = surely and counts is True
-        outcome = base
+        if isinstance(counts, Unknown):
+            doubt = doubt or counts
+        outcome, unknown = base, None
         if statement.limits and base in (Outcome.MET, Outcome.UNMET):
-            outcome, _ = _outcome(rule, case, lookup, {**rule.limits, **statement.limits})
-        if outcome is Outcome.UNMET and not surely:
-            outcome = Outcome.UNKNOWN
-        told = (outcome, statement.severity, statement.effect, statement.codes, statement.contested)
+            outcome, unknown = _outcome(rule, case, lookup, {**rule.limits, **statement.limits})
+        if outcome is Outcome.UNMET and doubt is not None:
+            outcome, unknown = Outcome.UNKNOWN, doubt
+        told = (outcome, statement.severity, statement.effect, statement.codes, statement.contested, unknown)
         found.append((told, statement.limits))
         if counts is True:
             break
@@ -231,7 +234,7 @@ def _first(
 
 def _hardness(each: tuple[_Told, _Limits]) -> tuple[int, ...]:
     """Order of what providers say by what it does to the verdict; "may refuse" is milder than any certain hindrance."""
-    outcome, severity, effect, _, contested = each[0]
+    outcome, severity, effect, _, contested, _ = each[0]
     badness = _BADNESS[outcome]
     return badness if effect.hinders else 0, badness, not contested, effect.rank, severity.rank
 
@@ -244,10 +247,11 @@ def _judgement(
     effect: Effect,
     codes: tuple[str, ...],
     contested: bool,
+    unknown: Unknown | None,
     volume: VolumeClass,
 ) -> Judgement:
     """A judgement; equal ones are one object, for every audit makes the same few over a thousand times."""
-    return Judgement(receiver, outcome, severity, effect, codes, contested, volume)
+    return Judgement(receiver, outcome, severity, effect, codes, contested, volume, unknown)
 
 
 def _outcome(rule: Rule, case: _Case, lookup: Lookup, limits: Mapping[str, Value]) -> tuple[Outcome, Unknown | None]:

@@ -117,7 +117,8 @@ def _gains(finding: Finding, tallies: Mapping[str, _Tally]) -> Iterator[Gain]:
         if tally is None:
             continue
         before, after = tally.kind(), tally.kind(without=finding)
-        if before is not after:
+        # Refused from some volume on and at risk below becomes at risk for all: better, and yet no step up.
+        if after.rank < before.rank:
             yield Gain(receiver, before, after)
 
 
@@ -143,9 +144,10 @@ def _share(finding: Finding, judgement: Judgement) -> _Share:
         return _Share.REFUSES if refuses else _Share.HINDERS
     if judgement.outcome is not Outcome.UNKNOWN:
         return _Share.NOTHING
-    if _not_found(finding):
+    unknown = judgement.unknown or finding.unknown
+    if unknown is not None and unknown.reason is Reason.NOT_FOUND:
         return _Share.MISSES
-    if not finding.waits_for_input:
+    if unknown is None or not unknown.reason.waits_for_input:
         return _Share.BLINDS
     # What would only hinder is not known to; what would refuse leaves everything open.
     return _Share.LACKS if refuses else _Share.NOTHING

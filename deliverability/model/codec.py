@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,6 +34,21 @@ def encode(value: Value) -> Any:
 def printable(text: str) -> str:
     """Text that UTF-8 can carry: lone surrogates (undecodable octets of a message) are written out."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+# All of Unicode's control and format characters, line and paragraph separators, and lone surrogates; JSON itself has
+# those below U+0020.
+_HIDDEN = re.compile(
+    "[\\x7f-\\x9f\\xad\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u180e\\u200b-\\u200f\\u2028-\\u202e"
+    "\\u2060-\\u206f\\ud800-\\udfff\\ufeff\\ufff9-\\ufffb\\U000110bd\\U000110cd\\U00013430-\\U0001343f"
+    "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0001-\\U000e007f]"
+)
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    r"""JSON for people and programs: what would steer a terminal or turn a line round is written as ``\uXXXX``."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    return _HIDDEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def decode(value: Any) -> Value:

@@ -38,6 +38,7 @@ class Judgement:
         codes: SMTP replies the sender would see.
         contested: see Statement.
         volume: the class of senders that it counts for, where both are possible and are judged differently.
+        unknown: why this receiver's statement is undecided, where the rule itself is decided.
 
     """
 
@@ -48,6 +49,7 @@ class Judgement:
     codes: tuple[str, ...] = ()
     contested: bool = False
     volume: VolumeClass = VolumeClass.ANY
+    unknown: Unknown | None = None
 
 
 class VerdictKind(StrEnum):

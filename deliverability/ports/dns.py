@@ -7,6 +7,7 @@ address of a DNS-over-HTTPS server that is named rather than numbered.
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import re
 import socket
@@ -34,6 +35,9 @@ MAX_TTL = 86400  # seconds a positive or negative answer is kept at most
 FAILED_TTL = 5  # seconds a failure is kept, so that one run does not ask a dead server again and again
 NO_SOA_TTL = 60  # seconds an absence without SOA is kept
 SILENT_TTL = 30  # seconds a server that kept silent is asked only after the others
+_LEAST_IN_FLIGHT = 4
+_OTHER_FILES = 40  # files that a run has open besides its questions: outputs, history, modules being loaded, streams
+_MANY = 1_000_000
 _HTTP_TIMEOUT_SLACK = 1.0  # seconds; our own time-out fires first
 
 
@@ -154,7 +158,8 @@ class LiveResolver:
         self._servers = tuple(servers) if servers is not None else None
         self._timeout = timeout
         self._retries = retries
-        self._window = asyncio.Semaphore(in_flight)
+        self._in_flight = min(in_flight, _open_files())
+        self._window = asyncio.Semaphore(self._in_flight)
         self._cache: OrderedDict[tuple[str, str], tuple[float, Answer]] = OrderedDict()
         self._cache_size = cache_size
         self._pending: dict[tuple[str, str], asyncio.Task[Answer]] = {}
@@ -298,17 +303,7 @@ class LiveResolver:
         labels = labels_of(name) or ()
         for edns in (True, False):
             query = wire.query(labels, rdtype, edns=edns)
-            async with self._window:
-                heard: list[str] = []
-                try:
-                    async with asyncio.timeout(self._timeout):
-                        reply = await self._send(server, query, heard)
-                except TimeoutError:
-                    silence = heard[0] if heard else "did not answer"
-                    raise _ExchangeError(Reason.TIMEOUT, f"{server} {silence} within {self._timeout:g} s") from None
-                except OSError as error:
-                    detail = f"{server} cannot be reached ({error.strerror or error})"
-                    raise _ExchangeError(Reason.REFUSED, detail) from None
+            reply = await self._reply(server, query)
             if edns and reply.rcode in (wire.FORMERR, wire.NOTIMP, wire.BADVERS):
                 continue
             if reply.rcode == wire.NOERROR and reply.referral:
@@ -322,6 +317,29 @@ class LiveResolver:
         from dns.rcode import to_text as rcode_text
 
         raise _ExchangeError(Reason.SERVFAIL, f"{server} answered {rcode_text(Rcode.make(reply.rcode))}")
+
+    async def _reply(self, server: Server, query: wire.Query) -> wire.Reply:
+        """What the server sends back. Where this machine lets us open no more files, wait for others to be closed."""
+        wait = 0.02
+        while True:
+            async with self._window:
+                heard: list[str] = []
+                try:
+                    async with asyncio.timeout(self._timeout):
+                        return await self._send(server, query, heard)
+                except TimeoutError:
+                    silence = heard[0] if heard else "did not answer"
+                    raise _ExchangeError(Reason.TIMEOUT, f"{server} {silence} within {self._timeout:g} s") from None
+                except OSError as error:
+                    if error.errno not in (errno.EMFILE, errno.ENFILE) or wait > self._timeout:
+                        detail = f"{server} cannot be reached ({error.strerror or error})"
+                        raise _ExchangeError(Reason.REFUSED, detail) from None
+            if self._in_flight > _LEAST_IN_FLIGHT:
+                # From now on one question fewer at a time: its place is never given back.
+                self._in_flight -= 1
+                await self._window.acquire()
+            await asyncio.sleep(wait)
+            wait *= 2
 
     # --- transports ------------------------------------------------------------------------------------------------
 
@@ -399,6 +417,16 @@ class LiveResolver:
         if self._tls is None:
             self._tls = ssl.create_default_context()
         return self._tls
+
+
+def _open_files() -> int:
+    """How many questions may be under way at a time so that enough files are left for everything else."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return _MANY
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MANY if limit == resource.RLIM_INFINITY else max(_LEAST_IN_FLIGHT, limit - _OTHER_FILES)
 
 
 def _has_http2() -> bool:

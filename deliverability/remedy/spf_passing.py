@@ -23,6 +23,8 @@ _LETS_NOBODY_PASS = frozenset(
 )
 """Term statuses (see spf.tree) with which a term lets nobody pass, or ends the check with an error."""
 
+_EVERYBODY: tuple[Span, ...] = ((4, 0, (1 << 32) - 1), (6, 0, (1 << 128) - 1))
+
 
 @dataclass(frozen=True, slots=True)
 class Passing:
@@ -31,7 +33,7 @@ class Passing:
     Attributes:
         ranges: disjoint ranges of addresses in order, both IP versions.
         names: terms whose addresses are not known or depend on the mail, in a form that is equal for equal terms.
-        anybody: ``+all`` lets everybody pass.
+        anybody: ``+all`` lets pass whatever no term before it denied; `ranges` holds that too.
 
     """
 
@@ -41,16 +43,15 @@ class Passing:
 
     def without(self, other: Passing) -> Passing:
         """Who may send by this and not by the other."""
-        if other.anybody:
-            return Passing()
-        return Passing(tuple(minus(self.ranges, other.ranges)), self.names - other.names, self.anybody)
+        names = frozenset() if other.anybody else self.names - other.names
+        return Passing(tuple(minus(self.ranges, other.ranges)), names)
 
     def of_version(self, version: int) -> tuple[Span, ...]:
         """The ranges of one IP version."""
         return tuple(each for each in self.ranges if each[0] == version)
 
     def __bool__(self) -> bool:
-        return bool(self.ranges or self.names or self.anybody)
+        return bool(self.ranges or self.names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +111,14 @@ def _passing(world: World, words: Words, *, inner: bool) -> Passing:
         lets = not isinstance(term, Mechanism) or term.qualifier == "+"
         if isinstance(term, Mechanism) and term.name == "all":
             if lets:
-                return Passing(tuple(ranges), frozenset(names), anybody=True)
+                ranges += minus(_EVERYBODY, denied)
+                return Passing(tuple(joined(ranges)), frozenset(names), anybody=True)
             continue
         networks = world.ranges(word) if lets else None
         if not lets:
             denied += spans(world.denied(word))
         elif networks is not None:
-            ranges += minus(spans(networks), joined(denied))
+            ranges += minus(spans(networks), denied)
         elif world.status(word) not in _LETS_NOBODY_PASS and not world.faulty(word):
             names.add(_name(world, word, term))
         if lets and inner:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 
 from deliverability.judge.replies import RuleNow, rules_now
 from deliverability.judge.words import Phrases, phrases, sentences, shortened, visible
-from deliverability.model.codec import printable
+from deliverability.model.codec import json_text, printable
 from deliverability.model.facts import Catalogue
 from deliverability.model.replies import EXPLANATION_SCHEMA, Explained, Explanation, Fit, Reply, ReplyKind
 from deliverability.model.report import Outcome, Report
@@ -64,7 +63,7 @@ def explanation_json(
         "more": explanation.more,
         "cut": explanation.cut,
     }
-    return json.dumps(shape, ensure_ascii=False, indent=2) + "\n"
+    return json_text(shape, indent=2) + "\n"
 
 
 class _Page:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from deliverability.judge.words import Phrases, phrases, visible
-from deliverability.model.codec import encode
+from deliverability.model.codec import encode, json_text
 from deliverability.model.facts import Catalogue
 from deliverability.model.report import Care, RecordEdit, Remedy, Report
 from deliverability.render.diff import Kind
@@ -132,7 +131,7 @@ def fix_json(several: Sequence[Told]) -> str:
             for entry in told.by_hand
         ],
     }
-    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    return json_text(document, indent=2) + "\n"
 
 
 def _as_json(remedy: Remedy, view: RemedyView) -> dict[str, Any]:

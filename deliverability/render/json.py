@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from deliverability.model.codec import encode, encode_evidence, printable
+from deliverability.model.codec import encode, encode_evidence, json_text, printable
 from deliverability.model.facts import Value
 from deliverability.model.report import (
     Case,
@@ -43,11 +42,11 @@ class JsonWriter:
     def report(self, report: Report) -> str:
         """The next report."""
         if not self._array:
-            return json.dumps(_report(report), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+            return json_text(_report(report), indent=2) + "\n"
         # One line a report: an indented array of a thousand of them would take most of the run.
         lead = ",\n" if self._begun else "[\n"
         self._begun = True
-        return lead + json.dumps(_report(report), ensure_ascii=False, allow_nan=False)
+        return lead + json_text(_report(report))
 
     def end(self) -> str:
         """What closes the document."""

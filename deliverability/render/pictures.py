@@ -430,7 +430,7 @@ def _size_limits(report: Report, say: Phrases) -> dict[int, tuple[str, str]]:
                 continue
             # A rule without a severity of its own is a single receiver's.
             if rule is None or rule.severity is not Severity.NONE:
-                add(value, say("size.for-all"), finding.rule)
+                add(value, say("size.common"), finding.rule)
             for judgement in finding.judgements:
                 receiver = report.rules.receivers.get(judgement.receiver)
                 said = statement_of(judgement, finding.rule, report)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from deliverability.model.codec import json_text
 from deliverability.model.report import Remedy
 
 TTL = 3600
@@ -130,7 +131,7 @@ def route53(sets: Iterable[RecordSet], comment: str = "") -> str:
         for each in sets
     ]
     document: dict[str, Any] = {"Comment": comment[:256]} if comment else {}
-    return json.dumps(document | {"Changes": changes}, ensure_ascii=False, indent=2) + "\n"
+    return json_text(document | {"Changes": changes}, indent=2) + "\n"
 
 
 _DECIMAL = re.compile(r"\\(\\|\"|\d{3})")

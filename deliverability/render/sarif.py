@@ -7,13 +7,12 @@ limit the number of runs; its rules stand behind the results, so that nothing bu
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
 from deliverability.judge.words import phrases, visible
-from deliverability.model.codec import printable
+from deliverability.model.codec import json_text, printable
 from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
 from deliverability.model.rules import Rule, RuleSet, Severity
@@ -161,4 +160,4 @@ def _uri(name: str) -> str:
 
 
 def _dump(data: Any) -> str:
-    return json.dumps(data, ensure_ascii=False, allow_nan=False)
+    return json_text(data)

@@ -107,6 +107,8 @@ def statement_of(judgement: Judgement, rule: str, report: Report) -> Statement |
 def effect_words(effects: Iterable[tuple[Effect, bool]], say: Phrases) -> str:
     """What happens to the mail, each effect (with whether it is contested) once, the worst first."""
     seen = dict.fromkeys("may-reject" if effect is Effect.REJECT and may else effect.value for effect, may in effects)
+    if "reject" in seen:
+        seen.pop("may-reject", None)
     words = [say(f"hindrance.{each}") for each in seen]
     return say("punctuation.or").join([*words[:1], *(each[:1].lower() + each[1:] for each in words[1:])])
 

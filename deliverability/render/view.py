@@ -317,10 +317,17 @@ def _receiver_notes(
             said = statement_of(judgement, finding.rule, report)
             if judgement.outcome is not Outcome.UNMET or said is None or not (said.contested or not contested):
                 continue
+            if _combines(judgement.receiver, report) and len(finding.judgements) > 1:
+                continue  # It has no words of its own, and those it speaks for are here.
             if note := said.note.get(say.lang, ""):
                 name = receiver_name(judgement.receiver, report, say.lang)
                 notes[f"{name}{say('punctuation.colon')}{visible(note)}"] = None
     return tuple(notes)
+
+
+def _combines(ident: str, report: Report) -> bool:
+    receiver = report.rules.receivers.get(ident)
+    return receiver is not None and bool(receiver.combines)
 
 
 def _contested(findings: Sequence[Finding], rule: Rule, report: Report) -> bool:
@@ -429,8 +436,8 @@ def _sentence(verdict: Verdict, report: Report, name: str, mail: str, say: Phras
     small, bulk = verdict.if_small, verdict.if_bulk
     if small is None or bulk is None:
         effects = effect_words(((each.effect, each.contested) for each in verdict.effects), say)
-        key = f"verdict.{verdict.verdict.value}{'-bulk' if _for_bulk_only(verdict, report) else ''}-sentence"
-        return say(key, receiver=name, mail=mail, effects=effects, many=many)
+        kind = "dns-not-ready-bulk" if _for_bulk_only(verdict, report) else verdict.verdict.value
+        return say(f"verdict.{kind}-sentence", receiver=name, mail=mail, effects=effects, many=many)
     key = "verdict.depends-sentence" if number else "verdict.depends-bulk-sentence"
     return say(key, receiver=name, many=many, bulk=_case(bulk, say), small=_case(small, say))
 
@@ -502,7 +509,7 @@ def _lead(report: Report, entries: Sequence[Entry], say: Phrases) -> str:
         else:
             told, joined = _not_found(report, effects or missing, entries, say), "value.separator"
         return say(f"answer.{found.dns.value}", domain=domain, short=say(joined).join(told[:2]))
-    kinds = [verdict.verdict for verdict in report.verdicts]
+    kinds = [verdict.verdict for verdict in report.verdicts if not _combines(verdict.receiver, report)]
     if len(kinds) < 2:
         return ""
     if len(set(kinds)) == 1:
@@ -545,6 +552,8 @@ def _waiting(report: Report, entries: Sequence[Entry], say: Phrases) -> tuple[Wa
         if finding.unknown is not None and finding.waits_for_input:
             message = finding.unknown.reason is Reason.NO_MESSAGE
             words = say("waiting.no-message") if message else _option(finding.unknown.detail, say)
+            if finding.unknown.detail == "--ip" and isinstance(report.facts.value("envelope.ip"), str):
+                words = say("waiting.ips")  # The address of this message is known; the others are not.
             titles.setdefault(words, {})[by_rule[finding.rule]] = None
     ordered = sorted(titles.items(), key=lambda each: -len(each[1]))
     return tuple(WaitingView(words, tuple(rules)) for words, rules in ordered)
@@ -593,9 +602,11 @@ def _in_language(words: Any, lang: str) -> str:
 
 def _guide_state(members: Sequence[Entry], shown_by: Sequence[str]) -> str:
     """Where a step stands. It is done only where what it asks for was itself observed, by a rule of `shown_by`."""
-    outcomes = {entry.outcome for entry in members}
     if not members:
         return "manual"
+    # What is only good to know keeps no step waiting.
+    outcomes = {e.outcome for e in members if (e.outcome, e.severity) not in (("waiting", "info"), ("waiting", "none"))}
+    outcomes = outcomes or {"waiting"}
     if any(e.outcome == "unmet" and e.severity in ("error", "warning") for e in members):
         return "todo"
     if any(e.outcome == "unmet" and e.severity == "info" for e in members):

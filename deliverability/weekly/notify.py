@@ -5,7 +5,6 @@ Letters go into the outbox first and are sent from there, so that nothing is los
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any
 from deliverability._files import write_whole
 from deliverability.config import EmailSettings, NotifySettings, WebhookSettings
 from deliverability.judge.words import Phrases, phrases
+from deliverability.model.codec import json_text
 from deliverability.model.facts import Catalogue
 from deliverability.model.report import GRADES
 from deliverability.model.rules import RuleSet
@@ -224,7 +224,7 @@ def _html(views: Sequence[EntryView], summary: Summary, told: str, say: Phrases,
 def document(settings: WebhookSettings, summary: Summary, rules: RuleSet, catalogue: Catalogue, lang: str) -> bytes:
     """What the webhook gets: the JSON summary, or a message for Slack and alike."""
     if settings.style == "generic":
-        return json.dumps(summary.to_json(), ensure_ascii=False).encode("utf-8", "backslashreplace")
+        return json_text(summary.to_json()).encode()
     say = phrases(lang)
     words = Words(say, rules, catalogue)
     views = [words.entry(entry) for entry in summary.entries]
@@ -242,7 +242,7 @@ def document(settings: WebhookSettings, summary: Summary, rules: RuleSet, catalo
         if rows and not view.first:
             blocks.append({"type": "section", "text": _plain("\n".join([view.domain, *rows])[:2900])})
     body = {"text": f"{say('weekly.title')} {summary.started[:10]}: {told}", "blocks": blocks}
-    return json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    return json_text(body).encode()
 
 
 def _plain(text: str) -> dict[str, Any]:

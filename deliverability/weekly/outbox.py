@@ -1,4 +1,6 @@
-"""What is to be sent and was not yet taken: kept in files, tried again at each run, never lost. May import _files.
+"""What is to be sent and was not yet taken: kept in files, tried again at each run, never lost.
+
+May import _files and model.
 
 A letter is two files in the outbox: NAME.json says how to send it, NAME.body is what is sent, octet by octet. The
 first is written last and removed first, so that a letter is either there or not. What was refused for good moves to
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, write_whole
+from deliverability.model.codec import json_text
 
 MAX_ATTEMPTS = 12
 
@@ -141,7 +144,7 @@ def _head(letter: Letter) -> bytes:
         "attempts": letter.attempts,
         "problem": letter.problem,
     }
-    return json.dumps(head, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace")
+    return json_text(head, indent=2).encode()
 
 
 class DamagedLetterError(Exception):

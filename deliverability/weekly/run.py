@@ -47,6 +47,7 @@ from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, fingerprint, judge
 from deliverability.judge.grade import assess
 from deliverability.judge.words import LANGUAGES, phrases, sentences
+from deliverability.model.codec import json_text
 from deliverability.model.facts import FactSet, KeySeen, texts_of
 from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
 from deliverability.model.report import Finding, Outcome, Report
@@ -253,7 +254,7 @@ async def weekly(
         summary = _summary(plan, history, run, [work / f"{stem}.json" for stem in stems])
         for lang in LANGUAGES:
             write_whole(work / page_name("index", lang), pages.start(summary, history, lang), mode=plan.page_mode)
-        written = json.dumps(summary.to_json(), ensure_ascii=False, indent=2) + "\n"
+        written = json_text(summary.to_json(), indent=2) + "\n"
         write_whole(work / "summary.json", written, mode=PRIVATE)
         write_whole(work / _RUN, str(run.id), mode=PRIVATE)
         work.chmod(plan.folder_mode)
@@ -634,7 +635,7 @@ def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:
 
 
 def _write_entry(path: Path, entry: Entry) -> None:
-    write_whole(path, json.dumps(to_json(entry), ensure_ascii=False), mode=PRIVATE)
+    write_whole(path, json_text(to_json(entry)), mode=PRIVATE)
 
 
 def _is_entry(path: Path) -> bool:

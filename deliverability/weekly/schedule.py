@@ -17,7 +17,7 @@ DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "satur
 
 
 class ScheduleError(Exception):
-    """The crontab cannot be read or written; the text says what to do."""
+    """A path that no line can hold, or a crontab that cannot be read or written; the text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,21 @@ class When:
 
 
 def command_of(config: Path) -> list[str]:
-    """The command to run, by absolute paths: cron and systemd know neither the folder nor the user's PATH."""
+    """The command to run, by absolute paths: cron and systemd know neither the folder nor the user's PATH.
+
+    Raises ScheduleError where a path holds what would end the line, or is no text.
+    """
     program = shutil.which("deliv")
     start = [str(Path(program).absolute())] if program else [sys.executable, "-m", "deliverability"]
-    return [*start, "weekly", "--config", str(config.absolute())]
+    return [_in_one_line(word) for word in (*start, "weekly", "--config", str(config.absolute()))]
+
+
+def _in_one_line(word: str) -> str:
+    if len(word.splitlines()) > 1 or any(ord(char) < 32 or char in "\x7f\x85\u2028\u2029" for char in word):
+        raise ScheduleError(f"{word!r} holds a line end or a control character, which no schedule can; rename it")
+    if any("\ud800" <= char <= "\udfff" for char in word):
+        raise ScheduleError(f"{word!r} is not in UTF-8, and no schedule can hold it; rename it")
+    return word
 
 
 def cron_line(config: Path, when: When) -> str:
@@ -90,7 +101,13 @@ def _systemd_word(word: str) -> str:
 
 
 def github_workflow(config: Path, when: When) -> str:
-    """A workflow file for GitHub Actions; the history travels in the cache, the pages are an artifact."""
+    """A workflow file for GitHub Actions; the history travels in the cache, the pages are an artifact.
+
+    Raises ScheduleError, as `command_of`.
+    """
+    command = f"deliv weekly --config {shlex.quote(_in_one_line(config.name))} --fail-on new"
+    # A block of its own, in which YAML reads every character as it is; GitHub's own expressions are spelled apart.
+    command = command.replace("${{", "$'{''{'")
     return f"""name: deliv weekly
 on:
   schedule:
@@ -113,7 +130,8 @@ jobs:
           path: .deliv
           key: deliv-${{{{ github.run_id }}}}
           restore-keys: deliv-
-      - run: deliv weekly --config {shlex.quote(config.name)} --fail-on new
+      - run: |
+          {command}
         env:
           XDG_STATE_HOME: ${{{{ github.workspace }}}}/.deliv
       # Always: a run that fails because of news has told them, and the next one is not to tell them again.
