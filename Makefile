@@ -4,23 +4,35 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint docs lock clean
+.PHONY: demo test lint fuzz docs lock clean
 
 demo: $(STAMP)
 	$(BIN)/deliv demo --format text -o demo-report.html
 
+# TESTS is handed to pytest: make test TESTS=tests/test_fuzz.py
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TESTS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/licences.py --check
+	$(BIN)/python .ci/advisories.py
+
+# Mutated inputs for every reader of outside octets, for FUZZ seconds; then every text that could keep one busy.
+# DELIV_CORPUS=FOLDER adds real mails and archives to start from.
+FUZZ ?= 600
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ)
+	$(BIN)/python -m tests.fuzz.guided --seconds $(FUZZ)
+	DELIV_EVERY_TEXT=1 $(BIN)/python -m pytest tests/test_hostile.py tests/test_dmarc_hostile.py
 
 # The generated parts of the documentation, and the rules as a static site (begin at site/index.html).
 docs: $(STAMP)
 	$(BIN)/python .ci/docs.py --write
+	$(BIN)/python .ci/licences.py
 	rm -rf site
 	$(BIN)/deliv docs -o site
 
@@ -28,6 +40,8 @@ docs: $(STAMP)
 lock:
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	  --python-version 3.11 pyproject.toml --group dev -o requirements.lock
+	echo pip-audit | uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --python-version 3.11 - -o .ci/advisories.lock
 
 $(STAMP): requirements.lock pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
@@ -42,4 +56,4 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache demo-report.html site
+	rm -rf $(VENV) .venv-advisories fuzz-found build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache demo-report.html site

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from deliverability.dkim.key import choose_key, parse_key
 from deliverability.dkim.signature import parse_signature
-from deliverability.dkim.tags import parse_tags
+from deliverability.dkim.tags import MAX_TAGS, parse_tags
 from tests.corpus import corpus
 from tests.dkim.support import ed25519_key, published, rsa_key
 
@@ -191,6 +191,14 @@ def test_values_may_be_folded_and_names_are_lower_cased() -> None:
 def test_international_domains_are_asked_for_as_a_labels() -> None:
     read = parse_signature(SIGNATURE.replace("example.com", "例え.jp").encode())
     assert (read.errors, read.key_name) == ((), "s1._domainkey.xn--r8jz45g.jp")
+
+
+def test_of_endless_tags_the_first_are_read_and_the_rest_is_said() -> None:
+    tags = parse_tags("v=DKIM1;" + "".join(f"a{number}=b;" for number in range(5000)))
+    assert (len(tags.tags), tags.errors) == (MAX_TAGS, (f"more than {MAX_TAGS} tags, the rest is not read",))
+    assert parse_tags(";".join(f"a{number}=b" for number in range(MAX_TAGS)) + ";").errors == ()
+    many_errors = parse_tags(";" * 5000 + "v=DKIM1")
+    assert many_errors.errors[-1] == f"more than {MAX_TAGS} tags, the rest is not read"
 
 
 @pytest.mark.parametrize(

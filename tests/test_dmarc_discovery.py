@@ -10,6 +10,7 @@ import pytest
 from deliverability.auditors import alignment, dmarc
 from deliverability.dmarc.discover import discover_dmarc, organizational_domain, walk_names
 from deliverability.dmarc.psl import is_public_suffix, registrable_domain
+from deliverability.dmarc.record import parse
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.static import StaticResolver
 from tests.corpus import corpus, corpus_root
@@ -224,7 +225,9 @@ async def test_of_many_report_domains_the_first_are_looked_at_and_the_rest_count
             return await super().query(name, rdtype)
 
     resolver = Counting({("_dmarc.example.com", "TXT"): [f"v=DMARC1; p=none; rua={many}"]})
+    parse.cache_clear()
     known = await facts_of([dmarc.audit], resolver, {"message.from_domain": "example.com"})
+    assert parse.cache_info().misses == 1, "a record of 64 KB is read once"
     assert len(known.value("dmarc.rua")) == 3500  # type: ignore[arg-type]
     assert known.value("dmarc.report_domains_skipped") == 3500 - dmarc.MAX_REPORT_DOMAINS
     assert len(known.value("dmarc.external_reports")) == dmarc.MAX_REPORT_DOMAINS  # type: ignore[arg-type]

@@ -16,7 +16,8 @@ from deliverability.ports.base import Answer, Failed, Found, Resolver
 from deliverability.ports.static import StaticResolver
 from deliverability.ports.zone import ZoneResolver
 from deliverability.spf.evaluate import evaluate_spf
-from deliverability.spf.tree import MAX_QUESTIONS, MAX_RECORDS, Tree, walk_tree
+from deliverability.spf.record import MAX_TERMS
+from deliverability.spf.tree import MAX_QUESTIONS, MAX_RECORDS, MAX_TERMS_IN_ALL, Tree, walk_tree
 from tests.corpus import corpus
 
 Zone = dict[tuple[str, str], Any]
@@ -161,6 +162,17 @@ async def test_a_tree_that_never_ends_is_bounded_and_says_so() -> None:
     assert void.reason is Reason.LIMIT
     assert len([1 for _, rdtype in counting.asked if rdtype == "TXT"]) == MAX_RECORDS
     assert len([1 for _, rdtype in counting.asked if rdtype == "A"]) == MAX_QUESTIONS
+
+
+async def test_of_a_tree_of_endless_records_some_are_read_and_the_rest_is_not_known() -> None:
+    """Records of 64 KB in 50 includes would be a hundred thousand terms."""
+    ranges = " ".join(f"ip4:10.0.{n // 256}.{n % 256}" for n in range(900))
+    includes = " ".join(f"include:w{n}.com" for n in range(40))
+    tree = await walk(spf(example=f"v=spf1 {includes} -all", **{f"w{n}": f"v=spf1 {ranges} -all" for n in range(40)}))
+    assert MAX_TERMS_IN_ALL <= len(tree.entries) < MAX_TERMS_IN_ALL + MAX_TERMS
+    assert tree.gap == Unknown(Reason.LIMIT, "more than 50 records, 20 levels or 5000 terms")
+    assert tree.lookups == 40
+    assert "w39.com" in tree.targets("limit")
 
 
 async def test_a_long_chain_is_bounded() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -333,6 +334,7 @@ async def test_a_resolver_that_validated_the_answer_is_believed() -> None:
         ("3 2 1 " + "ab" * 32, False),
         ("nonsense", False),
         ("", False),
+        ("3 1 " + "1" * 5000 + " " + "ab" * 32, False),
     ],
 )
 def test_tlsa(record: str, usable: bool) -> None:
@@ -356,3 +358,12 @@ def test_fetching_is_refused_where_nothing_may_be_asked(tmp_path: Path) -> None:
             open_world(fetch=True, **options)  # type: ignore[arg-type]
     assert open_world().http is None
     assert open_world(fetch=True).http is not None
+
+
+@pytest.mark.parametrize(("parse", "version"), [(parse_mta_sts, "STSv1"), (parse_tls_rpt, "TLSRPTv1")])
+def test_of_endless_fields_the_first_are_read_and_the_rest_is_said(
+    parse: Callable[[Sequence[str]], transport.TextRecord], version: str
+) -> None:
+    found = parse([f"v={version};" + "".join(f"a{number}=b;" for number in range(5000))])
+    assert len(found.fields) == transport.MAX_FIELDS
+    assert f"more than {transport.MAX_FIELDS} fields, the rest is not read" in found.errors

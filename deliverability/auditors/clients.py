@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from html import unescape
 from pathlib import Path
 from typing import Any
 
+from deliverability._charrefs import unescape
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
 from deliverability.mail.css import Declaration, Prelude, read_attribute, read_sheet
 from deliverability.mail.evidence import part_evidence

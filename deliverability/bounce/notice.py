@@ -9,13 +9,13 @@ is never searched for replies.
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from deliverability._charrefs import unescape
 from deliverability.bounce.text import MAX_REPLIES, MAX_TEXT, accepted, blocks, field_reply, folded, replies_in
 from deliverability.mail.reader import Message, Part, read
 from deliverability.mail.words import decode_octets, decode_words
@@ -222,7 +222,7 @@ def _readable(part: Part) -> str:
         return ""
     if part.media_type == "text/html":
         page = _without_styles(part.text()[:MAX_TEXT])
-        return html.unescape(_TAG.sub(" ", _TAG_LINE.sub("\n", page)))
+        return unescape(_TAG.sub(" ", _TAG_LINE.sub("\n", page)))
     # A multipart whose parts cannot be found is still to be read by people.
     return part.text()[:MAX_TEXT] if part.media_type.startswith(("text/", "multipart/")) else ""
 

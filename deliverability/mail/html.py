@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from html import unescape
 
+from deliverability._charrefs import unescape
 from deliverability.mail.css import Prelude, read_sheet
 from deliverability.mail.markup import VOID_ELEMENTS, Attribute, Kind, Token, tokens
 

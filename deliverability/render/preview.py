@@ -13,8 +13,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from html import escape, unescape
+from html import escape
 
+from deliverability._charrefs import unescape
 from deliverability.judge.words import visible
 
 MAX_OCTETS = 100_000

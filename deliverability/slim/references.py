@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from html import unescape
 from urllib.parse import unquote
 
+from deliverability._charrefs import unescape
 from deliverability.mail.markup import Attribute, Kind, tokens
 
 _PIXELS = re.compile(r"\s*+(\d{1,5})(?:\.\d{0,9})?\s*+(?:px)?\s*+")

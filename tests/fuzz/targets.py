@@ -6,6 +6,8 @@ A target may give back anything, and may raise only what its reader says that it
 from __future__ import annotations
 
 import asyncio
+import json
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -94,16 +96,15 @@ def zone(octets: bytes) -> object:
 
 
 def recording(octets: bytes) -> object:
-    path = Path(scratch()) / "recording.json"
+    path = Path(scratch().name) / "recording.json"
     path.write_bytes(octets)
     return Replayer.load(path)
 
 
 @cache
-def scratch() -> str:
-    import tempfile
-
-    return tempfile.mkdtemp(prefix="deliv-fuzz-")
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder that goes at the end."""
+    return tempfile.TemporaryDirectory(prefix="deliv-fuzz-")
 
 
 def spf(octets: bytes) -> object:
@@ -164,15 +165,12 @@ def replies() -> Any:
 
 
 def facts(octets: bytes) -> object:
-    import json
-
     return decode_facts(json.loads(octets))
 
 
 def targets() -> dict[str, Target]:
     """All of them by name."""
     mails = files("mails/*.eml", "mails/recorded/*.eml", "golden/*.eml", corpus=("mails", "dkim", "bounces"))
-    binaries = files(corpus=("archives", "mails"))
     records = tuple(
         text.encode()
         for text in (
@@ -219,15 +217,12 @@ def targets() -> dict[str, Target]:
         ),
         "file": Target(
             lambda octets: (identify(octets), open_archive(octets, "a.zip"), read_ooxml(octets), read_ole(octets)),
-            binaries or archives(),
+            (*archives(), *files(corpus=("archives",))),
         ),
         "image": Target(measure, images()),
         "PDF": Target(
             lambda octets: (is_pdf(octets), is_pdf(octets) and (weigh(octets), is_encrypted(octets))),
-            (
-                b"%PDF-1.4\n1 0 obj <</Type /Page>> stream\nendstream endobj xref 0 1 "
-                b"trailer <</Root 1 0 R /Encrypt 2 0 R>>",
-            ),
+            (b"%PDF-1.4\n1 0 obj <</Type /Page>> stream\nendstream endobj xref 0 1 trailer <</Encrypt 2 0 R>>",),
         ),
     }
 
