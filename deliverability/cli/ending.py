@@ -36,7 +36,7 @@ def ended(command: Callable[[list[str]], Any], args: list[str]) -> NoReturn:
         if sys.stdout is not None:
             sys.stdout.flush()
     except (click.exceptions.Abort, KeyboardInterrupt):
-        _say("Aborted.")
+        _tell("Aborted.")
         code = _INTERRUPTED
     except click.ClickException as error:
         with contextlib.suppress(OSError):
@@ -50,9 +50,9 @@ def ended(command: Callable[[list[str]], Any], args: list[str]) -> NoReturn:
         if _interrupts(error):
             sys.exit(128 + stopped[0] if stopped else _INTERRUPTED)
         if debug:
-            _say(traceback.format_exc().rstrip())
+            _tell(traceback.format_exc().rstrip())
         sentence, code = told(error)
-        _say(f"Error: {sentence}" if debug or code == _FILE_ERROR else f"Error: {sentence} ({DEBUG} shows where)")
+        _tell(f"Error: {sentence}" if debug or code == _FILE_ERROR else f"Error: {sentence} ({DEBUG} shows where)")
         forget_output()
     sys.exit(128 + stopped[0] if stopped else code)
 
@@ -82,7 +82,7 @@ def visible(text: str) -> str:
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in shown)
 
 
-def _say(text: str) -> None:
+def _tell(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         click.echo(text, err=True)
 
