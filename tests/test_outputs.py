@@ -16,8 +16,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from deliverability._files import WholeFile
-from deliverability.app import InputError
 from deliverability.cli.output import FORMAT_OF, Outputs
+from deliverability.inputs import InputError
 from tests.shown import CASES
 from tests.test_cli import BOTH, BROKEN, GOOD, Deliv, deliv
 

@@ -154,8 +154,8 @@ output_options = _stack(_OUTPUT)
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Turn what the user can mend into one clear message and exit code 2."""
-    from deliverability.app import InputError
     from deliverability.config import ConfigError
+    from deliverability.inputs import InputError
 
     try:
         yield

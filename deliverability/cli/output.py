@@ -14,8 +14,9 @@ from typing import Protocol, runtime_checkable
 import click
 
 from deliverability._files import WholeFile, write_whole
-from deliverability.app import InputError, catalogue, rule_folders
+from deliverability.app import catalogue, rule_folders
 from deliverability.cli.pdf import find_browser, print_pdf
+from deliverability.inputs import InputError
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
 

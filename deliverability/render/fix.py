@@ -35,13 +35,15 @@ class Told:
 
 
 def tell_fixes(report: Report, lang: str, catalogue: Catalogue, guide: Guide) -> Told:
-    """The remedies of a report with their words, in the order of the report."""
+    """The remedies that the report shows with their words, in its order."""
     view = build(report, lang, catalogue, guide)
     mended = {rule for remedy in report.remedies for rule in remedy.mends}
+    shown = {view.anchor: view for view in view.remedies}
+    numbered = ((f"remedy-{number}", remedy) for number, remedy in enumerate(report.remedies, 1))
     return Told(
         report,
         view,
-        tuple(zip(report.remedies, view.remedies, strict=True)),
+        tuple((remedy, shown[anchor]) for anchor, remedy in numbered if anchor in shown),
         tuple(entry for entry in view.todo if entry.rule not in mended),
     )
 
