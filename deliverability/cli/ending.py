@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import errno
 import os
@@ -100,15 +101,22 @@ def _stoppable(stopped: list[int]) -> Iterator[None]:
 
     def stop(number: int, frame: Any) -> None:
         stopped.append(number)
-        on_interrupt = signal.getsignal(
-            signal.SIGINT
-        )  # Python's, or that of a loop of asyncio, which cancels its tasks
+        # Python's, or that of a loop of asyncio, which cancels its tasks.
+        on_interrupt = signal.getsignal(signal.SIGINT)
         if callable(on_interrupt):
             on_interrupt(signal.SIGINT, frame)
         else:
             raise KeyboardInterrupt
 
+    def lost(error: sys.UnraisableHookArgs) -> None:
+        # It came while something was being cleared away, where Python drops every error: it comes again.
+        if isinstance(error.exc_value, KeyboardInterrupt):
+            _thread.interrupt_main()
+        else:
+            hook(error)
+
     before = {}
+    hook, sys.unraisablehook = sys.unraisablehook, lost
     for name in _STOPS:
         # Not in a thread, where no handler can be set; and what `nohup` ignores stays ignored.
         with contextlib.suppress(AttributeError, ValueError):
@@ -118,6 +126,7 @@ def _stoppable(stopped: list[int]) -> Iterator[None]:
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -35,15 +35,15 @@ class Told:
 
 
 def tell_fixes(report: Report, lang: str, catalogue: Catalogue, guide: Guide) -> Told:
-    """The remedies that the report shows with their words, in its order."""
+    """The remedies of a report with their words, in its order, also those that the report leaves for later."""
     view = build(report, lang, catalogue, guide)
     mended = {rule for remedy in report.remedies for rule in remedy.mends}
-    shown = {view.anchor: view for view in view.remedies}
-    numbered = ((f"remedy-{number}", remedy) for number, remedy in enumerate(report.remedies, 1))
+    told = {each.anchor: each for each in (*view.remedies, *view.later)}
+    anchors = (f"remedy-{number}" for number in range(1, len(report.remedies) + 1))
     return Told(
         report,
         view,
-        tuple((remedy, shown[anchor]) for anchor, remedy in numbered if anchor in shown),
+        tuple((remedy, told[anchor]) for remedy, anchor in zip(report.remedies, anchors, strict=True)),
         tuple(entry for entry in view.todo if entry.rule not in mended),
     )
 
