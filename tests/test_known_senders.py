@@ -80,7 +80,7 @@ class Sender:
         """What is expected of each receiver; the data name those together that do the same. Others accept."""
         named = {receiver: told for names, told in self.expect.items() for receiver in names.split(", ")}
         accepts = "accepted" if self.mail else "dns-ready"
-        return {receiver: accepts for receiver in RECEIVERS} | named
+        return dict.fromkeys(RECEIVERS, accepts) | named
 
 
 def _load(name: str, *, healthy: bool) -> list[Sender]:
