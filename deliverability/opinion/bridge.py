@@ -6,6 +6,7 @@ May import model and ports.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import re
 import threading
 from collections.abc import Iterator
@@ -61,7 +62,7 @@ class Bridge:
         pending = asyncio.run_coroutine_threadsafe(self._resolver.query(name, rdtype), self._loop)
         try:
             answer = pending.result(self.seconds)
-        except (TimeoutError, asyncio.CancelledError):
+        except (TimeoutError, concurrent.futures.CancelledError):
             pending.cancel()
             self.failed = True
             return None
