@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint fuzz docs lock clean
+.PHONY: demo test lint golden fuzz docs lock clean
 
 demo: $(STAMP)
 	$(BIN)/deliv demo --format text -o demo-report.html
@@ -20,6 +20,11 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/licences.py --check
 	$(BIN)/python .ci/advisories.py
+
+# The reports of tests/golden, written anew after a change that is meant. Read the difference before you commit it.
+golden: $(STAMP)
+	$(BIN)/python -m tests.renew_golden
+	git --no-pager diff --stat -- tests/golden
 
 # Mutated inputs for every reader of outside octets, for FUZZ seconds; then every text that could keep one busy.
 # DELIV_CORPUS=FOLDER adds real mails and archives to start from.

@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import types
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from deliverability.app import catalogue
+from deliverability.config import Settings
 from deliverability.model.facts import FactSpec
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,6 +32,40 @@ def fact_table() -> str:
             doc = (spec.doc + values).replace("|", "\\|").replace("<", "&lt;")
             parts.append(f"| `{spec.path}` | {kind} | {spec.unit} | {doc} |")
     return "\n".join(parts) + "\n"
+
+
+def setting_table() -> str:
+    """Every key of deliv.toml with its values and meaning."""
+    rows = [f"| `{name}` | {kind} | {doc} |" for name, kind, doc in _settings(Settings, "")]
+    return "\n".join(["| key | value | meaning |", "| --- | --- | --- |", *rows]) + "\n"
+
+
+def _settings(table: type, before: str) -> Iterator[tuple[str, str, str]]:
+    hints = get_type_hints(table)
+    for each in fields(table):
+        kinds = [kind for kind in get_args(hints[each.name]) or (hints[each.name],) if kind not in (type(None), ...)]
+        inner = next((kind for kind in kinds if is_dataclass(kind)), None)
+        doc = each.metadata["doc"].replace("|", "\\|")
+        if inner is None:
+            yield before + each.name, _kind(hints[each.name]), doc
+        else:
+            listed = get_origin(hints[each.name]) is tuple
+            name = f"[[{each.name}]]" if listed else f"[{before}{each.name}]"
+            yield name, "tables, one for each" if listed else "table", doc
+            yield from _settings(inner, f"{before}{each.name}.")
+
+
+_KINDS = {str: "text", Path: "path", bool: "true or false", int: "number", float: "number"}
+
+
+def _kind(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(hint))
+    if get_origin(hint) is tuple:
+        return "list of " + {str: "texts", Path: "paths"}[get_args(hint)[0]]
+    if isinstance(hint, types.UnionType) or get_args(hint):
+        return _kind(next(kind for kind in get_args(hint) if kind is not type(None)))
+    return _KINDS.get(hint, hint.__name__)
 
 
 def output(*arguments: str) -> str:
@@ -64,6 +103,7 @@ def section(text: str, begin: str, stop: str) -> str:
 
 BLOCKS = {
     (ROOT / "rules" / "README.md", "facts"): fact_table,
+    (ROOT / "docs" / "settings.md", "settings"): setting_table,
     (ROOT / "README.md", "help"): lambda: output("audit", "--help"),
     (ROOT / "README.md", "demo"): lambda: beginning(output("demo"), "3.  "),
     (ROOT / "README.md", "trace"): lambda: section(output("demo", "--trace"), "How SPF", "Waiting for input"),

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from deliverability.app import InputError, Options, World, audit, load_rules, open_world
+    from deliverability.app import Options, World, audit, load_rules, open_world
     from deliverability.dkim.verify import DkimResult, verify_dkim
     from deliverability.dmarc.discover import Discovery, discover_dmarc
     from deliverability.dmarc.evaluate import DmarcEvaluation, evaluate_dmarc
+    from deliverability.inputs import InputError
     from deliverability.judge.load import RuleError
     from deliverability.model.report import Report
     from deliverability.ports.static import StaticResolver
@@ -29,7 +30,7 @@ _HOME = {
     "open_world": "app",
     "World": "app",
     "Options": "app",
-    "InputError": "app",
+    "InputError": "inputs",
     "load_rules": "app",
     "RuleError": "judge.load",
     "render_json": "render.json",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from deliverability import __version__
 from deliverability._resources import locate
+from deliverability.inputs import InputError, parse_domain, parse_ip, parse_mail_from, parse_selector
 from deliverability.model.codec import digest, encode_facts
 from deliverability.model.facts import (
     Catalogue,
@@ -41,10 +42,6 @@ T = TypeVar("T")
 
 MAX_MESSAGE_OCTETS = 150_000_000
 DOMAINS_IN_FLIGHT = 50
-
-
-class InputError(Exception):
-    """Something the user gave cannot be used; the text says what and what to do."""
 
 
 def auditors() -> tuple[Auditor, ...]:
@@ -136,7 +133,10 @@ def _not_too_large(name: str, data: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user said about the domains and their mail, the same for every subject of a run."""
+    """What the user said about the domains and their mail, the same for every subject of a run; made clean here.
+
+    Raises InputError where a selector, an address or the volume cannot be one.
+    """
 
     selectors: tuple[str, ...] = ()
     sending_ips: tuple[str, ...] = ()
@@ -147,14 +147,35 @@ class Options:
     waivers: tuple[Waiver, ...] = ()
     keys_seen: tuple[KeySeen, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Bring the fields into the one spelling that the audit expects."""
+        made = {
+            "selectors": tuple(dict.fromkeys(map(parse_selector, self.selectors))),
+            "sending_ips": tuple(dict.fromkeys(map(parse_ip, self.sending_ips))),
+            "mail_from": None if self.mail_from is None else parse_mail_from(self.mail_from),
+            "helo": (self.helo or "").strip() or None,
+        }
+        for name, value in made.items():
+            object.__setattr__(self, name, value)
+        if self.daily_volume is not None and self.daily_volume < 0:
+            raise InputError(f"{self.daily_volume} is no number of messages a day")
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One subject to audit: a domain, a message, or both. Without a domain the message's own is taken."""
+    """One subject to audit: a domain, a message, or both. Without a domain the message's own is taken.
+
+    Raises InputError where the domain cannot be one; see inputs.parse_domain for what is read.
+    """
 
     domain: str | None
     sample: Sample | None = None
     options: Options = field(default_factory=Options)
+
+    def __post_init__(self) -> None:
+        """Bring the domain into the spelling of DNS."""
+        if self.domain is not None:
+            object.__setattr__(self, "domain", parse_domain(self.domain))
 
 
 def plan(domains: Sequence[tuple[str, Options]], samples: Sequence[Sample], options: Options) -> list[Job]:

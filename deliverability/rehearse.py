@@ -6,11 +6,12 @@ Part of the composition, beside app. May import model, ports, mail, auditors.bas
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from deliverability.auditors.base import Auditor, Work, gather
+from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, judge
 from deliverability.judge.grade import assess
 from deliverability.model.facts import Catalogue, FactSet, Subject, Unknown
@@ -230,6 +231,15 @@ class _Rehearsal:
     rules: RuleSet
     catalogue: Catalogue
     selection: Selection
+    reads: Mapping[str, frozenset[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """What each rule is judged by: the facts that it reads, and those that receivers' statements on it hang on."""
+        reads = {ident: set(rule.reads) for ident, rule in self.rules.rules.items()}
+        for receiver in self.rules.receivers.values():
+            for ident, statements in receiver.rules.items():
+                reads[ident].update(path for each in statements for path in paths_of(each.when))
+        object.__setattr__(self, "reads", {ident: frozenset(paths) for ident, paths in reads.items()})
 
     async def publish(self, state: _State, edits: Mapping[_Place, tuple[Proposal, ...]]) -> _State:
         """The audit of `state` with further record sets replaced."""
@@ -248,7 +258,7 @@ class _Rehearsal:
         return _State(laid, gathered.facts, gathered.works, findings, standing)
 
     def _judge(self, state: _State, facts: FactSet) -> tuple[Finding, ...]:
-        """The findings, judged anew where a fact that the rule reads changed."""
+        """The findings, judged anew where a fact changed that the rule, or what a receiver says about it, rests on."""
         changed = {
             fact.path
             for fact in facts
@@ -257,7 +267,7 @@ class _Rehearsal:
         again = {
             ident: rule
             for ident, rule in self.rules.rules.items()
-            if not changed.isdisjoint(rule.reads) or rule.each in changed
+            if not changed.isdisjoint(self.reads[ident]) or rule.each in changed
         }
         if not again:
             return state.findings

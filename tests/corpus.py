@@ -1,4 +1,4 @@
-"""Where the tests find the shared corpus of real mails, zones and suites."""
+"""Where the tests find what others wrote: the suites in here, the corpus of mails and zones beside the checkout."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+SUITES = Path(__file__).resolve().parent / "suites"
 _CANDIDATES = (
     Path(os.environ.get("DELIV_CORPUS", "")),
     Path(__file__).resolve().parents[2] / "shared" / "corpus",
@@ -27,3 +28,10 @@ def corpus(*parts: str) -> Path:
     if root is None:
         pytest.skip("the shared corpus is not beside this checkout (set DELIV_CORPUS to its folder)")
     return root.joinpath(*parts)
+
+
+def suite(*parts: str) -> Path:
+    """A path inside the suites, which every clone has; only the source distribution leaves them out."""
+    if not SUITES.is_dir() and (SUITES.parents[1] / "PKG-INFO").is_file():
+        pytest.skip("the source distribution leaves the standards' suites out", allow_module_level=True)
+    return SUITES.joinpath(*parts)

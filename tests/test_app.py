@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from deliverability import app
-from deliverability.app import InputError, Job, Options, Sample, World
+from deliverability.app import Job, Options, Sample, World
+from deliverability.inputs import InputError
 from deliverability.judge.engine import Selection
 from deliverability.judge.phrases import LANGUAGES, phrases
 from deliverability.model.facts import Purpose, Reason, Unknown

@@ -68,7 +68,8 @@ async def audited(job: Job, world: World) -> Report:
     report = make_report(got, RULES, Selection())
     assert report.bugs == ()
     assert report.findings
-    assert [verdict.receiver for verdict in report.verdicts] == list(RULES.providers)
+    receivers = [] if report.assessment.parked else list(RULES.providers)
+    assert [verdict.receiver for verdict in report.verdicts] == receivers
     # As one of several: a report alone is indented, which takes most of the time that these tests have.
     writer = JsonWriter(2)
     (shape,) = json.loads(writer.report(report) + writer.end())

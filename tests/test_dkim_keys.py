@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from deliverability.dkim.key import choose_key, parse_key
 from deliverability.dkim.signature import parse_signature
 from deliverability.dkim.tags import MAX_TAGS, parse_tags
-from tests.corpus import corpus
+from tests.corpus import suite
 from tests.dkim.support import ed25519_key, published, rsa_key
 
 
@@ -151,14 +151,14 @@ def test_a_stray_record_beside_the_key_is_left_aside() -> None:
     ],
 )
 def test_key_records_of_dkimpy(name: str, valid: bool, error: str | None) -> None:
-    key = parse_key(corpus("dkim", "dkimpy", name).read_text().strip())
+    key = parse_key(suite("dkim", "dkimpy", name).read_text().strip())
     assert key.valid is valid
     assert (error in key.errors) if error else not key.errors
 
 
 @pytest.mark.parametrize(("name", "bits"), [("small", 512), ("rsa", 2048)])
 def test_public_keys_of_mailauth(name: str, bits: int) -> None:
-    public = load_pem_public_key(corpus("dkim", "mailauth", f"public-{name}.pem").read_bytes())
+    public = load_pem_public_key(suite("dkim", "mailauth", f"public-{name}.pem").read_bytes())
     der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     key = parse_key(f"v=DKIM1; p={base64.b64encode(der).decode()}")
     assert (key.valid, key.bits) == (True, bits)

@@ -25,7 +25,7 @@ from deliverability.dkim.signature import parse_signature
 from deliverability.dkim.verify import MAX_SIGNATURES, DkimReason, DkimResult, DkimStatus, verify_dkim
 from deliverability.mail.reader import read
 from deliverability.model.facts import Reason
-from tests.corpus import corpus, corpus_root
+from tests.corpus import corpus, suite
 from tests.dkim.support import MESSAGE, Rule, TableResolver, ed25519_key, published, rsa_key, sign
 
 KEY = "s1._domainkey.example.com"
@@ -650,20 +650,17 @@ DKIMPY_DIFFERS: Mapping[str, str] = {
 
 
 def vectors() -> list[str]:
-    """The messages of the corpus, as ``set/file``; collected without the corpus, there are none."""
-    root = corpus_root()
-    if root is None:
-        return []
+    """The messages of the suites, as ``set/file``."""
     kinds = (".eml", ".mail", ".msg", ".message")
-    found = (root / "dkim").glob("*/*")
+    found = suite("dkim").glob("*/*")
     return sorted(f"{path.parent.name}/{path.name}" for path in found if path.suffix in kinds)
 
 
-def zone(suite: str) -> dict[str, Rule]:
+def zone(name: str) -> dict[str, Rule]:
     """The TXT records that a set brings along."""
-    folder = corpus("dkim", suite)
+    folder = suite("dkim", name)
     table: dict[str, Rule] = {}
-    match suite:
+    match name:
         case "blaze":
             for path in folder.glob("*.dns"):
                 lines = path.read_text().splitlines()
@@ -671,8 +668,8 @@ def zone(suite: str) -> dict[str, Rule]:
         case "dkim_verifier":
             table.update(json.loads((folder / "dns.json").read_text()))
         case "mailauth":
-            for name, records in json.loads((folder / "dns.json").read_text()).items():
-                table[name] = ["".join(strings) for strings in records.get("TXT", [])]
+            for owner, records in json.loads((folder / "dns.json").read_text()).items():
+                table[owner] = ["".join(strings) for strings in records.get("TXT", [])]
         case "rspamd":
             for entry in json.loads((folder / "dns.json").read_text()):
                 if entry["type"] == "txt":
@@ -682,15 +679,14 @@ def zone(suite: str) -> dict[str, Rule]:
         case "dkimpy":
             table["sed._domainkey.test.ex"] = (folder / "eximtest.dns").read_text().strip()
             # Its signed message is that of RFC 8463, whose keys are in another set.
-            table |= {name: rule for name, rule in zone("mailauth").items() if "football" in name}
+            table |= {owner: rule for owner, rule in zone("mailauth").items() if "football" in owner}
     return table
 
 
 @pytest.mark.parametrize("name", vectors())
 async def test_vectors_pass_or_are_explained(name: str) -> None:
-    suite, _, file = name.partition("/")
-    message = corpus("dkim", suite, file).read_bytes()
-    table = zone(suite)
+    message = suite("dkim", *name.split("/")).read_bytes()
+    table = zone(name.partition("/")[0])
 
     def answer(asked: bytes, timeout: float = 0) -> bytes | None:
         rule = table.get(asked.decode().rstrip(".").lower())
@@ -709,7 +705,6 @@ async def test_vectors_pass_or_are_explained(name: str) -> None:
 
 
 def test_explanations_are_of_vectors_that_exist() -> None:
-    corpus("dkim")
     assert {vector.partition("#")[0] for vector in (*EXPLAINED, *DKIMPY_DIFFERS)} <= set(vectors())
 
 
@@ -719,7 +714,7 @@ def files_below(folder: Path) -> list[Path]:
 
 async def test_mailbox_of_dkimpy() -> None:
     """Two messages in mbox form; taken as one, the first counts and the rest is its body."""
-    message = corpus("dkim", "dkimpy", "message.mbox").read_bytes()
+    message = suite("dkim", "dkimpy", "message.mbox").read_bytes()
     for result in await verify_dkim(message, TableResolver({})):
         assert result.reason in (DkimReason.KEY_MISSING, DkimReason.MALFORMED)
 

@@ -13,7 +13,7 @@ from deliverability.dmarc.psl import is_public_suffix, registrable_domain
 from deliverability.dmarc.record import parse
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.static import StaticResolver
-from tests.corpus import corpus, corpus_root
+from tests.corpus import suite
 from tests.facts_of import facts_of
 
 
@@ -299,10 +299,7 @@ async def test_an_unusable_record_is_shown_with_its_errors() -> None:
 
 
 def vectors() -> list[Any]:
-    root = corpus_root()
-    if root is None:
-        return [pytest.param(None, marks=pytest.mark.skip("the shared corpus is not beside this checkout"))]
-    data = json.loads((root / "dmarc" / "mailauth" / "dmarc-verify-vectors.json").read_text("utf-8"))
+    data = json.loads(suite("dmarc", "mailauth", "dmarc-verify-vectors.json").read_text("utf-8"))
     return [pytest.param(each, id=each["name"]) for each in data]
 
 
@@ -383,7 +380,7 @@ async def test_mailauth_vector(vector: dict[str, Any]) -> None:
 def test_public_suffix_vectors() -> None:
     """The list's own vectors. Names with a leading dot are no names; we give them back as they are."""
     count = 0
-    for line in corpus("psl", "test_psl.txt").read_text("utf-8").splitlines():
+    for line in suite("psl", "test_psl.txt").read_text("utf-8").splitlines():
         if not line.startswith("checkPublicSuffix("):
             continue
         name, expected = (word.strip(" ')") for word in line[len("checkPublicSuffix(") : -2].split(","))

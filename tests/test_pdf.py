@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.app import InputError
 from deliverability.cli import main
 from deliverability.cli.pdf import NAMES, find_browser, print_pdf
+from deliverability.inputs import InputError
 from tests.browser import find_chromium
 
 REPORT = Path("report.pdf")

@@ -68,8 +68,8 @@ def is_code(part: str) -> bool:
     """A code as it is, the name of an option, a number or a grade, or a code made of a prefix and another."""
     if part in codes() or f"--{part}" in written() or part.isdigit() or len(part) == 1:
         return True
-    head, dash, tail = part.partition("-")
-    return bool(dash) and f"{head}-{GAP}" in written() and tail in codes()
+    cuts = [(part[:at], part[at + 1 :]) for at, sign in enumerate(part) if sign == "-"]
+    return any(f"{head}-{GAP}" in written() and tail in codes() for head, tail in cuts)
 
 
 def is_used(key: str) -> bool:

@@ -32,6 +32,7 @@ SENDS: Records = {
 }
 SILENT: Records = {("example.com", "TXT"): ["v=spf1 -all"], ("example.com", "MX"): ["0 ."]}
 MAIL = (
+    b"Return-Path: <news@example.com>\r\n"
     b"Received: from mail.example.com (mail.example.com [192.0.2.25])\r\n"
     b"\tby mx.example.net with ESMTPS id 1; Tue, 24 Nov 2026 01:00:03 +0000\r\n"
 )

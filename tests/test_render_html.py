@@ -133,7 +133,7 @@ def test_it_shows_verdicts_records_and_evidence():
     words = Page(html_of()).words
 
     assert "At Apple iCloud Mail, this mail is refused." in words
-    assert "At Apple iCloud Mail, this mail is refused. SPF needs 12 DNS lookups; 10 are allowed 554 5.7.1" in words
+    assert "Apple iCloud Mail: Refused SPF needs 12 DNS lookups; 10 are allowed 554 5.7.1" in words
     assert "Bounce code 554 5.7.1" in words
     assert "Requirement: SPF needs at most 10 DNS lookups" in words
     assert "TXT example.com seen 2026-11-24 10:00 UTC kept for 1 hour" in words

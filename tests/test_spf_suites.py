@@ -16,7 +16,7 @@ import yaml
 
 from deliverability.ports.static import StaticResolver
 from deliverability.spf.evaluate import SpfEvaluation, evaluate_spf
-from tests.corpus import corpus, corpus_root
+from tests.corpus import suite
 
 TYPES = ("A", "AAAA", "MX", "PTR", "TXT", "CNAME")
 
@@ -75,12 +75,8 @@ def _written(rdtype: str, values: list[Any] | str) -> list[Any] | str:
 
 
 def openspf_cases(name: str) -> Iterator[Any]:
-    root = corpus_root()
-    if root is None:
-        yield pytest.param(None, None, marks=pytest.mark.skip(reason="the shared corpus is not beside this checkout"))
-        return
     seen: set[str] = set()
-    for document in yaml.safe_load_all((root / "spf" / "pyspf" / name).read_text("utf-8")):
+    for document in yaml.safe_load_all(suite("spf", "pyspf", name).read_text("utf-8")):
         for test, case in document.get("tests", {}).items():
             title = test if test not in seen else f"{test}-{(document.get('description') or '').split()[0].lower()}"
             seen.add(test)
@@ -157,7 +153,7 @@ async def test_pyspf_suite(
 
 async def test_pyspf_doctest_zone() -> None:
     """The zone of pyspf's doctests: an include through a CNAME, TXT among others, redirect."""
-    documents = list(yaml.safe_load_all(corpus("spf", "pyspf", "doctest.yml").read_text("utf-8")))
+    documents = list(yaml.safe_load_all(suite("spf", "pyspf", "doctest.yml").read_text("utf-8")))
     resolver = StaticResolver(openspf_zone(documents[0]["zonedata"]))
 
     async def result(ip: str, sender: str) -> str:
@@ -192,11 +188,7 @@ class MailAuthCase:
 
 
 def mail_auth_cases() -> Iterator[Any]:
-    root = corpus_root()
-    if root is None:
-        yield pytest.param(None, marks=pytest.mark.skip(reason="the shared corpus is not beside this checkout"))
-        return
-    for path in sorted((root / "spf" / "stalwart-mail-auth").glob("*.yml")):
+    for path in sorted(suite("spf", "stalwart-mail-auth").glob("*.yml")):
         yield from _mail_auth_file(path)
 
 
@@ -268,7 +260,6 @@ async def test_mail_auth_cases(request: pytest.FixtureRequest, case: MailAuthCas
 
 
 def test_every_named_difference_belongs_to_a_test() -> None:
-    corpus()  # skips where there is none
     openspf = {param.id for name in ("rfc4408-tests.yml", "test.yml") for param in openspf_cases(name)}
     assert set(RFC_7208_DECIDES) | set(PYSPF_DIFFERS) <= openspf
     assert set(MAIL_AUTH_DIFFERS) <= {param.id for param in mail_auth_cases()}

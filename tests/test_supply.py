@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.corpus import SUITES
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -87,3 +89,23 @@ def test_advisories_fail_the_lint_only_where_they_could_be_read(
     ran = subprocess.run([sys.executable, str(tmp_path / ".ci" / "advisories.py")], capture_output=True, text=True)
     assert ran.returncode == code
     assert words in ran.stdout + ran.stderr
+
+
+def test_what_is_built_leaves_the_suites_out() -> None:
+    targets = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]
+    assert "tests" not in targets["wheel"]["only-include"]
+    assert targets["sdist"]["exclude"] == ["tests/suites"]
+
+
+def test_every_suite_is_here_with_its_licence() -> None:
+    """A clone has them all, so none of their tests is left out; each origin in the table has its text."""
+    if (ROOT / "PKG-INFO").is_file():
+        pytest.skip("the source distribution leaves the standards' suites out")
+    page = (SUITES / "README.md").read_text("utf-8")
+    rows = dict(re.findall(r"(?m)^\| ((?:spf|dkim|dmarc|psl)\S*) \| (\S+/\S+) \|", page))
+    held = {path.parent.relative_to(SUITES).as_posix() for path in SUITES.rglob("*") if path.is_file()}
+    assert set(rows) == held - {".", "LICENSES"}
+    texts = {path.stem.replace("+", "/", 1) for path in (SUITES / "LICENSES").iterdir()}
+    # blaze has no licence file, the vectors of the list are in the public domain: the table says so.
+    assert texts == set(rows.values()) - {"dinosaure/blaze", "publicsuffix/list"}
+    assert all(path.stat().st_size < 1_000_000 for path in SUITES.rglob("*"))

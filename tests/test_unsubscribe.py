@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from deliverability.app import InputError, open_world
+from deliverability.app import open_world
 from deliverability.auditors import unsubscribe
 from deliverability.auditors.base import Context, auditor, gather
+from deliverability.inputs import InputError
 from deliverability.mail.reader import read
 from deliverability.model.codec import decode
 from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Subject, Unknown

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 import deliverability.demo
-from deliverability.app import InputError
 from deliverability.history.store import History, HistoryError
+from deliverability.inputs import InputError
 from deliverability.weekly.outbox import Letter, Outbox
 from deliverability.weekly.run import Busy, Summary, only_one
 from tests.databases import postgresql_server

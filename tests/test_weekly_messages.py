@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.app import InputError, Options
+from deliverability.app import Options
 from deliverability.config import DomainSettings, Settings
+from deliverability.inputs import InputError
 from deliverability.weekly.messages import NoMessages, Picked, pick
 from deliverability.weekly.plan import subjects
 

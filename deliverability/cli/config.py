@@ -42,10 +42,11 @@ def command(check: bool, schema: bool, file: Path) -> int:
 
 def _checked(file: Path) -> str:
     """What the file asks for, in one line. Raises ConfigError, InputError and judge.load.RuleError."""
-    from deliverability.app import InputError, load_rules
-    from deliverability.cli.inputs import options_of, read_domain
+    from deliverability.app import load_rules
+    from deliverability.cli.inputs import options_of
     from deliverability.cli.judging import selection_of
     from deliverability.config import ConfigError, load
+    from deliverability.inputs import InputError, parse_domain
     from deliverability.weekly.carriers import SecretError, secret
     from deliverability.weekly.plan import subjects
 
@@ -56,7 +57,7 @@ def _checked(file: Path) -> str:
     except InputError as error:
         raise ConfigError(f"{file}: {error}") from None
     folder = file.absolute().parent
-    planned = subjects(settings, folder, read_domain, lambda domain: options_of(settings, domain))
+    planned = subjects(settings, folder, parse_domain, lambda domain: options_of(settings, domain))
     for subject in planned:
         if subject.error:
             click.echo(f"warning: {subject.domain}: {subject.error}", err=True)

@@ -63,11 +63,11 @@ def command(domain: str, selector: str | None, bits: str, ed25519: bool, out: Pa
       deliv dkim-keygen example.com --ed25519 --out /etc/dkim --format zone
     """
     with plain_errors():
-        from deliverability.cli.inputs import read_domain
         from deliverability.dkim.generate import generate_ed25519, generate_rsa
+        from deliverability.inputs import parse_domain
         from deliverability.judge.words import phrases
 
-        name = read_domain(domain)
+        name = parse_domain(domain)
         chosen = _selector(selector or f"s{datetime.now(UTC):%Y%m}", name)
         selectors = {chosen: "rsa"} | ({f"{chosen}-ed": "ed25519"} if ed25519 else {})
         paths = {each: out / f"{each}._domainkey.{name}.pem" for each in selectors}
@@ -91,7 +91,7 @@ def command(domain: str, selector: str | None, bits: str, ed25519: bool, out: Pa
 
 
 def _selector(text: str, domain: str) -> str:
-    from deliverability.app import InputError
+    from deliverability.inputs import InputError
 
     selector = text.strip().lower()
     name = f"{selector}-ed._domainkey.{domain}"
@@ -103,7 +103,7 @@ def _selector(text: str, domain: str) -> str:
 
 
 def _refuse_existing(paths: Iterable[Path]) -> None:
-    from deliverability.app import InputError
+    from deliverability.inputs import InputError
 
     for path in paths:
         if os.path.lexists(path):
@@ -112,7 +112,7 @@ def _refuse_existing(paths: Iterable[Path]) -> None:
 
 def _write(folder: Path, files: dict[Path, bytes]) -> None:
     """All files or none; each new, and readable by its owner only whatever the umask is."""
-    from deliverability.app import InputError
+    from deliverability.inputs import InputError
 
     written: list[Path] = []
     try:

@@ -37,7 +37,8 @@ def command(output: Path | None, schema: bool, rules: tuple[Path, ...]) -> int:
     with plain_errors():
         from deliverability import __version__
         from deliverability._files import write_whole
-        from deliverability.app import InputError, load_rules, rule_folders
+        from deliverability.app import load_rules, rule_folders
+        from deliverability.inputs import InputError
         from deliverability.judge.glossary import load_glossary
         from deliverability.render.site import pages
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import errno
 import os
@@ -16,6 +17,7 @@ import click
 DEBUG = "--debug"
 _FILE_ERROR = 2
 _NOT_CHECKED = 3
+_INTERRUPTED = 128 + signal.SIGINT
 _STOPS = ("SIGTERM", "SIGHUP")
 
 
@@ -26,16 +28,17 @@ def ended(command: Callable[[list[str]], Any], args: list[str]) -> NoReturn:
     for then nothing was checked; a signal gives 128 and its number, as shells have it.
     """
     debug = DEBUG in args
+    stopped: list[int] = []
     _standing_streams()
     try:
-        with _stoppable():
+        with _stoppable(stopped):
             result = command([each for each in args if each != DEBUG])
         code = result if isinstance(result, int) else 0
         if sys.stdout is not None:
             sys.stdout.flush()
-    except click.exceptions.Abort:
-        _say("Aborted.")
-        code = 130
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        _tell("Aborted.")
+        code = _INTERRUPTED
     except click.ClickException as error:
         with contextlib.suppress(OSError):
             error.show()
@@ -45,12 +48,14 @@ def ended(command: Callable[[list[str]], Any], args: list[str]) -> NoReturn:
         forget_output()
         code = 0
     except Exception as error:
+        if _interrupts(error):
+            sys.exit(128 + stopped[0] if stopped else _INTERRUPTED)
         if debug:
-            _say(traceback.format_exc().rstrip())
+            _tell(traceback.format_exc().rstrip())
         sentence, code = told(error)
-        _say(f"Error: {sentence}" if debug or code == _FILE_ERROR else f"Error: {sentence} ({DEBUG} shows where)")
+        _tell(f"Error: {sentence}" if debug or code == _FILE_ERROR else f"Error: {sentence} ({DEBUG} shows where)")
         forget_output()
-    sys.exit(code)
+    sys.exit(128 + stopped[0] if stopped else code)
 
 
 def told(error: BaseException) -> tuple[str, int]:
@@ -78,19 +83,40 @@ def visible(text: str) -> str:
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in shown)
 
 
-def _say(text: str) -> None:
+def _tell(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         click.echo(text, err=True)
 
 
-@contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
-    """A signal to stop unwinds as Ctrl-C does, so that nothing half-written stays."""
+def _interrupts(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: Python itself makes another of it while a class is being made."""
+    return error is not None and (
+        isinstance(error, KeyboardInterrupt) or _interrupts(error.__cause__) or _interrupts(error.__context__)
+    )
 
-    def stop(number: int, _: Any) -> None:
-        sys.exit(128 + number)
+
+@contextlib.contextmanager
+def _stoppable(stopped: list[int]) -> Iterator[None]:
+    """A signal to stop does what Ctrl-C does, so that nothing half-written stays; its number goes into `stopped`."""
+
+    def stop(number: int, frame: Any) -> None:
+        stopped.append(number)
+        # Python's, or that of a loop of asyncio, which cancels its tasks.
+        on_interrupt = signal.getsignal(signal.SIGINT)
+        if callable(on_interrupt):
+            on_interrupt(signal.SIGINT, frame)
+        else:
+            raise KeyboardInterrupt
+
+    def lost(error: sys.UnraisableHookArgs) -> None:
+        # It came while something was being cleared away, where Python drops every error: it comes again.
+        if isinstance(error.exc_value, KeyboardInterrupt):
+            _thread.interrupt_main()
+        else:
+            hook(error)
 
     before = {}
+    hook, sys.unraisablehook = sys.unraisablehook, lost
     for name in _STOPS:
         # Not in a thread, where no handler can be set; and what `nohup` ignores stays ignored.
         with contextlib.suppress(AttributeError, ValueError):
@@ -100,6 +126,7 @@ def _stoppable() -> Iterator[None]:
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -50,9 +50,10 @@ def command(what: str, receiver: str | None, rules: tuple[Path, ...], style: str
     Exit codes: 0 explained, 1 a rule behind it is unmet now, 2 usage, 3 no reply found or not checked completely.
     """
     with plain_errors():
-        from deliverability.app import InputError, catalogue, load_rules
+        from deliverability.app import catalogue, load_rules
         from deliverability.bounce.explain import explain
         from deliverability.cli.inputs import read_settings
+        from deliverability.inputs import InputError
 
         if what.isdigit() and len(what) == 3 and params["domains"]:
             words = " ".join((what, *params["domains"]))
@@ -83,7 +84,7 @@ def command(what: str, receiver: str | None, rules: tuple[Path, ...], style: str
 
 def _read(what: str) -> bytes:
     """The octets of standard input, of the file of that name, or of the text itself. Raises InputError."""
-    from deliverability.app import InputError
+    from deliverability.inputs import InputError
 
     if what == "-":
         data = sys.stdin.buffer.read(MAX_OCTETS + 1)
@@ -112,7 +113,7 @@ _SUFFIXES = frozenset({".eml", ".msg", ".txt", ".log", ".mbox", ".json", ".gz", 
 
 
 def _not_too_large(name: str, data: bytes) -> bytes:
-    from deliverability.app import InputError
+    from deliverability.inputs import InputError
 
     if len(data) > MAX_OCTETS:
         raise InputError(f"{name}: larger than {MAX_OCTETS // 1_000_000} MB; give the part with the bounces")

@@ -36,13 +36,14 @@ def command(
       deliv history --export > all.jsonl
       deliv history --prune 52
     """
-    from deliverability.cli.inputs import read_domain, read_settings
+    from deliverability.cli.inputs import read_settings
     from deliverability.config import DEFAULT_FILE
     from deliverability.history.store import History, HistoryError
+    from deliverability.inputs import parse_domain
 
     with plain_errors():
         settings = read_settings(config)
-        name = read_domain(domain) if domain else None
+        name = parse_domain(domain) if domain else None
         folder = (config or Path(DEFAULT_FILE)).absolute().parent
         try:
             history = History.open(url or settings.history, folder=folder)

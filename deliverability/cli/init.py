@@ -35,15 +35,17 @@ def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **pa
     """
     import asyncio
 
-    from deliverability.cli.inputs import read_domain, world_of
+    from deliverability.cli.inputs import world_of
     from deliverability.config import Settings
+    from deliverability.inputs import parse_domain
 
     with plain_errors():
         from deliverability._files import write_whole
-        from deliverability.app import InputError, Job, Options, audit_many
+        from deliverability.app import Job, Options, audit_many
+        from deliverability.inputs import InputError
         from deliverability.weekly.init import Known, known, settings_file
 
-        names = list(dict.fromkeys(read_domain(name) for name in domains))
+        names = list(dict.fromkeys(parse_domain(name) for name in domains))
         to_stdout = str(output) == "-"
         if not to_stdout and output.exists() and not force:
             raise InputError(f"{output} is there already; --force overwrites it, -o names another file")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deliverability.app import InputError, Job, Options, Sample, World, open_world, plan
+from deliverability.app import Job, Options, Sample, World, open_world, plan
 from deliverability.config import DEFAULT_FILE, MailSettings, Settings, load
+from deliverability.inputs import InputError, parse_domain
 from deliverability.model.facts import Purpose
 
 MAX_STDIN_OCTETS = 150_000_001
 # Labels of a DNS name (RFC 6376 section 3.1), underscores tolerated because they are published.
-_SELECTOR = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         raise InputError("nothing to audit: give a DOMAIN, a message with --eml FILE, or both")
     options = replace(_options(params, settings.of("")), waivers=settings.waivers)
     domains = []
-    for name in dict.fromkeys(read_domain(name) for name in names):
+    for name in dict.fromkeys(parse_domain(name) for name in names):
         domains.append((name, replace(_options(params, settings.of(name)), waivers=settings.waivers)))
     world = world_of(params, settings)
     jobs = plan(domains, [_sample(name) for name in messages], options)
@@ -92,24 +90,10 @@ def _names_of(text: str) -> list[str]:
     for number, line in enumerate(text.lstrip("\ufeff").splitlines(), 1):
         for name in line.split():
             try:
-                names.append(read_domain(name))
+                names.append(parse_domain(name))
             except InputError as error:
                 raise InputError(f"standard input, line {number}: {error}") from None
     return names
-
-
-def read_domain(text: str) -> str:
-    """A domain, or the domain of an address, as A-label. Raises InputError."""
-    from deliverability.mail.addresses import to_a_label
-    from deliverability.spf.names import is_address
-
-    name = text.strip().rpartition("@")[2].strip("<>").rstrip(".")
-    if "/" in name or ":" in name:
-        raise InputError(f"{text!r} is not a domain; give the bare name, for example example.com")
-    domain = to_a_label(name)
-    if domain is None or "." not in domain or is_address(domain):
-        raise InputError(f"{text!r} is not a domain; give a name such as example.com, or an address at it")
-    return domain
 
 
 def _sample(name: str) -> Sample:
@@ -124,37 +108,15 @@ def _sample(name: str) -> Sample:
 
 
 def _options(params: dict[str, Any], settings: MailSettings) -> Options:
-    ips = tuple(_ip(text) for text in params["ip"] or settings.sending_ips)
     mail_from = params["mail_from"] if params["mail_from"] is not None else settings.mail_from
     helo = params["helo"] or settings.helo
     purpose = params["purpose"] or settings.purpose
     volume = params["daily_volume"] if params["daily_volume"] is not None else settings.daily_volume
     return Options(
-        selectors=tuple(dict.fromkeys(_selector(text) for text in params["selector"] or settings.selectors)),
-        sending_ips=tuple(dict.fromkeys(ips)),
-        mail_from=_mail_from(mail_from) if mail_from is not None else None,
-        helo=helo.strip() if helo else None,
+        selectors=tuple(params["selector"] or settings.selectors),
+        sending_ips=tuple(params["ip"] or settings.sending_ips),
+        mail_from=mail_from,
+        helo=helo,
         purpose=Purpose(purpose) if purpose else None,
         daily_volume=volume,
     )
-
-
-def _ip(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text.strip()))
-    except ValueError:
-        raise InputError(f"--ip: {text!r} is not an IP address (IPv4 or IPv6, without a prefix length)") from None
-
-
-def _selector(text: str) -> str:
-    selector = text.strip().rstrip(".").lower()
-    if not _SELECTOR.fullmatch(selector) or "_domainkey" in selector:
-        raise InputError(f"--selector: {text!r} is not a selector; give the part before ._domainkey, for example s1")
-    return selector
-
-
-def _mail_from(text: str) -> str:
-    address = text.strip().strip("<>")
-    if address and not (address.rpartition("@")[0] and address.rpartition("@")[2]):
-        raise InputError(f"--mail-from: {text!r} is not an address; '<>' stands for the null sender")
-    return address

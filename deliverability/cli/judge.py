@@ -28,9 +28,10 @@ def command(file: str, config: Path | None, **params: Any) -> int:
     what is found are not worked out here, because each is audited with DNS before it is shown: see `deliv fix`.
     """
     with plain_errors():
-        from deliverability.app import InputError, worst_exit_code
+        from deliverability.app import worst_exit_code
         from deliverability.cli.inputs import read_settings
         from deliverability.cli.judging import Judging
+        from deliverability.inputs import InputError
 
         with rule_problems():
             judging = Judging.of(params, read_settings(config))
@@ -52,7 +53,7 @@ def command(file: str, config: Path | None, **params: Any) -> int:
 
 
 def _read(file: str) -> list[Audited]:
-    from deliverability.app import InputError
+    from deliverability.inputs import InputError
 
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
@@ -72,7 +73,8 @@ def _read(file: str) -> list[Audited]:
 
 
 def _audited(file: str, data: Any) -> Audited:
-    from deliverability.app import Audited, InputError
+    from deliverability.app import Audited
+    from deliverability.inputs import InputError
     from deliverability.model.codec import decode_facts
     from deliverability.model.facts import Subject
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their errors are told. At start it imports click alone."""
+"""Options that several commands share, and how their errors are told. At start: click and the list of formats."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from deliverability.cli.formats import ENDINGS, PRINTED
 
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
@@ -112,7 +114,7 @@ _OUTPUT: tuple[Decorator[Any], ...] = (
     click.option(
         "--format",
         "style",
-        type=click.Choice(["text", "json", "html", "markdown", "csv", "sarif", "junit", "prometheus"]),
+        type=click.Choice(list(PRINTED)),
         help="What to print [default: text].",
     ),
     click.option(
@@ -121,8 +123,7 @@ _OUTPUT: tuple[Decorator[Any], ...] = (
         multiple=True,
         type=click.Path(dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="Write a file instead, in the format of its ending: .txt, .json, .html, .pdf, .md, .csv, .sarif, "
-        ".xml (JUnit) or .prom (repeatable).",
+        help=f"Write a file instead, in the format of its ending: {', '.join(ENDINGS)} (repeatable).",
     ),
     settings_lang_option,
     click.option(
@@ -154,8 +155,8 @@ output_options = _stack(_OUTPUT)
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Turn what the user can mend into one clear message and exit code 2."""
-    from deliverability.app import InputError
     from deliverability.config import ConfigError
+    from deliverability.inputs import InputError
 
     try:
         yield

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,40 +12,13 @@ from typing import Protocol, runtime_checkable
 import click
 
 from deliverability._files import WholeFile, write_whole
-from deliverability.app import InputError, catalogue, rule_folders
+from deliverability.cli.formats import ENDINGS, FORMAT_OF, PRINTED, Format, Wanted, Writer
 from deliverability.cli.pdf import find_browser, print_pdf
+from deliverability.inputs import InputError
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
 
-FORMAT_OF = {
-    ".txt": "text",
-    ".text": "text",
-    ".json": "json",
-    ".html": "html",
-    ".htm": "html",
-    ".pdf": "pdf",
-    ".md": "markdown",
-    ".markdown": "markdown",
-    ".csv": "csv",
-    ".sarif": "sarif",
-    ".xml": "junit",
-    ".prom": "prometheus",
-}
-_ENDINGS = ", ".join(ending for ending in FORMAT_OF if ending not in (".text", ".htm", ".markdown"))
-
-Target = tuple[str, Path | None]
-
-
-class Writer(Protocol):
-    """A format: a piece of text for each report, and one that ends the document."""
-
-    def report(self, report: Report) -> str:
-        """The next report."""
-        ...
-
-    def end(self) -> str:
-        """What closes the document."""
-        ...
+Target = tuple[Format, Path | None]
 
 
 def put(text: str, output: Path | None) -> None:
@@ -75,10 +46,10 @@ def targets(style: str | None, files: Sequence[Path]) -> list[Target]:
     chosen: list[Target] = []
     for path in files:
         if path.suffix.lower() not in FORMAT_OF:
-            raise InputError(f"-o {path}: the ending says the format; use one of {_ENDINGS}")
+            raise InputError(f"-o {path}: the ending says the format; use one of {', '.join(ENDINGS)}")
         chosen.append((FORMAT_OF[path.suffix.lower()], path))
     if style or not files:
-        chosen.insert(0, (style or "text", None))
+        chosen.insert(0, (PRINTED[style or "text"], None))
     return chosen
 
 
@@ -104,9 +75,9 @@ class Outputs:
         context = click.get_current_context(silent=True)
         if context is not None:
             context.call_on_close(self._stack.close)
-        for style, path in where:
-            browser = find_browser(path) if style == "pdf" and path else None
-            writer = _writer(style, subjects, lang, folders, to_terminal=path is None, trace=trace, fail_on=fail_on)
+        for form, path in where:
+            browser = find_browser(path) if form.name == "pdf" and path else None
+            writer = form.make(Wanted(subjects, lang, folders, path is None, trace, fail_on))
             self._outlets.append(_Outlet(writer, path, self._open(path) if path else None, browser))
 
     def _open(self, path: Path) -> WholeFile:
@@ -173,71 +144,3 @@ class _Outlet:
             yield
         except OSError as error:
             raise InputError(f"-o {self.path}: {error.strerror or error}") from None
-
-
-def _writer(
-    style: str,
-    subjects: int,
-    lang: str,
-    folders: Sequence[Path],
-    *,
-    to_terminal: bool,
-    trace: bool,
-    fail_on: Severity | None,
-) -> Writer:
-    match style:
-        case "json":
-            from deliverability.render.json import JsonWriter
-
-            return JsonWriter(subjects)
-        case "prometheus":
-            from deliverability.render.prometheus import PrometheusWriter
-
-            return PrometheusWriter()
-        case "sarif":
-            from deliverability.render.sarif import SarifWriter
-
-            return SarifWriter(lang=lang, catalogue=catalogue())
-        case "junit":
-            from deliverability.render.junit import JunitWriter
-
-            return JunitWriter(lang=lang, catalogue=catalogue(), fail_on=fail_on)
-        case "csv":
-            from deliverability.render.csv import CsvWriter
-
-            return CsvWriter(lang=lang, catalogue=catalogue(), bom=not to_terminal)
-    from deliverability.judge.load import load_guide
-
-    guide = load_guide(rule_folders(folders))
-    if style == "markdown":
-        from deliverability.render.markdown import MarkdownWriter
-
-        return MarkdownWriter(lang=lang, catalogue=catalogue(), guide=guide)
-    if style in ("html", "pdf"):
-        from deliverability.render.html import HtmlWriter
-
-        return HtmlWriter(subjects, lang=lang, catalogue=catalogue(), guide=guide)
-    from deliverability.render.text import TextWriter
-
-    return TextWriter(
-        lang=lang,
-        catalogue=catalogue(),
-        width=shutil.get_terminal_size((80, 24)).columns if to_terminal else 80,
-        color=to_terminal and _wants_color(),
-        unicode=not to_terminal or _can_write(sys.stdout.encoding, "✓─"),
-        guide=guide,
-        trace=trace,
-    )
-
-
-def _wants_color() -> bool:
-    """NO_COLOR (no-color.org) and dumb terminals are respected; a pipe gets no escape sequences."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def _can_write(encoding: str | None, text: str) -> bool:
-    try:
-        text.encode(encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True

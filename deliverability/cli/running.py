@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from deliverability.app import Audited, InputError, Job, Lost, Reported, audit_many, report_many
+from deliverability.app import Audited, Job, Lost, Reported, audit_many, report_many
 from deliverability.cli import ending
 from deliverability.cli.inputs import Inputs
+from deliverability.inputs import InputError
 from deliverability.model.report import Report
 
 if TYPE_CHECKING:

@@ -43,10 +43,11 @@ def command(**params: Any) -> int:
     Exit codes: as `deliv audit`; 3 also where a domain or message could not be read.
     """
     with plain_errors(), rule_problems():
-        from deliverability.app import InputError, catalogue, rule_folders
+        from deliverability.app import catalogue, rule_folders
         from deliverability.cli.inputs import read_settings
         from deliverability.config import DEFAULT_FILE
         from deliverability.history.store import History, HistoryError
+        from deliverability.inputs import InputError
         from deliverability.judge.load import load_guide
         from deliverability.weekly.notify import Teller
         from deliverability.weekly.pages import HtmlPages
@@ -86,15 +87,16 @@ def command(**params: Any) -> int:
 def _plan(params: dict[str, Any], settings: Any, folder: Path) -> Plan:
     """Raises InputError and judge.load.RuleError."""
     from deliverability.app import load_rules
-    from deliverability.cli.inputs import options_of, read_domain, world_of
+    from deliverability.cli.inputs import options_of, world_of
     from deliverability.cli.judging import selection_of, threshold
+    from deliverability.inputs import parse_domain
     from deliverability.weekly.plan import DEFAULT_OUTPUT, subjects
     from deliverability.weekly.run import Plan
 
     rules = load_rules(settings.rules)
     fail_on = params["fail_on"] or settings.fail_on
     return Plan(
-        subjects=subjects(settings, folder, read_domain, lambda domain: options_of(settings, domain)),
+        subjects=subjects(settings, folder, parse_domain, lambda domain: options_of(settings, domain)),
         world=world_of(params, settings),
         rules=rules,
         selection=selection_of(settings, rules),

@@ -35,13 +35,15 @@ class Told:
 
 
 def tell_fixes(report: Report, lang: str, catalogue: Catalogue, guide: Guide) -> Told:
-    """The remedies of a report with their words, in the order of the report."""
+    """The remedies of a report with their words, in its order, also those that the report leaves for later."""
     view = build(report, lang, catalogue, guide)
     mended = {rule for remedy in report.remedies for rule in remedy.mends}
+    told = {each.anchor: each for each in (*view.remedies, *view.later)}
+    anchors = (f"remedy-{number}" for number in range(1, len(report.remedies) + 1))
     return Told(
         report,
         view,
-        tuple(zip(report.remedies, view.remedies, strict=True)),
+        tuple((remedy, told[anchor]) for remedy, anchor in zip(report.remedies, anchors, strict=True)),
         tuple(entry for entry in view.todo if entry.rule not in mended),
     )
 

@@ -251,6 +251,7 @@ class ReportView:
     """One report, put into words of one language and into reading order.
 
     `records`: where there was no message, the records that the answer rests on, each by its name and type.
+    `later`: remedies for information only, which wait while mail has a fault.
     """
 
     domain: str
@@ -279,6 +280,7 @@ class ReportView:
     first: tuple[StepView, ...] = ()
     then: tuple[Entry, ...] = ()
     remedies: tuple[RemedyView, ...] = ()
+    later: tuple[RemedyView, ...] = ()
     waived: tuple[Entry, ...] = ()
     parked: bool = False
     records: tuple[tuple[str, tuple[str, ...]], ...] = ()

@@ -272,14 +272,8 @@ def _spf(report: Report, say: Phrases) -> SpfView | None:
     used = _number(_known(report, "spf.lookups"))
     if used is None:
         used = _number(tree.get("lookups")) or 0
-    limit = next(
-        (
-            limit
-            for finding in report.findings
-            if "item.lookups" in finding.observed and (limit := _number(finding.limits.get("max_lookups")))
-        ),
-        None,
-    )
+    limits = (_number(finding.limits.get("max_lookups")) for finding in report.findings)
+    limit = next(filter(None, limits), None)
     void = _number(_known(report, "spf.void_lookups")) or 0
     gauge = say("spf.gauge", used=str(used), limit=str(limit)) if limit else say("spf.gauge-plain", used=str(used))
     return SpfView(

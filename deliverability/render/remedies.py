@@ -18,16 +18,17 @@ FIRST = 3
 
 def remedy_views(
     report: Report, entries: Sequence[Entry], say: Phrases, catalogue: Catalogue, prefix: str
-) -> tuple[RemedyView, ...]:
-    """The remedies in words, in the order of the report; what is for information only waits until mail has no fault."""
+) -> tuple[tuple[RemedyView, ...], tuple[RemedyView, ...]]:
+    """The remedies in words, in the order of the report; apart, those for information only, while mail has a fault."""
     faulty = any(
         entry.to_do and entry.severity in ("error", "warning") and _delivers(entry, report) for entry in entries
     )
-    return tuple(
-        _remedy(remedy, f"{prefix}remedy-{number}", report, entries, say, catalogue)
-        for number, remedy in enumerate(report.remedies, 1)
-        if not (faulty and report.rules.rules[remedy.rule].information)
-    )
+    now: list[RemedyView] = []
+    later: list[RemedyView] = []
+    for number, remedy in enumerate(report.remedies, 1):
+        waits = faulty and report.rules.rules[remedy.rule].information
+        (later if waits else now).append(_remedy(remedy, f"{prefix}remedy-{number}", report, entries, say, catalogue))
+    return tuple(now), tuple(later)
 
 
 def _delivers(entry: Entry, report: Report) -> bool:

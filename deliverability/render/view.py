@@ -91,7 +91,7 @@ def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *,
     order = {rule: index for index, rule in enumerate(report.rules.rules)}
     unmet.sort(key=lambda entry: _urgency(entry, report, order))
     by_outcome = {name: tuple(e for e in entries if e.outcome == name) for name in ("met", "unknown", "waiting")}
-    remedies = remedy_views(report, entries, say, catalogue, prefix)
+    remedies, later = remedy_views(report, entries, say, catalogue, prefix)
     first = first_steps(unmet, remedies)
     taken = {step.entry.anchor for step in first}
     return ReportView(
@@ -119,6 +119,7 @@ def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *,
         then=tuple(entry for entry in unmet if entry.anchor not in taken),
         information=tuple(e for e in entries if e.outcome == "unmet" and report.rules.rules[e.rule].information),
         remedies=remedies,
+        later=later,
         met=by_outcome["met"],
         waived=tuple(entry for entry in entries if entry.outcome == "waived"),
         opinion=opinion_view(report.second_opinion, say) if report.second_opinion else None,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from deliverability.app import InputError, Options
+from deliverability.app import Options
 from deliverability.config import Settings
+from deliverability.inputs import InputError
 from deliverability.weekly.messages import NoMessages, Picked, pick
 from deliverability.weekly.run import Subject
 

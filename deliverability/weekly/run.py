@@ -26,7 +26,6 @@ from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, p
 from deliverability.app import (
     DOMAINS_IN_FLIGHT,
     Audited,
-    InputError,
     Job,
     Options,
     Sample,
@@ -43,6 +42,7 @@ from deliverability.history.known import fails, last_known
 from deliverability.history.older import IDENTITIES, renewed
 from deliverability.history.store import DamagedError, History, HistoryError, Run
 from deliverability.history.texts import named, without_texts
+from deliverability.inputs import InputError
 from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, fingerprint, judge
 from deliverability.judge.grade import assess

@@ -1,0 +1,66 @@
+"""What users and programs give, made clean or refused: domains, DKIM selectors, sending addresses, MAIL FROM.
+
+The command line, the settings, the weekly run and the Python API read their inputs here, so that all of them take the
+same spellings. May import model and mail.addresses; heavier modules inside functions.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+_SELECTOR = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
+_URL = re.compile(r"https?://(?:[^/?#@]*@)?([^/?#:]+)(?::[0-9]*)?(?:[/?#].*)?", re.IGNORECASE | re.DOTALL)
+
+
+class InputError(ValueError):
+    """What was given cannot be used; the text says what to give instead."""
+
+
+def parse_domain(text: str) -> str:
+    """A domain as A-label, lower case, without trailing dot: of a name, an address at it, or a web address.
+
+    Raises InputError where it is none that could send mail.
+    """
+    from deliverability.mail.addresses import to_a_label
+
+    given = text.strip()
+    web = _URL.fullmatch(given)
+    name = web[1] if web else given.removeprefix("mailto:").rpartition("@")[2].strip("<>")
+    domain = to_a_label(name)
+    if domain is None or "." not in domain or _is_address(domain):
+        raise InputError(f"{text!r} is not a domain; give a name such as example.com, or an address at it")
+    return domain
+
+
+def parse_selector(text: str) -> str:
+    """A DKIM selector in lower case (RFC 6376 section 3.1). Raises InputError."""
+    selector = text.strip().rstrip(".").lower()
+    if not _SELECTOR.fullmatch(selector) or "_domainkey" in selector:
+        raise InputError(f"{text!r} is not a DKIM selector; give the part before ._domainkey, for example s1")
+    return selector
+
+
+def parse_ip(text: str) -> str:
+    """An IPv4 or IPv6 address in its usual spelling. Raises InputError."""
+    try:
+        return str(ipaddress.ip_address(text.strip()))
+    except ValueError:
+        raise InputError(f"{text!r} is not an IP address (IPv4 or IPv6, without a prefix length)") from None
+
+
+def parse_mail_from(text: str) -> str:
+    """An envelope sender without its brackets; empty for the null reverse-path. Raises InputError."""
+    address = text.strip().removeprefix("<").removesuffix(">")
+    local, _, domain = address.rpartition("@")
+    if address and not (local and domain):
+        raise InputError(f"{text!r} is not an address for MAIL FROM; '<>' stands for the null sender")
+    return address
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

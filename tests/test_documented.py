@@ -1,0 +1,153 @@
+"""What stands in a table has to stand in the documentation too: commands, formats, settings, auditors, dependencies."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import pytest
+
+import deliverability.auditors
+from deliverability.app import auditors
+from deliverability.auditors.base import Auditor
+from deliverability.cli import COMMANDS
+from deliverability.cli.formats import FORMATS
+from deliverability.config import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+PAGES = "\n".join([README, *(path.read_text("utf-8") for path in sorted((ROOT / "docs").glob("*.md")))])
+
+if not (ROOT / "docs").is_dir():
+    pytest.skip("the source distribution leaves the documentation out", allow_module_level=True)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_shown_in_the_readme(name: str) -> None:
+    assert re.search(rf"\bdeliv {re.escape(name)}\b", README)
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+def test_every_format_has_its_row_in_the_readme(form) -> None:
+    printed = f"`{form.name}`" if form.prints else "–"
+    assert re.search(rf"(?m)^\| [^|]+ \| {printed} \| `{re.escape(form.endings[0])}` \|", README)
+
+
+def settings(table: type = Settings, before: str = "") -> Iterator[str]:
+    """The keys of the file; those of a table with its name before them."""
+    hints = get_type_hints(table)
+    for each in fields(table):
+        inner = next((kind for kind in (hints[each.name], *get_args(hints[each.name])) if is_dataclass(kind)), None)
+        yield from [before + each.name] if inner is None else settings(inner, f"{before}{each.name}.")
+
+
+@pytest.mark.parametrize("key", list(settings()))
+def test_every_setting_is_documented(key: str) -> None:
+    assert f"| `{key}` |" in (ROOT / "docs" / "settings.md").read_text("utf-8"), "run `make docs`"
+
+
+def test_every_module_of_an_auditor_is_registered() -> None:
+    registered = {id(each) for each in auditors()}
+    for found in pkgutil.iter_modules(deliverability.auditors.__path__):
+        if found.name == "base":
+            continue
+        module = importlib.import_module(f"deliverability.auditors.{found.name}")
+        own = {name: each for name, each in vars(module).items() if isinstance(each, Auditor)}
+        assert own, f"auditors/{found.name}.py has no auditor"
+        assert {name for name, each in own.items() if id(each) not in registered} == set(), f"auditors/{found.name}.py"
+
+
+# --- dependencies ----------------------------------------------------------------------------------------------------
+
+# Names under which packages are imported, where they are not their own.
+IMPORTED_AS = {
+    "dkimpy": "dkim",
+    "dnspython": "dns",
+    "markdown-it-py": "markdown_it",
+    "pillow": "PIL",
+    "prometheus-client": "prometheus_client",
+    "pyspf": "spf",
+    "python-crontab": "crontab",
+    "pytest-asyncio": "pytest_asyncio",
+    "pyyaml": "yaml",
+}
+
+
+@cache
+def declared() -> dict[str, list[str]]:
+    """The packages of pyproject.toml, by the heading of the page under which each has its row."""
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    extras = data["project"]["optional-dependencies"]
+    runtime = data["project"]["dependencies"]
+    used = {package for asked in extras.values() for package in asked}
+    groups = {
+        "deliv": runtime,
+        **{f"deliv[{name}]": asked for name, asked in extras.items()},
+        "Development": [each for each in data["dependency-groups"]["dev"] if each not in used],
+    }
+    return {name: [re.split(r"[\[<>=,;]", each)[0] for each in asked] for name, asked in groups.items()}
+
+
+@cache
+def rows() -> dict[str, dict[str, list[str]]]:
+    """The page: heading -> package -> the other cells."""
+    page = (ROOT / "docs" / "dependencies.md").read_text("utf-8")
+    found: dict[str, dict[str, list[str]]] = {}
+    for part in page.split("\n## ")[1:]:
+        heading, _, table = part.partition("\n")
+        lines = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("|")][2:]
+        found[heading] = {cells[0]: cells[1:] for cells in lines}
+    return found
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {each.name.partition(".")[0] for each in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+@cache
+def users() -> dict[str, set[str]]:
+    """What is imported -> the packages of ours that do; `root` for modules beside them."""
+    package = ROOT / "deliverability"
+    found: dict[str, set[str]] = {}
+    for path in package.rglob("*.py"):
+        first, *rest = path.relative_to(package).parts
+        for name in imports(path):
+            found.setdefault(name, set()).add(first if rest else "root" if first.startswith("_") else first[:-3])
+    return found
+
+
+def test_every_dependency_has_its_row() -> None:
+    assert {name: list(table) for name, table in rows().items()} == declared()
+    assert all(len(cells) == 3 and all(cells) for table in rows().values() for cells in table.values())
+
+
+def test_the_rows_name_who_imports_a_package() -> None:
+    tested = {name for path in (ROOT / "tests").rglob("*.py") for name in imports(path)}
+    for table in rows().values():
+        for package, (where, *_) in table.items():
+            name = IMPORTED_AS.get(package, package.replace("-", "_"))
+            ours = users().get(name, set())
+            assert {each.strip("`") for each in where.split(", ")} == (
+                ours or ({"tests"} if name in tested else {"–"})
+            ), package
+
+
+def test_nothing_is_imported_that_is_not_declared() -> None:
+    """Beside the standard library; markupsafe is jinja2's own type of text."""
+    known = {IMPORTED_AS.get(each, each) for each in declared()["deliv"]} | {"deliverability", "markupsafe"}
+    assert {name: who for name, who in users().items() if name not in known | sys.stdlib_module_names} == {}
