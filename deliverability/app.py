@@ -24,6 +24,7 @@ from deliverability.model.facts import (
     Waiver,
     records_of,
 )
+from deliverability.model.opinion import SecondOpinion
 from deliverability.model.report import SCHEMA_VERSION, Note, Outcome, Report, Run
 from deliverability.model.rules import Receiver, RuleSet, Scope, Severity
 
@@ -360,6 +361,7 @@ class Audited:
     """The facts of one subject, and what has to be said beside them.
 
     `stage` is what remedies are rehearsed on; None where that was not asked for, or where the facts come from a file.
+    `opinion`: what other programs say of the same; None where that was not asked for.
     """
 
     subject: Subject
@@ -368,10 +370,13 @@ class Audited:
     sources: tuple[str, ...]
     crashes: tuple[str, ...] = ()
     stage: Stage | None = field(default=None, repr=False)
+    opinion: SecondOpinion | None = None
 
 
-async def gather_facts(job: Job, world: World, *, staged: bool = False) -> Audited:
+async def gather_facts(job: Job, world: World, *, staged: bool = False, second_opinion: bool = False) -> Audited:
     """Collect the facts of one subject; `staged`: so that remedies can be rehearsed on them.
+
+    `second_opinion`: ask checkdmarc and dkimpy as well, which get the same answers and ask nobody themselves.
 
     Raises InputError where its message or zone file cannot be read.
     """
@@ -411,11 +416,10 @@ async def gather_facts(job: Job, world: World, *, staged: bool = False) -> Audit
     now = world.clock.now()
     ports = world.others(budget) if domain else (None, None, None)
     every = auditors()
-    if not (staged and domain):
+    if not domain or not (staged or second_opinion):
         gathered = await gather(every, subject, resolver, message, now, *ports)
         return Audited(subject, gathered.facts, stamp(now), world.sources, gathered.crashes)
     from deliverability.ports.memory import MemoryFetcher, MemoryProber, MemoryResolver
-    from deliverability.rehearse import Stage
 
     http, smtp, unsubscriber = ports
     remembered = MemoryResolver(resolver)
@@ -423,8 +427,16 @@ async def gather_facts(job: Job, world: World, *, staged: bool = False) -> Audit
     prober = MemoryProber(smtp) if smtp else None
     poster = MemoryFetcher(unsubscriber) if unsubscriber else None
     gathered = await gather(every, subject, remembered, message, now, web, prober, poster)
-    stage = Stage(every, subject, remembered, message, now, gathered.works, budget, web, prober, poster)
-    return Audited(subject, gathered.facts, stamp(now), world.sources, gathered.crashes, stage)
+    opinion = stage = None
+    if second_opinion:
+        from deliverability.opinion.ask import second_opinion as ask
+
+        opinion = await ask(gathered.facts, data, remembered, budget, world.seconds)
+    if staged:
+        from deliverability.rehearse import Stage
+
+        stage = Stage(every, subject, remembered, message, now, gathered.works, budget, web, prober, poster)
+    return Audited(subject, gathered.facts, stamp(now), world.sources, gathered.crashes, stage, opinion)
 
 
 def _read_message(data: bytes) -> Message:
@@ -461,6 +473,7 @@ def make_report(audited: Audited, rules: RuleSet, selection: Selection) -> Repor
         assumed=_assumed(audited.facts, [rules.receivers[each] for each in receivers]),
         notes=_notes(audited),
         run=Run(__version__, audited.started, audited.sources),
+        second_opinion=audited.opinion,
     )
 
 
@@ -538,12 +551,13 @@ def report_many(
     selection: Selection,
     *,
     remedies: bool = True,
+    second_opinion: bool = False,
     lost: Lost | None = None,
 ) -> AsyncIterator[Reported]:
     """Gather, judge and rehearse for every job, as `audit_many` does; what is given back holds no stage any more."""
 
     async def work(job: Job) -> Reported:
-        audited = await gather_facts(job, world, staged=remedies)
+        audited = await gather_facts(job, world, staged=remedies, second_opinion=second_opinion)
         report, crashes = await _with_remedies(audited, rules, selection)
         return Reported(replace(audited, stage=None, crashes=(*audited.crashes, *crashes)), report)
 
@@ -583,10 +597,12 @@ async def audit(
     rules: RuleSet | None = None,
     options: Options | None = None,
     remedies: bool = True,
+    second_opinion: bool = False,
 ) -> Report:
     """Audit one domain, one message, or both together: the public call for programs.
 
-    Without `remedies` nothing is rehearsed, and the report has findings only.
+    Without `remedies` nothing is rehearsed, and the report has findings only. With `second_opinion` it lists where
+    checkdmarc and dkimpy say something else on the same answers and octets.
 
     Raises InputError on unusable input, judge.load.RuleError on unusable rules.
     """
@@ -597,7 +613,8 @@ async def audit(
     sample = Sample("message", data=message) if message is not None else None
     chosen = world or open_world()
     try:
-        audited = await gather_facts(Job(domain, sample, options or Options()), chosen, staged=remedies)
+        job = Job(domain, sample, options or Options())
+        audited = await gather_facts(job, chosen, staged=remedies, second_opinion=second_opinion)
         return await full_report(audited, rules or load_rules(), Selection())
     finally:
         if world is None:

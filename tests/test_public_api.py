@@ -27,7 +27,7 @@ from deliverability.ports.clock import SystemClock
 from tests.dkim.support import MESSAGE, published, rsa_key, sign
 
 HEAVY = ("checkdmarc", "cryptography", "dkim", "dns", "httpx", "idna", "jinja2", "publicsuffixlist")
-HEAVY += ("pydantic", "selectolax", "wcwidth", "yaml", "asyncio")
+HEAVY += ("pydantic", "wcwidth", "yaml", "asyncio")
 
 KEY = rsa_key(1024)
 WORLD = StaticResolver(

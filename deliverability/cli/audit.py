@@ -14,7 +14,12 @@ from deliverability.cli.options import input_options, judging_options, output_op
 @judging_options
 @output_options
 @click.option("--no-remedies", is_flag=True, help="Only findings: leave out the records that would correct them.")
-def command(no_remedies: bool, **params: Any) -> int:
+@click.option(
+    "--second-opinion",
+    is_flag=True,
+    help="Also list where checkdmarc and dkimpy say something else on the same answers and octets.",
+)
+def command(no_remedies: bool, second_opinion: bool, **params: Any) -> int:
     """Audit domains, messages, or both together.
 
     DOMAIN may be an address or an internationalized name; without DOMAIN the author domain of the message is
@@ -42,6 +47,7 @@ def command(no_remedies: bool, **params: Any) -> int:
             judging.selection,
             lambda audited, report: judging.write(audited, report, outputs),
             remedies=not no_remedies,
+            second_opinion=second_opinion,
         )
         outputs.end()
         return worst_exit_code((*codes, inputs.code))

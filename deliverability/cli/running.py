@@ -44,14 +44,23 @@ def run_reports(
     each: Callable[[Audited, Report], T],
     *,
     remedies: bool = True,
+    second_opinion: bool = False,
 ) -> list[T]:
-    """As `run`, judged, and with remedies where they are asked for."""
+    """As `run`, judged, and with remedies and a second opinion where they are asked for."""
 
     def told(got: Reported) -> T:
         _tell_crashes(got.audited)
         return each(got.audited, got.report)
 
-    stream = report_many(inputs.jobs, inputs.world, rules, selection, remedies=remedies, lost=_lost(inputs))
+    stream = report_many(
+        inputs.jobs,
+        inputs.world,
+        rules,
+        selection,
+        remedies=remedies,
+        second_opinion=second_opinion,
+        lost=_lost(inputs),
+    )
     return _run(inputs, stream, told)
 
 

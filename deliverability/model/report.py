@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from deliverability.model.facts import FactSet, Reason, Unknown, Value, Waiver
+from deliverability.model.opinion import SecondOpinion
 from deliverability.model.rules import Effect, RuleSet, Scope, Severity, VolumeClass
 
 # Of the JSON report (data/report-2.schema.json): the second number grows where something is added, the first where
@@ -334,6 +335,7 @@ class Report:
 
     `facts` and `rules` travel with it so that a renderer can show evidence, trees and texts. `assumed` has what the
     user did not say and the verdicts rest on: ``purpose`` (with its ``signs``), ``volume`` (both classes were judged).
+    `second_opinion` is None where it was not asked for.
     """
 
     schema_version: str
@@ -349,6 +351,7 @@ class Report:
     run: Run
     assumed: Mapping[str, Value] = field(default_factory=dict)
     remedies: tuple[Remedy, ...] = ()
+    second_opinion: SecondOpinion | None = None
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:

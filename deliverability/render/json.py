@@ -7,6 +7,7 @@ from pathlib import Path
 
 from deliverability.model.codec import encode, encode_evidence, json_text, printable
 from deliverability.model.facts import Value
+from deliverability.model.opinion import SecondOpinion
 from deliverability.model.report import (
     Case,
     Consequence,
@@ -58,6 +59,7 @@ class JsonWriter:
 def _report(report: Report) -> Json:
     subject: dict[str, Json] = {"domain": printable(report.domain), "message": printable(report.message) or None}
     subject |= {key: encode(report.inputs[key]) for key in sorted(report.inputs) if key not in subject}
+    opinion = {"second_opinion": _opinion(report.second_opinion)} if report.second_opinion else {}
     return {
         "schema_version": report.schema_version,
         "subject": subject,
@@ -66,6 +68,7 @@ def _report(report: Report) -> Json:
         "remedies": [_remedy(each) for each in report.remedies],
         "evidence": [encode_evidence(report.facts.evidence[ident]) for ident in sorted(report.facts.evidence)],
         "notes": [{"code": note.code, "values": encode(_sorted(note.values))} for note in report.notes],
+        **opinion,
         "facts_digest": report.facts_digest,
         "rules_digest": report.rules.digest,
         "run": {
@@ -73,6 +76,27 @@ def _report(report: Report) -> Json:
             "started": report.run.started,
             "sources": [printable(source) for source in report.run.sources],
         },
+    }
+
+
+def _opinion(opinion: SecondOpinion) -> Json:
+    return {
+        "compared": opinion.compared,
+        "differences": [
+            {
+                "topic": each.topic,
+                "subject": printable(each.subject),
+                "aspect": each.aspect,
+                "ours": encode(each.ours),
+                "theirs": encode(each.theirs),
+                "reason": each.reason,
+                "said": printable(each.said),
+            }
+            for each in opinion.differences
+        ],
+        "unheard": [
+            {"topic": each.topic, "subject": printable(each.subject), "why": each.why} for each in opinion.unheard
+        ],
     }
 
 

@@ -136,6 +136,14 @@ def _blocks(view: ReportView, say: Phrases) -> Iterator[str]:
         yield "\n".join(
             f"- {plain(each.words)} ({say.count('label.checks', len(each.titles))})" for each in view.waiting
         )
+    if view.opinion:
+        yield f"## {say('section.opinion')}"
+        yield plain(view.opinion.lead)
+        items = [
+            "<br>".join(plain(text) for text in (each.text, each.reason, each.said) if text)
+            for each in view.opinion.differences
+        ]
+        yield "\n".join(f"- {text}" for text in (*items, *map(plain, view.opinion.unheard)))
     if view.guide and not view.parked:
         yield f"## {say('section.guide')}"
         rows = [(plain(step.key), plain(step.title), plain(step.label)) for step in view.guide]

@@ -221,6 +221,24 @@ class UncheckedView:
 
 
 @dataclass(frozen=True, slots=True)
+class DifferenceView:
+    """A point on which another program says something else, why, and its own words (or empty)."""
+
+    text: str
+    reason: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpinionView:
+    """What other programs make of the same: in one sentence, where they differ, and what was not compared."""
+
+    lead: str
+    differences: tuple[DifferenceView, ...]
+    unheard: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WaitingView:
     """An input that was not given, and the checks that wait for it."""
 
@@ -267,6 +285,7 @@ class ReportView:
     parked: bool = False
     records: tuple[tuple[str, tuple[str, ...]], ...] = ()
     information: tuple[Entry, ...] = ()
+    opinion: OpinionView | None = None
 
     @property
     def complete(self) -> bool:

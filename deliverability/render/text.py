@@ -202,6 +202,16 @@ def _report(view: ReportView, traces: Traces, whole: bool, paper: _Paper, say: P
         for entry in view.waived:
             yield from paper.paragraph(f"{entry.headline} [{entry.rule}]", 2, paper.symbol("bullet") + " ")
             yield from paper.paragraph(entry.waiver, 2, style="dim")
+    if view.opinion:
+        yield from paper.heading(say("section.opinion"))
+        yield from paper.paragraph(view.opinion.lead, 0)
+        for difference in view.opinion.differences:
+            yield from paper.paragraph(difference.text, 2, paper.symbol("bullet") + " ")
+            yield from paper.paragraph(difference.reason, 2)
+            if difference.said:
+                yield from paper.paragraph(difference.said, 2, style="dim")
+        for text in view.opinion.unheard:
+            yield from paper.paragraph(text, 2, paper.ink(paper.symbol("unknown"), "unknown") + " ")
     if view.guide and not view.parked:
         yield from paper.heading(say("section.guide"))
         for step in view.guide:

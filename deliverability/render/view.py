@@ -46,6 +46,7 @@ from deliverability.model.report import (
     VerdictKind,
 )
 from deliverability.model.rules import Effect, Effort, Rule, Severity, SourceRef, Statement, VolumeClass
+from deliverability.render.opinion import opinion_view
 from deliverability.render.parts import (
     EffectView,
     Entry,
@@ -121,6 +122,7 @@ def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *,
         later=later,
         met=by_outcome["met"],
         waived=tuple(entry for entry in entries if entry.outcome == "waived"),
+        opinion=opinion_view(report.second_opinion, say) if report.second_opinion else None,
         topics=_topics(entries, say),
         guide=_guide(guide, report, entries, say),
         evidence=tuple(

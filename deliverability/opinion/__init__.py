@@ -1,0 +1,1 @@
+"""A second opinion: what checkdmarc and dkimpy make of the very answers and octets of an audit."""

@@ -1,0 +1,90 @@
+"""dkimpy's verification of the signatures of a message beside ours. May import model and siblings."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Mapping
+
+import dkim
+
+from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of
+from deliverability.opinion.bridge import Bridge
+from deliverability.opinion.points import UNSURE, Points
+
+MAX_OCTETS = 20_000_000
+"""Octets of a message that is handed on."""
+
+MAX_COST = 50_000_000
+"""Steps that dkimpy's patterns may take over blanks: it needs the square of the length of each run of them."""
+
+_BLANKS = re.compile(rb"[\t ]{64,}|(?:\r?\n){64,}")
+_LONGEST_SAID = 300
+
+
+def compare_signatures(facts: FactSet, message: bytes, bridge: Bridge, points: Points) -> None:
+    """Each signature that was verified, by dkimpy as well."""
+    signatures = records_of(facts.value("dkim.signatures"))
+    if not signatures:
+        return
+    if len(message) > MAX_OCTETS or sum(len(run) ** 2 for run in _BLANKS.findall(message)) > MAX_COST:
+        points.not_heard("dkim", "", "size")
+        return
+    logger = logging.getLogger("deliverability.opinion.dkimpy")
+    logger.setLevel(logging.CRITICAL)
+    for index, ours in enumerate(signatures):
+        subject = f"{ours['domain'] or '?'}/{ours['selector'] or '?'}"
+        bridge.failed = bridge.cut = False
+        result = ours["result"]
+        status = UNSURE if isinstance(result, Unknown) else "pass" if result == "pass" else "fail"
+        if isinstance(result, Unknown) and result.reason.value == "limit":
+            return
+        theirs, said = _verified(message, index, bridge, logger)
+        if bridge.cut:
+            points.not_heard("dkim", subject, "size")
+        elif bridge.failed and status != UNSURE:
+            points.not_heard("dkim", subject, "dns")
+        else:
+            points.compare("dkim", subject, "result", status, theirs, _reason(ours, status), said)
+
+
+def _verified(message: bytes, index: int, bridge: Bridge, logger: logging.Logger) -> tuple[str, str]:
+    """What dkimpy says of one signature, and its words where it raised an error."""
+
+    def key(name: bytes | str, timeout: float = 5) -> bytes | None:
+        text = name.decode("ascii") if isinstance(name, bytes) else name
+        found = bridge.texts(text.rstrip("."))
+        return found[0] if found else None
+
+    try:
+        passed = dkim.DKIM(message, logger=logger).verify(index, dnsfunc=key)
+    except Exception as error:  # it checks little before it uses it
+        return "fail", f"{type(error).__name__}: {error}"[:_LONGEST_SAID]
+    if bridge.failed:
+        return UNSURE, ""
+    return ("pass" if passed else "fail"), ""
+
+
+def _reason(ours: Mapping[str, Value], status: str) -> str | None:
+    """Why dkimpy passes what we do not, or the other way round."""
+    if status == "pass":
+        expires = ours["expires"]
+        # It was valid when the message came; dkimpy knows only the time of day.
+        return "dkim-expiry" if isinstance(expires, int) and expires < time.time() else None
+    reason = text_of(ours["reason"])
+    if reason == "malformed" and ours["body_length_limit"] is not None:
+        return "dkim-length"
+    if reason == "key-mismatch" and ours["key_allows"] is not False:
+        return None
+    return _OURS_ALONE.get(reason)
+
+
+# Reasons for which we do not let a signature pass that dkimpy knows nothing of.
+_OURS_ALONE = {
+    "sha1": "dkim-sha1",
+    "key-mismatch": "dkim-key-tags",
+    "key-multiple": "dkim-key-multiple",
+    "from-not-signed": "dkim-from",
+    "expired": "dkim-expiry",
+}
