@@ -234,6 +234,16 @@ async def test_every_question_goes_to_our_resolver_and_none_twice() -> None:
     assert max(Counter(resolver.asked).values()) == 1
 
 
+async def test_hundreds_of_report_addresses_are_not_asked_about() -> None:
+    addresses = ",".join(f"mailto:a@r{number}.example.net" for number in range(150))
+    resolver = Asked({**GOOD, POLICY: [f"v=DMARC1; p=none; rua={addresses}"]})
+    facts = await facts_of([dmarc.audit], resolver, {})
+    resolver.asked.clear()
+    found = await second_opinion(facts, None, resolver, Budget(60), 60)
+    assert (found.differences, found.unheard) == ((), ())
+    assert set(resolver.asked) == {POLICY, HERE}
+
+
 async def test_another_world_is_not_answered_from_the_first() -> None:
     """checkdmarc keeps answers by name and type for half an hour, whoever gave them."""
     strict, open_ = await opinion({}), await opinion({HERE: ["v=spf1 ?all"], POLICY: ["v=DMARC1; p=none"]})
