@@ -77,9 +77,10 @@ class Sender:
     closed: bool | None = None
 
     def expected(self) -> dict[str, Any]:
-        """What is expected of each receiver; the data name those together that do the same. Others accept the mail."""
+        """What is expected of each receiver; the data name those together that do the same. Others accept."""
         named = {receiver: told for names, told in self.expect.items() for receiver in names.split(", ")}
-        return {receiver: named.get(receiver, "accepted") for receiver in RECEIVERS} | named
+        accepts = "accepted" if self.mail else "dns-ready"
+        return dict.fromkeys(RECEIVERS, accepts) | named
 
 
 def _load(name: str, *, healthy: bool) -> list[Sender]:
