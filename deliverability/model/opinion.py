@@ -13,7 +13,6 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
     "spf-syntax-anywhere": ("RFC 7208", "4.6, 12"),
     "spf-slash-in-name": ("RFC 7208", "7.1, 12"),
     "spf-temperror": ("RFC 7208", "2.6.6, 5.2"),
-    "spf-impossible-name": ("RFC 7208", "4.3"),
     "spf-void-ptr": ("RFC 7208", "4.6.4, 5.5"),
     "spf-void-terms": ("RFC 7208", "4.6.4, 5, 5.7"),
     "spf-macro-target": ("RFC 7208", "7.2"),

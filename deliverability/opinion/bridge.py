@@ -83,9 +83,9 @@ class Bridge:
 
 
 class BridgedNameserver(dns.nameserver.Nameserver):
-    """What dnspython takes for a name server. It opens no socket."""
+    """What dnspython takes for a name server. It opens no socket; without a bridge it refuses everything."""
 
-    def __init__(self, bridge: Bridge) -> None:
+    def __init__(self, bridge: Bridge | None) -> None:
         self._bridge = bridge
 
     def __str__(self) -> str:
@@ -121,7 +121,7 @@ class BridgedNameserver(dns.nameserver.Nameserver):
         question = request.question[0]
         response = dns.message.make_response(request, recursion_available=True)
         kind = dns.rdatatype.to_text(question.rdtype)
-        if kind not in ASKED:
+        if self._bridge is None or kind not in ASKED:
             response.set_rcode(dns.rcode.REFUSED)
             return response
         answer = self._bridge.ask(question.name.to_text(omit_final_dot=True), kind)
@@ -136,11 +136,11 @@ class BridgedNameserver(dns.nameserver.Nameserver):
         return response
 
 
-def bridged_resolver(bridge: Bridge) -> dns.resolver.Resolver:
-    """A resolver of dnspython that is answered over the bridge alone."""
+def bridged_resolver(bridge: Bridge | None) -> dns.resolver.Resolver:
+    """A resolver of dnspython that is answered over the bridge alone; without one it fails at once."""
     resolver = dns.resolver.Resolver(configure=False)
     resolver.nameservers = [BridgedNameserver(bridge)]
-    resolver.lifetime = bridge.seconds
+    resolver.lifetime = bridge.seconds if bridge else 1.0
     return resolver
 
 

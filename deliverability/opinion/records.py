@@ -20,7 +20,6 @@ import checkdmarc.mta_sts
 import checkdmarc.smtp_tls_reporting
 import checkdmarc.spf
 import checkdmarc.utils
-import dns.name
 
 from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of, texts_of
 from deliverability.opinion.bridge import Bridge, BridgedNameserver, bridged_resolver
@@ -120,7 +119,6 @@ def _spf(ours: Mapping[str, Value], how: Mapping[str, Any], points: Points, brid
 _MACRO_TARGET = re.compile(r"(?:include:|redirect=)\S*%\{", re.IGNORECASE)
 # A slash in a name that does not begin a prefix length.
 _SLASH = re.compile(r"[:=][^\s/]+/\S*[^\d/\s]")
-_MALFORMED = (dns.name.LabelTooLong, dns.name.EmptyLabel, dns.name.NameTooLong)
 
 
 def _spf_status(ours: Mapping[str, Value]) -> str:
@@ -152,8 +150,6 @@ def _spf_reason(ours: Mapping[str, Value], status: str, theirs: _Theirs) -> str 
     match status, theirs.status:
         case "temperror", _:
             return "spf-temperror"
-        case "none", "temperror" if isinstance(getattr(error, "error", None), _MALFORMED):
-            return "spf-impossible-name"
         case "valid", "permerror" if isinstance(error, checkdmarc.spf.SPFSyntaxError):
             if not record.startswith("v=spf1"):
                 return "spf-version-case"
@@ -222,7 +218,9 @@ def _dmarc_status(facts: FactSet) -> str:
 def _their_dmarc(domain: str, how: Mapping[str, Any], **options: bool) -> _Theirs:
     try:
         found = checkdmarc.dmarc.query_dmarc_record(domain, **how, **options)
-        parsed = checkdmarc.dmarc.parse_dmarc_record(found["record"], found["location"], **how, **options)
+        # It would ask about every report address, hundreds of them in a hostile record, and only warn.
+        nobody = bridged_resolver(None)
+        parsed = checkdmarc.dmarc.parse_dmarc_record(found["record"], found["location"], resolver=nobody, **options)
     except checkdmarc.dmarc.DMARCRecordNotFound as error:
         return _Theirs("none", {}, error)
     except checkdmarc.dmarc.MultipleDMARCRecords as error:
