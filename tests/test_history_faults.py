@@ -126,7 +126,7 @@ def test_a_full_disk_in_the_first_run_spoils_nothing(tmp_path: Path, octets: int
     assert in_child(work) in (0, 2), "one sentence, no traceback"
     first_week(url)
     assert whole(url)[-1] == (WEEKS[0], WEEKS[0], "unmet")
-    with sqlite3.connect(tmp_path / "h.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "h.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
