@@ -1,15 +1,17 @@
-"""How the time of work grows where its input doubles: in processor time, so that other programs count for little."""
+"""How the time of work grows with its input: processor time, with a margin that a busy machine does not use up."""
 
 from __future__ import annotations
 
 import gc
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 LONGEST = 1 << 16  # octets: what fits into one DNS answer
 BELOW_NOTICE = 0.005  # seconds; below that the clock says more than the work
-GROWTH = 2.3  # for twice the input
-ATTEMPTS = 10  # at every length the best one counts; what is quadratic grows four times in each
+STEP = 16  # each length is that many times the one before
+GROWTH = 48  # times the time for one step: what is linear grows 16 times, what sorts 20, what is quadratic 256
+ATTEMPTS = 6  # of which at every length the best counts
 
 Text = Callable[[int], str]
 """Makes a text of about that many characters."""
@@ -20,49 +22,39 @@ def repeated(piece: str, head: str = "", tail: str = "") -> Text:
     return lambda size: head + piece * ((size - len(head) - len(tail)) // len(piece)) + tail
 
 
-def once(work: Callable[[str], object], text: str) -> float:
+def seconds(work: Callable[[str], object], text: str) -> float:
     """Processor time of one run in seconds, without the collector, whose share is that of all other tests' objects."""
     gc.disable()
     try:
-        start = time.process_time()
+        start = time.thread_time()
         work(text)
-        return time.process_time() - start
+        return time.thread_time() - start
     finally:
         gc.enable()
 
 
-def seconds(work: Callable[[str], object], text: str) -> float:
-    """Processor time of one run, the best of five; one below notice is not repeated."""
-    best = float("inf")
-    for _ in range(5):
-        best = min(best, once(work, text))
-        if best <= BELOW_NOTICE:
-            break
-    return best
-
-
 def assert_linear(work: Callable[[str], object], text: Text, name: str = "", longest: int = LONGEST) -> None:
-    """Twice the text takes twice the time at most, from 64 characters up to the longest text."""
-    best: dict[int, float] = {}
+    """Sixteen times the text never takes anything like 256 times the time, in three steps up to the longest text."""
+    sizes = [longest // STEP**2, longest // STEP, longest]
+    best = dict.fromkeys(sizes, float("inf"))
     for _ in range(ATTEMPTS):
-        worst, before, size = 1.0, BELOW_NOTICE, 64
-        while size <= longest:
-            best[size] = max(BELOW_NOTICE, min(best.get(size, float("inf")), seconds(work, text(size))))
-            worst = max(worst, best[size] / before)
-            if worst > GROWTH:
-                break
-            before, size = best[size], size * 2
-        else:
+        for size in sizes:
+            best[size] = min(best[size], seconds(work, text(size)))
+        noticed = [max(best[size], BELOW_NOTICE) for size in sizes]
+        worst = max(after / before for before, after in pairwise(noticed))
+        if worst <= GROWTH:
             return
-    raise AssertionError(f"{name}: {worst:.1f} times the time for {size} characters")
+    raise AssertionError(f"{name}: {worst:.0f} times the time for {STEP} times the text, up to {longest} characters")
 
 
-def grows(work: Callable[[str], object], text: Text, longest: int = LONGEST) -> bool:
-    """Whether a look at three lengths, each four times the one before, leaves it open that the time grows too much."""
-    before, size = BELOW_NOTICE, longest // 16
-    while size <= longest:
-        now = max(once(work, text(size)), BELOW_NOTICE)
-        if now / before > GROWTH**2:
-            return True
-        before, size = now, size * 4
-    return False
+def assert_at_most(times: int, work: Callable[[str], object], text: str, name: str = "") -> None:
+    """The work takes at most that many times what a loop in Python over the same characters takes."""
+    for _ in range(ATTEMPTS):
+        ratio = seconds(work, text) / seconds(_loop, text)
+        if ratio <= times:
+            return
+    raise AssertionError(f"{name}: {ratio:.0f} times the time of a loop over the text")
+
+
+def _loop(text: str) -> int:
+    return sum(ord(each) for each in text)

@@ -33,9 +33,9 @@ from deliverability.render.segments import segments
 from deliverability.slim.references import References
 from deliverability.spf import record as spf
 from deliverability.spf.repair import repair
-from tests.growth import LONGEST, Text, assert_linear, grows, repeated, seconds
+from tests.growth import LONGEST, Text, assert_at_most, assert_linear, repeated
 
-MOST_FOR_A_RECORD = 0.05  # seconds of processor time for 64 KB
+MOST_FOR_A_RECORD = 40  # times a loop in Python over the same 64 KB; the slowest takes 10
 
 # Pieces that mean something in one of the formats, and what comes between them.
 PIECES = {
@@ -444,19 +444,18 @@ def texts(reader: Reader) -> dict[str, Text]:
 )
 def test_reading_takes_time_in_proportion(reader: Reader, longest: int) -> None:
     for name, text in texts(reader).items():
-        if grows(reader.work, text, longest):
-            assert_linear(reader.work, text, name, longest)
+        assert_linear(reader.work, text, name, longest)
 
 
 @pytest.mark.parametrize("reader", RECORDS.values(), ids=RECORDS)
 def test_a_record_of_64_kb_is_read_at_once(reader: Reader) -> None:
     for name, text in texts(reader).items():
-        assert seconds(reader.work, text(LONGEST)) <= MOST_FOR_A_RECORD, name
+        assert_at_most(MOST_FOR_A_RECORD, reader.work, text(LONGEST), name)
 
 
 def test_quadratic_work_would_be_found() -> None:
     def quadratic(record: str) -> None:
-        for end in range(0, len(record), 64):
+        for end in range(0, len(record), 4):
             record[:end].count(";")
 
     with pytest.raises(AssertionError):
