@@ -11,9 +11,9 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from deliverability.app import catalogue
 from deliverability.config import Settings
 from deliverability.model.facts import FactSpec
+from deliverability.runs.engine import catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -92,9 +92,9 @@ def run_read(path: Path, record: str) -> None:
 
 
 def run_audit(path: Path, record: str) -> None:
-    from deliverability.app import Job, Options, Sample, World, gather_facts
     from deliverability.ports.clock import SystemClock
     from deliverability.ports.static import StaticResolver
+    from deliverability.runs.engine import Job, Options, Sample, World, gather_facts
 
     base = StaticResolver({(KEY_NAME, "TXT"): [record]} if record else {})
     job = Job("example.com", Sample("message.eml", path=path), Options())

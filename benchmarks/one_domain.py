@@ -21,11 +21,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from deliverability.app import Job, World, gather_facts  # noqa: E402
 from deliverability.model.facts import FactSet, Value  # noqa: E402
 from deliverability.ports.clock import SystemClock  # noqa: E402
 from deliverability.ports.dns import LiveResolver, parse_server  # noqa: E402
 from deliverability.ports.zone import ZoneResolver  # noqa: E402
+from deliverability.runs.engine import Job, World, gather_facts  # noqa: E402
 from tests.corpus import corpus_root  # noqa: E402
 from tests.dnsserver import DnsServer  # noqa: E402
 

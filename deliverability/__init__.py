@@ -14,36 +14,36 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from deliverability.app import Options, World, audit, load_rules, open_world
-    from deliverability.dkim.verify import DkimResult, verify_dkim
-    from deliverability.dmarc.discover import Discovery, discover_dmarc
-    from deliverability.dmarc.evaluate import DmarcEvaluation, evaluate_dmarc
     from deliverability.inputs import InputError
     from deliverability.judge.load import RuleError
     from deliverability.model.report import Report
     from deliverability.ports.static import StaticResolver
+    from deliverability.protocols.dkim.verify import DkimResult, verify_dkim
+    from deliverability.protocols.dmarc.discover import Discovery, discover_dmarc
+    from deliverability.protocols.dmarc.evaluate import DmarcEvaluation, evaluate_dmarc
+    from deliverability.protocols.spf.evaluate import SpfEvaluation, evaluate_spf
     from deliverability.render.json import render_json
-    from deliverability.spf.evaluate import SpfEvaluation, evaluate_spf
+    from deliverability.runs.engine import Options, World, audit, load_rules, open_world
 
 _HOME = {
-    "audit": "app",
-    "open_world": "app",
-    "World": "app",
-    "Options": "app",
+    "audit": "runs.engine",
+    "open_world": "runs.engine",
+    "World": "runs.engine",
+    "Options": "runs.engine",
     "InputError": "inputs",
-    "load_rules": "app",
+    "load_rules": "runs.engine",
     "RuleError": "judge.load",
     "render_json": "render.json",
     "Report": "model.report",
     "StaticResolver": "ports.static",
-    "evaluate_spf": "spf.evaluate",
-    "SpfEvaluation": "spf.evaluate",
-    "verify_dkim": "dkim.verify",
-    "DkimResult": "dkim.verify",
-    "discover_dmarc": "dmarc.discover",
-    "Discovery": "dmarc.discover",
-    "evaluate_dmarc": "dmarc.evaluate",
-    "DmarcEvaluation": "dmarc.evaluate",
+    "evaluate_spf": "protocols.spf.evaluate",
+    "SpfEvaluation": "protocols.spf.evaluate",
+    "verify_dkim": "protocols.dkim.verify",
+    "DkimResult": "protocols.dkim.verify",
+    "discover_dmarc": "protocols.dmarc.discover",
+    "Discovery": "protocols.dmarc.discover",
+    "evaluate_dmarc": "protocols.dmarc.evaluate",
+    "DmarcEvaluation": "protocols.dmarc.evaluate",
 }
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""`deliv` and `python -m deliverability`. Imports nothing before it can be interrupted."""
+"""`deliv` and `python -m deliverability`."""
 
 from __future__ import annotations
 

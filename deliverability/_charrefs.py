@@ -1,4 +1,4 @@
-"""Character references of HTML, from whoever wrote it. Imports nothing of ours."""
+"""Character references of HTML, from whoever wrote it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Files that are there whole or not at all: written out of sight and moved to their place at the end.
 
 Before and after the move all is on the disk (fsync of the file and of its folder), so that a power cut leaves the old
-file or the new one. Imports nothing of ours.
+file or the new one.
 """
 
 from __future__ import annotations

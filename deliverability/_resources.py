@@ -1,4 +1,4 @@
-"""Locate the data folders `rules` and `reports`: wheel, editable install or checkout. Imports nothing of ours."""
+"""Locate the data folders `rules` and `reports`: wheel, editable install or checkout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A strict YAML reader for rule files: no surprises in types, no repeated keys, lines kept. Imports nothing of ours.
+"""A strict YAML reader for rule files: no surprises in types, no repeated keys, lines kept.
 
 `read` takes text; `read_file` and `shaped` are for those who read many files and want to tell all problems at once.
 

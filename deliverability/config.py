@@ -1,4 +1,4 @@
-"""deliv.toml -> typed settings; an unknown key is an error with a suggestion. May import model."""
+"""deliv.toml -> typed settings; an unknown key is an error with a suggestion."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What users and programs give, made clean or refused: domains, DKIM selectors, sending addresses, MAIL FROM.
 
 The command line, the settings, the weekly run and the Python API read their inputs here, so that all of them take the
-same spellings. May import model and mail.addresses; heavier modules inside functions.
+same spellings.
 """
 
 from __future__ import annotations

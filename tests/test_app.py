@@ -10,17 +10,18 @@ from typing import Any
 
 import pytest
 
-from deliverability import app
-from deliverability.app import Job, Options, Sample, World
 from deliverability.inputs import InputError
 from deliverability.judge.engine import Selection
-from deliverability.judge.phrases import LANGUAGES, phrases
 from deliverability.model.facts import Purpose, Reason, Unknown
+from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Finding, Outcome, Report
 from deliverability.model.rules import Severity
 from deliverability.ports.base import Answer
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.static import StaticResolver
+from deliverability.runs import engine as app
+from deliverability.runs.engine import Job, Options, Sample, World
+from deliverability.words.phrases import phrases
 
 GOLDEN = Path(__file__).parent / "golden"
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

@@ -12,10 +12,10 @@ import pytest
 
 from deliverability.auditors import arc
 from deliverability.auditors.base import gather
-from deliverability.dkim.arc import MAX_SETS, ArcResult, verify_arc
 from deliverability.mail.reader import read
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import Answer, Failed
+from deliverability.protocols.dkim.arc import MAX_SETS, ArcResult, verify_arc
 from tests.corpus import corpus_root, suite
 from tests.dkim.support import MESSAGE, Rule, TableResolver, published, rsa_key, seal_arc, sign
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.content import archives
-from deliverability.content.archives import open_archive
-from deliverability.content.filetype import identify
-from deliverability.content.listing import MAX_ENTRIES, TooManyEntriesError
-from deliverability.content.office import read_ole, read_ooxml
-from deliverability.content.pdf import weigh
+from deliverability.mail.files import archives
+from deliverability.mail.files.archives import open_archive
+from deliverability.mail.files.listing import MAX_ENTRIES, TooManyEntriesError
+from deliverability.mail.files.office import read_ole, read_ooxml
+from deliverability.mail.files.pdf import weigh
+from deliverability.mail.files.types import identify
 from deliverability.model.facts import Reason, Unknown
 from tests.corpus import corpus_root
 from tests.files import (

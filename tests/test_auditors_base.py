@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deliverability.app import Audited, catalogue, exit_code, load_rules, make_report
 from deliverability.auditors.base import (
     AuditFunction,
     Auditor,
@@ -26,6 +25,7 @@ from deliverability.judge.engine import Selection
 from deliverability.model.facts import FactType, Reason, Subject, Unknown
 from deliverability.ports.base import Absent, Failed, Found
 from deliverability.ports.static import StaticResolver
+from deliverability.runs.engine import Audited, catalogue, exit_code, load_rules, make_report
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 

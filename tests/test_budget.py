@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from deliverability.app import Job, Options, World, audit, catalogue, gather_facts, load_rules, make_report
 from deliverability.judge.engine import Selection
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Absent, Answer, Failed, Fetched, Found, NoPage, Probed, Resolver
 from deliverability.ports.budget import Budget
 from deliverability.ports.clock import FixedClock
-from deliverability.rehearse import remedies
+from deliverability.runs.engine import Job, Options, World, audit, catalogue, gather_facts, load_rules, make_report
+from deliverability.runs.rehearse import remedies
 
 DOMAIN = "example.com"
 SECONDS = 1.0

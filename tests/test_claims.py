@@ -12,7 +12,14 @@ import dkim
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from deliverability.app import (
+from deliverability.judge.engine import Selection
+from deliverability.judge.load import load_guide
+from deliverability.model.facts import Purpose
+from deliverability.model.report import Report, Requirements, Verdict, VerdictKind
+from deliverability.model.rules import Effect
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.static import StaticResolver
+from deliverability.runs.engine import (
     Job,
     Options,
     Sample,
@@ -24,17 +31,10 @@ from deliverability.app import (
     open_world,
     rule_folders,
 )
-from deliverability.judge.engine import Selection
-from deliverability.judge.load import load_guide
-from deliverability.judge.phrases import phrases
-from deliverability.model.facts import Purpose
-from deliverability.model.report import Report, Requirements, Verdict, VerdictKind
-from deliverability.model.rules import Effect
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.static import StaticResolver
-from deliverability.render.parts import ReportView
-from deliverability.render.told import effect_words
-from deliverability.render.view import build
+from deliverability.view.findings import effect_words
+from deliverability.view.parts import ReportView
+from deliverability.view.report import build
+from deliverability.words.phrases import phrases
 from tests.dkim.support import published
 
 SMALL = Options(purpose=Purpose.USERS, daily_volume=200)

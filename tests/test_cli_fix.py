@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 import deliverability.demo
 from deliverability.cli import deliv
-from deliverability.judge.words import phrases
+from deliverability.words.sentences import phrases
 
 DEMO = Path(deliverability.demo.__file__).parent
 FINE = """$ORIGIN example.com.

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.app import (
+from deliverability.judge.engine import Selection
+from deliverability.judge.load import load_guide
+from deliverability.model.report import Report
+from deliverability.ports.budget import offline_resolver
+from deliverability.ports.clock import FixedClock
+from deliverability.render.html import render_html
+from deliverability.render.json import JsonWriter
+from deliverability.render.text import render_text
+from deliverability.runs.engine import (
     Job,
     Sample,
     World,
@@ -20,14 +28,6 @@ from deliverability.app import (
     open_world,
     rule_folders,
 )
-from deliverability.judge.engine import Selection
-from deliverability.judge.load import load_guide
-from deliverability.model.report import Report
-from deliverability.ports.budget import offline_resolver
-from deliverability.ports.clock import FixedClock
-from deliverability.render.html import render_html
-from deliverability.render.json import JsonWriter
-from deliverability.render.text import render_text
 from tests.corpus import corpus, corpus_root
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

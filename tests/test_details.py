@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import deliverability
-from deliverability.judge.words import format_value, phrases, remark, unknown_sentence
 from deliverability.model.facts import FactSpec, FactType, Reason, Unknown
+from deliverability.words.sentences import format_value, phrases, remark, unknown_sentence
 
 JA, EN = phrases("ja"), phrases("en")
 PACKAGE = Path(deliverability.__file__).parent

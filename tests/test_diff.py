@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deliverability.render.diff import diff
+from deliverability.view.diff import diff
 
 
 def shown(old: str, new: str) -> str:

@@ -10,9 +10,9 @@ import pytest
 from deliverability.auditors import dkim as under_test
 from deliverability.auditors.base import Context, Gathered, auditor, gather, spec
 from deliverability.auditors.dkim import MAX_LISTED, PROBES, PROVIDES, selector_date
-from deliverability.dkim.verify import MAX_SIGNATURES
 from deliverability.mail.reader import read
 from deliverability.model.facts import FactType, KeySeen, Reason, Subject, Unknown, Value
+from deliverability.protocols.dkim.verify import MAX_SIGNATURES
 from tests.dkim.support import MESSAGE, Rule, TableResolver, ed25519_key, published, rsa_key, sign
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -74,7 +74,7 @@ async def test_every_promised_field_is_stated_and_no_other() -> None:
 
 
 async def test_closed_sets_of_values_are_kept() -> None:
-    from deliverability.dkim.verify import DkimReason, DkimStatus
+    from deliverability.protocols.dkim.verify import DkimReason, DkimStatus
 
     values = {each.path: set(each.values) for each in PROVIDES}
     assert values["dkim.signatures[].reason"] == {reason.value for reason in DkimReason}

@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from deliverability.cli import deliv
-from deliverability.dkim.generate import generate_ed25519, generate_rsa
-from deliverability.dkim.key import parse_key
-from deliverability.dkim.verify import verify_message
 from deliverability.mail.reader import read
+from deliverability.protocols.dkim.generate import generate_ed25519, generate_rsa
+from deliverability.protocols.dkim.key import parse_key
+from deliverability.protocols.dkim.verify import verify_message
 from tests.dkim.support import TableResolver
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deliverability.dkim.key import choose_key, parse_key
-from deliverability.dkim.signature import parse_signature
-from deliverability.dkim.tags import MAX_TAGS, parse_tags
+from deliverability.protocols.dkim.key import choose_key, parse_key
+from deliverability.protocols.dkim.signature import parse_signature
+from deliverability.protocols.dkim.tags import MAX_TAGS, parse_tags
 from tests.corpus import suite
 from tests.dkim.support import ed25519_key, published, rsa_key
 

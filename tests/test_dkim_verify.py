@@ -19,12 +19,12 @@ from dkim.canonicalization import CanonicalizationPolicy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deliverability.dkim.body import BodyHasher, hash_body
-from deliverability.dkim.fields import received_at, select_fields, signed_data
-from deliverability.dkim.signature import parse_signature
-from deliverability.dkim.verify import MAX_SIGNATURES, DkimReason, DkimResult, DkimStatus, verify_dkim
 from deliverability.mail.reader import read
 from deliverability.model.facts import Reason
+from deliverability.protocols.dkim.body import BodyHasher, hash_body
+from deliverability.protocols.dkim.fields import received_at, select_fields, signed_data
+from deliverability.protocols.dkim.signature import parse_signature
+from deliverability.protocols.dkim.verify import MAX_SIGNATURES, DkimReason, DkimResult, DkimStatus, verify_dkim
 from tests.corpus import corpus, suite
 from tests.dkim.support import MESSAGE, Rule, TableResolver, ed25519_key, published, rsa_key, sign
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from deliverability.auditors import alignment, dmarc
-from deliverability.dmarc.discover import discover_dmarc, organizational_domain, walk_names
-from deliverability.dmarc.psl import is_public_suffix, registrable_domain
-from deliverability.dmarc.record import parse
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.static import StaticResolver
+from deliverability.protocols.dmarc.discover import discover_dmarc, organizational_domain, walk_names
+from deliverability.protocols.dmarc.psl import is_public_suffix, registrable_domain
+from deliverability.protocols.dmarc.record import parse
 from tests.corpus import suite
 from tests.facts_of import facts_of
 

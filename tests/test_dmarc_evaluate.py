@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 import deliverability
-from deliverability.dmarc.evaluate import DmarcEvaluation
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.static import StaticResolver
+from deliverability.protocols.dmarc.evaluate import DmarcEvaluation
 
 REJECT = {("_dmarc.example.com", "TXT"): ["v=DMARC1; p=reject"]}
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from deliverability.dmarc.discover import Step
-from deliverability.dmarc.record import parse, split
 from deliverability.ports.base import Found
+from deliverability.protocols.dmarc.discover import Step
+from deliverability.protocols.dmarc.record import parse, split
 from deliverability.remedy.dmarc import recognised, repaired, usable_uris
 from tests.growth import assert_linear, repeated
 

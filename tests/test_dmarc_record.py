@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deliverability.dmarc.record import is_dmarc, parse, split
+from deliverability.protocols.dmarc.record import is_dmarc, parse, split
 
 
 @pytest.mark.parametrize(

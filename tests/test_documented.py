@@ -17,11 +17,11 @@ from typing import get_args, get_type_hints
 import pytest
 
 import deliverability.auditors
-from deliverability.app import auditors
 from deliverability.auditors.base import Auditor
 from deliverability.cli import COMMANDS
 from deliverability.cli.formats import FORMATS
 from deliverability.config import Settings
+from deliverability.runs.engine import auditors
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from deliverability.content.archives import open_archive
-from deliverability.content.office import read_ole
-from deliverability.content.pdf import is_encrypted
-from deliverability.content.rar import read_rar
-from deliverability.content.sevenzip import read_7z
+from deliverability.mail.files.archives import open_archive
+from deliverability.mail.files.office import read_ole
+from deliverability.mail.files.pdf import is_encrypted
+from deliverability.mail.files.rar import read_rar
+from deliverability.mail.files.sevenzip import read_7z
 from tests.corpus import corpus, corpus_root
 from tests.files import (
     AES_7Z,

@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 
 import deliverability.demo
-from deliverability import app
-from deliverability.app import catalogue
+from deliverability.runs import engine as app
+from deliverability.runs.engine import catalogue
 
 DELIV = [sys.executable, "-m", "deliverability"]
 ZONE = str(Path(deliverability.demo.__file__).parent / "example.zone")

@@ -11,13 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deliverability.app import load_rules, rule_folders
-from deliverability.bounce.catalogue import ReplyError, load_replies
-from deliverability.bounce.explain import explain
-from deliverability.bounce.match import fold, parse_code, says
-from deliverability.bounce.notice import MAX_MESSAGES, find
 from deliverability.cli import main
-from deliverability.judge.words import phrases
+from deliverability.feedback.catalogue import ReplyError, load_replies
+from deliverability.feedback.explain import explain
+from deliverability.feedback.match import fold, parse_code, says
+from deliverability.feedback.notice import MAX_MESSAGES, find
 from deliverability.model.replies import (
     ANY,
     Explained,
@@ -28,6 +26,8 @@ from deliverability.model.replies import (
     ReplyKind,
 )
 from deliverability.model.rules import RuleSet
+from deliverability.runs.engine import load_rules, rule_folders
+from deliverability.words.sentences import phrases
 from tests.corpus import corpus
 
 DEMO = Path(__file__).parents[1] / "deliverability" / "demo"

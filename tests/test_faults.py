@@ -12,7 +12,20 @@ from pathlib import Path
 import pytest
 
 import deliverability.demo
-from deliverability.app import (
+from deliverability.auditors.base import gather
+from deliverability.auditors.dkim import PROBES
+from deliverability.judge.engine import Selection
+from deliverability.model.facts import FactType, Purpose, Reason, Unknown, Value
+from deliverability.model.report import Outcome, Report, VerdictKind
+from deliverability.model.rules import Severity
+from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.names import canonical
+from deliverability.ports.overlay import OverlayResolver, Proposal
+from deliverability.ports.static import StaticResolver
+from deliverability.ports.zone import ZoneResolver
+from deliverability.protocols.dmarc.psl import is_public_suffix
+from deliverability.runs.engine import (
     Audited,
     Job,
     Options,
@@ -25,20 +38,7 @@ from deliverability.app import (
     load_rules,
     make_report,
 )
-from deliverability.auditors.base import gather
-from deliverability.auditors.dkim import PROBES
-from deliverability.dmarc.psl import is_public_suffix
-from deliverability.judge.engine import Selection
-from deliverability.model.facts import FactType, Purpose, Reason, Unknown, Value
-from deliverability.model.report import Outcome, Report, VerdictKind
-from deliverability.model.rules import Severity
-from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.names import canonical
-from deliverability.ports.overlay import OverlayResolver, Proposal
-from deliverability.ports.static import StaticResolver
-from deliverability.ports.zone import ZoneResolver
-from deliverability.rehearse import edit_place, proposals_for
+from deliverability.runs.rehearse import edit_place, proposals_for
 from tests.dkim.support import published, rsa_key, sign
 from tests.dnsserver import DnsServer
 

@@ -18,8 +18,8 @@ import pytest
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._resources import locate
 from deliverability.cli import COMMANDS, deliv
-from deliverability.judge.glossary import load_glossary
 from deliverability.judge.load import RuleError
+from deliverability.words.glossary import load_glossary
 
 RULES, REPORTS = locate("rules"), locate("reports")
 

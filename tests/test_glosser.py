@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deliverability.judge.glossary import Term
 from deliverability.render.glossary import Glosser
+from deliverability.words.glossary import Term
 
 TERMS = tuple(
     Term(ident, {"en": en, "ja": ja}, {"en": "x", "ja": "x"}, {"en": (), "ja": ()})

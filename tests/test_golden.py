@@ -15,7 +15,14 @@ from pathlib import Path
 import pytest
 
 import deliverability.demo
-from deliverability.app import (
+from deliverability.judge.engine import Selection
+from deliverability.judge.load import load_guide
+from deliverability.model.facts import Purpose
+from deliverability.model.report import Report
+from deliverability.ports.clock import FixedClock
+from deliverability.render.json import render_json
+from deliverability.render.text import render_text
+from deliverability.runs.engine import (
     Job,
     Options,
     Sample,
@@ -27,13 +34,6 @@ from deliverability.app import (
     open_world,
     rule_folders,
 )
-from deliverability.judge.engine import Selection
-from deliverability.judge.load import load_guide
-from deliverability.model.facts import Purpose
-from deliverability.model.report import Report
-from deliverability.ports.clock import FixedClock
-from deliverability.render.json import render_json
-from deliverability.render.text import render_text
 
 GOLDEN = Path(__file__).parent / "golden"
 DEMO = Path(deliverability.demo.__file__).parent

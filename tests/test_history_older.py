@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.app import catalogue, rule_folders
 from deliverability.history.store import History
+from deliverability.history.trend import trend
 from deliverability.judge.load import load_guide
-from deliverability.judge.words import phrases
 from deliverability.model.history import GRADED_RECEIVERS, GRADED_SUBJECT, Cause, ChangeKind
 from deliverability.model.report import VerdictKind
-from deliverability.weekly.pages import HtmlPages
-from deliverability.weekly.trend import trend
+from deliverability.render.weekly import HtmlPages
+from deliverability.runs.engine import catalogue, rule_folders
+from deliverability.words.sentences import phrases
 from tests.test_weekly_stories import FIRST, KEY, Life, changes, gains, mail, news, shipped
 
 BEGAN = "2026-09-28T06:00:00Z"

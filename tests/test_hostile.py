@@ -11,28 +11,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pytest
+from deliverability.mail.html.accounting.accounting import HtmlAccount, css, link_host, minify, shown_hosts
 
 from deliverability.auditors import bimi, identity, transport, unsubscribe
 from deliverability.auditors.mx import mx_entries
-from deliverability.bounce.match import fold
-from deliverability.bounce.notice import find
-from deliverability.bounce.text import accepted, field_reply, replies_in
-from deliverability.dkim import key, signature
-from deliverability.dkim.fields import empty_b, relaxed_field, signed_data
-from deliverability.dmarc.record import parse as parse_dmarc
-from deliverability.dmarc.record import split
-from deliverability.mail import addresses, css, dates, minify, received, words
-from deliverability.mail.html import HtmlAccount, link_host, shown_hosts
+from deliverability.feedback.match import fold
+from deliverability.feedback.notice import find
+from deliverability.feedback.text import accepted, field_reply, replies_in
+from deliverability.mail import addresses, dates, received, words
 from deliverability.mail.parameters import parse_parameters
 from deliverability.mail.reader import read
 from deliverability.mail.scripts import unicode_labels
 from deliverability.ports.base import Found, Page
 from deliverability.ports.names import labels_of
-from deliverability.render.preview import preview
-from deliverability.render.segments import segments
+from deliverability.protocols.dkim import key, signature
+from deliverability.protocols.dkim.fields import empty_b, relaxed_field, signed_data
+from deliverability.protocols.dmarc.record import parse as parse_dmarc
+from deliverability.protocols.dmarc.record import split
+from deliverability.protocols.spf import record as spf
+from deliverability.protocols.spf.repair import repair
 from deliverability.slim.references import References
-from deliverability.spf import record as spf
-from deliverability.spf.repair import repair
+from deliverability.view.preview import preview
+from deliverability.view.segments import segments
 from tests.growth import LONGEST, Text, assert_at_most, assert_linear, repeated
 
 MOST_FOR_A_RECORD = 40  # times a loop in Python over the same 64 KB; the slowest takes 10

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from deliverability.content import images
-from deliverability.content.images import measure, recompress, sniff
+from deliverability.mail.files import images
+from deliverability.mail.files.images import measure, recompress, sniff
 from deliverability.model.facts import Reason, Unknown, Value
 from tests.files import audit, drawing, encoded_image, mail, photograph
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from deliverability.cli import deliv
 from deliverability.config import load
 from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value
-from deliverability.weekly.init import known
+from deliverability.runs.weekly.init import known
 
 ZONE = """$ORIGIN shop.example.
 @ 300 IN SOA ns.shop.example. h.shop.example. 1 2 3 4 5

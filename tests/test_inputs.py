@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 import deliverability
-from deliverability.app import Job, Options
 from deliverability.inputs import InputError, parse_domain, parse_ip, parse_mail_from, parse_selector
 from deliverability.ports.clock import SystemClock
 from deliverability.ports.static import StaticResolver
+from deliverability.runs.engine import Job, Options
 
 DOMAINS = {
     "example.com": "example.com",

@@ -20,7 +20,14 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from deliverability.app import (
+from deliverability.judge.engine import Selection
+from deliverability.model.codec import encode
+from deliverability.model.facts import Purpose
+from deliverability.model.report import Case, Consequence, Outcome, Report, Verdict, VerdictKind
+from deliverability.model.rules import Scope, Severity
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.zone import ZoneResolver
+from deliverability.runs.engine import (
     Audited,
     Job,
     Options,
@@ -31,13 +38,6 @@ from deliverability.app import (
     make_report,
     open_world,
 )
-from deliverability.judge.engine import Selection
-from deliverability.model.codec import encode
-from deliverability.model.facts import Purpose
-from deliverability.model.report import Case, Consequence, Outcome, Report, Verdict, VerdictKind
-from deliverability.model.rules import Scope, Severity
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.zone import ZoneResolver
 from deliverability.senders.catalogue import services
 from tests.dkim.support import published, seal_arc
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.app import catalogue
 from deliverability.judge.load import RuleError, load_rules
 from deliverability.model.rules import Compare, Op
+from deliverability.runs.engine import catalogue
 
 SOURCES = """\
 rfc7208:

@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 from deliverability.auditors import format as form
 from deliverability.auditors import message as identity
 from deliverability.auditors.base import gather
-from deliverability.dkim.body import hash_body
 from deliverability.mail.reader import read
 from deliverability.mail.transfer import Body
 from deliverability.mail.words import check_octets, decode_base64, decode_octets
 from deliverability.model.facts import Subject
 from deliverability.ports.static import StaticResolver
+from deliverability.protocols.dkim.body import hash_body
 from deliverability.slim.message import slim
 from tests.shapes import SHAPES
 

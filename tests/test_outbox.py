@@ -20,9 +20,9 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from deliverability.config import EmailSettings, WebhookSettings
-from deliverability.weekly import carriers
-from deliverability.weekly.carriers import SecretError, SmtpCarrier, WebhookCarrier, secret, signature
-from deliverability.weekly.outbox import MAX_ATTEMPTS, Attempt, Letter, Outbox
+from deliverability.notify import carriers
+from deliverability.notify.carriers import SecretError, SmtpCarrier, WebhookCarrier, secret, signature
+from deliverability.notify.outbox import MAX_ATTEMPTS, Attempt, Letter, Outbox
 
 
 def letter(name: str = "2026-11-23-mail", *, to: tuple[str, ...] = ("ops@example.com",), **more: Any) -> Letter:
@@ -247,7 +247,7 @@ def test_on_a_full_disk_a_letter_stands_as_it_stood_and_the_others_are_tried(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("deliverability.weekly.outbox.write_whole", full)
+    monkeypatch.setattr("deliverability.notify.outbox.write_whole", full)
     with serving(server) as carrier:
         (_, first), (_, second) = outbox.flush({"email": carrier})
     assert "No space left on device" in first.problem

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 import deliverability
-from deliverability.app import catalogue, load_rules
-from deliverability.judge.phrases import phrases
+from deliverability.runs.engine import catalogue, load_rules
+from deliverability.words.phrases import phrases
 
 PACKAGE = Path(deliverability.__file__).parent
 REPORTS = PACKAGE.parent / "reports"

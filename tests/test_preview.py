@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deliverability.cli import deliv
-from deliverability.render.preview import MAX_OCTETS, POLICY, preview
+from deliverability.view.preview import MAX_OCTETS, POLICY, preview
 
 
 def body(html: str) -> str:

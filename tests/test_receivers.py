@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 
 from deliverability._yamlstrict import read
-from deliverability.app import Job, Sample, catalogue, gather_facts, load_rules, open_world
 from deliverability.judge.engine import Selection, judge
 from deliverability.judge.grade import assess, assessed
 from deliverability.model.codec import decode
@@ -27,6 +26,7 @@ from deliverability.model.report import Assessment, Finding, Outcome, Verdict, V
 from deliverability.model.rules import Confidence, Effect, Receiver, RuleSet, Severity, Statement, VolumeClass
 from deliverability.ports.clock import FixedClock
 from deliverability.render.rulepage import rule_page
+from deliverability.runs.engine import Job, Sample, catalogue, gather_facts, load_rules, open_world
 from tests.test_rules import cases as rule_cases
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -10,12 +10,12 @@ import pytest
 
 from deliverability.auditors import envelope, recorded
 from deliverability.auditors.base import Auditor, Context, auditor, gather
-from deliverability.dmarc.psl import known_registrable_domain
 from deliverability.mail.hop import delivery
 from deliverability.mail.reader import read
 from deliverability.model.codec import decode
 from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Subject, Unknown, records_of
 from deliverability.ports.budget import offline_resolver
+from deliverability.protocols.dmarc.psl import known_registrable_domain
 from tests.corpus import corpus
 from tests.recorded_mails import SAMPLES, compare, header_blocks, topmost_address
 

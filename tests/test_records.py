@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from deliverability.model.report import RecordEdit, Remedy
 from deliverability.ports.overlay import parse_proposal
-from deliverability.render.records import (
+from deliverability.view.records import (
     RecordSet,
     cloudflare,
     rdata,

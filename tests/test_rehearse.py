@@ -12,8 +12,19 @@ from pathlib import Path
 import pytest
 
 import deliverability.demo
-from deliverability import rehearse
-from deliverability.app import (
+from deliverability.auditors.base import gather
+from deliverability.judge.engine import Selection, judge
+from deliverability.model.facts import FactSet, Purpose, Reason
+from deliverability.model.report import GRADES, Care, Finding, Outcome, RecordEdit, Remedy, Report
+from deliverability.model.rules import Severity
+from deliverability.ports.base import Answer, Failed, Fetched, MailHost, Page, Probed, Resolver
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.names import canonical
+from deliverability.ports.overlay import OverlayResolver, parse_proposal
+from deliverability.ports.static import StaticResolver
+from deliverability.remedy.plan import drafts
+from deliverability.runs import rehearse
+from deliverability.runs.engine import (
     Audited,
     Job,
     Options,
@@ -28,18 +39,7 @@ from deliverability.app import (
     open_world,
     report_many,
 )
-from deliverability.auditors.base import gather
-from deliverability.judge.engine import Selection, judge
-from deliverability.model.facts import FactSet, Purpose, Reason
-from deliverability.model.report import GRADES, Care, Finding, Outcome, RecordEdit, Remedy, Report
-from deliverability.model.rules import Severity
-from deliverability.ports.base import Answer, Failed, Fetched, MailHost, Page, Probed, Resolver
-from deliverability.ports.clock import FixedClock
-from deliverability.ports.names import canonical
-from deliverability.ports.overlay import OverlayResolver, parse_proposal
-from deliverability.ports.static import StaticResolver
-from deliverability.remedy.plan import drafts
-from deliverability.render.records import with_value
+from deliverability.view.records import with_value
 from tests.corpus import corpus
 from tests.test_corpus_smoke import mails, senders
 

@@ -7,14 +7,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deliverability.app import Job, Options, Sample, World, full_report, gather_facts, load_rules
 from deliverability.judge.engine import Selection
-from deliverability.judge.words import phrases, placeholders
 from deliverability.model.facts import FactSet, Purpose
+from deliverability.model.placeholders import placeholders
 from deliverability.model.report import Care, Remedy
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.static import StaticResolver
 from deliverability.remedy.dmarc import MAX_RECORD_OCTETS, Tags, drafts, recognised, repaired, usable_uris
+from deliverability.runs.engine import Job, Options, Sample, World, full_report, gather_facts, load_rules
+from deliverability.words.sentences import phrases
 from tests.dkim.support import published, rsa_key, sign
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

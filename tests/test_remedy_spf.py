@@ -12,11 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deliverability import app
 from deliverability.auditors import spf as auditor
 from deliverability.auditors.base import Context
 from deliverability.judge.engine import Selection, judge
-from deliverability.judge.words import phrases
 from deliverability.model.facts import Fact, FactSet, Reason, Subject, Unknown, Value, records_of
 from deliverability.model.report import Care, Finding, Outcome, Remedy
 from deliverability.model.rules import RuleSet
@@ -24,11 +22,13 @@ from deliverability.ports.base import Answer, Resolver
 from deliverability.ports.overlay import OverlayResolver, parse_proposal
 from deliverability.ports.static import StaticResolver
 from deliverability.ports.zone import ZoneResolver
+from deliverability.protocols.spf.coverage import Coverage, measure
+from deliverability.protocols.spf.record import parse, select
+from deliverability.protocols.spf.repair import repair
+from deliverability.protocols.spf.tree import Tree, walk_tree
 from deliverability.remedy.spf import drafts
-from deliverability.spf.coverage import Coverage, measure
-from deliverability.spf.record import parse, select
-from deliverability.spf.repair import repair
-from deliverability.spf.tree import Tree, walk_tree
+from deliverability.runs import engine as app
+from deliverability.words.sentences import phrases
 from tests.corpus import corpus, corpus_root
 
 Zone = dict[tuple[str, str], Any]
@@ -580,7 +580,7 @@ async def check(audited: Audited) -> int:
 
 def covers(new: Coverage, old: Coverage) -> bool:
     """Every address that passed before passes now."""
-    from deliverability.spf.coverage import _all_within
+    from deliverability.protocols.spf.coverage import _all_within
 
     return _all_within([each for _, each in old.ranges if each.prefixlen], [each for _, each in new.ranges])
 

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deliverability.app import Job, Options, Sample, World, full_report, gather_facts, load_rules
 from deliverability.judge.engine import Selection
 from deliverability.model.report import Remedy
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.static import StaticResolver
 from deliverability.remedy.transport import policy_text
+from deliverability.runs.engine import Job, Options, Sample, World, full_report, gather_facts, load_rules
 from tests.dkim.support import published, rsa_key, sign
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

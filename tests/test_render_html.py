@@ -10,13 +10,13 @@ from html.parser import HTMLParser
 
 import pytest
 
-from deliverability.judge.words import phrases
 from deliverability.model.facts import Evidence, EvidenceKind, Reason, Unknown
 from deliverability.model.report import Assessment, Consequence, Gain, Note, Outcome, RecordEdit, Verdict, VerdictKind
 from deliverability.model.rules import Effect
 from deliverability.render.html import render_html
-from deliverability.render.pictures import draw
-from deliverability.render.segments import segments
+from deliverability.view.pictures import draw
+from deliverability.view.segments import segments
+from deliverability.words.sentences import phrases
 from tests.fixtures_report import CATALOGUE, FACTS, GUIDE, REMEDIES, assessed, facts, finding, make_report
 
 _VOID = {"meta", "link", "br", "hr", "img", "input", "use", "path"}

@@ -8,11 +8,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from deliverability.app import exit_code
 from deliverability.model.facts import Reason, Unknown
 from deliverability.model.report import Outcome, Report
 from deliverability.model.rules import Severity
 from deliverability.render.junit import render_junit
+from deliverability.runs.engine import exit_code
 from tests.fixtures_report import CATALOGUE, finding, make_report
 from tests.shown import CASES, waived
 

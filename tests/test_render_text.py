@@ -8,10 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deliverability.app import Job, Options, World, catalogue, gather_facts, load_rules
-from deliverability.app import make_report as make_real_report
 from deliverability.judge.engine import Selection
-from deliverability.judge.words import phrases
 from deliverability.model.facts import Purpose, Reason, Unknown
 from deliverability.model.report import Assessment, Case, Consequence, Note, Outcome, Requirements, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Source
@@ -19,8 +16,11 @@ from deliverability.ports.clock import FixedClock
 from deliverability.ports.static import StaticResolver
 from deliverability.render.html import render_html
 from deliverability.render.text import render_text
-from deliverability.render.told import effect_words, read_words
 from deliverability.render.wrap import width_of, wrap
+from deliverability.runs.engine import Job, Options, World, catalogue, gather_facts, load_rules
+from deliverability.runs.engine import make_report as make_real_report
+from deliverability.view.findings import effect_words, read_words
+from deliverability.words.sentences import phrases
 from tests.fixtures_report import CATALOGUE, GUIDE, assessed, finding, make_report
 
 

@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import pytest
 
-from deliverability.app import load_rules, rule_folders
-from deliverability.bounce.catalogue import ReplyError, load_replies
-from deliverability.bounce.explain import explain
-from deliverability.bounce.match import says
+from deliverability.feedback.catalogue import ReplyError, load_replies
+from deliverability.feedback.explain import explain
+from deliverability.feedback.match import says
 from deliverability.model.replies import ANY, Explained, Explanation, ReplyCatalogue, Retry
 from deliverability.model.rules import Confidence, RuleSet
+from deliverability.runs.engine import load_rules, rule_folders
 from tests.corpus import corpus
 
 LATER, FIX, NO = Retry.LATER, Retry.AFTER_FIX, Retry.NO

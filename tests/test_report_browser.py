@@ -21,11 +21,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from deliverability.app import catalogue, rule_folders
 from deliverability.judge.load import load_guide
 from deliverability.mail.reader import read
 from deliverability.mail.structure import body_texts
 from deliverability.render.html import render_handout, render_html
+from deliverability.runs.engine import catalogue, rule_folders
 from tests.browser import DARK, browse, find_chromium, require, screenshot
 from tests.fixtures_report import REMEDIES, make_report
 from tests.test_golden import DEMO

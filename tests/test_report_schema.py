@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from deliverability.app import Options, audit, load_rules, open_world
 from deliverability.model.facts import Purpose
 from deliverability.model.report import SCHEMA_VERSION, Report
 from deliverability.ports.budget import offline_resolver
 from deliverability.render.json import SCHEMA, render_json
+from deliverability.runs.engine import Options, audit, load_rules, open_world
 from tests.corpus import corpus
 from tests.shown import CASES, with_remedies
 from tests.test_corpus_smoke import mails, senders

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from deliverability._yamlstrict import read
-from deliverability.app import catalogue, load_rules
 from deliverability.judge.engine import Selection, judge
 from deliverability.model.codec import decode
 from deliverability.model.facts import Fact, FactSet
 from deliverability.model.report import Outcome
 from deliverability.model.rules import Effect, Receiver, Rule, RuleSet, Severity, Statement, Status
+from deliverability.runs.engine import catalogue, load_rules
 
 CASES = Path(__file__).parent / "rules"
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from deliverability.app import World, audit, catalogue
-from deliverability.judge.words import phrases
 from deliverability.model.codec import decode
 from deliverability.model.facts import Fact, FactSet
 from deliverability.model.report import Report
 from deliverability.ports.budget import offline_resolver
 from deliverability.ports.clock import SystemClock
 from deliverability.render.html import render_html
-from deliverability.render.savings import SavingsView, changes, savings
 from deliverability.render.text import render_text
+from deliverability.runs.engine import World, audit, catalogue
+from deliverability.view.savings import SavingsView, changes, savings
+from deliverability.words.sentences import phrases
 from tests.files import mail
 from tests.slim_mails import HTML, image_part, newsletter, photo_jpeg, text_part
 

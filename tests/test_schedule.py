@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from crontab import CronTab
 
 from deliverability.cli import deliv
-from deliverability.weekly.schedule import (
+from deliverability.runs.weekly.schedule import (
     MARK,
     ScheduleError,
     When,

@@ -26,12 +26,10 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from dkim.canonicalization import Relaxed
 
-from deliverability.app import Job, Options, Sample, World, catalogue, gather_facts, load_rules, make_report
 from deliverability.auditors import dkim, dmarc, spf
 from deliverability.auditors.base import Auditor
 from deliverability.cli import deliv
 from deliverability.judge.engine import Selection
-from deliverability.judge.phrases import phrases
 from deliverability.mail.reader import read
 from deliverability.model.opinion import SECTIONS, Difference, SecondOpinion, Unheard
 from deliverability.opinion.ask import second_opinion
@@ -45,6 +43,8 @@ from deliverability.render.html import render_html
 from deliverability.render.json import SCHEMA, render_json
 from deliverability.render.markdown import render_markdown
 from deliverability.render.text import render_text
+from deliverability.runs.engine import Job, Options, Sample, World, catalogue, gather_facts, load_rules, make_report
+from deliverability.words.phrases import phrases
 from tests.corpus import corpus, suite
 from tests.dkim.support import MESSAGE, TableResolver, published, rsa_key, sign
 from tests.facts_of import facts_of

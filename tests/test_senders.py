@@ -14,20 +14,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deliverability import app
 from deliverability._resources import locate
 from deliverability.auditors import dkim, envelope, message, mx, senders, spf
 from deliverability.auditors.base import gather
 from deliverability.judge.engine import Selection, judge
-from deliverability.judge.services import Steps, services_of, steps_for
-from deliverability.judge.words import phrases, sentences
 from deliverability.mail.reader import read
 from deliverability.model.facts import Fact, FactSet, Reason, Subject, Unknown
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Severity
 from deliverability.ports.static import Records, StaticResolver
+from deliverability.runs import engine as app
 from deliverability.senders.catalogue import CatalogueError, Kind, load, services
 from deliverability.senders.recognise import Key, MessageMarks, by_key, by_message, by_mx, by_return_mx, by_spf
+from deliverability.words.sentences import phrases, sentences
+from deliverability.words.services import Steps, services_of, steps_for
 from tests.corpus import corpus
 from tests.dkim.support import published, rsa_key
 
@@ -736,7 +736,7 @@ def test_steps_are_words_of_the_report_in_both_languages() -> None:
 
 
 def test_every_rule_with_steps_exists() -> None:
-    from deliverability.judge.services import _TASKS
+    from deliverability.words.services import _TASKS
 
     assert set(_TASKS) <= set(app.load_rules().rules)
 

@@ -11,12 +11,12 @@ from click.testing import CliRunner
 from selectolax.lexbor import LexborHTMLParser as HTMLParser
 
 from deliverability import __version__
-from deliverability.app import load_rules, rule_folders
 from deliverability.cli.docs import command
-from deliverability.judge.glossary import load_glossary
 from deliverability.render.json import SCHEMA
 from deliverability.render.site import pages
+from deliverability.runs.engine import load_rules, rule_folders
 from deliverability.senders.catalogue import services
+from deliverability.words.glossary import load_glossary
 from tests.browser import browse, find_chromium
 
 RULES = load_rules()

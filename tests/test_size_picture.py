@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from deliverability.app import World, audit
-from deliverability.judge.words import phrases
 from deliverability.model.report import Report
 from deliverability.ports.budget import offline_resolver
 from deliverability.ports.clock import SystemClock
-from deliverability.render.pictures import BarView, draw
+from deliverability.runs.engine import World, audit
+from deliverability.view.pictures import BarView, draw
+from deliverability.words.sentences import phrases
 from tests.files import mail
 
 

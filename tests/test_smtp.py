@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from deliverability.app import open_world
 from deliverability.auditors import smtp, transport
 from deliverability.auditors.base import gather
 from deliverability.auditors.smtp import certificate_names, tlsa_matches
@@ -28,6 +27,7 @@ from deliverability.ports.cassette import Recorder, Replayer
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.smtp import LiveProber
 from deliverability.ports.static import StaticResolver
+from deliverability.runs.engine import open_world
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 HOST = "mx.example.com"

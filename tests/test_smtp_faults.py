@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from deliverability.config import EmailSettings
-from deliverability.weekly import carriers
-from deliverability.weekly.carriers import SmtpCarrier
-from deliverability.weekly.outbox import Letter, Outbox
+from deliverability.notify import carriers
+from deliverability.notify.carriers import SmtpCarrier
+from deliverability.notify.outbox import Letter, Outbox
 from tests.test_outbox import letter
 
 CLOSE, SILENCE, DRIP = "close", "silence", "drip"

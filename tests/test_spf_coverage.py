@@ -8,8 +8,8 @@ import pytest
 
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.static import StaticResolver
-from deliverability.spf.coverage import MAX_RANGES, Coverage, measure
-from deliverability.spf.tree import walk_tree
+from deliverability.protocols.spf.coverage import MAX_RANGES, Coverage, measure
+from deliverability.protocols.spf.tree import walk_tree
 from tests.test_spf_auditor import audit, facts, spf_at
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from deliverability.model.facts import Reason
 from deliverability.ports.static import StaticResolver
-from deliverability.spf.evaluate import Outcome, SpfEvaluation, SpfResult, evaluate_spf
+from deliverability.protocols.spf.evaluate import Outcome, SpfEvaluation, SpfResult, evaluate_spf
 
 Zone = dict[tuple[str, str], Any]
 

@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from deliverability.app import catalogue, load_rules
 from deliverability.auditors import spf
 from deliverability.judge.engine import Selection, judge
-from deliverability.judge.words import sentences
 from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value, records_of, texts_of
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Effect, Receiver, RuleSet, Severity, Statement
 from deliverability.ports.static import StaticResolver
-from deliverability.spf.record import Mechanism, parse
-from deliverability.spf.special import is_special
+from deliverability.protocols.spf.record import Mechanism, parse
+from deliverability.protocols.spf.special import is_special
+from deliverability.runs.engine import catalogue, load_rules
+from deliverability.words.sentences import sentences
 from tests.facts_of import facts_of
 
 Zone = dict[tuple[str, str], Any]

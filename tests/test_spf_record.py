@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deliverability.spf.record import (
+from deliverability.protocols.spf.record import (
     BadTerm,
     MacroExpand,
     Mechanism,

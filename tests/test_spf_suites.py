@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from deliverability.ports.static import StaticResolver
-from deliverability.spf.evaluate import SpfEvaluation, evaluate_spf
+from deliverability.protocols.spf.evaluate import SpfEvaluation, evaluate_spf
 from tests.corpus import suite
 
 TYPES = ("A", "AAAA", "MX", "PTR", "TXT", "CNAME")

@@ -15,9 +15,9 @@ from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Answer, Failed, Found, Resolver
 from deliverability.ports.static import StaticResolver
 from deliverability.ports.zone import ZoneResolver
-from deliverability.spf.evaluate import evaluate_spf
-from deliverability.spf.record import MAX_TERMS
-from deliverability.spf.tree import MAX_QUESTIONS, MAX_RECORDS, MAX_TERMS_IN_ALL, Tree, walk_tree
+from deliverability.protocols.spf.evaluate import evaluate_spf
+from deliverability.protocols.spf.record import MAX_TERMS
+from deliverability.protocols.spf.tree import MAX_QUESTIONS, MAX_RECORDS, MAX_TERMS_IN_ALL, Tree, walk_tree
 from tests.corpus import corpus
 
 Zone = dict[tuple[str, str], Any]

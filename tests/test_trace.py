@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from deliverability import StaticResolver
-from deliverability.app import Job, Options, Sample, World, catalogue, gather_facts, load_rules, make_report
 from deliverability.judge.engine import Selection
 from deliverability.model.report import Report
 from deliverability.ports.clock import SystemClock
 from deliverability.render.html import render_html
 from deliverability.render.text import render_text
+from deliverability.runs.engine import Job, Options, Sample, World, catalogue, gather_facts, load_rules, make_report
 
 ZONE: dict[tuple[str, str], Any] = {
     ("example.com", "TXT"): ["v=spf1 include:one.com a:www.example.com -ip4:192.0.2.66 ~all exp=why.example.com"],

@@ -349,8 +349,8 @@ async def test_one_usable_record_is_enough() -> None:
 
 
 def test_fetching_is_refused_where_nothing_may_be_asked(tmp_path: Path) -> None:
-    from deliverability.app import open_world
     from deliverability.inputs import InputError
+    from deliverability.runs.engine import open_world
 
     zone = tmp_path / "example.com.zone"
     zone.write_text("$ORIGIN example.com.\n@ 60 IN SOA ns h 1 2 3 4 5\n")

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from deliverability.app import open_world
 from deliverability.auditors import unsubscribe
 from deliverability.auditors.base import Context, auditor, gather
 from deliverability.inputs import InputError
@@ -17,6 +16,7 @@ from deliverability.mail.reader import read
 from deliverability.model.codec import decode
 from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Subject, Unknown
 from deliverability.ports.base import Fetched, HttpFetcher, NoPage, Page, Resolver
+from deliverability.runs.engine import open_world
 from tests.test_message_auditors import DeadResolver
 
 BOTH = ["from", "list-unsubscribe", "list-unsubscribe-post"]

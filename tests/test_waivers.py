@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.app import Audited, catalogue, exit_code, load_rules, make_report
 from deliverability.judge.engine import Selection
 from deliverability.model.facts import Fact, FactSet, Reason, Subject, Unknown, Value
 from deliverability.model.report import Finding, Outcome, Report, VerdictKind
 from deliverability.model.rules import Severity
+from deliverability.runs.engine import Audited, catalogue, exit_code, load_rules, make_report
 
 RULES = load_rules()
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.app import catalogue, rule_folders
 from deliverability.config import EmailSettings
 from deliverability.history.store import History
 from deliverability.judge.load import load_guide
-from deliverability.weekly.notify import compose
-from deliverability.weekly.pages import HtmlPages
+from deliverability.notify.compose import compose
+from deliverability.render.weekly import HtmlPages
+from deliverability.runs.engine import catalogue, rule_folders
 from tests.test_report_browser import (  # fixtures among them
     DESKTOP,
     PHONE,

@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 
-from deliverability.weekly.charts import line, spark
+from deliverability.view.charts import line, spark
 
 DATES = ("2026-11-02", "2026-11-09", "2026-11-16", "2026-11-23")
 

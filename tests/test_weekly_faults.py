@@ -20,8 +20,9 @@ import pytest
 import deliverability.demo
 from deliverability.history.store import History, HistoryError
 from deliverability.inputs import InputError
-from deliverability.weekly.outbox import Letter, Outbox
-from deliverability.weekly.run import Busy, Summary, only_one
+from deliverability.model.weekly import Summary
+from deliverability.notify.outbox import Letter, Outbox
+from deliverability.runs.weekly.run import Busy, only_one
 from tests.databases import postgresql_server
 from tests.killed import Step, in_child, killed_at_every, stepping, with_full_disk
 from tests.test_weekly_stories import FIRST, Life

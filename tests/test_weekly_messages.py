@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.app import Options
 from deliverability.config import DomainSettings, Settings
 from deliverability.inputs import InputError
-from deliverability.weekly.messages import NoMessages, Picked, pick
-from deliverability.weekly.plan import subjects
+from deliverability.runs.engine import Options
+from deliverability.runs.weekly.messages import NoMessages, Picked, pick
+from deliverability.runs.weekly.plan import subjects
 
 
 def message(author: str, day: int, text: str = "Hello") -> bytes:

@@ -12,15 +12,14 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
-from deliverability.app import Options, audit, catalogue, load_rules, open_world
 from deliverability.config import EmailSettings, NotifySettings, WebhookSettings
 from deliverability.model.facts import Purpose
 from deliverability.model.history import Cause, Change, ChangeKind, Comparison, RecordChange, VerdictChange
 from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import Severity
-from deliverability.weekly.entry import Entry, Said, Stand, from_json, to_json
-from deliverability.weekly.notify import MAX_OCTETS, Teller, compose, document, prometheus
-from deliverability.weekly.run import Summary
+from deliverability.model.weekly import Entry, Said, Stand, Summary, from_json, to_json
+from deliverability.notify.compose import MAX_OCTETS, Teller, compose, document, prometheus
+from deliverability.runs.engine import Options, audit, catalogue, load_rules, open_world
 from tests.test_outbox import Server, free_port
 
 NOW = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)

@@ -15,19 +15,20 @@ from typing import Any
 import pytest
 from selectolax.lexbor import LexborHTMLParser
 
-from deliverability.app import Options, catalogue, load_rules, open_world, rule_folders
 from deliverability.history.store import History
 from deliverability.judge.engine import Selection
 from deliverability.judge.load import load_guide
-from deliverability.judge.words import phrases
 from deliverability.model.facts import Purpose, Reason
 from deliverability.model.history import Cause, Change, ChangeKind
 from deliverability.model.rules import RuleSet
+from deliverability.model.weekly import Summary
 from deliverability.ports.base import Answer, Failed
 from deliverability.ports.clock import FixedClock
-from deliverability.weekly.messages import Picked
-from deliverability.weekly.pages import HtmlPages
-from deliverability.weekly.run import Plan, Subject, Summary, only_one, weekly
+from deliverability.render.weekly import HtmlPages
+from deliverability.runs.engine import Options, catalogue, load_rules, open_world, rule_folders
+from deliverability.runs.weekly.messages import Picked
+from deliverability.runs.weekly.run import Plan, Subject, only_one, weekly
+from deliverability.words.sentences import phrases
 from tests.databases import postgresql
 from tests.test_weekly_stories import NoPages
 
@@ -262,7 +263,7 @@ async def test_a_season_on_sqlite(tmp_path: Path, own_rules: Path) -> None:
 async def test_a_season_on_postgresql_tells_the_same(tmp_path: Path, own_rules: Path, server: str) -> None:
     ours = await season(made(tmp_path / "s"), f"sqlite:///{tmp_path / 'h.db'}", own_rules, drawn=False)
     theirs = await season(made(tmp_path / "p"), server, own_rules, drawn=False)
-    assert [each.to_json() for each in ours.summaries] == [each.to_json() for each in theirs.summaries]
+    assert [each.to_json("") for each in ours.summaries] == [each.to_json("") for each in theirs.summaries]
     assert list(ours.history.export()) == list(theirs.history.export())
     ours.history.close()
     theirs.history.close()

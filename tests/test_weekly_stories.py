@@ -17,21 +17,21 @@ from typing import Any
 import pytest
 
 from deliverability._files import HALF_WRITTEN
-from deliverability.app import Options, catalogue, load_rules, open_world
 from deliverability.history.store import History
 from deliverability.judge.engine import Selection
-from deliverability.judge.words import phrases
 from deliverability.model.facts import Purpose, Reason, Unknown, Waiver, records_of
 from deliverability.model.history import Cause, Change, ChangeKind, Comparison, VerdictChange
 from deliverability.model.report import Outcome, VerdictKind
 from deliverability.model.rules import RuleSet, Severity
+from deliverability.model.weekly import Entry, Summary
 from deliverability.ports.base import Answer, Failed, Resolver
 from deliverability.ports.clock import FixedClock
-from deliverability.weekly import run as weekly_run
-from deliverability.weekly.entry import Entry
-from deliverability.weekly.messages import Picked
-from deliverability.weekly.run import Plan, Subject, Summary, only_one, weekly
-from deliverability.weekly.view import Words, headline
+from deliverability.runs.engine import Options, catalogue, load_rules, open_world
+from deliverability.runs.weekly import run as weekly_run
+from deliverability.runs.weekly.messages import Picked
+from deliverability.runs.weekly.run import Plan, Subject, only_one, weekly
+from deliverability.view.weekly import Words, headline
+from deliverability.words.sentences import phrases
 
 FIRST = datetime(2026, 10, 5, 6, 0, tzinfo=UTC)
 KEY = "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIuaaaaaaa="

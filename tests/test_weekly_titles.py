@@ -10,20 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.app import catalogue, load_rules
 from deliverability.config import EmailSettings, WebhookSettings
 from deliverability.history.store import History
 from deliverability.judge.engine import Selection, judge
-from deliverability.judge.words import LANGUAGES, phrases, sentences
 from deliverability.model.facts import FactSet
 from deliverability.model.history import Cause, Change, ChangeKind, Comparison, Record, RecordChange
+from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Outcome
 from deliverability.model.rules import RuleSet, Severity
-from deliverability.weekly.entry import Entry, from_json, to_json
-from deliverability.weekly.notify import compose, document
-from deliverability.weekly.pages import HtmlPages
-from deliverability.weekly.run import Summary
-from deliverability.weekly.view import Words
+from deliverability.model.weekly import Entry, Summary, from_json, to_json
+from deliverability.notify.compose import compose, document
+from deliverability.render.weekly import HtmlPages
+from deliverability.runs.engine import catalogue, load_rules
+from deliverability.view.weekly import Words
+from deliverability.words.sentences import phrases, sentences
 
 STARTED = "2026-11-23T06:00:00Z"
 PLACEHOLDER = re.compile(r"\{[a-z_][\w.-]*\}")

@@ -9,18 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deliverability.judge.words import (
-    LANGUAGES,
-    duration,
-    format_value,
-    octets,
-    phrases,
-    placeholders,
-    sentences,
-    visible,
-)
 from deliverability.model.facts import FactSpec, FactType, Reason, Unknown
+from deliverability.model.placeholders import LANGUAGES, placeholders
 from deliverability.model.report import Outcome
+from deliverability.words.sentences import duration, format_value, octets, phrases, sentences, visible
 from tests.fixtures_report import CATALOGUE, DKIM_BITS, SIZE, SPF_LIMIT, facts, finding
 
 EN, JA = phrases("en"), phrases("ja")

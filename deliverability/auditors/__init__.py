@@ -1,1 +1,1 @@
-"""Auditors: one topic each, Subject + ports + earlier facts -> facts. May import model, ports and protocol cores."""
+"""Auditors: one topic each, Subject + ports + earlier facts -> facts."""

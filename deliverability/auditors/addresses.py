@@ -1,7 +1,4 @@
-"""The addresses and domains of a mail as they are written: characters that receivers refuse, and mixed scripts.
-
-May import auditors.base, model and mail.
-"""
+"""The addresses and domains of a mail as they are written: characters that receivers refuse, and mixed scripts."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
-"""Whether MAIL FROM, d= and HELO belong to the author domain. May import auditors.base, model and dmarc."""
+"""Whether MAIL FROM, d= and HELO belong to the author domain."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from deliverability.auditors.base import Context, auditor, spec
-from deliverability.dmarc.evaluate import (
+from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of
+from deliverability.protocols.dmarc.evaluate import (
     POLICY,
     PUBLIC_SUFFIX,
     Identifier,
@@ -14,7 +15,6 @@ from deliverability.dmarc.evaluate import (
     listed_home_of,
     relation,
 )
-from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of
 
 PROVIDES = (
     spec("alignment.author_domain", FactType.STR, "The author domain.", optional=True),

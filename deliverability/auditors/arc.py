@@ -1,15 +1,15 @@
-"""ARC: the chain of those who passed the message on. May import auditors.base, model, mail and the DKIM core."""
+"""ARC: the chain of those who passed the message on."""
 
 from __future__ import annotations
 
 import re
 
 from deliverability.auditors.base import Context, auditor, spec
-from deliverability.dkim.arc import verify_chain
 from deliverability.mail.evidence import header_evidence
 from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.received import parse_return_path
 from deliverability.model.facts import FactType, Reason, Unknown
+from deliverability.protocols.dkim.arc import verify_chain
 
 PROVIDES = (
     spec(

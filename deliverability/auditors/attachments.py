@@ -1,7 +1,4 @@
-"""What is attached: names, types by declaration and by content, archives' entries, encryption, macros.
-
-May import auditors.base, model, mail and content.
-"""
+"""What is attached: names, types by declaration and by content, archives' entries, encryption, macros."""
 
 from __future__ import annotations
 
@@ -10,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
-from deliverability.content.listing import ENCRYPTIONS
 from deliverability.mail.evidence import part_evidence
+from deliverability.mail.files.listing import ENCRYPTIONS
 from deliverability.mail.reader import Message
 from deliverability.mail.structure import Leaf, leaves
 from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of
@@ -135,8 +132,8 @@ def attached(ctx: Context, fits: Callable[[Mapping[str, Value]], bool]) -> tuple
 
 
 def _record(leaf: Leaf, decoded_octets: Value) -> Value:
-    from deliverability.content.archives import ending
-    from deliverability.content.filetype import HEAD_OCTETS, begins_as_container
+    from deliverability.mail.files.archives import ending
+    from deliverability.mail.files.types import HEAD_OCTETS, begins_as_container
 
     part = leaf.part
     filename = part.filename or ""
@@ -182,9 +179,9 @@ class _Content:
 
 
 def _content(octets: bytes, filename: str, media_type: str) -> _Content:
-    from deliverability.content.archives import ending
-    from deliverability.content.filetype import BLOCKED_ENDINGS, MACRO_ENDINGS, contradicts, identify
-    from deliverability.content.pdf import is_encrypted
+    from deliverability.mail.files.archives import ending
+    from deliverability.mail.files.pdf import is_encrypted
+    from deliverability.mail.files.types import BLOCKED_ENDINGS, MACRO_ENDINGS, contradicts, identify
 
     found = identify(octets)
     content = _Content(
@@ -208,9 +205,9 @@ def _content(octets: bytes, filename: str, media_type: str) -> _Content:
 
 def _look_inside(octets: bytes, filename: str, content: _Content) -> None:
     """Fill in what an archive holds; nothing where the octets are no archive that can be read."""
-    from deliverability.content.archives import ending, open_archive
-    from deliverability.content.filetype import BLOCKED_ENDINGS
-    from deliverability.content.listing import TooManyEntriesError
+    from deliverability.mail.files.archives import ending, open_archive
+    from deliverability.mail.files.listing import TooManyEntriesError
+    from deliverability.mail.files.types import BLOCKED_ENDINGS
 
     try:
         archive = open_archive(octets, filename)

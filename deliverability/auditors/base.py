@@ -1,7 +1,4 @@
-"""What an auditor is, how they run side by side, and how a crash of one is contained.
-
-May import model, ports and mail; no auditor.
-"""
+"""What an auditor is, how they run side by side, and how a crash of one is contained."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """BIMI: the logo that mailboxes may show beside the domain's mail.
 
-Record and, with --fetch, logo. May import auditors.base, auditors.dmarc (whose policy counts), model, ports.base, mail,
-dmarc and dkim.tags.
+Record and, with --fetch, logo.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from urllib.parse import urlsplit
 
 from deliverability.auditors.base import Context, auditor, dns_id, http_id, spec, unknown_from
 from deliverability.auditors.dmarc import policy_domain
-from deliverability.dkim.tags import parse_tags
-from deliverability.dmarc.discover import organizational_domain
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.ports.base import Absent, Failed, Fetched, Found, NoPage, Page
+from deliverability.protocols.dkim.tags import parse_tags
+from deliverability.protocols.dmarc.discover import organizational_domain
 
 MAX_LOGO_OCTETS = 32 * 1024
 """Octets that receivers advise a logo to stay below."""

@@ -1,6 +1,6 @@
 """Which mail programs show the HTML as meant: the features it uses against caniemail's data.
 
-May import auditors.base, model and mail. The data is vendored (deliverability/data/caniemail.json); nothing is fetched.
+The data is vendored (deliverability/data/caniemail.json); nothing is fetched.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 
 from deliverability._charrefs import unescape
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
-from deliverability.mail.css import Declaration, Prelude, read_attribute, read_sheet
 from deliverability.mail.evidence import part_evidence
-from deliverability.mail.html import CSS_IMPORT, is_font_service
-from deliverability.mail.markup import Attribute, Kind, tokens
+from deliverability.mail.html.accounting import CSS_IMPORT, is_font_service
+from deliverability.mail.html.css import Declaration, Prelude, read_attribute, read_sheet
+from deliverability.mail.html.markup import Attribute, Kind, tokens
 from deliverability.mail.structure import body_texts
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 

@@ -1,7 +1,4 @@
-"""DKIM: the signatures of the message and the published keys.
-
-May import auditors.base, model, ports and the protocol cores.
-"""
+"""DKIM: the signatures of the message and the published keys."""
 
 from __future__ import annotations
 
@@ -13,13 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from deliverability.auditors.base import Context, auditor, spec, unknown_from
-from deliverability.dkim.fields import value_on_the_wire
-from deliverability.dkim.key import KeyRecord, choose_key, looks_like_key
-from deliverability.dkim.signature import Signature, is_within, parse_signature
-from deliverability.dkim.verify import DkimReason, DkimResult, DkimStatus, verify_message
-from deliverability.dmarc.evaluate import Result, discover_homes
 from deliverability.model.facts import Evidence, EvidenceKind, FactType, KeySeen, Reason, Unknown, Value
 from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
+from deliverability.protocols.dkim.fields import value_on_the_wire
+from deliverability.protocols.dkim.key import KeyRecord, choose_key, looks_like_key
+from deliverability.protocols.dkim.signature import Signature, is_within, parse_signature
+from deliverability.protocols.dkim.verify import DkimReason, DkimResult, DkimStatus, verify_message
+from deliverability.protocols.dmarc.evaluate import Result, discover_homes
 
 PROBES = tuple(  # one string, because one selector a line would take fifty
     (  # noqa: SIM905

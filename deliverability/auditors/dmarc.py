@@ -1,4 +1,4 @@
-"""The DMARC policy that counts for an author domain, as facts. May import auditors.base, model, ports and dmarc."""
+"""The DMARC policy that counts for an author domain, as facts."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import asyncio
 from collections.abc import Callable
 
 from deliverability.auditors.base import Context, auditor, dns_id, spec, unknown_from
-from deliverability.dmarc.discover import (
+from deliverability.model.facts import FactType, Reason, Unknown, Value
+from deliverability.ports.base import Absent, Failed, Found
+from deliverability.protocols.dmarc.discover import (
     Discovery,
     Step,
     choose_organizational_domain,
     discover_dmarc,
     organizational_domain,
 )
-from deliverability.dmarc.evaluate import home_of
-from deliverability.dmarc.psl import registrable_domain
-from deliverability.dmarc.record import POLICIES, DmarcRecord, is_dmarc
-from deliverability.model.facts import FactType, Reason, Unknown, Value
-from deliverability.ports.base import Absent, Failed, Found
+from deliverability.protocols.dmarc.evaluate import home_of
+from deliverability.protocols.dmarc.psl import registrable_domain
+from deliverability.protocols.dmarc.record import POLICIES, DmarcRecord, is_dmarc
 
 MAX_REPORT_DOMAINS = 20
 """Nobody needs more, and a record can name thousands; receivers need not serve more than two (RFC 7489 section 6.2)."""

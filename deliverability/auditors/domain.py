@@ -1,7 +1,4 @@
-"""Whether the domain and the other names that a mail is sent with exist and take mail.
-
-May import auditors.base, mail, model and ports.
-"""
+"""Whether the domain and the other names that a mail is sent with exist and take mail."""
 
 from __future__ import annotations
 

@@ -1,20 +1,17 @@
-"""The SMTP envelope and connecting hop: from options, else from what the file tells.
-
-May import auditors.base, model, mail and dmarc.psl.
-"""
+"""The SMTP envelope and connecting hop: from options, else from what the file tells."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from deliverability.auditors.base import Context, auditor, spec
-from deliverability.dmarc.psl import known_registrable_domain
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.evidence import header_evidence
 from deliverability.mail.hop import Record, delivery
 from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.received import ReceivedSpf, canonical_ip, parse_return_path
 from deliverability.model.facts import FactType, Reason, Unknown, Value
+from deliverability.protocols.dmarc.psl import known_registrable_domain
 
 PROVIDES = (
     spec(

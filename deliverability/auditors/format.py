@@ -1,7 +1,4 @@
-"""Whether the message keeps to the Internet message format (RFC 5322, RFC 2045-2047).
-
-May import auditors.base, model and mail.
-"""
+"""Whether the message keeps to the Internet message format (RFC 5322, RFC 2045-2047)."""
 
 from __future__ import annotations
 

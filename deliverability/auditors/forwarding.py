@@ -1,6 +1,6 @@
 """Whether the mail came straight from its sender: posts to somebody's mailing list, and forwarded mail.
 
-May import auditors.base, model, mail and dmarc. Asks nothing of DNS: whose a domain is, the public suffix list tells.
+Asks nothing of DNS: whose a domain is, the public suffix list tells.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
-from deliverability.dmarc.psl import registrable_domain
 from deliverability.mail.addresses import parse_addresses, to_a_label
 from deliverability.mail.evidence import header_evidence
 from deliverability.mail.reader import HeaderField, Message
@@ -24,6 +23,7 @@ from deliverability.mail.received import (
     parse_received_spf,
 )
 from deliverability.model.facts import FactType, Reason, Unknown, text_of
+from deliverability.protocols.dmarc.psl import registrable_domain
 
 PROVIDES = (
     spec(

@@ -1,7 +1,4 @@
-"""How heavy the HTML part is and what it is made of.
-
-May import auditors.base, model, mail and dmarc.psl.
-"""
+"""How heavy the HTML part is and what it is made of."""
 
 from __future__ import annotations
 
@@ -9,16 +6,16 @@ import re
 from collections import Counter
 
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
-from deliverability.dmarc.psl import known_registrable_domain
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.evidence import part_evidence
-from deliverability.mail.html import Category, HtmlAccount, Link, link_host, shown_hosts
-from deliverability.mail.minify import minify
+from deliverability.mail.html.accounting import Category, HtmlAccount, Link, link_host, shown_hosts
+from deliverability.mail.html.minify import minify
 from deliverability.mail.reader import Message
 from deliverability.mail.received import canonical_ip
 from deliverability.mail.structure import Leaf, body_texts
 from deliverability.mail.words import charset_codec, printable
 from deliverability.model.facts import FactType, Reason, Unknown, Value
+from deliverability.protocols.dmarc.psl import known_registrable_domain
 
 PROVIDES = (
     spec("html.present", FactType.BOOL, "The message has a text/html body part."),

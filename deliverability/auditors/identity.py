@@ -1,7 +1,6 @@
 """Who the sending hosts say they are: reverse DNS, HELO, and all identities of a mail side by side.
 
 Two auditors: `audit` asks DNS at once; `chain` joins it with the results of the others and asks nothing.
-May import auditors.base, model, ports.base, mail and dmarc.
 """
 
 from __future__ import annotations
@@ -12,12 +11,12 @@ import re
 from collections.abc import Mapping, Sequence
 
 from deliverability.auditors.base import Context, auditor, dns_id, spec, unknown_from
-from deliverability.dmarc.evaluate import discover_homes, relation
-from deliverability.dmarc.psl import registered_domain
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.received import canonical_ip
 from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of
 from deliverability.ports.base import Answer, Failed, Found
+from deliverability.protocols.dmarc.evaluate import discover_homes, relation
+from deliverability.protocols.dmarc.psl import registered_domain
 
 MAX_NAMES = 10
 """PTR names of one address that are looked up, as in RFC 7208 section 4.6.4."""

@@ -1,7 +1,4 @@
-"""Images that travel with the message: pixels, metadata, and what re-encoding would save.
-
-May import auditors.base, auditors.attachments, model, mail and content.
-"""
+"""Images that travel with the message: pixels, metadata, and what re-encoding would save."""
 
 from __future__ import annotations
 
@@ -99,7 +96,7 @@ async def audit(ctx: Context) -> None:
 
 
 def _images(message: Message, pictures: Sequence[Leaf]) -> list[tuple[Leaf, dict[str, Value]]]:
-    from deliverability.content.images import measure
+    from deliverability.mail.files.images import measure
 
     widths = display_widths(message) if pictures else {}
     budget = _MAX_PIXELS

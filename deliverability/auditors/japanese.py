@@ -1,7 +1,4 @@
-"""Character sets as mail from Japan shows them at their worst: declared wrongly, mixed, cut in mid-character.
-
-May import auditors.base, model and mail.
-"""
+"""Character sets as mail from Japan shows them at their worst: declared wrongly, mixed, cut in mid-character."""
 
 from __future__ import annotations
 

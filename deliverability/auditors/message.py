@@ -1,14 +1,10 @@
-"""Message: who it says it is from, its identity headers and its structure.
-
-May import auditors.base, model, mail and dmarc (the public suffix list).
-"""
+"""Message: who it says it is from, its identity headers and its structure."""
 
 from __future__ import annotations
 
 import re
 
 from deliverability.auditors.base import Context, auditor, spec
-from deliverability.dmarc.psl import registrable_domain
 from deliverability.mail.addresses import Mailbox, addresses_in_text, parse_addresses
 from deliverability.mail.dates import parse_date
 from deliverability.mail.evidence import header_evidence
@@ -16,6 +12,7 @@ from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.received import parse_received, parse_return_path
 from deliverability.mail.words import decode_words, printable
 from deliverability.model.facts import FactType, Reason, Unknown, Value
+from deliverability.protocols.dmarc.psl import registrable_domain
 
 PROVIDES = (
     spec("message.present", FactType.BOOL, "A sample message was given."),

@@ -1,4 +1,4 @@
-"""The MX hosts of the domain and whether mail can reach them. May import auditors.base, model and ports."""
+"""The MX hosts of the domain and whether mail can reach them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""PDFs that are attached: where their octets are.
-
-May import auditors.base, auditors.attachments, model, mail and content.
-"""
+"""PDFs that are attached: where their octets are."""
 
 from __future__ import annotations
 
@@ -42,7 +39,7 @@ async def audit(ctx: Context) -> None:
 
 
 def _pdfs(files: Sequence[Leaf]) -> list[tuple[Leaf, Value]]:
-    from deliverability.content.pdf import weigh
+    from deliverability.mail.files.pdf import weigh
 
     found: list[tuple[Leaf, Value]] = []
     for leaf in files:

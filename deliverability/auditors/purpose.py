@@ -1,15 +1,15 @@
 """What the domain sends: as the user said, else as the message or the domain's own records show.
 
-May import auditors.base, model, mail and the DKIM core. Asks nothing of DNS itself.
+Asks nothing of DNS itself.
 """
 
 from __future__ import annotations
 
 from deliverability.auditors.base import Context, auditor, spec
-from deliverability.dkim.signature import is_within
 from deliverability.mail.evidence import header_evidence
 from deliverability.mail.reader import HeaderField
 from deliverability.model.facts import FactType, Purpose, Reason, Unknown, Value
+from deliverability.protocols.dkim.signature import is_within
 
 PROVIDES = (
     spec(

@@ -1,7 +1,7 @@
 """What the receiving system recorded of SPF, DKIM and DMARC, beside our own results.
 
 A contradiction is no fault by itself: the receiver judged the message and the DNS as they were then.
-May import auditors.base, model, mail and dmarc.psl. RFC 8601, RFC 7208 section 9.1.
+RFC 8601, RFC 7208 section 9.1.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deliverability.auditors.base import Context, auditor, spec
-from deliverability.dmarc.psl import known_registrable_domain
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.evidence import header_evidence
 from deliverability.mail.hop import Record, delivery
 from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.received import AuthenticationResults, AuthResult, ReceivedSpf
 from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of, text_of, texts_of
+from deliverability.protocols.dmarc.psl import known_registrable_domain
 
 PROVIDES = (
     spec(

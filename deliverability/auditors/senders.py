@@ -1,7 +1,4 @@
-"""Sending services: which ones the domain uses and which one sent the message. Asks nothing of its own.
-
-May import auditors.base, auditors.dkim (the selectors that were guessed), model, mail and senders.
-"""
+"""Sending services: which ones the domain uses and which one sent the message. Asks nothing of its own."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What the MX hosts show when they are called (--probe-smtp): STARTTLS, version, certificate, and whether DANE fits it.
-
-May import auditors.base, auditors.mx (MX records), model and ports.base; cryptography only inside functions.
-"""
+"""What the MX hosts show when called (--probe-smtp): STARTTLS, version, certificate, and whether DANE fits it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""SPF: what each domain of the mail publishes, what it costs, and what the sending addresses get.
-
-May import auditors.base, model, ports, the protocol cores and dmarc.psl.
-"""
+"""SPF: what each domain of the mail publishes, what it costs, and what the sending addresses get."""
 
 from __future__ import annotations
 
@@ -14,12 +11,12 @@ from typing import TYPE_CHECKING
 from deliverability.auditors.base import Context, auditor, dns_id, spec, unknown_from
 from deliverability.model.facts import FactSpec, FactType, Reason, Unknown, Value, text_of, texts_of
 from deliverability.ports.base import Answer, Failed
-from deliverability.spf.names import is_address
+from deliverability.protocols.spf.names import is_address
 
 if TYPE_CHECKING:
-    from deliverability.spf.coverage import Coverage
-    from deliverability.spf.evaluate import SpfEvaluation, Trace
-    from deliverability.spf.tree import Tree
+    from deliverability.protocols.spf.coverage import Coverage
+    from deliverability.protocols.spf.evaluate import SpfEvaluation, Trace
+    from deliverability.protocols.spf.tree import Tree
 
 _RESULTS = ("pass", "fail", "softfail", "neutral", "none", "permerror", "temperror")
 
@@ -379,8 +376,8 @@ class _Checked:
 @auditor("spf", provides=PROVIDES, needs=NEEDS)
 async def audit(ctx: Context) -> None:
     """State what each domain of the mail publishes, what its tree costs, and what each sending address gets."""
-    from deliverability.spf.coverage import measure
-    from deliverability.spf.tree import walk_tree
+    from deliverability.protocols.spf.coverage import measure
+    from deliverability.protocols.spf.tree import walk_tree
 
     domain = ctx.subject.domain
     identities = _identities(ctx)
@@ -458,13 +455,13 @@ def _author(ctx: Context) -> Value:
 
 
 def _same_owner(domain: str, audited: str) -> bool:
-    from deliverability.dmarc.psl import registrable_domain
+    from deliverability.protocols.dmarc.psl import registrable_domain
 
     return bool(audited) and registrable_domain(domain) == registrable_domain(audited)
 
 
 def _describe(ctx: Context, tree: Tree) -> Mapping[str, Value]:
-    from deliverability.spf.describe import describe_record, describe_tree
+    from deliverability.protocols.spf.describe import describe_record, describe_tree
 
     senders = frozenset(ip_address(each).version for each in _addresses(ctx))
     return {**describe_record(tree), **describe_tree(tree, senders)}
@@ -472,8 +469,8 @@ def _describe(ctx: Context, tree: Tree) -> Mapping[str, Value]:
 
 def _state_tree(ctx: Context, tree: Tree, described: Mapping[str, Value], evidence: tuple[str, ...]) -> None:
     """The facts on the record of the audited domain and on its whole tree."""
-    from deliverability.spf.describe import RECORD_FACTS, listed
-    from deliverability.spf.tree import FAMILIES
+    from deliverability.protocols.spf.describe import RECORD_FACTS, listed
+    from deliverability.protocols.spf.tree import FAMILIES
 
     root = tree.root
     own = dns_id(root.domain, "TXT")
@@ -496,9 +493,9 @@ def _state_coverage(
     evidence: tuple[str, ...],
 ) -> None:
     """The facts on what the tree lets pass, and on what its includes cost and are good for."""
-    from deliverability.spf.describe import WIDE_IP4, WIDE_IP6
-    from deliverability.spf.record import BadTerm
-    from deliverability.spf.tree import FAMILIES
+    from deliverability.protocols.spf.describe import WIDE_IP4, WIDE_IP6
+    from deliverability.protocols.spf.record import BadTerm
+    from deliverability.protocols.spf.tree import FAMILIES
 
     root = tree.root
     paths = tuple(each.path for each in _COVERAGE if "[]" not in each.path)
@@ -567,7 +564,7 @@ def _addresses(ctx: Context) -> tuple[str, ...]:
 
 async def _check(ctx: Context, mail_from: str | Unknown | None) -> _Checked:
     """What each sending address gets with this MAIL FROM; None is the null reverse-path, checked by HELO."""
-    from deliverability.spf.evaluate import evaluate_spf
+    from deliverability.protocols.spf.evaluate import evaluate_spf
 
     addresses = _addresses(ctx)
     if isinstance(mail_from, Unknown):

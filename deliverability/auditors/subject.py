@@ -1,4 +1,4 @@
-"""What the user said about the domain, as facts (what it sends: see purpose). May import auditors.base and model."""
+"""What the user said about the domain, as facts (what it sends: see purpose)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """How mail travels: TLS of the hops, and how the domain protects mail to it (MTA-STS, TLS-RPT, DANE, DNSSEC).
 
 STARTTLS of the MX hosts is not probed.
-May import auditors.base, auditors.mx (MX records), model, ports.base, mail and dmarc.psl.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from dataclasses import dataclass, field
 
 from deliverability.auditors.base import Context, auditor, dns_id, http_id, spec, unknown_from
 from deliverability.auditors.mx import MAX_HOSTS, is_literal, mx_entries
-from deliverability.dmarc.psl import known_registrable_domain
 from deliverability.mail.evidence import header_evidence
 from deliverability.mail.hop import delivery
 from deliverability.mail.received import parse_received
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.ports.base import Answer, Failed, Found, NoPage, Page
+from deliverability.protocols.dmarc.psl import known_registrable_domain
 
 MAX_HOPS = 100
 MAX_POLICY_AGE = 31_557_600

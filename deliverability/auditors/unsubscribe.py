@@ -1,6 +1,6 @@
 """Unsubscribing: the header fields (RFC 2369, RFC 8058), their signature, and the link in the text.
 
-May import auditors.base, model, mail and ports.base. Links are read, never followed; only with --probe-unsubscribe the
+Links are read, never followed; only with --probe-unsubscribe the
 one-click request is sent to the address in the header.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from deliverability.auditors.base import Context, MissingFact, auditor, http_id, spec
 from deliverability.mail.evidence import header_evidence, part_evidence
-from deliverability.mail.html import HtmlAccount, Link
+from deliverability.mail.html.accounting import HtmlAccount, Link
 from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.structure import body_texts
 from deliverability.mail.words import printable

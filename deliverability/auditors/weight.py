@@ -1,7 +1,4 @@
-"""How many octets the message is on the wire, and where they are.
-
-May import auditors.base, model and mail.
-"""
+"""How many octets the message is on the wire, and where they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line. May import everything, but commands only when they are called for: `deliv --help` is fast."""
+"""The command line."""
 
 from __future__ import annotations
 

@@ -32,10 +32,10 @@ def command(no_remedies: bool, second_opinion: bool, **params: Any) -> int:
       deliv audit - --format json < domains.txt
     """
     with plain_errors():
-        from deliverability.app import worst_exit_code
         from deliverability.cli.inputs import read_inputs
         from deliverability.cli.judging import Judging
         from deliverability.cli.running import run_reports
+        from deliverability.runs.engine import worst_exit_code
 
         inputs = read_inputs(params)
         with rule_problems():

@@ -42,13 +42,13 @@ def command(check: bool, schema: bool, file: Path) -> int:
 
 def _checked(file: Path) -> str:
     """What the file asks for, in one line. Raises ConfigError, InputError and judge.load.RuleError."""
-    from deliverability.app import load_rules
     from deliverability.cli.inputs import options_of
     from deliverability.cli.judging import selection_of
     from deliverability.config import ConfigError, load
     from deliverability.inputs import InputError, parse_domain
-    from deliverability.weekly.carriers import SecretError, secret
-    from deliverability.weekly.plan import subjects
+    from deliverability.notify.carriers import SecretError, secret
+    from deliverability.runs.engine import load_rules
+    from deliverability.runs.weekly.plan import subjects
 
     settings = load(file)
     rules = load_rules(settings.rules)

@@ -34,9 +34,9 @@ def command(**params: Any) -> int:
 
     folder = Path(deliverability.demo.__file__).parent
     with plain_errors():
-        from deliverability.app import Job, Options, Sample, open_world
         from deliverability.model.facts import Purpose
         from deliverability.ports.clock import FixedClock
+        from deliverability.runs.engine import Job, Options, Sample, open_world
 
         with rule_problems():
             judging = Judging.of(params, Settings())

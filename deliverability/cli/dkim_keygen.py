@@ -17,8 +17,8 @@ from deliverability._files import PRIVATE, PRIVATE_FOLDER, write_whole
 from deliverability.cli.options import lang_option, plain_errors
 
 if TYPE_CHECKING:
-    from deliverability.dkim.generate import KeyPair
-    from deliverability.judge.words import Phrases
+    from deliverability.protocols.dkim.generate import KeyPair
+    from deliverability.words.sentences import Phrases
 
 # A label of a host name, so that every signer and every DNS console takes it.
 _SELECTOR = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,50}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,50}[a-z0-9])?)*")
@@ -63,9 +63,9 @@ def command(domain: str, selector: str | None, bits: str, ed25519: bool, out: Pa
       deliv dkim-keygen example.com --ed25519 --out /etc/dkim --format zone
     """
     with plain_errors():
-        from deliverability.dkim.generate import generate_ed25519, generate_rsa
         from deliverability.inputs import parse_domain
-        from deliverability.judge.words import phrases
+        from deliverability.protocols.dkim.generate import generate_ed25519, generate_rsa
+        from deliverability.words.sentences import phrases
 
         name = parse_domain(domain)
         chosen = _selector(selector or f"s{datetime.now(UTC):%Y%m}", name)
@@ -130,7 +130,7 @@ def _write(folder: Path, files: dict[Path, bytes]) -> None:
 
 
 def _told(style: str, records: dict[str, KeyPair], paths: dict[str, Path], say: Phrases) -> str:
-    from deliverability.render import records as forms
+    from deliverability.view import records as forms
 
     sets = tuple(forms.RecordSet(name, "TXT", (), (pair.record,)) for name, pair in records.items())
     if style == "zone":

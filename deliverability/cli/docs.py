@@ -37,10 +37,10 @@ def command(output: Path | None, schema: bool, rules: tuple[Path, ...]) -> int:
     with plain_errors():
         from deliverability import __version__
         from deliverability._files import write_whole
-        from deliverability.app import load_rules, rule_folders
         from deliverability.inputs import InputError
-        from deliverability.judge.glossary import load_glossary
         from deliverability.render.site import pages
+        from deliverability.runs.engine import load_rules, rule_folders
+        from deliverability.words.glossary import load_glossary
 
         with rule_problems():
             loaded, terms = load_rules(rules), load_glossary(rule_folders(rules))

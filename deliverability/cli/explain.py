@@ -50,10 +50,10 @@ def command(what: str, receiver: str | None, rules: tuple[Path, ...], style: str
     Exit codes: 0 explained, 1 a rule behind it is unmet now, 2 usage, 3 no reply found or not checked completely.
     """
     with plain_errors():
-        from deliverability.app import catalogue, load_rules
-        from deliverability.bounce.explain import explain
         from deliverability.cli.inputs import read_settings
+        from deliverability.feedback.explain import explain
         from deliverability.inputs import InputError
+        from deliverability.runs.engine import catalogue, load_rules
 
         if what.isdigit() and len(what) == 3 and params["domains"]:
             words = " ".join((what, *params["domains"]))
@@ -121,8 +121,8 @@ def _not_too_large(name: str, data: bytes) -> bytes:
 
 
 def _replies(folders: Sequence[Path], rules: RuleSet) -> ReplyCatalogue:
-    from deliverability.app import rule_folders
-    from deliverability.bounce.catalogue import load_replies
+    from deliverability.feedback.catalogue import load_replies
+    from deliverability.runs.engine import rule_folders
 
     with rule_problems():
         return load_replies(rule_folders(folders), rules)
@@ -130,10 +130,10 @@ def _replies(folders: Sequence[Path], rules: RuleSet) -> ReplyCatalogue:
 
 def _audit(params: dict[str, Any], explanation: Explanation, rules: RuleSet) -> list[Report]:
     """Judge the rules behind the replies for every subject that was given."""
-    from deliverability.app import make_report
     from deliverability.cli.inputs import read_inputs
     from deliverability.cli.running import run
     from deliverability.judge.engine import Selection
+    from deliverability.runs.engine import make_report
 
     behind = tuple(dict.fromkeys(rule for each in explanation.replies for rule in each.rules))
     receivers = tuple(dict.fromkeys(each.receiver for each in explanation.replies if each.receiver in rules.receivers))
@@ -171,7 +171,7 @@ def _tell_problem(explanation: Explanation, lang: str) -> None:
 
 def _tell(key: str, lang: str) -> None:
     """A remark on standard error; the marks around what may be copied are for renderers only."""
-    from deliverability.judge.words import phrases
+    from deliverability.words.sentences import phrases
 
     click.echo(phrases(lang)(f"explain.{key}").replace("`", ""), err=True)
 

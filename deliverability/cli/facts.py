@@ -11,7 +11,7 @@ from deliverability.cli.options import file_option, input_options, plain_errors
 from deliverability.model.codec import json_text
 
 if TYPE_CHECKING:
-    from deliverability.app import Audited
+    from deliverability.runs.engine import Audited
 
 
 @click.command("facts")

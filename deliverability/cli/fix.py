@@ -18,10 +18,10 @@ from deliverability.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from deliverability.app import Audited
-    from deliverability.judge.words import Phrases
     from deliverability.model.report import Care, Remedy, Report
     from deliverability.render.fix import Told
+    from deliverability.runs.engine import Audited
+    from deliverability.words.sentences import Phrases
 
 _CARES = ("safe", "careful", "last-resort")
 
@@ -58,15 +58,15 @@ def command(style: str, care: str | None, output: Path | None, **params: Any) ->
     Exit codes: 0 also where there is something to fix, 3 if a lookup failed, so that something may be missing.
     """
     with plain_errors():
-        from deliverability.app import catalogue, rule_folders
         from deliverability.cli.inputs import read_inputs
         from deliverability.cli.judging import Judging
         from deliverability.cli.output import put
         from deliverability.cli.running import run_reports
         from deliverability.judge.load import load_guide
-        from deliverability.judge.words import phrases
         from deliverability.model.report import Care
         from deliverability.render.fix import tell_fixes
+        from deliverability.runs.engine import catalogue, rule_folders
+        from deliverability.words.sentences import phrases
 
         inputs = read_inputs(params)
         others = {"style": None, "output": (), "fail_on": None, "trace": False}
@@ -98,7 +98,7 @@ def _written(style: str, several: list[Told], care: Care, lang: str, say: Phrase
     if style == "text":
         width = max(40, min(shutil.get_terminal_size((80, 24)).columns, 100))
         return "\n".join(fix_text(told, lang, width) for told in chosen)
-    from deliverability.render import records
+    from deliverability.view import records
 
     pairs = [
         (remedy, f"{view.title} [{view.rule}]")

@@ -42,15 +42,15 @@ class Wanted:
     @property
     def catalogue(self) -> Catalogue:
         """The types of the facts, for their values in words."""
-        from deliverability.app import catalogue
+        from deliverability.runs.engine import catalogue
 
         return catalogue()
 
     @property
     def guide(self) -> tuple[Mapping[str, Any], ...]:
         """The steps of the guide, with the user's folders merged over ours."""
-        from deliverability.app import rule_folders
         from deliverability.judge.load import load_guide
+        from deliverability.runs.engine import rule_folders
 
         return load_guide(rule_folders(self.folders))
 

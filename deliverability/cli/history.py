@@ -74,7 +74,7 @@ def command(
 
 
 def _show(history: History, domain: str | None, lang: str, damaged: Callable[[DamagedError], None]) -> None:
-    from deliverability.judge.words import phrases, visible
+    from deliverability.words.sentences import phrases, visible
 
     say = phrases(lang)
     shown = 0

@@ -41,9 +41,9 @@ def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **pa
 
     with plain_errors():
         from deliverability._files import write_whole
-        from deliverability.app import Job, Options, audit_many
         from deliverability.inputs import InputError
-        from deliverability.weekly.init import Known, known, settings_file
+        from deliverability.runs.engine import Job, Options, audit_many
+        from deliverability.runs.weekly.init import Known, known, settings_file
 
         names = list(dict.fromkeys(parse_domain(name) for name in domains))
         to_stdout = str(output) == "-"
@@ -63,7 +63,7 @@ def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **pa
             write_whole(output, text, replace=force)
         except OSError as error:
             raise InputError(f"{output}: {error.strerror or error}") from None
-        from deliverability.judge.words import phrases
+        from deliverability.words.sentences import phrases
 
         click.echo(phrases(lang)("init.written", file=str(output)))
     return 0

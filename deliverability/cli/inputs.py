@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deliverability.app import Job, Options, Sample, World, open_world, plan
 from deliverability.config import DEFAULT_FILE, MailSettings, Settings, load
 from deliverability.inputs import InputError, parse_domain
 from deliverability.model.facts import Purpose
+from deliverability.runs.engine import Job, Options, Sample, World, open_world, plan
 
 MAX_STDIN_OCTETS = 150_000_001
 # Labels of a DNS name (RFC 6376 section 3.1), underscores tolerated because they are published.

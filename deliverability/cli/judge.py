@@ -13,7 +13,7 @@ from deliverability.cli import ending
 from deliverability.cli.options import config_option, judging_options, output_options, plain_errors, rule_problems
 
 if TYPE_CHECKING:
-    from deliverability.app import Audited
+    from deliverability.runs.engine import Audited
 
 
 @click.command("judge")
@@ -28,10 +28,10 @@ def command(file: str, config: Path | None, **params: Any) -> int:
     what is found are not worked out here, because each is audited with DNS before it is shown: see `deliv fix`.
     """
     with plain_errors():
-        from deliverability.app import worst_exit_code
         from deliverability.cli.inputs import read_settings
         from deliverability.cli.judging import Judging
         from deliverability.inputs import InputError
+        from deliverability.runs.engine import worst_exit_code
 
         with rule_problems():
             judging = Judging.of(params, read_settings(config))
@@ -73,10 +73,10 @@ def _read(file: str) -> list[Audited]:
 
 
 def _audited(file: str, data: Any) -> Audited:
-    from deliverability.app import Audited
     from deliverability.inputs import InputError
     from deliverability.model.codec import decode_facts
     from deliverability.model.facts import Subject
+    from deliverability.runs.engine import Audited
 
     try:
         facts = decode_facts(data)

@@ -33,7 +33,7 @@ def command(which: str | None, rules: tuple[Path, ...], lang: str, style: str, c
       deliv rules SPF-003 --lang ja    a rule's own documentation
       deliv rules --check --rules DIR  validate your rule files
     """
-    from deliverability.app import load_rules
+    from deliverability.runs.engine import load_rules
 
     with rule_problems():
         loaded = load_rules(rules)
@@ -52,8 +52,8 @@ def command(which: str | None, rules: tuple[Path, ...], lang: str, style: str, c
 
 
 def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
-    from deliverability.app import rule_folders
-    from deliverability.bounce.catalogue import load_replies
+    from deliverability.feedback.catalogue import load_replies
+    from deliverability.runs.engine import rule_folders
     from deliverability.senders.catalogue import services
 
     with rule_problems():
@@ -88,7 +88,7 @@ def _list(rules: Sequence[Rule], lang: str) -> None:
 
 
 def _title(rule: Rule, lang: str) -> str:
-    from deliverability.render.rulepage import rule_title
+    from deliverability.words.rules import rule_title
 
     return rule_title(rule, lang)
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from deliverability.app import Audited, Job, Lost, Reported, audit_many, report_many
 from deliverability.cli import ending
 from deliverability.cli.inputs import Inputs
 from deliverability.inputs import InputError
 from deliverability.model.report import Report
+from deliverability.runs.engine import Audited, Job, Lost, Reported, audit_many, report_many
 
 if TYPE_CHECKING:
     from deliverability.judge.engine import Selection

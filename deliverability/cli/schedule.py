@@ -45,7 +45,7 @@ def command(**params: Any) -> int:
       deliv schedule --install                put it into your crontab
       deliv schedule --systemd -o ~/.config/systemd/user
     """
-    from deliverability.weekly import schedule
+    from deliverability.runs.weekly import schedule
 
     config: Path = params["config"]
     when = schedule.When(_DAYS.index(params["day"]), *_clock(params["clock"]))

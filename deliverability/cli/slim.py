@@ -13,8 +13,8 @@ from deliverability.cli.options import lang_option, plain_errors, text_or_json_o
 from deliverability.model.codec import json_text
 
 if TYPE_CHECKING:
-    from deliverability.judge.words import Phrases
     from deliverability.slim.savings import PartSaving, Slimmed
+    from deliverability.words.sentences import Phrases
 
 _MOST = 3
 
@@ -63,9 +63,9 @@ def command(
     if jpeg_quality is not None and only == "html":
         raise click.UsageError("--jpeg-quality and --only html contradict each other")
     with plain_errors():
-        from deliverability.content.images import JPEG_QUALITY
-        from deliverability.judge.words import phrases
+        from deliverability.mail.files.images import JPEG_QUALITY
         from deliverability.slim.message import Wish, slim
+        from deliverability.words.sentences import phrases
 
         name, raw = _read(message)
         if output is not None:
@@ -89,9 +89,9 @@ def command(
 
 def _read(name: str) -> tuple[str, bytes]:
     """The message and how it is called. Raises InputError where it cannot be read."""
-    from deliverability.app import Sample
     from deliverability.cli.inputs import MAX_STDIN_OCTETS
     from deliverability.inputs import InputError
+    from deliverability.runs.engine import Sample
 
     if name == "-":
         return name, Sample(name, data=sys.stdin.buffer.read(MAX_STDIN_OCTETS)).read()
@@ -204,7 +204,7 @@ def _sizes(before: int, after: int, say: Phrases) -> str:
 
 
 def _octets(number: int, say: Phrases) -> str:
-    from deliverability.judge.words import octets
+    from deliverability.words.sentences import octets
 
     return octets(number, say)
 
@@ -214,6 +214,6 @@ def _called(part: PartSaving) -> str:
 
 
 def _shown(text: str) -> str:
-    from deliverability.judge.words import shortened, visible
+    from deliverability.words.sentences import shortened, visible
 
     return visible(shortened(text, 120))

@@ -15,8 +15,9 @@ from deliverability.cli.options import plain_errors, rule_problems, world_option
 
 if TYPE_CHECKING:
     from deliverability.history.store import History
-    from deliverability.weekly.notify import Teller
-    from deliverability.weekly.run import Plan, Summary
+    from deliverability.model.weekly import Summary
+    from deliverability.notify.compose import Teller
+    from deliverability.runs.weekly.run import Plan
 
 
 @click.command("weekly")
@@ -43,15 +44,15 @@ def command(**params: Any) -> int:
     Exit codes: as `deliv audit`; 3 also where a domain or message could not be read.
     """
     with plain_errors(), rule_problems():
-        from deliverability.app import catalogue, rule_folders
         from deliverability.cli.inputs import read_settings
         from deliverability.config import DEFAULT_FILE
         from deliverability.history.store import History, HistoryError
         from deliverability.inputs import InputError
         from deliverability.judge.load import load_guide
-        from deliverability.weekly.notify import Teller
-        from deliverability.weekly.pages import HtmlPages
-        from deliverability.weekly.run import only_one
+        from deliverability.notify.compose import Teller
+        from deliverability.render.weekly import HtmlPages
+        from deliverability.runs.engine import catalogue, rule_folders
+        from deliverability.runs.weekly.run import only_one
 
         file = params["config"] or Path(DEFAULT_FILE)
         if not file.is_file():
@@ -86,12 +87,12 @@ def command(**params: Any) -> int:
 
 def _plan(params: dict[str, Any], settings: Any, folder: Path) -> Plan:
     """Raises InputError and judge.load.RuleError."""
-    from deliverability.app import load_rules
     from deliverability.cli.inputs import options_of, world_of
     from deliverability.cli.judging import selection_of, threshold
     from deliverability.inputs import parse_domain
-    from deliverability.weekly.plan import DEFAULT_OUTPUT, subjects
-    from deliverability.weekly.run import Plan
+    from deliverability.runs.engine import load_rules
+    from deliverability.runs.weekly.plan import DEFAULT_OUTPUT, subjects
+    from deliverability.runs.weekly.run import Plan
 
     rules = load_rules(settings.rules)
     fail_on = params["fail_on"] or settings.fail_on
@@ -109,7 +110,7 @@ def _plan(params: dict[str, Any], settings: Any, folder: Path) -> Plan:
 
 
 def _run(plan: Plan, history: History, pages: Any, teller: Teller) -> Summary:
-    from deliverability.weekly.run import weekly
+    from deliverability.runs.weekly.run import weekly
 
     def letters(summary: Summary) -> None:
         teller.write(summary, plan.world.clock.now())
@@ -130,9 +131,10 @@ def _run(plan: Plan, history: History, pages: Any, teller: Teller) -> Summary:
 
 
 def _tell(summary: Summary, plan: Plan, lang: str, pages: Any) -> None:
-    from deliverability.judge.words import phrases
-    from deliverability.weekly.run import LATEST, page_name
-    from deliverability.weekly.view import Words, headline
+    from deliverability.model.weekly import page_name
+    from deliverability.runs.weekly.run import LATEST
+    from deliverability.view.weekly import Words, headline
+    from deliverability.words.sentences import phrases
 
     say = phrases(lang)
     words = Words(say, plan.rules, pages.catalogue)

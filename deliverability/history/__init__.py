@@ -1,1 +1,1 @@
-"""What was seen in earlier runs: the store, what changed since, and trends. May import model."""
+"""What was seen in earlier runs: the store, what changed since, and trends."""

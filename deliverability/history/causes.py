@@ -1,4 +1,4 @@
-"""Why a finding or a verdict is not what it was. May import model, history.records and history.older.
+"""Why a finding or a verdict is not what it was.
 
 The old facts are judged again: with the new rules, then with the new settings as well. What differs at the first step
 is the rules' doing, what differs at the second the settings'. The rest is the facts', and the evidence that changed

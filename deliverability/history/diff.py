@@ -1,4 +1,4 @@
-"""Two snapshots of a subject -> what is new, mended, rated anew or still there, and why. May import model and history.
+"""Two snapshots of a subject -> what is new, mended, rated anew or still there, and why.
 
 A look-up that failed says nothing: in its place stands what was last known. Neither does a message that could not be
 read, where the earlier run had one.

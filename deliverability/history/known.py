@@ -1,7 +1,4 @@
-"""What was last known of a subject: the newest snapshot, and of older ones what it could not look up.
-
-May import model and history.records.
-"""
+"""What was last known of a subject: the newest snapshot, and of older ones what it could not look up."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Which DNS records (and other evidence) are not what they were, whose they are, and what was removed.
-
-May import model.
-"""
+"""Which DNS records (and other evidence) are not what they were, whose they are, and what was removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The history in a database: SQLite by default, PostgreSQL by URL. May import _files, history and model.
+"""The history in a database: SQLite by default, PostgreSQL by URL.
 
 Texts of the message are never kept, only their digests and lengths: see history.texts.
 """

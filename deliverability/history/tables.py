@@ -1,4 +1,4 @@
-"""The tables of the history. May import SQLAlchemy only.
+"""The tables of the history.
 
 runs        one row a run; `finished` stays empty until it is complete.
 snapshots   one row an audited subject of a run; what it found lies in blobs.

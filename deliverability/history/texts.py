@@ -1,4 +1,4 @@
-"""What the history does not keep: the words of a message. May import model.
+"""What the history does not keep: the words of a message.
 
 Of each such text stand its SHA-256 and its length in characters, so that a change shows and nothing can be read. A
 digest can be compared with a guess: whoever knows a text can tell that it was there.

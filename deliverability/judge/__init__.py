@@ -1,1 +1,1 @@
-"""Rule files -> typed rules; facts + rules -> findings and verdicts. May import model only."""
+"""Rule files -> typed rules; facts + rules -> findings and verdicts."""

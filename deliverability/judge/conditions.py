@@ -1,4 +1,4 @@
-"""Conditions over facts in three-valued (Kleene) logic. May import model."""
+"""Conditions over facts in three-valued (Kleene) logic."""
 
 from __future__ import annotations
 

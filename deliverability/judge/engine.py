@@ -1,4 +1,4 @@
-"""Facts + rules -> findings, under the eyes of each selected receiver. May import model and judge."""
+"""Facts + rules -> findings, under the eyes of each selected receiver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Findings -> what each receiver does with the mail, and one grade for the subject. May import model.
+"""Findings -> what each receiver does with the mail, and one grade for the subject.
 
 A receiver's verdict rests on a finding only where all of these hold: the rule's scope is delivery, the receiver has a
 statement about the rule, and this mail uses what was judged. Everything else is advice about the domain.

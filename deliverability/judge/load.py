@@ -1,7 +1,6 @@
 """Rule files -> RuleSet: shape checked by pydantic, meaning checked against the fact catalogue.
 
-Every problem is reported with file, line and, where a name is unknown, the nearest known one. May import model,
-yamlstrict and of judge: conditions, phrases.
+Every problem is reported with file, line and, where a name is unknown, the nearest known one.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ import pydantic
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability.judge.conditions import comparisons_of, paths_of
-from deliverability.judge.phrases import placeholders
 from deliverability.model import rules as model
 from deliverability.model.facts import Catalogue, FactSpec, FactType, Purpose, Value
+from deliverability.model.placeholders import placeholders
 
 NOT_RULES = frozenset({"sources.yaml", "guide.yaml", "glossary.yaml"})
 

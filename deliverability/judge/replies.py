@@ -1,4 +1,4 @@
-"""Whether the rules behind a reply are unmet now, under the eyes of the receiver that gave it. May import model."""
+"""Whether the rules behind a reply are unmet now, under the eyes of the receiver that gave it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Findings that the user accepts: which waiver covers which, and which are of no use. May import model.
+"""Findings that the user accepts: which waiver covers which, and which are of no use.
 
 Waivers travel as the fact ``subject.waivers``, so that saved facts are judged again with them.
 """

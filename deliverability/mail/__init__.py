@@ -1,1 +1,1 @@
-"""Reading mail: bytes -> header fields, parts, words. May import model only."""
+"""Reading mail: bytes -> header fields, parts, words."""

@@ -1,4 +1,4 @@
-"""Address lists of header fields, and domains as A-labels. May import mail.words; idna only when it is needed."""
+"""Address lists of header fields, and domains as A-labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dates of header fields (RFC 5322 sections 3.3 and 4.3). Imports nothing of ours."""
+"""Dates of header fields (RFC 5322 sections 3.3 and 4.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Header fields and MIME parts as evidence. May import model and mail.reader."""
+"""Header fields and MIME parts as evidence."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Where a received mail came in from outside, and which trace fields the receiving system itself wrote.
 
-May import mail.reader and mail.received. RFC 5321 section 4.4, RFC 7208 section 9.1, RFC 8601 sections 4 and 5.
+RFC 5321 section 4.4, RFC 7208 section 9.1, RFC 8601 sections 4 and 5.
 
 Trace fields are prepended, so that everything above the Received field of the hop from outside is the receiver's own;
 what stands below it may be the work of anybody, and counts only where it agrees with that field or with its server.

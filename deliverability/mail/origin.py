@@ -1,4 +1,4 @@
-"""Whose mail a message is, when nobody named a domain. May import mail."""
+"""Whose mail a message is, when nobody named a domain."""
 
 from __future__ import annotations
 

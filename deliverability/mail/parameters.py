@@ -1,4 +1,4 @@
-"""Content-Type and Content-Disposition values: main value and parameters. May import mail.words.
+"""Content-Type and Content-Disposition values: main value and parameters.
 
 RFC 2045 section 5.1, RFC 2231, and what mailers send instead of it: encoded-words and raw octets in file names,
 unquoted values with spaces and parentheses.

@@ -1,6 +1,6 @@
 """Messages: header fields and MIME tree read from raw octets, never refusing any.
 
-May import words, parameters and transfer of this package. One pass over the octets, whatever they hold: line starts
+One pass over the octets, whatever they hold: line starts
 that may be delimiters are looked up in a table of the boundaries that are open, so neither many parts nor deep nesting
 makes reading slower than linear.
 """

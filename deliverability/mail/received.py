@@ -1,6 +1,6 @@
 """Trace fields: Received, Received-SPF, Authentication-Results, Return-Path, read leniently.
 
-May import mail.addresses, mail.dates and mail.words. RFC 5321 section 4.4, RFC 7208 section 9.1, RFC 8601.
+RFC 5321 section 4.4, RFC 7208 section 9.1, RFC 8601.
 """
 
 from __future__ import annotations

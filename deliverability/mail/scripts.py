@@ -1,4 +1,4 @@
-"""Scripts of international domain labels, and when their mixture is suspicious (UTS 39). Imports nothing of ours."""
+"""Scripts of international domain labels, and when their mixture is suspicious (UTS 39)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What mail programs show of a MIME tree: body text, attachments, alternatives. May import mail.reader."""
+"""What mail programs show of a MIME tree: body text, attachments, alternatives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies without their transfer encoding, a piece at a time (RFC 2045 section 6). Imports nothing of ours.
+"""Bodies without their transfer encoding, a piece at a time (RFC 2045 section 6).
 
 A message can be tens of megabytes, nearly all of them one attachment: what only counts, hashes or looks at the
 beginning never holds a decoded copy. Every function reads `buffer[start:end]` in place.

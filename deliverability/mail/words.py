@@ -1,4 +1,4 @@
-"""Octets to text: charsets as mailers really use them, and RFC 2047 encoded-words. Imports nothing of ours."""
+"""Octets to text: charsets as mailers really use them, and RFC 2047 encoded-words."""
 
 from __future__ import annotations
 

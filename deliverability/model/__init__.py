@@ -1,1 +1,1 @@
-"""Pure types, shared by everything. Imports nothing of ours."""
+"""Pure types, shared by everything."""

@@ -1,4 +1,4 @@
-"""Facts to and from plain JSON values. Imports only model.facts."""
+"""Facts to and from plain JSON values."""
 
 from __future__ import annotations
 

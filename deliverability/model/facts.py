@@ -1,4 +1,4 @@
-"""What auditors state: facts with evidence, and the catalogue that names them. Imports nothing of ours."""
+"""What auditors state: facts with evidence, and the catalogue that names them."""
 
 from __future__ import annotations
 

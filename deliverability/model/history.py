@@ -1,4 +1,4 @@
-"""What is kept of a run, and what changed since the one before: codes and values, never prose. Imports model only."""
+"""What is kept of a run, and what changed since the one before: codes and values, never prose."""
 
 from __future__ import annotations
 

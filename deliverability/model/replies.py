@@ -1,4 +1,4 @@
-"""What receivers answer and what that means: replies, meanings, explanations. Imports only model.rules.
+"""What receivers answer and what that means: replies, meanings, explanations.
 
 Codes and values only; the words in two languages are those of the catalogue (rules/replies).
 """

@@ -1,4 +1,4 @@
-"""What rule files say, typed: conditions, rules, receivers, sources. Imports only model.facts."""
+"""What rule files say, typed: conditions, rules, receivers, sources."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Asks checkdmarc and dkimpy, off the event loop and within the time of the subject.
-
-May import model, ports and siblings.
-"""
+"""Asks checkdmarc and dkimpy, off the event loop and within the time of the subject."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Lets code that asks DNS synchronously, in a thread, be answered by our resolver, which lives on the event loop.
-
-May import model and ports.
-"""
+"""Lets code that asks DNS synchronously, in a thread, be answered by our resolver, which lives on the event loop."""
 
 from __future__ import annotations
 

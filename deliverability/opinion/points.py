@@ -1,4 +1,4 @@
-"""Collects what two programs say, point by point. May import model."""
+"""Collects what two programs say, point by point."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 checkdmarc asks DNS itself, and serially: this module runs in a thread, and every question goes over a bridge to our
 resolver. Its words are kept as they are but never read: what it means is told by the class of its error.
-May import model and siblings.
 """
 
 from __future__ import annotations

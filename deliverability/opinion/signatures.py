@@ -1,4 +1,4 @@
-"""dkimpy's verification of the signatures of a message beside ours. May import model and siblings."""
+"""dkimpy's verification of the signatures of a message beside ours."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The only modules that touch the outside world. May import model."""
+"""The only modules that touch the outside world."""

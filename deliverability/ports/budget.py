@@ -1,7 +1,4 @@
-"""Resolvers that stop asking: the time budget of one subject, an offline run, no domain at all.
-
-May import model and ports.
-"""
+"""Resolvers that stop asking: the time budget of one subject, an offline run, no domain at all."""
 
 from __future__ import annotations
 

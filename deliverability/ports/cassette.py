@@ -1,4 +1,4 @@
-"""Record every outside answer of a run in one JSON file, and answer a later run from it. May import model and ports."""
+"""Record every outside answer of a run in one JSON file, and answer a later run from it."""
 
 from __future__ import annotations
 

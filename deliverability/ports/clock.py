@@ -1,4 +1,4 @@
-"""The time, real or fixed. May import ports.base."""
+"""The time, real or fixed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Live DNS: questions to resolvers over UDP, TCP, TLS and HTTPS. May import model and ports.
+"""Live DNS: questions to resolvers over UDP, TCP, TLS and HTTPS.
 
 Messages are written and read by ports.wire. Nothing asks the system's resolver library behind our back, except for the
 address of a DNS-over-HTTPS server that is named rather than numbered.

@@ -1,7 +1,4 @@
-"""Gets small files from the web and posts forms, guarded: the audited DNS chooses the address, perhaps to attack us.
-
-May import model and ports; httpx only inside functions.
-"""
+"""Gets small files from the web and posts forms, guarded: the audited DNS chooses the address, perhaps to attack us."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one audit was answered, kept so that a rehearsal sees the same world. May import model and ports."""
+"""What one audit was answered, kept so that a rehearsal sees the same world."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""DNS names and record values as the plain text our answers carry, and CNAME chasing over local data.
-
-Imports model and ports.base only; dnspython and idna only inside functions.
-"""
+"""DNS names and record values as the plain text our answers carry, and CNAME chasing over local data."""
 
 from __future__ import annotations
 

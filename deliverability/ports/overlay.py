@@ -1,4 +1,4 @@
-"""Proposed records laid over any resolver: audit before you publish. May import model and ports."""
+"""Proposed records laid over any resolver: audit before you publish."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Which IP addresses belong to the public internet, so that a connection cannot reach a private network.
 
-Our own list and not that of Python, whose content depends on its version. Imports nothing of ours.
+Our own list and not that of Python, whose content depends on its version.
 """
 
 from __future__ import annotations

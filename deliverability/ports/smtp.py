@@ -1,6 +1,6 @@
 """Looks at the STARTTLS of mail servers. The audited DNS chooses whom we call, so only public addresses are called.
 
-No mail is handed over: banner, EHLO, STARTTLS, TLS, EHLO, QUIT. May import model and ports.
+No mail is handed over: banner, EHLO, STARTTLS, TLS, EHLO, QUIT.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Answers from a mapping written in code: for tests and what-if runs. May import model and ports."""
+"""Answers from a mapping written in code: for tests and what-if runs."""
 
 from __future__ import annotations
 

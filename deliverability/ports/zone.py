@@ -1,4 +1,4 @@
-"""Answers from RFC 1035 master files instead of live DNS. May import model and ports; dnspython inside functions."""
+"""Answers from RFC 1035 master files instead of live DNS."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Drafts of BIMI records, only where the logo and its certificate are there and the record around them is broken.
 
 Where they are to be found is not ours to invent; without enforcement of DMARC no receiver shows them.
-Pure. May import model and remedy.records.
+Pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Drafts of DKIM key records: edits of a record that stands there. A new key is not ours to make: see dkim-keygen.
 
-Pure: reads facts, asks nobody. May import model, remedy.records and the DKIM key core.
+Pure: reads facts, asks nobody.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from deliverability.dkim.key import KeyRecord, looks_like_key, parse_key
 from deliverability.model.facts import FactSet, Value, records_of
 from deliverability.model.report import Finding, RecordEdit, Remedy
+from deliverability.protocols.dkim.key import KeyRecord, looks_like_key, parse_key
 from deliverability.remedy.records import Published, named, own_place, plain, published, unmet
 
 _ARMOUR = re.compile(r"-----(?:BEGIN|END) (?:RSA )?PUBLIC KEY-----")

@@ -1,6 +1,6 @@
 """Drafts of DMARC records: the smallest edit of the own record, or a first one; never past the next safe stage.
 
-Pure: reads facts, asks nobody. May import model, remedy.records and the DMARC record core.
+Pure: reads facts, asks nobody.
 
 A policy is only raised where something speaks for it: a message of the domain passed with an aligned DKIM signature,
 or the domain sends nothing. Domains that people write from are never led to reject (RFC 9989 section 7.4).
@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from deliverability.dmarc.record import POLICIES, DmarcRecord, is_dmarc, parse, split
 from deliverability.model.facts import FactSet, Value, records_of, texts_of
 from deliverability.model.report import Care, Finding, RecordEdit, Remedy
+from deliverability.protocols.dmarc.record import POLICIES, DmarcRecord, is_dmarc, parse, split
 from deliverability.remedy.records import Published, named, own_place, plain, published, unmet
 
 MAX_RECORD_OCTETS = 2000

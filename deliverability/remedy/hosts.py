@@ -1,6 +1,6 @@
 """Drafts of MX, address and PTR records, where the audit leaves no doubt about what they must say.
 
-Pure: reads facts, asks nobody. May import model and remedy.records.
+Pure: reads facts, asks nobody.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""All drafts of remedies for one audit: topic by topic. May import model and the topics of this package.
+"""All drafts of remedies for one audit: topic by topic.
 
 Drafts are made of facts and findings alone. None is shown before it was rehearsed.
 """

@@ -1,4 +1,4 @@
-"""What stands in DNS at a name, as the audit saw it, and the findings to mend. May import model."""
+"""What stands in DNS at a name, as the audit saw it, and the findings to mend."""
 
 from __future__ import annotations
 

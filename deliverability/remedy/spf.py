@@ -1,7 +1,6 @@
 """Drafts of SPF records that mend SPF findings: the smallest edit of the domain's own record.
 
-Reads facts, asks nobody. May import model, the SPF protocol core, the catalogue of senders and remedy.spf_*. A draft
-is not shown before it was rehearsed; `mends`, `changes` and `gains` are filled there.
+Reads facts, asks nobody.
 
 All drafts for one domain form a chain: each is a whole new record and holds what the drafts before it do, first what
 changes nothing for anybody who may send today (SAFE), then what needs a look first (CAREFUL), at the end flattening
@@ -15,6 +14,9 @@ from ipaddress import ip_address, ip_network
 
 from deliverability.model.facts import FactSet, Value, records_of, text_of, texts_of
 from deliverability.model.report import Care, Finding, RecordEdit, Remedy
+from deliverability.protocols.spf.names import is_address
+from deliverability.protocols.spf.record import BadTerm, Mechanism, Modifier, parse
+from deliverability.protocols.spf.repair import Repaired, repair, term_of
 from deliverability.remedy.records import published as published_at
 from deliverability.remedy.spf_chain import Chain
 from deliverability.remedy.spf_lookups import lookups_short, repeated, save_lookups, without_covered
@@ -37,9 +39,6 @@ from deliverability.remedy.spf_terms import (
     without,
 )
 from deliverability.remedy.spf_world import MAX_LOOKUPS, World
-from deliverability.spf.names import is_address
-from deliverability.spf.record import BadTerm, Mechanism, Modifier, parse
-from deliverability.spf.repair import Repaired, repair, term_of
 
 MAX_ANSWER_OCTETS = 1232
 """An answer up to this size fits into one packet with EDNS wherever mail goes (DNS flag day 2020)."""

@@ -1,7 +1,4 @@
-"""The chain of drafts that edit a domain's SPF record one after the other.
-
-May import model, the SPF protocol core, remedy.spf_world, remedy.spf_passing and remedy.spf_terms.
-"""
+"""The chain of drafts that edit a domain's SPF record one after the other."""
 
 from __future__ import annotations
 
@@ -10,11 +7,11 @@ from dataclasses import dataclass, field
 
 from deliverability.model.facts import Value
 from deliverability.model.report import Care, RecordEdit, Remedy
+from deliverability.protocols.spf.record import parse, select
+from deliverability.protocols.spf.repair import MAX_OCTETS
 from deliverability.remedy.spf_passing import Earlier, provided, required
 from deliverability.remedy.spf_terms import Words, lets_pass
 from deliverability.remedy.spf_world import World
-from deliverability.spf.record import parse, select
-from deliverability.spf.repair import MAX_OCTETS
 
 TAKES_SENDERS = frozenset(
     {

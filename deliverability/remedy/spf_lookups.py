@@ -1,8 +1,7 @@
 """Fewer DNS look-ups for an SPF record that needs too many: the least intrusive way that suffices.
 
 In this order: what repeats other terms or serves nobody goes, own hosts are written out as addresses, services move to
-subdomains of their own, and at last includes are written out as the ranges of today. May import model, the SPF
-protocol core, remedy.spf_terms, remedy.spf_world and remedy.spf_chain.
+subdomains of their own, and at last includes are written out as the ranges of today.
 
 The include of whoever hosts the domain's mailboxes, or sends for them, is never moved, dropped or written out.
 """
@@ -15,6 +14,9 @@ from ipaddress import ip_address
 
 from deliverability.model.facts import Value, records_of, texts_of
 from deliverability.model.report import Care, RecordEdit
+from deliverability.protocols.spf.names import name_problem
+from deliverability.protocols.spf.record import LOOKUP_MECHANISMS, Mechanism
+from deliverability.protocols.spf.repair import term_of
 from deliverability.remedy.spf_chain import Chain, Steps, taken_by
 from deliverability.remedy.spf_terms import (
     Network,
@@ -28,9 +30,6 @@ from deliverability.remedy.spf_terms import (
     spans,
 )
 from deliverability.remedy.spf_world import MAX_LOOKUPS, World
-from deliverability.spf.names import name_problem
-from deliverability.spf.record import LOOKUP_MECHANISMS, Mechanism
-from deliverability.spf.repair import term_of
 
 MAX_ADDRESSES = 16
 """Addresses that one a or mx is replaced by; more would make the record longer than it is worth."""

@@ -3,7 +3,7 @@
 The promise of a chain of remedies: nobody who may send today is lost but by a term that a remedy says it takes away. A
 term that an earlier remedy dropped because another covers it holds that other one in place. What is asked is what the
 records say, not what receivers make of a broken one: a record with too many look-ups lets nobody pass today, and still
-says who should. May import model, the SPF protocol core, remedy.spf_terms and remedy.spf_world.
+says who should.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from deliverability.model.facts import FactSet, texts_of
 from deliverability.model.report import Remedy
+from deliverability.protocols.spf.record import BadTerm, Mechanism, Modifier, Term
+from deliverability.protocols.spf.repair import term_of
 from deliverability.remedy.spf_terms import Span, Words, end_of, joined, key_of, minus, spans
 from deliverability.remedy.spf_world import World
-from deliverability.spf.record import BadTerm, Mechanism, Modifier, Term
-from deliverability.spf.repair import term_of
 
 _LETS_NOBODY_PASS = frozenset(
     {"void", "broken", "loop", "invalid-name", "overflow", "syntax-error", "ignored", "several", "none"}

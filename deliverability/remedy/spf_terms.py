@@ -1,15 +1,12 @@
-"""Terms of an SPF record as words, and the ranges of addresses that they name. Pure.
-
-May import the SPF protocol core.
-"""
+"""Terms of an SPF record as words, and the ranges of addresses that they name. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
-from deliverability.spf.record import BadTerm, Mechanism, Modifier, Term
-from deliverability.spf.repair import term_of
+from deliverability.protocols.spf.record import BadTerm, Mechanism, Modifier, Term
+from deliverability.protocols.spf.repair import term_of
 
 _SECOND_LEVEL = frozenset({"ac", "co", "com", "ed", "edu", "go", "gov", "gr", "ne", "net", "or", "org"})
 Network = IPv4Network | IPv6Network

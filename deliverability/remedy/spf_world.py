@@ -1,7 +1,4 @@
-"""What the facts tell of a domain's SPF: its terms, what each costs and which addresses it lets pass.
-
-May import model, the SPF protocol core, the catalogue of senders and remedy.spf_terms.
-"""
+"""What the facts tell of a domain's SPF: its terms, what each costs and which addresses it lets pass."""
 
 from __future__ import annotations
 
@@ -11,12 +8,12 @@ from ipaddress import ip_network
 from deliverability.model.facts import FactSet, Value, records_of, text_of, texts_of
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Severity
+from deliverability.protocols.spf.names import is_address
+from deliverability.protocols.spf.record import LOOKUP_MECHANISMS, BadTerm, Mechanism
+from deliverability.protocols.spf.repair import term_of
 from deliverability.remedy.spf_terms import Network, Words, is_ipv4, is_term, organisation
 from deliverability.senders.catalogue import Kind, services
 from deliverability.senders.recognise import by_spf
-from deliverability.spf.names import is_address
-from deliverability.spf.record import LOOKUP_MECHANISMS, BadTerm, Mechanism
-from deliverability.spf.repair import term_of
 
 MAX_LOOKUPS = 10
 NEAR_LOOKUPS = 9

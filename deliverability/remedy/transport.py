@@ -1,6 +1,6 @@
 """Drafts of the records that protect mail to the domain: MTA-STS (RFC 8461) and TLS-RPT (RFC 8460).
 
-Pure: reads facts, asks nobody. May import model and remedy.records.
+Pure: reads facts, asks nobody.
 """
 
 from __future__ import annotations

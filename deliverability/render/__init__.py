@@ -1,1 +1,1 @@
-"""Report -> bytes. May import model and judge; knows nothing of gathering, nor where reports go."""
+"""Report -> bytes."""

@@ -1,4 +1,4 @@
-"""Findings as CSV (RFC 4180), for spreadsheets: a row for each. May import model, judge.words and told."""
+"""Findings as CSV (RFC 4180), for spreadsheets: a row for each."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import csv
 import io
 from collections.abc import Sequence
 
-from deliverability.judge.words import visible
 from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
-from deliverability.render.told import Told, as_tuple, new_records, tell
+from deliverability.view.findings import Told, as_tuple, new_records, tell
+from deliverability.words.sentences import visible
 
 COLUMNS = (
     "domain",

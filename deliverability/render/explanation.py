@@ -1,19 +1,19 @@
-"""An explained reply as text or JSON, alone or held against an audit. May import model, judge and render."""
+"""An explained reply as text or JSON, alone or held against an audit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from deliverability.judge.replies import RuleNow, rules_now
-from deliverability.judge.words import Phrases, phrases, sentences, shortened, visible
 from deliverability.model.codec import json_text, printable
 from deliverability.model.facts import Catalogue
 from deliverability.model.replies import EXPLANATION_SCHEMA, Explained, Explanation, Fit, Reply, ReplyKind
 from deliverability.model.report import Outcome, Report
 from deliverability.model.rules import Confidence, RuleSet, SourceRef
-from deliverability.render.rulepage import rule_title
-from deliverability.render.segments import segments
 from deliverability.render.wrap import typewritten, width_of, wrap
+from deliverability.view.segments import segments
+from deliverability.words.rules import rule_title
+from deliverability.words.sentences import Phrases, phrases, sentences, shortened, visible
 
 MIN_WIDTH = 40
 MAX_WIDTH = 100

@@ -1,4 +1,4 @@
-"""`deliv fix`: the remedies of reports in words, as plain text or JSON. May import model, judge.words and render."""
+"""`deliv fix`: the remedies of reports in words, as plain text or JSON."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deliverability.judge.words import Phrases, phrases, visible
 from deliverability.model.codec import encode, json_text
 from deliverability.model.facts import Catalogue
 from deliverability.model.report import Care, RecordEdit, Remedy, Report
-from deliverability.render.diff import Kind
 from deliverability.render.json import gain_json
-from deliverability.render.parts import EditView, Entry, RemedyView, ReportView
-from deliverability.render.records import rdata, with_value
-from deliverability.render.view import Guide, build
 from deliverability.render.wrap import wrap
+from deliverability.view.diff import Kind
+from deliverability.view.parts import EditView, Entry, RemedyView, ReportView
+from deliverability.view.records import rdata, with_value
+from deliverability.view.report import Guide, build
+from deliverability.words.sentences import Phrases, phrases, visible
 
 SCHEMA_VERSION = "1.0"
 _NEW_KEY = frozenset(

@@ -1,11 +1,11 @@
-"""Where the terms of the glossary are first used on a page. May import judge.glossary."""
+"""Where the terms of the glossary are first used on a page."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from deliverability.judge.glossary import Term
+from deliverability.words.glossary import Term
 
 
 class Glosser:

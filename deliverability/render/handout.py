@@ -1,4 +1,4 @@
-"""The hand-out for people who answer "I get no mail": us or them? May import yamlstrict, resources, judge.words.
+"""The hand-out for people who answer "I get no mail": us or them?
 
 The words are in reports/handout.LANG.yaml, the page in reports/handout.html.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._resources import locate
-from deliverability.judge.words import phrases
+from deliverability.words.sentences import phrases
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
 """Reports as one HTML page that needs nothing else: no script, no outside resource.
 
-May import model, judge.words, judge.glossary and render.
-
 The look is in reports/: report.html (the page), subject.html (one report), handout.html, macros.html, style.css.
 """
 
@@ -14,19 +12,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deliverability._resources import locate
-from deliverability.judge.glossary import load_glossary
-from deliverability.judge.words import octets, phrases
 from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
 from deliverability.render.glossary import Glosser
 from deliverability.render.handout import load_handout
-from deliverability.render.parts import ReportView, SourceView
-from deliverability.render.pictures import Pictures, draw
-from deliverability.render.preview import Preview, preview
-from deliverability.render.segments import segments
-from deliverability.render.told import as_tuple
-from deliverability.render.trace import Traces, explain
-from deliverability.render.view import Guide, build
+from deliverability.view.findings import as_tuple
+from deliverability.view.parts import ReportView, SourceView
+from deliverability.view.pictures import Pictures, draw
+from deliverability.view.preview import Preview, preview
+from deliverability.view.report import Guide, build
+from deliverability.view.segments import segments
+from deliverability.view.trace import Traces, explain
+from deliverability.words.glossary import load_glossary
+from deliverability.words.sentences import octets, phrases
 
 if TYPE_CHECKING:
     import jinja2

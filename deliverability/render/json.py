@@ -1,4 +1,4 @@
-"""Reports as JSON: the stable, language-free shape that other tools read. May import model."""
+"""Reports as JSON: the stable, language-free shape that other tools read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reports as JUnit XML, for build servers. May import model, judge.words and told.
+"""Reports as JUnit XML, for build servers.
 
 A suite per subject, a case per rule and item. A failure is an unmet requirement from the ``--fail-on`` severity on,
 an error one that could not be checked there; so a build fails exactly where the exit code is not 0. What does not
@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.sax.saxutils import escape, quoteattr
 
-from deliverability.judge.words import visible
 from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
-from deliverability.render.told import Told, as_tuple, subject_name, tell
+from deliverability.view.findings import Told, as_tuple, subject_name, tell
+from deliverability.words.sentences import visible
 
 
 def render_junit(

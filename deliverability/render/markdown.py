@@ -1,4 +1,4 @@
-"""Reports as Markdown (GFM), for issues and chat. May import model, judge.words and render.
+"""Reports as Markdown (GFM), for issues and chat.
 
 Values come from strangers' DNS and mail: they cannot end a cell, a block or a code span, become a link or an image, or
 call somebody by name.
@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from deliverability.judge.words import Phrases, phrases, visible
 from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
-from deliverability.render.parts import RemedyView, ReportView, StepView
-from deliverability.render.segments import segments
-from deliverability.render.told import as_tuple, record_lines
-from deliverability.render.view import Guide, build, source_line
+from deliverability.view.findings import as_tuple, record_lines
+from deliverability.view.parts import RemedyView, ReportView, StepView
+from deliverability.view.report import Guide, build, source_line
+from deliverability.view.segments import segments
+from deliverability.words.sentences import Phrases, phrases, visible
 
 _SYMBOLS = {
     "accepted": "✅",

@@ -1,7 +1,5 @@
 """Reports as metrics in Prometheus' text format, for node_exporter's textfile collector.
 
-May import model, judge.words and render.told.
-
 What could not be looked up gives no sample: an absent series, never a zero.
 """
 
@@ -10,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from deliverability.judge.words import visible
 from deliverability.model.report import GRADES, Outcome, Report, VerdictKind
 from deliverability.model.rules import Severity
-from deliverability.render.told import as_tuple
+from deliverability.view.findings import as_tuple
+from deliverability.words.sentences import visible
 
 # The larger, the worse; -1 lies below every threshold.
 VERDICTS = {

@@ -1,4 +1,4 @@
-"""Reports as SARIF 2.1.0, for code scanning and editors. May import model, judge.words, told and rulepage.
+"""Reports as SARIF 2.1.0, for code scanning and editors.
 
 Results are what needs attention: unmet requirements (kind ``fail``) and those that could not be checked (kind
 ``open``). What is met, does not apply or waits for an input gives none. All subjects share one run, because consumers
@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from deliverability.judge.words import phrases, visible
 from deliverability.model.codec import json_text, printable
 from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
 from deliverability.model.rules import Rule, RuleSet, Severity
-from deliverability.render.rulepage import filled_texts
-from deliverability.render.told import Told, as_tuple, new_records, subject_name, tell
+from deliverability.view.findings import Told, as_tuple, new_records, subject_name, tell
+from deliverability.words.rules import filled_texts
+from deliverability.words.sentences import phrases, visible
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note", Severity.NONE: "none"}

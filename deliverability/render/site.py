@@ -1,6 +1,6 @@
 """The rules as a static site: what is checked, why, how receivers treat it, and where that stands.
 
-No script, no outside resource, relative links only. May import model, judge and render.
+No script, no outside resource, relative links only.
 
 The pages are reports/site_*.html; they share style.css with the reports and add site.css.
 """
@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deliverability._resources import locate
-from deliverability.judge.glossary import Term
-from deliverability.judge.words import LANGUAGES, Phrases, format_value, limit_spec, phrases
 from deliverability.model.facts import Value
+from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.rules import Effect, Receiver, Rule, RuleSet, SourceRef, Statement, VolumeClass
 from deliverability.render.html import environment
 from deliverability.render.json import SCHEMA
-from deliverability.render.parts import SourceView
-from deliverability.render.rulepage import condition_words, filled_texts, rule_title
-from deliverability.render.told import effect_words, read_words, topic_name
 from deliverability.senders.catalogue import Service, services
+from deliverability.view.findings import effect_words, read_words, topic_name
+from deliverability.view.parts import SourceView
+from deliverability.words.glossary import Term
+from deliverability.words.rules import condition_words, filled_texts, rule_title
+from deliverability.words.sentences import Phrases, format_value, limit_spec, phrases
 
 if TYPE_CHECKING:
     import jinja2

@@ -1,23 +1,20 @@
-"""Reports for the terminal: plain text in a given width, colour only if asked.
-
-May import model, judge.words, render.
-"""
+"""Reports for the terminal: plain text in a given width, colour only if asked."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from deliverability.judge.words import Phrases, phrases
 from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
-from deliverability.render.parts import EffectView, Entry, ReportView, VerdictView
-from deliverability.render.savings import SavingsView
-from deliverability.render.segments import segments
-from deliverability.render.told import as_tuple
-from deliverability.render.trace import SignatureTrace, SpfTrace, Traces, explain
-from deliverability.render.view import Guide, build, source_line
 from deliverability.render.wrap import pad, typewritten, width_of, wrap
+from deliverability.view.findings import as_tuple
+from deliverability.view.parts import EffectView, Entry, ReportView, VerdictView
+from deliverability.view.report import Guide, build, source_line
+from deliverability.view.savings import SavingsView
+from deliverability.view.segments import segments
+from deliverability.view.trace import SignatureTrace, SpfTrace, Traces, explain
+from deliverability.words.sentences import Phrases, phrases
 
 MAX_WIDTH = 100
 MIN_WIDTH = 40

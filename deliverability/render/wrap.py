@@ -1,4 +1,4 @@
-"""Text for terminals: line breaking with the widths and rules of Japanese, ASCII marks. Imports nothing of ours."""
+"""Text for terminals: line breaking with the widths and rules of Japanese, ASCII marks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalogue of sending services (rules/senders/*.yaml). May import model.rules, _yamlstrict and _resources.
+"""The catalogue of sending services (rules/senders/*.yaml).
 
 Rule files are checked by pydantic; this catalogue is read in every audit, also where no rules are, and checks its few
 fields by hand in a fraction of the time.

@@ -1,4 +1,4 @@
-"""Which sending service a name or a message belongs to. Pure; may import the catalogue and nothing else of ours.
+"""Which sending service a name or a message belongs to.
 
 Names are compared label by label from the right, never as parts of text: ``notsendgrid.net`` is not SendGrid.
 """

@@ -1,1 +1,1 @@
-"""A lighter copy of a message: images and HTML saved smaller, nothing lost. May import model, mail and content."""
+"""A lighter copy of a message: images and HTML saved smaller, nothing lost."""

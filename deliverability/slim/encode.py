@@ -1,4 +1,4 @@
-"""Writes a body in the transfer encoding that suits it (RFC 2045 section 6). May import mail.transfer."""
+"""Writes a body in the transfer encoding that suits it (RFC 2045 section 6)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """Message octets -> the octets of a lighter copy, with the saving of each part.
 
-May import model, mail, content and its sibling modules.
-
 The copy is the original with the bodies of some parts exchanged in place: every other octet stays where it is. What
 comes out is read again and compared with the original before anybody gets it.
 """
@@ -13,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from deliverability.content.images import JPEG_QUALITY, measure, recompress, sniff
-from deliverability.mail.minify import minify
+from deliverability.mail.files.images import JPEG_QUALITY, measure, recompress, sniff
+from deliverability.mail.html.minify import minify
 from deliverability.mail.reader import HeaderField, Message, Part, read
 from deliverability.mail.structure import leaves
 from deliverability.mail.transfer import BASE64, QUOTED_PRINTABLE

@@ -1,4 +1,4 @@
-"""How the HTML of a message shows its images: which ones, and how wide. May import mail."""
+"""How the HTML of a message shows its images: which ones, and how wide."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from deliverability._charrefs import unescape
-from deliverability.mail.markup import Attribute, Kind, tokens
+from deliverability.mail.html.markup import Attribute, Kind, tokens
 
 _PIXELS = re.compile(r"\s*+(\d{1,5})(?:\.\d{0,9})?\s*+(?:px)?\s*+")
 _DECLARATION = re.compile(r"(?:^|;)\s{0,99}(width|max-width)\s{0,99}:([^;]{0,99})", re.IGNORECASE)

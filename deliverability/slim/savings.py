@@ -1,4 +1,4 @@
-"""What slimming changed, part by part: codes and octets, no prose. Imports nothing of ours."""
+"""What slimming changed, part by part: codes and octets, no prose."""
 
 from __future__ import annotations
 

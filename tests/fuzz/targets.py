@@ -15,18 +15,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from deliverability.app import Job, Sample, World, gather_facts, load_rules, make_report, rule_folders
-from deliverability.bounce.catalogue import load_replies
-from deliverability.bounce.explain import explain
-from deliverability.content.archives import open_archive
-from deliverability.content.filetype import identify
-from deliverability.content.images import measure
-from deliverability.content.office import read_ole, read_ooxml
-from deliverability.content.pdf import is_encrypted, is_pdf, weigh
-from deliverability.dkim.arc import verify_arc
-from deliverability.dkim.key import Check, check, parse_key
-from deliverability.dkim.verify import verify_dkim
+from deliverability.feedback.catalogue import load_replies
+from deliverability.feedback.explain import explain
 from deliverability.judge.engine import Selection
+from deliverability.mail.files.archives import open_archive
+from deliverability.mail.files.images import measure
+from deliverability.mail.files.office import read_ole, read_ooxml
+from deliverability.mail.files.pdf import is_encrypted, is_pdf, weigh
+from deliverability.mail.files.types import identify
 from deliverability.model.codec import decode_facts
 from deliverability.ports import wire
 from deliverability.ports.budget import offline_resolver
@@ -35,9 +31,13 @@ from deliverability.ports.clock import FixedClock
 from deliverability.ports.overlay import parse_proposal
 from deliverability.ports.static import StaticResolver
 from deliverability.ports.zone import ZoneError, ZoneResolver
+from deliverability.protocols.dkim.arc import verify_arc
+from deliverability.protocols.dkim.key import Check, check, parse_key
+from deliverability.protocols.dkim.verify import verify_dkim
+from deliverability.protocols.spf.evaluate import evaluate_spf
+from deliverability.protocols.spf.tree import walk_tree
+from deliverability.runs.engine import Job, Sample, World, gather_facts, load_rules, make_report, rule_folders
 from deliverability.slim.message import slim
-from deliverability.spf.evaluate import evaluate_spf
-from deliverability.spf.tree import walk_tree
 from tests.corpus import corpus_root
 from tests.test_hostile import OTHERS, PIECES, RECORDS, Reader
 

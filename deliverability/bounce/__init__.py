@@ -1,1 +1,0 @@
-"""Bounces and replies explained. Pure but for the loading of the catalogue; may import mail and model."""

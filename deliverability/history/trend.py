@@ -1,0 +1,98 @@
+"""A subject over its runs, for charts and their tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deliverability.history.store import History
+from deliverability.model.facts import FactSet
+from deliverability.model.history import GRADED_SUBJECT
+from deliverability.model.report import GRADES, Assessment, VerdictKind
+from deliverability.model.weekly import Entry
+
+WEEKS = 26
+MEASURES = ("spf.lookups", "message.size_octets", "html.octets")
+_TOPICS = ("dmarc", *dict.fromkeys(path.partition(".")[0] for path in MEASURES))
+STAGES = ("absent", "none", "testing", "quarantine", "reject")
+
+Number = int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """One value a run, oldest first; None where a run could not tell.
+
+    Attributes:
+        dates: of the runs, ``2026-11-23``.
+        grades: of the subject; None too where it was formed in another way, see Snapshot.graded.
+        kinds: receiver -> verdict.
+        stages: DMARC stages, see STAGES.
+        measures: path of MEASURES -> number.
+        regraded: some grades are left out because they were formed in another way.
+
+    """
+
+    dates: tuple[str, ...]
+    grades: tuple[str | None, ...]
+    kinds: Mapping[str, tuple[VerdictKind | None, ...]]
+    stages: tuple[str | None, ...]
+    measures: Mapping[str, tuple[Number | None, ...]]
+    regraded: bool = False
+
+
+def trend(history: History, entry: Entry, started: str, *, grades_only: bool = False) -> Trend:
+    """The newest runs of a subject up to the one that `entry` belongs to, which the history may not have yet."""
+    topics = () if grades_only else _TOPICS
+    points: list[_Point] = []
+    for kept in history.follow(entry.domain, entry.source, newest=WEEKS, topics=topics):
+        if kept.run.started != started:
+            kinds = {each.receiver: each.verdict for each in kept.assessment.verdicts}
+            same = kept.graded == GRADED_SUBJECT
+            grade = certain_grade(kept.assessment) or None if same else None
+            stage, measures = stage_of(kept.facts), measures_of(kept.facts)
+            points.append(_Point(kept.run.started, grade, kinds, stage, measures, regraded=not same))
+    points = points[: WEEKS - 1][::-1]
+    kinds = {each.receiver: each.verdict for each in entry.stands}
+    points.append(_Point(started, entry.grade or None, kinds, entry.stage or None, entry.measures))
+    return Trend(
+        dates=tuple(point.started[:10] for point in points),
+        grades=tuple(point.grade for point in points),
+        kinds={each.receiver: tuple(point.kinds.get(each.receiver) for point in points) for each in entry.stands},
+        stages=tuple(point.stage for point in points),
+        measures={path: tuple(point.measures.get(path) for point in points) for path in MEASURES},
+        regraded=any(point.regraded for point in points),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """One run."""
+
+    started: str
+    grade: str | None
+    kinds: Mapping[str, VerdictKind]
+    stage: str | None
+    measures: Mapping[str, Number | None]
+    regraded: bool = False
+
+
+def certain_grade(assessment: Assessment) -> str:
+    """The grade, where it rests on what was found; empty where what could not be checked may make it a worse one."""
+    undecided = any(each.open for each in assessment.verdicts) or (assessment.parked and assessment.closed is None)
+    return "" if undecided and assessment.grade != GRADES[-1] else assessment.grade
+
+
+def measures_of(facts: FactSet) -> dict[str, Number | None]:
+    """The numbers that trends follow; None where one is not known or there is none."""
+    found: dict[str, Number | None] = {}
+    for path in MEASURES:
+        value = facts.value(path)
+        found[path] = value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return found
+
+
+def stage_of(facts: FactSet) -> str | None:
+    """The DMARC stage, or None where it is not known."""
+    value = facts.value("dmarc.stage")
+    return value if isinstance(value, str) else None

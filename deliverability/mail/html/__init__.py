@@ -1,0 +1,1 @@
+"""HTML of a message: cut into tokens, accounted for, made smaller."""

@@ -1,0 +1,278 @@
+"""One subject of a weekly run as the pages, mails and the JSON summary need it.
+
+Entries are kept as JSON beside the pages while a run goes on, so that a run that was killed goes on where it stood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deliverability.model.codec import decode, encode
+from deliverability.model.history import Cause, Change, ChangeKind, Comparison, Record, RecordChange, VerdictChange
+from deliverability.model.placeholders import LANGUAGES
+from deliverability.model.report import FactChange, Outcome, VerdictKind
+from deliverability.model.rules import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """What a receiver would do with the mail, in short."""
+
+    receiver: str
+    verdict: VerdictKind
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A finding in one language: what is asked for, what was found, and the first step."""
+
+    title: str
+    message: str
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One subject of a run.
+
+    Attributes:
+        domain: A-label.
+        source: where its message comes from, as the settings name it; empty: none.
+        message: the name of the message; empty: none.
+        stands: one a receiver; empty for a parked domain, or where the subject could not be audited at all.
+        grade: of the subject; empty where it could not be audited, or where too little could be checked.
+        comparison: with the run before; None where it could not be audited.
+        texts: language -> fingerprint -> the finding of a change in words.
+        counts: severity -> unmet findings that no waiver covers.
+        failures: findings that could not be checked although everything needed was given.
+        pages: language -> file name of the full report, beside the start page.
+        exit_code: as `deliv audit` would leave.
+        error: why the subject (or its message) could not be read; empty: nothing the matter.
+        measures: numbers for the trends: ``spf.lookups``, ``message.size_octets`` ...; None where not known.
+        stage: the DMARC stage (none, testing, quarantine, reject) or empty.
+        closed: of a parked domain (closed, open, unknown), whether nobody can pass as it; else empty.
+
+    """
+
+    domain: str
+    source: str
+    message: str
+    stands: tuple[Stand, ...] = ()
+    grade: str = ""
+    comparison: Comparison | None = None
+    texts: Mapping[str, Mapping[str, Said]] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    failures: int = 0
+    pages: Mapping[str, str] = field(default_factory=dict)
+    exit_code: int = 0
+    error: str = ""
+    measures: Mapping[str, int | float | None] = field(default_factory=dict)
+    stage: str = ""
+    closed: str = ""
+
+    @property
+    def news(self) -> tuple[Change, ...]:
+        """What is new, mended or rated anew since the run before; of a first run, nothing is news."""
+        if self.comparison is None or not self.comparison.previous:
+            return ()
+        wanted = (ChangeKind.NEW, ChangeKind.MENDED, ChangeKind.GONE, ChangeKind.RATED)
+        return tuple(each for each in self.comparison.changes if each.kind in wanted and not each.waived)
+
+
+def to_json(entry: Entry) -> dict[str, Any]:
+    """An entry as plain JSON values: also the form of the subjects in the JSON summary."""
+    return {
+        "domain": entry.domain,
+        "source": encode(entry.source),
+        "message": encode(entry.message),
+        "verdicts": [{"receiver": each.receiver, "verdict": each.verdict.value} for each in entry.stands],
+        "grade": entry.grade,
+        "comparison": _comparison(entry.comparison) if entry.comparison else None,
+        "texts": {
+            lang: {
+                key: {"title": said.title, "message": said.message, "step": said.step} for key, said in texts.items()
+            }
+            for lang, texts in entry.texts.items()
+        },
+        "counts": dict(entry.counts),
+        "failures": entry.failures,
+        "pages": dict(entry.pages),
+        "exit_code": entry.exit_code,
+        "error": encode(entry.error),
+        "measures": dict(entry.measures),
+        "stage": entry.stage,
+        "closed": entry.closed,
+    }
+
+
+def from_json(data: Mapping[str, Any]) -> Entry:
+    """The reverse of `to_json`. Raises KeyError, TypeError or ValueError on anything else."""
+    comparison = data["comparison"]
+    return Entry(
+        domain=data["domain"],
+        source=data["source"],
+        message=data["message"],
+        stands=tuple(Stand(each["receiver"], VerdictKind(each["verdict"])) for each in data["verdicts"]),
+        grade=data["grade"],
+        comparison=_read_comparison(comparison) if comparison is not None else None,
+        texts={lang: {key: Said(**said) for key, said in texts.items()} for lang, texts in data["texts"].items()},
+        counts=data["counts"],
+        failures=data["failures"],
+        pages=data["pages"],
+        exit_code=data["exit_code"],
+        error=data["error"],
+        measures=data["measures"],
+        stage=data["stage"],
+        closed=data["closed"],
+    )
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "previous": comparison.previous,
+        "changes": [_change(each) for each in comparison.changes],
+        "verdicts": [
+            {
+                "receiver": gain.receiver,
+                "before": gain.before.value,
+                "after": gain.after.value,
+                "causes": [each.value for each in gain.causes],
+                "records": [_record(each) for each in gain.records],
+            }
+            for gain in comparison.verdicts
+        ],
+        "records": [_record(each) for each in comparison.records],
+        "domain": comparison.domain,
+        "source": encode(comparison.source),
+        "regraded": comparison.regraded,
+        "settings": list(comparison.settings),
+    }
+
+
+def _read_comparison(data: Mapping[str, Any]) -> Comparison:
+    return Comparison(
+        data["domain"],
+        data["source"],
+        data["previous"],
+        tuple(_read_change(each) for each in data["changes"]),
+        tuple(_read_verdict(each) for each in data["verdicts"]),
+        tuple(_read_record(each) for each in data["records"]),
+        data["regraded"],
+        tuple(data["settings"]),
+    )
+
+
+def _read_verdict(data: Mapping[str, Any]) -> VerdictChange:
+    return VerdictChange(
+        data["receiver"],
+        VerdictKind(data["before"]),
+        VerdictKind(data["after"]),
+        tuple(Cause(each) for each in data["causes"]),
+        tuple(_read_record(each) for each in data["records"]),
+    )
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {
+        "kind": change.kind.value,
+        "rule": change.rule,
+        "item": encode(change.item),
+        "fingerprint": change.fingerprint,
+        "severity": change.severity.value,
+        "was": change.was.value if change.was else None,
+        "before": change.before.value if change.before else None,
+        "after": change.after.value,
+        "since": change.since,
+        "checked": change.checked,
+        "causes": [each.value for each in change.causes],
+        "records": [_record(each) for each in change.records],
+        "facts": [
+            {"path": each.path, "before": encode(each.before), "after": encode(each.after)} for each in change.facts
+        ],
+        "waived": change.waived,
+    }
+
+
+def _read_change(data: Mapping[str, Any]) -> Change:
+    return Change(
+        kind=ChangeKind(data["kind"]),
+        rule=data["rule"],
+        item=data["item"],
+        fingerprint=data["fingerprint"],
+        severity=Severity(data["severity"]),
+        before=Outcome(data["before"]) if data["before"] else None,
+        after=Outcome(data["after"]),
+        since=data["since"],
+        checked=data["checked"],
+        causes=tuple(Cause(each) for each in data["causes"]),
+        records=tuple(_read_record(each) for each in data["records"]),
+        facts=tuple(FactChange(each["path"], decode(each["before"]), decode(each["after"])) for each in data["facts"]),
+        waived=data["waived"],
+        was=Severity(data["was"]) if data["was"] else None,
+    )
+
+
+def _record(record: RecordChange) -> dict[str, Any]:
+    shape = {"asked": encode(record.asked), "old": encode(record.old), "new": encode(record.new)}
+    return shape | {"cause": record.cause.value, "removed": record.removed.value if record.removed else None}
+
+
+def _read_record(data: Mapping[str, Any]) -> RecordChange:
+    removed = Record(data["removed"]) if data["removed"] else None
+    return RecordChange(data["asked"], tuple(data["old"]), tuple(data["new"]), Cause(data["cause"]), removed)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A finished run, for pages, mails and the JSON summary.
+
+    Attributes:
+        started: ISO 8601 in UTC.
+        previous: when the run before it began; empty: there was none.
+        entries: in the order of the settings.
+        code: the exit code.
+        folder: name of the folder of its pages; empty: not published yet.
+        removed: domains that the run before audited and the settings do not name any more.
+
+    """
+
+    started: str
+    previous: str
+    entries: tuple[Entry, ...]
+    code: int
+    folder: str = ""
+    removed: tuple[str, ...] = ()
+
+    @property
+    def count_new(self) -> int:
+        """Findings that are new, over all subjects."""
+        return self._count(ChangeKind.NEW)
+
+    @property
+    def count_mended(self) -> int:
+        """Findings that were mended, over all subjects."""
+        return self._count(ChangeKind.MENDED)
+
+    def _count(self, kind: ChangeKind) -> int:
+        return sum(change.kind is kind for entry in self.entries for change in entry.news)
+
+    def to_json(self, version: str) -> dict[str, object]:
+        """The JSON summary, written by that version of ours."""
+        return {
+            "schema_version": "2.0",
+            "version": version,
+            "started": self.started,
+            "previous": self.previous or None,
+            "exit_code": self.code,
+            "new": self.count_new,
+            "mended": self.count_mended,
+            "removed": list(self.removed),
+            "subjects": [to_json(entry) for entry in self.entries],
+        }
+
+
+def page_name(stem: str, lang: str) -> str:
+    """``index.html`` in English, ``index.ja.html`` in Japanese."""
+    return f"{stem}.html" if lang == LANGUAGES[0] else f"{stem}.{lang}.html"

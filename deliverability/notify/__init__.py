@@ -1,0 +1,1 @@
+"""Tells people and machines about runs: letters, webhooks, metrics."""

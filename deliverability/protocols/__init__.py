@@ -1,0 +1,1 @@
+"""Protocols of mail: their records parsed and evaluated, pure over a resolver."""

@@ -1,0 +1,339 @@
+"""Validation of the ARC chain of a message (RFC 8617 section 5.2), on the DKIM core.
+
+All keys are asked for at once. Each ARC-Seal signs everything below it, so the hash of the chain grows seal by seal
+and is never computed anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from deliverability.mail.reader import HeaderField, Message, read
+from deliverability.model.facts import Reason, Unknown
+from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
+from deliverability.protocols.dkim.body import BodyHash, hash_body
+from deliverability.protocols.dkim.fields import empty_b, received_at, relaxed_field, value_on_the_wire
+from deliverability.protocols.dkim.key import MINIMUM_RSA_BITS, Check, KeyRecord, check_digest, choose_key
+from deliverability.protocols.dkim.signature import Signature, parse_signature
+from deliverability.protocols.dkim.tags import TagList, parse_tags, shorten
+from deliverability.protocols.dkim.verify import DkimReason, DkimResult, DkimStatus, judge_signature
+
+MAX_SETS = 50
+"""Sets a chain may have (RFC 8617 section 4.2.1); a longer one has failed."""
+
+_MAX_BODIES = 4  # different ways to hash the body in one chain; each is a pass over the body
+_MAX_OCTETS = 1 << 16
+_NAMES = ("arc-authentication-results", "arc-message-signature", "arc-seal")
+_SEAL_TAGS = ("i", "a", "b", "cv", "d", "s")
+_INSTANCE = re.compile(r"\s*i\s*=\s*([0-9]{1,3})\s*(?:;|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class ArcSet:
+    """One set of the chain.
+
+    Attributes:
+        instance: i=.
+        domain: d= of the seal.
+        selector: s= of the seal.
+        cv: what the sealer said of the chain below: none, pass or fail; None where it cannot be read.
+        seal: pass, fail, or Unknown where the key could not be looked up.
+        signature: the same for the ARC-Message-Signature.
+        details: what is wrong, one term each.
+
+    """
+
+    instance: int
+    domain: str | None
+    selector: str | None
+    cv: str | None
+    seal: str | Unknown
+    signature: str | Unknown
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ArcResult:
+    """What became of the chain.
+
+    Attributes:
+        result: none without any ARC field, pass, fail; Unknown where a key could not be looked up and nothing else
+            has made the chain fail.
+        reason: why it failed; None where it did not.
+        sets: from the oldest on; empty where the fields do not make up sets.
+        oldest_pass: the oldest set whose ARC-Message-Signature still holds with all after it, 0 where all hold; None
+            where the chain does not pass.
+        answers: DNS answers for the keys.
+
+    """
+
+    result: str | Unknown
+    reason: str | None = None
+    sets: tuple[ArcSet, ...] = ()
+    oldest_pass: int | None = None
+    answers: tuple[Answer, ...] = ()
+
+
+async def verify_arc(message: bytes, resolver: Resolver, now: datetime | None = None) -> ArcResult:
+    """Validate the chain of a message as received. Never raises for what a message or DNS can hold."""
+    return await verify_chain(read(message), resolver, now or datetime.now(UTC))
+
+
+async def verify_chain(message: Message, resolver: Resolver, now: datetime) -> ArcResult:
+    """As `verify_arc`, for a message that is read already."""
+    fields = message.headers
+    positions = [index for index, field in enumerate(fields) if field.lower in _NAMES]
+    if not positions:
+        return ArcResult("none")
+    grouped, wrong = _group(fields, positions)
+    if wrong:
+        return ArcResult("fail", wrong)
+    links = [_Link.of(fields, *places) for places in grouped]
+    names = {name for link in links for name in (link.seal.key_name, link.signature.key_name) if name}
+    asked = sorted(names)
+    found = await asyncio.gather(*(resolver.query(name, "TXT") for name in asked))
+    answers = dict(zip(asked, found, strict=True))
+    when = received_at(fields) or now
+    bodies: dict[tuple[str, str, int | None], BodyHash] = {}
+    seals = _verify_seals(fields, links, answers)
+    sets = []
+    for number, (link, (seal, details)) in enumerate(zip(links, seals, strict=True), 1):
+        signature, more = _verify_signature(message, link, number, answers, bodies, when)
+        found_cv = link.tags.get("cv")
+        cv = found_cv if found_cv in ("none", "pass", "fail") else None
+        every = (*details, *more)
+        sets.append(ArcSet(number, link.seal.domain, link.seal.selector, cv, seal, signature, every))
+    result, reason = _chain_result(sets)
+    oldest = _oldest(sets) if result == "pass" else None
+    return ArcResult(result, reason, tuple(sets), oldest, tuple(found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """The three fields of one set: their positions, and what seal and signature say."""
+
+    results: int
+    message_signature: int
+    seal_field: int
+    tags: TagList
+    seal: Signature
+    signature: Signature
+
+    @classmethod
+    def of(cls, fields: Sequence[HeaderField], results: int, message_signature: int, seal_field: int) -> _Link:
+        text = _text(fields[seal_field])
+        tags = parse_tags(text)
+        return cls(
+            results,
+            message_signature,
+            seal_field,
+            tags,
+            _seal(tags),
+            _message_signature(_text(fields[message_signature])),
+        )
+
+
+def _group(fields: Sequence[HeaderField], positions: Sequence[int]) -> tuple[list[tuple[int, int, int]], str | None]:
+    """Positions of the three fields of each set, oldest first, or why they make up no chain (section 5.2 step 3)."""
+    sets: dict[int, dict[str, int]] = {}
+    for position in positions:
+        field = fields[position]
+        instance = _instance(field)
+        if instance is None:
+            return [], f"{field.name} without i="
+        if not 1 <= instance <= MAX_SETS:
+            return [], f"i={instance} in {field.name}"
+        names = sets.setdefault(instance, {})
+        if field.lower in names:
+            return [], f"{field.name} twice with i={instance}"
+        names[field.lower] = position
+    for instance in range(1, len(sets) + 1):
+        missing = next((name for name in _NAMES if name not in sets.get(instance, {})), None)
+        if missing:
+            return [], f"no {missing} with i={instance}"
+    results, signature, seal = _NAMES
+    ordered = (sets[number] for number in range(1, len(sets) + 1))
+    return [(each[results], each[signature], each[seal]) for each in ordered], None
+
+
+def _text(field: HeaderField) -> str:
+    return value_on_the_wire(field)[:_MAX_OCTETS].decode("utf-8", "backslashreplace")
+
+
+def _instance(field: HeaderField) -> int | None:
+    """i=, which ARC-Authentication-Results has in front and the others anywhere (section 4.1)."""
+    if field.lower == "arc-authentication-results":
+        match = _INSTANCE.match(field.value[:1000])
+        return int(match[1]) if match else None
+    text = parse_tags(_text(field)).get("i") or ""
+    return int(text) if re.fullmatch("[0-9]{1,3}", text) else None
+
+
+def _message_signature(text: str) -> Signature:
+    """An ARC-Message-Signature is a DKIM-Signature without v=, whose i= is the instance (section 4.1.2)."""
+    tags = parse_tags(text)
+    kept = "; ".join(f"{name}={value}" for name, value in tags.tags.items() if name not in ("i", "v"))
+    signature = parse_signature(f"v=1; {kept}")
+    errors = list(tags.errors)
+    if "v" in tags.tags:
+        errors.append("v= in ARC-Message-Signature")
+    if "arc-seal" in signature.signed_headers:
+        errors.append("h= names ARC-Seal")
+    return replace(signature, errors=(*errors, *signature.errors))
+
+
+def _seal(tags: TagList) -> Signature:
+    """What an ARC-Seal says, in the form of a signature (section 4.1.3); it has no h=, and covers fixed fields."""
+    errors = list(tags.errors)
+    errors += [f"no {name}=" for name in _SEAL_TAGS if tags.get(name) is None]
+    if "h" in tags.tags:
+        errors.append("h= in ARC-Seal")
+    if tags.get("cv") not in (None, "none", "pass", "fail"):
+        errors.append(f"cv={shorten(tags.tags['cv'])}")
+    kept = "; ".join(f"{name}={tags.tags[name]}" for name in ("a", "b", "d", "s", "t") if name in tags.tags)
+    # h= and bh= are filled in, because the reader of signatures asks for them.
+    read_as = parse_signature(f"v=1; h=from; bh=AA==; {kept}")
+    missing = {f"no {name}=" for name in _SEAL_TAGS}
+    return replace(read_as, errors=(*errors, *(error for error in read_as.errors if error not in missing)))
+
+
+def _verify_seals(
+    fields: Sequence[HeaderField], links: Sequence[_Link], answers: dict[str, Answer]
+) -> list[tuple[str | Unknown, tuple[str, ...]]]:
+    """Check every seal over the sets up to its own (section 5.1.1), each field canonicalized relaxed.
+
+    A seal that marks the chain as broken covers its own set only (section 5.1.2).
+    """
+    so_far = _hashes()
+    verdicts: list[tuple[str | Unknown, tuple[str, ...]]] = []
+    for link in links:
+        own = [_relaxed(fields[position]) for position in (link.results, link.message_signature)]
+        for data in own:
+            _feed(so_far, data)
+        scope = so_far
+        if link.tags.get("cv") == "fail":
+            scope = _hashes()
+            for data in own:
+                _feed(scope, data)
+        digest = b""
+        if link.seal.hash_name in scope:
+            hashing = scope[link.seal.hash_name].copy()
+            hashing.update(_relaxed(fields[link.seal_field], without_b=True).removesuffix(b"\r\n"))
+            digest = hashing.digest()
+        verdicts.append(_verify_seal(link.seal, answers.get(link.seal.key_name or ""), digest))
+        _feed(so_far, _relaxed(fields[link.seal_field]))
+    return verdicts
+
+
+def _hashes() -> dict[str, hashlib._Hash]:
+    return {name: hashlib.new(name, usedforsecurity=False) for name in ("sha1", "sha256")}
+
+
+def _feed(hashes: dict[str, hashlib._Hash], data: bytes) -> None:
+    for each in hashes.values():
+        each.update(data)
+
+
+def _relaxed(field: HeaderField, *, without_b: bool = False) -> bytes:
+    value = value_on_the_wire(field)
+    label = field.raw.partition(b":")[0]
+    return b":".join(relaxed_field(label, empty_b(value) if without_b else value))
+
+
+def _verify_seal(seal: Signature, answer: Answer | None, digest: bytes) -> tuple[str | Unknown, tuple[str, ...]]:
+    where = "ARC-Seal"
+    if seal.errors:
+        return "fail", tuple(f"{where}: {error}" for error in seal.errors)
+    if isinstance(answer, Failed):
+        return Unknown(answer.reason, f"TXT {answer.name}"), ()
+    key, wrong = _key(seal, answer)
+    if key is None or wrong:
+        return "fail", (f"{where}: {wrong}",)
+    if check_digest(key, seal.hash_name, seal.value, digest) is not Check.GOOD:
+        return "fail", (f"{where}: the signature does not fit",)
+    return "pass", ()
+
+
+def _key(seal: Signature, answer: Answer | None) -> tuple[KeyRecord | None, str]:
+    """The key of a seal, or why there is none that counts."""
+    if not isinstance(answer, Found):
+        name = answer.name if isinstance(answer, Absent) else "s= and d="
+        return None, f"no key at {name}"
+    key, count = choose_key(answer.values)
+    if key is None or not key.usable or count > 1:
+        return None, f"no usable key at {answer.name}"
+    if key.type != seal.key_type or (key.hashes is not None and seal.hash_name not in key.hashes):
+        return None, f"the key at {answer.name} is not for a={seal.algorithm}"
+    if seal.hash_name == "sha1" or (key.type == "rsa" and (key.bits or 0) < MINIMUM_RSA_BITS):
+        return None, f"a={seal.algorithm} with {key.bits} bits is too weak"
+    return key, ""
+
+
+def _verify_signature(
+    message: Message,
+    link: _Link,
+    number: int,
+    answers: dict[str, Answer],
+    bodies: dict[tuple[str, str, int | None], BodyHash],
+    when: datetime,
+) -> tuple[str | Unknown, tuple[str, ...]]:
+    """Check an ARC-Message-Signature as a DKIM signature."""
+    signature = link.signature
+    body = None
+    if not signature.errors:
+        want = (signature.body_canonicalization, signature.hash_name, signature.body_length)
+        if want not in bodies and len(bodies) == _MAX_BODIES:
+            return Unknown(Reason.LIMIT, f"the body is hashed in {_MAX_BODIES} ways at most"), ()
+        if want not in bodies:
+            bodies[want] = hash_body(message.raw, message.body_offset, *want)
+        body = bodies[want]
+    answer = answers.get(signature.key_name or "")
+    has_body = message.body_offset < len(message.raw)
+    result = judge_signature(
+        number, message.headers, link.message_signature, signature, answer, body, has_body, when, diagnose=False
+    )
+    return _signature_verdict(result)
+
+
+def _signature_verdict(result: DkimResult) -> tuple[str | Unknown, tuple[str, ...]]:
+    details = tuple(f"ARC-Message-Signature: {detail}" for detail in result.details)
+    if result.result is DkimStatus.PASS:
+        return "pass", ()
+    if result.result is DkimStatus.TEMPERROR and isinstance(result.answer, Failed):
+        return Unknown(result.answer.reason, f"TXT {result.answer.name}"), details
+    if result.body_missing and result.reason is DkimReason.BODY_CHANGED:
+        return Unknown(Reason.NO_MESSAGE, "the file holds the header of the message only"), ()
+    return "fail", details
+
+
+def _chain_result(sets: Sequence[ArcSet]) -> tuple[str | Unknown, str | None]:
+    """The chain passes where every seal and the newest signature do, and each sealer found the chain below intact."""
+    unknown: Unknown | None = None
+    newest = sets[-1]
+    if newest.cv == "fail":
+        return "fail", f"i={newest.instance}: the sealer found the chain broken (cv=fail)"
+    for each in sets:
+        if each.cv != ("none" if each.instance == 1 else "pass"):
+            return "fail", f"i={each.instance}: cv={each.cv or 'unreadable'}"
+    if newest.signature == "fail":
+        return "fail", f"i={newest.instance}: {next(iter(newest.details), 'ARC-Message-Signature')}"
+    if isinstance(newest.signature, Unknown):
+        unknown = newest.signature
+    for each in reversed(sets):
+        if each.seal == "fail":
+            wrong = next((text for text in each.details if text.startswith("ARC-Seal")), "ARC-Seal")
+            return "fail", f"i={each.instance}: {wrong}"
+        if isinstance(each.seal, Unknown):
+            unknown = unknown or each.seal
+    return (unknown, None) if unknown else ("pass", None)
+
+
+def _oldest(sets: Sequence[ArcSet]) -> int:
+    """See ArcResult.oldest_pass (section 5.2 step 5). What could not be checked does not count as holding."""
+    broken = next((each.instance for each in reversed(sets) if each.signature != "pass"), 0)
+    return broken + 1 if broken else 0

@@ -1,0 +1,203 @@
+"""Key records (RFC 6376 section 3.6.1, RFC 8301, RFC 8463): reading them and checking signatures with them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from deliverability.protocols.dkim.tags import colon_list, parse_tags, shorten, without_white_space
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+MINIMUM_RSA_BITS = 1024
+"""Shorter RSA keys never make a valid signature (RFC 8301 section 3.2)."""
+
+_ED25519_OCTETS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """One TXT record at a selector.
+
+    Attributes:
+        record: the record as published.
+        type: k=, with its default filled in; ``rsa`` and ``ed25519`` are defined.
+        bits: size of the key, None where there is none or it cannot be read.
+        hashes: h=, the hash algorithms it may be used with; None: all.
+        services: s=, the services it may be used for; ``*``: all.
+        testing: t=y.
+        strict: t=s, the domain of i= must be d= itself.
+        revoked: p= is there and empty.
+        valid: a receiver can use the record, if only to learn that the key is revoked.
+        errors: what is wrong, one term each. Some, such as a v= that is not first, leave the record valid,
+            because receivers overlook them.
+        material: the decoded p=.
+
+    """
+
+    record: str
+    type: str = "rsa"
+    bits: int | None = None
+    hashes: tuple[str, ...] | None = None
+    services: tuple[str, ...] = ("*",)
+    testing: bool = False
+    strict: bool = False
+    revoked: bool = False
+    valid: bool = False
+    errors: tuple[str, ...] = ()
+    material: bytes = b""
+
+    @property
+    def usable(self) -> bool:
+        """Signatures can be checked with it."""
+        return self.valid and not self.revoked
+
+    @property
+    def sha1_only(self) -> bool:
+        """h= allows SHA-1 and nothing that is still accepted."""
+        return self.hashes is not None and "sha256" not in self.hashes and "sha1" in self.hashes
+
+
+class Check(StrEnum):
+    """What a public key says about a signature."""
+
+    GOOD = "good"
+    OTHER_DATA = "other-data"
+    """The key made the signature, over other data."""
+    OTHER_KEY = "other-key"
+    """The signature is not one of this key, or was damaged. Only RSA can tell this from other data."""
+    BAD = "bad"
+    """Either of these."""
+
+
+def parse_key(record: str) -> KeyRecord:
+    """Read a key record. Never raises; what is wrong is in `errors`."""
+    parsed = parse_tags(record)
+    fatal = list(parsed.errors)
+    minor: list[str] = []
+    version = parsed.get("v")
+    if version is not None and version != "DKIM1":
+        fatal.append(f"v={shorten(version)}")
+    elif version is not None and next(iter(parsed.tags)) != "v":
+        minor.append("v= is not the first tag")
+    key_type = parsed.get("k") or "rsa"
+    hashes = parsed.get("h")
+    flags = colon_list(parsed.get("t") or "")
+    material = b""
+    bits: int | None = None
+    encoded = parsed.get("p")
+    if encoded is None:
+        fatal.append("no p=")
+    elif key_type not in ("rsa", "ed25519"):
+        fatal.append(f"k={shorten(key_type)}")
+    elif encoded:
+        material, complaint = _decode(encoded)
+        if complaint:
+            (minor if material else fatal).append(complaint)
+        if material:
+            try:
+                bits = _rsa(material).key_size if key_type == "rsa" else _ed25519_bits(material)
+            except ValueError as error:
+                fatal.append(f"p= {error}")
+    return KeyRecord(
+        record=record,
+        type=key_type,
+        bits=bits,
+        hashes=None if hashes is None else colon_list(hashes),
+        services=colon_list(parsed.get("s") or "*"),
+        testing="y" in flags,
+        strict="s" in flags,
+        revoked=encoded == "",
+        valid=not fatal,
+        errors=(*fatal, *minor),
+        material=material,
+    )
+
+
+def choose_key(records: Iterable[str]) -> tuple[KeyRecord | None, int]:
+    """The key record among the TXT records of a name, and how many of them are meant as key records.
+
+    A record without p= that does not say v=DKIM1, such as SPF that a wildcard brought here, is not meant as one;
+    only where there is nothing else does it count as a broken key.
+    """
+    keys = [parse_key(record) for record in records]
+    meant = [key for key in keys if looks_like_key(key.record)]
+    chosen = meant or keys[:1]
+    return (chosen[0] if chosen else None), len(chosen)
+
+
+def looks_like_key(record: str) -> bool:
+    """A TXT record is meant as a key record, whether or not it can be read."""
+    tags = parse_tags(record).tags
+    return tags.get("v", "DKIM1").strip().upper().startswith("DKIM1") and ("p" in tags or "v" in tags)
+
+
+def check(key: KeyRecord, hash_name: str, signature: bytes, data: bytes) -> Check:
+    """Check the signature over `data` (canonicalized header fields), hashed with sha1 or sha256.
+
+    Keys of every size are used, so that a small one can be told from a wrong one.
+    """
+    digest = hashlib.new("sha1" if hash_name == "sha1" else "sha256", data, usedforsecurity=False).digest()
+    return check_digest(key, hash_name, signature, digest)
+
+
+def check_digest(key: KeyRecord, hash_name: str, signature: bytes, digest: bytes) -> Check:
+    """As `check`, for data that is hashed already."""
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+
+    algorithm = hashes.SHA1() if hash_name == "sha1" else hashes.SHA256()  # noqa: S303 (judged failed afterwards)
+    try:
+        if key.type == "ed25519":
+            # RFC 8463 section 3: what is signed is the SHA-256 hash, not the data.
+            _ed25519(key.material).verify(signature, digest)
+            return Check.GOOD
+        signed = _rsa(key.material).recover_data_from_signature(signature, PKCS1v15(), algorithm)
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError):
+        return Check.BAD if key.type == "ed25519" else Check.OTHER_KEY
+    return Check.GOOD if signed == digest else Check.OTHER_DATA
+
+
+def _decode(value: str) -> tuple[bytes, str]:
+    """The octets of a base64 value, and a complaint; missing padding is repaired, as most receivers do."""
+    compact = without_white_space(value)
+    missing = -len(compact) % 4
+    try:
+        return base64.b64decode(compact + "=" * missing, validate=True), "p= lacks base64 padding" if missing else ""
+    except (binascii.Error, ValueError):
+        return b"", "p= is not base64"
+
+
+def _rsa(material: bytes) -> RSAPublicKey:
+    """The RSA key in a SubjectPublicKeyInfo (as everybody publishes) or a bare RSAPublicKey (as RFC 6376 says)."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    try:
+        key = load_der_public_key(material)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError("is not an RSA public key") from error
+    if not isinstance(key, RSAPublicKey):
+        raise ValueError("is a key of another type")
+    return key
+
+
+def _ed25519(material: bytes) -> Ed25519PublicKey:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    return Ed25519PublicKey.from_public_bytes(material)
+
+
+def _ed25519_bits(material: bytes) -> int:
+    if len(material) != _ED25519_OCTETS:
+        raise ValueError(f"has {len(material)} octets instead of {_ED25519_OCTETS}")
+    return len(material) * 8

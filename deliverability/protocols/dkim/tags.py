@@ -1,0 +1,72 @@
+"""The tag=value lists of signatures and key records (RFC 6376 section 3.2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+FOLDING_WHITE_SPACE = " \t\r\n"
+MAX_TAGS = 1000
+"""Tags of one list that are read. Lists this long are hostile: a dozen are defined."""
+
+_TAG_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class TagList:
+    """The tags of a list in their order, and what is wrong with its syntax.
+
+    Attributes:
+        tags: value by name; both keep their case, outer white space is removed, inner white space is kept.
+            Of a repeated tag the first value is kept.
+        errors: one term each, for example ``p= twice``. With any, RFC 6376 has the whole list ignored.
+
+    """
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    errors: tuple[str, ...] = ()
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """The value of a tag, or `default` where the list does not have it."""
+        return self.tags.get(name, default)
+
+
+def parse_tags(text: str) -> TagList:
+    """Read a tag list. Never raises; a final semicolon is allowed, an empty tag elsewhere is an error."""
+    specs = text.split(";", MAX_TAGS)
+    rest = specs.pop() if len(specs) > MAX_TAGS else ""
+    if not rest and not specs[-1].strip(FOLDING_WHITE_SPACE):
+        specs.pop()
+    tags: dict[str, str] = {}
+    errors: list[str] = []
+    for spec in specs:
+        name, equals, value = (part.strip(FOLDING_WHITE_SPACE) for part in spec.partition("="))
+        if not equals or not _TAG_NAME.fullmatch(name):
+            errors.append(f"not a tag: {shorten(spec.strip(FOLDING_WHITE_SPACE)) or 'nothing between two semicolons'}")
+        elif name in tags:
+            errors.append(f"{shorten(name)}= twice")
+        else:
+            tags[name] = value
+    if rest.strip(FOLDING_WHITE_SPACE):
+        errors[_MAX_ERRORS - 1 :] = [f"more than {MAX_TAGS} tags, the rest is not read"]
+    return TagList(tags, tuple(errors[:_MAX_ERRORS]))
+
+
+def without_white_space(value: str) -> str:
+    """A value with all its white space removed, as base64 and colon lists allow it inside."""
+    return "".join(value.split())
+
+
+def colon_list(value: str) -> tuple[str, ...]:
+    """The elements of a colon-separated value, white space around them removed, empty ones dropped."""
+    return tuple(element for part in value.split(":") if (element := part.strip(FOLDING_WHITE_SPACE)))
+
+
+def shorten(value: str) -> str:
+    """A value short enough to be quoted in an error."""
+    return value if len(value) <= _QUOTED else value[:_QUOTED] + "..."
+
+
+_QUOTED = 60
+_MAX_ERRORS = 20

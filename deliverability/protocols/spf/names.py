@@ -1,0 +1,63 @@
+"""Names and addresses as SPF handles them: A-labels, validity, the target-name rules."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+MAX_NAME = 253
+MAX_LABEL = 63
+
+
+def to_ascii(domain: str) -> str:
+    """`domain` lower case, without trailing dot, U-labels as A-labels; returned as it is where that is not possible."""
+    domain = domain.strip().removesuffix(".")
+    if domain.isascii() or len(domain) > 4 * MAX_NAME:  # no conversion work on a hostile text
+        return domain.lower()
+    try:
+        import idna
+
+        return idna.encode(domain, uts46=True).decode("ascii")
+    except (UnicodeError, ValueError):
+        return domain.lower()
+
+
+def is_address(text: str) -> bool:
+    """Whether it is an IPv4 or IPv6 address."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def name_problem(name: str) -> str | None:
+    """Why DNS cannot be asked for `name`, or None where it can."""
+    if not name:
+        return "the name is empty"
+    if len(name) > MAX_NAME:
+        return f"the name is longer than {MAX_NAME} octets"
+    labels = name.split(".")
+    if "" in labels:
+        return "the name has an empty label"
+    if any(len(label) > MAX_LABEL for label in labels):
+        return f"a label is longer than {MAX_LABEL} octets"
+    return None
+
+
+def domain_problem(domain: str) -> str | None:
+    """Why `domain` cannot be checked at all (RFC 7208 section 4.3), or None."""
+    problem = name_problem(domain)
+    if problem is None and "." not in domain:
+        problem = "the name has only one label"
+    if problem is None and domain.startswith("["):
+        problem = "it is an address literal"
+    return problem
+
+
+def target_name(expanded: str) -> str:
+    """An expanded domain-spec as a name to ask for: no trailing dot, cut from the left to 253 octets (section 7.3)."""
+    name = expanded.removesuffix(".")
+    if len(name) > MAX_NAME:
+        cut = name.find(".", len(name) - MAX_NAME - 1)
+        name = name[cut + 1 :] if cut >= 0 else name
+    return name.lower()

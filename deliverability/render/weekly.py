@@ -1,0 +1,172 @@
+"""The pages of a run as HTML: a start page and a full report for each subject.
+
+The look is in reports/: weekly.html, weekly.css and style.css.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deliverability._resources import locate
+from deliverability.history.store import History
+from deliverability.history.trend import MEASURES, STAGES, Trend, trend
+from deliverability.model.facts import Catalogue
+from deliverability.model.placeholders import LANGUAGES
+from deliverability.model.report import GRADES, Report
+from deliverability.model.rules import RuleSet
+from deliverability.model.weekly import Entry, Summary, page_name
+from deliverability.render.html import CONTENT_SECURITY_POLICY, HtmlWriter, environment
+from deliverability.view.charts import line, spark
+from deliverability.view.report import Guide
+from deliverability.view.weekly import EntryView, Words, headline
+from deliverability.words.sentences import Phrases, octets, phrases, visible
+
+_GRADES = GRADES[::-1]
+_RUNS_SHOWN = 13  # a quarter of a year, and what fits the width of a page
+_LIMITS = {"spf.lookups": 10, "message.size_octets": 10_000_000, "html.octets": 102_000}
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A trend as a drawing, and the same as rows (date, value in words) for those who do not see it."""
+
+    title: str
+    svg: str
+    rows: tuple[tuple[str, str], ...]
+    limit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A subject on the start page."""
+
+    view: EntryView
+    spark: str
+    spark_words: str
+
+
+@dataclass(frozen=True, slots=True)
+class HtmlPages:
+    """Writes the pages of a run."""
+
+    rules: RuleSet
+    catalogue: Catalogue
+    guide: Guide
+
+    def subject(self, report: Report, entry: Entry, history: History, lang: str) -> str:
+        """The full report of a subject, with what changed and its trends on top."""
+        say = phrases(lang)
+        view = Words(say, self.rules, self.catalogue).entry(entry)
+        followed = trend(history, entry, report.run.started)
+        preface = (
+            environment()
+            .get_template("weekly_subject.html")
+            .render(
+                say=say,
+                lang=lang,
+                entry=view,
+                charts=_charts(followed, say),
+                verdicts=_verdicts(followed, self.rules, lang),
+                dates=followed.dates[-_RUNS_SHOWN:],
+                start=page_name("index", lang),
+            )
+        )
+        writer = HtmlWriter(1, lang=lang, catalogue=self.catalogue, guide=self.guide)
+        writer.preface(preface, _css())
+        return writer.report(report) + writer.end()
+
+    def start(self, summary: Summary, history: History, lang: str) -> str:
+        """The start page: what changed first, then every subject."""
+        say = phrases(lang)
+        words = Words(say, self.rules, self.catalogue)
+        rows = [
+            _row(words.entry(entry), trend(history, entry, summary.started, grades_only=True), number, say)
+            for number, entry in enumerate(summary.entries)
+        ]
+        views = [row.view for row in rows]
+        other = next(each for each in LANGUAGES if each != lang)
+        return (
+            environment()
+            .get_template("weekly.html")
+            .render(
+                say=say,
+                lang=lang,
+                rows=rows,
+                receivers=max((view.stands for view in views), key=len, default=()),
+                headline=headline(views, say, len(summary.removed)),
+                regraded=any(view.regraded for view in views),
+                removed=[visible(each) for each in summary.removed],
+                date=summary.started[:10],
+                previous=summary.previous[:10],
+                other_lang=other,
+                other_page=page_name("index", other),
+                css=(locate("reports") / "style.css").read_text("utf-8") + _css(),
+                policy=CONTENT_SECURITY_POLICY,
+            )
+        )
+
+
+def _css() -> str:
+    return (locate("reports") / "weekly.css").read_text("utf-8")
+
+
+def _row(view: EntryView, followed: Trend, number: int, say: Phrases) -> Row:
+    grades = followed.grades
+    values = [_GRADES.index(each) if each else None for each in grades]
+    drawn = spark(values, name=f"spark-{number}", top=len(_GRADES) - 1) if len(grades) > 1 else ""
+    told = [f"{date} {grade or say('value.unknown')}" for date, grade in zip(followed.dates, grades, strict=True)]
+    return Row(view, drawn, say("value.separator").join(told[-8:]))
+
+
+def _charts(followed: Trend, say: Phrases) -> list[Chart]:
+    """A chart for each trend of which at least two runs know something."""
+    charts = []
+    steps = [(place, grade) for place, grade in enumerate(_GRADES)]
+    worst = [_GRADES.index(each) if each else None for each in followed.grades]
+    if _worth(worst):
+        drawn = line(followed.dates, worst, name="grade", write=lambda value: _GRADES[int(value)], steps=steps)
+        left_out = say("weekly.regraded-chart") if followed.regraded else ""
+        charts.append(Chart(say("weekly.trend.grade"), drawn, _rows(followed.dates, followed.grades, say), left_out))
+    stages = [STAGES.index(each) if each in STAGES else None for each in followed.stages]
+    if _worth(stages):
+        named = [(place, say(f"weekly.stage.{stage}")) for place, stage in enumerate(STAGES)]
+        told = [say(f"weekly.stage.{each}") if each in STAGES else None for each in followed.stages]
+        drawn = line(followed.dates, stages, name="stage", write=lambda value: named[int(value)][1], steps=named)
+        charts.append(Chart(say("weekly.trend.stage"), drawn, _rows(followed.dates, told, say)))
+    for path in MEASURES:
+        values = followed.measures[path]
+        if not _worth(values):
+            continue
+
+        def write(value: int | float, path: str = path) -> str:
+            return octets(int(value), say) if path.endswith("octets") else f"{value:g}"
+
+        told = [write(value) if value is not None else None for value in values]
+        if not any(values):
+            continue
+        limit = _LIMITS[path]
+        near = max(value for value in values if value is not None) > limit / 2
+        drawn = line(followed.dates, values, name=path.replace(".", "-"), write=write, limit=limit if near else None)
+        above = say("weekly.limit", limit=write(limit)) if near else ""
+        charts.append(Chart(say(f"weekly.trend.{path}"), drawn, _rows(followed.dates, told, say), above))
+    return charts
+
+
+def _verdicts(followed: Trend, rules: RuleSet, lang: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Each receiver with its verdict in the newest runs; nothing where there was only one run."""
+    if len(followed.dates) < 2:
+        return []
+    named = {ident: receiver.name[lang] for ident, receiver in rules.receivers.items()}
+    return [
+        (named.get(ident, ident), tuple(kind.value if kind else "" for kind in kinds[-_RUNS_SHOWN:]))
+        for ident, kinds in followed.kinds.items()
+    ]
+
+
+def _worth(values: Sequence[int | float | None]) -> bool:
+    return sum(value is not None for value in values) > 1
+
+
+def _rows(dates: Sequence[str], values: Sequence[str | None], say: Phrases) -> tuple[tuple[str, str], ...]:
+    return tuple((date, value or say("value.unknown")) for date, value in zip(dates, values, strict=True))

@@ -1,0 +1,1 @@
+"""Runs: one subject, many, and every week."""

@@ -1,0 +1,413 @@
+"""Rehearses drafted remedies: each is audited as if it were published, and only those that help are kept.
+
+Part of the composition, beside app.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from deliverability.auditors.base import Auditor, Work, gather
+from deliverability.judge.conditions import paths_of
+from deliverability.judge.engine import Selection, judge
+from deliverability.judge.grade import assess
+from deliverability.model.facts import Catalogue, FactSet, Subject, Unknown
+from deliverability.model.report import (
+    GRADES,
+    Assessment,
+    Care,
+    FactChange,
+    Finding,
+    Gain,
+    Outcome,
+    RecordEdit,
+    Remedy,
+    Report,
+    VerdictKind,
+)
+from deliverability.model.rules import RuleSet, Severity
+from deliverability.ports.base import Found, Resolver
+from deliverability.ports.budget import Budget
+from deliverability.ports.memory import MemoryFetcher, MemoryProber, MemoryResolver
+from deliverability.ports.overlay import OverlayResolver, Proposal, parse_proposal
+from deliverability.remedy.plan import TOPICS, redrafted
+from deliverability.remedy.spf_passing import Earlier, lost
+
+if TYPE_CHECKING:
+    from deliverability.mail.reader import Message
+
+MAX_REHEARSALS = 40
+"""Drafts that are rehearsed for one subject, so that no zone can keep the audit busy."""
+
+SHOWN_FACTS = (
+    "spf.present",
+    "spf.valid",
+    "spf.record_count",
+    "spf.lookups",
+    "spf.void_lookups",
+    "spf.record_octets",
+    "spf.result",
+    "dkim.published",
+    "dkim.result",
+    "dmarc.stage",
+    "dmarc.result",
+    "alignment.spf_pass",
+    "alignment.dkim_pass",
+    "mta_sts.present",
+    "tls_rpt.present",
+)
+"""What a remedy is said to change, where it does."""
+
+# From best to worst: a verdict that cannot be told is worse than accepted, better than a known risk.
+_CARE = tuple(Care)
+
+_Place = tuple[str, str]
+_Case = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What an audit was made from, so that it can be made again with other records.
+
+    The ports remember what they answered: `http` and `smtp` are not asked anew, DNS only what was not asked before.
+    """
+
+    auditors: Sequence[Auditor]
+    subject: Subject
+    resolver: MemoryResolver
+    message: Message | None
+    now: datetime
+    works: Mapping[str, Work]
+    budget: Budget
+    http: MemoryFetcher | None = None
+    smtp: MemoryProber | None = None
+    unsubscriber: MemoryFetcher | None = None
+
+
+async def remedies(
+    stage: Stage, report: Report, catalogue: Catalogue, selection: Selection
+) -> tuple[tuple[Remedy, ...], bool]:
+    """The remedies that stood their rehearsal, in the order in which to show them, and whether all had one.
+
+    A draft is dropped where it does not mend its finding, makes a verdict or grade of any receiver worse, leaves
+    anything of severity warning or above newly unmet, or turns a result into "could not be checked". Two kinds of newly
+    unmet findings are no harm, and are named in `opens`: those of severity info, the next step of a ladder (after
+    p=none comes quarantine), and what a more severe finding about the same facts had kept from applying, which is
+    mended (11 lookups are an error, 10 a warning; mail that passes nowhere, mail that passes by DKIM only). A draft is
+    dropped too where somebody who may send by SPF today no longer could, whom no remedy says that it takes away.
+
+    Drafts for the same record set are rehearsed one on top of the other: once one is kept, the next ones for its
+    record sets are drafted from the facts that it leads to, and their `old` is its `new`. Once the time budget of the
+    subject is spent no further draft is rehearsed.
+    """
+    for port in (stage.http, stage.smtp, stage.unsubscriber):
+        if port is not None:
+            port.closed = True
+    rehearsal = _Rehearsal(stage, report.rules, catalogue, selection)
+    base = _State({}, report.facts, stage.works, report.findings, _standing(report.assessment))
+    kept, complete = await _kept(rehearsal, base)
+    return _ordered(kept, {(each.rule, each.item): each.severity for each in base.findings}), complete
+
+
+async def _kept(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool]:
+    meant = {(each.rule, each.item) for each in base.findings if each.outcome is Outcome.UNMET}
+    waiting = [(topic, draft) for topic in TOPICS for draft in topic(base.facts, base.findings)] if meant else []
+    published = {edit_place(edit): edit.old for _, draft in reversed(waiting) for edit in draft.edits}
+    states: dict[_Place, _State] = {}
+    tried: set[object] = set()
+    kept: list[Remedy] = []
+    while waiting and len(tried) < MAX_REHEARSALS:
+        if rehearsal.stage.budget.spent:
+            return kept, False
+        topic, draft = waiting.pop(0)
+        places = tuple(edit_place(edit) for edit in draft.edits)
+        wanted = (draft.rule, draft.item, places, tuple(edit.new for edit in draft.edits))
+        proposals = proposals_for(draft.edits)
+        if (draft.rule, draft.item) not in meant or not proposals or wanted in tried:
+            continue
+        tried.add(wanted)
+        below = [states[place] for place in dict.fromkeys(places) if place in states]
+        state = below[0] if below else base
+        if any(each is not state for each in below):
+            # It joins what was rehearsed apart: first see both together.
+            joined = {place: values for each in below for place, values in each.edits.items()}
+            state = await rehearsal.publish(base, joined)
+        if not state.unmet(draft.rule, draft.item) or await _beside_alias(rehearsal.stage.resolver, draft.edits):
+            continue
+        after = await rehearsal.publish(state, {edit_place(edit): proposals[edit_place(edit)] for edit in draft.edits})
+        if not _helps(state, after, draft) or lost(base.facts, after.facts, (*kept, draft)):
+            continue
+        edits = tuple(replace(edit, old=_old(edit, state, published)) for edit in draft.edits)
+        kept.append(_rehearsed(replace(draft, edits=edits), state, after))
+        changed = {place for place, each in states.items() if each in below} | set(places)
+        states.update(dict.fromkeys(changed, after))
+        stale = [each for each in waiting if _touches(each[1], changed)]
+        again = [
+            (each, new)
+            for each in dict.fromkeys((topic, *(other for other, _ in stale)))
+            for new in redrafted(each, after.facts, after.findings, Earlier(base.facts, tuple(kept)))
+            if _touches(new, changed)
+        ]
+        for edit in (edit for _, new in reversed(again) for edit in new.edits):
+            published.setdefault(edit_place(edit), edit.old)
+        waiting = again + [each for each in waiting if each not in stale]
+    return kept, True
+
+
+async def _beside_alias(resolver: Resolver, edits: Iterable[RecordEdit]) -> bool:
+    """Whether a new record would stand beside a CNAME, where there can be no other (RFC 1034 section 3.6.2)."""
+    for edit in edits:
+        if not edit.old and isinstance(await resolver.query(edit.name, "CNAME"), Found):
+            return True
+    return False
+
+
+def edit_place(edit: RecordEdit) -> _Place:
+    """The record set that an edit is about."""
+    return edit.name, edit.type
+
+
+def proposals_for(edits: Iterable[RecordEdit]) -> dict[_Place, tuple[Proposal, ...]]:
+    """The edits as ``--with`` takes them, by record set; empty where one of them cannot be said that way."""
+    found: dict[_Place, tuple[Proposal, ...]] = {}
+    for edit in edits:
+        try:
+            proposals = tuple(parse_proposal(f"{edit.name} {edit.type} {value}") for value in edit.new)
+        except ValueError:
+            return {}
+        if not proposals or [each.value for each in proposals] != list(edit.new) or proposals[0].name != edit.name:
+            return {}
+        found[edit_place(edit)] = proposals
+    return found
+
+
+def _touches(draft: Remedy, places: set[_Place]) -> bool:
+    return any(edit_place(edit) in places for edit in draft.edits)
+
+
+def _old(edit: RecordEdit, state: _State, published: Mapping[_Place, tuple[str, ...]]) -> tuple[str, ...]:
+    """What the edit replaces: what the remedies below it put there, else what is published."""
+    place = edit_place(edit)
+    if place in state.edits:
+        return tuple(each.value for each in state.edits[place])
+    return published.get(place, edit.old)
+
+
+# --- one audit more -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """The verdict of each receiver, also for few and for many messages; the grade; the ways a parked domain is open."""
+
+    verdicts: Mapping[str, VerdictKind]
+    by_volume: Mapping[str, tuple[VerdictKind, ...]]
+    grade: str
+    ways: int
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """An audit with `edits` laid over what is published. `standing` is its answer."""
+
+    edits: Mapping[_Place, tuple[Proposal, ...]]
+    facts: FactSet
+    works: Mapping[str, Work]
+    findings: tuple[Finding, ...]
+    standing: _Standing
+
+    def unmet(self, rule: str, item: str) -> bool:
+        return any(f.rule == rule and f.item == item and f.outcome is Outcome.UNMET for f in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rehearsal:
+    """Audits again, as far as the edits reach: other auditors and rules would give what they gave."""
+
+    stage: Stage
+    rules: RuleSet
+    catalogue: Catalogue
+    selection: Selection
+    reads: Mapping[str, frozenset[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """What each rule is judged by: the facts that it reads, and those that receivers' statements on it hang on."""
+        reads = {ident: set(rule.reads) for ident, rule in self.rules.rules.items()}
+        for receiver in self.rules.receivers.values():
+            for ident, statements in receiver.rules.items():
+                reads[ident].update(path for each in statements for path in paths_of(each.when))
+        object.__setattr__(self, "reads", {ident: frozenset(paths) for ident, paths in reads.items()})
+
+    async def publish(self, state: _State, edits: Mapping[_Place, tuple[Proposal, ...]]) -> _State:
+        """The audit of `state` with further record sets replaced."""
+        stage = self.stage
+        laid = {**state.edits, **edits}
+        overlay = OverlayResolver(stage.resolver, (each for proposals in laid.values() for each in proposals))
+        ports = (stage.http, stage.smtp, stage.unsubscriber)
+        gathered = await gather(
+            stage.auditors, stage.subject, overlay, stage.message, stage.now, *ports, before=state.works
+        )
+        findings = self._judge(state, gathered.facts)
+        receivers = self.selection.receivers or self.rules.providers
+        # What is met or does not apply holds nobody's verdict back.
+        holding = [each for each in findings if each.outcome in (Outcome.UNMET, Outcome.UNKNOWN)]
+        standing = _standing(assess(holding, receivers, gathered.facts))
+        return _State(laid, gathered.facts, gathered.works, findings, standing)
+
+    def _judge(self, state: _State, facts: FactSet) -> tuple[Finding, ...]:
+        """The findings, judged anew where a fact changed that the rule, or what a receiver says about it, rests on."""
+        changed = {
+            fact.path
+            for fact in facts
+            if (old := state.facts.facts.get(fact.path)) is None or (old is not fact and old.value != fact.value)
+        }
+        again = {
+            ident: rule
+            for ident, rule in self.rules.rules.items()
+            if not changed.isdisjoint(self.reads[ident]) or rule.each in changed
+        }
+        if not again:
+            return state.findings
+        anew: dict[str, list[Finding]] = {}
+        for finding in judge(facts, replace(self.rules, rules=again), self.catalogue, self.selection):
+            anew.setdefault(finding.rule, []).append(finding)
+        kept: dict[str, list[Finding]] = {}
+        for finding in state.findings:
+            kept.setdefault(finding.rule, []).append(finding)
+        return tuple(
+            finding
+            for ident in self.rules.rules
+            for finding in (anew.get(ident, ()) if ident in again else kept.get(ident, ()))
+        )
+
+
+def _standing(given: Assessment) -> _Standing:
+    by_volume = {
+        each.receiver: tuple(case.verdict if case else each.verdict for case in (each.if_small, each.if_bulk))
+        for each in given.verdicts
+    }
+    return _Standing({each.receiver: each.verdict for each in given.verdicts}, by_volume, given.grade, len(given.ways))
+
+
+# --- better or worse ------------------------------------------------------------------------------------------------
+
+
+def _helps(before: _State, after: _State, draft: Remedy) -> bool:
+    """Whether the finding is mended and nothing is worse."""
+    cases = {(each.rule, each.item): each for each in after.findings}
+    own = cases.get((draft.rule, draft.item))
+    if own is not None and own.outcome not in (Outcome.MET, Outcome.NOT_APPLICABLE):
+        return False
+    return not (_worse_verdict(before, after) or any(_worse(before, cases)) or _darker(before.facts, after.facts))
+
+
+def _worse_verdict(before: _State, after: _State) -> bool:
+    was, now = before.standing, after.standing
+    if GRADES.index(now.grade) > GRADES.index(was.grade) or now.ways > was.ways:
+        return True
+    return any(
+        after_mending.rank > kind.rank
+        for receiver, kinds in was.by_volume.items()
+        for kind, after_mending in zip(kinds, now.by_volume[receiver], strict=True)
+    )
+
+
+def _worse(before: _State, after: Mapping[_Case, Finding]) -> Iterator[Finding]:
+    """Findings that are newly unmet or more severe, from warning on, and results that could not be checked any more."""
+    old = {(each.rule, each.item): each for each in before.findings}
+    for case, finding in after.items():
+        was = old.get(case)
+        applied = was is not None and was.outcome is not Outcome.NOT_APPLICABLE
+        if finding.outcome is Outcome.UNMET:
+            unmet = was is not None and was.outcome is Outcome.UNMET and was.severity.rank >= finding.severity.rank
+            counts = not unmet and finding.severity.rank >= Severity.WARNING.rank
+            if counts and (applied or not _milder(finding, before, after)):
+                yield finding
+        elif finding.outcome is Outcome.UNKNOWN:
+            checked = was is not None and was.outcome in (Outcome.MET, Outcome.UNMET)
+            # What did not apply before may wait for an input now: a policy file is only seen with --fetch.
+            if checked or (not applied and not finding.waits_for_input):
+                yield finding
+
+
+def _milder(finding: Finding, before: _State, after: Mapping[_Case, Finding]) -> bool:
+    """Whether a more severe finding, which saw one of its facts otherwise, kept it from applying and is mended."""
+    for was in before.findings:
+        if was.outcome is Outcome.UNMET and was.severity.rank > finding.severity.rank:
+            now = after.get((was.rule, was.item))
+            mended = now is None or now.outcome is not Outcome.UNMET
+            if mended and any(was.observed.get(path, value) != value for path, value in finding.observed.items()):
+                return True
+    return False
+
+
+def _darker(before: FactSet, after: FactSet) -> bool:
+    """Whether a fact that was established could not be established any more."""
+    return any(
+        isinstance(fact.value, Unknown)
+        and not fact.value.reason.waits_for_input
+        and not isinstance(before.value(fact.path), Unknown)
+        for fact in after
+    )
+
+
+def _rehearsed(draft: Remedy, before: _State, after: _State) -> Remedy:
+    """The draft with what the rehearsal showed."""
+    unmet = {(each.rule, each.item) for each in before.findings if each.outcome is Outcome.UNMET}
+    still = {(each.rule, each.item) for each in after.findings if each.outcome is Outcome.UNMET}
+    open_rules = {rule for rule, _ in still}
+    mended = [rule for rule, _ in sorted(unmet - still) if rule not in open_rules]
+    return replace(
+        draft,
+        mends=tuple(dict.fromkeys((draft.rule, *mended))),
+        opens=tuple(dict.fromkeys(rule for rule, _ in sorted(still - unmet))),
+        changes=tuple(
+            FactChange(path, old, new)
+            for path in SHOWN_FACTS
+            if (old := before.facts.value(path)) != (new := after.facts.value(path))
+            and not isinstance(old, Unknown)
+            and not isinstance(new, Unknown)
+        ),
+        gains=tuple(
+            Gain(receiver, kind, now)
+            for receiver, kind in before.standing.verdicts.items()
+            if (now := after.standing.verdicts[receiver]).rank < kind.rank
+        ),
+    )
+
+
+# --- the order ------------------------------------------------------------------------------------------------------
+
+
+def _ordered(kept: Sequence[Remedy], severities: Mapping[_Case, Severity]) -> tuple[Remedy, ...]:
+    """What changes verdicts most first, then by severity and care; what builds on another comes after it.
+
+    A last resort comes last, whatever it changes.
+    """
+    keys = [
+        (
+            each.care is Care.LAST_RESORT,
+            -sum(gain.worth for gain in each.gains),
+            -severities[each.rule, each.item].rank,
+            _CARE.index(each.care),
+        )
+        for each in kept
+    ]
+    below = [
+        [other for other in range(place) if _touches(kept[other], {edit_place(edit) for edit in each.edits})]
+        for place, each in enumerate(kept)
+    ]
+    # A remedy is as urgent as what can only be done after it.
+    for place in reversed(range(len(kept))):
+        for other in below[place]:
+            keys[other] = min(keys[other], keys[place])
+    left = sorted(range(len(kept)), key=lambda place: (keys[place], place))
+    ordered: list[int] = []
+    while left:
+        following = next(place for place in left if not set(below[place]) & set(left))
+        left.remove(following)
+        ordered.append(following)
+    return tuple(kept[place] for place in ordered)

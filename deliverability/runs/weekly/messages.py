@@ -1,0 +1,162 @@
+"""Sample messages of the settings: files as they are; of globs, folders and mailboxes the newest of each domain."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import mailbox
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from deliverability.mail.dates import parse_date
+from deliverability.mail.origin import own_domain
+from deliverability.mail.reader import read
+
+MAX_LOOKED_AT = 20_000
+_HEAD_OCTETS = 65_536
+_OLDEST = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """A sample message: where it comes from as the settings name it, and the file or the octets.
+
+    `source` stays the same from week to week although a mailbox gives another message each time.
+    """
+
+    source: str
+    name: str
+    path: Path | None = None
+    data: bytes | None = None
+
+
+class NoMessages(Exception):
+    """A place for messages that cannot be read, or does not exist; the text says which."""
+
+
+def pick(places: Sequence[str], domains: Sequence[str], folder: Path) -> dict[str, list[Picked]]:
+    """The messages of each domain.
+
+    Args:
+        places: files, globs, folders, Maildirs and mbox files.
+        domains: A-labels; a message belongs to the longest that its author domain is or lies below.
+        folder: what `places` are named from in `Picked.source`.
+
+    Raises:
+        NoMessages: where a place does not exist or cannot be read.
+
+    """
+    found: dict[str, list[Picked]] = {domain: [] for domain in domains}
+    for place in places:
+        source = _named(place, folder)
+        single = _single(place)
+        if single is not None:
+            domain = _fitting(_head_of(single, source).domain, domains)
+            # A file that is named for one domain is that domain's, whoever its author is.
+            if domain is None and len(domains) == 1:
+                domain = domains[0]
+            if domain is not None:
+                found[domain].append(Picked(source, single.name, path=single))
+            continue
+        for domain, head in _newest(_heads(place, source), domains).items():
+            found[domain].append(Picked(source, head.name, head.path, head.data()))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What is known of a message from its beginning; a message in an mbox is read whole only when it is chosen."""
+
+    name: str
+    domain: str
+    date: datetime
+    path: Path | None = None
+    box: Path | None = None
+    key: str = ""
+
+    def data(self) -> bytes | None:
+        if self.box is None:
+            return None
+        with contextlib.closing(mailbox.mbox(self.box, create=False)) as box:
+            octets: bytes = box.get_bytes(self.key)
+        return octets.replace(b"\n>From ", b"\nFrom ")
+
+
+def _named(place: str, folder: Path) -> str:
+    try:
+        return Path(place).relative_to(folder).as_posix()
+    except ValueError:
+        return place
+
+
+def _single(place: str) -> Path | None:
+    """The file of one message, or None where the place may hold several."""
+    path = Path(place)
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return None if file.read(5) == b"From " else path
+
+
+def _heads(place: str, source: str) -> Iterator[_Head]:
+    path = Path(place)
+    try:
+        if path.is_file():
+            yield from _of_mbox(path)
+            return
+        files: Iterable[Path]
+        if path.is_dir():
+            maildir = [path / name for name in ("cur", "new") if (path / name).is_dir()]
+            files = [each for part in maildir or [path] for each in part.iterdir() if each.is_file()]
+            files = files if maildir else [each for each in files if each.suffix.lower() == ".eml"]
+        else:
+            files = [Path(each) for each in glob.glob(place, recursive=True) if Path(each).is_file()]  # noqa: PTH207
+            if not files and not glob.has_magic(place):
+                raise NoMessages(f"messages: {source} does not exist")
+        newest = sorted(files, key=lambda each: (each.stat().st_mtime, each.name), reverse=True)
+        for file in newest[:MAX_LOOKED_AT]:
+            yield _head_of(file, source)
+    except OSError as error:
+        raise NoMessages(f"messages: {source}: {error.strerror or error}") from None
+
+
+def _head_of(file: Path, source: str) -> _Head:
+    try:
+        with file.open("rb") as opened:
+            octets = opened.read(_HEAD_OCTETS)
+            changed = file.stat().st_mtime
+    except OSError as error:
+        raise NoMessages(f"messages: {source}: {error.strerror or error}") from None
+    domain, date = _read(octets)
+    return _Head(file.name, domain, date or datetime.fromtimestamp(changed, UTC), path=file)
+
+
+def _of_mbox(path: Path) -> Iterator[_Head]:
+    with contextlib.closing(mailbox.mbox(path, create=False)) as box:
+        for number, key in enumerate(box.iterkeys()):
+            with box.get_file(key) as opened:
+                domain, date = _read(opened.read(_HEAD_OCTETS))
+            yield _Head(f"{path.name} #{number + 1}", domain, date or _OLDEST, box=path, key=key)
+
+
+def _read(octets: bytes) -> tuple[str, datetime | None]:
+    """The author domain and the Date of a message, from its beginning."""
+    message = read(octets)
+    dates = message.fields("date")
+    return own_domain(message) or "", parse_date(dates[0].value) if dates else None
+
+
+def _newest(heads: Iterable[_Head], domains: Sequence[str]) -> dict[str, _Head]:
+    newest: dict[str, _Head] = {}
+    for head in heads:
+        domain = _fitting(head.domain, domains)
+        if domain is not None and (domain not in newest or head.date > newest[domain].date):
+            newest[domain] = head
+    return newest
+
+
+def _fitting(author: str, domains: Sequence[str]) -> str | None:
+    fitting = [domain for domain in domains if author == domain or author.endswith(f".{domain}")]
+    return max(fitting, key=len) if fitting else None

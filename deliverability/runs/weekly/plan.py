@@ -1,0 +1,62 @@
+"""What the settings ask a weekly run to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from deliverability.config import Settings
+from deliverability.inputs import InputError
+from deliverability.runs.engine import Options
+from deliverability.runs.weekly.messages import NoMessages, Picked, pick
+from deliverability.runs.weekly.run import Subject
+
+DEFAULT_OUTPUT = "deliv-reports"
+
+
+def subjects(
+    settings: Settings, folder: Path, domain_of: Callable[[str], str], options_of: Callable[[str], Options]
+) -> tuple[Subject, ...]:
+    """Every domain of the settings with each of its messages, or alone where it has none.
+
+    A place of messages that cannot be read is told in the report of its domain; the domain is audited without it.
+
+    Args:
+        settings: the file.
+        folder: what places of messages are named from in the history.
+        domain_of: a name as written -> A-label; may raise InputError.
+        options_of: A-label -> what is true of its mail; may raise InputError.
+
+    Raises:
+        InputError: where there is no domain, or one is wrong.
+
+    """
+    domains = list(dict.fromkeys(domain_of(name) for name in settings.names))
+    if not domains:
+        raise InputError('no domain to audit: write domains = ["example.com"] or a [[domain]] table into the settings')
+    own = {domain_of(table.name): table.messages for table in settings.domain if table.messages}
+    common, problem = _pick(settings.messages, [each for each in domains if each not in own], folder)
+    planned: list[Subject] = []
+    for domain in domains:
+        picked, error = common.get(domain, []), problem
+        if domain in own:
+            found, error = _pick(own[domain], [domain], folder)
+            picked = found.get(domain, [])
+        options = options_of(domain)
+        if not picked:
+            planned.append(Subject(domain, options, error=error))
+        planned += [Subject(domain, options, each, error) for each in picked]
+    return tuple(planned)
+
+
+def _pick(places: Sequence[str], domains: Sequence[str], folder: Path) -> tuple[dict[str, list[Picked]], str]:
+    """The messages of each domain from all places that can be read, and what is the matter with the others."""
+    found: dict[str, list[Picked]] = {}
+    problems = []
+    for place in places:
+        try:
+            for domain, messages in pick([place], domains, folder).items():
+                found.setdefault(domain, []).extend(messages)
+        except NoMessages as error:
+            problems.append(str(error))
+    return found, "; ".join(problems)

@@ -1,0 +1,659 @@
+"""One weekly run from lock to published pages; safe to kill at any moment.
+
+What is kept where while it goes on: each subject's pages and entry in ``OUT/.run-N/``, then its snapshot in the
+history. Once all are there, the start page is written, the folder becomes ``OUT/DATE``, ``OUT/latest`` points to it,
+and the history marks the run as finished. A run that was killed goes on at the first step that is missing; where that
+is long ago, it begins anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from deliverability import __version__
+from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, private, write_whole
+from deliverability.history.causes import Judged, other_settings, waivers_of
+from deliverability.history.diff import compare
+from deliverability.history.known import fails, last_known
+from deliverability.history.older import IDENTITIES, renewed
+from deliverability.history.store import DamagedError, History, HistoryError, Run
+from deliverability.history.texts import named, without_texts
+from deliverability.history.trend import certain_grade, measures_of, stage_of
+from deliverability.inputs import InputError
+from deliverability.judge.conditions import paths_of
+from deliverability.judge.engine import Selection, fingerprint, judge
+from deliverability.judge.grade import assess
+from deliverability.model.codec import json_text
+from deliverability.model.facts import FactSet, KeySeen, texts_of
+from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
+from deliverability.model.placeholders import LANGUAGES
+from deliverability.model.report import Finding, Outcome, Report
+from deliverability.model.rules import RuleSet, Severity
+from deliverability.model.weekly import Entry, Said, Stand, Summary, from_json, page_name, to_json
+from deliverability.ports.clock import stamp
+from deliverability.runs.engine import (
+    DOMAINS_IN_FLIGHT,
+    Audited,
+    Job,
+    Options,
+    Sample,
+    World,
+    catalogue,
+    exit_code,
+    full_report,
+    gather_facts,
+    worst_exit_code,
+)
+from deliverability.runs.weekly.messages import Picked
+from deliverability.words.sentences import phrases, sentences
+
+LOCK = ".lock"
+LATEST = "latest"
+STALE_AFTER = timedelta(hours=12)
+"""A run that was killed goes on within this time; after it, everything is looked up anew."""
+_UNSAFE = re.compile(r"[^a-z0-9.-]+")
+
+
+class Busy(InputError):
+    """Another run is going on in the same output folder."""
+
+
+class Pages(Protocol):
+    """Writes pages. The run decides where and when."""
+
+    def subject(self, report: Report, entry: Entry, history: History, lang: str) -> str:
+        """The full report of one subject."""
+        ...
+
+    def start(self, summary: Summary, history: History, lang: str) -> str:
+        """The start page: what changed first, then every domain."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A domain of the settings with one of its messages, or without any."""
+
+    domain: str
+    options: Options
+    picked: Picked | None = None
+    error: str = ""
+
+    @property
+    def source(self) -> str:
+        """Where the message comes from, as the settings name it; empty: none."""
+        return self.picked.source if self.picked else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run does.
+
+    Attributes:
+        subjects: in the order of the settings.
+        output: the folder of the pages.
+        keep: how many runs stay as pages; None: all.
+        fail_on: severity from which on findings give exit code 1; None: never.
+        only_new: only findings that are new since the run before do.
+        public: the pages may be read by everybody on this machine, as a web server needs it; else by the user alone.
+
+    """
+
+    subjects: tuple[Subject, ...]
+    world: World
+    rules: RuleSet
+    selection: Selection
+    output: Path
+    keep: int | None = None
+    fail_on: Severity | None = Severity.ERROR
+    only_new: bool = False
+    public: bool = False
+
+    @property
+    def page_mode(self) -> int:
+        """Permissions of a page."""
+        return 0o644 if self.public else PRIVATE
+
+    @property
+    def folder_mode(self) -> int:
+        """Permissions of a folder of pages."""
+        return 0o755 if self.public else PRIVATE_FOLDER
+
+
+def read_summary(file: Path) -> Summary:
+    """A summary as it was written. Raises InputError where it cannot be read."""
+    try:
+        data = json.loads(file.read_text("utf-8"))
+        entries = tuple(from_json(each) for each in data["subjects"])
+        removed = tuple(data.get("removed", ()))
+        return Summary(data["started"], data["previous"] or "", entries, data["exit_code"], file.parent.name, removed)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file}: {error}") from None
+
+
+@contextlib.contextmanager
+def only_one(output: Path, *, public: bool = False) -> Iterator[None]:
+    """Hold the output folder for this process alone. Raises Busy, or InputError where it cannot be made.
+
+    A folder that is made here is the user's alone; with `public` others may look into it, also where it was there.
+    """
+    import fcntl
+
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            output.mkdir(PRIVATE_FOLDER)
+        if public and output.stat().st_uid == os.geteuid():
+            output.chmod(output.stat().st_mode | 0o055)
+        lock = open(output / LOCK, "a", opener=private)  # noqa: SIM115
+    except OSError as error:
+        raise InputError(f"{output}: {error.strerror or error}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Busy(f"{output}: another run is going on here; wait for it, or give another output folder") from None
+        yield
+
+
+async def weekly(
+    plan: Plan,
+    history: History,
+    pages: Pages,
+    tick: Callable[[str], None],
+    letters: Callable[[Summary], None] = lambda summary: None,
+) -> Summary:
+    """Do one run, or go on with one that was killed, and give its summary. Hold `only_one` and the history around it.
+
+    Args:
+        plan: what to do.
+        history: where runs are kept.
+        pages: writes the pages.
+        tick: called with the domain of each subject that is done.
+        letters: writes what is to be sent, before the run counts as finished; may be called again after a kill.
+
+    """
+    now = plan.world.clock.now()
+    run = history.begin(stamp(now), __version__)
+    published = _published(plan.output, run)
+    if _is_stale(run, now):
+        # Killed long ago. Pages that were ready are told of late; what was not ready would be told as if of today.
+        if published is not None:
+            _close(plan, history, run, published, letters)
+            published = None
+            run = history.begin(stamp(now), __version__)
+        else:
+            shutil.rmtree(_work(plan, run), ignore_errors=True)
+            run = history.restart(run, stamp(now))
+    if published is None:
+        work = _work(plan, run)
+        work.mkdir(PRIVATE_FOLDER, exist_ok=True)
+        for half_written in work.glob(HALF_WRITTEN):
+            half_written.unlink()
+        stems = _stems(plan.subjects)
+        await _Subjects(plan, history, pages, run, work).go(stems, tick)
+        summary = _summary(plan, history, run, [work / f"{stem}.json" for stem in stems])
+        for lang in LANGUAGES:
+            write_whole(work / page_name("index", lang), pages.start(summary, history, lang), mode=plan.page_mode)
+        written = json_text(summary.to_json(__version__), indent=2) + "\n"
+        write_whole(work / "summary.json", written, mode=PRIVATE)
+        write_whole(work / _RUN, str(run.id), mode=PRIVATE)
+        work.chmod(plan.folder_mode)
+        published = _publish(plan.output, work, run)
+    return _close(plan, history, run, published, letters)
+
+
+def _close(plan: Plan, history: History, run: Run, published: Path, letters: Callable[[Summary], None]) -> Summary:
+    """What is left to do once the pages are out."""
+    _point_latest(plan.output, published)
+    summary = read_summary(published / "summary.json")
+    letters(summary)
+    history.finish(run, stamp(plan.world.clock.now()))
+    _tidy(plan.output, plan.keep, published)
+    return summary
+
+
+def _work(plan: Plan, run: Run) -> Path:
+    return plan.output / f".run-{run.id}"
+
+
+def _is_stale(run: Run, now: datetime) -> bool:
+    with contextlib.suppress(ValueError):
+        return now - datetime.fromisoformat(run.started) > STALE_AFTER
+    return False
+
+
+# --- The subjects ---
+
+
+_LONG = 150
+
+
+def _stems(subjects: Sequence[Subject]) -> list[str]:
+    """File names of the subjects: the domain, with a number where it has several messages."""
+    counts: dict[str, int] = {}
+    stems = []
+    for subject in subjects:
+        plain = _UNSAFE.sub("-", subject.domain).strip("-.") or "domain"
+        if len(plain) > _LONG:  # a file name holds 255 octets, a domain nearly as many, and endings come on top
+            plain = f"{plain[:_LONG]}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
+        counts[plain] = counts.get(plain, 0) + 1
+        stems.append(plain if counts[plain] == 1 else f"{plain}-{counts[plain]}")
+    return stems
+
+
+@dataclass(frozen=True, slots=True)
+class _Subjects:
+    plan: Plan
+    history: History
+    pages: Pages
+    run: Run
+    work: Path
+
+    async def go(self, stems: Sequence[str], tick: Callable[[str], None]) -> None:
+        """Audit what this run has not audited yet; each subject is kept as soon as it is done."""
+        done = self.history.recorded(self.run)
+        waiting = []
+        for subject, stem in zip(self.plan.subjects, stems, strict=True):
+            if (subject.domain, subject.source) in done and _is_entry(self.work / f"{stem}.json"):
+                tick(subject.domain)
+            else:
+                waiting.append((subject, stem))
+        async for (subject, stem), gathered in _gather_all(waiting, self.plan, self._standing_keys()):
+            # In a thread: while pages are written, the look-ups of the next subjects go on and do not time out.
+            await asyncio.to_thread(self._keep_or_tell, subject, stem, gathered)
+            tick(subject.domain)
+
+    def _standing_keys(self) -> tuple[KeySeen, ...]:
+        """The keys ever seen; those that a domain had when it was last looked at count as last seen of late.
+
+        So a domain whose look-ups failed last time, or that this run has not come to before it was killed, does not
+        seem to have none.
+        """
+        keys = self.history.keys()
+        newest: dict[str, str] = {}
+        for key in keys:
+            newest[key.domain] = max(key.last_seen, newest.get(key.domain, ""))
+        of_late = max(newest.values(), default="")
+        own = tuple(subject.domain for subject in self.plan.subjects)
+
+        def stands(key: KeySeen) -> bool:
+            planned = any(key.domain == each or key.domain.endswith(f".{each}") for each in own)
+            return planned and key.last_seen == newest[key.domain]
+
+        return tuple(replace(key, last_seen=of_late) if stands(key) else key for key in keys)
+
+    def _keep_or_tell(self, subject: Subject, stem: str, gathered: _Gathered) -> None:
+        """As `_keep`; what one subject is the fault of is told at it, and the others go on.
+
+        Where nothing can be kept at all (a full disk, a database that is gone), the run ends and is gone on with later.
+        """
+        try:
+            self._keep(subject, stem, gathered)
+        except (OSError, HistoryError):
+            raise
+        except Exception as error:
+            self._keep(subject, stem, _Gathered(error=_internal(error)))
+
+    def _keep(self, subject: Subject, stem: str, gathered: _Gathered) -> None:
+        audited, report = gathered.audited, gathered.report
+        if audited is None or report is None:
+            entry = Entry(subject.domain, subject.source, "", error=gathered.error, failures=1, exit_code=3)
+            _write_entry(self.work / f"{stem}.json", entry)
+            return
+        plan = self.plan
+        snapshot = _snapshot(subject, audited, report, plan.selection)
+        error = gathered.error
+
+        def damaged(found: DamagedError) -> None:
+            nonlocal error
+            error = "; ".join(filter(None, (error, str(found))))
+
+        compared = self._compare(snapshot, report, damaged)
+        now = {each.fingerprint for each in report.findings}
+        gone = [each.fingerprint for each in compared.comparison.of(ChangeKind.GONE) if each.fingerprint not in now]
+        entry = _entry(subject, report, compared, plan)
+        entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
+        if error:
+            entry = replace(entry, error=error, exit_code=worst_exit_code((entry.exit_code, 3)))
+        for lang, name in entry.pages.items():
+            write_whole(self.work / name, self.pages.subject(report, entry, self.history, lang), mode=plan.page_mode)
+        _write_entry(self.work / f"{stem}.json", entry)
+        self.history.record(self.run, snapshot, gone, compared.renamed)
+
+    def _compare(self, snapshot: Snapshot, report: Report, damaged: Callable[[DamagedError], None]) -> _Compared:
+        plan, (domain, source) = self.plan, (snapshot.domain, snapshot.source)
+        renamed = _renamed(report)
+        kept = self.history.snapshots(domain, source, before=self.run, newest=_LOOK_BACK, damaged=damaged)
+        earlier: Iterator[Snapshot] = (renewed(each, snapshot.facts, renamed) for _, each in kept)
+        if source and _has_message(snapshot.facts):
+            # Where the message could not be read for a week, what is known of mail is what was known before.
+            earlier = _with_message_first(earlier)
+        old = last_known(earlier)
+        states = self.history.states(domain, source, before=self.run)
+        states = {renamed.get(ident, ident): state for ident, state in states.items()}
+        if old is None:
+            return _Compared(compare(None, snapshot, report.findings, states), renamed)
+        known = (*old.findings, *snapshot.findings)
+        ruled = _judged(old.facts, plan.rules, _selection_of(old, plan), known)
+        settled = None
+        if other_settings(old, snapshot):
+            settled = _judged(_settled(old, snapshot), plan.rules, plan.selection, known)
+        comparison = compare(old, snapshot, report.findings, states, ruled, settled, plan.rules.rules)
+        return _Compared(comparison, renamed, old.facts, ruled)
+
+
+def _known_again(findings: Sequence[Finding], kept: Sequence[Kept]) -> tuple[Finding, ...]:
+    """Findings about facts whose texts the history did not keep, with the fingerprints that their own names gave."""
+    by_name = {(each.rule, each.item): each.fingerprint for each in kept}
+    return tuple(replace(each, fingerprint=by_name.get((each.rule, each.item), each.fingerprint)) for each in findings)
+
+
+_LOOK_BACK = 8
+"""How many runs back what a failed look-up would have said is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A comparison, the fingerprints that were others in earlier versions, and the old facts as they are judged now."""
+
+    comparison: Comparison
+    renamed: Mapping[str, str]
+    facts: FactSet = field(default_factory=lambda: FactSet({}, {}))
+    ruled: Judged = field(default_factory=Judged)
+
+
+def _renamed(report: Report) -> dict[str, str]:
+    """Findings that are about the audited domain and were about the whole subject before: former name -> name."""
+    rules = report.rules.rules
+    return {
+        fingerprint(each.rule, "", report.facts): each.fingerprint
+        for each in report.findings
+        if each.item == report.domain and rules[each.rule].each == IDENTITIES
+    }
+
+
+def _with_message_first(snapshots: Iterator[Snapshot]) -> Iterator[Snapshot]:
+    """The newest snapshot that has a message and those before it; all, where none has."""
+    without: list[Snapshot] = []
+    for each in snapshots:
+        if _has_message(each.facts):
+            yield each
+            yield from snapshots
+            return
+        without.append(each)
+    yield from without
+
+
+def _has_message(facts: FactSet) -> bool:
+    return facts.value("message.present") is True
+
+
+def _judged(facts: FactSet, rules: RuleSet, selection: Selection, known: Sequence[Kept]) -> Judged:
+    findings = _known_again(judge(facts, rules, catalogue(), selection), known)
+    assessment = assess(findings, selection.receivers or rules.providers, facts)
+    return Judged.of(findings, assessment.verdicts)
+
+
+def _selection_of(old: Snapshot, plan: Plan) -> Selection:
+    """What was judged then, of what there still is; as today where the history does not tell."""
+    if "receivers" not in old.inputs:
+        return plan.selection
+    given = {name: texts_of(old.inputs.get(name)) for name in _SELECTION}
+    given["receivers"] = tuple(each for each in given["receivers"] if each in plan.rules.receivers)
+    return Selection(**given)
+
+
+_SELECTION = ("select", "ignore", "receivers")
+
+
+def _settled(old: Snapshot, new: Snapshot) -> FactSet:
+    """The old facts with what the user says today; what is only inferred, or came with time, stays as it was."""
+    same_waivers = waivers_of(old.facts) == waivers_of(new.facts)
+    same_purpose = old.inputs.get("purpose") == new.inputs.get("purpose")
+
+    def stays(path: str) -> bool:
+        if path == "subject.waivers":
+            return same_waivers
+        return same_purpose and path.startswith(("subject.purpose", "subject.parked"))
+
+    said = {path: fact for path, fact in new.facts.facts.items() if path.startswith("subject.") and not stays(path)}
+    return FactSet({**old.facts.facts, **said}, old.facts.evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class _Gathered:
+    """The facts and the report of a subject, or why there are none (or none of its message)."""
+
+    audited: Audited | None = None
+    report: Report | None = None
+    error: str = ""
+
+
+async def _gather_all(
+    waiting: Sequence[tuple[Subject, str]], plan: Plan, seen: tuple[KeySeen, ...]
+) -> AsyncIterator[tuple[tuple[Subject, str], _Gathered]]:
+    """Gather side by side under a cap, in order; a subject that cannot be read does not stop the others."""
+    tasks: dict[int, asyncio.Task[_Gathered]] = {}
+    following = 0
+    try:
+        for turn, pair in enumerate(waiting):
+            while following < len(waiting) and len(tasks) < DOMAINS_IN_FLIGHT:
+                tasks[following] = asyncio.create_task(_gather_one(waiting[following][0], plan, seen))
+                following += 1
+            yield pair, await tasks.pop(turn)
+    finally:
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+async def _gather_one(subject: Subject, plan: Plan, seen: tuple[KeySeen, ...]) -> _Gathered:
+    """A message that cannot be read is told, and the domain is audited without it."""
+
+    async def audited(sample: Sample | None, error: str = "") -> _Gathered:
+        job = Job(subject.domain, sample, replace(subject.options, keys_seen=seen))
+        found = await gather_facts(job, plan.world, staged=True)
+        report = await full_report(found, plan.rules, plan.selection)
+        return _Gathered(replace(found, stage=None), report, error)
+
+    picked, error = subject.picked, subject.error
+    if picked is not None:
+        try:
+            return await audited(Sample(picked.name, path=picked.path, data=picked.data), error)
+        except InputError as problem:
+            error = str(problem)
+    try:
+        return await audited(None, error)
+    except InputError as problem:
+        return _Gathered(error=str(problem))
+    except Exception as problem:
+        return _Gathered(error=_internal(problem))
+
+
+def _internal(error: Exception) -> str:
+    return f"internal error, please report it: {type(error).__name__}: {error}"
+
+
+def _snapshot(subject: Subject, audited: Audited, report: Report, selection: Selection) -> Snapshot:
+    seen = Snapshot(
+        domain=subject.domain,
+        source=subject.source,
+        started=audited.started,
+        inputs={**report.inputs, **{name: getattr(selection, name) for name in _SELECTION}},
+        facts=audited.facts,
+        findings=tuple(_kept(each, report) for each in report.findings),
+        assessment=report.assessment,
+        rules_digest=report.rules.digest,
+    )
+    return without_texts(seen)
+
+
+def _kept(finding: Finding, report: Report) -> Kept:
+    return Kept(
+        finding.rule,
+        finding.item,
+        finding.fingerprint,
+        finding.outcome,
+        finding.severity,
+        finding.waiver is not None,
+        _failed(finding, report),
+    )
+
+
+def _failed(finding: Finding, report: Report) -> bool:
+    """Whether a look-up failed that the finding rests on, or the condition of what a receiver says about it."""
+    if finding.unknown is not None:
+        return not finding.waits_for_input
+    undecided = [each.receiver for each in finding.judgements if each.outcome is Outcome.UNKNOWN]
+    return any(
+        fails(report.facts.value(path))
+        for each in undecided
+        for statement in report.rules.statements(report.rules.receivers[each], finding.rule)
+        for path in paths_of(statement.when)
+    )
+
+
+def _entry(subject: Subject, report: Report, compared: _Compared, plan: Plan) -> Entry:
+    comparison = compared.comparison
+    unmet = [each for each in report.findings if each.outcome is Outcome.UNMET and each.waiver is None]
+    return Entry(
+        domain=subject.domain,
+        source=subject.source,
+        message=report.message,
+        stands=tuple(Stand(each.receiver, each.verdict) for each in report.verdicts),
+        grade=certain_grade(report.assessment),
+        comparison=comparison,
+        texts={lang: dict(_texts(report, compared, lang)) for lang in LANGUAGES},
+        counts={
+            severity.value: sum(each.severity is severity for each in unmet)
+            for severity in (Severity.ERROR, Severity.WARNING, Severity.INFO)
+        },
+        failures=len(report.failures),
+        exit_code=_exit_code(report, comparison, plan),
+        measures=measures_of(report.facts),
+        stage=stage_of(report.facts) or "",
+        closed=_CLOSED[report.assessment.closed] if report.assessment.parked else "",
+    )
+
+
+_CLOSED = {True: "closed", False: "open", None: "unknown"}
+
+
+def _texts(report: Report, compared: _Compared, lang: str) -> Iterator[tuple[str, Said]]:
+    """The changes in words, by fingerprint; of what is not judged any more only what was asked for."""
+    now = {each.fingerprint: each for each in report.findings}
+    for change in compared.comparison.changes:
+        ident = change.fingerprint
+        if (finding := now.get(ident)) is not None:
+            words = sentences(finding, report.rules.rules[finding.rule], lang, catalogue(), report.facts)
+            yield ident, Said(words.title, words.message, words.fix[0] if words.fix else "")
+        elif (finding := compared.ruled.findings.get(ident)) is not None:
+            words = sentences(finding, report.rules.rules[finding.rule], lang, catalogue(), compared.facts)
+            yield ident, Said(named(words.title, phrases(lang)("weekly.name-not-kept")), "", "")
+
+
+def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:
+    """As `deliv audit`; with `only_new`, of the unmet findings only those count that are new, or were less severe."""
+    if not plan.only_new or plan.fail_on is None:
+        return exit_code(report, plan.fail_on)
+    least = plan.fail_on.rank
+    news = {
+        each.fingerprint
+        for each in comparison.changes
+        if each.kind is ChangeKind.NEW or (each.was is not None and each.was.rank < least)
+    }
+    told = [each for each in report.findings if each.outcome is not Outcome.UNMET or each.fingerprint in news]
+    return exit_code(replace(report, findings=tuple(told)), plan.fail_on)
+
+
+# --- The run as a whole ---
+
+
+def _write_entry(path: Path, entry: Entry) -> None:
+    write_whole(path, json_text(to_json(entry)), mode=PRIVATE)
+
+
+def _is_entry(path: Path) -> bool:
+    """Whether an entry can be read; that of a run which another version began may not be."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        from_json(json.loads(path.read_text("utf-8")))
+        return True
+    return False
+
+
+def _summary(plan: Plan, history: History, run: Run, files: Sequence[Path]) -> Summary:
+    entries = tuple(from_json(json.loads(file.read_text("utf-8"))) for file in files)
+    finished = [each for each in history.runs() if each.finished and each.id != run.id]
+    code = worst_exit_code([entry.exit_code for entry in entries])
+    if not finished:
+        return Summary(run.started, "", entries, code)
+    before = {domain for domain, _ in history.recorded(finished[-1])}
+    removed = tuple(sorted(before - {subject.domain for subject in plan.subjects}))
+    return Summary(run.started, finished[-1].started, entries, code, removed=removed)
+
+
+_RUN = ".run"
+
+
+def _published(output: Path, run: Run) -> Path | None:
+    """The folder of a run whose process was killed after its pages were published."""
+    for folder in output.iterdir():
+        if folder.is_dir() and not folder.is_symlink() and not folder.name.startswith("."):
+            mark = folder / _RUN
+            if mark.exists() and mark.read_text() == str(run.id) and _same_start(folder, run):
+                return folder
+    return None
+
+
+def _same_start(folder: Path, run: Run) -> bool:
+    with contextlib.suppress(InputError):
+        return read_summary(folder / "summary.json").started == run.started
+    return False
+
+
+def _publish(output: Path, work: Path, run: Run) -> Path:
+    """Give the finished folder its name, in one step: the date, with a number where there is one of that day."""
+    date = run.started[:10]
+    same_day = [_age(each)[1] for each in output.iterdir() if _DATED.fullmatch(each.name) and each.name[:10] == date]
+    target = output / (f"{date}-{max(same_day) + 1}" if same_day else date)
+    move(work, target)
+    return target
+
+
+def _point_latest(output: Path, target: Path) -> None:
+    fresh = output / ".latest"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target.name)
+    move(fresh, output / LATEST)
+
+
+_DATED = re.compile(r"\d{4}-\d{2}-\d{2}(?:-(\d+))?")
+
+
+def _age(folder: Path) -> tuple[str, int]:
+    match = _DATED.fullmatch(folder.name)
+    return folder.name[:10], int(match[1] or 1) if match else 1
+
+
+def _tidy(output: Path, keep: int | None, current: Path) -> None:
+    """Remove pages of runs beyond the newest `keep`, and work folders of runs that are no more."""
+    dated = [each for each in output.iterdir() if each.is_dir() and _DATED.fullmatch(each.name)]
+    dated = [each for each in dated if (each / _RUN).exists()]
+    dated.sort(key=_age)
+    old = dated[: -keep or None] if keep else []
+    leftovers = [each for each in output.glob(".run-*") if each.is_dir()]
+    for folder in (*old, *leftovers):
+        if folder != current:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,196 @@
+"""The lines that make a machine run `deliv weekly`: crontab, systemd, GitHub Actions."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crontab import CronTab
+
+MARK = "deliv weekly"
+DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
+
+
+class ScheduleError(Exception):
+    """A path that no line can hold, or a crontab that cannot be read or written; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """A moment of the week in the machine's time zone; `day` counts from Sunday (0)."""
+
+    day: int = 1
+    hour: int = 6
+    minute: int = 0
+
+    @property
+    def cron(self) -> str:
+        """The five fields of a crontab line."""
+        return f"{self.minute} {self.hour} * * {self.day}"
+
+    @property
+    def calendar(self) -> str:
+        """As systemd's OnCalendar= has it."""
+        return f"{DAYS[self.day][:3].title()} *-*-* {self.hour:02}:{self.minute:02}:00"
+
+
+def command_of(config: Path) -> list[str]:
+    """The command to run, by absolute paths: cron and systemd know neither the folder nor the user's PATH.
+
+    Raises ScheduleError where a path holds what would end the line, or is no text.
+    """
+    program = shutil.which("deliv")
+    start = [str(Path(program).absolute())] if program else [sys.executable, "-m", "deliverability"]
+    return [_in_one_line(word) for word in (*start, "weekly", "--config", str(config.absolute()))]
+
+
+def _in_one_line(word: str) -> str:
+    if len(word.splitlines()) > 1 or any(ord(char) < 32 or char in "\x7f\x85\u2028\u2029" for char in word):
+        raise ScheduleError(f"{word!r} holds a line end or a control character, which no schedule can; rename it")
+    if any("\ud800" <= char <= "\udfff" for char in word):
+        raise ScheduleError(f"{word!r} is not in UTF-8, and no schedule can hold it; rename it")
+    return word
+
+
+def cron_line(config: Path, when: When) -> str:
+    """One line for the crontab. `%` means a line end there, so it is escaped."""
+    command = shlex.join(command_of(config)).replace("%", r"\%")
+    return f"{when.cron} {command} # {MARK}"
+
+
+def systemd_units(config: Path, when: When) -> dict[str, str]:
+    """File name -> text of a service and its timer, for ``~/.config/systemd/user/`` or ``/etc/systemd/system/``."""
+    command = " ".join(_systemd_word(word) for word in command_of(config))
+    service = f"""[Unit]
+Description=Weekly email deliverability audit
+Documentation=man:systemd.timer(5)
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+Type=oneshot
+ExecStart={command}
+# 1: findings, 3: something could not be checked. Neither is a failure of the service.
+SuccessExitStatus=1 3
+Nice=10
+"""
+    timer = f"""[Unit]
+Description=Weekly email deliverability audit
+
+[Timer]
+OnCalendar={when.calendar}
+# A machine that was off at that time catches up; many machines do not ask at the same second.
+Persistent=true
+RandomizedDelaySec=10min
+
+[Install]
+WantedBy=timers.target
+"""
+    return {"deliv-weekly.service": service, "deliv-weekly.timer": timer}
+
+
+def _systemd_word(word: str) -> str:
+    """A word of ExecStart=, quoted as systemd.syntax(7) says; `%` and `$` stand for themselves when doubled."""
+    plain = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{plain}"' if plain != word or any(char.isspace() for char in plain) or "'" in plain else plain
+
+
+def github_workflow(config: Path, when: When) -> str:
+    """A workflow file for GitHub Actions; the history travels in the cache, the pages are an artifact.
+
+    Raises ScheduleError, as `command_of`.
+    """
+    command = f"deliv weekly --config {shlex.quote(_in_one_line(config.name))} --fail-on new"
+    # A block of its own, in which YAML reads every character as it is; GitHub's own expressions are spelled apart.
+    command = command.replace("${{", "$'{''{'")
+    return f"""name: deliv weekly
+on:
+  schedule:
+    - cron: "{when.cron}"  # UTC
+  workflow_dispatch:
+permissions:
+  contents: read
+concurrency: deliv-weekly
+jobs:
+  weekly:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - uses: actions/setup-python@v5
+        with:
+          python-version: "3.12"
+      - run: pip install deliv
+      - uses: actions/cache/restore@v4
+        with:
+          path: .deliv
+          key: deliv-${{{{ github.run_id }}}}
+          restore-keys: deliv-
+      - run: |
+          {command}
+        env:
+          XDG_STATE_HOME: ${{{{ github.workspace }}}}/.deliv
+      # Always: a run that fails because of news has told them, and the next one is not to tell them again.
+      - if: always()
+        uses: actions/cache/save@v4
+        with:
+          path: .deliv
+          key: deliv-${{{{ github.run_id }}}}-${{{{ github.run_attempt }}}}
+      - if: always()
+        uses: actions/upload-artifact@v4
+        with:
+          name: deliv-weekly
+          path: deliv-reports/latest/
+"""
+
+
+def install(config: Path, when: When, *, tab: CronTab | None = None) -> str:
+    """Put the line into the user's crontab, in the place of one that is there for the same settings; gives the line.
+
+    Raises ScheduleError where there is no crontab program or it refuses.
+    """
+    opened = tab if tab is not None else _crontab()
+    _drop(opened, config)
+    job = opened.new(command=shlex.join(command_of(config)), comment=MARK)
+    job.setall(when.cron)
+    _write(opened)
+    return cron_line(config, when)
+
+
+def remove(config: Path, *, tab: CronTab | None = None) -> int:
+    """Take the line for these settings out of the user's crontab; gives how many there were. Raises ScheduleError."""
+    opened = tab if tab is not None else _crontab()
+    count = _drop(opened, config)
+    if count:
+        _write(opened)
+    return count
+
+
+def _crontab() -> CronTab:
+    from crontab import CronTab
+
+    if shutil.which("crontab") is None:
+        raise ScheduleError("there is no crontab program on this machine; use --systemd, or install cron")
+    try:
+        return CronTab(user=True)
+    except OSError as error:
+        raise ScheduleError(f"the crontab cannot be read: {error}") from None
+
+
+def _drop(tab: CronTab, config: Path) -> int:
+    wanted = shlex.quote(str(config.absolute()))
+    jobs = [job for job in tab.find_comment(MARK) if str(job.command).replace(r"\%", "%").rstrip().endswith(wanted)]
+    for job in jobs:
+        tab.remove(job)
+    return len(jobs)
+
+
+def _write(tab: CronTab) -> None:
+    try:
+        tab.write()
+    except OSError as error:
+        raise ScheduleError(f"the crontab cannot be written: {error}") from None

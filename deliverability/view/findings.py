@@ -1,0 +1,144 @@
+"""What several renderers have in common: findings with their words, names as they are shown, records as lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from deliverability.model.facts import Catalogue, Reason
+from deliverability.model.report import Finding, Judgement, Outcome, Remedy, Report
+from deliverability.model.rules import Effect, Rule, Severity, Source, Statement
+from deliverability.senders import catalogue
+from deliverability.view.records import rdata
+from deliverability.words.sentences import Phrases, Words, phrases, sentences, visible
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One finding in words. `item` and everything in `words` are safe to show: nothing in them hides or steers."""
+
+    finding: Finding
+    rule: Rule
+    words: Words
+    item: str
+
+    @property
+    def is_unmet(self) -> bool:
+        """A requirement that is not met and counts."""
+        return self.finding.outcome is Outcome.UNMET and self.finding.severity is not Severity.NONE
+
+    @property
+    def failed(self) -> bool:
+        """It could not be checked although everything needed was given."""
+        return self.finding.unknown is not None and not self.finding.waits_for_input
+
+    @property
+    def is_bug(self) -> bool:
+        """It was lost to an error in this program."""
+        return self.finding.unknown is not None and self.finding.unknown.reason is Reason.BUG
+
+    @property
+    def state(self) -> str:
+        """The outcome, with ``waiting`` for what only needs an input."""
+        return "waiting" if self.finding.waits_for_input else self.finding.outcome.value
+
+    @property
+    def waived(self) -> str:
+        """Why the user accepts it, with their remark; empty where they do not."""
+        waiver = self.finding.waiver
+        if waiver is None:
+            return ""
+        return visible(": ".join(filter(None, (waiver.reason, waiver.note))))
+
+    def effects(self) -> dict[str, tuple[Effect, tuple[str, ...]]]:
+        """What each receiver surely does about it, and the replies that the sender would see."""
+        return {
+            each.receiver: (each.effect, tuple(visible(code) for code in each.codes))
+            for each in self.finding.judgements
+            if each.outcome is Outcome.UNMET and each.effect.hinders
+        }
+
+
+def tell(report: Report, lang: str, catalogue: Catalogue) -> Iterator[Told]:
+    """The findings in the order of the report; those whose rule is not in it are left out."""
+    for finding in report.findings:
+        rule = report.rules.rules.get(finding.rule)
+        if rule is not None:
+            words = sentences(finding, rule, lang, catalogue, report.facts)
+            yield Told(finding, rule, words, visible(finding.item))
+
+
+def as_tuple(reports: Report | Sequence[Report]) -> tuple[Report, ...]:
+    """One report or several as a tuple."""
+    return (reports,) if isinstance(reports, Report) else tuple(reports)
+
+
+def subject_name(report: Report, lang: str) -> str:
+    """Domain and message, as a heading of what was audited."""
+    domain = visible(report.domain) or phrases(lang)("label.no-domain")
+    return f"{domain} ({visible(report.message)})" if report.message else domain
+
+
+def receiver_name(ident: str, report: Report, lang: str) -> str:
+    """A receiver's display name."""
+    receiver = report.rules.receivers.get(ident)
+    return visible(receiver.name.get(lang, ident) if receiver else ident)
+
+
+def statement_of(judgement: Judgement, rule: str, report: Report) -> Statement | None:
+    """What the receiver says that the judgement rests on; None where its rule file does not say it any more."""
+    receiver = report.rules.receivers.get(judgement.receiver)
+    if receiver is None:
+        return None
+    told = (judgement.effect, judgement.severity, judgement.codes, judgement.contested)
+    return next(
+        (
+            each
+            for each in report.rules.statements(receiver, rule)
+            if (each.effect, each.severity, each.codes, each.contested) == told
+        ),
+        None,
+    )
+
+
+def effect_words(effects: Iterable[tuple[Effect, bool]], say: Phrases) -> str:
+    """What happens to the mail, each effect (with whether it is contested) once, the worst first."""
+    seen = dict.fromkeys("may-reject" if effect is Effect.REJECT and may else effect.value for effect, may in effects)
+    if "reject" in seen:
+        seen.pop("may-reject", None)
+    words = [say(f"hindrance.{each}") for each in seen]
+    return say("punctuation.or").join([*words[:1], *(each[:1].lower() + each[1:] for each in words[1:])])
+
+
+def read_words(source: Source | catalogue.Source, say: Phrases) -> str:
+    """When and in which form a source was read, as honestly as it is recorded."""
+    form, _, which = source.read_as.partition(" ")
+    if form == "archive" and which != "undated":
+        return say("read.archive", which=visible(which), date=source.checked)
+    if form == "draft":
+        return say("read.draft", which=visible(which), date=source.checked)
+    key = {"original": "original", "archive": "archive-undated", "third": "third-party", "not": "not-reread"}[form]
+    return say(f"read.{key}", date=source.checked)
+
+
+def topic_name(topic: str, say: Phrases) -> str:
+    """A topic's display name; rules added by the user may bring topics of their own."""
+    return say(f"topic.{topic}") if f"topic.{topic}" in say else visible(topic)
+
+
+def remedy_for(told: Told, report: Report) -> Remedy | None:
+    """The remedy of this finding, where one was rehearsed."""
+    wanted = (told.finding.rule, told.finding.item)
+    return next((each for each in report.remedies if (each.rule, each.item) == wanted), None)
+
+
+def new_records(told: Told, report: Report) -> list[str]:
+    """The records of the finding's remedy that are to be published."""
+    remedy = remedy_for(told, report)
+    return [line for edit in remedy.edits for line in record_lines(edit.name, edit.type, edit.new)] if remedy else []
+
+
+def record_lines(name: str, kind: str, values: tuple[str, ...]) -> Iterator[str]:
+    """Records in the form that ``--with`` takes: ``name type value``, text in quotes where it is a TXT record."""
+    for value in values:
+        yield visible(f"{name} {kind} {rdata(kind, value)}")

@@ -1,0 +1,293 @@
+"""The pieces that a report is shown in, as plain values in words of one language.
+
+`view` makes them of a report; text, Markdown and HTML lay them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deliverability.view.diff import Piece
+from deliverability.view.savings import SavingsView
+
+
+@dataclass(frozen=True, slots=True)
+class SourceView:
+    """Where a requirement comes from; `url` may be empty. `checked`: when it was read and in which form, in words."""
+
+    title: str
+    section: str
+    url: str
+    publisher: str
+    checked: str
+
+
+@dataclass(frozen=True, slots=True)
+class EffectView:
+    """What one receiver does about an unmet requirement; `only`: for senders of which volume, where that decides."""
+
+    receiver: str
+    effect: str
+    words: str
+    codes: tuple[str, ...]
+    only: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceView:
+    """One raw observation with hidden characters written out; `more` lines were left out."""
+
+    anchor: str
+    kind: str
+    asked: str
+    lines: tuple[str, ...]
+    more: int
+    at: str
+    ttl: str
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One finding of an entry: the item it is about and what was found there."""
+
+    item: str
+    message: str
+    observed: tuple[tuple[str, str], ...]
+    evidence: tuple[EvidenceView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """All findings of one rule that share outcome and words.
+
+    `title` is the requirement. `headline` says what is: for an unmet one the sentence that was found to be true, with
+    `rest` behind it, since a requirement as the heading of a problem would read as if all were well. Where that is not
+    possible, `shows_instances` asks for the findings to be listed. `notes` is what receivers say about the rule;
+    `readings` those of them whose own pages contradict each other.
+    """
+
+    anchor: str
+    rule: str
+    topic: str
+    outcome: str
+    outcome_label: str
+    severity: str
+    severity_label: str
+    title: str
+    headline: str
+    rest: str
+    why: str
+    fix: tuple[str, ...]
+    instances: tuple[Instance, ...]
+    effects: tuple[EffectView, ...]
+    limits: tuple[tuple[str, str], ...]
+    effort: str
+    level: str
+    confidence: str
+    contested: bool
+    sources: tuple[SourceView, ...]
+    notes: tuple[str, ...]
+    readings: tuple[str, ...]
+    shows_instances: bool
+    gains: tuple[str, ...] = ()
+    gain: int = 0
+    waiver: str = ""
+    guide: tuple[str, ...] = ()
+
+    @property
+    def evidence(self) -> tuple[EvidenceView, ...]:
+        """The evidence of all instances, each piece once."""
+        return tuple({each.anchor: each for instance in self.instances for each in instance.evidence}.values())
+
+    @property
+    def to_do(self) -> bool:
+        """It asks for something to be done."""
+        return self.outcome == "unmet" and self.severity != "none"
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonView:
+    """A finding that decides a verdict: what was found, or the requirement that could not be checked."""
+
+    title: str
+    rule: str
+    anchor: str
+    codes: tuple[str, ...]
+    unknown: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictView:
+    """A receiver's verdict in words.
+
+    Attributes:
+        receiver: display name.
+        kind: as in VerdictKind.
+        label: the badge: what happens to the mail.
+        sentence: the same as a sentence; with both cases where it depends on the volume.
+        checked: how many published requirements were judged, and how many of them are met.
+        reasons: the findings that decide, the worst first.
+        codes: replies that the sender would see for them.
+        unknown: checks that could not be made and might decide.
+        remarks: requirements that are not met and change nothing about the arrival.
+        about: what a sender should know about the receiver.
+
+    """
+
+    receiver: str
+    kind: str
+    label: str
+    sentence: str
+    checked: str
+    reasons: tuple[ReasonView, ...]
+    codes: tuple[str, ...]
+    unknown: int
+    remarks: tuple[ReasonView, ...]
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class EditView:
+    """One record set to publish: `new` as it is pasted; `changes` from the old value to the new one, where both are."""
+
+    name: str
+    type: str
+    old: tuple[str, ...]
+    new: tuple[str, ...]
+    changes: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RemedyView:
+    """A remedy in words.
+
+    Attributes:
+        anchor: where it stands on a page.
+        rule: the rule it is for, with the item.
+        item: names the item of the rule, or is empty.
+        title: what to do.
+        files: texts to publish beside the records, line by line, for example a policy file.
+        edits: the records.
+        care: safe, careful or last-resort.
+        care_label: the same in words.
+        care_words: what to look out for.
+        effects: what it changes.
+        mends: anchor and headline of every finding that it settles.
+        gain: how much better the verdicts become.
+
+    """
+
+    anchor: str
+    rule: str
+    item: str
+    title: str
+    files: tuple[tuple[str, ...], ...]
+    edits: tuple[EditView, ...]
+    care: str
+    care_label: str
+    care_words: str
+    effects: tuple[str, ...]
+    mends: tuple[tuple[str, str], ...]
+    gain: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One of the things to do first: the finding, and the remedy where there is one."""
+
+    entry: Entry
+    remedy: RemedyView | None
+
+
+@dataclass(frozen=True, slots=True)
+class GuideStep:
+    """A step of the user's guide and where the domain stands."""
+
+    key: str
+    title: str
+    text: str
+    state: str
+    label: str
+    links: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UncheckedView:
+    """One reason, and the requirements that could not be checked because of it (title, rule id, anchor)."""
+
+    reason: str
+    rules: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceView:
+    """A point on which another program says something else, why, and its own words (or empty)."""
+
+    text: str
+    reason: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpinionView:
+    """What other programs make of the same: in one sentence, where they differ, and what was not compared."""
+
+    lead: str
+    differences: tuple[DifferenceView, ...]
+    unheard: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingView:
+    """An input that was not given, and the checks that wait for it."""
+
+    words: str
+    titles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportView:
+    """One report, put into words of one language and into reading order.
+
+    `records`: where there was no message, the records that the answer rests on, each by its name and type.
+    `later`: remedies for information only, which wait while mail has a fault.
+    """
+
+    domain: str
+    message: str
+    started: str
+    version: str
+    sources: tuple[str, ...]
+    facts_digest: str
+    rules_digest: str
+    notes: tuple[str, ...]
+    verdicts: tuple[VerdictView, ...]
+    todo: tuple[Entry, ...]
+    savings: SavingsView | None
+    unchecked: tuple[UncheckedView, ...]
+    waiting: tuple[WaitingView, ...]
+    met: tuple[Entry, ...]
+    topics: tuple[tuple[str, tuple[Entry, ...]], ...]
+    guide: tuple[GuideStep, ...]
+    evidence: tuple[EvidenceView, ...]
+    counts: Mapping[str, int]
+    lead: str = ""
+    grade: str = ""
+    assumed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    first: tuple[StepView, ...] = ()
+    then: tuple[Entry, ...] = ()
+    remedies: tuple[RemedyView, ...] = ()
+    later: tuple[RemedyView, ...] = ()
+    waived: tuple[Entry, ...] = ()
+    parked: bool = False
+    records: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    information: tuple[Entry, ...] = ()
+    opinion: OpinionView | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Nothing failed to be checked and nothing waits."""
+        return not self.unchecked and not self.waiting

@@ -1,0 +1,472 @@
+"""The pictures of a report as plain values: who is who, the SPF tree, the DMARC ladder, sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from deliverability.model.facts import Unknown, Value, records_of
+from deliverability.model.report import Report
+from deliverability.model.rules import Severity
+from deliverability.view.findings import statement_of
+from deliverability.words.sentences import Phrases, format_value, octets, shortened, visible
+
+DMARC_STAGES = ("absent", "none", "testing", "quarantine", "reject")
+
+_TREE_DEPTH = 12
+_TREE_TERMS = 300
+_FREE_SHOWN = 6
+_ATTACHMENTS_SHOWN = 30
+_SIZE_PARTS = ("header", "plain", "html", "inline")
+# Base64 in lines of 76 characters: 57 octets of a file become 78 as sent.
+_ENCODED, _RAW = 78, 57
+# DMARC looks at neither: another name is normal there where a service sends.
+_ASIDE = frozenset({"helo", "ip", "ptr"})
+_CELLS = 30
+# Below this share of the next limit the bar shows the message alone, or its parts would be specks.
+_NEAR = 0.4
+_HTML_PARTS = ("text", "markup", "inline_css", "style", "data_uri", "comment", "script")
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRow:
+    """One name the mail gives; `result_state` and `alignment_state` are good, bad, or empty for neither.
+
+    `edge` is how it hangs on the author domain: ``root`` for that itself, ``firm`` where DMARC counts it, ``loose``
+    where the name fits and nothing vouches for it, ``broken`` where it belongs to another, ``open`` where it could not
+    be compared, ``aside`` where DMARC does not look at it.
+    """
+
+    label: str
+    hint: str
+    value: str
+    result: str
+    result_state: str
+    alignment: str
+    alignment_state: str
+    edge: str = "aside"
+
+
+@dataclass(frozen=True, slots=True)
+class TermView:
+    """A term that costs something, is in trouble, or leads to a record of its own."""
+
+    text: str
+    cost: str
+    problem: str
+    branch: BranchView | None
+    share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class BranchView:
+    """One record of the SPF tree; `free` joins its terms that cost nothing."""
+
+    domain: str
+    record: str
+    problem: str
+    terms: tuple[TermView, ...]
+    free: str
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SpfView:
+    """The tree with its gauge; `percent` of the limit is None where no rule sets one.
+
+    `cells` are the look-ups one by one: used, over (beyond the limit) or free, and `more` do not fit into the picture.
+    """
+
+    gauge: str
+    void: str
+    percent: int | None
+    over: bool
+    root: BranchView
+    cells: tuple[str, ...] = ()
+    more: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StageView:
+    """A rung of the DMARC ladder: past, here, next (the next safe step) or ahead."""
+
+    key: str
+    label: str
+    hint: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class DmarcView:
+    """The ladder and the record."""
+
+    stages: tuple[StageView, ...]
+    record: str
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartView:
+    """A part of a bar; `percent` of the bar's whole length, with one decimal."""
+
+    key: str
+    label: str
+    words: str
+    octets: int
+    percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class MarkView:
+    """A limit: whose, where it is on the bar (beyond its end where `percent` is above 100), and how much is used.
+
+    Attributes:
+        words: the limit.
+        who: receivers, or that it is recommended for all.
+        rule: the rule that sets it.
+        percent: its place on the bar.
+        used: percent of the limit that the message uses, in words.
+        filled: the same as a length, 100 at most.
+        room: what still fits, or what is too much, as files before encoding.
+        over: the message is larger.
+
+    """
+
+    words: str
+    who: str
+    rule: str
+    percent: float
+    used: str
+    filled: float
+    room: str
+    over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BarView:
+    """A size made of parts, held against limits; `attachments` are rows of name, type, size as sent, as a file."""
+
+    total: str
+    parts: tuple[PartView, ...]
+    marks: tuple[MarkView, ...]
+    overhead: str = ""
+    attachments: tuple[tuple[str, str, str, str], ...] = ()
+    more: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """All pictures; None or empty where the facts for one are not there."""
+
+    identity: tuple[IdentityRow, ...]
+    spf: SpfView | None
+    dmarc: DmarcView | None
+    size: BarView | None
+    html: BarView | None
+
+
+def draw(report: Report, say: Phrases) -> Pictures:
+    """The pictures that the facts of `report` allow."""
+    return Pictures(
+        _identity(report, say), _spf(report, say), _dmarc(report, say), _size(report, say), _html(report, say)
+    )
+
+
+def _known(report: Report, path: str) -> Value:
+    """A fact's value, None where it is absent or unknown."""
+    value = report.facts.value(path)
+    return None if isinstance(value, Unknown) else value
+
+
+def _word(value: Value) -> str:
+    return visible(shortened(value)) if isinstance(value, str) else ""
+
+
+def _identity(report: Report, say: Phrases) -> tuple[IdentityRow, ...]:
+    author = _word(_known(report, "alignment.author_domain"))
+    rows: list[IdentityRow] = []
+
+    def add(key: str, value: str, result: Value = None, alignment: Value = None) -> None:
+        if not value:
+            return
+        outcome = _word(result)
+        matches = alignment if isinstance(alignment, str) else ""
+        rows.append(
+            IdentityRow(
+                label=say(f"identity.{key}"),
+                hint=say(f"identity.{key}-hint"),
+                value=value,
+                result=outcome,
+                result_state="good" if outcome.endswith("pass") else "bad" if outcome else "",
+                alignment=say(f"identity.{matches}") if f"identity.{matches}" in say else "",
+                alignment_state={"strict": "good", "relaxed": "good", "none": "" if key in _ASIDE else "bad"}.get(
+                    matches, ""
+                ),
+                edge=_edge(key, matches, outcome),
+            )
+        )
+
+    add("author", author, alignment="reference")
+    spf = _word(_known(report, "spf.result"))
+    mail_from = _word(_known(report, "alignment.mail_from_domain") or _known(report, "envelope.mail_from_domain"))
+    add("mail-from", mail_from, f"SPF {spf}" if spf else None, _known(report, "alignment.spf"))
+    signatures = _known(report, "dkim.signatures")
+    for item in signatures[:10] if isinstance(signatures, tuple) else ():
+        if not isinstance(item, Mapping):
+            continue
+        domain, result, aligned = _word(item.get("domain")), _word(item.get("result")), item.get("aligned")
+        same = "strict" if domain == author else "relaxed"
+        add(
+            "dkim",
+            domain,
+            f"DKIM {result}" if result else None,
+            (same if aligned else "none") if isinstance(aligned, bool) and author else None,
+        )
+    add("helo", _word(_known(report, "envelope.helo")), alignment=_known(report, "alignment.helo"))
+    address = _word(_known(report, "envelope.ip"))
+    add("ip", address)
+    hosts = _known(report, "identity.ips")
+    for host in hosts if isinstance(hosts, tuple) else ():
+        if isinstance(host, Mapping) and address and host.get("ip") == _known(report, "envelope.ip"):
+            confirmed = host.get("confirmed")
+            result = say("identity.confirmed" if confirmed else "identity.unconfirmed")
+            add("ptr", _word(host.get("name")), alignment=_aligned_ptr(report))
+            if rows[-1].hint == say("identity.ptr-hint") and isinstance(confirmed, bool):
+                rows[-1] = replace(rows[-1], result=result, result_state="good" if confirmed else "bad")
+    return tuple(rows) if len(rows) > 1 else ()
+
+
+def _edge(key: str, matches: str, outcome: str) -> str:
+    if key in _ASIDE:
+        return "aside"
+    if not matches:
+        return "open"
+    if matches == "reference":
+        return "root"
+    if matches == "none":
+        return "broken"
+    return "firm" if outcome.endswith("pass") else "loose"
+
+
+def _aligned_ptr(report: Report) -> Value:
+    for each in records_of(_known(report, "identity.chain")):
+        if each.get("role") == "ptr":
+            return each.get("aligned")
+    return None
+
+
+def _cells(used: int, limit: int) -> tuple[str, ...]:
+    """A cell for every look-up: those within the limit, those beyond it, those left."""
+    over = max(0, used - limit)
+    cells = ["used"] * min(used, limit) + ["free"] * max(0, limit - used) + ["over"] * over
+    return tuple(cells[:_CELLS])
+
+
+def _spf(report: Report, say: Phrases) -> SpfView | None:
+    tree = _known(report, "spf.tree")
+    if not isinstance(tree, Mapping) or not tree.get("terms"):
+        return None
+    used = _number(_known(report, "spf.lookups"))
+    if used is None:
+        used = _number(tree.get("lookups")) or 0
+    limits = (_number(finding.limits.get("max_lookups")) for finding in report.findings)
+    limit = next(filter(None, limits), None)
+    void = _number(_known(report, "spf.void_lookups")) or 0
+    gauge = say("spf.gauge", used=str(used), limit=str(limit)) if limit else say("spf.gauge-plain", used=str(used))
+    return SpfView(
+        gauge=gauge,
+        void=say.count("spf.void", void) if void else "",
+        percent=min(100, round(100 * used / limit)) if limit else None,
+        over=limit is not None and used > limit,
+        root=_branch(tree, say, _TREE_DEPTH, [_TREE_TERMS], max(used, limit or 0, 1)),
+        cells=_cells(used, limit) if limit and limit <= _CELLS else (),
+        more=max(0, used - _CELLS),
+    )
+
+
+def _branch(node: Mapping[str, Value], say: Phrases, depth: int, budget: list[int], scale: int) -> BranchView:
+    """One record and what is below it. `budget` holds the number of terms that may still be shown on the page.
+
+    `scale` is the number of look-ups that fills the bar beside a term.
+    """
+    terms: list[TermView] = []
+    free: list[str] = []
+    cut = False
+    listed = node.get("terms")
+    for term in listed if isinstance(listed, tuple) else ():
+        if not isinstance(term, Mapping):
+            continue
+        text = _word(term.get("text"))
+        own, total = _number(term.get("lookups")) or 0, _number(term.get("total_lookups")) or 0
+        problem = _status(term.get("status"), say)
+        below = term.get("tree")
+        if not (own or total or problem or below):
+            free.append(text)
+            continue
+        if budget[0] <= 0:
+            cut = True
+            break
+        budget[0] -= 1
+        branch = None
+        if isinstance(below, Mapping) and below.get("terms"):
+            branch = _branch(below, say, depth - 1, budget, scale) if depth > 1 else None
+            cut = cut or depth <= 1
+        cost = say("spf.free") if not total else say("spf.here") if total == own else say("spf.below", n=str(total))
+        terms.append(TermView(text, cost, problem, branch, min(100.0, round(100 * total / scale, 1))))
+    shown = " ".join(free[:_FREE_SHOWN])
+    if len(free) > _FREE_SHOWN:
+        shown += say("value.more", n=str(len(free) - _FREE_SHOWN))
+    return BranchView(
+        domain=_word(node.get("domain")),
+        record=_word(node.get("record")),
+        problem=_status(node.get("status"), say),
+        terms=tuple(terms),
+        free=shown,
+        cut=cut,
+    )
+
+
+def _status(status: Value, say: Phrases) -> str:
+    """What is wrong with a term or record, in words; empty where nothing is."""
+    word = _word(status)
+    if word in ("", "ok"):
+        return ""
+    key = f"spf.status.{word.partition(':')[0]}"
+    return say(key) if key in say else word
+
+
+def _dmarc(report: Report, say: Phrases) -> DmarcView | None:
+    stage = _known(report, "dmarc.stage")
+    if stage not in DMARC_STAGES:
+        return None
+    here = DMARC_STAGES.index(stage)
+    following = _next_stage(stage, report.inputs.get("purpose"))
+    stages = tuple(
+        StageView(
+            key,
+            say(f"dmarc.{key}"),
+            say(f"dmarc.{key}-hint"),
+            "here" if index == here else "past" if index < here else "next" if key == following else "ahead",
+        )
+        for index, key in enumerate(DMARC_STAGES)
+    )
+    location = _word(_known(report, "dmarc.location"))
+    return DmarcView(
+        stages,
+        _word(_known(report, "dmarc.record")),
+        say("dmarc.record-at", location=location) if location else "",
+    )
+
+
+def _next_stage(stage: str, purpose: Value) -> str:
+    """The next safe rung: people's mail stops at quarantine (RFC 9989: mailing lists), a parked domain jumps."""
+    if purpose == "parked":
+        return "" if stage == "reject" else "reject"
+    following = {"absent": "none", "none": "quarantine", "testing": "quarantine", "quarantine": "reject"}.get(stage, "")
+    return "" if purpose == "users" and following == "reject" else following
+
+
+def _size(report: Report, say: Phrases) -> BarView | None:
+    total = _number(_known(report, "message.size_octets"))
+    if not total:
+        return None
+    limits = _size_limits(report, say)
+    # A message far below a limit would be a speck: then the bar is the message alone, and the meters tell the rest.
+    above = min((limit for limit in limits if limit >= total), default=total)
+    scale = above if total >= _NEAR * above else total
+    sizes = {key: _number(_known(report, f"message.{key}_octets")) or 0 for key in _SIZE_PARTS}
+    attached = _number(_known(report, "message.attachment_octets")) or 0
+    sizes["attachments"] = max(0, attached - sizes["inline"])
+    sizes["other"] = max(0, total - sum(sizes.values()))
+    parts = (_part(key, say(f"size.{key}"), min(size, total), scale, say) for key, size in sizes.items())
+    overhead = _number(_known(report, "message.encoding_overhead_octets"))
+    items = records_of(_known(report, "message.attachments"))
+    return BarView(
+        total=say("size.total", size=octets(total, say)),
+        parts=tuple(part for part in parts if part.octets),
+        marks=tuple(_limit(limit, who, rule, total, scale, say) for limit, (who, rule) in sorted(limits.items())),
+        overhead=say("size.overhead", size=octets(overhead, say)) if overhead else "",
+        attachments=tuple(
+            (
+                _word(each.get("filename")) or "—",
+                _word(each.get("media_type")),
+                _size_words(each.get("encoded_octets"), say),
+                _size_words(each.get("decoded_octets"), say),
+            )
+            for each in items[:_ATTACHMENTS_SHOWN]
+        ),
+        more=max(0, len(items) - _ATTACHMENTS_SHOWN),
+    )
+
+
+def _size_limits(report: Report, say: Phrases) -> dict[int, tuple[str, str]]:
+    """Limit -> whose it is and the rule that sets it, from the rules that judged the size and the receivers' own."""
+    whose: dict[int, list[str]] = {}
+    rules: dict[int, str] = {}
+
+    def add(limit: Value, who: str, rule: str) -> None:
+        number = _number(limit)
+        if number:
+            names = whose.setdefault(number, [])
+            if who not in names:
+                names.append(who)
+            rules.setdefault(number, rule)
+
+    for finding in report.findings:
+        if "message.size_octets" not in finding.observed:
+            continue
+        rule = report.rules.rules.get(finding.rule)
+        for name, value in finding.limits.items():
+            if not name.endswith("_octets"):
+                continue
+            # A rule without a severity of its own is a single receiver's.
+            if rule is None or rule.severity is not Severity.NONE:
+                add(value, say("size.common"), finding.rule)
+            for judgement in finding.judgements:
+                receiver = report.rules.receivers.get(judgement.receiver)
+                said = statement_of(judgement, finding.rule, report)
+                if receiver is not None and said is not None:
+                    add(said.limits.get(name, value), receiver.name.get(say.lang, receiver.id), finding.rule)
+    return {limit: (say("value.separator").join(names), rules[limit]) for limit, names in whose.items()}
+
+
+def _limit(limit: int, who: str, rule: str, total: int, scale: int, say: Phrases) -> MarkView:
+    room = abs(limit - total) * _RAW // _ENCODED
+    share = 100 * total / limit
+    return MarkView(
+        words=octets(limit, say),
+        who=who,
+        rule=rule,
+        percent=_percent(limit, scale),
+        used=say("size.used", percent=f"{share:.1f}" if share < 10 else f"{share:,.0f}"),
+        filled=min(100.0, round(share, 1)),
+        room=say("size.over" if total > limit else "size.room", size=octets(room, say)),
+        over=total > limit,
+    )
+
+
+def _html(report: Report, say: Phrases) -> BarView | None:
+    total = _number(_known(report, "html.octets"))
+    if not total:
+        return None
+    sizes = {key: _number(_known(report, f"html.{key}_octets")) or 0 for key in _HTML_PARTS}
+    scale = max(total, sum(sizes.values()))
+    parts = (_part(key, say(f"html.{key}"), size, scale, say) for key, size in sizes.items())
+    return BarView(say("html.total", size=octets(total, say)), tuple(part for part in parts if part.octets), ())
+
+
+def _part(key: str, label: str, size: int, scale: int, say: Phrases) -> PartView:
+    return PartView(key, label, octets(size, say), size, _percent(size, scale))
+
+
+def _percent(size: int, scale: int) -> float:
+    return round(100 * size / scale, 1)
+
+
+def _size_words(value: Value, say: Phrases) -> str:
+    number = _number(value)
+    return octets(number, say) if number is not None else format_value(value, None, say)
+
+
+def _number(value: Value) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,0 +1,210 @@
+"""How the verdicts of SPF and DKIM came about, in words, line by line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
+
+from deliverability.model.facts import Unknown, Value, records_of
+from deliverability.model.report import Report
+from deliverability.words.sentences import Phrases, remark, shortened, unknown_sentence, visible
+
+MAX_LINES = 400
+_MAX_SIGNATURES = 20
+_NAME = re.compile(r"[+\-?~]?([A-Za-z0-9]+)")
+_RANGES = ("ip4", "ip6")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One term of a record, or several in a row that came to the same.
+
+    Attributes:
+        depth: 0 for the record that was asked for, 1 inside an include, and so on.
+        mark: ``match``, ``no-match``, ``error`` or ``skipped``.
+        term: as published; joined where there are several.
+        words: what came of it.
+        cost: look-ups that it took, in words; empty where none.
+        detail: it lies inside an include that did not match, and so only matters to who wants all of it.
+
+    """
+
+    depth: int
+    mark: str
+    term: str
+    words: str
+    cost: str
+    detail: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SpfTrace:
+    """How SPF was evaluated for one address. `more` lines were left out."""
+
+    title: str
+    checked: str
+    record: str
+    conclusion: str
+    passed: bool
+    lines: tuple[Line, ...]
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureTrace:
+    """How one DKIM signature was checked: its name, the result, and why, one sentence each."""
+
+    name: str
+    result: str
+    state: str
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """All of a report; None or empty where nothing was evaluated."""
+
+    spf: SpfTrace | None
+    dkim: tuple[SignatureTrace, ...]
+
+
+def explain(report: Report, say: Phrases) -> Traces:
+    """The traces that the facts of `report` hold."""
+    return Traces(_spf(report, say), _dkim(report, say))
+
+
+def _word(value: Value) -> str:
+    return visible(shortened(value)) if isinstance(value, str) else ""
+
+
+def _number(value: Value) -> int:
+    return value if isinstance(value, int) else 0
+
+
+# --- SPF -----------------------------------------------------------------------------------------------------------
+
+
+def _spf(report: Report, say: Phrases) -> SpfTrace | None:
+    trace = report.facts.value("spf.trace")
+    if not isinstance(trace, Mapping):
+        return None
+    ip = _word(trace.get("ip"))
+    identity = _word(report.facts.value("spf.result_identity"))
+    checked = say(f"trace.identity.{identity}") if f"trace.identity.{identity}" in say else ""
+    lines: list[Line] = []
+    _collect(trace, 0, False, ip, lines, say)
+    result = _word(trace.get("result"))
+    steps = records_of(trace.get("steps"))
+    return SpfTrace(
+        title=say("trace.spf-title", ip=ip),
+        checked=say("trace.checked", domain=_word(trace.get("domain")), identity=checked),
+        record=_word(trace.get("record")),
+        conclusion=say(
+            "trace.conclusion",
+            result=result,
+            reason=remark(_word(trace.get("reason")), say),
+            lookups=say.count("trace.lookups", sum(_number(step.get("lookups")) for step in steps)),
+        ),
+        passed=result == "pass",
+        lines=tuple(lines[:MAX_LINES]),
+        more=max(0, len(lines) - MAX_LINES),
+    )
+
+
+def _collect(trace: Mapping[str, Value], depth: int, detail: bool, ip: str, lines: list[Line], say: Phrases) -> None:
+    for together, steps in groupby(records_of(trace.get("steps")), _kind):
+        if together:
+            listed = [_word(step.get("term")) for step in steps]
+            lacks = together == "lacks"
+            words = _lacks(len(listed), ip, say) if lacks else say(f"trace.{together}")
+            mark = "no-match" if lacks else "skipped"
+            lines.append(Line(depth, mark, " ".join(listed), words, "", detail))
+            continue
+        for step in steps:
+            nested = step.get("nested")
+            outcome = _word(step.get("outcome"))
+            known = outcome in ("match", "no-match", "error")
+            lines.append(
+                Line(
+                    depth,
+                    outcome if known else "followed" if nested else "skipped",
+                    _word(step.get("term")),
+                    _outcome(step, outcome, ip, _word(trace.get("result")), say),
+                    say.count("trace.lookups", count) if (count := _number(step.get("lookups"))) else "",
+                    detail,
+                )
+            )
+            if isinstance(nested, Mapping):
+                _collect(nested, depth + 1, detail or outcome == "no-match", ip, lines, say)
+
+
+def _kind(step: Mapping[str, Value]) -> str:
+    """What several terms in a row have in common, so that one line is enough for them; empty for one of its own."""
+    outcome = _word(step.get("outcome"))
+    if outcome == "no-match" and _name(step) in _RANGES:
+        return "lacks"
+    return outcome if outcome in ("not-reached", "dead", "ignored") else ""
+
+
+def _name(step: Mapping[str, Value]) -> str:
+    match = _NAME.match(_word(step.get("term")))
+    return match[1].lower() if match else ""
+
+
+def _lacks(ranges: int, ip: str, say: Phrases) -> str:
+    return say("trace.lacks", ip=ip) if ranges == 1 else say("trace.lack", n=str(ranges), ip=ip)
+
+
+def _outcome(step: Mapping[str, Value], outcome: str, ip: str, result: str, say: Phrases) -> str:
+    """What came of one term."""
+    name, nested, detail = _name(step), step.get("nested"), remark(_word(step.get("detail")), say)
+    if outcome == "error":
+        return say("trace.error", detail=detail)
+    if isinstance(nested, Mapping):
+        values = {"domain": _word(nested.get("domain")), "result": _word(nested.get("result"))}
+        return say(
+            {"followed": "trace.followed", "match": "trace.include-match"}.get(outcome, "trace.include"), **values
+        )
+    if name == "all":
+        return say("trace.all", result=result)
+    if name in _RANGES:
+        return say("trace.holds", ip=ip, result=result)
+    return say("trace.asked-match" if outcome == "match" else "trace.asked", detail=detail, ip=ip)
+
+
+# --- DKIM ----------------------------------------------------------------------------------------------------------
+
+
+def _dkim(report: Report, say: Phrases) -> tuple[SignatureTrace, ...]:
+    return tuple(_signature(each, say) for each in records_of(report.facts.value("dkim.signatures"))[:_MAX_SIGNATURES])
+
+
+def _signature(item: Mapping[str, Value], say: Phrases) -> SignatureTrace:
+    result, reason = item.get("result"), item.get("reason")
+    name = say("trace.signature", domain=_word(item.get("domain")) or "—", selector=_word(item.get("selector")) or "—")
+    if isinstance(result, Unknown) or not isinstance(result, str):
+        unknown = result if isinstance(result, Unknown) else None
+        return SignatureTrace(name, say("trace.not-checked"), "unknown", (unknown_sentence(unknown, say),))
+    words = []
+    if result == "pass":
+        words.append(say("trace.dkim.pass"))
+    elif isinstance(reason, str):
+        key = f"trace.dkim.{reason}"
+        words.append(say(key) if key in say else _word(reason))
+    bits, kind = item.get("bits"), item.get("key_type")
+    if isinstance(bits, int) and isinstance(kind, str):
+        words.append(say("trace.key", name=_word(item.get("key_name")), type=_word(kind), bits=str(bits)))
+    elif item.get("key_name"):
+        words.append(say("trace.key-name", name=_word(item.get("key_name"))))
+    listed = item.get("changed_headers")
+    changed = [_word(each) for each in listed if isinstance(each, str)] if isinstance(listed, tuple) else []
+    if changed:
+        words.append(say("trace.changed", fields=say("value.separator").join(changed[:20])))
+    errors = item.get("errors")
+    if result != "pass" and isinstance(errors, tuple) and errors:
+        words.append(
+            say("trace.terms", terms=say("value.separator").join(remark(_word(each), say) for each in errors[:10]))
+        )
+    return SignatureTrace(name, result, "good" if result == "pass" else "bad", tuple(words))

@@ -1,0 +1,459 @@
+"""Entries of a run in the words of one language, for pages, mails and messages.
+
+No escaping here: that is the renderer's. Characters that hide or steer something are written out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deliverability._resources import locate
+from deliverability.history.texts import named
+from deliverability.model.facts import Catalogue
+from deliverability.model.history import Cause, Change, ChangeKind, Comparison, RecordChange, VerdictChange
+from deliverability.model.report import FactChange, Outcome, VerdictKind
+from deliverability.model.rules import RuleSet, Status
+from deliverability.model.weekly import Entry, Said
+from deliverability.view.diff import Piece, diff
+from deliverability.words.rules import rule_title
+from deliverability.words.sentences import Phrases, format_value, visible
+
+_ORDER = {"error": 0, "warning": 1, "info": 2, "none": 3}
+
+
+_Root = RecordChange | Cause | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordView:
+    """A record that changed, word by word."""
+
+    asked: str
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeView:
+    """One change in words. `causes` are whole sentences; `link` leads into the full report."""
+
+    kind: str
+    label: str
+    severity: str
+    rule: str
+    item: str
+    title: str
+    message: str
+    step: str
+    causes: tuple[str, ...]
+    facts: tuple[str, ...]
+    records: tuple[RecordView, ...]
+    since: str
+    checked: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictView:
+    """Verdicts that changed alike, and whole sentences that say why."""
+
+    words: str
+    causes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """What follows from one cause: a record that was removed, the settings, our rules.
+
+    All other changes stand in a group without `cause`; each of them says its own. `record`: the one that was removed.
+    `heading`: the cause, or where other groups stand before it, that these changes do not follow from theirs.
+    """
+
+    cause: str
+    heading: str
+    record: RecordView | None
+    verdicts: tuple[VerdictView, ...]
+    new: tuple[ChangeView, ...]
+    rated: tuple[ChangeView, ...]
+    mended: tuple[ChangeView, ...]
+    gone: tuple[ChangeView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StandView:
+    """A receiver's verdict in words."""
+
+    receiver: str
+    kind: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkView:
+    """How many changes of a kind there are; `kind` is that of the worst of them."""
+
+    kind: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntryView:
+    """A subject in words.
+
+    Attributes:
+        answer: of a parked domain, whether it is closed; else empty.
+        groups: all that changed, by what it follows from: removed records first, then what is not grouped.
+        regraded: the grade before was formed in another way.
+
+    """
+
+    domain: str
+    source: str
+    message: str
+    page: str
+    first: bool
+    error: str
+    answer: str
+    stands: tuple[StandView, ...]
+    grade: str
+    groups: tuple[GroupView, ...]
+    unchecked: tuple[ChangeView, ...]
+    still: tuple[ChangeView, ...]
+    other_records: tuple[RecordView, ...]
+    counts: Mapping[str, int]
+    failures: int
+    waived: int
+    unchecked_words: str
+    marks: tuple[MarkView, ...]
+    regraded: bool
+
+    @property
+    def verdicts(self) -> tuple[VerdictView, ...]:
+        """Of all groups."""
+        return tuple(each for group in self.groups for each in group.verdicts)
+
+    @property
+    def new(self) -> tuple[ChangeView, ...]:
+        """Of all groups, as are `rated`, `mended` and `gone`."""
+        return tuple(each for group in self.groups for each in group.new)
+
+    @property
+    def rated(self) -> tuple[ChangeView, ...]:
+        """See `new`."""
+        return tuple(each for group in self.groups for each in group.rated)
+
+    @property
+    def mended(self) -> tuple[ChangeView, ...]:
+        """See `new`."""
+        return tuple(each for group in self.groups for each in group.mended)
+
+    @property
+    def gone(self) -> tuple[ChangeView, ...]:
+        """See `new`."""
+        return tuple(each for group in self.groups for each in group.gone)
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to tell that was not so a week ago."""
+        told = (*(self.new, self.rated, self.mended, self.gone, self.verdicts), self.unchecked, self.other_records)
+        return any(told) or bool(self.error)
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """The causes of all that changed, each once."""
+        told: dict[str, None] = {}
+        for group in self.groups:
+            told.update({group.cause: None} if group.cause else {})
+            for verdict in group.verdicts:
+                told.update(dict.fromkeys(verdict.causes))
+            for change in (*group.new, *group.rated, *group.mended, *group.gone):
+                told.update(dict.fromkeys(change.causes))
+        return tuple(told)
+
+
+class Words:
+    """Writes entries in one language."""
+
+    def __init__(self, say: Phrases, rules: RuleSet, catalogue: Catalogue) -> None:
+        self._say = say
+        self._rules = rules
+        self._catalogue = catalogue
+        self._shown: set[RecordChange] = set()
+        self._settings: tuple[str, ...] = ()
+
+    def entry(self, entry: Entry) -> EntryView:
+        """A subject in words."""
+        comparison = entry.comparison or Comparison(entry.domain, entry.source, "", (), ())
+        self._shown.clear()
+        self._settings = comparison.settings
+        said = entry.texts.get(self._say.lang, {})
+        page = entry.pages.get(self._say.lang, "")
+
+        def of(kind: ChangeKind, root: _Root = None) -> tuple[ChangeView, ...]:
+            chosen = [each for each in comparison.of(kind) if not each.waived and self._root(each) == root]
+            chosen.sort(key=lambda each: (each.before is not Outcome.UNMET, _ORDER[each.severity.value], each.rule))
+            return tuple(self._change(each, said.get(each.fingerprint), page, root) for each in chosen)
+
+        removed = self._removed_records(comparison)
+        groups: list[GroupView] = []
+        for root in (*removed, None, Cause.SETTINGS, Cause.RULES):
+            record = self._record(root) if isinstance(root, RecordChange) else None
+            self._shown.update([root] if isinstance(root, RecordChange) else [])
+            verdicts = self._verdicts([each for each in comparison.verdicts if self._root(each) == root], root)
+            new, rated, mended, gone = (
+                of(kind, root) for kind in (ChangeKind.NEW, ChangeKind.RATED, ChangeKind.MENDED, ChangeKind.GONE)
+            )
+            cause = self._cause_of_all(root)
+            heading = cause or (self._say("weekly.otherwise") if groups else "")
+            group = GroupView(cause, heading, record, tuple(verdicts), new, rated, mended, gone)
+            if any((group.verdicts, new, rated, mended, gone)):
+                groups.append(group)
+        unchecked, still = of(ChangeKind.UNCHECKED), of(ChangeKind.STILL)
+        told = {record.asked for change in comparison.changes for record in change.records}
+        told |= {record.asked for record in removed}
+        others = [record for record in comparison.records if record.asked not in told]
+        return EntryView(
+            domain=visible(entry.domain),
+            source=visible(entry.source),
+            message=visible(entry.message),
+            page=page,
+            first=entry.comparison is not None and not comparison.previous,
+            error=visible(entry.error),
+            answer=self._answer(entry),
+            stands=tuple(
+                StandView(self._receiver(each.receiver), each.verdict.value, self._verdict(each.verdict))
+                for each in entry.stands
+            ),
+            grade=entry.grade,
+            groups=tuple(groups),
+            unchecked=unchecked,
+            still=still,
+            other_records=tuple(self._record(each) for each in others),
+            counts=entry.counts,
+            failures=entry.failures,
+            waived=sum(each.waived for each in comparison.changes),
+            unchecked_words=self._unchecked(unchecked),
+            marks=tuple(self._marks(groups, unchecked, others)),
+            regraded=comparison.regraded,
+        )
+
+    def _answer(self, entry: Entry) -> str:
+        """Of a parked domain, whether somebody can pass as it."""
+        if not entry.closed:
+            return ""
+        return self._say(f"weekly.parked-{entry.closed}", domain=visible(entry.domain))
+
+    def _unchecked(self, unchecked: Sequence[ChangeView]) -> str:
+        """How many checks failed, and since when: for most of them."""
+        if not unchecked:
+            return ""
+        (since, _), *_ = Counter(each.checked or "—" for each in unchecked).most_common(1)
+        form = "one" if len(unchecked) == 1 else "other"
+        return self._say(f"weekly.unchecked-checks.{form}", n=f"{len(unchecked):,}", date=since)
+
+    def _marks(
+        self, groups: Sequence[GroupView], unchecked: Sequence[ChangeView], records: Sequence[RecordChange]
+    ) -> Iterator[MarkView]:
+        new = [each for group in groups for each in group.new]
+        counted: tuple[tuple[str, str, Sequence[object]], ...] = (
+            (min((each.severity for each in new), key=_ORDER.__getitem__, default=""), "new", new),
+            ("rated", "rated", [each for group in groups for each in group.rated]),
+            ("mended", "mended", [each for group in groups for each in group.mended]),
+            ("gone", "gone", [each for group in groups for each in group.gone]),
+            ("unchecked", "unchecked", unchecked),
+            ("record", "record", records),
+        )
+        for kind, name, items in counted:
+            if items:
+                yield MarkView(kind, self._say.count(f"weekly.mark.{name}", len(items)))
+
+    def _change(self, change: Change, said: Said | None, page: str, root: _Root) -> ChangeView:
+        say = self._say
+        return ChangeView(
+            kind=change.kind.value,
+            label=say(f"weekly.kind.{change.kind.value}"),
+            severity=change.severity.value,
+            rule=change.rule,
+            item=visible(named(change.item, say("weekly.name-not-kept"))),
+            title=self._title(change, said),
+            message=self._message(change, said),
+            step=said.step if said and change.kind in (ChangeKind.NEW, ChangeKind.RATED, ChangeKind.STILL) else "",
+            causes=self._causes(change, root),
+            facts=tuple(self._fact(each) for each in change.facts if f"fact.{each.path}" in say),
+            records=tuple(self._record(each) for each in change.records if self._fresh(each)),
+            since=change.since[:10],
+            checked=change.checked[:10],
+            link=f"{page}#{change.rule}" if page else "",
+        )
+
+    def _title(self, change: Change, said: Said | None) -> str:
+        """What is asked for; in general terms where the finding is not there to fill them in."""
+        if said is not None:
+            return said.title
+        rule = self._rules.rules.get(change.rule)
+        return visible(rule_title(rule, self._say.lang)) if rule else change.rule
+
+    def _fresh(self, record: RecordChange) -> bool:
+        """Whether a record is told of for the first time in this entry; several findings may rest on one."""
+        fresh = record not in self._shown
+        self._shown.add(record)
+        return fresh
+
+    def _message(self, change: Change, said: Said | None) -> str:
+        if change.kind is ChangeKind.UNCHECKED:
+            was = self._say(f"outcome.{change.before.value}") if change.before else ""
+            return self._say("weekly.unchecked", date=change.checked[:10] or "—", outcome=was)
+        if change.kind is ChangeKind.GONE or said is None:
+            return self._say("weekly.not-any-more")
+        if change.kind is ChangeKind.RATED and change.was is not None:
+            before, after = (self._say(f"severity.{each.value}") for each in (change.was, change.severity))
+            return self._say("weekly.rated-from", before=before, after=after, message=said.message)
+        return said.message
+
+    def _root(self, change: Change | VerdictChange) -> _Root:
+        """What a change follows from, where all that follows from it is told together."""
+        for each in change.records:
+            if each.removed and each.cause in change.causes:
+                return each
+        if change.causes == (Cause.SETTINGS,):
+            return Cause.SETTINGS
+        if change.causes == (Cause.RULES,) and (isinstance(change, VerdictChange) or self._is_ours(change.rule)):
+            return Cause.RULES
+        return None
+
+    def _removed_records(self, comparison: Comparison) -> tuple[RecordChange, ...]:
+        told = [each for each in comparison.changes if not each.waived]
+        roots = [*map(self._root, comparison.verdicts), *map(self._root, told)]
+        return tuple(dict.fromkeys(each for each in roots if isinstance(each, RecordChange)))
+
+    def _is_ours(self, ident: str) -> bool:
+        """Whether the rule is one of those that come with the program."""
+        rule = self._rules.rules.get(ident)
+        return rule is not None and Path(rule.file).is_relative_to(locate("rules"))
+
+    def _cause_of_all(self, root: _Root) -> str:
+        match root:
+            case RecordChange():
+                return self._removed(root)
+            case Cause.SETTINGS if self._settings:
+                return self._of_settings()
+            case Cause():
+                return self._say(f"weekly.cause.{root.value}")
+            case None:
+                return ""
+
+    def _causes(self, change: Change | VerdictChange, root: _Root) -> tuple[str, ...]:
+        """The causes as whole sentences, but for what the heading of the group says already."""
+        if root is Cause.SETTINGS or (root is Cause.RULES and isinstance(change, VerdictChange)):
+            return ()
+        beside = [each for each in change.records if each != root]
+        told: dict[str, None] = {}
+        for cause in change.causes:
+            said = isinstance(root, RecordChange) and cause is root.cause
+            if not said or any(each.cause is cause for each in beside):
+                told.update(dict.fromkeys(self._cause(cause, change, beside)))
+        return tuple(told)
+
+    def _of_settings(self) -> str:
+        names = [self._say(f"weekly.setting.{each}") for each in self._settings]
+        return self._say("weekly.cause.settings-named", names=self._say("value.separator").join(names))
+
+    def _cause(self, cause: Cause, change: Change | VerdictChange, records: Sequence[RecordChange]) -> tuple[str, ...]:
+        """Who or what changed."""
+        say = self._say
+        mine = [each for each in records if each.cause is cause]
+        removed = tuple(self._removed(each) for each in mine if each.removed)
+        if removed and len(removed) == len(mine):
+            return removed
+        if cause is Cause.VENDOR and mine:
+            names = [*dict.fromkeys(_name(each.asked) for each in mine)]
+            return (say("weekly.cause.vendor-named", names=say("value.separator").join(names[:3])),)
+        if cause is Cause.RULES:
+            return (self._of_rules(change),)
+        if cause is Cause.SETTINGS and self._settings:
+            return (self._of_settings(),)
+        return (say(f"weekly.cause.{cause.value}"),)
+
+    def _of_rules(self, change: Change | VerdictChange) -> str:
+        if isinstance(change, VerdictChange):
+            return self._say("weekly.cause.rules")
+        rule = self._rules.rules.get(change.rule)
+        if rule is None or rule.status is Status.DEPRECATED:
+            return self._say("weekly.cause.rules-gone", rule=change.rule)
+        if not self._is_ours(change.rule):
+            return self._say("weekly.cause.rules-own", rule=change.rule)
+        source = self._rules.sources.get(rule.sources[0].ref) if rule.sources else None
+        if source is None:
+            return self._say("weekly.cause.rules")
+        return self._say("weekly.cause.rules-named", rule=change.rule, source=source.title, date=source.checked)
+
+    def _removed(self, record: RecordChange) -> str:
+        kind = record.removed.value if record.removed else ""
+        return self._say(f"weekly.cause.removed.{kind}", name=_name(record.asked))
+
+    def _fact(self, change: FactChange) -> str:
+        spec = self._catalogue.get(change.path)
+        before, after = (format_value(value, spec, self._say) for value in (change.before, change.after))
+        return self._say("weekly.fact", name=self._say(f"fact.{change.path}"), before=before, after=after)
+
+    def _record(self, record: RecordChange) -> RecordView:
+        pieces = diff("\n".join(record.old), "\n".join(record.new))
+        return RecordView(visible(record.asked), tuple(Piece(kind, _visible_lines(text)) for kind, text in pieces))
+
+    def _verdicts(self, changes: Sequence[VerdictChange], root: _Root) -> Iterator[VerdictView]:
+        """One sentence for all receivers that changed alike."""
+        alike: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+        for each in changes:
+            key = (self._verdict(each.before), self._verdict(each.after), self._causes(each, root))
+            alike.setdefault(key, []).append(self._receiver(each.receiver))
+        for (before, after, causes), receivers in alike.items():
+            names = self._say("value.separator").join(receivers)
+            yield VerdictView(self._say("weekly.verdict", receiver=names, before=before, after=after), causes)
+
+    def _receiver(self, ident: str) -> str:
+        receiver = self._rules.receivers.get(ident)
+        return receiver.name[self._say.lang] if receiver else ident
+
+    def _verdict(self, kind: VerdictKind) -> str:
+        return self._say(f"verdict.{kind.value}")
+
+
+def headline(entries: Sequence[EntryView], say: Phrases, removed: int = 0) -> str:
+    """The run in one sentence: what is new, what was mended, what could not be checked.
+
+    `removed`: how many domains are not audited any more.
+    """
+    new = sum(len(each.new) for each in entries if not each.first)
+    mended = sum(len(each.mended) for each in entries)
+    rated = sum(len(each.rated) for each in entries)
+    unchecked = sum(bool(each.unchecked or each.error) for each in entries)
+    if all(each.first for each in entries):
+        return say("weekly.headline-first")
+    counts = {
+        "new": new,
+        "rated": rated,
+        "mended": mended,
+        "gone": sum(len(each.gone) for each in entries),
+        "unchecked": unchecked,
+        "added": sum(each.first for each in entries),
+        "removed": removed,
+    }
+    if not new and not mended and not rated:
+        counts["verdicts"] = sum(bool(each.verdicts) for each in entries)
+        counts["records"] = sum(len(each.other_records) for each in entries)
+    parts = [say.count(f"weekly.headline-{name}", count) for name, count in counts.items() if count]
+    if not parts:
+        return say("weekly.quiet")
+    counted = say("weekly.headline-joiner").join(parts) + say("weekly.headline-end")
+    gone = [group.cause for each in entries if not each.first for group in each.groups if group.record]
+    return say("weekly.headline-because", cause=gone[0], counted=counted) if gone else counted
+
+
+def _name(asked: str) -> str:
+    return visible(asked.partition(" ")[2])
+
+
+def _visible_lines(text: str) -> str:
+    return "\n".join(visible(line) for line in text.split("\n"))

@@ -1,0 +1,46 @@
+"""The interface words of a language (reports/strings.*.yaml), and how placeholders in texts are filled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from deliverability import _yamlstrict as yamlstrict
+from deliverability._resources import locate
+from deliverability.model.placeholders import fill
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """The interface words of one language, by dotted key (``verdict.rejected``)."""
+
+    lang: str
+    texts: Mapping[str, str]
+
+    def __call__(self, key: str, **values: str) -> str:
+        """The phrase under `key`, its ``{name}`` placeholders filled. KeyError where there is no such phrase."""
+        return fill(self.texts[key], values) if values else self.texts[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.texts
+
+    def count(self, key: str, number: int) -> str:
+        """The phrase for that many: ``key.one`` or ``key.other``, with ``{n}`` filled."""
+        return self(f"{key}.one" if number == 1 else f"{key}.other", n=f"{number:,}")
+
+
+@cache
+def phrases(lang: str) -> Phrases:
+    """The interface words of `lang` (en or ja). Raises FileNotFoundError for any other language."""
+    text = (locate("reports") / f"strings.{lang}.yaml").read_text("utf-8")
+    return Phrases(lang, dict(_flat(yamlstrict.read(text).data, "")))
+
+
+def _flat(node: object, prefix: str) -> Sequence[tuple[str, str]]:
+    """Nested mappings as dotted keys. Raises TypeError where a leaf is not text."""
+    if isinstance(node, Mapping):
+        return [pair for key, value in node.items() for pair in _flat(value, f"{prefix}.{key}" if prefix else str(key))]
+    if not isinstance(node, str):
+        raise TypeError(f"{prefix} is not text")
+    return [(prefix, node)]

@@ -1,0 +1,54 @@
+"""Rules in words by themselves, about no domain: titles and texts with their limits, conditions in one line."""
+
+from __future__ import annotations
+
+from deliverability.model.facts import Value
+from deliverability.model.placeholders import fill, placeholders
+from deliverability.model.rules import All, Any, Compare, Condition, LimitRef, Not, Rule, Texts
+from deliverability.words.sentences import Phrases, format_value, limit_spec, phrases
+
+
+def rule_title(rule: Rule, lang: str) -> str:
+    """The requirement in one line, its limits filled in and its facts shown by name."""
+    return filled(rule.text[lang].title, rule, phrases(lang))
+
+
+def filled_texts(rule: Rule, lang: str) -> Texts:
+    """All of a rule's words, its limits filled in and its facts shown by name."""
+    say, texts = phrases(lang), rule.text[lang]
+    title, met, unmet, why = (filled(text, rule, say) for text in (texts.title, texts.met, texts.unmet, texts.why))
+    return Texts(title, met, unmet, why, tuple(filled(step, rule, say) for step in texts.fix))
+
+
+def filled(text: str, rule: Rule, say: Phrases) -> str:
+    """Limits by value, facts by name: a page is about the rule, not about one domain."""
+    names = placeholders(text)
+    shown = {
+        name: format_value(rule.limits[name], limit_spec(name), say) if name in rule.limits else f"<{name}>"
+        for name in names
+    }
+    return " ".join(fill(text, shown).split())
+
+
+def condition_words(condition: Condition, rule: Rule) -> str:
+    """A condition in one line, with the limits of the rule."""
+    match condition:
+        case Compare():
+            operand = condition.operand
+            value = rule.limits[operand.name] if isinstance(operand, LimitRef) else operand
+            return f"{condition.fact} {condition.op.value} {_operand(value)}"
+        case Not():
+            return f"not ({condition_words(condition.of, rule)})"
+        case All():
+            return "(" + " and ".join(condition_words(each, rule) for each in condition.of) + ")"
+        case Any():
+            return "(" + " or ".join(condition_words(each, rule) for each in condition.of) + ")"
+
+
+def _operand(value: Value) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        shown = ", ".join(_operand(each) for each in value[:12])
+        return f"[{shown}, … {len(value) - 12} more]" if len(value) > 12 else f"[{shown}]"
+    return f'"{value}"' if isinstance(value, str) else str(value)

@@ -1,0 +1,265 @@
+"""The words of a report: rule texts filled with values, in one language. What renderers import for all their words."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from deliverability.model.facts import Catalogue, FactSet, FactSpec, FactType, Unknown, Value
+from deliverability.model.placeholders import LANGUAGES, fill, placeholders
+from deliverability.model.report import Finding, Outcome
+from deliverability.model.rules import Rule
+from deliverability.words.details import told
+from deliverability.words.phrases import Phrases, phrases
+from deliverability.words.services import steps_for
+
+__all__ = [
+    "LANGUAGES",
+    "Phrases",
+    "Words",
+    "duration",
+    "fill",
+    "format_value",
+    "item_name",
+    "limit_spec",
+    "octets",
+    "phrases",
+    "placeholders",
+    "remark",
+    "sentences",
+    "shortened",
+    "unknown_sentence",
+    "visible",
+]
+
+_LIST_SHOWN = 6
+_LENGTH_SHOWN = 300
+_DURATIONS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One finding in words.
+
+    Attributes:
+        title: the requirement.
+        message: what was found: the met or unmet sentence, why it could not be checked, or that it does not apply.
+        why: why it matters to delivery.
+        fix: what to do, step by step, and where to do it in the sending services that are used.
+
+    """
+
+    title: str
+    message: str
+    why: str
+    fix: tuple[str, ...]
+
+
+def sentences(finding: Finding, rule: Rule, lang: str, catalogue: Catalogue, facts: FactSet) -> Words:
+    """The texts of `rule` in `lang`, filled with what `finding` observed.
+
+    Units come from the catalogue. A value that could not be established reads "could not be checked".
+    """
+    say = phrases(lang)
+    texts = rule.text[lang]
+    values = _Values(finding, rule, catalogue, facts)
+
+    def filled(text: str) -> str:
+        return visible(_one_line(_fill_values(text, values, say)))
+
+    match finding.outcome:
+        case Outcome.MET:
+            message = filled(texts.met)
+        case Outcome.UNMET:
+            message = filled(texts.unmet)
+        case Outcome.UNKNOWN:
+            message = unknown_sentence(finding.unknown, say)
+        case Outcome.NOT_APPLICABLE:
+            message = say("outcome.not-applicable-sentence")
+    services = steps_for(finding, facts, say)
+    before, after = (tuple(visible(step) for step in steps) for steps in (services.before, services.after))
+    fix = (*before, *(filled(step) for step in texts.fix), *after)
+    return Words(filled(texts.title), message, filled(texts.why), fix)
+
+
+def unknown_sentence(unknown: Unknown | None, say: Phrases) -> str:
+    """Why something could not be checked, and what to do about it."""
+    if unknown is None:
+        return say("unknown.short")
+    detail = say("unknown.detail", detail=visible(shortened(remark(unknown.detail, say)))) if unknown.detail else ""
+    return say(f"unknown.{unknown.reason.value}", detail=detail)
+
+
+def remark(text: str, say: Phrases) -> str:
+    """A short remark of ours from a fact (what is wrong with a term, why something was not asked), in that language."""
+    return text if say.lang == "en" else told(text, phrases("en"), say)
+
+
+def format_value(value: Value, spec: FactSpec | None, say: Phrases, *, exact: bool = False) -> str:
+    """A value as a reader of the language writes it. `exact`: sizes in full octets instead of MB."""
+    match value:
+        case Unknown():
+            return say("value.unknown")
+        case None | () | "":
+            return say("value.none")
+        case bool():
+            return say("value.true" if value else "value.false")
+        case int() | float():
+            return _number(value, spec, say, exact=exact)
+        case str():
+            return visible(shortened(remark(value, say) if spec and spec.path.endswith("errors") else value))
+        case Mapping():
+            return _record(value, spec, say)
+        case _:
+            shown = [format_value(item, spec, say) for item in value[:_LIST_SHOWN]]
+            rest = len(value) - len(shown)
+            return say("value.separator").join(shown) + (say("value.more", n=f"{rest:,}") if rest else "")
+
+
+def octets(number: int, say: Phrases, *, exact: bool = False) -> str:
+    """A size: octets in full below 10,000 (or if `exact`), else decimal KB or MB with at most one decimal."""
+    if number < 10_000 or exact:
+        return say.count("unit.octets", number)
+    name, size = ("unit.megabytes", 1_000_000) if number >= 1_000_000 else ("unit.kilobytes", 1_000)
+    scaled = f"{number / size:,.1f}".removesuffix(".0")
+    return say(name, n=scaled)
+
+
+def duration(seconds: int | float, say: Phrases) -> str:
+    """A span of time in its largest fitting unit; two units below two of the larger one ("1 hour 30 minutes")."""
+    left = abs(round(seconds))
+    for index, (name, size) in enumerate(_DURATIONS):
+        if left < size:
+            continue
+        whole, rest = divmod(left, size)
+        text = say.count(f"unit.{name}", whole)
+        if whole == 1 and index + 1 < len(_DURATIONS):
+            smaller, smaller_size = _DURATIONS[index + 1]
+            if rest >= smaller_size:
+                text += say("unit.joiner") + say.count(f"unit.{smaller}", rest // smaller_size)
+        return text
+    return say.count("unit.second", left)
+
+
+def shortened(text: str, limit: int = _LENGTH_SHOWN) -> str:
+    """`text`, cut to `limit` characters with an ellipsis."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def visible(text: str) -> str:
+    r"""`text` with every character that could hide or steer something written out (``\x1b``, ``\u202e``).
+
+    Covers control and format characters (bidi controls, zero-width characters, tags), line and paragraph separators,
+    lone surrogates, fillers without ink, and blanks that look like a space but are none. The ideographic space stays.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escaped(char) if _is_hidden(char) else char for char in text)
+
+
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+# Letters and marks by category that have no ink, and the blank Braille pattern.
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+
+
+def _is_hidden(char: str) -> bool:
+    if char in " \u3000":
+        return False
+    return unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs") or char in _BLANK
+
+
+def _escaped(char: str) -> str:
+    if char in _ESCAPES:
+        return _ESCAPES[char]
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _one_line(text: str) -> str:
+    """Rule texts may be folded in their file; a line end in the text itself is a blank."""
+    return " ".join(part.strip() for part in text.splitlines()) if "\n" in text else text
+
+
+class _Values:
+    """Looks up what a placeholder names: a field of the item, a limit, or a fact; with its catalogue entry."""
+
+    def __init__(self, finding: Finding, rule: Rule, catalogue: Catalogue, facts: FactSet) -> None:
+        self._finding = finding
+        self._each = rule.each
+        self._catalogue = catalogue
+        self._facts = facts
+
+    def get(self, name: str) -> tuple[Value, FactSpec | None]:
+        observed, limits = self._finding.observed, self._finding.limits
+        if name in limits:
+            return limits[name], limit_spec(name)
+        if name.startswith("item.") and self._each:
+            return observed.get(name), self._catalogue.get(f"{self._each}[].{name.removeprefix('item.')}")
+        if name in observed:
+            return observed[name], self._catalogue.get(name)
+        return self._facts.value(name), self._catalogue.get(name)
+
+
+def item_name(item: Mapping[str, Value], spec: FactSpec | None) -> str:
+    """How an item of a list of records is named: its key fields joined by ``/``."""
+    keys = spec.key if spec else ()
+    return "/".join(str(item[key]) for key in keys if item.get(key) not in (None, ""))
+
+
+def limit_spec(name: str) -> FactSpec | None:
+    """The unit of a limit in the form of a catalogue entry; limits have none, so the end of their name tells it."""
+    for unit in ("octets", "seconds"):
+        if name.endswith(f"_{unit}"):
+            return FactSpec(name, FactType.INT, "", unit)
+    return None
+
+
+def _fill_values(text: str, values: _Values, say: Phrases) -> str:
+    found = {name: values.get(name) for name in placeholders(text)}
+    shown = {name: _coded(value, spec, say) or format_value(value, spec, say) for name, (value, spec) in found.items()}
+    # "The message has 20 MB, at most 20 MB are accepted" helps nobody: where rounding hides a difference, be exact.
+    sizes = {name: value for name, (value, spec) in found.items() if _is_size(value, spec)}
+    if len({shown[name] for name in sizes}) < len(set(sizes.values())):
+        shown |= {name: format_value(value, found[name][1], say, exact=True) for name, value in sizes.items()}
+    return fill(text, shown)
+
+
+def _coded(value: Value, spec: FactSpec | None, say: Phrases) -> str:
+    """A code of a closed list in words (``coded.reason.body-changed``), where the language has some; else empty."""
+    if not isinstance(value, str) or spec is None or value not in spec.values:
+        return ""
+    key = f"coded.{spec.path.rpartition('.')[2]}.{value}"
+    return say(key) if key in say else ""
+
+
+def _is_size(value: Value, spec: FactSpec | None) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and spec is not None and spec.unit == "octets"
+
+
+def _number(value: int | float, spec: FactSpec | None, say: Phrases, *, exact: bool) -> str:
+    unit = spec.unit if spec else ""
+    if unit == "octets" and isinstance(value, int):
+        return octets(value, say, exact=exact)
+    if unit == "seconds":
+        # Points in time are counted in seconds too; only their description tells them from spans.
+        return _moment(value) if spec and "since 1970" in spec.doc else duration(value, say)
+    if isinstance(value, float):
+        return f"{value:,.6g}"
+    return f"{value:,}" if abs(value) >= 10_000 else str(value)
+
+
+def _moment(seconds: int | float) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (OverflowError, ValueError, OSError):
+        return f"{seconds:,}"
+
+
+def _record(record: Mapping[str, Value], spec: FactSpec | None, say: Phrases) -> str:
+    name = item_name(record, spec)
+    if name:
+        return visible(shortened(name))
+    pairs = [f"{key}={format_value(value, None, say)}" for key, value in list(record.items())[:_LIST_SHOWN]]
+    return visible(shortened(" ".join(pairs)))

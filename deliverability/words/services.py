@@ -1,0 +1,195 @@
+"""Steps in the words of the sending service that is used: "In SendGrid: Settings → Sender Authentication"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from deliverability.model.facts import FactSet, Value, records_of, text_of
+from deliverability.model.report import Finding, Outcome
+from deliverability.senders.catalogue import Alignment, Confidence, Include, Kind, Service, services
+from deliverability.words.phrases import Phrases
+
+MAX_SERVICES = 3
+"""Services that one finding gets a step for; more would bury the rule's own steps."""
+
+_Step = Callable[[Service, Phrases], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Steps to stand before and behind those of the rule."""
+
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+def steps_for(finding: Finding, facts: FactSet, say: Phrases) -> Steps:
+    """Where to do it in the services that the finding is about; empty where none is known or the finding is not unmet.
+
+    A finding about the message concerns the service that sent it, one about a key the service whose key it is, one
+    about the domain the services that the domain is set up for.
+    """
+    told = _told(finding, facts, say)
+    if not told:
+        return Steps()
+    steps = tuple(told)
+    # Where signing is switched on is the very thing to do; the rule says it in general. The rest adds to the rule.
+    return Steps(before=steps) if _TASKS[finding.rule][1] is _dkim else Steps(after=steps)
+
+
+def services_of(finding: Finding, facts: FactSet, say: Phrases) -> tuple[Service, ...]:
+    """The services that the steps of the finding are about; what is said of them has its sources in the catalogue."""
+    return tuple(_told(finding, facts, say).values())
+
+
+def _told(finding: Finding, facts: FactSet, say: Phrases) -> dict[str, Service]:
+    """The step of each service that the finding is about."""
+    task = _TASKS.get(finding.rule)
+    if task is None or finding.outcome is not Outcome.UNMET:
+        return {}
+    concerned, step = task
+    texts: dict[str, Service] = {}
+    for service in concerned(finding, facts):
+        if len(texts) < MAX_SERVICES and (text := step(service, say)):
+            texts.setdefault(text, service)
+    return texts
+
+
+def _records(facts: FactSet) -> Iterator[tuple[Service, Mapping[str, Value]]]:
+    """The services of the domain with their entries in the catalogue; those that it does not know are passed over."""
+    known = services()
+    for item in records_of(facts.value("senders.services")):
+        if (ident := text_of(item.get("id"))) in known:
+            yield known[ident], item
+
+
+def _sender(finding: Finding, facts: FactSet) -> list[Service]:
+    """The service that sent the message."""
+    ident = facts.value("senders.message_service")
+    service = services().get(ident) if isinstance(ident, str) else None
+    return [service] if service else []
+
+
+def _key_owner(finding: Finding, facts: FactSet) -> list[Service]:
+    """The service whose selector the finding names (item ``example.com/s1``)."""
+    selector = finding.item.rpartition("/")[2]
+    return [service for service, item in _records(facts) if selector and _contains(item.get("selectors"), selector)]
+
+
+def _signer(finding: Finding, facts: FactSet) -> list[Service]:
+    """The service whose key signed, else the one that sent the message."""
+    return _key_owner(finding, facts) or _sender(finding, facts)
+
+
+def _named(finding: Finding, facts: FactSet) -> list[Service]:
+    """The service that is the item of the finding."""
+    return [service for service, item in _records(facts) if item.get("name") == finding.item]
+
+
+def _unsigned(finding: Finding, facts: FactSet) -> list[Service]:
+    """Services that send for the domain and of which no key was found."""
+    return [
+        service
+        for service, item in _records(facts)
+        if service.kind is not Kind.GATEWAY and item.get("has_key") is not True
+    ]
+
+
+def _authorised(finding: Finding, facts: FactSet) -> list[Service]:
+    """Services that SPF lets send, the most expensive first."""
+    allowed = [(service, item) for service, item in _records(facts) if item.get("authorised") is True]
+    return [service for service, item in sorted(allowed, key=lambda pair: -_number(pair[1].get("spf_lookups")))]
+
+
+def _seen(finding: Finding, facts: FactSet) -> list[Service]:
+    """Services that DKIM or MX show."""
+    return [service for service, _ in _records(facts)]
+
+
+def _dkim(service: Service, say: Phrases) -> str:
+    """Where to switch on signing with the user's own domain, and which records that asks for."""
+    names = [f"`{name}._domainkey`" for name in _current(service)]
+    shown = say("services.joiner").join(names)
+    if not service.console:
+        return say("services.dkim-names", service=_name(service, say), names=shown) if names else ""
+    record = service.dkim.record if names and service.dkim.fixed else ""
+    key = f"services.dkim-{record}" if record else "services.dkim"
+    values = {"names": shown} if record else {}
+    return _console(key, service, say, **values)
+
+
+def _current(service: Service) -> tuple[str, ...]:
+    if not service.dkim.fixed:
+        return ()
+    return tuple(each.text for each in service.dkim.selectors if each.expression is None)
+
+
+def _return_path(service: Service, say: Phrases) -> str:
+    """Where to give the service's mail a Return-Path of the user's domain, or that it usually has none."""
+    if service.alignment is Alignment.NONE:
+        return say("services.no-return-path", service=_name(service, say))
+    if service.alignment is Alignment.CUSTOM_RETURN_PATH and service.console:
+        return _console("services.return-path", service, say)
+    return ""
+
+
+def _return_path_or_include(service: Service, say: Phrases) -> str:
+    return _return_path(service, say) or _include(service, say)
+
+
+def _include(service: Service, say: Phrases) -> str:
+    """What SPF has to contain for the service."""
+    if service.include is not Include.NEEDED or not service.spf or service.spf[0].expression is not None:
+        return ""
+    return say("services.include", service=_name(service, say), host=service.spf[0].text)
+
+
+def _spare(service: Service, say: Phrases) -> str:
+    """That the service needs no look-up of this domain's SPF."""
+    if service.include is Include.NOT_NEEDED:
+        return say("services.not-needed", service=_name(service, say))
+    if service.alignment is Alignment.CUSTOM_RETURN_PATH and service.console:
+        return _console("services.spare", service, say)
+    return ""
+
+
+def _key(service: Service, say: Phrases) -> str:
+    """Where the service renews its key."""
+    return _console("services.key", service, say) if service.console else ""
+
+
+def _console(key: str, service: Service, say: Phrases, **values: str) -> str:
+    path = (service.console or {})[say.lang]
+    text = say(key, service=_name(service, say), path=path, **values)
+    return text + say("services.unconfirmed") if service.confidence is Confidence.LOW else text
+
+
+def _name(service: Service, say: Phrases) -> str:
+    return service.name[say.lang]
+
+
+def _contains(value: Value, text: str) -> bool:
+    return isinstance(value, tuple) and text in value
+
+
+def _number(value: Value) -> int:
+    return value if isinstance(value, int) else 0
+
+
+_Concerned = Callable[[Finding, FactSet], list[Service]]
+
+_TASKS: Mapping[str, tuple[_Concerned, _Step]] = {
+    **dict.fromkeys(("DKIM-001", "ALN-001", "ALN-011", "DMARC-012", "DMARC-025"), (_sender, _dkim)),
+    **dict.fromkeys(("DMARC-026", "DKIM-007"), (_sender, _dkim)),
+    **dict.fromkeys(("ALN-002", "ALN-003", "ALN-008"), (_sender, _return_path)),
+    **dict.fromkeys(("DKIM-005", "DKIM-006", "DKIM-013", "DKIM-014", "DKIM-015", "DKIM-018"), (_signer, _key)),
+    **dict.fromkeys(("DKIM-003", "DKIM-004", "DKIM-016", "DKIM-021", "DKIM-022"), (_key_owner, _key)),
+    **dict.fromkeys(("DKIM-023", "DKIM-024", "DKIM-027", "DKIM-031"), (_key_owner, _key)),
+    "DKIM-026": (_unsigned, _dkim),
+    **dict.fromkeys(("SND-001", "SND-003"), (_named, _dkim)),
+    "SPF-001": (_seen, _include),
+    "SPF-014": (_sender, _return_path_or_include),
+    **dict.fromkeys(("SPF-003", "SPF-016"), (_authorised, _spare)),
+}
+"""Rule -> whom it concerns and what to say. Rules that no service's settings can mend have no entry."""
