@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pytest
-from deliverability.mail.html.accounting.accounting import HtmlAccount, css, link_host, minify, shown_hosts
 
 from deliverability.auditors import bimi, identity, transport, unsubscribe
 from deliverability.auditors.mx import mx_entries
@@ -19,6 +18,7 @@ from deliverability.feedback.match import fold
 from deliverability.feedback.notice import find
 from deliverability.feedback.text import accepted, field_reply, replies_in
 from deliverability.mail import addresses, dates, received, words
+from deliverability.mail.html.accounting import HtmlAccount, css, link_host, minify, shown_hosts
 from deliverability.mail.parameters import parse_parameters
 from deliverability.mail.reader import read
 from deliverability.mail.scripts import unicode_labels

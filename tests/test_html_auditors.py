@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from deliverability.mail.html.accounting.accounting import HtmlAccount
-from deliverability.mail.html.accounting.css import Declaration, Prelude, read_attribute, read_sheet
 
 from deliverability.auditors.clients import Uses, collect
 from deliverability.auditors.html import similarity
+from deliverability.mail.html.accounting import HtmlAccount
+from deliverability.mail.html.css import Declaration, Prelude, read_attribute, read_sheet
 from deliverability.model.facts import Unknown, Value
 from tests.corpus import corpus_root
 from tests.test_message_auditors import audit

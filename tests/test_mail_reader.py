@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from deliverability.mail.html.accounting.accounting import Category, HtmlAccount
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deliverability.mail.addresses import addresses_in_text, parse_addresses, to_a_label
 from deliverability.mail.dates import parse_date
+from deliverability.mail.html.accounting import Category, HtmlAccount
 from deliverability.mail.parameters import parse_parameters
 from deliverability.mail.reader import MAX_FIELDS, MAX_PARTS, Message, Part, read
 from deliverability.mail.received import (

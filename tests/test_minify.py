@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from deliverability.mail.html.accounting.markup import tokens
-from deliverability.mail.html.accounting.minify import minify, minify_css
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from deliverability.mail.html.markup import tokens
+from deliverability.mail.html.minify import minify, minify_css
 from tests.corpus import corpus_root
 
 
