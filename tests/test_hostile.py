@@ -18,7 +18,8 @@ from deliverability.feedback.match import fold
 from deliverability.feedback.notice import find
 from deliverability.feedback.text import accepted, field_reply, replies_in
 from deliverability.mail import addresses, dates, received, words
-from deliverability.mail.html.accounting import HtmlAccount, css, link_host, minify, shown_hosts
+from deliverability.mail.html import css, minify
+from deliverability.mail.html.accounting import HtmlAccount, link_host, shown_hosts
 from deliverability.mail.parameters import parse_parameters
 from deliverability.mail.reader import read
 from deliverability.mail.scripts import unicode_labels
