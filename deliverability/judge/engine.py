@@ -170,6 +170,7 @@ def _finding(rule: Rule, case: _Case, facts: FactSet, looking: Sequence[_Eyes]) 
         fingerprint=fingerprint(rule.id, case.item, facts),
         scope=rule.scope,
         used=used if isinstance(used, bool) else None,
+        remedy=rule.remedy,
     )
 
 
