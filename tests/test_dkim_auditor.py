@@ -9,7 +9,8 @@ import pytest
 
 from deliverability.auditors import dkim as under_test
 from deliverability.auditors.base import Context, Gathered, auditor, gather, spec
-from deliverability.auditors.dkim import MAX_LISTED, PROBES, PROVIDES, selector_date
+from deliverability.auditors.dkim import MAX_LISTED, PROVIDES, selector_date
+from deliverability.knowledge import shipped
 from deliverability.mail.reader import read
 from deliverability.model.facts import FactType, KeySeen, Reason, Subject, Unknown, Value
 from deliverability.protocols.dkim.verify import MAX_SIGNATURES
@@ -90,7 +91,7 @@ async def test_missed_probes_are_unknown_and_not_listed() -> None:
     assert value(gathered, "dkim.keys") == ()
     published_ = value(gathered, "dkim.published")
     assert published_.reason is Reason.NOT_FOUND
-    assert f"none of {len(PROBES)} guessed selectors" in published_.detail
+    assert f"none of {len(shipped().selectors)} guessed selectors" in published_.detail
     assert "--selector" in published_.detail
 
 
@@ -221,7 +222,7 @@ async def test_the_names_asked_are_the_same_in_every_run() -> None:
     for resolver in runs:
         await run({}, resolver=resolver)
     assert runs[0].asked == runs[1].asked
-    assert len(runs[0].asked) == len(set(runs[0].asked)) == len(PROBES) + 2
+    assert len(runs[0].asked) == len(set(runs[0].asked)) == len(shipped().selectors) + 2
 
 
 # --- signatures ---------------------------------------------------------------------------------------------------

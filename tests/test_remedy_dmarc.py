@@ -13,6 +13,7 @@ from deliverability.model.placeholders import placeholders
 from deliverability.model.report import Care, Remedy
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.static import StaticResolver
+from deliverability.remedy.case import Case
 from deliverability.remedy.dmarc import MAX_RECORD_OCTETS, Tags, drafts, recognised, repaired, usable_uris
 from deliverability.runs.engine import Job, Options, Sample, World, full_report, gather_facts, load_rules
 from deliverability.words.sentences import phrases
@@ -331,7 +332,7 @@ async def test_no_record_breaks_the_drafting(text: str) -> None:
 
 
 def test_nothing_is_drafted_from_no_facts() -> None:
-    assert drafts(FactSet(), ()) == ()
+    assert drafts(Case(FactSet(), (), {})) == ()
 
 
 def test_every_code_has_words_in_both_languages() -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from deliverability.auditors import spf as auditor
 from deliverability.auditors.base import Context
 from deliverability.judge.engine import Selection, judge
+from deliverability.knowledge import shipped
 from deliverability.model.facts import Fact, FactSet, Reason, Subject, Unknown, Value, records_of
 from deliverability.model.report import Care, Finding, Outcome, Remedy
 from deliverability.model.rules import RuleSet
@@ -26,6 +27,7 @@ from deliverability.protocols.spf.coverage import Coverage, measure
 from deliverability.protocols.spf.record import parse, select
 from deliverability.protocols.spf.repair import repair
 from deliverability.protocols.spf.tree import Tree, walk_tree
+from deliverability.remedy.case import Case
 from deliverability.remedy.spf import drafts
 from deliverability.runs import engine as app
 from deliverability.words.sentences import phrases
@@ -92,7 +94,7 @@ async def audit(source: Zone | Resolver, *, domain: str = DOMAIN, ips: tuple[str
     facts = {path: Fact(path, value) for path, value in beside.items()} | dict(context.stated)
     found = FactSet(facts, dict(context.evidence))
     findings = judge(found, rules(), app.catalogue(), Selection())
-    return Audited(resolver, domain, found, findings, drafts(found, findings))
+    return Audited(resolver, domain, found, findings, drafts(Case(found, findings, shipped().services)))
 
 
 async def after(audited: Audited, remedy: Remedy, **more: Any) -> Audited:
@@ -494,7 +496,8 @@ async def test_a_string_that_is_too_long_is_published_in_shorter_ones() -> None:
     (identity,) = records_of(facts.value("spf.identities"))
     one_string = ({**identity, "longest_string_octets": 300},)
     longer = FactSet(facts.facts | {"spf.identities": Fact("spf.identities", one_string)}, {})
-    found = drafts(longer, judge(longer, rules(), app.catalogue(), Selection()))
+    findings = judge(longer, rules(), app.catalogue(), Selection())
+    found = drafts(Case(longer, findings, shipped().services))
     assert [(each.code, each.edits[0].new) for each in found] == [("spf-split", (text,))]
 
 

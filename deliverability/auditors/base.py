@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from deliverability.knowledge import shipped
 from deliverability.model.facts import (
     Catalogue,
     Evidence,
@@ -22,6 +23,7 @@ from deliverability.model.facts import (
     Unknown,
     Value,
 )
+from deliverability.model.knowledge import Knowledge
 from deliverability.ports.base import (
     Absent,
     Answer,
@@ -97,6 +99,7 @@ class Context:
         http: fetches files from the web; None where the user did not ask for that (--fetch).
         smtp: looks at mail servers; None where the user did not ask for that (--probe-smtp).
         unsubscriber: posts to the unsubscribe address; None where the user did not ask for that (--probe-unsubscribe).
+        knowledge: what to look things up in.
 
     """
 
@@ -110,6 +113,7 @@ class Context:
     http: HttpFetcher | None = None
     smtp: SmtpProber | None = None
     unsubscriber: HttpFetcher | None = None
+    knowledge: Knowledge = field(default_factory=shipped)
 
     def value(self, path: str) -> Value:
         """A declared fact of another auditor; KeyError where it was not declared in `needs`."""
@@ -290,16 +294,18 @@ async def gather(
     unsubscriber: HttpFetcher | None = None,
     *,
     before: Mapping[str, Work] | None = None,
+    knowledge: Knowledge | None = None,
 ) -> Gathered:
     """Run all auditors side by side, each as soon as the facts it needs are stated.
 
     An auditor that raises leaves every fact it promised Unknown(bug); the others go on. With `before`, the works of an
     earlier run for the same subject, message and time, an auditor is run only where a fact that it needs or an answer
-    that it got is another now. Raises ValueError where the auditors do not fit together (a circle, or a need that
-    nobody provides).
+    that it got is another now. Without `knowledge` auditors look things up in what is shipped. Raises ValueError where
+    the auditors do not fit together (a circle, or a need that nobody provides).
     """
     provider = {path: each for each in auditors for path in each.promised}
     ordered = _in_order(auditors, provider)
+    knowledge = knowledge or shipped()
     known: dict[str, Fact] = {}
     evidence: dict[str, Mapping[str, Evidence]] = {}
     crashes: dict[str, str] = {}
@@ -318,7 +324,17 @@ async def gather(
             works[each.name] = done
             return
         listening = _Listening(resolver)
-        context = Context(subject, listening, message, now, facts, http=http, smtp=smtp, unsubscriber=unsubscriber)
+        context = Context(
+            subject,
+            listening,
+            message,
+            now,
+            facts,
+            http=http,
+            smtp=smtp,
+            unsubscriber=unsubscriber,
+            knowledge=knowledge,
+        )
         try:
             await each.run(context)
             undeclared = set(context.stated) - set(each.promised)

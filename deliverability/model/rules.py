@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from deliverability.model.facts import Purpose, Value
+from deliverability.model.knowledge import Knowledge
 
 
 class Severity(StrEnum):
@@ -351,13 +352,17 @@ class Receiver:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """Everything that judges: rules by id in file order, receivers by id in display order, sources by key."""
+    """Everything that judges: rules by id in file order, receivers by id in display order, sources by key.
+
+    `knowledge` is what the same folders say of the world, for auditors and words.
+    """
 
     rules: Mapping[str, Rule]
     receivers: Mapping[str, Receiver]
     sources: Mapping[str, Source]
     digest: str
     warnings: tuple[str, ...] = ()
+    knowledge: Knowledge = field(default_factory=Knowledge)
 
     @property
     def providers(self) -> tuple[str, ...]:

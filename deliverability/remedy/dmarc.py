@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from deliverability.model.facts import FactSet, Value, records_of, texts_of
 from deliverability.model.report import Care, Finding, RecordEdit, Remedy
 from deliverability.protocols.dmarc.record import POLICIES, DmarcRecord, is_dmarc, parse, split
+from deliverability.remedy.case import Case
 from deliverability.remedy.names import RemedyName
 from deliverability.remedy.records import Published, named, own_place, plain, published, unmet
 
@@ -22,8 +23,9 @@ MAX_RECORD_OCTETS = 2000
 _CLOSED = "v=DMARC1; p=reject"
 
 
-def drafts(facts: FactSet, findings: Sequence[Finding]) -> tuple[Remedy, ...]:
+def drafts(case: Case) -> tuple[Remedy, ...]:
     """Drafts for the unmet DMARC findings, in the order in which to publish them."""
+    facts, findings = case.facts, case.findings
     domain = facts.value("dmarc.author_domain")
     audited = facts.value("subject.domain")
     if not isinstance(domain, str) or not isinstance(audited, str) or not domain or not audited:

@@ -24,6 +24,7 @@ from deliverability.model.facts import (
     Waiver,
     records_of,
 )
+from deliverability.model.knowledge import Knowledge
 from deliverability.model.opinion import SecondOpinion
 from deliverability.model.report import SCHEMA_VERSION, Note, Outcome, Report, Run
 from deliverability.model.rules import Receiver, RuleSet, Scope, Severity
@@ -97,10 +98,18 @@ def rule_folders(extra: Sequence[Path] = ()) -> tuple[Path, ...]:
 
 def load_rules(extra: Sequence[Path] = ()) -> RuleSet:
     """The shipped rules with the user's folders merged over them by id. Raises judge.load.RuleError."""
+    from deliverability.judge.load import RuleError
     from deliverability.judge.load import load_rules as load
+    from deliverability.knowledge import load_knowledge
     from deliverability.remedy.names import REMEDIES
+    from deliverability.senders.catalogue import CatalogueError
 
-    return load(rule_folders(extra), catalogue(), REMEDIES)
+    folders = rule_folders(extra)
+    rules = load(folders, catalogue(), REMEDIES)
+    try:
+        return replace(rules, knowledge=load_knowledge(folders))
+    except CatalogueError as error:
+        raise RuleError(error.problems) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,8 +383,17 @@ class Audited:
     opinion: SecondOpinion | None = None
 
 
-async def gather_facts(job: Job, world: World, *, staged: bool = False, second_opinion: bool = False) -> Audited:
+async def gather_facts(
+    job: Job,
+    world: World,
+    knowledge: Knowledge | None = None,
+    *,
+    staged: bool = False,
+    second_opinion: bool = False,
+) -> Audited:
     """Collect the facts of one subject; `staged`: so that remedies can be rehearsed on them.
+
+    Without `knowledge` things are looked up in what is shipped.
 
     `second_opinion`: ask checkdmarc and dkimpy as well, which get the same answers and ask nobody themselves.
 
@@ -418,7 +436,7 @@ async def gather_facts(job: Job, world: World, *, staged: bool = False, second_o
     ports = world.others(budget) if domain else (None, None, None)
     every = auditors()
     if not domain or not (staged or second_opinion):
-        gathered = await gather(every, subject, resolver, message, now, *ports)
+        gathered = await gather(every, subject, resolver, message, now, *ports, knowledge=knowledge)
         return Audited(subject, gathered.facts, stamp(now), world.sources, gathered.crashes)
     from deliverability.ports.memory import MemoryFetcher, MemoryProber, MemoryResolver
 
@@ -427,7 +445,7 @@ async def gather_facts(job: Job, world: World, *, staged: bool = False, second_o
     web = MemoryFetcher(http) if http else None
     prober = MemoryProber(smtp) if smtp else None
     poster = MemoryFetcher(unsubscriber) if unsubscriber else None
-    gathered = await gather(every, subject, remembered, message, now, web, prober, poster)
+    gathered = await gather(every, subject, remembered, message, now, web, prober, poster, knowledge=knowledge)
     opinion = stage = None
     if second_opinion:
         from deliverability.opinion.ask import second_opinion as ask
@@ -537,12 +555,14 @@ Lost = Callable[[Job, Exception], None]
 """Told of a job that gives no result, and why."""
 
 
-def audit_many(jobs: Sequence[Job], world: World, lost: Lost | None = None) -> AsyncIterator[Audited]:
+def audit_many(
+    jobs: Sequence[Job], world: World, lost: Lost | None = None, knowledge: Knowledge | None = None
+) -> AsyncIterator[Audited]:
     """Gather for every job, side by side under a cap, giving results in the order of the jobs.
 
     A job that fails is told to `lost`, and the others go on; without it, its error ends all.
     """
-    return _in_order(jobs, world, lambda job: gather_facts(job, world), lost)
+    return _in_order(jobs, world, lambda job: gather_facts(job, world, knowledge), lost)
 
 
 def report_many(
@@ -558,7 +578,7 @@ def report_many(
     """Gather, judge and rehearse for every job, as `audit_many` does; what is given back holds no stage any more."""
 
     async def work(job: Job) -> Reported:
-        audited = await gather_facts(job, world, staged=remedies, second_opinion=second_opinion)
+        audited = await gather_facts(job, world, rules.knowledge, staged=remedies, second_opinion=second_opinion)
         report, crashes = await _with_remedies(audited, rules, selection)
         return Reported(replace(audited, stage=None, crashes=(*audited.crashes, *crashes)), report)
 
@@ -615,8 +635,9 @@ async def audit(
     chosen = world or open_world()
     try:
         job = Job(domain, sample, options or Options())
-        audited = await gather_facts(job, chosen, staged=remedies, second_opinion=second_opinion)
-        return await full_report(audited, rules or load_rules(), Selection())
+        judging = rules or load_rules()
+        audited = await gather_facts(job, chosen, judging.knowledge, staged=remedies, second_opinion=second_opinion)
+        return await full_report(audited, judging, Selection())
     finally:
         if world is None:
             await chosen.base.close()

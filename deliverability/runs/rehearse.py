@@ -33,7 +33,8 @@ from deliverability.ports.base import Found, Resolver
 from deliverability.ports.budget import Budget
 from deliverability.ports.memory import MemoryFetcher, MemoryProber, MemoryResolver
 from deliverability.ports.overlay import OverlayResolver, Proposal, parse_proposal
-from deliverability.remedy.plan import TOPICS, redrafted
+from deliverability.remedy.case import Case
+from deliverability.remedy.plan import TOPICS
 from deliverability.remedy.spf_passing import Earlier, lost
 
 if TYPE_CHECKING:
@@ -114,7 +115,9 @@ async def remedies(
 
 async def _kept(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool]:
     meant = {(each.rule, each.item) for each in base.findings if each.outcome is Outcome.UNMET}
-    waiting = [(topic, draft) for topic in TOPICS for draft in topic(base.facts, base.findings)] if meant else []
+    services = rehearsal.rules.knowledge.services
+    first = Case(base.facts, base.findings, services)
+    waiting = [(topic, draft) for topic in TOPICS for draft in topic(first)] if meant else []
     published = {edit_place(edit): edit.old for _, draft in reversed(waiting) for edit in draft.edits}
     states: dict[_Place, _State] = {}
     tried: set[object] = set()
@@ -145,10 +148,11 @@ async def _kept(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool
         changed = {place for place, each in states.items() if each in below} | set(places)
         states.update(dict.fromkeys(changed, after))
         stale = [each for each in waiting if _touches(each[1], changed)]
+        following = Case(after.facts, after.findings, services, Earlier(base.facts, tuple(kept)))
         again = [
             (each, new)
             for each in dict.fromkeys((topic, *(other for other, _ in stale)))
-            for new in redrafted(each, after.facts, after.findings, Earlier(base.facts, tuple(kept)))
+            for new in each(following)
             if _touches(new, changed)
         ]
         for edit in (edit for _, new in reversed(again) for edit in new.edits):
@@ -248,7 +252,14 @@ class _Rehearsal:
         overlay = OverlayResolver(stage.resolver, (each for proposals in laid.values() for each in proposals))
         ports = (stage.http, stage.smtp, stage.unsubscriber)
         gathered = await gather(
-            stage.auditors, stage.subject, overlay, stage.message, stage.now, *ports, before=state.works
+            stage.auditors,
+            stage.subject,
+            overlay,
+            stage.message,
+            stage.now,
+            *ports,
+            before=state.works,
+            knowledge=self.rules.knowledge,
         )
         findings = self._judge(state, gathered.facts)
         receivers = self.selection.receivers or self.rules.providers

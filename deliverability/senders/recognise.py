@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from deliverability.senders.catalogue import Kind, Pattern, Service
+from deliverability.model.senders import Kind, Pattern, Service
 
 Catalogue = Mapping[str, Service]
 

@@ -11,7 +11,7 @@ from deliverability.model.codes import Detail
 from deliverability.model.facts import Catalogue, FactSet, FactSpec, FactType, Unknown, Value
 from deliverability.model.placeholders import LANGUAGES, fill, placeholders
 from deliverability.model.report import Finding, Outcome
-from deliverability.model.rules import Rule
+from deliverability.model.rules import Rule, RuleSet
 from deliverability.words.details import detail_words
 from deliverability.words.patterns import told
 from deliverability.words.phrases import Phrases, phrases
@@ -59,12 +59,13 @@ class Words:
     fix: tuple[str, ...]
 
 
-def sentences(finding: Finding, rule: Rule, lang: str, catalogue: Catalogue, facts: FactSet) -> Words:
-    """The texts of `rule` in `lang`, filled with what `finding` observed.
+def sentences(finding: Finding, rules: RuleSet, lang: str, catalogue: Catalogue, facts: FactSet) -> Words:
+    """The texts of the finding's rule in `lang`, filled with what was observed.
 
     Units come from the catalogue. A value that could not be established reads "could not be checked".
     """
     say = phrases(lang)
+    rule = rules.rules[finding.rule]
     texts = rule.text[lang]
     values = _Values(finding, rule, catalogue, facts)
 
@@ -80,8 +81,8 @@ def sentences(finding: Finding, rule: Rule, lang: str, catalogue: Catalogue, fac
             message = unknown_sentence(finding.unknown, say)
         case Outcome.NOT_APPLICABLE:
             message = say("outcome.not-applicable-sentence")
-    services = steps_for(finding, rule, facts, say)
-    before, after = (tuple(visible(step) for step in steps) for steps in (services.before, services.after))
+    steps = steps_for(finding, rules, facts, say)
+    before, after = (tuple(visible(step) for step in each) for each in (steps.before, steps.after))
     fix = (*before, *(filled(step) for step in texts.fix), *after)
     return Words(filled(texts.title), message, filled(texts.why), fix)
 

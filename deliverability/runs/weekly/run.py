@@ -463,7 +463,7 @@ async def _gather_one(subject: Subject, plan: Plan, seen: tuple[KeySeen, ...]) -
 
     async def audited(sample: Sample | None, error: str = "") -> _Gathered:
         job = Job(subject.domain, sample, replace(subject.options, keys_seen=seen))
-        found = await gather_facts(job, plan.world, staged=True)
+        found = await gather_facts(job, plan.world, plan.rules.knowledge, staged=True)
         report = await full_report(found, plan.rules, plan.selection)
         return _Gathered(replace(found, stage=None), report, error)
 
@@ -556,10 +556,10 @@ def _texts(report: Report, compared: _Compared, rules: RuleSet, lang: str) -> It
     for change in compared.comparison.changes:
         ident = change.fingerprint
         if (finding := now.get(ident)) is not None:
-            words = sentences(finding, rules.rules[finding.rule], lang, catalogue(), report.facts)
+            words = sentences(finding, rules, lang, catalogue(), report.facts)
             yield ident, Said(words.title, words.message, words.fix[0] if words.fix else "")
         elif (finding := compared.ruled.findings.get(ident)) is not None:
-            words = sentences(finding, rules.rules[finding.rule], lang, catalogue(), compared.facts)
+            words = sentences(finding, rules, lang, catalogue(), compared.facts)
             yield ident, Said(named(words.title, phrases(lang)("weekly.name-not-kept")), "", "")
 
 
