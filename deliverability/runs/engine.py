@@ -27,7 +27,7 @@ from deliverability.model.facts import (
 from deliverability.model.knowledge import Knowledge
 from deliverability.model.opinion import SecondOpinion
 from deliverability.model.report import SCHEMA_VERSION, Note, Outcome, Report, Run
-from deliverability.model.rules import Receiver, RuleSet, Scope, Severity
+from deliverability.model.rules import RuleSet, Scope, Severity
 
 if TYPE_CHECKING:
     from deliverability.auditors.base import Auditor
@@ -478,7 +478,7 @@ def make_report(audited: Audited, rules: RuleSet, selection: Selection) -> Repor
 
     judged = judge(audited.facts, rules, catalogue(), selection)
     receivers = selection.receivers or rules.providers
-    findings, assessment = assessed(judged, receivers, audited.facts)
+    findings, assessment = assessed(judged, receivers, audited.facts, rules.grading)
     return Report(
         schema_version=SCHEMA_VERSION,
         domain=audited.subject.domain,
@@ -489,14 +489,14 @@ def make_report(audited: Audited, rules: RuleSet, selection: Selection) -> Repor
         rules_digest=rules.digest,
         findings=findings,
         assessment=assessment,
-        assumed=_assumed(audited.facts, [rules.receivers[each] for each in receivers]),
+        assumed=_assumed(audited.facts, rules, receivers),
         notes=_notes(audited),
         run=Run(__version__, audited.started, audited.sources),
         second_opinion=audited.opinion,
     )
 
 
-def _assumed(facts: FactSet, receivers: Sequence[Receiver]) -> Mapping[str, Value]:
+def _assumed(facts: FactSet, rules: RuleSet, receivers: Sequence[str]) -> Mapping[str, Value]:
     """What the user did not say and the verdicts rest on."""
     from deliverability.judge.engine import volume_classes
 
@@ -504,7 +504,7 @@ def _assumed(facts: FactSet, receivers: Sequence[Receiver]) -> Mapping[str, Valu
     if facts.value("subject.purpose_basis") == "inferred":
         assumed["purpose"] = facts.value("subject.purpose")
         assumed["signs"] = facts.value("subject.purpose_signs")
-    if any(len(volume_classes(each, facts)) > 1 for each in receivers):
+    if any(len(volume_classes(rules.receivers[each], rules, facts)) > 1 for each in receivers):
         assumed["volume"] = "small-or-bulk"
     return assumed
 

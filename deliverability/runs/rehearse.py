@@ -265,7 +265,7 @@ class _Rehearsal:
         receivers = self.selection.receivers or self.rules.providers
         # What is met or does not apply holds nobody's verdict back.
         holding = [each for each in findings if each.outcome in (Outcome.UNMET, Outcome.UNKNOWN)]
-        standing = _standing(assess(holding, receivers, gathered.facts))
+        standing = _standing(assess(holding, receivers, gathered.facts, self.rules.grading))
         return _State(laid, gathered.facts, gathered.works, findings, standing)
 
     def _judge(self, state: _State, facts: FactSet) -> tuple[Finding, ...]:

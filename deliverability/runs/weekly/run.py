@@ -401,7 +401,7 @@ def _has_message(facts: FactSet) -> bool:
 
 def _judged(facts: FactSet, rules: RuleSet, selection: Selection, known: Sequence[Kept]) -> Judged:
     findings = _known_again(judge(facts, rules, catalogue(), selection), known)
-    assessment = assess(findings, selection.receivers or rules.providers, facts)
+    assessment = assess(findings, selection.receivers or rules.providers, facts, rules.grading)
     return Judged.of(findings, assessment.verdicts)
 
 
