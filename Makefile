@@ -32,7 +32,7 @@ FUZZ ?= 600
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ)
 	$(BIN)/python -m tests.fuzz.guided --seconds $(FUZZ)
-	DELIV_EVERY_TEXT=1 $(BIN)/python -m pytest tests/test_hostile.py tests/test_dmarc_hostile.py
+	DELIV_EVERY_TEXT=1 $(BIN)/python -m pytest tests/test_hostile.py tests/protocols/test_dmarc_hostile.py
 
 # The generated parts of the documentation, and the rules as a static site (begin at site/index.html).
 docs: $(STAMP)

@@ -34,8 +34,9 @@ from deliverability.runs.engine import (
     open_world,
     rule_folders,
 )
+from tests import TESTS
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = TESTS / "golden"
 DEMO = Path(deliverability.demo.__file__).parent
 NOW = datetime(2026, 11, 25, 0, 0, 4, tzinfo=UTC)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +15,9 @@ from deliverability.model.facts import Fact, FactSet
 from deliverability.model.report import Outcome
 from deliverability.model.rules import Effect, Receiver, Rule, RuleSet, Severity, Statement, Status
 from deliverability.runs.engine import catalogue, load_rules
+from tests import TESTS
 
-CASES = Path(__file__).parent / "rules"
+CASES = TESTS / "rules"
 
 
 @cache

@@ -13,8 +13,8 @@ from deliverability.mail.reader import read
 from deliverability.mail.scripts import is_highly_restrictive, unicode_labels
 from deliverability.model.codec import decode
 from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Subject, Unknown
+from tests.auditors.test_message import DeadResolver
 from tests.facts_of import NOW
-from tests.test_message_auditors import DeadResolver
 
 
 async def audit(raw: str | None, **given: Any) -> FactSet:

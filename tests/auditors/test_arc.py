@@ -17,7 +17,7 @@ from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import Answer, Failed
 from deliverability.protocols.dkim.arc import MAX_SETS, ArcResult, verify_arc
 from tests.corpus import corpus_root, suite
-from tests.dkim.support import MESSAGE, Rule, TableResolver, published, rsa_key, seal_arc, sign
+from tests.signing import MESSAGE, Rule, TableResolver, published, rsa_key, seal_arc, sign
 
 KEY = rsa_key(2048)
 NAME = "s1._domainkey.relay.example"

@@ -13,7 +13,7 @@ from deliverability.auditors.dkim import MAX_LISTED, PROBES, PROVIDES, selector_
 from deliverability.mail.reader import read
 from deliverability.model.facts import FactType, KeySeen, Reason, Subject, Unknown, Value
 from deliverability.protocols.dkim.verify import MAX_SIGNATURES
-from tests.dkim.support import MESSAGE, Rule, TableResolver, ed25519_key, published, rsa_key, sign
+from tests.signing import MESSAGE, Rule, TableResolver, ed25519_key, published, rsa_key, sign
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 KEY = "s1._domainkey.example.com"

@@ -9,8 +9,8 @@ from deliverability.auditors.base import Context, auditor, gather
 from deliverability.mail.reader import read
 from deliverability.mail.received import parse_return_path
 from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Subject, Unknown
+from tests.auditors.test_message import DeadResolver
 from tests.facts_of import NOW
-from tests.test_message_auditors import DeadResolver
 
 FROM = "From: Taro <taro@example.jp>\nTo: bob@example.net\n"
 # The way of a forwarded mail: from 192.0.2.10 to the forwarder, from there (the connecting hop) to the recipient.

@@ -14,10 +14,11 @@ from deliverability.auditors.html import similarity
 from deliverability.mail.html.accounting import HtmlAccount
 from deliverability.mail.html.css import Declaration, Prelude, read_attribute, read_sheet
 from deliverability.model.facts import Unknown, Value
+from tests import ROOT
+from tests.auditors.test_message import audit
 from tests.corpus import corpus_root
-from tests.test_message_auditors import audit
 
-DATA = Path(__file__).parents[1] / "deliverability" / "data" / "caniemail.json"
+DATA = ROOT / "deliverability" / "data" / "caniemail.json"
 
 
 def mail(html: str, text: str | None = None, charset: str = "utf-8") -> bytes:

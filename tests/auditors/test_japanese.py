@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from deliverability.model.facts import Value
-from tests.test_message_auditors import audit
+from tests.auditors.test_message import audit
 
 HELLO = "こんにちは、山田です。"
 

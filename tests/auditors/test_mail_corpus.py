@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from deliverability.model.facts import Reason, Unknown
+from tests.auditors.test_message import audit
 from tests.corpus import corpus, corpus_root
-from tests.test_message_auditors import audit
 
 _OTHER_FILES = {".md", ".key", ".pem", ".dns"}
 _CATEGORIES = ("markup", "inline_css", "style", "data_uri", "comment", "script", "text")

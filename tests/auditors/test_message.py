@@ -7,7 +7,6 @@ import io
 import zipfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -17,9 +16,10 @@ from deliverability.auditors.base import gather
 from deliverability.mail.reader import read
 from deliverability.model.facts import FactSet, Reason, Subject, Unknown, Value
 from deliverability.ports.base import Answer, Failed
+from tests import TESTS
 from tests.corpus import corpus
 
-MAILS = Path(__file__).parent / "mails"
+MAILS = TESTS / "mails"
 AUDITORS = tuple(module.audit for module in (message, form, weight, attachments, html, clients, japanese, envelope))
 
 

@@ -12,7 +12,7 @@ from deliverability.auditors.base import Context, auditor, gather
 from deliverability.mail.reader import read
 from deliverability.model.codec import decode
 from deliverability.model.facts import FactSet, FactSpec, FactType, Purpose, Reason, Subject, Unknown
-from tests.test_message_auditors import DeadResolver
+from tests.auditors.test_message import DeadResolver
 
 FACTS = {
     "identity.sends_nothing": False,

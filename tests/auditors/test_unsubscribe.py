@@ -17,7 +17,7 @@ from deliverability.model.codec import decode
 from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Subject, Unknown
 from deliverability.ports.base import Fetched, HttpFetcher, NoPage, Page, Resolver
 from deliverability.runs.engine import open_world
-from tests.test_message_auditors import DeadResolver
+from tests.auditors.test_message import DeadResolver
 
 BOTH = ["from", "list-unsubscribe", "list-unsubscribe-post"]
 HEADER = (

@@ -17,9 +17,10 @@ import pytest
 
 import deliverability.demo
 from deliverability.cli import main
+from tests import TESTS
 from tests.corpus import corpus
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = TESTS / "golden"
 GOOD = ("good.example", "--zone", str(GOLDEN / "good.zone"))
 BROKEN = ("broken.example", "--zone", str(GOLDEN / "broken.zone"))
 BOTH = ("--zone", str(GOLDEN / "good.zone"), "--zone", str(GOLDEN / "broken.zone"))

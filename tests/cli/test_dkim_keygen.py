@@ -17,7 +17,7 @@ from deliverability.mail.reader import read
 from deliverability.protocols.dkim.generate import generate_ed25519, generate_rsa
 from deliverability.protocols.dkim.key import parse_key
 from deliverability.protocols.dkim.verify import verify_message
-from tests.dkim.support import TableResolver
+from tests.signing import TableResolver
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 MAIL = (

@@ -19,8 +19,8 @@ from deliverability._files import WholeFile
 from deliverability.cli.formats import FORMAT_OF, FORMATS, PRINTED
 from deliverability.cli.output import Outputs
 from deliverability.inputs import InputError
+from tests.cli.test_cli import BOTH, BROKEN, GOOD, Deliv, deliv
 from tests.shown import CASES
-from tests.test_cli import BOTH, BROKEN, GOOD, Deliv, deliv
 
 __all__ = ["deliv"]
 

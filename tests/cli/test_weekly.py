@@ -13,7 +13,7 @@ from aiosmtpd.controller import Controller
 from click.testing import CliRunner
 
 from deliverability.cli import deliv
-from tests.test_outbox import Server, free_port
+from tests.notify.test_outbox import Server, free_port
 
 ZONE = """$ORIGIN shop.example.
 @ 300 IN SOA ns h 1 2 3 4 5

@@ -28,9 +28,10 @@ from deliverability.model.replies import (
 from deliverability.model.rules import RuleSet
 from deliverability.runs.engine import load_rules, rule_folders
 from deliverability.words.sentences import phrases
+from tests import ROOT
 from tests.corpus import corpus
 
-DEMO = Path(__file__).parents[1] / "deliverability" / "demo"
+DEMO = ROOT / "deliverability" / "demo"
 ZONE = ("--zone", str(DEMO / "example.zone"))
 MESSAGE = ("--eml", str(DEMO / "newsletter.eml"))
 

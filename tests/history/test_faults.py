@@ -18,8 +18,8 @@ from deliverability.history import store
 from deliverability.history.store import History, HistoryError
 from deliverability.model.report import Outcome
 from tests.databases import empty, postgresql, postgresql_server
+from tests.history.test_store import WEEKS, snapshot
 from tests.killed import Step, in_child, killed_at_every, stepping, with_full_disk
-from tests.test_history import WEEKS, snapshot
 
 
 @pytest.fixture(scope="module")

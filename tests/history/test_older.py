@@ -23,7 +23,8 @@ from deliverability.model.report import VerdictKind
 from deliverability.render.weekly import HtmlPages
 from deliverability.runs.engine import catalogue, rule_folders
 from deliverability.words.sentences import phrases
-from tests.test_weekly_stories import FIRST, KEY, Life, changes, gains, mail, news, shipped
+from tests import TESTS
+from tests.runs.test_weekly_stories import FIRST, KEY, Life, changes, gains, mail, news, shipped
 
 BEGAN = "2026-09-28T06:00:00Z"
 SPF = {"SPF-003", "SPF-004"}
@@ -41,7 +42,7 @@ def shop(life: Life) -> None:
 
 @pytest.fixture
 def life(tmp_path: Path) -> Iterator[Life]:
-    shutil.copy(Path(__file__).parent / "history_1.db", tmp_path / "history.db")
+    shutil.copy(TESTS / "history_1.db", tmp_path / "history.db")
     history = History.open(f"sqlite:///{tmp_path / 'history.db'}")
     made = Life(tmp_path, history)
     shop(made)

@@ -17,7 +17,7 @@ from deliverability.history.texts import TEXTS, hidden
 from deliverability.model.facts import FactSet, FactType
 from deliverability.runs.engine import catalogue
 from tests.files import zip_of
-from tests.test_weekly_stories import Life
+from tests.runs.test_weekly_stories import Life
 
 # Each word that begins with "zq" stands in the message and nowhere else.
 WORDS = re.compile(rb"zq[a-z0-9]+", re.IGNORECASE)

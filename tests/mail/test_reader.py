@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,8 +20,9 @@ from deliverability.mail.received import (
 )
 from deliverability.mail.structure import leaves
 from deliverability.mail.words import decode_base64, decode_octets, decode_words
+from tests import TESTS
 
-MAILS = Path(__file__).parent / "mails"
+MAILS = TESTS / "mails"
 
 MIXED = b"""From: a@example.com\r
 Content-Type: multipart/mixed; boundary=b\r

@@ -18,7 +18,7 @@ from deliverability.config import EmailSettings
 from deliverability.notify import carriers
 from deliverability.notify.carriers import SmtpCarrier
 from deliverability.notify.outbox import Letter, Outbox
-from tests.test_outbox import letter
+from tests.notify.test_outbox import letter
 
 CLOSE, SILENCE, DRIP = "close", "silence", "drip"
 ALL = ("a@example.com", "b@example.com", "c@example.com")

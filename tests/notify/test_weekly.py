@@ -20,7 +20,7 @@ from deliverability.model.rules import Severity
 from deliverability.model.weekly import Entry, Said, Stand, Summary, from_json, to_json
 from deliverability.notify.compose import MAX_OCTETS, Teller, compose, document, prometheus
 from deliverability.runs.engine import Options, audit, catalogue, load_rules, open_world
-from tests.test_outbox import Server, free_port
+from tests.notify.test_outbox import Server, free_port
 
 NOW = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 RULES = load_rules()

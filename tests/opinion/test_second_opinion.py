@@ -46,11 +46,11 @@ from deliverability.render.text import render_text
 from deliverability.runs.engine import Job, Options, Sample, World, catalogue, gather_facts, load_rules, make_report
 from deliverability.words.phrases import phrases
 from tests.corpus import corpus, suite
-from tests.dkim.support import MESSAGE, TableResolver, published, rsa_key, sign
 from tests.facts_of import facts_of
+from tests.protocols.test_dkim_verify import vectors, zone
+from tests.protocols.test_spf_suites import openspf_zone
+from tests.signing import MESSAGE, TableResolver, published, rsa_key, sign
 from tests.test_corpus_smoke import mails, senders, zones
-from tests.test_dkim_verify import vectors, zone
-from tests.test_spf_suites import openspf_zone
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 KEY = rsa_key(1024)

@@ -19,8 +19,8 @@ from deliverability.ports.dns import LiveResolver
 from deliverability.ports.http import WebFetcher
 from deliverability.ports.smtp import LiveProber
 from tests.dnsserver import DnsServer
-from tests.test_http import OK, Site, certificate  # noqa: F401 - a fixture
-from tests.test_smtp import Server
+from tests.ports.test_http import OK, Site, certificate  # noqa: F401 - a fixture
+from tests.ports.test_smtp import Server
 
 PUBLIC, PRIVATE = "127.0.0.1", "127.0.0.2"
 CLOCK = FixedClock(datetime(2026, 11, 24, 12, 0, tzinfo=UTC))

@@ -15,9 +15,10 @@ from deliverability.ports.names import canonical, labels_of
 from deliverability.ports.overlay import OverlayResolver, Proposal, parse_proposal
 from deliverability.ports.static import StaticResolver
 from deliverability.ports.zone import ZoneError, ZoneResolver
+from tests import TESTS
 from tests.corpus import corpus
 
-ZONES = Path(__file__).parent / "zones"
+ZONES = TESTS / "zones"
 
 
 @pytest.fixture

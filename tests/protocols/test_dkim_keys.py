@@ -18,7 +18,7 @@ from deliverability.protocols.dkim.key import choose_key, parse_key
 from deliverability.protocols.dkim.signature import parse_signature
 from deliverability.protocols.dkim.tags import MAX_TAGS, parse_tags
 from tests.corpus import suite
-from tests.dkim.support import ed25519_key, published, rsa_key
+from tests.signing import ed25519_key, published, rsa_key
 
 
 def test_tags_in_any_order_with_folding_and_a_final_semicolon() -> None:

@@ -26,7 +26,7 @@ from deliverability.protocols.dkim.fields import received_at, select_fields, sig
 from deliverability.protocols.dkim.signature import parse_signature
 from deliverability.protocols.dkim.verify import MAX_SIGNATURES, DkimReason, DkimResult, DkimStatus, verify_dkim
 from tests.corpus import corpus, suite
-from tests.dkim.support import MESSAGE, Rule, TableResolver, ed25519_key, published, rsa_key, sign
+from tests.signing import MESSAGE, Rule, TableResolver, ed25519_key, published, rsa_key, sign
 
 KEY = "s1._domainkey.example.com"
 

@@ -10,7 +10,7 @@ from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.static import StaticResolver
 from deliverability.protocols.spf.coverage import MAX_RANGES, Coverage, measure
 from deliverability.protocols.spf.tree import walk_tree
-from tests.test_spf_auditor import audit, facts, spf_at
+from tests.auditors.test_spf import audit, facts, spf_at
 
 
 async def cover(record: str, **more: Any) -> Coverage:

@@ -16,7 +16,7 @@ from deliverability.ports.static import StaticResolver
 from deliverability.remedy.dmarc import MAX_RECORD_OCTETS, Tags, drafts, recognised, repaired, usable_uris
 from deliverability.runs.engine import Job, Options, Sample, World, full_report, gather_facts, load_rules
 from deliverability.words.sentences import phrases
-from tests.dkim.support import published, rsa_key, sign
+from tests.signing import published, rsa_key, sign
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 RULES = load_rules()

@@ -20,9 +20,9 @@ from deliverability.model.report import Remedy
 from deliverability.remedy.spf import drafts
 from deliverability.remedy.spf_passing import Earlier, lost
 from deliverability.remedy.spf_terms import joined, minus
-from tests.test_rehearse import Job, Options, senders, with_it, zones
-from tests.test_rehearse import audited as reported
-from tests.test_remedy_spf import DOMAIN, Audited, Zone, after, audit, hash_of, lookups, shown, spf
+from tests.remedy.test_spf import DOMAIN, Audited, Zone, after, audit, hash_of, lookups, shown, spf
+from tests.runs.test_rehearse import Job, Options, senders, with_it, zones
+from tests.runs.test_rehearse import audited as reported
 
 OUTLOOK = "include:spf.protection.outlook.com"
 ADDRESSES = ("192.0.2.1", "192.0.2.77", "198.51.100.9", "203.0.113.5", "2001:db8::1", "2001:db8:1::9", "192.0.2.80")

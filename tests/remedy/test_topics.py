@@ -13,7 +13,7 @@ from deliverability.ports.clock import FixedClock
 from deliverability.ports.static import StaticResolver
 from deliverability.remedy.transport import policy_text
 from deliverability.runs.engine import Job, Options, Sample, World, full_report, gather_facts, load_rules
-from tests.dkim.support import published, rsa_key, sign
+from tests.signing import published, rsa_key, sign
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 RULES = load_rules()

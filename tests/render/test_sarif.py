@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +12,11 @@ from jsonschema import Draft4Validator
 from deliverability.model.report import Outcome, Report
 from deliverability.model.rules import Severity
 from deliverability.render.sarif import render_sarif
+from tests import TESTS
 from tests.fixtures_report import CATALOGUE, FINDINGS, make_report
 from tests.shown import CASES, waived, with_remedies
 
-SCHEMA = json.loads((Path(__file__).parent / "schemas" / "sarif-2.1.0-rtm.5.json").read_text("utf-8"))
+SCHEMA = json.loads((TESTS / "schemas" / "sarif-2.1.0-rtm.5.json").read_text("utf-8"))
 VALIDATOR = Draft4Validator(SCHEMA, format_checker=Draft4Validator.FORMAT_CHECKER)
 
 

@@ -22,8 +22,9 @@ from deliverability.ports.static import StaticResolver
 from deliverability.runs import engine as app
 from deliverability.runs.engine import Job, Options, Sample, World
 from deliverability.words.phrases import phrases
+from tests import TESTS
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = TESTS / "golden"
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 RULES = app.load_rules()
 

@@ -16,7 +16,7 @@ from deliverability.judge.load import load_guide
 from deliverability.notify.compose import compose
 from deliverability.render.weekly import HtmlPages
 from deliverability.runs.engine import catalogue, rule_folders
-from tests.test_report_browser import (  # fixtures among them
+from tests.render.test_browser import (  # fixtures among them
     DESKTOP,
     PHONE,
     accessibility,
@@ -25,7 +25,7 @@ from tests.test_report_browser import (  # fixtures among them
     chromium,
     measured,
 )
-from tests.test_weekly_stories import Life, shipped
+from tests.runs.test_weekly_stories import Life, shipped
 
 __all__ = ["axe", "chromium"]
 

@@ -25,7 +25,7 @@ from deliverability.notify.outbox import Letter, Outbox
 from deliverability.runs.weekly.run import Busy, only_one
 from tests.databases import postgresql_server
 from tests.killed import Step, in_child, killed_at_every, stepping, with_full_disk
-from tests.test_weekly_stories import FIRST, Life
+from tests.runs.test_weekly_stories import FIRST, Life
 
 TWO = ("shop.example", "other.example")
 DEMO = Path(deliverability.demo.__file__).parent

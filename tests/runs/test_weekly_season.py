@@ -30,7 +30,7 @@ from deliverability.runs.weekly.messages import Picked
 from deliverability.runs.weekly.run import Plan, Subject, only_one, weekly
 from deliverability.words.sentences import phrases
 from tests.databases import postgresql
-from tests.test_weekly_stories import NoPages
+from tests.runs.test_weekly_stories import NoPages
 
 FIRST = datetime(2026, 10, 5, 6, 0, tzinfo=UTC)
 KEY = "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIuaaaaaaa="

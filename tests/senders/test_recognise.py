@@ -29,7 +29,7 @@ from deliverability.senders.recognise import Key, MessageMarks, by_key, by_messa
 from deliverability.words.sentences import phrases, sentences
 from deliverability.words.services import Steps, services_of, steps_for
 from tests.corpus import corpus
-from tests.dkim.support import published, rsa_key
+from tests.signing import published, rsa_key
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 KEY = published(rsa_key(1024))
