@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from deliverability.model.facts import Fact, FactSet
 from deliverability.model.report import Outcome
 from deliverability.model.rules import Effect, Receiver, Rule, RuleSet, Severity, Statement, Status
 from deliverability.runs.engine import catalogue, load_rules
-from tests import TESTS
+from tests import ROOT, TESTS
 
 CASES = TESTS / "rules"
 
@@ -91,6 +93,21 @@ def test_every_conditional_rule_has_a_not_applicable_case() -> None:
 
 def test_no_case_names_a_rule_that_is_not_judged() -> None:
     assert set(cases()) - {rule.id for rule in judged_rules()} == set()
+
+
+def unfinished(root: Path) -> list[tuple[str, str]]:
+    """What a skeleton of `make new-rule` has left to its author: file and line."""
+    return [
+        (path.relative_to(root).as_posix(), line)
+        for folder in ("rules", "tests/rules")
+        for path in sorted((root / folder).rglob("*.yaml"))
+        for line in path.read_text("utf-8").splitlines()
+        if re.search(r"\bTODO\b|\btodo-", line)
+    ]
+
+
+def test_no_rule_is_left_unfinished() -> None:
+    assert unfinished(ROOT) == []
 
 
 def test_there_are_enough_rules_in_each_area() -> None:
