@@ -348,7 +348,9 @@ def _sources(rule: Rule, report: Report, speaker: Speaker) -> tuple[SourceView, 
 
 def _service_sources(findings: Iterable[Finding], report: Report, say: Phrases) -> tuple[SourceView, ...]:
     """Where the steps in the words of a sending service come from, under its name."""
-    told = [service for each in findings for service in services_of(each, report.facts, say)]
+    told = [
+        service for each in findings for service in services_of(each, report.rules.rules[each.rule], report.facts, say)
+    ]
     return tuple(
         dict.fromkeys(
             SourceView(service.name[say.lang], "", source.url, "", read_words(source, say))
