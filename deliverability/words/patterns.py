@@ -15,6 +15,7 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _PREFIX = "detail."
 _OPEN = frozenset({"what", "why", "found", "text"})  # they may hold a remark with a colon of its own
 _NO_COLON = "(?:(?!: ).)"
+_OF_CODES = frozenset({"detail.asked", "detail.about", "detail.selector"})
 _LONGEST = 400
 _DEEPEST = 4
 
@@ -43,7 +44,7 @@ def _told(remark: str, english: Phrases, say: Phrases, depth: int) -> str:
 @lru_cache(maxsize=2)
 def _patterns(texts: tuple[tuple[str, str], ...]) -> tuple[tuple[str, re.Pattern[str]], ...]:
     """Every known remark as a pattern, the one with most words of its own first."""
-    known = [(key, text) for key, text in texts if key.startswith(_PREFIX)]
+    known = [(key, text) for key, text in texts if key.startswith(_PREFIX) and key not in _OF_CODES]
     known.sort(key=lambda each: -len(_PLACEHOLDER.sub("", each[1])))
     return tuple((key, re.compile(_pattern(text), re.DOTALL)) for key, text in known)
 
