@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from deliverability.model.codes import as_said, failed_question
 from deliverability.model.facts import Reason, Unknown
 
 
@@ -69,8 +70,7 @@ Answer = Found | Absent | Failed
 
 def unknown_from(answer: Failed) -> Unknown:
     """The Unknown a failed DNS answer leads to, naming the question."""
-    detail = f"{answer.rdtype} {answer.name}" + (f": {answer.detail}" if answer.detail else "")
-    return Unknown(answer.reason, detail)
+    return Unknown(answer.reason, failed_question(answer.rdtype, answer.name, as_said(answer.detail)))
 
 
 class Resolver(Protocol):
