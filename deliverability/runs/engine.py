@@ -51,8 +51,9 @@ def rule_folders(extra: Sequence[Path] = ()) -> tuple[Path, ...]:
 def load_rules(extra: Sequence[Path] = ()) -> RuleSet:
     """The shipped rules with the user's folders merged over them by id. Raises judge.load.RuleError."""
     from deliverability.judge.load import load_rules as load
+    from deliverability.remedy.names import REMEDIES
 
-    return load(rule_folders(extra), catalogue())
+    return load(rule_folders(extra), catalogue(), REMEDIES)
 
 
 @dataclass(frozen=True, slots=True)
