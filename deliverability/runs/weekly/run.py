@@ -23,6 +23,7 @@ from typing import Protocol
 
 from deliverability import __version__
 from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, private, write_whole
+from deliverability.auditors import catalogue
 from deliverability.history.causes import Judged, other_settings, waivers_of
 from deliverability.history.diff import compare
 from deliverability.history.known import fails, last_known
@@ -49,7 +50,6 @@ from deliverability.runs.engine import (
     Options,
     Sample,
     World,
-    catalogue,
     exit_code,
     full_report,
     gather_facts,
