@@ -8,6 +8,7 @@ import pytest
 
 from deliverability.judge.load import RuleError, load_rules
 from deliverability.model.rules import Compare, Op
+from deliverability.remedy.names import REMEDIES
 from deliverability.runs.engine import catalogue
 
 SOURCES = """\
@@ -40,7 +41,7 @@ def problems(folder: Path, rule: str = RULE, receiver: str = "") -> tuple[str, .
         (folder / "receivers").mkdir()
         (folder / "receivers" / "r.yaml").write_text(receiver, "utf-8")
     try:
-        load_rules([folder], catalogue())
+        load_rules([folder], catalogue(), REMEDIES)
     except RuleError as error:
         return error.problems
     return ()
@@ -50,7 +51,7 @@ def test_the_sample_rule_is_accepted(tmp_path: Path) -> None:
     """So that each refusal below is caused by its one change."""
     (tmp_path / "sources.yaml").write_text(SOURCES, "utf-8")
     (tmp_path / "spf.yaml").write_text(RULE, "utf-8")
-    loaded = load_rules([tmp_path], catalogue())
+    loaded = load_rules([tmp_path], catalogue(), REMEDIES)
     assert list(loaded.rules) == ["SPF-003"]
     assert loaded.rules["SPF-003"].topic == "spf"
     # spf.lookups may be absent; `when` guards spf.present only, so the author is told.
@@ -73,6 +74,14 @@ def test_the_sample_rule_is_accepted(tmp_path: Path) -> None:
         ("scope: delivery", "scope: hygiene", 5, "an error is about delivery, not hygiene"),
         ("scope: delivery", "scope: everything", 4, "scope"),
         ("  scope: delivery\n", "", 1, "scope: Field required"),
+        (
+            "severity: error",
+            "severity: error\n  remedy: spf-drop-ded",
+            6,
+            "no remedy 'spf-drop-ded'; did you mean spf-drop-dead?",
+        ),
+        ("severity: error", "severity: error\n  task: new-kee", 6, "task: Input should be 'new-key'"),
+        ("severity: error", "severity: error\n  service: signs", 6, "service: Input should be 'sign',"),
         ("severity: error", "severity: error\n  colour: red", 6, "colour: Extra inputs are not permitted"),
         ("ref: rfc7208", "ref: rfc7209", 12, "no source 'rfc7209' in sources.yaml; did you mean rfc7208?"),
         ("[一, 二]", "[一]", 15, "2 steps in English, 1 in Japanese"),
@@ -106,7 +115,7 @@ def test_a_source_says_how_it_was_read(tmp_path: Path, read_as: str, taken: bool
     (tmp_path / "sources.yaml").write_text(SOURCES.replace("read_as: original", f"read_as: {read_as}"), "utf-8")
     (tmp_path / "spf.yaml").write_text(RULE, "utf-8")
     if taken:
-        assert load_rules([tmp_path], catalogue()).sources["rfc7208"].read_as == read_as
+        assert load_rules([tmp_path], catalogue(), REMEDIES).sources["rfc7208"].read_as == read_as
     else:
         assert "read_as" in refused(tmp_path)
 
@@ -144,16 +153,16 @@ def test_a_later_folder_replaces_rules_by_id(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "sources.yaml").write_text(SOURCES, "utf-8")
         (tmp_path / name / "spf.yaml").write_text(RULE.replace("severity: error", f"severity: {severity}"), "utf-8")
-    loaded = load_rules([tmp_path / "shipped", tmp_path / "own"], catalogue())
+    loaded = load_rules([tmp_path / "shipped", tmp_path / "own"], catalogue(), REMEDIES)
     assert [rule.severity.value for rule in loaded.rules.values()] == ["warning"]
 
 
 def test_an_empty_folder_and_broken_bytes_are_told(tmp_path: Path) -> None:
     with pytest.raises(RuleError, match="no rule files"):
-        load_rules([tmp_path], catalogue())
+        load_rules([tmp_path], catalogue(), REMEDIES)
     (tmp_path / "spf.yaml").write_bytes(b"\xff\xfe")
     with pytest.raises(RuleError, match=r"spf\.yaml"):
-        load_rules([tmp_path], catalogue())
+        load_rules([tmp_path], catalogue(), REMEDIES)
 
 
 RECEIVER = """\
@@ -182,13 +191,15 @@ def folder_of(folder: Path, rule: str = RULE, **receivers: str) -> Path:
 
 def refused(*folders: Path) -> str:
     with pytest.raises(RuleError) as caught:
-        load_rules(folders, catalogue())
+        load_rules(folders, catalogue(), REMEDIES)
     return "\n".join(caught.value.problems)
 
 
 def test_one_statement_may_be_for_several_rules(tmp_path: Path) -> None:
     second = RULE.replace("SPF-003", "SPF-004").replace("spf-lookup-limit", "spf-other")
-    loaded = load_rules([folder_of(tmp_path, RULE + second, r=receiver("r", "SPF-003, SPF-004"))], catalogue())
+    loaded = load_rules(
+        [folder_of(tmp_path, RULE + second, r=receiver("r", "SPF-003, SPF-004"))], catalogue(), REMEDIES
+    )
     assert set(loaded.receivers["r"].rules) == {"SPF-003", "SPF-004"}
 
 
@@ -210,7 +221,7 @@ rules:
     - {severity: error, effect: reject, volume: bulk, limits: {max_lookups: 5}, sources: [{ref: rfc7208}]}
     - {severity: error, effect: reject, contested: true, sources: [{ref: rfc7208}]}
 """
-    said = load_rules([folder_of(tmp_path, r=several)], catalogue()).receivers["r"].rules["SPF-003"]
+    said = load_rules([folder_of(tmp_path, r=several)], catalogue(), REMEDIES).receivers["r"].rules["SPF-003"]
     assert [(each.effect.value, each.volume.value, each.contested) for each in said] == [
         ("note", "any", False),
         ("reject", "bulk", False),
@@ -256,7 +267,7 @@ def test_a_combination_comes_last_and_states_nothing_of_its_own(tmp_path: Path) 
         hard=receiver("hard", effect="reject"),
         all=ALL.replace("COMBINES", "all"),
     )
-    loaded = load_rules([folder], catalogue())
+    loaded = load_rules([folder], catalogue(), REMEDIES)
     assert list(loaded.receivers) == ["hard", "mild", "all"]
     assert loaded.providers == ("hard", "mild")
     whole = loaded.receivers["all"]
@@ -268,7 +279,7 @@ def test_a_receiver_for_those_who_ask_is_not_among_the_providers(tmp_path: Path)
     folder = folder_of(
         tmp_path, a=receiver("a"), b=receiver("b") + "default: false\n", all=ALL.replace("COMBINES", "all")
     )
-    loaded = load_rules([folder], catalogue())
+    loaded = load_rules([folder], catalogue(), REMEDIES)
     assert loaded.providers == ("a",)
     assert loaded.receivers["all"].combines == ("a", "b"), "who satisfies all satisfies it too"
 
@@ -279,7 +290,7 @@ def test_a_users_folder_may_add_a_receiver_to_what_is_combined(tmp_path: Path) -
     own.mkdir(parents=True)
     (own / "mine.yaml").write_text(receiver("mine", effect="reject"), "utf-8")
     (own / "two.yaml").write_text(ALL.replace("COMBINES", "[mine]").replace("id: all", "id: two"), "utf-8")
-    loaded = load_rules([shipped, own.parent], catalogue())
+    loaded = load_rules([shipped, own.parent], catalogue(), REMEDIES)
     assert loaded.receivers["all"].combines == ("a", "mine")
     assert loaded.receivers["two"].combines == ("mine",)
 

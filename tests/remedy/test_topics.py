@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from deliverability.judge.engine import Selection
 from deliverability.model.report import Remedy
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.static import StaticResolver
+from deliverability.remedy.names import REMEDIES
 from deliverability.remedy.transport import policy_text
 from deliverability.runs.engine import Job, Options, Sample, World, full_report, gather_facts, load_rules
 from tests.signing import published, rsa_key, sign
@@ -157,3 +159,57 @@ async def test_bimi_is_repaired_only_where_logo_and_certificate_are_named() -> N
     broken = {place: [f"v=BIMI1; l={logo}; a={certificate}; l=x"]}
     assert change((await remedies(broken))["bimi-repair"])[3] == (f"v=BIMI1; l={logo}; a={certificate}",)
     assert "bimi-repair" not in await remedies({place: [f"v=BIMI1; l={logo}; l=x"]})
+
+
+# --- rules name remedies --------------------------------------------------------------------------------------------
+
+
+def test_every_remedy_is_named_by_a_rule() -> None:
+    assert {rule.remedy for rule in RULES.rules.values() if rule.remedy} == set(REMEDIES)
+
+
+OWN = """\
+- id: OWN-001
+  name: own
+  since: "0.1"
+  scope: hygiene
+  severity: info
+  level: recommended
+  effort: low
+  confidence: high
+  remedy: {remedy}
+  require: {require}
+  sources: [{{ref: rfc7208}}]
+  text:
+    en: {{title: T, met: M, unmet: U, why: W, fix: [F]}}
+    ja: {{title: T, met: M, unmet: U, why: W, fix: [F]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("remedy", "require", "more", "new"),
+    [
+        (
+            "spf-drop-dead",
+            "{fact: spf.dead_terms, empty: true}",
+            {("example.com", "TXT"): ["v=spf1 mx -all a"]},
+            "v=spf1 mx -all",
+        ),
+        (
+            "dmarc-add-reports",
+            "{fact: dmarc.rua, empty: false}",
+            {("_dmarc.example.com", "TXT"): ["v=DMARC1; p=none"]},
+            "v=DMARC1; p=none; rua=mailto:dmarc-reports@example.com",
+        ),
+    ],
+)
+async def test_a_rule_of_the_users_own_gets_the_remedy_that_it_names(
+    tmp_path: Path, remedy: str, require: str, more: Records, new: str
+) -> None:
+    (tmp_path / "own.yaml").write_text(OWN.format(remedy=remedy, require=require), "utf-8")
+    resolver = StaticResolver({**WORLD, **more})
+    got = await gather_facts(Job("example.com"), World(resolver, FixedClock(NOW), ("static",)), staged=True)
+    report = await full_report(got, load_rules([tmp_path]), Selection(select=("OWN",)))
+    (found,) = report.remedies
+    assert (found.rule, found.code, found.mends) == ("OWN-001", remedy, ("OWN-001",))
+    assert change(found)[3] == (new,)

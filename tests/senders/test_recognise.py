@@ -21,7 +21,7 @@ from deliverability.judge.engine import Selection, judge
 from deliverability.mail.reader import read
 from deliverability.model.facts import Fact, FactSet, Reason, Subject, Unknown
 from deliverability.model.report import Finding, Outcome
-from deliverability.model.rules import Severity
+from deliverability.model.rules import ServiceStep, Severity
 from deliverability.ports.static import Records, StaticResolver
 from deliverability.runs import engine as app
 from deliverability.senders.catalogue import CatalogueError, ServiceKind, load, services
@@ -626,6 +626,9 @@ async def test_a_record_of_thousands_of_terms_is_cut_and_said_to_be() -> None:
 # --- the words ------------------------------------------------------------------------------------------------------
 
 
+RULES = app.load_rules().rules
+
+
 def finding(rule: str, item: str = "", outcome: Outcome = Outcome.UNMET) -> Finding:
     return Finding(rule, item, outcome, Severity.WARNING, {}, {}, (), ())
 
@@ -688,18 +691,19 @@ MAILCHIMP = {
     ],
 )
 def test_steps_name_the_service_and_its_setting(rule: str, item: str, facts: FactSet, where: str, words: str) -> None:
-    steps = steps_for(finding(rule, item), facts, phrases("en"))
+    steps = steps_for(finding(rule, item), RULES[rule], facts, phrases("en"))
     assert words in " ".join(getattr(steps, where)), steps
 
 
 def test_the_sources_of_what_a_step_says_are_those_of_its_service() -> None:
-    told = services_of(finding("SPF-003"), facts_with(MAILCHIMP, SENDGRID), phrases("en"))
+    told = services_of(finding("SPF-003"), RULES["SPF-003"], facts_with(MAILCHIMP, SENDGRID), phrases("en"))
     assert [each.id for each in told] == ["sendgrid", "mailchimp"]
-    assert services_of(finding("SPF-003", outcome=Outcome.MET), facts_with(SENDGRID), phrases("en")) == ()
+    met = finding("SPF-003", outcome=Outcome.MET)
+    assert services_of(met, RULES["SPF-003"], facts_with(SENDGRID), phrases("en")) == ()
 
 
 def test_the_most_expensive_service_comes_first_where_look_ups_are_to_be_saved() -> None:
-    steps = steps_for(finding("SPF-003"), facts_with(MAILCHIMP, SENDGRID), phrases("en"))
+    steps = steps_for(finding("SPF-003"), RULES["SPF-003"], facts_with(MAILCHIMP, SENDGRID), phrases("en"))
     assert [("SendGrid" in each, "Mailchimp" in each) for each in steps.after] == [(True, False), (False, True)]
 
 
@@ -710,7 +714,7 @@ def test_the_most_expensive_service_comes_first_where_look_ups_are_to_be_saved()
         (finding("DKIM-001"), facts_with(SENDGRID)),  # nothing says that it sent this message
         (finding("DKIM-001"), facts_with(sent_by="no-such-service")),
         (finding("DKIM-021", "example.com/s9"), facts_with(MAILCHIMP)),
-        (finding("HTML-001"), facts_with(SENDGRID, sent_by="sendgrid")),
+        (finding("SIZ-001"), facts_with(SENDGRID, sent_by="sendgrid")),
         (
             finding("SND-001", "SendGrid"),
             FactSet({"senders.services": Fact("senders.services", Unknown(Reason.TIMEOUT))}),
@@ -719,7 +723,7 @@ def test_the_most_expensive_service_comes_first_where_look_ups_are_to_be_saved()
     ],
 )
 def test_no_step_where_no_service_is_known_to_be_concerned(found: Finding, facts: FactSet) -> None:
-    assert steps_for(found, facts, phrases("en")) == Steps()
+    assert steps_for(found, RULES[found.rule], facts, phrases("en")) == Steps()
 
 
 def test_steps_are_words_of_the_report_in_both_languages() -> None:
@@ -735,10 +739,10 @@ def test_steps_are_words_of_the_report_in_both_languages() -> None:
         assert len(told.fix) == len(rules.rules["DKIM-001"].text[lang].fix) + 1
 
 
-def test_every_rule_with_steps_exists() -> None:
-    from deliverability.words.services import _TASKS
+def test_every_step_has_words_and_a_rule() -> None:
+    from deliverability.words.services import _STEPS
 
-    assert set(_TASKS) <= set(app.load_rules().rules)
+    assert set(_STEPS) == set(ServiceStep) == {rule.service for rule in RULES.values() if rule.service}
 
 
 def test_every_service_can_be_told_in_both_languages() -> None:
@@ -746,7 +750,7 @@ def test_every_service_can_be_told_in_both_languages() -> None:
         item = {"id": each.id, "name": each.name["en"], "authorised": True, "has_key": False, "selectors": ("s",)}
         for lang in ("en", "ja"):
             for rule, name in (("SND-001", each.name["en"]), ("SPF-001", ""), ("SPF-003", ""), ("DKIM-021", "a/s")):
-                steps = steps_for(finding(rule, name), facts_with(item), phrases(lang))
+                steps = steps_for(finding(rule, name), RULES[rule], facts_with(item), phrases(lang))
                 assert all(each.name[lang] in text for text in (*steps.before, *steps.after))
 
 
