@@ -23,12 +23,13 @@ SCHEMA_VERSION = "1.0"
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A report, its remedies in words, and the findings that no record mends."""
+    """A report, its remedies in words, the findings that no record mends, and whether one of these asks for a key."""
 
     report: Report
     view: ReportView
     remedies: tuple[tuple[Remedy, RemedyView], ...]
     by_hand: tuple[Entry, ...]
+    wants_key: bool
 
 
 def tell_fixes(report: Report, speaker: Speaker) -> Told:
@@ -37,11 +38,13 @@ def tell_fixes(report: Report, speaker: Speaker) -> Told:
     mended = {rule for remedy in report.remedies for rule in remedy.mends}
     told = {each.anchor: each for each in (*view.remedies, *view.later)}
     anchors = (f"remedy-{number}" for number in range(1, len(report.remedies) + 1))
+    by_hand = tuple(entry for entry in view.todo if entry.rule not in mended)
     return Told(
         report,
         view,
         tuple((remedy, told[anchor]) for remedy, anchor in zip(report.remedies, anchors, strict=True)),
-        tuple(entry for entry in view.todo if entry.rule not in mended),
+        by_hand,
+        any(speaker.rules.rules[entry.rule].task is Task.NEW_KEY for entry in by_hand),
     )
 
 
@@ -59,7 +62,7 @@ def fix_text(told: Told, lang: str, width: int) -> str:
         for entry in told.by_hand:
             lines += _hang(f"{entry.headline} [{entry.rule}]", "  - ", width)
         lines += wrap(say("fix.by-hand-rule", command=f"deliv rules {told.by_hand[0].rule}"), width)
-        if any(told.report.rules.rules[entry.rule].task is Task.NEW_KEY for entry in told.by_hand):
+        if told.wants_key:
             lines += wrap(say("fix.new-key", command=f"deliv dkim-keygen {told.view.domain}"), width)
     return "\n".join(line.rstrip() for line in lines).rstrip("\n") + "\n"
 

@@ -137,7 +137,15 @@ def read_summary(file: Path) -> Summary:
         data = json.loads(file.read_text("utf-8"))
         entries = tuple(from_json(each) for each in data["subjects"])
         removed = tuple(data.get("removed", ()))
-        return Summary(data["started"], data["previous"] or "", entries, data["exit_code"], file.parent.name, removed)
+        return Summary(
+            data["started"],
+            data["previous"] or "",
+            entries,
+            data["exit_code"],
+            file.parent.name,
+            removed,
+            data["version"],
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file}: {error}") from None
 
@@ -206,7 +214,7 @@ async def weekly(
         summary = _summary(plan, history, run, [work / f"{stem}.json" for stem in stems])
         for lang in LANGUAGES:
             write_whole(work / page_name("index", lang), pages.start(summary, history, lang), mode=plan.page_mode)
-        written = json_text(summary.to_json(__version__), indent=2) + "\n"
+        written = json_text(summary.to_json(), indent=2) + "\n"
         write_whole(work / "summary.json", written, mode=PRIVATE)
         write_whole(work / _RUN, str(run.id), mode=PRIVATE)
         work.chmod(plan.folder_mode)
@@ -597,10 +605,10 @@ def _summary(plan: Plan, history: History, run: Run, files: Sequence[Path]) -> S
     finished = [each for each in history.runs() if each.finished and each.id != run.id]
     code = worst_exit_code([entry.exit_code for entry in entries])
     if not finished:
-        return Summary(run.started, "", entries, code)
+        return Summary(run.started, "", entries, code, version=__version__)
     before = {domain for domain, _ in history.recorded(finished[-1])}
     removed = tuple(sorted(before - {subject.domain for subject in plan.subjects}))
-    return Summary(run.started, finished[-1].started, entries, code, removed=removed)
+    return Summary(run.started, finished[-1].started, entries, code, removed=removed, version=__version__)
 
 
 _RUN = ".run"
