@@ -130,14 +130,6 @@ class Context:
         self.cite_answer(answer)
         return answer
 
-    async def fetch(self, url: str, *, redirects: int = 0) -> Fetched | None:
-        """Get a file from the web and keep what came as evidence; None where the user did not ask for that."""
-        if self.http is None:
-            return None
-        fetched = await self.http.fetch(url, self.resolver, redirects=redirects)
-        self.cite(http_evidence(fetched))
-        return fetched
-
     async def unsubscribe(self, url: str, form: str) -> Fetched | None:
         """Post a form and keep the answer as evidence; None where the user did not ask for that."""
         if self.unsubscriber is None:
@@ -229,12 +221,6 @@ def smtp_evidence(probed: Probed) -> Evidence:
 
 _SHOWN_OCTETS = 2000
 _SHOWN_LINES = 30
-
-
-def unknown_from(answer: Failed) -> Unknown:
-    """The Unknown a failed DNS answer leads to, naming the question."""
-    detail = f"{answer.rdtype} {answer.name}" + (f": {answer.detail}" if answer.detail else "")
-    return Unknown(answer.reason, detail)
 
 
 @dataclass(frozen=True, slots=True)

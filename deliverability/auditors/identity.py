@@ -10,11 +10,11 @@ import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 
-from deliverability.auditors.base import Context, auditor, dns_id, spec, unknown_from
+from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.received import canonical_ip
 from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of
-from deliverability.ports.base import Answer, Failed, Found
+from deliverability.ports.base import Answer, Failed, Found, unknown_from
 from deliverability.protocols.dmarc.evaluate import discover_homes, relation
 from deliverability.protocols.dmarc.psl import registered_domain
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Mapping
 
-from deliverability.auditors.base import Context, auditor, dns_id, smtp_id, spec, unknown_from
-from deliverability.auditors.mx import is_literal, mx_entries
-from deliverability.model.facts import FactType, Reason, Unknown, Value
-from deliverability.ports.base import Failed, NoMailHost, Probed
+from deliverability.auditors.base import Context, auditor, dns_id, smtp_id, spec
+from deliverability.model.facts import FactType, Reason, Unknown, Value, texts_of
+from deliverability.ports.base import Failed, NoMailHost, Probed, unknown_from
+from deliverability.protocols.dane import parse_tlsa, verify_dane
+from deliverability.protocols.mx import is_literal, mx_names
 
 MAX_PROBED = 5
 """MX hosts that are called, the most preferred first."""
@@ -74,8 +74,7 @@ async def audit(ctx: Context) -> None:
     if isinstance(mx, Failed):
         ctx.put_all(dict.fromkeys(("transport.mx_tls", "dane.certificates"), unknown_from(mx)), own)
         return
-    named = dict.fromkeys(host for _, host in mx_entries(mx) if host != "." and not is_literal(host))
-    hosts = list(named)[:MAX_PROBED]
+    hosts = [host for host in mx_names(mx) if not is_literal(host)][:MAX_PROBED]
     probed = dict(zip(hosts, await asyncio.gather(*(ctx.probe(host) for host in hosts)), strict=True))
     seen = {host: each for host, each in probed.items() if each is not None}
     ids = [smtp_id(host) for host in seen]
@@ -133,48 +132,6 @@ def _certificates(dane: Value, probed: Mapping[str, Probed]) -> Value:
         elif shown.certificate is None or not isinstance(records, tuple):
             matches = None
         else:
-            matches = tlsa_matches(shown.certificate, [str(record) for record in records])
+            matches = verify_dane(shown.certificate, map(parse_tlsa, texts_of(records)))
         listed.append({"host": host, "name": each["name"], "matches": matches, "evidence": (smtp_id(host),)})
     return tuple(listed)
-
-
-def tlsa_matches(der: bytes, records: list[str]) -> bool | Unknown:
-    """Whether one of the TLSA records fits a server's own certificate (RFC 7672 section 3.1). Never raises.
-
-    DANE-EE(3) is compared with it. DANE-TA(2) may mean an authority above it, which a probe does not see.
-    """
-    above = False
-    for record in records:
-        parts = record.split()
-        if len(parts) < 4 or not all(part.isascii() and part.isdigit() for part in parts[:3]):
-            continue
-        usage, selector, matching = (int(part) for part in parts[:3])
-        if usage not in (2, 3):
-            continue
-        octets = der if selector == 0 else _public_key(der) if selector == 1 else None
-        digest = {0: lambda data: data, 1: lambda data: hashlib.sha256(data).digest(), 2: _sha512}.get(matching)
-        if octets is None or digest is None:
-            continue
-        if digest(octets).hex() == "".join(parts[3:]).lower():
-            return True
-        above = above or usage == 2
-    if above:
-        return Unknown(Reason.LIMIT, "the TLSA records name an authority (usage 2), which the probe does not see")
-    return False
-
-
-def _sha512(data: bytes) -> bytes:
-    return hashlib.sha512(data).digest()
-
-
-def _public_key(der: bytes) -> bytes | None:
-    """The SubjectPublicKeyInfo of a certificate."""
-    from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    try:
-        key = x509.load_der_x509_certificate(der).public_key()
-        return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, UnsupportedAlgorithm):
-        return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from deliverability.model.facts import Reason
+from deliverability.model.facts import Reason, Unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,12 @@ class Failed:
 
 
 Answer = Found | Absent | Failed
+
+
+def unknown_from(answer: Failed) -> Unknown:
+    """The Unknown a failed DNS answer leads to, naming the question."""
+    detail = f"{answer.rdtype} {answer.name}" + (f": {answer.detail}" if answer.detail else "")
+    return Unknown(answer.reason, detail)
 
 
 class Resolver(Protocol):
