@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from deliverability.model.codes import ABOUT, AS_SAID, Code
 from deliverability.model.facts import (
     Catalogue,
     Evidence,
@@ -38,6 +39,8 @@ from deliverability.ports.base import (
 
 if TYPE_CHECKING:
     from deliverability.mail.reader import Message
+
+NOT_STATED = Code("not-stated", ("name",))
 
 AuditFunction = Callable[["Context"], Awaitable[None]]
 
@@ -310,12 +313,12 @@ async def gather(
             undeclared = set(context.stated) - set(each.promised)
             if undeclared:
                 raise ValueError(f"{each.name} stated facts it never declared: {sorted(undeclared)}")
-            lost = Unknown(Reason.BUG, f"{each.name} did not state it")
+            lost = Unknown(Reason.BUG, NOT_STATED(name=each.name))
         except MissingFact as missing:
             lost = missing.unknown
         except Exception as error:
             crashes[each.name] = f"auditor {each.name}:\n{traceback.format_exc()}"
-            lost = Unknown(Reason.BUG, f"{each.name}: {type(error).__name__}")
+            lost = Unknown(Reason.BUG, ABOUT(what=each.name, detail=AS_SAID(text=type(error).__name__)))
             context.stated.clear()
         stated = {path: context.stated.get(path) or Fact(path, lost) for path in each.promised}
         known.update(stated)

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from deliverability.model.codes import Code
 from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value, records_of
 from deliverability.model.history import Kept, Snapshot
 from deliverability.model.report import Consequence, Verdict
 
 IDENTITIES = "spf.identities"
-NOT_THEN = Unknown(Reason.NOT_CONFIGURED, "not collected by the version of that run")
+NOT_COLLECTED = Code("not-collected-then")
+NOT_THEN = Unknown(Reason.NOT_CONFIGURED, NOT_COLLECTED())
 """What an older version did not look at."""
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from deliverability.model.codes import AS_SAID, Detail, failed_question
 from deliverability.model.facts import Reason, Unknown
 
 
@@ -63,14 +64,18 @@ class Failed:
     at: str = ""
     server: str = ""
 
+    @property
+    def question(self) -> Detail:
+        """What was asked, and how it failed where that is known."""
+        return failed_question(self.rdtype, self.name, AS_SAID(text=self.detail) if self.detail else None)
+
 
 Answer = Found | Absent | Failed
 
 
 def unknown_from(answer: Failed) -> Unknown:
     """The Unknown a failed DNS answer leads to, naming the question."""
-    detail = f"{answer.rdtype} {answer.name}" + (f": {answer.detail}" if answer.detail else "")
-    return Unknown(answer.reason, detail)
+    return Unknown(answer.reason, answer.question)
 
 
 class Resolver(Protocol):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from deliverability.model.codes import Detail
 from deliverability.protocols.dkim.tags import parse_tags
 
 _MAX_ERRORS = 10
@@ -29,7 +30,7 @@ class BimiRecord:
     logo: str | None = None
     certificate: str | None = None
     declined: bool = False
-    errors: tuple[str, ...] = ()
+    errors: tuple[Detail | str, ...] = ()
 
 
 def parse_bimi(values: Sequence[str]) -> BimiRecord | None:
@@ -39,7 +40,7 @@ def parse_bimi(values: Sequence[str]) -> BimiRecord | None:
         return None
     text = meant[0]
     tags = parse_tags(text)
-    errors = [f"{len(meant)} records; there may be one only"] if len(meant) > 1 else []
+    errors: list[Detail | str] = [f"{len(meant)} records; there may be one only"] if len(meant) > 1 else []
     errors += tags.errors
     if next(iter(tags.tags), None) != "v" or tags.get("v") != "BIMI1":
         errors.append("it does not begin with v=BIMI1;")
