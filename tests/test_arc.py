@@ -260,7 +260,8 @@ def suite_keys() -> SuiteKeys:
     return SuiteKeys(table)
 
 
-# Result, and the reason in the set that it is about. EDITED: the test mail was edited after Google sealed it. NO_KEY: the key is not in
+# Result, and the reason in the set that it is about.
+# EDITED: the test mail was edited after Google sealed it. NO_KEY: the key is not in
 # the suites. A name that says pass or fail is about ARC in the mailauth set only.
 EXPECTED: dict[str, tuple[str, Detail | None]] = {
     "blaze/002.mail": ("pass", None),
