@@ -33,7 +33,7 @@ PROVIDES = (
     ),
     spec("arc.sets[].seal", FactType.STR, "Whether its ARC-Seal holds.", values=["pass", "fail"]),
     spec("arc.sets[].signature", FactType.STR, "Whether its ARC-Message-Signature holds.", values=["pass", "fail"]),
-    spec("arc.sets[].errors", FactType.LIST_DETAIL, "What is wrong with it."),
+    spec("arc.sets[].errors", FactType.LIST_DETAIL, "What is wrong with it, one each."),
     spec(
         "arc.oldest_pass",
         FactType.INT,
@@ -75,7 +75,7 @@ async def audit(ctx: Context) -> None:
             "cv": each.cv,
             "seal": each.seal,
             "signature": each.signature,
-            "errors": each.details,
+            "errors": each.errors,
         }
         for each in found.sets
     )

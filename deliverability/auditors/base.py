@@ -97,9 +97,9 @@ class Context:
     Attributes:
         message: the sample message read into headers and parts, or None where none was given.
         now: when the audit began.
-        http: fetches files from the web; None where the user did not ask for that (--fetch).
-        smtp: looks at mail servers; None where the user did not ask for that (--probe-smtp).
-        unsubscriber: posts to the unsubscribe address; None where the user did not ask for that (--probe-unsubscribe).
+        http: fetches files from the web; None where the user did not ask for that.
+        smtp: looks at mail servers; None where the user did not ask for that.
+        unsubscriber: posts to the unsubscribe address; None where the user did not ask for that.
 
     """
 

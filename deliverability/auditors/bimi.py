@@ -1,6 +1,6 @@
 """BIMI: the logo that mailboxes may show beside the domain's mail.
 
-Record and, with --fetch, logo.
+The record and, where it may be fetched, the logo.
 """
 
 from __future__ import annotations
@@ -19,15 +19,21 @@ PROVIDES = (
     spec("bimi.record", FactType.STR, "That record.", optional=True),
     spec("bimi.name", FactType.STR, "Name at which it stands.", optional=True),
     spec("bimi.declined", FactType.BOOL, "The record says that no logo is to be shown (empty l= and a=)."),
-    spec("bimi.errors", FactType.LIST_STR, "What is wrong with the record, one term each."),
+    spec("bimi.errors", FactType.LIST_DETAIL, "What is wrong with the record, one each."),
     spec("bimi.logo", FactType.STR, "l=, where the logo is.", optional=True),
     spec("bimi.certificate", FactType.STR, "a=, where the certificate is.", optional=True),
-    spec("bimi.logo_octets", FactType.INT, "Size of the logo; only with --fetch.", unit="octets", optional=True),
-    spec("bimi.logo_errors", FactType.LIST_STR, "Why the logo is no SVG Tiny PS; only with --fetch."),
+    spec(
+        "bimi.logo_octets",
+        FactType.INT,
+        "Size of the logo; only where it may be fetched.",
+        unit="octets",
+        optional=True,
+    ),
+    spec("bimi.logo_errors", FactType.LIST_DETAIL, "Why the logo is no SVG Tiny PS; only where it may be fetched."),
     spec(
         "bimi.certificate_found",
         FactType.BOOL,
-        "A certificate in PEM form is where a= says; it is not validated. Only with --fetch.",
+        "A certificate in PEM form is where a= says; it is not validated. Only where it may be fetched.",
         optional=True,
     ),
 )

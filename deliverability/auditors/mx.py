@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import Sequence
 
 from deliverability.auditors.base import Context, auditor, dns_id, spec
+from deliverability.model.codes import Code
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.ports.base import Answer, Failed, Found, unknown_from
 from deliverability.protocols.mx import MAX_HOSTS, is_literal, mx_entries, mx_names
+
+MX_FIRST = Code("mx-first", ("n", "all"))
 
 PROVIDES = (
     spec("mx.hosts", FactType.LIST_RECORD, "MX hosts, most preferred first; empty for a null MX.", key=["host"]),
@@ -42,7 +45,7 @@ async def audit(ctx: Context) -> None:
     ctx.put("mx.null_beside_others", "." in hosts and bool(named), own)
     preferences = {host: preference for preference, host in reversed(entries)}
     items = await asyncio.gather(*(_host(ctx, host, preferences[host]) for host in named[:MAX_HOSTS]))
-    limit = Unknown(Reason.LIMIT, f"only {MAX_HOSTS} of {len(named)} MX hosts were looked up")
+    limit = Unknown(Reason.LIMIT, MX_FIRST(n=MAX_HOSTS, all=len(named)))
     items += [_unseen(host, preferences[host], limit) for host in named[MAX_HOSTS:]]
     ids = [dns_id(host, rdtype) for host in named[:MAX_HOSTS] for rdtype in ("A", "AAAA") if not is_literal(host)]
     ctx.put("mx.hosts", tuple(items), own, *ids)

@@ -1,4 +1,4 @@
-"""What the MX hosts show when called (--probe-smtp): STARTTLS, version, certificate, and whether DANE fits it."""
+"""What the MX hosts show when called: STARTTLS, version, certificate, and whether DANE fits it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from deliverability.auditors.base import Context, auditor, dns_id, smtp_id, spec
+from deliverability.model.codes import ABOUT, AS_SAID, ASKED, Input, needs
 from deliverability.model.facts import FactType, Reason, Unknown, Value, texts_of
 from deliverability.ports.base import Failed, NoMailHost, Probed, unknown_from
 from deliverability.protocols.dane import parse_tlsa, verify_dane
@@ -14,13 +15,13 @@ from deliverability.protocols.mx import is_literal, mx_names
 MAX_PROBED = 5
 """MX hosts that are called, the most preferred first."""
 _MAX_NAMES = 50
-NEED_PROBE = Unknown(Reason.NOT_CONFIGURED, "--probe-smtp")
+NEED_PROBE = Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_PROBE_SMTP))
 
 PROVIDES = (
     spec(
         "transport.mx_tls",
         FactType.LIST_RECORD,
-        f"The {MAX_PROBED} most preferred MX hosts as they answered on port 25; known only with --probe-smtp.",
+        f"The {MAX_PROBED} most preferred MX hosts as they answered on port 25; known only where they may be called.",
         key=["host"],
     ),
     spec("transport.mx_tls[].host", FactType.STR, "MX host."),
@@ -47,7 +48,7 @@ PROVIDES = (
     spec(
         "dane.certificates",
         FactType.LIST_RECORD,
-        "MX hosts with TLSA records, and whether one fits the certificate; known only with --probe-smtp.",
+        "MX hosts with TLSA records, and whether one fits the certificate; known only where they may be called.",
         key=["host"],
     ),
     spec("dane.certificates[].host", FactType.STR, "MX host."),
@@ -83,7 +84,7 @@ async def audit(ctx: Context) -> None:
 
 
 def _lost(probed: NoMailHost) -> Unknown:
-    return Unknown(probed.reason, f"SMTP {probed.host}: {probed.detail}")
+    return Unknown(probed.reason, ABOUT(what=ASKED(type="SMTP", name=probed.host), detail=AS_SAID(text=probed.detail)))
 
 
 def _host(probed: Probed) -> Mapping[str, Value]:

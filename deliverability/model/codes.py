@@ -78,6 +78,11 @@ SELECTOR = Code("selector", ("name",))
 NOT_COLLECTED = Code("not-collected", ("path",))  # a fact that nobody stated
 
 
+def as_said(text: str) -> Detail | None:
+    """Words that are not ours as a detail, where there are any."""
+    return AS_SAID(text=text) if text else None
+
+
 def needs(wanted: Input) -> Detail:
     """The detail of a fact that waits for that input."""
     return NEEDS(input=wanted.value)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from deliverability.model.codes import AS_SAID, Detail, failed_question
+from deliverability.model.codes import Detail, as_said, failed_question
 from deliverability.model.facts import Reason, Unknown
 
 
@@ -67,7 +67,7 @@ class Failed:
     @property
     def question(self) -> Detail:
         """What was asked, and how it failed where that is known."""
-        return failed_question(self.rdtype, self.name, AS_SAID(text=self.detail) if self.detail else None)
+        return failed_question(self.rdtype, self.name, as_said(self.detail))
 
 
 Answer = Found | Absent | Failed

@@ -8,12 +8,17 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Answer, Failed, Found, Resolver, unknown_from
 from deliverability.protocols.dnssec import ZoneSigning, zone_signing
 from deliverability.protocols.mx import MAX_HOSTS, is_literal, mx_names
 
 MAX_ERRORS = 20
+
+TLSA_ODD = Code("tlsa-odd", ("text",))
+TLSA_UNUSABLE = Code("tlsa-unusable", ("text",))
+TLSA_USAGE = Code("tlsa-usage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class TlsaRecord:
     selector: int | None = None
     matching: int | None = None
     data: str = ""
-    problem: str | None = None
+    problem: Detail | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,7 @@ class DaneHost:
         return self.zone.signed if self.zone else True
 
     @property
-    def errors(self) -> tuple[str, ...]:
+    def errors(self) -> tuple[Detail, ...]:
         """Why senders can use none of the records; empty with one that they can (RFC 7672 section 3.1.3)."""
         problems = tuple(each.problem for each in self.records if each.problem is not None)
         return problems[:MAX_ERRORS] if len(problems) == len(self.records) else ()
@@ -117,12 +122,13 @@ def parse_tlsa(text: str) -> TlsaRecord:
     """Read a TLSA record. Never raises."""
     parts = text.split()
     if len(parts) < 4 or not all(re.fullmatch("[0-9]{1,3}", part) for part in parts[:3]):
-        return TlsaRecord(text, problem=f"not a TLSA record: {text[:60]}")
+        return TlsaRecord(text, problem=TLSA_ODD(text=text[:60]))
     usage, selector, matching = (int(part) for part in parts[:3])
     data = "".join(parts[3:]).lower()
     expected = {1: 32, 2: 64}.get(matching, len(data) // 2)
     usable = usage in (2, 3) and selector in (0, 1) and matching in (0, 1, 2) and expected == len(data) // 2
-    return TlsaRecord(text, usage, selector, matching, data, None if usable else " ".join(parts)[:60])
+    problem = None if usable else TLSA_UNUSABLE(text=" ".join(parts)[:60])
+    return TlsaRecord(text, usage, selector, matching, data, problem)
 
 
 def verify_dane(certificate: bytes, records: Iterable[TlsaRecord]) -> bool | Unknown:
@@ -142,7 +148,7 @@ def verify_dane(certificate: bytes, records: Iterable[TlsaRecord]) -> bool | Unk
             return True
         above = above or record.usage == 2
     if above:
-        return Unknown(Reason.LIMIT, "the TLSA records name an authority (usage 2), which the probe does not see")
+        return Unknown(Reason.LIMIT, TLSA_USAGE())
     return False
 
 

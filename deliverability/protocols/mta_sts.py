@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail, Input, needs
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import (
     Answer,
@@ -19,10 +20,19 @@ from deliverability.ports.base import (
     unknown_from,
 )
 from deliverability.protocols.mx import mx_names
-from deliverability.protocols.text_record import MAX_ERRORS, choose_record
+from deliverability.protocols.text_record import FIELD_ODD, MAX_ERRORS, TAG_MISSING, TAG_VALUE, choose_record
 
 MAX_POLICY_AGE = 31_557_600
 """Most seconds that max_age may say (RFC 8461 section 3.2)."""
+
+NOT_200 = Code("not-200", ("n",))
+CONTENT_TYPE = Code("content-type", ("type",))
+CONTENT_TYPE_MISSING = Code("content-type-missing")
+FIELD_VALUE = Code("field-value", ("name", "value"))  # a value that the field cannot have
+NO_VERSION = Code("no-version")
+NO_MODE = Code("no-mode")
+NO_MAX_AGE = Code("no-max-age")
+NO_MX = Code("no-mx")
 
 _MAX_PATTERNS = 100
 _ID = re.compile(r"[A-Za-z0-9]{1,32}")
@@ -42,7 +52,7 @@ class MtaStsRecord:
 
     text: str
     id: str | None = None
-    errors: tuple[str, ...] = ()
+    errors: tuple[Detail, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +70,7 @@ class MtaStsPolicy:
     mode: str | None = None
     mx: tuple[str, ...] = ()
     max_age: int | None = None
-    errors: tuple[str, ...] = ()
+    errors: tuple[Detail, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,27 +127,28 @@ def parse_mta_sts(values: Sequence[str]) -> MtaStsRecord | None:
     errors = list(found.errors)
     identifier = found.fields.get("id")
     if identifier is None:
-        errors.append("no id=")
+        errors.append(TAG_MISSING(name="id"))
     elif not _ID.fullmatch(identifier):
-        errors.append(f"id={identifier[:60]}")
+        errors.append(TAG_VALUE(name="id", value=identifier[:60]))
     return MtaStsRecord(found.text, identifier, tuple(errors))
 
 
 def _policy(page: Fetched | None) -> MtaStsPolicy | Unknown:
     if page is None:
-        return Unknown(Reason.NOT_CONFIGURED, "--fetch")
+        return Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_FETCH))
     if isinstance(page, Page):
         return parse_mta_sts_policy(page)
-    return MtaStsPolicy(errors=(page.detail,)) if page.certain else Unknown(page.reason, f"{page.url}: {page.detail}")
+    why = AS_SAID(text=page.detail)
+    return MtaStsPolicy(errors=(why,)) if page.certain else Unknown(page.reason, ABOUT(what=page.url, detail=why))
 
 
 def parse_mta_sts_policy(page: Page) -> MtaStsPolicy:
     """Read a fetched policy. Never raises. Senders take only status 200 (RFC 8461 section 3.3)."""
     if page.status != 200:
-        return MtaStsPolicy(errors=(f"HTTP status {page.status} instead of 200",))
-    errors = []
+        return MtaStsPolicy(errors=(NOT_200(n=page.status),))
+    errors: list[Detail] = []
     if page.content_type.partition(";")[0].strip().lower() != "text/plain":
-        errors.append(f"type {page.content_type[:60] or 'missing'} instead of text/plain")
+        errors.append(CONTENT_TYPE(type=page.content_type[:60]) if page.content_type else CONTENT_TYPE_MISSING())
     found: dict[str, str] = {}
     patterns: list[str] = []
     text = page.body.decode("utf-8", "replace")
@@ -146,40 +157,40 @@ def parse_mta_sts_policy(page: Page) -> MtaStsPolicy:
         if not line.strip():
             continue
         if not colon:
-            errors.append(f"not a field: {line.strip()[:60]}")
+            errors.append(FIELD_ODD(text=line.strip()[:60]))
         elif name == "mx":
             pattern = value.lower().rstrip(".")
             if len(pattern) <= 255 and _PATTERN.fullmatch(pattern):
                 patterns.append(pattern)
             else:
-                errors.append(f"mx: {value[:60]}")
+                errors.append(FIELD_VALUE(name="mx", value=value[:60]))
         else:
             found.setdefault(name, value)  # of a field that stands twice the first counts
     if found.get("version") != "STSv1":
-        errors.append("no version: STSv1")
+        errors.append(NO_VERSION())
     mode = found.get("mode")
     if mode not in ("enforce", "testing", "none"):
-        errors.append(f"mode: {mode[:60]}" if mode else "no mode")
+        errors.append(FIELD_VALUE(name="mode", value=mode[:60]) if mode else NO_MODE())
         mode = None
     age = found.get("max_age", "")
     max_age = int(age) if re.fullmatch(r"[0-9]{1,10}", age) else None
     if max_age is None or max_age > MAX_POLICY_AGE:
-        errors.append(f"max_age: {age[:60]}" if age else "no max_age")
+        errors.append(FIELD_VALUE(name="max_age", value=age[:60]) if age else NO_MAX_AGE())
     if not patterns and mode in ("enforce", "testing"):
-        errors.append("no mx")
+        errors.append(NO_MX())
     if not errors and (problem := _grammar_problem(text)):
         errors.append(problem)
     return MtaStsPolicy(mode, tuple(patterns[:_MAX_PATTERNS]), max_age, tuple(errors[:MAX_ERRORS]))
 
 
-def _grammar_problem(text: str) -> str | None:
+def _grammar_problem(text: str) -> Detail | None:
     """What checkdmarc's parser, which keeps to the letter of the grammar, refuses: stray CR, odd extension fields."""
     from checkdmarc.mta_sts import MTASTSPolicySyntaxError, parse_mta_sts_policy
 
     try:
         parse_mta_sts_policy(text)
     except MTASTSPolicySyntaxError as error:
-        return str(error)[:120]
+        return AS_SAID(text=str(error)[:120])
     return None
 
 

@@ -6,9 +6,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from deliverability.model.codes import Code, Detail
+
 MAX_FIELDS = 1000
 """Fields of one record that are read. Records this long are hostile: two or three are defined."""
 MAX_ERRORS = 20
+
+RECORDS_MANY = Code("records-many", ("n",))
+VERSION_FIRST = Code("version-first", ("version",))
+FIELDS_MANY = Code("fields-many", ("n",))
+FIELD_ODD = Code("field-odd", ("text",))
+TAG_BETWEEN = Code("tag-between")
+TAG_TWICE = Code("tag-twice", ("name",))
+TAG_MISSING = Code("tag-missing", ("name",))
+TAG_VALUE = Code("tag-value", ("name", "value"))  # a value that the tag cannot have
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +35,7 @@ class TextRecord:
 
     text: str
     fields: Mapping[str, str] = field(default_factory=dict)
-    errors: tuple[str, ...] = ()
+    errors: tuple[Detail, ...] = ()
 
 
 def choose_record(values: Sequence[str], version: str) -> TextRecord | None:
@@ -35,19 +46,21 @@ def choose_record(values: Sequence[str], version: str) -> TextRecord | None:
     ]
     if not meant:
         return None
-    errors = [] if proper else [f"it does not begin with v={version};"]
+    errors = [] if proper else [VERSION_FIRST(version=version)]
     if len(meant) > 1:
-        errors.append(f"{len(meant)} records; there may be one only")
+        errors.append(RECORDS_MANY(n=len(meant)))
     fields: dict[str, str] = {}
     specs = meant[0].split(";", MAX_FIELDS)
     if len(specs) > MAX_FIELDS and specs.pop().strip():
-        errors.append(f"more than {MAX_FIELDS} fields, the rest is not read")
+        errors.append(FIELDS_MANY(n=MAX_FIELDS))
     for position, text in enumerate(specs):
         name, equals, value = (part.strip() for part in text.partition("="))
         if equals and name:
             if name in fields:
-                errors.append(f"{name[:30]}= twice")
+                errors.append(TAG_TWICE(name=name[:30]))
             fields.setdefault(name, value)
-        elif text.strip() or position < len(specs) - 1:
-            errors.append(f"not a field: {text.strip()[:60] or 'nothing between two semicolons'}")
+        elif text.strip():
+            errors.append(FIELD_ODD(text=text.strip()[:60]))
+        elif position < len(specs) - 1:
+            errors.append(TAG_BETWEEN())
     return TextRecord(meant[0], fields, tuple(errors[:MAX_ERRORS]))

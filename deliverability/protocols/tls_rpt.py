@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from deliverability.model.codes import Detail
 from deliverability.model.facts import Unknown
 from deliverability.ports.base import Answer, Failed, Found, Resolver, unknown_from
-from deliverability.protocols.text_record import MAX_ERRORS, choose_record
+from deliverability.protocols.text_record import MAX_ERRORS, TAG_MISSING, TAG_VALUE, choose_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class TlsRptRecord:
 
     text: str
     rua: tuple[str, ...] = ()
-    errors: tuple[str, ...] = ()
+    errors: tuple[Detail, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,8 @@ def parse_tls_rpt(values: Sequence[str]) -> TlsRptRecord | None:
     rua = tuple(uri for each in found.fields.get("rua", "").split(",") if (uri := each.strip()))
     errors = list(found.errors)
     if not rua:
-        errors.append("no rua=")
-    errors += [f"rua={uri[:60]}" for uri in rua if not _is_report_uri(uri)]
+        errors.append(TAG_MISSING(name="rua"))
+    errors += [TAG_VALUE(name="rua", value=uri[:60]) for uri in rua if not _is_report_uri(uri)]
     return TlsRptRecord(found.text, rua, tuple(errors[:MAX_ERRORS]))
 
 

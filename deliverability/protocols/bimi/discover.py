@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail, Input, needs
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Answer, Failed, Fetched, Found, HttpFetcher, NoPage, Page, Resolver, unknown_from
 from deliverability.protocols.bimi.logo import logo_errors
 from deliverability.protocols.bimi.record import BimiRecord, is_https, parse_bimi
 from deliverability.protocols.dmarc.discover import organizational_domain
+from deliverability.protocols.mta_sts import NOT_200
+
+HTTP_STATUS = Code("http-status", ("url", "n"))
 
 _REDIRECTS = 3
 
@@ -25,7 +29,7 @@ class BimiLogo:
     """
 
     octets: int | None
-    errors: tuple[str, ...] = ()
+    errors: tuple[Detail, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,7 @@ async def _fetch(url: str | None, resolver: Resolver, http: HttpFetcher | None) 
     if url is None or not is_https(url):
         return None
     if http is None:
-        return Unknown(Reason.NOT_CONFIGURED, "--fetch")
+        return Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_FETCH))
     return await http.fetch(url, resolver, redirects=_REDIRECTS)
 
 
@@ -109,22 +113,23 @@ def _logo(got: Fetched | Unknown | None) -> BimiLogo | Unknown | None:
     content = _content(got)
     if isinstance(content, bytes):
         return BimiLogo(len(content), logo_errors(content))
-    return BimiLogo(None, (content,)) if isinstance(content, str) else content
+    return BimiLogo(None, (content,)) if isinstance(content, Detail) else content
 
 
 def _certificate(got: Fetched | Unknown | None) -> bool | Unknown | None:
     content = _content(got)
     if isinstance(content, bytes):
         return b"-----BEGIN CERTIFICATE-----" in content
-    return False if isinstance(content, str) else content
+    return False if isinstance(content, Detail) else content
 
 
-def _content(got: Fetched | Unknown | None) -> bytes | str | Unknown | None:
-    """The file; else why there is none: a text where everybody would see the same, Unknown where we could not look."""
+def _content(got: Fetched | Unknown | None) -> bytes | Detail | Unknown | None:
+    """The file; else a detail where everybody would find it missing, Unknown where only we could not look."""
     if isinstance(got, NoPage):
-        return got.detail if got.certain else Unknown(got.reason, f"{got.url}: {got.detail}")
+        why = AS_SAID(text=got.detail)
+        return why if got.certain else Unknown(got.reason, ABOUT(what=got.url, detail=why))
     if not isinstance(got, Page):
         return got
     if got.status >= 500:
-        return Unknown(Reason.REFUSED, f"{got.url}: HTTP status {got.status}")
-    return got.body if got.status == 200 else f"HTTP status {got.status} instead of 200"
+        return Unknown(Reason.REFUSED, HTTP_STATUS(url=got.url, n=got.status))
+    return got.body if got.status == 200 else NOT_200(n=got.status)

@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from deliverability.model.codes import Detail
+from deliverability.model.codes import Code, Detail
 from deliverability.protocols.dkim.tags import parse_tags
+from deliverability.protocols.text_record import RECORDS_MANY, TAG_MISSING, VERSION_FIRST
+
+NOT_HTTPS = Code("not-https", ("name", "value"))
+NOT_SVG = Code("not-svg", ("name", "value"))
 
 _MAX_ERRORS = 10
 
@@ -30,7 +34,7 @@ class BimiRecord:
     logo: str | None = None
     certificate: str | None = None
     declined: bool = False
-    errors: tuple[Detail | str, ...] = ()
+    errors: tuple[Detail, ...] = ()
 
 
 def parse_bimi(values: Sequence[str]) -> BimiRecord | None:
@@ -40,18 +44,18 @@ def parse_bimi(values: Sequence[str]) -> BimiRecord | None:
         return None
     text = meant[0]
     tags = parse_tags(text)
-    errors: list[Detail | str] = [f"{len(meant)} records; there may be one only"] if len(meant) > 1 else []
+    errors = [RECORDS_MANY(n=len(meant))] if len(meant) > 1 else []
     errors += tags.errors
     if next(iter(tags.tags), None) != "v" or tags.get("v") != "BIMI1":
-        errors.append("it does not begin with v=BIMI1;")
+        errors.append(VERSION_FIRST(version="BIMI1"))
     logo, certificate = tags.get("l"), tags.get("a")
     if logo is None and certificate is None:
-        errors.append("no l=")
+        errors.append(TAG_MISSING(name="l"))
     for tag, value in (("l", logo), ("a", certificate)):
         if value and not is_https(value):
-            errors.append(f"{tag}={value[:60]} is not an https URL")
+            errors.append(NOT_HTTPS(name=tag, value=value[:60]))
     if logo and is_https(logo) and not urlsplit(logo).path.lower().endswith((".svg", ".svgz")):
-        errors.append(f"l={logo[:60]} does not end in .svg")
+        errors.append(NOT_SVG(name="l", value=logo[:60]))
     declined = not errors and not logo and not certificate
     return BimiRecord(text, logo or None, certificate or None, declined, tuple(errors[:_MAX_ERRORS]))
 

@@ -16,30 +16,34 @@ from datetime import UTC, datetime
 from deliverability.mail.reader import HeaderField, Message, read
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.base import Answer, Failed, Found, Resolver, unknown_from
+from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver, unknown_from
 from deliverability.protocols.dkim.body import BodyHash, hash_body
 from deliverability.protocols.dkim.fields import empty_b, received_at, relaxed_field, value_on_the_wire
 from deliverability.protocols.dkim.key import MINIMUM_RSA_BITS, Check, KeyRecord, check_digest, choose_key
 from deliverability.protocols.dkim.signature import Signature, odd_value, parse_signature
-from deliverability.protocols.dkim.tags import TAG_MISSING, TAG_VALUE, TagList, parse_tags
-from deliverability.protocols.dkim.verify import NO_KEY, DkimResult, DkimStatus, judge_signature
+from deliverability.protocols.dkim.tags import TagList, parse_tags
+from deliverability.protocols.dkim.verify import DkimResult, DkimStatus, judge_signature
+from deliverability.protocols.text_record import TAG_MISSING, TAG_VALUE
 
 MAX_SETS = 50
 """Sets a chain may have (RFC 8617 section 4.2.1); a longer one has failed."""
 
-NO_INSTANCE = Code("arc-no-instance", ("name",))
-INSTANCE = Code("arc-instance", ("n", "name"))  # a number that no set can have
-TWICE = Code("arc-twice", ("name", "n"))
-MISSING = Code("arc-missing", ("name", "n"))
-STRAY_TAG = Code("arc-stray-tag", ("tag", "name"))
-SEAL_SIGNED = Code("arc-seal-signed")
-NO_FIT = Code("arc-no-fit")
-NO_USABLE_KEY = Code("arc-no-usable-key", ("name",))
-KEY_OF_OTHERS = Code("arc-key-of-others", ("name", "algorithm"))
-WEAK = Code("arc-weak", ("algorithm", "n"))
-BROKEN_BELOW = Code("arc-broken-below")
+NO_INSTANCE = Code("arc-no-instance", ("field",))
+INSTANCE = Code("arc-instance", ("n", "field"))
+INSTANCE_TWICE = Code("arc-instance-twice", ("n", "field"))
+INSTANCE_MISSING = Code("arc-instance-missing", ("n", "field"))
+IN_SET = Code("arc-set", ("n", "detail"))
+BROKEN = Code("arc-broken")
 CV_UNREADABLE = Code("arc-cv-unreadable")
+NO_FIT = Code("arc-no-fit")
+KEY_MISSING = Code("arc-key-missing", ("name",))
+KEY_UNNAMED = Code("arc-key-unnamed")
+KEY_UNUSABLE = Code("arc-key-unusable", ("name",))
+KEY_OTHER = Code("arc-key-other", ("name", "algorithm"))
+KEY_WEAK = Code("arc-key-weak", ("algorithm", "n"))
 BODIES = Code("bodies", ("n",))
+STRAY_TAG = Code("arc-stray-tag", ("tag", "field"))
+SEAL_SIGNED = Code("arc-seal-signed")
 
 _MAX_BODIES = 4  # different ways to hash the body in one chain; each is a pass over the body
 _MAX_OCTETS = 1 << 16
@@ -59,7 +63,8 @@ class ArcSet:
         cv: what the sealer said of the chain below: none, pass or fail; None where it cannot be read.
         seal: pass, fail, or Unknown where the key could not be looked up.
         signature: the same for the ARC-Message-Signature.
-        details: what is wrong, each with the field that it is about.
+        seal_errors: what is wrong with the seal, one each.
+        signature_errors: what is wrong with the ARC-Message-Signature, one each.
 
     """
 
@@ -69,7 +74,14 @@ class ArcSet:
     cv: str | None
     seal: str | Unknown
     signature: str | Unknown
-    details: tuple[Detail, ...] = ()
+    seal_errors: tuple[Detail, ...] = ()
+    signature_errors: tuple[Detail, ...] = ()
+
+    @property
+    def errors(self) -> tuple[Detail, ...]:
+        """All that is wrong with the set, each with the field that it is about."""
+        of_seal = (ABOUT(what="ARC-Seal", detail=each) for each in self.seal_errors)
+        return (*of_seal, *(ABOUT(what="ARC-Message-Signature", detail=each) for each in self.signature_errors))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +129,11 @@ async def verify_chain(message: Message, resolver: Resolver, now: datetime) -> A
     bodies: dict[tuple[str, str, int | None], BodyHash] = {}
     seals = _verify_seals(fields, links, answers)
     sets = []
-    for number, (link, (seal, details)) in enumerate(zip(links, seals, strict=True), 1):
-        signature, more = _verify_signature(message, link, number, answers, bodies, when)
+    for number, (link, (seal, seal_errors)) in enumerate(zip(links, seals, strict=True), 1):
+        signature, errors = _verify_signature(message, link, number, answers, bodies, when)
         found_cv = link.tags.get("cv")
         cv = found_cv if found_cv in ("none", "pass", "fail") else None
-        every = (*details, *more)
-        sets.append(ArcSet(number, link.seal.domain, link.seal.selector, cv, seal, signature, every))
+        sets.append(ArcSet(number, link.seal.domain, link.seal.selector, cv, seal, signature, seal_errors, errors))
     result, reason = _chain_result(sets)
     oldest = _oldest(sets) if result == "pass" else None
     return ArcResult(result, reason, tuple(sets), oldest, tuple(found))
@@ -160,17 +171,17 @@ def _group(fields: Sequence[HeaderField], positions: Sequence[int]) -> tuple[lis
         field = fields[position]
         instance = _instance(field)
         if instance is None:
-            return [], NO_INSTANCE(name=field.name)
+            return [], NO_INSTANCE(field=field.name)
         if not 1 <= instance <= MAX_SETS:
-            return [], INSTANCE(n=instance, name=field.name)
+            return [], INSTANCE(n=instance, field=field.name)
         names = sets.setdefault(instance, {})
         if field.lower in names:
-            return [], TWICE(name=field.name, n=instance)
+            return [], INSTANCE_TWICE(n=instance, field=field.name)
         names[field.lower] = position
     for instance in range(1, len(sets) + 1):
         missing = next((name for name in _NAMES if name not in sets.get(instance, {})), None)
         if missing:
-            return [], MISSING(name=missing, n=instance)
+            return [], INSTANCE_MISSING(n=instance, field=missing)
     results, signature, seal = _NAMES
     ordered = (sets[number] for number in range(1, len(sets) + 1))
     return [(each[results], each[signature], each[seal]) for each in ordered], None
@@ -196,7 +207,7 @@ def _message_signature(text: str) -> Signature:
     signature = parse_signature(f"v=1; {kept}")
     errors = list(tags.errors)
     if "v" in tags.tags:
-        errors.append(STRAY_TAG(tag="v", name="ARC-Message-Signature"))
+        errors.append(STRAY_TAG(tag="v", field="ARC-Message-Signature"))
     if "arc-seal" in signature.signed_headers:
         errors.append(SEAL_SIGNED())
     return replace(signature, errors=(*errors, *signature.errors))
@@ -207,7 +218,7 @@ def _seal(tags: TagList) -> Signature:
     errors = list(tags.errors)
     errors += [TAG_MISSING(name=name) for name in _SEAL_TAGS if tags.get(name) is None]
     if "h" in tags.tags:
-        errors.append(STRAY_TAG(tag="h", name="ARC-Seal"))
+        errors.append(STRAY_TAG(tag="h", field="ARC-Seal"))
     if tags.get("cv") not in (None, "none", "pass", "fail"):
         errors.append(odd_value(tags, "cv"))
     kept = "; ".join(f"{name}={tags.tags[name]}" for name in ("a", "b", "d", "s", "t") if name in tags.tags)
@@ -262,32 +273,29 @@ def _relaxed(field: HeaderField, *, without_b: bool = False) -> bytes:
 
 def _verify_seal(seal: Signature, answer: Answer | None, digest: bytes) -> tuple[str | Unknown, tuple[Detail, ...]]:
     if seal.errors:
-        return "fail", tuple(_about_seal(error) for error in seal.errors)
+        return "fail", seal.errors
     if isinstance(answer, Failed):
         return unknown_from(answer), ()
     key = _key(seal, answer)
     if isinstance(key, Detail):
-        return "fail", (_about_seal(key),)
+        return "fail", (key,)
     if check_digest(key, seal.hash_name, seal.value, digest) is not Check.GOOD:
-        return "fail", (_about_seal(NO_FIT()),)
+        return "fail", (NO_FIT(),)
     return "pass", ()
-
-
-def _about_seal(detail: Detail) -> Detail:
-    return ABOUT(what="ARC-Seal", detail=detail)
 
 
 def _key(seal: Signature, answer: Answer | None) -> KeyRecord | Detail:
     """The key of a seal, or why there is none that counts."""
     if not isinstance(answer, Found):
-        return NO_KEY(name=answer.name if answer else "s= and d=")
+        return KEY_MISSING(name=answer.name) if isinstance(answer, Absent) else KEY_UNNAMED()
     key, count = choose_key(answer.values)
     if key is None or not key.usable or count > 1:
-        return NO_USABLE_KEY(name=answer.name)
+        return KEY_UNUSABLE(name=answer.name)
+    algorithm = seal.algorithm or ""
     if key.type != seal.key_type or (key.hashes is not None and seal.hash_name not in key.hashes):
-        return KEY_OF_OTHERS(name=answer.name, algorithm=seal.algorithm or "")
+        return KEY_OTHER(name=answer.name, algorithm=algorithm)
     if seal.hash_name == "sha1" or (key.type == "rsa" and (key.bits or 0) < MINIMUM_RSA_BITS):
-        return WEAK(algorithm=seal.algorithm or "", n=key.bits or 0)
+        return KEY_WEAK(algorithm=algorithm, n=key.bits or 0)
     return key
 
 
@@ -320,8 +328,7 @@ def _verify_signature(
 def _signature_verdict(result: DkimResult) -> tuple[str | Unknown, tuple[Detail, ...]]:
     if result.result is DkimStatus.PASS:
         return "pass", ()
-    details = tuple(ABOUT(what="ARC-Message-Signature", detail=detail) for detail in result.details)
-    return result.unsettled or "fail", details
+    return result.unsettled or "fail", result.details
 
 
 def _chain_result(sets: Sequence[ArcSet]) -> tuple[str | Unknown, Detail | None]:
@@ -329,24 +336,22 @@ def _chain_result(sets: Sequence[ArcSet]) -> tuple[str | Unknown, Detail | None]
     unknown: Unknown | None = None
     newest = sets[-1]
     if newest.cv == "fail":
-        return "fail", _of(newest, BROKEN_BELOW())
+        return "fail", IN_SET(n=newest.instance, detail=BROKEN())
     for each in sets:
         if each.cv != ("none" if each.instance == 1 else "pass"):
-            return "fail", _of(each, TAG_VALUE(name="cv", value=each.cv) if each.cv else CV_UNREADABLE())
+            return "fail", IN_SET(
+                n=each.instance, detail=TAG_VALUE(name="cv", value=each.cv) if each.cv else CV_UNREADABLE()
+            )
     if newest.signature == "fail":
-        return "fail", _of(newest, newest.details[0])
+        return "fail", IN_SET(n=newest.instance, detail=newest.errors[0])
     if isinstance(newest.signature, Unknown):
         unknown = newest.signature
     for each in reversed(sets):
         if each.seal == "fail":
-            return "fail", _of(each, each.details[0])
+            return "fail", IN_SET(n=each.instance, detail=each.errors[0])
         if isinstance(each.seal, Unknown):
             unknown = unknown or each.seal
     return (unknown, None) if unknown else ("pass", None)
-
-
-def _of(each: ArcSet, detail: Detail) -> Detail:
-    return ABOUT(what=f"i={each.instance}", detail=detail)
 
 
 def _oldest(sets: Sequence[ArcSet]) -> int:

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 from deliverability.model.codes import Code, Detail
 from deliverability.protocols.dkim.tags import (
     TAG_BASE64,
-    TAG_MISSING,
-    TAG_VALUE,
     colon_list,
     parse_tags,
     shorten,
     without_white_space,
 )
+from deliverability.protocols.text_record import TAG_MISSING, TAG_VALUE
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey

@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from deliverability.model.codes import Code, Detail
 from deliverability.protocols.dkim.tags import (
     TAG_BASE64,
-    TAG_MISSING,
-    TAG_VALUE,
     TagList,
     colon_list,
     parse_tags,
     shorten,
     without_white_space,
 )
+from deliverability.protocols.text_record import TAG_MISSING, TAG_VALUE
 
 ALGORITHMS = ("rsa-sha256", "rsa-sha1", "ed25519-sha256")
 

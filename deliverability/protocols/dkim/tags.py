@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from deliverability.model.codes import Code, Detail
+from deliverability.protocols.text_record import TAG_BETWEEN, TAG_TWICE
 
 FOLDING_WHITE_SPACE = " \t\r\n"
 MAX_TAGS = 1000
@@ -15,10 +16,6 @@ MAX_TAGS = 1000
 _TAG_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 TAG_ODD = Code("tag-odd", ("text",))
-TAG_BETWEEN = Code("tag-between")  # two semicolons in a row
-TAG_TWICE = Code("tag-twice", ("name",))
-TAG_MISSING = Code("tag-missing", ("name",))
-TAG_VALUE = Code("tag-value", ("name", "value"))  # a value that its tag cannot have
 TAG_BASE64 = Code("tag-base64", ("name",))
 TAGS_MANY = Code("tags-many", ("n",))
 

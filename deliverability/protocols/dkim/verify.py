@@ -22,7 +22,7 @@ from deliverability.protocols.dkim.diagnose import changed_fields
 from deliverability.protocols.dkim.fields import received_at, signed_data, value_on_the_wire
 from deliverability.protocols.dkim.key import MINIMUM_RSA_BITS, Check, KeyRecord, check, choose_key
 from deliverability.protocols.dkim.signature import Signature, parse_signature
-from deliverability.protocols.dkim.tags import TAG_VALUE
+from deliverability.protocols.text_record import TAG_VALUE
 
 MAX_SIGNATURES = 20
 """Signatures verified, from the top; each costs a DNS question and a pass over the body."""
