@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from prometheus_client.parser import text_string_to_metric_families
 
 from deliverability.config import EmailSettings, NotifySettings, WebhookSettings
 from deliverability.model.facts import Purpose
@@ -18,7 +19,8 @@ from deliverability.model.history import Cause, Change, ChangeKind, Comparison, 
 from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import Severity
 from deliverability.model.weekly import Entry, Said, Stand, Summary, from_json, to_json
-from deliverability.notify.compose import MAX_OCTETS, Teller, compose, document, prometheus
+from deliverability.notify.compose import MAX_OCTETS, Teller, compose, document
+from deliverability.notify.textfile import weekly_metrics
 from deliverability.runs.engine import Options, audit, catalogue, load_rules, open_world
 from tests.test_outbox import Server, free_port
 
@@ -187,9 +189,13 @@ def test_for_slack_nothing_from_outside_is_markup() -> None:
 
 
 def test_the_textfile() -> None:
-    rows = prometheus(summary([entry('a"b\\c.example', change())])).splitlines()
+    text = weekly_metrics(summary([entry('a"b\\c.example', change()), entry("lost.example", grade="")]))
+    read = {each.name: each.value for family in text_string_to_metric_families(text) for each in family.samples}
+    assert read["deliv_weekly_run_timestamp_seconds"] == datetime(2026, 11, 23, 6, tzinfo=UTC).timestamp()
+    rows = text.splitlines()
     assert "deliv_weekly_new_findings 1" in rows
     assert 'deliv_weekly_grade{domain="a\\"b\\\\c.example",source=""} 1' in rows
+    assert not any("grade" in row and "lost" in row for row in rows), "no grade is an absent series"
     names = [row.split()[2] for row in rows if row.startswith("# TYPE")]
     assert len(names) == len(set(names))
 

@@ -14,7 +14,6 @@ from deliverability.model.weekly import Entry
 WEEKS = 26
 MEASURES = ("spf.lookups", "message.size_octets", "html.octets")
 _TOPICS = ("dmarc", *dict.fromkeys(path.partition(".")[0] for path in MEASURES))
-STAGES = ("absent", "none", "testing", "quarantine", "reject")
 
 Number = int | float
 
@@ -27,7 +26,7 @@ class Trend:
         dates: of the runs, ``2026-11-23``.
         grades: of the subject; None too where it was formed in another way, see Snapshot.graded.
         kinds: receiver -> verdict.
-        stages: DMARC stages, see STAGES.
+        stages: DMARC stages, see DMARC_STAGES.
         measures: path of MEASURES -> number.
         regraded: some grades are left out because they were formed in another way.
 

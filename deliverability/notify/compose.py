@@ -20,11 +20,11 @@ from deliverability._files import write_whole
 from deliverability.config import EmailSettings, NotifySettings, WebhookSettings
 from deliverability.model.codec import json_text
 from deliverability.model.facts import Catalogue
-from deliverability.model.report import GRADES
 from deliverability.model.rules import RuleSet
 from deliverability.model.weekly import Summary
 from deliverability.notify.carriers import SecretError, SmtpCarrier, WebhookCarrier, secret
 from deliverability.notify.outbox import Attempt, Carrier, Kind, Letter, Outbox
+from deliverability.notify.textfile import weekly_metrics
 from deliverability.render.html import environment
 from deliverability.view.weekly import ChangeView, EntryView, GroupView, Words, headline
 from deliverability.words.sentences import Phrases, phrases
@@ -73,7 +73,7 @@ class Teller:
             body = document(webhook, summary, self.rules, self.catalogue, self.lang)
             self.outbox.put(Letter(f"{stem}-webhook", "webhook", (webhook.url,), summary.started, body))
         if self.settings.prometheus:
-            write_whole(self.folder / self.settings.prometheus, prometheus(summary))
+            write_whole(self.folder / self.settings.prometheus, weekly_metrics(summary))
 
     def send(self) -> tuple[str, ...]:
         """Try everything that waits, of this run and of earlier ones; gives one sentence for each not taken."""
@@ -219,7 +219,7 @@ def _html(views: Sequence[EntryView], summary: Summary, told: str, say: Phrases,
     return re.sub(r"\n\s+", "\n", page)
 
 
-# --- Webhook and textfile ---
+# --- Webhook ---
 
 
 def document(settings: WebhookSettings, summary: Summary, rules: RuleSet, catalogue: Catalogue, lang: str) -> bytes:
@@ -249,40 +249,3 @@ def document(settings: WebhookSettings, summary: Summary, rules: RuleSet, catalo
 def _plain(text: str) -> dict[str, Any]:
     """Plain text: nothing that comes from DNS or a mail may call people or carry links."""
     return {"type": "plain_text", "text": text[:2900], "emoji": False}
-
-
-_GRADES = GRADES[::-1]
-_PREFIX = "deliv_weekly"
-
-
-def prometheus(summary: Summary) -> str:
-    """The run as a textfile for the Prometheus node exporter."""
-    families: list[tuple[str, str, list[tuple[dict[str, str], float]]]] = []
-
-    def of(entry: Any, **more: str) -> dict[str, str]:
-        return {"domain": entry.domain, "source": entry.source, **more}
-
-    entries = summary.entries
-    started = datetime.fromisoformat(summary.started).timestamp()
-    families.append(("run_timestamp_seconds", "When the newest run began.", [({}, started)]))
-    families.append(("new_findings", "Findings that are new since the run before.", [({}, summary.count_new)]))
-    families.append(("mended_findings", "Findings mended since the run before.", [({}, summary.count_mended)]))
-    grades = [(of(entry), float(_GRADES.index(entry.grade))) for entry in entries if entry.grade in _GRADES]
-    families.append(("grade", "Grade: 4 is A, 0 is F.", grades))
-    unmet = [
-        (of(entry, severity=severity), float(count)) for entry in entries for severity, count in entry.counts.items()
-    ]
-    families.append(("unmet", "Findings by severity.", unmet))
-    failures = [(of(entry), float(entry.failures)) for entry in entries]
-    families.append(("could_not_check", "Findings that could not be checked.", failures))
-    rows = []
-    for name, meaning, samples in families:
-        rows += [f"# HELP {_PREFIX}_{name} {meaning}", f"# TYPE {_PREFIX}_{name} gauge"]
-        for labels, value in samples:
-            shown = ",".join(f'{key}="{_label(text)}"' for key, text in labels.items())
-            rows.append(f"{_PREFIX}_{name}{'{' + shown + '}' if shown else ''} {value:g}")
-    return "\n".join(rows) + "\n"
-
-
-def _label(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from deliverability._resources import locate
 from deliverability.history.store import History
-from deliverability.history.trend import MEASURES, STAGES, Trend, trend
+from deliverability.history.trend import MEASURES, Trend, trend
 from deliverability.model.facts import Catalogue
 from deliverability.model.placeholders import LANGUAGES
-from deliverability.model.report import GRADES, Report
+from deliverability.model.report import DMARC_STAGES, GRADES, Report
 from deliverability.model.rules import RuleSet
 from deliverability.model.weekly import Entry, Summary, page_name
 from deliverability.render.html import CONTENT_SECURITY_POLICY, HtmlWriter, environment
@@ -128,10 +128,10 @@ def _charts(followed: Trend, say: Phrases) -> list[Chart]:
         drawn = line(followed.dates, worst, name="grade", write=lambda value: _GRADES[int(value)], steps=steps)
         left_out = say("weekly.regraded-chart") if followed.regraded else ""
         charts.append(Chart(say("weekly.trend.grade"), drawn, _rows(followed.dates, followed.grades, say), left_out))
-    stages = [STAGES.index(each) if each in STAGES else None for each in followed.stages]
+    stages = [DMARC_STAGES.index(each) if each in DMARC_STAGES else None for each in followed.stages]
     if _worth(stages):
-        named = [(place, say(f"weekly.stage.{stage}")) for place, stage in enumerate(STAGES)]
-        told = [say(f"weekly.stage.{each}") if each in STAGES else None for each in followed.stages]
+        named = [(place, say(f"weekly.stage.{stage}")) for place, stage in enumerate(DMARC_STAGES)]
+        told = [say(f"weekly.stage.{each}") if each in DMARC_STAGES else None for each in followed.stages]
         drawn = line(followed.dates, stages, name="stage", write=lambda value: named[int(value)][1], steps=named)
         charts.append(Chart(say("weekly.trend.stage"), drawn, _rows(followed.dates, told, say)))
     for path in MEASURES:
