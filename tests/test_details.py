@@ -110,7 +110,7 @@ def test_every_remark_in_the_code_can_be_told_in_japanese():
 
 
 def test_the_reasons_of_dkim_are_told():
-    source = (PACKAGE / "dkim" / "verify.py").read_text("utf-8")
+    source = (PACKAGE / "protocols" / "dkim" / "verify.py").read_text("utf-8")
     found = [
         text
         for node in ast.walk(ast.parse(source))

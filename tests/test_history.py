@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from deliverability.history.store import History, HistoryError, default_url, keys_of
+from deliverability.model.codes import ASKED
 from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, KeySeen, Reason, Unknown
 from deliverability.model.history import Kept, Snapshot, State
 from deliverability.model.report import Assessment, Consequence, Outcome, Verdict, VerdictKind
@@ -26,7 +27,7 @@ def facts(spf: str = "v=spf1 -all", subject: str = "Hello", at: str = WEEKS[0]) 
     return FactSet(
         {
             "spf.record": Fact("spf.record", spf, ("dns:TXT:example.com",)),
-            "spf.lookups": Fact("spf.lookups", Unknown(Reason.TIMEOUT, "TXT x.example"), ()),
+            "spf.lookups": Fact("spf.lookups", Unknown(Reason.TIMEOUT, ASKED(type="TXT", name="x.example")), ()),
             "dkim.keys": Fact("dkim.keys", (KEY,)),
             "message.size_octets": Fact("message.size_octets", 2000),
         },
@@ -88,7 +89,7 @@ def test_what_was_recorded_comes_back(history: History) -> None:
     assert kept.assessment == snapshot().assessment
     assert kept.inputs == {"selectors": ("s1",)}
     assert kept.facts.value("spf.record") == "v=spf1 -all"
-    assert kept.facts.value("spf.lookups") == Unknown(Reason.TIMEOUT, "TXT x.example")
+    assert kept.facts.value("spf.lookups") == Unknown(Reason.TIMEOUT, ASKED(type="TXT", name="x.example"))
     assert kept.facts.evidence["dns:TXT:example.com"].got == ("v=spf1 -all", "other")
 
 

@@ -583,6 +583,8 @@ _KIND: Mapping[FactType, Kind] = {
     FactType.STR: "str",
     FactType.LIST_STR: "str",
     FactType.LIST_INT: "number",
+    FactType.DETAIL: "str",  # compared by its code
+    FactType.LIST_DETAIL: "str",
 }
 
 

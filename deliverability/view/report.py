@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from deliverability.model.codes import Detail
 from deliverability.model.facts import (
     Catalogue,
     Evidence,
@@ -529,7 +530,7 @@ def _not_found(report: Report, rules: Iterable[str], entries: Sequence[Entry], s
     """What was looked for in vain, or could not be looked up, for each of the rules once; else what the rule asks."""
     unknown = {each.rule: each.unknown for each in report.findings if each.unknown is not None and each.unknown.detail}
     titles = {entry.rule: entry.title for entry in entries}
-    told = (visible(remark(unknown[rule].detail, say)) if rule in unknown else titles[rule] for rule in rules)
+    told = (visible(remark(unknown[rule].detail or "", say)) if rule in unknown else titles[rule] for rule in rules)
     return list(dict.fromkeys(told))
 
 
@@ -559,8 +560,11 @@ def _waiting(report: Report, entries: Sequence[Entry], say: Phrases) -> tuple[Wa
     return tuple(WaitingView(words, tuple(rules)) for words, rules in ordered)
 
 
-def _option(detail: str, say: Phrases) -> str:
+def _option(detail: Detail | str | None, say: Phrases) -> str:
     """What to give, from the name of the option an auditor missed."""
+    if isinstance(detail, Detail):
+        return visible(shortened(remark(detail, say)))
+    detail = detail or ""
     name = detail.split()[0] if detail.strip() else ""
     if name.startswith("--"):
         key = f"waiting.{name[2:].rstrip(',;')}"
