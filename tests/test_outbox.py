@@ -20,8 +20,8 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from deliverability.config import EmailSettings, WebhookSettings
-from deliverability.notify import carriers
-from deliverability.notify.carriers import SecretError, SmtpCarrier, WebhookCarrier, secret, signature
+from deliverability.notify import mail as carriers
+from deliverability.notify.mail import SecretError, SmtpCarrier, WebhookCarrier, secret, signature
 from deliverability.notify.outbox import MAX_ATTEMPTS, Attempt, Letter, Outbox
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from deliverability.config import EmailSettings
-from deliverability.notify import carriers
-from deliverability.notify.carriers import SmtpCarrier
+from deliverability.notify import mail as carriers
+from deliverability.notify.mail import SmtpCarrier
 from deliverability.notify.outbox import Letter, Outbox
 from tests.test_outbox import letter
 

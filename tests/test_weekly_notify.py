@@ -19,7 +19,7 @@ from deliverability.model.history import Cause, Change, ChangeKind, Comparison, 
 from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import Severity
 from deliverability.model.weekly import Entry, Said, Stand, Summary, from_json, to_json
-from deliverability.notify.compose import MAX_OCTETS, Teller, compose, document
+from deliverability.notify.notifier import MAX_OCTETS, Teller, compose, document
 from deliverability.notify.textfile import weekly_metrics
 from deliverability.runs.engine import Options, audit, catalogue, load_rules, open_world
 from tests.test_outbox import Server, free_port

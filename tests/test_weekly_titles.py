@@ -19,7 +19,7 @@ from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Outcome
 from deliverability.model.rules import RuleSet, Severity
 from deliverability.model.weekly import Entry, Summary, from_json, to_json
-from deliverability.notify.compose import compose, document
+from deliverability.notify.notifier import compose, document
 from deliverability.render.weekly import HtmlPages
 from deliverability.runs.engine import catalogue, load_rules
 from deliverability.view.weekly import Words

@@ -46,7 +46,7 @@ def _checked(file: Path) -> str:
     from deliverability.cli.judging import selection_of
     from deliverability.config import ConfigError, load
     from deliverability.inputs import InputError, parse_domain
-    from deliverability.notify.carriers import SecretError, secret
+    from deliverability.notify.mail import SecretError, secret
     from deliverability.runs.engine import load_rules
     from deliverability.runs.weekly.plan import subjects
 

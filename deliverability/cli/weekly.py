@@ -16,7 +16,7 @@ from deliverability.cli.options import plain_errors, rule_problems, world_option
 if TYPE_CHECKING:
     from deliverability.history.store import History
     from deliverability.model.weekly import Summary
-    from deliverability.notify.compose import Teller
+    from deliverability.notify.notifier import Teller
     from deliverability.runs.weekly.run import Plan
 
 
@@ -49,7 +49,7 @@ def command(**params: Any) -> int:
         from deliverability.history.store import History, HistoryError
         from deliverability.inputs import InputError
         from deliverability.judge.load import load_guide
-        from deliverability.notify.compose import Teller
+        from deliverability.notify.notifier import Teller
         from deliverability.render.weekly import HtmlPages
         from deliverability.runs.engine import catalogue, rule_folders
         from deliverability.runs.weekly.run import only_one

@@ -22,7 +22,7 @@ from deliverability.model.codec import json_text
 from deliverability.model.facts import Catalogue
 from deliverability.model.rules import RuleSet
 from deliverability.model.weekly import Summary
-from deliverability.notify.carriers import SecretError, SmtpCarrier, WebhookCarrier, secret
+from deliverability.notify.mail import SecretError, SmtpCarrier, WebhookCarrier, secret
 from deliverability.notify.outbox import Attempt, Carrier, Kind, Letter, Outbox
 from deliverability.notify.textfile import weekly_metrics
 from deliverability.render.html import environment
