@@ -52,12 +52,12 @@ def trend(history: History, entry: Entry, started: str, *, grades_only: bool = F
             stage, measures = stage_of(kept.facts), measures_of(kept.facts)
             points.append(_Point(kept.run.started, grade, kinds, stage, measures, regraded=not same))
     points = points[: WEEKS - 1][::-1]
-    kinds = {each.receiver: each.verdict for each in entry.stands}
+    kinds = {each.receiver: each.verdict for each in entry.verdicts}
     points.append(_Point(started, entry.grade or None, kinds, entry.stage or None, entry.measures))
     return Trend(
         dates=tuple(point.started[:10] for point in points),
         grades=tuple(point.grade for point in points),
-        kinds={each.receiver: tuple(point.kinds.get(each.receiver) for point in points) for each in entry.stands},
+        kinds={each.receiver: tuple(point.kinds.get(each.receiver) for point in points) for each in entry.verdicts},
         stages=tuple(point.stage for point in points),
         measures={path: tuple(point.measures.get(path) for point in points) for path in MEASURES},
         regraded=any(point.regraded for point in points),

@@ -1,102 +1,180 @@
-"""Sends letters: mail by SMTP submission, JSON by POST to a webhook.
+"""The weekly mail: what it says, and how it is submitted by SMTP.
 
-Whatever a server does, an attempt ends in time and says what it met: a letter is tried again later unless it was
-refused for good (an SMTP reply 5xx, RFC 5321 section 4.2.1; an HTTP status 4xx other than 408, 425 and 429).
+Whatever a server does, an attempt ends in time and says what it met: a mail is tried again later unless it was refused
+for good (a reply 5xx, RFC 5321 section 4.2.1).
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import hmac
-import os
+import re
 import smtplib
 import socket
 import ssl
 import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from email import message_from_bytes, policy
-from email.message import Message
+from email.message import EmailMessage, Message
+from email.policy import SMTP
+from email.utils import format_datetime, make_msgid
 from pathlib import Path
 
-from deliverability.config import EmailSettings, WebhookSettings
-from deliverability.notify.outbox import Attempt, Letter
+from deliverability.config import EmailSettings
+from deliverability.model.facts import Catalogue
+from deliverability.model.rules import RuleSet
+from deliverability.model.weekly import Summary
+from deliverability.notify.outbox import Attempt, Notification
+from deliverability.render.html import environment
+from deliverability.view.weekly import GroupView, RunView, run_view
+from deliverability.words.sentences import Phrases, phrases
 
 TIMEOUT_SECONDS = 30.0
 """For each answer of a server."""
 TOTAL_SECONDS = 300.0
-"""For a letter, however many answers come, and however slowly."""
+"""For a mail, however many answers come, and however slowly."""
 _FOR_SETTINGS = frozenset({530, 534, 535, 538})
-"""Refusals that a login or TLS mends (RFC 4954 section 6), not another letter."""
+"""Refusals that a login or TLS mends (RFC 4954 section 6), not another mail."""
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
-_TRY_LATER = frozenset({408, 425, 429})
+
+MAX_OCTETS = 60_000
+"""The whole weekly mail stays below this, attachment excepted."""
+_SHOWN = (40, 20, 10, 5, 2)  # domains in the mail: as many as fit
 
 
-class SecretError(Exception):
-    """A password or key that the settings name cannot be read; the text says which."""
+def compose(
+    settings: EmailSettings,
+    summary: Summary,
+    rules: RuleSet,
+    catalogue: Catalogue,
+    lang: str,
+    now: datetime,
+    pages: Path,
+) -> EmailMessage:
+    """The weekly mail: text and HTML, below 60 KB however many domains there are; a quiet week has one too."""
+    say = phrases(lang)
+    view = run_view(summary, say, rules, catalogue)
+    domain = settings.sender.rpartition("@")[2].strip("<> ") or "localhost"
+    message = EmailMessage(policy=SMTP)
+    for shown in _SHOWN:
+        message = EmailMessage(policy=SMTP)
+        message["From"] = settings.sender
+        message["To"] = ", ".join(settings.to)
+        message["Subject"] = say("weekly.subject", date=view.date, headline=view.headline)
+        message["Date"] = format_datetime(now)
+        message["Message-ID"] = make_msgid(idstring=view.date, domain=domain)
+        message["List-Id"] = f"deliv weekly <weekly.deliv.{domain}>"
+        message["Auto-Submitted"] = "auto-generated"
+        message["X-Auto-Response-Suppress"] = "All"
+        message.set_content(_text(view, say, shown), cte="base64" if lang == "ja" else None)
+        message.add_alternative(_html(view, say, shown), subtype="html", cte="base64")
+        if len(message.as_bytes()) < MAX_OCTETS:
+            break
+    if settings.attach:
+        for entry in summary.entries:
+            page = pages / entry.pages.get(lang, "")
+            if page.is_file():
+                message.add_attachment(page.read_bytes(), maintype="text", subtype="html", filename=page.name)
+    return message
 
 
-def secret(variable: str, file: str, folder: Path) -> str:
-    """A secret from an environment variable or a file; empty where the settings name neither. Raises SecretError."""
-    if variable:
-        value = os.environ.get(variable)
-        if not value:
-            raise SecretError(f"the environment variable {variable} is not set")
-        return value
-    if file:
-        try:
-            return (folder / file).read_text("utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SecretError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
-    return ""
+def _text(view: RunView, say: Phrases, shown: int) -> str:
+    rows = [f"{say('weekly.title')} {view.date}", "", view.headline]
+    if view.previous:
+        rows.append(say("weekly.compared", date=view.previous))
+    if view.regraded:
+        rows.append(say("weekly.regraded"))
+    for entry in view.news_first[:shown]:
+        source = say("punctuation.aside", text=entry.source) if entry.source else ""
+        rows += ["", f"== {entry.domain}{source}"]
+        if entry.error:
+            rows.append(f"! {entry.error}")
+        colon = say("punctuation.colon")
+        if entry.receivers:
+            rows.append("   ".join(f"{each.receiver}{colon}{each.label}" for each in entry.receivers))
+        if entry.answer:
+            rows.append(entry.answer)
+        for group in () if entry.first else entry.groups:
+            rows += _group_rows(group, say)
+        if entry.unchecked:
+            rows.append(f"? {entry.unchecked_words}")
+    if len(view.entries) > shown:
+        rows += ["", say.count("weekly.more-domains", len(view.entries) - shown)]
+    rows += ["", say("weekly.pages", folder=view.folder), ""]
+    return "\n".join(rows)
+
+
+_LISTED = 8  # changes of each kind in the text
+
+
+def _group_rows(group: GroupView, say: Phrases) -> Iterator[str]:
+    if group.heading:
+        yield f"* {group.heading}"
+    for verdict in group.verdicts:
+        yield verdict.words
+        yield from (f"    {each}" for each in verdict.causes)
+    for mark, changes in (("+", group.new), ("~", group.rated), ("-", group.mended), ("-", group.gone)):
+        for change in changes[:_LISTED]:
+            yield f"{mark} {change.line}"
+            # A title names the good state: what is wrong about it says the message.
+            message = (change.message,) if mark in "+~" else ()
+            yield from (f"    {each}" for each in (*message, *change.causes, *change.facts))
+        if len(changes) > _LISTED:
+            yield f"{mark} {say.count('weekly.more-changes', len(changes) - _LISTED)}"
+
+
+def _html(view: RunView, say: Phrases, shown: int) -> str:
+    page: str = environment().get_template("weekly_mail.html").render(say=say, lang=say.lang, view=view, shown=shown)
+    return re.sub(r"\n\s+", "\n", page)
 
 
 @dataclass(frozen=True, slots=True)
-class SmtpCarrier:
+class SmtpChannel:
     """Submits mail as the settings say. `password` is empty where no login is wanted."""
 
     settings: EmailSettings
     password: str
 
-    def send(self, letter: Letter) -> Attempt:
+    def send(self, notification: Notification) -> Attempt:
         """Try once; recipients that were taken are never tried again."""
         try:
-            message = message_from_bytes(letter.body, policy=policy.SMTP.clone(cte_type="7bit"))
+            message = message_from_bytes(notification.body, policy=policy.SMTP.clone(cte_type="7bit"))
             server = self._server()
             watch = threading.Timer(TOTAL_SECONDS, _break_off, (server,))
             watch.daemon = True
             watch.start()
             try:
-                # What is refused before the letter begins is mended in the settings or at the server: it waits.
+                # What is refused before the notification begins is mended in the settings or at the server: it waits.
                 try:
                     self._greet(server)
                 except smtplib.SMTPResponseException as error:
-                    return Attempt(letter.to, problem=_reply(error.smtp_code, error.smtp_error))
-                return self._deliver(server, message, letter)
+                    return Attempt(notification.to, problem=_reply(error.smtp_code, error.smtp_error))
+                return self._deliver(server, message, notification)
             finally:
                 _leave(server)
                 watch.cancel()
         except (OSError, smtplib.SMTPException, ValueError) as error:
-            return Attempt(letter.to, problem=_words(error, self.settings.host))
+            return Attempt(notification.to, problem=_problem(error, self.settings.host))
 
-    def _deliver(self, server: smtplib.SMTP, message: Message, letter: Letter) -> Attempt:
+    def _deliver(self, server: smtplib.SMTP, message: Message, notification: Notification) -> Attempt:
         try:
-            met = server.send_message(message, self.settings.sender, list(letter.to))
-            untold: tuple[str, ...] = ()
+            met = server.send_message(message, self.settings.sender, list(notification.to))
+            unnamed: tuple[str, ...] = ()
         except smtplib.SMTPRecipientsRefused as error:
             # Nobody got it; with a 421 the server left before all were named.
             met = error.recipients
-            untold = tuple(address for address in letter.to if address not in met)
+            unnamed = tuple(address for address in notification.to if address not in met)
         except smtplib.SMTPResponseException as error:
             reply = _reply(error.smtp_code, error.smtp_error)
             for_good = error.smtp_code >= 500 and error.smtp_code not in _FOR_SETTINGS
-            return Attempt(refused=letter.to, problem=reply) if for_good else Attempt(letter.to, problem=reply)
+            return (
+                Attempt(refused=notification.to, problem=reply) if for_good else Attempt(notification.to, problem=reply)
+            )
         later = tuple(address for address, (code, _) in met.items() if code < 500)
         refused = tuple(address for address, (code, _) in met.items() if code >= 500)
         problem = "; ".join(f"{address}: {_reply(*reply)}" for address, reply in met.items())
-        return Attempt((*later, *untold), refused, problem or ("the server broke off" if untold else ""))
+        return Attempt((*later, *unnamed), refused, problem)
 
     def _server(self) -> smtplib.SMTP:
         """A client that is not connected yet, so that it can be broken off from its first moment on."""
@@ -122,51 +200,6 @@ class SmtpCarrier:
         server.ehlo_or_helo_if_needed()
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookCarrier:
-    """Posts JSON. With a key, each request is signed so that the receiver can tell that it is ours and fresh.
-
-    ``X-Deliv-Timestamp`` is seconds since 1970; ``X-Deliv-Signature`` is ``sha256=`` and the HMAC-SHA-256 (hex) of the
-    timestamp, a dot, and the body.
-    """
-
-    settings: WebhookSettings
-    key: str
-
-    def send(self, letter: Letter) -> Attempt:
-        """Try once."""
-        import httpx
-
-        headers = {"Content-Type": "application/json", **signature(self.key, letter.body, int(time.time()))}
-        try:
-            # The answer's body is not read: it may be long, and slow to come.
-            with httpx.stream(
-                "POST",
-                self.settings.url,
-                content=letter.body,
-                headers=headers,
-                timeout=TIMEOUT_SECONDS,
-                follow_redirects=False,
-            ) as reply:
-                pass
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            return Attempt(letter.to, problem=f"{type(error).__name__}: {error}")
-        if reply.is_success:
-            return Attempt()
-        problem = f"HTTP {reply.status_code}"
-        if 400 <= reply.status_code < 500 and reply.status_code not in _TRY_LATER:
-            return Attempt(refused=letter.to, problem=problem)
-        return Attempt(letter.to, problem=problem)
-
-
-def signature(key: str, body: bytes, at: int) -> Mapping[str, str]:
-    """The signature's header fields; none without a key."""
-    if not key:
-        return {}
-    signed = hmac.new(key.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
-    return {"X-Deliv-Timestamp": str(at), "X-Deliv-Signature": f"sha256={signed}"}
-
-
 def _break_off(server: smtplib.SMTP) -> None:
     if server.sock is not None:
         with contextlib.suppress(OSError):
@@ -185,7 +218,7 @@ def _reply(code: int, text: bytes | str) -> str:
     return f"{code} {' '.join(shown.split())}"[:500]
 
 
-def _words(error: Exception, host: str) -> str:
+def _problem(error: Exception, host: str) -> str:
     if isinstance(error, TimeoutError) or "timed out" in str(error):
-        return f"{host} did not answer within {TIMEOUT_SECONDS:g} seconds"
+        return f"{host}: timed out ({TIMEOUT_SECONDS:g} s)"
     return f"{host}: {getattr(error, 'strerror', None) or error or type(error).__name__}"
