@@ -268,8 +268,8 @@ def test_once_the_time_is_over_nothing_more_is_rehearsed(rules: Any) -> None:
         assert found.stage is not None
         report = make_report(found, rules, Selection())
         late = replace(found.stage, budget=Budget(0))
-        return await remedies(found.stage, report, catalogue(), Selection()), await remedies(
-            late, report, catalogue(), Selection()
+        return await remedies(found.stage, report, rules, catalogue(), Selection()), await remedies(
+            late, report, rules, catalogue(), Selection()
         )
 
     ((kept, complete), (none, finished)), _ = on_our_clock(work)

@@ -19,6 +19,7 @@ from deliverability._files import WholeFile
 from deliverability.cli.formats import FORMAT_OF, FORMATS, PRINTED
 from deliverability.cli.output import Outputs
 from deliverability.inputs import InputError
+from tests.fixtures_report import speaker
 from tests.shown import CASES
 from tests.test_cli import BOTH, BROKEN, GOOD, Deliv, deliv
 
@@ -97,7 +98,7 @@ def test_completion_offers_the_formats(deliv: Deliv) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_every_kind_of_report_goes_into_every_kind_of_file(tmp_path: Path, case: str, lang: str) -> None:
     files = {style: tmp_path / f"r{ending}" for style, ending in ENDINGS.items() if style in READERS}
-    outputs = Outputs([(FORMAT_OF[path.suffix], path) for path in files.values()], len(CASES[case]), lang, ())
+    outputs = Outputs([(FORMAT_OF[path.suffix], path) for path in files.values()], len(CASES[case]), speaker(lang))
     for report in CASES[case]:
         outputs.report(report)
     outputs.end()
@@ -177,5 +178,5 @@ def test_write_protection_is_respected(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "r.txt").write_text("mine", "utf-8")
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everything
     with pytest.raises(InputError, match="Permission denied"):
-        Outputs([(PRINTED["text"], tmp_path / "r.txt")], 1, "en", ())
+        Outputs([(PRINTED["text"], tmp_path / "r.txt")], 1, speaker())
     assert (tmp_path / "r.txt").read_text("utf-8") == "mine"

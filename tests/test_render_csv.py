@@ -8,7 +8,7 @@ import io
 import pytest
 
 from deliverability.render.csv import COLUMNS, render_csv
-from tests.fixtures_report import CATALOGUE, make_report
+from tests.fixtures_report import make_report, speaker
 from tests.shown import CASES, waived, with_remedies
 
 
@@ -19,7 +19,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize("lang", ["en", "ja"])
 @pytest.mark.parametrize("case", CASES)
 def test_every_finding_has_a_row_with_all_columns(case: str, lang: str) -> None:
-    text = render_csv(CASES[case], lang=lang, catalogue=CATALOGUE)
+    text = render_csv(CASES[case], speaker(lang))
     rows = rows_of(text)
     assert len(rows) == sum(len(report.findings) for report in CASES[case])
     assert all(tuple(row) == COLUMNS and None not in row.values() for row in rows)
@@ -28,20 +28,20 @@ def test_every_finding_has_a_row_with_all_columns(case: str, lang: str) -> None:
 
 def test_the_head_stands_once_also_without_rows() -> None:
     head = ",".join(COLUMNS) + "\r\n"
-    assert render_csv([], lang="en", catalogue=CATALOGUE) == head
-    assert render_csv([make_report()] * 2, lang="en", catalogue=CATALOGUE).count("domain,message") == 1
+    assert render_csv([], speaker("en")) == head
+    assert render_csv([make_report()] * 2, speaker("en")).count("domain,message") == 1
 
 
 def test_no_cell_is_a_formula() -> None:
-    for row in rows_of(render_csv(CASES["hostile"], lang="en", catalogue=CATALOGUE)):
+    for row in rows_of(render_csv(CASES["hostile"], speaker("en"))):
         assert not any(cell.lstrip().startswith(tuple("=+-@\t\r＝＋－＠")) for cell in row.values())
     report = make_report(domain="=1+1", message="＝cmd.eml")
-    row = rows_of(render_csv(report, lang="ja", catalogue=CATALOGUE))[0]
+    row = rows_of(render_csv(report, speaker("ja")))[0]
     assert (row["domain"], row["message"]) == ("'=1+1", "'＝cmd.eml")
 
 
 def test_a_row_in_full() -> None:
-    row = rows_of(render_csv(with_remedies(), lang="en", catalogue=CATALOGUE))[0]
+    row = rows_of(render_csv(with_remedies(), speaker("en")))[0]
     assert row["rule"] == "SPF-003"
     assert (row["outcome"], row["severity"]) == ("unmet", "error")
     assert row["found"] == "SPF needs 12 DNS lookups; 10 are allowed."
@@ -51,17 +51,17 @@ def test_a_row_in_full() -> None:
 
 
 def test_what_the_user_accepts_is_told() -> None:
-    accepted, other, *_ = rows_of(render_csv(waived(), lang="en", catalogue=CATALOGUE))
+    accepted, other, *_ = rows_of(render_csv(waived(), speaker("en")))
     assert accepted["waived"].startswith("handled-elsewhere: =x")
     assert (accepted["outcome"], other["waived"]) == ("unmet", "")
 
 
 def test_what_waits_is_told_from_what_failed() -> None:
-    rows = {row["rule"]: row for row in rows_of(render_csv(make_report(), lang="en", catalogue=CATALOGUE))}
+    rows = {row["rule"]: row for row in rows_of(render_csv(make_report(), speaker("en")))}
     assert rows["NET-001"]["outcome"] == "unknown"
     assert rows["MSG-010"]["outcome"] == "waiting"
 
 
 def test_the_byte_order_mark_is_for_files() -> None:
-    assert render_csv(make_report(), lang="ja", catalogue=CATALOGUE, bom=True).startswith("\ufeffdomain,")
-    assert render_csv(make_report(), lang="ja", catalogue=CATALOGUE).startswith("domain,")
+    assert render_csv(make_report(), speaker("ja"), bom=True).startswith("\ufeffdomain,")
+    assert render_csv(make_report(), speaker("ja")).startswith("domain,")

@@ -16,8 +16,7 @@ from deliverability.model.rules import Effect
 from deliverability.render.html import render_html
 from deliverability.view.pictures import draw
 from deliverability.view.segments import segments
-from deliverability.words.sentences import phrases
-from tests.fixtures_report import CATALOGUE, FACTS, GUIDE, REMEDIES, assessed, facts, finding, make_report
+from tests.fixtures_report import FACTS, GUIDE, REMEDIES, assessed, facts, finding, make_report, speaker
 
 _VOID = {"meta", "link", "br", "hr", "img", "input", "use", "path"}
 
@@ -57,9 +56,8 @@ class Page(HTMLParser):
         return " ".join("".join(self.text).split())
 
 
-def html_of(report=None, lang="en", **options):
-    options.setdefault("guide", GUIDE)
-    return render_html(report or make_report(), lang=lang, catalogue=CATALOGUE, **options)
+def html_of(report=None, lang="en", guide=GUIDE, **options):
+    return render_html(report or make_report(), speaker(lang, guide=guide), **options)
 
 
 @pytest.fixture(params=["en", "ja"])
@@ -400,9 +398,8 @@ def test_a_name_that_could_not_be_compared_is_not_said_to_be_left_aside():
     ],
 )
 def test_the_ladder_names_the_next_step_that_is_safe_for_the_purpose(stage, purpose, following):
-    say = phrases("en")
     report = make_report(facts=facts({**FACTS, "dmarc.stage": stage}), inputs={"purpose": purpose})
-    stages = {each.state: each.key for each in draw(report, say).dmarc.stages}
+    stages = {each.state: each.key for each in draw(report, speaker()).dmarc.stages}
 
     assert stages["here"] == stage
     assert stages.get("next") == following
@@ -410,7 +407,7 @@ def test_the_ladder_names_the_next_step_that_is_safe_for_the_purpose(stage, purp
 
 @pytest.mark.parametrize(("used", "cells"), [(4, "uuuuffffff"), (12, "uuuuuuuuuuoo"), (0, "ffffffffff")])
 def test_the_gauge_has_a_cell_for_every_lookup(used, cells):
-    gauge = draw(make_report(facts=facts({**FACTS, "spf.lookups": used})), phrases("en")).spf.cells
+    gauge = draw(make_report(facts=facts({**FACTS, "spf.lookups": used})), speaker()).spf.cells
 
     assert "".join(cell[0] for cell in gauge) == cells
 

@@ -13,12 +13,12 @@ from deliverability.model.report import Outcome, Report
 from deliverability.model.rules import Severity
 from deliverability.render.junit import render_junit
 from deliverability.runs.engine import exit_code
-from tests.fixtures_report import CATALOGUE, finding, make_report
+from tests.fixtures_report import finding, make_report, speaker
 from tests.shown import CASES, waived
 
 
 def suites(*reports: Report, lang: str = "en", fail_on: Severity | None = Severity.ERROR) -> list[ElementTree.Element]:
-    text = render_junit(reports, lang=lang, catalogue=CATALOGUE, fail_on=fail_on)
+    text = render_junit(reports, speaker(lang), fail_on=fail_on)
     # Characters that XML 1.0 cannot carry, not even as references.
     assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", text)
     root = ElementTree.fromstring(text.encode("utf-8"))

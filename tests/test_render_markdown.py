@@ -12,14 +12,14 @@ from selectolax.lexbor import LexborNode as Node
 
 from deliverability.model.report import Report
 from deliverability.render.markdown import block, code, plain, render_markdown
-from tests.fixtures_report import CATALOGUE, make_report
+from tests.fixtures_report import RULES, make_report, speaker
 from tests.shown import CASES, HOSTILE, with_remedies
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
 def parsed(*reports: Report, lang: str = "en") -> HTMLParser:
-    text = render_markdown(reports, lang=lang, catalogue=CATALOGUE)
+    text = render_markdown(reports, speaker(lang))
     # The parser shows HTML of the source as text in its output only where it is escaped there.
     return HTMLParser(PARSER.render(text))
 
@@ -42,7 +42,7 @@ def test_the_structure_is_the_reports_own(case: str, lang: str) -> None:
     assert page.css("img, script, b, i, em, strong, del") == []
     for table in page.css("table"):
         assert len({cells(row) for row in table.css("tr")}) == 1
-    known = {source.url for report in CASES[case] for source in report.rules.sources.values()}
+    known = {source.url for source in RULES.sources.values()}
     assert {node.attributes["href"] for node in page.css("a")} <= known
 
 
@@ -134,5 +134,5 @@ def test_nothing_closes_a_block(text: str) -> None:
 
 
 def test_nothing_in_a_hostile_name_steers() -> None:
-    text = render_markdown(CASES["hostile"], lang="en", catalogue=CATALOGUE)
+    text = render_markdown(CASES["hostile"], speaker("en"))
     assert not any(char in text for char in "\x00\x1b\u202e\r")

@@ -17,15 +17,16 @@ from deliverability.ports.static import StaticResolver
 from deliverability.render.html import render_html
 from deliverability.render.text import render_text
 from deliverability.render.wrap import width_of, wrap
-from deliverability.runs.engine import Job, Options, World, catalogue, gather_facts, load_rules
+from deliverability.runs.engine import Job, Options, World, gather_facts, load_rules
 from deliverability.runs.engine import make_report as make_real_report
 from deliverability.view.findings import effect_words, read_words
 from deliverability.words.sentences import phrases
-from tests.fixtures_report import CATALOGUE, GUIDE, assessed, finding, make_report
+from tests.fixtures_report import GUIDE, RULES, assessed, finding, make_report, speaker
+from tests.speaking import shipped
 
 
 def text_of(report=None, lang="en", **options):
-    return render_text(report or make_report(), lang=lang, catalogue=CATALOGUE, guide=GUIDE, **options)
+    return render_text(report or make_report(), speaker(lang, guide=GUIDE), **options)
 
 
 def test_it_is_read_from_the_verdict_to_what_is_in_order():
@@ -227,11 +228,10 @@ def test_an_unknown_note_is_shown_as_it_is():
     assert "brand-new: count 3" in text_of(make_report(notes=(Note("brand-new", {"count": 3}),)))
 
 
-def with_verdicts(*verdicts):
-    """A report whose receivers are all that the rules ship with, in their order."""
-    return make_report(
-        assessment=assessed(*verdicts), rules=replace(make_report().rules, receivers=load_rules().receivers)
-    )
+def text_with(*verdicts, lang="en"):
+    """The text of a report whose receivers are those that the rules ship with."""
+    everyone = replace(RULES, receivers=load_rules().receivers)
+    return render_text(make_report(assessment=assessed(*verdicts)), speaker(lang, rules=everyone, guide=GUIDE))
 
 
 def refusal(receiver, *codes):
@@ -240,8 +240,7 @@ def refusal(receiver, *codes):
 
 @pytest.mark.parametrize("lang", ["en", "ja"])
 def test_eight_receivers_are_a_table_of_one_line_each_at_80_columns(lang):
-    report = with_verdicts(*(refusal(each) for each in load_rules().receivers))
-    lines = text_of(report, lang=lang).splitlines()
+    lines = text_with(*(refusal(each) for each in load_rules().receivers), lang=lang).splitlines()
     table = [line for line in lines if "✗ " in line]
 
     assert len(table) == len(load_rules().receivers)
@@ -250,8 +249,7 @@ def test_eight_receivers_are_a_table_of_one_line_each_at_80_columns(lang):
 
 
 def test_receivers_that_decide_alike_share_the_reasons_and_the_replies():
-    report = with_verdicts(refusal("yahoo", "550 5.7.9"), refusal("docomo"), refusal("au"), refusal("outlook", "550 1"))
-    text = text_of(report)
+    text = text_with(refusal("yahoo", "550 5.7.9"), refusal("docomo"), refusal("au"), refusal("outlook", "550 1"))
 
     assert "At docomo mail, au mail, this mail is refused." in text
     assert "At Yahoo Mail, this mail is refused." in text
@@ -302,7 +300,7 @@ async def test_where_sources_contradict_each_other_both_readings_are_told(receiv
     audited = await gather_facts(job, World(resolver, FixedClock(datetime(2026, 11, 24, tzinfo=UTC)), ("static",)))
     report = make_real_report(audited, load_rules(), Selection(select=("DMARC-001",), receivers=receivers))
 
-    text = render_text(report, lang="en", catalogue=catalogue(), width=100)
+    text = render_text(report, shipped("en"), width=100)
 
     told = text.partition(phrases("en")("label.contested"))[2].partition("Effort")[0]
     assert re.findall(r"^    ([A-Z][\w. ]+:) ", told, re.M) == readings
@@ -316,7 +314,7 @@ async def test_nothing_is_contested_by_a_receiver_that_is_not_judged():
     audited = await gather_facts(job, World(resolver, FixedClock(datetime(2026, 11, 24, tzinfo=UTC)), ("static",)))
     report = make_real_report(audited, load_rules(), Selection(select=("DMARC-001",), receivers=("docomo",)))
 
-    assert phrases("en")("label.contested") not in render_text(report, lang="en", catalogue=catalogue(), width=100)
+    assert phrases("en")("label.contested") not in render_text(report, shipped("en"), width=100)
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])
@@ -324,11 +322,11 @@ def test_of_a_domain_that_sends_nothing_nobody_asks_whether_its_mail_arrives(lan
     say = phrases(lang)
     answer = Assessment((), "A", closed=True, parked=True)
     parked = make_report(message="", inputs={"purpose": "parked"}, assessment=answer)
-    text = render_text(parked, lang=lang, catalogue=CATALOGUE)
+    text = render_text(parked, speaker(lang))
     assert say("answer.title-parked") in text
     assert say("section.verdict") not in text
-    page = render_html(parked, lang=lang, catalogue=CATALOGUE)
+    page = render_html(parked, speaker(lang))
     assert say("answer.parked-closed", domain="example.com") in page
     assert 'class="answers' not in page
-    with_mail = render_text(make_report(inputs={"purpose": "parked"}), lang=lang, catalogue=CATALOGUE)
+    with_mail = render_text(make_report(inputs={"purpose": "parked"}), speaker(lang))
     assert say("section.verdict") in with_mail, "a message shows that it does send"

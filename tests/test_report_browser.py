@@ -21,13 +21,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from deliverability.judge.load import load_guide
 from deliverability.mail.reader import read
 from deliverability.mail.structure import body_texts
 from deliverability.render.html import render_handout, render_html
-from deliverability.runs.engine import catalogue, rule_folders
 from tests.browser import DARK, browse, find_chromium, require, screenshot
-from tests.fixtures_report import REMEDIES, make_report
+from tests.fixtures_report import REMEDIES, make_report, speaker
+from tests.speaking import shipped
 from tests.test_golden import DEMO
 from tests.test_golden import _report as report_of
 
@@ -96,8 +95,7 @@ def axe() -> str:
 
 
 def html_of(subject: str, lang: str, html: str | None = None) -> str:
-    guide = load_guide(rule_folders())
-    return render_html(report_of(subject), lang=lang, catalogue=catalogue(), guide=guide, html=html or MAIL)
+    return render_html(report_of(subject), shipped(lang, guided=True), html=html or MAIL)
 
 
 MAIL = """<html><head><style>h1 { color: #00f }</style></head><body bgcolor="#00ff00"><h1>Sale</h1>
@@ -348,9 +346,9 @@ def test_axe_finds_nothing(chromium: str, axe: str, tmp_path: Path, subject: str
         html = render_handout(lang)
     elif subject == "several":
         reports = [report_of("good"), report_of("broken")]
-        html = render_html(reports, lang=lang, catalogue=catalogue(), guide=load_guide(rule_folders()))
+        html = render_html(reports, shipped(lang, guided=True))
     elif subject == "remedies":
-        html = render_html(make_report(remedies=REMEDIES), lang=lang, catalogue=catalogue(), html=MAIL)
+        html = render_html(make_report(remedies=REMEDIES), speaker(lang), html=MAIL)
     else:
         html = html_of(subject, lang)
     assert accessibility(chromium, axe, tmp_path, html, scheme)["violations"] == []

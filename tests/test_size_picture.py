@@ -9,8 +9,8 @@ from deliverability.ports.budget import offline_resolver
 from deliverability.ports.clock import SystemClock
 from deliverability.runs.engine import World, audit
 from deliverability.view.pictures import BarView, draw
-from deliverability.words.sentences import phrases
 from tests.files import mail
+from tests.speaking import shipped
 
 
 async def _report(octets: int) -> Report:
@@ -19,7 +19,7 @@ async def _report(octets: int) -> Report:
 
 
 async def _bar(octets: int, lang: str = "en") -> BarView:
-    bar = draw(await _report(octets), phrases(lang)).size
+    bar = draw(await _report(octets), shipped(lang)).size
     assert bar is not None
     return bar
 

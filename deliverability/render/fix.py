@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from deliverability.model.codec import encode, json_text
-from deliverability.model.facts import Catalogue
 from deliverability.model.report import Care, RecordEdit, Remedy, Report
 from deliverability.render.json import gain_json
 from deliverability.render.wrap import wrap
 from deliverability.view.diff import Kind
 from deliverability.view.parts import EditView, Entry, RemedyView, ReportView
 from deliverability.view.records import rdata, with_value
-from deliverability.view.report import Guide, build
+from deliverability.view.report import build
 from deliverability.words.sentences import Phrases, phrases, visible
+from deliverability.words.speaker import Speaker
 
 SCHEMA_VERSION = "1.0"
 _NEW_KEY = frozenset(
@@ -34,9 +34,9 @@ class Told:
     by_hand: tuple[Entry, ...]
 
 
-def tell_fixes(report: Report, lang: str, catalogue: Catalogue, guide: Guide) -> Told:
+def tell_fixes(report: Report, speaker: Speaker) -> Told:
     """The remedies of a report with their words, in its order, also those that the report leaves for later."""
-    view = build(report, lang, catalogue, guide)
+    view = build(report, speaker)
     mended = {rule for remedy in report.remedies for rule in remedy.mends}
     told = {each.anchor: each for each in (*view.remedies, *view.later)}
     anchors = (f"remedy-{number}" for number in range(1, len(report.remedies) + 1))

@@ -466,8 +466,8 @@ def make_report(audited: Audited, rules: RuleSet, selection: Selection) -> Repor
         message=audited.subject.message_name,
         inputs=_inputs(audited.subject),
         facts=audited.facts,
-        rules=rules,
         facts_digest=digest(encode_facts(audited.facts)),
+        rules_digest=rules.digest,
         findings=findings,
         assessment=assessment,
         assumed=_assumed(audited.facts, [rules.receivers[each] for each in receivers]),
@@ -512,7 +512,7 @@ async def _with_remedies(audited: Audited, rules: RuleSet, selection: Selection)
     from deliverability.runs.rehearse import remedies
 
     try:
-        found, complete = await remedies(audited.stage, report, catalogue(), selection)
+        found, complete = await remedies(audited.stage, report, rules, catalogue(), selection)
         notes = report.notes if complete else (*report.notes, Note("remedies-unfinished"))
         return replace(report, remedies=found, notes=notes), ()
     except Exception:
