@@ -19,7 +19,7 @@ import pytest
 import deliverability.auditors
 from deliverability.auditors.base import Auditor
 from deliverability.cli import COMMANDS
-from deliverability.cli.formats import FORMATS
+from deliverability.render.formats import FORMATS
 from deliverability.config import Settings
 from deliverability.runs.engine import auditors
 

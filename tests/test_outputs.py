@@ -16,7 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from deliverability._files import WholeFile
-from deliverability.cli.formats import FORMAT_OF, FORMATS, PRINTED
+from deliverability.render.formats import FORMAT_OF, FORMATS, PRINTED
 from deliverability.cli.output import Outputs
 from deliverability.inputs import InputError
 from tests.fixtures_report import speaker

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 import click
 
 from deliverability._files import WholeFile, write_whole
-from deliverability.cli.formats import ENDINGS, FORMAT_OF, PRINTED, Format, Wanted, Writer
+from deliverability.render.formats import ENDINGS, FORMAT_OF, PRINTED, Format, Wanted, Writer
 from deliverability.cli.pdf import find_browser, print_pdf
 from deliverability.inputs import InputError
 from deliverability.model.report import Report
