@@ -26,7 +26,8 @@ from deliverability.runs.engine import (
     load_rules,
 )
 from deliverability.words.sentences import sentences
-from tests.test_cli import Deliv, deliv  # noqa: F401 - a fixture
+from tests.cli.test_cli import Deliv, deliv  # noqa: F401 - a fixture
+from tests.signing import ed25519_key, published
 
 SENDER = """\
 - id: acme
@@ -80,11 +81,11 @@ async def test_a_sender_of_ones_own_is_recognised_and_its_settings_are_named(tmp
 
 async def test_a_remedy_knows_a_sender_of_ones_own(tmp_path: Path) -> None:
     rules = own(tmp_path, "senders/acme.yaml", SENDER + "  include: needed\n")
-    missing = {key: value for key, value in RECORDS.items() if key != ("example.com", "TXT")}
-    world = World(StaticResolver(missing), FixedClock(datetime(2026, 11, 24, tzinfo=UTC)), ("static",))
-    got = await gather_facts(
-        Job("example.com", None, Options(purpose=Purpose.USERS)), world, rules.knowledge, staged=True
-    )
+    key = {("acme-own._domainkey.example.com", "TXT"): [published(ed25519_key())]}
+    records = {name: values for name, values in RECORDS.items() if name != ("example.com", "TXT")}
+    world = World(StaticResolver(records | key), FixedClock(datetime(2026, 11, 24, tzinfo=UTC)), ("static",))
+    job = Job("example.com", None, Options(purpose=Purpose.USERS))
+    got = await gather_facts(job, world, rules.knowledge, staged=True)
     report = await full_report(got, rules, Selection())
     (remedy,) = (each for each in report.remedies if each.rule == "SPF-001")
     assert remedy.edits[0].new == ("v=spf1 include:spf.acme.example ~all",)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from deliverability.model.senders import Service
+if TYPE_CHECKING:
+    from deliverability.model.senders import Service  # which imports rules, and these the knowledge
 
 
 @dataclass(frozen=True, slots=True)

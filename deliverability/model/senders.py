@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from deliverability.model.rules import Confidence
 
-class Kind(StrEnum):
+
+class ServiceKind(StrEnum):
     """What somebody uses the service for. GATEWAY: mail passes through it; HOSTING: web space with mailboxes."""
 
     MAILBOX = "mailbox"
@@ -42,14 +44,6 @@ class Alignment(StrEnum):
     NONE = "none"
 
 
-class Confidence(StrEnum):
-    """How sure what is said of the service is."""
-
-    HIGH = "high"
-    MEDIUM = "medium"
-    LOW = "low"
-
-
 @dataclass(frozen=True, slots=True)
 class Pattern:
     """The name of a host or a selector: ``#`` stands for a digit, ``*`` for anything within one label, also nothing.
@@ -70,7 +64,7 @@ class Pattern:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ServiceSource:
     """Where something was read, on which day (ISO 8601), and in which form (rules.READ_AS)."""
 
     url: str
@@ -114,8 +108,8 @@ class Service:
     Attributes:
         id: stable name.
         name: by language.
-        kind: see Kind.
-        confidence: see Confidence.
+        kind: see ServiceKind.
+        confidence: how sure what is said of the service is.
         spf: hosts that SPF records name for it.
         mx: hosts that take mail for its users' domains.
         dkim: see Dkim.
@@ -136,7 +130,7 @@ class Service:
 
     id: str
     name: Mapping[str, str]
-    kind: Kind
+    kind: ServiceKind
     confidence: Confidence
     spf: tuple[Pattern, ...] = ()
     mx: tuple[Pattern, ...] = ()
@@ -151,5 +145,5 @@ class Service:
     include: Include | None = None
     alignment: Alignment | None = None
     console: Mapping[str, str] | None = None
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ServiceSource, ...] = ()
     file: str = ""

@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 
 from deliverability.model.report import RecordEdit, Remedy
-from deliverability.remedy.case import Case
 from deliverability.remedy.records import own_place, plain, published, unmet
+from deliverability.remedy.situation import Situation
 
 _BIMI = re.compile(r"\s*+[\"']?\s*+v\s*+=\s*+bimi", re.IGNORECASE)
 
 
-def drafts(case: Case) -> tuple[Remedy, ...]:
+def drafts(given: Situation) -> tuple[Remedy, ...]:
     """The record with its logo and certificate, written as receivers read it."""
-    facts, findings = case.facts, case.findings
+    facts, findings = given.facts, given.findings
     finding = next(unmet(findings, "bimi-repair"), None)
     name, domain = facts.value("bimi.name"), facts.value("subject.domain")
     logo, certificate = facts.value("bimi.logo"), facts.value("bimi.certificate")

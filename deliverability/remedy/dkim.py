@@ -11,15 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from deliverability.model.facts import FactSet, Value, records_of
 from deliverability.model.report import Finding, RecordEdit, Remedy
 from deliverability.protocols.dkim.key import KeyRecord, looks_like_key, parse_key
-from deliverability.remedy.case import Case
 from deliverability.remedy.records import Published, named, own_place, plain, published, unmet
+from deliverability.remedy.situation import Situation
 
 _ARMOUR = re.compile(r"-----(?:BEGIN|END) (?:RSA )?PUBLIC KEY-----")
 
 
-def drafts(case: Case) -> tuple[Remedy, ...]:
+def drafts(given: Situation) -> tuple[Remedy, ...]:
     """Drafts for unmet findings about keys that stand at the audited domain, one selector after the other."""
-    facts, findings = case.facts, case.findings
+    facts, findings = given.facts, given.findings
     return tuple(_drafts(facts, findings))
 
 

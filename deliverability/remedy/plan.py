@@ -9,14 +9,14 @@ from collections.abc import Callable
 
 from deliverability.model.report import Remedy
 from deliverability.remedy import bimi, dkim, dmarc, hosts, spf, transport
-from deliverability.remedy.case import Case
+from deliverability.remedy.situation import Situation
 
-Topic = Callable[[Case], tuple[Remedy, ...]]
+Topic = Callable[[Situation], tuple[Remedy, ...]]
 
 TOPICS: tuple[Topic, ...] = tuple(module.drafts for module in (spf, dkim, dmarc, transport, hosts, bimi))
 """Each drafts for findings of its own; drafts of two topics are seldom for the same record set."""
 
 
-def drafts(case: Case) -> tuple[Remedy, ...]:
+def drafts(given: Situation) -> tuple[Remedy, ...]:
     """Drafted remedies for unmet findings, those of one record set in the order in which they build on each other."""
-    return tuple(remedy for topic in TOPICS for remedy in topic(case))
+    return tuple(remedy for topic in TOPICS for remedy in topic(given))

@@ -14,13 +14,14 @@ from ipaddress import ip_address, ip_network
 
 from deliverability.model.facts import Value, records_of, text_of, texts_of
 from deliverability.model.report import Care, RecordEdit, Remedy
-from deliverability.model.senders import Confidence, Include, Kind
+from deliverability.model.rules import Confidence
+from deliverability.model.senders import Include, ServiceKind
 from deliverability.protocols.spf.names import is_address
 from deliverability.protocols.spf.record import BadTerm, Mechanism, Modifier, parse
 from deliverability.protocols.spf.repair import Repaired, repair, term_of
-from deliverability.remedy.case import Case
 from deliverability.remedy.names import RemedyName
 from deliverability.remedy.records import published as published_at
+from deliverability.remedy.situation import Situation
 from deliverability.remedy.spf_chain import Chain
 from deliverability.remedy.spf_lookups import lookups_short, repeated, save_lookups, without_covered
 from deliverability.remedy.spf_passing import Earlier
@@ -50,13 +51,13 @@ _CLOSED = "v=spf1 -all"
 _FOR_LOOKUPS: tuple[RemedyName, ...] = ("spf-fewer-lookups", "spf-drop-spare")
 
 
-def drafts(case: Case) -> tuple[Remedy, ...]:
+def drafts(given: Situation) -> tuple[Remedy, ...]:
     """Draft records for the unmet SPF findings, in the order in which to publish them; empty where none can help.
 
     Nothing is drafted on guesses: where DNS did not tell what is published, there is no draft.
     """
-    facts = case.facts
-    world = World(facts, case.findings, case.services)
+    facts = given.facts
+    world = World(facts, given.findings, given.services)
     if not world.domain or facts.value("spf.present") not in (True, False) or not world.unmet_items:
         return ()
     place = published_at(facts, world.domain, "TXT")
@@ -68,7 +69,7 @@ def drafts(case: Case) -> tuple[Remedy, ...]:
     if world.wants("spf-park"):
         return _closed(world, (*published, *meant), "spf-park", Care.SAFE)
     if published:
-        chain = _of_published(world, published, case.earlier)
+        chain = _of_published(world, published, given.earlier)
     elif meant and world.wants("spf-recognise", "spf-publish"):
         chain = _of_lookalikes(world, meant)
     else:
@@ -138,7 +139,7 @@ def _include_of(world: World, ident: str) -> str | None:
         return None
     hosts = [pattern.text for pattern in service.spf if pattern.expression is None]
     # Mailboxes at a web host send with the domain as Return-Path; which of several hosts is right, only it can say.
-    hosted = service.include is None and service.kind is Kind.HOSTING and len(service.spf) == 1
+    hosted = service.include is None and service.kind is ServiceKind.HOSTING and len(service.spf) == 1
     return hosts[0] if hosts and (service.include is Include.NEEDED or hosted) else None
 
 

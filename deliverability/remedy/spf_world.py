@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from deliverability.model.facts import FactSet, Value, records_of, text_of, texts_of
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Severity
-from deliverability.model.senders import Kind, Service
+from deliverability.model.senders import Service, ServiceKind
 from deliverability.protocols.spf.names import is_address
 from deliverability.protocols.spf.record import LOOKUP_MECHANISMS, BadTerm, Mechanism
 from deliverability.protocols.spf.repair import term_of
@@ -23,7 +23,7 @@ MAX_NODES = 500
 MAX_RANGES = 4000
 """Terms and addresses of one tree that are compared; what lies beyond counts as not known. Real trees have hundreds."""
 _SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.INFO, Severity.NONE)
-_CARRIES_USERS_MAIL = frozenset({Kind.MAILBOX, Kind.HOSTING, Kind.GATEWAY})
+_CARRIES_USERS_MAIL = frozenset({ServiceKind.MAILBOX, ServiceKind.HOSTING, ServiceKind.GATEWAY})
 Item = Mapping[str, Value]
 
 

@@ -23,13 +23,13 @@ SCHEMA_VERSION = "1.0"
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A report, its remedies in words, and the findings that no record mends; `new_key`: a new DKIM key mends some."""
+    """A report, its remedies in words, the findings that no record mends, and whether one of these asks for a key."""
 
     report: Report
     view: ReportView
     remedies: tuple[tuple[Remedy, RemedyView], ...]
     by_hand: tuple[Entry, ...]
-    new_key: bool
+    wants_key: bool
 
 
 def tell_fixes(report: Report, speaker: Speaker) -> Told:
@@ -62,7 +62,7 @@ def fix_text(told: Told, lang: str, width: int) -> str:
         for entry in told.by_hand:
             lines += _hang(f"{entry.headline} [{entry.rule}]", "  - ", width)
         lines += wrap(say("fix.by-hand-rule", command=f"deliv rules {told.by_hand[0].rule}"), width)
-        if told.new_key:
+        if told.wants_key:
             lines += wrap(say("fix.new-key", command=f"deliv dkim-keygen {told.view.domain}"), width)
     return "\n".join(line.rstrip() for line in lines).rstrip("\n") + "\n"
 

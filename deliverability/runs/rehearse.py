@@ -33,8 +33,8 @@ from deliverability.ports.base import Found, Resolver
 from deliverability.ports.budget import Budget
 from deliverability.ports.memory import MemoryFetcher, MemoryProber, MemoryResolver
 from deliverability.ports.overlay import OverlayResolver, Proposal, parse_proposal
-from deliverability.remedy.case import Case
 from deliverability.remedy.plan import TOPICS
+from deliverability.remedy.situation import Situation
 from deliverability.remedy.spf_passing import Earlier, lost
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ async def remedies(
 async def _kept(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool]:
     meant = {(each.rule, each.item) for each in base.findings if each.outcome is Outcome.UNMET}
     services = rehearsal.rules.knowledge.services
-    first = Case(base.facts, base.findings, services)
+    first = Situation(base.facts, base.findings, services)
     waiting = [(topic, draft) for topic in TOPICS for draft in topic(first)] if meant else []
     published = {edit_place(edit): edit.old for _, draft in reversed(waiting) for edit in draft.edits}
     states: dict[_Place, _State] = {}
@@ -148,7 +148,7 @@ async def _kept(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool
         changed = {place for place, each in states.items() if each in below} | set(places)
         states.update(dict.fromkeys(changed, after))
         stale = [each for each in waiting if _touches(each[1], changed)]
-        following = Case(after.facts, after.findings, services, Earlier(base.facts, tuple(kept)))
+        following = Situation(after.facts, after.findings, services, Earlier(base.facts, tuple(kept)))
         again = [
             (each, new)
             for each in dict.fromkeys((topic, *(other for other, _ in stale)))

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from deliverability import _yamlstrict as yamlstrict
-from deliverability.model.rules import READ_AS
-from deliverability.model.senders import Alignment, Confidence, Dkim, Include, Kind, Pattern, Service, Source
+from deliverability.model.rules import READ_AS, Confidence
+from deliverability.model.senders import Alignment, Dkim, Include, Pattern, Service, ServiceKind, ServiceSource
 
 FOLDER = "senders"
 GUESSES = "selectors.yaml"
@@ -104,7 +104,7 @@ class _Reader:
         service = Service(
             id=self._text(fields.get("id"), (*path, "id"), _ID),
             name=self._words(fields.get("name"), (*path, "name")),
-            kind=self._choice(Kind, fields.get("kind"), (*path, "kind")) or Kind.OTHER,
+            kind=self._choice(ServiceKind, fields.get("kind"), (*path, "kind")) or ServiceKind.OTHER,
             confidence=self._choice(Confidence, fields.get("confidence"), (*path, "confidence")) or Confidence.LOW,
             spf=self._patterns(fields, "spf", path, _HOST),
             mx=self._patterns(fields, "mx", path, _HOST),
@@ -148,8 +148,8 @@ class _Reader:
             self._problem(f"{strange} is not among selectors and older", (*at, "own"))
         return dkim
 
-    def _sources(self, fields: Mapping[str, Any], path: _Path) -> tuple[Source, ...]:
-        def source(data: Any, at: _Path) -> Source | None:
+    def _sources(self, fields: Mapping[str, Any], path: _Path) -> tuple[ServiceSource, ...]:
+        def source(data: Any, at: _Path) -> ServiceSource | None:
             read = self._mapping(data, at, required=("url", "checked", "read_as"), optional=())
             if read is None:
                 return None
@@ -157,7 +157,7 @@ class _Reader:
             if url and not url.startswith("https://"):
                 self._problem("an address that begins with https://", (*at, "url"))
             checked = self._text(read.get("checked"), (*at, "checked"), _DATE)
-            return Source(url, checked, self._text(read.get("read_as"), (*at, "read_as"), _READ_AS))
+            return ServiceSource(url, checked, self._text(read.get("read_as"), (*at, "read_as"), _READ_AS))
 
         found = self._items(fields.get("sources", []), (*path, "sources"), source)
         return tuple(each for each in found if each is not None)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from deliverability.model import senders
 from deliverability.model.facts import Reason
 from deliverability.model.report import Finding, Judgement, Outcome, Remedy, Report
 from deliverability.model.rules import Effect, Rule, Severity, Source, Statement
+from deliverability.model.senders import ServiceSource
 from deliverability.view.records import rdata
 from deliverability.words.sentences import Phrases, Words, phrases, sentences, visible
 from deliverability.words.speaker import Speaker
@@ -111,7 +111,7 @@ def effect_words(effects: Iterable[tuple[Effect, bool]], say: Phrases) -> str:
     return say("punctuation.or").join([*words[:1], *(each[:1].lower() + each[1:] for each in words[1:])])
 
 
-def read_words(source: Source | senders.Source, say: Phrases) -> str:
+def read_words(source: Source | ServiceSource, say: Phrases) -> str:
     """When and in which form a source was read, as honestly as it is recorded."""
     form, _, which = source.read_as.partition(" ")
     if form == "archive" and which != "undated":

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from deliverability.model.facts import FactSet, Value, records_of, text_of
 from deliverability.model.report import Finding, Outcome
-from deliverability.model.rules import RuleSet, ServiceStep
-from deliverability.model.senders import Alignment, Confidence, Include, Kind, Service
+from deliverability.model.rules import Confidence, RuleSet, ServiceStep
+from deliverability.model.senders import Alignment, Include, Service, ServiceKind
 from deliverability.words.phrases import Phrases
 
 MAX_SERVICES = 3
@@ -96,7 +96,7 @@ def _unsigned(finding: Finding, facts: FactSet, services: _Services) -> list[Ser
     return [
         service
         for service, item in _records(facts, services)
-        if service.kind is not Kind.GATEWAY and item.get("has_key") is not True
+        if service.kind is not ServiceKind.GATEWAY and item.get("has_key") is not True
     ]
 
 
