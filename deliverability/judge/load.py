@@ -116,6 +116,14 @@ def _listed(said: Any) -> Any:
 _Statements = Annotated[list[_StatementShape], pydantic.BeforeValidator(_listed)]
 
 
+class _SourceShape(_Shape):
+    title: str
+    url: str = pydantic.Field(pattern=r"^(https?://.*)?$")
+    publisher: str
+    checked: str = pydantic.Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
+    read_as: str = pydantic.Field(pattern=f"^{model.READ_AS}$")
+
+
 class _ReceiverShape(_Shape):
     id: str = pydantic.Field(pattern=r"^[a-z0-9-]+$")
     name: _Words
@@ -124,6 +132,7 @@ class _ReceiverShape(_Shape):
     mx_suffixes: list[str] = []
     bulk_from: int | None = None
     sources: list[_Ref] = []
+    pages: dict[str, _SourceShape] = {}
     rules: dict[str, _Statements] = {}
     combines: Literal["all"] | list[str] = []
     default: bool = True
@@ -131,7 +140,9 @@ class _ReceiverShape(_Shape):
     @pydantic.model_validator(mode="after")
     def _one_or_several(self) -> _ReceiverShape:
         """A provider has statements and sources of its own; a combination takes them from its members."""
-        own = [name for name in ("sources", "rules", "mx_suffixes", "bulk_from") if name in self.model_fields_set]
+        own = [
+            name for name in ("sources", "pages", "rules", "mx_suffixes", "bulk_from") if name in self.model_fields_set
+        ]
         if "combines" in self.model_fields_set:
             if not self.combines:
                 raise ValueError("combines names receivers, or is all")
@@ -142,14 +153,6 @@ class _ReceiverShape(_Shape):
         elif not self.sources:
             raise ValueError("sources: a receiver has at least one")
         return self
-
-
-class _SourceShape(_Shape):
-    title: str
-    url: str = pydantic.Field(pattern=r"^(https?://.*)?$")
-    publisher: str
-    checked: str = pydantic.Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
-    read_as: str = pydantic.Field(pattern=f"^{model.READ_AS}$")
 
 
 class _TypesShape(_Shape):
@@ -260,7 +263,10 @@ class _Loader:
     def source_file(self, path: Path) -> None:
         if (read := self.read(path, _SOURCES)) is None:
             return
-        for key, shape in read[0].items():
+        self.add_sources(read[0])
+
+    def add_sources(self, shapes: Mapping[str, _SourceShape]) -> None:
+        for key, shape in shapes.items():
             self.sources[key] = model.Source(key, shape.title, shape.url, shape.publisher, shape.checked, shape.read_as)
 
     def rule_file(self, path: Path) -> None:
@@ -289,6 +295,7 @@ class _Loader:
             self.receivers.pop(shape.id, None)
             self.combinations[shape.id] = (shape, f"{path}:{document.line(('combines',))}")
             return
+        self.add_sources(shape.pages)
         statements: dict[str, tuple[model.Statement, ...]] = {}
         for key, said in shape.rules.items():
             where = f"{path}:{document.line(('rules', key))}"

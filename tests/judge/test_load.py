@@ -362,3 +362,12 @@ def test_a_later_folder_replaces_a_list_that_earlier_rules_name(tmp_path: Path) 
     assert problems(tmp_path / "one", rule) == ()
     loaded = load_rules([tmp_path / "one", tmp_path / "two"], catalogue(), REMEDIES)
     assert loaded.rules["SPF-003"].limits["refused"] == ("js",)
+
+
+def test_a_receiver_may_bring_the_pages_that_only_it_cites(tmp_path: Path) -> None:
+    page = '{title: T, url: "https://r.example/", publisher: R, checked: "2026-11-24", read_as: original}'
+    text = receiver("r").replace("rfc7208", "r-page")
+    assert "no source 'r-page' in sources.yaml" in refused(folder_of(tmp_path / "without", r=text))
+    loaded = load_rules([folder_of(tmp_path / "with", r=f"{text}pages: {{r-page: {page}}}\n")], catalogue(), REMEDIES)
+    assert loaded.sources["r-page"].publisher == "R"
+    assert [each.ref for each in loaded.receivers["r"].sources] == ["r-page"]
