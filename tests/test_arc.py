@@ -10,12 +10,15 @@ from typing import Any
 import dkim
 import pytest
 
+from deliverability import verify_arc
 from deliverability.auditors import arc
 from deliverability.auditors.base import gather
 from deliverability.mail.reader import read
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import Answer, Failed
-from deliverability.protocols.dkim.arc import MAX_SETS, ArcResult, verify_arc
+from deliverability.protocols.dkim.arc import INSTANCE_TWICE, MAX_SETS, ArcResult
+from deliverability.words.details import detail_words
+from deliverability.words.phrases import phrases
 from tests.corpus import corpus_root, suite
 from tests.dkim.support import MESSAGE, Rule, TableResolver, published, rsa_key, seal_arc, sign
 
@@ -44,6 +47,12 @@ async def result_of(message: bytes, table: dict[str, Rule] | None = None) -> Arc
     return await verify_arc(message, TableResolver(TABLE if table is None else table))
 
 
+def said(found: ArcResult) -> str:
+    """Why the chain failed, in words."""
+    assert found.reason is not None
+    return detail_words(found.reason, phrases("en"))
+
+
 async def test_a_message_without_arc() -> None:
     assert (await result_of(MESSAGE)).result == "none"
 
@@ -69,8 +78,7 @@ async def test_all_keys_are_asked_for_once() -> None:
 async def test_a_change_after_the_last_seal_breaks_the_chain() -> None:
     found = await result_of(sealed(2).replace(b"bread", b"cake"))
     assert found.result == "fail"
-    assert found.reason is not None
-    assert "i=2: ARC-Message-Signature" in found.reason
+    assert said(found).startswith("i=2: ARC-Message-Signature: ")
 
 
 async def test_a_change_between_two_seals_is_told_by_oldest_pass() -> None:
@@ -97,7 +105,7 @@ async def test_a_changed_seal_breaks_the_chain() -> None:
         (rb"(?im)^ARC-Seal:(.*)\bi=1;", rb"ARC-Seal:\1i=51;", "i=51"),
         (rb"(?im)^ARC-Seal:(.*)\bi=1;", rb"ARC-Seal:\1i=x;", "without i="),
         (rb"(?i)cv=none", b"cv=pass", "cv=pass"),
-        (rb"(?i)cv=none", b"cv=maybe", "cv=unreadable"),
+        (rb"(?i)cv=none", b"cv=maybe", "cv= cannot be read"),
         (rb"(?i)cv=none", b"cv=fail", "found the chain broken"),
         (rb"(?im)^ARC-Seal:", b"ARC-Seal: h=from;", "h= in ARC-Seal"),
     ],
@@ -107,7 +115,7 @@ async def test_what_makes_no_chain(before: bytes, after: bytes, reason: str) -> 
     assert message != sealed(1) or before == b""
     found = await result_of(message)
     assert found.result == "fail"
-    assert re.search(reason, found.reason or ""), found.reason
+    assert re.search(reason, said(found)), found.reason
 
 
 async def test_a_seal_that_marks_the_chain_as_broken_is_checked_over_its_own_set() -> None:
@@ -120,7 +128,7 @@ async def test_a_seal_that_marks_the_chain_as_broken_is_checked_over_its_own_set
 async def test_a_doubled_set_is_no_chain() -> None:
     message = sealed(1)
     head = message[: message.index(b"DKIM-Signature")]
-    assert (await result_of(head + message)).reason == "ARC-Seal twice with i=1"
+    assert (await result_of(head + message)).reason == INSTANCE_TWICE(n=1, field="ARC-Seal")
 
 
 async def test_more_sets_than_the_standard_allows_are_refused_unread() -> None:
@@ -264,7 +272,7 @@ async def test_chains_of_the_suites(name: str) -> None:
     found = await verify_arc(message, suite_keys())
     result, reason = EXPECTED[name]
     assert ("unknown" if isinstance(found.result, Unknown) else found.result) == result, found
-    assert (reason or "") in (found.reason or "")
+    assert reason is None or reason in said(found)
 
 
 async def test_a_real_chain_that_its_last_sealer_found_broken() -> None:
