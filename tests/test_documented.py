@@ -22,8 +22,8 @@ from deliverability.cli import COMMANDS
 from deliverability.cli.formats import FORMATS
 from deliverability.config import Settings
 from deliverability.runs.engine import auditors
+from tests import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 PAGES = "\n".join([README, *(path.read_text("utf-8") for path in sorted((ROOT / "docs").glob("*.md")))])
 

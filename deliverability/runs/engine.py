@@ -98,8 +98,9 @@ def rule_folders(extra: Sequence[Path] = ()) -> tuple[Path, ...]:
 def load_rules(extra: Sequence[Path] = ()) -> RuleSet:
     """The shipped rules with the user's folders merged over them by id. Raises judge.load.RuleError."""
     from deliverability.judge.load import load_rules as load
+    from deliverability.remedy.names import REMEDIES
 
-    return load(rule_folders(extra), catalogue())
+    return load(rule_folders(extra), catalogue(), REMEDIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -466,8 +467,8 @@ def make_report(audited: Audited, rules: RuleSet, selection: Selection) -> Repor
         message=audited.subject.message_name,
         inputs=_inputs(audited.subject),
         facts=audited.facts,
-        rules=rules,
         facts_digest=digest(encode_facts(audited.facts)),
+        rules_digest=rules.digest,
         findings=findings,
         assessment=assessment,
         assumed=_assumed(audited.facts, [rules.receivers[each] for each in receivers]),
@@ -512,7 +513,7 @@ async def _with_remedies(audited: Audited, rules: RuleSet, selection: Selection)
     from deliverability.runs.rehearse import remedies
 
     try:
-        found, complete = await remedies(audited.stage, report, catalogue(), selection)
+        found, complete = await remedies(audited.stage, report, rules, catalogue(), selection)
         notes = report.notes if complete else (*report.notes, Note("remedies-unfinished"))
         return replace(report, remedies=found, notes=notes), ()
     except Exception:
