@@ -19,11 +19,11 @@ from deliverability.auditors.base import (
     dns_evidence,
     gather,
     spec,
-    unknown_from,
 )
 from deliverability.judge.engine import Selection
+from deliverability.model.codes import AS_SAID, failed_question
 from deliverability.model.facts import FactType, Reason, Subject, Unknown
-from deliverability.ports.base import Absent, Failed, Found
+from deliverability.ports.base import Absent, Failed, Found, unknown_from
 from deliverability.ports.static import StaticResolver
 from deliverability.runs.engine import Audited, catalogue, exit_code, load_rules, make_report
 
@@ -177,7 +177,7 @@ def test_evidence_says_what_kind_of_nothing_it_was() -> None:
     assert dns_evidence(Absent("a.example", "MX", nxdomain=False)).got == ("NODATA: no MX record",)
     failed = Failed("a.example", "MX", Reason.SERVFAIL, "by ns1")
     assert dns_evidence(failed).got == ("servfail: by ns1",)
-    assert unknown_from(failed) == Unknown(Reason.SERVFAIL, "MX a.example: by ns1")
+    assert unknown_from(failed) == Unknown(Reason.SERVFAIL, failed_question("MX", "a.example", AS_SAID(text="by ns1")))
 
 
 def test_a_cname_on_the_way_is_part_of_the_evidence() -> None:
