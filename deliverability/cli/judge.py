@@ -73,10 +73,11 @@ def _read(file: str) -> list[Audited]:
 
 
 def _audited(file: str, data: Any) -> Audited:
+    from deliverability.auditors import catalogue
     from deliverability.inputs import InputError
     from deliverability.model.codec import as_catalogued, decode_facts
     from deliverability.model.facts import Subject
-    from deliverability.runs.engine import Audited, catalogue
+    from deliverability.runs.engine import Audited
 
     try:
         facts = as_catalogued(decode_facts(data), catalogue())

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
+from deliverability.auditors import auditors
 from deliverability.auditors.base import (
+    NOT_STATED,
     AuditFunction,
     Auditor,
     Context,
@@ -21,7 +24,7 @@ from deliverability.auditors.base import (
     spec,
 )
 from deliverability.judge.engine import Selection
-from deliverability.model.codes import AS_SAID, failed_question
+from deliverability.model.codes import ABOUT, AS_SAID, failed_question
 from deliverability.model.facts import FactType, Reason, Subject, Unknown
 from deliverability.ports.base import Absent, Failed, Found, unknown_from
 from deliverability.ports.static import StaticResolver
@@ -99,7 +102,7 @@ async def test_an_undeclared_fact_is_a_bug_of_that_auditor_only() -> None:
     gathered = await run(make("a", ["a.x"], [], too_much))
     (crash,) = gathered.crashes
     assert "stated facts it never declared: ['a.undeclared']" in crash
-    assert gathered.facts.value("a.x") == Unknown(Reason.BUG, "a: ValueError")
+    assert gathered.facts.value("a.x") == Unknown(Reason.BUG, ABOUT(what="a", detail=AS_SAID(text="ValueError")))
     assert "a.undeclared" not in gathered.facts.facts
 
 
@@ -111,12 +114,12 @@ async def test_a_fact_that_was_not_declared_as_need_cannot_be_read() -> None:
         ctx.put("b.x", ctx.value("a.x"))
 
     gathered = await run(make("a", ["a.x"], [], states), make("b", ["b.x"], [], peeks))
-    assert gathered.facts.value("b.x") == Unknown(Reason.BUG, "b: KeyError")
+    assert gathered.facts.value("b.x") == Unknown(Reason.BUG, ABOUT(what="b", detail=AS_SAID(text="KeyError")))
 
 
 async def test_a_forgotten_fact_is_unknown_and_not_none() -> None:
     gathered = await run(make("a", ["a.x"], [], nothing))
-    assert gathered.facts.value("a.x") == Unknown(Reason.BUG, "a did not state it")
+    assert gathered.facts.value("a.x") == Unknown(Reason.BUG, NOT_STATED(name="a"))
 
 
 async def test_a_crash_is_contained() -> None:
@@ -133,7 +136,7 @@ async def test_a_crash_is_contained() -> None:
     gathered = await run(
         make("a", ["a.x", "a.y"], [], crashes), make("b", ["b.x"], ["a.x"], depends), make("c", ["c.x"], [], goes_on)
     )
-    lost = Unknown(Reason.BUG, "a: RuntimeError")
+    lost = Unknown(Reason.BUG, ABOUT(what="a", detail=AS_SAID(text="RuntimeError")))
     assert {fact.path: fact.value for fact in gathered.facts} == {"a.x": lost, "a.y": lost, "b.x": lost, "c.x": 3}
     (crash,) = gathered.crashes
     assert "auditor a:" in crash
@@ -183,3 +186,18 @@ def test_evidence_says_what_kind_of_nothing_it_was() -> None:
 def test_a_cname_on_the_way_is_part_of_the_evidence() -> None:
     found = Found("s1._domainkey.example.com", "TXT", ("v=DKIM1; p=",), chain=("s1.esp.example",))
     assert dns_evidence(found).got == ("CNAME s1.esp.example", "v=DKIM1; p=")
+
+
+def test_auditors_are_pickled_by_their_names() -> None:
+    pickled = pickle.dumps(auditors())
+    assert len(pickled) < 1000
+    assert all(here is there for here, there in zip(auditors(), pickle.loads(pickled), strict=True))
+
+
+def test_an_auditor_that_stands_in_no_table_cannot_be_unpickled() -> None:
+    @auditor("strange", provides=())
+    async def strange(_: Context) -> None:
+        """State nothing."""
+
+    with pytest.raises(KeyError, match="strange"):
+        pickle.loads(pickle.dumps(strange))
