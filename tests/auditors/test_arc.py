@@ -10,6 +10,7 @@ from typing import Any
 import dkim
 import pytest
 
+from deliverability import verify_arc
 from deliverability.auditors import arc
 from deliverability.auditors.base import gather
 from deliverability.mail.reader import read
