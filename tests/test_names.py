@@ -18,7 +18,6 @@ STILL = frozenset(
         "ChangeView",
         "Entry",
         "Kind",
-        "Labels",
         "MarkView",
         "Network",
         "Number",
@@ -30,7 +29,6 @@ STILL = frozenset(
         "Steps",
         "Subject",
         "Told",
-        "VerdictView",
         "Words",
         "World",
     ]

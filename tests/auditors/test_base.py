@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
+from deliverability.auditors import auditors
 from deliverability.auditors.base import (
     AuditFunction,
     Auditor,
@@ -183,3 +185,18 @@ def test_evidence_says_what_kind_of_nothing_it_was() -> None:
 def test_a_cname_on_the_way_is_part_of_the_evidence() -> None:
     found = Found("s1._domainkey.example.com", "TXT", ("v=DKIM1; p=",), chain=("s1.esp.example",))
     assert dns_evidence(found).got == ("CNAME s1.esp.example", "v=DKIM1; p=")
+
+
+def test_auditors_are_pickled_by_their_names() -> None:
+    pickled = pickle.dumps(auditors())
+    assert len(pickled) < 1000
+    assert all(here is there for here, there in zip(auditors(), pickle.loads(pickled), strict=True))
+
+
+def test_an_auditor_that_stands_in_no_table_cannot_be_unpickled() -> None:
+    @auditor("strange", provides=())
+    async def strange(_: Context) -> None:
+        """State nothing."""
+
+    with pytest.raises(KeyError, match="strange"):
+        pickle.loads(pickle.dumps(strange))

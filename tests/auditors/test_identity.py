@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deliverability.auditors import identity, mx
+from deliverability.auditors import chain, identity, mx
 from deliverability.auditors.identity import looks_generic
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.static import StaticResolver
@@ -188,14 +188,14 @@ CHAIN = {
 }
 
 
-async def chain(**given: Any) -> dict[str, Any]:
+async def chained(**given: Any) -> dict[str, Any]:
     stated = CHAIN | {name.replace("__", "."): value for name, value in given.items()}
-    found = await facts_of([identity.chain], StaticResolver({}), stated)
+    found = await facts_of([chain.audit], StaticResolver({}), stated)
     return {fact.path: fact.value for fact in found}
 
 
 async def test_the_identities_stand_side_by_side() -> None:
-    entries = (await chain())["identity.chain"]
+    entries = (await chained())["identity.chain"]
     assert [tuple(entry.values()) for entry in entries] == [
         ("author-domain", "example.com", None, "pass", "dmarc"),
         ("mail-from", "bounce.example.com", "relaxed", "softfail", "spf"),
@@ -210,7 +210,7 @@ async def test_the_identities_stand_side_by_side() -> None:
 async def test_what_nobody_told_is_no_link_and_what_failed_stays_unknown() -> None:
     none = {"unknown": "no-message"}
     entries = (
-        await chain(
+        await chained(
             envelope__helo=none,
             envelope__mail_from_domain=none,
             dkim__signatures=none,
@@ -241,7 +241,7 @@ async def test_what_nobody_told_is_no_link_and_what_failed_stays_unknown() -> No
 async def test_a_domain_that_says_twice_that_it_sends_nothing(
     spf: Any, null_mx: Any, policy: Any, expected: Any
 ) -> None:
-    facts = await chain(spf__sends_nothing=spf, domain__null_mx=null_mx, dmarc__effective_policy=policy)
+    facts = await chained(spf__sends_nothing=spf, domain__null_mx=null_mx, dmarc__effective_policy=policy)
     value = facts["identity.sends_nothing"]
     assert ("unknown" if isinstance(value, Unknown) else value) == expected
 
