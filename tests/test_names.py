@@ -14,17 +14,12 @@ PACKAGE = Path(deliverability.__file__).parent
 # Names that still have several meanings. The list only gets shorter.
 STILL = frozenset(
     [
-        "Change",
         "ChangeView",
         "Entry",
         "Kind",
         "MarkView",
         "Network",
-        "Number",
         "Outcome",
-        "Record",
-        "RecordSet",
-        "Reply",
         "Run",
         "Steps",
         "Subject",
