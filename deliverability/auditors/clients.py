@@ -20,7 +20,10 @@ from deliverability.mail.html.accounting import CSS_IMPORT, is_font_service
 from deliverability.mail.html.css import Declaration, Prelude, read_attribute, read_sheet
 from deliverability.mail.html.markup import Attribute, Kind, tokens
 from deliverability.mail.structure import body_texts
+from deliverability.model.codes import Code
 from deliverability.model.facts import FactType, Reason, Unknown, Value
+
+HTML_COMPARED = Code("html-compared", ("n",))
 
 PROVIDES = (
     spec(
@@ -200,7 +203,7 @@ async def audit(ctx: Context) -> None:
     ctx.put("clients.programs", len(support.clients))
     ctx.put("clients.data_date", support.date)
     if sum(map(len, texts)) > _MAX_CHARACTERS:
-        raise MissingFact("clients.features", Unknown(Reason.LIMIT, "HTML over 2 MiB is not compared"))
+        raise MissingFact("clients.features", Unknown(Reason.LIMIT, HTML_COMPARED(n=_MAX_CHARACTERS >> 20)))
     uses = Uses()
     for text in texts:
         collect(text, uses)

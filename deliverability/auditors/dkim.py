@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from deliverability.auditors.base import Context, auditor, spec, unknown_from
+from deliverability.auditors.base import Context, auditor, spec
 from deliverability.model.facts import Evidence, EvidenceKind, FactType, KeySeen, Reason, Unknown, Value
-from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
+from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver, unknown_from
 from deliverability.protocols.dkim.fields import value_on_the_wire
 from deliverability.protocols.dkim.key import KeyRecord, choose_key, looks_like_key
 from deliverability.protocols.dkim.signature import Signature, is_within, parse_signature

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from deliverability.auditors.base import Context, auditor, dns_id, spec, unknown_from
+from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.model.facts import FactType, Reason, Unknown, Value
-from deliverability.ports.base import Absent, Failed, Found
+from deliverability.ports.base import Absent, Failed, Found, unknown_from
 from deliverability.protocols.dmarc.discover import (
     Discovery,
     Step,

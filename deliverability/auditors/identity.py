@@ -10,16 +10,19 @@ import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 
-from deliverability.auditors.base import Context, auditor, dns_id, spec, unknown_from
+from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.received import canonical_ip
+from deliverability.model.codes import Code, Input, needs
 from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of
-from deliverability.ports.base import Answer, Failed, Found
+from deliverability.ports.base import Answer, Failed, Found, unknown_from
 from deliverability.protocols.dmarc.evaluate import discover_homes, relation
 from deliverability.protocols.dmarc.psl import registered_domain
 
 MAX_NAMES = 10
 """PTR names of one address that are looked up, as in RFC 7208 section 4.6.4."""
+
+PTR_FIRST = Code("ptr-first", ("n", "all"))
 
 PROVIDES = (
     spec("identity.ips", FactType.LIST_RECORD, "Every sending address and its reverse DNS.", key=["ip"]),
@@ -97,7 +100,7 @@ async def audit(ctx: Context) -> None:
     )
     if not addresses:
         seen = ctx.value("envelope.ip")
-        missing = Unknown(Reason.NOT_CONFIGURED, "--ip or a message with a Received field")
+        missing = Unknown(Reason.NOT_CONFIGURED, needs(Input.SENDING_IP))
         given = isinstance(seen, Unknown) and not seen.reason.waits_for_input
         ctx.put("identity.ips", seen if given else missing)
         return
@@ -182,7 +185,7 @@ async def _reverse(ctx: Context, ip: str, author: str) -> dict[str, Value]:
     if not confirmed:
         confirmed = next((proof for proof in proofs if isinstance(proof, Unknown)), False)
         if confirmed is False and len(names) > MAX_NAMES:
-            confirmed = Unknown(Reason.LIMIT, f"only {MAX_NAMES} of {len(names)} PTR names were looked up")
+            confirmed = Unknown(Reason.LIMIT, PTR_FIRST(n=MAX_NAMES, all=len(names)))
     name = names[best] if names else None
     generic, dynamic = looks_generic(name, ip) if name else (False, False)
     return item | {

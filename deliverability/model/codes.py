@@ -77,6 +77,11 @@ AS_SAID = Code(
 SELECTOR = Code("selector", ("name",))
 
 
+def as_said(text: str) -> Detail | None:
+    """Words that are not ours as a detail, where there are any."""
+    return AS_SAID(text=text) if text else None
+
+
 def needs(wanted: Input) -> Detail:
     """The detail of a fact that waits for that input."""
     return NEEDS(input=wanted.value)

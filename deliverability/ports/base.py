@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from deliverability.model.facts import Reason
+from deliverability.model.codes import as_said, failed_question
+from deliverability.model.facts import Reason, Unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,11 @@ class Failed:
 
 
 Answer = Found | Absent | Failed
+
+
+def unknown_from(answer: Failed) -> Unknown:
+    """The Unknown a failed DNS answer leads to, naming the question."""
+    return Unknown(answer.reason, failed_question(answer.rdtype, answer.name, as_said(answer.detail)))
 
 
 class Resolver(Protocol):
