@@ -19,6 +19,7 @@ _OF_CODES = frozenset(
     f"detail.{name}"
     for name in ("asked", "about", "selector", "tag-value", "field-value", "svg-reference", "arc-set", "arc-cv")
 )
+_CONVERTED = ("detail.spf-", "detail.dns-", "detail.name-")
 _LONGEST = 400
 _DEEPEST = 4
 
@@ -47,7 +48,11 @@ def _told(remark: str, english: Phrases, say: Phrases, depth: int) -> str:
 @lru_cache(maxsize=2)
 def _patterns(texts: tuple[tuple[str, str], ...]) -> tuple[tuple[str, re.Pattern[str]], ...]:
     """Every known remark as a pattern, the one with most words of its own first."""
-    known = [(key, text) for key, text in texts if key.startswith(_PREFIX) and key not in _OF_CODES]
+    known = [
+        (key, text)
+        for key, text in texts
+        if key.startswith(_PREFIX) and not (key in _OF_CODES or key.startswith(_CONVERTED))
+    ]
     known.sort(key=lambda each: -len(_PLACEHOLDER.sub("", each[1])))
     return tuple((key, re.compile(_pattern(text), re.DOTALL)) for key, text in known)
 
