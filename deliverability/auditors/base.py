@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from deliverability.auditors import auditor_named
 from deliverability.model.codes import ABOUT, AS_SAID, Code
 from deliverability.model.facts import (
     Catalogue,
@@ -47,12 +48,18 @@ AuditFunction = Callable[["Context"], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Auditor:
-    """One topic: the facts it promises, the facts of others it reads, and the coroutine that does it."""
+    """One topic: the facts it promises, the facts of others it reads, and the coroutine that does it.
+
+    It is pickled by its name, so only those of the table can be.
+    """
 
     name: str
     provides: tuple[FactSpec, ...]
     needs: tuple[str, ...]
     run: AuditFunction
+
+    def __reduce__(self) -> tuple[Callable[[str], Auditor], tuple[str]]:
+        return auditor_named, (self.name,)
 
     @property
     def promised(self) -> tuple[str, ...]:
