@@ -24,6 +24,7 @@ from deliverability.model.facts import (
     Unknown,
     Value,
 )
+from deliverability.model.paths import FactPath
 from deliverability.ports.base import (
     Absent,
     Answer,
@@ -121,7 +122,7 @@ class Context:
     smtp: SmtpProber | None = None
     unsubscriber: HttpFetcher | None = None
 
-    def value(self, path: str) -> Value:
+    def value(self, path: FactPath) -> Value:
         """A declared fact of another auditor; KeyError where it was not declared in `needs`."""
         return self.known[path].value
 

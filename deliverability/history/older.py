@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Final
 
 from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value, records_of
 from deliverability.model.history import Kept, Snapshot
 from deliverability.model.report import Consequence, Verdict
 
-IDENTITIES = "spf.identities"
+IDENTITIES: Final = "spf.identities"
 NOT_THEN = Unknown(Reason.NOT_CONFIGURED, "not collected by the version of that run")
 """What an older version did not look at."""
 

@@ -5,9 +5,10 @@ What could not be looked up gives no sample: an absent series, never a zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
+from deliverability.model.paths import FactPath
 from deliverability.model.report import GRADES, Outcome, Report, VerdictKind
 from deliverability.model.rules import Severity
 from deliverability.view.findings import as_tuple
@@ -39,7 +40,7 @@ _HELP = {
     "deliv_last_run_timestamp_seconds": "When the audit ran, in seconds since 1970.",
     "deliv_info": "Always 1; the version that made the audit.",
 }
-_NUMBERS = {
+_NUMBERS: Mapping[str, FactPath] = {
     "deliv_spf_lookups": "spf.lookups",
     "deliv_spf_void_lookups": "spf.void_lookups",
     "deliv_message_octets": "message.size_octets",
