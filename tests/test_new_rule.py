@@ -14,6 +14,7 @@ from deliverability._yamlstrict import read
 from deliverability.judge.engine import Selection, judge
 from deliverability.judge.load import load_rules
 from deliverability.model.report import Outcome
+from deliverability.remedy.names import REMEDIES
 from deliverability.runs.engine import catalogue
 from tests import ROOT
 from tests.test_rules import fact_set, unfinished
@@ -45,7 +46,7 @@ def new_rule(checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_the_skeleton_loads_and_its_cases_hold(checkout: Path, words: tuple[str, ...], topic: str) -> None:
     ran = new_rule(checkout, *words)
     assert (ran.returncode, ran.stderr) == (0, "")
-    loaded = load_rules([checkout / "rules"], catalogue())
+    loaded = load_rules([checkout / "rules"], catalogue(), REMEDIES)
     rule = loaded.rules[words[0]]
     assert (rule.topic, loaded.warnings) == (topic, ())
     cases = read((checkout / "tests" / "rules" / f"{topic}.yaml").read_text("utf-8")).data[rule.id]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.evidence import header_evidence
-from deliverability.mail.hop import Record, delivery
+from deliverability.mail.hop import AuthenticationField, delivery
 from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.received import ReceivedSpf, canonical_ip, parse_return_path
 from deliverability.model.codes import Input, needs
@@ -153,7 +153,7 @@ def _read_trace(message: Message) -> _Trace:
     return _Trace(tuple(mail_from), tuple(helo), tuple(ip), hop.tls if hop else None, field)
 
 
-def _add_record(record: Record, mail_from: list[_Reading], helo: list[_Reading]) -> None:
+def _add_record(record: AuthenticationField, mail_from: list[_Reading], helo: list[_Reading]) -> None:
     """What a record of the receiver tells of the envelope."""
     if isinstance(record.told, ReceivedSpf):
         pairs = record.told.pairs

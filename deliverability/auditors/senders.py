@@ -11,7 +11,7 @@ from deliverability.auditors.dkim import PROBES
 from deliverability.mail.evidence import header_evidence
 from deliverability.model.codes import ASKED, SELECTOR, Code
 from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of
-from deliverability.senders.catalogue import Alignment, Include, Kind, Service, services
+from deliverability.senders.catalogue import Alignment, Include, Service, ServiceKind, services
 from deliverability.senders.recognise import (
     Key,
     MessageMarks,
@@ -41,7 +41,7 @@ PROVIDES = (
     ),
     spec("senders.services[].id", FactType.STR, "Name in the catalogue of services (rules/senders/)."),
     spec("senders.services[].name", FactType.STR, "Its name."),
-    spec("senders.services[].kind", FactType.STR, "What it is used for.", values=[kind.value for kind in Kind]),
+    spec("senders.services[].kind", FactType.STR, "What it is used for.", values=[kind.value for kind in ServiceKind]),
     spec("senders.services[].seen_by", FactType.LIST_STR, "What shows it (spf: include:sendgrid.net)."),
     spec("senders.services[].authorised", FactType.BOOL, "SPF of the domain lets it send."),
     spec("senders.services[].spf_terms", FactType.LIST_STR, "Terms of SPF that stand for it."),

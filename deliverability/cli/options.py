@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from deliverability.cli.formats import ENDINGS, PRINTED
+from deliverability.render.formats import ENDINGS, PRINTED
 
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]

@@ -133,14 +133,15 @@ def _include_of(ident: str) -> str | None:
     """The host that a service asks to be included at the From domain; None where that is not known for sure."""
     if not ident:
         return None
-    from deliverability.senders.catalogue import Confidence, Include, Kind, services
+    from deliverability.model.rules import Confidence
+    from deliverability.senders.catalogue import Include, ServiceKind, services
 
     service = services().get(ident)
     if service is None or service.confidence is not Confidence.HIGH:
         return None
     hosts = [pattern.text for pattern in service.spf if pattern.expression is None]
     # Mailboxes at a web host send with the domain as Return-Path; which of several hosts is right, only it can say.
-    hosted = service.include is None and service.kind is Kind.HOSTING and len(service.spf) == 1
+    hosted = service.include is None and service.kind is ServiceKind.HOSTING and len(service.spf) == 1
     return hosts[0] if hosts and (service.include is Include.NEEDED or hosted) else None
 
 

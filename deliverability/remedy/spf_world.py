@@ -13,7 +13,7 @@ from deliverability.protocols.spf.record import LOOKUP_MECHANISMS, BadTerm, Mech
 from deliverability.protocols.spf.repair import term_of
 from deliverability.remedy.names import RemedyName
 from deliverability.remedy.spf_terms import Network, Words, is_ipv4, is_term, organisation
-from deliverability.senders.catalogue import Kind, services
+from deliverability.senders.catalogue import ServiceKind, services
 from deliverability.senders.recognise import by_spf
 
 MAX_LOOKUPS = 10
@@ -23,7 +23,7 @@ MAX_NODES = 500
 MAX_RANGES = 4000
 """Terms and addresses of one tree that are compared; what lies beyond counts as not known. Real trees have hundreds."""
 _SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.INFO, Severity.NONE)
-_CARRIES_USERS_MAIL = frozenset({Kind.MAILBOX, Kind.HOSTING, Kind.GATEWAY})
+_CARRIES_USERS_MAIL = frozenset({ServiceKind.MAILBOX, ServiceKind.HOSTING, ServiceKind.GATEWAY})
 Item = Mapping[str, Value]
 
 

@@ -17,7 +17,10 @@ _OPEN = frozenset({"what", "why", "found", "text"})  # they may hold a remark wi
 _NO_COLON = "(?:(?!: ).)"
 _OF_CODES = frozenset(
     f"detail.{name}"
-    for name in ("asked", "about", "selector", "tag-value", "field-value", "svg-reference", "arc-set", "arc-cv")
+    for name in (
+        *("asked", "about", "selector", "tag-value", "field-value", "svg-reference", "arc-set"),
+        *("dmarc-value", "dmarc-odd", "dmarc-twice"),
+    )
 )
 _LONGEST = 400
 _DEEPEST = 4

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from deliverability.model.facts import FactSet, Value, records_of, text_of
 from deliverability.model.report import Finding, Outcome
-from deliverability.model.rules import Rule, ServiceStep
-from deliverability.senders.catalogue import Alignment, Confidence, Include, Kind, Service, services
+from deliverability.model.rules import Confidence, Rule, ServiceStep
+from deliverability.senders.catalogue import Alignment, Include, Service, ServiceKind, services
 from deliverability.words.phrases import Phrases
 
 MAX_SERVICES = 3
@@ -90,7 +90,7 @@ def _unsigned(finding: Finding, facts: FactSet) -> list[Service]:
     return [
         service
         for service, item in _records(facts)
-        if service.kind is not Kind.GATEWAY and item.get("has_key") is not True
+        if service.kind is not ServiceKind.GATEWAY and item.get("has_key") is not True
     ]
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deliverability.protocols.dmarc.record import is_dmarc, parse, split
+from deliverability.model.codes import Detail
+from deliverability.protocols.dmarc.record import ODD, TWICE, VALUE, is_dmarc, parse, split
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_all_tags() -> None:
     ]
     assert record.obsolete == ("pct", "ri", "rf", "!size")
     # A tag name has letters, digits and underscores only: this piece is no tag at all.
-    assert record.errors == ("x-note=hi",)
+    assert record.errors == (ODD(text="x-note=hi"),)
     assert parse("v=DMARC1; p=none; note=hi").unknown_tags == ("note",)
 
 
@@ -107,10 +108,17 @@ def test_report_addresses_that_cannot_be_used(uri: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["v=DMARC1; p=none; p=reject", "v=DMARC1; p none", "v=DMARC1; pct=101", "v=DMARC1; fo=2"]
+    ("text", "error"),
+    [
+        ("v=DMARC1; p=none; p=reject", TWICE(text="p=reject")),
+        ("v=DMARC1; p none", ODD(text="p none")),
+        ("v=DMARC1; pct=101", VALUE(text="pct=101")),
+        ("v=DMARC1; fo=2", VALUE(text="fo=2")),
+        ("v=DMARC1; sp=Rejct", VALUE(text="sp=Rejct")),
+    ],
 )
-def test_what_is_wrong_is_named(text: str) -> None:
-    assert len(parse(text).errors) == 1
+def test_what_is_wrong_is_named(text: str, error: Detail) -> None:
+    assert parse(text).errors == (error,)
 
 
 @given(st.text())

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from deliverability.render.glossary import Glosser
-from deliverability.words.glossary import Term
+from deliverability.words.glossary import GlossaryTerm
 
 TERMS = tuple(
-    Term(ident, {"en": en, "ja": ja}, {"en": "x", "ja": "x"}, {"en": (), "ja": ()})
+    GlossaryTerm(ident, {"en": en, "ja": ja}, {"en": "x", "ja": "x"}, {"en": (), "ja": ()})
     for ident, en, ja in (
         ("spf", "SPF", "SPF"),
         ("spf-record", "SPF record", "SPFレコード"),

@@ -24,7 +24,7 @@ from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import ServiceStep, Severity
 from deliverability.ports.static import Records, StaticResolver
 from deliverability.runs import engine as app
-from deliverability.senders.catalogue import CatalogueError, Kind, load, services
+from deliverability.senders.catalogue import CatalogueError, ServiceKind, load, services
 from deliverability.senders.recognise import Key, MessageMarks, by_key, by_message, by_mx, by_return_mx, by_spf
 from deliverability.words.sentences import phrases, sentences
 from deliverability.words.services import Steps, services_of, steps_for
@@ -106,7 +106,7 @@ def test_the_sample_service_is_accepted(tmp_path: Path) -> None:
     acme = load([tmp_path])["acme"]
     assert (acme.name["ja"], acme.kind, acme.dkim.names, acme.dkim.fixed) == (
         "アクメ",
-        Kind.NEWSLETTER,
+        ServiceKind.NEWSLETTER,
         ("a1", "a2"),
         True,
     )

@@ -18,7 +18,7 @@ from deliverability.mail.transfer import Body
 from deliverability.slim.encode import base64_body, text_body
 from deliverability.slim.message import Wish, slim
 from deliverability.slim.references import References
-from deliverability.slim.savings import Change, Kept, Slimmed
+from deliverability.slim.savings import PartChange, Slimmed, Unchanged
 from tests.corpus import corpus_root
 from tests.slim_mails import HTML, TOP, image_part, multipart, newsletter, photo, photo_jpeg, saved, text_part
 
@@ -41,7 +41,7 @@ def visible(html: str) -> str:
     return " ".join((tree.root.text(separator=" ") if tree.root else "").split())
 
 
-def kept(slimmed: Slimmed) -> list[tuple[str, Kept]]:
+def kept(slimmed: Slimmed) -> list[tuple[str, Unchanged]]:
     return [(part.path, part.kept) for part in slimmed.parts if part.kept]
 
 
@@ -55,7 +55,7 @@ def assert_same_message(before: Message, after: Message, slimmed: Slimmed) -> No
         saving = changed.get(one.path)
         assert one.content_id == other.content_id
         assert one.disposition == other.disposition
-        if saving is None or saving.change is not Change.IMAGE_CONVERTED:
+        if saving is None or saving.change is not PartChange.IMAGE_CONVERTED:
             assert (one.media_type, one.filename) == (other.media_type, other.filename)
         if saving is None and not one.children:
             assert one.raw_body == other.raw_body
@@ -76,8 +76,8 @@ class TestNewsletter:
         assert slimmed.before == len(raw)
         assert slimmed.after == len(slimmed.data) < len(raw) / 4
         assert [(part.path, part.change) for part in slimmed.changes] == [
-            ("1.2", Change.IMAGE),
-            ("1.1.2", Change.HTML),
+            ("1.2", PartChange.IMAGE),
+            ("1.1.2", PartChange.HTML),
         ]
         assert_same_message(read(raw), read(slimmed.data), slimmed)
         assert part_of(slimmed.data, "text/plain").raw_body == part_of(raw, "text/plain").raw_body
@@ -117,8 +117,8 @@ class TestNewsletter:
 
     def test_parts_of_the_work_can_be_wished(self) -> None:
         raw = newsletter()
-        assert [part.change for part in slim(raw, Wish(html=False)).changes] == [Change.IMAGE]
-        assert [part.change for part in slim(raw, Wish(images=False)).changes] == [Change.HTML]
+        assert [part.change for part in slim(raw, Wish(html=False)).changes] == [PartChange.IMAGE]
+        assert [part.change for part in slim(raw, Wish(images=False)).changes] == [PartChange.HTML]
 
 
 class TestImages:
@@ -135,13 +135,13 @@ class TestImages:
     def test_a_gain_below_a_tenth_changes_nothing(self) -> None:
         lean = saved(photo(640, 480), "JPEG", quality=82, optimize=True, progressive=True)
         slimmed = slim(newsletter([image_part(lean, "photo.jpg", "jpeg", cid="photo@example.com")]))
-        assert ("1.2", Kept.SMALL_GAIN) in kept(slimmed)
+        assert ("1.2", Unchanged.SMALL_GAIN) in kept(slimmed)
 
     def test_a_photograph_saved_as_png_becomes_jpeg_with_a_fitting_name(self) -> None:
         part = image_part(saved(photo(), "PNG"), "photo.png", "png", cid="photo@example.com")
         slimmed = slim(newsletter([part]))
         copy = part_of(slimmed.data, "image/jpeg")
-        assert slimmed.changes[0].change is Change.IMAGE_CONVERTED
+        assert slimmed.changes[0].change is PartChange.IMAGE_CONVERTED
         assert (copy.filename, copy.content_id, copy.parameters["name"]) == (
             "photo.jpg",
             "photo@example.com",
@@ -152,7 +152,7 @@ class TestImages:
     def test_a_png_with_transparency_stays_png(self) -> None:
         part = image_part(saved(photo(mode="RGBA"), "PNG", compress_level=0), "p.png", "png", cid="photo@example.com")
         slimmed = slim(newsletter([part]))
-        assert slimmed.changes[0].change is Change.IMAGE
+        assert slimmed.changes[0].change is PartChange.IMAGE
         assert picture(slimmed.data, "image/png").mode == "RGBA"
 
     def test_a_png_that_a_page_names_by_its_file_name_stays_png(self) -> None:
@@ -164,7 +164,7 @@ class TestImages:
         frames = [photo(300, 200).rotate(turn) for turn in (0, 30, 60)]
         moving = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
         slimmed = slim(newsletter([image_part(moving, "a.gif", "gif", cid="photo@example.com")]))
-        assert ("1.2", Kept.ANIMATED) in kept(slimmed)
+        assert ("1.2", Unchanged.ANIMATED) in kept(slimmed)
         assert part_of(slimmed.data, "image/gif").decode() == moving
 
     def test_orientation_is_applied(self) -> None:
@@ -186,7 +186,7 @@ class TestImages:
         attached = image_part(photo_jpeg(), "original.jpg", "jpeg", disposition="attachment")
         raw = newsletter(attachments=[attached])
         slimmed = slim(raw)
-        assert ("1.2", Kept.ATTACHED) in kept(slimmed)
+        assert ("1.2", Unchanged.ATTACHED) in kept(slimmed)
         assert slim(raw, Wish(attached_images=True)).after < slimmed.after - 100_000
 
     @pytest.mark.parametrize("octets", [b"", b"\xff\xd8\xff", b"GIF89a", photo_jpeg()[:5000], b"<svg/>"])
@@ -205,7 +205,7 @@ class TestHtml:
         page = text_part(HTML.replace("utf-8", charset), "html", charset, encoding)
         raw = newsletter([], page)
         slimmed = slim(raw)
-        assert [part.change for part in slimmed.changes] == [Change.HTML]
+        assert [part.change for part in slimmed.changes] == [PartChange.HTML]
         assert_same_message(read(raw), read(slimmed.data), slimmed)
         text = part_of(slimmed.data, "text/html").text()
         assert "春のお知らせ" in text
@@ -215,13 +215,13 @@ class TestHtml:
     def test_octets_that_mean_nothing_in_the_charset_leave_it_alone(self) -> None:
         page = text_part(HTML, "html").replace("春".encode(), b"\xff\xfe")
         slimmed = slim(newsletter([], page))
-        assert ("1.1.2", Kept.CHARSET) in kept(slimmed)
+        assert ("1.1.2", Unchanged.CHARSET) in kept(slimmed)
         assert slimmed.changes == ()
 
     def test_base64_where_it_is_not_needed_gives_way(self) -> None:
         page = text_part(f"<p>{'word ' * 500}</p>", "html", "us-ascii", "base64")
         slimmed = slim(newsletter([], page))
-        assert [part.change for part in slimmed.changes] == [Change.ENCODING]
+        assert [part.change for part in slimmed.changes] == [PartChange.ENCODING]
         copy = part_of(slimmed.data, "text/html")
         assert copy.transfer_encoding == "quoted-printable"
         assert copy.decode() == part_of(newsletter([], page), "text/html").decode()
@@ -244,13 +244,13 @@ class TestLeftAlone:
     @pytest.mark.parametrize(
         ("head", "why"),
         [
-            (b"Content-Type: multipart/signed; boundary=b; micalg=sha-256\r\n", Kept.SIGNED),
-            (b"Content-Type: multipart/encrypted; boundary=b\r\n", Kept.ENCRYPTED),
-            (b"Content-Type: application/pkcs7-mime; smime-type=signed-data\r\n", Kept.SIGNED),
-            (b"Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\n", Kept.ENCRYPTED),
+            (b"Content-Type: multipart/signed; boundary=b; micalg=sha-256\r\n", Unchanged.SIGNED),
+            (b"Content-Type: multipart/encrypted; boundary=b\r\n", Unchanged.ENCRYPTED),
+            (b"Content-Type: application/pkcs7-mime; smime-type=signed-data\r\n", Unchanged.SIGNED),
+            (b"Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\n", Unchanged.ENCRYPTED),
         ],
     )
-    def test_signed_and_encrypted_messages(self, head: bytes, why: Kept) -> None:
+    def test_signed_and_encrypted_messages(self, head: bytes, why: Unchanged) -> None:
         raw = TOP + head + b"\r\n--b\r\n" + text_part(HTML, "html") + b"\r\n--b--\r\n"
         slimmed = slim(raw)
         assert slimmed.refused is why
@@ -263,7 +263,7 @@ class TestLeftAlone:
         raw = newsletter(attachments=[signed])
         slimmed = slim(raw)
         assert signed in slimmed.data
-        assert ("1.2", Kept.SIGNED) in kept(slimmed)
+        assert ("1.2", Unchanged.SIGNED) in kept(slimmed)
         assert len(slimmed.changes) == 2
 
     def test_attached_messages_stay(self) -> None:

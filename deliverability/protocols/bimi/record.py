@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from deliverability.model.codes import AS_SAID, Code, Detail
+from deliverability.model.codes import Code, Detail
 from deliverability.protocols.dkim.tags import parse_tags
 from deliverability.protocols.text_record import RECORDS_MANY, TAG_MISSING, VERSION_FIRST
 
@@ -45,7 +45,7 @@ def parse_bimi(values: Sequence[str]) -> BimiRecord | None:
     text = meant[0]
     tags = parse_tags(text)
     errors = [RECORDS_MANY(n=len(meant))] if len(meant) > 1 else []
-    errors += [AS_SAID(text=error) for error in tags.errors]
+    errors += tags.errors
     if next(iter(tags.tags), None) != "v" or tags.get("v") != "BIMI1":
         errors.append(VERSION_FIRST(version="BIMI1"))
     logo, certificate = tags.get("l"), tags.get("a")

@@ -14,15 +14,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from deliverability.mail.reader import HeaderField, Message, read
-from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail
+from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver, unknown_from
 from deliverability.protocols.dkim.body import BodyHash, hash_body
 from deliverability.protocols.dkim.fields import empty_b, received_at, relaxed_field, value_on_the_wire
 from deliverability.protocols.dkim.key import MINIMUM_RSA_BITS, Check, KeyRecord, check_digest, choose_key
-from deliverability.protocols.dkim.signature import Signature, parse_signature
-from deliverability.protocols.dkim.tags import TagList, parse_tags, shorten
-from deliverability.protocols.dkim.verify import DkimReason, DkimResult, DkimStatus, judge_signature
+from deliverability.protocols.dkim.signature import Signature, odd_value, parse_signature
+from deliverability.protocols.dkim.tags import TagList, parse_tags
+from deliverability.protocols.dkim.verify import DkimResult, DkimStatus, judge_signature
+from deliverability.protocols.text_record import TAG_MISSING, TAG_VALUE
 
 MAX_SETS = 50
 """Sets a chain may have (RFC 8617 section 4.2.1); a longer one has failed."""
@@ -33,7 +34,6 @@ INSTANCE_TWICE = Code("arc-instance-twice", ("n", "field"))
 INSTANCE_MISSING = Code("arc-instance-missing", ("n", "field"))
 IN_SET = Code("arc-set", ("n", "detail"))
 BROKEN = Code("arc-broken")
-CV = Code("arc-cv", ("cv",))
 CV_UNREADABLE = Code("arc-cv-unreadable")
 NO_FIT = Code("arc-no-fit")
 KEY_MISSING = Code("arc-key-missing", ("name",))
@@ -42,7 +42,8 @@ KEY_UNUSABLE = Code("arc-key-unusable", ("name",))
 KEY_OTHER = Code("arc-key-other", ("name", "algorithm"))
 KEY_WEAK = Code("arc-key-weak", ("algorithm", "n"))
 BODIES = Code("bodies", ("n",))
-HEADER_ONLY = Code("header-only")
+STRAY_TAG = Code("arc-stray-tag", ("tag", "field"))
+SEAL_SIGNED = Code("arc-seal-signed")
 
 _MAX_BODIES = 4  # different ways to hash the body in one chain; each is a pass over the body
 _MAX_OCTETS = 1 << 16
@@ -206,24 +207,24 @@ def _message_signature(text: str) -> Signature:
     signature = parse_signature(f"v=1; {kept}")
     errors = list(tags.errors)
     if "v" in tags.tags:
-        errors.append("v= in ARC-Message-Signature")
+        errors.append(STRAY_TAG(tag="v", field="ARC-Message-Signature"))
     if "arc-seal" in signature.signed_headers:
-        errors.append("h= names ARC-Seal")
+        errors.append(SEAL_SIGNED())
     return replace(signature, errors=(*errors, *signature.errors))
 
 
 def _seal(tags: TagList) -> Signature:
     """What an ARC-Seal says, in the form of a signature (section 4.1.3); it has no h=, and covers fixed fields."""
     errors = list(tags.errors)
-    errors += [f"no {name}=" for name in _SEAL_TAGS if tags.get(name) is None]
+    errors += [TAG_MISSING(name=name) for name in _SEAL_TAGS if tags.get(name) is None]
     if "h" in tags.tags:
-        errors.append("h= in ARC-Seal")
+        errors.append(STRAY_TAG(tag="h", field="ARC-Seal"))
     if tags.get("cv") not in (None, "none", "pass", "fail"):
-        errors.append(f"cv={shorten(tags.tags['cv'])}")
+        errors.append(odd_value(tags, "cv"))
     kept = "; ".join(f"{name}={tags.tags[name]}" for name in ("a", "b", "d", "s", "t") if name in tags.tags)
     # h= and bh= are filled in, because the reader of signatures asks for them.
     read_as = parse_signature(f"v=1; h=from; bh=AA==; {kept}")
-    missing = {f"no {name}=" for name in _SEAL_TAGS}
+    missing = {TAG_MISSING(name=name) for name in _SEAL_TAGS}
     return replace(read_as, errors=(*errors, *(error for error in read_as.errors if error not in missing)))
 
 
@@ -272,7 +273,7 @@ def _relaxed(field: HeaderField, *, without_b: bool = False) -> bytes:
 
 def _verify_seal(seal: Signature, answer: Answer | None, digest: bytes) -> tuple[str | Unknown, tuple[Detail, ...]]:
     if seal.errors:
-        return "fail", tuple(AS_SAID(text=error) for error in seal.errors)
+        return "fail", seal.errors
     if isinstance(answer, Failed):
         return unknown_from(answer), ()
     key = _key(seal, answer)
@@ -325,14 +326,9 @@ def _verify_signature(
 
 
 def _signature_verdict(result: DkimResult) -> tuple[str | Unknown, tuple[Detail, ...]]:
-    errors = tuple(AS_SAID(text=detail) for detail in result.details) or (NO_FIT(),)
     if result.result is DkimStatus.PASS:
         return "pass", ()
-    if result.result is DkimStatus.TEMPERROR and isinstance(result.answer, Failed):
-        return unknown_from(result.answer), errors
-    if result.body_missing and result.reason is DkimReason.BODY_CHANGED:
-        return Unknown(Reason.NO_MESSAGE, HEADER_ONLY()), ()
-    return "fail", errors
+    return result.unsettled or "fail", result.details
 
 
 def _chain_result(sets: Sequence[ArcSet]) -> tuple[str | Unknown, Detail | None]:
@@ -343,7 +339,9 @@ def _chain_result(sets: Sequence[ArcSet]) -> tuple[str | Unknown, Detail | None]
         return "fail", IN_SET(n=newest.instance, detail=BROKEN())
     for each in sets:
         if each.cv != ("none" if each.instance == 1 else "pass"):
-            return "fail", IN_SET(n=each.instance, detail=CV(cv=each.cv) if each.cv else CV_UNREADABLE())
+            return "fail", IN_SET(
+                n=each.instance, detail=TAG_VALUE(name="cv", value=each.cv) if each.cv else CV_UNREADABLE()
+            )
     if newest.signature == "fail":
         return "fail", IN_SET(n=newest.instance, detail=newest.errors[0])
     if isinstance(newest.signature, Unknown):
