@@ -522,6 +522,7 @@ def _failed(finding: Finding, report: Report, rules: RuleSet) -> bool:
         for each in undecided
         for statement in rules.statements(rules.receivers[each], finding.rule)
         for path in paths_of(statement.when)
+        if not path.startswith("item.")  # what an item says of itself is no look-up of its own
     )
 
 
