@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from deliverability.inputs import InputError
     from deliverability.judge.load import RuleError
+    from deliverability.model.errors import InputError
     from deliverability.model.report import Report
     from deliverability.ports.static import StaticResolver
     from deliverability.protocols.dkim.verify import DkimResult, verify_dkim
@@ -30,7 +30,7 @@ _HOME = {
     "open_world": "runs.engine",
     "World": "runs.engine",
     "Options": "runs.engine",
-    "InputError": "inputs",
+    "InputError": "model.errors",
     "load_rules": "runs.engine",
     "RuleError": "judge.load",
     "render_json": "render.json",

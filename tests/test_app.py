@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from deliverability.inputs import InputError
 from deliverability.judge.engine import Selection
+from deliverability.model.errors import InputError
 from deliverability.model.facts import Purpose, Reason, Unknown
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Finding, Outcome, Report

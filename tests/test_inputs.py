@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 import deliverability
-from deliverability.inputs import InputError, parse_domain, parse_ip, parse_mail_from, parse_selector
+from deliverability.inputs import parse_domain, parse_ip, parse_mail_from, parse_selector
+from deliverability.model.errors import InputError
 from deliverability.ports.clock import SystemClock
 from deliverability.ports.static import StaticResolver
 from deliverability.runs.engine import Job, Options

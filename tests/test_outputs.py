@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from deliverability._files import WholeFile
 from deliverability.cli.formats import FORMAT_OF, FORMATS, PRINTED
 from deliverability.cli.output import Outputs
-from deliverability.inputs import InputError
+from deliverability.model.errors import InputError
 from tests.shown import CASES
 from tests.test_cli import BOTH, BROKEN, GOOD, Deliv, deliv
 

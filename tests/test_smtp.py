@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from deliverability.auditors import smtp, transport
 from deliverability.auditors.base import gather
 from deliverability.auditors.smtp import certificate_names, tlsa_matches
-from deliverability.inputs import InputError
+from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import MailHost, NoMailHost, Probed, Resolver
 from deliverability.ports.cassette import Recorder, Replayer

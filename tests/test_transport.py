@@ -349,7 +349,7 @@ async def test_one_usable_record_is_enough() -> None:
 
 
 def test_fetching_is_refused_where_nothing_may_be_asked(tmp_path: Path) -> None:
-    from deliverability.inputs import InputError
+    from deliverability.model.errors import InputError
     from deliverability.runs.engine import open_world
 
     zone = tmp_path / "example.com.zone"

@@ -11,9 +11,9 @@ import pytest
 
 from deliverability.auditors import unsubscribe
 from deliverability.auditors.base import Context, auditor, gather
-from deliverability.inputs import InputError
 from deliverability.mail.reader import read
 from deliverability.model.codec import decode
+from deliverability.model.errors import InputError
 from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Subject, Unknown
 from deliverability.ports.base import Fetched, HttpFetcher, NoPage, Page, Resolver
 from deliverability.runs.engine import open_world

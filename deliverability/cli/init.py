@@ -41,7 +41,7 @@ def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **pa
 
     with plain_errors():
         from deliverability._files import write_whole
-        from deliverability.inputs import InputError
+        from deliverability.model.errors import InputError
         from deliverability.runs.engine import Job, Options, audit_many
         from deliverability.runs.weekly.init import Known, known, settings_file
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from deliverability.config import DEFAULT_FILE, MailSettings, Settings, load
-from deliverability.inputs import InputError, parse_domain
+from deliverability.inputs import parse_domain
+from deliverability.model.errors import InputError
 from deliverability.model.facts import Purpose
 from deliverability.runs.engine import Job, Options, Sample, World, open_world, plan
 

@@ -156,7 +156,7 @@ output_options = _stack(_OUTPUT)
 def plain_errors() -> Iterator[None]:
     """Turn what the user can mend into one clear message and exit code 2."""
     from deliverability.config import ConfigError
-    from deliverability.inputs import InputError
+    from deliverability.model.errors import InputError
 
     try:
         yield

@@ -11,7 +11,7 @@ import click
 
 from deliverability.cli import ending
 from deliverability.cli.inputs import Inputs
-from deliverability.inputs import InputError
+from deliverability.model.errors import InputError
 from deliverability.model.report import Report
 from deliverability.runs.engine import Audited, Job, Lost, Reported, audit_many, report_many
 

@@ -47,8 +47,8 @@ def command(**params: Any) -> int:
         from deliverability.cli.inputs import read_settings
         from deliverability.config import DEFAULT_FILE
         from deliverability.history.store import History, HistoryError
-        from deliverability.inputs import InputError
         from deliverability.judge.load import load_guide
+        from deliverability.model.errors import InputError
         from deliverability.notify.compose import Teller
         from deliverability.render.weekly import HtmlPages
         from deliverability.runs.engine import catalogue, rule_folders

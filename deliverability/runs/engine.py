@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from deliverability import __version__
 from deliverability._resources import locate
-from deliverability.inputs import InputError, parse_domain, parse_ip, parse_mail_from, parse_selector
+from deliverability.inputs import parse_domain, parse_ip, parse_mail_from, parse_selector
 from deliverability.model.codec import digest, encode_facts
+from deliverability.model.errors import InputError
 from deliverability.model.facts import (
     Catalogue,
     FactSet,

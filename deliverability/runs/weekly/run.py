@@ -30,11 +30,11 @@ from deliverability.history.older import IDENTITIES, renewed
 from deliverability.history.store import DamagedError, History, HistoryError, Run
 from deliverability.history.texts import named, without_texts
 from deliverability.history.trend import certain_grade, measures_of, stage_of
-from deliverability.inputs import InputError
 from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, fingerprint, judge
 from deliverability.judge.grade import assess
 from deliverability.model.codec import json_text
+from deliverability.model.errors import InputError
 from deliverability.model.facts import FactSet, KeySeen, texts_of
 from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
 from deliverability.model.placeholders import LANGUAGES
