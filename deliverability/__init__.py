@@ -1,6 +1,6 @@
 """deliv: a sender-side email deliverability auditor. The public API for programs; all of it is loaded on first use.
 
-`audit` makes a `Report` of a domain, a message or both. What it asks is chosen by `open_world` (live DNS, zone files,
+`audit` makes a `Report` of a domain, a message or both. What it asks is chosen by `open_ports` (live DNS, zone files,
 recordings), what is known of the mail by `Options`, what is required by `load_rules`; `render_json` writes the report.
 `evaluate_spf`, `verify_dkim`, `discover_dmarc` and `evaluate_dmarc` are the protocols by themselves, over any resolver.
 Unusable input raises `InputError`, unusable rule files `RuleError`; nothing else escapes, whatever DNS or a mail holds.
@@ -17,18 +17,22 @@ if TYPE_CHECKING:
     from deliverability.judge.load import RuleError
     from deliverability.model.errors import InputError
     from deliverability.model.report import Report
+    from deliverability.ports.open import PortSettings, open_ports
+    from deliverability.ports.ports import Permissions, Ports
     from deliverability.ports.static import StaticResolver
     from deliverability.protocols.dkim.verify import DkimResult, verify_dkim
     from deliverability.protocols.dmarc.discover import Discovery, discover_dmarc
     from deliverability.protocols.dmarc.evaluate import DmarcEvaluation, evaluate_dmarc
     from deliverability.protocols.spf.evaluate import SpfEvaluation, evaluate_spf
     from deliverability.render.json import render_json
-    from deliverability.runs.engine import Options, World, audit, load_rules, open_world
+    from deliverability.runs.engine import Options, audit, load_rules
 
 _HOME = {
     "audit": "runs.engine",
-    "open_world": "runs.engine",
-    "World": "runs.engine",
+    "open_ports": "ports.open",
+    "PortSettings": "ports.open",
+    "Ports": "ports.ports",
+    "Permissions": "ports.ports",
     "Options": "runs.engine",
     "InputError": "model.errors",
     "load_rules": "runs.engine",
@@ -52,18 +56,20 @@ __all__ = [
     "DmarcEvaluation",
     "InputError",
     "Options",
+    "Permissions",
+    "PortSettings",
+    "Ports",
     "Report",
     "RuleError",
     "SpfEvaluation",
     "StaticResolver",
-    "World",
     "__version__",
     "audit",
     "discover_dmarc",
     "evaluate_dmarc",
     "evaluate_spf",
     "load_rules",
-    "open_world",
+    "open_ports",
     "render_json",
     "verify_dkim",
 ]

@@ -15,6 +15,8 @@ from deliverability.auditors.base import gather
 from deliverability.mail.reader import read
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import Answer, Failed
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 from deliverability.protocols.dkim.arc import MAX_SETS, ArcResult, verify_arc
 from tests.corpus import corpus_root, suite
 from tests.dkim.support import MESSAGE, Rule, TableResolver, published, rsa_key, seal_arc, sign
@@ -175,7 +177,9 @@ async def test_hostile_fields_give_a_result(field: bytes) -> None:
 
 async def facts(message: bytes | None) -> dict[str, Any]:
     parsed = read(message) if message is not None else None
-    gathered = await gather([arc.audit], Subject("example.com"), TableResolver(TABLE), parsed, datetime.now(UTC))
+    gathered = await gather(
+        [arc.audit], Subject("example.com"), Ports(TableResolver(TABLE), FixedClock(datetime.now(UTC))), parsed
+    )
     assert gathered.crashes == ()
     return {fact.path: fact.value for fact in gathered.facts}
 

@@ -12,6 +12,8 @@ from deliverability.auditors.base import Context, Gathered, auditor, gather, spe
 from deliverability.auditors.dkim import MAX_LISTED, PROBES, PROVIDES, selector_date
 from deliverability.mail.reader import read
 from deliverability.model.facts import FactType, KeySeen, Reason, Subject, Unknown, Value
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 from deliverability.protocols.dkim.verify import MAX_SIGNATURES
 from tests.dkim.support import MESSAGE, Rule, TableResolver, ed25519_key, published, rsa_key, sign
 
@@ -40,9 +42,8 @@ async def run(
     gathered = await gather(
         [stand_in, under_test.audit],
         subject,
-        resolver or TableResolver(ORGANIZATION | table),
+        Ports(resolver or TableResolver(ORGANIZATION | table), FixedClock(NOW)),
         read(message) if message else None,
-        NOW,
     )
     assert gathered.crashes == ()
     return gathered

@@ -10,9 +10,10 @@ import pytest
 from deliverability.judge.engine import Selection
 from deliverability.model.report import Remedy
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.remedy.transport import policy_text
-from deliverability.runs.engine import Job, Options, Sample, World, full_report, gather_facts, load_rules
+from deliverability.runs.engine import Job, Options, Sample, full_report, gather_facts, load_rules
 from tests.dkim.support import published, rsa_key, sign
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -49,7 +50,7 @@ async def remedies(
 ) -> dict[str, Remedy]:
     records = {key: value for key, value in {**WORLD, **more}.items() if key not in without}
     job = Job("example.com", Sample("picnic.eml", data=mail) if mail else None, Options(**options))  # type: ignore[arg-type]
-    got = await gather_facts(job, World(StaticResolver(records), FixedClock(NOW), ("static",)), staged=True)
+    got = await gather_facts(job, Ports(StaticResolver(records), FixedClock(NOW), sources=("static",)), staged=True)
     assert got.crashes == ()
     return {each.code: each for each in (await full_report(got, RULES, Selection())).remedies}
 

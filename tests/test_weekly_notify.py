@@ -19,7 +19,8 @@ from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import Severity
 from deliverability.model.weekly import Entry, Said, Stand, Summary, from_json, to_json
 from deliverability.notify.compose import MAX_OCTETS, Teller, compose, document, prometheus
-from deliverability.runs.engine import Options, audit, catalogue, load_rules, open_world
+from deliverability.ports.open import PortSettings, open_ports
+from deliverability.runs.engine import Options, audit, catalogue, load_rules
 from tests.test_outbox import Server, free_port
 
 NOW = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
@@ -156,7 +157,7 @@ async def test_it_passes_our_own_audit(lang: str) -> None:
     raw = compose(EMAIL, summary([entry("a.example", change())]), RULES, catalogue(), lang, NOW, Path("gone"))
     report = await audit(
         message=raw.as_bytes(policy=policy.SMTP),
-        world=open_world(offline=True),
+        ports=open_ports(PortSettings(offline=True)),
         options=Options(purpose=Purpose.TRANSACTIONAL),
         remedies=False,
     )

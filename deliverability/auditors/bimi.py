@@ -15,6 +15,7 @@ from deliverability.auditors.base import Context, auditor, dns_id, http_id, spec
 from deliverability.auditors.dmarc import policy_domain
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.ports.base import Absent, Failed, Fetched, Found, NoPage, Page
+from deliverability.ports.ports import NotAllowed
 from deliverability.protocols.dkim.tags import parse_tags
 from deliverability.protocols.dmarc.discover import organizational_domain
 
@@ -52,7 +53,6 @@ _FORBIDDEN = frozenset(
 )
 _MAX_ELEMENTS = 20_000
 _MAX_ERRORS = 10
-_NEED_FETCH = Unknown(Reason.NOT_CONFIGURED, "--fetch")
 _OF_LOGO = ("bimi.logo_octets", "bimi.logo_errors")
 
 
@@ -64,7 +64,7 @@ async def audit(ctx: Context) -> None:
     ctx.put("bimi.domain", domain)
     ctx.put("bimi.selector", selector)
     name = f"{selector}._bimi.{domain}"
-    answer, home = await asyncio.gather(ctx.query(name, "TXT"), organizational_domain(domain, ctx.resolver))
+    answer, home = await asyncio.gather(ctx.query(name, "TXT"), organizational_domain(domain, ctx.ports.dns))
     evidence = [dns_id(name, "TXT")]
     lost: Unknown | None = None
     if isinstance(answer, Absent) or (isinstance(answer, Found) and not _meant(answer.values)):
@@ -152,8 +152,8 @@ async def _logo(ctx: Context, url: str | None) -> None:
         ctx.put_all({"bimi.logo_octets": None, "bimi.logo_errors": ()})
         return
     fetched = await ctx.fetch(url, redirects=3)
-    if fetched is None:
-        ctx.put_all(dict.fromkeys(_OF_LOGO, _NEED_FETCH))
+    if isinstance(fetched, NotAllowed):
+        ctx.put_all(dict.fromkeys(_OF_LOGO, fetched.unknown))
         return
     failed = _failed(fetched)
     if isinstance(failed, Unknown):
@@ -171,8 +171,8 @@ async def _certificate(ctx: Context, url: str | None) -> None:
         ctx.put(path, None)
         return
     fetched = await ctx.fetch(url, redirects=3)
-    if fetched is None:
-        ctx.put(path, _NEED_FETCH)
+    if isinstance(fetched, NotAllowed):
+        ctx.put(path, fetched.unknown)
         return
     failed = _failed(fetched)
     found: Value = failed if isinstance(failed, Unknown) else False

@@ -10,11 +10,11 @@ from deliverability.auditors.base import Context, auditor, dns_id, smtp_id, spec
 from deliverability.auditors.mx import is_literal, mx_entries
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.ports.base import Failed, NoMailHost, Probed
+from deliverability.ports.ports import PROBE_NOT_ALLOWED, NotAllowed
 
 MAX_PROBED = 5
 """MX hosts that are called, the most preferred first."""
 _MAX_NAMES = 50
-NEED_PROBE = Unknown(Reason.NOT_CONFIGURED, "--probe-smtp")
 
 PROVIDES = (
     spec(
@@ -65,8 +65,8 @@ PROVIDES = (
 @auditor("smtp", provides=PROVIDES, needs=("dane.hosts",))
 async def audit(ctx: Context) -> None:
     """Call the MX hosts where the user asked for that, and compare their certificates with the TLSA records."""
-    if ctx.smtp is None:
-        ctx.put_all({"transport.mx_tls": NEED_PROBE, "dane.certificates": NEED_PROBE})
+    if not ctx.ports.permissions.probe_smtp:
+        ctx.put_all(dict.fromkeys(("transport.mx_tls", "dane.certificates"), PROBE_NOT_ALLOWED.unknown))
         return
     domain = ctx.subject.domain
     mx = await ctx.query(domain, "MX")
@@ -77,7 +77,7 @@ async def audit(ctx: Context) -> None:
     named = dict.fromkeys(host for _, host in mx_entries(mx) if host != "." and not is_literal(host))
     hosts = list(named)[:MAX_PROBED]
     probed = dict(zip(hosts, await asyncio.gather(*(ctx.probe(host) for host in hosts)), strict=True))
-    seen = {host: each for host, each in probed.items() if each is not None}
+    seen = {host: each for host, each in probed.items() if not isinstance(each, NotAllowed)}
     ids = [smtp_id(host) for host in seen]
     ctx.put("transport.mx_tls", tuple(_host(each) for each in seen.values()), own, *ids)
     ctx.put("dane.certificates", _certificates(ctx.value("dane.hosts"), seen), own, *ids)

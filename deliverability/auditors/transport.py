@@ -17,6 +17,7 @@ from deliverability.mail.hop import delivery
 from deliverability.mail.received import parse_received
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.ports.base import Answer, Failed, Found, NoPage, Page
+from deliverability.ports.ports import NotAllowed
 from deliverability.protocols.dmarc.psl import known_registrable_domain
 
 MAX_HOPS = 100
@@ -25,7 +26,6 @@ MAX_FIELDS = 1000
 """Fields of one record that are read. Records this long are hostile: two or three are defined."""
 """Most seconds that max_age may say (RFC 8461 section 3.2)."""
 
-NEED_FETCH = Unknown(Reason.NOT_CONFIGURED, "--fetch")
 
 PROVIDES = (
     spec("transport.hops", FactType.LIST_RECORD, "Hops of the message by its Received fields, the last first."),
@@ -250,8 +250,8 @@ async def _mta_sts(ctx: Context) -> None:
         return
     fetched = await ctx.fetch(url)
     evidence = http_id(url)
-    if fetched is None:
-        ctx.put_all(dict.fromkeys(of_policy, NEED_FETCH), own)
+    if isinstance(fetched, NotAllowed):
+        ctx.put_all(dict.fromkeys(of_policy, fetched.unknown), own)
     elif isinstance(fetched, NoPage) and not fetched.certain:
         ctx.put_all(dict.fromkeys(of_policy, Unknown(fetched.reason, f"{url}: {fetched.detail}")), evidence)
     elif isinstance(fetched, NoPage):

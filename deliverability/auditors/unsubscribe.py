@@ -17,6 +17,7 @@ from deliverability.mail.structure import body_texts
 from deliverability.mail.words import printable
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.ports.base import NoPage
+from deliverability.ports.ports import ONE_CLICK_NOT_ALLOWED, NotAllowed
 
 PROVIDES = (
     spec("unsubscribe.present", FactType.BOOL, "A List-Unsubscribe field is present."),
@@ -68,7 +69,6 @@ PROVIDES = (
 _FIELDS = ("list-unsubscribe", "list-unsubscribe-post")
 _URI = re.compile(r"<([^<>]{1,4000})>")
 _ONE_CLICK = "List-Unsubscribe=One-Click"
-NEED_PROBE = Unknown(Reason.NOT_CONFIGURED, "--probe-unsubscribe")
 _MAX_URIS = 20
 _MAX_WORDS = 10
 _MAX_CHARACTERS = 10 << 20
@@ -140,14 +140,14 @@ def _header(ctx: Context, message: Message) -> str | None:
 async def _post(ctx: Context, address: str | None) -> None:
     """Unsubscribe as a receiver does on one click (RFC 8058 section 3.2): no cookies, no redirects."""
     paths = ("unsubscribe.post_status", "unsubscribe.post_redirects")
-    if ctx.unsubscriber is None:
-        ctx.put_all(dict.fromkeys(paths, NEED_PROBE))
+    if address is None:
+        ctx.put_all(dict.fromkeys(paths, None if ctx.ports.permissions.one_click else ONE_CLICK_NOT_ALLOWED.unknown))
         return
-    answer = await ctx.unsubscribe(address, _ONE_CLICK) if address is not None else None
-    if address is None or answer is None:
-        ctx.put_all(dict.fromkeys(paths))
-        return
+    answer = await ctx.post(address, _ONE_CLICK)
     cited = http_id(address, "POST")
+    if isinstance(answer, NotAllowed):
+        ctx.put_all(dict.fromkeys(paths, answer.unknown))
+        return
     if isinstance(answer, NoPage):
         ctx.put_all(dict.fromkeys(paths, Unknown(answer.reason, f"POST {printable(address)}: {answer.detail}")), cited)
         return

@@ -35,7 +35,7 @@ def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **pa
     """
     import asyncio
 
-    from deliverability.cli.inputs import world_of
+    from deliverability.cli.inputs import ports_of
     from deliverability.config import Settings
     from deliverability.inputs import parse_domain
 
@@ -49,11 +49,11 @@ def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **pa
         to_stdout = str(output) == "-"
         if not to_stdout and output.exists() and not force:
             raise InputError(f"{output} is there already; --force overwrites it, -o names another file")
-        world = world_of(params, Settings())
+        ports = ports_of(params, Settings())
 
         async def ask() -> list[Known]:
             jobs = [Job(name, None, Options()) for name in names]
-            return [known(each.subject.domain, each.facts, lang) async for each in audit_many(jobs, world)]
+            return [known(each.subject.domain, each.facts, lang) async for each in audit_many(jobs, ports)]
 
         text = settings_file(asyncio.run(ask()), lang, datetime.now(UTC).date())
         if to_stdout:

@@ -87,7 +87,7 @@ def command(**params: Any) -> int:
 
 def _plan(params: dict[str, Any], settings: Any, folder: Path) -> Plan:
     """Raises InputError and judge.load.RuleError."""
-    from deliverability.cli.inputs import options_of, world_of
+    from deliverability.cli.inputs import options_of, ports_of
     from deliverability.cli.judging import selection_of, threshold
     from deliverability.inputs import parse_domain
     from deliverability.runs.engine import load_rules
@@ -98,7 +98,7 @@ def _plan(params: dict[str, Any], settings: Any, folder: Path) -> Plan:
     fail_on = params["fail_on"] or settings.fail_on
     return Plan(
         subjects=subjects(settings, folder, parse_domain, lambda domain: options_of(settings, domain)),
-        world=world_of(params, settings),
+        ports=ports_of(params, settings),
         rules=rules,
         selection=selection_of(settings, rules),
         output=params["output"] or settings.output or folder / DEFAULT_OUTPUT,
@@ -113,14 +113,14 @@ def _run(plan: Plan, history: History, pages: Any, teller: Teller) -> Summary:
     from deliverability.runs.weekly.run import weekly
 
     def letters(summary: Summary) -> None:
-        teller.write(summary, plan.world.clock.now())
+        teller.write(summary, plan.ports.clock.now())
 
     def go(tick: Callable[[str], None]) -> Summary:
         async def work() -> Summary:
             try:
                 return await weekly(plan, history, pages, tick, letters)
             finally:
-                await plan.world.base.close()
+                await plan.ports.close()
 
         return asyncio.run(work())
 

@@ -1,281 +1,141 @@
-"""Record every outside answer of a run in one JSON file, and answer a later run from it."""
+"""The file of a recording: every outside answer of a run as JSON, from which a later run is answered."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from deliverability._files import write_whole
+from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason
 from deliverability.ports.base import (
     Absent,
     Answer,
-    Clock,
     Failed,
     Fetched,
     Found,
-    HttpFetcher,
+    Get,
+    Lookup,
     MailHost,
     NoMailHost,
     NoPage,
     Page,
+    Post,
+    Probe,
     Probed,
-    Resolver,
-    SmtpProber,
 )
 from deliverability.ports.clock import FixedClock
-from deliverability.ports.names import canonical
+from deliverability.ports.journal import Journal
+from deliverability.ports.nobody import OFFLINE
+from deliverability.ports.ports import Permissions, Ports
 
 FORMAT = "deliv-recording"
 SCHEMA_VERSION = 1
 MAX_FILE = 256 * 1024 * 1024  # octets
-_Store = dict[tuple[str, str], Answer]
-_Pages = dict[str, Fetched]
-_Hosts = dict[str, Probed]
+_ASKED = {"fetch": "http", "one_click": "http_post", "probe_smtp": "smtp"}
 
 
-class CassetteError(Exception):
+class RecordingError(InputError):
     """A recording cannot be written or used. The text is one plain sentence."""
 
 
-class Recorder:
-    """A resolver that keeps every answer it passes on.
+def write_recording(path: Path, ports: Ports) -> None:
+    """Write down what the journal of a run holds; the same answers give the same bytes.
 
-    A question asked again gets the recorded answer, so that the run sees exactly what a replay will see. Use
-    :attr:`clock` as the run's clock: it stands still at the moment that the recording carries. `sources` says where the
-    answers come from, so that the report of a replay says the same.
-    """
-
-    def __init__(self, base: Resolver, clock: Clock, sources: Sequence[str] = ()) -> None:
-        self._base = base
-        self._sources = tuple(sources)
-        self._answers: _Store = {}
-        self._pages: _Pages = {}
-        self._posts: _Pages = {}
-        self._hosts: _Hosts = {}
-        self._asked: set[str] = set()
-        self.clock = FixedClock(clock.now())
-
-    def over(self, base: Resolver) -> Recorder:
-        """A recorder over another resolver that writes into the same recording (one resolver a domain, one file)."""
-        other = Recorder(base, self.clock, self._sources)
-        other._answers = self._answers
-        other._pages = self._pages
-        other._posts = self._posts
-        other._hosts = self._hosts
-        other._asked = self._asked
-        return other
-
-    def over_web(self, base: HttpFetcher, asked: Literal["http", "http_post"] = "http") -> HttpFetcher:
-        """A fetcher that keeps what `base` gets, and what it is answered to a form, in the same recording."""
-        self._asked.add(asked)
-        return _RecordingFetcher(base, self._pages, self._posts)
-
-    def over_smtp(self, base: SmtpProber) -> SmtpProber:
-        """A prober that keeps what `base` sees in the same recording."""
-        self._asked.add("smtp")
-        return _RecordingProber(base, self._hosts)
-
-    async def query(self, name: str, rdtype: str) -> Answer:
-        """Answer from the recording so far, else from the base."""
-        key = (canonical(name), rdtype.upper())
-        if key not in self._answers:
-            answer = await self._base.query(name, rdtype)
-            # Two may have waited for the same answer: the first one counts.
-            self._answers.setdefault(key, answer)
-        return self._answers[key]
-
-    async def close(self) -> None:
-        """Close the base. The recording can still be saved."""
-        await self._base.close()
-
-    def save(self, path: str | Path) -> None:
-        """Write the recording; the same answers give the same bytes.
-
-        Raises:
-            CassetteError: the file cannot be written.
-
-        """
-        dns: dict[str, dict[str, Any]] = {}
-        for (name, rdtype), answer in self._answers.items():
-            dns.setdefault(name, {})[rdtype] = _to_json(answer)
-        document = {
-            "format": FORMAT,
-            "schema_version": SCHEMA_VERSION,
-            "now": self.clock.now().isoformat(),
-            "sources": list(self._sources),
-            "asked": sorted(self._asked),
-            "dns": dns,
-            "http": {url: _page_to_json(fetched) for url, fetched in self._pages.items()},
-            "http_post": {url: _page_to_json(fetched) for url, fetched in self._posts.items()},
-            "smtp": {host: _host_to_json(probed) for host, probed in self._hosts.items()},
-        }
-        text = json.dumps(document, sort_keys=True, indent=1) + "\n"
-        try:
-            write_whole(Path(path), text)
-        except OSError as error:
-            raise CassetteError(f"{path}: the recording cannot be written ({error.strerror or error})") from None
-
-
-class Replayer:
-    """A resolver that answers from a recording. A question that is not in it is Failed(offline).
-
-    Attributes:
-        sources: where the recorded answers came from; empty where the recording does not say.
-        asked: which of ``http``, ``http_post`` and ``smtp`` the run would have asked, whether or not it had a reason.
+    Raises:
+        RecordingError: the file cannot be written.
 
     """
-
-    def __init__(
-        self,
-        answers: _Store,
-        now: datetime,
-        pages: _Pages | None = None,
-        sources: Sequence[str] = (),
-        hosts: _Hosts | None = None,
-        posts: _Pages | None = None,
-        asked: Iterable[str] = (),
-    ) -> None:
-        self._answers = answers
-        self.sources = tuple(sources)
-        self.clock = FixedClock(now)
-        self.fetcher = ReplayingFetcher(pages or {}, posts or {})
-        self.prober = ReplayingProber(hosts or {})
-        kept = {"http": pages, "http_post": posts, "smtp": hosts}
-        self.asked = frozenset([*asked, *(name for name, some in kept.items() if some)])
-
-    @classmethod
-    def load(cls, path: str | Path) -> Replayer:
-        """Read a recording.
-
-        Raises:
-            CassetteError: the file cannot be read, is no recording, or is one of another version.
-
-        """
-        try:
-            with Path(path).open("rb") as stream:
-                data = stream.read(MAX_FILE + 1)
-        except OSError as error:
-            raise CassetteError(f"{path}: the recording cannot be read ({error.strerror})") from None
-        if len(data) > MAX_FILE:
-            raise CassetteError(f"{path}: the recording is over {MAX_FILE // 1024 // 1024} MiB")
-        try:
-            document = json.loads(data)
-        except (ValueError, RecursionError):
-            raise CassetteError(f"{path} is not a recording: it is not valid JSON") from None
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
-            raise CassetteError(f"{path} is not a recording made with --record")
-        version = document.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise CassetteError(
-                f"{path} is a recording of version {version}; this program reads version {SCHEMA_VERSION}"
-            )
-        try:
-            now = datetime.fromisoformat(document["now"])
-            if now.tzinfo is None:
-                raise ValueError("now has no time zone")
-            answers = {
-                (name, rdtype): _from_json(name, rdtype, entry)
-                for name, entries in document["dns"].items()
-                for rdtype, entry in entries.items()
-            }
-            sources = [_text(source) for source in document.get("sources", [])]
-            asked = [_text(each) for each in document.get("asked", [])]
-            pages = {url: _page_from_json(url, entry) for url, entry in document.get("http", {}).items()}
-            posts = {url: _page_from_json(url, entry) for url, entry in document.get("http_post", {}).items()}
-            hosts = {host: _host_from_json(host, entry) for host, entry in document.get("smtp", {}).items()}
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CassetteError(f"{path} is a damaged recording ({type(error).__name__}: {error})") from None
-        return cls(answers, now, pages, sources, hosts, posts, asked)
-
-    async def query(self, name: str, rdtype: str) -> Answer:
-        """Answer from the recording."""
-        key = (canonical(name), rdtype.upper())
-        return self._answers.get(key) or Failed(*key, Reason.OFFLINE, "not in the recording")
-
-    async def close(self) -> None:
-        """Nothing to release."""
+    dns: dict[str, dict[str, Any]] = {}
+    pages: dict[str, Any] = {}
+    posts: dict[str, Any] = {}
+    hosts: dict[str, Any] = {}
+    for question, answer in ports.journal or ():
+        match question:
+            case Lookup(name, rdtype):
+                dns.setdefault(name, {})[rdtype] = _to_json(answer)
+            case Get(url):
+                pages[url] = _page_to_json(answer)
+            case Post(url):
+                posts[url] = _page_to_json(answer)
+            case Probe(host):
+                hosts[host] = _host_to_json(answer)
+    document = {
+        "format": FORMAT,
+        "schema_version": SCHEMA_VERSION,
+        "now": ports.clock.now().isoformat(),
+        "sources": list(ports.sources),
+        "asked": sorted(name for flag, name in _ASKED.items() if getattr(ports.permissions, flag)),
+        "dns": dns,
+        "http": pages,
+        "http_post": posts,
+        "smtp": hosts,
+    }
+    text = json.dumps(document, sort_keys=True, indent=1) + "\n"
+    try:
+        write_whole(path, text)
+    except OSError as error:
+        raise RecordingError(f"{path}: the recording cannot be written ({error.strerror or error})") from None
 
 
-class _RecordingFetcher:
-    """Keeps every answer that another fetcher gets; what is asked for again is the recorded one."""
+def replaying(path: Path) -> Ports:
+    """Ports that answer from a recording, at the time and with the permissions of the recorded run.
 
-    def __init__(self, base: HttpFetcher, pages: _Pages, posts: _Pages) -> None:
-        self._base = base
-        self._pages = pages
-        self._posts = posts
+    A question that is not in it is answered with offline.
 
-    async def fetch(self, url: str, resolver: Resolver, *, redirects: int = 0) -> Fetched:
-        """Answer from the recording so far, else from the base."""
-        if url not in self._pages:
-            fetched = await self._base.fetch(url, resolver, redirects=redirects)
-            self._pages.setdefault(url, fetched)
-        return self._pages[url]
-
-    async def post(self, url: str, form: str, resolver: Resolver) -> Fetched:
-        """Answer from the recording so far, else post through the base."""
-        if url not in self._posts:
-            fetched = await self._base.post(url, form, resolver)
-            self._posts.setdefault(url, fetched)
-        return self._posts[url]
-
-
-class ReplayingFetcher:
-    """Answers from a recording. A file that is not in it is NoPage(offline).
-
-    Attributes:
-        pages: what was recorded, by URL.
-        posts: what was answered to forms, by URL.
+    Raises:
+        RecordingError: the file cannot be read, is no recording, or is one of another version.
 
     """
-
-    def __init__(self, pages: _Pages, posts: _Pages) -> None:
-        self.pages = pages
-        self.posts = posts
-
-    async def fetch(self, url: str, resolver: Resolver, *, redirects: int = 0) -> Fetched:
-        """Answer from the recording."""
-        return self.pages.get(url) or NoPage(url, Reason.OFFLINE, "not in the recording")
-
-    async def post(self, url: str, form: str, resolver: Resolver) -> Fetched:
-        """Answer from the recording; nothing is sent."""
-        return self.posts.get(url) or NoPage(url, Reason.OFFLINE, "not in the recording")
-
-
-class _RecordingProber:
-    """Keeps what another prober sees; a host asked for again is the recorded one."""
-
-    def __init__(self, base: SmtpProber, hosts: _Hosts) -> None:
-        self._base = base
-        self._hosts = hosts
-
-    async def probe(self, host: str, resolver: Resolver) -> Probed:
-        """Answer from the recording so far, else from the base."""
-        if host not in self._hosts:
-            probed = await self._base.probe(host, resolver)
-            self._hosts.setdefault(host, probed)
-        return self._hosts[host]
+    document = _read(path)
+    journal = Journal()
+    try:
+        now = datetime.fromisoformat(document["now"])
+        if now.tzinfo is None:
+            raise ValueError("now has no time zone")
+        for name, entries in document["dns"].items():
+            for rdtype, entry in entries.items():
+                journal.keep(Lookup(name, rdtype), _from_json(name, rdtype, entry))
+        for url, entry in document.get("http", {}).items():
+            journal.keep(Get(url), _page_from_json(url, entry))
+        for url, entry in document.get("http_post", {}).items():
+            journal.keep(Post(url), _page_from_json(url, entry))
+        for host, entry in document.get("smtp", {}).items():
+            journal.keep(Probe(host), _host_from_json(host, entry))
+        sources = tuple(_text(source) for source in document.get("sources", []))
+        asked = {_text(each) for each in document.get("asked", [])}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RecordingError(f"{path} is a damaged recording ({type(error).__name__}: {error})") from None
+    asked.update(name for name in _ASKED.values() if document.get(name))
+    journal.close()
+    permissions = Permissions(**{flag: name in asked for flag, name in _ASKED.items()})
+    # The report of a replay is that of the recorded run, byte for byte.
+    return Ports(OFFLINE, FixedClock(now), permissions=permissions, sources=sources or ("replay",)).under(journal)
 
 
-class ReplayingProber:
-    """Answers from a recording. A host that is not in it is NoMailHost(offline).
-
-    Attributes:
-        hosts: what was recorded, by host.
-
-    """
-
-    def __init__(self, hosts: _Hosts) -> None:
-        self.hosts = hosts
-
-    async def probe(self, host: str, resolver: Resolver) -> Probed:
-        """Answer from the recording."""
-        return self.hosts.get(host) or NoMailHost(host, Reason.OFFLINE, "not in the recording")
+def _read(path: Path) -> dict[str, Any]:
+    """The document of a recording of our version."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_FILE + 1)
+    except OSError as error:
+        raise RecordingError(f"{path}: the recording cannot be read ({error.strerror})") from None
+    if len(data) > MAX_FILE:
+        raise RecordingError(f"{path}: the recording is over {MAX_FILE // 1024 // 1024} MiB")
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        raise RecordingError(f"{path} is not a recording: it is not valid JSON") from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise RecordingError(f"{path} is not a recording of an audit")
+    version = document.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise RecordingError(f"{path} is a recording of version {version}; this program reads version {SCHEMA_VERSION}")
+    return document
 
 
 def _host_to_json(probed: Probed) -> dict[str, Any]:
