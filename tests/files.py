@@ -18,7 +18,7 @@ from deliverability.mail.reader import read
 from deliverability.model.facts import FactSet, Subject, Value
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports
-from tests.test_message_auditors import DeadResolver
+from tests.auditors.test_message import DeadResolver
 
 AUDITORS = (form.audit, attachments.audit, weight.audit, images.audit, pdf.audit)
 

@@ -53,6 +53,7 @@ from deliverability.model.rules import (
     Statement,
     Texts,
 )
+from deliverability.words.speaker import Speaker
 
 CATALOGUE: Catalogue = {
     spec.path: spec
@@ -385,6 +386,9 @@ def finding(ident: str, outcome: Outcome, **fields: object) -> Finding:
         evidence=(),
         judgements=(),
         fingerprint=f"fp-{ident}",
+        name=judged.name,
+        topic=judged.topic,
+        guide=judged.guide,
     )
     return replace(plain, **fields)  # type: ignore[arg-type]
 
@@ -454,6 +458,11 @@ def assessed(*verdicts: Verdict, grade: str = "A", open: int = 0) -> Assessment:
     return Assessment(verdicts, grade, open)
 
 
+def speaker(lang: str = "en", **fields: object) -> Speaker:
+    """What puts it into words."""
+    return replace(Speaker(RULES, CATALOGUE, lang), **fields)  # type: ignore[arg-type]
+
+
 def make_report(**fields: object) -> Report:
     """The report, with fields replaced as a test needs."""
     plain = Report(
@@ -462,8 +471,8 @@ def make_report(**fields: object) -> Report:
         message="welcome.eml",
         inputs={"purpose": None, "ip": ("192.0.2.10",)},
         facts=facts(),
-        rules=RULES,
         facts_digest="facts-digest-0123456789",
+        rules_digest=RULES.digest,
         findings=FINDINGS,
         assessment=Assessment(VERDICTS, "F", open=1),
         notes=(Note("author-domain-differs", {"author": "news.example.com", "domain": "example.com"}),),

@@ -6,14 +6,12 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 
 import dkim
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from deliverability.judge.engine import Selection
-from deliverability.judge.load import load_guide
 from deliverability.model.facts import Purpose
 from deliverability.model.report import Report, Requirements, Verdict, VerdictKind
 from deliverability.model.rules import Effect
@@ -25,17 +23,17 @@ from deliverability.runs.engine import (
     Options,
     Sample,
     audit,
-    catalogue,
     gather_facts,
     load_rules,
     make_report,
-    rule_folders,
 )
 from deliverability.view.findings import effect_words
 from deliverability.view.parts import ReportView
 from deliverability.view.report import build
 from deliverability.words.phrases import phrases
-from tests.dkim.support import published
+from tests import TESTS
+from tests.signing import published
+from tests.speaking import shipped
 
 SMALL = Options(purpose=Purpose.USERS, daily_volume=200)
 BULK = Options(purpose=Purpose.BULK, daily_volume=20_000)
@@ -128,7 +126,7 @@ def counts(met: int, unmet: int, unknown: int) -> Verdict:
 
 def checked(verdict: Verdict, lang: str) -> str:
     report = replace(judged(mail()), assessment=replace(judged(mail()).assessment, verdicts=(verdict,)))
-    return build(report, lang, catalogue()).verdicts[0].checked
+    return build(report, shipped(lang)).verdicts[0].checked
 
 
 def test_requirements_that_could_not_be_checked_are_not_counted_among_those_that_could() -> None:
@@ -146,7 +144,7 @@ def test_requirements_that_could_not_be_checked_are_not_counted_among_those_that
 
 
 def test_all_receivers_at_once_are_no_receiver_beside_the_others() -> None:
-    view = build(judged(mail(return_path="b@example.net"), SMALL), "en", catalogue())
+    view = build(judged(mail(return_path="b@example.net"), SMALL), shipped("en"))
     single = [each for each in RULES.receivers.values() if not each.combines]
     assert view.lead.startswith(f"Of {len(single)} receivers, ")
     told = [note for entry in view.todo for note in (*entry.notes, *entry.readings)]
@@ -163,7 +161,7 @@ def test_a_refusal_that_is_certain_leaves_none_that_may_be() -> None:
 
 async def test_who_is_at_risk_at_any_volume_may_still_mend_what_refuses_many_messages() -> None:
     """Gmail: refused from 5,000 a day for want of SPF, and at risk below for want of a reverse name."""
-    key = Path(__file__).parent.joinpath("known_senders/keys/rsa2048.pem").read_bytes()
+    key = TESTS.joinpath("known_senders/keys/rsa2048.pem").read_bytes()
     signer = load_pem_private_key(key, None)
     assert isinstance(signer, RSAPrivateKey)
     plain = mail(return_path="news@example.com")
@@ -196,7 +194,7 @@ def domain_view(options: Options, lang: str = "en") -> ReportView:
         open_ports(PortSettings(offline=True)), dns=StaticResolver({("example.com", "MX"): ["10 mail.example.com"]})
     )
     audited = asyncio.run(gather_facts(Job("example.com", None, options), ports))
-    return build(make_report(audited, RULES, Selection()), lang, catalogue())
+    return build(make_report(audited, RULES, Selection()), shipped(lang))
 
 
 def test_what_stands_in_the_way_of_bulk_senders_only_is_said_so() -> None:
@@ -225,7 +223,7 @@ async def test_what_is_for_information_is_not_counted_and_is_no_remedy_of_mail_w
         records = RECORDS | {("example.com", "TXT"): ["v=spf1 ip4:192.0.2.10 -all"]}
         ports = replace(open_ports(PortSettings(offline=True)), dns=StaticResolver(records))
         report = await audit("example.com", message=message, ports=ports, rules=RULES, options=SMALL)
-        return build(report, "en", catalogue())
+        return build(report, shipped("en"))
 
     healthy, unaligned = await shown(None), await shown(mail(return_path="b@example.net"))
     for view in (healthy, unaligned):
@@ -238,6 +236,6 @@ async def test_what_is_for_information_is_not_counted_and_is_no_remedy_of_mail_w
 def test_a_step_does_not_wait_for_what_is_only_good_to_know() -> None:
     """SPF passes for the message; whether every include is in use, only all sending addresses would tell."""
     report = judged(mail(return_path="news@example.com"), SMALL, spf="v=spf1 include:_spf.example.com -all")
-    view = build(report, "en", catalogue(), load_guide(rule_folders()))
+    view = build(report, shipped("en", guided=True))
     assert "waits" not in next(step.label for step in view.guide if step.key == "G1").lower()
     assert any("--ip ADDRESS for each" in each.words for each in view.waiting)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from deliverability.judge.engine import Selection
-from deliverability.judge.load import load_guide
 from deliverability.model.report import Report
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.nobody import OFFLINE
@@ -22,17 +21,15 @@ from deliverability.render.text import render_text
 from deliverability.runs.engine import (
     Job,
     Sample,
-    catalogue,
     gather_facts,
     load_rules,
     make_report,
-    rule_folders,
 )
 from tests.corpus import corpus, corpus_root
+from tests.speaking import shipped
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 RULES = load_rules()
-GUIDE = load_guide(rule_folders())
 _OTHER_FILES = {".md", ".key", ".pem", ".dns"}
 # One in so many is rendered in every format and language; all are rendered as JSON.
 SAMPLE = 12
@@ -79,10 +76,10 @@ async def audited(job: Job, ports: Ports) -> Report:
 
 def render_everything(report: Report) -> None:
     for lang in ("en", "ja"):
-        text = render_text(report, lang=lang, catalogue=catalogue(), guide=GUIDE)
+        text = render_text(report, shipped(lang, guided=True))
         assert (report.domain or {"en": "No domain", "ja": "ドメイン"}[lang]) in text
         assert "\x1b" not in text
-        html = render_html(report, lang=lang, catalogue=catalogue(), guide=GUIDE)
+        html = render_html(report, shipped(lang, guided=True))
         assert html.rstrip().endswith("</html>")
         assert "<script" not in html
 

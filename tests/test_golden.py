@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import pickle
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -16,7 +17,6 @@ import pytest
 
 import deliverability.demo
 from deliverability.judge.engine import Selection
-from deliverability.judge.load import load_guide
 from deliverability.model.facts import Purpose
 from deliverability.model.report import Report
 from deliverability.ports.clock import FixedClock
@@ -28,14 +28,14 @@ from deliverability.runs.engine import (
     Job,
     Options,
     Sample,
-    catalogue,
     full_report,
     gather_facts,
     load_rules,
-    rule_folders,
 )
+from tests import TESTS
+from tests.speaking import shipped
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = TESTS / "golden"
 DEMO = Path(deliverability.demo.__file__).parent
 NOW = datetime(2026, 11, 25, 0, 0, 4, tzinfo=UTC)
 
@@ -55,7 +55,7 @@ def rendered(name: str) -> str:
     report = _report(subject)
     if ending == "json":
         return render_json(report)
-    return render_text(report, lang=middle[0], catalogue=catalogue(), width=80, guide=load_guide(rule_folders()))
+    return render_text(report, shipped(middle[0], guided=True), width=80)
 
 
 @cache
@@ -70,7 +70,7 @@ def _report(subject: str) -> Report:
     ports = replace(open_ports(PortSettings(zones=[zone])), clock=FixedClock(NOW))
     report = asyncio.run(_audit(Job(domain, Sample(mail.name, path=mail), options), ports))
     # The digest of the rule files changes with every comment in them; what they judge is in the findings.
-    return replace(report, run=replace(report.run, version="0.0.0"), rules=replace(report.rules, digest="0" * 64))
+    return replace(report, run=replace(report.run, version="0.0.0"), rules_digest="0" * 64)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -86,3 +86,9 @@ def test_no_golden_report_holds_a_path_of_a_machine(name: str) -> None:
     text = (GOLDEN / name).read_text("utf-8")
     assert str(GOLDEN.parent) not in text
     assert str(DEMO) not in text
+
+
+def test_a_report_is_small_enough_to_be_handed_between_processes() -> None:
+    pickled = pickle.dumps(_report("demo"))
+    assert len(pickled) < 100 * 1024
+    assert pickle.loads(pickled) == _report("demo")

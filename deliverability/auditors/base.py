@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from deliverability.auditors import auditor_named
+from deliverability.model.codes import ABOUT, AS_SAID, Code
 from deliverability.model.facts import (
     Catalogue,
     Evidence,
@@ -36,22 +38,30 @@ from deliverability.ports.base import (
     Question,
     Resolver,
 )
-from deliverability.ports.ports import NotAllowed, Ports
+from deliverability.ports.ports import Ports
 
 if TYPE_CHECKING:
     from deliverability.mail.reader import Message
+
+NOT_STATED = Code("not-stated", ("name",))
 
 AuditFunction = Callable[["Context"], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Auditor:
-    """One topic: the facts it promises, the facts of others it reads, and the coroutine that does it."""
+    """One topic: the facts it promises, the facts of others it reads, and the coroutine that does it.
+
+    It is pickled by its name, so only those of the table can be.
+    """
 
     name: str
     provides: tuple[FactSpec, ...]
     needs: tuple[str, ...]
     run: AuditFunction
+
+    def __reduce__(self) -> tuple[Callable[[str], Auditor], tuple[str]]:
+        return auditor_named, (self.name,)
 
     @property
     def promised(self) -> tuple[str, ...]:
@@ -129,25 +139,16 @@ class Context:
         self.cite_answer(answer)
         return answer
 
-    async def fetch(self, url: str, *, redirects: int = 0) -> Fetched | NotAllowed:
-        """Get a file from the web and keep what came as evidence."""
-        fetched = await self.ports.fetch(url, redirects=redirects)
-        if not isinstance(fetched, NotAllowed):
-            self.cite(http_evidence(fetched))
-        return fetched
-
-    async def post(self, url: str, form: str) -> Fetched | NotAllowed:
+    async def post(self, url: str, form: str) -> Fetched:
         """Post a form and keep the answer as evidence."""
-        fetched = await self.ports.post(url, form)
-        if not isinstance(fetched, NotAllowed):
-            self.cite(http_evidence(fetched, "POST"))
+        fetched = await self.ports.http.post(url, form, self.ports.dns)
+        self.cite(http_evidence(fetched, "POST"))
         return fetched
 
-    async def probe(self, host: str) -> Probed | NotAllowed:
+    async def probe(self, host: str) -> Probed:
         """Look at a mail server and keep what it said as evidence."""
-        probed = await self.ports.probe(host)
-        if not isinstance(probed, NotAllowed):
-            self.cite(smtp_evidence(probed))
+        probed = await self.ports.smtp.probe(host, self.ports.dns)
+        self.cite(smtp_evidence(probed))
         return probed
 
     def cite_answer(self, answer: Answer) -> str:
@@ -227,12 +228,6 @@ _SHOWN_OCTETS = 2000
 _SHOWN_LINES = 30
 
 
-def unknown_from(answer: Failed) -> Unknown:
-    """The Unknown a failed DNS answer leads to, naming the question."""
-    detail = f"{answer.rdtype} {answer.name}" + (f": {answer.detail}" if answer.detail else "")
-    return Unknown(answer.reason, detail)
-
-
 @dataclass(frozen=True, slots=True)
 class Work:
     """What one auditor was given and what it made of it.
@@ -292,6 +287,7 @@ async def gather(
     known: dict[str, Fact] = {}
     evidence: dict[str, Mapping[str, Evidence]] = {}
     crashes: dict[str, str] = {}
+    allowed = ports.allowed()
     tasks: dict[str, asyncio.Task[None]] = {}
     works: dict[str, Work] = {}
     changed = await _changed(before, ports.dns) if before else frozenset()
@@ -307,18 +303,18 @@ async def gather(
             works[each.name] = done
             return
         listening = _Listening()
-        context = Context(subject, ports.under(listening), message, facts)
+        context = Context(subject, allowed.under(listening), message, facts)
         try:
             await each.run(context)
             undeclared = set(context.stated) - set(each.promised)
             if undeclared:
                 raise ValueError(f"{each.name} stated facts it never declared: {sorted(undeclared)}")
-            lost = Unknown(Reason.BUG, f"{each.name} did not state it")
+            lost = Unknown(Reason.BUG, NOT_STATED(name=each.name))
         except MissingFact as missing:
             lost = missing.unknown
         except Exception as error:
             crashes[each.name] = f"auditor {each.name}:\n{traceback.format_exc()}"
-            lost = Unknown(Reason.BUG, f"{each.name}: {type(error).__name__}")
+            lost = Unknown(Reason.BUG, ABOUT(what=each.name, detail=AS_SAID(text=type(error).__name__)))
             context.stated.clear()
         stated = {path: context.stated.get(path) or Fact(path, lost) for path in each.promised}
         known.update(stated)

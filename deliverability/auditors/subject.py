@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deliverability.auditors.base import Context, auditor, spec
+from deliverability.model.codes import Input, needs
 from deliverability.model.facts import FactType, Reason, Unknown
 
 PROVIDES = (
@@ -41,7 +42,9 @@ async def audit(ctx: Context) -> None:
     ctx.put("subject.domain", subject.domain)
     ctx.put(
         "subject.daily_volume",
-        Unknown(Reason.NOT_CONFIGURED, "--daily-volume") if subject.daily_volume is None else subject.daily_volume,
+        Unknown(Reason.NOT_CONFIGURED, needs(Input.DAILY_VOLUME))
+        if subject.daily_volume is None
+        else subject.daily_volume,
     )
     today = ctx.now.date().isoformat()
     ctx.put(

@@ -62,23 +62,21 @@ def command(style: str, care: str | None, output: Path | None, **params: Any) ->
         from deliverability.cli.judging import Judging
         from deliverability.cli.output import put
         from deliverability.cli.running import run_reports
-        from deliverability.judge.load import load_guide
         from deliverability.model.report import Care
         from deliverability.render.fix import tell_fixes
-        from deliverability.runs.engine import catalogue, rule_folders
         from deliverability.words.sentences import phrases
 
         inputs = read_inputs(params)
         others = {"style": None, "output": (), "fail_on": None, "trace": False}
         with rule_problems():
             judging = Judging.of(params | others, inputs.settings)
-        guide = load_guide(rule_folders(judging.folders))
+        speaker = judging.speaker
         failed = False
 
         def each(_: Audited, report: Report) -> Told:
             nonlocal failed
             failed = failed or bool(report.failures)
-            return tell_fixes(report, judging.lang, catalogue(), guide)
+            return tell_fixes(report, speaker)
 
         told = run_reports(inputs, judging.rules, judging.selection, each)
         least = "last-resort" if style in ("text", "json") else "safe"

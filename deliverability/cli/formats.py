@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from deliverability.model.facts import Catalogue
     from deliverability.model.report import Report
     from deliverability.model.rules import Severity
+    from deliverability.words.speaker import Speaker
 
 
 class Writer(Protocol):
@@ -33,26 +32,10 @@ class Wanted:
     """What a writer is made for: how many reports, for whom, and whether a terminal shows them."""
 
     subjects: int
-    lang: str
-    folders: Sequence[Path]
+    speaker: Speaker
     to_terminal: bool
     trace: bool
     fail_on: Severity | None
-
-    @property
-    def catalogue(self) -> Catalogue:
-        """The types of the facts, for their values in words."""
-        from deliverability.runs.engine import catalogue
-
-        return catalogue()
-
-    @property
-    def guide(self) -> tuple[Mapping[str, Any], ...]:
-        """The steps of the guide, with the user's folders merged over ours."""
-        from deliverability.judge.load import load_guide
-        from deliverability.runs.engine import rule_folders
-
-        return load_guide(rule_folders(self.folders))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +60,10 @@ def _text(wanted: Wanted) -> Writer:
 
     terminal = wanted.to_terminal
     return TextWriter(
-        lang=wanted.lang,
-        catalogue=wanted.catalogue,
+        wanted.speaker,
         width=shutil.get_terminal_size((80, 24)).columns if terminal else 80,
         color=terminal and _wants_color(),
         unicode=not terminal or _can_write(sys.stdout.encoding, "✓─"),
-        guide=wanted.guide,
         trace=wanted.trace,
     )
 
@@ -96,31 +77,31 @@ def _json(wanted: Wanted) -> Writer:
 def _html(wanted: Wanted) -> Writer:
     from deliverability.render.html import HtmlWriter
 
-    return HtmlWriter(wanted.subjects, lang=wanted.lang, catalogue=wanted.catalogue, guide=wanted.guide)
+    return HtmlWriter(wanted.subjects, wanted.speaker)
 
 
 def _markdown(wanted: Wanted) -> Writer:
     from deliverability.render.markdown import MarkdownWriter
 
-    return MarkdownWriter(lang=wanted.lang, catalogue=wanted.catalogue, guide=wanted.guide)
+    return MarkdownWriter(wanted.speaker)
 
 
 def _csv(wanted: Wanted) -> Writer:
     from deliverability.render.csv import CsvWriter
 
-    return CsvWriter(lang=wanted.lang, catalogue=wanted.catalogue, bom=not wanted.to_terminal)
+    return CsvWriter(wanted.speaker, bom=not wanted.to_terminal)
 
 
 def _sarif(wanted: Wanted) -> Writer:
     from deliverability.render.sarif import SarifWriter
 
-    return SarifWriter(lang=wanted.lang, catalogue=wanted.catalogue)
+    return SarifWriter(wanted.speaker)
 
 
 def _junit(wanted: Wanted) -> Writer:
     from deliverability.render.junit import JunitWriter
 
-    return JunitWriter(lang=wanted.lang, catalogue=wanted.catalogue, fail_on=wanted.fail_on)
+    return JunitWriter(wanted.speaker, fail_on=wanted.fail_on)
 
 
 def _prometheus(wanted: Wanted) -> Writer:

@@ -9,13 +9,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from deliverability.auditors import catalogue
 from deliverability.cli.output import Outputs, Target, targets
 from deliverability.config import Settings
 from deliverability.judge.engine import Selection
+from deliverability.judge.load import load_guide
 from deliverability.model.errors import InputError
 from deliverability.model.report import Report
 from deliverability.model.rules import RuleSet, Severity
-from deliverability.runs.engine import Audited, exit_code, html_part, load_rules, make_report
+from deliverability.runs.engine import Audited, exit_code, html_part, load_rules, make_report, rule_folders
+from deliverability.words.speaker import Speaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,14 @@ class Judging:
             trace=params["trace"],
         )
 
+    @property
+    def speaker(self) -> Speaker:
+        """What reports are put into words with; the guide has the user's folders merged over ours."""
+        return Speaker(self.rules, catalogue(), self.lang, load_guide(rule_folders(self.folders)))
+
     def outputs(self, subjects: int) -> Outputs:
         """Everything that is to be written, for that many subjects."""
-        return Outputs(self.where, subjects, self.lang, self.folders, trace=self.trace, fail_on=self.fail_on)
+        return Outputs(self.where, subjects, self.speaker, trace=self.trace, fail_on=self.fail_on)
 
     def take(self, audited: Audited, outputs: Outputs) -> int:
         """Judge saved facts of one subject, write its report and give its exit code; nothing of it is kept."""

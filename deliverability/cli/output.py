@@ -17,6 +17,7 @@ from deliverability.cli.pdf import find_browser, print_pdf
 from deliverability.model.errors import InputError
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
+from deliverability.words.speaker import Speaker
 
 Target = tuple[Format, Path | None]
 
@@ -64,8 +65,7 @@ class Outputs:
         self,
         where: Sequence[Target],
         subjects: int,
-        lang: str,
-        folders: Sequence[Path],
+        speaker: Speaker,
         *,
         trace: bool = False,
         fail_on: Severity | None = Severity.ERROR,
@@ -77,7 +77,7 @@ class Outputs:
             context.call_on_close(self._stack.close)
         for form, path in where:
             browser = find_browser(path) if form.name == "pdf" and path else None
-            writer = form.make(Wanted(subjects, lang, folders, path is None, trace, fail_on))
+            writer = form.make(Wanted(subjects, speaker, path is None, trace, fail_on))
             self._outlets.append(_Outlet(writer, path, self._open(path) if path else None, browser))
 
     def _open(self, path: Path) -> WholeFile:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
+from deliverability.model.codes import Arg, Detail
 from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, Unknown, Value
 from deliverability.model.history import Snapshot
 from deliverability.model.report import Consequence
@@ -124,13 +125,34 @@ def _value(path: str, value: Value, *, text: bool = False) -> Value:
         case str():
             return hidden(value) if text else value
         case Unknown(reason, detail):
-            return Unknown(reason, hidden(detail)) if text or path.partition(".")[0] in _TOPICS else value
+            return Unknown(reason, _detail(detail)) if text or path.partition(".")[0] in _TOPICS else value
+        case Detail():
+            return _detail(value) if text or path.partition(".")[0] in _TOPICS else value
         case tuple():
             return tuple(_value(path if isinstance(each, str) else f"{path}[]", each, text=text) for each in value)
         case Mapping():
             return {name: _value(f"{path}.{name}", each, text=text) for name, each in value.items()}
         case _:
             return value
+
+
+def _detail(detail: Detail | str | None) -> Detail | str | None:
+    """A detail whose arguments may be texts of the message, with these as digests."""
+    if isinstance(detail, Detail):
+        return Detail(detail.code, tuple((name, _arg(arg)) for name, arg in detail.args))
+    return hidden(detail) if detail else detail
+
+
+def _arg(arg: Arg) -> Arg:
+    match arg:
+        case Detail():
+            return Detail(arg.code, tuple((name, _arg(each)) for name, each in arg.args))
+        case tuple():
+            return tuple(_arg(each) for each in arg)
+        case str():
+            return hidden(arg)
+        case _:
+            return arg
 
 
 def _names(facts: FactSet) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 
+from deliverability.model.codes import Detail
 from deliverability.model.facts import Unknown, Value
 from deliverability.model.rules import All, Any, Compare, Condition, LimitRef, Not, Op
 
@@ -77,6 +78,8 @@ def _compare(condition: Compare, lookup: Lookup, limits: Mapping[str, Value]) ->
         return (value is None or (isinstance(value, (str, tuple, Mapping)) and len(value) == 0)) is operand
     if value is None:
         return False
+    if isinstance(value, Detail):
+        value = value.code
     return _OPERATORS[condition.op](value, operand)
 
 
@@ -85,7 +88,7 @@ def _contains(value: Value, operand: Value) -> Truth:
         return isinstance(operand, str) and operand in value
     if not isinstance(value, tuple):
         return False
-    if operand in value:
+    if operand in value or any(isinstance(item, Detail) and item.code == operand for item in value):
         return True
     # An Unknown inside the list keeps the answer from being no.
     return next((item for item in value if isinstance(item, Unknown)), False)

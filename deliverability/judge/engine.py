@@ -168,8 +168,12 @@ def _finding(rule: Rule, case: _Case, facts: FactSet, looking: Sequence[_Eyes]) 
         judgements=tuple(judgements),
         unknown=_why(unknown, judgements) if outcome is Outcome.UNKNOWN else None,
         fingerprint=fingerprint(rule.id, case.item, facts),
+        name=rule.name,
+        topic=rule.topic,
+        guide=rule.guide,
         scope=rule.scope,
         used=used if isinstance(used, bool) else None,
+        remedy=rule.remedy,
     )
 
 

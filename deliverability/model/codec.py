@@ -6,21 +6,39 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from dataclasses import replace
 from typing import Any
 
-from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, Reason, Unknown, Value
+from deliverability.model.codes import AS_SAID, Arg, Detail
+from deliverability.model.facts import (
+    Catalogue,
+    Evidence,
+    EvidenceKind,
+    Fact,
+    FactSet,
+    FactType,
+    Reason,
+    Unknown,
+    Value,
+)
 
 
 def encode(value: Value) -> Any:
-    """A fact's value as JSON: Unknown becomes ``{"unknown": reason, "detail": ...}`` at every depth."""
+    """A fact's value as JSON: Unknown becomes ``{"unknown": reason, "detail": ...}`` at every depth.
+
+    A detail becomes ``{"code": ..., "args": {...}}``.
+    """
     match value:
         case None | bool() | int():
             return value
         case str():
             return printable(value)
         case Unknown():
-            return {"unknown": value.reason.value} | ({"detail": printable(value.detail)} if value.detail else {})
+            return {"unknown": value.reason.value} | ({"detail": encode(value.detail)} if value.detail else {})
+        case Detail():
+            args = {name: encode(arg) for name, arg in value.args}
+            return {"code": printable(value.code)} | ({"args": args} if args else {})
         case Mapping():
             return {printable(key): encode(item) for key, item in value.items()}
         case tuple() | list():
@@ -60,14 +78,66 @@ def decode(value: Any) -> Value:
             return tuple(decode(item) for item in value)
         case {"unknown": str(reason)} if set(value) <= {"unknown", "detail"}:
             try:
-                return Unknown(Reason(reason), str(value.get("detail", "")))
+                return Unknown(Reason(reason), _decode_detail(value.get("detail")))
             except ValueError:
                 known = ", ".join(r.value for r in Reason)
                 raise ValueError(f"{reason!r} is not a reason for Unknown (known: {known})") from None
+        case {"code": str(code)} if set(value) <= {"code", "args"} and isinstance(value.get("args", {}), dict):
+            return Detail(code, tuple((str(name), _decode_arg(arg)) for name, arg in value.get("args", {}).items()))
         case dict():
             return {str(key): decode(item) for key, item in value.items()}
         case _:
             raise ValueError(f"{type(value).__name__} is not a fact's value")
+
+
+def _decode_arg(data: Any) -> Arg:
+    """Raises ValueError on what is no argument of a detail."""
+    match data:
+        case bool():
+            raise ValueError("a detail has no arguments that are true or false")
+        case str() | int() | float():
+            return data
+        case list():
+            return tuple(_decode_arg(each) for each in data)
+    value = decode(data)
+    if not isinstance(value, Detail):
+        raise ValueError(f"{type(value).__name__} is not an argument of a detail")
+    return value
+
+
+def _decode_detail(data: Any) -> Detail | None:
+    """A detail, or none; older versions wrote sentences, which stay the text they were."""
+    if not data:
+        return None
+    if isinstance(data, str):
+        return AS_SAID(text=data)
+    value = decode(data)
+    if not isinstance(value, Detail):
+        raise ValueError("expected a code with arguments as the detail")
+    return value
+
+
+def as_catalogued(facts: FactSet, catalogue: Catalogue) -> FactSet:
+    """Facts as read, with the sentences of older versions as details where the catalogue has details today."""
+    details = {path for path, spec in catalogue.items() if spec.type in (FactType.DETAIL, FactType.LIST_DETAIL)}
+    roots = {path.partition("[]")[0] for path in details}
+    renewed = {
+        path: replace(fact, value=_detailed(path, fact.value, details)) if path in roots else fact
+        for path, fact in facts.facts.items()
+    }
+    return FactSet(renewed, facts.evidence)
+
+
+def _detailed(path: str, value: Value, details: Set[str]) -> Value:
+    match value:
+        case str() if path in details:
+            return AS_SAID(text=value)
+        case tuple():
+            return tuple(_detailed(f"{path}[]" if isinstance(each, Mapping) else path, each, details) for each in value)
+        case Mapping():
+            return {name: _detailed(f"{path}.{name}", each, details) for name, each in value.items()}
+        case _:
+            return value
 
 
 def encode_evidence(item: Evidence) -> dict[str, Any]:

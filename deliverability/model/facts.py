@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from deliverability.model.codes import NOT_COLLECTED, Detail
+
 
 class Reason(StrEnum):
     """Why a fact could not be established. None of them ever means "missing".
@@ -34,11 +36,11 @@ class Unknown:
     """The value of a fact that could not be established, with the reason and what was seen."""
 
     reason: Reason
-    detail: str = ""
+    detail: Detail | str | None = None
 
 
-# JSON-like values, with Unknown allowed at every depth; None means: looked, there is none.
-Value = None | bool | int | float | str | Unknown | tuple["Value", ...] | Mapping[str, "Value"]
+# JSON-like values, with Unknown and details allowed at every depth; None means: looked, there is none.
+Value = None | bool | int | float | str | Detail | Unknown | tuple["Value", ...] | Mapping[str, "Value"]
 
 
 def text_of(value: Value) -> str:
@@ -99,7 +101,10 @@ class Fact:
 
 
 class FactType(StrEnum):
-    """The type of a fact's value. A record is a mapping of named fields; a tree nests records freely."""
+    """The type of a fact's value. A record is a mapping of named fields; a tree nests records freely.
+
+    A detail is a code with arguments (model.codes); rules compare it by its code.
+    """
 
     BOOL = "bool"
     INT = "int"
@@ -110,11 +115,13 @@ class FactType(StrEnum):
     LIST_RECORD = "list of record"
     RECORD = "record"
     TREE = "tree"
+    DETAIL = "detail"
+    LIST_DETAIL = "list of detail"
 
     @property
     def is_list(self) -> bool:
         """True where rules may use `each` or `contains`."""
-        return self in (FactType.LIST_STR, FactType.LIST_INT, FactType.LIST_RECORD)
+        return self in (FactType.LIST_STR, FactType.LIST_INT, FactType.LIST_RECORD, FactType.LIST_DETAIL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,4 +247,4 @@ class FactSet:
     def value(self, path: str) -> Value:
         """The value under `path`; Unknown(not-configured) where nothing collected it."""
         fact = self.facts.get(path)
-        return fact.value if fact else Unknown(Reason.NOT_CONFIGURED, f"{path} was not collected")
+        return fact.value if fact else Unknown(Reason.NOT_CONFIGURED, NOT_COLLECTED(path=path))

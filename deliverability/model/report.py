@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from deliverability.model.facts import FactSet, Reason, Unknown, Value, Waiver
 from deliverability.model.opinion import SecondOpinion
-from deliverability.model.rules import Effect, RuleSet, Scope, Severity, VolumeClass
+from deliverability.model.rules import Effect, Scope, Severity, VolumeClass
 
 # Of the JSON report (data/report-2.schema.json): the second number grows where something is added, the first where
 # something that was there changes its meaning or goes.
@@ -110,13 +110,14 @@ class Finding:
         limits: the limits it was held against.
         evidence: ids of the evidence behind the observed facts.
         judgements: per selected receiver that has a statement about the rule.
-        scope: of the rule.
+        name, topic, guide, scope: of the rule; for outputs without words, which know no rules.
         used: this mail rests on the item that was judged (its record, its key); False: only other mail of the domain
             does; None: no message was given, or the rule is about no such item.
         unknown: why it could not be checked; None unless the outcome is UNKNOWN.
         fingerprint: stable across runs: the same rule and item of the same domain.
         gains: for an unmet finding, the verdicts that mending it alone changes; empty where it changes none.
         waiver: for an unmet finding, why the user accepts it; None: they do not.
+        remedy: of the rule.
 
     """
 
@@ -132,8 +133,12 @@ class Finding:
     fingerprint: str = ""
     gains: tuple[Gain, ...] = ()
     waiver: Waiver | None = None
+    name: str = ""
+    topic: str = ""
+    guide: tuple[str, ...] = ()
     scope: Scope = Scope.DELIVERY
     used: bool | None = None
+    remedy: str = ""
 
     @property
     def counts(self) -> bool:
@@ -331,10 +336,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The whole answer for one subject; renderers need nothing else.
+    """The whole answer for one subject.
 
-    `facts` and `rules` travel with it so that a renderer can show evidence, trees and texts. `assumed` has what the
-    user did not say and the verdicts rest on: ``purpose`` (with its ``signs``), ``volume`` (both classes were judged).
+    `facts` travel with it so that a renderer can show evidence and trees. The rules it was judged by do not: whoever
+    puts it into words is handed them, and `rules_digest` tells which they were. `assumed` has what the user did not
+    say and the verdicts rest on: ``purpose`` (with its ``signs``), ``volume`` (both classes were judged).
     `second_opinion` is None where it was not asked for.
     """
 
@@ -343,8 +349,8 @@ class Report:
     message: str
     inputs: Mapping[str, Value]
     facts: FactSet
-    rules: RuleSet
     facts_digest: str
+    rules_digest: str
     findings: tuple[Finding, ...]
     assessment: Assessment
     notes: tuple[Note, ...]

@@ -235,6 +235,7 @@ class Summary:
         code: the exit code.
         folder: name of the folder of its pages; empty: not published yet.
         removed: domains that the run before audited and the settings do not name any more.
+        version: of this program.
 
     """
 
@@ -244,6 +245,7 @@ class Summary:
     code: int
     folder: str = ""
     removed: tuple[str, ...] = ()
+    version: str = ""
 
     @property
     def count_new(self) -> int:
@@ -258,11 +260,11 @@ class Summary:
     def _count(self, kind: ChangeKind) -> int:
         return sum(change.kind is kind for entry in self.entries for change in entry.news)
 
-    def to_json(self, version: str) -> dict[str, object]:
-        """The JSON summary, written by that version of ours."""
+    def to_json(self) -> dict[str, object]:
+        """The JSON summary."""
         return {
             "schema_version": "2.0",
-            "version": version,
+            "version": self.version,
             "started": self.started,
             "previous": self.previous or None,
             "exit_code": self.code,

@@ -15,7 +15,6 @@ from email.utils import format_datetime, make_msgid
 from pathlib import Path
 from typing import Any
 
-from deliverability import __version__
 from deliverability._files import write_whole
 from deliverability.config import EmailSettings, NotifySettings, WebhookSettings
 from deliverability.model.codec import json_text
@@ -225,7 +224,7 @@ def _html(views: Sequence[EntryView], summary: Summary, told: str, say: Phrases,
 def document(settings: WebhookSettings, summary: Summary, rules: RuleSet, catalogue: Catalogue, lang: str) -> bytes:
     """What the webhook gets: the JSON summary, or a message for Slack and alike."""
     if settings.style == "generic":
-        return json_text(summary.to_json(__version__)).encode()
+        return json_text(summary.to_json()).encode()
     say = phrases(lang)
     words = Words(say, rules, catalogue)
     views = [words.entry(entry) for entry in summary.entries]

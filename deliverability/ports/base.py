@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from deliverability.model.facts import Reason
+from deliverability.model.codes import Detail, as_said, failed_question
+from deliverability.model.facts import Reason, Unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,18 @@ class Failed:
     at: str = ""
     server: str = ""
 
+    @property
+    def question(self) -> Detail:
+        """What was asked, and how it failed where that is known."""
+        return failed_question(self.rdtype, self.name, as_said(self.detail))
+
 
 Answer = Found | Absent | Failed
+
+
+def unknown_from(answer: Failed) -> Unknown:
+    """The Unknown a failed DNS answer leads to, naming the question."""
+    return Unknown(answer.reason, answer.question)
 
 
 class Resolver(Protocol):
@@ -124,6 +135,11 @@ class NoPage:
 
 
 Fetched = Page | NoPage
+
+
+def was_asked(fetched: Fetched) -> bool:
+    """Whether anybody was asked, which the user may not have allowed."""
+    return isinstance(fetched, Page) or fetched.reason is not Reason.NOT_CONFIGURED
 
 
 class HttpFetcher(Protocol):

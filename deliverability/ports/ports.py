@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from deliverability.model.facts import Reason, Unknown
+from deliverability.model.facts import Reason
 from deliverability.ports.base import (
+    A,
     Answer,
     Between,
     Clock,
@@ -17,6 +19,7 @@ from deliverability.ports.base import (
     Post,
     Probe,
     Probed,
+    Question,
     Resolver,
     SmtpProber,
 )
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """What is asked only where the user wants it.
+    """What is asked only where the user wants it; between auditors and ports, nothing else gets through.
 
     Attributes:
         fetch: files from the web that records name.
@@ -52,17 +55,10 @@ class Permissions:
             self.fetch or other.fetch, self.probe_smtp or other.probe_smtp, self.one_click or other.one_click
         )
 
-
-@dataclass(frozen=True, slots=True)
-class NotAllowed:
-    """The answer where nobody was asked because the user did not allow it; `unknown` is what is stated then."""
-
-    unknown: Unknown
-
-
-FETCH_NOT_ALLOWED = NotAllowed(Unknown(Reason.NOT_CONFIGURED, "--fetch"))
-PROBE_NOT_ALLOWED = NotAllowed(Unknown(Reason.NOT_CONFIGURED, "--probe-smtp"))
-ONE_CLICK_NOT_ALLOWED = NotAllowed(Unknown(Reason.NOT_CONFIGURED, "--probe-unsubscribe"))
+    async def ask(self, question: Question[A], below: Callable[[], Awaitable[A]]) -> A:
+        """The answer of `below` where the user allows to ask; else, that nobody was asked (not configured)."""
+        allowed = {Get: self.fetch, Post: self.one_click, Probe: self.probe_smtp}.get(type(question), True)
+        return await below() if allowed else question.lost(Reason.NOT_CONFIGURED, "not allowed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +68,8 @@ class Ports:
     Attributes:
         dns: answers DNS questions.
         clock: the time.
-        http: gets files from the web and posts forms; asked through :meth:`fetch` and :meth:`post` only.
-        smtp: looks at mail servers; asked through :meth:`probe` only.
+        http: gets files from the web and posts forms.
+        smtp: looks at mail servers.
         permissions: which of these the user allows.
         sources: how the report names where answers come from, for example ``zone`` or ``live``.
         proposals: proposed records, laid over what DNS answers.
@@ -94,28 +90,14 @@ class Ports:
     budget: Budget = field(default_factory=Budget)
     journal: Journal | None = None
 
-    async def fetch(self, url: str, *, redirects: int = 0) -> Fetched | NotAllowed:
-        """GET an https URL; follow at most `redirects`, on the same host."""
-        if not self.permissions.fetch:
-            return FETCH_NOT_ALLOWED
-        return await self.http.fetch(url, self.dns, redirects=redirects)
-
-    async def post(self, url: str, form: str) -> Fetched | NotAllowed:
-        """POST an encoded form to an https URL, without following redirects."""
-        if not self.permissions.one_click:
-            return ONE_CLICK_NOT_ALLOWED
-        return await self.http.post(url, form, self.dns)
-
-    async def probe(self, host: str) -> Probed | NotAllowed:
-        """Connect to port 25 of `host`, look at STARTTLS and the certificate, and leave without sending anything."""
-        if not self.permissions.probe_smtp:
-            return PROBE_NOT_ALLOWED
-        return await self.smtp.probe(host, self.dns)
-
     def under(self, between: Between) -> Ports:
         """These ports, with every question going through `between`."""
         layer = _Layer(self.dns, self.http, self.smtp, between)
         return replace(self, dns=layer, http=layer, smtp=layer)
+
+    def allowed(self) -> Ports:
+        """These ports, with nothing asked that the user does not allow."""
+        return self.under(self.permissions)
 
     def of_subject(self) -> Ports:
         """The ports of one subject: with a time budget and a journal of its own, and one time for all of it."""

@@ -6,10 +6,10 @@ import csv
 import io
 from collections.abc import Sequence
 
-from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
 from deliverability.view.findings import Told, as_tuple, new_records, tell
 from deliverability.words.sentences import visible
+from deliverability.words.speaker import Speaker
 
 COLUMNS = (
     "domain",
@@ -32,9 +32,9 @@ COLUMNS = (
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
-def render_csv(reports: Report | Sequence[Report], *, lang: str, catalogue: Catalogue, bom: bool = False) -> str:
+def render_csv(reports: Report | Sequence[Report], speaker: Speaker, *, bom: bool = False) -> str:
     """One table for one report or several."""
-    writer = CsvWriter(lang=lang, catalogue=catalogue, bom=bom)
+    writer = CsvWriter(speaker, bom=bom)
     return "".join(writer.report(each) for each in as_tuple(reports)) + writer.end()
 
 
@@ -45,14 +45,13 @@ class CsvWriter:
     (Japanese becomes garbage); files get it, pipes do not.
     """
 
-    def __init__(self, *, lang: str, catalogue: Catalogue, bom: bool) -> None:
-        self._lang = lang
-        self._catalogue = catalogue
+    def __init__(self, speaker: Speaker, *, bom: bool) -> None:
+        self._speaker = speaker
         self._head = ("\ufeff" if bom else "") + _row(COLUMNS)
 
     def report(self, report: Report) -> str:
         """The rows of the next report."""
-        told = tell(report, self._lang, self._catalogue)
+        told = tell(report, self._speaker)
         return self._begin() + "".join(_row(_cells(each, report)) for each in told)
 
     def end(self) -> str:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deliverability._resources import locate
-from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
 from deliverability.render.glossary import Glosser
 from deliverability.render.handout import load_handout
@@ -20,11 +19,12 @@ from deliverability.view.findings import as_tuple
 from deliverability.view.parts import ReportView, SourceView
 from deliverability.view.pictures import Pictures, draw
 from deliverability.view.preview import Preview, preview
-from deliverability.view.report import Guide, build
+from deliverability.view.report import build
 from deliverability.view.segments import segments
 from deliverability.view.trace import Traces, explain
 from deliverability.words.glossary import load_glossary
 from deliverability.words.sentences import octets, phrases
+from deliverability.words.speaker import Speaker
 
 if TYPE_CHECKING:
     import jinja2
@@ -34,16 +34,14 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
-def render_html(
-    reports: Report | Sequence[Report], *, lang: str, catalogue: Catalogue, guide: Guide = (), html: str | None = None
-) -> str:
+def render_html(reports: Report | Sequence[Report], speaker: Speaker, *, html: str | None = None) -> str:
     """One page for one report or several; several get a summary on top and a section each.
 
     Every value comes from outside and is escaped; characters that hide or steer something are written out. `html` is
     the HTML part of the message of the (first) report, for its preview.
     """
     several = as_tuple(reports)
-    writer = HtmlWriter(len(several), lang=lang, catalogue=catalogue, guide=guide)
+    writer = HtmlWriter(len(several), speaker)
     if html:
         writer.preview(html)
     return "".join(writer.report(each) for each in several) + writer.end()
@@ -68,11 +66,9 @@ def render_handout(lang: str) -> str:
 class HtmlWriter:
     """The same as the other writers, but the page is written at the end: its summary stands on top."""
 
-    def __init__(self, subjects: int, *, lang: str, catalogue: Catalogue, guide: Guide = ()) -> None:
+    def __init__(self, subjects: int, speaker: Speaker) -> None:
         self._several = subjects != 1
-        self._lang = lang
-        self._catalogue = catalogue
-        self._guide = guide
+        self._speaker = speaker
         self._subjects: list[_Subject] = []
         self._html = ""
         self._preface = ""
@@ -89,22 +85,22 @@ class HtmlWriter:
     def report(self, report: Report) -> str:
         """Take the next report; nothing is written yet."""
         key = f"s{len(self._subjects) + 1}" if self._several else ""
-        view = build(report, self._lang, self._catalogue, self._guide, prefix=f"{key}-" if key else "")
-        say = phrases(self._lang)
+        view = build(report, self._speaker, prefix=f"{key}-" if key else "")
+        say = self._speaker.say
         shown = preview(self._html) if self._html else None
         self._html = ""
         large = say("preview.too-large", size=octets(shown.octets, say)) if shown and not shown.document else ""
-        self._subjects.append(_Subject(key, view, draw(report, say), explain(report, say), shown, large))
+        self._subjects.append(_Subject(key, view, draw(report, self._speaker), explain(report, say), shown, large))
         return ""
 
     def end(self) -> str:
         """The whole page."""
         sources = _cited([subject.view for subject in self._subjects])
-        glosser = Glosser(load_glossary([locate("rules")]), self._lang)
+        glosser = Glosser(load_glossary([locate("rules")]), self._speaker.lang)
         page = environment().get_template("report.html")
         return page.render(
-            say=phrases(self._lang),
-            lang=self._lang,
+            say=self._speaker.say,
+            lang=self._speaker.lang,
             subjects=self._subjects,
             css=_css() + self._more_css,
             policy=CONTENT_SECURITY_POLICY,
@@ -113,7 +109,7 @@ class HtmlWriter:
             cited=lambda source: sources[_key(source)],
             glossed=glosser.pieces,
             used_terms=lambda: glosser.used,
-            handout=load_handout(self._lang),
+            handout=load_handout(self._speaker.lang),
         )
 
 

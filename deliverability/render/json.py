@@ -64,13 +64,13 @@ def _report(report: Report) -> Json:
         "schema_version": report.schema_version,
         "subject": subject,
         **_answer(report),
-        "findings": [_finding(each, report) for each in report.findings],
+        "findings": [_finding(each) for each in report.findings],
         "remedies": [_remedy(each) for each in report.remedies],
         "evidence": [encode_evidence(report.facts.evidence[ident]) for ident in sorted(report.facts.evidence)],
         "notes": [{"code": note.code, "values": encode(_sorted(note.values))} for note in report.notes],
         **opinion,
         "facts_digest": report.facts_digest,
-        "rules_digest": report.rules.digest,
+        "rules_digest": report.rules_digest,
         "run": {
             "version": report.run.version,
             "started": report.run.started,
@@ -152,18 +152,17 @@ def _consequence(consequence: Consequence) -> Json:
     }
 
 
-def _finding(finding: Finding, report: Report) -> Json:
-    rule = report.rules.rules.get(finding.rule)
+def _finding(finding: Finding) -> Json:
     shape: dict[str, Json] = {
         "rule": finding.rule,
-        "name": rule.name if rule else "",
-        "topic": rule.topic if rule else "",
+        "name": finding.name,
+        "topic": finding.topic,
         "item": printable(finding.item),
         "outcome": finding.outcome.value,
         "severity": finding.severity.value,
         "scope": finding.scope.value,
         "used": finding.used,
-        "guide": list(rule.guide) if rule else [],
+        "guide": list(finding.guide),
         "observed": encode(_sorted(finding.observed)),
         "limits": encode(_sorted(finding.limits)),
         "evidence": [printable(ident) for ident in finding.evidence],

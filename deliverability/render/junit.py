@@ -10,27 +10,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.sax.saxutils import escape, quoteattr
 
-from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
 from deliverability.view.findings import Told, as_tuple, subject_name, tell
 from deliverability.words.sentences import visible
+from deliverability.words.speaker import Speaker
 
 
 def render_junit(
-    reports: Report | Sequence[Report], *, lang: str, catalogue: Catalogue, fail_on: Severity | None = Severity.ERROR
+    reports: Report | Sequence[Report], speaker: Speaker, *, fail_on: Severity | None = Severity.ERROR
 ) -> str:
     """One document for one report or several. `fail_on` None: no finding is a failure."""
-    writer = JunitWriter(lang=lang, catalogue=catalogue, fail_on=fail_on)
+    writer = JunitWriter(speaker, fail_on=fail_on)
     return "".join(writer.report(each) for each in as_tuple(reports)) + writer.end()
 
 
 class JunitWriter:
     """The same piece by piece; nothing is kept."""
 
-    def __init__(self, *, lang: str, catalogue: Catalogue, fail_on: Severity | None) -> None:
-        self._lang = lang
-        self._catalogue = catalogue
+    def __init__(self, speaker: Speaker, *, fail_on: Severity | None) -> None:
+        self._speaker = speaker
         self._fail_on = fail_on
         self._begun = False
 
@@ -38,12 +37,12 @@ class JunitWriter:
         """The suite of the next report."""
         lines: list[str] = []
         counts = {"failure": 0, "error": 0, "skipped": 0, "system-out": 0, "": 0}
-        for told in tell(report, self._lang, self._catalogue):
+        for told in tell(report, self._speaker):
             kind = self._kind(told)
             counts[kind] += 1
             lines += _case(told, kind)
         head = {
-            "name": subject_name(report, self._lang),
+            "name": subject_name(report, self._speaker.lang),
             "tests": str(sum(counts.values())),
             "failures": str(counts["failure"]),
             "errors": str(counts["error"]),

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
 from deliverability.view.findings import as_tuple, record_lines
 from deliverability.view.parts import RemedyView, ReportView, StepView
-from deliverability.view.report import Guide, build, source_line
+from deliverability.view.report import build, source_line
 from deliverability.view.segments import segments
-from deliverability.words.sentences import Phrases, phrases, visible
+from deliverability.words.sentences import Phrases, visible
+from deliverability.words.speaker import Speaker
 
 _SYMBOLS = {
     "accepted": "✅",
@@ -36,25 +36,23 @@ _BREAK = "&#8203;"
 _LINKED = re.compile(r"\b(www|gh)(?=[.-])", re.IGNORECASE)
 
 
-def render_markdown(reports: Report | Sequence[Report], *, lang: str, catalogue: Catalogue, guide: Guide = ()) -> str:
+def render_markdown(reports: Report | Sequence[Report], speaker: Speaker) -> str:
     """One report after the other, each below a heading of its own."""
-    writer = MarkdownWriter(lang=lang, catalogue=catalogue, guide=guide)
+    writer = MarkdownWriter(speaker)
     return "".join(writer.report(each) for each in as_tuple(reports)) + writer.end()
 
 
 class MarkdownWriter:
     """The same piece by piece; nothing is kept."""
 
-    def __init__(self, *, lang: str, catalogue: Catalogue, guide: Guide = ()) -> None:
-        self._say = phrases(lang)
-        self._catalogue = catalogue
-        self._guide = guide
+    def __init__(self, speaker: Speaker) -> None:
+        self._speaker = speaker
         self._begun = False
 
     def report(self, report: Report) -> str:
         """The next report."""
-        view = build(report, self._say.lang, self._catalogue, self._guide)
-        blocks = [block for block in _blocks(view, self._say) if block]
+        view = build(report, self._speaker)
+        blocks = [block for block in _blocks(view, self._speaker.say) if block]
         lead = "\n---\n\n" if self._begun else ""
         self._begun = True
         return lead + "\n\n".join(blocks) + "\n"

@@ -12,30 +12,29 @@ from typing import Any
 from urllib.parse import quote
 
 from deliverability.model.codec import json_text, printable
-from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
-from deliverability.model.rules import Rule, RuleSet, Severity
+from deliverability.model.rules import Rule, Severity
 from deliverability.view.findings import Told, as_tuple, new_records, subject_name, tell
 from deliverability.words.rules import filled_texts
-from deliverability.words.sentences import phrases, visible
+from deliverability.words.sentences import visible
+from deliverability.words.speaker import Speaker
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note", Severity.NONE: "none"}
 
 
-def render_sarif(reports: Report | Sequence[Report], *, lang: str, catalogue: Catalogue) -> str:
+def render_sarif(reports: Report | Sequence[Report], speaker: Speaker) -> str:
     """One log with one run. Equal reports give equal bytes."""
-    writer = SarifWriter(lang=lang, catalogue=catalogue)
+    writer = SarifWriter(speaker)
     return "".join(writer.report(each) for each in as_tuple(reports)) + writer.end()
 
 
 class SarifWriter:
     """The same piece by piece; of the reports only the rules with results and a line on failures are kept."""
 
-    def __init__(self, *, lang: str, catalogue: Catalogue) -> None:
-        self._lang = lang
-        self._catalogue = catalogue
-        self._rules: dict[str, tuple[Rule, RuleSet]] = {}
+    def __init__(self, speaker: Speaker) -> None:
+        self._speaker = speaker
+        self._rules: dict[str, Rule] = {}
         self._places: dict[str, int] = {}
         self._notifications: list[dict[str, Any]] = []
         self._started = ""
@@ -50,7 +49,7 @@ class SarifWriter:
         self._started = self._started or report.run.started
         self._version = self._version or report.run.version
         failures: dict[tuple[str, bool], list[str]] = {}
-        for told in tell(report, self._lang, self._catalogue):
+        for told in tell(report, self._speaker):
             if told.failed:
                 failures.setdefault((told.words.message, told.is_bug), []).append(told.rule.id)
             if told.is_unmet or told.failed:
@@ -58,7 +57,7 @@ class SarifWriter:
                 self._any = True
         for (message, bug), rules in failures.items():
             self._sound = self._sound and not bug
-            shown = f"{subject_name(report, self._lang)}: {message} ({', '.join(dict.fromkeys(rules))})"
+            shown = f"{subject_name(report, self._speaker.lang)}: {message} ({', '.join(dict.fromkeys(rules))})"
             self._notifications.append({"level": "error" if bug else "warning", "message": {"text": shown}})
         return text
 
@@ -66,8 +65,8 @@ class SarifWriter:
         """The rules behind the results, and how the run went."""
         driver: dict[str, Any] = {
             "name": "deliv",
-            "language": self._lang,
-            "rules": [_rule(rule, rules, self._lang) for rule, rules in self._rules.values()],
+            "language": self._speaker.lang,
+            "rules": [_rule(rule, self._speaker) for rule in self._rules.values()],
         }
         if self._version:
             driver["semanticVersion"] = self._version
@@ -77,7 +76,7 @@ class SarifWriter:
         if self._notifications:
             invocation["toolExecutionNotifications"] = self._notifications
         tail = f'],\n"tool": {_dump({"driver": driver})},\n"invocations": {_dump([invocation])},\n'
-        return self._head() + tail + f'"language": {_dump(self._lang)}\n}}]\n}}\n'
+        return self._head() + tail + f'"language": {_dump(self._speaker.lang)}\n}}]\n}}\n'
 
     def _head(self) -> str:
         if self._begun:
@@ -87,7 +86,7 @@ class SarifWriter:
 
     def _result(self, told: Told, report: Report) -> dict[str, Any]:
         ident = told.rule.id
-        self._rules.setdefault(ident, (told.rule, report.rules))
+        self._rules.setdefault(ident, told.rule)
         index = self._places.setdefault(ident, len(self._places))
         domain = visible(report.domain)
         place = {"name": told.item or domain or visible(report.message), "kind": "resource"}
@@ -122,11 +121,11 @@ class SarifWriter:
         }
 
 
-def _rule(rule: Rule, rules: RuleSet, lang: str) -> dict[str, Any]:
+def _rule(rule: Rule, speaker: Speaker) -> dict[str, Any]:
     """A rule with its own words; facts in them are shown by name."""
-    say, texts = phrases(lang), filled_texts(rule, lang)
+    say, texts = speaker.say, filled_texts(rule, speaker.lang)
     steps = [f"{number}. {step}" for number, step in enumerate(texts.fix, 1)]
-    sources = [source for ref in rule.sources if (source := rules.sources.get(ref.ref)) is not None]
+    sources = [source for ref in rule.sources if (source := speaker.rules.sources.get(ref.ref)) is not None]
     links = [f"- [{_text(each.title)}]({each.url})" if each.url else f"- {_text(each.title)}" for each in sources]
     markdown = [_text(texts.why), f"**{say('page.fix')}**", "\n".join(_text(step) for step in steps)]
     markdown += [f"**{say('page.sources')}**", "\n".join(links)] if links else []

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from deliverability.model.facts import Catalogue
 from deliverability.model.report import Report
 from deliverability.render.wrap import pad, typewritten, width_of, wrap
 from deliverability.view.findings import as_tuple
 from deliverability.view.parts import EffectView, Entry, ReportView, VerdictView
-from deliverability.view.report import Guide, build, source_line
+from deliverability.view.report import build, source_line
 from deliverability.view.savings import SavingsView
 from deliverability.view.segments import segments
 from deliverability.view.trace import SignatureTrace, SpfTrace, Traces, explain
-from deliverability.words.sentences import Phrases, phrases
+from deliverability.words.sentences import Phrases
+from deliverability.words.speaker import Speaker
 
 MAX_WIDTH = 100
 MIN_WIDTH = 40
@@ -58,13 +58,11 @@ _SYMBOLS = {
 
 def render_text(
     reports: Report | Sequence[Report],
+    speaker: Speaker,
     *,
-    lang: str,
-    catalogue: Catalogue,
     width: int = 80,
     color: bool = False,
     unicode: bool = True,
-    guide: Guide = (),
     trace: bool = False,
 ) -> str:
     """One report after the other, with a summary at the end where there are several.
@@ -73,9 +71,7 @@ def render_text(
     appear only with `color`. Without `unicode` the symbols are ASCII; the words stay in their language. How SPF and
     DKIM were evaluated is shown where they do not pass; with `trace` always, and every term of it.
     """
-    writer = TextWriter(
-        lang=lang, catalogue=catalogue, width=width, color=color, unicode=unicode, guide=guide, trace=trace
-    )
+    writer = TextWriter(speaker, width=width, color=color, unicode=unicode, trace=trace)
     return "".join(writer.report(each) for each in as_tuple(reports)) + writer.end()
 
 
@@ -93,26 +89,22 @@ class TextWriter:
 
     def __init__(
         self,
+        speaker: Speaker,
         *,
-        lang: str,
-        catalogue: Catalogue,
         width: int,
         color: bool,
         unicode: bool,
-        guide: Guide = (),
         trace: bool = False,
     ) -> None:
-        self._lang = lang
-        self._say = phrases(lang)
-        self._catalogue = catalogue
-        self._guide = guide
+        self._speaker = speaker
+        self._say = speaker.say
         self._trace = trace
         self._paper = _Paper(max(MIN_WIDTH, min(width, MAX_WIDTH)), color, unicode)
         self._rows: list[_Row] = []
 
     def report(self, report: Report) -> str:
         """The next report."""
-        view = build(report, self._lang, self._catalogue, self._guide)
+        view = build(report, self._speaker)
         self._rows.append(_row(view, self._say))
         begin = "\n" if len(self._rows) > 1 else ""
         traces = explain(report, self._say)

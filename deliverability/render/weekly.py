@@ -18,9 +18,9 @@ from deliverability.model.rules import RuleSet
 from deliverability.model.weekly import Entry, Summary, page_name
 from deliverability.render.html import CONTENT_SECURITY_POLICY, HtmlWriter, environment
 from deliverability.view.charts import line, spark
-from deliverability.view.report import Guide
 from deliverability.view.weekly import EntryView, Words, headline
 from deliverability.words.sentences import Phrases, octets, phrases, visible
+from deliverability.words.speaker import Guide, Speaker
 
 _GRADES = GRADES[::-1]
 _RUNS_SHOWN = 13  # a quarter of a year, and what fits the width of a page
@@ -72,7 +72,7 @@ class HtmlPages:
                 start=page_name("index", lang),
             )
         )
-        writer = HtmlWriter(1, lang=lang, catalogue=self.catalogue, guide=self.guide)
+        writer = HtmlWriter(1, Speaker(self.rules, self.catalogue, lang, self.guide))
         writer.preface(preface, _css())
         return writer.report(report) + writer.end()
 

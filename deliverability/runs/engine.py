@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from deliverability import __version__
 from deliverability._resources import locate
+from deliverability.auditors import auditors, catalogue
 from deliverability.inputs import parse_domain, parse_ip, parse_mail_from, parse_selector
 from deliverability.model.codec import digest, encode_facts
 from deliverability.model.errors import InputError
 from deliverability.model.facts import (
-    Catalogue,
     FactSet,
     KeySeen,
     Purpose,
@@ -30,7 +30,6 @@ from deliverability.model.report import SCHEMA_VERSION, Note, Outcome, Report, R
 from deliverability.model.rules import Receiver, RuleSet, Scope, Severity
 
 if TYPE_CHECKING:
-    from deliverability.auditors.base import Auditor
     from deliverability.judge.engine import Selection
     from deliverability.mail.reader import Message
     from deliverability.ports.ports import Ports
@@ -42,52 +41,6 @@ MAX_MESSAGE_OCTETS = 150_000_000
 DOMAINS_IN_FLIGHT = 50
 
 
-def auditors() -> tuple[Auditor, ...]:
-    """All auditors, in the order of the catalogue."""
-    from deliverability.auditors import (
-        addresses,
-        alignment,
-        arc,
-        attachments,
-        bimi,
-        clients,
-        dkim,
-        dmarc,
-        domain,
-        envelope,
-        format,  # noqa: A004
-        forwarding,
-        html,
-        identity,
-        images,
-        japanese,
-        message,
-        mx,
-        pdf,
-        purpose,
-        recorded,
-        senders,
-        smtp,
-        spf,
-        subject,
-        transport,
-        unsubscribe,
-        weight,
-    )
-
-    of_message = (message, format, japanese, weight, attachments, images, pdf, html, clients, envelope, forwarding)
-    modules = (subject, purpose, *of_message, addresses, domain, mx, transport, smtp)
-    others = (spf, dkim, arc, dmarc, alignment, recorded, bimi, identity, unsubscribe, senders)
-    return (*(module.audit for module in (*modules, *others)), identity.chain)
-
-
-def catalogue() -> Catalogue:
-    """The fact catalogue: every fact that rule files may name."""
-    from deliverability.auditors.base import catalogue_of
-
-    return catalogue_of(auditors())
-
-
 def rule_folders(extra: Sequence[Path] = ()) -> tuple[Path, ...]:
     """The shipped rule folder and the user's, in the order in which they are merged."""
     return (locate("rules"), *extra)
@@ -96,8 +49,9 @@ def rule_folders(extra: Sequence[Path] = ()) -> tuple[Path, ...]:
 def load_rules(extra: Sequence[Path] = ()) -> RuleSet:
     """The shipped rules with the user's folders merged over them by id. Raises judge.load.RuleError."""
     from deliverability.judge.load import load_rules as load
+    from deliverability.remedy.names import REMEDIES
 
-    return load(rule_folders(extra), catalogue())
+    return load(rule_folders(extra), catalogue(), REMEDIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,8 +243,8 @@ def make_report(audited: Audited, rules: RuleSet, selection: Selection) -> Repor
         message=audited.subject.message_name,
         inputs=_inputs(audited.subject),
         facts=audited.facts,
-        rules=rules,
         facts_digest=digest(encode_facts(audited.facts)),
+        rules_digest=rules.digest,
         findings=findings,
         assessment=assessment,
         assumed=_assumed(audited.facts, [rules.receivers[each] for each in receivers]),
@@ -335,7 +289,7 @@ async def _with_remedies(audited: Audited, rules: RuleSet, selection: Selection)
     from deliverability.runs.rehearse import remedies
 
     try:
-        found, complete = await remedies(audited.stage, report, catalogue(), selection)
+        found, complete = await remedies(audited.stage, report, rules, catalogue(), selection)
         notes = report.notes if complete else (*report.notes, Note("remedies-unfinished"))
         return replace(report, remedies=found, notes=notes), ()
     except Exception:

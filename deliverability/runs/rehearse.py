@@ -78,7 +78,7 @@ class Stage:
 
 
 async def remedies(
-    stage: Stage, report: Report, catalogue: Catalogue, selection: Selection
+    stage: Stage, report: Report, rules: RuleSet, catalogue: Catalogue, selection: Selection
 ) -> tuple[tuple[Remedy, ...], bool]:
     """The remedies that stood their rehearsal, in the order in which to show them, and whether all had one.
 
@@ -95,7 +95,7 @@ async def remedies(
     """
     if stage.ports.journal is not None:
         stage.ports.journal.close_to_servers()
-    rehearsal = _Rehearsal(stage, report.rules, catalogue, selection)
+    rehearsal = _Rehearsal(stage, rules, catalogue, selection)
     base = _State({}, report.facts, stage.works, report.findings, _standing(report.assessment))
     kept, complete = await _kept(rehearsal, base)
     return _ordered(kept, {(each.rule, each.item): each.severity for each in base.findings}), complete

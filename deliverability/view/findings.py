@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from deliverability.model.facts import Catalogue, Reason
+from deliverability.model.facts import Reason
 from deliverability.model.report import Finding, Judgement, Outcome, Remedy, Report
 from deliverability.model.rules import Effect, Rule, Severity, Source, Statement
 from deliverability.senders import catalogue
 from deliverability.view.records import rdata
 from deliverability.words.sentences import Phrases, Words, phrases, sentences, visible
+from deliverability.words.speaker import Speaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,12 @@ class Told:
         }
 
 
-def tell(report: Report, lang: str, catalogue: Catalogue) -> Iterator[Told]:
-    """The findings in the order of the report; those whose rule is not in it are left out."""
+def tell(report: Report, speaker: Speaker) -> Iterator[Told]:
+    """The findings in the order of the report; those whose rule is not known are left out."""
     for finding in report.findings:
-        rule = report.rules.rules.get(finding.rule)
+        rule = speaker.rules.rules.get(finding.rule)
         if rule is not None:
-            words = sentences(finding, rule, lang, catalogue, report.facts)
+            words = sentences(finding, rule, speaker.lang, speaker.catalogue, report.facts)
             yield Told(finding, rule, words, visible(finding.item))
 
 
@@ -79,22 +80,22 @@ def subject_name(report: Report, lang: str) -> str:
     return f"{domain} ({visible(report.message)})" if report.message else domain
 
 
-def receiver_name(ident: str, report: Report, lang: str) -> str:
+def receiver_name(ident: str, speaker: Speaker) -> str:
     """A receiver's display name."""
-    receiver = report.rules.receivers.get(ident)
-    return visible(receiver.name.get(lang, ident) if receiver else ident)
+    receiver = speaker.rules.receivers.get(ident)
+    return visible(receiver.name.get(speaker.lang, ident) if receiver else ident)
 
 
-def statement_of(judgement: Judgement, rule: str, report: Report) -> Statement | None:
+def statement_of(judgement: Judgement, rule: str, speaker: Speaker) -> Statement | None:
     """What the receiver says that the judgement rests on; None where its rule file does not say it any more."""
-    receiver = report.rules.receivers.get(judgement.receiver)
+    receiver = speaker.rules.receivers.get(judgement.receiver)
     if receiver is None:
         return None
     told = (judgement.effect, judgement.severity, judgement.codes, judgement.contested)
     return next(
         (
             each
-            for each in report.rules.statements(receiver, rule)
+            for each in speaker.rules.statements(receiver, rule)
             if (each.effect, each.severity, each.codes, each.contested) == told
         ),
         None,
@@ -110,7 +111,7 @@ def effect_words(effects: Iterable[tuple[Effect, bool]], say: Phrases) -> str:
     return say("punctuation.or").join([*words[:1], *(each[:1].lower() + each[1:] for each in words[1:])])
 
 
-def read_words(source: Source | catalogue.Source, say: Phrases) -> str:
+def read_words(source: Source | catalogue.ServiceSource, say: Phrases) -> str:
     """When and in which form a source was read, as honestly as it is recorded."""
     form, _, which = source.read_as.partition(" ")
     if form == "archive" and which != "undated":

@@ -10,6 +10,7 @@ from deliverability.model.report import Report
 from deliverability.model.rules import Severity
 from deliverability.view.findings import statement_of
 from deliverability.words.sentences import Phrases, format_value, octets, shortened, visible
+from deliverability.words.speaker import Speaker
 
 DMARC_STAGES = ("absent", "none", "testing", "quarantine", "reject")
 
@@ -165,10 +166,11 @@ class Pictures:
     html: BarView | None
 
 
-def draw(report: Report, say: Phrases) -> Pictures:
+def draw(report: Report, speaker: Speaker) -> Pictures:
     """The pictures that the facts of `report` allow."""
+    say = speaker.say
     return Pictures(
-        _identity(report, say), _spf(report, say), _dmarc(report, say), _size(report, say), _html(report, say)
+        _identity(report, say), _spf(report, say), _dmarc(report, say), _size(report, speaker), _html(report, say)
     )
 
 
@@ -366,11 +368,12 @@ def _next_stage(stage: str, purpose: Value) -> str:
     return "" if purpose == "users" and following == "reject" else following
 
 
-def _size(report: Report, say: Phrases) -> BarView | None:
+def _size(report: Report, speaker: Speaker) -> BarView | None:
+    say = speaker.say
     total = _number(_known(report, "message.size_octets"))
     if not total:
         return None
-    limits = _size_limits(report, say)
+    limits = _size_limits(report, speaker)
     # A message far below a limit would be a speck: then the bar is the message alone, and the meters tell the rest.
     above = min((limit for limit in limits if limit >= total), default=total)
     scale = above if total >= _NEAR * above else total
@@ -399,8 +402,9 @@ def _size(report: Report, say: Phrases) -> BarView | None:
     )
 
 
-def _size_limits(report: Report, say: Phrases) -> dict[int, tuple[str, str]]:
+def _size_limits(report: Report, speaker: Speaker) -> dict[int, tuple[str, str]]:
     """Limit -> whose it is and the rule that sets it, from the rules that judged the size and the receivers' own."""
+    say = speaker.say
     whose: dict[int, list[str]] = {}
     rules: dict[int, str] = {}
 
@@ -415,7 +419,7 @@ def _size_limits(report: Report, say: Phrases) -> dict[int, tuple[str, str]]:
     for finding in report.findings:
         if "message.size_octets" not in finding.observed:
             continue
-        rule = report.rules.rules.get(finding.rule)
+        rule = speaker.rules.rules.get(finding.rule)
         for name, value in finding.limits.items():
             if not name.endswith("_octets"):
                 continue
@@ -423,10 +427,10 @@ def _size_limits(report: Report, say: Phrases) -> dict[int, tuple[str, str]]:
             if rule is None or rule.severity is not Severity.NONE:
                 add(value, say("size.common"), finding.rule)
             for judgement in finding.judgements:
-                receiver = report.rules.receivers.get(judgement.receiver)
-                said = statement_of(judgement, finding.rule, report)
+                receiver = speaker.rules.receivers.get(judgement.receiver)
+                said = statement_of(judgement, finding.rule, speaker)
                 if receiver is not None and said is not None:
-                    add(said.limits.get(name, value), receiver.name.get(say.lang, receiver.id), finding.rule)
+                    add(said.limits.get(name, value), receiver.name.get(speaker.lang, receiver.id), finding.rule)
     return {limit: (say("value.separator").join(names), rules[limit]) for limit, names in whose.items()}
 
 

@@ -4,41 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from deliverability.model.facts import Catalogue
 from deliverability.model.placeholders import placeholders
 from deliverability.model.report import Gain, Remedy, Report
 from deliverability.model.rules import Scope
 from deliverability.view.diff import diff
 from deliverability.view.findings import receiver_name
 from deliverability.view.parts import EditView, Entry, RemedyView, StepView
-from deliverability.words.sentences import Phrases, format_value, shortened, visible
+from deliverability.words.sentences import format_value, shortened, visible
+from deliverability.words.speaker import Speaker
 
 FIRST = 3
 """Things that are named to be done first."""
 
 
 def remedy_views(
-    report: Report, entries: Sequence[Entry], say: Phrases, catalogue: Catalogue, prefix: str
+    report: Report, entries: Sequence[Entry], speaker: Speaker, prefix: str
 ) -> tuple[tuple[RemedyView, ...], tuple[RemedyView, ...]]:
     """The remedies in words, in the order of the report; apart, those for information only, while mail has a fault."""
     faulty = any(
-        entry.to_do and entry.severity in ("error", "warning") and _delivers(entry, report) for entry in entries
+        entry.to_do and entry.severity in ("error", "warning") and _delivers(entry, speaker) for entry in entries
     )
     now: list[RemedyView] = []
     later: list[RemedyView] = []
     for number, remedy in enumerate(report.remedies, 1):
-        waits = faulty and report.rules.rules[remedy.rule].information
-        (later if waits else now).append(_remedy(remedy, f"{prefix}remedy-{number}", report, entries, say, catalogue))
+        waits = faulty and speaker.rules.rules[remedy.rule].information
+        (later if waits else now).append(_remedy(remedy, f"{prefix}remedy-{number}", entries, speaker))
     return tuple(now), tuple(later)
 
 
-def _delivers(entry: Entry, report: Report) -> bool:
-    return report.rules.rules[entry.rule].scope is Scope.DELIVERY
+def _delivers(entry: Entry, speaker: Speaker) -> bool:
+    return speaker.rules.rules[entry.rule].scope is Scope.DELIVERY
 
 
-def _remedy(
-    remedy: Remedy, anchor: str, report: Report, entries: Sequence[Entry], say: Phrases, catalogue: Catalogue
-) -> RemedyView:
+def _remedy(remedy: Remedy, anchor: str, entries: Sequence[Entry], speaker: Speaker) -> RemedyView:
+    say = speaker.say
     shown = {key: format_value(value, None, say) for key, value in remedy.values.items()}
 
     def words(part: str) -> str:
@@ -48,7 +47,7 @@ def _remedy(
     own = next((entry for entry in entries if entry.rule == remedy.rule and entry.to_do), None)
     changes = []
     for change in remedy.changes:
-        spec = catalogue.get(change.path)
+        spec = speaker.catalogue.get(change.path)
         before, after = (format_value(value, spec, say) for value in (change.before, change.after))
         name = say(f"fact.{change.path}") if f"fact.{change.path}" in say else visible(change.path)
         changes.append(say("effect-of.named", name=name, change=say("effect-of.change", before=before, after=after)))
@@ -76,19 +75,20 @@ def _remedy(
         care=remedy.care.value,
         care_label=say(f"care.{remedy.care.value}"),
         care_words=words("note") or say(f"care.{remedy.care.value}-hint"),
-        effects=(*gain_words(remedy.gains, report, say), *changes),
+        effects=(*gain_words(remedy.gains, speaker), *changes),
         mends=mends,
         gain=sum(gain.worth for gain in remedy.gains),
     )
 
 
-def gain_words(gains: Iterable[Gain], report: Report, say: Phrases) -> tuple[str, ...]:
+def gain_words(gains: Iterable[Gain], speaker: Speaker) -> tuple[str, ...]:
     """What changes for the receivers, those with the same change together."""
+    say = speaker.say
     together: dict[str, dict[str, None]] = {}
     for gain in gains:
         before, after = (say(f"verdict.{kind.value}") for kind in (gain.before, gain.after))
         change = say("effect-of.change", before=before, after=after)
-        together.setdefault(change, {})[receiver_name(gain.receiver, report, say.lang)] = None
+        together.setdefault(change, {})[receiver_name(gain.receiver, speaker)] = None
     return tuple(
         say("effect-of.named", name=say("value.separator").join(names), change=change)
         for change, names in together.items()

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from deliverability.model.codes import Detail
 from deliverability.model.facts import (
-    Catalogue,
     Evidence,
     FactSet,
     Reason,
@@ -53,15 +53,13 @@ from deliverability.words.sentences import (
     duration,
     format_value,
     limit_spec,
-    phrases,
     remark,
     sentences,
     shortened,
     visible,
 )
 from deliverability.words.services import services_of
-
-Guide = Sequence[Mapping[str, Any]]
+from deliverability.words.speaker import Speaker
 
 _EFFORTS = list(Effort)
 _WORST_FIRST = sorted(VerdictKind, key=lambda kind: -kind.rank)
@@ -76,19 +74,19 @@ _LINES_SHOWN = 40
 _LINE_LENGTH = 2_000
 
 
-def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *, prefix: str = "") -> ReportView:
+def build(report: Report, speaker: Speaker, *, prefix: str = "") -> ReportView:
     """The view of one report. `prefix` keeps anchors apart where several reports share a page."""
-    say = phrases(lang)
+    say = speaker.say
     evidence = {
         ident: _evidence(each, f"{prefix}e{number}", say)
         for number, (ident, each) in enumerate(sorted(report.facts.evidence.items()), 1)
     }
-    entries = _entries(report, say, catalogue, evidence, prefix)
+    entries = _entries(report, speaker, evidence, prefix)
     unmet = [entry for entry in entries if entry.outcome == "unmet" and entry.severity != "none"]
-    order = {rule: index for index, rule in enumerate(report.rules.rules)}
-    unmet.sort(key=lambda entry: _urgency(entry, report, order))
+    order = {rule: index for index, rule in enumerate(speaker.rules.rules)}
+    unmet.sort(key=lambda entry: _urgency(entry, speaker, order))
     by_outcome = {name: tuple(e for e in entries if e.outcome == name) for name in ("met", "unknown", "waiting")}
-    remedies, later = remedy_views(report, entries, say, catalogue, prefix)
+    remedies, later = remedy_views(report, entries, speaker, prefix)
     first = first_steps(unmet, remedies)
     taken = {step.entry.anchor for step in first}
     return ReportView(
@@ -98,14 +96,14 @@ def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *,
         version=report.run.version,
         sources=tuple(_run_source(source, say) for source in report.run.sources),
         facts_digest=report.facts_digest[:12],
-        rules_digest=report.rules.digest[:12],
+        rules_digest=report.rules_digest[:12],
         notes=_notes(report.notes, say),
-        verdicts=tuple(_verdict(each, report, entries, say) for each in report.verdicts),
+        verdicts=tuple(_verdict(each, report, entries, speaker) for each in report.verdicts),
         todo=tuple(unmet),
         savings=savings(report.facts, say),
         unchecked=_unchecked(by_outcome["unknown"]),
         waiting=_waiting(report, entries, say),
-        lead=_lead(report, entries, say),
+        lead=_lead(report, entries, speaker),
         grade=_grade(report, say),
         assumed=_assumed(report, say),
         parked=report.assessment.parked,
@@ -114,14 +112,14 @@ def build(report: Report, lang: str, catalogue: Catalogue, guide: Guide = (), *,
         remarks=_notes([note for note in report.notes if note.code not in _WARNINGS], say),
         first=first,
         then=tuple(entry for entry in unmet if entry.anchor not in taken),
-        information=tuple(e for e in entries if e.outcome == "unmet" and report.rules.rules[e.rule].information),
+        information=tuple(e for e in entries if e.outcome == "unmet" and speaker.rules.rules[e.rule].information),
         remedies=remedies,
         later=later,
         met=by_outcome["met"],
         waived=tuple(entry for entry in entries if entry.outcome == "waived"),
         opinion=opinion_view(report.second_opinion, say) if report.second_opinion else None,
         topics=_topics(entries, say),
-        guide=_guide(guide, report, entries, say),
+        guide=_guide(entries, speaker),
         evidence=tuple(
             evidence[ident]
             for ident in dict.fromkeys(i for f in report.findings for i in f.evidence)
@@ -161,16 +159,15 @@ def source_line(source: SourceView, say: Phrases) -> str:
     return say("site_separator").join(parts)
 
 
-def _entries(
-    report: Report, say: Phrases, catalogue: Catalogue, evidence: Mapping[str, EvidenceView], prefix: str
-) -> tuple[Entry, ...]:
+def _entries(report: Report, speaker: Speaker, evidence: Mapping[str, EvidenceView], prefix: str) -> tuple[Entry, ...]:
     """Findings grouped by rule and outcome where their words agree, in the order of the report."""
+    say = speaker.say
     groups: dict[tuple[str, str, Words, Waiver | None], list[tuple[Finding, Words]]] = {}
     for finding in report.findings:
-        rule = report.rules.rules.get(finding.rule)
+        rule = speaker.rules.rules.get(finding.rule)
         if rule is None:
             continue
-        words = sentences(finding, rule, say.lang, catalogue, report.facts)
+        words = sentences(finding, rule, speaker.lang, speaker.catalogue, report.facts)
         # Steps are shown for what is unmet only; elsewhere a value in them need not keep findings apart.
         unmet = finding.outcome is Outcome.UNMET
         same = Words(words.title, "", words.why if unmet else "", words.fix if unmet else ())
@@ -182,10 +179,10 @@ def _entries(
         suffix = "" if anchors[ident] == 1 else f"-{anchors[ident]}"
         anchor = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{prefix}{ident}{suffix}")
         findings = [finding for finding, _ in members]
-        rule = report.rules.rules[ident]
+        rule = speaker.rules.rules[ident]
         severity = max((finding.severity for finding in findings), key=lambda s: s.rank)
         told_only = rule.information and severity is Severity.INFO
-        instances = tuple(_instance(f, w, rule, evidence, say, catalogue) for f, w in members)
+        instances = tuple(_instance(f, w, rule, evidence, speaker) for f, w in members)
         failed = outcome in ("unmet", "waived")
         told = _headline(instances, say) if failed else None
         headline, rest = told or (say("label.not-met", title=words.title) if failed else words.title, "")
@@ -204,17 +201,17 @@ def _entries(
                 why=members[0][1].why,
                 fix=words.fix,
                 instances=instances,
-                effects=_effects(findings, report, say) if outcome == "unmet" else (),
+                effects=_effects(findings, speaker) if outcome == "unmet" else (),
                 limits=tuple((name, _limit(name, value, say)) for name, value in findings[0].limits.items()),
                 effort=say(f"effort.{rule.effort.value}"),
                 level=say(f"level.{rule.level.value}"),
                 confidence=say("label.confidence", word=say(f"confidence.{rule.confidence.value}")),
-                contested=_contested(findings, rule, report),
-                sources=(*_sources(rule, report, say), *_service_sources(findings, report, say)),
-                notes=_receiver_notes(findings, report, say) if outcome == "unmet" else (),
-                readings=_receiver_notes(findings, report, say, contested=True) if outcome == "unmet" else (),
+                contested=_contested(findings, rule),
+                sources=(*_sources(rule, report, speaker), *_service_sources(findings, report, speaker)),
+                notes=_receiver_notes(findings, speaker) if outcome == "unmet" else (),
+                readings=_receiver_notes(findings, speaker, contested=True) if outcome == "unmet" else (),
                 shows_instances=told is None,
-                gains=gain_words([gain for finding in findings for gain in finding.gains], report, say),
+                gains=gain_words([gain for finding in findings for gain in finding.gains], speaker),
                 gain=sum(gain.worth for finding in findings for gain in finding.gains),
                 waiver=_waiver(waiver, say) if waiver else "",
                 guide=rule.guide,
@@ -254,13 +251,13 @@ def _outcome(finding: Finding) -> str:
 
 
 def _instance(
-    finding: Finding, words: Words, rule: Rule, seen: Mapping[str, EvidenceView], say: Phrases, catalogue: Catalogue
+    finding: Finding, words: Words, rule: Rule, seen: Mapping[str, EvidenceView], speaker: Speaker
 ) -> Instance:
     observed = []
     for path, value in finding.observed.items():
-        spec = catalogue.get(f"{rule.each}[].{path[5:]}" if path.startswith("item.") else path)
+        spec = speaker.catalogue.get(f"{rule.each}[].{path[5:]}" if path.startswith("item.") else path)
         if not (spec and spec.type == "tree"):
-            observed.append((visible(path), format_value(value, spec, say)))
+            observed.append((visible(path), format_value(value, spec, speaker.say)))
     return Instance(
         item=visible(shortened(finding.item)),
         message=words.message,
@@ -282,8 +279,9 @@ def _evidence(evidence: Evidence, anchor: str, say: Phrases) -> EvidenceView:
     )
 
 
-def _effects(findings: Iterable[Finding], report: Report, say: Phrases) -> tuple[EffectView, ...]:
+def _effects(findings: Iterable[Finding], speaker: Speaker) -> tuple[EffectView, ...]:
     """The worst effect per receiver; receivers that only take note are left out."""
+    say = speaker.say
     worst: dict[str, tuple[int, EffectView]] = {}
     for finding in findings:
         for judgement in finding.judgements:
@@ -296,7 +294,7 @@ def _effects(findings: Iterable[Finding], report: Report, say: Phrases) -> tuple
                 worst[judgement.receiver] = (
                     rank,
                     EffectView(
-                        receiver_name(judgement.receiver, report, say.lang),
+                        receiver_name(judgement.receiver, speaker),
                         effect.value,
                         effect_words([(effect, judgement.contested)], say),
                         tuple(visible(code) for code in judgement.codes),
@@ -307,52 +305,53 @@ def _effects(findings: Iterable[Finding], report: Report, say: Phrases) -> tuple
     return tuple(each for _, each in ordered)
 
 
-def _receiver_notes(
-    findings: Sequence[Finding], report: Report, say: Phrases, *, contested: bool = False
-) -> tuple[str, ...]:
+def _receiver_notes(findings: Sequence[Finding], speaker: Speaker, *, contested: bool = False) -> tuple[str, ...]:
     """What the receivers say about the rule, where their statement carries a note; or only what is `contested`."""
     notes: dict[str, None] = {}
     for finding in findings:
         for judgement in finding.judgements:
-            said = statement_of(judgement, finding.rule, report)
+            said = statement_of(judgement, finding.rule, speaker)
             if judgement.outcome is not Outcome.UNMET or said is None or not (said.contested or not contested):
                 continue
-            if _combines(judgement.receiver, report) and len(finding.judgements) > 1:
+            if _combines(judgement.receiver, speaker) and len(finding.judgements) > 1:
                 continue  # It has no words of its own, and those it speaks for are here.
-            if note := said.note.get(say.lang, ""):
-                name = receiver_name(judgement.receiver, report, say.lang)
-                notes[f"{name}{say('punctuation.colon')}{visible(note)}"] = None
+            if note := said.note.get(speaker.lang, ""):
+                name = receiver_name(judgement.receiver, speaker)
+                notes[f"{name}{speaker.say('punctuation.colon')}{visible(note)}"] = None
     return tuple(notes)
 
 
-def _combines(ident: str, report: Report) -> bool:
-    receiver = report.rules.receivers.get(ident)
+def _combines(ident: str, speaker: Speaker) -> bool:
+    receiver = speaker.rules.receivers.get(ident)
     return receiver is not None and bool(receiver.combines)
 
 
-def _contested(findings: Sequence[Finding], rule: Rule, report: Report) -> bool:
+def _contested(findings: Sequence[Finding], rule: Rule) -> bool:
     """Whether sources contradict each other: those of the rule, or of a receiver that is judged here."""
     return rule.contested or any(judgement.contested for finding in findings for judgement in finding.judgements)
 
 
-def _statements(rule: Rule, report: Report) -> Iterable[Statement]:
+def _statements(rule: Rule, report: Report, speaker: Speaker) -> Iterable[Statement]:
     for verdict in report.verdicts:
-        if (receiver := report.rules.receivers.get(verdict.receiver)) is not None:
-            yield from report.rules.statements(receiver, rule.id)
+        if (receiver := speaker.rules.receivers.get(verdict.receiver)) is not None:
+            yield from speaker.rules.statements(receiver, rule.id)
 
 
-def _sources(rule: Rule, report: Report, say: Phrases) -> tuple[SourceView, ...]:
+def _sources(rule: Rule, report: Report, speaker: Speaker) -> tuple[SourceView, ...]:
     """The rule's own sources, then those of the receivers in the report; the sections of one source together."""
-    refs = [*rule.sources, *(ref for each in _statements(rule, report) for ref in each.sources)]
+    refs = [*rule.sources, *(ref for each in _statements(rule, report, speaker) for ref in each.sources)]
     sections: dict[str, dict[str, None]] = {}
     for ref in refs:
         sections.setdefault(ref.ref, {}).update({ref.section: None} if ref.section else {})
-    return tuple(_source(SourceRef(key, ", ".join(named)), report, say) for key, named in sections.items())
+    return tuple(_source(SourceRef(key, ", ".join(named)), speaker) for key, named in sections.items())
 
 
-def _service_sources(findings: Iterable[Finding], report: Report, say: Phrases) -> tuple[SourceView, ...]:
+def _service_sources(findings: Iterable[Finding], report: Report, speaker: Speaker) -> tuple[SourceView, ...]:
     """Where the steps in the words of a sending service come from, under its name."""
-    told = [service for each in findings for service in services_of(each, report.facts, say)]
+    say = speaker.say
+    told = [
+        service for each in findings for service in services_of(each, speaker.rules.rules[each.rule], report.facts, say)
+    ]
     return tuple(
         dict.fromkeys(
             SourceView(service.name[say.lang], "", source.url, "", read_words(source, say))
@@ -362,13 +361,13 @@ def _service_sources(findings: Iterable[Finding], report: Report, say: Phrases) 
     )
 
 
-def _source(ref: SourceRef, report: Report, say: Phrases) -> SourceView:
-    source = report.rules.sources.get(ref.ref)
+def _source(ref: SourceRef, speaker: Speaker) -> SourceView:
+    source = speaker.rules.sources.get(ref.ref)
     if source is None:
         return SourceView(visible(ref.ref), visible(ref.section), "", "", "")
     url = source.url if source.url.startswith(("https://", "http://")) else ""
     return SourceView(
-        visible(source.title), visible(ref.section), url, visible(source.publisher), read_words(source, say)
+        visible(source.title), visible(ref.section), url, visible(source.publisher), read_words(source, speaker.say)
     )
 
 
@@ -376,10 +375,10 @@ def _limit(name: str, value: Value, say: Phrases) -> str:
     return format_value(value, limit_spec(name), say)
 
 
-def _urgency(entry: Entry, report: Report, order: Mapping[str, int]) -> tuple[int, ...]:
+def _urgency(entry: Entry, speaker: Speaker, order: Mapping[str, int]) -> tuple[int, ...]:
     """What alone mends most first, then severity, what receivers do, how many do it, and what is quickly done."""
     certain = [Effect(each.effect).rank for each in entry.effects if not each.only]
-    rule = report.rules.rules[entry.rule]
+    rule = speaker.rules.rules[entry.rule]
     return (
         -entry.gain,
         -Severity(entry.severity).rank,
@@ -390,23 +389,24 @@ def _urgency(entry: Entry, report: Report, order: Mapping[str, int]) -> tuple[in
     )
 
 
-def _verdict(verdict: Verdict, report: Report, entries: Sequence[Entry], say: Phrases) -> VerdictView:
-    name = receiver_name(verdict.receiver, report, say.lang)
+def _verdict(verdict: Verdict, report: Report, entries: Sequence[Entry], speaker: Speaker) -> VerdictView:
+    say = speaker.say
+    name = receiver_name(verdict.receiver, speaker)
     mail = say("label.this-mail") if report.message else say("label.mail-of", domain=visible(report.domain))
-    receiver = report.rules.receivers.get(verdict.receiver)
+    receiver = speaker.rules.receivers.get(verdict.receiver)
     reasons = _reasons(verdict.deciding, entries)
     counted = verdict.requirements
     return VerdictView(
         receiver=name,
         kind=verdict.verdict.value,
         label=_label(verdict, say),
-        sentence=_sentence(verdict, report, name, mail, say),
+        sentence=_sentence(verdict, report, name, mail, speaker),
         checked=_counted(counted, say),
         reasons=reasons,
         codes=tuple(dict.fromkeys(code for each in reasons if not each.unknown for code in each.codes)),
         unknown=len(verdict.open),
         remarks=_reasons(verdict.remarks, entries),
-        about=visible(receiver.about.get(say.lang, "")) if receiver else "",
+        about=visible(receiver.about.get(speaker.lang, "")) if receiver else "",
     )
 
 
@@ -429,8 +429,9 @@ def _counted(counted: Requirements, say: Phrases) -> str:
     return told + (say.count("verdict.checked-open", counted.open) if counted.open else "")
 
 
-def _sentence(verdict: Verdict, report: Report, name: str, mail: str, say: Phrases) -> str:
-    receiver = report.rules.receivers.get(verdict.receiver)
+def _sentence(verdict: Verdict, report: Report, name: str, mail: str, speaker: Speaker) -> str:
+    say = speaker.say
+    receiver = speaker.rules.receivers.get(verdict.receiver)
     number = receiver.bulk_from if receiver else None
     many = say("verdict.from-number", n=f"{number:,}") if number else say("verdict.from-bulk")
     small, bulk = verdict.if_small, verdict.if_bulk
@@ -494,8 +495,9 @@ def _assumed(report: Report, say: Phrases) -> tuple[str, ...]:
     return tuple(told)
 
 
-def _lead(report: Report, entries: Sequence[Entry], say: Phrases) -> str:
+def _lead(report: Report, entries: Sequence[Entry], speaker: Speaker) -> str:
     """The answer in one sentence."""
+    say = speaker.say
     found, domain = report.assessment, visible(report.domain)
     if found.parked:
         short = say("value.separator").join(_reason_titles(found.ways, entries))
@@ -509,7 +511,7 @@ def _lead(report: Report, entries: Sequence[Entry], say: Phrases) -> str:
         else:
             told, joined = _not_found(report, effects or missing, entries, say), "value.separator"
         return say(f"answer.{found.dns.value}", domain=domain, short=say(joined).join(told[:2]))
-    kinds = [verdict.verdict for verdict in report.verdicts if not _combines(verdict.receiver, report)]
+    kinds = [verdict.verdict for verdict in report.verdicts if not _combines(verdict.receiver, speaker)]
     if len(kinds) < 2:
         return ""
     if len(set(kinds)) == 1:
@@ -529,7 +531,7 @@ def _not_found(report: Report, rules: Iterable[str], entries: Sequence[Entry], s
     """What was looked for in vain, or could not be looked up, for each of the rules once; else what the rule asks."""
     unknown = {each.rule: each.unknown for each in report.findings if each.unknown is not None and each.unknown.detail}
     titles = {entry.rule: entry.title for entry in entries}
-    told = (visible(remark(unknown[rule].detail, say)) if rule in unknown else titles[rule] for rule in rules)
+    told = (visible(remark(unknown[rule].detail or "", say)) if rule in unknown else titles[rule] for rule in rules)
     return list(dict.fromkeys(told))
 
 
@@ -559,8 +561,11 @@ def _waiting(report: Report, entries: Sequence[Entry], say: Phrases) -> tuple[Wa
     return tuple(WaitingView(words, tuple(rules)) for words, rules in ordered)
 
 
-def _option(detail: str, say: Phrases) -> str:
+def _option(detail: Detail | str | None, say: Phrases) -> str:
     """What to give, from the name of the option an auditor missed."""
+    if isinstance(detail, Detail):
+        return visible(shortened(remark(detail, say)))
+    detail = detail or ""
     name = detail.split()[0] if detail.strip() else ""
     if name.startswith("--"):
         key = f"waiting.{name[2:].rstrip(',;')}"
@@ -584,11 +589,12 @@ def _minus_rank(entry: Entry) -> int:
     return -Severity(entry.severity).rank if entry.outcome == "unmet" else 0
 
 
-def _guide(guide: Guide, report: Report, entries: Sequence[Entry], say: Phrases) -> tuple[GuideStep, ...]:
+def _guide(entries: Sequence[Entry], speaker: Speaker) -> tuple[GuideStep, ...]:
+    say = speaker.say
     steps = []
-    for step in guide:
+    for step in speaker.guide:
         key = str(step.get("key", ""))
-        members = [e for e in entries if key in report.rules.rules[e.rule].guide]
+        members = [e for e in entries if key in speaker.rules.rules[e.rule].guide]
         state = _guide_state(members, step.get("shown_by") or ())
         links = tuple((e.headline, e.anchor) for e in members if e.outcome == "unmet" and e.severity != "none")
         title, text = _in_language(step.get("step"), say.lang), _in_language(step.get("correction"), say.lang)

@@ -1,55 +1,38 @@
-"""Short remarks of ours (what was asked, what is wrong with a term) in the language of the report.
-
-Facts hold such remarks in English, because they are data. The phrases ``detail.*`` of English are the patterns by which
-a remark is known, and those of the report's language say the same. A remark that no pattern fits stays as it is.
-"""
+"""Codes with arguments in words: why something could not be checked, what is wrong with a term, how it came about."""
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
+from deliverability.model.codes import AS_SAID, NEEDS, Arg, Detail
+from deliverability.model.placeholders import fill, placeholders
+from deliverability.words.patterns import told
+from deliverability.words.phrases import Phrases, phrases
 
-from deliverability.words.phrases import Phrases
-
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
-_PREFIX = "detail."
-_OPEN = frozenset({"what", "why", "found", "text"})  # they may hold a remark with a colon of its own
-_NO_COLON = "(?:(?!: ).)"
-_LONGEST = 400
-_DEEPEST = 4
+_DEEPEST = 8
 
 
-def told(remark: str, english: Phrases, say: Phrases) -> str:
-    """`remark` in the language of `say`; what is before a colon, and what a pattern leaves open, is told likewise."""
-    if say.lang == english.lang or not remark or len(remark) > _LONGEST:
-        return remark
-    return _told(remark, english, say, 0)
+def detail_words(detail: Detail, say: Phrases) -> str:
+    """The words of a detail in the language of `say`. A code of another version of this program stands for itself."""
+    return _words(detail, say, _DEEPEST)
 
 
-def _told(remark: str, english: Phrases, say: Phrases, depth: int) -> str:
-    if depth > _DEEPEST:
-        return remark
-    for key, pattern in _patterns(tuple(english.texts.items())):
-        if (match := pattern.fullmatch(remark)) and key in say.texts:
-            pieces = _PLACEHOLDER.split(say.texts[key])
-            pieces[1::2] = [_told(match[name], english, say, depth + 1) for name in pieces[1::2]]
-            return "".join(pieces)
-    head, colon, tail = remark.partition(": ")
-    if colon and (said := _told(tail, english, say, depth + 1)) != tail:
-        return f"{_told(head, english, say, depth + 1)}{say.texts['punctuation.colon']}{said}"
-    return remark
+def _words(detail: Detail, say: Phrases, depth: int) -> str:
+    args = {name: _arg(value, say, depth - 1) for name, value in detail.args} if depth else {}
+    if detail.code == AS_SAID.name:
+        text = args.get("text", "")
+        return text if say.lang == "en" else told(text, phrases("en"), say)
+    if detail.code == NEEDS.name and (key := f"input.{args.get('input')}") in say:
+        return say(key)
+    key = f"detail.{detail.code}"
+    if key in say and placeholders(say.texts[key]) <= args.keys():
+        return fill(say.texts[key], args)
+    return f"{detail.code} ({say('value.separator').join(args.values())})" if args else detail.code
 
 
-@lru_cache(maxsize=2)
-def _patterns(texts: tuple[tuple[str, str], ...]) -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """Every known remark as a pattern, the one with most words of its own first."""
-    known = [(key, text) for key, text in texts if key.startswith(_PREFIX)]
-    known.sort(key=lambda each: -len(_PLACEHOLDER.sub("", each[1])))
-    return tuple((key, re.compile(_pattern(text), re.DOTALL)) for key, text in known)
-
-
-def _pattern(text: str) -> str:
-    pieces = _PLACEHOLDER.split(text)
-    pieces[::2] = map(re.escape, pieces[::2])
-    pieces[1::2] = [f"(?P<{name}>{'.' if name in _OPEN else _NO_COLON}+?)" for name in pieces[1::2]]
-    return "".join(pieces)
+def _arg(value: Arg, say: Phrases, depth: int) -> str:
+    match value:
+        case Detail():
+            return _words(value, say, depth)
+        case tuple():
+            return say("value.separator").join(_arg(each, say, depth) for each in value)
+        case _:
+            return str(value)

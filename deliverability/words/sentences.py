@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from deliverability.model.codes import Detail
 from deliverability.model.facts import Catalogue, FactSet, FactSpec, FactType, Unknown, Value
 from deliverability.model.placeholders import LANGUAGES, fill, placeholders
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Rule
-from deliverability.words.details import told
+from deliverability.words.details import detail_words
+from deliverability.words.patterns import told
 from deliverability.words.phrases import Phrases, phrases
 from deliverability.words.services import steps_for
 
@@ -78,7 +80,7 @@ def sentences(finding: Finding, rule: Rule, lang: str, catalogue: Catalogue, fac
             message = unknown_sentence(finding.unknown, say)
         case Outcome.NOT_APPLICABLE:
             message = say("outcome.not-applicable-sentence")
-    services = steps_for(finding, facts, say)
+    services = steps_for(finding, rule, facts, say)
     before, after = (tuple(visible(step) for step in steps) for steps in (services.before, services.after))
     fix = (*before, *(filled(step) for step in texts.fix), *after)
     return Words(filled(texts.title), message, filled(texts.why), fix)
@@ -92,8 +94,10 @@ def unknown_sentence(unknown: Unknown | None, say: Phrases) -> str:
     return say(f"unknown.{unknown.reason.value}", detail=detail)
 
 
-def remark(text: str, say: Phrases) -> str:
+def remark(text: Detail | str, say: Phrases) -> str:
     """A short remark of ours from a fact (what is wrong with a term, why something was not asked), in that language."""
+    if isinstance(text, Detail):
+        return detail_words(text, say)
     return text if say.lang == "en" else told(text, phrases("en"), say)
 
 
@@ -104,6 +108,8 @@ def format_value(value: Value, spec: FactSpec | None, say: Phrases, *, exact: bo
             return say("value.unknown")
         case None | () | "":
             return say("value.none")
+        case Detail():
+            return visible(shortened(detail_words(value, say)))
         case bool():
             return say("value.true" if value else "value.false")
         case int() | float():

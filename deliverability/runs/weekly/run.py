@@ -23,6 +23,7 @@ from typing import Protocol
 
 from deliverability import __version__
 from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, private, write_whole
+from deliverability.auditors import catalogue
 from deliverability.history.causes import Judged, other_settings, waivers_of
 from deliverability.history.diff import compare
 from deliverability.history.known import fails, last_known
@@ -49,7 +50,6 @@ from deliverability.runs.engine import (
     Job,
     Options,
     Sample,
-    catalogue,
     exit_code,
     full_report,
     gather_facts,
@@ -137,7 +137,15 @@ def read_summary(file: Path) -> Summary:
         data = json.loads(file.read_text("utf-8"))
         entries = tuple(from_json(each) for each in data["subjects"])
         removed = tuple(data.get("removed", ()))
-        return Summary(data["started"], data["previous"] or "", entries, data["exit_code"], file.parent.name, removed)
+        return Summary(
+            data["started"],
+            data["previous"] or "",
+            entries,
+            data["exit_code"],
+            file.parent.name,
+            removed,
+            data["version"],
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file}: {error}") from None
 
@@ -206,7 +214,7 @@ async def weekly(
         summary = _summary(plan, history, run, [work / f"{stem}.json" for stem in stems])
         for lang in LANGUAGES:
             write_whole(work / page_name("index", lang), pages.start(summary, history, lang), mode=plan.page_mode)
-        written = json_text(summary.to_json(__version__), indent=2) + "\n"
+        written = json_text(summary.to_json(), indent=2) + "\n"
         write_whole(work / "summary.json", written, mode=PRIVATE)
         write_whole(work / _RUN, str(run.id), mode=PRIVATE)
         work.chmod(plan.folder_mode)
@@ -313,7 +321,7 @@ class _Subjects:
             _write_entry(self.work / f"{stem}.json", entry)
             return
         plan = self.plan
-        snapshot = _snapshot(subject, audited, report, plan.selection)
+        snapshot = _snapshot(subject, audited, report, plan)
         error = gathered.error
 
         def damaged(found: DamagedError) -> None:
@@ -334,9 +342,9 @@ class _Subjects:
 
     def _compare(self, snapshot: Snapshot, report: Report, damaged: Callable[[DamagedError], None]) -> _Compared:
         plan, (domain, source) = self.plan, (snapshot.domain, snapshot.source)
-        renamed = _renamed(report)
+        renamed = _renamed(report, plan.rules)
         kept = self.history.snapshots(domain, source, before=self.run, newest=_LOOK_BACK, damaged=damaged)
-        earlier: Iterator[Snapshot] = (renewed(each, snapshot.facts, renamed) for _, each in kept)
+        earlier: Iterator[Snapshot] = (renewed(each, snapshot.facts, renamed, catalogue()) for _, each in kept)
         if source and _has_message(snapshot.facts):
             # Where the message could not be read for a week, what is known of mail is what was known before.
             earlier = _with_message_first(earlier)
@@ -374,13 +382,12 @@ class _Compared:
     ruled: Judged = field(default_factory=Judged)
 
 
-def _renamed(report: Report) -> dict[str, str]:
+def _renamed(report: Report, rules: RuleSet) -> dict[str, str]:
     """Findings that are about the audited domain and were about the whole subject before: former name -> name."""
-    rules = report.rules.rules
     return {
         fingerprint(each.rule, "", report.facts): each.fingerprint
         for each in report.findings
-        if each.item == report.domain and rules[each.rule].each == IDENTITIES
+        if each.item == report.domain and rules.rules[each.rule].each == IDENTITIES
     }
 
 
@@ -486,21 +493,21 @@ def _internal(error: Exception) -> str:
     return f"internal error, please report it: {type(error).__name__}: {error}"
 
 
-def _snapshot(subject: Subject, audited: Audited, report: Report, selection: Selection) -> Snapshot:
+def _snapshot(subject: Subject, audited: Audited, report: Report, plan: Plan) -> Snapshot:
     seen = Snapshot(
         domain=subject.domain,
         source=subject.source,
         started=audited.started,
-        inputs={**report.inputs, **{name: getattr(selection, name) for name in _SELECTION}},
+        inputs={**report.inputs, **{name: getattr(plan.selection, name) for name in _SELECTION}},
         facts=audited.facts,
-        findings=tuple(_kept(each, report) for each in report.findings),
+        findings=tuple(_kept(each, report, plan.rules) for each in report.findings),
         assessment=report.assessment,
-        rules_digest=report.rules.digest,
+        rules_digest=report.rules_digest,
     )
     return without_texts(seen)
 
 
-def _kept(finding: Finding, report: Report) -> Kept:
+def _kept(finding: Finding, report: Report, rules: RuleSet) -> Kept:
     return Kept(
         finding.rule,
         finding.item,
@@ -508,11 +515,11 @@ def _kept(finding: Finding, report: Report) -> Kept:
         finding.outcome,
         finding.severity,
         finding.waiver is not None,
-        _failed(finding, report),
+        _failed(finding, report, rules),
     )
 
 
-def _failed(finding: Finding, report: Report) -> bool:
+def _failed(finding: Finding, report: Report, rules: RuleSet) -> bool:
     """Whether a look-up failed that the finding rests on, or the condition of what a receiver says about it."""
     if finding.unknown is not None:
         return not finding.waits_for_input
@@ -520,7 +527,7 @@ def _failed(finding: Finding, report: Report) -> bool:
     return any(
         fails(report.facts.value(path))
         for each in undecided
-        for statement in report.rules.statements(report.rules.receivers[each], finding.rule)
+        for statement in rules.statements(rules.receivers[each], finding.rule)
         for path in paths_of(statement.when)
     )
 
@@ -535,7 +542,7 @@ def _entry(subject: Subject, report: Report, compared: _Compared, plan: Plan) ->
         stands=tuple(Stand(each.receiver, each.verdict) for each in report.verdicts),
         grade=certain_grade(report.assessment),
         comparison=comparison,
-        texts={lang: dict(_texts(report, compared, lang)) for lang in LANGUAGES},
+        texts={lang: dict(_texts(report, compared, plan.rules, lang)) for lang in LANGUAGES},
         counts={
             severity.value: sum(each.severity is severity for each in unmet)
             for severity in (Severity.ERROR, Severity.WARNING, Severity.INFO)
@@ -551,16 +558,16 @@ def _entry(subject: Subject, report: Report, compared: _Compared, plan: Plan) ->
 _CLOSED = {True: "closed", False: "open", None: "unknown"}
 
 
-def _texts(report: Report, compared: _Compared, lang: str) -> Iterator[tuple[str, Said]]:
+def _texts(report: Report, compared: _Compared, rules: RuleSet, lang: str) -> Iterator[tuple[str, Said]]:
     """The changes in words, by fingerprint; of what is not judged any more only what was asked for."""
     now = {each.fingerprint: each for each in report.findings}
     for change in compared.comparison.changes:
         ident = change.fingerprint
         if (finding := now.get(ident)) is not None:
-            words = sentences(finding, report.rules.rules[finding.rule], lang, catalogue(), report.facts)
+            words = sentences(finding, rules.rules[finding.rule], lang, catalogue(), report.facts)
             yield ident, Said(words.title, words.message, words.fix[0] if words.fix else "")
         elif (finding := compared.ruled.findings.get(ident)) is not None:
-            words = sentences(finding, report.rules.rules[finding.rule], lang, catalogue(), compared.facts)
+            words = sentences(finding, rules.rules[finding.rule], lang, catalogue(), compared.facts)
             yield ident, Said(named(words.title, phrases(lang)("weekly.name-not-kept")), "", "")
 
 
@@ -598,10 +605,10 @@ def _summary(plan: Plan, history: History, run: Run, files: Sequence[Path]) -> S
     finished = [each for each in history.runs() if each.finished and each.id != run.id]
     code = worst_exit_code([entry.exit_code for entry in entries])
     if not finished:
-        return Summary(run.started, "", entries, code)
+        return Summary(run.started, "", entries, code, version=__version__)
     before = {domain for domain, _ in history.recorded(finished[-1])}
     removed = tuple(sorted(before - {subject.domain for subject in plan.subjects}))
-    return Summary(run.started, finished[-1].started, entries, code, removed=removed)
+    return Summary(run.started, finished[-1].started, entries, code, removed=removed, version=__version__)
 
 
 _RUN = ".run"

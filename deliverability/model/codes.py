@@ -1,0 +1,111 @@
+"""What layers say to each other instead of sentences: codes with arguments, put into words by the words room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Union
+
+
+class Input(StrEnum):
+    """What only the user can give. Where a fact waits for one, its Unknown carries ``needs(Input...)``.
+
+    SENDING_IP: one address that sends, or a message that shows one. SENDING_IPS: all of them, as one message cannot.
+    """
+
+    SENDING_IP = "sending-ip"
+    SENDING_IPS = "sending-ips"
+    HELO = "helo"
+    MAIL_FROM = "mail-from"
+    PURPOSE = "purpose"
+    DAILY_VOLUME = "daily-volume"
+    SELECTOR = "selector"
+    PERMISSION_FETCH = "permission-fetch"
+    PERMISSION_PROBE_SMTP = "permission-probe-smtp"
+    PERMISSION_UNSUBSCRIBE = "permission-unsubscribe"
+
+
+Arg = Union[str, int, float, "Detail", tuple["Arg", ...]]
+"""What a code is about: text as it was seen, a number, a further detail, or several of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """One thing that can be said: a code, and what it is about. Words: ``detail.CODE`` in reports/strings.*.yaml.
+
+    Attributes:
+        code: one of those declared as a Code, or of an older or newer version of this program.
+        args: name and value of each argument, in the order of the declaration.
+
+    """
+
+    code: str
+    args: tuple[tuple[str, Arg], ...] = ()
+
+    def arg(self, name: str) -> Arg:
+        """The argument of that name. Raises KeyError where there is none."""
+        return dict(self.args)[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The declaration of a code, beside what says it: its name and the names of its arguments.
+
+    Called with the arguments it gives the detail.
+    """
+
+    name: str
+    args: tuple[str, ...] = ()
+
+    def __call__(self, **args: Arg) -> Detail:
+        """The detail. Raises TypeError where the names of the arguments are not those declared."""
+        if args.keys() != set(self.args):
+            raise TypeError(f"{self.name} takes {', '.join(self.args) or 'no arguments'}; given: {', '.join(args)}")
+        return Detail(self.name, tuple((name, args[name]) for name in self.args))
+
+    def matches(self, detail: object) -> bool:
+        """Whether that is a detail of this code."""
+        return isinstance(detail, Detail) and detail.code == self.name
+
+
+NEEDS = Code("needs", ("input",))
+ASKED = Code("asked", ("type", "name"))  # the question that failed
+ABOUT = Code("about", ("what", "detail"))  # what a detail is about, said before it
+AS_SAID = Code(
+    "as-said", ("text",)
+)  # words that are not ours: of a system, a library, an older version of this program
+SELECTOR = Code("selector", ("name",))
+NOT_COLLECTED = Code("not-collected", ("path",))  # a fact that nobody stated
+
+
+def as_said(text: str) -> Detail | None:
+    """Words that are not ours as a detail, where there are any."""
+    return AS_SAID(text=text) if text else None
+
+
+def needs(wanted: Input) -> Detail:
+    """The detail of a fact that waits for that input."""
+    return NEEDS(input=wanted.value)
+
+
+def failed_question(rdtype: str, name: str, detail: Detail | None) -> Detail:
+    """Which question failed, and how where that is known."""
+    asked = ASKED(type=rdtype, name=name)
+    return asked if detail is None else ABOUT(what=asked, detail=detail)
+
+
+def details_in(value: object) -> tuple[Detail, ...]:
+    """The details of a list; empty where it is unknown or absent."""
+    return tuple(each for each in value if isinstance(each, Detail)) if isinstance(value, tuple) else ()
+
+
+def codes_in(detail: Detail) -> frozenset[str]:
+    """The code of a detail and of every detail in its arguments."""
+    inner = (codes_in(each) for _, value in detail.args for each in _details(value))
+    return frozenset({detail.code}).union(*inner)
+
+
+def _details(value: Arg) -> tuple[Detail, ...]:
+    if isinstance(value, Detail):
+        return (value,)
+    return tuple(inner for each in value for inner in _details(each)) if isinstance(value, tuple) else ()

@@ -1,0 +1,76 @@
+"""Codes and their words: each declared code has words in both languages with its arguments, and none lie idle."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import pytest
+
+import deliverability
+from deliverability.model.codec import decode, encode
+from deliverability.model.codes import ABOUT, AS_SAID, ASKED, NEEDS, Code, Detail, Input, needs
+from deliverability.model.facts import Reason, Unknown
+from deliverability.model.placeholders import LANGUAGES, placeholders
+from deliverability.words.details import detail_words
+from deliverability.words.phrases import phrases
+
+
+def declared() -> dict[str, Code]:
+    """Every code that a module of the package declares, by name."""
+    found: dict[str, Code] = {}
+    for module in pkgutil.walk_packages(deliverability.__path__, "deliverability."):
+        if module.name.endswith("__main__") or ".migrations" in module.name:
+            continue
+        for value in vars(importlib.import_module(module.name)).values():
+            if isinstance(value, Code):
+                assert found.setdefault(value.name, value) is value, f"{value.name} is declared twice"
+    return found
+
+
+CODES = declared()
+WITHOUT_WORDS = {AS_SAID.name, NEEDS.name}  # the words of others; the words of the input
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("name", sorted(CODES.keys() - WITHOUT_WORDS))
+def test_a_code_has_words_with_its_arguments(name: str, lang: str) -> None:
+    say = phrases(lang)
+    assert f"detail.{name}" in say
+    assert placeholders(say.texts[f"detail.{name}"]) == set(CODES[name].args)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_input_has_words(lang: str) -> None:
+    say = phrases(lang)
+    assert {key.removeprefix("input.") for key in say.texts if key.startswith("input.")} == {
+        each.value for each in Input
+    }
+    for each in Input:
+        assert detail_words(needs(each), say) == say(f"input.{each.value}")
+
+
+def test_details_are_told_within_each_other() -> None:
+    detail = ABOUT(what=ASKED(type="TXT", name="example.com"), detail=AS_SAID(text="connection reset"))
+    assert detail_words(detail, phrases("en")) == "TXT example.com: connection reset"
+
+
+def test_a_code_of_another_version_stands_for_itself() -> None:
+    assert detail_words(Detail("never-heard-of", (("n", 3),)), phrases("ja")) == "never-heard-of (3)"
+
+
+def test_arguments_are_those_declared() -> None:
+    with pytest.raises(TypeError, match="asked takes type, name"):
+        ASKED(type="TXT")
+
+
+def test_details_travel_as_json() -> None:
+    unknown = Unknown(Reason.TIMEOUT, ABOUT(what=ASKED(type="TXT", name="example.com"), detail=AS_SAID(text="late")))
+    assert decode(encode(unknown)) == unknown
+    assert encode(needs(Input.HELO)) == {"code": "needs", "args": {"input": "helo"}}
+
+
+def test_sentences_of_older_versions_stay_as_they_were() -> None:
+    assert decode({"unknown": "timeout", "detail": "TXT example.com: timed out"}) == Unknown(
+        Reason.TIMEOUT, AS_SAID(text="TXT example.com: timed out")
+    )

@@ -1,0 +1,364 @@
+"""The HTML report in a real browser.
+
+It fits a phone, is not blank, is dark where asked, answers on the first screen, is accessible by the rules of axe-core,
+and asks the network nothing.
+
+Screenshots of all variants are kept in the folder that DELIV_SCREENSHOTS names (for example .ci/out).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from html import unescape
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+
+from deliverability.mail.reader import read
+from deliverability.mail.structure import body_texts
+from deliverability.render.html import render_handout, render_html
+from tests.browser import DARK, browse, find_chromium, require, screenshot
+from tests.fixtures_report import REMEDIES, make_report, speaker
+from tests.speaking import shipped
+from tests.test_golden import DEMO
+from tests.test_golden import _report as report_of
+
+pytestmark = pytest.mark.system
+
+DESKTOP, PHONE, SCREEN = 1280, 390, 800
+SUBJECTS = ("demo", "good", "broken")
+# The reports run no script themselves; this page around them measures each in a frame of a given width and scheme.
+WRAPPER = """<!doctype html><meta charset="utf-8"><title>wrapper</title>
+<style>body {{ margin: 0 }} iframe {{ border: 0; display: block }} pre {{ display: none }}</style>
+<pre id="result"></pre><script>
+const frames = {frames}, result = [];
+for (const [number, frame] of frames.entries()) {{
+  const element = document.createElement("iframe");
+  element.style.cssText = `width: ${{frame.width}}px; height: {height}px; color-scheme: ${{frame.scheme}}`;
+  element.onload = () => {{
+    const page = element.contentDocument, root = page.documentElement;
+    const outside = [...page.body.querySelectorAll("*")].filter((each) => {{
+      const box = each.getBoundingClientRect();
+      if (box.right <= root.clientWidth + 1 || !box.width || !box.height) return false;
+      for (let up = each; up && up !== page.body; up = up.parentElement)
+        if (getComputedStyle(up).overflowX !== "visible") return false;
+      return true;
+    }}).map((each) => each.outerHTML.slice(0, 200));
+    result[number] = {{
+      overflow: root.scrollWidth - root.clientWidth,
+      outside: outside.slice(0, 5),
+      background: getComputedStyle(page.body).backgroundColor + getComputedStyle(root).backgroundColor,
+      first: page.querySelector(".card :is(h3, h4)")?.getBoundingClientRect().bottom,
+      answer: page.querySelector(".answers li:last-child")?.getBoundingClientRect().bottom,
+      words: page.body.innerText.split(/\\s+/).length,
+      height: root.scrollHeight,
+    }};
+    document.getElementById("result").textContent = JSON.stringify(result);
+  }};
+  element.srcdoc = frame.html;
+  document.body.append(element);
+}}
+</script>"""
+
+
+class Variant(NamedTuple):
+    subject: str
+    lang: str
+    scheme: str
+    width: int
+
+    def __str__(self) -> str:
+        return "-".join(map(str, self))
+
+
+VARIANTS = tuple(Variant(*each) for each in product(SUBJECTS, ("en", "ja"), ("light", "dark"), (DESKTOP, PHONE)))
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    return find_chromium()
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The script of axe-core, from the file that DELIV_AXE names; .ci/run fetches it."""
+    name = os.environ.get("DELIV_AXE")
+    found = name if name and Path(name).is_file() else None
+    return Path(require(found, "axe-core (DELIV_AXE names its axe.min.js)")).read_text("utf-8")
+
+
+def html_of(subject: str, lang: str, html: str | None = None) -> str:
+    return render_html(report_of(subject), shipped(lang, guided=True), html=html or MAIL)
+
+
+MAIL = """<html><head><style>h1 { color: #00f }</style></head><body bgcolor="#00ff00"><h1>Sale</h1>
+<table width="600" bgcolor="#ffffff"><tr><td><img src="http://probe.example/i.png" width="300" height="120" alt="Shop">
+<a href="http://probe.example/a">Look</a></td></tr></table></body></html>"""
+
+
+def wrapped(path: Path, frames: list[tuple[str, str, int]], height: int = 900) -> Path:
+    """A page with a frame for each (html, scheme, width)."""
+    listed = [{"html": html, "scheme": scheme, "width": width} for html, scheme, width in frames]
+    path.write_text(WRAPPER.format(frames=json.dumps(listed).replace("</", "<\\/"), height=height), "utf-8")
+    return path
+
+
+def measured(chromium: str, folder: Path, frames: list[tuple[str, str, int]]) -> list[dict[str, Any]]:
+    dom = browse(chromium, folder, wrapped(folder / "wrapper.html", frames), "--dump-dom", "--window-size=1400,900")
+    text = dom.partition('<pre id="result">')[2].partition("</pre>")[0]
+    assert text, dom[:500]
+    result = json.loads(text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    assert isinstance(result, list)
+    assert len(result) == len(frames)
+    return result
+
+
+@pytest.fixture(scope="module")
+def measures(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> dict[Variant, dict[str, Any]]:
+    """All variants, measured in one go."""
+    frames = [(html_of(each.subject, each.lang), each.scheme, each.width) for each in VARIANTS]
+    return dict(zip(VARIANTS, measured(chromium, tmp_path_factory.mktemp("measure"), frames), strict=True))
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_nothing_runs_over_the_edge(measures: dict[Variant, dict[str, Any]], variant: Variant) -> None:
+    measure = measures[variant]
+    assert measure["outside"] == []
+    assert measure["overflow"] <= 0
+    assert measure["words"] > (300 if variant.lang == "en" else 80)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_the_first_screen_holds_the_answer_and_the_first_thing_to_do(
+    measures: dict[Variant, dict[str, Any]], variant: Variant
+) -> None:
+    measure = measures[variant]
+    assert 0 < measure["answer"] <= SCREEN
+    if variant.subject != "good":
+        assert measure["answer"] < measure["first"] <= SCREEN
+
+
+def test_dark_is_dark_and_light_is_light(measures: dict[Variant, dict[str, Any]]) -> None:
+    for subject, lang, width in product(SUBJECTS, ("en", "ja"), (DESKTOP, PHONE)):
+        light, dark = (measures[Variant(subject, lang, scheme, width)]["background"] for scheme in ("light", "dark"))
+        assert light != dark
+
+
+def test_the_measure_sees_what_is_too_wide(chromium: str, tmp_path: Path) -> None:
+    wide = '<!doctype html><body style="margin: 0"><div style="width: 500px">wide</div>'
+    scrolls = f'<!doctype html><body style="margin: 0"><div style="overflow-x: auto">{wide[41:]}</div>'
+    first, second = measured(chromium, tmp_path, [(wide, "light", PHONE), (scrolls, "light", PHONE)])
+    assert first["overflow"] > 0
+    assert first["outside"]
+    assert (second["overflow"], second["outside"]) == (0, [])
+
+
+def rows_of(png: bytes) -> list[bytes]:
+    """The rows of a picture as PNG filters them; the same content gives the same rows."""
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    data, position = b"", 8
+    while position < len(png):
+        length = int.from_bytes(png[position : position + 4], "big")
+        kind = png[position + 4 : position + 8]
+        body = png[position + 8 : position + 8 + length]
+        if kind == b"IHDR":
+            width, height, channels = int.from_bytes(body[:4], "big"), int.from_bytes(body[4:8], "big"), body[9]
+        if kind == b"IDAT":
+            data += body
+        position += 12 + length
+    stride = width * {2: 3, 6: 4}[channels] + 1
+    pixels = zlib.decompress(data)
+    return [pixels[start : start + stride] for start in range(0, height * stride, stride)]
+
+
+@pytest.mark.parametrize(
+    "variant",
+    VARIANTS
+    if os.environ.get("DELIV_SCREENSHOTS")
+    else [Variant("demo", "en", "light", DESKTOP), Variant("demo", "ja", "dark", PHONE)],
+    ids=str,
+)
+def test_the_page_is_not_blank(chromium: str, tmp_path: Path, variant: Variant) -> None:
+    frame = (html_of(variant.subject, variant.lang), variant.scheme, variant.width)
+    page = wrapped(tmp_path / "wrapper.html", [frame], height=2000)
+    kept = os.environ.get("DELIV_SCREENSHOTS")
+    folder = Path(kept) if kept else tmp_path
+    folder.mkdir(parents=True, exist_ok=True)
+    picture = (folder / f"{variant}.png").resolve()
+    browse(chromium, tmp_path, page, f"--screenshot={picture}", f"--window-size={max(variant.width, 500)},2000")
+    rows = rows_of(picture.read_bytes())
+    assert len(set(rows)) > 200, "hardly anything is drawn"
+
+
+def requests(log: Path) -> Iterator[str]:
+    """The hosts of every http request that the browser began."""
+    text = log.read_text("utf-8", "replace")
+    # The browser may be stopped before it closes the document.
+    data = json.loads(text if text.rstrip().endswith("}") else text.rstrip().rstrip(",") + "]}")
+    for event in data["events"]:
+        url = event.get("params", {}).get("url", "") if isinstance(event.get("params"), dict) else ""
+        if urlsplit(url).scheme in ("http", "https", "ws", "wss"):
+            yield urlsplit(url).hostname or ""
+
+
+def asked_hosts(chromium: str, folder: Path, html: str) -> set[str]:
+    folder.mkdir()
+    page, log = folder / "page.html", folder / "net.json"
+    page.write_text(html, "utf-8")
+    browse(chromium, folder, page, "--dump-dom", f"--log-net-log={log}")
+    return set(requests(log))
+
+
+def test_the_report_asks_nothing_of_the_network(chromium: str, tmp_path: Path) -> None:
+    of_the_browser = asked_hosts(chromium, tmp_path / "empty", "<!doctype html><title>empty</title>")
+    probe = '<!doctype html><img src="http://probe.example/x.png">'
+    assert "probe.example" in asked_hosts(chromium, tmp_path / "probe", probe), "the log shows requests"
+    for subject in SUBJECTS:
+        asked = asked_hosts(chromium, tmp_path / subject, html_of(subject, "en"))
+        # The browser's own services come and go between runs; no page of ours names them.
+        own = {host for host in asked if host.endswith((".googleapis.com", ".gvt1.com")) or host in BROWSER_HOSTS}
+        assert asked - of_the_browser - own == set()
+
+
+HOSTILE = """<!doctype html><html><head><base href="http://probe.example/base/"><title>t</title>
+<meta http-equiv="refresh" content="0; url=http://probe.example/refresh">
+<link rel="stylesheet" href="http://probe.example/sheet.css"><link rel="prefetch" href="http://probe.example/next">
+<link rel="dns-prefetch" href="//probe.example"><link rel="preconnect" href="http://probe.example">
+<style>@import "http://probe.example/import.css"; @import url(http://probe.example/import2.css);
+@font-face { font-family: f; src: url(http://probe.example/f.woff2) }
+p { font-family: f; background: URL( "http://probe.example/bg.png" ); list-style: u\\72l(http://probe.example/l.png);
+cursor: image-set("http://probe.example/c.png" 1x) } td::after { content: url(http://probe.example/after.png) }</style>
+<script src="http://probe.example/s.js"></script><script>fetch("http://probe.example/fetch")</script></head>
+<body bgcolor="#00ff00" background="http://probe.example/back.png" onload="location='http://probe.example/load'">
+<noscript><meta http-equiv="refresh" content="0; url=http://probe.example/noscript">
+<img src="http://probe.example/noscript.png"></noscript>
+<img src="http://probe.example/i.png" srcset="http://probe.example/2x.png 2x" style="background: url(http://probe.example/b)">
+<picture><source srcset="http://probe.example/source.png"><img src="//probe.example/p.png"></picture>
+<video src="http://probe.example/v.mp4" poster="http://probe.example/v.png" autoplay></video>
+<audio src="http://probe.example/a.mp3" autoplay></audio><iframe src="http://probe.example/frame"></iframe>
+<object data="http://probe.example/o"></object><embed src="http://probe.example/e">
+<svg><use href="http://probe.example/u.svg#a"/><image href="http://probe.example/svg.png"/>
+<style><img src="http://probe.example/mutated.png"></style></svg>
+<form action="http://probe.example/form"><input type="image" src="http://probe.example/input.png" autofocus
+onfocus="this.form.submit()"></form><table background="http://probe.example/t.png"><tr><td>text</td></tr></table>
+<p style="background-image: url('http://probe.example/style.png')" onclick="alert(1)">text</p>
+<a href="http://probe.example/link" ping="http://probe.example/ping">link</a><a href="javascript:alert(1)">js</a>
+<textarea></textarea><plaintext><img src=http://probe.example/plain.png>"""
+
+
+def unfolded(html: str) -> str:
+    return html.replace("<details", "<details open").replace('loading="lazy"', "")
+
+
+def test_the_preview_of_a_hostile_message_loads_nothing_and_still_shows(chromium: str, tmp_path: Path) -> None:
+    page = unfolded(html_of("demo", "en", HOSTILE))
+    assert "probe.example" not in asked_hosts(chromium, tmp_path / "net", page)
+    section = page.index('<section aria-labelledby="preview"')
+    alone = page[: page.index("<main")] + "<main>" + page[section : page.index("</section>", section)] + "</main>"
+    shown = screenshot(chromium, tmp_path, alone, 1000)
+    colours = {colour: count for count, colour in shown.getcolors(1 << 24) or ()}
+    assert colours.get((0, 255, 0), 0) > 5_000, "the colour of the message's body is missing"
+
+
+def test_the_preview_has_the_width_of_a_phone_where_asked(chromium: str, tmp_path: Path) -> None:
+    page = unfolded(html_of("demo", "en"))
+    section = page.index('<section aria-labelledby="preview"')
+    alone = page[: page.index("<main")] + "<main>" + page[section : page.index("</section>", section)] + "</main>"
+    phone = alone.replace('class="desktop" checked', 'class="desktop"')
+    phone = phone.replace('class="phone"', 'class="phone" checked')
+
+    def green(html: str) -> int:
+        shown = screenshot(chromium, tmp_path, html, 1000)
+        return max(sum(shown.getpixel((x, y)) == (0, 255, 0) for x in range(1000)) for y in range(0, 800, 4))
+
+    assert green(alone) > 700
+    assert 300 < green(phone) <= 390
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_the_page_of_an_audit_stays_below_300_kilobytes(subject: str, lang: str) -> None:
+    raw = (DEMO / "newsletter.eml").read_bytes()
+    html = body_texts(read(raw), "text/html")[0].part.text()
+    assert len(html_of(subject, lang, html).encode()) <= 300_000
+
+
+def pages_of(chromium: str, folder: Path, html: str) -> int:
+    page, printed = folder / "printed.html", folder / "printed.pdf"
+    page.write_text(html, "utf-8")
+    browse(chromium, folder, page, f"--print-to-pdf={printed}", "--no-pdf-header-footer")
+    return len(re.findall(rb"/Type\s*/Page\b", printed.read_bytes()))
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_the_hand_out_is_printed_on_one_page(chromium: str, tmp_path: Path, lang: str) -> None:
+    assert pages_of(chromium, tmp_path, render_handout(lang)) == 1
+    two = render_handout(lang).replace("</main>", '<p style="break-before: page">next</p></main>')
+    assert pages_of(chromium, tmp_path, two) == 2
+
+
+AXE_RUN = """
+for (const each of document.querySelectorAll("details")) each.open = true;
+const tell = (result) => {
+  const box = document.createElement("pre");
+  box.id = "axe-result";
+  box.textContent = JSON.stringify(result);
+  document.body.append(box);
+};
+axe.run(document, { iframes: false, resultTypes: ["violations"] }).then(
+  (found) => tell({
+    scheme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",
+    passes: found.passes.length,
+    violations: found.violations.map((rule) => [rule.impact, rule.id, rule.nodes.slice(0, 3).map((node) => node.html)]),
+  }),
+  (error) => tell({ error: String(error) }),
+);
+"""
+
+
+def accessibility(chromium: str, axe: str, folder: Path, html: str, scheme: str) -> dict[str, Any]:
+    """What axe-core finds in a copy of the page that may run it."""
+    copy = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html, count=1)
+    page = folder / "axe.html"
+    page.write_text(copy.replace("</body>", f"<script>{axe}</script><script>{AXE_RUN}</script></body>"), "utf-8")
+    dark = [DARK] if scheme == "dark" else []
+    dom = browse(chromium, folder, page, "--dump-dom", "--window-size=1280,1000", "--virtual-time-budget=60000", *dark)
+    result = json.loads(unescape(dom.rpartition('<pre id="axe-result">')[2].partition("</pre>")[0]))
+    assert isinstance(result, dict)
+    assert "error" not in result
+    assert result["scheme"] == scheme
+    assert result["passes"] > 10
+    return result
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize("subject", ["demo", "several", "remedies", "hand-out"])
+def test_axe_finds_nothing(chromium: str, axe: str, tmp_path: Path, subject: str, lang: str, scheme: str) -> None:
+    if subject == "hand-out":
+        html = render_handout(lang)
+    elif subject == "several":
+        reports = [report_of("good"), report_of("broken")]
+        html = render_html(reports, shipped(lang, guided=True))
+    elif subject == "remedies":
+        html = render_html(make_report(remedies=REMEDIES), speaker(lang), html=MAIL)
+    else:
+        html = html_of(subject, lang)
+    assert accessibility(chromium, axe, tmp_path, html, scheme)["violations"] == []
+
+
+def test_axe_sees_what_is_wrong(chromium: str, axe: str, tmp_path: Path) -> None:
+    bad = '<!doctype html><html lang="en"><head><title>t</title></head><body><main><h1>t</h1>'
+    bad += '<p style="color: #bbb">pale</p><img src="data:,"><table><tr><th>x</th><td>y</td></tr></table></main></body>'
+    found = accessibility(chromium, axe, tmp_path, bad, "light")["violations"]
+    assert {rule for _, rule, _ in found} >= {"color-contrast", "image-alt"}
+
+
+BROWSER_HOSTS = {"accounts.google.com", "android.clients.google.com", "clients2.google.com", "www.google.com"}

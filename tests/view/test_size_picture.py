@@ -1,0 +1,61 @@
+"""The size budget of the HTML report: where the octets are, whose limits there are, what still fits."""
+
+from __future__ import annotations
+
+import pytest
+
+from deliverability.model.report import Report
+from deliverability.ports.clock import SystemClock
+from deliverability.ports.nobody import OFFLINE
+from deliverability.ports.ports import Ports
+from deliverability.runs.engine import audit
+from deliverability.view.pictures import BarView, draw
+from tests.files import mail
+from tests.speaking import shipped
+
+
+async def _report(octets: int) -> Report:
+    raw = mail(("a.bin", "application/octet-stream", b"x" * octets))
+    return await audit(message=raw, ports=Ports(OFFLINE, SystemClock(), sources=("offline",)))
+
+
+async def _bar(octets: int, lang: str = "en") -> BarView:
+    bar = draw(await _report(octets), shipped(lang)).size
+    assert bar is not None
+    return bar
+
+
+async def test_a_small_message_fills_the_bar_and_hardly_the_limits() -> None:
+    bar = await _bar(20_000)
+    assert sum(part.percent for part in bar.parts) == pytest.approx(100, abs=0.5)
+    assert {(mark.who, mark.words) for mark in bar.marks} >= {
+        ("au mail", "3 MB"),
+        ("A common limit", "10 MB"),
+        ("Apple iCloud Mail", "20 MB"),
+        ("Gmail", "50 MB"),
+    }
+    assert all(not mark.over and mark.filled < 1 and mark.percent > 100 for mark in bar.marks)
+
+
+async def test_a_large_message_is_held_against_the_next_limit() -> None:
+    bar = await _bar(10_000_000)
+    au, common, icloud = bar.marks[:3]
+    assert (au.words, au.over, au.filled, au.room) == ("3 MB", True, 100.0, "about 7.8 MB of files too much")
+    assert (common.over, common.filled, common.room) == (True, 100.0, "about 2.7 MB of files too much")
+    assert (icloud.over, icloud.percent, icloud.used) == (False, 100.0, "68% used")
+
+
+async def test_what_is_said_to_fit_fits() -> None:
+    bar = await _bar(1_000_000)
+    icloud = next(mark for mark in bar.marks if mark.words == "20 MB")
+    assert icloud.room == "room for 13.6 MB more of files"
+    full = await _bar(14_600_000)
+    assert not next(mark for mark in full.marks if mark.words == "20 MB").over
+
+
+async def test_in_japanese() -> None:
+    bar = await _bar(20_000, "ja")
+    assert "添付ファイル" in {part.label for part in bar.parts}
+    assert [mark.who for mark in bar.marks[:2]] == ["auメール", "よくある上限"]
+    assert bar.marks[0].room == "ファイルをあと約2.2 MB添付できます"
+    assert bar.marks[1].room == "ファイルをあと約7.3 MB添付できます"

@@ -1,0 +1,92 @@
+"""The trace in words: what a reader sees of how SPF and DKIM came to their results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from deliverability import StaticResolver
+from deliverability.judge.engine import Selection
+from deliverability.model.report import Report
+from deliverability.ports.clock import SystemClock
+from deliverability.ports.ports import Ports
+from deliverability.render.html import render_html
+from deliverability.render.text import render_text
+from deliverability.runs.engine import Job, Options, Sample, gather_facts, load_rules, make_report
+from tests.speaking import shipped
+
+ZONE: dict[tuple[str, str], Any] = {
+    ("example.com", "TXT"): ["v=spf1 include:one.com a:www.example.com -ip4:192.0.2.66 ~all exp=why.example.com"],
+    ("one.com", "TXT"): ["v=spf1 ip4:198.51.100.0/24 ip4:203.0.113.0/24 -all"],
+    ("www.example.com", "A"): ["192.0.2.1"],
+}
+MAIL = (
+    b"DKIM-Signature: v=1; a=rsa-sha256; d=example.com; s=gone; c=relaxed/relaxed; h=from:subject;\r\n"
+    b" bh=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=; b=AAAA\r\n"
+    b"From: a@example.com\r\nSubject: x\r\nDate: Wed, 25 Nov 2026 00:00:00 +0000\r\n\r\nx\r\n"
+)
+
+
+async def report_for(ip: str, zone: dict[tuple[str, str], Any] = ZONE, data: bytes | None = None) -> Report:
+    ports = Ports(StaticResolver(zone), SystemClock(), sources=("zone",))
+    sample = Sample("x.eml", data=data) if data else None
+    audited = await gather_facts(Job("example.com", sample, Options(sending_ips=(ip,))), ports)
+    return make_report(audited, load_rules(), Selection())
+
+
+def text_of(report: Report, **options: Any) -> str:
+    return render_text(report, shipped("en"), width=100, **options)
+
+
+async def test_an_address_that_does_not_pass_is_explained_term_by_term() -> None:
+    text = text_of(await report_for("192.0.2.77"))
+    for line in (
+        "How SPF was evaluated for 192.0.2.77",
+        "include:one.com: gives fail for one.com, so the include does not match (1 DNS lookup)",
+        "a:www.example.com: does not match 192.0.2.77 (A www.example.com: 192.0.2.1) (1 DNS lookup)",
+        "-ip4:192.0.2.66: does not hold 192.0.2.77",
+        "~all: matches every address that came this far: softfail",
+        "Result: softfail (2 DNS lookups). Decided by: ~all at example.com",
+    ):
+        assert line in text
+    assert "203.0.113.0/24" not in text, "the inside of an include that does not match is only for --trace"
+
+
+async def test_what_was_never_reached_says_so() -> None:
+    text = text_of(await report_for("192.0.2.1"), trace=True)
+    assert "-ip4:192.0.2.66 ~all: not reached, the result was decided before" in text
+    assert "203.0.113.0/24: 2 ranges that do not hold 192.0.2.1" in text
+
+
+async def test_a_pass_is_explained_only_where_that_is_wanted() -> None:
+    report = await report_for("192.0.2.1")
+    assert "How SPF was evaluated" not in text_of(report)
+    assert "How SPF was evaluated for 192.0.2.1" in text_of(report, trace=True)
+
+
+async def test_an_error_names_where_the_check_ended() -> None:
+    zone = ZONE | {("one.com", "TXT"): "nxdomain"}
+    assert "include:one.com: ends the check: one.com does not exist" in text_of(await report_for("192.0.2.77", zone))
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+async def test_the_page_has_the_whole_trace_folded(lang: str) -> None:
+    html = render_html(await report_for("192.0.2.77"), shipped(lang))
+    assert '<details class="trace">' in html
+    assert "ip4:198.51.100.0/24 ip4:203.0.113.0/24" in html
+
+
+async def test_a_signature_that_does_not_pass_is_explained() -> None:
+    report = await report_for("192.0.2.1", data=MAIL)
+    text = text_of(report)
+    assert "Signature of example.com, selector gone: " in text
+    assert "There is no key record at its name, so nobody can check it." in text
+    assert "Signature of example.com, selector gone" in render_html(report, shipped("en"))
+
+
+async def test_hostile_records_stay_text() -> None:
+    zone = ZONE | {("example.com", "TXT"): ["v=spf1 include:<script>.com exists:%{i}.\x1b[31m.com ~all"]}
+    report = await report_for("192.0.2.77", zone)
+    assert "<script>.com" not in render_html(report, shipped("en"))
+    assert "\x1b" not in text_of(report)

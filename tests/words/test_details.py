@@ -1,0 +1,122 @@
+"""Remarks that facts hold in English, such as what is wrong with a term, in the language of the report."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import deliverability
+from deliverability.model.facts import FactSpec, FactType, Reason, Unknown
+from deliverability.words.sentences import format_value, phrases, remark, unknown_sentence
+
+JA, EN = phrases("ja"), phrases("en")
+PACKAGE = Path(deliverability.__file__).parent
+
+
+@pytest.mark.parametrize(
+    ("said", "japanese"),
+    [
+        ("more than 10 DNS lookups", "DNS参照が10回を超えました"),
+        (
+            "TXT a.example: a.example is outside the given zones",
+            "TXT a.example：a.exampleは指定されたゾーンの外にあります",
+        ),
+        (
+            "ipv4:1.2.3.4: unknown mechanism 'ipv4'; did you mean ip4?",
+            "ipv4:1.2.3.4：'ipv4'という項目はありません。ip4の誤りではありませんか",
+        ),
+        (
+            "syntax error at a.example: foo: is neither a mechanism nor a modifier",
+            "a.exampleの記述に誤りがあります：foo：SPFの項目として解釈できません",
+        ),
+        (
+            "include:b.example at a.example: b.example has no SPF record",
+            "a.exampleのinclude:b.example：b.exampleにSPFレコードがありません",
+        ),
+        ("no id=", "id=がありません"),
+    ],
+)
+def test_a_remark_is_told_in_japanese(said, japanese):
+    assert remark(said, JA) == japanese
+    assert remark(said, EN) == said
+
+
+@pytest.mark.parametrize(
+    "text", ["", "v=spf1 -all", "a: b: c: d: e: f", "x" * 500, "{name}", "{{", " at ", ": ", "\x1b[31m"]
+)
+def test_what_is_no_remark_of_ours_stays_as_it_is(text):
+    assert remark(text, JA) == text
+
+
+def test_hostile_text_costs_little():
+    text = (" is an IPv6 address: use ip " * 20)[:400]
+    assert isinstance(remark(text, JA), str)
+
+
+def test_unknown_reasons_and_errors_of_records_are_told():
+    unknown = Unknown(Reason.OFFLINE, "TXT a.example: not in the recording")
+    assert "TXT a.example：記録に含まれていません" in unknown_sentence(unknown, JA)
+    spec = FactSpec("tls_rpt.errors", FactType.LIST_STR, "")
+    assert format_value(("no rua=", "v=x"), spec, JA) == "rua=がありません、v=x"
+    assert format_value(("no rua=",), FactSpec("message.subject", FactType.STR, ""), JA) == "no rua="
+
+
+def test_english_patterns_and_japanese_words_have_the_same_names():
+    keys = [key for key in EN.texts if key.startswith("detail.")]
+    assert keys
+    for key in keys:
+        found = [sorted(set(re.findall(r"\{(\w+)\}", say(key)))) for say in (EN, JA)]
+        assert found[0] == found[1], key
+
+
+SAYS = {"Unknown": 1, "SpfSyntaxError": 0, "_PermError": 0, "Failed": 3}
+
+
+def remarks_in_the_code() -> Iterator[tuple[str, str]]:
+    """Every remark that is written where it is made, its values replaced by an example."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            at = SAYS.get(node.func.id)
+            if at is None or len(node.args) <= at:
+                continue
+            text = example(node.args[at])
+            if text and " " in text:
+                yield f"{path.relative_to(PACKAGE)}:{node.lineno}", text
+
+
+def example(node: ast.expr) -> str:
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "x7" for part in node.values)
+    return ""
+
+
+# Told to developers, or made of values only.
+NOT_TOLD = re.compile(r"(?:x7|[A-Z]{3,4}|selector) x7(?:: x7)?\Z|x7: x7\Z|x7 was not collected\Z")
+
+
+def test_every_remark_in_the_code_can_be_told_in_japanese():
+    found = list(remarks_in_the_code())
+    assert len(found) > 40
+    untold = [f"{where}: {text}" for where, text in found if remark(text, JA) == text and not NOT_TOLD.match(text)]
+    assert not untold, "\n".join(["", *untold])
+
+
+def test_the_reasons_of_dkim_are_told():
+    source = (PACKAGE / "protocols" / "dkim" / "verify.py").read_text("utf-8")
+    found = [
+        text
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Assign | ast.Dict) and "DkimReason" in ast.unparse(node)
+        for value in ([node.value] if isinstance(node, ast.Assign) else node.values)
+        if " " in (text := example(value))
+    ]
+    assert len(found) >= 9
+    assert [text for text in found if remark(text, JA) == text and not NOT_TOLD.match(text)] == []
