@@ -20,8 +20,8 @@ import deliverability.auditors
 from deliverability.auditors import AUDITORS
 from deliverability.auditors.base import Auditor
 from deliverability.cli import COMMANDS
-from deliverability.cli.formats import FORMATS
 from deliverability.config import Settings
+from deliverability.render.formats import FORMATS
 from tests import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")

@@ -47,9 +47,11 @@ def _checked(file: Path) -> str:
     from deliverability.config import ConfigError, load
     from deliverability.inputs import parse_domain
     from deliverability.model.errors import InputError
-    from deliverability.notify.carriers import SecretError, secret
+    from deliverability.notify.notifier import SecretError, secret
     from deliverability.runs.engine import load_rules
     from deliverability.runs.weekly.plan import subjects
+    from deliverability.words.details import detail_words
+    from deliverability.words.phrases import phrases
 
     settings = load(file)
     rules = load_rules(settings.rules)
@@ -69,7 +71,7 @@ def _checked(file: Path) -> str:
         try:
             secret(variable, name, folder)
         except SecretError as error:
-            click.echo(f"warning: {error}", err=True)
+            click.echo(f"warning: {detail_words(error.detail, phrases('en'))}", err=True)
     domains = len({subject.domain for subject in planned})
     messages = sum(subject.picked is not None for subject in planned)
     return f"{file}: good ({_count(domains, 'domain')}, {_count(messages, 'sample message')})"

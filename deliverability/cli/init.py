@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from deliverability.cli.options import lang_option, plain_errors, world_options
+from deliverability.cli.options import lang_option, plain_errors, port_options
 from deliverability.config import DEFAULT_FILE
 
 
 @click.command("init")
 @click.argument("domains", metavar="DOMAIN...", nargs=-1, required=True)
-@world_options
+@port_options
 @lang_option
 @click.option(
     "-o",

@@ -12,11 +12,11 @@ from typing import Protocol, runtime_checkable
 import click
 
 from deliverability._files import WholeFile, write_whole
-from deliverability.cli.formats import ENDINGS, FORMAT_OF, PRINTED, Format, Wanted, Writer
 from deliverability.cli.pdf import find_browser, print_pdf
 from deliverability.model.errors import InputError
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
+from deliverability.render.formats import ENDINGS, FORMAT_OF, PRINTED, Format, Wanted, Writer
 from deliverability.words.speaker import Speaker
 
 Target = tuple[Format, Path | None]

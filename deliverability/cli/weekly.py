@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deliverability.cli.options import plain_errors, rule_problems, world_options
+from deliverability.cli.options import plain_errors, port_options, rule_problems
 
 if TYPE_CHECKING:
     from deliverability.history.store import History
     from deliverability.model.weekly import Summary
-    from deliverability.notify.compose import Teller
+    from deliverability.notify.notifier import Notifier
     from deliverability.runs.weekly.run import Plan
 
 
 @click.command("weekly")
-@world_options
+@port_options
 @click.option("--history", metavar="URL", help="sqlite:///FILE or postgresql+psycopg://... [default: settings].")
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Folder of the pages.")
 @click.option("--keep", type=click.IntRange(min=1), metavar="N", help="How many runs stay as pages [default: all].")
@@ -50,10 +50,12 @@ def command(**params: Any) -> int:
         from deliverability.history.store import History, HistoryError
         from deliverability.judge.load import load_guide
         from deliverability.model.errors import InputError
-        from deliverability.notify.compose import Teller
+        from deliverability.notify.notifier import Notifier
         from deliverability.render.weekly import HtmlPages
         from deliverability.runs.engine import rule_folders
         from deliverability.runs.weekly.run import only_one
+        from deliverability.words.details import detail_words
+        from deliverability.words.phrases import phrases
 
         file = params["config"] or Path(DEFAULT_FILE)
         if not file.is_file():
@@ -63,17 +65,17 @@ def command(**params: Any) -> int:
         plan = _plan(params, settings, folder)
         pages = HtmlPages(plan.rules, catalogue(), load_guide(rule_folders(settings.rules)))
         lang = params["lang"] or settings.lang or "en"
-        teller = Teller(settings.notify, plan.output, folder, plan.rules, catalogue(), lang)
+        notifier = Notifier(settings.notify, plan.output, folder, plan.rules, catalogue(), lang)
         if params["no_notify"]:
-            teller = replace(teller, settings=type(settings.notify)())
+            notifier = replace(notifier, settings=type(settings.notify)())
         try:
             history = History.open(params["history"] or settings.history, folder=folder)
         except HistoryError as error:
             raise InputError(str(error)) from None
         try:
             with only_one(plan.output, public=plan.public), history.held():
-                summary = _run(plan, history, pages, teller)
-                problems = teller.send()
+                summary = _run(plan, history, pages, notifier)
+                problems = notifier.send()
         except HistoryError as error:
             raise InputError(str(error)) from None
         except OSError as error:
@@ -81,7 +83,7 @@ def command(**params: Any) -> int:
         finally:
             history.close()
     for problem in problems:
-        click.echo(f"warning: {problem}", err=True)
+        click.echo(f"warning: {detail_words(problem, phrases(lang))}", err=True)
     _tell(summary, plan, lang, pages)
     return summary.code
 
@@ -110,16 +112,16 @@ def _plan(params: dict[str, Any], settings: Any, folder: Path) -> Plan:
     )
 
 
-def _run(plan: Plan, history: History, pages: Any, teller: Teller) -> Summary:
+def _run(plan: Plan, history: History, pages: Any, notifier: Notifier) -> Summary:
     from deliverability.runs.weekly.run import weekly
 
-    def letters(summary: Summary) -> None:
-        teller.write(summary, plan.ports.clock.now())
+    def notifications(summary: Summary) -> None:
+        notifier.write(summary, plan.ports.clock.now())
 
     def go(tick: Callable[[str], None]) -> Summary:
         async def work() -> Summary:
             try:
-                return await weekly(plan, history, pages, tick, letters)
+                return await weekly(plan, history, pages, tick, notifications)
             finally:
                 await plan.ports.close()
 
@@ -134,11 +136,8 @@ def _run(plan: Plan, history: History, pages: Any, teller: Teller) -> Summary:
 def _tell(summary: Summary, plan: Plan, lang: str, pages: Any) -> None:
     from deliverability.model.weekly import page_name
     from deliverability.runs.weekly.run import LATEST
-    from deliverability.view.weekly import Words, headline
+    from deliverability.view.weekly import run_view
     from deliverability.words.sentences import phrases
 
-    say = phrases(lang)
-    words = Words(say, plan.rules, pages.catalogue)
-    views = [words.entry(entry) for entry in summary.entries]
-    click.echo(headline(views, say, len(summary.removed)))
+    click.echo(run_view(summary, phrases(lang), plan.rules, pages.catalogue).headline)
     click.echo(str(plan.output / LATEST / page_name("index", lang)))

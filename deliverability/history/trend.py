@@ -14,7 +14,6 @@ from deliverability.model.weekly import Entry
 WEEKS = 26
 MEASURES = ("spf.lookups", "message.size_octets", "html.octets")
 _TOPICS = ("dmarc", *dict.fromkeys(path.partition(".")[0] for path in MEASURES))
-STAGES = ("absent", "none", "testing", "quarantine", "reject")
 
 Number = int | float
 
@@ -27,7 +26,7 @@ class Trend:
         dates: of the runs, ``2026-11-23``.
         grades: of the subject; None too where it was formed in another way, see Snapshot.graded.
         kinds: receiver -> verdict.
-        stages: DMARC stages, see STAGES.
+        stages: DMARC stages, see DMARC_STAGES.
         measures: path of MEASURES -> number.
         regraded: some grades are left out because they were formed in another way.
 
@@ -53,12 +52,12 @@ def trend(history: History, entry: Entry, started: str, *, grades_only: bool = F
             stage, measures = stage_of(kept.facts), measures_of(kept.facts)
             points.append(_Point(kept.run.started, grade, kinds, stage, measures, regraded=not same))
     points = points[: WEEKS - 1][::-1]
-    kinds = {each.receiver: each.verdict for each in entry.stands}
+    kinds = {each.receiver: each.verdict for each in entry.verdicts}
     points.append(_Point(started, entry.grade or None, kinds, entry.stage or None, entry.measures))
     return Trend(
         dates=tuple(point.started[:10] for point in points),
         grades=tuple(point.grade for point in points),
-        kinds={each.receiver: tuple(point.kinds.get(each.receiver) for point in points) for each in entry.stands},
+        kinds={each.receiver: tuple(point.kinds.get(each.receiver) for point in points) for each in entry.verdicts},
         stages=tuple(point.stage for point in points),
         measures={path: tuple(point.measures.get(path) for point in points) for path in MEASURES},
         regraded=any(point.regraded for point in points),

@@ -17,6 +17,9 @@ SCHEMA_VERSION = "2.0"
 GRADES = "ABCDF"
 """The grades, the best first."""
 
+DMARC_STAGES = ("absent", "none", "testing", "quarantine", "reject")
+"""Where a domain stands with DMARC (the fact dmarc.stage), the weakest first."""
+
 
 class Outcome(StrEnum):
     """What became of a rule. UNKNOWN: could not be checked, never a pass and never a failure."""

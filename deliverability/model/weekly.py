@@ -17,7 +17,7 @@ from deliverability.model.rules import Severity
 
 
 @dataclass(frozen=True, slots=True)
-class Stand:
+class ReceiverVerdict:
     """What a receiver would do with the mail, in short."""
 
     receiver: str
@@ -25,7 +25,7 @@ class Stand:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class FindingText:
     """A finding in one language: what is asked for, what was found, and the first step."""
 
     title: str
@@ -41,7 +41,7 @@ class Entry:
         domain: A-label.
         source: where its message comes from, as the settings name it; empty: none.
         message: the name of the message; empty: none.
-        stands: one a receiver; empty for a parked domain, or where the subject could not be audited at all.
+        verdicts: one a receiver; empty for a parked domain, or where the subject could not be audited at all.
         grade: of the subject; empty where it could not be audited, or where too little could be checked.
         comparison: with the run before; None where it could not be audited.
         texts: language -> fingerprint -> the finding of a change in words.
@@ -59,10 +59,10 @@ class Entry:
     domain: str
     source: str
     message: str
-    stands: tuple[Stand, ...] = ()
+    verdicts: tuple[ReceiverVerdict, ...] = ()
     grade: str = ""
     comparison: Comparison | None = None
-    texts: Mapping[str, Mapping[str, Said]] = field(default_factory=dict)
+    texts: Mapping[str, Mapping[str, FindingText]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     failures: int = 0
     pages: Mapping[str, str] = field(default_factory=dict)
@@ -87,12 +87,12 @@ def to_json(entry: Entry) -> dict[str, Any]:
         "domain": entry.domain,
         "source": encode(entry.source),
         "message": encode(entry.message),
-        "verdicts": [{"receiver": each.receiver, "verdict": each.verdict.value} for each in entry.stands],
+        "verdicts": [{"receiver": each.receiver, "verdict": each.verdict.value} for each in entry.verdicts],
         "grade": entry.grade,
         "comparison": _comparison(entry.comparison) if entry.comparison else None,
         "texts": {
             lang: {
-                key: {"title": said.title, "message": said.message, "step": said.step} for key, said in texts.items()
+                key: {"title": text.title, "message": text.message, "step": text.step} for key, text in texts.items()
             }
             for lang, texts in entry.texts.items()
         },
@@ -114,10 +114,12 @@ def from_json(data: Mapping[str, Any]) -> Entry:
         domain=data["domain"],
         source=data["source"],
         message=data["message"],
-        stands=tuple(Stand(each["receiver"], VerdictKind(each["verdict"])) for each in data["verdicts"]),
+        verdicts=tuple(ReceiverVerdict(each["receiver"], VerdictKind(each["verdict"])) for each in data["verdicts"]),
         grade=data["grade"],
         comparison=_read_comparison(comparison) if comparison is not None else None,
-        texts={lang: {key: Said(**said) for key, said in texts.items()} for lang, texts in data["texts"].items()},
+        texts={
+            lang: {key: FindingText(**text) for key, text in texts.items()} for lang, texts in data["texts"].items()
+        },
         counts=data["counts"],
         failures=data["failures"],
         pages=data["pages"],
@@ -235,7 +237,7 @@ class Summary:
         code: the exit code.
         folder: name of the folder of its pages; empty: not published yet.
         removed: domains that the run before audited and the settings do not name any more.
-        version: of this program.
+        version: of the program that made the run.
 
     """
 

@@ -1,1 +1,1 @@
-"""Tells people and machines about runs: letters, webhooks, metrics."""
+"""Tells people and machines about runs: mail, webhook, metrics."""

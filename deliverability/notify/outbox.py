@@ -1,8 +1,8 @@
 """What is to be sent and was not yet taken: kept in files, tried again at each run, never lost.
 
-A letter is two files in the outbox: NAME.json says how to send it, NAME.body is what is sent, octet by octet. The
-first is written last and removed first, so that a letter is either there or not. What was refused for good moves to
-``refused/`` with the reason, and what cannot be read to ``damaged/``, for a person to look at.
+A notification is two files in the outbox: NAME.json says how to send it, NAME.body is what is sent, octet by octet.
+The first is written last and removed first, so that a notification is either there or not. What was refused for good
+moves to ``refused/`` with the reason, and what cannot be read to ``damaged/``, for a person to look at.
 """
 
 from __future__ import annotations
@@ -16,14 +16,21 @@ from typing import Any, Literal, Protocol
 
 from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, write_whole
 from deliverability.model.codec import json_text
+from deliverability.model.codes import AS_SAID, Code, Detail
 
 MAX_ATTEMPTS = 12
 
 Kind = Literal["email", "webhook"]
 
+DAMAGED = Code("notification-damaged", ("name", "problem", "folder"))
+UNREADABLE = Code("notification-unreadable", ("name", "problem"))
+NO_JSON = Code("no-json")
+NO_NOTIFICATION = Code("no-notification")
+FILE_MISSING = Code("file-missing", ("name",))
+
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Notification:
     """Something to send.
 
     Attributes:
@@ -55,68 +62,66 @@ class Attempt:
     problem: str = ""
 
 
-class Carrier(Protocol):
-    """Sends letters of one kind. Raises nothing: an attempt says what it met."""
+class Channel(Protocol):
+    """Sends notifications of one kind. Raises nothing: an attempt says what it met."""
 
-    def send(self, letter: Letter) -> Attempt:
+    def send(self, notification: Notification) -> Attempt:
         """Try once."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """A folder of letters."""
+    """A folder of notifications."""
 
     folder: Path
 
-    def put(self, letter: Letter) -> None:
-        """Keep a letter. Raises OSError where the folder cannot be written."""
+    def put(self, notification: Notification) -> None:
+        """Keep a notification. Raises OSError where the folder cannot be written."""
         self.folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-        write_whole(self.folder / f"{letter.name}.body", letter.body, mode=PRIVATE)
-        write_whole(self.folder / f"{letter.name}.json", _head(letter), mode=PRIVATE)
+        write_whole(self.folder / f"{notification.name}.body", notification.body, mode=PRIVATE)
+        write_whole(self.folder / f"{notification.name}.json", _head(notification), mode=PRIVATE)
 
-    def letters(self) -> Iterator[Letter]:
-        """What waits, oldest first; files that are no letters are left out."""
+    def waiting(self) -> Iterator[Notification]:
+        """What waits, oldest first; files that are no notifications are left out."""
         for head in sorted(self.folder.glob("*.json")):
-            with contextlib.suppress(DamagedLetterError, OSError):
+            with contextlib.suppress(DamagedError, OSError):
                 yield _read(head)
 
-    def set_aside(self) -> tuple[str, ...]:
-        """Move letters that cannot be read to ``damaged/``; gives one sentence for each, and for what cannot be opened.
+    def set_aside(self) -> tuple[Detail, ...]:
+        """Move what cannot be read to ``damaged/``; gives each, and each that cannot be opened.
 
         Raises OSError where the folder cannot be written.
         """
-        told = []
+        found = []
         for head in sorted(self.folder.glob("*.json")):
             try:
                 _read(head)
-            except DamagedLetterError as error:
+            except DamagedError as error:
                 damaged = self.folder / "damaged"
                 damaged.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
                 for file in (head.with_suffix(".body"), head):
                     with contextlib.suppress(FileNotFoundError):
                         move(file, damaged / file.name)
-                told.append(f"the letter {head.name} is damaged ({error}); it lies in {damaged}")
+                found.append(DAMAGED(name=head.name, problem=error.detail, folder=str(damaged)))
             except OSError as error:
-                told.append(
-                    f"the letter {head.name} cannot be read ({error.strerror or error}); the next run tries again"
-                )
-        return tuple(told)
+                found.append(UNREADABLE(name=head.name, problem=AS_SAID(text=error.strerror or str(error))))
+        return tuple(found)
 
-    def flush(self, carriers: dict[Kind, Carrier]) -> list[tuple[Letter, Attempt]]:
-        """Try every letter once; gives what each attempt met. A kind without a carrier is left where it is."""
+    def flush(self, channels: dict[Kind, Channel]) -> list[tuple[Notification, Attempt]]:
+        """Try every notification once; gives what each attempt met. A kind without a channel is left where it is."""
         met = []
         for half_written in self.folder.glob(HALF_WRITTEN):
             half_written.unlink(missing_ok=True)
-        for letter in list(self.letters()):
-            carrier = carriers.get(letter.kind)
-            if carrier is None:
+        for notification in list(self.waiting()):
+            channel = channels.get(notification.kind)
+            if channel is None:
                 continue
             try:
-                attempt = carrier.send(letter)
+                attempt = channel.send(notification)
             except Exception as error:
-                attempt = Attempt(letter.to, problem=f"{type(error).__name__}: {error}")
-            tried = replace(letter, attempts=letter.attempts + 1, problem=attempt.problem)
+                attempt = Attempt(notification.to, problem=f"{type(error).__name__}: {error}")
+            tried = replace(notification, attempts=notification.attempts + 1, problem=attempt.problem)
             later, refused = attempt.later, attempt.refused
             if later and tried.attempts >= MAX_ATTEMPTS:
                 later, refused = (), (*refused, *later)
@@ -127,8 +132,8 @@ class Outbox:
                 if later:
                     self.put(replace(tried, to=later))
                 else:
-                    self._drop(letter.name)
-            except OSError as error:  # a full disk: the letter stands as it stood, and the others are tried
+                    self._drop(notification.name)
+            except OSError as error:  # a full disk: the notification stands as it stood, and the others are tried
                 problem = "; ".join(filter(None, (problem, f"{self.folder}: {error.strerror or error}")))
             met.append((tried, Attempt(later, refused, problem)))
         return met
@@ -138,27 +143,31 @@ class Outbox:
         (self.folder / f"{name}.body").unlink(missing_ok=True)
 
 
-def _head(letter: Letter) -> bytes:
+def _head(notification: Notification) -> bytes:
     head: dict[str, Any] = {
-        "kind": letter.kind,
-        "to": list(letter.to),
-        "created": letter.created,
-        "attempts": letter.attempts,
-        "problem": letter.problem,
+        "kind": notification.kind,
+        "to": list(notification.to),
+        "created": notification.created,
+        "attempts": notification.attempts,
+        "problem": notification.problem,
     }
     return json_text(head, indent=2).encode()
 
 
-class DamagedLetterError(Exception):
-    """A file is no letter, or not a whole one; the text says why."""
+class DamagedError(Exception):
+    """A file is no notification, or not a whole one; `detail` says why."""
+
+    def __init__(self, detail: Detail) -> None:
+        super().__init__(detail.code)
+        self.detail = detail
 
 
-def _read(head: Path) -> Letter:
-    """Raises DamagedLetterError, or OSError where a file is there and cannot be read."""
+def _read(head: Path) -> Notification:
+    """Raises DamagedError, or OSError where a file is there and cannot be read."""
     try:
         data = json.loads(head.read_bytes())
     except (ValueError, RecursionError):
-        raise DamagedLetterError("no JSON") from None
+        raise DamagedError(NO_JSON()) from None
     match data:
         case {
             "kind": "email" | "webhook" as kind,
@@ -169,9 +178,9 @@ def _read(head: Path) -> Letter:
         } if all(isinstance(each, str) for each in to):
             pass
         case _:
-            raise DamagedLetterError("not what a letter has")
+            raise DamagedError(NO_NOTIFICATION())
     try:
         body = head.with_suffix(".body").read_bytes()
     except FileNotFoundError:
-        raise DamagedLetterError(f"{head.stem}.body is missing") from None
-    return Letter(head.stem, kind, tuple(to), created, body, attempts, problem)
+        raise DamagedError(FILE_MISSING(name=f"{head.stem}.body")) from None
+    return Notification(head.stem, kind, tuple(to), created, body, attempts, problem)

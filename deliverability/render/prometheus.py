@@ -1,20 +1,17 @@
-"""Reports as metrics in Prometheus' text format, for node_exporter's textfile collector.
-
-What could not be looked up gives no sample: an absent series, never a zero.
-"""
+"""Reports as Prometheus metrics. What could not be looked up gives no sample."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from deliverability.model.report import GRADES, Outcome, Report, VerdictKind
+from deliverability.model.report import DMARC_STAGES, GRADES, Outcome, Report, VerdictKind
 from deliverability.model.rules import Severity
+from deliverability.render.exposition import Gauges
 from deliverability.view.findings import as_tuple
-from deliverability.words.sentences import visible
 
 # The larger, the worse; -1 lies below every threshold.
-VERDICTS = {
+_VERDICTS = {
     VerdictKind.CANNOT_TELL: -1,
     VerdictKind.DNS_PARTLY: -1,
     VerdictKind.ACCEPTED: 0,
@@ -24,8 +21,6 @@ VERDICTS = {
     VerdictKind.DNS_NOT_READY: 1,
     VerdictKind.REJECTED: 2,
 }
-_GRADES = {grade: number for number, grade in enumerate(reversed(GRADES))}
-STAGES = {"absent": 0, "none": 1, "testing": 2, "quarantine": 3, "reject": 4}
 
 _HELP = {
     "deliv_verdict": "-1 cannot tell, 0 no known obstacle, 1 at risk, by volume or DNS not ready, 2 refused.",
@@ -44,7 +39,6 @@ _NUMBERS = {
     "deliv_spf_void_lookups": "spf.void_lookups",
     "deliv_message_octets": "message.size_octets",
 }
-Labels = tuple[tuple[str, str], ...]
 
 
 def render_prometheus(reports: Report | Sequence[Report]) -> str:
@@ -54,36 +48,27 @@ def render_prometheus(reports: Report | Sequence[Report]) -> str:
 
 
 class PrometheusWriter:
-    """Everything is written at the end: the samples of a metric have to stand together. Only numbers are kept.
-
-    Of two reports on the same domain and message the later one counts; a series may appear only once.
-    """
+    """Everything is written at the end; only numbers are kept. Of two reports on the same subject the later counts."""
 
     def __init__(self) -> None:
-        self._samples: dict[str, dict[Labels, float]] = {name: {} for name in _HELP}
+        self._gauges = Gauges(_HELP)
 
     def report(self, report: Report) -> str:
         """Take the next report; nothing is written yet."""
-        subject = {"domain": report.domain, "message": report.message}
         for name, labels, value in _measure(report):
-            self._samples[name][tuple((subject | labels).items())] = value
+            self._gauges.set(name, value, domain=report.domain, message=report.message, **labels)
         return ""
 
     def end(self) -> str:
-        """All metrics that have samples, each with its help and type once."""
-        lines: list[str] = []
-        for name, samples in self._samples.items():
-            if samples:
-                lines += [f"# HELP {name} {_HELP[name]}", f"# TYPE {name} gauge"]
-                lines += [f"{name}{{{_labels(labels)}}} {value:.15g}" for labels, value in samples.items()]
-        return "".join(f"{line}\n" for line in lines)
+        """All metrics that have samples."""
+        return self._gauges.text()
 
 
 def _measure(report: Report) -> Iterator[tuple[str, dict[str, str], float]]:
     for verdict in report.verdicts:
         receiver = {"receiver": verdict.receiver}
-        yield "deliv_verdict", receiver, VERDICTS[verdict.verdict]
-    yield "deliv_grade", {}, _GRADES[report.assessment.grade]
+        yield "deliv_verdict", receiver, _VERDICTS[verdict.verdict]
+    yield "deliv_grade", {}, GRADES[::-1].index(report.assessment.grade)
     yield "deliv_open_checks", {}, report.assessment.open
     # Zeros as well: an alert on a series that only appears with the first finding would not see it come.
     counts = {
@@ -103,8 +88,8 @@ def _measure(report: Report) -> Iterator[tuple[str, dict[str, str], float]]:
         if isinstance(value, int | float) and not isinstance(value, bool):
             yield name, {}, value
     stage = report.facts.value("dmarc.stage")
-    if isinstance(stage, str) and stage in STAGES:
-        yield "deliv_dmarc_stage", {}, STAGES[stage]
+    if stage in DMARC_STAGES:
+        yield "deliv_dmarc_stage", {}, DMARC_STAGES.index(stage)
     started = _seconds(report.run.started)
     if started is not None:
         yield "deliv_last_run_timestamp_seconds", {}, started
@@ -116,12 +101,3 @@ def _seconds(moment: str) -> float | None:
         return datetime.fromisoformat(moment).timestamp()
     except (ValueError, OverflowError):
         return None
-
-
-def _labels(labels: Labels) -> str:
-    return ",".join(f'{name}="{_escaped(value)}"' for name, value in labels)
-
-
-def _escaped(text: str) -> str:
-    """A label value: line ends and the like written out, backslashes and quotes escaped as the format demands."""
-    return visible(text).replace("\\", "\\\\").replace('"', '\\"')

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 from deliverability._resources import locate
 from deliverability.history.store import History
-from deliverability.history.trend import MEASURES, STAGES, Trend, trend
+from deliverability.history.trend import MEASURES, Trend, trend
 from deliverability.model.facts import Catalogue
 from deliverability.model.placeholders import LANGUAGES
-from deliverability.model.report import GRADES, Report
+from deliverability.model.report import DMARC_STAGES, GRADES, Report
 from deliverability.model.rules import RuleSet
 from deliverability.model.weekly import Entry, Summary, page_name
 from deliverability.render.html import CONTENT_SECURITY_POLICY, HtmlWriter, environment
 from deliverability.view.charts import line, spark
-from deliverability.view.weekly import EntryView, Words, headline
-from deliverability.words.sentences import Phrases, octets, phrases, visible
+from deliverability.view.weekly import EntryView, entry_view, run_view
+from deliverability.words.sentences import Phrases, octets, phrases
 from deliverability.words.speaker import Guide, Speaker
 
 _GRADES = GRADES[::-1]
@@ -57,7 +57,7 @@ class HtmlPages:
     def subject(self, report: Report, entry: Entry, history: History, lang: str) -> str:
         """The full report of a subject, with what changed and its trends on top."""
         say = phrases(lang)
-        view = Words(say, self.rules, self.catalogue).entry(entry)
+        view = entry_view(entry, say, self.rules, self.catalogue)
         followed = trend(history, entry, report.run.started)
         preface = (
             environment()
@@ -79,12 +79,11 @@ class HtmlPages:
     def start(self, summary: Summary, history: History, lang: str) -> str:
         """The start page: what changed first, then every subject."""
         say = phrases(lang)
-        words = Words(say, self.rules, self.catalogue)
+        view = run_view(summary, say, self.rules, self.catalogue)
         rows = [
-            _row(words.entry(entry), trend(history, entry, summary.started, grades_only=True), number, say)
-            for number, entry in enumerate(summary.entries)
+            _row(shown, trend(history, entry, summary.started, grades_only=True), number, say)
+            for number, (shown, entry) in enumerate(zip(view.entries, summary.entries, strict=True))
         ]
-        views = [row.view for row in rows]
         other = next(each for each in LANGUAGES if each != lang)
         return (
             environment()
@@ -92,13 +91,9 @@ class HtmlPages:
             .render(
                 say=say,
                 lang=lang,
+                view=view,
                 rows=rows,
-                receivers=max((view.stands for view in views), key=len, default=()),
-                headline=headline(views, say, len(summary.removed)),
-                regraded=any(view.regraded for view in views),
-                removed=[visible(each) for each in summary.removed],
-                date=summary.started[:10],
-                previous=summary.previous[:10],
+                receivers=max((each.receivers for each in view.entries), key=len, default=()),
                 other_lang=other,
                 other_page=page_name("index", other),
                 css=(locate("reports") / "style.css").read_text("utf-8") + _css(),
@@ -128,10 +123,10 @@ def _charts(followed: Trend, say: Phrases) -> list[Chart]:
         drawn = line(followed.dates, worst, name="grade", write=lambda value: _GRADES[int(value)], steps=steps)
         left_out = say("weekly.regraded-chart") if followed.regraded else ""
         charts.append(Chart(say("weekly.trend.grade"), drawn, _rows(followed.dates, followed.grades, say), left_out))
-    stages = [STAGES.index(each) if each in STAGES else None for each in followed.stages]
+    stages = [DMARC_STAGES.index(each) if each in DMARC_STAGES else None for each in followed.stages]
     if _worth(stages):
-        named = [(place, say(f"weekly.stage.{stage}")) for place, stage in enumerate(STAGES)]
-        told = [say(f"weekly.stage.{each}") if each in STAGES else None for each in followed.stages]
+        named = [(place, say(f"weekly.stage.{stage}")) for place, stage in enumerate(DMARC_STAGES)]
+        told = [say(f"weekly.stage.{each}") if each in DMARC_STAGES else None for each in followed.stages]
         drawn = line(followed.dates, stages, name="stage", write=lambda value: named[int(value)][1], steps=named)
         charts.append(Chart(say("weekly.trend.stage"), drawn, _rows(followed.dates, told, say)))
     for path in MEASURES:

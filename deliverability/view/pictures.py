@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from deliverability.model.facts import Unknown, Value, records_of
-from deliverability.model.report import Report
+from deliverability.model.report import DMARC_STAGES, Report
 from deliverability.model.rules import Severity
 from deliverability.view.findings import statement_of
 from deliverability.words.sentences import Phrases, format_value, octets, shortened, visible
 from deliverability.words.speaker import Speaker
-
-DMARC_STAGES = ("absent", "none", "testing", "quarantine", "reject")
 
 _TREE_DEPTH = 12
 _TREE_TERMS = 300

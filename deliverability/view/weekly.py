@@ -1,4 +1,4 @@
-"""Entries of a run in the words of one language, for pages, mails and messages.
+"""A weekly run in the words of one language, for pages, mails, messages and the command line.
 
 No escaping here: that is the renderer's. Characters that hide or steer something are written out.
 """
@@ -16,7 +16,7 @@ from deliverability.model.facts import Catalogue
 from deliverability.model.history import Cause, Change, ChangeKind, Comparison, RecordChange, VerdictChange
 from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import RuleSet, Status
-from deliverability.model.weekly import Entry, Said
+from deliverability.model.weekly import Entry, FindingText, Summary
 from deliverability.view.diff import Piece, diff
 from deliverability.words.rules import rule_title
 from deliverability.words.sentences import Phrases, format_value, visible
@@ -37,7 +37,7 @@ class RecordView:
 
 @dataclass(frozen=True, slots=True)
 class ChangeView:
-    """One change in words. `causes` are whole sentences; `link` leads into the full report."""
+    """One change in words; `line` in a line. `causes` are whole sentences; `link` leads into the full report."""
 
     kind: str
     label: str
@@ -45,6 +45,7 @@ class ChangeView:
     rule: str
     item: str
     title: str
+    line: str
     message: str
     step: str
     causes: tuple[str, ...]
@@ -56,7 +57,7 @@ class ChangeView:
 
 
 @dataclass(frozen=True, slots=True)
-class VerdictView:
+class VerdictChangeView:
     """Verdicts that changed alike, and whole sentences that say why."""
 
     words: str
@@ -74,7 +75,7 @@ class GroupView:
     cause: str
     heading: str
     record: RecordView | None
-    verdicts: tuple[VerdictView, ...]
+    verdicts: tuple[VerdictChangeView, ...]
     new: tuple[ChangeView, ...]
     rated: tuple[ChangeView, ...]
     mended: tuple[ChangeView, ...]
@@ -82,8 +83,8 @@ class GroupView:
 
 
 @dataclass(frozen=True, slots=True)
-class StandView:
-    """A receiver's verdict in words."""
+class ReceiverView:
+    """A receiver and its verdict in words."""
 
     receiver: str
     kind: str
@@ -116,7 +117,7 @@ class EntryView:
     first: bool
     error: str
     answer: str
-    stands: tuple[StandView, ...]
+    receivers: tuple[ReceiverView, ...]
     grade: str
     groups: tuple[GroupView, ...]
     unchecked: tuple[ChangeView, ...]
@@ -130,7 +131,7 @@ class EntryView:
     regraded: bool
 
     @property
-    def verdicts(self) -> tuple[VerdictView, ...]:
+    def verdicts(self) -> tuple[VerdictChangeView, ...]:
         """Of all groups."""
         return tuple(each for group in self.groups for each in group.verdicts)
 
@@ -157,24 +158,75 @@ class EntryView:
     @property
     def changed(self) -> bool:
         """Whether there is anything to tell that was not so a week ago."""
-        told = (*(self.new, self.rated, self.mended, self.gone, self.verdicts), self.unchecked, self.other_records)
-        return any(told) or bool(self.error)
+        return bool(self.error or self.unchecked or self.other_records or self.verdicts) or any(
+            (self.new, self.rated, self.mended, self.gone)
+        )
 
     @property
     def causes(self) -> tuple[str, ...]:
         """The causes of all that changed, each once."""
-        told: dict[str, None] = {}
+        causes: list[str] = []
         for group in self.groups:
-            told.update({group.cause: None} if group.cause else {})
+            causes += [group.cause] if group.cause else []
             for verdict in group.verdicts:
-                told.update(dict.fromkeys(verdict.causes))
+                causes += verdict.causes
             for change in (*group.new, *group.rated, *group.mended, *group.gone):
-                told.update(dict.fromkeys(change.causes))
-        return tuple(told)
+                causes += change.causes
+        return tuple(dict.fromkeys(causes))
 
 
-class Words:
-    """Writes entries in one language."""
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run in words.
+
+    Attributes:
+        date: of the run, as is `previous` of the one before; empty: there was none.
+        headline: the run in one sentence.
+        entries: in the order of the settings.
+        removed: domains that are not audited any more.
+        folder: name of the folder of its pages.
+
+    """
+
+    date: str
+    previous: str
+    headline: str
+    entries: tuple[EntryView, ...]
+    removed: tuple[str, ...]
+    folder: str
+
+    @property
+    def regraded(self) -> bool:
+        """Whether some grade before was formed in another way."""
+        return any(each.regraded for each in self.entries)
+
+    @property
+    def news_first(self) -> tuple[EntryView, ...]:
+        """The entries, those with news first."""
+        return tuple(sorted(self.entries, key=lambda each: not each.changed or each.first))
+
+
+def run_view(summary: Summary, say: Phrases, rules: RuleSet, catalogue: Catalogue) -> RunView:
+    """The view of a run."""
+    entries = tuple(entry_view(each, say, rules, catalogue) for each in summary.entries)
+    date = summary.started[:10]
+    return RunView(
+        date=date,
+        previous=summary.previous[:10],
+        headline=headline(entries, say, len(summary.removed)),
+        entries=entries,
+        removed=tuple(visible(each) for each in summary.removed),
+        folder=summary.folder or date,
+    )
+
+
+def entry_view(entry: Entry, say: Phrases, rules: RuleSet, catalogue: Catalogue) -> EntryView:
+    """The view of one subject."""
+    return _EntryWords(say, rules, catalogue).entry(entry)
+
+
+class _EntryWords:
+    """Puts one entry into words."""
 
     def __init__(self, say: Phrases, rules: RuleSet, catalogue: Catalogue) -> None:
         self._say = say
@@ -186,15 +238,14 @@ class Words:
     def entry(self, entry: Entry) -> EntryView:
         """A subject in words."""
         comparison = entry.comparison or Comparison(entry.domain, entry.source, "", (), ())
-        self._shown.clear()
         self._settings = comparison.settings
-        said = entry.texts.get(self._say.lang, {})
+        texts = entry.texts.get(self._say.lang, {})
         page = entry.pages.get(self._say.lang, "")
 
         def of(kind: ChangeKind, root: _Root = None) -> tuple[ChangeView, ...]:
             chosen = [each for each in comparison.of(kind) if not each.waived and self._root(each) == root]
             chosen.sort(key=lambda each: (each.before is not Outcome.UNMET, _ORDER[each.severity.value], each.rule))
-            return tuple(self._change(each, said.get(each.fingerprint), page, root) for each in chosen)
+            return tuple(self._change(each, texts.get(each.fingerprint), page, root) for each in chosen)
 
         removed = self._removed_records(comparison)
         groups: list[GroupView] = []
@@ -211,9 +262,9 @@ class Words:
             if any((group.verdicts, new, rated, mended, gone)):
                 groups.append(group)
         unchecked, still = of(ChangeKind.UNCHECKED), of(ChangeKind.STILL)
-        told = {record.asked for change in comparison.changes for record in change.records}
-        told |= {record.asked for record in removed}
-        others = [record for record in comparison.records if record.asked not in told]
+        explained = {record.asked for change in comparison.changes for record in change.records}
+        explained |= {record.asked for record in removed}
+        others = [record for record in comparison.records if record.asked not in explained]
         return EntryView(
             domain=visible(entry.domain),
             source=visible(entry.source),
@@ -222,9 +273,9 @@ class Words:
             first=entry.comparison is not None and not comparison.previous,
             error=visible(entry.error),
             answer=self._answer(entry),
-            stands=tuple(
-                StandView(self._receiver(each.receiver), each.verdict.value, self._verdict(each.verdict))
-                for each in entry.stands
+            receivers=tuple(
+                ReceiverView(self._receiver(each.receiver), each.verdict.value, self._verdict(each.verdict))
+                for each in entry.verdicts
             ),
             grade=entry.grade,
             groups=tuple(groups),
@@ -269,17 +320,21 @@ class Words:
             if items:
                 yield MarkView(kind, self._say.count(f"weekly.mark.{name}", len(items)))
 
-    def _change(self, change: Change, said: Said | None, page: str, root: _Root) -> ChangeView:
+    def _change(self, change: Change, text: FindingText | None, page: str, root: _Root) -> ChangeView:
         say = self._say
+        label, title = say(f"weekly.kind.{change.kind.value}"), self._title(change, text)
+        item = visible(named(change.item, say("weekly.name-not-kept")))
+        aside = say("punctuation.aside", text=item) if item else ""
         return ChangeView(
             kind=change.kind.value,
-            label=say(f"weekly.kind.{change.kind.value}"),
+            label=label,
             severity=change.severity.value,
             rule=change.rule,
-            item=visible(named(change.item, say("weekly.name-not-kept"))),
-            title=self._title(change, said),
-            message=self._message(change, said),
-            step=said.step if said and change.kind in (ChangeKind.NEW, ChangeKind.RATED, ChangeKind.STILL) else "",
+            item=item,
+            title=title,
+            line=f"{label}{say('punctuation.colon')}{title}{aside} [{change.rule}]",
+            message=self._message(change, text),
+            step=text.step if text and change.kind in (ChangeKind.NEW, ChangeKind.RATED, ChangeKind.STILL) else "",
             causes=self._causes(change, root),
             facts=tuple(self._fact(each) for each in change.facts if f"fact.{each.path}" in say),
             records=tuple(self._record(each) for each in change.records if self._fresh(each)),
@@ -288,10 +343,10 @@ class Words:
             link=f"{page}#{change.rule}" if page else "",
         )
 
-    def _title(self, change: Change, said: Said | None) -> str:
+    def _title(self, change: Change, text: FindingText | None) -> str:
         """What is asked for; in general terms where the finding is not there to fill them in."""
-        if said is not None:
-            return said.title
+        if text is not None:
+            return text.title
         rule = self._rules.rules.get(change.rule)
         return visible(rule_title(rule, self._say.lang)) if rule else change.rule
 
@@ -301,16 +356,16 @@ class Words:
         self._shown.add(record)
         return fresh
 
-    def _message(self, change: Change, said: Said | None) -> str:
+    def _message(self, change: Change, text: FindingText | None) -> str:
         if change.kind is ChangeKind.UNCHECKED:
             was = self._say(f"outcome.{change.before.value}") if change.before else ""
             return self._say("weekly.unchecked", date=change.checked[:10] or "—", outcome=was)
-        if change.kind is ChangeKind.GONE or said is None:
+        if change.kind is ChangeKind.GONE or text is None:
             return self._say("weekly.not-any-more")
         if change.kind is ChangeKind.RATED and change.was is not None:
             before, after = (self._say(f"severity.{each.value}") for each in (change.was, change.severity))
-            return self._say("weekly.rated-from", before=before, after=after, message=said.message)
-        return said.message
+            return self._say("weekly.rated-from", before=before, after=after, message=text.message)
+        return text.message
 
     def _root(self, change: Change | VerdictChange) -> _Root:
         """What a change follows from, where all that follows from it is told together."""
@@ -324,8 +379,8 @@ class Words:
         return None
 
     def _removed_records(self, comparison: Comparison) -> tuple[RecordChange, ...]:
-        told = [each for each in comparison.changes if not each.waived]
-        roots = [*map(self._root, comparison.verdicts), *map(self._root, told)]
+        counting = [each for each in comparison.changes if not each.waived]
+        roots = [*map(self._root, comparison.verdicts), *map(self._root, counting)]
         return tuple(dict.fromkeys(each for each in roots if isinstance(each, RecordChange)))
 
     def _is_ours(self, ident: str) -> bool:
@@ -349,12 +404,12 @@ class Words:
         if root is Cause.SETTINGS or (root is Cause.RULES and isinstance(change, VerdictChange)):
             return ()
         beside = [each for each in change.records if each != root]
-        told: dict[str, None] = {}
+        causes: dict[str, None] = {}
         for cause in change.causes:
-            said = isinstance(root, RecordChange) and cause is root.cause
-            if not said or any(each.cause is cause for each in beside):
-                told.update(dict.fromkeys(self._cause(cause, change, beside)))
-        return tuple(told)
+            headed = isinstance(root, RecordChange) and cause is root.cause
+            if not headed or any(each.cause is cause for each in beside):
+                causes.update(dict.fromkeys(self._cause(cause, change, beside)))
+        return tuple(causes)
 
     def _of_settings(self) -> str:
         names = [self._say(f"weekly.setting.{each}") for each in self._settings]
@@ -402,7 +457,7 @@ class Words:
         pieces = diff("\n".join(record.old), "\n".join(record.new))
         return RecordView(visible(record.asked), tuple(Piece(kind, _visible_lines(text)) for kind, text in pieces))
 
-    def _verdicts(self, changes: Sequence[VerdictChange], root: _Root) -> Iterator[VerdictView]:
+    def _verdicts(self, changes: Sequence[VerdictChange], root: _Root) -> Iterator[VerdictChangeView]:
         """One sentence for all receivers that changed alike."""
         alike: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
         for each in changes:
@@ -410,7 +465,7 @@ class Words:
             alike.setdefault(key, []).append(self._receiver(each.receiver))
         for (before, after, causes), receivers in alike.items():
             names = self._say("value.separator").join(receivers)
-            yield VerdictView(self._say("weekly.verdict", receiver=names, before=before, after=after), causes)
+            yield VerdictChangeView(self._say("weekly.verdict", receiver=names, before=before, after=after), causes)
 
     def _receiver(self, ident: str) -> str:
         receiver = self._rules.receivers.get(ident)

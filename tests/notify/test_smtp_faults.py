@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from deliverability.config import EmailSettings
-from deliverability.notify import carriers
-from deliverability.notify.carriers import SmtpCarrier
-from deliverability.notify.outbox import Letter, Outbox
-from tests.notify.test_outbox import letter
+from deliverability.notify import mail
+from deliverability.notify.mail import SmtpChannel
+from deliverability.notify.outbox import Notification, Outbox
+from tests.notify.test_outbox import notification
 
 CLOSE, SILENCE, DRIP = "close", "silence", "drip"
 ALL = ("a@example.com", "b@example.com", "c@example.com")
@@ -92,7 +92,7 @@ class Script:
 
 
 @contextmanager
-def serving(script: Script, security: str = "none") -> Iterator[SmtpCarrier]:
+def serving(script: Script, security: str = "none") -> Iterator[SmtpChannel]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def accept() -> None:
@@ -109,7 +109,7 @@ def serving(script: Script, security: str = "none") -> Iterator[SmtpCarrier]:
             port=listener.getsockname()[1],
             security=security,  # type: ignore[arg-type]
         )
-        yield SmtpCarrier(settings, "")
+        yield SmtpChannel(settings, "")
         listener.shutdown(socket.SHUT_RDWR)
 
 
@@ -120,20 +120,20 @@ def outbox(tmp_path: Path) -> Outbox:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(carriers, "TIMEOUT_SECONDS", 0.7)
-    monkeypatch.setattr(carriers, "TOTAL_SECONDS", 2.0)
+    monkeypatch.setattr(mail, "TIMEOUT_SECONDS", 0.7)
+    monkeypatch.setattr(mail, "TOTAL_SECONDS", 2.0)
 
 
-def weeks(outbox: Outbox, fault: dict[str, str], security: str = "none") -> tuple[list[list[str]], list[Letter]]:
-    """A week with a fault and one without; gives who got the letter, and what was refused for good."""
-    outbox.put(letter(to=ALL))
+def weeks(outbox: Outbox, fault: dict[str, str], security: str = "none") -> tuple[list[list[str]], list[Notification]]:
+    """A week with a fault and one without; gives who got the notification, and what was refused for good."""
+    outbox.put(notification(to=ALL))
     script = Script(fault)
-    with serving(script, security) as carrier:
-        outbox.flush({"email": carrier})
+    with serving(script, security) as channel:
+        outbox.flush({"email": channel})
         script.answers = {}
-        outbox.flush({"email": replace(carrier, settings=replace(carrier.settings, security="none"))})
-    assert list(outbox.letters()) == [], "the second week leaves nothing behind"
-    return script.taken, list(Outbox(outbox.folder / "refused").letters())
+        outbox.flush({"email": replace(channel, settings=replace(channel.settings, security="none"))})
+    assert list(outbox.waiting()) == [], "the second week leaves nothing behind"
+    return script.taken, list(Outbox(outbox.folder / "refused").waiting())
 
 
 LATER = ("451 4.7.1 Greylisted", "421 4.3.2 Shutting down", CLOSE, SILENCE, DRIP)
@@ -170,12 +170,12 @@ def test_what_settings_mend_waits_for_that(outbox: Outbox, fault: dict[str, str]
 
 @pytest.mark.parametrize("goodbye", ["451 not now", "550 no", "what?", CLOSE, SILENCE, "421 bye"])
 def test_what_was_taken_is_taken_however_the_server_says_goodbye(outbox: Outbox, goodbye: str) -> None:
-    """Before, a reply other than 221 to QUIT had the letter sent again each week."""
+    """Before, a reply other than 221 to QUIT had the notification sent again each week."""
     assert weeks(outbox, {"QUIT": goodbye}) == ([[*ALL]], [])
 
 
 def test_a_server_that_leaves_between_two_recipients_loses_none_of_them(outbox: Outbox) -> None:
-    """Before, those that came after the 421 never got the letter."""
+    """Before, those that came after the 421 never got the notification."""
     taken, refused = weeks(outbox, {"b@example.com": "421 4.3.2 Shutting down"})
     assert sorted(taken[0]) == [*ALL]
     assert len(taken) == 1
@@ -208,17 +208,17 @@ def test_a_server_that_closes_amid_the_text_gets_it_again(outbox: Outbox) -> Non
     ids=["454", "554", "no TLS", "closed", "silent", "not offered"],
 )
 def test_broken_tls_never_leads_to_clear_text(outbox: Outbox, fault: dict[str, str]) -> None:
-    outbox.put(letter(to=ALL))
+    outbox.put(notification(to=ALL))
     script = Script(fault)
-    with serving(script, "starttls") as carrier:
-        ((_, attempt),) = outbox.flush({"email": carrier})
+    with serving(script, "starttls") as channel:
+        ((_, attempt),) = outbox.flush({"email": channel})
     assert attempt.later == ALL
     assert attempt.problem
     assert script.taken == []
 
 
 def test_a_server_without_tls_at_its_port_is_tried_again(outbox: Outbox) -> None:
-    outbox.put(letter(to=ALL))
-    with serving(Script(), "tls") as carrier:
-        ((_, attempt),) = outbox.flush({"email": carrier})
+    outbox.put(notification(to=ALL))
+    with serving(Script(), "tls") as channel:
+        ((_, attempt),) = outbox.flush({"email": channel})
     assert attempt.later == ALL

@@ -11,14 +11,19 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from prometheus_client.parser import text_string_to_metric_families
 
 from deliverability.config import EmailSettings, NotifySettings, WebhookSettings
+from deliverability.model.codes import codes_in
 from deliverability.model.facts import Purpose
 from deliverability.model.history import Cause, Change, ChangeKind, Comparison, RecordChange, VerdictChange
 from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import Severity
-from deliverability.model.weekly import Entry, Said, Stand, Summary, from_json, to_json
-from deliverability.notify.compose import MAX_OCTETS, Teller, compose, document, prometheus
+from deliverability.model.weekly import Entry, FindingText, ReceiverVerdict, Summary, from_json, to_json
+from deliverability.notify.mail import MAX_OCTETS, compose
+from deliverability.notify.notifier import NOT_TAKEN, VARIABLE_UNSET, WAITS, Notifier
+from deliverability.notify.textfile import weekly_metrics
+from deliverability.notify.webhook import document
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.runs.engine import Options, audit, catalogue, load_rules
 from tests.notify.test_outbox import Server, free_port
@@ -48,12 +53,12 @@ def change(kind: ChangeKind = ChangeKind.NEW, **more: Any) -> Change:
 
 def entry(domain: str = "shop.example", *changes: Change, previous: str = "2026-11-16T06:00:00Z", **more: Any) -> Entry:
     said = {
-        "en": {"f": Said("At most 10 lookups", "11 are needed.", "Remove one.")},
-        "ja": {"f": Said("参照は10回まで", "11回必要です。", "1つ減らします。")},
+        "en": {"f": FindingText("At most 10 lookups", "11 are needed.", "Remove one.")},
+        "ja": {"f": FindingText("参照は10回まで", "11回必要です。", "1つ減らします。")},
     }
     values: dict[str, Any] = {
         "grade": "D",
-        "stands": (Stand("gmail", VerdictKind.AT_RISK), Stand("icloud", VerdictKind.ACCEPTED)),
+        "verdicts": (ReceiverVerdict("gmail", VerdictKind.AT_RISK), ReceiverVerdict("icloud", VerdictKind.ACCEPTED)),
         "comparison": Comparison(
             domain,
             "",
@@ -188,9 +193,13 @@ def test_for_slack_nothing_from_outside_is_markup() -> None:
 
 
 def test_the_textfile() -> None:
-    rows = prometheus(summary([entry('a"b\\c.example', change())])).splitlines()
+    text = weekly_metrics(summary([entry('a"b\\c.example', change()), entry("lost.example", grade="")]))
+    read = {each.name: each.value for family in text_string_to_metric_families(text) for each in family.samples}
+    assert read["deliv_weekly_run_timestamp_seconds"] == datetime(2026, 11, 23, 6, tzinfo=UTC).timestamp()
+    rows = text.splitlines()
     assert "deliv_weekly_new_findings 1" in rows
     assert 'deliv_weekly_grade{domain="a\\"b\\\\c.example",source=""} 1' in rows
+    assert not any("grade" in row and "lost" in row for row in rows), "no grade is an absent series"
     names = [row.split()[2] for row in rows if row.startswith("# TYPE")]
     assert len(names) == len(set(names))
 
@@ -202,29 +211,29 @@ def test_what_is_not_taken_waits_and_goes_out_with_the_next_run(tmp_path: Path) 
     port = free_port()
     email = EmailSettings(("ops@example.com",), "deliv@example.com", host="127.0.0.1", port=port, security="none")
     settings = NotifySettings(email, None, "deliv.prom")
-    teller = Teller(settings, tmp_path / "out", tmp_path, RULES, catalogue(), "en")
-    teller.write(summary([entry()]), NOW)
-    teller.write(summary([entry()]), NOW)
-    assert len(list(teller.outbox.letters())) == 1, "a run that was killed writes its letter again, not twice"
-    (problem,) = teller.send()
-    assert "the next run tries again" in problem
+    notifier = Notifier(settings, tmp_path / "out", tmp_path, RULES, catalogue(), "en")
+    notifier.write(summary([entry()]), NOW)
+    notifier.write(summary([entry()]), NOW)
+    assert len(list(notifier.outbox.waiting())) == 1, "a run that was killed writes its notification again, not twice"
+    (problem,) = notifier.send()
+    assert problem.code == NOT_TAKEN.name
     server = Server()
     controller = Controller(server, hostname="127.0.0.1", port=port)
     controller.start()
     try:
-        assert teller.send() == ()
+        assert notifier.send() == ()
     finally:
         controller.stop()
     assert len(server.taken) == 1
-    assert list(teller.outbox.letters()) == []
+    assert list(notifier.outbox.waiting()) == []
     assert (tmp_path / "deliv.prom").read_text().startswith("# HELP deliv_weekly_run_timestamp_seconds")
 
 
-def test_without_the_password_the_letter_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_password_the_notification_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DELIV_PW", raising=False)
     email = EmailSettings(("a@b.example",), "d@b.example", username="u", password_env="DELIV_PW")
-    teller = Teller(NotifySettings(email), tmp_path, tmp_path, RULES, catalogue(), "en")
-    teller.write(summary([entry()]), NOW)
-    (problem,) = teller.send()
-    assert "DELIV_PW is not set" in problem
-    assert len(list(teller.outbox.letters())) == 1
+    notifier = Notifier(NotifySettings(email), tmp_path, tmp_path, RULES, catalogue(), "en")
+    notifier.write(summary([entry()]), NOW)
+    (problem,) = notifier.send()
+    assert codes_in(problem) == {WAITS.name, VARIABLE_UNSET.name}
+    assert len(list(notifier.outbox.waiting())) == 1

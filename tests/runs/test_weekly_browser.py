@@ -13,7 +13,7 @@ import pytest
 from deliverability.config import EmailSettings
 from deliverability.history.store import History
 from deliverability.judge.load import load_guide
-from deliverability.notify.compose import compose
+from deliverability.notify.notifier import compose
 from deliverability.render.weekly import HtmlPages
 from deliverability.runs.engine import catalogue, rule_folders
 from tests.render.test_browser import (  # fixtures among them

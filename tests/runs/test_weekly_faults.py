@@ -1,6 +1,6 @@
 """`deliv weekly`, `audit -o` and `fix -o` under kills, full and read-only disks, restarts and clocks that jump.
 
-After each of them the next run goes on: nothing is lost, nothing is half there, and each letter is there once.
+After each of them the next run goes on: nothing is lost, nothing is half there, and each notification is there once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import deliverability.demo
 from deliverability.history.store import History, HistoryError
 from deliverability.model.errors import InputError
 from deliverability.model.weekly import Summary
-from deliverability.notify.outbox import Letter, Outbox
+from deliverability.notify.outbox import Notification, Outbox
 from deliverability.runs.weekly.run import Busy, only_one
 from tests.databases import postgresql_server
 from tests.killed import Step, in_child, killed_at_every, stepping, with_full_disk
@@ -36,14 +36,16 @@ def url_of(folder: Path) -> str:
 
 
 def life(folder: Path, url: str = "") -> Life:
-    """A machine with two domains that writes one letter a run."""
+    """A machine with two domains that writes one notification a run."""
     made = Life(folder, History.open(url or url_of(folder)), domains=TWO)
 
-    def letters(summary: Summary) -> None:
+    def notify(summary: Summary) -> None:
         name = summary.started[:10]
-        Outbox(folder / "out" / ".outbox").put(Letter(name, "email", ("a@example.com",), summary.started, b"news"))
+        Outbox(folder / "out" / ".outbox").put(
+            Notification(name, "email", ("a@example.com",), summary.started, b"news")
+        )
 
-    made.letters = letters
+    made.notify = notify
     return made
 
 
@@ -59,14 +61,14 @@ def closing_life(one: Life) -> Iterator[Life]:
 
 
 def standing(folder: Path, url: str = "") -> dict[str, Any]:
-    """All that a run leaves: the history, the pages by name, the letters."""
+    """All that a run leaves: the history, the pages by name, the notifications."""
     with closing(History.open(url or url_of(folder))) as history:
         kept = [*history.export()]
     for each in kept:
         each["run"].pop("finished")
     out = folder / "out"
     files = {str(each.relative_to(out)): each.read_bytes() for each in sorted(out.rglob("*")) if each.is_file()}
-    return {"kept": kept, "files": files, "letters": [each.name for each in Outbox(out / ".outbox").letters()]}
+    return {"kept": kept, "files": files, "notifications": [each.name for each in Outbox(out / ".outbox").waiting()]}
 
 
 def test_twenty_kills_of_a_first_run(tmp_path: Path) -> None:
@@ -132,7 +134,7 @@ def test_a_disk_that_is_full_at_any_write_costs_only_time(tmp_path: Path, octets
     assert in_child(work) in (0, 2)
     summary = week(tmp_path)
     assert [entry.error for entry in summary.entries] == ["", ""]
-    assert len(standing(tmp_path)["letters"]) == 1
+    assert len(standing(tmp_path)["notifications"]) == 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not write")
@@ -159,7 +161,7 @@ def test_a_folder_that_cannot_be_written_is_told_and_nothing_is_spoilt(tmp_path:
 
 
 @pytest.mark.parametrize("jump", [timedelta(days=-400), timedelta(seconds=-1), timedelta(0), timedelta(days=100)])
-def test_a_clock_that_jumps_costs_no_run_and_no_letter(tmp_path: Path, jump: timedelta) -> None:
+def test_a_clock_that_jumps_costs_no_run_and_no_notification(tmp_path: Path, jump: timedelta) -> None:
     with closing_life(life(tmp_path)) as one:
         asyncio.run(one.week(FIRST))
         asyncio.run(one.week(FIRST + jump))
@@ -180,7 +182,7 @@ def test_a_clock_that_jumps_back_within_a_killed_run(tmp_path: Path) -> None:
         break
     summary = week(tmp_path)
     assert [entry.error for entry in summary.entries] == ["", ""]
-    assert len(standing(tmp_path)["letters"]) == 1
+    assert len(standing(tmp_path)["notifications"]) == 1
 
 
 def test_two_runs_at_once_are_one_run(tmp_path: Path) -> None:
@@ -192,7 +194,7 @@ def test_two_runs_at_once_are_one_run(tmp_path: Path) -> None:
         with closing(History.open(url_of(tmp_path))) as other, pytest.raises(HistoryError, match="another run"):
             other.held().__enter__()
     week(tmp_path)
-    assert len(standing(tmp_path)["letters"]) == 1
+    assert len(standing(tmp_path)["notifications"]) == 1
 
 
 @pytest.mark.system

@@ -255,7 +255,7 @@ async def test_a_season_on_sqlite(tmp_path: Path, own_rules: Path) -> None:
     (gmail,) = [row for row in page.css(".w-grades tbody tr") if row.text().startswith("Gmail")]
     verdicts = [cell.text() for cell in gmail.css("td")]
     assert len(verdicts) == 8
-    final = next(each.verdict for each in run.summaries[-1].entries[1].stands if each.receiver == "gmail")
+    final = next(each.verdict for each in run.summaries[-1].entries[1].verdicts if each.receiver == "gmail")
     assert verdicts[-1] == phrases("en")(f"verdict.{final.value}")
     run.history.close()
 
@@ -264,7 +264,7 @@ async def test_a_season_on_sqlite(tmp_path: Path, own_rules: Path) -> None:
 async def test_a_season_on_postgresql_tells_the_same(tmp_path: Path, own_rules: Path, server: str) -> None:
     ours = await season(made(tmp_path / "s"), f"sqlite:///{tmp_path / 'h.db'}", own_rules, drawn=False)
     theirs = await season(made(tmp_path / "p"), server, own_rules, drawn=False)
-    assert [each.to_json() for each in ours.summaries] == [each.to_json("") for each in theirs.summaries]
+    assert [each.to_json() for each in ours.summaries] == [each.to_json() for each in theirs.summaries]
     assert list(ours.history.export()) == list(theirs.history.export())
     ours.history.close()
     theirs.history.close()

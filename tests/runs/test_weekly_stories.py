@@ -31,7 +31,7 @@ from deliverability.runs.engine import Options, catalogue, load_rules
 from deliverability.runs.weekly import run as weekly_run
 from deliverability.runs.weekly.messages import Picked
 from deliverability.runs.weekly.run import Plan, Subject, only_one, weekly
-from deliverability.view.weekly import Words, headline
+from deliverability.view.weekly import entry_view, headline
 from deliverability.words.sentences import phrases
 
 FIRST = datetime(2026, 10, 5, 6, 0, tzinfo=UTC)
@@ -102,7 +102,7 @@ class Life:
     unreadable: bool = False
     vanished: bool = False
     pages: Any = field(default_factory=NoPages)
-    letters: Callable[[Summary], None] = lambda summary: None
+    notify: Callable[[Summary], None] = lambda summary: None
     number: int = 0
     public: bool = False
 
@@ -121,7 +121,7 @@ class Life:
             public=self.public,
         )
         with only_one(plan.output, public=self.public), self.history.held():
-            return await weekly(plan, self.history, self.pages, lambda domain: None, self.letters)
+            return await weekly(plan, self.history, self.pages, lambda domain: None, self.notify)
 
     def _subject(self, domain: str) -> Subject:
         picked = Picked("Maildir", f"Maildir/{self.number}", data=self.message) if self.message else None
@@ -344,7 +344,7 @@ async def test_a_removed_record_is_named_as_the_cause_of_all_that_follows(life: 
     gone = await life.week()
     assert news(gone)[(rule, NEW)].records[0].removed == kind
     (entry,) = gone.entries
-    view = Words(phrases("en"), shipped(), catalogue()).entry(entry)
+    view = entry_view(entry, phrases("en"), shipped(), catalogue())
     first, *rest = view.groups
     assert first.cause == sentence
     assert rule in {each.rule for each in first.new}
@@ -353,7 +353,7 @@ async def test_a_removed_record_is_named_as_the_cause_of_all_that_follows(life: 
     assert len(view.verdicts) == bool(gains(gone)), "and so do the verdicts"
     if kind == "dmarc":
         assert "DMARC-013" in {each.rule for each in first.gone}, "what the record led to is not looked up any more"
-    japanese = Words(phrases("ja"), shipped(), catalogue()).entry(entry).groups[0].cause
+    japanese = entry_view(entry, phrases("ja"), shipped(), catalogue()).groups[0].cause
     assert japanese.startswith(sentence.split()[4])
 
 
@@ -505,7 +505,7 @@ async def test_another_severity_is_told_with_who_gave_it(life: Life) -> None:
     assert (change.rule, change.was, change.severity) == ("SPF-900", Severity.ERROR, Severity.WARNING)
     assert change.causes == (Cause.RULES,)
     (entry,) = rated.entries
-    (view,) = Words(phrases("en"), load_rules(life.rules), catalogue()).entry(entry).rated
+    (view,) = entry_view(entry, phrases("en"), load_rules(life.rules), catalogue()).rated
     assert view.message == "Severity: Must fix → Should fix. Many."
     assert view.causes == ("Your own rule SPF-900 changed.",)
     assert [each for each in changes(await life.week()) if each.kind is ChangeKind.RATED] == [], "once"
@@ -617,7 +617,7 @@ STEPS = [
     ("_publish", 1, False),
     ("_publish", 1, True),
     ("_point_latest", 1, True),
-    ("letters", 1, True),
+    ("notify", 1, True),
     ("finish", 1, True),
     ("_tidy", 1, True),
 ]
@@ -631,9 +631,9 @@ async def test_killed_at_any_step_the_next_run_ends_the_same(
     first = await life.week()
     life.spf = "v=spf1 +all"
     written: dict[str, Summary] = {}
-    life.letters = lambda summary: written.__setitem__(summary.started, summary)
+    life.notify = lambda summary: written.__setitem__(summary.started, summary)
     place: Any = {"subject": life.pages, "start": life.pages, "record": life.history, "finish": life.history}.get(
-        step, life if step == "letters" else weekly_run
+        step, life if step == "notify" else weekly_run
     )
     real = getattr(place, step)
     count = 0
@@ -716,7 +716,7 @@ async def test_pages_that_were_out_when_it_was_killed_are_told_before_the_next_r
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    life.letters = lambda summary: told.append(summary.started)
+    life.notify = lambda summary: told.append(summary.started)
 
     def killed(*args: Any) -> Any:
         raise Killed
@@ -806,7 +806,7 @@ def test_receivers_that_changed_alike_are_told_in_one_sentence() -> None:
         ),
         counts={"error": 0, "warning": 0, "info": 0},
     )
-    view = Words(say, shipped(), catalogue()).entry(entry)
+    view = entry_view(entry, say, shipped(), catalogue())
     assert tuple(each.words for each in view.verdicts) == (
         "Gmail, Apple iCloud Mail: No known obstacle → At risk",
         "Yahoo Mail: No known obstacle → Refused",

@@ -19,10 +19,11 @@ from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Outcome
 from deliverability.model.rules import RuleSet, Severity
 from deliverability.model.weekly import Entry, Summary, from_json, to_json
-from deliverability.notify.compose import compose, document
+from deliverability.notify.mail import compose
+from deliverability.notify.webhook import document
 from deliverability.render.weekly import HtmlPages
 from deliverability.runs.engine import catalogue, load_rules
-from deliverability.view.weekly import Words
+from deliverability.view.weekly import entry_view
 from deliverability.words.sentences import phrases, sentences
 
 STARTED = "2026-11-23T06:00:00Z"
@@ -72,7 +73,7 @@ def test_the_rules_have_titles_with_placeholders() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_of_a_finding_that_is_not_there_any_more(kind: ChangeKind, lang: str) -> None:
     made = entry([change(rule, kind) for rule in rules().rules])
-    view = Words(phrases(lang), rules(), catalogue()).entry(made)
+    view = entry_view(made, phrases(lang), rules(), catalogue())
     titles = {
         each.rule: each for each in (*view.new, *view.rated, *view.mended, *view.gone, *view.unchecked, *view.still)
     }
@@ -95,7 +96,7 @@ def test_of_a_finding_that_could_not_be_filled_in(lang: str) -> None:
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_in_letters_pages_and_messages(tmp_path: Path, lang: str) -> None:
-    """A few rules at a time, for the letter tells of the first only."""
+    """A few rules at a time, for the mail tells of the first only."""
     every = [change(rule, kind) for rule in rules().rules for kind in KINDS]
     history = History.open(f"sqlite:///{tmp_path / 'history.db'}")
     pages = HtmlPages(rules(), catalogue(), ())
@@ -104,9 +105,9 @@ def test_in_letters_pages_and_messages(tmp_path: Path, lang: str) -> None:
         summary = Summary(STARTED, "2026-11-16T06:00:00Z", (made,), 1, "2026-11-23")
         settings = EmailSettings(("ops@example.com",), "deliv@example.com")
         now = datetime(2026, 11, 23, 6, tzinfo=UTC)
-        letter = compose(settings, summary, rules(), catalogue(), lang, now, Path("gone"))
-        texts = [str(letter["Subject"])]
-        texts += [part.get_content() for part in letter.walk() if not part.is_multipart()]
+        mail = compose(settings, summary, rules(), catalogue(), lang, now, Path("gone"))
+        texts = [str(mail["Subject"])]
+        texts += [part.get_content() for part in mail.walk() if not part.is_multipart()]
         texts.append(pages.start(summary, history, lang))
         texts.append(document(SLACK, summary, rules(), catalogue(), lang).decode())
         for text in texts:

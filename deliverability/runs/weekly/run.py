@@ -41,7 +41,7 @@ from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Finding, Outcome, Report
 from deliverability.model.rules import RuleSet, Severity
-from deliverability.model.weekly import Entry, Said, Stand, Summary, from_json, page_name, to_json
+from deliverability.model.weekly import Entry, FindingText, ReceiverVerdict, Summary, from_json, page_name, to_json
 from deliverability.ports.clock import stamp
 from deliverability.ports.ports import Ports
 from deliverability.runs.engine import (
@@ -137,15 +137,8 @@ def read_summary(file: Path) -> Summary:
         data = json.loads(file.read_text("utf-8"))
         entries = tuple(from_json(each) for each in data["subjects"])
         removed = tuple(data.get("removed", ()))
-        return Summary(
-            data["started"],
-            data["previous"] or "",
-            entries,
-            data["exit_code"],
-            file.parent.name,
-            removed,
-            data["version"],
-        )
+        previous, folder, version = data["previous"] or "", file.parent.name, data["version"]
+        return Summary(data["started"], previous, entries, data["exit_code"], folder, removed, version)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file}: {error}") from None
 
@@ -180,7 +173,7 @@ async def weekly(
     history: History,
     pages: Pages,
     tick: Callable[[str], None],
-    letters: Callable[[Summary], None] = lambda summary: None,
+    notify: Callable[[Summary], None] = lambda summary: None,
 ) -> Summary:
     """Do one run, or go on with one that was killed, and give its summary. Hold `only_one` and the history around it.
 
@@ -189,7 +182,7 @@ async def weekly(
         history: where runs are kept.
         pages: writes the pages.
         tick: called with the domain of each subject that is done.
-        letters: writes what is to be sent, before the run counts as finished; may be called again after a kill.
+        notify: writes what is to be sent, before the run counts as finished; may be called again after a kill.
 
     """
     now = plan.ports.clock.now()
@@ -198,7 +191,7 @@ async def weekly(
     if _is_stale(run, now):
         # Killed long ago. Pages that were ready are told of late; what was not ready would be told as if of today.
         if published is not None:
-            _close(plan, history, run, published, letters)
+            _close(plan, history, run, published, notify)
             published = None
             run = history.begin(stamp(now), __version__)
         else:
@@ -219,14 +212,14 @@ async def weekly(
         write_whole(work / _RUN, str(run.id), mode=PRIVATE)
         work.chmod(plan.folder_mode)
         published = _publish(plan.output, work, run)
-    return _close(plan, history, run, published, letters)
+    return _close(plan, history, run, published, notify)
 
 
-def _close(plan: Plan, history: History, run: Run, published: Path, letters: Callable[[Summary], None]) -> Summary:
+def _close(plan: Plan, history: History, run: Run, published: Path, notify: Callable[[Summary], None]) -> Summary:
     """What is left to do once the pages are out."""
     _point_latest(plan.output, published)
     summary = read_summary(published / "summary.json")
-    letters(summary)
+    notify(summary)
     history.finish(run, stamp(plan.ports.clock.now()))
     _tidy(plan.output, plan.keep, published)
     return summary
@@ -539,7 +532,7 @@ def _entry(subject: Subject, report: Report, compared: _Compared, plan: Plan) ->
         domain=subject.domain,
         source=subject.source,
         message=report.message,
-        stands=tuple(Stand(each.receiver, each.verdict) for each in report.verdicts),
+        verdicts=tuple(ReceiverVerdict(each.receiver, each.verdict) for each in report.verdicts),
         grade=certain_grade(report.assessment),
         comparison=comparison,
         texts={lang: dict(_texts(report, compared, plan.rules, lang)) for lang in LANGUAGES},
@@ -558,17 +551,17 @@ def _entry(subject: Subject, report: Report, compared: _Compared, plan: Plan) ->
 _CLOSED = {True: "closed", False: "open", None: "unknown"}
 
 
-def _texts(report: Report, compared: _Compared, rules: RuleSet, lang: str) -> Iterator[tuple[str, Said]]:
+def _texts(report: Report, compared: _Compared, rules: RuleSet, lang: str) -> Iterator[tuple[str, FindingText]]:
     """The changes in words, by fingerprint; of what is not judged any more only what was asked for."""
     now = {each.fingerprint: each for each in report.findings}
     for change in compared.comparison.changes:
         ident = change.fingerprint
         if (finding := now.get(ident)) is not None:
             words = sentences(finding, rules.rules[finding.rule], lang, catalogue(), report.facts)
-            yield ident, Said(words.title, words.message, words.fix[0] if words.fix else "")
+            yield ident, FindingText(words.title, words.message, words.fix[0] if words.fix else "")
         elif (finding := compared.ruled.findings.get(ident)) is not None:
             words = sentences(finding, rules.rules[finding.rule], lang, catalogue(), compared.facts)
-            yield ident, Said(named(words.title, phrases(lang)("weekly.name-not-kept")), "", "")
+            yield ident, FindingText(named(words.title, phrases(lang)("weekly.name-not-kept")), "", "")
 
 
 def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:

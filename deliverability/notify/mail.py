@@ -1,0 +1,224 @@
+"""The weekly mail: what it says, and how it is submitted by SMTP.
+
+Whatever a server does, an attempt ends in time and says what it met: a mail is tried again later unless it was refused
+for good (a reply 5xx, RFC 5321 section 4.2.1).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import smtplib
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage, Message
+from email.policy import SMTP
+from email.utils import format_datetime, make_msgid
+from pathlib import Path
+
+from deliverability.config import EmailSettings
+from deliverability.model.facts import Catalogue
+from deliverability.model.rules import RuleSet
+from deliverability.model.weekly import Summary
+from deliverability.notify.outbox import Attempt, Notification
+from deliverability.render.html import environment
+from deliverability.view.weekly import GroupView, RunView, run_view
+from deliverability.words.sentences import Phrases, phrases
+
+TIMEOUT_SECONDS = 30.0
+"""For each answer of a server."""
+TOTAL_SECONDS = 300.0
+"""For a mail, however many answers come, and however slowly."""
+_FOR_SETTINGS = frozenset({530, 534, 535, 538})
+"""Refusals that a login or TLS mends (RFC 4954 section 6), not another mail."""
+_PORTS = {"starttls": 587, "tls": 465, "none": 25}
+
+MAX_OCTETS = 60_000
+"""The whole weekly mail stays below this, attachment excepted."""
+_SHOWN = (40, 20, 10, 5, 2)  # domains in the mail: as many as fit
+
+
+def compose(
+    settings: EmailSettings,
+    summary: Summary,
+    rules: RuleSet,
+    catalogue: Catalogue,
+    lang: str,
+    now: datetime,
+    pages: Path,
+) -> EmailMessage:
+    """The weekly mail: text and HTML, below 60 KB however many domains there are; a quiet week has one too."""
+    say = phrases(lang)
+    view = run_view(summary, say, rules, catalogue)
+    domain = settings.sender.rpartition("@")[2].strip("<> ") or "localhost"
+    message = EmailMessage(policy=SMTP)
+    for shown in _SHOWN:
+        message = EmailMessage(policy=SMTP)
+        message["From"] = settings.sender
+        message["To"] = ", ".join(settings.to)
+        message["Subject"] = say("weekly.subject", date=view.date, headline=view.headline)
+        message["Date"] = format_datetime(now)
+        message["Message-ID"] = make_msgid(idstring=view.date, domain=domain)
+        message["List-Id"] = f"deliv weekly <weekly.deliv.{domain}>"
+        message["Auto-Submitted"] = "auto-generated"
+        message["X-Auto-Response-Suppress"] = "All"
+        message.set_content(_text(view, say, shown), cte="base64" if lang == "ja" else None)
+        message.add_alternative(_html(view, say, shown), subtype="html", cte="base64")
+        if len(message.as_bytes()) < MAX_OCTETS:
+            break
+    if settings.attach:
+        for entry in summary.entries:
+            page = pages / entry.pages.get(lang, "")
+            if page.is_file():
+                message.add_attachment(page.read_bytes(), maintype="text", subtype="html", filename=page.name)
+    return message
+
+
+def _text(view: RunView, say: Phrases, shown: int) -> str:
+    rows = [f"{say('weekly.title')} {view.date}", "", view.headline]
+    if view.previous:
+        rows.append(say("weekly.compared", date=view.previous))
+    if view.regraded:
+        rows.append(say("weekly.regraded"))
+    for entry in view.news_first[:shown]:
+        source = say("punctuation.aside", text=entry.source) if entry.source else ""
+        rows += ["", f"== {entry.domain}{source}"]
+        if entry.error:
+            rows.append(f"! {entry.error}")
+        colon = say("punctuation.colon")
+        if entry.receivers:
+            rows.append("   ".join(f"{each.receiver}{colon}{each.label}" for each in entry.receivers))
+        if entry.answer:
+            rows.append(entry.answer)
+        for group in () if entry.first else entry.groups:
+            rows += _group_rows(group, say)
+        if entry.unchecked:
+            rows.append(f"? {entry.unchecked_words}")
+    if len(view.entries) > shown:
+        rows += ["", say.count("weekly.more-domains", len(view.entries) - shown)]
+    rows += ["", say("weekly.pages", folder=view.folder), ""]
+    return "\n".join(rows)
+
+
+_LISTED = 8  # changes of each kind in the text
+
+
+def _group_rows(group: GroupView, say: Phrases) -> Iterator[str]:
+    if group.heading:
+        yield f"* {group.heading}"
+    for verdict in group.verdicts:
+        yield verdict.words
+        yield from (f"    {each}" for each in verdict.causes)
+    for mark, changes in (("+", group.new), ("~", group.rated), ("-", group.mended), ("-", group.gone)):
+        for change in changes[:_LISTED]:
+            yield f"{mark} {change.line}"
+            # A title names the good state: what is wrong about it says the message.
+            message = (change.message,) if mark in "+~" else ()
+            yield from (f"    {each}" for each in (*message, *change.causes, *change.facts))
+        if len(changes) > _LISTED:
+            yield f"{mark} {say.count('weekly.more-changes', len(changes) - _LISTED)}"
+
+
+def _html(view: RunView, say: Phrases, shown: int) -> str:
+    page: str = environment().get_template("weekly_mail.html").render(say=say, lang=say.lang, view=view, shown=shown)
+    return re.sub(r"\n\s+", "\n", page)
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpChannel:
+    """Submits mail as the settings say. `password` is empty where no login is wanted."""
+
+    settings: EmailSettings
+    password: str
+
+    def send(self, notification: Notification) -> Attempt:
+        """Try once; recipients that were taken are never tried again."""
+        try:
+            message = message_from_bytes(notification.body, policy=policy.SMTP.clone(cte_type="7bit"))
+            server = self._server()
+            watch = threading.Timer(TOTAL_SECONDS, _break_off, (server,))
+            watch.daemon = True
+            watch.start()
+            try:
+                # What is refused before the notification begins is mended in the settings or at the server: it waits.
+                try:
+                    self._greet(server)
+                except smtplib.SMTPResponseException as error:
+                    return Attempt(notification.to, problem=_reply(error.smtp_code, error.smtp_error))
+                return self._deliver(server, message, notification)
+            finally:
+                _leave(server)
+                watch.cancel()
+        except (OSError, smtplib.SMTPException, ValueError) as error:
+            return Attempt(notification.to, problem=_problem(error, self.settings.host))
+
+    def _deliver(self, server: smtplib.SMTP, message: Message, notification: Notification) -> Attempt:
+        try:
+            met = server.send_message(message, self.settings.sender, list(notification.to))
+            unnamed: tuple[str, ...] = ()
+        except smtplib.SMTPRecipientsRefused as error:
+            # Nobody got it; with a 421 the server left before all were named.
+            met = error.recipients
+            unnamed = tuple(address for address in notification.to if address not in met)
+        except smtplib.SMTPResponseException as error:
+            reply = _reply(error.smtp_code, error.smtp_error)
+            for_good = error.smtp_code >= 500 and error.smtp_code not in _FOR_SETTINGS
+            return (
+                Attempt(refused=notification.to, problem=reply) if for_good else Attempt(notification.to, problem=reply)
+            )
+        later = tuple(address for address, (code, _) in met.items() if code < 500)
+        refused = tuple(address for address, (code, _) in met.items() if code >= 500)
+        problem = "; ".join(f"{address}: {_reply(*reply)}" for address, reply in met.items())
+        return Attempt((*later, *unnamed), refused, problem)
+
+    def _server(self) -> smtplib.SMTP:
+        """A client that is not connected yet, so that it can be broken off from its first moment on."""
+        if self.settings.security == "tls":
+            server: smtplib.SMTP = smtplib.SMTP_SSL(timeout=TIMEOUT_SECONDS, context=ssl.create_default_context())
+        else:
+            server = smtplib.SMTP(timeout=TIMEOUT_SECONDS)
+        # The name that the certificate is checked against; smtplib sets it only where it connects at once.
+        server._host = self.settings.host  # type: ignore[attr-defined]
+        return server
+
+    def _greet(self, server: smtplib.SMTP) -> None:
+        """Connect, protect the connection and log in. Raises OSError and SMTPException."""
+        wanted = self.settings
+        code, text = server.connect(wanted.host, wanted.port or _PORTS[wanted.security])
+        if code != 220:
+            raise smtplib.SMTPConnectError(code, text)
+        if wanted.security == "starttls":
+            # Never in clear text where TLS was asked for: without STARTTLS this raises.
+            server.starttls(context=ssl.create_default_context())
+        if wanted.username:
+            server.login(wanted.username, self.password)
+        server.ehlo_or_helo_if_needed()
+
+
+def _break_off(server: smtplib.SMTP) -> None:
+    if server.sock is not None:
+        with contextlib.suppress(OSError):
+            server.sock.shutdown(socket.SHUT_RDWR)
+
+
+def _leave(server: smtplib.SMTP) -> None:
+    """Say goodbye. What the server says to that changes nothing of what it took or refused before."""
+    with contextlib.suppress(OSError, smtplib.SMTPException, ValueError):
+        server.quit()
+    server.close()
+
+
+def _reply(code: int, text: bytes | str) -> str:
+    shown = text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text
+    return f"{code} {' '.join(shown.split())}"[:500]
+
+
+def _problem(error: Exception, host: str) -> str:
+    if isinstance(error, TimeoutError) or "timed out" in str(error):
+        return f"{host}: timed out ({TIMEOUT_SECONDS:g} s)"
+    return f"{host}: {getattr(error, 'strerror', None) or error or type(error).__name__}"

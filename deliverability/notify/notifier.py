@@ -1,0 +1,121 @@
+"""Tells people about a weekly run, by mail, webhook and Prometheus textfile, as the settings ask for it.
+
+Notifications go into the outbox first and are sent from there, so that nothing is lost where a server is down.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from email.policy import SMTP
+from pathlib import Path
+
+from deliverability._files import write_whole
+from deliverability.config import NotifySettings
+from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail
+from deliverability.model.facts import Catalogue
+from deliverability.model.rules import RuleSet
+from deliverability.model.weekly import Summary
+from deliverability.notify.mail import SmtpChannel, compose
+from deliverability.notify.outbox import Attempt, Channel, Kind, Notification, Outbox
+from deliverability.notify.textfile import weekly_metrics
+from deliverability.notify.webhook import WebhookChannel, document
+
+VARIABLE_UNSET = Code("variable-unset", ("name",))
+WAITS = Code("notification-waits", ("problem", "folder"))
+NOT_TAKEN = Code("notification-not-taken", ("what", "date", "problem"))
+REFUSED = Code("notification-refused", ("what", "date", "problem", "folder"))
+WEEKLY_MAIL, WEEKLY_WEBHOOK = Code("weekly-mail"), Code("weekly-webhook")
+_WHAT: dict[Kind, Code] = {"email": WEEKLY_MAIL, "webhook": WEEKLY_WEBHOOK}
+
+
+class SecretError(Exception):
+    """A password or key that the settings name cannot be read; `detail` says which."""
+
+    def __init__(self, detail: Detail) -> None:
+        super().__init__(detail.code)
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Notifier:
+    """Writes and sends what the settings ask for.
+
+    Attributes:
+        settings: who is told.
+        output: the folder of the weekly pages; the outbox lies in it.
+        folder: what files with secrets are named from.
+        rules: for the words of findings, as is the catalogue.
+        lang: of the mail where the settings do not say.
+
+    """
+
+    settings: NotifySettings
+    output: Path
+    folder: Path
+    rules: RuleSet
+    catalogue: Catalogue
+    lang: str
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where notifications wait."""
+        return Outbox(self.output / ".outbox")
+
+    def write(self, summary: Summary, now: datetime) -> None:
+        """Put the notifications of a run into the outbox; twice for one run gives one of each. Raises OSError."""
+        stem = summary.started[:19].replace(":", "")
+        email, webhook = self.settings.email, self.settings.webhook
+        if email is not None:
+            lang = email.lang or self.lang
+            message = compose(email, summary, self.rules, self.catalogue, lang, now, self.output / summary.folder)
+            body = message.as_bytes(policy=SMTP)
+            self.outbox.put(Notification(f"{stem}-mail", "email", email.to, summary.started, body))
+        if webhook is not None:
+            body = document(webhook, summary, self.rules, self.catalogue, self.lang)
+            self.outbox.put(Notification(f"{stem}-webhook", "webhook", (webhook.url,), summary.started, body))
+        if self.settings.prometheus:
+            write_whole(self.folder / self.settings.prometheus, weekly_metrics(summary))
+
+    def send(self) -> tuple[Detail, ...]:
+        """Try everything that waits, of this run and of earlier ones; gives what was not taken, and why."""
+        channels: dict[Kind, Channel] = {}
+        problems = []
+        try:
+            if email := self.settings.email:
+                channels["email"] = SmtpChannel(email, secret(email.password_env, email.password_file, self.folder))
+        except SecretError as error:
+            problems.append(WAITS(problem=error.detail, folder=str(self.outbox.folder)))
+        try:
+            if webhook := self.settings.webhook:
+                key = secret(webhook.secret_env, webhook.secret_file, self.folder)
+                channels["webhook"] = WebhookChannel(webhook, key)
+        except SecretError as error:
+            problems.append(WAITS(problem=error.detail, folder=str(self.outbox.folder)))
+        problems += self.outbox.set_aside()
+        tried = self.outbox.flush(channels)
+        return (*problems, *(self._problem(each, attempt) for each, attempt in tried if attempt.problem))
+
+    def _problem(self, notification: Notification, attempt: Attempt) -> Detail:
+        what, date = _WHAT[notification.kind](), notification.created[:10]
+        if attempt.refused:
+            refused = str(self.outbox.folder / "refused")
+            return REFUSED(what=what, date=date, problem=attempt.problem, folder=refused)
+        return NOT_TAKEN(what=what, date=date, problem=attempt.problem)
+
+
+def secret(variable: str, file: str, folder: Path) -> str:
+    """A secret from an environment variable or a file; empty where the settings name neither. Raises SecretError."""
+    if variable:
+        value = os.environ.get(variable)
+        if not value:
+            raise SecretError(VARIABLE_UNSET(name=variable))
+        return value
+    if file:
+        try:
+            return (folder / file).read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            said = getattr(error, "strerror", None) or str(error)
+            raise SecretError(ABOUT(what=AS_SAID(text=file), detail=AS_SAID(text=said))) from None
+    return ""

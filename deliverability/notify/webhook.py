@@ -1,0 +1,100 @@
+"""The webhook: what it gets, and how it is posted and signed.
+
+A document is tried again later unless it was refused for good: an HTTP status 4xx other than 408, 425 and 429.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deliverability.config import WebhookSettings
+from deliverability.model.codec import json_text
+from deliverability.model.facts import Catalogue
+from deliverability.model.rules import RuleSet
+from deliverability.model.weekly import Summary
+from deliverability.notify.outbox import Attempt, Notification
+from deliverability.view.weekly import run_view
+from deliverability.words.sentences import phrases
+
+TIMEOUT_SECONDS = 30.0
+_TRY_LATER = frozenset({408, 425, 429})
+_ENTRIES_SHOWN = 20
+_CHANGES_SHOWN = 8  # of each group
+_TEXT_LENGTH = 2_900  # Slack takes 3,000
+
+
+def document(settings: WebhookSettings, summary: Summary, rules: RuleSet, catalogue: Catalogue, lang: str) -> bytes:
+    """What the webhook gets: the JSON summary, or a message for Slack and alike."""
+    if settings.style == "generic":
+        return json_text(summary.to_json()).encode()
+    say = phrases(lang)
+    view = run_view(summary, say, rules, catalogue)
+    title = f"{say('weekly.title')} {view.date}"
+    blocks: list[dict[str, Any]] = [
+        {"type": "header", "text": _plain(title)},
+        {"type": "section", "text": _plain(view.headline)},
+    ]
+    for entry in view.news_first[:_ENTRIES_SHOWN]:
+        rows: list[str] = []
+        for group in entry.groups:
+            rows += [group.heading] if group.heading else []
+            rows += [each.words for each in group.verdicts]
+            rows += [each.line for each in (*group.new, *group.rated, *group.mended)[:_CHANGES_SHOWN]]
+        if rows and not entry.first:
+            blocks.append({"type": "section", "text": _plain("\n".join([entry.domain, *rows]))})
+    return json_text({"text": f"{title}: {view.headline}", "blocks": blocks}).encode()
+
+
+def _plain(text: str) -> dict[str, Any]:
+    """Plain text: nothing that comes from DNS or a mail may call people or carry links."""
+    return {"type": "plain_text", "text": text[:_TEXT_LENGTH], "emoji": False}
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookChannel:
+    """Posts JSON. With a key, each request is signed so that the receiver can tell that it is ours and fresh.
+
+    ``X-Deliv-Timestamp`` is seconds since 1970; ``X-Deliv-Signature`` is ``sha256=`` and the HMAC-SHA-256 (hex) of the
+    timestamp, a dot, and the body.
+    """
+
+    settings: WebhookSettings
+    key: str
+
+    def send(self, notification: Notification) -> Attempt:
+        """Try once."""
+        import httpx
+
+        headers = {"Content-Type": "application/json", **signature(self.key, notification.body, int(time.time()))}
+        try:
+            # The answer's body is not read: it may be long, and slow to come.
+            with httpx.stream(
+                "POST",
+                self.settings.url,
+                content=notification.body,
+                headers=headers,
+                timeout=TIMEOUT_SECONDS,
+                follow_redirects=False,
+            ) as reply:
+                pass
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            return Attempt(notification.to, problem=f"{type(error).__name__}: {error}")
+        if reply.is_success:
+            return Attempt()
+        problem = f"HTTP {reply.status_code}"
+        if 400 <= reply.status_code < 500 and reply.status_code not in _TRY_LATER:
+            return Attempt(refused=notification.to, problem=problem)
+        return Attempt(notification.to, problem=problem)
+
+
+def signature(key: str, body: bytes, at: int) -> Mapping[str, str]:
+    """The signature's header fields; none without a key."""
+    if not key:
+        return {}
+    signed = hmac.new(key.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+    return {"X-Deliv-Timestamp": str(at), "X-Deliv-Signature": f"sha256={signed}"}
