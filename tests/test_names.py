@@ -32,7 +32,6 @@ STILL = frozenset(
         "Told",
         "VerdictView",
         "Words",
-        "World",
     ]
 )
 

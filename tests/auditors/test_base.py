@@ -26,6 +26,8 @@ from deliverability.auditors.base import (
 from deliverability.judge.engine import Selection
 from deliverability.model.facts import FactType, Reason, Subject, Unknown
 from deliverability.ports.base import Absent, Failed, Found
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.runs.engine import Audited, catalogue, exit_code, load_rules, make_report
 
@@ -38,7 +40,7 @@ def make(name: str, provides: list[str], needs: list[str], run: AuditFunction) -
 
 async def run(*auditors: Auditor) -> Gathered:
     resolver = StaticResolver({("example.com", "TXT"): ["v=spf1 -all"]})
-    return await gather(auditors, Subject("example.com"), resolver, None, NOW)
+    return await gather(auditors, Subject("example.com"), Ports(resolver, FixedClock(NOW)), None)
 
 
 async def nothing(ctx: Context) -> None:
