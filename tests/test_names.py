@@ -25,7 +25,6 @@ STILL = frozenset(
         "Subject",
         "Told",
         "Words",
-        "World",
     ]
 )
 

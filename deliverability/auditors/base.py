@@ -24,19 +24,22 @@ from deliverability.model.facts import (
     Unknown,
     Value,
 )
+from deliverability.model.paths import FactPath
 from deliverability.ports.base import (
+    A,
     Absent,
     Answer,
     Failed,
     Fetched,
     Found,
-    HttpFetcher,
+    Lookup,
     MailHost,
     Page,
     Probed,
+    Question,
     Resolver,
-    SmtpProber,
 )
+from deliverability.ports.ports import Ports
 
 if TYPE_CHECKING:
     from deliverability.mail.reader import Message
@@ -99,29 +102,26 @@ class MissingFact(Exception):
 
 @dataclass(slots=True)
 class Context:
-    """What one auditor is handed: the subject, the resolver, the message, and only the facts it declared.
+    """What one auditor is handed: the subject, the ports, the message, and only the facts it declared.
 
     Attributes:
         message: the sample message read into headers and parts, or None where none was given.
-        now: when the audit began.
-        http: fetches files from the web; None where the user did not ask for that.
-        smtp: looks at mail servers; None where the user did not ask for that.
-        unsubscriber: posts to the unsubscribe address; None where the user did not ask for that.
 
     """
 
     subject: Subject
-    resolver: Resolver
+    ports: Ports
     message: Message | None
-    now: datetime
     known: Mapping[str, Fact]
     stated: dict[str, Fact] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
-    http: HttpFetcher | None = None
-    smtp: SmtpProber | None = None
-    unsubscriber: HttpFetcher | None = None
 
-    def value(self, path: str) -> Value:
+    @property
+    def now(self) -> datetime:
+        """When the audit began."""
+        return self.ports.clock.now()
+
+    def value(self, path: FactPath) -> Value:
         """A declared fact of another auditor; KeyError where it was not declared in `needs`."""
         return self.known[path].value
 
@@ -136,23 +136,19 @@ class Context:
 
     async def query(self, name: str, rdtype: str) -> Answer:
         """Ask DNS and keep the answer as evidence (its id is `dns_id(name, rdtype)`)."""
-        answer = await self.resolver.query(name, rdtype)
+        answer = await self.ports.dns.query(name, rdtype)
         self.cite_answer(answer)
         return answer
 
-    async def unsubscribe(self, url: str, form: str) -> Fetched | None:
-        """Post a form and keep the answer as evidence; None where the user did not ask for that."""
-        if self.unsubscriber is None:
-            return None
-        fetched = await self.unsubscriber.post(url, form, self.resolver)
+    async def post(self, url: str, form: str) -> Fetched:
+        """Post a form and keep the answer as evidence."""
+        fetched = await self.ports.http.post(url, form, self.ports.dns)
         self.cite(http_evidence(fetched, "POST"))
         return fetched
 
-    async def probe(self, host: str) -> Probed | None:
-        """Look at a mail server and keep what it said as evidence; None where the user did not ask for that."""
-        if self.smtp is None:
-            return None
-        probed = await self.smtp.probe(host, self.resolver)
+    async def probe(self, host: str) -> Probed:
+        """Look at a mail server and keep what it said as evidence."""
+        probed = await self.ports.smtp.probe(host, self.ports.dns)
         self.cite(smtp_evidence(probed))
         return probed
 
@@ -260,30 +256,23 @@ class Gathered:
 
 
 class _Listening:
-    """A resolver that remembers what one auditor was answered."""
+    """Hears what one auditor asks of DNS and what it is answered."""
 
-    def __init__(self, base: Resolver) -> None:
-        self._base = base
+    def __init__(self) -> None:
         self.answers: dict[tuple[str, str], Answer] = {}
 
-    async def query(self, name: str, rdtype: str) -> Answer:
-        answer = await self._base.query(name, rdtype)
-        self.answers[name, rdtype] = answer
+    async def ask(self, question: Question[A], below: Callable[[], Awaitable[A]]) -> A:
+        answer = await below()
+        if isinstance(question, Lookup) and isinstance(answer, Answer):
+            self.answers[question.name, question.rdtype] = answer
         return answer
-
-    async def close(self) -> None:
-        """The resolver behind it is not ours to close."""
 
 
 async def gather(
     auditors: Sequence[Auditor],
     subject: Subject,
-    resolver: Resolver,
+    ports: Ports,
     message: Message | None,
-    now: datetime,
-    http: HttpFetcher | None = None,
-    smtp: SmtpProber | None = None,
-    unsubscriber: HttpFetcher | None = None,
     *,
     before: Mapping[str, Work] | None = None,
 ) -> Gathered:
@@ -299,9 +288,10 @@ async def gather(
     known: dict[str, Fact] = {}
     evidence: dict[str, Mapping[str, Evidence]] = {}
     crashes: dict[str, str] = {}
+    allowed = ports.allowed()
     tasks: dict[str, asyncio.Task[None]] = {}
     works: dict[str, Work] = {}
-    changed = await _changed(before, resolver) if before else frozenset()
+    changed = await _changed(before, ports.dns) if before else frozenset()
 
     async def run(each: Auditor) -> None:
         for dependency in {provider[path].name for path in each.needs}:
@@ -313,8 +303,8 @@ async def gather(
             evidence[each.name] = done.evidence
             works[each.name] = done
             return
-        listening = _Listening(resolver)
-        context = Context(subject, listening, message, now, facts, http=http, smtp=smtp, unsubscriber=unsubscriber)
+        listening = _Listening()
+        context = Context(subject, allowed.under(listening), message, facts)
         try:
             await each.run(context)
             undeclared = set(context.stated) - set(each.promised)

@@ -142,13 +142,13 @@ def _header(ctx: Context, message: Message) -> str | None:
 async def _post(ctx: Context, address: str | None) -> None:
     """Unsubscribe as a receiver does on one click (RFC 8058 section 3.2): no cookies, no redirects."""
     paths = ("unsubscribe.post_status", "unsubscribe.post_redirects")
-    if ctx.unsubscriber is None:
+    if not ctx.ports.permissions.one_click:
         ctx.put_all(dict.fromkeys(paths, NEED_PROBE))
         return
-    answer = await ctx.unsubscribe(address, _ONE_CLICK) if address is not None else None
-    if address is None or answer is None:
+    if address is None:
         ctx.put_all(dict.fromkeys(paths))
         return
+    answer = await ctx.post(address, _ONE_CLICK)
     cited = http_id(address, "POST")
     if isinstance(answer, NoPage):
         asked = ASKED(type="POST", name=printable(address))

@@ -1,10 +1,11 @@
-"""The protocols through which auditors see the world, and the plain values these answer with."""
+"""The protocols through which auditors see the world, what they are asked, and the plain values they answer with."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from deliverability.model.codes import Detail, as_said, failed_question
 from deliverability.model.facts import Reason, Unknown
@@ -136,6 +137,11 @@ class NoPage:
 Fetched = Page | NoPage
 
 
+def was_asked(fetched: Fetched) -> bool:
+    """Whether anybody was asked, which the user may not have allowed."""
+    return isinstance(fetched, Page) or fetched.reason is not Reason.NOT_CONFIGURED
+
+
 class HttpFetcher(Protocol):
     """Asks web servers, only where the user asked for that. Never raises for what a site can do."""
 
@@ -197,6 +203,73 @@ class SmtpProber(Protocol):
 
     async def probe(self, host: str, resolver: Resolver) -> Probed:
         """Connect to port 25 of `host`, look at STARTTLS and the certificate, and leave without sending anything."""
+        ...
+
+
+# --- questions ------------------------------------------------------------------------------------------------------
+
+A_co = TypeVar("A_co", covariant=True)
+A = TypeVar("A")
+
+
+class Question(Protocol[A_co]):
+    """What can be asked of the outside world; a value, so that answers can be kept by it."""
+
+    def lost(self, reason: Reason, detail: str) -> A_co:
+        """The answer where nobody answers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """The records of a type at a name, both in the spelling of answers."""
+
+    name: str
+    rdtype: str
+
+    def lost(self, reason: Reason, detail: str) -> Answer:
+        """Nobody could say."""
+        return Failed(self.name, self.rdtype, reason, detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """The file at a URL."""
+
+    url: str
+
+    def lost(self, reason: Reason, detail: str) -> Fetched:
+        """No file came."""
+        return NoPage(self.url, reason, detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What a URL answers to a form. It is posted once, so that the form is no part of the question."""
+
+    url: str
+
+    def lost(self, reason: Reason, detail: str) -> Fetched:
+        """Nothing was answered."""
+        return NoPage(self.url, reason, detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How a mail server greets."""
+
+    host: str
+
+    def lost(self, reason: Reason, detail: str) -> Probed:
+        """It was not seen."""
+        return NoMailHost(self.host, reason, detail)
+
+
+class Between(Protocol):
+    """Stands between who asks and who answers: passes a question on, or answers it itself."""
+
+    async def ask(self, question: Question[A], below: Callable[[], Awaitable[A]]) -> A:
+        """The answer, where needed that of `below`."""
         ...
 
 

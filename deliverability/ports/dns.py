@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason
 from deliverability.ports import wire
 from deliverability.ports.base import Absent, Answer, Clock, Failed, Found
@@ -68,10 +69,10 @@ _PORTS = {"udp": 53, "tls": 853, "https": 443}
 
 
 def parse_server(text: str) -> Server:
-    """Read ``--resolver``: ``ADDR``, ``ADDR:PORT``, ``[V6]:PORT``, ``tls://ADDR[:PORT][#NAME]`` or ``https://URL``.
+    """Read a resolver to ask: ``ADDR``, ``ADDR:PORT``, ``[V6]:PORT``, ``tls://ADDR[:PORT][#NAME]`` or ``https://URL``.
 
     Raises:
-        ValueError: with a sentence that says what is wrong.
+        InputError: with a sentence that says what is wrong.
 
     """
     given = text.strip()
@@ -82,7 +83,7 @@ def parse_server(text: str) -> Server:
         except ValueError:
             parts, port = None, 0
         if parts is None or not parts.hostname or parts.username is not None:
-            raise ValueError(f"{text!r} is not a usable URL of a DNS-over-HTTPS server")
+            raise InputError(f"{text!r} is not a usable URL of a DNS-over-HTTPS server")
         return Server("https", parts.hostname, port, url=given)
     transport, rest, tls_name = "udp", given, ""
     if given.lower().startswith("tls://"):
@@ -99,11 +100,11 @@ def parse_server(text: str) -> Server:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        raise ValueError(
+        raise InputError(
             f"{text!r} is not a resolver: give an IP address, ADDRESS:PORT, [IPv6]:PORT, tls://ADDRESS or https://URL"
         ) from None
     if not 0 < port < 65536:
-        raise ValueError(f"{text!r} has no usable port: ports go from 1 to 65535")
+        raise InputError(f"{text!r} has no usable port: ports go from 1 to 65535")
     return Server(transport, host, port, tls_name=tls_name)
 
 

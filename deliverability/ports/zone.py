@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Absent, Answer, Failed, Found
 from deliverability.ports.names import (
@@ -37,7 +38,7 @@ _OWNER = re.compile(r"^([^\s;$]\S*)")
 _LONE_OCTET = re.compile("[\udc80-\udcff]")
 
 
-class ZoneError(Exception):
+class ZoneError(InputError):
     """A master file cannot be used. The text is one plain sentence, with ``file:line`` where there is a line."""
 
 

@@ -18,6 +18,7 @@ from deliverability.ports.base import (
     Page,
     Resolver,
     unknown_from,
+    was_asked,
 )
 from deliverability.protocols.mx import mx_names
 from deliverability.protocols.text_record import FIELD_ODD, MAX_ERRORS, TAG_MISSING, TAG_VALUE, choose_record
@@ -113,7 +114,8 @@ async def discover_mta_sts(domain: str, resolver: Resolver, http: HttpFetcher | 
     if record is None:
         return MtaStsDiscovery(domain, url, None, None, (), (answer, mx))
     # Senders follow no redirect (section 3.3).
-    page = await http.fetch(url, resolver) if http else None
+    fetched = await http.fetch(url, resolver) if http else None
+    page = fetched if fetched and was_asked(fetched) else None
     policy = _policy(page)
     uncovered = policy if isinstance(policy, Unknown) else _uncovered(policy, mx)
     return MtaStsDiscovery(domain, url, record, policy, uncovered, (answer, mx), page)

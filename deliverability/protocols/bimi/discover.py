@@ -7,7 +7,18 @@ from dataclasses import dataclass
 
 from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail, Input, needs
 from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.base import Answer, Failed, Fetched, Found, HttpFetcher, NoPage, Page, Resolver, unknown_from
+from deliverability.ports.base import (
+    Answer,
+    Failed,
+    Fetched,
+    Found,
+    HttpFetcher,
+    NoPage,
+    Page,
+    Resolver,
+    unknown_from,
+    was_asked,
+)
 from deliverability.protocols.bimi.logo import logo_errors
 from deliverability.protocols.bimi.record import BimiRecord, is_https, parse_bimi
 from deliverability.protocols.dmarc.discover import organizational_domain
@@ -104,9 +115,8 @@ def _record(answer: Answer) -> BimiRecord | Unknown | None:
 async def _fetch(url: str | None, resolver: Resolver, http: HttpFetcher | None) -> Fetched | Unknown | None:
     if url is None or not is_https(url):
         return None
-    if http is None:
-        return Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_FETCH))
-    return await http.fetch(url, resolver, redirects=_REDIRECTS)
+    fetched = await http.fetch(url, resolver, redirects=_REDIRECTS) if http else None
+    return fetched if fetched and was_asked(fetched) else Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_FETCH))
 
 
 def _logo(got: Fetched | Unknown | None) -> BimiLogo | Unknown | None:
