@@ -13,9 +13,7 @@ from deliverability.judge.engine import Selection
 from deliverability.model.report import Report
 from deliverability.ports.budget import offline_resolver
 from deliverability.ports.clock import FixedClock
-from deliverability.render.html import render_html
 from deliverability.render.json import JsonWriter
-from deliverability.render.text import render_text
 from deliverability.runs.engine import (
     Job,
     Sample,
@@ -26,7 +24,7 @@ from deliverability.runs.engine import (
     open_world,
 )
 from tests.corpus import corpus, corpus_root
-from tests.speaking import shipped
+from tests.speaking import shipped, written
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 RULES = load_rules()
@@ -76,10 +74,10 @@ async def audited(job: Job, world: World) -> Report:
 
 def render_everything(report: Report) -> None:
     for lang in ("en", "ja"):
-        text = render_text(report, shipped(lang, guided=True))
+        text = written("text", report, shipped(lang, guided=True))
         assert (report.domain or {"en": "No domain", "ja": "ドメイン"}[lang]) in text
         assert "\x1b" not in text
-        html = render_html(report, shipped(lang, guided=True))
+        html = written("html", report, shipped(lang, guided=True))
         assert html.rstrip().endswith("</html>")
         assert "<script" not in html
 

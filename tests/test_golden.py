@@ -21,7 +21,6 @@ from deliverability.model.facts import Purpose
 from deliverability.model.report import Report
 from deliverability.ports.clock import FixedClock
 from deliverability.render.json import render_json
-from deliverability.render.text import render_text
 from deliverability.runs.engine import (
     Job,
     Options,
@@ -32,7 +31,7 @@ from deliverability.runs.engine import (
     load_rules,
     open_world,
 )
-from tests.speaking import shipped
+from tests.speaking import shipped, written
 
 GOLDEN = Path(__file__).parent / "golden"
 DEMO = Path(deliverability.demo.__file__).parent
@@ -54,7 +53,7 @@ def rendered(name: str) -> str:
     report = _report(subject)
     if ending == "json":
         return render_json(report)
-    return render_text(report, shipped(middle[0], guided=True), width=80)
+    return written("text", report, shipped(middle[0], guided=True), width=80)
 
 
 @cache

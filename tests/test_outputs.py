@@ -16,9 +16,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from deliverability._files import WholeFile
-from deliverability.render.formats import FORMAT_OF, FORMATS, PRINTED
 from deliverability.cli.output import Outputs
 from deliverability.inputs import InputError
+from deliverability.render.formats import FORMAT_OF, FORMATS, PRINTED
 from tests.fixtures_report import speaker
 from tests.shown import CASES
 from tests.test_cli import BOTH, BROKEN, GOOD, Deliv, deliv
