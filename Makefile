@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint golden fuzz docs lock clean
+.PHONY: demo test lint golden new-rule fuzz docs lock clean
 
 demo: $(STAMP)
 	$(BIN)/deliv demo --format text -o demo-report.html
@@ -26,13 +26,17 @@ golden: $(STAMP)
 	$(BIN)/python -m tests.renew_golden
 	git --no-pager diff --stat -- tests/golden
 
+# A rule to fill in, and its cases: make new-rule ID=SPF-099; of a new group with TOPIC=FILE too.
+new-rule: $(STAMP)
+	@$(BIN)/python .ci/new_rule.py "$(ID)" $(TOPIC)
+
 # Mutated inputs for every reader of outside octets, for FUZZ seconds; then every text that could keep one busy.
 # DELIV_CORPUS=FOLDER adds real mails and archives to start from.
 FUZZ ?= 600
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ)
 	$(BIN)/python -m tests.fuzz.guided --seconds $(FUZZ)
-	DELIV_EVERY_TEXT=1 $(BIN)/python -m pytest tests/test_hostile.py tests/test_dmarc_hostile.py
+	DELIV_EVERY_TEXT=1 $(BIN)/python -m pytest tests/test_hostile.py tests/protocols/test_dmarc_hostile.py
 
 # The generated parts of the documentation, and the rules as a static site (begin at site/index.html).
 docs: $(STAMP)

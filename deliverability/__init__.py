@@ -2,7 +2,8 @@
 
 `audit` makes a `Report` of a domain, a message or both. What it asks is chosen by `open_world` (live DNS, zone files,
 recordings), what is known of the mail by `Options`, what is required by `load_rules`; `render_json` writes the report.
-`evaluate_spf`, `verify_dkim`, `discover_dmarc` and `evaluate_dmarc` are the protocols by themselves, over any resolver.
+The protocols stand by themselves, over any resolver: `evaluate_spf`, `verify_dkim`, `verify_arc`, `discover_dmarc`,
+`evaluate_dmarc`, `discover_mta_sts`, `discover_tls_rpt`, `discover_dane`, `verify_dane` and `discover_bimi`.
 Unusable input raises `InputError`, unusable rule files `RuleError`; nothing else escapes, whatever DNS or a mail holds.
 """
 
@@ -18,10 +19,15 @@ if TYPE_CHECKING:
     from deliverability.judge.load import RuleError
     from deliverability.model.report import Report
     from deliverability.ports.static import StaticResolver
+    from deliverability.protocols.bimi.discover import BimiDiscovery, discover_bimi
+    from deliverability.protocols.dane import DaneDiscovery, discover_dane, verify_dane
+    from deliverability.protocols.dkim.arc import ArcResult, verify_arc
     from deliverability.protocols.dkim.verify import DkimResult, verify_dkim
     from deliverability.protocols.dmarc.discover import Discovery, discover_dmarc
     from deliverability.protocols.dmarc.evaluate import DmarcEvaluation, evaluate_dmarc
+    from deliverability.protocols.mta_sts import MtaStsDiscovery, discover_mta_sts
     from deliverability.protocols.spf.evaluate import SpfEvaluation, evaluate_spf
+    from deliverability.protocols.tls_rpt import TlsRptDiscovery, discover_tls_rpt
     from deliverability.render.json import render_json
     from deliverability.runs.engine import Options, World, audit, load_rules, open_world
 
@@ -44,27 +50,49 @@ _HOME = {
     "Discovery": "protocols.dmarc.discover",
     "evaluate_dmarc": "protocols.dmarc.evaluate",
     "DmarcEvaluation": "protocols.dmarc.evaluate",
+    "verify_arc": "protocols.dkim.arc",
+    "ArcResult": "protocols.dkim.arc",
+    "discover_mta_sts": "protocols.mta_sts",
+    "MtaStsDiscovery": "protocols.mta_sts",
+    "discover_tls_rpt": "protocols.tls_rpt",
+    "TlsRptDiscovery": "protocols.tls_rpt",
+    "discover_dane": "protocols.dane",
+    "DaneDiscovery": "protocols.dane",
+    "verify_dane": "protocols.dane",
+    "discover_bimi": "protocols.bimi.discover",
+    "BimiDiscovery": "protocols.bimi.discover",
 }
 
 __all__ = [
+    "ArcResult",
+    "BimiDiscovery",
+    "DaneDiscovery",
     "Discovery",
     "DkimResult",
     "DmarcEvaluation",
     "InputError",
+    "MtaStsDiscovery",
     "Options",
     "Report",
     "RuleError",
     "SpfEvaluation",
     "StaticResolver",
+    "TlsRptDiscovery",
     "World",
     "__version__",
     "audit",
+    "discover_bimi",
+    "discover_dane",
     "discover_dmarc",
+    "discover_mta_sts",
+    "discover_tls_rpt",
     "evaluate_dmarc",
     "evaluate_spf",
     "load_rules",
     "open_world",
     "render_json",
+    "verify_arc",
+    "verify_dane",
     "verify_dkim",
 ]
 

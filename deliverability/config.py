@@ -66,7 +66,7 @@ class WaiverSettings:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
-    rule: str = _said("Rule id, for example SPF-003.", "")
+    rule: str = _said("Rule id, as `deliv rules` lists them.", "")
     reason: Literal["accepted-risk", "handled-elsewhere", "not-applicable", "false-positive"] | None = _said(
         "Why the finding is accepted."
     )
@@ -330,7 +330,7 @@ def _contradictions(settings: Settings) -> list[tuple[tuple[str | int, ...], str
             found.append((("domain", number), 'a [[domain]] needs name = "example.com"'))
     for number, waiver in enumerate(settings.waiver):
         if not waiver.rule.strip():
-            found.append((("waiver", number), 'a [[waiver]] needs rule = "SPF-003" or another rule id'))
+            found.append((("waiver", number), 'a [[waiver]] needs rule = "ID", a rule id'))
         if waiver.reason is None:
             reasons = ", ".join(get_args(get_args(get_type_hints(WaiverSettings)["reason"])[0]))
             found.append((("waiver", number), f"a [[waiver]] needs reason, one of {reasons}"))

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-SUITES = Path(__file__).resolve().parent / "suites"
+from tests import ROOT, TESTS
+
+SUITES = TESTS / "suites"
 _CANDIDATES = (
     Path(os.environ.get("DELIV_CORPUS", "")),
-    Path(__file__).resolve().parents[2] / "shared" / "corpus",
+    ROOT.parent / "shared" / "corpus",
 )
 
 

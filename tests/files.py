@@ -16,7 +16,7 @@ from deliverability.auditors import format as form
 from deliverability.auditors.base import gather
 from deliverability.mail.reader import read
 from deliverability.model.facts import FactSet, Subject, Value
-from tests.test_message_auditors import DeadResolver
+from tests.auditors.test_message import DeadResolver
 
 AUDITORS = (form.audit, attachments.audit, weight.audit, images.audit, pdf.audit)
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from deliverability.auditors.recorded import meaning, read_recorded
 from deliverability.mail.reader import Message, read
 from deliverability.mail.received import client_ip_of, is_internal, parse_authentication_results, parse_received_spf
+from tests import TESTS
 
-SAMPLES = Path(__file__).parent / "mails" / "recorded"
+SAMPLES = TESTS / "mails" / "recorded"
 
 _FOLDERS = ("mails", "dkim", "bounces", "reports")
 _BLOCK = re.compile(rb"(?:^[!-9;-~]+[ \t]*:.*\n(?:[ \t].*\n)*)+", re.MULTILINE)

@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 
 import dkim
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -32,7 +31,8 @@ from deliverability.view.findings import effect_words
 from deliverability.view.parts import ReportView
 from deliverability.view.report import build
 from deliverability.words.phrases import phrases
-from tests.dkim.support import published
+from tests import TESTS
+from tests.signing import published
 from tests.speaking import shipped
 
 SMALL = Options(purpose=Purpose.USERS, daily_volume=200)
@@ -159,7 +159,7 @@ def test_a_refusal_that_is_certain_leaves_none_that_may_be() -> None:
 
 async def test_who_is_at_risk_at_any_volume_may_still_mend_what_refuses_many_messages() -> None:
     """Gmail: refused from 5,000 a day for want of SPF, and at risk below for want of a reverse name."""
-    key = Path(__file__).parent.joinpath("known_senders/keys/rsa2048.pem").read_bytes()
+    key = TESTS.joinpath("known_senders/keys/rsa2048.pem").read_bytes()
     signer = load_pem_private_key(key, None)
     assert isinstance(signer, RSAPrivateKey)
     plain = mail(return_path="news@example.com")

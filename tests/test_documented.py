@@ -19,14 +19,14 @@ import pytest
 
 import deliverability.auditors
 import deliverability.render
+from deliverability.auditors import AUDITORS
 from deliverability.auditors.base import Auditor
 from deliverability.cli import COMMANDS
 from deliverability.config import Settings
 from deliverability.render.formats import FORMATS, WriterOptions
-from deliverability.runs.engine import auditors
+from tests import ROOT
 from tests.fixtures_report import make_report, speaker
 
-ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 PAGES = "\n".join([README, *(path.read_text("utf-8") for path in sorted((ROOT / "docs").glob("*.md")))])
 
@@ -75,14 +75,14 @@ def test_every_setting_is_documented(key: str) -> None:
 
 
 def test_every_module_of_an_auditor_is_registered() -> None:
-    registered = {id(each) for each in auditors()}
-    for found in pkgutil.iter_modules(deliverability.auditors.__path__):
-        if found.name == "base":
-            continue
-        module = importlib.import_module(f"deliverability.auditors.{found.name}")
-        own = {name: each for name, each in vars(module).items() if isinstance(each, Auditor)}
-        assert own, f"auditors/{found.name}.py has no auditor"
-        assert {name for name, each in own.items() if id(each) not in registered} == set(), f"auditors/{found.name}.py"
+    modules = {each.name for each in pkgutil.iter_modules(deliverability.auditors.__path__)}
+    assert modules - {"base"} == set(AUDITORS)
+
+
+@pytest.mark.parametrize("name", AUDITORS)
+def test_an_auditor_is_named_as_its_module_and_is_the_only_one_there(name: str) -> None:
+    module = importlib.import_module(f"deliverability.auditors.{name}")
+    assert [each.name for each in vars(module).values() if isinstance(each, Auditor)] == [name]
 
 
 # --- dependencies ----------------------------------------------------------------------------------------------------

@@ -39,8 +39,8 @@ from deliverability.runs.engine import (
     make_report,
 )
 from deliverability.runs.rehearse import edit_place, proposals_for
-from tests.dkim.support import published, rsa_key, sign
 from tests.dnsserver import DnsServer
+from tests.signing import published, rsa_key, sign
 
 Question = tuple[str, str]
 

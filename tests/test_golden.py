@@ -31,9 +31,10 @@ from deliverability.runs.engine import (
     load_rules,
     open_world,
 )
+from tests import TESTS
 from tests.speaking import shipped, written
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = TESTS / "golden"
 DEMO = Path(deliverability.demo.__file__).parent
 NOW = datetime(2026, 11, 25, 0, 0, 4, tzinfo=UTC)
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import pytest
 
 from deliverability.auditors import bimi, identity, transport, unsubscribe
-from deliverability.auditors.mx import mx_entries
 from deliverability.feedback.match import fold
 from deliverability.feedback.notice import find
 from deliverability.feedback.text import accepted, field_reply, replies_in
@@ -29,6 +28,7 @@ from deliverability.protocols.dkim import key, signature
 from deliverability.protocols.dkim.fields import empty_b, relaxed_field, signed_data
 from deliverability.protocols.dmarc.record import parse as parse_dmarc
 from deliverability.protocols.dmarc.record import split
+from deliverability.protocols.mx import mx_entries
 from deliverability.protocols.spf import record as spf
 from deliverability.protocols.spf.repair import repair
 from deliverability.slim.references import References

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -39,9 +38,10 @@ from deliverability.runs.engine import (
     open_world,
 )
 from deliverability.senders.catalogue import services
-from tests.dkim.support import published, seal_arc
+from tests import TESTS
+from tests.signing import published, seal_arc
 
-FOLDER = Path(__file__).parent / "known_senders"
+FOLDER = TESTS / "known_senders"
 SENT = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 RULES = load_rules()

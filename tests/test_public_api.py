@@ -24,7 +24,7 @@ from deliverability import (
 )
 from deliverability.model.report import VerdictKind
 from deliverability.ports.clock import SystemClock
-from tests.dkim.support import MESSAGE, published, rsa_key, sign
+from tests.signing import MESSAGE, published, rsa_key, sign
 
 HEAVY = ("checkdmarc", "cryptography", "dkim", "dns", "httpx", "idna", "jinja2", "publicsuffixlist")
 HEAVY += ("pydantic", "wcwidth", "yaml", "asyncio")

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,14 +26,15 @@ from deliverability.model.rules import Confidence, Effect, Receiver, RuleSet, Se
 from deliverability.ports.clock import FixedClock
 from deliverability.render.rulepage import rule_page
 from deliverability.runs.engine import Job, Sample, catalogue, gather_facts, load_rules, open_world
+from tests import TESTS
 from tests.test_rules import cases as rule_cases
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = TESTS / "golden"
 NOW = datetime(2026, 11, 25, 0, 0, 4, tzinfo=UTC)
 DEFAULT = ("icloud", "gmail", "yahoo", "outlook", "docomo", "au", "softbank", "yahoo-japan")
 PROVIDERS = (*DEFAULT, "microsoft365", "google-workspace", "laposte", "jcom")
 ORDER = (*PROVIDERS, "strict")
-DATA: dict[str, Any] = read(Path(__file__).with_name("receivers.yaml").read_text("utf-8")).data
+DATA: dict[str, Any] = read((TESTS / "receivers.yaml").read_text("utf-8")).data
 MAILS: dict[str, dict[str, Any]] = DATA["mails"]
 
 

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import ROOT
 from tests.corpus import SUITES
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def ci(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:

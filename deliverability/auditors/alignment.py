@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from deliverability.auditors.base import Context, auditor, spec
+from deliverability.model.codes import Code
 from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of
 from deliverability.protocols.dmarc.evaluate import (
     POLICY,
@@ -15,6 +16,8 @@ from deliverability.protocols.dmarc.evaluate import (
     listed_home_of,
     relation,
 )
+
+KEY_LOST = Code("key-lost")
 
 PROVIDES = (
     spec("alignment.author_domain", FactType.STR, "The author domain.", optional=True),
@@ -151,5 +154,5 @@ def _settled(signature: Mapping[str, Value]) -> str | Unknown | None:
     result = _text(signature["result"])
     if result == "temperror":
         key = next((signature[name] for name in ("bits", "key_type") if isinstance(signature[name], Unknown)), None)
-        return key if isinstance(key, Unknown) else Unknown(Reason.TIMEOUT, "the key could not be looked up")
+        return key if isinstance(key, Unknown) else Unknown(Reason.TIMEOUT, KEY_LOST())
     return result

@@ -18,7 +18,7 @@ PROVIDES = (
         "Whether the ARC chain (RFC 8617) holds; none without ARC fields.",
         values=["none", "pass", "fail"],
     ),
-    spec("arc.reason", FactType.STR, "Why the chain does not hold.", optional=True),
+    spec("arc.reason", FactType.DETAIL, "Why the chain does not hold.", optional=True),
     spec("arc.set_count", FactType.INT, "Sets that make up the chain.", unit="sets"),
     spec("arc.sets", FactType.LIST_RECORD, "The sets of the chain, the oldest first.", key=["instance", "domain"]),
     spec("arc.sets[].instance", FactType.INT, "i=, counted from 1."),
@@ -33,7 +33,7 @@ PROVIDES = (
     ),
     spec("arc.sets[].seal", FactType.STR, "Whether its ARC-Seal holds.", values=["pass", "fail"]),
     spec("arc.sets[].signature", FactType.STR, "Whether its ARC-Message-Signature holds.", values=["pass", "fail"]),
-    spec("arc.sets[].errors", FactType.LIST_STR, "What is wrong with it, one term each."),
+    spec("arc.sets[].errors", FactType.LIST_DETAIL, "What is wrong with it, one each."),
     spec(
         "arc.oldest_pass",
         FactType.INT,
@@ -75,7 +75,7 @@ async def audit(ctx: Context) -> None:
             "cv": each.cv,
             "seal": each.seal,
             "signature": each.signature,
-            "errors": each.details,
+            "errors": each.errors,
         }
         for each in found.sets
     )

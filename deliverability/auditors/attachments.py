@@ -10,7 +10,8 @@ from deliverability.auditors.base import Context, MissingFact, auditor, spec
 from deliverability.mail.evidence import part_evidence
 from deliverability.mail.files.listing import ENCRYPTIONS
 from deliverability.mail.reader import Message
-from deliverability.mail.structure import Leaf, leaves
+from deliverability.mail.structure import NESTED, Leaf, leaves
+from deliverability.model.codes import Code
 from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of
 
 PROVIDES = (
@@ -89,6 +90,9 @@ PROVIDES = (
     spec("message.attachments[].image", FactType.BOOL, "Is an image by its declared type."),
 )
 
+ARCHIVE_MANY = Code("archive-many")
+ARCHIVE_PARTLY = Code("archive-partly")
+
 _MAX_MEMBERS = 1000
 _MAX_BLOCKED = 100
 
@@ -108,7 +112,7 @@ async def audit(ctx: Context) -> None:
     }
     attached = [leaf for leaf in leaves(ctx.message) if leaf.is_attachment]
     if not attached and ctx.message.nesting_limited:
-        raise MissingFact("message.attachments", Unknown(Reason.LIMIT, "parts nested too deeply were not read"))
+        raise MissingFact("message.attachments", Unknown(Reason.LIMIT, NESTED()))
     # Looking into archives takes a while; DNS answers of other auditors are waited for meanwhile.
     records = await asyncio.to_thread(
         lambda: tuple(_record(leaf, decoded[leaf.part.path]) for leaf in attached),
@@ -212,7 +216,7 @@ def _look_inside(octets: bytes, filename: str, content: _Content) -> None:
     try:
         archive = open_archive(octets, filename)
     except TooManyEntriesError:
-        too_large = Unknown(Reason.LIMIT, "the archive has too many entries to be listed")
+        too_large = Unknown(Reason.LIMIT, ARCHIVE_MANY())
         content.container = "archive"
         content.encrypted = content.encryption = content.members = content.nested = too_large
         content.blocked_members = too_large
@@ -229,6 +233,6 @@ def _look_inside(octets: bytes, filename: str, content: _Content) -> None:
     content.blocked_members = tuple(refused[:_MAX_BLOCKED])
     content.blocked = content.blocked or bool(refused)
     if not archive.complete:
-        partly = Unknown(Reason.LIMIT, "the archive could be read only in part")
+        partly = Unknown(Reason.LIMIT, ARCHIVE_PARTLY())
         content.blocked = content.blocked or partly
         content.encrypted = partly if archive.encrypted == "none" else archive.encrypted

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from deliverability.auditors import auditor_named
+from deliverability.model.codes import ABOUT, AS_SAID, Code
 from deliverability.model.facts import (
     Catalogue,
     Evidence,
@@ -39,17 +41,25 @@ from deliverability.ports.base import (
 if TYPE_CHECKING:
     from deliverability.mail.reader import Message
 
+NOT_STATED = Code("not-stated", ("name",))
+
 AuditFunction = Callable[["Context"], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Auditor:
-    """One topic: the facts it promises, the facts of others it reads, and the coroutine that does it."""
+    """One topic: the facts it promises, the facts of others it reads, and the coroutine that does it.
+
+    It is pickled by its name, so only those of the table can be.
+    """
 
     name: str
     provides: tuple[FactSpec, ...]
     needs: tuple[str, ...]
     run: AuditFunction
+
+    def __reduce__(self) -> tuple[Callable[[str], Auditor], tuple[str]]:
+        return auditor_named, (self.name,)
 
     @property
     def promised(self) -> tuple[str, ...]:
@@ -94,9 +104,9 @@ class Context:
     Attributes:
         message: the sample message read into headers and parts, or None where none was given.
         now: when the audit began.
-        http: fetches files from the web; None where the user did not ask for that (--fetch).
-        smtp: looks at mail servers; None where the user did not ask for that (--probe-smtp).
-        unsubscriber: posts to the unsubscribe address; None where the user did not ask for that (--probe-unsubscribe).
+        http: fetches files from the web; None where the user did not ask for that.
+        smtp: looks at mail servers; None where the user did not ask for that.
+        unsubscriber: posts to the unsubscribe address; None where the user did not ask for that.
 
     """
 
@@ -129,14 +139,6 @@ class Context:
         answer = await self.resolver.query(name, rdtype)
         self.cite_answer(answer)
         return answer
-
-    async def fetch(self, url: str, *, redirects: int = 0) -> Fetched | None:
-        """Get a file from the web and keep what came as evidence; None where the user did not ask for that."""
-        if self.http is None:
-            return None
-        fetched = await self.http.fetch(url, self.resolver, redirects=redirects)
-        self.cite(http_evidence(fetched))
-        return fetched
 
     async def unsubscribe(self, url: str, form: str) -> Fetched | None:
         """Post a form and keep the answer as evidence; None where the user did not ask for that."""
@@ -231,12 +233,6 @@ _SHOWN_OCTETS = 2000
 _SHOWN_LINES = 30
 
 
-def unknown_from(answer: Failed) -> Unknown:
-    """The Unknown a failed DNS answer leads to, naming the question."""
-    detail = f"{answer.rdtype} {answer.name}" + (f": {answer.detail}" if answer.detail else "")
-    return Unknown(answer.reason, detail)
-
-
 @dataclass(frozen=True, slots=True)
 class Work:
     """What one auditor was given and what it made of it.
@@ -324,12 +320,12 @@ async def gather(
             undeclared = set(context.stated) - set(each.promised)
             if undeclared:
                 raise ValueError(f"{each.name} stated facts it never declared: {sorted(undeclared)}")
-            lost = Unknown(Reason.BUG, f"{each.name} did not state it")
+            lost = Unknown(Reason.BUG, NOT_STATED(name=each.name))
         except MissingFact as missing:
             lost = missing.unknown
         except Exception as error:
             crashes[each.name] = f"auditor {each.name}:\n{traceback.format_exc()}"
-            lost = Unknown(Reason.BUG, f"{each.name}: {type(error).__name__}")
+            lost = Unknown(Reason.BUG, ABOUT(what=each.name, detail=AS_SAID(text=type(error).__name__)))
             context.stated.clear()
         stated = {path: context.stated.get(path) or Fact(path, lost) for path in each.promised}
         known.update(stated)

@@ -18,9 +18,12 @@ from deliverability.auditors.base import Context, MissingFact, auditor, spec
 from deliverability.mail.evidence import part_evidence
 from deliverability.mail.html.accounting import CSS_IMPORT, is_font_service
 from deliverability.mail.html.css import Declaration, Prelude, read_attribute, read_sheet
-from deliverability.mail.html.markup import Attribute, Kind, tokens
+from deliverability.mail.html.markup import Attribute, TokenKind, tokens
 from deliverability.mail.structure import body_texts
+from deliverability.model.codes import Code
 from deliverability.model.facts import FactType, Reason, Unknown, Value
+
+HTML_COMPARED = Code("html-compared", ("n",))
 
 PROVIDES = (
     spec(
@@ -200,7 +203,7 @@ async def audit(ctx: Context) -> None:
     ctx.put("clients.programs", len(support.clients))
     ctx.put("clients.data_date", support.date)
     if sum(map(len, texts)) > _MAX_CHARACTERS:
-        raise MissingFact("clients.features", Unknown(Reason.LIMIT, "HTML over 2 MiB is not compared"))
+        raise MissingFact("clients.features", Unknown(Reason.LIMIT, HTML_COMPARED(n=_MAX_CHARACTERS >> 20)))
     uses = Uses()
     for text in texts:
         collect(text, uses)
@@ -244,7 +247,7 @@ def collect(html: str, uses: Uses) -> None:
     left = _MAX_DECLARATIONS
     names: set[str] = set()  # properties of the rule being read
     for token in tokens(html):
-        if token.kind is Kind.RAW and token.name == "style":
+        if token.kind is TokenKind.RAW and token.name == "style":
             for each in read_sheet(html[token.start : token.end]):
                 left -= 1
                 if left < 0:
@@ -252,7 +255,7 @@ def collect(html: str, uses: Uses) -> None:
                 if isinstance(each, Prelude):
                     names = set()
                 _sheet(each, uses, names)
-        elif token.kind is Kind.START:
+        elif token.kind is TokenKind.START:
             values: dict[str, str] = {}
             for attribute in token.attributes:
                 values.setdefault(attribute.name, attribute.value)

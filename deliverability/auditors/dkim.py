@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from deliverability.auditors.base import Context, auditor, spec, unknown_from
+from deliverability.auditors.base import Context, auditor, spec
+from deliverability.model.codes import SELECTOR, Code
 from deliverability.model.facts import Evidence, EvidenceKind, FactType, KeySeen, Reason, Unknown, Value
-from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
+from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver, unknown_from
 from deliverability.protocols.dkim.fields import value_on_the_wire
 from deliverability.protocols.dkim.key import KeyRecord, choose_key, looks_like_key
 from deliverability.protocols.dkim.signature import Signature, is_within, parse_signature
-from deliverability.protocols.dkim.verify import DkimReason, DkimResult, DkimStatus, verify_message
+from deliverability.protocols.dkim.verify import DkimResult, DkimStatus, verify_message
 from deliverability.protocols.dmarc.evaluate import Result, discover_homes
 
 PROBES = tuple(  # one string, because one selector a line would take fifty
@@ -27,6 +28,11 @@ PROBES = tuple(  # one string, because one selector a line would take fifty
     ).split()
 )
 """Selectors of well-known sending services, guessed where nobody named any."""
+
+SIGNATURES_FIRST = Code("signatures-first", ("n", "all"))
+PROBES_MISSED = Code("selectors", ("n",))
+PROBES_FAILED = Code("selectors-failed", ("n", "m", "why"))
+NO_NAME_BELOW = Code("selectors-none", ("n", "name"))
 
 MAX_LISTED = 50
 """Signatures listed; those beyond the ones verified are listed as unknown(limit)."""
@@ -89,7 +95,7 @@ PROVIDES = (
         ],
     ),
     spec("dkim.signatures[].reasons", FactType.LIST_STR, "All reasons for which it does not pass, as such codes."),
-    spec("dkim.signatures[].errors", FactType.LIST_STR, "All that is wrong with it, one term each."),
+    spec("dkim.signatures[].errors", FactType.LIST_DETAIL, "All that is wrong with it."),
     spec(
         "dkim.signatures[].changed_headers",
         FactType.LIST_STR,
@@ -183,7 +189,7 @@ PROVIDES = (
     spec("dkim.keys[].testing", FactType.BOOL, "t=y.", optional=True),
     spec("dkim.keys[].revoked", FactType.BOOL, "Empty p=.", optional=True),
     spec("dkim.keys[].sha1_only", FactType.BOOL, "h= allows nothing but SHA-1.", optional=True),
-    spec("dkim.keys[].errors", FactType.LIST_STR, "What is wrong in the key record, one term each."),
+    spec("dkim.keys[].errors", FactType.LIST_DETAIL, "What is wrong in the key record."),
     spec("dkim.keys[].alias", FactType.STR, "CNAME target, where the key is hosted by a service.", optional=True),
     spec(
         "dkim.keys[].selector_date",
@@ -312,7 +318,7 @@ def _state_signatures(
         cited.append(_cite_header(ctx, result))
         if result.answer is not None:
             cited.append(ctx.cite_answer(result.answer))
-    limit = Unknown(Reason.LIMIT, f"only the first {len(results)} of {count} signatures are verified")
+    limit = Unknown(Reason.LIMIT, SIGNATURES_FIRST(n=len(results), all=count))
     verified = list(zip(results, aligned, strict=False))
     records = [_verified(result, each) for result, each in verified]
     records += [
@@ -325,7 +331,7 @@ def _state_signatures(
 
     passing = [(result, each) for result, each in verified if result.result is DkimStatus.PASS]
     # Signatures that may pass or not, with the reason: key not looked up, body not there, limit.
-    doubts = [(lost, each) for result, each in verified if (lost := _unsettled(result))]
+    doubts = [(lost, each) for result, each in verified if (lost := result.unsettled)]
     doubts += [(limit, None)] if count > len(results) else []
     types = tuple(dict.fromkeys(result.key.type for result, _ in passing if result.key is not None))
     ctx.put("dkim.passing_key_types", doubts[0][0] if doubts else types, *cited)
@@ -344,20 +350,11 @@ def _best_result(results: Sequence[DkimResult], limit: Unknown | None) -> str | 
     best = next((status for status in _BEST_FIRST if status in statuses), None)
     if best is DkimStatus.PASS:
         return best.value
-    lost = next((unknown for result in results if (unknown := _unsettled(result))), None)
+    lost = next((unknown for result in results if (unknown := result.unsettled)), None)
     return limit or lost or (best.value if best else "none")
 
 
 _BEST_FIRST = (DkimStatus.PASS, DkimStatus.TEMPERROR, DkimStatus.FAIL, DkimStatus.PERMERROR)
-
-
-def _unsettled(result: DkimResult) -> Unknown | None:
-    """Why nobody can say whether the signature passes, or None where it is settled."""
-    if result.result is DkimStatus.TEMPERROR and isinstance(result.answer, Failed):
-        return unknown_from(result.answer)
-    if result.body_missing and result.reason is DkimReason.BODY_CHANGED:
-        return Unknown(Reason.NO_MESSAGE, "the file holds the header of the message only")
-    return None
 
 
 def _cite_header(ctx: Context, result: DkimResult) -> str:
@@ -405,7 +402,7 @@ def _verified(result: DkimResult, aligned: Value) -> dict[str, Value]:
         "reasons": tuple(reason.value for reason in result.reasons),
         "errors": result.details,
     }
-    without_body = _unsettled(result) if result.body_missing else None
+    without_body = result.unsettled if result.body_missing else None
     if without_body is not None:
         outcome = dict.fromkeys(outcome, without_body)
     return {
@@ -552,7 +549,7 @@ def _state_no_keys(ctx: Context, guesses: Sequence[_Asked], stray: Answer) -> No
         ctx.put("dkim.keys", ())
         return
     selector, answer = failed
-    ctx.put("dkim.keys", Unknown(answer.reason, f"selector {selector}"), ctx.cite_answer(answer))
+    ctx.put("dkim.keys", Unknown(answer.reason, SELECTOR(name=selector)), ctx.cite_answer(answer))
 
 
 def _unlikely_selector(domain: str) -> str:
@@ -706,13 +703,13 @@ def _state_published(ctx: Context, parent: Answer, asked: Sequence[_Asked], list
         value = False
     else:
         guessed = sum(each.found_by == "probe" for each in asked)
-        detail = f"none of {guessed} guessed selectors has a key; name yours with --selector"
+        detail = PROBES_MISSED(n=guessed)
         if failed:
             cited.append(ctx.cite_answer(failed[0]))
-            detail += f" ({len(failed)} of them could not be asked: {failed[0].reason.value})"
+            detail = PROBES_FAILED(n=guessed, m=len(failed), why=failed[0].reason.value)
         elif _no_such_name(parent) and all(_no_such_name(answer) for answer in below):
             cited.append(ctx.cite_answer(parent))
-            detail += f" (DNS knows no name below _domainkey.{domain}, so there may be none)"
+            detail = NO_NAME_BELOW(n=guessed, name=f"_domainkey.{domain}")
         value = Unknown(Reason.NOT_FOUND, detail)
     ctx.put("dkim.published", value, *cited)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from deliverability.auditors.base import Context, auditor, dns_id, spec, unknown_from
+from deliverability.auditors.base import Context, auditor, dns_id, spec
+from deliverability.model.codes import Code
 from deliverability.model.facts import FactType, Reason, Unknown, Value
-from deliverability.ports.base import Absent, Failed, Found
+from deliverability.ports.base import Absent, Failed, Found, unknown_from
 from deliverability.protocols.dmarc.discover import (
     Discovery,
     Step,
@@ -21,6 +22,8 @@ from deliverability.protocols.dmarc.record import POLICIES, DmarcRecord, is_dmar
 
 MAX_REPORT_DOMAINS = 20
 """Nobody needs more, and a record can name thousands; receivers need not serve more than two (RFC 7489 section 6.2)."""
+
+REPORT_DOMAINS = Code("report-domains-first", ("n", "all"))
 
 PROVIDES = (
     spec(
@@ -54,7 +57,7 @@ PROVIDES = (
     spec(
         "dmarc.lookalikes", FactType.LIST_STR, "TXT records at _dmarc names that were meant as DMARC but are ignored."
     ),
-    spec("dmarc.errors", FactType.LIST_STR, "What is wrong in the record, one term each, for example p=rejct."),
+    spec("dmarc.errors", FactType.LIST_DETAIL, "What is wrong in the record, for example p=rejct."),
     spec(
         "dmarc.policy",
         FactType.STR,
@@ -195,7 +198,7 @@ async def audit(ctx: Context) -> None:
     )
     failed = next((each for each in without_mx if isinstance(each, Unknown)), None)
     if failed is None and len(named) > len(hosts):
-        failed = Unknown(Reason.LIMIT, f"only {len(hosts)} of {len(named)} report domains were looked at")
+        failed = Unknown(Reason.LIMIT, REPORT_DOMAINS(n=len(hosts), all=len(named)))
     refusing = tuple(host for host, no_mail in zip(hosts, without_mx, strict=True) if no_mail is True)
     ctx.put("dmarc.rua_without_mx", failed if failed and not refusing else refusing, *(dns_id(h, "MX") for h in hosts))
     listed: tuple[dict[str, Value] | Unknown, ...] = tuple(each for each in external if each is not None)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 
-from deliverability.auditors.base import Context, auditor, dns_id, spec, unknown_from
+from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.mail.addresses import parse_addresses
 from deliverability.mail.evidence import header_evidence
 from deliverability.model.facts import FactType, Reason, Unknown, Value
-from deliverability.ports.base import Absent, Answer, Failed, Found
+from deliverability.ports.base import Absent, Answer, Failed, Found, unknown_from
 
 MAX_REPLY_DOMAINS = 10
 """So many domains of Reply-To are looked at; a reply to more people than that is nobody's intention."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.evidence import header_evidence
-from deliverability.mail.hop import Record, delivery
+from deliverability.mail.hop import AuthenticationField, delivery
 from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.received import ReceivedSpf, canonical_ip, parse_return_path
+from deliverability.model.codes import Input, needs
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.protocols.dmarc.psl import known_registrable_domain
 
@@ -57,7 +58,7 @@ PROVIDES = (
     spec("envelope.tls", FactType.BOOL, "The receiving hop says that it came over TLS.", optional=True),
 )
 
-_OPTIONS = {"envelope.mail_from": "--mail-from", "envelope.helo": "--helo", "envelope.ip": "--ip"}
+_INPUTS = {"envelope.mail_from": Input.MAIL_FROM, "envelope.helo": Input.HELO, "envelope.ip": Input.SENDING_IP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def _state(ctx: Context, path: str, option: str | None, readings: tuple[_Reading
         ctx.put(f"{path}_source", Unknown(Reason.NO_MESSAGE))
     elif not readings:
         # A saved draft has no trace fields: that its sender and hop are not told does not mean that there are none.
-        missing = Unknown(Reason.NOT_CONFIGURED, _OPTIONS[path])
+        missing = Unknown(Reason.NOT_CONFIGURED, needs(_INPUTS[path]))
         ctx.put(path, missing)
         ctx.put(f"{path}_source", missing)
     else:
@@ -152,7 +153,7 @@ def _read_trace(message: Message) -> _Trace:
     return _Trace(tuple(mail_from), tuple(helo), tuple(ip), hop.tls if hop else None, field)
 
 
-def _add_record(record: Record, mail_from: list[_Reading], helo: list[_Reading]) -> None:
+def _add_record(record: AuthenticationField, mail_from: list[_Reading], helo: list[_Reading]) -> None:
     """What a record of the receiver tells of the envelope."""
     if isinstance(record.told, ReceivedSpf):
         pairs = record.told.pairs

@@ -12,10 +12,13 @@ from deliverability.mail.html.accounting import Category, HtmlAccount, Link, lin
 from deliverability.mail.html.minify import minify
 from deliverability.mail.reader import Message
 from deliverability.mail.received import canonical_ip
-from deliverability.mail.structure import Leaf, body_texts
+from deliverability.mail.structure import NESTED, Leaf, body_texts
 from deliverability.mail.words import charset_codec, printable
+from deliverability.model.codes import Code
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.protocols.dmarc.psl import known_registrable_domain
+
+HTML_APART = Code("html-apart", ("n",))
 
 PROVIDES = (
     spec("html.present", FactType.BOOL, "The message has a text/html body part."),
@@ -143,13 +146,13 @@ async def audit(ctx: Context) -> None:
         raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
     pages = body_texts(message, "text/html")
     if not pages and message.nesting_limited:
-        raise MissingFact("html.present", Unknown(Reason.LIMIT, "parts nested too deeply were not read"))
+        raise MissingFact("html.present", Unknown(Reason.LIMIT, NESTED()))
     cited = [ctx.cite(part_evidence(leaf.part)) for leaf in pages[:20]]
     texts = [leaf.part.text() for leaf in pages]
     if sum(map(len, texts)) > _MAX_CHARACTERS:
         ctx.put("html.present", True, *cited)
         ctx.put("html.octets", sum(len(text.encode()) for text in texts), *cited)
-        raise MissingFact("html.octets", Unknown(Reason.LIMIT, "HTML over 10 MiB is not taken apart"))
+        raise MissingFact("html.octets", Unknown(Reason.LIMIT, HTML_APART(n=_MAX_CHARACTERS >> 20)))
     account = HtmlAccount()
     saved = 0
     for text in texts:

@@ -11,6 +11,7 @@ from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.evidence import part_evidence
 from deliverability.mail.reader import Message
 from deliverability.mail.structure import Leaf, body_texts
+from deliverability.model.codes import Code
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 
 PROVIDES = (
@@ -71,6 +72,11 @@ PROVIDES = (
         unit="octets",
     ),
 )
+
+IMAGE_PIXELS = Code("image-pixels")
+IMAGE_OCTETS = Code("image-octets")
+IMAGE_BROKEN = Code("image-broken")
+IMAGE_MANY = Code("image-many")
 
 # An inline image without a width is as wide as the column of a mail at most.
 _COLUMN = 640
@@ -133,7 +139,7 @@ def _images(message: Message, pictures: Sequence[Leaf]) -> list[tuple[Leaf, dict
             "webp_octets": webp.octets if webp else None,
         }
         if not allowed or facts.refused:
-            detail = _REFUSED[facts.refused] if facts.refused else "more images than are decoded for one message"
+            detail = _REFUSED[facts.refused] if facts.refused else IMAGE_MANY()
             unknown = Unknown(Reason.LIMIT, detail)
             if facts.width is None:
                 record["width"] = record["height"] = unknown
@@ -143,9 +149,9 @@ def _images(message: Message, pictures: Sequence[Leaf]) -> list[tuple[Leaf, dict
 
 
 _REFUSED = {
-    "pixels": "the image has more pixels than are decoded",
-    "octets": "the image file is larger than is decoded",
-    "broken": "the image is damaged and cannot be decoded",
+    "pixels": IMAGE_PIXELS(),
+    "octets": IMAGE_OCTETS(),
+    "broken": IMAGE_BROKEN(),
 }
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import re
 from collections.abc import Sequence
 
-from deliverability.auditors.base import Context, auditor, dns_id, spec, unknown_from
+from deliverability.auditors.base import Context, auditor, dns_id, spec
+from deliverability.model.codes import Code
 from deliverability.model.facts import FactType, Reason, Unknown, Value
-from deliverability.ports.base import Answer, Failed, Found
+from deliverability.ports.base import Answer, Failed, Found, unknown_from
+from deliverability.protocols.mx import MAX_HOSTS, is_literal, mx_entries, mx_names
 
-MAX_HOSTS = 50
-"""MX hosts that are looked up; a domain with more is not set up by hand."""
+MX_FIRST = Code("mx-first", ("n", "all"))
 
 PROVIDES = (
     spec("mx.hosts", FactType.LIST_RECORD, "MX hosts, most preferred first; empty for a null MX.", key=["host"]),
@@ -41,33 +40,15 @@ async def audit(ctx: Context) -> None:
         return
     entries = mx_entries(answer)
     hosts = [host for _, host in entries]
-    named = list(dict.fromkeys(host for host in hosts if host != "."))
+    named = mx_names(answer)
     ctx.put("mx.duplicates", tuple(host for host in named if hosts.count(host) > 1), own)
     ctx.put("mx.null_beside_others", "." in hosts and bool(named), own)
     preferences = {host: preference for preference, host in reversed(entries)}
     items = await asyncio.gather(*(_host(ctx, host, preferences[host]) for host in named[:MAX_HOSTS]))
-    limit = Unknown(Reason.LIMIT, f"only {MAX_HOSTS} of {len(named)} MX hosts were looked up")
+    limit = Unknown(Reason.LIMIT, MX_FIRST(n=MAX_HOSTS, all=len(named)))
     items += [_unseen(host, preferences[host], limit) for host in named[MAX_HOSTS:]]
     ids = [dns_id(host, rdtype) for host in named[:MAX_HOSTS] for rdtype in ("A", "AAAA") if not is_literal(host)]
     ctx.put("mx.hosts", tuple(items), own, *ids)
-
-
-def mx_entries(answer: Answer) -> list[tuple[int | None, str]]:
-    """Preference and host of each MX record, most preferred first; empty where there is none."""
-    if not isinstance(answer, Found):
-        return []
-    pairs = (value.partition(" ") for value in answer.values)
-    entries = [(int(first) if re.fullmatch("[0-9]{1,5}", first) else None, host) for first, _, host in pairs]
-    return sorted(entries, key=lambda entry: (entry[0] is None, entry[0] or 0, entry[1]))
-
-
-def is_literal(host: str) -> bool:
-    """Whether an IP address stands where the name of a host belongs."""
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return True
 
 
 async def _host(ctx: Context, host: str, preference: int | None) -> dict[str, Value]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.evidence import header_evidence
 from deliverability.mail.reader import HeaderField
+from deliverability.model.codes import Input, needs
 from deliverability.model.facts import FactType, Purpose, Reason, Unknown, Value
 from deliverability.protocols.dkim.signature import is_within
 
@@ -82,7 +83,8 @@ def _state(
     sends: bool | None = None,
 ) -> None:
     cited = evidence or []
-    ctx.put("subject.purpose", purpose.value if purpose else Unknown(Reason.NOT_CONFIGURED, "--purpose"), *cited)
+    said = purpose.value if purpose else Unknown(Reason.NOT_CONFIGURED, needs(Input.PURPOSE))
+    ctx.put("subject.purpose", said, *cited)
     ctx.put("subject.purpose_basis", basis, *cited)
     ctx.put("subject.purpose_signs", signs, *cited)
     ctx.put("subject.parked", purpose is Purpose.PARKED, *cited)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.evidence import header_evidence
-from deliverability.mail.hop import Record, delivery
+from deliverability.mail.hop import AuthenticationField, delivery
 from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.received import AuthenticationResults, AuthResult, ReceivedSpf
 from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of, text_of, texts_of
@@ -87,7 +87,7 @@ _SPF_NAMES = ("smtp.mailfrom", "smtp.mail", "smtp.mfrom", "smtp.helo")
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RecordedResult:
     """One result that the receiver recorded.
 
     Attributes:
@@ -111,7 +111,7 @@ class Recorded:
     by: str | None
     ip: str | None
     fields: tuple[HeaderField, ...]
-    results: Mapping[str, Told]
+    results: Mapping[str, RecordedResult]
 
 
 @auditor(
@@ -159,7 +159,7 @@ def read_recorded(message: Message) -> Recorded:
     of_spf = [each for each in came.records if isinstance(each.told, ReceivedSpf)]
     server = came.hop[1].by if came.hop else None
     by = next((name for name in (first, *(each.by for each in of_spf), server) if name), None)
-    told_by_method: dict[str, Told] = {}
+    told_by_method: dict[str, RecordedResult] = {}
     for method, best in (("spf", _best_spf), ("dkim", _best_dkim), ("dmarc", _first), ("compauth", _first)):
         candidates = [(result, field) for result, field in results if result.method == method]
         if candidates:
@@ -186,30 +186,30 @@ def _same_owner(name: str, other: str) -> bool:
     )
 
 
-def _first(candidates: list[tuple[AuthResult, HeaderField]]) -> Told:
+def _first(candidates: list[tuple[AuthResult, HeaderField]]) -> RecordedResult:
     result, field = candidates[0]
-    return Told(result.result, field, _domain(result, ("header.from",)))
+    return RecordedResult(result.result, field, _domain(result, ("header.from",)))
 
 
-def _best_dkim(candidates: list[tuple[AuthResult, HeaderField]]) -> Told:
+def _best_dkim(candidates: list[tuple[AuthResult, HeaderField]]) -> RecordedResult:
     result, field = next((each for each in candidates if each[0].result == "pass"), candidates[0])
-    return Told(result.result, field, _domain(result, ("header.d", "header.i")))
+    return RecordedResult(result.result, field, _domain(result, ("header.d", "header.i")))
 
 
-def _best_spf(candidates: list[tuple[AuthResult, HeaderField]]) -> Told:
+def _best_spf(candidates: list[tuple[AuthResult, HeaderField]]) -> RecordedResult:
     """The result for MAIL FROM, where there are several."""
     result, field = next((each for each in candidates if "smtp.mailfrom" in each[0].properties), candidates[0])
-    return Told(result.result, field, _domain(result, _SPF_NAMES), "best guess" in result.comment.lower())
+    return RecordedResult(result.result, field, _domain(result, _SPF_NAMES), "best guess" in result.comment.lower())
 
 
-def _of_received_spf(records: list[Record]) -> Told:
+def _of_received_spf(records: list[AuthenticationField]) -> RecordedResult:
     """The field for MAIL FROM; others are for HELO."""
     read = [(each.told, each.field) for each in records if isinstance(each.told, ReceivedSpf)]
     told, field = next(
         (each for each in read if each[0].pairs.get("identity", "mailfrom") in ("mailfrom", "mfrom")), read[0]
     )
     names = (told.pairs.get("envelope-from"), told.pairs.get("helo"))
-    return Told(told.result, field, next((domain for name in names if (domain := _domain_of(name))), None))
+    return RecordedResult(told.result, field, next((domain for name in names if (domain := _domain_of(name))), None))
 
 
 def _domain(result: AuthResult, names: tuple[str, ...]) -> str | None:
@@ -246,7 +246,7 @@ def _our_spf(ctx: Context, ip: str | None) -> Value:
 
 
 def _reason(
-    ctx: Context, found: Recorded, method: str, told: Told, ours: str, theirs: str, others: Mapping[str, str]
+    ctx: Context, found: Recorded, method: str, told: RecordedResult, ours: str, theirs: str, others: Mapping[str, str]
 ) -> str:
     """The likely reason of a contradiction; `others` are those of the methods before it."""
     if method == "spf":
@@ -265,7 +265,7 @@ def _reason(
     return others.get("dkim", others.get("spf", "unknown"))
 
 
-def _reason_of_dkim(ctx: Context, told: Told, ours: str, theirs: str) -> str:
+def _reason_of_dkim(ctx: Context, told: RecordedResult, ours: str, theirs: str) -> str:
     signatures = records_of(ctx.value("dkim.signatures"))
     same = [each for each in signatures if each.get("domain") == told.domain]
     if theirs == "fail" and ours == "pass":

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.auditors.dkim import PROBES
 from deliverability.mail.evidence import header_evidence
+from deliverability.model.codes import ASKED, SELECTOR, Code
 from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of
-from deliverability.senders.catalogue import Alignment, Include, Kind, Service, services
+from deliverability.senders.catalogue import Alignment, Include, Service, ServiceKind, services
 from deliverability.senders.recognise import (
     Key,
     MessageMarks,
@@ -28,6 +29,9 @@ MAX_TERMS = 200
 """SPF terms that are looked at; receivers stop long before."""
 MAX_DEPTH = 10
 
+SPF_FIRST = Code("spf-first", ("n",))
+WILDCARD = Code("wildcard")
+
 PROVIDES = (
     spec(
         "senders.services",
@@ -37,7 +41,7 @@ PROVIDES = (
     ),
     spec("senders.services[].id", FactType.STR, "Name in the catalogue of services (rules/senders/)."),
     spec("senders.services[].name", FactType.STR, "Its name."),
-    spec("senders.services[].kind", FactType.STR, "What it is used for.", values=[kind.value for kind in Kind]),
+    spec("senders.services[].kind", FactType.STR, "What it is used for.", values=[kind.value for kind in ServiceKind]),
     spec("senders.services[].seen_by", FactType.LIST_STR, "What shows it (spf: include:sendgrid.net)."),
     spec("senders.services[].authorised", FactType.BOOL, "SPF of the domain lets it send."),
     spec("senders.services[].spf_terms", FactType.LIST_STR, "Terms of SPF that stand for it."),
@@ -138,7 +142,7 @@ async def audit(ctx: Context) -> None:
     strangers: list[str] = []
     for number, term in enumerate(_terms(tree, records, domain, lost)):
         if number == MAX_TERMS:
-            lost.append(Unknown(Reason.LIMIT, f"only the first {MAX_TERMS} terms of SPF were looked at"))
+            lost.append(Unknown(Reason.LIMIT, SPF_FIRST(n=MAX_TERMS)))
             break
         if service := by_spf(term.host, catalogue):
             entry = note(service, f"spf: {term.shown}", dns_id(term.domain, "TXT"))
@@ -220,10 +224,10 @@ def _terms_of(tree: Mapping[str, Value], domain: str, above: tuple[str, ...], lo
         if not own:
             continue
         if status.startswith("failed"):
-            lost.append(Unknown(_failure(status), f"TXT {target}"))
+            lost.append(Unknown(_failure(status), ASKED(type="TXT", name=target)))
         elif isinstance(inner, Mapping) and len(above) < MAX_DEPTH:
             if str(inner.get("status", "")).startswith("failed"):
-                lost.append(Unknown(_failure(str(inner["status"])), f"TXT {target}"))
+                lost.append(Unknown(_failure(str(inner["status"])), ASKED(type="TXT", name=target)))
             yield from _terms_of(inner, domain, (*above, text), lost)
 
 
@@ -248,7 +252,7 @@ def _keys(value: Value, lost: list[Unknown]) -> list[Key]:
 
 
 def _reason(item: Mapping[str, Value]) -> Unknown:
-    return Unknown(_failure(str(item.get("reason"))), f"selector {item.get('selector')}")
+    return Unknown(_failure(str(item.get("reason"))), SELECTOR(name=str(item.get("selector"))))
 
 
 def _item(ctx: Context, entry: _Seen, keys: list[Key], hosts: Value) -> dict[str, Value]:
@@ -291,7 +295,7 @@ def _has_key(ctx: Context, service: Service, keys: list[Key]) -> Value:
         if isinstance(value, Unknown):
             return value
     if wildcard:
-        return Unknown(Reason.NOT_CONFIGURED, "a wildcard answers for every name below _domainkey")
+        return Unknown(Reason.NOT_CONFIGURED, WILDCARD())
     for item in records_of(failed):
         if item.get("selector") in service.dkim.names:
             return _reason(item)

@@ -1,26 +1,27 @@
-"""What the MX hosts show when called (--probe-smtp): STARTTLS, version, certificate, and whether DANE fits it."""
+"""What the MX hosts show when called: STARTTLS, version, certificate, and whether DANE fits it."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Mapping
 
-from deliverability.auditors.base import Context, auditor, dns_id, smtp_id, spec, unknown_from
-from deliverability.auditors.mx import is_literal, mx_entries
-from deliverability.model.facts import FactType, Reason, Unknown, Value
-from deliverability.ports.base import Failed, NoMailHost, Probed
+from deliverability.auditors.base import Context, auditor, dns_id, smtp_id, spec
+from deliverability.model.codes import ABOUT, AS_SAID, ASKED, Input, needs
+from deliverability.model.facts import FactType, Reason, Unknown, Value, texts_of
+from deliverability.ports.base import Failed, NoMailHost, Probed, unknown_from
+from deliverability.protocols.dane import parse_tlsa, verify_dane
+from deliverability.protocols.mx import is_literal, mx_names
 
 MAX_PROBED = 5
 """MX hosts that are called, the most preferred first."""
 _MAX_NAMES = 50
-NEED_PROBE = Unknown(Reason.NOT_CONFIGURED, "--probe-smtp")
+NEED_PROBE = Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_PROBE_SMTP))
 
 PROVIDES = (
     spec(
         "transport.mx_tls",
         FactType.LIST_RECORD,
-        f"The {MAX_PROBED} most preferred MX hosts as they answered on port 25; known only with --probe-smtp.",
+        f"The {MAX_PROBED} most preferred MX hosts as they answered on port 25; known only where they may be called.",
         key=["host"],
     ),
     spec("transport.mx_tls[].host", FactType.STR, "MX host."),
@@ -47,7 +48,7 @@ PROVIDES = (
     spec(
         "dane.certificates",
         FactType.LIST_RECORD,
-        "MX hosts with TLSA records, and whether one fits the certificate; known only with --probe-smtp.",
+        "MX hosts with TLSA records, and whether one fits the certificate; known only where they may be called.",
         key=["host"],
     ),
     spec("dane.certificates[].host", FactType.STR, "MX host."),
@@ -74,8 +75,7 @@ async def audit(ctx: Context) -> None:
     if isinstance(mx, Failed):
         ctx.put_all(dict.fromkeys(("transport.mx_tls", "dane.certificates"), unknown_from(mx)), own)
         return
-    named = dict.fromkeys(host for _, host in mx_entries(mx) if host != "." and not is_literal(host))
-    hosts = list(named)[:MAX_PROBED]
+    hosts = [host for host in mx_names(mx) if not is_literal(host)][:MAX_PROBED]
     probed = dict(zip(hosts, await asyncio.gather(*(ctx.probe(host) for host in hosts)), strict=True))
     seen = {host: each for host, each in probed.items() if each is not None}
     ids = [smtp_id(host) for host in seen]
@@ -84,7 +84,7 @@ async def audit(ctx: Context) -> None:
 
 
 def _lost(probed: NoMailHost) -> Unknown:
-    return Unknown(probed.reason, f"SMTP {probed.host}: {probed.detail}")
+    return Unknown(probed.reason, ABOUT(what=ASKED(type="SMTP", name=probed.host), detail=AS_SAID(text=probed.detail)))
 
 
 def _host(probed: Probed) -> Mapping[str, Value]:
@@ -133,48 +133,6 @@ def _certificates(dane: Value, probed: Mapping[str, Probed]) -> Value:
         elif shown.certificate is None or not isinstance(records, tuple):
             matches = None
         else:
-            matches = tlsa_matches(shown.certificate, [str(record) for record in records])
+            matches = verify_dane(shown.certificate, map(parse_tlsa, texts_of(records)))
         listed.append({"host": host, "name": each["name"], "matches": matches, "evidence": (smtp_id(host),)})
     return tuple(listed)
-
-
-def tlsa_matches(der: bytes, records: list[str]) -> bool | Unknown:
-    """Whether one of the TLSA records fits a server's own certificate (RFC 7672 section 3.1). Never raises.
-
-    DANE-EE(3) is compared with it. DANE-TA(2) may mean an authority above it, which a probe does not see.
-    """
-    above = False
-    for record in records:
-        parts = record.split()
-        if len(parts) < 4 or not all(part.isascii() and part.isdigit() for part in parts[:3]):
-            continue
-        usage, selector, matching = (int(part) for part in parts[:3])
-        if usage not in (2, 3):
-            continue
-        octets = der if selector == 0 else _public_key(der) if selector == 1 else None
-        digest = {0: lambda data: data, 1: lambda data: hashlib.sha256(data).digest(), 2: _sha512}.get(matching)
-        if octets is None or digest is None:
-            continue
-        if digest(octets).hex() == "".join(parts[3:]).lower():
-            return True
-        above = above or usage == 2
-    if above:
-        return Unknown(Reason.LIMIT, "the TLSA records name an authority (usage 2), which the probe does not see")
-    return False
-
-
-def _sha512(data: bytes) -> bytes:
-    return hashlib.sha512(data).digest()
-
-
-def _public_key(der: bytes) -> bytes | None:
-    """The SubjectPublicKeyInfo of a certificate."""
-    from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    try:
-        key = x509.load_der_x509_certificate(der).public_key()
-        return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, UnsupportedAlgorithm):
-        return None

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from deliverability.auditors.base import Context, auditor, dns_id, spec, unknown_from
+from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.model.facts import FactSpec, FactType, Reason, Unknown, Value, text_of, texts_of
-from deliverability.ports.base import Answer, Failed
+from deliverability.ports.base import Answer, Failed, unknown_from
 from deliverability.protocols.spf.names import is_address
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Unsubscribing: the header fields (RFC 2369, RFC 8058), their signature, and the link in the text.
 
-Links are read, never followed; only with --probe-unsubscribe the
-one-click request is sent to the address in the header.
+Links are read, never followed; only where the user permits it, the one-click request is sent to the address in the
+header.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from deliverability.mail.html.accounting import HtmlAccount, Link
 from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.structure import body_texts
 from deliverability.mail.words import printable
+from deliverability.model.codes import ABOUT, AS_SAID, ASKED, Code, Input, needs
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.ports.base import NoPage
 
@@ -40,8 +41,8 @@ PROVIDES = (
     spec(
         "unsubscribe.post_status",
         FactType.INT,
-        "HTTP status of the answer to the one-click request (RFC 8058 section 3.2), known only with "
-        "--probe-unsubscribe; none where the header has no single https address or no valid List-Unsubscribe-Post.",
+        "HTTP status of the answer to the one-click request (RFC 8058 section 3.2), known only where "
+        "it may be sent; none where the header has no single https address or no valid List-Unsubscribe-Post.",
         optional=True,
     ),
     spec(
@@ -68,7 +69,8 @@ PROVIDES = (
 _FIELDS = ("list-unsubscribe", "list-unsubscribe-post")
 _URI = re.compile(r"<([^<>]{1,4000})>")
 _ONE_CLICK = "List-Unsubscribe=One-Click"
-NEED_PROBE = Unknown(Reason.NOT_CONFIGURED, "--probe-unsubscribe")
+NEED_PROBE = Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_UNSUBSCRIBE))
+TEXT_SEARCHED = Code("text-searched", ("n",))
 _MAX_URIS = 20
 _MAX_WORDS = 10
 _MAX_CHARACTERS = 10 << 20
@@ -149,7 +151,9 @@ async def _post(ctx: Context, address: str | None) -> None:
         return
     cited = http_id(address, "POST")
     if isinstance(answer, NoPage):
-        ctx.put_all(dict.fromkeys(paths, Unknown(answer.reason, f"POST {printable(address)}: {answer.detail}")), cited)
+        asked = ASKED(type="POST", name=printable(address))
+        lost = Unknown(answer.reason, ABOUT(what=asked, detail=AS_SAID(text=answer.detail)))
+        ctx.put_all(dict.fromkeys(paths, lost), cited)
         return
     ctx.put(paths[0], answer.status, cited)
     ctx.put(paths[1], 300 <= answer.status < 400, cited)
@@ -176,7 +180,7 @@ def _covered(signatures: Value) -> bool | Unknown:
         if isinstance(lost, Unknown):
             unverified = lost
         elif result == "temperror":
-            unverified = Unknown(Reason.TIMEOUT, str(each.get("key_name") or ""))
+            unverified = Unknown(Reason.TIMEOUT, ASKED(type="TXT", name=str(each.get("key_name") or "")))
     return unverified or False
 
 
@@ -188,7 +192,7 @@ def _body(ctx: Context, message: Message) -> None:
     too_long = sum(leaf.part.encoded_octets for leaf in (*pages, *plain)) > 2 * _MAX_CHARACTERS
     texts = [] if too_long else [leaf.part.text() for leaf in (*pages, *plain)]
     if too_long or sum(map(len, texts)) > _MAX_CHARACTERS:
-        raise MissingFact("unsubscribe.body_link", Unknown(Reason.LIMIT, "text over 10 MiB is not searched"))
+        raise MissingFact("unsubscribe.body_link", Unknown(Reason.LIMIT, TEXT_SEARCHED(n=_MAX_CHARACTERS >> 20)))
     words: dict[str, None] = {}
     octets: int | None = None
     if pages:

@@ -50,10 +50,11 @@ def command(what: str, receiver: str | None, rules: tuple[Path, ...], style: str
     Exit codes: 0 explained, 1 a rule behind it is unmet now, 2 usage, 3 no reply found or not checked completely.
     """
     with plain_errors():
+        from deliverability.auditors import catalogue
         from deliverability.cli.inputs import read_settings
         from deliverability.feedback.explain import explain
         from deliverability.inputs import InputError
-        from deliverability.runs.engine import catalogue, load_rules
+        from deliverability.runs.engine import load_rules
 
         if what.isdigit() and len(what) == 3 and params["domains"]:
             words = " ".join((what, *params["domains"]))

@@ -73,13 +73,14 @@ def _read(file: str) -> list[Audited]:
 
 
 def _audited(file: str, data: Any) -> Audited:
+    from deliverability.auditors import catalogue
     from deliverability.inputs import InputError
-    from deliverability.model.codec import decode_facts
+    from deliverability.model.codec import as_catalogued, decode_facts
     from deliverability.model.facts import Subject
     from deliverability.runs.engine import Audited
 
     try:
-        facts = decode_facts(data)
+        facts = as_catalogued(decode_facts(data), catalogue())
     except ValueError as error:
         raise InputError(f"{file}: {error}") from None
     except RecursionError:

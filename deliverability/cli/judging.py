@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from deliverability.auditors import catalogue
 from deliverability.cli.output import Outputs, Target, targets
 from deliverability.config import Settings
 from deliverability.inputs import InputError
@@ -16,7 +17,7 @@ from deliverability.judge.engine import Selection
 from deliverability.judge.load import load_guide
 from deliverability.model.report import Report
 from deliverability.model.rules import RuleSet, Severity
-from deliverability.runs.engine import Audited, catalogue, exit_code, html_part, load_rules, make_report, rule_folders
+from deliverability.runs.engine import Audited, exit_code, html_part, load_rules, make_report, rule_folders
 from deliverability.words.speaker import Speaker
 
 

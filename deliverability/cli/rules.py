@@ -30,7 +30,7 @@ def command(which: str | None, rules: tuple[Path, ...], lang: str, style: str, c
 
     \b
       deliv rules                      one line a rule
-      deliv rules SPF-003 --lang ja    a rule's own documentation
+      deliv rules ID --lang ja         a rule's own documentation
       deliv rules --check --rules DIR  validate your rule files
     """
     from deliverability.runs.engine import load_rules

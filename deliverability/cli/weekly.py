@@ -44,6 +44,7 @@ def command(**params: Any) -> int:
     Exit codes: as `deliv audit`; 3 also where a domain or message could not be read.
     """
     with plain_errors(), rule_problems():
+        from deliverability.auditors import catalogue
         from deliverability.cli.inputs import read_settings
         from deliverability.config import DEFAULT_FILE
         from deliverability.history.store import History, HistoryError
@@ -51,7 +52,7 @@ def command(**params: Any) -> int:
         from deliverability.judge.load import load_guide
         from deliverability.notify.notifier import Notifier
         from deliverability.render.weekly import HtmlPages
-        from deliverability.runs.engine import catalogue, rule_folders
+        from deliverability.runs.engine import rule_folders
         from deliverability.runs.weekly.run import only_one
         from deliverability.words.details import detail_words
         from deliverability.words.phrases import phrases

@@ -14,7 +14,7 @@ import pydantic
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability.feedback.match import fold, parse_code
-from deliverability.model.replies import ANY, MailHost, Meaning, ReplyCatalogue, Retry
+from deliverability.model.replies import ANY, BouncingReceiver, Meaning, ReplyCatalogue, Retry
 from deliverability.model.rules import Confidence, RuleSet, SourceRef
 
 FOLDER = "replies"
@@ -84,7 +84,8 @@ def load_replies(folders: Iterable[Path], rules: RuleSet) -> ReplyCatalogue:
     Receivers of `rules` are known by their MX hosts even without a file here. Raises ReplyError with every problem.
     """
     hosts = {
-        receiver.id: MailHost(receiver.id, receiver.name, receiver.mx_suffixes) for receiver in rules.receivers.values()
+        receiver.id: BouncingReceiver(receiver.id, receiver.name, receiver.mx_suffixes)
+        for receiver in rules.receivers.values()
     }
     meanings: dict[str, Meaning] = {}
     problems: list[str] = []
@@ -114,7 +115,9 @@ def load_replies(folders: Iterable[Path], rules: RuleSet) -> ReplyCatalogue:
     return ReplyCatalogue(hosts, tuple(meanings.values()))
 
 
-def _host(path: Path, shape: _FileShape, rules: RuleSet, hosts: dict[str, MailHost], problems: list[str]) -> None:
+def _host(
+    path: Path, shape: _FileShape, rules: RuleSet, hosts: dict[str, BouncingReceiver], problems: list[str]
+) -> None:
     if shape.receiver == ANY:
         return
     problems.extend(f"{path}: {code!r} is no code" for code in shape.codes if parse_code(code) is None)
@@ -123,7 +126,7 @@ def _host(path: Path, shape: _FileShape, rules: RuleSet, hosts: dict[str, MailHo
     if name is None and known is None:
         problems.append(f"{path}: {shape.receiver} is no receiver of the rules, so it needs a name")
         return
-    hosts[shape.receiver] = MailHost(
+    hosts[shape.receiver] = BouncingReceiver(
         id=shape.receiver,
         name=name or (known.name if known else {}),
         hosts=tuple(dict.fromkeys((*(known.hosts if known else ()), *_lower(shape.hosts)))),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from deliverability.feedback.match import meaning_of, receiver_of, rules_behind, wording_of
-from deliverability.feedback.notice import Found, find
+from deliverability.feedback.notice import NoticeContent, find
 from deliverability.model.replies import Explained, Explanation, Reply, ReplyCatalogue
 from deliverability.model.rules import RuleSet
 
@@ -42,7 +42,7 @@ def explain(data: bytes, catalogue: ReplyCatalogue, rules: RuleSet, receiver: st
     )
 
 
-def _told(found: Found, catalogue: ReplyCatalogue) -> tuple[Reply, ...]:
+def _told(found: NoticeContent, catalogue: ReplyCatalogue) -> tuple[Reply, ...]:
     """The replies; where they have no code and no status that says anything, the words that the catalogue knows."""
     if any(reply.code or reply.report or _says_something(reply) for reply in found.replies):
         return found.replies

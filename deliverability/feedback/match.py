@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from deliverability.model.replies import ANY, Fit, MailHost, Meaning, Reply, ReplyCatalogue, ReplyKind, Retry
+from deliverability.model.replies import ANY, BouncingReceiver, Fit, Meaning, Reply, ReplyCatalogue, ReplyKind, Retry
 from deliverability.model.rules import Confidence, RuleSet
 
 _BASIC = re.compile(r"[245][0-9]{2}")
@@ -39,7 +39,7 @@ _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": 
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class ReplyCode:
     """A code of the catalogue, parsed. Empty or None: any.
 
     Attributes:
@@ -84,7 +84,7 @@ class Code:
 
 
 @lru_cache(maxsize=2_048)
-def parse_code(text: str) -> Code | None:
+def parse_code(text: str) -> ReplyCode | None:
     """A code as the catalogue and the receivers' overlays write it, or None."""
     basic = digit = subject = word = ""
     first = last = 0
@@ -99,7 +99,7 @@ def parse_code(text: str) -> Code | None:
             word = part.lower()
         else:
             return None
-    return Code(basic, digit, subject, first, last, word) if basic or digit or word else None
+    return ReplyCode(basic, digit, subject, first, last, word) if basic or digit or word else None
 
 
 def fold(text: str) -> str:
@@ -174,7 +174,7 @@ def _by_suffix(name: str, suffixes: Mapping[str, tuple[str, ...]]) -> str:
 
 def meaning_of(reply: Reply, receiver: str, catalogue: ReplyCatalogue) -> tuple[Meaning | None, Fit]:
     """The meaning that fits best, and how closely."""
-    host = catalogue.hosts.get(receiver, MailHost(receiver, {}))
+    host = catalogue.hosts.get(receiver, BouncingReceiver(receiver, {}))
     words = _Words(fold(reply.text))
     final = _may_be_final(reply, words.all)
     best: Meaning | None = None
@@ -262,7 +262,7 @@ def rules_behind(reply: Reply, receiver: str, meaning: Meaning | None, fit: Fit,
     return tuple(listed) or _known(named or (), rules)
 
 
-def _as_exact(code: Code, reply: Reply) -> bool:
+def _as_exact(code: ReplyCode, reply: Reply) -> bool:
     """A receiver's code without an enhanced one stands for replies without one."""
     return bool(code.digit or code.word) or not reply.enhanced
 

@@ -76,7 +76,7 @@ _STATUS_OF_JSON = ("status", "enhanced_code", "enhanced-code", "enhancedcode", "
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class NoticeContent:
     """What stands in an input.
 
     Attributes:
@@ -99,11 +99,11 @@ class Found:
     cut: bool = False
 
 
-def find(data: bytes) -> Found:
+def find(data: bytes) -> NoticeContent:
     """Read `data`, whatever it is. Never raises for any octets."""
     head = data[:8_192]
     if not data.strip():
-        return Found("text", problem="empty")
+        return NoticeContent("text", problem="empty")
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         data = data[:MAX_LOG].decode("utf-16", "replace").encode("utf-8", "replace")
         head = data[:8_192]
@@ -112,7 +112,7 @@ def find(data: bytes) -> Found:
     if _is_message(head):
         return _message(read(data))
     if _is_binary(head):
-        return Found("text", problem="binary")
+        return NoticeContent("text", problem="binary")
     text = decode_octets(data[:MAX_LOG], None).text.removeprefix("\ufeff")
     found = _json_text(text) if text.lstrip()[:1] in ("{", "[") else None
     return replace(found or _text(text), cut=len(data) > MAX_LOG)
@@ -130,7 +130,7 @@ def _is_binary(head: bytes) -> bool:
     return b"\0" in head or odd * 20 > len(head)
 
 
-def _text(text: str) -> Found:
+def _text(text: str) -> NoticeContent:
     replies: list[Reply] = []
     if _DSN_LINE.search(text):
         replies += _of_fields(text[:MAX_TEXT])
@@ -141,7 +141,7 @@ def _text(text: str) -> Found:
     if not replies and (reply := accepted(text)) is not None:
         replies.append(reply)
     notices = () if replies else tuple(_notices(text))
-    return Found("text", tuple(replies), notices, "" if replies else "text")
+    return NoticeContent("text", tuple(replies), notices, "" if replies else "text")
 
 
 def _notices(text: str) -> Iterator[Reply]:
@@ -152,7 +152,7 @@ def _notices(text: str) -> Iterator[Reply]:
             yield Reply(folded(block.text)[:2_000], host=block.host, recipient=block.recipient)
 
 
-def _mailbox(data: bytes) -> Found:
+def _mailbox(data: bytes) -> NoticeContent:
     """Every message of a mailbox in mbox format (RFC 4155); one message alone counts as such."""
     begins = [match.end() for match in _MBOX.finditer(data)]
     ends = [*[match.start() for match in _MBOX.finditer(data)][1:], len(data)]
@@ -161,7 +161,7 @@ def _mailbox(data: bytes) -> Found:
     found = [_message(read(data[a:z])) for a, z in list(zip(begins, ends, strict=True))[:MAX_MESSAGES]]
     replies = [reply for each in found for reply in each.replies]
     notices = [notice for each in found if not each.replies for notice in each.notices]
-    return Found(
+    return NoticeContent(
         "mailbox",
         tuple(replies[:MAX_REPLIES]),
         tuple(notices[:_MAX_NOTICES]),
@@ -171,14 +171,14 @@ def _mailbox(data: bytes) -> Found:
     )
 
 
-def _message(message: Message) -> Found:
+def _message(message: Message) -> NoticeContent:
     """A delivery status notification, a report, a notice in plain words, or a message that is none of these."""
     outer = list(_outer(message.root))
     sender = _sender_domain(outer)
     reports = [reply for part in outer if part.media_type == "message/feedback-report" for reply in _report(part)]
     reports += _complaint(message)
     if reports:
-        return Found("message", tuple(reports), sender_domain=sender)
+        return NoticeContent("message", tuple(reports), sender_domain=sender)
     texts = [text for part in outer if (text := _readable(part))]
     told = [reply for text in texts for reply in _of_notice(text, message)]
     replies = [reply for part in outer if _is_status(part) for reply in _of_fields(part.text()[:MAX_TEXT])]
@@ -187,7 +187,7 @@ def _message(message: Message) -> Found:
     elif any(reply.code or not replies for reply in told):
         replies = told
     if any(reply.code for reply in replies):
-        return Found("message", tuple(replies[:MAX_REPLIES]), sender_domain=sender)
+        return NoticeContent("message", tuple(replies[:MAX_REPLIES]), sender_domain=sender)
     notices: tuple[Reply, ...] = ()
     bounce = _is_bounce(message) or any(part.is_message for part in outer)
     if bounce:
@@ -200,7 +200,7 @@ def _message(message: Message) -> Found:
     automatic = message.first("auto-submitted")
     answered = automatic is not None and automatic.value.lower().startswith("auto-replied")
     problem = "" if replies else "notice" if bounce else "auto-reply" if answered else "message"
-    return Found("message", tuple(replies), notices, problem, sender)
+    return NoticeContent("message", tuple(replies), notices, problem, sender)
 
 
 def _outer(part: Part) -> Iterator[Part]:
@@ -378,7 +378,7 @@ def _sender_domain(parts: Sequence[Part]) -> str:
     return ""
 
 
-def _json_text(text: str) -> Found | None:
+def _json_text(text: str) -> NoticeContent | None:
     """Replies in the values of JSON, or of JSON lines; None where it is no JSON."""
     values: list[Any] = []
     try:
@@ -391,7 +391,7 @@ def _json_text(text: str) -> Found | None:
                 except (ValueError, RecursionError):
                     return None
     replies = [reply for value in values for reply in _of_json(value)]
-    return Found("json", tuple(replies[:MAX_REPLIES]), problem="" if replies else "text")
+    return NoticeContent("json", tuple(replies[:MAX_REPLIES]), problem="" if replies else "text")
 
 
 def _of_json(value: Any) -> Iterator[Reply]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from deliverability.history.older import NOT_THEN
+from deliverability.history.older import NOT_THEN, reworded
 from deliverability.history.records import is_dns
 from deliverability.history.texts import TEXTS
 from deliverability.model.facts import FactSet, Unknown, Value, records_of
@@ -134,7 +134,11 @@ class Causes:
         return tuple(
             FactChange(path, before, after)
             for path, before, after in pairs
-            if before != after and _plain(before) and _plain(after) and path not in TEXTS
+            if before != after
+            and _plain(before)
+            and _plain(after)
+            and path not in TEXTS
+            and not reworded(before, after)
         )
 
     def _named(self, path: str) -> str:

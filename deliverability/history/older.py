@@ -1,7 +1,8 @@
 """Snapshots of earlier versions in the shape of today, so that the first run after an update tells no change by itself.
 
 Before schema 2.0 SPF was judged once a subject, on the facts ``spf.*`` of the audited domain. Today each domain that a
-mail is checked by is an item of ``spf.identities``: what was known is that of the item of the audited domain.
+mail is checked by is an item of ``spf.identities``: what was known is that of the item of the audited domain. What was
+wrong stood in sentences then.
 """
 
 from __future__ import annotations
@@ -9,24 +10,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value, records_of
+from deliverability.model.codec import as_catalogued
+from deliverability.model.codes import AS_SAID, Code, Detail
+from deliverability.model.facts import Catalogue, Fact, FactSet, Reason, Unknown, Value, records_of
 from deliverability.model.history import Kept, Snapshot
 from deliverability.model.report import Consequence, Verdict
 
 IDENTITIES = "spf.identities"
-NOT_THEN = Unknown(Reason.NOT_CONFIGURED, "not collected by the version of that run")
+NOT_COLLECTED = Code("not-collected-then")
+NOT_THEN = Unknown(Reason.NOT_CONFIGURED, NOT_COLLECTED())
 """What an older version did not look at."""
 
 
-def renewed(snapshot: Snapshot, today: FactSet, names: Mapping[str, str]) -> Snapshot:
-    """The snapshot with the identity of the audited domain; as it is where it has identities already.
+def renewed(snapshot: Snapshot, today: FactSet, names: Mapping[str, str], catalogue: Catalogue) -> Snapshot:
+    """The snapshot with details for sentences, and with the identity of the audited domain where it has none.
 
     Args:
         snapshot: of any version.
         today: facts of a run of today, for the fields that an identity has.
         names: fingerprint of a finding without an item -> that of the same rule about the audited domain.
+        catalogue: of today.
 
     """
+    snapshot = replace(snapshot, facts=as_catalogued(snapshot.facts, catalogue))
     if IDENTITIES in snapshot.facts.facts:
         return snapshot
     identity = _identity(snapshot, today)
@@ -41,6 +47,12 @@ def renewed(snapshot: Snapshot, today: FactSet, names: Mapping[str, str]) -> Sna
         findings=tuple(_finding(each, names, snapshot.domain) for each in snapshot.findings),
         assessment=replace(assessment, verdicts=verdicts),
     )
+
+
+def reworded(before: Value, after: Value) -> bool:
+    """Whether one is a sentence of an older version and the other a code: nobody can tell that they differ."""
+    details = isinstance(before, Detail) and isinstance(after, Detail)
+    return details and AS_SAID.matches(before) is not AS_SAID.matches(after)
 
 
 def _finding(kept: Kept, names: Mapping[str, str], domain: str) -> Kept:

@@ -173,6 +173,7 @@ def _finding(rule: Rule, case: _Case, facts: FactSet, looking: Sequence[_Eyes]) 
         guide=rule.guide,
         scope=rule.scope,
         used=used if isinstance(used, bool) else None,
+        remedy=rule.remedy,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -69,6 +69,9 @@ class _RuleShape(_Shape):
     purpose: list[Purpose] = []
     contested: bool = False
     information: bool = False
+    remedy: str = ""
+    task: model.Task | None = None
+    service: model.ServiceStep | None = None
     when: Any = None
     each: str | None = None
     require: Any
@@ -151,6 +154,7 @@ _SOURCES = pydantic.TypeAdapter(dict[str, _SourceShape])
 @dataclass(slots=True)
 class _Loader:
     catalogue: Catalogue
+    remedies: Collection[str]
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     rules: dict[str, model.Rule] = field(default_factory=dict)
@@ -418,6 +422,8 @@ class _RuleReader(_ConditionReader):
             self.problem("a preview rule may not be more than info", "severity")
         if shape.information and shape.severity is not model.Severity.INFO:
             self.problem("what is for information has the severity info", "severity")
+        if shape.remedy and shape.remedy not in self.loader.remedies:
+            self.problem(f"no remedy {shape.remedy!r}{_nearest(shape.remedy, self.loader.remedies)}", "remedy")
         if shape.severity is model.Severity.ERROR and shape.scope is not model.Scope.DELIVERY:
             self.problem(f"an error is about delivery, not {shape.scope.value}", "severity")
         self.loader.check_refs(f"{self.path}:{self.document.line((*self.place, 'sources'))}", shape.sources)
@@ -451,6 +457,9 @@ class _RuleReader(_ConditionReader):
             show=tuple(shape.show),
             contested=shape.contested,
             information=shape.information,
+            remedy=shape.remedy,
+            task=shape.task,
+            service=shape.service,
             reads=self.reads(shape, when, require, text),
             file=str(self.path),
             line=line,
@@ -500,12 +509,14 @@ class _RuleReader(_ConditionReader):
                 self.warn(f"{shape.id}: {each.fact} may be absent; guard it with exists or when", "require")
 
 
-def load_rules(folders: Sequence[Path], catalogue: Catalogue) -> model.RuleSet:
+def load_rules(folders: Sequence[Path], catalogue: Catalogue, remedies: Collection[str]) -> model.RuleSet:
     """Read rule folders; a later folder replaces rules, receivers and sources of the same id.
+
+    A rule may read the facts of `catalogue` and name one of `remedies`.
 
     Raises RuleError with every problem found.
     """
-    loader = _Loader(catalogue)
+    loader = _Loader(catalogue, remedies)
     for folder in folders:
         if not folder.is_dir():
             raise RuleError([f"{folder}: no such folder of rule files"])

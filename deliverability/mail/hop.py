@@ -50,7 +50,7 @@ _OWN_NETWORKS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class AuthenticationField:
     """An Authentication-Results or Received-SPF field, read.
 
     Attributes:
@@ -68,7 +68,7 @@ class Record:
 
 
 # A trace field, in the order of the header.
-Step = Record | tuple[HeaderField, Received]
+_Step = AuthenticationField | tuple[HeaderField, Received]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,8 @@ class Delivery:
 
     ip: str | None
     hop: tuple[HeaderField, Received] | None
-    recorded: Record | None
-    records: tuple[Record, ...]
+    recorded: AuthenticationField | None
+    records: tuple[AuthenticationField, ...]
 
 
 def delivery(headers: Iterable[HeaderField], organization: Organization) -> Delivery:
@@ -96,11 +96,11 @@ def delivery(headers: Iterable[HeaderField], organization: Organization) -> Deli
     `organization` tells which host names belong together.
     """
     steps = _steps(headers)
-    above: list[Record] = []
+    above: list[AuthenticationField] = []
     border: tuple[HeaderField, Received] | None = None
-    below: tuple[Record, ...] = ()
+    below: tuple[AuthenticationField, ...] = ()
     for index, step in enumerate(steps):
-        if isinstance(step, Record):
+        if isinstance(step, AuthenticationField):
             above.append(step)
             continue
         received = step[1]
@@ -112,7 +112,7 @@ def delivery(headers: Iterable[HeaderField], organization: Organization) -> Deli
     recorded = next((each for each in above if each.ip), None)
     if recorded is not None and (border is None or border[1].ip != recorded.ip):
         # A gateway of the receiver stands between: the field that names the address is farther down, if there is one.
-        hops = [step for step in steps if not isinstance(step, Record)]
+        hops = [step for step in steps if not isinstance(step, AuthenticationField)]
         hop = next((step for step in hops if step[1].ip == recorded.ip), None)
         return Delivery(recorded.ip, hop, recorded, tuple(above))
     if border is None:
@@ -124,12 +124,12 @@ def delivery(headers: Iterable[HeaderField], organization: Organization) -> Deli
     return Delivery(recorded.ip, border, recorded, own)
 
 
-def _steps(headers: Iterable[HeaderField]) -> list[Step]:
+def _steps(headers: Iterable[HeaderField]) -> list[_Step]:
     fields = [field for field in headers if field.lower in _TRACE][:_MAX_FIELDS]
     return [(field, parse_received(field.value)) if field.lower == "received" else _record(field) for field in fields]
 
 
-def _record(field: HeaderField) -> Record:
+def _record(field: HeaderField) -> AuthenticationField:
     told: AuthenticationResults | ReceivedSpf
     if field.lower == "received-spf":
         told = parse_received_spf(field.value)
@@ -139,20 +139,22 @@ def _record(field: HeaderField) -> Record:
         by, ip = told.server, client_ip_of(told)
     # Postfix's policyd-spf tells the recipient there, or <UNKNOWN>.
     by = by.rpartition("@")[2].rstrip(".;").lower()
-    return Record(field, told, "" if by.startswith("<") else by, None if ip is None or is_internal(ip) else ip)
+    return AuthenticationField(
+        field, told, "" if by.startswith("<") else by, None if ip is None or is_internal(ip) else ip
+    )
 
 
-def _records_until_received(steps: Sequence[Step]) -> tuple[Record, ...]:
+def _records_until_received(steps: Sequence[_Step]) -> tuple[AuthenticationField, ...]:
     """The records that stand directly below a Received field: Google, iCloud and many mail filters put theirs there."""
-    records: list[Record] = []
+    records: list[AuthenticationField] = []
     for step in steps:
-        if not isinstance(step, Record):
+        if not isinstance(step, AuthenticationField):
             break
         records.append(step)
     return tuple(records)
 
 
-def _is_own(received: Received, below: Sequence[Step], organization: Organization) -> bool:
+def _is_own(received: Received, below: Sequence[_Step], organization: Organization) -> bool:
     """Whether a hop was within the receiver's own system."""
     client = received.helo if received.rdns is None else received.rdns
     if received.ip is None:
@@ -178,7 +180,7 @@ def _is_known_network(client: str | None, received: Received) -> bool:
     )
 
 
-def _is_own_gateway(received: Received, below: Sequence[Step], organization: Organization) -> bool:
+def _is_own_gateway(received: Received, below: Sequence[_Step], organization: Organization) -> bool:
     """Whether the client is another server of the same organization that took the mail from outside and checked it.
 
     The next hop must have come to that very server, not by submission, and records of the organization must name
@@ -187,9 +189,9 @@ def _is_own_gateway(received: Received, below: Sequence[Step], organization: Org
     ours, client = _organization(received.by, organization), received.rdns  # anybody can say the name in HELO
     if client is None or ours is None or _organization(client, organization) != ours:
         return False
-    records: list[Record] = []
+    records: list[AuthenticationField] = []
     for step in below:
-        if isinstance(step, Record):
+        if isinstance(step, AuthenticationField):
             records.append(step)
         elif step[1].ip is not None:
             came = step[1]
@@ -202,8 +204,11 @@ def _is_own_gateway(received: Received, below: Sequence[Step], organization: Org
 
 
 def _agreeing(
-    hop: Received, above: Sequence[Record], below: Sequence[Record], organization: Organization
-) -> tuple[Record, ...]:
+    hop: Received,
+    above: Sequence[AuthenticationField],
+    below: Sequence[AuthenticationField],
+    organization: Organization,
+) -> tuple[AuthenticationField, ...]:
     """The records below the hop from outside that are the receiver's: by its own name, or as they name its client.
 
     A forger can copy both, but gains nothing: the address stays that of the hop.
@@ -212,7 +217,7 @@ def _agreeing(
     names = {(hop.by or "").lower().rstrip("."), *(each.by for each in (*above, *confirmed))} - {""}
     owners = {_organization(name, organization) or name for name in names}
 
-    def agrees(record: Record) -> bool:
+    def agrees(record: AuthenticationField) -> bool:
         owner = _organization(record.by, organization) or record.by
         return record in confirmed or (record.ip is None and owner in owners)
 

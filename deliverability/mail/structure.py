@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deliverability.mail.reader import Message, Part
+from deliverability.model.codes import Code
+
+NESTED = Code("nested")  # parts nested too deeply were not read
 
 
 @dataclass(frozen=True, slots=True)

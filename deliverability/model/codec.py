@@ -6,11 +6,22 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from dataclasses import replace
 from typing import Any
 
 from deliverability.model.codes import AS_SAID, Arg, Detail
-from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, Reason, Unknown, Value
+from deliverability.model.facts import (
+    Catalogue,
+    Evidence,
+    EvidenceKind,
+    Fact,
+    FactSet,
+    FactType,
+    Reason,
+    Unknown,
+    Value,
+)
 
 
 def encode(value: Value) -> Any:
@@ -104,6 +115,29 @@ def _decode_detail(data: Any) -> Detail | None:
     if not isinstance(value, Detail):
         raise ValueError("expected a code with arguments as the detail")
     return value
+
+
+def as_catalogued(facts: FactSet, catalogue: Catalogue) -> FactSet:
+    """Facts as read, with the sentences of older versions as details where the catalogue has details today."""
+    details = {path for path, spec in catalogue.items() if spec.type in (FactType.DETAIL, FactType.LIST_DETAIL)}
+    roots = {path.partition("[]")[0] for path in details}
+    renewed = {
+        path: replace(fact, value=_detailed(path, fact.value, details)) if path in roots else fact
+        for path, fact in facts.facts.items()
+    }
+    return FactSet(renewed, facts.evidence)
+
+
+def _detailed(path: str, value: Value, details: Set[str]) -> Value:
+    match value:
+        case str() if path in details:
+            return AS_SAID(text=value)
+        case tuple():
+            return tuple(_detailed(f"{path}[]" if isinstance(each, Mapping) else path, each, details) for each in value)
+        case Mapping():
+            return {name: _detailed(f"{path}.{name}", each, details) for name, each in value.items()}
+        case _:
+            return value
 
 
 def encode_evidence(item: Evidence) -> dict[str, Any]:

@@ -75,6 +75,12 @@ AS_SAID = Code(
     "as-said", ("text",)
 )  # words that are not ours: of a system, a library, an older version of this program
 SELECTOR = Code("selector", ("name",))
+NOT_COLLECTED = Code("not-collected", ("path",))  # a fact that nobody stated
+
+
+def as_said(text: str) -> Detail | None:
+    """Words that are not ours as a detail, where there are any."""
+    return AS_SAID(text=text) if text else None
 
 
 def needs(wanted: Input) -> Detail:

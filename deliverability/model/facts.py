@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from deliverability.model.codes import Detail
+from deliverability.model.codes import NOT_COLLECTED, Detail
 
 
 class Reason(StrEnum):
@@ -247,4 +247,4 @@ class FactSet:
     def value(self, path: str) -> Value:
         """The value under `path`; Unknown(not-configured) where nothing collected it."""
         fact = self.facts.get(path)
-        return fact.value if fact else Unknown(Reason.NOT_CONFIGURED, f"{path} was not collected")
+        return fact.value if fact else Unknown(Reason.NOT_CONFIGURED, NOT_COLLECTED(path=path))

@@ -122,7 +122,7 @@ class Meaning:
 
 
 @dataclass(frozen=True, slots=True)
-class MailHost:
+class BouncingReceiver:
     """A receiver by the ways in which a bounce shows it.
 
     Attributes:
@@ -149,7 +149,7 @@ class MailHost:
 class ReplyCatalogue:
     """Everything that explains: hosts by id, meanings in file order."""
 
-    hosts: Mapping[str, MailHost]
+    hosts: Mapping[str, BouncingReceiver]
     meanings: tuple[Meaning, ...]
 
 
@@ -200,5 +200,5 @@ class Explanation:
     problem: str = ""
     sender_domain: str = ""
     more: int = 0
-    hosts: Mapping[str, MailHost] = field(default_factory=dict)
+    hosts: Mapping[str, BouncingReceiver] = field(default_factory=dict)
     cut: bool = False

@@ -120,6 +120,7 @@ class Finding:
         fingerprint: stable across runs: the same rule and item of the same domain.
         gains: for an unmet finding, the verdicts that mending it alone changes; empty where it changes none.
         waiver: for an unmet finding, why the user accepts it; None: they do not.
+        remedy: of the rule.
 
     """
 
@@ -140,6 +141,7 @@ class Finding:
     guide: tuple[str, ...] = ()
     scope: Scope = Scope.DELIVERY
     used: bool | None = None
+    remedy: str = ""
 
     @property
     def counts(self) -> bool:

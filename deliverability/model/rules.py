@@ -200,6 +200,32 @@ class Effect(StrEnum):
 _EFFECT_RANKS = {effect: rank for rank, effect in enumerate(reversed(Effect))}
 
 
+class Task(StrEnum):
+    """What settles a finding where no record does. NEW_KEY: making a new DKIM key and publishing it."""
+
+    NEW_KEY = "new-key"
+
+
+class ServiceStep(StrEnum):
+    """What is to be done in the settings of a sending service, and in which.
+
+    SIGN: signing with the user's own domain, in the service that is the item, else in the one that sent the message.
+    SIGN_ALL: the same, in every service without a key. KEY: renewing the key, in the service whose key the item is.
+    SIGNING_KEY: the same, else in the one that sent the message. RETURN_PATH: a Return-Path of the user's domain, in
+    the one that sent the message. AUTHORISE: the same, or what SPF has to contain for it. INCLUDE: what SPF has to
+    contain for each service. SPARE: doing without a look-up of SPF, in each that SPF names.
+    """
+
+    SIGN = "sign"
+    SIGN_ALL = "sign-all"
+    KEY = "key"
+    SIGNING_KEY = "signing-key"
+    RETURN_PATH = "return-path"
+    AUTHORISE = "authorise"
+    INCLUDE = "include"
+    SPARE = "spare"
+
+
 class VolumeClass(StrEnum):
     """For whom a receiver's requirement counts: everybody, or only those below or from its number of bulk senders."""
 
@@ -223,6 +249,9 @@ class Rule:
         show: further fact paths whose values belong into `observed`.
         contested: sources contradict each other; the texts give both readings.
         information: good to know, and nothing has to be done; not counted among what could improve.
+        remedy: name of the remedy that may mend it; empty: none can be drafted.
+        task: what settles it where no record does.
+        service: what is to be done at the sending services.
         file, line: where it was read, for error messages.
 
     """
@@ -248,6 +277,9 @@ class Rule:
     show: tuple[str, ...] = ()
     contested: bool = False
     information: bool = False
+    remedy: str = ""
+    task: Task | None = None
+    service: ServiceStep | None = None
     reads: tuple[str, ...] = ()
     file: str = ""
     line: int = 0

@@ -238,7 +238,9 @@ def _dmarc_reason(facts: FactSet, domain: str, status: str, theirs: _Theirs, how
     match status, theirs.status:
         case "valid", "permerror":
             wrong = ("errors", "invalid_uris", "unknown_tags")
-            return "dmarc-rest-counts" if any(texts_of(facts.value(f"dmarc.{each}")) for each in wrong) else None
+            return (
+                "dmarc-rest-counts" if any(facts.value(f"dmarc.{each}") not in ((), None) for each in wrong) else None
+            )
         case "permerror", "valid":
             return "dmarc-no-policy"
         case "valid", "none" if facts.value("domain.exists") is False:

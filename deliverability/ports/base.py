@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from deliverability.model.facts import Reason
+from deliverability.model.codes import Detail, as_said, failed_question
+from deliverability.model.facts import Reason, Unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,18 @@ class Failed:
     at: str = ""
     server: str = ""
 
+    @property
+    def question(self) -> Detail:
+        """What was asked, and how it failed where that is known."""
+        return failed_question(self.rdtype, self.name, as_said(self.detail))
+
 
 Answer = Found | Absent | Failed
+
+
+def unknown_from(answer: Failed) -> Unknown:
+    """The Unknown a failed DNS answer leads to, naming the question."""
+    return Unknown(answer.reason, answer.question)
 
 
 class Resolver(Protocol):

@@ -18,7 +18,7 @@ _BIMI = re.compile(r"\s*+[\"']?\s*+v\s*+=\s*+bimi", re.IGNORECASE)
 
 def drafts(facts: FactSet, findings: Sequence[Finding]) -> tuple[Remedy, ...]:
     """The record with its logo and certificate, written as receivers read it."""
-    finding = next(unmet(findings, "BIM-002"), None)
+    finding = next(unmet(findings, "bimi-repair"), None)
     name, domain = facts.value("bimi.name"), facts.value("subject.domain")
     logo, certificate = facts.value("bimi.logo"), facts.value("bimi.certificate")
     enforced = facts.value("dmarc.stage") in ("quarantine", "reject")

@@ -24,14 +24,13 @@ def drafts(facts: FactSet, findings: Sequence[Finding]) -> tuple[Remedy, ...]:
 def _drafts(facts: FactSet, findings: Sequence[Finding]) -> Iterator[Remedy]:
     keys = records_of(facts.value("dkim.keys"))
     signatures = records_of(facts.value("dkim.signatures"))
-    own_findings = unmet(findings, "DKIM-003", "DKIM-024", "DKIM-023", "DKIM-015", "DKIM-013", "DKIM-022")
-    for finding in own_findings:
-        signed = finding.rule in ("DKIM-013", "DKIM-015")
-        item = named(finding, signatures if signed else keys, "domain", "selector")
-        place = _place(facts, item, "key_name" if signed else "name")
+    for finding in unmet(findings, "dkim-one-key", "dkim-repair-key", "dkim-open-key", "dkim-end-test"):
+        key = named(finding, keys, "domain", "selector")
+        item = key or named(finding, signatures, "domain", "selector")
+        place = _place(facts, item, "name" if key else "key_name")
         if item is None or place is None:
             continue
-        if finding.rule == "DKIM-003":
+        if finding.remedy == "dkim-one-key":
             yield from _one_key(finding, item, place)
         elif len(place.values) == 1 and len(place.values[0]) < 10_000:
             yield from _edits(finding, item, place)
@@ -57,9 +56,9 @@ def _one_key(finding: Finding, item: Mapping[str, Value], place: Published) -> I
 def _edits(finding: Finding, item: Mapping[str, Value], place: Published) -> Iterator[Remedy]:
     old = place.values[0]
     key = parse_key(old)
-    if finding.rule == "DKIM-024":
+    if finding.remedy == "dkim-repair-key":
         code, candidates = "dkim-repair-key", list(_repairs(old))
-    elif finding.rule in ("DKIM-013", "DKIM-022"):
+    elif finding.remedy == "dkim-end-test":
         code, candidates = "dkim-end-test", [_without_flag(old, "y")]
     else:
         code, candidates = "dkim-open-key", [_without(old, "h"), _without(old, "h", "s"), _opened(old, key)]

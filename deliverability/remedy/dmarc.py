@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from deliverability.model.facts import FactSet, Value, records_of, texts_of
 from deliverability.model.report import Care, Finding, RecordEdit, Remedy
 from deliverability.protocols.dmarc.record import POLICIES, DmarcRecord, is_dmarc, parse, split
+from deliverability.remedy.names import RemedyName
 from deliverability.remedy.records import Published, named, own_place, plain, published, unmet
 
 MAX_RECORD_OCTETS = 2000
 """A record longer than this was not written by hand; it is left alone."""
 _CLOSED = "v=DMARC1; p=reject"
-_TIDIED = ("DMARC-008", "DMARC-018", "DMARC-019")
 
 
 def drafts(facts: FactSet, findings: Sequence[Finding]) -> tuple[Remedy, ...]:
@@ -182,9 +182,9 @@ class _Desk:
         value = self.facts.value("subject.purpose")
         return value if isinstance(value, str) else ""
 
-    def finding(self, *rules: str) -> Finding | None:
-        """The first unmet finding of these rules."""
-        return next(unmet(self.findings, *rules), None)
+    def finding(self, *remedies: RemedyName) -> Finding | None:
+        """The first unmet finding whose rule names one of these remedies."""
+        return next(unmet(self.findings, *remedies), None)
 
     def place(self, domain: str) -> Published | None:
         """The record set of a _dmarc name that the owner of the domain can edit."""
@@ -216,7 +216,7 @@ class _Desk:
     # First records.
 
     def _one_record(self) -> Iterator[Remedy]:
-        finding = self.finding("DMARC-002")
+        finding = self.finding("dmarc-one-record")
         for domain in texts_of(self.facts.value("dmarc.multiple_at")) if finding else ():
             place = self.place(domain)
             records = [parse(text) for text in split(place.values)[0]] if place else []
@@ -239,7 +239,7 @@ class _Desk:
             )
 
     def _lookalikes(self) -> Iterator[Remedy]:
-        finding = self.finding("DMARC-003", "DMARC-021")
+        finding = self.finding("dmarc-recognised")
         for step in records_of(self.facts.value("dmarc.walk")) if finding else ():
             domain = str(step.get("name")).removeprefix("_dmarc.")
             place = self.place(domain)
@@ -263,7 +263,7 @@ class _Desk:
             yield self._remedy(finding, "dmarc-recognised", {"domain": domain, "policy": fallback}, edit)
 
     def _first(self) -> Iterator[Remedy]:
-        finding = self.finding("DMARC-001")
+        finding = self.finding("dmarc-begin")
         if finding is None or self.facts.value("dmarc.present") is not False:
             return
         if self.silent:
@@ -293,7 +293,7 @@ class _Desk:
 
     def _own_record(self) -> Iterator[Remedy]:
         """A deep name, for which receivers do not find the record of the organization."""
-        finding = self.finding("DMARC-016")
+        finding = self.finding("dmarc-own-record")
         place = self.place(self.domain)
         above = self.facts.value("dmarc.record")
         if (
@@ -326,7 +326,7 @@ class _Desk:
         yield from self._next_stage(record, tags)
 
     def _repair(self, record: DmarcRecord) -> _Edit | None:
-        finding = self.finding("DMARC-004", "DMARC-024")
+        finding = self.finding("dmarc-repair")
         if finding is None or not record.errors:
             return None
         text = repaired(record.text, "reject" if self.silent else "none")
@@ -334,13 +334,13 @@ class _Desk:
         return finding, "dmarc-repair", {"errors": record.errors}, text, care
 
     def _state_policy(self, record: DmarcRecord, tags: Tags) -> _Edit | None:
-        finding = self.finding("DMARC-017")
+        finding = self.finding("dmarc-state-policy")
         if finding is None or "p" in record.tags:
             return None
         return finding, "dmarc-state-policy", {}, tags.with_value("p", "none").text, Care.SAFE
 
     def _reports(self, record: DmarcRecord, tags: Tags) -> Iterator[_Edit]:
-        finding = self.finding("DMARC-014", "DMARC-020", "DMARC-005")
+        finding = self.finding("dmarc-mend-reports", "dmarc-add-reports")
         if finding is None:
             return
         dead = texts_of(self.facts.value("dmarc.rua_without_mx"))
@@ -364,7 +364,7 @@ class _Desk:
                 yield finding, "dmarc-mend-reports", {"addresses": record.invalid_uris or dead}, mended.text, Care.SAFE
 
     def _relax(self, tags: Tags) -> _Edit | None:
-        finding = self.finding("ALN-004", "ALN-009")
+        finding = self.finding("dmarc-relax-alignment")
         breaks = texts_of(self.facts.value("alignment.strict_breaks"))
         if finding is None or not breaks:
             return None
@@ -372,7 +372,7 @@ class _Desk:
         return finding, "dmarc-relax-alignment", {"mechanisms": breaks}, text, Care.SAFE
 
     def _tidy(self, record: DmarcRecord, tags: Tags) -> _Edit | None:
-        finding = self.finding(*_TIDIED)
+        finding = self.finding("dmarc-tidy")
         if finding is None:
             return None
         partial = record.policy in ("quarantine", "reject") and record.pct is not None and record.pct < 100
@@ -385,7 +385,7 @@ class _Desk:
         return finding, "dmarc-tidy", {"tags": tuple(said)}, tidied.text, Care.SAFE
 
     def _subdomains(self, record: DmarcRecord, tags: Tags) -> _Edit | None:
-        finding = self.finding("DMARC-010")
+        finding = self.finding("dmarc-subdomains")
         if finding is None:
             return None
         rank = POLICIES.index(record.published_policy)
@@ -397,12 +397,12 @@ class _Desk:
         return finding, "dmarc-subdomains", values, tags.without(*weaker).text, care
 
     def _full(self, tags: Tags) -> _Edit | None:
-        finding = self.finding("DMARC-007")
+        finding = self.finding("dmarc-drop-pct")
         values: dict[str, Value] = {"pct": self.facts.value("dmarc.pct")}
         return (finding, "dmarc-drop-pct", values, tags.without("pct").text, Care.CAREFUL) if finding else None
 
     def _below_reject(self, record: DmarcRecord, tags: Tags) -> _Edit | None:
-        finding = self.finding("DMARC-011")
+        finding = self.finding("dmarc-below-reject")
         if finding is None or self.purpose != "users":
             return None
         tag = self._policy_tag(record)
@@ -410,7 +410,7 @@ class _Desk:
         return finding, "dmarc-below-reject", {"tag": tag}, text, Care.CAREFUL
 
     def _end_test(self, record: DmarcRecord, tags: Tags) -> _Edit | None:
-        finding = self.finding("DMARC-009")
+        finding = self.finding("dmarc-end-test")
         if finding is None or not (self.proven or self.silent):
             return None
         people = self.purpose == "users" and record.policy == "reject"
@@ -422,14 +422,14 @@ class _Desk:
     def _next_stage(self, record: DmarcRecord, tags: Tags) -> Iterator[_Edit]:
         tag = self._policy_tag(record)
         own = self.facts.value("dmarc.record_at_author") is True
-        if (finding := self.finding("DMARC-023")) and own:
+        if (finding := self.finding("dmarc-closed")) and own:
             text = tags.without("t", "pct", "sp", "np").with_value("p", "reject").text
             care = Care.SAFE if self.closed else Care.CAREFUL
             yield finding, "dmarc-closed", {"domain": self.domain}, text, care
-        if (finding := self.finding("DMARC-006")) and self.proven and record.rua:
+        if (finding := self.finding("dmarc-quarantine")) and self.proven and record.rua:
             yield finding, "dmarc-quarantine", {"tag": tag}, tags.with_value(tag, "quarantine").text, Care.CAREFUL
         automatic = self.purpose in ("bulk", "transactional")
-        if (finding := self.finding("DMARC-022")) and self.proven and automatic and record.rua:
+        if (finding := self.finding("dmarc-reject")) and self.proven and automatic and record.rua:
             yield finding, "dmarc-reject", {"tag": tag}, tags.with_value(tag, "reject").text, Care.CAREFUL
 
     def _policy_tag(self, record: DmarcRecord) -> str:
@@ -442,7 +442,7 @@ class _Desk:
     def _consent(self) -> Iterator[Remedy]:
         """The record by which a report host agrees to take reports (RFC 9990 section 4)."""
         hosts = records_of(self.facts.value("dmarc.external_reports"))
-        for finding in unmet(self.findings, "DMARC-013", "DMARC-027"):
+        for finding in unmet(self.findings, "dmarc-report-consent"):
             item = named(finding, hosts, "host")
             if item is None:
                 continue
@@ -451,7 +451,7 @@ class _Desk:
             if there is not None and there.name == name and not any(split(there.values)):
                 edit = RecordEdit(name, "TXT", (), ("v=DMARC1",))
                 yield self._remedy(finding, "dmarc-report-consent", {"host": host}, edit)
-        if (finding_ := self.finding("DMARC-023")) and self.facts.value("dmarc.record_at_author") is False:
+        if (finding_ := self.finding("dmarc-closed")) and self.facts.value("dmarc.record_at_author") is False:
             yield from self._closing(finding_, self.domain)
 
     def _edited(

@@ -26,7 +26,7 @@ def _mx(facts: FactSet, findings: Sequence[Finding], domain: str) -> Iterator[Re
     if place is None or place.name != domain:
         return
     hosts = records_of(facts.value("mx.hosts"))
-    for finding in unmet(findings, "NET-009"):
+    for finding in unmet(findings, "mx-repair"):
         item = named(finding, hosts, "host")
         if item is None:
             continue
@@ -50,12 +50,12 @@ def _reverse(facts: FactSet, findings: Sequence[Finding]) -> Iterator[Remedy]:
     addresses = records_of(facts.value("identity.ips"))
     helo = facts.value("envelope.helo")
     home = facts.value("dmarc.organizational_domain_psl")
-    for finding in unmet(findings, "NET-001", "NET-002"):
+    for finding in unmet(findings, "ptr-publish", "ptr-confirm"):
         item = named(finding, addresses, "ip")
         if item is None:
             continue
         ip, reverse = str(item.get("ip")), item.get("reverse_name")
-        if finding.rule == "NET-001":
+        if finding.remedy == "ptr-publish":
             if isinstance(helo, str) and item.get("helo_matches") is True and isinstance(reverse, str):
                 name = helo.rstrip(".").lower()
                 edit = RecordEdit(reverse, "PTR", (), (name,))

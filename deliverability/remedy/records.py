@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from deliverability.model.facts import EvidenceKind, FactSet, Value
 from deliverability.model.report import Finding, Outcome
+from deliverability.remedy.names import RemedyName
 
 _VIA = "CNAME "
 _NOTHING = ("NXDOMAIN: no such name", "NODATA: no ")
@@ -40,14 +41,14 @@ def own_place(place: Published | None, domain: str) -> bool:
     return place.name == domain or place.name.endswith(f".{domain}") or domain.endswith(f".{place.name}")
 
 
-def unmet(findings: Iterable[Finding], *rules: str) -> Iterator[Finding]:
-    """The unmet findings of these rules, in the order of the rules."""
+def unmet(findings: Iterable[Finding], *remedies: RemedyName) -> Iterator[Finding]:
+    """The unmet findings whose rules name these remedies, in the order of the remedies."""
     found: dict[str, list[Finding]] = {}
     for finding in findings:
-        if finding.outcome is Outcome.UNMET and finding.rule in rules:
-            found.setdefault(finding.rule, []).append(finding)
-    for rule in rules:
-        yield from found.get(rule, ())
+        if finding.outcome is Outcome.UNMET and finding.remedy in remedies:
+            found.setdefault(finding.remedy, []).append(finding)
+    for remedy in remedies:
+        yield from found.get(remedy, ())
 
 
 def named(finding: Finding, items_: Sequence[Mapping[str, Value]], *key: str) -> Mapping[str, Value] | None:

@@ -17,6 +17,7 @@ from deliverability.model.report import Care, Finding, RecordEdit, Remedy
 from deliverability.protocols.spf.names import is_address
 from deliverability.protocols.spf.record import BadTerm, Mechanism, Modifier, parse
 from deliverability.protocols.spf.repair import Repaired, repair, term_of
+from deliverability.remedy.names import RemedyName
 from deliverability.remedy.records import published as published_at
 from deliverability.remedy.spf_chain import Chain
 from deliverability.remedy.spf_lookups import lookups_short, repeated, save_lookups, without_covered
@@ -44,7 +45,7 @@ MAX_ANSWER_OCTETS = 1232
 """An answer up to this size fits into one packet with EDNS wherever mail goes (DNS flag day 2020)."""
 _CLOSED = "v=spf1 -all"
 
-_LOOKUP_RULES = ("SPF-003", "SPF-016")
+_FOR_LOOKUPS: tuple[RemedyName, ...] = ("spf-fewer-lookups", "spf-drop-spare")
 
 
 def drafts(facts: FactSet, findings: Sequence[Finding], earlier: Earlier | None = None) -> tuple[Remedy, ...]:
@@ -54,7 +55,7 @@ def drafts(facts: FactSet, findings: Sequence[Finding], earlier: Earlier | None 
     that these build on, where `facts` are those that the earlier ones lead to.
     """
     world = World(facts, findings)
-    if not world.domain or facts.value("spf.present") not in (True, False) or not world.rules:
+    if not world.domain or facts.value("spf.present") not in (True, False) or not world.unmet_items:
         return ()
     place = published_at(facts, world.domain, "TXT")
     if place is not None and place.name != world.domain:
@@ -62,28 +63,29 @@ def drafts(facts: FactSet, findings: Sequence[Finding], earlier: Earlier | None 
         return ()
     published = texts_of(facts.value("spf.records"))
     meant = texts_of(facts.value("spf.lookalikes"))
-    if world.unmet("SPF-015"):
-        return _closed(world, (*published, *meant), "SPF-015", "spf-park", Care.SAFE)
+    if world.wants("spf-park"):
+        return _closed(world, (*published, *meant), "spf-park", Care.SAFE)
     if published:
         chain = _of_published(world, published, earlier)
-    elif meant and world.unmet("SPF-019", "SPF-001"):
+    elif meant and world.wants("spf-recognise", "spf-publish"):
         chain = _of_lookalikes(world, meant)
     else:
         return _first_record(world)
     if chain is not None:
         _careful_steps(chain)
     found = tuple(chain.remedies) if chain else ()
-    if world.unmet("SPF-022") and not _names_senders(published or meant):
-        found += _closed(world, published or meant, "SPF-022", "spf-park-unused", Care.CAREFUL)
+    if world.wants("spf-park-unused") and not _names_senders(published or meant):
+        found += _closed(world, published or meant, "spf-park-unused", Care.CAREFUL)
     return found
 
 
-def _closed(world: World, old: tuple[str, ...], rule: str, code: str, care: Care) -> tuple[Remedy, ...]:
+def _closed(world: World, old: tuple[str, ...], remedy: RemedyName, care: Care) -> tuple[Remedy, ...]:
     """The record of a domain that sends nothing."""
-    if old == (_CLOSED,):
+    finding = world.worst([remedy])
+    if finding is None or old == (_CLOSED,):
         return ()
     edit = RecordEdit(world.domain, "TXT", old, (_CLOSED,))
-    return (Remedy(rule, world.rules[rule].item, code, {"domain": world.domain}, (edit,), care),)
+    return (Remedy(finding.rule, finding.item, remedy, {"domain": world.domain}, (edit,), care),)
 
 
 def _names_senders(records: Iterable[str]) -> bool:
@@ -99,9 +101,10 @@ def _names_senders(records: Iterable[str]) -> bool:
 
 def _first_record(world: World) -> tuple[Remedy, ...]:
     """A record for a domain without one, of what is known to send: the addresses given and the mail hosts."""
-    if world.unmet("SPF-022"):
-        return _closed(world, (), "SPF-022", "spf-park-unused", Care.CAREFUL)
-    if not world.unmet("SPF-001"):
+    if world.wants("spf-park-unused"):
+        return _closed(world, (), "spf-park-unused", Care.CAREFUL)
+    finding = world.worst(["spf-publish"])
+    if finding is None:
         return ()
     words: list[str] = []
     hosts = texts_of(world.facts.value("domain.mx"))
@@ -117,7 +120,6 @@ def _first_record(world: World) -> tuple[Remedy, ...]:
     text = " ".join(("v=spf1", *dict.fromkeys(words), "~all"))
     values: Mapping[str, Value] = {"domain": world.domain, "terms": tuple(dict.fromkeys(words))}
     edit = RecordEdit(world.domain, "TXT", (), (text,))
-    finding = world.rules["SPF-001"]
     return (Remedy(finding.rule, finding.item, "spf-publish", values, (edit,), Care.CAREFUL),)
 
 
@@ -131,14 +133,15 @@ def _include_of(ident: str) -> str | None:
     """The host that a service asks to be included at the From domain; None where that is not known for sure."""
     if not ident:
         return None
-    from deliverability.senders.catalogue import Confidence, Include, Kind, services
+    from deliverability.model.rules import Confidence
+    from deliverability.senders.catalogue import Include, ServiceKind, services
 
     service = services().get(ident)
     if service is None or service.confidence is not Confidence.HIGH:
         return None
     hosts = [pattern.text for pattern in service.spf if pattern.expression is None]
     # Mailboxes at a web host send with the domain as Return-Path; which of several hosts is right, only it can say.
-    hosted = service.include is None and service.kind is Kind.HOSTING and len(service.spf) == 1
+    hosted = service.include is None and service.kind is ServiceKind.HOSTING and len(service.spf) == 1
     return hosts[0] if hosts and (service.include is Include.NEEDED or hosted) else None
 
 
@@ -161,7 +164,7 @@ def _of_lookalikes(world: World, meant: tuple[str, ...]) -> Chain | None:
     if words is None:
         return None
     chain = Chain(world, meant, "v=spf1", (), meant, least=Care.CAREFUL)
-    chain.step("spf-recognise", ("SPF-019", "SPF-001"), words, meant)
+    chain.step("spf-recognise", ("spf-recognise", "spf-publish"), words, meant)
     chain.show(Care.CAREFUL)
     return chain if chain.remedies else None
 
@@ -180,13 +183,13 @@ def _of_published(world: World, published: tuple[str, ...], earlier: Earlier | N
         if merged is None:
             return None
         unread = [each for part in parts for each in part.fixed]
-        chain.step("spf-merge", ("SPF-002", *(("SPF-011",) if unread else ())), merged, published)
-    elif world.unmet("SPF-011", "SPF-014"):
-        chain.step("spf-fix-syntax", ("SPF-011", "SPF-014"), first.words, first.fixed)
+        chain.step("spf-merge", ("spf-merge", *(("spf-fix-syntax",) if unread else ())), merged, published)
+    elif world.wants("spf-fix-syntax", "spf-add-sender"):
+        chain.step("spf-fix-syntax", ("spf-fix-syntax", "spf-add-sender"), first.words, first.fixed)
     _safe_steps(chain)
-    if world.unmet("SPF-012") and not chain.pending:
+    if world.wants("spf-split") and not chain.pending:
         # The same text in shorter strings: whoever writes the record down cuts it.
-        chain.pending.append(("spf-split", ("SPF-012",), ()))
+        chain.pending.append(("spf-split", ("spf-split",), ()))
         chain.shown = ()
     if not (_only_lookups(chain) and lookups_short(chain)):
         chain.show(Care.SAFE)
@@ -236,52 +239,55 @@ def _merged(parts: Sequence[Repaired]) -> Words | None:
 
 def _safe_steps(chain: Chain) -> None:
     world = chain.world
-    if world.unmet("SPF-009"):
+    if world.wants("spf-drop-dead"):
         versions = [index for index, word in enumerate(chain.words) if word.lower().startswith("v=spf1")]
         dead = sorted((*dead_terms(chain.words), *versions))
-        chain.step("spf-drop-dead", ("SPF-009",), without(chain.words, dead), (chain.words[index] for index in dead))
-    statuses = {
-        ("SPF-018", "spf-drop-loop"): ("loop",),
-        ("SPF-010", "spf-drop-broken"): ("broken",),
-        ("SPF-004", "spf-drop-void"): ("void", "invalid-name"),
-        ("SPF-017", "spf-drop-void"): ("void", "invalid-name"),
+        chain.step(
+            "spf-drop-dead", ("spf-drop-dead",), without(chain.words, dead), (chain.words[index] for index in dead)
+        )
+    statuses: dict[RemedyName, tuple[str, ...]] = {
+        "spf-drop-loop": ("loop",),
+        "spf-drop-broken": ("broken",),
+        "spf-drop-void": ("void", "invalid-name"),
     }
-    for (rule, code), wanted in statuses.items():
-        if world.unmet(rule):
+    for remedy, wanted in statuses.items():
+        if world.wants(remedy):
             useless = [index for index, word in enumerate(chain.words) if world.status(word) in wanted]
             names = [chain.words[index] for index in useless]
-            _drop(chain, code, (rule,), useless, names)
-    if world.unmet("SPF-003", "SPF-016", "SPF-023"):
+            _drop(chain, remedy, (remedy,), useless, names)
+    if world.wants("spf-fewer-lookups", "spf-drop-spare", "spf-drop-covered"):
         spare = repeated(world, chain.words)
         _drop(
             chain,
             "spf-drop-spare",
-            ("SPF-003", "SPF-016", "SPF-023"),
+            ("spf-fewer-lookups", "spf-drop-spare", "spf-drop-covered"),
             spare,
             [chain.words[index] for index in spare],
         )
-    if world.unmet("SPF-020"):
+    if world.wants("spf-shorten"):
         words = shortened(chain.words)
         octets = world.facts.value("spf.answer_octets")
         saved = sum(map(len, chain.old)) - len(" ".join((chain.version, *words)))
         # A record that stays too long is not worth a change.
         if isinstance(octets, int) and octets - saved <= MAX_ANSWER_OCTETS:
-            chain.step("spf-shorten", ("SPF-020",), words, [word for word in chain.words if word not in words])
+            chain.step("spf-shorten", ("spf-shorten",), words, [word for word in chain.words if word not in words])
 
 
 def _only_lookups(chain: Chain) -> bool:
     """Whether all that was done so far is for the number of look-ups."""
-    rules = {rule for _, rules, _ in chain.pending for rule in rules if chain.world.unmet(rule)}
-    return rules <= set(_LOOKUP_RULES)
+    wanted = {each for _, remedies, _ in chain.pending for each in remedies if chain.world.wants(each)}
+    return wanted <= set(_FOR_LOOKUPS)
 
 
-def _drop(chain: Chain, code: str, rules: tuple[str, ...], indexes: Sequence[int], names: Sequence[str]) -> None:
+def _drop(
+    chain: Chain, code: str, remedies: tuple[RemedyName, ...], indexes: Sequence[int], names: Sequence[str]
+) -> None:
     """Take terms away; where a redirect goes and no `all` is there, ~all takes its place."""
     words = without(chain.words, indexes)
     had, left = has_redirect(chain.words), has_redirect(words)
     if had and not left and end_of(words) is None:
         words = (*words, "~all")
-    chain.step(code, rules, words, names)
+    chain.step(code, remedies, words, names)
 
 
 # -- steps that change who may send, or that have to be kept up -------------------------------------------------------
@@ -297,27 +303,27 @@ def _careful_steps(chain: Chain) -> None:
     _narrow(chain)
     _drop_faulty(chain)
     _list_many_hosts(chain)
-    if chain.world.unmet("SPF-003", "SPF-016"):
+    if chain.world.wants("spf-fewer-lookups", "spf-drop-spare"):
         save_lookups(chain)
-    if chain.world.unmet("SPF-023"):
+    if chain.world.wants("spf-drop-covered"):
         words, gone = without_covered(chain, chain.words, 0)
-        if chain.step("spf-drop-covered", ("SPF-023",), words, gone):
+        if chain.step("spf-drop-covered", ("spf-drop-covered",), words, gone):
             chain.show(Care.CAREFUL)
 
 
 def _drop_unreadable(chain: Chain) -> None:
     """Terms that nobody can make sense of: they let nobody pass, and keep everybody else from passing."""
-    if not chain.world.unmet("SPF-011"):
+    if not chain.world.wants("spf-fix-syntax"):
         return
     bad = [index for index, word in enumerate(chain.words) if isinstance(term_of(word), BadTerm)]
     names = [chain.words[index] for index in bad]
-    if chain.step("spf-drop-unreadable", ("SPF-011",), without(chain.words, bad), names):
+    if chain.step("spf-drop-unreadable", ("spf-fix-syntax",), without(chain.words, bad), names):
         chain.show(Care.CAREFUL)
 
 
 def _move_dead(chain: Chain) -> None:
     """Senders that stand where nobody looks come in front of `all`; a redirect beside `all` becomes an include."""
-    if not chain.world.unmet("SPF-009") or len(chain.old) != 1:
+    if not chain.world.wants("spf-drop-dead") or len(chain.old) != 1:
         return
     given = tuple(word for word in chain.old[0][6:].split(" ") if word)
     present = {key_of(term_of(word)) for word in chain.words}
@@ -331,24 +337,24 @@ def _move_dead(chain: Chain) -> None:
     end = end_of(chain.words)
     if moved and end is not None:
         words = (*chain.words[:end], *moved, *chain.words[end:])
-        if chain.step("spf-move-dead", ("SPF-009",), words, moved):
+        if chain.step("spf-move-dead", ("spf-drop-dead",), words, moved):
             chain.show(Care.CAREFUL)
 
 
 def _set_end(chain: Chain) -> None:
     """+all, ?all and no `all` become ~all."""
-    if not chain.world.unmet("SPF-006", "SPF-007") or has_redirect(chain.words):
+    if not chain.world.wants("spf-close-open", "spf-add-all") or has_redirect(chain.words):
         return
     end = end_of(chain.words)
     if end is None:
-        chain.step("spf-add-all", ("SPF-007",), before_modifiers(chain.words, "~all"), ("~all",))
+        chain.step("spf-add-all", ("spf-add-all",), before_modifiers(chain.words, "~all"), ("~all",))
     else:
         term = term_of(chain.words[end])
         if not isinstance(term, Mechanism) or term.qualifier not in "+?":
             return
         code = "spf-close-open" if term.qualifier == "+" else "spf-add-all"
         words = (*chain.words[:end], "~all", *chain.words[end + 1 :])
-        chain.step(code, ("SPF-006", "SPF-007"), words, (chain.words[end],))
+        chain.step(code, ("spf-close-open", "spf-add-all"), words, (chain.words[end],))
     chain.show(Care.CAREFUL)
 
 
@@ -356,14 +362,14 @@ def _replace_ptr(chain: Chain) -> None:
     """The addresses known to pass by ptr take its place; where none is known, it just goes."""
     world = chain.world
     own = [index for index, word in enumerate(chain.words) if is_term(term_of(word), "ptr")]
-    if not world.unmet("SPF-008") or not own:
+    if not world.wants("spf-replace-ptr") or not own:
         return
     ptrs = {chain.words[index] for index in own}
     matched = [ip for ip, reason in world.sending(passing=True) if reason.partition(" ")[0] in ptrs]
     fresh = [ip_word(ip) for ip in dict.fromkeys(matched)]
     words = (*chain.words[: own[0]], *fresh, *without(chain.words, own)[own[0] :])
     code = "spf-replace-ptr" if fresh else "spf-drop-ptr"
-    if chain.step(code, ("SPF-008",), words, (chain.words[index] for index in own)):
+    if chain.step(code, ("spf-replace-ptr",), words, (chain.words[index] for index in own)):
         chain.show(Care.CAREFUL)
 
 
@@ -373,12 +379,12 @@ def _add_senders(chain: Chain) -> None:
     decided_by_all = {word for word in chain.words if is_term(term_of(word), "all")}
     failing = dict(world.sending(passing=False))
     missing: list[str] = []
-    for finding in world.items:
+    for finding in world.unmet_items.get("spf-add-sender", ()):
         reason = failing.get(finding.item)
         word = (reason or "").partition(" ")[0]
         # An address that a term of its own denies was meant to be kept out.
         denied = word in chain.words and word not in decided_by_all and isinstance(term_of(word), Mechanism)
-        if finding.rule == "SPF-014" and reason is not None and not denied and not _covered(chain, finding.item):
+        if reason is not None and not denied and not _covered(chain, finding.item):
             missing.append(finding.item)
     words = chain.words
     fresh = tuple(ip_word(ip) for ip in dict.fromkeys(missing))
@@ -389,7 +395,7 @@ def _add_senders(chain: Chain) -> None:
     if fresh and _add_service(chain, place):
         return
     alone = not chain.pending
-    if chain.step("spf-add-sender", ("SPF-014",), (*words[:place], *fresh, *words[place:]), fresh):
+    if chain.step("spf-add-sender", ("spf-add-sender",), (*words[:place], *fresh, *words[place:]), fresh):
         declared = world.facts.value("envelope.ip_source") == "option"
         chain.show(Care.SAFE if declared and alone else Care.CAREFUL)
 
@@ -404,7 +410,7 @@ def _add_service(chain: Chain, place: int) -> bool:
         return False
     if world.lookups((*words, word)) > MAX_LOOKUPS:
         return False
-    chain.step("spf-add-service", ("SPF-014",), (*words[:place], word, *words[place:]), (word,))
+    chain.step("spf-add-service", ("spf-add-sender",), (*words[:place], word, *words[place:]), (word,))
     name = text_of(world.facts.value("senders.message_service_name"))
     chain.show(Care.CAREFUL, values={"service": name or host})
     return True
@@ -419,7 +425,7 @@ def _covered(chain: Chain, ip: str) -> bool:
 def _narrow(chain: Chain) -> None:
     """A range that is far too wide gives way to the sending addresses known to lie in it; never to nothing."""
     world = chain.world
-    if not world.unmet("SPF-013", "SPF-021"):
+    if not world.wants("spf-narrow"):
         return
     wide = set(texts_of(world.facts.value("spf.wide_ranges")))
     words: list[str] = []
@@ -432,14 +438,14 @@ def _narrow(chain: Chain) -> None:
             continue
         gone.append(word)
         words += [ip_word(ip) for ip in inside if ip_word(ip) not in words]
-    if chain.step("spf-narrow", ("SPF-013", "SPF-021"), tuple(words), gone):
+    if chain.step("spf-narrow", ("spf-narrow",), tuple(words), gone):
         chain.show(Care.CAREFUL)
 
 
 def _list_many_hosts(chain: Chain) -> None:
     """An mx with more hosts than receivers follow becomes the addresses of these hosts."""
     world = chain.world
-    if not world.unmet("SPF-005"):
+    if not world.wants("spf-addresses"):
         return
     words, gone = chain.words, []
     for word in dict.fromkeys(words):
@@ -450,14 +456,14 @@ def _list_many_hosts(chain: Chain) -> None:
         if addresses:
             words = replaced(words, word, collapsed(ip_network(ip) for ip in addresses))
             gone.append(word)
-    if chain.step("spf-addresses", ("SPF-005",), words, gone):
+    if chain.step("spf-addresses", ("spf-addresses",), words, gone):
         chain.show(Care.CAREFUL, values={"lookups": world.lookups(words)})
 
 
 def _drop_faulty(chain: Chain) -> None:
     """Includes whose record itself has a syntax error: they end every check, and only their owner can mend them."""
     world = chain.world
-    if not world.unmet("SPF-011"):
+    if not world.wants("spf-fix-syntax"):
         return
     world = chain.world
     faulty = [
@@ -465,5 +471,7 @@ def _drop_faulty(chain: Chain) -> None:
         for index, word in enumerate(chain.words)
         if plain_include(word) and world.faulty(word) and not world.carries_mailboxes(word)
     ]
-    if chain.step("spf-drop-faulty", ("SPF-011",), without(chain.words, faulty), (chain.words[i] for i in faulty)):
+    if chain.step(
+        "spf-drop-faulty", ("spf-fix-syntax",), without(chain.words, faulty), (chain.words[i] for i in faulty)
+    ):
         chain.show(Care.CAREFUL)

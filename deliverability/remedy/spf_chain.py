@@ -9,6 +9,7 @@ from deliverability.model.facts import Value
 from deliverability.model.report import Care, RecordEdit, Remedy
 from deliverability.protocols.spf.record import parse, select
 from deliverability.protocols.spf.repair import MAX_OCTETS
+from deliverability.remedy.names import RemedyName
 from deliverability.remedy.spf_passing import Earlier, provided, required
 from deliverability.remedy.spf_terms import Words, lets_pass
 from deliverability.remedy.spf_world import World
@@ -36,8 +37,8 @@ def taken_by(steps: Iterable[tuple[str, Words]]) -> tuple[str, ...]:
 class Chain:
     """The record as far as it is edited, and the remedies so far.
 
-    `pending` are the steps that no remedy shows yet: kind of step, rules it is for, terms it names. `earlier` is what
-    remedies before this chain rest on.
+    `pending` are the steps that no remedy shows yet: kind of step, remedies that it is part of, terms it names.
+    `earlier` is what remedies before this chain rest on.
     """
 
     world: World
@@ -48,7 +49,7 @@ class Chain:
     least: Care = Care.SAFE
     earlier: Earlier | None = None
     remedies: list[Remedy] = field(default_factory=list)
-    pending: list[tuple[str, tuple[str, ...], Words]] = field(default_factory=list)
+    pending: list[tuple[str, tuple[RemedyName, ...], Words]] = field(default_factory=list)
     _held: list[Words] = field(default_factory=list)
     _taken: set[str] = field(default_factory=set)
 
@@ -64,11 +65,11 @@ class Chain:
         owed += [self.earlier.owed(gone)] if self.earlier else []
         return not any(each.without(allowed) for each in owed)
 
-    def take(self, steps: Steps, words: Words, rules: tuple[str, ...]) -> None:
+    def take(self, steps: Steps, words: Words, remedies: tuple[RemedyName, ...]) -> None:
         """Note several steps at once that lead to `words`, which were found to keep who may send."""
         self._held.append(self.words)
         self.words = words
-        self.pending += [(code, rules, terms) for code, terms in steps if terms]
+        self.pending += [(code, remedies, terms) for code, terms in steps if terms]
         self._taken.update(taken_by(steps))
 
     def back(self, words: Words) -> None:
@@ -76,7 +77,7 @@ class Chain:
         self.words = words
         self.pending.clear()
 
-    def step(self, code: str, rules: tuple[str, ...], words: Words, terms: Iterable[str]) -> bool:
+    def step(self, code: str, remedies: tuple[RemedyName, ...], words: Words, terms: Iterable[str]) -> bool:
         """Note an edit: the record becomes `words`. Says whether it was noted.
 
         One that changes nothing is not, nor one that somebody would be lost by whom no step takes away.
@@ -86,14 +87,14 @@ class Chain:
             return False
         self._held.append(self.words)
         self.words = words
-        self.pending.append((code, rules, steps[0][1]))
+        self.pending.append((code, remedies, steps[0][1]))
         self._taken.update(taken_by(steps))
         return True
 
     def show(self, care: Care, *, values: Mapping[str, Value] | None = None, more: tuple[RecordEdit, ...] = ()) -> None:
         """Make a remedy of the pending steps; one that is not fit to be published waits for the next step."""
         text = " ".join((self.version, *self.words))
-        finding = self.world.worst(rule for _, rules, _ in self.pending for rule in rules)
+        finding = self.world.worst(each for _, remedies, _ in self.pending for each in remedies)
         if finding is None or not _publishable(text) or (not more and self.shown == (text,)):
             return
         code = self._code(care)
@@ -108,7 +109,7 @@ class Chain:
             **({"taken": taken} if taken else {}),
             **(values or {}),
         }
-        cause = self.world.worst(rule for each, rules, _ in self.pending if each == code for rule in rules) or finding
+        cause = self.world.worst(name for each, names, _ in self.pending if each == code for name in names) or finding
         edit = RecordEdit(self.world.domain, "TXT", self.old, (text,))
         strictest = max(care, self.least, key=tuple(Care).index)
         self.remedies.append(Remedy(cause.rule, cause.item, code, named, (*more, edit), strictest))

@@ -17,6 +17,7 @@ from deliverability.model.report import Care, RecordEdit
 from deliverability.protocols.spf.names import name_problem
 from deliverability.protocols.spf.record import LOOKUP_MECHANISMS, Mechanism
 from deliverability.protocols.spf.repair import term_of
+from deliverability.remedy.names import RemedyName
 from deliverability.remedy.spf_chain import Chain, Steps, taken_by
 from deliverability.remedy.spf_terms import (
     Network,
@@ -38,7 +39,7 @@ MAX_MOVED = 3
 MAX_FLAT_OCTETS = 2000
 """A flattened record longer than this fits into no answer that receivers like; then there is no such draft."""
 MAX_FLAT_RANGES = 150
-_RULES = ("SPF-003", "SPF-016")
+_REMEDIES: tuple[RemedyName, ...] = ("spf-fewer-lookups", "spf-drop-spare")
 
 
 def lookups_short(chain: Chain) -> bool:
@@ -68,7 +69,7 @@ def repeated(world: World, words: Words) -> list[int]:
         if target and _nested(world, target, owned):
             found.append(index)
     spare = set(texts_of(world.facts.value("spf.spare_terms")))
-    wide = set(texts_of(world.facts.value("spf.wide_ranges"))) if world.unmet("SPF-013", "SPF-021") else set()
+    wide = set(texts_of(world.facts.value("spf.wide_ranges"))) if world.wants("spf-narrow") else set()
     for index in reversed(range(len(words))):
         word, term = words[index], term_of(words[index])
         if index in found or not (is_term(term, "a") or is_term(term, "mx")) or world.status(word) != "ok":
@@ -105,7 +106,7 @@ def save_lookups(chain: Chain) -> None:
     fewer: Steps = (("spf-drop-unneeded", unneeded), ("spf-drop-covered", dropped))
     written_out: Steps = (*fewer, ("spf-addresses", addresses))
     ways: list[tuple[Words, Steps]] = [(covered, fewer)]
-    if world.unmet("SPF-003"):
+    if world.wants("spf-fewer-lookups"):
         # Addresses of one's own hosts first, they are known to their owner; then what rests on the addresses given.
         ways.append((listed, written_out))
         unmatched = set(texts_of(world.facts.value("spf.unmatched_includes")))
@@ -114,23 +115,23 @@ def save_lookups(chain: Chain) -> None:
             ways.append((tuple(word for word in words if word not in unused), (*steps, ("spf-drop-unmatched", unused))))
     for words, steps in ways:
         if world.lookups(words) <= world.allowed and chain.keeps(words, taken_by(steps)):
-            chain.take(steps, words, _RULES)
+            chain.take(steps, words, _REMEDIES)
             chain.show(Care.CAREFUL, values={"lookups": world.lookups(words)})
             return
-    if not world.unmet("SPF-003"):
+    if not world.wants("spf-fewer-lookups"):
         chain.back(before)
         return
     for words, steps in ((covered, fewer), (listed, written_out)):
         moved = _moved(chain, words, taken_by(steps))
         if moved is not None:
             left, gone, edits = moved
-            chain.take((*steps, ("spf-subdomain", gone)), left, _RULES)
+            chain.take((*steps, ("spf-subdomain", gone)), left, _REMEDIES)
             names = tuple(edit.name for edit in edits)
             values: Mapping[str, Value] = {"names": names, "lookups": world.lookups(left)}
             chain.show(Care.CAREFUL, values=values, more=edits)
             return
     if not _flatten(chain, listed, written_out) and chain.keeps(listed, taken_by(written_out)):
-        chain.take(written_out, listed, _RULES)
+        chain.take(written_out, listed, _REMEDIES)
         chain.show(Care.CAREFUL, values={"lookups": world.lookups(listed)})
 
 
@@ -288,7 +289,7 @@ def _flatten(chain: Chain, words: Words, steps: Steps) -> bool:
     if not chain.keeps(words, taken_by(steps)):
         return False
     seen = world.facts.evidence.get(f"dns:TXT:{world.target(gone[0])}")
-    chain.take((*steps, ("spf-flatten", tuple(gone))), words, _RULES)
+    chain.take((*steps, ("spf-flatten", tuple(gone))), words, _REMEDIES)
     values: Mapping[str, Value] = {
         "ranges": listed,
         "measured": seen.at if seen else None,

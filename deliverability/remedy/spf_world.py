@@ -11,8 +11,9 @@ from deliverability.model.rules import Severity
 from deliverability.protocols.spf.names import is_address
 from deliverability.protocols.spf.record import LOOKUP_MECHANISMS, BadTerm, Mechanism
 from deliverability.protocols.spf.repair import term_of
+from deliverability.remedy.names import RemedyName
 from deliverability.remedy.spf_terms import Network, Words, is_ipv4, is_term, organisation
-from deliverability.senders.catalogue import Kind, services
+from deliverability.senders.catalogue import ServiceKind, services
 from deliverability.senders.recognise import by_spf
 
 MAX_LOOKUPS = 10
@@ -22,7 +23,7 @@ MAX_NODES = 500
 MAX_RANGES = 4000
 """Terms and addresses of one tree that are compared; what lies beyond counts as not known. Real trees have hundreds."""
 _SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.INFO, Severity.NONE)
-_CARRIES_USERS_MAIL = frozenset({Kind.MAILBOX, Kind.HOSTING, Kind.GATEWAY})
+_CARRIES_USERS_MAIL = frozenset({ServiceKind.MAILBOX, ServiceKind.HOSTING, ServiceKind.GATEWAY})
 Item = Mapping[str, Value]
 
 
@@ -32,14 +33,10 @@ class World:
     def __init__(self, facts: FactSet, findings: Sequence[Finding]) -> None:
         self.facts = facts
         self.domain = text_of(facts.value("spf.domain"))
-        self.rules: dict[str, Finding] = {}
-        self.items: list[Finding] = []
+        self.unmet_items: dict[str, list[Finding]] = {}
         for finding in findings:
-            if finding.outcome is Outcome.UNMET and finding.rule.startswith("SPF-"):
-                known = self.rules.setdefault(finding.rule, finding)
-                if rank(finding) < rank(known):
-                    self.rules[finding.rule] = finding
-                self.items.append(finding)
+            if finding.outcome is Outcome.UNMET and finding.remedy.startswith("spf-"):
+                self.unmet_items.setdefault(finding.remedy, []).append(finding)
         self._ranges: dict[str, tuple[Network, ...] | None] = {}
         self._reached: dict[str, set[str]] = {}
         self._left = MAX_RANGES
@@ -51,19 +48,20 @@ class World:
             if text_of(entry.get("text")) not in self.entries or entry.get("status") != "dead":
                 self.entries[text_of(entry.get("text"))] = entry
 
-    def unmet(self, *rules: str) -> bool:
-        """Whether one of these rules is unmet."""
-        return any(rule in self.rules for rule in rules)
+    def wants(self, *remedies: RemedyName) -> bool:
+        """Whether an unmet finding asks for one of these remedies."""
+        return any(remedy in self.unmet_items for remedy in remedies)
 
-    def worst(self, rules: Iterable[str]) -> Finding | None:
-        """The worst unmet finding of these rules."""
-        found = [self.rules[rule] for rule in rules if rule in self.rules]
-        return min(found, key=rank, default=None)
+    def worst(self, remedies: Iterable[RemedyName]) -> Finding | None:
+        """The worst of the unmet findings that ask for one of these remedies."""
+        found = (finding for remedy in remedies for finding in self.unmet_items.get(remedy, ()))
+        return min(found, key=_rank, default=None)
 
     @property
     def allowed(self) -> int:
         """Look-ups that the record may cost: the limit, or below the warning where it is under the limit already."""
-        return MAX_LOOKUPS if "SPF-003" in self.rules or "SPF-016" not in self.rules else NEAR_LOOKUPS - 1
+        near = self.wants("spf-drop-spare") and not self.wants("spf-fewer-lookups")
+        return NEAR_LOOKUPS - 1 if near else MAX_LOOKUPS
 
     def status(self, word: str) -> str:
         """What became of a term (see spf.tree); empty where it was not looked at."""
@@ -205,7 +203,7 @@ class World:
         )
 
 
-def rank(finding: Finding) -> tuple[int, str]:
+def _rank(finding: Finding) -> tuple[int, str]:
     """The worst finding has the least."""
     return _SEVERITIES.index(finding.severity), finding.rule
 

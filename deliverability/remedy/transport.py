@@ -37,14 +37,14 @@ def policy_text(mx: Sequence[str]) -> str:
 
 
 def _mta_sts(facts: FactSet, findings: Sequence[Finding], domain: str) -> Iterator[Remedy]:
-    finding = next(unmet(findings, "NET-010", "NET-014"), None)
+    finding = next(unmet(findings, "mta-sts-repair", "mta-sts-begin"), None)
     place = published(facts, f"_mta-sts.{domain}", "TXT")
     hosts = texts_of(facts.value("domain.mx"))
     if finding is None or place is None or not own_place(place, domain) or not hosts or "." in hosts:
         return
     policy = policy_text(hosts)
     stated = facts.value("mta_sts.id")
-    begins = finding.rule == "NET-014"
+    begins = finding.remedy == "mta-sts-begin"
     # It has to change with the policy and may be any word: so it is made from the policy.
     ident = stated if isinstance(stated, str) and _ID.fullmatch(stated) else _ident(policy)
     old = tuple(value for value in place.values if _STS.match(value))
@@ -66,7 +66,7 @@ def _ident(policy: str) -> str:
 
 
 def _tls_rpt(facts: FactSet, findings: Sequence[Finding], domain: str) -> Iterator[Remedy]:
-    finding = next(unmet(findings, "NET-011"), None)
+    finding = next(unmet(findings, "tls-rpt-repair"), None)
     place = published(facts, f"_smtp._tls.{domain}", "TXT")
     if finding is None or place is None or not own_place(place, domain):
         return

@@ -10,6 +10,7 @@ from deliverability.model.facts import Catalogue
 from deliverability.model.replies import EXPLANATION_SCHEMA, Explained, Explanation, Fit, Reply, ReplyKind
 from deliverability.model.report import Outcome, Report
 from deliverability.model.rules import Confidence, RuleSet, SourceRef
+from deliverability.render.json import Json
 from deliverability.render.wrap import typewritten, width_of, wrap
 from deliverability.view.segments import segments
 from deliverability.words.rules import rule_title
@@ -27,8 +28,6 @@ _MARKS = {
     Outcome.UNKNOWN: ("?", "?"),
     Outcome.NOT_APPLICABLE: ("–", "-"),
 }
-
-Json = None | bool | int | str | list["Json"] | dict[str, "Json"]
 
 
 def render_explanation(

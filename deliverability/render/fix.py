@@ -8,6 +8,7 @@ from typing import Any
 
 from deliverability.model.codec import encode, json_text
 from deliverability.model.report import Care, RecordEdit, Remedy, Report
+from deliverability.model.rules import Task
 from deliverability.render.json import gain_json
 from deliverability.render.wrap import wrap
 from deliverability.view.diff import Kind
@@ -18,20 +19,17 @@ from deliverability.words.sentences import Phrases, phrases, visible
 from deliverability.words.speaker import Speaker
 
 SCHEMA_VERSION = "1.0"
-_NEW_KEY = frozenset(
-    {"DKIM-001", "DKIM-003", "DKIM-004", "DKIM-005", "DKIM-014", "DKIM-016", "DKIM-021", "DKIM-024", "DKIM-026"}
-)
-"""Rules that a new DKIM key meets, where no edit of the record does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A report, its remedies in words, and the findings that no record mends."""
+    """A report, its remedies in words, the findings that no record mends, and whether one of these asks for a key."""
 
     report: Report
     view: ReportView
     remedies: tuple[tuple[Remedy, RemedyView], ...]
     by_hand: tuple[Entry, ...]
+    wants_key: bool
 
 
 def tell_fixes(report: Report, speaker: Speaker) -> Told:
@@ -40,11 +38,13 @@ def tell_fixes(report: Report, speaker: Speaker) -> Told:
     mended = {rule for remedy in report.remedies for rule in remedy.mends}
     told = {each.anchor: each for each in (*view.remedies, *view.later)}
     anchors = (f"remedy-{number}" for number in range(1, len(report.remedies) + 1))
+    by_hand = tuple(entry for entry in view.todo if entry.rule not in mended)
     return Told(
         report,
         view,
         tuple((remedy, told[anchor]) for remedy, anchor in zip(report.remedies, anchors, strict=True)),
-        tuple(entry for entry in view.todo if entry.rule not in mended),
+        by_hand,
+        any(speaker.rules.rules[entry.rule].task is Task.NEW_KEY for entry in by_hand),
     )
 
 
@@ -62,7 +62,7 @@ def fix_text(told: Told, lang: str, width: int) -> str:
         for entry in told.by_hand:
             lines += _hang(f"{entry.headline} [{entry.rule}]", "  - ", width)
         lines += wrap(say("fix.by-hand-rule", command=f"deliv rules {told.by_hand[0].rule}"), width)
-        if any(entry.rule in _NEW_KEY for entry in told.by_hand):
+        if told.wants_key:
             lines += wrap(say("fix.new-key", command=f"deliv dkim-keygen {told.view.domain}"), width)
     return "\n".join(line.rstrip() for line in lines).rstrip("\n") + "\n"
 

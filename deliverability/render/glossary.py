@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from deliverability.words.glossary import Term
+from deliverability.words.glossary import GlossaryTerm
 
 
 class Glosser:
     """Finds the first use of every term on a page; what has been used can be listed at its end."""
 
-    def __init__(self, terms: Sequence[Term], lang: str) -> None:
+    def __init__(self, terms: Sequence[GlossaryTerm], lang: str) -> None:
         self._terms = terms
         self._by_words = {_folded(form): term for term in terms for form in _forms(term.term[lang])}
         forms = sorted({form for term in terms for form in _forms(term.term[lang])}, key=len, reverse=True)
@@ -32,7 +32,7 @@ class Glosser:
         return (*found, ("", text[end:]))
 
     @property
-    def used(self) -> tuple[Term, ...]:
+    def used(self) -> tuple[GlossaryTerm, ...]:
         """The terms that were found so far, in the order of the glossary."""
         return tuple(term for term in self._terms if term.id in self._used)
 

@@ -31,7 +31,7 @@ class Symptom:
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class MailboxServer:
     """A server of the recipient's mailbox, as an app asks for it."""
 
     use: str
@@ -48,7 +48,7 @@ class Handout:
     lead: str
     questions: tuple[Question, ...]
     symptoms: tuple[Symptom, ...]
-    servers: tuple[Server, ...]
+    servers: tuple[MailboxServer, ...]
     before: tuple[str, ...]
 
 
@@ -66,7 +66,7 @@ def load_handout(lang: str) -> Handout:
             Symptom(tuple(each["says"]), each["cause"], each["side"], tuple(each["steps"])) for each in data["symptoms"]
         ),
         servers=tuple(
-            Server(each["use"], each["host"], str(each["port"]), each["security"]) for each in data["servers"]
+            MailboxServer(each["use"], each["host"], str(each["port"]), each["security"]) for each in data["servers"]
         ),
         before=tuple(data["before"]),
     )

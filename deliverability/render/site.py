@@ -21,7 +21,7 @@ from deliverability.render.json import SCHEMA
 from deliverability.senders.catalogue import Service, services
 from deliverability.view.findings import effect_words, read_words, topic_name
 from deliverability.view.parts import SourceView
-from deliverability.words.glossary import Term
+from deliverability.words.glossary import GlossaryTerm
 from deliverability.words.rules import condition_words, filled_texts, rule_title
 from deliverability.words.sentences import Phrases, format_value, limit_spec, phrases
 
@@ -62,7 +62,7 @@ class Treatment:
     sources: tuple[SourceView, ...]
 
 
-def pages(rules: RuleSet, terms: Sequence[Term], version: str) -> Iterator[tuple[str, str]]:
+def pages(rules: RuleSet, terms: Sequence[GlossaryTerm], version: str) -> Iterator[tuple[str, str]]:
     """Every file of the site: path with forward slashes, and text. `version` is the program's, for the foot."""
     templates = environment()
     css = [(locate("reports") / name).read_text("utf-8") for name in ("style.css", "site.css")]
@@ -81,7 +81,7 @@ class _Site:
     """The pages of one language."""
 
     def __init__(
-        self, environment: jinja2.Environment, rules: RuleSet, terms: Sequence[Term], say: Phrases, version: str
+        self, environment: jinja2.Environment, rules: RuleSet, terms: Sequence[GlossaryTerm], say: Phrases, version: str
     ) -> None:
         self._environment = environment
         self._rules = rules

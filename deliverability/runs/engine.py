@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from deliverability import __version__
 from deliverability._resources import locate
+from deliverability.auditors import auditors, catalogue
 from deliverability.inputs import InputError, parse_domain, parse_ip, parse_mail_from, parse_selector
 from deliverability.model.codec import digest, encode_facts
 from deliverability.model.facts import (
-    Catalogue,
     FactSet,
     KeySeen,
     Purpose,
@@ -29,7 +29,6 @@ from deliverability.model.report import SCHEMA_VERSION, Note, Outcome, Report, R
 from deliverability.model.rules import Receiver, RuleSet, Scope, Severity
 
 if TYPE_CHECKING:
-    from deliverability.auditors.base import Auditor
     from deliverability.judge.engine import Selection
     from deliverability.mail.reader import Message
     from deliverability.ports.base import Clock, HttpFetcher, Resolver, SmtpProber
@@ -44,52 +43,6 @@ MAX_MESSAGE_OCTETS = 150_000_000
 DOMAINS_IN_FLIGHT = 50
 
 
-def auditors() -> tuple[Auditor, ...]:
-    """All auditors, in the order of the catalogue."""
-    from deliverability.auditors import (
-        addresses,
-        alignment,
-        arc,
-        attachments,
-        bimi,
-        clients,
-        dkim,
-        dmarc,
-        domain,
-        envelope,
-        format,  # noqa: A004
-        forwarding,
-        html,
-        identity,
-        images,
-        japanese,
-        message,
-        mx,
-        pdf,
-        purpose,
-        recorded,
-        senders,
-        smtp,
-        spf,
-        subject,
-        transport,
-        unsubscribe,
-        weight,
-    )
-
-    of_message = (message, format, japanese, weight, attachments, images, pdf, html, clients, envelope, forwarding)
-    modules = (subject, purpose, *of_message, addresses, domain, mx, transport, smtp)
-    others = (spf, dkim, arc, dmarc, alignment, recorded, bimi, identity, unsubscribe, senders)
-    return (*(module.audit for module in (*modules, *others)), identity.chain)
-
-
-def catalogue() -> Catalogue:
-    """The fact catalogue: every fact that rule files may name."""
-    from deliverability.auditors.base import catalogue_of
-
-    return catalogue_of(auditors())
-
-
 def rule_folders(extra: Sequence[Path] = ()) -> tuple[Path, ...]:
     """The shipped rule folder and the user's, in the order in which they are merged."""
     return (locate("rules"), *extra)
@@ -98,8 +51,9 @@ def rule_folders(extra: Sequence[Path] = ()) -> tuple[Path, ...]:
 def load_rules(extra: Sequence[Path] = ()) -> RuleSet:
     """The shipped rules with the user's folders merged over them by id. Raises judge.load.RuleError."""
     from deliverability.judge.load import load_rules as load
+    from deliverability.remedy.names import REMEDIES
 
-    return load(rule_folders(extra), catalogue())
+    return load(rule_folders(extra), catalogue(), REMEDIES)
 
 
 @dataclass(frozen=True, slots=True)

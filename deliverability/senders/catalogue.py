@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._resources import locate
-from deliverability.model.rules import READ_AS
+from deliverability.model.rules import READ_AS, Confidence
 
 
-class Kind(StrEnum):
+class ServiceKind(StrEnum):
     """What somebody uses the service for. GATEWAY: mail passes through it; HOSTING: web space with mailboxes."""
 
     MAILBOX = "mailbox"
@@ -53,14 +53,6 @@ class Alignment(StrEnum):
     NONE = "none"
 
 
-class Confidence(StrEnum):
-    """How sure what is said of the service is."""
-
-    HIGH = "high"
-    MEDIUM = "medium"
-    LOW = "low"
-
-
 class CatalogueError(yamlstrict.FilesError):
     """Files of the catalogue that cannot be used."""
 
@@ -85,7 +77,7 @@ class Pattern:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ServiceSource:
     """Where something was read, on which day (ISO 8601), and in which form (model.rules.READ_AS)."""
 
     url: str
@@ -129,8 +121,8 @@ class Service:
     Attributes:
         id: stable name.
         name: by language.
-        kind: see Kind.
-        confidence: see Confidence.
+        kind: see ServiceKind.
+        confidence: how sure what is said of the service is.
         spf: hosts that SPF records name for it.
         mx: hosts that take mail for its users' domains.
         dkim: see Dkim.
@@ -151,7 +143,7 @@ class Service:
 
     id: str
     name: Mapping[str, str]
-    kind: Kind
+    kind: ServiceKind
     confidence: Confidence
     spf: tuple[Pattern, ...] = ()
     mx: tuple[Pattern, ...] = ()
@@ -166,7 +158,7 @@ class Service:
     include: Include | None = None
     alignment: Alignment | None = None
     console: Mapping[str, str] | None = None
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ServiceSource, ...] = ()
     file: str = ""
 
 
@@ -249,7 +241,7 @@ class _Reader:
         service = Service(
             id=self._text(fields.get("id"), (*path, "id"), _ID),
             name=self._words(fields.get("name"), (*path, "name")),
-            kind=self._choice(Kind, fields.get("kind"), (*path, "kind")) or Kind.OTHER,
+            kind=self._choice(ServiceKind, fields.get("kind"), (*path, "kind")) or ServiceKind.OTHER,
             confidence=self._choice(Confidence, fields.get("confidence"), (*path, "confidence")) or Confidence.LOW,
             spf=self._patterns(fields, "spf", path, _HOST),
             mx=self._patterns(fields, "mx", path, _HOST),
@@ -293,8 +285,8 @@ class _Reader:
             self._problem(f"{strange} is not among selectors and older", (*at, "own"))
         return dkim
 
-    def _sources(self, fields: Mapping[str, Any], path: _Path) -> tuple[Source, ...]:
-        def source(data: Any, at: _Path) -> Source | None:
+    def _sources(self, fields: Mapping[str, Any], path: _Path) -> tuple[ServiceSource, ...]:
+        def source(data: Any, at: _Path) -> ServiceSource | None:
             read = self._mapping(data, at, required=("url", "checked", "read_as"), optional=())
             if read is None:
                 return None
@@ -302,7 +294,7 @@ class _Reader:
             if url and not url.startswith("https://"):
                 self._problem("an address that begins with https://", (*at, "url"))
             checked = self._text(read.get("checked"), (*at, "checked"), _DATE)
-            return Source(url, checked, self._text(read.get("read_as"), (*at, "read_as"), _READ_AS))
+            return ServiceSource(url, checked, self._text(read.get("read_as"), (*at, "read_as"), _READ_AS))
 
         found = self._items(fields.get("sources", []), (*path, "sources"), source)
         return tuple(each for each in found if each is not None)

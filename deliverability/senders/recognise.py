@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from deliverability.senders.catalogue import Kind, Pattern, Service
+from deliverability.senders.catalogue import Pattern, Service, ServiceKind
 
-Catalogue = Mapping[str, Service]
+ServiceCatalogue = Mapping[str, Service]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,12 @@ class Sighting:
     seen_by: str
 
 
-def by_spf(host: str, catalogue: Catalogue) -> Service | None:
+def by_spf(host: str, catalogue: ServiceCatalogue) -> Service | None:
     """The service that the target of an SPF term belongs to."""
     return _nearest(host, catalogue, lambda service: service.spf)
 
 
-def by_mx(host: str, catalogue: Catalogue) -> Service | None:
+def by_mx(host: str, catalogue: ServiceCatalogue) -> Service | None:
     """The service that an MX host belongs to."""
     return _nearest(host, catalogue, lambda service: service.mx)
 
@@ -69,7 +69,7 @@ def by_return_mx(host: str, service: Service) -> bool:
     return _fits(host, service.return_mx)
 
 
-def by_key(key: Key, catalogue: Catalogue) -> Service | None:
+def by_key(key: Key, catalogue: ServiceCatalogue) -> Service | None:
     """The service that a DKIM key of somebody's own domain belongs to.
 
     A CNAME target decides; without one only a selector that no other service uses does.
@@ -89,7 +89,7 @@ def may_be_key_of(key: Key, service: Service) -> bool:
     return not key.alias or not service.dkim.targets or _fits(key.alias, service.dkim.targets)
 
 
-def by_message(marks: MessageMarks, catalogue: Catalogue) -> Sighting | None:
+def by_message(marks: MessageMarks, catalogue: ServiceCatalogue) -> Sighting | None:
     """The service that sent a message, by its most telling mark; None where nothing tells.
 
     The order: a signature of the author's domain with a key of the service, MAIL FROM, a signature of the service's
@@ -98,11 +98,11 @@ def by_message(marks: MessageMarks, catalogue: Catalogue) -> Sighting | None:
     mail comes from the same hosts.
     """
     found = list(_sightings(marks, catalogue))
-    found.sort(key=lambda sighting: sighting.service.kind is Kind.GATEWAY)
+    found.sort(key=lambda sighting: sighting.service.kind is ServiceKind.GATEWAY)
     return found[0] if found else None
 
 
-def _sightings(marks: MessageMarks, catalogue: Catalogue) -> Iterable[Sighting]:
+def _sightings(marks: MessageMarks, catalogue: ServiceCatalogue) -> Iterable[Sighting]:
     for key in marks.signatures:
         if related(key.domain, marks.author_domain) and (service := by_key(key, catalogue)):
             yield Sighting(service, f"dkim: s={key.selector} d={key.domain}")
@@ -124,7 +124,7 @@ def _sightings(marks: MessageMarks, catalogue: Catalogue) -> Iterable[Sighting]:
             if value.rpartition(":")[2].strip().lower() in service.feedback_ids:
                 yield Sighting(service, f"header: feedback-id {value}")
     if marks.helo and (service := _nearest(marks.helo, catalogue, lambda each: each.helo)):
-        private = service.kind in (Kind.MAILBOX, Kind.GATEWAY, Kind.HOSTING)
+        private = service.kind in (ServiceKind.MAILBOX, ServiceKind.GATEWAY, ServiceKind.HOSTING)
         if not private or service.id in marks.used:
             yield Sighting(service, f"helo: {marks.helo}")
 
@@ -136,7 +136,9 @@ def related(name: str | None, other: str | None) -> bool:
     return name == other or name.endswith(f".{other}") or other.endswith(f".{name}")
 
 
-def _nearest(name: str, catalogue: Catalogue, patterns: Callable[[Service], Sequence[Pattern]]) -> Service | None:
+def _nearest(
+    name: str, catalogue: ServiceCatalogue, patterns: Callable[[Service], Sequence[Pattern]]
+) -> Service | None:
     """The service with the longest pattern that fits `name`; the first of the catalogue where several are as long."""
     best: Service | None = None
     longest = 0

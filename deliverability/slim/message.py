@@ -19,7 +19,7 @@ from deliverability.mail.transfer import BASE64, QUOTED_PRINTABLE
 from deliverability.mail.words import codec_of
 from deliverability.slim.encode import base64_body, text_body
 from deliverability.slim.references import References
-from deliverability.slim.savings import Change, Kept, PartSaving, Slimmed
+from deliverability.slim.savings import PartChange, PartSaving, Slimmed, Unchanged
 
 MAX_HTML = 10 << 20
 """Octets of an HTML part that is read; larger ones are no mail."""
@@ -32,7 +32,7 @@ _ENDINGS = {"jpeg": "jpg", "png": "png"}
 _OLD_ENDINGS = ("png", "bmp", "dib", "tif", "tiff")
 _TYPES = {"image/jpeg": "jpeg", "image/jpg": "jpeg", "image/pjpeg": "jpeg", "image/png": "png", "image/x-png": "png"}
 _SIGNATURES = ("dkim-signature", "arc-seal", "arc-message-signature", "arc-authentication-results")
-_SEALED = {"multipart/signed": Kept.SIGNED, "multipart/encrypted": Kept.ENCRYPTED}
+_SEALED = {"multipart/signed": Unchanged.SIGNED, "multipart/encrypted": Unchanged.ENCRYPTED}
 _PKCS7 = ("application/pkcs7-mime", "application/x-pkcs7-mime")
 _DEFECTS = ("part-limit", "header-limit", "nesting-limit")
 _ENCODING_VALUE = re.compile(rb"(?i)(content-transfer-encoding[ \t]*:)(?:[^\r\n]|\r?\n[ \t])*")
@@ -79,12 +79,12 @@ def slim(raw: bytes, wish: Wish | None = None) -> Slimmed:
     data = _spliced(message, news)
     copy = read(data)
     if copy.size_octets >= message.size_octets or not _is_equal(message, copy, news):
-        return replace(untouched, refused=Kept.UNSAFE)
+        return replace(untouched, refused=Unchanged.UNSAFE)
     counts = Counter(field.name for field in message.headers if field.lower in _SIGNATURES)
     return Slimmed(data, message.size_octets, copy.size_octets, savings, tuple(counts.items()))
 
 
-def _refusal(message: Message) -> Kept | None:
+def _refusal(message: Message) -> Unchanged | None:
     """Why the message as a whole is left alone."""
     root = message.root
     if root.media_type in _SEALED:
@@ -92,13 +92,13 @@ def _refusal(message: Message) -> Kept | None:
     if root.media_type in _PKCS7:
         return _pkcs7(root)
     if not message.headers or message.nesting_limited or any(code in message.defects for code in _DEFECTS):
-        return Kept.UNSAFE
+        return Unchanged.UNSAFE
     return None
 
 
-def _pkcs7(part: Part) -> Kept:
+def _pkcs7(part: Part) -> Unchanged:
     """S/MIME: signed where it says so; enveloped, or silent about it, otherwise (RFC 8551 section 3.2.2)."""
-    return Kept.SIGNED if "signed" in part.parameters.get("smime-type", "") else Kept.ENCRYPTED
+    return Unchanged.SIGNED if "signed" in part.parameters.get("smime-type", "") else Unchanged.ENCRYPTED
 
 
 class _Work:
@@ -135,35 +135,35 @@ class _Work:
                 if self.wish.images if inline else self.wish.attached_images:
                     yield self._image(part)
                 elif self.wish.images:
-                    yield _kept(part, Kept.ATTACHED)
+                    yield _kept(part, Unchanged.ATTACHED)
 
     def _html(self, part: Part) -> _New | PartSaving:
         decoded = part.decoded()
         if decoded.defects or part.transfer_encoding not in _TEXT_ENCODINGS or _has(part, "content-md5"):
-            return _kept(part, Kept.UNREADABLE)
+            return _kept(part, Unchanged.UNREADABLE)
         octets = _minified(decoded.octets, part.charset)
         if octets is None:
-            return _kept(part, Kept.CHARSET)
-        change = Change.HTML
+            return _kept(part, Unchanged.CHARSET)
+        change = PartChange.HTML
         if len(octets) > len(decoded.octets) * (1 - _HTML_GAIN):
-            octets, change = decoded.octets, Change.ENCODING
+            octets, change = decoded.octets, PartChange.ENCODING
         if self._is_root(part) and not octets.endswith(b"\r\n"):
             octets += b"\r\n"  # a file ends with a line end
         body, encoding = text_body(octets, part.transfer_encoding, self.line_end)
-        if encoding == part.transfer_encoding and change is Change.ENCODING:
-            return _kept(part, Kept.SMALL_GAIN)
+        if encoding == part.transfer_encoding and change is PartChange.ENCODING:
+            return _kept(part, Unchanged.SMALL_GAIN)
         return self._changed(part, _New(_saving(part, change), body, encoding), _HTML_GAIN)
 
     def _image(self, part: Part) -> _New | PartSaving:
         decoded = part.decoded()
         kind = sniff(decoded.octets)
         if decoded.defects or kind is None or part.transfer_encoding != BASE64 or _has(part, "content-md5"):
-            return _kept(part, Kept.UNREADABLE)
+            return _kept(part, Unchanged.UNREADABLE)
         facts = measure(decoded.octets, savings=False)
         if facts is None or facts.refused:
-            return _kept(part, Kept.UNREADABLE)
+            return _kept(part, Unchanged.UNREADABLE)
         if facts.frames > 1:
-            return _kept(part, Kept.ANIMATED)
+            return _kept(part, Unchanged.ANIMATED)
         formats = _FORMATS.get(kind, ())
         formats = tuple(each for each in formats if each == kind or self._may_become(part, kind, each))
         width = self.references.widths.get(part.content_id or "")
@@ -171,15 +171,15 @@ class _Work:
         if formats:
             octets, new_kind = recompress(decoded.octets, width, formats, self.wish.jpeg_quality)
         if len(octets) > len(decoded.octets) * (1 - _IMAGE_GAIN):
-            return _kept(part, Kept.SMALL_GAIN)
+            return _kept(part, Unchanged.SMALL_GAIN)
         after = measure(octets, savings=False)
-        saving = _saving(part, Change.IMAGE)
+        saving = _saving(part, PartChange.IMAGE)
         saving = replace(saving, pixels_before=_pixels(facts.width, facts.height))
         saving = replace(saving, pixels_after=_pixels(after.width, after.height) if after else None)
         fields: tuple[tuple[HeaderField, bytes], ...] = ()
         if new_kind != kind:
             fields = _renamed(part, new_kind) or ()
-            saving = replace(saving, change=Change.IMAGE_CONVERTED, new_type=f"image/{new_kind}")
+            saving = replace(saving, change=PartChange.IMAGE_CONVERTED, new_type=f"image/{new_kind}")
         body = base64_body(octets, self.line_end)
         return self._changed(part, _New(saving, body, BASE64, fields), 0)
 
@@ -198,23 +198,23 @@ class _Work:
         if self._is_root(part) or (new.encoding == BASE64 and part.raw_body.endswith(b"\n")):
             body = body if body.endswith(b"\n") else body + self.line_end
         if body == part.raw_body:
-            return _kept(part, Kept.SMALL_GAIN)
+            return _kept(part, Unchanged.SMALL_GAIN)
         after = len(body) + body.count(b"\n") - body.count(b"\r\n")
         added = 40 if new.encoding != part.transfer_encoding else 0  # a header field may be added
         if after + added > part.encoded_octets * (1 - gain):
-            return _kept(part, Kept.SMALL_GAIN)
+            return _kept(part, Unchanged.SMALL_GAIN)
         return replace(new, body=body, saving=replace(new.saving, after=after))
 
     def _is_root(self, part: Part) -> bool:
         return part is self.message.root
 
 
-def _kept(part: Part, why: Kept) -> PartSaving:
+def _kept(part: Part, why: Unchanged) -> PartSaving:
     size = part.encoded_octets
     return PartSaving(part.path, part.media_type, part.filename, size, size, kept=why, new_type=part.media_type)
 
 
-def _saving(part: Part, change: Change) -> PartSaving:
+def _saving(part: Part, change: PartChange) -> PartSaving:
     size = part.encoded_octets
     return PartSaving(part.path, part.media_type, part.filename, size, size, change, new_type=part.media_type)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from deliverability._charrefs import unescape
-from deliverability.mail.html.markup import Attribute, Kind, tokens
+from deliverability.mail.html.markup import Attribute, TokenKind, tokens
 
 _PIXELS = re.compile(r"\s*+(\d{1,5})(?:\.\d{0,9})?\s*+(?:px)?\s*+")
 _DECLARATION = re.compile(r"(?:^|;)\s{0,99}(width|max-width)\s{0,99}:([^;]{0,99})", re.IGNORECASE)
@@ -47,7 +47,7 @@ class References:
             name = _content_id(match[0])
             shown[name] = shown.get(name, 0) + 1
         for token in tokens(page):
-            if token.kind is not Kind.START:
+            if token.kind is not TokenKind.START:
                 continue
             given = {each.name: each for each in reversed(token.attributes)}
             for name in ("src", "background", "href"):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-class Change(StrEnum):
+class PartChange(StrEnum):
     """What was done with a part."""
 
     IMAGE = "image"
@@ -19,7 +19,7 @@ class Change(StrEnum):
     """The same octets in a shorter transfer encoding."""
 
 
-class Kept(StrEnum):
+class Unchanged(StrEnum):
     """Why a part that could be lighter, or the whole message, was left as it is."""
 
     SIGNED = "signed"
@@ -59,8 +59,8 @@ class PartSaving:
     filename: str | None
     before: int
     after: int
-    change: Change | None = None
-    kept: Kept | None = None
+    change: PartChange | None = None
+    kept: Unchanged | None = None
     pixels_before: tuple[int, int] | None = None
     pixels_after: tuple[int, int] | None = None
     new_type: str = ""
@@ -90,7 +90,7 @@ class Slimmed:
     after: int
     parts: tuple[PartSaving, ...] = ()
     dropped: tuple[tuple[str, int], ...] = ()
-    refused: Kept | None = None
+    refused: Unchanged | None = None
 
     @property
     def changes(self) -> tuple[PartSaving, ...]:

@@ -106,7 +106,7 @@ def effect_words(effects: Iterable[tuple[Effect, bool]], say: Phrases) -> str:
     return say("punctuation.or").join([*words[:1], *(each[:1].lower() + each[1:] for each in words[1:])])
 
 
-def read_words(source: Source | catalogue.Source, say: Phrases) -> str:
+def read_words(source: Source | catalogue.ServiceSource, say: Phrases) -> str:
     """When and in which form a source was read, as honestly as it is recorded."""
     form, _, which = source.read_as.partition(" ")
     if form == "archive" and which != "undated":

@@ -207,7 +207,7 @@ def _entries(report: Report, speaker: Speaker, evidence: Mapping[str, EvidenceVi
                 level=say(f"level.{rule.level.value}"),
                 confidence=say("label.confidence", word=say(f"confidence.{rule.confidence.value}")),
                 contested=_contested(findings, rule),
-                sources=(*_sources(rule, report, speaker), *_service_sources(findings, report, say)),
+                sources=(*_sources(rule, report, speaker), *_service_sources(findings, report, speaker)),
                 notes=_receiver_notes(findings, speaker) if outcome == "unmet" else (),
                 readings=_receiver_notes(findings, speaker, contested=True) if outcome == "unmet" else (),
                 shows_instances=told is None,
@@ -346,9 +346,12 @@ def _sources(rule: Rule, report: Report, speaker: Speaker) -> tuple[SourceView, 
     return tuple(_source(SourceRef(key, ", ".join(named)), speaker) for key, named in sections.items())
 
 
-def _service_sources(findings: Iterable[Finding], report: Report, say: Phrases) -> tuple[SourceView, ...]:
+def _service_sources(findings: Iterable[Finding], report: Report, speaker: Speaker) -> tuple[SourceView, ...]:
     """Where the steps in the words of a sending service come from, under its name."""
-    told = [service for each in findings for service in services_of(each, report.facts, say)]
+    say = speaker.say
+    told = [
+        service for each in findings for service in services_of(each, speaker.rules.rules[each.rule], report.facts, say)
+    ]
     return tuple(
         dict.fromkeys(
             SourceView(service.name[say.lang], "", source.url, "", read_words(source, say))

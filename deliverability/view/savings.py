@@ -19,7 +19,7 @@ SHOWN = 3
 MIN_OCTETS = 5_000
 MIN_SHARE = 0.02
 MIN_CHANGE = 1_000
-# A share link is asked for only above the size recommended for all (rule SIZ-001), and for files that matter there.
+# A share link is asked for only above the size recommended for all, and for files that matter there.
 LARGE_MESSAGE = 10_000_000
 LARGE_FILE = 1_000_000
 

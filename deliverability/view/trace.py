@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
+from deliverability.model.codes import details_in
 from deliverability.model.facts import Unknown, Value, records_of
 from deliverability.model.report import Report
+from deliverability.words.details import detail_words
 from deliverability.words.sentences import Phrases, remark, shortened, unknown_sentence, visible
 
 MAX_LINES = 400
@@ -202,9 +204,8 @@ def _signature(item: Mapping[str, Value], say: Phrases) -> SignatureTrace:
     changed = [_word(each) for each in listed if isinstance(each, str)] if isinstance(listed, tuple) else []
     if changed:
         words.append(say("trace.changed", fields=say("value.separator").join(changed[:20])))
-    errors = item.get("errors")
-    if result != "pass" and isinstance(errors, tuple) and errors:
-        words.append(
-            say("trace.terms", terms=say("value.separator").join(remark(_word(each), say) for each in errors[:10]))
-        )
+    errors = details_in(item.get("errors"))
+    if result != "pass" and errors:
+        terms = say("value.separator").join(visible(shortened(detail_words(each, say))) for each in errors[:10])
+        words.append(say("trace.terms", terms=terms))
     return SignatureTrace(name, result, "good" if result == "pass" else "bad", tuple(words))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from deliverability.model.codes import AS_SAID, NEEDS, Arg, Detail
 from deliverability.model.placeholders import fill, placeholders
-from deliverability.words.phrases import Phrases
+from deliverability.words.patterns import told
+from deliverability.words.phrases import Phrases, phrases
 
 _DEEPEST = 8
 
@@ -17,7 +18,8 @@ def detail_words(detail: Detail, say: Phrases) -> str:
 def _words(detail: Detail, say: Phrases, depth: int) -> str:
     args = {name: _arg(value, say, depth - 1) for name, value in detail.args} if depth else {}
     if detail.code == AS_SAID.name:
-        return args.get("text", "")
+        text = args.get("text", "")
+        return text if say.lang == "en" else told(text, phrases("en"), say)
     if detail.code == NEEDS.name and (key := f"input.{args.get('input')}") in say:
         return say(key)
     key = f"detail.{detail.code}"

@@ -20,7 +20,7 @@ _KEYS = frozenset({"id", "term", "text", "avoid", "see"})
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
+class GlossaryTerm:
     """One term and its one meaning.
 
     Attributes:
@@ -39,12 +39,12 @@ class Term:
     see: tuple[str, ...] = ()
 
 
-def load_glossary(folders: Sequence[Path]) -> tuple[Term, ...]:
+def load_glossary(folders: Sequence[Path]) -> tuple[GlossaryTerm, ...]:
     """The terms of every folder that has a glossary.yaml, in file order; a later folder replaces terms of the same id.
 
     Raises RuleError with every problem found, ``file:line: what``.
     """
-    terms: dict[str, Term] = {}
+    terms: dict[str, GlossaryTerm] = {}
     problems: list[str] = []
     for folder in folders:
         path = folder / "glossary.yaml"
@@ -60,14 +60,14 @@ def load_glossary(folders: Sequence[Path]) -> tuple[Term, ...]:
     return tuple(terms.values())
 
 
-def _file(path: Path, problems: list[str]) -> dict[str, Term]:
+def _file(path: Path, problems: list[str]) -> dict[str, GlossaryTerm]:
     document = yamlstrict.read_file(path, problems)
     if document is None:
         return {}
     if not isinstance(document.data, list):
         problems.append(f"{path}:1: a glossary is a list of terms")
         return {}
-    terms: dict[str, Term] = {}
+    terms: dict[str, GlossaryTerm] = {}
     for index, entry in enumerate(document.data):
         where = f"{path}:{document.line((index,))}"
         trouble = _trouble(entry)
@@ -77,7 +77,7 @@ def _file(path: Path, problems: list[str]) -> dict[str, Term]:
             problems.append(f"{where}: the term {entry['id']} stands here twice")
         else:
             avoid = entry.get("avoid") or {}
-            terms[entry["id"]] = Term(
+            terms[entry["id"]] = GlossaryTerm(
                 id=entry["id"],
                 term=dict(entry["term"]),
                 text=dict(entry["text"]),
@@ -111,7 +111,7 @@ def _words(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) and each for each in value)
 
 
-def _doubled(terms: Mapping[str, Term]) -> list[str]:
+def _doubled(terms: Mapping[str, GlossaryTerm]) -> list[str]:
     """Terms that share a form, and forms that are preferred here and avoided there: then a term has two meanings."""
     problems = []
     for lang in LANGUAGES:

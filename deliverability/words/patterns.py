@@ -15,7 +15,13 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _PREFIX = "detail."
 _OPEN = frozenset({"what", "why", "found", "text"})  # they may hold a remark with a colon of its own
 _NO_COLON = "(?:(?!: ).)"
-_OF_CODES = frozenset({"detail.asked", "detail.about", "detail.selector"})
+_OF_CODES = frozenset(
+    f"detail.{name}"
+    for name in (
+        *("asked", "about", "selector", "tag-value", "field-value", "svg-reference", "arc-set"),
+        *("dmarc-value", "dmarc-odd", "dmarc-twice"),
+    )
+)
 _LONGEST = 400
 _DEEPEST = 4
 

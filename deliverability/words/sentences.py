@@ -80,7 +80,7 @@ def sentences(finding: Finding, rule: Rule, lang: str, catalogue: Catalogue, fac
             message = unknown_sentence(finding.unknown, say)
         case Outcome.NOT_APPLICABLE:
             message = say("outcome.not-applicable-sentence")
-    services = steps_for(finding, facts, say)
+    services = steps_for(finding, rule, facts, say)
     before, after = (tuple(visible(step) for step in steps) for steps in (services.before, services.after))
     fix = (*before, *(filled(step) for step in texts.fix), *after)
     return Words(filled(texts.title), message, filled(texts.why), fix)

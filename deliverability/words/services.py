@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from deliverability.model.facts import FactSet, Value, records_of, text_of
 from deliverability.model.report import Finding, Outcome
-from deliverability.senders.catalogue import Alignment, Confidence, Include, Kind, Service, services
+from deliverability.model.rules import Confidence, Rule, ServiceStep
+from deliverability.senders.catalogue import Alignment, Include, Service, ServiceKind, services
 from deliverability.words.phrases import Phrases
 
 MAX_SERVICES = 3
@@ -24,31 +25,27 @@ class Steps:
     after: tuple[str, ...] = ()
 
 
-def steps_for(finding: Finding, facts: FactSet, say: Phrases) -> Steps:
+def steps_for(finding: Finding, rule: Rule, facts: FactSet, say: Phrases) -> Steps:
     """Where to do it in the services that the finding is about; empty where none is known or the finding is not unmet.
 
     A finding about the message concerns the service that sent it, one about a key the service whose key it is, one
     about the domain the services that the domain is set up for.
     """
-    told = _told(finding, facts, say)
-    if not told:
-        return Steps()
-    steps = tuple(told)
+    steps = tuple(_told(finding, rule, facts, say))
     # Where signing is switched on is the very thing to do; the rule says it in general. The rest adds to the rule.
-    return Steps(before=steps) if _TASKS[finding.rule][1] is _dkim else Steps(after=steps)
+    return Steps(before=steps) if rule.service in (ServiceStep.SIGN, ServiceStep.SIGN_ALL) else Steps(after=steps)
 
 
-def services_of(finding: Finding, facts: FactSet, say: Phrases) -> tuple[Service, ...]:
+def services_of(finding: Finding, rule: Rule, facts: FactSet, say: Phrases) -> tuple[Service, ...]:
     """The services that the steps of the finding are about; what is said of them has its sources in the catalogue."""
-    return tuple(_told(finding, facts, say).values())
+    return tuple(_told(finding, rule, facts, say).values())
 
 
-def _told(finding: Finding, facts: FactSet, say: Phrases) -> dict[str, Service]:
+def _told(finding: Finding, rule: Rule, facts: FactSet, say: Phrases) -> dict[str, Service]:
     """The step of each service that the finding is about."""
-    task = _TASKS.get(finding.rule)
-    if task is None or finding.outcome is not Outcome.UNMET:
+    if rule.service is None or finding.outcome is not Outcome.UNMET:
         return {}
-    concerned, step = task
+    concerned, step = _STEPS[rule.service]
     texts: dict[str, Service] = {}
     for service in concerned(finding, facts):
         if len(texts) < MAX_SERVICES and (text := step(service, say)):
@@ -82,9 +79,10 @@ def _signer(finding: Finding, facts: FactSet) -> list[Service]:
     return _key_owner(finding, facts) or _sender(finding, facts)
 
 
-def _named(finding: Finding, facts: FactSet) -> list[Service]:
-    """The service that is the item of the finding."""
-    return [service for service, item in _records(facts) if item.get("name") == finding.item]
+def _meant(finding: Finding, facts: FactSet) -> list[Service]:
+    """The service that is the item of the finding, else the one that sent the message."""
+    named = [service for service, item in _records(facts) if item.get("name") == finding.item]
+    return named or _sender(finding, facts)
 
 
 def _unsigned(finding: Finding, facts: FactSet) -> list[Service]:
@@ -92,7 +90,7 @@ def _unsigned(finding: Finding, facts: FactSet) -> list[Service]:
     return [
         service
         for service, item in _records(facts)
-        if service.kind is not Kind.GATEWAY and item.get("has_key") is not True
+        if service.kind is not ServiceKind.GATEWAY and item.get("has_key") is not True
     ]
 
 
@@ -179,17 +177,14 @@ def _number(value: Value) -> int:
 
 _Concerned = Callable[[Finding, FactSet], list[Service]]
 
-_TASKS: Mapping[str, tuple[_Concerned, _Step]] = {
-    **dict.fromkeys(("DKIM-001", "ALN-001", "ALN-011", "DMARC-012", "DMARC-025"), (_sender, _dkim)),
-    **dict.fromkeys(("DMARC-026", "DKIM-007"), (_sender, _dkim)),
-    **dict.fromkeys(("ALN-002", "ALN-003", "ALN-008"), (_sender, _return_path)),
-    **dict.fromkeys(("DKIM-005", "DKIM-006", "DKIM-013", "DKIM-014", "DKIM-015", "DKIM-018"), (_signer, _key)),
-    **dict.fromkeys(("DKIM-003", "DKIM-004", "DKIM-016", "DKIM-021", "DKIM-022"), (_key_owner, _key)),
-    **dict.fromkeys(("DKIM-023", "DKIM-024", "DKIM-027", "DKIM-031"), (_key_owner, _key)),
-    "DKIM-026": (_unsigned, _dkim),
-    **dict.fromkeys(("SND-001", "SND-003"), (_named, _dkim)),
-    "SPF-001": (_seen, _include),
-    "SPF-014": (_sender, _return_path_or_include),
-    **dict.fromkeys(("SPF-003", "SPF-016"), (_authorised, _spare)),
+_STEPS: Mapping[ServiceStep, tuple[_Concerned, _Step]] = {
+    ServiceStep.SIGN: (_meant, _dkim),
+    ServiceStep.SIGN_ALL: (_unsigned, _dkim),
+    ServiceStep.KEY: (_key_owner, _key),
+    ServiceStep.SIGNING_KEY: (_signer, _key),
+    ServiceStep.RETURN_PATH: (_sender, _return_path),
+    ServiceStep.AUTHORISE: (_sender, _return_path_or_include),
+    ServiceStep.INCLUDE: (_seen, _include),
+    ServiceStep.SPARE: (_authorised, _spare),
 }
-"""Rule -> whom it concerns and what to say. Rules that no service's settings can mend have no entry."""
+"""Whom each step concerns and what to say."""

@@ -38,10 +38,10 @@ from deliverability.protocols.spf.evaluate import evaluate_spf
 from deliverability.protocols.spf.tree import walk_tree
 from deliverability.runs.engine import Job, Sample, World, gather_facts, load_rules, make_report, rule_folders
 from deliverability.slim.message import slim
+from tests import TESTS
 from tests.corpus import corpus_root
 from tests.test_hostile import OTHERS, PIECES, RECORDS, Reader
 
-TESTS = Path(__file__).resolve().parents[1]
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 LARGEST_SEED = 40_000  # octets: larger files only make each run slower
 FROM_CORPUS = 60  # files a folder at most

@@ -12,7 +12,7 @@ import zlib
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from deliverability.mail.files.listing import MAX_ENTRIES, Entry, Listing, TooManyEntriesError
+from deliverability.mail.files.listing import MAX_ENTRIES, ArchiveMember, Listing, TooManyEntriesError
 from deliverability.mail.files.rar import SIGNATURE_4, SIGNATURE_5, read_rar
 from deliverability.mail.files.sevenzip import SIGNATURE as SIGNATURE_7Z
 from deliverability.mail.files.sevenzip import read_7z
@@ -69,7 +69,7 @@ class _Found:
     octets_left: int = MAX_UNPACKED_OCTETS
     archives_left: int = MAX_NESTED
 
-    def add(self, entry: Entry, prefix: str) -> None:
+    def add(self, entry: ArchiveMember, prefix: str) -> None:
         """Count a file or folder. Raises TooManyEntriesError."""
         if len(self.members) >= MAX_ENTRIES:
             raise TooManyEntriesError
@@ -150,7 +150,7 @@ def _zip(octets: bytes, directory: Directory, prefix: str, found: _Found, levels
         found.files += 1
         found.lock("zip-strong")
     for member in directory.members:
-        found.add(Entry(member.name, member.folder, member.encryption), prefix)
+        found.add(ArchiveMember(member.name, member.folder, member.encryption), prefix)
         if member.folder or member.encryption or not is_archive_name(member.name):
             continue
         if ending(member.name) not in _READ_ENDINGS:
@@ -183,7 +183,7 @@ def _compressed(octets: bytes, name: str, prefix: str, found: _Found, levels: in
         listing = _tar(content)
         return _listed(Listing(listing.entries, complete=listing.complete and whole), prefix, found)
     inner = PurePosixPath(name.replace("\\", "/")).stem or "data"
-    found.add(Entry(inner), prefix)
+    found.add(ArchiveMember(inner), prefix)
     if levels and whole and _look_into(content, inner, f"{prefix}{inner}/", found, levels - 1):
         found.nested = True
     return True
@@ -212,7 +212,7 @@ def is_tar(octets: bytes) -> bool:
 
 def _tar(octets: bytes) -> Listing:
     """Names from the header blocks; long names of GNU and pax headers are given as far as the block holds them."""
-    entries: list[Entry] = []
+    entries: list[ArchiveMember] = []
     at = 0
     while at + _BLOCK <= len(octets) and octets[at]:
         block = octets[at : at + _BLOCK]
@@ -225,7 +225,7 @@ def _tar(octets: bytes) -> Listing:
                 each.partition(b"\0")[0].decode("utf-8", "replace") for each in (block[:100], block[345:500])
             )
             posix = block[257:263] == b"ustar\0" and prefix
-            entries.append(Entry(f"{prefix}/{stem}" if posix else stem, kind == b"5"))
+            entries.append(ArchiveMember(f"{prefix}/{stem}" if posix else stem, kind == b"5"))
         if len(entries) > MAX_ENTRIES:
             raise TooManyEntriesError
         at += _BLOCK + (size + _BLOCK - 1) // _BLOCK * _BLOCK

@@ -13,7 +13,7 @@ class TooManyEntriesError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ArchiveMember:
     """One file or folder of an archive.
 
     Attributes:
@@ -39,7 +39,7 @@ class Listing:
 
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[ArchiveMember, ...]
     hidden: str | None = None
     complete: bool = True
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 
-from deliverability.mail.files.listing import MAX_ENTRIES, Entry, Listing, TooManyEntriesError
+from deliverability.mail.files.listing import MAX_ENTRIES, ArchiveMember, Listing, TooManyEntriesError
 
 SIGNATURE_4 = b"Rar!\x1a\x07\x00"
 SIGNATURE_5 = b"Rar!\x1a\x07\x01\x00"
@@ -27,7 +27,7 @@ def read_rar(octets: bytes) -> Listing | None:
 
 def _version_4(octets: bytes) -> Listing:
     """Blocks of CRC (2), type (1), flags (2), size (2), and the size of what follows the header where flagged."""
-    entries: list[Entry] = []
+    entries: list[ArchiveMember] = []
     at = len(SIGNATURE_4)
     ended = False
     while at + 7 <= len(octets):
@@ -48,7 +48,7 @@ def _version_4(octets: bytes) -> Listing:
                 # With flag 0x200 a packed Unicode name follows the plain one after a NUL.
                 plain, _, _ = octets[begin : begin + name_size].partition(b"\0")
                 folder = flags & 0xE0 == 0xE0
-                entries.append(Entry(_text(plain), folder, "rar" if flags & 0x4 and not folder else None))
+                entries.append(ArchiveMember(_text(plain), folder, "rar" if flags & 0x4 and not folder else None))
         elif flags & 0x8000 and at + 11 <= len(octets):
             (following,) = struct.unpack_from("<I", octets, at + 7)
         if len(entries) > MAX_ENTRIES:
@@ -62,7 +62,7 @@ def _version_4(octets: bytes) -> Listing:
 
 def _version_5(octets: bytes) -> Listing:
     """Blocks of CRC (4 octets), then header size, type, flags, extra and data sizes as variable integers."""
-    entries: list[Entry] = []
+    entries: list[ArchiveMember] = []
     at = len(SIGNATURE_5)
     ended = False
     while at + 7 <= len(octets):
@@ -87,7 +87,7 @@ def _version_5(octets: bytes) -> Listing:
     return Listing(tuple(entries), complete=ended or at == len(octets))
 
 
-def _file_5(octets: bytes, at: int, end: int, extra: int) -> Entry:
+def _file_5(octets: bytes, at: int, end: int, extra: int) -> ArchiveMember:
     flags, at = _number(octets, at)
     _, at = _number(octets, at)  # unpacked size
     _, at = _number(octets, at)  # attributes
@@ -104,7 +104,7 @@ def _file_5(octets: bytes, at: int, end: int, extra: int) -> Entry:
         kind, _ = _number(octets, begin)
         encrypted = encrypted or kind == 1
         at = begin + max(size, 1)
-    return Entry(name, folder, "rar" if encrypted and not folder else None)
+    return ArchiveMember(name, folder, "rar" if encrypted and not folder else None)
 
 
 def _number(octets: bytes, at: int) -> tuple[int, int]:

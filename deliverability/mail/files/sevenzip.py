@@ -10,7 +10,7 @@ import lzma
 import struct
 from dataclasses import dataclass, field
 
-from deliverability.mail.files.listing import MAX_ENTRIES, Entry, Listing, TooManyEntriesError
+from deliverability.mail.files.listing import MAX_ENTRIES, ArchiveMember, Listing, TooManyEntriesError
 
 SIGNATURE = b"7z\xbc\xaf\x27\x1c"
 
@@ -237,7 +237,9 @@ def _listing(reader: _Reader) -> Listing:
     # Files with content take the folders' streams in order; folders and empty files have none.
     locks = ("7z-aes" if folder.encrypted else None for folder in folders for _ in range(folder.files))
     entries = (
-        Entry(each, folder=True) if index < len(empty) and empty[index] else Entry(each, encryption=next(locks, None))
+        ArchiveMember(each, folder=True)
+        if index < len(empty) and empty[index]
+        else ArchiveMember(each, encryption=next(locks, None))
         for index, each in enumerate(names)
     )
     return Listing(tuple(entries))

@@ -9,7 +9,7 @@ from enum import Enum
 
 from deliverability._charrefs import unescape
 from deliverability.mail.html.css import Prelude, read_sheet
-from deliverability.mail.html.markup import VOID_ELEMENTS, Attribute, Kind, Token, tokens
+from deliverability.mail.html.markup import VOID_ELEMENTS, Attribute, Token, TokenKind, tokens
 
 _CSS_DATA_URI = re.compile(r"""url\(\s*(?:["']|&quot;|&#39;)?(data:[^)"']*)""", re.IGNORECASE)
 # An element of these kinds ends an open one of its own kind.
@@ -189,25 +189,25 @@ class _HtmlReader:
     def _token(self, token: Token) -> None:
         begin, end, name = token.start, token.end, token.name
         match token.kind:
-            case Kind.TEXT:
+            case TokenKind.TEXT:
                 self._characters(begin, end)
-            case Kind.COMMENT:
+            case TokenKind.COMMENT:
                 octets = self._count(Category.COMMENT, begin, end)
                 if _CONDITIONAL_COMMENT.match(self.source, begin):
                     self.account.conditional_octets += octets
-            case Kind.DECLARATION:
+            case TokenKind.DECLARATION:
                 conditional = self.source.startswith("<![", begin)
                 octets = self._count(Category.COMMENT if conditional else Category.MARKUP, begin, end)
                 self.account.conditional_octets += octets if conditional else 0
-            case Kind.RAW:
+            case TokenKind.RAW:
                 self._raw(name, begin, end)
-            case Kind.END:
+            case TokenKind.END:
                 if name in _SHEETS:
                     self._count(_SHEETS[name], begin, end)
                 else:
                     self._count(Category.MARKUP, begin, end)
                     self._close(name)
-            case Kind.START:
+            case TokenKind.START:
                 if name in _SHEETS:
                     self._count(_SHEETS[name], begin, end)
                     self.account.active.update({name} & {"script"})

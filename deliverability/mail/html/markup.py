@@ -25,7 +25,7 @@ VOID_ELEMENTS = frozenset(
 )
 
 
-class Kind(Enum):
+class TokenKind(Enum):
     """What a token is."""
 
     TEXT = "text"
@@ -59,7 +59,7 @@ class Token:
 
     """
 
-    kind: Kind
+    kind: TokenKind
     start: int
     end: int
     name: str = ""
@@ -74,17 +74,17 @@ def tokens(text: str) -> Iterator[Token]:
         start = _TAG_START.search(text, position)
         begin = start.start() if start else len(text)
         if begin > position:
-            yield Token(Kind.TEXT, position, begin)
+            yield Token(TokenKind.TEXT, position, begin)
         if begin == len(text):
             return
         token = _markup(text, begin)
         yield token
         position = token.end
-        if token.kind is Kind.START and token.name in _RAW_TEXT and position < len(text):
+        if token.kind is TokenKind.START and token.name in _RAW_TEXT and position < len(text):
             close = _RAW_TEXT[token.name].search(text, position)
             end = close.start() if close else len(text)
             if end > position:
-                yield Token(Kind.RAW, position, end, token.name)
+                yield Token(TokenKind.RAW, position, end, token.name)
             position = end
 
 
@@ -92,14 +92,14 @@ def _markup(text: str, begin: int) -> Token:
     if text.startswith("<!--", begin):
         # "<!-->" and "<!--->" are whole comments (HTML standard, 13.2.5.43).
         end = text.find("-->", begin + 2)
-        return Token(Kind.COMMENT, begin, len(text) if end < 0 else end + 3, closed=end >= 0)
+        return Token(TokenKind.COMMENT, begin, len(text) if end < 0 else end + 3, closed=end >= 0)
     if text.startswith(("<!", "<?"), begin):
         end = text.find(">", begin)
-        return Token(Kind.DECLARATION, begin, len(text) if end < 0 else end + 1, closed=end >= 0)
+        return Token(TokenKind.DECLARATION, begin, len(text) if end < 0 else end + 1, closed=end >= 0)
     name = _TAG_NAME.match(text, begin)
     assert name is not None, "a tag start is followed by a letter"  # noqa: S101
     attributes, end, closed = _attributes(text, name.end())
-    kind = Kind.END if text.startswith("</", begin) else Kind.START
+    kind = TokenKind.END if text.startswith("</", begin) else TokenKind.START
     return Token(kind, begin, end, name[1].lower(), attributes, closed)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from deliverability.mail.html.markup import VOID_ELEMENTS, Attribute, Kind, Token, tokens
+from deliverability.mail.html.markup import VOID_ELEMENTS, Attribute, Token, TokenKind, tokens
 
 _SPACES = re.compile(r"[ \t\n\r\f]+")
 _SPACE = " \t\n\r\f"
@@ -88,7 +88,9 @@ class _Minifier:
     def __init__(self, html: str) -> None:
         self.html = html
         self.tokens: Sequence[Token] = tuple(tokens(html))
-        sheets = [html[each.start : each.end] for each in self.tokens if each.kind is Kind.RAW and each.name == "style"]
+        sheets = [
+            html[each.start : each.end] for each in self.tokens if each.kind is TokenKind.RAW and each.name == "style"
+        ]
         self.sheets = "\n".join(sheets)
         # Any rule may reach any element: not worth a look at the selectors.
         self.keeps_all = _KEEPS_SPACE.search(self.sheets) is not None
@@ -110,14 +112,14 @@ class _Minifier:
         html = self.html
         for index, token in enumerate(self.tokens):
             source = html[token.start : token.end]
-            if token.kind is Kind.TEXT:
+            if token.kind is TokenKind.TEXT:
                 self.text.append(source)
-            elif token.kind is Kind.COMMENT and self._is_needless(token, source, index):
+            elif token.kind is TokenKind.COMMENT and self._is_needless(token, source, index):
                 continue
             else:
-                self._flush(token.name if token.kind in (Kind.START, Kind.END) else "!")
+                self._flush(token.name if token.kind in (TokenKind.START, TokenKind.END) else "!")
                 self.out.append(self._written(token, source))
-                self.before = token.name if token.kind in (Kind.START, Kind.END, Kind.RAW) else "!"
+                self.before = token.name if token.kind in (TokenKind.START, TokenKind.END, TokenKind.RAW) else "!"
                 self._nest(token)
         self._flush("")
         return "".join(self.out)
@@ -128,7 +130,7 @@ class _Minifier:
             return False
         before = self.text[-1][-1] if self.text else " "
         following = self.tokens[index + 1] if index + 1 < len(self.tokens) else None
-        joins = following is not None and following.kind is Kind.TEXT and self.html[following.start] not in _SPACE
+        joins = following is not None and following.kind is TokenKind.TEXT and self.html[following.start] not in _SPACE
         return before in _SPACE or not joins
 
     def _flush(self, following: str) -> None:
@@ -146,9 +148,9 @@ class _Minifier:
         self.out.append(text)
 
     def _written(self, token: Token, source: str) -> str:
-        if token.kind is Kind.RAW:
+        if token.kind is TokenKind.RAW:
             return minify_css(source) if token.name == "style" else source
-        if token.kind is not Kind.START or not token.closed:
+        if token.kind is not TokenKind.START or not token.closed:
             return source
         kept = [each for each in token.attributes if not self._is_redundant(token.name, each)]
         name = self.html[token.start : token.start + 1 + len(token.name)]
@@ -178,9 +180,9 @@ class _Minifier:
     def _nest(self, token: Token) -> None:
         """Follow which elements are open, as far as white space depends on it."""
         tag = token.name
-        if token.kind is Kind.END:
+        if token.kind is TokenKind.END:
             self._close(tag)
-        if token.kind is not Kind.START or tag in VOID_ELEMENTS:
+        if token.kind is not TokenKind.START or tag in VOID_ELEMENTS:
             return
         keeps = tag in ("pre", "listing", "plaintext", "svg", "math") or any(
             each.name == "style" and _KEEPS_SPACE.search(each.value) for each in token.attributes

@@ -14,17 +14,36 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from deliverability.mail.reader import HeaderField, Message, read
+from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
+from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver, unknown_from
 from deliverability.protocols.dkim.body import BodyHash, hash_body
 from deliverability.protocols.dkim.fields import empty_b, received_at, relaxed_field, value_on_the_wire
 from deliverability.protocols.dkim.key import MINIMUM_RSA_BITS, Check, KeyRecord, check_digest, choose_key
-from deliverability.protocols.dkim.signature import Signature, parse_signature
-from deliverability.protocols.dkim.tags import TagList, parse_tags, shorten
-from deliverability.protocols.dkim.verify import DkimReason, DkimResult, DkimStatus, judge_signature
+from deliverability.protocols.dkim.signature import Signature, odd_value, parse_signature
+from deliverability.protocols.dkim.tags import TagList, parse_tags
+from deliverability.protocols.dkim.verify import DkimResult, DkimStatus, judge_signature
+from deliverability.protocols.text_record import TAG_MISSING, TAG_VALUE
 
 MAX_SETS = 50
 """Sets a chain may have (RFC 8617 section 4.2.1); a longer one has failed."""
+
+NO_INSTANCE = Code("arc-no-instance", ("field",))
+INSTANCE = Code("arc-instance", ("n", "field"))
+INSTANCE_TWICE = Code("arc-instance-twice", ("n", "field"))
+INSTANCE_MISSING = Code("arc-instance-missing", ("n", "field"))
+IN_SET = Code("arc-set", ("n", "detail"))
+BROKEN = Code("arc-broken")
+CV_UNREADABLE = Code("arc-cv-unreadable")
+NO_FIT = Code("arc-no-fit")
+KEY_MISSING = Code("arc-key-missing", ("name",))
+KEY_UNNAMED = Code("arc-key-unnamed")
+KEY_UNUSABLE = Code("arc-key-unusable", ("name",))
+KEY_OTHER = Code("arc-key-other", ("name", "algorithm"))
+KEY_WEAK = Code("arc-key-weak", ("algorithm", "n"))
+BODIES = Code("bodies", ("n",))
+STRAY_TAG = Code("arc-stray-tag", ("tag", "field"))
+SEAL_SIGNED = Code("arc-seal-signed")
 
 _MAX_BODIES = 4  # different ways to hash the body in one chain; each is a pass over the body
 _MAX_OCTETS = 1 << 16
@@ -44,7 +63,8 @@ class ArcSet:
         cv: what the sealer said of the chain below: none, pass or fail; None where it cannot be read.
         seal: pass, fail, or Unknown where the key could not be looked up.
         signature: the same for the ARC-Message-Signature.
-        details: what is wrong, one term each.
+        seal_errors: what is wrong with the seal, one each.
+        signature_errors: what is wrong with the ARC-Message-Signature, one each.
 
     """
 
@@ -54,7 +74,14 @@ class ArcSet:
     cv: str | None
     seal: str | Unknown
     signature: str | Unknown
-    details: tuple[str, ...] = ()
+    seal_errors: tuple[Detail, ...] = ()
+    signature_errors: tuple[Detail, ...] = ()
+
+    @property
+    def errors(self) -> tuple[Detail, ...]:
+        """All that is wrong with the set, each with the field that it is about."""
+        of_seal = (ABOUT(what="ARC-Seal", detail=each) for each in self.seal_errors)
+        return (*of_seal, *(ABOUT(what="ARC-Message-Signature", detail=each) for each in self.signature_errors))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +100,7 @@ class ArcResult:
     """
 
     result: str | Unknown
-    reason: str | None = None
+    reason: Detail | None = None
     sets: tuple[ArcSet, ...] = ()
     oldest_pass: int | None = None
     answers: tuple[Answer, ...] = ()
@@ -102,12 +129,11 @@ async def verify_chain(message: Message, resolver: Resolver, now: datetime) -> A
     bodies: dict[tuple[str, str, int | None], BodyHash] = {}
     seals = _verify_seals(fields, links, answers)
     sets = []
-    for number, (link, (seal, details)) in enumerate(zip(links, seals, strict=True), 1):
-        signature, more = _verify_signature(message, link, number, answers, bodies, when)
+    for number, (link, (seal, seal_errors)) in enumerate(zip(links, seals, strict=True), 1):
+        signature, errors = _verify_signature(message, link, number, answers, bodies, when)
         found_cv = link.tags.get("cv")
         cv = found_cv if found_cv in ("none", "pass", "fail") else None
-        every = (*details, *more)
-        sets.append(ArcSet(number, link.seal.domain, link.seal.selector, cv, seal, signature, every))
+        sets.append(ArcSet(number, link.seal.domain, link.seal.selector, cv, seal, signature, seal_errors, errors))
     result, reason = _chain_result(sets)
     oldest = _oldest(sets) if result == "pass" else None
     return ArcResult(result, reason, tuple(sets), oldest, tuple(found))
@@ -138,24 +164,24 @@ class _Link:
         )
 
 
-def _group(fields: Sequence[HeaderField], positions: Sequence[int]) -> tuple[list[tuple[int, int, int]], str | None]:
+def _group(fields: Sequence[HeaderField], positions: Sequence[int]) -> tuple[list[tuple[int, int, int]], Detail | None]:
     """Positions of the three fields of each set, oldest first, or why they make up no chain (section 5.2 step 3)."""
     sets: dict[int, dict[str, int]] = {}
     for position in positions:
         field = fields[position]
         instance = _instance(field)
         if instance is None:
-            return [], f"{field.name} without i="
+            return [], NO_INSTANCE(field=field.name)
         if not 1 <= instance <= MAX_SETS:
-            return [], f"i={instance} in {field.name}"
+            return [], INSTANCE(n=instance, field=field.name)
         names = sets.setdefault(instance, {})
         if field.lower in names:
-            return [], f"{field.name} twice with i={instance}"
+            return [], INSTANCE_TWICE(n=instance, field=field.name)
         names[field.lower] = position
     for instance in range(1, len(sets) + 1):
         missing = next((name for name in _NAMES if name not in sets.get(instance, {})), None)
         if missing:
-            return [], f"no {missing} with i={instance}"
+            return [], INSTANCE_MISSING(n=instance, field=missing)
     results, signature, seal = _NAMES
     ordered = (sets[number] for number in range(1, len(sets) + 1))
     return [(each[results], each[signature], each[seal]) for each in ordered], None
@@ -181,36 +207,36 @@ def _message_signature(text: str) -> Signature:
     signature = parse_signature(f"v=1; {kept}")
     errors = list(tags.errors)
     if "v" in tags.tags:
-        errors.append("v= in ARC-Message-Signature")
+        errors.append(STRAY_TAG(tag="v", field="ARC-Message-Signature"))
     if "arc-seal" in signature.signed_headers:
-        errors.append("h= names ARC-Seal")
+        errors.append(SEAL_SIGNED())
     return replace(signature, errors=(*errors, *signature.errors))
 
 
 def _seal(tags: TagList) -> Signature:
     """What an ARC-Seal says, in the form of a signature (section 4.1.3); it has no h=, and covers fixed fields."""
     errors = list(tags.errors)
-    errors += [f"no {name}=" for name in _SEAL_TAGS if tags.get(name) is None]
+    errors += [TAG_MISSING(name=name) for name in _SEAL_TAGS if tags.get(name) is None]
     if "h" in tags.tags:
-        errors.append("h= in ARC-Seal")
+        errors.append(STRAY_TAG(tag="h", field="ARC-Seal"))
     if tags.get("cv") not in (None, "none", "pass", "fail"):
-        errors.append(f"cv={shorten(tags.tags['cv'])}")
+        errors.append(odd_value(tags, "cv"))
     kept = "; ".join(f"{name}={tags.tags[name]}" for name in ("a", "b", "d", "s", "t") if name in tags.tags)
     # h= and bh= are filled in, because the reader of signatures asks for them.
     read_as = parse_signature(f"v=1; h=from; bh=AA==; {kept}")
-    missing = {f"no {name}=" for name in _SEAL_TAGS}
+    missing = {TAG_MISSING(name=name) for name in _SEAL_TAGS}
     return replace(read_as, errors=(*errors, *(error for error in read_as.errors if error not in missing)))
 
 
 def _verify_seals(
     fields: Sequence[HeaderField], links: Sequence[_Link], answers: dict[str, Answer]
-) -> list[tuple[str | Unknown, tuple[str, ...]]]:
+) -> list[tuple[str | Unknown, tuple[Detail, ...]]]:
     """Check every seal over the sets up to its own (section 5.1.1), each field canonicalized relaxed.
 
     A seal that marks the chain as broken covers its own set only (section 5.1.2).
     """
     so_far = _hashes()
-    verdicts: list[tuple[str | Unknown, tuple[str, ...]]] = []
+    verdicts: list[tuple[str | Unknown, tuple[Detail, ...]]] = []
     for link in links:
         own = [_relaxed(fields[position]) for position in (link.results, link.message_signature)]
         for data in own:
@@ -245,33 +271,32 @@ def _relaxed(field: HeaderField, *, without_b: bool = False) -> bytes:
     return b":".join(relaxed_field(label, empty_b(value) if without_b else value))
 
 
-def _verify_seal(seal: Signature, answer: Answer | None, digest: bytes) -> tuple[str | Unknown, tuple[str, ...]]:
-    where = "ARC-Seal"
+def _verify_seal(seal: Signature, answer: Answer | None, digest: bytes) -> tuple[str | Unknown, tuple[Detail, ...]]:
     if seal.errors:
-        return "fail", tuple(f"{where}: {error}" for error in seal.errors)
+        return "fail", seal.errors
     if isinstance(answer, Failed):
-        return Unknown(answer.reason, f"TXT {answer.name}"), ()
-    key, wrong = _key(seal, answer)
-    if key is None or wrong:
-        return "fail", (f"{where}: {wrong}",)
+        return unknown_from(answer), ()
+    key = _key(seal, answer)
+    if isinstance(key, Detail):
+        return "fail", (key,)
     if check_digest(key, seal.hash_name, seal.value, digest) is not Check.GOOD:
-        return "fail", (f"{where}: the signature does not fit",)
+        return "fail", (NO_FIT(),)
     return "pass", ()
 
 
-def _key(seal: Signature, answer: Answer | None) -> tuple[KeyRecord | None, str]:
+def _key(seal: Signature, answer: Answer | None) -> KeyRecord | Detail:
     """The key of a seal, or why there is none that counts."""
     if not isinstance(answer, Found):
-        name = answer.name if isinstance(answer, Absent) else "s= and d="
-        return None, f"no key at {name}"
+        return KEY_MISSING(name=answer.name) if isinstance(answer, Absent) else KEY_UNNAMED()
     key, count = choose_key(answer.values)
     if key is None or not key.usable or count > 1:
-        return None, f"no usable key at {answer.name}"
+        return KEY_UNUSABLE(name=answer.name)
+    algorithm = seal.algorithm or ""
     if key.type != seal.key_type or (key.hashes is not None and seal.hash_name not in key.hashes):
-        return None, f"the key at {answer.name} is not for a={seal.algorithm}"
+        return KEY_OTHER(name=answer.name, algorithm=algorithm)
     if seal.hash_name == "sha1" or (key.type == "rsa" and (key.bits or 0) < MINIMUM_RSA_BITS):
-        return None, f"a={seal.algorithm} with {key.bits} bits is too weak"
-    return key, ""
+        return KEY_WEAK(algorithm=algorithm, n=key.bits or 0)
+    return key
 
 
 def _verify_signature(
@@ -281,14 +306,14 @@ def _verify_signature(
     answers: dict[str, Answer],
     bodies: dict[tuple[str, str, int | None], BodyHash],
     when: datetime,
-) -> tuple[str | Unknown, tuple[str, ...]]:
+) -> tuple[str | Unknown, tuple[Detail, ...]]:
     """Check an ARC-Message-Signature as a DKIM signature."""
     signature = link.signature
     body = None
     if not signature.errors:
         want = (signature.body_canonicalization, signature.hash_name, signature.body_length)
         if want not in bodies and len(bodies) == _MAX_BODIES:
-            return Unknown(Reason.LIMIT, f"the body is hashed in {_MAX_BODIES} ways at most"), ()
+            return Unknown(Reason.LIMIT, BODIES(n=_MAX_BODIES)), ()
         if want not in bodies:
             bodies[want] = hash_body(message.raw, message.body_offset, *want)
         body = bodies[want]
@@ -300,34 +325,30 @@ def _verify_signature(
     return _signature_verdict(result)
 
 
-def _signature_verdict(result: DkimResult) -> tuple[str | Unknown, tuple[str, ...]]:
-    details = tuple(f"ARC-Message-Signature: {detail}" for detail in result.details)
+def _signature_verdict(result: DkimResult) -> tuple[str | Unknown, tuple[Detail, ...]]:
     if result.result is DkimStatus.PASS:
         return "pass", ()
-    if result.result is DkimStatus.TEMPERROR and isinstance(result.answer, Failed):
-        return Unknown(result.answer.reason, f"TXT {result.answer.name}"), details
-    if result.body_missing and result.reason is DkimReason.BODY_CHANGED:
-        return Unknown(Reason.NO_MESSAGE, "the file holds the header of the message only"), ()
-    return "fail", details
+    return result.unsettled or "fail", result.details
 
 
-def _chain_result(sets: Sequence[ArcSet]) -> tuple[str | Unknown, str | None]:
+def _chain_result(sets: Sequence[ArcSet]) -> tuple[str | Unknown, Detail | None]:
     """The chain passes where every seal and the newest signature do, and each sealer found the chain below intact."""
     unknown: Unknown | None = None
     newest = sets[-1]
     if newest.cv == "fail":
-        return "fail", f"i={newest.instance}: the sealer found the chain broken (cv=fail)"
+        return "fail", IN_SET(n=newest.instance, detail=BROKEN())
     for each in sets:
         if each.cv != ("none" if each.instance == 1 else "pass"):
-            return "fail", f"i={each.instance}: cv={each.cv or 'unreadable'}"
+            return "fail", IN_SET(
+                n=each.instance, detail=TAG_VALUE(name="cv", value=each.cv) if each.cv else CV_UNREADABLE()
+            )
     if newest.signature == "fail":
-        return "fail", f"i={newest.instance}: {next(iter(newest.details), 'ARC-Message-Signature')}"
+        return "fail", IN_SET(n=newest.instance, detail=newest.errors[0])
     if isinstance(newest.signature, Unknown):
         unknown = newest.signature
     for each in reversed(sets):
         if each.seal == "fail":
-            wrong = next((text for text in each.details if text.startswith("ARC-Seal")), "ARC-Seal")
-            return "fail", f"i={each.instance}: {wrong}"
+            return "fail", IN_SET(n=each.instance, detail=each.errors[0])
         if isinstance(each.seal, Unknown):
             unknown = unknown or each.seal
     return (unknown, None) if unknown else ("pass", None)

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from deliverability.protocols.dkim.tags import colon_list, parse_tags, shorten, without_white_space
+from deliverability.model.codes import Code, Detail
+from deliverability.protocols.dkim.tags import (
+    TAG_BASE64,
+    colon_list,
+    parse_tags,
+    shorten,
+    without_white_space,
+)
+from deliverability.protocols.text_record import TAG_MISSING, TAG_VALUE
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -20,6 +28,12 @@ MINIMUM_RSA_BITS = 1024
 """Shorter RSA keys never make a valid signature (RFC 8301 section 3.2)."""
 
 _ED25519_OCTETS = 32
+
+V_NOT_FIRST = Code("dkim-first")
+KEY_NOT_RSA = Code("key-rsa")
+KEY_OTHER_TYPE = Code("key-type")
+KEY_OCTETS = Code("key-octets", ("n", "m"))
+KEY_PADDING = Code("key-padding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +50,7 @@ class KeyRecord:
         strict: t=s, the domain of i= must be d= itself.
         revoked: p= is there and empty.
         valid: a receiver can use the record, if only to learn that the key is revoked.
-        errors: what is wrong, one term each. Some, such as a v= that is not first, leave the record valid,
+        errors: what is wrong. Some, such as a v= that is not first, leave the record valid,
             because receivers overlook them.
         material: the decoded p=.
 
@@ -51,7 +65,7 @@ class KeyRecord:
     strict: bool = False
     revoked: bool = False
     valid: bool = False
-    errors: tuple[str, ...] = ()
+    errors: tuple[Detail, ...] = ()
     material: bytes = b""
 
     @property
@@ -81,12 +95,12 @@ def parse_key(record: str) -> KeyRecord:
     """Read a key record. Never raises; what is wrong is in `errors`."""
     parsed = parse_tags(record)
     fatal = list(parsed.errors)
-    minor: list[str] = []
+    minor: list[Detail] = []
     version = parsed.get("v")
     if version is not None and version != "DKIM1":
-        fatal.append(f"v={shorten(version)}")
+        fatal.append(TAG_VALUE(name="v", value=shorten(version)))
     elif version is not None and next(iter(parsed.tags)) != "v":
-        minor.append("v= is not the first tag")
+        minor.append(V_NOT_FIRST())
     key_type = parsed.get("k") or "rsa"
     hashes = parsed.get("h")
     flags = colon_list(parsed.get("t") or "")
@@ -94,18 +108,19 @@ def parse_key(record: str) -> KeyRecord:
     bits: int | None = None
     encoded = parsed.get("p")
     if encoded is None:
-        fatal.append("no p=")
+        fatal.append(TAG_MISSING(name="p"))
     elif key_type not in ("rsa", "ed25519"):
-        fatal.append(f"k={shorten(key_type)}")
+        fatal.append(TAG_VALUE(name="k", value=shorten(key_type)))
     elif encoded:
         material, complaint = _decode(encoded)
         if complaint:
             (minor if material else fatal).append(complaint)
         if material:
-            try:
-                bits = _rsa(material).key_size if key_type == "rsa" else _ed25519_bits(material)
-            except ValueError as error:
-                fatal.append(f"p= {error}")
+            size = _bits(key_type, material)
+            if isinstance(size, Detail):
+                fatal.append(size)
+            else:
+                bits = size
     return KeyRecord(
         record=record,
         type=key_type,
@@ -160,23 +175,34 @@ def check_digest(key: KeyRecord, hash_name: str, signature: bytes, digest: bytes
             # RFC 8463 section 3: what is signed is the SHA-256 hash, not the data.
             _ed25519(key.material).verify(signature, digest)
             return Check.GOOD
-        signed = _rsa(key.material).recover_data_from_signature(signature, PKCS1v15(), algorithm)
+        public = _rsa(key.material)
+        if isinstance(public, Detail):
+            return Check.OTHER_KEY
+        signed = public.recover_data_from_signature(signature, PKCS1v15(), algorithm)
     except (InvalidSignature, UnsupportedAlgorithm, ValueError):
         return Check.BAD if key.type == "ed25519" else Check.OTHER_KEY
     return Check.GOOD if signed == digest else Check.OTHER_DATA
 
 
-def _decode(value: str) -> tuple[bytes, str]:
+def _decode(value: str) -> tuple[bytes, Detail | None]:
     """The octets of a base64 value, and a complaint; missing padding is repaired, as most receivers do."""
     compact = without_white_space(value)
     missing = -len(compact) % 4
     try:
-        return base64.b64decode(compact + "=" * missing, validate=True), "p= lacks base64 padding" if missing else ""
+        return base64.b64decode(compact + "=" * missing, validate=True), KEY_PADDING() if missing else None
     except (binascii.Error, ValueError):
-        return b"", "p= is not base64"
+        return b"", TAG_BASE64(name="p")
 
 
-def _rsa(material: bytes) -> RSAPublicKey:
+def _bits(key_type: str, material: bytes) -> int | Detail:
+    """The size of a key, or why it is none."""
+    if key_type == "rsa":
+        key = _rsa(material)
+        return key if isinstance(key, Detail) else key.key_size
+    return len(material) * 8 if len(material) == _ED25519_OCTETS else KEY_OCTETS(n=len(material), m=_ED25519_OCTETS)
+
+
+def _rsa(material: bytes) -> RSAPublicKey | Detail:
     """The RSA key in a SubjectPublicKeyInfo (as everybody publishes) or a bare RSAPublicKey (as RFC 6376 says)."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -184,20 +210,12 @@ def _rsa(material: bytes) -> RSAPublicKey:
 
     try:
         key = load_der_public_key(material)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ValueError("is not an RSA public key") from error
-    if not isinstance(key, RSAPublicKey):
-        raise ValueError("is a key of another type")
-    return key
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return KEY_NOT_RSA()
+    return key if isinstance(key, RSAPublicKey) else KEY_OTHER_TYPE()
 
 
 def _ed25519(material: bytes) -> Ed25519PublicKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     return Ed25519PublicKey.from_public_bytes(material)
-
-
-def _ed25519_bits(material: bytes) -> int:
-    if len(material) != _ED25519_OCTETS:
-        raise ValueError(f"has {len(material)} octets instead of {_ED25519_OCTETS}")
-    return len(material) * 8

@@ -7,7 +7,16 @@ import binascii
 import re
 from dataclasses import dataclass, replace
 
-from deliverability.protocols.dkim.tags import TagList, colon_list, parse_tags, shorten, without_white_space
+from deliverability.model.codes import Code, Detail
+from deliverability.protocols.dkim.tags import (
+    TAG_BASE64,
+    TagList,
+    colon_list,
+    parse_tags,
+    shorten,
+    without_white_space,
+)
+from deliverability.protocols.text_record import TAG_MISSING, TAG_VALUE
 
 ALGORITHMS = ("rsa-sha256", "rsa-sha1", "ed25519-sha256")
 
@@ -19,6 +28,13 @@ _QUOTED_OCTET = re.compile("=([0-9A-Fa-f]{2})")
 _LONGEST_NAME = 253
 _MAX_SIGNED_HEADERS = 1000
 _MAX_OCTETS = 1 << 16
+
+FIELD_LONG = Code("dkim-field-long", ("n",))
+TAG_EMPTY = Code("tag-empty", ("name",))
+SIGNS_MANY = Code("signs-many", ("n",))
+EXPIRES_EARLY = Code("expires-early")
+IDENTITY_OUTSIDE = Code("identity-outside", ("text",))
+KEY_NAME_LONG = Code("key-name-long")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +55,7 @@ class Signature:
         body_hash: decoded bh=.
         value: decoded b=.
         copied: z=, the fields when they were signed, name in lower case and value, octets as surrogate escapes.
-        errors: why a receiver ignores the signature, one term each; empty where it can be checked.
+        errors: why a receiver ignores the signature; empty where it can be checked.
 
     """
 
@@ -56,7 +72,7 @@ class Signature:
     body_hash: bytes = b""
     value: bytes = b""
     copied: tuple[tuple[str, str], ...] = ()
-    errors: tuple[str, ...] = ()
+    errors: tuple[Detail, ...] = ()
 
     @property
     def canonicalization(self) -> str:
@@ -90,35 +106,35 @@ class Signature:
 def parse_signature(value: bytes | str) -> Signature:
     """Read the value of a DKIM-Signature field (folded or not). Never raises; what is wrong is in `errors`."""
     if len(value) > _MAX_OCTETS:
-        return Signature(errors=(f"the field is longer than {_MAX_OCTETS} octets",))
+        return Signature(errors=(FIELD_LONG(n=_MAX_OCTETS),))
     text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
     tags = parse_tags(text)
     errors = list(tags.errors)
-    errors += [f"no {name}=" for name in _REQUIRED if tags.get(name) is None]
+    errors += [TAG_MISSING(name=name) for name in _REQUIRED if tags.get(name) is None]
     if tags.get("v") not in (None, "1"):
-        errors.append(f"v={shorten(tags.tags['v'])}")
+        errors.append(odd_value(tags, "v"))
 
     algorithm = tags.get("a")
     if algorithm is not None and algorithm not in ALGORITHMS:
-        errors.append(f"a={shorten(algorithm)}")
+        errors.append(odd_value(tags, "a"))
     domain = _domain(tags.get("d") or "")
     selector = (tags.get("s") or "").lower()
     if "d" in tags.tags and domain is None:
-        errors.append(f"d={shorten(tags.tags['d'])}")
+        errors.append(odd_value(tags, "d"))
     if "s" in tags.tags and not _SELECTOR.fullmatch(selector):
-        errors.append(f"s={shorten(tags.tags['s'])}")
+        errors.append(odd_value(tags, "s"))
         selector = ""
     identity = tags.get("i") or (f"@{domain}" if domain else None)
     header_form, body_form = _canonicalization(tags, errors)
     queries = colon_list(tags.get("q") or "dns/txt")
     if "dns/txt" not in queries:
-        errors.append(f"q={shorten(tags.tags['q'])}")
+        errors.append(odd_value(tags, "q"))
     names = tuple(name.lower() for name in colon_list(tags.get("h") or ""))
     if len(names) > _MAX_SIGNED_HEADERS:
-        errors.append(f"h= names more than {_MAX_SIGNED_HEADERS} fields")
+        errors.append(SIGNS_MANY(n=_MAX_SIGNED_HEADERS))
     timestamp, expires = _number(tags, "t", 12, errors), _number(tags, "x", 12, errors)
     if timestamp is not None and expires is not None and expires <= timestamp:
-        errors.append("x= is not later than t=")
+        errors.append(EXPIRES_EARLY())
     signature = Signature(
         domain=domain,
         selector=selector or None,
@@ -135,9 +151,9 @@ def parse_signature(value: bytes | str) -> Signature:
         copied=_copied(tags.get("z") or ""),
     )
     if domain and not is_within(signature.identity_domain, domain):
-        errors.append(f"i={shorten(identity or '')} is outside d=")
+        errors.append(IDENTITY_OUTSIDE(text=shorten(identity or "")))
     if domain and selector and signature.key_name is None:
-        errors.append("the name of the key is too long for DNS")
+        errors.append(KEY_NAME_LONG())
     return replace(signature, errors=tuple(errors))
 
 
@@ -159,14 +175,19 @@ def _domain(text: str) -> str | None:
         return None
 
 
-def _canonicalization(tags: TagList, errors: list[str]) -> tuple[str, str]:
+def odd_value(tags: TagList, name: str) -> Detail:
+    """A tag with a value that it cannot have."""
+    return TAG_VALUE(name=name, value=shorten(tags.tags[name]))
+
+
+def _canonicalization(tags: TagList, errors: list[Detail]) -> tuple[str, str]:
     text = tags.get("c")
     if text is None:
         return "simple", "simple"
     header, _, body = text.partition("/")
     body = body or "simple"
     if header not in ("simple", "relaxed") or body not in ("simple", "relaxed") or text.endswith("/"):
-        errors.append(f"c={shorten(text)}")
+        errors.append(odd_value(tags, "c"))
         return "simple", "simple"
     return header, body
 
@@ -181,17 +202,17 @@ def _octet(match: re.Match[str]) -> str:
     return bytes.fromhex(match[1]).decode("ascii", "surrogateescape")
 
 
-def _number(tags: TagList, name: str, digits: int, errors: list[str]) -> int | None:
+def _number(tags: TagList, name: str, digits: int, errors: list[Detail]) -> int | None:
     text = tags.get(name)
     if text is None:
         return None
     if not re.fullmatch(rf"[0-9]{{1,{digits}}}", text):
-        errors.append(f"{name}={shorten(text)}")
+        errors.append(odd_value(tags, name))
         return None
     return int(text)
 
 
-def _base64(tags: TagList, name: str, errors: list[str]) -> bytes:
+def _base64(tags: TagList, name: str, errors: list[Detail]) -> bytes:
     """The octets of a base64 value; its grammar lets the padding be left out (section 2.10)."""
     text = tags.get(name)
     if text is None:
@@ -203,5 +224,5 @@ def _base64(tags: TagList, name: str, errors: list[str]) -> bytes:
     except (binascii.Error, ValueError):
         decoded = b""
     if not decoded:
-        errors.append(f"{name}= is not base64" if text else f"{name}= is empty")
+        errors.append(TAG_BASE64(name=name) if text else TAG_EMPTY(name=name))
     return decoded

@@ -6,11 +6,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from deliverability.model.codes import Code, Detail
+from deliverability.protocols.text_record import TAG_BETWEEN, TAG_TWICE
+
 FOLDING_WHITE_SPACE = " \t\r\n"
 MAX_TAGS = 1000
 """Tags of one list that are read. Lists this long are hostile: a dozen are defined."""
 
 _TAG_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+TAG_ODD = Code("tag-odd", ("text",))
+TAG_BASE64 = Code("tag-base64", ("name",))
+TAGS_MANY = Code("tags-many", ("n",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +27,12 @@ class TagList:
     Attributes:
         tags: value by name; both keep their case, outer white space is removed, inner white space is kept.
             Of a repeated tag the first value is kept.
-        errors: one term each, for example ``p= twice``. With any, RFC 6376 has the whole list ignored.
+        errors: with any, RFC 6376 has the whole list ignored.
 
     """
 
     tags: Mapping[str, str] = field(default_factory=dict)
-    errors: tuple[str, ...] = ()
+    errors: tuple[Detail, ...] = ()
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """The value of a tag, or `default` where the list does not have it."""
@@ -39,17 +46,18 @@ def parse_tags(text: str) -> TagList:
     if not rest and not specs[-1].strip(FOLDING_WHITE_SPACE):
         specs.pop()
     tags: dict[str, str] = {}
-    errors: list[str] = []
+    errors: list[Detail] = []
     for spec in specs:
         name, equals, value = (part.strip(FOLDING_WHITE_SPACE) for part in spec.partition("="))
         if not equals or not _TAG_NAME.fullmatch(name):
-            errors.append(f"not a tag: {shorten(spec.strip(FOLDING_WHITE_SPACE)) or 'nothing between two semicolons'}")
+            text = spec.strip(FOLDING_WHITE_SPACE)
+            errors.append(TAG_ODD(text=shorten(text)) if text else TAG_BETWEEN())
         elif name in tags:
-            errors.append(f"{shorten(name)}= twice")
+            errors.append(TAG_TWICE(name=shorten(name)))
         else:
             tags[name] = value
     if rest.strip(FOLDING_WHITE_SPACE):
-        errors[_MAX_ERRORS - 1 :] = [f"more than {MAX_TAGS} tags, the rest is not read"]
+        errors[_MAX_ERRORS - 1 :] = [TAGS_MANY(n=MAX_TAGS)]
     return TagList(tags, tuple(errors[:_MAX_ERRORS]))
 
 

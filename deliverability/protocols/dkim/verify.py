@@ -14,12 +14,15 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from deliverability.mail.reader import HeaderField, Message, read
-from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
+from deliverability.model.codes import Code, Detail
+from deliverability.model.facts import Reason, Unknown
+from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver, unknown_from
 from deliverability.protocols.dkim.body import BodyHash, hash_body
 from deliverability.protocols.dkim.diagnose import changed_fields
 from deliverability.protocols.dkim.fields import received_at, signed_data, value_on_the_wire
 from deliverability.protocols.dkim.key import MINIMUM_RSA_BITS, Check, KeyRecord, check, choose_key
 from deliverability.protocols.dkim.signature import Signature, parse_signature
+from deliverability.protocols.text_record import TAG_VALUE
 
 MAX_SIGNATURES = 20
 """Signatures verified, from the top; each costs a DNS question and a pass over the body."""
@@ -49,6 +52,19 @@ SHOULD_SIGN = (
 """Fields to sign where the message has them (RFC 6376 section 5.4.1; RFC 8058 section 4 for the last one)."""
 
 _LONGEST_SHOWN = 8192
+
+NO_FROM = Code("dkim-from")
+LENGTH = Code("dkim-length", ("n", "size"))
+BODY = Code("dkim-body")
+HEADER = Code("dkim-header")
+OTHER_B = Code("dkim-b")
+FROMS = Code("dkim-froms", ("n", "m"))
+HEADER_ONLY = Code("header-only")  # so that nobody can say whether the body was changed
+SMALL_KEY = Code("dkim-bits", ("n",))
+NO_KEY = Code("dkim-no-key", ("name",))
+KEYS = Code("dkim-keys", ("n", "name"))
+REVOKED = Code("dkim-revoked", ("name",))
+KEY_FOR = Code("dkim-with", ("tag", "other"))  # a tag of the key that keeps the signature's from counting
 
 
 class DkimStatus(StrEnum):
@@ -92,7 +108,7 @@ class DkimResult:
         reason: why it does not pass; None where it does. Of several reasons the first in the order of DkimReason,
             because mending a later one alone would not help.
         reasons: all reasons, in that order.
-        details: what is wrong, one term for each of these.
+        details: what is wrong, in that order.
         answer: the DNS answer for the key; None where the signature names no key that could be asked for.
         key: the key record; None without one.
         key_count: key records at the name; None where the look-up failed.
@@ -116,7 +132,7 @@ class DkimResult:
     result: DkimStatus
     reason: DkimReason | None
     reasons: tuple[DkimReason, ...]
-    details: tuple[str, ...]
+    details: tuple[Detail, ...]
     answer: Answer | None
     key: KeyRecord | None
     key_count: int | None
@@ -130,6 +146,15 @@ class DkimResult:
     from_signed: bool
     from_oversigned: bool
     unsigned_headers: tuple[str, ...]
+
+    @property
+    def unsettled(self) -> Unknown | None:
+        """Why nobody can say whether the signature passes, or None where it is settled."""
+        if self.result is DkimStatus.TEMPERROR and isinstance(self.answer, Failed):
+            return unknown_from(self.answer)
+        if self.body_missing and self.reason is DkimReason.BODY_CHANGED:
+            return Unknown(Reason.NO_MESSAGE, HEADER_ONLY())
+        return None
 
     @property
     def unsigned_body_octets(self) -> int | None:
@@ -188,24 +213,24 @@ def judge_signature(
 
     `diagnose` False leaves out the search for changed fields, which costs some verifications more.
     """
-    found: dict[DkimReason, str] = {}
+    found: dict[DkimReason, tuple[Detail, ...]] = {}
     if signature.errors:
-        found[DkimReason.MALFORMED] = "; ".join(signature.errors)
+        found[DkimReason.MALFORMED] = signature.errors
     if signature.signed_headers and "from" not in signature.signed_headers:
-        found[DkimReason.FROM_NOT_SIGNED] = "h= does not name From"
+        found[DkimReason.FROM_NOT_SIGNED] = (NO_FROM(),)
 
     key, key_count = _key_of(answer)
     found |= _key_reasons(answer, key, key_count)
-    mismatches = _mismatches(key, signature) if key and key.usable and not signature.errors else []
+    mismatches = _mismatches(key, signature) if key and key.usable and not signature.errors else ()
     if mismatches:
-        found[DkimReason.KEY_MISMATCH] = "; ".join(mismatches)
+        found[DkimReason.KEY_MISMATCH] = mismatches
 
     body_matches = None if body is None else body.digest == signature.body_hash
     if body is not None and body_matches and (signature.body_length or 0) > body.octets:
         # Section 3.5: l= must not exceed the body; what bh= covers is then not what l= says.
-        found[DkimReason.MALFORMED] = f"l={signature.body_length} is beyond the body of {body.octets} octets"
+        found[DkimReason.MALFORMED] = (LENGTH(n=signature.body_length or 0, size=body.octets),)
     elif body_matches is False:
-        found[DkimReason.BODY_CHANGED] = "the body is not the one that was signed"
+        found[DkimReason.BODY_CHANGED] = (BODY(),)
 
     occurs = Counter(field.lower for field in fields)
     listed = Counter(signature.signed_headers)
@@ -216,21 +241,21 @@ def judge_signature(
         verdict = check(key, signature.hash_name, signature.value, data)
         headers_match = verdict is Check.GOOD
         if verdict is Check.OTHER_KEY:
-            found.setdefault(DkimReason.KEY_MISMATCH, "b= was not made with this key, or was damaged")
+            found.setdefault(DkimReason.KEY_MISMATCH, (OTHER_B(),))
         elif verdict is not Check.GOOD:
-            found[DkimReason.HEADER_CHANGED] = "the signed header fields are not those that were signed"
+            found[DkimReason.HEADER_CHANGED] = (HEADER(),)
             changed = changed_fields(fields, position, signature, key) if diagnose else ()
         elif 0 < listed["from"] < occurs["from"]:
             # A From field added on top is the one people see (section 8.15); dkimpy fails such a message, too.
-            found[DkimReason.HEADER_CHANGED] = f"{occurs['from']} From fields, of which {listed['from']} signed"
+            found[DkimReason.HEADER_CHANGED] = (FROMS(n=occurs["from"], m=listed["from"]),)
             changed = ("from",)
     if key and key.usable and key.type == "rsa" and key.bits is not None and key.bits < MINIMUM_RSA_BITS:
-        found[DkimReason.KEY_TOO_SMALL] = f"RSA key of {key.bits} bits"
+        found[DkimReason.KEY_TOO_SMALL] = (SMALL_KEY(n=key.bits),)
     if signature.hash_name == "sha1":
-        found[DkimReason.SHA1] = f"a={signature.algorithm}"
+        found[DkimReason.SHA1] = (_tag("a", signature.algorithm),)
     expired = signature.expires is not None and when.timestamp() > signature.expires
     if expired:
-        found[DkimReason.EXPIRED] = f"x={signature.expires}"
+        found[DkimReason.EXPIRED] = (_tag("x", signature.expires),)
 
     reason = next((each for each in DkimReason if each in found), None)
     if reason is DkimReason.KEY_MISMATCH and not mismatches and DkimReason.BODY_CHANGED in found:
@@ -246,7 +271,7 @@ def judge_signature(
         result=_status(reason, bool(mismatches)),
         reason=reason,
         reasons=tuple(each for each in DkimReason if each in found),
-        details=tuple(found[each] for each in DkimReason if each in found),
+        details=tuple(detail for each in DkimReason for detail in found.get(each, ())),
         answer=answer,
         key=key,
         key_count=key_count,
@@ -294,32 +319,39 @@ def _key_of(answer: Answer | None) -> tuple[KeyRecord | None, int | None]:
             return None, None
 
 
-def _key_reasons(answer: Answer | None, key: KeyRecord | None, key_count: int | None) -> dict[DkimReason, str]:
+def _key_reasons(
+    answer: Answer | None, key: KeyRecord | None, key_count: int | None
+) -> dict[DkimReason, tuple[Detail, ...]]:
     if isinstance(answer, Failed):
-        return {DkimReason.DNS_FAILURE: f"{answer.name}: {answer.reason.value}"}
+        return {DkimReason.DNS_FAILURE: (answer.question,)}
     if answer is None:
         return {}
     if key is None:
-        return {DkimReason.KEY_MISSING: f"no key at {answer.name}"}
+        return {DkimReason.KEY_MISSING: (NO_KEY(name=answer.name),)}
     if key_count is not None and key_count > 1:
         # Section 3.6.2.2 leaves it undefined which one counts.
-        return {DkimReason.KEY_MULTIPLE: f"{key_count} keys at {answer.name}"}
+        return {DkimReason.KEY_MULTIPLE: (KEYS(n=key_count, name=answer.name),)}
     if not key.valid:
-        return {DkimReason.KEY_INVALID: "; ".join(key.errors)}
+        return {DkimReason.KEY_INVALID: key.errors}
     if key.revoked:
-        return {DkimReason.KEY_REVOKED: f"the key at {answer.name} is revoked"}
+        return {DkimReason.KEY_REVOKED: (REVOKED(name=answer.name),)}
     return {}
 
 
-def _mismatches(key: KeyRecord, signature: Signature) -> list[str]:
+def _mismatches(key: KeyRecord, signature: Signature) -> tuple[Detail, ...]:
     """Which tags of the key forbid the signature (section 6.1.2)."""
+    made = _tag("a", signature.algorithm)
     problems = []
     if key.type != signature.key_type:
-        problems.append(f"k={key.type} with a={signature.algorithm}")
+        problems.append(KEY_FOR(tag=_tag("k", key.type), other=made))
     if key.hashes is not None and signature.hash_name not in key.hashes:
-        problems.append(f"h={':'.join(key.hashes)} with a={signature.algorithm}")
+        problems.append(KEY_FOR(tag=_tag("h", ":".join(key.hashes)), other=made))
     if "*" not in key.services and "email" not in key.services:
-        problems.append(f"s={':'.join(key.services)}")
+        problems.append(_tag("s", ":".join(key.services)))
     if key.strict and signature.identity_domain != signature.domain:
-        problems.append(f"t=s with i={signature.identity}")
-    return problems
+        problems.append(KEY_FOR(tag=_tag("t", "s"), other=_tag("i", signature.identity)))
+    return tuple(problems)
+
+
+def _tag(name: str, value: str | int | None) -> Detail:
+    return TAG_VALUE(name=name, value=str(value))

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.base import Answer, Failed, Found, Resolver
+from deliverability.ports.base import Answer, Failed, Found, Resolver, unknown_from
 from deliverability.protocols.dmarc.psl import is_public_suffix, registrable_domain
 from deliverability.protocols.dmarc.record import POLICIES, DmarcRecord, parse, split
 
@@ -36,7 +36,7 @@ class Step:
     def failed(self) -> Unknown | None:
         """Why the name could not be looked up, or None."""
         if isinstance(self.answer, Failed):
-            return Unknown(self.answer.reason, f"TXT {self.answer.name}: {self.answer.detail}".removesuffix(": "))
+            return unknown_from(self.answer)
         return None
 
     @property
@@ -191,8 +191,7 @@ async def _exists(domain: str, resolver: Resolver) -> bool | Unknown:
         return True
     if known:
         return False
-    failed = next(answer for answer in answers if isinstance(answer, Failed))
-    return Unknown(failed.reason, f"{failed.rdtype} {failed.name}")
+    return next(unknown_from(answer) for answer in answers if isinstance(answer, Failed))
 
 
 async def _legacy_policy(domain: str, resolver: Resolver) -> str | Unknown | None:
@@ -201,7 +200,7 @@ async def _legacy_policy(domain: str, resolver: Resolver) -> str | Unknown | Non
     for name in dict.fromkeys((domain, own)):
         answer = await resolver.query(f"_dmarc.{name}", "TXT")
         if isinstance(answer, Failed):
-            return Unknown(answer.reason, f"TXT {answer.name}")
+            return unknown_from(answer)
         if not isinstance(answer, Found):
             continue
         records, _ = split(answer.values)

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from deliverability.model.codes import Code
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Resolver
 from deliverability.protocols.dmarc.discover import Discovery, discover_dmarc, organizational_domain
@@ -18,6 +19,8 @@ Result = str | Unknown | None
 
 POLICY = "policy"
 PUBLIC_SUFFIX = "public-suffix"
+
+TEMPERROR = Code("temperror")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,7 @@ def basis_of(discovery: Discovery) -> str | Unknown:
 
 def _settled(result: Result) -> Result:
     """A temporary error is no result: it could be a pass the next time."""
-    return Unknown(Reason.TIMEOUT, "temperror") if result == "temperror" else result
+    return Unknown(Reason.TIMEOUT, TEMPERROR()) if result == "temperror" else result
 
 
 def _conclude(

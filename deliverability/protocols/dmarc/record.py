@@ -7,9 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from deliverability.model.codes import Code, Detail
+
 POLICIES = ("none", "quarantine", "reject")
 KNOWN_TAGS = frozenset({"v", "p", "sp", "np", "t", "psd", "adkim", "aspf", "rua", "ruf", "fo"})
 OBSOLETE_TAGS = frozenset({"pct", "rf", "ri"})
+
+VALUE = Code("dmarc-value", ("text",))  # a tag with a value that it cannot have
+TWICE = Code("dmarc-twice", ("text",))  # a tag that was there before
+ODD = Code("dmarc-odd", ("text",))  # no tag at all
 
 # The tag name is a literal of ABNF, so either case will do; the value is marked as case-sensitive (section 4.8).
 _VERSION = re.compile(r"[vV][ \t]*=[ \t]*DMARC1[ \t]*(?:;|\Z)")
@@ -35,7 +41,7 @@ class DmarcRecord:
     Attributes:
         text: the record.
         tags: every tag as written, first occurrence, names lower case.
-        errors: what is wrong, as ``tag=value`` or a bare piece of text.
+        errors: what is wrong, each with the piece of text that it is about.
         obsolete: pct, rf, ri and ``!size`` where used.
     """
 
@@ -52,7 +58,7 @@ class DmarcRecord:
     rua: tuple[ReportUri, ...]
     ruf: tuple[ReportUri, ...]
     invalid_uris: tuple[str, ...]
-    errors: tuple[str, ...]
+    errors: tuple[Detail, ...]
     unknown_tags: tuple[str, ...]
     obsolete: tuple[str, ...]
 
@@ -92,7 +98,7 @@ def split(values: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def parse(text: str) -> DmarcRecord:
     """Read a record for which `is_dmarc` holds. Never raises; what cannot be read is in `errors`."""
     tags: dict[str, str] = {}
-    errors: list[str] = []
+    errors: list[Detail] = []
     for piece in text.split(";"):
         piece = piece.strip(" \t\r\n")
         if not piece:
@@ -100,8 +106,10 @@ def parse(text: str) -> DmarcRecord:
         name, equals, value = piece.partition("=")
         name = name.strip(" \t").lower()
         value = value.strip(" \t\r\n")
-        if not equals or not _TAG_NAME.match(name) or name in tags:
-            errors.append(piece)
+        if not equals or not _TAG_NAME.match(name):
+            errors.append(ODD(text=piece))
+        elif name in tags:
+            errors.append(TWICE(text=piece))
         else:
             tags[name] = value
 
@@ -110,7 +118,7 @@ def parse(text: str) -> DmarcRecord:
             return None
         value = tags[tag].lower()
         if value not in allowed:
-            errors.append(f"{tag}={tags[tag]}")
+            errors.append(VALUE(text=f"{tag}={tags[tag]}"))
             return None
         return value
 
@@ -123,9 +131,9 @@ def parse(text: str) -> DmarcRecord:
         if re.fullmatch(r"[0-9]{1,3}", tags["pct"]) and int(tags["pct"]) <= 100:
             pct = int(tags["pct"])
         else:
-            errors.append(f"pct={tags['pct']}")
+            errors.append(VALUE(text=f"pct={tags['pct']}"))
     if "fo" in tags and not re.fullmatch(r"[01dsDS]([ \t]*:[ \t]*[01dsDS])*", tags["fo"]):
-        errors.append(f"fo={tags['fo']}")
+        errors.append(VALUE(text=f"fo={tags['fo']}"))
     obsolete = [tag for tag in tags if tag in OBSOLETE_TAGS]
     rua, bad_rua, sized_rua = _uris(tags.get("rua"))
     ruf, bad_ruf, sized_ruf = _uris(tags.get("ruf"))

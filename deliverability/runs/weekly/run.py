@@ -23,6 +23,7 @@ from typing import Protocol
 
 from deliverability import __version__
 from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, private, write_whole
+from deliverability.auditors import catalogue
 from deliverability.history.causes import Judged, other_settings, waivers_of
 from deliverability.history.diff import compare
 from deliverability.history.known import fails, last_known
@@ -49,7 +50,6 @@ from deliverability.runs.engine import (
     Options,
     Sample,
     World,
-    catalogue,
     exit_code,
     full_report,
     gather_facts,
@@ -337,7 +337,7 @@ class _Subjects:
         plan, (domain, source) = self.plan, (snapshot.domain, snapshot.source)
         renamed = _renamed(report, plan.rules)
         kept = self.history.snapshots(domain, source, before=self.run, newest=_LOOK_BACK, damaged=damaged)
-        earlier: Iterator[Snapshot] = (renewed(each, snapshot.facts, renamed) for _, each in kept)
+        earlier: Iterator[Snapshot] = (renewed(each, snapshot.facts, renamed, catalogue()) for _, each in kept)
         if source and _has_message(snapshot.facts):
             # Where the message could not be read for a week, what is known of mail is what was known before.
             earlier = _with_message_first(earlier)

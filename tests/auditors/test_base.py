@@ -1,0 +1,202 @@
+"""Running auditors: in the order of their needs, side by side, and with the crash of one contained."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from deliverability.auditors import auditors
+from deliverability.auditors.base import (
+    AuditFunction,
+    Auditor,
+    Context,
+    Gathered,
+    MissingFact,
+    auditor,
+    catalogue_of,
+    dns_evidence,
+    gather,
+    spec,
+    unknown_from,
+)
+from deliverability.judge.engine import Selection
+from deliverability.model.facts import FactType, Reason, Subject, Unknown
+from deliverability.ports.base import Absent, Failed, Found
+from deliverability.ports.static import StaticResolver
+from deliverability.runs.engine import Audited, catalogue, exit_code, load_rules, make_report
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+def make(name: str, provides: list[str], needs: list[str], run: AuditFunction) -> Auditor:
+    return auditor(name, provides=[spec(path, FactType.INT, "A number.") for path in provides], needs=needs)(run)
+
+
+async def run(*auditors: Auditor) -> Gathered:
+    resolver = StaticResolver({("example.com", "TXT"): ["v=spf1 -all"]})
+    return await gather(auditors, Subject("example.com"), resolver, None, NOW)
+
+
+async def nothing(ctx: Context) -> None:
+    pass
+
+
+async def test_an_auditor_begins_when_what_it_needs_is_stated() -> None:
+    order: list[str] = []
+
+    async def first(ctx: Context) -> None:
+        await asyncio.sleep(0)
+        order.append("first")
+        ctx.put("a.one", 1)
+
+    async def second(ctx: Context) -> None:
+        order.append("second")
+        assert ctx.value("a.one") == 1
+        ctx.put("b.two", 2)
+
+    gathered = await run(make("second", ["b.two"], ["a.one"], second), make("first", ["a.one"], [], first))
+    assert order == ["first", "second"]
+    assert [fact.path for fact in gathered.facts] == ["b.two", "a.one"], "the order of the catalogue, not of the run"
+
+
+async def test_auditors_that_need_nothing_of_each_other_run_side_by_side() -> None:
+    met = asyncio.Event()
+
+    async def waits(ctx: Context) -> None:
+        await asyncio.wait_for(met.wait(), 10)
+        ctx.put("a.one", 1)
+
+    async def wakes(ctx: Context) -> None:
+        met.set()
+        ctx.put("b.two", 2)
+
+    gathered = await run(make("waits", ["a.one"], [], waits), make("wakes", ["b.two"], [], wakes))
+    assert gathered.facts.value("a.one") == 1
+
+
+async def test_a_circle_of_needs_is_refused() -> None:
+    with pytest.raises(ValueError, match="in a circle"):
+        await run(make("a", ["a.x"], ["b.x"], nothing), make("b", ["b.x"], ["a.x"], nothing))
+
+
+async def test_a_need_that_nobody_provides_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"a needs z\.x, which no auditor provides"):
+        await run(make("a", ["a.x"], ["z.x"], nothing))
+
+
+def test_two_auditors_cannot_promise_one_fact() -> None:
+    with pytest.raises(ValueError, match=r"two auditors provide a\.x"):
+        catalogue_of([make("a", ["a.x"], [], nothing), make("b", ["a.x"], [], nothing)])
+
+
+async def test_an_undeclared_fact_is_a_bug_of_that_auditor_only() -> None:
+    async def too_much(ctx: Context) -> None:
+        ctx.put("a.x", 1)
+        ctx.put("a.undeclared", 2)
+
+    gathered = await run(make("a", ["a.x"], [], too_much))
+    (crash,) = gathered.crashes
+    assert "stated facts it never declared: ['a.undeclared']" in crash
+    assert gathered.facts.value("a.x") == Unknown(Reason.BUG, "a: ValueError")
+    assert "a.undeclared" not in gathered.facts.facts
+
+
+async def test_a_fact_that_was_not_declared_as_need_cannot_be_read() -> None:
+    async def states(ctx: Context) -> None:
+        ctx.put("a.x", 1)
+
+    async def peeks(ctx: Context) -> None:
+        ctx.put("b.x", ctx.value("a.x"))
+
+    gathered = await run(make("a", ["a.x"], [], states), make("b", ["b.x"], [], peeks))
+    assert gathered.facts.value("b.x") == Unknown(Reason.BUG, "b: KeyError")
+
+
+async def test_a_forgotten_fact_is_unknown_and_not_none() -> None:
+    gathered = await run(make("a", ["a.x"], [], nothing))
+    assert gathered.facts.value("a.x") == Unknown(Reason.BUG, "a did not state it")
+
+
+async def test_a_crash_is_contained() -> None:
+    async def crashes(ctx: Context) -> None:
+        ctx.put("a.x", 1)
+        raise RuntimeError("boom")
+
+    async def depends(ctx: Context) -> None:
+        ctx.put("b.x", ctx.value("a.x"))
+
+    async def goes_on(ctx: Context) -> None:
+        ctx.put("c.x", 3)
+
+    gathered = await run(
+        make("a", ["a.x", "a.y"], [], crashes), make("b", ["b.x"], ["a.x"], depends), make("c", ["c.x"], [], goes_on)
+    )
+    lost = Unknown(Reason.BUG, "a: RuntimeError")
+    assert {fact.path: fact.value for fact in gathered.facts} == {"a.x": lost, "a.y": lost, "b.x": lost, "c.x": 3}
+    (crash,) = gathered.crashes
+    assert "auditor a:" in crash
+    assert "RuntimeError: boom" in crash
+
+
+async def test_a_missing_need_is_passed_on_with_its_reason_and_is_no_crash() -> None:
+    async def needs_a_message(ctx: Context) -> None:
+        ctx.put("a.known", 1)
+        raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
+
+    gathered = await run(make("a", ["a.known", "a.x"], [], needs_a_message))
+    assert gathered.crashes == ()
+    assert gathered.facts.value("a.known") == 1
+    assert gathered.facts.value("a.x") == Unknown(Reason.NO_MESSAGE)
+
+
+async def test_facts_lost_to_a_bug_give_exit_code_3_whatever_the_threshold() -> None:
+    rules = load_rules()
+    paths = [path for path in catalogue() if "[]" not in path]
+    facts = (await run(make("everything", paths, [], nothing))).facts
+    report = make_report(Audited(Subject("example.com"), facts, "", ()), rules, Selection(select=("SPF-001",)))
+    assert [finding.rule for finding in report.bugs] == ["SPF-001"]
+    assert exit_code(report, None) == 3
+    assert exit_code(replace(report, findings=()), None) == 0
+
+
+async def test_every_answer_is_kept_as_evidence_under_its_question() -> None:
+    async def asks(ctx: Context) -> None:
+        answer = await ctx.query("example.com", "TXT")
+        assert isinstance(answer, Found)
+        ctx.put("a.x", 1, "dns:TXT:example.com", "dns:TXT:example.com")
+
+    facts = (await run(make("a", ["a.x"], [], asks))).facts
+    assert facts.facts["a.x"].evidence == ("dns:TXT:example.com",)
+    assert facts.evidence["dns:TXT:example.com"].got == ("v=spf1 -all",)
+
+
+def test_evidence_says_what_kind_of_nothing_it_was() -> None:
+    assert dns_evidence(Absent("a.example", "MX", nxdomain=True)).got == ("NXDOMAIN: no such name",)
+    assert dns_evidence(Absent("a.example", "MX", nxdomain=False)).got == ("NODATA: no MX record",)
+    failed = Failed("a.example", "MX", Reason.SERVFAIL, "by ns1")
+    assert dns_evidence(failed).got == ("servfail: by ns1",)
+    assert unknown_from(failed) == Unknown(Reason.SERVFAIL, "MX a.example: by ns1")
+
+
+def test_a_cname_on_the_way_is_part_of_the_evidence() -> None:
+    found = Found("s1._domainkey.example.com", "TXT", ("v=DKIM1; p=",), chain=("s1.esp.example",))
+    assert dns_evidence(found).got == ("CNAME s1.esp.example", "v=DKIM1; p=")
+
+
+def test_auditors_are_pickled_by_their_names() -> None:
+    pickled = pickle.dumps(auditors())
+    assert len(pickled) < 1000
+    assert all(here is there for here, there in zip(auditors(), pickle.loads(pickled), strict=True))
+
+
+def test_an_auditor_that_stands_in_no_table_cannot_be_unpickled() -> None:
+    @auditor("strange", provides=())
+    async def strange(_: Context) -> None:
+        """State nothing."""
+
+    with pytest.raises(KeyError, match="strange"):
+        pickle.loads(pickle.dumps(strange))

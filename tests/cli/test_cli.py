@@ -1,0 +1,863 @@
+"""The command line as a person and a script meet it: streams, exit codes, options, and every input that goes wrong."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import deliverability.demo
+from deliverability.cli import main
+from tests import TESTS
+from tests.corpus import corpus
+
+GOLDEN = TESTS / "golden"
+GOOD = ("good.example", "--zone", str(GOLDEN / "good.zone"))
+BROKEN = ("broken.example", "--zone", str(GOLDEN / "broken.zone"))
+BOTH = ("--zone", str(GOLDEN / "good.zone"), "--zone", str(GOLDEN / "broken.zone"))
+GOOD_MAIL = ("--eml", str(GOLDEN / "good.eml"))
+BROKEN_MAIL = ("--eml", str(GOLDEN / "broken.eml"))
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Deliv:
+    """Runs the command line in this process, with standard streams that are no terminal."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+
+    def __call__(self, *args: str, stdin: bytes = b"") -> Done:
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+        with self._monkeypatch.context() as patch:
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8"))
+            patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "stderr", err)
+            with pytest.raises(SystemExit) as left:
+                main(list(args))
+        code = left.value.code
+        assert isinstance(code, int)
+        read = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
+        return Done(code, *read)
+
+
+@pytest.fixture
+def deliv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Deliv:
+    """The command line in an empty folder, so that no deliv.toml of this machine plays a part."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    for name in ("DELIV_LANG", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    return Deliv(monkeypatch)
+
+
+def outcomes(report: Any) -> dict[str, str]:
+    """Outcomes by rule and item; what is about the audited domain goes by the rule alone."""
+    items = {"", report["subject"]["domain"]}
+    return {f["rule"] if f["item"] in items else f"{f['rule']} {f['item']}": f["outcome"] for f in report["findings"]}
+
+
+def process(*args: str, env: dict[str, str] | None = None, **more: Any) -> subprocess.CompletedProcess[bytes]:
+    """The command line in a process of its own."""
+    command = [sys.executable, "-m", "deliverability", *args]
+    return subprocess.run(
+        command, capture_output=True, timeout=120, check=False, env={**os.environ, **(env or {})}, **more
+    )
+
+
+def one_line_saying(done: Done, *words: str) -> None:
+    """The run was refused with exit code 2 and one clear line; usage hints of the option parser may stand above it."""
+    assert (done.code, done.out) == (2, "")
+    lines = [line for line in done.err.splitlines() if line.strip()]
+    assert "Traceback" not in done.err
+    assert [line for line in lines if line.startswith("Error: ")] == lines[-1:]
+    for word in words:
+        assert word in lines[-1], done.err
+
+
+# --- What is right and what is wrong -----------------------------------------------------------------------------
+
+
+def test_a_good_domain_and_message_leave_with_0(deliv: Deliv) -> None:
+    done = deliv("audit", *GOOD, *GOOD_MAIL, "--format", "json")
+    assert (done.code, done.err) == (0, "")
+    assert {verdict["receiver"]: verdict["verdict"] for verdict in done.json["verdicts"]} == dict.fromkeys(
+        ("icloud", "gmail", "yahoo", "outlook", "docomo", "au", "softbank", "yahoo-japan"), "accepted"
+    )
+
+
+def test_findings_leave_with_1_and_name_the_rules(deliv: Deliv) -> None:
+    done = deliv("audit", *BROKEN, *BROKEN_MAIL, "--format", "json")
+    assert (done.code, done.err) == (1, "")
+    found = outcomes(done.json)
+    # Twelve look-ups (mx, ptr, ten includes), of which one leads nowhere; ptr; ?all; two From fields; p=none unwatched.
+    for rule in ("SPF-003", "SPF-007", "SPF-008", "SPF-010", "MSG-001", "MSG-003", "DMARC-005"):
+        assert found[rule] == "unmet", rule
+    lookups = next(f for f in done.json["findings"] if f["rule"] == "SPF-003")
+    assert (lookups["observed"]["item.lookups"], lookups["limits"]) == (12, {"max_lookups": 10})
+    assert {verdict["receiver"]: verdict["verdict"] for verdict in done.json["verdicts"]} == {
+        **dict.fromkeys(("icloud", "gmail", "yahoo"), "rejected"),
+        # May refuse it, or shows a warning.
+        **dict.fromkeys(("outlook", "docomo", "softbank", "yahoo-japan"), "at-risk"),
+        # Names nothing of all this.
+        "au": "accepted",
+    }
+
+
+def test_the_threshold_decides_what_counts_as_finding(deliv: Deliv) -> None:
+    domain = ("watching.example", "--zone", "w.zone")
+    Path("w.zone").write_text(
+        "$ORIGIN watching.example.\n$TTL 60\n@ IN SOA ns h 1 1 1 1 1\n@ IN MX 0 mx\nmx IN A 192.0.2.1\n"
+        '@ IN TXT "v=spf1 mx ptr -all"\n_dmarc IN TXT "v=DMARC1; p=none"\n'
+    )
+    assert deliv("audit", *domain).code == 0
+    assert deliv("audit", *domain, "--fail-on", "warning").code == 1, "receivers skip ptr"
+    assert deliv("audit", *domain, "--fail-on", "warning", "--ignore", "SPF-008").code == 0, (
+        "no reports, no MTA-STS: warnings that are not about delivery"
+    )
+    assert deliv("audit", *BROKEN, "--fail-on", "never").code == 0
+
+
+@pytest.mark.parametrize(
+    "domain", ["good.example", "GOOD.example.", "postmaster@good.example", "Post <postmaster@Good.Example>"]
+)
+def test_a_domain_may_be_written_in_many_ways(deliv: Deliv, domain: str) -> None:
+    done = deliv("audit", domain, *GOOD[1:], "--format", "json")
+    assert done.json["subject"]["domain"] == "good.example"
+
+
+def test_an_internationalized_domain_is_audited_by_its_a_label(deliv: Deliv) -> None:
+    done = deliv("audit", "Bücher.example", "--offline", "--format", "json")
+    assert (done.code, done.json["subject"]["domain"]) == (3, "xn--bcher-kva.example")
+
+
+# --- Inputs that go wrong ----------------------------------------------------------------------------------------
+
+
+def test_a_domain_that_does_not_exist_is_said_to_be_none(deliv: Deliv) -> None:
+    done = deliv("audit", "no-such-name.good.example", *GOOD[1:])
+    assert (done.code, done.err) == (1, "")
+    assert "no-such-name.good.example does not exist in DNS" in " ".join(done.out.split())
+
+
+def test_a_domain_without_mail_records_is_audited(deliv: Deliv) -> None:
+    done = deliv("audit", "ns.good.example", *GOOD[1:], "--format", "json")
+    found = outcomes(done.json)
+    assert found["SPF-001"] == "unmet"
+    assert "domain-nonexistent" not in [note["code"] for note in done.json["notes"]]
+
+
+def test_what_lies_outside_of_the_zones_is_unknown_and_not_missing(deliv: Deliv) -> None:
+    done = deliv("audit", "example.org", *GOOD[1:], "--format", "json")
+    assert done.code == 3
+    assert "unmet" not in outcomes(done.json).values()
+    (spf,) = (finding for finding in done.json["findings"] if finding["rule"] == "SPF-001")
+    assert spf["unknown"]["unknown"] == "offline"
+
+
+def test_offline_asks_nobody_and_concludes_nothing(deliv: Deliv) -> None:
+    done = deliv("audit", "example.org", "--offline", "--format", "json")
+    assert done.code == 3
+    assert "unmet" not in outcomes(done.json).values()
+    assert {verdict["verdict"] for verdict in done.json["verdicts"]} == {"cannot-tell"}
+
+
+def test_no_reachable_resolver_is_no_missing_record(deliv: Deliv) -> None:
+    done = deliv("audit", "example.org", "--resolver", "127.0.0.1:1", "--timeout", "2", "--format", "json")
+    assert done.code == 3
+    assert "unmet" not in outcomes(done.json).values()
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["example"], ["'example' is not a domain", "such as example.com"]),
+        ([""], ["is not a domain"]),
+        (["two words.example"], ["is not a domain"]),
+        (["192.0.2.1"], ["'192.0.2.1' is not a domain"]),
+        (["ftp://good.example/"], ["is not a domain"]),
+        (["a..example"], ["is not a domain"]),
+        (["x" * 64 + ".example"], ["is not a domain"]),
+        ([], ["nothing to audit", "DOMAIN", "--eml"]),
+        (["-", "--eml", "-"], ["standard input (-) can be read once only"]),
+        ([*GOOD, "--ip", "192.0.2.300"], ["'192.0.2.300' is not an IP address"]),
+        ([*GOOD, "--ip", "192.0.2.0/24"], ["without a prefix length"]),
+        ([*GOOD, "--mail-from", "nobody"], ["'nobody' is not an address for MAIL FROM", "null sender"]),
+        ([*GOOD, "--selector", "s1._domainkey"], ["is not a DKIM selector", "the part before ._domainkey"]),
+        ([*GOOD, "--selector", "../.."], ["'../..' is not a DKIM selector"]),
+        ([*GOOD, "--selector", ""], ["is not a DKIM selector"]),
+        ([*GOOD, "--purpose", "spam"], ["--purpose", "users", "bulk"]),
+        ([*GOOD, "--daily-volume", "-1"], ["--daily-volume"]),
+        ([*GOOD, "--daily-volume", "many"], ["--daily-volume"]),
+        ([*GOOD, "--timeout", "0"], ["--timeout"]),
+        ([*GOOD, "--receiver", "nowhere"], ["--receiver nowhere: no such receiver", "gmail", "icloud"]),
+        ([*GOOD, "--select", "NO-SUCH"], ["--select NO-SUCH", "`deliv rules` lists all"]),
+        ([*GOOD, "--ignore", "NO-SUCH"], ["--ignore NO-SUCH"]),
+        ([*GOOD, "--with", "good.example"], ["--with", "NAME TYPE VALUE"]),
+        ([*GOOD, "--with", "good.example MX mail"], ["--with", "preference and a host"]),
+        ([*GOOD, "--with", "good.example A 2001:db8::1"], ["--with", "not an IPv4 address"]),
+        ([*GOOD, "--resolver", "127.0.0.1"], ["--zone and --resolver contradict each other"]),
+        (["a.example", "--resolver", "no address"], ["--resolver", "is not a resolver"]),
+        ([*GOOD, "--fetch"], ["--fetch and --zone contradict each other"]),
+        ([*GOOD, "--probe-unsubscribe"], ["--probe-unsubscribe and --zone contradict each other"]),
+        ([*GOOD, "--record", "r.json", "--replay", __file__], ["contradict each other"]),
+        ([*GOOD, "--replay", __file__], ["contradict each other"]),
+        (["a.example", "--replay", __file__], ["is not a recording"]),
+        (["a.example", "--replay", "gone.json"], ["gone.json", "does not exist"]),
+        (["a.example", "--zone", "gone.zone"], ["gone.zone", "does not exist"]),
+        (["a.example", "--zone", __file__], [f"{__file__}:"]),
+        ([*GOOD, "--rules", "gone"], ["gone", "does not exist"]),
+        ([*GOOD, "--config", "gone.toml"], ["gone.toml", "does not exist"]),
+        ([*GOOD, "--eml", "gone.eml"], ["gone.eml: no such file"]),
+        ([*GOOD, "--eml", "/"], ["/ is a folder; give the message file itself"]),
+        ([*GOOD, "--format", "pdf"], ["--format", "text", "json", "html"]),
+        ([*GOOD, "-o", "report.docx"], ["-o report.docx", ".txt, .json, .html, .pdf, .md, .csv, .sarif, .xml, .prom"]),
+        ([*GOOD, "-o", "no/folder/report.json"], ["-o no/folder/report.json: No such file or directory"]),
+        ([*GOOD, "--record", "no/folder/record.json"], ["no/folder/record.json"]),
+        ([*GOOD, "--lang", "xx"], ["--lang", "en", "ja"]),
+        ([*GOOD, "--no-such-option"], ["--no-such-option"]),
+    ],
+    ids=lambda value: " ".join(value)[-60:] if isinstance(value, list) else "",
+)
+def test_what_cannot_be_used_is_refused_in_one_clear_line(deliv: Deliv, args: list[str], words: list[str]) -> None:
+    if "--record" in args and "--replay" not in args:
+        # The recording is written at the end; by then the report has been printed.
+        done = deliv("audit", *args)
+        assert done.code == 2
+        assert words[0] in done.err
+        return
+    one_line_saying(deliv("audit", *args), *words)
+
+
+def test_an_unreadable_message_is_refused(deliv: Deliv, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("x.eml").write_bytes(b"From: a@good.example\r\n\r\n")
+    opened = Path.open
+
+    def refuse(self: Path, *args: Any, **more: Any) -> Any:
+        if self.name == "x.eml":
+            raise PermissionError(13, "Permission denied")
+        return opened(self, *args, **more)
+
+    monkeypatch.setattr(Path, "open", refuse)  # the tests may run as root, who may read everything
+    one_line_saying(deliv("audit", *GOOD, "--eml", "x.eml"), "x.eml: Permission denied")
+
+
+def test_a_wrong_zone_file_is_told_with_its_line(deliv: Deliv) -> None:
+    Path("x.zone").write_text("$ORIGIN x.example.\n$TTL 60\n@ IN SOA ns h 1 1 1 1 1\n@ IN A 192.0.2.300\n")
+    one_line_saying(deliv("audit", "x.example", "--zone", "x.zone"), "x.zone:4: ")
+
+
+def test_wrong_rules_are_told_with_file_line_and_a_suggestion(deliv: Deliv) -> None:
+    Path("own").mkdir()
+    Path("own/x.yaml").write_text(
+        "- id: OWN-001\n  name: own\n  since: '0.1'\n  scope: delivery\n  severity: error\n  level: MUST\n"
+        "  effort: low\n  confidence: high\n  require: {fact: spf.lookup, le: 10}\n  sources: [{ref: rfc7208}]\n"
+        "  text:\n    en: {title: t, met: m, unmet: u, why: w, fix: [f]}\n"
+        "    ja: {title: t, met: m, unmet: u, why: w, fix: [f]}\n"
+    )
+    for args in (["audit", *GOOD, "--rules", "own"], ["rules", "--check", "--rules", "own"]):
+        done = deliv(*args)
+        assert (done.code, done.out) == (2, "")
+        assert "own/x.yaml:" in done.err
+        assert "own/x.yaml:9: " in done.err
+        assert "spf.lookups" in done.err, "the nearest fact is suggested"
+        assert "Traceback" not in done.err
+
+
+def test_a_wrong_name_in_a_list_is_told_with_its_line(deliv: Deliv) -> None:
+    one_line_saying(deliv("audit", "-", *GOOD[1:], stdin=b"good.example\nnonsense\n"), "standard input, line 2")
+
+
+MESSAGES = {
+    "empty": b"",
+    "no mail": b"Lorem ipsum\ndolor sit amet\n",
+    "binary": bytes(range(256)) * 20,
+    "only line ends": b"\r\n" * 100,
+    "truncated": b"From: a@good.example\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\nContent-Type: te",
+    "no body": b"From: a@good.example\r\nSubject: x",
+    "broken MIME": b"From: a@good.example\r\nContent-Type: multipart/mixed\r\n\r\n--\r\n----\r\n",
+    "hostile charset": b"From: =?\xff?Q?=00?= <a@good.example>\r\n"
+    b'Content-Type: text/html; charset="\x00../x"\r\n\r\n\xff\x1b[2J',
+    "no From": b"Subject: x\r\n\r\nhello\r\n",
+    "two From": b"From: a@good.example\r\nFrom: b@good.example\r\n\r\nhello\r\n",
+    "From without address": b"From: nobody\r\n\r\nhello\r\n",
+    "header without end": b"From: a@good.example\r\nX: " + b"a" * 200_000,
+}
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+@pytest.mark.parametrize("domain", [("good.example",), ()], ids=["domain", "no domain"])
+def test_a_message_that_is_none_is_audited_as_far_as_it_goes(deliv: Deliv, name: str, domain: tuple[str, ...]) -> None:
+    for style in ("json", "text", "html"):
+        done = deliv("audit", *domain, *GOOD[1:], "--eml", "-", "--format", style, stdin=MESSAGES[name])
+        assert done.code in (1, 3), done.err
+        assert done.err == ""
+        assert "\x1b" not in done.out
+        if style == "json":
+            assert done.json["findings"]
+            assert not any((f.get("unknown") or {}).get("unknown") == "bug" for f in done.json["findings"])
+
+
+def test_a_message_that_names_no_domain_says_so_and_claims_no_look_ups(deliv: Deliv) -> None:
+    report = deliv("audit", *GOOD[1:], "--eml", "-", "--format", "json", stdin=b"Subject: x\r\n\r\nhello\r\n").json
+    codes = [note["code"] for note in report["notes"]]
+    assert "no-author-domain" in codes
+    assert "probes-missed" not in codes, "no selector was tried"
+
+
+def test_two_from_fields_are_a_defect_that_is_reported(deliv: Deliv) -> None:
+    report = deliv("audit", *GOOD, "--eml", "-", "--format", "json", stdin=MESSAGES["two From"]).json
+    assert outcomes(report)["MSG-001"] == "unmet"
+
+
+def test_a_message_over_150_mb_is_refused_and_the_limit_named(deliv: Deliv) -> None:
+    with Path("big.eml").open("wb") as file:
+        file.truncate(150_000_001)
+    one_line_saying(deliv("audit", *GOOD, "--eml", "big.eml"), "big.eml", "150 MB")
+
+
+NESTED = (
+    b"From: a@good.example\r\nMIME-Version: 1.0\r\n"
+    + b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(130))
+    + b"Content-Type: text/html\r\n\r\n<p>hello\r\n"
+)
+
+
+def test_mime_nested_too_deeply_is_audited_outside_and_said_plainly(deliv: Deliv) -> None:
+    report = deliv("audit", *GOOD, "--eml", "-", "--format", "json", stdin=NESTED).json
+    assert "nesting-limited" in [note["code"] for note in report["notes"]]
+    assert outcomes(report)["MSG-001"] == "met"
+
+
+def test_what_lies_deeper_than_the_limit_is_unknown(deliv: Deliv) -> None:
+    facts = deliv("facts", *GOOD, "--eml", "-", stdin=NESTED).json["facts"]
+    assert facts["html.present"].get("unknown") == "limit"
+    assert facts["message.attachments"].get("unknown") == "limit"
+
+
+def test_another_author_domain_is_said_plainly(deliv: Deliv) -> None:
+    done = deliv("audit", "good.example", *BOTH, *BROKEN_MAIL)
+    assert done.code == 1
+    assert "The message is from broken.example, but the audit is about good.example" in " ".join(done.out.split())
+
+
+def test_a_subdomain_as_author_is_no_difference(deliv: Deliv) -> None:
+    mail = b"From: a@news.good.example\r\n\r\nhello\r\n"
+    report = deliv("audit", *GOOD, "--eml", "-", "--format", "json", stdin=mail).json
+    assert "author-domain-differs" not in [note["code"] for note in report["notes"]]
+
+
+# --- Domains and messages in one run -----------------------------------------------------------------------------
+
+
+def test_without_a_domain_the_author_domain_is_audited(deliv: Deliv) -> None:
+    report = deliv("audit", *GOOD[1:], *GOOD_MAIL, "--format", "json").json
+    assert report["subject"] == {"domain": "good.example", "message": GOOD_MAIL[1]}
+
+
+def test_several_domains_from_standard_input(deliv: Deliv) -> None:
+    text = b"\xef\xbb\xbfgood.example\r\n\r\n  broken.example good.example\n"
+    done = deliv("audit", "-", *BOTH, "--format", "json", stdin=text)
+    assert [report["subject"]["domain"] for report in done.json] == ["good.example", "broken.example"]
+    assert done.code == 1
+
+
+def test_one_subject_gives_an_object_and_several_an_array(deliv: Deliv) -> None:
+    assert isinstance(deliv("audit", *GOOD, "--format", "json").json, dict)
+    assert isinstance(deliv("audit", "good.example", "broken.example", *BOTH, "--format", "json").json, list)
+
+
+def test_messages_go_to_the_domain_of_their_author(deliv: Deliv) -> None:
+    done = deliv("audit", "broken.example", "good.example", *BOTH, *GOOD_MAIL, *BROKEN_MAIL, "--format", "json")
+    assert [(each["subject"]["domain"], each["subject"]["message"]) for each in done.json] == [
+        ("broken.example", BROKEN_MAIL[1]),
+        ("good.example", GOOD_MAIL[1]),
+    ]
+
+
+def test_a_message_of_nobody_in_the_run_gets_a_report_of_its_own(deliv: Deliv) -> None:
+    Path("other.eml").write_bytes(b"From: a@elsewhere.example\r\n\r\nhello\r\n")
+    done = deliv("audit", "broken.example", "good.example", *BOTH, "--eml", "other.eml", "--format", "json")
+    assert [each["subject"]["domain"] for each in done.json] == [
+        "broken.example",
+        "good.example",
+        "elsewhere.example",
+    ]
+
+
+def test_several_subjects_end_with_a_summary(deliv: Deliv) -> None:
+    done = deliv("audit", "good.example", "broken.example", *BOTH)
+    summary = done.out.rpartition("Summary")[2]
+    assert "good.example" in summary
+    assert "broken.example" in summary
+
+
+# --- Where answers come from -------------------------------------------------------------------------------------
+
+
+def test_a_proposal_mends_the_finding_and_keeps_other_text(deliv: Deliv) -> None:
+    before = deliv("audit", *BROKEN, "--format", "json").json
+    proposal = "broken.example TXT v=spf1 mx ip4:198.51.100.0/24 ~all"
+    after = deliv("audit", *BROKEN, "--with", proposal, "--format", "json").json
+    mended = ("SPF-003", "SPF-007", "SPF-008", "SPF-010")
+    assert {outcomes(before)[rule] for rule in mended} == {"unmet"}
+    assert {outcomes(after)[rule] for rule in mended} == {"met"}
+    assert "with-proposals" in [note["code"] for note in after["notes"]]
+
+
+def test_a_proposed_spf_record_replaces_the_old_one_only(deliv: Deliv) -> None:
+    demo = Path(deliverability.demo.__file__).parent / "example.zone"
+    args = ("sakura-shop.example", "--zone", str(demo))
+    facts = deliv("facts", *args, "--with", "sakura-shop.example TXT v=spf1 mx -all").json
+    assert facts["facts"]["spf.record"]["value"] == "v=spf1 mx -all"
+    (answer,) = (item["got"] for item in facts["evidence"] if item["id"] == "dns:TXT:sakura-shop.example")
+    assert sorted(answer) == ["site-verification=2f1c9a7e", "v=spf1 mx -all"]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        (*GOOD, *GOOD_MAIL),
+        (*BROKEN, "--with", "broken.example TXT v=spf1 mx -all"),
+        ("good.example", "broken.example", *BOTH, *GOOD_MAIL),
+        ("nowhere.example", *GOOD[1:]),
+    ],
+    ids=["domain and message", "with a proposal", "several", "failures"],
+)
+def test_a_replay_gives_the_same_json_byte_by_byte(deliv: Deliv, args: tuple[str, ...]) -> None:
+    recorded = deliv("audit", *args, "--record", "run.json", "--format", "json")
+    kept = [arg for n, arg in enumerate(args) if arg != "--zone" and args[n - 1] != "--zone"]
+    replayed = deliv("audit", *kept, "--replay", "run.json", "--format", "json")
+    assert (replayed.out, replayed.code) == (recorded.out, recorded.code)
+    again = deliv("audit", *kept, "--replay", "run.json", "--format", "json")
+    assert again.out == replayed.out
+
+
+def test_what_was_not_recorded_is_unknown(deliv: Deliv) -> None:
+    deliv("audit", *GOOD, "--record", "run.json")
+    done = deliv("audit", "broken.example", "--replay", "run.json", "--format", "json")
+    assert done.code == 3
+    assert "unmet" not in outcomes(done.json).values()
+
+
+def test_saved_facts_are_judged_as_the_audit_did(deliv: Deliv) -> None:
+    audited = deliv("audit", "good.example", "broken.example", *BOTH, *BROKEN_MAIL, "--format", "json")
+    deliv("facts", "good.example", "broken.example", *BOTH, *BROKEN_MAIL, "-o", "facts.json")
+    judged = deliv("judge", "facts.json", "--format", "json")
+    assert [each["findings"] for each in judged.json] == [each["findings"] for each in audited.json]
+    assert [each["verdicts"] for each in judged.json] == [each["verdicts"] for each in audited.json]
+    assert judged.code == audited.code == 1
+
+
+def test_facts_state_value_reason_and_evidence(deliv: Deliv) -> None:
+    done = deliv("facts", *GOOD)
+    facts = done.json["facts"]
+    assert facts["spf.present"]["value"] is True
+    assert facts["message.size_octets"]["unknown"] == "no-message"
+    ids = {item["id"] for item in done.json["evidence"]}
+    assert set(facts["spf.record"]["evidence"]) <= ids
+
+
+def test_facts_leave_with_3_where_a_look_up_failed(deliv: Deliv) -> None:
+    assert deliv("facts", "nowhere.example", *GOOD[1:]).code == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no json",
+        "[]",
+        "{}",
+        '{"facts": []}',
+        '{"facts": {"spf.present": 1}}',
+        '{"facts": {"spf.present": {"unknown": "nonsense"}}}',
+        '{"facts": {}, "evidence": 5}',
+        '{"facts": {}, "evidence": [{"id": {}}]}',
+        '{"facts": {}, "evidence": [{"id": "a", "kind": "dns", "asked": "x", "got": 5}]}',
+        '{"facts": {"spf.tree": {"value": ' + "[" * 700 + "]" * 700 + "}}}",
+        "[" * 100_000,
+    ],
+    ids=lambda text: text[:40],
+)
+def test_facts_that_are_none_are_refused(deliv: Deliv, text: str) -> None:
+    Path("facts.json").write_text(text)
+    done = deliv("judge", "facts.json")
+    if "700" not in text and "[[[[" in text and text.startswith('{"facts"') and done.code != 2:
+        assert done.code in (0, 1, 3)  # nested deeply, but still a value
+        assert "Traceback" not in done.err
+        return
+    one_line_saying(done, "facts.json")
+
+
+def test_facts_may_come_from_standard_input(deliv: Deliv) -> None:
+    facts = deliv("facts", *GOOD).out
+    done = deliv("judge", "-", "--select", "SPF", "--format", "json", stdin=facts.encode())
+    assert done.code == 0
+    assert {finding["rule"].partition("-")[0] for finding in done.json["findings"]} == {"SPF"}
+
+
+# --- What is judged ----------------------------------------------------------------------------------------------
+
+
+def test_select_and_ignore_take_ids_and_prefixes_in_any_case(deliv: Deliv) -> None:
+    done = deliv("audit", *BROKEN, "--select", "spf", "--ignore", "SPF-003", "--format", "json")
+    rules = {finding["rule"] for finding in done.json["findings"]}
+    assert rules
+    assert all(rule.startswith("SPF-") for rule in rules)
+    assert "SPF-003" not in rules
+
+
+def test_a_receiver_judges_alone(deliv: Deliv) -> None:
+    done = deliv("audit", *BROKEN, "--receiver", "icloud", "--format", "json")
+    assert [verdict["receiver"] for verdict in done.json["verdicts"]] == ["icloud"]
+
+
+def test_purpose_and_volume_decide_what_applies(deliv: Deliv) -> None:
+    def unsubscribe(*options: str) -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
+        """By receiver the verdict, with what was assumed and the outcomes, of mail that lacks List-Unsubscribe."""
+        report = deliv("audit", *GOOD, *GOOD_MAIL, *options, "--format", "json").json
+        return {each["receiver"]: each["verdict"] for each in report["verdicts"]}, report["assumed"], outcomes(report)
+
+    verdicts, assumed, found = unsubscribe()
+    assert (assumed, found["UNS-005"]) == ({"volume": "small-or-bulk"}, "unknown")
+    assert set(verdicts.values()) == {"accepted"}, "what is asked of newsletters is not asked of this mail"
+    verdicts, assumed, found = unsubscribe("--purpose", "transactional", "--daily-volume", "10000")
+    assert (assumed, found["UNS-005"]) == ({}, "not-applicable")
+    assert set(verdicts.values()) == {"accepted"}
+    verdicts, assumed, found = unsubscribe("--purpose", "bulk", "--daily-volume", "10000")
+    assert (assumed, found["UNS-005"]) == ({}, "unmet")
+    assert {ident for ident, verdict in verdicts.items() if verdict == "at-risk"} == {"icloud", "yahoo"}
+    verdicts, assumed, _ = unsubscribe("--purpose", "bulk")
+    assert assumed == {}, "a declared newsletter counts as bulk mail"
+    assert {ident for ident, verdict in verdicts.items() if verdict == "at-risk"} == {"icloud", "yahoo"}
+
+
+def test_the_envelope_comes_from_the_options_before_the_message(deliv: Deliv) -> None:
+    options = ("--ip", "192.0.2.25", "--mail-from", "<>", "--helo", "mx.good.example")
+    facts = deliv("facts", *GOOD, *BROKEN_MAIL, *options).json["facts"]
+    assert facts["envelope.ip"]["value"] == "192.0.2.25"
+    assert facts["envelope.mail_from"]["value"] == ""
+    assert {facts[f"envelope.{name}_source"]["value"] for name in ("ip", "mail_from", "helo")} == {"option"}
+
+
+def test_the_report_says_which_envelope_it_used(deliv: Deliv) -> None:
+    text = " ".join(deliv("audit", *GOOD, *GOOD_MAIL).out.split())
+    assert "MAIL FROM hello@good.example (from Return-Path), sending address 192.0.2.25 (from Received)" in text
+
+
+def test_a_named_selector_without_a_key_is_missing(deliv: Deliv) -> None:
+    report = deliv("audit", *GOOD, "--selector", "gone", "--format", "json").json
+    assert outcomes(report)["DKIM-003 good.example/gone"] == "unmet"
+
+
+# --- Output ------------------------------------------------------------------------------------------------------
+
+
+def test_several_files_by_their_endings(deliv: Deliv) -> None:
+    done = deliv("audit", *GOOD, "-o", "r.json", "-o", "r.html", "-o", "r.txt")
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert json.loads(Path("r.json").read_text("utf-8"))["subject"]["domain"] == "good.example"
+    assert Path("r.html").read_text("utf-8").startswith("<!doctype html>")
+    assert Path("r.txt").read_text("utf-8").startswith("good.example\n")
+
+
+def test_a_format_beside_a_file_is_printed_as_well(deliv: Deliv) -> None:
+    done = deliv("audit", *GOOD, "--format", "json", "-o", "r.html")
+    assert done.json["subject"]["domain"] == "good.example"
+    assert Path("r.html").is_file()
+
+
+def test_a_bad_path_is_told_before_the_work_begins(deliv: Deliv, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("the audit began")
+
+    monkeypatch.setattr("deliverability.cli.audit.run", refuse, raising=False)
+    one_line_saying(deliv("audit", *GOOD, "-o", "no/folder/r.txt"), "-o no/folder/r.txt")
+
+
+def test_the_report_speaks_japanese(deliv: Deliv) -> None:
+    done = deliv("audit", *BROKEN, "--lang", "ja")
+    assert done.code == 1
+    assert "受信側での扱い" in done.out
+    assert deliv("audit", *BROKEN, "--lang", "ja", "--format", "html").out.startswith(
+        '<!doctype html>\n<html lang="ja"'
+    )
+
+
+def test_the_language_may_come_from_the_environment(deliv: Deliv, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DELIV_LANG", "ja")
+    assert "受信側での扱い" in deliv("audit", *GOOD).out
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize("width", [40, 60, 100])
+def test_no_line_is_wider_than_the_terminal(
+    deliv: Deliv, monkeypatch: pytest.MonkeyPatch, lang: str, width: int
+) -> None:
+    from wcwidth import wcswidth
+
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = deliv("audit", *BROKEN, *BROKEN_MAIL, "--lang", lang).out.splitlines()
+    # What is to be copied (records, addresses of pages) is never broken.
+    whole = ("v=", "http", "_dmarc", "@")
+    too_wide = [line for line in lines if wcswidth(line) > width and not any(each in line for each in whole)]
+    assert too_wide == []
+
+
+def test_a_pipe_gets_no_escape_sequences(deliv: Deliv) -> None:
+    assert "\x1b" not in deliv("audit", *BROKEN).out
+
+
+def on_a_terminal(*args: str, env: dict[str, str] | None = None) -> tuple[str, str]:
+    """What a terminal gets as standard output and as standard error, each a terminal of its own."""
+    masters, slaves = zip(*(pty.openpty() for _ in range(2)), strict=True)
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "90", **(env or {})}
+    environment.pop("NO_COLOR", None) if not (env or {}).get("NO_COLOR") else None
+    command = [sys.executable, "-m", "deliverability", *args]
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=slaves[0], stderr=slaves[1], env=environment)
+    for slave in slaves:
+        os.close(slave)
+    got = dict.fromkeys(masters, b"")
+    left = set(masters)
+    while left:
+        ready, _, _ = select.select(list(left), [], [], 60)
+        assert ready, "the command is silent"
+        for master in ready:
+            try:
+                data = os.read(master, 65536)
+            except OSError:
+                data = b""
+            if not data:
+                left.discard(master)
+            got[master] += data
+    child.wait(60)
+    for master in masters:
+        os.close(master)
+    return got[masters[0]].decode(), got[masters[1]].decode()
+
+
+def test_progress_and_colour_are_for_terminals(deliv: Deliv) -> None:
+    out, err = on_a_terminal("audit", *GOOD)
+    assert "\x1b[" in out
+    assert "Auditing good.example" in err
+    assert deliv("audit", *GOOD).err == ""
+
+
+def test_no_color_is_respected() -> None:
+    out, _ = on_a_terminal("audit", *GOOD, env={"NO_COLOR": "1"})
+    assert "\x1b[" not in out
+
+
+def test_several_domains_show_a_progress_bar_on_a_terminal() -> None:
+    _, err = on_a_terminal("audit", "good.example", "broken.example", *BOTH)
+    assert "2/2" in err
+
+
+def test_a_terminal_that_knows_ascii_only_gets_a_readable_report() -> None:
+    done = process("audit", *GOOD, env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"})
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"good.example" in done.stdout
+    done.stdout.decode("ascii")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    names = "\n".join(f"n{number}.good.example" for number in range(60))
+    command = [sys.executable, "-m", "deliverability", "audit", "-", *GOOD[1:], "--format", "json"]
+    with (tmp_path / "errors").open("wb") as errors:
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(names.encode())
+        child.stdin.close()
+        assert child.stdout.read(2) == b"[\n"
+        child.stdout.close()
+        child.wait(120)
+    assert (tmp_path / "errors").read_text() == ""
+    assert child.returncode == 0
+
+
+# --- Settings ----------------------------------------------------------------------------------------------------
+
+
+def test_settings_of_this_folder_are_used_and_options_win(deliv: Deliv) -> None:
+    Path("deliv.toml").write_text(
+        'domains = ["broken.example"]\nlang = "ja"\nfail_on = "never"\nreceivers = ["icloud"]\nselect = ["SPF"]\n'
+    )
+    done = deliv("audit", *BROKEN[1:])
+    assert done.code == 0
+    assert "受信側での扱い" in done.out
+    report = deliv("audit", *BROKEN[1:], "--fail-on", "error", "--select", "DMARC", "--format", "json")
+    assert [verdict["receiver"] for verdict in report.json["verdicts"]] == ["icloud"]
+    assert {finding["rule"][:5] for finding in report.json["findings"]} == {"DMARC"}
+
+
+def test_a_table_of_a_domain_wins_over_the_common_values(deliv: Deliv) -> None:
+    Path("own.toml").write_text(
+        'purpose = "users"\nselectors = ["common"]\n[[domain]]\nname = "broken.example"\npurpose = "bulk"\n'
+    )
+    done = deliv("facts", "good.example", "broken.example", *BOTH, "--config", "own.toml")
+    purposes = [each["facts"]["subject.purpose"]["value"] for each in done.json]
+    assert purposes == ["users", "bulk"]
+
+
+def test_an_unknown_setting_is_told_with_line_and_suggestion(deliv: Deliv) -> None:
+    Path("deliv.toml").write_text('lang = "en"\nselectrs = ["s1"]\n')
+    one_line_saying(deliv("audit", *GOOD), "deliv.toml:2: unknown key 'selectrs'; did you mean selectors?")
+
+
+# --- Other commands ----------------------------------------------------------------------------------------------
+
+
+def test_the_demo_always_leaves_with_0(deliv: Deliv) -> None:
+    done = deliv("demo", "--fail-on", "warning", "--format", "text", "-o", "demo.html")
+    assert (done.code, done.err) == (0, "")
+    assert "sakura-shop.example" in done.out
+    assert "Report written: demo.html" in done.out
+    assert Path("demo.html").is_file()
+
+
+def test_rules_are_listed_and_explained(deliv: Deliv) -> None:
+    listed = deliv("rules")
+    assert listed.code == 0
+    assert sum(line.startswith("  ") for line in listed.out.splitlines()) >= 45
+    one = deliv("rules", "SPF-003")
+    assert "SPF-003" in one.out
+    assert "RFC 7208" in one.out
+    assert "SPF" in deliv("rules", "spf-003", "--lang", "ja").out
+    ids = [rule["id"] for rule in deliv("rules", "DMARC", "--format", "json").json]
+    assert ids
+    assert all(each.startswith("DMARC-") for each in ids)
+    one_line_saying(deliv("rules", "NOPE"), "no rule begins with 'NOPE'")
+
+
+def test_the_shipped_rules_are_valid(deliv: Deliv) -> None:
+    done = deliv("rules", "--check")
+    assert done.code == 0
+    assert "all valid" in done.out
+
+
+def test_a_domain_instead_of_a_command_gets_a_hint(deliv: Deliv) -> None:
+    one_line_saying(deliv("good.example"), "To audit a domain: deliv audit good.example")
+    one_line_saying(deliv("adit"), "Did you mean 'audit'?")
+
+
+def test_shell_completion_prints_a_script() -> None:
+    script = "import sys; sys.argv[0] = 'deliv'; from deliverability.cli import main; main(sys.argv[1:])"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        env={**os.environ, "_DELIV_COMPLETE": "zsh_source"},
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert b"#compdef deliv" in done.stdout
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        env={**os.environ, "_DELIV_COMPLETE": "bash_complete", "COMP_WORDS": "deliv au", "COMP_CWORD": "1"},
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.strip() == b"plain,audit"
+
+
+@pytest.mark.parametrize("args", [GOOD, ("good.example", "--offline")], ids=["zone", "offline"])
+def test_zones_and_offline_never_open_a_socket(
+    deliv: Deliv, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...]
+) -> None:
+    import socket
+
+    def refuse(self: socket.socket, address: Any, *_: Any) -> None:
+        raise AssertionError(f"{address} was contacted")
+
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    assert deliv("audit", *args, *GOOD_MAIL).code in (0, 3)
+
+
+# --- Verdicts on real zones, checked by hand ---------------------------------------------------------------------
+
+BY_HAND = {
+    "akaa.fi": ({"SPF-003", "DMARC-001"}, {"SPF-007"}),  # 12 look-ups, no DMARC
+    "kajaani.fi": ({"SPF-003", "DMARC-001"}, set[str]()),  # 15
+    "helsingor.dk": ({"DMARC-005"}, {"SPF-003"}),  # exactly 10
+    "avry.ch": ({"SPF-011"}, {"DMARC-001"}),  # ipv4: for ip4:
+    "nesseby.kommune.no": ({"SPF-011", "DMARC-001"}, set[str]()),  # a blank after include:
+    "bellinzona.ch": ({"SPF-008", "DMARC-005"}, set[str]()),  # ptr
+    "ballens.ch": ({"SPF-007", "DMARC-001"}, {"SPF-003"}),  # ?all
+    "duggingen.ch": ({"SPF-007", "DMARC-001"}, set[str]()),  # no all
+    "odpm.gov.uk": ({"DMARC-001"}, {"SPF-001", "SPF-003"}),  # SPF, no DMARC
+    "petp.co.uk": ({"DMARC-006"}, {"DMARC-001", "DMARC-005"}),  # monitoring, with reports
+    "hack.club": ({"SPF-001", "DMARC-001"}, set[str]()),
+    "kk.dk": (set[str](), {"SPF-001", "SPF-003", "SPF-007", "SPF-011", "DMARC-001"}),
+}
+
+
+def test_the_verdicts_on_real_zones_are_right(deliv: Deliv) -> None:
+    zones = str(corpus("zones"))
+    done = deliv("audit", *BY_HAND, "--zone", zones, "--format", "json")
+    assert done.err == ""
+    for report in done.json:
+        wrong, right = BY_HAND[report["subject"]["domain"]]
+        found = outcomes(report)
+        assert {rule: found[rule] for rule in wrong} == dict.fromkeys(wrong, "unmet"), report["subject"]
+        assert {rule: found[rule] for rule in right} == dict.fromkeys(right, "met"), report["subject"]
+
+
+def test_parked_domains_get_no_advice_for_senders(deliv: Deliv) -> None:
+    zones = str(corpus("zones"))
+    for domain in ("sifocc.org", "dca.gov.uk"):
+        report = deliv("audit", domain, "--zone", zones, "--purpose", "parked", "--format", "json").json
+        assert [f["rule"] for f in report["findings"] if f["outcome"] == "unmet"] == [], domain
+
+
+def test_an_include_outside_of_the_zones_is_not_called_broken(deliv: Deliv) -> None:
+    report = deliv("audit", "chamoson.net", "--zone", str(corpus("zones")), "--format", "json").json
+    assert outcomes(report)["SPF-010"] == "unknown"
+    verdicts = {verdict["receiver"]: verdict["verdict"] for verdict in report["verdicts"]}
+    asking = ("icloud", "gmail", "yahoo", "outlook", "docomo", "softbank")
+    assert verdicts == {**dict.fromkeys(verdicts, "dns-ready"), **dict.fromkeys(asking, "cannot-tell")}
+    assert (report["dns"], report["grade"]) == ("cannot-tell", "A")
+    assert report["grade_open"] > 0
+
+
+def test_only_news_in_the_settings_means_errors_where_there_is_no_run_before(deliv: Deliv) -> None:
+    Path("deliv.toml").write_text('fail_on = "new"\n')
+    assert deliv("audit", *BROKEN).code == 1
+    assert deliv("audit", *GOOD).code == deliv("audit", *GOOD, "--fail-on", "error").code
+
+
+@pytest.mark.parametrize("command", ["audit", "weekly"])
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ('[[waiver]]\nrule = "SPF-03"\nreason = "accepted-risk"\n', "names the rule 'SPF-03', which does not exist"),
+        ('receivers = ["gmial"]\n', "receivers gmial: no such receiver"),
+        ('select = ["NOPE"]\n', "select NOPE: no rule begins with it"),
+    ],
+)
+def test_names_in_the_settings_that_do_not_exist_are_told(
+    deliv: Deliv, command: str, settings: str, words: str
+) -> None:
+    Path("deliv.toml").write_text(f'domains = ["good.example"]\n{settings}')
+    one_line_saying(deliv(command, "--offline"), words)

@@ -1,0 +1,175 @@
+"""From `deliv init` to the third weekly mail, as a new user does it; and what goes wrong on the way."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from aiosmtpd.controller import Controller
+from click.testing import CliRunner
+
+from deliverability.cli import deliv
+from tests.notify.test_outbox import Server, free_port
+
+ZONE = """$ORIGIN shop.example.
+@ 300 IN SOA ns h 1 2 3 4 5
+@ 300 IN NS ns
+@ 300 IN MX 10 mail
+mail 300 IN A 192.0.2.1
+@ 300 IN TXT "{spf}"
+_dmarc 300 IN TXT "v=DMARC1; p=none; rua=mailto:r@shop.example"
+"""
+
+
+@dataclass
+class Machine:
+    """A folder with a zone file, and the command line in it."""
+
+    folder: Path
+
+    def publish(self, spf: str) -> None:
+        (self.folder / "shop.zone").write_text(ZONE.format(spf=spf))
+
+    def run(self, *args: str) -> tuple[int, str]:
+        done = CliRunner().invoke(deliv, [*args])
+        return done.exit_code if done.exception else int(done.return_value or 0), done.output
+
+    def weekly(self, *args: str) -> tuple[int, str]:
+        result = CliRunner().invoke(deliv, ["weekly", "--zone", "shop.zone", *args], standalone_mode=False)
+        if result.exception is not None:
+            error = getattr(result.exception, "message", None) or str(result.exception)
+            return 2, result.output + error
+        return int(result.return_value or 0), result.output
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    made = Machine(tmp_path)
+    made.publish("v=spf1 mx -all")
+    return made
+
+
+@pytest.fixture
+def mailbox() -> Iterator[tuple[Server, int]]:
+    server, port = Server(), free_port()
+    controller = Controller(server, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        yield server, port
+    finally:
+        controller.stop()
+
+
+def test_from_init_to_the_third_weekly_mail(machine: Machine, mailbox: tuple[Server, int]) -> None:
+    server, port = mailbox
+    assert machine.run("init", "shop.example", "--zone", "shop.zone")[0] == 0
+    with Path("deliv.toml").open("a") as file:
+        file.write(
+            f'\n[notify.email]\nto = ["me@shop.example"]\nsender = "deliv@shop.example"\n'
+            f'host = "127.0.0.1"\nport = {port}\nsecurity = "none"\n'
+        )
+    assert "good (1 domain" in machine.run("config", "--check")[1]
+    code, output = machine.weekly()
+    assert code in (0, 1)
+    assert output.strip().endswith("deliv-reports/latest/index.html")
+    machine.publish("v=spf1 mx +all")
+    assert machine.weekly("--fail-on", "new")[0] == 1
+    assert machine.weekly("--fail-on", "new")[0] == 0, "an old error is no news"
+    subjects = [
+        content.decode("utf-8", "replace").split("Subject: ", 1)[1].split("\r\n")[0] for _, content in server.taken
+    ]
+    assert len(subjects) == 3
+    assert "First run" in subjects[0]
+    assert "new finding" in subjects[1]
+    assert "Nothing changed" in subjects[2]
+    told = json.loads(Path("deliv-reports/latest/summary.json").read_text())
+    assert told["exit_code"] == 0
+    assert (machine.folder / "state" / "deliv" / "history.db").is_file()
+    _, listed = machine.run("history", "shop.example")
+    assert listed.count("shop.example\n") == 3
+    _, exported = machine.run("history", "--export")
+    assert len(exported.splitlines()) == 3
+    assert "2 runs forgotten, 1 kept" in machine.run("history", "--prune", "1")[1]
+
+
+def test_old_pages_go_and_foreign_files_stay(machine: Machine) -> None:
+    Path("deliv.toml").write_text('domains = ["shop.example"]\noutput = "out"\nkeep = 2\n')
+    Path("out/2020-01-01").mkdir(parents=True)
+    Path("out/2020-01-01/mine.txt").write_text("not deliv's")
+    for _ in range(4):
+        machine.weekly()
+    kept = sorted(each.name for each in Path("out").iterdir() if each.is_dir() and not each.is_symlink())
+    assert kept[0] == "2020-01-01"
+    assert len(kept) == 3
+    assert Path("out/latest").resolve().name == kept[-1]
+
+
+def test_without_settings_it_says_how_to_make_them(machine: Machine) -> None:
+    assert "`deliv init DOMAIN` writes one" in machine.weekly()[1]
+
+
+def test_only_one_run_at_a_time(machine: Machine) -> None:
+    Path("deliv.toml").write_text('domains = ["shop.example"]\noutput = "out"\n')
+    Path("out").mkdir()
+    with Path("out/.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, output = machine.weekly()
+    assert code == 2
+    assert "another run is going on here" in output
+
+
+def test_the_same_history_from_two_folders_is_one_run_at_a_time_too(machine: Machine) -> None:
+    Path("deliv.toml").write_text('domains = ["shop.example"]\noutput = "out"\nhistory = "sqlite:///h.db"\n')
+    machine.weekly()
+    with Path("h.db.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "another run writes to this history" in machine.weekly("--output", "other")[1]
+
+
+def test_a_folder_that_cannot_be_made(machine: Machine) -> None:
+    Path("deliv.toml").write_text('domains = ["shop.example"]\n')
+    Path("file").write_text("")
+    code, output = machine.weekly("--output", "file/out")
+    assert code == 2
+    assert "file/out" in output
+
+
+def test_a_message_that_is_gone_costs_the_domain_only_its_message(machine: Machine) -> None:
+    Path("deliv.toml").write_text('[[domain]]\nname = "shop.example"\nmessages = ["gone.eml"]\n')
+    code, _ = machine.weekly("--fail-on", "never")
+    told = json.loads(Path("deliv-reports/latest/summary.json").read_text())
+    (subject,) = told["subjects"]
+    assert "gone.eml does not exist" in subject["error"]
+    assert subject["verdicts"]
+    assert code == 3
+
+
+def test_a_waiver_keeps_a_run_green_and_is_told(machine: Machine) -> None:
+    machine.publish("v=spf1 mx +all")
+    Path("deliv.toml").write_text('domains = ["shop.example"]\n')
+    assert machine.weekly()[0] == 1
+    told = json.loads(Path("deliv-reports/latest/summary.json").read_text())
+    errors = {
+        change["rule"]
+        for change in told["subjects"][0]["comparison"]["changes"]
+        if change["severity"] == "error" and change["after"] == "unmet"
+    }
+    waivers = "".join(f'[[waiver]]\nrule = "{rule}"\nreason = "accepted-risk"\n' for rule in sorted(errors))
+    Path("deliv.toml").write_text('domains = ["shop.example"]\n' + waivers)
+    assert machine.weekly()[0] == 0
+    page = next(Path("deliv-reports/latest").glob("shop.example.html")).read_text()
+    assert "SPF" in page
+
+
+def test_rules_are_chosen_as_in_an_audit(machine: Machine) -> None:
+    Path("deliv.toml").write_text('domains = ["shop.example"]\nselect = ["spf"]\n')
+    machine.publish("v=spf1 mx +all")
+    assert machine.weekly()[0] == 1, "the case of a prefix does not count"
+    (subject,) = json.loads(Path("deliv-reports/latest/summary.json").read_text())["subjects"]
+    assert {change["rule"][:3] for change in subject["comparison"]["changes"]} == {"SPF"}

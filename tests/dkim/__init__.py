@@ -1,1 +1,0 @@
-"""Helpers and data of the DKIM tests."""

@@ -1,0 +1,311 @@
+"""Rule files that cannot be used are refused with file, line and a suggestion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deliverability.judge.load import RuleError, load_rules
+from deliverability.model.rules import Compare, Op
+from deliverability.remedy.names import REMEDIES
+from deliverability.runs.engine import catalogue
+
+SOURCES = """\
+rfc7208:
+  {title: SPF, url: "https://example.org/7208", publisher: IETF, checked: "2026-11-24", read_as: original}
+"""
+RULE = """\
+- id: SPF-003
+  name: spf-lookup-limit
+  since: "0.1"
+  scope: delivery
+  severity: error
+  level: MUST
+  effort: medium
+  confidence: high
+  when: {fact: spf.present, eq: true}
+  require: {fact: spf.lookups, le: $max_lookups}
+  limits: {max_lookups: 10}
+  sources: [{ref: rfc7208, section: "4.6.4"}]
+  text:
+    en: {title: T, met: "{spf.lookups}", unmet: "{spf.lookups} of {max_lookups}", why: W, fix: [one, two]}
+    ja: {title: T, met: "{spf.lookups}", unmet: "{max_lookups} {spf.lookups}", why: W, fix: [一, 二]}
+"""
+
+
+def problems(folder: Path, rule: str = RULE, receiver: str = "") -> tuple[str, ...]:
+    (folder / "sources.yaml").write_text(SOURCES, "utf-8")
+    (folder / "spf.yaml").write_text(rule, "utf-8")
+    if receiver:
+        (folder / "receivers").mkdir()
+        (folder / "receivers" / "r.yaml").write_text(receiver, "utf-8")
+    try:
+        load_rules([folder], catalogue(), REMEDIES)
+    except RuleError as error:
+        return error.problems
+    return ()
+
+
+def test_the_sample_rule_is_accepted(tmp_path: Path) -> None:
+    """So that each refusal below is caused by its one change."""
+    (tmp_path / "sources.yaml").write_text(SOURCES, "utf-8")
+    (tmp_path / "spf.yaml").write_text(RULE, "utf-8")
+    loaded = load_rules([tmp_path], catalogue(), REMEDIES)
+    assert list(loaded.rules) == ["SPF-003"]
+    assert loaded.rules["SPF-003"].topic == "spf"
+    # spf.lookups may be absent; `when` guards spf.present only, so the author is told.
+    assert "spf.lookups may be absent" in loaded.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("fact: spf.lookups,", "fact: spf.lookup,", 10, "no fact 'spf.lookup'; did you mean spf.lookups?"),
+        ("le: $max_lookups", "le: $max_lookup", 10, "no limit 'max_lookup'; did you mean max_lookups?"),
+        ("le: $max_lookups", "lte: 10", 10, "no operator 'lte'; did you mean lt?"),
+        ("max_lookups: 10", "max_lookups: ten", 10, "le compares numbers"),
+        ("eq: true", 'eq: "true"', 9, "'true' is not a bool"),
+        ("fact: spf.present, eq: true", 'fact: spf.all, eq: "!"', 9, "'!' is not one of +, -, ~, ?"),
+        ("fact: spf.present, eq: true", "fact: item.bits, ge: 1", 9, "only there in a rule with each"),
+        ("fact: spf.present, eq: true", "fact: dkim.keys, eq: 1", 9, "use exists or empty"),
+        ("  level: MUST\n", "", 1, "level: Field required"),
+        ("severity: error", "severity: fatal", 5, "severity"),
+        ("scope: delivery", "scope: hygiene", 5, "an error is about delivery, not hygiene"),
+        ("scope: delivery", "scope: everything", 4, "scope"),
+        ("  scope: delivery\n", "", 1, "scope: Field required"),
+        (
+            "severity: error",
+            "severity: error\n  remedy: spf-drop-ded",
+            6,
+            "no remedy 'spf-drop-ded'; did you mean spf-drop-dead?",
+        ),
+        ("severity: error", "severity: error\n  task: new-kee", 6, "task: Input should be 'new-key'"),
+        ("severity: error", "severity: error\n  service: signs", 6, "service: Input should be 'sign',"),
+        ("severity: error", "severity: error\n  colour: red", 6, "colour: Extra inputs are not permitted"),
+        ("ref: rfc7208", "ref: rfc7209", 12, "no source 'rfc7209' in sources.yaml; did you mean rfc7208?"),
+        ("[一, 二]", "[一]", 15, "2 steps in English, 1 in Japanese"),
+        ('unmet: "{max_lookups} {spf.lookups}"', 'unmet: "{max_lookups}"', 15, "different placeholders: spf.lookups"),
+        ('"{spf.lookups} of {max', '"{spf.lookup} of {max', 14, "no fact 'spf.lookup'"),
+        ("id: SPF-003", "id: SPF-3", 1, "id:"),
+    ],
+)
+def test_refusals(tmp_path: Path, old: str, new: str, line: int, words: str) -> None:
+    assert old in RULE
+    found = problems(tmp_path, RULE.replace(old, new))
+    assert any(text.startswith(f"{tmp_path / 'spf.yaml'}:{line}: ") and words in text for text in found), found
+
+
+@pytest.mark.parametrize(
+    ("read_as", "taken"),
+    [
+        ("original", True),
+        ("archive 2026-06-15", True),
+        ("archive 2026", True),
+        ("archive undated", True),
+        ("draft ietf-x-01", True),
+        ("third party", True),
+        ("not re-read", True),
+        ("archive", False),
+        ("archive of the page of 2026-06-15", False),
+        ("yesterday", False),
+    ],
+)
+def test_a_source_says_how_it_was_read(tmp_path: Path, read_as: str, taken: bool) -> None:
+    (tmp_path / "sources.yaml").write_text(SOURCES.replace("read_as: original", f"read_as: {read_as}"), "utf-8")
+    (tmp_path / "spf.yaml").write_text(RULE, "utf-8")
+    if taken:
+        assert load_rules([tmp_path], catalogue(), REMEDIES).sources["rfc7208"].read_as == read_as
+    else:
+        assert "read_as" in refused(tmp_path)
+
+
+def test_each_needs_a_list_of_records(tmp_path: Path) -> None:
+    found = problems(tmp_path, RULE.replace("  require:", "  each: spf.includes\n  require:"))
+    assert any("each needs a list of record" in text for text in found)
+
+
+def test_a_field_of_an_item_is_checked(tmp_path: Path) -> None:
+    rule = RULE.replace("  require: {fact: spf.lookups, le", "  each: dkim.keys\n  require: {fact: item.bit, le")
+    assert any("dkim.keys has no field 'bit'; did you mean bits?" in text for text in problems(tmp_path, rule))
+
+
+def test_the_same_id_twice_names_the_first_place(tmp_path: Path) -> None:
+    assert any("already defined in" in text and "spf.yaml:1" in text for text in problems(tmp_path, RULE + RULE))
+
+
+def test_a_receiver_may_only_name_rules_and_limits_that_exist(tmp_path: Path) -> None:
+    receiver = """\
+id: r
+name: {en: R, ja: R}
+sources: [{ref: rfc7208}]
+rules:
+  SPF-004: {severity: error, effect: reject, sources: [{ref: rfc7208}]}
+  SPF-003: {severity: error, effect: reject, limits: {most: 5}, sources: [{ref: rfc7208}]}
+"""
+    found = problems(tmp_path, receiver=receiver)
+    assert any(":5: no rule SPF-004; did you mean SPF-003?" in text for text in found), found
+    assert any(":6: SPF-003 has no limit most" in text for text in found), found
+
+
+def test_a_later_folder_replaces_rules_by_id(tmp_path: Path) -> None:
+    for name, severity in (("shipped", "error"), ("own", "warning")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "sources.yaml").write_text(SOURCES, "utf-8")
+        (tmp_path / name / "spf.yaml").write_text(RULE.replace("severity: error", f"severity: {severity}"), "utf-8")
+    loaded = load_rules([tmp_path / "shipped", tmp_path / "own"], catalogue(), REMEDIES)
+    assert [rule.severity.value for rule in loaded.rules.values()] == ["warning"]
+
+
+def test_an_empty_folder_and_broken_bytes_are_told(tmp_path: Path) -> None:
+    with pytest.raises(RuleError, match="no rule files"):
+        load_rules([tmp_path], catalogue(), REMEDIES)
+    (tmp_path / "spf.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(RuleError, match=r"spf\.yaml"):
+        load_rules([tmp_path], catalogue(), REMEDIES)
+
+
+RECEIVER = """\
+id: {ident}
+name: {{en: {ident}, ja: {ident}}}
+sources: [{{ref: rfc7208}}]
+rules:
+  {key}: {{severity: {severity}, effect: {effect}, sources: [{{ref: rfc7208}}]{more}}}
+"""
+ALL = "id: all\nname: {en: All, ja: 全部}\ncombines: COMBINES\n"
+
+
+def receiver(ident: str, key: str = "SPF-003", severity: str = "error", effect: str = "spam", more: str = "") -> str:
+    return RECEIVER.format(ident=ident, key=key, severity=severity, effect=effect, more=more)
+
+
+def folder_of(folder: Path, rule: str = RULE, **receivers: str) -> Path:
+    """A folder of rules whose receiver files are named and filled as given."""
+    (folder / "receivers").mkdir(parents=True)
+    (folder / "sources.yaml").write_text(SOURCES, "utf-8")
+    (folder / "spf.yaml").write_text(rule, "utf-8")
+    for name, text in receivers.items():
+        (folder / "receivers" / f"{name}.yaml").write_text(text, "utf-8")
+    return folder
+
+
+def refused(*folders: Path) -> str:
+    with pytest.raises(RuleError) as caught:
+        load_rules(folders, catalogue(), REMEDIES)
+    return "\n".join(caught.value.problems)
+
+
+def test_one_statement_may_be_for_several_rules(tmp_path: Path) -> None:
+    second = RULE.replace("SPF-003", "SPF-004").replace("spf-lookup-limit", "spf-other")
+    loaded = load_rules(
+        [folder_of(tmp_path, RULE + second, r=receiver("r", "SPF-003, SPF-004"))], catalogue(), REMEDIES
+    )
+    assert set(loaded.receivers["r"].rules) == {"SPF-003", "SPF-004"}
+
+
+def test_a_rule_that_is_stated_twice_or_misspelt_is_told_with_its_line(tmp_path: Path) -> None:
+    twice = receiver("r", "SPF-003, SPF-03") + "  SPF-003: {severity: info, effect: note, sources: [{ref: rfc7208}]}\n"
+    told = refused(folder_of(tmp_path, r=twice))
+    assert ":5: no rule SPF-03; did you mean SPF-003?" in told
+    assert ":6: SPF-003 is there twice" in told
+
+
+def test_a_rule_may_have_several_statements_and_each_keeps_its_condition(tmp_path: Path) -> None:
+    several = """\
+id: r
+name: {en: R, ja: R}
+sources: [{ref: rfc7208}]
+rules:
+  SPF-003:
+    - {severity: warning, effect: note, when: {fact: message.indirect, eq: true}, sources: [{ref: rfc7208}]}
+    - {severity: error, effect: reject, volume: bulk, limits: {max_lookups: 5}, sources: [{ref: rfc7208}]}
+    - {severity: error, effect: reject, contested: true, sources: [{ref: rfc7208}]}
+"""
+    said = load_rules([folder_of(tmp_path, r=several)], catalogue(), REMEDIES).receivers["r"].rules["SPF-003"]
+    assert [(each.effect.value, each.volume.value, each.contested) for each in said] == [
+        ("note", "any", False),
+        ("reject", "bulk", False),
+        ("reject", "any", True),
+    ]
+    assert [each.when for each in said] == [Compare("message.indirect", Op.EQ, True), None, None]
+    assert [each.limits for each in said] == [{}, {"max_lookups": 5}, {}]
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("severity: error, effect: note", "5: rules.SPF-003.0: Value error, effect note is at most a warning"),
+        ("severity: error, effect: feature", "5: rules.SPF-003.0: Value error, effect feature is at most a warning"),
+        ("severity: error, effect: risk", "effect"),
+        ("severity: error, effect: reject, volume: many", "volume"),
+        ("severity: error, effect: reject, when: {fact: spf.presen, eq: true}", "did you mean spf.present?"),
+        ("severity: error, effect: reject, when: {fact: item.bits, ge: 1}", "only there in a rule with each"),
+        ("severity: error, effect: reject, limits: {most: 5}", "5: SPF-003 has no limit most"),
+    ],
+)
+def test_statements_that_say_what_no_receiver_can_are_refused(tmp_path: Path, statement: str, words: str) -> None:
+    text = receiver("r").replace("severity: error, effect: spam", statement)
+    assert statement in text
+    assert words in refused(folder_of(tmp_path, r=text))
+
+
+def test_what_is_not_about_delivery_is_no_error_for_any_receiver(tmp_path: Path) -> None:
+    rule = RULE.replace("scope: delivery\n  severity: error", "scope: reports\n  severity: warning")
+    told = refused(folder_of(tmp_path, rule, r=receiver("r")))
+    assert "r.yaml:5: SPF-003 is about reports: no receiver can make it an error" in told
+
+
+def test_an_empty_list_of_statements_is_refused(tmp_path: Path) -> None:
+    text = receiver("r").split("  SPF-003")[0] + "  SPF-003: []\n"
+    assert "r.yaml:5: a list of statements has at least one" in refused(folder_of(tmp_path, r=text))
+
+
+def test_a_combination_comes_last_and_states_nothing_of_its_own(tmp_path: Path) -> None:
+    folder = folder_of(
+        tmp_path,
+        mild=receiver("mild", effect="spam"),
+        hard=receiver("hard", effect="reject"),
+        all=ALL.replace("COMBINES", "all"),
+    )
+    loaded = load_rules([folder], catalogue(), REMEDIES)
+    assert list(loaded.receivers) == ["hard", "mild", "all"]
+    assert loaded.providers == ("hard", "mild")
+    whole = loaded.receivers["all"]
+    assert (whole.combines, whole.rules) == (("hard", "mild"), {})
+    assert [each.effect.value for each in loaded.statements(whole, "SPF-003")] == ["reject", "spam"]
+
+
+def test_a_receiver_for_those_who_ask_is_not_among_the_providers(tmp_path: Path) -> None:
+    folder = folder_of(
+        tmp_path, a=receiver("a"), b=receiver("b") + "default: false\n", all=ALL.replace("COMBINES", "all")
+    )
+    loaded = load_rules([folder], catalogue(), REMEDIES)
+    assert loaded.providers == ("a",)
+    assert loaded.receivers["all"].combines == ("a", "b"), "who satisfies all satisfies it too"
+
+
+def test_a_users_folder_may_add_a_receiver_to_what_is_combined(tmp_path: Path) -> None:
+    shipped = folder_of(tmp_path / "shipped", a=receiver("a"), whole=ALL.replace("COMBINES", "all"))
+    own = tmp_path / "own" / "receivers"
+    own.mkdir(parents=True)
+    (own / "mine.yaml").write_text(receiver("mine", effect="reject"), "utf-8")
+    (own / "two.yaml").write_text(ALL.replace("COMBINES", "[mine]").replace("id: all", "id: two"), "utf-8")
+    loaded = load_rules([shipped, own.parent], catalogue(), REMEDIES)
+    assert loaded.receivers["all"].combines == ("a", "mine")
+    assert loaded.receivers["two"].combines == ("mine",)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (ALL.replace("COMBINES", "[b]"), "whole.yaml:3: all combines b: no such receiver"),
+        (ALL.replace("COMBINES", "[all]"), "all combines all: it combines others itself"),
+        (ALL.replace("COMBINES", "[]"), "combines names receivers, or is all"),
+        (ALL.replace("COMBINES", "all\nbulk_from: 5"), "combines takes bulk_from from the receivers that it names"),
+        ("id: all\nname: {en: All, ja: 全部}\n", "a receiver has sources and rules, or combines others"),
+        (receiver("all").replace("[{ref: rfc7208}]\nrules", "[]\nrules"), "a receiver has at least one"),
+        (receiver("all") + "note: {en: A, ja: B}\n", "note: Extra inputs are not permitted"),
+    ],
+)
+def test_combinations_that_make_no_sense_are_refused(tmp_path: Path, text: str, words: str) -> None:
+    assert words in refused(folder_of(tmp_path, a=receiver("a"), whole=text))

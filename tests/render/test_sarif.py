@@ -1,0 +1,110 @@
+"""SARIF: valid by the schema of the standard, and what its readers need."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from jsonschema import Draft4Validator
+
+from deliverability.model.report import Outcome, Report
+from deliverability.model.rules import Severity
+from tests import TESTS
+from tests.fixtures_report import FINDINGS, make_report, speaker
+from tests.shown import CASES, waived, with_remedies
+from tests.speaking import written
+
+SCHEMA = json.loads((TESTS / "schemas" / "sarif-2.1.0-rtm.5.json").read_text("utf-8"))
+VALIDATOR = Draft4Validator(SCHEMA, format_checker=Draft4Validator.FORMAT_CHECKER)
+
+
+def log_of(*reports: Report, lang: str = "en") -> Any:
+    log = json.loads(written("sarif", reports, speaker(lang)))
+    assert [f"{list(each.path)}: {each.message[:200]}" for each in VALIDATOR.iter_errors(log)] == []
+    return log["runs"][0]
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize("case", CASES)
+def test_every_log_is_valid(case: str, lang: str) -> None:
+    run = log_of(*CASES[case], lang=lang)
+    rules = run["tool"]["driver"]["rules"]
+    for result in run["results"]:
+        assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
+    assert run["language"] == lang
+
+
+def test_the_validator_sees_what_is_wrong() -> None:
+    log = json.loads(written("sarif", make_report(), speaker("en")))
+    log["runs"][0]["results"][0]["level"] = "fatal"
+    assert not VALIDATOR.is_valid(log)
+
+
+def test_results_are_what_needs_attention() -> None:
+    results = log_of(make_report())["results"]
+    assert [(each["ruleId"], each["kind"], each["level"]) for each in results] == [
+        ("SPF-003", "fail", "error"),
+        ("DKIM-002", "fail", "warning"),
+        ("DMARC-006", "fail", "note"),
+        ("NET-001", "open", "none"),
+    ]
+
+
+def test_a_finding_that_counts_for_nobody_is_no_result() -> None:
+    ignored = replace(FINDINGS[0], severity=Severity.NONE, outcome=Outcome.UNMET)
+    assert log_of(make_report(findings=(ignored,)))["results"] == []
+
+
+def test_a_result_says_where_and_what() -> None:
+    result = log_of(with_remedies())["results"][1]
+    assert result["message"]["text"] == "The key has 1024 bits."
+    place = result["locations"][0]
+    assert place["logicalLocations"][0]["fullyQualifiedName"] == "example.com/s1"
+    assert place["physicalLocation"]["artifactLocation"]["uri"] == "welcome.eml"
+    assert result["partialFingerprints"] == {"finding/v1": "fp-DKIM-002"}
+
+
+def test_a_result_carries_the_record_to_publish_and_the_replies() -> None:
+    properties = log_of(with_remedies())["results"][0]["properties"]
+    assert properties["records"] == ['example.com TXT "v=spf1 include:_spf.google.com ~all"']
+    assert properties["receivers"]["icloud"] == {"effect": "reject", "codes": ["554 5.7.1"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "uri"),
+    [("a b.eml", "a%20b.eml"), ("見.eml", "%E8%A6%8B.eml"), ("/tmp/x:y.eml", "file:///tmp/x%3Ay.eml"), ("-", None)],
+)
+def test_a_message_is_named_by_a_uri(name: str, uri: str | None) -> None:
+    place = log_of(make_report(message=name))["results"][0]["locations"][0]
+    assert place.get("physicalLocation", {}).get("artifactLocation", {}).get("uri") == uri
+
+
+def test_a_rule_explains_itself() -> None:
+    rule = log_of(make_report(), lang="ja")["tool"]["driver"]["rules"][0]
+    assert rule["shortDescription"]["text"] == "SPFのDNS参照は10回までにする"
+    assert rule["helpUri"] == "https://www.rfc-editor.org/rfc/rfc7208"
+    assert "SPFに合格しません" in rule["help"]["text"]
+    assert rule["defaultConfiguration"]["level"] == "error"
+
+
+def test_failures_of_the_run_are_notifications() -> None:
+    invocation = log_of(make_report())["invocations"][0]
+    assert invocation["executionSuccessful"] is True
+    (notification,) = invocation["toolExecutionNotifications"]
+    assert notification["level"] == "warning"
+    assert "did not answer in time" in notification["message"]["text"]
+    assert log_of(*CASES["hostile"])["invocations"][0]["executionSuccessful"] is False, "a bug is no success"
+
+
+def test_nothing_in_a_hostile_name_steers() -> None:
+    text = written("sarif", CASES["hostile"], speaker("en"))
+    assert not any(char in text for char in "\x00\x1b\u202e")
+    assert "\\u001b" not in text, "written out for people, not only for JSON"
+
+
+def test_what_the_user_accepts_is_suppressed() -> None:
+    first, second, *_ = log_of(waived())["results"]
+    assert first["suppressions"][0]["justification"].startswith("handled-elsewhere: =x")
+    assert second["suppressions"] == []

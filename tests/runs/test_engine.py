@@ -1,0 +1,267 @@
+"""The composition root: pairing domains and messages, where answers come from, exit codes, many subjects at once."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deliverability.inputs import InputError
+from deliverability.judge.engine import Selection
+from deliverability.model.facts import Purpose, Reason, Unknown
+from deliverability.model.placeholders import LANGUAGES
+from deliverability.model.report import Finding, Outcome, Report
+from deliverability.model.rules import Severity
+from deliverability.ports.base import Answer
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.static import StaticResolver
+from deliverability.runs import engine as app
+from deliverability.runs.engine import Job, Options, Sample, World
+from deliverability.words.phrases import phrases
+from tests import TESTS
+
+GOLDEN = TESTS / "golden"
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+RULES = app.load_rules()
+
+
+def mail(author: str) -> Sample:
+    return Sample(f"{author}.eml", data=f"From: a@{author}\r\n\r\nhello\r\n".encode())
+
+
+def pairs(jobs: list[Job]) -> list[tuple[str | None, str | None]]:
+    return [(job.domain, job.sample.name if job.sample else None) for job in jobs]
+
+
+def static(**more: Any) -> World:
+    return World(StaticResolver({("example.com", "A"): ["192.0.2.1"]}), FixedClock(NOW), ("static",), **more)
+
+
+async def report(domain: str | None, sample: Sample | None = None, world: World | None = None) -> Report:
+    audited = await app.gather_facts(Job(domain, sample), world or static())
+    return app.make_report(audited, RULES, Selection())
+
+
+# --- Pairing -----------------------------------------------------------------------------------------------------
+
+
+def test_a_single_domain_takes_every_message() -> None:
+    jobs = app.plan([("a.example", Options())], [mail("b.example"), mail("c.example")], Options())
+    assert pairs(jobs) == [("a.example", "b.example.eml"), ("a.example", "c.example.eml")]
+
+
+def test_among_several_domains_the_author_decides() -> None:
+    domains = [("a.example", Options()), ("b.example", Options())]
+    jobs = app.plan(domains, [mail("news.b.example"), mail("other.example")], Options())
+    assert pairs(jobs) == [("a.example", None), ("b.example", "news.b.example.eml"), (None, "other.example.eml")]
+
+
+def test_the_closest_of_nested_domains_takes_the_message() -> None:
+    domains = [("example.com", Options()), ("news.example.com", Options())]
+    jobs = app.plan(domains, [mail("x.news.example.com"), mail("news.example.com.evil.example")], Options())
+    assert pairs(jobs) == [
+        ("example.com", None),
+        ("news.example.com", "x.news.example.com.eml"),
+        (None, "news.example.com.evil.example.eml"),
+    ]
+
+
+def test_messages_alone_are_audited_for_themselves() -> None:
+    assert pairs(app.plan([], [mail("a.example")], Options())) == [(None, "a.example.eml")]
+
+
+def test_each_domain_keeps_its_own_options() -> None:
+    bulk = Options(purpose=Purpose.BULK)
+    jobs = app.plan([("a.example", bulk), ("b.example", Options())], [], Options())
+    assert [job.options for job in jobs] == [bulk, Options()]
+
+
+# --- Where answers come from -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"servers": ["127.0.0.1"], "offline": True}, "--resolver and --offline contradict"),
+        ({"zones": [GOLDEN / "good.zone"], "servers": ["127.0.0.1"]}, "--zone and --resolver contradict"),
+        ({"zones": [GOLDEN / "good.zone"], "replay": GOLDEN / "x.json"}, "--zone and --replay contradict"),
+        ({"record": Path("a"), "replay": Path("b")}, "--record and --replay contradict"),
+        ({"fetch": True, "offline": True}, "--fetch and --offline contradict"),
+        ({"proposals": ["nonsense"], "offline": True}, "--with: "),
+        ({"servers": ["nonsense"]}, "--resolver: "),
+        ({"replay": GOLDEN / "good.zone"}, "is not a recording"),
+    ],
+)
+def test_contradictions_are_refused(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        app.open_world(**given)
+
+
+def test_zone_and_offline_mean_the_same() -> None:
+    assert app.open_world(zones=[GOLDEN / "good.zone"], offline=True).sources == ("zone",)
+
+
+def test_a_named_zone_file_is_checked_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a.example.zone").write_text("nonsense in here\n")
+    with pytest.raises(InputError, match=r"a\.example\.zone:1: "):
+        app.open_world(zones=[tmp_path / "a.example.zone"])
+
+
+async def test_a_wrong_file_of_a_folder_is_told_when_its_domain_is_audited(tmp_path: Path) -> None:
+    (tmp_path / "bad.example.zone").write_text("nonsense in here\n")
+    (tmp_path / "good.example.zone").write_bytes((GOLDEN / "good.zone").read_bytes())
+    world = app.open_world(zones=[tmp_path])
+    assert not (await app.gather_facts(Job("good.example"), world)).crashes
+    with pytest.raises(InputError, match=r"bad\.example\.zone:1: "):
+        await app.gather_facts(Job("bad.example"), world)
+
+
+async def test_every_subject_has_a_time_budget_of_its_own() -> None:
+    class Slow:
+        async def query(self, name: str, rdtype: str) -> Answer:
+            await asyncio.sleep(3600)
+            raise AssertionError("unreachable")
+
+        async def close(self) -> None:
+            pass
+
+    world = World(Slow(), FixedClock(NOW), ("slow",), seconds=0.05)
+    for _ in range(2):
+        audited = await asyncio.wait_for(app.gather_facts(Job("example.com"), world), 30)
+        present = audited.facts.value("spf.present")
+        assert isinstance(present, Unknown)
+        assert present.reason is Reason.TIMEOUT
+
+
+# --- The subject -------------------------------------------------------------------------------------------------
+
+
+async def test_without_a_domain_the_message_names_it() -> None:
+    assert (await report(None, mail("example.com"))).domain == "example.com"
+    fallback = Sample("x", data=b"Return-Path: <b@bounce.example.com>\r\nSubject: x\r\n\r\n")
+    assert (await report(None, fallback)).domain == "bounce.example.com"
+
+
+async def test_a_message_without_any_domain_is_audited_without_asking_anybody() -> None:
+    class Watching:
+        def __init__(self) -> None:
+            self.asked = 0
+
+        async def query(self, name: str, rdtype: str) -> Answer:
+            self.asked += 1
+            raise AssertionError((name, rdtype))
+
+        async def close(self) -> None:
+            pass
+
+    resolver = Watching()
+    got = await report(None, Sample("x", data=b"Subject: x\r\n\r\nhello"), World(resolver, FixedClock(NOW), ()))
+    assert (got.domain, resolver.asked, got.bugs) == ("", 0, ())
+    assert [note.code for note in got.notes][:1] == ["no-author-domain"]
+
+
+async def test_notes_say_what_the_reader_must_know() -> None:
+    def codes(got: Report) -> list[str]:
+        return [note.code for note in got.notes]
+
+    assert "author-domain-differs" in codes(await report("example.com", mail("other.example")))
+    assert "author-domain-differs" not in codes(await report("example.com", mail("sub.example.com")))
+    assert "domain-nonexistent" in codes(await report("gone.example"))
+    assert "no-message" in codes(await report("example.com"))
+    assert "probes-missed" in codes(await report("example.com"))
+
+
+async def test_what_the_receiver_recorded_is_told_and_a_contradiction_with_its_likely_reason() -> None:
+    told = b"Authentication-Results: mx.other.example; dkim=fail header.d=example.com; dmarc=none\r\n"
+    received = b"Received: from mail.example.com (mail.example.com [192.0.2.1]) by mx.other.example; "
+    date = b"Tue, 24 Nov 2026 10:00:00 +0000\r\n"
+    sample = Sample("x", data=told + received + date + mail("example.com").read())
+    notes = {note.code: note.values for note in (await report("example.com", sample)).notes}
+    assert notes["recorded"] == {"by": "mx.other.example", "results": "dkim=fail dmarc=none"}
+    (differs,) = (code for code in notes if code.startswith("recorded-differs-"))
+    assert notes[differs]["method"] == "DKIM"
+    for lang in LANGUAGES:
+        say = phrases(lang)
+        assert all(f"note.{code}" in say for code in notes if code.startswith("recorded"))
+
+
+def test_a_sample_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "MAX_MESSAGE_OCTETS", 10)
+    with pytest.raises(InputError, match="larger than"):
+        Sample("x", data=b"x" * 11).read()
+    assert Sample("x", data=b"x" * 10).read() == b"x" * 10
+
+
+# --- Many subjects -----------------------------------------------------------------------------------------------
+
+
+async def test_results_come_in_the_order_of_the_jobs_and_only_so_many_run_at_once() -> None:
+    class Counting:
+        def __init__(self) -> None:
+            self.seen: set[str] = set()
+
+        async def query(self, name: str, rdtype: str) -> Answer:
+            await asyncio.sleep(0)
+            return await StaticResolver({}).query(name, rdtype)
+
+        async def close(self) -> None:
+            self.seen.add("closed")
+
+    base = Counting()
+    jobs = [Job(f"n{number}.example") for number in range(2 * app.DOMAINS_IN_FLIGHT + 5)]
+    world = World(base, FixedClock(NOW), ())
+    got = [audited.subject.domain async for audited in app.audit_many(jobs, world)]
+    assert got == [job.domain for job in jobs]
+    assert base.seen == {"closed"}
+
+
+async def test_an_unusable_message_among_many_ends_the_run_and_leaves_nothing_behind() -> None:
+    jobs = [Job("a.example"), Job("b.example", Sample("gone.eml", path=Path("/no/such/file"))), Job("c.example")]
+    with pytest.raises(InputError, match=r"gone\.eml: No such file"):
+        async for _ in app.audit_many(jobs, static()):
+            pass
+    assert len(asyncio.all_tasks()) == 1
+
+
+# --- Exit codes --------------------------------------------------------------------------------------------------
+
+
+def finding(outcome: Outcome, severity: Severity, reason: Reason | None = None) -> Finding:
+    unknown = Unknown(reason) if reason else None
+    return Finding("X-001", "", outcome, severity, {}, {}, (), (), unknown)
+
+
+@pytest.mark.parametrize(
+    ("findings", "fail_on", "code"),
+    [
+        ([], Severity.ERROR, 0),
+        ([finding(Outcome.MET, Severity.ERROR)], Severity.ERROR, 0),
+        ([finding(Outcome.UNMET, Severity.ERROR)], Severity.ERROR, 1),
+        ([finding(Outcome.UNMET, Severity.WARNING)], Severity.ERROR, 0),
+        ([finding(Outcome.UNMET, Severity.WARNING)], Severity.WARNING, 1),
+        ([finding(Outcome.UNMET, Severity.ERROR)], None, 0),
+        ([finding(Outcome.UNKNOWN, Severity.ERROR, Reason.TIMEOUT)], Severity.ERROR, 3),
+        ([finding(Outcome.UNKNOWN, Severity.WARNING, Reason.TIMEOUT)], Severity.ERROR, 0),
+        ([finding(Outcome.UNKNOWN, Severity.ERROR, Reason.TIMEOUT)], None, 0),
+        ([finding(Outcome.UNKNOWN, Severity.ERROR, Reason.NO_MESSAGE)], Severity.ERROR, 0),
+        ([finding(Outcome.UNKNOWN, Severity.ERROR, Reason.NOT_CONFIGURED)], Severity.ERROR, 0),
+        ([finding(Outcome.UNKNOWN, Severity.INFO, Reason.BUG)], None, 3),
+        (
+            [finding(Outcome.UNKNOWN, Severity.ERROR, Reason.TIMEOUT), finding(Outcome.UNMET, Severity.ERROR)],
+            Severity.ERROR,
+            1,
+        ),
+    ],
+)
+async def test_the_exit_code_of_a_report(findings: list[Finding], fail_on: Severity | None, code: int) -> None:
+    got = replace(await report("example.com"), findings=tuple(findings))
+    assert app.exit_code(got, fail_on) == code
+
+
+@pytest.mark.parametrize(("codes", "worst"), [([], 0), ([0, 0], 0), ([0, 3], 3), ([3, 1, 0], 1), ([1, 3], 1)])
+def test_findings_win_over_what_could_not_be_checked(codes: list[int], worst: int) -> None:
+    assert app.worst_exit_code(codes) == worst

@@ -1,0 +1,136 @@
+"""What the layers promise each other and no type says: guards over the source, each seen here to find its offence.
+
+A list names the files in which a guard still finds something. It only gets shorter: a file that is clean must leave it.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import deliverability
+from deliverability.runs.engine import load_rules
+from tests import TESTS
+
+PACKAGE = Path(deliverability.__file__).parent
+
+Guard = Callable[[str], Iterator[str]]
+
+
+def docstrings(tree: ast.AST) -> set[int]:
+    """The nodes that are docstrings, by identity."""
+    return {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+
+
+def option_literals(source: str) -> Iterator[str]:
+    """Options of commands in strings: below the command line nobody knows how an input is spelt there."""
+    tree = ast.parse(source)
+    ours = docstrings(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in ours:
+            yield from re.findall(r"(?<![\w-])--[a-zA-Z][\w-]*", node.value)
+
+
+@cache
+def rule_ids() -> frozenset[str]:
+    return frozenset(load_rules().rules)
+
+
+def rule_literals(source: str) -> Iterator[str]:
+    """Ids of rules in strings, docstrings and comments: only rule files judge, so nobody else names a rule."""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type in (tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", -1)):
+            yield from (each for each in re.findall(r"\b[A-Z]{2,6}-\d{3}\b", token.string) if each in rule_ids())
+
+
+def prose_in_unknown(source: str) -> Iterator[str]:
+    """Sentences as the detail of an Unknown: what was not known is a code, and the words are one room's."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Unknown":
+            for detail in (*node.args[1:2], *(each.value for each in node.keywords if each.arg == "detail")):
+                parts = detail.values if isinstance(detail, ast.JoinedStr) else [detail]
+                if any(isinstance(each, ast.Constant) and " " in str(each.value) for each in parts):
+                    yield ast.unparse(detail)
+
+
+STILL: dict[Guard, frozenset[str]] = {
+    option_literals: frozenset(
+        {
+            "auditors/dkim.py",
+            "auditors/spf.py",
+            "ports/cassette.py",
+            "ports/dns.py",
+            "runs/engine.py",
+            "runs/weekly/schedule.py",
+            "view/report.py",
+            "view/savings.py",
+        }
+    ),
+    rule_literals: frozenset(),
+    prose_in_unknown: frozenset(
+        {
+            "auditors/alignment.py",
+            "auditors/dkim.py",
+            "auditors/dmarc.py",
+            "auditors/spf.py",
+            "history/older.py",
+            "model/facts.py",
+            "protocols/dmarc/discover.py",
+            "protocols/spf/coverage.py",
+            "protocols/spf/describe.py",
+            "protocols/spf/tree.py",
+        }
+    ),
+}
+EXEMPT = {option_literals: ("cli/",)}
+
+
+@pytest.mark.parametrize("guard", STILL, ids=lambda guard: guard.__name__)
+def test_the_package_is_clean_but_for_the_files_that_are_still_to_do(guard: Guard) -> None:
+    found = {
+        name: each
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if not (name := path.relative_to(PACKAGE).as_posix()).startswith(EXEMPT.get(guard, "/"))
+        if (each := list(guard(path.read_text("utf-8"))))
+    }
+    assert {name: each for name, each in found.items() if name not in STILL[guard]} == {}, guard.__doc__
+    assert STILL[guard] - set(found) == set(), "these are clean: take them off the list"
+
+
+@pytest.mark.parametrize(
+    ("guard", "source", "found"),
+    [
+        (option_literals, 'hint = "--helo"', ["--helo"]),
+        (option_literals, 'hint = f"give {name} or --sending-ip"', ["--sending-ip"]),
+        (option_literals, 'def f():\n    """Of --helo."""\n    # --helo\n    return "a -- b", "---", "x--y"', []),
+        (rule_literals, 'if rule == "SPF-001": pass', ["SPF-001"]),
+        (rule_literals, "pass  # so says DKIM-001", ["DKIM-001"]),
+        (rule_literals, '"""See SPF-002."""\nx = f"{a} MSG-001"', ["SPF-002", "MSG-001"]),
+        (rule_literals, 'x = "UTF-008 SPF-998 RFC-822"', []),
+        (prose_in_unknown, 'x = Unknown(Reason.TIMEOUT, "no answer")', ["'no answer'"]),
+        (prose_in_unknown, 'x = facts.Unknown(Reason.TIMEOUT, f"{name} is silent")', ["f'{name} is silent'"]),
+        (prose_in_unknown, 'x = Unknown(Reason.TIMEOUT, detail="no answer")', ["'no answer'"]),
+        (prose_in_unknown, "x = Unknown(Reason.TIMEOUT, SILENT(name=name)), Unknown(reason), Known(1, 'a b')", []),
+    ],
+)
+def test_a_guard_finds_what_it_looks_for_and_nothing_else(guard: Guard, source: str, found: list[str]) -> None:
+    assert list(guard(source)) == found
+
+
+def test_tests_mirror_the_package() -> None:
+    """A folder of tests is named for the package that it tests."""
+    rooms = {path.parent.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py")} - {"."}
+    assert {room for room in rooms if not (PACKAGE / room).is_dir()} == set()
