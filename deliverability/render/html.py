@@ -17,7 +17,7 @@ from deliverability.render.formats import WriterOptions
 from deliverability.render.glossary import Glosser
 from deliverability.render.handout import load_handout
 from deliverability.view.parts import ReportView, SourceView
-from deliverability.view.pictures import Pictures, draw
+from deliverability.view.diagrams import Pictures, draw
 from deliverability.view.preview import Preview, preview
 from deliverability.view.report import build
 from deliverability.view.segments import segments

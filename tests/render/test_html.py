@@ -13,7 +13,7 @@ import pytest
 from deliverability.model.facts import Evidence, EvidenceKind, Reason, Unknown
 from deliverability.model.report import Assessment, Consequence, Gain, Note, Outcome, RecordEdit, Verdict, VerdictKind
 from deliverability.model.rules import Effect
-from deliverability.view.pictures import draw
+from deliverability.view.diagrams import draw
 from deliverability.view.segments import segments
 from tests.fixtures_report import FACTS, GUIDE, REMEDIES, assessed, facts, finding, make_report, speaker
 from tests.speaking import written

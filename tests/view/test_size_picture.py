@@ -8,7 +8,7 @@ from deliverability.model.report import Report
 from deliverability.ports.budget import offline_resolver
 from deliverability.ports.clock import SystemClock
 from deliverability.runs.engine import World, audit
-from deliverability.view.pictures import BarView, draw
+from deliverability.view.diagrams import BarView, draw
 from tests.files import mail
 from tests.speaking import shipped
 
