@@ -28,14 +28,14 @@ from deliverability.ports.base import (
     A,
     Absent,
     Answer,
+    DnsQuestion,
     Failed,
     Fetched,
     Found,
-    Lookup,
     MailHost,
     Page,
+    PortQuestion,
     Probed,
-    Question,
     Resolver,
 )
 from deliverability.ports.ports import Ports
@@ -260,9 +260,9 @@ class _Listening:
     def __init__(self) -> None:
         self.answers: dict[tuple[str, str], Answer] = {}
 
-    async def ask(self, question: Question[A], below: Callable[[], Awaitable[A]]) -> A:
+    async def ask(self, question: PortQuestion[A], below: Callable[[], Awaitable[A]]) -> A:
         answer = await below()
-        if isinstance(question, Lookup) and isinstance(answer, Answer):
+        if isinstance(question, DnsQuestion) and isinstance(answer, Answer):
             self.answers[question.name, question.rdtype] = answer
         return answer
 

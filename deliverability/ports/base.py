@@ -212,7 +212,7 @@ A_co = TypeVar("A_co", covariant=True)
 A = TypeVar("A")
 
 
-class Question(Protocol[A_co]):
+class PortQuestion(Protocol[A_co]):
     """What can be asked of the outside world; a value, so that answers can be kept by it."""
 
     def lost(self, reason: Reason, detail: str) -> A_co:
@@ -221,7 +221,7 @@ class Question(Protocol[A_co]):
 
 
 @dataclass(frozen=True, slots=True)
-class Lookup:
+class DnsQuestion:
     """The records of a type at a name, both in the spelling of answers."""
 
     name: str
@@ -268,7 +268,7 @@ class Probe:
 class Between(Protocol):
     """Stands between who asks and who answers: passes a question on, or answers it itself."""
 
-    async def ask(self, question: Question[A], below: Callable[[], Awaitable[A]]) -> A:
+    async def ask(self, question: PortQuestion[A], below: Callable[[], Awaitable[A]]) -> A:
         """The answer, where needed that of `below`."""
         ...
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from deliverability.model.facts import Reason
-from deliverability.ports.base import Question
+from deliverability.ports.base import PortQuestion
 
 SECONDS = 15.0
 
@@ -38,7 +38,7 @@ class Budget:
         except TimeoutError:
             return None
 
-    async def ask(self, question: Question[T], below: Callable[[], Awaitable[T]]) -> T:
+    async def ask(self, question: PortQuestion[T], below: Callable[[], Awaitable[T]]) -> T:
         """The answer of `below`, as long as there is time."""
         answer = None if self.spent else await self.within(below())
         return answer or question.lost(Reason.TIMEOUT, f"time budget of {self.seconds:g} s used up")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from deliverability.model.facts import Reason
-from deliverability.ports.base import Answer, Fetched, Get, Lookup, Post, Probe, Probed, Resolver
+from deliverability.ports.base import Answer, DnsQuestion, Fetched, Get, Post, Probe, Probed, Resolver
 from deliverability.ports.names import canonical
 
 
@@ -19,7 +19,7 @@ class Nobody:
 
     async def query(self, name: str, rdtype: str) -> Answer:
         """No look-up."""
-        return Lookup(canonical(name), rdtype.upper()).lost(self.reason, self.detail)
+        return DnsQuestion(canonical(name), rdtype.upper()).lost(self.reason, self.detail)
 
     async def fetch(self, url: str, resolver: Resolver, *, redirects: int = 0) -> Fetched:
         """No file."""

@@ -15,11 +15,11 @@ from deliverability.model.facts import Reason
 from deliverability.ports.base import (
     Absent,
     Answer,
+    DnsQuestion,
     Failed,
     Fetched,
     Found,
     Get,
-    Lookup,
     MailHost,
     NoMailHost,
     NoPage,
@@ -56,7 +56,7 @@ def write_recording(path: Path, ports: Ports) -> None:
     hosts: dict[str, Any] = {}
     for question, answer in ports.journal or ():
         match question:
-            case Lookup(name, rdtype):
+            case DnsQuestion(name, rdtype):
                 dns.setdefault(name, {})[rdtype] = _to_json(answer)
             case Get(url):
                 pages[url] = _page_to_json(answer)
@@ -99,7 +99,7 @@ def replaying(path: Path) -> Ports:
             raise ValueError("now has no time zone")
         for name, entries in document["dns"].items():
             for rdtype, entry in entries.items():
-                journal.keep(Lookup(name, rdtype), _from_json(name, rdtype, entry))
+                journal.keep(DnsQuestion(name, rdtype), _from_json(name, rdtype, entry))
         for url, entry in document.get("http", {}).items():
             journal.keep(Get(url), _page_from_json(url, entry))
         for url, entry in document.get("http_post", {}).items():
