@@ -7,7 +7,7 @@ from deliverability.model.placeholders import fill, placeholders
 from deliverability.words.patterns import told
 from deliverability.words.phrases import Phrases, phrases
 
-_DEEPEST = 8
+_DEEPEST = 20
 
 
 def detail_words(detail: Detail, say: Phrases) -> str:
