@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from deliverability.model.codes import Input, needs
 from deliverability.model.facts import Reason
 from deliverability.ports.base import (
     A,
@@ -57,8 +58,16 @@ class Permissions:
 
     async def ask(self, question: PortQuestion[A], below: Callable[[], Awaitable[A]]) -> A:
         """The answer of `below` where the user allows to ask; else, that nobody was asked (not configured)."""
-        allowed = {Get: self.fetch, Post: self.one_click, Probe: self.probe_smtp}.get(type(question), True)
-        return await below() if allowed else question.lost(Reason.NOT_CONFIGURED, "not allowed")
+        match question:
+            case Get() if not self.fetch:
+                wanted = Input.PERMISSION_FETCH
+            case Post() if not self.one_click:
+                wanted = Input.PERMISSION_UNSUBSCRIBE
+            case Probe() if not self.probe_smtp:
+                wanted = Input.PERMISSION_PROBE_SMTP
+            case _:
+                return await below()
+        return question.lost(Reason.NOT_CONFIGURED, needs(wanted))
 
 
 @dataclass(frozen=True, slots=True)
