@@ -15,7 +15,6 @@ from deliverability.ports.clock import FixedClock
 from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.ports import Ports
-from deliverability.render.html import render_html
 from deliverability.render.json import JsonWriter
 from deliverability.runs.engine import (
     Job,

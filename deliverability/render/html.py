@@ -16,8 +16,8 @@ from deliverability.model.report import Report
 from deliverability.render.formats import WriterOptions
 from deliverability.render.glossary import Glosser
 from deliverability.render.handout import load_handout
-from deliverability.view.parts import ReportView, SourceView
 from deliverability.view.diagrams import Pictures, draw
+from deliverability.view.parts import ReportView, SourceView
 from deliverability.view.preview import Preview, preview
 from deliverability.view.report import build
 from deliverability.view.segments import segments

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from deliverability.model.paths import FactPath

@@ -41,9 +41,7 @@ from deliverability.ports.names import labels_of
 from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.render.json import SCHEMA, render_json
-from deliverability.render.markdown import render_markdown
-from deliverability.render.text import render_text
-from deliverability.runs.engine import Job, Options, Sample, gather_facts, load_rules, make_report, World
+from deliverability.runs.engine import Job, Options, Sample, gather_facts, load_rules, make_report
 from deliverability.words.phrases import phrases
 from tests.corpus import corpus, suite
 from tests.facts_of import facts_of

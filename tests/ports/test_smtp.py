@@ -185,7 +185,7 @@ async def test_a_recording_gives_back_what_was_seen(identity: tuple[Path, bytes]
         )
         seen = await ports.smtp.probe(HOST, ports.dns)
         lost = await ports.smtp.probe("lost.example", ports.dns)
-    write_recording(tmp_path / "run.json", ports)
+    write_recording(tmp_path / "run.json", ports, "1")
     replayed = replaying(tmp_path / "run.json")
     assert [await replayed.smtp.probe(host, replayed.dns) for host in (HOST, "lost.example")] == [seen, lost]
     other = await replayed.smtp.probe("other.example", replayed.dns)

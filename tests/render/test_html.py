@@ -14,7 +14,6 @@ from deliverability.model.facts import Evidence, EvidenceKind, Reason, Unknown
 from deliverability.model.report import Assessment, Consequence, Gain, Note, Outcome, RecordEdit, Verdict, VerdictKind
 from deliverability.model.rules import Effect
 from deliverability.model.spf import SpfTerm, SpfTree, plain
-from deliverability.render.html import render_html
 from deliverability.view.diagrams import draw
 from deliverability.view.segments import segments
 from tests.fixtures_report import FACTS, GUIDE, REMEDIES, assessed, facts, finding, make_report, speaker

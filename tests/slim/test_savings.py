@@ -13,9 +13,7 @@ from deliverability.model.report import Report
 from deliverability.ports.clock import SystemClock
 from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.ports import Ports
-from deliverability.render.html import render_html
-from deliverability.render.text import render_text
-from deliverability.runs.engine import audit, World
+from deliverability.runs.engine import audit
 from deliverability.view.savings import SavingsView, changes, savings
 from deliverability.words.sentences import phrases
 from tests.files import mail

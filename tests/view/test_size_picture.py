@@ -8,7 +8,7 @@ from deliverability.model.report import Report
 from deliverability.ports.clock import SystemClock
 from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.ports import Ports
-from deliverability.runs.engine import audit, World
+from deliverability.runs.engine import audit
 from deliverability.view.diagrams import BarView, draw
 from tests.files import mail
 from tests.speaking import shipped

@@ -11,9 +11,7 @@ from deliverability.judge.engine import Selection
 from deliverability.model.report import Report
 from deliverability.ports.clock import SystemClock
 from deliverability.ports.ports import Ports
-from deliverability.render.html import render_html
-from deliverability.render.text import render_text
-from deliverability.runs.engine import Job, Options, Sample, gather_facts, load_rules, make_report, World
+from deliverability.runs.engine import Job, Options, Sample, gather_facts, load_rules, make_report
 from tests.speaking import shipped, written
 
 ZONE: dict[tuple[str, str], Any] = {
