@@ -19,6 +19,8 @@ from deliverability.model.report import (
     Report,
     Verdict,
 )
+from deliverability.render.formats import WriterOptions
+from deliverability.words.speaker import Speaker
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -33,8 +35,13 @@ def render_json(reports: Report | Sequence[Report]) -> str:
     return "".join(writer.report(each) for each in several) + writer.end()
 
 
+def writer(speaker: Speaker, options: WriterOptions) -> JsonWriter:
+    """The writer of this format."""
+    return JsonWriter(options.subjects)
+
+
 class JsonWriter:
-    """The same piece by piece, for runs over many subjects: what was written is not kept."""
+    """An object for one subject, an array for several; what was written is not kept."""
 
     def __init__(self, subjects: int) -> None:
         self._array = subjects != 1

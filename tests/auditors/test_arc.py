@@ -17,6 +17,8 @@ from deliverability.mail.reader import read
 from deliverability.model.codes import ABOUT, Detail
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import Answer, Failed
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 from deliverability.protocols.dkim.arc import (
     BROKEN,
     CV_UNREADABLE,
@@ -119,9 +121,9 @@ async def test_a_changed_seal_breaks_the_chain() -> None:
         (
             rb"(?im)^ARC-Authentication-Results:.*\r\n(?:[ \t].*\r\n)*",
             b"",
-            INSTANCE_MISSING(field="arc-authentication-results", n=1),
+            INSTANCE_MISSING(n=1, field="arc-authentication-results"),
         ),
-        (rb"(?im)^ARC-Seal:(.*)\bi=1;", rb"ARC-Seal:\1i=2;", INSTANCE_MISSING(field="arc-seal", n=1)),
+        (rb"(?im)^ARC-Seal:(.*)\bi=1;", rb"ARC-Seal:\1i=2;", INSTANCE_MISSING(n=1, field="arc-seal")),
         (rb"(?im)^ARC-Seal:(.*)\bi=1;", rb"ARC-Seal:\1i=51;", INSTANCE(n=51, field="ARC-Seal")),
         (rb"(?im)^ARC-Seal:(.*)\bi=1;", rb"ARC-Seal:\1i=x;", NO_INSTANCE(field="ARC-Seal")),
         (rb"(?i)cv=none", b"cv=pass", of_first(TAG_VALUE(name="cv", value="pass"))),
@@ -152,7 +154,7 @@ async def test_a_seal_that_marks_the_chain_as_broken_is_checked_over_its_own_set
 async def test_a_doubled_set_is_no_chain() -> None:
     message = sealed(1)
     head = message[: message.index(b"DKIM-Signature")]
-    assert (await result_of(head + message)).reason == INSTANCE_TWICE(field="ARC-Seal", n=1)
+    assert (await result_of(head + message)).reason == INSTANCE_TWICE(n=1, field="ARC-Seal")
 
 
 async def test_more_sets_than_the_standard_allows_are_refused_unread() -> None:
@@ -207,7 +209,9 @@ async def test_hostile_fields_give_a_result(field: bytes) -> None:
 
 async def facts(message: bytes | None) -> dict[str, Any]:
     parsed = read(message) if message is not None else None
-    gathered = await gather([arc.audit], Subject("example.com"), TableResolver(TABLE), parsed, datetime.now(UTC))
+    gathered = await gather(
+        [arc.audit], Subject("example.com"), Ports(TableResolver(TABLE), FixedClock(datetime.now(UTC))), parsed
+    )
     assert gathered.crashes == ()
     return {fact.path: fact.value for fact in gathered.facts}
 
@@ -285,7 +289,7 @@ EXPECTED: dict[str, tuple[str, Detail | None]] = {
     "rspamd/dmarc__no_dkim_valid_spf.eml": ("fail", signature_wrong(HEADER())),  # EDITED
     # rspamd allows it; Microsoft's key of the oldest set is NO_KEY, all that can be checked holds.
     "rspamd/messages__arcallow.eml": ("unknown", None),
-    "rspamd/messages__arcbad.eml": ("fail", INSTANCE_TWICE(field="ARC-Message-Signature", n=1)),
+    "rspamd/messages__arcbad.eml": ("fail", INSTANCE_TWICE(n=1, field="ARC-Message-Signature")),
     "kumomta/arc-example.eml": ("unknown", None),  # NO_KEY
     "kumomta/arc-example-2.eml": ("unknown", None),  # NO_KEY
 }

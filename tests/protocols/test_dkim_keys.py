@@ -32,7 +32,13 @@ from deliverability.protocols.dkim.signature import (
     TAG_EMPTY,
     parse_signature,
 )
-from deliverability.protocols.dkim.tags import MAX_TAGS, TAG_BASE64, TAG_ODD, TAGS_MANY, parse_tags
+from deliverability.protocols.dkim.tags import (
+    MAX_TAGS,
+    TAG_BASE64,
+    TAG_ODD,
+    TAGS_MANY,
+    parse_tags,
+)
 from deliverability.protocols.text_record import TAG_BETWEEN, TAG_MISSING, TAG_TWICE, TAG_VALUE
 from tests.corpus import suite
 from tests.signing import ed25519_key, published, rsa_key
