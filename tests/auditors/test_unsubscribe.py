@@ -14,6 +14,7 @@ from deliverability.auditors.base import Context, auditor, gather
 from deliverability.inputs import InputError
 from deliverability.mail.reader import read
 from deliverability.model.codec import decode
+from deliverability.model.codes import Input, needs
 from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Subject, Unknown
 from deliverability.ports.base import Fetched, HttpFetcher, NoPage, Page, Resolver
 from deliverability.runs.engine import open_world
@@ -190,7 +191,7 @@ class TestPost:
     async def test_nobody_is_unsubscribed_unless_the_user_asks_for_it(self) -> None:
         facts = await audit(HEADER + "\nx")
         for path in ("unsubscribe.post_status", "unsubscribe.post_redirects"):
-            assert facts.value(path) == Unknown(Reason.NOT_CONFIGURED, "--probe-unsubscribe")
+            assert facts.value(path) == Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_UNSUBSCRIBE))
         assert open_world().unsubscriber is None
         assert open_world(fetch=True).unsubscriber is None
         world = open_world(probe_unsubscribe=True)
