@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from deliverability.model.facts import FactSet  # noqa: E402
+from deliverability.model.facts import FactSet  # noqa: E402, FactSet, Value  # noqa: E402
 from deliverability.model.spf import SpfTree, spf_tree  # noqa: E402
 from deliverability.ports.dns import LiveResolver, parse_server  # noqa: E402
 from deliverability.ports.ports import Ports  # noqa: E402

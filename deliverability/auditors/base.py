@@ -41,6 +41,7 @@ from deliverability.model.facts import (
     Unknown,
     Value,
 )
+from deliverability.model.paths import FactPath
 from deliverability.ports.base import (
     A,
     Absent,
@@ -137,7 +138,7 @@ class Context:
         """When the audit began."""
         return self.ports.clock.now()
 
-    def value(self, path: str) -> Value:
+    def value(self, path: FactPath) -> Value:
         """A declared fact of another auditor; KeyError where it was not declared in `needs`."""
         return self.known[path].value
 

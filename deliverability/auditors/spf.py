@@ -132,7 +132,7 @@ _OWN = (
     spec(
         "spf.tree",
         FactType.TREE,
-        "The include/redirect tree: domain, record, terms with what each costs and what below it costs (model.spf).",
+        "The include/redirect tree: domain, record, terms with what each costs and what below it costs.",
         optional=True,
     ),
     spec(

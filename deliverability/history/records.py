@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from deliverability.model.codes import Detail
 from deliverability.model.evidence import aliases, is_failure, texts
 from deliverability.model.facts import Evidence, EvidenceKind, FactSet, Line
-from deliverability.model.history import Cause, Record, RecordChange
+from deliverability.model.history import Cause, RecordChange, RecordKind
 
 _OF_MESSAGE = (EvidenceKind.HEADER, EvidenceKind.MIME)
 
@@ -83,17 +83,17 @@ def is_dns(ident: str, *sets: FactSet) -> bool:
     return any(ident in facts.evidence and facts.evidence[ident].kind is EvidenceKind.DNS for facts in sets)
 
 
-def _removed(asked: str, old: Sequence[Line], new: Sequence[Line]) -> Record | None:
+def _removed(asked: str, old: Sequence[Line], new: Sequence[Line]) -> RecordKind | None:
     """The record that stood there and does not any more; another in its place is a change."""
     rdtype, _, name = asked.partition(" ")
     if rdtype != "TXT":
         return None
     if name.startswith("_dmarc."):
-        kind, mark, likeness = Record.DMARC, "v=dmarc1", "dmarc"
+        kind, mark, likeness = RecordKind.DMARC, "v=dmarc1", "dmarc"
     elif "._domainkey." in name:
-        kind, mark, likeness = Record.KEY, "", "p="
+        kind, mark, likeness = RecordKind.KEY, "", "p="
     else:
-        kind, mark, likeness = Record.SPF, "v=spf1", "spf1"
+        kind, mark, likeness = RecordKind.SPF, "v=spf1", "spf1"
     stood = any(each.lower().startswith(mark) and likeness in each.lower() for each in texts(old))
     # What resembles it was meant to be it: that record was spoilt, and findings of its own say how.
     return kind if stood and not any(likeness in each.lower() for each in texts(new)) else None

@@ -165,7 +165,7 @@ def _names(facts: FactSet) -> dict[str, str]:
     """Names of items as findings have them -> as they are kept."""
     names: dict[str, str] = {}
     for path, key in _NAMED.items():
-        items = facts.value(path)
+        items = facts.at(path)
         counts: dict[str, int] = {}
         for item in items if isinstance(items, tuple) else ():
             if isinstance(item, Mapping):

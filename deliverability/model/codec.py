@@ -36,8 +36,9 @@ def encode(value: Value) -> Any:
             return value
         case str():
             return printable(value)
-        case Unknown():
-            return {"unknown": value.reason.value} | ({"detail": encode(value.detail)} if value.detail else {})
+        case Unknown(reason, detail):
+            told = AS_SAID(text=detail) if detail and isinstance(detail, str) else detail
+            return {"unknown": reason.value} | ({"detail": encode(told)} if told else {})
         case Detail():
             args = {name: encode(arg) for name, arg in value.args}
             return {"code": printable(value.code)} | ({"args": args} if args else {})

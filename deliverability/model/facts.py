@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from deliverability.model.codes import NOT_COLLECTED, Detail
+from deliverability.model.paths import PATHS, FactPath
 
 
 class Reason(StrEnum):
@@ -248,7 +249,14 @@ class FactSet:
     def __iter__(self) -> Iterator[Fact]:
         return iter(self.facts.values())
 
-    def value(self, path: str) -> Value:
+    def value(self, path: FactPath) -> Value:
         """The value under `path`; Unknown(not-configured) where nothing collected it."""
-        fact = self.facts.get(path)
-        return fact.value if fact else Unknown(Reason.NOT_CONFIGURED, NOT_COLLECTED(path=path))
+        return self.at(path)
+
+    def at(self, path: str) -> Value:
+        """As `value`, for a path of a rule, or one put together. Raises KeyError where there is no such fact."""
+        if (fact := self.facts.get(path)) is not None:
+            return fact.value
+        if path not in PATHS:
+            raise KeyError(path)
+        return Unknown(Reason.NOT_CONFIGURED, NOT_COLLECTED(path=path))

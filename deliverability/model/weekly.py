@@ -11,7 +11,15 @@ from typing import Any
 
 from deliverability.model.codec import decode, decode_line, encode
 from deliverability.model.facts import Line
-from deliverability.model.history import Cause, Change, ChangeKind, Comparison, Record, RecordChange, VerdictChange
+from deliverability.model.history import (
+    Cause,
+    ChangeKind,
+    Comparison,
+    FindingChange,
+    RecordChange,
+    RecordKind,
+    VerdictChange,
+)
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import Severity
@@ -74,7 +82,7 @@ class Entry:
     closed: str = ""
 
     @property
-    def news(self) -> tuple[Change, ...]:
+    def news(self) -> tuple[FindingChange, ...]:
         """What is new, mended or rated anew since the run before; of a first run, nothing is news."""
         if self.comparison is None or not self.comparison.previous:
             return ()
@@ -177,7 +185,7 @@ def _read_verdict(data: Mapping[str, Any]) -> VerdictChange:
     )
 
 
-def _change(change: Change) -> dict[str, Any]:
+def _change(change: FindingChange) -> dict[str, Any]:
     return {
         "kind": change.kind.value,
         "rule": change.rule,
@@ -198,8 +206,8 @@ def _change(change: Change) -> dict[str, Any]:
     }
 
 
-def _read_change(data: Mapping[str, Any]) -> Change:
-    return Change(
+def _read_change(data: Mapping[str, Any]) -> FindingChange:
+    return FindingChange(
         kind=ChangeKind(data["kind"]),
         rule=data["rule"],
         item=data["item"],
@@ -227,7 +235,7 @@ def _lines(data: Any) -> tuple[Line, ...]:
 
 
 def _read_record(data: Mapping[str, Any]) -> RecordChange:
-    removed = Record(data["removed"]) if data["removed"] else None
+    removed = RecordKind(data["removed"]) if data["removed"] else None
     return RecordChange(data["asked"], _lines(data["old"]), _lines(data["new"]), Cause(data["cause"]), removed)
 
 

@@ -50,7 +50,7 @@ def compare_records(facts: FactSet, bridge: Bridge, points: Points) -> None:
         subject = text_of(facts.value("spf.domain"))
         for topic, parse in _PARSERS.items():
             name = topic.replace("-", "_")
-            record, errors = text_of(facts.value(f"{name}.record")), facts.value(f"{name}.errors")
+            record, errors = text_of(facts.at(f"{name}.record")), facts.at(f"{name}.errors")
             if record and not isinstance(errors, Unknown):
                 _heard(points, bridge, topic, subject, partial(_small, topic, subject, record, errors, parse, points))
 
@@ -237,10 +237,8 @@ def _dmarc_reason(facts: FactSet, domain: str, status: str, theirs: _Theirs, how
         return "dmarc-unrelated" if without.status == status else None
     match status, theirs.status:
         case "valid", "permerror":
-            wrong = ("errors", "invalid_uris", "unknown_tags")
-            return (
-                "dmarc-rest-counts" if any(facts.value(f"dmarc.{each}") not in ((), None) for each in wrong) else None
-            )
+            wrong = (facts.at(f"dmarc.{each}") for each in ("errors", "invalid_uris", "unknown_tags"))
+            return "dmarc-rest-counts" if any(isinstance(each, tuple) and each for each in wrong) else None
         case "permerror", "valid":
             return "dmarc-no-policy"
         case "valid", "none" if facts.value("domain.exists") is False:

@@ -278,7 +278,7 @@ class LiveResolver:
     def _failed(self, name: str, rdtype: str, reason: Reason, detail: Detail) -> Failed:
         return Failed(name, rdtype, reason, detail, at=stamp(self._clock.now()))
 
-    async def _ask(self, name: str, rdtype: str) -> tuple[wire.Reply, Server]:
+    async def _ask(self, name: str, rdtype: str) -> tuple[wire.Response, Server]:
         """Put one question to the servers until one gives a usable reply; also say which one.
 
         Raises:
@@ -308,7 +308,7 @@ class LiveResolver:
                 raise _ExchangeError(reason, failures[reason])
         raise AssertionError("unreachable: no attempt was made")
 
-    async def _exchange(self, server: Server, name: str, rdtype: str) -> wire.Reply:
+    async def _exchange(self, server: Server, name: str, rdtype: str) -> wire.Response:
         """One question to one server, again without EDNS where the server does not know EDNS (RFC 6891 section 7).
 
         Raises:
@@ -333,7 +333,7 @@ class LiveResolver:
 
         raise _ExchangeError(Reason.SERVFAIL, ANSWERED(server=str(server), code=rcode_text(Rcode.make(reply.rcode))))
 
-    async def _reply(self, server: Server, query: wire.Query) -> wire.Reply:
+    async def _reply(self, server: Server, query: wire.Query) -> wire.Response:
         """What the server sends back. Where this machine lets us open no more files, wait for others to be closed."""
         wait = 0.02
         while True:
@@ -359,7 +359,7 @@ class LiveResolver:
 
     # --- transports ------------------------------------------------------------------------------------------------
 
-    async def _send(self, server: Server, query: wire.Query, heard: list[Code]) -> wire.Reply:
+    async def _send(self, server: Server, query: wire.Query, heard: list[Code]) -> wire.Response:
         if server.transport == "https":
             return _expected(await self._post(server, query.wire), query, server)
         if server.transport == "tls":
@@ -452,7 +452,7 @@ def _has_http2() -> bool:
     return find_spec("h2") is not None
 
 
-def _expected(message: bytes, query: wire.Query, server: Server) -> wire.Reply:
+def _expected(message: bytes, query: wire.Query, server: Server) -> wire.Response:
     """The reply to `query`, from a server we are connected to.
 
     Raises:
@@ -481,7 +481,7 @@ class _Hop:
     authenticated: bool = False
 
 
-def _read(reply: wire.Reply, name: str, rdtype: str) -> _Hop:
+def _read(reply: wire.Response, name: str, rdtype: str) -> _Hop:
     hop = _Hop([], MAX_TTL, authenticated=reply.authenticated)
     current = name
     while (records := reply.answers.get((current, rdtype))) is None:
@@ -503,7 +503,7 @@ def _read(reply: wire.Reply, name: str, rdtype: str) -> _Hop:
     return hop
 
 
-async def _udp_exchange(server: Server, query: wire.Query, heard: list[Code]) -> wire.Reply:
+async def _udp_exchange(server: Server, query: wire.Query, heard: list[Code]) -> wire.Response:
     """Ask over UDP. The socket is new, so its port is random, and connected, so that only the server is heard.
 
     Args:

@@ -470,7 +470,7 @@ def _notes(audited: Audited) -> tuple[Note, ...]:
 
 def _recorded_notes(facts: FactSet) -> Iterator[Note]:
     """What the receiver of the message recorded, and where our own result is another one, the likely reason."""
-    results = {method: facts.value(f"recorded.{method}") for method in ("spf", "dkim", "dmarc", "compauth")}
+    results = {method: facts.at(f"recorded.{method}") for method in ("spf", "dkim", "dmarc", "compauth")}
     told = " ".join(f"{method}={result}" for method, result in results.items() if isinstance(result, str))
     by = facts.value("recorded.by")
     if not told or not isinstance(by, str):
@@ -486,8 +486,8 @@ def _envelope_notes(facts: FactSet) -> list[Note]:
     """Which envelope and connecting hop the audit used, and where it read them."""
     notes: list[Note] = []
     for name in ("mail_from", "ip", "helo"):
-        value = facts.value(f"envelope.{name}")
-        source = facts.value(f"envelope.{name}_source")
+        value = facts.at(f"envelope.{name}")
+        source = facts.at(f"envelope.{name}_source")
         if isinstance(value, str) and isinstance(source, str):
             shown = value or "<>"
             notes.append(Note(f"envelope-{name.replace('_', '-')}", {"value": shown, "source": source}))

@@ -336,7 +336,7 @@ def _darker(before: FactSet, after: FactSet) -> bool:
     return any(
         isinstance(fact.value, Unknown)
         and not fact.value.reason.waits_for_input
-        and not isinstance(before.value(fact.path), Unknown)
+        and not isinstance(before.at(fact.path), Unknown)
         for fact in after
     )
 
@@ -354,7 +354,7 @@ def _rehearsed(draft: Remedy, before: _State, after: _State) -> Remedy:
         changes=tuple(
             FactChange(path, old, new)
             for path in SHOWN_FACTS
-            if (old := before.facts.value(path)) != (new := after.facts.value(path))
+            if (old := before.facts.at(path)) != (new := after.facts.at(path))
             and not isinstance(old, Unknown)
             and not isinstance(new, Unknown)
         ),

@@ -31,7 +31,7 @@ from deliverability.protocols.bimi.logo import (
 )
 from deliverability.protocols.bimi.record import NOT_HTTPS, NOT_SVG, BimiRecord, parse_bimi
 from deliverability.protocols.mta_sts import NOT_200
-from deliverability.protocols.text_record import RECORDS_MANY, TAG_MISSING, VERSION_FIRST
+from deliverability.protocols.text_record import RECORDS_MANY, TAG_MISSING, TAG_TWICE, VERSION_FIRST
 
 LOGO, PEM = "https://brand.example/logo.svg", "https://brand.example/vmc.pem"
 RECORD = f"v=BIMI1; l={LOGO}; a={PEM}"
@@ -133,7 +133,7 @@ async def test_what_everybody_would_miss_is_a_fault_and_what_only_we_missed_is_u
         (f"l={LOGO}; v=BIMI1", None),
         ("v=BIMI1; l=http://b.example/l.svg", (NOT_HTTPS(name="l", value="http://b.example/l.svg"),)),
         ("v=BIMI1; l=https://b.example/l.png", (NOT_SVG(name="l", value="https://b.example/l.png"),)),
-        (f"v=BIMI1; l={LOGO}; l={LOGO}", (AS_SAID(text="l= twice"),)),
+        (f"v=BIMI1; l={LOGO}; l={LOGO}", (TAG_TWICE(name="l"),)),
     ],
 )
 def test_records(record: str, errors: tuple[Detail, ...] | None) -> None:

@@ -518,10 +518,11 @@ def _failed(finding: Finding, report: Report, rules: RuleSet) -> bool:
         return not finding.waits_for_input
     undecided = [each.receiver for each in finding.judgements if each.outcome is Outcome.UNKNOWN]
     return any(
-        fails(report.facts.value(path))
+        fails(report.facts.at(path))
         for each in undecided
         for statement in rules.statements(rules.receivers[each], finding.rule)
         for path in paths_of(statement.when)
+        if not path.startswith("item.")  # what an item says of itself is no look-up of its own
     )
 
 
