@@ -15,6 +15,7 @@ import deliverability.demo
 from deliverability.auditors.base import gather
 from deliverability.auditors.dkim import PROBES
 from deliverability.judge.engine import Selection
+from deliverability.model.codes import AS_SAID
 from deliverability.model.facts import FactType, Purpose, Reason, Unknown, Value
 from deliverability.model.report import Outcome, Report, VerdictKind
 from deliverability.model.rules import Severity
@@ -154,7 +155,9 @@ class FaultyResolver:
         question = (canonical(name), rdtype.upper())
         self.asked.append(question)
         reason = self._failing if isinstance(self._failing, Reason) else (self._failing or {}).get(question)
-        return Failed(*question, reason, "by the test") if reason else await self._base.query(name, rdtype)
+        return (
+            Failed(*question, reason, AS_SAID(text="by the test")) if reason else await self._base.query(name, rdtype)
+        )
 
     async def close(self) -> None:
         pass

@@ -19,7 +19,7 @@ import pytest
 from deliverability.judge.engine import Selection
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Absent, Answer, Failed, Fetched, Found, NoPage, Probed, Resolver
-from deliverability.ports.budget import Budget
+from deliverability.ports.budget import USED_UP, Budget
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.ports import Permissions, Ports
@@ -313,5 +313,5 @@ def test_a_budget_begins_when_it_is_asked_first() -> None:
 def test_whoever_asks_the_web_is_told_that_time_is_over() -> None:
     ports = Ports(OFFLINE, http=Silent(), permissions=Permissions(one_click=True)).under(Budget(1))
     got, seconds = on_our_clock(lambda: ports.http.post("https://a/", "b", ports.dns))
-    assert got == NoPage("https://a/", Reason.TIMEOUT, "time budget of 1 s used up")
+    assert got == NoPage("https://a/", Reason.TIMEOUT, USED_UP(n="1"))
     assert seconds < 2

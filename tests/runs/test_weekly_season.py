@@ -18,6 +18,7 @@ from selectolax.lexbor import LexborHTMLParser
 from deliverability.history.store import History
 from deliverability.judge.engine import Selection
 from deliverability.judge.load import load_guide
+from deliverability.model.codes import AS_SAID
 from deliverability.model.facts import Purpose, Reason
 from deliverability.model.history import Cause, ChangeKind, FindingChange
 from deliverability.model.rules import RuleSet
@@ -82,7 +83,7 @@ class Down:
     """A resolver on a day when DNS is out."""
 
     async def query(self, name: str, rdtype: str) -> Answer:
-        return Failed(name, rdtype, Reason.SERVFAIL, "answer code 2")
+        return Failed(name, rdtype, Reason.SERVFAIL, AS_SAID(text="answer code 2"))
 
     async def close(self) -> None: ...
 
