@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
+from deliverability.auditors import catalogue
 from deliverability.judge.load import load_guide
-from deliverability.runs.engine import catalogue, load_rules, rule_folders
+from deliverability.runs.rules import load_rules, rule_folders
 from deliverability.words.speaker import Speaker
 
 

@@ -13,7 +13,9 @@ from deliverability.ports.clock import SystemClock
 from deliverability.ports.ports import Ports
 from deliverability.render.html import render_html
 from deliverability.render.text import render_text
-from deliverability.runs.engine import Job, Options, Sample, gather_facts, load_rules, make_report
+from deliverability.runs.engine import gather_facts, make_report
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.rules import load_rules
 from tests.speaking import shipped
 
 ZONE: dict[tuple[str, str], Any] = {
