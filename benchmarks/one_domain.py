@@ -14,14 +14,14 @@ import multiprocessing
 import statistics
 import sys
 import time
-from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from deliverability.model.facts import FactSet, Value  # noqa: E402
+from deliverability.model.facts import FactSet  # noqa: E402, FactSet, Value  # noqa: E402
+from deliverability.model.spf import SpfTree, spf_tree  # noqa: E402
 from deliverability.ports.dns import LiveResolver, parse_server  # noqa: E402
 from deliverability.ports.ports import Ports  # noqa: E402
 from deliverability.ports.zone import ZoneResolver  # noqa: E402
@@ -59,25 +59,22 @@ def serve(zones: Path, pipe: Connection) -> None:
     asyncio.run(run())
 
 
-def spf_depth(tree: Value) -> int:
+def spf_depth(tree: SpfTree | None) -> int:
     """Round trips of an include tree: its record, then the deepest of its terms."""
-    if not isinstance(tree, Mapping):
-        return 1
     below = 0
-    for term in tree.get("terms") or ():
-        assert isinstance(term, Mapping)
-        if isinstance(term.get("tree"), Mapping):
-            below = max(below, spf_depth(term["tree"]))
-        elif term.get("mechanism") in ("a", "exists") and term.get("lookups"):
+    for term in tree.terms if tree else ():
+        if term.tree:
+            below = max(below, spf_depth(term.tree))
+        elif term.mechanism in ("a", "exists") and term.lookups:
             below = max(below, 1)
-        elif term.get("mechanism") == "mx" and term.get("lookups"):
+        elif term.mechanism == "mx" and term.lookups:
             below = max(below, 2)
     return 1 + below
 
 
 def round_trips(facts: FactSet) -> int:
     external = facts.value("dmarc.rua") or facts.value("dmarc.ruf")
-    return max(spf_depth(facts.value("spf.tree")), 2 if external else 1)
+    return max(spf_depth(spf_tree(facts.value("spf.tree"))), 2 if external else 1)
 
 
 async def measure(domains: list[str], port: int) -> list[tuple[str, int, float]]:

@@ -15,14 +15,12 @@ from deliverability.ports.clock import FixedClock
 from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.ports import Ports
-from deliverability.render.html import render_html
 from deliverability.render.json import JsonWriter
-from deliverability.render.text import render_text
 from deliverability.runs.engine import gather_facts, make_report
 from deliverability.runs.job import Job, Sample
 from deliverability.runs.rules import load_rules
 from tests.corpus import corpus, corpus_root
-from tests.speaking import shipped
+from tests.speaking import shipped, written
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 RULES = load_rules()
@@ -72,10 +70,10 @@ async def audited(job: Job, ports: Ports) -> Report:
 
 def render_everything(report: Report) -> None:
     for lang in ("en", "ja"):
-        text = render_text(report, shipped(lang, guided=True))
+        text = written("text", report, shipped(lang, guided=True))
         assert (report.domain or {"en": "No domain", "ja": "ドメイン"}[lang]) in text
         assert "\x1b" not in text
-        html = render_html(report, shipped(lang, guided=True))
+        html = written("html", report, shipped(lang, guided=True))
         assert html.rstrip().endswith("</html>")
         assert "<script" not in html
 

@@ -23,12 +23,11 @@ from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.ports import Ports
 from deliverability.render.json import render_json
-from deliverability.render.text import render_text
 from deliverability.runs.engine import Extras, report_on
 from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rules import load_rules
 from tests import TESTS
-from tests.speaking import shipped
+from tests.speaking import shipped, written
 
 GOLDEN = TESTS / "golden"
 DEMO = Path(deliverability.demo.__file__).parent
@@ -49,7 +48,7 @@ def rendered(name: str) -> str:
     report = _report(subject)
     if ending == "json":
         return render_json(report)
-    return render_text(report, shipped(middle[0], guided=True), width=80)
+    return written("text", report, shipped(middle[0], guided=True), width=80)
 
 
 @cache

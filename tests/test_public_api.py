@@ -19,12 +19,13 @@ from deliverability import (
     discover_dmarc,
     evaluate_spf,
     load_rules,
+    verify_arc,
     verify_dkim,
 )
 from deliverability.model.report import VerdictKind
 from deliverability.ports.clock import SystemClock
 from deliverability.ports.ports import Ports
-from tests.signing import MESSAGE, published, rsa_key, sign
+from tests.signing import MESSAGE, published, rsa_key, seal_arc, sign
 
 HEAVY = ("checkdmarc", "cryptography", "dkim", "dns", "httpx", "idna", "jinja2", "publicsuffixlist")
 HEAVY += ("pydantic", "wcwidth", "yaml", "asyncio")
@@ -148,6 +149,13 @@ async def test_verify_dkim() -> None:
     assert result.result == "pass"
     (changed,) = await verify_dkim(sign(MESSAGE, KEY).replace(b"bread", b"wine"), WORLD)
     assert changed.result == "fail"
+
+
+async def test_verify_arc() -> None:
+    assert (await verify_arc(MESSAGE, WORLD)).result == "none"
+    sealed = seal_arc(sign(MESSAGE, KEY), KEY, domain="example.com")
+    assert (await verify_arc(sealed, WORLD)).result == "pass"
+    assert (await verify_arc(sealed.replace(b"bread", b"wine"), WORLD)).result == "fail"
 
 
 async def test_discover_dmarc() -> None:

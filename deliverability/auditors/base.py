@@ -10,7 +10,23 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from deliverability.auditors import auditor_named
-from deliverability.model.codes import ABOUT, AS_SAID, Code
+from deliverability.model.codes import ABOUT, AS_SAID, Code, as_said
+from deliverability.model.evidence import (
+    ALIAS,
+    ANSWERED,
+    CERTIFICATE_INVALID,
+    CERTIFICATE_VALID,
+    GREETING,
+    NO_NAME,
+    NO_RECORD,
+    NO_STARTTLS,
+    NO_TLS,
+    NO_TYPE,
+    PAGE,
+    REFUSES,
+    STARTTLS,
+    failure,
+)
 from deliverability.model.facts import (
     Catalogue,
     Evidence,
@@ -19,6 +35,7 @@ from deliverability.model.facts import (
     FactSet,
     FactSpec,
     FactType,
+    Line,
     Reason,
     Subject,
     Unknown,
@@ -29,14 +46,14 @@ from deliverability.ports.base import (
     A,
     Absent,
     Answer,
+    DnsQuestion,
     Failed,
     Fetched,
     Found,
-    Lookup,
     MailHost,
     Page,
+    PortQuestion,
     Probed,
-    Question,
     Resolver,
 )
 from deliverability.ports.ports import Ports
@@ -176,14 +193,13 @@ def dns_evidence(answer: Answer) -> Evidence:
     at = answer.at or None
     match answer:
         case Found():
-            via = tuple(f"CNAME {target}" for target in answer.chain)
-            return Evidence(ident, EvidenceKind.DNS, asked, via + answer.values, at, answer.ttl)
+            via = tuple(ALIAS(name=target) for target in answer.chain)
+            return Evidence(ident, EvidenceKind.DNS, asked, (*via, *answer.values), at, answer.ttl)
         case Absent():
-            got = "NXDOMAIN: no such name" if answer.nxdomain else f"NODATA: no {answer.rdtype} record"
-            return Evidence(ident, EvidenceKind.DNS, asked, (got,), at, answer.ttl)
+            nothing = NO_NAME() if answer.nxdomain else NO_RECORD(type=answer.rdtype)
+            return Evidence(ident, EvidenceKind.DNS, asked, (nothing,), at, answer.ttl)
         case Failed():
-            got = f"{answer.reason.value}: {answer.detail}" if answer.detail else answer.reason.value
-            return Evidence(ident, EvidenceKind.DNS, asked, (got,), at)
+            return Evidence(ident, EvidenceKind.DNS, asked, (failure(answer.reason, answer.detail),), at)
 
 
 def http_id(url: str, method: str = "GET") -> str:
@@ -197,10 +213,13 @@ def http_evidence(fetched: Fetched, method: str = "GET") -> Evidence:
     if isinstance(fetched, Page):
         text = fetched.body[:_SHOWN_OCTETS].decode("utf-8", "backslashreplace")
         shown = tuple(text.splitlines()[:_SHOWN_LINES]) if fetched.content_type.startswith("text/") else ()
-        size = f", {len(fetched.body)} octets" if method == "GET" else ""  # of other answers the body is not read
-        got = (f"HTTP {fetched.status}, {fetched.content_type or 'no type'}{size}", *shown)
+        kind = fetched.content_type or NO_TYPE()
+        # Of other answers the body is not read.
+        size = len(fetched.body) if method == "GET" else None
+        head = ANSWERED(n=fetched.status, type=kind) if size is None else PAGE(n=fetched.status, type=kind, size=size)
+        got: tuple[Line, ...] = (head, *shown)
     else:
-        got = (f"{fetched.reason.value}: {fetched.detail}",)
+        got = (failure(fetched.reason, fetched.detail),)
     return Evidence(http_id(fetched.url, method), EvidenceKind.HTTP, f"{method} {fetched.url}", got, at)
 
 
@@ -212,16 +231,20 @@ def smtp_id(host: str) -> str:
 def smtp_evidence(probed: Probed) -> Evidence:
     """What a mail server showed as evidence, or why it could not be looked at."""
     at = probed.at or None
-    got: tuple[str, ...]
+    got: tuple[Line, ...]
     if not isinstance(probed, MailHost):
-        got = (f"{probed.reason.value}: {probed.detail}",)
+        got = (failure(probed.reason, probed.detail),)
     elif not probed.reachable:
-        got = (f"{probed.address}: connection refused",)
+        got = (REFUSES(address=probed.address),)
     else:
-        tls = probed.tls_version or probed.tls_problem or "no TLS"
-        offers = "STARTTLS offered" if probed.starttls else "no STARTTLS"
-        certificate = ("certificate: " + (probed.certificate_problem or "valid"),) if probed.certificate else ()
-        got = (f"{probed.address}: {probed.greeting}", f"{offers}, {tls}", *certificate)
+        tls = probed.tls_version or as_said(probed.tls_problem) or NO_TLS()
+        why = as_said(probed.certificate_problem)
+        certificate = CERTIFICATE_INVALID(why=why) if why else CERTIFICATE_VALID()
+        got = (
+            GREETING(address=probed.address, text=probed.greeting),
+            STARTTLS(tls=tls) if probed.starttls else NO_STARTTLS(),
+            *((certificate,) if probed.certificate else ()),
+        )
     return Evidence(smtp_id(probed.host), EvidenceKind.SMTP, f"SMTP {probed.host}, port 25", got, at)
 
 
@@ -261,9 +284,9 @@ class _Listening:
     def __init__(self) -> None:
         self.answers: dict[tuple[str, str], Answer] = {}
 
-    async def ask(self, question: Question[A], below: Callable[[], Awaitable[A]]) -> A:
+    async def ask(self, question: PortQuestion[A], below: Callable[[], Awaitable[A]]) -> A:
         answer = await below()
-        if isinstance(question, Lookup) and isinstance(answer, Answer):
+        if isinstance(question, DnsQuestion) and isinstance(answer, Answer):
             self.answers[question.name, question.rdtype] = answer
         return answer
 

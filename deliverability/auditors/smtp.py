@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from deliverability.auditors.base import Context, auditor, dns_id, smtp_id, spec
-from deliverability.model.codes import ABOUT, AS_SAID, ASKED, Input, needs
+from deliverability.model.codes import ABOUT, ASKED, Input, needs
 from deliverability.model.facts import FactType, Reason, Unknown, Value, texts_of
 from deliverability.ports.base import Failed, NoMailHost, Probed, unknown_from
 from deliverability.protocols.dane import parse_tlsa, verify_dane
@@ -83,7 +83,7 @@ async def audit(ctx: Context) -> None:
 
 
 def _lost(probed: NoMailHost) -> Unknown:
-    return Unknown(probed.reason, ABOUT(what=ASKED(type="SMTP", name=probed.host), detail=AS_SAID(text=probed.detail)))
+    return Unknown(probed.reason, ABOUT(what=ASKED(type="SMTP", name=probed.host), detail=probed.detail))
 
 
 def _host(probed: Probed) -> Mapping[str, Value]:

@@ -15,7 +15,7 @@ from deliverability.mail.html.accounting import HtmlAccount, Link
 from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.structure import body_texts
 from deliverability.mail.words import printable
-from deliverability.model.codes import ABOUT, AS_SAID, ASKED, Code, Input, needs
+from deliverability.model.codes import ABOUT, ASKED, Code, Input, needs
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.ports.base import NoPage
 
@@ -152,7 +152,7 @@ async def _post(ctx: Context, address: str | None) -> None:
     cited = http_id(address, "POST")
     if isinstance(answer, NoPage):
         asked = ASKED(type="POST", name=printable(address))
-        lost = Unknown(answer.reason, ABOUT(what=asked, detail=AS_SAID(text=answer.detail)))
+        lost = Unknown(answer.reason, ABOUT(what=asked, detail=answer.detail))
         ctx.put_all(dict.fromkeys(paths, lost), cited)
         return
     ctx.put(paths[0], answer.status, cited)

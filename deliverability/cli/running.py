@@ -97,9 +97,10 @@ def _run(inputs: Inputs, work: Callable[[Job], Coroutine[Any, Any, S]], each: Ca
         with click.progressbar(length=len(inputs.jobs), label="Auditing", file=sys.stderr, show_pos=True) as bar:
             asyncio.run(go(lambda: bar.update(1)))
     if inputs.record is not None:
+        from deliverability import __version__
         from deliverability.ports.recording import write_recording
 
-        write_recording(inputs.record, inputs.ports)
+        write_recording(inputs.record, inputs.ports, __version__)
     if inputs.lost and not results:
         raise InputError("none of the subjects could be read")
     return results

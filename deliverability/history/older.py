@@ -1,8 +1,8 @@
 """Snapshots of earlier versions in the shape of today, so that the first run after an update tells no change by itself.
 
 Before schema 2.0 SPF was judged once a subject, on the facts ``spf.*`` of the audited domain. Today each domain that a
-mail is checked by is an item of ``spf.identities``: what was known is that of the item of the audited domain. What was
-wrong stood in sentences then.
+mail is checked by is an item of ``spf.identities``: what was known is that of the item of the audited domain.
+Before schema 3.0 what is wrong stood in sentences.
 """
 
 from __future__ import annotations

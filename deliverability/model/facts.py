@@ -70,6 +70,10 @@ class EvidenceKind(StrEnum):
     REPORT = "report"
 
 
+Line = str | Detail
+"""One line of evidence: text as it was seen, or what is ours to say (see model.evidence)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """One raw observation, unescaped; renderers escape it.
@@ -78,7 +82,7 @@ class Evidence:
         id: stable within a report and readable, for example ``dns:TXT:example.com``.
         kind: where it comes from.
         asked: the question, for example ``TXT example.com``.
-        got: the answer: records, header lines, or a failure in words.
+        got: the answer: records and header lines as they were seen; what is ours to say is a detail.
         at: when it was seen, ISO 8601 in UTC, or None where time plays no part.
         ttl: seconds the answer may be kept, or None.
 
@@ -87,7 +91,7 @@ class Evidence:
     id: str
     kind: EvidenceKind
     asked: str
-    got: tuple[str, ...] = ()
+    got: tuple[Line, ...] = ()
     at: str | None = None
     ttl: int | None = None
 

@@ -200,6 +200,7 @@ FactPath = Literal[
     "spf.tree",
     "spf.result",
     "spf.result_reason",
+    "spf.result_ip",
     "spf.result_domain",
     "spf.result_identity",
     "spf.result_explained",

@@ -237,8 +237,8 @@ def _dmarc_reason(facts: FactSet, domain: str, status: str, theirs: _Theirs, how
         return "dmarc-unrelated" if without.status == status else None
     match status, theirs.status:
         case "valid", "permerror":
-            wrong = ("errors", "invalid_uris", "unknown_tags")
-            return "dmarc-rest-counts" if any(facts.at(f"dmarc.{each}") not in ((), None) for each in wrong) else None
+            wrong = (facts.at(f"dmarc.{each}") for each in ("errors", "invalid_uris", "unknown_tags"))
+            return "dmarc-rest-counts" if any(isinstance(each, tuple) and each for each in wrong) else None
         case "permerror", "valid":
             return "dmarc-no-policy"
         case "valid", "none" if facts.value("domain.exists") is False:

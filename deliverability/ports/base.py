@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from deliverability.model.codes import Detail, as_said, failed_question
+from deliverability.model.codes import Detail, failed_question
 from deliverability.model.facts import Reason, Unknown
 
 
@@ -61,14 +61,14 @@ class Failed:
     name: str
     rdtype: str
     reason: Reason
-    detail: str = ""
+    detail: Detail | None = None
     at: str = ""
     server: str = ""
 
     @property
     def question(self) -> Detail:
         """What was asked, and how it failed where that is known."""
-        return failed_question(self.rdtype, self.name, as_said(self.detail))
+        return failed_question(self.rdtype, self.name, self.detail)
 
 
 Answer = Found | Absent | Failed
@@ -120,7 +120,7 @@ class NoPage:
     Attributes:
         url: the address asked.
         reason: why.
-        detail: one plain sentence.
+        detail: what went wrong, in particular.
         certain: the site itself is at fault and every visitor would see the same (no such host, wrong certificate, too
             large); False where only we could not look.
         at: when, ISO 8601 in UTC.
@@ -129,7 +129,7 @@ class NoPage:
 
     url: str
     reason: Reason
-    detail: str
+    detail: Detail
     certain: bool = False
     at: str = ""
 
@@ -191,7 +191,7 @@ class NoMailHost:
 
     host: str
     reason: Reason
-    detail: str
+    detail: Detail
     at: str = ""
 
 
@@ -212,22 +212,22 @@ A_co = TypeVar("A_co", covariant=True)
 A = TypeVar("A")
 
 
-class Question(Protocol[A_co]):
+class PortQuestion(Protocol[A_co]):
     """What can be asked of the outside world; a value, so that answers can be kept by it."""
 
-    def lost(self, reason: Reason, detail: str) -> A_co:
+    def lost(self, reason: Reason, detail: Detail) -> A_co:
         """The answer where nobody answers."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Lookup:
+class DnsQuestion:
     """The records of a type at a name, both in the spelling of answers."""
 
     name: str
     rdtype: str
 
-    def lost(self, reason: Reason, detail: str) -> Answer:
+    def lost(self, reason: Reason, detail: Detail) -> Answer:
         """Nobody could say."""
         return Failed(self.name, self.rdtype, reason, detail)
 
@@ -238,7 +238,7 @@ class Get:
 
     url: str
 
-    def lost(self, reason: Reason, detail: str) -> Fetched:
+    def lost(self, reason: Reason, detail: Detail) -> Fetched:
         """No file came."""
         return NoPage(self.url, reason, detail)
 
@@ -249,7 +249,7 @@ class Post:
 
     url: str
 
-    def lost(self, reason: Reason, detail: str) -> Fetched:
+    def lost(self, reason: Reason, detail: Detail) -> Fetched:
         """Nothing was answered."""
         return NoPage(self.url, reason, detail)
 
@@ -260,7 +260,7 @@ class Probe:
 
     host: str
 
-    def lost(self, reason: Reason, detail: str) -> Probed:
+    def lost(self, reason: Reason, detail: Detail) -> Probed:
         """It was not seen."""
         return NoMailHost(self.host, reason, detail)
 
@@ -268,7 +268,7 @@ class Probe:
 class Between(Protocol):
     """Stands between who asks and who answers: passes a question on, or answers it itself."""
 
-    async def ask(self, question: Question[A], below: Callable[[], Awaitable[A]]) -> A:
+    async def ask(self, question: PortQuestion[A], below: Callable[[], Awaitable[A]]) -> A:
         """The answer, where needed that of `below`."""
         ...
 

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from deliverability.model.codes import Code
 from deliverability.model.facts import Reason
-from deliverability.ports.base import Question
+from deliverability.ports.base import PortQuestion
 
 SECONDS = 15.0
+USED_UP = Code("budget", ("n",))
 
 T = TypeVar("T")
 
@@ -38,10 +40,10 @@ class Budget:
         except TimeoutError:
             return None
 
-    async def ask(self, question: Question[T], below: Callable[[], Awaitable[T]]) -> T:
+    async def ask(self, question: PortQuestion[T], below: Callable[[], Awaitable[T]]) -> T:
         """The answer of `below`, as long as there is time."""
         answer = None if self.spent else await self.within(below())
-        return answer or question.lost(Reason.TIMEOUT, f"time budget of {self.seconds:g} s used up")
+        return answer or question.lost(Reason.TIMEOUT, USED_UP(n=f"{self.seconds:g}"))
 
     def _end(self) -> float:
         if self._deadline is None:

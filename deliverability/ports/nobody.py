@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Reason
-from deliverability.ports.base import Answer, Fetched, Get, Lookup, Post, Probe, Probed, Resolver
+from deliverability.ports.base import Answer, DnsQuestion, Fetched, Get, Post, Probe, Probed, Resolver
 from deliverability.ports.names import canonical
+
+NOT_ASKED = Code("offline")
+NONE_NAMED = Code("no-domain")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +19,11 @@ class Nobody:
     """Answers every question in the same way: that nobody was asked, and why."""
 
     reason: Reason
-    detail: str
+    detail: Detail
 
     async def query(self, name: str, rdtype: str) -> Answer:
         """No look-up."""
-        return Lookup(canonical(name), rdtype.upper()).lost(self.reason, self.detail)
+        return DnsQuestion(canonical(name), rdtype.upper()).lost(self.reason, self.detail)
 
     async def fetch(self, url: str, resolver: Resolver, *, redirects: int = 0) -> Fetched:
         """No file."""
@@ -37,8 +41,8 @@ class Nobody:
         """Nothing to release."""
 
 
-OFFLINE: Final = Nobody(Reason.OFFLINE, "not asked: offline")
+OFFLINE: Final = Nobody(Reason.OFFLINE, NOT_ASKED())
 """For a run that must not ask anybody."""
 
-NO_DOMAIN: Final = Nobody(Reason.NOT_CONFIGURED, "no domain: the message names none and none was given")
+NO_DOMAIN: Final = Nobody(Reason.NOT_CONFIGURED, NONE_NAMED())
 """For a message without a usable author domain, where the user named no domain either."""

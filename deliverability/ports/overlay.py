@@ -11,7 +11,7 @@ from itertools import pairwise
 from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
-from deliverability.ports.names import MAX_CHAIN, canonical, impossible, labels_of, octets_text
+from deliverability.ports.names import CNAME_LOOP, CNAME_MANY, MAX_CHAIN, canonical, impossible, labels_of, octets_text
 
 MAX_STRING = 255  # octets of one TXT character-string, RFC 1035 section 3.3
 _TTL = 3600
@@ -158,9 +158,9 @@ class OverlayResolver:
     async def _answer(self, name: str, rdtype: str, seen: tuple[str, ...]) -> Answer:
         """`seen` are the names that led here by CNAME."""
         if name in seen:
-            return Failed(name, rdtype, Reason.SERVFAIL, f"CNAME loop at {name}")
+            return Failed(name, rdtype, Reason.SERVFAIL, CNAME_LOOP(name=name))
         if len(seen) > MAX_CHAIN:
-            return Failed(name, rdtype, Reason.SERVFAIL, f"more than {MAX_CHAIN} CNAME records in a row")
+            return Failed(name, rdtype, Reason.SERVFAIL, CNAME_MANY(n=MAX_CHAIN))
         proposed = self._proposals.get((name, rdtype))
         if proposed:
             return await self._replaced(name, rdtype, proposed)

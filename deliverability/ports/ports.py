@@ -6,20 +6,21 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from deliverability.model.codes import Input, needs
 from deliverability.model.facts import Reason
 from deliverability.ports.base import (
     A,
     Answer,
     Between,
     Clock,
+    DnsQuestion,
     Fetched,
     Get,
     HttpFetcher,
-    Lookup,
+    PortQuestion,
     Post,
     Probe,
     Probed,
-    Question,
     Resolver,
     SmtpProber,
 )
@@ -55,10 +56,18 @@ class Permissions:
             self.fetch or other.fetch, self.probe_smtp or other.probe_smtp, self.one_click or other.one_click
         )
 
-    async def ask(self, question: Question[A], below: Callable[[], Awaitable[A]]) -> A:
+    async def ask(self, question: PortQuestion[A], below: Callable[[], Awaitable[A]]) -> A:
         """The answer of `below` where the user allows to ask; else, that nobody was asked (not configured)."""
-        allowed = {Get: self.fetch, Post: self.one_click, Probe: self.probe_smtp}.get(type(question), True)
-        return await below() if allowed else question.lost(Reason.NOT_CONFIGURED, "not allowed")
+        match question:
+            case Get() if not self.fetch:
+                wanted = Input.PERMISSION_FETCH
+            case Post() if not self.one_click:
+                wanted = Input.PERMISSION_UNSUBSCRIBE
+            case Probe() if not self.probe_smtp:
+                wanted = Input.PERMISSION_PROBE_SMTP
+            case _:
+                return await below()
+        return question.lost(Reason.NOT_CONFIGURED, needs(wanted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +139,7 @@ class _Layer:
     between: Between
 
     async def query(self, name: str, rdtype: str) -> Answer:
-        question = Lookup(canonical(name), rdtype.upper())
+        question = DnsQuestion(canonical(name), rdtype.upper())
         return await self.between.ask(question, lambda: self.dns.query(name, rdtype))
 
     async def fetch(self, url: str, resolver: Resolver, *, redirects: int = 0) -> Fetched:

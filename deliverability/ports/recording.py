@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from deliverability._files import write_whole
+from deliverability.model.codec import decode_detail, encode
+from deliverability.model.codes import Detail
 from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason
 from deliverability.ports.base import (
     Absent,
     Answer,
+    DnsQuestion,
     Failed,
     Fetched,
     Found,
     Get,
-    Lookup,
     MailHost,
     NoMailHost,
     NoPage,
@@ -34,7 +36,8 @@ from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.ports import Permissions, Ports
 
 FORMAT = "deliv-recording"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Version 1, of deliv 0.1.0, had sentences where 2 has codes; they stay the text they were."""
 MAX_FILE = 256 * 1024 * 1024  # octets
 _ASKED = {"fetch": "http", "one_click": "http_post", "probe_smtp": "smtp"}
 
@@ -43,8 +46,8 @@ class RecordingError(InputError):
     """A recording cannot be written or used. The text is one plain sentence."""
 
 
-def write_recording(path: Path, ports: Ports) -> None:
-    """Write down what the journal of a run holds; the same answers give the same bytes.
+def write_recording(path: Path, ports: Ports, made_by: str) -> None:
+    """Write down what the journal of a run holds; the same answers of the same version give the same bytes.
 
     Raises:
         RecordingError: the file cannot be written.
@@ -56,7 +59,7 @@ def write_recording(path: Path, ports: Ports) -> None:
     hosts: dict[str, Any] = {}
     for question, answer in ports.journal or ():
         match question:
-            case Lookup(name, rdtype):
+            case DnsQuestion(name, rdtype):
                 dns.setdefault(name, {})[rdtype] = _to_json(answer)
             case Get(url):
                 pages[url] = _page_to_json(answer)
@@ -67,6 +70,7 @@ def write_recording(path: Path, ports: Ports) -> None:
     document = {
         "format": FORMAT,
         "schema_version": SCHEMA_VERSION,
+        "made_by": made_by,
         "now": ports.clock.now().isoformat(),
         "sources": list(ports.sources),
         "asked": sorted(name for flag, name in _ASKED.items() if getattr(ports.permissions, flag)),
@@ -99,7 +103,7 @@ def replaying(path: Path) -> Ports:
             raise ValueError("now has no time zone")
         for name, entries in document["dns"].items():
             for rdtype, entry in entries.items():
-                journal.keep(Lookup(name, rdtype), _from_json(name, rdtype, entry))
+                journal.keep(DnsQuestion(name, rdtype), _from_json(name, rdtype, entry))
         for url, entry in document.get("http", {}).items():
             journal.keep(Get(url), _page_from_json(url, entry))
         for url, entry in document.get("http_post", {}).items():
@@ -133,14 +137,17 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise RecordingError(f"{path} is not a recording of an audit")
     version = document.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise RecordingError(f"{path} is a recording of version {version}; this program reads version {SCHEMA_VERSION}")
+    if version not in (1, SCHEMA_VERSION):
+        made_by = f", made by deliv {document['made_by']}" if "made_by" in document else ""
+        raise RecordingError(
+            f"{path} is a recording of version {version}{made_by}; this program reads versions 1 to {SCHEMA_VERSION}"
+        )
     return document
 
 
 def _host_to_json(probed: Probed) -> dict[str, Any]:
     if isinstance(probed, NoMailHost):
-        return {"at": probed.at, "detail": probed.detail, "reason": probed.reason.value, "status": "failed"}
+        return {"at": probed.at, "detail": encode(probed.detail), "reason": probed.reason.value, "status": "failed"}
     return {
         "address": probed.address,
         "at": probed.at,
@@ -158,7 +165,7 @@ def _host_to_json(probed: Probed) -> dict[str, Any]:
 def _host_from_json(host: str, entry: dict[str, Any]) -> Probed:
     at = _text(entry["at"])
     if entry["status"] == "failed":
-        return NoMailHost(host, Reason(entry["reason"]), _text(entry["detail"]), at)
+        return NoMailHost(host, Reason(entry["reason"]), _why(entry["detail"]), at)
     try:
         certificate = base64.b64decode(_text(entry["certificate"]), validate=True)
     except binascii.Error:
@@ -183,7 +190,7 @@ def _page_to_json(fetched: Fetched) -> dict[str, Any]:
         return {
             "at": fetched.at,
             "certain": fetched.certain,
-            "detail": fetched.detail,
+            "detail": encode(fetched.detail),
             "reason": fetched.reason.value,
             "status": 0,
         }
@@ -199,7 +206,7 @@ def _page_to_json(fetched: Fetched) -> dict[str, Any]:
 def _page_from_json(url: str, entry: dict[str, Any]) -> Fetched:
     status, at = _count(entry["status"]), _text(entry["at"])
     if not status:
-        return NoPage(url, Reason(entry["reason"]), _text(entry["detail"]), entry["certain"] is True, at)
+        return NoPage(url, Reason(entry["reason"]), _why(entry["detail"]), entry["certain"] is True, at)
     try:
         body = base64.b64decode(_text(entry["body"]), validate=True)
     except binascii.Error:
@@ -210,7 +217,7 @@ def _page_from_json(url: str, entry: dict[str, Any]) -> Fetched:
 def _to_json(answer: Answer) -> dict[str, Any]:
     entry: dict[str, Any] = {"at": answer.at, "server": answer.server}
     if isinstance(answer, Failed):
-        return entry | {"status": "failed", "reason": answer.reason.value, "detail": answer.detail}
+        return entry | {"status": "failed", "reason": answer.reason.value, "detail": encode(answer.detail)}
     entry |= {"ttl": answer.ttl, "chain": list(answer.chain)}
     if isinstance(answer, Absent):
         return entry | {"status": "nxdomain" if answer.nxdomain else "nodata"}
@@ -223,7 +230,7 @@ def _from_json(name: str, rdtype: str, entry: dict[str, Any]) -> Answer:
     status = entry["status"]
     at, server = _text(entry["at"]), _text(entry["server"])
     if status == "failed":
-        return Failed(name, rdtype, Reason(entry["reason"]), _text(entry["detail"]), at, server)
+        return Failed(name, rdtype, Reason(entry["reason"]), decode_detail(entry["detail"]), at, server)
     ttl, chain = _count(entry["ttl"]), tuple(_text(link) for link in entry["chain"])
     if status in ("nxdomain", "nodata"):
         return Absent(name, rdtype, status == "nxdomain", ttl, chain, at, server)
@@ -234,6 +241,13 @@ def _from_json(name: str, rdtype: str, entry: dict[str, Any]) -> Answer:
     if octets and len(octets) != len(values):
         raise ValueError(f"{name} {rdtype}: string_octets does not match the values")
     return Found(name, rdtype, values, ttl, chain, octets, at, server, entry.get("authenticated") is True)
+
+
+def _why(value: object) -> Detail:
+    detail = decode_detail(value)
+    if detail is None:
+        raise ValueError("a failure without detail")
+    return detail
 
 
 def _text(value: object) -> str:

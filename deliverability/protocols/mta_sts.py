@@ -140,7 +140,7 @@ def _policy(page: Fetched | None) -> MtaStsPolicy | Unknown:
         return Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_FETCH))
     if isinstance(page, Page):
         return parse_mta_sts_policy(page)
-    why = AS_SAID(text=page.detail)
+    why = page.detail
     return MtaStsPolicy(errors=(why,)) if page.certain else Unknown(page.reason, ABOUT(what=page.url, detail=why))
 
 

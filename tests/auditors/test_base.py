@@ -11,6 +11,7 @@ import pytest
 
 from deliverability.auditors import auditors, catalogue
 from deliverability.auditors.base import (
+    NOT_STATED,
     AuditFunction,
     Auditor,
     Context,
@@ -23,6 +24,7 @@ from deliverability.auditors.base import (
     spec,
 )
 from deliverability.judge.engine import Selection
+from deliverability.model.codes import ABOUT, AS_SAID, failed_question
 from deliverability.model.facts import FactType, Reason, Subject, Unknown
 from deliverability.ports.base import Absent, Failed, Found, unknown_from
 from deliverability.ports.clock import FixedClock
@@ -104,7 +106,7 @@ async def test_an_undeclared_fact_is_a_bug_of_that_auditor_only() -> None:
     gathered = await run(make("a", ["a.x"], [], too_much))
     (crash,) = gathered.crashes
     assert "stated facts it never declared: ['a.undeclared']" in crash
-    assert gathered.facts.value("a.x") == Unknown(Reason.BUG, "a: ValueError")
+    assert gathered.facts.value("a.x") == Unknown(Reason.BUG, ABOUT(what="a", detail=AS_SAID(text="ValueError")))
     assert "a.undeclared" not in gathered.facts.facts
 
 
@@ -116,12 +118,12 @@ async def test_a_fact_that_was_not_declared_as_need_cannot_be_read() -> None:
         ctx.put("b.x", ctx.value("a.x"))
 
     gathered = await run(make("a", ["a.x"], [], states), make("b", ["b.x"], [], peeks))
-    assert gathered.facts.value("b.x") == Unknown(Reason.BUG, "b: KeyError")
+    assert gathered.facts.value("b.x") == Unknown(Reason.BUG, ABOUT(what="b", detail=AS_SAID(text="KeyError")))
 
 
 async def test_a_forgotten_fact_is_unknown_and_not_none() -> None:
     gathered = await run(make("a", ["a.x"], [], nothing))
-    assert gathered.facts.value("a.x") == Unknown(Reason.BUG, "a did not state it")
+    assert gathered.facts.value("a.x") == Unknown(Reason.BUG, NOT_STATED(name="a"))
 
 
 async def test_a_crash_is_contained() -> None:
@@ -138,7 +140,7 @@ async def test_a_crash_is_contained() -> None:
     gathered = await run(
         make("a", ["a.x", "a.y"], [], crashes), make("b", ["b.x"], ["a.x"], depends), make("c", ["c.x"], [], goes_on)
     )
-    lost = Unknown(Reason.BUG, "a: RuntimeError")
+    lost = Unknown(Reason.BUG, ABOUT(what="a", detail=AS_SAID(text="RuntimeError")))
     assert {fact.path: fact.value for fact in gathered.facts} == {"a.x": lost, "a.y": lost, "b.x": lost, "c.x": 3}
     (crash,) = gathered.crashes
     assert "auditor a:" in crash
@@ -182,7 +184,7 @@ def test_evidence_says_what_kind_of_nothing_it_was() -> None:
     assert dns_evidence(Absent("a.example", "MX", nxdomain=False)).got == ("NODATA: no MX record",)
     failed = Failed("a.example", "MX", Reason.SERVFAIL, "by ns1")
     assert dns_evidence(failed).got == ("servfail: by ns1",)
-    assert unknown_from(failed) == Unknown(Reason.SERVFAIL, "MX a.example: by ns1")
+    assert unknown_from(failed) == Unknown(Reason.SERVFAIL, failed_question("MX", "a.example", AS_SAID(text="by ns1")))
 
 
 def test_a_cname_on_the_way_is_part_of_the_evidence() -> None:

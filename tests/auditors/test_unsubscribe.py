@@ -13,6 +13,7 @@ from deliverability.auditors import unsubscribe
 from deliverability.auditors.base import Context, auditor, gather
 from deliverability.mail.reader import read
 from deliverability.model.codec import decode
+from deliverability.model.codes import Input, needs
 from deliverability.model.errors import InputError
 from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Subject, Unknown
 from deliverability.ports.base import Fetched, HttpFetcher, NoPage, Page, Resolver
@@ -196,7 +197,7 @@ class TestPost:
     async def test_nobody_is_unsubscribed_unless_the_user_asks_for_it(self) -> None:
         facts = await audit(HEADER + "\nx")
         for path in ("unsubscribe.post_status", "unsubscribe.post_redirects"):
-            assert facts.value(path) == Unknown(Reason.NOT_CONFIGURED, "--probe-unsubscribe")
+            assert facts.value(path) == Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_UNSUBSCRIBE))
         posted = Posted(200)
         ports = Ports(OFFLINE, http=posted, permissions=Permissions(fetch=True)).allowed()
         asked = await ports.http.post("https://a.example/", "x", ports.dns)

@@ -24,6 +24,7 @@ from deliverability.mail.files.office import read_ole, read_ooxml
 from deliverability.mail.files.pdf import is_encrypted, is_pdf, weigh
 from deliverability.mail.files.types import identify
 from deliverability.model.codec import decode_facts
+from deliverability.model.spf import plain
 from deliverability.ports import wire
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.nobody import OFFLINE
@@ -120,7 +121,7 @@ def spf(octets: bytes) -> object:
         results = [
             await evaluate_spf(ip, "a@example.com", "example.com", resolver) for ip in ("192.0.2.1", "2001:db8::1")
         ]
-        return tree.root.value(), tree.gap, tree.dead_names, results
+        return plain(tree.root.tree), tree.gap, tree.dead_names, results
 
     return run(work())
 

@@ -17,7 +17,7 @@ from deliverability.auditors import catalogue
 from deliverability.config import EmailSettings, NotifySettings, WebhookSettings
 from deliverability.model.codes import codes_in
 from deliverability.model.facts import Purpose
-from deliverability.model.history import Cause, Change, ChangeKind, Comparison, RecordChange, VerdictChange
+from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, RecordChange, VerdictChange
 from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import Severity
 from deliverability.model.weekly import Entry, FindingText, ReceiverVerdict, Summary, from_json, to_json
@@ -36,7 +36,7 @@ RULES = load_rules()
 EMAIL = EmailSettings(("ops@example.com", "mail@example.com"), "deliv@example.com")
 
 
-def change(kind: ChangeKind = ChangeKind.NEW, **more: Any) -> Change:
+def change(kind: ChangeKind = ChangeKind.NEW, **more: Any) -> FindingChange:
     values: dict[str, Any] = {
         "kind": kind,
         "rule": "SPF-003",
@@ -51,10 +51,12 @@ def change(kind: ChangeKind = ChangeKind.NEW, **more: Any) -> Change:
         "facts": (FactChange("spf.lookups", 9, 11),),
         **more,
     }
-    return Change(**values)
+    return FindingChange(**values)
 
 
-def entry(domain: str = "shop.example", *changes: Change, previous: str = "2026-11-16T06:00:00Z", **more: Any) -> Entry:
+def entry(
+    domain: str = "shop.example", *changes: FindingChange, previous: str = "2026-11-16T06:00:00Z", **more: Any
+) -> Entry:
     said = {
         "en": {"f": FindingText("At most 10 lookups", "11 are needed.", "Remove one.")},
         "ja": {"f": FindingText("参照は10回まで", "11回必要です。", "1つ減らします。")},

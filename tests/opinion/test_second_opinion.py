@@ -40,10 +40,7 @@ from deliverability.ports.clock import FixedClock
 from deliverability.ports.names import labels_of
 from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
-from deliverability.render.html import render_html
 from deliverability.render.json import SCHEMA, render_json
-from deliverability.render.markdown import render_markdown
-from deliverability.render.text import render_text
 from deliverability.runs.engine import Extras, gather_facts, make_report
 from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rules import load_rules
@@ -53,7 +50,7 @@ from tests.facts_of import facts_of
 from tests.protocols.test_dkim_verify import vectors, zone
 from tests.protocols.test_spf_suites import openspf_zone
 from tests.signing import MESSAGE, TableResolver, published, rsa_key, sign
-from tests.speaking import shipped
+from tests.speaking import shipped, written
 from tests.test_corpus_smoke import mails, senders, zones
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -336,9 +333,9 @@ EVERYTHING = SecondOpinion(
 def test_every_report_tells_it(lang: str) -> None:
     report, say = report_with(EVERYTHING), phrases(lang)
     wanted = [say("section.opinion"), "mailto:a@example.com", say("opinion.unexplained")]
-    text = render_text(report, shipped(lang), width=100)
-    html = render_html(report, shipped(lang))
-    page = render_markdown(report, shipped(lang))
+    text = written("text", report, shipped(lang), width=100)
+    html = written("html", report, shipped(lang))
+    page = written("markdown", report, shipped(lang))
     for each in wanted:
         assert each in text
         assert each in html
@@ -354,9 +351,9 @@ def test_every_report_tells_it(lang: str) -> None:
 def test_agreement_is_one_sentence(lang: str) -> None:
     report, say = report_with(SecondOpinion(16)), phrases(lang)
     sentence = say.count("opinion.lead-agree", 16)
-    assert sentence in render_html(report, shipped(lang))
-    assert sentence in render_markdown(report, shipped(lang))
-    assert "16" in render_text(report, shipped(lang))
+    assert sentence in written("html", report, shipped(lang))
+    assert sentence in written("markdown", report, shipped(lang))
+    assert "16" in written("text", report, shipped(lang))
 
 
 def test_json_has_it_where_it_was_asked_for() -> None:

@@ -353,7 +353,7 @@ async def test_a_replay_answers_as_the_web_did(tmp_path: Path) -> None:
     ports = recording(canned)
     recorded = [await ports.http.fetch(each.url, HOSTS) for each in (PAGE, LOST, WRONG, PAGE)]
     assert canned.asked == 3  # a file asked for again is the recorded one
-    write_recording(tmp_path / "run.json", ports)
+    write_recording(tmp_path / "run.json", ports, "1")
     replayed = replaying(tmp_path / "run.json")
     assert [await replayed.http.fetch(each.url, HOSTS) for each in (PAGE, LOST, WRONG, PAGE)] == recorded
     missing = await replayed.http.fetch("https://d.example/", HOSTS)
@@ -367,7 +367,7 @@ async def test_a_replay_of_a_form_sends_nothing(tmp_path: Path) -> None:
     for _ in range(2):  # once in a run, however often it is asked for
         assert [await ports.http.post(url, FORM, HOSTS) for url in (PAGE.url, LOST.url)] == [accepted, LOST]
     assert canned.asked == 2
-    write_recording(tmp_path / "run.json", ports)
+    write_recording(tmp_path / "run.json", ports, "1")
     replayed = replaying(tmp_path / "run.json")
     assert [await replayed.http.post(url, FORM, HOSTS) for url in (PAGE.url, LOST.url)] == [accepted, LOST]
     # What was got is one thing, what was answered to a form another.
@@ -380,6 +380,6 @@ async def test_one_recording_for_all_domains_of_a_run(tmp_path: Path) -> None:
     run = recording(Canned({PAGE.url: PAGE, LOST.url: LOST}))
     for url in (PAGE.url, LOST.url):
         await run.of_subject().http.fetch(url, HOSTS)
-    write_recording(tmp_path / "run.json", run)
+    write_recording(tmp_path / "run.json", run, "1")
     replayed = replaying(tmp_path / "run.json")
     assert [await replayed.http.fetch(url, HOSTS) for url in (PAGE.url, LOST.url)] == [PAGE, LOST]

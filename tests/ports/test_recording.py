@@ -54,7 +54,7 @@ def recorded(dns: Resolver) -> Ports:
 async def record(path: Path, questions: list[tuple[str, str]]) -> list[Answer]:
     ports = recorded(WORLD)
     answers = [await ports.dns.query(*question) for question in questions]
-    write_recording(path, ports)
+    write_recording(path, ports, "1")
     return answers
 
 
@@ -76,7 +76,7 @@ async def test_recording_a_replay_changes_nothing(tmp_path: Path) -> None:
     again = recorded(replaying(tmp_path / "one.json").dns)
     for question in QUESTIONS:
         await again.dns.query(*question)
-    write_recording(tmp_path / "two.json", again)
+    write_recording(tmp_path / "two.json", again, "1")
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
 
 
@@ -111,7 +111,7 @@ async def test_several_resolvers_record_into_one_file(tmp_path: Path) -> None:
     other = replace(run, dns=StaticResolver({("other.example", "A"): ["192.0.2.1"]}))
     await other.of_subject().dns.query("other.example", "A")
     await run.dns.query("example.com", "MX")
-    write_recording(tmp_path / "run.json", run)
+    write_recording(tmp_path / "run.json", run, "1")
     document = json.loads((tmp_path / "run.json").read_text())
     assert sorted(document["dns"]) == ["example.com", "other.example"]
 
@@ -187,7 +187,7 @@ def test_files_that_cannot_be_reached(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="cannot be read"):
         replaying(tmp_path / "missing.json")
     with pytest.raises(RecordingError, match="cannot be written"):
-        write_recording(tmp_path / "no" / "folder.json", recorded(WORLD))
+        write_recording(tmp_path / "no" / "folder.json", recorded(WORLD), "1")
 
 
 async def test_a_recording_of_the_first_format_is_replayed() -> None:

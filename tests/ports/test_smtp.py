@@ -19,7 +19,8 @@ from cryptography.x509.oid import NameOID
 
 from deliverability.auditors import smtp, transport
 from deliverability.auditors.base import gather
-from deliverability.auditors.smtp import certificate_names, tlsa_matches
+from deliverability.auditors.smtp import certificate_names
+from deliverability.model.codes import Input, needs
 from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import MailHost, NoMailHost, Probed, Resolver
@@ -184,7 +185,7 @@ async def test_a_recording_gives_back_what_was_seen(identity: tuple[Path, bytes]
         )
         seen = await ports.smtp.probe(HOST, ports.dns)
         lost = await ports.smtp.probe("lost.example", ports.dns)
-    write_recording(tmp_path / "run.json", ports)
+    write_recording(tmp_path / "run.json", ports, "1")
     replayed = replaying(tmp_path / "run.json")
     assert [await replayed.smtp.probe(host, replayed.dns) for host in (HOST, "lost.example")] == [seen, lost]
     other = await replayed.smtp.probe("other.example", replayed.dns)
@@ -233,8 +234,8 @@ async def facts(prober: Seen | None, **tlsa: str) -> dict[str, Any]:
 
 async def test_without_the_option_nobody_is_called_and_nothing_known() -> None:
     found = await facts(None)
-    assert found["transport.mx_tls"] == Unknown(Reason.NOT_CONFIGURED, "--probe-smtp")
-    assert found["dane.certificates"] == Unknown(Reason.NOT_CONFIGURED, "--probe-smtp")
+    assert found["transport.mx_tls"] == Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_PROBE_SMTP))
+    assert found["dane.certificates"] == Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_PROBE_SMTP))
 
 
 async def test_what_one_host_showed_and_another_did_not(identity: tuple[Path, bytes]) -> None:
@@ -251,20 +252,6 @@ async def test_what_one_host_showed_and_another_did_not(identity: tuple[Path, by
     assert [(each["host"], each["matches"]) for each in found["dane.certificates"]] == [(HOST, True)]
 
 
-def test_tlsa_records_against_a_certificate(identity: tuple[Path, bytes]) -> None:
-    der = identity[1]
-    key = x509.load_der_x509_certificate(der).public_key()
-    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    assert tlsa_matches(der, [f"3 1 1 {hashlib.sha256(spki).hexdigest().upper()}"]) is True
-    assert tlsa_matches(der, [f"3 1 2 {hashlib.sha512(spki).hexdigest()}"]) is True
-    assert tlsa_matches(der, [f"3 0 0 {der.hex()}"]) is True
-    assert tlsa_matches(der, ["3 1 1 " + "00" * 32]) is False
-    assert tlsa_matches(der, ["3 1 1 " + "00" * 32, f"3 0 1 {hashlib.sha256(der).hexdigest()}"]) is True
-    assert isinstance(tlsa_matches(der, ["2 1 1 " + "00" * 32]), Unknown), "it may be an authority above"
-    assert tlsa_matches(der, ["", "a b c d", "3 9 9 00", "1 1 1 00"]) is False
-
-
 @pytest.mark.parametrize("der", [b"", b"\x30", b"\x00" * 1000])
 def test_certificates_that_cannot_be_read_have_no_names(der: bytes) -> None:
     assert certificate_names(der) == ()
-    assert tlsa_matches(der, ["3 1 1 " + "00" * 32]) is False

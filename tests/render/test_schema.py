@@ -97,7 +97,7 @@ def test_what_waits_for_the_purpose_is_judged_for_no_receiver_and_fits() -> None
     data = as_json(asyncio.run(audit(message=message, ports=replace(open_ports(), dns=OFFLINE), rules=RULES)))
     (waiting,) = (each for each in data["findings"] if each["rule"] == "UNS-005")
     assert (waiting["outcome"], waiting["judgements"]) == ("unknown", [])
-    assert waiting["unknown"]["detail"] == "--purpose"
+    assert waiting["unknown"]["detail"] == {"code": "needs", "args": {"input": "purpose"}}
     assert problems(data) == []
 
 

@@ -272,7 +272,7 @@ async def test_a_recorded_run_and_its_replay_have_the_same_remedies(tmp_path: Pa
 
     ports = Ports(StaticResolver(BROKEN), FixedClock(NOW), sources=("static",), journal=Journal())
     first = (await audited(JOB, ports))[1]
-    write_recording(tmp_path / "run.json", ports)
+    write_recording(tmp_path / "run.json", ports, "1")
     second = (await audited(JOB, open_ports(PortSettings(replay=tmp_path / "run.json"))))[1]
     assert first.remedies
     assert first.remedies == second.remedies
@@ -313,7 +313,7 @@ async def test_a_recording_with_web_and_mail_hosts_is_replayed_byte_by_byte(
     allowed = Permissions(fetch=True, probe_smtp=True, one_click=True)
     ports = Ports(dns, FixedClock(NOW), Web(), Hosts(), allowed, ("static",), journal=Journal())
     first = (await audited(job, ports))[1]
-    write_recording(tmp_path / "run.json", ports)
+    write_recording(tmp_path / "run.json", ports, "1")
     again = open_ports(PortSettings(replay=tmp_path / "run.json", permissions=Permissions(told, told, told)))
     second = (await audited(job, again))[1]
     assert first.remedies

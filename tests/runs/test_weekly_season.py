@@ -20,7 +20,7 @@ from deliverability.history.store import History
 from deliverability.judge.engine import Selection
 from deliverability.judge.load import load_guide
 from deliverability.model.facts import Purpose, Reason
-from deliverability.model.history import Cause, Change, ChangeKind
+from deliverability.model.history import Cause, ChangeKind, FindingChange
 from deliverability.model.rules import RuleSet
 from deliverability.model.weekly import Summary
 from deliverability.ports.base import Answer, Failed
@@ -135,7 +135,7 @@ def pages(rules: RuleSet) -> HtmlPages:
     return HtmlPages(rules, catalogue(), load_guide(rule_folders()))
 
 
-def shop(summary: Summary) -> dict[tuple[str, ChangeKind], Change]:
+def shop(summary: Summary) -> dict[tuple[str, ChangeKind], FindingChange]:
     """What the run tells of the shop, by rule and kind; a rule is judged there at most once a kind."""
     (entry,) = [entry for entry in summary.entries if entry.domain == "shop.example"]
     assert entry.comparison is not None

@@ -21,7 +21,7 @@ from deliverability.auditors import catalogue
 from deliverability.history.store import History
 from deliverability.judge.engine import Selection
 from deliverability.model.facts import Purpose, Reason, Unknown, Waiver, records_of
-from deliverability.model.history import Cause, Change, ChangeKind, Comparison, VerdictChange
+from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, VerdictChange
 from deliverability.model.report import Outcome, VerdictKind
 from deliverability.model.rules import RuleSet, Severity
 from deliverability.model.weekly import Entry, Summary
@@ -157,13 +157,13 @@ def life(tmp_path: Path) -> Iterator[Life]:
     history.close()
 
 
-def changes(summary: Summary, domain: str = "shop.example") -> list[Change]:
+def changes(summary: Summary, domain: str = "shop.example") -> list[FindingChange]:
     (entry,) = [entry for entry in summary.entries if entry.domain == domain]
     assert entry.comparison is not None
     return list(entry.comparison.changes)
 
 
-def news(summary: Summary, domain: str = "shop.example") -> dict[tuple[str, ChangeKind], Change]:
+def news(summary: Summary, domain: str = "shop.example") -> dict[tuple[str, ChangeKind], FindingChange]:
     """What is new, mended or gone, by rule and kind."""
     return {(each.rule, each.kind): each for each in changes(summary, domain) if each.kind in (NEW, MENDED, GONE)}
 
@@ -513,7 +513,7 @@ async def test_another_severity_is_told_with_who_gave_it(life: Life) -> None:
     assert [each for each in changes(await life.week()) if each.kind is ChangeKind.RATED] == [], "once"
 
 
-def changes_of(life: Life, rule: str, kind: ChangeKind) -> Change:
+def changes_of(life: Life, rule: str, kind: ChangeKind) -> FindingChange:
     """As the newest run tells it, with the rules as its only cause."""
     summary = weekly_run.read_summary(life.folder / "out" / "latest" / "summary.json")
     return replace(news(summary)[(rule, kind)], causes=(Cause.RULES,))

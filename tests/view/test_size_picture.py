@@ -9,7 +9,7 @@ from deliverability.ports.clock import SystemClock
 from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.ports import Ports
 from deliverability.runs.engine import audit
-from deliverability.view.pictures import BarView, draw
+from deliverability.view.diagrams import BarView, draw
 from tests.files import mail
 from tests.speaking import shipped
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail, Input, needs
+from deliverability.model.codes import ABOUT, Code, Detail, Input, needs
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import (
     Answer,
@@ -136,7 +136,7 @@ def _certificate(got: Fetched | Unknown | None) -> bool | Unknown | None:
 def _content(got: Fetched | Unknown | None) -> bytes | Detail | Unknown | None:
     """The file; else a detail where everybody would find it missing, Unknown where only we could not look."""
     if isinstance(got, NoPage):
-        why = AS_SAID(text=got.detail)
+        why = got.detail
         return why if got.certain else Unknown(got.reason, ABOUT(what=got.url, detail=why))
     if not isinstance(got, Page):
         return got
