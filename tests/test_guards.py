@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import deliverability
-from deliverability.runs.engine import load_rules
+from deliverability.runs.rules import load_rules
 from tests import TESTS
 
 PACKAGE = Path(deliverability.__file__).parent
