@@ -20,12 +20,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from deliverability.model.facts import FactSet  # noqa: E402
+from deliverability.model.facts import FactSet  # noqa: E402, FactSet, Value  # noqa: E402
 from deliverability.model.spf import SpfTree, spf_tree  # noqa: E402
-from deliverability.ports.clock import SystemClock  # noqa: E402
 from deliverability.ports.dns import LiveResolver, parse_server  # noqa: E402
+from deliverability.ports.ports import Ports  # noqa: E402
 from deliverability.ports.zone import ZoneResolver  # noqa: E402
-from deliverability.runs.engine import Job, World, gather_facts  # noqa: E402
+from deliverability.runs.engine import Job, gather_facts  # noqa: E402
 from tests.corpus import corpus_root  # noqa: E402
 from tests.dnsserver import DnsServer  # noqa: E402
 
@@ -79,12 +79,11 @@ def round_trips(facts: FactSet) -> int:
 async def measure(domains: list[str], port: int) -> list[tuple[str, int, float]]:
     rows: list[tuple[str, int, float]] = []
     for domain in [*domains, *domains]:  # the first time is the rehearsal; the client's caches are new every time
-        base = LiveResolver([parse_server(f"127.0.0.1:{port}")])
-        world = World(base, SystemClock(), ("live",))
+        ports = Ports(LiveResolver([parse_server(f"127.0.0.1:{port}")]), sources=("live",))
         begin = time.perf_counter()
-        audited = await gather_facts(Job(domain), world)
+        audited = await gather_facts(Job(domain), ports)
         rows.append((domain, round_trips(audited.facts), time.perf_counter() - begin))
-        await base.close()
+        await ports.close()
     return rows[len(domains) :]
 
 

@@ -19,9 +19,11 @@ from deliverability.model.facts import FactType, Purpose, Reason, Unknown, Value
 from deliverability.model.report import Outcome, Report, VerdictKind
 from deliverability.model.rules import Severity
 from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
+from deliverability.ports.budget import Budget
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.names import canonical
 from deliverability.ports.overlay import OverlayResolver, Proposal
+from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.ports.zone import ZoneResolver
 from deliverability.protocols.dmarc.psl import is_public_suffix
@@ -30,7 +32,6 @@ from deliverability.runs.engine import (
     Job,
     Options,
     Sample,
-    World,
     catalogue,
     exit_code,
     full_report,
@@ -174,7 +175,7 @@ class Result:
 
 
 async def audit(resolver: Resolver, job: Job = JOB, seconds: float = 60.0, *, staged: bool = False) -> Result:
-    world = World(resolver, FixedClock(ARRIVED), ("test",), seconds=seconds)
+    world = Ports(resolver, FixedClock(ARRIVED), sources=("test",), budget=Budget(seconds))
     audited = await gather_facts(job, world, staged=staged)
     return Result(audited, make_report(audited, RULES, Selection()))
 
@@ -183,7 +184,9 @@ async def audit_again(before: Audited, resolver: Resolver) -> Result:
     """The audit of a staged one under other answers, as a rehearsal does it."""
     stage = before.stage
     assert stage is not None
-    gathered = await gather(stage.auditors, stage.subject, resolver, stage.message, stage.now, before=stage.works)
+    gathered = await gather(
+        stage.auditors, stage.subject, replace(stage.ports, dns=resolver), stage.message, before=stage.works
+    )
     audited = replace(before, facts=gathered.facts, crashes=gathered.crashes)
     return Result(audited, make_report(audited, RULES, Selection()))
 
@@ -452,7 +455,9 @@ def version(record: str) -> str:
 
 async def advised(resolver: Resolver, job: Job) -> Report:
     """The report with remedies."""
-    audited = await gather_facts(job, World(resolver, FixedClock(ARRIVED), ("test",), seconds=60.0), staged=True)
+    audited = await gather_facts(
+        job, Ports(resolver, FixedClock(ARRIVED), sources=("test",), budget=Budget(60.0)), staged=True
+    )
     return await full_report(audited, RULES, Selection())
 
 

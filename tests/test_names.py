@@ -19,13 +19,10 @@ STILL = frozenset(
         "Kind",
         "MarkView",
         "Network",
-        "Outcome",
         "Run",
         "Steps",
         "Subject",
-        "Told",
         "Words",
-        "World",
     ]
 )
 

@@ -283,7 +283,7 @@ def _has_key(ctx: Context, service: Service, keys: list[Key]) -> Value:
         return None
     if any(may_be_key_of(key, service) for key in keys):
         return True
-    listed, wildcard, failed = (ctx.value(f"dkim.{name}") for name in ("keys", "wildcard", "failed_probes"))
+    listed, wildcard, failed = (ctx.value(path) for path in ("dkim.keys", "dkim.wildcard", "dkim.failed_probes"))
     for value in (listed, wildcard, failed):
         if isinstance(value, Unknown):
             return value

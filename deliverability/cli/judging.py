@@ -12,9 +12,9 @@ from typing import Any
 from deliverability.auditors import catalogue
 from deliverability.cli.output import Outputs, Target, targets
 from deliverability.config import Settings
-from deliverability.inputs import InputError
 from deliverability.judge.engine import Selection
 from deliverability.judge.load import load_guide
+from deliverability.model.errors import InputError
 from deliverability.model.report import Report
 from deliverability.model.rules import RuleSet, Severity
 from deliverability.runs.engine import Audited, exit_code, html_part, load_rules, make_report, rule_folders

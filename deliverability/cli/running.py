@@ -11,7 +11,7 @@ import click
 
 from deliverability.cli import ending
 from deliverability.cli.inputs import Inputs
-from deliverability.inputs import InputError
+from deliverability.model.errors import InputError
 from deliverability.model.report import Report
 from deliverability.runs.engine import Audited, Job, Lost, Reported, audit_many, report_many
 
@@ -34,7 +34,7 @@ def run(inputs: Inputs, each: Callable[[Audited], T]) -> list[T]:
         _tell_crashes(audited)
         return each(audited)
 
-    return _run(inputs, audit_many(inputs.jobs, inputs.world, _lost(inputs)), told)
+    return _run(inputs, audit_many(inputs.jobs, inputs.ports, _lost(inputs)), told)
 
 
 def run_reports(
@@ -54,7 +54,7 @@ def run_reports(
 
     stream = report_many(
         inputs.jobs,
-        inputs.world,
+        inputs.ports,
         rules,
         selection,
         remedies=remedies,
@@ -102,20 +102,11 @@ def _run(inputs: Inputs, stream: AsyncIterator[S], each: Callable[[S], T]) -> li
     else:
         with click.progressbar(length=len(inputs.jobs), label="Auditing", file=sys.stderr, show_pos=True) as bar:
             asyncio.run(work(lambda: bar.update(1)))
-    if inputs.world.recorder is not None:
-        _save(inputs)
+    if inputs.record is not None:
+        from deliverability import __version__
+        from deliverability.ports.recording import write_recording
+
+        write_recording(inputs.record, inputs.ports, __version__)
     if inputs.lost and not results:
         raise InputError("none of the subjects could be read")
     return results
-
-
-def _save(inputs: Inputs) -> None:
-    from deliverability.ports.cassette import CassetteError
-
-    recorder, path = inputs.world.recorder, inputs.record
-    if recorder is None or path is None:
-        return
-    try:
-        recorder.save(path)
-    except CassetteError as error:
-        raise InputError(str(error)) from None

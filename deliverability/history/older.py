@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Final
 
 from deliverability.model.codec import as_catalogued
 from deliverability.model.codes import AS_SAID, Code, Detail
@@ -16,7 +17,7 @@ from deliverability.model.facts import Catalogue, Fact, FactSet, Reason, Unknown
 from deliverability.model.history import Kept, Snapshot
 from deliverability.model.report import Consequence, Verdict
 
-IDENTITIES = "spf.identities"
+IDENTITIES: Final = "spf.identities"
 NOT_COLLECTED = Code("not-collected-then")
 NOT_THEN = Unknown(Reason.NOT_CONFIGURED, NOT_COLLECTED())
 """What an older version did not look at."""

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from deliverability.model.codec import decode, encode
+from deliverability.model.codec import decode, decode_line, encode
+from deliverability.model.facts import Line
 from deliverability.model.history import (
     Cause,
     ChangeKind,
@@ -229,9 +230,13 @@ def _record(record: RecordChange) -> dict[str, Any]:
     return shape | {"cause": record.cause.value, "removed": record.removed.value if record.removed else None}
 
 
+def _lines(data: Any) -> tuple[Line, ...]:
+    return tuple(map(decode_line, data))
+
+
 def _read_record(data: Mapping[str, Any]) -> RecordChange:
     removed = RecordKind(data["removed"]) if data["removed"] else None
-    return RecordChange(data["asked"], tuple(data["old"]), tuple(data["new"]), Cause(data["cause"]), removed)
+    return RecordChange(data["asked"], _lines(data["old"]), _lines(data["new"]), Cause(data["cause"]), removed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ def compare_records(facts: FactSet, bridge: Bridge, points: Points) -> None:
         subject = text_of(facts.value("spf.domain"))
         for topic, parse in _PARSERS.items():
             name = topic.replace("-", "_")
-            record, errors = text_of(facts.value(f"{name}.record")), facts.value(f"{name}.errors")
+            record, errors = text_of(facts.at(f"{name}.record")), facts.at(f"{name}.errors")
             if record and not isinstance(errors, Unknown):
                 _heard(points, bridge, topic, subject, partial(_small, topic, subject, record, errors, parse, points))
 
@@ -238,7 +238,7 @@ def _dmarc_reason(facts: FactSet, domain: str, status: str, theirs: _Theirs, how
         return "dmarc-unrelated" if without.status == status else None
     match status, theirs.status:
         case "valid", "permerror":
-            wrong = (facts.value(f"dmarc.{each}") for each in ("errors", "invalid_uris", "unknown_tags"))
+            wrong = (facts.at(f"dmarc.{each}") for each in ("errors", "invalid_uris", "unknown_tags"))
             return "dmarc-rest-counts" if any(isinstance(each, tuple) and each for each in wrong) else None
         case "permerror", "valid":
             return "dmarc-no-policy"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from ipaddress import ip_network
 
+from deliverability.model.evidence import is_absence, texts
 from deliverability.model.facts import FactSet, records_of, text_of, texts_of
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Severity
@@ -180,8 +181,8 @@ class World:
                 seen = self.facts.evidence.get(f"dns:{rdtype}:{host.rstrip('.').lower()}")
                 if seen is None:
                     return None
-                addresses = [line for line in seen.got if is_address(line)]
-                if not addresses and not any(line.startswith(("NXDOMAIN:", "NODATA:")) for line in seen.got):
+                addresses = [line for line in texts(seen.got) if is_address(line)]
+                if not addresses and not is_absence(seen.got):
                     return None
                 found += addresses
         return tuple(dict.fromkeys(found))

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from deliverability import __version__
 from deliverability._resources import locate
 from deliverability.auditors import auditors, catalogue
-from deliverability.inputs import InputError, parse_domain, parse_ip, parse_mail_from, parse_selector
+from deliverability.inputs import parse_domain, parse_ip, parse_mail_from, parse_selector
 from deliverability.model.codec import digest, encode_facts
+from deliverability.model.errors import InputError
 from deliverability.model.facts import (
     FactSet,
     KeySeen,
@@ -31,10 +32,7 @@ from deliverability.model.rules import Receiver, RuleSet, Scope, Severity
 if TYPE_CHECKING:
     from deliverability.judge.engine import Selection
     from deliverability.mail.reader import Message
-    from deliverability.ports.base import Clock, HttpFetcher, Resolver, SmtpProber
-    from deliverability.ports.budget import Budget
-    from deliverability.ports.cassette import Recorder
-    from deliverability.ports.zone import ZoneResolver
+    from deliverability.ports.ports import Ports
     from deliverability.runs.rehearse import Stage
 
 T = TypeVar("T")
@@ -154,163 +152,6 @@ def plan(domains: Sequence[tuple[str, Options]], samples: Sequence[Sample], opti
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """Where answers come from in this run.
-
-    Attributes:
-        base: the resolver below everything, shared by all subjects.
-        clock: the run's time.
-        sources: how the report names it, for example ``zone`` or ``live``.
-        proposals: proposed records laid over the base.
-        recorder: keeps every answer, where asked for.
-        seconds: time budget of one subject.
-        zones: the zone resolver, to parse the zones of a domain before it is audited; else None.
-        http: fetches policy files from the web where the user asked for that; else None.
-        smtp: looks at the MX hosts where the user asked for that; else None.
-        unsubscriber: posts to the unsubscribe address of the message where the user asked for that; else None.
-    """
-
-    base: Resolver
-    clock: Clock
-    sources: tuple[str, ...]
-    proposals: tuple[Any, ...] = ()
-    recorder: Recorder | None = None
-    seconds: float = 15.0
-    zones: ZoneResolver | None = None
-    http: HttpFetcher | None = None
-    smtp: SmtpProber | None = None
-    unsubscriber: HttpFetcher | None = None
-
-    def resolver(self, budget: Budget) -> Resolver:
-        """A resolver for the subject whose time budget this is."""
-        from deliverability.ports.budget import BudgetResolver
-
-        resolver: Resolver = BudgetResolver(self.base, budget)
-        if self.proposals:
-            from deliverability.ports.overlay import OverlayResolver
-
-            resolver = OverlayResolver(resolver, self.proposals)
-        return self.recorder.over(resolver) if self.recorder else resolver
-
-    def others(self, budget: Budget) -> tuple[HttpFetcher | None, SmtpProber | None, HttpFetcher | None]:
-        """The fetcher, the prober and the poster, as far as the user allows them, under the same budget."""
-        from deliverability.ports.budget import BudgetFetcher, BudgetProber
-
-        return (
-            BudgetFetcher(self.http, budget) if self.http else None,
-            BudgetProber(self.smtp, budget) if self.smtp else None,
-            BudgetFetcher(self.unsubscriber, budget) if self.unsubscriber else None,
-        )
-
-
-def open_world(
-    *,
-    zones: Sequence[Path] = (),
-    proposals: Sequence[str] = (),
-    servers: Sequence[str] = (),
-    offline: bool = False,
-    record: Path | None = None,
-    replay: Path | None = None,
-    seconds: float = 15.0,
-    fetch: bool = False,
-    probe_smtp: bool = False,
-    probe_unsubscribe: bool = False,
-) -> World:
-    """Choose where answers come from. Raises InputError on contradictions and unusable input."""
-    from deliverability.ports.clock import SystemClock
-
-    given = [
-        name
-        for name, value in (("--zone", zones), ("--resolver", servers), ("--offline", offline), ("--replay", replay))
-        if value
-    ]
-    if len(given) > 1 and given != ["--zone", "--offline"]:
-        raise InputError(f"{' and '.join(given)} contradict each other; give one of them")
-    if record and replay:
-        raise InputError("--record and --replay contradict each other; give one of them")
-    if fetch and (zones or offline):
-        raise InputError(f"--fetch and {given[0]} contradict each other: one asks the web, the other asks nobody")
-    if probe_smtp and (zones or offline):
-        raise InputError(
-            f"--probe-smtp and {given[0]} contradict each other: one asks the mail hosts, the other nobody"
-        )
-    if probe_unsubscribe and (zones or offline):
-        raise InputError(
-            f"--probe-unsubscribe and {given[0]} contradict each other: one asks the web, the other asks nobody"
-        )
-    clock: Clock = SystemClock()
-    http: HttpFetcher | None = None
-    smtp: SmtpProber | None = None
-    unsubscriber: HttpFetcher | None = None
-    zone_resolver: ZoneResolver | None = None
-    base: Resolver
-    sources: tuple[str, ...]
-    if replay:
-        from deliverability.ports.cassette import CassetteError, Replayer
-
-        try:
-            base = replayer = Replayer.load(replay)
-        except CassetteError as error:
-            raise InputError(str(error)) from None
-        clock = replayer.clock
-        http = replayer.fetcher if fetch or "http" in replayer.asked else None
-        smtp = replayer.prober if probe_smtp or "smtp" in replayer.asked else None
-        unsubscriber = replayer.fetcher if probe_unsubscribe or "http_post" in replayer.asked else None
-        # The report of a replay is that of the recorded run, byte for byte.
-        sources = replayer.sources or ("replay",)
-    elif zones:
-        from deliverability.ports.zone import ZoneError, ZoneResolver
-
-        try:
-            base = zone_resolver = ZoneResolver.load(zones)
-            # A file that was named is parsed at once, so that a wrong one is told; those of a folder when needed.
-            zone_resolver.check(ZoneResolver.load([path for path in zones if path.is_file()]).origins)
-        except ZoneError as error:
-            raise InputError(str(error)) from None
-        sources = ("zone",)
-    elif offline:
-        from deliverability.ports.budget import offline_resolver
-
-        base, sources = offline_resolver(), ("offline",)
-    else:
-        from deliverability.ports.dns import LiveResolver, parse_server
-
-        try:
-            base = LiveResolver([parse_server(text) for text in servers] if servers else None, clock=clock)
-        except ValueError as error:
-            raise InputError(f"--resolver: {error}") from None
-        sources = ("live",)
-        if fetch or probe_unsubscribe:
-            from deliverability.ports.http import WebFetcher
-
-            http = WebFetcher(clock) if fetch else None
-            unsubscriber = WebFetcher(clock) if probe_unsubscribe else None
-        if probe_smtp:
-            from deliverability.ports.smtp import LiveProber
-
-            smtp = LiveProber(clock)
-    parsed: tuple[Any, ...] = ()
-    if proposals:
-        from deliverability.ports.overlay import parse_proposal
-
-        try:
-            parsed = tuple(parse_proposal(text) for text in proposals)
-        except ValueError as error:
-            raise InputError(f"--with: {error}") from None
-        sources = tuple(dict.fromkeys((*sources, "with")))
-    recorder = None
-    if record:
-        from deliverability.ports.cassette import Recorder
-
-        recorder = Recorder(base, clock, sources)
-        clock = recorder.clock
-        http = recorder.over_web(http) if http else None
-        smtp = recorder.over_smtp(smtp) if smtp else None
-        unsubscriber = recorder.over_web(unsubscriber, "http_post") if unsubscriber else None
-    return World(base, clock, sources, parsed, recorder, seconds, zone_resolver, http, smtp, unsubscriber)
-
-
-@dataclass(frozen=True, slots=True)
 class Audited:
     """The facts of one subject, and what has to be said beside them.
 
@@ -327,7 +168,7 @@ class Audited:
     opinion: SecondOpinion | None = None
 
 
-async def gather_facts(job: Job, world: World, *, staged: bool = False, second_opinion: bool = False) -> Audited:
+async def gather_facts(job: Job, run_ports: Ports, *, staged: bool = False, second_opinion: bool = False) -> Audited:
     """Collect the facts of one subject; `staged`: so that remedies can be rehearsed on them.
 
     `second_opinion`: ask checkdmarc and dkimpy as well, which get the same answers and ask nobody themselves.
@@ -335,7 +176,6 @@ async def gather_facts(job: Job, world: World, *, staged: bool = False, second_o
     Raises InputError where its message or zone file cannot be read.
     """
     from deliverability.auditors.base import gather
-    from deliverability.ports.budget import Budget, domainless_resolver
     from deliverability.ports.clock import stamp
 
     message: Message | None = None
@@ -344,13 +184,8 @@ async def gather_facts(job: Job, world: World, *, staged: bool = False, second_o
         data = job.sample.read()
         message = await asyncio.to_thread(_read_message, data)
     domain = job.domain or (_own_domain(message) if message else None)
-    if domain and world.zones is not None:
-        from deliverability.ports.zone import ZoneError
-
-        try:
-            world.zones.check([domain])
-        except ZoneError as error:
-            raise InputError(str(error)) from None
+    if domain and run_ports.zones is not None:
+        run_ports.zones.check([domain])
     options = job.options
     subject = Subject(
         domain=domain or "",
@@ -365,32 +200,20 @@ async def gather_facts(job: Job, world: World, *, staged: bool = False, second_o
         waivers=options.waivers,
         keys_seen=options.keys_seen,
     )
-    budget = Budget(world.seconds)
-    resolver = world.resolver(budget) if domain else domainless_resolver()
-    now = world.clock.now()
-    ports = world.others(budget) if domain else (None, None, None)
+    ports = run_ports.of_subject() if domain else run_ports.without_domain()
     every = auditors()
-    if not domain or not (staged or second_opinion):
-        gathered = await gather(every, subject, resolver, message, now, *ports)
-        return Audited(subject, gathered.facts, stamp(now), world.sources, gathered.crashes)
-    from deliverability.ports.memory import MemoryFetcher, MemoryProber, MemoryResolver
-
-    http, smtp, unsubscriber = ports
-    remembered = MemoryResolver(resolver)
-    web = MemoryFetcher(http) if http else None
-    prober = MemoryProber(smtp) if smtp else None
-    poster = MemoryFetcher(unsubscriber) if unsubscriber else None
-    gathered = await gather(every, subject, remembered, message, now, web, prober, poster)
+    gathered = await gather(every, subject, ports, message)
     opinion = stage = None
-    if second_opinion:
+    if domain and second_opinion:
         from deliverability.opinion.ask import second_opinion as ask
 
-        opinion = await ask(gathered.facts, data, remembered, budget, world.seconds)
-    if staged:
+        opinion = await ask(gathered.facts, data, ports)
+    if domain and staged:
         from deliverability.runs.rehearse import Stage
 
-        stage = Stage(every, subject, remembered, message, now, gathered.works, budget, web, prober, poster)
-    return Audited(subject, gathered.facts, stamp(now), world.sources, gathered.crashes, stage, opinion)
+        stage = Stage(every, subject, ports, message, gathered.works)
+    started = stamp(ports.clock.now())
+    return Audited(subject, gathered.facts, started, ports.sources, gathered.crashes, stage, opinion)
 
 
 def _read_message(data: bytes) -> Message:
@@ -490,17 +313,17 @@ Lost = Callable[[Job, Exception], None]
 """Told of a job that gives no result, and why."""
 
 
-def audit_many(jobs: Sequence[Job], world: World, lost: Lost | None = None) -> AsyncIterator[Audited]:
+def audit_many(jobs: Sequence[Job], ports: Ports, lost: Lost | None = None) -> AsyncIterator[Audited]:
     """Gather for every job, side by side under a cap, giving results in the order of the jobs.
 
     A job that fails is told to `lost`, and the others go on; without it, its error ends all.
     """
-    return _in_order(jobs, world, lambda job: gather_facts(job, world), lost)
+    return _in_order(jobs, ports, lambda job: gather_facts(job, ports), lost)
 
 
 def report_many(
     jobs: Sequence[Job],
-    world: World,
+    ports: Ports,
     rules: RuleSet,
     selection: Selection,
     *,
@@ -511,15 +334,15 @@ def report_many(
     """Gather, judge and rehearse for every job, as `audit_many` does; what is given back holds no stage any more."""
 
     async def work(job: Job) -> Reported:
-        audited = await gather_facts(job, world, staged=remedies, second_opinion=second_opinion)
+        audited = await gather_facts(job, ports, staged=remedies, second_opinion=second_opinion)
         report, crashes = await _with_remedies(audited, rules, selection)
         return Reported(replace(audited, stage=None, crashes=(*audited.crashes, *crashes)), report)
 
-    return _in_order(jobs, world, work, lost)
+    return _in_order(jobs, ports, work, lost)
 
 
 async def _in_order(
-    jobs: Sequence[Job], world: World, work: Callable[[Job], Coroutine[Any, Any, T]], lost: Lost | None
+    jobs: Sequence[Job], ports: Ports, work: Callable[[Job], Coroutine[Any, Any, T]], lost: Lost | None
 ) -> AsyncIterator[T]:
     pending: dict[int, asyncio.Task[T]] = {}
     following = 0
@@ -540,14 +363,14 @@ async def _in_order(
         for task in pending.values():
             task.cancel()
         await asyncio.gather(*pending.values(), return_exceptions=True)
-        await world.base.close()
+        await ports.close()
 
 
 async def audit(
     domain: str | None = None,
     *,
     message: bytes | None = None,
-    world: World | None = None,
+    ports: Ports | None = None,
     rules: RuleSet | None = None,
     options: Options | None = None,
     remedies: bool = True,
@@ -565,14 +388,16 @@ async def audit(
     if domain is None and message is None:
         raise InputError("give a domain, a message, or both")
     sample = Sample("message", data=message) if message is not None else None
-    chosen = world or open_world()
+    from deliverability.ports.open import open_ports
+
+    chosen = ports or open_ports()
     try:
         job = Job(domain, sample, options or Options())
         audited = await gather_facts(job, chosen, staged=remedies, second_opinion=second_opinion)
         return await full_report(audited, rules or load_rules(), Selection())
     finally:
-        if world is None:
-            await chosen.base.close()
+        if ports is None:
+            await chosen.close()
 
 
 def exit_code(report: Report, fail_on: Severity | None) -> int:
@@ -645,7 +470,7 @@ def _notes(audited: Audited) -> tuple[Note, ...]:
 
 def _recorded_notes(facts: FactSet) -> Iterator[Note]:
     """What the receiver of the message recorded, and where our own result is another one, the likely reason."""
-    results = {method: facts.value(f"recorded.{method}") for method in ("spf", "dkim", "dmarc", "compauth")}
+    results = {method: facts.at(f"recorded.{method}") for method in ("spf", "dkim", "dmarc", "compauth")}
     told = " ".join(f"{method}={result}" for method, result in results.items() if isinstance(result, str))
     by = facts.value("recorded.by")
     if not told or not isinstance(by, str):
@@ -661,8 +486,8 @@ def _envelope_notes(facts: FactSet) -> list[Note]:
     """Which envelope and connecting hop the audit used, and where it read them."""
     notes: list[Note] = []
     for name in ("mail_from", "ip", "helo"):
-        value = facts.value(f"envelope.{name}")
-        source = facts.value(f"envelope.{name}_source")
+        value = facts.at(f"envelope.{name}")
+        source = facts.at(f"envelope.{name}_source")
         if isinstance(value, str) and isinstance(source, str):
             shown = value or "<>"
             notes.append(Note(f"envelope-{name.replace('_', '-')}", {"value": shown, "source": source}))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from deliverability.auditors.base import Auditor, Work, gather
@@ -30,9 +29,8 @@ from deliverability.model.report import (
 )
 from deliverability.model.rules import RuleSet, Severity
 from deliverability.ports.base import Found, Resolver
-from deliverability.ports.budget import Budget
-from deliverability.ports.memory import MemoryFetcher, MemoryProber, MemoryResolver
 from deliverability.ports.overlay import OverlayResolver, Proposal, parse_proposal
+from deliverability.ports.ports import Ports
 from deliverability.remedy.plan import TOPICS, redrafted
 from deliverability.remedy.spf_passing import Earlier, lost
 
@@ -70,21 +68,13 @@ _Case = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What an audit was made from, so that it can be made again with other records.
-
-    The ports remember what they answered: `http` and `smtp` are not asked anew, DNS only what was not asked before.
-    """
+    """What an audit was made from, so that it can be made again with other records."""
 
     auditors: Sequence[Auditor]
     subject: Subject
-    resolver: MemoryResolver
+    ports: Ports
     message: Message | None
-    now: datetime
     works: Mapping[str, Work]
-    budget: Budget
-    http: MemoryFetcher | None = None
-    smtp: MemoryProber | None = None
-    unsubscriber: MemoryFetcher | None = None
 
 
 async def remedies(
@@ -103,9 +93,8 @@ async def remedies(
     record sets are drafted from the facts that it leads to, and their `old` is its `new`. Once the time budget of the
     subject is spent no further draft is rehearsed.
     """
-    for port in (stage.http, stage.smtp, stage.unsubscriber):
-        if port is not None:
-            port.closed = True
+    if stage.ports.journal is not None:
+        stage.ports.journal.close_to_servers()
     rehearsal = _Rehearsal(stage, rules, catalogue, selection)
     base = _State({}, report.facts, stage.works, report.findings, _standing(report.assessment))
     kept, complete = await _kept(rehearsal, base)
@@ -120,7 +109,7 @@ async def _kept(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool
     tried: set[object] = set()
     kept: list[Remedy] = []
     while waiting and len(tried) < MAX_REHEARSALS:
-        if rehearsal.stage.budget.spent:
+        if rehearsal.stage.ports.budget.spent:
             return kept, False
         topic, draft = waiting.pop(0)
         places = tuple(edit_place(edit) for edit in draft.edits)
@@ -135,7 +124,7 @@ async def _kept(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool
             # It joins what was rehearsed apart: first see both together.
             joined = {place: values for each in below for place, values in each.edits.items()}
             state = await rehearsal.publish(base, joined)
-        if not state.unmet(draft.rule, draft.item) or await _beside_alias(rehearsal.stage.resolver, draft.edits):
+        if not state.unmet(draft.rule, draft.item) or await _beside_alias(rehearsal.stage.ports.dns, draft.edits):
             continue
         after = await rehearsal.publish(state, {edit_place(edit): proposals[edit_place(edit)] for edit in draft.edits})
         if not _helps(state, after, draft) or lost(base.facts, after.facts, (*kept, draft)):
@@ -245,11 +234,9 @@ class _Rehearsal:
         """The audit of `state` with further record sets replaced."""
         stage = self.stage
         laid = {**state.edits, **edits}
-        overlay = OverlayResolver(stage.resolver, (each for proposals in laid.values() for each in proposals))
-        ports = (stage.http, stage.smtp, stage.unsubscriber)
-        gathered = await gather(
-            stage.auditors, stage.subject, overlay, stage.message, stage.now, *ports, before=state.works
-        )
+        overlay = OverlayResolver(stage.ports.dns, (each for proposals in laid.values() for each in proposals))
+        ports = replace(stage.ports, dns=overlay)
+        gathered = await gather(stage.auditors, stage.subject, ports, stage.message, before=state.works)
         findings = self._judge(state, gathered.facts)
         receivers = self.selection.receivers or self.rules.providers
         # What is met or does not apply holds nobody's verdict back.
@@ -349,7 +336,7 @@ def _darker(before: FactSet, after: FactSet) -> bool:
     return any(
         isinstance(fact.value, Unknown)
         and not fact.value.reason.waits_for_input
-        and not isinstance(before.value(fact.path), Unknown)
+        and not isinstance(before.at(fact.path), Unknown)
         for fact in after
     )
 
@@ -367,7 +354,7 @@ def _rehearsed(draft: Remedy, before: _State, after: _State) -> Remedy:
         changes=tuple(
             FactChange(path, old, new)
             for path in SHOWN_FACTS
-            if (old := before.facts.value(path)) != (new := after.facts.value(path))
+            if (old := before.facts.at(path)) != (new := after.facts.at(path))
             and not isinstance(old, Unknown)
             and not isinstance(new, Unknown)
         ),

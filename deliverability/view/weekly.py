@@ -18,6 +18,7 @@ from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import RuleSet, Status
 from deliverability.model.weekly import Entry, FindingText, Summary
 from deliverability.view.diff import Piece, diff
+from deliverability.words.details import line_words
 from deliverability.words.rules import rule_title
 from deliverability.words.sentences import Phrases, format_value, visible
 
@@ -456,7 +457,7 @@ class _EntryWords:
         return self._say("weekly.fact", name=self._say(f"fact.{change.path}"), before=before, after=after)
 
     def _record(self, record: RecordChange) -> RecordView:
-        pieces = diff("\n".join(record.old), "\n".join(record.new))
+        pieces = diff(*("\n".join(line_words(line, self._say) for line in lines) for lines in (record.old, record.new)))
         return RecordView(visible(record.asked), tuple(Piece(kind, _visible_lines(text)) for kind, text in pieces))
 
     def _verdicts(self, changes: Sequence[VerdictChange], root: _Root) -> Iterator[VerdictChangeView]:

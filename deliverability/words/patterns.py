@@ -22,7 +22,7 @@ _OF_CODES = frozenset(
         *("dmarc-value", "dmarc-odd", "dmarc-twice"),
     )
 )
-_CONVERTED = ("detail.spf-", "detail.dns-", "detail.name-")
+_CONVERTED = ("detail.spf-", "detail.dns-", "detail.name-", "detail.seen-")
 _LONGEST = 400
 _DEEPEST = 4
 

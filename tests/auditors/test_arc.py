@@ -17,6 +17,8 @@ from deliverability.mail.reader import read
 from deliverability.model.codes import ABOUT, Detail
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import Answer, Failed
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 from deliverability.protocols.dkim.arc import (
     BROKEN,
     CV_UNREADABLE,
@@ -207,7 +209,9 @@ async def test_hostile_fields_give_a_result(field: bytes) -> None:
 
 async def facts(message: bytes | None) -> dict[str, Any]:
     parsed = read(message) if message is not None else None
-    gathered = await gather([arc.audit], Subject("example.com"), TableResolver(TABLE), parsed, datetime.now(UTC))
+    gathered = await gather(
+        [arc.audit], Subject("example.com"), Ports(TableResolver(TABLE), FixedClock(datetime.now(UTC))), parsed
+    )
     assert gathered.crashes == ()
     return {fact.path: fact.value for fact in gathered.facts}
 

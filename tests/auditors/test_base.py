@@ -27,6 +27,8 @@ from deliverability.judge.engine import Selection
 from deliverability.model.codes import ABOUT, AS_SAID, failed_question
 from deliverability.model.facts import FactType, Reason, Subject, Unknown
 from deliverability.ports.base import Absent, Failed, Found, unknown_from
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.runs.engine import Audited, catalogue, exit_code, load_rules, make_report
 
@@ -39,7 +41,7 @@ def make(name: str, provides: list[str], needs: list[str], run: AuditFunction) -
 
 async def run(*auditors: Auditor) -> Gathered:
     resolver = StaticResolver({("example.com", "TXT"): ["v=spf1 -all"]})
-    return await gather(auditors, Subject("example.com"), resolver, None, NOW)
+    return await gather(auditors, Subject("example.com"), Ports(resolver, FixedClock(NOW)), None)
 
 
 async def nothing(ctx: Context) -> None:

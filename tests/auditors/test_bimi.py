@@ -13,6 +13,9 @@ from deliverability.mail.reader import read
 from deliverability.model.codes import AS_SAID, Input, needs
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import Fetched, NoPage, Page, Resolver
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.nobody import OFFLINE
+from deliverability.ports.ports import Permissions, Ports
 from deliverability.ports.static import StaticResolver
 
 LOGO, PEM = "https://brand.example/logo.svg", "https://brand.example/vmc.pem"
@@ -42,7 +45,12 @@ async def of(
     parsed = read(mail) if mail is not None else None
     now = datetime(2026, 11, 24, tzinfo=UTC)
     resolver = StaticResolver(records)
-    gathered = await gather([message.audit, bimi.audit], Subject(domain), resolver, parsed, now, web)
+    gathered = await gather(
+        [message.audit, bimi.audit],
+        Subject(domain),
+        Ports(resolver, FixedClock(now), http=web or OFFLINE, permissions=Permissions(fetch=web is not None)),
+        parsed,
+    )
     assert gathered.crashes == ()
     return {fact.path.removeprefix("bimi."): fact.value for fact in gathered.facts if fact.path.startswith("bimi.")}
 

@@ -18,6 +18,8 @@ from deliverability.mail.reader import read
 from deliverability.model.codes import Input, needs
 from deliverability.model.facts import FactSet, Reason, Subject, Unknown, Value
 from deliverability.ports.base import Answer, Failed
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 from tests import TESTS
 from tests.corpus import corpus
 
@@ -39,7 +41,9 @@ async def audit(raw: bytes | None, **given: object) -> FactSet:
     """All facts about a message, with every promised fact stated and no auditor crashed."""
     subject = Subject("example.com", message=raw, **given)  # type: ignore[arg-type]
     parsed = read(raw) if raw is not None else None
-    gathered = await gather(AUDITORS, subject, DeadResolver(), parsed, datetime(2026, 11, 24, tzinfo=UTC))
+    gathered = await gather(
+        AUDITORS, subject, Ports(DeadResolver(), FixedClock(datetime(2026, 11, 24, tzinfo=UTC))), parsed
+    )
     assert gathered.crashes == ()
     return gathered.facts
 

@@ -14,6 +14,8 @@ from deliverability.auditors.base import Context
 from deliverability.model.codes import Detail, Input, needs
 from deliverability.model.facts import Fact, FactSpec, FactType, Reason, Subject, Unknown, Value
 from deliverability.model.spf import SPF_AT
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.ports.zone import ZoneResolver
 from tests.corpus import corpus
@@ -26,7 +28,7 @@ async def audit(zone: Zone, *, ips: tuple[str, ...] = (), **envelope: Value) -> 
     """Audit example.com. What the envelope does not tell here is Unknown, as without a message."""
     known = {path: Fact(path, envelope.get(path.removeprefix("envelope."), NO_MESSAGE)) for path in spf.NEEDS}
     subject = Subject("example.com", sending_ips=ips)
-    context = Context(subject, StaticResolver(zone), None, datetime(2026, 1, 1, tzinfo=UTC), known)
+    context = Context(subject, Ports(StaticResolver(zone), FixedClock(datetime(2026, 1, 1, tzinfo=UTC))), None, known)
     await spf.audit.run(context)
     assert set(context.stated) == set(spf.audit.promised)
     for fact in context.stated.values():
@@ -354,7 +356,7 @@ async def test_every_sender_of_the_corpus_is_audited() -> None:
     known = {path: Fact(path, NO_MESSAGE) for path in spf.NEEDS}
     for domain in senders:
         subject = Subject(domain, sending_ips=("192.0.2.8", "40.92.0.1"))
-        context = Context(subject, resolver, None, datetime(2026, 1, 1, tzinfo=UTC), known)
+        context = Context(subject, Ports(resolver, FixedClock(datetime(2026, 1, 1, tzinfo=UTC))), None, known)
         await spf.audit.run(context)
         check_types(context)
     assert len(senders) == 58

@@ -15,6 +15,10 @@ from deliverability.mail.reader import read
 from deliverability.model.codes import AS_SAID, Input, needs
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import Answer, Fetched, Found, NoPage, Page, Resolver
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.nobody import OFFLINE
+from deliverability.ports.open import PortSettings, open_ports
+from deliverability.ports.ports import Permissions, Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.ports.zone import ZoneResolver
 from deliverability.protocols.dane import TLSA_UNUSABLE
@@ -50,7 +54,12 @@ async def of(
 ) -> dict[str, Any]:
     resolver = StaticResolver(records) if isinstance(records, dict) else records
     parsed = read(message) if message is not None else None
-    gathered = await gather([transport.audit], Subject("example.com"), resolver, parsed, NOW, web)
+    gathered = await gather(
+        [transport.audit],
+        Subject("example.com"),
+        Ports(resolver, FixedClock(NOW), http=web or OFFLINE, permissions=Permissions(fetch=web is not None)),
+        parsed,
+    )
     assert gathered.crashes == ()
     return {fact.path: fact.value for fact in gathered.facts}
 
@@ -233,13 +242,12 @@ async def test_one_usable_record_is_enough() -> None:
 
 
 def test_fetching_is_refused_where_nothing_may_be_asked(tmp_path: Path) -> None:
-    from deliverability.inputs import InputError
-    from deliverability.runs.engine import open_world
+    from deliverability.model.errors import InputError
 
     zone = tmp_path / "example.com.zone"
     zone.write_text("$ORIGIN example.com.\n@ 60 IN SOA ns h 1 2 3 4 5\n")
     for options in ({"zones": [zone]}, {"offline": True}):
-        with pytest.raises(InputError, match="--fetch and --"):
-            open_world(fetch=True, **options)  # type: ignore[arg-type]
-    assert open_world().http is None
-    assert open_world(fetch=True).http is not None
+        with pytest.raises(InputError, match=r"fetch and (zones|offline)"):
+            PortSettings(permissions=Permissions(fetch=True), **options)  # type: ignore[arg-type]
+    assert open_ports().http is OFFLINE
+    assert open_ports(PortSettings(permissions=Permissions(fetch=True))).http is not OFFLINE

@@ -26,10 +26,11 @@ from deliverability.mail.files.types import identify
 from deliverability.model.codec import decode_facts
 from deliverability.model.spf import plain
 from deliverability.ports import wire
-from deliverability.ports.budget import offline_resolver
-from deliverability.ports.cassette import CassetteError, Replayer
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.overlay import parse_proposal
+from deliverability.ports.ports import Ports
+from deliverability.ports.recording import RecordingError, replaying
 from deliverability.ports.static import StaticResolver
 from deliverability.ports.zone import ZoneError, ZoneResolver
 from deliverability.protocols.dkim.arc import verify_arc
@@ -37,7 +38,7 @@ from deliverability.protocols.dkim.key import Check, check, parse_key
 from deliverability.protocols.dkim.verify import verify_dkim
 from deliverability.protocols.spf.evaluate import evaluate_spf
 from deliverability.protocols.spf.tree import walk_tree
-from deliverability.runs.engine import Job, Sample, World, gather_facts, load_rules, make_report, rule_folders
+from deliverability.runs.engine import Job, Sample, gather_facts, load_rules, make_report, rule_folders
 from deliverability.slim.message import slim
 from tests import TESTS
 from tests.corpus import corpus_root
@@ -99,7 +100,7 @@ def zone(octets: bytes) -> object:
 def recording(octets: bytes) -> object:
     path = Path(scratch().name) / "recording.json"
     path.write_bytes(octets)
-    return Replayer.load(path)
+    return replaying(path).dns
 
 
 @cache
@@ -137,8 +138,8 @@ def key(octets: bytes) -> object:
 
 def mail(octets: bytes) -> object:
     """A whole audit of a message, offline, judged; an auditor that crashed is a crash."""
-    world = World(offline_resolver(), FixedClock(NOW), ("offline",))
-    audited = run(gather_facts(Job(None, Sample("a.eml", data=octets)), world))
+    ports = Ports(OFFLINE, FixedClock(NOW), sources=("offline",))
+    audited = run(gather_facts(Job(None, Sample("a.eml", data=octets)), ports))
     if audited.crashes:
         raise AssertionError(audited.crashes[0])
     return make_report(audited, rules(), Selection())
@@ -149,7 +150,7 @@ def domain(octets: bytes) -> object:
     records = tuple(octets.decode("utf-8", "backslashreplace").split("\n"))[:20]
     names = ("", "_dmarc.", "_mta-sts.", "_smtp._tls.", "default._bimi.", "default._domainkey.")
     resolver = StaticResolver({(f"{name}example.com", "TXT"): list(records) for name in names})
-    audited = run(gather_facts(Job("example.com"), World(resolver, FixedClock(NOW), ("static",))))
+    audited = run(gather_facts(Job("example.com"), Ports(resolver, FixedClock(NOW), sources=("static",))))
     if audited.crashes:
         raise AssertionError(audited.crashes[0])
     return make_report(audited, rules(), Selection())
@@ -203,7 +204,7 @@ def targets() -> dict[str, Target]:
         "recording": Target(
             recording,
             (b'{"format": "deliv-recording", "schema_version": 1, "now": "2026-11-24T00:00:00Z", "dns": {}}',),
-            (CassetteError,),
+            (RecordingError,),
         ),
         "facts": Target(facts, (b'{"facts": {}, "evidence": {}}',), (ValueError, RecursionError)),
         "SPF tree": Target(spf, spf_seeds),

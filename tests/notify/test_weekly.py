@@ -24,7 +24,8 @@ from deliverability.notify.mail import MAX_OCTETS, compose
 from deliverability.notify.notifier import NOT_TAKEN, VARIABLE_UNSET, WAITS, Notifier
 from deliverability.notify.textfile import weekly_metrics
 from deliverability.notify.webhook import document
-from deliverability.runs.engine import Options, audit, catalogue, load_rules, open_world
+from deliverability.ports.open import PortSettings, open_ports
+from deliverability.runs.engine import Options, audit, catalogue, load_rules
 from tests.notify.test_outbox import Server, free_port
 
 NOW = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
@@ -163,7 +164,7 @@ async def test_it_passes_our_own_audit(lang: str) -> None:
     raw = compose(EMAIL, summary([entry("a.example", change())]), RULES, catalogue(), lang, NOW, Path("gone"))
     report = await audit(
         message=raw.as_bytes(policy=policy.SMTP),
-        world=open_world(offline=True),
+        ports=open_ports(PortSettings(offline=True)),
         options=Options(purpose=Purpose.TRANSACTIONAL),
         remedies=False,
     )

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from deliverability.model.facts import Reason
 from deliverability.ports import wire
 from deliverability.ports.base import Absent, Answer, Failed, Found
-from deliverability.ports.budget import Budget, BudgetResolver, offline_resolver
+from deliverability.ports.budget import Budget
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.dns import (
     LiveResolver,
@@ -33,6 +33,8 @@ from deliverability.ports.dns import (
     parse_server,
     system_servers,
 )
+from deliverability.ports.nobody import OFFLINE
+from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from tests.dnsserver import DnsServer
 
@@ -503,7 +505,7 @@ async def test_questions_on_the_wire_are_capped() -> None:
 async def test_when_the_budget_is_used_up_every_question_is_a_timeout() -> None:
     async with DnsServer(WORLD, {"slow.example": "silent"}) as server:
         base = live(server)
-        budget = BudgetResolver(base, Budget(0.1))
+        budget = Ports(base).under(Budget(0.1)).dns
         assert isinstance(await budget.query("example.com", "A"), Found)
         pending = await budget.query("slow.example", "A")
         later = await budget.query("host1.example", "A")
@@ -511,13 +513,12 @@ async def test_when_the_budget_is_used_up_every_question_is_a_timeout() -> None:
             assert isinstance(answer, Failed)
             assert answer.reason is Reason.TIMEOUT
             assert answer.detail == "time budget of 0.1 s used up"
-        await budget.close()
         assert isinstance(await base.query("host1.example", "A"), Found), "the shared base goes on"
         await base.close()
 
 
 async def test_offline_nothing_is_ever_missing() -> None:
-    answer = await offline_resolver().query("Example.com.", "txt")
+    answer = await OFFLINE.query("Example.com.", "txt")
     assert answer == Failed("example.com", "TXT", Reason.OFFLINE, "not asked: offline")
 
 

@@ -19,10 +19,12 @@ from cryptography.x509.oid import NameOID
 
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Fetched, NoPage, Page
-from deliverability.ports.cassette import Recorder, Replayer
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.http import MAX_OCTETS, WebFetcher
+from deliverability.ports.journal import Journal
+from deliverability.ports.ports import Permissions, Ports
 from deliverability.ports.public import is_public
+from deliverability.ports.recording import replaying, write_recording
 from deliverability.ports.static import StaticResolver
 
 CLOCK = FixedClock(datetime(2026, 11, 24, 12, 0, tzinfo=UTC))
@@ -340,39 +342,44 @@ LOST = NoPage("https://b.example/", Reason.TIMEOUT, "no answer within 8 s", at="
 WRONG = NoPage("https://c.example/", Reason.REFUSED, "the certificate is not valid", certain=True)
 
 
+def recording(canned: Canned) -> Ports:
+    """Ports over the canned web that keep a journal."""
+    journal, allowed = Journal(), Permissions(fetch=True, one_click=True)
+    return Ports(HOSTS, CLOCK, canned, permissions=allowed, journal=journal).under(journal)
+
+
 async def test_a_replay_answers_as_the_web_did(tmp_path: Path) -> None:
     canned = Canned({each.url: each for each in (PAGE, LOST, WRONG)})
-    recorder = Recorder(HOSTS, CLOCK)
-    web = recorder.over_web(canned)
-    recorded = [await web.fetch(each.url, HOSTS) for each in (PAGE, LOST, WRONG, PAGE)]
+    ports = recording(canned)
+    recorded = [await ports.http.fetch(each.url, HOSTS) for each in (PAGE, LOST, WRONG, PAGE)]
     assert canned.asked == 3  # a file asked for again is the recorded one
-    recorder.save(tmp_path / "run.json")
-    replayed = Replayer.load(tmp_path / "run.json").fetcher
-    assert [await replayed.fetch(each.url, HOSTS) for each in (PAGE, LOST, WRONG, PAGE)] == recorded
-    missing = await replayed.fetch("https://d.example/", HOSTS)
+    write_recording(tmp_path / "run.json", ports, "1")
+    replayed = replaying(tmp_path / "run.json")
+    assert [await replayed.http.fetch(each.url, HOSTS) for each in (PAGE, LOST, WRONG, PAGE)] == recorded
+    missing = await replayed.http.fetch("https://d.example/", HOSTS)
     assert missing == NoPage("https://d.example/", Reason.OFFLINE, "not in the recording")
 
 
 async def test_a_replay_of_a_form_sends_nothing(tmp_path: Path) -> None:
     accepted = Page(PAGE.url, 204, "", b"", "2026-11-24T12:00:00Z", "192.0.2.1")
     canned = Canned({PAGE.url: accepted, LOST.url: LOST})
-    recorder = Recorder(HOSTS, CLOCK)
-    web = recorder.over(HOSTS).over_web(canned)
+    ports = recording(canned)
     for _ in range(2):  # once in a run, however often it is asked for
-        assert [await web.post(url, FORM, HOSTS) for url in (PAGE.url, LOST.url)] == [accepted, LOST]
+        assert [await ports.http.post(url, FORM, HOSTS) for url in (PAGE.url, LOST.url)] == [accepted, LOST]
     assert canned.asked == 2
-    recorder.save(tmp_path / "run.json")
-    replayed = Replayer.load(tmp_path / "run.json").fetcher
-    assert [await replayed.post(url, FORM, HOSTS) for url in (PAGE.url, LOST.url)] == [accepted, LOST]
+    write_recording(tmp_path / "run.json", ports, "1")
+    replayed = replaying(tmp_path / "run.json")
+    assert [await replayed.http.post(url, FORM, HOSTS) for url in (PAGE.url, LOST.url)] == [accepted, LOST]
     # What was got is one thing, what was answered to a form another.
-    assert await replayed.fetch(PAGE.url, HOSTS) == NoPage(PAGE.url, Reason.OFFLINE, "not in the recording")
-    unasked = await replayed.post("https://d.example/", FORM, HOSTS)
+    assert await replayed.http.fetch(PAGE.url, HOSTS) == NoPage(PAGE.url, Reason.OFFLINE, "not in the recording")
+    unasked = await replayed.http.post("https://d.example/", FORM, HOSTS)
     assert unasked == NoPage("https://d.example/", Reason.OFFLINE, "not in the recording")
 
 
 async def test_one_recording_for_all_domains_of_a_run(tmp_path: Path) -> None:
-    recorder = Recorder(HOSTS, CLOCK)
-    web = recorder.over(HOSTS).over_web(Canned({PAGE.url: PAGE}))
-    await web.fetch(PAGE.url, HOSTS)
-    recorder.save(tmp_path / "run.json")
-    assert set(Replayer.load(tmp_path / "run.json").fetcher.pages) == {PAGE.url}
+    run = recording(Canned({PAGE.url: PAGE, LOST.url: LOST}))
+    for url in (PAGE.url, LOST.url):
+        await run.of_subject().http.fetch(url, HOSTS)
+    write_recording(tmp_path / "run.json", run, "1")
+    replayed = replaying(tmp_path / "run.json")
+    assert [await replayed.http.fetch(url, HOSTS) for url in (PAGE.url, LOST.url)] == [PAGE, LOST]

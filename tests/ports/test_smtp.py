@@ -20,15 +20,18 @@ from cryptography.x509.oid import NameOID
 from deliverability.auditors import smtp, transport
 from deliverability.auditors.base import gather
 from deliverability.auditors.smtp import certificate_names
-from deliverability.inputs import InputError
 from deliverability.model.codes import Input, needs
+from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import MailHost, NoMailHost, Probed, Resolver
-from deliverability.ports.cassette import Recorder, Replayer
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.journal import Journal
+from deliverability.ports.nobody import OFFLINE
+from deliverability.ports.open import PortSettings
+from deliverability.ports.ports import Permissions, Ports
+from deliverability.ports.recording import replaying, write_recording
 from deliverability.ports.smtp import LiveProber
 from deliverability.ports.static import StaticResolver
-from deliverability.runs.engine import open_world
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 HOST = "mx.example.com"
@@ -174,23 +177,26 @@ async def test_private_addresses_are_never_called(address: str) -> None:
 
 
 async def test_a_recording_gives_back_what_was_seen(identity: tuple[Path, bytes], tmp_path: Path) -> None:
-    recorder = Recorder(StaticResolver(DNS), FixedClock(NOW))
+    journal, allowed = Journal(), Permissions(probe_smtp=True)
     async with serving(Server(identity[0])) as port:
-        prober = recorder.over_smtp(LiveProber(FixedClock(NOW), port=port, allowed=lambda _: True))
-        seen = await prober.probe(HOST, recorder)
-    await LiveProber(FixedClock(NOW)).probe("lost.example", recorder)
-    recorder.save(tmp_path / "run.json")
-    replayer = Replayer.load(tmp_path / "run.json")
-    assert await replayer.prober.probe(HOST, replayer) == seen
-    other = await replayer.prober.probe("other.example", replayer)
+        prober = LiveProber(FixedClock(NOW), port=port, allowed=lambda _: True)
+        ports = Ports(StaticResolver(DNS), FixedClock(NOW), smtp=prober, permissions=allowed, journal=journal).under(
+            journal
+        )
+        seen = await ports.smtp.probe(HOST, ports.dns)
+        lost = await ports.smtp.probe("lost.example", ports.dns)
+    write_recording(tmp_path / "run.json", ports, "1")
+    replayed = replaying(tmp_path / "run.json")
+    assert [await replayed.smtp.probe(host, replayed.dns) for host in (HOST, "lost.example")] == [seen, lost]
+    other = await replayed.smtp.probe("other.example", replayed.dns)
     assert isinstance(other, NoMailHost)
     assert other.reason is Reason.OFFLINE
 
 
 @pytest.mark.parametrize("other", [{"offline": True}, {"zones": (Path("x.zone"),)}])
 def test_it_contradicts_asking_nobody(other: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="--probe-smtp"):
-        open_world(probe_smtp=True, **other)
+    with pytest.raises(InputError, match="probe_smtp and "):
+        PortSettings(permissions=Permissions(probe_smtp=True), **other)
 
 
 # --- facts ---------------------------------------------------------------------------------------------------------
@@ -212,7 +218,15 @@ async def facts(prober: Seen | None, **tlsa: str) -> dict[str, Any]:
         **{(f"_25._tcp.{HOST}", "TLSA"): [value] for value in tlsa.values()},
     }
     found = await gather(
-        [transport.audit, smtp.audit], Subject("example.com"), StaticResolver(records), None, NOW, None, prober
+        [transport.audit, smtp.audit],
+        Subject("example.com"),
+        Ports(
+            StaticResolver(records),
+            FixedClock(NOW),
+            smtp=prober or OFFLINE,
+            permissions=Permissions(probe_smtp=prober is not None),
+        ),
+        None,
     )
     assert found.crashes == ()
     return {fact.path: fact.value for fact in found.facts}

@@ -19,7 +19,9 @@ from deliverability.model.facts import Fact, FactSet, Reason, Subject, Unknown, 
 from deliverability.model.report import Care, Finding, Outcome, Remedy
 from deliverability.model.rules import RuleSet
 from deliverability.ports.base import Answer, Resolver
+from deliverability.ports.clock import FixedClock
 from deliverability.ports.overlay import OverlayResolver, parse_proposal
+from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.ports.zone import ZoneResolver
 from deliverability.protocols.spf.coverage import Coverage, measure
@@ -74,7 +76,9 @@ async def audit(source: Zone | Resolver, *, domain: str = DOMAIN, ips: tuple[str
     resolver = StaticResolver(source) if isinstance(source, dict) else source
     missing = Unknown(Reason.NO_MESSAGE, "--eml")
     known = {path: Fact(path, missing) for path in auditor.NEEDS}
-    context = Context(Subject(domain, sending_ips=ips), resolver, None, datetime(2026, 1, 1, tzinfo=UTC), known)
+    context = Context(
+        Subject(domain, sending_ips=ips), Ports(resolver, FixedClock(datetime(2026, 1, 1, tzinfo=UTC))), None, known
+    )
     await auditor.audit.run(context)
     mx = await resolver.query(domain, "MX")
     hosts = tuple(value.partition(" ")[2] for value in getattr(mx, "values", ()))

@@ -14,10 +14,10 @@ from deliverability.model.facts import Evidence, EvidenceKind, Reason, Unknown
 from deliverability.model.report import Assessment, Consequence, Gain, Note, Outcome, RecordEdit, Verdict, VerdictKind
 from deliverability.model.rules import Effect
 from deliverability.model.spf import SpfTerm, SpfTree, plain
-from deliverability.render.html import render_html
-from deliverability.view.pictures import draw
+from deliverability.view.diagrams import draw
 from deliverability.view.segments import segments
 from tests.fixtures_report import FACTS, GUIDE, REMEDIES, assessed, facts, finding, make_report, speaker
+from tests.speaking import written
 
 _VOID = {"meta", "link", "br", "hr", "img", "input", "use", "path"}
 
@@ -58,7 +58,7 @@ class Page(HTMLParser):
 
 
 def html_of(report=None, lang="en", guide=GUIDE, **options):
-    return render_html(report or make_report(), speaker(lang, guide=guide), **options)
+    return written("html", report or make_report(), speaker(lang, guide=guide), **options)
 
 
 @pytest.fixture(params=["en", "ja"])

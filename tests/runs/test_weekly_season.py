@@ -24,8 +24,9 @@ from deliverability.model.rules import RuleSet
 from deliverability.model.weekly import Summary
 from deliverability.ports.base import Answer, Failed
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.open import PortSettings, open_ports
 from deliverability.render.weekly import HtmlPages
-from deliverability.runs.engine import Options, catalogue, load_rules, open_world, rule_folders
+from deliverability.runs.engine import Options, catalogue, load_rules, rule_folders
 from deliverability.runs.weekly.messages import Picked
 from deliverability.runs.weekly.run import Plan, Subject, only_one, weekly
 from deliverability.words.sentences import phrases
@@ -95,7 +96,7 @@ class Season:
 
     async def week(self, world: World, number: int, *, die_after: int | None = None) -> Summary:
         rules = load_rules(world.rules)
-        plan = Plan(self.subjects(), self.world(world, number), rules, Selection(), self.folder / "out", only_new=True)
+        plan = Plan(self.subjects(), self.ports(world, number), rules, Selection(), self.folder / "out", only_new=True)
         done = 0
 
         def tick(domain: str) -> None:
@@ -118,13 +119,13 @@ class Season:
             Subject("shop.example", options, picked),
         )
 
-    def world(self, world: World, number: int) -> Any:
+    def ports(self, world: World, number: int) -> Any:
         zones = self.folder / "zones"
         zones.mkdir(exist_ok=True)
-        opened = open_world(zones=world.zones(zones))
+        opened = open_ports(PortSettings(zones=world.zones(zones)))
         clock = FixedClock(FIRST + timedelta(weeks=number - 1))
         if world.down:
-            return replace(opened, base=Down(), zones=None, clock=clock)
+            return replace(opened, dns=Down(), zones=None, clock=clock)
         return replace(opened, clock=clock)
 
 

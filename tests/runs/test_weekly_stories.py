@@ -26,7 +26,8 @@ from deliverability.model.rules import RuleSet, Severity
 from deliverability.model.weekly import Entry, Summary
 from deliverability.ports.base import Answer, Failed, Resolver
 from deliverability.ports.clock import FixedClock
-from deliverability.runs.engine import Options, catalogue, load_rules, open_world
+from deliverability.ports.open import PortSettings, open_ports
+from deliverability.runs.engine import Options, catalogue, load_rules
 from deliverability.runs.weekly import run as weekly_run
 from deliverability.runs.weekly.messages import Picked
 from deliverability.runs.weekly.run import Plan, Subject, only_one, weekly
@@ -108,12 +109,12 @@ class Life:
     async def week(self, at: datetime | None = None) -> Summary:
         self.number += 1
         clock = FixedClock(at or FIRST + timedelta(weeks=self.number - 1))
-        world = replace(open_world(zones=self._zones()), clock=clock)
+        ports = replace(open_ports(PortSettings(zones=self._zones())), clock=clock)
         if self.failing:
-            world = replace(world, base=Failing(world.base, self.failing, self.reason))
+            ports = replace(ports, dns=Failing(ports.dns, self.failing, self.reason))
         plan = Plan(
             tuple(self._subject(domain) for domain in self.domains),
-            world,
+            ports,
             load_rules(self.rules) if self.rules else shipped(),
             self.selection,
             self.folder / "out",

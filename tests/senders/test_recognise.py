@@ -22,6 +22,9 @@ from deliverability.mail.reader import read
 from deliverability.model.facts import Fact, FactSet, Reason, Subject, Unknown
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import ServiceStep, Severity
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.open import PortSettings, open_ports
+from deliverability.ports.ports import Ports
 from deliverability.ports.static import Records, StaticResolver
 from deliverability.runs import engine as app
 from deliverability.senders.catalogue import CatalogueError, ServiceKind, load, services
@@ -326,7 +329,7 @@ async def audit(
 ) -> FactSet:
     subject = Subject(domain, eml, "sample.eml" if eml else "")
     parsed = read(eml) if eml else None
-    gathered = await gather(AUDITORS, subject, StaticResolver(records), parsed, NOW)
+    gathered = await gather(AUDITORS, subject, Ports(StaticResolver(records), FixedClock(NOW)), parsed)
     assert gathered.crashes == ()
     return gathered.facts
 
@@ -443,7 +446,7 @@ async def test_under_a_wildcard_nothing_is_called_absent() -> None:
             return await super().query("wild.example.com" if below else name, rdtype)
 
     records = spf_of("v=spf1 include:sendgrid.net ~all") | {("wild.example.com", "TXT"): [KEY]}
-    gathered = await gather(AUDITORS, Subject("example.com"), Wild(records), None, NOW)
+    gathered = await gather(AUDITORS, Subject("example.com"), Ports(Wild(records), FixedClock(NOW)), None)
     item = found(gathered.facts)["sendgrid"]
     assert isinstance(item["has_key"], Unknown)
     assert item["seen_by"] == ("spf: include:sendgrid.net",)
@@ -758,8 +761,8 @@ def test_every_service_can_be_told_in_both_languages() -> None:
 
 
 async def domain_facts(domain: str) -> FactSet:
-    world = app.open_world(zones=(corpus("zones"),))
-    return (await app.gather_facts(app.Job(domain), world)).facts
+    ports = open_ports(PortSettings(zones=(corpus("zones"),)))
+    return (await app.gather_facts(app.Job(domain), ports)).facts
 
 
 @pytest.mark.parametrize(
@@ -790,6 +793,6 @@ async def test_services_of_real_domains(domain: str, expected: dict[str, bool | 
     ],
 )
 async def test_services_of_real_mails(path: str, ident: str) -> None:
-    world = app.open_world(offline=True)
-    audited = await app.gather_facts(app.Job(None, app.Sample(path, corpus("mails") / path)), world)
+    ports = open_ports(PortSettings(offline=True))
+    audited = await app.gather_facts(app.Job(None, app.Sample(path, corpus("mails") / path)), ports)
     assert audited.facts.value("senders.message_service") == ident

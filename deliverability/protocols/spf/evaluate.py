@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from deliverability.model.codes import ABOUT, ASKED, Code, Detail
 from deliverability.model.spf import SPF_AT, SpfResult, StepOutcome, Trace, TraceStep
-from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver, unknown_from
+from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
 from deliverability.protocols.spf.names import domain_problem, name_problem, target_name, to_ascii
 from deliverability.protocols.spf.record import (
     LOOKUP_MECHANISMS,
@@ -463,9 +463,7 @@ def _all_steps(record: Record, steps: dict[int, TraceStep]) -> tuple[TraceStep, 
 
 
 def _failure(failed: Failed) -> Detail:
-    known = unknown_from(failed).detail if failed.detail else None
-    question = ASKED(type=failed.rdtype, name=failed.name)
-    return known if isinstance(known, Detail) else FAILURE(question=question, reason=failed.reason.value)
+    return failed.question if failed.detail else FAILURE(question=failed.question, reason=failed.reason.value)
 
 
 def _shown(name: str, rdtype: str, answer: Answer, most: int = 10) -> Detail:

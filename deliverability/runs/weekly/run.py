@@ -31,11 +31,11 @@ from deliverability.history.older import IDENTITIES, renewed
 from deliverability.history.store import DamagedError, History, HistoryError, Run
 from deliverability.history.texts import named, without_texts
 from deliverability.history.trend import certain_grade, measures_of, stage_of
-from deliverability.inputs import InputError
 from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, fingerprint, judge
 from deliverability.judge.grade import assess
 from deliverability.model.codec import json_text
+from deliverability.model.errors import InputError
 from deliverability.model.facts import FactSet, KeySeen, texts_of
 from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
 from deliverability.model.placeholders import LANGUAGES
@@ -43,13 +43,13 @@ from deliverability.model.report import Finding, Outcome, Report
 from deliverability.model.rules import RuleSet, Severity
 from deliverability.model.weekly import Entry, FindingText, ReceiverVerdict, Summary, from_json, page_name, to_json
 from deliverability.ports.clock import stamp
+from deliverability.ports.ports import Ports
 from deliverability.runs.engine import (
     DOMAINS_IN_FLIGHT,
     Audited,
     Job,
     Options,
     Sample,
-    World,
     exit_code,
     full_report,
     gather_facts,
@@ -111,7 +111,7 @@ class Plan:
     """
 
     subjects: tuple[Subject, ...]
-    world: World
+    ports: Ports
     rules: RuleSet
     selection: Selection
     output: Path
@@ -185,7 +185,7 @@ async def weekly(
         notify: writes what is to be sent, before the run counts as finished; may be called again after a kill.
 
     """
-    now = plan.world.clock.now()
+    now = plan.ports.clock.now()
     run = history.begin(stamp(now), __version__)
     published = _published(plan.output, run)
     if _is_stale(run, now):
@@ -220,7 +220,7 @@ def _close(plan: Plan, history: History, run: Run, published: Path, notify: Call
     _point_latest(plan.output, published)
     summary = read_summary(published / "summary.json")
     notify(summary)
-    history.finish(run, stamp(plan.world.clock.now()))
+    history.finish(run, stamp(plan.ports.clock.now()))
     _tidy(plan.output, plan.keep, published)
     return summary
 
@@ -464,7 +464,7 @@ async def _gather_one(subject: Subject, plan: Plan, seen: tuple[KeySeen, ...]) -
 
     async def audited(sample: Sample | None, error: str = "") -> _Gathered:
         job = Job(subject.domain, sample, replace(subject.options, keys_seen=seen))
-        found = await gather_facts(job, plan.world, staged=True)
+        found = await gather_facts(job, plan.ports, staged=True)
         report = await full_report(found, plan.rules, plan.selection)
         return _Gathered(replace(found, stage=None), report, error)
 
@@ -518,10 +518,11 @@ def _failed(finding: Finding, report: Report, rules: RuleSet) -> bool:
         return not finding.waits_for_input
     undecided = [each.receiver for each in finding.judgements if each.outcome is Outcome.UNKNOWN]
     return any(
-        fails(report.facts.value(path))
+        fails(report.facts.at(path))
         for each in undecided
         for statement in rules.statements(rules.receivers[each], finding.rule)
         for path in paths_of(statement.when)
+        if not path.startswith("item.")  # what an item says of itself is no look-up of its own
     )
 
 

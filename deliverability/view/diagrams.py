@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from deliverability.model.facts import Unknown, Value, records_of
+from deliverability.model.paths import FactPath
 from deliverability.model.report import DMARC_STAGES, Report
 from deliverability.model.rules import Severity
 from deliverability.model.spf import SpfStatus, SpfTree, spf_tree
@@ -173,7 +174,7 @@ def draw(report: Report, speaker: Speaker) -> Pictures:
     )
 
 
-def _known(report: Report, path: str) -> Value:
+def _known(report: Report, path: FactPath) -> Value:
     """A fact's value, None where it is absent or unknown."""
     value = report.facts.value(path)
     return None if isinstance(value, Unknown) else value
@@ -368,7 +369,7 @@ def _size(report: Report, speaker: Speaker) -> BarView | None:
     # A message far below a limit would be a speck: then the bar is the message alone, and the meters tell the rest.
     above = min((limit for limit in limits if limit >= total), default=total)
     scale = above if total >= _NEAR * above else total
-    sizes = {key: _number(_known(report, f"message.{key}_octets")) or 0 for key in _SIZE_PARTS}
+    sizes = {key: _number(report.facts.at(f"message.{key}_octets")) or 0 for key in _SIZE_PARTS}
     attached = _number(_known(report, "message.attachment_octets")) or 0
     sizes["attachments"] = max(0, attached - sizes["inline"])
     sizes["other"] = max(0, total - sum(sizes.values()))
@@ -444,7 +445,7 @@ def _html(report: Report, say: Phrases) -> BarView | None:
     total = _number(_known(report, "html.octets"))
     if not total:
         return None
-    sizes = {key: _number(_known(report, f"html.{key}_octets")) or 0 for key in _HTML_PARTS}
+    sizes = {key: _number(report.facts.at(f"html.{key}_octets")) or 0 for key in _HTML_PARTS}
     scale = max(total, sum(sizes.values()))
     parts = (_part(key, say(f"html.{key}"), size, scale, say) for key, size in sizes.items())
     return BarView(say("html.total", size=octets(total, say)), tuple(part for part in parts if part.octets), ())
