@@ -85,7 +85,6 @@ def ways_out(source: str) -> Iterator[str]:
 STILL: dict[Guard, frozenset[str]] = {
     option_literals: frozenset(
         {
-            "auditors/spf.py",
             "runs/weekly/schedule.py",
             "view/report.py",
             "view/savings.py",
