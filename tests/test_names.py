@@ -19,11 +19,9 @@ STILL = frozenset(
         "Kind",
         "MarkView",
         "Network",
-        "Outcome",
         "Run",
         "Steps",
         "Subject",
-        "Told",
         "Words",
     ]
 )
