@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
+from deliverability.auditors import catalogue
 from deliverability.judge.load import load_guide
-from deliverability.runs.engine import catalogue, load_rules, rule_folders
+from deliverability.model.codes import Detail
+from deliverability.model.report import Report
+from deliverability.model.rules import Severity
+from deliverability.render.formats import PRINTED, WriterOptions
+from deliverability.runs.rules import load_rules, rule_folders
+from deliverability.words.details import detail_words
+from deliverability.words.phrases import phrases
 from deliverability.words.speaker import Speaker
 
 
 @cache
 def shipped(lang: str = "en", *, guided: bool = False) -> Speaker:
     return Speaker(load_rules(), catalogue(), lang, load_guide(rule_folders()) if guided else ())
+
+
+def english(detail: Detail | None) -> str:
+    """What a detail says in English; nothing where there is none."""
+    return detail_words(detail, phrases("en")) if detail else ""
+
+
+def written(
+    name: str, reports: Report | Sequence[Report], speaker: Speaker, *, html: str | None = None, **options: Any
+) -> str:
+    """One report or several as that format writes them; `html` is the HTML part of the (first) message."""
+    several = (reports,) if isinstance(reports, Report) else reports
+    settings: dict[str, Any] = {"subjects": len(several), "trace": False, "fail_on": Severity.ERROR, **options}
+    writer: Any = PRINTED[name].writer(speaker, WriterOptions(**settings))
+    if html:
+        writer.preview(html)
+    return "".join(writer.report(each) for each in several) + str(writer.end())

@@ -11,22 +11,16 @@ import pytest
 
 from deliverability.judge.engine import Selection
 from deliverability.model.report import Report
-from deliverability.ports.budget import offline_resolver
 from deliverability.ports.clock import FixedClock
-from deliverability.render.html import render_html
+from deliverability.ports.nobody import OFFLINE
+from deliverability.ports.open import PortSettings, open_ports
+from deliverability.ports.ports import Ports
 from deliverability.render.json import JsonWriter
-from deliverability.render.text import render_text
-from deliverability.runs.engine import (
-    Job,
-    Sample,
-    World,
-    gather_facts,
-    load_rules,
-    make_report,
-    open_world,
-)
+from deliverability.runs.engine import gather_facts, make_report
+from deliverability.runs.job import Job, Sample
+from deliverability.runs.rules import load_rules
 from tests.corpus import corpus, corpus_root
-from tests.speaking import shipped
+from tests.speaking import shipped, written
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 RULES = load_rules()
@@ -54,13 +48,13 @@ def mails() -> tuple[Path, ...]:
 
 
 @cache
-def zones() -> World:
+def zones() -> Ports:
     """The zones of the corpus, read once."""
-    return open_world(zones=[corpus("zones")])
+    return open_ports(PortSettings(zones=[corpus("zones")]))
 
 
-async def audited(job: Job, world: World) -> Report:
-    got = await gather_facts(job, world)
+async def audited(job: Job, ports: Ports) -> Report:
+    got = await gather_facts(job, ports)
     assert got.crashes == ()
     report = make_report(got, RULES, Selection())
     assert report.bugs == ()
@@ -76,10 +70,10 @@ async def audited(job: Job, world: World) -> Report:
 
 def render_everything(report: Report) -> None:
     for lang in ("en", "ja"):
-        text = render_text(report, shipped(lang, guided=True))
+        text = written("text", report, shipped(lang, guided=True))
         assert (report.domain or {"en": "No domain", "ja": "ドメイン"}[lang]) in text
         assert "\x1b" not in text
-        html = render_html(report, shipped(lang, guided=True))
+        html = written("html", report, shipped(lang, guided=True))
         assert html.rstrip().endswith("</html>")
         assert "<script" not in html
 
@@ -99,8 +93,8 @@ def _name(path: Path) -> str:
 
 @pytest.mark.parametrize("path", mails(), ids=_name)
 async def test_every_mail(path: Path) -> None:
-    world = World(offline_resolver(), FixedClock(NOW), ("offline",))
-    report = await audited(Job(None, Sample(path.name, path=path)), world)
+    ports = Ports(OFFLINE, FixedClock(NOW), sources=("offline",))
+    report = await audited(Job(None, Sample(path.name, path=path)), ports)
     if mails().index(path) % SAMPLE == 0:
         render_everything(report)
 

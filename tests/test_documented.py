@@ -7,22 +7,26 @@ import importlib
 import pkgutil
 import re
 import sys
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 import deliverability.auditors
+import deliverability.protocols
+import deliverability.render
 from deliverability.auditors import AUDITORS
 from deliverability.auditors.base import Auditor
 from deliverability.cli import COMMANDS
 from deliverability.config import Settings
-from deliverability.render.formats import FORMATS
+from deliverability.render.formats import FORMATS, WriterOptions
 from tests import ROOT
+from tests.fixtures_report import make_report, speaker
 
 README = (ROOT / "README.md").read_text("utf-8")
 PAGES = "\n".join([README, *(path.read_text("utf-8") for path in sorted((ROOT / "docs").glob("*.md")))])
@@ -40,6 +44,22 @@ def test_every_command_is_shown_in_the_readme(name: str) -> None:
 def test_every_format_has_its_row_in_the_readme(form) -> None:
     printed = f"`{form.name}`" if form.prints else "–"
     assert re.search(rf"(?m)^\| [^|]+ \| {printed} \| `{re.escape(form.endings[0])}` \|", README)
+
+
+def test_every_module_with_a_writer_is_a_format() -> None:
+    modules = [found.name for found in pkgutil.iter_modules(deliverability.render.__path__)]
+    writers = {name for name in modules if hasattr(importlib.import_module(f"deliverability.render.{name}"), "writer")}
+    assert writers == {form.module for form in FORMATS}
+
+
+def test_the_example_of_a_new_format_writes_reports() -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/adding-a-format.md").read_text("utf-8"), re.DOTALL)
+    module = {"__name__": "example"}
+    exec(textwrap.dedent(example), module)
+    writer: Any = module["writer"](speaker(), WriterOptions(1, trace=False, fail_on=None))  # type: ignore[operator]
+    lines = (writer.report(make_report()) + writer.end()).splitlines()
+    assert {len(line.split("\t")) for line in lines} == {4}
+    assert len(lines) == len(make_report().findings)
 
 
 def settings(table: type = Settings, before: str = "") -> Iterator[str]:
@@ -64,6 +84,22 @@ def test_every_module_of_an_auditor_is_registered() -> None:
 def test_an_auditor_is_named_as_its_module_and_is_the_only_one_there(name: str) -> None:
     module = importlib.import_module(f"deliverability.auditors.{name}")
     assert [each.name for each in vars(module).values() if isinstance(each, Auditor)] == [name]
+
+
+# Modules that protocols share, and that are none by themselves.
+SHARED = {"dnssec", "mx", "text_record"}
+
+
+def test_every_protocol_has_a_public_call() -> None:
+    """A module directly below `protocols` is a protocol, and a program can call what it does without an audit."""
+    homes = [home.split(".") for name, home in deliverability._HOME.items() if name.islower()]
+    called = {home[1] for home in homes if home[0] == "protocols"}
+    assert called == {found.name for found in pkgutil.iter_modules(deliverability.protocols.__path__)} - SHARED
+
+
+def test_every_public_call_is_told_where_programs_look() -> None:
+    calls = [name for name in deliverability.__all__ if name.islower() and not name.startswith("_")]
+    assert [name for name in calls if f"`{name}`" not in str(deliverability.__doc__)] == []
 
 
 # --- dependencies ----------------------------------------------------------------------------------------------------

@@ -14,25 +14,15 @@ PACKAGE = Path(deliverability.__file__).parent
 # Names that still have several meanings. The list only gets shorter.
 STILL = frozenset(
     [
-        "Change",
         "ChangeView",
         "Entry",
         "Kind",
-        "Labels",
         "MarkView",
         "Network",
-        "Number",
-        "Outcome",
-        "Record",
-        "RecordSet",
-        "Reply",
         "Run",
         "Steps",
         "Subject",
-        "Told",
-        "VerdictView",
         "Words",
-        "World",
     ]
 )
 

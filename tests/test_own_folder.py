@@ -8,27 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from deliverability.auditors import catalogue
 from deliverability.judge.engine import Selection
 from deliverability.model.facts import FactSet, Purpose, records_of
 from deliverability.model.report import Outcome, Report
 from deliverability.model.rules import RuleSet
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
-from deliverability.runs.engine import (
-    Audited,
-    Job,
-    Options,
-    Sample,
-    World,
-    catalogue,
-    full_report,
-    gather_facts,
-    load_rules,
-)
+from deliverability.runs.engine import Audited, Extras, full_report, gather_facts
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.rules import load_rules
 from deliverability.words.sentences import sentences
 from tests.cli.test_cli import Deliv, deliv  # noqa: F401 - a fixture
 from tests.signing import ed25519_key, published
 
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
 SENDER = """\
 - id: acme
   name: {en: Acme Mail, ja: アクメメール}
@@ -57,10 +52,10 @@ def own(folder: Path, name: str, text: str) -> RuleSet:
 
 async def audit(rules: RuleSet, message: EmailMessage | None = None) -> tuple[Audited, Report]:
     sample = Sample("mail.eml", data=message.as_bytes()) if message else None
-    world = World(StaticResolver(RECORDS), FixedClock(datetime(2026, 11, 24, tzinfo=UTC)), ("static",))
-    got = await gather_facts(Job("example.com", sample), world, rules.knowledge, staged=True)
+    ports = Ports(StaticResolver(RECORDS), FixedClock(NOW), sources=("static",))
+    got = await gather_facts(Job("example.com", sample), ports, Extras(remedies=True), rules.knowledge)
     assert got.crashes == ()
-    return got, await full_report(got, rules, Selection())
+    return got, (await full_report(got, rules, Selection())).report
 
 
 def ids(facts: FactSet) -> list[object]:
@@ -83,10 +78,10 @@ async def test_a_remedy_knows_a_sender_of_ones_own(tmp_path: Path) -> None:
     rules = own(tmp_path, "senders/acme.yaml", SENDER + "  include: needed\n")
     key = {("acme-own._domainkey.example.com", "TXT"): [published(ed25519_key())]}
     records = {name: values for name, values in RECORDS.items() if name != ("example.com", "TXT")}
-    world = World(StaticResolver(records | key), FixedClock(datetime(2026, 11, 24, tzinfo=UTC)), ("static",))
+    ports = Ports(StaticResolver(records | key), FixedClock(NOW), sources=("static",))
     job = Job("example.com", None, Options(purpose=Purpose.USERS))
-    got = await gather_facts(job, world, rules.knowledge, staged=True)
-    report = await full_report(got, rules, Selection())
+    got = await gather_facts(job, ports, Extras(remedies=True), rules.knowledge)
+    report = (await full_report(got, rules, Selection())).report
     (remedy,) = (each for each in report.remedies if each.rule == "SPF-001")
     assert remedy.edits[0].new == ("v=spf1 include:spf.acme.example ~all",)
 

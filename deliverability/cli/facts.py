@@ -27,7 +27,7 @@ def command(output: Path | None, **params: Any) -> int:
         from deliverability.cli.output import put
         from deliverability.cli.running import run
         from deliverability.knowledge import load_knowledge
-        from deliverability.runs.engine import rule_folders
+        from deliverability.runs.rules import rule_folders
 
         inputs = read_inputs(params)
         with rule_problems():

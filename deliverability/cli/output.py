@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import click
 
 from deliverability._files import WholeFile, write_whole
 from deliverability.cli.pdf import find_browser, print_pdf
-from deliverability.inputs import InputError
+from deliverability.model.errors import InputError
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
-from deliverability.render.formats import ENDINGS, FORMAT_OF, PRINTED, Format, Wanted, Writer
+from deliverability.render.formats import ENDINGS, FORMAT_OF, PRINTED, Format, Writer, WriterOptions
 from deliverability.words.speaker import Speaker
 
 Target = tuple[Format, Path | None]
@@ -77,7 +79,8 @@ class Outputs:
             context.call_on_close(self._stack.close)
         for form, path in where:
             browser = find_browser(path) if form.name == "pdf" and path else None
-            writer = form.make(Wanted(subjects, speaker, path is None, trace, fail_on))
+            shown = _terminal() if path is None else {"file": True}
+            writer = form.writer(speaker, WriterOptions(subjects, trace, fail_on, **shown))
             self._outlets.append(_Outlet(writer, path, self._open(path) if path else None, browser))
 
     def _open(self, path: Path) -> WholeFile:
@@ -144,3 +147,21 @@ class _Outlet:
             yield
         except OSError as error:
             raise InputError(f"-o {self.path}: {error.strerror or error}") from None
+
+
+def _terminal() -> dict[str, Any]:
+    """What standard output can show. NO_COLOR (no-color.org) and dumb terminals are respected; a pipe has no colour."""
+    wants_color = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return {
+        "width": shutil.get_terminal_size((80, 24)).columns,
+        "color": sys.stdout.isatty() and wants_color,
+        "unicode": _can_write(sys.stdout.encoding, "✓─"),
+    }
+
+
+def _can_write(encoding: str | None, text: str) -> bool:
+    try:
+        text.encode(encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

@@ -7,7 +7,8 @@ import io
 from collections.abc import Sequence
 
 from deliverability.model.report import Report
-from deliverability.view.findings import Told, as_tuple, new_records, tell
+from deliverability.render.formats import WriterOptions
+from deliverability.view.findings import FindingView, finding_views, new_records
 from deliverability.words.sentences import visible
 from deliverability.words.speaker import Speaker
 
@@ -32,14 +33,13 @@ COLUMNS = (
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
-def render_csv(reports: Report | Sequence[Report], speaker: Speaker, *, bom: bool = False) -> str:
-    """One table for one report or several."""
-    writer = CsvWriter(speaker, bom=bom)
-    return "".join(writer.report(each) for each in as_tuple(reports)) + writer.end()
+def writer(speaker: Speaker, options: WriterOptions) -> CsvWriter:
+    """The writer of this format."""
+    return CsvWriter(speaker, bom=options.file)
 
 
 class CsvWriter:
-    """The same piece by piece; nothing is kept.
+    """A row for each finding; nothing is kept.
 
     With `bom` the text begins with U+FEFF: without it a spreadsheet reads a UTF-8 file in the charset of its country
     (Japanese becomes garbage); files get it, pipes do not.
@@ -51,8 +51,8 @@ class CsvWriter:
 
     def report(self, report: Report) -> str:
         """The rows of the next report."""
-        told = tell(report, self._speaker)
-        return self._begin() + "".join(_row(_cells(each, report)) for each in told)
+        views = finding_views(report, self._speaker)
+        return self._begin() + "".join(_row(_cells(each, report)) for each in views)
 
     def end(self) -> str:
         """The head, where there was no report."""
@@ -63,25 +63,25 @@ class CsvWriter:
         return head
 
 
-def _cells(told: Told, report: Report) -> Sequence[str]:
-    effects = told.effects().items()
+def _cells(view: FindingView, report: Report) -> Sequence[str]:
+    effects = view.effects().items()
     receivers = [f"{name}: {' '.join((effect.value, *codes))}" for name, (effect, codes) in effects]
     return (
         visible(report.domain),
         visible(report.message),
-        told.rule.id,
-        told.rule.name,
-        told.rule.topic,
-        told.item,
-        told.state,
-        told.finding.severity.value,
-        told.waived,
-        told.words.title,
-        told.words.message,
+        view.rule.id,
+        view.rule.name,
+        view.rule.topic,
+        view.item,
+        view.state,
+        view.finding.severity.value,
+        view.waived,
+        view.words.title,
+        view.words.message,
         "; ".join(receivers),
-        "\n".join(told.words.fix) if told.is_unmet else "",
-        "\n".join(new_records(told, report)),
-        told.finding.fingerprint,
+        "\n".join(view.words.fix) if view.is_unmet else "",
+        "\n".join(new_records(view, report)),
+        view.finding.fingerprint,
     )
 
 

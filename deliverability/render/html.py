@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from deliverability._resources import locate
 from deliverability.model.report import Report
+from deliverability.render.formats import WriterOptions
 from deliverability.render.glossary import Glosser
 from deliverability.render.handout import load_handout
-from deliverability.view.findings import as_tuple
+from deliverability.view.diagrams import Pictures, draw
 from deliverability.view.parts import ReportView, SourceView
-from deliverability.view.pictures import Pictures, draw
 from deliverability.view.preview import Preview, preview
 from deliverability.view.report import build
 from deliverability.view.segments import segments
@@ -32,19 +32,6 @@ if TYPE_CHECKING:
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 )
-
-
-def render_html(reports: Report | Sequence[Report], speaker: Speaker, *, html: str | None = None) -> str:
-    """One page for one report or several; several get a summary on top and a section each.
-
-    Every value comes from outside and is escaped; characters that hide or steer something are written out. `html` is
-    the HTML part of the message of the (first) report, for its preview.
-    """
-    several = as_tuple(reports)
-    writer = HtmlWriter(len(several), speaker)
-    if html:
-        writer.preview(html)
-    return "".join(writer.report(each) for each in several) + writer.end()
 
 
 def render_handout(lang: str) -> str:
@@ -63,8 +50,16 @@ def render_handout(lang: str) -> str:
     )
 
 
+def writer(speaker: Speaker, options: WriterOptions) -> HtmlWriter:
+    """The writer of this format."""
+    return HtmlWriter(options.subjects, speaker)
+
+
 class HtmlWriter:
-    """The same as the other writers, but the page is written at the end: its summary stands on top."""
+    """One page; several reports get a summary on top and a section each, so that it is written at the end.
+
+    Every value comes from outside and is escaped; characters that hide or steer something are written out.
+    """
 
     def __init__(self, subjects: int, speaker: Speaker) -> None:
         self._several = subjects != 1

@@ -19,11 +19,13 @@ from deliverability.model.report import (
     Report,
     Verdict,
 )
+from deliverability.render.formats import WriterOptions
+from deliverability.words.speaker import Speaker
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 # The shape of these reports as JSON Schema (draft 2020-12).
-SCHEMA = Path(__file__).resolve().parent.parent / "data" / "report-2.schema.json"
+SCHEMA = Path(__file__).resolve().parent.parent / "data" / "report-3.schema.json"
 
 
 def render_json(reports: Report | Sequence[Report]) -> str:
@@ -33,8 +35,13 @@ def render_json(reports: Report | Sequence[Report]) -> str:
     return "".join(writer.report(each) for each in several) + writer.end()
 
 
+def writer(speaker: Speaker, options: WriterOptions) -> JsonWriter:
+    """The writer of this format."""
+    return JsonWriter(options.subjects)
+
+
 class JsonWriter:
-    """The same piece by piece, for runs over many subjects: what was written is not kept."""
+    """An object for one subject, an array for several; what was written is not kept."""
 
     def __init__(self, subjects: int) -> None:
         self._array = subjects != 1

@@ -7,26 +7,23 @@ apply, waits for an input or is accepted by the user is skipped; milder findings
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from xml.sax.saxutils import escape, quoteattr
 
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
-from deliverability.view.findings import Told, as_tuple, subject_name, tell
+from deliverability.render.formats import WriterOptions
+from deliverability.view.findings import FindingView, finding_views, subject_name
 from deliverability.words.sentences import visible
 from deliverability.words.speaker import Speaker
 
 
-def render_junit(
-    reports: Report | Sequence[Report], speaker: Speaker, *, fail_on: Severity | None = Severity.ERROR
-) -> str:
-    """One document for one report or several. `fail_on` None: no finding is a failure."""
-    writer = JunitWriter(speaker, fail_on=fail_on)
-    return "".join(writer.report(each) for each in as_tuple(reports)) + writer.end()
+def writer(speaker: Speaker, options: WriterOptions) -> JunitWriter:
+    """The writer of this format."""
+    return JunitWriter(speaker, fail_on=options.fail_on)
 
 
 class JunitWriter:
-    """The same piece by piece; nothing is kept."""
+    """A suite for each report; nothing is kept. `fail_on` None: no finding is a failure."""
 
     def __init__(self, speaker: Speaker, *, fail_on: Severity | None) -> None:
         self._speaker = speaker
@@ -37,10 +34,10 @@ class JunitWriter:
         """The suite of the next report."""
         lines: list[str] = []
         counts = {"failure": 0, "error": 0, "skipped": 0, "system-out": 0, "": 0}
-        for told in tell(report, self._speaker):
-            kind = self._kind(told)
+        for view in finding_views(report, self._speaker):
+            kind = self._kind(view)
             counts[kind] += 1
-            lines += _case(told, kind)
+            lines += _case(view, kind)
         head = {
             "name": subject_name(report, self._speaker.lang),
             "tests": str(sum(counts.values())),
@@ -62,34 +59,34 @@ class JunitWriter:
         self._begun = True
         return '<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="deliv">\n'
 
-    def _kind(self, told: Told) -> str:
+    def _kind(self, view: FindingView) -> str:
         """The element that tells the result; empty where nothing is to be said."""
-        if told.waived:
+        if view.waived:
             return "skipped"
-        counts = self._fail_on is not None and told.finding.severity.rank >= self._fail_on.rank
-        if told.is_unmet:
+        counts = self._fail_on is not None and view.finding.severity.rank >= self._fail_on.rank
+        if view.is_unmet:
             return "failure" if counts else "system-out"
-        if told.failed:
-            return "error" if counts or told.is_bug else "skipped"
-        return "" if told.state == "met" else "skipped" if told.state in ("waiting", "not-applicable") else "system-out"
+        if view.failed:
+            return "error" if counts or view.is_bug else "skipped"
+        return "" if view.state == "met" else "skipped" if view.state in ("waiting", "not-applicable") else "system-out"
 
 
-def _case(told: Told, kind: str) -> list[str]:
-    name = f"{told.rule.id} {told.words.title}" + (f" [{told.item}]" if told.item else "")
-    opening = f"<testcase{_attributes({'classname': f'deliv.{told.rule.topic}', 'name': name, 'time': '0'})}"
+def _case(view: FindingView, kind: str) -> list[str]:
+    name = f"{view.rule.id} {view.words.title}" + (f" [{view.item}]" if view.item else "")
+    opening = f"<testcase{_attributes({'classname': f'deliv.{view.rule.topic}', 'name': name, 'time': '0'})}"
     if not kind:
         return [f"{opening}/>"]
-    message = f"{told.words.message} ({told.waived})" if told.waived else told.words.message
+    message = f"{view.words.message} ({view.waived})" if view.waived else view.words.message
     if kind == "system-out":
         return [f"{opening}><system-out>{escape(message)}</system-out></testcase>"]
     if kind == "skipped":
         return [f"{opening}><skipped{_attributes({'message': message})}/></testcase>"]
-    reason = told.finding.unknown.reason.value if told.finding.unknown else told.finding.severity.value
+    reason = view.finding.unknown.reason.value if view.finding.unknown else view.finding.severity.value
     body = [message]
     if kind == "failure":
-        effects = told.effects().items()
-        body += ["", told.words.why, ""]
-        body += [f"{number}. {step}" for number, step in enumerate(told.words.fix, 1)]
+        effects = view.effects().items()
+        body += ["", view.words.why, ""]
+        body += [f"{number}. {step}" for number, step in enumerate(view.words.fix, 1)]
         body += [f"{receiver}: {effect.value} {' / '.join(codes)}".rstrip() for receiver, (effect, codes) in effects]
     text = escape("\n".join(body))
     return [f"{opening}><{kind}{_attributes({'message': message, 'type': reason})}>{text}</{kind}></testcase>"]

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from deliverability.model.report import Report
-from deliverability.view.findings import as_tuple, record_lines
+from deliverability.render.formats import WriterOptions
+from deliverability.view.findings import record_lines
 from deliverability.view.parts import RemedyView, ReportView, StepView
 from deliverability.view.report import build, source_line
 from deliverability.view.segments import segments
@@ -36,14 +37,13 @@ _BREAK = "&#8203;"
 _LINKED = re.compile(r"\b(www|gh)(?=[.-])", re.IGNORECASE)
 
 
-def render_markdown(reports: Report | Sequence[Report], speaker: Speaker) -> str:
-    """One report after the other, each below a heading of its own."""
-    writer = MarkdownWriter(speaker)
-    return "".join(writer.report(each) for each in as_tuple(reports)) + writer.end()
+def writer(speaker: Speaker, options: WriterOptions) -> MarkdownWriter:
+    """The writer of this format."""
+    return MarkdownWriter(speaker)
 
 
 class MarkdownWriter:
-    """The same piece by piece; nothing is kept."""
+    """One report after the other, each below a heading of its own; nothing is kept."""
 
     def __init__(self, speaker: Speaker) -> None:
         self._speaker = speaker

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+from deliverability.model.paths import FactPath
 from deliverability.model.report import DMARC_STAGES, GRADES, Outcome, Report, VerdictKind
 from deliverability.model.rules import Severity
 from deliverability.render.exposition import Gauges
-from deliverability.view.findings import as_tuple
+from deliverability.render.formats import WriterOptions
+from deliverability.words.speaker import Speaker
 
 # The larger, the worse; -1 lies below every threshold.
 _VERDICTS = {
@@ -34,17 +36,16 @@ _HELP = {
     "deliv_last_run_timestamp_seconds": "When the audit ran, in seconds since 1970.",
     "deliv_info": "Always 1; the version that made the audit.",
 }
-_NUMBERS = {
+_NUMBERS: Mapping[str, FactPath] = {
     "deliv_spf_lookups": "spf.lookups",
     "deliv_spf_void_lookups": "spf.void_lookups",
     "deliv_message_octets": "message.size_octets",
 }
 
 
-def render_prometheus(reports: Report | Sequence[Report]) -> str:
-    """One exposition for one report or several."""
-    writer = PrometheusWriter()
-    return "".join(writer.report(each) for each in as_tuple(reports)) + writer.end()
+def writer(speaker: Speaker, options: WriterOptions) -> PrometheusWriter:
+    """The writer of this format."""
+    return PrometheusWriter()
 
 
 class PrometheusWriter:

@@ -7,14 +7,14 @@ limit the number of runs; its rules stand behind the results, so that nothing bu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
 from deliverability.model.codec import json_text, printable
 from deliverability.model.report import Report
 from deliverability.model.rules import Rule, Severity
-from deliverability.view.findings import Told, as_tuple, new_records, subject_name, tell
+from deliverability.render.formats import WriterOptions
+from deliverability.view.findings import FindingView, finding_views, new_records, subject_name
 from deliverability.words.rules import filled_texts
 from deliverability.words.sentences import visible
 from deliverability.words.speaker import Speaker
@@ -23,14 +23,16 @@ SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note", Severity.NONE: "none"}
 
 
-def render_sarif(reports: Report | Sequence[Report], speaker: Speaker) -> str:
-    """One log with one run. Equal reports give equal bytes."""
-    writer = SarifWriter(speaker)
-    return "".join(writer.report(each) for each in as_tuple(reports)) + writer.end()
+def writer(speaker: Speaker, options: WriterOptions) -> SarifWriter:
+    """The writer of this format."""
+    return SarifWriter(speaker)
 
 
 class SarifWriter:
-    """The same piece by piece; of the reports only the rules with results and a line on failures are kept."""
+    """One log with one run; of the reports only the rules with results and a line on failures are kept.
+
+    Equal reports give equal bytes.
+    """
 
     def __init__(self, speaker: Speaker) -> None:
         self._speaker = speaker
@@ -49,11 +51,11 @@ class SarifWriter:
         self._started = self._started or report.run.started
         self._version = self._version or report.run.version
         failures: dict[tuple[str, bool], list[str]] = {}
-        for told in tell(report, self._speaker):
-            if told.failed:
-                failures.setdefault((told.words.message, told.is_bug), []).append(told.rule.id)
-            if told.is_unmet or told.failed:
-                text += (",\n" if self._any else "\n") + _dump(self._result(told, report))
+        for view in finding_views(report, self._speaker):
+            if view.failed:
+                failures.setdefault((view.words.message, view.is_bug), []).append(view.rule.id)
+            if view.is_unmet or view.failed:
+                text += (",\n" if self._any else "\n") + _dump(self._result(view, report))
                 self._any = True
         for (message, bug), rules in failures.items():
             self._sound = self._sound and not bug
@@ -84,39 +86,39 @@ class SarifWriter:
         self._begun = True
         return f'{{\n"$schema": "{SCHEMA}",\n"version": "2.1.0",\n"runs": [{{\n"results": ['
 
-    def _result(self, told: Told, report: Report) -> dict[str, Any]:
-        ident = told.rule.id
-        self._rules.setdefault(ident, told.rule)
+    def _result(self, view: FindingView, report: Report) -> dict[str, Any]:
+        ident = view.rule.id
+        self._rules.setdefault(ident, view.rule)
         index = self._places.setdefault(ident, len(self._places))
         domain = visible(report.domain)
-        place = {"name": told.item or domain or visible(report.message), "kind": "resource"}
+        place = {"name": view.item or domain or visible(report.message), "kind": "resource"}
         # Items of a domain's own things begin with its name (a key: domain/selector), others do not (a part: 1.2).
-        whole = told.item.startswith(domain) or not domain
-        place["fullyQualifiedName"] = told.item if told.item and whole else "/".join(filter(None, (domain, told.item)))
+        whole = view.item.startswith(domain) or not domain
+        place["fullyQualifiedName"] = view.item if view.item and whole else "/".join(filter(None, (domain, view.item)))
         location: dict[str, Any] = {"logicalLocations": [place]}
         if report.message not in ("", "-"):
             location["physicalLocation"] = {"artifactLocation": {"uri": _uri(report.message)}}
-        properties: dict[str, Any] = {"domain": domain, "severity": told.finding.severity.value}
+        properties: dict[str, Any] = {"domain": domain, "severity": view.finding.severity.value}
         effects = {
             receiver: {"effect": effect.value, "codes": list(codes)}
-            for receiver, (effect, codes) in told.effects().items()
+            for receiver, (effect, codes) in view.effects().items()
         }
         if effects:
             properties["receivers"] = effects
-        if records := new_records(told, report):
+        if records := new_records(view, report):
             properties["records"] = records
-        suppressed = {"kind": "external", "status": "accepted", "justification": told.waived}
+        suppressed = {"kind": "external", "status": "accepted", "justification": view.waived}
         return {
             "ruleId": ident,
             "ruleIndex": index,
             # By the standard only `fail` has a level other than none.
-            "kind": "open" if told.failed else "fail",
-            "level": "none" if told.failed else _LEVELS[told.finding.severity],
-            "message": {"text": told.words.message},
+            "kind": "open" if view.failed else "fail",
+            "level": "none" if view.failed else _LEVELS[view.finding.severity],
+            "message": {"text": view.words.message},
             "locations": [location],
-            "partialFingerprints": {"finding/v1": told.finding.fingerprint or f"{ident}/{place['fullyQualifiedName']}"},
+            "partialFingerprints": {"finding/v1": view.finding.fingerprint or f"{ident}/{place['fullyQualifiedName']}"},
             # Readers of code scanning close what is suppressed, and an empty list says that nothing is.
-            "suppressions": [suppressed] if told.waived else [],
+            "suppressions": [suppressed] if view.waived else [],
             "properties": properties,
         }
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from deliverability.model.report import Report
+from deliverability.render.formats import WriterOptions
 from deliverability.render.wrap import pad, typewritten, width_of, wrap
-from deliverability.view.findings import as_tuple
 from deliverability.view.parts import EffectView, Entry, ReportView, VerdictView
 from deliverability.view.report import build, source_line
 from deliverability.view.savings import SavingsView
@@ -56,25 +56,6 @@ _SYMBOLS = {
 }
 
 
-def render_text(
-    reports: Report | Sequence[Report],
-    speaker: Speaker,
-    *,
-    width: int = 80,
-    color: bool = False,
-    unicode: bool = True,
-    trace: bool = False,
-) -> str:
-    """One report after the other, with a summary at the end where there are several.
-
-    `width` is the terminal's (lines stay within 40 to 100 columns, unbreakable records excepted). Escape sequences
-    appear only with `color`. Without `unicode` the symbols are ASCII; the words stay in their language. How SPF and
-    DKIM were evaluated is shown where they do not pass; with `trace` always, and every term of it.
-    """
-    writer = TextWriter(speaker, width=width, color=color, unicode=unicode, trace=trace)
-    return "".join(writer.report(each) for each in as_tuple(reports)) + writer.end()
-
-
 @dataclass(frozen=True, slots=True)
 class _Row:
     """What the summary keeps of a report."""
@@ -84,8 +65,18 @@ class _Row:
     verdicts: str
 
 
+def writer(speaker: Speaker, options: WriterOptions) -> TextWriter:
+    """The writer of this format."""
+    return TextWriter(speaker, width=options.width, color=options.color, unicode=options.unicode, trace=options.trace)
+
+
 class TextWriter:
-    """The same piece by piece, for runs over many subjects: only a row for the summary is kept of each report."""
+    """One report after the other, and a summary at the end where there are several; only a row of each is kept.
+
+    `width` is the terminal's (lines stay within 40 to 100 columns, unbreakable records excepted). Escape sequences
+    appear only with `color`. Without `unicode` the symbols are ASCII; the words stay in their language. How SPF and
+    DKIM were evaluated is shown where they do not pass; with `trace` always, and every term of it.
+    """
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from deliverability.model.facts import Reason
@@ -15,7 +15,7 @@ from deliverability.words.speaker import Speaker
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class FindingView:
     """One finding in words. `item` and everything in `words` are safe to show: nothing in them hides or steers."""
 
     finding: Finding
@@ -60,18 +60,13 @@ class Told:
         }
 
 
-def tell(report: Report, speaker: Speaker) -> Iterator[Told]:
+def finding_views(report: Report, speaker: Speaker) -> Iterator[FindingView]:
     """The findings in the order of the report; those whose rule is not known are left out."""
     for finding in report.findings:
         rule = speaker.rules.rules.get(finding.rule)
         if rule is not None:
             words = sentences(finding, speaker.rules, speaker.lang, speaker.catalogue, report.facts)
-            yield Told(finding, rule, words, visible(finding.item))
-
-
-def as_tuple(reports: Report | Sequence[Report]) -> tuple[Report, ...]:
-    """One report or several as a tuple."""
-    return (reports,) if isinstance(reports, Report) else tuple(reports)
+            yield FindingView(finding, rule, words, visible(finding.item))
 
 
 def subject_name(report: Report, lang: str) -> str:
@@ -91,12 +86,12 @@ def statement_of(judgement: Judgement, rule: str, speaker: Speaker) -> Statement
     receiver = speaker.rules.receivers.get(judgement.receiver)
     if receiver is None:
         return None
-    told = (judgement.effect, judgement.severity, judgement.codes, judgement.contested)
+    wanted = (judgement.effect, judgement.severity, judgement.codes, judgement.contested)
     return next(
         (
             each
             for each in speaker.rules.statements(receiver, rule)
-            if (each.effect, each.severity, each.codes, each.contested) == told
+            if (each.effect, each.severity, each.codes, each.contested) == wanted
         ),
         None,
     )
@@ -127,15 +122,15 @@ def topic_name(topic: str, say: Phrases) -> str:
     return say(f"topic.{topic}") if f"topic.{topic}" in say else visible(topic)
 
 
-def remedy_for(told: Told, report: Report) -> Remedy | None:
+def remedy_for(view: FindingView, report: Report) -> Remedy | None:
     """The remedy of this finding, where one was rehearsed."""
-    wanted = (told.finding.rule, told.finding.item)
+    wanted = (view.finding.rule, view.finding.item)
     return next((each for each in report.remedies if (each.rule, each.item) == wanted), None)
 
 
-def new_records(told: Told, report: Report) -> list[str]:
+def new_records(view: FindingView, report: Report) -> list[str]:
     """The records of the finding's remedy that are to be published."""
-    remedy = remedy_for(told, report)
+    remedy = remedy_for(view, report)
     return [line for edit in remedy.edits for line in record_lines(edit.name, edit.type, edit.new)] if remedy else []
 
 

@@ -47,6 +47,7 @@ from deliverability.view.parts import (
 )
 from deliverability.view.remedies import first_steps, gain_words, remedy_views
 from deliverability.view.savings import savings
+from deliverability.words.details import line_words
 from deliverability.words.sentences import (
     Phrases,
     Words,
@@ -267,7 +268,7 @@ def _instance(
 
 
 def _evidence(evidence: Evidence, anchor: str, say: Phrases) -> EvidenceView:
-    lines = [line for got in evidence.got for line in got.splitlines() or [""]]
+    lines = [line for got in evidence.got for line in line_words(got, say).splitlines() or [""]]
     return EvidenceView(
         anchor=anchor,
         kind=say(f"evidence.{evidence.kind.value}"),

@@ -33,7 +33,7 @@ from deliverability.model.rules import (
     Texts,
     VolumeClass,
 )
-from deliverability.runs.engine import load_rules
+from deliverability.runs.rules import load_rules
 
 CATALOGUE = {
     spec.path: spec

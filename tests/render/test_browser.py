@@ -23,10 +23,10 @@ import pytest
 
 from deliverability.mail.reader import read
 from deliverability.mail.structure import body_texts
-from deliverability.render.html import render_handout, render_html
+from deliverability.render.html import render_handout
 from tests.browser import DARK, browse, find_chromium, require, screenshot
 from tests.fixtures_report import REMEDIES, make_report, speaker
-from tests.speaking import shipped
+from tests.speaking import shipped, written
 from tests.test_golden import DEMO
 from tests.test_golden import _report as report_of
 
@@ -95,7 +95,7 @@ def axe() -> str:
 
 
 def html_of(subject: str, lang: str, html: str | None = None) -> str:
-    return render_html(report_of(subject), shipped(lang, guided=True), html=html or MAIL)
+    return written("html", report_of(subject), shipped(lang, guided=True), html=html or MAIL)
 
 
 MAIL = """<html><head><style>h1 { color: #00f }</style></head><body bgcolor="#00ff00"><h1>Sale</h1>
@@ -346,9 +346,9 @@ def test_axe_finds_nothing(chromium: str, axe: str, tmp_path: Path, subject: str
         html = render_handout(lang)
     elif subject == "several":
         reports = [report_of("good"), report_of("broken")]
-        html = render_html(reports, shipped(lang, guided=True))
+        html = written("html", reports, shipped(lang, guided=True))
     elif subject == "remedies":
-        html = render_html(make_report(remedies=REMEDIES), speaker(lang), html=MAIL)
+        html = written("html", make_report(remedies=REMEDIES), speaker(lang), html=MAIL)
     else:
         html = html_of(subject, lang)
     assert accessibility(chromium, axe, tmp_path, html, scheme)["violations"] == []

@@ -7,9 +7,10 @@ import io
 
 import pytest
 
-from deliverability.render.csv import COLUMNS, render_csv
+from deliverability.render.csv import COLUMNS
 from tests.fixtures_report import make_report, speaker
 from tests.shown import CASES, waived, with_remedies
+from tests.speaking import written
 
 
 def rows_of(text: str) -> list[dict[str, str]]:
@@ -19,7 +20,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize("lang", ["en", "ja"])
 @pytest.mark.parametrize("case", CASES)
 def test_every_finding_has_a_row_with_all_columns(case: str, lang: str) -> None:
-    text = render_csv(CASES[case], speaker(lang))
+    text = written("csv", CASES[case], speaker(lang))
     rows = rows_of(text)
     assert len(rows) == sum(len(report.findings) for report in CASES[case])
     assert all(tuple(row) == COLUMNS and None not in row.values() for row in rows)
@@ -28,20 +29,20 @@ def test_every_finding_has_a_row_with_all_columns(case: str, lang: str) -> None:
 
 def test_the_head_stands_once_also_without_rows() -> None:
     head = ",".join(COLUMNS) + "\r\n"
-    assert render_csv([], speaker("en")) == head
-    assert render_csv([make_report()] * 2, speaker("en")).count("domain,message") == 1
+    assert written("csv", [], speaker("en")) == head
+    assert written("csv", [make_report()] * 2, speaker("en")).count("domain,message") == 1
 
 
 def test_no_cell_is_a_formula() -> None:
-    for row in rows_of(render_csv(CASES["hostile"], speaker("en"))):
+    for row in rows_of(written("csv", CASES["hostile"], speaker("en"))):
         assert not any(cell.lstrip().startswith(tuple("=+-@\t\r＝＋－＠")) for cell in row.values())
     report = make_report(domain="=1+1", message="＝cmd.eml")
-    row = rows_of(render_csv(report, speaker("ja")))[0]
+    row = rows_of(written("csv", report, speaker("ja")))[0]
     assert (row["domain"], row["message"]) == ("'=1+1", "'＝cmd.eml")
 
 
 def test_a_row_in_full() -> None:
-    row = rows_of(render_csv(with_remedies(), speaker("en")))[0]
+    row = rows_of(written("csv", with_remedies(), speaker("en")))[0]
     assert row["rule"] == "SPF-003"
     assert (row["outcome"], row["severity"]) == ("unmet", "error")
     assert row["found"] == "SPF needs 12 DNS lookups; 10 are allowed."
@@ -51,17 +52,17 @@ def test_a_row_in_full() -> None:
 
 
 def test_what_the_user_accepts_is_told() -> None:
-    accepted, other, *_ = rows_of(render_csv(waived(), speaker("en")))
+    accepted, other, *_ = rows_of(written("csv", waived(), speaker("en")))
     assert accepted["waived"].startswith("handled-elsewhere: =x")
     assert (accepted["outcome"], other["waived"]) == ("unmet", "")
 
 
 def test_what_waits_is_told_from_what_failed() -> None:
-    rows = {row["rule"]: row for row in rows_of(render_csv(make_report(), speaker("en")))}
+    rows = {row["rule"]: row for row in rows_of(written("csv", make_report(), speaker("en")))}
     assert rows["NET-001"]["outcome"] == "unknown"
     assert rows["MSG-010"]["outcome"] == "waiting"
 
 
 def test_the_byte_order_mark_is_for_files() -> None:
-    assert render_csv(make_report(), speaker("ja"), bom=True).startswith("\ufeffdomain,")
-    assert render_csv(make_report(), speaker("ja")).startswith("domain,")
+    assert written("csv", make_report(), speaker("ja"), file=True).startswith("\ufeffdomain,")
+    assert written("csv", make_report(), speaker("ja")).startswith("domain,")

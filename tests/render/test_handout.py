@@ -13,6 +13,7 @@ from deliverability.cli import deliv
 from deliverability.render.handout import Handout, handout_text, load_handout
 from deliverability.render.html import render_handout
 from tests.fixtures_report import make_report, speaker
+from tests.speaking import written
 
 
 def shape(value: Any) -> Any:
@@ -58,9 +59,8 @@ def test_the_page_and_the_text_hold_every_step(lang: str) -> None:
 
 
 def test_every_report_ends_with_it() -> None:
-    from deliverability.render.html import render_html
 
-    page = render_html(make_report(), speaker("en"))
+    page = written("html", make_report(), speaker("en"))
     assert load_handout("en").title in page
     assert "imap.mail.me.com" in page
 

@@ -11,14 +11,14 @@ import pytest
 from deliverability.model.facts import Reason, Unknown
 from deliverability.model.report import Outcome, Report
 from deliverability.model.rules import Severity
-from deliverability.render.junit import render_junit
-from deliverability.runs.engine import exit_code
+from deliverability.runs.exit import exit_code
 from tests.fixtures_report import finding, make_report, speaker
 from tests.shown import CASES, waived
+from tests.speaking import written
 
 
 def suites(*reports: Report, lang: str = "en", fail_on: Severity | None = Severity.ERROR) -> list[ElementTree.Element]:
-    text = render_junit(reports, speaker(lang), fail_on=fail_on)
+    text = written("junit", reports, speaker(lang), fail_on=fail_on)
     # Characters that XML 1.0 cannot carry, not even as references.
     assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", text)
     root = ElementTree.fromstring(text.encode("utf-8"))

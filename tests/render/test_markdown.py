@@ -11,15 +11,16 @@ from selectolax.lexbor import LexborHTMLParser as HTMLParser
 from selectolax.lexbor import LexborNode as Node
 
 from deliverability.model.report import Report
-from deliverability.render.markdown import block, code, plain, render_markdown
+from deliverability.render.markdown import block, code, plain
 from tests.fixtures_report import RULES, make_report, speaker
 from tests.shown import CASES, HOSTILE, with_remedies
+from tests.speaking import written
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
 def parsed(*reports: Report, lang: str = "en") -> HTMLParser:
-    text = render_markdown(reports, speaker(lang))
+    text = written("markdown", reports, speaker(lang))
     # The parser shows HTML of the source as text in its output only where it is escaped there.
     return HTMLParser(PARSER.render(text))
 
@@ -134,5 +135,5 @@ def test_nothing_closes_a_block(text: str) -> None:
 
 
 def test_nothing_in_a_hostile_name_steers() -> None:
-    text = render_markdown(CASES["hostile"], speaker("en"))
+    text = written("markdown", CASES["hostile"], speaker("en"))
     assert not any(char in text for char in "\x00\x1b\u202e\r")

@@ -10,13 +10,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deliverability.model.facts import Reason, Unknown
 from deliverability.model.report import Report
-from deliverability.render.prometheus import render_prometheus
-from tests.fixtures_report import FACTS, facts, make_report
+from tests.fixtures_report import FACTS, facts, make_report, speaker
 from tests.shown import CASES, HOSTILE, waived
+from tests.speaking import written
 
 
 def samples(*reports: Report) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    text = render_prometheus(reports)
+    text = written("prometheus", reports, speaker())
     families = list(text_string_to_metric_families(text))
     assert all(family.documentation and family.type == "gauge" for family in families)
     names = Counter(line.split()[2] for line in text.splitlines() if line.startswith("# TYPE"))
@@ -40,7 +40,7 @@ def test_every_exposition_is_read_by_the_official_parser(case: str) -> None:
 
 
 def test_no_subject_gives_nothing() -> None:
-    assert render_prometheus([]) == ""
+    assert written("prometheus", [], speaker()) == ""
 
 
 @pytest.mark.parametrize(

@@ -11,17 +11,17 @@ from jsonschema import Draft4Validator
 
 from deliverability.model.report import Outcome, Report
 from deliverability.model.rules import Severity
-from deliverability.render.sarif import render_sarif
 from tests import TESTS
 from tests.fixtures_report import FINDINGS, make_report, speaker
 from tests.shown import CASES, waived, with_remedies
+from tests.speaking import written
 
 SCHEMA = json.loads((TESTS / "schemas" / "sarif-2.1.0-rtm.5.json").read_text("utf-8"))
 VALIDATOR = Draft4Validator(SCHEMA, format_checker=Draft4Validator.FORMAT_CHECKER)
 
 
 def log_of(*reports: Report, lang: str = "en") -> Any:
-    log = json.loads(render_sarif(reports, speaker(lang)))
+    log = json.loads(written("sarif", reports, speaker(lang)))
     assert [f"{list(each.path)}: {each.message[:200]}" for each in VALIDATOR.iter_errors(log)] == []
     return log["runs"][0]
 
@@ -37,7 +37,7 @@ def test_every_log_is_valid(case: str, lang: str) -> None:
 
 
 def test_the_validator_sees_what_is_wrong() -> None:
-    log = json.loads(render_sarif(make_report(), speaker("en")))
+    log = json.loads(written("sarif", make_report(), speaker("en")))
     log["runs"][0]["results"][0]["level"] = "fatal"
     assert not VALIDATOR.is_valid(log)
 
@@ -99,7 +99,7 @@ def test_failures_of_the_run_are_notifications() -> None:
 
 
 def test_nothing_in_a_hostile_name_steers() -> None:
-    text = render_sarif(CASES["hostile"], speaker("en"))
+    text = written("sarif", CASES["hostile"], speaker("en"))
     assert not any(char in text for char in "\x00\x1b\u202e")
     assert "\\u001b" not in text, "written out for people, not only for JSON"
 

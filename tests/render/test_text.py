@@ -13,20 +13,21 @@ from deliverability.model.facts import Purpose, Reason, Unknown
 from deliverability.model.report import Assessment, Case, Consequence, Note, Outcome, Requirements, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Source
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
-from deliverability.render.html import render_html
-from deliverability.render.text import render_text
 from deliverability.render.wrap import width_of, wrap
-from deliverability.runs.engine import Job, Options, World, gather_facts, load_rules
+from deliverability.runs.engine import gather_facts
 from deliverability.runs.engine import make_report as make_real_report
+from deliverability.runs.job import Job, Options
+from deliverability.runs.rules import load_rules
 from deliverability.view.findings import effect_words, read_words
 from deliverability.words.sentences import phrases
 from tests.fixtures_report import GUIDE, RULES, assessed, finding, make_report, speaker
-from tests.speaking import shipped
+from tests.speaking import shipped, written
 
 
 def text_of(report=None, lang="en", **options):
-    return render_text(report or make_report(), speaker(lang, guide=GUIDE), **options)
+    return written("text", report or make_report(), speaker(lang, guide=GUIDE), **options)
 
 
 def test_it_is_read_from_the_verdict_to_what_is_in_order():
@@ -231,7 +232,7 @@ def test_an_unknown_note_is_shown_as_it_is():
 def text_with(*verdicts, lang="en"):
     """The text of a report whose receivers are those that the rules ship with."""
     everyone = replace(RULES, receivers=load_rules().receivers)
-    return render_text(make_report(assessment=assessed(*verdicts)), speaker(lang, rules=everyone, guide=GUIDE))
+    return written("text", make_report(assessment=assessed(*verdicts)), speaker(lang, rules=everyone, guide=GUIDE))
 
 
 def refusal(receiver, *codes):
@@ -297,10 +298,12 @@ def test_a_verdict_that_depends_on_the_volume_tells_both_cases_and_how_to_say_it
 async def test_where_sources_contradict_each_other_both_readings_are_told(receivers, readings):
     resolver = StaticResolver({("example.com", "MX"): ["10 mx.example.com"], ("mx.example.com", "A"): ["192.0.2.1"]})
     job = Job("example.com", None, Options(purpose=Purpose.BULK, daily_volume=10_000))
-    audited = await gather_facts(job, World(resolver, FixedClock(datetime(2026, 11, 24, tzinfo=UTC)), ("static",)))
+    audited = await gather_facts(
+        job, Ports(resolver, FixedClock(datetime(2026, 11, 24, tzinfo=UTC)), sources=("static",))
+    )
     report = make_real_report(audited, load_rules(), Selection(select=("DMARC-001",), receivers=receivers))
 
-    text = render_text(report, shipped("en"), width=100)
+    text = written("text", report, shipped("en"), width=100)
 
     told = text.partition(phrases("en")("label.contested"))[2].partition("Effort")[0]
     assert re.findall(r"^    ([A-Z][\w. ]+:) ", told, re.M) == readings
@@ -311,10 +314,12 @@ async def test_where_sources_contradict_each_other_both_readings_are_told(receiv
 async def test_nothing_is_contested_by_a_receiver_that_is_not_judged():
     resolver = StaticResolver({("example.com", "MX"): ["10 mx.example.com"], ("mx.example.com", "A"): ["192.0.2.1"]})
     job = Job("example.com", None, Options(purpose=Purpose.BULK, daily_volume=10_000))
-    audited = await gather_facts(job, World(resolver, FixedClock(datetime(2026, 11, 24, tzinfo=UTC)), ("static",)))
+    audited = await gather_facts(
+        job, Ports(resolver, FixedClock(datetime(2026, 11, 24, tzinfo=UTC)), sources=("static",))
+    )
     report = make_real_report(audited, load_rules(), Selection(select=("DMARC-001",), receivers=("docomo",)))
 
-    assert phrases("en")("label.contested") not in render_text(report, shipped("en"), width=100)
+    assert phrases("en")("label.contested") not in written("text", report, shipped("en"), width=100)
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])
@@ -322,11 +327,11 @@ def test_of_a_domain_that_sends_nothing_nobody_asks_whether_its_mail_arrives(lan
     say = phrases(lang)
     answer = Assessment((), "A", closed=True, parked=True)
     parked = make_report(message="", inputs={"purpose": "parked"}, assessment=answer)
-    text = render_text(parked, speaker(lang))
+    text = written("text", parked, speaker(lang))
     assert say("answer.title-parked") in text
     assert say("section.verdict") not in text
-    page = render_html(parked, speaker(lang))
+    page = written("html", parked, speaker(lang))
     assert say("answer.parked-closed", domain="example.com") in page
     assert 'class="answers' not in page
-    with_mail = render_text(make_report(inputs={"purpose": "parked"}), speaker(lang))
+    with_mail = written("text", make_report(inputs={"purpose": "parked"}), speaker(lang))
     assert say("section.verdict") in with_mail, "a message shows that it does send"

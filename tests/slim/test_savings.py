@@ -10,16 +10,15 @@ import pytest
 from deliverability.model.codec import decode
 from deliverability.model.facts import Fact, FactSet
 from deliverability.model.report import Report
-from deliverability.ports.budget import offline_resolver
 from deliverability.ports.clock import SystemClock
-from deliverability.render.html import render_html
-from deliverability.render.text import render_text
-from deliverability.runs.engine import World, audit
+from deliverability.ports.nobody import OFFLINE
+from deliverability.ports.ports import Ports
+from deliverability.runs.engine import audit
 from deliverability.view.savings import SavingsView, changes, savings
 from deliverability.words.sentences import phrases
 from tests.files import mail
 from tests.slim_mails import HTML, image_part, newsletter, photo_jpeg, text_part
-from tests.speaking import shipped
+from tests.speaking import shipped, written
 
 EN, JA = phrases("en"), phrases("ja")
 UNKNOWN = {"unknown": "limit"}
@@ -200,22 +199,22 @@ def test_unknown_is_silence_not_zero() -> None:
 
 
 async def _report(raw: bytes) -> Report:
-    return await audit(message=raw, world=World(offline_resolver(), SystemClock(), ("offline",)))
+    return await audit(message=raw, ports=Ports(OFFLINE, SystemClock(), sources=("offline",)))
 
 
 async def test_the_reports_name_them_in_both_languages() -> None:
     page = text_part(HTML.replace("<tr>", "<tr>" + " " * 30_000), "html", encoding="base64")
     photo = image_part(photo_jpeg(), "photo.jpg", "jpeg", cid="photo@example.com")
     report = await _report(newsletter([photo], page))
-    text = render_text(report, shipped("en"))
+    text = written("text", report, shipped("en"))
     what, most, rest = (text.index(each) for each in ("What to do", "What would save most", "1.  Save photo.jpg again"))
     assert what < most < rest
     assert "`" not in text[most:][:900]
-    html = render_html(report, shipped("ja"))
+    html = written("html", report, shipped("ja"))
     assert JA("section.savings") in html
     assert "<code>deliv slim MESSAGE.eml</code>" in html
     assert "photo.jpgを、表示する大きさに合わせてJPEGで保存し直す" in html
 
 
 async def test_a_light_message_and_a_domain_alone_are_left_in_peace() -> None:
-    assert "save most" not in render_text(await _report(mail(html="<p>x</p>")), shipped("en"))
+    assert "save most" not in written("text", await _report(mail(html="<p>x</p>")), shipped("en"))

@@ -10,10 +10,11 @@ from deliverability import StaticResolver
 from deliverability.judge.engine import Selection
 from deliverability.model.report import Report
 from deliverability.ports.clock import SystemClock
-from deliverability.render.html import render_html
-from deliverability.render.text import render_text
-from deliverability.runs.engine import Job, Options, Sample, World, gather_facts, load_rules, make_report
-from tests.speaking import shipped
+from deliverability.ports.ports import Ports
+from deliverability.runs.engine import gather_facts, make_report
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.rules import load_rules
+from tests.speaking import shipped, written
 
 ZONE: dict[tuple[str, str], Any] = {
     ("example.com", "TXT"): ["v=spf1 include:one.com a:www.example.com -ip4:192.0.2.66 ~all exp=why.example.com"],
@@ -28,14 +29,14 @@ MAIL = (
 
 
 async def report_for(ip: str, zone: dict[tuple[str, str], Any] = ZONE, data: bytes | None = None) -> Report:
-    world = World(StaticResolver(zone), SystemClock(), ("zone",))
+    ports = Ports(StaticResolver(zone), SystemClock(), sources=("zone",))
     sample = Sample("x.eml", data=data) if data else None
-    audited = await gather_facts(Job("example.com", sample, Options(sending_ips=(ip,))), world)
+    audited = await gather_facts(Job("example.com", sample, Options(sending_ips=(ip,))), ports)
     return make_report(audited, load_rules(), Selection())
 
 
 def text_of(report: Report, **options: Any) -> str:
-    return render_text(report, shipped("en"), width=100, **options)
+    return written("text", report, shipped("en"), width=100, **options)
 
 
 async def test_an_address_that_does_not_pass_is_explained_term_by_term() -> None:
@@ -71,7 +72,7 @@ async def test_an_error_names_where_the_check_ended() -> None:
 
 @pytest.mark.parametrize("lang", ["en", "ja"])
 async def test_the_page_has_the_whole_trace_folded(lang: str) -> None:
-    html = render_html(await report_for("192.0.2.77"), shipped(lang))
+    html = written("html", await report_for("192.0.2.77"), shipped(lang))
     assert '<details class="trace">' in html
     assert "ip4:198.51.100.0/24 ip4:203.0.113.0/24" in html
 
@@ -81,11 +82,11 @@ async def test_a_signature_that_does_not_pass_is_explained() -> None:
     text = text_of(report)
     assert "Signature of example.com, selector gone: " in text
     assert "There is no key record at its name, so nobody can check it." in text
-    assert "Signature of example.com, selector gone" in render_html(report, shipped("en"))
+    assert "Signature of example.com, selector gone" in written("html", report, shipped("en"))
 
 
 async def test_hostile_records_stay_text() -> None:
     zone = ZONE | {("example.com", "TXT"): ["v=spf1 include:<script>.com exists:%{i}.\x1b[31m.com ~all"]}
     report = await report_for("192.0.2.77", zone)
-    assert "<script>.com" not in render_html(report, shipped("en"))
+    assert "<script>.com" not in written("html", report, shipped("en"))
     assert "\x1b" not in text_of(report)
