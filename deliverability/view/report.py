@@ -47,14 +47,13 @@ from deliverability.view.parts import (
 )
 from deliverability.view.remedies import first_steps, gain_words, remedy_views
 from deliverability.view.savings import savings
-from deliverability.words.details import line_words
+from deliverability.words.details import detail_words, line_words
 from deliverability.words.sentences import (
     Phrases,
     Words,
     duration,
     format_value,
     limit_spec,
-    remark,
     sentences,
     shortened,
     visible,
@@ -530,10 +529,10 @@ def _reason_titles(rules: Iterable[str], entries: Sequence[Entry]) -> list[str]:
 
 def _not_found(report: Report, rules: Iterable[str], entries: Sequence[Entry], say: Phrases) -> list[str]:
     """What was looked for in vain, or could not be looked up, for each of the rules once; else what the rule asks."""
-    unknown = {each.rule: each.unknown for each in report.findings if each.unknown is not None and each.unknown.detail}
+    details = {each.rule: each.unknown.detail for each in report.findings if each.unknown and each.unknown.detail}
     titles = {entry.rule: entry.title for entry in entries}
-    told = (visible(remark(unknown[rule].detail or "", say)) if rule in unknown else titles[rule] for rule in rules)
-    return list(dict.fromkeys(told))
+    found = (visible(detail_words(details[rule], say)) if rule in details else titles[rule] for rule in rules)
+    return list(dict.fromkeys(found))
 
 
 def _unchecked(entries: Sequence[Entry]) -> tuple[UncheckedView, ...]:
@@ -554,24 +553,15 @@ def _waiting(report: Report, entries: Sequence[Entry], say: Phrases) -> tuple[Wa
             continue
         if finding.unknown is not None and finding.waits_for_input:
             message = finding.unknown.reason is Reason.NO_MESSAGE
-            words = say("waiting.no-message") if message else _option(finding.unknown.detail, say)
-            if finding.unknown.detail == "--ip" and isinstance(report.facts.value("envelope.ip"), str):
-                words = say("waiting.ips")  # The address of this message is known; the others are not.
+            words = say("waiting.no-message") if message else _input(finding.unknown.detail, say)
             titles.setdefault(words, {})[by_rule[finding.rule]] = None
     ordered = sorted(titles.items(), key=lambda each: -len(each[1]))
     return tuple(WaitingView(words, tuple(rules)) for words, rules in ordered)
 
 
-def _option(detail: Detail | str | None, say: Phrases) -> str:
-    """What to give, from the name of the option an auditor missed."""
-    if isinstance(detail, Detail):
-        return visible(shortened(remark(detail, say)))
-    detail = detail or ""
-    name = detail.split()[0] if detail.strip() else ""
-    if name.startswith("--"):
-        key = f"waiting.{name[2:].rstrip(',;')}"
-        return say(key) if key in say else say("waiting.option", option=visible(shortened(remark(detail, say))))
-    return visible(shortened(remark(detail, say))) if detail else say("waiting.other")
+def _input(detail: Detail | None, say: Phrases) -> str:
+    """What to give, or what was tried in vain."""
+    return visible(shortened(detail_words(detail, say))) if detail else say("waiting.other")
 
 
 def _topics(entries: Sequence[Entry], say: Phrases) -> tuple[tuple[str, tuple[Entry, ...]], ...]:

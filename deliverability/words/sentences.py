@@ -13,7 +13,6 @@ from deliverability.model.placeholders import LANGUAGES, fill, placeholders
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Rule
 from deliverability.words.details import detail_words
-from deliverability.words.patterns import told
 from deliverability.words.phrases import Phrases, phrases
 from deliverability.words.services import steps_for
 
@@ -29,7 +28,6 @@ __all__ = [
     "octets",
     "phrases",
     "placeholders",
-    "remark",
     "sentences",
     "shortened",
     "unknown_sentence",
@@ -90,15 +88,10 @@ def unknown_sentence(unknown: Unknown | None, say: Phrases) -> str:
     """Why something could not be checked, and what to do about it."""
     if unknown is None:
         return say("unknown.short")
-    detail = say("unknown.detail", detail=visible(shortened(remark(unknown.detail, say)))) if unknown.detail else ""
+    detail = (
+        say("unknown.detail", detail=visible(shortened(detail_words(unknown.detail, say)))) if unknown.detail else ""
+    )
     return say(f"unknown.{unknown.reason.value}", detail=detail)
-
-
-def remark(text: Detail | str, say: Phrases) -> str:
-    """A short remark of ours from a fact (what is wrong with a term, why something was not asked), in that language."""
-    if isinstance(text, Detail):
-        return detail_words(text, say)
-    return text if say.lang == "en" else told(text, phrases("en"), say)
 
 
 def format_value(value: Value, spec: FactSpec | None, say: Phrases, *, exact: bool = False) -> str:
@@ -115,7 +108,7 @@ def format_value(value: Value, spec: FactSpec | None, say: Phrases, *, exact: bo
         case int() | float():
             return _number(value, spec, say, exact=exact)
         case str():
-            return visible(shortened(remark(value, say) if spec and spec.path.endswith("errors") else value))
+            return visible(shortened(value))
         case Mapping():
             return _record(value, spec, say)
         case _:
