@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from deliverability.auditors import catalogue
 from deliverability.judge.load import load_guide
 from deliverability.model.codes import Detail
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
 from deliverability.render.formats import PRINTED, WriterOptions
-from deliverability.runs.engine import catalogue, load_rules, rule_folders
+from deliverability.runs.rules import load_rules, rule_folders
 from deliverability.words.details import detail_words
 from deliverability.words.phrases import phrases
 from deliverability.words.speaker import Speaker

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deliverability.auditors import auditors
+from deliverability.auditors import auditors, catalogue
 from deliverability.auditors.base import (
     NOT_STATED,
     AuditFunction,
@@ -31,7 +31,9 @@ from deliverability.ports.base import Absent, Failed, Found, unknown_from
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
-from deliverability.runs.engine import Audited, catalogue, exit_code, load_rules, make_report
+from deliverability.runs.engine import Audited, make_report
+from deliverability.runs.exit import exit_code
+from deliverability.runs.rules import load_rules
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 

@@ -19,7 +19,8 @@ from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.ports import Permissions, Ports
 from deliverability.ports.recording import RecordingError, replaying, write_recording
 from deliverability.ports.static import StaticResolver
-from deliverability.runs.engine import Job, Options, gather_facts
+from deliverability.runs.engine import gather_facts
+from deliverability.runs.job import Job, Options
 
 RECORDINGS = Path(__file__).parent / "recordings"
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)

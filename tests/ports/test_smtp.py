@@ -25,6 +25,7 @@ from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import MailHost, NoMailHost, Probed, Resolver
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.hosts import NOT_PUBLIC
 from deliverability.ports.journal import Journal
 from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.open import PortSettings
@@ -32,7 +33,6 @@ from deliverability.ports.ports import Permissions, Ports
 from deliverability.ports.recording import replaying, write_recording
 from deliverability.ports.smtp import LiveProber
 from deliverability.ports.static import StaticResolver
-from tests.speaking import english
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 HOST = "mx.example.com"
@@ -174,7 +174,7 @@ async def test_private_addresses_are_never_called(address: str) -> None:
     records = {(HOST, "AAAA" if ":" in address else "A"): [address]}
     found = await LiveProber(FixedClock(NOW)).probe(HOST, StaticResolver(records))
     assert isinstance(found, NoMailHost)
-    assert "not a public address" in english(found.detail)
+    assert NOT_PUBLIC.matches(found.detail)
 
 
 async def test_a_recording_gives_back_what_was_seen(identity: tuple[Path, bytes], tmp_path: Path) -> None:

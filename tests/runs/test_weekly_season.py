@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from selectolax.lexbor import LexborHTMLParser
 
+from deliverability.auditors import catalogue
 from deliverability.history.store import History
 from deliverability.judge.engine import Selection
 from deliverability.judge.load import load_guide
@@ -27,7 +28,8 @@ from deliverability.ports.base import Answer, Failed
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.render.weekly import HtmlPages
-from deliverability.runs.engine import Options, catalogue, load_rules, rule_folders
+from deliverability.runs.job import Options
+from deliverability.runs.rules import load_rules, rule_folders
 from deliverability.runs.weekly.messages import Picked
 from deliverability.runs.weekly.run import Plan, Subject, only_one, weekly
 from deliverability.words.sentences import phrases

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from deliverability._files import HALF_WRITTEN
+from deliverability.auditors import catalogue
 from deliverability.history.store import History
 from deliverability.judge.engine import Selection
 from deliverability.model.codes import AS_SAID
@@ -28,7 +29,8 @@ from deliverability.model.weekly import Entry, Summary
 from deliverability.ports.base import Answer, Failed, Resolver
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
-from deliverability.runs.engine import Options, catalogue, load_rules
+from deliverability.runs.job import Options
+from deliverability.runs.rules import load_rules
 from deliverability.runs.weekly import run as weekly_run
 from deliverability.runs.weekly.messages import Picked
 from deliverability.runs.weekly.run import Plan, Subject, only_one, weekly
