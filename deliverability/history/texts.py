@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from deliverability.model.codes import Arg, Detail
 from deliverability.model.evidence import texts
-from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, Line, Unknown, Value
+from deliverability.model.facts import Evidence, EvidenceKind, EvidenceLine, Fact, FactSet, Unknown, Value
 from deliverability.model.history import Snapshot
 from deliverability.model.report import Consequence
 
@@ -121,7 +121,7 @@ def _evidence(item: Evidence) -> Evidence:
     return Evidence(item.id, item.kind, item.asked, item.got)
 
 
-def _line(line: Line) -> Line:
+def _line(line: EvidenceLine) -> EvidenceLine:
     return line if isinstance(line, Detail) else hidden(line)
 
 

@@ -70,7 +70,7 @@ class EvidenceKind(StrEnum):
     REPORT = "report"
 
 
-Line = str | Detail
+EvidenceLine = str | Detail
 """One line of evidence: text as it was seen, or what is ours to say (see model.evidence)."""
 
 
@@ -91,7 +91,7 @@ class Evidence:
     id: str
     kind: EvidenceKind
     asked: str
-    got: tuple[Line, ...] = ()
+    got: tuple[EvidenceLine, ...] = ()
     at: str | None = None
     ttl: int | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deliverability.model.codes import AS_SAID, NEEDS, Arg, Detail
-from deliverability.model.facts import Line
+from deliverability.model.facts import EvidenceLine
 from deliverability.model.placeholders import fill, placeholders
 from deliverability.words.phrases import Phrases
 
@@ -15,7 +15,7 @@ def detail_words(detail: Detail, say: Phrases) -> str:
     return _words(detail, say, _DEEPEST)
 
 
-def line_words(line: Line, say: Phrases) -> str:
+def line_words(line: EvidenceLine, say: Phrases) -> str:
     """A line of evidence: text as it was seen, or the words of a detail."""
     return detail_words(line, say) if isinstance(line, Detail) else line
 
