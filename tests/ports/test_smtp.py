@@ -20,11 +20,12 @@ from cryptography.x509.oid import NameOID
 from deliverability.auditors import smtp, transport
 from deliverability.auditors.base import gather
 from deliverability.auditors.smtp import certificate_names
-from deliverability.model.codes import Input, needs
+from deliverability.model.codes import AS_SAID, Input, needs
 from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import MailHost, NoMailHost, Probed, Resolver
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.hosts import NOT_PUBLIC
 from deliverability.ports.journal import Journal
 from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.open import PortSettings
