@@ -94,7 +94,8 @@ def run_read(path: Path, record: str) -> None:
 def run_audit(path: Path, record: str) -> None:
     from deliverability.ports.ports import Ports
     from deliverability.ports.static import StaticResolver
-    from deliverability.runs.engine import Job, Options, Sample, gather_facts
+    from deliverability.runs.engine import gather_facts
+    from deliverability.runs.job import Job, Options, Sample
 
     dns = StaticResolver({(KEY_NAME, "TXT"): [record]} if record else {})
     job = Job("example.com", Sample("message.eml", path=path), Options())

@@ -25,7 +25,8 @@ from deliverability.model.spf import SpfTree, spf_tree  # noqa: E402
 from deliverability.ports.dns import LiveResolver, parse_server  # noqa: E402
 from deliverability.ports.ports import Ports  # noqa: E402
 from deliverability.ports.zone import ZoneResolver  # noqa: E402
-from deliverability.runs.engine import Job, gather_facts  # noqa: E402
+from deliverability.runs.engine import gather_facts  # noqa: E402
+from deliverability.runs.job import Job  # noqa: E402
 from tests.corpus import corpus_root  # noqa: E402
 from tests.dnsserver import DnsServer  # noqa: E402
 

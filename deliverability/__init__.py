@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from deliverability.protocols.spf.evaluate import SpfEvaluation, evaluate_spf
     from deliverability.protocols.tls_rpt import TlsRptDiscovery, discover_tls_rpt
     from deliverability.render.json import render_json
-    from deliverability.runs.engine import Options, audit, load_rules
+    from deliverability.runs.engine import audit
+    from deliverability.runs.job import Options
+    from deliverability.runs.rules import load_rules
 
 _HOME = {
     "audit": "runs.engine",
@@ -39,9 +41,9 @@ _HOME = {
     "PortSettings": "ports.open",
     "Ports": "ports.ports",
     "Permissions": "ports.ports",
-    "Options": "runs.engine",
+    "Options": "runs.job",
     "InputError": "model.errors",
-    "load_rules": "runs.engine",
+    "load_rules": "runs.rules",
     "RuleError": "judge.load",
     "render_json": "render.json",
     "Report": "model.report",

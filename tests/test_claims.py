@@ -18,15 +18,9 @@ from deliverability.model.rules import Effect
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.static import StaticResolver
-from deliverability.runs.engine import (
-    Job,
-    Options,
-    Sample,
-    audit,
-    gather_facts,
-    load_rules,
-    make_report,
-)
+from deliverability.runs.engine import audit, gather_facts, make_report
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.rules import load_rules
 from deliverability.view.findings import effect_words
 from deliverability.view.parts import ReportView
 from deliverability.view.report import build

@@ -16,13 +16,9 @@ from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.ports import Ports
 from deliverability.render.json import JsonWriter
-from deliverability.runs.engine import (
-    Job,
-    Sample,
-    gather_facts,
-    load_rules,
-    make_report,
-)
+from deliverability.runs.engine import gather_facts, make_report
+from deliverability.runs.job import Job, Sample
+from deliverability.runs.rules import load_rules
 from tests.corpus import corpus, corpus_root
 from tests.speaking import shipped, written
 

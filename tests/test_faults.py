@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 import deliverability.demo
+from deliverability.auditors import catalogue
 from deliverability.auditors.base import gather
 from deliverability.auditors.dkim import PROBES
 from deliverability.judge.engine import Selection
+from deliverability.model.codes import AS_SAID
 from deliverability.model.facts import FactType, Purpose, Reason, Unknown, Value
 from deliverability.model.report import Outcome, Report, VerdictKind
 from deliverability.model.rules import Severity
@@ -27,19 +29,11 @@ from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.ports.zone import ZoneResolver
 from deliverability.protocols.dmarc.psl import is_public_suffix
-from deliverability.runs.engine import (
-    Audited,
-    Job,
-    Options,
-    Sample,
-    catalogue,
-    exit_code,
-    full_report,
-    gather_facts,
-    load_rules,
-    make_report,
-)
+from deliverability.runs.engine import Audited, Extras, full_report, gather_facts, make_report
+from deliverability.runs.exit import exit_code
+from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rehearse import edit_place, proposals_for
+from deliverability.runs.rules import load_rules
 from tests.dnsserver import DnsServer
 from tests.signing import published, rsa_key, sign
 
@@ -154,7 +148,9 @@ class FaultyResolver:
         question = (canonical(name), rdtype.upper())
         self.asked.append(question)
         reason = self._failing if isinstance(self._failing, Reason) else (self._failing or {}).get(question)
-        return Failed(*question, reason, "by the test") if reason else await self._base.query(name, rdtype)
+        return (
+            Failed(*question, reason, AS_SAID(text="by the test")) if reason else await self._base.query(name, rdtype)
+        )
 
     async def close(self) -> None:
         pass
@@ -176,16 +172,16 @@ class Result:
 
 async def audit(resolver: Resolver, job: Job = JOB, seconds: float = 60.0, *, staged: bool = False) -> Result:
     world = Ports(resolver, FixedClock(ARRIVED), sources=("test",), budget=Budget(seconds))
-    audited = await gather_facts(job, world, staged=staged)
+    audited = await gather_facts(job, world, Extras(remedies=staged))
     return Result(audited, make_report(audited, RULES, Selection()))
 
 
 async def audit_again(before: Audited, resolver: Resolver) -> Result:
     """The audit of a staged one under other answers, as a rehearsal does it."""
-    stage = before.stage
-    assert stage is not None
+    basis = before.basis
+    assert basis is not None
     gathered = await gather(
-        stage.auditors, stage.subject, replace(stage.ports, dns=resolver), stage.message, before=stage.works
+        basis.auditors, basis.subject, replace(basis.ports, dns=resolver), basis.message, before=basis.executions
     )
     audited = replace(before, facts=gathered.facts, crashes=gathered.crashes)
     return Result(audited, make_report(audited, RULES, Selection()))
@@ -456,9 +452,9 @@ def version(record: str) -> str:
 async def advised(resolver: Resolver, job: Job) -> Report:
     """The report with remedies."""
     audited = await gather_facts(
-        job, Ports(resolver, FixedClock(ARRIVED), sources=("test",), budget=Budget(60.0)), staged=True
+        job, Ports(resolver, FixedClock(ARRIVED), sources=("test",), budget=Budget(60.0)), Extras(remedies=True)
     )
-    return await full_report(audited, RULES, Selection())
+    return (await full_report(audited, RULES, Selection())).report
 
 
 async def test_a_wildcard_is_not_taken_for_keys_where_asking_for_it_failed() -> None:

@@ -23,14 +23,9 @@ from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.ports import Ports
 from deliverability.render.json import render_json
-from deliverability.runs.engine import (
-    Job,
-    Options,
-    Sample,
-    full_report,
-    gather_facts,
-    load_rules,
-)
+from deliverability.runs.engine import Extras, report_on
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.rules import load_rules
 from tests import TESTS
 from tests.speaking import shipped, written
 
@@ -44,8 +39,7 @@ CASES = ("demo.en.txt", "demo.ja.txt", "demo.json", "good.en.txt", "good.ja.txt"
 
 async def _audit(job: Job, ports: Ports) -> Report:
     """As `deliv audit` does it, remedies included."""
-    audited = await gather_facts(job, ports, staged=True)
-    return await full_report(audited, load_rules(), Selection())
+    return (await report_on(job, ports, load_rules(), Selection(), Extras(remedies=True))).report
 
 
 def rendered(name: str) -> str:

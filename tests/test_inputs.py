@@ -9,7 +9,7 @@ from deliverability.inputs import parse_domain, parse_ip, parse_mail_from, parse
 from deliverability.model.errors import InputError
 from deliverability.ports.clock import SystemClock
 from deliverability.ports.static import StaticResolver
-from deliverability.runs.engine import Job, Options
+from deliverability.runs.job import Job, Options
 
 DOMAINS = {
     "example.com": "example.com",

@@ -27,16 +27,10 @@ from deliverability.model.rules import Scope, Severity
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.zone import ZoneResolver
-from deliverability.runs.engine import (
-    Audited,
-    Job,
-    Options,
-    Sample,
-    exit_code,
-    gather_facts,
-    load_rules,
-    make_report,
-)
+from deliverability.runs.engine import Audited, gather_facts, make_report
+from deliverability.runs.exit import exit_code
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.rules import load_rules
 from deliverability.senders.catalogue import services
 from tests import TESTS
 from tests.signing import published, seal_arc

@@ -71,7 +71,7 @@ def test_nothing_heavy_is_loaded_before_it_is_needed(code: str) -> None:
 
 
 def test_the_fact_catalogue_is_light() -> None:
-    loaded = loaded_by("from deliverability.runs.engine import catalogue\ncatalogue()")
+    loaded = loaded_by("from deliverability.auditors import catalogue\ncatalogue()")
     assert loaded & (set(HEAVY) - {"asyncio"}) == set()
 
 

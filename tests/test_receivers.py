@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from deliverability._yamlstrict import read
+from deliverability.auditors import catalogue
 from deliverability.judge.engine import Selection, judge
 from deliverability.judge.grade import assess, assessed
 from deliverability.model.codec import decode
@@ -26,7 +27,9 @@ from deliverability.model.rules import Confidence, Effect, Receiver, RuleSet, Se
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.render.rulepage import rule_page
-from deliverability.runs.engine import Job, Sample, catalogue, gather_facts, load_rules
+from deliverability.runs.engine import gather_facts
+from deliverability.runs.job import Job, Sample
+from deliverability.runs.rules import load_rules
 from tests import TESTS
 from tests.test_rules import cases as rule_cases
 

@@ -253,7 +253,7 @@ _SHOWN_LINES = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Execution:
     """What one auditor was given and what it made of it.
 
     Auditors are functions of the subject, the message, the time, the facts they need and the answers they get: with
@@ -270,12 +270,12 @@ class Work:
 class Gathered:
     """All facts of a subject, and the tracebacks of auditors that crashed (for stderr, not for the report).
 
-    `works` has what each auditor did that did not crash, for gathering again under slightly other answers.
+    `executions` has what each auditor did that did not crash, for gathering again under slightly other answers.
     """
 
     facts: FactSet
     crashes: tuple[str, ...]
-    works: Mapping[str, Work] = field(default_factory=dict, repr=False)
+    executions: Mapping[str, Execution] = field(default_factory=dict, repr=False)
 
 
 class _Listening:
@@ -297,14 +297,14 @@ async def gather(
     ports: Ports,
     message: Message | None,
     *,
-    before: Mapping[str, Work] | None = None,
+    before: Mapping[str, Execution] | None = None,
 ) -> Gathered:
     """Run all auditors side by side, each as soon as the facts it needs are stated.
 
-    An auditor that raises leaves every fact it promised Unknown(bug); the others go on. With `before`, the works of an
-    earlier run for the same subject, message and time, an auditor is run only where a fact that it needs or an answer
-    that it got is another now. Raises ValueError where the auditors do not fit together (a circle, or a need that
-    nobody provides).
+    An auditor that raises leaves every fact it promised Unknown(bug); the others go on. With `before`, the executions
+    of an earlier run for the same subject, message and time, an auditor is run only where a fact that it needs or an
+    answer that it got is another now. Raises ValueError where the auditors do not fit together (a circle, or a need
+    that nobody provides).
     """
     provider = {path: each for each in auditors for path in each.promised}
     ordered = _in_order(auditors, provider)
@@ -313,7 +313,7 @@ async def gather(
     crashes: dict[str, str] = {}
     allowed = ports.allowed()
     tasks: dict[str, asyncio.Task[None]] = {}
-    works: dict[str, Work] = {}
+    executions: dict[str, Execution] = {}
     changed = await _changed(before, ports.dns) if before else frozenset()
 
     async def run(each: Auditor) -> None:
@@ -324,7 +324,7 @@ async def gather(
         if done is not None and changed.isdisjoint(done.answers) and done.needed == facts:
             known.update(done.stated)
             evidence[each.name] = done.evidence
-            works[each.name] = done
+            executions[each.name] = done
             return
         listening = _Listening()
         context = Context(subject, allowed.under(listening), message, facts)
@@ -344,7 +344,7 @@ async def gather(
         known.update(stated)
         evidence[each.name] = context.evidence
         if each.name not in crashes:
-            works[each.name] = Work(facts, listening.answers, stated, context.evidence)
+            executions[each.name] = Execution(facts, listening.answers, stated, context.evidence)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -360,11 +360,11 @@ async def gather(
             {ident: merged[ident] for ident in cited},
         ),
         tuple(crashes[each.name] for each in auditors if each.name in crashes),
-        works,
+        executions,
     )
 
 
-async def _changed(before: Mapping[str, Work], resolver: Resolver) -> frozenset[tuple[str, str]]:
+async def _changed(before: Mapping[str, Execution], resolver: Resolver) -> frozenset[tuple[str, str]]:
     """The questions of an earlier run that are answered otherwise now."""
     answers = {question: answer for work in before.values() for question, answer in work.answers.items()}
     return frozenset([key for key, answer in answers.items() if await resolver.query(*key) != answer])

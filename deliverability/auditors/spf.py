@@ -287,7 +287,7 @@ _COVERAGE = (
     spec(
         "spf.unmatched_includes",
         FactType.LIST_STR,
-        "Includes of the record that none of the sending addresses given (--ip) needs.",
+        "Includes of the record that none of the sending addresses given needs.",
     ),
 )
 PROVIDES: tuple[FactSpec, ...] = (*_OWN, *_IDENTITIES, *_COVERAGE)

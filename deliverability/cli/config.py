@@ -48,7 +48,7 @@ def _checked(file: Path) -> str:
     from deliverability.inputs import parse_domain
     from deliverability.model.errors import InputError
     from deliverability.notify.notifier import SecretError, secret
-    from deliverability.runs.engine import load_rules
+    from deliverability.runs.rules import load_rules
     from deliverability.runs.weekly.plan import subjects
     from deliverability.words.details import detail_words
     from deliverability.words.phrases import phrases

@@ -37,7 +37,8 @@ def command(**params: Any) -> int:
         from deliverability.model.facts import Purpose
         from deliverability.ports.clock import FixedClock
         from deliverability.ports.open import PortSettings, open_ports
-        from deliverability.runs.engine import Job, Options, Sample
+        from deliverability.runs.engine import Extras
+        from deliverability.runs.job import Job, Options, Sample
 
         with rule_problems():
             judging = Judging.of(params, Settings())
@@ -52,6 +53,7 @@ def command(**params: Any) -> int:
             judging.rules,
             judging.selection,
             lambda audited, report: judging.write(audited, report, outputs),
+            Extras(remedies=True, html=outputs.previews),
         )
         outputs.end()
         for _, path in judging.where:

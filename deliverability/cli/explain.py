@@ -54,7 +54,7 @@ def command(what: str, receiver: str | None, rules: tuple[Path, ...], style: str
         from deliverability.cli.inputs import read_settings
         from deliverability.feedback.explain import explain
         from deliverability.model.errors import InputError
-        from deliverability.runs.engine import load_rules
+        from deliverability.runs.rules import load_rules
 
         if what.isdigit() and len(what) == 3 and params["domains"]:
             words = " ".join((what, *params["domains"]))
@@ -123,7 +123,7 @@ def _not_too_large(name: str, data: bytes) -> bytes:
 
 def _replies(folders: Sequence[Path], rules: RuleSet) -> ReplyCatalogue:
     from deliverability.feedback.catalogue import load_replies
-    from deliverability.runs.engine import rule_folders
+    from deliverability.runs.rules import rule_folders
 
     with rule_problems():
         return load_replies(rule_folders(folders), rules)

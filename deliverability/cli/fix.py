@@ -64,6 +64,7 @@ def command(style: str, care: str | None, output: Path | None, **params: Any) ->
         from deliverability.cli.running import run_reports
         from deliverability.model.report import Care
         from deliverability.render.fix import tell_fixes
+        from deliverability.runs.engine import Extras
         from deliverability.words.sentences import phrases
 
         inputs = read_inputs(params)
@@ -78,7 +79,7 @@ def command(style: str, care: str | None, output: Path | None, **params: Any) ->
             failed = failed or bool(report.failures)
             return tell_fixes(report, speaker)
 
-        told = run_reports(inputs, judging.rules, judging.selection, each)
+        told = run_reports(inputs, judging.rules, judging.selection, each, Extras(remedies=True))
         least = "last-resort" if style in ("text", "json") else "safe"
         text = _written(style, told, Care(care or least), judging.lang, phrases(judging.lang))
         put(text, output)

@@ -42,7 +42,9 @@ def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **pa
     with plain_errors():
         from deliverability._files import write_whole
         from deliverability.model.errors import InputError
-        from deliverability.runs.engine import Job, Options, audit_many
+        from deliverability.runs.engine import gather_facts
+        from deliverability.runs.job import Job, Options
+        from deliverability.runs.stream import stream
         from deliverability.runs.weekly.init import Known, known, settings_file
 
         names = list(dict.fromkeys(parse_domain(name) for name in domains))
@@ -53,7 +55,11 @@ def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **pa
 
         async def ask() -> list[Known]:
             jobs = [Job(name, None, Options()) for name in names]
-            return [known(each.subject.domain, each.facts, lang) async for each in audit_many(jobs, ports)]
+            try:
+                found = stream(jobs, lambda job: gather_facts(job, ports))
+                return [known(each.subject.domain, each.facts, lang) async for _, each in found]
+            finally:
+                await ports.close()
 
         text = settings_file(asyncio.run(ask()), lang, datetime.now(UTC).date())
         if to_stdout:

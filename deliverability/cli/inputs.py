@@ -14,7 +14,7 @@ from deliverability.model.facts import Purpose
 from deliverability.ports.budget import SECONDS
 from deliverability.ports.open import PortSettings, SettingError, open_ports
 from deliverability.ports.ports import Permissions, Ports
-from deliverability.runs.engine import Job, Options, Sample, plan
+from deliverability.runs.job import Job, Options, Sample, plan
 
 MAX_STDIN_OCTETS = 150_000_001
 _OPTIONS = {

@@ -31,7 +31,7 @@ def command(file: str, config: Path | None, **params: Any) -> int:
         from deliverability.cli.inputs import read_settings
         from deliverability.cli.judging import Judging
         from deliverability.model.errors import InputError
-        from deliverability.runs.engine import worst_exit_code
+        from deliverability.runs.exit import worst_exit_code
 
         with rule_problems():
             judging = Judging.of(params, read_settings(config))

@@ -91,7 +91,7 @@ def _read(name: str) -> tuple[str, bytes]:
     """The message and how it is called. Raises InputError where it cannot be read."""
     from deliverability.cli.inputs import MAX_STDIN_OCTETS
     from deliverability.model.errors import InputError
-    from deliverability.runs.engine import Sample
+    from deliverability.runs.job import Sample
 
     if name == "-":
         return name, Sample(name, data=sys.stdin.buffer.read(MAX_STDIN_OCTETS)).read()

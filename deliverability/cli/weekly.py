@@ -52,7 +52,7 @@ def command(**params: Any) -> int:
         from deliverability.model.errors import InputError
         from deliverability.notify.notifier import Notifier
         from deliverability.render.weekly import HtmlPages
-        from deliverability.runs.engine import rule_folders
+        from deliverability.runs.rules import rule_folders
         from deliverability.runs.weekly.run import only_one
         from deliverability.words.details import detail_words
         from deliverability.words.phrases import phrases
@@ -93,7 +93,7 @@ def _plan(params: dict[str, Any], settings: Any, folder: Path) -> Plan:
     from deliverability.cli.inputs import options_of, ports_of
     from deliverability.cli.judging import selection_of, threshold
     from deliverability.inputs import parse_domain
-    from deliverability.runs.engine import load_rules
+    from deliverability.runs.rules import load_rules
     from deliverability.runs.weekly.plan import DEFAULT_OUTPUT, subjects
     from deliverability.runs.weekly.run import Plan
 

@@ -20,6 +20,7 @@ import checkdmarc.smtp_tls_reporting
 import checkdmarc.spf
 import checkdmarc.utils
 
+from deliverability.model.codes import details_in
 from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of, texts_of
 from deliverability.opinion.bridge import Bridge, BridgedNameserver, bridged_resolver
 from deliverability.opinion.points import UNSURE, Points
@@ -158,7 +159,7 @@ def _spf_reason(ours: Mapping[str, Value], status: str, theirs: _Theirs) -> str 
         case "permerror", "valid":
             if len(texts_of(ours["records"])) > 1:
                 return "spf-same-record-twice"
-            if texts_of(ours["syntax_errors"]):
+            if details_in(ours["syntax_errors"]):
                 return "spf-syntax-anywhere"
             void = ours["void_lookups"]
             return _void_reason(ours, void, theirs.read["void_dns_lookups"]) if isinstance(void, int) else None

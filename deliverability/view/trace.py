@@ -22,7 +22,7 @@ _PASSED_BY = frozenset({StepOutcome.NOT_REACHED, StepOutcome.DEAD, StepOutcome.I
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TraceLine:
     """One term of a record, or several in a row that came to the same.
 
     Attributes:
@@ -52,7 +52,7 @@ class SpfTrace:
     record: str
     conclusion: str
     passed: bool
-    lines: tuple[Line, ...]
+    lines: tuple[TraceLine, ...]
     more: int
 
 
@@ -93,7 +93,7 @@ def _spf(report: Report, say: Phrases) -> SpfTrace | None:
         return None
     ip = _word(facts.value("spf.result_ip"))
     identity = f"trace.identity.{text_of(facts.value('spf.result_identity'))}"
-    lines: list[Line] = []
+    lines: list[TraceLine] = []
     _collect(trace, 0, False, ip, lines, say)
     return SpfTrace(
         title=say("trace.spf-title", ip=ip),
@@ -115,18 +115,18 @@ def _said(detail: Detail | None, say: Phrases) -> str:
     return visible(shortened(detail_words(detail, say))) if detail else ""
 
 
-def _collect(trace: Trace, depth: int, detail: bool, ip: str, lines: list[Line], say: Phrases) -> None:
+def _collect(trace: Trace, depth: int, detail: bool, ip: str, lines: list[TraceLine], say: Phrases) -> None:
     for together, steps in groupby(trace.steps, _kind):
         if together:
             listed = [_word(step.term) for step in steps]
             lacks = together == "lacks"
             words = _lacks(len(listed), ip, say) if lacks else say(f"trace.{together}")
             mark = "no-match" if lacks else "skipped"
-            lines.append(Line(depth, mark, " ".join(listed), words, "", detail))
+            lines.append(TraceLine(depth, mark, " ".join(listed), words, "", detail))
             continue
         for step in steps:
             lines.append(
-                Line(
+                TraceLine(
                     depth,
                     step.outcome.value,
                     _word(step.term),

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deliverability.auditors import auditors
+from deliverability.auditors import auditors, catalogue
 from deliverability.auditors.base import (
     NOT_STATED,
     AuditFunction,
@@ -25,12 +25,15 @@ from deliverability.auditors.base import (
 )
 from deliverability.judge.engine import Selection
 from deliverability.model.codes import ABOUT, AS_SAID, failed_question
+from deliverability.model.evidence import ALIAS, NO_NAME, NO_RECORD, failure
 from deliverability.model.facts import FactType, Reason, Subject, Unknown
 from deliverability.ports.base import Absent, Failed, Found, unknown_from
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
-from deliverability.runs.engine import Audited, catalogue, exit_code, load_rules, make_report
+from deliverability.runs.engine import Audited, make_report
+from deliverability.runs.exit import exit_code
+from deliverability.runs.rules import load_rules
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -178,16 +181,16 @@ async def test_every_answer_is_kept_as_evidence_under_its_question() -> None:
 
 
 def test_evidence_says_what_kind_of_nothing_it_was() -> None:
-    assert dns_evidence(Absent("a.example", "MX", nxdomain=True)).got == ("NXDOMAIN: no such name",)
-    assert dns_evidence(Absent("a.example", "MX", nxdomain=False)).got == ("NODATA: no MX record",)
-    failed = Failed("a.example", "MX", Reason.SERVFAIL, "by ns1")
-    assert dns_evidence(failed).got == ("servfail: by ns1",)
+    assert dns_evidence(Absent("a.example", "MX", nxdomain=True)).got == (NO_NAME(),)
+    assert dns_evidence(Absent("a.example", "MX", nxdomain=False)).got == (NO_RECORD(type="MX"),)
+    failed = Failed("a.example", "MX", Reason.SERVFAIL, AS_SAID(text="by ns1"))
+    assert dns_evidence(failed).got == (failure(Reason.SERVFAIL, AS_SAID(text="by ns1")),)
     assert unknown_from(failed) == Unknown(Reason.SERVFAIL, failed_question("MX", "a.example", AS_SAID(text="by ns1")))
 
 
 def test_a_cname_on_the_way_is_part_of_the_evidence() -> None:
     found = Found("s1._domainkey.example.com", "TXT", ("v=DKIM1; p=",), chain=("s1.esp.example",))
-    assert dns_evidence(found).got == ("CNAME s1.esp.example", "v=DKIM1; p=")
+    assert dns_evidence(found).got == (ALIAS(name="s1.esp.example"), "v=DKIM1; p=")
 
 
 def test_auditors_are_pickled_by_their_names() -> None:

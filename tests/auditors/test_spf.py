@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from deliverability.auditors import spf
 from deliverability.auditors.base import Context
 from deliverability.model.codes import Detail, Input, needs
+from deliverability.model.evidence import NO_NAME
 from deliverability.model.facts import Fact, FactSpec, FactType, Reason, Subject, Unknown, Value
 from deliverability.model.spf import SPF_AT
 from deliverability.ports.clock import FixedClock
@@ -56,7 +57,7 @@ async def test_a_domain_without_spf() -> None:
 async def test_a_domain_that_does_not_exist() -> None:
     context = await audit({})
     assert facts(context, "present", "lookups", "uses_ptr", "sends_nothing") == [False, None, False, False]
-    assert context.evidence["dns:TXT:example.com"].got == ("NXDOMAIN: no such name",)
+    assert context.evidence["dns:TXT:example.com"].got == (NO_NAME(),)
 
 
 async def test_two_records_are_invalid_and_neither_is_the_record() -> None:

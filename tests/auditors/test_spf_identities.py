@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from deliverability.auditors import spf
+from deliverability.auditors import catalogue, spf
 from deliverability.judge.engine import Selection, judge
 from deliverability.model.codes import AS_SAID, Input, failed_question, needs
 from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value, records_of, texts_of
@@ -21,7 +21,7 @@ from deliverability.model.rules import Effect, Receiver, RuleSet, Severity, Stat
 from deliverability.ports.static import StaticResolver
 from deliverability.protocols.spf.record import Mechanism, parse
 from deliverability.protocols.spf.special import is_special
-from deliverability.runs.engine import catalogue, load_rules
+from deliverability.runs.rules import load_rules
 from deliverability.words.sentences import sentences
 from tests.facts_of import facts_of
 

@@ -169,9 +169,11 @@ async def test_an_mx_host_that_the_policy_leaves_out() -> None:
 
 
 async def test_a_site_at_fault_is_an_error_and_a_fetch_that_failed_is_unknown() -> None:
-    wrong = await of(STS, web=Web(NoPage(URL, Reason.REFUSED, "the certificate is not valid", certain=True)))
+    wrong = await of(
+        STS, web=Web(NoPage(URL, Reason.REFUSED, AS_SAID(text="the certificate is not valid"), certain=True))
+    )
     assert wrong["mta_sts.policy_errors"] == (AS_SAID(text="the certificate is not valid"),)
-    lost = await of(STS, web=Web(NoPage(URL, Reason.TIMEOUT, "no answer within 8 s")))
+    lost = await of(STS, web=Web(NoPage(URL, Reason.TIMEOUT, AS_SAID(text="no answer within 8 s"))))
     assert lost["mta_sts.policy_errors"].reason is Reason.TIMEOUT
 
 

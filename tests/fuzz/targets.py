@@ -38,7 +38,9 @@ from deliverability.protocols.dkim.key import Check, check, parse_key
 from deliverability.protocols.dkim.verify import verify_dkim
 from deliverability.protocols.spf.evaluate import evaluate_spf
 from deliverability.protocols.spf.tree import walk_tree
-from deliverability.runs.engine import Job, Sample, gather_facts, load_rules, make_report, rule_folders
+from deliverability.runs.engine import gather_facts, make_report
+from deliverability.runs.job import Job, Sample
+from deliverability.runs.rules import load_rules, rule_folders
 from deliverability.slim.message import slim
 from tests import TESTS
 from tests.corpus import corpus_root

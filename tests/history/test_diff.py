@@ -10,6 +10,7 @@ import pytest
 from deliverability.history.causes import Judged
 from deliverability.history.diff import compare
 from deliverability.model.codes import AS_SAID
+from deliverability.model.evidence import ALIAS, NO_NAME, NO_RECORD, failure
 from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, Reason, Unknown, Value
 from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, Kept, RecordKind, Snapshot, State
 from deliverability.model.report import Assessment, Finding, Outcome, Verdict, VerdictKind
@@ -134,7 +135,7 @@ def test_a_vendors_include_grew() -> None:
 
 
 def test_a_key_behind_an_alias_that_stands_is_the_vendors() -> None:
-    alias = "CNAME s1.dkim.vendor.example"
+    alias = ALIAS(name="s1.dkim.vendor.example")
     change = only(
         told(
             MET,
@@ -150,9 +151,9 @@ def test_an_alias_that_was_moved_is_the_domains_own_doing() -> None:
     change = only(
         told(
             MET,
-            facts({"dkim.bits": 2048}, dns("TXT s1._domainkey.example.com", "CNAME k.a.example", "p=AAAA")),
+            facts({"dkim.bits": 2048}, dns("TXT s1._domainkey.example.com", ALIAS(name="k.a.example"), "p=AAAA")),
             UNMET,
-            facts({"dkim.bits": 1024}, dns("TXT s1._domainkey.example.com", "CNAME k.b.example", "p=BB")),
+            facts({"dkim.bits": 1024}, dns("TXT s1._domainkey.example.com", ALIAS(name="k.b.example"), "p=BB")),
         )
     )
     assert change.causes == (Cause.OWN_DNS,)
@@ -209,15 +210,15 @@ def test_an_item_whose_look_up_failed_could_not_be_checked_although_its_list_was
 @pytest.mark.parametrize(
     ("question", "before", "after", "removed"),
     [
-        ("TXT _dmarc.example.com", ("v=DMARC1; p=none",), ("NXDOMAIN: no such name",), RecordKind.DMARC),
+        ("TXT _dmarc.example.com", ("v=DMARC1; p=none",), (NO_NAME(),), RecordKind.DMARC),
         ("TXT _dmarc.example.com", ("v=DMARC1; p=none",), ("v=DMARC1; p=reject",), None),
         ("TXT _dmarc.example.com", ("v=DMARC1; p=none",), ("V=DMARC 1; p=none",), None),
         ("TXT example.com", ("v=spf1 -all", "other"), ("other",), RecordKind.SPF),
         ("TXT example.com", ("v=spf1 -all", "other"), ("v=spf1 -all",), None),
         ("TXT example.com", ("other", "another"), ("other",), None),
-        ("TXT s1._domainkey.example.com", ("k=rsa; p=AA",), ("NODATA: no TXT record",), RecordKind.KEY),
+        ("TXT s1._domainkey.example.com", ("k=rsa; p=AA",), (NO_RECORD(type="TXT"),), RecordKind.KEY),
         ("TXT s1._domainkey.example.com", ("k=rsa; p=AA",), ("k=rsa; p=",), None),
-        ("MX example.com", ("10 mx.example.com",), ("NODATA: no MX record",), None),
+        ("MX example.com", ("10 mx.example.com",), (NO_RECORD(type="MX"),), None),
     ],
 )
 def test_a_record_is_removed_where_nothing_like_it_stands_there_any_more(
@@ -274,7 +275,7 @@ def test_mended_and_still_there() -> None:
 def test_an_outage_is_neither_new_nor_mended() -> None:
     failed = Unknown(Reason.SERVFAIL, "TXT example.com")
     old = facts({"spf.lookups": 11}, dns("TXT example.com", "a"))
-    down = facts({"spf.lookups": failed}, dns("TXT example.com", "servfail: answer code 2"))
+    down = facts({"spf.lookups": failed}, dns("TXT example.com", failure(Reason.SERVFAIL)))
     comparison = compare(
         snapshot(UNMET, old),
         snapshot(UNKNOWN, down, NEW),
@@ -304,7 +305,7 @@ def test_what_waits_for_a_message_is_nothing_to_tell() -> None:
 
 def test_an_item_that_is_gone_does_not_apply_any_more() -> None:
     old = facts({"dkim.keys": ()}, dns("TXT s1._domainkey.example.com", "p=AA"))
-    new = facts({"dkim.keys": ()}, dns("TXT s1._domainkey.example.com", "NXDOMAIN: no such name"))
+    new = facts({"dkim.keys": ()}, dns("TXT s1._domainkey.example.com", NO_NAME()))
     comparison = compare(
         snapshot(UNMET, old), snapshot(MET, new, NEW, findings=()), [], {}, Judged.of([finding(UNMET, old)])
     )

@@ -13,6 +13,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from prometheus_client.parser import text_string_to_metric_families
 
+from deliverability.auditors import catalogue
 from deliverability.config import EmailSettings, NotifySettings, WebhookSettings
 from deliverability.model.codes import codes_in
 from deliverability.model.facts import Purpose
@@ -25,7 +26,9 @@ from deliverability.notify.notifier import NOT_TAKEN, VARIABLE_UNSET, WAITS, Not
 from deliverability.notify.textfile import weekly_metrics
 from deliverability.notify.webhook import document
 from deliverability.ports.open import PortSettings, open_ports
-from deliverability.runs.engine import Options, audit, catalogue, load_rules
+from deliverability.runs.engine import audit
+from deliverability.runs.job import Options
+from deliverability.runs.rules import load_rules
 from tests.notify.test_outbox import Server, free_port
 
 NOW = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)

@@ -41,7 +41,9 @@ from deliverability.ports.names import labels_of
 from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.render.json import SCHEMA, render_json
-from deliverability.runs.engine import Job, Options, Sample, gather_facts, load_rules, make_report
+from deliverability.runs.engine import Extras, gather_facts, make_report
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.rules import load_rules
 from deliverability.words.phrases import phrases
 from tests.corpus import corpus, suite
 from tests.facts_of import facts_of
@@ -73,7 +75,7 @@ async def opinion(
     """The second opinion on a domain whose records are the good ones with these laid over."""
     ports = Ports(StaticResolver({**GOOD, **records}), FixedClock(NOW), sources=("static",))
     sample = Sample("message", data=message) if message else None
-    got = await gather_facts(Job(domain, sample, Options()), ports, second_opinion=True)
+    got = await gather_facts(Job(domain, sample, Options()), ports, Extras(second_opinion=True))
     assert got.crashes == ()
     assert got.opinion is not None
     return got.opinion
@@ -226,7 +228,7 @@ async def test_every_question_goes_to_our_resolver_and_none_twice() -> None:
     await gather_facts(Job("example.com"), ports)
     ours = set(resolver.asked)
     resolver.asked.clear()
-    await gather_facts(Job("example.com"), ports, second_opinion=True)
+    await gather_facts(Job("example.com"), ports, Extras(second_opinion=True))
     more = set(resolver.asked) - ours
     assert ("why.example.com", "TXT") in resolver.asked
     assert {rdtype for _, rdtype in more} <= {"TXT", "MX", "A", "AAAA"}
@@ -473,7 +475,7 @@ async def test_sender_zones() -> None:
     corpus("zones")
     found: list[tuple[str, ...]] = []
     for domain in senders():
-        got = await gather_facts(Job(domain), zones(), second_opinion=True)
+        got = await gather_facts(Job(domain), zones(), Extras(second_opinion=True))
         assert got.opinion is not None
         found += told(got.opinion)
         assert {each.why for each in got.opinion.unheard} <= {"dns"}  # the zones end where the collection does
@@ -512,7 +514,7 @@ async def test_mails_are_read_without_a_crash() -> None:
     """One in eight of the corpus, signed or not, on the zones of the corpus."""
     corpus("mails")
     for path in mails()[::8]:
-        got = await gather_facts(Job(None, Sample(path.name, path=path)), zones(), second_opinion=True)
+        got = await gather_facts(Job(None, Sample(path.name, path=path)), zones(), Extras(second_opinion=True))
         if got.opinion is not None:
             assert told(got.opinion) == []
             assert {each.why for each in got.opinion.unheard} <= {"dns"}

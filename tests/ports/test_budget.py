@@ -16,15 +16,18 @@ from typing import Any
 
 import pytest
 
+from deliverability.auditors import catalogue
 from deliverability.judge.engine import Selection
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Absent, Answer, Failed, Fetched, Found, NoPage, Probed, Resolver
-from deliverability.ports.budget import Budget
+from deliverability.ports.budget import USED_UP, Budget
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.ports import Permissions, Ports
-from deliverability.runs.engine import Job, Options, audit, catalogue, gather_facts, load_rules, make_report
+from deliverability.runs.engine import Extras, audit, gather_facts, make_report
+from deliverability.runs.job import Job, Options
 from deliverability.runs.rehearse import remedies
+from deliverability.runs.rules import load_rules
 
 DOMAIN = "example.com"
 SECONDS = 1.0
@@ -272,11 +275,11 @@ def test_the_time_is_one_for_dns_the_web_and_mail_servers(allowed: Permissions, 
 def test_once_the_time_is_over_nothing_more_is_rehearsed(rules: Any) -> None:
     async def work() -> Any:
         ports = Ports(Shape(lambda *_: None), CLOCK, sources=("live",))
-        found = await gather_facts(Job(DOMAIN), ports, staged=True)
-        assert found.stage is not None
+        found = await gather_facts(Job(DOMAIN), ports, Extras(remedies=True))
+        assert found.basis is not None
         report = make_report(found, rules, Selection())
-        late = replace(found.stage, ports=replace(found.stage.ports, budget=Budget(0)))
-        return await remedies(found.stage, report, rules, catalogue(), Selection()), await remedies(
+        late = replace(found.basis, ports=replace(found.basis.ports, budget=Budget(0)))
+        return await remedies(found.basis, report, rules, catalogue(), Selection()), await remedies(
             late, report, rules, catalogue(), Selection()
         )
 
@@ -313,5 +316,5 @@ def test_a_budget_begins_when_it_is_asked_first() -> None:
 def test_whoever_asks_the_web_is_told_that_time_is_over() -> None:
     ports = Ports(OFFLINE, http=Silent(), permissions=Permissions(one_click=True)).under(Budget(1))
     got, seconds = on_our_clock(lambda: ports.http.post("https://a/", "b", ports.dns))
-    assert got == NoPage("https://a/", Reason.TIMEOUT, "time budget of 1 s used up")
+    assert got == NoPage("https://a/", Reason.TIMEOUT, USED_UP(n="1"))
     assert seconds < 2

@@ -14,12 +14,13 @@ import pytest
 from deliverability.model.facts import Reason, Unknown, records_of
 from deliverability.ports.base import Absent, Answer, Failed, Found, Page, Resolver
 from deliverability.ports.clock import FixedClock
-from deliverability.ports.journal import Journal
+from deliverability.ports.journal import NOT_RECORDED, Journal
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.ports import Permissions, Ports
 from deliverability.ports.recording import RecordingError, replaying, write_recording
 from deliverability.ports.static import StaticResolver
-from deliverability.runs.engine import Job, Options, gather_facts
+from deliverability.runs.engine import gather_facts
+from deliverability.runs.job import Job, Options
 
 RECORDINGS = Path(__file__).parent / "recordings"
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -82,7 +83,7 @@ async def test_recording_a_replay_changes_nothing(tmp_path: Path) -> None:
 async def test_what_was_not_recorded_is_not_missing(tmp_path: Path) -> None:
     await record(tmp_path / "run.json", QUESTIONS)
     answer = await replaying(tmp_path / "run.json").dns.query("Example.com", "soa")
-    assert answer == Failed("example.com", "SOA", Reason.OFFLINE, "not in the recording")
+    assert answer == Failed("example.com", "SOA", Reason.OFFLINE, NOT_RECORDED())
 
 
 async def test_the_run_sees_what_is_recorded_even_where_the_world_changes() -> None:
@@ -155,7 +156,8 @@ def test_a_recording_written_by_hand_is_read(tmp_path: Path) -> None:
         ("\0\1", "not valid JSON"),
         ("[]", "not a recording of an audit"),
         ('{"verdicts": []}', "not a recording of an audit"),
-        (document(schema_version=99), "of version 99; this program reads version 1"),
+        (document(schema_version=99), "of version 99; this program reads versions 1 to 2"),
+        (document(schema_version=99, made_by="9.9"), "version 99, made by deliv 9.9; this program"),
         (document(now="yesterday"), "damaged"),
         (document(now="2026-01-01T00:00:00"), "damaged"),
         (document(now=None), "damaged"),

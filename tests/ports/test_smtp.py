@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from deliverability.auditors import smtp, transport
 from deliverability.auditors.base import gather
 from deliverability.auditors.smtp import certificate_names
-from deliverability.model.codes import Input, needs
+from deliverability.model.codes import AS_SAID, Input, needs
 from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import MailHost, NoMailHost, Probed, Resolver
@@ -173,7 +173,7 @@ async def test_private_addresses_are_never_called(address: str) -> None:
     records = {(HOST, "AAAA" if ":" in address else "A"): [address]}
     found = await LiveProber(FixedClock(NOW)).probe(HOST, StaticResolver(records))
     assert isinstance(found, NoMailHost)
-    assert "not a public address" in found.detail
+    assert NOT_PUBLIC.matches(found.detail)
 
 
 async def test_a_recording_gives_back_what_was_seen(identity: tuple[Path, bytes], tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ async def test_without_the_option_nobody_is_called_and_nothing_known() -> None:
 async def test_what_one_host_showed_and_another_did_not(identity: tuple[Path, bytes]) -> None:
     der = identity[1]
     first = MailHost(HOST, "192.0.2.1", True, "mx", True, "TLSv1.3", "", der, "self-signed certificate")
-    second = NoMailHost("mx2.example.com", Reason.TIMEOUT, "no answer")
+    second = NoMailHost("mx2.example.com", Reason.TIMEOUT, AS_SAID(text="no answer"))
     digest = hashlib.sha256(der).hexdigest()
     found = await facts(Seen(first, second), tlsa=f"3 0 1 {digest}")
     one, two = found["transport.mx_tls"]

@@ -117,10 +117,10 @@ async def test_a_failed_look_up_is_unknown(fault: str) -> None:
 
 async def test_a_site_at_fault_is_an_error_and_a_fetch_that_failed_is_unknown() -> None:
     resolver = StaticResolver(ZONE)
-    wrong = NoPage(URL, Reason.REFUSED, "the certificate is not valid", certain=True)
+    wrong = NoPage(URL, Reason.REFUSED, AS_SAID(text="the certificate is not valid"), certain=True)
     found = await discover_mta_sts("example.com", resolver, Web(wrong))
     assert found.policy == MtaStsPolicy(errors=(AS_SAID(text="the certificate is not valid"),))
-    late = NoPage(URL, Reason.TIMEOUT, "no answer within 8 s")
+    late = NoPage(URL, Reason.TIMEOUT, AS_SAID(text="no answer within 8 s"))
     found = await discover_mta_sts("example.com", resolver, Web(late))
     assert found.policy == Unknown(Reason.TIMEOUT, ABOUT(what=URL, detail=AS_SAID(text="no answer within 8 s")))
 

@@ -15,7 +15,9 @@ from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.remedy.dmarc import MAX_RECORD_OCTETS, Tags, drafts, recognised, repaired, usable_uris
-from deliverability.runs.engine import Job, Options, Sample, full_report, gather_facts, load_rules
+from deliverability.runs.engine import Extras, report_on
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.rules import load_rules
 from deliverability.words.sentences import phrases
 from tests.signing import published, rsa_key, sign
 
@@ -61,9 +63,10 @@ async def remedies(
         records["_dmarc.example.com", "TXT"] = list(dmarc)
     sample = Sample("picnic.eml", data=mail) if mail else None
     job = Job(domain, sample, Options(purpose=purpose, daily_volume=volume))
-    got = await gather_facts(job, Ports(StaticResolver(records), FixedClock(NOW), sources=("static",)), staged=True)
-    assert got.crashes == ()
-    report = await full_report(got, RULES, Selection())
+    ports = Ports(StaticResolver(records), FixedClock(NOW), sources=("static",))
+    got = await report_on(job, ports, RULES, Selection(), Extras(remedies=True))
+    assert got.audited.crashes == ()
+    report = got.report
     return {each.code: each for each in report.remedies if each.code.startswith("dmarc-")}
 
 

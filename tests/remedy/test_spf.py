@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deliverability.auditors import catalogue
 from deliverability.auditors import spf as auditor
 from deliverability.auditors.base import Context
 from deliverability.judge.engine import Selection, judge
@@ -29,7 +30,7 @@ from deliverability.protocols.spf.record import parse, select
 from deliverability.protocols.spf.repair import repair
 from deliverability.protocols.spf.tree import Tree, walk_tree
 from deliverability.remedy.spf import drafts
-from deliverability.runs import engine as app
+from deliverability.runs.rules import load_rules
 from deliverability.words.sentences import phrases
 from tests.corpus import corpus, corpus_root
 
@@ -48,7 +49,7 @@ TAKES_SENDERS = {
 
 @cache
 def rules() -> RuleSet:
-    every = app.load_rules()
+    every = load_rules()
     return replace(every, rules={ident: rule for ident, rule in every.rules.items() if ident.startswith("SPF-")})
 
 
@@ -95,7 +96,7 @@ async def audit(source: Zone | Resolver, *, domain: str = DOMAIN, ips: tuple[str
     } | {path.replace("__", "."): value for path, value in more.items()}
     facts = {path: Fact(path, value) for path, value in beside.items()} | dict(context.stated)
     found = FactSet(facts, dict(context.evidence))
-    findings = judge(found, rules(), app.catalogue(), Selection())
+    findings = judge(found, rules(), catalogue(), Selection())
     return Audited(resolver, domain, found, findings, drafts(found, findings))
 
 
@@ -498,7 +499,7 @@ async def test_a_string_that_is_too_long_is_published_in_shorter_ones() -> None:
     (identity,) = records_of(facts.value("spf.identities"))
     one_string = ({**identity, "longest_string_octets": 300},)
     longer = FactSet(facts.facts | {"spf.identities": Fact("spf.identities", one_string)}, {})
-    found = drafts(longer, judge(longer, rules(), app.catalogue(), Selection()))
+    found = drafts(longer, judge(longer, rules(), catalogue(), Selection()))
     assert [(each.code, each.edits[0].new) for each in found] == [("spf-split", (text,))]
 
 

@@ -18,7 +18,9 @@ from deliverability.model.report import SCHEMA_VERSION, Report
 from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.render.json import SCHEMA, render_json
-from deliverability.runs.engine import Options, audit, load_rules
+from deliverability.runs.engine import audit
+from deliverability.runs.job import Options
+from deliverability.runs.rules import load_rules
 from tests.corpus import corpus
 from tests.shown import CASES, with_remedies
 from tests.test_corpus_smoke import mails, senders

@@ -16,8 +16,10 @@ from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.render.wrap import width_of, wrap
-from deliverability.runs.engine import Job, Options, gather_facts, load_rules
+from deliverability.runs.engine import gather_facts
 from deliverability.runs.engine import make_report as make_real_report
+from deliverability.runs.job import Job, Options
+from deliverability.runs.rules import load_rules
 from deliverability.view.findings import effect_words, read_words
 from deliverability.words.sentences import phrases
 from tests.fixtures_report import GUIDE, RULES, assessed, finding, make_report, speaker

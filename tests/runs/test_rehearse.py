@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import deliverability.demo
+from deliverability.auditors import auditors, catalogue
 from deliverability.auditors.base import gather
 from deliverability.judge.engine import Selection, judge
 from deliverability.model.facts import FactSet, Purpose, Reason
@@ -28,19 +29,9 @@ from deliverability.ports.recording import write_recording
 from deliverability.ports.static import StaticResolver
 from deliverability.remedy.plan import drafts
 from deliverability.runs import rehearse
-from deliverability.runs.engine import (
-    Audited,
-    Job,
-    Options,
-    Sample,
-    auditors,
-    catalogue,
-    full_report,
-    gather_facts,
-    load_rules,
-    make_report,
-    report_many,
-)
+from deliverability.runs.engine import Audited, Extras, full_report, gather_facts, make_report, report_on
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.rules import load_rules
 from deliverability.view.records import with_value
 from tests.corpus import corpus
 from tests.test_corpus_smoke import mails, senders
@@ -56,9 +47,9 @@ def zones() -> Ports:
 
 
 async def audited(job: Job, ports: Ports) -> tuple[Audited, Report]:
-    got = await gather_facts(job, ports, staged=True)
+    got = await gather_facts(job, ports, Extras(remedies=True))
     assert got.crashes == ()
-    report = await full_report(got, RULES, Selection())
+    report = (await full_report(got, RULES, Selection())).report
     assert "remedies-failed" not in {note.code for note in report.notes}
     return got, report
 
@@ -183,15 +174,15 @@ async def test_the_demo_has_remedies_that_change_verdicts() -> None:
 async def test_auditing_again_only_what_changed_finds_what_auditing_all_finds(job: Job) -> None:
     ports = demo_ports() if job.sample else zones()
     got, report = await audited(job, ports)
-    stage = got.stage
-    assert stage is not None
-    rehearsal = rehearse._Rehearsal(stage, RULES, catalogue(), Selection())
-    base = rehearse._State({}, report.facts, stage.works, report.findings, rehearse._standing(report.assessment))
+    basis = got.basis
+    assert basis is not None
+    rehearsal = rehearse._Rehearsal(basis, RULES, catalogue(), Selection())
+    base = rehearse._State({}, report.facts, basis.executions, report.findings, rehearse._answer(report.assessment))
     for draft in drafts(report.facts, report.findings):
         edits = rehearse.proposals_for(draft.edits)
         short = await rehearsal.publish(base, edits)
-        overlay = OverlayResolver(stage.ports.dns, (each for values in edits.values() for each in values))
-        long = await gather(auditors(), stage.subject, replace(stage.ports, dns=overlay), stage.message)
+        overlay = OverlayResolver(basis.ports.dns, (each for values in edits.values() for each in values))
+        long = await gather(auditors(), basis.subject, replace(basis.ports, dns=overlay), basis.message)
         assert short.facts == long.facts
         findings = judge(long.facts, RULES, catalogue(), Selection())
         assert [(f.rule, f.item, f.outcome, f.severity, f.judgements, f.observed) for f in short.findings] == [
@@ -200,11 +191,13 @@ async def test_auditing_again_only_what_changed_finds_what_auditing_all_finds(jo
 
 
 async def test_auditors_that_the_answers_do_not_touch_are_not_run_again() -> None:
-    stage = (await audited(demo_job(), demo_ports()))[0].stage
-    assert stage is not None
-    edit = OverlayResolver(stage.ports.dns, [parse_proposal("_mta-sts.sakura-shop.example TXT v=STSv1; id=1")])
-    again = await gather(auditors(), stage.subject, replace(stage.ports, dns=edit), stage.message, before=stage.works)
-    run = {name for name, work in again.works.items() if work is not stage.works[name]}
+    basis = (await audited(demo_job(), demo_ports()))[0].basis
+    assert basis is not None
+    edit = OverlayResolver(basis.ports.dns, [parse_proposal("_mta-sts.sakura-shop.example TXT v=STSv1; id=1")])
+    again = await gather(
+        auditors(), basis.subject, replace(basis.ports, dns=edit), basis.message, before=basis.executions
+    )
+    run = {name for name, work in again.executions.items() if work is not basis.executions[name]}
     assert "transport" in run
     assert run.isdisjoint({"images", "html", "attachments", "message", "spf", "dkim"})
     assert again.facts.value("mta_sts.present") is True
@@ -417,8 +410,8 @@ async def test_reports_go_to_no_address_that_takes_none() -> None:
 
 async def test_without_remedies_nothing_is_rehearsed() -> None:
     got = await gather_facts(JOB, Ports(StaticResolver(BROKEN), FixedClock(NOW), sources=("static",)))
-    assert got.stage is None
-    assert (await full_report(got, RULES, Selection())).remedies == ()
+    assert got.basis is None
+    assert (await full_report(got, RULES, Selection())).report.remedies == ()
 
 
 async def test_a_crash_while_drafting_leaves_the_findings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -427,12 +420,12 @@ async def test_a_crash_while_drafting_leaves_the_findings(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(rehearse, "TOPICS", (crash,))
     ports = Ports(StaticResolver(BROKEN), FixedClock(NOW), sources=("static",))
-    (got,) = [each async for each in report_many([JOB], ports, RULES, Selection())]
+    got = await report_on(JOB, ports, RULES, Selection(), Extras(remedies=True))
     assert "boom" in got.audited.crashes[0]
     assert got.report.remedies == ()
     assert got.report.findings
     assert "remedies-failed" in {note.code for note in got.report.notes}
-    assert got.audited.stage is None
+    assert got.audited.basis is None
 
 
 async def test_no_zone_keeps_the_audit_busy() -> None:

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 from selectolax.lexbor import LexborHTMLParser
 
+from deliverability.auditors import catalogue
 from deliverability.history.store import History
 from deliverability.judge.engine import Selection
 from deliverability.judge.load import load_guide
+from deliverability.model.codes import AS_SAID
 from deliverability.model.facts import Purpose, Reason
 from deliverability.model.history import Cause, ChangeKind, FindingChange
 from deliverability.model.rules import RuleSet
@@ -26,7 +28,8 @@ from deliverability.ports.base import Answer, Failed
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.render.weekly import HtmlPages
-from deliverability.runs.engine import Options, catalogue, load_rules, rule_folders
+from deliverability.runs.job import Options
+from deliverability.runs.rules import load_rules, rule_folders
 from deliverability.runs.weekly.messages import Picked
 from deliverability.runs.weekly.run import Plan, Subject, only_one, weekly
 from deliverability.words.sentences import phrases
@@ -82,7 +85,7 @@ class Down:
     """A resolver on a day when DNS is out."""
 
     async def query(self, name: str, rdtype: str) -> Answer:
-        return Failed(name, rdtype, Reason.SERVFAIL, "answer code 2")
+        return Failed(name, rdtype, Reason.SERVFAIL, AS_SAID(text="answer code 2"))
 
     async def close(self) -> None: ...
 

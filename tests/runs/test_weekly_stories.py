@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 
 from deliverability._files import HALF_WRITTEN
+from deliverability.auditors import catalogue
 from deliverability.history.store import History
 from deliverability.judge.engine import Selection
+from deliverability.model.codes import AS_SAID
 from deliverability.model.facts import Purpose, Reason, Unknown, Waiver, records_of
 from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, VerdictChange
 from deliverability.model.report import Outcome, VerdictKind
@@ -27,7 +29,8 @@ from deliverability.model.weekly import Entry, Summary
 from deliverability.ports.base import Answer, Failed, Resolver
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
-from deliverability.runs.engine import Options, catalogue, load_rules
+from deliverability.runs.job import Options
+from deliverability.runs.rules import load_rules
 from deliverability.runs.weekly import run as weekly_run
 from deliverability.runs.weekly.messages import Picked
 from deliverability.runs.weekly.run import Plan, Subject, only_one, weekly
@@ -69,7 +72,7 @@ class Failing:
         for each in self.questions:
             below = each.removeprefix("*.")
             if asked == each or (each != below and f".{asked.split()[1]}".endswith(f".{below}")):
-                return Failed(name, rdtype, self.reason, "by the test")
+                return Failed(name, rdtype, self.reason, AS_SAID(text="by the test"))
         return await self.base.query(name, rdtype)
 
     async def close(self) -> None:

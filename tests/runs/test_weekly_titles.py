@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from deliverability.auditors import catalogue
 from deliverability.config import EmailSettings, WebhookSettings
 from deliverability.history.store import History
 from deliverability.judge.engine import Selection, judge
@@ -22,7 +23,7 @@ from deliverability.model.weekly import Entry, Summary, from_json, to_json
 from deliverability.notify.mail import compose
 from deliverability.notify.webhook import document
 from deliverability.render.weekly import HtmlPages
-from deliverability.runs.engine import catalogue, load_rules
+from deliverability.runs.rules import load_rules
 from deliverability.view.weekly import entry_view
 from deliverability.words.sentences import phrases, sentences
 

@@ -11,7 +11,9 @@ from deliverability.judge.engine import Selection
 from deliverability.model.report import Report
 from deliverability.ports.clock import SystemClock
 from deliverability.ports.ports import Ports
-from deliverability.runs.engine import Job, Options, Sample, gather_facts, load_rules, make_report
+from deliverability.runs.engine import gather_facts, make_report
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.rules import load_rules
 from tests.speaking import shipped, written
 
 ZONE: dict[tuple[str, str], Any] = {

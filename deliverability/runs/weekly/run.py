@@ -15,7 +15,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -44,17 +44,10 @@ from deliverability.model.rules import RuleSet, Severity
 from deliverability.model.weekly import Entry, FindingText, ReceiverVerdict, Summary, from_json, page_name, to_json
 from deliverability.ports.clock import stamp
 from deliverability.ports.ports import Ports
-from deliverability.runs.engine import (
-    DOMAINS_IN_FLIGHT,
-    Audited,
-    Job,
-    Options,
-    Sample,
-    exit_code,
-    full_report,
-    gather_facts,
-    worst_exit_code,
-)
+from deliverability.runs.engine import Audited, Extras, report_on
+from deliverability.runs.exit import exit_code, worst_exit_code
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.stream import stream
 from deliverability.runs.weekly.messages import Picked
 from deliverability.words.sentences import phrases, sentences
 
@@ -271,12 +264,14 @@ class _Subjects:
                 tick(subject.domain)
             else:
                 waiting.append((subject, stem))
-        async for (subject, stem), gathered in _gather_all(waiting, self.plan, self._standing_keys()):
+        seen = self._keys_seen()
+        found = stream(waiting, lambda each: _gathered(each[0], self.plan, seen), ordered=False)
+        async for (subject, stem), gathered in found:
             # In a thread: while pages are written, the look-ups of the next subjects go on and do not time out.
             await asyncio.to_thread(self._keep_or_tell, subject, stem, gathered)
             tick(subject.domain)
 
-    def _standing_keys(self) -> tuple[KeySeen, ...]:
+    def _keys_seen(self) -> tuple[KeySeen, ...]:
         """The keys ever seen; those that a domain had when it was last looked at count as last seen of late.
 
         So a domain whose look-ups failed last time, or that this run has not come to before it was killed, does not
@@ -441,32 +436,13 @@ class _Gathered:
     error: str = ""
 
 
-async def _gather_all(
-    waiting: Sequence[tuple[Subject, str]], plan: Plan, seen: tuple[KeySeen, ...]
-) -> AsyncIterator[tuple[tuple[Subject, str], _Gathered]]:
-    """Gather side by side under a cap, in order; a subject that cannot be read does not stop the others."""
-    tasks: dict[int, asyncio.Task[_Gathered]] = {}
-    following = 0
-    try:
-        for turn, pair in enumerate(waiting):
-            while following < len(waiting) and len(tasks) < DOMAINS_IN_FLIGHT:
-                tasks[following] = asyncio.create_task(_gather_one(waiting[following][0], plan, seen))
-                following += 1
-            yield pair, await tasks.pop(turn)
-    finally:
-        for task in tasks.values():
-            task.cancel()
-        await asyncio.gather(*tasks.values(), return_exceptions=True)
-
-
-async def _gather_one(subject: Subject, plan: Plan, seen: tuple[KeySeen, ...]) -> _Gathered:
+async def _gathered(subject: Subject, plan: Plan, seen: tuple[KeySeen, ...]) -> _Gathered:
     """A message that cannot be read is told, and the domain is audited without it."""
 
     async def audited(sample: Sample | None, error: str = "") -> _Gathered:
         job = Job(subject.domain, sample, replace(subject.options, keys_seen=seen))
-        found = await gather_facts(job, plan.ports, staged=True)
-        report = await full_report(found, plan.rules, plan.selection)
-        return _Gathered(replace(found, stage=None), report, error)
+        found = await report_on(job, plan.ports, plan.rules, plan.selection, Extras(remedies=True))
+        return _Gathered(found.audited, found.report, error)
 
     picked, error = subject.picked, subject.error
     if picked is not None:
@@ -522,7 +498,7 @@ def _failed(finding: Finding, report: Report, rules: RuleSet) -> bool:
         for each in undecided
         for statement in rules.statements(rules.receivers[each], finding.rule)
         for path in paths_of(statement.when)
-        if not path.startswith("item.")  # what an item says of itself is no look-up of its own
+        if not path.startswith("item.")  # a field of the item, no fact
     )
 
 
