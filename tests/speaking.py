@@ -12,7 +12,6 @@ from deliverability.model.codes import Detail
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
 from deliverability.render.formats import PRINTED, WriterOptions
-from deliverability.runs.engine import catalogue, load_rules, rule_folders
 from deliverability.runs.rules import load_rules, rule_folders
 from deliverability.words.details import detail_words
 from deliverability.words.phrases import phrases

@@ -25,6 +25,7 @@ from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import MailHost, NoMailHost, Probed, Resolver
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.hosts import NOT_PUBLIC
 from deliverability.ports.journal import Journal
 from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.open import PortSettings
