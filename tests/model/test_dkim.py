@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from deliverability.auditors import catalogue
 from deliverability.model.codes import AS_SAID, ASKED
 from deliverability.model.dkim import DkimKey, keys_of, signatures_of
 from deliverability.model.facts import Reason, Unknown, Value
-from deliverability.runs.engine import catalogue
 
 LOST = Unknown(Reason.TIMEOUT, ASKED(type="TXT", name="s1._domainkey.example.com"))
 SIGNATURE: Mapping[str, Value] = {
