@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from deliverability.model.codes import Detail
+from deliverability.model.dkim import keys_of
 from deliverability.model.facts import (
     Evidence,
     FactSet,
@@ -138,12 +139,12 @@ def _records(facts: FactSet) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """The published records that mail of the domain is checked by: MX, SPF, DKIM keys, DMARC, as they stand in DNS."""
     domain = text_of(facts.value("subject.domain"))
     hosts = [f"{each.get('preference', '')} {each['host']}".strip() for each in records_of(facts.value("mx.hosts"))]
-    keys = [each for each in records_of(facts.value("dkim.keys")) if text_of(each.get("record"))]
+    keys = [each for each in keys_of(facts.value("dkim.keys")) if each.record]
     record = text_of(facts.value("dmarc.record"))
     found = [
         (f"{domain} MX", hosts),
         (f"{domain} TXT", texts_of(facts.value("spf.records"))),
-        *((f"{each['name']} TXT", [text_of(each.get("record"))]) for each in keys),
+        *((f"{each.key_name} TXT", [each.record]) for each in keys),
         (f"_dmarc.{text_of(facts.value('dmarc.location'))} TXT", [record] if record else []),
     ]
     return tuple((visible(name), tuple(visible(line) for line in lines)) for name, lines in found if lines)
