@@ -67,7 +67,7 @@ async def audited(job: Job, world: World) -> Report:
     assert [verdict.receiver for verdict in report.verdicts] == receivers
     # As one of several: a report alone is indented, which takes most of the time that these tests have.
     writer = JsonWriter(2)
-    (shape,) = json.loads(writer.report(report) + writer.end())
+    (shape,) = json.loads(writer.write(report) + writer.end())
     assert shape["subject"]["domain"] == report.domain
     return report
 

@@ -14,14 +14,7 @@ PACKAGE = Path(deliverability.__file__).parent
 # Names that still have several meanings. The list only gets shorter.
 STILL = frozenset(
     [
-        "Change",
-        "ChangeView",
-        "Entry",
-        "Kind",
-        "Labels",
-        "MarkView",
         "Network",
-        "Number",
         "Outcome",
         "Record",
         "RecordSet",
@@ -29,9 +22,6 @@ STILL = frozenset(
         "Run",
         "Steps",
         "Subject",
-        "Told",
-        "VerdictView",
-        "Words",
         "World",
     ]
 )

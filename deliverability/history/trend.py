@@ -9,7 +9,7 @@ from deliverability.history.store import History
 from deliverability.model.facts import FactSet
 from deliverability.model.history import GRADED_SUBJECT
 from deliverability.model.report import GRADES, Assessment, VerdictKind
-from deliverability.model.weekly import Entry
+from deliverability.model.weekly import WeeklyEntry
 
 WEEKS = 26
 MEASURES = ("spf.lookups", "message.size_octets", "html.octets")
@@ -40,7 +40,7 @@ class Trend:
     regraded: bool = False
 
 
-def trend(history: History, entry: Entry, started: str, *, grades_only: bool = False) -> Trend:
+def trend(history: History, entry: WeeklyEntry, started: str, *, grades_only: bool = False) -> Trend:
     """The newest runs of a subject up to the one that `entry` belongs to, which the history may not have yet."""
     topics = () if grades_only else _TOPICS
     points: list[_Point] = []

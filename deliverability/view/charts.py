@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-Number = int | float
+from deliverability.history.trend import Number
+
 _SVG = "http://www.w3.org/2000/svg"
 _HIDDEN = frozenset({"tooltip", "tooltip-overlay", "text-overlay", "titles", "background", "value", "centered"})
 _DROPPED = ("script", "style", "title", "desc", "metadata")

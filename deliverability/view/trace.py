@@ -20,7 +20,7 @@ _RANGES = ("ip4", "ip6")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TraceLine:
     """One term of a record, or several in a row that came to the same.
 
     Attributes:
@@ -50,7 +50,7 @@ class SpfTrace:
     record: str
     conclusion: str
     passed: bool
-    lines: tuple[Line, ...]
+    lines: tuple[TraceLine, ...]
     more: int
 
 
@@ -72,7 +72,7 @@ class Traces:
     dkim: tuple[SignatureTrace, ...]
 
 
-def explain(report: Report, say: Phrases) -> Traces:
+def traces(report: Report, say: Phrases) -> Traces:
     """The traces that the facts of `report` hold."""
     return Traces(_spf(report, say), _dkim(report, say))
 
@@ -95,7 +95,7 @@ def _spf(report: Report, say: Phrases) -> SpfTrace | None:
     ip = _word(trace.get("ip"))
     identity = _word(report.facts.value("spf.result_identity"))
     checked = say(f"trace.identity.{identity}") if f"trace.identity.{identity}" in say else ""
-    lines: list[Line] = []
+    lines: list[TraceLine] = []
     _collect(trace, 0, False, ip, lines, say)
     result = _word(trace.get("result"))
     steps = records_of(trace.get("steps"))
@@ -115,21 +115,23 @@ def _spf(report: Report, say: Phrases) -> SpfTrace | None:
     )
 
 
-def _collect(trace: Mapping[str, Value], depth: int, detail: bool, ip: str, lines: list[Line], say: Phrases) -> None:
+def _collect(
+    trace: Mapping[str, Value], depth: int, detail: bool, ip: str, lines: list[TraceLine], say: Phrases
+) -> None:
     for together, steps in groupby(records_of(trace.get("steps")), _kind):
         if together:
             listed = [_word(step.get("term")) for step in steps]
             lacks = together == "lacks"
             words = _lacks(len(listed), ip, say) if lacks else say(f"trace.{together}")
             mark = "no-match" if lacks else "skipped"
-            lines.append(Line(depth, mark, " ".join(listed), words, "", detail))
+            lines.append(TraceLine(depth, mark, " ".join(listed), words, "", detail))
             continue
         for step in steps:
             nested = step.get("nested")
             outcome = _word(step.get("outcome"))
             known = outcome in ("match", "no-match", "error")
             lines.append(
-                Line(
+                TraceLine(
                     depth,
                     outcome if known else "followed" if nested else "skipped",
                     _word(step.get("term")),

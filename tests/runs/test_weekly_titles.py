@@ -18,7 +18,7 @@ from deliverability.model.history import Cause, Change, ChangeKind, Comparison, 
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Outcome
 from deliverability.model.rules import RuleSet, Severity
-from deliverability.model.weekly import Entry, Summary, from_json, to_json
+from deliverability.model.weekly import Summary, WeeklyEntry, from_json, to_json
 from deliverability.notify.mail import compose
 from deliverability.notify.webhook import document
 from deliverability.render.weekly import HtmlPages
@@ -54,10 +54,10 @@ def change(rule: str, kind: ChangeKind) -> Change:
     )
 
 
-def entry(changes: Sequence[Change]) -> Entry:
+def entry(changes: Sequence[Change]) -> WeeklyEntry:
     comparison = Comparison("shop.example", "", "2026-11-16T06:00:00Z", tuple(changes), (), settings=("purpose",))
     counts = {"error": 0, "warning": 1, "info": 0}
-    return Entry("shop.example", "", "", grade="A", comparison=comparison, counts=counts)
+    return WeeklyEntry("shop.example", "", "", grade="A", comparison=comparison, counts=counts)
 
 
 def unfilled(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from deliverability.model.report import Report
 from deliverability.ports.budget import offline_resolver
 from deliverability.ports.clock import SystemClock
 from deliverability.runs.engine import World, audit
-from deliverability.view.diagrams import BarView, draw
+from deliverability.view.diagrams import BarView, diagrams
 from tests.files import mail
 from tests.speaking import shipped
 
@@ -19,7 +19,7 @@ async def _report(octets: int) -> Report:
 
 
 async def _bar(octets: int, lang: str = "en") -> BarView:
-    bar = draw(await _report(octets), shipped(lang)).size
+    bar = diagrams(await _report(octets), shipped(lang)).size
     assert bar is not None
     return bar
 
