@@ -1,4 +1,4 @@
-"""Writes the generated parts of the documentation, or checks that they are current (--check)."""
+"""Writes the generated parts of the documentation and the type of the fact paths, or checks them (--check)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from deliverability.auditors import catalogue
 from deliverability.config import Settings
 from deliverability.model.facts import FactSpec
-from deliverability.runs.engine import catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,6 +32,11 @@ def fact_table() -> str:
             doc = (spec.doc + values).replace("|", "\\|").replace("<", "&lt;")
             parts.append(f"| `{spec.path}` | {kind} | {spec.unit} | {doc} |")
     return "\n".join(parts) + "\n"
+
+
+def path_lines() -> str:
+    """The paths of all facts but the fields of lists, as the lines of a type."""
+    return "".join(f'    "{path}",\n' for path in catalogue() if "[]" not in path)
 
 
 def setting_table() -> str:
@@ -103,6 +108,7 @@ def section(text: str, begin: str, stop: str) -> str:
 
 BLOCKS = {
     (ROOT / "rules" / "README.md", "facts"): fact_table,
+    (ROOT / "deliverability" / "model" / "paths.py", "paths"): path_lines,
     (ROOT / "docs" / "settings.md", "settings"): setting_table,
     (ROOT / "README.md", "help"): lambda: output("audit", "--help"),
     (ROOT / "README.md", "demo"): lambda: beginning(output("demo"), "3.  "),
@@ -116,7 +122,7 @@ def main() -> int:
     stale: list[str] = []
     for (path, name), make in BLOCKS.items():
         text = path.read_text("utf-8")
-        pattern = re.compile(rf"(<!-- {name}:begin[^>]*-->\n).*?(<!-- {name}:end -->)", re.DOTALL)
+        pattern = re.compile(rf"((?:<!--|#) {name}:begin[^\n]*\n).*?( *(?:<!--|#) {name}:end)", re.DOTALL)
         if not pattern.search(text):
             stale.append(f"{path.name}: no block {name}")
             continue

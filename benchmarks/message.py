@@ -92,13 +92,14 @@ def run_read(path: Path, record: str) -> None:
 
 
 def run_audit(path: Path, record: str) -> None:
-    from deliverability.ports.clock import SystemClock
+    from deliverability.ports.ports import Ports
     from deliverability.ports.static import StaticResolver
-    from deliverability.runs.engine import Job, Options, Sample, World, gather_facts
+    from deliverability.runs.engine import gather_facts
+    from deliverability.runs.job import Job, Options, Sample
 
-    base = StaticResolver({(KEY_NAME, "TXT"): [record]} if record else {})
+    dns = StaticResolver({(KEY_NAME, "TXT"): [record]} if record else {})
     job = Job("example.com", Sample("message.eml", path=path), Options())
-    audited = asyncio.run(gather_facts(job, World(base, SystemClock(), ("static",))))
+    audited = asyncio.run(gather_facts(job, Ports(dns, sources=("static",))))
     assert not audited.crashes, audited.crashes
     assert not record or audited.facts.value("dkim.result") == "pass"
 

@@ -14,18 +14,19 @@ import multiprocessing
 import statistics
 import sys
 import time
-from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from deliverability.model.facts import FactSet, Value  # noqa: E402
-from deliverability.ports.clock import SystemClock  # noqa: E402
+from deliverability.model.facts import FactSet  # noqa: E402, FactSet, Value  # noqa: E402
+from deliverability.model.spf import SpfTree, spf_tree  # noqa: E402
 from deliverability.ports.dns import LiveResolver, parse_server  # noqa: E402
+from deliverability.ports.ports import Ports  # noqa: E402
 from deliverability.ports.zone import ZoneResolver  # noqa: E402
-from deliverability.runs.engine import Job, World, gather_facts  # noqa: E402
+from deliverability.runs.engine import gather_facts  # noqa: E402
+from deliverability.runs.job import Job  # noqa: E402
 from tests.corpus import corpus_root  # noqa: E402
 from tests.dnsserver import DnsServer  # noqa: E402
 
@@ -58,36 +59,32 @@ def serve(zones: Path, pipe: Connection) -> None:
     asyncio.run(run())
 
 
-def spf_depth(tree: Value) -> int:
+def spf_depth(tree: SpfTree | None) -> int:
     """Round trips of an include tree: its record, then the deepest of its terms."""
-    if not isinstance(tree, Mapping):
-        return 1
     below = 0
-    for term in tree.get("terms") or ():
-        assert isinstance(term, Mapping)
-        if isinstance(term.get("tree"), Mapping):
-            below = max(below, spf_depth(term["tree"]))
-        elif term.get("mechanism") in ("a", "exists") and term.get("lookups"):
+    for term in tree.terms if tree else ():
+        if term.tree:
+            below = max(below, spf_depth(term.tree))
+        elif term.mechanism in ("a", "exists") and term.lookups:
             below = max(below, 1)
-        elif term.get("mechanism") == "mx" and term.get("lookups"):
+        elif term.mechanism == "mx" and term.lookups:
             below = max(below, 2)
     return 1 + below
 
 
 def round_trips(facts: FactSet) -> int:
     external = facts.value("dmarc.rua") or facts.value("dmarc.ruf")
-    return max(spf_depth(facts.value("spf.tree")), 2 if external else 1)
+    return max(spf_depth(spf_tree(facts.value("spf.tree"))), 2 if external else 1)
 
 
 async def measure(domains: list[str], port: int) -> list[tuple[str, int, float]]:
     rows: list[tuple[str, int, float]] = []
     for domain in [*domains, *domains]:  # the first time is the rehearsal; the client's caches are new every time
-        base = LiveResolver([parse_server(f"127.0.0.1:{port}")])
-        world = World(base, SystemClock(), ("live",))
+        ports = Ports(LiveResolver([parse_server(f"127.0.0.1:{port}")]), sources=("live",))
         begin = time.perf_counter()
-        audited = await gather_facts(Job(domain), world)
+        audited = await gather_facts(Job(domain), ports)
         rows.append((domain, round_trips(audited.facts), time.perf_counter() - begin))
-        await base.close()
+        await ports.close()
     return rows[len(domains) :]
 
 

@@ -1,6 +1,6 @@
 """deliv: a sender-side email deliverability auditor. The public API for programs; all of it is loaded on first use.
 
-`audit` makes a `Report` of a domain, a message or both. What it asks is chosen by `open_world` (live DNS, zone files,
+`audit` makes a `Report` of a domain, a message or both. What it asks is chosen by `open_ports` (live DNS, zone files,
 recordings), what is known of the mail by `Options`, what is required by `load_rules`; `render_json` writes the report.
 The protocols stand by themselves, over any resolver: `evaluate_spf`, `verify_dkim`, `verify_arc`, `discover_dmarc`,
 `evaluate_dmarc`, `discover_mta_sts`, `discover_tls_rpt`, `discover_dane`, `verify_dane` and `discover_bimi`.
@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from deliverability.inputs import InputError
     from deliverability.judge.load import RuleError
+    from deliverability.model.errors import InputError
     from deliverability.model.report import Report
+    from deliverability.ports.open import PortSettings, open_ports
+    from deliverability.ports.ports import Permissions, Ports
     from deliverability.ports.static import StaticResolver
     from deliverability.protocols.bimi.discover import BimiDiscovery, discover_bimi
     from deliverability.protocols.dane import DaneDiscovery, discover_dane, verify_dane
@@ -29,15 +31,19 @@ if TYPE_CHECKING:
     from deliverability.protocols.spf.evaluate import SpfEvaluation, evaluate_spf
     from deliverability.protocols.tls_rpt import TlsRptDiscovery, discover_tls_rpt
     from deliverability.render.json import render_json
-    from deliverability.runs.engine import Options, World, audit, load_rules, open_world
+    from deliverability.runs.engine import audit
+    from deliverability.runs.job import Options
+    from deliverability.runs.rules import load_rules
 
 _HOME = {
     "audit": "runs.engine",
-    "open_world": "runs.engine",
-    "World": "runs.engine",
-    "Options": "runs.engine",
-    "InputError": "inputs",
-    "load_rules": "runs.engine",
+    "open_ports": "ports.open",
+    "PortSettings": "ports.open",
+    "Ports": "ports.ports",
+    "Permissions": "ports.ports",
+    "Options": "runs.job",
+    "InputError": "model.errors",
+    "load_rules": "runs.rules",
     "RuleError": "judge.load",
     "render_json": "render.json",
     "Report": "model.report",
@@ -73,12 +79,14 @@ __all__ = [
     "InputError",
     "MtaStsDiscovery",
     "Options",
+    "Permissions",
+    "PortSettings",
+    "Ports",
     "Report",
     "RuleError",
     "SpfEvaluation",
     "StaticResolver",
     "TlsRptDiscovery",
-    "World",
     "__version__",
     "audit",
     "discover_bimi",
@@ -89,7 +97,7 @@ __all__ = [
     "evaluate_dmarc",
     "evaluate_spf",
     "load_rules",
-    "open_world",
+    "open_ports",
     "render_json",
     "verify_arc",
     "verify_dane",

@@ -9,12 +9,10 @@ from __future__ import annotations
 import ipaddress
 import re
 
+from deliverability.model.errors import InputError
+
 _SELECTOR = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 _URL = re.compile(r"https?://(?:[^/?#@]*@)?([^/?#:]+)(?::[0-9]*)?(?:[/?#].*)?", re.IGNORECASE | re.DOTALL)
-
-
-class InputError(ValueError):
-    """What was given cannot be used; the text says what to give instead."""
 
 
 def parse_domain(text: str) -> str:

@@ -11,6 +11,8 @@ from deliverability.mail.reader import Message
 from deliverability.model.codec import decode
 from deliverability.model.facts import FactSet, FactSpec, FactType, Subject
 from deliverability.ports.base import Resolver
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -32,6 +34,6 @@ async def facts_of(
         for path in sorted(needed):
             ctx.put(path, decode(given.get(path, {"unknown": "no-message"})))
 
-    gathered = await gather([stated, *auditors], Subject(domain), resolver, message, NOW)
+    gathered = await gather([stated, *auditors], Subject(domain), Ports(resolver, FixedClock(NOW)), message)
     assert gathered.crashes == ()
     return gathered.facts

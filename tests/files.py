@@ -16,6 +16,8 @@ from deliverability.auditors import format as form
 from deliverability.auditors.base import gather
 from deliverability.mail.reader import read
 from deliverability.model.facts import FactSet, Subject, Value
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 from tests.auditors.test_message import DeadResolver
 
 AUDITORS = (form.audit, attachments.audit, weight.audit, images.audit, pdf.audit)
@@ -37,7 +39,10 @@ def mail(*files: tuple[str, str, bytes], html: str = "") -> bytes:
 async def audit(raw: bytes) -> FactSet:
     """The facts about what the message carries; no auditor may crash."""
     gathered = await gather(
-        AUDITORS, Subject("example.com", message=raw), DeadResolver(), read(raw), datetime(2026, 11, 24, tzinfo=UTC)
+        AUDITORS,
+        Subject("example.com", message=raw),
+        Ports(DeadResolver(), FixedClock(datetime(2026, 11, 24, tzinfo=UTC))),
+        read(raw),
     )
     assert gathered.crashes == ()
     return gathered.facts

@@ -53,6 +53,7 @@ from deliverability.model.rules import (
     Statement,
     Texts,
 )
+from deliverability.model.spf import SpfStatus, SpfTerm, SpfTree, plain
 from deliverability.words.speaker import Speaker
 
 CATALOGUE: Catalogue = {
@@ -73,52 +74,47 @@ CATALOGUE: Catalogue = {
 
 SPF_RECORD = "v=spf1 include:_spf.google.com include:mail.vendor.example a mx ~all"
 
-SPF_TREE: Value = {
-    "domain": "example.com",
-    "status": "ok",
-    "record": SPF_RECORD,
-    "lookups": 12,
-    "void_lookups": 1,
-    "terms": (
-        {
-            "text": "include:_spf.google.com",
-            "mechanism": "include",
-            "lookups": 1,
-            "total_lookups": 4,
-            "status": "ok",
-            "target": "_spf.google.com",
-            "tree": {
-                "domain": "_spf.google.com",
-                "status": "ok",
-                "record": "v=spf1 include:_netblocks.google.com ~all",
-                "lookups": 3,
-                "void_lookups": 0,
-                "terms": (
-                    {
-                        "text": "include:_netblocks.google.com",
-                        "mechanism": "include",
-                        "lookups": 1,
-                        "total_lookups": 1,
-                        "status": "ok",
-                        "target": "_netblocks.google.com",
-                        "tree": None,
-                    },
+SPF_TREE = plain(
+    SpfTree(
+        "example.com",
+        record=SPF_RECORD,
+        lookups=12,
+        void_lookups=1,
+        terms=(
+            SpfTerm(
+                "include:_spf.google.com",
+                mechanism="include",
+                lookups=1,
+                total_lookups=4,
+                target="_spf.google.com",
+                tree=SpfTree(
+                    "_spf.google.com",
+                    record="v=spf1 include:_netblocks.google.com ~all",
+                    lookups=3,
+                    terms=(
+                        SpfTerm(
+                            "include:_netblocks.google.com",
+                            mechanism="include",
+                            lookups=1,
+                            total_lookups=1,
+                            target="_netblocks.google.com",
+                        ),
+                    ),
                 ),
-            },
-        },
-        {
-            "text": "include:mail.vendor.example",
-            "mechanism": "include",
-            "lookups": 1,
-            "total_lookups": 6,
-            "status": "none",
-            "target": "mail.vendor.example",
-            "tree": None,
-        },
-        {"text": "a", "mechanism": "a", "lookups": 1, "total_lookups": 1, "status": "ok", "target": None, "tree": None},
-        {"text": "~all", "mechanism": "all", "lookups": 0, "total_lookups": 0, "status": "ok"},
-    ),
-}
+            ),
+            SpfTerm(
+                "include:mail.vendor.example",
+                SpfStatus.BROKEN,
+                mechanism="include",
+                lookups=1,
+                total_lookups=6,
+                target="mail.vendor.example",
+            ),
+            SpfTerm("a", mechanism="a", lookups=1, total_lookups=1),
+            SpfTerm("~all", mechanism="all"),
+        ),
+    )
+)
 
 FACTS: Mapping[str, Value] = {
     "subject.domain": "example.com",

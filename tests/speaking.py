@@ -6,18 +6,27 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from deliverability.auditors import catalogue
 from deliverability.judge.load import load_guide
+from deliverability.model.codes import Detail
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
 from deliverability.render.formats import PRINTED, WriterOptions
-from deliverability.runs.engine import catalogue, load_rules, rule_folders
+from deliverability.runs.rules import load_rules, rule_folders
 from deliverability.view.report import ReportView
+from deliverability.words.details import detail_words
+from deliverability.words.phrases import phrases
 from deliverability.words.speaker import Speaker
 
 
 @cache
 def shipped(lang: str = "en", *, guided: bool = False) -> Speaker:
     return Speaker(load_rules(), catalogue(), lang, load_guide(rule_folders()) if guided else ())
+
+
+def english(detail: Detail | None) -> str:
+    """What a detail says in English; nothing where there is none."""
+    return detail_words(detail, phrases("en")) if detail else ""
 
 
 def written(

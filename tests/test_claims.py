@@ -16,17 +16,11 @@ from deliverability.model.facts import Purpose
 from deliverability.model.report import Report, Requirements, Verdict, VerdictKind
 from deliverability.model.rules import Effect
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.static import StaticResolver
-from deliverability.runs.engine import (
-    Job,
-    Options,
-    Sample,
-    audit,
-    gather_facts,
-    load_rules,
-    make_report,
-    open_world,
-)
+from deliverability.runs.engine import audit, gather_facts, make_report
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.rules import load_rules
 from deliverability.view.findings import effect_words
 from deliverability.view.report import ReportView
 from deliverability.words.phrases import phrases
@@ -68,10 +62,12 @@ def mail(author: str = "news@example.com", return_path: str = "") -> bytes:
 @cache
 def judged(message: bytes, options: Options = BULK, spf: str = "") -> Report:
     records = RECORDS | ({("example.com", "TXT"): [spf]} if spf else {})
-    world = replace(
-        open_world(offline=True), base=StaticResolver(records), clock=FixedClock(datetime(2026, 11, 25, tzinfo=UTC))
+    ports = replace(
+        open_ports(PortSettings(offline=True)),
+        dns=StaticResolver(records),
+        clock=FixedClock(datetime(2026, 11, 25, tzinfo=UTC)),
     )
-    audited = asyncio.run(gather_facts(Job(None, Sample("mail.eml", data=message), options), world))
+    audited = asyncio.run(gather_facts(Job(None, Sample("mail.eml", data=message), options), ports))
     return make_report(audited, RULES, Selection(receivers=tuple(RULES.receivers)))
 
 
@@ -169,8 +165,8 @@ async def test_who_is_at_risk_at_any_volume_may_still_mend_what_refuses_many_mes
         ("_dmarc.example.com", "TXT"): ["v=DMARC1; p=none; rua=mailto:dmarc@example.com"],
         ("s1._domainkey.example.com", "TXT"): [published(signer)],
     }
-    world = replace(open_world(offline=True), base=StaticResolver(records))
-    report = await audit(message=message, world=world, rules=RULES)
+    ports = replace(open_ports(PortSettings(offline=True)), dns=StaticResolver(records))
+    report = await audit(message=message, ports=ports, rules=RULES)
     gmail = verdict(report, "gmail")
     assert gmail.if_small is not None
     assert gmail.if_bulk is not None
@@ -187,8 +183,10 @@ async def test_who_is_at_risk_at_any_volume_may_still_mend_what_refuses_many_mes
 
 
 def domain_view(options: Options, lang: str = "en") -> ReportView:
-    world = replace(open_world(offline=True), base=StaticResolver({("example.com", "MX"): ["10 mail.example.com"]}))
-    audited = asyncio.run(gather_facts(Job("example.com", None, options), world))
+    ports = replace(
+        open_ports(PortSettings(offline=True)), dns=StaticResolver({("example.com", "MX"): ["10 mail.example.com"]})
+    )
+    audited = asyncio.run(gather_facts(Job("example.com", None, options), ports))
     return ReportView(make_report(audited, RULES, Selection()), shipped(lang))
 
 
@@ -216,8 +214,8 @@ def test_what_is_assumed_names_the_option_that_was_not_given() -> None:
 async def test_what_is_for_information_is_not_counted_and_is_no_remedy_of_mail_with_a_fault() -> None:
     async def shown(message: bytes | None) -> ReportView:
         records = RECORDS | {("example.com", "TXT"): ["v=spf1 ip4:192.0.2.10 -all"]}
-        world = replace(open_world(offline=True), base=StaticResolver(records))
-        report = await audit("example.com", message=message, world=world, rules=RULES, options=SMALL)
+        ports = replace(open_ports(PortSettings(offline=True)), dns=StaticResolver(records))
+        report = await audit("example.com", message=message, ports=ports, rules=RULES, options=SMALL)
         return ReportView(report, shipped("en"))
 
     healthy, unaligned = await shown(None), await shown(mail(return_path="b@example.net"))

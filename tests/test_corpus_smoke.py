@@ -11,18 +11,14 @@ import pytest
 
 from deliverability.judge.engine import Selection
 from deliverability.model.report import Report
-from deliverability.ports.budget import offline_resolver
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.nobody import OFFLINE
+from deliverability.ports.open import PortSettings, open_ports
+from deliverability.ports.ports import Ports
 from deliverability.render.json import JsonWriter
-from deliverability.runs.engine import (
-    Job,
-    Sample,
-    World,
-    gather_facts,
-    load_rules,
-    make_report,
-    open_world,
-)
+from deliverability.runs.engine import gather_facts, make_report
+from deliverability.runs.job import Job, Sample
+from deliverability.runs.rules import load_rules
 from tests.corpus import corpus, corpus_root
 from tests.speaking import shipped, written
 
@@ -52,13 +48,13 @@ def mails() -> tuple[Path, ...]:
 
 
 @cache
-def zones() -> World:
+def zones() -> Ports:
     """The zones of the corpus, read once."""
-    return open_world(zones=[corpus("zones")])
+    return open_ports(PortSettings(zones=[corpus("zones")]))
 
 
-async def audited(job: Job, world: World) -> Report:
-    got = await gather_facts(job, world)
+async def audited(job: Job, ports: Ports) -> Report:
+    got = await gather_facts(job, ports)
     assert got.crashes == ()
     report = make_report(got, RULES, Selection())
     assert report.bugs == ()
@@ -97,8 +93,8 @@ def _name(path: Path) -> str:
 
 @pytest.mark.parametrize("path", mails(), ids=_name)
 async def test_every_mail(path: Path) -> None:
-    world = World(offline_resolver(), FixedClock(NOW), ("offline",))
-    report = await audited(Job(None, Sample(path.name, path=path)), world)
+    ports = Ports(OFFLINE, FixedClock(NOW), sources=("offline",))
+    report = await audited(Job(None, Sample(path.name, path=path)), ports)
     if mails().index(path) % SAMPLE == 0:
         render_everything(report)
 

@@ -18,6 +18,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 import deliverability.auditors
+import deliverability.protocols
 import deliverability.render
 from deliverability.auditors import AUDITORS
 from deliverability.auditors.base import Auditor
@@ -84,6 +85,22 @@ def test_every_module_of_an_auditor_is_registered() -> None:
 def test_an_auditor_is_named_as_its_module_and_is_the_only_one_there(name: str) -> None:
     module = importlib.import_module(f"deliverability.auditors.{name}")
     assert [each.name for each in vars(module).values() if isinstance(each, Auditor)] == [name]
+
+
+# Modules that protocols share, and that are none by themselves.
+SHARED = {"dnssec", "mx", "text_record"}
+
+
+def test_every_protocol_has_a_public_call() -> None:
+    """A module directly below `protocols` is a protocol, and a program can call what it does without an audit."""
+    homes = [home.split(".") for name, home in deliverability._HOME.items() if name.islower()]
+    called = {home[1] for home in homes if home[0] == "protocols"}
+    assert called == {found.name for found in pkgutil.iter_modules(deliverability.protocols.__path__)} - SHARED
+
+
+def test_every_public_call_is_told_where_programs_look() -> None:
+    calls = [name for name in deliverability.__all__ if name.islower() and not name.startswith("_")]
+    assert [name for name in calls if f"`{name}`" not in str(deliverability.__doc__)] == []
 
 
 # --- dependencies ----------------------------------------------------------------------------------------------------

@@ -12,33 +12,28 @@ from pathlib import Path
 import pytest
 
 import deliverability.demo
+from deliverability.auditors import catalogue
 from deliverability.auditors.base import gather
 from deliverability.auditors.dkim import PROBES
 from deliverability.judge.engine import Selection
+from deliverability.model.codes import AS_SAID
 from deliverability.model.facts import FactType, Purpose, Reason, Unknown, Value
 from deliverability.model.report import Outcome, Report, VerdictKind
 from deliverability.model.rules import Severity
 from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
+from deliverability.ports.budget import Budget
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.names import canonical
 from deliverability.ports.overlay import OverlayResolver, Proposal
+from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.ports.zone import ZoneResolver
 from deliverability.protocols.dmarc.psl import is_public_suffix
-from deliverability.runs.engine import (
-    Audited,
-    Job,
-    Options,
-    Sample,
-    World,
-    catalogue,
-    exit_code,
-    full_report,
-    gather_facts,
-    load_rules,
-    make_report,
-)
+from deliverability.runs.engine import Audited, Extras, full_report, gather_facts, make_report
+from deliverability.runs.exit import exit_code
+from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rehearse import edit_place, proposals_for
+from deliverability.runs.rules import load_rules
 from tests.dnsserver import DnsServer
 from tests.signing import published, rsa_key, sign
 
@@ -153,7 +148,9 @@ class FaultyResolver:
         question = (canonical(name), rdtype.upper())
         self.asked.append(question)
         reason = self._failing if isinstance(self._failing, Reason) else (self._failing or {}).get(question)
-        return Failed(*question, reason, "by the test") if reason else await self._base.query(name, rdtype)
+        return (
+            Failed(*question, reason, AS_SAID(text="by the test")) if reason else await self._base.query(name, rdtype)
+        )
 
     async def close(self) -> None:
         pass
@@ -174,16 +171,18 @@ class Result:
 
 
 async def audit(resolver: Resolver, job: Job = JOB, seconds: float = 60.0, *, staged: bool = False) -> Result:
-    world = World(resolver, FixedClock(ARRIVED), ("test",), seconds=seconds)
-    audited = await gather_facts(job, world, staged=staged)
+    world = Ports(resolver, FixedClock(ARRIVED), sources=("test",), budget=Budget(seconds))
+    audited = await gather_facts(job, world, Extras(remedies=staged))
     return Result(audited, make_report(audited, RULES, Selection()))
 
 
 async def audit_again(before: Audited, resolver: Resolver) -> Result:
     """The audit of a staged one under other answers, as a rehearsal does it."""
-    stage = before.stage
-    assert stage is not None
-    gathered = await gather(stage.auditors, stage.subject, resolver, stage.message, stage.now, before=stage.works)
+    basis = before.basis
+    assert basis is not None
+    gathered = await gather(
+        basis.auditors, basis.subject, replace(basis.ports, dns=resolver), basis.message, before=basis.executions
+    )
     audited = replace(before, facts=gathered.facts, crashes=gathered.crashes)
     return Result(audited, make_report(audited, RULES, Selection()))
 
@@ -242,7 +241,7 @@ def says_that_it_failed(value: Value) -> bool:
         return any(says_that_it_failed(each) for each in value.values())
     if isinstance(value, tuple):
         return any(says_that_it_failed(each) for each in value)
-    return isinstance(value, str) and (value == "temperror" or value.startswith("failed: "))
+    return isinstance(value, Unknown) or value == "temperror"
 
 
 @pytest.fixture(scope="module")
@@ -452,8 +451,10 @@ def version(record: str) -> str:
 
 async def advised(resolver: Resolver, job: Job) -> Report:
     """The report with remedies."""
-    audited = await gather_facts(job, World(resolver, FixedClock(ARRIVED), ("test",), seconds=60.0), staged=True)
-    return await full_report(audited, RULES, Selection())
+    audited = await gather_facts(
+        job, Ports(resolver, FixedClock(ARRIVED), sources=("test",), budget=Budget(60.0)), Extras(remedies=True)
+    )
+    return (await full_report(audited, RULES, Selection())).report
 
 
 async def test_a_wildcard_is_not_taken_for_keys_where_asking_for_it_failed() -> None:

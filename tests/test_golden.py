@@ -20,17 +20,12 @@ from deliverability.judge.engine import Selection
 from deliverability.model.facts import Purpose
 from deliverability.model.report import Report
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.open import PortSettings, open_ports
+from deliverability.ports.ports import Ports
 from deliverability.render.json import render_json
-from deliverability.runs.engine import (
-    Job,
-    Options,
-    Sample,
-    World,
-    full_report,
-    gather_facts,
-    load_rules,
-    open_world,
-)
+from deliverability.runs.engine import Extras, report_on
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.rules import load_rules
 from tests import TESTS
 from tests.speaking import shipped, written
 
@@ -42,10 +37,9 @@ NOW = datetime(2026, 11, 25, 0, 0, 4, tzinfo=UTC)
 CASES = ("demo.en.txt", "demo.ja.txt", "demo.json", "good.en.txt", "good.ja.txt", "broken.en.txt", "broken.ja.txt")
 
 
-async def _audit(job: Job, world: World) -> Report:
+async def _audit(job: Job, ports: Ports) -> Report:
     """As `deliv audit` does it, remedies included."""
-    audited = await gather_facts(job, world, staged=True)
-    return await full_report(audited, load_rules(), Selection())
+    return (await report_on(job, ports, load_rules(), Selection(), Extras(remedies=True))).report
 
 
 def rendered(name: str) -> str:
@@ -66,8 +60,8 @@ def _report(subject: str) -> Report:
         "good": ("good.example", GOLDEN / "good.zone", GOLDEN / "good.eml"),
         "broken": ("broken.example", GOLDEN / "broken.zone", GOLDEN / "broken.eml"),
     }[subject]
-    world = replace(open_world(zones=[zone]), clock=FixedClock(NOW))
-    report = asyncio.run(_audit(Job(domain, Sample(mail.name, path=mail), options), world))
+    ports = replace(open_ports(PortSettings(zones=[zone])), clock=FixedClock(NOW))
+    report = asyncio.run(_audit(Job(domain, Sample(mail.name, path=mail), options), ports))
     # The digest of the rule files changes with every comment in them; what they judge is in the findings.
     return replace(report, run=replace(report.run, version="0.0.0"), rules_digest="0" * 64)
 

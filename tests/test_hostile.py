@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from deliverability.auditors import bimi, identity, transport, unsubscribe
+from deliverability.auditors import identity, transport, unsubscribe
 from deliverability.feedback.match import fold
 from deliverability.feedback.notice import find
 from deliverability.feedback.text import accepted, field_reply, replies_in
@@ -24,13 +24,18 @@ from deliverability.mail.reader import read
 from deliverability.mail.scripts import unicode_labels
 from deliverability.ports.base import Found, Page
 from deliverability.ports.names import labels_of
+from deliverability.protocols.bimi.logo import logo_errors
+from deliverability.protocols.bimi.record import parse_bimi
+from deliverability.protocols.dane import parse_tlsa
 from deliverability.protocols.dkim import key, signature
 from deliverability.protocols.dkim.fields import empty_b, relaxed_field, signed_data
 from deliverability.protocols.dmarc.record import parse as parse_dmarc
 from deliverability.protocols.dmarc.record import split
+from deliverability.protocols.mta_sts import parse_mta_sts, parse_mta_sts_policy
 from deliverability.protocols.mx import mx_entries
 from deliverability.protocols.spf import record as spf
 from deliverability.protocols.spf.repair import repair
+from deliverability.protocols.tls_rpt import parse_tls_rpt
 from deliverability.slim.references import References
 from deliverability.view.preview import preview
 from deliverability.view.segments import segments
@@ -184,24 +189,24 @@ RECORDS: Mapping[str, Reader] = {
         ("a#=b;", "h#:"),
     ),
     "BIMI": Reader(
-        lambda text: bimi.parse_bimi([text]),
+        lambda text: parse_bimi([text]),
         ("", "v=BIMI1; l=", "v=BIMI1; l=https://", '" v'),
         ("l=https://a/;",),
         ("a#=b;",),
     ),
     "MTA-STS": Reader(
-        lambda text: transport.parse_mta_sts([text]),
+        lambda text: parse_mta_sts([text]),
         ("", "v", "v=STSv1", "v=STSv1; id=", '" v ='),
         ("id=1;",),
         ("a#=b;",),
     ),
     "TLS-RPT": Reader(
-        lambda text: transport.parse_tls_rpt([text]),
+        lambda text: parse_tls_rpt([text]),
         ("", "v", "v=TLSRPTv1", "v=TLSRPTv1; rua=", "v=TLSRPTv1; rua=mailto:"),
         ("mailto:a@b.c,", "https://a,"),
         ("a#=b;", "mailto:a#@b.c,"),
     ),
-    "TLSA": Reader(transport.tlsa_problem, ("", "3 1 1 ")),
+    "TLSA": Reader(parse_tlsa, ("", "3 1 1 ")),
     "MX": Reader(
         lambda text: mx_entries(Found("example.com", "MX", tuple(text.split("|")))), ("10 ",), ("10 a.b|",), ("# a.b|",)
     ),
@@ -210,7 +215,7 @@ RECORDS: Mapping[str, Reader] = {
 
 OTHERS: Mapping[str, Reader] = {
     "MTA-STS policy": Reader(
-        lambda text: transport.parse_policy(page(text)),
+        lambda text: parse_mta_sts_policy(page(text)),
         (
             "",
             "version: STSv1\nmode: enforce\nmax_age: 86400\nmx: a.b\n",
@@ -220,7 +225,7 @@ OTHERS: Mapping[str, Reader] = {
         ("mx: a#.b\n", "a#: b\n"),
     ),
     "BIMI logo": Reader(
-        lambda text: bimi.svg_errors(octets(text)),
+        lambda text: logo_errors(octets(text)),
         ("", '<svg xmlns="http://www.w3.org/2000/svg"><', '<svg xmlns="http://www.w3.org/2000/svg" a="', "<!DOCTYPE "),
         ("<a>", "<a/>", '<a href="b"/>', "&amp;", "<!---->", "<![CDATA[]]>"),
         ("<a x#='b'/>", " a#='b'"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 import deliverability
-from deliverability.inputs import InputError, parse_domain, parse_ip, parse_mail_from, parse_selector
+from deliverability.inputs import parse_domain, parse_ip, parse_mail_from, parse_selector
+from deliverability.model.errors import InputError
 from deliverability.ports.clock import SystemClock
 from deliverability.ports.static import StaticResolver
-from deliverability.runs.engine import Job, Options
+from deliverability.runs.job import Job, Options
 
 DOMAINS = {
     "example.com": "example.com",
@@ -65,8 +66,8 @@ def test_options_and_jobs_hold_one_spelling() -> None:
 
 
 async def test_programs_may_give_what_the_command_line_takes() -> None:
-    world = deliverability.World(StaticResolver({}), SystemClock(), ())
-    report = await deliverability.audit("https://SAKURA-SHOP.example./", world=world)
+    ports = deliverability.Ports(StaticResolver({}), SystemClock())
+    report = await deliverability.audit("https://SAKURA-SHOP.example./", ports=ports)
     assert report.domain == "sakura-shop.example"
     with pytest.raises(deliverability.InputError):
-        await deliverability.audit("sakura-shop", world=world)
+        await deliverability.audit("sakura-shop", ports=ports)

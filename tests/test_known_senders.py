@@ -25,18 +25,12 @@ from deliverability.model.facts import Purpose
 from deliverability.model.report import Case, Consequence, Outcome, Report, Verdict, VerdictKind
 from deliverability.model.rules import Scope, Severity
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.zone import ZoneResolver
-from deliverability.runs.engine import (
-    Audited,
-    Job,
-    Options,
-    Sample,
-    exit_code,
-    gather_facts,
-    load_rules,
-    make_report,
-    open_world,
-)
+from deliverability.runs.engine import Audited, gather_facts, make_report
+from deliverability.runs.exit import exit_code
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.rules import load_rules
 from deliverability.senders.catalogue import services
 from tests import TESTS
 from tests.signing import published, seal_arc
@@ -220,8 +214,8 @@ def _audited(ident: str) -> Audited:
     case = next(each for each in CASES if each.id == ident)
     options = Options(purpose=Purpose(case.purpose) if case.purpose else None, daily_volume=case.daily_volume)
     sample = Sample(f"{ident}.eml", data=_mail(case)) if case.mail else None
-    world = replace(open_world(offline=True), base=_zones(case), clock=FixedClock(NOW), sources=("zone",))
-    audited = asyncio.run(gather_facts(Job(case.domain, sample, options), world))
+    ports = replace(open_ports(PortSettings(offline=True)), dns=_zones(case), clock=FixedClock(NOW), sources=("zone",))
+    audited = asyncio.run(gather_facts(Job(case.domain, sample, options), ports))
     assert audited.crashes == ()
     return audited
 

@@ -15,14 +15,9 @@ PACKAGE = Path(deliverability.__file__).parent
 STILL = frozenset(
     [
         "Network",
-        "Outcome",
-        "Record",
-        "RecordSet",
-        "Reply",
         "Run",
         "Steps",
         "Subject",
-        "World",
     ]
 )
 

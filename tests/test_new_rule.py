@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from deliverability._yamlstrict import read
+from deliverability.auditors import catalogue
 from deliverability.judge.engine import Selection, judge
 from deliverability.judge.load import load_rules
 from deliverability.model.report import Outcome
 from deliverability.remedy.names import REMEDIES
-from deliverability.runs.engine import catalogue
 from tests import ROOT
 from tests.test_rules import fact_set, unfinished
 

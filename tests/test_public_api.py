@@ -16,15 +16,16 @@ from deliverability import (
     InputError,
     Options,
     StaticResolver,
-    World,
     discover_dmarc,
     evaluate_spf,
     load_rules,
+    verify_arc,
     verify_dkim,
 )
 from deliverability.model.report import VerdictKind
 from deliverability.ports.clock import SystemClock
-from tests.signing import MESSAGE, published, rsa_key, sign
+from deliverability.ports.ports import Ports
+from tests.signing import MESSAGE, published, rsa_key, seal_arc, sign
 
 HEAVY = ("checkdmarc", "cryptography", "dkim", "dns", "httpx", "idna", "jinja2", "publicsuffixlist")
 HEAVY += ("pydantic", "wcwidth", "yaml", "asyncio")
@@ -70,7 +71,7 @@ def test_nothing_heavy_is_loaded_before_it_is_needed(code: str) -> None:
 
 
 def test_the_fact_catalogue_is_light() -> None:
-    loaded = loaded_by("from deliverability.runs.engine import catalogue\ncatalogue()")
+    loaded = loaded_by("from deliverability.auditors import catalogue\ncatalogue()")
     assert loaded & (set(HEAVY) - {"asyncio"}) == set()
 
 
@@ -102,8 +103,8 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 async def test_audit_of_a_domain_and_a_message() -> None:
     mail = b"Return-Path: <ann@example.com>\r\n" + sign(MESSAGE, KEY)
-    world = World(WORLD, SystemClock(), ("static",))
-    report = await deliverability.audit("example.com", message=mail, world=world)
+    ports = Ports(WORLD, SystemClock(), sources=("static",))
+    report = await deliverability.audit("example.com", message=mail, ports=ports)
     assert report.domain == "example.com"
     assert {verdict.receiver for verdict in report.verdicts} == set(load_rules().providers)
     assert all(isinstance(verdict.verdict, VerdictKind) for verdict in report.verdicts)
@@ -112,16 +113,16 @@ async def test_audit_of_a_domain_and_a_message() -> None:
 
 
 async def test_audit_takes_the_domain_from_the_message() -> None:
-    world = World(WORLD, SystemClock(), ("static",))
-    report = await deliverability.audit(message=MESSAGE, world=world)
+    ports = Ports(WORLD, SystemClock(), sources=("static",))
+    report = await deliverability.audit(message=MESSAGE, ports=ports)
     assert report.domain == "example.com"
 
 
 async def test_audit_over_zone_files_with_what_is_known_of_the_mail_as_json(tmp_path: Path) -> None:
     zone = tmp_path / "example.com.zone"
     zone.write_text('$ORIGIN example.com.\n@ 60 IN SOA ns h 1 1 1 1 1\n@ 60 IN NS ns\n@ 60 IN TXT "v=spf1 -all"\n')
-    world = deliverability.open_world(zones=[zone])
-    report = await deliverability.audit("example.com", world=world, options=Options(sending_ips=("192.0.2.25",)))
+    ports = deliverability.open_ports(deliverability.PortSettings(zones=[zone]))
+    report = await deliverability.audit("example.com", ports=ports, options=Options(sending_ips=("192.0.2.25",)))
     assert report.facts.value("spf.result") == "fail"
     assert json.loads(deliverability.render_json(report))["subject"]["domain"] == "example.com"
 
@@ -148,6 +149,13 @@ async def test_verify_dkim() -> None:
     assert result.result == "pass"
     (changed,) = await verify_dkim(sign(MESSAGE, KEY).replace(b"bread", b"wine"), WORLD)
     assert changed.result == "fail"
+
+
+async def test_verify_arc() -> None:
+    assert (await verify_arc(MESSAGE, WORLD)).result == "none"
+    sealed = seal_arc(sign(MESSAGE, KEY), KEY, domain="example.com")
+    assert (await verify_arc(sealed, WORLD)).result == "pass"
+    assert (await verify_arc(sealed.replace(b"bread", b"wine"), WORLD)).result == "fail"
 
 
 async def test_discover_dmarc() -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from deliverability._yamlstrict import read
+from deliverability.auditors import catalogue
 from deliverability.judge.engine import Selection, judge
 from deliverability.judge.grade import assess, assessed
 from deliverability.model.codec import decode
@@ -24,8 +25,11 @@ from deliverability.model.facts import Fact, FactSet, Value
 from deliverability.model.report import Assessment, Finding, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Confidence, Effect, Receiver, RuleSet, Severity, Statement, VolumeClass
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.open import PortSettings, open_ports
 from deliverability.render.rulepage import rule_page
-from deliverability.runs.engine import Job, Sample, catalogue, gather_facts, load_rules, open_world
+from deliverability.runs.engine import gather_facts
+from deliverability.runs.job import Job, Sample
+from deliverability.runs.rules import load_rules
 from tests import TESTS
 from tests.test_rules import cases as rule_cases
 
@@ -46,8 +50,8 @@ def rules() -> RuleSet:
 @cache
 def in_order() -> FactSet:
     """The facts of a mail with everything in order; neither purpose nor volume is given."""
-    world = replace(open_world(zones=[GOLDEN / "good.zone"]), clock=FixedClock(NOW))
-    return asyncio.run(gather_facts(Job("good.example", Sample("good.eml", path=GOLDEN / "good.eml")), world)).facts
+    ports = replace(open_ports(PortSettings(zones=[GOLDEN / "good.zone"])), clock=FixedClock(NOW))
+    return asyncio.run(gather_facts(Job("good.example", Sample("good.eml", path=GOLDEN / "good.eml")), ports)).facts
 
 
 def laid_over(given: Mapping[str, Any]) -> FactSet:

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from deliverability._yamlstrict import read
+from deliverability.auditors import catalogue
 from deliverability.judge.engine import Selection, judge
 from deliverability.model.codec import decode
 from deliverability.model.facts import Fact, FactSet
 from deliverability.model.report import Outcome
 from deliverability.model.rules import Effect, Receiver, Rule, RuleSet, Severity, Statement, Status
-from deliverability.runs.engine import catalogue, load_rules
+from deliverability.runs.rules import load_rules
 from tests import ROOT, TESTS
 
 CASES = TESTS / "rules"

@@ -112,7 +112,7 @@ async def audit(ctx: Context) -> None:
         author,
         (_text(checked), _text(mail_from)),
         [(_settled(signature), _text(signature["domain"])) for signature in records_of(signatures)],
-        ctx.resolver,
+        ctx.ports.dns,
     )
     of_spf, signed = found.identifiers[0], found.identifiers[1:]
     home = found.organizational_domain

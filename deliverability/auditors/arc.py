@@ -65,7 +65,7 @@ async def audit(ctx: Context) -> None:
     ctx.put("arc.forwarded", bool(signs), *(ctx.cite(header_evidence(field)) for field in signs))
     fields = [field for field in message.headers if field.lower.startswith("arc-")][:_MAX_CITED]
     cited = [ctx.cite(header_evidence(field)) for field in fields]
-    found = await verify_chain(message, ctx.resolver, ctx.now)
+    found = await verify_chain(message, ctx.ports.dns, ctx.now)
     cited += [ctx.cite_answer(answer) for answer in found.answers]
     sets = tuple(
         {

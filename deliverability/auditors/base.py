@@ -10,7 +10,23 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from deliverability.auditors import auditor_named
-from deliverability.model.codes import ABOUT, AS_SAID, Code
+from deliverability.model.codes import ABOUT, AS_SAID, Code, as_said
+from deliverability.model.evidence import (
+    ALIAS,
+    ANSWERED,
+    CERTIFICATE_INVALID,
+    CERTIFICATE_VALID,
+    GREETING,
+    NO_NAME,
+    NO_RECORD,
+    NO_STARTTLS,
+    NO_TLS,
+    NO_TYPE,
+    PAGE,
+    REFUSES,
+    STARTTLS,
+    failure,
+)
 from deliverability.model.facts import (
     Catalogue,
     Evidence,
@@ -19,24 +35,28 @@ from deliverability.model.facts import (
     FactSet,
     FactSpec,
     FactType,
+    Line,
     Reason,
     Subject,
     Unknown,
     Value,
 )
+from deliverability.model.paths import FactPath
 from deliverability.ports.base import (
+    A,
     Absent,
     Answer,
+    DnsQuestion,
     Failed,
     Fetched,
     Found,
-    HttpFetcher,
     MailHost,
     Page,
+    PortQuestion,
     Probed,
     Resolver,
-    SmtpProber,
 )
+from deliverability.ports.ports import Ports
 
 if TYPE_CHECKING:
     from deliverability.mail.reader import Message
@@ -99,29 +119,26 @@ class MissingFact(Exception):
 
 @dataclass(slots=True)
 class Context:
-    """What one auditor is handed: the subject, the resolver, the message, and only the facts it declared.
+    """What one auditor is handed: the subject, the ports, the message, and only the facts it declared.
 
     Attributes:
         message: the sample message read into headers and parts, or None where none was given.
-        now: when the audit began.
-        http: fetches files from the web; None where the user did not ask for that.
-        smtp: looks at mail servers; None where the user did not ask for that.
-        unsubscriber: posts to the unsubscribe address; None where the user did not ask for that.
 
     """
 
     subject: Subject
-    resolver: Resolver
+    ports: Ports
     message: Message | None
-    now: datetime
     known: Mapping[str, Fact]
     stated: dict[str, Fact] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
-    http: HttpFetcher | None = None
-    smtp: SmtpProber | None = None
-    unsubscriber: HttpFetcher | None = None
 
-    def value(self, path: str) -> Value:
+    @property
+    def now(self) -> datetime:
+        """When the audit began."""
+        return self.ports.clock.now()
+
+    def value(self, path: FactPath) -> Value:
         """A declared fact of another auditor; KeyError where it was not declared in `needs`."""
         return self.known[path].value
 
@@ -136,23 +153,19 @@ class Context:
 
     async def query(self, name: str, rdtype: str) -> Answer:
         """Ask DNS and keep the answer as evidence (its id is `dns_id(name, rdtype)`)."""
-        answer = await self.resolver.query(name, rdtype)
+        answer = await self.ports.dns.query(name, rdtype)
         self.cite_answer(answer)
         return answer
 
-    async def unsubscribe(self, url: str, form: str) -> Fetched | None:
-        """Post a form and keep the answer as evidence; None where the user did not ask for that."""
-        if self.unsubscriber is None:
-            return None
-        fetched = await self.unsubscriber.post(url, form, self.resolver)
+    async def post(self, url: str, form: str) -> Fetched:
+        """Post a form and keep the answer as evidence."""
+        fetched = await self.ports.http.post(url, form, self.ports.dns)
         self.cite(http_evidence(fetched, "POST"))
         return fetched
 
-    async def probe(self, host: str) -> Probed | None:
-        """Look at a mail server and keep what it said as evidence; None where the user did not ask for that."""
-        if self.smtp is None:
-            return None
-        probed = await self.smtp.probe(host, self.resolver)
+    async def probe(self, host: str) -> Probed:
+        """Look at a mail server and keep what it said as evidence."""
+        probed = await self.ports.smtp.probe(host, self.ports.dns)
         self.cite(smtp_evidence(probed))
         return probed
 
@@ -180,14 +193,13 @@ def dns_evidence(answer: Answer) -> Evidence:
     at = answer.at or None
     match answer:
         case Found():
-            via = tuple(f"CNAME {target}" for target in answer.chain)
-            return Evidence(ident, EvidenceKind.DNS, asked, via + answer.values, at, answer.ttl)
+            via = tuple(ALIAS(name=target) for target in answer.chain)
+            return Evidence(ident, EvidenceKind.DNS, asked, (*via, *answer.values), at, answer.ttl)
         case Absent():
-            got = "NXDOMAIN: no such name" if answer.nxdomain else f"NODATA: no {answer.rdtype} record"
-            return Evidence(ident, EvidenceKind.DNS, asked, (got,), at, answer.ttl)
+            nothing = NO_NAME() if answer.nxdomain else NO_RECORD(type=answer.rdtype)
+            return Evidence(ident, EvidenceKind.DNS, asked, (nothing,), at, answer.ttl)
         case Failed():
-            got = f"{answer.reason.value}: {answer.detail}" if answer.detail else answer.reason.value
-            return Evidence(ident, EvidenceKind.DNS, asked, (got,), at)
+            return Evidence(ident, EvidenceKind.DNS, asked, (failure(answer.reason, answer.detail),), at)
 
 
 def http_id(url: str, method: str = "GET") -> str:
@@ -201,10 +213,13 @@ def http_evidence(fetched: Fetched, method: str = "GET") -> Evidence:
     if isinstance(fetched, Page):
         text = fetched.body[:_SHOWN_OCTETS].decode("utf-8", "backslashreplace")
         shown = tuple(text.splitlines()[:_SHOWN_LINES]) if fetched.content_type.startswith("text/") else ()
-        size = f", {len(fetched.body)} octets" if method == "GET" else ""  # of other answers the body is not read
-        got = (f"HTTP {fetched.status}, {fetched.content_type or 'no type'}{size}", *shown)
+        kind = fetched.content_type or NO_TYPE()
+        # Of other answers the body is not read.
+        size = len(fetched.body) if method == "GET" else None
+        head = ANSWERED(n=fetched.status, type=kind) if size is None else PAGE(n=fetched.status, type=kind, size=size)
+        got: tuple[Line, ...] = (head, *shown)
     else:
-        got = (f"{fetched.reason.value}: {fetched.detail}",)
+        got = (failure(fetched.reason, fetched.detail),)
     return Evidence(http_id(fetched.url, method), EvidenceKind.HTTP, f"{method} {fetched.url}", got, at)
 
 
@@ -216,16 +231,20 @@ def smtp_id(host: str) -> str:
 def smtp_evidence(probed: Probed) -> Evidence:
     """What a mail server showed as evidence, or why it could not be looked at."""
     at = probed.at or None
-    got: tuple[str, ...]
+    got: tuple[Line, ...]
     if not isinstance(probed, MailHost):
-        got = (f"{probed.reason.value}: {probed.detail}",)
+        got = (failure(probed.reason, probed.detail),)
     elif not probed.reachable:
-        got = (f"{probed.address}: connection refused",)
+        got = (REFUSES(address=probed.address),)
     else:
-        tls = probed.tls_version or probed.tls_problem or "no TLS"
-        offers = "STARTTLS offered" if probed.starttls else "no STARTTLS"
-        certificate = ("certificate: " + (probed.certificate_problem or "valid"),) if probed.certificate else ()
-        got = (f"{probed.address}: {probed.greeting}", f"{offers}, {tls}", *certificate)
+        tls = probed.tls_version or as_said(probed.tls_problem) or NO_TLS()
+        why = as_said(probed.certificate_problem)
+        certificate = CERTIFICATE_INVALID(why=why) if why else CERTIFICATE_VALID()
+        got = (
+            GREETING(address=probed.address, text=probed.greeting),
+            STARTTLS(tls=tls) if probed.starttls else NO_STARTTLS(),
+            *((certificate,) if probed.certificate else ()),
+        )
     return Evidence(smtp_id(probed.host), EvidenceKind.SMTP, f"SMTP {probed.host}, port 25", got, at)
 
 
@@ -234,7 +253,7 @@ _SHOWN_LINES = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Execution:
     """What one auditor was given and what it made of it.
 
     Auditors are functions of the subject, the message, the time, the facts they need and the answers they get: with
@@ -251,57 +270,51 @@ class Work:
 class Gathered:
     """All facts of a subject, and the tracebacks of auditors that crashed (for stderr, not for the report).
 
-    `works` has what each auditor did that did not crash, for gathering again under slightly other answers.
+    `executions` has what each auditor did that did not crash, for gathering again under slightly other answers.
     """
 
     facts: FactSet
     crashes: tuple[str, ...]
-    works: Mapping[str, Work] = field(default_factory=dict, repr=False)
+    executions: Mapping[str, Execution] = field(default_factory=dict, repr=False)
 
 
 class _Listening:
-    """A resolver that remembers what one auditor was answered."""
+    """Hears what one auditor asks of DNS and what it is answered."""
 
-    def __init__(self, base: Resolver) -> None:
-        self._base = base
+    def __init__(self) -> None:
         self.answers: dict[tuple[str, str], Answer] = {}
 
-    async def query(self, name: str, rdtype: str) -> Answer:
-        answer = await self._base.query(name, rdtype)
-        self.answers[name, rdtype] = answer
+    async def ask(self, question: PortQuestion[A], below: Callable[[], Awaitable[A]]) -> A:
+        answer = await below()
+        if isinstance(question, DnsQuestion) and isinstance(answer, Answer):
+            self.answers[question.name, question.rdtype] = answer
         return answer
-
-    async def close(self) -> None:
-        """The resolver behind it is not ours to close."""
 
 
 async def gather(
     auditors: Sequence[Auditor],
     subject: Subject,
-    resolver: Resolver,
+    ports: Ports,
     message: Message | None,
-    now: datetime,
-    http: HttpFetcher | None = None,
-    smtp: SmtpProber | None = None,
-    unsubscriber: HttpFetcher | None = None,
     *,
-    before: Mapping[str, Work] | None = None,
+    before: Mapping[str, Execution] | None = None,
 ) -> Gathered:
     """Run all auditors side by side, each as soon as the facts it needs are stated.
 
-    An auditor that raises leaves every fact it promised Unknown(bug); the others go on. With `before`, the works of an
-    earlier run for the same subject, message and time, an auditor is run only where a fact that it needs or an answer
-    that it got is another now. Raises ValueError where the auditors do not fit together (a circle, or a need that
-    nobody provides).
+    An auditor that raises leaves every fact it promised Unknown(bug); the others go on. With `before`, the executions
+    of an earlier run for the same subject, message and time, an auditor is run only where a fact that it needs or an
+    answer that it got is another now. Raises ValueError where the auditors do not fit together (a circle, or a need
+    that nobody provides).
     """
     provider = {path: each for each in auditors for path in each.promised}
     ordered = _in_order(auditors, provider)
     known: dict[str, Fact] = {}
     evidence: dict[str, Mapping[str, Evidence]] = {}
     crashes: dict[str, str] = {}
+    allowed = ports.allowed()
     tasks: dict[str, asyncio.Task[None]] = {}
-    works: dict[str, Work] = {}
-    changed = await _changed(before, resolver) if before else frozenset()
+    executions: dict[str, Execution] = {}
+    changed = await _changed(before, ports.dns) if before else frozenset()
 
     async def run(each: Auditor) -> None:
         for dependency in {provider[path].name for path in each.needs}:
@@ -311,10 +324,10 @@ async def gather(
         if done is not None and changed.isdisjoint(done.answers) and done.needed == facts:
             known.update(done.stated)
             evidence[each.name] = done.evidence
-            works[each.name] = done
+            executions[each.name] = done
             return
-        listening = _Listening(resolver)
-        context = Context(subject, listening, message, now, facts, http=http, smtp=smtp, unsubscriber=unsubscriber)
+        listening = _Listening()
+        context = Context(subject, allowed.under(listening), message, facts)
         try:
             await each.run(context)
             undeclared = set(context.stated) - set(each.promised)
@@ -331,7 +344,7 @@ async def gather(
         known.update(stated)
         evidence[each.name] = context.evidence
         if each.name not in crashes:
-            works[each.name] = Work(facts, listening.answers, stated, context.evidence)
+            executions[each.name] = Execution(facts, listening.answers, stated, context.evidence)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -347,11 +360,11 @@ async def gather(
             {ident: merged[ident] for ident in cited},
         ),
         tuple(crashes[each.name] for each in auditors if each.name in crashes),
-        works,
+        executions,
     )
 
 
-async def _changed(before: Mapping[str, Work], resolver: Resolver) -> frozenset[tuple[str, str]]:
+async def _changed(before: Mapping[str, Execution], resolver: Resolver) -> frozenset[tuple[str, str]]:
     """The questions of an earlier run that are answered otherwise now."""
     answers = {question: answer for work in before.values() for question, answer in work.answers.items()}
     return frozenset([key for key, answer in answers.items() if await resolver.query(*key) != answer])

@@ -46,7 +46,7 @@ _SELECTOR_TAG = re.compile(r"(?:^|;)\s*s\s*=\s*([^;\s]{1,200})", re.IGNORECASE)
 async def audit(ctx: Context) -> None:
     """Look at the domain, then at its organization; fetch what the record names only where the user asked for it."""
     domain = policy_domain(ctx.subject.domain, ctx.value("message.from_domain"))
-    found = await discover_bimi(domain, ctx.resolver, ctx.http, _selector(ctx))
+    found = await discover_bimi(domain, ctx.ports.dns, ctx.ports.http, _selector(ctx))
     cited = [ctx.cite_answer(answer) for answer in found.answers]
     pages = {page.url: ctx.cite(http_evidence(page)) for page in found.pages}
     ctx.put("bimi.domain", found.domain)

@@ -277,8 +277,8 @@ async def audit(ctx: Context) -> None:
     author = ctx.value("message.from_domain") if message is not None else None
     signers = list(dict.fromkeys(signature.domain for signature in signatures if signature.domain))
     results, organizations, _ = await asyncio.gather(
-        verify_message(message, ctx.resolver, ctx.now) if message is not None else _nothing(),
-        _organizations(author, signers, ctx.resolver),
+        verify_message(message, ctx.ports.dns, ctx.now) if message is not None else _nothing(),
+        _organizations(author, signers, ctx.ports.dns),
         _keys(ctx, signatures),
     )
     if message is None:
@@ -495,9 +495,9 @@ async def _keys(ctx: Context, signatures: Sequence[Signature]) -> None:
         wanted.setdefault((domain, selector), "probe")
     names = [f"{selector}._domainkey.{at}" for at, selector in wanted]
     parent, stray, *answers = await asyncio.gather(
-        ctx.resolver.query(f"_domainkey.{domain}", "TXT"),
-        ctx.resolver.query(f"{_unlikely_selector(domain)}._domainkey.{domain}", "TXT"),
-        *(ctx.resolver.query(name, "TXT") for name in names),
+        ctx.ports.dns.query(f"_domainkey.{domain}", "TXT"),
+        ctx.ports.dns.query(f"{_unlikely_selector(domain)}._domainkey.{domain}", "TXT"),
+        *(ctx.ports.dns.query(name, "TXT") for name in names),
     )
     asked = [_Asked(*key, found_by, answer) for (key, found_by), answer in zip(wanted.items(), answers, strict=True)]
     today = ctx.now.astimezone(UTC).date()

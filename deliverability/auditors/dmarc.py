@@ -155,7 +155,7 @@ async def audit(ctx: Context) -> None:
     domain = policy_domain(ctx.subject.domain, author)
     others = (ctx.value("envelope.mail_from_domain"), ctx.value("envelope.helo"), author)
     found, (mail_from, helo, _) = await asyncio.gather(
-        discover_dmarc(domain, ctx.resolver), asyncio.gather(*(_organizational(ctx, other) for other in others))
+        discover_dmarc(domain, ctx.ports.dns), asyncio.gather(*(_organizational(ctx, other) for other in others))
     )
     evidence = tuple(ctx.cite_answer(step.answer) for step in found.steps)
     ctx.put("dmarc.author_domain", domain)
@@ -231,7 +231,7 @@ def within(domain: str, parent: str) -> bool:
 
 
 async def _organizational(ctx: Context, domain: Value) -> Value:
-    return await home_of(domain, ctx.resolver) if isinstance(domain, str) else domain
+    return await home_of(domain, ctx.ports.dns) if isinstance(domain, str) else domain
 
 
 def _walked(step: Step) -> Value:
@@ -312,7 +312,7 @@ async def _external(ctx: Context, host: str, location: str, ours: str | Unknown)
     if within(host, location):
         return None
     name = f"{location}._report._dmarc.{host}"
-    theirs, answer = await asyncio.gather(organizational_domain(host, ctx.resolver), ctx.resolver.query(name, "TXT"))
+    theirs, answer = await asyncio.gather(organizational_domain(host, ctx.ports.dns), ctx.ports.dns.query(name, "TXT"))
     if isinstance(theirs, str) and theirs == ours:
         return None
     listed = registrable_domain(host) == registrable_domain(location)

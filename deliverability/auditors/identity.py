@@ -173,7 +173,7 @@ async def _reverse(ctx: Context, ip: str, author: str) -> dict[str, Value]:
     asked = names[:MAX_NAMES]
     forward, (_, home, homes) = await asyncio.gather(
         asyncio.gather(*(ctx.query(name, rdtype) for name in asked)),
-        discover_homes(author, asked, ctx.resolver),
+        discover_homes(author, asked, ctx.ports.dns),
     )
     evidence += [dns_id(name, rdtype) for name in asked]
     proofs = [_same_address(ip, [each]) for each in forward]

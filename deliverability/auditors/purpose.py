@@ -5,11 +5,14 @@ Asks nothing of DNS itself.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.evidence import header_evidence
 from deliverability.mail.reader import HeaderField
 from deliverability.model.codes import Input, needs
 from deliverability.model.facts import FactType, Purpose, Reason, Unknown, Value
+from deliverability.model.paths import FactPath
 from deliverability.protocols.dkim.signature import is_within
 
 PROVIDES = (
@@ -48,7 +51,11 @@ PROVIDES = (
 
 # Providers that put a Feedback-ID on every mail, that of a person as well as a newsletter: it says nothing there.
 _STAMPS = frozenset({"amazonses", "fastmail", "postmark", "proton", "sg"})
-_CLOSED = {"spf.sends_nothing": "spf-all-fails", "domain.null_mx": "null-mx", "dmarc.effective_policy": "dmarc-reject"}
+_CLOSED: Mapping[FactPath, str] = {
+    "spf.sends_nothing": "spf-all-fails",
+    "domain.null_mx": "null-mx",
+    "dmarc.effective_policy": "dmarc-reject",
+}
 
 NEEDS = (
     *("message.from_domain", "message.auto_submitted", "message.list_post", "message.list_owner"),

@@ -16,6 +16,7 @@ from deliverability.mail.hop import AuthenticationField, delivery
 from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.received import AuthenticationResults, AuthResult, ReceivedSpf
 from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of, text_of, texts_of
+from deliverability.model.paths import FactPath
 from deliverability.protocols.dmarc.psl import known_registrable_domain
 
 PROVIDES = (
@@ -58,6 +59,7 @@ PROVIDES = (
     ),
 )
 
+_OURS: Mapping[str, FactPath] = {"dkim": "dkim.result", "dmarc": "dmarc.result"}
 # Results that say the same have one word. Others, like temperror, tell nothing of the message and contradict nothing;
 # neutral must be treated like none (RFC 7208 section 2.6.2).
 _CLASSES: Mapping[str, Mapping[str, str]] = {
@@ -230,7 +232,7 @@ def _differences(ctx: Context, found: Recorded) -> Value:
         theirs = meaning(method, "none" if told.guessed else told.result) if told else None
         if told is None or theirs is None:
             continue
-        ours = _our_spf(ctx, found.ip) if method == "spf" else ctx.value(f"{method}.result")
+        ours = ctx.value(_OURS[method]) if method in _OURS else _our_spf(ctx, found.ip)
         if isinstance(ours, Unknown):
             lost = lost or ours
         elif (own := meaning(method, text_of(ours))) is not None and own != theirs:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.auditors.dkim import PROBES
 from deliverability.mail.evidence import header_evidence
-from deliverability.model.codes import ASKED, SELECTOR, Code
+from deliverability.model.codes import SELECTOR, Code
 from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of
+from deliverability.model.spf import SpfStatus, SpfTree, spf_tree
 from deliverability.senders.catalogue import Alignment, Include, Service, ServiceKind, services
 from deliverability.senders.recognise import (
     Key,
@@ -195,8 +196,8 @@ def _terms(tree: Value, records: Value, domain: str, lost: list[Unknown]) -> Ite
 
     What a foreign record includes is that service's affair. Several records make no tree; they are read as they are.
     """
-    if isinstance(tree, Mapping) and tree.get("terms"):
-        yield from _terms_of(tree, domain, (), lost)
+    if (found := spf_tree(tree)) and found.terms:
+        yield from _terms_of(found, domain, (), lost)
         return
     for record in records if isinstance(records, tuple) else ():
         for match in _PLAIN.finditer(str(record)):
@@ -208,27 +209,19 @@ def _terms(tree: Value, records: Value, domain: str, lost: list[Unknown]) -> Ite
 _PLAIN = re.compile(r"(?<=\s)([+?~-])?(include|a|mx|exists|redirect)[:=]([\w.-]{1,253})(?=[\s/]|\Z)", re.ASCII | re.I)
 
 
-def _terms_of(tree: Mapping[str, Value], domain: str, above: tuple[str, ...], lost: list[Unknown]) -> Iterator[_Term]:
-    where = str(tree.get("domain", domain))
-    for entry in records_of(tree.get("terms")):
-        target, status = entry.get("target"), str(entry.get("status"))
-        if not isinstance(target, str) or status in ("dead", "ignored", "syntax-error"):
+def _terms_of(tree: SpfTree, domain: str, above: tuple[str, ...], lost: list[Unknown]) -> Iterator[_Term]:
+    for term in tree.terms:
+        if term.target is None or term.status in (SpfStatus.DEAD, SpfStatus.IGNORED, SpfStatus.SYNTAX_ERROR):
             continue
-        text, mechanism = str(entry["text"]), str(entry.get("mechanism"))
-        shown = " → ".join((*above, text))
-        lookups = entry.get("total_lookups")
-        known = lookups if isinstance(lookups, int) else None
-        yield _Term(where, text, str(entry.get("qualifier") or "+"), mechanism, target.lower(), shown, known)
-        inner = entry.get("tree")
-        own = mechanism == "redirect" or related(target.lower(), domain)
-        if not own:
+        target, mechanism = term.target.lower(), term.mechanism or ""
+        shown = " → ".join((*above, term.text))
+        yield _Term(tree.domain, term.text, term.qualifier or "+", mechanism, target, shown, term.total_lookups)
+        if mechanism != "redirect" and not related(target, domain):
             continue
-        if status.startswith("failed"):
-            lost.append(Unknown(_failure(status), ASKED(type="TXT", name=target)))
-        elif isinstance(inner, Mapping) and len(above) < MAX_DEPTH:
-            if str(inner.get("status", "")).startswith("failed"):
-                lost.append(Unknown(_failure(str(inner["status"])), ASKED(type="TXT", name=target)))
-            yield from _terms_of(inner, domain, (*above, text), lost)
+        if isinstance(term.problem, Unknown):
+            lost.append(term.problem)
+        elif term.tree and len(above) < MAX_DEPTH:
+            yield from _terms_of(term.tree, domain, (*above, term.text), lost)
 
 
 def _failure(status: str) -> Reason:
@@ -290,7 +283,7 @@ def _has_key(ctx: Context, service: Service, keys: list[Key]) -> Value:
         return None
     if any(may_be_key_of(key, service) for key in keys):
         return True
-    listed, wildcard, failed = (ctx.value(f"dkim.{name}") for name in ("keys", "wildcard", "failed_probes"))
+    listed, wildcard, failed = (ctx.value(path) for path in ("dkim.keys", "dkim.wildcard", "dkim.failed_probes"))
     for value in (listed, wildcard, failed):
         if isinstance(value, Unknown):
             return value

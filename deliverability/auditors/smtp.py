@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from deliverability.auditors.base import Context, auditor, dns_id, smtp_id, spec
-from deliverability.model.codes import ABOUT, AS_SAID, ASKED, Input, needs
+from deliverability.model.codes import ABOUT, ASKED, Input, needs
 from deliverability.model.facts import FactType, Reason, Unknown, Value, texts_of
 from deliverability.ports.base import Failed, NoMailHost, Probed, unknown_from
 from deliverability.protocols.dane import parse_tlsa, verify_dane
@@ -66,7 +66,7 @@ PROVIDES = (
 @auditor("smtp", provides=PROVIDES, needs=("dane.hosts",))
 async def audit(ctx: Context) -> None:
     """Call the MX hosts where the user asked for that, and compare their certificates with the TLSA records."""
-    if ctx.smtp is None:
+    if not ctx.ports.permissions.probe_smtp:
         ctx.put_all({"transport.mx_tls": NEED_PROBE, "dane.certificates": NEED_PROBE})
         return
     domain = ctx.subject.domain
@@ -77,14 +77,13 @@ async def audit(ctx: Context) -> None:
         return
     hosts = [host for host in mx_names(mx) if not is_literal(host)][:MAX_PROBED]
     probed = dict(zip(hosts, await asyncio.gather(*(ctx.probe(host) for host in hosts)), strict=True))
-    seen = {host: each for host, each in probed.items() if each is not None}
-    ids = [smtp_id(host) for host in seen]
-    ctx.put("transport.mx_tls", tuple(_host(each) for each in seen.values()), own, *ids)
-    ctx.put("dane.certificates", _certificates(ctx.value("dane.hosts"), seen), own, *ids)
+    ids = [smtp_id(host) for host in probed]
+    ctx.put("transport.mx_tls", tuple(_host(each) for each in probed.values()), own, *ids)
+    ctx.put("dane.certificates", _certificates(ctx.value("dane.hosts"), probed), own, *ids)
 
 
 def _lost(probed: NoMailHost) -> Unknown:
-    return Unknown(probed.reason, ABOUT(what=ASKED(type="SMTP", name=probed.host), detail=AS_SAID(text=probed.detail)))
+    return Unknown(probed.reason, ABOUT(what=ASKED(type="SMTP", name=probed.host), detail=probed.detail))
 
 
 def _host(probed: Probed) -> Mapping[str, Value]:

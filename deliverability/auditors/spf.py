@@ -9,13 +9,15 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from deliverability.auditors.base import Context, auditor, dns_id, spec
+from deliverability.model.codes import Input, needs
 from deliverability.model.facts import FactSpec, FactType, Reason, Unknown, Value, text_of, texts_of
+from deliverability.model.spf import SpfStatus, StepOutcome, plain
 from deliverability.ports.base import Answer, Failed, unknown_from
 from deliverability.protocols.spf.names import is_address
 
 if TYPE_CHECKING:
     from deliverability.protocols.spf.coverage import Coverage
-    from deliverability.protocols.spf.evaluate import SpfEvaluation, Trace
+    from deliverability.protocols.spf.evaluate import SpfEvaluation
     from deliverability.protocols.spf.tree import Tree
 
 _RESULTS = ("pass", "fail", "softfail", "neutral", "none", "permerror", "temperror")
@@ -40,7 +42,7 @@ _RECORD = (
     ),
     spec(
         "syntax_errors",
-        FactType.LIST_STR,
+        FactType.LIST_DETAIL,
         "Terms of the tree that cannot be parsed, each with its domain where it is not this one.",
     ),
     spec(
@@ -139,7 +141,8 @@ _OWN = (
         "Result for the sending address and MAIL FROM (the worst where several addresses were given).",
         values=_RESULTS,
     ),
-    spec("spf.result_reason", FactType.STR, "What decided it: the matching term, or the error.", optional=True),
+    spec("spf.result_reason", FactType.DETAIL, "What decided it: the matching term, or the error.", optional=True),
+    spec("spf.result_ip", FactType.STR, "Sending address it was evaluated for."),
     spec("spf.result_domain", FactType.STR, "Domain it was evaluated for.", optional=True),
     spec(
         "spf.result_identity",
@@ -156,13 +159,13 @@ _OWN = (
     spec("spf.results", FactType.LIST_RECORD, "The same for each sending address.", key=["ip"]),
     spec("spf.results[].ip", FactType.STR, "Sending address."),
     spec("spf.results[].result", FactType.STR, "SPF result.", values=_RESULTS),
-    spec("spf.results[].reason", FactType.STR, "What decided it.", optional=True),
+    spec("spf.results[].reason", FactType.DETAIL, "What decided it.", optional=True),
     spec("spf.failing_ips", FactType.LIST_STR, "Sending addresses that do not pass."),
     spec("spf.explanation", FactType.STR, "The domain's own text for a fail (exp).", optional=True),
     spec(
         "spf.trace",
         FactType.TREE,
-        "How spf.result came about: ip, domain, record, result, reason, steps (term, outcome, detail, cost, nested).",
+        "How spf.result came about: domain, record, result, reason, steps (term, outcome, detail, cost, nested).",
     ),
     spec(
         "spf.author_differs",
@@ -228,7 +231,7 @@ _IDENTITIES = (
         "SPF result of the sending address against it (the worst of several addresses).",
         values=_RESULTS,
     ),
-    spec("spf.identities[].reason", FactType.STR, "What decided it.", optional=True),
+    spec("spf.identities[].reason", FactType.DETAIL, "What decided it.", optional=True),
     spec("spf.identities[].evidence", FactType.LIST_STR, "Ids of the evidence for this domain."),
 )
 
@@ -284,7 +287,7 @@ _COVERAGE = (
     spec(
         "spf.unmatched_includes",
         FactType.LIST_STR,
-        "Includes of the record that none of the sending addresses given (--ip) needs.",
+        "Includes of the record that none of the sending addresses given needs.",
     ),
 )
 PROVIDES: tuple[FactSpec, ...] = (*_OWN, *_IDENTITIES, *_COVERAGE)
@@ -337,7 +340,7 @@ class _Identity:
     mail_from: str | Unknown | None
 
 
-_NO_MAIL_FROM = Unknown(Reason.NOT_CONFIGURED, "--mail-from")
+_NO_MAIL_FROM = Unknown(Reason.NOT_CONFIGURED, needs(Input.MAIL_FROM))
 
 
 @dataclass(frozen=True, slots=True)
@@ -479,7 +482,7 @@ def _state_tree(ctx: Context, tree: Tree, described: Mapping[str, Value], eviden
     values = {each.path: described[each.path] for each in _RECORD} | {
         "void_lookups": lost or (void if root.record else None),
         "void_names": lost or listed(tree.void_names(*FAMILIES), void if isinstance(void, Unknown) else None),
-        "tree": lost or (root.value() if root.records else None),
+        "tree": lost or (plain(root.tree) if root.records else None),
     }
     for name, value in values.items():
         ctx.put(f"spf.{name}", value, own, *(() if name in RECORD_FACTS or lost else evidence))
@@ -507,7 +510,9 @@ def _state_coverage(
     costs: list[Value] = [
         {"target": entry.target or "", "lookups": entry.total_lookups, "void_lookups": entry.total_void(*FAMILIES)}
         for entry in root.entries
-        if not isinstance(entry.term, BadTerm) and entry.term.name in ("include", "redirect") and entry.status != "dead"
+        if not isinstance(entry.term, BadTerm)
+        and entry.term.name in ("include", "redirect")
+        and entry.status is not SpfStatus.DEAD
     ]
     overlaps: list[Value] = [
         {"first": each.first, "second": each.second, "range": each.range, "count": each.count}
@@ -533,20 +538,18 @@ def _unmatched(ctx: Context, coverage: Coverage, checked: _Checked) -> Value:
     """Includes that let none of the given addresses pass; one that may do so by something unseen is not among them."""
     given = tuple(ip for ip in dict.fromkeys(ctx.subject.sending_ips) if is_address(ip))
     if not given:
-        return Unknown(Reason.NOT_CONFIGURED, "--ip")
+        # Of one message the address is known, but not which others send.
+        one = isinstance(ctx.value("envelope.ip"), str)
+        return Unknown(Reason.NOT_CONFIGURED, needs(Input.SENDING_IPS if one else Input.SENDING_IP))
     if coverage.gap:
         return coverage.gap
     includes = [group for group in coverage.groups if group.include is not None]
     # An evaluation knows what macros and exists come to, as far as it went.
     traces = [each.trace for each in checked.evaluations if each.domain == ctx.subject.domain]
     steps = [step for trace in traces for step in trace.steps]
-    matched = {step.term for step in steps if step.outcome.value == "match"}
-    refuted = {
-        group.term
-        for group in includes
-        if len(traces) == len(given)
-        and all(any(step.term == group.term and step.outcome.value == "no-match" for step in t.steps) for t in traces)
-    }
+    matched = {step.term for step in steps if step.outcome is StepOutcome.MATCH}
+    missed = [{step.term for step in each.steps if step.outcome is StepOutcome.NO_MATCH} for each in traces]
+    refuted = set.intersection(*missed) if len(traces) == len(given) else set()
     return tuple(
         group.term
         for group in includes
@@ -577,7 +580,7 @@ async def _check(ctx: Context, mail_from: str | Unknown | None) -> _Checked:
             for ip, resolver in zip(addresses, resolvers, strict=True)
         )
     )
-    lost = Unknown(Reason.NOT_CONFIGURED, "--ip or a message with a Received field")
+    lost = Unknown(Reason.NOT_CONFIGURED, needs(Input.SENDING_IP))
     return _Checked(addresses, tuple(evaluations), tuple(each.evidence for each in resolvers), lost)
 
 
@@ -586,9 +589,10 @@ def _state_results(ctx: Context, checked: _Checked, described: Mapping[str, Mapp
     worst = checked.worst
     if worst is None:
         paths = (
-            "result result_reason result_domain result_identity result_explained results failing_ips explanation trace"
+            *("result", "result_reason", "result_ip", "result_domain", "result_identity", "result_explained"),
+            *("results", "failing_ips", "explanation", "trace"),
         )
-        ctx.put_all({f"spf.{path}": checked.lost for path in paths.split()})
+        ctx.put_all({f"spf.{path}": checked.lost for path in paths})
         return
     addresses, evaluations, results = checked.addresses, checked.evaluations, checked.results
     evidence = checked.asked
@@ -612,11 +616,12 @@ def _state_results(ctx: Context, checked: _Checked, described: Mapping[str, Mapp
         {
             "spf.result": result,
             "spf.result_reason": evaluation.reason,
+            "spf.result_ip": addresses[worst],
             "spf.result_domain": evaluation.domain,
             "spf.result_identity": _envelope(ctx)[0],
             "spf.result_explained": result if isinstance(result, Unknown) else explained,
             "spf.explanation": evaluation.explanation,
-            "spf.trace": {"ip": addresses[worst], **_trace(evaluation.trace)},
+            "spf.trace": plain(evaluation.trace),
         },
         *checked.evidence[worst],
     )
@@ -646,7 +651,7 @@ def _envelope(ctx: Context) -> tuple[str, str | Unknown | None]:
     if isinstance(mail_from, str) and mail_from:
         return "mail-from", mail_from
     if mail_from == "":
-        missing = helo if isinstance(helo, Unknown) else Unknown(Reason.NOT_CONFIGURED, "--helo (MAIL FROM is empty)")
+        missing = helo if isinstance(helo, Unknown) else Unknown(Reason.NOT_CONFIGURED, needs(Input.HELO))
         return "helo", None if text_of(helo) else missing
     return "domain", f"postmaster@{ctx.subject.domain}"
 
@@ -676,24 +681,3 @@ def _worst(results: list[str | Unknown]) -> int:
         return place if result in _DECISIVE else place + 1
 
     return min(range(len(results)), key=rank)
-
-
-def _trace(trace: Trace) -> dict[str, Value]:
-    """A trace as a plain value."""
-    return {
-        "domain": trace.domain,
-        "record": trace.record,
-        "result": trace.result.value,
-        "reason": trace.reason,
-        "steps": tuple(
-            {
-                "term": step.term,
-                "outcome": step.outcome.value,
-                "detail": step.detail,
-                "lookups": step.lookups,
-                "void_lookups": step.void_lookups,
-                "nested": _trace(step.nested) if step.nested else None,
-            }
-            for step in trace.steps
-        ),
-    }

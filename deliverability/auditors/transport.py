@@ -123,7 +123,7 @@ def tls_version(received: str) -> str | None:
 
 
 async def _mta_sts(ctx: Context) -> None:
-    found = await discover_mta_sts(ctx.subject.domain, ctx.resolver, ctx.http)
+    found = await discover_mta_sts(ctx.subject.domain, ctx.ports.dns, ctx.ports.http)
     of_record, of_hosts = map(ctx.cite_answer, found.answers)
     of_policy = ctx.cite(http_evidence(found.page)) if found.page else of_record
     record, policy = found.record, found.policy
@@ -159,7 +159,7 @@ async def _mta_sts(ctx: Context) -> None:
 
 
 async def _tls_rpt(ctx: Context) -> None:
-    found = await discover_tls_rpt(ctx.subject.domain, ctx.resolver)
+    found = await discover_tls_rpt(ctx.subject.domain, ctx.ports.dns)
     own, record = ctx.cite_answer(found.answer), found.record
     if isinstance(record, Unknown):
         names = ("present", "record", "errors", "rua")
@@ -177,7 +177,7 @@ async def _tls_rpt(ctx: Context) -> None:
 
 
 async def _dane(ctx: Context) -> None:
-    found = await discover_dane(ctx.subject.domain, ctx.resolver)
+    found = await discover_dane(ctx.subject.domain, ctx.ports.dns)
     ids = _cited(ctx, found.answers)
     hosts = found.hosts
     ctx.put("dane.hosts", hosts if isinstance(hosts, Unknown) else tuple(_dane_host(ctx, each) for each in hosts), *ids)
@@ -200,7 +200,7 @@ def _dane_host(ctx: Context, host: DaneHost) -> dict[str, Value]:
 
 
 async def _dnssec(ctx: Context) -> None:
-    zone = await zone_signing(ctx.subject.domain, ctx.resolver)
+    zone = await zone_signing(ctx.subject.domain, ctx.ports.dns)
     _cited(ctx, zone.answers)
     ctx.put("dnssec.signed", zone.signed, *_cited(ctx, zone.proof))
 

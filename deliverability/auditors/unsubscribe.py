@@ -15,7 +15,7 @@ from deliverability.mail.html.accounting import HtmlAccount, Link
 from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.structure import body_texts
 from deliverability.mail.words import printable
-from deliverability.model.codes import ABOUT, AS_SAID, ASKED, Code, Input, needs
+from deliverability.model.codes import ABOUT, ASKED, Code, Input, needs
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.ports.base import NoPage
 
@@ -142,17 +142,17 @@ def _header(ctx: Context, message: Message) -> str | None:
 async def _post(ctx: Context, address: str | None) -> None:
     """Unsubscribe as a receiver does on one click (RFC 8058 section 3.2): no cookies, no redirects."""
     paths = ("unsubscribe.post_status", "unsubscribe.post_redirects")
-    if ctx.unsubscriber is None:
+    if not ctx.ports.permissions.one_click:
         ctx.put_all(dict.fromkeys(paths, NEED_PROBE))
         return
-    answer = await ctx.unsubscribe(address, _ONE_CLICK) if address is not None else None
-    if address is None or answer is None:
+    if address is None:
         ctx.put_all(dict.fromkeys(paths))
         return
+    answer = await ctx.post(address, _ONE_CLICK)
     cited = http_id(address, "POST")
     if isinstance(answer, NoPage):
         asked = ASKED(type="POST", name=printable(address))
-        lost = Unknown(answer.reason, ABOUT(what=asked, detail=AS_SAID(text=answer.detail)))
+        lost = Unknown(answer.reason, ABOUT(what=asked, detail=answer.detail))
         ctx.put_all(dict.fromkeys(paths, lost), cited)
         return
     ctx.put(paths[0], answer.status, cited)

@@ -35,7 +35,8 @@ def command(no_remedies: bool, second_opinion: bool, **params: Any) -> int:
         from deliverability.cli.inputs import read_inputs
         from deliverability.cli.judging import Judging
         from deliverability.cli.running import run_reports
-        from deliverability.runs.engine import worst_exit_code
+        from deliverability.runs.engine import Extras
+        from deliverability.runs.exit import worst_exit_code
 
         inputs = read_inputs(params)
         with rule_problems():
@@ -46,8 +47,7 @@ def command(no_remedies: bool, second_opinion: bool, **params: Any) -> int:
             judging.rules,
             judging.selection,
             lambda audited, report: judging.write(audited, report, outputs),
-            remedies=not no_remedies,
-            second_opinion=second_opinion,
+            Extras(not no_remedies, second_opinion, outputs.previews),
         )
         outputs.end()
         return worst_exit_code((*codes, inputs.code))

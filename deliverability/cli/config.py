@@ -45,9 +45,10 @@ def _checked(file: Path) -> str:
     from deliverability.cli.inputs import options_of
     from deliverability.cli.judging import selection_of
     from deliverability.config import ConfigError, load
-    from deliverability.inputs import InputError, parse_domain
+    from deliverability.inputs import parse_domain
+    from deliverability.model.errors import InputError
     from deliverability.notify.notifier import SecretError, secret
-    from deliverability.runs.engine import load_rules
+    from deliverability.runs.rules import load_rules
     from deliverability.runs.weekly.plan import subjects
     from deliverability.words.details import detail_words
     from deliverability.words.phrases import phrases

@@ -36,21 +36,24 @@ def command(**params: Any) -> int:
     with plain_errors():
         from deliverability.model.facts import Purpose
         from deliverability.ports.clock import FixedClock
-        from deliverability.runs.engine import Job, Options, Sample, open_world
+        from deliverability.ports.open import PortSettings, open_ports
+        from deliverability.runs.engine import Extras
+        from deliverability.runs.job import Job, Options, Sample
 
         with rule_problems():
             judging = Judging.of(params, Settings())
         sample = Sample("newsletter.eml", path=folder / "newsletter.eml")
         job = Job("sakura-shop.example", sample, Options(purpose=Purpose.BULK, daily_volume=20_000))
         # The demo stands still at the time its message arrived, so that it always says the same.
-        world = replace(open_world(zones=[folder / "example.zone"]), clock=FixedClock(ARRIVED))
-        inputs = Inputs([job], world, Settings())
+        ports = replace(open_ports(PortSettings(zones=[folder / "example.zone"])), clock=FixedClock(ARRIVED))
+        inputs = Inputs([job], ports, Settings())
         outputs = judging.outputs(1)
         run_reports(
             inputs,
             judging.rules,
             judging.selection,
             lambda audited, report: judging.write(audited, report, outputs),
+            Extras(remedies=True, html=outputs.previews),
         )
         outputs.end()
         for _, path in judging.where:

@@ -91,7 +91,7 @@ def command(domain: str, selector: str | None, bits: str, ed25519: bool, out: Pa
 
 
 def _selector(text: str, domain: str) -> str:
-    from deliverability.inputs import InputError
+    from deliverability.model.errors import InputError
 
     selector = text.strip().lower()
     name = f"{selector}-ed._domainkey.{domain}"
@@ -103,7 +103,7 @@ def _selector(text: str, domain: str) -> str:
 
 
 def _refuse_existing(paths: Iterable[Path]) -> None:
-    from deliverability.inputs import InputError
+    from deliverability.model.errors import InputError
 
     for path in paths:
         if os.path.lexists(path):
@@ -112,7 +112,7 @@ def _refuse_existing(paths: Iterable[Path]) -> None:
 
 def _write(folder: Path, files: dict[Path, bytes]) -> None:
     """All files or none; each new, and readable by its owner only whatever the umask is."""
-    from deliverability.inputs import InputError
+    from deliverability.model.errors import InputError
 
     written: list[Path] = []
     try:

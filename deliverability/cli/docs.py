@@ -37,9 +37,9 @@ def command(output: Path | None, schema: bool, rules: tuple[Path, ...]) -> int:
     with plain_errors():
         from deliverability import __version__
         from deliverability._files import write_whole
-        from deliverability.inputs import InputError
+        from deliverability.model.errors import InputError
         from deliverability.render.site import pages
-        from deliverability.runs.engine import load_rules, rule_folders
+        from deliverability.runs.rules import load_rules, rule_folders
         from deliverability.words.glossary import load_glossary
 
         with rule_problems():

@@ -53,8 +53,8 @@ def command(what: str, receiver: str | None, rules: tuple[Path, ...], style: str
         from deliverability.auditors import catalogue
         from deliverability.cli.inputs import read_settings
         from deliverability.feedback.explain import explain
-        from deliverability.inputs import InputError
-        from deliverability.runs.engine import load_rules
+        from deliverability.model.errors import InputError
+        from deliverability.runs.rules import load_rules
 
         if what.isdigit() and len(what) == 3 and params["domains"]:
             words = " ".join((what, *params["domains"]))
@@ -85,7 +85,7 @@ def command(what: str, receiver: str | None, rules: tuple[Path, ...], style: str
 
 def _read(what: str) -> bytes:
     """The octets of standard input, of the file of that name, or of the text itself. Raises InputError."""
-    from deliverability.inputs import InputError
+    from deliverability.model.errors import InputError
 
     if what == "-":
         data = sys.stdin.buffer.read(MAX_OCTETS + 1)
@@ -114,7 +114,7 @@ _SUFFIXES = frozenset({".eml", ".msg", ".txt", ".log", ".mbox", ".json", ".gz", 
 
 
 def _not_too_large(name: str, data: bytes) -> bytes:
-    from deliverability.inputs import InputError
+    from deliverability.model.errors import InputError
 
     if len(data) > MAX_OCTETS:
         raise InputError(f"{name}: larger than {MAX_OCTETS // 1_000_000} MB; give the part with the bounces")
@@ -123,7 +123,7 @@ def _not_too_large(name: str, data: bytes) -> bytes:
 
 def _replies(folders: Sequence[Path], rules: RuleSet) -> ReplyCatalogue:
     from deliverability.feedback.catalogue import load_replies
-    from deliverability.runs.engine import rule_folders
+    from deliverability.runs.rules import rule_folders
 
     with rule_problems():
         return load_replies(rule_folders(folders), rules)

@@ -63,6 +63,7 @@ def command(style: str, care: str | None, output: Path | None, **params: Any) ->
         from deliverability.cli.output import put
         from deliverability.cli.running import run_reports
         from deliverability.model.report import Care
+        from deliverability.runs.engine import Extras
         from deliverability.view.fixes import fix_view
         from deliverability.view.report import ReportView
 
@@ -78,7 +79,7 @@ def command(style: str, care: str | None, output: Path | None, **params: Any) ->
             failed = failed or bool(report.failures)
             return fix_view(ReportView(report, speaker))
 
-        fixes = run_reports(inputs, judging.rules, judging.selection, each)
+        fixes = run_reports(inputs, judging.rules, judging.selection, each, Extras(remedies=True))
         least = "last-resort" if style in ("text", "json") else "safe"
         text = _written(style, fixes, Care(care or least), speaker.say)
         put(text, output)

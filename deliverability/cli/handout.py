@@ -32,7 +32,7 @@ def command(lang: str, output: Path | None) -> int:
             click.echo(handout_text(lang), nl=False)
             return 0
         from deliverability.cli.output import put
-        from deliverability.inputs import InputError
+        from deliverability.model.errors import InputError
         from deliverability.render.html import render_handout
 
         if output.suffix.lower() not in (".html", ".htm"):

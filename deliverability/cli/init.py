@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from deliverability.cli.options import lang_option, plain_errors, world_options
+from deliverability.cli.options import lang_option, plain_errors, port_options
 from deliverability.config import DEFAULT_FILE
 
 
 @click.command("init")
 @click.argument("domains", metavar="DOMAIN...", nargs=-1, required=True)
-@world_options
+@port_options
 @lang_option
 @click.option(
     "-o",
@@ -35,25 +35,31 @@ def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **pa
     """
     import asyncio
 
-    from deliverability.cli.inputs import world_of
+    from deliverability.cli.inputs import ports_of
     from deliverability.config import Settings
     from deliverability.inputs import parse_domain
 
     with plain_errors():
         from deliverability._files import write_whole
-        from deliverability.inputs import InputError
-        from deliverability.runs.engine import Job, Options, audit_many
+        from deliverability.model.errors import InputError
+        from deliverability.runs.engine import gather_facts
+        from deliverability.runs.job import Job, Options
+        from deliverability.runs.stream import stream
         from deliverability.runs.weekly.init import Known, known, settings_file
 
         names = list(dict.fromkeys(parse_domain(name) for name in domains))
         to_stdout = str(output) == "-"
         if not to_stdout and output.exists() and not force:
             raise InputError(f"{output} is there already; --force overwrites it, -o names another file")
-        world = world_of(params, Settings())
+        ports = ports_of(params, Settings())
 
         async def ask() -> list[Known]:
             jobs = [Job(name, None, Options()) for name in names]
-            return [known(each.subject.domain, each.facts, lang) async for each in audit_many(jobs, world)]
+            try:
+                found = stream(jobs, lambda job: gather_facts(job, ports))
+                return [known(each.subject.domain, each.facts, lang) async for _, each in found]
+            finally:
+                await ports.close()
 
         text = settings_file(asyncio.run(ask()), lang, datetime.now(UTC).date())
         if to_stdout:

@@ -1,4 +1,4 @@
-"""Turns the input options and the settings file into jobs and a world."""
+"""Turns the input options and the settings file into jobs and ports."""
 
 from __future__ import annotations
 
@@ -8,12 +8,26 @@ from pathlib import Path
 from typing import Any
 
 from deliverability.config import DEFAULT_FILE, MailSettings, Settings, load
-from deliverability.inputs import InputError, parse_domain
+from deliverability.inputs import parse_domain
+from deliverability.model.errors import InputError
 from deliverability.model.facts import Purpose
-from deliverability.runs.engine import Job, Options, Sample, World, open_world, plan
+from deliverability.ports.budget import SECONDS
+from deliverability.ports.open import PortSettings, SettingError, open_ports
+from deliverability.ports.ports import Permissions, Ports
+from deliverability.runs.job import Job, Options, Sample, plan
 
 MAX_STDIN_OCTETS = 150_000_001
-# Labels of a DNS name (RFC 6376 section 3.1), underscores tolerated because they are published.
+_OPTIONS = {
+    "zones": "--zone",
+    "servers": "--resolver",
+    "proposals": "--with",
+    "offline": "--offline",
+    "record": "--record",
+    "replay": "--replay",
+    "fetch": "--fetch",
+    "probe_smtp": "--probe-smtp",
+    "one_click": "--probe-unsubscribe",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +35,7 @@ class Inputs:
     """What a run works on."""
 
     jobs: list[Job]
-    world: World
+    ports: Ports
     settings: Settings
     record: Path | None = None
     lost: list[str] = field(default_factory=list)
@@ -57,25 +71,28 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
     domains = []
     for name in dict.fromkeys(parse_domain(name) for name in names):
         domains.append((name, replace(_options(params, settings.of(name)), waivers=settings.waivers)))
-    world = world_of(params, settings)
+    ports = ports_of(params, settings)
     jobs = plan(domains, [_sample(name) for name in messages], options)
-    return Inputs(jobs, world, settings, params["record"])
+    return Inputs(jobs, ports, settings, params["record"])
 
 
-def world_of(params: dict[str, Any], settings: Settings) -> World:
+def ports_of(params: dict[str, Any], settings: Settings) -> Ports:
     """Where answers come from: the options, then the settings file. Raises InputError."""
-    return open_world(
-        zones=params["zone"],
-        proposals=params["proposals"],
-        servers=params["resolver"] or (() if params["zone"] or params["replay"] else settings.resolvers),
-        offline=params["offline"],
-        record=params["record"],
-        replay=params["replay"],
-        seconds=params["timeout"] or settings.timeout or 15.0,
-        fetch=params["fetch"],
-        probe_smtp=params["probe_smtp"],
-        probe_unsubscribe=params["probe_unsubscribe"],
-    )
+    try:
+        return open_ports(
+            PortSettings(
+                zones=params["zone"],
+                servers=params["resolver"] or (() if params["zone"] or params["replay"] else settings.resolvers),
+                offline=params["offline"],
+                replay=params["replay"],
+                proposals=params["proposals"],
+                record=params["record"] is not None,
+                seconds=params["timeout"] or settings.timeout or SECONDS,
+                permissions=Permissions(params["fetch"], params["probe_smtp"], params["probe_unsubscribe"]),
+            )
+        )
+    except SettingError as error:
+        raise InputError(" and ".join(_OPTIONS[name] for name in error.names) + error.problem) from None
 
 
 def options_of(settings: Settings, domain: str) -> Options:

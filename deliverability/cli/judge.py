@@ -30,8 +30,8 @@ def command(file: str, config: Path | None, **params: Any) -> int:
     with plain_errors():
         from deliverability.cli.inputs import read_settings
         from deliverability.cli.judging import Judging
-        from deliverability.inputs import InputError
-        from deliverability.runs.engine import worst_exit_code
+        from deliverability.model.errors import InputError
+        from deliverability.runs.exit import worst_exit_code
 
         with rule_problems():
             judging = Judging.of(params, read_settings(config))
@@ -53,7 +53,7 @@ def command(file: str, config: Path | None, **params: Any) -> int:
 
 
 def _read(file: str) -> list[Audited]:
-    from deliverability.inputs import InputError
+    from deliverability.model.errors import InputError
 
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
@@ -74,8 +74,8 @@ def _read(file: str) -> list[Audited]:
 
 def _audited(file: str, data: Any) -> Audited:
     from deliverability.auditors import catalogue
-    from deliverability.inputs import InputError
     from deliverability.model.codec import as_catalogued, decode_facts
+    from deliverability.model.errors import InputError
     from deliverability.model.facts import Subject
     from deliverability.runs.engine import Audited
 

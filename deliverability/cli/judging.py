@@ -12,12 +12,14 @@ from typing import Any
 from deliverability.auditors import catalogue
 from deliverability.cli.output import Outputs, Target, targets
 from deliverability.config import Settings
-from deliverability.inputs import InputError
 from deliverability.judge.engine import Selection
 from deliverability.judge.load import load_guide
+from deliverability.model.errors import InputError
 from deliverability.model.report import Report
 from deliverability.model.rules import RuleSet, Severity
-from deliverability.runs.engine import Audited, exit_code, html_part, load_rules, make_report, rule_folders
+from deliverability.runs.engine import Audited, make_report
+from deliverability.runs.exit import exit_code
+from deliverability.runs.rules import load_rules, rule_folders
 from deliverability.words.speaker import Speaker
 
 
@@ -63,7 +65,7 @@ class Judging:
 
     def write(self, audited: Audited, report: Report, outputs: Outputs) -> int:
         """Write the report of one subject and give its exit code."""
-        outputs.report(report, html_part(audited) if outputs.previews else None)
+        outputs.report(report, audited.html)
         return exit_code(report, self.fail_on)
 
 

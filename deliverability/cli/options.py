@@ -44,7 +44,7 @@ rule_folders_option = click.option(
     help="Rule files to merge over the shipped ones, by id (repeatable).",
 )
 
-_WORLD: tuple[Decorator[Any], ...] = (
+_PORTS: tuple[Decorator[Any], ...] = (
     click.option(
         "--zone",
         multiple=True,
@@ -146,8 +146,8 @@ def _stack(decorators: tuple[Decorator[Any], ...]) -> Decorator[Any]:
     return apply
 
 
-world_options = _stack(_WORLD)
-input_options = _stack((*_INPUTS[:2], *_WORLD, *_INPUTS[2:]))
+port_options = _stack(_PORTS)
+input_options = _stack((*_INPUTS[:2], *_PORTS, *_INPUTS[2:]))
 judging_options = _stack(_JUDGING)
 output_options = _stack(_OUTPUT)
 
@@ -156,7 +156,7 @@ output_options = _stack(_OUTPUT)
 def plain_errors() -> Iterator[None]:
     """Turn what the user can mend into one clear message and exit code 2."""
     from deliverability.config import ConfigError
-    from deliverability.inputs import InputError
+    from deliverability.model.errors import InputError
 
     try:
         yield

@@ -15,7 +15,7 @@ import click
 
 from deliverability._files import WholeFile, write_whole
 from deliverability.cli.pdf import find_browser, print_pdf
-from deliverability.inputs import InputError
+from deliverability.model.errors import InputError
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
 from deliverability.render.formats import ENDINGS, FORMAT_OF, PRINTED, Format, Writer, WriterOptions

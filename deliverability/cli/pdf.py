@@ -10,7 +10,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from deliverability.inputs import InputError
+from deliverability.model.errors import InputError
 
 SECONDS = 120.0
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")

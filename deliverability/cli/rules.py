@@ -33,7 +33,7 @@ def command(which: str | None, rules: tuple[Path, ...], lang: str, style: str, c
       deliv rules ID --lang ja         a rule's own documentation
       deliv rules --check --rules DIR  validate your rule files
     """
-    from deliverability.runs.engine import load_rules
+    from deliverability.runs.rules import load_rules
 
     with rule_problems():
         loaded = load_rules(rules)
@@ -53,7 +53,7 @@ def command(which: str | None, rules: tuple[Path, ...], lang: str, style: str, c
 
 def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
     from deliverability.feedback.catalogue import load_replies
-    from deliverability.runs.engine import rule_folders
+    from deliverability.runs.rules import rule_folders
     from deliverability.senders.catalogue import services
 
     with rule_problems():

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from deliverability.cli import ending
 from deliverability.cli.inputs import Inputs
-from deliverability.inputs import InputError
+from deliverability.model.errors import InputError
 from deliverability.model.report import Report
-from deliverability.runs.engine import Audited, Job, Lost, Reported, audit_many, report_many
+from deliverability.runs.engine import Audited, Extras, Reported, gather_facts, report_on
+from deliverability.runs.job import Job
+from deliverability.runs.stream import stream
 
 if TYPE_CHECKING:
     from deliverability.judge.engine import Selection
@@ -34,7 +36,7 @@ def run(inputs: Inputs, each: Callable[[Audited], T]) -> list[T]:
         _tell_crashes(audited)
         return each(audited)
 
-    return _run(inputs, audit_many(inputs.jobs, inputs.world, _lost(inputs)), told)
+    return _run(inputs, lambda job: gather_facts(job, inputs.ports), told)
 
 
 def run_reports(
@@ -42,29 +44,18 @@ def run_reports(
     rules: RuleSet,
     selection: Selection,
     each: Callable[[Audited, Report], T],
-    *,
-    remedies: bool = True,
-    second_opinion: bool = False,
+    extras: Extras,
 ) -> list[T]:
-    """As `run`, judged, and with remedies and a second opinion where they are asked for."""
+    """As `run`, judged, and with what else is wanted."""
 
     def told(got: Reported) -> T:
         _tell_crashes(got.audited)
         return each(got.audited, got.report)
 
-    stream = report_many(
-        inputs.jobs,
-        inputs.world,
-        rules,
-        selection,
-        remedies=remedies,
-        second_opinion=second_opinion,
-        lost=_lost(inputs),
-    )
-    return _run(inputs, stream, told)
+    return _run(inputs, lambda job: report_on(job, inputs.ports, rules, selection, extras), told)
 
 
-def _lost(inputs: Inputs) -> Lost:
+def _lost(inputs: Inputs) -> Callable[[Job, Exception], None]:
     def lost(job: Job, error: Exception) -> None:
         if len(inputs.jobs) == 1:
             raise error
@@ -81,41 +72,35 @@ def _tell_crashes(audited: Audited) -> None:
         click.echo(f"internal error, please report it ({audited.subject.domain}):\n{crash}", err=True)
 
 
-def _run(inputs: Inputs, stream: AsyncIterator[S], each: Callable[[S], T]) -> list[T]:
+def _run(inputs: Inputs, work: Callable[[Job], Coroutine[Any, Any, S]], each: Callable[[S], T]) -> list[T]:
     results: list[T] = []
 
-    async def work(tick: Callable[[], None]) -> None:
-        async for got in stream:
-            results.append(each(got))
-            tick()
+    async def go(tick: Callable[[], None]) -> None:
+        try:
+            async for _, got in stream(inputs.jobs, work, lost=_lost(inputs)):
+                results.append(each(got))
+                tick()
+        finally:
+            await inputs.ports.close()
 
     if not sys.stderr.isatty():
-        asyncio.run(work(lambda: None))
+        asyncio.run(go(lambda: None))
     elif len(inputs.jobs) == 1:
         job = inputs.jobs[0]
         label = f"Auditing {job.domain or (job.sample.name if job.sample else '')} ..."
         click.echo(label, err=True, nl=False)
         try:
-            asyncio.run(work(lambda: None))
+            asyncio.run(go(lambda: None))
         finally:
             click.echo("\r" + " " * len(label) + "\r", err=True, nl=False)
     else:
         with click.progressbar(length=len(inputs.jobs), label="Auditing", file=sys.stderr, show_pos=True) as bar:
-            asyncio.run(work(lambda: bar.update(1)))
-    if inputs.world.recorder is not None:
-        _save(inputs)
+            asyncio.run(go(lambda: bar.update(1)))
+    if inputs.record is not None:
+        from deliverability import __version__
+        from deliverability.ports.recording import write_recording
+
+        write_recording(inputs.record, inputs.ports, __version__)
     if inputs.lost and not results:
         raise InputError("none of the subjects could be read")
     return results
-
-
-def _save(inputs: Inputs) -> None:
-    from deliverability.ports.cassette import CassetteError
-
-    recorder, path = inputs.world.recorder, inputs.record
-    if recorder is None or path is None:
-        return
-    try:
-        recorder.save(path)
-    except CassetteError as error:
-        raise InputError(str(error)) from None

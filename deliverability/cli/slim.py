@@ -90,8 +90,8 @@ def command(
 def _read(name: str) -> tuple[str, bytes]:
     """The message and how it is called. Raises InputError where it cannot be read."""
     from deliverability.cli.inputs import MAX_STDIN_OCTETS
-    from deliverability.inputs import InputError
-    from deliverability.runs.engine import Sample
+    from deliverability.model.errors import InputError
+    from deliverability.runs.job import Sample
 
     if name == "-":
         return name, Sample(name, data=sys.stdin.buffer.read(MAX_STDIN_OCTETS)).read()
@@ -105,7 +105,7 @@ def _read(name: str) -> tuple[str, bytes]:
 
 def _check(output: Path, source: Path | None, force: bool) -> None:
     """Raises InputError where `output` must not or cannot be written, before the work begins."""
-    from deliverability.inputs import InputError
+    from deliverability.model.errors import InputError
 
     if source is not None and output.exists() and output.samefile(source):
         raise InputError(f"-o {output}: this is the message itself, which is never overwritten")
@@ -118,7 +118,7 @@ def _check(output: Path, source: Path | None, force: bool) -> None:
 def _write(output: Path, data: bytes, force: bool) -> None:
     """Write the whole file or nothing. Raises InputError."""
     from deliverability._files import write_whole
-    from deliverability.inputs import InputError
+    from deliverability.model.errors import InputError
 
     try:
         write_whole(output, data, replace=force)

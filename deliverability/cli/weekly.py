@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deliverability.cli.options import plain_errors, rule_problems, world_options
+from deliverability.cli.options import plain_errors, port_options, rule_problems
 
 if TYPE_CHECKING:
     from deliverability.history.store import History
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command("weekly")
-@world_options
+@port_options
 @click.option("--history", metavar="URL", help="sqlite:///FILE or postgresql+psycopg://... [default: settings].")
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Folder of the pages.")
 @click.option("--keep", type=click.IntRange(min=1), metavar="N", help="How many runs stay as pages [default: all].")
@@ -48,11 +48,11 @@ def command(**params: Any) -> int:
         from deliverability.cli.inputs import read_settings
         from deliverability.config import DEFAULT_FILE
         from deliverability.history.store import History, HistoryError
-        from deliverability.inputs import InputError
         from deliverability.judge.load import load_guide
+        from deliverability.model.errors import InputError
         from deliverability.notify.notifier import Notifier
         from deliverability.render.weekly import HtmlPages
-        from deliverability.runs.engine import rule_folders
+        from deliverability.runs.rules import rule_folders
         from deliverability.runs.weekly.run import only_one
         from deliverability.words.details import detail_words
         from deliverability.words.phrases import phrases
@@ -90,10 +90,10 @@ def command(**params: Any) -> int:
 
 def _plan(params: dict[str, Any], settings: Any, folder: Path) -> Plan:
     """Raises InputError and judge.load.RuleError."""
-    from deliverability.cli.inputs import options_of, world_of
+    from deliverability.cli.inputs import options_of, ports_of
     from deliverability.cli.judging import selection_of, threshold
     from deliverability.inputs import parse_domain
-    from deliverability.runs.engine import load_rules
+    from deliverability.runs.rules import load_rules
     from deliverability.runs.weekly.plan import DEFAULT_OUTPUT, subjects
     from deliverability.runs.weekly.run import Plan
 
@@ -101,7 +101,7 @@ def _plan(params: dict[str, Any], settings: Any, folder: Path) -> Plan:
     fail_on = params["fail_on"] or settings.fail_on
     return Plan(
         subjects=subjects(settings, folder, parse_domain, lambda domain: options_of(settings, domain)),
-        world=world_of(params, settings),
+        ports=ports_of(params, settings),
         rules=rules,
         selection=selection_of(settings, rules),
         output=params["output"] or settings.output or folder / DEFAULT_OUTPUT,
@@ -116,14 +116,14 @@ def _run(plan: Plan, history: History, pages: Any, notifier: Notifier) -> Summar
     from deliverability.runs.weekly.run import weekly
 
     def notifications(summary: Summary) -> None:
-        notifier.write(summary, plan.world.clock.now())
+        notifier.write(summary, plan.ports.clock.now())
 
     def go(tick: Callable[[str], None]) -> Summary:
         async def work() -> Summary:
             try:
                 return await weekly(plan, history, pages, tick, notifications)
             finally:
-                await plan.world.base.close()
+                await plan.ports.close()
 
         return asyncio.run(work())
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from deliverability.history.older import NOT_THEN, reworded
 from deliverability.history.records import is_dns
@@ -20,7 +21,7 @@ from deliverability.model.rules import Rule
 
 _OF_INPUT = "subject."
 _OF_ITEM = "item."
-_WAIVERS = "subject.waivers"
+_WAIVERS: Final = "subject.waivers"
 _OF_OTHER_DOMAINS = "item.same_as"  # what the history tells of the user's other domains
 # Which rules and receivers are judged; nothing is looked up because of them.
 _OF_JUDGING = ("receivers", "select", "ignore")
@@ -124,7 +125,7 @@ class Causes:
     def facts(self) -> tuple[FactChange, ...]:
         """The facts that the finding looked at and that are not what they were; trees and lists left out."""
         old, new = self._background.old.facts, self._background.new.facts
-        pairs = [(path, old.value(path), new.value(path)) for path in self._paths]
+        pairs = [(path, old.at(path), new.at(path)) for path in self._paths]
         before = self._ruled.observed if self._ruled else {}
         pairs += [
             (self._named(path), before[path], value)

@@ -14,9 +14,9 @@ from deliverability.history.records import Owner, changed_records, failed, is_dn
 from deliverability.model.facts import FactSet
 from deliverability.model.history import (
     Cause,
-    Change,
     ChangeKind,
     Comparison,
+    FindingChange,
     Kept,
     RecordChange,
     Snapshot,
@@ -74,8 +74,8 @@ def message_lost(old: FactSet, new: FactSet) -> bool:
     return old.value("message.present") is True and new.value("message.present") is not True
 
 
-def _first(finding: Finding, started: str) -> Change:
-    return Change(
+def _first(finding: Finding, started: str) -> FindingChange:
+    return FindingChange(
         ChangeKind.NEW,
         finding.rule,
         finding.item,
@@ -91,7 +91,9 @@ def _first(finding: Finding, started: str) -> Change:
 # --- What is judged now ---
 
 
-def _changes(background: Background, findings: Sequence[Finding], states: Mapping[str, State]) -> Iterator[Change]:
+def _changes(
+    background: Background, findings: Sequence[Finding], states: Mapping[str, State]
+) -> Iterator[FindingChange]:
     before = {each.fingerprint: each for each in background.old.findings}
     for finding in findings:
         ident = finding.fingerprint
@@ -100,7 +102,7 @@ def _changes(background: Background, findings: Sequence[Finding], states: Mappin
             yield change
 
 
-def _change(background: Background, finding: Finding, kept: Kept | None, state: State | None) -> Change | None:
+def _change(background: Background, finding: Finding, kept: Kept | None, state: State | None) -> FindingChange | None:
     """What became of a finding that is there now; None where there is nothing to tell."""
     known = state.outcome if state else kept.outcome if kept and kept.outcome is not Outcome.UNKNOWN else None
     started = background.new.started
@@ -124,7 +126,7 @@ def _change(background: Background, finding: Finding, kept: Kept | None, state: 
         since, why = started, causes.of(_outcome)
     else:
         return None
-    return Change(
+    return FindingChange(
         kind,
         finding.rule,
         finding.item,
@@ -156,7 +158,7 @@ def _out_of_sight(background: Background, finding: Finding) -> bool:
 # --- What is judged no longer ---
 
 
-def _lost(background: Background, findings: Sequence[Finding], states: Mapping[str, State]) -> Iterator[Change]:
+def _lost(background: Background, findings: Sequence[Finding], states: Mapping[str, State]) -> Iterator[FindingChange]:
     now = {each.fingerprint for each in findings}
     blind = {each.rule for each in findings if _out_of_sight(background, each)}
     unanswered = failed(background.new.facts)
@@ -171,9 +173,9 @@ def _lost(background: Background, findings: Sequence[Finding], states: Mapping[s
             yield _gone(background, kept, judged)
 
 
-def _unchecked(kept: Kept, state: State | None, old: Snapshot) -> Change:
+def _unchecked(kept: Kept, state: State | None, old: Snapshot) -> FindingChange:
     """An item of a list that could not be read this time."""
-    return Change(
+    return FindingChange(
         ChangeKind.UNCHECKED,
         kept.rule,
         kept.item,
@@ -187,7 +189,7 @@ def _unchecked(kept: Kept, state: State | None, old: Snapshot) -> Change:
     )
 
 
-def _gone(background: Background, kept: Kept, judged: Finding | None) -> Change:
+def _gone(background: Background, kept: Kept, judged: Finding | None) -> FindingChange:
     """A finding that no longer occurs: its item is gone, or its rule is."""
     causes = Causes(background, judged) if judged is not None else None
     cited: tuple[RecordChange, ...] = ()
@@ -201,7 +203,7 @@ def _gone(background: Background, kept: Kept, judged: Finding | None) -> Change:
         why = causes.of_records() or background.of_any_record() or (left,)
         # What a record led to is not looked up any more once that is gone.
         cited = causes.records() or tuple(each for each in background.records.values() if each.removed)
-    return Change(
+    return FindingChange(
         ChangeKind.GONE,
         kept.rule,
         kept.item,

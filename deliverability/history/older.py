@@ -1,14 +1,15 @@
 """Snapshots of earlier versions in the shape of today, so that the first run after an update tells no change by itself.
 
 Before schema 2.0 SPF was judged once a subject, on the facts ``spf.*`` of the audited domain. Today each domain that a
-mail is checked by is an item of ``spf.identities``: what was known is that of the item of the audited domain. What was
-wrong stood in sentences then.
+mail is checked by is an item of ``spf.identities``: what was known is that of the item of the audited domain.
+Before schema 3.0 what is wrong stood in sentences.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Final
 
 from deliverability.model.codec import as_catalogued
 from deliverability.model.codes import AS_SAID, Code, Detail
@@ -16,7 +17,7 @@ from deliverability.model.facts import Catalogue, Fact, FactSet, Reason, Unknown
 from deliverability.model.history import Kept, Snapshot
 from deliverability.model.report import Consequence, Verdict
 
-IDENTITIES = "spf.identities"
+IDENTITIES: Final = "spf.identities"
 NOT_COLLECTED = Code("not-collected-then")
 NOT_THEN = Unknown(Reason.NOT_CONFIGURED, NOT_COLLECTED())
 """What an older version did not look at."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
-from deliverability.model.facts import Evidence, EvidenceKind, FactSet
-from deliverability.model.history import Cause, Record, RecordChange
+from deliverability.model.codes import Detail
+from deliverability.model.evidence import aliases, is_failure, texts
+from deliverability.model.facts import Evidence, EvidenceKind, FactSet, Line
+from deliverability.model.history import Cause, RecordChange, RecordKind
 
 _OF_MESSAGE = (EvidenceKind.HEADER, EvidenceKind.MIME)
 
@@ -38,7 +41,7 @@ class Owner:
 
 
 def _chain(item: Evidence) -> list[str]:
-    return [line.removeprefix("CNAME ") for line in item.got if line.startswith("CNAME ")]
+    return aliases(item.got)
 
 
 def changed_records(old: FactSet, new: FactSet, owner: Owner) -> dict[str, RecordChange]:
@@ -56,7 +59,7 @@ def changed_records(old: FactSet, new: FactSet, owner: Owner) -> dict[str, Recor
         if ident in lost or not (both or of_message):
             continue
         got = (before.got if before else (), after.got if after else ())
-        if sorted(got[0]) != sorted(got[1]):
+        if Counter(got[0]) != Counter(got[1]) and not (both and _reworded(*got)):
             asked = (after or before or _NOTHING).asked
             changed[ident] = RecordChange(asked, *got, owner.cause(ident, new, old), _removed(asked, *got))
     return changed
@@ -65,16 +68,14 @@ def changed_records(old: FactSet, new: FactSet, owner: Owner) -> dict[str, Recor
 _NOTHING = Evidence("", EvidenceKind.DNS, "")
 
 
-_FAILURES = ("timeout", "servfail", "refused", "offline", "limit", "bug", "not-configured", "not-found")
+def _reworded(old: Sequence[Line], new: Sequence[Line]) -> bool:
+    """Whether a web or mail server was spoken of in sentences, by an older version, and is in codes now."""
+    return not any(isinstance(line, Detail) for line in old) and isinstance(new[0] if new else None, Detail)
 
 
 def failed(facts: FactSet) -> set[str]:
-    """Ids of look-ups that failed: such an answer is one line that begins with the reason."""
-    return {
-        item.id
-        for item in facts.evidence.values()
-        if item.kind not in _OF_MESSAGE and len(item.got) == 1 and item.got[0].partition(":")[0] in _FAILURES
-    }
+    """Ids of look-ups that failed."""
+    return {item.id for item in facts.evidence.values() if is_failure(item.got)}
 
 
 def is_dns(ident: str, *sets: FactSet) -> bool:
@@ -82,17 +83,17 @@ def is_dns(ident: str, *sets: FactSet) -> bool:
     return any(ident in facts.evidence and facts.evidence[ident].kind is EvidenceKind.DNS for facts in sets)
 
 
-def _removed(asked: str, old: Sequence[str], new: Sequence[str]) -> Record | None:
+def _removed(asked: str, old: Sequence[Line], new: Sequence[Line]) -> RecordKind | None:
     """The record that stood there and does not any more; another in its place is a change."""
     rdtype, _, name = asked.partition(" ")
     if rdtype != "TXT":
         return None
     if name.startswith("_dmarc."):
-        kind, mark, likeness = Record.DMARC, "v=dmarc1", "dmarc"
+        kind, mark, likeness = RecordKind.DMARC, "v=dmarc1", "dmarc"
     elif "._domainkey." in name:
-        kind, mark, likeness = Record.KEY, "", "p="
+        kind, mark, likeness = RecordKind.KEY, "", "p="
     else:
-        kind, mark, likeness = Record.SPF, "v=spf1", "spf1"
-    stood = any(each.lower().startswith(mark) and likeness in each.lower() for each in old)
+        kind, mark, likeness = RecordKind.SPF, "v=spf1", "spf1"
+    stood = any(each.lower().startswith(mark) and likeness in each.lower() for each in texts(old))
     # What resembles it was meant to be it: that record was spoilt, and findings of its own say how.
-    return kind if stood and not any(likeness in each.lower() for each in new) else None
+    return kind if stood and not any(likeness in each.lower() for each in texts(new)) else None

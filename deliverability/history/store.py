@@ -504,9 +504,9 @@ class History:
             return len(going)
 
     def export(self, damaged: Callable[[DamagedError], None] | None = None) -> Iterator[dict[str, Any]]:
-        """Everything as JSON values, one a snapshot, oldest run first; `damaged` as for `snapshots`."""
+        """Everything as JSON values: a snapshot each, by run, domain and source; `damaged` as for `snapshots`."""
         for run in self.runs():
-            for _, snapshot in reversed([*self._of_run(run, damaged)]):
+            for snapshot in self._of_run(run, damaged):
                 yield {
                     "run": {"started": run.started, "finished": run.finished, "version": run.version},
                     "domain": snapshot.domain,
@@ -519,16 +519,16 @@ class History:
                     "assessment": _assessment(snapshot.assessment),
                 }
 
-    def _of_run(self, run: Run, damaged: Callable[[DamagedError], None] | None) -> Iterator[tuple[Run, Snapshot]]:
+    def _of_run(self, run: Run, damaged: Callable[[DamagedError], None] | None) -> Iterator[Snapshot]:
         from sqlalchemy import select
 
         from deliverability.history.tables import snapshots
 
         with self._reading() as connection:
-            wanted = select(snapshots).where(snapshots.c.run == run.id).order_by(snapshots.c.id.desc())
+            wanted = select(snapshots).where(snapshots.c.run == run.id).order_by(snapshots.c.domain, snapshots.c.source)
             for row in connection.execute(wanted).all():
                 if (snapshot := _unless_damaged(connection, row, damaged)) is not None:
-                    yield run, snapshot
+                    yield snapshot
 
 
 # --- Opening ---

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from deliverability.model.codes import Arg, Detail
-from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, Unknown, Value
+from deliverability.model.evidence import texts
+from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, Line, Unknown, Value
 from deliverability.model.history import Snapshot
 from deliverability.model.report import Consequence
 
@@ -110,13 +111,18 @@ def _facts(facts: FactSet) -> FactSet:
 
 def _evidence(item: Evidence) -> Evidence:
     if item.kind in (EvidenceKind.HEADER, EvidenceKind.MIME):
-        got = item.got if all(map(_HIDDEN.fullmatch, item.got)) else (f"sha256:{_digest(chr(10).join(item.got))}",)
+        lines = texts(item.got)
+        got = item.got if all(map(_HIDDEN.fullmatch, lines)) else (f"sha256:{_digest(chr(10).join(lines))}",)
         return Evidence(item.id, item.kind, item.asked, got)
     if item.kind is EvidenceKind.HTTP and item.asked.startswith("POST "):
         # The one-click request of this message; its address ends the subscription of whoever knows it.
         address = hidden(item.asked[5:])
-        return Evidence(f"http-post:{address}", item.kind, f"POST {address}", tuple(hidden(each) for each in item.got))
+        return Evidence(f"http-post:{address}", item.kind, f"POST {address}", tuple(_line(each) for each in item.got))
     return Evidence(item.id, item.kind, item.asked, item.got)
+
+
+def _line(line: Line) -> Line:
+    return line if isinstance(line, Detail) else hidden(line)
 
 
 def _value(path: str, value: Value, *, text: bool = False) -> Value:
@@ -159,7 +165,7 @@ def _names(facts: FactSet) -> dict[str, str]:
     """Names of items as findings have them -> as they are kept."""
     names: dict[str, str] = {}
     for path, key in _NAMED.items():
-        items = facts.value(path)
+        items = facts.at(path)
         counts: dict[str, int] = {}
         for item in items if isinstance(items, tuple) else ():
             if isinstance(item, Mapping):

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from deliverability.history.store import History
 from deliverability.model.facts import FactSet
 from deliverability.model.history import GRADED_SUBJECT
+from deliverability.model.paths import FactPath
 from deliverability.model.report import GRADES, Assessment, VerdictKind
 from deliverability.model.weekly import WeeklyEntry
 
 WEEKS = 26
-MEASURES = ("spf.lookups", "message.size_octets", "html.octets")
+MEASURES: tuple[FactPath, ...] = ("spf.lookups", "message.size_octets", "html.octets")
 _TOPICS = ("dmarc", *dict.fromkeys(path.partition(".")[0] for path in MEASURES))
 
 Number = int | float

@@ -116,7 +116,7 @@ def _cases(rule: Rule, facts: FactSet, catalogue: Catalogue) -> Iterator[_Case]:
     if rule.each is None:
         yield _Case()
         return
-    items = facts.value(rule.each)
+    items = facts.at(rule.each)
     if isinstance(items, Unknown):
         yield _Case(settled=items)
     elif not isinstance(items, tuple) or not items:
@@ -133,7 +133,7 @@ def _cases(rule: Rule, facts: FactSet, catalogue: Catalogue) -> Iterator[_Case]:
 
 def _finding(rule: Rule, case: _Case, facts: FactSet, looking: Sequence[_Eyes]) -> Finding:
     def lookup(path: str) -> Value:
-        return case.fields.get(path[5:]) if path.startswith("item.") else facts.value(path)
+        return case.fields.get(path[5:]) if path.startswith("item.") else facts.at(path)
 
     base, unknown = _outcome(rule, case, lookup, rule.limits)
     for_purpose = _purpose(rule, facts)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from deliverability.model.facts import Fact, FactSet, Value, Waiver, records_of
 from deliverability.model.report import Finding, Outcome
 
-FACT = "subject.waivers"
+FACT: Final = "subject.waivers"
 
 
 def waived(findings: Sequence[Finding], facts: FactSet) -> tuple[Finding, ...]:

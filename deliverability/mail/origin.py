@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from deliverability.mail.addresses import parse_addresses
-from deliverability.mail.reader import Message
+from deliverability.mail.reader import Message, read
+
+HEAD_OCTETS = 65_536
+"""Of a message, where only its header is wanted."""
 
 
 def own_domain(message: Message) -> str | None:
@@ -14,3 +17,8 @@ def own_domain(message: Message) -> str | None:
                 if mailbox.domain:
                     return mailbox.domain
     return None
+
+
+def domain_of_head(octets: bytes) -> str | None:
+    """The same, where only the beginning of a message has to be read."""
+    return own_domain(read(octets[:HEAD_OCTETS]))

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from deliverability.model.codes import AS_SAID, Arg, Detail
+from deliverability.model.evidence import answered
 from deliverability.model.facts import (
     Catalogue,
     Evidence,
@@ -18,6 +19,7 @@ from deliverability.model.facts import (
     Fact,
     FactSet,
     FactType,
+    Line,
     Reason,
     Unknown,
     Value,
@@ -34,8 +36,9 @@ def encode(value: Value) -> Any:
             return value
         case str():
             return printable(value)
-        case Unknown():
-            return {"unknown": value.reason.value} | ({"detail": encode(value.detail)} if value.detail else {})
+        case Unknown(reason, detail):
+            told = AS_SAID(text=detail) if detail and isinstance(detail, str) else detail
+            return {"unknown": reason.value} | ({"detail": encode(told)} if told else {})
         case Detail():
             args = {name: encode(arg) for name, arg in value.args}
             return {"code": printable(value.code)} | ({"args": args} if args else {})
@@ -78,7 +81,7 @@ def decode(value: Any) -> Value:
             return tuple(decode(item) for item in value)
         case {"unknown": str(reason)} if set(value) <= {"unknown", "detail"}:
             try:
-                return Unknown(Reason(reason), _decode_detail(value.get("detail")))
+                return Unknown(Reason(reason), decode_detail(value.get("detail")))
             except ValueError:
                 known = ", ".join(r.value for r in Reason)
                 raise ValueError(f"{reason!r} is not a reason for Unknown (known: {known})") from None
@@ -105,7 +108,7 @@ def _decode_arg(data: Any) -> Arg:
     return value
 
 
-def _decode_detail(data: Any) -> Detail | None:
+def decode_detail(data: Any) -> Detail | None:
     """A detail, or none; older versions wrote sentences, which stay the text they were."""
     if not data:
         return None
@@ -117,6 +120,16 @@ def _decode_detail(data: Any) -> Detail | None:
     return value
 
 
+def decode_line(data: Any) -> Line:
+    """One line of evidence. Raises ValueError on anything else."""
+    if isinstance(data, str):
+        return data
+    value = decode(data)
+    if not isinstance(value, Detail):
+        raise ValueError("expected text or a code with arguments as a line")
+    return value
+
+
 def as_catalogued(facts: FactSet, catalogue: Catalogue) -> FactSet:
     """Facts as read, with the sentences of older versions as details where the catalogue has details today."""
     details = {path for path, spec in catalogue.items() if spec.type in (FactType.DETAIL, FactType.LIST_DETAIL)}
@@ -125,7 +138,7 @@ def as_catalogued(facts: FactSet, catalogue: Catalogue) -> FactSet:
         path: replace(fact, value=_detailed(path, fact.value, details)) if path in roots else fact
         for path, fact in facts.facts.items()
     }
-    return FactSet(renewed, facts.evidence)
+    return FactSet(renewed, answered(facts.evidence))
 
 
 def _detailed(path: str, value: Value, details: Set[str]) -> Value:
@@ -146,7 +159,7 @@ def encode_evidence(item: Evidence) -> dict[str, Any]:
         "id": printable(item.id),
         "kind": item.kind.value,
         "asked": printable(item.asked),
-        "got": [printable(line) for line in item.got],
+        "got": [encode(line) for line in item.got],
         "at": item.at,
         "ttl": item.ttl,
     }
@@ -190,7 +203,7 @@ def decode_facts(data: Any) -> FactSet:
                 str(item["id"]),
                 EvidenceKind(item["kind"]),
                 str(item["asked"]),
-                tuple(str(line) for line in item["got"]),
+                tuple(map(decode_line, item["got"])),
                 str(item["at"]) if item.get("at") is not None else None,
                 int(item["ttl"]) if item.get("ttl") is not None else None,
             )

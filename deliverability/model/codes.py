@@ -75,7 +75,7 @@ AS_SAID = Code(
     "as-said", ("text",)
 )  # words that are not ours: of a system, a library, an older version of this program
 SELECTOR = Code("selector", ("name",))
-NOT_COLLECTED = Code("not-collected", ("path",))  # a fact that nobody stated
+NOT_COLLECTED = Code("not-collected", ("path",))  # a fact that exists, and that was not looked at
 
 
 def as_said(text: str) -> Detail | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from deliverability.model.codes import NOT_COLLECTED, Detail
+from deliverability.model.paths import PATHS, FactPath
 
 
 class Reason(StrEnum):
@@ -69,6 +70,10 @@ class EvidenceKind(StrEnum):
     REPORT = "report"
 
 
+Line = str | Detail
+"""One line of evidence: text as it was seen, or what is ours to say (see model.evidence)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """One raw observation, unescaped; renderers escape it.
@@ -77,7 +82,7 @@ class Evidence:
         id: stable within a report and readable, for example ``dns:TXT:example.com``.
         kind: where it comes from.
         asked: the question, for example ``TXT example.com``.
-        got: the answer: records, header lines, or a failure in words.
+        got: the answer: records and header lines as they were seen; what is ours to say is a detail.
         at: when it was seen, ISO 8601 in UTC, or None where time plays no part.
         ttl: seconds the answer may be kept, or None.
 
@@ -86,7 +91,7 @@ class Evidence:
     id: str
     kind: EvidenceKind
     asked: str
-    got: tuple[str, ...] = ()
+    got: tuple[Line, ...] = ()
     at: str | None = None
     ttl: int | None = None
 
@@ -244,7 +249,14 @@ class FactSet:
     def __iter__(self) -> Iterator[Fact]:
         return iter(self.facts.values())
 
-    def value(self, path: str) -> Value:
+    def value(self, path: FactPath) -> Value:
         """The value under `path`; Unknown(not-configured) where nothing collected it."""
-        fact = self.facts.get(path)
-        return fact.value if fact else Unknown(Reason.NOT_CONFIGURED, NOT_COLLECTED(path=path))
+        return self.at(path)
+
+    def at(self, path: str) -> Value:
+        """As `value`, for a path of a rule, or one put together. Raises KeyError where there is no such fact."""
+        if (fact := self.facts.get(path)) is not None:
+            return fact.value
+        if path not in PATHS:
+            raise KeyError(path)
+        return Unknown(Reason.NOT_CONFIGURED, NOT_COLLECTED(path=path))

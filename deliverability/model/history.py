@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deliverability.model.facts import FactSet, Value
+from deliverability.model.facts import FactSet, Line, Value
 from deliverability.model.report import Assessment, FactChange, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Severity
 
@@ -110,7 +110,7 @@ class ChangeKind(StrEnum):
     UNCHECKED = "unchecked"
 
 
-class Record(StrEnum):
+class RecordKind(StrEnum):
     """A record that much else follows from."""
 
     SPF = "spf"
@@ -129,14 +129,14 @@ class RecordChange:
     """
 
     asked: str
-    old: tuple[str, ...]
-    new: tuple[str, ...]
+    old: tuple[Line, ...]
+    new: tuple[Line, ...]
     cause: Cause = Cause.UNCLEAR
-    removed: Record | None = None
+    removed: RecordKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class FindingChange:
     """One finding beside what it was.
 
     Attributes:
@@ -195,12 +195,12 @@ class Comparison:
     domain: str
     source: str
     previous: str
-    changes: tuple[Change, ...]
+    changes: tuple[FindingChange, ...]
     verdicts: tuple[VerdictChange, ...]
     records: tuple[RecordChange, ...] = ()
     regraded: bool = False
     settings: tuple[str, ...] = ()
 
-    def of(self, kind: ChangeKind) -> tuple[Change, ...]:
+    def of(self, kind: ChangeKind) -> tuple[FindingChange, ...]:
         """The changes of one kind."""
         return tuple(each for each in self.changes if each.kind is kind)

@@ -9,8 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from deliverability.model.codec import decode, encode
-from deliverability.model.history import Cause, Change, ChangeKind, Comparison, Record, RecordChange, VerdictChange
+from deliverability.model.codec import decode, decode_line, encode
+from deliverability.model.facts import Line
+from deliverability.model.history import (
+    Cause,
+    ChangeKind,
+    Comparison,
+    FindingChange,
+    RecordChange,
+    RecordKind,
+    VerdictChange,
+)
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import Severity
@@ -73,7 +82,7 @@ class WeeklyEntry:
     closed: str = ""
 
     @property
-    def news(self) -> tuple[Change, ...]:
+    def news(self) -> tuple[FindingChange, ...]:
         """What is new, mended or rated anew since the run before; of a first run, nothing is news."""
         if self.comparison is None or not self.comparison.previous:
             return ()
@@ -176,7 +185,7 @@ def _read_verdict(data: Mapping[str, Any]) -> VerdictChange:
     )
 
 
-def _change(change: Change) -> dict[str, Any]:
+def _change(change: FindingChange) -> dict[str, Any]:
     return {
         "kind": change.kind.value,
         "rule": change.rule,
@@ -197,8 +206,8 @@ def _change(change: Change) -> dict[str, Any]:
     }
 
 
-def _read_change(data: Mapping[str, Any]) -> Change:
-    return Change(
+def _read_change(data: Mapping[str, Any]) -> FindingChange:
+    return FindingChange(
         kind=ChangeKind(data["kind"]),
         rule=data["rule"],
         item=data["item"],
@@ -221,9 +230,13 @@ def _record(record: RecordChange) -> dict[str, Any]:
     return shape | {"cause": record.cause.value, "removed": record.removed.value if record.removed else None}
 
 
+def _lines(data: Any) -> tuple[Line, ...]:
+    return tuple(map(decode_line, data))
+
+
 def _read_record(data: Mapping[str, Any]) -> RecordChange:
-    removed = Record(data["removed"]) if data["removed"] else None
-    return RecordChange(data["asked"], tuple(data["old"]), tuple(data["new"]), Cause(data["cause"]), removed)
+    removed = RecordKind(data["removed"]) if data["removed"] else None
+    return RecordChange(data["asked"], _lines(data["old"]), _lines(data["new"]), Cause(data["cause"]), removed)
 
 
 @dataclass(frozen=True, slots=True)

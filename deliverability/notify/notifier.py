@@ -18,7 +18,7 @@ from deliverability.model.facts import Catalogue
 from deliverability.model.rules import RuleSet
 from deliverability.model.weekly import Summary
 from deliverability.notify.mail import SmtpChannel, compose
-from deliverability.notify.outbox import Attempt, Channel, ChannelKind, Notification, Outbox
+from deliverability.notify.outbox import Attempt, Channel, Notification, NotificationKind, Outbox
 from deliverability.notify.textfile import weekly_metrics
 from deliverability.notify.webhook import WebhookChannel, document
 
@@ -27,7 +27,7 @@ WAITS = Code("notification-waits", ("problem", "folder"))
 NOT_TAKEN = Code("notification-not-taken", ("what", "date", "problem"))
 REFUSED = Code("notification-refused", ("what", "date", "problem", "folder"))
 WEEKLY_MAIL, WEEKLY_WEBHOOK = Code("weekly-mail"), Code("weekly-webhook")
-_WHAT: dict[ChannelKind, Code] = {"email": WEEKLY_MAIL, "webhook": WEEKLY_WEBHOOK}
+_WHAT: dict[NotificationKind, Code] = {"email": WEEKLY_MAIL, "webhook": WEEKLY_WEBHOOK}
 
 
 class SecretError(Exception):
@@ -80,7 +80,7 @@ class Notifier:
 
     def send(self) -> tuple[Detail, ...]:
         """Try everything that waits, of this run and of earlier ones; gives what was not taken, and why."""
-        channels: dict[ChannelKind, Channel] = {}
+        channels: dict[NotificationKind, Channel] = {}
         problems = []
         try:
             if email := self.settings.email:

@@ -20,7 +20,7 @@ from deliverability.model.codes import AS_SAID, Code, Detail
 
 MAX_ATTEMPTS = 12
 
-ChannelKind = Literal["email", "webhook"]
+NotificationKind = Literal["email", "webhook"]
 
 DAMAGED = Code("notification-damaged", ("name", "problem", "folder"))
 UNREADABLE = Code("notification-unreadable", ("name", "problem"))
@@ -45,7 +45,7 @@ class Notification:
     """
 
     name: str
-    kind: ChannelKind
+    kind: NotificationKind
     to: tuple[str, ...]
     created: str
     body: bytes
@@ -85,7 +85,7 @@ class Outbox:
     def waiting(self) -> Iterator[Notification]:
         """What waits, oldest first; files that are no notifications are left out."""
         for head in sorted(self.folder.glob("*.json")):
-            with contextlib.suppress(UnreadableNotificationError, OSError):
+            with contextlib.suppress(DamagedNotificationError, OSError):
                 yield _read(head)
 
     def set_aside(self) -> tuple[Detail, ...]:
@@ -97,7 +97,7 @@ class Outbox:
         for head in sorted(self.folder.glob("*.json")):
             try:
                 _read(head)
-            except UnreadableNotificationError as error:
+            except DamagedNotificationError as error:
                 damaged = self.folder / "damaged"
                 damaged.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
                 for file in (head.with_suffix(".body"), head):
@@ -108,7 +108,7 @@ class Outbox:
                 found.append(UNREADABLE(name=head.name, problem=AS_SAID(text=error.strerror or str(error))))
         return tuple(found)
 
-    def flush(self, channels: dict[ChannelKind, Channel]) -> list[tuple[Notification, Attempt]]:
+    def flush(self, channels: dict[NotificationKind, Channel]) -> list[tuple[Notification, Attempt]]:
         """Try every notification once; gives what each attempt met. A kind without a channel is left where it is."""
         met = []
         for half_written in self.folder.glob(HALF_WRITTEN):
@@ -154,7 +154,7 @@ def _head(notification: Notification) -> bytes:
     return json_text(head, indent=2).encode()
 
 
-class UnreadableNotificationError(Exception):
+class DamagedNotificationError(Exception):
     """A file is no notification, or not a whole one; `detail` says why."""
 
     def __init__(self, detail: Detail) -> None:
@@ -163,11 +163,11 @@ class UnreadableNotificationError(Exception):
 
 
 def _read(head: Path) -> Notification:
-    """Raises UnreadableNotificationError, or OSError where a file is there and cannot be read."""
+    """Raises DamagedNotificationError, or OSError where a file is there and cannot be read."""
     try:
         data = json.loads(head.read_bytes())
     except (ValueError, RecursionError):
-        raise UnreadableNotificationError(NO_JSON()) from None
+        raise DamagedNotificationError(NO_JSON()) from None
     match data:
         case {
             "kind": "email" | "webhook" as kind,
@@ -178,9 +178,9 @@ def _read(head: Path) -> Notification:
         } if all(isinstance(each, str) for each in to):
             pass
         case _:
-            raise UnreadableNotificationError(NO_NOTIFICATION())
+            raise DamagedNotificationError(NO_NOTIFICATION())
     try:
         body = head.with_suffix(".body").read_bytes()
     except FileNotFoundError:
-        raise UnreadableNotificationError(FILE_MISSING(name=f"{head.stem}.body")) from None
+        raise DamagedNotificationError(FILE_MISSING(name=f"{head.stem}.body")) from None
     return Notification(head.stem, kind, tuple(to), created, body, attempts, problem)

@@ -10,19 +10,16 @@ from deliverability.model.facts import FactSet
 from deliverability.model.opinion import SecondOpinion, Unheard
 from deliverability.opinion.bridge import Bridge
 from deliverability.opinion.points import Points
-from deliverability.ports.base import Resolver
-from deliverability.ports.budget import Budget
+from deliverability.ports.ports import Ports
 
 
-async def second_opinion(
-    facts: FactSet, message: bytes | None, resolver: Resolver, budget: Budget, seconds: float
-) -> SecondOpinion:
-    """Where checkdmarc and dkimpy differ from the facts, on the answers of `resolver` and the octets of `message`.
+async def second_opinion(facts: FactSet, message: bytes | None, ports: Ports) -> SecondOpinion:
+    """Where checkdmarc and dkimpy differ from the facts, on the answers of `ports` and the octets of `message`.
 
-    `seconds` is the whole time of the subject; what `budget` has left of it is the time they get.
+    What is left of the time of the subject is the time they get.
     """
-    loop = asyncio.get_running_loop()
-    bridge = Bridge(resolver, loop, seconds)
+    loop, budget = asyncio.get_running_loop(), ports.budget
+    bridge = Bridge(ports.dns, loop, budget.seconds)
     try:
         found = await budget.within(loop.run_in_executor(_thread(), _asked, facts, message, bridge))
     finally:

@@ -20,6 +20,7 @@ import checkdmarc.smtp_tls_reporting
 import checkdmarc.spf
 import checkdmarc.utils
 
+from deliverability.model.codes import details_in
 from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of, texts_of
 from deliverability.opinion.bridge import Bridge, BridgedNameserver, bridged_resolver
 from deliverability.opinion.points import UNSURE, Points
@@ -50,7 +51,7 @@ def compare_records(facts: FactSet, bridge: Bridge, points: Points) -> None:
         subject = text_of(facts.value("spf.domain"))
         for topic, parse in _PARSERS.items():
             name = topic.replace("-", "_")
-            record, errors = text_of(facts.value(f"{name}.record")), facts.value(f"{name}.errors")
+            record, errors = text_of(facts.at(f"{name}.record")), facts.at(f"{name}.errors")
             if record and not isinstance(errors, Unknown):
                 _heard(points, bridge, topic, subject, partial(_small, topic, subject, record, errors, parse, points))
 
@@ -158,7 +159,7 @@ def _spf_reason(ours: Mapping[str, Value], status: str, theirs: _Theirs) -> str 
         case "permerror", "valid":
             if len(texts_of(ours["records"])) > 1:
                 return "spf-same-record-twice"
-            if texts_of(ours["syntax_errors"]):
+            if details_in(ours["syntax_errors"]):
                 return "spf-syntax-anywhere"
             void = ours["void_lookups"]
             return _void_reason(ours, void, theirs.read["void_dns_lookups"]) if isinstance(void, int) else None
@@ -237,10 +238,8 @@ def _dmarc_reason(facts: FactSet, domain: str, status: str, theirs: _Theirs, how
         return "dmarc-unrelated" if without.status == status else None
     match status, theirs.status:
         case "valid", "permerror":
-            wrong = ("errors", "invalid_uris", "unknown_tags")
-            return (
-                "dmarc-rest-counts" if any(facts.value(f"dmarc.{each}") not in ((), None) for each in wrong) else None
-            )
+            wrong = (facts.at(f"dmarc.{each}") for each in ("errors", "invalid_uris", "unknown_tags"))
+            return "dmarc-rest-counts" if any(isinstance(each, tuple) and each for each in wrong) else None
         case "permerror", "valid":
             return "dmarc-no-policy"
         case "valid", "none" if facts.value("domain.exists") is False:

@@ -1,12 +1,13 @@
-"""The protocols through which auditors see the world, and the plain values these answer with."""
+"""The protocols through which auditors see the world, what they are asked, and the plain values they answer with."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from deliverability.model.codes import Detail, as_said, failed_question
+from deliverability.model.codes import Detail, failed_question
 from deliverability.model.facts import Reason, Unknown
 
 
@@ -60,14 +61,14 @@ class Failed:
     name: str
     rdtype: str
     reason: Reason
-    detail: str = ""
+    detail: Detail | None = None
     at: str = ""
     server: str = ""
 
     @property
     def question(self) -> Detail:
         """What was asked, and how it failed where that is known."""
-        return failed_question(self.rdtype, self.name, as_said(self.detail))
+        return failed_question(self.rdtype, self.name, self.detail)
 
 
 Answer = Found | Absent | Failed
@@ -119,7 +120,7 @@ class NoPage:
     Attributes:
         url: the address asked.
         reason: why.
-        detail: one plain sentence.
+        detail: what went wrong, in particular.
         certain: the site itself is at fault and every visitor would see the same (no such host, wrong certificate, too
             large); False where only we could not look.
         at: when, ISO 8601 in UTC.
@@ -128,12 +129,17 @@ class NoPage:
 
     url: str
     reason: Reason
-    detail: str
+    detail: Detail
     certain: bool = False
     at: str = ""
 
 
 Fetched = Page | NoPage
+
+
+def was_asked(fetched: Fetched) -> bool:
+    """Whether anybody was asked, which the user may not have allowed."""
+    return isinstance(fetched, Page) or fetched.reason is not Reason.NOT_CONFIGURED
 
 
 class HttpFetcher(Protocol):
@@ -185,7 +191,7 @@ class NoMailHost:
 
     host: str
     reason: Reason
-    detail: str
+    detail: Detail
     at: str = ""
 
 
@@ -197,6 +203,73 @@ class SmtpProber(Protocol):
 
     async def probe(self, host: str, resolver: Resolver) -> Probed:
         """Connect to port 25 of `host`, look at STARTTLS and the certificate, and leave without sending anything."""
+        ...
+
+
+# --- questions ------------------------------------------------------------------------------------------------------
+
+A_co = TypeVar("A_co", covariant=True)
+A = TypeVar("A")
+
+
+class PortQuestion(Protocol[A_co]):
+    """What can be asked of the outside world; a value, so that answers can be kept by it."""
+
+    def lost(self, reason: Reason, detail: Detail) -> A_co:
+        """The answer where nobody answers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DnsQuestion:
+    """The records of a type at a name, both in the spelling of answers."""
+
+    name: str
+    rdtype: str
+
+    def lost(self, reason: Reason, detail: Detail) -> Answer:
+        """Nobody could say."""
+        return Failed(self.name, self.rdtype, reason, detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """The file at a URL."""
+
+    url: str
+
+    def lost(self, reason: Reason, detail: Detail) -> Fetched:
+        """No file came."""
+        return NoPage(self.url, reason, detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What a URL answers to a form. It is posted once, so that the form is no part of the question."""
+
+    url: str
+
+    def lost(self, reason: Reason, detail: Detail) -> Fetched:
+        """Nothing was answered."""
+        return NoPage(self.url, reason, detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How a mail server greets."""
+
+    host: str
+
+    def lost(self, reason: Reason, detail: Detail) -> Probed:
+        """It was not seen."""
+        return NoMailHost(self.host, reason, detail)
+
+
+class Between(Protocol):
+    """Stands between who asks and who answers: passes a question on, or answers it itself."""
+
+    async def ask(self, question: PortQuestion[A], below: Callable[[], Awaitable[A]]) -> A:
+        """The answer, where needed that of `below`."""
         ...
 
 

@@ -19,11 +19,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from deliverability.model.codes import Code, Detail
+from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason
 from deliverability.ports import wire
 from deliverability.ports.base import Absent, Answer, Clock, Failed, Found
 from deliverability.ports.clock import SystemClock, stamp
-from deliverability.ports.names import MAX_CHAIN, impossible, labels_of, name_text
+from deliverability.ports.hosts import LATE, UNREACHABLE
+from deliverability.ports.names import CNAME_LOOP, CNAME_MANY, MAX_CHAIN, impossible, labels_of, name_text
 
 if TYPE_CHECKING:
     import ssl
@@ -39,6 +42,19 @@ _LEAST_IN_FLIGHT = 4
 _OTHER_FILES = 40  # files that a run has open besides its questions: outputs, history, modules being loaded, streams
 _MANY = 1_000_000
 _HTTP_TIMEOUT_SLACK = 1.0  # seconds; our own time-out fires first
+
+
+CNAME_UNASKABLE = Code("cname-unaskable", ("name",))
+NO_SERVER = Code("no-server")
+REFERS = Code("server-refers", ("server",))
+ANSWERED = Code("server-answered", ("server", "code"))
+TRUNCATED = Code("server-truncated", ("server",))
+TLS_FAILED = Code("server-tls", ("server", "why"))
+CLOSED = Code("server-closed", ("server",))
+HTTP_ANSWER = Code("server-http", ("server", "n"))
+TOO_MUCH = Code("server-more", ("server",))
+MALFORMED = Code("server-malformed", ("server",))
+NOISE = Code("server-noise", ("server", "n"))  # only what is malformed or answers another question
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +84,10 @@ _PORTS = {"udp": 53, "tls": 853, "https": 443}
 
 
 def parse_server(text: str) -> Server:
-    """Read ``--resolver``: ``ADDR``, ``ADDR:PORT``, ``[V6]:PORT``, ``tls://ADDR[:PORT][#NAME]`` or ``https://URL``.
+    """Read a resolver to ask: ``ADDR``, ``ADDR:PORT``, ``[V6]:PORT``, ``tls://ADDR[:PORT][#NAME]`` or ``https://URL``.
 
     Raises:
-        ValueError: with a sentence that says what is wrong.
+        InputError: with a sentence that says what is wrong.
 
     """
     given = text.strip()
@@ -82,7 +98,7 @@ def parse_server(text: str) -> Server:
         except ValueError:
             parts, port = None, 0
         if parts is None or not parts.hostname or parts.username is not None:
-            raise ValueError(f"{text!r} is not a usable URL of a DNS-over-HTTPS server")
+            raise InputError(f"{text!r} is not a usable URL of a DNS-over-HTTPS server")
         return Server("https", parts.hostname, port, url=given)
     transport, rest, tls_name = "udp", given, ""
     if given.lower().startswith("tls://"):
@@ -99,11 +115,11 @@ def parse_server(text: str) -> Server:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        raise ValueError(
+        raise InputError(
             f"{text!r} is not a resolver: give an IP address, ADDRESS:PORT, [IPv6]:PORT, tls://ADDRESS or https://URL"
         ) from None
     if not 0 < port < 65536:
-        raise ValueError(f"{text!r} has no usable port: ports go from 1 to 65535")
+        raise InputError(f"{text!r} has no usable port: ports go from 1 to 65535")
     return Server(transport, host, port, tls_name=tls_name)
 
 
@@ -121,8 +137,8 @@ def system_servers() -> tuple[Server, ...]:
 class _ExchangeError(Exception):
     """One exchange with one server came to nothing; says why."""
 
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
+    def __init__(self, reason: Reason, detail: Detail) -> None:
+        super().__init__(detail.code)
         self.reason = reason
         self.detail = detail
 
@@ -241,11 +257,10 @@ class LiveResolver:
             hop = _read(reply, current, rdtype)
             for target in hop.chain:
                 if target == name or target in chain:
-                    return self._failed(name, rdtype, Reason.SERVFAIL, f"CNAME loop at {target}")
+                    return self._failed(name, rdtype, Reason.SERVFAIL, CNAME_LOOP(name=target))
                 chain.append(target)
             if len(chain) > MAX_CHAIN:
-                detail = f"more than {MAX_CHAIN} CNAME records in a row"
-                return self._failed(name, rdtype, Reason.SERVFAIL, detail)
+                return self._failed(name, rdtype, Reason.SERVFAIL, CNAME_MANY(n=MAX_CHAIN))
             ttl = min(ttl, hop.ttl)
             authenticated = authenticated and hop.authenticated
             if not hop.unfinished:
@@ -253,17 +268,17 @@ class LiveResolver:
             current = chain[-1]
             if "\\x" in current:
                 # Its text cannot be turned back into its labels for sure, and another name must not answer for it.
-                return self._failed(name, rdtype, Reason.SERVFAIL, f"the CNAME target {current} cannot be asked for")
+                return self._failed(name, rdtype, Reason.SERVFAIL, CNAME_UNASKABLE(name=current))
         at = stamp(self._clock.now())
         if hop.values:
             octets = hop.string_octets
             return Found(name, rdtype, hop.values, ttl, tuple(chain), octets, at, str(server), authenticated)
         return Absent(name, rdtype, hop.nxdomain, ttl, tuple(chain), at, str(server))
 
-    def _failed(self, name: str, rdtype: str, reason: Reason, detail: str) -> Failed:
+    def _failed(self, name: str, rdtype: str, reason: Reason, detail: Detail) -> Failed:
         return Failed(name, rdtype, reason, detail, at=stamp(self._clock.now()))
 
-    async def _ask(self, name: str, rdtype: str) -> tuple[wire.Reply, Server]:
+    async def _ask(self, name: str, rdtype: str) -> tuple[wire.Response, Server]:
         """Put one question to the servers until one gives a usable reply; also say which one.
 
         Raises:
@@ -273,8 +288,8 @@ class LiveResolver:
         if self._servers is None:
             self._servers = system_servers()
         if not self._servers:
-            raise _ExchangeError(Reason.REFUSED, "this machine has no DNS server configured: name one with --resolver")
-        failures: dict[Reason, str] = {}
+            raise _ExchangeError(Reason.REFUSED, NO_SERVER())
+        failures: dict[Reason, Detail] = {}
         now = self._monotonic()
         waiting = deque(sorted(self._servers, key=lambda server: self._silent_until.get(server, now) > now))
         for _ in range(max(self._retries + 1, len(self._servers))):
@@ -293,7 +308,7 @@ class LiveResolver:
                 raise _ExchangeError(reason, failures[reason])
         raise AssertionError("unreachable: no attempt was made")
 
-    async def _exchange(self, server: Server, name: str, rdtype: str) -> wire.Reply:
+    async def _exchange(self, server: Server, name: str, rdtype: str) -> wire.Response:
         """One question to one server, again without EDNS where the server does not know EDNS (RFC 6891 section 7).
 
         Raises:
@@ -307,32 +322,33 @@ class LiveResolver:
             if edns and reply.rcode in (wire.FORMERR, wire.NOTIMP, wire.BADVERS):
                 continue
             if reply.rcode == wire.NOERROR and reply.referral:
-                raise _ExchangeError(Reason.REFUSED, f"{server} only refers to other servers: it is no resolver")
+                raise _ExchangeError(Reason.REFUSED, REFERS(server=str(server)))
             if reply.rcode in (wire.NOERROR, wire.NXDOMAIN):
                 return reply
             break
         if reply.rcode == wire.REFUSED:
-            raise _ExchangeError(Reason.REFUSED, f"{server} answered REFUSED")
+            raise _ExchangeError(Reason.REFUSED, ANSWERED(server=str(server), code="REFUSED"))
         from dns.rcode import Rcode
         from dns.rcode import to_text as rcode_text
 
-        raise _ExchangeError(Reason.SERVFAIL, f"{server} answered {rcode_text(Rcode.make(reply.rcode))}")
+        raise _ExchangeError(Reason.SERVFAIL, ANSWERED(server=str(server), code=rcode_text(Rcode.make(reply.rcode))))
 
-    async def _reply(self, server: Server, query: wire.Query) -> wire.Reply:
+    async def _reply(self, server: Server, query: wire.Query) -> wire.Response:
         """What the server sends back. Where this machine lets us open no more files, wait for others to be closed."""
         wait = 0.02
         while True:
             async with self._window:
-                heard: list[str] = []
+                heard: list[Code] = []
                 try:
                     async with asyncio.timeout(self._timeout):
                         return await self._send(server, query, heard)
                 except TimeoutError:
-                    silence = heard[0] if heard else "did not answer"
-                    raise _ExchangeError(Reason.TIMEOUT, f"{server} {silence} within {self._timeout:g} s") from None
+                    silence = heard[0] if heard else LATE
+                    detail = silence(server=str(server), n=f"{self._timeout:g}")
+                    raise _ExchangeError(Reason.TIMEOUT, detail) from None
                 except OSError as error:
                     if error.errno not in (errno.EMFILE, errno.ENFILE) or wait > self._timeout:
-                        detail = f"{server} cannot be reached ({error.strerror or error})"
+                        detail = UNREACHABLE(server=str(server), why=error.strerror or str(error))
                         raise _ExchangeError(Reason.REFUSED, detail) from None
             if self._in_flight > _LEAST_IN_FLIGHT:
                 # From now on one question fewer at a time: its place is never given back.
@@ -343,7 +359,7 @@ class LiveResolver:
 
     # --- transports ------------------------------------------------------------------------------------------------
 
-    async def _send(self, server: Server, query: wire.Query, heard: list[str]) -> wire.Reply:
+    async def _send(self, server: Server, query: wire.Query, heard: list[Code]) -> wire.Response:
         if server.transport == "https":
             return _expected(await self._post(server, query.wire), query, server)
         if server.transport == "tls":
@@ -354,7 +370,7 @@ class LiveResolver:
             try:
                 return _expected(await stream.exchange(query.wire), query, server)
             except (EOFError, OSError):
-                raise _ExchangeError(Reason.SERVFAIL, f"{server} truncated its answer and gave none over TCP") from None
+                raise _ExchangeError(Reason.SERVFAIL, TRUNCATED(server=str(server))) from None
             finally:
                 stream.close()
         return reply
@@ -372,14 +388,15 @@ class LiveResolver:
                 try:
                     stream = await _Stream.connect(server, self._context())
                 except ssl.SSLError as error:
-                    raise _ExchangeError(Reason.REFUSED, f"{server}: TLS failed ({error.reason or error})") from None
+                    detail = TLS_FAILED(server=str(server), why=error.reason or str(error))
+                    raise _ExchangeError(Reason.REFUSED, detail) from None
             try:
                 answer = await stream.exchange(message)
             except (EOFError, OSError):
                 stream.close()
                 if reused:  # servers close idle connections: try the next one
                     continue
-                raise _ExchangeError(Reason.REFUSED, f"{server} closed the connection") from None
+                raise _ExchangeError(Reason.REFUSED, CLOSED(server=str(server))) from None
             except BaseException:  # cancelled in the middle of an exchange: its answer must not meet the next question
                 stream.close()
                 raise
@@ -398,17 +415,17 @@ class LiveResolver:
         try:
             async with self._http.stream("POST", server.url, content=message, headers=headers) as response:
                 if response.status_code != 200:
-                    raise _ExchangeError(Reason.REFUSED, f"{server} answered with HTTP status {response.status_code}")
+                    raise _ExchangeError(Reason.REFUSED, HTTP_ANSWER(server=str(server), n=response.status_code))
                 body = b""
                 async for part in response.aiter_bytes():
                     body += part
                     if len(body) > MAX_MESSAGE:
-                        raise _ExchangeError(Reason.SERVFAIL, f"{server} sent more than a DNS message")
+                        raise _ExchangeError(Reason.SERVFAIL, TOO_MUCH(server=str(server)))
                 return body
         except httpx.TimeoutException:
             raise TimeoutError from None
         except httpx.HTTPError as error:
-            raise _ExchangeError(Reason.REFUSED, f"{server} cannot be reached ({error})") from None
+            raise _ExchangeError(Reason.REFUSED, UNREACHABLE(server=str(server), why=str(error))) from None
 
     def _context(self) -> ssl.SSLContext:
         """The certificates this machine trusts (or those of SSL_CERT_FILE), names checked."""
@@ -435,7 +452,7 @@ def _has_http2() -> bool:
     return find_spec("h2") is not None
 
 
-def _expected(message: bytes, query: wire.Query, server: Server) -> wire.Reply:
+def _expected(message: bytes, query: wire.Query, server: Server) -> wire.Response:
     """The reply to `query`, from a server we are connected to.
 
     Raises:
@@ -444,7 +461,7 @@ def _expected(message: bytes, query: wire.Query, server: Server) -> wire.Reply:
     """
     reply = wire.reply(message, query)
     if reply is None:
-        raise _ExchangeError(Reason.SERVFAIL, f"{server} sent a malformed reply")
+        raise _ExchangeError(Reason.SERVFAIL, MALFORMED(server=str(server)))
     return reply
 
 
@@ -464,7 +481,7 @@ class _Hop:
     authenticated: bool = False
 
 
-def _read(reply: wire.Reply, name: str, rdtype: str) -> _Hop:
+def _read(reply: wire.Response, name: str, rdtype: str) -> _Hop:
     hop = _Hop([], MAX_TTL, authenticated=reply.authenticated)
     current = name
     while (records := reply.answers.get((current, rdtype))) is None:
@@ -486,7 +503,7 @@ def _read(reply: wire.Reply, name: str, rdtype: str) -> _Hop:
     return hop
 
 
-async def _udp_exchange(server: Server, query: wire.Query, heard: list[str]) -> wire.Reply:
+async def _udp_exchange(server: Server, query: wire.Query, heard: list[Code]) -> wire.Response:
     """Ask over UDP. The socket is new, so its port is random, and connected, so that only the server is heard.
 
     Args:
@@ -510,7 +527,7 @@ async def _udp_exchange(server: Server, query: wire.Query, heard: list[str]) -> 
                 return reply
             # Pass over everything else: a forger's guess must not end the wait.
             if not heard:
-                heard.append("sent only what is malformed or answers another question")
+                heard.append(NOISE)
             await asyncio.sleep(0)  # where datagrams are waiting, sock_recv does not let others run
 
 

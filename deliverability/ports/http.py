@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
+from deliverability.model.codes import Code
 from deliverability.model.facts import Reason
-from deliverability.ports.base import Clock, Failed, Fetched, Found, NoPage, Page, Resolver
+from deliverability.ports.base import Clock, Fetched, NoPage, Page, Resolver
 from deliverability.ports.clock import stamp
+from deliverability.ports.hosts import NO_USE, UNREACHABLE, NoAnswerError, address_of
 from deliverability.ports.public import is_public
 
 MAX_OCTETS = 64 * 1024  # of one file, as RFC 8461 section 3.3 suggests for a policy
@@ -19,15 +21,14 @@ _MAX_URL = 2000
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PIECE = 8192
 
-
-class _NoPageError(Exception):
-    """Nothing came; carries what NoPage says."""
-
-    def __init__(self, reason: Reason, detail: str, *, certain: bool = False) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-        self.certain = certain
+NO_PAGE_YET = Code("late", ("n",))  # seconds
+REDIRECTS = Code("redirects", ("host",))
+PACKED = Code("packed")
+TOO_LARGE = Code("too-large", ("n",))  # KB
+CERTIFICATE = Code("certificate", ("host", "why"))
+NO_URL = Code("no-url")
+NO_HTTPS = Code("no-https")
+URL_PORT = Code("url-port")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,8 @@ class WebFetcher:
             async with asyncio.timeout(self._seconds):
                 return await ask(at)
         except TimeoutError:
-            return NoPage(url, Reason.TIMEOUT, f"no answer within {self._seconds:g} s", at=at)
-        except _NoPageError as error:
+            return NoPage(url, Reason.TIMEOUT, NO_PAGE_YET(n=f"{self._seconds:g}"), at=at)
+        except NoAnswerError as error:
             return NoPage(url, error.reason, error.detail, error.certain, at)
 
     async def _follow(self, url: str, resolver: Resolver, redirects: int, at: str) -> Page:
@@ -94,9 +95,9 @@ class WebFetcher:
         for turn in range(redirects + 1):
             host, path = _parts(current)
             if first is None:
-                first = _Target(host, path, await self._address(host, resolver))
+                first = _Target(host, path, await address_of(host, resolver, self._allowed))
             elif host != first.host:
-                raise _NoPageError(Reason.REFUSED, f"it redirects to another host ({host})", certain=True)
+                raise NoAnswerError(Reason.REFUSED, REDIRECTS(host=host), certain=True)
             page, location = await self._request(url, _Target(host, path, first.address), at)
             if page.status not in _REDIRECTS or not location or turn == redirects:
                 return page
@@ -105,24 +106,9 @@ class WebFetcher:
 
     async def _post(self, url: str, form: str, resolver: Resolver, at: str) -> Page:
         host, path = _parts(url)
-        target = _Target(host, path, await self._address(host, resolver))
+        target = _Target(host, path, await address_of(host, resolver, self._allowed))
         page, _ = await self._request(url, target, at, form)
         return page
-
-    async def _address(self, host: str, resolver: Resolver) -> str:
-        """The address to connect to. One that is not public refuses the host, whatever its other addresses are."""
-        answers = await asyncio.gather(*(resolver.query(host, rdtype) for rdtype in ("A", "AAAA")))
-        addresses = [value for answer in answers if isinstance(answer, Found) for value in answer.values]
-        forbidden = next((address for address in addresses if not self._allowed(address)), None)
-        if forbidden is not None:
-            detail = f"{host} leads to {forbidden}, which is not a public address"
-            raise _NoPageError(Reason.REFUSED, detail, certain=True)
-        if addresses:
-            return addresses[0]
-        failed = next((answer for answer in answers if isinstance(answer, Failed)), None)
-        if failed is not None:
-            raise _NoPageError(failed.reason, f"{host}: {failed.detail or failed.reason.value}")
-        raise _NoPageError(Reason.REFUSED, f"{host} has no address", certain=True)
 
     async def _request(self, url: str, target: _Target, at: str, form: str | None = None) -> tuple[Page, str]:
         """One request, and where it redirects to: GET, or with a form POST, of whose answer the body is not read."""
@@ -149,38 +135,37 @@ class WebFetcher:
                 if form is not None:
                     return Page(url, response.status_code, kind, b"", at, target.address), location
                 if response.headers.get("content-encoding", "identity").lower() != "identity":
-                    raise _NoPageError(Reason.REFUSED, "it is compressed though we asked for plain", certain=True)
+                    raise NoAnswerError(Reason.REFUSED, PACKED(), certain=True)
                 body = bytearray()
                 async for piece in response.aiter_raw(_PIECE):
                     body += piece
                     if len(body) > MAX_OCTETS:
-                        detail = f"it is larger than {MAX_OCTETS // 1024} KB"
-                        raise _NoPageError(Reason.LIMIT, detail, certain=True)
+                        raise NoAnswerError(Reason.LIMIT, TOO_LARGE(n=MAX_OCTETS // 1024), certain=True)
                 return Page(url, response.status_code, kind, bytes(body), at, target.address), location
         except httpx.TimeoutException:
             raise TimeoutError from None
         except httpx.ConnectError as error:
             if wrong := _certificate_error(error):
-                detail = f"the certificate is not valid for {target.host} ({wrong})"
-                raise _NoPageError(Reason.REFUSED, detail, certain=True) from None
-            raise _NoPageError(Reason.REFUSED, f"{target.host} cannot be reached ({error})") from None
+                detail = CERTIFICATE(host=target.host, why=wrong)
+                raise NoAnswerError(Reason.REFUSED, detail, certain=True) from None
+            raise NoAnswerError(Reason.REFUSED, UNREACHABLE(server=target.host, why=str(error))) from None
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, ValueError) as error:
-            raise _NoPageError(Reason.REFUSED, f"{target.host} gave no usable answer ({error})") from None
+            raise NoAnswerError(Reason.REFUSED, NO_USE(host=target.host, why=str(error))) from None
 
 
 def _parts(url: str) -> tuple[str, str]:
-    """Host and path of a URL that may be fetched at all. Raises _NoPageError for any other."""
+    """Host and path of a URL that may be fetched at all. Raises NoAnswerError for any other."""
     try:
         parts = urlsplit(url) if len(url) <= _MAX_URL else None
         port = parts.port if parts else None
     except ValueError:
         parts, port = None, None
     if parts is None or not parts.hostname or any(character <= " " for character in url):
-        raise _NoPageError(Reason.REFUSED, "it is no usable URL", certain=True)
+        raise NoAnswerError(Reason.REFUSED, NO_URL(), certain=True)
     if parts.scheme != "https":
-        raise _NoPageError(Reason.REFUSED, "it is not an https URL", certain=True)
+        raise NoAnswerError(Reason.REFUSED, NO_HTTPS(), certain=True)
     if parts.username is not None or port not in (None, 443):
-        raise _NoPageError(Reason.REFUSED, "a URL with a port or a password is not fetched", certain=True)
+        raise NoAnswerError(Reason.REFUSED, URL_PORT(), certain=True)
     path = parts.path or "/"
     return parts.hostname.lower().rstrip("."), f"{path}?{parts.query}" if parts.query else path
 

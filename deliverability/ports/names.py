@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from deliverability.model.codes import Code
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Absent, Answer, Failed
 
@@ -18,6 +19,9 @@ MAX_LABEL = 63  # octets, RFC 1035 section 2.3.4
 MAX_NAME = 255  # octets on the wire, length octets and root included
 MAX_TEXT = MAX_NAME - 2  # characters of a name in ASCII without a final dot
 MAX_CHAIN = 8  # CNAME hops followed before the answer counts as broken
+
+CNAME_LOOP = Code("cname-loop", ("name",))
+CNAME_MANY = Code("cname-many", ("n",))
 
 Labels = tuple[bytes, ...]
 
@@ -149,9 +153,9 @@ def chase(name: str, rdtype: str, look_up: Callable[[str, str], Answer | Alias])
         if not isinstance(step, Alias):
             return replace(step, name=name, ttl=min([*ttls, step.ttl]), chain=tuple(chain))
         if step.target == name or step.target in chain:
-            return Failed(name, rdtype, Reason.SERVFAIL, f"CNAME loop at {step.target}")
+            return Failed(name, rdtype, Reason.SERVFAIL, CNAME_LOOP(name=step.target))
         if len(chain) == MAX_CHAIN:
-            return Failed(name, rdtype, Reason.SERVFAIL, f"more than {MAX_CHAIN} CNAME records in a row")
+            return Failed(name, rdtype, Reason.SERVFAIL, CNAME_MANY(n=MAX_CHAIN))
         chain.append(step.target)
         ttls.append(step.ttl)
         current = step.target

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
-from deliverability.ports.names import MAX_CHAIN, canonical, impossible, labels_of, octets_text
+from deliverability.ports.names import CNAME_LOOP, CNAME_MANY, MAX_CHAIN, canonical, impossible, labels_of, octets_text
 
 MAX_STRING = 255  # octets of one TXT character-string, RFC 1035 section 3.3
 _TTL = 3600
@@ -40,7 +41,7 @@ def parse_proposal(text: str) -> Proposal:
     A TXT value is bare text, or one or more quoted strings in master-file form.
 
     Raises:
-        ValueError: with a sentence that says what to write instead.
+        InputError: with a sentence that says what to write instead.
 
     """
     name, rest = [*text.split(maxsplit=1), "", ""][:2]
@@ -49,14 +50,14 @@ def parse_proposal(text: str) -> Proposal:
     rdtype, *values = rest.split(maxsplit=1)[:2] or [""]
     value = values[0].strip() if values else ""
     if not rdtype or not value:
-        raise ValueError(
+        raise InputError(
             f"{text!r} is not a proposed record: write NAME TYPE VALUE, as in 'example.com TXT v=spf1 -all'"
         )
     if not labels_of(name):
-        raise ValueError(f"{name!r} is not a domain name")
+        raise InputError(f"{name!r} is not a domain name")
     rdtype = rdtype.upper()
     if rdtype not in _TYPES:
-        raise ValueError(f"records of type {rdtype} cannot be proposed; the types are {', '.join(_TYPES)}")
+        raise InputError(f"records of type {rdtype} cannot be proposed; the types are {', '.join(_TYPES)}")
     if rdtype == "TXT":
         joined, octets = _txt(value)
         return Proposal(canonical(name), rdtype, joined, octets)
@@ -75,10 +76,10 @@ def _txt(value: str) -> tuple[str, tuple[int, ...]]:
             strings.append(_unescaped(match[1]))
             end = match.end()
         if value[end:].strip():
-            raise ValueError(f"the TXT value is not closed or continues outside quotes at {value[end:].strip()[:40]!r}")
+            raise InputError(f"the TXT value is not closed or continues outside quotes at {value[end:].strip()[:40]!r}")
     too_long = next((string for string in strings if len(string) > MAX_STRING), None)
     if too_long is not None:
-        raise ValueError(
+        raise InputError(
             f"a TXT string holds at most {MAX_STRING} octets, one has {len(too_long)}: "
             "split it into several quoted strings"
         )
@@ -93,7 +94,7 @@ def _unescaped(quoted: str) -> bytes:
         escaped = match[1]
         if len(escaped) == 3:
             if int(escaped) > 255:
-                raise ValueError(f"\\{escaped} is no octet: the highest is \\255")
+                raise InputError(f"\\{escaped} is no octet: the highest is \\255")
             octets += bytes([int(escaped)])
         else:
             octets += escaped.encode("utf-8", "surrogateescape")
@@ -109,15 +110,15 @@ def _checked(rdtype: str, value: str) -> str:
         except ValueError:
             address = None
         if address is None or address.version != version:
-            raise ValueError(f"{value!r} is not an IPv{version} address, which {rdtype} needs")
+            raise InputError(f"{value!r} is not an IPv{version} address, which {rdtype} needs")
         return str(address)
     if rdtype == "MX":
         match = re.fullmatch(r"(\d{1,5})\s+(\S+)", value)
         if match is None or int(match[1]) > 65535 or labels_of(match[2]) is None:
-            raise ValueError(f"{value!r} is not an MX value: write a preference and a host, as in '10 mx.example.com'")
+            raise InputError(f"{value!r} is not an MX value: write a preference and a host, as in '10 mx.example.com'")
         return f"{int(match[1])} {canonical(match[2])}"
     if re.search(r"\s", value) or not labels_of(value):
-        raise ValueError(f"{value!r} is not a domain name, which {rdtype} needs")
+        raise InputError(f"{value!r} is not a domain name, which {rdtype} needs")
     return canonical(value)
 
 
@@ -157,9 +158,9 @@ class OverlayResolver:
     async def _answer(self, name: str, rdtype: str, seen: tuple[str, ...]) -> Answer:
         """`seen` are the names that led here by CNAME."""
         if name in seen:
-            return Failed(name, rdtype, Reason.SERVFAIL, f"CNAME loop at {name}")
+            return Failed(name, rdtype, Reason.SERVFAIL, CNAME_LOOP(name=name))
         if len(seen) > MAX_CHAIN:
-            return Failed(name, rdtype, Reason.SERVFAIL, f"more than {MAX_CHAIN} CNAME records in a row")
+            return Failed(name, rdtype, Reason.SERVFAIL, CNAME_MANY(n=MAX_CHAIN))
         proposed = self._proposals.get((name, rdtype))
         if proposed:
             return await self._replaced(name, rdtype, proposed)

@@ -13,9 +13,11 @@ import warnings
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
+from deliverability.model.codes import Code
 from deliverability.model.facts import Reason
-from deliverability.ports.base import Clock, Failed, Found, MailHost, NoMailHost, Probed, Resolver
+from deliverability.ports.base import Clock, MailHost, NoMailHost, Probed, Resolver
 from deliverability.ports.clock import stamp
+from deliverability.ports.hosts import LATE, NO_USE, UNREACHABLE, NoAnswerError, address_of
 from deliverability.ports.public import is_public
 
 SECONDS = 10.0  # for one host, both connections together
@@ -23,14 +25,7 @@ MAX_LINE = 2000  # octets; RFC 5321 section 4.5.3.1.5 allows 512
 MAX_LINES = 100  # of one reply
 _SHOWN = 200
 
-
-class _NoAnswerError(Exception):
-    """The server said nothing that could be used; carries reason and detail."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
+GREETED = Code("greeted", ("host", "n", "text"))
 
 
 class LiveProber:
@@ -65,28 +60,12 @@ class LiveProber:
         at = stamp(self._clock.now())
         try:
             async with asyncio.timeout(self._seconds):
-                address = await self._address(host, resolver)
+                address = await address_of(host, resolver, self._allowed)
                 return replace(await self._look(host, address), at=at)
         except TimeoutError:
-            return NoMailHost(host, Reason.TIMEOUT, f"{host} did not answer within {self._seconds:g} s", at)
-        except _NoAnswerError as error:
+            return NoMailHost(host, Reason.TIMEOUT, LATE(server=host, n=f"{self._seconds:g}"), at)
+        except NoAnswerError as error:
             return NoMailHost(host, error.reason, error.detail, at)
-
-    async def _address(self, host: str, resolver: Resolver) -> str:
-        """The address to connect to, IPv4 first. One that is not public refuses the host."""
-        answers = await asyncio.gather(*(resolver.query(host, rdtype) for rdtype in ("A", "AAAA")))
-        addresses = [value for answer in answers if isinstance(answer, Found) for value in answer.values]
-        forbidden = next((address for address in addresses if not self._allowed(address)), None)
-        if forbidden is not None:
-            raise _NoAnswerError(Reason.REFUSED, f"{host} leads to {forbidden}, which is not a public address")
-        if addresses:
-            return addresses[0]
-        failed = next((answer for answer in answers if isinstance(answer, Failed)), None)
-        if failed is not None:
-            raise _NoAnswerError(
-                failed.reason, f"{failed.rdtype} {failed.name}: {failed.detail or failed.reason.value}"
-            )
-        raise _NoAnswerError(Reason.REFUSED, f"{host} has no address")
 
     async def _look(self, host: str, address: str) -> MailHost:
         checking = _context(self._authorities)
@@ -108,19 +87,18 @@ class LiveProber:
         except ConnectionRefusedError:
             return MailHost(host, address, reachable=False)
         except OSError as error:
-            raise _NoAnswerError(Reason.REFUSED, f"{host} cannot be reached ({error.strerror or error})") from None
+            raise NoAnswerError(Reason.REFUSED, UNREACHABLE(server=host, why=error.strerror or str(error))) from None
         async with _closing(writer):
             try:
                 return await self._converse(_Session(reader, writer), host, address, context)
             except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as error:
-                detail = f"{host} gave no usable answer ({type(error).__name__})"
-                raise _NoAnswerError(Reason.REFUSED, detail) from None
+                raise NoAnswerError(Reason.REFUSED, NO_USE(host=host, why=type(error).__name__)) from None
 
     async def _converse(self, session: _Session, host: str, address: str, context: ssl.SSLContext) -> MailHost:
         code, lines = await session.reply()
         found = MailHost(host, address, reachable=True, greeting=lines[0][:_SHOWN])
         if code != 220:
-            raise _NoAnswerError(Reason.REFUSED, f"{host} greeted with {code} {lines[0][:_SHOWN]}")
+            raise NoAnswerError(Reason.REFUSED, GREETED(host=host, n=code, text=lines[0][:_SHOWN]))
         name = session.own_name()
         code, lines = await session.command(f"EHLO {name}")
         if code != 250 or "STARTTLS" not in (line.strip().upper() for line in lines[1:]):

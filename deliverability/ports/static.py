@@ -12,12 +12,7 @@ from deliverability.ports.names import Alias, canonical, chase, impossible, labe
 Strings = str | list[str] | tuple[str | int, ...]
 Records = Sequence[Strings] | str
 
-_FAILURES = {
-    "timeout": (Reason.TIMEOUT, "no answer in time"),
-    "servfail": (Reason.SERVFAIL, "the server answered SERVFAIL"),
-    "refused": (Reason.REFUSED, "the server answered REFUSED"),
-    "offline": (Reason.OFFLINE, "not asked: offline"),
-}
+_FAILURES = {each.value: each for each in (Reason.TIMEOUT, Reason.SERVFAIL, Reason.REFUSED, Reason.OFFLINE)}
 _NXDOMAIN = "nxdomain"
 _TTL = 3600
 
@@ -70,8 +65,7 @@ class StaticResolver:
         if isinstance(entry, str):
             if entry == _NXDOMAIN:
                 return Absent(name, rdtype, nxdomain=True, server="static")
-            reason, detail = _FAILURES[entry]
-            return Failed(name, rdtype, reason, detail, server="static")
+            return Failed(name, rdtype, _FAILURES[entry], server="static")
         if entry is not None and entry.values:
             return Found(name, rdtype, entry.values, _TTL, string_octets=entry.string_octets, server="static")
         return Absent(name, rdtype, nxdomain=name not in self._names, server="static")

@@ -57,7 +57,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordSet:
+class RRset:
     """The records of one type at one name: `values` and `string_octets` as in Found, TTL in seconds."""
 
     ttl: int
@@ -66,7 +66,7 @@ class RecordSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Response:
     """What a response says.
 
     Attributes:
@@ -83,7 +83,7 @@ class Reply:
     truncated: bool
     authenticated: bool
     referral: bool
-    answers: Mapping[tuple[str, str], RecordSet]
+    answers: Mapping[tuple[str, str], RRset]
     negative_ttl: int | None
 
 
@@ -119,7 +119,7 @@ def _type_number(rdtype: str) -> int:
         raise ValueError(f"there is no DNS type {rdtype}") from None
 
 
-def reply(wire: bytes, to: Query) -> Reply | None:
+def reply(wire: bytes, to: Query) -> Response | None:
     """Read the response to a question; None where the octets are malformed or answer something else.
 
     A response has the id of the question, the response bit and the question itself (RFC 5452 section 9.1). Only
@@ -140,7 +140,7 @@ class _UncommonError(Exception):
     """The message is malformed or holds something that this module does not read."""
 
 
-def _common(wire: bytes, to: Query) -> Reply:
+def _common(wire: bytes, to: Query) -> Response:
     """Read a message of the usual kind.
 
     Raises:
@@ -191,13 +191,13 @@ def _common(wire: bytes, to: Query) -> Reply:
                 authority.add(kind)
                 if kind == _SOA:
                     negative_ttl = min(ttl, int.from_bytes(wire[position - 4 : position], "big"))
-    return Reply(
+    return Response(
         rcode=flags & _RCODE | (options or 0) >> 20 & 0xFF0,
         truncated=bool(flags & _TC),
         authenticated=bool(flags & _AD),
         referral=not counts[0] and _NS in authority and _SOA not in authority and not flags & _AA,
         answers={
-            key: RecordSet(min(same.values()), tuple(text for text, _ in same), tuple(octets for _, octets in same))
+            key: RRset(min(same.values()), tuple(text for text, _ in same), tuple(octets for _, octets in same))
             for key, same in answers.items()
         },
         negative_ttl=negative_ttl,
@@ -298,7 +298,7 @@ def _value(wire: bytes, kind: int, start: int, end: int) -> tuple[str, tuple[int
 # --- by way of dnspython ------------------------------------------------------------------------------------------
 
 
-def _any(wire: bytes, to: Query) -> Reply | None:
+def _any(wire: bytes, to: Query) -> Response | None:
     """Read any response."""
     import dns.message
 
@@ -309,23 +309,23 @@ def _any(wire: bytes, to: Query) -> Reply | None:
         return None
 
 
-def _plain(message: dns.message.Message) -> Reply:
+def _plain(message: dns.message.Message) -> Response:
     import dns.flags
     from dns.rdataclass import IN
     from dns.rdatatype import NS, SOA
     from dns.rdatatype import to_text as type_text
 
     wanted = {"CNAME", *(type_text(asked.rdtype) for asked in message.question)}
-    answers: dict[tuple[str, str], RecordSet] = {}
+    answers: dict[tuple[str, str], RRset] = {}
     for rrset in message.answer:
         kind = type_text(rrset.rdtype)
         if rrset.rdclass == IN and kind in wanted:
             texts = [value_text(rdata) for rdata in rrset]
             strings = tuple(octets for _, octets in texts)
-            answers[dns_name_text(rrset.name), kind] = RecordSet(rrset.ttl, tuple(text for text, _ in texts), strings)
+            answers[dns_name_text(rrset.name), kind] = RRset(rrset.ttl, tuple(text for text, _ in texts), strings)
     kinds = {rrset.rdtype for rrset in message.authority}
     soa = next((rrset for rrset in message.authority if rrset.rdtype == SOA), None)
-    return Reply(
+    return Response(
         rcode=int(message.rcode()),
         truncated=bool(message.flags & dns.flags.TC),
         authenticated=bool(message.flags & dns.flags.AD),

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from deliverability.model.codes import AS_SAID, Code
+from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Absent, Answer, Failed, Found
 from deliverability.ports.names import (
@@ -37,7 +39,13 @@ _OWNER = re.compile(r"^([^\s;$]\S*)")
 _LONE_OCTET = re.compile("[\udc80-\udcff]")
 
 
-class ZoneError(Exception):
+ZONE_ABOVE = Code("zone-above", ("name",))
+ZONE_OUTSIDE = Code("zone-outside", ("name",))
+ZONE_DELEGATED = Code("zone-delegated", ("name",))
+DNAME_LONG = Code("dname-long", ("name",))
+
+
+class ZoneError(InputError):
     """A master file cannot be used. The text is one plain sentence, with ``file:line`` where there is a line."""
 
 
@@ -156,14 +164,14 @@ class ZoneResolver:
             # The parent zone answers for DS (RFC 4035 section 3.1.4.1); the child's silence says nothing.
             apex = self._apex(_ancestors(name)[1])
             if apex is None:
-                return Failed(name, rdtype, Reason.OFFLINE, f"the zone above {name} is not among the given zones")
+                return Failed(name, rdtype, Reason.OFFLINE, ZONE_ABOVE(name=name))
         if apex is None:
-            return Failed(name, rdtype, Reason.OFFLINE, f"{name} is outside the given zones")
+            return Failed(name, rdtype, Reason.OFFLINE, ZONE_OUTSIDE(name=name))
         zone_file = self._zones[apex]
         nodes = self._load(zone_file)
         server = zone_file.server
         if zone_file.error is not None:
-            return Failed(name, rdtype, Reason.OFFLINE, zone_file.error, server=server)
+            return Failed(name, rdtype, Reason.OFFLINE, AS_SAID(text=zone_file.error), server=server)
 
         # From the apex down: the first delegation or DNAME on the way decides; else the closest encloser is known.
         encloser = apex
@@ -173,8 +181,7 @@ class ZoneResolver:
             encloser = above
             node = nodes[above]
             if above != apex and "NS" in node and not (rdtype == "DS" and above == name):
-                detail = f"{above} is delegated, and its zone is not among the given zones"
-                return Failed(name, rdtype, Reason.OFFLINE, detail, server=server)
+                return Failed(name, rdtype, Reason.OFFLINE, ZONE_DELEGATED(name=above), server=server)
             if above != name and "DNAME" in node:
                 return _redirected(name, rdtype, above, node["DNAME"], server)
 
@@ -196,8 +203,7 @@ def _redirected(name: str, rdtype: str, owner: str, dname: _Records, server: str
     target = dname.values[0]
     new = prefix if target == "." else f"{prefix}.{target}"
     if labels_of(new) is None:
-        detail = f"the DNAME at {owner} makes a name that is too long"
-        return Failed(name, rdtype, Reason.SERVFAIL, detail, server=server)
+        return Failed(name, rdtype, Reason.SERVFAIL, DNAME_LONG(name=owner), server=server)
     return Alias(new, dname.ttl)
 
 

@@ -18,6 +18,7 @@ from deliverability.ports.base import (
     Page,
     Resolver,
     unknown_from,
+    was_asked,
 )
 from deliverability.protocols.mx import mx_names
 from deliverability.protocols.text_record import FIELD_ODD, MAX_ERRORS, TAG_MISSING, TAG_VALUE, choose_record
@@ -113,7 +114,8 @@ async def discover_mta_sts(domain: str, resolver: Resolver, http: HttpFetcher | 
     if record is None:
         return MtaStsDiscovery(domain, url, None, None, (), (answer, mx))
     # Senders follow no redirect (section 3.3).
-    page = await http.fetch(url, resolver) if http else None
+    fetched = await http.fetch(url, resolver) if http else None
+    page = fetched if fetched and was_asked(fetched) else None
     policy = _policy(page)
     uncovered = policy if isinstance(policy, Unknown) else _uncovered(policy, mx)
     return MtaStsDiscovery(domain, url, record, policy, uncovered, (answer, mx), page)
@@ -138,7 +140,7 @@ def _policy(page: Fetched | None) -> MtaStsPolicy | Unknown:
         return Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_FETCH))
     if isinstance(page, Page):
         return parse_mta_sts_policy(page)
-    why = AS_SAID(text=page.detail)
+    why = page.detail
     return MtaStsPolicy(errors=(why,)) if page.certain else Unknown(page.reason, ABOUT(what=page.url, detail=why))
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from deliverability.model.evidence import aliases, texts
 from deliverability.model.facts import EvidenceKind, FactSet, Value
 from deliverability.model.report import Finding, Outcome
 from deliverability.remedy.names import RemedyName
-
-_VIA = "CNAME "
-_NOTHING = ("NXDOMAIN: no such name", "NODATA: no ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +24,7 @@ def published(facts: FactSet, name: str, rdtype: str) -> Published | None:
     item = facts.evidence.get(f"dns:{rdtype}:{name}")
     if item is None or item.kind is not EvidenceKind.DNS or item.ttl is None:
         return None  # a failure has no time to live
-    values = list(item.got)
-    while values and values[0].startswith(_VIA):
-        name = values.pop(0).removeprefix(_VIA)
-    if values and values[0].startswith(_NOTHING):
-        values = []
-    return Published(name, tuple(values))
+    return Published([name, *aliases(item.got)][-1], tuple(texts(item.got)))
 
 
 def own_place(place: Published | None, domain: str) -> bool:

@@ -14,6 +14,7 @@ from ipaddress import ip_address, ip_network
 
 from deliverability.model.facts import FactSet, Value, records_of, text_of, texts_of
 from deliverability.model.report import Care, Finding, RecordEdit, Remedy
+from deliverability.model.spf import SpfStatus
 from deliverability.protocols.spf.names import is_address
 from deliverability.protocols.spf.record import BadTerm, Mechanism, Modifier, parse
 from deliverability.protocols.spf.repair import Repaired, repair, term_of
@@ -245,10 +246,10 @@ def _safe_steps(chain: Chain) -> None:
         chain.step(
             "spf-drop-dead", ("spf-drop-dead",), without(chain.words, dead), (chain.words[index] for index in dead)
         )
-    statuses: dict[RemedyName, tuple[str, ...]] = {
-        "spf-drop-loop": ("loop",),
-        "spf-drop-broken": ("broken",),
-        "spf-drop-void": ("void", "invalid-name"),
+    statuses: dict[RemedyName, tuple[SpfStatus, ...]] = {
+        "spf-drop-loop": (SpfStatus.LOOP,),
+        "spf-drop-broken": (SpfStatus.BROKEN,),
+        "spf-drop-void": (SpfStatus.VOID, SpfStatus.INVALID_NAME),
     }
     for remedy, wanted in statuses.items():
         if world.wants(remedy):
@@ -365,7 +366,7 @@ def _replace_ptr(chain: Chain) -> None:
     if not world.wants("spf-replace-ptr") or not own:
         return
     ptrs = {chain.words[index] for index in own}
-    matched = [ip for ip, reason in world.sending(passing=True) if reason.partition(" ")[0] in ptrs]
+    matched = [ip for ip, term in world.sending(passing=True) if term in ptrs]
     fresh = [ip_word(ip) for ip in dict.fromkeys(matched)]
     words = (*chain.words[: own[0]], *fresh, *without(chain.words, own)[own[0] :])
     code = "spf-replace-ptr" if fresh else "spf-drop-ptr"
@@ -380,11 +381,10 @@ def _add_senders(chain: Chain) -> None:
     failing = dict(world.sending(passing=False))
     missing: list[str] = []
     for finding in world.unmet_items.get("spf-add-sender", ()):
-        reason = failing.get(finding.item)
-        word = (reason or "").partition(" ")[0]
+        word = failing.get(finding.item)
         # An address that a term of its own denies was meant to be kept out.
         denied = word in chain.words and word not in decided_by_all and isinstance(term_of(word), Mechanism)
-        if reason is not None and not denied and not _covered(chain, finding.item):
+        if word is not None and not denied and not _covered(chain, finding.item):
             missing.append(finding.item)
     words = chain.words
     fresh = tuple(ip_word(ip) for ip in dict.fromkeys(missing))
@@ -450,9 +450,9 @@ def _list_many_hosts(chain: Chain) -> None:
     words, gone = chain.words, []
     for word in dict.fromkeys(words):
         term = term_of(word)
-        if world.status(word) != "overflow" or not isinstance(term, Mechanism) or not lets_pass(term):
+        if world.status(word) is not SpfStatus.OVERFLOW or not isinstance(term, Mechanism) or not lets_pass(term):
             continue
-        addresses = world.addresses(world.entries[word], "mx")
+        addresses = world.addresses(world.terms[word])
         if addresses:
             words = replaced(words, word, collapsed(ip_network(ip) for ip in addresses))
             gone.append(word)

@@ -14,6 +14,7 @@ from ipaddress import ip_address
 
 from deliverability.model.facts import Value, records_of, texts_of
 from deliverability.model.report import Care, RecordEdit
+from deliverability.model.spf import SpfStatus
 from deliverability.protocols.spf.names import name_problem
 from deliverability.protocols.spf.record import LOOKUP_MECHANISMS, Mechanism
 from deliverability.protocols.spf.repair import term_of
@@ -72,7 +73,7 @@ def repeated(world: World, words: Words) -> list[int]:
     wide = set(texts_of(world.facts.value("spf.wide_ranges"))) if world.wants("spf-narrow") else set()
     for index in reversed(range(len(words))):
         word, term = words[index], term_of(words[index])
-        if index in found or not (is_term(term, "a") or is_term(term, "mx")) or world.status(word) != "ok":
+        if index in found or not (is_term(term, "a") or is_term(term, "mx")) or world.status(word) is not SpfStatus.OK:
             continue
         # A range that is far too wide ought to go itself.
         others = [
@@ -156,7 +157,7 @@ def without_covered(chain: Chain, words: Words, allowed: int, taken: Words = ())
         word = min(candidates, key=place)
         # What is not covered now will not be once other terms are gone.
         candidates.remove(word)
-        if world.status(word) != "ok":
+        if world.status(word) is not SpfStatus.OK:
             continue
         rest = tuple(each for each in words if each != word)
         covered = _nested(world, world.target(word), rest) or (word in spare and _all_covered(world, word, rest))
@@ -238,7 +239,7 @@ def _moved(chain: Chain, words: Words, taken: Words) -> tuple[Words, Words, tupl
             continue
         in_use = any(ip in each for ip in sending for each in world.ranges(word) or ())
         own = f".{world.target(word)}".endswith(f".{world.domain}")
-        if in_use or own or "%" in word or world.status(word) != "ok" or world.carries_mailboxes(word):
+        if in_use or own or "%" in word or world.status(word) is not SpfStatus.OK or world.carries_mailboxes(word):
             kept.add(owner)
         services.setdefault(owner, []).append(word)
     # All includes of one service go together: it sends with one Return-Path.

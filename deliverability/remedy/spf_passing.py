@@ -13,15 +13,19 @@ from dataclasses import dataclass
 
 from deliverability.model.facts import FactSet, texts_of
 from deliverability.model.report import Remedy
+from deliverability.model.spf import SpfStatus
 from deliverability.protocols.spf.record import BadTerm, Mechanism, Modifier, Term
 from deliverability.protocols.spf.repair import term_of
 from deliverability.remedy.spf_terms import Span, Words, end_of, joined, key_of, minus, spans
 from deliverability.remedy.spf_world import World
 
 _LETS_NOBODY_PASS = frozenset(
-    {"void", "broken", "loop", "invalid-name", "overflow", "syntax-error", "ignored", "several", "none"}
+    {
+        *(SpfStatus.VOID, SpfStatus.BROKEN, SpfStatus.LOOP, SpfStatus.INVALID_NAME, SpfStatus.OVERFLOW),
+        *(SpfStatus.SYNTAX_ERROR, SpfStatus.IGNORED),
+    }
 )
-"""Term statuses (see spf.tree) with which a term lets nobody pass, or ends the check with an error."""
+"""Statuses with which a term lets nobody pass, or ends the check with an error."""
 
 _EVERYBODY: tuple[Span, ...] = ((4, 0, (1 << 32) - 1), (6, 0, (1 << 128) - 1))
 

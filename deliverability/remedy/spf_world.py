@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from ipaddress import ip_network
 
-from deliverability.model.facts import FactSet, Value, records_of, text_of, texts_of
+from deliverability.model.evidence import is_absence, texts
+from deliverability.model.facts import FactSet, records_of, text_of, texts_of
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Severity
+from deliverability.model.spf import SpfStatus, SpfTerm, decided_by, spf_tree
 from deliverability.protocols.spf.names import is_address
 from deliverability.protocols.spf.record import LOOKUP_MECHANISMS, BadTerm, Mechanism
 from deliverability.protocols.spf.repair import term_of
@@ -24,7 +27,7 @@ MAX_RANGES = 4000
 """Terms and addresses of one tree that are compared; what lies beyond counts as not known. Real trees have hundreds."""
 _SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.INFO, Severity.NONE)
 _CARRIES_USERS_MAIL = frozenset({ServiceKind.MAILBOX, ServiceKind.HOSTING, ServiceKind.GATEWAY})
-Item = Mapping[str, Value]
+_SAYS_NOTHING = frozenset({SpfStatus.DEAD, SpfStatus.IGNORED, SpfStatus.VOID})
 
 
 class World:
@@ -38,15 +41,15 @@ class World:
             if finding.outcome is Outcome.UNMET and finding.remedy.startswith("spf-"):
                 self.unmet_items.setdefault(finding.remedy, []).append(finding)
         self._ranges: dict[str, tuple[Network, ...] | None] = {}
+        self._denied: dict[str, tuple[Network, ...]] = {}
         self._reached: dict[str, set[str]] = {}
         self._left = MAX_RANGES
-        tree = facts.value("spf.tree")
-        terms = tree.get("terms") if isinstance(tree, Mapping) else ()
-        self.entries: dict[str, Item] = {}
-        for entry in records_of(terms):
+        tree = spf_tree(facts.value("spf.tree"))
+        self.terms: dict[str, SpfTerm] = {}
+        for term in tree.terms if tree else ():
             # Of two equal terms one may stand behind `all`; what is known of the other holds.
-            if text_of(entry.get("text")) not in self.entries or entry.get("status") != "dead":
-                self.entries[text_of(entry.get("text"))] = entry
+            if term.text not in self.terms or term.status is not SpfStatus.DEAD:
+                self.terms[term.text] = term
 
     def wants(self, *remedies: RemedyName) -> bool:
         """Whether an unmet finding asks for one of these remedies."""
@@ -63,21 +66,20 @@ class World:
         near = self.wants("spf-drop-spare") and not self.wants("spf-fewer-lookups")
         return NEAR_LOOKUPS - 1 if near else MAX_LOOKUPS
 
-    def status(self, word: str) -> str:
-        """What became of a term (see spf.tree); empty where it was not looked at."""
-        entry = self.entries.get(word)
-        return text_of(entry.get("status")) if entry else ""
+    def status(self, word: str) -> SpfStatus | None:
+        """What became of a term; None where it was not looked at."""
+        known = self.terms.get(word)
+        return known.status if known else None
 
     def faulty(self, word: str) -> bool:
         """Whether the record that an include or redirect leads to has a syntax error, which ends every check."""
-        entry = self.entries.get(word)
-        tree = entry.get("tree") if entry else None
-        return isinstance(tree, Mapping) and tree.get("status") == "syntax-error"
+        known = self.terms.get(word)
+        return known is not None and known.tree is not None and known.tree.status is SpfStatus.SYNTAX_ERROR
 
     def target(self, word: str) -> str:
         """The name that a term asks for."""
-        entry = self.entries.get(word)
-        return text_of(entry.get("target")) if entry else ""
+        known = self.terms.get(word)
+        return known.target or "" if known else ""
 
     def lookups(self, words: Words) -> int:
         """Look-ups of these terms; one that the tree does not know counts as the one it costs at least."""
@@ -85,10 +87,9 @@ class World:
 
     def cost(self, word: str) -> int:
         """Look-ups of one term, everything below it counted."""
-        entry = self.entries.get(word)
-        total = entry.get("total_lookups") if entry and entry.get("status") != "dead" else None
-        if isinstance(total, int):
-            return total
+        known = self.terms.get(word)
+        if known and known.status is not SpfStatus.DEAD:
+            return known.total_lookups
         term = term_of(word)
         costs = (isinstance(term, Mechanism) and term.name in LOOKUP_MECHANISMS) or is_term(term, "redirect")
         return int(costs)
@@ -96,37 +97,33 @@ class World:
     def ranges(self, word: str) -> tuple[Network, ...] | None:
         """Every range that a term lets pass, includes followed; None where it is not known or depends on the mail."""
         if word not in self._ranges:
-            self._ranges[word] = self._measure(word)
+            self._ranges[word] = self._measure(word, self.terms.get(word))
         return self._ranges[word]
 
     def denied(self, word: str) -> tuple[Network, ...]:
         """The ranges that a term keeps from passing (``-``, ``~`` or ``?``), as far as they are known."""
-        term, entry = term_of(word), self.entries.get(word)
-        if isinstance(term, Mechanism) and term.network is not None:
-            return (term.network,)
-        found: list[Network] = []
-        known = entry is not None and self._collect({**entry, "text": word.lstrip("-~?")}, found)
-        return tuple(found) if known else ()
+        if word not in self._denied:
+            known = self.terms.get(word)
+            passing = self._measure(word.lstrip("-~?"), known and replace(known, text=word.lstrip("-~?")))
+            self._denied[word] = passing or ()
+        return self._denied[word]
 
-    def _measure(self, word: str) -> tuple[Network, ...] | None:
-        entry = self.entries.get(word)
+    def _measure(self, word: str, known: SpfTerm | None) -> tuple[Network, ...] | None:
         term = term_of(word)
         if isinstance(term, Mechanism) and term.network is not None:
             return (term.network,) if term.qualifier == "+" else None
-        if entry is None:
-            return None
         found: list[Network] = []
-        return tuple(found) if self._collect(entry, found) else None
+        return tuple(found) if known and self._collect(known, found) else None
 
-    def _collect(self, entry: Item, found: list[Network]) -> bool:
+    def _collect(self, known: SpfTerm, found: list[Network]) -> bool:
         """Add the ranges of one term of the tree; False where they cannot be told for sure."""
         self._left -= 1
-        status, term = entry.get("status"), term_of(text_of(entry.get("text")))
+        term = term_of(known.text)
         if self._left < 0 or isinstance(term, BadTerm) or term is None:
             return False
-        if status in ("dead", "ignored", "void") or is_term(term, "exp"):
+        if known.status in _SAYS_NOTHING or is_term(term, "exp"):
             return True
-        if status != "ok":
+        if known.status is not SpfStatus.OK:
             return False
         if isinstance(term, Mechanism) and term.name == "all":
             return term.qualifier != "+"
@@ -136,17 +133,16 @@ class World:
             found.append(term.network)
             return True
         if isinstance(term, Mechanism) and term.name in ("a", "mx"):
-            addresses = self.addresses(entry, term.name)
+            addresses = self.addresses(known)
             if addresses is None:
                 return False
             self._left -= len(addresses)
             found += [ip_network((ip, term.prefix4 if is_ipv4(ip) else term.prefix6), strict=False) for ip in addresses]
             return True
         if is_term(term, "include") or is_term(term, "redirect"):
-            tree = entry.get("tree")
-            if not isinstance(tree, Mapping) or tree.get("status") != "ok":
+            if known.tree is None or known.tree.status is not SpfStatus.OK:
                 return False
-            return all(self._collect(below, found) for below in records_of(tree.get("terms")))
+            return all(self._collect(below, found) for below in known.tree.terms)
         return False
 
     def carries_mailboxes(self, word: str) -> bool:
@@ -171,33 +167,32 @@ class World:
     def reached(self, word: str) -> set[str]:
         """Targets of the includes below a term."""
         if word not in self._reached:
-            self._reached[word] = _reached(self.entries.get(word))
+            self._reached[word] = _reached(self.terms.get(word))
         return self._reached[word]
 
-    def addresses(self, entry: Item, name: str) -> tuple[str, ...] | None:
+    def addresses(self, term: SpfTerm) -> tuple[str, ...] | None:
         """Addresses behind an a or mx term, or None where one of its hosts could not be asked for."""
-        listed = texts_of(entry.get("addresses"))
-        hosts: Words = (text_of(entry.get("target")),)
-        if name == "mx":
-            hosts = tuple(host for each in listed if (host := each.partition(" ")[2]) not in ("", "."))
+        hosts: Words = (term.target or "",)
+        if term.mechanism == "mx":
+            hosts = tuple(host for each in term.addresses if (host := each.partition(" ")[2]) not in ("", "."))
         found: list[str] = []
         for host in hosts:
             for rdtype in ("A", "AAAA"):
                 seen = self.facts.evidence.get(f"dns:{rdtype}:{host.rstrip('.').lower()}")
                 if seen is None:
                     return None
-                addresses = [line for line in seen.got if is_address(line)]
-                if not addresses and not any(line.startswith(("NXDOMAIN:", "NODATA:")) for line in seen.got):
+                addresses = [line for line in texts(seen.got) if is_address(line)]
+                if not addresses and not is_absence(seen.got):
                     return None
                 found += addresses
         return tuple(dict.fromkeys(found))
 
     def sending(self, *, passing: bool | None = None) -> tuple[tuple[str, str], ...]:
-        """Sending addresses with what decided their result; those of another domain's record are left out."""
+        """Sending addresses with the term that decided; those of another domain's record are left out."""
         if self.facts.value("spf.result_domain") != self.domain:
             return ()
         return tuple(
-            (text_of(each.get("ip")), text_of(each.get("reason")))
+            (text_of(each.get("ip")), decided_by(each.get("reason")))
             for each in records_of(self.facts.value("spf.results"))
             if is_address(text_of(each.get("ip"))) and (passing is None or (each.get("result") == "pass") is passing)
         )
@@ -208,19 +203,19 @@ def _rank(finding: Finding) -> tuple[int, str]:
     return _SEVERITIES.index(finding.severity), finding.rule
 
 
-def _reached(entry: Item | None) -> set[str]:
+def _reached(term: SpfTerm | None) -> set[str]:
     """Targets of the includes below a term that every mail reaches that reaches the term, as long as none matches."""
     found: set[str] = set()
-    queue = [entry.get("tree")] if entry and entry.get("status") == "ok" else []
+    queue = [term.tree] if term and term.status is SpfStatus.OK else []
     while queue and len(found) < MAX_NODES:
-        node = queue.pop()
-        if not isinstance(node, Mapping) or node.get("status") != "ok":
+        tree = queue.pop()
+        if tree is None or tree.status is not SpfStatus.OK:
             continue
-        for below in records_of(node.get("terms")):
-            if below.get("qualifier") not in ("+", None):
+        for below in tree.terms:
+            if below.qualifier not in ("+", None):
                 break
-            include = below.get("mechanism") == "include" and below.get("status") == "ok"
-            if include and text_of(below.get("target")) not in found:
-                found.add(text_of(below.get("target")))
-                queue.append(below.get("tree"))
+            target, include = below.target or "", below.mechanism == "include" and below.status is SpfStatus.OK
+            if include and target not in found:
+                found.add(target)
+                queue.append(below.tree)
     return found

@@ -26,7 +26,7 @@ from deliverability.words.speaker import Speaker
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 # The shape of these reports as JSON Schema (draft 2020-12).
-SCHEMA = Path(__file__).resolve().parent.parent / "data" / "report-2.schema.json"
+SCHEMA = Path(__file__).resolve().parent.parent / "data" / "report-3.schema.json"
 
 
 def render_json(reports: Report | Sequence[Report]) -> str:

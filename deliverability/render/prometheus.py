@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+from deliverability.model.paths import FactPath
 from deliverability.model.report import DMARC_STAGES, GRADES, Outcome, Report, VerdictKind
 from deliverability.model.rules import Severity
 from deliverability.render.exposition import Gauges
@@ -36,7 +37,7 @@ _HELP = {
     "deliv_last_run_timestamp_seconds": "When the audit ran, in seconds since 1970.",
     "deliv_info": "Always 1; the version that made the audit.",
 }
-_NUMBERS = {
+_NUMBERS: Mapping[str, FactPath] = {
     "deliv_spf_lookups": "spf.lookups",
     "deliv_spf_void_lookups": "spf.void_lookups",
     "deliv_message_octets": "message.size_octets",

@@ -1,321 +1,65 @@
-"""Composition root: builds ports, gathers facts, judges them, makes reports. The only module that sees all layers."""
+"""One subject: gather its facts, judge them, rehearse remedies, report."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from deliverability import __version__
-from deliverability._resources import locate
 from deliverability.auditors import auditors, catalogue
-from deliverability.inputs import InputError, parse_domain, parse_ip, parse_mail_from, parse_selector
 from deliverability.model.codec import digest, encode_facts
-from deliverability.model.facts import (
-    FactSet,
-    KeySeen,
-    Purpose,
-    Reason,
-    Subject,
-    Unknown,
-    Value,
-    Waiver,
-    records_of,
-)
+from deliverability.model.errors import InputError
+from deliverability.model.facts import FactSet, Subject, Value
 from deliverability.model.opinion import SecondOpinion
-from deliverability.model.report import SCHEMA_VERSION, Note, Outcome, Report, Run
-from deliverability.model.rules import Receiver, RuleSet, Scope, Severity
+from deliverability.model.report import SCHEMA_VERSION, Note, Report, Run
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.notes import notes_on
+from deliverability.runs.rules import load_rules
 
 if TYPE_CHECKING:
     from deliverability.judge.engine import Selection
     from deliverability.mail.reader import Message
-    from deliverability.ports.base import Clock, HttpFetcher, Resolver, SmtpProber
-    from deliverability.ports.budget import Budget
-    from deliverability.ports.cassette import Recorder
-    from deliverability.ports.zone import ZoneResolver
-    from deliverability.runs.rehearse import Stage
-
-T = TypeVar("T")
-
-MAX_MESSAGE_OCTETS = 150_000_000
-DOMAINS_IN_FLIGHT = 50
-
-
-def rule_folders(extra: Sequence[Path] = ()) -> tuple[Path, ...]:
-    """The shipped rule folder and the user's, in the order in which they are merged."""
-    return (locate("rules"), *extra)
-
-
-def load_rules(extra: Sequence[Path] = ()) -> RuleSet:
-    """The shipped rules with the user's folders merged over them by id. Raises judge.load.RuleError."""
-    from deliverability.judge.load import load_rules as load
-    from deliverability.remedy.names import REMEDIES
-
-    return load(rule_folders(extra), catalogue(), REMEDIES)
+    from deliverability.model.rules import Receiver, RuleSet
+    from deliverability.ports.ports import Ports
+    from deliverability.runs.rehearse import Basis
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """A message to audit: its name in the report, and its octets or the file to read them from."""
-
-    name: str
-    path: Path | None = None
-    data: bytes | None = None
-
-    def read(self) -> bytes:
-        """The octets. Raises InputError where the file cannot be read or is too large."""
-        if self.data is not None:
-            return _not_too_large(self.name, self.data)
-        if self.path is None:
-            raise ValueError("a sample needs a path or data")
-        try:
-            with self.path.open("rb") as file:
-                return _not_too_large(self.name, file.read(MAX_MESSAGE_OCTETS + 1))
-        except OSError as error:
-            raise InputError(f"{self.name}: {error.strerror or error}") from None
-
-
-def _not_too_large(name: str, data: bytes) -> bytes:
-    if len(data) > MAX_MESSAGE_OCTETS:
-        raise InputError(
-            f"{name}: larger than {MAX_MESSAGE_OCTETS // 1_000_000} MB, which no receiver takes; give a smaller message"
-        )
-    return data
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the user said about the domains and their mail, the same for every subject of a run; made clean here.
-
-    Raises InputError where a selector, an address or the volume cannot be one.
-    """
-
-    selectors: tuple[str, ...] = ()
-    sending_ips: tuple[str, ...] = ()
-    mail_from: str | None = None
-    helo: str | None = None
-    purpose: Purpose | None = None
-    daily_volume: int | None = None
-    waivers: tuple[Waiver, ...] = ()
-    keys_seen: tuple[KeySeen, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Bring the fields into the one spelling that the audit expects."""
-        made = {
-            "selectors": tuple(dict.fromkeys(map(parse_selector, self.selectors))),
-            "sending_ips": tuple(dict.fromkeys(map(parse_ip, self.sending_ips))),
-            "mail_from": None if self.mail_from is None else parse_mail_from(self.mail_from),
-            "helo": (self.helo or "").strip() or None,
-        }
-        for name, value in made.items():
-            object.__setattr__(self, name, value)
-        if self.daily_volume is not None and self.daily_volume < 0:
-            raise InputError(f"{self.daily_volume} is no number of messages a day")
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One subject to audit: a domain, a message, or both. Without a domain the message's own is taken.
-
-    Raises InputError where the domain cannot be one; see inputs.parse_domain for what is read.
-    """
-
-    domain: str | None
-    sample: Sample | None = None
-    options: Options = field(default_factory=Options)
-
-    def __post_init__(self) -> None:
-        """Bring the domain into the spelling of DNS."""
-        if self.domain is not None:
-            object.__setattr__(self, "domain", parse_domain(self.domain))
-
-
-def plan(domains: Sequence[tuple[str, Options]], samples: Sequence[Sample], options: Options) -> list[Job]:
-    """Pair domains and messages: one report each.
-
-    A single domain takes every message. Among several, a message goes to the domain that its author domain is or
-    lies below; one that fits none is audited for its own author domain.
-    """
-    if not domains:
-        return [Job(None, sample, options) for sample in samples]
-    if len(domains) == 1:
-        domain, own = domains[0]
-        return [Job(domain, sample, own) for sample in samples] or [Job(domain, None, own)]
-    taken: dict[str, list[Sample]] = {domain: [] for domain, _ in domains}
-    strays: list[Sample] = []
-    for sample in samples:
-        author = _own_domain(_read_message(sample.read())) or ""
-        fitting = [domain for domain in taken if author == domain or author.endswith(f".{domain}")]
-        taken[max(fitting, key=len)].append(sample) if fitting else strays.append(sample)
-    jobs = [Job(domain, sample, own) for domain, own in domains for sample in (taken[domain] or (None,))]
-    return jobs + [Job(None, sample, options) for sample in strays]
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """Where answers come from in this run.
+class Extras:
+    """What is wanted beside the facts and their judgement.
 
     Attributes:
-        base: the resolver below everything, shared by all subjects.
-        clock: the run's time.
-        sources: how the report names it, for example ``zone`` or ``live``.
-        proposals: proposed records laid over the base.
-        recorder: keeps every answer, where asked for.
-        seconds: time budget of one subject.
-        zones: the zone resolver, to parse the zones of a domain before it is audited; else None.
-        http: fetches policy files from the web where the user asked for that; else None.
-        smtp: looks at the MX hosts where the user asked for that; else None.
-        unsubscriber: posts to the unsubscribe address of the message where the user asked for that; else None.
+        remedies: each drafted and rehearsed.
+        second_opinion: what checkdmarc and dkimpy say; they get the same answers and ask nobody themselves.
+        html: what the readers of the message see, for a preview.
+
     """
 
-    base: Resolver
-    clock: Clock
-    sources: tuple[str, ...]
-    proposals: tuple[Any, ...] = ()
-    recorder: Recorder | None = None
-    seconds: float = 15.0
-    zones: ZoneResolver | None = None
-    http: HttpFetcher | None = None
-    smtp: SmtpProber | None = None
-    unsubscriber: HttpFetcher | None = None
-
-    def resolver(self, budget: Budget) -> Resolver:
-        """A resolver for the subject whose time budget this is."""
-        from deliverability.ports.budget import BudgetResolver
-
-        resolver: Resolver = BudgetResolver(self.base, budget)
-        if self.proposals:
-            from deliverability.ports.overlay import OverlayResolver
-
-            resolver = OverlayResolver(resolver, self.proposals)
-        return self.recorder.over(resolver) if self.recorder else resolver
-
-    def others(self, budget: Budget) -> tuple[HttpFetcher | None, SmtpProber | None, HttpFetcher | None]:
-        """The fetcher, the prober and the poster, as far as the user allows them, under the same budget."""
-        from deliverability.ports.budget import BudgetFetcher, BudgetProber
-
-        return (
-            BudgetFetcher(self.http, budget) if self.http else None,
-            BudgetProber(self.smtp, budget) if self.smtp else None,
-            BudgetFetcher(self.unsubscriber, budget) if self.unsubscriber else None,
-        )
+    remedies: bool = False
+    second_opinion: bool = False
+    html: bool = False
 
 
-def open_world(
-    *,
-    zones: Sequence[Path] = (),
-    proposals: Sequence[str] = (),
-    servers: Sequence[str] = (),
-    offline: bool = False,
-    record: Path | None = None,
-    replay: Path | None = None,
-    seconds: float = 15.0,
-    fetch: bool = False,
-    probe_smtp: bool = False,
-    probe_unsubscribe: bool = False,
-) -> World:
-    """Choose where answers come from. Raises InputError on contradictions and unusable input."""
-    from deliverability.ports.clock import SystemClock
-
-    given = [
-        name
-        for name, value in (("--zone", zones), ("--resolver", servers), ("--offline", offline), ("--replay", replay))
-        if value
-    ]
-    if len(given) > 1 and given != ["--zone", "--offline"]:
-        raise InputError(f"{' and '.join(given)} contradict each other; give one of them")
-    if record and replay:
-        raise InputError("--record and --replay contradict each other; give one of them")
-    if fetch and (zones or offline):
-        raise InputError(f"--fetch and {given[0]} contradict each other: one asks the web, the other asks nobody")
-    if probe_smtp and (zones or offline):
-        raise InputError(
-            f"--probe-smtp and {given[0]} contradict each other: one asks the mail hosts, the other nobody"
-        )
-    if probe_unsubscribe and (zones or offline):
-        raise InputError(
-            f"--probe-unsubscribe and {given[0]} contradict each other: one asks the web, the other asks nobody"
-        )
-    clock: Clock = SystemClock()
-    http: HttpFetcher | None = None
-    smtp: SmtpProber | None = None
-    unsubscriber: HttpFetcher | None = None
-    zone_resolver: ZoneResolver | None = None
-    base: Resolver
-    sources: tuple[str, ...]
-    if replay:
-        from deliverability.ports.cassette import CassetteError, Replayer
-
-        try:
-            base = replayer = Replayer.load(replay)
-        except CassetteError as error:
-            raise InputError(str(error)) from None
-        clock = replayer.clock
-        http = replayer.fetcher if fetch or "http" in replayer.asked else None
-        smtp = replayer.prober if probe_smtp or "smtp" in replayer.asked else None
-        unsubscriber = replayer.fetcher if probe_unsubscribe or "http_post" in replayer.asked else None
-        # The report of a replay is that of the recorded run, byte for byte.
-        sources = replayer.sources or ("replay",)
-    elif zones:
-        from deliverability.ports.zone import ZoneError, ZoneResolver
-
-        try:
-            base = zone_resolver = ZoneResolver.load(zones)
-            # A file that was named is parsed at once, so that a wrong one is told; those of a folder when needed.
-            zone_resolver.check(ZoneResolver.load([path for path in zones if path.is_file()]).origins)
-        except ZoneError as error:
-            raise InputError(str(error)) from None
-        sources = ("zone",)
-    elif offline:
-        from deliverability.ports.budget import offline_resolver
-
-        base, sources = offline_resolver(), ("offline",)
-    else:
-        from deliverability.ports.dns import LiveResolver, parse_server
-
-        try:
-            base = LiveResolver([parse_server(text) for text in servers] if servers else None, clock=clock)
-        except ValueError as error:
-            raise InputError(f"--resolver: {error}") from None
-        sources = ("live",)
-        if fetch or probe_unsubscribe:
-            from deliverability.ports.http import WebFetcher
-
-            http = WebFetcher(clock) if fetch else None
-            unsubscriber = WebFetcher(clock) if probe_unsubscribe else None
-        if probe_smtp:
-            from deliverability.ports.smtp import LiveProber
-
-            smtp = LiveProber(clock)
-    parsed: tuple[Any, ...] = ()
-    if proposals:
-        from deliverability.ports.overlay import parse_proposal
-
-        try:
-            parsed = tuple(parse_proposal(text) for text in proposals)
-        except ValueError as error:
-            raise InputError(f"--with: {error}") from None
-        sources = tuple(dict.fromkeys((*sources, "with")))
-    recorder = None
-    if record:
-        from deliverability.ports.cassette import Recorder
-
-        recorder = Recorder(base, clock, sources)
-        clock = recorder.clock
-        http = recorder.over_web(http) if http else None
-        smtp = recorder.over_smtp(smtp) if smtp else None
-        unsubscriber = recorder.over_web(unsubscriber, "http_post") if unsubscriber else None
-    return World(base, clock, sources, parsed, recorder, seconds, zone_resolver, http, smtp, unsubscriber)
+NOTHING_MORE = Extras()
 
 
 @dataclass(frozen=True, slots=True)
 class Audited:
     """The facts of one subject, and what has to be said beside them.
 
-    `stage` is what remedies are rehearsed on; None where that was not asked for, or where the facts come from a file.
-    `opinion`: what other programs say of the same; None where that was not asked for.
+    Attributes:
+        subject: what was audited.
+        facts: what was found.
+        started: when the audit began.
+        sources: where answers came from, as the report names them.
+        crashes: tracebacks of what failed by an error of this program.
+        basis: what remedies are rehearsed on; None where none are wanted, or where the facts come from a file.
+        opinion: what other programs say of the same; None where that was not wanted.
+        html: the HTML part that the readers of the message see; None where it was not wanted, or there is none.
+
     """
 
     subject: Subject
@@ -323,34 +67,24 @@ class Audited:
     started: str
     sources: tuple[str, ...]
     crashes: tuple[str, ...] = ()
-    stage: Stage | None = field(default=None, repr=False)
+    basis: Basis | None = field(default=None, repr=False)
     opinion: SecondOpinion | None = None
+    html: str | None = field(default=None, repr=False)
 
 
-async def gather_facts(job: Job, world: World, *, staged: bool = False, second_opinion: bool = False) -> Audited:
-    """Collect the facts of one subject; `staged`: so that remedies can be rehearsed on them.
-
-    `second_opinion`: ask checkdmarc and dkimpy as well, which get the same answers and ask nobody themselves.
-
-    Raises InputError where its message or zone file cannot be read.
-    """
+async def gather_facts(job: Job, run_ports: Ports, extras: Extras = NOTHING_MORE) -> Audited:
+    """Collect the facts of one subject. Raises InputError where its message or zone file cannot be read."""
     from deliverability.auditors.base import gather
-    from deliverability.ports.budget import Budget, domainless_resolver
     from deliverability.ports.clock import stamp
 
     message: Message | None = None
     data: bytes | None = None
     if job.sample is not None:
         data = job.sample.read()
-        message = await asyncio.to_thread(_read_message, data)
+        message = await asyncio.to_thread(_read, data)
     domain = job.domain or (_own_domain(message) if message else None)
-    if domain and world.zones is not None:
-        from deliverability.ports.zone import ZoneError
-
-        try:
-            world.zones.check([domain])
-        except ZoneError as error:
-            raise InputError(str(error)) from None
+    if domain and run_ports.zones is not None:
+        run_ports.zones.check([domain])
     options = job.options
     subject = Subject(
         domain=domain or "",
@@ -365,45 +99,40 @@ async def gather_facts(job: Job, world: World, *, staged: bool = False, second_o
         waivers=options.waivers,
         keys_seen=options.keys_seen,
     )
-    budget = Budget(world.seconds)
-    resolver = world.resolver(budget) if domain else domainless_resolver()
-    now = world.clock.now()
-    ports = world.others(budget) if domain else (None, None, None)
+    ports = run_ports.of_subject() if domain else run_ports.without_domain()
     every = auditors()
-    if not domain or not (staged or second_opinion):
-        gathered = await gather(every, subject, resolver, message, now, *ports)
-        return Audited(subject, gathered.facts, stamp(now), world.sources, gathered.crashes)
-    from deliverability.ports.memory import MemoryFetcher, MemoryProber, MemoryResolver
+    gathered = await gather(every, subject, ports, message)
+    opinion = basis = None
+    if domain and extras.second_opinion:
+        from deliverability.opinion.ask import second_opinion
 
-    http, smtp, unsubscriber = ports
-    remembered = MemoryResolver(resolver)
-    web = MemoryFetcher(http) if http else None
-    prober = MemoryProber(smtp) if smtp else None
-    poster = MemoryFetcher(unsubscriber) if unsubscriber else None
-    gathered = await gather(every, subject, remembered, message, now, web, prober, poster)
-    opinion = stage = None
-    if second_opinion:
-        from deliverability.opinion.ask import second_opinion as ask
+        opinion = await second_opinion(gathered.facts, data, ports)
+    if domain and extras.remedies:
+        from deliverability.runs.rehearse import Basis
 
-        opinion = await ask(gathered.facts, data, remembered, budget, world.seconds)
-    if staged:
-        from deliverability.runs.rehearse import Stage
-
-        stage = Stage(every, subject, remembered, message, now, gathered.works, budget, web, prober, poster)
-    return Audited(subject, gathered.facts, stamp(now), world.sources, gathered.crashes, stage, opinion)
+        basis = Basis(every, subject, ports, message, gathered.executions)
+    html = _html(message) if message and extras.html else None
+    started = stamp(ports.clock.now())
+    return Audited(subject, gathered.facts, started, ports.sources, gathered.crashes, basis, opinion, html)
 
 
-def _read_message(data: bytes) -> Message:
+def _read(data: bytes) -> Message:
     from deliverability.mail.reader import read
 
     return read(data)
 
 
 def _own_domain(message: Message) -> str | None:
-    """The author domain, else the domain of the Return-Path, else that of a DKIM signature; None without any."""
     from deliverability.mail.origin import own_domain
 
     return own_domain(message)
+
+
+def _html(message: Message) -> str | None:
+    from deliverability.mail.structure import body_texts
+
+    pages = body_texts(message, "text/html")
+    return pages[0].part.text() if pages else None
 
 
 def make_report(audited: Audited, rules: RuleSet, selection: Selection) -> Report:
@@ -425,7 +154,7 @@ def make_report(audited: Audited, rules: RuleSet, selection: Selection) -> Repor
         findings=findings,
         assessment=assessment,
         assumed=_assumed(audited.facts, [rules.receivers[each] for each in receivers]),
-        notes=_notes(audited),
+        notes=notes_on(audited.subject.domain, audited.facts, audited.started, audited.sources),
         run=Run(__version__, audited.started, audited.sources),
         second_opinion=audited.opinion,
     )
@@ -446,108 +175,46 @@ def _assumed(facts: FactSet, receivers: Sequence[Receiver]) -> Mapping[str, Valu
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """The report of one subject, and what was gathered for it."""
+    """The report of one subject, and what was gathered for it; no basis for remedies any more."""
 
     audited: Audited = field(repr=False)
     report: Report = field(repr=False)  # asyncio writes out what a task returns
 
 
-async def full_report(audited: Audited, rules: RuleSet, selection: Selection) -> Report:
-    """The report with remedies, each rehearsed, where the facts were gathered for that."""
-    return (await _with_remedies(audited, rules, selection))[0]
+async def full_report(audited: Audited, rules: RuleSet, selection: Selection) -> Reported:
+    """The report with remedies, each rehearsed, where the facts were gathered for that.
 
-
-async def _with_remedies(audited: Audited, rules: RuleSet, selection: Selection) -> tuple[Report, tuple[str, ...]]:
-    """The report, and the traceback where drafting or rehearsing crashed: the findings stand all the same."""
+    Where drafting or rehearsing crashes, the findings stand all the same.
+    """
     # Large facts of hostile records take a while to be judged and written out; other subjects go on meanwhile.
     report = await asyncio.to_thread(make_report, audited, rules, selection)
-    if audited.stage is None:
-        return report, ()
+    if audited.basis is None:
+        return Reported(audited, report)
     from deliverability.runs.rehearse import remedies
 
+    crashes = audited.crashes
     try:
-        found, complete = await remedies(audited.stage, report, rules, catalogue(), selection)
+        found, complete = await remedies(audited.basis, report, rules, catalogue(), selection)
         notes = report.notes if complete else (*report.notes, Note("remedies-unfinished"))
-        return replace(report, remedies=found, notes=notes), ()
+        report = replace(report, remedies=found, notes=notes)
     except Exception:
-        import traceback
-
-        notes = (*report.notes, Note("remedies-failed"))
-        return replace(report, notes=notes), (f"remedies:\n{traceback.format_exc()}",)
-
-
-def html_part(audited: Audited) -> str | None:
-    """The HTML that readers of the message see, for a preview; None without any. No report holds it."""
-    if audited.subject.message is None or audited.facts.value("html.present") is not True:
-        return None
-    from deliverability.mail.structure import body_texts
-
-    pages = body_texts(_read_message(audited.subject.message), "text/html")
-    return pages[0].part.text() if pages else None
+        report = replace(report, notes=(*report.notes, Note("remedies-failed")))
+        crashes = (*crashes, f"remedies:\n{traceback.format_exc()}")
+    return Reported(replace(audited, basis=None, crashes=crashes), report)
 
 
-Lost = Callable[[Job, Exception], None]
-"""Told of a job that gives no result, and why."""
-
-
-def audit_many(jobs: Sequence[Job], world: World, lost: Lost | None = None) -> AsyncIterator[Audited]:
-    """Gather for every job, side by side under a cap, giving results in the order of the jobs.
-
-    A job that fails is told to `lost`, and the others go on; without it, its error ends all.
-    """
-    return _in_order(jobs, world, lambda job: gather_facts(job, world), lost)
-
-
-def report_many(
-    jobs: Sequence[Job],
-    world: World,
-    rules: RuleSet,
-    selection: Selection,
-    *,
-    remedies: bool = True,
-    second_opinion: bool = False,
-    lost: Lost | None = None,
-) -> AsyncIterator[Reported]:
-    """Gather, judge and rehearse for every job, as `audit_many` does; what is given back holds no stage any more."""
-
-    async def work(job: Job) -> Reported:
-        audited = await gather_facts(job, world, staged=remedies, second_opinion=second_opinion)
-        report, crashes = await _with_remedies(audited, rules, selection)
-        return Reported(replace(audited, stage=None, crashes=(*audited.crashes, *crashes)), report)
-
-    return _in_order(jobs, world, work, lost)
-
-
-async def _in_order(
-    jobs: Sequence[Job], world: World, work: Callable[[Job], Coroutine[Any, Any, T]], lost: Lost | None
-) -> AsyncIterator[T]:
-    pending: dict[int, asyncio.Task[T]] = {}
-    following = 0
-    try:
-        for turn in range(len(jobs)):
-            while following < len(jobs) and len(pending) < DOMAINS_IN_FLIGHT:
-                pending[following] = asyncio.create_task(work(jobs[following]))
-                following += 1
-            try:
-                result = await pending.pop(turn)
-            except Exception as error:
-                if lost is None:
-                    raise
-                lost(jobs[turn], error)
-                continue
-            yield result
-    finally:
-        for task in pending.values():
-            task.cancel()
-        await asyncio.gather(*pending.values(), return_exceptions=True)
-        await world.base.close()
+async def report_on(
+    job: Job, ports: Ports, rules: RuleSet, selection: Selection, extras: Extras = NOTHING_MORE
+) -> Reported:
+    """Gather, judge and rehearse. Raises InputError as `gather_facts` does."""
+    return await full_report(await gather_facts(job, ports, extras), rules, selection)
 
 
 async def audit(
     domain: str | None = None,
     *,
     message: bytes | None = None,
-    world: World | None = None,
+    ports: Ports | None = None,
     rules: RuleSet | None = None,
     options: Options | None = None,
     remedies: bool = True,
@@ -561,41 +228,18 @@ async def audit(
     Raises InputError on unusable input, judge.load.RuleError on unusable rules.
     """
     from deliverability.judge.engine import Selection
+    from deliverability.ports.open import open_ports
 
     if domain is None and message is None:
         raise InputError("give a domain, a message, or both")
-    sample = Sample("message", data=message) if message is not None else None
-    chosen = world or open_world()
+    job = Job(domain, Sample("message", data=message) if message is not None else None, options or Options())
+    chosen = ports or open_ports()
     try:
-        job = Job(domain, sample, options or Options())
-        audited = await gather_facts(job, chosen, staged=remedies, second_opinion=second_opinion)
-        return await full_report(audited, rules or load_rules(), Selection())
+        extras = Extras(remedies, second_opinion)
+        return (await report_on(job, chosen, rules or load_rules(), Selection(), extras)).report
     finally:
-        if world is None:
-            await chosen.base.close()
-
-
-def exit_code(report: Report, fail_on: Severity | None) -> int:
-    """0 nothing about delivery at or above `fail_on` (None: never) · 1 findings · 3 look-ups that matter failed.
-
-    An input that was not given, a message above all, is no failure.
-    """
-    code = 3 if report.bugs else 0
-    if fail_on is None:
-        return code
-    for finding in report.findings:
-        if finding.severity.rank < fail_on.rank or finding.waiver is not None or finding.scope is not Scope.DELIVERY:
-            continue
-        if finding.outcome is Outcome.UNMET:
-            return 1
-        if finding.unknown is not None and not finding.waits_for_input:
-            code = 3
-    return code
-
-
-def worst_exit_code(codes: Sequence[int]) -> int:
-    """The exit code of a run over several subjects: findings (1) win over what could not be checked (3)."""
-    return next((code for code in (1, 3) if code in codes), 0)
+        if ports is None:
+            await chosen.close()
 
 
 def _inputs(subject: Subject) -> Mapping[str, Value]:
@@ -608,62 +252,3 @@ def _inputs(subject: Subject) -> Mapping[str, Value]:
         "daily_volume": subject.daily_volume,
     }
     return {name: value for name, value in given.items() if value not in (None, ())}
-
-
-def _notes(audited: Audited) -> tuple[Note, ...]:
-    facts, domain = audited.facts, audited.subject.domain
-    notes: list[Note] = []
-    author = facts.value("message.from_domain")
-    if not domain:
-        notes.append(Note("no-author-domain"))
-    elif isinstance(author, str) and author != domain and not author.endswith(f".{domain}"):
-        notes.append(Note("author-domain-differs", {"author": author, "domain": domain}))
-    elif author is None:
-        notes.append(Note("no-from", {"domain": domain}))
-    if facts.value("domain.exists") is False:
-        notes.append(Note("domain-nonexistent", {"domain": domain}))
-    if facts.value("message.present") is False:
-        if facts.value("subject.parked") is not True:  # it sends none that could be shown
-            notes.append(Note("no-message"))
-    else:
-        notes.extend(_envelope_notes(facts))
-        notes.extend(_recorded_notes(facts))
-    if facts.value("message.nesting_limited") is True:
-        notes.append(Note("nesting-limited"))
-    published = facts.value("dkim.published")
-    silent = facts.value("spf.sends_nothing") is True and not facts.value("message.present")
-    if domain and not silent and isinstance(published, Unknown) and published.reason is Reason.NOT_FOUND:
-        notes.append(Note("probes-missed"))
-    if "replay" in audited.sources:
-        notes.append(Note("replayed", {"date": audited.started}))
-    if "zone" in audited.sources:
-        notes.append(Note("zone-only"))
-    if "with" in audited.sources:
-        notes.append(Note("with-proposals"))
-    return tuple(notes)
-
-
-def _recorded_notes(facts: FactSet) -> Iterator[Note]:
-    """What the receiver of the message recorded, and where our own result is another one, the likely reason."""
-    results = {method: facts.value(f"recorded.{method}") for method in ("spf", "dkim", "dmarc", "compauth")}
-    told = " ".join(f"{method}={result}" for method, result in results.items() if isinstance(result, str))
-    by = facts.value("recorded.by")
-    if not told or not isinstance(by, str):
-        return
-    yield Note("recorded", {"by": by, "results": told})
-    for each in records_of(facts.value("recorded.differences")):
-        method = str(each["method"]).upper()
-        values = {"by": by, "method": method, "recorded": each["recorded"], "ours": each["ours"]}
-        yield Note(f"recorded-differs-{each['reason']}", values)
-
-
-def _envelope_notes(facts: FactSet) -> list[Note]:
-    """Which envelope and connecting hop the audit used, and where it read them."""
-    notes: list[Note] = []
-    for name in ("mail_from", "ip", "helo"):
-        value = facts.value(f"envelope.{name}")
-        source = facts.value(f"envelope.{name}_source")
-        if isinstance(value, str) and isinstance(source, str):
-            shown = value or "<>"
-            notes.append(Note(f"envelope-{name.replace('_', '-')}", {"value": shown, "source": source}))
-    return notes

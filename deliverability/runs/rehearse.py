@@ -1,16 +1,12 @@
-"""Rehearses drafted remedies: each is audited as if it were published, and only those that help are kept.
-
-Part of the composition, beside app.
-"""
+"""Rehearses drafted remedies: each is audited as if it were published, and only those that help are kept."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from deliverability.auditors.base import Auditor, Work, gather
+from deliverability.auditors.base import Auditor, Execution, gather
 from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, judge
 from deliverability.judge.grade import assess
@@ -30,9 +26,8 @@ from deliverability.model.report import (
 )
 from deliverability.model.rules import RuleSet, Severity
 from deliverability.ports.base import Found, Resolver
-from deliverability.ports.budget import Budget
-from deliverability.ports.memory import MemoryFetcher, MemoryProber, MemoryResolver
 from deliverability.ports.overlay import OverlayResolver, Proposal, parse_proposal
+from deliverability.ports.ports import Ports
 from deliverability.remedy.plan import TOPICS, redrafted
 from deliverability.remedy.spf_passing import Earlier, lost
 
@@ -69,26 +64,18 @@ _Case = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """What an audit was made from, so that it can be made again with other records.
-
-    The ports remember what they answered: `http` and `smtp` are not asked anew, DNS only what was not asked before.
-    """
+class Basis:
+    """What an audit was made from, so that it can be made again with other records."""
 
     auditors: Sequence[Auditor]
     subject: Subject
-    resolver: MemoryResolver
+    ports: Ports
     message: Message | None
-    now: datetime
-    works: Mapping[str, Work]
-    budget: Budget
-    http: MemoryFetcher | None = None
-    smtp: MemoryProber | None = None
-    unsubscriber: MemoryFetcher | None = None
+    executions: Mapping[str, Execution]
 
 
 async def remedies(
-    stage: Stage, report: Report, rules: RuleSet, catalogue: Catalogue, selection: Selection
+    basis: Basis, report: Report, rules: RuleSet, catalogue: Catalogue, selection: Selection
 ) -> tuple[tuple[Remedy, ...], bool]:
     """The remedies that stood their rehearsal, in the order in which to show them, and whether all had one.
 
@@ -99,29 +86,28 @@ async def remedies(
     mended (11 lookups are an error, 10 a warning; mail that passes nowhere, mail that passes by DKIM only). A draft is
     dropped too where somebody who may send by SPF today no longer could, whom no remedy says that it takes away.
 
-    Drafts for the same record set are rehearsed one on top of the other: once one is kept, the next ones for its
+    Drafts for the same record set are rehearsed one on top of the other: once one is accepted, the next ones for its
     record sets are drafted from the facts that it leads to, and their `old` is its `new`. Once the time budget of the
     subject is spent no further draft is rehearsed.
     """
-    for port in (stage.http, stage.smtp, stage.unsubscriber):
-        if port is not None:
-            port.closed = True
-    rehearsal = _Rehearsal(stage, rules, catalogue, selection)
-    base = _State({}, report.facts, stage.works, report.findings, _standing(report.assessment))
-    kept, complete = await _kept(rehearsal, base)
-    return _ordered(kept, {(each.rule, each.item): each.severity for each in base.findings}), complete
+    if basis.ports.journal is not None:
+        basis.ports.journal.close_to_servers()
+    rehearsal = _Rehearsal(basis, rules, catalogue, selection)
+    base = _State({}, report.facts, basis.executions, report.findings, _answer(report.assessment))
+    accepted, complete = await _accepted(rehearsal, base)
+    return _ordered(accepted, {(each.rule, each.item): each.severity for each in base.findings}), complete
 
 
-async def _kept(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool]:
+async def _accepted(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool]:
     meant = {(each.rule, each.item) for each in base.findings if each.outcome is Outcome.UNMET}
     waiting = [(topic, draft) for topic in TOPICS for draft in topic(base.facts, base.findings)] if meant else []
     published = {edit_place(edit): edit.old for _, draft in reversed(waiting) for edit in draft.edits}
     states: dict[_Place, _State] = {}
     tried: set[object] = set()
-    kept: list[Remedy] = []
+    accepted: list[Remedy] = []
     while waiting and len(tried) < MAX_REHEARSALS:
-        if rehearsal.stage.budget.spent:
-            return kept, False
+        if rehearsal.basis.ports.budget.spent:
+            return accepted, False
         topic, draft = waiting.pop(0)
         places = tuple(edit_place(edit) for edit in draft.edits)
         wanted = (draft.rule, draft.item, places, tuple(edit.new for edit in draft.edits))
@@ -135,26 +121,26 @@ async def _kept(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool
             # It joins what was rehearsed apart: first see both together.
             joined = {place: values for each in below for place, values in each.edits.items()}
             state = await rehearsal.publish(base, joined)
-        if not state.unmet(draft.rule, draft.item) or await _beside_alias(rehearsal.stage.resolver, draft.edits):
+        if not state.unmet(draft.rule, draft.item) or await _beside_alias(rehearsal.basis.ports.dns, draft.edits):
             continue
         after = await rehearsal.publish(state, {edit_place(edit): proposals[edit_place(edit)] for edit in draft.edits})
-        if not _helps(state, after, draft) or lost(base.facts, after.facts, (*kept, draft)):
+        if not _helps(state, after, draft) or lost(base.facts, after.facts, (*accepted, draft)):
             continue
         edits = tuple(replace(edit, old=_old(edit, state, published)) for edit in draft.edits)
-        kept.append(_rehearsed(replace(draft, edits=edits), state, after))
+        accepted.append(_rehearsed(replace(draft, edits=edits), state, after))
         changed = {place for place, each in states.items() if each in below} | set(places)
         states.update(dict.fromkeys(changed, after))
         stale = [each for each in waiting if _touches(each[1], changed)]
         again = [
             (each, new)
             for each in dict.fromkeys((topic, *(other for other, _ in stale)))
-            for new in redrafted(each, after.facts, after.findings, Earlier(base.facts, tuple(kept)))
+            for new in redrafted(each, after.facts, after.findings, Earlier(base.facts, tuple(accepted)))
             if _touches(new, changed)
         ]
         for edit in (edit for _, new in reversed(again) for edit in new.edits):
             published.setdefault(edit_place(edit), edit.old)
         waiting = again + [each for each in waiting if each not in stale]
-    return kept, True
+    return accepted, True
 
 
 async def _beside_alias(resolver: Resolver, edits: Iterable[RecordEdit]) -> bool:
@@ -200,7 +186,7 @@ def _old(edit: RecordEdit, state: _State, published: Mapping[_Place, tuple[str, 
 
 
 @dataclass(frozen=True, slots=True)
-class _Standing:
+class _Answer:
     """The verdict of each receiver, also for few and for many messages; the grade; the ways a parked domain is open."""
 
     verdicts: Mapping[str, VerdictKind]
@@ -211,13 +197,13 @@ class _Standing:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """An audit with `edits` laid over what is published. `standing` is its answer."""
+    """An audit with `edits` laid over what is published. `answer`: what it comes to."""
 
     edits: Mapping[_Place, tuple[Proposal, ...]]
     facts: FactSet
-    works: Mapping[str, Work]
+    executions: Mapping[str, Execution]
     findings: tuple[Finding, ...]
-    standing: _Standing
+    answer: _Answer
 
     def unmet(self, rule: str, item: str) -> bool:
         return any(f.rule == rule and f.item == item and f.outcome is Outcome.UNMET for f in self.findings)
@@ -227,7 +213,7 @@ class _State:
 class _Rehearsal:
     """Audits again, as far as the edits reach: other auditors and rules would give what they gave."""
 
-    stage: Stage
+    basis: Basis
     rules: RuleSet
     catalogue: Catalogue
     selection: Selection
@@ -243,19 +229,17 @@ class _Rehearsal:
 
     async def publish(self, state: _State, edits: Mapping[_Place, tuple[Proposal, ...]]) -> _State:
         """The audit of `state` with further record sets replaced."""
-        stage = self.stage
+        basis = self.basis
         laid = {**state.edits, **edits}
-        overlay = OverlayResolver(stage.resolver, (each for proposals in laid.values() for each in proposals))
-        ports = (stage.http, stage.smtp, stage.unsubscriber)
-        gathered = await gather(
-            stage.auditors, stage.subject, overlay, stage.message, stage.now, *ports, before=state.works
-        )
+        overlay = OverlayResolver(basis.ports.dns, (each for proposals in laid.values() for each in proposals))
+        ports = replace(basis.ports, dns=overlay)
+        gathered = await gather(basis.auditors, basis.subject, ports, basis.message, before=state.executions)
         findings = self._judge(state, gathered.facts)
         receivers = self.selection.receivers or self.rules.providers
         # What is met or does not apply holds nobody's verdict back.
         holding = [each for each in findings if each.outcome in (Outcome.UNMET, Outcome.UNKNOWN)]
-        standing = _standing(assess(holding, receivers, gathered.facts))
-        return _State(laid, gathered.facts, gathered.works, findings, standing)
+        answer = _answer(assess(holding, receivers, gathered.facts))
+        return _State(laid, gathered.facts, gathered.executions, findings, answer)
 
     def _judge(self, state: _State, facts: FactSet) -> tuple[Finding, ...]:
         """The findings, judged anew where a fact changed that the rule, or what a receiver says about it, rests on."""
@@ -274,22 +258,22 @@ class _Rehearsal:
         anew: dict[str, list[Finding]] = {}
         for finding in judge(facts, replace(self.rules, rules=again), self.catalogue, self.selection):
             anew.setdefault(finding.rule, []).append(finding)
-        kept: dict[str, list[Finding]] = {}
+        same: dict[str, list[Finding]] = {}
         for finding in state.findings:
-            kept.setdefault(finding.rule, []).append(finding)
+            same.setdefault(finding.rule, []).append(finding)
         return tuple(
             finding
             for ident in self.rules.rules
-            for finding in (anew.get(ident, ()) if ident in again else kept.get(ident, ()))
+            for finding in (anew.get(ident, ()) if ident in again else same.get(ident, ()))
         )
 
 
-def _standing(given: Assessment) -> _Standing:
+def _answer(given: Assessment) -> _Answer:
     by_volume = {
         each.receiver: tuple(case.verdict if case else each.verdict for case in (each.if_small, each.if_bulk))
         for each in given.verdicts
     }
-    return _Standing({each.receiver: each.verdict for each in given.verdicts}, by_volume, given.grade, len(given.ways))
+    return _Answer({each.receiver: each.verdict for each in given.verdicts}, by_volume, given.grade, len(given.ways))
 
 
 # --- better or worse ------------------------------------------------------------------------------------------------
@@ -305,7 +289,7 @@ def _helps(before: _State, after: _State, draft: Remedy) -> bool:
 
 
 def _worse_verdict(before: _State, after: _State) -> bool:
-    was, now = before.standing, after.standing
+    was, now = before.answer, after.answer
     if GRADES.index(now.grade) > GRADES.index(was.grade) or now.ways > was.ways:
         return True
     return any(
@@ -349,7 +333,7 @@ def _darker(before: FactSet, after: FactSet) -> bool:
     return any(
         isinstance(fact.value, Unknown)
         and not fact.value.reason.waits_for_input
-        and not isinstance(before.value(fact.path), Unknown)
+        and not isinstance(before.at(fact.path), Unknown)
         for fact in after
     )
 
@@ -367,14 +351,14 @@ def _rehearsed(draft: Remedy, before: _State, after: _State) -> Remedy:
         changes=tuple(
             FactChange(path, old, new)
             for path in SHOWN_FACTS
-            if (old := before.facts.value(path)) != (new := after.facts.value(path))
+            if (old := before.facts.at(path)) != (new := after.facts.at(path))
             and not isinstance(old, Unknown)
             and not isinstance(new, Unknown)
         ),
         gains=tuple(
             Gain(receiver, kind, now)
-            for receiver, kind in before.standing.verdicts.items()
-            if (now := after.standing.verdicts[receiver]).rank < kind.rank
+            for receiver, kind in before.answer.verdicts.items()
+            if (now := after.answer.verdicts[receiver]).rank < kind.rank
         ),
     )
 
@@ -382,7 +366,7 @@ def _rehearsed(draft: Remedy, before: _State, after: _State) -> Remedy:
 # --- the order ------------------------------------------------------------------------------------------------------
 
 
-def _ordered(kept: Sequence[Remedy], severities: Mapping[_Case, Severity]) -> tuple[Remedy, ...]:
+def _ordered(accepted: Sequence[Remedy], severities: Mapping[_Case, Severity]) -> tuple[Remedy, ...]:
     """What changes verdicts most first, then by severity and care; what builds on another comes after it.
 
     A last resort comes last, whatever it changes.
@@ -394,20 +378,20 @@ def _ordered(kept: Sequence[Remedy], severities: Mapping[_Case, Severity]) -> tu
             -severities[each.rule, each.item].rank,
             _CARE.index(each.care),
         )
-        for each in kept
+        for each in accepted
     ]
     below = [
-        [other for other in range(place) if _touches(kept[other], {edit_place(edit) for edit in each.edits})]
-        for place, each in enumerate(kept)
+        [other for other in range(place) if _touches(accepted[other], {edit_place(edit) for edit in each.edits})]
+        for place, each in enumerate(accepted)
     ]
     # A remedy is as urgent as what can only be done after it.
-    for place in reversed(range(len(kept))):
+    for place in reversed(range(len(accepted))):
         for other in below[place]:
             keys[other] = min(keys[other], keys[place])
-    left = sorted(range(len(kept)), key=lambda place: (keys[place], place))
+    left = sorted(range(len(accepted)), key=lambda place: (keys[place], place))
     ordered: list[int] = []
     while left:
         following = next(place for place in left if not set(below[place]) & set(left))
         left.remove(following)
         ordered.append(following)
-    return tuple(kept[place] for place in ordered)
+    return tuple(accepted[place] for place in ordered)

@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-from deliverability.history.trend import Number
-
+_Number = int | float
 _SVG = "http://www.w3.org/2000/svg"
 _HIDDEN = frozenset({"tooltip", "tooltip-overlay", "text-overlay", "titles", "background", "value", "centered"})
 _DROPPED = ("script", "style", "title", "desc", "metadata")
@@ -20,12 +19,12 @@ _DROPPED = ("script", "style", "title", "desc", "metadata")
 
 def line(
     dates: Sequence[str],
-    values: Sequence[Number | None],
+    values: Sequence[_Number | None],
     *,
     name: str,
-    write: Callable[[Number], str],
-    steps: Sequence[tuple[Number, str]] = (),
-    limit: Number | None = None,
+    write: Callable[[_Number], str],
+    steps: Sequence[tuple[_Number, str]] = (),
+    limit: _Number | None = None,
 ) -> str:
     """A line chart; gaps where nothing is known.
 
@@ -71,7 +70,7 @@ def line(
     return _bare(chart.render_tree(), name)
 
 
-def spark(values: Sequence[Number | None], *, name: str, top: Number) -> str:
+def spark(values: Sequence[_Number | None], *, name: str, top: _Number) -> str:
     """A line of a few pixels beside a name in a table."""
     pygal = _pygal()
     chart = pygal.Line(

@@ -20,6 +20,7 @@ from deliverability.view.findings import (
 )
 from deliverability.view.parts import CheckView, EffectView, EvidenceView, InstanceView, SourceView
 from deliverability.view.remedies import gain_words
+from deliverability.words.details import line_words
 from deliverability.words.sentences import FindingWords, Phrases, duration, format_value, limit_spec, shortened, visible
 from deliverability.words.services import services_of
 from deliverability.words.speaker import Speaker
@@ -126,7 +127,7 @@ def by_topic(checks: Iterable[CheckView], say: Phrases) -> tuple[tuple[str, tupl
 
 def evidence_view(evidence: Evidence, anchor: str, say: Phrases) -> EvidenceView:
     """An observation as it is shown."""
-    lines = [line for got in evidence.got for line in got.splitlines() or [""]]
+    lines = [line for got in evidence.got for line in line_words(got, say).splitlines() or [""]]
     return EvidenceView(
         anchor=anchor,
         kind=say(f"evidence.{evidence.kind.value}"),

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from deliverability.model.facts import Unknown, Value, records_of
+from deliverability.model.paths import FactPath
 from deliverability.model.report import DMARC_STAGES, Report
 from deliverability.model.rules import Severity
+from deliverability.model.spf import SpfStatus, SpfTree, spf_tree
 from deliverability.view.findings import statement_of
 from deliverability.words.sentences import Phrases, format_value, octets, shortened, visible
 from deliverability.words.speaker import Speaker
@@ -172,7 +174,7 @@ def diagrams(report: Report, speaker: Speaker) -> Diagrams:
     )
 
 
-def _known(report: Report, path: str) -> Value:
+def _known(report: Report, path: FactPath) -> Value:
     """A fact's value, None where it is absent or unknown."""
     value = report.facts.value(path)
     return None if isinstance(value, Unknown) else value
@@ -263,12 +265,12 @@ def _cells(used: int, limit: int) -> tuple[str, ...]:
 
 
 def _spf(report: Report, say: Phrases) -> SpfView | None:
-    tree = _known(report, "spf.tree")
-    if not isinstance(tree, Mapping) or not tree.get("terms"):
+    tree = spf_tree(report.facts.value("spf.tree"))
+    if tree is None or not tree.terms:
         return None
     used = _number(_known(report, "spf.lookups"))
     if used is None:
-        used = _number(tree.get("lookups")) or 0
+        used = tree.lookups
     limits = (_number(finding.limits.get("max_lookups")) for finding in report.findings)
     limit = next(filter(None, limits), None)
     void = _number(_known(report, "spf.void_lookups")) or 0
@@ -284,7 +286,7 @@ def _spf(report: Report, say: Phrases) -> SpfView | None:
     )
 
 
-def _branch(node: Mapping[str, Value], say: Phrases, depth: int, budget: list[int], scale: int) -> BranchView:
+def _branch(tree: SpfTree, say: Phrases, depth: int, budget: list[int], scale: int) -> BranchView:
     """One record and what is below it. `budget` holds the number of terms that may still be shown on the page.
 
     `scale` is the number of look-ups that fills the bar beside a term.
@@ -292,14 +294,10 @@ def _branch(node: Mapping[str, Value], say: Phrases, depth: int, budget: list[in
     terms: list[TermView] = []
     free: list[str] = []
     cut = False
-    listed = node.get("terms")
-    for term in listed if isinstance(listed, tuple) else ():
-        if not isinstance(term, Mapping):
-            continue
-        text = _word(term.get("text"))
-        own, total = _number(term.get("lookups")) or 0, _number(term.get("total_lookups")) or 0
-        problem = _status(term.get("status"), say)
-        below = term.get("tree")
+    for term in tree.terms:
+        text = _word(term.text)
+        own, total, below = term.lookups, term.total_lookups, term.tree
+        problem = _status(term.status, say)
         if not (own or total or problem or below):
             free.append(text)
             continue
@@ -308,7 +306,7 @@ def _branch(node: Mapping[str, Value], say: Phrases, depth: int, budget: list[in
             break
         budget[0] -= 1
         branch = None
-        if isinstance(below, Mapping) and below.get("terms"):
+        if below and below.terms:
             branch = _branch(below, say, depth - 1, budget, scale) if depth > 1 else None
             cut = cut or depth <= 1
         cost = say("spf.free") if not total else say("spf.here") if total == own else say("spf.below", n=str(total))
@@ -317,22 +315,18 @@ def _branch(node: Mapping[str, Value], say: Phrases, depth: int, budget: list[in
     if len(free) > _FREE_SHOWN:
         shown += say("value.more", n=str(len(free) - _FREE_SHOWN))
     return BranchView(
-        domain=_word(node.get("domain")),
-        record=_word(node.get("record")),
-        problem=_status(node.get("status"), say),
+        domain=_word(tree.domain),
+        record=_word(tree.record),
+        problem=_status(tree.status, say),
         terms=tuple(terms),
         free=shown,
         cut=cut,
     )
 
 
-def _status(status: Value, say: Phrases) -> str:
+def _status(status: SpfStatus, say: Phrases) -> str:
     """What is wrong with a term or record, in words; empty where nothing is."""
-    word = _word(status)
-    if word in ("", "ok"):
-        return ""
-    key = f"spf.status.{word.partition(':')[0]}"
-    return say(key) if key in say else word
+    return "" if status is SpfStatus.OK else say(f"spf.status.{status.value}")
 
 
 def _dmarc(report: Report, say: Phrases) -> DmarcView | None:
@@ -375,7 +369,7 @@ def _size(report: Report, speaker: Speaker) -> BarView | None:
     # A message far below a limit would be a speck: then the bar is the message alone, and the meters tell the rest.
     above = min((limit for limit in limits if limit >= total), default=total)
     scale = above if total >= _NEAR * above else total
-    sizes = {key: _number(_known(report, f"message.{key}_octets")) or 0 for key in _SIZE_PARTS}
+    sizes = {key: _number(report.facts.at(f"message.{key}_octets")) or 0 for key in _SIZE_PARTS}
     attached = _number(_known(report, "message.attachment_octets")) or 0
     sizes["attachments"] = max(0, attached - sizes["inline"])
     sizes["other"] = max(0, total - sum(sizes.values()))
@@ -451,7 +445,7 @@ def _html(report: Report, say: Phrases) -> BarView | None:
     total = _number(_known(report, "html.octets"))
     if not total:
         return None
-    sizes = {key: _number(_known(report, f"html.{key}_octets")) or 0 for key in _HTML_PARTS}
+    sizes = {key: _number(report.facts.at(f"html.{key}_octets")) or 0 for key in _HTML_PARTS}
     scale = max(total, sum(sizes.values()))
     parts = (_part(key, say(f"html.{key}"), size, scale, say) for key, size in sizes.items())
     return BarView(say("html.total", size=octets(total, say)), tuple(part for part in parts if part.octets), ())

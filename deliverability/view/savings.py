@@ -128,7 +128,7 @@ def _files(facts: FactSet, parts: Mapping[str, Mapping[str, Value]]) -> Iterator
     if any(_is_encrypted(text_of(part.get("media_type"))) for part in parts.values()):
         return
     lighter = {
-        text_of(each.get("path")) for name in ("images", "pdfs") for each in records_of(facts.value(f"message.{name}"))
+        text_of(each.get("path")) for name in ("images", "pdfs") for each in records_of(facts.at(f"message.{name}"))
     }
     for file in records_of(facts.value("message.attachments")):
         path, sent = text_of(file.get("path")), _number(file.get("encoded_octets"))

@@ -7,16 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from deliverability.model.codes import details_in
-from deliverability.model.facts import Unknown, Value, records_of
+from deliverability.model.codes import Detail, details_in
+from deliverability.model.facts import Unknown, Value, records_of, text_of
 from deliverability.model.report import Report
+from deliverability.model.spf import SpfResult, StepOutcome, Trace, TraceStep, spf_trace
 from deliverability.words.details import detail_words
-from deliverability.words.sentences import Phrases, remark, shortened, unknown_sentence, visible
+from deliverability.words.sentences import Phrases, shortened, unknown_sentence, visible
 
 MAX_LINES = 400
 _MAX_SIGNATURES = 20
 _NAME = re.compile(r"[+\-?~]?([A-Za-z0-9]+)")
 _RANGES = ("ip4", "ip6")
+_PASSED_BY = frozenset({StepOutcome.NOT_REACHED, StepOutcome.DEAD, StepOutcome.IGNORED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class TraceLine:
 
     Attributes:
         depth: 0 for the record that was asked for, 1 inside an include, and so on.
-        mark: ``match``, ``no-match``, ``error`` or ``skipped``.
+        mark: ``match``, ``no-match``, ``error``, ``followed`` or ``skipped``.
         term: as published; joined where there are several.
         words: what came of it.
         cost: look-ups that it took, in words; empty where none.
@@ -81,79 +83,71 @@ def _word(value: Value) -> str:
     return visible(shortened(value)) if isinstance(value, str) else ""
 
 
-def _number(value: Value) -> int:
-    return value if isinstance(value, int) else 0
-
-
 # --- SPF -----------------------------------------------------------------------------------------------------------
 
 
 def _spf(report: Report, say: Phrases) -> SpfTrace | None:
-    trace = report.facts.value("spf.trace")
-    if not isinstance(trace, Mapping):
+    facts = report.facts
+    trace = spf_trace(facts.value("spf.trace"))
+    if trace is None:
         return None
-    ip = _word(trace.get("ip"))
-    identity = _word(report.facts.value("spf.result_identity"))
-    checked = say(f"trace.identity.{identity}") if f"trace.identity.{identity}" in say else ""
+    ip = _word(facts.value("spf.result_ip"))
+    identity = f"trace.identity.{text_of(facts.value('spf.result_identity'))}"
     lines: list[TraceLine] = []
     _collect(trace, 0, False, ip, lines, say)
-    result = _word(trace.get("result"))
-    steps = records_of(trace.get("steps"))
     return SpfTrace(
         title=say("trace.spf-title", ip=ip),
-        checked=say("trace.checked", domain=_word(trace.get("domain")), identity=checked),
-        record=_word(trace.get("record")),
+        checked=say("trace.checked", domain=_word(trace.domain), identity=say(identity) if identity in say else ""),
+        record=_word(trace.record),
         conclusion=say(
             "trace.conclusion",
-            result=result,
-            reason=remark(_word(trace.get("reason")), say),
-            lookups=say.count("trace.lookups", sum(_number(step.get("lookups")) for step in steps)),
+            result=trace.result.value,
+            reason=_said(trace.reason, say),
+            lookups=say.count("trace.lookups", sum(step.lookups for step in trace.steps)),
         ),
-        passed=result == "pass",
+        passed=trace.result is SpfResult.PASS,
         lines=tuple(lines[:MAX_LINES]),
         more=max(0, len(lines) - MAX_LINES),
     )
 
 
-def _collect(
-    trace: Mapping[str, Value], depth: int, detail: bool, ip: str, lines: list[TraceLine], say: Phrases
-) -> None:
-    for together, steps in groupby(records_of(trace.get("steps")), _kind):
+def _said(detail: Detail | None, say: Phrases) -> str:
+    return visible(shortened(detail_words(detail, say))) if detail else ""
+
+
+def _collect(trace: Trace, depth: int, detail: bool, ip: str, lines: list[TraceLine], say: Phrases) -> None:
+    for together, steps in groupby(trace.steps, _kind):
         if together:
-            listed = [_word(step.get("term")) for step in steps]
+            listed = [_word(step.term) for step in steps]
             lacks = together == "lacks"
             words = _lacks(len(listed), ip, say) if lacks else say(f"trace.{together}")
             mark = "no-match" if lacks else "skipped"
             lines.append(TraceLine(depth, mark, " ".join(listed), words, "", detail))
             continue
         for step in steps:
-            nested = step.get("nested")
-            outcome = _word(step.get("outcome"))
-            known = outcome in ("match", "no-match", "error")
             lines.append(
                 TraceLine(
                     depth,
-                    outcome if known else "followed" if nested else "skipped",
-                    _word(step.get("term")),
-                    _outcome(step, outcome, ip, _word(trace.get("result")), say),
-                    say.count("trace.lookups", count) if (count := _number(step.get("lookups"))) else "",
+                    step.outcome.value,
+                    _word(step.term),
+                    _outcome(step, ip, trace.result.value, say),
+                    say.count("trace.lookups", step.lookups) if step.lookups else "",
                     detail,
                 )
             )
-            if isinstance(nested, Mapping):
-                _collect(nested, depth + 1, detail or outcome == "no-match", ip, lines, say)
+            if step.nested:
+                _collect(step.nested, depth + 1, detail or step.outcome is StepOutcome.NO_MATCH, ip, lines, say)
 
 
-def _kind(step: Mapping[str, Value]) -> str:
+def _kind(step: TraceStep) -> str:
     """What several terms in a row have in common, so that one line is enough for them; empty for one of its own."""
-    outcome = _word(step.get("outcome"))
-    if outcome == "no-match" and _name(step) in _RANGES:
+    if step.outcome is StepOutcome.NO_MATCH and _name(step) in _RANGES:
         return "lacks"
-    return outcome if outcome in ("not-reached", "dead", "ignored") else ""
+    return step.outcome.value if step.outcome in _PASSED_BY else ""
 
 
-def _name(step: Mapping[str, Value]) -> str:
-    match = _NAME.match(_word(step.get("term")))
+def _name(step: TraceStep) -> str:
+    match = _NAME.match(step.term)
     return match[1].lower() if match else ""
 
 
@@ -161,21 +155,19 @@ def _lacks(ranges: int, ip: str, say: Phrases) -> str:
     return say("trace.lacks", ip=ip) if ranges == 1 else say("trace.lack", n=str(ranges), ip=ip)
 
 
-def _outcome(step: Mapping[str, Value], outcome: str, ip: str, result: str, say: Phrases) -> str:
+def _outcome(step: TraceStep, ip: str, result: str, say: Phrases) -> str:
     """What came of one term."""
-    name, nested, detail = _name(step), step.get("nested"), remark(_word(step.get("detail")), say)
-    if outcome == "error":
+    name, nested, detail = _name(step), step.nested, _said(step.detail, say)
+    if step.outcome is StepOutcome.ERROR:
         return say("trace.error", detail=detail)
-    if isinstance(nested, Mapping):
-        values = {"domain": _word(nested.get("domain")), "result": _word(nested.get("result"))}
-        return say(
-            {"followed": "trace.followed", "match": "trace.include-match"}.get(outcome, "trace.include"), **values
-        )
+    if nested:
+        key = {StepOutcome.FOLLOWED: "trace.followed", StepOutcome.MATCH: "trace.include-match"}
+        return say(key.get(step.outcome, "trace.include"), domain=_word(nested.domain), result=nested.result.value)
     if name == "all":
         return say("trace.all", result=result)
     if name in _RANGES:
         return say("trace.holds", ip=ip, result=result)
-    return say("trace.asked-match" if outcome == "match" else "trace.asked", detail=detail, ip=ip)
+    return say("trace.asked-match" if step.outcome is StepOutcome.MATCH else "trace.asked", detail=detail, ip=ip)
 
 
 # --- DKIM ----------------------------------------------------------------------------------------------------------

@@ -13,11 +13,12 @@ from pathlib import Path
 from deliverability._resources import locate
 from deliverability.history.texts import named
 from deliverability.model.facts import Catalogue
-from deliverability.model.history import Cause, Change, ChangeKind, Comparison, RecordChange, VerdictChange
+from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, RecordChange, VerdictChange
 from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import RuleSet, Status
 from deliverability.model.weekly import FindingText, Summary, WeeklyEntry
 from deliverability.view.diff import Piece, diff
+from deliverability.words.details import line_words
 from deliverability.words.rules import rule_title
 from deliverability.words.sentences import Phrases, format_value, visible
 
@@ -320,7 +321,7 @@ class _EntryWords:
             if items:
                 yield ChangeCountView(kind, self._say.count(f"weekly.mark.{name}", len(items)))
 
-    def _change(self, change: Change, text: FindingText | None, page: str, root: _Root) -> ChangeView:
+    def _change(self, change: FindingChange, text: FindingText | None, page: str, root: _Root) -> ChangeView:
         say = self._say
         label, title = say(f"weekly.kind.{change.kind.value}"), self._title(change, text)
         item = visible(named(change.item, say("weekly.name-not-kept")))
@@ -343,7 +344,7 @@ class _EntryWords:
             link=f"{page}#{change.rule}" if page else "",
         )
 
-    def _title(self, change: Change, text: FindingText | None) -> str:
+    def _title(self, change: FindingChange, text: FindingText | None) -> str:
         """What is asked for; in general terms where the finding is not there to fill them in."""
         if text is not None:
             return text.title
@@ -356,7 +357,7 @@ class _EntryWords:
         self._shown.add(record)
         return fresh
 
-    def _message(self, change: Change, text: FindingText | None) -> str:
+    def _message(self, change: FindingChange, text: FindingText | None) -> str:
         if change.kind is ChangeKind.UNCHECKED:
             was = self._say(f"outcome.{change.before.value}") if change.before else ""
             return self._say("weekly.unchecked", date=change.checked[:10] or "—", outcome=was)
@@ -367,7 +368,7 @@ class _EntryWords:
             return self._say("weekly.rated-from", before=before, after=after, message=text.message)
         return text.message
 
-    def _root(self, change: Change | VerdictChange) -> _Root:
+    def _root(self, change: FindingChange | VerdictChange) -> _Root:
         """What a change follows from, where all that follows from it is told together."""
         for each in change.records:
             if each.removed and each.cause in change.causes:
@@ -399,7 +400,7 @@ class _EntryWords:
             case None:
                 return ""
 
-    def _causes(self, change: Change | VerdictChange, root: _Root) -> tuple[str, ...]:
+    def _causes(self, change: FindingChange | VerdictChange, root: _Root) -> tuple[str, ...]:
         """The causes as whole sentences, but for what the heading of the group says already."""
         if root is Cause.SETTINGS or (root is Cause.RULES and isinstance(change, VerdictChange)):
             return ()
@@ -415,7 +416,9 @@ class _EntryWords:
         names = [self._say(f"weekly.setting.{each}") for each in self._settings]
         return self._say("weekly.cause.settings-named", names=self._say("value.separator").join(names))
 
-    def _cause(self, cause: Cause, change: Change | VerdictChange, records: Sequence[RecordChange]) -> tuple[str, ...]:
+    def _cause(
+        self, cause: Cause, change: FindingChange | VerdictChange, records: Sequence[RecordChange]
+    ) -> tuple[str, ...]:
         """Who or what changed."""
         say = self._say
         mine = [each for each in records if each.cause is cause]
@@ -431,7 +434,7 @@ class _EntryWords:
             return (self._of_settings(),)
         return (say(f"weekly.cause.{cause.value}"),)
 
-    def _of_rules(self, change: Change | VerdictChange) -> str:
+    def _of_rules(self, change: FindingChange | VerdictChange) -> str:
         if isinstance(change, VerdictChange):
             return self._say("weekly.cause.rules")
         rule = self._rules.rules.get(change.rule)
@@ -454,7 +457,7 @@ class _EntryWords:
         return self._say("weekly.fact", name=self._say(f"fact.{change.path}"), before=before, after=after)
 
     def _record(self, record: RecordChange) -> RecordView:
-        pieces = diff("\n".join(record.old), "\n".join(record.new))
+        pieces = diff(*("\n".join(line_words(line, self._say) for line in lines) for lines in (record.old, record.new)))
         return RecordView(visible(record.asked), tuple(Piece(kind, _visible_lines(text)) for kind, text in pieces))
 
     def _verdicts(self, changes: Sequence[VerdictChange], root: _Root) -> Iterator[VerdictChangeView]:

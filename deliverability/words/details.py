@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from deliverability.model.codes import AS_SAID, NEEDS, Arg, Detail
+from deliverability.model.facts import Line
 from deliverability.model.placeholders import fill, placeholders
 from deliverability.words.patterns import told
 from deliverability.words.phrases import Phrases, phrases
 
-_DEEPEST = 8
+_DEEPEST = 20
 
 
 def detail_words(detail: Detail, say: Phrases) -> str:
     """The words of a detail in the language of `say`. A code of another version of this program stands for itself."""
     return _words(detail, say, _DEEPEST)
+
+
+def line_words(line: Line, say: Phrases) -> str:
+    """A line of evidence: text as it was seen, or the words of a detail."""
+    return detail_words(line, say) if isinstance(line, Detail) else line
 
 
 def _words(detail: Detail, say: Phrases, depth: int) -> str:

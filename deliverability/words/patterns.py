@@ -22,6 +22,7 @@ _OF_CODES = frozenset(
         *("dmarc-value", "dmarc-odd", "dmarc-twice"),
     )
 )
+_CONVERTED = ("detail.spf-", "detail.dns-", "detail.name-", "detail.seen-")
 _LONGEST = 400
 _DEEPEST = 4
 
@@ -50,7 +51,11 @@ def _told(remark: str, english: Phrases, say: Phrases, depth: int) -> str:
 @lru_cache(maxsize=2)
 def _patterns(texts: tuple[tuple[str, str], ...]) -> tuple[tuple[str, re.Pattern[str]], ...]:
     """Every known remark as a pattern, the one with most words of its own first."""
-    known = [(key, text) for key, text in texts if key.startswith(_PREFIX) and key not in _OF_CODES]
+    known = [
+        (key, text)
+        for key, text in texts
+        if key.startswith(_PREFIX) and not (key in _OF_CODES or key.startswith(_CONVERTED))
+    ]
     known.sort(key=lambda each: -len(_PLACEHOLDER.sub("", each[1])))
     return tuple((key, re.compile(_pattern(text), re.DOTALL)) for key, text in known)
 

@@ -205,7 +205,7 @@ class _Values:
             return observed.get(name), self._catalogue.get(f"{self._each}[].{name.removeprefix('item.')}")
         if name in observed:
             return observed[name], self._catalogue.get(name)
-        return self._facts.value(name), self._catalogue.get(name)
+        return self._facts.at(name), self._catalogue.get(name)
 
 
 def item_name(item: Mapping[str, Value], spec: FactSpec | None) -> str:

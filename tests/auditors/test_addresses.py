@@ -13,6 +13,8 @@ from deliverability.mail.reader import read
 from deliverability.mail.scripts import is_highly_restrictive, unicode_labels
 from deliverability.model.codec import decode
 from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Subject, Unknown
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 from tests.auditors.test_message import DeadResolver
 from tests.facts_of import NOW
 
@@ -33,9 +35,8 @@ async def audit(raw: str | None, **given: Any) -> FactSet:
     gathered = await gather(
         [stated, addresses.audit],
         Subject("example.com", message=octets),
-        DeadResolver(),
+        Ports(DeadResolver(), FixedClock(NOW)),
         read(octets) if octets is not None else None,
-        NOW,
     )
     assert gathered.crashes == ()
     return gathered.facts

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deliverability.auditors import auditors
+from deliverability.auditors import auditors, catalogue
 from deliverability.auditors.base import (
+    NOT_STATED,
     AuditFunction,
     Auditor,
     Context,
@@ -21,13 +22,18 @@ from deliverability.auditors.base import (
     dns_evidence,
     gather,
     spec,
-    unknown_from,
 )
 from deliverability.judge.engine import Selection
+from deliverability.model.codes import ABOUT, AS_SAID, failed_question
+from deliverability.model.evidence import ALIAS, NO_NAME, NO_RECORD, failure
 from deliverability.model.facts import FactType, Reason, Subject, Unknown
-from deliverability.ports.base import Absent, Failed, Found
+from deliverability.ports.base import Absent, Failed, Found, unknown_from
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
-from deliverability.runs.engine import Audited, catalogue, exit_code, load_rules, make_report
+from deliverability.runs.engine import Audited, make_report
+from deliverability.runs.exit import exit_code
+from deliverability.runs.rules import load_rules
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -38,7 +44,7 @@ def make(name: str, provides: list[str], needs: list[str], run: AuditFunction) -
 
 async def run(*auditors: Auditor) -> Gathered:
     resolver = StaticResolver({("example.com", "TXT"): ["v=spf1 -all"]})
-    return await gather(auditors, Subject("example.com"), resolver, None, NOW)
+    return await gather(auditors, Subject("example.com"), Ports(resolver, FixedClock(NOW)), None)
 
 
 async def nothing(ctx: Context) -> None:
@@ -101,7 +107,7 @@ async def test_an_undeclared_fact_is_a_bug_of_that_auditor_only() -> None:
     gathered = await run(make("a", ["a.x"], [], too_much))
     (crash,) = gathered.crashes
     assert "stated facts it never declared: ['a.undeclared']" in crash
-    assert gathered.facts.value("a.x") == Unknown(Reason.BUG, "a: ValueError")
+    assert gathered.facts.value("a.x") == Unknown(Reason.BUG, ABOUT(what="a", detail=AS_SAID(text="ValueError")))
     assert "a.undeclared" not in gathered.facts.facts
 
 
@@ -113,12 +119,12 @@ async def test_a_fact_that_was_not_declared_as_need_cannot_be_read() -> None:
         ctx.put("b.x", ctx.value("a.x"))
 
     gathered = await run(make("a", ["a.x"], [], states), make("b", ["b.x"], [], peeks))
-    assert gathered.facts.value("b.x") == Unknown(Reason.BUG, "b: KeyError")
+    assert gathered.facts.value("b.x") == Unknown(Reason.BUG, ABOUT(what="b", detail=AS_SAID(text="KeyError")))
 
 
 async def test_a_forgotten_fact_is_unknown_and_not_none() -> None:
     gathered = await run(make("a", ["a.x"], [], nothing))
-    assert gathered.facts.value("a.x") == Unknown(Reason.BUG, "a did not state it")
+    assert gathered.facts.value("a.x") == Unknown(Reason.BUG, NOT_STATED(name="a"))
 
 
 async def test_a_crash_is_contained() -> None:
@@ -135,7 +141,7 @@ async def test_a_crash_is_contained() -> None:
     gathered = await run(
         make("a", ["a.x", "a.y"], [], crashes), make("b", ["b.x"], ["a.x"], depends), make("c", ["c.x"], [], goes_on)
     )
-    lost = Unknown(Reason.BUG, "a: RuntimeError")
+    lost = Unknown(Reason.BUG, ABOUT(what="a", detail=AS_SAID(text="RuntimeError")))
     assert {fact.path: fact.value for fact in gathered.facts} == {"a.x": lost, "a.y": lost, "b.x": lost, "c.x": 3}
     (crash,) = gathered.crashes
     assert "auditor a:" in crash
@@ -175,16 +181,16 @@ async def test_every_answer_is_kept_as_evidence_under_its_question() -> None:
 
 
 def test_evidence_says_what_kind_of_nothing_it_was() -> None:
-    assert dns_evidence(Absent("a.example", "MX", nxdomain=True)).got == ("NXDOMAIN: no such name",)
-    assert dns_evidence(Absent("a.example", "MX", nxdomain=False)).got == ("NODATA: no MX record",)
-    failed = Failed("a.example", "MX", Reason.SERVFAIL, "by ns1")
-    assert dns_evidence(failed).got == ("servfail: by ns1",)
-    assert unknown_from(failed) == Unknown(Reason.SERVFAIL, "MX a.example: by ns1")
+    assert dns_evidence(Absent("a.example", "MX", nxdomain=True)).got == (NO_NAME(),)
+    assert dns_evidence(Absent("a.example", "MX", nxdomain=False)).got == (NO_RECORD(type="MX"),)
+    failed = Failed("a.example", "MX", Reason.SERVFAIL, AS_SAID(text="by ns1"))
+    assert dns_evidence(failed).got == (failure(Reason.SERVFAIL, AS_SAID(text="by ns1")),)
+    assert unknown_from(failed) == Unknown(Reason.SERVFAIL, failed_question("MX", "a.example", AS_SAID(text="by ns1")))
 
 
 def test_a_cname_on_the_way_is_part_of_the_evidence() -> None:
     found = Found("s1._domainkey.example.com", "TXT", ("v=DKIM1; p=",), chain=("s1.esp.example",))
-    assert dns_evidence(found).got == ("CNAME s1.esp.example", "v=DKIM1; p=")
+    assert dns_evidence(found).got == (ALIAS(name="s1.esp.example"), "v=DKIM1; p=")
 
 
 def test_auditors_are_pickled_by_their_names() -> None:

@@ -1,4 +1,4 @@
-"""BIMI: the record, where it is looked for, and the logo."""
+"""The facts of BIMI: the record, where it is looked for, and the logo."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import pytest
 
 from deliverability.auditors import bimi, message
 from deliverability.auditors.base import gather
-from deliverability.auditors.bimi import MAX_LOGO_OCTETS, parse_bimi, svg_errors
 from deliverability.mail.reader import read
+from deliverability.model.codes import AS_SAID, Input, needs
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import Fetched, NoPage, Page, Resolver
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.nobody import OFFLINE
+from deliverability.ports.ports import Permissions, Ports
 from deliverability.ports.static import StaticResolver
 
 LOGO, PEM = "https://brand.example/logo.svg", "https://brand.example/vmc.pem"
@@ -42,7 +45,12 @@ async def of(
     parsed = read(mail) if mail is not None else None
     now = datetime(2026, 11, 24, tzinfo=UTC)
     resolver = StaticResolver(records)
-    gathered = await gather([message.audit, bimi.audit], Subject(domain), resolver, parsed, now, web)
+    gathered = await gather(
+        [message.audit, bimi.audit],
+        Subject(domain),
+        Ports(resolver, FixedClock(now), http=web or OFFLINE, permissions=Permissions(fetch=web is not None)),
+        parsed,
+    )
     assert gathered.crashes == ()
     return {fact.path.removeprefix("bimi."): fact.value for fact in gathered.facts if fact.path.startswith("bimi.")}
 
@@ -59,9 +67,9 @@ async def test_a_record_at_the_domain() -> None:
         "errors": (),
         "logo": LOGO,
         "certificate": PEM,
-        "logo_octets": Unknown(Reason.NOT_CONFIGURED, "--fetch"),
-        "logo_errors": Unknown(Reason.NOT_CONFIGURED, "--fetch"),
-        "certificate_found": Unknown(Reason.NOT_CONFIGURED, "--fetch"),
+        "logo_octets": Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_FETCH)),
+        "logo_errors": Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_FETCH)),
+        "certificate_found": Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_FETCH)),
     }
 
 
@@ -105,30 +113,6 @@ async def test_a_failure_is_never_taken_for_absence(fault: str) -> None:
         assert facts["present"].reason is Reason(fault)
 
 
-@pytest.mark.parametrize(
-    ("record", "errors"),
-    [
-        (RECORD, ()),
-        ("v=BIMI1; l=; a=;", ()),
-        (f"v=BIMI1;l={LOGO}", ()),
-        ("v=BIMI1", ("no l=",)),
-        (f"v=bimi1; l={LOGO}", ("it does not begin with v=BIMI1;",)),
-        (f"l={LOGO}; v=BIMI1", None),
-        ("v=BIMI1; l=http://b.example/l.svg", ("l=http://b.example/l.svg is not an https URL",)),
-        ("v=BIMI1; l=https://b.example/l.png", ("l=https://b.example/l.png does not end in .svg",)),
-        (f"v=BIMI1; l={LOGO}; l={LOGO}", ("l= twice",)),
-    ],
-)
-def test_records(record: str, errors: tuple[str, ...] | None) -> None:
-    found = parse_bimi([record])
-    assert (found.text is None) is (errors is None)
-    assert found.errors == (errors or ())
-
-
-def test_two_records_are_one_too_many() -> None:
-    assert parse_bimi([RECORD, RECORD]).errors == ("2 records; there may be one only",)
-
-
 async def test_logo_and_certificate_are_looked_at_with_leave() -> None:
     web = Web(logo=SVG, pem=b"-----BEGIN CERTIFICATE-----\n...")
     facts = await of({("default._bimi.example.com", "TXT"): [RECORD]}, web=web)
@@ -138,62 +122,12 @@ async def test_logo_and_certificate_are_looked_at_with_leave() -> None:
 async def test_a_logo_that_does_not_come() -> None:
     records = {("default._bimi.example.com", "TXT"): [RECORD]}
     web = Web(
-        logo=NoPage(LOGO, Reason.REFUSED, "it leads to 10.0.0.1", certain=True), pem=Page(PEM, 404, "text/html", b"")
+        logo=NoPage(LOGO, Reason.REFUSED, AS_SAID(text="it leads to 10.0.0.1"), certain=True),
+        pem=Page(PEM, 404, "text/html", b""),
     )
     facts = await of(records, web=web)
-    assert (facts["logo_errors"], facts["certificate_found"]) == (("it leads to 10.0.0.1",), False)
-    web = Web(logo=NoPage(LOGO, Reason.TIMEOUT, "no answer"), pem=Page(PEM, 503, "text/html", b""))
+    assert (facts["logo_errors"], facts["certificate_found"]) == ((AS_SAID(text="it leads to 10.0.0.1"),), False)
+    web = Web(logo=NoPage(LOGO, Reason.TIMEOUT, AS_SAID(text="no answer")), pem=Page(PEM, 503, "text/html", b""))
     facts = await of(records, web=web)
     assert isinstance(facts["logo_errors"], Unknown)
     assert isinstance(facts["certificate_found"], Unknown)
-
-
-def edited(before: bytes, after: bytes) -> bytes:
-    assert before in SVG
-    return SVG.replace(before, after)
-
-
-@pytest.mark.parametrize(
-    ("svg", "errors"),
-    [
-        (SVG, ()),
-        (edited(b'baseProfile="tiny-ps" ', b""), ("baseProfile is not tiny-ps",)),
-        (edited(b'version="1.2"', b'version="1.1"'), ("version is not 1.2",)),
-        (edited(b"<title>Example</title>", b""), ("it has no title element",)),
-        (edited(b"0 0 64 64", b"0 0 128 64"), ("it is not square (viewBox)",)),
-        (edited(b"<defs>", b"<script>1</script><defs>"), ("script element",)),
-        (edited(b"<defs>", b'<image href="#x"/><defs>'), ("image element",)),
-        (edited(b"<rect ", b'<rect onclick="x()" '), ("onclick attribute",)),
-        (edited(b"url(#g)", b"url(https://evil.example/#g)"), ("fill=url(https://evil.example/#g)",)),
-        (edited(b"<rect ", b'<rect href="https://evil.example/" '), ("href=https://evil.example/",)),
-        (b"<html></html>", ("its root element is html, not svg",)),
-        (b"<svg></svg>", ("its root element is svg, outside the namespace of SVG",)),
-        (b"\x1f\x8b\x08rest", ("it is compressed (.svgz) and was not read",)),
-    ],
-)
-def test_logos(svg: bytes, errors: tuple[str, ...]) -> None:
-    assert svg_errors(svg) == errors
-
-
-def test_a_large_logo() -> None:
-    (error,) = svg_errors(edited(b"</svg>", b"<!--" + b"x" * MAX_LOGO_OCTETS + b"--></svg>"))
-    assert error.endswith("octets; 32768 are the most that receivers advise")
-
-
-@pytest.mark.parametrize(
-    "hostile",
-    [
-        b'<!DOCTYPE svg [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><svg xmlns="http://www.w3.org/2000/svg">&b;</svg>',
-        b'<!DOCTYPE svg SYSTEM "file:///etc/passwd"><svg xmlns="http://www.w3.org/2000/svg"/>',
-        b'<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/x.dtd"><svg/>',
-    ],
-)
-def test_document_types_and_entities_are_refused(hostile: bytes) -> None:
-    assert svg_errors(hostile) == ("it has a document type declaration",)
-
-
-@pytest.mark.parametrize(
-    "octets", [b"", b"\xff\xfe\x00", b"<svg", b"<a>" * 60_000, b"&x;", b'<?xml version="1.0" encoding="nope"?><svg/>']
-)
-def test_hostile_logos_give_a_result(octets: bytes) -> None:
-    assert svg_errors(octets)

@@ -20,6 +20,8 @@ from deliverability.auditors.dkim import (
 )
 from deliverability.mail.reader import read
 from deliverability.model.facts import FactType, KeySeen, Reason, Subject, Unknown, Value
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 from deliverability.protocols.dkim.tags import TAG_BASE64
 from deliverability.protocols.dkim.verify import MAX_SIGNATURES
 from tests.signing import MESSAGE, Rule, TableResolver, ed25519_key, published, rsa_key, sign
@@ -49,9 +51,8 @@ async def run(
     gathered = await gather(
         [stand_in, under_test.audit],
         subject,
-        resolver or TableResolver(ORGANIZATION | table),
+        Ports(resolver or TableResolver(ORGANIZATION | table), FixedClock(NOW)),
         read(message) if message else None,
-        NOW,
     )
     assert gathered.crashes == ()
     return gathered

@@ -9,6 +9,8 @@ import pytest
 
 from deliverability.auditors import alignment, domain
 from deliverability.mail.reader import read
+from deliverability.model.codec import encode
+from deliverability.model.codes import AS_SAID, Input, failed_question, needs
 from deliverability.model.facts import Reason, Unknown, Value, records_of
 from deliverability.ports.static import StaticResolver
 from tests.facts_of import facts_of
@@ -83,7 +85,9 @@ async def test_without_mx_an_address_takes_mail(rdtype: str, address: str) -> No
 
 async def test_without_mx_a_failed_address_leaves_it_open() -> None:
     facts = await existence({("example.com", "TXT"): ["x"], ("example.com", "AAAA"): "servfail"})
-    assert facts["accepts_mail"] == Unknown(Reason.SERVFAIL, "AAAA example.com: the server answered SERVFAIL")
+    assert facts["accepts_mail"] == Unknown(
+        Reason.SERVFAIL, failed_question("AAAA", "example.com", AS_SAID(text="the server answered SERVFAIL"))
+    )
 
 
 async def test_the_mail_from_domain_is_looked_up_as_well() -> None:
@@ -164,11 +168,12 @@ async def test_each_reply_to_domain_is_looked_at_once() -> None:
     )
     there = {**MAIL, ("desk.example", "MX"): ["0 ."], ("slow.example", "MX"): "timeout"}
     found = (await existence(there, author="example.com", mail=mail))["reply_to_domains"]
+    late = failed_question("MX", "slow.example", AS_SAID(text="no answer in time"))
     assert [(each["domain"], each["accepts"], each["author"]) for each in records_of(found)] == [
         ("desk.example", False, False),
         ("example.com", True, True),
         ("gone.example", False, False),
-        ("slow.example", Unknown(Reason.TIMEOUT, "MX slow.example: no answer in time"), False),
+        ("slow.example", Unknown(Reason.TIMEOUT, late), False),
     ]
 
 
@@ -238,9 +243,9 @@ async def test_names_are_compared_strictly_then_by_organization(mail_from: Any, 
 
 
 async def test_spf_of_a_domain_that_stands_in_for_mail_from_is_no_alignment_and_no_lack_of_one() -> None:
-    unknown = {"unknown": "not-configured", "detail": "--mail-from"}
+    unknown = {"unknown": "not-configured", "detail": encode(needs(Input.MAIL_FROM))}
     facts = await aligned(mail_from=unknown, mail_from_home=unknown, spf="pass", identity="domain")
-    assert facts["alignment.spf_pass"] == Unknown(Reason.NOT_CONFIGURED, "--mail-from")
+    assert facts["alignment.spf_pass"] == Unknown(Reason.NOT_CONFIGURED, needs(Input.MAIL_FROM))
     signed = await aligned(mail_from=unknown, spf="pass", identity="domain", signatures=(signature("example.com"),))
     assert (signed["alignment.spf_pass"], signed["alignment.dkim_pass"]) == (facts["alignment.spf_pass"], True)
 

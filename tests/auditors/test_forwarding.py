@@ -9,6 +9,8 @@ from deliverability.auditors.base import Context, auditor, gather
 from deliverability.mail.reader import read
 from deliverability.mail.received import parse_return_path
 from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Subject, Unknown
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 from tests.auditors.test_message import DeadResolver
 from tests.facts_of import NOW
 
@@ -31,7 +33,9 @@ async def audit(raw: str | None, source: str = "received") -> FactSet:
         ctx.put_all(dict(zip(paths, (sender, "198.51.100.9", source), strict=True)))
 
     auditors = [message.audit, envelope, forwarding.audit]
-    gathered = await gather(auditors, Subject("example.jp", message=octets), DeadResolver(), parsed, NOW)
+    gathered = await gather(
+        auditors, Subject("example.jp", message=octets), Ports(DeadResolver(), FixedClock(NOW)), parsed
+    )
     assert gathered.crashes == ()
     return gathered.facts
 

@@ -13,9 +13,13 @@ import pytest
 from deliverability.auditors import attachments, clients, envelope, html, japanese, message, weight
 from deliverability.auditors import format as form
 from deliverability.auditors.base import gather
+from deliverability.auditors.html import HTML_APART
 from deliverability.mail.reader import read
+from deliverability.model.codes import Input, needs
 from deliverability.model.facts import FactSet, Reason, Subject, Unknown, Value
 from deliverability.ports.base import Answer, Failed
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 from tests import TESTS
 from tests.corpus import corpus
 
@@ -37,7 +41,9 @@ async def audit(raw: bytes | None, **given: object) -> FactSet:
     """All facts about a message, with every promised fact stated and no auditor crashed."""
     subject = Subject("example.com", message=raw, **given)  # type: ignore[arg-type]
     parsed = read(raw) if raw is not None else None
-    gathered = await gather(AUDITORS, subject, DeadResolver(), parsed, datetime(2026, 11, 24, tzinfo=UTC))
+    gathered = await gather(
+        AUDITORS, subject, Ports(DeadResolver(), FixedClock(datetime(2026, 11, 24, tzinfo=UTC))), parsed
+    )
     assert gathered.crashes == ()
     return gathered.facts
 
@@ -369,7 +375,7 @@ class TestHtml:
     async def test_html_of_absurd_size_is_weighed_but_not_taken_apart(self) -> None:
         facts = await audit(b"Content-Type: text/html\n\n" + b"<p>" * (4 << 20))
         assert facts.value("html.octets") == 3 * (4 << 20)
-        assert facts.value("html.links") == Unknown(Reason.LIMIT, "HTML over 10 MiB is not taken apart")
+        assert facts.value("html.links") == Unknown(Reason.LIMIT, HTML_APART(n=10))
 
     async def test_an_attached_html_file_is_not_the_body(self) -> None:
         facts = await audit(with_file(b"<p>", "page.html", "text/html"))
@@ -446,11 +452,13 @@ class TestEnvelope:
                   for name in ("mail_from", "helo", "ip")}  # fmt: skip
         assert stated == {"mail_from": mail_from, "helo": helo, "ip": ip}
 
-    @pytest.mark.parametrize("name", ["mail_from", "helo", "ip"])
-    async def test_what_nothing_tells_waits_for_its_option(self, name: str) -> None:
+    @pytest.mark.parametrize(
+        ("name", "wanted"), [("mail_from", Input.MAIL_FROM), ("helo", Input.HELO), ("ip", Input.SENDING_IP)]
+    )
+    async def test_what_nothing_tells_waits_for_its_input(self, name: str, wanted: Input) -> None:
         """A saved draft has no trace fields: not told is not the same as not there."""
         facts = await audit(b"X: y\n\nx")
-        expected = Unknown(Reason.NOT_CONFIGURED, f"--{name.replace('_', '-')}")
+        expected = Unknown(Reason.NOT_CONFIGURED, needs(wanted))
         assert (facts.value(f"envelope.{name}"), facts.value(f"envelope.{name}_source")) == (expected, expected)
 
     async def test_options_win(self) -> None:

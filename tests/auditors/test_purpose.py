@@ -12,6 +12,8 @@ from deliverability.auditors.base import Context, auditor, gather
 from deliverability.mail.reader import read
 from deliverability.model.codec import decode
 from deliverability.model.facts import FactSet, FactSpec, FactType, Purpose, Reason, Subject, Unknown
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 from tests.auditors.test_message import DeadResolver
 
 FACTS = {
@@ -41,9 +43,8 @@ async def audit(raw: str | None = None, given: dict[str, Any] | None = None, **s
     gathered = await gather(
         [stated, message.audit, forwarding.audit, purpose.audit],
         Subject("example.com", message=octets, **subject),
-        DeadResolver(),
+        Ports(DeadResolver(), FixedClock(datetime(2026, 11, 24, tzinfo=UTC))),
         read(octets) if octets is not None else None,
-        datetime(2026, 11, 24, tzinfo=UTC),
     )
     assert gathered.crashes == ()
     return gathered.facts

@@ -14,7 +14,9 @@ from deliverability.mail.hop import delivery
 from deliverability.mail.reader import read
 from deliverability.model.codec import decode
 from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Subject, Unknown, records_of
-from deliverability.ports.budget import offline_resolver
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.nobody import OFFLINE
+from deliverability.ports.ports import Ports
 from deliverability.protocols.dmarc.psl import known_registrable_domain
 from tests.corpus import corpus
 from tests.recorded_mails import SAMPLES, compare, header_blocks, topmost_address
@@ -40,7 +42,7 @@ async def audit(message: bytes | None, ips: tuple[str, ...] = (), **facts: Any) 
     stated = {path.replace("__", "."): value for path, value in facts.items()}
     subject = Subject("example.com", message=message, sending_ips=ips)
     auditors = [given(stated), envelope.audit, recorded.audit]
-    gathered = await gather(auditors, subject, offline_resolver(), read(message) if message else None, NOW)
+    gathered = await gather(auditors, subject, Ports(OFFLINE, FixedClock(NOW)), read(message) if message else None)
     assert gathered.crashes == ()
     return gathered.facts
 
@@ -572,7 +574,9 @@ class TestCorpus:
     async def test_the_identities_are_the_recorded_ones(self) -> None:
         others = []
         for name, message in header_blocks(corpus()):
-            facts = (await gather([envelope.audit], Subject("", message=b""), offline_resolver(), message, NOW)).facts
+            facts = (
+                await gather([envelope.audit], Subject("", message=b""), Ports(OFFLINE, FixedClock(NOW)), message)
+            ).facts
             ours = {"ip": facts.value("envelope.ip"), "spf_domain": facts.value("envelope.mail_from_domain")}
             if compare(message, {path: value for path, value in ours.items() if isinstance(value, str)}):
                 others.append(name)

@@ -12,15 +12,16 @@ from typing import Any
 
 import pytest
 
-from deliverability.auditors import spf
+from deliverability.auditors import catalogue, spf
 from deliverability.judge.engine import Selection, judge
+from deliverability.model.codes import AS_SAID, Input, failed_question, needs
 from deliverability.model.facts import Fact, FactSet, Reason, Unknown, Value, records_of, texts_of
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Effect, Receiver, RuleSet, Severity, Statement
 from deliverability.ports.static import StaticResolver
 from deliverability.protocols.spf.record import Mechanism, parse
 from deliverability.protocols.spf.special import is_special
-from deliverability.runs.engine import catalogue, load_rules
+from deliverability.runs.rules import load_rules
 from deliverability.words.sentences import sentences
 from tests.facts_of import facts_of
 
@@ -129,7 +130,7 @@ async def test_without_a_message_the_audited_domain_is_the_author_and_nothing_is
 
 @pytest.mark.parametrize(
     ("record", "result"),
-    [("v=spf1 -all", Unknown(Reason.NOT_CONFIGURED, "--mail-from")), ("v=spf1 ip4:192.0.2.10 -all", "pass")],
+    [("v=spf1 -all", Unknown(Reason.NOT_CONFIGURED, needs(Input.MAIL_FROM))), ("v=spf1 ip4:192.0.2.10 -all", "pass")],
 )
 async def test_of_a_mail_whose_envelope_is_not_told_it_is_not_known_what_is_used(
     record: str, result: str | Unknown
@@ -187,7 +188,7 @@ async def test_no_failing_question_makes_an_identity_say_that_something_is_missi
     checked = await mail(zone, "b@bounce.example.jp")
     item = checked.identities["bounce.example.jp"]
     assert {item[name] for name in ("present", "lookups", "lookups_at_least", "void_lookups", "sends_nothing")} == {
-        Unknown(Reason.TIMEOUT, "TXT bounce.example.jp: no answer in time")
+        Unknown(Reason.TIMEOUT, failed_question("TXT", "bounce.example.jp", AS_SAID(text="no answer in time")))
     }
     assert checked.outcome("SPF-001", "bounce.example.jp") == "unknown"
     assert checked.outcome("SPF-001", "example.jp") == "not-applicable"

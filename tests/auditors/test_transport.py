@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,19 +10,18 @@ import pytest
 
 from deliverability.auditors import transport
 from deliverability.auditors.base import gather
-from deliverability.auditors.transport import (
-    fits,
-    parse_mta_sts,
-    parse_policy,
-    parse_tls_rpt,
-    tls_version,
-    tlsa_problem,
-)
+from deliverability.auditors.transport import tls_version
 from deliverability.mail.reader import read
+from deliverability.model.codes import AS_SAID, Input, needs
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import Answer, Fetched, Found, NoPage, Page, Resolver
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.nobody import OFFLINE
+from deliverability.ports.open import PortSettings, open_ports
+from deliverability.ports.ports import Permissions, Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.ports.zone import ZoneResolver
+from deliverability.protocols.dane import TLSA_UNUSABLE
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 URL = "https://mta-sts.example.com/.well-known/mta-sts.txt"
@@ -56,7 +54,12 @@ async def of(
 ) -> dict[str, Any]:
     resolver = StaticResolver(records) if isinstance(records, dict) else records
     parsed = read(message) if message is not None else None
-    gathered = await gather([transport.audit], Subject("example.com"), resolver, parsed, NOW, web)
+    gathered = await gather(
+        [transport.audit],
+        Subject("example.com"),
+        Ports(resolver, FixedClock(NOW), http=web or OFFLINE, permissions=Permissions(fetch=web is not None)),
+        parsed,
+    )
     assert gathered.crashes == ()
     return {fact.path: fact.value for fact in gathered.facts}
 
@@ -105,53 +108,6 @@ async def test_a_draft_has_no_hops() -> None:
     assert (facts["transport.hops"], facts["transport.delivery_tls_version"]) == ((), None)
 
 
-# --- records -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("records", "present", "errors"),
-    [
-        ([], False, ()),
-        (["v=spf1 -all"], False, ()),
-        (["v=STSv1; id=20261124T12"], True, ()),
-        (["v=STSv1;id=1;"], True, ()),
-        (["v=STSv1; id=1; extra=x"], True, ()),
-        (["unrelated", "v=STSv1; id=1"], True, ()),
-        (["v=STSv1"], True, ("no id=",)),
-        (["v=STSv1; id=2026-11-24"], True, ("id=2026-11-24",)),
-        (["v=STSv1; id=" + "a" * 33], True, ("id=" + "a" * 33,)),
-        (["v=STSv1; id=1; id=2"], True, ("id= twice",)),
-        (["v=STSv1; id=1; oops"], True, ("not a field: oops",)),
-        (["v=stsv1; id=1"], True, ("it does not begin with v=STSv1;",)),
-        (["v=STSv1; id=1", "v=STSv1; id=2"], True, ("2 records; there may be one only",)),
-    ],
-)
-def test_mta_sts_record(records: list[str], present: bool, errors: tuple[str, ...]) -> None:
-    found = parse_mta_sts(records)
-    assert (found.record is not None, found.errors) == (present, errors)
-
-
-@pytest.mark.parametrize(
-    ("record", "errors"),
-    [
-        ("v=TLSRPTv1; rua=mailto:a@example.com", ()),
-        ("v=TLSRPTv1;rua=mailto:a@example.com,https://r.example/x", ()),
-        ("v=TLSRPTv1", ("no rua=",)),
-        ("v=TLSRPTv1; rua=a@example.com", ("rua=a@example.com",)),
-        ("v=TLSRPTv1; rua=http://r.example/x", ("rua=http://r.example/x",)),
-        ("v=tlsrptv1; rua=mailto:a@example.com", ("it does not begin with v=TLSRPTv1;",)),
-    ],
-)
-def test_tls_rpt_record(record: str, errors: tuple[str, ...]) -> None:
-    assert parse_tls_rpt([record]).errors == errors
-
-
-def test_hostile_records_are_read_in_time_and_bounded() -> None:
-    for record in ("v=STSv1;" * 20_000, "v=STSv1; " + "=" * 65_000, "v=STSv1;" + " " * 65_000, "v=STSv1; \udcff=\x00"):
-        assert len(parse_mta_sts([record]).errors) <= 21
-        parse_tls_rpt([record.replace("STSv1", "TLSRPTv1")])
-
-
 async def test_tls_rpt_facts() -> None:
     facts = await of({("_smtp._tls.example.com", "TXT"): ["v=TLSRPTv1; rua=mailto:a@example.com"]})
     assert (facts["tls_rpt.present"], facts["tls_rpt.rua"]) == (True, ("mailto:a@example.com",))
@@ -179,8 +135,8 @@ async def test_a_failure_is_never_taken_for_absence(fault: str) -> None:
 
 async def test_without_leave_nothing_is_fetched() -> None:
     facts = await of(STS)
-    assert facts["mta_sts.mode"] == Unknown(Reason.NOT_CONFIGURED, "--fetch")
-    assert facts["mta_sts.policy_errors"] == Unknown(Reason.NOT_CONFIGURED, "--fetch")
+    assert facts["mta_sts.mode"] == Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_FETCH))
+    assert facts["mta_sts.policy_errors"] == Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_FETCH))
 
 
 async def test_without_a_record_there_is_no_policy_to_fetch() -> None:
@@ -213,53 +169,12 @@ async def test_an_mx_host_that_the_policy_leaves_out() -> None:
 
 
 async def test_a_site_at_fault_is_an_error_and_a_fetch_that_failed_is_unknown() -> None:
-    wrong = await of(STS, web=Web(NoPage(URL, Reason.REFUSED, "the certificate is not valid", certain=True)))
-    assert wrong["mta_sts.policy_errors"] == ("the certificate is not valid",)
-    lost = await of(STS, web=Web(NoPage(URL, Reason.TIMEOUT, "no answer within 8 s")))
+    wrong = await of(
+        STS, web=Web(NoPage(URL, Reason.REFUSED, AS_SAID(text="the certificate is not valid"), certain=True))
+    )
+    assert wrong["mta_sts.policy_errors"] == (AS_SAID(text="the certificate is not valid"),)
+    lost = await of(STS, web=Web(NoPage(URL, Reason.TIMEOUT, AS_SAID(text="no answer within 8 s"))))
     assert lost["mta_sts.policy_errors"].reason is Reason.TIMEOUT
-
-
-@pytest.mark.parametrize(
-    ("answer", "errors"),
-    [
-        (page(status=404), ("HTTP status 404 instead of 200",)),
-        (page(status=301), ("HTTP status 301 instead of 200",)),
-        (page(kind="text/html"), ("type text/html instead of text/plain",)),
-        (page(POLICY.replace(b"STSv1", b"STSv2")), ("no version: STSv1",)),
-        (page(POLICY.replace(b"enforce", b"strict")), ("mode: strict",)),
-        (page(POLICY.replace(b"604800", b"31557600")), ()),
-        (page(POLICY.replace(b"604800", b"31557601")), ("max_age: 31557601",)),
-        (page(POLICY.replace(b"604800", b"-1")), ("max_age: -1",)),
-        (page(b"version: STSv1\nmode: testing\nmax_age: 86400\n"), ("no mx",)),
-        (page(b"version: STSv1\nmode: none\nmax_age: 86400\n"), ()),
-        (page(POLICY.replace(b"*.example.net", b"mx.*.net")), ("mx: mx.*.net",)),
-        (page(b"<html>\xff\x00"), ("not a field: <html>\ufffd\x00", "no version: STSv1", "no mode", "no max_age")),
-    ],
-)
-def test_policy(answer: Page, errors: tuple[str, ...]) -> None:
-    assert parse_policy(answer).errors == errors
-
-
-def test_hostile_policies_are_read_in_time_and_bounded() -> None:
-    for body in (b"mx: " + b"a." * 32_000, b"mx: a.b\n" * 8000, b":" * 65_000, b"mx: " + b"a-" * 32_000 + b"."):
-        policy = parse_policy(page(body))
-        assert len(policy.errors) <= 20
-        assert len(policy.mx) <= 100
-
-
-@pytest.mark.parametrize(
-    ("host", "fit"),
-    [
-        ("mx1.example.com", True),
-        ("a.example.net", True),
-        # A star stands for one label only.
-        ("a.b.example.net", False),
-        ("example.net", False),
-        ("mx2.example.com", False),
-    ],
-)
-def test_patterns(host: str, fit: bool) -> None:
-    assert fits(host, ("mx1.example.com", "*.example.net")) is fit
 
 
 # --- DNSSEC and DANE -----------------------------------------------------------------------------------------------
@@ -321,50 +236,20 @@ async def test_a_resolver_that_validated_the_answer_is_believed() -> None:
     assert host["signed"] is True
 
 
-@pytest.mark.parametrize(
-    ("record", "usable"),
-    [
-        (TLSA, True),
-        ("2 0 2 " + "ab" * 64, True),
-        ("3 1 0 abcdef", True),
-        ("3 1 1 " + "ab" * 20 + " " + "ab" * 12, True),
-        # Certificate usages of the web do not count for mail (RFC 7672 section 3.1.3).
-        ("1 1 1 " + "ab" * 32, False),
-        ("3 1 1 abcd", False),
-        ("3 2 1 " + "ab" * 32, False),
-        ("nonsense", False),
-        ("", False),
-        ("3 1 " + "1" * 5000 + " " + "ab" * 32, False),
-    ],
-)
-def test_tlsa(record: str, usable: bool) -> None:
-    assert (tlsa_problem(record) is None) is usable
-
-
 async def test_one_usable_record_is_enough() -> None:
     (host,) = (await of(DANE | {("_25._tcp.mx.example.net", "TLSA"): ["0 0 1 ab", TLSA]}))["dane.hosts"]
     assert host["errors"] == ()
     (host,) = (await of(DANE | {("_25._tcp.mx.example.net", "TLSA"): ["0 0 1 ab"]}))["dane.hosts"]
-    assert host["errors"] == ("0 0 1 ab",)
+    assert host["errors"] == (TLSA_UNUSABLE(text="0 0 1 ab"),)
 
 
 def test_fetching_is_refused_where_nothing_may_be_asked(tmp_path: Path) -> None:
-    from deliverability.inputs import InputError
-    from deliverability.runs.engine import open_world
+    from deliverability.model.errors import InputError
 
     zone = tmp_path / "example.com.zone"
     zone.write_text("$ORIGIN example.com.\n@ 60 IN SOA ns h 1 2 3 4 5\n")
     for options in ({"zones": [zone]}, {"offline": True}):
-        with pytest.raises(InputError, match="--fetch and --"):
-            open_world(fetch=True, **options)  # type: ignore[arg-type]
-    assert open_world().http is None
-    assert open_world(fetch=True).http is not None
-
-
-@pytest.mark.parametrize(("parse", "version"), [(parse_mta_sts, "STSv1"), (parse_tls_rpt, "TLSRPTv1")])
-def test_of_endless_fields_the_first_are_read_and_the_rest_is_said(
-    parse: Callable[[Sequence[str]], transport.TextRecord], version: str
-) -> None:
-    found = parse([f"v={version};" + "".join(f"a{number}=b;" for number in range(5000))])
-    assert len(found.fields) == transport.MAX_FIELDS
-    assert f"more than {transport.MAX_FIELDS} fields, the rest is not read" in found.errors
+        with pytest.raises(InputError, match=r"fetch and (zones|offline)"):
+            PortSettings(permissions=Permissions(fetch=True), **options)  # type: ignore[arg-type]
+    assert open_ports().http is OFFLINE
+    assert open_ports(PortSettings(permissions=Permissions(fetch=True))).http is not OFFLINE

@@ -11,12 +11,16 @@ import pytest
 
 from deliverability.auditors import unsubscribe
 from deliverability.auditors.base import Context, auditor, gather
-from deliverability.inputs import InputError
 from deliverability.mail.reader import read
 from deliverability.model.codec import decode
+from deliverability.model.codes import AS_SAID, Input, needs
+from deliverability.model.errors import InputError
 from deliverability.model.facts import FactSet, FactSpec, FactType, Reason, Subject, Unknown
 from deliverability.ports.base import Fetched, HttpFetcher, NoPage, Page, Resolver
-from deliverability.runs.engine import open_world
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.nobody import OFFLINE
+from deliverability.ports.open import PortSettings
+from deliverability.ports.ports import Permissions, Ports
 from tests.auditors.test_message import DeadResolver
 
 BOTH = ["from", "list-unsubscribe", "list-unsubscribe-post"]
@@ -41,10 +45,13 @@ async def audit(
     gathered = await gather(
         [given, unsubscribe.audit],
         Subject("example.com", message=octets),
-        DeadResolver(),
+        Ports(
+            DeadResolver(),
+            FixedClock(datetime(2026, 11, 24, tzinfo=UTC)),
+            http=unsubscriber or OFFLINE,
+            permissions=Permissions(one_click=unsubscriber is not None),
+        ),
         read(octets),
-        datetime(2026, 11, 24, tzinfo=UTC),
-        unsubscriber=unsubscriber,
     )
     assert gathered.crashes == ()
     return gathered.facts
@@ -190,16 +197,17 @@ class TestPost:
     async def test_nobody_is_unsubscribed_unless_the_user_asks_for_it(self) -> None:
         facts = await audit(HEADER + "\nx")
         for path in ("unsubscribe.post_status", "unsubscribe.post_redirects"):
-            assert facts.value(path) == Unknown(Reason.NOT_CONFIGURED, "--probe-unsubscribe")
-        assert open_world().unsubscriber is None
-        assert open_world(fetch=True).unsubscriber is None
-        world = open_world(probe_unsubscribe=True)
-        assert (world.http, world.unsubscriber is not None) == (None, True)
+            assert facts.value(path) == Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_UNSUBSCRIBE))
+        posted = Posted(200)
+        ports = Ports(OFFLINE, http=posted, permissions=Permissions(fetch=True)).allowed()
+        asked = await ports.http.post("https://a.example/", "x", ports.dns)
+        assert isinstance(asked, NoPage)
+        assert (asked.reason, posted.seen) == (Reason.NOT_CONFIGURED, [])
 
     @pytest.mark.parametrize("other", [{"offline": True}, {"zones": (Path("x.zone"),)}])
     def test_it_contradicts_asking_nobody(self, other: dict[str, Any]) -> None:
-        with pytest.raises(InputError, match="--probe-unsubscribe"):
-            open_world(probe_unsubscribe=True, **other)
+        with pytest.raises(InputError, match="one_click and "):
+            PortSettings(permissions=Permissions(one_click=True), **other)
 
     @pytest.mark.parametrize(("status", "redirects"), [(200, False), (302, True), (308, True), (403, False)])
     async def test_the_answer_is_stated_with_its_evidence(self, status: int, redirects: bool) -> None:
@@ -212,7 +220,7 @@ class TestPost:
         assert facts.evidence[ident].asked == "POST https://example.com/u/1"
 
     async def test_no_answer_is_not_known(self) -> None:
-        lost = NoPage("https://example.com/u/1", Reason.TIMEOUT, "no answer within 8 s")
+        lost = NoPage("https://example.com/u/1", Reason.TIMEOUT, AS_SAID(text="no answer within 8 s"))
         facts = await audit(HEADER + "\nx", unsubscriber=Posted(lost))
         value = facts.value("unsubscribe.post_status")
         assert isinstance(value, Unknown)

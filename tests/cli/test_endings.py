@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 
 import deliverability.demo
-from deliverability.runs import engine as app
-from deliverability.runs.engine import catalogue
+from deliverability.auditors import catalogue
+from deliverability.runs.engine import Audited
 
 DELIV = [sys.executable, "-m", "deliverability"]
 ZONE = str(Path(deliverability.demo.__file__).parent / "example.zone")
@@ -185,7 +185,7 @@ def test_odd_facts_of_one_subject_do_not_stop_the_others(
 
     make = judging.make_report
 
-    def odd(audited: app.Audited, *rest: object) -> object:
+    def odd(audited: Audited, *rest: object) -> object:
         if audited.subject.domain == "odd.example":
             raise TypeError("unhashable type: 'dict'")
         return make(audited, *rest)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deliverability._files import WholeFile
 from deliverability.cli.output import Outputs
-from deliverability.inputs import InputError
+from deliverability.model.errors import InputError
 from deliverability.render.formats import FORMAT_OF, FORMATS, PRINTED
 from tests.cli.test_cli import BOTH, BROKEN, GOOD, Deliv, deliv
 from tests.fixtures_report import speaker

@@ -13,7 +13,7 @@ import pytest
 
 from deliverability.cli import main
 from deliverability.cli.pdf import NAMES, find_browser, print_pdf
-from deliverability.inputs import InputError
+from deliverability.model.errors import InputError
 from tests.browser import find_chromium
 
 REPORT = Path("report.pdf")

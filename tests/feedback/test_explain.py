@@ -26,7 +26,7 @@ from deliverability.model.replies import (
     ReplyKind,
 )
 from deliverability.model.rules import RuleSet
-from deliverability.runs.engine import load_rules, rule_folders
+from deliverability.runs.rules import load_rules, rule_folders
 from deliverability.words.sentences import phrases
 from tests import ROOT
 from tests.corpus import corpus

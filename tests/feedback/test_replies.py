@@ -19,7 +19,7 @@ from deliverability.feedback.explain import explain
 from deliverability.feedback.match import says
 from deliverability.model.replies import ANY, Explained, Explanation, ReplyCatalogue, Retry
 from deliverability.model.rules import Confidence, RuleSet
-from deliverability.runs.engine import load_rules, rule_folders
+from deliverability.runs.rules import load_rules, rule_folders
 from tests.corpus import corpus
 
 LATER, FIX, NO = Retry.LATER, Retry.AFTER_FIX, Retry.NO

@@ -24,11 +24,13 @@ from deliverability.mail.files.office import read_ole, read_ooxml
 from deliverability.mail.files.pdf import is_encrypted, is_pdf, weigh
 from deliverability.mail.files.types import identify
 from deliverability.model.codec import decode_facts
+from deliverability.model.spf import plain
 from deliverability.ports import wire
-from deliverability.ports.budget import offline_resolver
-from deliverability.ports.cassette import CassetteError, Replayer
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.overlay import parse_proposal
+from deliverability.ports.ports import Ports
+from deliverability.ports.recording import RecordingError, replaying
 from deliverability.ports.static import StaticResolver
 from deliverability.ports.zone import ZoneError, ZoneResolver
 from deliverability.protocols.dkim.arc import verify_arc
@@ -36,7 +38,9 @@ from deliverability.protocols.dkim.key import Check, check, parse_key
 from deliverability.protocols.dkim.verify import verify_dkim
 from deliverability.protocols.spf.evaluate import evaluate_spf
 from deliverability.protocols.spf.tree import walk_tree
-from deliverability.runs.engine import Job, Sample, World, gather_facts, load_rules, make_report, rule_folders
+from deliverability.runs.engine import gather_facts, make_report
+from deliverability.runs.job import Job, Sample
+from deliverability.runs.rules import load_rules, rule_folders
 from deliverability.slim.message import slim
 from tests import TESTS
 from tests.corpus import corpus_root
@@ -98,7 +102,7 @@ def zone(octets: bytes) -> object:
 def recording(octets: bytes) -> object:
     path = Path(scratch().name) / "recording.json"
     path.write_bytes(octets)
-    return Replayer.load(path)
+    return replaying(path).dns
 
 
 @cache
@@ -117,7 +121,7 @@ def spf(octets: bytes) -> object:
         results = [
             await evaluate_spf(ip, "a@example.com", "example.com", resolver) for ip in ("192.0.2.1", "2001:db8::1")
         ]
-        return tree.root.value(), tree.gap, tree.dead_names, results
+        return plain(tree.root.tree), tree.gap, tree.dead_names, results
 
     return run(work())
 
@@ -136,8 +140,8 @@ def key(octets: bytes) -> object:
 
 def mail(octets: bytes) -> object:
     """A whole audit of a message, offline, judged; an auditor that crashed is a crash."""
-    world = World(offline_resolver(), FixedClock(NOW), ("offline",))
-    audited = run(gather_facts(Job(None, Sample("a.eml", data=octets)), world))
+    ports = Ports(OFFLINE, FixedClock(NOW), sources=("offline",))
+    audited = run(gather_facts(Job(None, Sample("a.eml", data=octets)), ports))
     if audited.crashes:
         raise AssertionError(audited.crashes[0])
     return make_report(audited, rules(), Selection())
@@ -148,7 +152,7 @@ def domain(octets: bytes) -> object:
     records = tuple(octets.decode("utf-8", "backslashreplace").split("\n"))[:20]
     names = ("", "_dmarc.", "_mta-sts.", "_smtp._tls.", "default._bimi.", "default._domainkey.")
     resolver = StaticResolver({(f"{name}example.com", "TXT"): list(records) for name in names})
-    audited = run(gather_facts(Job("example.com"), World(resolver, FixedClock(NOW), ("static",))))
+    audited = run(gather_facts(Job("example.com"), Ports(resolver, FixedClock(NOW), sources=("static",))))
     if audited.crashes:
         raise AssertionError(audited.crashes[0])
     return make_report(audited, rules(), Selection())
@@ -202,7 +206,7 @@ def targets() -> dict[str, Target]:
         "recording": Target(
             recording,
             (b'{"format": "deliv-recording", "schema_version": 1, "now": "2026-11-24T00:00:00Z", "dns": {}}',),
-            (CassetteError,),
+            (RecordingError,),
         ),
         "facts": Target(facts, (b'{"facts": {}, "evidence": {}}',), (ValueError, RecursionError)),
         "SPF tree": Target(spf, spf_seeds),

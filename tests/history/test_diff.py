@@ -9,10 +9,13 @@ import pytest
 
 from deliverability.history.causes import Judged
 from deliverability.history.diff import compare
+from deliverability.model.codes import AS_SAID
+from deliverability.model.evidence import ALIAS, NO_NAME, NO_RECORD, failure
 from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, Reason, Unknown, Value
-from deliverability.model.history import Cause, Change, ChangeKind, Comparison, Kept, Record, Snapshot, State
+from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, Kept, RecordKind, Snapshot, State
 from deliverability.model.report import Assessment, Finding, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Severity
+from deliverability.protocols.dkim.key import KEY_NOT_RSA, KEY_PADDING
 
 OLD, NEW = "2026-11-16T06:00:00Z", "2026-11-23T06:00:00Z"
 MET, UNMET, UNKNOWN = Outcome.MET, Outcome.UNMET, Outcome.UNKNOWN
@@ -80,7 +83,7 @@ def told(
     )
 
 
-def only(comparison: Comparison) -> Change:
+def only(comparison: Comparison) -> FindingChange:
     (change,) = comparison.changes
     return change
 
@@ -106,6 +109,17 @@ def test_the_domains_own_record_changed() -> None:
     assert [record.asked for record in comparison.records] == ["TXT example.com"]
 
 
+def test_a_sentence_of_an_older_version_that_is_a_code_today_is_no_change() -> None:
+    code, other = KEY_PADDING(), KEY_NOT_RSA()
+    pairs = [(AS_SAID(text="p= lacks padding"), code), (code, AS_SAID(text="another version")), (code, other)]
+    shown = []
+    for before, after in pairs:
+        old, new = facts({"a.reason": before}, dns("TXT a", "1")), facts({"a.reason": after}, dns("TXT a", "2"))
+        (change,) = told(MET, old, UNMET, new).changes
+        shown.append([(each.before, each.after) for each in change.facts])
+    assert shown == [[], [], [(code, other)]]
+
+
 def test_a_vendors_include_grew() -> None:
     own = dns("TXT example.com", "v=spf1 include:spf.vendor.example -all")
     change = only(
@@ -121,7 +135,7 @@ def test_a_vendors_include_grew() -> None:
 
 
 def test_a_key_behind_an_alias_that_stands_is_the_vendors() -> None:
-    alias = "CNAME s1.dkim.vendor.example"
+    alias = ALIAS(name="s1.dkim.vendor.example")
     change = only(
         told(
             MET,
@@ -137,9 +151,9 @@ def test_an_alias_that_was_moved_is_the_domains_own_doing() -> None:
     change = only(
         told(
             MET,
-            facts({"dkim.bits": 2048}, dns("TXT s1._domainkey.example.com", "CNAME k.a.example", "p=AAAA")),
+            facts({"dkim.bits": 2048}, dns("TXT s1._domainkey.example.com", ALIAS(name="k.a.example"), "p=AAAA")),
             UNMET,
-            facts({"dkim.bits": 1024}, dns("TXT s1._domainkey.example.com", "CNAME k.b.example", "p=BB")),
+            facts({"dkim.bits": 1024}, dns("TXT s1._domainkey.example.com", ALIAS(name="k.b.example"), "p=BB")),
         )
     )
     assert change.causes == (Cause.OWN_DNS,)
@@ -196,19 +210,19 @@ def test_an_item_whose_look_up_failed_could_not_be_checked_although_its_list_was
 @pytest.mark.parametrize(
     ("question", "before", "after", "removed"),
     [
-        ("TXT _dmarc.example.com", ("v=DMARC1; p=none",), ("NXDOMAIN: no such name",), Record.DMARC),
+        ("TXT _dmarc.example.com", ("v=DMARC1; p=none",), (NO_NAME(),), RecordKind.DMARC),
         ("TXT _dmarc.example.com", ("v=DMARC1; p=none",), ("v=DMARC1; p=reject",), None),
         ("TXT _dmarc.example.com", ("v=DMARC1; p=none",), ("V=DMARC 1; p=none",), None),
-        ("TXT example.com", ("v=spf1 -all", "other"), ("other",), Record.SPF),
+        ("TXT example.com", ("v=spf1 -all", "other"), ("other",), RecordKind.SPF),
         ("TXT example.com", ("v=spf1 -all", "other"), ("v=spf1 -all",), None),
         ("TXT example.com", ("other", "another"), ("other",), None),
-        ("TXT s1._domainkey.example.com", ("k=rsa; p=AA",), ("NODATA: no TXT record",), Record.KEY),
+        ("TXT s1._domainkey.example.com", ("k=rsa; p=AA",), (NO_RECORD(type="TXT"),), RecordKind.KEY),
         ("TXT s1._domainkey.example.com", ("k=rsa; p=AA",), ("k=rsa; p=",), None),
-        ("MX example.com", ("10 mx.example.com",), ("NODATA: no MX record",), None),
+        ("MX example.com", ("10 mx.example.com",), (NO_RECORD(type="MX"),), None),
     ],
 )
 def test_a_record_is_removed_where_nothing_like_it_stands_there_any_more(
-    question: str, before: tuple[str, ...], after: tuple[str, ...], removed: Record | None
+    question: str, before: tuple[str, ...], after: tuple[str, ...], removed: RecordKind | None
 ) -> None:
     comparison = told(MET, facts({"x": 1}, dns(question, *before)), UNMET, facts({"x": 2}, dns(question, *after)))
     assert [each.removed for each in comparison.records] == [removed]
@@ -261,7 +275,7 @@ def test_mended_and_still_there() -> None:
 def test_an_outage_is_neither_new_nor_mended() -> None:
     failed = Unknown(Reason.SERVFAIL, "TXT example.com")
     old = facts({"spf.lookups": 11}, dns("TXT example.com", "a"))
-    down = facts({"spf.lookups": failed}, dns("TXT example.com", "servfail: answer code 2"))
+    down = facts({"spf.lookups": failed}, dns("TXT example.com", failure(Reason.SERVFAIL)))
     comparison = compare(
         snapshot(UNMET, old),
         snapshot(UNKNOWN, down, NEW),
@@ -291,7 +305,7 @@ def test_what_waits_for_a_message_is_nothing_to_tell() -> None:
 
 def test_an_item_that_is_gone_does_not_apply_any_more() -> None:
     old = facts({"dkim.keys": ()}, dns("TXT s1._domainkey.example.com", "p=AA"))
-    new = facts({"dkim.keys": ()}, dns("TXT s1._domainkey.example.com", "NXDOMAIN: no such name"))
+    new = facts({"dkim.keys": ()}, dns("TXT s1._domainkey.example.com", NO_NAME()))
     comparison = compare(
         snapshot(UNMET, old), snapshot(MET, new, NEW, findings=()), [], {}, Judged.of([finding(UNMET, old)])
     )

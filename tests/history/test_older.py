@@ -15,13 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from deliverability.auditors import catalogue
 from deliverability.history.store import History
 from deliverability.history.trend import trend
 from deliverability.judge.load import load_guide
 from deliverability.model.history import GRADED_RECEIVERS, GRADED_SUBJECT, Cause, ChangeKind
 from deliverability.model.report import VerdictKind
 from deliverability.render.weekly import HtmlPages
-from deliverability.runs.engine import catalogue, rule_folders
+from deliverability.runs.rules import rule_folders
 from deliverability.words.sentences import phrases
 from tests import TESTS
 from tests.runs.test_weekly_stories import FIRST, KEY, Life, changes, gains, mail, news, shipped

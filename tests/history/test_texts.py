@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from deliverability.auditors import catalogue
 from deliverability.history.store import History
 from deliverability.history.texts import TEXTS, hidden
 from deliverability.model.facts import FactSet, FactType
-from deliverability.runs.engine import catalogue
 from tests.files import zip_of
 from tests.runs.test_weekly_stories import Life
 

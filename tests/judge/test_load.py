@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from deliverability.auditors import catalogue
 from deliverability.judge.load import RuleError, load_rules
 from deliverability.model.rules import Compare, Op
 from deliverability.remedy.names import REMEDIES
-from deliverability.runs.engine import catalogue
 
 SOURCES = """\
 rfc7208:

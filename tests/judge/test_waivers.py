@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from deliverability.auditors import catalogue
 from deliverability.judge.engine import Selection
 from deliverability.model.facts import Fact, FactSet, Reason, Subject, Unknown, Value
 from deliverability.model.report import Finding, Outcome, Report, VerdictKind
 from deliverability.model.rules import Severity
-from deliverability.runs.engine import Audited, catalogue, exit_code, load_rules, make_report
+from deliverability.runs.engine import Audited, make_report
+from deliverability.runs.exit import exit_code
+from deliverability.runs.rules import load_rules
 
 RULES = load_rules()
 

@@ -25,6 +25,8 @@ from deliverability.mail.reader import read
 from deliverability.mail.transfer import Body
 from deliverability.mail.words import check_octets, decode_base64, decode_octets
 from deliverability.model.facts import Subject
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.protocols.dkim.body import hash_body
 from deliverability.slim.message import slim
@@ -91,7 +93,9 @@ class TestMemory:
         tracemalloc.start()
         try:
             now = datetime(2026, 11, 24, tzinfo=UTC)
-            gathered = await gather((identity.audit, form.audit), subject, StaticResolver({}), message, now)
+            gathered = await gather(
+                (identity.audit, form.audit), subject, Ports(StaticResolver({}), FixedClock(now)), message
+            )
             highest = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()

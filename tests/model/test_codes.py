@@ -8,10 +8,13 @@ import pkgutil
 import pytest
 
 import deliverability
-from deliverability.model.codec import decode, encode
+from deliverability.model.codec import as_catalogued, decode, encode
 from deliverability.model.codes import ABOUT, AS_SAID, ASKED, NEEDS, Code, Detail, Input, needs
-from deliverability.model.facts import Reason, Unknown
+from deliverability.model.facts import Fact, FactSet, FactSpec, FactType, Reason, Unknown, Value
 from deliverability.model.placeholders import LANGUAGES, placeholders
+from deliverability.model.spf import SPF_AT
+from deliverability.protocols.spf.evaluate import FOUND_MORE, NO_RECORD, SYNTAX, TOO_MANY_LOOKUPS
+from deliverability.protocols.spf.record import parse
 from deliverability.words.details import detail_words
 from deliverability.words.phrases import phrases
 
@@ -55,6 +58,38 @@ def test_details_are_told_within_each_other() -> None:
     assert detail_words(detail, phrases("en")) == "TXT example.com: connection reset"
 
 
+@pytest.mark.parametrize(
+    ("detail", "english", "japanese"),
+    [
+        (TOO_MANY_LOOKUPS(n=10), "more than 10 DNS lookups", "DNS参照が10回を超えました"),
+        (
+            SYNTAX(domain="a.example", what=parse("v=spf1 ipv4:192.0.2.1").errors[0].detail),
+            "syntax error at a.example: ipv4:192.0.2.1: unknown mechanism 'ipv4'; did you mean ip4?",
+            "a.exampleの記述に誤りがあります：ipv4:192.0.2.1：「ipv4」という項目はありません。ip4の誤りではありませんか",
+        ),
+        (
+            ABOUT(what=SPF_AT(term="include:b.example", domain="a.example"), detail=NO_RECORD(domain="b.example")),
+            "include:b.example at a.example: b.example has no SPF record",
+            "a.exampleのinclude:b.example：b.exampleにSPFレコードがありません",
+        ),
+        (
+            FOUND_MORE(question=ASKED(type="A", name="a.example"), values=("192.0.2.1", "192.0.2.2"), n=3),
+            "A a.example: 192.0.2.1, 192.0.2.2 and 3 more",
+            "A a.example：192.0.2.1、192.0.2.2（ほか3件）",
+        ),
+    ],
+)
+def test_what_spf_says_is_told_in_both_languages(detail: Detail, english: str, japanese: str) -> None:
+    assert (detail_words(detail, phrases("en")), detail_words(detail, phrases("ja"))) == (english, japanese)
+
+
+def test_the_deepest_chain_of_includes_is_told_to_its_end() -> None:
+    detail = TOO_MANY_LOOKUPS(n=10)
+    for number in range(10):
+        detail = ABOUT(what=SPF_AT(term=f"include:d{number}.example", domain="a.example"), detail=detail)
+    assert detail_words(detail, phrases("en")).endswith("more than 10 DNS lookups")
+
+
 def test_a_code_of_another_version_stands_for_itself() -> None:
     assert detail_words(Detail("never-heard-of", (("n", 3),)), phrases("ja")) == "never-heard-of (3)"
 
@@ -74,3 +109,35 @@ def test_sentences_of_older_versions_stay_as_they_were() -> None:
     assert decode({"unknown": "timeout", "detail": "TXT example.com: timed out"}) == Unknown(
         Reason.TIMEOUT, AS_SAID(text="TXT example.com: timed out")
     )
+
+
+DETAILS = {
+    "a.reason": FactSpec("a.reason", FactType.DETAIL, "", optional=True),
+    "a.errors": FactSpec("a.errors", FactType.LIST_DETAIL, ""),
+    "a.items": FactSpec("a.items", FactType.LIST_RECORD, ""),
+    "a.items[].errors": FactSpec("a.items[].errors", FactType.LIST_DETAIL, ""),
+    "a.items[].name": FactSpec("a.items[].name", FactType.STR, ""),
+}
+LOST = Unknown(Reason.TIMEOUT)
+SAID = AS_SAID(text="p= twice")
+
+
+@pytest.mark.parametrize(
+    ("path", "then", "today"),
+    [
+        ("a.reason", "p= twice", SAID),
+        ("a.reason", None, None),
+        ("a.reason", LOST, LOST),
+        ("a.errors", ("p= twice",), (SAID,)),
+        ("a.errors", (ASKED(type="TXT", name="a"), LOST), (ASKED(type="TXT", name="a"), LOST)),
+        (
+            "a.items",
+            ({"name": "p= twice", "errors": ("p= twice",)}, LOST, {"errors": LOST}),
+            ({"name": "p= twice", "errors": (SAID,)}, LOST, {"errors": LOST}),
+        ),
+        ("a.unheard-of", "p= twice", "p= twice"),
+    ],
+)
+def test_sentences_in_facts_of_older_versions_are_details_as_said(path: str, then: Value, today: Value) -> None:
+    read = as_catalogued(FactSet({path: Fact(path, then, ("dns:TXT:a",))}), DETAILS)
+    assert read.facts[path] == Fact(path, today, ("dns:TXT:a",))

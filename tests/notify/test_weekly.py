@@ -13,10 +13,11 @@ import pytest
 from aiosmtpd.controller import Controller
 from prometheus_client.parser import text_string_to_metric_families
 
+from deliverability.auditors import catalogue
 from deliverability.config import EmailSettings, NotifySettings, WebhookSettings
 from deliverability.model.codes import codes_in
 from deliverability.model.facts import Purpose
-from deliverability.model.history import Cause, Change, ChangeKind, Comparison, RecordChange, VerdictChange
+from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, RecordChange, VerdictChange
 from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import Severity
 from deliverability.model.weekly import FindingText, ReceiverVerdict, Summary, WeeklyEntry, from_json, to_json
@@ -24,7 +25,10 @@ from deliverability.notify.mail import MAX_OCTETS, compose
 from deliverability.notify.notifier import NOT_TAKEN, VARIABLE_UNSET, WAITS, Notifier
 from deliverability.notify.textfile import weekly_metrics
 from deliverability.notify.webhook import document
-from deliverability.runs.engine import Options, audit, catalogue, load_rules, open_world
+from deliverability.ports.open import PortSettings, open_ports
+from deliverability.runs.engine import audit
+from deliverability.runs.job import Options
+from deliverability.runs.rules import load_rules
 from tests.notify.test_outbox import Server, free_port
 
 NOW = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
@@ -32,7 +36,7 @@ RULES = load_rules()
 EMAIL = EmailSettings(("ops@example.com", "mail@example.com"), "deliv@example.com")
 
 
-def change(kind: ChangeKind = ChangeKind.NEW, **more: Any) -> Change:
+def change(kind: ChangeKind = ChangeKind.NEW, **more: Any) -> FindingChange:
     values: dict[str, Any] = {
         "kind": kind,
         "rule": "SPF-003",
@@ -47,11 +51,11 @@ def change(kind: ChangeKind = ChangeKind.NEW, **more: Any) -> Change:
         "facts": (FactChange("spf.lookups", 9, 11),),
         **more,
     }
-    return Change(**values)
+    return FindingChange(**values)
 
 
 def entry(
-    domain: str = "shop.example", *changes: Change, previous: str = "2026-11-16T06:00:00Z", **more: Any
+    domain: str = "shop.example", *changes: FindingChange, previous: str = "2026-11-16T06:00:00Z", **more: Any
 ) -> WeeklyEntry:
     said = {
         "en": {"f": FindingText("At most 10 lookups", "11 are needed.", "Remove one.")},
@@ -163,7 +167,7 @@ async def test_it_passes_our_own_audit(lang: str) -> None:
     raw = compose(EMAIL, summary([entry("a.example", change())]), RULES, catalogue(), lang, NOW, Path("gone"))
     report = await audit(
         message=raw.as_bytes(policy=policy.SMTP),
-        world=open_world(offline=True),
+        ports=open_ports(PortSettings(offline=True)),
         options=Options(purpose=Purpose.TRANSACTIONAL),
         remedies=False,
     )

@@ -38,9 +38,12 @@ from deliverability.ports.base import Absent, Answer, Found, Resolver
 from deliverability.ports.budget import Budget
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.names import labels_of
+from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.render.json import SCHEMA, render_json
-from deliverability.runs.engine import Job, Options, Sample, World, gather_facts, load_rules, make_report
+from deliverability.runs.engine import Extras, gather_facts, make_report
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.rules import load_rules
 from deliverability.words.phrases import phrases
 from tests.corpus import corpus, suite
 from tests.facts_of import facts_of
@@ -70,9 +73,9 @@ async def opinion(
     records: Mapping[tuple[str, str], Any], domain: str = "example.com", message: bytes | None = None
 ) -> SecondOpinion:
     """The second opinion on a domain whose records are the good ones with these laid over."""
-    world = World(StaticResolver({**GOOD, **records}), FixedClock(NOW), ("static",))
+    ports = Ports(StaticResolver({**GOOD, **records}), FixedClock(NOW), sources=("static",))
     sample = Sample("message", data=message) if message else None
-    got = await gather_facts(Job(domain, sample, Options()), world, second_opinion=True)
+    got = await gather_facts(Job(domain, sample, Options()), ports, Extras(second_opinion=True))
     assert got.crashes == ()
     assert got.opinion is not None
     return got.opinion
@@ -221,11 +224,11 @@ class Asked(StaticResolver):
 async def test_every_question_goes_to_our_resolver_and_none_twice() -> None:
     """The explanation of SPF too, for which checkdmarc passes no resolver on: by itself it would ask the system's."""
     resolver = Asked({**GOOD, HERE: ["v=spf1 mx -all exp=why.example.com"], ("why.example.com", "TXT"): ["no"]})
-    world = World(resolver, FixedClock(NOW), ("static",))
-    await gather_facts(Job("example.com"), world)
+    ports = Ports(resolver, FixedClock(NOW), sources=("static",))
+    await gather_facts(Job("example.com"), ports)
     ours = set(resolver.asked)
     resolver.asked.clear()
-    await gather_facts(Job("example.com"), world, second_opinion=True)
+    await gather_facts(Job("example.com"), ports, Extras(second_opinion=True))
     more = set(resolver.asked) - ours
     assert ("why.example.com", "TXT") in resolver.asked
     assert {rdtype for _, rdtype in more} <= {"TXT", "MX", "A", "AAAA"}
@@ -237,7 +240,7 @@ async def test_hundreds_of_report_addresses_are_not_asked_about() -> None:
     resolver = Asked({**GOOD, POLICY: [f"v=DMARC1; p=none; rua={addresses}"]})
     facts = await facts_of([dmarc.audit], resolver, {})
     resolver.asked.clear()
-    found = await second_opinion(facts, None, resolver, Budget(60), 60)
+    found = await second_opinion(facts, None, Ports(resolver, budget=Budget(60)))
     assert (found.differences, found.unheard) == ((), ())
     assert set(resolver.asked) == {POLICY, HERE}
 
@@ -261,10 +264,10 @@ async def test_what_could_not_be_compared_is_named(monkeypatch: pytest.MonkeyPat
     facts = await facts_of([spf.audit], StaticResolver(GOOD), {})
     over = Budget(0)
     assert over.spent
-    assert (await second_opinion(facts, None, Endless(), over, 0)).unheard == (Unheard("", "", "time"),)
+    assert (await second_opinion(facts, None, Ports(Endless(), budget=over))).unheard == (Unheard("", "", "time"),)
     # An explanation that cannot be looked up changes nothing; a part of the tree that only they ask for does.
     failing = StaticResolver({**GOOD, HERE: "servfail"})
-    assert (await second_opinion(facts, None, failing, Budget(60), 60)).unheard == (
+    assert (await second_opinion(facts, None, Ports(failing, budget=Budget(60)))).unheard == (
         Unheard("spf", "example.com", "dns"),
     )
     long = {HERE: ["v=spf1 " + "ip4:192.0.2.1 " * MAX_TEXT + "-all"]}
@@ -289,9 +292,9 @@ class Stuck:
 
 async def test_time_ends_it_and_the_next_subject_is_not_held_up() -> None:
     facts = await facts_of([spf.audit, dmarc.audit], StaticResolver(GOOD), {})
-    found = await second_opinion(facts, None, Stuck(), Budget(0.2), 0.5)
+    found = await second_opinion(facts, None, Ports(Stuck(), budget=Budget(0.2)))
     assert found.unheard == (Unheard("", "", "time"),)
-    after = await second_opinion(facts, None, StaticResolver(GOOD), Budget(60), 60)
+    after = await second_opinion(facts, None, Ports(StaticResolver(GOOD), budget=Budget(60)))
     assert (after.differences, after.unheard) == ((), ())
 
 
@@ -310,8 +313,8 @@ def test_nobody_waits_for_what_was_not_asked_for() -> None:
 
 def report_with(found: SecondOpinion) -> Any:
     async def made() -> Any:
-        world = World(StaticResolver(GOOD), FixedClock(NOW), ("static",))
-        return make_report(await gather_facts(Job("example.com"), world), load_rules(), Selection())
+        ports = Ports(StaticResolver(GOOD), FixedClock(NOW), sources=("static",))
+        return make_report(await gather_facts(Job("example.com"), ports), load_rules(), Selection())
 
     return replace(asyncio.run(made()), second_opinion=found)
 
@@ -392,7 +395,7 @@ async def asked(
     auditors: list[Auditor], resolver: Resolver, domain: str, message: bytes | None = None
 ) -> SecondOpinion:
     facts = await facts_of(auditors, resolver, {}, domain, read(message) if message else None)
-    found = await second_opinion(facts, message, resolver, Budget(60), 60)
+    found = await second_opinion(facts, message, Ports(resolver, budget=Budget(60)))
     assert not [each for each in found.unheard if each.why in ("time", "crash")]
     return found
 
@@ -472,7 +475,7 @@ async def test_sender_zones() -> None:
     corpus("zones")
     found: list[tuple[str, ...]] = []
     for domain in senders():
-        got = await gather_facts(Job(domain), zones(), second_opinion=True)
+        got = await gather_facts(Job(domain), zones(), Extras(second_opinion=True))
         assert got.opinion is not None
         found += told(got.opinion)
         assert {each.why for each in got.opinion.unheard} <= {"dns"}  # the zones end where the collection does
@@ -511,7 +514,7 @@ async def test_mails_are_read_without_a_crash() -> None:
     """One in eight of the corpus, signed or not, on the zones of the corpus."""
     corpus("mails")
     for path in mails()[::8]:
-        got = await gather_facts(Job(None, Sample(path.name, path=path)), zones(), second_opinion=True)
+        got = await gather_facts(Job(None, Sample(path.name, path=path)), zones(), Extras(second_opinion=True))
         if got.opinion is not None:
             assert told(got.opinion) == []
             assert {each.why for each in got.opinion.unheard} <= {"dns"}

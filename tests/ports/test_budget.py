@@ -16,13 +16,18 @@ from typing import Any
 
 import pytest
 
+from deliverability.auditors import catalogue
 from deliverability.judge.engine import Selection
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Absent, Answer, Failed, Fetched, Found, NoPage, Probed, Resolver
-from deliverability.ports.budget import Budget
+from deliverability.ports.budget import USED_UP, Budget
 from deliverability.ports.clock import FixedClock
-from deliverability.runs.engine import Job, Options, World, audit, catalogue, gather_facts, load_rules, make_report
+from deliverability.ports.nobody import OFFLINE
+from deliverability.ports.ports import Permissions, Ports
+from deliverability.runs.engine import Extras, audit, gather_facts, make_report
+from deliverability.runs.job import Job, Options
 from deliverability.runs.rehearse import remedies
+from deliverability.runs.rules import load_rules
 
 DOMAIN = "example.com"
 SECONDS = 1.0
@@ -219,8 +224,8 @@ def rules() -> Any:
 
 
 async def audited(shape: Resolver, rules: Any, **others: Any) -> Any:
-    world = World(shape, CLOCK, ("live",), seconds=SECONDS, **others)
-    return await audit(DOMAIN, world=world, rules=rules, options=Options(sending_ips=("192.0.2.1",)))
+    ports = Ports(shape, CLOCK, sources=("live",), budget=Budget(SECONDS), **others)
+    return await audit(DOMAIN, ports=ports, rules=rules, options=Options(sending_ips=("192.0.2.1",)))
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -250,25 +255,31 @@ class Silent:
         raise AssertionError("nobody waits for this")
 
 
-def test_the_time_is_one_for_dns_the_web_and_mail_servers(rules: Any) -> None:
+@pytest.mark.parametrize(
+    ("allowed", "path"),
+    [(Permissions(fetch=True, probe_smtp=True), "mta_sts.mode"), (Permissions(probe_smtp=True), "transport.mx_tls")],
+    ids=["web", "mail servers"],
+)
+def test_the_time_is_one_for_dns_the_web_and_mail_servers(allowed: Permissions, path: str, rules: Any) -> None:
     silent = Silent()
-    shape = Shape(at("_mta-sts.example.com", "v=STSv1; id=1"), 0.3)
-    report, seconds = on_our_clock(lambda: audited(shape, rules, http=silent, smtp=silent))
+    shape = Shape(at("_mta-sts.example.com", "v=STSv1; id=1"), 0.1)
+    report, seconds = on_our_clock(lambda: audited(shape, rules, http=silent, smtp=silent, permissions=allowed))
     assert seconds <= SECONDS + 1
-    assert len(silent.asked) == 2
-    found = report.facts.value("mta_sts.mode")
-    assert isinstance(found, Unknown)
-    assert found.reason is Reason.TIMEOUT
+    assert len(silent.asked) == 1, "once the time is over nobody else is asked"
+    found = report.facts.value(path)
+    lost = found[0]["reachable"] if isinstance(found, tuple) else found
+    assert isinstance(lost, Unknown)
+    assert lost.reason is Reason.TIMEOUT
 
 
 def test_once_the_time_is_over_nothing_more_is_rehearsed(rules: Any) -> None:
     async def work() -> Any:
-        world = World(Shape(lambda *_: None), CLOCK, ("live",))
-        found = await gather_facts(Job(DOMAIN), world, staged=True)
-        assert found.stage is not None
+        ports = Ports(Shape(lambda *_: None), CLOCK, sources=("live",))
+        found = await gather_facts(Job(DOMAIN), ports, Extras(remedies=True))
+        assert found.basis is not None
         report = make_report(found, rules, Selection())
-        late = replace(found.stage, budget=Budget(0))
-        return await remedies(found.stage, report, rules, catalogue(), Selection()), await remedies(
+        late = replace(found.basis, ports=replace(found.basis.ports, budget=Budget(0)))
+        return await remedies(found.basis, report, rules, catalogue(), Selection()), await remedies(
             late, report, rules, catalogue(), Selection()
         )
 
@@ -302,11 +313,8 @@ def test_a_budget_begins_when_it_is_asked_first() -> None:
     assert on_our_clock(work)[0] == [False, False, True]
 
 
-def test_the_fetcher_says_that_time_is_over() -> None:
-    from deliverability.ports.budget import BudgetFetcher
-
-    got, seconds = on_our_clock(
-        lambda: BudgetFetcher(Silent(), Budget(1)).post("https://a/", "b", Shape(lambda *_: None))
-    )
-    assert got == NoPage("https://a/", Reason.TIMEOUT, "time budget of 1 s used up")
+def test_whoever_asks_the_web_is_told_that_time_is_over() -> None:
+    ports = Ports(OFFLINE, http=Silent(), permissions=Permissions(one_click=True)).under(Budget(1))
+    got, seconds = on_our_clock(lambda: ports.http.post("https://a/", "b", ports.dns))
+    assert got == NoPage("https://a/", Reason.TIMEOUT, USED_UP(n="1"))
     assert seconds < 2

@@ -17,13 +17,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from deliverability.model.codes import AS_SAID
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Fetched, NoPage, Page
-from deliverability.ports.cassette import Recorder, Replayer
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.http import MAX_OCTETS, WebFetcher
+from deliverability.ports.journal import NOT_RECORDED, Journal
+from deliverability.ports.ports import Permissions, Ports
 from deliverability.ports.public import is_public
+from deliverability.ports.recording import replaying, write_recording
 from deliverability.ports.static import StaticResolver
+from tests.speaking import english
 
 CLOCK = FixedClock(datetime(2026, 11, 24, 12, 0, tzinfo=UTC))
 HOSTS = StaticResolver(
@@ -139,7 +143,7 @@ async def test_a_file_is_fetched(certificate: Path) -> None:
 async def test_what_is_never_asked_for(certificate: Path, url: str, words: str) -> None:
     found, site = await fetch(certificate, {}, url)
     assert isinstance(found, NoPage)
-    assert (words in found.detail, found.certain, site.requests) == (True, True, []), found
+    assert (words in english(found.detail), found.certain, site.requests) == (True, True, []), found
 
 
 @pytest.mark.parametrize(
@@ -175,7 +179,7 @@ async def test_private_addresses_are_refused_before_a_connection(certificate: Pa
     found = await WebFetcher(CLOCK).fetch("https://www.example.com/", resolver)
     assert isinstance(found, NoPage)
     assert (found.reason, found.certain) == (Reason.REFUSED, True)
-    assert "not a public address" in found.detail
+    assert "not a public address" in english(found.detail)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +195,7 @@ async def test_one_private_address_refuses_the_host() -> None:
     resolver = StaticResolver({("www.example.com", "A"): ["8.8.8.8", "10.0.0.1"]})
     found = await WebFetcher(CLOCK).fetch("https://www.example.com/", resolver)
     assert isinstance(found, NoPage)
-    assert "10.0.0.1" in found.detail
+    assert "10.0.0.1" in english(found.detail)
 
 
 async def test_a_failed_look_up_is_not_a_missing_host(certificate: Path) -> None:
@@ -204,7 +208,7 @@ async def test_a_certificate_for_another_name_is_the_fault_of_the_site(certifica
     found, site = await fetch(certificate, {"/a": OK}, "https://other.example.com/a")
     assert isinstance(found, NoPage)
     assert (found.certain, site.requests) == (True, [])
-    assert "the certificate is not valid for other.example.com" in found.detail
+    assert "the certificate is not valid for other.example.com" in english(found.detail)
 
 
 def redirect(target: str) -> bytes:
@@ -304,7 +308,7 @@ async def test_the_page_that_follows_a_form_may_be_of_any_size(certificate: Path
 async def test_forms_are_not_sent_to_private_addresses_nor_without_tls(certificate: Path) -> None:
     private, site = await post(certificate, {"/u": OK}, "https://www.example.com/u", allowed=is_public)
     assert isinstance(private, NoPage)
-    assert "127.0.0.1, which is not a public address" in private.detail
+    assert "127.0.0.1, which is not a public address" in english(private.detail)
     assert site.requests == []
     for url in ("http://www.example.com/u", "https://www.example.com:8443/u", "https://other.example.com/u"):
         found, site = await post(certificate, {"/u": OK}, url)
@@ -336,43 +340,48 @@ class Canned:
 
 
 PAGE = Page("https://a.example/", 200, "text/plain", b"\x00\xffbody", "2026-11-24T12:00:00Z", "192.0.2.1")
-LOST = NoPage("https://b.example/", Reason.TIMEOUT, "no answer within 8 s", at="2026-11-24T12:00:00Z")
-WRONG = NoPage("https://c.example/", Reason.REFUSED, "the certificate is not valid", certain=True)
+LOST = NoPage("https://b.example/", Reason.TIMEOUT, AS_SAID(text="no answer within 8 s"), at="2026-11-24T12:00:00Z")
+WRONG = NoPage("https://c.example/", Reason.REFUSED, AS_SAID(text="the certificate is not valid"), certain=True)
+
+
+def recording(canned: Canned) -> Ports:
+    """Ports over the canned web that keep a journal."""
+    journal, allowed = Journal(), Permissions(fetch=True, one_click=True)
+    return Ports(HOSTS, CLOCK, canned, permissions=allowed, journal=journal).under(journal)
 
 
 async def test_a_replay_answers_as_the_web_did(tmp_path: Path) -> None:
     canned = Canned({each.url: each for each in (PAGE, LOST, WRONG)})
-    recorder = Recorder(HOSTS, CLOCK)
-    web = recorder.over_web(canned)
-    recorded = [await web.fetch(each.url, HOSTS) for each in (PAGE, LOST, WRONG, PAGE)]
+    ports = recording(canned)
+    recorded = [await ports.http.fetch(each.url, HOSTS) for each in (PAGE, LOST, WRONG, PAGE)]
     assert canned.asked == 3  # a file asked for again is the recorded one
-    recorder.save(tmp_path / "run.json")
-    replayed = Replayer.load(tmp_path / "run.json").fetcher
-    assert [await replayed.fetch(each.url, HOSTS) for each in (PAGE, LOST, WRONG, PAGE)] == recorded
-    missing = await replayed.fetch("https://d.example/", HOSTS)
-    assert missing == NoPage("https://d.example/", Reason.OFFLINE, "not in the recording")
+    write_recording(tmp_path / "run.json", ports, "1")
+    replayed = replaying(tmp_path / "run.json")
+    assert [await replayed.http.fetch(each.url, HOSTS) for each in (PAGE, LOST, WRONG, PAGE)] == recorded
+    missing = await replayed.http.fetch("https://d.example/", HOSTS)
+    assert missing == NoPage("https://d.example/", Reason.OFFLINE, NOT_RECORDED())
 
 
 async def test_a_replay_of_a_form_sends_nothing(tmp_path: Path) -> None:
     accepted = Page(PAGE.url, 204, "", b"", "2026-11-24T12:00:00Z", "192.0.2.1")
     canned = Canned({PAGE.url: accepted, LOST.url: LOST})
-    recorder = Recorder(HOSTS, CLOCK)
-    web = recorder.over(HOSTS).over_web(canned)
+    ports = recording(canned)
     for _ in range(2):  # once in a run, however often it is asked for
-        assert [await web.post(url, FORM, HOSTS) for url in (PAGE.url, LOST.url)] == [accepted, LOST]
+        assert [await ports.http.post(url, FORM, HOSTS) for url in (PAGE.url, LOST.url)] == [accepted, LOST]
     assert canned.asked == 2
-    recorder.save(tmp_path / "run.json")
-    replayed = Replayer.load(tmp_path / "run.json").fetcher
-    assert [await replayed.post(url, FORM, HOSTS) for url in (PAGE.url, LOST.url)] == [accepted, LOST]
+    write_recording(tmp_path / "run.json", ports, "1")
+    replayed = replaying(tmp_path / "run.json")
+    assert [await replayed.http.post(url, FORM, HOSTS) for url in (PAGE.url, LOST.url)] == [accepted, LOST]
     # What was got is one thing, what was answered to a form another.
-    assert await replayed.fetch(PAGE.url, HOSTS) == NoPage(PAGE.url, Reason.OFFLINE, "not in the recording")
-    unasked = await replayed.post("https://d.example/", FORM, HOSTS)
-    assert unasked == NoPage("https://d.example/", Reason.OFFLINE, "not in the recording")
+    assert await replayed.http.fetch(PAGE.url, HOSTS) == NoPage(PAGE.url, Reason.OFFLINE, NOT_RECORDED())
+    unasked = await replayed.http.post("https://d.example/", FORM, HOSTS)
+    assert unasked == NoPage("https://d.example/", Reason.OFFLINE, NOT_RECORDED())
 
 
 async def test_one_recording_for_all_domains_of_a_run(tmp_path: Path) -> None:
-    recorder = Recorder(HOSTS, CLOCK)
-    web = recorder.over(HOSTS).over_web(Canned({PAGE.url: PAGE}))
-    await web.fetch(PAGE.url, HOSTS)
-    recorder.save(tmp_path / "run.json")
-    assert set(Replayer.load(tmp_path / "run.json").fetcher.pages) == {PAGE.url}
+    run = recording(Canned({PAGE.url: PAGE, LOST.url: LOST}))
+    for url in (PAGE.url, LOST.url):
+        await run.of_subject().http.fetch(url, HOSTS)
+    write_recording(tmp_path / "run.json", run, "1")
+    replayed = replaying(tmp_path / "run.json")
+    assert [await replayed.http.fetch(url, HOSTS) for url in (PAGE.url, LOST.url)] == [PAGE, LOST]

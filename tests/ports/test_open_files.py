@@ -16,6 +16,7 @@ from deliverability.ports.base import Found
 from deliverability.ports.dns import LiveResolver
 from deliverability.ports.static import StaticResolver
 from tests.dnsserver import DnsServer
+from tests.speaking import english
 
 NAMES = [f"d{number}.example" for number in range(60)]
 RECORDS = {
@@ -80,4 +81,4 @@ async def test_files_that_never_come_free_end_as_a_failure_and_not_in_waiting(mo
         monkeypatch.setattr(resolver, "_send", none)
         answer = await resolver.query(NAMES[0], "TXT")
         await resolver.close()
-    assert "Too many open files" in answer.detail  # type: ignore[union-attr]
+    assert "Too many open files" in english(answer.detail)  # type: ignore[union-attr]

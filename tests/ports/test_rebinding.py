@@ -21,6 +21,7 @@ from deliverability.ports.smtp import LiveProber
 from tests.dnsserver import DnsServer
 from tests.ports.test_http import OK, Site, certificate  # noqa: F401 - a fixture
 from tests.ports.test_smtp import Server
+from tests.speaking import english
 
 PUBLIC, PRIVATE = "127.0.0.1", "127.0.0.2"
 CLOCK = FixedClock(datetime(2026, 11, 24, 12, 0, tzinfo=UTC))
@@ -85,7 +86,7 @@ async def test_a_page_comes_from_the_address_that_was_checked(certificate: Path)
     for refused in (again, posted):
         assert isinstance(refused, NoPage)
         assert refused.reason is Reason.REFUSED
-        assert PRIVATE in refused.detail
+        assert PRIVATE in english(refused.detail)
     assert trap.requests == []
 
 
@@ -99,5 +100,5 @@ async def test_a_mail_server_is_called_at_the_address_that_was_checked(certifica
         assert (found.address, server.said.count("STARTTLS"), names.questions) == (PUBLIC, 2, 1)
         again = await prober.probe(HOST, resolver)
     assert isinstance(again, NoMailHost)
-    assert PRIVATE in again.detail
+    assert PRIVATE in english(again.detail)
     assert trap.said == []

@@ -19,15 +19,20 @@ from cryptography.x509.oid import NameOID
 
 from deliverability.auditors import smtp, transport
 from deliverability.auditors.base import gather
-from deliverability.auditors.smtp import certificate_names, tlsa_matches
-from deliverability.inputs import InputError
+from deliverability.auditors.smtp import certificate_names
+from deliverability.model.codes import AS_SAID, Input, needs
+from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason, Subject, Unknown
 from deliverability.ports.base import MailHost, NoMailHost, Probed, Resolver
-from deliverability.ports.cassette import Recorder, Replayer
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.hosts import NOT_PUBLIC
+from deliverability.ports.journal import Journal
+from deliverability.ports.nobody import OFFLINE
+from deliverability.ports.open import PortSettings
+from deliverability.ports.ports import Permissions, Ports
+from deliverability.ports.recording import replaying, write_recording
 from deliverability.ports.smtp import LiveProber
 from deliverability.ports.static import StaticResolver
-from deliverability.runs.engine import open_world
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 HOST = "mx.example.com"
@@ -169,27 +174,30 @@ async def test_private_addresses_are_never_called(address: str) -> None:
     records = {(HOST, "AAAA" if ":" in address else "A"): [address]}
     found = await LiveProber(FixedClock(NOW)).probe(HOST, StaticResolver(records))
     assert isinstance(found, NoMailHost)
-    assert "not a public address" in found.detail
+    assert NOT_PUBLIC.matches(found.detail)
 
 
 async def test_a_recording_gives_back_what_was_seen(identity: tuple[Path, bytes], tmp_path: Path) -> None:
-    recorder = Recorder(StaticResolver(DNS), FixedClock(NOW))
+    journal, allowed = Journal(), Permissions(probe_smtp=True)
     async with serving(Server(identity[0])) as port:
-        prober = recorder.over_smtp(LiveProber(FixedClock(NOW), port=port, allowed=lambda _: True))
-        seen = await prober.probe(HOST, recorder)
-    await LiveProber(FixedClock(NOW)).probe("lost.example", recorder)
-    recorder.save(tmp_path / "run.json")
-    replayer = Replayer.load(tmp_path / "run.json")
-    assert await replayer.prober.probe(HOST, replayer) == seen
-    other = await replayer.prober.probe("other.example", replayer)
+        prober = LiveProber(FixedClock(NOW), port=port, allowed=lambda _: True)
+        ports = Ports(StaticResolver(DNS), FixedClock(NOW), smtp=prober, permissions=allowed, journal=journal).under(
+            journal
+        )
+        seen = await ports.smtp.probe(HOST, ports.dns)
+        lost = await ports.smtp.probe("lost.example", ports.dns)
+    write_recording(tmp_path / "run.json", ports, "1")
+    replayed = replaying(tmp_path / "run.json")
+    assert [await replayed.smtp.probe(host, replayed.dns) for host in (HOST, "lost.example")] == [seen, lost]
+    other = await replayed.smtp.probe("other.example", replayed.dns)
     assert isinstance(other, NoMailHost)
     assert other.reason is Reason.OFFLINE
 
 
 @pytest.mark.parametrize("other", [{"offline": True}, {"zones": (Path("x.zone"),)}])
 def test_it_contradicts_asking_nobody(other: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="--probe-smtp"):
-        open_world(probe_smtp=True, **other)
+    with pytest.raises(InputError, match="probe_smtp and "):
+        PortSettings(permissions=Permissions(probe_smtp=True), **other)
 
 
 # --- facts ---------------------------------------------------------------------------------------------------------
@@ -211,7 +219,15 @@ async def facts(prober: Seen | None, **tlsa: str) -> dict[str, Any]:
         **{(f"_25._tcp.{HOST}", "TLSA"): [value] for value in tlsa.values()},
     }
     found = await gather(
-        [transport.audit, smtp.audit], Subject("example.com"), StaticResolver(records), None, NOW, None, prober
+        [transport.audit, smtp.audit],
+        Subject("example.com"),
+        Ports(
+            StaticResolver(records),
+            FixedClock(NOW),
+            smtp=prober or OFFLINE,
+            permissions=Permissions(probe_smtp=prober is not None),
+        ),
+        None,
     )
     assert found.crashes == ()
     return {fact.path: fact.value for fact in found.facts}
@@ -219,14 +235,14 @@ async def facts(prober: Seen | None, **tlsa: str) -> dict[str, Any]:
 
 async def test_without_the_option_nobody_is_called_and_nothing_known() -> None:
     found = await facts(None)
-    assert found["transport.mx_tls"] == Unknown(Reason.NOT_CONFIGURED, "--probe-smtp")
-    assert found["dane.certificates"] == Unknown(Reason.NOT_CONFIGURED, "--probe-smtp")
+    assert found["transport.mx_tls"] == Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_PROBE_SMTP))
+    assert found["dane.certificates"] == Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_PROBE_SMTP))
 
 
 async def test_what_one_host_showed_and_another_did_not(identity: tuple[Path, bytes]) -> None:
     der = identity[1]
     first = MailHost(HOST, "192.0.2.1", True, "mx", True, "TLSv1.3", "", der, "self-signed certificate")
-    second = NoMailHost("mx2.example.com", Reason.TIMEOUT, "no answer")
+    second = NoMailHost("mx2.example.com", Reason.TIMEOUT, AS_SAID(text="no answer"))
     digest = hashlib.sha256(der).hexdigest()
     found = await facts(Seen(first, second), tlsa=f"3 0 1 {digest}")
     one, two = found["transport.mx_tls"]
@@ -237,20 +253,6 @@ async def test_what_one_host_showed_and_another_did_not(identity: tuple[Path, by
     assert [(each["host"], each["matches"]) for each in found["dane.certificates"]] == [(HOST, True)]
 
 
-def test_tlsa_records_against_a_certificate(identity: tuple[Path, bytes]) -> None:
-    der = identity[1]
-    key = x509.load_der_x509_certificate(der).public_key()
-    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    assert tlsa_matches(der, [f"3 1 1 {hashlib.sha256(spki).hexdigest().upper()}"]) is True
-    assert tlsa_matches(der, [f"3 1 2 {hashlib.sha512(spki).hexdigest()}"]) is True
-    assert tlsa_matches(der, [f"3 0 0 {der.hex()}"]) is True
-    assert tlsa_matches(der, ["3 1 1 " + "00" * 32]) is False
-    assert tlsa_matches(der, ["3 1 1 " + "00" * 32, f"3 0 1 {hashlib.sha256(der).hexdigest()}"]) is True
-    assert isinstance(tlsa_matches(der, ["2 1 1 " + "00" * 32]), Unknown), "it may be an authority above"
-    assert tlsa_matches(der, ["", "a b c d", "3 9 9 00", "1 1 1 00"]) is False
-
-
 @pytest.mark.parametrize("der", [b"", b"\x30", b"\x00" * 1000])
 def test_certificates_that_cannot_be_read_have_no_names(der: bytes) -> None:
     assert certificate_names(der) == ()
-    assert tlsa_matches(der, ["3 1 1 " + "00" * 32]) is False

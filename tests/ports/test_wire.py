@@ -40,7 +40,7 @@ def response(query: wire.Query, *records: str, authority: str = "", options: tup
     return message.to_wire()
 
 
-def read_by_ourselves(octets: bytes, query: wire.Query) -> wire.Reply | None:
+def read_by_ourselves(octets: bytes, query: wire.Query) -> wire.Response | None:
     """The reading of our own reader; None where it leaves the message to dnspython."""
     try:
         return wire._common(octets, query)
@@ -79,14 +79,14 @@ def test_a_type_that_does_not_exist_cannot_be_asked() -> None:
 def test_a_response_is_read_into_plain_values() -> None:
     query = wire.query((b"www", *EXAMPLE), "A", edns=True)
     octets = response(query, "www.example.com. 60 CNAME Host.Example.NET.", "host.example.net. 30 A 192.0.2.1")
-    assert wire.reply(octets, query) == wire.Reply(
+    assert wire.reply(octets, query) == wire.Response(
         rcode=wire.NOERROR,
         truncated=False,
         authenticated=False,
         referral=False,
         answers={
-            ("www.example.com", "CNAME"): wire.RecordSet(60, ("host.example.net",), ((),)),
-            ("host.example.net", "A"): wire.RecordSet(30, ("192.0.2.1",), ((),)),
+            ("www.example.com", "CNAME"): wire.RRset(60, ("host.example.net",), ((),)),
+            ("host.example.net", "A"): wire.RRset(30, ("192.0.2.1",), ((),)),
         },
         negative_ttl=None,
     )
@@ -213,7 +213,7 @@ def test_a_repeated_record_counts_once_with_the_smallest_ttl(ttls: tuple[int, in
     octets, query = with_records(*((1, ttl, b"\xc0\x00\x02\x01") for ttl in ttls))
     reply = wire.reply(octets, query)
     assert reply is not None
-    assert reply.answers == {("example.com", "A"): wire.RecordSet(30, ("192.0.2.1",), ((),))}
+    assert reply.answers == {("example.com", "A"): wire.RRset(30, ("192.0.2.1",), ((),))}
 
 
 @pytest.mark.parametrize("kept", range(12, 45))
@@ -229,7 +229,7 @@ def test_records_of_another_class_are_no_answer() -> None:
     octets, query = with_records((4, 60, b"\xc0\x00\x02\x01"), (1, 60, b"\xc0\x00\x02\x02"))
     reply = wire.reply(octets, query)
     assert reply is not None
-    assert reply.answers == {("example.com", "A"): wire.RecordSet(60, ("192.0.2.2",), ((),))}
+    assert reply.answers == {("example.com", "A"): wire.RRset(60, ("192.0.2.2",), ((),))}
 
 
 def test_a_ttl_beyond_the_limit_counts_as_none() -> None:
@@ -454,4 +454,4 @@ def test_the_comparison_notices_a_difference() -> None:
     assert ours is not None
     assert theirs is not None
     assert ours != theirs
-    assert ours == replace(theirs, answers={("example.com", "TXT"): wire.RecordSet(60, ("ab",), ((1, 1),))})
+    assert ours == replace(theirs, answers={("example.com", "TXT"): wire.RRset(60, ("ab",), ((1, 1),))})

@@ -35,14 +35,11 @@ from deliverability.protocols.dkim.signature import (
 from deliverability.protocols.dkim.tags import (
     MAX_TAGS,
     TAG_BASE64,
-    TAG_BETWEEN,
-    TAG_MISSING,
     TAG_ODD,
-    TAG_TWICE,
-    TAG_VALUE,
     TAGS_MANY,
     parse_tags,
 )
+from deliverability.protocols.text_record import TAG_BETWEEN, TAG_MISSING, TAG_TWICE, TAG_VALUE
 from tests.corpus import suite
 from tests.signing import ed25519_key, published, rsa_key
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from deliverability.model.codes import Input, needs
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.static import StaticResolver
 from deliverability.protocols.spf.coverage import MAX_RANGES, Coverage, measure
@@ -130,7 +131,7 @@ async def test_includes_that_no_given_address_needs(record: str, idle: tuple[str
 
 async def test_without_addresses_nobody_knows_which_includes_are_idle() -> None:
     context = await audit(spf_at("v=spf1 include:used.com -all", **INCLUDES))
-    assert facts(context, "unmatched_includes") == [Unknown(Reason.NOT_CONFIGURED, "--ip")]
+    assert facts(context, "unmatched_includes") == [Unknown(Reason.NOT_CONFIGURED, needs(Input.SENDING_IP))]
 
 
 async def test_a_failing_include_leaves_the_sums_unknown_and_keeps_what_is_certain() -> None:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deliverability.model.facts import Reason
+from deliverability.model.codec import decode, encode
+from deliverability.model.codes import ABOUT, AS_SAID, ASKED
+from deliverability.model.facts import Reason, Value
+from deliverability.model.spf import SPF_AT, SpfResult, StepOutcome, Trace, TraceStep, decided_by, plain, spf_trace
 from deliverability.ports.static import StaticResolver
-from deliverability.protocols.spf.evaluate import Outcome, SpfEvaluation, SpfResult, evaluate_spf
+from deliverability.protocols.spf.evaluate import (
+    FOUND,
+    NO_DOMAIN,
+    NXDOMAIN,
+    OF_HOST,
+    TOO_MANY_LOOKUPS,
+    SpfEvaluation,
+    evaluate_spf,
+)
 
 Zone = dict[tuple[str, str], Any]
 
@@ -33,7 +46,9 @@ async def test_ten_lookups_are_allowed_and_eleven_are_not() -> None:
     over = await evaluate(hosts | txt(example=f"v=spf1 {ten} a:h10.example.com -all"))
     assert (at_limit.result, at_limit.lookups) == ("fail", 10)
     assert over.result == "permerror"
-    assert "more than 10 DNS lookups" in over.reason
+    assert over.reason == ABOUT(
+        what=SPF_AT(term="a:h10.example.com", domain="example.com"), detail=TOO_MANY_LOOKUPS(n=10)
+    )
 
 
 async def test_a_match_before_the_eleventh_lookup_counts() -> None:
@@ -134,7 +149,7 @@ async def test_domains_that_cannot_be_checked_are_none(sender: str) -> None:
 
 async def test_a_domain_that_does_not_exist_is_none() -> None:
     got = await evaluate({})
-    assert (got.result, got.reason) == ("none", "example.com does not exist")
+    assert (got.result, got.reason) == ("none", NO_DOMAIN(domain="example.com"))
 
 
 async def test_the_null_reverse_path_is_checked_as_postmaster_at_helo() -> None:
@@ -209,15 +224,15 @@ async def test_the_trace_tells_what_matched_and_what_was_never_reached() -> None
         other="v=spf1 ip4:192.0.2.0/24 -all",
     )
     got = await evaluate(zone)
-    assert got.reason == "include:other.com at example.com"
+    assert got.reason == SPF_AT(term="include:other.com", domain="example.com")
     steps = got.trace.steps
     assert [(step.term, step.outcome) for step in steps] == [
-        ("a:gone.example.com", Outcome.NO_MATCH),
-        ("include:other.com", Outcome.MATCH),
-        ("mx", Outcome.NOT_REACHED),
-        ("?all", Outcome.NOT_REACHED),
-        ("include:dead.com", Outcome.DEAD),
-        ("x=y", Outcome.IGNORED),
+        ("a:gone.example.com", StepOutcome.NO_MATCH),
+        ("include:other.com", StepOutcome.MATCH),
+        ("mx", StepOutcome.NOT_REACHED),
+        ("?all", StepOutcome.NOT_REACHED),
+        ("include:dead.com", StepOutcome.DEAD),
+        ("x=y", StepOutcome.IGNORED),
     ]
     assert [(step.lookups, step.void_lookups) for step in steps[:2]] == [(1, 1), (1, 0)]
     assert steps[1].nested is not None
@@ -248,3 +263,47 @@ async def test_hostile_records_and_senders_only_give_results(record: str, sender
     for mail_from in (f"{sender}@example.com", sender):
         got = await evaluate(zone, mail_from=mail_from, helo=sender)
         assert got.result in SpfResult
+
+
+async def test_a_step_holds_what_was_asked_and_found() -> None:
+    zone = txt(example="v=spf1 a:gone.com a:www.com mx:mail.com exists:x.com ip4:192.0.2.9 ?all") | {
+        ("www.com", "A"): ["198.51.100.1", "198.51.100.2"],
+        ("mail.com", "MX"): ["10 mx.mail.com"],
+        ("mx.mail.com", "A"): ["192.0.2.1"],
+    }
+    asked = {step.term: step.detail for step in (await evaluate(zone)).trace.steps}
+    hosts = FOUND(question=ASKED(type="MX", name="mail.com"), values=("10 mx.mail.com",))
+    address = FOUND(question=ASKED(type="A", name="mx.mail.com"), values=("192.0.2.1",))
+    assert asked == {
+        "a:gone.com": NXDOMAIN(question=ASKED(type="A", name="gone.com")),
+        "a:www.com": FOUND(question=ASKED(type="A", name="www.com"), values=("198.51.100.1", "198.51.100.2")),
+        "mx:mail.com": OF_HOST(hosts=hosts, addresses=address),
+        "exists:x.com": None,
+        "ip4:192.0.2.9": None,
+        "?all": None,
+    }
+
+
+async def test_a_trace_is_read_back_as_it_was() -> None:
+    zone = txt(example="v=spf1 a:lost.com -all", inner="v=spf1 redirect=example.com") | {("lost.com", "A"): "timeout"}
+    trace = (await evaluate(zone | txt(outer="v=spf1 include:inner.com ~all"), mail_from="joe@outer.com")).trace
+    assert trace.steps[0].nested is not None
+    assert spf_trace(decode(json.loads(json.dumps(encode(plain(trace)))))) == trace
+    assert decided_by(trace.reason) == "include:inner.com"
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [None, "~all at example.com", NO_DOMAIN(domain="a.com"), ABOUT(what="a", detail=NO_DOMAIN(domain="a.com"))],
+)
+def test_no_term_decided(reason: Value) -> None:
+    assert decided_by(reason) == ""
+
+
+def test_a_trace_of_an_older_version_has_its_texts_as_they_were() -> None:
+    step = {"term": "~all", "outcome": "match", "detail": "", "lookups": 0, "void_lookups": 0, "nested": None}
+    old: Value = {"ip": "192.0.2.1", "domain": "a.com", "record": None, "result": "softfail", "reason": "~all at a.com"}
+    assert isinstance(old, Mapping)
+    assert spf_trace({**old, "steps": (step,)}) == Trace(
+        "a.com", None, SpfResult.SOFTFAIL, AS_SAID(text="~all at a.com"), (TraceStep("~all", StepOutcome.MATCH),)
+    )

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deliverability.model.codes import ABOUT
 from deliverability.protocols.spf.record import (
+    NO_MECHANISM_BUT,
+    TOO_MANY_TERMS,
     BadTerm,
     MacroExpand,
     Mechanism,
@@ -141,14 +144,14 @@ def test_bad_terms_are_named_with_a_reason(term: str) -> None:
     bad = only(term)
     assert isinstance(bad, BadTerm)
     assert bad.text == term
-    assert bad.problem
+    assert bad.detail == ABOUT(what=term, detail=bad.problem)
 
 
 def test_every_error_of_a_record_is_found_and_the_good_terms_are_kept() -> None:
     record = parse("v=spf1 ipv4:192.0.2.1 a include: mx/99 -all")
     assert [bad.text for bad in record.errors] == ["ipv4:192.0.2.1", "include:", "mx/99"]
     assert [term.name for term in record.mechanisms] == ["a", "all"]
-    assert "did you mean ip4?" in record.errors[0].problem
+    assert record.errors[0].problem == NO_MECHANISM_BUT(name="ipv4", near="ip4")
 
 
 @pytest.mark.parametrize("name", ["redirect", "exp"])
@@ -216,7 +219,7 @@ def test_no_real_record_breaks_the_parser() -> None:
 def test_a_record_without_end_is_not_read_to_its_end() -> None:
     record = parse("v=spf1 " + "a " * 30_000)
     assert len(record.terms) == 1001
-    assert "more than 1000 terms" in record.errors[0].problem
+    assert record.errors[0].problem == TOO_MANY_TERMS(n=1000)
 
 
 @given(st.text())

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from deliverability.model.facts import Reason, Unknown
+from deliverability.model.codec import decode, encode
+from deliverability.model.codes import ABOUT, AS_SAID, ASKED, Detail
+from deliverability.model.facts import Reason, Unknown, Value, records_of
+from deliverability.model.spf import SpfStatus, SpfTerm, SpfTree, plain, spf_tree
 from deliverability.ports.base import Answer, Failed, Found, Resolver
 from deliverability.ports.static import StaticResolver
 from deliverability.ports.zone import ZoneResolver
 from deliverability.protocols.spf.evaluate import evaluate_spf
-from deliverability.protocols.spf.record import MAX_TERMS
-from deliverability.protocols.spf.tree import MAX_QUESTIONS, MAX_RECORDS, MAX_TERMS_IN_ALL, Tree, walk_tree
+from deliverability.protocols.spf.record import BAD_PREFIX, MAX_TERMS, NO_MECHANISM_BUT
+from deliverability.protocols.spf.tree import MAX_QUESTIONS, MAX_RECORDS, MAX_TERMS_IN_ALL, TOO_BIG, Tree, walk_tree
 from tests.corpus import corpus
 
 Zone = dict[tuple[str, str], Any]
@@ -60,9 +64,7 @@ async def test_each_term_has_its_cost_and_that_of_what_is_below_it() -> None:
         )
     )
     assert tree.lookups == 1 + (1 + (1 + 2) + 1) + (1 + 2)
-    top = tree.root.value()["terms"]
-    assert isinstance(top, tuple)
-    assert [(t["text"], t["lookups"], t["total_lookups"]) for t in top] == [  # type: ignore[index,call-overload]
+    assert [(each.text, each.lookups, each.total_lookups) for each in tree.root.tree.terms] == [
         ("a", 1, 1),
         ("include:one.com", 1, 5),
         ("ip4:192.0.2.1", 0, 0),
@@ -91,7 +93,7 @@ async def test_more_than_ten_mx_hosts_are_named() -> None:
     tree = await walk(
         spf(example="v=spf1 mx -all") | {("example.com", "MX"): [f"1 mx{n}.example.com" for n in range(11)]}
     )
-    assert tree.targets("overflow") == ("example.com",)
+    assert tree.targets(SpfStatus.OVERFLOW) == ("example.com",)
 
 
 async def test_an_a_term_asks_for_the_family_of_the_sending_address_and_may_be_void_for_one_of_them() -> None:
@@ -124,7 +126,7 @@ async def test_void_lookups_are_those_of_terms_and_name_what_was_asked() -> None
         )
     )
     assert tree.void_names(4) == tree.void_names(6) == ("MX m.com", "A e.com", "TXT gone.com", "TXT lost.com")
-    assert tree.targets("broken") == ("gone.com", "silent.com", "lost.com")
+    assert tree.targets(SpfStatus.BROKEN) == ("gone.com", "silent.com", "lost.com")
     assert (tree.lookups, tree.void_lookups(4), tree.void_lookups(6)) == (5, 4, 4)
 
 
@@ -138,7 +140,7 @@ async def test_the_list_goes_on_past_the_tenth_lookup() -> None:
 @pytest.mark.parametrize("last", ["include:example.com", "redirect=example.com", "include:two.com"])
 async def test_loops_are_found_and_not_followed(last: str) -> None:
     tree = await walk(spf(example="v=spf1 include:two.com ?all", two=f"v=spf1 {last}"))
-    assert tree.targets("loop") == (last.removeprefix("include:").removeprefix("redirect="),)
+    assert tree.targets(SpfStatus.LOOP) == (last.removeprefix("include:").removeprefix("redirect="),)
     assert tree.lookups == 2
 
 
@@ -146,7 +148,7 @@ async def test_the_same_target_twice_is_no_loop_and_costs_twice() -> None:
     tree = await walk(
         spf(example="v=spf1 include:one.com include:two.com", one="v=spf1 include:two.com", two="v=spf1 a:x.com")
     )
-    assert tree.targets("loop") == ()
+    assert tree.targets(SpfStatus.LOOP) == ()
     assert tree.lookups == 2 + (1 + 1) + 1
 
 
@@ -170,9 +172,9 @@ async def test_of_a_tree_of_endless_records_some_are_read_and_the_rest_is_not_kn
     includes = " ".join(f"include:w{n}.com" for n in range(40))
     tree = await walk(spf(example=f"v=spf1 {includes} -all", **{f"w{n}": f"v=spf1 {ranges} -all" for n in range(40)}))
     assert MAX_TERMS_IN_ALL <= len(tree.entries) < MAX_TERMS_IN_ALL + MAX_TERMS
-    assert tree.gap == Unknown(Reason.LIMIT, "more than 50 records, 20 levels or 5000 terms")
+    assert tree.gap == Unknown(Reason.LIMIT, TOO_BIG(n=50, depth=20, terms=5000))
     assert tree.lookups == 40
-    assert "w39.com" in tree.targets("limit")
+    assert "w39.com" in tree.targets(SpfStatus.LIMIT)
 
 
 async def test_a_long_chain_is_bounded() -> None:
@@ -193,24 +195,28 @@ async def test_macros_that_need_a_mail_are_counted_and_not_followed() -> None:
         "~all": "ok",
     }
     assert tree.lookups == 4
-    assert tree.targets("broken") == ("_inc.example.com",)
+    assert tree.targets(SpfStatus.BROKEN) == ("_inc.example.com",)
 
 
 async def test_d_is_the_domain_of_the_record_and_o_that_of_the_sender() -> None:
     tree = await walk(spf(example="v=spf1 include:one.com", one="v=spf1 a:d.%{d} a:o.%{o}"))
-    assert tree.targets("void") == ("d.one.com", "o.example.com")
+    assert tree.targets(SpfStatus.VOID) == ("d.one.com", "o.example.com")
 
 
 @pytest.mark.parametrize("failure", ["timeout", "servfail", "refused"])
 async def test_a_failing_include_makes_the_counts_unknown_and_keeps_the_rest(failure: str) -> None:
     zone = spf(example="v=spf1 include:lost.com include:one.com -all", one="v=spf1 a:gone.com")
     tree = await walk(zone | {("lost.com", "TXT"): failure})
-    assert tree.lookups == Unknown(Reason(failure), tree.lookups.detail)  # type: ignore[union-attr]
-    assert "TXT lost.com" in tree.lookups.detail  # type: ignore[union-attr]
+    lost = tree.lookups
+    assert isinstance(lost, Unknown)
+    assert lost.reason is Reason(failure)
+    assert isinstance(lost.detail, Detail)
+    assert lost.detail.arg("what") == ASKED(type="TXT", name="lost.com")
     assert isinstance(tree.void_lookups(4), Unknown)
     assert (tree.lookups_at_least, tree.void_at_least(4)) == (3, 1)
-    assert statuses(tree)["include:lost.com"] == f"failed: {failure}"
-    assert tree.targets("broken") == ()
+    term = tree.root.tree.terms[0]
+    assert (term.status, term.problem) == (SpfStatus.FAILED, lost)
+    assert tree.targets(SpfStatus.BROKEN) == ()
 
 
 async def test_a_failing_address_leaves_the_lookup_count_known_but_not_the_void_count_of_its_family() -> None:
@@ -233,8 +239,8 @@ async def test_one_family_that_answers_is_enough_to_know_that_a_name_is_not_dead
 async def test_syntax_errors_of_the_whole_tree_are_listed_with_their_domain() -> None:
     tree = await walk(spf(example="v=spf1 ipv4:192.0.2.1 include:one.com -all", one="v=spf1 mx/99 ~all"))
     assert tree.syntax_errors == (
-        "ipv4:192.0.2.1: unknown mechanism 'ipv4'; did you mean ip4?",
-        "one.com: mx/99: invalid prefix length /99",
+        ABOUT(what="ipv4:192.0.2.1", detail=NO_MECHANISM_BUT(name="ipv4", near="ip4")),
+        ABOUT(what="one.com", detail=ABOUT(what="mx/99", detail=BAD_PREFIX(n="99"))),
     )
 
 
@@ -284,9 +290,9 @@ async def test_a_tree_costs_its_longest_chain_of_questions() -> None:
 @settings(max_examples=25, deadline=None)
 async def test_the_tree_does_not_depend_on_which_answer_comes_first(seed: int) -> None:
     zone = ring_zone(random.Random(seed), loops=True)
-    plain = await walk_tree("d0.com", StaticResolver(zone))
+    unshuffled = await walk_tree("d0.com", StaticResolver(zone))
     shuffled = await walk_tree("d0.com", Counting(StaticResolver(zone), random.Random(seed + 1)))
-    assert shuffled.root.value() == plain.root.value()
+    assert shuffled.root.tree == unshuffled.root.tree
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -344,7 +350,7 @@ async def test_an_include_outside_the_given_zones_is_unknown_and_not_missing(zon
     tree = await walk_tree(domain, zones)
     assert isinstance(tree.lookups, Unknown)
     assert tree.lookups.reason is Reason.OFFLINE
-    assert tree.targets("broken") == ()
+    assert tree.targets(SpfStatus.BROKEN) == ()
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -494,3 +500,39 @@ def test_counts_are_those_of_checkdmarc(zones: ZoneResolver) -> None:
             assert 10 < theirs["dns_lookups"] <= tree.lookups, domain
             beyond += 1
     assert (within, beyond) == (38, 8)
+
+
+async def test_a_tree_is_read_back_as_it_was() -> None:
+    zone = spf(example="v=spf1 a mx/99 include:one.com include:lost.com x=y -all", one="v=spf1 redirect=one.com")
+    tree = (await walk(zone | {("lost.com", "TXT"): "timeout"})).root.tree
+    assert {each.status for each in tree.terms} > {SpfStatus.SYNTAX_ERROR, SpfStatus.FAILED, SpfStatus.IGNORED}
+    assert spf_tree(decode(json.loads(json.dumps(encode(plain(tree)))))) == tree
+
+
+@pytest.mark.parametrize(
+    "value", [None, "tree", (), {"terms": ()}, {"domain": "a", "status": "odd"}, Unknown(Reason.LIMIT)]
+)
+def test_what_is_no_tree_is_none(value: Value) -> None:
+    assert spf_tree(value) is None
+
+
+def test_a_tree_without_end_is_none() -> None:
+    tree = plain(SpfTree("example.com"))
+    for _ in range(300):
+        assert isinstance(tree, Mapping)
+        below = plain(SpfTree("example.com", terms=(SpfTerm("include:example.com"),)))
+        assert isinstance(below, Mapping)
+        (term,) = records_of(below["terms"])
+        tree = {**below, "terms": ({**term, "tree": tree},)}
+    assert spf_tree(tree) is None
+
+
+def test_a_tree_of_an_older_version_has_its_texts_as_they_were() -> None:
+    tree = plain(SpfTree("example.com", terms=(SpfTerm("mx/99", SpfStatus.SYNTAX_ERROR), SpfTerm("include:a.com"))))
+    assert isinstance(tree, Mapping)
+    bad, lost = records_of(tree["terms"])
+    old = {**tree, "terms": ({**bad, "problem": "invalid prefix length /99"}, {**lost, "status": "failed: timeout"})}
+    found = spf_tree(old)
+    assert found is not None
+    assert found.terms[0].problem == AS_SAID(text="invalid prefix length /99")
+    assert found.terms[1].status is SpfStatus.FAILED

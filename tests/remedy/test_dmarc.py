@@ -12,9 +12,12 @@ from deliverability.model.facts import FactSet, Purpose
 from deliverability.model.placeholders import placeholders
 from deliverability.model.report import Care, Remedy
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.remedy.dmarc import MAX_RECORD_OCTETS, Tags, drafts, recognised, repaired, usable_uris
-from deliverability.runs.engine import Job, Options, Sample, World, full_report, gather_facts, load_rules
+from deliverability.runs.engine import Extras, report_on
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.rules import load_rules
 from deliverability.words.sentences import phrases
 from tests.signing import published, rsa_key, sign
 
@@ -47,7 +50,7 @@ SIGNED = MAIL + sign(UNSIGNED, KEY, headers=("from", "to", "subject", "date", "m
 
 async def remedies(
     *dmarc: str | tuple[str, ...],
-    world: Records = SENDS,
+    ports: Records = SENDS,
     purpose: Purpose | None = None,
     mail: bytes | None = None,
     more: Records | None = None,
@@ -55,14 +58,15 @@ async def remedies(
     volume: int | None = 10_000,
 ) -> dict[str, Remedy]:
     """Remedies by code, where these are the DMARC records of example.com."""
-    records = {**world, **(more or {})}
+    records = {**ports, **(more or {})}
     if dmarc:
         records["_dmarc.example.com", "TXT"] = list(dmarc)
     sample = Sample("picnic.eml", data=mail) if mail else None
     job = Job(domain, sample, Options(purpose=purpose, daily_volume=volume))
-    got = await gather_facts(job, World(StaticResolver(records), FixedClock(NOW), ("static",)), staged=True)
-    assert got.crashes == ()
-    report = await full_report(got, RULES, Selection())
+    ports = Ports(StaticResolver(records), FixedClock(NOW), sources=("static",))
+    got = await report_on(job, ports, RULES, Selection(), Extras(remedies=True))
+    assert got.audited.crashes == ()
+    report = got.report
     return {each.code: each for each in report.remedies if each.code.startswith("dmarc-")}
 
 
@@ -163,19 +167,19 @@ async def test_a_first_record_only_watches() -> None:
 
 async def test_a_sender_that_takes_no_mail_begins_without_reports() -> None:
     silent: Records = {**SENDS, ("example.com", "MX"): []}
-    found = await remedies(world=silent, purpose=Purpose.BULK)
+    found = await remedies(ports=silent, purpose=Purpose.BULK)
     assert new(found["dmarc-begin-silent"]) == "v=DMARC1; p=none"
     assert "dmarc-begin-silent" not in await remedies(purpose=Purpose.BULK)
-    assert "dmarc-begin-silent" not in await remedies(world=silent, volume=None), "it may send nothing"
+    assert "dmarc-begin-silent" not in await remedies(ports=silent, volume=None), "it may send nothing"
 
 
 async def test_a_domain_that_sends_nothing_is_closed() -> None:
-    parked = (await remedies(world=SILENT, purpose=Purpose.PARKED))["dmarc-closed"]
+    parked = (await remedies(ports=SILENT, purpose=Purpose.PARKED))["dmarc-closed"]
     assert new(parked) == "v=DMARC1; p=reject"
     assert parked.care is Care.SAFE
-    supposed = (await remedies(world=SILENT, volume=None))["dmarc-closed"]
+    supposed = (await remedies(ports=SILENT, volume=None))["dmarc-closed"]
     assert supposed.care is Care.CAREFUL
-    watched = await remedies("v=DMARC1; p=none; sp=none; pct=100", world=SILENT, purpose=Purpose.PARKED)
+    watched = await remedies("v=DMARC1; p=none; sp=none; pct=100", ports=SILENT, purpose=Purpose.PARKED)
     assert new(watched["dmarc-closed"]) == "v=DMARC1; p=reject"
 
 
@@ -185,7 +189,7 @@ async def test_a_domain_that_sends_nothing_is_closed() -> None:
 )
 async def test_what_is_said_to_send_is_never_closed(purpose: Purpose | None, volume: int | None) -> None:
     for record in ((), ("v=DMARC1; p=none; t=y",), ("v=DMARC1; p=rejct",)):
-        found = await remedies(*record, world=SILENT, purpose=purpose, volume=volume)
+        found = await remedies(*record, ports=SILENT, purpose=purpose, volume=volume)
         assert not [each for each in found.values() if "reject" in new(each)]
 
 
@@ -280,7 +284,7 @@ async def test_strict_alignment_that_breaks_this_mail_is_relaxed() -> None:
         await remedies(
             "v=DMARC1; p=reject; adkim=s; rua=mailto:d@example.com",
             mail=signed,
-            world={**SENDS, ("example.com", "TXT"): ["v=spf1 -all"]},
+            ports={**SENDS, ("example.com", "TXT"): ["v=spf1 -all"]},
         )
     )["dmarc-relax-alignment"]
     assert new(remedy) == "v=DMARC1; p=reject; rua=mailto:d@example.com"

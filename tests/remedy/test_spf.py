@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deliverability.auditors import catalogue
 from deliverability.auditors import spf as auditor
 from deliverability.auditors.base import Context
 from deliverability.judge.engine import Selection, judge
@@ -19,7 +20,9 @@ from deliverability.model.facts import Fact, FactSet, Reason, Subject, Unknown, 
 from deliverability.model.report import Care, Finding, Outcome, Remedy
 from deliverability.model.rules import RuleSet
 from deliverability.ports.base import Answer, Resolver
+from deliverability.ports.clock import FixedClock
 from deliverability.ports.overlay import OverlayResolver, parse_proposal
+from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.ports.zone import ZoneResolver
 from deliverability.protocols.spf.coverage import Coverage, measure
@@ -27,7 +30,7 @@ from deliverability.protocols.spf.record import parse, select
 from deliverability.protocols.spf.repair import repair
 from deliverability.protocols.spf.tree import Tree, walk_tree
 from deliverability.remedy.spf import drafts
-from deliverability.runs import engine as app
+from deliverability.runs.rules import load_rules
 from deliverability.words.sentences import phrases
 from tests.corpus import corpus, corpus_root
 
@@ -46,7 +49,7 @@ TAKES_SENDERS = {
 
 @cache
 def rules() -> RuleSet:
-    every = app.load_rules()
+    every = load_rules()
     return replace(every, rules={ident: rule for ident, rule in every.rules.items() if ident.startswith("SPF-")})
 
 
@@ -74,7 +77,9 @@ async def audit(source: Zone | Resolver, *, domain: str = DOMAIN, ips: tuple[str
     resolver = StaticResolver(source) if isinstance(source, dict) else source
     missing = Unknown(Reason.NO_MESSAGE, "--eml")
     known = {path: Fact(path, missing) for path in auditor.NEEDS}
-    context = Context(Subject(domain, sending_ips=ips), resolver, None, datetime(2026, 1, 1, tzinfo=UTC), known)
+    context = Context(
+        Subject(domain, sending_ips=ips), Ports(resolver, FixedClock(datetime(2026, 1, 1, tzinfo=UTC))), None, known
+    )
     await auditor.audit.run(context)
     mx = await resolver.query(domain, "MX")
     hosts = tuple(value.partition(" ")[2] for value in getattr(mx, "values", ()))
@@ -91,7 +96,7 @@ async def audit(source: Zone | Resolver, *, domain: str = DOMAIN, ips: tuple[str
     } | {path.replace("__", "."): value for path, value in more.items()}
     facts = {path: Fact(path, value) for path, value in beside.items()} | dict(context.stated)
     found = FactSet(facts, dict(context.evidence))
-    findings = judge(found, rules(), app.catalogue(), Selection())
+    findings = judge(found, rules(), catalogue(), Selection())
     return Audited(resolver, domain, found, findings, drafts(found, findings))
 
 
@@ -494,7 +499,7 @@ async def test_a_string_that_is_too_long_is_published_in_shorter_ones() -> None:
     (identity,) = records_of(facts.value("spf.identities"))
     one_string = ({**identity, "longest_string_octets": 300},)
     longer = FactSet(facts.facts | {"spf.identities": Fact("spf.identities", one_string)}, {})
-    found = drafts(longer, judge(longer, rules(), app.catalogue(), Selection()))
+    found = drafts(longer, judge(longer, rules(), catalogue(), Selection()))
     assert [(each.code, each.edits[0].new) for each in found] == [("spf-split", (text,))]
 
 

@@ -11,10 +11,13 @@ import pytest
 from deliverability.judge.engine import Selection
 from deliverability.model.report import Remedy
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.remedy.names import REMEDIES
 from deliverability.remedy.transport import policy_text
-from deliverability.runs.engine import Job, Options, Sample, World, full_report, gather_facts, load_rules
+from deliverability.runs.engine import Extras, report_on
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.rules import load_rules
 from tests.signing import published, rsa_key, sign
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -51,9 +54,10 @@ async def remedies(
 ) -> dict[str, Remedy]:
     records = {key: value for key, value in {**WORLD, **more}.items() if key not in without}
     job = Job("example.com", Sample("picnic.eml", data=mail) if mail else None, Options(**options))  # type: ignore[arg-type]
-    got = await gather_facts(job, World(StaticResolver(records), FixedClock(NOW), ("static",)), staged=True)
-    assert got.crashes == ()
-    return {each.code: each for each in (await full_report(got, RULES, Selection())).remedies}
+    ports = Ports(StaticResolver(records), FixedClock(NOW), sources=("static",))
+    got = await report_on(job, ports, RULES, Selection(), Extras(remedies=True))
+    assert got.audited.crashes == ()
+    return {each.code: each for each in got.report.remedies}
 
 
 def change(remedy: Remedy) -> tuple[str, str, tuple[str, ...], tuple[str, ...]]:
@@ -208,8 +212,9 @@ async def test_a_rule_of_the_users_own_gets_the_remedy_that_it_names(
 ) -> None:
     (tmp_path / "own.yaml").write_text(OWN.format(remedy=remedy, require=require), "utf-8")
     resolver = StaticResolver({**WORLD, **more})
-    got = await gather_facts(Job("example.com"), World(resolver, FixedClock(NOW), ("static",)), staged=True)
-    report = await full_report(got, load_rules([tmp_path]), Selection(select=("OWN",)))
+    ports, selection = Ports(resolver, FixedClock(NOW), sources=("static",)), Selection(select=("OWN",))
+    got = await report_on(Job("example.com"), ports, load_rules([tmp_path]), selection, Extras(remedies=True))
+    report = got.report
     (found,) = report.remedies
     assert (found.rule, found.code, found.mends) == ("OWN-001", remedy, ("OWN-001",))
     assert change(found)[3] == (new,)

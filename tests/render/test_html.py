@@ -13,6 +13,7 @@ import pytest
 from deliverability.model.facts import Evidence, EvidenceKind, Reason, Unknown
 from deliverability.model.report import Assessment, Consequence, Gain, Note, Outcome, RecordEdit, Verdict, VerdictKind
 from deliverability.model.rules import Effect
+from deliverability.model.spf import SpfTerm, SpfTree, plain
 from deliverability.view.diagrams import diagrams
 from deliverability.view.segments import segments
 from tests.fixtures_report import FACTS, GUIDE, REMEDIES, assessed, facts, finding, make_report, speaker
@@ -185,13 +186,15 @@ EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\x1b[31m\u202e&
 def test_hostile_values_stay_text():
     hostile = {
         **FACTS,
-        "spf.tree": {
-            "domain": EVIL,
-            "record": EVIL,
-            "terms": (
-                {"text": EVIL, "lookups": 1, "total_lookups": 1, "status": EVIL, "tree": {"terms": ({"text": EVIL},)}},
-            ),
-        },
+        "spf.tree": plain(
+            SpfTree(
+                EVIL,
+                record=EVIL,
+                terms=(
+                    SpfTerm(EVIL, lookups=1, total_lookups=1, tree=SpfTree(EVIL, terms=(SpfTerm(EVIL, lookups=1),))),
+                ),
+            )
+        ),
         "dmarc.record": EVIL,
         "dmarc.location": EVIL,
         "alignment.author_domain": EVIL,

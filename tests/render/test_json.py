@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from deliverability.model.codes import ASKED
 from deliverability.model.facts import Reason, Unknown
 from deliverability.model.report import Outcome
 from deliverability.render.json import render_json
@@ -122,14 +123,15 @@ def test_a_remedy_holds_its_edits_and_what_they_change():
 
 
 def test_unknown_is_said_with_its_reason_at_any_depth():
-    lost = Unknown(Reason.SERVFAIL, "TXT example.com")
+    lost = Unknown(Reason.SERVFAIL, ASKED(type="TXT", name="example.com"))
     report = make_report(
         findings=(finding("SPF-003", Outcome.UNKNOWN, unknown=lost, observed={"spf.tree": {"terms": (lost,)}}),)
     )
     found = json.loads(render_json(report))["findings"][0]
 
-    assert found["unknown"] == {"unknown": "servfail", "detail": "TXT example.com"}
-    assert found["observed"] == {"spf.tree": {"terms": [{"unknown": "servfail", "detail": "TXT example.com"}]}}
+    asked = {"code": "asked", "args": {"type": "TXT", "name": "example.com"}}
+    assert found["unknown"] == {"unknown": "servfail", "detail": asked}
+    assert found["observed"] == {"spf.tree": {"terms": [{"unknown": "servfail", "detail": asked}]}}
 
 
 def test_findings_that_were_checked_have_no_unknown():

@@ -11,7 +11,7 @@ import pytest
 from deliverability.model.facts import Reason, Unknown
 from deliverability.model.report import Outcome, Report
 from deliverability.model.rules import Severity
-from deliverability.runs.engine import exit_code
+from deliverability.runs.exit import exit_code
 from tests.fixtures_report import finding, make_report, speaker
 from tests.shown import CASES, waived
 from tests.speaking import written

@@ -15,9 +15,12 @@ from jsonschema import Draft202012Validator
 
 from deliverability.model.facts import Purpose
 from deliverability.model.report import SCHEMA_VERSION, Report
-from deliverability.ports.budget import offline_resolver
+from deliverability.ports.nobody import OFFLINE
+from deliverability.ports.open import PortSettings, open_ports
 from deliverability.render.json import SCHEMA, render_json
-from deliverability.runs.engine import Options, audit, load_rules, open_world
+from deliverability.runs.engine import audit
+from deliverability.runs.job import Options
+from deliverability.runs.rules import load_rules
 from tests.corpus import corpus
 from tests.shown import CASES, with_remedies
 from tests.test_corpus_smoke import mails, senders
@@ -70,12 +73,12 @@ def test_reports_by_hand_fit(case: str) -> None:
 
 @cache
 def _zones() -> Any:
-    return open_world(zones=[corpus("zones")])
+    return open_ports(PortSettings(zones=[corpus("zones")]))
 
 
-def _audit(domain: str, world: Any) -> Report:
+def _audit(domain: str, ports: Any) -> Report:
     options = Options(selectors=("s1",), mail_from="", helo="mx.example", purpose=Purpose.BULK, daily_volume=1)
-    return asyncio.run(audit(domain, world=world, rules=RULES, options=options))
+    return asyncio.run(audit(domain, ports=ports, rules=RULES, options=options))
 
 
 @pytest.mark.parametrize("domain", senders()[::8])
@@ -85,32 +88,30 @@ def test_audits_of_the_corpus_fit(domain: str) -> None:
 
 @pytest.mark.parametrize("mail", mails()[::40], ids=lambda path: path.name)
 def test_audits_of_mails_fit_without_any_option(mail: Path) -> None:
-    report = asyncio.run(audit(message=mail.read_bytes(), world=_zones(), rules=RULES))
+    report = asyncio.run(audit(message=mail.read_bytes(), ports=_zones(), rules=RULES))
     assert problems(as_json(report)) == []
 
 
 def test_what_waits_for_the_purpose_is_judged_for_no_receiver_and_fits() -> None:
     message = b"From: a@example.com\r\nTo: b@example.net\r\nSubject: x\r\n\r\nx\r\n"
-    data = as_json(
-        asyncio.run(audit(message=message, world=replace(open_world(), base=offline_resolver()), rules=RULES))
-    )
+    data = as_json(asyncio.run(audit(message=message, ports=replace(open_ports(), dns=OFFLINE), rules=RULES)))
     (waiting,) = (each for each in data["findings"] if each["rule"] == "UNS-005")
     assert (waiting["outcome"], waiting["judgements"]) == ("unknown", [])
-    assert waiting["unknown"]["detail"] == "--purpose"
+    assert waiting["unknown"]["detail"] == {"code": "needs", "args": {"input": "purpose"}}
     assert problems(data) == []
 
 
 def test_an_audit_that_could_look_at_nothing_fits() -> None:
-    world = replace(open_world(offline=True), base=offline_resolver())
-    data = as_json(_audit("example.com", world))
+    ports = replace(open_ports(PortSettings(offline=True)), dns=OFFLINE)
+    data = as_json(_audit("example.com", ports))
     assert problems(data) == []
     assert any(finding.get("unknown", {}).get("unknown") == "offline" for finding in data["findings"])
 
 
 def test_a_parked_domain_has_an_answer_of_its_own_that_fits() -> None:
-    world = replace(open_world(offline=True), base=offline_resolver())
+    ports = replace(open_ports(PortSettings(offline=True)), dns=OFFLINE)
     options = Options(purpose=Purpose.PARKED)
-    data = as_json(asyncio.run(audit("example.com", world=world, rules=RULES, options=options)))
+    data = as_json(asyncio.run(audit("example.com", ports=ports, rules=RULES, options=options)))
     assert problems(data) == []
     assert ("verdicts" in data, data["closed"], data["open"]) == (False, None, []), "nothing could be looked at"
 

@@ -14,7 +14,7 @@ from deliverability import __version__
 from deliverability.cli.docs import command
 from deliverability.render.json import SCHEMA
 from deliverability.render.site import pages
-from deliverability.runs.engine import load_rules, rule_folders
+from deliverability.runs.rules import load_rules, rule_folders
 from deliverability.senders.catalogue import services
 from deliverability.words.glossary import load_glossary
 from tests.browser import browse, find_chromium

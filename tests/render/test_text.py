@@ -13,10 +13,13 @@ from deliverability.model.facts import Purpose, Reason, Unknown
 from deliverability.model.report import Assessment, Case, Consequence, Note, Outcome, Requirements, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Source
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.render.wrap import width_of, wrap
-from deliverability.runs.engine import Job, Options, World, gather_facts, load_rules
+from deliverability.runs.engine import gather_facts
 from deliverability.runs.engine import make_report as make_real_report
+from deliverability.runs.job import Job, Options
+from deliverability.runs.rules import load_rules
 from deliverability.view.findings import effect_words, read_words
 from deliverability.words.sentences import phrases
 from tests.fixtures_report import GUIDE, RULES, assessed, finding, make_report, speaker
@@ -295,7 +298,9 @@ def test_a_verdict_that_depends_on_the_volume_tells_both_cases_and_how_to_say_it
 async def test_where_sources_contradict_each_other_both_readings_are_told(receivers, readings):
     resolver = StaticResolver({("example.com", "MX"): ["10 mx.example.com"], ("mx.example.com", "A"): ["192.0.2.1"]})
     job = Job("example.com", None, Options(purpose=Purpose.BULK, daily_volume=10_000))
-    audited = await gather_facts(job, World(resolver, FixedClock(datetime(2026, 11, 24, tzinfo=UTC)), ("static",)))
+    audited = await gather_facts(
+        job, Ports(resolver, FixedClock(datetime(2026, 11, 24, tzinfo=UTC)), sources=("static",))
+    )
     report = make_real_report(audited, load_rules(), Selection(select=("DMARC-001",), receivers=receivers))
 
     text = written("text", report, shipped("en"), width=100)
@@ -309,7 +314,9 @@ async def test_where_sources_contradict_each_other_both_readings_are_told(receiv
 async def test_nothing_is_contested_by_a_receiver_that_is_not_judged():
     resolver = StaticResolver({("example.com", "MX"): ["10 mx.example.com"], ("mx.example.com", "A"): ["192.0.2.1"]})
     job = Job("example.com", None, Options(purpose=Purpose.BULK, daily_volume=10_000))
-    audited = await gather_facts(job, World(resolver, FixedClock(datetime(2026, 11, 24, tzinfo=UTC)), ("static",)))
+    audited = await gather_facts(
+        job, Ports(resolver, FixedClock(datetime(2026, 11, 24, tzinfo=UTC)), sources=("static",))
+    )
     report = make_real_report(audited, load_rules(), Selection(select=("DMARC-001",), receivers=("docomo",)))
 
     assert phrases("en")("label.contested") not in written("text", report, shipped("en"), width=100)

@@ -10,23 +10,28 @@ from typing import Any
 
 import pytest
 
-from deliverability.inputs import InputError
 from deliverability.judge.engine import Selection
+from deliverability.model.errors import InputError
 from deliverability.model.facts import Purpose, Reason, Unknown
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Finding, Outcome, Report
 from deliverability.model.rules import Severity
 from deliverability.ports.base import Answer
+from deliverability.ports.budget import Budget
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.open import PortSettings, open_ports
+from deliverability.ports.ports import Permissions, Ports
 from deliverability.ports.static import StaticResolver
-from deliverability.runs import engine as app
-from deliverability.runs.engine import Job, Options, Sample, World
+from deliverability.runs.engine import gather_facts, make_report
+from deliverability.runs.exit import exit_code, worst_exit_code
+from deliverability.runs.job import Job, Options, Sample, plan
+from deliverability.runs.rules import load_rules
 from deliverability.words.phrases import phrases
 from tests import TESTS
 
 GOLDEN = TESTS / "golden"
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-RULES = app.load_rules()
+RULES = load_rules()
 
 
 def mail(author: str) -> Sample:
@@ -37,32 +42,32 @@ def pairs(jobs: list[Job]) -> list[tuple[str | None, str | None]]:
     return [(job.domain, job.sample.name if job.sample else None) for job in jobs]
 
 
-def static(**more: Any) -> World:
-    return World(StaticResolver({("example.com", "A"): ["192.0.2.1"]}), FixedClock(NOW), ("static",), **more)
+def static(**more: Any) -> Ports:
+    return Ports(StaticResolver({("example.com", "A"): ["192.0.2.1"]}), FixedClock(NOW), sources=("static",), **more)
 
 
-async def report(domain: str | None, sample: Sample | None = None, world: World | None = None) -> Report:
-    audited = await app.gather_facts(Job(domain, sample), world or static())
-    return app.make_report(audited, RULES, Selection())
+async def report(domain: str | None, sample: Sample | None = None, ports: Ports | None = None) -> Report:
+    audited = await gather_facts(Job(domain, sample), ports or static())
+    return make_report(audited, RULES, Selection())
 
 
 # --- Pairing -----------------------------------------------------------------------------------------------------
 
 
 def test_a_single_domain_takes_every_message() -> None:
-    jobs = app.plan([("a.example", Options())], [mail("b.example"), mail("c.example")], Options())
+    jobs = plan([("a.example", Options())], [mail("b.example"), mail("c.example")], Options())
     assert pairs(jobs) == [("a.example", "b.example.eml"), ("a.example", "c.example.eml")]
 
 
 def test_among_several_domains_the_author_decides() -> None:
     domains = [("a.example", Options()), ("b.example", Options())]
-    jobs = app.plan(domains, [mail("news.b.example"), mail("other.example")], Options())
+    jobs = plan(domains, [mail("news.b.example"), mail("other.example")], Options())
     assert pairs(jobs) == [("a.example", None), ("b.example", "news.b.example.eml"), (None, "other.example.eml")]
 
 
 def test_the_closest_of_nested_domains_takes_the_message() -> None:
     domains = [("example.com", Options()), ("news.example.com", Options())]
-    jobs = app.plan(domains, [mail("x.news.example.com"), mail("news.example.com.evil.example")], Options())
+    jobs = plan(domains, [mail("x.news.example.com"), mail("news.example.com.evil.example")], Options())
     assert pairs(jobs) == [
         ("example.com", None),
         ("news.example.com", "x.news.example.com.eml"),
@@ -71,12 +76,12 @@ def test_the_closest_of_nested_domains_takes_the_message() -> None:
 
 
 def test_messages_alone_are_audited_for_themselves() -> None:
-    assert pairs(app.plan([], [mail("a.example")], Options())) == [(None, "a.example.eml")]
+    assert pairs(plan([], [mail("a.example")], Options())) == [(None, "a.example.eml")]
 
 
 def test_each_domain_keeps_its_own_options() -> None:
     bulk = Options(purpose=Purpose.BULK)
-    jobs = app.plan([("a.example", bulk), ("b.example", Options())], [], Options())
+    jobs = plan([("a.example", bulk), ("b.example", Options())], [], Options())
     assert [job.options for job in jobs] == [bulk, Options()]
 
 
@@ -86,38 +91,38 @@ def test_each_domain_keeps_its_own_options() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"servers": ["127.0.0.1"], "offline": True}, "--resolver and --offline contradict"),
-        ({"zones": [GOLDEN / "good.zone"], "servers": ["127.0.0.1"]}, "--zone and --resolver contradict"),
-        ({"zones": [GOLDEN / "good.zone"], "replay": GOLDEN / "x.json"}, "--zone and --replay contradict"),
-        ({"record": Path("a"), "replay": Path("b")}, "--record and --replay contradict"),
-        ({"fetch": True, "offline": True}, "--fetch and --offline contradict"),
-        ({"proposals": ["nonsense"], "offline": True}, "--with: "),
-        ({"servers": ["nonsense"]}, "--resolver: "),
+        ({"servers": ["127.0.0.1"], "offline": True}, "servers and offline contradict"),
+        ({"zones": [GOLDEN / "good.zone"], "servers": ["127.0.0.1"]}, "zones and servers contradict"),
+        ({"zones": [GOLDEN / "good.zone"], "replay": GOLDEN / "x.json"}, "zones and replay contradict"),
+        ({"record": True, "replay": Path("b")}, "record and replay contradict"),
+        ({"permissions": Permissions(fetch=True), "offline": True}, "fetch and offline contradict"),
+        ({"proposals": ["nonsense"], "offline": True}, "proposals: 'nonsense' is not"),
+        ({"servers": ["nonsense"]}, "servers: 'nonsense' is not"),
         ({"replay": GOLDEN / "good.zone"}, "is not a recording"),
     ],
 )
 def test_contradictions_are_refused(given: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        app.open_world(**given)
+        open_ports(PortSettings(**given))
 
 
 def test_zone_and_offline_mean_the_same() -> None:
-    assert app.open_world(zones=[GOLDEN / "good.zone"], offline=True).sources == ("zone",)
+    assert open_ports(PortSettings(zones=[GOLDEN / "good.zone"], offline=True)).sources == ("zone",)
 
 
 def test_a_named_zone_file_is_checked_at_once(tmp_path: Path) -> None:
     (tmp_path / "a.example.zone").write_text("nonsense in here\n")
     with pytest.raises(InputError, match=r"a\.example\.zone:1: "):
-        app.open_world(zones=[tmp_path / "a.example.zone"])
+        open_ports(PortSettings(zones=[tmp_path / "a.example.zone"]))
 
 
 async def test_a_wrong_file_of_a_folder_is_told_when_its_domain_is_audited(tmp_path: Path) -> None:
     (tmp_path / "bad.example.zone").write_text("nonsense in here\n")
     (tmp_path / "good.example.zone").write_bytes((GOLDEN / "good.zone").read_bytes())
-    world = app.open_world(zones=[tmp_path])
-    assert not (await app.gather_facts(Job("good.example"), world)).crashes
+    ports = open_ports(PortSettings(zones=[tmp_path]))
+    assert not (await gather_facts(Job("good.example"), ports)).crashes
     with pytest.raises(InputError, match=r"bad\.example\.zone:1: "):
-        await app.gather_facts(Job("bad.example"), world)
+        await gather_facts(Job("bad.example"), ports)
 
 
 async def test_every_subject_has_a_time_budget_of_its_own() -> None:
@@ -129,9 +134,9 @@ async def test_every_subject_has_a_time_budget_of_its_own() -> None:
         async def close(self) -> None:
             pass
 
-    world = World(Slow(), FixedClock(NOW), ("slow",), seconds=0.05)
+    ports = Ports(Slow(), FixedClock(NOW), sources=("slow",), budget=Budget(0.05))
     for _ in range(2):
-        audited = await asyncio.wait_for(app.gather_facts(Job("example.com"), world), 30)
+        audited = await asyncio.wait_for(gather_facts(Job("example.com"), ports), 30)
         present = audited.facts.value("spf.present")
         assert isinstance(present, Unknown)
         assert present.reason is Reason.TIMEOUT
@@ -159,7 +164,7 @@ async def test_a_message_without_any_domain_is_audited_without_asking_anybody() 
             pass
 
     resolver = Watching()
-    got = await report(None, Sample("x", data=b"Subject: x\r\n\r\nhello"), World(resolver, FixedClock(NOW), ()))
+    got = await report(None, Sample("x", data=b"Subject: x\r\n\r\nhello"), Ports(resolver, FixedClock(NOW)))
     assert (got.domain, resolver.asked, got.bugs) == ("", 0, ())
     assert [note.code for note in got.notes][:1] == ["no-author-domain"]
 
@@ -190,41 +195,13 @@ async def test_what_the_receiver_recorded_is_told_and_a_contradiction_with_its_l
 
 
 def test_a_sample_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "MAX_MESSAGE_OCTETS", 10)
+    monkeypatch.setattr("deliverability.runs.job.MAX_MESSAGE_OCTETS", 10)
     with pytest.raises(InputError, match="larger than"):
         Sample("x", data=b"x" * 11).read()
     assert Sample("x", data=b"x" * 10).read() == b"x" * 10
 
 
 # --- Many subjects -----------------------------------------------------------------------------------------------
-
-
-async def test_results_come_in_the_order_of_the_jobs_and_only_so_many_run_at_once() -> None:
-    class Counting:
-        def __init__(self) -> None:
-            self.seen: set[str] = set()
-
-        async def query(self, name: str, rdtype: str) -> Answer:
-            await asyncio.sleep(0)
-            return await StaticResolver({}).query(name, rdtype)
-
-        async def close(self) -> None:
-            self.seen.add("closed")
-
-    base = Counting()
-    jobs = [Job(f"n{number}.example") for number in range(2 * app.DOMAINS_IN_FLIGHT + 5)]
-    world = World(base, FixedClock(NOW), ())
-    got = [audited.subject.domain async for audited in app.audit_many(jobs, world)]
-    assert got == [job.domain for job in jobs]
-    assert base.seen == {"closed"}
-
-
-async def test_an_unusable_message_among_many_ends_the_run_and_leaves_nothing_behind() -> None:
-    jobs = [Job("a.example"), Job("b.example", Sample("gone.eml", path=Path("/no/such/file"))), Job("c.example")]
-    with pytest.raises(InputError, match=r"gone\.eml: No such file"):
-        async for _ in app.audit_many(jobs, static()):
-            pass
-    assert len(asyncio.all_tasks()) == 1
 
 
 # --- Exit codes --------------------------------------------------------------------------------------------------
@@ -259,9 +236,9 @@ def finding(outcome: Outcome, severity: Severity, reason: Reason | None = None) 
 )
 async def test_the_exit_code_of_a_report(findings: list[Finding], fail_on: Severity | None, code: int) -> None:
     got = replace(await report("example.com"), findings=tuple(findings))
-    assert app.exit_code(got, fail_on) == code
+    assert exit_code(got, fail_on) == code
 
 
 @pytest.mark.parametrize(("codes", "worst"), [([], 0), ([0, 0], 0), ([0, 3], 3), ([3, 1, 0], 1), ([1, 3], 1)])
 def test_findings_win_over_what_could_not_be_checked(codes: list[int], worst: int) -> None:
-    assert app.worst_exit_code(codes) == worst
+    assert worst_exit_code(codes) == worst

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import deliverability.demo
+from deliverability.auditors import auditors, catalogue
 from deliverability.auditors.base import gather
 from deliverability.judge.engine import Selection, judge
 from deliverability.model.facts import FactSet, Purpose, Reason
@@ -19,26 +20,18 @@ from deliverability.model.report import GRADES, Care, Finding, Outcome, RecordEd
 from deliverability.model.rules import Severity
 from deliverability.ports.base import Answer, Failed, Fetched, MailHost, Page, Probed, Resolver
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.journal import Journal
 from deliverability.ports.names import canonical
+from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.overlay import OverlayResolver, parse_proposal
+from deliverability.ports.ports import Permissions, Ports
+from deliverability.ports.recording import write_recording
 from deliverability.ports.static import StaticResolver
 from deliverability.remedy.plan import drafts
 from deliverability.runs import rehearse
-from deliverability.runs.engine import (
-    Audited,
-    Job,
-    Options,
-    Sample,
-    World,
-    auditors,
-    catalogue,
-    full_report,
-    gather_facts,
-    load_rules,
-    make_report,
-    open_world,
-    report_many,
-)
+from deliverability.runs.engine import Audited, Extras, full_report, gather_facts, make_report, report_on
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.rules import load_rules
 from deliverability.view.records import with_value
 from tests.corpus import corpus
 from tests.test_corpus_smoke import mails, senders
@@ -49,22 +42,22 @@ PURPOSES = (Purpose.TRANSACTIONAL, Purpose.USERS, Purpose.BULK, Purpose.PARKED)
 
 
 @cache
-def zones() -> World:
-    return replace(open_world(zones=[corpus("zones")]), clock=FixedClock(NOW))
+def zones() -> Ports:
+    return replace(open_ports(PortSettings(zones=[corpus("zones")])), clock=FixedClock(NOW))
 
 
-async def audited(job: Job, world: World) -> tuple[Audited, Report]:
-    got = await gather_facts(job, world, staged=True)
+async def audited(job: Job, ports: Ports) -> tuple[Audited, Report]:
+    got = await gather_facts(job, ports, Extras(remedies=True))
     assert got.crashes == ()
-    report = await full_report(got, RULES, Selection())
+    report = (await full_report(got, RULES, Selection())).report
     assert "remedies-failed" not in {note.code for note in report.notes}
     return got, report
 
 
-def with_it(world: World, remedy: Remedy) -> World:
-    """The world as `--with` lays the remedy over it, from the words that a user would type."""
+def with_it(ports: Ports, remedy: Remedy) -> Ports:
+    """What is asked as `--with` lays the remedy over it, from the words that a user would type."""
     texts = [f"{e.name} {e.type} {with_value(e.type, value)}" for e in remedy.edits for value in e.new]
-    return replace(world, proposals=tuple(parse_proposal(text) for text in texts))
+    return replace(ports, proposals=tuple(parse_proposal(text) for text in texts))
 
 
 def cases(report: Report) -> dict[tuple[str, str], Finding]:
@@ -104,13 +97,13 @@ def assert_better(before: Report, after: Report, remedy: Remedy, opened: set[str
     assert newly <= opened
 
 
-async def assert_all_better(job: Job, world: World) -> Report:
-    _, report = await audited(job, world)
+async def assert_all_better(job: Job, ports: Ports) -> Report:
+    _, report = await audited(job, ports)
     assert [(e.rule, e.item, e.code) for e in report.remedies] == list(
         dict.fromkeys((e.rule, e.item, e.code) for e in report.remedies)
     )
     for number, remedy in enumerate(report.remedies):
-        again = make_report(await gather_facts(job, with_it(world, remedy)), RULES, Selection())
+        again = make_report(await gather_facts(job, with_it(ports, remedy)), RULES, Selection())
         places = {(edit.name, edit.type) for edit in remedy.edits}
         # It holds what those before it for the same record set do.
         below = [e for e in report.remedies[:number] if places & {(edit.name, edit.type) for edit in e.edits}]
@@ -155,9 +148,9 @@ async def test_every_remedy_for_mails_of_zones_helps_and_harms_nothing() -> None
         await assert_all_better(Job(None, Sample(path.name, path=path)), zones())
 
 
-def demo_world(**changed: str) -> World:
+def demo_ports(**changed: str) -> Ports:
     zone = Path(deliverability.demo.__file__).parent / "example.zone"
-    return replace(open_world(zones=[zone]), clock=FixedClock(NOW))
+    return replace(open_ports(PortSettings(zones=[zone])), clock=FixedClock(NOW))
 
 
 def demo_job(purpose: Purpose = Purpose.BULK) -> Job:
@@ -167,10 +160,10 @@ def demo_job(purpose: Purpose = Purpose.BULK) -> Job:
 
 async def test_the_demo_has_remedies_that_change_verdicts() -> None:
     """Its mail has another Return-Path: the SPF record of its domain stands in the way of other mail only."""
-    report = await assert_all_better(demo_job(), demo_world())
+    report = await assert_all_better(demo_job(), demo_ports())
     assert report.remedies
     assert not any(remedy.gains for remedy in report.remedies if remedy.rule.startswith("SPF"))
-    alone = await assert_all_better(Job("sakura-shop.example"), demo_world())
+    alone = await assert_all_better(Job("sakura-shop.example"), demo_ports())
     assert any(remedy.gains for remedy in alone.remedies)
 
 
@@ -179,17 +172,17 @@ async def test_the_demo_has_remedies_that_change_verdicts() -> None:
 
 @pytest.mark.parametrize("job", [*[Job(domain) for domain in senders()[::4]], demo_job()], ids=lambda job: job.domain)
 async def test_auditing_again_only_what_changed_finds_what_auditing_all_finds(job: Job) -> None:
-    world = demo_world() if job.sample else zones()
-    got, report = await audited(job, world)
-    stage = got.stage
-    assert stage is not None
-    rehearsal = rehearse._Rehearsal(stage, RULES, catalogue(), Selection())
-    base = rehearse._State({}, report.facts, stage.works, report.findings, rehearse._standing(report.assessment))
+    ports = demo_ports() if job.sample else zones()
+    got, report = await audited(job, ports)
+    basis = got.basis
+    assert basis is not None
+    rehearsal = rehearse._Rehearsal(basis, RULES, catalogue(), Selection())
+    base = rehearse._State({}, report.facts, basis.executions, report.findings, rehearse._answer(report.assessment))
     for draft in drafts(report.facts, report.findings):
         edits = rehearse.proposals_for(draft.edits)
         short = await rehearsal.publish(base, edits)
-        overlay = OverlayResolver(stage.resolver, (each for values in edits.values() for each in values))
-        long = await gather(auditors(), stage.subject, overlay, stage.message, stage.now)
+        overlay = OverlayResolver(basis.ports.dns, (each for values in edits.values() for each in values))
+        long = await gather(auditors(), basis.subject, replace(basis.ports, dns=overlay), basis.message)
         assert short.facts == long.facts
         findings = judge(long.facts, RULES, catalogue(), Selection())
         assert [(f.rule, f.item, f.outcome, f.severity, f.judgements, f.observed) for f in short.findings] == [
@@ -198,11 +191,13 @@ async def test_auditing_again_only_what_changed_finds_what_auditing_all_finds(jo
 
 
 async def test_auditors_that_the_answers_do_not_touch_are_not_run_again() -> None:
-    got, _ = await audited(demo_job(), demo_world())
-    assert got.stage is not None
-    edit = OverlayResolver(got.stage.resolver, [parse_proposal("_mta-sts.sakura-shop.example TXT v=STSv1; id=1")])
-    again = await gather(auditors(), got.stage.subject, edit, got.stage.message, got.stage.now, before=got.stage.works)
-    run = {name for name, work in again.works.items() if work is not got.stage.works[name]}
+    basis = (await audited(demo_job(), demo_ports()))[0].basis
+    assert basis is not None
+    edit = OverlayResolver(basis.ports.dns, [parse_proposal("_mta-sts.sakura-shop.example TXT v=STSv1; id=1")])
+    again = await gather(
+        auditors(), basis.subject, replace(basis.ports, dns=edit), basis.message, before=basis.executions
+    )
+    run = {name for name, work in again.executions.items() if work is not basis.executions[name]}
     assert "transport" in run
     assert run.isdisjoint({"images", "html", "attachments", "message", "spf", "dkim"})
     assert again.facts.value("mta_sts.present") is True
@@ -246,7 +241,7 @@ class Faulty:
 
 async def broken(fails: tuple[str, str] | None = None) -> tuple[Report, Faulty]:
     resolver = Faulty(StaticResolver(BROKEN), fails)
-    _, report = await audited(JOB, World(resolver, FixedClock(NOW), ("static",)))
+    _, report = await audited(JOB, Ports(resolver, FixedClock(NOW), sources=("static",)))
     return report, resolver
 
 
@@ -268,20 +263,17 @@ async def test_a_look_up_that_failed_never_leads_to_a_remedy() -> None:
 
 
 async def test_offline_there_are_no_remedies() -> None:
-    report = (await audited(JOB, open_world(offline=True)))[1]
+    report = (await audited(JOB, open_ports(PortSettings(offline=True))))[1]
     assert report.remedies == ()
 
 
 async def test_a_recorded_run_and_its_replay_have_the_same_remedies(tmp_path: Path) -> None:
-    from deliverability.ports.cassette import Recorder
     from deliverability.render.json import render_json
 
-    base = StaticResolver(BROKEN)
-    recorder = Recorder(base, FixedClock(NOW), ("static",))
-    world = World(base, recorder.clock, ("static",), recorder=recorder)
-    first = (await audited(JOB, world))[1]
-    recorder.save(tmp_path / "run.json")
-    second = (await audited(JOB, open_world(replay=tmp_path / "run.json")))[1]
+    ports = Ports(StaticResolver(BROKEN), FixedClock(NOW), sources=("static",), journal=Journal())
+    first = (await audited(JOB, ports))[1]
+    write_recording(tmp_path / "run.json", ports, "1")
+    second = (await audited(JOB, open_ports(PortSettings(replay=tmp_path / "run.json"))))[1]
     assert first.remedies
     assert first.remedies == second.remedies
     assert render_json(first) == render_json(second)
@@ -315,16 +307,14 @@ class Hosts:
 async def test_a_recording_with_web_and_mail_hosts_is_replayed_byte_by_byte(
     where: str, told: bool, tmp_path: Path
 ) -> None:
-    from deliverability.ports.cassette import Recorder
     from deliverability.render.json import render_json
 
-    base, job = (demo_world().base, demo_job()) if where == "demo" else (StaticResolver(BROKEN), JOB)
-    recorder = Recorder(base, FixedClock(NOW), ("static",))
-    web, form, hosts = recorder.over_web(Web()), recorder.over_web(Web(), "http_post"), recorder.over_smtp(Hosts())
-    world = World(base, recorder.clock, ("static",), recorder=recorder, http=web, smtp=hosts, unsubscriber=form)
-    first = (await audited(job, world))[1]
-    recorder.save(tmp_path / "run.json")
-    again = open_world(replay=tmp_path / "run.json", fetch=told, probe_smtp=told, probe_unsubscribe=told)
+    dns, job = (demo_ports().dns, demo_job()) if where == "demo" else (StaticResolver(BROKEN), JOB)
+    allowed = Permissions(fetch=True, probe_smtp=True, one_click=True)
+    ports = Ports(dns, FixedClock(NOW), Web(), Hosts(), allowed, ("static",), journal=Journal())
+    first = (await audited(job, ports))[1]
+    write_recording(tmp_path / "run.json", ports, "1")
+    again = open_ports(PortSettings(replay=tmp_path / "run.json", permissions=Permissions(told, told, told)))
     second = (await audited(job, again))[1]
     assert first.remedies
     assert render_json(first) == render_json(second)
@@ -332,15 +322,13 @@ async def test_a_recording_with_web_and_mail_hosts_is_replayed_byte_by_byte(
 
 async def test_a_rehearsal_asks_no_web_server_and_unsubscribes_nobody() -> None:
     web = Web()
-    world = replace(demo_world(), http=web, unsubscriber=web)
-    alone = replace(demo_world(), http=Web(), unsubscriber=Web())
-    await gather_facts(demo_job(), alone)
-    _, report = await audited(demo_job(), world)
+    alone = Web()
+    ports = replace(demo_ports(), http=web, permissions=Permissions(fetch=True, one_click=True))
+    await gather_facts(demo_job(), replace(ports, http=alone))
+    _, report = await audited(demo_job(), ports)
     assert report.remedies
-    assert isinstance(alone.http, Web)
-    assert isinstance(alone.unsubscriber, Web)
-    assert sorted(web.gets) == sorted(alone.http.gets)
-    assert web.posts == alone.unsubscriber.posts
+    assert sorted(web.gets) == sorted(alone.gets)
+    assert web.posts == alone.posts
 
 
 # --- what is dropped, and in which order ------------------------------------------------------------------------------
@@ -391,7 +379,7 @@ async def test_an_answer_that_gets_lost_is_harm(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_remedies_for_one_record_build_on_each_other() -> None:
-    report = (await audited(demo_job(), demo_world()))[1]
+    report = (await audited(demo_job(), demo_ports()))[1]
     dmarc = [edit for each in report.remedies for edit in each.edits if edit.name.startswith("_dmarc.")]
     assert len(dmarc) > 1
     assert dmarc[0].old == ("v=DMARC1; p=none; pct=50",)
@@ -408,22 +396,22 @@ async def test_a_last_resort_comes_last_and_what_builds_on_another_after_it() ->
 
 async def test_reports_go_to_no_address_that_takes_none() -> None:
     """A domain without MX and address cannot get reports: a first record with an address there is dropped."""
-    world = StaticResolver(
+    ports = StaticResolver(
         {
             ("example.com", "SOA"): BROKEN["example.com", "SOA"],
             ("example.com", "TXT"): ["v=spf1 a:x.example.net ~all"],
             ("x.example.net", "A"): ["192.0.2.1"],
         }
     )
-    report = (await audited(Job("example.com"), World(world, FixedClock(NOW), ("static",))))[1]
+    report = (await audited(Job("example.com"), Ports(ports, FixedClock(NOW), sources=("static",))))[1]
     assert cases(report)["DMARC-001", ""].outcome is Outcome.UNMET
     assert "dmarc-begin" not in {each.code for each in report.remedies}
 
 
 async def test_without_remedies_nothing_is_rehearsed() -> None:
-    got = await gather_facts(JOB, World(StaticResolver(BROKEN), FixedClock(NOW), ("static",)))
-    assert got.stage is None
-    assert (await full_report(got, RULES, Selection())).remedies == ()
+    got = await gather_facts(JOB, Ports(StaticResolver(BROKEN), FixedClock(NOW), sources=("static",)))
+    assert got.basis is None
+    assert (await full_report(got, RULES, Selection())).report.remedies == ()
 
 
 async def test_a_crash_while_drafting_leaves_the_findings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -431,13 +419,13 @@ async def test_a_crash_while_drafting_leaves_the_findings(monkeypatch: pytest.Mo
         raise RuntimeError("boom")
 
     monkeypatch.setattr(rehearse, "TOPICS", (crash,))
-    world = World(StaticResolver(BROKEN), FixedClock(NOW), ("static",))
-    (got,) = [each async for each in report_many([JOB], world, RULES, Selection())]
+    ports = Ports(StaticResolver(BROKEN), FixedClock(NOW), sources=("static",))
+    got = await report_on(JOB, ports, RULES, Selection(), Extras(remedies=True))
     assert "boom" in got.audited.crashes[0]
     assert got.report.remedies == ()
     assert got.report.findings
     assert "remedies-failed" in {note.code for note in got.report.notes}
-    assert got.audited.stage is None
+    assert got.audited.basis is None
 
 
 async def test_no_zone_keeps_the_audit_busy() -> None:
@@ -446,7 +434,7 @@ async def test_no_zone_keeps_the_audit_busy() -> None:
     key = BROKEN["s1._domainkey.example.com", "TXT"]
     records = {**BROKEN, **{(f"{each}._domainkey.example.com", "TXT"): key for each in selectors}}
     job = Job("example.com", None, Options(selectors=selectors))
-    _, report = await audited(job, World(StaticResolver(records), FixedClock(NOW), ("static",)))
+    _, report = await audited(job, Ports(StaticResolver(records), FixedClock(NOW), sources=("static",)))
     assert 10 < len(report.remedies) <= rehearse.MAX_REHEARSALS
 
 
@@ -463,15 +451,15 @@ async def test_nothing_is_published_beside_an_alias(alias: bool) -> None:
     records |= {(f"y{n}.example", "A"): [f"203.0.113.{n}"] for n in range(4)}
     if alias:
         records["news.example.com", "CNAME"] = ["shop.news.example"]
-    world = World(StaticResolver(records), FixedClock(NOW), ("static",))
-    _, report = await audited(Job("example.com", None, Options(purpose=Purpose.BULK)), world)
+    ports = Ports(StaticResolver(records), FixedClock(NOW), sources=("static",))
+    _, report = await audited(Job("example.com", None, Options(purpose=Purpose.BULK)), ports)
     names = {edit.name for remedy in report.remedies for edit in remedy.edits}
     assert ("news.example.com" in names) is not alias
 
 
 async def test_a_domain_that_is_an_alias_gets_no_records_beside_it() -> None:
     records = {("www.example.com", "CNAME"): ["shop.example.net"], ("shop.example.net", "A"): ["192.0.2.1"]}
-    world = World(StaticResolver(records), FixedClock(NOW), ("static",))
-    _, report = await audited(Job("www.example.com", None, Options()), world)
+    ports = Ports(StaticResolver(records), FixedClock(NOW), sources=("static",))
+    _, report = await audited(Job("www.example.com", None, Options()), ports)
     assert report.remedies or report.findings
     assert "www.example.com" not in {edit.name for remedy in report.remedies for edit in remedy.edits}

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from deliverability.auditors import catalogue
 from deliverability.config import EmailSettings
 from deliverability.history.store import History
 from deliverability.judge.load import load_guide
 from deliverability.notify.notifier import compose
 from deliverability.render.weekly import HtmlPages
-from deliverability.runs.engine import catalogue, rule_folders
+from deliverability.runs.rules import rule_folders
 from tests.render.test_browser import (  # fixtures among them
     DESKTOP,
     PHONE,

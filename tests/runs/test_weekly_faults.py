@@ -19,7 +19,7 @@ import pytest
 
 import deliverability.demo
 from deliverability.history.store import History, HistoryError
-from deliverability.inputs import InputError
+from deliverability.model.errors import InputError
 from deliverability.model.weekly import Summary
 from deliverability.notify.outbox import Notification, Outbox
 from deliverability.runs.weekly.run import Busy, only_one

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from deliverability.config import DomainSettings, Settings
-from deliverability.inputs import InputError
-from deliverability.runs.engine import Options
+from deliverability.model.errors import InputError
+from deliverability.runs.job import Options
 from deliverability.runs.weekly.messages import NoMessages, Picked, pick
 from deliverability.runs.weekly.plan import subjects
 

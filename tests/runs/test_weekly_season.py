@@ -15,17 +15,21 @@ from typing import Any
 import pytest
 from selectolax.lexbor import LexborHTMLParser
 
+from deliverability.auditors import catalogue
 from deliverability.history.store import History
 from deliverability.judge.engine import Selection
 from deliverability.judge.load import load_guide
+from deliverability.model.codes import AS_SAID
 from deliverability.model.facts import Purpose, Reason
-from deliverability.model.history import Cause, Change, ChangeKind
+from deliverability.model.history import Cause, ChangeKind, FindingChange
 from deliverability.model.rules import RuleSet
 from deliverability.model.weekly import Summary
 from deliverability.ports.base import Answer, Failed
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.open import PortSettings, open_ports
 from deliverability.render.weekly import HtmlPages
-from deliverability.runs.engine import Options, catalogue, load_rules, open_world, rule_folders
+from deliverability.runs.job import Options
+from deliverability.runs.rules import load_rules, rule_folders
 from deliverability.runs.weekly.messages import Picked
 from deliverability.runs.weekly.run import Plan, Subject, only_one, weekly
 from deliverability.words.sentences import phrases
@@ -81,7 +85,7 @@ class Down:
     """A resolver on a day when DNS is out."""
 
     async def query(self, name: str, rdtype: str) -> Answer:
-        return Failed(name, rdtype, Reason.SERVFAIL, "answer code 2")
+        return Failed(name, rdtype, Reason.SERVFAIL, AS_SAID(text="answer code 2"))
 
     async def close(self) -> None: ...
 
@@ -95,7 +99,7 @@ class Season:
 
     async def week(self, world: World, number: int, *, die_after: int | None = None) -> Summary:
         rules = load_rules(world.rules)
-        plan = Plan(self.subjects(), self.world(world, number), rules, Selection(), self.folder / "out", only_new=True)
+        plan = Plan(self.subjects(), self.ports(world, number), rules, Selection(), self.folder / "out", only_new=True)
         done = 0
 
         def tick(domain: str) -> None:
@@ -118,13 +122,13 @@ class Season:
             Subject("shop.example", options, picked),
         )
 
-    def world(self, world: World, number: int) -> Any:
+    def ports(self, world: World, number: int) -> Any:
         zones = self.folder / "zones"
         zones.mkdir(exist_ok=True)
-        opened = open_world(zones=world.zones(zones))
+        opened = open_ports(PortSettings(zones=world.zones(zones)))
         clock = FixedClock(FIRST + timedelta(weeks=number - 1))
         if world.down:
-            return replace(opened, base=Down(), zones=None, clock=clock)
+            return replace(opened, dns=Down(), zones=None, clock=clock)
         return replace(opened, clock=clock)
 
 
@@ -132,7 +136,7 @@ def pages(rules: RuleSet) -> HtmlPages:
     return HtmlPages(rules, catalogue(), load_guide(rule_folders()))
 
 
-def shop(summary: Summary) -> dict[tuple[str, ChangeKind], Change]:
+def shop(summary: Summary) -> dict[tuple[str, ChangeKind], FindingChange]:
     """What the run tells of the shop, by rule and kind; a rule is judged there at most once a kind."""
     (entry,) = [entry for entry in summary.entries if entry.domain == "shop.example"]
     assert entry.comparison is not None

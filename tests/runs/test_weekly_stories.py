@@ -17,16 +17,20 @@ from typing import Any
 import pytest
 
 from deliverability._files import HALF_WRITTEN
+from deliverability.auditors import catalogue
 from deliverability.history.store import History
 from deliverability.judge.engine import Selection
+from deliverability.model.codes import AS_SAID
 from deliverability.model.facts import Purpose, Reason, Unknown, Waiver, records_of
-from deliverability.model.history import Cause, Change, ChangeKind, Comparison, VerdictChange
+from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, VerdictChange
 from deliverability.model.report import Outcome, VerdictKind
 from deliverability.model.rules import RuleSet, Severity
 from deliverability.model.weekly import Summary, WeeklyEntry
 from deliverability.ports.base import Answer, Failed, Resolver
 from deliverability.ports.clock import FixedClock
-from deliverability.runs.engine import Options, catalogue, load_rules, open_world
+from deliverability.ports.open import PortSettings, open_ports
+from deliverability.runs.job import Options
+from deliverability.runs.rules import load_rules
 from deliverability.runs.weekly import run as weekly_run
 from deliverability.runs.weekly.messages import Picked
 from deliverability.runs.weekly.run import Plan, Subject, only_one, weekly
@@ -68,7 +72,7 @@ class Failing:
         for each in self.questions:
             below = each.removeprefix("*.")
             if asked == each or (each != below and f".{asked.split()[1]}".endswith(f".{below}")):
-                return Failed(name, rdtype, self.reason, "by the test")
+                return Failed(name, rdtype, self.reason, AS_SAID(text="by the test"))
         return await self.base.query(name, rdtype)
 
     async def close(self) -> None:
@@ -108,12 +112,12 @@ class Life:
     async def week(self, at: datetime | None = None) -> Summary:
         self.number += 1
         clock = FixedClock(at or FIRST + timedelta(weeks=self.number - 1))
-        world = replace(open_world(zones=self._zones()), clock=clock)
+        ports = replace(open_ports(PortSettings(zones=self._zones())), clock=clock)
         if self.failing:
-            world = replace(world, base=Failing(world.base, self.failing, self.reason))
+            ports = replace(ports, dns=Failing(ports.dns, self.failing, self.reason))
         plan = Plan(
             tuple(self._subject(domain) for domain in self.domains),
-            world,
+            ports,
             load_rules(self.rules) if self.rules else shipped(),
             self.selection,
             self.folder / "out",
@@ -154,13 +158,13 @@ def life(tmp_path: Path) -> Iterator[Life]:
     history.close()
 
 
-def changes(summary: Summary, domain: str = "shop.example") -> list[Change]:
+def changes(summary: Summary, domain: str = "shop.example") -> list[FindingChange]:
     (entry,) = [entry for entry in summary.entries if entry.domain == domain]
     assert entry.comparison is not None
     return list(entry.comparison.changes)
 
 
-def news(summary: Summary, domain: str = "shop.example") -> dict[tuple[str, ChangeKind], Change]:
+def news(summary: Summary, domain: str = "shop.example") -> dict[tuple[str, ChangeKind], FindingChange]:
     """What is new, mended or gone, by rule and kind."""
     return {(each.rule, each.kind): each for each in changes(summary, domain) if each.kind in (NEW, MENDED, GONE)}
 
@@ -510,7 +514,7 @@ async def test_another_severity_is_told_with_who_gave_it(life: Life) -> None:
     assert [each for each in changes(await life.week()) if each.kind is ChangeKind.RATED] == [], "once"
 
 
-def changes_of(life: Life, rule: str, kind: ChangeKind) -> Change:
+def changes_of(life: Life, rule: str, kind: ChangeKind) -> FindingChange:
     """As the newest run tells it, with the rules as its only cause."""
     summary = weekly_run.read_summary(life.folder / "out" / "latest" / "summary.json")
     return replace(news(summary)[(rule, kind)], causes=(Cause.RULES,))

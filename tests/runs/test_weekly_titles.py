@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from deliverability.auditors import catalogue
 from deliverability.config import EmailSettings, WebhookSettings
 from deliverability.history.store import History
 from deliverability.judge.engine import Selection, judge
 from deliverability.model.facts import FactSet
-from deliverability.model.history import Cause, Change, ChangeKind, Comparison, Record, RecordChange
+from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, RecordChange, RecordKind
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Outcome
 from deliverability.model.rules import RuleSet, Severity
@@ -22,7 +23,7 @@ from deliverability.model.weekly import Summary, WeeklyEntry, from_json, to_json
 from deliverability.notify.mail import compose
 from deliverability.notify.webhook import document
 from deliverability.render.weekly import HtmlPages
-from deliverability.runs.engine import catalogue, load_rules
+from deliverability.runs.rules import load_rules
 from deliverability.view.weekly import entry_view
 from deliverability.words.sentences import phrases, sentences
 
@@ -30,7 +31,7 @@ STARTED = "2026-11-23T06:00:00Z"
 PLACEHOLDER = re.compile(r"\{[a-z_][\w.-]*\}")
 KINDS = tuple(ChangeKind)
 SLACK = WebhookSettings("https://hook.example/x", style="slack")
-REMOVED = RecordChange("TXT _dmarc.shop.example", ("v=DMARC1",), (), Cause.OWN_DNS, Record.DMARC)
+REMOVED = RecordChange("TXT _dmarc.shop.example", ("v=DMARC1",), (), Cause.OWN_DNS, RecordKind.DMARC)
 
 
 @functools.cache
@@ -38,8 +39,8 @@ def rules() -> RuleSet:
     return load_rules()
 
 
-def change(rule: str, kind: ChangeKind) -> Change:
-    return Change(
+def change(rule: str, kind: ChangeKind) -> FindingChange:
+    return FindingChange(
         kind,
         rule,
         "",
@@ -54,7 +55,7 @@ def change(rule: str, kind: ChangeKind) -> Change:
     )
 
 
-def entry(changes: Sequence[Change]) -> WeeklyEntry:
+def entry(changes: Sequence[FindingChange]) -> WeeklyEntry:
     comparison = Comparison("shop.example", "", "2026-11-16T06:00:00Z", tuple(changes), (), settings=("purpose",))
     counts = {"error": 0, "warning": 1, "info": 0}
     return WeeklyEntry("shop.example", "", "", grade="A", comparison=comparison, counts=counts)

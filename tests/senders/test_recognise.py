@@ -15,15 +15,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deliverability._resources import locate
-from deliverability.auditors import dkim, envelope, message, mx, senders, spf
+from deliverability.auditors import catalogue, dkim, envelope, message, mx, senders, spf
 from deliverability.auditors.base import gather
 from deliverability.judge.engine import Selection, judge
 from deliverability.mail.reader import read
 from deliverability.model.facts import Fact, FactSet, Reason, Subject, Unknown
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import ServiceStep, Severity
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.open import PortSettings, open_ports
+from deliverability.ports.ports import Ports
 from deliverability.ports.static import Records, StaticResolver
-from deliverability.runs import engine as app
+from deliverability.runs.engine import gather_facts
+from deliverability.runs.job import Job, Sample
+from deliverability.runs.rules import load_rules
 from deliverability.senders.catalogue import CatalogueError, ServiceKind, load, services
 from deliverability.senders.recognise import Key, MessageMarks, by_key, by_message, by_mx, by_return_mx, by_spf
 from deliverability.words.sentences import phrases, sentences
@@ -326,7 +331,7 @@ async def audit(
 ) -> FactSet:
     subject = Subject(domain, eml, "sample.eml" if eml else "")
     parsed = read(eml) if eml else None
-    gathered = await gather(AUDITORS, subject, StaticResolver(records), parsed, NOW)
+    gathered = await gather(AUDITORS, subject, Ports(StaticResolver(records), FixedClock(NOW)), parsed)
     assert gathered.crashes == ()
     return gathered.facts
 
@@ -443,7 +448,7 @@ async def test_under_a_wildcard_nothing_is_called_absent() -> None:
             return await super().query("wild.example.com" if below else name, rdtype)
 
     records = spf_of("v=spf1 include:sendgrid.net ~all") | {("wild.example.com", "TXT"): [KEY]}
-    gathered = await gather(AUDITORS, Subject("example.com"), Wild(records), None, NOW)
+    gathered = await gather(AUDITORS, Subject("example.com"), Ports(Wild(records), FixedClock(NOW)), None)
     item = found(gathered.facts)["sendgrid"]
     assert isinstance(item["has_key"], Unknown)
     assert item["seen_by"] == ("spf: include:sendgrid.net",)
@@ -595,9 +600,9 @@ async def test_no_rule_asks_a_customer_for_what_only_the_service_can_do(
             }.items()
         },
     }
-    rules = app.load_rules()
+    rules = load_rules()
     chosen = replace(rules, rules={ident: rules.rules[ident] for ident in wanted})
-    findings = judge(FactSet(held, dict(facts.evidence)), chosen, app.catalogue(), Selection())
+    findings = judge(FactSet(held, dict(facts.evidence)), chosen, catalogue(), Selection())
     assert {each.rule for each in findings} == set(wanted)
     assert [(each.rule, each.item) for each in findings if each.outcome is Outcome.UNMET] == []
 
@@ -626,7 +631,7 @@ async def test_a_record_of_thousands_of_terms_is_cut_and_said_to_be() -> None:
 # --- the words ------------------------------------------------------------------------------------------------------
 
 
-RULES = app.load_rules().rules
+RULES = load_rules().rules
 
 
 def finding(rule: str, item: str = "", outcome: Outcome = Outcome.UNMET) -> Finding:
@@ -727,13 +732,13 @@ def test_no_step_where_no_service_is_known_to_be_concerned(found: Finding, facts
 
 
 def test_steps_are_words_of_the_report_in_both_languages() -> None:
-    rules = app.load_rules()
+    rules = load_rules()
     for lang, words in (
         ("en", "In SendGrid: Settings → Sender Authentication"),
         ("ja", "SendGridでは、「Settings → Sender Authentication」で"),
     ):
         told = sentences(
-            finding("DKIM-001"), rules.rules["DKIM-001"], lang, app.catalogue(), facts_with(sent_by="sendgrid")
+            finding("DKIM-001"), rules.rules["DKIM-001"], lang, catalogue(), facts_with(sent_by="sendgrid")
         )
         assert told.fix[0].startswith(words)
         assert len(told.fix) == len(rules.rules["DKIM-001"].text[lang].fix) + 1
@@ -758,8 +763,8 @@ def test_every_service_can_be_told_in_both_languages() -> None:
 
 
 async def domain_facts(domain: str) -> FactSet:
-    world = app.open_world(zones=(corpus("zones"),))
-    return (await app.gather_facts(app.Job(domain), world)).facts
+    ports = open_ports(PortSettings(zones=(corpus("zones"),)))
+    return (await gather_facts(Job(domain), ports)).facts
 
 
 @pytest.mark.parametrize(
@@ -790,6 +795,6 @@ async def test_services_of_real_domains(domain: str, expected: dict[str, bool | 
     ],
 )
 async def test_services_of_real_mails(path: str, ident: str) -> None:
-    world = app.open_world(offline=True)
-    audited = await app.gather_facts(app.Job(None, app.Sample(path, corpus("mails") / path)), world)
+    ports = open_ports(PortSettings(offline=True))
+    audited = await gather_facts(Job(None, Sample(path, corpus("mails") / path)), ports)
     assert audited.facts.value("senders.message_service") == ident

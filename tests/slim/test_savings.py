@@ -10,9 +10,10 @@ import pytest
 from deliverability.model.codec import decode
 from deliverability.model.facts import Fact, FactSet
 from deliverability.model.report import Report
-from deliverability.ports.budget import offline_resolver
 from deliverability.ports.clock import SystemClock
-from deliverability.runs.engine import World, audit
+from deliverability.ports.nobody import OFFLINE
+from deliverability.ports.ports import Ports
+from deliverability.runs.engine import audit
 from deliverability.view.savings import SavingsView, changes, savings
 from deliverability.words.sentences import phrases
 from tests.files import mail
@@ -198,7 +199,7 @@ def test_unknown_is_silence_not_zero() -> None:
 
 
 async def _report(raw: bytes) -> Report:
-    return await audit(message=raw, world=World(offline_resolver(), SystemClock(), ("offline",)))
+    return await audit(message=raw, ports=Ports(OFFLINE, SystemClock(), sources=("offline",)))
 
 
 async def test_the_reports_name_them_in_both_languages() -> None:

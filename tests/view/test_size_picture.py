@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from deliverability.model.report import Report
-from deliverability.ports.budget import offline_resolver
 from deliverability.ports.clock import SystemClock
-from deliverability.runs.engine import World, audit
+from deliverability.ports.nobody import OFFLINE
+from deliverability.ports.ports import Ports
+from deliverability.runs.engine import audit
 from deliverability.view.diagrams import BarView, diagrams
 from tests.files import mail
 from tests.speaking import shipped
@@ -15,7 +16,7 @@ from tests.speaking import shipped
 
 async def _report(octets: int) -> Report:
     raw = mail(("a.bin", "application/octet-stream", b"x" * octets))
-    return await audit(message=raw, world=World(offline_resolver(), SystemClock(), ("offline",)))
+    return await audit(message=raw, ports=Ports(OFFLINE, SystemClock(), sources=("offline",)))
 
 
 async def _bar(octets: int, lang: str = "en") -> BarView:

@@ -10,7 +10,10 @@ from deliverability import StaticResolver
 from deliverability.judge.engine import Selection
 from deliverability.model.report import Report
 from deliverability.ports.clock import SystemClock
-from deliverability.runs.engine import Job, Options, Sample, World, gather_facts, load_rules, make_report
+from deliverability.ports.ports import Ports
+from deliverability.runs.engine import gather_facts, make_report
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.rules import load_rules
 from tests.speaking import shipped, written
 
 ZONE: dict[tuple[str, str], Any] = {
@@ -26,9 +29,9 @@ MAIL = (
 
 
 async def report_for(ip: str, zone: dict[tuple[str, str], Any] = ZONE, data: bytes | None = None) -> Report:
-    world = World(StaticResolver(zone), SystemClock(), ("zone",))
+    ports = Ports(StaticResolver(zone), SystemClock(), sources=("zone",))
     sample = Sample("x.eml", data=data) if data else None
-    audited = await gather_facts(Job("example.com", sample, Options(sending_ips=(ip,))), world)
+    audited = await gather_facts(Job("example.com", sample, Options(sending_ips=(ip,))), ports)
     return make_report(audited, load_rules(), Selection())
 
 

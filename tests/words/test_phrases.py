@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import deliverability
-from deliverability.runs.engine import catalogue, load_rules
+from deliverability.auditors import catalogue
+from deliverability.runs.rules import load_rules
 from deliverability.words.phrases import phrases
 
 PACKAGE = Path(deliverability.__file__).parent

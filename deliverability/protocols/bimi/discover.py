@@ -5,9 +5,20 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail, Input, needs
+from deliverability.model.codes import ABOUT, Code, Detail, Input, needs
 from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.base import Answer, Failed, Fetched, Found, HttpFetcher, NoPage, Page, Resolver, unknown_from
+from deliverability.ports.base import (
+    Answer,
+    Failed,
+    Fetched,
+    Found,
+    HttpFetcher,
+    NoPage,
+    Page,
+    Resolver,
+    unknown_from,
+    was_asked,
+)
 from deliverability.protocols.bimi.logo import logo_errors
 from deliverability.protocols.bimi.record import BimiRecord, is_https, parse_bimi
 from deliverability.protocols.dmarc.discover import organizational_domain
@@ -104,9 +115,8 @@ def _record(answer: Answer) -> BimiRecord | Unknown | None:
 async def _fetch(url: str | None, resolver: Resolver, http: HttpFetcher | None) -> Fetched | Unknown | None:
     if url is None or not is_https(url):
         return None
-    if http is None:
-        return Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_FETCH))
-    return await http.fetch(url, resolver, redirects=_REDIRECTS)
+    fetched = await http.fetch(url, resolver, redirects=_REDIRECTS) if http else None
+    return fetched if fetched and was_asked(fetched) else Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_FETCH))
 
 
 def _logo(got: Fetched | Unknown | None) -> BimiLogo | Unknown | None:
@@ -126,7 +136,7 @@ def _certificate(got: Fetched | Unknown | None) -> bool | Unknown | None:
 def _content(got: Fetched | Unknown | None) -> bytes | Detail | Unknown | None:
     """The file; else a detail where everybody would find it missing, Unknown where only we could not look."""
     if isinstance(got, NoPage):
-        why = AS_SAID(text=got.detail)
+        why = got.detail
         return why if got.certain else Unknown(got.reason, ABOUT(what=got.url, detail=why))
     if not isinstance(got, Page):
         return got

@@ -22,7 +22,7 @@ from deliverability.protocols.dkim.fields import empty_b, received_at, relaxed_f
 from deliverability.protocols.dkim.key import MINIMUM_RSA_BITS, Check, KeyRecord, check_digest, choose_key
 from deliverability.protocols.dkim.signature import Signature, odd_value, parse_signature
 from deliverability.protocols.dkim.tags import TagList, parse_tags
-from deliverability.protocols.dkim.verify import DkimResult, DkimStatus, judge_signature
+from deliverability.protocols.dkim.verify import DkimStatus, judge_signature
 from deliverability.protocols.text_record import TAG_MISSING, TAG_VALUE
 
 MAX_SETS = 50
@@ -322,13 +322,9 @@ def _verify_signature(
     result = judge_signature(
         number, message.headers, link.message_signature, signature, answer, body, has_body, when, diagnose=False
     )
-    return _signature_verdict(result)
-
-
-def _signature_verdict(result: DkimResult) -> tuple[str | Unknown, tuple[Detail, ...]]:
-    if result.result is DkimStatus.PASS:
-        return "pass", ()
-    return result.unsettled or "fail", result.details
+    if result.result is DkimStatus.PASS or result.unsettled:
+        return result.unsettled or "pass", ()
+    return "fail", result.details
 
 
 def _chain_result(sets: Sequence[ArcSet]) -> tuple[str | Unknown, Detail | None]:
@@ -339,9 +335,8 @@ def _chain_result(sets: Sequence[ArcSet]) -> tuple[str | Unknown, Detail | None]
         return "fail", IN_SET(n=newest.instance, detail=BROKEN())
     for each in sets:
         if each.cv != ("none" if each.instance == 1 else "pass"):
-            return "fail", IN_SET(
-                n=each.instance, detail=TAG_VALUE(name="cv", value=each.cv) if each.cv else CV_UNREADABLE()
-            )
+            wrong = TAG_VALUE(name="cv", value=each.cv) if each.cv else CV_UNREADABLE()
+            return "fail", IN_SET(n=each.instance, detail=wrong)
     if newest.signature == "fail":
         return "fail", IN_SET(n=newest.instance, detail=newest.errors[0])
     if isinstance(newest.signature, Unknown):

@@ -12,8 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
 
+from deliverability.model.codes import Code
 from deliverability.model.facts import Reason, Unknown
-from deliverability.ports.base import Answer, Failed, Found, Resolver
+from deliverability.model.spf import SpfStatus
+from deliverability.ports.base import Answer, Failed, Found, Resolver, unknown_from
 from deliverability.protocols.spf.record import LOOKUP_MECHANISMS, BadTerm, Mechanism, Term
 from deliverability.protocols.spf.tree import MAX_MX_HOSTS, Entry, Node, Tree
 
@@ -25,6 +27,8 @@ MAX_PAIRS = 500
 """Overlapping pairs that are told apart; a record with more is hostile, or hopeless."""
 MAX_SPARE_CHECKED = 30
 """Terms of one record that are tried for being spare."""
+
+TOO_MANY_RANGES = Code("spf-ranges", ("n",))
 
 Network = IPv4Network | IPv6Network
 
@@ -177,7 +181,7 @@ async def _mx_addresses(tree: Tree, resolver: Resolver) -> dict[str, tuple[Answe
         dict.fromkeys(
             host
             for _, entry in tree.entries
-            if _passes(entry.term) and _name(entry.term) == "mx" and entry.status == "ok"
+            if _passes(entry.term) and _name(entry.term) == "mx" and entry.status is SpfStatus.OK
             for host in _mx_hosts(entry)
         )
     )[:MAX_HOSTS]
@@ -200,7 +204,7 @@ class _Collector:
         for entry in node.entries:
             if _name(entry.term) == "redirect" and entry.node:
                 yield from self.groups(entry.node)
-            elif _passes(entry.term) and entry.status != "dead":
+            elif _passes(entry.term) and entry.status is not SpfStatus.DEAD:
                 include = entry.target if _name(entry.term) == "include" else None
                 group = Group(entry.term.text, include, [], False, bool(entry.lookups))
                 self._add(group, node, entry)
@@ -210,24 +214,25 @@ class _Collector:
         term, name = entry.term, _name(entry.term)
         if name in ("include", "redirect"):
             # Of an unreadable target nothing is known; a broken one ends the check and lets nothing pass.
-            group.opaque = group.opaque or entry.node is None or entry.status != "ok"
+            group.opaque = group.opaque or entry.node is None or entry.status is not SpfStatus.OK
             for below in entry.node.entries if entry.node else ():
-                if below.status != "dead" and (_passes(below.term) or _name(below.term) == "redirect"):
+                if below.status is not SpfStatus.DEAD and (_passes(below.term) or _name(below.term) == "redirect"):
                     self._add(group, entry.node or node, below)
             return
         if not isinstance(term, Mechanism):
             return
-        if name in LOOKUP_MECHANISMS and (entry.status not in ("ok", "void") or name in ("exists", "ptr")):
+        seen = entry.status in (SpfStatus.OK, SpfStatus.VOID) and name not in ("exists", "ptr")
+        if name in LOOKUP_MECHANISMS and not seen:
             group.opaque = True
         for failed in (entry.failed, *self._failed_hosts(term, entry)):
             if failed:
                 group.opaque = True
-                self.gap = self.gap or Unknown(failed.reason, f"{failed.rdtype} {failed.name}")
+                self.gap = self.gap or unknown_from(failed)
         networks = self._networks(term, entry)
         taken = networks[: self._left]
         self._left -= len(taken)
         if len(taken) < len(networks):
-            self.gap = self.gap or Unknown(Reason.LIMIT, f"more than {MAX_RANGES} ranges")
+            self.gap = self.gap or Unknown(Reason.LIMIT, TOO_MANY_RANGES(n=MAX_RANGES))
             group.opaque = True
         group.ranges += [(node.domain, network) for network in taken]
 
@@ -237,16 +242,16 @@ class _Collector:
         if term.name == "all":
             return [ip_network("0.0.0.0/0"), ip_network("::/0")]
         addresses: Sequence[str] = ()
-        if term.name == "a" and entry.status == "ok":
+        if term.name == "a" and entry.status is SpfStatus.OK:
             addresses = entry.addresses
-        elif term.name == "mx" and entry.status == "ok":
+        elif term.name == "mx" and entry.status is SpfStatus.OK:
             answers = [answer for host in _mx_hosts(entry) for answer in self._hosts.get(host, ())]
             addresses = [value for answer in answers if isinstance(answer, Found) for value in answer.values]
         return [network for address in addresses if (network := _around(address, term)) is not None]
 
     def _failed_hosts(self, term: Mechanism, entry: Entry) -> list[Failed]:
         """MX hosts whose addresses could not be asked for."""
-        if term.name != "mx" or entry.status != "ok":
+        if term.name != "mx" or entry.status is not SpfStatus.OK:
             return []
         answers = [answer for host in _mx_hosts(entry) for answer in self._hosts.get(host, ())]
         return [answer for answer in answers if isinstance(answer, Failed)]

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import IPv4Network
 
+from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Reason, Unknown, Value
-from deliverability.ports.base import Answer, Failed, Found
+from deliverability.model.spf import SpfStatus
+from deliverability.ports.base import Answer, Failed, Found, unknown_from
 from deliverability.protocols.spf.evaluate import MAX_LOOKUPS, MAX_VOID_LOOKUPS
 from deliverability.protocols.spf.record import BadTerm, Record, lookalikes
 from deliverability.protocols.spf.special import is_special
-from deliverability.protocols.spf.tree import Tree, failure
+from deliverability.protocols.spf.tree import Tree
 
 WIDE_IP4 = 16
 WIDE_IP6 = 32
+
+NOT_FOLLOWED = Code("spf-not-followed", ("term",))
 
 RECORD_FACTS = (
     *("present", "records", "record_count", "record", "lookalikes", "includes", "redirect", "unknown_modifiers"),
@@ -42,7 +46,7 @@ def describe_record(tree: Tree) -> Mapping[str, Value]:
     """What rests on the TXT answer of the domain alone; all Unknown where that failed."""
     root, record = tree.root, tree.root.record
     if isinstance(root.answer, Failed):
-        return dict.fromkeys(RECORD_FACTS, failure(root.answer))
+        return dict.fromkeys(RECORD_FACTS, unknown_from(root.answer))
     return {
         "present": bool(root.records),
         "records": root.records,
@@ -51,7 +55,7 @@ def describe_record(tree: Tree) -> Mapping[str, Value]:
         "lookalikes": lookalikes(root.answer.values) if isinstance(root.answer, Found) else (),
         "includes": _targets(tree, "include"),
         "redirect": next(iter(_targets(tree, "redirect")), None),
-        "unknown_modifiers": tuple(entry.term.text for entry in root.entries if entry.status == "ignored"),
+        "unknown_modifiers": tuple(entry.term.text for entry in root.entries if entry.status is SpfStatus.IGNORED),
         "dead_terms": tuple(term.text for term in record.dead) if record else (),
         **_sizes(root.domain, root.answer, record),
         **_ranges(record),
@@ -66,12 +70,12 @@ def describe_tree(tree: Tree, senders: frozenset[int] = frozenset()) -> Mapping[
     """
     root = tree.root
     if isinstance(root.answer, Failed):
-        return dict.fromkeys(TREE_FACTS, failure(root.answer))
+        return dict.fromkeys(TREE_FACTS, unknown_from(root.answer))
     judged = tuple(sorted(senders)) or (4,)
     void, gap = tree.void_lookups(*judged), tree.gap
     terms_gap = tree.terms_gap
-    syntax, broken, loops = tree.syntax_errors, tree.targets("broken"), tree.targets("loop")
-    overflow, void6 = tree.targets("overflow"), tree.void_lookups(6)
+    syntax, broken, loops = tree.syntax_errors, tree.targets(SpfStatus.BROKEN), tree.targets(SpfStatus.LOOP)
+    overflow, void6 = tree.targets(SpfStatus.OVERFLOW), tree.void_lookups(6)
     counts: dict[str, Value] = {
         "lookups": tree.lookups,
         "lookups_at_least": tree.lookups_at_least,
@@ -106,7 +110,7 @@ def listed(items: tuple[str, ...], missing: Unknown | None) -> Value:
     return (*items, missing) if items else missing
 
 
-def _faults(items: tuple[str, ...], missing: Unknown | None) -> Value:
+def _faults(items: tuple[str, ...] | tuple[Detail, ...], missing: Unknown | None) -> Value:
     """The faults that were found; where none was and a part could not be looked at, that is not "none"."""
     return items if items or missing is None else missing
 
@@ -116,7 +120,7 @@ def _targets(tree: Tree, name: str) -> tuple[str, ...]:
         dict.fromkeys(
             entry.target or ""
             for entry in tree.root.entries
-            if not isinstance(entry.term, BadTerm) and entry.term.name == name and entry.status != "dead"
+            if not isinstance(entry.term, BadTerm) and entry.term.name == name and entry.status is not SpfStatus.DEAD
         )
     )
 
@@ -174,10 +178,10 @@ def _all(tree: Tree) -> Value:
     """The qualifier of the `all` that applies, through redirects."""
     end = tree.end
     if end is None:
-        unseen = next((entry for _, entry in tree.entries if entry.status in ("macro", "limit")), None)
-        return Unknown(Reason.LIMIT, f"{unseen.term.text} was not followed") if unseen else None
+        unseen = next((entry for _, entry in tree.entries if entry.status in (SpfStatus.MACRO, SpfStatus.LIMIT)), None)
+        return Unknown(Reason.LIMIT, NOT_FOLLOWED(term=unseen.term.text)) if unseen else None
     if isinstance(end.answer, Failed):
-        return failure(end.answer)
+        return unknown_from(end.answer)
     return end.record.all.qualifier if end.record and end.record.all else None
 
 
@@ -194,6 +198,6 @@ def _sends_nothing(tree: Tree) -> Value:
         if below is None:
             return False
         if isinstance(below.answer, Failed):
-            return failure(below.answer)
+            return unknown_from(below.answer)
         node = below
     return False

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
+from deliverability.model.codes import ABOUT, ASKED, Code, Detail
+from deliverability.model.spf import SPF_AT, SpfResult, StepOutcome, Trace, TraceStep
 from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
 from deliverability.protocols.spf.names import domain_problem, name_problem, target_name, to_ascii
 from deliverability.protocols.spf.record import (
@@ -31,20 +32,25 @@ MAX_MACRO_VALUE = 512
 MAX_EXPLANATION = 1000
 """Characters of an explanation that are kept; an SMTP reply line holds 512."""
 
+TOO_MANY_LOOKUPS = Code("spf-lookups", ("n",))
+TOO_MANY_VOID = Code("spf-void", ("n", "question"))
+TOO_MANY_HOSTS = Code("spf-mx", ("name", "n", "limit"))
+NO_MATCH = Code("spf-no-match", ("domain",))
+NO_DOMAIN = Code("spf-no-domain", ("domain",))
+NO_TXT = Code("spf-no-txt", ("domain",))
+NO_RECORD = Code("spf-none", ("domain",))
+SEVERAL = Code("spf-several", ("domain", "n"))
+SYNTAX = Code("spf-syntax", ("domain", "what"))
+FOUND = Code("dns-found", ("question", "values"))
+FOUND_MORE = Code("dns-found-more", ("question", "values", "n"))
+NXDOMAIN = Code("dns-nxdomain", ("question",))
+NODATA = Code("dns-nodata", ("question",))
+FAILURE = Code("dns-failed", ("question", "reason"))
+OF_HOST = Code("spf-of-host", ("hosts", "addresses"))
+VALIDATED = Code("spf-validated", ("found", "names"))
+VALIDATED_NONE = Code("spf-validated-none", ("found",))
+
 Address = IPv4Address | IPv6Address
-
-
-class SpfResult(StrEnum):
-    """The seven results of section 2.6."""
-
-    PASS = "pass"  # noqa: S105 - a result, not a secret
-    FAIL = "fail"
-    SOFTFAIL = "softfail"
-    NEUTRAL = "neutral"
-    NONE = "none"
-    PERMERROR = "permerror"
-    TEMPERROR = "temperror"
-
 
 _BY_QUALIFIER = {
     "+": SpfResult.PASS,
@@ -52,51 +58,6 @@ _BY_QUALIFIER = {
     "~": SpfResult.SOFTFAIL,
     "?": SpfResult.NEUTRAL,
 }
-
-
-class Outcome(StrEnum):
-    """What became of one term."""
-
-    MATCH = "match"
-    NO_MATCH = "no-match"
-    ERROR = "error"
-    FOLLOWED = "followed"
-    NOT_REACHED = "not-reached"
-    DEAD = "dead"
-    IGNORED = "ignored"
-
-
-@dataclass(frozen=True, slots=True)
-class TraceStep:
-    """One term of a record as the evaluation met it.
-
-    Attributes:
-        term: as written.
-        outcome: see Outcome.
-        detail: what was asked and found, or why it was not asked.
-        lookups: what the term and all below it added to the look-up count.
-        void_lookups: and to the void look-up count.
-        nested: the record an include or redirect led to, or None.
-
-    """
-
-    term: str
-    outcome: Outcome
-    detail: str = ""
-    lookups: int = 0
-    void_lookups: int = 0
-    nested: Trace | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """One call of check_host(): the domain, its record (None where there is not exactly one), terms in order."""
-
-    domain: str
-    record: str | None
-    result: SpfResult
-    reason: str
-    steps: tuple[TraceStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +70,7 @@ class SpfEvaluation:
         trace: how it came about.
         lookups: terms evaluated that ask DNS.
         void_lookups: terms whose look-up found nothing.
-        reason: the matching term, or the error, in a few words.
+        reason: the matching term, or the error.
         domain: the domain checked, as A-label.
         identity: ``mail-from``, or ``helo`` where MAIL FROM is the null reverse-path.
         failure: the DNS failure behind a temperror, or None.
@@ -121,7 +82,7 @@ class SpfEvaluation:
     trace: Trace
     lookups: int
     void_lookups: int
-    reason: str
+    reason: Detail
     domain: str
     identity: str
     failure: Failed | None = None
@@ -183,14 +144,19 @@ async def evaluate_spf(
 
 
 class _PermError(Exception):
-    """The evaluation ends with permerror; the argument says why."""
+    """The evaluation ends with permerror; `detail` says why."""
+
+    def __init__(self, detail: Detail) -> None:
+        super().__init__(detail.code)
+        self.detail = detail
 
 
 class _TempError(Exception):
     """The evaluation ends with temperror, because of this answer."""
 
     def __init__(self, failed: Failed) -> None:
-        super().__init__(_failure(failed))
+        self.detail = _failure(failed)
+        super().__init__(self.detail.code)
         self.failed = failed
 
 
@@ -199,7 +165,7 @@ class _Match:
     """What one mechanism came to."""
 
     matched: bool
-    detail: str
+    detail: Detail | None = None
     nested: Trace | None = None
 
 
@@ -207,7 +173,7 @@ class _NestedError(Exception):
     """An include or redirect that ends the evaluation, with its trace for the step."""
 
     def __init__(self, cause: _PermError | _TempError, nested: Trace) -> None:
-        super().__init__(str(cause))
+        super().__init__(cause.detail.code)
         self.cause = cause
         self.nested = nested
 
@@ -238,79 +204,83 @@ class _Check:
         """Sections 4.3 to 4.7 for one domain."""
         problem = domain_problem(domain)
         if problem:
-            return Trace(domain, None, SpfResult.NONE, f"{domain or 'no domain'}: {problem}"), None
+            reason = ABOUT(what=domain, detail=problem) if domain else problem
+            return Trace(domain, None, SpfResult.NONE, reason), None
         answer = await self.resolver.query(domain, "TXT")
         match answer:
             case Failed():
                 self.failure = answer
                 return Trace(domain, None, SpfResult.TEMPERROR, _failure(answer)), None
             case Absent():
-                reason = f"{domain} does not exist" if answer.nxdomain else f"{domain} has no TXT record"
-                return Trace(domain, None, SpfResult.NONE, reason), None
+                missing = NO_DOMAIN if answer.nxdomain else NO_TXT
+                return Trace(domain, None, SpfResult.NONE, missing(domain=domain)), None
         records = select(answer.values)
         if not records:
-            return Trace(domain, None, SpfResult.NONE, f"{domain} has no SPF record"), None
+            return Trace(domain, None, SpfResult.NONE, NO_RECORD(domain=domain)), None
         if len(records) > 1:
-            reason = f"{domain} has {len(records)} SPF records"
-            return Trace(domain, None, SpfResult.PERMERROR, reason), None
+            return Trace(domain, None, SpfResult.PERMERROR, SEVERAL(domain=domain, n=len(records))), None
         record = parse(records[0])
         if record.errors:
-            steps = tuple(TraceStep(bad.text, Outcome.ERROR, bad.problem) for bad in record.errors)
-            reason = f"syntax error at {domain}: {record.errors[0]}"
+            steps = tuple(TraceStep(bad.text, StepOutcome.ERROR, bad.problem) for bad in record.errors)
+            reason = SYNTAX(domain=domain, what=record.errors[0].detail)
             return Trace(domain, record.text, SpfResult.PERMERROR, reason, steps), None
         return await self._evaluate(domain, record)
 
     async def _evaluate(self, domain: str, record: Record) -> tuple[Trace, _Explain | None]:
         steps: dict[int, TraceStep] = {}
 
-        def traced(result: SpfResult, reason: str) -> Trace:
+        def traced(result: SpfResult, reason: Detail) -> Trace:
             return Trace(domain, record.text, result, reason, _all_steps(record, steps))
 
         for mechanism in record.live:
             before = self.lookups, self.void_lookups
-            stop: Exception | None = None
+            stop: _PermError | _TempError | None = None
             nested = None
+            at = SPF_AT(term=mechanism.text, domain=domain)
             try:
                 match = await self._match(mechanism, domain)
-                outcome = Outcome.MATCH if match.matched else Outcome.NO_MATCH
+                outcome = StepOutcome.MATCH if match.matched else StepOutcome.NO_MATCH
                 detail, nested = match.detail, match.nested
             except (_PermError, _TempError) as error:
-                stop, outcome, detail = error, Outcome.ERROR, str(error)
+                stop = error
             except _NestedError as error:
-                stop, outcome, detail, nested = error.cause, Outcome.ERROR, str(error.cause), error.nested
+                stop, nested = error.cause, error.nested
+            if stop:
+                outcome, detail = StepOutcome.ERROR, stop.detail
             steps[id(mechanism)] = TraceStep(
                 mechanism.text, outcome, detail, self.lookups - before[0], self.void_lookups - before[1], nested
             )
             if stop:
-                return traced(self._result_of(stop), f"{mechanism.text} at {domain}: {detail}"), None
-            if outcome is Outcome.MATCH:
+                return traced(self._result_of(stop), ABOUT(what=at, detail=stop.detail)), None
+            if outcome is StepOutcome.MATCH:
                 result = _BY_QUALIFIER[mechanism.qualifier]
                 explain = (record.exp.value, domain) if record.exp else None
-                return traced(result, f"{mechanism.text} at {domain}"), explain
+                return traced(result, at), explain
         redirect = record.redirect
         if redirect is None:
-            return traced(SpfResult.NEUTRAL, f"no term of {domain} matches"), None
+            return traced(SpfResult.NEUTRAL, NO_MATCH(domain=domain)), None
         before = self.lookups, self.void_lookups
-        nested, explain = None, None
+        nested, explain, detail = None, None, None
+        at = SPF_AT(term=redirect.text, domain=domain)
         try:
             self._count_lookup()
             target = await self._target(redirect.value, domain)
             nested, explain = await self.check_host(target)
             if nested.result is SpfResult.NONE:
                 # Section 6.1: a redirect to a domain without SPF record, or to a malformed name.
-                result, reason = SpfResult.PERMERROR, f"{redirect.text} at {domain}: {nested.reason}"
+                result, reason = SpfResult.PERMERROR, ABOUT(what=at, detail=nested.reason)
             else:
                 result, reason = nested.result, nested.reason
-            outcome, detail = Outcome.FOLLOWED, f"{target}: {nested.result.value}"
+            outcome = StepOutcome.FOLLOWED
         except _PermError as error:
-            result, outcome, detail = SpfResult.PERMERROR, Outcome.ERROR, str(error)
-            reason = f"{redirect.text} at {domain}: {error}"
+            result, outcome, detail = SpfResult.PERMERROR, StepOutcome.ERROR, error.detail
+            reason = ABOUT(what=at, detail=detail)
         steps[id(redirect)] = TraceStep(
             redirect.text, outcome, detail, self.lookups - before[0], self.void_lookups - before[1], nested
         )
         return traced(result, reason), explain
 
-    def _result_of(self, stop: Exception) -> SpfResult:
+    def _result_of(self, stop: _PermError | _TempError) -> SpfResult:
         if isinstance(stop, _TempError):
             self.failure = stop.failed
             return SpfResult.TEMPERROR
@@ -319,9 +289,9 @@ class _Check:
     async def _match(self, mechanism: Mechanism, domain: str) -> _Match:
         """Section 5. Raises _PermError, _TempError or _NestedError where the evaluation ends."""
         if mechanism.name == "all":
-            return _Match(True, "matches every address")
+            return _Match(True)
         if mechanism.network is not None:
-            return _Match(self.ip in mechanism.network, f"{self.ip} in {mechanism.network}?")
+            return _Match(self.ip in mechanism.network)
         if mechanism.name in LOOKUP_MECHANISMS:
             self._count_lookup()
         target = await self._target(mechanism.domain_spec, domain)
@@ -345,7 +315,7 @@ class _Check:
                 raise _NestedError(_TempError(self.failure), trace)
             case SpfResult.PERMERROR | SpfResult.NONE:
                 raise _NestedError(_PermError(trace.reason), trace)
-        return _Match(trace.result is SpfResult.PASS, f"{target}: {trace.result.value}", trace)
+        return _Match(trace.result is SpfResult.PASS, nested=trace)
 
     async def _a(self, mechanism: Mechanism, target: str) -> _Match:
         answer = await self._ask(target, self.rdtype)
@@ -363,9 +333,9 @@ class _Check:
             if isinstance(addresses, Failed):
                 raise _TempError(addresses)
             if self._covered(_addresses(addresses), mechanism):
-                return _Match(True, f"{detail}; {_shown(host, self.rdtype, addresses)}")
+                return _Match(True, OF_HOST(hosts=detail, addresses=_shown(host, self.rdtype, addresses)))
         if len(hosts) > MAX_MX_HOSTS:
-            raise _PermError(f"{target} has {len(hosts)} MX hosts, more than {MAX_MX_HOSTS}")
+            raise _PermError(TOO_MANY_HOSTS(name=target, n=len(hosts), limit=MAX_MX_HOSTS))
         return _Match(False, detail)
 
     async def _exists(self, target: str) -> _Match:
@@ -381,7 +351,8 @@ class _Check:
             self._count_void(question, "PTR")
         names = await self._validated(answer)
         matched = any(name == target or name.endswith(f".{target}") for name in names)
-        return _Match(matched, _shown(question, "PTR", answer) + f"; validated: {', '.join(names) or 'none'}")
+        found = _shown(question, "PTR", answer)
+        return _Match(matched, VALIDATED(found=found, names=names) if names else VALIDATED_NONE(found=found))
 
     async def _validated(self, answer: Answer) -> tuple[str, ...]:
         """Names of a PTR answer that lead back to the sending address; names past the tenth are ignored (4.6.4)."""
@@ -420,12 +391,12 @@ class _Check:
     def _count_lookup(self) -> None:
         self.lookups += 1
         if self.lookups > MAX_LOOKUPS:
-            raise _PermError(f"more than {MAX_LOOKUPS} DNS lookups")
+            raise _PermError(TOO_MANY_LOOKUPS(n=MAX_LOOKUPS))
 
     def _count_void(self, name: str, rdtype: str) -> None:
         self.void_lookups += 1
         if self.void_lookups > MAX_VOID_LOOKUPS:
-            raise _PermError(f"more than {MAX_VOID_LOOKUPS} void lookups, the last being {rdtype} {name}")
+            raise _PermError(TOO_MANY_VOID(n=MAX_VOID_LOOKUPS, question=ASKED(type=rdtype, name=name)))
 
     async def _target(self, domain_spec: str | None, domain: str) -> str:
         if domain_spec is None:
@@ -475,7 +446,7 @@ class _Check:
 
 
 def _all_steps(record: Record, steps: dict[int, TraceStep]) -> tuple[TraceStep, ...]:
-    """A step for every term of the record: those evaluated, and the others with why they were not."""
+    """A step for every term of the record: those evaluated, and the others, each with why it was not."""
     dead = {id(term) for term in record.dead}
     effective = {id(term) for term in (*record.live, record.redirect)}
 
@@ -483,25 +454,27 @@ def _all_steps(record: Record, steps: dict[int, TraceStep]) -> tuple[TraceStep, 
         if id(term) in steps:
             return steps[id(term)]
         if id(term) in dead:
-            return TraceStep(text, Outcome.DEAD, "`all` comes first or beside it")
+            return TraceStep(text, StepOutcome.DEAD)
         if id(term) in effective:
-            return TraceStep(text, Outcome.NOT_REACHED, "the result was decided before")
-        return TraceStep(text, Outcome.IGNORED, "a modifier without part in the result")
+            return TraceStep(text, StepOutcome.NOT_REACHED)
+        return TraceStep(text, StepOutcome.IGNORED)
 
     return tuple(step(term, term.text) for term in record.terms)
 
 
-def _failure(failed: Failed) -> str:
-    return f"{failed.rdtype} {failed.name}: {failed.detail or failed.reason.value}"
+def _failure(failed: Failed) -> Detail:
+    return failed.question if failed.detail else FAILURE(question=failed.question, reason=failed.reason.value)
 
 
-def _shown(name: str, rdtype: str, answer: Answer, most: int = 10) -> str:
+def _shown(name: str, rdtype: str, answer: Answer, most: int = 10) -> Detail:
+    question = ASKED(type=rdtype, name=name)
     match answer:
+        case Found(values=values) if len(values) > most:
+            return FOUND_MORE(question=question, values=values[:most], n=len(values) - most)
         case Found():
-            more = f" and {len(answer.values) - most} more" if len(answer.values) > most else ""
-            return f"{rdtype} {name}: {', '.join(answer.values[:most])}{more}"
+            return FOUND(question=question, values=answer.values)
         case Absent():
-            return f"{rdtype} {name}: {'no such name' if answer.nxdomain else 'no such record'}"
+            return NXDOMAIN(question=question) if answer.nxdomain else NODATA(question=question)
     return _failure(answer)
 
 

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+from deliverability.model.codes import Code, Detail
+
 MAX_NAME = 253
 MAX_LABEL = 63
+
+NAME_EMPTY = Code("name-empty")
+NAME_LONG = Code("name-long", ("n",))
+NAME_GAP = Code("name-gap")
+NAME_LABEL = Code("name-label", ("n",))
+NAME_SINGLE = Code("name-single")
+NAME_LITERAL = Code("name-literal")
 
 
 def to_ascii(domain: str) -> str:
@@ -30,27 +39,27 @@ def is_address(text: str) -> bool:
     return True
 
 
-def name_problem(name: str) -> str | None:
+def name_problem(name: str) -> Detail | None:
     """Why DNS cannot be asked for `name`, or None where it can."""
     if not name:
-        return "the name is empty"
+        return NAME_EMPTY()
     if len(name) > MAX_NAME:
-        return f"the name is longer than {MAX_NAME} octets"
+        return NAME_LONG(n=MAX_NAME)
     labels = name.split(".")
     if "" in labels:
-        return "the name has an empty label"
+        return NAME_GAP()
     if any(len(label) > MAX_LABEL for label in labels):
-        return f"a label is longer than {MAX_LABEL} octets"
+        return NAME_LABEL(n=MAX_LABEL)
     return None
 
 
-def domain_problem(domain: str) -> str | None:
+def domain_problem(domain: str) -> Detail | None:
     """Why `domain` cannot be checked at all (RFC 7208 section 4.3), or None."""
     problem = name_problem(domain)
     if problem is None and "." not in domain:
-        problem = "the name has only one label"
+        problem = NAME_SINGLE()
     if problem is None and domain.startswith("["):
-        problem = "it is an address literal"
+        problem = NAME_LITERAL()
     return problem
 
 

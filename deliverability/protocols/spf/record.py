@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import quote
 
+from deliverability.model.codes import ABOUT, Code, Detail
+
 LOOKUP_MECHANISMS = frozenset({"include", "a", "mx", "ptr", "exists"})
 """Mechanisms that count towards the ten look-ups of section 4.6.4; the modifier `redirect` counts too."""
 
@@ -41,9 +43,34 @@ _MISTAKES = {
     "cname": "a",
 }
 
+NOT_ASCII = Code("spf-ascii")
+BAD_MACRO = Code("spf-macro", ("text",))
+MACRO_LETTER = Code("spf-macro-letter", ("letter",))
+MACRO_EMPTY = Code("spf-macro-empty", ("text",))
+NO_NAME = Code("spf-empty")
+NOT_FULL = Code("spf-full", ("name",))
+ADDRESS_AS_NAME = Code("spf-address", ("name",))
+BAD_LABEL = Code("spf-label", ("label",))
+TOO_MANY_TERMS = Code("spf-many", ("n",))
+TWICE = Code("spf-twice", ("name",))
+NO_TERM = Code("spf-neither")
+ALL_ALONE = Code("spf-all")
+NEEDS_DOMAIN = Code("spf-needs-domain", ("name",))
+NEEDS_ADDRESS = Code("spf-needs-address", ("name",))
+NO_MECHANISM = Code("spf-unknown", ("name",))
+NO_MECHANISM_BUT = Code("spf-unknown-near", ("name", "near"))
+UNEXPECTED = Code("spf-unexpected", ("text",))
+BAD_PREFIX = Code("spf-prefix", ("n",))
+NO_ADDRESS = Code("spf-not-ip", ("text", "version"))
+OTHER_VERSION = Code("spf-other-ip", ("text", "version"))
+
 
 class SpfSyntaxError(ValueError):
-    """A piece of SPF text that the grammar does not allow; the message says what and why."""
+    """A piece of SPF text that the grammar does not allow; `detail` says what and why."""
+
+    def __init__(self, detail: Detail) -> None:
+        super().__init__(detail.code)
+        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +114,7 @@ def parse_macro_string(text: str, *, explanation: bool = False) -> MacroString:
     """
     allowed = _VISIBLE_OR_SPACE if explanation else _VISIBLE
     if not allowed.match(text) or _RAW_OCTET.search(text):
-        raise SpfSyntaxError("contains a character outside visible US-ASCII")
+        raise SpfSyntaxError(NOT_ASCII())
     pieces: list[str | MacroExpand] = []
     position = 0
     while position < len(text):
@@ -104,15 +131,15 @@ def parse_macro_string(text: str, *, explanation: bool = False) -> MacroString:
             continue
         match = _MACRO.match(text, percent)
         if match is None:
-            raise SpfSyntaxError(f"invalid macro at {text[percent : percent + 12]!r}")
+            raise SpfSyntaxError(BAD_MACRO(text=text[percent : percent + 12]))
         letter, digits, reverse, delimiters = match.groups()
         if letter.lower() in _EXPLANATION_LETTERS and not explanation:
-            raise SpfSyntaxError(f"macro letter {letter!r} is allowed in explanations only")
+            raise SpfSyntaxError(MACRO_LETTER(letter=letter))
         keep: int | None = None
         if digits:
             significant = digits.lstrip("0")
             if not significant:
-                raise SpfSyntaxError(f"macro {match.group()!r} keeps no part")
+                raise SpfSyntaxError(MACRO_EMPTY(text=match.group()))
             keep = int(significant) if len(significant) <= 3 else 999
         pieces.append(MacroExpand(letter.lower(), letter.isupper(), keep, bool(reverse), delimiters or "."))
         position = match.end()
@@ -122,17 +149,17 @@ def parse_macro_string(text: str, *, explanation: bool = False) -> MacroString:
 def check_domain_spec(text: str) -> None:
     """Check that `text` is a domain-spec: a macro-string that ends in a top label or a macro. Raises SpfSyntaxError."""
     if not text:
-        raise SpfSyntaxError("the domain is empty")
+        raise SpfSyntaxError(NO_NAME())
     pieces = parse_macro_string(text)
     if isinstance(pieces[-1], MacroExpand) or text[-2:] in ("%%", "%_", "%-"):
         return
     _, dot, label = text.removesuffix(".").rpartition(".")
     if not dot:
-        raise SpfSyntaxError(f"{text!r} is not a full domain name")
+        raise SpfSyntaxError(NOT_FULL(name=text))
     if not _TOPLABEL.fullmatch(label):
         if re.fullmatch(r"[\d.]+", text):
-            raise SpfSyntaxError(f"{text!r} is an address, not a domain name: use ip4:{text}")
-        raise SpfSyntaxError(f"{label!r} cannot be a top-level label")
+            raise SpfSyntaxError(ADDRESS_AS_NAME(name=text))
+        raise SpfSyntaxError(BAD_LABEL(label=label))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +200,12 @@ class BadTerm:
     """A term that cannot be parsed, and why."""
 
     text: str
-    problem: str
+    problem: Detail
 
-    def __str__(self) -> str:
-        return f"{self.text}: {self.problem}"
+    @property
+    def detail(self) -> Detail:
+        """The term with its problem."""
+        return ABOUT(what=self.text, detail=self.problem)
 
 
 Term = Mechanism | Modifier | BadTerm
@@ -272,17 +301,17 @@ def parse(text: str) -> Record:
         if not word:
             continue
         if len(terms) == MAX_TERMS:
-            terms.append(BadTerm(word, f"the record has more than {MAX_TERMS} terms, the rest is not read"))
+            terms.append(BadTerm(word, TOO_MANY_TERMS(n=MAX_TERMS)))
             break
         try:
             term = _parse_term(word)
             if isinstance(term, Modifier) and term.name in ("redirect", "exp"):
                 if term.name in seen:
-                    raise SpfSyntaxError(f"{term.name}= appears more than once")
+                    raise SpfSyntaxError(TWICE(name=term.name))
                 seen.add(term.name)
             terms.append(term)
         except SpfSyntaxError as error:
-            terms.append(BadTerm(word, str(error)))
+            terms.append(BadTerm(word, error.detail))
     return Record(text, tuple(terms))
 
 
@@ -298,12 +327,12 @@ def _parse_term(word: str) -> Mechanism | Modifier:
     match = _MECHANISM.fullmatch(word)
     if match is None:
         if not _VISIBLE.match(word) or _RAW_OCTET.search(word):
-            raise SpfSyntaxError("contains a character outside visible US-ASCII")
-        raise SpfSyntaxError("is neither a mechanism nor a modifier")
+            raise SpfSyntaxError(NOT_ASCII())
+        raise SpfSyntaxError(NO_TERM())
     qualifier, name, rest = match[1] or "+", match[2].lower(), match[3]
     if name == "all":
         if rest:
-            raise SpfSyntaxError("all takes no argument")
+            raise SpfSyntaxError(ALL_ALONE())
         return Mechanism(word, qualifier, name)
     if name in ("ip4", "ip6"):
         return Mechanism(word, qualifier, name, network=_network(name, rest))
@@ -317,19 +346,19 @@ def _parse_term(word: str) -> Mechanism | Modifier:
     if name in ("include", "exists", "ptr"):
         domain = _after_colon(rest)
         if domain is None and name != "ptr":
-            raise SpfSyntaxError(f"{name} needs a domain")
+            raise SpfSyntaxError(NEEDS_DOMAIN(name=name))
         return Mechanism(word, qualifier, name, domain)
     if not _VISIBLE.match(word) or _RAW_OCTET.search(word):
-        raise SpfSyntaxError("contains a character outside visible US-ASCII")
-    hint = f"; did you mean {_MISTAKES[name]}?" if name in _MISTAKES else ""
-    raise SpfSyntaxError(f"unknown mechanism {match[2]!r}{hint}")
+        raise SpfSyntaxError(NOT_ASCII())
+    near = _MISTAKES.get(name)
+    raise SpfSyntaxError(NO_MECHANISM_BUT(name=match[2], near=near) if near else NO_MECHANISM(name=match[2]))
 
 
 def _after_colon(rest: str) -> str | None:
     if not rest:
         return None
     if not rest.startswith(":"):
-        raise SpfSyntaxError(f"unexpected {rest[:40]!r}")
+        raise SpfSyntaxError(UNEXPECTED(text=rest[:40]))
     check_domain_spec(rest[1:])
     return rest[1:]
 
@@ -339,24 +368,24 @@ def _prefix(digits: str | None, longest: int) -> int:
     if digits is None:
         return longest
     if len(digits) > 3 or (digits[0] == "0" and digits != "0") or int(digits) > longest:
-        raise SpfSyntaxError(f"invalid prefix length /{digits[:8]}")
+        raise SpfSyntaxError(BAD_PREFIX(n=digits[:8]))
     return int(digits)
 
 
 def _network(name: str, rest: str) -> IPv4Network | IPv6Network:
     version, longest = (4, 32) if name == "ip4" else (6, 128)
     if not rest.startswith(":") or len(rest) == 1:
-        raise SpfSyntaxError(f"{name} needs an address")
+        raise SpfSyntaxError(NEEDS_ADDRESS(name=name))
     address, slash, digits = rest[1:].partition("/")
     if slash and not re.fullmatch(r"[0-9]+", digits):
-        raise SpfSyntaxError(f"invalid prefix length /{digits[:8]}")
+        raise SpfSyntaxError(BAD_PREFIX(n=digits[:8]))
     prefix = _prefix(digits if slash else None, longest)
     if len(address) > 45 or not re.fullmatch(r"[0-9a-f:.]+", address, re.IGNORECASE):
-        raise SpfSyntaxError(f"{address[:60]!r} is not an IPv{version} address")
+        raise SpfSyntaxError(NO_ADDRESS(text=address[:60], version=version))
     try:
         network = ip_network(f"{address}/{prefix}", strict=False)
     except ValueError:
-        raise SpfSyntaxError(f"{address!r} is not an IPv{version} address") from None
+        raise SpfSyntaxError(NO_ADDRESS(text=address, version=version)) from None
     if network.version != version:
-        raise SpfSyntaxError(f"{address!r} is an IPv{network.version} address: use ip{network.version}")
+        raise SpfSyntaxError(OTHER_VERSION(text=address, version=network.version))
     return network

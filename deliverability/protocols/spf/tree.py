@@ -1,23 +1,6 @@
 """The include/redirect tree of an SPF record without a sending address: what each term costs (RFC 7208 section 4.6.4).
 
-The tree as a plain value (the fact ``spf.tree``), one mapping per record::
-
-    {domain, status, record, lookups, void_lookups, terms: [
-        {text, qualifier, mechanism, status, lookups, total_lookups, target, addresses, problem, tree}]}
-
-`lookups` and `void_lookups` of a record cover everything below it. A term's `lookups` is its own cost (0 or 1),
-`total_lookups` adds what its target costs. `target`, `qualifier`, `problem` and `tree` are None and `addresses` is
-empty where they play no part. The numbers count what is known; `Tree.lookups` and `Tree.void_lookups` say whether
-that is all.
-
-A receiver asks an `a` term for A or AAAA, as the sending address is, and counts a look-up that finds nothing (RFC 7208
-section 4.6.4). So void look-ups are counted for each address family; `void_lookups` above are those of every sender.
-
-Record status: ``ok``, ``none`` (no SPF record), ``several``, ``syntax-error``, ``failed: REASON``.
-Term status: ``ok``, ``void`` (nothing found, whatever the family), ``broken`` (target without exactly one record),
-``loop``, ``macro`` (target depends on the mail), ``address`` (ptr: depends on the sending address), ``overflow`` (more
-than ten MX hosts), ``invalid-name`` (no name that DNS can hold), ``limit`` (not followed: the tree is too big),
-``dead`` (never evaluated), ``ignored`` (unknown modifier), ``syntax-error``, ``failed: REASON``.
+What is found is gathered in `Node` and `Entry`; `Node.tree` gives it as it travels (`model.spf`).
 """
 
 from __future__ import annotations
@@ -27,8 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from deliverability.model.facts import Reason, Unknown, Value
-from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
+from deliverability.model.codes import ABOUT, Code, Detail
+from deliverability.model.facts import Reason, Unknown
+from deliverability.model.spf import SpfStatus, SpfTerm, SpfTree
+from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver, unknown_from
 from deliverability.protocols.spf.names import name_problem, target_name, to_ascii
 from deliverability.protocols.spf.record import (
     LOOKUP_MECHANISMS,
@@ -56,13 +41,16 @@ FAMILIES = (4, 6)
 """IP versions that a sending address can have."""
 _ADDRESS_TYPES = {4: "A", 6: "AAAA"}
 
+TOO_BIG = Code("spf-records", ("n", "depth", "terms"))
+TOO_MANY_TERMS = Code("spf-terms", ("n",))
+
 
 @dataclass(slots=True)
 class Entry:
     """One term of a record and what was found for it."""
 
     term: Term
-    status: str = "ok"
+    status: SpfStatus = SpfStatus.OK
     target: str | None = None
     lookups: int = 0
     void: frozenset[int] = frozenset()
@@ -86,22 +74,28 @@ class Entry:
         """A question of the term that failed, or None."""
         return next((self.lost[version] for version in FAMILIES if version in self.lost), None)
 
-    def value(self) -> dict[str, Value]:
-        """The entry as a plain value."""
+    @property
+    def found(self) -> SpfTerm:
+        """The entry as it travels."""
         term = self.term
-        mechanism = None if isinstance(term, BadTerm) else term.name
-        return {
-            "text": term.text,
-            "qualifier": term.qualifier if isinstance(term, Mechanism) else None,
-            "mechanism": mechanism,
-            "status": self.status,
-            "lookups": self.lookups,
-            "total_lookups": self.total_lookups,
-            "target": self.target,
-            "addresses": self.addresses,
-            "problem": term.problem if isinstance(term, BadTerm) else None,
-            "tree": self.node.value() if self.node else None,
-        }
+        problem: Detail | Unknown | None = None
+        if isinstance(term, BadTerm):
+            problem = term.problem
+        elif self.status is SpfStatus.FAILED:
+            failed = self.node.answer if self.node else self.failed
+            problem = unknown_from(failed) if isinstance(failed, Failed) else None
+        return SpfTerm(
+            term.text,
+            self.status,
+            qualifier=term.qualifier if isinstance(term, Mechanism) else None,
+            mechanism=None if isinstance(term, BadTerm) else term.name,
+            lookups=self.lookups,
+            total_lookups=self.total_lookups,
+            target=self.target,
+            addresses=self.addresses,
+            problem=problem,
+            tree=self.node.tree if self.node else None,
+        )
 
 
 @dataclass(slots=True)
@@ -110,7 +104,7 @@ class Node:
 
     domain: str
     ancestors: tuple[str, ...] = ()
-    status: str = "ok"
+    status: SpfStatus = SpfStatus.OK
     answer: Answer | None = None
     records: tuple[str, ...] = ()
     record: Record | None = None
@@ -125,16 +119,17 @@ class Node:
         """Look-ups that find nothing for any address of these IP versions, here and below, as far as known."""
         return sum(entry.total_void(*versions) for entry in self.entries)
 
-    def value(self) -> dict[str, Value]:
-        """The tree from here on as a plain value (see the module's description)."""
-        return {
-            "domain": self.domain,
-            "status": self.status,
-            "record": self.record.text if self.record else None,
-            "lookups": self.lookups,
-            "void_lookups": self.void_lookups(*FAMILIES),
-            "terms": tuple(entry.value() for entry in self.entries),
-        }
+    @property
+    def tree(self) -> SpfTree:
+        """The tree from here on as it travels."""
+        return SpfTree(
+            self.domain,
+            self.status,
+            record=self.record.text if self.record else None,
+            lookups=self.lookups,
+            void_lookups=self.void_lookups(*FAMILIES),
+            terms=tuple(entry.found for entry in self.entries),
+        )
 
     def walk(self) -> Iterator[Node]:
         """This node and all below it, depth first, in the order of the terms."""
@@ -170,10 +165,10 @@ class Tree:
         """Why a part of the tree is not known (its counts are lower bounds then), or None where all is."""
         for node in self.nodes:
             if isinstance(node.answer, Failed):
-                return failure(node.answer)
+                return unknown_from(node.answer)
         for _, entry in self.entries:
-            if entry.status == "limit" and entry.target is not None and _follows(entry.term):
-                return Unknown(Reason.LIMIT, _TOO_BIG)
+            if entry.status is SpfStatus.LIMIT and entry.target is not None and _follows(entry.term):
+                return Unknown(Reason.LIMIT, TOO_BIG(n=MAX_RECORDS, depth=MAX_DEPTH, terms=MAX_TERMS_IN_ALL))
         return None
 
     @property
@@ -183,8 +178,8 @@ class Tree:
             return self.gap
         for _, entry in self.entries:
             if entry.failed and not entry.addresses:
-                return failure(entry.failed)
-            if entry.status == "limit":
+                return unknown_from(entry.failed)
+            if entry.status is SpfStatus.LIMIT:
                 return _too_many_terms()
         return None
 
@@ -212,8 +207,8 @@ class Tree:
             return self.gap
         for _, entry in self.entries:
             if lost := next((entry.lost[version] for version in versions if version in entry.lost), None):
-                return failure(lost)
-            if entry.status == "limit":
+                return unknown_from(lost)
+            if entry.status is SpfStatus.LIMIT:
                 return _too_many_terms()
         return self.void_at_least(*versions)
 
@@ -239,24 +234,26 @@ class Tree:
         )
 
     @property
-    def syntax_errors(self) -> tuple[str, ...]:
+    def syntax_errors(self) -> tuple[Detail, ...]:
         """Terms that cannot be parsed, with the domain in front where it is not the root's."""
-        return _unique(
-            (str(bad) if node is self.root else f"{node.domain}: {bad}")
-            for node in self.nodes
-            if node.record
-            for bad in node.record.errors
+        return tuple(
+            dict.fromkeys(
+                bad.detail if node is self.root else ABOUT(what=node.domain, detail=bad.detail)
+                for node in self.nodes
+                if node.record
+                for bad in node.record.errors
+            )
         )
 
-    def targets(self, status: str) -> tuple[str, ...]:
+    def targets(self, status: SpfStatus) -> tuple[str, ...]:
         """Targets of the terms that have this status."""
-        return _unique(entry.target or entry.term.text for _, entry in self.entries if entry.status == status)
+        return _unique(entry.target or entry.term.text for _, entry in self.entries if entry.status is status)
 
     @property
     def uses_ptr(self) -> bool:
         """A live ptr term is in the tree."""
         return any(
-            isinstance(entry.term, Mechanism) and entry.term.name == "ptr" and entry.status != "dead"
+            isinstance(entry.term, Mechanism) and entry.term.name == "ptr" and entry.status is not SpfStatus.DEAD
             for _, entry in self.entries
         )
 
@@ -291,14 +288,14 @@ async def walk_tree(domain: str, resolver: Resolver) -> Tree:
             below: list[tuple[Entry | None, Node]] = []
             for (leading, node), answer in zip(level, answers, strict=True):
                 if leading is not None and budget.terms <= 0:
-                    leading.node, leading.status = None, "limit"
+                    leading.node, leading.status = None, SpfStatus.LIMIT
                     continue
                 _read(node, answer)
                 entries = _list_terms(node, root.domain)
                 budget.terms -= len(entries)
                 await asyncio.sleep(0)  # a record can be 64 KB long: let others have their turn
                 for entry in entries:
-                    if entry.status != "ok":
+                    if entry.status is not SpfStatus.OK:
                         continue
                     if _follows(entry.term):
                         child = _follow(node, entry, budget)
@@ -309,16 +306,13 @@ async def walk_tree(domain: str, resolver: Resolver) -> Tree:
                             budget.questions -= 1
                             group.create_task(_resolve(entry, resolver))
                         else:
-                            entry.status = "limit"
+                            entry.status = SpfStatus.LIMIT
             level = below
     for node in root.walk():
         for entry in node.entries:
             if entry.node:
                 _judge_target(entry, entry.node)
     return Tree(root)
-
-
-_TOO_BIG = f"more than {MAX_RECORDS} records, {MAX_DEPTH} levels or {MAX_TERMS_IN_ALL} terms"
 
 
 @dataclass(slots=True)
@@ -328,13 +322,8 @@ class _Budget:
     terms: int
 
 
-def failure(failed: Failed) -> Unknown:
-    """The Unknown that a failed answer leads to, naming the question."""
-    return Unknown(failed.reason, f"{failed.rdtype} {failed.name}" + (f": {failed.detail}" if failed.detail else ""))
-
-
 def _too_many_terms() -> Unknown:
-    return Unknown(Reason.LIMIT, f"more than {MAX_QUESTIONS} terms")
+    return Unknown(Reason.LIMIT, TOO_MANY_TERMS(n=MAX_QUESTIONS))
 
 
 def _unique(items: Iterator[str]) -> tuple[str, ...]:
@@ -356,18 +345,18 @@ def _read(node: Node, answer: Answer) -> None:
     node.answer = answer
     match answer:
         case Failed():
-            node.status = f"failed: {answer.reason.value}"
+            node.status = SpfStatus.FAILED
             return
         case Absent():
-            node.status = "none"
+            node.status = SpfStatus.NONE
             return
     node.records = select(answer.values)
     if len(node.records) != 1:
-        node.status = "several" if node.records else "none"
+        node.status = SpfStatus.SEVERAL if node.records else SpfStatus.NONE
         return
     node.record = parse(node.records[0])
     if node.record.errors:
-        node.status = "syntax-error"
+        node.status = SpfStatus.SYNTAX_ERROR
 
 
 def _list_terms(node: Node, root: str) -> list[Entry]:
@@ -380,9 +369,9 @@ def _list_terms(node: Node, root: str) -> list[Entry]:
         entry = Entry(term)
         node.entries.append(entry)
         if isinstance(term, BadTerm):
-            entry.status = "syntax-error"
+            entry.status = SpfStatus.SYNTAX_ERROR
         elif id(term) in dead:
-            entry.status = "dead"
+            entry.status = SpfStatus.DEAD
         elif isinstance(term, Modifier):
             if term.name == "redirect":
                 entry.lookups = 1
@@ -390,12 +379,12 @@ def _list_terms(node: Node, root: str) -> list[Entry]:
             elif term.name == "exp":
                 entry.target = term.value
             else:
-                entry.status = "ignored"
+                entry.status = SpfStatus.IGNORED
         elif term.name in LOOKUP_MECHANISMS:
             entry.lookups = 1
             _set_target(entry, term.domain_spec, node.domain, root)
-            if term.name == "ptr" and entry.status == "ok":
-                entry.status = "address"
+            if term.name == "ptr" and entry.status is SpfStatus.OK:
+                entry.status = SpfStatus.ADDRESS
     return node.entries
 
 
@@ -407,7 +396,7 @@ def _set_target(entry: Entry, domain_spec: str | None, domain: str, root: str) -
     known = {"d": domain, "o": root}
     pieces = parse_macro_string(domain_spec)
     if any(isinstance(piece, MacroExpand) and piece.letter not in known for piece in pieces):
-        entry.target, entry.status = domain_spec, "macro"
+        entry.target, entry.status = domain_spec, SpfStatus.MACRO
         return
     expanded = "".join(piece if isinstance(piece, str) else piece.apply(known[piece.letter]) for piece in pieces)
     entry.target = target_name(expanded)
@@ -418,11 +407,11 @@ def _follow(node: Node, entry: Entry, budget: _Budget) -> Node | None:
     target = entry.target or ""
     path = (*node.ancestors, node.domain)
     if name_problem(target):
-        entry.status = "broken"
+        entry.status = SpfStatus.BROKEN
     elif target in path:
-        entry.status = "loop"
+        entry.status = SpfStatus.LOOP
     elif not budget.records or len(path) > MAX_DEPTH:
-        entry.status = "limit"
+        entry.status = SpfStatus.LIMIT
     else:
         budget.records -= 1
         entry.node = Node(target, path)
@@ -434,7 +423,7 @@ async def _resolve(entry: Entry, resolver: Resolver) -> None:
     assert isinstance(entry.term, Mechanism)  # noqa: S101
     name = entry.target or ""
     if name_problem(name):
-        entry.status = "invalid-name"
+        entry.status = SpfStatus.INVALID_NAME
         return
     rdtypes = {"a": tuple(_ADDRESS_TYPES.values()), "mx": ("MX", "MX"), "exists": ("A", "A")}[entry.term.name]
     asked = tuple(dict.fromkeys(rdtypes))
@@ -445,17 +434,17 @@ async def _resolve(entry: Entry, resolver: Resolver) -> None:
     entry.lost = {version: answer for version, answer in by_version.items() if isinstance(answer, Failed)}
     if entry.addresses:
         if entry.term.name == "mx" and len(entry.addresses) > MAX_MX_HOSTS:
-            entry.status = "overflow"
+            entry.status = SpfStatus.OVERFLOW
     elif entry.failed:
-        entry.status = f"failed: {entry.failed.reason.value}"
+        entry.status = SpfStatus.FAILED
     else:
-        entry.status = "void"
+        entry.status = SpfStatus.VOID
 
 
 def _judge_target(entry: Entry, node: Node) -> None:
     if isinstance(node.answer, Failed):
         entry.status = node.status
     elif node.record is None:
-        entry.status = "broken"
+        entry.status = SpfStatus.BROKEN
         if isinstance(node.answer, Absent):
             entry.void = frozenset(FAMILIES)

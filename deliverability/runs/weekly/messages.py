@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deliverability.mail.dates import parse_date
-from deliverability.mail.origin import own_domain
+from deliverability.mail.origin import HEAD_OCTETS, own_domain
 from deliverability.mail.reader import read
 
 MAX_LOOKED_AT = 20_000
-_HEAD_OCTETS = 65_536
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -125,7 +124,7 @@ def _heads(place: str, source: str) -> Iterator[_Head]:
 def _head_of(file: Path, source: str) -> _Head:
     try:
         with file.open("rb") as opened:
-            octets = opened.read(_HEAD_OCTETS)
+            octets = opened.read(HEAD_OCTETS)
             changed = file.stat().st_mtime
     except OSError as error:
         raise NoMessages(f"messages: {source}: {error.strerror or error}") from None
@@ -137,7 +136,7 @@ def _of_mbox(path: Path) -> Iterator[_Head]:
     with contextlib.closing(mailbox.mbox(path, create=False)) as box:
         for number, key in enumerate(box.iterkeys()):
             with box.get_file(key) as opened:
-                domain, date = _read(opened.read(_HEAD_OCTETS))
+                domain, date = _read(opened.read(HEAD_OCTETS))
             yield _Head(f"{path.name} #{number + 1}", domain, date or _OLDEST, box=path, key=key)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deliverability.config import Settings
-from deliverability.inputs import InputError
-from deliverability.runs.engine import Options
+from deliverability.model.errors import InputError
+from deliverability.runs.job import Options
 from deliverability.runs.weekly.messages import NoMessages, Picked, pick
 from deliverability.runs.weekly.run import Subject
 

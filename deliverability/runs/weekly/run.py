@@ -15,7 +15,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,11 +31,11 @@ from deliverability.history.older import IDENTITIES, renewed
 from deliverability.history.store import DamagedError, History, HistoryError, Run
 from deliverability.history.texts import named, without_texts
 from deliverability.history.trend import certain_grade, measures_of, stage_of
-from deliverability.inputs import InputError
 from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, fingerprint, judge
 from deliverability.judge.grade import assess
 from deliverability.model.codec import json_text
+from deliverability.model.errors import InputError
 from deliverability.model.facts import FactSet, KeySeen, texts_of
 from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
 from deliverability.model.placeholders import LANGUAGES
@@ -51,18 +51,11 @@ from deliverability.model.weekly import (
     to_json,
 )
 from deliverability.ports.clock import stamp
-from deliverability.runs.engine import (
-    DOMAINS_IN_FLIGHT,
-    Audited,
-    Job,
-    Options,
-    Sample,
-    World,
-    exit_code,
-    full_report,
-    gather_facts,
-    worst_exit_code,
-)
+from deliverability.ports.ports import Ports
+from deliverability.runs.engine import Audited, Extras, report_on
+from deliverability.runs.exit import exit_code, worst_exit_code
+from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.stream import stream
 from deliverability.runs.weekly.messages import Picked
 from deliverability.words.sentences import phrases, sentences
 
@@ -119,7 +112,7 @@ class Plan:
     """
 
     subjects: tuple[Subject, ...]
-    world: World
+    ports: Ports
     rules: RuleSet
     selection: Selection
     output: Path
@@ -193,7 +186,7 @@ async def weekly(
         notify: writes what is to be sent, before the run counts as finished; may be called again after a kill.
 
     """
-    now = plan.world.clock.now()
+    now = plan.ports.clock.now()
     run = history.begin(stamp(now), __version__)
     published = _published(plan.output, run)
     if _is_stale(run, now):
@@ -228,7 +221,7 @@ def _close(plan: Plan, history: History, run: Run, published: Path, notify: Call
     _point_latest(plan.output, published)
     summary = read_summary(published / "summary.json")
     notify(summary)
-    history.finish(run, stamp(plan.world.clock.now()))
+    history.finish(run, stamp(plan.ports.clock.now()))
     _tidy(plan.output, plan.keep, published)
     return summary
 
@@ -279,12 +272,14 @@ class _Subjects:
                 tick(subject.domain)
             else:
                 waiting.append((subject, stem))
-        async for (subject, stem), gathered in _gather_all(waiting, self.plan, self._standing_keys()):
+        seen = self._keys_seen()
+        found = stream(waiting, lambda each: _gathered(each[0], self.plan, seen), ordered=False)
+        async for (subject, stem), gathered in found:
             # In a thread: while pages are written, the look-ups of the next subjects go on and do not time out.
             await asyncio.to_thread(self._keep_or_tell, subject, stem, gathered)
             tick(subject.domain)
 
-    def _standing_keys(self) -> tuple[KeySeen, ...]:
+    def _keys_seen(self) -> tuple[KeySeen, ...]:
         """The keys ever seen; those that a domain had when it was last looked at count as last seen of late.
 
         So a domain whose look-ups failed last time, or that this run has not come to before it was killed, does not
@@ -449,32 +444,13 @@ class _Gathered:
     error: str = ""
 
 
-async def _gather_all(
-    waiting: Sequence[tuple[Subject, str]], plan: Plan, seen: tuple[KeySeen, ...]
-) -> AsyncIterator[tuple[tuple[Subject, str], _Gathered]]:
-    """Gather side by side under a cap, in order; a subject that cannot be read does not stop the others."""
-    tasks: dict[int, asyncio.Task[_Gathered]] = {}
-    following = 0
-    try:
-        for turn, pair in enumerate(waiting):
-            while following < len(waiting) and len(tasks) < DOMAINS_IN_FLIGHT:
-                tasks[following] = asyncio.create_task(_gather_one(waiting[following][0], plan, seen))
-                following += 1
-            yield pair, await tasks.pop(turn)
-    finally:
-        for task in tasks.values():
-            task.cancel()
-        await asyncio.gather(*tasks.values(), return_exceptions=True)
-
-
-async def _gather_one(subject: Subject, plan: Plan, seen: tuple[KeySeen, ...]) -> _Gathered:
+async def _gathered(subject: Subject, plan: Plan, seen: tuple[KeySeen, ...]) -> _Gathered:
     """A message that cannot be read is told, and the domain is audited without it."""
 
     async def audited(sample: Sample | None, error: str = "") -> _Gathered:
         job = Job(subject.domain, sample, replace(subject.options, keys_seen=seen))
-        found = await gather_facts(job, plan.world, staged=True)
-        report = await full_report(found, plan.rules, plan.selection)
-        return _Gathered(replace(found, stage=None), report, error)
+        found = await report_on(job, plan.ports, plan.rules, plan.selection, Extras(remedies=True))
+        return _Gathered(found.audited, found.report, error)
 
     picked, error = subject.picked, subject.error
     if picked is not None:
@@ -526,10 +502,11 @@ def _failed(finding: Finding, report: Report, rules: RuleSet) -> bool:
         return not finding.waits_for_input
     undecided = [each.receiver for each in finding.judgements if each.outcome is Outcome.UNKNOWN]
     return any(
-        fails(report.facts.value(path))
+        fails(report.facts.at(path))
         for each in undecided
         for statement in rules.statements(rules.receivers[each], finding.rule)
         for path in paths_of(statement.when)
+        if not path.startswith("item.")  # a field of the item, no fact
     )
 
 

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deliverability.model.facts import Reason
-from deliverability.ports.base import Answer, Failed, Found
-from deliverability.ports.cassette import CassetteError, Recorder, Replayer
+from deliverability.model.facts import Reason, Unknown, records_of
+from deliverability.ports.base import Absent, Answer, Failed, Found, Page, Resolver
 from deliverability.ports.clock import FixedClock
+from deliverability.ports.journal import NOT_RECORDED, Journal
+from deliverability.ports.open import PortSettings, open_ports
+from deliverability.ports.ports import Permissions, Ports
+from deliverability.ports.recording import RecordingError, replaying, write_recording
 from deliverability.ports.static import StaticResolver
+from deliverability.runs.engine import gather_facts
+from deliverability.runs.job import Job, Options
 
+RECORDINGS = Path(__file__).parent / "recordings"
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 WORLD = StaticResolver(
     {
@@ -38,18 +45,24 @@ QUESTIONS = [
 ]
 
 
+def recorded(dns: Resolver) -> Ports:
+    """Ports that keep a journal."""
+    journal = Journal()
+    return Ports(dns, FixedClock(NOW), sources=("live",), journal=journal).under(journal)
+
+
 async def record(path: Path, questions: list[tuple[str, str]]) -> list[Answer]:
-    recorder = Recorder(WORLD, FixedClock(NOW))
-    answers = [await recorder.query(*question) for question in questions]
-    recorder.save(path)
+    ports = recorded(WORLD)
+    answers = [await ports.dns.query(*question) for question in questions]
+    write_recording(path, ports, "1")
     return answers
 
 
 async def test_a_replay_answers_as_the_world_did(tmp_path: Path) -> None:
-    recorded = await record(tmp_path / "run.json", QUESTIONS)
-    replayer = Replayer.load(tmp_path / "run.json")
-    assert [await replayer.query(*question) for question in QUESTIONS] == recorded
-    assert replayer.clock.now() == NOW
+    given = await record(tmp_path / "run.json", QUESTIONS)
+    ports = replaying(tmp_path / "run.json")
+    assert [await ports.dns.query(*question) for question in QUESTIONS] == given
+    assert (ports.clock.now(), ports.sources) == (NOW, ("live",))
 
 
 async def test_the_same_answers_give_the_same_bytes_in_any_order(tmp_path: Path) -> None:
@@ -60,18 +73,17 @@ async def test_the_same_answers_give_the_same_bytes_in_any_order(tmp_path: Path)
 
 async def test_recording_a_replay_changes_nothing(tmp_path: Path) -> None:
     await record(tmp_path / "one.json", QUESTIONS)
-    replayer = Replayer.load(tmp_path / "one.json")
-    again = Recorder(replayer, replayer.clock)
+    again = recorded(replaying(tmp_path / "one.json").dns)
     for question in QUESTIONS:
-        await again.query(*question)
-    again.save(tmp_path / "two.json")
+        await again.dns.query(*question)
+    write_recording(tmp_path / "two.json", again, "1")
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
 
 
 async def test_what_was_not_recorded_is_not_missing(tmp_path: Path) -> None:
     await record(tmp_path / "run.json", QUESTIONS)
-    answer = await Replayer.load(tmp_path / "run.json").query("Example.com", "soa")
-    assert answer == Failed("example.com", "SOA", Reason.OFFLINE, "not in the recording")
+    answer = await replaying(tmp_path / "run.json").dns.query("Example.com", "soa")
+    assert answer == Failed("example.com", "SOA", Reason.OFFLINE, NOT_RECORDED())
 
 
 async def test_the_run_sees_what_is_recorded_even_where_the_world_changes() -> None:
@@ -88,20 +100,29 @@ async def test_the_run_sees_what_is_recorded_even_where_the_world_changes() -> N
         async def close(self) -> None:
             return None
 
-    recorder = Recorder(Changing(), FixedClock(NOW))
-    together = await asyncio.gather(*(recorder.query("example.com", "TXT") for _ in range(3)))
-    later = await recorder.over(Changing()).query("example.com", "TXT")
+    ports = recorded(Changing())
+    together = await asyncio.gather(*(ports.dns.query("example.com", "TXT") for _ in range(3)))
+    later = await replace(ports, dns=Changing()).of_subject().dns.query("example.com", "TXT")
     assert len({*together, later}) == 1
 
 
 async def test_several_resolvers_record_into_one_file(tmp_path: Path) -> None:
-    recorder = Recorder(WORLD, FixedClock(NOW))
-    await recorder.over(StaticResolver({("other.example", "A"): ["192.0.2.1"]})).query("other.example", "A")
-    await recorder.query("example.com", "MX")
-    recorder.save(tmp_path / "run.json")
+    run = recorded(WORLD)
+    other = replace(run, dns=StaticResolver({("other.example", "A"): ["192.0.2.1"]}))
+    await other.of_subject().dns.query("other.example", "A")
+    await run.dns.query("example.com", "MX")
+    write_recording(tmp_path / "run.json", run, "1")
     document = json.loads((tmp_path / "run.json").read_text())
     assert sorted(document["dns"]) == ["example.com", "other.example"]
-    assert (document["http"], document["smtp"]) == ({}, {}), "the places of later ports"
+
+
+async def test_proposed_records_are_laid_over_a_replay(tmp_path: Path) -> None:
+    await record(tmp_path / "run.json", QUESTIONS)
+    settings = PortSettings(replay=tmp_path / "run.json", proposals=["example.com MX 10 mx.example.com"])
+    ports = open_ports(settings).of_subject()
+    assert isinstance(mx := await ports.dns.query("example.com", "MX"), Found)
+    assert mx.values == ("10 mx.example.com",)
+    assert isinstance(await ports.dns.query("example.com", "AAAA"), Absent)
 
 
 def found(**changes: Any) -> dict[str, Any]:
@@ -124,7 +145,7 @@ def document(**changes: Any) -> str:
 
 def test_a_recording_written_by_hand_is_read(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(document())
-    Replayer.load(tmp_path / "run.json")
+    replaying(tmp_path / "run.json")
 
 
 @pytest.mark.parametrize(
@@ -133,9 +154,10 @@ def test_a_recording_written_by_hand_is_read(tmp_path: Path) -> None:
         ("", "not valid JSON"),
         ("[" * 100_000, "not valid JSON"),
         ("\0\1", "not valid JSON"),
-        ("[]", "not a recording made with --record"),
-        ('{"verdicts": []}', "not a recording made with --record"),
-        (document(schema_version=99), "of version 99; this program reads version 1"),
+        ("[]", "not a recording of an audit"),
+        ('{"verdicts": []}', "not a recording of an audit"),
+        (document(schema_version=99), "of version 99; this program reads versions 1 to 2"),
+        (document(schema_version=99, made_by="9.9"), "version 99, made by deliv 9.9; this program"),
         (document(now="yesterday"), "damaged"),
         (document(now="2026-01-01T00:00:00"), "damaged"),
         (document(now=None), "damaged"),
@@ -155,15 +177,33 @@ def test_anything_else_is_refused_in_one_sentence(text: str, said: str | None, t
     path = tmp_path / "run.json"
     path.write_text(text)
     if said is None:
-        Replayer.load(path)
+        replaying(path)
         return
-    with pytest.raises(CassetteError, match=said) as caught:
-        Replayer.load(path)
+    with pytest.raises(RecordingError, match=said) as caught:
+        replaying(path)
     assert "\n" not in str(caught.value)
 
 
 def test_files_that_cannot_be_reached(tmp_path: Path) -> None:
-    with pytest.raises(CassetteError, match="cannot be read"):
-        Replayer.load(tmp_path / "missing.json")
-    with pytest.raises(CassetteError, match="cannot be written"):
-        Recorder(WORLD, FixedClock(NOW)).save(tmp_path / "no" / "folder.json")
+    with pytest.raises(RecordingError, match="cannot be read"):
+        replaying(tmp_path / "missing.json")
+    with pytest.raises(RecordingError, match="cannot be written"):
+        write_recording(tmp_path / "no" / "folder.json", recorded(WORLD), "1")
+
+
+async def test_a_recording_of_the_first_format_is_replayed() -> None:
+    """Made by 0.1.0, before failures had codes: with the web, a form and mail hosts, some of which failed."""
+    ports = open_ports(PortSettings(replay=RECORDINGS / "version-1.json"))
+    assert ports.permissions == Permissions(fetch=True, probe_smtp=True, one_click=True)
+    facts = (await gather_facts(Job("example.com", options=Options(selectors=("s1",))), ports)).facts
+    lookups, refuses = facts.value("spf.lookups"), facts.value("mta_sts.policy_errors")
+    assert isinstance(lookups, Unknown)
+    assert lookups.reason is Reason.TIMEOUT
+    assert isinstance(refuses, tuple)
+    assert len(refuses) == 1
+    first, second = records_of(facts.value("transport.mx_tls"))
+    assert (first["tls_version"], first["certificate_valid"]) == ("TLSv1.3", False)
+    assert isinstance(second["reachable"], Unknown)
+    posted = await ports.http.post("https://example.com/u/1", "x", ports.dns)
+    assert isinstance(posted, Page)
+    assert posted.status == 200

@@ -1,0 +1,127 @@
+"""Chooses where answers come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+from deliverability.model.errors import InputError
+from deliverability.ports.base import HttpFetcher, SmtpProber
+from deliverability.ports.budget import SECONDS, Budget
+from deliverability.ports.clock import FixedClock, SystemClock
+from deliverability.ports.journal import Journal
+from deliverability.ports.nobody import OFFLINE
+from deliverability.ports.ports import Permissions, Ports
+
+T = TypeVar("T")
+
+
+class SettingError(InputError):
+    """Settings that cannot be used: `names` are fields of PortSettings and Permissions, `problem` goes on from them."""
+
+    def __init__(self, names: Sequence[str], problem: str = " contradict each other; give one of them") -> None:
+        super().__init__(" and ".join(names) + problem)
+        self.names = tuple(names)
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class PortSettings:
+    """Where the answers of a run come from: live DNS, unless zone files, a recording or nothing at all are named.
+
+    Attributes:
+        zones: zone files, or folders of them.
+        servers: resolvers to ask, as ports.dns.parse_server reads them; without any, those of this machine.
+        offline: ask nobody; with zone files it goes without saying.
+        replay: a recording to answer from.
+        proposals: proposed records, as ports.overlay.parse_proposal reads them, laid over the answers.
+        record: keep all answers, so that ports.recording can write them down.
+        seconds: time budget of one subject.
+        permissions: what else may be asked.
+
+    Raises:
+        SettingError: where two of them cannot hold together.
+
+    """
+
+    zones: Sequence[Path] = ()
+    servers: Sequence[str] = ()
+    offline: bool = False
+    replay: Path | None = None
+    proposals: Sequence[str] = ()
+    record: bool = False
+    seconds: float = SECONDS
+    permissions: Permissions = field(default_factory=Permissions)
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        given = {"zones": self.zones, "servers": self.servers, "offline": self.offline, "replay": self.replay}
+        places = tuple(name for name, value in given.items() if value)
+        if len(places) > 1 and places != ("zones", "offline"):
+            raise SettingError(places)
+        if self.record and self.replay:
+            raise SettingError(("record", "replay"))
+        if self.zones or self.offline:
+            for name in ("fetch", "probe_smtp", "one_click"):
+                if getattr(self.permissions, name):
+                    raise SettingError((name, places[0]))
+
+
+def open_ports(settings: PortSettings | None = None) -> Ports:
+    """The ports of a run. Raises InputError where a file, a resolver or a proposed record cannot be used."""
+    settings = settings or PortSettings()
+    ports = replace(_opened(settings), budget=Budget(settings.seconds))
+    if settings.proposals:
+        from deliverability.ports.overlay import parse_proposal
+
+        proposals = _each(parse_proposal, settings.proposals, "proposals")
+        ports = replace(ports, proposals=proposals, sources=tuple(dict.fromkeys((*ports.sources, "with"))))
+    if settings.record:
+        # The clock of a recorded run stands still at the moment that the recording carries.
+        ports = replace(ports, journal=Journal(), clock=FixedClock(ports.clock.now()))
+    return ports
+
+
+def _each(parse: Callable[[str], T], texts: Sequence[str], name: str) -> tuple[T, ...]:
+    try:
+        return tuple(parse(text) for text in texts)
+    except InputError as error:
+        raise SettingError((name,), f": {error}") from None
+
+
+def _opened(settings: PortSettings) -> Ports:
+    if settings.replay:
+        from deliverability.ports.recording import replaying
+
+        ports = replaying(settings.replay)
+        return replace(ports, permissions=ports.permissions | settings.permissions)
+    if settings.zones:
+        from deliverability.ports.zone import ZoneResolver
+
+        zones = ZoneResolver.load(settings.zones)
+        # A file that was named is parsed at once, so that a wrong one is told; those of a folder when needed.
+        zones.check(ZoneResolver.load([path for path in settings.zones if path.is_file()]).origins)
+        return Ports(zones, sources=("zone",), zones=zones)
+    if settings.offline:
+        return Ports(OFFLINE, sources=("offline",))
+    return _live(settings)
+
+
+def _live(settings: PortSettings) -> Ports:
+    from deliverability.ports.dns import LiveResolver, parse_server
+
+    clock = SystemClock()
+    dns = LiveResolver(_each(parse_server, settings.servers, "servers") or None, clock=clock)
+    http: HttpFetcher = OFFLINE
+    smtp: SmtpProber = OFFLINE
+    if settings.permissions.fetch or settings.permissions.one_click:
+        from deliverability.ports.http import WebFetcher
+
+        http = WebFetcher(clock)
+    if settings.permissions.probe_smtp:
+        from deliverability.ports.smtp import LiveProber
+
+        smtp = LiveProber(clock)
+    return Ports(dns, clock, http, smtp, settings.permissions, ("live",))

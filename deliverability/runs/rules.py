@@ -1,0 +1,26 @@
+"""The rule folders of a run: the shipped one, and the user's merged over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deliverability._resources import locate
+from deliverability.auditors import catalogue
+
+if TYPE_CHECKING:
+    from deliverability.model.rules import RuleSet
+
+
+def rule_folders(extra: Sequence[Path] = ()) -> tuple[Path, ...]:
+    """The shipped rule folder and the user's, in the order in which they are merged."""
+    return (locate("rules"), *extra)
+
+
+def load_rules(extra: Sequence[Path] = ()) -> RuleSet:
+    """The shipped rules with the user's folders merged over them by id. Raises judge.load.RuleError."""
+    from deliverability.judge.load import load_rules as load
+    from deliverability.remedy.names import REMEDIES
+
+    return load(rule_folders(extra), catalogue(), REMEDIES)

@@ -1,0 +1,91 @@
+"""Many subjects side by side: a bounded number at once, as they come or in order, and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from deliverability.runs.stream import IN_FLIGHT, stream
+
+JOBS = list(range(2 * IN_FLIGHT + 5))
+
+
+class Worker:
+    """Counts how many are at work; each job waits until `release` names it, or no longer than a turn of the loop."""
+
+    def __init__(self, *held: int) -> None:
+        self.held = {number: asyncio.Event() for number in held}
+        self.at_work = self.most = 0
+
+    async def __call__(self, job: int) -> int:
+        self.at_work += 1
+        self.most = max(self.most, self.at_work)
+        try:
+            await asyncio.sleep(0)
+            if job in self.held:
+                await self.held[job].wait()
+            return -job
+        finally:
+            self.at_work -= 1
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_every_job_has_its_result_and_only_so_many_are_at_work(ordered: bool) -> None:
+    work = Worker()
+    got = [each async for each in stream(JOBS, work, ordered=ordered)]
+    assert sorted(got) == [(job, -job) for job in JOBS]
+    assert work.most == IN_FLIGHT
+    assert not ordered or got == sorted(got)
+
+
+async def test_a_slow_job_holds_up_the_others_only_where_the_order_counts() -> None:
+    work = Worker(0)
+    got = []
+    async for job, _ in stream(JOBS, work, ordered=False):
+        got.append(job)
+        if len(got) == len(JOBS) - 1:
+            work.held[0].set()
+    assert got[-1] == 0
+    assert sorted(got) == JOBS
+
+    work = Worker(0)
+    following = asyncio.ensure_future(anext(stream(JOBS, work)))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert work.at_work == 1, "those begun with it are done and wait for it"
+    assert work.most == IN_FLIGHT
+    work.held[0].set()
+    assert await following == (0, 0)
+
+
+async def failing(job: int) -> int:
+    await asyncio.sleep(0)
+    if job == 1:
+        raise ValueError("no such thing")
+    return job
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_a_job_that_fails_is_told_and_the_others_go_on(ordered: bool) -> None:
+    told: list[tuple[int, str]] = []
+    found = stream([0, 1, 2], failing, ordered=ordered, lost=lambda job, error: told.append((job, str(error))))
+    assert [job async for job, _ in found] == [0, 2]
+    assert told == [(1, "no such thing")]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_without_anybody_to_tell_a_failure_ends_all_and_leaves_nothing_behind(ordered: bool) -> None:
+    with pytest.raises(ValueError, match="no such thing"):
+        async for _ in stream(JOBS, failing, ordered=ordered):
+            pass
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_what_nobody_waits_for_any_more_is_cancelled() -> None:
+    work = Worker(*JOBS[1:])
+    found = stream(JOBS, work)
+    assert await anext(found) == (0, 0)
+    await found.aclose()
+    assert work.at_work == 0
+    assert len(asyncio.all_tasks()) == 1
