@@ -18,8 +18,8 @@ from deliverability.words.services import steps_for
 
 __all__ = [
     "LANGUAGES",
+    "FindingWords",
     "Phrases",
-    "Words",
     "duration",
     "fill",
     "format_value",
@@ -40,7 +40,7 @@ _DURATIONS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class FindingWords:
     """One finding in words.
 
     Attributes:
@@ -57,7 +57,7 @@ class Words:
     fix: tuple[str, ...]
 
 
-def sentences(finding: Finding, rule: Rule, lang: str, catalogue: Catalogue, facts: FactSet) -> Words:
+def sentences(finding: Finding, rule: Rule, lang: str, catalogue: Catalogue, facts: FactSet) -> FindingWords:
     """The texts of `rule` in `lang`, filled with what `finding` observed.
 
     Units come from the catalogue. A value that could not be established reads "could not be checked".
@@ -81,7 +81,7 @@ def sentences(finding: Finding, rule: Rule, lang: str, catalogue: Catalogue, fac
     services = steps_for(finding, rule, facts, say)
     before, after = (tuple(visible(step) for step in steps) for steps in (services.before, services.after))
     fix = (*before, *(filled(step) for step in texts.fix), *after)
-    return Words(filled(texts.title), message, filled(texts.why), fix)
+    return FindingWords(filled(texts.title), message, filled(texts.why), fix)
 
 
 def unknown_sentence(unknown: Unknown | None, say: Phrases) -> str:
