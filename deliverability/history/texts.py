@@ -30,7 +30,6 @@ TEXTS = frozenset(
         "html.external_sheets",
         "html.ip_links",
         "message.attachments[].archive_members",
-        "message.attachments[].blocked_members",
         "message.attachments[].filename",
         "message.display_name_address",
         "message.display_name_recipient",

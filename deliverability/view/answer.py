@@ -193,6 +193,6 @@ def _reason_titles(rules: Iterable[str], checks: Sequence[CheckView]) -> list[st
 def _not_found(report: Report, rules: Iterable[str], checks: Sequence[CheckView], say: Phrases) -> list[str]:
     """What was looked for in vain, or could not be looked up, for each of the rules once; else what the rule asks."""
     details = {each.rule: each.unknown.detail for each in report.findings if each.unknown and each.unknown.detail}
-    titles = {entry.rule: entry.title for entry in entries}
+    titles = {check.rule: check.title for check in checks}
     found = (visible(detail_words(details[rule], say)) if rule in details else titles[rule] for rule in rules)
     return list(dict.fromkeys(found))

@@ -11,7 +11,7 @@ from deliverability.model.codes import Detail
 from deliverability.model.facts import Catalogue, FactSet, FactSpec, FactType, Unknown, Value
 from deliverability.model.placeholders import LANGUAGES, fill, placeholders
 from deliverability.model.report import Finding, Outcome
-from deliverability.model.rules import Rule
+from deliverability.model.rules import Rule, RuleSet
 from deliverability.words.details import detail_words
 from deliverability.words.phrases import Phrases, phrases
 from deliverability.words.services import steps_for
@@ -57,12 +57,13 @@ class FindingWords:
     fix: tuple[str, ...]
 
 
-def sentences(finding: Finding, rule: Rule, lang: str, catalogue: Catalogue, facts: FactSet) -> FindingWords:
-    """The texts of `rule` in `lang`, filled with what `finding` observed.
+def sentences(finding: Finding, rules: RuleSet, lang: str, catalogue: Catalogue, facts: FactSet) -> FindingWords:
+    """The texts of the finding's rule in `lang`, filled with what was observed.
 
     Units come from the catalogue. A value that could not be established reads "could not be checked".
     """
     say = phrases(lang)
+    rule = rules.rules[finding.rule]
     texts = rule.text[lang]
     values = _Values(finding, rule, catalogue, facts)
 
@@ -78,8 +79,8 @@ def sentences(finding: Finding, rule: Rule, lang: str, catalogue: Catalogue, fac
             message = unknown_sentence(finding.unknown, say)
         case Outcome.NOT_APPLICABLE:
             message = say("outcome.not-applicable-sentence")
-    services = steps_for(finding, rule, facts, say)
-    before, after = (tuple(visible(step) for step in steps) for steps in (services.before, services.after))
+    steps = steps_for(finding, rules, facts, say)
+    before, after = (tuple(visible(step) for step in each) for each in (steps.before, steps.after))
     fix = (*before, *(filled(step) for step in texts.fix), *after)
     return FindingWords(filled(texts.title), message, filled(texts.why), fix)
 

@@ -61,7 +61,7 @@ class Checked:
     def says(self, rule: str, item: str = "", lang: str = "en") -> str:
         """The message of the finding and why it matters."""
         finding = next(each for each in self.findings if (each.rule, each.item) == (rule, item))
-        words = sentences(finding, rules().rules[rule], lang, catalogue(), self.facts)
+        words = sentences(finding, rules(), lang, catalogue(), self.facts)
         return f"{words.message} {words.why}"
 
 
