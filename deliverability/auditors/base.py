@@ -32,11 +32,11 @@ from deliverability.model.facts import (
     Catalogue,
     Evidence,
     EvidenceKind,
+    EvidenceLine,
     Fact,
     FactSet,
     FactSpec,
     FactType,
-    Line,
     Reason,
     Subject,
     Unknown,
@@ -221,7 +221,7 @@ def http_evidence(fetched: Fetched, method: str = "GET") -> Evidence:
         # Of other answers the body is not read.
         size = len(fetched.body) if method == "GET" else None
         head = ANSWERED(n=fetched.status, type=kind) if size is None else PAGE(n=fetched.status, type=kind, size=size)
-        got: tuple[Line, ...] = (head, *shown)
+        got: tuple[EvidenceLine, ...] = (head, *shown)
     else:
         got = (failure(fetched.reason, fetched.detail),)
     return Evidence(http_id(fetched.url, method), EvidenceKind.HTTP, f"{method} {fetched.url}", got, at)
@@ -235,7 +235,7 @@ def smtp_id(host: str) -> str:
 def smtp_evidence(probed: Probed) -> Evidence:
     """What a mail server showed as evidence, or why it could not be looked at."""
     at = probed.at or None
-    got: tuple[Line, ...]
+    got: tuple[EvidenceLine, ...]
     if not isinstance(probed, MailHost):
         got = (failure(probed.reason, probed.detail),)
     elif not probed.reachable:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.mail.evidence import header_evidence
 from deliverability.model.codes import SELECTOR, Code
+from deliverability.model.dkim import keys_of, signatures_of
 from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of
 from deliverability.model.senders import Alignment, Include, Service, ServiceKind
 from deliverability.model.spf import SpfStatus, SpfTree, spf_tree
@@ -233,13 +234,11 @@ def _keys(value: Value, lost: list[Unknown]) -> list[Key]:
     if isinstance(value, Unknown):
         lost.append(value)
     keys = []
-    for item in records_of(value):
-        present, alias = item.get("present"), item.get("alias")
-        if isinstance(present, Unknown):
-            lost.append(present)
-        elif present is True and item.get("own") is True:
-            host = alias.rstrip(".").lower() if isinstance(alias, str) else None
-            keys.append(Key(str(item["domain"]), str(item["selector"]), host))
+    for key in keys_of(value):
+        if isinstance(key.present, Unknown):
+            lost.append(key.present)
+        elif key.present and key.own:
+            keys.append(Key(key.domain, key.selector, key.alias.rstrip(".").lower() or None))
     return keys
 
 
@@ -319,11 +318,11 @@ def _state_message(ctx: Context, used: frozenset[str], keys: list[Key]) -> None:
         ctx.put_all(dict.fromkeys((*paths, *habits), Unknown(Reason.NO_MESSAGE)))
         return
     aliases = {(key.domain, key.selector): key.alias for key in keys}
-    signatures = []
-    for item in records_of(ctx.value("dkim.signatures")):
-        domain, selector = item.get("domain"), item.get("selector")
-        if isinstance(domain, str) and isinstance(selector, str):
-            signatures.append(Key(domain, selector, aliases.get((domain, selector))))
+    signatures = [
+        Key(each.domain, each.selector, aliases.get((each.domain, each.selector)))
+        for each in signatures_of(ctx.value("dkim.signatures"))
+        if each.domain is not None and each.selector is not None
+    ]
     feedback = message.fields("feedback-id")[:10]
     marks = MessageMarks(
         signatures=tuple(signatures),

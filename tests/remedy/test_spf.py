@@ -77,7 +77,7 @@ class Audited:
 async def audit(source: Zone | Resolver, *, domain: str = DOMAIN, ips: tuple[str, ...] = (), **more: Value) -> Audited:
     """Facts of the SPF auditor and what the rules ask for besides, judged by the SPF rules, and the drafts for them."""
     resolver = StaticResolver(source) if isinstance(source, dict) else source
-    missing = Unknown(Reason.NO_MESSAGE, "--eml")
+    missing = Unknown(Reason.NO_MESSAGE)
     known = {path: Fact(path, missing) for path in auditor.NEEDS}
     context = Context(
         Subject(domain, sending_ips=ips), Ports(resolver, FixedClock(datetime(2026, 1, 1, tzinfo=UTC))), None, known

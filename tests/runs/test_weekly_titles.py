@@ -19,7 +19,7 @@ from deliverability.model.history import Cause, ChangeKind, Comparison, FindingC
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Outcome
 from deliverability.model.rules import RuleSet, Severity
-from deliverability.model.weekly import Entry, Summary, from_json, to_json
+from deliverability.model.weekly import Summary, WeeklyEntry, from_json, to_json
 from deliverability.notify.mail import compose
 from deliverability.notify.webhook import document
 from deliverability.render.weekly import HtmlPages
@@ -55,10 +55,10 @@ def change(rule: str, kind: ChangeKind) -> FindingChange:
     )
 
 
-def entry(changes: Sequence[FindingChange]) -> Entry:
+def entry(changes: Sequence[FindingChange]) -> WeeklyEntry:
     comparison = Comparison("shop.example", "", "2026-11-16T06:00:00Z", tuple(changes), (), settings=("purpose",))
     counts = {"error": 0, "warning": 1, "info": 0}
-    return Entry("shop.example", "", "", grade="A", comparison=comparison, counts=counts)
+    return WeeklyEntry("shop.example", "", "", grade="A", comparison=comparison, counts=counts)
 
 
 def unfilled(text: str) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deliverability.model.codes import ASKED
 from deliverability.model.facts import FactSpec, FactType, Reason, Unknown
 from deliverability.model.placeholders import LANGUAGES, placeholders
 from deliverability.model.report import Outcome
@@ -71,7 +72,7 @@ def test_a_fact_that_was_not_observed_is_taken_from_the_report():
     ],
 )
 def test_what_could_not_be_checked_says_why_and_never_that_something_is_missing(reason, says):
-    found = finding("SPF-003", Outcome.UNKNOWN, unknown=Unknown(reason, "TXT example.com"))
+    found = finding("SPF-003", Outcome.UNKNOWN, unknown=Unknown(reason, ASKED(type="TXT", name="example.com")))
 
     assert says in words(found, SPF_LIMIT).message
     assert "missing" not in words(found, SPF_LIMIT).message
