@@ -55,12 +55,13 @@ def changed_records(old: FactSet, new: FactSet, owner: Owner) -> dict[str, Recor
     for ident in dict.fromkeys((*old.evidence, *new.evidence)):
         before, after = old.evidence.get(ident), new.evidence.get(ident)
         both = before is not None and after is not None
-        of_message = (after or before or _NOTHING).kind in _OF_MESSAGE
-        if ident in lost or not (both or of_message):
+        kind, asked = (after or before or _NOTHING).kind, (after or before or _NOTHING).asked
+        if ident in lost or not (both or kind in _OF_MESSAGE):
             continue
         got = (before.got if before else (), after.got if after else ())
-        if Counter(got[0]) != Counter(got[1]) and not (both and _reworded(*got)):
-            asked = (after or before or _NOTHING).asked
+        # What DNS answered in sentences of older versions is known by now: see evidence.answered.
+        reworded = both and kind is not EvidenceKind.DNS and _reworded(*got)
+        if Counter(got[0]) != Counter(got[1]) and not reworded:
             changed[ident] = RecordChange(asked, *got, owner.cause(ident, new, old), _removed(asked, *got))
     return changed
 

@@ -10,7 +10,7 @@ import pytest
 from deliverability.history.causes import Judged
 from deliverability.history.diff import compare
 from deliverability.model.codes import AS_SAID
-from deliverability.model.evidence import ALIAS, NO_NAME, NO_RECORD, failure
+from deliverability.model.evidence import ALIAS, NO_NAME, NO_RECORD, answered, failure
 from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, Reason, Unknown, Value
 from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, Kept, RecordKind, Snapshot, State
 from deliverability.model.report import Assessment, Finding, Outcome, Verdict, VerdictKind
@@ -23,7 +23,8 @@ MET, UNMET, UNKNOWN = Outcome.MET, Outcome.UNMET, Outcome.UNKNOWN
 
 def dns(question: str, *got: str) -> Evidence:
     rdtype, name = question.split()
-    return Evidence(f"dns:{rdtype}:{name}", EvidenceKind.DNS, question, got)
+    item = Evidence(f"dns:{rdtype}:{name}", EvidenceKind.DNS, question, got)
+    return answered({item.id: item})[item.id]
 
 
 def facts(values: Mapping[str, Value], *evidence: Evidence) -> FactSet:
