@@ -13,14 +13,16 @@ from deliverability.model.facts import FactSet, Value
 from deliverability.model.report import Finding, RecordEdit, Remedy
 from deliverability.protocols.dkim.key import KeyRecord, looks_like_key, parse_key
 from deliverability.remedy.records import Published, own_place, plain, published, unmet
+from deliverability.remedy.situation import Situation
 
 _Item = DkimKey | DkimSignature
 
 _ARMOUR = re.compile(r"-----(?:BEGIN|END) (?:RSA )?PUBLIC KEY-----")
 
 
-def drafts(facts: FactSet, findings: Sequence[Finding]) -> tuple[Remedy, ...]:
+def drafts(given: Situation) -> tuple[Remedy, ...]:
     """Drafts for unmet findings about keys that stand at the audited domain, one selector after the other."""
+    facts, findings = given.facts, given.findings
     return tuple(_drafts(facts, findings))
 
 

@@ -74,7 +74,7 @@ class Traces:
     dkim: tuple[SignatureTrace, ...]
 
 
-def explain(report: Report, say: Phrases) -> Traces:
+def traces(report: Report, say: Phrases) -> Traces:
     """The traces that the facts of `report` hold."""
     return Traces(_spf(report, say), _dkim(report, say))
 
