@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import click
 
@@ -33,15 +33,6 @@ def put(text: str, output: Path | None) -> None:
         write_whole(output, text)
     except OSError as error:
         raise InputError(f"-o {output}: {error.strerror or error}") from None
-
-
-@runtime_checkable
-class Previewer(Protocol):
-    """A format that also shows what the message looks like."""
-
-    def preview(self, html: str) -> None:
-        """The HTML part of the message of the next report."""
-        ...
 
 
 def targets(style: str | None, files: Sequence[Path]) -> list[Target]:
@@ -74,6 +65,8 @@ class Outputs:
     ) -> None:
         self._stack = ExitStack()
         self._outlets: list[_Outlet] = []
+        self._where, self._subjects, self._speaker = where, subjects, speaker
+        self._reports = 0
         context = click.get_current_context(silent=True)
         if context is not None:
             context.call_on_close(self._stack.close)
@@ -95,14 +88,17 @@ class Outputs:
     @property
     def previews(self) -> bool:
         """Whether any format shows what the message looks like."""
-        return any(isinstance(outlet.writer, Previewer) for outlet in self._outlets)
+        return any(form.previews for form, _ in self._where)
 
     def report(self, report: Report, html: str | None = None) -> None:
         """Write one report everywhere; `html` is the HTML part of its message, for the formats that show it."""
+        from deliverability.view.report import ReportView
+
+        self._reports += 1
+        key = f"s{self._reports}" if self._subjects != 1 else ""
+        view = ReportView(report, self._speaker, key=key, html=html or "")
         for outlet in self._outlets:
-            if html and isinstance(outlet.writer, Previewer):
-                outlet.writer.preview(html)
-            outlet.put(outlet.writer.report(report))
+            outlet.put(outlet.writer.report(view))
 
     def end(self) -> None:
         """Finish every document. Raises InputError where a file cannot be written."""

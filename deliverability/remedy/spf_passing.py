@@ -75,7 +75,7 @@ class Earlier:
 
     @cached_property
     def _world(self) -> World:
-        return World(self.facts, ())
+        return World(self.facts)
 
 
 def lost(first: FactSet, last: FactSet, remedies: Sequence[Remedy]) -> Passing:
@@ -83,7 +83,7 @@ def lost(first: FactSet, last: FactSet, remedies: Sequence[Remedy]) -> Passing:
 
     Empty: everything that may send today still may once all these remedies are published.
     """
-    world = World(last, ())
+    world = World(last)
     return Earlier(first, tuple(remedies)).owed().without(provided(world, _words(world)))
 
 

@@ -210,11 +210,10 @@ class _Page:
 
     def _rule_now(self, now: RuleNow, report: Report) -> Iterator[str]:
         say = self._say
-        rule = self._rules.rules[now.rule]
         mark = f"  {self._mark(now.outcome)} "
         steps: tuple[str, ...] = ()
         for finding in now.findings[:_FINDINGS_SHOWN]:
-            words = sentences(finding, rule, say.lang, self._catalogue, report.facts)
+            words = sentences(finding, self._rules, say.lang, self._catalogue, report.facts)
             about = f" ({visible(shortened(finding.item, 80))})" if len(now.findings) > 1 and finding.item else ""
             yield from self._paragraph(f"{now.rule}  {words.message}{about}", 4, mark)
             steps = words.fix if now.outcome is Outcome.UNMET else ()
@@ -330,7 +329,7 @@ def _said(reply: Reply) -> dict[str, Json]:
 def _now_json(now: RuleNow, report: Report, rules: RuleSet, catalogue: Catalogue, lang: str) -> Json:
     findings: list[Json] = []
     for finding in now.findings:
-        words = sentences(finding, rules.rules[now.rule], lang, catalogue, report.facts)
+        words = sentences(finding, rules, lang, catalogue, report.facts)
         steps: list[Json] = list(words.fix) if now.outcome is Outcome.UNMET else []
         findings.append({"item": printable(finding.item), "message": words.message, "fix": steps})
     return {"rule": now.rule, "outcome": now.outcome.value, "waits_for_input": now.waiting, "findings": findings}

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from deliverability.model.report import Report
 from deliverability.render.formats import WriterOptions
 from deliverability.render.wrap import pad, typewritten, width_of, wrap
-from deliverability.view.parts import EffectView, Entry, ReportView, VerdictView
-from deliverability.view.report import build, source_line
+from deliverability.view.checks import source_line
+from deliverability.view.parts import CheckView, ReasonView
+from deliverability.view.report import ReportView
 from deliverability.view.savings import SavingsView
 from deliverability.view.segments import segments
-from deliverability.view.trace import SignatureTrace, SpfTrace, Traces, explain
+from deliverability.view.trace import SignatureTrace, SpfTrace
 from deliverability.words.sentences import Phrases
 from deliverability.words.speaker import Speaker
 
@@ -87,19 +87,16 @@ class TextWriter:
         unicode: bool,
         trace: bool = False,
     ) -> None:
-        self._speaker = speaker
         self._say = speaker.say
         self._trace = trace
         self._paper = _Paper(max(MIN_WIDTH, min(width, MAX_WIDTH)), color, unicode)
         self._rows: list[_Row] = []
 
-    def report(self, report: Report) -> str:
+    def report(self, view: ReportView) -> str:
         """The next report."""
-        view = build(report, self._speaker)
         self._rows.append(_row(view, self._say))
         begin = "\n" if len(self._rows) > 1 else ""
-        traces = explain(report, self._say)
-        return begin + self._finished(_report(view, traces, self._trace, self._paper, self._say))
+        return begin + self._finished(_report(view, self._trace, self._paper, self._say))
 
     def end(self) -> str:
         """The summary, where there was more than one report."""
@@ -141,7 +138,7 @@ class _Paper:
         return ["", " ".join([self.ink(text, "bold"), *([self.ink(line, "dim")] if line else [])]), ""]
 
 
-def _report(view: ReportView, traces: Traces, whole: bool, paper: _Paper, say: Phrases) -> Iterator[str]:
+def _report(view: ReportView, whole: bool, paper: _Paper, say: Phrases) -> Iterator[str]:
     yield paper.ink(view.domain, "bold")
     about = [view.message or say("label.no-message"), view.started, say("label.tool", version=view.version)]
     yield from paper.paragraph(" · ".join(part for part in about if part) if paper.unicode else ", ".join(about), 0)
@@ -160,6 +157,7 @@ def _report(view: ReportView, traces: Traces, whole: bool, paper: _Paper, say: P
     yield from _todo(view, paper, say)
     if view.savings:
         yield from _savings(view.savings, paper, say)
+    traces = view.traces
     if traces.spf and (whole or not traces.spf.passed):
         yield from _spf_trace(traces.spf, whole, paper, say)
     if traces.dkim and (whole or any(each.state != "good" for each in traces.dkim)):
@@ -179,9 +177,9 @@ def _report(view: ReportView, traces: Traces, whole: bool, paper: _Paper, say: P
             yield from paper.paragraph(text, 2, paper.symbol("bullet") + " ")
     if view.waived:
         yield from paper.heading(say("section.waived"))
-        for entry in view.waived:
-            yield from paper.paragraph(f"{entry.headline} [{entry.rule}]", 2, paper.symbol("bullet") + " ")
-            yield from paper.paragraph(entry.waiver, 2, style="dim")
+        for check in view.waived:
+            yield from paper.paragraph(f"{check.headline} [{check.rule}]", 2, paper.symbol("bullet") + " ")
+            yield from paper.paragraph(check.waiver, 2, style="dim")
     if view.opinion:
         yield from paper.heading(say("section.opinion"))
         yield from paper.paragraph(view.opinion.lead, 0)
@@ -198,14 +196,14 @@ def _report(view: ReportView, traces: Traces, whole: bool, paper: _Paper, say: P
             yield from paper.paragraph(f"{step.title}{say('punctuation.colon')}{step.label}", 4, f"{step.key:<4}")
     if view.met:
         yield from paper.heading(say("section.met"))
-        for entry in view.met[:_MET_SHOWN]:
+        for check in view.met[:_MET_SHOWN]:
             lead = paper.ink(paper.symbol("met"), "met") + " "
-            if len(entry.instances) == 1:
-                found = entry.instances[0]
+            if len(check.instances) == 1:
+                found = check.instances[0]
                 yield from paper.paragraph(found.message + _item(found.item, say), 2, lead)
             else:
-                items = say("site_separator").join(each.item for each in entry.instances)
-                yield from paper.paragraph(entry.title + say("punctuation.aside", text=items), 2, lead)
+                items = say("site_separator").join(each.item for each in check.instances)
+                yield from paper.paragraph(check.title + say("punctuation.aside", text=items), 2, lead)
 
 
 def _verdicts(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
@@ -225,32 +223,21 @@ def _verdicts(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
             line, *others = wrap(verdict.label, paper.width - 4)
             yield f"  {paper.ink(f'{symbol} {line}', verdict.kind)}"
             yield from (f"    {paper.ink(each, verdict.kind)}" for each in others)
-    alike_all = _alike(view.verdicts)
-    if view.lead and len(alike_all) == 1 and view.verdicts[0].kind == "dns-ready":
-        alike_all = []  # The answer has said so.
-    for alike in alike_all:
-        first = alike[0]
-        together = say("site_separator").join(each.receiver for each in alike)
+    groups = view.verdict_groups
+    if view.lead and len(groups) == 1 and groups[0].kind == "dns-ready":
+        groups = ()  # The answer has said so.
+    for group in groups:
         yield ""
-        yield from paper.paragraph(first.sentence.replace(first.receiver, together), 0)
-        if len({each.checked for each in alike}) == 1:
-            yield from paper.paragraph(first.checked, 2, style="dim")
-        yield from _reasons(first, paper, say)
+        yield from paper.paragraph(group.sentence, 0)
+        if group.checked:
+            yield from paper.paragraph(group.checked, 2, style="dim")
+        yield from _reasons(group.reasons, paper, say)
     yield ""
     yield from paper.paragraph(view.grade, 0)
 
 
-def _alike(verdicts: Sequence[VerdictView]) -> list[list[VerdictView]]:
-    """Verdicts that say the same for the same reasons, in the order of the first of each."""
-    groups: dict[object, list[VerdictView]] = {}
-    for each in verdicts:
-        key = (each.sentence.replace(each.receiver, ""), each.reasons, each.unknown)
-        groups.setdefault(key, []).append(each)
-    return list(groups.values())
-
-
-def _reasons(verdict: VerdictView, paper: _Paper, say: Phrases) -> Iterator[str]:
-    shown, rest = verdict.reasons[:_REASONS_SHOWN], len(verdict.reasons) - _REASONS_SHOWN
+def _reasons(reasons: Sequence[ReasonView], paper: _Paper, say: Phrases) -> Iterator[str]:
+    shown, rest = reasons[:_REASONS_SHOWN], len(reasons) - _REASONS_SHOWN
     for reason in shown:
         codes = f" {say('verdict.codes')} {' / '.join(reason.codes)}" if reason.codes and not reason.unknown else ""
         text = f"{reason.title} [{reason.rule}]{codes}"
@@ -269,16 +256,16 @@ def _todo(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
     shown = [text for text, level in zip(counts, ("error", "warning", "info"), strict=True) if view.counts[level]]
     yield from paper.paragraph(say("site_separator").join(shown), 0)
     minor = False
-    for number, entry in enumerate(view.todo, 1):
-        if entry.severity != "info":
+    for number, check in enumerate(view.todo, 1):
+        if check.severity != "info":
             yield ""
-            yield from _entry(entry, number, paper, say)
+            yield from _check(check, number, paper, say)
             continue
         if not minor:
             yield ""
             yield from paper.paragraph(say("todo.minor"), 0, style="info")
             minor = True
-        yield from _minor(entry, number, paper)
+        yield from _minor(check, number, paper)
     yield from _information(view, paper, say)
 
 
@@ -287,39 +274,39 @@ def _information(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]
     if view.information:
         yield ""
         yield from paper.paragraph(say("todo.information"), 0, style="dim")
-    for entry in view.information:
-        yield from paper.paragraph(f"{entry.headline} [{entry.rule}]", 2, f"{paper.symbol('bullet')} ")
+    for check in view.information:
+        yield from paper.paragraph(f"{check.headline} [{check.rule}]", 2, f"{paper.symbol('bullet')} ")
 
 
-def _minor(entry: Entry, number: int, paper: _Paper) -> Iterator[str]:
+def _minor(check: CheckView, number: int, paper: _Paper) -> Iterator[str]:
     """What could be improved takes two or three lines: the step that matters most, and where to read on."""
-    yield from paper.paragraph(f"{entry.headline} [{entry.rule}]", 4, f"{number}.")
-    for step in entry.fix[:1]:
+    yield from paper.paragraph(f"{check.headline} [{check.rule}]", 4, f"{number}.")
+    for step in check.fix[:1]:
         yield from _step(step, "    ", paper)
 
 
-def _entry(entry: Entry, number: int, paper: _Paper, say: Phrases) -> Iterator[str]:
+def _check(check: CheckView, number: int, paper: _Paper, say: Phrases) -> Iterator[str]:
     lead = f"{number}."
-    yield from paper.paragraph(entry.headline, 4, lead, style="bold")
-    label = (" · " if paper.unicode else ", ").join((entry.severity_label, entry.rule, *entry.guide, entry.title))
-    yield from paper.paragraph(label, 4, style=entry.severity)
-    if entry.rest:
-        yield from paper.paragraph(entry.rest, 4)
-    if entry.shows_instances:
-        for instance in entry.instances:
+    yield from paper.paragraph(check.headline, 4, lead, style="bold")
+    label = (" · " if paper.unicode else ", ").join((check.severity_label, check.rule, *check.guide, check.title))
+    yield from paper.paragraph(label, 4, style=check.severity)
+    if check.rest:
+        yield from paper.paragraph(check.rest, 4)
+    if check.shows_instances:
+        for instance in check.instances:
             text = _pair(instance.item, instance.message, say) if instance.item else instance.message
             yield from paper.paragraph(text, 4)
-    yield from paper.paragraph(entry.why, 4, style="dim")
-    for index, step in enumerate(entry.fix, 1):
+    yield from paper.paragraph(check.why, 4, style="dim")
+    for index, step in enumerate(check.fix, 1):
         yield from _step(step, f"    {index}) ", paper)
-    for effect in _by_effect(entry.effects, say):
+    for effect in check.effect_lines:
         yield from paper.paragraph(effect, 4)
-    if entry.contested:
+    if check.contested:
         yield from paper.paragraph(say("label.contested"), 4, style="warning")
-        for reading in entry.readings:
+        for reading in check.readings:
             yield from paper.paragraph(reading, 4)
-    yield from paper.paragraph(_pair(say("label.effort"), entry.effort, say), 4, style="dim")
-    for source in entry.sources[:1]:
+    yield from paper.paragraph(_pair(say("label.effort"), check.effort, say), 4, style="dim")
+    for source in check.sources[:1]:
         yield from paper.paragraph(_pair(say("label.source"), source_line(source, say), say), 4, style="dim")
         if source.url:
             yield "    " + paper.ink(source.url, "dim")
@@ -350,18 +337,6 @@ def _savings(savings: SavingsView, paper: _Paper, say: Phrases) -> Iterator[str]
     for text in (savings.total, savings.how):
         if text:
             yield from paper.paragraph("".join(piece for _, piece in segments(text)), 0)
-
-
-def _by_effect(effects: Sequence[EffectView], say: Phrases) -> list[str]:
-    """One line per effect with the receivers it is true for."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    for each in effects:
-        codes = say("punctuation.aside", text=" / ".join(each.codes)) if each.codes else ""
-        groups.setdefault((each.words, each.only), []).append(each.receiver + codes)
-    return [
-        _pair(say("punctuation.list").join(names), words, say) + (say("punctuation.aside", text=only) if only else "")
-        for (words, only), names in groups.items()
-    ]
 
 
 def _step(step: str, lead: str, paper: _Paper) -> Iterator[str]:
@@ -413,13 +388,8 @@ def _dkim_trace(traces: Sequence[SignatureTrace], paper: _Paper, say: Phrases) -
 
 
 def _row(view: ReportView, say: Phrases) -> _Row:
-    if view.counts["error"] or view.counts["warning"]:
-        errors, warnings = str(view.counts["error"]), str(view.counts["warning"])
-        problems = say("summary.problems", errors=errors, warnings=warnings)
-    else:
-        problems = say("summary.clean")
     verdicts = say("site_separator").join(f"{each.receiver} {each.label}" for each in view.verdicts)
-    return _Row(view.domain, problems, verdicts)
+    return _Row(view.domain, view.problems, verdicts)
 
 
 def _summary(rows: Sequence[_Row], paper: _Paper, say: Phrases) -> Iterator[str]:
