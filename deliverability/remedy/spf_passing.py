@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from deliverability.model.facts import FactSet, texts_of
 from deliverability.model.report import Remedy
@@ -58,7 +59,7 @@ class Passing:
         return bool(self.ranges or self.names)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Earlier:
     """What drafting builds on: the facts before the first remedy, and the remedies so far, in order."""
 
@@ -70,8 +71,11 @@ class Earlier:
         if any(each.code.startswith("spf-park") for each in self.remedies):
             return Passing()
         gone = [word for each in self.remedies for word in texts_of(each.values.get("taken"))]
-        world = World(self.facts)
-        return required(world, _words(world), (*gone, *taken))
+        return required(self._world, _words(self._world), (*gone, *taken))
+
+    @cached_property
+    def _world(self) -> World:
+        return World(self.facts)
 
 
 def lost(first: FactSet, last: FactSet, remedies: Sequence[Remedy]) -> Passing:
