@@ -43,7 +43,7 @@ from deliverability.remedy.spf_terms import (
     shortened,
     without,
 )
-from deliverability.remedy.spf_world import MAX_LOOKUPS, World
+from deliverability.remedy.spf_facts import MAX_LOOKUPS, World
 
 MAX_ANSWER_OCTETS = 1232
 """An answer up to this size fits into one packet with EDNS wherever mail goes (DNS flag day 2020)."""

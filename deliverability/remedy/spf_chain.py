@@ -12,7 +12,7 @@ from deliverability.protocols.spf.repair import MAX_OCTETS
 from deliverability.remedy.names import RemedyName
 from deliverability.remedy.spf_passing import Earlier, provided, required
 from deliverability.remedy.spf_terms import Words, lets_pass
-from deliverability.remedy.spf_world import World
+from deliverability.remedy.spf_facts import World
 
 TAKES_SENDERS = frozenset(
     {

@@ -31,7 +31,7 @@ from deliverability.remedy.spf_terms import (
     replaced,
     spans,
 )
-from deliverability.remedy.spf_world import MAX_LOOKUPS, World
+from deliverability.remedy.spf_facts import MAX_LOOKUPS, World
 
 MAX_ADDRESSES = 16
 """Addresses that one a or mx is replaced by; more would make the record longer than it is worth."""

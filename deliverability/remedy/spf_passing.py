@@ -18,7 +18,7 @@ from deliverability.model.spf import SpfStatus
 from deliverability.protocols.spf.record import BadTerm, Mechanism, Modifier, Term
 from deliverability.protocols.spf.repair import term_of
 from deliverability.remedy.spf_terms import Span, Words, end_of, joined, key_of, minus, spans
-from deliverability.remedy.spf_world import World
+from deliverability.remedy.spf_facts import World
 
 _LETS_NOBODY_PASS = frozenset(
     {
