@@ -139,7 +139,8 @@ def _audit(params: dict[str, Any], explanation: Explanation, rules: RuleSet) -> 
 
     behind = tuple(dict.fromkeys(rule for each in explanation.replies for rule in each.rules))
     receivers = tuple(dict.fromkeys(each.receiver for each in explanation.replies if each.receiver in rules.receivers))
-    return run(read_inputs(params), lambda audited: make_report(audited, rules, Selection(behind, (), receivers)))
+    selection = Selection(behind, (), receivers)
+    return run(read_inputs(params), rules.knowledge, lambda audited: make_report(audited, rules, selection))
 
 
 def _show(explanation: Explanation, reports: list[Report], speaker: Speaker, style: str) -> None:

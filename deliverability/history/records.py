@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from deliverability.model.codes import Detail
 from deliverability.model.evidence import aliases, is_failure, texts
-from deliverability.model.facts import Evidence, EvidenceKind, FactSet, Line
+from deliverability.model.facts import Evidence, EvidenceKind, EvidenceLine, FactSet
 from deliverability.model.history import Cause, RecordChange, RecordKind
 
 _OF_MESSAGE = (EvidenceKind.HEADER, EvidenceKind.MIME)
@@ -59,7 +59,7 @@ def changed_records(old: FactSet, new: FactSet, owner: Owner) -> dict[str, Recor
         if ident in lost or not (both or of_message):
             continue
         got = (before.got if before else (), after.got if after else ())
-        if Counter(got[0]) != Counter(got[1]) and not (both and _reworded(*got)):
+        if Counter(got[0]) != Counter(got[1]) and not _reworded(before, after):
             asked = (after or before or _NOTHING).asked
             changed[ident] = RecordChange(asked, *got, owner.cause(ident, new, old), _removed(asked, *got))
     return changed
@@ -68,9 +68,14 @@ def changed_records(old: FactSet, new: FactSet, owner: Owner) -> dict[str, Recor
 _NOTHING = Evidence("", EvidenceKind.DNS, "")
 
 
-def _reworded(old: Sequence[Line], new: Sequence[Line]) -> bool:
+def _reworded(before: Evidence | None, after: Evidence | None) -> bool:
     """Whether a web or mail server was spoken of in sentences, by an older version, and is in codes now."""
-    return not any(isinstance(line, Detail) for line in old) and isinstance(new[0] if new else None, Detail)
+    return (
+        before is not None
+        and after is not None
+        and after.kind in (EvidenceKind.HTTP, EvidenceKind.SMTP)
+        and not any(isinstance(line, Detail) for line in before.got)
+    )
 
 
 def failed(facts: FactSet) -> set[str]:
@@ -83,7 +88,7 @@ def is_dns(ident: str, *sets: FactSet) -> bool:
     return any(ident in facts.evidence and facts.evidence[ident].kind is EvidenceKind.DNS for facts in sets)
 
 
-def _removed(asked: str, old: Sequence[Line], new: Sequence[Line]) -> RecordKind | None:
+def _removed(asked: str, old: Sequence[EvidenceLine], new: Sequence[EvidenceLine]) -> RecordKind | None:
     """The record that stood there and does not any more; another in its place is a change."""
     rdtype, _, name = asked.partition(" ")
     if rdtype != "TXT":

@@ -16,10 +16,10 @@ from deliverability.model.facts import (
     Catalogue,
     Evidence,
     EvidenceKind,
+    EvidenceLine,
     Fact,
     FactSet,
     FactType,
-    Line,
     Reason,
     Unknown,
     Value,
@@ -120,7 +120,7 @@ def decode_detail(data: Any) -> Detail | None:
     return value
 
 
-def decode_line(data: Any) -> Line:
+def decode_line(data: Any) -> EvidenceLine:
     """One line of evidence. Raises ValueError on anything else."""
     if isinstance(data, str):
         return data

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail
-from deliverability.model.facts import Evidence, EvidenceKind, Line, Reason
+from deliverability.model.facts import Evidence, EvidenceKind, EvidenceLine, Reason
 
 ALIAS = Code("seen-alias", ("name",))
 NO_NAME = Code("seen-no-name")
@@ -30,23 +30,23 @@ def failure(reason: Reason, detail: Detail | None = None) -> Detail:
     return failed if detail is None else ABOUT(what=failed, detail=detail)
 
 
-def is_failure(got: Sequence[Line]) -> bool:
+def is_failure(got: Sequence[EvidenceLine]) -> bool:
     """Whether evidence says that nothing could be seen."""
     first = got[0] if got else None
     return isinstance(first, Detail) and FAILED.matches(first.arg("what") if ABOUT.matches(first) else first)
 
 
-def aliases(got: Sequence[Line]) -> list[str]:
+def aliases(got: Sequence[EvidenceLine]) -> list[str]:
     """The names that a DNS answer was reached through."""
     return [str(line.arg("name")) for line in got if isinstance(line, Detail) and ALIAS.matches(line)]
 
 
-def is_absence(got: Sequence[Line]) -> bool:
+def is_absence(got: Sequence[EvidenceLine]) -> bool:
     """Whether a DNS answer is that there is nothing."""
     return any(NO_NAME.matches(line) or NO_RECORD.matches(line) for line in got)
 
 
-def texts(got: Sequence[Line]) -> list[str]:
+def texts(got: Sequence[EvidenceLine]) -> list[str]:
     """What was seen word for word: the records of a DNS answer."""
     return [line for line in got if isinstance(line, str)]
 
@@ -61,14 +61,14 @@ def answered(evidence: Mapping[str, Evidence]) -> Mapping[str, Evidence]:
     return {ident: replace(item, got=tuple(_lines_of_then(item))) for ident, item in evidence.items()}
 
 
-def _lines_of_then(item: Evidence) -> list[Line]:
+def _lines_of_then(item: Evidence) -> list[EvidenceLine]:
     lines = texts(item.got)
     if item.kind is not EvidenceKind.DNS or not lines:
         return list(item.got)
     reason, _, why = lines[0].partition(": ")
     if item.ttl is None and len(lines) == 1 and reason in set(Reason):
         return [failure(Reason(reason), AS_SAID(text=why) if why else None)]
-    found: list[Line] = []
+    found: list[EvidenceLine] = []
     while lines and lines[0].startswith("CNAME "):
         found.append(ALIAS(name=lines.pop(0).removeprefix("CNAME ")))
     if lines == ["NXDOMAIN: no such name"]:

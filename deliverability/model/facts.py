@@ -37,7 +37,7 @@ class Unknown:
     """The value of a fact that could not be established, with the reason and what was seen."""
 
     reason: Reason
-    detail: Detail | str | None = None
+    detail: Detail | None = None
 
 
 # JSON-like values, with Unknown and details allowed at every depth; None means: looked, there is none.
@@ -70,7 +70,7 @@ class EvidenceKind(StrEnum):
     REPORT = "report"
 
 
-Line = str | Detail
+EvidenceLine = str | Detail
 """One line of evidence: text as it was seen, or what is ours to say (see model.evidence)."""
 
 
@@ -91,7 +91,7 @@ class Evidence:
     id: str
     kind: EvidenceKind
     asked: str
-    got: tuple[Line, ...] = ()
+    got: tuple[EvidenceLine, ...] = ()
     at: str | None = None
     ttl: int | None = None
 

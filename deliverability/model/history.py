@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deliverability.model.facts import FactSet, Line, Value
+from deliverability.model.facts import EvidenceLine, FactSet, Value
 from deliverability.model.report import Assessment, FactChange, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Severity
 
@@ -129,8 +129,8 @@ class RecordChange:
     """
 
     asked: str
-    old: tuple[Line, ...]
-    new: tuple[Line, ...]
+    old: tuple[EvidenceLine, ...]
+    new: tuple[EvidenceLine, ...]
     cause: Cause = Cause.UNCLEAR
     removed: RecordKind | None = None
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deliverability.model.codec import decode, decode_line, encode
-from deliverability.model.facts import Line
+from deliverability.model.facts import EvidenceLine
 from deliverability.model.history import (
     Cause,
     ChangeKind,
@@ -230,7 +230,7 @@ def _record(record: RecordChange) -> dict[str, Any]:
     return shape | {"cause": record.cause.value, "removed": record.removed.value if record.removed else None}
 
 
-def _lines(data: Any) -> tuple[Line, ...]:
+def _lines(data: Any) -> tuple[EvidenceLine, ...]:
     return tuple(map(decode_line, data))
 
 

@@ -12,14 +12,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 
-from deliverability.model.facts import FactSet, Value, records_of, text_of, texts_of
-from deliverability.model.report import Care, Finding, RecordEdit, Remedy
+from deliverability.model.facts import Value, records_of, text_of, texts_of
+from deliverability.model.report import Care, RecordEdit, Remedy
+from deliverability.model.rules import Confidence
+from deliverability.model.senders import Include, ServiceKind
 from deliverability.model.spf import SpfStatus
 from deliverability.protocols.spf.names import is_address
 from deliverability.protocols.spf.record import BadTerm, Mechanism, Modifier, parse
 from deliverability.protocols.spf.repair import Repaired, repair, term_of
 from deliverability.remedy.names import RemedyName
 from deliverability.remedy.records import published as published_at
+from deliverability.remedy.situation import Situation
 from deliverability.remedy.spf_chain import Chain
 from deliverability.remedy.spf_lookups import lookups_short, repeated, save_lookups, without_covered
 from deliverability.remedy.spf_passing import Earlier
@@ -49,13 +52,13 @@ _CLOSED = "v=spf1 -all"
 _FOR_LOOKUPS: tuple[RemedyName, ...] = ("spf-fewer-lookups", "spf-drop-spare")
 
 
-def drafts(facts: FactSet, findings: Sequence[Finding], earlier: Earlier | None = None) -> tuple[Remedy, ...]:
+def drafts(given: Situation) -> tuple[Remedy, ...]:
     """Draft records for the unmet SPF findings, in the order in which to publish them; empty where none can help.
 
-    Nothing is drafted on guesses: where DNS did not tell what is published, there is no draft. `earlier`: the remedies
-    that these build on, where `facts` are those that the earlier ones lead to.
+    Nothing is drafted on guesses: where DNS did not tell what is published, there is no draft.
     """
-    world = World(facts, findings)
+    facts = given.facts
+    world = World(facts, given.findings, given.services)
     if not world.domain or facts.value("spf.present") not in (True, False) or not world.unmet_items:
         return ()
     place = published_at(facts, world.domain, "TXT")
@@ -67,7 +70,7 @@ def drafts(facts: FactSet, findings: Sequence[Finding], earlier: Earlier | None 
     if world.wants("spf-park"):
         return _closed(world, (*published, *meant), "spf-park", Care.SAFE)
     if published:
-        chain = _of_published(world, published, earlier)
+        chain = _of_published(world, published, given.earlier)
     elif meant and world.wants("spf-recognise", "spf-publish"):
         chain = _of_lookalikes(world, meant)
     else:
@@ -112,9 +115,9 @@ def _first_record(world: World) -> tuple[Remedy, ...]:
     # Somebody else's MX hosts take mail in; what sends for their customers has other addresses.
     if hosts and all(f".{host.lower()}".endswith(f".{world.domain}") for host in hosts):
         words.append("mx")
-    words += [f"include:{host}" for ident in _receiving(world) if (host := _include_of(ident))]
+    words += [f"include:{host}" for ident in _receiving(world) if (host := _include_of(world, ident))]
     words += [ip_word(ip) for ip in _own_addresses(world)]
-    sender = _include_of(text_of(world.facts.value("senders.message_service")))
+    sender = _include_of(world, text_of(world.facts.value("senders.message_service")))
     words += [f"include:{sender}"] if sender else []
     if not words:
         return ()
@@ -130,14 +133,9 @@ def _receiving(world: World) -> tuple[str, ...]:
     return tuple(text_of(each.get("id")) for each in services if each.get("receives") is True)
 
 
-def _include_of(ident: str) -> str | None:
+def _include_of(world: World, ident: str) -> str | None:
     """The host that a service asks to be included at the From domain; None where that is not known for sure."""
-    if not ident:
-        return None
-    from deliverability.model.rules import Confidence
-    from deliverability.senders.catalogue import Include, ServiceKind, services
-
-    service = services().get(ident)
+    service = world.services.get(ident)
     if service is None or service.confidence is not Confidence.HIGH:
         return None
     hosts = [pattern.text for pattern in service.spf if pattern.expression is None]
@@ -403,7 +401,7 @@ def _add_senders(chain: Chain) -> None:
 def _add_service(chain: Chain, place: int) -> bool:
     """The include of the service that sent the message, where its address was read from there. Says whether it was."""
     world, words = chain.world, chain.words
-    host = _include_of(text_of(world.facts.value("senders.message_service")))
+    host = _include_of(world, text_of(world.facts.value("senders.message_service")))
     word = f"include:{host}"
     known = {world.target(each) for each in words} | {each.lower().lstrip("+").partition(":")[2] for each in words}
     if not host or host in known or world.facts.value("envelope.ip_source") == "option":

@@ -70,7 +70,7 @@ class Earlier:
         if any(each.code.startswith("spf-park") for each in self.remedies):
             return Passing()
         gone = [word for each in self.remedies for word in texts_of(each.values.get("taken"))]
-        world = World(self.facts, ())
+        world = World(self.facts)
         return required(world, _words(world), (*gone, *taken))
 
 
@@ -79,7 +79,7 @@ def lost(first: FactSet, last: FactSet, remedies: Sequence[Remedy]) -> Passing:
 
     Empty: everything that may send today still may once all these remedies are published.
     """
-    world = World(last, ())
+    world = World(last)
     return Earlier(first, tuple(remedies)).owed().without(provided(world, _words(world)))
 
 

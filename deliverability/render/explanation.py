@@ -176,11 +176,10 @@ class _Page:
 
     def _rule_now(self, now: RuleNow, report: Report) -> Iterator[str]:
         say = self._say
-        rule = self._speaker.rules.rules[now.rule]
         mark = f"  {self._paper.symbol(now.outcome.value)} "
         steps: tuple[str, ...] = ()
         for finding in now.findings[:_FINDINGS_SHOWN]:
-            words = sentences(finding, rule, say.lang, self._speaker.catalogue, report.facts)
+            words = sentences(finding, self._speaker.rules, say.lang, self._speaker.catalogue, report.facts)
             about = f" ({visible(shortened(finding.item, 80))})" if len(now.findings) > 1 and finding.item else ""
             yield from self._paragraph(f"{now.rule}  {words.message}{about}", 4, mark)
             steps = words.fix if now.outcome is Outcome.UNMET else ()
@@ -269,7 +268,7 @@ def _reply_head(reply: Reply) -> dict[str, Json]:
 def _now_json(now: RuleNow, report: Report, speaker: Speaker) -> Json:
     findings: list[Json] = []
     for finding in now.findings:
-        words = sentences(finding, speaker.rules.rules[now.rule], speaker.lang, speaker.catalogue, report.facts)
+        words = sentences(finding, speaker.rules, speaker.lang, speaker.catalogue, report.facts)
         steps: list[Json] = list(words.fix) if now.outcome is Outcome.UNMET else []
         findings.append({"item": printable(finding.item), "message": words.message, "fix": steps})
     return {"rule": now.rule, "outcome": now.outcome.value, "waits_for_input": now.waiting, "findings": findings}

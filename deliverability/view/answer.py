@@ -9,7 +9,8 @@ from deliverability.model.report import Case, Consequence, Outcome, Report, Requ
 from deliverability.model.rules import VolumeClass
 from deliverability.view.findings import combines, effect_words, receiver_name
 from deliverability.view.parts import CheckView, ReasonView, VerdictGroupView, VerdictView
-from deliverability.words.sentences import Phrases, remark, shortened, visible
+from deliverability.words.details import detail_words
+from deliverability.words.sentences import Phrases, shortened, visible
 from deliverability.words.speaker import Speaker
 
 _WORST_FIRST = sorted(VerdictKind, key=lambda kind: -kind.rank)
@@ -191,7 +192,7 @@ def _reason_titles(rules: Iterable[str], checks: Sequence[CheckView]) -> list[st
 
 def _not_found(report: Report, rules: Iterable[str], checks: Sequence[CheckView], say: Phrases) -> list[str]:
     """What was looked for in vain, or could not be looked up, for each of the rules once; else what the rule asks."""
-    unknown = {each.rule: each.unknown for each in report.findings if each.unknown is not None and each.unknown.detail}
+    details = {each.rule: each.unknown.detail for each in report.findings if each.unknown and each.unknown.detail}
     titles = {check.rule: check.title for check in checks}
-    found = (visible(remark(unknown[rule].detail or "", say)) if rule in unknown else titles[rule] for rule in rules)
+    found = (visible(detail_words(details[rule], say)) if rule in details else titles[rule] for rule in rules)
     return list(dict.fromkeys(found))

@@ -267,9 +267,7 @@ def _sources(rule: Rule, report: Report, speaker: Speaker) -> tuple[SourceView, 
 def _service_sources(findings: Iterable[Finding], report: Report, speaker: Speaker) -> tuple[SourceView, ...]:
     """Where the steps in the words of a sending service come from, under its name."""
     say = speaker.say
-    concerned = [
-        service for each in findings for service in services_of(each, speaker.rules.rules[each.rule], report.facts, say)
-    ]
+    concerned = [service for each in findings for service in services_of(each, speaker.rules, report.facts, say)]
     return tuple(
         dict.fromkeys(
             SourceView(service.name[say.lang], "", source.url, "", read_words(source, say))

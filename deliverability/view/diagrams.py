@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from deliverability.model.dkim import signatures_of
 from deliverability.model.facts import Unknown, Value, records_of
 from deliverability.model.paths import FactPath
 from deliverability.model.report import DMARC_STAGES, Report
@@ -212,11 +213,8 @@ def _identity(report: Report, say: Phrases) -> tuple[IdentityRow, ...]:
     spf = _word(_known(report, "spf.result"))
     mail_from = _word(_known(report, "alignment.mail_from_domain") or _known(report, "envelope.mail_from_domain"))
     add("mail-from", mail_from, f"SPF {spf}" if spf else None, _known(report, "alignment.spf"))
-    signatures = _known(report, "dkim.signatures")
-    for item in signatures[:10] if isinstance(signatures, tuple) else ():
-        if not isinstance(item, Mapping):
-            continue
-        domain, result, aligned = _word(item.get("domain")), _word(item.get("result")), item.get("aligned")
+    for signature in signatures_of(_known(report, "dkim.signatures"))[:10]:
+        domain, result, aligned = _word(signature.domain), _word(signature.result), signature.aligned
         same = "strict" if domain == author else "relaxed"
         add(
             "dkim",

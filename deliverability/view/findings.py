@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from deliverability.model.facts import Reason
 from deliverability.model.report import Finding, Judgement, Outcome, Remedy, Report
 from deliverability.model.rules import Effect, Rule, Severity, Source, Statement
-from deliverability.senders import catalogue
+from deliverability.model.senders import ServiceSource
 from deliverability.view.records import rdata
 from deliverability.words.sentences import FindingWords, Phrases, sentences, visible
 from deliverability.words.speaker import Speaker
@@ -72,7 +72,7 @@ def finding_views(report: Report, speaker: Speaker) -> Iterator[FindingView]:
     for finding in report.findings:
         rule = speaker.rules.rules.get(finding.rule)
         if rule is not None:
-            words = sentences(finding, rule, speaker.lang, speaker.catalogue, report.facts)
+            words = sentences(finding, speaker.rules, speaker.lang, speaker.catalogue, report.facts)
             remedy = remedies.get((finding.rule, finding.item))
             yield FindingView(finding, rule, words, visible(finding.item), _new_records(remedy) if remedy else ())
 
@@ -108,7 +108,7 @@ def effect_words(effects: Iterable[tuple[Effect, bool]], say: Phrases) -> str:
     return say("punctuation.or").join([*words[:1], *(each[:1].lower() + each[1:] for each in words[1:])])
 
 
-def read_words(source: Source | catalogue.ServiceSource, say: Phrases) -> str:
+def read_words(source: Source | ServiceSource, say: Phrases) -> str:
     """When and in which form a source was read, as honestly as it is recorded."""
     form, _, which = source.read_as.partition(" ")
     if form == "archive" and which != "undated":

@@ -31,7 +31,8 @@ from deliverability.view.preview import Preview, preview
 from deliverability.view.remedies import first_steps, remedy_views
 from deliverability.view.savings import SavingsView, savings
 from deliverability.view.trace import Traces, traces
-from deliverability.words.sentences import Phrases, format_value, octets, remark, shortened, visible
+from deliverability.words.details import detail_words
+from deliverability.words.sentences import Phrases, format_value, octets, shortened, visible
 from deliverability.words.speaker import Speaker
 
 # What they say changes how the whole report is to be read; the other notes say how it was made.
@@ -323,24 +324,15 @@ def _waiting(report: Report, checks: Sequence[CheckView], say: Phrases) -> tuple
             continue
         if finding.unknown is not None and finding.waits_for_input:
             message = finding.unknown.reason is Reason.NO_MESSAGE
-            words = say("waiting.no-message") if message else _option(finding.unknown.detail, say)
-            if finding.unknown.detail == "--ip" and isinstance(report.facts.value("envelope.ip"), str):
-                words = say("waiting.ips")  # The address of this message is known; the others are not.
+            words = say("waiting.no-message") if message else _input(finding.unknown.detail, say)
             titles.setdefault(words, {})[by_rule[finding.rule]] = None
     ordered = sorted(titles.items(), key=lambda each: -len(each[1]))
     return tuple(WaitingView(words, tuple(rules)) for words, rules in ordered)
 
 
-def _option(detail: Detail | str | None, say: Phrases) -> str:
-    """What to give, from the name of the option an auditor missed."""
-    if isinstance(detail, Detail):
-        return visible(shortened(remark(detail, say)))
-    detail = detail or ""
-    name = detail.split()[0] if detail.strip() else ""
-    if name.startswith("--"):
-        key = f"waiting.{name[2:].rstrip(',;')}"
-        return say(key) if key in say else say("waiting.option", option=visible(shortened(remark(detail, say))))
-    return visible(shortened(remark(detail, say))) if detail else say("waiting.other")
+def _input(detail: Detail | None, say: Phrases) -> str:
+    """What to give, or what was tried in vain."""
+    return visible(shortened(detail_words(detail, say))) if detail else say("waiting.other")
 
 
 def _guide(checks: Sequence[CheckView], speaker: Speaker) -> tuple[GuideStepView, ...]:

@@ -11,7 +11,7 @@ from deliverability.history.causes import Judged
 from deliverability.history.diff import compare
 from deliverability.model.codes import AS_SAID
 from deliverability.model.evidence import ALIAS, NO_NAME, NO_RECORD, failure
-from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, Reason, Unknown, Value
+from deliverability.model.facts import Evidence, EvidenceKind, EvidenceLine, Fact, FactSet, Reason, Unknown, Value
 from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, Kept, RecordKind, Snapshot, State
 from deliverability.model.report import Assessment, Finding, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Severity
@@ -21,7 +21,7 @@ OLD, NEW = "2026-11-16T06:00:00Z", "2026-11-23T06:00:00Z"
 MET, UNMET, UNKNOWN = Outcome.MET, Outcome.UNMET, Outcome.UNKNOWN
 
 
-def dns(question: str, *got: str) -> Evidence:
+def dns(question: str, *got: EvidenceLine) -> Evidence:
     rdtype, name = question.split()
     return Evidence(f"dns:{rdtype}:{name}", EvidenceKind.DNS, question, got)
 
@@ -200,7 +200,7 @@ def test_another_severity_is_told_with_its_cause_and_since_when_it_is_unmet() ->
 
 def test_an_item_whose_look_up_failed_could_not_be_checked_although_its_list_was_read() -> None:
     old = facts({"mx.hosts": ()}, dns("A mx.example.com", "192.0.2.1"))
-    new = facts({"mx.hosts": ()}, dns("A mx.example.com", "timeout: did not answer"))
+    new = facts({"mx.hosts": ()}, dns("A mx.example.com", failure(Reason.TIMEOUT)))
     comparison = compare(
         snapshot(UNMET, old), snapshot(MET, new, NEW, findings=()), [], {}, Judged.of([finding(UNMET, old)])
     )
@@ -289,7 +289,7 @@ def test_an_outage_is_neither_new_nor_mended() -> None:
 
 
 def test_after_an_outage_it_is_compared_with_what_was_known_before() -> None:
-    failed = facts({"spf.lookups": Unknown(Reason.TIMEOUT)}, dns("TXT example.com", "timeout"))
+    failed = facts({"spf.lookups": Unknown(Reason.TIMEOUT)}, dns("TXT example.com", failure(Reason.TIMEOUT)))
     back = facts({"spf.lookups": 11}, dns("TXT example.com", "a"))
     state = {"f": State(UNMET, "2026-10-05T06:00:00Z", "2026-11-09T06:00:00Z")}
     change = only(told(UNKNOWN, failed, UNMET, back, rejudged=UNKNOWN, states=state))

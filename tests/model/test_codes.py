@@ -44,6 +44,12 @@ def test_a_code_has_words_with_its_arguments(name: str, lang: str) -> None:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
+def test_no_words_without_a_code(lang: str) -> None:
+    words = {key.removeprefix("detail.") for key in phrases(lang).texts if key.startswith("detail.")}
+    assert words - CODES.keys() == set()
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
 def test_every_input_has_words(lang: str) -> None:
     say = phrases(lang)
     assert {key.removeprefix("input.") for key in say.texts if key.startswith("input.")} == {

@@ -88,7 +88,7 @@ def test_of_a_finding_that_could_not_be_filled_in(lang: str) -> None:
     facts = FactSet({}, {})
     found = judge(facts, rules(), catalogue(), Selection())
     for each in found:
-        words = sentences(each, rules().rules[each.rule], lang, catalogue(), facts)
+        words = sentences(each, rules(), lang, catalogue(), facts)
         assert words.title, each.rule
         assert unfilled(" ".join((words.title, words.message, words.why, *words.fix))) == [], each.rule
 

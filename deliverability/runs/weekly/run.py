@@ -405,7 +405,7 @@ def _has_message(facts: FactSet) -> bool:
 
 def _judged(facts: FactSet, rules: RuleSet, selection: Selection, known: Sequence[Kept]) -> Judged:
     findings = _known_again(judge(facts, rules, catalogue(), selection), known)
-    assessment = assess(findings, selection.receivers or rules.providers, facts)
+    assessment = assess(findings, selection.receivers or rules.providers, facts, rules.grading)
     return Judged.of(findings, assessment.verdicts)
 
 
@@ -542,10 +542,10 @@ def _texts(report: Report, compared: _Compared, rules: RuleSet, lang: str) -> It
     for change in compared.comparison.changes:
         ident = change.fingerprint
         if (finding := now.get(ident)) is not None:
-            words = sentences(finding, rules.rules[finding.rule], lang, catalogue(), report.facts)
+            words = sentences(finding, rules, lang, catalogue(), report.facts)
             yield ident, FindingText(words.title, words.message, words.fix[0] if words.fix else "")
         elif (finding := compared.ruled.findings.get(ident)) is not None:
-            words = sentences(finding, rules.rules[finding.rule], lang, catalogue(), compared.facts)
+            words = sentences(finding, rules, lang, catalogue(), compared.facts)
             yield ident, FindingText(named(words.title, phrases(lang)("weekly.name-not-kept")), "", "")
 
 
