@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from deliverability.judge import groups, guide, tiles
-from deliverability.model.answer import Answer, Assumed, FindingId, PlanStep, PolicyWait, Reach, Unanswered, Waits
+from deliverability.model.answer import Answer, Assumed, PlanStep, PolicyWait, Reach, Unanswered, Waits
 from deliverability.model.codes import ABOUT, NEEDS, Detail, Input
 from deliverability.model.evidence import FAILED, is_failure
-from deliverability.model.facts import Evidence, EvidenceKind, FactSet, Reason, Unknown, texts_of
-from deliverability.model.report import Outcome, Report
+from deliverability.model.facts import Evidence, EvidenceKind, Reason, Unknown, texts_of
+from deliverability.model.report import Finding, Outcome, Report
 from deliverability.model.rules import Gate, RuleSet
 
 _ENVELOPE: Mapping[str, Input] = {
@@ -23,7 +23,7 @@ _ENVELOPE: Mapping[str, Input] = {
 def answer(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> Answer:
     """All of it. `plan` has its gains already."""
     facts, parked = report.facts, report.assessment.parked
-    unanswered, reach = _reach(facts)
+    unanswered, reach = _reach(report)
     if reach is Reach.NONE:
         # Nothing that needs DNS was checked: what the message alone shows has steps, and nothing has a verdict.
         message = facts.value("message.present") is True
@@ -65,14 +65,17 @@ def _assumptions(report: Report) -> Iterator[Assumed]:
             yield Assumed(wanted, value, (source,))
 
 
-def _reach(facts: FactSet) -> tuple[tuple[Unanswered, ...], Reach]:
-    """The questions to DNS without an answer, each once, and whether there was any answer at all."""
-    asked = [each for each in facts.evidence.values() if each.kind is EvidenceKind.DNS]
+def _reach(report: Report) -> tuple[tuple[Unanswered, ...], Reach]:
+    """The questions to DNS without an answer, each once, and whether there was any answer at all.
+
+    A question that no finding needed the answer of is not told.
+    """
+    asked = [each for each in report.facts.evidence.values() if each.kind is EvidenceKind.DNS]
     lost = [each for each in asked if is_failure(each.got)]
     found = tuple(dict.fromkeys(_unanswered(each) for each in lost))
-    if not lost:
-        return found, Reach.ALL
-    return found, Reach.NONE if len(lost) == len(asked) else Reach.PARTLY
+    if lost and len(lost) == len(asked):
+        return found, Reach.NONE
+    return (found, Reach.PARTLY) if lost and report.failures else ((), Reach.ALL)
 
 
 def _unanswered(evidence: Evidence) -> Unanswered:
@@ -108,17 +111,10 @@ def _input(unknown: Unknown) -> Input | None:
 def _policy_waits(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> Iterator[PolicyWait]:
     """Why no step offers the next stage of DMARC, where there is one."""
     facts = report.facts
-    gated = {
-        FindingId(each.rule, each.item)
-        for each in report.findings
-        if each.outcome is Outcome.UNMET
-        and each.waiver is None
-        and each.rule in rules.rules
-        and (task := rules.tasks.get(rules.rules[each.rule].task)) is not None
-        and task.gate is Gate.POLICY
-    }
-    stage = facts.value("dmarc.stage")
-    if any(step.condition for step in plan) or not (gated or stage in ("none", "testing")):
+    waiting = any(
+        each.outcome is Outcome.UNMET and each.waiver is None and _is_gated(each, rules) for each in report.findings
+    )
+    if any(step.condition for step in plan) or not (waiting or facts.value("dmarc.stage") in ("none", "testing")):
         return
     if not texts_of(facts.value("dmarc.rua")):
         yield PolicyWait.ADDRESS
@@ -128,3 +124,10 @@ def _policy_waits(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> I
         yield PolicyWait.PASSES
     elif texts_of(facts.value("dmarc.rua")):
         yield PolicyWait.REHEARSAL
+
+
+def _is_gated(finding: Finding, rules: RuleSet) -> bool:
+    """Whether only the next stage of DMARC mends it, and it is more than good to know."""
+    rule = rules.rules.get(finding.rule)
+    task = rules.tasks.get(rule.task) if rule is not None and not rule.information else None
+    return task is not None and task.gate is Gate.POLICY

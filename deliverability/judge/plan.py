@@ -82,12 +82,14 @@ def with_gains(
         if (found := _gain(verdict, [each[receiver] for each in after], plan)) is not None:
             number, chip = found
             chips.setdefault(number, {}).setdefault(chip, []).append(receiver)
+    # A gain that takes another step would not come true without it.
+    needed = {number for each in chips.values() for chip in each for number in chip.with_steps}
     told: list[PlanStep] = []
     shown = 0
     for step in plan:
         gains = tuple(replace(chip, receivers=tuple(names)) for chip, names in chips.get(step.number, {}).items())
         gains = tuple(sorted(gains, key=_worth))
-        opens = bool(gains) or step.severity is Severity.ERROR
+        opens = bool(gains) or step.number in needed or step.severity is Severity.ERROR
         folded = step.inbound or not opens or shown >= SHOWN
         shown += not folded
         told.append(replace(step, gains=gains, folded=folded))
