@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
+import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -615,7 +616,8 @@ class _RuleReader(_ConditionReader):
         """Facts of the conditions, then those shown or named; trees are too large to repeat in each finding."""
         named = {name for each in text.values() for words in _all_words(each) for name in placeholders(words)}
         paths = (*paths_of(when), *paths_of(require), *shape.show, *sorted(named - set(self.limits)))
-        return tuple(path for path in dict.fromkeys(paths) if not self.is_tree(path))
+        # Rules name the same paths, and reports travel with them: one object each.
+        return tuple(sys.intern(path) for path in dict.fromkeys(paths) if not self.is_tree(path))
 
     def is_tree(self, path: str) -> bool:
         spec = self.loader.catalogue.get(self.full_path(path) or "")
