@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from deliverability.model.codes import ASKED, Input, needs
 from deliverability.model.facts import (
     Catalogue,
     Evidence,
@@ -389,6 +390,7 @@ def finding(ident: str, outcome: Outcome, **fields: object) -> Finding:
     return replace(plain, **fields)  # type: ignore[arg-type]
 
 
+PTR_LOST = Unknown(Reason.TIMEOUT, ASKED(type="PTR", name="10.2.0.192.in-addr.arpa"))
 FINDINGS = (
     finding(
         "SPF-003",
@@ -411,8 +413,10 @@ FINDINGS = (
     finding("DKIM-002", Outcome.MET, item="vendor.example/k1", observed={"item.bits": 2048}),
     finding("DMARC-006", Outcome.UNMET, observed={"dmarc.policy": "none"}),
     finding("SIZ-001", Outcome.MET, observed={"message.size_octets": 12_345_678}),
-    finding("NET-001", Outcome.UNKNOWN, unknown=Unknown(Reason.TIMEOUT, "PTR 10.2.0.192.in-addr.arpa")),
-    finding("MSG-010", Outcome.UNKNOWN, unknown=Unknown(Reason.NOT_CONFIGURED, "--purpose")),
+    finding(
+        "NET-001", Outcome.UNKNOWN, unknown=Unknown(Reason.TIMEOUT, ASKED(type="PTR", name="10.2.0.192.in-addr.arpa"))
+    ),
+    finding("MSG-010", Outcome.UNKNOWN, unknown=Unknown(Reason.NOT_CONFIGURED, needs(Input.PURPOSE))),
 )
 
 GUIDE = (

@@ -13,6 +13,7 @@ from deliverability.model.report import Report
 from deliverability.model.rules import Severity
 from deliverability.render.formats import PRINTED, WriterOptions
 from deliverability.runs.rules import load_rules, rule_folders
+from deliverability.view.report import ReportView
 from deliverability.words.details import detail_words
 from deliverability.words.phrases import phrases
 from deliverability.words.speaker import Speaker
@@ -34,7 +35,9 @@ def written(
     """One report or several as that format writes them; `html` is the HTML part of the (first) message."""
     several = (reports,) if isinstance(reports, Report) else reports
     settings: dict[str, Any] = {"subjects": len(several), "trace": False, "fail_on": Severity.ERROR, **options}
-    writer: Any = PRINTED[name].writer(speaker, WriterOptions(**settings))
-    if html:
-        writer.preview(html)
-    return "".join(writer.report(each) for each in several) + str(writer.end())
+    writer = PRINTED[name].writer(speaker, WriterOptions(**settings))
+    views = [
+        ReportView(each, speaker, key=f"s{number}" if len(several) > 1 else "", html=html or "")
+        for number, each in enumerate(several, 1)
+    ]
+    return "".join(writer.report(each) for each in views) + writer.end()

@@ -22,8 +22,7 @@ from deliverability.runs.engine import audit, gather_facts, make_report
 from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rules import load_rules
 from deliverability.view.findings import effect_words
-from deliverability.view.parts import ReportView
-from deliverability.view.report import build
+from deliverability.view.report import ReportView
 from deliverability.words.phrases import phrases
 from tests import TESTS
 from tests.signing import published
@@ -120,7 +119,7 @@ def counts(met: int, unmet: int, unknown: int) -> Verdict:
 
 def checked(verdict: Verdict, lang: str) -> str:
     report = replace(judged(mail()), assessment=replace(judged(mail()).assessment, verdicts=(verdict,)))
-    return build(report, shipped(lang)).verdicts[0].checked
+    return ReportView(report, shipped(lang)).verdicts[0].checked
 
 
 def test_requirements_that_could_not_be_checked_are_not_counted_among_those_that_could() -> None:
@@ -138,7 +137,7 @@ def test_requirements_that_could_not_be_checked_are_not_counted_among_those_that
 
 
 def test_all_receivers_at_once_are_no_receiver_beside_the_others() -> None:
-    view = build(judged(mail(return_path="b@example.net"), SMALL), shipped("en"))
+    view = ReportView(judged(mail(return_path="b@example.net"), SMALL), shipped("en"))
     single = [each for each in RULES.receivers.values() if not each.combines]
     assert view.lead.startswith(f"Of {len(single)} receivers, ")
     told = [note for entry in view.todo for note in (*entry.notes, *entry.readings)]
@@ -188,7 +187,7 @@ def domain_view(options: Options, lang: str = "en") -> ReportView:
         open_ports(PortSettings(offline=True)), dns=StaticResolver({("example.com", "MX"): ["10 mail.example.com"]})
     )
     audited = asyncio.run(gather_facts(Job("example.com", None, options), ports))
-    return build(make_report(audited, RULES, Selection()), shipped(lang))
+    return ReportView(make_report(audited, RULES, Selection()), shipped(lang))
 
 
 def test_what_stands_in_the_way_of_bulk_senders_only_is_said_so() -> None:
@@ -217,7 +216,7 @@ async def test_what_is_for_information_is_not_counted_and_is_no_remedy_of_mail_w
         records = RECORDS | {("example.com", "TXT"): ["v=spf1 ip4:192.0.2.10 -all"]}
         ports = replace(open_ports(PortSettings(offline=True)), dns=StaticResolver(records))
         report = await audit("example.com", message=message, ports=ports, rules=RULES, options=SMALL)
-        return build(report, shipped("en"))
+        return ReportView(report, shipped("en"))
 
     healthy, unaligned = await shown(None), await shown(mail(return_path="b@example.net"))
     for view in (healthy, unaligned):
@@ -230,6 +229,6 @@ async def test_what_is_for_information_is_not_counted_and_is_no_remedy_of_mail_w
 def test_a_step_does_not_wait_for_what_is_only_good_to_know() -> None:
     """SPF passes for the message; whether every include is in use, only all sending addresses would tell."""
     report = judged(mail(return_path="news@example.com"), SMALL, spf="v=spf1 include:_spf.example.com -all")
-    view = build(report, shipped("en", guided=True))
+    view = ReportView(report, shipped("en", guided=True))
     assert "waits" not in next(step.label for step in view.guide if step.key == "G1").lower()
     assert any("--ip ADDRESS for each" in each.words for each in view.waiting)

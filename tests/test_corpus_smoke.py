@@ -63,7 +63,7 @@ async def audited(job: Job, ports: Ports) -> Report:
     assert [verdict.receiver for verdict in report.verdicts] == receivers
     # As one of several: a report alone is indented, which takes most of the time that these tests have.
     writer = JsonWriter(2)
-    (shape,) = json.loads(writer.report(report) + writer.end())
+    (shape,) = json.loads(writer.write(report) + writer.end())
     assert shape["subject"]["domain"] == report.domain
     return report
 

@@ -25,6 +25,7 @@ from deliverability.auditors.base import Auditor
 from deliverability.cli import COMMANDS
 from deliverability.config import Settings
 from deliverability.render.formats import FORMATS, WriterOptions
+from deliverability.view.report import ReportView
 from tests import ROOT
 from tests.fixtures_report import make_report, speaker
 
@@ -57,7 +58,7 @@ def test_the_example_of_a_new_format_writes_reports() -> None:
     module = {"__name__": "example"}
     exec(textwrap.dedent(example), module)
     writer: Any = module["writer"](speaker(), WriterOptions(1, trace=False, fail_on=None))  # type: ignore[operator]
-    lines = (writer.report(make_report()) + writer.end()).splitlines()
+    lines = (writer.report(ReportView(make_report(), speaker())) + writer.end()).splitlines()
     assert {len(line.split("\t")) for line in lines} == {4}
     assert len(lines) == len(make_report().findings)
 

@@ -14,8 +14,8 @@ import pytest
 import deliverability.demo
 from deliverability.auditors import catalogue
 from deliverability.auditors.base import gather
-from deliverability.auditors.dkim import PROBES
 from deliverability.judge.engine import Selection
+from deliverability.knowledge import shipped
 from deliverability.model.codes import AS_SAID
 from deliverability.model.facts import FactType, Purpose, Reason, Unknown, Value
 from deliverability.model.report import Outcome, Report, VerdictKind
@@ -383,7 +383,7 @@ async def test_what_another_answer_would_change_is_unknown_where_the_question_fa
     baseline = await audit(watched, job, staged=True)
     problems: list[str] = []
     questions = list(dict.fromkeys(watched.asked))
-    guesses = {f"{selector}._domainkey.{job.domain}" for selector in PROBES[3:]}  # all alike
+    guesses = {f"{selector}._domainkey.{job.domain}" for selector in shipped().selectors[3:]}  # all alike
     for question in (each for each in questions if each[0] not in guesses or each[0].startswith("s1.")):
         failing = FaultyResolver(make_resolver(), {question: Reason.SERVFAIL})
         failed = (await audit_again(baseline.audited, failing)).facts

@@ -86,7 +86,6 @@ STILL: dict[Guard, frozenset[str]] = {
     option_literals: frozenset(
         {
             "runs/weekly/schedule.py",
-            "view/report.py",
             "view/savings.py",
         }
     ),

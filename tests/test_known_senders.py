@@ -20,6 +20,7 @@ import yaml
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from deliverability.judge.engine import Selection
+from deliverability.knowledge import shipped
 from deliverability.model.codec import encode
 from deliverability.model.facts import Purpose
 from deliverability.model.report import Case, Consequence, Outcome, Report, Verdict, VerdictKind
@@ -31,7 +32,6 @@ from deliverability.runs.engine import Audited, gather_facts, make_report
 from deliverability.runs.exit import exit_code
 from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rules import load_rules
-from deliverability.senders.catalogue import services
 from tests import TESTS
 from tests.signing import published, seal_arc
 
@@ -319,7 +319,7 @@ def test_the_case_itself_is_whole(case: Sender) -> None:
     assert case.closed is not None or sorted(case.expected()) == sorted(RECEIVERS)
     assert case.sources, "where is it from?"
     for source in case.sources:
-        known = services() if source.startswith("senders: ") else RULES.sources
+        known = shipped().services if source.startswith("senders: ") else RULES.sources
         assert source.removeprefix("senders: ") in known, source
     reasons = [_rules_of(told) for told in case.expected().values()]
     if case.healthy:

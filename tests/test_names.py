@@ -14,15 +14,10 @@ PACKAGE = Path(deliverability.__file__).parent
 # Names that still have several meanings. The list only gets shorter.
 STILL = frozenset(
     [
-        "ChangeView",
-        "Entry",
-        "Kind",
-        "MarkView",
         "Network",
         "Run",
         "Steps",
         "Subject",
-        "Words",
     ]
 )
 

@@ -159,7 +159,7 @@ def judged(
     """Findings and answer where the facts of the case differ from those of a mail with everything in order."""
     facts = laid_over({**MAILS[case]["facts"], **more})
     findings = judge(facts, rules(), catalogue(), Selection(receivers=receivers))
-    return findings, assess(findings, receivers, facts), facts
+    return findings, assess(findings, receivers, facts, rules().grading), facts
 
 
 KINDS = ("rejected", "at-risk", "depends", "cannot-tell")
@@ -218,7 +218,7 @@ def test_strict_is_never_milder_than_any_of_its_members(case: str, volume: int |
 def test_gains_are_what_judging_again_with_the_finding_met_gives(case: str, volume: int | None) -> None:
     findings, before, facts = judged(case, **({} if volume is None else {"subject.daily_volume": volume}))
     standing = {each.receiver: each.verdict for each in before.verdicts}
-    told, _ = assessed(findings, ORDER, facts)
+    told, _ = assessed(findings, ORDER, facts, rules().grading)
     for old, finding in zip(findings, told, strict=True):
         gains = {each.receiver: (each.before, each.after) for each in finding.gains}
         if finding.outcome is not Outcome.UNMET:
@@ -226,7 +226,7 @@ def test_gains_are_what_judging_again_with_the_finding_met_gives(case: str, volu
             continue
         judgements = tuple(replace(each, outcome=Outcome.MET) for each in old.judgements)
         met = replace(old, outcome=Outcome.MET, judgements=judgements)
-        again = assess([met if each is old else each for each in findings], ORDER, facts)
+        again = assess([met if each is old else each for each in findings], ORDER, facts, rules().grading)
         after = {each.receiver: each.verdict for each in again.verdicts}
         assert gains == {each: (standing[each], after[each]) for each in ORDER if after[each] is not standing[each]}
 

@@ -125,17 +125,3 @@ def test_rules_that_no_receiver_raises_have_a_severity_of_their_own() -> None:
     raised = {rule_id for receiver in rules().receivers.values() for rule_id in receiver.rules}
     silent = {rule.id for rule in rules().rules.values() if rule.severity is Severity.NONE} - raised
     assert silent == set()
-
-
-def test_only_rule_files_know_rule_ids() -> None:
-    import deliverability
-
-    groups = {rule.partition("-")[0] for rule in rules().rules}
-    ident = re.compile(rf"\b(?:{'|'.join(groups)})-[0-9]{{3}}\b")
-    package = Path(deliverability.__file__).parent
-    named = {
-        f"{path.relative_to(package)}: {each}"
-        for path in package.rglob("*.py")
-        for each in ident.findall(path.read_text("utf-8"))
-    }
-    assert named == set()

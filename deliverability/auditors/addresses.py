@@ -9,7 +9,8 @@ from deliverability.mail.addresses import parse_addresses
 from deliverability.mail.evidence import header_evidence
 from deliverability.mail.reader import HeaderField
 from deliverability.mail.scripts import is_highly_restrictive, unicode_labels
-from deliverability.model.facts import FactType, Reason, Unknown, records_of, text_of
+from deliverability.model.dkim import signatures_of
+from deliverability.model.facts import FactType, Reason, Unknown, text_of
 
 PROVIDES = (
     spec(
@@ -66,8 +67,8 @@ def _local(address: str) -> str:
 def _others(ctx: Context) -> Iterator[str]:
     """The MAIL FROM domain and all d=."""
     yield text_of(ctx.value("envelope.mail_from_domain"))
-    for signature in records_of(ctx.value("dkim.signatures")):
-        yield text_of(signature.get("domain"))
+    for signature in signatures_of(ctx.value("dkim.signatures")):
+        yield signature.domain or ""
 
 
 def _mixes(domain: str) -> bool:

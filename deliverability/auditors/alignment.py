@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from deliverability.auditors.base import Context, auditor, spec
-from deliverability.model.codes import Code
-from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of
+from deliverability.model.dkim import signatures_of
+from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.protocols.dmarc.evaluate import (
     POLICY,
     PUBLIC_SUFFIX,
@@ -16,8 +16,6 @@ from deliverability.protocols.dmarc.evaluate import (
     listed_home_of,
     relation,
 )
-
-KEY_LOST = Code("key-lost")
 
 PROVIDES = (
     spec("alignment.author_domain", FactType.STR, "The author domain.", optional=True),
@@ -94,7 +92,7 @@ async def audit(ctx: Context) -> None:
     signatures = ctx.value("dkim.signatures")
     ctx.put(
         "alignment.signing_domains",
-        tuple(dict.fromkeys(str(s["domain"]) for s in records_of(signatures) if isinstance(s["domain"], str)))
+        tuple(dict.fromkeys(each.domain for each in signatures_of(signatures) if each.domain is not None))
         if not isinstance(signatures, Unknown)
         else signatures,
     )
@@ -111,7 +109,7 @@ async def audit(ctx: Context) -> None:
     found = await evaluate_dmarc(
         author,
         (_text(checked), _text(mail_from)),
-        [(_settled(signature), _text(signature["domain"])) for signature in records_of(signatures)],
+        [(each.settled, each.domain) for each in signatures_of(signatures)],
         ctx.ports.dns,
     )
     of_spf, signed = found.identifiers[0], found.identifiers[1:]
@@ -147,12 +145,3 @@ def _best(signed: Sequence[Identifier]) -> Value:
         if wanted in relations:
             return wanted
     return next((each for each in relations if isinstance(each, Unknown)), "none" if relations else None)
-
-
-def _settled(signature: Mapping[str, Value]) -> str | Unknown | None:
-    """A temporary error is no result: the key could not be looked up."""
-    result = _text(signature["result"])
-    if result == "temperror":
-        key = next((signature[name] for name in ("bits", "key_type") if isinstance(signature[name], Unknown)), None)
-        return key if isinstance(key, Unknown) else Unknown(Reason.TIMEOUT, KEY_LOST())
-    return result

@@ -72,14 +72,10 @@ PROVIDES = (
     ),
     spec("message.attachments[].nested_archive", FactType.BOOL, "An archive that holds an archive."),
     spec(
-        "message.attachments[].blocked",
-        FactType.BOOL,
-        "By ending or content of a type that Gmail refuses, or an archive with such a file.",
-    ),
-    spec(
-        "message.attachments[].blocked_members",
+        "message.attachments[].types",
         FactType.LIST_STR,
-        "Entries of the archive whose endings Gmail refuses (at most 100).",
+        "What receivers go by: its ending, the kind that its content shows (exe, pdf, zip ...), and the endings of "
+        "what an archive holds, each once in lower case; one is unknown where the archive could be read only in part.",
     ),
     spec(
         "message.attachments[].macros",
@@ -94,7 +90,8 @@ ARCHIVE_MANY = Code("archive-many")
 ARCHIVE_PARTLY = Code("archive-partly")
 
 _MAX_MEMBERS = 1000
-_MAX_BLOCKED = 100
+_MAX_TYPES = 1000
+_TOO_MANY = Unknown(Reason.LIMIT, ARCHIVE_MANY())
 
 
 @auditor("attachments", provides=PROVIDES, needs=("message.parts",))
@@ -159,8 +156,7 @@ def _record(leaf: Leaf, decoded_octets: Value) -> Value:
         "encryption_kind": content.encryption,
         "archive_members": content.members,
         "nested_archive": content.nested,
-        "blocked": content.blocked,
-        "blocked_members": content.blocked_members,
+        "types": content.types,
         "macros": content.macros,
         "image": part.media_type.startswith("image/"),
     }
@@ -177,21 +173,20 @@ class _Content:
     encryption: Value = None
     members: Value = None
     nested: Value = False
-    blocked: Value = False
-    blocked_members: Value = ()
+    types: tuple[Value, ...] = ()
     macros: Value = None
 
 
 def _content(octets: bytes, filename: str, media_type: str) -> _Content:
     from deliverability.mail.files.archives import ending
     from deliverability.mail.files.pdf import is_encrypted
-    from deliverability.mail.files.types import BLOCKED_ENDINGS, MACRO_ENDINGS, contradicts, identify
+    from deliverability.mail.files.types import MACRO_ENDINGS, contradicts, identify
 
     found = identify(octets)
     content = _Content(
         true_type=found.media_type,
         mismatch=contradicts(octets, found.kind, filename, media_type),
-        blocked=found.blocked or ending(filename) in BLOCKED_ENDINGS,
+        types=_types(ending(filename), found.kind or ""),
     )
     if found.office:
         content.container = "office"
@@ -207,32 +202,32 @@ def _content(octets: bytes, filename: str, media_type: str) -> _Content:
     return content
 
 
+def _types(*names: Value) -> tuple[Value, ...]:
+    found = tuple(dict.fromkeys(name for name in names if name))
+    return found if len(found) <= _MAX_TYPES else (*found[:_MAX_TYPES], _TOO_MANY)
+
+
 def _look_inside(octets: bytes, filename: str, content: _Content) -> None:
     """Fill in what an archive holds; nothing where the octets are no archive that can be read."""
     from deliverability.mail.files.archives import ending, open_archive
     from deliverability.mail.files.listing import TooManyEntriesError
-    from deliverability.mail.files.types import BLOCKED_ENDINGS
 
     try:
         archive = open_archive(octets, filename)
     except TooManyEntriesError:
-        too_large = Unknown(Reason.LIMIT, ARCHIVE_MANY())
         content.container = "archive"
-        content.encrypted = content.encryption = content.members = content.nested = too_large
-        content.blocked_members = too_large
-        content.blocked = content.blocked or too_large
+        content.encrypted = content.encryption = content.members = content.nested = _TOO_MANY
+        content.types = (*content.types, _TOO_MANY)
         return
     if archive is None:
         return
-    refused = [name for name in archive.members if ending(name) in BLOCKED_ENDINGS]
     content.container = "archive"
     content.encrypted = archive.encrypted
     content.encryption = archive.encryption[0] if archive.encryption else None
     content.members = archive.members[:_MAX_MEMBERS]
     content.nested = archive.nested
-    content.blocked_members = tuple(refused[:_MAX_BLOCKED])
-    content.blocked = content.blocked or bool(refused)
+    content.types = _types(*content.types, *map(ending, archive.members))
     if not archive.complete:
         partly = Unknown(Reason.LIMIT, ARCHIVE_PARTLY())
-        content.blocked = content.blocked or partly
+        content.types = (*content.types, partly)
         content.encrypted = partly if archive.encrypted == "none" else archive.encrypted

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from deliverability.auditors import auditor_named
+from deliverability.knowledge import shipped
 from deliverability.model.codes import ABOUT, AS_SAID, Code, as_said
 from deliverability.model.evidence import (
     ALIAS,
@@ -41,6 +42,7 @@ from deliverability.model.facts import (
     Unknown,
     Value,
 )
+from deliverability.model.knowledge import Knowledge
 from deliverability.model.paths import FactPath
 from deliverability.ports.base import (
     A,
@@ -123,6 +125,7 @@ class Context:
 
     Attributes:
         message: the sample message read into headers and parts, or None where none was given.
+        knowledge: what to look things up in.
 
     """
 
@@ -132,6 +135,7 @@ class Context:
     known: Mapping[str, Fact]
     stated: dict[str, Fact] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
+    knowledge: Knowledge = field(default_factory=shipped)
 
     @property
     def now(self) -> datetime:
@@ -298,13 +302,14 @@ async def gather(
     message: Message | None,
     *,
     before: Mapping[str, Execution] | None = None,
+    knowledge: Knowledge | None = None,
 ) -> Gathered:
     """Run all auditors side by side, each as soon as the facts it needs are stated.
 
     An auditor that raises leaves every fact it promised Unknown(bug); the others go on. With `before`, the executions
     of an earlier run for the same subject, message and time, an auditor is run only where a fact that it needs or an
-    answer that it got is another now. Raises ValueError where the auditors do not fit together (a circle, or a need
-    that nobody provides).
+    answer that it got is another now. Without `knowledge` auditors look things up in what is shipped. Raises ValueError
+    where the auditors do not fit together (a circle, or a need that nobody provides).
     """
     provider = {path: each for each in auditors for path in each.promised}
     ordered = _in_order(auditors, provider)
@@ -312,6 +317,7 @@ async def gather(
     evidence: dict[str, Mapping[str, Evidence]] = {}
     crashes: dict[str, str] = {}
     allowed = ports.allowed()
+    knowledge = knowledge or shipped()
     tasks: dict[str, asyncio.Task[None]] = {}
     executions: dict[str, Execution] = {}
     changed = await _changed(before, ports.dns) if before else frozenset()
@@ -327,7 +333,7 @@ async def gather(
             executions[each.name] = done
             return
         listening = _Listening()
-        context = Context(subject, allowed.under(listening), message, facts)
+        context = Context(subject, allowed.under(listening), message, facts, knowledge=knowledge)
         try:
             await each.run(context)
             undeclared = set(context.stated) - set(each.promised)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from deliverability.auditors.base import Context, auditor, spec
+from deliverability.model.dkim import DkimSignature, signatures_of
 from deliverability.model.facts import FactType, Unknown, Value, records_of
 
 PROVIDES = (
@@ -80,9 +79,9 @@ async def audit(ctx: Context) -> None:
     if not _waits(value("envelope.helo")):
         confirmed = next((each["helo_matches"] for each in records_of(ips)), None)
         entries.append(_entry("helo", value("envelope.helo"), value("alignment.helo"), _verdict(confirmed), "dns"))
-    for signature in records_of(value("dkim.signatures")):
+    for signature in signatures_of(value("dkim.signatures")):
         aligned = _signed(author, signature)
-        entries.append(_entry("dkim", signature["domain"], aligned, signature["result"], "dkim"))
+        entries.append(_entry("dkim", signature.domain, aligned, signature.result, "dkim"))
     entries += [
         _entry("ptr", each["name"], each["aligned"], _verdict(each["confirmed"]), "dns") for each in records_of(ips)
     ]
@@ -98,10 +97,10 @@ def _waits(value: Value) -> bool:
     return isinstance(value, Unknown) and value.reason.waits_for_input
 
 
-def _signed(author: Value, signature: Mapping[str, Value]) -> Value:
-    if signature["domain"] == author:
+def _signed(author: Value, signature: DkimSignature) -> Value:
+    if signature.domain == author:
         return "strict"
-    aligned = signature["aligned"]
+    aligned = signature.aligned
     return ("relaxed" if aligned else "none") if isinstance(aligned, bool) else aligned
 
 

@@ -59,28 +59,6 @@ _DATA = Path(__file__).resolve().parent.parent / "data" / "caniemail.json"
 _MAX_CHARACTERS = 2 << 20  # twenty times what Gmail shows
 _MAX_DECLARATIONS = 200_000
 
-# Without these the arrangement falls apart or a declaration that carries it is dropped.
-_LAYOUT = frozenset(
-    """
-    css-display-flex css-display-grid css-flex-direction css-flex-wrap css-grid-template css-gap css-position css-float
-    css-column-count css-column-layout-properties css-inset css-transform css-unit-calc css-function-clamp
-    css-function-min css-function-max css-variables css-nesting css-object-fit css-aspect-ratio css-writing-mode
-    css-align-items css-justify-content css-margin-inline-block css-margin-inline-start-end
-    css-margin-block-start-end css-padding-inline-block css-padding-inline-start-end css-padding-block-start-end
-    css-inline-size css-block-inline-size css-at-import html-link css-unit-vw css-unit-vh css-unit-rem
-    css-intrinsic-size
-    """.split()  # noqa: SIM905
-)
-# Without these a reader misses something.
-_CONTENT = frozenset(
-    """
-    html-video html-audio html-svg html-object html-dialog html-meter html-progress html-form html-input-text
-    html-input-checkbox html-input-radio html-input-submit html-select html-textarea html-button-submit html-popover
-    html-marquee html-image-maps image-webp image-avif image-svg image-heif image-apng image-tiff image-bmp image-ico
-    image-base64 image-mp4 image-hdr amp css-list-style-image css-pseudo-element-before css-pseudo-element-after
-    css-pseudo-class-checked html-anchor-links
-    """.split()  # noqa: SIM905
-)
 # Elements by the feature that covers them, where that is not simply html-NAME.
 _ELEMENTS = {
     **dict.fromkeys(
@@ -207,10 +185,10 @@ async def audit(ctx: Context) -> None:
     uses = Uses()
     for text in texts:
         collect(text, uses)
-    ctx.put("clients.features", _records(uses, support), *cited)
+    ctx.put("clients.features", _records(uses, support, ctx.knowledge.features), *cited)
 
 
-def _records(uses: Uses, support: _Support) -> tuple[Value, ...]:
+def _records(uses: Uses, support: _Support, kinds: Mapping[str, str]) -> tuple[Value, ...]:
     records: list[dict[str, Value]] = []
     for feature, count in uses.all.items():
         if feature not in support.features:
@@ -224,7 +202,7 @@ def _records(uses: Uses, support: _Support) -> tuple[Value, ...]:
             {
                 "feature": feature,
                 "title": title.strip(),
-                "kind": "layout" if feature in _LAYOUT else "content" if feature in _CONTENT else "look",
+                "kind": kinds.get(feature, "look"),
                 "uses": count,
                 "conditional": feature not in uses.plain,
                 "unsupported": unsupported,

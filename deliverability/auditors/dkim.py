@@ -12,22 +12,13 @@ from datetime import UTC, date, datetime, timedelta
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.model.codes import SELECTOR, Code
 from deliverability.model.facts import Evidence, EvidenceKind, FactType, KeySeen, Reason, Unknown, Value
+from deliverability.model.knowledge import Measures
 from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver, unknown_from
 from deliverability.protocols.dkim.fields import value_on_the_wire
 from deliverability.protocols.dkim.key import KeyRecord, choose_key, looks_like_key
 from deliverability.protocols.dkim.signature import Signature, is_within, parse_signature
 from deliverability.protocols.dkim.verify import DkimResult, DkimStatus, verify_message
 from deliverability.protocols.dmarc.evaluate import Result, discover_homes
-
-PROBES = tuple(  # one string, because one selector a line would take fifty
-    (  # noqa: SIM905
-        "default google selector1 selector2 s1 s2 k1 k2 k3 mail dkim sig1 fm1 fm2 fm3 protonmail protonmail2 "
-        "protonmail3 zmail zoho resend brevo1 brevo2 mailjet mte1 mte2 mandrill pdk1 pdk2 mx smtp pic pm hs1 hs2 "
-        "zendesk1 zendesk2 ctct1 ctct2 kl kl2 cm litesrv ml scph0920 scph1122 m1 et 200608 20230601 s1024 s2048 key1 "
-        "key2"
-    ).split()
-)
-"""Selectors of well-known sending services, guessed where nobody named any."""
 
 SIGNATURES_FIRST = Code("signatures-first", ("n", "all"))
 PROBES_MISSED = Code("selectors", ("n",))
@@ -112,17 +103,17 @@ PROVIDES = (
     spec(
         "dkim.signatures[].unsigned_headers",
         FactType.LIST_STR,
-        "Fields of the message that RFC 6376 section 5.4.1 recommends to sign and that are not signed.",
+        "Fields of the message that a signature should cover (rules/measures.yaml) and that are not signed.",
     ),
     spec(
         "dkim.signatures[].unsigned_core",
         FactType.LIST_STR,
-        "Of these, the fields without which a signed text can be shown as another mail: from, subject, date.",
+        "Of these, the fields without which a signed text can be shown as another mail.",
     ),
     spec(
         "dkim.signatures[].unsigned_list",
         FactType.LIST_STR,
-        "Of these, list-unsubscribe and list-unsubscribe-post, which RFC 8058 requires to be signed for one click.",
+        "Of these, the fields that RFC 8058 requires to be signed for one click.",
     ),
     spec(
         "dkim.signatures[].alias",
@@ -320,7 +311,7 @@ def _state_signatures(
             cited.append(ctx.cite_answer(result.answer))
     limit = Unknown(Reason.LIMIT, SIGNATURES_FIRST(n=len(results), all=count))
     verified = list(zip(results, aligned, strict=False))
-    records = [_verified(result, each) for result, each in verified]
+    records = [_verified(result, each, ctx.knowledge.measures) for result, each in verified]
     records += [
         _unverified(signature, each, limit)
         for signature, each in zip(signatures[len(results) :], aligned[len(results) :], strict=True)
@@ -375,12 +366,11 @@ _LOST_UNVERIFIED = (
     *("result", "reason", "reasons", "errors", "changed_headers", "expired"),
     *("unsigned_headers", "unsigned_core", "unsigned_list", "from_oversigned", "unsigned_body_octets"),
 )
-_CORE = ("from", "subject", "date")
-_ONE_CLICK = ("list-unsubscribe", "list-unsubscribe-post")
 
 
-def _verified(result: DkimResult, aligned: Value) -> dict[str, Value]:
+def _verified(result: DkimResult, aligned: Value, measures: Measures) -> dict[str, Value]:
     """One item of dkim.signatures."""
+    unsigned = tuple(name for name in measures.signed_fields if name in result.unsigned_headers)
     known: dict[str, Value]
     if isinstance(result.answer, Failed):
         lost = unknown_from(result.answer)
@@ -412,9 +402,9 @@ def _verified(result: DkimResult, aligned: Value) -> dict[str, Value]:
         "changed_headers": result.changed_headers,
         "aligned": aligned,
         "from_signed": result.from_signed,
-        "unsigned_headers": result.unsigned_headers,
-        "unsigned_core": tuple(name for name in result.unsigned_headers if name in _CORE),
-        "unsigned_list": tuple(name for name in result.unsigned_headers if name in _ONE_CLICK),
+        "unsigned_headers": unsigned,
+        "unsigned_core": tuple(name for name in unsigned if name in measures.signed_core),
+        "unsigned_list": tuple(name for name in unsigned if name in measures.signed_one_click),
         "from_oversigned": result.from_oversigned,
         "unsigned_body_octets": without_body if without_body is not None else result.unsigned_body_octets,
         "expired": result.expired,
@@ -491,7 +481,7 @@ async def _keys(ctx: Context, signatures: Sequence[Signature]) -> None:
             wanted.setdefault((signature.domain, signature.selector), "message")
     for selector in ctx.subject.selectors:
         wanted.setdefault((domain, selector.strip().rstrip(".").lower()), "option")
-    for selector in PROBES:
+    for selector in ctx.knowledge.selectors:
         wanted.setdefault((domain, selector), "probe")
     names = [f"{selector}._domainkey.{at}" for at, selector in wanted]
     parent, stray, *answers = await asyncio.gather(

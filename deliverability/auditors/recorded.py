@@ -15,7 +15,8 @@ from deliverability.mail.evidence import header_evidence
 from deliverability.mail.hop import AuthenticationField, delivery
 from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.received import AuthenticationResults, AuthResult, ReceivedSpf
-from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of, text_of, texts_of
+from deliverability.model.dkim import signatures_of
+from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of, text_of
 from deliverability.model.paths import FactPath
 from deliverability.protocols.dmarc.psl import known_registrable_domain
 
@@ -268,15 +269,15 @@ def _reason(
 
 
 def _reason_of_dkim(ctx: Context, told: RecordedResult, ours: str, theirs: str) -> str:
-    signatures = records_of(ctx.value("dkim.signatures"))
-    same = [each for each in signatures if each.get("domain") == told.domain]
+    signatures = signatures_of(ctx.value("dkim.signatures"))
+    same = [each for each in signatures if each.domain == told.domain]
     if theirs == "fail" and ours == "pass":
         return "key-rotated" if same or told.domain is None else "other-identity"
     if theirs != "pass":
         return "unknown"
     if ours == "none" or (told.domain is not None and not same):
         return "forwarded"  # a list or a forwarder dropped the signature
-    problems = {problem for each in same or signatures for problem in texts_of(each.get("reasons"))}
+    problems = {problem for each in same or signatures for problem in each.reasons}
     if problems & _ALTERED:
         return "forwarded"
     return "key-rotated" if problems & _OTHER_KEY else "unknown"

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from deliverability.auditors.base import Context, auditor, dns_id, spec
-from deliverability.auditors.dkim import PROBES
 from deliverability.mail.evidence import header_evidence
 from deliverability.model.codes import SELECTOR, Code
+from deliverability.model.dkim import keys_of, signatures_of
 from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of
+from deliverability.model.senders import Alignment, Include, Service, ServiceKind
 from deliverability.model.spf import SpfStatus, SpfTree, spf_tree
-from deliverability.senders.catalogue import Alignment, Include, Service, ServiceKind, services
 from deliverability.senders.recognise import (
     Key,
     MessageMarks,
@@ -126,7 +126,7 @@ class _Seen:
 @auditor("senders", provides=PROVIDES, needs=NEEDS)
 async def audit(ctx: Context) -> None:
     """Join what SPF, DKIM, MX and the message show."""
-    catalogue = services()
+    catalogue = ctx.knowledge.services
     domain = ctx.subject.domain
     seen: dict[str, _Seen] = {}
     lost: list[Unknown] = []
@@ -234,13 +234,11 @@ def _keys(value: Value, lost: list[Unknown]) -> list[Key]:
     if isinstance(value, Unknown):
         lost.append(value)
     keys = []
-    for item in records_of(value):
-        present, alias = item.get("present"), item.get("alias")
-        if isinstance(present, Unknown):
-            lost.append(present)
-        elif present is True and item.get("own") is True:
-            host = alias.rstrip(".").lower() if isinstance(alias, str) else None
-            keys.append(Key(str(item["domain"]), str(item["selector"]), host))
+    for key in keys_of(value):
+        if isinstance(key.present, Unknown):
+            lost.append(key.present)
+        elif key.present and key.own:
+            keys.append(Key(key.domain, key.selector, key.alias.rstrip(".").lower() or None))
     return keys
 
 
@@ -279,7 +277,7 @@ def _has_key(ctx: Context, service: Service, keys: list[Key]) -> Value:
 
     False only where every one of these names was asked for and DNS says that nothing is there.
     """
-    if not service.dkim.fixed or not set(service.dkim.names) <= set(PROBES):
+    if not service.dkim.fixed or not set(service.dkim.names) <= set(ctx.knowledge.selectors):
         return None
     if any(may_be_key_of(key, service) for key in keys):
         return True
@@ -320,11 +318,11 @@ def _state_message(ctx: Context, used: frozenset[str], keys: list[Key]) -> None:
         ctx.put_all(dict.fromkeys((*paths, *habits), Unknown(Reason.NO_MESSAGE)))
         return
     aliases = {(key.domain, key.selector): key.alias for key in keys}
-    signatures = []
-    for item in records_of(ctx.value("dkim.signatures")):
-        domain, selector = item.get("domain"), item.get("selector")
-        if isinstance(domain, str) and isinstance(selector, str):
-            signatures.append(Key(domain, selector, aliases.get((domain, selector))))
+    signatures = [
+        Key(each.domain, each.selector, aliases.get((each.domain, each.selector)))
+        for each in signatures_of(ctx.value("dkim.signatures"))
+        if each.domain is not None and each.selector is not None
+    ]
     feedback = message.fields("feedback-id")[:10]
     marks = MessageMarks(
         signatures=tuple(signatures),
@@ -335,10 +333,10 @@ def _state_message(ctx: Context, used: frozenset[str], keys: list[Key]) -> None:
         feedback_ids=tuple(each.value[:1000] for each in feedback),
         used=used,
     )
-    sighting = by_message(marks, services())
+    sighting = by_message(marks, ctx.knowledge.services)
     # Where the keys could not be asked for, nobody knows whose they are.
     listed = ctx.value("dkim.keys")
-    for path, value in zip(habits, (_cannot_align(marks, sighting), _signs_fixed(marks, sighting)), strict=True):
+    for path, value in zip(habits, (_cannot_align(marks, sighting), _signs_fixed(ctx, marks, sighting)), strict=True):
         ctx.put(path, listed if not value and isinstance(listed, Unknown) else value)
     if sighting is None:
         ctx.put_all(dict.fromkeys(paths))
@@ -358,14 +356,14 @@ def _cannot_align(marks: MessageMarks, sighting: Sighting | None) -> bool:
     return sighting.service.alignment is Alignment.NONE and not related(marks.return_domain, marks.author_domain)
 
 
-def _signs_fixed(marks: MessageMarks, sighting: Sighting | None) -> bool:
+def _signs_fixed(ctx: Context, marks: MessageMarks, sighting: Sighting | None) -> bool:
     """Whether an author domain's signature is made with a key of a service that signs the same fields for everybody.
 
     Without its CNAME a key tells its service only by the other marks of the message.
     """
     for key in marks.signatures:
         if related(key.domain, marks.author_domain):
-            service = by_key(key, services())
+            service = by_key(key, ctx.knowledge.services)
             if service is None and sighting is not None and may_be_key_of(key, sighting.service):
                 service = sighting.service
             if service is not None and service.dkim.fixed_fields:

@@ -106,7 +106,11 @@ _RECORD = (
         unit="octets",
         optional=True,
     ),
-    spec("wide_ranges", FactType.LIST_STR, "Ranges wider than /16 (IPv4) or /32 (IPv6) in the domain's own record."),
+    spec(
+        "wide_ranges",
+        FactType.LIST_STR,
+        "Ranges of the domain's own record that are wider than most senders have (rules/measures.yaml).",
+    ),
     spec("widest_ip4_prefix", FactType.INT, "Prefix length of the widest own IPv4 range.", unit="bits", optional=True),
     spec(
         "private_ranges",
@@ -267,7 +271,7 @@ _COVERAGE = (
     spec(
         "spf.wide_ranges_in_tree",
         FactType.LIST_STR,
-        "Ranges wider than /16 (IPv4) or /32 (IPv6) anywhere in the tree, each with the domain whose record lists it.",
+        "The same anywhere in the tree, each with the domain whose record lists it.",
     ),
     spec(
         "spf.overlaps",
@@ -466,8 +470,9 @@ def _same_owner(domain: str, audited: str) -> bool:
 def _describe(ctx: Context, tree: Tree) -> Mapping[str, Value]:
     from deliverability.protocols.spf.describe import describe_record, describe_tree
 
+    measures = ctx.knowledge.measures
     senders = frozenset(ip_address(each).version for each in _addresses(ctx))
-    return {**describe_record(tree), **describe_tree(tree, senders)}
+    return {**describe_record(tree, measures.wide_ip4, measures.wide_ip6), **describe_tree(tree, senders)}
 
 
 def _state_tree(ctx: Context, tree: Tree, described: Mapping[str, Value], evidence: tuple[str, ...]) -> None:
@@ -496,7 +501,6 @@ def _state_coverage(
     evidence: tuple[str, ...],
 ) -> None:
     """The facts on what the tree lets pass, and on what its includes cost and are good for."""
-    from deliverability.protocols.spf.describe import WIDE_IP4, WIDE_IP6
     from deliverability.protocols.spf.record import BadTerm
     from deliverability.protocols.spf.tree import FAMILIES
 
@@ -518,7 +522,7 @@ def _state_coverage(
         {"first": each.first, "second": each.second, "range": each.range, "count": each.count}
         for each in coverage.overlaps()[:MAX_OVERLAPS]
     ]
-    wide = coverage.wide(WIDE_IP4, WIDE_IP6)
+    wide = coverage.wide(ctx.knowledge.measures.wide_ip4, ctx.knowledge.measures.wide_ip6)
     ctx.put_all(
         {
             "spf.include_costs": tree.gap or tuple(costs),

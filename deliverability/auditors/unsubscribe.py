@@ -7,7 +7,6 @@ header.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from deliverability.auditors.base import Context, MissingFact, auditor, http_id, spec
 from deliverability.mail.evidence import header_evidence, part_evidence
@@ -16,6 +15,7 @@ from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.structure import body_texts
 from deliverability.mail.words import printable
 from deliverability.model.codes import ABOUT, ASKED, Code, Input, needs
+from deliverability.model.dkim import signatures_of
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.ports.base import NoPage
 
@@ -169,18 +169,12 @@ def _covered(signatures: Value) -> bool | Unknown:
     if isinstance(signatures, Unknown):
         return signatures
     unverified: Unknown | None = None
-    for each in signatures if isinstance(signatures, tuple) else ():
-        signed = each.get("signed_headers") if isinstance(each, Mapping) else None
-        if not isinstance(each, Mapping) or not isinstance(signed, tuple) or not set(_FIELDS) <= set(signed):
-            continue
-        result = each.get("result")
-        if result == "pass":
-            return True
-        lost = result if isinstance(result, Unknown) else each.get("bits")
-        if isinstance(lost, Unknown):
-            unverified = lost
-        elif result == "temperror":
-            unverified = Unknown(Reason.TIMEOUT, ASKED(type="TXT", name=str(each.get("key_name") or "")))
+    for each in signatures_of(signatures):
+        if set(_FIELDS) <= set(each.signed):
+            if each.result == "pass":
+                return True
+            lost = each.settled if isinstance(each.settled, Unknown) else each.bits
+            unverified = lost if isinstance(lost, Unknown) else unverified
     return unverified or False
 
 

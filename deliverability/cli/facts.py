@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deliverability.cli.options import file_option, input_options, plain_errors
+from deliverability.cli.options import file_option, input_options, plain_errors, rule_problems
 from deliverability.model.codec import json_text
 
 if TYPE_CHECKING:
@@ -26,9 +26,13 @@ def command(output: Path | None, **params: Any) -> int:
         from deliverability.cli.inputs import read_inputs
         from deliverability.cli.output import put
         from deliverability.cli.running import run
+        from deliverability.knowledge import load_knowledge
+        from deliverability.runs.rules import rule_folders
 
         inputs = read_inputs(params)
-        found = run(inputs, lambda audited: (_document(audited), _has_failures(audited)))
+        with rule_problems():
+            knowledge = load_knowledge(rule_folders(inputs.settings.rules))
+        found = run(inputs, knowledge, lambda audited: (_document(audited), _has_failures(audited)))
         documents = [document for document, _ in found]
         data = documents[0] if len(documents) == 1 else documents
         text = json_text(data, indent=2) + "\n"

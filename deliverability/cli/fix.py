@@ -19,8 +19,8 @@ from deliverability.cli.options import (
 
 if TYPE_CHECKING:
     from deliverability.model.report import Care, Remedy, Report
-    from deliverability.render.fix import Told
     from deliverability.runs.engine import Audited
+    from deliverability.view.fixes import FixView
     from deliverability.words.sentences import Phrases
 
 _CARES = ("safe", "careful", "last-resort")
@@ -63,9 +63,9 @@ def command(style: str, care: str | None, output: Path | None, **params: Any) ->
         from deliverability.cli.output import put
         from deliverability.cli.running import run_reports
         from deliverability.model.report import Care
-        from deliverability.render.fix import tell_fixes
         from deliverability.runs.engine import Extras
-        from deliverability.words.sentences import phrases
+        from deliverability.view.fixes import fix_view
+        from deliverability.view.report import ReportView
 
         inputs = read_inputs(params)
         others = {"style": None, "output": (), "fail_on": None, "trace": False}
@@ -74,47 +74,46 @@ def command(style: str, care: str | None, output: Path | None, **params: Any) ->
         speaker = judging.speaker
         failed = False
 
-        def each(_: Audited, report: Report) -> Told:
+        def each(_: Audited, report: Report) -> FixView:
             nonlocal failed
             failed = failed or bool(report.failures)
-            return tell_fixes(report, speaker)
+            return fix_view(ReportView(report, speaker))
 
-        told = run_reports(inputs, judging.rules, judging.selection, each, Extras(remedies=True))
+        fixes = run_reports(inputs, judging.rules, judging.selection, each, Extras(remedies=True))
         least = "last-resort" if style in ("text", "json") else "safe"
-        text = _written(style, told, Care(care or least), judging.lang, phrases(judging.lang))
+        text = _written(style, fixes, Care(care or least), speaker.say)
         put(text, output)
         return 3 if failed else inputs.code
 
 
-def _written(style: str, several: list[Told], care: Care, lang: str, say: Phrases) -> str:
-    from dataclasses import replace
+def _written(style: str, several: list[FixView], care: Care, say: Phrases) -> str:
+    from deliverability.render.fix import fix_json, fix_text
+    from deliverability.render.paper import Paper
 
-    from deliverability.render.fix import fix_json, fix_text, up_to
-
-    chosen = [replace(told, remedies=tuple(up_to(told.remedies, care))) for told in several]
+    chosen = [fixes.up_to(care) for fixes in several]
     if style == "json":
         return fix_json(chosen)
     if style == "text":
-        width = max(40, min(shutil.get_terminal_size((80, 24)).columns, 100))
-        return "\n".join(fix_text(told, lang, width) for told in chosen)
+        paper = Paper.of_terminal(shutil.get_terminal_size((80, 24)).columns)
+        return "\n".join(fix_text(fixes, paper) for fixes in chosen)
     from deliverability.view import records
 
     pairs = [
-        (remedy, f"{view.title} [{view.rule}]")
-        for told in chosen
-        for remedy, view in told.remedies
-        if _at_home(remedy, told.report)
+        (each.remedy, f"{each.title} [{each.rule}]")
+        for fixes in chosen
+        for each in fixes.remedies
+        if _at_home(each.remedy, fixes.view.report)
     ]
-    sets = records.record_sets(pairs, _published([told.report for told in chosen]))
+    sets = records.record_sets(pairs, _published([fixes.view.report for fixes in chosen]))
     taken = {id(remedy) for remedy, _ in pairs}
     left = [
-        say("fix.left-out" if _at_home(remedy, told.report) else "fix.elsewhere", title=view.title)
-        for told in several
-        for remedy, view in told.remedies
-        if id(remedy) not in taken
+        say("fix.left-out" if _at_home(each.remedy, fixes.view.report) else "fix.elsewhere", title=each.title)
+        for fixes in several
+        for each in fixes.remedies
+        if id(each.remedy) not in taken
     ]
-    incomplete = any(told.report.failures for told in several)
-    domains = " ".join(dict.fromkeys(told.view.domain for told in chosen))
+    incomplete = any(fixes.view.report.failures for fixes in several)
+    domains = " ".join(dict.fromkeys(fixes.view.domain for fixes in chosen))
     empty = [] if sets else [say("fix.nothing-incomplete" if incomplete else "fix.none-here")]
     heading = [f"deliv fix {domains}", *empty, *left]
     if style == "route53":

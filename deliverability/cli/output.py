@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import click
 
@@ -33,15 +33,6 @@ def put(text: str, output: Path | None) -> None:
         write_whole(output, text)
     except OSError as error:
         raise InputError(f"-o {output}: {error.strerror or error}") from None
-
-
-@runtime_checkable
-class Previewer(Protocol):
-    """A format that also shows what the message looks like."""
-
-    def preview(self, html: str) -> None:
-        """The HTML part of the message of the next report."""
-        ...
 
 
 def targets(style: str | None, files: Sequence[Path]) -> list[Target]:
@@ -74,12 +65,14 @@ class Outputs:
     ) -> None:
         self._stack = ExitStack()
         self._outlets: list[_Outlet] = []
+        self._where, self._subjects, self._speaker = where, subjects, speaker
+        self._reports = 0
         context = click.get_current_context(silent=True)
         if context is not None:
             context.call_on_close(self._stack.close)
         for form, path in where:
             browser = find_browser(path) if form.name == "pdf" and path else None
-            shown = _terminal() if path is None else {"file": True}
+            shown = terminal() if path is None else {"file": True}
             writer = form.writer(speaker, WriterOptions(subjects, trace, fail_on, **shown))
             self._outlets.append(_Outlet(writer, path, self._open(path) if path else None, browser))
 
@@ -95,14 +88,17 @@ class Outputs:
     @property
     def previews(self) -> bool:
         """Whether any format shows what the message looks like."""
-        return any(isinstance(outlet.writer, Previewer) for outlet in self._outlets)
+        return any(form.previews for form, _ in self._where)
 
     def report(self, report: Report, html: str | None = None) -> None:
         """Write one report everywhere; `html` is the HTML part of its message, for the formats that show it."""
+        from deliverability.view.report import ReportView
+
+        self._reports += 1
+        key = f"s{self._reports}" if self._subjects != 1 else ""
+        view = ReportView(report, self._speaker, key=key, html=html or "")
         for outlet in self._outlets:
-            if html and isinstance(outlet.writer, Previewer):
-                outlet.writer.preview(html)
-            outlet.put(outlet.writer.report(report))
+            outlet.put(outlet.writer.report(view))
 
     def end(self) -> None:
         """Finish every document. Raises InputError where a file cannot be written."""
@@ -149,7 +145,7 @@ class _Outlet:
             raise InputError(f"-o {self.path}: {error.strerror or error}") from None
 
 
-def _terminal() -> dict[str, Any]:
+def terminal() -> dict[str, Any]:
     """What standard output can show. NO_COLOR (no-color.org) and dumb terminals are respected; a pipe has no colour."""
     wants_color = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     return {

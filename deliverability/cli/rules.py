@@ -54,10 +54,9 @@ def command(which: str | None, rules: tuple[Path, ...], lang: str, style: str, c
 def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
     from deliverability.feedback.catalogue import load_replies
     from deliverability.runs.rules import rule_folders
-    from deliverability.senders.catalogue import services
 
+    senders = loaded.knowledge.services
     with rule_problems():
-        senders = services()
         replies = load_replies(rule_folders(folders), loaded)
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)

@@ -19,13 +19,14 @@ from deliverability.runs.stream import stream
 
 if TYPE_CHECKING:
     from deliverability.judge.engine import Selection
+    from deliverability.model.knowledge import Knowledge
     from deliverability.model.rules import RuleSet
 
 S = TypeVar("S")
 T = TypeVar("T")
 
 
-def run(inputs: Inputs, each: Callable[[Audited], T]) -> list[T]:
+def run(inputs: Inputs, knowledge: Knowledge, each: Callable[[Audited], T]) -> list[T]:
     """Gather for every job in order and hand each result to `each`; what that gives is kept, the facts are not.
 
     A subject that cannot be read is told and left out: see Inputs.lost. Raises InputError where that leaves none, and
@@ -36,7 +37,7 @@ def run(inputs: Inputs, each: Callable[[Audited], T]) -> list[T]:
         _tell_crashes(audited)
         return each(audited)
 
-    return _run(inputs, lambda job: gather_facts(job, inputs.ports), told)
+    return _run(inputs, lambda job: gather_facts(job, inputs.ports, knowledge=knowledge), told)
 
 
 def run_reports(

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from deliverability._files import PRIVATE_FOLDER, private
 from deliverability.history.texts import without_texts
 from deliverability.model.codec import decode, decode_facts, encode, encode_facts
+from deliverability.model.dkim import keys_of
 from deliverability.model.facts import FactSet, KeySeen
 from deliverability.model.history import GRADED_RECEIVERS, GRADED_SUBJECT, Kept, Snapshot, State
 from deliverability.model.report import GRADES, Assessment, Consequence, Outcome, Verdict, VerdictKind
@@ -771,7 +772,10 @@ def _keep_keys(connection: Connection, snapshot: Snapshot, started: str) -> None
 
     from deliverability.history.tables import dkim_keys as keys
 
-    for domain, selector, fingerprint in keys_of(snapshot.facts):
+    found = (each for each in keys_of(snapshot.facts.value("dkim.keys")) if each.fingerprint)
+    for domain, selector, fingerprint in dict.fromkeys(
+        (each.domain, each.selector, each.fingerprint) for each in found
+    ):
         this = (keys.c.domain == domain) & (keys.c.selector == selector) & (keys.c.fingerprint == fingerprint)
         if connection.execute(select(keys.c.domain).where(this)).first() is None:
             connection.execute(
@@ -781,16 +785,6 @@ def _keep_keys(connection: Connection, snapshot: Snapshot, started: str) -> None
             )
         else:
             connection.execute(update(keys).where(this).values(last_seen=started))
-
-
-def keys_of(facts: FactSet) -> tuple[tuple[str, str, str], ...]:
-    """The DKIM keys among the facts: (domain, selector, fingerprint), without repeats."""
-    found = facts.value("dkim.keys")
-    seen: dict[tuple[str, str, str], None] = {}
-    for key in found if isinstance(found, tuple) else ():
-        if isinstance(key, Mapping) and isinstance(fingerprint := key.get("fingerprint"), str):
-            seen.setdefault((str(key.get("domain")), str(key.get("selector")), fingerprint))
-    return tuple(seen)
 
 
 # --- Findings and verdicts as JSON ---

@@ -30,7 +30,6 @@ TEXTS = frozenset(
         "html.external_sheets",
         "html.ip_links",
         "message.attachments[].archive_members",
-        "message.attachments[].blocked_members",
         "message.attachments[].filename",
         "message.display_name_address",
         "message.display_name_recipient",
@@ -130,7 +129,7 @@ def _value(path: str, value: Value, *, text: bool = False) -> Value:
     match value:
         case str():
             return hidden(value) if text else value
-        case Unknown(reason, detail):
+        case Unknown(reason, Detail() as detail):
             return Unknown(reason, _detail(detail)) if text or path.partition(".")[0] in _TOPICS else value
         case Detail():
             return _detail(value) if text or path.partition(".")[0] in _TOPICS else value
@@ -142,17 +141,15 @@ def _value(path: str, value: Value, *, text: bool = False) -> Value:
             return value
 
 
-def _detail(detail: Detail | str | None) -> Detail | str | None:
+def _detail(detail: Detail) -> Detail:
     """A detail whose arguments may be texts of the message, with these as digests."""
-    if isinstance(detail, Detail):
-        return Detail(detail.code, tuple((name, _arg(arg)) for name, arg in detail.args))
-    return hidden(detail) if detail else detail
+    return Detail(detail.code, tuple((name, _arg(arg)) for name, arg in detail.args))
 
 
 def _arg(arg: Arg) -> Arg:
     match arg:
         case Detail():
-            return Detail(arg.code, tuple((name, _arg(each)) for name, each in arg.args))
+            return _detail(arg)
         case tuple():
             return tuple(_arg(each) for each in arg)
         case str():

@@ -10,7 +10,7 @@ from deliverability.model.facts import FactSet
 from deliverability.model.history import GRADED_SUBJECT
 from deliverability.model.paths import FactPath
 from deliverability.model.report import GRADES, Assessment, VerdictKind
-from deliverability.model.weekly import Entry
+from deliverability.model.weekly import WeeklyEntry
 
 WEEKS = 26
 MEASURES: tuple[FactPath, ...] = ("spf.lookups", "message.size_octets", "html.octets")
@@ -41,7 +41,7 @@ class Trend:
     regraded: bool = False
 
 
-def trend(history: History, entry: Entry, started: str, *, grades_only: bool = False) -> Trend:
+def trend(history: History, entry: WeeklyEntry, started: str, *, grades_only: bool = False) -> Trend:
     """The newest runs of a subject up to the one that `entry` belongs to, which the history may not have yet."""
     topics = () if grades_only else _TOPICS
     points: list[_Point] = []

@@ -84,11 +84,13 @@ def _compare(condition: Compare, lookup: Lookup, limits: Mapping[str, Value]) ->
 
 
 def _contains(value: Value, operand: Value) -> Truth:
+    """Whether it has the operand, or one of several."""
+    wanted = operand if isinstance(operand, tuple) else (operand,)
     if isinstance(value, str):
-        return isinstance(operand, str) and operand in value
+        return any(isinstance(each, str) and each in value for each in wanted)
     if not isinstance(value, tuple):
         return False
-    if operand in value or any(isinstance(item, Detail) and item.code == operand for item in value):
+    if any((item.code if isinstance(item, Detail) else item) in wanted for item in value):
         return True
     # An Unknown inside the list keeps the answer from being no.
     return next((item for item in value if isinstance(item, Unknown)), False)

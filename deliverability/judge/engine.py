@@ -13,9 +13,6 @@ from deliverability.model.facts import Catalogue, FactSet, Purpose, Reason, Unkn
 from deliverability.model.report import Finding, Judgement, Outcome
 from deliverability.model.rules import Effect, Receiver, Rule, RuleSet, Severity, Status, VolumeClass
 
-ASSUMED_BULK_FROM = 5000
-"""Messages a day that make a bulk sender where a receiver names no number: Gmail's, and Outlook.com's but for one."""
-
 _BADNESS = {
     outcome: badness
     for badness, outcome in enumerate((Outcome.NOT_APPLICABLE, Outcome.MET, Outcome.UNKNOWN, Outcome.UNMET))
@@ -53,11 +50,11 @@ def judge(facts: FactSet, rules: RuleSet, catalogue: Catalogue, selection: Selec
     return (*found, *_findings(of_waivers, waivers.with_use(facts, found), catalogue, receivers, rules))
 
 
-def volume_classes(receiver: Receiver, facts: FactSet) -> tuple[VolumeClass, ...]:
+def volume_classes(receiver: Receiver, rules: RuleSet, facts: FactSet) -> tuple[VolumeClass, ...]:
     """Whether the sender is a bulk sender by this receiver's definition; both classes where nothing tells.
 
     A number that the user gave decides where the receiver publishes one, and so does a declared purpose bulk. Where it
-    publishes none, ASSUMED_BULK_FROM messages a day make a bulk sender whatever they are for; fewer do so for the
+    publishes none, `bulk_from` of the rules makes a bulk sender whatever they are for; fewer do so for the
     purpose bulk only. A combination of receivers counts everybody as a bulk sender: who satisfies it satisfies each.
     """
     purpose = facts.value("subject.purpose")
@@ -73,7 +70,8 @@ def volume_classes(receiver: Receiver, facts: FactSet) -> tuple[VolumeClass, ...
     ):
         return (VolumeClass.BULK,)
     if receiver.bulk_from is None:
-        if isinstance(volume, int) and volume >= ASSUMED_BULK_FROM:
+        assumed = rules.grading.bulk_from
+        if isinstance(volume, int) and assumed is not None and volume >= assumed:
             return (VolumeClass.BULK,)
         if isinstance(purpose, str):
             return (VolumeClass.SMALL,)
@@ -92,7 +90,7 @@ class _Eyes:
 def _findings(
     rules: Sequence[Rule], facts: FactSet, catalogue: Catalogue, receivers: Sequence[Receiver], every: RuleSet
 ) -> list[Finding]:
-    eyes = [_Eyes(each.id, every.members(each), volume_classes(each, facts)) for each in receivers]
+    eyes = [_Eyes(each.id, every.members(each), volume_classes(each, every, facts)) for each in receivers]
     findings: list[Finding] = []
     for rule in rules:
         looking = [each for each in eyes if any(rule.id in member.rules for member in each.members)]

@@ -24,18 +24,18 @@ from deliverability.model.report import (
     Verdict,
     VerdictKind,
 )
-from deliverability.model.rules import Effect, Scope, Severity, VolumeClass
+from deliverability.model.rules import Effect, GradeRow, Grading, Scope, Severity, VolumeClass
 
 _CLASSES = (VolumeClass.SMALL, VolumeClass.BULK)
 
 
-def assess(findings: Sequence[Finding], receivers: Iterable[str], facts: FactSet) -> Assessment:
+def assess(findings: Sequence[Finding], receivers: Iterable[str], facts: FactSet, grading: Grading) -> Assessment:
     """The verdict of each receiver, the grade and, where there is no message, what DNS alone says."""
-    return _assessment(findings, _tallies(findings, receivers, facts), facts)
+    return _assessment(findings, _tallies(findings, receivers, facts), facts, grading)
 
 
 def assessed(
-    findings: Sequence[Finding], receivers: Iterable[str], facts: FactSet
+    findings: Sequence[Finding], receivers: Iterable[str], facts: FactSet, grading: Grading
 ) -> tuple[tuple[Finding, ...], Assessment]:
     """As `assess`, and the findings, each unmet one with what mending it alone changes in the verdicts.
 
@@ -48,54 +48,59 @@ def assessed(
         else finding
         for finding in findings
     )
-    return told, _assessment(told, tallies, facts)
+    return told, _assessment(told, tallies, facts, grading)
 
 
 def _has_message(facts: FactSet) -> bool:
     return facts.value("message.present") is True
 
 
-def _assessment(findings: Sequence[Finding], tallies: Mapping[str, _Tally], facts: FactSet) -> Assessment:
+def _assessment(
+    findings: Sequence[Finding], tallies: Mapping[str, _Tally], facts: FactSet, grading: Grading
+) -> Assessment:
     message = _has_message(facts)
     if facts.value("subject.parked") is True and not message:
-        return _parked(findings)
+        return _parked(findings, grading)
     verdicts = tuple(tally.verdict(receiver) for receiver, tally in tallies.items())
     return Assessment(
         verdicts=verdicts,
-        grade=_grade(verdicts, findings),
+        grade=_grade(verdicts, findings, grading),
         open=sum(_is_open(each, message) for each in findings),
         dns=None if message else max((each.verdict for each in verdicts), key=lambda kind: kind.rank, default=None),
     )
 
 
-def _parked(findings: Sequence[Finding]) -> Assessment:
+def _parked(findings: Sequence[Finding], grading: Grading) -> Assessment:
     """Whether somebody could pass as a domain that sends nothing."""
     deciding = [each for each in findings if each.scope is Scope.DELIVERY and each.severity.rank >= _WARNING]
     ways = tuple(dict.fromkeys(each.rule for each in deciding if each.outcome is Outcome.UNMET and each.counts))
     failed = sum(each.outcome is Outcome.UNKNOWN and not each.waits_for_input for each in deciding)
     closed = False if ways else None if failed else True
-    return Assessment((), "D" if ways else "A", failed, closed=closed, ways=ways, parked=True)
+    return Assessment((), grading.open if ways else grading.closed, failed, closed=closed, ways=ways, parked=True)
 
 
 _WARNING = Severity.WARNING.rank
 
 
-def _grade(verdicts: Sequence[Verdict], findings: Sequence[Finding]) -> str:
-    """F: a receiver refuses. D: at risk. C: only by contested statements, depends, or an error that no receiver named
-    or that this mail does not touch. B: unmet warnings about delivery. A: none.
-    """
-    kinds = {each.verdict for each in verdicts}
-    at_risk = [each for each in verdicts if each.verdict is VerdictKind.AT_RISK]
-    if VerdictKind.REJECTED in kinds:
-        return "F"
-    if VerdictKind.DNS_NOT_READY in kinds or any(not c.contested for each in at_risk for c in each.effects):
-        return "D"
+def _grade(verdicts: Sequence[Verdict], findings: Sequence[Finding], grading: Grading) -> str:
+    """The grade of the first row of which something holds."""
     unmet = [
-        each for each in findings if each.outcome is Outcome.UNMET and each.scope is Scope.DELIVERY and each.counts
+        each.severity
+        for each in findings
+        if each.outcome is Outcome.UNMET and each.scope is Scope.DELIVERY and each.counts
     ]
-    if at_risk or VerdictKind.DEPENDS in kinds or any(each.severity is Severity.ERROR for each in unmet):
-        return "C"
-    return "B" if any(each.severity is Severity.WARNING for each in unmet) else "A"
+    worst = max(unmet, key=lambda severity: severity.rank, default=Severity.NONE)
+    return next((row.grade for row in grading.rows if _earned(row, verdicts, worst)), "")
+
+
+def _earned(row: GradeRow, verdicts: Sequence[Verdict], worst: Severity) -> bool:
+    if not row.verdicts and not row.certain and row.unmet is None:
+        return True
+    return (
+        any(each.verdict in row.verdicts for each in verdicts)
+        or any(each.verdict in row.certain and any(not told.contested for told in each.effects) for each in verdicts)
+        or (row.unmet is not None and worst.rank >= row.unmet.rank)
+    )
 
 
 def _is_open(finding: Finding, message: bool) -> bool:

@@ -20,8 +20,14 @@ from deliverability.judge.conditions import comparisons_of, paths_of
 from deliverability.model import rules as model
 from deliverability.model.facts import Catalogue, FactSpec, FactType, Purpose, Value
 from deliverability.model.placeholders import placeholders
+from deliverability.model.report import GRADES, VerdictKind
 
-NOT_RULES = frozenset({"sources.yaml", "guide.yaml", "glossary.yaml"})
+NOT_RULES = frozenset(
+    {"attachments.yaml", "glossary.yaml", "guide.yaml", "measures.yaml", "sources.yaml", "verdicts.yaml"}
+)
+
+
+Grade = Literal["A", "B", "C", "D", "F"]
 
 
 class RuleError(yamlstrict.FilesError):
@@ -110,6 +116,14 @@ def _listed(said: Any) -> Any:
 _Statements = Annotated[list[_StatementShape], pydantic.BeforeValidator(_listed)]
 
 
+class _SourceShape(_Shape):
+    title: str
+    url: str = pydantic.Field(pattern=r"^(https?://.*)?$")
+    publisher: str
+    checked: str = pydantic.Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
+    read_as: str = pydantic.Field(pattern=f"^{model.READ_AS}$")
+
+
 class _ReceiverShape(_Shape):
     id: str = pydantic.Field(pattern=r"^[a-z0-9-]+$")
     name: _Words
@@ -118,6 +132,7 @@ class _ReceiverShape(_Shape):
     mx_suffixes: list[str] = []
     bulk_from: int | None = None
     sources: list[_Ref] = []
+    pages: dict[str, _SourceShape] = {}
     rules: dict[str, _Statements] = {}
     combines: Literal["all"] | list[str] = []
     default: bool = True
@@ -125,7 +140,9 @@ class _ReceiverShape(_Shape):
     @pydantic.model_validator(mode="after")
     def _one_or_several(self) -> _ReceiverShape:
         """A provider has statements and sources of its own; a combination takes them from its members."""
-        own = [name for name in ("sources", "rules", "mx_suffixes", "bulk_from") if name in self.model_fields_set]
+        own = [
+            name for name in ("sources", "pages", "rules", "mx_suffixes", "bulk_from") if name in self.model_fields_set
+        ]
         if "combines" in self.model_fields_set:
             if not self.combines:
                 raise ValueError("combines names receivers, or is all")
@@ -138,17 +155,51 @@ class _ReceiverShape(_Shape):
         return self
 
 
-class _SourceShape(_Shape):
-    title: str
-    url: str = pydantic.Field(pattern=r"^(https?://.*)?$")
-    publisher: str
-    checked: str = pydantic.Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
-    read_as: str = pydantic.Field(pattern=f"^{model.READ_AS}$")
+class _TypesShape(_Shape):
+    """File types that a receiver refuses."""
+
+    sources: list[_Ref] = pydantic.Field(min_length=1)
+    types: list[Annotated[str, pydantic.Field(pattern=r"^[a-z0-9_-]+$")]] = pydantic.Field(min_length=1)
+
+
+class _GradeShape(_Shape):
+    grade: Grade
+    verdicts: list[VerdictKind] = []
+    certain: list[VerdictKind] = []
+    unmet: model.Severity | None = None
+
+    @property
+    def always(self) -> bool:
+        """Whether it has no condition."""
+        return not self.verdicts and not self.certain and self.unmet is None
+
+
+class _ParkedShape(_Shape):
+    open: Grade
+    closed: Grade
+
+
+class _GradingShape(_Shape):
+    bulk_from: int = pydantic.Field(ge=1)
+    grades: list[_GradeShape] = pydantic.Field(min_length=1)
+    parked: _ParkedShape
+
+    @pydantic.model_validator(mode="after")
+    def _from_worst_to_best(self) -> _GradingShape:
+        """Every subject gets a grade, and the worst that it has earned."""
+        given = [GRADES.index(each.grade) for each in self.grades]
+        if given != sorted(set(given), reverse=True):
+            raise ValueError("the grades stand from the worst to the best, each once")
+        if [each.always for each in self.grades] != [False] * (len(self.grades) - 1) + [True]:
+            raise ValueError("the last grade has no condition, all others have one")
+        return self
 
 
 _RULES = pydantic.TypeAdapter(list[_RuleShape])
 _RECEIVER = pydantic.TypeAdapter(_ReceiverShape)
 _SOURCES = pydantic.TypeAdapter(dict[str, _SourceShape])
+_GRADING = pydantic.TypeAdapter(_GradingShape)
+_ATTACHMENTS = pydantic.TypeAdapter(dict[str, _TypesShape])
 
 
 @dataclass(slots=True)
@@ -164,12 +215,33 @@ class _Loader:
     names: dict[str, str] = field(default_factory=dict)
     rules_unread: bool = False
     combinations: dict[str, tuple[_ReceiverShape, str]] = field(default_factory=dict)
+    attachments: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    grading: model.Grading = field(default_factory=model.Grading)
+    cited: list[tuple[str, Sequence[_Ref]]] = field(default_factory=list)
+
+    def attachment_file(self, path: Path) -> None:
+        """Lists of file types; read before all rules, for a later folder may replace what earlier rules name."""
+        if (read := self.read(path, _ATTACHMENTS)) is None:
+            return
+        shapes, document = read
+        for name, shape in shapes.items():
+            self.attachments[name] = tuple(shape.types)
+            self.cited.append((f"{path}:{document.line((name, 'sources'))}", shape.sources))
+
+    def grading_file(self, path: Path) -> None:
+        if (read := self.read(path, _GRADING)) is not None:
+            shape = read[0]
+            rows = tuple(
+                model.GradeRow(each.grade, tuple(each.verdicts), tuple(each.certain), each.unmet)
+                for each in shape.grades
+            )
+            self.grading = model.Grading(shape.bulk_from, rows, shape.parked.open, shape.parked.closed)
 
     def folder(self, folder: Path) -> None:
         self.names = {}
         paths = sorted(folder.glob("*.yaml"))
         receivers = sorted((folder / "receivers").glob("*.yaml"))
-        if not paths and not receivers and not (folder / "replies").is_dir():
+        if not paths and next(folder.glob("*/*.yaml"), None) is None:
             self.problems.append(f"{folder}: no rule files (*.yaml) here")
         for path in paths:
             if path.name == "sources.yaml":
@@ -191,7 +263,10 @@ class _Loader:
     def source_file(self, path: Path) -> None:
         if (read := self.read(path, _SOURCES)) is None:
             return
-        for key, shape in read[0].items():
+        self.add_sources(read[0])
+
+    def add_sources(self, shapes: Mapping[str, _SourceShape]) -> None:
+        for key, shape in shapes.items():
             self.sources[key] = model.Source(key, shape.title, shape.url, shape.publisher, shape.checked, shape.read_as)
 
     def rule_file(self, path: Path) -> None:
@@ -220,6 +295,7 @@ class _Loader:
             self.receivers.pop(shape.id, None)
             self.combinations[shape.id] = (shape, f"{path}:{document.line(('combines',))}")
             return
+        self.add_sources(shape.pages)
         statements: dict[str, tuple[model.Statement, ...]] = {}
         for key, said in shape.rules.items():
             where = f"{path}:{document.line(('rules', key))}"
@@ -263,7 +339,7 @@ class _Loader:
             sources=_refs(shape.sources),
             volume=shape.volume,
             when=when,
-            limits={name: _value(limit) for name, limit in shape.limits.items()},
+            limits=self.limits(shape.limits, where),
             since=shape.since,
             codes=tuple(shape.codes),
             confidence=shape.confidence,
@@ -304,6 +380,20 @@ class _Loader:
                 rules={},
                 combines=tuple(each.id for each in members),
             )
+
+    def limits(self, data: Mapping[str, Any], where: str) -> dict[str, Value]:
+        """Named operands, lists of file types filled in."""
+        return {name: self.limit(value, f"{where}: limits.{name}") for name, value in data.items()}
+
+    def limit(self, data: Any, where: str) -> Value:
+        if not isinstance(data, dict):
+            return _value(data)
+        name = data.get("attachments")
+        if len(data) == 1 and isinstance(name, str) and name in self.attachments:
+            return self.attachments[name]
+        known = f"no list {name!r} in attachments.yaml{_nearest(str(name), self.attachments)}"
+        self.problems.append(f"{where}: {known if name else 'a value, or {attachments: LIST}'}")
+        return ()
 
     def check_refs(self, where: str, refs: Iterable[_Ref]) -> None:
         for each in refs:
@@ -404,7 +494,7 @@ class _RuleReader(_ConditionReader):
     """Reads one rule."""
 
     def rule(self, shape: _RuleShape, topic: str, line: int) -> model.Rule | None:
-        self.limits = {name: _value(limit) for name, limit in shape.limits.items()}
+        self.limits = self.loader.limits(shape.limits, f"{self.path}:{self.document.line((*self.place, 'limits'))}")
         if shape.each is not None:
             listed = self.loader.catalogue.get(shape.each)
             if listed is None:
@@ -520,12 +610,26 @@ def load_rules(folders: Sequence[Path], catalogue: Catalogue, remedies: Collecti
     for folder in folders:
         if not folder.is_dir():
             raise RuleError([f"{folder}: no such folder of rule files"])
+        if (path := folder / "attachments.yaml").is_file():
+            loader.attachment_file(path)
+        if (path := folder / "verdicts.yaml").is_file():
+            loader.grading_file(path)
+    for folder in folders:
         loader.folder(folder)
+    for where, refs in loader.cited:
+        loader.check_refs(where, refs)
     loader.combine()
     if loader.problems:
         raise RuleError(loader.problems)
     receivers = {each.id: each for each in sorted(loader.receivers.values(), key=_place)}
-    return model.RuleSet(loader.rules, receivers, loader.sources, loader.digest.hexdigest(), tuple(loader.warnings))
+    return model.RuleSet(
+        loader.rules,
+        receivers,
+        loader.sources,
+        loader.digest.hexdigest(),
+        tuple(loader.warnings),
+        grading=loader.grading,
+    )
 
 
 def load_guide(folders: Sequence[Path]) -> tuple[Mapping[str, Any], ...]:

@@ -37,7 +37,7 @@ class Unknown:
     """The value of a fact that could not be established, with the reason and what was seen."""
 
     reason: Reason
-    detail: Detail | str | None = None
+    detail: Detail | None = None
 
 
 # JSON-like values, with Unknown and details allowed at every depth; None means: looked, there is none.

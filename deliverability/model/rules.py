@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from deliverability.model.facts import Purpose, Value
+from deliverability.model.knowledge import Knowledge
 
 
 class Severity(StrEnum):
@@ -350,14 +351,53 @@ class Receiver:
 
 
 @dataclass(frozen=True, slots=True)
+class GradeRow:
+    """A grade, and any of what gives it; a row without conditions always does.
+
+    Attributes:
+        verdicts: a receiver's verdict is one of these.
+        certain: it is one of these by a statement that is not contested.
+        unmet: a rule about delivery is unmet with this severity or a worse one.
+
+    """
+
+    grade: str
+    verdicts: tuple[str, ...] = ()
+    certain: tuple[str, ...] = ()
+    unmet: Severity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grading:
+    """What verdicts and grades rest on beside rules and receivers.
+
+    Attributes:
+        bulk_from: messages a day that make a bulk sender where a receiver names no number.
+        rows: the first of which something holds gives the grade; the last has no condition.
+        open, closed: grades of a domain that sends nothing, where somebody could pass as it, and where nobody can.
+
+    """
+
+    bulk_from: int | None = None
+    rows: tuple[GradeRow, ...] = ()
+    open: str = ""
+    closed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RuleSet:
-    """Everything that judges: rules by id in file order, receivers by id in display order, sources by key."""
+    """Everything that judges: rules by id in file order, receivers by id in display order, sources by key.
+
+    `knowledge` is what the same folders say of the world, for auditors and words.
+    """
 
     rules: Mapping[str, Rule]
     receivers: Mapping[str, Receiver]
     sources: Mapping[str, Source]
     digest: str
     warnings: tuple[str, ...] = ()
+    grading: Grading = field(default_factory=Grading)
+    knowledge: Knowledge = field(default_factory=Knowledge)
 
     @property
     def providers(self) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ class FindingText:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class WeeklyEntry:
     """One subject of a run.
 
     Attributes:
@@ -90,7 +90,7 @@ class Entry:
         return tuple(each for each in self.comparison.changes if each.kind in wanted and not each.waived)
 
 
-def to_json(entry: Entry) -> dict[str, Any]:
+def to_json(entry: WeeklyEntry) -> dict[str, Any]:
     """An entry as plain JSON values: also the form of the subjects in the JSON summary."""
     return {
         "domain": entry.domain,
@@ -116,10 +116,10 @@ def to_json(entry: Entry) -> dict[str, Any]:
     }
 
 
-def from_json(data: Mapping[str, Any]) -> Entry:
+def from_json(data: Mapping[str, Any]) -> WeeklyEntry:
     """The reverse of `to_json`. Raises KeyError, TypeError or ValueError on anything else."""
     comparison = data["comparison"]
-    return Entry(
+    return WeeklyEntry(
         domain=data["domain"],
         source=data["source"],
         message=data["message"],
@@ -256,7 +256,7 @@ class Summary:
 
     started: str
     previous: str
-    entries: tuple[Entry, ...]
+    entries: tuple[WeeklyEntry, ...]
     code: int
     folder: str = ""
     removed: tuple[str, ...] = ()
@@ -278,7 +278,7 @@ class Summary:
     def to_json(self) -> dict[str, object]:
         """The JSON summary."""
         return {
-            "schema_version": "2.0",
+            "schema_version": "3.0",
             "version": self.version,
             "started": self.started,
             "previous": self.previous or None,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Mapping
 
 import dkim
 
-from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of
+from deliverability.model.dkim import DkimSignature, signatures_of
+from deliverability.model.facts import FactSet, Unknown
 from deliverability.opinion.bridge import Bridge
 from deliverability.opinion.points import UNSURE, Points
 
@@ -25,7 +25,7 @@ _LONGEST_SAID = 300
 
 def compare_signatures(facts: FactSet, message: bytes, bridge: Bridge, points: Points) -> None:
     """Each signature that was verified, by dkimpy as well."""
-    signatures = records_of(facts.value("dkim.signatures"))
+    signatures = signatures_of(facts.value("dkim.signatures"))
     if not signatures:
         return
     if len(message) > MAX_OCTETS or sum(len(run) ** 2 for run in _BLANKS.findall(message)) > MAX_COST:
@@ -34,9 +34,9 @@ def compare_signatures(facts: FactSet, message: bytes, bridge: Bridge, points: P
     logger = logging.getLogger("deliverability.opinion.dkimpy")
     logger.setLevel(logging.CRITICAL)
     for index, ours in enumerate(signatures):
-        subject = f"{ours['domain'] or '?'}/{ours['selector'] or '?'}"
+        subject = f"{ours.domain or '?'}/{ours.selector or '?'}"
         bridge.failed = bridge.cut = False
-        result = ours["result"]
+        result = ours.result
         status = UNSURE if isinstance(result, Unknown) else "pass" if result == "pass" else "fail"
         if isinstance(result, Unknown) and result.reason.value == "limit":
             return
@@ -66,18 +66,16 @@ def _verified(message: bytes, index: int, bridge: Bridge, logger: logging.Logger
     return ("pass" if passed else "fail"), ""
 
 
-def _reason(ours: Mapping[str, Value], status: str) -> str | None:
+def _reason(ours: DkimSignature, status: str) -> str | None:
     """Why dkimpy passes what we do not, or the other way round."""
     if status == "pass":
-        expires = ours["expires"]
         # It was valid when the message came; dkimpy knows only the time of day.
-        return "dkim-expiry" if isinstance(expires, int) and expires < time.time() else None
-    reason = text_of(ours["reason"])
-    if reason == "malformed" and ours["body_length_limit"] is not None:
+        return "dkim-expiry" if ours.expires is not None and ours.expires < time.time() else None
+    if ours.reason == "malformed" and ours.body_length is not None:
         return "dkim-length"
-    if reason == "key-mismatch" and ours["key_allows"] is not False:
+    if ours.reason == "key-mismatch" and ours.key_allows is not False:
         return None
-    return _OURS_ALONE.get(reason)
+    return _OURS_ALONE.get(ours.reason)
 
 
 # Reasons for which we do not let a signature pass that dkimpy knows nothing of.

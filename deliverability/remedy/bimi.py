@@ -7,17 +7,17 @@ Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
-from deliverability.model.facts import FactSet
-from deliverability.model.report import Finding, RecordEdit, Remedy
+from deliverability.model.report import RecordEdit, Remedy
 from deliverability.remedy.records import own_place, plain, published, unmet
+from deliverability.remedy.situation import Situation
 
 _BIMI = re.compile(r"\s*+[\"']?\s*+v\s*+=\s*+bimi", re.IGNORECASE)
 
 
-def drafts(facts: FactSet, findings: Sequence[Finding]) -> tuple[Remedy, ...]:
+def drafts(given: Situation) -> tuple[Remedy, ...]:
     """The record with its logo and certificate, written as receivers read it."""
+    facts, findings = given.facts, given.findings
     finding = next(unmet(findings, "bimi-repair"), None)
     name, domain = facts.value("bimi.name"), facts.value("subject.domain")
     logo, certificate = facts.value("bimi.logo"), facts.value("bimi.certificate")

@@ -6,28 +6,32 @@ Pure: reads facts, asks nobody.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from deliverability.model.facts import FactSet, Value, records_of
+from deliverability.model.dkim import DkimKey, DkimSignature, keys_of, signatures_of
+from deliverability.model.facts import FactSet, Value
 from deliverability.model.report import Finding, RecordEdit, Remedy
 from deliverability.protocols.dkim.key import KeyRecord, looks_like_key, parse_key
-from deliverability.remedy.records import Published, named, own_place, plain, published, unmet
+from deliverability.remedy.records import Published, own_place, plain, published, unmet
+from deliverability.remedy.situation import Situation
+
+_Item = DkimKey | DkimSignature
 
 _ARMOUR = re.compile(r"-----(?:BEGIN|END) (?:RSA )?PUBLIC KEY-----")
 
 
-def drafts(facts: FactSet, findings: Sequence[Finding]) -> tuple[Remedy, ...]:
+def drafts(given: Situation) -> tuple[Remedy, ...]:
     """Drafts for unmet findings about keys that stand at the audited domain, one selector after the other."""
+    facts, findings = given.facts, given.findings
     return tuple(_drafts(facts, findings))
 
 
 def _drafts(facts: FactSet, findings: Sequence[Finding]) -> Iterator[Remedy]:
-    keys = records_of(facts.value("dkim.keys"))
-    signatures = records_of(facts.value("dkim.signatures"))
+    keys = keys_of(facts.value("dkim.keys"))
+    signatures = signatures_of(facts.value("dkim.signatures"))
     for finding in unmet(findings, "dkim-one-key", "dkim-repair-key", "dkim-open-key", "dkim-end-test"):
-        key = named(finding, keys, "domain", "selector")
-        item = key or named(finding, signatures, "domain", "selector")
-        place = _place(facts, item, "name" if key else "key_name")
+        item = _named(finding, keys) or _named(finding, signatures)
+        place = _place(facts, item)
         if item is None or place is None:
             continue
         if finding.remedy == "dkim-one-key":
@@ -36,16 +40,22 @@ def _drafts(facts: FactSet, findings: Sequence[Finding]) -> Iterator[Remedy]:
             yield from _edits(finding, item, place)
 
 
-def _place(facts: FactSet, item: Mapping[str, Value] | None, field: str) -> Published | None:
+def _named(finding: Finding, items: Sequence[_Item]) -> _Item | None:
+    """The key or signature that a finding is about; None where that is not clear."""
+    found = [each for each in items if f"{each.domain or '-'}/{each.selector or '-'}" == finding.item]
+    return found[0] if len(found) == 1 else None
+
+
+def _place(facts: FactSet, item: _Item | None) -> Published | None:
     """The record set of a key where the owner of the audited domain can edit it."""
-    name, domain = (item or {}).get(field), facts.value("subject.domain")
-    if not isinstance(name, str) or not isinstance(domain, str):
+    domain = facts.value("subject.domain")
+    if item is None or not item.key_name or not isinstance(domain, str):
         return None
-    place = published(facts, name, "TXT")
+    place = published(facts, item.key_name, "TXT")
     return place if own_place(place, domain) else None
 
 
-def _one_key(finding: Finding, item: Mapping[str, Value], place: Published) -> Iterator[Remedy]:
+def _one_key(finding: Finding, item: _Item, place: Published) -> Iterator[Remedy]:
     """The only usable one of several records. Of two usable keys only the mail system knows which one signs."""
     usable = [value for value in dict.fromkeys(place.values) if looks_like_key(value) and parse_key(value).usable]
     if len(place.values) > 1 and len(usable) == 1:
@@ -53,7 +63,7 @@ def _one_key(finding: Finding, item: Mapping[str, Value], place: Published) -> I
         yield Remedy(finding.rule, finding.item, "dkim-one-key", _values(item, place), (edit,))
 
 
-def _edits(finding: Finding, item: Mapping[str, Value], place: Published) -> Iterator[Remedy]:
+def _edits(finding: Finding, item: _Item, place: Published) -> Iterator[Remedy]:
     old = place.values[0]
     key = parse_key(old)
     if finding.remedy == "dkim-repair-key":
@@ -68,8 +78,8 @@ def _edits(finding: Finding, item: Mapping[str, Value], place: Published) -> Ite
             yield Remedy(finding.rule, finding.item, code, _values(item, place), (edit,))
 
 
-def _values(item: Mapping[str, Value], place: Published) -> dict[str, Value]:
-    return {"selector": item.get("selector"), "domain": item.get("domain"), "name": place.name}
+def _values(item: _Item, place: Published) -> dict[str, Value]:
+    return {"selector": item.selector, "domain": item.domain, "name": place.name}
 
 
 def _opened(text: str, key: KeyRecord) -> str:

@@ -16,14 +16,16 @@ from deliverability.model.report import Care, Finding, RecordEdit, Remedy
 from deliverability.protocols.dmarc.record import POLICIES, DmarcRecord, is_dmarc, parse, split
 from deliverability.remedy.names import RemedyName
 from deliverability.remedy.records import Published, named, own_place, plain, published, unmet
+from deliverability.remedy.situation import Situation
 
 MAX_RECORD_OCTETS = 2000
 """A record longer than this was not written by hand; it is left alone."""
 _CLOSED = "v=DMARC1; p=reject"
 
 
-def drafts(facts: FactSet, findings: Sequence[Finding]) -> tuple[Remedy, ...]:
+def drafts(given: Situation) -> tuple[Remedy, ...]:
     """Drafts for the unmet DMARC findings, in the order in which to publish them."""
+    facts, findings = given.facts, given.findings
     domain = facts.value("dmarc.author_domain")
     audited = facts.value("subject.domain")
     if not isinstance(domain, str) or not isinstance(audited, str) or not domain or not audited:

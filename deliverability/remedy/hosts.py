@@ -11,10 +11,12 @@ from collections.abc import Iterator, Sequence
 from deliverability.model.facts import FactSet, records_of, texts_of
 from deliverability.model.report import Care, Finding, RecordEdit, Remedy
 from deliverability.remedy.records import named, published, unmet
+from deliverability.remedy.situation import Situation
 
 
-def drafts(facts: FactSet, findings: Sequence[Finding]) -> tuple[Remedy, ...]:
+def drafts(given: Situation) -> tuple[Remedy, ...]:
     """Drafts for unmet findings about mail hosts and sending addresses."""
+    facts, findings = given.facts, given.findings
     domain = facts.value("subject.domain")
     if not isinstance(domain, str) or not domain:
         return ()

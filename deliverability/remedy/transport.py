@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from deliverability.model.facts import FactSet, texts_of
 from deliverability.model.report import Care, Finding, RecordEdit, Remedy
 from deliverability.remedy.records import own_place, published, unmet
+from deliverability.remedy.situation import Situation
 
 TESTING_MAX_AGE = 86_400
 """Seconds that senders may keep a policy in testing mode: a day, so that a mistake is soon forgotten."""
@@ -22,8 +23,9 @@ _ID = re.compile(r"[A-Za-z0-9]{1,32}")
 _REPORT_URI = re.compile(r"(?:mailto:[^\s@,;]+@[^\s@,;]+|https://[^\s,;]+)")
 
 
-def drafts(facts: FactSet, findings: Sequence[Finding]) -> tuple[Remedy, ...]:
+def drafts(given: Situation) -> tuple[Remedy, ...]:
     """Drafts for what is unmet about MTA-STS and TLS-RPT."""
+    facts, findings = given.facts, given.findings
     domain = facts.value("subject.domain")
     if not isinstance(domain, str) or not domain:
         return ()

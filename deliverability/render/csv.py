@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from deliverability.model.report import Report
 from deliverability.render.formats import WriterOptions
-from deliverability.view.findings import FindingView, finding_views, new_records
+from deliverability.view.findings import FindingView
+from deliverability.view.report import ReportView
 from deliverability.words.sentences import visible
 from deliverability.words.speaker import Speaker
 
@@ -35,7 +36,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 def writer(speaker: Speaker, options: WriterOptions) -> CsvWriter:
     """The writer of this format."""
-    return CsvWriter(speaker, bom=options.file)
+    return CsvWriter(bom=options.file)
 
 
 class CsvWriter:
@@ -45,14 +46,12 @@ class CsvWriter:
     (Japanese becomes garbage); files get it, pipes do not.
     """
 
-    def __init__(self, speaker: Speaker, *, bom: bool) -> None:
-        self._speaker = speaker
+    def __init__(self, *, bom: bool) -> None:
         self._head = ("\ufeff" if bom else "") + _row(COLUMNS)
 
-    def report(self, report: Report) -> str:
+    def report(self, view: ReportView) -> str:
         """The rows of the next report."""
-        views = finding_views(report, self._speaker)
-        return self._begin() + "".join(_row(_cells(each, report)) for each in views)
+        return self._begin() + "".join(_row(_cells(each, view.report)) for each in view.findings)
 
     def end(self) -> str:
         """The head, where there was no report."""
@@ -80,7 +79,7 @@ def _cells(view: FindingView, report: Report) -> Sequence[str]:
         view.words.message,
         "; ".join(receivers),
         "\n".join(view.words.fix) if view.is_unmet else "",
-        "\n".join(new_records(view, report)),
+        "\n".join(view.records),
         view.finding.fingerprint,
     )
 

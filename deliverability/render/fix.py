@@ -3,144 +3,110 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from deliverability.model.codec import encode, json_text
-from deliverability.model.report import Care, RecordEdit, Remedy, Report
-from deliverability.model.rules import Task
+from deliverability.model.report import RecordEdit
 from deliverability.render.json import gain_json
-from deliverability.render.wrap import wrap
-from deliverability.view.diff import Kind
-from deliverability.view.parts import EditView, Entry, RemedyView, ReportView
+from deliverability.render.paper import Paper
+from deliverability.view.diff import PieceKind
+from deliverability.view.fixes import FixView
+from deliverability.view.parts import EditView, RemedyView
 from deliverability.view.records import rdata, with_value
-from deliverability.view.report import build
-from deliverability.words.sentences import Phrases, phrases, visible
-from deliverability.words.speaker import Speaker
+from deliverability.words.sentences import Phrases, visible
 
 SCHEMA_VERSION = "1.0"
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A report, its remedies in words, the findings that no record mends, and whether one of these asks for a key."""
-
-    report: Report
-    view: ReportView
-    remedies: tuple[tuple[Remedy, RemedyView], ...]
-    by_hand: tuple[Entry, ...]
-    wants_key: bool
-
-
-def tell_fixes(report: Report, speaker: Speaker) -> Told:
-    """The remedies of a report with their words, in its order, also those that the report leaves for later."""
-    view = build(report, speaker)
-    mended = {rule for remedy in report.remedies for rule in remedy.mends}
-    told = {each.anchor: each for each in (*view.remedies, *view.later)}
-    anchors = (f"remedy-{number}" for number in range(1, len(report.remedies) + 1))
-    by_hand = tuple(entry for entry in view.todo if entry.rule not in mended)
-    return Told(
-        report,
-        view,
-        tuple((remedy, told[anchor]) for remedy, anchor in zip(report.remedies, anchors, strict=True)),
-        by_hand,
-        any(speaker.rules.rules[entry.rule].task is Task.NEW_KEY for entry in by_hand),
-    )
-
-
-def fix_text(told: Told, lang: str, width: int) -> str:
+def fix_text(fixes: FixView, paper: Paper) -> str:
     """What to publish, one remedy after the other, then what no record mends."""
-    say = phrases(lang)
-    lines = [told.view.domain, ""]
-    if not told.remedies:
-        empty = "fix.none" if told.by_hand else "fix.nothing" if told.view.complete else "fix.nothing-incomplete"
-        lines += wrap(say(empty), width)
-    for number, (remedy, view) in enumerate(told.remedies, 1):
-        lines += [*_remedy(number, remedy, view, say, width), ""]
-    if told.by_hand:
-        lines += ["", *wrap(say("fix.by-hand"), width)]
-        for entry in told.by_hand:
-            lines += _hang(f"{entry.headline} [{entry.rule}]", "  - ", width)
-        lines += wrap(say("fix.by-hand-rule", command=f"deliv rules {told.by_hand[0].rule}"), width)
-        if told.wants_key:
-            lines += wrap(say("fix.new-key", command=f"deliv dkim-keygen {told.view.domain}"), width)
-    return "\n".join(line.rstrip() for line in lines).rstrip("\n") + "\n"
+    say = fixes.view.speaker.say
+    lines = [fixes.view.domain, ""]
+    if not fixes.remedies:
+        empty = "fix.none" if fixes.by_hand else "fix.nothing" if fixes.view.complete else "fix.nothing-incomplete"
+        lines += paper.paragraph(say(empty))
+    for number, view in enumerate(fixes.remedies, 1):
+        lines += [*_remedy(number, view, say, paper), ""]
+    if fixes.by_hand:
+        lines += ["", *paper.paragraph(say("fix.by-hand"))]
+        for check in fixes.by_hand:
+            lines += paper.hang(f"{check.headline} [{check.rule}]", "  - ")
+        lines += paper.paragraph(say("fix.by-hand-rule", command=f"deliv rules {fixes.by_hand[0].rule}"))
+        if fixes.wants_key:
+            lines += paper.paragraph(say("fix.new-key", command=f"deliv dkim-keygen {fixes.view.domain}"))
+    return paper.text(lines)
 
 
-def _remedy(number: int, remedy: Remedy, view: RemedyView, say: Phrases, width: int) -> Iterator[str]:
-    yield from _hang(f"{view.title} [{view.rule}]", f"{number}.".ljust(4), width)
+def _remedy(number: int, view: RemedyView, say: Phrases, paper: Paper) -> Iterator[str]:
+    yield from paper.hang(f"{view.title} [{view.rule}]", f"{number}.".ljust(4))
     indent = "    "
     for headline in (words for _, words in view.mends):
-        yield from _hang(say("fix.mends", finding=headline), indent, width)
+        yield from paper.hang(say("fix.mends", finding=headline), indent)
     for lines in view.files:
         yield ""
         yield from (f"{indent}    {line}" for line in lines)
-    for edit, shown in zip(remedy.edits, view.edits, strict=True):
+    for edit, shown in zip(view.remedy.edits, view.edits, strict=True):
         yield ""
         yield f"{indent}{shown.name} {shown.type}"
         yield from (f"{indent}- {value}" for value in shown.old)
         yield from (f"{indent}+ {value}" for value in shown.new)
-        yield from _changed(shown, say, indent, width)
-        yield from _long(edit, say, indent, width)
+        yield from _changed(shown, say, indent, paper)
+        yield from _long(edit, say, indent, paper)
     yield ""
     for effect in view.effects:
-        yield from _hang(effect, f"{indent}> ", width)
-    yield from _hang(say("effect-of.named", name=view.care_label, change=view.care_words), indent, width)
+        yield from paper.hang(effect, f"{indent}> ")
+    yield from paper.hang(say("effect-of.named", name=view.care_label, change=view.care_words), indent)
 
 
-def _changed(edit: EditView, say: Phrases, indent: str, width: int) -> Iterator[str]:
+def _changed(edit: EditView, say: Phrases, indent: str, paper: Paper) -> Iterator[str]:
     """The words that go and come, so that nobody has to compare two long lines."""
-    for kind, key in ((Kind.REMOVED, "first.removed"), (Kind.ADDED, "first.added")):
+    for kind, key in ((PieceKind.REMOVED, "first.removed"), (PieceKind.ADDED, "first.added")):
         pieces = [piece.text.strip("; ") for piece in edit.changes if piece.kind is kind]
-        kept = any(piece.kind is Kind.KEPT for piece in edit.changes)
+        kept = any(piece.kind is PieceKind.KEPT for piece in edit.changes)
         if kept and any(pieces):
             words = say("effect-of.named", name=say(key), change=" ".join(piece for piece in pieces if piece))
-            yield from _hang(words, f"{indent}  ", width)
+            yield from paper.hang(words, f"{indent}  ")
 
 
-def _long(edit: RecordEdit, say: Phrases, indent: str, width: int) -> Iterator[str]:
+def _long(edit: RecordEdit, say: Phrases, indent: str, paper: Paper) -> Iterator[str]:
     """A value that one character-string does not hold, as it is written in a zone file."""
     for value in edit.new:
         written = rdata(edit.type, value)
         if edit.type == "TXT" and '" "' in written:
-            yield from _hang(say("fix.strings"), indent, width)
+            yield from paper.hang(say("fix.strings"), indent)
             yield f"{indent}  {visible(written)}"
 
 
-def _hang(text: str, lead: str, width: int) -> Iterator[str]:
-    for index, line in enumerate(wrap(text, width - len(lead)) or [""]):
-        yield (lead if index == 0 else " " * len(lead)) + line
-
-
-def fix_json(several: Sequence[Told]) -> str:
+def fix_json(several: Sequence[FixView]) -> str:
     """All remedies in one list, each with its domain, and the findings that no record mends."""
     document = {
         "schema_version": SCHEMA_VERSION,
         "remedies": [
-            {"domain": visible(told.report.domain), "message": visible(told.report.message) or None}
-            | _as_json(remedy, view)
-            for told in several
-            for remedy, view in told.remedies
+            {"domain": visible(fixes.view.report.domain), "message": visible(fixes.view.report.message) or None}
+            | _as_json(view)
+            for fixes in several
+            for view in fixes.remedies
         ],
         "by_hand": [
             {
-                "domain": visible(told.report.domain),
-                "message": visible(told.report.message) or None,
-                "rule": entry.rule,
-                "title": entry.headline,
+                "domain": visible(fixes.view.report.domain),
+                "message": visible(fixes.view.report.message) or None,
+                "rule": check.rule,
+                "title": check.headline,
             }
-            for told in several
-            for entry in told.by_hand
+            for fixes in several
+            for check in fixes.by_hand
         ],
     }
     return json_text(document, indent=2) + "\n"
 
 
-def _as_json(remedy: Remedy, view: RemedyView) -> dict[str, Any]:
+def _as_json(view: RemedyView) -> dict[str, Any]:
     """`name`, `type` and `value` are the record that mends the finding, for most remedies the only one.
 
     `records` are all, in the order in which to publish them: what a sender that moves needs first, what it leaves last.
     """
+    remedy = view.remedy
     main = next((edit for edit in reversed(remedy.edits) if edit.old), remedy.edits[0])
     return {
         "rule": remedy.rule,
@@ -170,17 +136,3 @@ def _as_json(remedy: Remedy, view: RemedyView) -> dict[str, Any]:
         ],
         "gains": [gain_json(each) for each in remedy.gains],
     }
-
-
-def up_to(remedies: Sequence[tuple[Remedy, RemedyView]], care: Care) -> list[tuple[Remedy, RemedyView]]:
-    """Those that need no more care than that, and build on none that does."""
-    order = tuple(Care)
-    left: set[tuple[str, str]] = set()
-    kept = []
-    for remedy, view in remedies:
-        places = {(edit.name, edit.type) for edit in remedy.edits}
-        if order.index(remedy.care) > order.index(care) or not places.isdisjoint(left):
-            left |= places
-        else:
-            kept.append((remedy, view))
-    return kept

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from deliverability.model.report import Report
     from deliverability.model.rules import Severity
+    from deliverability.view.report import ReportView
     from deliverability.words.speaker import Speaker
 
 
 class Writer(Protocol):
     """Writes reports in a format: a piece of text for each report, and one that ends the document."""
 
-    def report(self, report: Report) -> str:
+    def report(self, view: ReportView) -> str:
         """The next report."""
         ...
 
@@ -54,6 +54,7 @@ class Format:
         endings: those of file names; the first is the one that help texts name.
         module: of this package, with a function ``writer(speaker, options)``.
         prints: whether ``--format`` offers it.
+        previews: whether it shows what the message looks like.
 
     """
 
@@ -61,6 +62,7 @@ class Format:
     endings: tuple[str, ...]
     module: str
     prints: bool = True
+    previews: bool = False
 
     def writer(self, speaker: Speaker, options: WriterOptions) -> Writer:
         """A new writer."""
@@ -72,8 +74,8 @@ class Format:
 FORMATS = (
     Format("text", (".txt", ".text"), "text"),
     Format("json", (".json",), "json"),
-    Format("html", (".html", ".htm"), "html"),
-    Format("pdf", (".pdf",), "html", prints=False),
+    Format("html", (".html", ".htm"), "html", previews=True),
+    Format("pdf", (".pdf",), "html", prints=False, previews=True),
     Format("markdown", (".md", ".markdown"), "markdown"),
     Format("csv", (".csv",), "csv"),
     Format("sarif", (".sarif",), "sarif"),

@@ -12,18 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deliverability._resources import locate
-from deliverability.model.report import Report
 from deliverability.render.formats import WriterOptions
 from deliverability.render.glossary import Glosser
 from deliverability.render.handout import load_handout
-from deliverability.view.diagrams import Pictures, draw
-from deliverability.view.parts import ReportView, SourceView
-from deliverability.view.preview import Preview, preview
-from deliverability.view.report import build
+from deliverability.view.parts import SourceView
+from deliverability.view.report import ReportView
 from deliverability.view.segments import segments
-from deliverability.view.trace import Traces, explain
 from deliverability.words.glossary import load_glossary
-from deliverability.words.sentences import octets, phrases
+from deliverability.words.sentences import phrases
 from deliverability.words.speaker import Speaker
 
 if TYPE_CHECKING:
@@ -52,7 +48,7 @@ def render_handout(lang: str) -> str:
 
 def writer(speaker: Speaker, options: WriterOptions) -> HtmlWriter:
     """The writer of this format."""
-    return HtmlWriter(options.subjects, speaker)
+    return HtmlWriter(speaker)
 
 
 class HtmlWriter:
@@ -61,11 +57,9 @@ class HtmlWriter:
     Every value comes from outside and is escaped; characters that hide or steer something are written out.
     """
 
-    def __init__(self, subjects: int, speaker: Speaker) -> None:
-        self._several = subjects != 1
+    def __init__(self, speaker: Speaker) -> None:
         self._speaker = speaker
-        self._subjects: list[_Subject] = []
-        self._html = ""
+        self._views: list[ReportView] = []
         self._preface = ""
         self._more_css = ""
 
@@ -73,30 +67,20 @@ class HtmlWriter:
         """Put a piece of HTML, escaped already, above the reports, with the style sheet that it needs."""
         self._preface, self._more_css = markup, css
 
-    def preview(self, html: str) -> None:
-        """Take the HTML part of the message of the next report, which is shown as its readers see it."""
-        self._html = html
-
-    def report(self, report: Report) -> str:
+    def report(self, view: ReportView) -> str:
         """Take the next report; nothing is written yet."""
-        key = f"s{len(self._subjects) + 1}" if self._several else ""
-        view = build(report, self._speaker, prefix=f"{key}-" if key else "")
-        say = self._speaker.say
-        shown = preview(self._html) if self._html else None
-        self._html = ""
-        large = say("preview.too-large", size=octets(shown.octets, say)) if shown and not shown.document else ""
-        self._subjects.append(_Subject(key, view, draw(report, self._speaker), explain(report, say), shown, large))
+        self._views.append(view)
         return ""
 
     def end(self) -> str:
         """The whole page."""
-        sources = _cited([subject.view for subject in self._subjects])
+        sources = _cited(self._views)
         glosser = Glosser(load_glossary([locate("rules")]), self._speaker.lang)
         page = environment().get_template("report.html")
         return page.render(
             say=self._speaker.say,
             lang=self._speaker.lang,
-            subjects=self._subjects,
+            views=self._views,
             css=_css() + self._more_css,
             policy=CONTENT_SECURITY_POLICY,
             preface=self._preface,
@@ -137,18 +121,6 @@ def _key(source: SourceView) -> tuple[str, str, str, str]:
 def _css() -> str:
     """The style sheet without its indentation."""
     return re.sub(r"\n\s*", "\n", (locate("reports") / "style.css").read_text("utf-8"))
-
-
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """What the templates get for one report; `key` is empty where it is the only one."""
-
-    key: str
-    view: ReportView
-    pictures: Pictures
-    traces: Traces
-    preview: Preview | None
-    too_large: str
 
 
 def _unbroken(record: str) -> tuple[tuple[bool, str], ...]:

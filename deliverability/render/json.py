@@ -20,6 +20,7 @@ from deliverability.model.report import (
     Verdict,
 )
 from deliverability.render.formats import WriterOptions
+from deliverability.view.report import ReportView
 from deliverability.words.speaker import Speaker
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -32,7 +33,7 @@ def render_json(reports: Report | Sequence[Report]) -> str:
     """One object for one subject, an array for several; ends with a line end. Equal reports give equal bytes."""
     several = (reports,) if isinstance(reports, Report) else tuple(reports)
     writer = JsonWriter(len(several))
-    return "".join(writer.report(each) for each in several) + writer.end()
+    return "".join(writer.write(each) for each in several) + writer.end()
 
 
 def writer(speaker: Speaker, options: WriterOptions) -> JsonWriter:
@@ -47,8 +48,12 @@ class JsonWriter:
         self._array = subjects != 1
         self._begun = False
 
-    def report(self, report: Report) -> str:
+    def report(self, view: ReportView) -> str:
         """The next report."""
+        return self.write(view.report)
+
+    def write(self, report: Report) -> str:
+        """The same, without words."""
         if not self._array:
             return json_text(_report(report), indent=2) + "\n"
         # One line a report: an indented array of a thousand of them would take most of the run.

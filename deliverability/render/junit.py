@@ -9,42 +9,41 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape, quoteattr
 
-from deliverability.model.report import Report
 from deliverability.model.rules import Severity
 from deliverability.render.formats import WriterOptions
-from deliverability.view.findings import FindingView, finding_views, subject_name
+from deliverability.view.findings import FindingView
+from deliverability.view.report import ReportView
 from deliverability.words.sentences import visible
 from deliverability.words.speaker import Speaker
 
 
 def writer(speaker: Speaker, options: WriterOptions) -> JunitWriter:
     """The writer of this format."""
-    return JunitWriter(speaker, fail_on=options.fail_on)
+    return JunitWriter(options.fail_on)
 
 
 class JunitWriter:
     """A suite for each report; nothing is kept. `fail_on` None: no finding is a failure."""
 
-    def __init__(self, speaker: Speaker, *, fail_on: Severity | None) -> None:
-        self._speaker = speaker
+    def __init__(self, fail_on: Severity | None) -> None:
         self._fail_on = fail_on
         self._begun = False
 
-    def report(self, report: Report) -> str:
+    def report(self, view: ReportView) -> str:
         """The suite of the next report."""
         lines: list[str] = []
         counts = {"failure": 0, "error": 0, "skipped": 0, "system-out": 0, "": 0}
-        for view in finding_views(report, self._speaker):
-            kind = self._kind(view)
+        for each in view.findings:
+            kind = self._kind(each)
             counts[kind] += 1
-            lines += _case(view, kind)
+            lines += _case(each, kind)
         head = {
-            "name": subject_name(report, self._speaker.lang),
+            "name": view.subject,
             "tests": str(sum(counts.values())),
             "failures": str(counts["failure"]),
             "errors": str(counts["error"]),
             "skipped": str(counts["skipped"]),
-            "timestamp": visible(report.run.started.removesuffix("Z")),
+            "timestamp": visible(view.report.run.started.removesuffix("Z")),
             "time": "0",
         }
         return "\n".join((self._head() + f"<testsuite{_attributes(head)}>", *lines, "</testsuite>")) + "\n"

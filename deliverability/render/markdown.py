@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from deliverability.model.report import Report
 from deliverability.render.formats import WriterOptions
+from deliverability.view.checks import source_line
 from deliverability.view.findings import record_lines
-from deliverability.view.parts import RemedyView, ReportView, StepView
-from deliverability.view.report import build, source_line
+from deliverability.view.parts import RemedyView, StepView
+from deliverability.view.report import ReportView
 from deliverability.view.segments import segments
 from deliverability.words.sentences import Phrases, visible
 from deliverability.words.speaker import Speaker
@@ -46,13 +46,12 @@ class MarkdownWriter:
     """One report after the other, each below a heading of its own; nothing is kept."""
 
     def __init__(self, speaker: Speaker) -> None:
-        self._speaker = speaker
+        self._say = speaker.say
         self._begun = False
 
-    def report(self, report: Report) -> str:
+    def report(self, view: ReportView) -> str:
         """The next report."""
-        view = build(report, self._speaker)
-        blocks = [block for block in _blocks(view, self._speaker.say) if block]
+        blocks = [block for block in _blocks(view, self._say) if block]
         lead = "\n---\n\n" if self._begun else ""
         self._begun = True
         return lead + "\n\n".join(blocks) + "\n"
@@ -111,8 +110,8 @@ def _blocks(view: ReportView, say: Phrases) -> Iterator[str]:
         yield plain(say("todo.none" if view.complete else "todo.none-incomplete"))
     for number, step in enumerate(view.first, 1):
         yield from _first(number, step, say)
-    begun = {step.entry.anchor for step in view.first}
-    rest = [entry for entry in view.todo if entry.anchor not in begun]
+    begun = {step.check.anchor for step in view.first}
+    rest = [check for check in view.todo if check.anchor not in begun]
     if rest:
         yield _table(
             (say("markdown.severity"), say("markdown.rule"), say("markdown.found")),
@@ -164,23 +163,23 @@ def _verdicts(view: ReportView, say: Phrases) -> str:
 
 
 def _first(number: int, step: StepView, say: Phrases) -> Iterator[str]:
-    entry = step.entry
-    yield f"### {number}. {plain(entry.headline)}"
-    yield " · ".join((plain(entry.severity_label), code(entry.rule), *map(plain, entry.guide), plain(entry.title)))
-    if entry.rest:
-        yield plain(entry.rest)
-    if entry.shows_instances:
+    check = step.check
+    yield f"### {number}. {plain(check.headline)}"
+    yield " · ".join((plain(check.severity_label), code(check.rule), *map(plain, check.guide), plain(check.title)))
+    if check.rest:
+        yield plain(check.rest)
+    if check.shows_instances:
         yield "\n".join(
             f"- {code(each.item)} {plain(each.message)}" if each.item else f"- {plain(each.message)}"
-            for each in entry.instances
+            for each in check.instances
         )
-    yield plain(entry.why)
+    yield plain(check.why)
     if step.remedy:
         yield from _remedy(step.remedy)
-    yield "\n".join(_step(index, text) for index, text in enumerate(entry.fix, 1))
-    if entry.contested:
-        yield "\n".join((plain(say("label.contested")), *(f"- {plain(each)}" for each in entry.readings)))
-    for source in entry.sources[:1]:
+    yield "\n".join(_step(index, text) for index, text in enumerate(check.fix, 1))
+    if check.contested:
+        yield "\n".join((plain(say("label.contested")), *(f"- {plain(each)}" for each in check.readings)))
+    for source in check.sources[:1]:
         link = f" <{source.url}>" if re.fullmatch(r"https?://[^\s<>\\]+", source.url) else ""
         yield f"{say('label.source')}: {plain(source_line(source, say))}{link}"
 

@@ -10,6 +10,7 @@ from deliverability.model.report import DMARC_STAGES, GRADES, Outcome, Report, V
 from deliverability.model.rules import Severity
 from deliverability.render.exposition import Gauges
 from deliverability.render.formats import WriterOptions
+from deliverability.view.report import ReportView
 from deliverability.words.speaker import Speaker
 
 # The larger, the worse; -1 lies below every threshold.
@@ -54,8 +55,9 @@ class PrometheusWriter:
     def __init__(self) -> None:
         self._gauges = Gauges(_HELP)
 
-    def report(self, report: Report) -> str:
+    def report(self, view: ReportView) -> str:
         """Take the next report; nothing is written yet."""
+        report = view.report
         for name, labels, value in _measure(report):
             self._gauges.set(name, value, domain=report.domain, message=report.message, **labels)
         return ""

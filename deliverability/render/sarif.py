@@ -14,7 +14,8 @@ from deliverability.model.codec import json_text, printable
 from deliverability.model.report import Report
 from deliverability.model.rules import Rule, Severity
 from deliverability.render.formats import WriterOptions
-from deliverability.view.findings import FindingView, finding_views, new_records, subject_name
+from deliverability.view.findings import FindingView
+from deliverability.view.report import ReportView
 from deliverability.words.rules import filled_texts
 from deliverability.words.sentences import visible
 from deliverability.words.speaker import Speaker
@@ -45,21 +46,21 @@ class SarifWriter:
         self._begun = False
         self._any = False
 
-    def report(self, report: Report) -> str:
+    def report(self, view: ReportView) -> str:
         """The results of the next report."""
         text = self._head()
-        self._started = self._started or report.run.started
-        self._version = self._version or report.run.version
+        self._started = self._started or view.report.run.started
+        self._version = self._version or view.version
         failures: dict[tuple[str, bool], list[str]] = {}
-        for view in finding_views(report, self._speaker):
-            if view.failed:
-                failures.setdefault((view.words.message, view.is_bug), []).append(view.rule.id)
-            if view.is_unmet or view.failed:
-                text += (",\n" if self._any else "\n") + _dump(self._result(view, report))
+        for each in view.findings:
+            if each.failed:
+                failures.setdefault((each.words.message, each.is_bug), []).append(each.rule.id)
+            if each.is_unmet or each.failed:
+                text += (",\n" if self._any else "\n") + _dump(self._result(each, view.report))
                 self._any = True
         for (message, bug), rules in failures.items():
             self._sound = self._sound and not bug
-            shown = f"{subject_name(report, self._speaker.lang)}: {message} ({', '.join(dict.fromkeys(rules))})"
+            shown = f"{view.subject}: {message} ({', '.join(dict.fromkeys(rules))})"
             self._notifications.append({"level": "error" if bug else "warning", "message": {"text": shown}})
         return text
 
@@ -105,8 +106,8 @@ class SarifWriter:
         }
         if effects:
             properties["receivers"] = effects
-        if records := new_records(view, report):
-            properties["records"] = records
+        if view.records:
+            properties["records"] = list(view.records)
         suppressed = {"kind": "external", "status": "accepted", "justification": view.waived}
         return {
             "ruleId": ident,

@@ -16,9 +16,9 @@ from deliverability._resources import locate
 from deliverability.model.facts import Value
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.rules import Effect, Receiver, Rule, RuleSet, SourceRef, Statement, VolumeClass
+from deliverability.model.senders import Service
 from deliverability.render.html import environment
 from deliverability.render.json import SCHEMA
-from deliverability.senders.catalogue import Service, services
 from deliverability.view.findings import effect_words, read_words, topic_name
 from deliverability.view.parts import SourceView
 from deliverability.words.glossary import GlossaryTerm
@@ -101,7 +101,7 @@ class _Site:
         names = {term.id: term.term[self._say.lang] for term in self._terms}
         yield self._page("glossary.html", "site_glossary.html", terms=self._terms, names=names)
         yield self._page("verdicts.html", "site_verdicts.html")
-        shown_services = [self._service(each) for each in services().values()]
+        shown_services = [self._service(each) for each in self._rules.knowledge.services.values()]
         shown_services.sort(key=lambda each: str(each["name"]).casefold())
         yield self._page("services.html", "site_services.html", services=shown_services)
         receivers = [self._receiver(each) for each in self._rules.receivers.values()]

@@ -2,58 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from deliverability.model.report import Report
 from deliverability.render.formats import WriterOptions
-from deliverability.render.wrap import pad, typewritten, width_of, wrap
-from deliverability.view.parts import EffectView, Entry, ReportView, VerdictView
-from deliverability.view.report import build, source_line
+from deliverability.render.paper import Paper
+from deliverability.render.wrap import pad, width_of, wrap
+from deliverability.view.checks import source_line
+from deliverability.view.parts import CheckView, ReasonView
+from deliverability.view.report import ReportView
 from deliverability.view.savings import SavingsView
 from deliverability.view.segments import segments
-from deliverability.view.trace import SignatureTrace, SpfTrace, Traces, explain
+from deliverability.view.trace import SignatureTrace, SpfTrace
 from deliverability.words.sentences import Phrases
 from deliverability.words.speaker import Speaker
 
-MAX_WIDTH = 100
-MIN_WIDTH = 40
 _REASONS_SHOWN = 3
 _MET_SHOWN = 200
 _REMEDIES_SHOWN = 3
-
-_COLOURS = {
-    "rejected": "31",
-    "error": "31",
-    "at-risk": "33",
-    "warning": "33",
-    "accepted": "32",
-    "met": "32",
-    "depends": "33",
-    "dns-not-ready": "31",
-    "dns-partly": "36",
-    "dns-ready": "32",
-    "cannot-tell": "36",
-    "unknown": "36",
-    "info": "34",
-    "bold": "1",
-    "dim": "2",
-    "code": "36",
-}
-_SYMBOLS = {
-    "accepted": ("✓", "+"),
-    "at-risk": ("▲", "!"),
-    "rejected": ("✗", "x"),
-    "depends": ("▲", "!"),
-    "dns-not-ready": ("✗", "x"),
-    "dns-partly": ("?", "?"),
-    "dns-ready": ("✓", "+"),
-    "cannot-tell": ("?", "?"),
-    "rule": ("─", "-"),
-    "bullet": ("•", "-"),
-    "met": ("✓", "+"),
-    "unknown": ("?", "?"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,61 +53,25 @@ class TextWriter:
         unicode: bool,
         trace: bool = False,
     ) -> None:
-        self._speaker = speaker
         self._say = speaker.say
         self._trace = trace
-        self._paper = _Paper(max(MIN_WIDTH, min(width, MAX_WIDTH)), color, unicode)
+        self._paper = Paper.of_terminal(width, color=color, unicode=unicode)
         self._rows: list[_Row] = []
 
-    def report(self, report: Report) -> str:
+    def report(self, view: ReportView) -> str:
         """The next report."""
-        view = build(report, self._speaker)
         self._rows.append(_row(view, self._say))
         begin = "\n" if len(self._rows) > 1 else ""
-        traces = explain(report, self._say)
-        return begin + self._finished(_report(view, traces, self._trace, self._paper, self._say))
+        return begin + self._paper.text(_report(view, self._trace, self._paper, self._say))
 
     def end(self) -> str:
         """The summary, where there was more than one report."""
         if len(self._rows) < 2:
             return ""
-        return self._finished(_summary(self._rows, self._paper, self._say))
-
-    def _finished(self, lines: Iterable[str]) -> str:
-        text = "\n".join(line.rstrip() for line in lines).rstrip("\n") + "\n"
-        return text if self._paper.unicode else typewritten(text)
+        return self._paper.text(_summary(self._rows, self._paper, self._say))
 
 
-@dataclass(frozen=True, slots=True)
-class _Paper:
-    """How to write: width, colour, symbols."""
-
-    width: int
-    color: bool
-    unicode: bool
-
-    def ink(self, text: str, style: str) -> str:
-        code = _COLOURS.get(style)
-        return f"\x1b[{code}m{text}\x1b[0m" if self.color and code else text
-
-    def symbol(self, name: str) -> str:
-        return _SYMBOLS[name][0 if self.unicode else 1]
-
-    def paragraph(self, text: str, indent: int, first: str = "", style: str = "") -> list[str]:
-        """`text` wrapped behind `indent` columns; `first` (already part of the indent) opens the first line."""
-        pieces = wrap(text, self.width - indent) or [""]
-        lead = first + " " * (indent - width_of(first))
-        return [
-            (lead if index == 0 else " " * indent) + (self.ink(piece, style) if style else piece)
-            for index, piece in enumerate(pieces)
-        ]
-
-    def heading(self, text: str) -> list[str]:
-        line = self.symbol("rule") * (self.width - width_of(text) - 1)
-        return ["", " ".join([self.ink(text, "bold"), *([self.ink(line, "dim")] if line else [])]), ""]
-
-
-def _report(view: ReportView, traces: Traces, whole: bool, paper: _Paper, say: Phrases) -> Iterator[str]:
+def _report(view: ReportView, whole: bool, paper: Paper, say: Phrases) -> Iterator[str]:
     yield paper.ink(view.domain, "bold")
     about = [view.message or say("label.no-message"), view.started, say("label.tool", version=view.version)]
     yield from paper.paragraph(" · ".join(part for part in about if part) if paper.unicode else ", ".join(about), 0)
@@ -160,6 +90,7 @@ def _report(view: ReportView, traces: Traces, whole: bool, paper: _Paper, say: P
     yield from _todo(view, paper, say)
     if view.savings:
         yield from _savings(view.savings, paper, say)
+    traces = view.traces
     if traces.spf and (whole or not traces.spf.passed):
         yield from _spf_trace(traces.spf, whole, paper, say)
     if traces.dkim and (whole or any(each.state != "good" for each in traces.dkim)):
@@ -179,9 +110,9 @@ def _report(view: ReportView, traces: Traces, whole: bool, paper: _Paper, say: P
             yield from paper.paragraph(text, 2, paper.symbol("bullet") + " ")
     if view.waived:
         yield from paper.heading(say("section.waived"))
-        for entry in view.waived:
-            yield from paper.paragraph(f"{entry.headline} [{entry.rule}]", 2, paper.symbol("bullet") + " ")
-            yield from paper.paragraph(entry.waiver, 2, style="dim")
+        for check in view.waived:
+            yield from paper.paragraph(f"{check.headline} [{check.rule}]", 2, paper.symbol("bullet") + " ")
+            yield from paper.paragraph(check.waiver, 2, style="dim")
     if view.opinion:
         yield from paper.heading(say("section.opinion"))
         yield from paper.paragraph(view.opinion.lead, 0)
@@ -198,17 +129,17 @@ def _report(view: ReportView, traces: Traces, whole: bool, paper: _Paper, say: P
             yield from paper.paragraph(f"{step.title}{say('punctuation.colon')}{step.label}", 4, f"{step.key:<4}")
     if view.met:
         yield from paper.heading(say("section.met"))
-        for entry in view.met[:_MET_SHOWN]:
+        for check in view.met[:_MET_SHOWN]:
             lead = paper.ink(paper.symbol("met"), "met") + " "
-            if len(entry.instances) == 1:
-                found = entry.instances[0]
+            if len(check.instances) == 1:
+                found = check.instances[0]
                 yield from paper.paragraph(found.message + _item(found.item, say), 2, lead)
             else:
-                items = say("site_separator").join(each.item for each in entry.instances)
-                yield from paper.paragraph(entry.title + say("punctuation.aside", text=items), 2, lead)
+                items = say("site_separator").join(each.item for each in check.instances)
+                yield from paper.paragraph(check.title + say("punctuation.aside", text=items), 2, lead)
 
 
-def _verdicts(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
+def _verdicts(view: ReportView, paper: Paper, say: Phrases) -> Iterator[str]:
     """The answer, what it assumes, and each receiver: once for those that decide alike."""
     yield from paper.heading(say("answer.title-parked" if view.parked else "section.verdict"))
     for text in view.assumed:
@@ -225,32 +156,21 @@ def _verdicts(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
             line, *others = wrap(verdict.label, paper.width - 4)
             yield f"  {paper.ink(f'{symbol} {line}', verdict.kind)}"
             yield from (f"    {paper.ink(each, verdict.kind)}" for each in others)
-    alike_all = _alike(view.verdicts)
-    if view.lead and len(alike_all) == 1 and view.verdicts[0].kind == "dns-ready":
-        alike_all = []  # The answer has said so.
-    for alike in alike_all:
-        first = alike[0]
-        together = say("site_separator").join(each.receiver for each in alike)
+    groups = view.verdict_groups
+    if view.lead and len(groups) == 1 and groups[0].kind == "dns-ready":
+        groups = ()  # The answer has said so.
+    for group in groups:
         yield ""
-        yield from paper.paragraph(first.sentence.replace(first.receiver, together), 0)
-        if len({each.checked for each in alike}) == 1:
-            yield from paper.paragraph(first.checked, 2, style="dim")
-        yield from _reasons(first, paper, say)
+        yield from paper.paragraph(group.sentence, 0)
+        if group.checked:
+            yield from paper.paragraph(group.checked, 2, style="dim")
+        yield from _reasons(group.reasons, paper, say)
     yield ""
     yield from paper.paragraph(view.grade, 0)
 
 
-def _alike(verdicts: Sequence[VerdictView]) -> list[list[VerdictView]]:
-    """Verdicts that say the same for the same reasons, in the order of the first of each."""
-    groups: dict[object, list[VerdictView]] = {}
-    for each in verdicts:
-        key = (each.sentence.replace(each.receiver, ""), each.reasons, each.unknown)
-        groups.setdefault(key, []).append(each)
-    return list(groups.values())
-
-
-def _reasons(verdict: VerdictView, paper: _Paper, say: Phrases) -> Iterator[str]:
-    shown, rest = verdict.reasons[:_REASONS_SHOWN], len(verdict.reasons) - _REASONS_SHOWN
+def _reasons(reasons: Sequence[ReasonView], paper: Paper, say: Phrases) -> Iterator[str]:
+    shown, rest = reasons[:_REASONS_SHOWN], len(reasons) - _REASONS_SHOWN
     for reason in shown:
         codes = f" {say('verdict.codes')} {' / '.join(reason.codes)}" if reason.codes and not reason.unknown else ""
         text = f"{reason.title} [{reason.rule}]{codes}"
@@ -259,7 +179,7 @@ def _reasons(verdict: VerdictView, paper: _Paper, say: Phrases) -> Iterator[str]
         yield from paper.paragraph(say.count("verdict.more", rest), 4, style="dim")
 
 
-def _todo(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
+def _todo(view: ReportView, paper: Paper, say: Phrases) -> Iterator[str]:
     yield from paper.heading(say("section.todo"))
     if not view.todo:
         yield from paper.paragraph(say("todo.none" if view.complete else "todo.none-incomplete"), 0)
@@ -269,63 +189,63 @@ def _todo(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
     shown = [text for text, level in zip(counts, ("error", "warning", "info"), strict=True) if view.counts[level]]
     yield from paper.paragraph(say("site_separator").join(shown), 0)
     minor = False
-    for number, entry in enumerate(view.todo, 1):
-        if entry.severity != "info":
+    for number, check in enumerate(view.todo, 1):
+        if check.severity != "info":
             yield ""
-            yield from _entry(entry, number, paper, say)
+            yield from _check(check, number, paper, say)
             continue
         if not minor:
             yield ""
             yield from paper.paragraph(say("todo.minor"), 0, style="info")
             minor = True
-        yield from _minor(entry, number, paper)
+        yield from _minor(check, number, paper)
     yield from _information(view, paper, say)
 
 
-def _information(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
+def _information(view: ReportView, paper: Paper, say: Phrases) -> Iterator[str]:
     """What is good to know, one line each."""
     if view.information:
         yield ""
         yield from paper.paragraph(say("todo.information"), 0, style="dim")
-    for entry in view.information:
-        yield from paper.paragraph(f"{entry.headline} [{entry.rule}]", 2, f"{paper.symbol('bullet')} ")
+    for check in view.information:
+        yield from paper.paragraph(f"{check.headline} [{check.rule}]", 2, f"{paper.symbol('bullet')} ")
 
 
-def _minor(entry: Entry, number: int, paper: _Paper) -> Iterator[str]:
+def _minor(check: CheckView, number: int, paper: Paper) -> Iterator[str]:
     """What could be improved takes two or three lines: the step that matters most, and where to read on."""
-    yield from paper.paragraph(f"{entry.headline} [{entry.rule}]", 4, f"{number}.")
-    for step in entry.fix[:1]:
-        yield from _step(step, "    ", paper)
+    yield from paper.paragraph(f"{check.headline} [{check.rule}]", 4, f"{number}.")
+    for step in check.fix[:1]:
+        yield from paper.step(step, "    ")
 
 
-def _entry(entry: Entry, number: int, paper: _Paper, say: Phrases) -> Iterator[str]:
+def _check(check: CheckView, number: int, paper: Paper, say: Phrases) -> Iterator[str]:
     lead = f"{number}."
-    yield from paper.paragraph(entry.headline, 4, lead, style="bold")
-    label = (" · " if paper.unicode else ", ").join((entry.severity_label, entry.rule, *entry.guide, entry.title))
-    yield from paper.paragraph(label, 4, style=entry.severity)
-    if entry.rest:
-        yield from paper.paragraph(entry.rest, 4)
-    if entry.shows_instances:
-        for instance in entry.instances:
+    yield from paper.paragraph(check.headline, 4, lead, style="bold")
+    label = (" · " if paper.unicode else ", ").join((check.severity_label, check.rule, *check.guide, check.title))
+    yield from paper.paragraph(label, 4, style=check.severity)
+    if check.rest:
+        yield from paper.paragraph(check.rest, 4)
+    if check.shows_instances:
+        for instance in check.instances:
             text = _pair(instance.item, instance.message, say) if instance.item else instance.message
             yield from paper.paragraph(text, 4)
-    yield from paper.paragraph(entry.why, 4, style="dim")
-    for index, step in enumerate(entry.fix, 1):
-        yield from _step(step, f"    {index}) ", paper)
-    for effect in _by_effect(entry.effects, say):
+    yield from paper.paragraph(check.why, 4, style="dim")
+    for index, step in enumerate(check.fix, 1):
+        yield from paper.step(step, f"    {index}) ")
+    for effect in check.effect_lines:
         yield from paper.paragraph(effect, 4)
-    if entry.contested:
+    if check.contested:
         yield from paper.paragraph(say("label.contested"), 4, style="warning")
-        for reading in entry.readings:
+        for reading in check.readings:
             yield from paper.paragraph(reading, 4)
-    yield from paper.paragraph(_pair(say("label.effort"), entry.effort, say), 4, style="dim")
-    for source in entry.sources[:1]:
+    yield from paper.paragraph(_pair(say("label.effort"), check.effort, say), 4, style="dim")
+    for source in check.sources[:1]:
         yield from paper.paragraph(_pair(say("label.source"), source_line(source, say), say), 4, style="dim")
         if source.url:
             yield "    " + paper.ink(source.url, "dim")
 
 
-def _publish(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
+def _publish(view: ReportView, paper: Paper, say: Phrases) -> Iterator[str]:
     """The first remedies, each record on a line of its own so that it can be copied; `deliv fix` has all of it."""
     yield from paper.heading(say("publish.title"))
     for number, remedy in enumerate(view.remedies[:_REMEDIES_SHOWN], 1):
@@ -343,7 +263,7 @@ def _publish(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
     yield from paper.paragraph(say(key, n=str(rest), command=f"deliv fix {view.domain}"), 0)
 
 
-def _savings(savings: SavingsView, paper: _Paper, say: Phrases) -> Iterator[str]:
+def _savings(savings: SavingsView, paper: Paper, say: Phrases) -> Iterator[str]:
     yield from paper.heading(say("section.savings"))
     for number, change in enumerate(savings.changes, 1):
         yield from paper.paragraph(say("savings.line", change=change.words, saves=change.saves), 4, f"{number}.")
@@ -352,36 +272,7 @@ def _savings(savings: SavingsView, paper: _Paper, say: Phrases) -> Iterator[str]
             yield from paper.paragraph("".join(piece for _, piece in segments(text)), 0)
 
 
-def _by_effect(effects: Sequence[EffectView], say: Phrases) -> list[str]:
-    """One line per effect with the receivers it is true for."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    for each in effects:
-        codes = say("punctuation.aside", text=" / ".join(each.codes)) if each.codes else ""
-        groups.setdefault((each.words, each.only), []).append(each.receiver + codes)
-    return [
-        _pair(say("punctuation.list").join(names), words, say) + (say("punctuation.aside", text=only) if only else "")
-        for (words, only), names in groups.items()
-    ]
-
-
-def _step(step: str, lead: str, paper: _Paper) -> Iterator[str]:
-    """A step; a whole record gets a line of its own, unwrapped, so that it can be copied."""
-    indent = width_of(lead)
-    text = ""
-    for code, piece in segments(step):
-        if code and len(piece) > 24 and " " in piece:
-            if text.strip():
-                yield from paper.paragraph(text.strip(), indent, lead)
-                lead = " " * indent
-            yield lead + paper.ink(piece, "code")
-            lead, text = " " * indent, ""
-        else:
-            text += piece
-    if text.strip():
-        yield from paper.paragraph(text.strip(), indent, lead)
-
-
-def _spf_trace(trace: SpfTrace, whole: bool, paper: _Paper, say: Phrases) -> Iterator[str]:
+def _spf_trace(trace: SpfTrace, whole: bool, paper: Paper, say: Phrases) -> Iterator[str]:
     """Term by term; what lies inside an include that did not match only where the `whole` of it is wanted."""
     yield from paper.heading(trace.title)
     yield from paper.paragraph(trace.checked, 0)
@@ -403,7 +294,7 @@ def _spf_trace(trace: SpfTrace, whole: bool, paper: _Paper, say: Phrases) -> Ite
 _MARKS = {"match": ("met", "met"), "error": ("error", "rejected"), "followed": ("info", "bullet")}
 
 
-def _dkim_trace(traces: Sequence[SignatureTrace], paper: _Paper, say: Phrases) -> Iterator[str]:
+def _dkim_trace(traces: Sequence[SignatureTrace], paper: Paper, say: Phrases) -> Iterator[str]:
     yield from paper.heading(say("trace.dkim-title"))
     for each in traces:
         name = {"good": "met", "bad": "rejected"}.get(each.state, "unknown")
@@ -413,16 +304,11 @@ def _dkim_trace(traces: Sequence[SignatureTrace], paper: _Paper, say: Phrases) -
 
 
 def _row(view: ReportView, say: Phrases) -> _Row:
-    if view.counts["error"] or view.counts["warning"]:
-        errors, warnings = str(view.counts["error"]), str(view.counts["warning"])
-        problems = say("summary.problems", errors=errors, warnings=warnings)
-    else:
-        problems = say("summary.clean")
     verdicts = say("site_separator").join(f"{each.receiver} {each.label}" for each in view.verdicts)
-    return _Row(view.domain, problems, verdicts)
+    return _Row(view.domain, view.problems, verdicts)
 
 
-def _summary(rows: Sequence[_Row], paper: _Paper, say: Phrases) -> Iterator[str]:
+def _summary(rows: Sequence[_Row], paper: Paper, say: Phrases) -> Iterator[str]:
     yield from paper.heading(say("section.summary"))
     names = max(width_of(row.domain) for row in rows)
     for row in rows:

@@ -15,9 +15,10 @@ from deliverability.model.facts import Catalogue
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import DMARC_STAGES, GRADES, Report
 from deliverability.model.rules import RuleSet
-from deliverability.model.weekly import Entry, Summary, page_name
+from deliverability.model.weekly import Summary, WeeklyEntry, page_name
 from deliverability.render.html import CONTENT_SECURITY_POLICY, HtmlWriter, environment
 from deliverability.view.charts import line, spark
+from deliverability.view.report import ReportView
 from deliverability.view.weekly import EntryView, entry_view, run_view
 from deliverability.words.sentences import Phrases, octets, phrases
 from deliverability.words.speaker import Guide, Speaker
@@ -54,7 +55,7 @@ class HtmlPages:
     catalogue: Catalogue
     guide: Guide
 
-    def subject(self, report: Report, entry: Entry, history: History, lang: str) -> str:
+    def subject(self, report: Report, entry: WeeklyEntry, history: History, lang: str) -> str:
         """The full report of a subject, with what changed and its trends on top."""
         say = phrases(lang)
         view = entry_view(entry, say, self.rules, self.catalogue)
@@ -72,9 +73,10 @@ class HtmlPages:
                 start=page_name("index", lang),
             )
         )
-        writer = HtmlWriter(1, Speaker(self.rules, self.catalogue, lang, self.guide))
+        speaker = Speaker(self.rules, self.catalogue, lang, self.guide)
+        writer = HtmlWriter(speaker)
         writer.preface(preface, _css())
-        return writer.report(report) + writer.end()
+        return writer.report(ReportView(report, speaker)) + writer.end()
 
     def start(self, summary: Summary, history: History, lang: str) -> str:
         """The start page: what changed first, then every subject."""

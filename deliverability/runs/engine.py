@@ -22,7 +22,8 @@ from deliverability.runs.rules import load_rules
 if TYPE_CHECKING:
     from deliverability.judge.engine import Selection
     from deliverability.mail.reader import Message
-    from deliverability.model.rules import Receiver, RuleSet
+    from deliverability.model.knowledge import Knowledge
+    from deliverability.model.rules import RuleSet
     from deliverability.ports.ports import Ports
     from deliverability.runs.rehearse import Basis
 
@@ -72,8 +73,13 @@ class Audited:
     html: str | None = field(default=None, repr=False)
 
 
-async def gather_facts(job: Job, run_ports: Ports, extras: Extras = NOTHING_MORE) -> Audited:
-    """Collect the facts of one subject. Raises InputError where its message or zone file cannot be read."""
+async def gather_facts(
+    job: Job, run_ports: Ports, extras: Extras = NOTHING_MORE, knowledge: Knowledge | None = None
+) -> Audited:
+    """Collect the facts of one subject; without `knowledge` things are looked up in what is shipped.
+
+    Raises InputError where its message or zone file cannot be read.
+    """
     from deliverability.auditors.base import gather
     from deliverability.ports.clock import stamp
 
@@ -101,7 +107,7 @@ async def gather_facts(job: Job, run_ports: Ports, extras: Extras = NOTHING_MORE
     )
     ports = run_ports.of_subject() if domain else run_ports.without_domain()
     every = auditors()
-    gathered = await gather(every, subject, ports, message)
+    gathered = await gather(every, subject, ports, message, knowledge=knowledge)
     opinion = basis = None
     if domain and extras.second_opinion:
         from deliverability.opinion.ask import second_opinion
@@ -142,7 +148,7 @@ def make_report(audited: Audited, rules: RuleSet, selection: Selection) -> Repor
 
     judged = judge(audited.facts, rules, catalogue(), selection)
     receivers = selection.receivers or rules.providers
-    findings, assessment = assessed(judged, receivers, audited.facts)
+    findings, assessment = assessed(judged, receivers, audited.facts, rules.grading)
     return Report(
         schema_version=SCHEMA_VERSION,
         domain=audited.subject.domain,
@@ -153,14 +159,14 @@ def make_report(audited: Audited, rules: RuleSet, selection: Selection) -> Repor
         rules_digest=rules.digest,
         findings=findings,
         assessment=assessment,
-        assumed=_assumed(audited.facts, [rules.receivers[each] for each in receivers]),
+        assumed=_assumed(audited.facts, rules, receivers),
         notes=notes_on(audited.subject.domain, audited.facts, audited.started, audited.sources),
         run=Run(__version__, audited.started, audited.sources),
         second_opinion=audited.opinion,
     )
 
 
-def _assumed(facts: FactSet, receivers: Sequence[Receiver]) -> Mapping[str, Value]:
+def _assumed(facts: FactSet, rules: RuleSet, receivers: Sequence[str]) -> Mapping[str, Value]:
     """What the user did not say and the verdicts rest on."""
     from deliverability.judge.engine import volume_classes
 
@@ -168,7 +174,7 @@ def _assumed(facts: FactSet, receivers: Sequence[Receiver]) -> Mapping[str, Valu
     if facts.value("subject.purpose_basis") == "inferred":
         assumed["purpose"] = facts.value("subject.purpose")
         assumed["signs"] = facts.value("subject.purpose_signs")
-    if any(len(volume_classes(each, facts)) > 1 for each in receivers):
+    if any(len(volume_classes(rules.receivers[each], rules, facts)) > 1 for each in receivers):
         assumed["volume"] = "small-or-bulk"
     return assumed
 
@@ -207,7 +213,7 @@ async def report_on(
     job: Job, ports: Ports, rules: RuleSet, selection: Selection, extras: Extras = NOTHING_MORE
 ) -> Reported:
     """Gather, judge and rehearse. Raises InputError as `gather_facts` does."""
-    return await full_report(await gather_facts(job, ports, extras), rules, selection)
+    return await full_report(await gather_facts(job, ports, extras, rules.knowledge), rules, selection)
 
 
 async def audit(

@@ -28,7 +28,8 @@ from deliverability.model.rules import RuleSet, Severity
 from deliverability.ports.base import Found, Resolver
 from deliverability.ports.overlay import OverlayResolver, Proposal, parse_proposal
 from deliverability.ports.ports import Ports
-from deliverability.remedy.plan import TOPICS, redrafted
+from deliverability.remedy.plan import TOPICS
+from deliverability.remedy.situation import Situation
 from deliverability.remedy.spf_passing import Earlier, lost
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ async def remedies(
 
 async def _accepted(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool]:
     meant = {(each.rule, each.item) for each in base.findings if each.outcome is Outcome.UNMET}
-    waiting = [(topic, draft) for topic in TOPICS for draft in topic(base.facts, base.findings)] if meant else []
+    services = rehearsal.rules.knowledge.services
+    first = Situation(base.facts, base.findings, services)
+    waiting = [(topic, draft) for topic in TOPICS for draft in topic(first)] if meant else []
     published = {edit_place(edit): edit.old for _, draft in reversed(waiting) for edit in draft.edits}
     states: dict[_Place, _State] = {}
     tried: set[object] = set()
@@ -131,10 +134,11 @@ async def _accepted(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], 
         changed = {place for place, each in states.items() if each in below} | set(places)
         states.update(dict.fromkeys(changed, after))
         stale = [each for each in waiting if _touches(each[1], changed)]
+        following = Situation(after.facts, after.findings, services, Earlier(base.facts, tuple(accepted)))
         again = [
             (each, new)
             for each in dict.fromkeys((topic, *(other for other, _ in stale)))
-            for new in redrafted(each, after.facts, after.findings, Earlier(base.facts, tuple(accepted)))
+            for new in each(following)
             if _touches(new, changed)
         ]
         for edit in (edit for _, new in reversed(again) for edit in new.edits):
@@ -233,12 +237,19 @@ class _Rehearsal:
         laid = {**state.edits, **edits}
         overlay = OverlayResolver(basis.ports.dns, (each for proposals in laid.values() for each in proposals))
         ports = replace(basis.ports, dns=overlay)
-        gathered = await gather(basis.auditors, basis.subject, ports, basis.message, before=state.executions)
+        gathered = await gather(
+            basis.auditors,
+            basis.subject,
+            ports,
+            basis.message,
+            before=state.executions,
+            knowledge=self.rules.knowledge,
+        )
         findings = self._judge(state, gathered.facts)
         receivers = self.selection.receivers or self.rules.providers
         # What is met or does not apply holds nobody's verdict back.
         holding = [each for each in findings if each.outcome in (Outcome.UNMET, Outcome.UNKNOWN)]
-        answer = _answer(assess(holding, receivers, gathered.facts))
+        answer = _answer(assess(holding, receivers, gathered.facts, self.rules.grading))
         return _State(laid, gathered.facts, gathered.executions, findings, answer)
 
     def _judge(self, state: _State, facts: FactSet) -> tuple[Finding, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,15 @@ def rule_folders(extra: Sequence[Path] = ()) -> tuple[Path, ...]:
 
 def load_rules(extra: Sequence[Path] = ()) -> RuleSet:
     """The shipped rules with the user's folders merged over them by id. Raises judge.load.RuleError."""
+    from deliverability.judge.load import RuleError
     from deliverability.judge.load import load_rules as load
+    from deliverability.knowledge import load_knowledge
     from deliverability.remedy.names import REMEDIES
+    from deliverability.senders.catalogue import CatalogueError
 
-    return load(rule_folders(extra), catalogue(), REMEDIES)
+    folders = rule_folders(extra)
+    rules = load(folders, catalogue(), REMEDIES)
+    try:
+        return replace(rules, knowledge=load_knowledge(folders))
+    except CatalogueError as error:
+        raise RuleError(error.problems) from None

@@ -1,4 +1,4 @@
-"""The catalogue of sending services (rules/senders/*.yaml).
+"""Reads the catalogue of sending services (senders/*.yaml of the rule folders), and the selectors to guess.
 
 Rule files are checked by pydantic; this catalogue is read in every audit, also where no rules are, and checks its few
 fields by hand in a fraction of the time.
@@ -8,181 +8,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from deliverability import _yamlstrict as yamlstrict
-from deliverability._resources import locate
 from deliverability.model.rules import READ_AS, Confidence
+from deliverability.model.senders import Alignment, Dkim, Include, Pattern, Service, ServiceKind, ServiceSource
 
-
-class ServiceKind(StrEnum):
-    """What somebody uses the service for. GATEWAY: mail passes through it; HOSTING: web space with mailboxes."""
-
-    MAILBOX = "mailbox"
-    HOSTING = "hosting"
-    TRANSACTIONAL = "transactional"
-    NEWSLETTER = "newsletter"
-    CRM = "crm"
-    HELPDESK = "helpdesk"
-    SHOP = "shop"
-    GATEWAY = "gateway"
-    OTHER = "other"
-
-
-class Include(StrEnum):
-    """Whether SPF of the From domain has to list the service.
-
-    AT_RETURN_PATH: only at the subdomain that its mail carries as Return-Path. NOT_NEEDED: its Return-Path lies in a
-    domain of its own or below a CNAME to it, so that SPF of the From domain is never asked.
-    """
-
-    NEEDED = "needed"
-    AT_RETURN_PATH = "at-return-path"
-    NOT_NEEDED = "not-needed"
-
-
-class Alignment(StrEnum):
-    """How SPF can be aligned with the From domain. NONE: with the usual setup it cannot, DKIM has to be."""
-
-    FROM_DOMAIN = "from-domain"
-    CUSTOM_RETURN_PATH = "custom-return-path"
-    NONE = "none"
+FOLDER = "senders"
+GUESSES = "selectors.yaml"
 
 
 class CatalogueError(yamlstrict.FilesError):
     """Files of the catalogue that cannot be used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """The name of a host or a selector: ``#`` stands for a digit, ``*`` for anything within one label, also nothing.
+def load_senders(folders: Iterable[Path]) -> tuple[Mapping[str, Service], tuple[str, ...]]:
+    """The services of ``senders/*.yaml`` by id, and the selectors to guess where nobody named any.
 
-    `suffix`: names below a host are meant too (``sendgrid.net`` and ``u1.wl.sendgrid.net``, not ``notsendgrid.net``).
-    """
-
-    text: str
-    suffix: bool
-    expression: re.Pattern[str] | None
-
-    def fits(self, name: str) -> bool:
-        """Whether `name` (any case, with or without a trailing dot) is meant."""
-        name = name.rstrip(".").lower()
-        if self.expression is not None:
-            return self.expression.fullmatch(name) is not None
-        return name == self.text or (self.suffix and name.endswith(f".{self.text}"))
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceSource:
-    """Where something was read, on which day (ISO 8601), and in which form (model.rules.READ_AS)."""
-
-    url: str
-    checked: str
-    read_as: str
-
-
-@dataclass(frozen=True, slots=True)
-class Dkim:
-    """How the service signs with a key of its user's domain.
-
-    Attributes:
-        selectors: names of the keys that it asks for.
-        older: names that it asked for in the past.
-        own: those that by themselves tell the service; other names are used by several.
-        fixed: it asks everybody for these names, so that their absence says something.
-        record: ``cname`` or ``txt``, the type of record that it asks for.
-        targets: hosts that its CNAME records lead to.
-        fixed_fields: which header fields it signs (h=) is the same for everybody, and no setting changes it.
-
-    """
-
-    selectors: tuple[Pattern, ...] = ()
-    older: tuple[Pattern, ...] = ()
-    own: tuple[Pattern, ...] = ()
-    fixed: bool = False
-    record: str = ""
-    targets: tuple[Pattern, ...] = ()
-    fixed_fields: bool = False
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The selectors that can be asked for as they are, present ones first."""
-        return tuple(each.text for each in (*self.selectors, *self.older) if each.expression is None)
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """One sending service. What could not be found out is empty or None.
-
-    Attributes:
-        id: stable name.
-        name: by language.
-        kind: see ServiceKind.
-        confidence: how sure what is said of the service is.
-        spf: hosts that SPF records name for it.
-        mx: hosts that take mail for its users' domains.
-        dkim: see Dkim.
-        signs_as: domains that it signs with as itself (d=).
-        return_domains: domains of its own that it uses as MAIL FROM.
-        return_labels: first labels of the subdomains that it uses as MAIL FROM in its users' domains.
-        return_mx: MX hosts of such subdomains.
-        headers: header fields that only it adds, in lower case.
-        feedback_ids: last parts of its Feedback-ID fields, in lower case.
-        helo: hosts that hand its mail over.
-        include: see Include.
-        alignment: see Alignment.
-        console: by language, where in its settings a domain is set up for sending.
-        sources: where that was read.
-        file: the file that it stands in.
-
-    """
-
-    id: str
-    name: Mapping[str, str]
-    kind: ServiceKind
-    confidence: Confidence
-    spf: tuple[Pattern, ...] = ()
-    mx: tuple[Pattern, ...] = ()
-    dkim: Dkim = Dkim()
-    signs_as: tuple[Pattern, ...] = ()
-    return_domains: tuple[Pattern, ...] = ()
-    return_labels: tuple[Pattern, ...] = ()
-    return_mx: tuple[Pattern, ...] = ()
-    headers: tuple[str, ...] = ()
-    feedback_ids: tuple[str, ...] = ()
-    helo: tuple[Pattern, ...] = ()
-    include: Include | None = None
-    alignment: Alignment | None = None
-    console: Mapping[str, str] | None = None
-    sources: tuple[ServiceSource, ...] = ()
-    file: str = ""
-
-
-@cache
-def services() -> Mapping[str, Service]:
-    """The shipped services by id, read once. Raises CatalogueError."""
-    return load([locate("rules") / "senders"])
-
-
-def load(folders: Iterable[Path]) -> Mapping[str, Service]:
-    """The services of all ``*.yaml`` files; a later folder replaces services of the same id.
-
-    Raises CatalogueError with every problem found.
+    A later folder replaces services of the same id, and adds selectors. The fixed selectors of a service are guessed
+    too, so that their absence says something. Raises CatalogueError with every problem found.
     """
     reader = _Reader()
     for folder in folders:
-        reader.folder(folder)
+        reader.folder(folder / FOLDER)
     if reader.problems:
         raise CatalogueError(reader.problems)
-    return reader.services
+    fixed = (name for each in reader.services.values() if each.dkim.fixed for name in each.dkim.names)
+    return reader.services, tuple(dict.fromkeys((*reader.selectors, *fixed)))
 
 
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_#*-]{1,63}(\.[a-z0-9_#*-]{1,63})+")
+_NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _LABEL = re.compile(r"[a-z0-9_#*-]{1,63}")
 _FIELD = re.compile(r"[!-9;-~]{1,76}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -198,6 +57,7 @@ class _Reader:
     def __init__(self) -> None:
         self.problems: list[str] = []
         self.services: dict[str, Service] = {}
+        self.selectors: list[str] = []
         self._path = Path()
         self._document = yamlstrict.Document(None, {})
 
@@ -209,6 +69,9 @@ class _Reader:
                 continue
             self._document = document
             self._path = path
+            if path.name == GUESSES:
+                self.selectors += self._items(document.data, (), lambda each, at: self._text(each, at, _NAME))
+                continue
             for index, item in enumerate(self._items(self._document.data, (), lambda each, _: each)):
                 service = self._service(item, (index,))
                 if service is None:

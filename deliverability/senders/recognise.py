@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from deliverability.senders.catalogue import Pattern, Service, ServiceKind
+from deliverability.model.senders import Pattern, Service, ServiceKind
 
 ServiceCatalogue = Mapping[str, Service]
 

@@ -1,10 +1,11 @@
-"""The pictures of a report as plain values: who is who, the SPF tree, the DMARC ladder, sizes."""
+"""The diagrams of a report as plain values: who is who, the SPF tree, the DMARC ladder, sizes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from deliverability.model.dkim import signatures_of
 from deliverability.model.facts import Unknown, Value, records_of
 from deliverability.model.paths import FactPath
 from deliverability.model.report import DMARC_STAGES, Report
@@ -118,7 +119,7 @@ class PartView:
 
 
 @dataclass(frozen=True, slots=True)
-class MarkView:
+class LimitView:
     """A limit: whose, where it is on the bar (beyond its end where `percent` is above 100), and how much is used.
 
     Attributes:
@@ -149,15 +150,15 @@ class BarView:
 
     total: str
     parts: tuple[PartView, ...]
-    marks: tuple[MarkView, ...]
+    marks: tuple[LimitView, ...]
     overhead: str = ""
     attachments: tuple[tuple[str, str, str, str], ...] = ()
     more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
-    """All pictures; None or empty where the facts for one are not there."""
+class Diagrams:
+    """All diagrams; None or empty where the facts for one are not there."""
 
     identity: tuple[IdentityRow, ...]
     spf: SpfView | None
@@ -166,10 +167,10 @@ class Pictures:
     html: BarView | None
 
 
-def draw(report: Report, speaker: Speaker) -> Pictures:
-    """The pictures that the facts of `report` allow."""
+def diagrams(report: Report, speaker: Speaker) -> Diagrams:
+    """The diagrams that the facts of `report` allow."""
     say = speaker.say
-    return Pictures(
+    return Diagrams(
         _identity(report, say), _spf(report, say), _dmarc(report, say), _size(report, speaker), _html(report, say)
     )
 
@@ -212,11 +213,8 @@ def _identity(report: Report, say: Phrases) -> tuple[IdentityRow, ...]:
     spf = _word(_known(report, "spf.result"))
     mail_from = _word(_known(report, "alignment.mail_from_domain") or _known(report, "envelope.mail_from_domain"))
     add("mail-from", mail_from, f"SPF {spf}" if spf else None, _known(report, "alignment.spf"))
-    signatures = _known(report, "dkim.signatures")
-    for item in signatures[:10] if isinstance(signatures, tuple) else ():
-        if not isinstance(item, Mapping):
-            continue
-        domain, result, aligned = _word(item.get("domain")), _word(item.get("result")), item.get("aligned")
+    for signature in signatures_of(_known(report, "dkim.signatures"))[:10]:
+        domain, result, aligned = _word(signature.domain), _word(signature.result), signature.aligned
         same = "strict" if domain == author else "relaxed"
         add(
             "dkim",
@@ -426,10 +424,10 @@ def _size_limits(report: Report, speaker: Speaker) -> dict[int, tuple[str, str]]
     return {limit: (say("value.separator").join(names), rules[limit]) for limit, names in whose.items()}
 
 
-def _limit(limit: int, who: str, rule: str, total: int, scale: int, say: Phrases) -> MarkView:
+def _limit(limit: int, who: str, rule: str, total: int, scale: int, say: Phrases) -> LimitView:
     room = abs(limit - total) * _RAW // _ENCODED
     share = 100 * total / limit
-    return MarkView(
+    return LimitView(
         words=octets(limit, say),
         who=who,
         rule=rule,

@@ -17,7 +17,7 @@ MAX_PIECES = 400
 """Pieces of one text that are told apart; of a longer one the rest is one piece."""
 
 
-class Kind(StrEnum):
+class PieceKind(StrEnum):
     """What became of a piece."""
 
     KEPT = "kept"
@@ -28,7 +28,7 @@ class Kind(StrEnum):
 class Piece(NamedTuple):
     """A piece of the old or the new text, with the blanks in front of it."""
 
-    kind: Kind
+    kind: PieceKind
     text: str
 
 
@@ -46,10 +46,10 @@ def diff(old: str, new: str) -> tuple[Piece, ...]:
     found: list[Piece] = []
     for change, first, last, start, end in SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
         if change == "equal":
-            found += [Piece(Kind.KEPT, text) for text in after[start:end]]
+            found += [Piece(PieceKind.KEPT, text) for text in after[start:end]]
         else:
-            found += [Piece(Kind.REMOVED, text) for text in before[first:last]]
-            found += [Piece(Kind.ADDED, text) for text in after[start:end]]
+            found += [Piece(PieceKind.REMOVED, text) for text in before[first:last]]
+            found += [Piece(PieceKind.ADDED, text) for text in after[start:end]]
     return tuple(found)
 
 

@@ -1,27 +1,33 @@
-"""What several renderers have in common: findings with their words, names as they are shown, records as lines."""
+"""Findings one by one with their words, names as they are shown, records as lines."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from deliverability.model.facts import Reason
 from deliverability.model.report import Finding, Judgement, Outcome, Remedy, Report
 from deliverability.model.rules import Effect, Rule, Severity, Source, Statement
-from deliverability.senders import catalogue
+from deliverability.model.senders import ServiceSource
 from deliverability.view.records import rdata
-from deliverability.words.sentences import Phrases, Words, phrases, sentences, visible
+from deliverability.words.sentences import FindingWords, Phrases, sentences, visible
 from deliverability.words.speaker import Speaker
 
 
 @dataclass(frozen=True, slots=True)
 class FindingView:
-    """One finding in words. `item` and everything in `words` are safe to show: nothing in them hides or steers."""
+    """One finding in words.
+
+    `item` and everything in `words` are safe to show: nothing in them hides or steers. `records` are those to publish
+    by its remedy, if there is one.
+    """
 
     finding: Finding
     rule: Rule
-    words: Words
+    words: FindingWords
     item: str
+    records: tuple[str, ...]
 
     @property
     def is_unmet(self) -> bool:
@@ -62,17 +68,13 @@ class FindingView:
 
 def finding_views(report: Report, speaker: Speaker) -> Iterator[FindingView]:
     """The findings in the order of the report; those whose rule is not known are left out."""
+    remedies = {(each.rule, each.item): each for each in reversed(report.remedies)}
     for finding in report.findings:
         rule = speaker.rules.rules.get(finding.rule)
         if rule is not None:
-            words = sentences(finding, rule, speaker.lang, speaker.catalogue, report.facts)
-            yield FindingView(finding, rule, words, visible(finding.item))
-
-
-def subject_name(report: Report, lang: str) -> str:
-    """Domain and message, as a heading of what was audited."""
-    domain = visible(report.domain) or phrases(lang)("label.no-domain")
-    return f"{domain} ({visible(report.message)})" if report.message else domain
+            words = sentences(finding, speaker.rules, speaker.lang, speaker.catalogue, report.facts)
+            remedy = remedies.get((finding.rule, finding.item))
+            yield FindingView(finding, rule, words, visible(finding.item), _new_records(remedy) if remedy else ())
 
 
 def receiver_name(ident: str, speaker: Speaker) -> str:
@@ -106,7 +108,7 @@ def effect_words(effects: Iterable[tuple[Effect, bool]], say: Phrases) -> str:
     return say("punctuation.or").join([*words[:1], *(each[:1].lower() + each[1:] for each in words[1:])])
 
 
-def read_words(source: Source | catalogue.ServiceSource, say: Phrases) -> str:
+def read_words(source: Source | ServiceSource, say: Phrases) -> str:
     """When and in which form a source was read, as honestly as it is recorded."""
     form, _, which = source.read_as.partition(" ")
     if form == "archive" and which != "undated":
@@ -122,19 +124,23 @@ def topic_name(topic: str, say: Phrases) -> str:
     return say(f"topic.{topic}") if f"topic.{topic}" in say else visible(topic)
 
 
-def remedy_for(view: FindingView, report: Report) -> Remedy | None:
-    """The remedy of this finding, where one was rehearsed."""
-    wanted = (view.finding.rule, view.finding.item)
-    return next((each for each in report.remedies if (each.rule, each.item) == wanted), None)
-
-
-def new_records(view: FindingView, report: Report) -> list[str]:
-    """The records of the finding's remedy that are to be published."""
-    remedy = remedy_for(view, report)
-    return [line for edit in remedy.edits for line in record_lines(edit.name, edit.type, edit.new)] if remedy else []
+def _new_records(remedy: Remedy) -> tuple[str, ...]:
+    return tuple(line for edit in remedy.edits for line in record_lines(edit.name, edit.type, edit.new))
 
 
 def record_lines(name: str, kind: str, values: tuple[str, ...]) -> Iterator[str]:
     """Records in the form that ``--with`` takes: ``name type value``, text in quotes where it is a TXT record."""
     for value in values:
         yield visible(f"{name} {kind} {rdata(kind, value)}")
+
+
+def combines(ident: str, speaker: Speaker) -> bool:
+    """Whether a receiver stands for several others."""
+    receiver = speaker.rules.receivers.get(ident)
+    return receiver is not None and bool(receiver.combines)
+
+
+def moment(text: str | None) -> str:
+    """An ISO 8601 moment in UTC as people read it; anything else as it stands."""
+    match = re.fullmatch(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2})(?::\d{2}(?:\.\d+)?)?(?:Z|\+00:00)", text or "")
+    return f"{match[1]} {match[2]} UTC" if match else visible(text or "")

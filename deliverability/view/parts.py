@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from deliverability.model.report import Remedy
 from deliverability.view.diff import Piece
-from deliverability.view.savings import SavingsView
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,8 @@ class EvidenceView:
 
 
 @dataclass(frozen=True, slots=True)
-class Instance:
-    """One finding of an entry: the item it is about and what was found there."""
+class InstanceView:
+    """One finding of a check: the item it is about and what was found there."""
 
     item: str
     message: str
@@ -58,13 +57,14 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CheckView:
     """All findings of one rule that share outcome and words.
 
     `title` is the requirement. `headline` says what is: for an unmet one the sentence that was found to be true, with
     `rest` behind it, since a requirement as the heading of a problem would read as if all were well. Where that is not
-    possible, `shows_instances` asks for the findings to be listed. `notes` is what receivers say about the rule;
-    `readings` those of them whose own pages contradict each other.
+    possible, `shows_instances` asks for the findings to be listed. `effect_lines` has receivers with the same effect
+    together. `notes` is what receivers say about the rule; `readings` those of them whose own pages contradict each
+    other.
     """
 
     anchor: str
@@ -79,9 +79,8 @@ class Entry:
     rest: str
     why: str
     fix: tuple[str, ...]
-    instances: tuple[Instance, ...]
+    instances: tuple[InstanceView, ...]
     effects: tuple[EffectView, ...]
-    limits: tuple[tuple[str, str], ...]
     effort: str
     level: str
     confidence: str
@@ -94,6 +93,7 @@ class Entry:
     gain: int = 0
     waiver: str = ""
     guide: tuple[str, ...] = ()
+    effect_lines: tuple[str, ...] = ()
 
     @property
     def evidence(self) -> tuple[EvidenceView, ...]:
@@ -148,6 +148,16 @@ class VerdictView:
 
 
 @dataclass(frozen=True, slots=True)
+class VerdictGroupView:
+    """What receivers that decide alike do; `checked` is empty where it differs between them."""
+
+    kind: str
+    sentence: str
+    checked: str
+    reasons: tuple[ReasonView, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EditView:
     """One record set to publish: `new` as it is pasted; `changes` from the old value to the new one, where both are."""
 
@@ -163,6 +173,7 @@ class RemedyView:
     """A remedy in words.
 
     Attributes:
+        remedy: what it puts into words.
         anchor: where it stands on a page.
         rule: the rule it is for, with the item.
         item: names the item of the rule, or is empty.
@@ -178,6 +189,7 @@ class RemedyView:
 
     """
 
+    remedy: Remedy
     anchor: str
     rule: str
     item: str
@@ -196,12 +208,12 @@ class RemedyView:
 class StepView:
     """One of the things to do first: the finding, and the remedy where there is one."""
 
-    entry: Entry
+    check: CheckView
     remedy: RemedyView | None
 
 
 @dataclass(frozen=True, slots=True)
-class GuideStep:
+class GuideStepView:
     """A step of the user's guide and where the domain stands."""
 
     key: str
@@ -244,50 +256,3 @@ class WaitingView:
 
     words: str
     titles: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ReportView:
-    """One report, put into words of one language and into reading order.
-
-    `records`: where there was no message, the records that the answer rests on, each by its name and type.
-    `later`: remedies for information only, which wait while mail has a fault.
-    """
-
-    domain: str
-    message: str
-    started: str
-    version: str
-    sources: tuple[str, ...]
-    facts_digest: str
-    rules_digest: str
-    notes: tuple[str, ...]
-    verdicts: tuple[VerdictView, ...]
-    todo: tuple[Entry, ...]
-    savings: SavingsView | None
-    unchecked: tuple[UncheckedView, ...]
-    waiting: tuple[WaitingView, ...]
-    met: tuple[Entry, ...]
-    topics: tuple[tuple[str, tuple[Entry, ...]], ...]
-    guide: tuple[GuideStep, ...]
-    evidence: tuple[EvidenceView, ...]
-    counts: Mapping[str, int]
-    lead: str = ""
-    grade: str = ""
-    assumed: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
-    first: tuple[StepView, ...] = ()
-    then: tuple[Entry, ...] = ()
-    remedies: tuple[RemedyView, ...] = ()
-    later: tuple[RemedyView, ...] = ()
-    waived: tuple[Entry, ...] = ()
-    parked: bool = False
-    records: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    information: tuple[Entry, ...] = ()
-    opinion: OpinionView | None = None
-
-    @property
-    def complete(self) -> bool:
-        """Nothing failed to be checked and nothing waits."""
-        return not self.unchecked and not self.waiting

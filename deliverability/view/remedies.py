@@ -9,7 +9,7 @@ from deliverability.model.report import Gain, Remedy, Report
 from deliverability.model.rules import Scope
 from deliverability.view.diff import diff
 from deliverability.view.findings import receiver_name
-from deliverability.view.parts import EditView, Entry, RemedyView, StepView
+from deliverability.view.parts import CheckView, EditView, RemedyView, StepView
 from deliverability.words.sentences import format_value, shortened, visible
 from deliverability.words.speaker import Speaker
 
@@ -18,25 +18,25 @@ FIRST = 3
 
 
 def remedy_views(
-    report: Report, entries: Sequence[Entry], speaker: Speaker, prefix: str
+    report: Report, checks: Sequence[CheckView], speaker: Speaker, prefix: str
 ) -> tuple[tuple[RemedyView, ...], tuple[RemedyView, ...]]:
     """The remedies in words, in the order of the report; apart, those for information only, while mail has a fault."""
     faulty = any(
-        entry.to_do and entry.severity in ("error", "warning") and _delivers(entry, speaker) for entry in entries
+        check.to_do and check.severity in ("error", "warning") and _delivers(check, speaker) for check in checks
     )
     now: list[RemedyView] = []
     later: list[RemedyView] = []
     for number, remedy in enumerate(report.remedies, 1):
         waits = faulty and speaker.rules.rules[remedy.rule].information
-        (later if waits else now).append(_remedy(remedy, f"{prefix}remedy-{number}", entries, speaker))
+        (later if waits else now).append(_remedy(remedy, f"{prefix}remedy-{number}", checks, speaker))
     return tuple(now), tuple(later)
 
 
-def _delivers(entry: Entry, speaker: Speaker) -> bool:
-    return speaker.rules.rules[entry.rule].scope is Scope.DELIVERY
+def _delivers(check: CheckView, speaker: Speaker) -> bool:
+    return speaker.rules.rules[check.rule].scope is Scope.DELIVERY
 
 
-def _remedy(remedy: Remedy, anchor: str, entries: Sequence[Entry], speaker: Speaker) -> RemedyView:
+def _remedy(remedy: Remedy, anchor: str, checks: Sequence[CheckView], speaker: Speaker) -> RemedyView:
     say = speaker.say
     shown = {key: format_value(value, None, say) for key, value in remedy.values.items()}
 
@@ -44,15 +44,16 @@ def _remedy(remedy: Remedy, anchor: str, entries: Sequence[Entry], speaker: Spea
         key = f"remedies.{remedy.code}.{part}"
         return say(key, **shown) if key in say and placeholders(say.texts[key]) <= shown.keys() else ""
 
-    own = next((entry for entry in entries if entry.rule == remedy.rule and entry.to_do), None)
+    own = next((check for check in checks if check.rule == remedy.rule and check.to_do), None)
     changes = []
     for change in remedy.changes:
         spec = speaker.catalogue.get(change.path)
         before, after = (format_value(value, spec, say) for value in (change.before, change.after))
         name = say(f"fact.{change.path}") if f"fact.{change.path}" in say else visible(change.path)
         changes.append(say("effect-of.named", name=name, change=say("effect-of.change", before=before, after=after)))
-    mends = tuple((e.anchor, e.headline) for e in entries if e.to_do and e.rule in remedy.mends)
+    mends = tuple((e.anchor, e.headline) for e in checks if e.to_do and e.rule in remedy.mends)
     return RemedyView(
+        remedy=remedy,
         anchor=anchor,
         rule=visible(remedy.rule),
         item=visible(shortened(remedy.item)),
@@ -95,43 +96,43 @@ def gain_words(gains: Iterable[Gain], speaker: Speaker) -> tuple[str, ...]:
     )
 
 
-def first_steps(unmet: Sequence[Entry], remedies: Sequence[RemedyView]) -> tuple[StepView, ...]:
+def first_steps(unmet: Sequence[CheckView], remedies: Sequence[RemedyView]) -> tuple[StepView, ...]:
     """The three things to do first: the most urgent findings, less those that an earlier remedy mends as well.
 
     A remedy that continues the record of another comes after that one.
     """
     steps: list[StepView] = []
     mended: set[str] = set()
-    own = {remedy.anchor: _entry_of(remedy, unmet) for remedy in remedies}
+    own = {remedy.anchor: _check_of(remedy, unmet) for remedy in remedies}
     best: dict[str, RemedyView] = {}
     for remedy in remedies:
-        if entry := own[remedy.anchor]:
-            best.setdefault(entry.anchor, remedy)
+        if check := own[remedy.anchor]:
+            best.setdefault(check.anchor, remedy)
 
-    def take(entry: Entry) -> None:
-        remedy = best.get(entry.anchor)
+    def take(check: CheckView) -> None:
+        remedy = best.get(check.anchor)
         for earlier in remedies[: remedies.index(remedy)] if remedy else ():
             before = own[earlier.anchor]
             if remedy and before and before.anchor not in mended and _continues(remedy, earlier):
                 take(before)
-        if entry.anchor not in mended:
-            steps.append(StepView(entry, remedy))
-            mended.update([entry.anchor, *(anchor for anchor, _ in remedy.mends)] if remedy else [entry.anchor])
+        if check.anchor not in mended:
+            steps.append(StepView(check, remedy))
+            mended.update([check.anchor, *(anchor for anchor, _ in remedy.mends)] if remedy else [check.anchor])
 
-    ranked = sorted(unmet, key=lambda entry: -max(entry.gain, best[entry.anchor].gain if entry.anchor in best else 0))
-    for entry in ranked:
+    ranked = sorted(unmet, key=lambda check: -max(check.gain, best[check.anchor].gain if check.anchor in best else 0))
+    for check in ranked:
         if len(steps) >= FIRST:
             break
         # What could only be improved is no thing to do first, unless there is nothing else.
-        if entry.anchor not in mended and (entry.severity != "info" or not steps):
-            take(entry)
+        if check.anchor not in mended and (check.severity != "info" or not steps):
+            take(check)
     return tuple(steps[:FIRST])
 
 
-def _entry_of(remedy: RemedyView, unmet: Sequence[Entry]) -> Entry | None:
-    for entry in unmet:
-        if entry.rule == remedy.rule and remedy.item in ("", *(each.item for each in entry.instances)):
-            return entry
+def _check_of(remedy: RemedyView, unmet: Sequence[CheckView]) -> CheckView | None:
+    for check in unmet:
+        if check.rule == remedy.rule and remedy.item in ("", *(each.item for each in check.instances)):
+            return check
     return None
 
 

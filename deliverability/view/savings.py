@@ -28,7 +28,7 @@ _SLIM = ("image", "attached-image", "minify")
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class WeightSaving:
     """One change.
 
     Attributes:
@@ -48,7 +48,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeView:
+class WeightSavingView:
     """A change in words; `percent` of the whole message is the length of its bar."""
 
     kind: str
@@ -61,12 +61,12 @@ class ChangeView:
 class SavingsView:
     """The changes shown, what they save together, and how to make them (empty where `deliv slim` makes none)."""
 
-    changes: tuple[ChangeView, ...]
+    changes: tuple[WeightSavingView, ...]
     total: str
     how: str
 
 
-def changes(facts: FactSet) -> tuple[Change, ...]:
+def changes(facts: FactSet) -> tuple[WeightSaving, ...]:
     """Every change that saves something, the largest first. No octet is counted by two of them."""
     parts = {path: part for part in records_of(facts.value("message.parts")) if (path := text_of(part.get("path")))}
     found = [*_files(facts, parts), *_images(facts, parts), *_pdfs(facts, parts), *_html(facts, parts)]
@@ -89,7 +89,7 @@ def savings(facts: FactSet, say: Phrases) -> SavingsView | None:
         how = say("savings.how", command=f"deliv slim {'--attachments ' if attached else ''}MESSAGE.eml")
     return SavingsView(
         changes=tuple(
-            ChangeView(
+            WeightSavingView(
                 kind=each.kind,
                 words=_words(each, say),
                 saves=_amount("savings.estimate" if each.kind == "pdf" else "savings.saves", each.octets, whole, say),
@@ -104,23 +104,23 @@ def savings(facts: FactSet, say: Phrases) -> SavingsView | None:
     )
 
 
-def _images(facts: FactSet, parts: Mapping[str, Mapping[str, Value]]) -> Iterator[Change]:
+def _images(facts: FactSet, parts: Mapping[str, Mapping[str, Value]]) -> Iterator[WeightSaving]:
     for image in records_of(facts.value("message.images")):
         saved, path = _number(image.get("saving_octets")), text_of(image.get("path"))
         form = text_of(image.get("best_format"))
         if saved and form:
             kind = "image" if image.get("inline") is True else "attached-image"
-            yield Change(kind, _as_sent(saved, parts.get(path)), path, text_of(image.get("filename")), form)
+            yield WeightSaving(kind, _as_sent(saved, parts.get(path)), path, text_of(image.get("filename")), form)
 
 
-def _pdfs(facts: FactSet, parts: Mapping[str, Mapping[str, Value]]) -> Iterator[Change]:
+def _pdfs(facts: FactSet, parts: Mapping[str, Mapping[str, Value]]) -> Iterator[WeightSaving]:
     for pdf in records_of(facts.value("message.pdfs")):
         saved, path = _number(pdf.get("saving_octets")), text_of(pdf.get("path"))
         if saved:
-            yield Change("pdf", _as_sent(saved, parts.get(path)), path, text_of(pdf.get("filename")))
+            yield WeightSaving("pdf", _as_sent(saved, parts.get(path)), path, text_of(pdf.get("filename")))
 
 
-def _files(facts: FactSet, parts: Mapping[str, Mapping[str, Value]]) -> Iterator[Change]:
+def _files(facts: FactSet, parts: Mapping[str, Mapping[str, Value]]) -> Iterator[WeightSaving]:
     whole = _number(facts.value("message.size_octets"))
     if not whole or whole <= LARGE_MESSAGE:
         return
@@ -135,10 +135,10 @@ def _files(facts: FactSet, parts: Mapping[str, Mapping[str, Value]]) -> Iterator
         types = (text_of(file.get("media_type")), text_of(file.get("true_type")))
         shrinks = path in lighter or any(each.startswith("image/") or each == "application/pdf" for each in types)
         if sent and sent >= LARGE_FILE and file.get("inline") is False and not shrinks:
-            yield Change("file", sent, path, text_of(file.get("filename")))
+            yield WeightSaving("file", sent, path, text_of(file.get("filename")))
 
 
-def _html(facts: FactSet, parts: Mapping[str, Mapping[str, Value]]) -> Iterator[Change]:
+def _html(facts: FactSet, parts: Mapping[str, Mapping[str, Value]]) -> Iterator[WeightSaving]:
     """Minifying, repeated styles, and data: addresses, which neither of the others touches.
 
     Minifying also shortens style attributes, and no fact says by how much: all of it may lie in the repeated ones, so
@@ -152,7 +152,7 @@ def _html(facts: FactSet, parts: Mapping[str, Mapping[str, Value]]) -> Iterator[
     data = _number(facts.value("html.data_uri_octets")) or 0
     for kind, saved in (("minify", minify), ("css", repeated - minify), ("data", data)):
         if saved > 0:
-            yield Change(kind, saved * _ENCODED // _RAW if encoded else saved)
+            yield WeightSaving(kind, saved * _ENCODED // _RAW if encoded else saved)
 
 
 def _as_sent(saved: int, part: Mapping[str, Value] | None) -> int:
@@ -168,7 +168,7 @@ def _is_encrypted(media_type: str) -> bool:
     return media_type in ("multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime")
 
 
-def _words(change: Change, say: Phrases) -> str:
+def _words(change: WeightSaving, say: Phrases) -> str:
     name = visible(shortened(change.name)) or say("savings.part", path=visible(shortened(change.path)))
     if change.form:
         return say(f"savings.{change.kind}", name=name, format=visible(shortened(change.form)).upper())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from deliverability.model.codes import Detail, details_in
-from deliverability.model.facts import Unknown, Value, records_of, text_of
+from deliverability.model.codes import Detail
+from deliverability.model.dkim import DkimSignature, signatures_of
+from deliverability.model.facts import Unknown, Value, text_of
 from deliverability.model.report import Report
 from deliverability.model.spf import SpfResult, StepOutcome, Trace, TraceStep, spf_trace
 from deliverability.words.details import detail_words
@@ -74,7 +74,7 @@ class Traces:
     dkim: tuple[SignatureTrace, ...]
 
 
-def explain(report: Report, say: Phrases) -> Traces:
+def traces(report: Report, say: Phrases) -> Traces:
     """The traces that the facts of `report` hold."""
     return Traces(_spf(report, say), _dkim(report, say))
 
@@ -88,10 +88,9 @@ def _word(value: Value) -> str:
 
 def _spf(report: Report, say: Phrases) -> SpfTrace | None:
     facts = report.facts
-    trace = spf_trace(facts.value("spf.trace"))
-    if trace is None:
+    trace, ip = spf_trace(facts.value("spf.trace")), _word(facts.value("spf.result_ip"))
+    if trace is None or not ip:
         return None
-    ip = _word(facts.value("spf.result_ip"))
     identity = f"trace.identity.{text_of(facts.value('spf.result_identity'))}"
     lines: list[TraceLine] = []
     _collect(trace, 0, False, ip, lines, say)
@@ -174,32 +173,29 @@ def _outcome(step: TraceStep, ip: str, result: str, say: Phrases) -> str:
 
 
 def _dkim(report: Report, say: Phrases) -> tuple[SignatureTrace, ...]:
-    return tuple(_signature(each, say) for each in records_of(report.facts.value("dkim.signatures"))[:_MAX_SIGNATURES])
+    return tuple(
+        _signature(each, say) for each in signatures_of(report.facts.value("dkim.signatures"))[:_MAX_SIGNATURES]
+    )
 
 
-def _signature(item: Mapping[str, Value], say: Phrases) -> SignatureTrace:
-    result, reason = item.get("result"), item.get("reason")
-    name = say("trace.signature", domain=_word(item.get("domain")) or "—", selector=_word(item.get("selector")) or "—")
-    if isinstance(result, Unknown) or not isinstance(result, str):
-        unknown = result if isinstance(result, Unknown) else None
-        return SignatureTrace(name, say("trace.not-checked"), "unknown", (unknown_sentence(unknown, say),))
+def _signature(found: DkimSignature, say: Phrases) -> SignatureTrace:
+    name = say("trace.signature", domain=_word(found.domain) or "—", selector=_word(found.selector) or "—")
+    if isinstance(found.result, Unknown):
+        return SignatureTrace(name, say("trace.not-checked"), "unknown", (unknown_sentence(found.result, say),))
+    passed = found.result == "pass"
     words = []
-    if result == "pass":
-        words.append(say("trace.dkim.pass"))
-    elif isinstance(reason, str):
-        key = f"trace.dkim.{reason}"
-        words.append(say(key) if key in say else _word(reason))
-    bits, kind = item.get("bits"), item.get("key_type")
-    if isinstance(bits, int) and isinstance(kind, str):
-        words.append(say("trace.key", name=_word(item.get("key_name")), type=_word(kind), bits=str(bits)))
-    elif item.get("key_name"):
-        words.append(say("trace.key-name", name=_word(item.get("key_name"))))
-    listed = item.get("changed_headers")
-    changed = [_word(each) for each in listed if isinstance(each, str)] if isinstance(listed, tuple) else []
-    if changed:
-        words.append(say("trace.changed", fields=say("value.separator").join(changed[:20])))
-    errors = details_in(item.get("errors"))
-    if result != "pass" and errors:
-        terms = say("value.separator").join(visible(shortened(detail_words(each, say))) for each in errors[:10])
+    if passed or found.reason:
+        key = f"trace.dkim.{'pass' if passed else found.reason}"
+        words.append(say(key) if key in say else _word(found.reason))
+    if isinstance(found.bits, int) and isinstance(found.key_type, str):
+        bits = str(found.bits)
+        words.append(say("trace.key", name=_word(found.key_name), type=_word(found.key_type), bits=bits))
+    elif found.key_name:
+        words.append(say("trace.key-name", name=_word(found.key_name)))
+    if found.changed:
+        fields = say("value.separator").join(_word(each) for each in found.changed[:20])
+        words.append(say("trace.changed", fields=fields))
+    if found.errors and not passed:
+        terms = say("value.separator").join(visible(shortened(detail_words(each, say))) for each in found.errors[:10])
         words.append(say("trace.terms", terms=terms))
-    return SignatureTrace(name, result, "good" if result == "pass" else "bad", tuple(words))
+    return SignatureTrace(name, found.result, "good" if passed else "bad", tuple(words))

@@ -16,7 +16,7 @@ from deliverability.model.facts import Catalogue
 from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, RecordChange, VerdictChange
 from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import RuleSet, Status
-from deliverability.model.weekly import Entry, FindingText, Summary
+from deliverability.model.weekly import FindingText, Summary, WeeklyEntry
 from deliverability.view.diff import Piece, diff
 from deliverability.words.details import line_words
 from deliverability.words.rules import rule_title
@@ -93,7 +93,7 @@ class ReceiverView:
 
 
 @dataclass(frozen=True, slots=True)
-class MarkView:
+class ChangeCountView:
     """How many changes of a kind there are; `kind` is that of the worst of them."""
 
     kind: str
@@ -122,13 +122,12 @@ class EntryView:
     grade: str
     groups: tuple[GroupView, ...]
     unchecked: tuple[ChangeView, ...]
-    still: tuple[ChangeView, ...]
     other_records: tuple[RecordView, ...]
     counts: Mapping[str, int]
     failures: int
     waived: int
     unchecked_words: str
-    marks: tuple[MarkView, ...]
+    marks: tuple[ChangeCountView, ...]
     regraded: bool
 
     @property
@@ -221,7 +220,7 @@ def run_view(summary: Summary, say: Phrases, rules: RuleSet, catalogue: Catalogu
     )
 
 
-def entry_view(entry: Entry, say: Phrases, rules: RuleSet, catalogue: Catalogue) -> EntryView:
+def entry_view(entry: WeeklyEntry, say: Phrases, rules: RuleSet, catalogue: Catalogue) -> EntryView:
     """The view of one subject."""
     return _EntryWords(say, rules, catalogue).entry(entry)
 
@@ -236,7 +235,7 @@ class _EntryWords:
         self._shown: set[RecordChange] = set()
         self._settings: tuple[str, ...] = ()
 
-    def entry(self, entry: Entry) -> EntryView:
+    def entry(self, entry: WeeklyEntry) -> EntryView:
         """A subject in words."""
         comparison = entry.comparison or Comparison(entry.domain, entry.source, "", (), ())
         self._settings = comparison.settings
@@ -262,7 +261,7 @@ class _EntryWords:
             group = GroupView(cause, heading, record, tuple(verdicts), new, rated, mended, gone)
             if any((group.verdicts, new, rated, mended, gone)):
                 groups.append(group)
-        unchecked, still = of(ChangeKind.UNCHECKED), of(ChangeKind.STILL)
+        unchecked = of(ChangeKind.UNCHECKED)
         explained = {record.asked for change in comparison.changes for record in change.records}
         explained |= {record.asked for record in removed}
         others = [record for record in comparison.records if record.asked not in explained]
@@ -281,7 +280,6 @@ class _EntryWords:
             grade=entry.grade,
             groups=tuple(groups),
             unchecked=unchecked,
-            still=still,
             other_records=tuple(self._record(each) for each in others),
             counts=entry.counts,
             failures=entry.failures,
@@ -291,7 +289,7 @@ class _EntryWords:
             regraded=comparison.regraded,
         )
 
-    def _answer(self, entry: Entry) -> str:
+    def _answer(self, entry: WeeklyEntry) -> str:
         """Of a parked domain, whether somebody can pass as it."""
         if not entry.closed:
             return ""
@@ -307,7 +305,7 @@ class _EntryWords:
 
     def _marks(
         self, groups: Sequence[GroupView], unchecked: Sequence[ChangeView], records: Sequence[RecordChange]
-    ) -> Iterator[MarkView]:
+    ) -> Iterator[ChangeCountView]:
         new = [each for group in groups for each in group.new]
         counted: tuple[tuple[str, str, Sequence[object]], ...] = (
             (min((each.severity for each in new), key=_ORDER.__getitem__, default=""), "new", new),
@@ -319,7 +317,7 @@ class _EntryWords:
         )
         for kind, name, items in counted:
             if items:
-                yield MarkView(kind, self._say.count(f"weekly.mark.{name}", len(items)))
+                yield ChangeCountView(kind, self._say.count(f"weekly.mark.{name}", len(items)))
 
     def _change(self, change: FindingChange, text: FindingText | None, page: str, root: _Root) -> ChangeView:
         say = self._say

@@ -11,16 +11,15 @@ from deliverability.model.codes import Detail
 from deliverability.model.facts import Catalogue, FactSet, FactSpec, FactType, Unknown, Value
 from deliverability.model.placeholders import LANGUAGES, fill, placeholders
 from deliverability.model.report import Finding, Outcome
-from deliverability.model.rules import Rule
+from deliverability.model.rules import Rule, RuleSet
 from deliverability.words.details import detail_words
-from deliverability.words.patterns import told
 from deliverability.words.phrases import Phrases, phrases
 from deliverability.words.services import steps_for
 
 __all__ = [
     "LANGUAGES",
+    "FindingWords",
     "Phrases",
-    "Words",
     "duration",
     "fill",
     "format_value",
@@ -29,7 +28,6 @@ __all__ = [
     "octets",
     "phrases",
     "placeholders",
-    "remark",
     "sentences",
     "shortened",
     "unknown_sentence",
@@ -42,7 +40,7 @@ _DURATIONS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class FindingWords:
     """One finding in words.
 
     Attributes:
@@ -59,12 +57,13 @@ class Words:
     fix: tuple[str, ...]
 
 
-def sentences(finding: Finding, rule: Rule, lang: str, catalogue: Catalogue, facts: FactSet) -> Words:
-    """The texts of `rule` in `lang`, filled with what `finding` observed.
+def sentences(finding: Finding, rules: RuleSet, lang: str, catalogue: Catalogue, facts: FactSet) -> FindingWords:
+    """The texts of the finding's rule in `lang`, filled with what was observed.
 
     Units come from the catalogue. A value that could not be established reads "could not be checked".
     """
     say = phrases(lang)
+    rule = rules.rules[finding.rule]
     texts = rule.text[lang]
     values = _Values(finding, rule, catalogue, facts)
 
@@ -80,25 +79,20 @@ def sentences(finding: Finding, rule: Rule, lang: str, catalogue: Catalogue, fac
             message = unknown_sentence(finding.unknown, say)
         case Outcome.NOT_APPLICABLE:
             message = say("outcome.not-applicable-sentence")
-    services = steps_for(finding, rule, facts, say)
-    before, after = (tuple(visible(step) for step in steps) for steps in (services.before, services.after))
+    steps = steps_for(finding, rules, facts, say)
+    before, after = (tuple(visible(step) for step in each) for each in (steps.before, steps.after))
     fix = (*before, *(filled(step) for step in texts.fix), *after)
-    return Words(filled(texts.title), message, filled(texts.why), fix)
+    return FindingWords(filled(texts.title), message, filled(texts.why), fix)
 
 
 def unknown_sentence(unknown: Unknown | None, say: Phrases) -> str:
     """Why something could not be checked, and what to do about it."""
     if unknown is None:
         return say("unknown.short")
-    detail = say("unknown.detail", detail=visible(shortened(remark(unknown.detail, say)))) if unknown.detail else ""
+    detail = (
+        say("unknown.detail", detail=visible(shortened(detail_words(unknown.detail, say)))) if unknown.detail else ""
+    )
     return say(f"unknown.{unknown.reason.value}", detail=detail)
-
-
-def remark(text: Detail | str, say: Phrases) -> str:
-    """A short remark of ours from a fact (what is wrong with a term, why something was not asked), in that language."""
-    if isinstance(text, Detail):
-        return detail_words(text, say)
-    return text if say.lang == "en" else told(text, phrases("en"), say)
 
 
 def format_value(value: Value, spec: FactSpec | None, say: Phrases, *, exact: bool = False) -> str:
@@ -115,7 +109,7 @@ def format_value(value: Value, spec: FactSpec | None, say: Phrases, *, exact: bo
         case int() | float():
             return _number(value, spec, say, exact=exact)
         case str():
-            return visible(shortened(remark(value, say) if spec and spec.path.endswith("errors") else value))
+            return visible(shortened(value))
         case Mapping():
             return _record(value, spec, say)
         case _:

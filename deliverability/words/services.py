@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from deliverability.model.facts import FactSet, Value, records_of, text_of
 from deliverability.model.report import Finding, Outcome
-from deliverability.model.rules import Confidence, Rule, ServiceStep
-from deliverability.senders.catalogue import Alignment, Include, Service, ServiceKind, services
+from deliverability.model.rules import Confidence, RuleSet, ServiceStep
+from deliverability.model.senders import Alignment, Include, Service, ServiceKind
 from deliverability.words.phrases import Phrases
 
 MAX_SERVICES = 3
 """Services that one finding gets a step for; more would bury the rule's own steps."""
 
+_Services = Mapping[str, Service]
 _Step = Callable[[Service, Phrases], str]
 
 
@@ -25,84 +26,89 @@ class Steps:
     after: tuple[str, ...] = ()
 
 
-def steps_for(finding: Finding, rule: Rule, facts: FactSet, say: Phrases) -> Steps:
+def steps_for(finding: Finding, rules: RuleSet, facts: FactSet, say: Phrases) -> Steps:
     """Where to do it in the services that the finding is about; empty where none is known or the finding is not unmet.
 
     A finding about the message concerns the service that sent it, one about a key the service whose key it is, one
     about the domain the services that the domain is set up for.
     """
-    steps = tuple(_told(finding, rule, facts, say))
+    steps = tuple(_told(finding, rules, facts, say))
     # Where signing is switched on is the very thing to do; the rule says it in general. The rest adds to the rule.
-    return Steps(before=steps) if rule.service in (ServiceStep.SIGN, ServiceStep.SIGN_ALL) else Steps(after=steps)
+    signing = rules.rules[finding.rule].service in (ServiceStep.SIGN, ServiceStep.SIGN_ALL)
+    return Steps(before=steps) if signing else Steps(after=steps)
 
 
-def services_of(finding: Finding, rule: Rule, facts: FactSet, say: Phrases) -> tuple[Service, ...]:
+def services_of(finding: Finding, rules: RuleSet, facts: FactSet, say: Phrases) -> tuple[Service, ...]:
     """The services that the steps of the finding are about; what is said of them has its sources in the catalogue."""
-    return tuple(_told(finding, rule, facts, say).values())
+    return tuple(_told(finding, rules, facts, say).values())
 
 
-def _told(finding: Finding, rule: Rule, facts: FactSet, say: Phrases) -> dict[str, Service]:
+def _told(finding: Finding, rules: RuleSet, facts: FactSet, say: Phrases) -> dict[str, Service]:
     """The step of each service that the finding is about."""
-    if rule.service is None or finding.outcome is not Outcome.UNMET:
+    task = rules.rules[finding.rule].service
+    if task is None or finding.outcome is not Outcome.UNMET:
         return {}
-    concerned, step = _STEPS[rule.service]
+    concerned, step = _STEPS[task]
     texts: dict[str, Service] = {}
-    for service in concerned(finding, facts):
+    for service in concerned(finding, facts, rules.knowledge.services):
         if len(texts) < MAX_SERVICES and (text := step(service, say)):
             texts.setdefault(text, service)
     return texts
 
 
-def _records(facts: FactSet) -> Iterator[tuple[Service, Mapping[str, Value]]]:
+def _records(facts: FactSet, services: _Services) -> Iterator[tuple[Service, Mapping[str, Value]]]:
     """The services of the domain with their entries in the catalogue; those that it does not know are passed over."""
-    known = services()
     for item in records_of(facts.value("senders.services")):
-        if (ident := text_of(item.get("id"))) in known:
-            yield known[ident], item
+        if (ident := text_of(item.get("id"))) in services:
+            yield services[ident], item
 
 
-def _sender(finding: Finding, facts: FactSet) -> list[Service]:
+def _sender(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
     """The service that sent the message."""
     ident = facts.value("senders.message_service")
-    service = services().get(ident) if isinstance(ident, str) else None
+    service = services.get(ident) if isinstance(ident, str) else None
     return [service] if service else []
 
 
-def _key_owner(finding: Finding, facts: FactSet) -> list[Service]:
+def _key_owner(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
     """The service whose selector the finding names (item ``example.com/s1``)."""
     selector = finding.item.rpartition("/")[2]
-    return [service for service, item in _records(facts) if selector and _contains(item.get("selectors"), selector)]
+    return [
+        service
+        for service, item in _records(facts, services)
+        if selector and _contains(item.get("selectors"), selector)
+    ]
 
 
-def _signer(finding: Finding, facts: FactSet) -> list[Service]:
+def _signer(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
     """The service whose key signed, else the one that sent the message."""
-    return _key_owner(finding, facts) or _sender(finding, facts)
+    return _key_owner(finding, facts, services) or _sender(finding, facts, services)
 
 
-def _meant(finding: Finding, facts: FactSet) -> list[Service]:
+def _meant(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
     """The service that is the item of the finding, else the one that sent the message."""
-    named = [service for service, item in _records(facts) if item.get("name") == finding.item]
-    return named or _sender(finding, facts)
+    named = [service for service, item in _records(facts, services) if item.get("name") == finding.item]
+    return named or _sender(finding, facts, services)
 
 
-def _unsigned(finding: Finding, facts: FactSet) -> list[Service]:
+def _unsigned(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
     """Services that send for the domain and of which no key was found."""
     return [
         service
-        for service, item in _records(facts)
+        for service, item in _records(facts, services)
         if service.kind is not ServiceKind.GATEWAY and item.get("has_key") is not True
     ]
 
 
-def _authorised(finding: Finding, facts: FactSet) -> list[Service]:
+def _authorised(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
     """Services that SPF lets send, the most expensive first."""
-    allowed = [(service, item) for service, item in _records(facts) if item.get("authorised") is True]
+    allowed = [(service, item) for service, item in _records(facts, services) if item.get("authorised") is True]
     return [service for service, item in sorted(allowed, key=lambda pair: -_number(pair[1].get("spf_lookups")))]
 
 
-def _seen(finding: Finding, facts: FactSet) -> list[Service]:
+def _seen(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
     """Services that DKIM or MX show."""
-    return [service for service, _ in _records(facts)]
+    return [service for service, _ in _records(facts, services)]
 
 
 def _dkim(service: Service, say: Phrases) -> str:
@@ -175,7 +181,7 @@ def _number(value: Value) -> int:
     return value if isinstance(value, int) else 0
 
 
-_Concerned = Callable[[Finding, FactSet], list[Service]]
+_Concerned = Callable[[Finding, FactSet, _Services], list[Service]]
 
 _STEPS: Mapping[ServiceStep, tuple[_Concerned, _Step]] = {
     ServiceStep.SIGN: (_meant, _dkim),

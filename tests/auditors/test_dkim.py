@@ -12,12 +12,12 @@ from deliverability.auditors.base import Context, Gathered, auditor, gather, spe
 from deliverability.auditors.dkim import (
     MAX_LISTED,
     NO_NAME_BELOW,
-    PROBES,
     PROBES_FAILED,
     PROBES_MISSED,
     PROVIDES,
     selector_date,
 )
+from deliverability.knowledge import shipped
 from deliverability.mail.reader import read
 from deliverability.model.facts import FactType, KeySeen, Reason, Subject, Unknown, Value
 from deliverability.ports.clock import FixedClock
@@ -100,21 +100,21 @@ async def test_missed_probes_are_unknown_and_not_listed() -> None:
     assert value(gathered, "dkim.keys") == ()
     published_ = value(gathered, "dkim.published")
     assert published_.reason is Reason.NOT_FOUND
-    assert published_.detail == PROBES_MISSED(n=len(PROBES))
+    assert published_.detail == PROBES_MISSED(n=len(shipped().selectors))
 
 
 async def test_no_name_below_domainkey_is_told_but_never_taken_for_no_dkim() -> None:
     """Some servers answer NXDOMAIN for names that have others below them."""
     published_ = value(await run({}), "dkim.published")
     assert published_.reason is Reason.NOT_FOUND
-    assert published_.detail == NO_NAME_BELOW(n=len(PROBES), name="_domainkey.example.com")
+    assert published_.detail == NO_NAME_BELOW(n=len(shipped().selectors), name="_domainkey.example.com")
 
 
 async def test_a_failed_probe_is_told_and_leaves_open_whether_there_are_keys() -> None:
     gathered = await run({"google._domainkey.example.com": Reason.SERVFAIL})
     assert value(gathered, "dkim.keys").reason is Reason.SERVFAIL
     assert value(gathered, "dkim.published").reason is Reason.NOT_FOUND
-    assert value(gathered, "dkim.published").detail == PROBES_FAILED(n=len(PROBES), m=1, why="servfail")
+    assert value(gathered, "dkim.published").detail == PROBES_FAILED(n=len(shipped().selectors), m=1, why="servfail")
 
 
 async def test_keys_that_were_found_stay_listed_where_another_probe_fails() -> None:
@@ -230,7 +230,7 @@ async def test_the_names_asked_are_the_same_in_every_run() -> None:
     for resolver in runs:
         await run({}, resolver=resolver)
     assert runs[0].asked == runs[1].asked
-    assert len(runs[0].asked) == len(set(runs[0].asked)) == len(PROBES) + 2
+    assert len(runs[0].asked) == len(set(runs[0].asked)) == len(shipped().selectors) + 2
 
 
 # --- signatures ---------------------------------------------------------------------------------------------------

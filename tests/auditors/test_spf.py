@@ -22,7 +22,7 @@ from deliverability.ports.zone import ZoneResolver
 from tests.corpus import corpus
 
 Zone = dict[tuple[str, str], Any]
-NO_MESSAGE = Unknown(Reason.NO_MESSAGE, "--eml")
+NO_MESSAGE = Unknown(Reason.NO_MESSAGE)
 
 
 async def audit(zone: Zone, *, ips: tuple[str, ...] = (), **envelope: Value) -> Context:

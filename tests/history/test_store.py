@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.history.store import History, HistoryError, default_url, keys_of
+from deliverability.history.store import History, HistoryError, default_url
 from deliverability.model.codes import ASKED
 from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, KeySeen, Reason, Unknown
 from deliverability.model.history import Kept, Snapshot, State
@@ -265,9 +265,3 @@ def test_a_file_that_is_no_database_says_so(tmp_path: Path) -> None:
     (tmp_path / "h.db").write_text("this is not a database, it is a long enough text to be none" * 20)
     with pytest.raises(HistoryError, match="not a database"):
         History.open(f"sqlite:///{tmp_path / 'h.db'}")
-
-
-def test_what_has_no_fingerprint_is_no_key() -> None:
-    odd = ({"domain": "a", "selector": "b", "fingerprint": None}, "x", {"fingerprint": Unknown(Reason.TIMEOUT)})
-    assert keys_of(FactSet({"dkim.keys": Fact("dkim.keys", odd)}, {})) == ()
-    assert keys_of(FactSet()) == ()

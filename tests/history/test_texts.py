@@ -193,6 +193,7 @@ KEPT = {
     "message.attachments[].media_type",
     "message.attachments[].path",
     "message.attachments[].true_type",
+    "message.attachments[].types",
     "message.date",
     "message.defects",
     "message.duplicate_headers",

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from deliverability.judge.conditions import evaluate
+from deliverability.model.codes import ASKED
 from deliverability.model.facts import Reason, Unknown, Value
 from deliverability.model.rules import All, Compare, Condition, LimitRef, Not, Op
 from deliverability.model.rules import Any as AnyOf
 
-TIMEOUT = Unknown(Reason.TIMEOUT, "TXT example.com")
+TIMEOUT = Unknown(Reason.TIMEOUT, ASKED(type="TXT", name="example.com"))
 WAITING = Unknown(Reason.NO_MESSAGE)
 FACTS: dict[str, Value] = {
     "yes": True,

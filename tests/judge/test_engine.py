@@ -33,6 +33,7 @@ from deliverability.model.rules import (
     Texts,
     VolumeClass,
 )
+from deliverability.runs.rules import load_rules
 
 CATALOGUE = {
     spec.path: spec
@@ -47,6 +48,8 @@ CATALOGUE = {
         FactSpec("subject.daily_volume", FactType.INT, "Volume."),
     )
 }
+
+GRADING = load_rules().grading
 
 
 def rule(
@@ -86,10 +89,10 @@ MESSAGE = {"message.present": True}
 
 def judged(facts: dict[str, Any], the_rule: Rule, *receivers: Receiver) -> tuple[tuple[Finding, ...], Assessment]:
     """The findings and the answer for a message, unless `facts` say that there is none."""
-    rules = RuleSet({the_rule.id: the_rule}, {r.id: r for r in receivers}, {}, "")
+    rules = RuleSet({the_rule.id: the_rule}, {r.id: r for r in receivers}, {}, "", grading=GRADING)
     known = FactSet({path: Fact(path, decode(value)) for path, value in (MESSAGE | facts).items()})
     findings = judge(known, rules, CATALOGUE, Selection(receivers=tuple(r.id for r in receivers)))
-    return findings, assess(findings, [r.id for r in receivers], known)
+    return findings, assess(findings, [r.id for r in receivers], known, GRADING)
 
 
 SMALL = Compare("size", Op.LE, LimitRef("most"))
@@ -226,11 +229,11 @@ def test_a_combination_is_the_hardest_of_its_members_at_any_volume(
 ) -> None:
     for members in ((receiver("a", one), receiver("b", other)), (receiver("a", other), receiver("b", one))):
         both = replace(receiver("strict"), combines=("a", "b"))
-        rules = RuleSet({"X-001": rule(PRESENT)}, {r.id: r for r in (*members, both)}, {}, "")
+        rules = RuleSet({"X-001": rule(PRESENT)}, {r.id: r for r in (*members, both)}, {}, "", grading=GRADING)
         values = {"present": False, "message.present": True, "size": Unknown(Reason.TIMEOUT)}
         facts = FactSet({path: Fact(path, value) for path, value in values.items()})
         findings = judge(facts, rules, CATALOGUE, Selection(receivers=("strict",)))
-        (verdict,) = assess(findings, ["strict"], facts).verdicts
+        (verdict,) = assess(findings, ["strict"], facts, GRADING).verdicts
         assert verdict.verdict is kind
         assert [each.contested for each in verdict.deciding] == [contested]
         assert rules.providers == ("a", "b")
@@ -340,14 +343,14 @@ def test_a_verdict_names_what_decides_it_and_the_replies_for_that() -> None:
 
     facts = FactSet({"message.present": Fact("message.present", True)})
     findings = [finding(1, Effect.SPAM, "450"), finding(2, Effect.REJECT, "550"), finding(3, Effect.NOTE, "250")]
-    (rejected,) = assess(findings, ["r"], facts).verdicts
+    (rejected,) = assess(findings, ["r"], facts, GRADING).verdicts
     assert [each.rule for each in rejected.deciding] == ["X-002"]
     assert [each.rule for each in rejected.effects] == ["X-002", "X-001"]
     assert rejected.codes == ("550",)
-    (at_risk,) = assess([findings[0], findings[2]], ["r"], facts).verdicts
+    (at_risk,) = assess([findings[0], findings[2]], ["r"], facts, GRADING).verdicts
     assert [each.rule for each in at_risk.deciding] == ["X-001"]
     assert at_risk.codes == ("450",)
-    (accepted,) = assess([findings[2]], ["r"], facts).verdicts
+    (accepted,) = assess([findings[2]], ["r"], facts, GRADING).verdicts
     assert (accepted.deciding, accepted.codes) == ((), ())
     assert [each.codes for each in accepted.remarks] == [("250",)]
 
@@ -387,10 +390,10 @@ def test_gains_are_what_judging_again_with_that_finding_met_would_give(
     facts = FactSet({"message.present": Fact("message.present", message)})
 
     def standings(of: tuple[Finding, ...]) -> dict[str, VerdictKind]:
-        return {each.receiver: each.verdict for each in assess(of, RECEIVERS, facts).verdicts}
+        return {each.receiver: each.verdict for each in assess(of, RECEIVERS, facts, GRADING).verdicts}
 
     before = standings(findings)
-    for index, finding in enumerate(assessed(findings, RECEIVERS, facts)[0]):
+    for index, finding in enumerate(assessed(findings, RECEIVERS, facts, GRADING)[0]):
         told = {each.receiver: (each.before, each.after) for each in finding.gains}
         if finding.outcome is not Outcome.UNMET:
             assert told == {}

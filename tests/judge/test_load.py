@@ -309,3 +309,65 @@ def test_a_users_folder_may_add_a_receiver_to_what_is_combined(tmp_path: Path) -
 )
 def test_combinations_that_make_no_sense_are_refused(tmp_path: Path, text: str, words: str) -> None:
     assert words in refused(folder_of(tmp_path, a=receiver("a"), whole=text))
+
+
+GRADES = """\
+bulk_from: 5000
+grades: [{grade: F, verdicts: [rejected]}, {grade: B, unmet: warning}, {grade: A}]
+parked: {open: D, closed: A}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("grade: F", "grade: E", 2, "grades.0.grade: Input should be 'A', 'B', 'C', 'D' or 'F'"),
+        ("[rejected]", "[refused]", 2, "grades.0.verdicts.0: Input should be"),
+        (", {grade: A}", "", 1, "the last grade has no condition, all others have one"),
+        ("grade: F, verdicts: [rejected]", "grade: F", 1, "the last grade has no condition, all others have one"),
+        ("grade: F", "grade: B", 1, "the grades stand from the worst to the best, each once"),
+        ("5000", "0", 1, "bulk_from: Input should be greater than or equal to 1"),
+    ],
+)
+def test_what_is_refused_in_verdicts_yaml(tmp_path: Path, old: str, new: str, line: int, words: str) -> None:
+    (tmp_path / "verdicts.yaml").write_text(GRADES, "utf-8")
+    assert problems(tmp_path) == ()
+    (tmp_path / "verdicts.yaml").write_text(GRADES.replace(old, new, 1), "utf-8")
+    (wrong,) = problems(tmp_path)
+    assert wrong.startswith(f"{tmp_path / 'verdicts.yaml'}:{line}: ")
+    assert words in wrong
+
+
+def test_a_limit_may_be_a_list_of_file_types(tmp_path: Path) -> None:
+    types = "vendor: {sources: [{ref: rfc7208}], types: [exe, js]}\n"
+    (tmp_path / "attachments.yaml").write_text(types, "utf-8")
+    rule = RULE.replace("{max_lookups: 10}", "{max_lookups: 10, refused: {attachments: vendor}}")
+    assert problems(tmp_path, rule) == ()
+    loaded = load_rules([tmp_path], catalogue(), REMEDIES)
+    assert loaded.rules["SPF-003"].limits["refused"] == ("exe", "js")
+    (wrong,) = problems(tmp_path, rule.replace("attachments: vendor", "attachments: vender"))
+    assert "limits.refused: no list 'vender' in attachments.yaml; did you mean vendor?" in wrong
+    (wrong,) = problems(tmp_path, rule.replace("attachments: vendor", "types: vendor"))
+    assert "limits.refused: a value, or {attachments: LIST}" in wrong
+    (tmp_path / "attachments.yaml").write_text(types.replace("rfc7208", "rfc7209"), "utf-8")
+    assert "attachments.yaml:1: no source 'rfc7209'" in problems(tmp_path, rule)[0]
+
+
+def test_a_later_folder_replaces_a_list_that_earlier_rules_name(tmp_path: Path) -> None:
+    for name, types in (("one", "[exe]"), ("two", "[js]")):
+        (tmp_path / name).mkdir()
+        text = f"vendor: {{sources: [{{ref: rfc7208}}], types: {types}}}\n"
+        (tmp_path / name / "attachments.yaml").write_text(text, "utf-8")
+    rule = RULE.replace("{max_lookups: 10}", "{max_lookups: 10, refused: {attachments: vendor}}")
+    assert problems(tmp_path / "one", rule) == ()
+    loaded = load_rules([tmp_path / "one", tmp_path / "two"], catalogue(), REMEDIES)
+    assert loaded.rules["SPF-003"].limits["refused"] == ("js",)
+
+
+def test_a_receiver_may_bring_the_pages_that_only_it_cites(tmp_path: Path) -> None:
+    page = '{title: T, url: "https://r.example/", publisher: R, checked: "2026-11-24", read_as: original}'
+    text = receiver("r").replace("rfc7208", "r-page")
+    assert "no source 'r-page' in sources.yaml" in refused(folder_of(tmp_path / "without", r=text))
+    loaded = load_rules([folder_of(tmp_path / "with", r=f"{text}pages: {{r-page: {page}}}\n")], catalogue(), REMEDIES)
+    assert loaded.sources["r-page"].publisher == "R"
+    assert [each.ref for each in loaded.receivers["r"].sources] == ["r-page"]

@@ -13,7 +13,7 @@ from deliverability.model.codes import ABOUT, AS_SAID, ASKED, NEEDS, Code, Detai
 from deliverability.model.facts import Fact, FactSet, FactSpec, FactType, Reason, Unknown, Value
 from deliverability.model.placeholders import LANGUAGES, placeholders
 from deliverability.model.spf import SPF_AT
-from deliverability.protocols.spf.evaluate import FOUND_MORE, NO_RECORD, SYNTAX, TOO_MANY_LOOKUPS
+from deliverability.protocols.spf.evaluate import FOUND_MORE, NO_SPF, SYNTAX, TOO_MANY_LOOKUPS
 from deliverability.protocols.spf.record import parse
 from deliverability.words.details import detail_words
 from deliverability.words.phrases import phrases
@@ -44,6 +44,12 @@ def test_a_code_has_words_with_its_arguments(name: str, lang: str) -> None:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
+def test_no_words_without_a_code(lang: str) -> None:
+    words = {key.removeprefix("detail.") for key in phrases(lang).texts if key.startswith("detail.")}
+    assert words - CODES.keys() == set()
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
 def test_every_input_has_words(lang: str) -> None:
     say = phrases(lang)
     assert {key.removeprefix("input.") for key in say.texts if key.startswith("input.")} == {
@@ -68,7 +74,7 @@ def test_details_are_told_within_each_other() -> None:
             "a.exampleの記述に誤りがあります：ipv4:192.0.2.1：「ipv4」という項目はありません。ip4の誤りではありませんか",
         ),
         (
-            ABOUT(what=SPF_AT(term="include:b.example", domain="a.example"), detail=NO_RECORD(domain="b.example")),
+            ABOUT(what=SPF_AT(term="include:b.example", domain="a.example"), detail=NO_SPF(domain="b.example")),
             "include:b.example at a.example: b.example has no SPF record",
             "a.exampleのinclude:b.example：b.exampleにSPFレコードがありません",
         ),

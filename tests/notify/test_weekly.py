@@ -20,7 +20,7 @@ from deliverability.model.facts import Purpose
 from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, RecordChange, VerdictChange
 from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import Severity
-from deliverability.model.weekly import Entry, FindingText, ReceiverVerdict, Summary, from_json, to_json
+from deliverability.model.weekly import FindingText, ReceiverVerdict, Summary, WeeklyEntry, from_json, to_json
 from deliverability.notify.mail import MAX_OCTETS, compose
 from deliverability.notify.notifier import NOT_TAKEN, VARIABLE_UNSET, WAITS, Notifier
 from deliverability.notify.textfile import weekly_metrics
@@ -56,7 +56,7 @@ def change(kind: ChangeKind = ChangeKind.NEW, **more: Any) -> FindingChange:
 
 def entry(
     domain: str = "shop.example", *changes: FindingChange, previous: str = "2026-11-16T06:00:00Z", **more: Any
-) -> Entry:
+) -> WeeklyEntry:
     said = {
         "en": {"f": FindingText("At most 10 lookups", "11 are needed.", "Remove one.")},
         "ja": {"f": FindingText("参照は10回まで", "11回必要です。", "1つ減らします。")},
@@ -77,15 +77,15 @@ def entry(
         "measures": {"spf.lookups": 11},
         **more,
     }
-    return Entry(domain, "", "", **values)
+    return WeeklyEntry(domain, "", "", **values)
 
 
-def summary(entries: Sequence[Entry], previous: str = "2026-11-16T06:00:00Z") -> Summary:
+def summary(entries: Sequence[WeeklyEntry], previous: str = "2026-11-16T06:00:00Z") -> Summary:
     return Summary("2026-11-23T06:00:00Z", previous, tuple(entries), 1, "2026-11-23")
 
 
 def mail(
-    entries: Sequence[Entry], lang: str = "en", settings: EmailSettings = EMAIL, pages: Path = Path("gone")
+    entries: Sequence[WeeklyEntry], lang: str = "en", settings: EmailSettings = EMAIL, pages: Path = Path("gone")
 ) -> Any:
     made = compose(settings, summary(entries), RULES, catalogue(), lang, NOW, pages)
     return message_from_bytes(made.as_bytes(), policy=policy.default)

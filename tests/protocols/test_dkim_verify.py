@@ -275,7 +275,8 @@ async def test_coverage_and_oversigning() -> None:
     message = b"Reply-To: a@example.com\r\nList-Unsubscribe: <https://example.com/>\r\n" + MESSAGE
     result = await verify(sign(message, key, headers=["from", "from", "to", "subject"]), published(key))
     assert (result.from_signed, result.from_oversigned) == (True, True)
-    assert result.unsigned_headers == ("reply-to", "date", "list-unsubscribe")
+    assert {"reply-to", "date", "list-unsubscribe"} <= set(result.unsigned_headers)
+    assert {"from", "to", "subject"}.isdisjoint(result.unsigned_headers)
     once = await verify(sign(MESSAGE, key, headers=["from", "to"]), published(key))
     assert (outcome(once), once.from_oversigned) == (("pass", None), False)
 

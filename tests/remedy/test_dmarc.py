@@ -15,6 +15,7 @@ from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 from deliverability.remedy.dmarc import MAX_RECORD_OCTETS, Tags, drafts, recognised, repaired, usable_uris
+from deliverability.remedy.situation import Situation
 from deliverability.runs.engine import Extras, report_on
 from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.rules import load_rules
@@ -335,7 +336,7 @@ async def test_no_record_breaks_the_drafting(text: str) -> None:
 
 
 def test_nothing_is_drafted_from_no_facts() -> None:
-    assert drafts(FactSet(), ()) == ()
+    assert drafts(Situation(FactSet(), (), {})) == ()
 
 
 def test_every_code_has_words_in_both_languages() -> None:

@@ -16,6 +16,7 @@ from deliverability.auditors import catalogue
 from deliverability.auditors import spf as auditor
 from deliverability.auditors.base import Context
 from deliverability.judge.engine import Selection, judge
+from deliverability.knowledge import shipped
 from deliverability.model.facts import Fact, FactSet, Reason, Subject, Unknown, Value, records_of
 from deliverability.model.report import Care, Finding, Outcome, Remedy
 from deliverability.model.rules import RuleSet
@@ -29,6 +30,7 @@ from deliverability.protocols.spf.coverage import Coverage, measure
 from deliverability.protocols.spf.record import parse, select
 from deliverability.protocols.spf.repair import repair
 from deliverability.protocols.spf.tree import Tree, walk_tree
+from deliverability.remedy.situation import Situation
 from deliverability.remedy.spf import drafts
 from deliverability.runs.rules import load_rules
 from deliverability.words.sentences import phrases
@@ -75,7 +77,7 @@ class Audited:
 async def audit(source: Zone | Resolver, *, domain: str = DOMAIN, ips: tuple[str, ...] = (), **more: Value) -> Audited:
     """Facts of the SPF auditor and what the rules ask for besides, judged by the SPF rules, and the drafts for them."""
     resolver = StaticResolver(source) if isinstance(source, dict) else source
-    missing = Unknown(Reason.NO_MESSAGE, "--eml")
+    missing = Unknown(Reason.NO_MESSAGE)
     known = {path: Fact(path, missing) for path in auditor.NEEDS}
     context = Context(
         Subject(domain, sending_ips=ips), Ports(resolver, FixedClock(datetime(2026, 1, 1, tzinfo=UTC))), None, known
@@ -97,7 +99,7 @@ async def audit(source: Zone | Resolver, *, domain: str = DOMAIN, ips: tuple[str
     facts = {path: Fact(path, value) for path, value in beside.items()} | dict(context.stated)
     found = FactSet(facts, dict(context.evidence))
     findings = judge(found, rules(), catalogue(), Selection())
-    return Audited(resolver, domain, found, findings, drafts(found, findings))
+    return Audited(resolver, domain, found, findings, drafts(Situation(found, findings, shipped().services)))
 
 
 async def after(audited: Audited, remedy: Remedy, **more: Any) -> Audited:
@@ -499,7 +501,8 @@ async def test_a_string_that_is_too_long_is_published_in_shorter_ones() -> None:
     (identity,) = records_of(facts.value("spf.identities"))
     one_string = ({**identity, "longest_string_octets": 300},)
     longer = FactSet(facts.facts | {"spf.identities": Fact("spf.identities", one_string)}, {})
-    found = drafts(longer, judge(longer, rules(), catalogue(), Selection()))
+    findings = judge(longer, rules(), catalogue(), Selection())
+    found = drafts(Situation(longer, findings, shipped().services))
     assert [(each.code, each.edits[0].new) for each in found] == [("spf-split", (text,))]
 
 

@@ -15,8 +15,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from deliverability.knowledge import shipped
 from deliverability.model.facts import Value, texts_of
 from deliverability.model.report import Remedy
+from deliverability.remedy.situation import Situation
 from deliverability.remedy.spf import drafts
 from deliverability.remedy.spf_passing import Earlier, lost
 from deliverability.remedy.spf_terms import joined, minus
@@ -69,7 +71,7 @@ async def chained(zone: Zone, **more: Any) -> tuple[Audited, list[tuple[Audited,
     kept: tuple[Remedy, ...] = ()
     steps: list[tuple[Audited, tuple[Remedy, ...]]] = []
     while len(kept) < 8:
-        fresh = drafts(now.facts, now.findings, Earlier(first.facts, kept))
+        fresh = drafts(Situation(now.facts, now.findings, shipped().services, Earlier(first.facts, kept)))
         if not fresh:
             break
         kept = (*kept, fresh[0])

@@ -10,11 +10,12 @@ from html.parser import HTMLParser
 
 import pytest
 
+from deliverability.model.codes import AS_SAID
 from deliverability.model.facts import Evidence, EvidenceKind, Reason, Unknown
 from deliverability.model.report import Assessment, Consequence, Gain, Note, Outcome, RecordEdit, Verdict, VerdictKind
 from deliverability.model.rules import Effect
 from deliverability.model.spf import SpfTerm, SpfTree, plain
-from deliverability.view.diagrams import draw
+from deliverability.view.diagrams import diagrams
 from deliverability.view.segments import segments
 from tests.fixtures_report import FACTS, GUIDE, REMEDIES, assessed, facts, finding, make_report, speaker
 from tests.speaking import written
@@ -215,8 +216,8 @@ def test_hostile_values_stay_text():
                 observed={"item.bits": EVIL, EVIL: EVIL},
                 evidence=("dns:TXT:example.com",),
             ),
-            finding("SPF-003", Outcome.UNKNOWN, unknown=Unknown(Reason.TIMEOUT, EVIL)),
-            finding("SIZ-001", Outcome.UNKNOWN, unknown=Unknown(Reason.NOT_CONFIGURED, EVIL)),
+            finding("SPF-003", Outcome.UNKNOWN, unknown=Unknown(Reason.TIMEOUT, AS_SAID(text=EVIL))),
+            finding("SIZ-001", Outcome.UNKNOWN, unknown=Unknown(Reason.NOT_CONFIGURED, AS_SAID(text=EVIL))),
         ),
     )
     for lang in ("en", "ja"):
@@ -402,7 +403,7 @@ def test_a_name_that_could_not_be_compared_is_not_said_to_be_left_aside():
 )
 def test_the_ladder_names_the_next_step_that_is_safe_for_the_purpose(stage, purpose, following):
     report = make_report(facts=facts({**FACTS, "dmarc.stage": stage}), inputs={"purpose": purpose})
-    stages = {each.state: each.key for each in draw(report, speaker()).dmarc.stages}
+    stages = {each.state: each.key for each in diagrams(report, speaker()).dmarc.stages}
 
     assert stages["here"] == stage
     assert stages.get("next") == following
@@ -410,7 +411,7 @@ def test_the_ladder_names_the_next_step_that_is_safe_for_the_purpose(stage, purp
 
 @pytest.mark.parametrize(("used", "cells"), [(4, "uuuuffffff"), (12, "uuuuuuuuuuoo"), (0, "ffffffffff")])
 def test_the_gauge_has_a_cell_for_every_lookup(used, cells):
-    gauge = draw(make_report(facts=facts({**FACTS, "spf.lookups": used})), speaker()).spf.cells
+    gauge = diagrams(make_report(facts=facts({**FACTS, "spf.lookups": used})), speaker()).spf.cells
 
     assert "".join(cell[0] for cell in gauge) == cells
 

@@ -12,10 +12,10 @@ from selectolax.lexbor import LexborHTMLParser as HTMLParser
 
 from deliverability import __version__
 from deliverability.cli.docs import command
+from deliverability.knowledge import shipped
 from deliverability.render.json import SCHEMA
 from deliverability.render.site import pages
 from deliverability.runs.rules import load_rules, rule_folders
-from deliverability.senders.catalogue import services
 from deliverability.words.glossary import load_glossary
 from tests.browser import browse, find_chromium
 
@@ -51,7 +51,7 @@ def test_every_rule_and_receiver_has_its_page(lang: str) -> None:
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_every_service_is_told_with_how_its_sources_were_read(lang: str) -> None:
     page = PARSED[f"{lang}/services.html"]
-    assert {node.attributes["id"] for node in page.css("section[id]")} == set(services())
+    assert {node.attributes["id"] for node in page.css("section[id]")} == set(shipped().services)
     forms = {
         "sendgrid": {"en": "undated copy, read 2026-11-25", "ja": "日付のない写し、2026-11-25に確認"},
         "zendesk": {"en": "through a third party, 2026-11-25", "ja": "第三者の資料を通じて2026-11-25に確認"},

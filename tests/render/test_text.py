@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from deliverability.judge.engine import Selection
+from deliverability.model.codes import AS_SAID, ASKED
 from deliverability.model.facts import Purpose, Reason, Unknown
 from deliverability.model.report import Assessment, Case, Consequence, Note, Outcome, Requirements, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Source
@@ -133,8 +134,8 @@ def test_hostile_values_cannot_write_to_the_terminal():
         notes=(Note("domain-nonexistent", {"domain": evil}), Note(evil, {evil: evil})),
         findings=(
             finding("DKIM-002", Outcome.UNMET, item=evil, observed={"item.bits": evil}),
-            finding("SPF-003", Outcome.UNKNOWN, unknown=Unknown(Reason.TIMEOUT, evil)),
-            finding("SIZ-001", Outcome.UNKNOWN, unknown=Unknown(Reason.NOT_CONFIGURED, evil)),
+            finding("SPF-003", Outcome.UNKNOWN, unknown=Unknown(Reason.TIMEOUT, AS_SAID(text=evil))),
+            finding("SIZ-001", Outcome.UNKNOWN, unknown=Unknown(Reason.NOT_CONFIGURED, AS_SAID(text=evil))),
         ),
     )
     for lang in ("en", "ja"):
@@ -153,7 +154,7 @@ def test_what_failed_is_told_from_what_waits_for_input():
 
 
 def test_checks_that_failed_for_one_reason_are_told_together():
-    lost = Unknown(Reason.SERVFAIL, "TXT example.com")
+    lost = Unknown(Reason.SERVFAIL, ASKED(type="TXT", name="example.com"))
     report = make_report(findings=tuple(finding(i, Outcome.UNKNOWN, unknown=lost) for i in ("SPF-003", "SIZ-001")))
 
     assert text_of(report).count("reported a failure") == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -15,7 +15,7 @@ import deliverability.demo
 from deliverability.auditors import auditors, catalogue
 from deliverability.auditors.base import gather
 from deliverability.judge.engine import Selection, judge
-from deliverability.model.facts import FactSet, Purpose, Reason
+from deliverability.model.facts import Purpose, Reason
 from deliverability.model.report import GRADES, Care, Finding, Outcome, RecordEdit, Remedy, Report
 from deliverability.model.rules import Severity
 from deliverability.ports.base import Answer, Failed, Fetched, MailHost, Page, Probed, Resolver
@@ -28,6 +28,7 @@ from deliverability.ports.ports import Permissions, Ports
 from deliverability.ports.recording import write_recording
 from deliverability.ports.static import StaticResolver
 from deliverability.remedy.plan import drafts
+from deliverability.remedy.situation import Situation
 from deliverability.runs import rehearse
 from deliverability.runs.engine import Audited, Extras, full_report, gather_facts, make_report, report_on
 from deliverability.runs.job import Job, Options, Sample
@@ -178,7 +179,7 @@ async def test_auditing_again_only_what_changed_finds_what_auditing_all_finds(jo
     assert basis is not None
     rehearsal = rehearse._Rehearsal(basis, RULES, catalogue(), Selection())
     base = rehearse._State({}, report.facts, basis.executions, report.findings, rehearse._answer(report.assessment))
-    for draft in drafts(report.facts, report.findings):
+    for draft in drafts(Situation(report.facts, report.findings, RULES.knowledge.services)):
         edits = rehearse.proposals_for(draft.edits)
         short = await rehearsal.publish(base, edits)
         overlay = OverlayResolver(basis.ports.dns, (each for values in edits.values() for each in values))
@@ -355,7 +356,7 @@ HARMFUL = {
 
 @pytest.mark.parametrize("edits", [*HARMFUL.values(), (TLS_RPT,)], ids=[*HARMFUL, "mends it"])
 async def test_a_draft_that_harms_is_dropped(edits: tuple[RecordEdit, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    def topic(facts: FactSet, findings: Sequence[Finding]) -> tuple[Remedy, ...]:
+    def topic(_: Situation) -> tuple[Remedy, ...]:
         return (Remedy("NET-011", "", "tls-rpt-begin", {}, edits),)
 
     monkeypatch.setattr(rehearse, "TOPICS", (topic,))
@@ -368,7 +369,7 @@ async def test_an_answer_that_gets_lost_is_harm(monkeypatch: pytest.MonkeyPatch)
     """What was known must not become unknown: here the new record leads to a name whose look-up fails."""
     lost = ("broken.example.net", "TXT")
 
-    def topic(facts: FactSet, findings: Sequence[Finding]) -> tuple[Remedy, ...]:
+    def topic(_: Situation) -> tuple[Remedy, ...]:
         edit = RecordEdit("example.com", "TXT", (), ("v=spf1 mx include:broken.example.net -all",))
         return (Remedy("SPF-008", "example.com", "spf-x", {}, (edit,)),)
 

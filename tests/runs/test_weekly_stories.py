@@ -25,7 +25,7 @@ from deliverability.model.facts import Purpose, Reason, Unknown, Waiver, records
 from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, VerdictChange
 from deliverability.model.report import Outcome, VerdictKind
 from deliverability.model.rules import RuleSet, Severity
-from deliverability.model.weekly import Entry, Summary
+from deliverability.model.weekly import Summary, WeeklyEntry
 from deliverability.ports.base import Answer, Failed, Resolver
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
@@ -789,7 +789,7 @@ async def test_look_ups_go_on_while_pages_are_written(life: Life) -> None:
 def test_receivers_that_changed_alike_are_told_in_one_sentence() -> None:
     say = phrases("en")
     worse = ("accepted", "at-risk")
-    entry = Entry(
+    entry = WeeklyEntry(
         "shop.example",
         "",
         "",

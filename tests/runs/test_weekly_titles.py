@@ -19,7 +19,7 @@ from deliverability.model.history import Cause, ChangeKind, Comparison, FindingC
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Outcome
 from deliverability.model.rules import RuleSet, Severity
-from deliverability.model.weekly import Entry, Summary, from_json, to_json
+from deliverability.model.weekly import Summary, WeeklyEntry, from_json, to_json
 from deliverability.notify.mail import compose
 from deliverability.notify.webhook import document
 from deliverability.render.weekly import HtmlPages
@@ -55,10 +55,10 @@ def change(rule: str, kind: ChangeKind) -> FindingChange:
     )
 
 
-def entry(changes: Sequence[FindingChange]) -> Entry:
+def entry(changes: Sequence[FindingChange]) -> WeeklyEntry:
     comparison = Comparison("shop.example", "", "2026-11-16T06:00:00Z", tuple(changes), (), settings=("purpose",))
     counts = {"error": 0, "warning": 1, "info": 0}
-    return Entry("shop.example", "", "", grade="A", comparison=comparison, counts=counts)
+    return WeeklyEntry("shop.example", "", "", grade="A", comparison=comparison, counts=counts)
 
 
 def unfilled(text: str) -> list[str]:
@@ -71,13 +71,11 @@ def test_the_rules_have_titles_with_placeholders() -> None:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind is not ChangeKind.STILL])
 def test_of_a_finding_that_is_not_there_any_more(kind: ChangeKind, lang: str) -> None:
     made = entry([change(rule, kind) for rule in rules().rules])
     view = entry_view(made, phrases(lang), rules(), catalogue())
-    titles = {
-        each.rule: each for each in (*view.new, *view.rated, *view.mended, *view.gone, *view.unchecked, *view.still)
-    }
+    titles = {each.rule: each for each in (*view.new, *view.rated, *view.mended, *view.gone, *view.unchecked)}
     assert titles.keys() == rules().rules.keys()
     for each in titles.values():
         assert each.title, each.rule
@@ -90,7 +88,7 @@ def test_of_a_finding_that_could_not_be_filled_in(lang: str) -> None:
     facts = FactSet({}, {})
     found = judge(facts, rules(), catalogue(), Selection())
     for each in found:
-        words = sentences(each, rules().rules[each.rule], lang, catalogue(), facts)
+        words = sentences(each, rules(), lang, catalogue(), facts)
         assert words.title, each.rule
         assert unfilled(" ".join((words.title, words.message, words.why, *words.fix))) == [], each.rule
 

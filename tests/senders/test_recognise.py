@@ -18,10 +18,13 @@ from deliverability._resources import locate
 from deliverability.auditors import catalogue, dkim, envelope, message, mx, senders, spf
 from deliverability.auditors.base import gather
 from deliverability.judge.engine import Selection, judge
+from deliverability.knowledge import shipped
 from deliverability.mail.reader import read
+from deliverability.model.codes import ASKED, SELECTOR
 from deliverability.model.facts import Fact, FactSet, Reason, Subject, Unknown
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import ServiceStep, Severity
+from deliverability.model.senders import ServiceKind
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.ports import Ports
@@ -29,7 +32,7 @@ from deliverability.ports.static import Records, StaticResolver
 from deliverability.runs.engine import gather_facts
 from deliverability.runs.job import Job, Sample
 from deliverability.runs.rules import load_rules
-from deliverability.senders.catalogue import CatalogueError, ServiceKind, load, services
+from deliverability.senders.catalogue import CatalogueError, load_senders
 from deliverability.senders.recognise import Key, MessageMarks, by_key, by_message, by_mx, by_return_mx, by_spf
 from deliverability.words.sentences import phrases, sentences
 from deliverability.words.services import Steps, services_of, steps_for
@@ -46,7 +49,7 @@ AUDITORS = [each.audit for each in (message, envelope, mx, spf, dkim, senders)]
 def test_every_service_can_be_recognised_by_something() -> None:
     blind = [
         each.id
-        for each in services().values()
+        for each in shipped().services.values()
         if not (each.spf or each.mx or each.dkim.own or each.dkim.targets or each.signs_as or each.headers)
     ]
     assert blind == []
@@ -55,22 +58,24 @@ def test_every_service_can_be_recognised_by_something() -> None:
 def test_no_two_services_claim_the_same_mark() -> None:
     for name in ("spf", "mx", "signs_as", "return_domains", "headers", "feedback_ids", "helo"):
         claims = [
-            (getattr(mark, "text", mark), each.id) for each in services().values() for mark in getattr(each, name)
+            (getattr(mark, "text", mark), each.id)
+            for each in shipped().services.values()
+            for mark in getattr(each, name)
         ]
         marks = [mark for mark, _ in claims]
         assert len(marks) == len(set(marks)), f"{name}: {sorted(mark for mark in marks if marks.count(mark) > 1)}"
-    own = [pattern.text for each in services().values() for pattern in each.dkim.own]
+    own = [pattern.text for each in shipped().services.values() for pattern in each.dkim.own]
     assert len(own) == len(set(own))
 
 
 def test_all_selectors_that_say_something_by_their_absence_are_asked_for() -> None:
-    for each in services().values():
+    for each in shipped().services.values():
         if each.dkim.fixed:
-            assert set(each.dkim.names) <= set(dkim.PROBES), each.id
+            assert set(each.dkim.names) <= set(shipped().selectors), each.id
 
 
 def test_a_setting_named_has_a_source_with_a_date() -> None:
-    assert [each.id for each in services().values() if each.console and not each.sources] == []
+    assert [each.id for each in shipped().services.values() if each.console and not each.sources] == []
 
 
 def test_the_target_of_microsofts_aliases_is_recognised_whatever_its_letter_and_never_predicted() -> None:
@@ -78,10 +83,10 @@ def test_the_target_of_microsofts_aliases_is_recognised_whatever_its_letter_and_
         "selector1-a-com._domainkey.a.n-v1.dkim.mail.microsoft",
         "selector1-a-com._domainkey.a.onmicrosoft.com",
     ):
-        found = by_key(Key("a.com", "selector1", target), services())
+        found = by_key(Key("a.com", "selector1", target), shipped().services)
         assert found is not None
         assert found.id == "microsoft-365"
-    assert not any(re.search(r"[a-z]-v\d", str(each.console)) for each in services().values())
+    assert not any(re.search(r"[a-z]-v\d", str(each.console)) for each in shipped().services.values())
 
 
 SERVICE = """\
@@ -97,9 +102,11 @@ SERVICE = """\
 
 
 def problems(folder: Path, text: str) -> tuple[str, ...]:
-    (folder / "a.yaml").write_text(text, "utf-8")
+    path = folder / "senders" / "a.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
     try:
-        load([folder])
+        load_senders([folder])
     except CatalogueError as error:
         return error.problems
     return ()
@@ -108,7 +115,7 @@ def problems(folder: Path, text: str) -> tuple[str, ...]:
 def test_the_sample_service_is_accepted(tmp_path: Path) -> None:
     """So that each refusal below is caused by its one change."""
     assert problems(tmp_path, SERVICE) == ()
-    acme = load([tmp_path])["acme"]
+    acme = load_senders([tmp_path])[0]["acme"]
     assert (acme.name["ja"], acme.kind, acme.dkim.names, acme.dkim.fixed) == (
         "アクメ",
         ServiceKind.NEWSLETTER,
@@ -147,14 +154,14 @@ def test_the_sample_service_is_accepted(tmp_path: Path) -> None:
 def test_what_the_catalogue_refuses(tmp_path: Path, old: str, new: str, line: int, words: str) -> None:
     assert old in SERVICE
     found = problems(tmp_path, SERVICE.replace(old, new, 1))
-    assert any(each.startswith(f"{tmp_path / 'a.yaml'}:{line}:") and words in each for each in found), found
+    assert any(each.startswith(f"{tmp_path / 'senders' / 'a.yaml'}:{line}:") and words in each for each in found), found
 
 
 def test_the_example_of_the_documentation_is_accepted(tmp_path: Path) -> None:
     readme = (locate("rules") / "README.md").read_text("utf-8")
     example = readme.partition("## A sending service")[2].partition("```yaml\n")[2].partition("```")[0]
     assert problems(tmp_path, example) == ()
-    assert list(load([tmp_path])) == ["acme-mail"]
+    assert list(load_senders([tmp_path])[0]) == ["acme-mail"]
 
 
 def test_the_same_service_twice_names_the_first_place(tmp_path: Path) -> None:
@@ -169,18 +176,27 @@ def test_any_other_shape_is_told_and_never_raises_anything_else(tmp_path: Path, 
 
 
 def test_broken_octets_are_told(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_bytes(b"\xff\xfe- id: x")
+    (tmp_path / "senders").mkdir()
+    (tmp_path / "senders" / "a.yaml").write_bytes(b"\xff\xfe- id: x")
     with pytest.raises(CatalogueError):
-        load([tmp_path])
+        load_senders([tmp_path])
 
 
 def test_a_later_folder_replaces_a_service_by_its_id(tmp_path: Path) -> None:
-    (tmp_path / "one").mkdir()
-    (tmp_path / "two").mkdir()
-    (tmp_path / "one" / "a.yaml").write_text(SERVICE, "utf-8")
-    (tmp_path / "two" / "b.yaml").write_text(SERVICE.replace("acme.example]", "acme.test]", 1), "utf-8")
-    assert by_spf("acme.example", load([tmp_path / "one", tmp_path / "two"])) is None
-    assert by_spf("acme.test", load([tmp_path / "one", tmp_path / "two"])) is not None
+    problems(tmp_path / "one", SERVICE)
+    problems(tmp_path / "two", SERVICE.replace("acme.example]", "acme.test]", 1))
+    found, _ = load_senders([tmp_path / "one", tmp_path / "two"])
+    assert by_spf("acme.example", found) is None
+    assert by_spf("acme.test", found) is not None
+
+
+def test_selectors_are_guessed_as_the_folders_list_them_and_as_services_fix_them(tmp_path: Path) -> None:
+    problems(tmp_path, SERVICE)
+    (tmp_path / "senders" / "selectors.yaml").write_text('- own\n- "2026"\n', "utf-8")
+    assert load_senders([tmp_path])[1] == ("own", "2026", "a1", "a2")
+    (tmp_path / "senders" / "selectors.yaml").write_text("- own\n- no.*\n", "utf-8")
+    with pytest.raises(CatalogueError, match=r"selectors\.yaml:2: 1: 'no\.\*' cannot stand here"):
+        load_senders([tmp_path])
 
 
 # --- recognising ----------------------------------------------------------------------------------------------------
@@ -215,7 +231,7 @@ def test_a_later_folder_replaces_a_service_by_its_id(tmp_path: Path) -> None:
     ],
 )
 def test_hosts_in_spf(host: str, ident: str | None) -> None:
-    found = by_spf(host, services())
+    found = by_spf(host, shipped().services)
     assert (found.id if found else None) == ident
 
 
@@ -232,12 +248,12 @@ def test_hosts_in_spf(host: str, ident: str | None) -> None:
     ],
 )
 def test_mx_hosts(host: str, ident: str | None) -> None:
-    found = by_mx(host, services())
+    found = by_mx(host, shipped().services)
     assert (found.id if found else None) == ident
 
 
 def test_the_mx_of_a_return_path_subdomain() -> None:
-    ses = services()["amazon-ses"]
+    ses = shipped().services["amazon-ses"]
     assert by_return_mx("feedback-smtp.eu-west-1.amazonses.com", ses)
     assert not by_return_mx("inbound-smtp.eu-west-1.amazonaws.com", ses)
     assert not by_return_mx("feedback-smtp.a.b.amazonses.com", ses)
@@ -263,7 +279,7 @@ def test_the_mx_of_a_return_path_subdomain() -> None:
     ],
 )
 def test_dkim_keys(selector: str, alias: str | None, ident: str | None) -> None:
-    found = by_key(Key("example.com", selector, alias), services())
+    found = by_key(Key("example.com", selector, alias), shipped().services)
     assert (found.id if found else None) == ident
 
 
@@ -311,16 +327,16 @@ OWN = Key("example.com", "s1", "s1.domainkey.u1.wl1.sendgrid.net")
     ],
 )
 def test_who_sent_a_message(marks: MessageMarks, ident: str | None) -> None:
-    found = by_message(marks, services())
+    found = by_message(marks, shipped().services)
     assert (found.service.id if found else None) == ident
 
 
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_no_text_makes_recognition_fail(one: str, two: str) -> None:
-    by_spf(one, services())
-    by_mx(one, services())
-    by_key(Key(one, two, one), services())
-    by_message(MessageMarks((Key(one, two),), two, one, two, frozenset({one}), (two,)), services())
+    by_spf(one, shipped().services)
+    by_mx(one, shipped().services)
+    by_key(Key(one, two, one), shipped().services)
+    by_message(MessageMarks((Key(one, two),), two, one, two, frozenset({one}), (two,)), shipped().services)
 
 
 # --- the facts ------------------------------------------------------------------------------------------------------
@@ -414,7 +430,7 @@ async def test_a_failed_look_up_never_makes_a_service_unused() -> None:
     assert isinstance(facts.value("senders.unknown_includes"), Unknown)
 
     nothing = await audit({("example.com", "TXT"): "timeout", ("example.com", "MX"): "timeout"})
-    assert nothing.value("senders.services") == Unknown(Reason.TIMEOUT, "TXT example.com: no answer in time")
+    assert nothing.value("senders.services") == Unknown(Reason.TIMEOUT, ASKED(type="TXT", name="example.com"))
 
     below = await audit(
         {("example.com", "TXT"): ["v=spf1 include:_spf.example.com ~all"], ("_spf.example.com", "TXT"): "timeout"}
@@ -430,7 +446,9 @@ async def test_a_key_is_only_called_absent_where_dns_says_so() -> None:
         return found(await audit(record | more))["sendgrid"]["has_key"]
 
     assert await has_key({}) is False
-    assert await has_key({("s2._domainkey.example.com", "TXT"): "servfail"}) == Unknown(Reason.SERVFAIL, "selector s2")
+    assert await has_key({("s2._domainkey.example.com", "TXT"): "servfail"}) == Unknown(
+        Reason.SERVFAIL, SELECTOR(name="s2")
+    )
     # A name server may resolve the alias itself; then the key may be SendGrid's.
     assert await has_key({("s1._domainkey.example.com", "TXT"): [KEY]}) is True
     # Somebody else's alias at the same name is not its key.
@@ -631,7 +649,7 @@ async def test_a_record_of_thousands_of_terms_is_cut_and_said_to_be() -> None:
 # --- the words ------------------------------------------------------------------------------------------------------
 
 
-RULES = load_rules().rules
+RULES = load_rules()
 
 
 def finding(rule: str, item: str = "", outcome: Outcome = Outcome.UNMET) -> Finding:
@@ -696,19 +714,19 @@ MAILCHIMP = {
     ],
 )
 def test_steps_name_the_service_and_its_setting(rule: str, item: str, facts: FactSet, where: str, words: str) -> None:
-    steps = steps_for(finding(rule, item), RULES[rule], facts, phrases("en"))
+    steps = steps_for(finding(rule, item), RULES, facts, phrases("en"))
     assert words in " ".join(getattr(steps, where)), steps
 
 
 def test_the_sources_of_what_a_step_says_are_those_of_its_service() -> None:
-    told = services_of(finding("SPF-003"), RULES["SPF-003"], facts_with(MAILCHIMP, SENDGRID), phrases("en"))
+    told = services_of(finding("SPF-003"), RULES, facts_with(MAILCHIMP, SENDGRID), phrases("en"))
     assert [each.id for each in told] == ["sendgrid", "mailchimp"]
     met = finding("SPF-003", outcome=Outcome.MET)
-    assert services_of(met, RULES["SPF-003"], facts_with(SENDGRID), phrases("en")) == ()
+    assert services_of(met, RULES, facts_with(SENDGRID), phrases("en")) == ()
 
 
 def test_the_most_expensive_service_comes_first_where_look_ups_are_to_be_saved() -> None:
-    steps = steps_for(finding("SPF-003"), RULES["SPF-003"], facts_with(MAILCHIMP, SENDGRID), phrases("en"))
+    steps = steps_for(finding("SPF-003"), RULES, facts_with(MAILCHIMP, SENDGRID), phrases("en"))
     assert [("SendGrid" in each, "Mailchimp" in each) for each in steps.after] == [(True, False), (False, True)]
 
 
@@ -728,7 +746,7 @@ def test_the_most_expensive_service_comes_first_where_look_ups_are_to_be_saved()
     ],
 )
 def test_no_step_where_no_service_is_known_to_be_concerned(found: Finding, facts: FactSet) -> None:
-    assert steps_for(found, RULES[found.rule], facts, phrases("en")) == Steps()
+    assert steps_for(found, RULES, facts, phrases("en")) == Steps()
 
 
 def test_steps_are_words_of_the_report_in_both_languages() -> None:
@@ -737,9 +755,7 @@ def test_steps_are_words_of_the_report_in_both_languages() -> None:
         ("en", "In SendGrid: Settings → Sender Authentication"),
         ("ja", "SendGridでは、「Settings → Sender Authentication」で"),
     ):
-        told = sentences(
-            finding("DKIM-001"), rules.rules["DKIM-001"], lang, catalogue(), facts_with(sent_by="sendgrid")
-        )
+        told = sentences(finding("DKIM-001"), rules, lang, catalogue(), facts_with(sent_by="sendgrid"))
         assert told.fix[0].startswith(words)
         assert len(told.fix) == len(rules.rules["DKIM-001"].text[lang].fix) + 1
 
@@ -747,15 +763,15 @@ def test_steps_are_words_of_the_report_in_both_languages() -> None:
 def test_every_step_has_words_and_a_rule() -> None:
     from deliverability.words.services import _STEPS
 
-    assert set(_STEPS) == set(ServiceStep) == {rule.service for rule in RULES.values() if rule.service}
+    assert set(_STEPS) == set(ServiceStep) == {rule.service for rule in RULES.rules.values() if rule.service}
 
 
 def test_every_service_can_be_told_in_both_languages() -> None:
-    for each in services().values():
+    for each in shipped().services.values():
         item = {"id": each.id, "name": each.name["en"], "authorised": True, "has_key": False, "selectors": ("s",)}
         for lang in ("en", "ja"):
             for rule, name in (("SND-001", each.name["en"]), ("SPF-001", ""), ("SPF-003", ""), ("DKIM-021", "a/s")):
-                steps = steps_for(finding(rule, name), RULES[rule], facts_with(item), phrases(lang))
+                steps = steps_for(finding(rule, name), RULES, facts_with(item), phrases(lang))
                 assert all(each.name[lang] in text for text in (*steps.before, *steps.after))
 
 

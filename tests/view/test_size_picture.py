@@ -9,7 +9,7 @@ from deliverability.ports.clock import SystemClock
 from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.ports import Ports
 from deliverability.runs.engine import audit
-from deliverability.view.diagrams import BarView, draw
+from deliverability.view.diagrams import BarView, diagrams
 from tests.files import mail
 from tests.speaking import shipped
 
@@ -20,7 +20,7 @@ async def _report(octets: int) -> Report:
 
 
 async def _bar(octets: int, lang: str = "en") -> BarView:
-    bar = draw(await _report(octets), shipped(lang)).size
+    bar = diagrams(await _report(octets), shipped(lang)).size
     assert bar is not None
     return bar
 

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deliverability.model.codes import ASKED
 from deliverability.model.facts import FactSpec, FactType, Reason, Unknown
 from deliverability.model.placeholders import LANGUAGES, placeholders
 from deliverability.model.report import Outcome
+from deliverability.model.rules import RuleSet
 from deliverability.words.sentences import duration, format_value, octets, phrases, sentences, visible
 from tests.fixtures_report import CATALOGUE, DKIM_BITS, SIZE, SPF_LIMIT, facts, finding
 
@@ -19,7 +21,7 @@ EN, JA = phrases("en"), phrases("ja")
 
 
 def words(found, rule, lang="en"):
-    return sentences(found, rule, lang, CATALOGUE, facts())
+    return sentences(found, RuleSet({found.rule: rule}, {}, {}, ""), lang, CATALOGUE, facts())
 
 
 def test_the_unmet_sentence_shows_what_was_observed_and_the_limit():
@@ -44,7 +46,7 @@ def test_a_code_of_a_closed_list_is_told_in_words():
 
     def says(value, lang):
         found = finding("DKIM-002", Outcome.UNMET, item="a/b", observed={"item.reason": value})
-        return sentences(found, rule, lang, catalogue, facts()).message
+        return sentences(found, RuleSet({found.rule: rule}, {}, {}, ""), lang, catalogue, facts()).message
 
     assert says("body-changed", "en") == "Fails: the body was changed."
     assert says("body-changed", "ja") == "Fails: 本文が変更されています."
@@ -70,7 +72,7 @@ def test_a_fact_that_was_not_observed_is_taken_from_the_report():
     ],
 )
 def test_what_could_not_be_checked_says_why_and_never_that_something_is_missing(reason, says):
-    found = finding("SPF-003", Outcome.UNKNOWN, unknown=Unknown(reason, "TXT example.com"))
+    found = finding("SPF-003", Outcome.UNKNOWN, unknown=Unknown(reason, ASKED(type="TXT", name="example.com")))
 
     assert says in words(found, SPF_LIMIT).message
     assert "missing" not in words(found, SPF_LIMIT).message

@@ -25,11 +25,10 @@ _OPEN_XML = "application/vnd.openxmlformats-officedocument"
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """A kind of content: its types (the first is stated), its endings, and whether it is blocked under any name."""
+    """A kind of content: its types (the first is stated) and its endings."""
 
     types: tuple[str, ...]
     endings: tuple[str, ...]
-    blocked: bool = False
 
 
 _KINDS = {
@@ -62,25 +61,24 @@ _KINDS = {
         ("application/vnd.oasis.opendocument",), ("odt", "ods", "odp", "odg", "odf", "ott", "ots", "otp", "odc")
     ),
     "zip": _Kind(("application/zip", "application/x-zip-compressed", "application/x-zip"), ("zip",)),
-    "jar": _Kind(("application/java-archive", "application/x-java-archive"), ("jar", "war", "ear"), blocked=True),
-    "apk": _Kind(("application/vnd.android.package-archive",), ("apk",), blocked=True),
+    "jar": _Kind(("application/java-archive", "application/x-java-archive"), ("jar", "war", "ear")),
+    "apk": _Kind(("application/vnd.android.package-archive",), ("apk",)),
     "7z": _Kind(("application/x-7z-compressed",), ("7z",)),
     "rar": _Kind(("application/vnd.rar", "application/x-rar-compressed", "application/x-rar"), ("rar", "cbr")),
     "gzip": _Kind(("application/gzip", "application/x-gzip"), ("gz", "tgz", "svgz")),
     "bzip2": _Kind(("application/x-bzip2", "application/x-bzip"), ("bz2", "tbz2")),
     "xz": _Kind(("application/x-xz",), ("xz", "txz")),
     "tar": _Kind(("application/x-tar", "application/tar"), ("tar",)),
-    "cab": _Kind(("application/vnd.ms-cab-compressed", "application/x-cab"), ("cab",), blocked=True),
-    "iso": _Kind(("application/x-iso9660-image", "application/x-cd-image"), ("iso", "img"), blocked=True),
+    "cab": _Kind(("application/vnd.ms-cab-compressed", "application/x-cab"), ("cab",)),
+    "iso": _Kind(("application/x-iso9660-image", "application/x-cd-image"), ("iso", "img")),
     "exe": _Kind(
         ("application/vnd.microsoft.portable-executable", "application/x-msdownload", "application/x-dosexec"),
         ("exe", "dll", "scr", "sys", "cpl", "com", "ocx"),
-        blocked=True,
     ),
     "elf": _Kind(("application/x-elf", "application/x-executable", "application/x-sharedlib"), ("so", "elf", "bin")),
-    "lnk": _Kind(("application/x-ms-shortcut",), ("lnk",), blocked=True),
-    "chm": _Kind(("application/vnd.ms-htmlhelp",), ("chm",), blocked=True),
-    "msi": _Kind(("application/x-msi",), ("msi", "msp", "mst"), blocked=True),
+    "lnk": _Kind(("application/x-ms-shortcut",), ("lnk",)),
+    "chm": _Kind(("application/vnd.ms-htmlhelp",), ("chm",)),
+    "msi": _Kind(("application/x-msi",), ("msi", "msp", "mst")),
     "tnef": _Kind(("application/ms-tnef", "application/vnd.ms-tnef"), ("dat",)),
     "mp4": _Kind(
         ("video/mp4", "audio/mp4", "video/quicktime", "video/x-m4v"), ("mp4", "m4a", "m4v", "mov", "qt", "3gp")
@@ -119,13 +117,6 @@ for _name, _kind in _KINDS.items():
         _BY_TYPE.setdefault(_type, set()).add(_name)
 
 
-# Gmail's list of file types it refuses, attached or inside archives (support.google.com/mail/answer/6590), and the
-# script and disk image endings that go with them.
-BLOCKED_ENDINGS = frozenset(
-    """ade adp apk appx appxbundle bat cab chm cmd com cpl diagcab diagcfg diagpkg dll dmg ex ex_ exe hta img ins iso
-    isp jar jnlp js jse lib lnk mde mjs msc msi msix msixbundle msp mst nsh pif ps1 scr sct shb sys vb vbe vbs vhd vxd
-    wsc wsf wsh xll""".split()  # noqa: SIM905
-)
 MACRO_ENDINGS = frozenset("docm dotm xlsm xltm xlam xla pptm potm ppsm ppam ppa sldm".split())  # noqa: SIM905
 
 
@@ -136,14 +127,12 @@ class FileType:
     Attributes:
         kind: jpeg, pdf, docx, zip, exe ..., or None where the content does not tell (text, formats not known here).
         media_type: of that kind, or None.
-        blocked: receivers block it whatever it is called (programs, disk images, shortcuts).
         office: where it is an Office file.
 
     """
 
     kind: str | None
     media_type: str | None
-    blocked: bool
     office: Office | None
 
 
@@ -151,7 +140,7 @@ def identify(octets: bytes) -> FileType:
     """What the octets are. Never raises."""
     kind, office = _identify(octets)
     known = _KINDS.get(kind or "")
-    return FileType(kind, known.types[0] if known else None, known.blocked if known else False, office)
+    return FileType(kind, known.types[0] if known else None, office)
 
 
 def begins_as_container(head: bytes) -> bool:

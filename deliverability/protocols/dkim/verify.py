@@ -27,30 +27,6 @@ from deliverability.protocols.text_record import TAG_VALUE
 MAX_SIGNATURES = 20
 """Signatures verified, from the top; each costs a DNS question and a pass over the body."""
 
-SHOULD_SIGN = (
-    "from",
-    "reply-to",
-    "subject",
-    "date",
-    "to",
-    "cc",
-    "resent-date",
-    "resent-from",
-    "resent-to",
-    "resent-cc",
-    "in-reply-to",
-    "references",
-    "list-id",
-    "list-help",
-    "list-unsubscribe",
-    "list-subscribe",
-    "list-post",
-    "list-owner",
-    "list-archive",
-    "list-unsubscribe-post",
-)
-"""Fields to sign where the message has them (RFC 6376 section 5.4.1; RFC 8058 section 4 for the last one)."""
-
 _LONGEST_SHOWN = 8192
 
 NO_FROM = Code("dkim-from")
@@ -122,7 +98,7 @@ class DkimResult:
         expired: x= was past when the message was received.
         from_signed: From is in h=.
         from_oversigned: h= lists From more often than the message has it.
-        unsigned_headers: fields of SHOULD_SIGN that the message has more often than h= lists them.
+        unsigned_headers: fields that the message has more often than h= lists them, in lower case.
 
     """
 
@@ -284,7 +260,7 @@ def judge_signature(
         expired=expired,
         from_signed="from" in listed,
         from_oversigned=0 < occurs["from"] < listed["from"],
-        unsigned_headers=tuple(name for name in SHOULD_SIGN if occurs[name] > listed[name]),
+        unsigned_headers=tuple(name for name, count in occurs.items() if count > listed[name]),
     )
 
 

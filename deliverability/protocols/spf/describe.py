@@ -14,9 +14,6 @@ from deliverability.protocols.spf.record import BadTerm, Record, lookalikes
 from deliverability.protocols.spf.special import is_special
 from deliverability.protocols.spf.tree import Tree
 
-WIDE_IP4 = 16
-WIDE_IP6 = 32
-
 NOT_FOLLOWED = Code("spf-not-followed", ("term",))
 
 RECORD_FACTS = (
@@ -42,8 +39,11 @@ TREE_FACTS = (
 """What `describe_tree` gives."""
 
 
-def describe_record(tree: Tree) -> Mapping[str, Value]:
-    """What rests on the TXT answer of the domain alone; all Unknown where that failed."""
+def describe_record(tree: Tree, wide_ip4: int, wide_ip6: int) -> Mapping[str, Value]:
+    """What rests on the TXT answer of the domain alone; all Unknown where that failed.
+
+    Ranges with a shorter prefix than `wide_ip4` or `wide_ip6` are listed as wide.
+    """
     root, record = tree.root, tree.root.record
     if isinstance(root.answer, Failed):
         return dict.fromkeys(RECORD_FACTS, unknown_from(root.answer))
@@ -58,7 +58,7 @@ def describe_record(tree: Tree) -> Mapping[str, Value]:
         "unknown_modifiers": tuple(entry.term.text for entry in root.entries if entry.status is SpfStatus.IGNORED),
         "dead_terms": tuple(term.text for term in record.dead) if record else (),
         **_sizes(root.domain, root.answer, record),
-        **_ranges(record),
+        **_ranges(record, wide_ip4, wide_ip6),
     }
 
 
@@ -139,7 +139,7 @@ def _sizes(domain: str, answer: Answer | None, record: Record | None) -> Mapping
     }
 
 
-def _ranges(record: Record | None) -> Mapping[str, Value]:
+def _ranges(record: Record | None, wide_ip4: int, wide_ip6: int) -> Mapping[str, Value]:
     """Ranges that the domain's own terms authorise, a and mx with a prefix length included."""
     wide: list[str] = []
     private: list[str] = []
@@ -151,14 +151,14 @@ def _ranges(record: Record | None) -> Mapping[str, Value]:
             four = isinstance(term.network, IPv4Network)
             if four:
                 prefixes.append(term.network.prefixlen)
-            if term.network.prefixlen < (WIDE_IP4 if four else WIDE_IP6):
+            if term.network.prefixlen < (wide_ip4 if four else wide_ip6):
                 wide.append(term.text)
             if is_special(term.network):
                 private.append(term.text)
         elif term.name in ("a", "mx"):
             if term.prefix4 < 32:
                 prefixes.append(term.prefix4)
-            if term.prefix4 < WIDE_IP4 or term.prefix6 < WIDE_IP6:
+            if term.prefix4 < wide_ip4 or term.prefix6 < wide_ip6:
                 wide.append(term.text)
     return {
         "wide_ranges": tuple(wide),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from deliverability._resources import locate
+from deliverability.model.dkim import keys_of
 from deliverability.model.facts import FactSet, Purpose
 from deliverability.words.sentences import phrases, visible
 
@@ -63,12 +64,8 @@ def _guess(facts: FactSet) -> tuple[str, str]:
 
 
 def _selectors(facts: FactSet, domain: str) -> list[str]:
-    keys = facts.value("dkim.keys")
-    found: dict[str, None] = {}
-    for key in keys if isinstance(keys, tuple) else ():
-        if isinstance(key, Mapping) and key.get("present") is True and key.get("domain") == domain:
-            found.setdefault(str(key.get("selector")))
-    return list(found)
+    keys = keys_of(facts.value("dkim.keys"))
+    return list(dict.fromkeys(key.selector for key in keys if key.present is True and key.domain == domain))
 
 
 def _services(facts: FactSet, lang: str) -> list[str]:

@@ -41,7 +41,15 @@ from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Finding, Outcome, Report
 from deliverability.model.rules import RuleSet, Severity
-from deliverability.model.weekly import Entry, FindingText, ReceiverVerdict, Summary, from_json, page_name, to_json
+from deliverability.model.weekly import (
+    FindingText,
+    ReceiverVerdict,
+    Summary,
+    WeeklyEntry,
+    from_json,
+    page_name,
+    to_json,
+)
 from deliverability.ports.clock import stamp
 from deliverability.ports.ports import Ports
 from deliverability.runs.engine import Audited, Extras, report_on
@@ -65,7 +73,7 @@ class Busy(InputError):
 class Pages(Protocol):
     """Writes pages. The run decides where and when."""
 
-    def subject(self, report: Report, entry: Entry, history: History, lang: str) -> str:
+    def subject(self, report: Report, entry: WeeklyEntry, history: History, lang: str) -> str:
         """The full report of one subject."""
         ...
 
@@ -305,7 +313,7 @@ class _Subjects:
     def _keep(self, subject: Subject, stem: str, gathered: _Gathered) -> None:
         audited, report = gathered.audited, gathered.report
         if audited is None or report is None:
-            entry = Entry(subject.domain, subject.source, "", error=gathered.error, failures=1, exit_code=3)
+            entry = WeeklyEntry(subject.domain, subject.source, "", error=gathered.error, failures=1, exit_code=3)
             _write_entry(self.work / f"{stem}.json", entry)
             return
         plan = self.plan
@@ -397,7 +405,7 @@ def _has_message(facts: FactSet) -> bool:
 
 def _judged(facts: FactSet, rules: RuleSet, selection: Selection, known: Sequence[Kept]) -> Judged:
     findings = _known_again(judge(facts, rules, catalogue(), selection), known)
-    assessment = assess(findings, selection.receivers or rules.providers, facts)
+    assessment = assess(findings, selection.receivers or rules.providers, facts, rules.grading)
     return Judged.of(findings, assessment.verdicts)
 
 
@@ -502,10 +510,10 @@ def _failed(finding: Finding, report: Report, rules: RuleSet) -> bool:
     )
 
 
-def _entry(subject: Subject, report: Report, compared: _Compared, plan: Plan) -> Entry:
+def _entry(subject: Subject, report: Report, compared: _Compared, plan: Plan) -> WeeklyEntry:
     comparison = compared.comparison
     unmet = [each for each in report.findings if each.outcome is Outcome.UNMET and each.waiver is None]
-    return Entry(
+    return WeeklyEntry(
         domain=subject.domain,
         source=subject.source,
         message=report.message,
@@ -534,10 +542,10 @@ def _texts(report: Report, compared: _Compared, rules: RuleSet, lang: str) -> It
     for change in compared.comparison.changes:
         ident = change.fingerprint
         if (finding := now.get(ident)) is not None:
-            words = sentences(finding, rules.rules[finding.rule], lang, catalogue(), report.facts)
+            words = sentences(finding, rules, lang, catalogue(), report.facts)
             yield ident, FindingText(words.title, words.message, words.fix[0] if words.fix else "")
         elif (finding := compared.ruled.findings.get(ident)) is not None:
-            words = sentences(finding, rules.rules[finding.rule], lang, catalogue(), compared.facts)
+            words = sentences(finding, rules, lang, catalogue(), compared.facts)
             yield ident, FindingText(named(words.title, phrases(lang)("weekly.name-not-kept")), "", "")
 
 
@@ -558,7 +566,7 @@ def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:
 # --- The run as a whole ---
 
 
-def _write_entry(path: Path, entry: Entry) -> None:
+def _write_entry(path: Path, entry: WeeklyEntry) -> None:
     write_whole(path, json_text(to_json(entry)), mode=PRIVATE)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -10,13 +10,13 @@ from deliverability.model.evidence import is_absence, texts
 from deliverability.model.facts import FactSet, records_of, text_of, texts_of
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Severity
+from deliverability.model.senders import Service, ServiceKind
 from deliverability.model.spf import SpfStatus, SpfTerm, decided_by, spf_tree
 from deliverability.protocols.spf.names import is_address
 from deliverability.protocols.spf.record import LOOKUP_MECHANISMS, BadTerm, Mechanism
 from deliverability.protocols.spf.repair import term_of
 from deliverability.remedy.names import RemedyName
 from deliverability.remedy.spf_terms import Network, Words, is_ipv4, is_term, organisation
-from deliverability.senders.catalogue import ServiceKind, services
 from deliverability.senders.recognise import by_spf
 
 MAX_LOOKUPS = 10
@@ -30,11 +30,14 @@ _CARRIES_USERS_MAIL = frozenset({ServiceKind.MAILBOX, ServiceKind.HOSTING, Servi
 _SAYS_NOTHING = frozenset({SpfStatus.DEAD, SpfStatus.IGNORED, SpfStatus.VOID})
 
 
-class World:
+class SpfFacts:
     """The facts and findings that drafting rests on."""
 
-    def __init__(self, facts: FactSet, findings: Sequence[Finding]) -> None:
+    def __init__(
+        self, facts: FactSet, findings: Sequence[Finding] = (), services: Mapping[str, Service] | None = None
+    ) -> None:
         self.facts = facts
+        self.services = services or {}
         self.domain = text_of(facts.value("spf.domain"))
         self.unmet_items: dict[str, list[Finding]] = {}
         for finding in findings:
@@ -161,7 +164,7 @@ class World:
             return True
         own = f".{target}".endswith(f".{self.domain}")
         names = (target, *(self.reached(word) if own else ()))
-        found = [by_spf(name, services()) for name in names]
+        found = [by_spf(name, self.services) for name in names]
         return any(service is not None and service.kind in _CARRIES_USERS_MAIL for service in found)
 
     def reached(self, word: str) -> set[str]:

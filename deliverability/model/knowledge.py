@@ -1,0 +1,47 @@
+"""What auditors look things up in: data of the rule folders that describe the world and judge nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deliverability.model.senders import Service  # which imports rules, and these the knowledge
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """By what auditors choose what a fact lists.
+
+    Attributes:
+        wide_ip4, wide_ip6: a range with a shorter prefix is listed as wide.
+        signed_fields: header fields that a DKIM signature should cover where the message has them.
+        signed_core: those of them without which a signed text can be shown as another mail.
+        signed_one_click: those of them that one-click unsubscription needs.
+
+    """
+
+    wide_ip4: int = 0
+    wide_ip6: int = 0
+    signed_fields: tuple[str, ...] = ()
+    signed_core: tuple[str, ...] = ()
+    signed_one_click: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """All of it, the user's folders laid over the shipped one.
+
+    Attributes:
+        services: sending services by id.
+        selectors: DKIM selectors to guess where nobody named any.
+        features: HTML and CSS features, by their names at caniemail, and what is lost without them: layout or content.
+        measures: see Measures.
+
+    """
+
+    services: Mapping[str, Service] = field(default_factory=dict)
+    selectors: tuple[str, ...] = ()
+    features: Mapping[str, str] = field(default_factory=dict)
+    measures: Measures = Measures()

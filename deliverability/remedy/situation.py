@@ -1,0 +1,24 @@
+"""What remedies are drafted from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from deliverability.model.facts import FactSet
+from deliverability.model.report import Finding
+from deliverability.model.senders import Service
+from deliverability.remedy.spf_passing import Earlier
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """The facts and findings of an audit, and the sending services that are known.
+
+    `earlier`: the remedies that these build on, where `facts` are those that the earlier ones lead to.
+    """
+
+    facts: FactSet
+    findings: Sequence[Finding]
+    services: Mapping[str, Service]
+    earlier: Earlier | None = None
