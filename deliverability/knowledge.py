@@ -5,35 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Literal, TypeVar
-
-import pydantic
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._resources import locate
 from deliverability.model.knowledge import Knowledge, Measures
 from deliverability.senders.catalogue import CatalogueError, load_senders
 
+if TYPE_CHECKING:
+    import pydantic
+
 CLIENTS = "clients"
 MEASURES = "measures.yaml"
 
 _T = TypeVar("_T")
-
-
-class _MeasuresShape(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-    wide_ip4: int = pydantic.Field(ge=0, le=32)
-    wide_ip6: int = pydantic.Field(ge=0, le=128)
-    signed_fields: tuple[str, ...]
-    signed_core: tuple[str, ...]
-    signed_one_click: tuple[str, ...]
-
-
-_MEASURES = pydantic.TypeAdapter(_MeasuresShape)
-_FEATURES: pydantic.TypeAdapter[dict[Literal["layout", "content", "look"], list[str]]] = pydantic.TypeAdapter(
-    dict[Literal["layout", "content", "look"], list[str]]
-)
 
 
 def load_knowledge(folders: Iterable[Path]) -> Knowledge:
@@ -42,14 +27,15 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
     Raises CatalogueError with every problem found.
     """
     folders = tuple(folders)
+    feature_shape, measure_shape = _shapes()
     problems: list[str] = []
     features: dict[str, str] = {}
     measures = Measures()
     for folder in folders:
         for path in sorted((folder / CLIENTS).glob("*.yaml")):
-            for kind, names in (_read(path, _FEATURES, problems) or {}).items():
+            for kind, names in (_read(path, feature_shape, problems) or {}).items():
                 features.update(dict.fromkeys(names, kind))
-        if (path := folder / MEASURES).is_file() and (shape := _read(path, _MEASURES, problems)) is not None:
+        if (path := folder / MEASURES).is_file() and (shape := _read(path, measure_shape, problems)) is not None:
             measures = Measures(**dict(shape))
     try:
         services, selectors = load_senders(folders)
@@ -64,6 +50,23 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
 def shipped() -> Knowledge:
     """What the shipped rule folder says, read once."""
     return load_knowledge([locate("rules")])
+
+
+def _shapes() -> tuple[pydantic.TypeAdapter[Any], pydantic.TypeAdapter[Any]]:
+    """The shapes of clients/*.yaml and measures.yaml; pydantic is only loaded where files are read."""
+    import pydantic
+
+    class MeasuresShape(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+        wide_ip4: int = pydantic.Field(ge=0, le=32)
+        wide_ip6: int = pydantic.Field(ge=0, le=128)
+        signed_fields: tuple[str, ...]
+        signed_core: tuple[str, ...]
+        signed_one_click: tuple[str, ...]
+
+    kind = Literal["layout", "content", "look"]
+    return pydantic.TypeAdapter(dict[kind, list[str]]), pydantic.TypeAdapter(MeasuresShape)
 
 
 def _read(path: Path, shape: pydantic.TypeAdapter[_T], problems: list[str]) -> _T | None:

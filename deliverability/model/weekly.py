@@ -278,7 +278,7 @@ class Summary:
     def to_json(self) -> dict[str, object]:
         """The JSON summary."""
         return {
-            "schema_version": "2.0",
+            "schema_version": "3.0",
             "version": self.version,
             "started": self.started,
             "previous": self.previous or None,

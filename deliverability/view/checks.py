@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from deliverability.model.facts import Evidence, Value, Waiver
+from deliverability.model.facts import Evidence, Waiver
 from deliverability.model.report import Finding, Outcome, Report
 from deliverability.model.rules import Effect, Effort, Rule, Severity, SourceRef, Statement, VolumeClass
 from deliverability.view.findings import (
@@ -22,7 +22,7 @@ from deliverability.view.findings import (
 from deliverability.view.parts import CheckView, EffectView, EvidenceView, InstanceView, SourceView
 from deliverability.view.remedies import gain_words
 from deliverability.words.details import line_words
-from deliverability.words.sentences import FindingWords, Phrases, duration, format_value, limit_spec, shortened, visible
+from deliverability.words.sentences import FindingWords, Phrases, duration, format_value, shortened, visible
 from deliverability.words.services import services_of
 from deliverability.words.speaker import Speaker
 
@@ -73,7 +73,6 @@ def check_views(
                 instances=instances,
                 effects=effects,
                 effect_lines=_effect_lines(effects, say),
-                limits=tuple((name, _limit(name, value, say)) for name, value in of_check[0].limits.items()),
                 effort=say(f"effort.{rule.effort.value}"),
                 level=say(f"level.{rule.level.value}"),
                 confidence=say("label.confidence", word=say(f"confidence.{rule.confidence.value}")),
@@ -269,10 +268,6 @@ def _source(ref: SourceRef, speaker: Speaker) -> SourceView:
     return SourceView(
         visible(source.title), visible(ref.section), url, visible(source.publisher), read_words(source, speaker.say)
     )
-
-
-def _limit(name: str, value: Value, say: Phrases) -> str:
-    return format_value(value, limit_spec(name), say)
 
 
 def _minus_rank(check: CheckView) -> int:

@@ -81,7 +81,6 @@ class CheckView:
     fix: tuple[str, ...]
     instances: tuple[InstanceView, ...]
     effects: tuple[EffectView, ...]
-    limits: tuple[tuple[str, str], ...]
     effort: str
     level: str
     confidence: str

@@ -88,10 +88,9 @@ def _word(value: Value) -> str:
 
 def _spf(report: Report, say: Phrases) -> SpfTrace | None:
     facts = report.facts
-    trace = spf_trace(facts.value("spf.trace"))
-    if trace is None:
+    trace, ip = spf_trace(facts.value("spf.trace")), _word(facts.value("spf.result_ip"))
+    if trace is None or not ip:
         return None
-    ip = _word(facts.value("spf.result_ip"))
     identity = f"trace.identity.{text_of(facts.value('spf.result_identity'))}"
     lines: list[TraceLine] = []
     _collect(trace, 0, False, ip, lines, say)

@@ -122,7 +122,6 @@ class EntryView:
     grade: str
     groups: tuple[GroupView, ...]
     unchecked: tuple[ChangeView, ...]
-    still: tuple[ChangeView, ...]
     other_records: tuple[RecordView, ...]
     counts: Mapping[str, int]
     failures: int
@@ -262,7 +261,7 @@ class _EntryWords:
             group = GroupView(cause, heading, record, tuple(verdicts), new, rated, mended, gone)
             if any((group.verdicts, new, rated, mended, gone)):
                 groups.append(group)
-        unchecked, still = of(ChangeKind.UNCHECKED), of(ChangeKind.STILL)
+        unchecked = of(ChangeKind.UNCHECKED)
         explained = {record.asked for change in comparison.changes for record in change.records}
         explained |= {record.asked for record in removed}
         others = [record for record in comparison.records if record.asked not in explained]
@@ -281,7 +280,6 @@ class _EntryWords:
             grade=entry.grade,
             groups=tuple(groups),
             unchecked=unchecked,
-            still=still,
             other_records=tuple(self._record(each) for each in others),
             counts=entry.counts,
             failures=entry.failures,

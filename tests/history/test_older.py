@@ -19,6 +19,9 @@ from deliverability.auditors import catalogue
 from deliverability.history.store import History
 from deliverability.history.trend import trend
 from deliverability.judge.load import load_guide
+from deliverability.model.codec import as_catalogued
+from deliverability.model.codes import AS_SAID
+from deliverability.model.facts import Fact, FactSet, records_of
 from deliverability.model.history import GRADED_RECEIVERS, GRADED_SUBJECT, Cause, ChangeKind
 from deliverability.model.report import VerdictKind
 from deliverability.render.weekly import HtmlPages
@@ -57,6 +60,21 @@ def test_it_is_read_with_its_verdicts_and_the_worst_grade_of_its_receivers(life:
     assert (first.graded, first.assessment.grade) == (GRADED_RECEIVERS, "D")
     assert {each.receiver: each.verdict for each in first.verdicts}["gmail"] is VerdictKind.AT_RISK
     assert {each.rule for each in first.findings if each.outcome == "unmet" and not each.item} >= SPF
+
+
+def test_what_spf_said_in_sentences_is_read_as_it_was_said() -> None:
+    reason, error = "~all at shop.example", "mx/99: invalid prefix length /99"
+    then = {
+        "spf.result_reason": reason,
+        "spf.results": ({"ip": "192.0.2.1", "result": "softfail", "reason": reason},),
+        "spf.identities": ({"domain": "shop.example", "syntax_errors": (error,), "reason": None},),
+    }
+    facts = as_catalogued(FactSet({path: Fact(path, value) for path, value in then.items()}), catalogue())
+    said = AS_SAID(text=reason)
+    assert facts.value("spf.result_reason") == said
+    assert facts.value("spf.results") == ({"ip": "192.0.2.1", "result": "softfail", "reason": said},)
+    (identity,) = records_of(facts.value("spf.identities"))
+    assert (identity["syntax_errors"], identity["reason"]) == ((AS_SAID(text=error),), None)
 
 
 async def test_nothing_is_new_or_gone_and_spf_goes_on_under_the_name_of_the_domain(life: Life) -> None:

@@ -13,7 +13,7 @@ from deliverability.model.codes import ABOUT, AS_SAID, ASKED, NEEDS, Code, Detai
 from deliverability.model.facts import Fact, FactSet, FactSpec, FactType, Reason, Unknown, Value
 from deliverability.model.placeholders import LANGUAGES, placeholders
 from deliverability.model.spf import SPF_AT
-from deliverability.protocols.spf.evaluate import FOUND_MORE, NO_RECORD, SYNTAX, TOO_MANY_LOOKUPS
+from deliverability.protocols.spf.evaluate import FOUND_MORE, NO_SPF, SYNTAX, TOO_MANY_LOOKUPS
 from deliverability.protocols.spf.record import parse
 from deliverability.words.details import detail_words
 from deliverability.words.phrases import phrases
@@ -74,7 +74,7 @@ def test_details_are_told_within_each_other() -> None:
             "a.exampleの記述に誤りがあります：ipv4:192.0.2.1：「ipv4」という項目はありません。ip4の誤りではありませんか",
         ),
         (
-            ABOUT(what=SPF_AT(term="include:b.example", domain="a.example"), detail=NO_RECORD(domain="b.example")),
+            ABOUT(what=SPF_AT(term="include:b.example", domain="a.example"), detail=NO_SPF(domain="b.example")),
             "include:b.example at a.example: b.example has no SPF record",
             "a.exampleのinclude:b.example：b.exampleにSPFレコードがありません",
         ),

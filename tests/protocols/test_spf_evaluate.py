@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from deliverability.model.codec import decode, encode
 from deliverability.model.codes import ABOUT, AS_SAID, ASKED
+from deliverability.model.evidence import NO_NAME
 from deliverability.model.facts import Reason, Value
 from deliverability.model.spf import SPF_AT, SpfResult, StepOutcome, Trace, TraceStep, decided_by, plain, spf_trace
 from deliverability.ports.static import StaticResolver
 from deliverability.protocols.spf.evaluate import (
     FOUND,
     NO_DOMAIN,
-    NXDOMAIN,
     OF_HOST,
     TOO_MANY_LOOKUPS,
     SpfEvaluation,
@@ -275,7 +275,7 @@ async def test_a_step_holds_what_was_asked_and_found() -> None:
     hosts = FOUND(question=ASKED(type="MX", name="mail.com"), values=("10 mx.mail.com",))
     address = FOUND(question=ASKED(type="A", name="mx.mail.com"), values=("192.0.2.1",))
     assert asked == {
-        "a:gone.com": NXDOMAIN(question=ASKED(type="A", name="gone.com")),
+        "a:gone.com": ABOUT(what=ASKED(type="A", name="gone.com"), detail=NO_NAME()),
         "a:www.com": FOUND(question=ASKED(type="A", name="www.com"), values=("198.51.100.1", "198.51.100.2")),
         "mx:mail.com": OF_HOST(hosts=hosts, addresses=address),
         "exists:x.com": None,

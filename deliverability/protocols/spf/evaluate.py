@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from deliverability.model.codes import ABOUT, ASKED, Code, Detail
+from deliverability.model.evidence import FAILED, NO_NAME, NO_RECORD
 from deliverability.model.spf import SPF_AT, SpfResult, StepOutcome, Trace, TraceStep
 from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
 from deliverability.protocols.spf.names import domain_problem, name_problem, target_name, to_ascii
@@ -38,14 +39,11 @@ TOO_MANY_HOSTS = Code("spf-mx", ("name", "n", "limit"))
 NO_MATCH = Code("spf-no-match", ("domain",))
 NO_DOMAIN = Code("spf-no-domain", ("domain",))
 NO_TXT = Code("spf-no-txt", ("domain",))
-NO_RECORD = Code("spf-none", ("domain",))
+NO_SPF = Code("spf-none", ("domain",))
 SEVERAL = Code("spf-several", ("domain", "n"))
 SYNTAX = Code("spf-syntax", ("domain", "what"))
-FOUND = Code("dns-found", ("question", "values"))
-FOUND_MORE = Code("dns-found-more", ("question", "values", "n"))
-NXDOMAIN = Code("dns-nxdomain", ("question",))
-NODATA = Code("dns-nodata", ("question",))
-FAILURE = Code("dns-failed", ("question", "reason"))
+FOUND = Code("spf-found", ("question", "values"))
+FOUND_MORE = Code("spf-found-more", ("question", "values", "n"))
 OF_HOST = Code("spf-of-host", ("hosts", "addresses"))
 VALIDATED = Code("spf-validated", ("found", "names"))
 VALIDATED_NONE = Code("spf-validated-none", ("found",))
@@ -216,7 +214,7 @@ class _Check:
                 return Trace(domain, None, SpfResult.NONE, missing(domain=domain)), None
         records = select(answer.values)
         if not records:
-            return Trace(domain, None, SpfResult.NONE, NO_RECORD(domain=domain)), None
+            return Trace(domain, None, SpfResult.NONE, NO_SPF(domain=domain)), None
         if len(records) > 1:
             return Trace(domain, None, SpfResult.PERMERROR, SEVERAL(domain=domain, n=len(records))), None
         record = parse(records[0])
@@ -463,7 +461,7 @@ def _all_steps(record: Record, steps: dict[int, TraceStep]) -> tuple[TraceStep, 
 
 
 def _failure(failed: Failed) -> Detail:
-    return failed.question if failed.detail else FAILURE(question=failed.question, reason=failed.reason.value)
+    return failed.question if failed.detail else ABOUT(what=failed.question, detail=FAILED(reason=failed.reason.value))
 
 
 def _shown(name: str, rdtype: str, answer: Answer, most: int = 10) -> Detail:
@@ -474,7 +472,7 @@ def _shown(name: str, rdtype: str, answer: Answer, most: int = 10) -> Detail:
         case Found():
             return FOUND(question=question, values=answer.values)
         case Absent():
-            return NXDOMAIN(question=question) if answer.nxdomain else NODATA(question=question)
+            return ABOUT(what=question, detail=NO_NAME() if answer.nxdomain else NO_RECORD(type=rdtype))
     return _failure(answer)
 
 

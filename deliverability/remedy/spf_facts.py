@@ -30,7 +30,7 @@ _CARRIES_USERS_MAIL = frozenset({ServiceKind.MAILBOX, ServiceKind.HOSTING, Servi
 _SAYS_NOTHING = frozenset({SpfStatus.DEAD, SpfStatus.IGNORED, SpfStatus.VOID})
 
 
-class World:
+class SpfFacts:
     """The facts and findings that drafting rests on."""
 
     def __init__(
