@@ -77,7 +77,7 @@ def _texts_of(path: Path) -> Iterator[Text]:
         elif isinstance(value, list):
             for number, each in enumerate(value):
                 yield from walk(each, (*where, number))
-        elif isinstance(value, str) and "avoid" not in where:
+        elif isinstance(value, str) and not {"avoid", "when"} & {*where}:
             lang = file_lang or next((str(step) for step in where if step in ("en", "ja")), "")
             if lang:
                 name = path.relative_to(
