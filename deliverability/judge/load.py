@@ -59,8 +59,8 @@ def _sentences(said: Any) -> Any:
 
 class _Text(_Shape):
     title: str = pydantic.Field(min_length=1)
-    short: str = ""
-    noun: str = ""
+    short: str = pydantic.Field(min_length=1)
+    noun: str = pydantic.Field(min_length=1)
     met: str = pydantic.Field(min_length=1)
     unmet: Annotated[list[_SentenceShape], pydantic.BeforeValidator(_sentences), pydantic.Field(min_length=1)]
     why: str = pydantic.Field(min_length=1)

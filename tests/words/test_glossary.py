@@ -315,7 +315,7 @@ def headings(part: str) -> list[Text]:
 
 # Names that keep their capital within a sentence.
 NAMES = words_of(
-    "ARC BIMI DANE DKIM DKIM-Signature DMARC DNS Date From Gmail HELO HTML IPv4 ISO-2022-JP List-Unsubscribe MAIL MIME"
+    "ARC BIMI DANE DKIM DKIM-Signature DMARC DNS Date From Gmail HELO HTML IPv4 ISO-2022-JP List-Unsubscribe MIME"
     " MIME-Version MTA-STS MX Message-ID PDF RSA Re Return-Path SHA-256 SPF TLS TLSA"
 )
 
