@@ -72,7 +72,7 @@ class Outputs:
             context.call_on_close(self._stack.close)
         for form, path in where:
             browser = find_browser(path) if form.name == "pdf" and path else None
-            shown = _terminal() if path is None else {"file": True}
+            shown = terminal() if path is None else {"file": True}
             writer = form.writer(speaker, WriterOptions(subjects, trace, fail_on, **shown))
             self._outlets.append(_Outlet(writer, path, self._open(path) if path else None, browser))
 
@@ -145,7 +145,7 @@ class _Outlet:
             raise InputError(f"-o {self.path}: {error.strerror or error}") from None
 
 
-def _terminal() -> dict[str, Any]:
+def terminal() -> dict[str, Any]:
     """What standard output can show. NO_COLOR (no-color.org) and dumb terminals are respected; a pipe has no colour."""
     wants_color = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     return {
