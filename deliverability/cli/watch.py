@@ -136,7 +136,6 @@ class _Printer:
         click.echo(_blank(self._waiting), err=True, nl=False)
         self._waiting = ""
         for sight in look.sights:
-            # The time at which an answer ends is another one at each look.
             shown = sight_line(sight, self._say, authoritative=look.authoritative, unicode=self._unicode)
             if self._lines.get(sight.server) != shown:
                 click.echo(shown)
