@@ -45,6 +45,7 @@ def command(resolver: tuple[str, ...], config: Path | None, style: str, lang: st
     """
     with plain_errors(), rule_problems():
         from deliverability.cli.inputs import read_settings
+        from deliverability.cli.output import show
         from deliverability.config import DEFAULT_FILE
         from deliverability.model.doctor import CheckState
         from deliverability.render.doctor import checks_json
@@ -56,7 +57,7 @@ def command(resolver: tuple[str, ...], config: Path | None, style: str, lang: st
         ports = open_doors(resolver or settings.resolvers)
         checks = asyncio.run(_run(ports, settings, folder, say.lang, shown=style == "text"))
         if style == "json":
-            click.echo(checks_json(checks, say), nl=False)
+            show(checks_json(checks, say))
         return 3 if any(each.state is CheckState.BAD for each in checks) else 0
 
 
@@ -70,7 +71,7 @@ def open_doors(resolvers: tuple[str, ...]) -> Ports:
 
 async def _run(ports: Ports, settings: Settings, folder: Path, lang: str, *, shown: bool) -> list[Check]:
     """All checks; `shown`: each is printed as soon as it is its turn."""
-    from deliverability.cli.output import terminal
+    from deliverability.cli.output import show, terminal
     from deliverability.render.doctor import check_text
     from deliverability.runs.doctor import check_history, check_mail, examine
     from deliverability.runs.rules import load_rules
@@ -88,8 +89,7 @@ async def _run(ports: Ports, settings: Settings, folder: Path, lang: str, *, sho
         async for check in examine(ports, outside, secrets.token_hex(8), blocking):
             checks.append(check)
             if shown:
-                text = check_text(check, phrases(lang), width=looks["width"], unicode=looks["unicode"])
-                click.echo(text, nl=False)
+                show(check_text(check, phrases(lang), width=looks["width"], unicode=looks["unicode"]))
     finally:
         await ports.close()
     return checks

@@ -124,8 +124,8 @@ class _Printer:
         from deliverability.render.watch import server_names
 
         say = self._say
-        click.echo(say("watch.authoritative", zone=self._zone.name, servers=server_names(self._zone.servers, say)))
-        click.echo(say("watch.public", servers=server_names(self._public, say)))
+        _line(say("watch.authoritative", zone=self._zone.name, servers=server_names(self._zone.servers, say)))
+        _line(say("watch.public", servers=server_names(self._public, say)))
 
     def show(self, look: Look) -> None:
         """Print what has changed, and on a terminal how long the wait is."""
@@ -138,7 +138,7 @@ class _Printer:
         for sight in look.sights:
             shown = sight_line(sight, self._say, authoritative=look.authoritative, unicode=self._unicode)
             if self._lines.get(sight.server) != shown:
-                click.echo(shown)
+                _line(shown)
             self._lines[sight.server] = shown
         if look.authoritative:
             self._there = sum(each.state is SightState.VISIBLE for each in look.sights)
@@ -150,10 +150,16 @@ class _Printer:
         """The last line, and the exit code."""
         all_of_them = len(self._zone.servers)
         if self._there == all_of_them:
-            click.echo(self._say.count("watch.done", all_of_them))
+            _line(self._say.count("watch.done", all_of_them))
             return 0
-        click.echo(self._say("watch.time-up", n=str(self._there), all=str(all_of_them)))
+        _line(self._say("watch.time-up", n=str(self._there), all=str(all_of_them)))
         return 3
+
+
+def _line(text: str) -> None:
+    from deliverability.cli.output import show
+
+    show(f"{text}\n")
 
 
 def _blank(text: str) -> str:
