@@ -115,21 +115,9 @@ class History:
 
         """
         import sqlalchemy
-        from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+        from sqlalchemy.exc import SQLAlchemyError
 
-        try:
-            address = sqlalchemy.make_url(url or default_url())
-        except (ArgumentError, ValueError):  # ValueError: the port is no number
-            raise HistoryError(
-                f"{_masked(url)!r} is not an address of a history; "
-                "write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
-            ) from None
-        if address.get_backend_name() not in ("sqlite", "postgresql"):
-            raise HistoryError(f"a history is kept in SQLite or PostgreSQL, not in {address.get_backend_name()}")
-        file = None
-        if address.get_backend_name() == "sqlite" and address.database not in (None, "", ":memory:"):
-            file = Path(folder or ".", str(address.database)).absolute()
-            address = address.set(database=str(file))
+        address, file = _address(url, folder)
         shown = str(file) if file else _shown(address)
         failed = contextlib.ExitStack()
         try:
@@ -145,7 +133,7 @@ class History:
             failed.pop_all()
         except ModuleNotFoundError as error:
             raise HistoryError(
-                f"{shown}: {error}; PostgreSQL needs the extra: pip install 'deliv[postgresql]'"
+                f"{shown}: {error}; PostgreSQL needs deliv to be installed with its extra, postgresql"
             ) from None
         except OSError as error:
             raise HistoryError(f"{shown}: {error.strerror or error}") from None
@@ -543,6 +531,32 @@ def _shown(address: URL) -> str:
 def _masked(url: str) -> str:
     """What cannot be read as an address, without what may be a password: all between the user and the last @."""
     return re.sub(r"(//[^:/@]*):.*@", r"\1:***@", url.partition("?")[0], flags=re.DOTALL)
+
+
+def _address(url: str, folder: Path | None) -> tuple[URL, Path | None]:
+    """The address of a history, as `History.open` is given it, and its file where it is one. Raises HistoryError."""
+    import sqlalchemy
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        address = sqlalchemy.make_url(url or default_url())
+    except (ArgumentError, ValueError):  # ValueError: the port is no number
+        raise HistoryError(
+            f"{_masked(url)!r} is not an address of a history; "
+            "write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
+        ) from None
+    if address.get_backend_name() not in ("sqlite", "postgresql"):
+        raise HistoryError(f"a history is kept in SQLite or PostgreSQL, not in {address.get_backend_name()}")
+    if address.get_backend_name() == "postgresql" or address.database in (None, "", ":memory:"):
+        return address, None
+    file = Path(folder or ".", str(address.database)).absolute()
+    return address.set(database=str(file)), file
+
+
+def missing_file(url: str = "", *, folder: Path | None = None) -> Path | None:
+    """The file of a history that nothing was kept in yet; None where there is one. Raises HistoryError."""
+    _, file = _address(url, folder)
+    return file if file is not None and not file.exists() else None
 
 
 def _prepare(file: Path) -> None:
