@@ -88,13 +88,14 @@ def command(style: str, care: str | None, output: Path | None, **params: Any) ->
 
 def _written(style: str, several: list[FixView], care: Care, say: Phrases) -> str:
     from deliverability.render.fix import fix_json, fix_text
+    from deliverability.render.paper import Paper
 
     chosen = [fixes.up_to(care) for fixes in several]
     if style == "json":
         return fix_json(chosen)
     if style == "text":
-        width = max(40, min(shutil.get_terminal_size((80, 24)).columns, 100))
-        return "\n".join(fix_text(fixes, width) for fixes in chosen)
+        paper = Paper.of_terminal(shutil.get_terminal_size((80, 24)).columns)
+        return "\n".join(fix_text(fixes, paper) for fixes in chosen)
     from deliverability.view import records
 
     pairs = [

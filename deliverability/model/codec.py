@@ -37,8 +37,7 @@ def encode(value: Value) -> Any:
         case str():
             return printable(value)
         case Unknown(reason, detail):
-            told = AS_SAID(text=detail) if detail and isinstance(detail, str) else detail
-            return {"unknown": reason.value} | ({"detail": encode(told)} if told else {})
+            return {"unknown": reason.value} | ({"detail": encode(detail)} if detail else {})
         case Detail():
             args = {name: encode(arg) for name, arg in value.args}
             return {"code": printable(value.code)} | ({"args": args} if args else {})

@@ -35,7 +35,7 @@ class ReceiverVerdict:
 
 @dataclass(frozen=True, slots=True)
 class FindingText:
-    """A finding in one language: what is asked for, what was found, and the first step."""
+    """A finding in one language: what it goes by, what was found, and the first step."""
 
     title: str
     message: str
@@ -278,7 +278,7 @@ class Summary:
     def to_json(self) -> dict[str, object]:
         """The JSON summary."""
         return {
-            "schema_version": "2.0",
+            "schema_version": "3.0",
             "version": self.version,
             "started": self.started,
             "previous": self.previous or None,

@@ -8,7 +8,7 @@ from typing import Any
 from deliverability.model.codec import encode, json_text
 from deliverability.model.report import RecordEdit
 from deliverability.render.json import gain_json
-from deliverability.render.wrap import wrap
+from deliverability.render.paper import Paper
 from deliverability.view.diff import PieceKind
 from deliverability.view.fixes import FixView
 from deliverability.view.parts import EditView, RemedyView
@@ -18,30 +18,30 @@ from deliverability.words.sentences import Phrases, visible
 SCHEMA_VERSION = "1.0"
 
 
-def fix_text(fixes: FixView, width: int) -> str:
+def fix_text(fixes: FixView, paper: Paper) -> str:
     """What to publish, one remedy after the other, then what no record mends."""
     say = fixes.view.speaker.say
     lines = [fixes.view.domain, ""]
     if not fixes.remedies:
         empty = "fix.none" if fixes.by_hand else "fix.nothing" if fixes.view.complete else "fix.nothing-incomplete"
-        lines += wrap(say(empty), width)
+        lines += paper.paragraph(say(empty))
     for number, view in enumerate(fixes.remedies, 1):
-        lines += [*_remedy(number, view, say, width), ""]
+        lines += [*_remedy(number, view, say, paper), ""]
     if fixes.by_hand:
-        lines += ["", *wrap(say("fix.by-hand"), width)]
+        lines += ["", *paper.paragraph(say("fix.by-hand"))]
         for check in fixes.by_hand:
-            lines += _hang(f"{check.headline} [{check.rule}]", "  - ", width)
-        lines += wrap(say("fix.by-hand-rule", command=f"deliv rules {fixes.by_hand[0].rule}"), width)
+            lines += paper.hang(f"{check.headline} [{check.rule}]", "  - ")
+        lines += paper.paragraph(say("fix.by-hand-rule", command=f"deliv rules {fixes.by_hand[0].rule}"))
         if fixes.wants_key:
-            lines += wrap(say("fix.new-key", command=f"deliv dkim-keygen {fixes.view.domain}"), width)
-    return "\n".join(line.rstrip() for line in lines).rstrip("\n") + "\n"
+            lines += paper.paragraph(say("fix.new-key", command=f"deliv dkim-keygen {fixes.view.domain}"))
+    return paper.text(lines)
 
 
-def _remedy(number: int, view: RemedyView, say: Phrases, width: int) -> Iterator[str]:
-    yield from _hang(f"{view.title} [{view.rule}]", f"{number}.".ljust(4), width)
+def _remedy(number: int, view: RemedyView, say: Phrases, paper: Paper) -> Iterator[str]:
+    yield from paper.hang(f"{view.title} [{view.rule}]", f"{number}.".ljust(4))
     indent = "    "
     for headline in (words for _, words in view.mends):
-        yield from _hang(say("fix.mends", finding=headline), indent, width)
+        yield from paper.hang(say("fix.mends", finding=headline), indent)
     for lines in view.files:
         yield ""
         yield from (f"{indent}    {line}" for line in lines)
@@ -50,36 +50,31 @@ def _remedy(number: int, view: RemedyView, say: Phrases, width: int) -> Iterator
         yield f"{indent}{shown.name} {shown.type}"
         yield from (f"{indent}- {value}" for value in shown.old)
         yield from (f"{indent}+ {value}" for value in shown.new)
-        yield from _changed(shown, say, indent, width)
-        yield from _long(edit, say, indent, width)
+        yield from _changed(shown, say, indent, paper)
+        yield from _long(edit, say, indent, paper)
     yield ""
     for effect in view.effects:
-        yield from _hang(effect, f"{indent}> ", width)
-    yield from _hang(say("effect-of.named", name=view.care_label, change=view.care_words), indent, width)
+        yield from paper.hang(effect, f"{indent}> ")
+    yield from paper.hang(say("effect-of.named", name=view.care_label, change=view.care_words), indent)
 
 
-def _changed(edit: EditView, say: Phrases, indent: str, width: int) -> Iterator[str]:
+def _changed(edit: EditView, say: Phrases, indent: str, paper: Paper) -> Iterator[str]:
     """The words that go and come, so that nobody has to compare two long lines."""
     for kind, key in ((PieceKind.REMOVED, "first.removed"), (PieceKind.ADDED, "first.added")):
         pieces = [piece.text.strip("; ") for piece in edit.changes if piece.kind is kind]
         kept = any(piece.kind is PieceKind.KEPT for piece in edit.changes)
         if kept and any(pieces):
             words = say("effect-of.named", name=say(key), change=" ".join(piece for piece in pieces if piece))
-            yield from _hang(words, f"{indent}  ", width)
+            yield from paper.hang(words, f"{indent}  ")
 
 
-def _long(edit: RecordEdit, say: Phrases, indent: str, width: int) -> Iterator[str]:
+def _long(edit: RecordEdit, say: Phrases, indent: str, paper: Paper) -> Iterator[str]:
     """A value that one character-string does not hold, as it is written in a zone file."""
     for value in edit.new:
         written = rdata(edit.type, value)
         if edit.type == "TXT" and '" "' in written:
-            yield from _hang(say("fix.strings"), indent, width)
+            yield from paper.hang(say("fix.strings"), indent)
             yield f"{indent}  {visible(written)}"
-
-
-def _hang(text: str, lead: str, width: int) -> Iterator[str]:
-    for index, line in enumerate(wrap(text, width - len(lead)) or [""]):
-        yield (lead if index == 0 else " " * len(lead)) + line
 
 
 def fix_json(several: Sequence[FixView]) -> str:

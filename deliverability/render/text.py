@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from deliverability.render.formats import WriterOptions
-from deliverability.render.wrap import pad, typewritten, width_of, wrap
+from deliverability.render.paper import Paper
+from deliverability.render.wrap import pad, width_of, wrap
 from deliverability.view.checks import source_line
 from deliverability.view.parts import CheckView, ReasonView
 from deliverability.view.report import ReportView
@@ -16,44 +17,9 @@ from deliverability.view.trace import SignatureTrace, SpfTrace
 from deliverability.words.sentences import Phrases
 from deliverability.words.speaker import Speaker
 
-MAX_WIDTH = 100
-MIN_WIDTH = 40
 _REASONS_SHOWN = 3
 _MET_SHOWN = 200
 _REMEDIES_SHOWN = 3
-
-_COLOURS = {
-    "rejected": "31",
-    "error": "31",
-    "at-risk": "33",
-    "warning": "33",
-    "accepted": "32",
-    "met": "32",
-    "depends": "33",
-    "dns-not-ready": "31",
-    "dns-partly": "36",
-    "dns-ready": "32",
-    "cannot-tell": "36",
-    "unknown": "36",
-    "info": "34",
-    "bold": "1",
-    "dim": "2",
-    "code": "36",
-}
-_SYMBOLS = {
-    "accepted": ("✓", "+"),
-    "at-risk": ("▲", "!"),
-    "rejected": ("✗", "x"),
-    "depends": ("▲", "!"),
-    "dns-not-ready": ("✗", "x"),
-    "dns-partly": ("?", "?"),
-    "dns-ready": ("✓", "+"),
-    "cannot-tell": ("?", "?"),
-    "rule": ("─", "-"),
-    "bullet": ("•", "-"),
-    "met": ("✓", "+"),
-    "unknown": ("?", "?"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,56 +55,23 @@ class TextWriter:
     ) -> None:
         self._say = speaker.say
         self._trace = trace
-        self._paper = _Paper(max(MIN_WIDTH, min(width, MAX_WIDTH)), color, unicode)
+        self._paper = Paper.of_terminal(width, color=color, unicode=unicode)
         self._rows: list[_Row] = []
 
     def report(self, view: ReportView) -> str:
         """The next report."""
         self._rows.append(_row(view, self._say))
         begin = "\n" if len(self._rows) > 1 else ""
-        return begin + self._finished(_report(view, self._trace, self._paper, self._say))
+        return begin + self._paper.text(_report(view, self._trace, self._paper, self._say))
 
     def end(self) -> str:
         """The summary, where there was more than one report."""
         if len(self._rows) < 2:
             return ""
-        return self._finished(_summary(self._rows, self._paper, self._say))
-
-    def _finished(self, lines: Iterable[str]) -> str:
-        text = "\n".join(line.rstrip() for line in lines).rstrip("\n") + "\n"
-        return text if self._paper.unicode else typewritten(text)
+        return self._paper.text(_summary(self._rows, self._paper, self._say))
 
 
-@dataclass(frozen=True, slots=True)
-class _Paper:
-    """How to write: width, colour, symbols."""
-
-    width: int
-    color: bool
-    unicode: bool
-
-    def ink(self, text: str, style: str) -> str:
-        code = _COLOURS.get(style)
-        return f"\x1b[{code}m{text}\x1b[0m" if self.color and code else text
-
-    def symbol(self, name: str) -> str:
-        return _SYMBOLS[name][0 if self.unicode else 1]
-
-    def paragraph(self, text: str, indent: int, first: str = "", style: str = "") -> list[str]:
-        """`text` wrapped behind `indent` columns; `first` (already part of the indent) opens the first line."""
-        pieces = wrap(text, self.width - indent) or [""]
-        lead = first + " " * (indent - width_of(first))
-        return [
-            (lead if index == 0 else " " * indent) + (self.ink(piece, style) if style else piece)
-            for index, piece in enumerate(pieces)
-        ]
-
-    def heading(self, text: str) -> list[str]:
-        line = self.symbol("rule") * (self.width - width_of(text) - 1)
-        return ["", " ".join([self.ink(text, "bold"), *([self.ink(line, "dim")] if line else [])]), ""]
-
-
-def _report(view: ReportView, whole: bool, paper: _Paper, say: Phrases) -> Iterator[str]:
+def _report(view: ReportView, whole: bool, paper: Paper, say: Phrases) -> Iterator[str]:
     yield paper.ink(view.domain, "bold")
     about = [view.message or say("label.no-message"), view.started, say("label.tool", version=view.version)]
     yield from paper.paragraph(" · ".join(part for part in about if part) if paper.unicode else ", ".join(about), 0)
@@ -173,7 +106,7 @@ def _report(view: ReportView, whole: bool, paper: _Paper, say: Phrases) -> Itera
     if view.waiting:
         yield from paper.heading(say("section.waiting"))
         for waiting in view.waiting:
-            text = waiting.words + say("punctuation.aside", text=say.count("label.checks", len(waiting.titles)))
+            text = waiting.words + say("punctuation.aside", text=say.count("label.checks", waiting.checks))
             yield from paper.paragraph(text, 2, paper.symbol("bullet") + " ")
     if view.waived:
         yield from paper.heading(say("section.waived"))
@@ -206,7 +139,7 @@ def _report(view: ReportView, whole: bool, paper: _Paper, say: Phrases) -> Itera
                 yield from paper.paragraph(check.title + say("punctuation.aside", text=items), 2, lead)
 
 
-def _verdicts(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
+def _verdicts(view: ReportView, paper: Paper, say: Phrases) -> Iterator[str]:
     """The answer, what it assumes, and each receiver: once for those that decide alike."""
     yield from paper.heading(say("answer.title-parked" if view.parked else "section.verdict"))
     for text in view.assumed:
@@ -236,7 +169,7 @@ def _verdicts(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
     yield from paper.paragraph(view.grade, 0)
 
 
-def _reasons(reasons: Sequence[ReasonView], paper: _Paper, say: Phrases) -> Iterator[str]:
+def _reasons(reasons: Sequence[ReasonView], paper: Paper, say: Phrases) -> Iterator[str]:
     shown, rest = reasons[:_REASONS_SHOWN], len(reasons) - _REASONS_SHOWN
     for reason in shown:
         codes = f" {say('verdict.codes')} {' / '.join(reason.codes)}" if reason.codes and not reason.unknown else ""
@@ -246,7 +179,7 @@ def _reasons(reasons: Sequence[ReasonView], paper: _Paper, say: Phrases) -> Iter
         yield from paper.paragraph(say.count("verdict.more", rest), 4, style="dim")
 
 
-def _todo(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
+def _todo(view: ReportView, paper: Paper, say: Phrases) -> Iterator[str]:
     yield from paper.heading(say("section.todo"))
     if not view.todo:
         yield from paper.paragraph(say("todo.none" if view.complete else "todo.none-incomplete"), 0)
@@ -269,7 +202,7 @@ def _todo(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
     yield from _information(view, paper, say)
 
 
-def _information(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
+def _information(view: ReportView, paper: Paper, say: Phrases) -> Iterator[str]:
     """What is good to know, one line each."""
     if view.information:
         yield ""
@@ -278,27 +211,27 @@ def _information(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]
         yield from paper.paragraph(f"{check.headline} [{check.rule}]", 2, f"{paper.symbol('bullet')} ")
 
 
-def _minor(check: CheckView, number: int, paper: _Paper) -> Iterator[str]:
+def _minor(check: CheckView, number: int, paper: Paper) -> Iterator[str]:
     """What could be improved takes two or three lines: the step that matters most, and where to read on."""
     yield from paper.paragraph(f"{check.headline} [{check.rule}]", 4, f"{number}.")
     for step in check.fix[:1]:
-        yield from _step(step, "    ", paper)
+        yield from paper.step(step, "    ")
 
 
-def _check(check: CheckView, number: int, paper: _Paper, say: Phrases) -> Iterator[str]:
+def _check(check: CheckView, number: int, paper: Paper, say: Phrases) -> Iterator[str]:
     lead = f"{number}."
     yield from paper.paragraph(check.headline, 4, lead, style="bold")
-    label = (" · " if paper.unicode else ", ").join((check.severity_label, check.rule, *check.guide, check.title))
+    label = (" · " if paper.unicode else ", ").join((check.severity_label, check.rule, *check.guide))
     yield from paper.paragraph(label, 4, style=check.severity)
-    if check.rest:
-        yield from paper.paragraph(check.rest, 4)
+    if check.found:
+        yield from paper.paragraph(check.found, 4)
     if check.shows_instances:
         for instance in check.instances:
             text = _pair(instance.item, instance.message, say) if instance.item else instance.message
             yield from paper.paragraph(text, 4)
     yield from paper.paragraph(check.why, 4, style="dim")
     for index, step in enumerate(check.fix, 1):
-        yield from _step(step, f"    {index}) ", paper)
+        yield from paper.step(step, f"    {index}) ")
     for effect in check.effect_lines:
         yield from paper.paragraph(effect, 4)
     if check.contested:
@@ -312,7 +245,7 @@ def _check(check: CheckView, number: int, paper: _Paper, say: Phrases) -> Iterat
             yield "    " + paper.ink(source.url, "dim")
 
 
-def _publish(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
+def _publish(view: ReportView, paper: Paper, say: Phrases) -> Iterator[str]:
     """The first remedies, each record on a line of its own so that it can be copied; `deliv fix` has all of it."""
     yield from paper.heading(say("publish.title"))
     for number, remedy in enumerate(view.remedies[:_REMEDIES_SHOWN], 1):
@@ -330,7 +263,7 @@ def _publish(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
     yield from paper.paragraph(say(key, n=str(rest), command=f"deliv fix {view.domain}"), 0)
 
 
-def _savings(savings: SavingsView, paper: _Paper, say: Phrases) -> Iterator[str]:
+def _savings(savings: SavingsView, paper: Paper, say: Phrases) -> Iterator[str]:
     yield from paper.heading(say("section.savings"))
     for number, change in enumerate(savings.changes, 1):
         yield from paper.paragraph(say("savings.line", change=change.words, saves=change.saves), 4, f"{number}.")
@@ -339,24 +272,7 @@ def _savings(savings: SavingsView, paper: _Paper, say: Phrases) -> Iterator[str]
             yield from paper.paragraph("".join(piece for _, piece in segments(text)), 0)
 
 
-def _step(step: str, lead: str, paper: _Paper) -> Iterator[str]:
-    """A step; a whole record gets a line of its own, unwrapped, so that it can be copied."""
-    indent = width_of(lead)
-    text = ""
-    for code, piece in segments(step):
-        if code and len(piece) > 24 and " " in piece:
-            if text.strip():
-                yield from paper.paragraph(text.strip(), indent, lead)
-                lead = " " * indent
-            yield lead + paper.ink(piece, "code")
-            lead, text = " " * indent, ""
-        else:
-            text += piece
-    if text.strip():
-        yield from paper.paragraph(text.strip(), indent, lead)
-
-
-def _spf_trace(trace: SpfTrace, whole: bool, paper: _Paper, say: Phrases) -> Iterator[str]:
+def _spf_trace(trace: SpfTrace, whole: bool, paper: Paper, say: Phrases) -> Iterator[str]:
     """Term by term; what lies inside an include that did not match only where the `whole` of it is wanted."""
     yield from paper.heading(trace.title)
     yield from paper.paragraph(trace.checked, 0)
@@ -378,7 +294,7 @@ def _spf_trace(trace: SpfTrace, whole: bool, paper: _Paper, say: Phrases) -> Ite
 _MARKS = {"match": ("met", "met"), "error": ("error", "rejected"), "followed": ("info", "bullet")}
 
 
-def _dkim_trace(traces: Sequence[SignatureTrace], paper: _Paper, say: Phrases) -> Iterator[str]:
+def _dkim_trace(traces: Sequence[SignatureTrace], paper: Paper, say: Phrases) -> Iterator[str]:
     yield from paper.heading(say("trace.dkim-title"))
     for each in traces:
         name = {"good": "met", "bad": "rejected"}.get(each.state, "unknown")
@@ -392,7 +308,7 @@ def _row(view: ReportView, say: Phrases) -> _Row:
     return _Row(view.domain, view.problems, verdicts)
 
 
-def _summary(rows: Sequence[_Row], paper: _Paper, say: Phrases) -> Iterator[str]:
+def _summary(rows: Sequence[_Row], paper: Paper, say: Phrases) -> Iterator[str]:
     yield from paper.heading(say("section.summary"))
     names = max(width_of(row.domain) for row in rows)
     for row in rows:

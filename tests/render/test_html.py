@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from deliverability.model.codes import AS_SAID
 from deliverability.model.facts import Evidence, EvidenceKind, Reason, Unknown
 from deliverability.model.report import Assessment, Consequence, Gain, Note, Outcome, RecordEdit, Verdict, VerdictKind
 from deliverability.model.rules import Effect
@@ -215,8 +216,8 @@ def test_hostile_values_stay_text():
                 observed={"item.bits": EVIL, EVIL: EVIL},
                 evidence=("dns:TXT:example.com",),
             ),
-            finding("SPF-003", Outcome.UNKNOWN, unknown=Unknown(Reason.TIMEOUT, EVIL)),
-            finding("SIZ-001", Outcome.UNKNOWN, unknown=Unknown(Reason.NOT_CONFIGURED, EVIL)),
+            finding("SPF-003", Outcome.UNKNOWN, unknown=Unknown(Reason.TIMEOUT, AS_SAID(text=EVIL))),
+            finding("SIZ-001", Outcome.UNKNOWN, unknown=Unknown(Reason.NOT_CONFIGURED, AS_SAID(text=EVIL))),
         ),
     )
     for lang in ("en", "ja"):
