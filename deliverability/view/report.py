@@ -10,7 +10,7 @@ from deliverability.model.codes import Detail
 from deliverability.model.facts import Reason
 from deliverability.model.placeholders import placeholders
 from deliverability.model.report import Note, Report
-from deliverability.view import answer
+from deliverability.view import verdicts
 from deliverability.view.checks import by_topic, by_urgency, check_views, evidence_view
 from deliverability.view.diagrams import Diagrams, diagrams
 from deliverability.view.findings import FindingView, finding_views, moment
@@ -126,33 +126,33 @@ class ReportView:
     @cached_property
     def lead(self) -> str:
         """The answer in one sentence; empty where one receiver alone was asked about."""
-        return answer.lead(self.report, self.checks, self.speaker)
+        return verdicts.lead(self.report, self.checks, self.speaker)
 
     @property
     def grade(self) -> str:
         """The grade in words."""
-        return answer.grade_words(self.report, self.speaker.say)
+        return verdicts.grade_words(self.report, self.speaker.say)
 
     @property
     def assumed(self) -> tuple[str, ...]:
         """What the answer rests on and the user did not say."""
-        return answer.assumptions(self.report, self.speaker.say)
+        return verdicts.assumptions(self.report, self.speaker.say)
 
     @cached_property
     def verdicts(self) -> tuple[VerdictView, ...]:
         """What each receiver does."""
-        return tuple(answer.verdict_view(each, self.report, self.checks, self.speaker) for each in self.report.verdicts)
+        return tuple(verdicts.verdict_view(each, self.report, self.checks, self.speaker) for each in self.report.verdicts)
 
     @cached_property
     def verdict_groups(self) -> tuple[VerdictGroupView, ...]:
         """The same, once for those that decide alike."""
-        return answer.verdict_groups(self.verdicts, self.speaker.say)
+        return verdicts.verdict_groups(self.verdicts, self.speaker.say)
 
     @property
     def records(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Where there was no message, the records that the answer rests on, each by its name and type."""
         facts = self.report.facts
-        return answer.published_records(facts) if facts.value("message.present") is False else ()
+        return verdicts.published_records(facts) if facts.value("message.present") is False else ()
 
     @property
     def problems(self) -> str:

@@ -1,4 +1,4 @@
-"""The answer of a report: what each receiver does, the sentence over all, the grade, and what was assumed."""
+"""The verdicts of a report in words: what each receiver does, the grade, and what was assumed."""
 
 from __future__ import annotations
 
