@@ -11,9 +11,11 @@ from deliverability.model.facts import Reason
 from deliverability.model.placeholders import placeholders
 from deliverability.model.report import Note, Report
 from deliverability.view import verdicts
+from deliverability.view.answer import AnswerView, answer_view
 from deliverability.view.checks import by_topic, by_urgency, check_views, evidence_view
 from deliverability.view.diagrams import Diagrams, diagrams
-from deliverability.view.findings import FindingView, finding_views, moment
+from deliverability.view.findings import FindingIndex, FindingView, finding_views, moment
+from deliverability.view.guide import GuideView, guide_view
 from deliverability.view.opinion import opinion_view
 from deliverability.view.parts import (
     CheckView,
@@ -27,6 +29,7 @@ from deliverability.view.parts import (
     VerdictView,
     WaitingView,
 )
+from deliverability.view.plan import PlanView, plan_view
 from deliverability.view.preview import Preview, preview
 from deliverability.view.remedies import first_steps, remedy_views
 from deliverability.view.savings import SavingsView, savings
@@ -118,6 +121,29 @@ class ReportView:
 
     # --- answer ---
 
+    @cached_property
+    def answer(self) -> AnswerView:
+        """The answer: sentence, groups or tiles, chain, and what it rests on."""
+        say = self.speaker.say
+        sources = () if set(self.report.run.sources) <= {"dns", "live"} else self.sources
+        meta = tuple(filter(None, (self.message or say("label.dns-only"), self.started, *sources)))
+        return answer_view(self.report, self._index, self.speaker, meta=meta, remarks=self.warnings[:2])
+
+    @cached_property
+    def plan(self) -> PlanView:
+        """What to do, in order."""
+        return plan_view(self.report, self._index, self.speaker)
+
+    @cached_property
+    def guide_table(self) -> GuideView:
+        """The steps of the guide and where each stands."""
+        return guide_view(self.report, self._index, self.speaker)
+
+    @cached_property
+    def _index(self) -> FindingIndex:
+        ranked = sorted(self.checks, key=lambda check: check.to_do)
+        return FindingIndex(self.findings, {check.rule: check.anchor for check in ranked}, self.speaker.say)
+
     @property
     def parked(self) -> bool:
         """The domain is judged as one that sends nothing."""
@@ -141,7 +167,9 @@ class ReportView:
     @cached_property
     def verdicts(self) -> tuple[VerdictView, ...]:
         """What each receiver does."""
-        return tuple(verdicts.verdict_view(each, self.report, self.checks, self.speaker) for each in self.report.verdicts)
+        return tuple(
+            verdicts.verdict_view(each, self.report, self.checks, self.speaker) for each in self.report.verdicts
+        )
 
     @cached_property
     def verdict_groups(self) -> tuple[VerdictGroupView, ...]:
