@@ -620,6 +620,8 @@ class _RuleReader(_ConditionReader):
         for lang, each in text.items():
             for part, most in _AT_MOST.items():
                 self.check_heading(getattr(each, part), most, "text", lang, part)
+            if placeholders(each.noun) - set(self.limits):
+                self.problem("it names what could not be checked too, so it shows no fact", "text", lang, "noun")
 
     def check_pair(self, en: str, ja: str, *part: str | int) -> None:
         """Both languages name the same facts and limits, and these exist."""
