@@ -76,6 +76,7 @@ class GroupView:
         step: number of the step that settles it; None: no step does.
         step_words: "step 1"; empty: none.
         same_cause: the cause is that of the group above.
+        in_lead: the lead names the cause, which need not be repeated beside it.
 
     """
 
@@ -90,6 +91,7 @@ class GroupView:
     step: int | None
     step_words: str
     same_cause: bool
+    in_lead: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -222,6 +224,7 @@ def answer_view(
     tiles = tuple(_tile(each, report, findings, speaker) for each in answer.tiles)
     tones = [each.tone for each in (groups or tiles)] or ["unknown" if answer.reach is Reach.NONE else "none"]
     tone, lead = _lead(report, findings, speaker, min(tones, key=_WORST_TONE.index))
+    groups = tuple(replace(each, in_lead=bool(each.because) and each.because in lead) for each in groups)
     return AnswerView(
         domain=visible(report.domain) or say("label.no-domain"),
         meta=meta,

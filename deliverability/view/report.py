@@ -14,6 +14,7 @@ from deliverability.view import verdicts
 from deliverability.view.answer import AnswerView, answer_view
 from deliverability.view.checks import by_topic, by_urgency, check_views, evidence_view
 from deliverability.view.diagrams import Diagrams, diagrams
+from deliverability.view.evidence import ReceiverListView, TopicView, receiver_lists, summary_words, topic_views
 from deliverability.view.findings import FindingIndex, FindingView, finding_views, moment
 from deliverability.view.guide import GuideView, guide_view
 from deliverability.view.opinion import opinion_view
@@ -139,10 +140,30 @@ class ReportView:
         """The steps of the guide and where each stands."""
         return guide_view(self.report, self._index, self.speaker)
 
+    @property
+    def summary(self) -> str:
+        """The last line: grade, counts, who refuses, the first step."""
+        return summary_words(self.report, self.counts, self.speaker.say)
+
+    @cached_property
+    def receiver_lists(self) -> tuple[ReceiverListView, ...]:
+        """Each receiver's own list."""
+        return receiver_lists(self.report, self.findings, self._anchors, self.speaker)
+
+    @cached_property
+    def topic_views(self) -> tuple[TopicView, ...]:
+        """All checks by topic, by what became of them."""
+        return topic_views(self.topics, self.speaker.say)
+
+    @cached_property
+    def _anchors(self) -> Mapping[str, str]:
+        """Where each rule stands on a page, its unmet findings before the others."""
+        ranked = sorted(self.checks, key=lambda check: check.to_do)
+        return {check.rule: check.anchor for check in ranked if check.outcome != "not-applicable"}
+
     @cached_property
     def _index(self) -> FindingIndex:
-        ranked = sorted(self.checks, key=lambda check: check.to_do)
-        return FindingIndex(self.findings, {check.rule: check.anchor for check in ranked}, self.speaker.say)
+        return FindingIndex(self.findings, self._anchors, self.speaker.say)
 
     @property
     def parked(self) -> bool:

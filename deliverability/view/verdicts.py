@@ -52,7 +52,7 @@ def verdict_view(verdict: Verdict, report: Report, checks: Sequence[CheckView], 
     return VerdictView(
         receiver=name,
         kind=verdict.verdict.value,
-        label=_label(verdict, say),
+        label=verdict_label(verdict, say),
         sentence=_sentence(verdict, report, name, mail, speaker),
         checked=_counted(counted, say),
         reasons=reasons,
@@ -117,7 +117,7 @@ def published_records(facts: FactSet) -> tuple[tuple[str, tuple[str, ...]], ...]
     return tuple((visible(name), tuple(visible(line) for line in lines)) for name, lines in found if lines)
 
 
-def _label(verdict: Verdict, say: Phrases) -> str:
+def verdict_label(verdict: Verdict, say: Phrases) -> str:
     """The badge; what is at risk says which effect."""
     if verdict.verdict is VerdictKind.AT_RISK:
         return effect_words(((each.effect, each.contested) for each in verdict.effects), say)
