@@ -76,7 +76,7 @@ class _RuleShape(_Shape):
     contested: bool = False
     information: bool = False
     remedy: str = ""
-    task: model.Task | None = None
+    task: str = ""
     service: model.ServiceStep | None = None
     when: Any = None
     each: str | None = None

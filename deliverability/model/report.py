@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from deliverability.model.answer import Answer
 from deliverability.model.facts import FactSet, Reason, Unknown, Value, Waiver
 from deliverability.model.opinion import SecondOpinion
 from deliverability.model.rules import Effect, Scope, Severity, VolumeClass
@@ -344,7 +345,7 @@ class Report:
     `facts` travel with it so that a renderer can show evidence and trees. The rules it was judged by do not: whoever
     puts it into words is handed them, and `rules_digest` tells which they were. `assumed` has what the user did not
     say and the verdicts rest on: ``purpose`` (with its ``signs``), ``volume`` (both classes were judged).
-    `second_opinion` is None where it was not asked for.
+    `second_opinion` is None where it was not asked for. `answer` has the same grouped, ordered and turned into steps.
     """
 
     schema_version: str
@@ -361,6 +362,7 @@ class Report:
     assumed: Mapping[str, Value] = field(default_factory=dict)
     remedies: tuple[Remedy, ...] = ()
     second_opinion: SecondOpinion | None = None
+    answer: Answer = field(default_factory=Answer)
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:

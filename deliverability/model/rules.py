@@ -201,10 +201,56 @@ class Effect(StrEnum):
 _EFFECT_RANKS = {effect: rank for rank, effect in enumerate(reversed(Effect))}
 
 
-class Task(StrEnum):
-    """What settles a finding where no record does. NEW_KEY: making a new DKIM key and publishing it."""
+class Place(StrEnum):
+    """Where a step of the plan is done.
 
-    NEW_KEY = "new-key"
+    DNS: at the reader's DNS provider. SERVICE: in the settings of the service that sends. SERVER: at the reader's own
+    mail server. WEB: at the reader's web server. ADDRESS: at the owner of the sending IP address. MESSAGE: in the
+    message or its template. ELSEWHERE: at a domain that is not the reader's.
+    """
+
+    DNS = "dns"
+    SERVICE = "service"
+    SERVER = "server"
+    WEB = "web"
+    ADDRESS = "address"
+    MESSAGE = "message"
+    ELSEWHERE = "elsewhere"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTexts:
+    """A task's words in one language, with ``{fact.path}`` and ``{item}`` placeholders.
+
+    Attributes:
+        what: imperative, one line.
+        how: one or two sentences on how and where, or empty.
+        hand_over: what to ask of somebody else who has to do it; empty where nobody else has to.
+
+    """
+
+    what: str
+    how: str = ""
+    hand_over: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One act that settles findings where no record does; rules name it by its code.
+
+    Attributes:
+        place: where it is done.
+        effort: what it costs.
+        fields: header fields as they are to stand, each a line, with placeholders.
+        text: language -> words.
+
+    """
+
+    code: str
+    place: Place
+    effort: Effort
+    text: Mapping[str, TaskTexts]
+    fields: tuple[str, ...] = ()
 
 
 class ServiceStep(StrEnum):
@@ -251,7 +297,7 @@ class Rule:
         contested: sources contradict each other; the texts give both readings.
         information: good to know, and nothing has to be done; not counted among what could improve.
         remedy: name of the remedy that may mend it; empty: none can be drafted.
-        task: what settles it where no record does.
+        task: code of the task that settles it where no record does; empty: a remedy has to.
         service: what is to be done at the sending services.
         file, line: where it was read, for error messages.
 
@@ -279,7 +325,7 @@ class Rule:
     contested: bool = False
     information: bool = False
     remedy: str = ""
-    task: Task | None = None
+    task: str = ""
     service: ServiceStep | None = None
     reads: tuple[str, ...] = ()
     file: str = ""
@@ -388,7 +434,7 @@ class Grading:
 class RuleSet:
     """Everything that judges: rules by id in file order, receivers by id in display order, sources by key.
 
-    `knowledge` is what the same folders say of the world, for auditors and words.
+    `knowledge` is what the same folders say of the world, for auditors and words; `tasks` are by code.
     """
 
     rules: Mapping[str, Rule]
@@ -398,6 +444,7 @@ class RuleSet:
     warnings: tuple[str, ...] = ()
     grading: Grading = field(default_factory=Grading)
     knowledge: Knowledge = field(default_factory=Knowledge)
+    tasks: Mapping[str, Task] = field(default_factory=dict)
 
     @property
     def providers(self) -> tuple[str, ...]:
