@@ -35,7 +35,7 @@ class ReceiverVerdict:
 
 @dataclass(frozen=True, slots=True)
 class FindingText:
-    """A finding in one language: what is asked for, what was found, and the first step."""
+    """A finding in one language: what it goes by, what was found, and the first step."""
 
     title: str
     message: str

@@ -130,9 +130,7 @@ def _blocks(view: ReportView, say: Phrases) -> Iterator[str]:
             yield f"- {plain(group.reason)} {rules}"
     if view.waiting:
         yield f"## {say('section.waiting')}"
-        yield "\n".join(
-            f"- {plain(each.words)} ({say.count('label.checks', len(each.titles))})" for each in view.waiting
-        )
+        yield "\n".join(f"- {plain(each.words)} ({say.count('label.checks', each.checks)})" for each in view.waiting)
     if view.opinion:
         yield f"## {say('section.opinion')}"
         yield plain(view.opinion.lead)
@@ -165,9 +163,9 @@ def _verdicts(view: ReportView, say: Phrases) -> str:
 def _first(number: int, step: StepView, say: Phrases) -> Iterator[str]:
     check = step.check
     yield f"### {number}. {plain(check.headline)}"
-    yield " · ".join((plain(check.severity_label), code(check.rule), *map(plain, check.guide), plain(check.title)))
-    if check.rest:
-        yield plain(check.rest)
+    yield " · ".join((plain(check.severity_label), code(check.rule), *map(plain, check.guide)))
+    if check.found:
+        yield plain(check.found)
     if check.shows_instances:
         yield "\n".join(
             f"- {code(each.item)} {plain(each.message)}" if each.item else f"- {plain(each.message)}"

@@ -161,7 +161,7 @@ class _Site:
             "why": texts.why,
             "fix": texts.fix,
             "met": texts.met,
-            "unmet": texts.unmet,
+            "unmet": tuple(each.text for each in texts.unmet),
             "when": condition_words(rule.when, rule) if rule.when is not None else "",
             "each": rule.each or "",
             "require": condition_words(rule.require, rule),

@@ -106,7 +106,7 @@ def _report(view: ReportView, whole: bool, paper: Paper, say: Phrases) -> Iterat
     if view.waiting:
         yield from paper.heading(say("section.waiting"))
         for waiting in view.waiting:
-            text = waiting.words + say("punctuation.aside", text=say.count("label.checks", len(waiting.titles)))
+            text = waiting.words + say("punctuation.aside", text=say.count("label.checks", waiting.checks))
             yield from paper.paragraph(text, 2, paper.symbol("bullet") + " ")
     if view.waived:
         yield from paper.heading(say("section.waived"))
@@ -221,10 +221,10 @@ def _minor(check: CheckView, number: int, paper: Paper) -> Iterator[str]:
 def _check(check: CheckView, number: int, paper: Paper, say: Phrases) -> Iterator[str]:
     lead = f"{number}."
     yield from paper.paragraph(check.headline, 4, lead, style="bold")
-    label = (" · " if paper.unicode else ", ").join((check.severity_label, check.rule, *check.guide, check.title))
+    label = (" · " if paper.unicode else ", ").join((check.severity_label, check.rule, *check.guide))
     yield from paper.paragraph(label, 4, style=check.severity)
-    if check.rest:
-        yield from paper.paragraph(check.rest, 4)
+    if check.found:
+        yield from paper.paragraph(check.found, 4)
     if check.shows_instances:
         for instance in check.instances:
             text = _pair(instance.item, instance.message, say) if instance.item else instance.message

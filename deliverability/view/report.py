@@ -310,24 +310,24 @@ def _unchecked(checks: Sequence[CheckView]) -> tuple[UncheckedView, ...]:
     reasons: dict[str, dict[tuple[str, str, str], None]] = {}
     for check in checks:
         for instance in check.instances:
-            title = f"{check.title} ({instance.item})" if instance.item else check.title
+            title = f"{check.headline} ({instance.item})" if instance.item else check.headline
             reasons.setdefault(instance.message, {})[(title, check.rule, check.anchor)] = None
     return tuple(UncheckedView(reason, tuple(rules)) for reason, rules in reasons.items())
 
 
 def _waiting(report: Report, checks: Sequence[CheckView], say: Phrases) -> tuple[WaitingView, ...]:
     """The inputs that were not given, the one most checks wait for first."""
-    titles: dict[str, dict[str, None]] = {}
-    by_rule = {check.rule: check.title for check in checks}
+    names: dict[str, dict[str, str]] = {}
+    by_rule = {check.rule: check.headline for check in checks if check.outcome == "waiting"}
     for finding in report.findings:
         if finding.rule not in by_rule:
             continue
         if finding.unknown is not None and finding.waits_for_input:
             message = finding.unknown.reason is Reason.NO_MESSAGE
             words = say("waiting.no-message") if message else _input(finding.unknown.detail, say)
-            titles.setdefault(words, {})[by_rule[finding.rule]] = None
-    ordered = sorted(titles.items(), key=lambda each: -len(each[1]))
-    return tuple(WaitingView(words, tuple(rules)) for words, rules in ordered)
+            names.setdefault(words, {})[finding.rule] = by_rule[finding.rule]
+    ordered = sorted(names.items(), key=lambda each: -len(each[1]))
+    return tuple(WaitingView(words, tuple(dict.fromkeys(of.values())), len(of)) for words, of in ordered)
 
 
 def _input(detail: Detail | None, say: Phrases) -> str:

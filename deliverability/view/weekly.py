@@ -19,7 +19,7 @@ from deliverability.model.rules import RuleSet, Status
 from deliverability.model.weekly import FindingText, Summary, WeeklyEntry
 from deliverability.view.diff import Piece, diff
 from deliverability.words.details import line_words
-from deliverability.words.rules import rule_title
+from deliverability.words.rules import rule_noun
 from deliverability.words.sentences import Phrases, format_value, visible
 
 _ORDER = {"error": 0, "warning": 1, "info": 2, "none": 3}
@@ -343,11 +343,11 @@ class _EntryWords:
         )
 
     def _title(self, change: FindingChange, text: FindingText | None) -> str:
-        """What is asked for; in general terms where the finding is not there to fill them in."""
+        """What is wrong, or what was looked at; in general terms where the finding is not there to fill them in."""
         if text is not None:
             return text.title
         rule = self._rules.rules.get(change.rule)
-        return visible(rule_title(rule, self._say.lang)) if rule else change.rule
+        return visible(rule_noun(rule, self._say.lang)) if rule else change.rule
 
     def _fresh(self, record: RecordChange) -> bool:
         """Whether a record is told of for the first time in this entry; several findings may rest on one."""

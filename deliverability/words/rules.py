@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from deliverability.model.facts import Value
 from deliverability.model.placeholders import fill, placeholders
 from deliverability.model.rules import All, Any, Compare, Condition, LimitRef, Not, Rule, Texts
-from deliverability.words.sentences import Phrases, format_value, limit_spec, phrases
+from deliverability.words.sentences import Phrases, capital, format_value, limit_spec, phrases
+
+
+def rule_noun(rule: Rule, lang: str) -> str:
+    """What the rule looks at, as a heading."""
+    return filled(capital(rule.text[lang].noun), rule, phrases(lang))
+
+
+def rule_short(rule: Rule, lang: str) -> str:
+    """What is wrong where the rule is unmet, as a heading."""
+    return filled(capital(rule.text[lang].short), rule, phrases(lang))
 
 
 def rule_title(rule: Rule, lang: str) -> str:
@@ -16,8 +28,11 @@ def rule_title(rule: Rule, lang: str) -> str:
 def filled_texts(rule: Rule, lang: str) -> Texts:
     """All of a rule's words, its limits filled in and its facts shown by name."""
     say, texts = phrases(lang), rule.text[lang]
-    title, met, unmet, why = (filled(text, rule, say) for text in (texts.title, texts.met, texts.unmet, texts.why))
-    return Texts(title, met, unmet, why, tuple(filled(step, rule, say) for step in texts.fix))
+    title, short, noun, met, why = (
+        filled(text, rule, say) for text in (texts.title, texts.short, texts.noun, texts.met, texts.why)
+    )
+    unmet = tuple(replace(each, text=filled(each.text, rule, say)) for each in texts.unmet)
+    return Texts(title, short, noun, met, unmet, why, tuple(filled(step, rule, say) for step in texts.fix))
 
 
 def filled(text: str, rule: Rule, say: Phrases) -> str:

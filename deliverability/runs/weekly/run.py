@@ -537,16 +537,16 @@ _CLOSED = {True: "closed", False: "open", None: "unknown"}
 
 
 def _texts(report: Report, compared: _Compared, rules: RuleSet, lang: str) -> Iterator[tuple[str, FindingText]]:
-    """The changes in words, by fingerprint; of what is not judged any more only what was asked for."""
+    """The changes in words, by fingerprint; of what is not judged any more only what was looked at."""
     now = {each.fingerprint: each for each in report.findings}
     for change in compared.comparison.changes:
         ident = change.fingerprint
         if (finding := now.get(ident)) is not None:
             words = sentences(finding, rules, lang, catalogue(), report.facts)
-            yield ident, FindingText(words.title, words.message, words.fix[0] if words.fix else "")
+            yield ident, FindingText(words.heading, words.message, words.fix[0] if words.fix else "")
         elif (finding := compared.ruled.findings.get(ident)) is not None:
             words = sentences(finding, rules, lang, catalogue(), compared.facts)
-            yield ident, FindingText(named(words.title, phrases(lang)("weekly.name-not-kept")), "", "")
+            yield ident, FindingText(named(words.noun, phrases(lang)("weekly.name-not-kept")), "", "")
 
 
 def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:
