@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deliverability.model.answer import Chip, PlanStep, PolicyWait
 from deliverability.model.facts import Value
-from deliverability.model.placeholders import fill, placeholders
 from deliverability.model.report import Care, FactChange, RecordEdit, Report
-from deliverability.model.rules import Place, Task, TaskTexts
 from deliverability.view.answer import in_sentence, joined, kind_words
 from deliverability.view.diff import Piece, diff
 from deliverability.view.findings import FindingIndex, receiver_name
 from deliverability.words.sentences import Phrases, format_value, visible
 from deliverability.words.speaker import Speaker
+from deliverability.words.steps import step_words
 
 _NAMES_SHOWN = 6
-_NOT_OURS = (Place.SERVICE, Place.ADDRESS, Place.ELSEWHERE, Place.DNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +53,8 @@ class PlanStepView:
     Attributes:
         number: the same in every output.
         what: imperative, no full stop.
-        where: "At your DNS provider.", a sentence.
-        how: how to do it; may be empty.
+        where: "At your DNS provider".
+        how: how to do it, a sentence each; may be empty.
         records: see RecordView.
         lines: header fields as they are to stand.
         files: texts to publish beside the records, line by line.
@@ -81,7 +79,7 @@ class PlanStepView:
     number: int
     what: str
     where: str
-    how: str
+    how: tuple[str, ...]
     records: tuple[RecordView, ...]
     lines: tuple[str, ...]
     files: tuple[tuple[str, ...], ...]
@@ -100,11 +98,6 @@ class PlanStepView:
     anchor: str
     severity: str
     inbound: bool
-
-    @property
-    def explains(self) -> tuple[str, ...]:
-        """Where, how, why it is not about this mail, and what comes first, as sentences in their order."""
-        return tuple(filter(None, (self.where, self.how, self.reason, self.condition)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,26 +178,18 @@ class _Writer:
     def step(self, step: PlanStep) -> PlanStepView:
         """One step in words."""
         say, findings = self._say, self._findings
-        task = self._speaker.rules.tasks.get(step.task)
-        texts = self._task_texts(step, task) if task else self._remedy_texts(step)
+        words = step_words(step, self._report, self._speaker)
         shorts = findings.shorts(step.findings)
         also = shorts[1:]
         safe = step.care is Care.SAFE
-        records = tuple(_record(each) for each in step.edits)
-        where = self._where(step)
-        what = (texts.what or "".join(findings.nouns(step.findings)[:1]) or step.code).rstrip(".。")
         return PlanStepView(
             number=step.number,
-            what=what,
-            where=where,
-            how=texts.how,
-            records=records,
-            lines=tuple(self._filled(line, step.values) for line in task.fields) if task else (),
-            files=tuple(
-                tuple(visible(line) for line in value.splitlines())
-                for value in step.values.values()
-                if isinstance(value, str) and "\n" in value.strip()
-            ),
+            what=words.what,
+            where=words.where,
+            how=words.how,
+            records=tuple(_record(each) for each in step.edits),
+            lines=words.fields,
+            files=words.files,
             chips=tuple(self._chip(each) for each in step.gains),
             settles=also,
             settles_count=say.count("plan.settles", len(also)) if also else "",
@@ -214,49 +199,13 @@ class _Writer:
             reason=self._reason(step),
             condition=say(f"plan.condition.{step.condition}") if step.condition else "",
             changes=say("value.separator").join(map(self._change, step.changes)),
-            hand_over=self._hand_over(step, what, texts, records),
+            hand_over=words.hand_over,
             short="".join(shorts[:1]),
             noun="".join(findings.nouns(step.findings)[:1]),
             anchor=findings.anchor(step.findings[0]) if step.findings else "",
             severity=step.severity.value,
             inbound=step.inbound,
         )
-
-    def _task_texts(self, step: PlanStep, task: Task) -> TaskTexts:
-        texts = task.text[self._speaker.lang]
-        return TaskTexts(*(self._filled(text, step.values) for text in (texts.what, texts.how, texts.hand_over)))
-
-    def _remedy_texts(self, step: PlanStep) -> TaskTexts:
-        """The words of a remedy; its note says what to look out for."""
-        what, how = (self._remedy_text(step, part) for part in ("title", "note"))
-        return TaskTexts(what, how)
-
-    def _remedy_text(self, step: PlanStep, part: str) -> str:
-        key = f"remedies.{step.remedy}.{part}"
-        if key not in self._say or not placeholders(self._say.texts[key]) <= step.values.keys():
-            return ""
-        return self._filled(self._say.texts[key], step.values)
-
-    def _filled(self, text: str, values: Mapping[str, Value]) -> str:
-        """A text with the values of the step; what the step does not have comes from the facts."""
-        catalogue, facts, say = self._speaker.catalogue, self._report.facts, self._say
-        shown = {}
-        for name in placeholders(text):
-            value = values[name] if name in values else facts.at(name)
-            shown[name] = format_value(value, catalogue.get(name), say)
-        return " ".join(fill(text, shown).split())
-
-    def _where(self, step: PlanStep) -> str:
-        say = self._say
-        service = self._speaker.rules.knowledge.services.get(step.at)
-        if step.place is Place.SERVICE and service is not None:
-            name = visible(service.name[self._speaker.lang])
-            if service.console:
-                return say("plan.where.service-path", service=name, path=visible(service.console[self._speaker.lang]))
-            return say("plan.where.service-named", service=name)
-        if step.place in (Place.ADDRESS, Place.ELSEWHERE) and step.at:
-            return say(f"plan.where.{step.place.value}-named", at=visible(step.at))
-        return say(f"plan.where.{step.place.value}")
 
     def _reason(self, step: PlanStep) -> str:
         if not step.beside:
@@ -288,22 +237,6 @@ class _Writer:
         before, after = values
         name = say(f"fact.{change.path}") if f"fact.{change.path}" in say else visible(change.path)
         return say("effect-of.named", name=name, change=say("effect-of.change", before=before, after=after))
-
-    def _hand_over(self, step: PlanStep, what: str, texts: TaskTexts, records: Iterable[RecordView]) -> tuple[str, ...]:
-        """A text to send: what is asked, the records, why, and how to see that it is done; names and nothing else."""
-        if step.place not in _NOT_OURS or (not texts.hand_over and not step.edits):
-            return ()
-        say, domain = self._say, visible(self._report.domain)
-        lines = [say("hand-over.opening", domain=domain)]
-        lines += [texts.hand_over or say("hand-over.records", what=what)]
-        for each in records:
-            lines += ["", f"{each.name} {each.type}"]
-            lines += [say("hand-over.old", value=value) for value in each.old]
-            lines += [say("hand-over.new", value=value) for value in each.new]
-        short = "".join(self._findings.shorts(step.findings)[:1])
-        if short:
-            lines += ["", say("hand-over.why", short=short)]
-        return (*lines, say("hand-over.check", domain=domain))
 
 
 def _record(edit: RecordEdit) -> RecordView:
