@@ -193,7 +193,8 @@ class PlanStep:
     Attributes:
         number: 1, 2, 3 ... over the whole plan; the same in every output.
         task: code of the task (rules/tasks.yaml); empty where it is a remedy.
-        remedy: code of the remedy (strings ``remedies.<code>.*``); empty where it is a task.
+        remedy: code of the remedy (strings ``remedies.<code>.*``); empty where it is a task. Both are empty where a
+            rule of the user's own names neither: the step is what the rule advises.
         values: what the words name, by placeholder.
         place: where it is done.
         at: more precisely: id of the sending service, the domain of somebody else, the address; may be empty.
@@ -253,8 +254,8 @@ class PlanStep:
 class PolicyWait(StrEnum):
     """What comes before the next DMARC stage, in this order; no step offers it then.
 
-    ADDRESS: the record names no address for reports. PASSES: the message at hand does not pass DMARC. MESSAGE: no message
-    shows that mail passes. REHEARSAL: something would get worse, or it could not be rehearsed.
+    ADDRESS: the record names no address for reports. PASSES: the message at hand does not pass DMARC. MESSAGE: no
+    message shows that mail passes. REHEARSAL: something would get worse, or it could not be rehearsed.
     """
 
     ADDRESS = "address"

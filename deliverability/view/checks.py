@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from deliverability.model.facts import Evidence, Waiver
 from deliverability.model.report import Finding, Outcome, Report
-from deliverability.model.rules import Effect, Effort, Rule, Severity, SourceRef, Statement, VolumeClass
+from deliverability.model.rules import Effect, Effort, Receiver, Rule, Severity, SourceRef, Statement, VolumeClass
 from deliverability.view.findings import (
     FindingView,
     combines,
@@ -131,6 +131,13 @@ def evidence_view(evidence: Evidence, anchor: str, say: Phrases) -> EvidenceView
         at=say("label.seen", at=moment(evidence.at)) if evidence.at else "",
         ttl=say("label.ttl", span=duration(evidence.ttl, say)) if evidence.ttl is not None else "",
     )
+
+
+def requirement_sources(receiver: Receiver, rules: Iterable[str], speaker: Speaker) -> tuple[SourceView, ...]:
+    """Where a receiver's statements about these rules were read, each source once."""
+    statements = (each for rule in rules for each in speaker.rules.statements(receiver, rule))
+    refs = dict.fromkeys(SourceRef(ref.ref) for each in statements for ref in each.sources)
+    return tuple(_source(ref, speaker) for ref in refs)
 
 
 def source_line(source: SourceView, say: Phrases) -> str:

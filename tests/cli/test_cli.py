@@ -270,8 +270,8 @@ def test_wrong_rules_are_told_with_file_line_and_a_suggestion(deliv: Deliv) -> N
     Path("own/x.yaml").write_text(
         "- id: OWN-001\n  name: own\n  since: '0.1'\n  scope: delivery\n  severity: error\n  level: MUST\n"
         "  effort: low\n  confidence: high\n  require: {fact: spf.lookup, le: 10}\n  sources: [{ref: rfc7208}]\n"
-        "  text:\n    en: {title: t, met: m, unmet: u, why: w, fix: [f]}\n"
-        "    ja: {title: t, met: m, unmet: u, why: w, fix: [f]}\n"
+        "  text:\n    en: {title: t, short: s, noun: n, met: m, unmet: u, why: w, fix: [f]}\n"
+        "    ja: {title: t, short: s, noun: n, met: m, unmet: u, why: w, fix: [f]}\n"
     )
     for args in (["audit", *GOOD, "--rules", "own"], ["rules", "--check", "--rules", "own"]):
         done = deliv(*args)

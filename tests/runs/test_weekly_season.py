@@ -231,7 +231,7 @@ def own_rules(tmp_path: Path) -> Path:
     """A rule that the shop does not meet although nothing about the shop changed."""
     folder = tmp_path / "rules"
     folder.mkdir()
-    text = "{title: At most one MX host, met: One., unmet: Several., why: So., fix: [Do.]}"
+    text = "{title: One MX host, short: several hosts, noun: MX hosts, met: One., unmet: Two., why: So., fix: [Do.]}"
     (folder / "own.yaml").write_text(
         "- id: SPF-900\n  name: own-limit\n  since: '0.1'\n  scope: delivery\n  severity: error\n"
         "  level: heuristic\n  effort: low\n  confidence: high\n"

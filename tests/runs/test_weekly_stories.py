@@ -476,7 +476,9 @@ async def test_fewer_receivers_are_no_news_of_the_others(life: Life) -> None:
 
 def own_rule(folder: Path, most: int) -> Path:
     folder.mkdir(exist_ok=True)
-    text = "{title: Few look-ups, met: Few., unmet: Many., why: So., fix: [Do.]}"
+    text = (
+        "{title: Few look-ups, short: too many look-ups, noun: look-ups, met: Few., unmet: Many., why: So., fix: [Do.]}"
+    )
     (folder / "own.yaml").write_text(
         "- id: SPF-900\n  name: own-limit\n  since: '0.1'\n  scope: delivery\n  severity: error\n"
         "  level: heuristic\n  effort: low\n  confidence: high\n"
