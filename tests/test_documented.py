@@ -37,8 +37,8 @@ if not (ROOT / "docs").is_dir():
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_shown_in_the_readme(name: str) -> None:
-    assert re.search(rf"\bdeliv {re.escape(name)}\b", README)
+def test_every_command_is_shown_in_the_documentation(name: str) -> None:
+    assert re.search(rf"\bdeliv {re.escape(name)}\b", PAGES)
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)

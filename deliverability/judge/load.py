@@ -24,7 +24,10 @@ from deliverability.model.placeholders import fill, placeholders
 from deliverability.model.report import GRADES, VerdictKind
 
 NOT_RULES = frozenset(
-    {"attachments.yaml", "glossary.yaml", "guide.yaml", "measures.yaml", "sources.yaml", "verdicts.yaml"}
+    {
+        *("attachments.yaml", "glossary.yaml", "guide.yaml", "measures.yaml", "outside.yaml", "sources.yaml"),
+        "verdicts.yaml",
+    }
 )
 
 

@@ -6,8 +6,11 @@ import shlex
 import shutil
 import sys
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from deliverability.runs.weekly.source import Source
 
 if TYPE_CHECKING:
     from crontab import CronTab
@@ -32,6 +35,18 @@ class When:
     def cron(self) -> str:
         """The five fields of a crontab line."""
         return f"{self.minute} {self.hour} * * {self.day}"
+
+    def in_utc(self, offset: timedelta) -> When:
+        """The same moment in UTC, where the clocks are ahead of it by `offset`."""
+        minutes = (self.day * 24 + self.hour) * 60 + self.minute - round(offset / timedelta(minutes=1))
+        hours, minute = divmod(minutes, 60)
+        days, hour = divmod(hours, 24)
+        return When(days % 7, hour, minute)
+
+    @property
+    def clock(self) -> str:
+        """Day and time for people."""
+        return f"{DAYS[self.day].title()} {self.hour:02}:{self.minute:02}"
 
     @property
     def calendar(self) -> str:
@@ -100,18 +115,26 @@ def _systemd_word(word: str) -> str:
     return f'"{plain}"' if plain != word or any(char.isspace() for char in plain) or "'" in plain else plain
 
 
-def github_workflow(config: Path, when: When) -> str:
+def github_workflow(config: Path, when: When, source: Source, offset: timedelta) -> str:
     """A workflow file for GitHub Actions; the history travels in the cache, the pages are an artifact.
 
-    Raises ScheduleError, as `command_of`.
+    Args:
+        config: the settings.
+        when: local time; GitHub's is UTC, and knows no summer time.
+        source: where deliv comes from.
+        offset: by how much local time is ahead of UTC.
+
+    Raises:
+        ScheduleError: as `command_of`.
+
     """
-    command = f"deliv weekly --config {shlex.quote(_in_one_line(config.name))} --fail-on new"
-    # A block of its own, in which YAML reads every character as it is; GitHub's own expressions are spelled apart.
-    command = command.replace("${{", "$'{''{'")
+    command = _in_block(f"deliv weekly --config {shlex.quote(_in_one_line(config.name))} --fail-on new")
+    installing = "\n          ".join(_in_block(_in_one_line(each)) for each in source.commands)
+    utc = when.in_utc(offset)
     return f"""name: deliv weekly
 on:
   schedule:
-    - cron: "{when.cron}"  # UTC
+    - cron: "{utc.cron}"  # {utc.clock} UTC, which is {when.clock} at {_offset(offset)}
   workflow_dispatch:
 permissions:
   contents: read
@@ -124,7 +147,8 @@ jobs:
       - uses: actions/setup-python@v5
         with:
           python-version: "3.12"
-      - run: pip install deliv
+      - run: |
+          {installing}
       - uses: actions/cache/restore@v4
         with:
           path: .deliv
@@ -146,6 +170,16 @@ jobs:
           name: deliv-weekly
           path: deliv-reports/latest/
 """
+
+
+def _in_block(command: str) -> str:
+    """A line of a block in which YAML reads every character as it is; GitHub's own expressions are spelled apart."""
+    return command.replace("${{", "$'{''{'")
+
+
+def _offset(offset: timedelta) -> str:
+    hours, minutes = divmod(abs(round(offset / timedelta(minutes=1))), 60)
+    return f"UTC{'-' if offset < timedelta() else '+'}{hours}" + (f":{minutes:02}" if minutes else "")
 
 
 def install(config: Path, when: When, *, tab: CronTab | None = None) -> str:
