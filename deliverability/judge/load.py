@@ -191,6 +191,7 @@ class _TaskShape(_Shape):
     place: model.Place
     gate: model.Gate | None = None
     inbound: bool = False
+    cause: str = ""
     fields: list[str] = []
     what: _Words
     hand_over: _Words | None = None
@@ -286,6 +287,8 @@ class _Loader:
         for index, shape in enumerate(shapes):
             if shape.code in found:
                 self.problems.append(f"{path}:{document.line((index,))}: {shape.code} is there twice")
+            if shape.cause and f"{shape.cause}[].aligned" not in self.catalogue:
+                self.problems.append(f"{path}:{document.line((index,))}: no list fact {shape.cause!r} with aligned")
             found[shape.code] = _task(shape)
         self.tasks.update(found)
 
@@ -764,6 +767,7 @@ def _task(shape: _TaskShape) -> model.Task:
         text={"en": texts("en"), "ja": texts("ja")},
         gate=shape.gate,
         inbound=shape.inbound,
+        cause=shape.cause,
         fields=tuple(shape.fields),
     )
 

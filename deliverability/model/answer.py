@@ -338,7 +338,8 @@ class Answer:
         guide: the sixteen steps; none for a parked domain or where `reach` is none.
         reach: whether look-ups were answered.
         unanswered: the questions that were not, each once.
-        waits: what could be checked if more were given.
+        waits: what could be checked if more were given, what most findings wait for first.
+        sends_nothing: SPF lets nobody send as the domain, and it does not count as parked: all its mail fails SPF.
 
     """
 
@@ -351,6 +352,7 @@ class Answer:
     reach: Reach = Reach.ALL
     unanswered: tuple[Unanswered, ...] = ()
     waits: tuple[Waits, ...] = ()
+    sends_nothing: bool = False
 
     @property
     def shown(self) -> tuple[PlanStep, ...]:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from deliverability.model.answer import Answer
+from deliverability.model.answer import Answer, FindingId
 from deliverability.model.facts import FactSet, Reason, Unknown, Value, Waiver
 from deliverability.model.opinion import SecondOpinion
 from deliverability.model.rules import Effect, Scope, Severity, VolumeClass
 
 # Of the JSON report (data/report-3.schema.json): the second number grows where something is added, the first where
 # something that was there changes its meaning or goes.
-SCHEMA_VERSION = "3.0"
+SCHEMA_VERSION = "3.1"
 
 GRADES = "ABCDF"
 """The grades, the best first."""
@@ -302,6 +302,7 @@ class Remedy:
         edits: what to publish, in order.
         care: see Care.
         mends: rule ids (unmet before) that the rehearsal found met or no longer applicable.
+        settles: the findings behind that, item by item; also of rules that stay unmet for another item.
         changes: the facts that matter and changed, for example ``spf.lookups`` 13 -> 7.
         gains: the verdicts that changed.
         opens: rules that are newly unmet, either of severity info (after ``p=none``: the next step) or what a more
@@ -316,6 +317,7 @@ class Remedy:
     edits: tuple[RecordEdit, ...]
     care: Care = Care.SAFE
     mends: tuple[str, ...] = ()
+    settles: tuple[FindingId, ...] = ()
     changes: tuple[FactChange, ...] = ()
     gains: tuple[Gain, ...] = ()
     opens: tuple[str, ...] = ()

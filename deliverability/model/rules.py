@@ -276,6 +276,8 @@ class Task:
         place: where it is done.
         gate: see Gate.
         inbound: it is about mail that the domain receives.
+        cause: a list fact. Where some of its items are aligned with the author domain, what is wrong with those is the
+            cause, and mending that settles the finding; the task is for where there is none.
         fields: header fields as they are to stand, each a line, with the placeholders of TASK_WORDS.
         text: language -> words.
 
@@ -286,6 +288,7 @@ class Task:
     text: Mapping[str, TaskTexts]
     gate: Gate | None = None
     inbound: bool = False
+    cause: str = ""
     fields: tuple[str, ...] = ()
 
 
