@@ -11,7 +11,7 @@ _TERM = 60
 
 
 def record_news(change: RecordChange, domain: str, say: Phrases) -> str:
-    """Of an audited domain: ``DMARC record is gone``, ``include:x.example out of the SPF record``, ``MX of x.example changed``."""
+    """Of an audited domain: ``DMARC record is gone``, ``MX of x.example changed``."""
     what = _what(change, domain, say)
     if change.removed or is_absence(change.new):
         return say("changes.gone", what=what)
