@@ -222,7 +222,8 @@ def answer_view(
 ) -> AnswerView:
     """The answer of a report in words. `meta` and `remarks` are known to who asks."""
     say, answer = speaker.say, report.answer
-    groups = tuple(_group(each, report, findings, speaker) for each in answer.groups) if report.message else ()
+    together = _together(answer.groups)
+    groups = tuple(_group(each, report, findings, speaker) for each in together) if report.message else ()
     tiles = tuple(_tile(each, report, findings, speaker) for each in answer.tiles)
     tones = [each.tone for each in (groups or tiles)] or ["unknown" if answer.reach is Reach.NONE else "none"]
     tone, lead = _lead(report, findings, speaker, min(tones, key=_WORST_TONE.index))
@@ -313,7 +314,11 @@ def _of_dns(worst: ReceiverGroup, tiles: Sequence[Tile], findings: FindingIndex,
 def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: FindingIndex, speaker: Speaker) -> str:
     """Who does the worst, and the one cause that comes first in the plan."""
     say, worst = speaker.say, groups[0]
-    alike = [each for each in groups if (each.kind, each.deciding[:1]) == (worst.kind, worst.deciding[:1])]
+    alike = [
+        each
+        for each in groups
+        if each.kind is worst.kind and (each.deciding[:1] == worst.deciding[:1] or each.step == worst.step is not None)
+    ]
     effects = [said for each in alike for said in each.effects]
     names = [receiver_name(ident, speaker) for each in alike for ident in each.receivers]
     mail = say("label.this-mail") if report.message else say("label.mail-of", domain=visible(report.domain))
@@ -359,6 +364,27 @@ def _effect_keys(effects: Iterable[Said]) -> tuple[str, ...]:
 
 
 # --- groups and tiles -----------------------------------------------------------------------------------------------
+
+
+def _together(groups: Sequence[ReceiverGroup]) -> tuple[ReceiverGroup, ...]:
+    """Groups that do the same, and that the same step settles, as one: its cause is that of the first of them."""
+    found: dict[object, ReceiverGroup] = {}
+    for each in groups:
+        alone = each.kind is VerdictKind.DEPENDS or (each.step is None and each.deciding)
+        key = each if alone else (each.kind, each.effects, each.step, each.bulk_only)
+        first = found.get(key)
+        if first is None:
+            found[key] = each
+        else:
+            found[key] = replace(
+                first,
+                receivers=first.receivers + each.receivers,
+                codes=tuple(dict.fromkeys(first.codes + each.codes)),
+                checked=first.checked + each.checked,
+                met=first.met + each.met,
+                remarks=first.remarks + each.remarks,
+            )
+    return tuple(found.values())
 
 
 def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker: Speaker) -> GroupView:

@@ -22,7 +22,7 @@ from deliverability.view.evidence import (
     summary_words,
     topic_views,
 )
-from deliverability.view.findings import FindingIndex, FindingView, finding_views, moment
+from deliverability.view.findings import FindingIndex, FindingView, finding_views
 from deliverability.view.guide import GuideView, guide_view
 from deliverability.view.opinion import opinion_view
 from deliverability.view.parts import (
@@ -42,6 +42,7 @@ from deliverability.view.preview import Preview, preview
 from deliverability.view.remedies import first_steps, remedy_views
 from deliverability.view.savings import SavingsView, savings
 from deliverability.view.trace import Traces, traces
+from deliverability.words.dates import moment_words
 from deliverability.words.details import detail_words
 from deliverability.words.sentences import Phrases, format_value, octets, shortened, visible
 from deliverability.words.speaker import Speaker
@@ -90,7 +91,7 @@ class ReportView:
     @property
     def started(self) -> str:
         """When the audit began."""
-        return moment(self.report.run.started)
+        return visible(moment_words(self.report.run.started, self.speaker.say))
 
     @property
     def version(self) -> str:
@@ -489,7 +490,7 @@ def _notes(notes: Iterable[Note], say: Phrases) -> tuple[str, ...]:
 
 
 def _note(note: Note, say: Phrases) -> str:
-    shown = {key: moment(format_value(value, None, say)) for key, value in note.values.items()}
+    shown = {key: moment_words(format_value(value, None, say), say) for key, value in note.values.items()}
     pairs = say("site_separator").join(say("note.pair", name=visible(k), value=v) for k, v in shown.items())
     key = f"note.{note.code}"
     if key in say and placeholders(say.texts[key]) <= shown.keys():
