@@ -49,6 +49,7 @@ _WORST_TONE = ("bad", "risk", "unknown", "good", "none")
 _CAUSES_SHOWN = 2
 _UNANSWERED_SHOWN = 3
 _MECHANISMS_SHOWN = 3
+_RECEIVERS_NAMED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,8 +267,8 @@ def kind_words(kind: VerdictKind, effects: Iterable[Said], say: Phrases) -> str:
 
 
 def in_sentence(words: str) -> str:
-    """The words of a heading within a sentence."""
-    return words[:1].lower() + words[1:]
+    """The words of a heading within a sentence; "DNS ready" stays as it is."""
+    return words if words[1:2].isupper() else words[:1].lower() + words[1:]
 
 
 # --- the sentence ---------------------------------------------------------------------------------------------------
@@ -284,6 +285,8 @@ def _lead(report: Report, findings: FindingIndex, speaker: Speaker, tone: str) -
         key = {True: "closed", False: "open", None: "unknown"}[found.closed]
         parked_tone = {True: "good", False: "bad", None: "unknown"}[found.closed]
         return parked_tone, say(f"answer.parked-{key}", domain=domain, short=joined(short, say))
+    if not report.message and report.facts.value("spf.sends_nothing") is True:
+        return "bad", say("lead.sends-nothing", domain=domain)
     if not answer.groups:
         return tone, _of_tiles(answer.tiles, findings, say, domain)
     worst = answer.groups[0]
@@ -324,7 +327,8 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
     mail = say("label.this-mail") if report.message else say("label.mail-of", domain=visible(report.domain))
     number = "one" if len(names) == 1 else "other"
     short = joined(findings.shorts(worst.deciding)[:1], say)
-    words = {"receivers": joined(names, say), "mail": mail, "short": short}
+    who = joined(names, say) if len(names) <= _RECEIVERS_NAMED else say.count("lead.receivers", len(names))
+    words = {"receivers": who, "mail": mail, "short": short}
     match worst.kind:
         case VerdictKind.ACCEPTED:
             return say.count("lead.accepted", len(names)) if len(names) > 1 else say("lead.accepted-at", **words)
@@ -337,18 +341,23 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
         return _depends(worst, words, number, say)
     if worst.kind is VerdictKind.REJECTED or _refuses(effects):
         return say(f"lead.refused.{number}", **words)
-    does = say("punctuation.or").join(say(f"lead.does.{key}.{number}") for key in _effect_keys(effects))
-    return say("lead.at-risk", **words, does=does)
+    return say("lead.at-risk", **words, does=_does(effects, number, say("lead.it"), say))
 
 
 def _depends(group: ReceiverGroup, words: Mapping[str, str], number: str, say: Phrases) -> str:
     """What is done from which number of messages on."""
     refused = group.bulk is VerdictKind.REJECTED or (group.bulk is None and _refuses(group.effects))
-    does = say("punctuation.or").join(say(f"lead.does.{key}.{number}") for key in _effect_keys(group.effects))
-    many = say("verdict.from-number", n=f"{group.bulk_from:,}") if group.bulk_from else say("verdict.from-bulk")
+    does = _does(group.effects, number, words["mail"], say)
+    many = say("verdict.from-number", n=f"{group.bulk_from:,}") if group.bulk_from else say("lead.in-bulk")
     fine = group.small in (None, VerdictKind.ACCEPTED, VerdictKind.DNS_READY)
     said = say(f"lead.depends-refused.{number}" if refused else "lead.depends", **words, does=does, many=many)
-    return said + say("lead.below-fine" if fine else "lead.below-other")
+    below = "below-other" if not fine else "below-fine" if group.bulk_from else "otherwise-fine"
+    return said + say(f"lead.{below}")
+
+
+def _does(effects: Iterable[Said], number: str, mail: str, say: Phrases) -> str:
+    """What is done to the mail, as verbs."""
+    return say("punctuation.or").join(say(f"lead.does.{key}.{number}", it=mail) for key in _effect_keys(effects))
 
 
 def _refuses(effects: Iterable[Said]) -> bool:

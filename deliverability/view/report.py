@@ -161,7 +161,7 @@ class ReportView:
     @cached_property
     def topic_views(self) -> tuple[TopicView, ...]:
         """All checks by topic, by what became of them."""
-        return topic_views(self.topics, self.speaker.say)
+        return topic_views(self.topics, self.speaker.say, with_waiting=not self.parked)
 
     @property
     def receiver_counts(self) -> str:
@@ -175,7 +175,7 @@ class ReportView:
         numbers = {
             "todo": counts["error"] + counts["warning"] + counts["info"],
             "met": counts["met"],
-            "open": counts["unknown"] + counts["waiting"],
+            "open": counts["unknown"] + (0 if self.parked else counts["waiting"]),
         }
         parts = [say("verdict.grade", grade=self.report.assessment.grade)]
         return " · ".join([*parts, *(say.count(f"checks.{key}", n) for key, n in numbers.items() if n)])
