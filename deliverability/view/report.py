@@ -14,8 +14,15 @@ from deliverability.view import verdicts
 from deliverability.view.answer import AnswerView, answer_view
 from deliverability.view.checks import by_topic, by_urgency, check_views, evidence_view
 from deliverability.view.diagrams import Diagrams, diagrams
-from deliverability.view.evidence import ReceiverListView, TopicView, receiver_lists, summary_words, topic_views
-from deliverability.view.findings import FindingIndex, FindingView, finding_views, moment
+from deliverability.view.evidence import (
+    ReceiverListView,
+    TopicView,
+    receiver_lists,
+    still_spam,
+    summary_words,
+    topic_views,
+)
+from deliverability.view.findings import FindingIndex, FindingView, finding_views
 from deliverability.view.guide import GuideView, guide_view
 from deliverability.view.opinion import opinion_view
 from deliverability.view.parts import (
@@ -35,6 +42,7 @@ from deliverability.view.preview import Preview, preview
 from deliverability.view.remedies import first_steps, remedy_views
 from deliverability.view.savings import SavingsView, savings
 from deliverability.view.trace import Traces, traces
+from deliverability.words.dates import moment_words
 from deliverability.words.details import detail_words
 from deliverability.words.sentences import Phrases, format_value, octets, shortened, visible
 from deliverability.words.speaker import Speaker
@@ -83,7 +91,7 @@ class ReportView:
     @property
     def started(self) -> str:
         """When the audit began."""
-        return moment(self.report.run.started)
+        return visible(moment_words(self.report.run.started, self.speaker.say))
 
     @property
     def version(self) -> str:
@@ -153,7 +161,53 @@ class ReportView:
     @cached_property
     def topic_views(self) -> tuple[TopicView, ...]:
         """All checks by topic, by what became of them."""
-        return topic_views(self.topics, self.speaker.say)
+        return topic_views(self.topics, self.speaker.say, with_waiting=not self.parked)
+
+    @property
+    def receiver_counts(self) -> str:
+        """What the line over the receivers' lists says: each with its count."""
+        return " · ".join(f"{each.name} {each.count}".rstrip() for each in self.receiver_lists)
+
+    @property
+    def summary_of_checks(self) -> str:
+        """What the line over all checks says: grade and counts."""
+        say, counts = self.speaker.say, self.counts
+        numbers = {
+            "todo": counts["error"] + counts["warning"] + counts["info"],
+            "met": counts["met"],
+            "open": counts["unknown"] + (0 if self.parked else counts["waiting"]),
+        }
+        parts = [say("verdict.grade", grade=self.report.assessment.grade)]
+        return " · ".join([*parts, *(say.count(f"checks.{key}", n) for key, n in numbers.items() if n)])
+
+    @property
+    def how_parts(self) -> tuple[str, ...]:
+        """What is shown of how it was checked, by name."""
+        say, drawn = self.speaker.say, self.diagrams
+        parts = {
+            "spf": drawn.spf or self.traces.spf,
+            "dkim": self.traces.dkim,
+            "dmarc": drawn.dmarc,
+            "size": drawn.size,
+            "html": drawn.html,
+            "preview": self.preview,
+            "opinion": self.opinion,
+        }
+        return tuple(say(f"checks.part.{key}") for key, found in parts.items() if found)
+
+    @cached_property
+    def still_spam(self) -> tuple[tuple[str, str, str], ...]:
+        """Where receivers show what is not judged here; empty while something is to mend."""
+        return still_spam(self.report, self.speaker)
+
+    @cached_property
+    def steps_by_rule(self) -> Mapping[str, int]:
+        """The number of the first step that settles something of a rule."""
+        steps: dict[str, int] = {}
+        for step in self.report.answer.plan:
+            for rule in step.rules:
+                steps.setdefault(rule, step.number)
+        return steps
 
     @cached_property
     def _anchors(self) -> Mapping[str, str]:
@@ -436,7 +490,7 @@ def _notes(notes: Iterable[Note], say: Phrases) -> tuple[str, ...]:
 
 
 def _note(note: Note, say: Phrases) -> str:
-    shown = {key: moment(format_value(value, None, say)) for key, value in note.values.items()}
+    shown = {key: moment_words(format_value(value, None, say), say) for key, value in note.values.items()}
     pairs = say("site_separator").join(say("note.pair", name=visible(k), value=v) for k, v in shown.items())
     key = f"note.{note.code}"
     if key in say and placeholders(say.texts[key]) <= shown.keys():
