@@ -30,7 +30,7 @@ def check_text(check: Check, say: Phrases, *, width: int, unicode: bool) -> str:
     lines = [f"{(fancy if unicode else plain) if number == 0 else ' '} {row}" for number, row in enumerate(rows)]
     if check.state in _NEEDS_ADVICE:
         arrow = "→" if unicode else "->"
-        advice = wrap(say(f"doctor.do.{check.name}"), width - 3 - len(arrow))
+        advice = wrap(_advice(check, say), width - 3 - len(arrow))
         lines += [f"  {arrow if number == 0 else ' ' * len(arrow)} {row}" for number, row in enumerate(advice)]
     text = "\n".join(lines) + "\n"
     return text if unicode else typewritten(text)
@@ -46,9 +46,14 @@ def checks_json(checks: Sequence[Check], say: Phrases) -> str:
                 "state": each.state.value,
                 "detail": encode(each.met),
                 "text": detail_words(each.met, say),
-                "advice": say(f"doctor.do.{each.name}") if each.state in _NEEDS_ADVICE else None,
+                "advice": _advice(each, say) if each.state in _NEEDS_ADVICE else None,
             }
             for each in checks
         ],
     }
     return json_text(shape, indent=2) + "\n"
+
+
+def _advice(check: Check, say: Phrases) -> str:
+    """What to do; the marks around what may be copied are for pages only."""
+    return say(f"doctor.do.{check.name}").replace("`", "")

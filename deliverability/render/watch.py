@@ -33,13 +33,11 @@ def sight_line(sight: Sight, say: Phrases, *, authoritative: bool, unicode: bool
     """One server: its mark and what it has; a resolver's old answer with the time at which it ends, local time."""
     fancy, plain = _MARKS[sight.state]
     values = say("value.separator").join(visible(shortened(each, 120)) for each in sight.values)
-    words = {"values": values}
-    key = f"watch.sight.{sight.state.value}"
-    if sight.state is SightState.UNKNOWN:
-        words = {"why": visible(detail_words(sight.problem, say)) if sight.problem else ""}
-    elif sight.state is SightState.VISIBLE and values:
-        key += "-among"
-    text = say(key, **words)
+    if sight.state is SightState.VISIBLE and values:
+        text = say("watch.sight.visible-among", values=values)
+    else:
+        why = visible(detail_words(sight.problem, say)) if sight.problem else ""
+        text = say(f"watch.sight.{sight.state.value}", values=values, why=why)
     if sight.state in (SightState.OTHER, SightState.ALIAS, SightState.NONE) and sight.until is not None:
         time = {"span": duration(sight.ttl, say), "time": sight.until.astimezone().strftime("%H:%M")}
         text += say("punctuation.aside", text=say("watch.kept" if authoritative else "watch.until", **time))

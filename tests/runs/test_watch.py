@@ -377,5 +377,5 @@ def test_a_terminal_is_told_how_long_the_wait_is_and_gets_rid_of_it(monkeypatch:
         monkeypatch.setattr(sys, "stderr", error)
         printer.show(waiting)
         printer.show(replace(waiting, wait=0))
-    assert error.getvalue().startswith("Looking again in 5 seconds ...\r  ")
+    assert error.getvalue().startswith("Looking again in 5 seconds\r  ")
     assert error.getvalue().endswith("  \r")

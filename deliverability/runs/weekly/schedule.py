@@ -10,7 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deliverability.runs.weekly.source import Source
+from deliverability._resources import locate
+from deliverability.runs.weekly.source import LOCKS, Source
 
 if TYPE_CHECKING:
     from crontab import CronTab
@@ -128,53 +129,37 @@ def github_workflow(config: Path, when: When, source: Source, offset: timedelta)
         ScheduleError: as `command_of`.
 
     """
-    command = _in_block(f"deliv weekly --config {shlex.quote(_in_one_line(config.name))} --fail-on new")
-    installing = "\n          ".join(_in_block(_in_one_line(each)) for each in source.commands)
-    utc = when.in_utc(offset)
-    return f"""name: deliv weekly
-on:
-  schedule:
-    - cron: "{utc.cron}"  # {utc.clock} UTC, which is {when.clock} at {_offset(offset)}
-  workflow_dispatch:
-permissions:
-  contents: read
-concurrency: deliv-weekly
-jobs:
-  weekly:
-    runs-on: ubuntu-latest
-    steps:
-      - uses: actions/checkout@v4
-      - uses: actions/setup-python@v5
-        with:
-          python-version: "3.12"
-      - run: |
-          {installing}
-      - uses: actions/cache/restore@v4
-        with:
-          path: .deliv
-          key: deliv-${{{{ github.run_id }}}}
-          restore-keys: deliv-
-      - run: |
-          {command}
-        env:
-          XDG_STATE_HOME: ${{{{ github.workspace }}}}/.deliv
-      # Always: a run that fails because of news has told them, and the next one is not to tell them again.
-      - if: always()
-        uses: actions/cache/save@v4
-        with:
-          path: .deliv
-          key: deliv-${{{{ github.run_id }}}}-${{{{ github.run_attempt }}}}
-      - if: always()
-        uses: actions/upload-artifact@v4
-        with:
-          name: deliv-weekly
-          path: deliv-reports/latest/
-"""
+    import jinja2
+
+    # Delimiters of its own, because GitHub's expressions have those of Jinja2.
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 - YAML, no HTML
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        block_start_string="[%",
+        block_end_string="%]",
+        variable_start_string="[[",
+        variable_end_string="]]",
+    )
+    environment.filters["word"] = _word_in_block
+    template = environment.from_string((locate("reports") / "github.yml").read_text("utf-8"))
+    return template.render(
+        config=config.name,
+        local=when,
+        utc=when.in_utc(offset),
+        offset=_offset(offset),
+        source=source,
+        locks=LOCKS,
+    )
 
 
-def _in_block(command: str) -> str:
-    """A line of a block in which YAML reads every character as it is; GitHub's own expressions are spelled apart."""
-    return command.replace("${{", "$'{''{'")
+def _word_in_block(word: str) -> str:
+    """A word of a shell's line, in a block in which YAML reads every character as it is.
+
+    GitHub's own expressions are spelled apart: it would put in what they stand for, quotes or not.
+    """
+    return shlex.quote(_in_one_line(word)).replace("${{", "$'{''{'")
 
 
 def _offset(offset: timedelta) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shlex
 import zipfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -26,7 +25,6 @@ LOCKS = (
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _EXAMPLES = ("git+https://git.example.com/deliv.git@" + "0123456789" * 4, "tools/deliv-0.1.0-py3-none-any.whl")
-_FOLDER = "deliv-source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +34,6 @@ class GitSource:
     url: str
     commit: str
 
-    @property
-    def commands(self) -> tuple[str, ...]:
-        """What installs it, dependencies and build tools by hash."""
-        return (
-            f"git clone --quiet {shlex.quote(self.url)} {_FOLDER}",
-            f"git -C {_FOLDER} checkout --quiet --detach {self.commit}",
-            *(_install(f"--require-hashes -r {_FOLDER}/{lock}") for lock in LOCKS),
-            _install(f"--no-deps ./{_FOLDER}"),
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class WheelSource:
@@ -53,22 +41,6 @@ class WheelSource:
 
     path: str
     sha256: str
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        """What checks and installs it, dependencies by hash."""
-        wheel = shlex.quote(self.path if self.path.startswith("./") else f"./{self.path}")
-        return (
-            f"echo {shlex.quote(f'{self.sha256}  {self.path}')} | sha256sum --check --strict",
-            f"unzip -q -o {wheel} {' '.join(LOCKS)} -d {_FOLDER}",
-            *(_install(f"--require-hashes -r {_FOLDER}/{lock}") for lock in LOCKS),
-            _install(f"--no-deps {wheel}"),
-        )
-
-
-def _install(what: str) -> str:
-    """Without the isolation in which pip builds with whatever the index has today."""
-    return f"pip install --no-build-isolation {what}"
 
 
 Source = GitSource | WheelSource
