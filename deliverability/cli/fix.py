@@ -68,7 +68,7 @@ def command(style: str, care: str | None, output: Path | None, **params: Any) ->
         from deliverability.view.report import ReportView
 
         inputs = read_inputs(params)
-        others = {"style": None, "output": (), "fail_on": None, "trace": False}
+        others = {"style": None, "output": (), "fail_on": None, "trace": False, "whole": False}
         with rule_problems():
             judging = Judging.of(params | others, inputs.settings)
         speaker = judging.speaker

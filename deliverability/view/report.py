@@ -35,6 +35,7 @@ from deliverability.view.preview import Preview, preview
 from deliverability.view.remedies import first_steps, remedy_views
 from deliverability.view.savings import SavingsView, savings
 from deliverability.view.trace import Traces, traces
+from deliverability.words.dates import moment_words
 from deliverability.words.details import detail_words
 from deliverability.words.sentences import Phrases, format_value, octets, shortened, visible
 from deliverability.words.speaker import Speaker
@@ -83,7 +84,7 @@ class ReportView:
     @property
     def started(self) -> str:
         """When the audit began."""
-        return moment(self.report.run.started)
+        return moment_words(self.report.run.started, self.speaker.say)
 
     @property
     def version(self) -> str:
