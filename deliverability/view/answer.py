@@ -104,6 +104,7 @@ class TileView:
     """One kind of record of the domain.
 
     Attributes:
+        topic: as in TileTopic.
         name: "SPF".
         tone: see above.
         state: the same in a word, for those who see no mark.
@@ -117,6 +118,7 @@ class TileView:
 
     """
 
+    topic: str
     name: str
     tone: str
     state: str
@@ -366,14 +368,14 @@ def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker
     names = say("punctuation.list").join(each.name for each in receivers)
     line = "refused-line" if group.kind is VerdictKind.REJECTED else "line"
     unknown = group.kind is VerdictKind.CANNOT_TELL
-    causes = findings.reasons(group.deciding) if unknown else findings.shorts(group.deciding)
+    causes = findings.reasons(group.deciding)[:_CAUSES_SHOWN] if unknown else findings.shorts(group.deciding)[:1]
     return GroupView(
         tone=TONES[group.kind],
         heading=heading,
         line=say(f"group.{line}", heading=heading, receivers=names),
         receivers=receivers,
         codes=tuple(visible(code) for code in group.codes),
-        because="" if group.same_cause else say("punctuation.clauses").join(causes[:_CAUSES_SHOWN]),
+        because="" if group.same_cause else say("punctuation.clauses").join(causes),
         anchor=findings.anchor(group.deciding[0]) if group.deciding else "",
         notes=tuple(_group_notes(group, report, say)),
         step=group.step,
@@ -406,6 +408,7 @@ def _tile(tile: Tile, report: Report, findings: FindingIndex, speaker: Speaker) 
     services = [_service_name(ident, speaker) for ident in tile.services]
     key = "sends" if tile.topic is TileTopic.SPF else "by"
     return TileView(
+        topic=tile.topic.value,
         name=say(f"tile.{tile.topic.value}"),
         tone=_TILE_TONES[tile.state],
         state=say(f"tile.state.{tile.state.value}"),

@@ -165,17 +165,16 @@ def _topic(name: str, checks: Sequence[CheckView], say: Phrases) -> TopicView:
         by_outcome.setdefault(each.outcome, []).append(each)
     unmet, met = by_outcome.get("unmet", []), by_outcome.get("met", [])
     unchecked = [*by_outcome.get("unknown", []), *by_outcome.get("waiting", [])]
-    reasons: dict[str, dict[str, CheckView]] = {}
+    reasons: dict[str, list[CheckView]] = {}
     for check in unchecked:
-        for instance in check.instances:
-            reasons.setdefault(instance.message, {})[check.anchor] = check
+        reasons.setdefault(check.instances[0].message, []).append(check)
     idle = len(by_outcome.get("not-applicable", []))
     numbers = {"todo": sum(each.to_do for each in unmet), "met": len(met), "open": len(unchecked)}
     return TopicView(
         name=name,
         summary=say("value.separator").join(say.count(f"checks.{key}", n) for key, n in numbers.items() if n),
         todo=tuple(unmet),
-        open=tuple(OpenView(reason, tuple(of.values())) for reason, of in reasons.items()),
+        open=tuple(OpenView(reason, tuple(of)) for reason, of in reasons.items()),
         met=tuple(met),
         met_words=say.count("checks.met", len(met)),
         idle=say.count("label.not-applicable", idle) if idle else "",
@@ -197,3 +196,23 @@ def summary_words(report: Report, counts: Mapping[str, int], say: Phrases) -> st
     if first is not None:
         parts.append(say("summary.first", step=say("plan.step", n=str(first))))
     return say("summary.separator").join(parts)
+
+
+def still_spam(report: Report, speaker: Speaker) -> tuple[tuple[str, str, str], ...]:
+    """Where each receiver shows senders what is not judged here: name, what it offers, and its address or empty.
+
+    Only where nothing is to mend: else that comes first.
+    """
+    say = speaker.say
+    if not report.message or report.answer.shown or any(TONES[each.kind] != "good" for each in report.answer.groups):
+        return ()
+    return tuple(
+        (
+            receiver_name(each.receiver, speaker),
+            say(f"still-spam.at.{each.receiver}.offers" if offered else "still-spam.nothing"),
+            say(f"still-spam.at.{each.receiver}.address") if offered else "",
+        )
+        for each in report.verdicts
+        if not combines(each.receiver, speaker)
+        for offered in [f"still-spam.at.{each.receiver}.offers" in say]
+    )

@@ -112,6 +112,7 @@ class PlanView:
         more_names: "key of 1024 bits, DMARC reports", or empty.
         received: for mail that the domain receives.
         received_heading: "Also possible, for mail you receive"; empty: nothing is.
+        received_names: their names, or empty.
         policy: what comes before the next stage of DMARC; empty: nothing, or the plan has that stage.
 
     """
@@ -123,6 +124,7 @@ class PlanView:
     more_names: str
     received: tuple[PlanStepView, ...]
     received_heading: str
+    received_names: str
     policy: str
 
     @property
@@ -138,21 +140,25 @@ def plan_view(report: Report, findings: FindingIndex, speaker: Speaker) -> PlanV
     shown, folded, received = (
         tuple(writer.step(each) for each in steps) for steps in (answer.shown, answer.folded, answer.for_received)
     )
-    names = tuple(dict.fromkeys(each.noun or each.what for each in folded))
-    listed = say("value.separator").join(names[:_NAMES_SHOWN])
-    if len(names) > _NAMES_SHOWN:
-        listed += say("value.more", n=str(len(names) - _NAMES_SHOWN))
     more = say.count("plan.more" if shown else "plan.better", len(folded)) if folded else ""
     return PlanView(
         heading=_heading(len(shown), say),
         steps=shown,
         folded=folded,
         more=more,
-        more_names=listed,
+        more_names=_names(folded, say),
         received=received,
         received_heading=say("plan.received") if received else "",
+        received_names=_names(received, say),
         policy=_policy_waits(answer.policy_waits, say),
     )
+
+
+def _names(steps: Sequence[PlanStepView], say: Phrases) -> str:
+    """The names of steps in one line."""
+    names = tuple(dict.fromkeys(each.noun or each.what for each in steps))
+    listed = say("value.separator").join(names[:_NAMES_SHOWN])
+    return listed + (say("value.more", n=str(len(names) - _NAMES_SHOWN)) if len(names) > _NAMES_SHOWN else "")
 
 
 def _heading(number: int, say: Phrases) -> str:

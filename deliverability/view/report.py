@@ -14,7 +14,14 @@ from deliverability.view import verdicts
 from deliverability.view.answer import AnswerView, answer_view
 from deliverability.view.checks import by_topic, by_urgency, check_views, evidence_view
 from deliverability.view.diagrams import Diagrams, diagrams
-from deliverability.view.evidence import ReceiverListView, TopicView, receiver_lists, summary_words, topic_views
+from deliverability.view.evidence import (
+    ReceiverListView,
+    TopicView,
+    receiver_lists,
+    still_spam,
+    summary_words,
+    topic_views,
+)
 from deliverability.view.findings import FindingIndex, FindingView, finding_views, moment
 from deliverability.view.guide import GuideView, guide_view
 from deliverability.view.opinion import opinion_view
@@ -155,6 +162,52 @@ class ReportView:
     def topic_views(self) -> tuple[TopicView, ...]:
         """All checks by topic, by what became of them."""
         return topic_views(self.topics, self.speaker.say)
+
+    @property
+    def receiver_counts(self) -> str:
+        """What the line over the receivers' lists says: each with its count."""
+        return " · ".join(f"{each.name} {each.count}".rstrip() for each in self.receiver_lists)
+
+    @property
+    def summary_of_checks(self) -> str:
+        """What the line over all checks says: grade and counts."""
+        say, counts = self.speaker.say, self.counts
+        numbers = {
+            "todo": counts["error"] + counts["warning"] + counts["info"],
+            "met": counts["met"],
+            "open": counts["unknown"] + counts["waiting"],
+        }
+        parts = [say("verdict.grade", grade=self.report.assessment.grade)]
+        return " · ".join([*parts, *(say.count(f"checks.{key}", n) for key, n in numbers.items() if n)])
+
+    @property
+    def how_parts(self) -> tuple[str, ...]:
+        """What is shown of how it was checked, by name."""
+        say, drawn = self.speaker.say, self.diagrams
+        parts = {
+            "spf": drawn.spf or self.traces.spf,
+            "dkim": self.traces.dkim,
+            "dmarc": drawn.dmarc,
+            "size": drawn.size,
+            "html": drawn.html,
+            "preview": self.preview,
+            "opinion": self.opinion,
+        }
+        return tuple(say(f"checks.part.{key}") for key, found in parts.items() if found)
+
+    @cached_property
+    def still_spam(self) -> tuple[tuple[str, str, str], ...]:
+        """Where receivers show what is not judged here; empty while something is to mend."""
+        return still_spam(self.report, self.speaker)
+
+    @cached_property
+    def steps_by_rule(self) -> Mapping[str, int]:
+        """The number of the first step that settles something of a rule."""
+        steps: dict[str, int] = {}
+        for step in self.report.answer.plan:
+            for rule in step.rules:
+                steps.setdefault(rule, step.number)
+        return steps
 
     @cached_property
     def _anchors(self) -> Mapping[str, str]:
