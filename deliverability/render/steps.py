@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from deliverability.render.paper import Paper
 from deliverability.view.diff import PieceKind
 from deliverability.view.plan import PlanStepView, RecordView
-from deliverability.words.phrases import Phrases
+from deliverability.view.records import rdata, txt_strings
+from deliverability.words.sentences import Phrases, visible
 
 FULL, SHORTER, SHORT, BARE, NAMED = range(5)
 """How much of a step is shown: all; the first sentence of how it is done; none of that; records and gains; its name."""
@@ -62,3 +63,7 @@ def record_lines(record: RecordView, indent: int, paper: Paper, say: Phrases, *,
         if whole and any(pieces) and any(piece.kind is PieceKind.KEPT for piece in record.pieces):
             words = say("effect-of.named", name=say(key), change=" ".join(filter(None, pieces)))
             yield from paper.paragraph(words, indent + 2, style="dim")
+    for value in record.new if whole and record.type == "TXT" else ():
+        if len(txt_strings(value)) > 1:
+            yield from paper.paragraph(say("fix.strings"), indent)
+            yield f"{space}  {visible(rdata(record.type, value))}"
