@@ -128,6 +128,9 @@ _OUTPUT: tuple[Decorator[Any], ...] = (
     ),
     settings_lang_option,
     click.option(
+        "--all", "whole", is_flag=True, help="On the terminal also the evidence, and each of several reports in full."
+    ),
+    click.option(
         "--trace", is_flag=True, help="Show how SPF and DKIM were evaluated, term by term, also where they pass."
     ),
     click.option(

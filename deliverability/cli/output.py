@@ -66,6 +66,7 @@ class Outputs:
         speaker: Speaker,
         *,
         trace: bool = False,
+        whole: bool = False,
         fail_on: Severity | None = Severity.ERROR,
     ) -> None:
         self._stack = ExitStack()
@@ -78,7 +79,7 @@ class Outputs:
         for form, path in where:
             browser = find_browser(path) if form.name == "pdf" and path else None
             shown = terminal() if path is None else {"file": True}
-            writer = form.writer(speaker, WriterOptions(subjects, trace, fail_on, **shown))
+            writer = form.writer(speaker, WriterOptions(subjects, trace, fail_on, whole, **shown))
             self._outlets.append(_Outlet(writer, path, self._open(path) if path else None, browser))
 
     def _open(self, path: Path) -> WholeFile:
