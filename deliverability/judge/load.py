@@ -9,7 +9,8 @@ import difflib
 import hashlib
 import re
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,21 +21,27 @@ from deliverability import _yamlstrict as yamlstrict
 from deliverability.judge.conditions import comparisons_of, paths_of
 from deliverability.model import rules as model
 from deliverability.model.facts import Catalogue, FactSpec, FactType, Purpose, Value
-from deliverability.model.placeholders import placeholders
+from deliverability.model.placeholders import fill, placeholders
 from deliverability.model.report import GRADES, VerdictKind
 
 NOT_RULES = frozenset(
     {
-        "attachments.yaml",
-        "glossary.yaml",
-        "guide.yaml",
-        "measures.yaml",
-        "sources.yaml",
-        "tasks.yaml",
+        *(
+            "attachments.yaml",
+            "glossary.yaml",
+            "guide.yaml",
+            "measures.yaml",
+            "outside.yaml",
+            "sources.yaml",
+            "tasks.yaml",
+        ),
         "verdicts.yaml",
     }
 )
 
+
+# Columns; a character of Japanese takes two.
+_AT_MOST = {"short": 60, "noun": 30}
 
 Grade = Literal["A", "B", "C", "D", "F"]
 
@@ -52,10 +59,22 @@ class _Ref(_Shape):
     section: str = ""
 
 
+class _SentenceShape(_Shape):
+    when: Any = None
+    text: str = pydantic.Field(min_length=1)
+
+
+def _sentences(said: Any) -> Any:
+    """A text alone stands for all cases."""
+    return [{"text": said}] if isinstance(said, str) else said
+
+
 class _Text(_Shape):
     title: str = pydantic.Field(min_length=1)
+    short: str = pydantic.Field(min_length=1)
+    noun: str = pydantic.Field(min_length=1)
     met: str = pydantic.Field(min_length=1)
-    unmet: str = pydantic.Field(min_length=1)
+    unmet: Annotated[list[_SentenceShape], pydantic.BeforeValidator(_sentences), pydantic.Field(min_length=1)]
     why: str = pydantic.Field(min_length=1)
     fix: list[str] = pydantic.Field(min_length=1)
 
@@ -568,10 +587,7 @@ class _RuleReader(_ConditionReader):
         if shape.severity is model.Severity.ERROR and shape.scope is not model.Scope.DELIVERY:
             self.problem(f"an error is about delivery, not {shape.scope.value}", "severity")
         self.loader.check_refs(f"{self.path}:{self.document.line((*self.place, 'sources'))}", shape.sources)
-        text = {
-            lang: model.Texts(each.title, each.met, each.unmet, each.why, tuple(each.fix))
-            for lang, each in (("en", shape.text.en), ("ja", shape.text.ja))
-        }
+        text = {lang: self.texts(each, lang) for lang, each in (("en", shape.text.en), ("ja", shape.text.ja))}
         self.check_texts(text)
         self.check_guards(shape, when, require)
         if self.failed or require is None:
@@ -606,6 +622,25 @@ class _RuleReader(_ConditionReader):
             line=line,
         )
 
+    def texts(self, shape: _Text, lang: str) -> model.Texts:
+        return model.Texts(
+            title=shape.title,
+            short=shape.short,
+            noun=shape.noun,
+            met=shape.met,
+            unmet=tuple(self.sentences(shape.unmet, ("text", lang, "unmet"))),
+            why=shape.why,
+            fix=tuple(shape.fix),
+        )
+
+    def sentences(self, shapes: Sequence[_SentenceShape], path: tuple[str, ...]) -> Iterator[model.Sentence]:
+        last = len(shapes) - 1
+        for n, shape in enumerate(shapes):
+            if (shape.when is None) is not (n == last):
+                self.problem("every sentence has a when, but for the last, which stands for all other cases", *path, n)
+            when = None if shape.when is None else self.condition(shape.when, (*path, n, "when"))
+            yield model.Sentence(when, shape.text)
+
     def reads(
         self,
         shape: _RuleShape,
@@ -615,7 +650,8 @@ class _RuleReader(_ConditionReader):
     ) -> tuple[str, ...]:
         """Facts of the conditions, then those shown or named; trees are too large to repeat in each finding."""
         named = {name for each in text.values() for words in _all_words(each) for name in placeholders(words)}
-        paths = (*paths_of(when), *paths_of(require), *shape.show, *sorted(named - set(self.limits)))
+        told_by = (path for each in text["en"].unmet for path in paths_of(each.when))
+        paths = (*paths_of(when), *paths_of(require), *told_by, *shape.show, *sorted(named - set(self.limits)))
         # Rules name the same paths, and reports travel with them: one object each.
         return tuple(sys.intern(path) for path in dict.fromkeys(paths) if not self.is_tree(path))
 
@@ -624,22 +660,44 @@ class _RuleReader(_ConditionReader):
         return spec is not None and spec.type is FactType.TREE
 
     def check_texts(self, text: Mapping[str, model.Texts]) -> None:
-        for part in ("title", "met", "unmet", "why", "fix"):
-            found: dict[str, frozenset[str]] = {}
-            for lang, each in text.items():
-                words = getattr(each, part)
-                joined = "\n".join(words) if isinstance(words, tuple) else words
-                found[lang] = placeholders(joined)
-                for name in sorted(found[lang]):
-                    if name not in self.limits:
-                        self.fact(name, "text", lang, part)
-            if found["en"] != found["ja"]:
-                odd = ", ".join(sorted(found["en"] ^ found["ja"]))
-                self.problem(f"English and Japanese use different placeholders: {odd}", "text", "ja", part)
-        if len(text["en"].fix) != len(text["ja"].fix):
-            self.problem(
-                f"{len(text['en'].fix)} steps in English, {len(text['ja'].fix)} in Japanese", "text", "ja", "fix"
-            )
+        en, ja = text["en"], text["ja"]
+        for part in ("title", "short", "noun", "met", "why"):
+            self.check_pair(getattr(en, part), getattr(ja, part), part)
+        if [each.when for each in en.unmet] == [each.when for each in ja.unmet]:
+            places = [("unmet",)] if len(en.unmet) == 1 else [("unmet", n) for n in range(len(en.unmet))]
+            for place, of_en, of_ja in zip(places, en.unmet, ja.unmet, strict=True):
+                self.check_pair(of_en.text, of_ja.text, *place)
+        else:
+            self.problem("English and Japanese tell different cases apart", "text", "ja", "unmet")
+        self.check_pair("\n".join(en.fix), "\n".join(ja.fix), "fix")
+        if len(en.fix) != len(ja.fix):
+            self.problem(f"{len(en.fix)} steps in English, {len(ja.fix)} in Japanese", "text", "ja", "fix")
+        for lang, each in text.items():
+            for part, most in _AT_MOST.items():
+                self.check_heading(getattr(each, part), most, "text", lang, part)
+            if placeholders(each.noun) - set(self.limits):
+                self.problem("it names what could not be checked too, so it shows no fact", "text", lang, "noun")
+
+    def check_pair(self, en: str, ja: str, *part: str | int) -> None:
+        """Both languages name the same facts and limits, and these exist."""
+        found = {"en": placeholders(en), "ja": placeholders(ja)}
+        for lang, names in found.items():
+            for name in sorted(names - set(self.limits)):
+                self.fact(name, "text", lang, *part)
+        if found["en"] != found["ja"]:
+            odd = ", ".join(sorted(found["en"] ^ found["ja"]))
+            self.problem(f"English and Japanese use different placeholders: {odd}", "text", "ja", *part)
+
+    def check_heading(self, words: str, most: int, *path: str) -> None:
+        """It is short beside its values, and can stand as a heading and within a sentence."""
+        width = sum(
+            1 + (unicodedata.east_asian_width(char) in "WF")
+            for char in fill(words, dict.fromkeys(placeholders(words), ""))
+        )
+        if width > most:
+            self.problem(f"{width} columns wide without its values, at most {most} are allowed", *path)
+        if words.endswith((".", "。", "）")):
+            self.problem("it ends with neither a stop nor a bracket, for it stands within sentences too", *path)
 
     def check_guards(self, shape: _RuleShape, when: model.Condition | None, require: model.Condition | None) -> None:
         guarded = {each.fact for each in comparisons_of(when)}
@@ -720,7 +778,7 @@ def _task(shape: _TaskShape) -> model.Task:
 
 
 def _all_words(text: model.Texts) -> tuple[str, ...]:
-    return (text.title, text.met, text.unmet, text.why, *text.fix)
+    return (text.title, text.short, text.noun, text.met, *(each.text for each in text.unmet), text.why, *text.fix)
 
 
 def _place(receiver: model.Receiver) -> tuple[bool, int, str]:

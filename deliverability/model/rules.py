@@ -153,12 +153,33 @@ class SourceRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence of several, for the cases in which `when` holds; None: for all that are left."""
+
+    when: Condition | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Texts:
-    """A rule's words in one language, with ``{fact.path}``, ``{item.field}`` and ``{limit}`` placeholders."""
+    """A rule's words in one language, with ``{fact.path}``, ``{item.field}`` and ``{limit}`` placeholders.
+
+    Attributes:
+        title: what it asks for.
+        short: what is wrong where it is unmet, as a clause that heads a finding or follows "because".
+        noun: what it looks at, without saying how that is.
+        met: what was found where it is met.
+        unmet: the same where it is not: the first sentence that holds.
+        why: what it means for delivery.
+        fix: what to do, step by step.
+
+    """
 
     title: str
+    short: str
+    noun: str
     met: str
-    unmet: str
+    unmet: tuple[Sentence, ...]
     why: str
     fix: tuple[str, ...]
 

@@ -1,4 +1,4 @@
-"""`deliv fix`: the remedies of reports in words as plain text, their plans as JSON."""
+"""`deliv fix`: the plans of reports as plain text and as JSON."""
 
 from __future__ import annotations
 
@@ -9,82 +9,55 @@ from deliverability.model.codec import json_text
 from deliverability.model.report import Care, RecordEdit
 from deliverability.render.answer import Json, step_json
 from deliverability.render.paper import Paper
-from deliverability.view.diff import PieceKind
-from deliverability.view.fixes import FixView, up_to
-from deliverability.view.parts import EditView, RemedyView
-from deliverability.view.records import rdata, with_value
-from deliverability.words.sentences import Phrases, visible
+from deliverability.render.steps import FULL, step_lines
+from deliverability.view.fixes import NEW_KEY, left_out, up_to
+from deliverability.view.records import with_value
+from deliverability.view.report import ReportView
+from deliverability.words.sentences import visible
 from deliverability.words.steps import step_words
 
 SCHEMA_VERSION = "2.0"
 
 
-def fix_text(fixes: FixView, paper: Paper) -> str:
-    """What to publish, one remedy after the other, then what no record mends."""
-    say = fixes.view.speaker.say
-    lines = [fixes.view.domain, ""]
-    if not fixes.remedies:
-        empty = "fix.none" if fixes.by_hand else "fix.nothing" if fixes.view.complete else "fix.nothing-incomplete"
-        lines += paper.paragraph(say(empty))
-    for number, view in enumerate(fixes.remedies, 1):
-        lines += [*_remedy(number, view, say, paper), ""]
-    if fixes.by_hand:
-        lines += ["", *paper.paragraph(say("fix.by-hand"))]
-        for check in fixes.by_hand:
-            lines += paper.hang(f"{check.headline} [{check.rule}]", "  - ")
-        lines += paper.paragraph(say("fix.by-hand-rule", command=f"deliv rules {fixes.by_hand[0].rule}"))
-        if fixes.wants_key:
-            lines += paper.paragraph(say("fix.new-key", command=f"deliv dkim-keygen {fixes.view.domain}"))
+def fix_text(view: ReportView, care: Care, paper: Paper) -> str:
+    """The plan: every step by its number, those for mail that the domain receives last."""
+    say, plan = view.speaker.say, view.report.answer.plan
+    chosen = {step.number for step in up_to(plan, care)}
+    lines = [view.subject]
+    for heading, steps in (
+        ("", (*view.plan.steps, *view.plan.folded)),
+        (view.plan.received_heading, view.plan.received),
+    ):
+        shown = [step for step in steps if step.number in chosen]
+        lines += ["", paper.heading(heading)[1]] if heading and shown else []
+        for step in shown:
+            lines += ["", *step_lines(step, FULL, paper, say)]
+    if not chosen:
+        empty = "fix.left-for-care" if plan else "plan.none" if view.complete else "fix.nothing-incomplete"
+        lines += ["", *paper.paragraph(say(empty))]
+    if any(step.task == NEW_KEY for step in plan):
+        lines += ["", *paper.paragraph(say("fix.new-key", command=f"deliv dkim-keygen {view.domain}"))]
     return paper.text(lines)
 
 
-def _remedy(number: int, view: RemedyView, say: Phrases, paper: Paper) -> Iterator[str]:
-    yield from paper.hang(f"{view.title} [{view.rule}]", f"{number}.".ljust(4))
-    indent = "    "
-    for headline in (words for _, words in view.mends):
-        yield from paper.hang(say("fix.mends", finding=headline), indent)
-    for lines in view.files:
-        yield ""
-        yield from (f"{indent}    {line}" for line in lines)
-    for edit, shown in zip(view.remedy.edits, view.edits, strict=True):
-        yield ""
-        yield f"{indent}{shown.name} {shown.type}"
-        yield from (f"{indent}- {value}" for value in shown.old)
-        yield from (f"{indent}+ {value}" for value in shown.new)
-        yield from _changed(shown, say, indent, paper)
-        yield from _long(edit, say, indent, paper)
-    yield ""
-    for effect in view.effects:
-        yield from paper.hang(effect, f"{indent}> ")
-    yield from paper.hang(say("effect-of.named", name=view.care_label, change=view.care_words), indent)
+def left_out_words(view: ReportView, chosen: Sequence[PlanStep]) -> str:
+    """Which steps are not written, and why; empty: all are."""
+    say = view.speaker.say
+    left = left_out(view.report, chosen)
+    told = [
+        say(f"fix.left.{reason.value}", steps=say("value.separator").join(map(str, numbers)))
+        for reason, numbers in left.items()
+    ]
+    return say("fix.left-out", domain=view.domain, steps=say("punctuation.clauses").join(told)) if told else ""
 
 
-def _changed(edit: EditView, say: Phrases, indent: str, paper: Paper) -> Iterator[str]:
-    """The words that go and come, so that nobody has to compare two long lines."""
-    for kind, key in ((PieceKind.REMOVED, "first.removed"), (PieceKind.ADDED, "first.added")):
-        pieces = [piece.text.strip("; ") for piece in edit.changes if piece.kind is kind]
-        kept = any(piece.kind is PieceKind.KEPT for piece in edit.changes)
-        if kept and any(pieces):
-            words = say("effect-of.named", name=say(key), change=" ".join(piece for piece in pieces if piece))
-            yield from paper.hang(words, f"{indent}  ")
-
-
-def _long(edit: RecordEdit, say: Phrases, indent: str, paper: Paper) -> Iterator[str]:
-    """A value that one character-string does not hold, as it is written in a zone file."""
-    for value in edit.new:
-        written = rdata(edit.type, value)
-        if edit.type == "TXT" and '" "' in written:
-            yield from paper.hang(say("fix.strings"), indent)
-            yield f"{indent}  {visible(written)}"
-
-
-def fix_json(several: Sequence[FixView], care: Care) -> str:
+def fix_json(several: Sequence[ReportView], care: Care) -> str:
     """The plan of each report with its words, and one final record for each name that its steps edit."""
     document: dict[str, Json] = {"schema_version": SCHEMA_VERSION, "plan": [], "records": []}
     plan: list[Json] = []
     records: list[Json] = []
-    for fixes in several:
-        report, speaker = fixes.view.report, fixes.view.speaker
+    for view in several:
+        report, speaker = view.report, view.speaker
         chosen = up_to(report.answer.plan, care)
         subject: dict[str, Json] = {
             "domain": visible(report.domain),

@@ -28,6 +28,9 @@ _COLOURS = {
     "bold": "1",
     "dim": "2",
     "code": "36",
+    "bad": "31",
+    "risk": "33",
+    "good": "32",
 }
 _SYMBOLS = {
     "accepted": ("✓", "+"),
@@ -44,6 +47,14 @@ _SYMBOLS = {
     "unmet": ("✗", "x"),
     "unknown": ("?", "?"),
     "not-applicable": ("–", "-"),
+    "bad": ("✗", "x"),
+    "risk": ("▲", "!"),
+    "good": ("✓", "+"),
+    "none": ("–", "-"),
+    "so": ("⇒", "=>"),
+    "to": ("→", "->"),
+    "worse": ("▲", "^"),
+    "better": ("▼", "v"),
 }
 
 

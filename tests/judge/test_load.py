@@ -29,9 +29,12 @@ RULE = """\
   limits: {max_lookups: 10}
   sources: [{ref: rfc7208, section: "4.6.4"}]
   text:
-    en: {title: T, met: "{spf.lookups}", unmet: "{spf.lookups} of {max_lookups}", why: W, fix: [one, two]}
-    ja: {title: T, met: "{spf.lookups}", unmet: "{max_lookups} {spf.lookups}", why: W, fix: [一, 二]}
+    en: {title: T, short: s, noun: n, met: M, unmet: "{spf.lookups} of {max_lookups}", why: W, fix: [one, two]}
+    ja: {title: T, short: s, noun: n, met: M, unmet: "{max_lookups} {spf.lookups}", why: W, fix: [一, 二]}
 """
+
+
+CASES_EN = '"{spf.lookups} of {max_lookups}"'
 
 
 def problems(folder: Path, rule: str = RULE, receiver: str = "") -> tuple[str, ...]:
@@ -88,6 +91,35 @@ def test_the_sample_rule_is_accepted(tmp_path: Path) -> None:
         ('unmet: "{max_lookups} {spf.lookups}"', 'unmet: "{max_lookups}"', 15, "different placeholders: spf.lookups"),
         ('"{spf.lookups} of {max', '"{spf.lookup} of {max', 14, "no fact 'spf.lookup'"),
         ("id: SPF-003", "id: SPF-3", 1, "id:"),
+        ("en: {title: T, short: s,", "en: {title: T,", 14, "short: Field required"),
+        ('noun: n, met: M, unmet: "{spf', 'met: M, unmet: "{spf', 14, "noun: Field required"),
+        (
+            "en: {title: T, short: s",
+            f"en: {{title: T, short: {'s' * 61}",
+            14,
+            "61 columns wide without its values, at most 60",
+        ),
+        (
+            "ja: {title: T, short: s",
+            f"ja: {{title: T, short: {'長' * 31}",
+            15,
+            "62 columns wide without its values, at most 60",
+        ),
+        ("short: s, noun: n", f"short: s, noun: {'n' * 31}", 14, "31 columns wide without its values, at most 30"),
+        ("short: s, noun: n", "short: s., noun: n", 14, "it ends with neither a stop nor a bracket"),
+        (
+            "ja: {title: T, short: s",
+            "ja: {title: T, short: 長い（鍵）",
+            15,
+            "it ends with neither a stop nor a bracket",
+        ),
+        ("ja: {title: T, short: s", 'ja: {title: T, short: "{max_lookups}"', 15, "different placeholders: max_lookups"),
+        ("short: s, noun: n", 'short: s, noun: "{spf.all}"', 14, "so it shows no fact"),
+        (CASES_EN, "[]", 14, "unmet: Value should have at least 1 item"),
+        (CASES_EN, "[{text: a}, {text: b}]", 14, "every sentence has a when, but for the last"),
+        (CASES_EN, "[{when: {fact: spf.all, eq: x}, text: a}]", 14, "every sentence has a when, but for the last"),
+        (CASES_EN, "[{when: {fact: spf.al, exists: true}, text: a}, {text: b}]", 14, "did you mean spf.all?"),
+        (CASES_EN, "[{when: {fact: spf.all, exists: true}, text: a}, {text: b}]", 15, "tell different cases apart"),
     ],
 )
 def test_refusals(tmp_path: Path, old: str, new: str, line: int, words: str) -> None:

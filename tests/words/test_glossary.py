@@ -77,7 +77,7 @@ def _texts_of(path: Path) -> Iterator[Text]:
         elif isinstance(value, list):
             for number, each in enumerate(value):
                 yield from walk(each, (*where, number))
-        elif isinstance(value, str) and "avoid" not in where:
+        elif isinstance(value, str) and not {"avoid", "when"} & {*where}:
             lang = file_lang or next((str(step) for step in where if step in ("en", "ja")), "")
             if lang:
                 name = path.relative_to(
@@ -242,6 +242,7 @@ BRITISH = (
     r"\w*(?:organis|recognis|authoris|normalis|minimis|summaris|customis|colour|behaviour|favour|honour)\w*",
     r"misspelt|spelt|cancelled|labelled|programmes?|whilst|centre|licence|grey",
 )
+TO_OTHERS = re.compile(r"hand[-_.]over")  # letters that the user sends to a service or a colleague
 ENGLISH = {
     "US spelling": rf"(?i)\b(?:{'|'.join(BRITISH)})\b",
     "email, not e-mail": r"(?i)\be-mail",
@@ -262,7 +263,8 @@ ENGLISH = {
 
 @pytest.mark.parametrize("rule", ENGLISH)
 def test_english_house_style(rule):
-    found = [f"{each.where}: {match[0]}" for each in english() if (match := re.search(ENGLISH[rule], each.plain))]
+    ours = [each for each in english() if rule != "no please" or not TO_OTHERS.search(".".join(map(str, each.path)))]
+    found = [f"{each.where}: {match[0]}" for each in ours if (match := re.search(ENGLISH[rule], each.plain))]
     assert not found, listed(found)
 
 
@@ -307,6 +309,36 @@ def test_titles_are_statements_of_at_most_90_characters_without_a_full_stop():
     titles = [each for each in texts() if each.path[-1] == "title" and "text" in each.path]
     assert titles
     assert [each.where for each in titles if each.words.endswith((".", "。")) or len(shown(each.words)) > 90] == []
+
+
+def headings(part: str) -> list[Text]:
+    return [each for each in texts() if each.path[-1] == part and "text" in each.path]
+
+
+# Names that keep their capital within a sentence.
+NAMES = words_of(
+    "ARC BIMI DANE DKIM DKIM-Signature DMARC DNS Date From Gmail HELO HTML IPv4 ISO-2022-JP List-Unsubscribe MIME"
+    " MIME-Version MTA-STS MX Message-ID PDF RSA Re Return-Path SHA-256 SPF TLS TLSA"
+)
+
+
+def test_what_is_wrong_and_what_is_looked_at_read_within_a_sentence():
+    """The loader holds them to their width and their end."""
+    english = [each for part in ("short", "noun") for each in headings(part) if each.lang == "en"]
+    assert english
+    found = [each.where for each in english if (first := each.words.split()[0])[0].isupper() and first not in NAMES]
+    assert not found, listed(found)
+
+
+def test_what_is_wrong_in_japanese_stands_before_a_reason_word():
+    """In plain form: ため follows a verb or an adjective, not a noun and not です・ます."""
+    plain = re.compile(r"(?:[るいくすつぬうむ]|ない|た)\Z")
+    found = [
+        f"{each.where}: {each.words}"
+        for each in headings("short")
+        if each.lang == "ja" and (not plain.search(each.words) or POLITE.search(each.words))
+    ]
+    assert not found, listed(found)
 
 
 def test_sentences_end_with_a_full_stop_or_with_the_value_that_they_announce():
