@@ -13,7 +13,15 @@ from deliverability.model.rules import GuideEntry, RuleSet, Severity
 def guide(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> tuple[GuideStep, ...]:
     """The steps of the guide in its order."""
     settled = {each: step.number for step in reversed(plan) for each in step.findings}
-    return tuple(_step(each, [f for f in report.findings if each.key in f.guide], settled) for each in rules.guide)
+    # What is only information is open where a step of the plan leads there.
+    counting = [
+        each
+        for each in report.findings
+        if each.outcome is not Outcome.UNMET
+        or not rules.rules[each.rule].information
+        or FindingId(each.rule, each.item) in settled
+    ]
+    return tuple(_step(each, [one for one in counting if each.key in one.guide], settled) for each in rules.guide)
 
 
 def _step(entry: GuideEntry, members: Sequence[Finding], settled: dict[FindingId, int]) -> GuideStep:

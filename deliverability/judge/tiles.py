@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from deliverability.judge.conditions import paths_of
 from deliverability.model.answer import FindingId, PlanStep, Tile, TileState, TileTopic
-from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of
+from deliverability.model.facts import FactSet, Reason, Unknown, Value, records_of, text_of
 from deliverability.model.report import Finding, Outcome, Report
 from deliverability.model.rules import Rule, RuleSet, Scope, Severity
 
@@ -60,6 +60,8 @@ def tiles(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> tuple[Til
 def _tiles(report: Report, rules: RuleSet, settled: Mapping[FindingId, int]) -> Iterator[Tile]:
     for topic, kind in _KINDS.items():
         published = _published(report.facts.at(kind.decides))
+        if isinstance(published, Unknown) and published.reason is Reason.NOT_FOUND and report.assessment.parked:
+            published = False  # a domain that sends nothing has no key that only its owner could name
         if published is not True and not kind.always:
             continue
         unmet = [each for each in report.findings if _colours(each, kind, report.facts, rules)]

@@ -79,11 +79,13 @@ class HtmlWriter:
         """The whole page."""
         glosser = Glosser(load_glossary([locate("rules")]), self._speaker.lang)
         page = environment().get_template("report.html")
+        table = domains_view(self._views, self._speaker.say)
+        by_key = {view.key: view for view in self._views}
         return page.render(
             say=self._speaker.say,
             lang=self._speaker.lang,
-            views=self._views,
-            table=domains_view(self._views, self._speaker.say),
+            views=[by_key[row.key] for row in table.rows],
+            table=table,
             full=len(self._views) <= _IN_FULL,
             css=_css() + self._more_css,
             policy=CONTENT_SECURITY_POLICY,

@@ -50,7 +50,7 @@ def _explained(step: PlanStepView, level: int, indent: int, paper: Paper, say: P
     said = [step.where + stop, *how, step.reason, step.condition]
     if step.hand_over and not step.records and level <= SHORT:
         said.append(say("plan.hand-over", n=str(step.number)))
-    yield from paper.step(say("punctuation.sentences").join(filter(None, said)), " " * indent)
+    yield from paper.step(say("punctuation.gap").join(filter(None, said)), " " * indent)
 
 
 def record_lines(record: RecordView, indent: int, paper: Paper, say: Phrases, *, whole: bool = True) -> Iterator[str]:

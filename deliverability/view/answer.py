@@ -49,6 +49,7 @@ _WORST_TONE = ("bad", "risk", "unknown", "good", "none")
 _CAUSES_SHOWN = 2
 _UNANSWERED_SHOWN = 3
 _MECHANISMS_SHOWN = 3
+_RECEIVERS_NAMED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +223,8 @@ def answer_view(
 ) -> AnswerView:
     """The answer of a report in words. `meta` and `remarks` are known to who asks."""
     say, answer = speaker.say, report.answer
-    groups = tuple(_group(each, report, findings, speaker) for each in answer.groups) if report.message else ()
+    together = _together(answer.groups)
+    groups = tuple(_group(each, report, findings, speaker) for each in together) if report.message else ()
     tiles = tuple(_tile(each, report, findings, speaker) for each in answer.tiles)
     tones = [each.tone for each in (groups or tiles)] or ["unknown" if answer.reach is Reach.NONE else "none"]
     tone, lead = _lead(report, findings, speaker, min(tones, key=_WORST_TONE.index))
@@ -265,8 +267,8 @@ def kind_words(kind: VerdictKind, effects: Iterable[Said], say: Phrases) -> str:
 
 
 def in_sentence(words: str) -> str:
-    """The words of a heading within a sentence."""
-    return words[:1].lower() + words[1:]
+    """The words of a heading within a sentence; "DNS ready" stays as it is."""
+    return words if words[1:2].isupper() else words[:1].lower() + words[1:]
 
 
 # --- the sentence ---------------------------------------------------------------------------------------------------
@@ -283,6 +285,8 @@ def _lead(report: Report, findings: FindingIndex, speaker: Speaker, tone: str) -
         key = {True: "closed", False: "open", None: "unknown"}[found.closed]
         parked_tone = {True: "good", False: "bad", None: "unknown"}[found.closed]
         return parked_tone, say(f"answer.parked-{key}", domain=domain, short=joined(short, say))
+    if not report.message and report.facts.value("spf.sends_nothing") is True:
+        return "bad", say("lead.sends-nothing", domain=domain)
     if not answer.groups:
         return tone, _of_tiles(answer.tiles, findings, say, domain)
     worst = answer.groups[0]
@@ -313,13 +317,18 @@ def _of_dns(worst: ReceiverGroup, tiles: Sequence[Tile], findings: FindingIndex,
 def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: FindingIndex, speaker: Speaker) -> str:
     """Who does the worst, and the one cause that comes first in the plan."""
     say, worst = speaker.say, groups[0]
-    alike = [each for each in groups if (each.kind, each.deciding[:1]) == (worst.kind, worst.deciding[:1])]
+    alike = [
+        each
+        for each in groups
+        if each.kind is worst.kind and (each.deciding[:1] == worst.deciding[:1] or each.step == worst.step is not None)
+    ]
     effects = [said for each in alike for said in each.effects]
     names = [receiver_name(ident, speaker) for each in alike for ident in each.receivers]
     mail = say("label.this-mail") if report.message else say("label.mail-of", domain=visible(report.domain))
     number = "one" if len(names) == 1 else "other"
     short = joined(findings.shorts(worst.deciding)[:1], say)
-    words = {"receivers": joined(names, say), "mail": mail, "short": short}
+    who = joined(names, say) if len(names) <= _RECEIVERS_NAMED else say.count("lead.receivers", len(names))
+    words = {"receivers": who, "mail": mail, "short": short}
     match worst.kind:
         case VerdictKind.ACCEPTED:
             return say.count("lead.accepted", len(names)) if len(names) > 1 else say("lead.accepted-at", **words)
@@ -332,18 +341,23 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
         return _depends(worst, words, number, say)
     if worst.kind is VerdictKind.REJECTED or _refuses(effects):
         return say(f"lead.refused.{number}", **words)
-    does = say("punctuation.or").join(say(f"lead.does.{key}.{number}") for key in _effect_keys(effects))
-    return say("lead.at-risk", **words, does=does)
+    return say("lead.at-risk", **words, does=_does(effects, number, say("lead.it"), say))
 
 
 def _depends(group: ReceiverGroup, words: Mapping[str, str], number: str, say: Phrases) -> str:
     """What is done from which number of messages on."""
     refused = group.bulk is VerdictKind.REJECTED or (group.bulk is None and _refuses(group.effects))
-    does = say("punctuation.or").join(say(f"lead.does.{key}.{number}") for key in _effect_keys(group.effects))
-    many = say("verdict.from-number", n=f"{group.bulk_from:,}") if group.bulk_from else say("verdict.from-bulk")
+    does = _does(group.effects, number, words["mail"], say)
+    many = say("verdict.from-number", n=f"{group.bulk_from:,}") if group.bulk_from else say("lead.in-bulk")
     fine = group.small in (None, VerdictKind.ACCEPTED, VerdictKind.DNS_READY)
     said = say(f"lead.depends-refused.{number}" if refused else "lead.depends", **words, does=does, many=many)
-    return said + say("lead.below-fine" if fine else "lead.below-other")
+    below = "below-other" if not fine else "below-fine" if group.bulk_from else "otherwise-fine"
+    return said + say(f"lead.{below}")
+
+
+def _does(effects: Iterable[Said], number: str, mail: str, say: Phrases) -> str:
+    """What is done to the mail, as verbs."""
+    return say("punctuation.or").join(say(f"lead.does.{key}.{number}", it=mail) for key in _effect_keys(effects))
 
 
 def _refuses(effects: Iterable[Said]) -> bool:
@@ -359,6 +373,27 @@ def _effect_keys(effects: Iterable[Said]) -> tuple[str, ...]:
 
 
 # --- groups and tiles -----------------------------------------------------------------------------------------------
+
+
+def _together(groups: Sequence[ReceiverGroup]) -> tuple[ReceiverGroup, ...]:
+    """Groups that do the same, and that the same step settles, as one: its cause is that of the first of them."""
+    found: dict[object, ReceiverGroup] = {}
+    for each in groups:
+        alone = each.kind is VerdictKind.DEPENDS or (each.step is None and each.deciding)
+        key = each if alone else (each.kind, each.effects, each.step, each.bulk_only)
+        first = found.get(key)
+        if first is None:
+            found[key] = each
+        else:
+            found[key] = replace(
+                first,
+                receivers=first.receivers + each.receivers,
+                codes=tuple(dict.fromkeys(first.codes + each.codes)),
+                checked=first.checked + each.checked,
+                met=first.met + each.met,
+                remarks=first.remarks + each.remarks,
+            )
+    return tuple(found.values())
 
 
 def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker: Speaker) -> GroupView:

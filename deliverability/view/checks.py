@@ -13,7 +13,6 @@ from deliverability.view.findings import (
     FindingView,
     combines,
     effect_words,
-    moment,
     read_words,
     receiver_name,
     statement_of,
@@ -21,6 +20,7 @@ from deliverability.view.findings import (
 )
 from deliverability.view.parts import CheckView, EffectView, EvidenceView, InstanceView, SourceView
 from deliverability.view.remedies import gain_words
+from deliverability.words.dates import moment_words
 from deliverability.words.details import line_words
 from deliverability.words.sentences import FindingWords, Phrases, duration, format_value, shortened, visible
 from deliverability.words.services import services_of
@@ -128,7 +128,7 @@ def evidence_view(evidence: Evidence, anchor: str, say: Phrases) -> EvidenceView
         asked=visible(shortened(evidence.asked)),
         lines=tuple(visible(shortened(line.replace("\t", " "), _LINE_LENGTH)) for line in lines[:_LINES_SHOWN]),
         more=max(0, len(lines) - _LINES_SHOWN),
-        at=say("label.seen", at=moment(evidence.at)) if evidence.at else "",
+        at=say("label.seen", at=visible(moment_words(evidence.at, say))) if evidence.at else "",
         ttl=say("label.ttl", span=duration(evidence.ttl, say)) if evidence.ttl is not None else "",
     )
 

@@ -153,9 +153,14 @@ def _requirement(view: FindingView, judgement: Judgement, anchors: Mapping[str, 
     )
 
 
-def topic_views(topics: Iterable[tuple[str, tuple[CheckView, ...]]], say: Phrases) -> tuple[TopicView, ...]:
-    """All checks by topic; topics of which nothing applies are left out."""
-    found = (_topic(name, checks, say) for name, checks in topics)
+def topic_views(
+    topics: Iterable[tuple[str, tuple[CheckView, ...]]], say: Phrases, *, with_waiting: bool = True
+) -> tuple[TopicView, ...]:
+    """All checks by topic; topics of which nothing applies are left out. A parked domain has nothing that waits."""
+    found = (
+        _topic(name, [each for each in checks if with_waiting or each.outcome != "waiting"], say)
+        for name, checks in topics
+    )
     return tuple(each for each in found if each.todo or each.open or each.met)
 
 

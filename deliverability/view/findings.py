@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -140,12 +139,6 @@ def combines(ident: str, speaker: Speaker) -> bool:
     """Whether a receiver stands for several others."""
     receiver = speaker.rules.receivers.get(ident)
     return receiver is not None and bool(receiver.combines)
-
-
-def moment(text: str | None) -> str:
-    """An ISO 8601 moment in UTC as people read it; anything else as it stands."""
-    match = re.fullmatch(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2})(?::\d{2}(?:\.\d+)?)?(?:Z|\+00:00)", text or "")
-    return f"{match[1]} {match[2]} UTC" if match else visible(text or "")
 
 
 class FindingIndex:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from deliverability.model.answer import Because, GuideState, GuideStep
+from deliverability.model.codes import NEEDS
+from deliverability.model.facts import Unknown
 from deliverability.model.report import Report
 from deliverability.view.answer import joined, step_words
 from deliverability.view.findings import FindingIndex
-from deliverability.words.details import detail_words
-from deliverability.words.sentences import Phrases, shortened, visible
+from deliverability.words.sentences import Phrases, visible
 from deliverability.words.speaker import Speaker
 
 _TONES = {GuideState.DONE: "good", GuideState.TO_DO: "risk", GuideState.NOT_KNOWN: "unknown"}
@@ -105,12 +106,18 @@ def _because(step: GuideStep, findings: FindingIndex, say: Phrases) -> str:
             names = joined(findings.nouns(step.findings)[:1], say)
             return say("guide-table.waived", name=names) if step.because is Because.WAIVED else names
         case Because.WAITS | Because.FAILED:
-            if step.unknown is not None and step.unknown.detail is not None:
-                return visible(shortened(detail_words(step.unknown.detail, say)))
-            reason = step.unknown.reason.value if step.unknown else ""
-            return say(f"reason.{reason}") if f"reason.{reason}" in say else ""
+            return _missing(step.unknown, say)
         case _:
             return say(f"guide-table.because.{step.because.value}")
+
+
+def _missing(unknown: Unknown | None, say: Phrases) -> str:
+    """What was not given, by its option; else why a look-up failed."""
+    if unknown is None:
+        return ""
+    if NEEDS.matches(unknown.detail) and unknown.detail is not None:
+        return say("guide-table.needs", option=say(f"option.{unknown.detail.arg('input')}"))
+    return say(f"reason.{unknown.reason.value}")
 
 
 def _in_language(words: Any, lang: str) -> str:

@@ -22,7 +22,7 @@ from deliverability.view.evidence import (
     summary_words,
     topic_views,
 )
-from deliverability.view.findings import FindingIndex, FindingView, finding_views, moment
+from deliverability.view.findings import FindingIndex, FindingView, finding_views
 from deliverability.view.guide import GuideView, guide_view
 from deliverability.view.opinion import opinion_view
 from deliverability.view.parts import (
@@ -91,7 +91,7 @@ class ReportView:
     @property
     def started(self) -> str:
         """When the audit began."""
-        return moment_words(self.report.run.started, self.speaker.say)
+        return visible(moment_words(self.report.run.started, self.speaker.say))
 
     @property
     def version(self) -> str:
@@ -161,7 +161,7 @@ class ReportView:
     @cached_property
     def topic_views(self) -> tuple[TopicView, ...]:
         """All checks by topic, by what became of them."""
-        return topic_views(self.topics, self.speaker.say)
+        return topic_views(self.topics, self.speaker.say, with_waiting=not self.parked)
 
     @property
     def receiver_counts(self) -> str:
@@ -175,7 +175,7 @@ class ReportView:
         numbers = {
             "todo": counts["error"] + counts["warning"] + counts["info"],
             "met": counts["met"],
-            "open": counts["unknown"] + counts["waiting"],
+            "open": counts["unknown"] + (0 if self.parked else counts["waiting"]),
         }
         parts = [say("verdict.grade", grade=self.report.assessment.grade)]
         return " · ".join([*parts, *(say.count(f"checks.{key}", n) for key, n in numbers.items() if n)])
@@ -490,7 +490,7 @@ def _notes(notes: Iterable[Note], say: Phrases) -> tuple[str, ...]:
 
 
 def _note(note: Note, say: Phrases) -> str:
-    shown = {key: moment(format_value(value, None, say)) for key, value in note.values.items()}
+    shown = {key: moment_words(format_value(value, None, say), say) for key, value in note.values.items()}
     pairs = say("site_separator").join(say("note.pair", name=visible(k), value=v) for k, v in shown.items())
     key = f"note.{note.code}"
     if key in say and placeholders(say.texts[key]) <= shown.keys():
