@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from deliverability.judge import plan
+from deliverability.judge.answer import answer
 from deliverability.model.answer import (
     Answer,
     Assumed,
@@ -23,14 +27,22 @@ from deliverability.model.answer import (
 )
 from deliverability.model.codes import ASKED, Input, needs
 from deliverability.model.facts import Reason, Unknown
-from deliverability.model.report import Care, FactChange, RecordEdit, VerdictKind
-from deliverability.model.rules import Effect, Place, Scope, Severity
+from deliverability.model.report import Care, FactChange, RecordEdit, Report, VerdictKind
+from deliverability.model.rules import Effect, Place, RuleSet, Scope, Severity
+from tests.fixtures_report import RULES
 
 _OLD = "v=spf1 a mx include:_spf.mailer.example include:_spf.crm.example include:_spf.oldvendor.example ?all"
 _NEW = "v=spf1 a mx include:_spf.mailer.example include:_spf.crm.example ?all"
 _ALIGNED = FindingId("ALN-001")
 _ONE_CLICK = FindingId("UNS-001")
 _DEAD = FindingId("SPF-010", "sakura-shop.example")
+
+
+def answered(report: Report, rules: RuleSet = RULES) -> Report:
+    """The report with the answer that its findings give."""
+    steps = plan.steps(report, rules)
+    steps = plan.with_gains(steps, report.verdicts, plan.by_tally(steps, report, rules))
+    return replace(report, answer=answer(report, rules, steps))
 
 
 def example_answer() -> Answer:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-import unicodedata
 import sys
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal

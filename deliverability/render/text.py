@@ -21,6 +21,7 @@ LINES = 40
 """Lines of a report at 80 columns; a line that is to be copied counts as one."""
 _COLUMNS = 80
 _GAP = 2
+_CODES = 3
 _NOTE = 18  # columns that the last column of the table needs
 
 
@@ -116,13 +117,13 @@ def _answer(answer: AnswerView, paper: Paper, say: Phrases) -> Iterator[str]:
 
 def _groups(groups: Sequence[GroupView], paper: Paper, say: Phrases) -> Iterator[str]:
     """Who does what, worst first; what several have as their cause is told once, below the last of them."""
-    rights = [_dots(each.codes or tuple(note for note in each.notes if not each.same_cause)) for each in groups]
+    rights = [_right(each) for each in groups]
     lines = [f"{paper.symbol(each.tone)} {each.line}" for each in groups]
     column = max(
         (width_of(line) for line, right in zip(lines, rights, strict=True) if width_of(line + right) < paper.width - 1),
         default=0,
     )
-    cause, step = "", ""
+    cause, step, told = "", "", set()
     for place, each in enumerate(groups):
         line, right = lines[place], rights[place]
         style = each.tone
@@ -133,10 +134,20 @@ def _groups(groups: Sequence[GroupView], paper: Paper, say: Phrases) -> Iterator
             yield from paper.paragraph(right, 4) if right else ()
         cause, step = each.because or cause, each.step_words or step
         follows = place + 1 < len(groups) and groups[place + 1].same_cause
-        if cause and not follows:
+        if cause and cause not in told and not follows:
+            told.add(cause)
             words = say("text.because", short=cause) + (say("text.to-step", step=step) if step else "")
             yield from paper.paragraph(words, 2)
+        if not follows:
             cause, step = "", ""
+
+
+def _right(group: GroupView) -> str:
+    """Replies, as many as a line holds; where there are none the notes."""
+    shown = group.codes[:_CODES]
+    if len(group.codes) > len(shown):
+        return _dots((*shown, f"+{len(group.codes) - len(shown)}"))
+    return _dots(shown or (() if group.same_cause else group.notes))
 
 
 def _chain(chain: ChainView, paper: Paper, say: Phrases) -> Iterator[str]:

@@ -37,6 +37,7 @@ class ManyRow:
         note: the first step; that a parked domain is closed; why nothing was answered; empty: nothing to say.
         parked: it sends no mail.
         reached: something was answered.
+        key: of the report on a page.
 
     """
 
@@ -49,6 +50,7 @@ class ManyRow:
     note: str
     parked: bool
     reached: bool
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ def many_row(view: ReportView) -> ManyRow:
         note=note,
         parked=found.parked,
         reached=reached,
+        key=view.key,
     )
 
 
