@@ -14,7 +14,7 @@ from deliverability._resources import locate
 from deliverability.render.formats import WriterOptions
 from deliverability.render.glossary import Glosser
 from deliverability.render.handout import load_handout
-from deliverability.view.many import COLUMNS, many_row, many_view
+from deliverability.view.domains import domain_row, domains_view
 from deliverability.view.report import ReportView
 from deliverability.view.segments import segments
 from deliverability.words.glossary import load_glossary
@@ -79,14 +79,13 @@ class HtmlWriter:
         """The whole page."""
         glosser = Glosser(load_glossary([locate("rules")]), self._speaker.lang)
         page = environment().get_template("report.html")
-        table = many_view([many_row(view) for view in self._views], (), self._speaker.say)
+        table = domains_view([domain_row(view) for view in self._views], self._speaker.say)
         by_key = {view.key: view for view in self._views}
         return page.render(
             say=self._speaker.say,
             lang=self._speaker.lang,
             views=[by_key[row.key] for row in table.rows],
             table=table,
-            columns=COLUMNS,
             full=len(self._views) <= _IN_FULL,
             css=_css() + self._more_css,
             policy=CONTENT_SECURITY_POLICY,

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from deliverability.model.answer import TileTopic
 from deliverability.render.evidence import asked_lines, evidence_lines
 from deliverability.render.formats import WriterOptions
 from deliverability.render.paper import Paper
 from deliverability.render.steps import BARE, FULL, NAMED, step_lines
 from deliverability.render.wrap import pad, width_of
 from deliverability.view.answer import AnswerView, ChainView, GroupView, TileView
-from deliverability.view.many import COLUMNS, ManyRow, ManyView, many_row, many_view
+from deliverability.view.domains import DomainRow, DomainsView, domain_row, domains_view
 from deliverability.view.plan import PlanStepView, PlanView
 from deliverability.view.report import ReportView
 from deliverability.words.sentences import Phrases
@@ -41,7 +40,7 @@ class TextWriter:
         self._say = speaker.say
         self._options = options
         self._paper = Paper.of_terminal(options.width, color=options.color, unicode=options.unicode)
-        self._rows: list[ManyRow] = []
+        self._rows: list[DomainRow] = []
         self._meta: tuple[str, ...] = ()
         self._whole: list[str] = []
 
@@ -50,7 +49,7 @@ class TextWriter:
         text = self._paper.text(_report(view, self._options, self._paper)) if self._one or self._options.whole else ""
         if self._one:
             return text
-        self._rows.append(many_row(view))
+        self._rows.append(domain_row(view))
         self._meta = self._meta or view.answer.meta[1:]  # without the name of a message
         self._whole += [text] if text else []
         return ""
@@ -59,7 +58,7 @@ class TextWriter:
         """The table, where there are several reports, and what stands below it."""
         if self._one or not self._rows:
             return ""
-        table = self._paper.text(_many(many_view(self._rows, self._meta, self._say), self._paper, self._say))
+        table = self._paper.text(_many(domains_view(self._rows, self._say), self._meta, self._paper, self._say))
         return "\n".join((table, *self._whole))
 
     @property
@@ -268,45 +267,36 @@ def _more_steps(heading: str, steps: Sequence[PlanStepView], paper: Paper, say: 
 # --- several ---
 
 
-def _many(view: ManyView, paper: Paper, say: Phrases) -> Iterator[str]:
-    yield from paper.hang(_dots((paper.ink(view.heading, "bold"), *view.meta)), "")
+def _many(view: DomainsView, meta: Sequence[str], paper: Paper, say: Phrases) -> Iterator[str]:
+    yield from paper.hang(_dots((paper.ink(view.heading, "bold"), *meta)), "")
     yield ""
-    heads = [say(f"tile.{topic.value}") for topic in COLUMNS]
-    counted = [say("many.refused"), say("many.at-risk")] if view.has_messages else []
+    heads = [say("domains.refused"), say("domains.at-risk")] if view.with_messages else []
+    heads += view.columns
     names = [f"{row.domain} {row.message}" if row.message else row.domain for row in view.rows]
     longest = max(map(width_of, names))
-    widths = [width_of(head) for head in (*counted, *heads)]
+    widths = [width_of(head) for head in heads]
     cells = sum(width + _GAP for width in widths)
     fits = longest + 2 + cells + _GAP <= paper.width
     first = longest + 2 if fits else 2
     notes = first + cells + _GAP + _NOTE <= paper.width
-    line = pad("", first) + "".join(f"{'':{_GAP}}{head}" for head in (*counted, *heads))
-    yield line + (f"{'':{_GAP}}{say('many.first-step')}" if notes else "")
+    line = pad("", first) + "".join(f"{'':{_GAP}}{head}" for head in heads)
+    yield line + (f"{'':{_GAP}}{say('domains.first')}" if notes else "")
     for name, row in zip(names, view.rows, strict=True):
         mark = paper.ink(paper.symbol(row.tone), row.tone)
-        values = [_number(row.refused), _number(row.at_risk)] if view.has_messages else []
-        values += [_mark(row, topic, paper) for topic in COLUMNS]
+        values = [row.refused, row.at_risk] if view.with_messages else []
+        values += [paper.ink(paper.symbol(each.tone), each.tone) if each.tone else "" for each in row.cells]
         told = "".join(" " * _GAP + _centred(value, width) for value, width in zip(values, widths, strict=True))
         if not fits:
             yield f"{mark} {name}"
         start = f"{mark} {pad(name, longest)}{told}" if fits else f"  {told}"
-        if row.note and notes:
-            yield from paper.hang(row.note, start + " " * _GAP)
+        if row.first and notes:
+            yield from paper.hang(row.first, start + " " * _GAP)
         else:
             yield start
-            yield from paper.paragraph(row.note, 4) if row.note else ()
+            yield from paper.paragraph(row.first, 4) if row.first else ()
     yield ""
-    yield from paper.paragraph(say("many.one-in-full"), 0, style="dim")
-    yield from paper.paragraph(view.counts, 0, style="bold")
-
-
-def _number(count: int | None) -> str:
-    return "" if count is None else str(count)
-
-
-def _mark(row: ManyRow, topic: TileTopic, paper: Paper) -> str:
-    tone = row.tiles.get(topic, "")
-    return paper.ink(paper.symbol(tone), tone) if tone else ""
+    yield from paper.paragraph(say("domains.one-in-full"), 0, style="dim")
+    yield from paper.paragraph(view.summary, 0, style="bold")
 
 
 def _centred(text: str, width: int) -> str:
