@@ -26,12 +26,15 @@ from deliverability.model.report import GRADES, VerdictKind
 
 NOT_RULES = frozenset(
     {
-        "attachments.yaml",
-        "glossary.yaml",
-        "guide.yaml",
-        "measures.yaml",
-        "sources.yaml",
-        "tasks.yaml",
+        *(
+            "attachments.yaml",
+            "glossary.yaml",
+            "guide.yaml",
+            "measures.yaml",
+            "outside.yaml",
+            "sources.yaml",
+            "tasks.yaml",
+        ),
         "verdicts.yaml",
     }
 )
@@ -68,8 +71,8 @@ def _sentences(said: Any) -> Any:
 
 class _Text(_Shape):
     title: str = pydantic.Field(min_length=1)
-    short: str = ""
-    noun: str = ""
+    short: str = pydantic.Field(min_length=1)
+    noun: str = pydantic.Field(min_length=1)
     met: str = pydantic.Field(min_length=1)
     unmet: Annotated[list[_SentenceShape], pydantic.BeforeValidator(_sentences), pydantic.Field(min_length=1)]
     why: str = pydantic.Field(min_length=1)

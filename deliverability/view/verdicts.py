@@ -21,14 +21,14 @@ def lead(report: Report, checks: Sequence[CheckView], speaker: Speaker) -> str:
     say = speaker.say
     found, domain = report.assessment, visible(report.domain)
     if found.parked:
-        short = say("value.separator").join(_reason_headlines(found.ways, checks))
+        short = say("value.separator").join(_clauses(found.ways, checks))
         key = {True: "closed", False: "open", None: "unknown"}[found.closed]
         return say(f"answer.parked-{key}", domain=domain, short=short)
     if found.dns is not None:
         missing = dict.fromkeys(rule for each in report.verdicts for rule in each.missing)
         effects = dict.fromkeys(c.rule for each in report.verdicts for c in each.deciding)
         if effects and found.dns is not VerdictKind.CANNOT_TELL:
-            reasons, joined = _reason_headlines(effects, checks), "punctuation.clauses"
+            reasons, joined = _clauses(effects, checks), "punctuation.clauses"
         else:
             reasons, joined = _not_found(report, effects or missing, checks, say), "value.separator"
         return say(f"answer.{found.dns.value}", domain=domain, short=say(joined).join(reasons[:2]))
@@ -183,17 +183,17 @@ def _reasons(consequences: Iterable[Consequence], checks: Sequence[CheckView]) -
     return tuple(reasons.values())
 
 
-def _reason_headlines(rules: Iterable[str], checks: Sequence[CheckView]) -> list[str]:
+def _clauses(rules: Iterable[str], checks: Sequence[CheckView]) -> list[str]:
     """What was found about the rules, in their order."""
     open_or_unmet = [each for each in checks if each.outcome in ("unmet", "unknown", "waiting")]
-    found = {rule: next((e.headline for e in open_or_unmet if e.rule == rule), "") for rule in rules}
-    return [headline for headline in found.values() if headline]
+    found = {rule: next((e.clause for e in open_or_unmet if e.rule == rule), "") for rule in rules}
+    return [clause for clause in found.values() if clause]
 
 
 def _not_found(report: Report, rules: Iterable[str], checks: Sequence[CheckView], say: Phrases) -> list[str]:
     """What was looked for in vain, or could not be looked up, for each of the rules once; else its name."""
     details = {each.rule: each.unknown.detail for each in report.findings if each.unknown and each.unknown.detail}
     open_last = sorted(checks, key=lambda check: check.outcome in ("unknown", "waiting"))
-    names = {check.rule: check.headline for check in open_last}
+    names = {check.rule: check.clause for check in open_last}
     found = (visible(detail_words(details[rule], say)) if rule in details else names[rule] for rule in rules)
     return list(dict.fromkeys(found))
