@@ -91,7 +91,7 @@ def _receiver(each: ReceiverListView, paper: Paper, say: Phrases) -> Iterator[st
 
 
 def _topic(topic: TopicView, paper: Paper, say: Phrases) -> Iterator[str]:
-    yield paper.ink(topic.name, "bold") + f"  {topic.summary}"
+    yield from paper.paragraph(f"{paper.ink(topic.name, 'bold')}  {topic.summary}", 0)
     for check in topic.todo:
         yield from _check(check, paper, say)
     for each in topic.open:
