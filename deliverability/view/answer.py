@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deliverability.model.answer import (
-    Answer,
     FindingId,
     Reach,
     ReceiverGroup,
+    ReportAnswer,
     Said,
     Tile,
     TileState,
@@ -537,7 +537,7 @@ def _text(value: Value) -> str:
 # --- what the answer rests on ---------------------------------------------------------------------------------------
 
 
-def _assumed(answer: Answer, say: Phrases) -> Iterable[str]:
+def _assumed(answer: ReportAnswer, say: Phrases) -> Iterable[str]:
     """The purpose that was inferred, with its reason and option. A volume is never inferred: the groups tell of it."""
     for each in answer.assumed:
         if each.input is Input.PURPOSE:
@@ -559,7 +559,7 @@ def _waits(report: Report, say: Phrases) -> Iterable[str]:
         yield say("waits.more", options=say("value.separator").join(options))
 
 
-def _unanswered(answer: Answer, say: Phrases) -> str:
+def _unanswered(answer: ReportAnswer, say: Phrases) -> str:
     """The questions without an answer and the way to ask again, in one line."""
     shown = [
         say(
