@@ -19,7 +19,6 @@ from deliverability.view.findings import (
     topic_name,
 )
 from deliverability.view.parts import CheckView, EffectView, EvidenceView, InstanceView, SourceView
-from deliverability.view.remedies import gain_words
 from deliverability.words.dates import moment_words
 from deliverability.words.details import line_words
 from deliverability.words.sentences import FindingWords, Phrases, duration, format_value, shortened, visible
@@ -81,7 +80,6 @@ def check_views(
                 notes=_receiver_notes(of_check, speaker) if outcome == "unmet" else (),
                 readings=_receiver_notes(of_check, speaker, contested=True) if outcome == "unmet" else (),
                 shows_instances=listed,
-                gains=gain_words([gain for finding in of_check for gain in finding.gains], speaker),
                 gain=sum(gain.worth for finding in of_check for gain in finding.gains),
                 waiver=_waiver(waiver, say) if waiver else "",
                 guide=rule.guide,
