@@ -23,11 +23,13 @@ COMMANDS = {
     "config": "Check the settings file, or print its JSON Schema.",
     "weekly": "Audit all domains of the settings and say what changed since the last run.",
     "schedule": "Print or install what runs the weekly audit: crontab, systemd, GitHub.",
+    "watch": "Wait until a record that you published is visible.",
     "history": "Show what earlier weekly runs saw.",
     "rules": "List the rules, explain one, or check rule files.",
     "docs": "Write the rules and receivers as a static site.",
     "facts": "Collect the facts and their evidence as JSON, without judging.",
     "judge": "Judge saved facts again, offline.",
+    "doctor": "Check whether this machine can audit: DNS, port 25, clock, and more.",
 }
 
 

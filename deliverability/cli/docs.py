@@ -37,15 +37,24 @@ def command(output: Path | None, schema: bool, rules: tuple[Path, ...]) -> int:
     with plain_errors():
         from deliverability import __version__
         from deliverability._files import write_whole
+        from deliverability._resources import locate
+        from deliverability.feedback.catalogue import load_replies
         from deliverability.model.errors import InputError
-        from deliverability.render.site import pages
+        from deliverability.render.guide import guide_pages
+        from deliverability.render.site import Content, pages
         from deliverability.runs.rules import load_rules, rule_folders
         from deliverability.words.glossary import load_glossary
 
         with rule_problems():
-            loaded, terms = load_rules(rules), load_glossary(rule_folders(rules))
+            folders = rule_folders(rules)
+            loaded, terms = load_rules(rules), load_glossary(folders)
+            replies = load_replies(folders, loaded)
+        try:
+            guide = guide_pages(locate("docs"))
+        except ModuleNotFoundError:
+            guide = ()
         count = 0
-        for name, text in pages(loaded, terms, __version__):
+        for name, text in pages(Content(loaded, terms, replies, guide), __version__):
             path = output / name
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -78,19 +78,22 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
 
 def ports_of(params: dict[str, Any], settings: Settings) -> Ports:
     """Where answers come from: the options, then the settings file. Raises InputError."""
+    return opened(
+        zones=params["zone"],
+        servers=params["resolver"] or (() if params["zone"] or params["replay"] else settings.resolvers),
+        offline=params["offline"],
+        replay=params["replay"],
+        proposals=params["proposals"],
+        record=params["record"] is not None,
+        seconds=params["timeout"] or settings.timeout or SECONDS,
+        permissions=Permissions(params["fetch"], params["probe_smtp"], params["probe_unsubscribe"]),
+    )
+
+
+def opened(**settings: Any) -> Ports:
+    """The ports of those PortSettings. Raises InputError in the words of the command line."""
     try:
-        return open_ports(
-            PortSettings(
-                zones=params["zone"],
-                servers=params["resolver"] or (() if params["zone"] or params["replay"] else settings.resolvers),
-                offline=params["offline"],
-                replay=params["replay"],
-                proposals=params["proposals"],
-                record=params["record"] is not None,
-                seconds=params["timeout"] or settings.timeout or SECONDS,
-                permissions=Permissions(params["fetch"], params["probe_smtp"], params["probe_unsubscribe"]),
-            )
-        )
+        return open_ports(PortSettings(**settings))
     except SettingError as error:
         raise InputError(" and ".join(_OPTIONS[name] for name in error.names) + error.problem) from None
 

@@ -43,6 +43,12 @@ rule_folders_option = click.option(
     metavar="DIR",
     help="Rule files to merge over the shipped ones, by id (repeatable).",
 )
+resolver_option = click.option(
+    "--resolver",
+    multiple=True,
+    metavar="ADDR|https://URL|tls://ADDR",
+    help="Name server to ask instead of the system's (repeatable).",
+)
 
 _PORTS: tuple[Decorator[Any], ...] = (
     click.option(
@@ -59,12 +65,7 @@ _PORTS: tuple[Decorator[Any], ...] = (
         metavar="'NAME TYPE VALUE'",
         help="Lay a proposed record over DNS: audit before you publish (repeatable).",
     ),
-    click.option(
-        "--resolver",
-        multiple=True,
-        metavar="ADDR|https://URL|tls://ADDR",
-        help="Name server to ask instead of the system's (repeatable).",
-    ),
+    resolver_option,
     click.option("--offline", is_flag=True, help="Ask nothing outside; what would need DNS is left unchecked."),
     click.option(
         "--fetch", is_flag=True, help="Also fetch the policy files that DNS names (MTA-STS, BIMI) from the web."

@@ -35,6 +35,11 @@ def put(text: str, output: Path | None) -> None:
         raise InputError(f"-o {output}: {error.strerror or error}") from None
 
 
+def show(text: str) -> None:
+    """Print a text; characters that the terminal cannot write are written out."""
+    click.echo(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"), nl=False)
+
+
 def targets(style: str | None, files: Sequence[Path]) -> list[Target]:
     """What to write where: (format, file); None is standard output. Raises InputError on an unknown ending."""
     chosen: list[Target] = []
@@ -123,7 +128,7 @@ class _Outlet:
         if not text:
             return
         if self.file is None or self.path is None:
-            click.echo(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"), nl=False)
+            show(text)
             return
         data = (
             print_pdf(self.browser, text, self.path)

@@ -30,18 +30,18 @@ _MISSING = (
 )
 
 
+def browser_here() -> str | None:
+    """The browser that prints: the one that DELIV_CHROMIUM names, else the first known one; None: it is not there."""
+    names = (os.environ["DELIV_CHROMIUM"],) if os.environ.get("DELIV_CHROMIUM") else NAMES
+    return next((found for name in names if (found := shutil.which(name))), None)
+
+
 def find_browser(path: Path) -> str:
     """The browser that prints; `path` is named in the error. Raises InputError where there is none."""
-    named = os.environ.get("DELIV_CHROMIUM")
-    if named:
-        found = shutil.which(named)
-        if found is None:
-            raise InputError(f"-o {path}: DELIV_CHROMIUM={named} is no program that can be run")
+    if found := browser_here():
         return found
-    for name in NAMES:
-        found = shutil.which(name)
-        if found is not None:
-            return found
+    if named := os.environ.get("DELIV_CHROMIUM"):
+        raise InputError(f"-o {path}: DELIV_CHROMIUM={named} is no program that can be run")
     raise InputError(_MISSING.format(path=path, names=", ".join(NAMES)))
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from deliverability._files import write_whole
+from deliverability.cli.options import plain_errors
 from deliverability.config import DEFAULT_FILE
+
+if TYPE_CHECKING:
+    from deliverability.runs.weekly.source import Source
 
 _DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 
@@ -16,9 +21,14 @@ _DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "satu
 @click.command("schedule")
 @click.option("--cron", "style", flag_value="cron", default=True, help="A crontab line (the default).")
 @click.option("--systemd", "style", flag_value="systemd", help="A systemd service and its timer.")
-@click.option("--github", "style", flag_value="github", help="A workflow file for GitHub Actions.")
+@click.option("--github", "style", flag_value="github", help="A workflow file for GitHub Actions; needs --source.")
+@click.option(
+    "--source",
+    metavar="git+URL@COMMIT|WHEEL",
+    help="With --github: where the workflow gets deliv from; a commit by its 40 digits, or a wheel in your repository.",
+)
 @click.option("--day", type=click.Choice(_DAYS), default="monday", show_default=True, help="Day of the week.")
-@click.option("--time", "clock", default="06:00", show_default=True, metavar="HH:MM", help="Time of that day.")
+@click.option("--time", "clock", default="06:00", show_default=True, metavar="HH:MM", help="Time of that day, local.")
 @click.option("--install", is_flag=True, help="Put the line into your crontab, after showing it.")
 @click.option("--remove", is_flag=True, help="Take the line out of your crontab.")
 @click.option("--yes", is_flag=True, help="With --install: do not ask.")
@@ -44,6 +54,7 @@ def command(**params: Any) -> int:
       deliv schedule                          the crontab line
       deliv schedule --install                put it into your crontab
       deliv schedule --systemd -o ~/.config/systemd/user
+      deliv schedule --github --source tools/deliv-0.1.0-py3-none-any.whl > .github/workflows/deliv.yml
     """
     from deliverability.runs.weekly import schedule
 
@@ -55,6 +66,8 @@ def command(**params: Any) -> int:
         raise click.UsageError("--install and --remove contradict each other; give one of them")
     if params["output"] and params["style"] != "systemd":
         raise click.UsageError("-o goes with --systemd")
+    if params["source"] and params["style"] != "github":
+        raise click.UsageError("--source goes with --github")
     if not params["remove"] and not config.is_file():
         raise click.ClickException(f"{config}: no such file; `deliv init` writes one")
     try:
@@ -70,12 +83,23 @@ def command(**params: Any) -> int:
                 schedule.install(config, when)
                 click.echo("Installed. `crontab -l` shows it; `deliv schedule --remove` takes it out.", err=True)
         elif params["style"] == "github":
-            click.echo(schedule.github_workflow(config, when), nl=False)
+            offset = datetime.now().astimezone().utcoffset() or timedelta()
+            click.echo(schedule.github_workflow(config, when, _source(params["source"]), offset), nl=False)
         else:
             _systemd(schedule.systemd_units(config, when), params["output"])
     except schedule.ScheduleError as error:
         raise click.ClickException(str(error)) from None
     return 0
+
+
+def _source(text: str | None) -> Source:
+    from deliverability.runs.weekly.source import examples, parse_source
+
+    if not text:
+        forms = "".join(f"\n  --source {each}" for each in examples())
+        raise click.UsageError(f"--github needs --source, where the workflow gets deliv from:{forms}")
+    with plain_errors():
+        return parse_source(text, Path.cwd())
 
 
 def _clock(text: str) -> tuple[int, int]:

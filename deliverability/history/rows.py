@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from deliverability.history.causes import other_settings
 from deliverability.history.records import Owner, changed_records, is_dns
-from deliverability.history.store import Run
+from deliverability.history.store import HistoryRun
 from deliverability.history.trend import measures_of, stage_of
 from deliverability.model.history import Cause, RecordChange, Snapshot
 from deliverability.model.report import VerdictKind
@@ -35,7 +35,7 @@ class SubjectRow:
 
     """
 
-    run: Run
+    run: HistoryRun
     domain: str
     source: str
     kinds: tuple[VerdictKind, ...]
@@ -57,7 +57,7 @@ class SubjectRow:
 class RunRow:
     """A run over all its subjects."""
 
-    run: Run
+    run: HistoryRun
     subjects: tuple[SubjectRow, ...]
 
     @property
@@ -76,9 +76,9 @@ class RunRow:
         return worst.count(group)
 
 
-def subject_rows(kept: Iterable[tuple[Run, Snapshot]]) -> Iterator[SubjectRow]:
+def subject_rows(kept: Iterable[tuple[HistoryRun, Snapshot]]) -> Iterator[SubjectRow]:
     """The runs of one subject, as they come: newest first."""
-    later: tuple[Run, Snapshot] | None = None
+    later: tuple[HistoryRun, Snapshot] | None = None
     for run, snapshot in kept:
         if later is not None:
             yield _row(*later, snapshot)
@@ -95,7 +95,7 @@ def run_rows(rows: Iterable[SubjectRow]) -> tuple[RunRow, ...]:
     return tuple(RunRow(members[0].run, tuple(members)) for _, members in sorted(runs.items(), reverse=True))
 
 
-def _row(run: Run, now: Snapshot, before: Snapshot | None) -> SubjectRow:
+def _row(run: HistoryRun, now: Snapshot, before: Snapshot | None) -> SubjectRow:
     measures = measures_of(now.facts)
     changed = changed_records(before.facts, now.facts, Owner(now.domain, now.facts)) if before else {}
     return SubjectRow(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
+import sys
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,12 +26,15 @@ from deliverability.model.report import GRADES, VerdictKind
 
 NOT_RULES = frozenset(
     {
-        "attachments.yaml",
-        "glossary.yaml",
-        "guide.yaml",
-        "measures.yaml",
-        "sources.yaml",
-        "tasks.yaml",
+        *(
+            "attachments.yaml",
+            "glossary.yaml",
+            "guide.yaml",
+            "measures.yaml",
+            "outside.yaml",
+            "sources.yaml",
+            "tasks.yaml",
+        ),
         "verdicts.yaml",
     }
 )
@@ -67,8 +71,8 @@ def _sentences(said: Any) -> Any:
 
 class _Text(_Shape):
     title: str = pydantic.Field(min_length=1)
-    short: str = ""
-    noun: str = ""
+    short: str = pydantic.Field(min_length=1)
+    noun: str = pydantic.Field(min_length=1)
     met: str = pydantic.Field(min_length=1)
     unmet: Annotated[list[_SentenceShape], pydantic.BeforeValidator(_sentences), pydantic.Field(min_length=1)]
     why: str = pydantic.Field(min_length=1)
@@ -648,7 +652,8 @@ class _RuleReader(_ConditionReader):
         named = {name for each in text.values() for words in _all_words(each) for name in placeholders(words)}
         told_by = (path for each in text["en"].unmet for path in paths_of(each.when))
         paths = (*paths_of(when), *paths_of(require), *told_by, *shape.show, *sorted(named - set(self.limits)))
-        return tuple(path for path in dict.fromkeys(paths) if not self.is_tree(path))
+        # Rules name the same paths, and reports travel with them: one object each.
+        return tuple(sys.intern(path) for path in dict.fromkeys(paths) if not self.is_tree(path))
 
     def is_tree(self, path: str) -> bool:
         spec = self.loader.catalogue.get(self.full_path(path) or "")

@@ -35,6 +35,8 @@ TIMEOUT_SECONDS = 30.0
 """For each answer of a server."""
 TOTAL_SECONDS = 300.0
 """For a mail, however many answers come, and however slowly."""
+CHECK_SECONDS = 30.0
+"""For a look at the server."""
 _FOR_SETTINGS = frozenset({530, 534, 535, 538})
 """Refusals that a login or TLS mends (RFC 4954 section 6), not another mail."""
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
@@ -148,26 +150,50 @@ class SmtpChannel:
     settings: EmailSettings
     password: str
 
+    @property
+    def port(self) -> int:
+        """Where the server listens."""
+        return self.settings.port or _PORTS[self.settings.security]
+
+    def problem(self) -> str:
+        """What keeps the server from being talked to, TLS included; empty: nothing. No login, and no mail."""
+        try:
+            with self._session(CHECK_SECONDS) as server:
+                self._connect(server)
+        except smtplib.SMTPResponseException as error:
+            return _reply(error.smtp_code, error.smtp_error)
+        except (OSError, smtplib.SMTPException, ValueError) as error:
+            return _problem(error, self.settings.host)
+        return ""
+
     def send(self, notification: Notification) -> Attempt:
         """Try once; recipients that were taken are never tried again."""
         try:
             message = message_from_bytes(notification.body, policy=policy.SMTP.clone(cte_type="7bit"))
-            server = self._server()
-            watch = threading.Timer(TOTAL_SECONDS, _break_off, (server,))
-            watch.daemon = True
-            watch.start()
-            try:
+            with self._session(TOTAL_SECONDS) as server:
                 # What is refused before the notification begins is mended in the settings or at the server: it waits.
                 try:
-                    self._greet(server)
+                    self._connect(server)
+                    if self.settings.username:
+                        server.login(self.settings.username, self.password)
                 except smtplib.SMTPResponseException as error:
                     return Attempt(notification.to, problem=_reply(error.smtp_code, error.smtp_error))
                 return self._deliver(server, message, notification)
-            finally:
-                _leave(server)
-                watch.cancel()
         except (OSError, smtplib.SMTPException, ValueError) as error:
             return Attempt(notification.to, problem=_problem(error, self.settings.host))
+
+    @contextlib.contextmanager
+    def _session(self, seconds: float) -> Iterator[smtplib.SMTP]:
+        """A client that takes leave at the end, and is broken off when the time is up."""
+        server = self._server()
+        watch = threading.Timer(seconds, _break_off, (server,))
+        watch.daemon = True
+        watch.start()
+        try:
+            yield server
+        finally:
+            _leave(server)
+            watch.cancel()
 
     def _deliver(self, server: smtplib.SMTP, message: Message, notification: Notification) -> Attempt:
         try:
@@ -198,17 +224,14 @@ class SmtpChannel:
         server._host = self.settings.host  # type: ignore[attr-defined]
         return server
 
-    def _greet(self, server: smtplib.SMTP) -> None:
-        """Connect, protect the connection and log in. Raises OSError and SMTPException."""
-        wanted = self.settings
-        code, text = server.connect(wanted.host, wanted.port or _PORTS[wanted.security])
+    def _connect(self, server: smtplib.SMTP) -> None:
+        """Connect, protect the connection and greet. Raises OSError and SMTPException."""
+        code, text = server.connect(self.settings.host, self.port)
         if code != 220:
             raise smtplib.SMTPConnectError(code, text)
-        if wanted.security == "starttls":
+        if self.settings.security == "starttls":
             # Never in clear text where TLS was asked for: without STARTTLS this raises.
             server.starttls(context=ssl.create_default_context())
-        if wanted.username:
-            server.login(wanted.username, self.password)
         server.ehlo_or_helo_if_needed()
 
 

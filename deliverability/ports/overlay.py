@@ -53,11 +53,16 @@ def parse_proposal(text: str) -> Proposal:
         raise InputError(
             f"{text!r} is not a proposed record: write NAME TYPE VALUE, as in 'example.com TXT v=spf1 -all'"
         )
-    if not labels_of(name):
+    return parse_record(name, rdtype, value)
+
+
+def parse_record(name: str, rdtype: str, value: str) -> Proposal:
+    """A record of its three parts, as `parse_proposal` reads them. Raises InputError."""
+    if re.search(r"\s", name) or not labels_of(name):
         raise InputError(f"{name!r} is not a domain name")
     rdtype = rdtype.upper()
     if rdtype not in _TYPES:
-        raise InputError(f"records of type {rdtype} cannot be proposed; the types are {', '.join(_TYPES)}")
+        raise InputError(f"records of type {rdtype} are not known here; the types are {', '.join(_TYPES)}")
     if rdtype == "TXT":
         joined, octets = _txt(value)
         return Proposal(canonical(name), rdtype, joined, octets)

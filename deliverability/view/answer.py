@@ -341,13 +341,13 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
         return _depends(worst, words, number, say)
     if worst.kind is VerdictKind.REJECTED or _refuses(effects):
         return say(f"lead.refused.{number}", **words)
-    return say("lead.at-risk", **words, does=_does(effects, number, say("lead.it"), say))
+    return say("lead.at-risk", **words, does=_does(effects, number, say))
 
 
 def _depends(group: ReceiverGroup, words: Mapping[str, str], number: str, say: Phrases) -> str:
     """What is done from which number of messages on."""
     refused = group.bulk is VerdictKind.REJECTED or (group.bulk is None and _refuses(group.effects))
-    does = _does(group.effects, number, words["mail"], say)
+    does = _does(group.effects, number, say)
     many = say("verdict.from-number", n=f"{group.bulk_from:,}") if group.bulk_from else say("lead.in-bulk")
     fine = group.small in (None, VerdictKind.ACCEPTED, VerdictKind.DNS_READY)
     said = say(f"lead.depends-refused.{number}" if refused else "lead.depends", **words, does=does, many=many)
@@ -355,9 +355,9 @@ def _depends(group: ReceiverGroup, words: Mapping[str, str], number: str, say: P
     return said + say(f"lead.{below}")
 
 
-def _does(effects: Iterable[Said], number: str, mail: str, say: Phrases) -> str:
+def _does(effects: Iterable[Said], number: str, say: Phrases) -> str:
     """What is done to the mail, as verbs."""
-    return say("punctuation.or").join(say(f"lead.does.{key}.{number}", it=mail) for key in _effect_keys(effects))
+    return say("punctuation.or").join(say(f"lead.does.{key}.{number}") for key in _effect_keys(effects))
 
 
 def _refuses(effects: Iterable[Said]) -> bool:

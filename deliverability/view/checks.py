@@ -40,7 +40,7 @@ def check_views(
     for each in findings:
         # Steps are shown for what is unmet only; elsewhere a value in them need not keep findings apart.
         unmet, words = each.finding.outcome is Outcome.UNMET, each.words
-        same = replace(words, message="", short="") if unmet else replace(words, message="", why="", fix=(), short="")
+        same = replace(words, message="") if unmet else replace(words, message="", short="", why="", fix=())
         outcome = "waived" if each.finding.waiver is not None else each.state
         groups.setdefault((each.rule.id, outcome, same, each.finding.waiver), []).append(each)
     anchors: dict[str, int] = {}
@@ -54,6 +54,7 @@ def check_views(
         only_known = rule.information and severity is Severity.INFO
         instances = tuple(_instance(each, evidence, speaker) for each in members)
         effects = _effects(of_check, speaker) if outcome == "unmet" else ()
+        headline = words.title if outcome in ("met", "not-applicable") else words.heading
         listed = len(instances) != 1 or not _names(instances[0].message, instances[0].item)
         checks.append(
             CheckView(
@@ -65,8 +66,9 @@ def check_views(
                 severity=Severity.NONE.value if only_known else severity.value,
                 severity_label=say("severity.information" if only_known else f"severity.{severity.value}"),
                 title=words.title,
-                headline=words.title if outcome in ("met", "not-applicable") else words.heading,
-                found="" if listed else instances[0].message,
+                headline=headline,
+                clause=words.short or words.noun,
+                found="" if listed else _beside(instances[0].message, headline),
                 why=members[0].words.why,
                 fix=words.fix,
                 instances=instances,
@@ -161,6 +163,12 @@ def _effect_lines(effects: Iterable[EffectView], say: Phrases) -> tuple[str, ...
         + (say("punctuation.aside", text=only) if only else "")
         for (words, only), names in groups.items()
     )
+
+
+def _beside(message: str, headline: str) -> str:
+    """What was found, without a first sentence that says the same as the headline."""
+    rest = message.removeprefix(headline)
+    return rest[1:].lstrip() if rest[:1] in (".", "。") and rest != message else message
 
 
 def _names(sentence: str, item: str) -> bool:

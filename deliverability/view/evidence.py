@@ -15,6 +15,8 @@ from deliverability.view.parts import CheckView, SourceView
 from deliverability.words.sentences import Phrases, capital, visible
 from deliverability.words.speaker import Speaker
 
+# Receivers that show senders something of it, or answer questions: ``still-spam.at.*``.
+_SHOW_SENDERS = ("gmail", "outlook", "yahoo", "icloud")
 _ORDER = (Outcome.UNMET, Outcome.UNKNOWN, Outcome.MET)
 
 
@@ -223,5 +225,5 @@ def still_spam(report: Report, speaker: Speaker) -> tuple[tuple[str, str, str], 
         )
         for each in report.verdicts
         if not combines(each.receiver, speaker)
-        for offered in [f"still-spam.at.{each.receiver}.offers" in say]
+        for offered in [each.receiver in _SHOW_SENDERS]
     )

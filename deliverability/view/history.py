@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from deliverability.history.rows import RunRow, SubjectRow
-from deliverability.history.store import Run
+from deliverability.history.store import HistoryRun
 from deliverability.model.facts import KeySeen
 from deliverability.model.report import DMARC_STAGES
 from deliverability.words.changes import record_news
@@ -92,7 +92,7 @@ def _some(news: Sequence[str], say: Phrases) -> CellView:
     return CellView(say("history.separator").join([*news[:_NEWS], *more]))
 
 
-def _when(run: Run, say: Phrases) -> str:
+def _when(run: HistoryRun, say: Phrases) -> str:
     words = row_words(run.started, say)
     return words if run.finished else words + say("punctuation.aside", text=say("history.unfinished"))
 

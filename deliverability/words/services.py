@@ -19,14 +19,14 @@ _Step = Callable[[Service, Phrases], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class ServiceSteps:
     """Steps to stand before and behind those of the rule."""
 
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
 
 
-def steps_for(finding: Finding, rules: RuleSet, facts: FactSet, say: Phrases) -> Steps:
+def steps_for(finding: Finding, rules: RuleSet, facts: FactSet, say: Phrases) -> ServiceSteps:
     """Where to do it in the services that the finding is about; empty where none is known or the finding is not unmet.
 
     A finding about the message concerns the service that sent it, one about a key the service whose key it is, one
@@ -35,7 +35,7 @@ def steps_for(finding: Finding, rules: RuleSet, facts: FactSet, say: Phrases) ->
     steps = tuple(_told(finding, rules, facts, say))
     # Where signing is switched on is the very thing to do; the rule says it in general. The rest adds to the rule.
     signing = rules.rules[finding.rule].service in (ServiceStep.SIGN, ServiceStep.SIGN_ALL)
-    return Steps(before=steps) if signing else Steps(after=steps)
+    return ServiceSteps(before=steps) if signing else ServiceSteps(after=steps)
 
 
 def services_of(finding: Finding, rules: RuleSet, facts: FactSet, say: Phrases) -> tuple[Service, ...]:

@@ -111,4 +111,4 @@ def _letter(
         for value in edit.new
     ]
     why = [say("hand-over.why", why=first.message)] if first else []
-    return (request, *records, *why, say("hand-over.check", domain=visible(report.domain)))
+    return (request, *records, *why, say("hand-over.check", command=f"deliv audit {visible(report.domain)}"))

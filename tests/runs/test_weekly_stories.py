@@ -33,7 +33,7 @@ from deliverability.runs.job import Options
 from deliverability.runs.rules import load_rules
 from deliverability.runs.weekly import run as weekly_run
 from deliverability.runs.weekly.messages import Picked
-from deliverability.runs.weekly.run import Plan, Subject, only_one, weekly
+from deliverability.runs.weekly.run import Plan, WeeklySubject, only_one, weekly
 from deliverability.view.weekly import entry_view
 from deliverability.words.sentences import phrases
 
@@ -126,11 +126,11 @@ class Life:
         with only_one(plan.output, public=self.public), self.history.held():
             return await weekly(plan, self.history, self.pages, lambda domain: None, self.notify)
 
-    def _subject(self, domain: str) -> Subject:
+    def _subject(self, domain: str) -> WeeklySubject:
         picked = Picked("Maildir", f"Maildir/{self.number}", data=self.message) if self.message else None
         if picked and self.unreadable:
             picked = replace(picked, data=None, path=self.folder / "is not there")
-        return Subject(domain, self.options, picked)
+        return WeeklySubject(domain, self.options, picked)
 
     def _zones(self) -> list[Path]:
         selectors = "\n".join(f'{name}._domainkey 300 IN TXT "{key}"' for name, key in self.keys.items())
