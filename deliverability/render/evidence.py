@@ -37,6 +37,11 @@ def evidence_lines(view: ReportView, paper: Paper, *, trace: bool) -> Iterator[s
         yield ""
         yield from paper.paragraph(view.plan.policy, 0)
     yield from _how(view, paper, trace=trace)
+    if view.still_spam:
+        yield from paper.heading(say("still-spam.title"))
+        for name, offers, address in view.still_spam:
+            yield from paper.hang(f"{name}{say('punctuation.colon')}{offers}", f"{paper.symbol('bullet')} ")
+            yield from [f"  {address}"] if address else []
     if view.receiver_lists:
         yield from paper.heading(say("text.receivers"))
         for each in view.receiver_lists:

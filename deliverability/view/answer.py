@@ -338,6 +338,8 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
         case VerdictKind.DEPENDS:
             return _depends(worst, words, number, say)
     if worst.bulk_only:
+        named = {speaker.rules.receivers[ident].bulk_from for each in alike for ident in each.receivers}
+        worst = replace(worst, bulk_from=named.pop() if len(named) == 1 else None)
         return _depends(worst, words, number, say)
     if worst.kind is VerdictKind.REJECTED or _refuses(effects):
         return say(f"lead.refused.{number}", **words)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from deliverability.model.answer import Said
 from deliverability.model.report import Judgement, Outcome, Report, Verdict
 from deliverability.model.rules import Receiver
-from deliverability.view.answer import TONES
+from deliverability.view.answer import TONES, kind_words
 from deliverability.view.checks import requirement_sources
 from deliverability.view.findings import FindingView, combines, effect_words, receiver_name
 from deliverability.view.parts import CheckView, SourceView
-from deliverability.view.verdicts import verdict_label
 from deliverability.words.sentences import Phrases, capital, visible
 from deliverability.words.speaker import Speaker
 
@@ -134,7 +134,7 @@ def _list(
         id=receiver.id,
         name=receiver_name(receiver.id, speaker),
         tone=TONES[verdict.verdict],
-        label=verdict_label(verdict, say),
+        label=kind_words(verdict.verdict, (Said(each.effect, each.contested) for each in verdict.effects), say),
         count=f"{met}/{met + unmet}" if met + unmet else "",
         about=visible(receiver.about.get(speaker.lang, "")),
         rows=rows,
