@@ -9,23 +9,17 @@ from typing import Any
 
 import click
 
+from deliverability.cli.command import Command
 from deliverability.cli.options import judging_options, output_options, plain_errors, rule_problems
 
 ARRIVED = datetime(2026, 11, 25, 0, 0, 4, tzinfo=UTC)
 
 
-@click.command("demo")
+@click.command("demo", cls=Command)
 @judging_options
 @output_options
 def command(**params: Any) -> int:
-    """Audit an embedded domain and message offline: a first look at what deliv tells.
-
-    \b
-      deliv demo
-      deliv demo --lang ja -o report.html --format text
-
-    Always ends with exit code 0.
-    """
+    """Audit an embedded domain and message offline; the exit code is always 0."""
     import deliverability.demo
     from deliverability.cli.inputs import Inputs
     from deliverability.cli.judging import Judging
@@ -56,7 +50,4 @@ def command(**params: Any) -> int:
             Extras(remedies=True, html=outputs.previews),
         )
         outputs.end()
-        for _, path in judging.where:
-            if path is not None:
-                click.echo(f"\nReport written: {path}")
     return 0

@@ -6,29 +6,25 @@ from pathlib import Path
 
 import click
 
-from deliverability.cli.options import plain_errors, rule_folders_option, rule_problems
+from deliverability.cli.command import Command
+from deliverability.cli.options import plain_errors, rule_folders_option, rule_problems, speaking_option
+from deliverability.cli.output import not_written, wrote
+from deliverability.cli.types import PathOf
+from deliverability.model.codes import Code
+from deliverability.model.errors import InputError
+
+NOTHING_TO_WRITE = Code("docs-nothing-to-write")
 
 
-@click.command("docs")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Folder to write the site into; made where it is missing.",
-)
-@click.option("--schema", is_flag=True, help="Print the JSON Schema of the JSON report instead.")
+@click.command("docs", cls=Command)
+@click.option("-o", "--output", type=PathOf("folder"), metavar="DIR")
+@click.option("--schema", is_flag=True)
 @rule_folders_option
+@speaking_option
 def command(output: Path | None, schema: bool, rules: tuple[Path, ...]) -> int:
-    """Write the rules, receivers and terms as a static site.
-
-    \b
-      deliv docs -o site                    a page per rule and receiver, in English and Japanese
-      deliv docs -o site --rules DIR        with your own rules
-      deliv docs --schema > schema.json     what --format json prints, as JSON Schema
-    """
+    """Write the rules, receivers and terms as a static site."""
     if schema == (output is not None):
-        raise click.UsageError("give -o DIR for the site, or --schema")
+        raise InputError(NOTHING_TO_WRITE())
     if output is None:
         from deliverability.render.json import SCHEMA
 
@@ -37,21 +33,18 @@ def command(output: Path | None, schema: bool, rules: tuple[Path, ...]) -> int:
     with plain_errors():
         from deliverability import __version__
         from deliverability._files import write_whole
-        from deliverability.model.errors import InputError
         from deliverability.render.site import pages
         from deliverability.runs.rules import load_rules, rule_folders
         from deliverability.words.glossary import load_glossary
 
         with rule_problems():
             loaded, terms = load_rules(rules), load_glossary(rule_folders(rules))
-        count = 0
         for name, text in pages(loaded, terms, __version__):
             path = output / name
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(path, text)
             except OSError as error:
-                raise InputError(f"-o {path}: {error.strerror or error}") from None
-            count += path.suffix == ".html"
-        click.echo(f"{count} pages written: {output / 'index.html'}")
+                raise not_written(path, error) from None
+        wrote(output / "index.html")
     return 0

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from deliverability.cli.command import Command
 from deliverability.cli.options import (
     file_option,
     input_options,
     judging_options,
+    lang_option,
     plain_errors,
     rule_problems,
-    settings_lang_option,
 )
+from deliverability.cli.types import OneOf
 
 if TYPE_CHECKING:
     from deliverability.model.report import Care, Remedy, Report
@@ -26,37 +28,21 @@ if TYPE_CHECKING:
 _CARES = ("safe", "careful", "last-resort")
 
 
-@click.command("fix")
+@click.command("fix", cls=Command)
 @input_options
 @judging_options
 @click.option(
     "--format",
     "style",
-    type=click.Choice(["text", "json", "zone", "terraform", "route53", "cloudflare"]),
+    type=OneOf(["text", "json", "zone", "terraform", "route53", "cloudflare"]),
     default="text",
     show_default=True,
-    help="How to write the records.",
 )
-@click.option(
-    "--care",
-    type=click.Choice(_CARES),
-    help="Up to which care remedies are written [default: all; safe in the formats that are made to be applied].",
-)
+@click.option("--care", type=OneOf(_CARES))
 @file_option
-@settings_lang_option
+@lang_option
 def command(style: str, care: str | None, output: Path | None, **params: Any) -> int:
-    """Print the exact records that correct what is wrong, in the order in which to publish them.
-
-    Each was audited as if it were published: it corrects its finding and makes nothing worse for any receiver.
-
-    \b
-      deliv fix example.com
-      deliv fix example.com --eml message.eml
-      deliv fix example.com --format zone
-      deliv fix example.com --format route53 --care careful -o batch.json
-
-    Exit codes: 0 also where there is something to fix, 3 if a lookup failed, so that something may be missing.
-    """
+    """Print the exact records that correct what is wrong, in the order in which to publish them."""
     with plain_errors():
         from deliverability.cli.inputs import read_inputs
         from deliverability.cli.judging import Judging

@@ -8,66 +8,62 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deliverability.cli.command import Command
+from deliverability.cli.ending import told
+from deliverability.cli.language import language
 from deliverability.cli.options import config_option, lang_option, plain_errors
+from deliverability.cli.types import Number
 from deliverability.model.codec import json_text
+from deliverability.model.codes import Code
+from deliverability.model.errors import InputError
 
 if TYPE_CHECKING:
     from deliverability.history.store import DamagedError, History
 
+NO_RUN_OF = Code("no-run-of", ("domain", "known"))
+NO_RUN_AT_ALL = Code("no-run-at-all", ("domain",))
 
-@click.command("history")
-@click.argument("domain", required=False)
-@click.option("--export", is_flag=True, help="Everything as JSON, one snapshot a line.")
-@click.option("--prune", type=click.IntRange(min=1), metavar="N", help="Forget all but the newest N runs.")
-@click.option("--history", "url", metavar="URL", help="sqlite:///FILE or postgresql+psycopg://... [default: settings].")
+
+@click.command("history", cls=Command)
+@click.argument("domain", metavar="[DOMAIN]", required=False)
+@click.option("--export", is_flag=True)
+@click.option("--prune", type=Number(int, 1), metavar="N")
+@click.option("--history", "url", metavar="URL")
 @config_option
 @lang_option
 def command(
     domain: str | None, export: bool, prune: int | None, url: str | None, config: Path | None, lang: str
 ) -> int:
-    """Show what earlier weekly runs saw, newest first.
-
-    Kept are findings, verdicts, DNS records, names of domains and hosts, dates and numbers; of the words of a message
-    (subject, names, addresses, Message-ID, file names, links) only digests and lengths.
-
-    \b
-      deliv history                    every run, each domain with its verdicts
-      deliv history example.com        one domain, with the age of its DKIM keys
-      deliv history --export > all.jsonl
-      deliv history --prune 52
-    """
+    """Show what earlier weekly runs saw, newest first."""
     from deliverability.cli.inputs import read_settings
     from deliverability.config import DEFAULT_FILE
-    from deliverability.history.store import History, HistoryError
+    from deliverability.history.store import History
     from deliverability.inputs import parse_domain
 
     with plain_errors():
         settings = read_settings(config)
         name = parse_domain(domain) if domain else None
         folder = (config or Path(DEFAULT_FILE)).absolute().parent
-        try:
-            history = History.open(url or settings.history, folder=folder)
-        except HistoryError as error:
-            raise click.ClickException(str(error)) from None
+        history = History.open(url or settings.history, folder=folder)
+        say = language().say
         lost: list[str] = []
 
         def damaged(error: DamagedError) -> None:
-            lost.append(str(error))
-            click.echo(f"left out: {error}", err=True)
+            sentence, _ = told(error, say)
+            lost.append(sentence)
+            click.echo(say("cli.left-out", text=sentence), err=True)
 
         try:
             if prune:
                 with history.held():
                     gone = history.prune(prune)
-                click.echo(f"{gone} run{'' if gone == 1 else 's'} forgotten, {len(history.runs())} kept.")
+                click.echo(say.count("cli.forgotten", gone) + say.count("cli.kept", len(history.runs())))
             elif export:
                 for snapshot in history.export(damaged):
                     if name is None or snapshot["domain"] == name:
                         click.echo(json_text(snapshot))
             else:
                 _show(history, name, lang, damaged)
-        except HistoryError as error:
-            raise click.ClickException(str(error)) from None
         finally:
             history.close()
     return 3 if lost else 0
@@ -89,8 +85,11 @@ def _show(history: History, domain: str | None, lang: str, damaged: Callable[[Da
         )
         going = "" if run.finished else f"  [{say('history.unfinished')}]"
         click.echo(f"{run.started[:10]}  {where}{going}\n            {stands}")
+    if not shown and domain is not None:
+        known = tuple(dict.fromkeys(name for name, _ in history.subjects()))
+        raise InputError(NO_RUN_OF(domain=domain, known=known) if known else NO_RUN_AT_ALL(domain=domain))
     if not shown:
-        click.echo(say("history.empty") if domain is None else say("history.empty-domain", domain=domain))
+        click.echo(say("history.empty"))
         return
     keys = history.keys(domain) if domain else ()
     if keys:

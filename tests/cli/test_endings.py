@@ -239,7 +239,7 @@ def test_a_fault_of_ours_is_told_in_one_sentence_and_shown_on_demand(
             main(["judge", "x.json", *words])
         assert left.value.code == 3
         said = capsys.readouterr().err
-        assert "internal error, please report it: ZeroDivisionError: a\\x1b[31m\\u202e fault" in said
+        assert "internal error, to be reported: ZeroDivisionError: a\\x1b[31m\\u202e fault" in said
         assert ("Traceback" in said) is bool(words)
 
 

@@ -80,7 +80,7 @@ def test_what_needs_care_is_left_out_of_what_is_made_to_be_applied() -> None:
 @pytest.mark.parametrize("style", ["zone", "terraform", "route53", "cloudflare"])
 def test_every_form_names_every_safe_record(style: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert demo("--format", style, "-o", str(out)).output == ""
+    assert demo("--format", style, "-o", str(out)).output == f"Written: {out}\n"
     text = out.read_text("utf-8")
     for name in ("sakura-shop.example", "_dmarc.sakura-shop.example", "_smtp._tls.sakura-shop.example"):
         assert name in text

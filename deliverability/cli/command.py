@@ -1,0 +1,58 @@
+"""What every command of ours does alike: mistakes in how it is called, and its help, in the language of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from deliverability.cli.types import called
+from deliverability.model.codes import Code
+from deliverability.model.errors import InputError
+
+NO_OPTION = Code("no-such-option", ("option", "command"))
+NO_OPTION_NEAR = Code("no-such-option-near", ("option", "command", "near"))
+NEEDS_VALUE = Code("option-needs-value", ("option", "command"))
+TAKES_NO_VALUE = Code("option-takes-no-value", ("option", "command"))
+MISSING = Code("argument-missing", ("name", "command"))
+TOO_MANY = Code("arguments-too-many", ("text", "command"))
+
+
+class Command(click.Command):
+    """A command whose help stands in reports/help.*.yaml, under its name."""
+
+    allow_extra_args = True
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does. Raises InputError where it does not know how to go on."""
+        with told(ctx):
+            rest = super().parse_args(ctx, args)
+        if rest and not ctx.resilient_parsing:
+            raise InputError(TOO_MANY(text=" ".join(rest), command=ctx.command_path))
+        return rest
+
+    def get_help(self, ctx: click.Context) -> str:
+        """The help text for a terminal."""
+        from deliverability.cli.helping import help_text, page_of
+
+        return help_text(page_of(ctx))
+
+
+@contextmanager
+def told(ctx: click.Context) -> Iterator[None]:
+    """Turn what click says of the arguments into InputError."""
+    command = ctx.command_path
+    try:
+        yield
+    except click.NoSuchOption as error:
+        name = error.option_name
+        if error.possibilities:
+            raise InputError(NO_OPTION_NEAR(option=name, command=command, near=error.possibilities[0])) from None
+        raise InputError(NO_OPTION(option=name, command=command)) from None
+    except click.BadOptionUsage as error:
+        option = next((each for each in ctx.command.params if error.option_name in each.opts), None)
+        flag = isinstance(option, click.Option) and option.is_flag
+        raise InputError((TAKES_NO_VALUE if flag else NEEDS_VALUE)(option=error.option_name, command=command)) from None
+    except click.MissingParameter as error:
+        raise InputError(MISSING(name=called(error.param), command=command)) from None
