@@ -32,6 +32,7 @@ COMMANDS = (
     "history",
     "rules",
     "docs",
+    "completion",
     "facts",
     "judge",
 )

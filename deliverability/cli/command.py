@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
+from click.shell_completion import CompletionItem
 
 from deliverability.cli.types import called
 from deliverability.model.codes import Code
@@ -31,6 +32,22 @@ class Command(click.Command):
         if rest and not ctx.resilient_parsing:
             raise InputError(TOO_MANY(text=" ".join(rest), command=ctx.command_path))
         return rest
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """What the command does, in one line: shells show it where they complete commands."""
+        from deliverability.cli.language import language
+        from deliverability.words.phrases import help_words
+
+        return help_words(language().people)(f"{self.name}.short")
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """As click does, with what each option means."""
+        from deliverability.cli.helping import meanings
+
+        items, means = super().shell_complete(ctx, incomplete), meanings(ctx)
+        for item in items:
+            item.help = means.get(str(item.value), item.help)
+        return items
 
     def get_help(self, ctx: click.Context) -> str:
         """The help text for a terminal."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from deliverability.cli.command import Command
+from deliverability.cli.language import language
 from deliverability.cli.options import plain_errors, rule_folders_option, rule_problems, speaking_option
 from deliverability.cli.output import not_written, wrote
 from deliverability.cli.types import PathOf
@@ -19,12 +20,19 @@ NOTHING_TO_WRITE = Code("docs-nothing-to-write")
 @click.command("docs", cls=Command)
 @click.option("-o", "--output", type=PathOf("folder"), metavar="DIR")
 @click.option("--schema", is_flag=True)
+@click.option("--man", is_flag=True)
 @rule_folders_option
 @speaking_option
-def command(output: Path | None, schema: bool, rules: tuple[Path, ...]) -> int:
+def command(output: Path | None, schema: bool, man: bool, rules: tuple[Path, ...]) -> int:
     """Write the rules, receivers and terms as a static site."""
-    if schema == (output is not None):
+    if [schema, man, output is not None].count(True) != 1:
         raise InputError(NOTHING_TO_WRITE())
+    if man:
+        from deliverability.cli import deliv
+        from deliverability.cli.manual import manual
+
+        click.echo(manual(deliv, language().people), nl=False)
+        return 0
     if output is None:
         from deliverability.render.json import SCHEMA
 

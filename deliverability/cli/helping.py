@@ -60,6 +60,13 @@ def page_of(ctx: click.Context, lang: str | None = None) -> HelpPage:
     )
 
 
+def meanings(ctx: click.Context) -> dict[str, str]:
+    """What each option of a command means, by each of its names."""
+    key, words = ctx.command.name or "", help_words(language().people)
+    options = [each for each in ctx.command.get_params(ctx) if isinstance(each, click.Option)]
+    return {name: _meaning(each, key, words) for each in options for name in each.opts}
+
+
 def _spelling(option: click.Option, ctx: click.Context) -> str:
     flag = option.is_flag or option.count or option.name == "help"
     names = sorted(option.opts, key=lambda each: each.startswith("--"))

@@ -767,6 +767,18 @@ def test_no_color_is_respected() -> None:
     assert "\x1b[" not in out
 
 
+@pytest.mark.parametrize(
+    ("environment", "colors"),
+    [({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False), ({"FORCE_COLOR": ""}, False)],
+)
+def test_colors_may_be_wanted_in_a_pipe(
+    deliv: Deliv, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], colors: bool
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert ("\x1b[" in deliv("audit", *BROKEN).out) is colors
+
+
 def test_several_domains_show_a_progress_bar_on_a_terminal() -> None:
     _, err = on_a_terminal("audit", "good.example", "broken.example", *BOTH)
     assert "Auditing: 2 of 2, 0:" in err

@@ -18,6 +18,7 @@ from deliverability.words.phrases import help_words
 from tests.cli.test_cli import BROKEN, GOOD, Deliv, deliv  # noqa: F401 - a fixture
 
 JAPANESE = re.compile(r"[぀-ヿ㐀-鿿]")
+PAGE = ("usage", "commands", "options", "default", "manual", "name", "synopsis", "description")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def commands() -> dict[str, click.Command]:
 
 def keys() -> set[str]:
     """What help asks for, by its commands and options."""
-    words, wanted = help_words("en"), {f"page.{each}" for each in ("usage", "commands", "options", "default")}
+    words, wanted = help_words("en"), {f"page.{each}" for each in PAGE}
     for name, command in commands().items():
         wanted |= {f"{name}.short", f"{name}.text"}
         for each in command.get_params(click.Context(command)):
