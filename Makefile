@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint golden new-rule fuzz docs lock clean
+.PHONY: demo test lint golden new-rule fuzz docs picture lock clean
 
 demo: $(STAMP)
 	$(BIN)/deliv demo --format text -o demo-report.html
@@ -45,12 +45,19 @@ docs: $(STAMP)
 	rm -rf site
 	$(BIN)/deliv docs -o site
 
-# Versions are pinned with hashes; the index is whatever the machine is set up to use.
+# The picture of the README, from the report of the demo.
+picture: $(STAMP)
+	$(BIN)/python .ci/screenshot.py --write
+
+# Versions are pinned with hashes; the index is whatever the machine is set up to use. The locks for running and for
+# building hold the same versions as that for working on deliv; setuptools builds dkimpy, which has no wheel.
+COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 lock:
-	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
-	  --python-version 3.11 pyproject.toml --group dev -o requirements.lock
-	echo pip-audit | uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	  --python-version 3.11 - -o .ci/advisories.lock
+	$(COMPILE) pyproject.toml --group dev -o requirements.lock
+	$(COMPILE) --no-annotate pyproject.toml -c requirements.lock -o deliverability/data/requirements-run.lock
+	printf 'hatchling\nsetuptools\n' | \
+	  $(COMPILE) --no-annotate - -c requirements.lock -o deliverability/data/requirements-build.lock
+	echo pip-audit | $(COMPILE) --no-annotate - -o .ci/advisories.lock
 
 $(STAMP): requirements.lock pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \

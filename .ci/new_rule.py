@@ -28,6 +28,8 @@ RULE = """
   text:
     en:
       title: TODO what is so when the rule is met
+      short: TODO what is wrong when it is not
+      noun: TODO what is checked
       met: TODO what was found.
       unmet: TODO what was found instead.
       why: TODO what that means for delivery.
@@ -35,6 +37,8 @@ RULE = """
         - TODO the exact thing to do.
     ja:
       title: TODO 満たしているときの状態
+      short: TODO 満たしていないときの状態
+      noun: TODO 確認の対象
       met: TODO 確認できた内容です。
       unmet: TODO 代わりに確認した内容です。
       why: TODO 配信への影響です。

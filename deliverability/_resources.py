@@ -1,4 +1,4 @@
-"""Locate the data folders `rules` and `reports`: wheel, editable install or checkout."""
+"""Locate the data folders `rules`, `reports` and `docs`: wheel, editable install or checkout."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def locate(name: str) -> Path:
-    """The folder `name` ("rules" or "reports"). Raises FileNotFoundError where the installation is incomplete."""
+    """The folder `name`: rules, reports or docs. Raises FileNotFoundError where the installation is incomplete."""
     package = Path(__file__).resolve().parent
     inside = package / name
     if inside.is_dir():

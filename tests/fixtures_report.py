@@ -48,6 +48,7 @@ from deliverability.model.rules import (
     Rule,
     RuleSet,
     Scope,
+    Sentence,
     Severity,
     Source,
     SourceRef,
@@ -177,6 +178,10 @@ EVIDENCE = (
 )
 
 
+def worded(title: str, short: str, noun: str, met: str, unmet: str, why: str, fix: tuple[str, ...]) -> Texts:
+    return Texts(title, short, noun, met, (Sentence(None, unmet),), why, fix)
+
+
 def texts(en: Texts, ja: Texts) -> Mapping[str, Texts]:
     return {"en": en, "ja": ja}
 
@@ -204,8 +209,10 @@ SPF_LIMIT = rule(
     "SPF-003",
     "spf",
     texts(
-        Texts(
+        worded(
             "SPF needs at most {max_lookups} DNS lookups",
+            "SPF needs more than {max_lookups} DNS lookups",
+            "SPF lookups",
             "SPF needs {spf.lookups} DNS lookups.",
             "SPF needs {spf.lookups} DNS lookups; {max_lookups} are allowed.",
             "A receiver that reaches the limit stops with a permanent error, and no mail of the domain passes SPF.",
@@ -214,8 +221,10 @@ SPF_LIMIT = rule(
                 "Publish the shorter record at example.com: v=spf1 include:_spf.google.com mx ~all",
             ),
         ),
-        Texts(
+        worded(
             "SPFのDNS参照は{max_lookups}回までにする",
+            "SPFのDNS参照が上限の{max_lookups}回を超えている",
+            "SPFのDNS参照",
             "SPFのDNS参照は{spf.lookups}回です。",
             "SPFのDNS参照が{spf.lookups}回あります。上限は{max_lookups}回です。",
             "上限に達すると受信側は恒久的なエラーとして評価を打ち切るため、このドメインのメールはすべてSPFに合格しません。",
@@ -232,15 +241,19 @@ DKIM_BITS = rule(
     "DKIM-002",
     "dkim",
     texts(
-        Texts(
+        worded(
             "DKIM keys have at least 2048 bits",
+            "a DKIM key has fewer than 2048 bits",
+            "DKIM key length",
             "The key has {item.bits} bits.",
             "The key has {item.bits} bits.",
             "Short keys can be broken, and receivers ask for longer ones.",
             ("Make a new key of 2048 bits at the service that signs and publish it under a new selector.",),
         ),
-        Texts(
+        worded(
             "DKIMの鍵は2048ビット以上にする",
+            "DKIMの鍵が2048ビットに満たない",
+            "DKIMの鍵の長さ",
             "鍵の長さは{item.bits}ビットです。",
             "鍵の長さは{item.bits}ビットです。",
             "短い鍵は破られる恐れがあり、受信側はより長い鍵を求めています。",
@@ -257,15 +270,19 @@ DMARC_STAGE = rule(
     "DMARC-006",
     "dmarc",
     texts(
-        Texts(
+        worded(
             "DMARC asks receivers to act on forged mail",
+            "the DMARC policy is {dmarc.policy}",
+            "DMARC policy",
             "The policy is {dmarc.policy}.",
             "The policy is {dmarc.policy}: forged mail still arrives.",
             "With p=none anybody can send in your name.",
             ("Read the reports for a month, then publish `v=DMARC1; p=quarantine; rua=mailto:dmarc@example.com`.",),
         ),
-        Texts(
+        worded(
             "DMARCポリシーでなりすましメールへの対処を求める",
+            "DMARCポリシーが{dmarc.policy}である",
+            "DMARCポリシー",
             "ポリシーは{dmarc.policy}です。",
             "ポリシーが{dmarc.policy}のため、なりすましメールも届きます。",
             "p=noneのままでは、だれでもこのドメインを名乗ってメールを送れます。",
@@ -280,15 +297,19 @@ SIZE = rule(
     "SIZ-001",
     "size",
     texts(
-        Texts(
+        worded(
             "The message has at most {max_octets}",
+            "the message is larger than {max_octets}",
+            "size of the message",
             "The message has {message.size_octets}.",
             "The message has {message.size_octets}; at most {max_octets} arrive.",
             "Larger messages are refused.",
             ("Share large files by link.",),
         ),
-        Texts(
+        worded(
             "メールの大きさは{max_octets}までにする",
+            "メールが{max_octets}を超えている",
+            "メールの大きさ",
             "メールの大きさは{message.size_octets}です。",
             "メールの大きさは{message.size_octets}です。上限は{max_octets}です。",
             "大きすぎるメールは拒否されます。",
@@ -301,9 +322,19 @@ PTR = rule(
     "NET-001",
     "network",
     texts(
-        Texts("The sending address has a name", "It has.", "It has none.", "Receivers ask for it.", ("Ask the host.",)),
-        Texts(
+        worded(
+            "The sending address has a name",
+            "the sending address has no name",
+            "reverse DNS",
+            "It has.",
+            "It has none.",
+            "Receivers ask for it.",
+            ("Ask the host.",),
+        ),
+        worded(
             "送信元IPアドレスに名前がある",
+            "送信元IPアドレスに名前がない",
+            "逆引き",
             "あります。",
             "ありません。",
             "受信側が求めています。",
@@ -315,9 +346,19 @@ UNSUBSCRIBE = rule(
     "MSG-010",
     "unsubscribe",
     texts(
-        Texts("Bulk mail can be unsubscribed", "It can.", "It cannot.", "Gmail asks for it.", ("Add the header.",)),
-        Texts(
+        worded(
+            "Bulk mail can be unsubscribed",
+            "bulk mail cannot be unsubscribed",
+            "unsubscribing",
+            "It can.",
+            "It cannot.",
+            "Gmail asks for it.",
+            ("Add the header.",),
+        ),
+        worded(
             "大量送信メールは配信停止できる",
+            "大量送信メールを配信停止できない",
+            "配信停止",
             "できます。",
             "できません。",
             "Gmailの条件です。",

@@ -11,16 +11,6 @@ import deliverability
 
 PACKAGE = Path(deliverability.__file__).parent
 
-# Names that still have several meanings. The list only gets shorter.
-STILL = frozenset(
-    [
-        "Network",
-        "Run",
-        "Steps",
-        "Subject",
-    ]
-)
-
 
 def types(source: str) -> Iterator[str]:
     """The public types that a module defines: classes at any depth, and names for types."""
@@ -46,8 +36,7 @@ def test_a_type_has_a_name_of_its_own() -> None:
     found = shared(
         {path.relative_to(PACKAGE).as_posix(): path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
     )
-    assert {name: where for name, where in found.items() if name not in STILL} == {}
-    assert STILL - set(found) == set(), "these have one meaning now: take them off the list"
+    assert found == {}
 
 
 def test_what_counts_as_a_shared_name() -> None:

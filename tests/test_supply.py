@@ -8,10 +8,15 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from deliverability.cli import COMMANDS, deliv
+from deliverability.runs.weekly.schedule import When, cron_line, github_workflow, systemd_units
+from deliverability.runs.weekly.source import GitSource, WheelSource
 from tests import ROOT
 from tests.corpus import SUITES
 
@@ -88,6 +93,141 @@ def test_advisories_fail_the_lint_only_where_they_could_be_read(
     ran = subprocess.run([sys.executable, str(tmp_path / ".ci" / "advisories.py")], capture_output=True, text=True)
     assert ran.returncode == code
     assert words in ran.stdout + ran.stderr
+
+
+# --- Locks, the container, install lines ------------------------------------------------------------------------------
+
+DATA = ROOT / "deliverability" / "data"
+RUN, BUILD, WORK = DATA / "requirements-run.lock", DATA / "requirements-build.lock", ROOT / "requirements.lock"
+
+
+def pins(lock: Path) -> dict[str, str]:
+    """Package -> version, with what it is wanted for (sys_platform and alike)."""
+    return dict(re.findall(r"(?m)^([A-Za-z0-9._-]+)==([^\\\n]+?) *\\?$", lock.read_text("utf-8")))
+
+
+@pytest.mark.parametrize("lock", [RUN, BUILD, WORK], ids=lambda lock: lock.name)
+def test_a_lock_has_a_hash_for_all_and_names_no_index(lock: Path) -> None:
+    text = lock.read_text("utf-8")
+    entries = [entry for entry in re.split(r"(?m)^(?=[A-Za-z0-9])", text) if not entry.startswith(("#", " "))]
+    entries = [entry for entry in entries if entry.strip()]
+    assert len(entries) == len(pins(lock))
+    assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", entry) for entry in entries)
+    assert not re.search(r"https?://|--index|--find-links", text)
+
+
+def test_what_runs_is_what_was_tested() -> None:
+    """The lock for running has all that pyproject.toml asks for, in the versions of the lock for working on deliv."""
+    tested = {name: version.partition(" ;")[0] for name, version in pins(WORK).items()}
+    assert {name: version.partition(" ;")[0] for name, version in pins(RUN).items()}.items() <= tested.items()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    wanted = {re.split(r"[\[<>=]", each)[0] for each in project["project"]["dependencies"]}
+    assert wanted <= pins(RUN).keys()
+    assert "pytest" not in pins(RUN)
+    assert {"hatchling", "setuptools"} <= pins(BUILD).keys()
+
+
+def instructions() -> list[tuple[str, str]]:
+    """The container recipe: instruction and arguments, continued lines joined."""
+    text = re.sub(r"(?m)^#.*\n", "", (ROOT / ".ci" / "Containerfile").read_text("utf-8")).replace("\\\n", " ")
+    return [
+        (word, " ".join(rest.split())) for word, _, rest in (line.partition(" ") for line in text.splitlines() if line)
+    ]
+
+
+def test_the_container_has_no_base_but_the_one_that_is_named() -> None:
+    assert instructions()[0] == ("ARG", "BASE"), "no default: a tag can be moved, and a digest grows old"
+    assert {rest.partition(" ")[0] for word, rest in instructions() if word == "FROM"} == {"${BASE}"}
+    assert not any(":latest" in rest for _, rest in instructions())
+
+
+def test_the_container_installs_by_hash_alone() -> None:
+    steps = [step for word, rest in instructions() if word == "RUN" for step in rest.split(" && ")]
+    installs = [step for step in steps if re.search(r"\bpip (install|wheel)\b", step)]
+    assert len(installs) == 3
+    assert all("--require-hashes" in step or "--no-index --no-deps" in step for step in installs)
+    assert all(word != "ADD" and "curl" not in rest and "apt-get" not in rest for word, rest in instructions())
+
+
+def test_the_container_is_an_ordinary_user_and_writes_nowhere() -> None:
+    last = instructions()[max(i for i, (word, _) in enumerate(instructions()) if word == "FROM") :]
+    (user,) = [rest for word, rest in last if word == "USER"]
+    assert int(user.partition(":")[0]) > 0
+    assert [word for word, _ in last].index("USER") > max(
+        i for i, (word, _) in enumerate(last) if word in ("COPY", "RUN") or i == 0
+    )
+    assert last[-1] == ("ENTRYPOINT", '["deliv"]')
+    assert any(word == "ENV" and "PYTHONDONTWRITEBYTECODE=1" in rest for word, rest in last)
+
+
+def test_only_what_the_build_copies_reaches_it() -> None:
+    ignore = (ROOT / ".ci" / "Containerfile.dockerignore").read_text("utf-8").split()
+    copied = {
+        name for word, rest in instructions() if word == "COPY" and "--from" not in rest for name in rest.split()[:-1]
+    }
+    assert "*" in ignore
+    assert {each[1:] for each in ignore if each.startswith("!")} == copied
+    assert all((ROOT / name).exists() for name in copied)
+
+
+# The name is not registered in the package index, so whoever takes it would run code at our users.
+BY_NAME = re.compile(
+    r"(?:\bpip[0-9.]*|\bpipx|\buv\s+tool|\buv\s+pip|\buv)\s+(?:install|add|run)\s+(?:--?\S+\s+)*['\"]?deliv(?![\w./-])"
+    r"|\buvx\s+(?:--?(?!from)\S+\s+)*['\"]?deliv(?![\w./-])|--from\s+['\"]?deliv(?![\w./-])"
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "by_name"),
+    [
+        ("pip install deliv", True),
+        ("pip3 install --upgrade 'deliv[postgresql]'", True),
+        ("python -m pip install -q deliv==1", True),
+        ("pipx install deliv", True),
+        ("uv tool install deliv", True),
+        ("uvx deliv demo", True),
+        ("uvx --from deliv deliv demo", True),
+        ("uvx --from . deliv demo", False),
+        ('uvx --from "git+URL@COMMIT" deliv demo', False),
+        ("pipx install .", False),
+        ("pip install --no-deps ./deliv-source", False),
+        ("pip install --require-hashes -r deliverability/data/requirements-run.lock", False),
+        ("pip install --no-deps ./tools/deliv-0.1.0-py3-none-any.whl", False),
+    ],
+)
+def test_an_install_line_by_name_is_recognized(line: str, by_name: bool) -> None:
+    assert bool(BY_NAME.search(line)) == by_name
+
+
+def written_by_hand() -> list[Path]:
+    """All texts of the project but its tests, which hold such lines in order to refuse them."""
+    names = ("deliverability", "rules", "reports", "docs", "benchmarks", ".ci")
+    files = [path for name in names for path in (ROOT / name).rglob("*")]
+    files += [path for path in ROOT.iterdir() if path.suffix in (".md", ".toml", "") and not path.name.startswith(".")]
+    return [path for path in files if path.is_file() and path.suffix not in (".pyc", ".png", ".lock", ".db")]
+
+
+def test_nothing_that_we_write_installs_by_name() -> None:
+    found = {
+        str(path.relative_to(ROOT)): match[0]
+        for path in written_by_hand()
+        if (match := BY_NAME.search(path.read_text("utf-8", "replace")))
+    }
+    assert found == {}
+    assert len(written_by_hand()) > 300
+
+
+def test_nothing_that_we_generate_installs_by_name() -> None:
+    texts = [
+        github_workflow(Path("deliv.toml"), When(), each, timedelta())
+        for each in (
+            GitSource("https://git.example.com/deliv.git", "0" * 40),
+            WheelSource("deliv-1-py3-none-any.whl", "0" * 64),
+        )
+    ]
+    texts += [cron_line(Path("deliv.toml"), When()), *systemd_units(Path("deliv.toml"), When()).values()]
+    texts += [CliRunner().invoke(deliv, [*name, "--help"]).output for name in ((), *((each,) for each in COMMANDS))]
+    assert [match[0] for text in texts if (match := BY_NAME.search(text))] == []
 
 
 def test_what_is_built_leaves_the_suites_out() -> None:

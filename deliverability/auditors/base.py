@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from deliverability.auditors import auditor_named
-from deliverability.knowledge import shipped
 from deliverability.model.codes import ABOUT, AS_SAID, Code, as_said
 from deliverability.model.evidence import (
     ALIAS,
@@ -119,6 +118,12 @@ class MissingFact(Exception):
         self.unknown = unknown
 
 
+def _shipped() -> Knowledge:
+    from deliverability.knowledge import shipped  # it reads files with pydantic, which the catalogue has no need of
+
+    return shipped()
+
+
 @dataclass(slots=True)
 class Context:
     """What one auditor is handed: the subject, the ports, the message, and only the facts it declared.
@@ -135,7 +140,7 @@ class Context:
     known: Mapping[str, Fact]
     stated: dict[str, Fact] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
-    knowledge: Knowledge = field(default_factory=shipped)
+    knowledge: Knowledge = field(default_factory=_shipped)
 
     @property
     def now(self) -> datetime:
@@ -317,7 +322,7 @@ async def gather(
     evidence: dict[str, Mapping[str, Evidence]] = {}
     crashes: dict[str, str] = {}
     allowed = ports.allowed()
-    knowledge = knowledge or shipped()
+    knowledge = knowledge or _shipped()
     tasks: dict[str, asyncio.Task[None]] = {}
     executions: dict[str, Execution] = {}
     changed = await _changed(before, ports.dns) if before else frozenset()

@@ -16,7 +16,7 @@ PROVIDES = (
     spec(
         "message.bare_lf",
         FactType.INT,
-        "EvidenceLine feeds without a carriage return in a message that otherwise uses CRLF.",
+        "Line feeds without a carriage return in a message that otherwise uses CRLF.",
         unit="occurrences",
     ),
     spec("message.nul_octets", FactType.INT, "NUL octets.", unit="octets"),

@@ -29,12 +29,14 @@ COMMANDS = (
     "config",
     "weekly",
     "schedule",
+    "watch",
     "history",
     "rules",
     "docs",
     "completion",
     "facts",
     "judge",
+    "doctor",
 )
 
 NO_COMMAND = Code("no-such-command", ("text",))
@@ -64,6 +66,12 @@ class Lazy(click.Group):
         except BrokenPipeError:
             forget_output()
             return 0
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """As click does, with the language of the run for it and its commands."""
+        return super().make_context(info_name, args, parent, **{"obj": Language(args), **extra})
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does. Raises InputError where it does not know how to go on."""
@@ -100,6 +108,6 @@ def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and leave with the exit code of the design."""
 
     def run(words: list[str]) -> Any:
-        return deliv.main(args=words, prog_name="deliv", standalone_mode=False, obj=Language(words))
+        return deliv.main(args=words, prog_name="deliv", standalone_mode=False)
 
     ended(run, sys.argv[1:] if args is None else list(args))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from deliverability.cli.language import Language, language
+from deliverability.cli.options import plain_errors, rule_problems
 from deliverability.cli.types import called
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
@@ -25,6 +28,15 @@ class Command(click.Command):
 
     allow_extra_args = True
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """As click does; mistakes in the arguments are told in the words of the run."""
+        if parent is None:
+            extra.setdefault("obj", Language(args))
+        with plain_errors():
+            return super().make_context(info_name, args, parent, **extra)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does. Raises InputError where it does not know how to go on."""
         with told(ctx):
@@ -33,9 +45,13 @@ class Command(click.Command):
             raise InputError(TOO_MANY(text=" ".join(rest), command=ctx.command_path))
         return rest
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does; what the user can mend is told in the words of the run."""
+        with plain_errors(), rule_problems():
+            return super().invoke(ctx)
+
     def get_short_help_str(self, limit: int = 45) -> str:
         """What the command does, in one line: shells show it where they complete commands."""
-        from deliverability.cli.language import language
         from deliverability.words.phrases import help_words
 
         return help_words(language().people)(f"{self.name}.short")

@@ -11,23 +11,38 @@ import click
 
 from deliverability.cli.command import Command
 from deliverability.cli.options import judging_options, output_options, plain_errors, rule_problems
+from deliverability.cli.output import wrote
+from deliverability.cli.types import PathOf
+from deliverability.model.errors import InputError, file_error
 
 ARRIVED = datetime(2026, 11, 25, 0, 0, 4, tzinfo=UTC)
+DOMAIN, ZONE, MESSAGE = "sakura-shop.example", "example.zone", "newsletter.eml"
+PURPOSE, VOLUME = "bulk", 20_000
+COMMAND = f"deliv audit {DOMAIN} --zone {ZONE} --eml {MESSAGE} --purpose {PURPOSE} --daily-volume {VOLUME}"
 
 
 @click.command("demo", cls=Command)
+@click.option("--save", type=PathOf("folder", exists=True), metavar="DIR")
 @judging_options
 @output_options
-def command(**params: Any) -> int:
+def command(save: Path | None, **params: Any) -> int:
     """Audit an embedded domain and message offline; the exit code is always 0."""
     import deliverability.demo
     from deliverability.cli.inputs import Inputs
     from deliverability.cli.judging import Judging
     from deliverability.cli.running import run_reports
     from deliverability.config import Settings
+    from deliverability.words.phrases import phrases
 
     folder = Path(deliverability.demo.__file__).parent
+    say = phrases(params["lang"])
     with plain_errors():
+        if save is not None:
+            for name in (ZONE, MESSAGE):
+                _copy(folder / name, save / name)
+                wrote(save / name)
+            click.echo(say("demo.try", command=COMMAND))
+            return 0
         from deliverability.model.facts import Purpose
         from deliverability.ports.clock import FixedClock
         from deliverability.ports.open import PortSettings, open_ports
@@ -36,12 +51,13 @@ def command(**params: Any) -> int:
 
         with rule_problems():
             judging = Judging.of(params, Settings())
-        sample = Sample("newsletter.eml", path=folder / "newsletter.eml")
-        job = Job("sakura-shop.example", sample, Options(purpose=Purpose.BULK, daily_volume=20_000))
+        sample = Sample(MESSAGE, path=folder / MESSAGE)
+        job = Job(DOMAIN, sample, Options(purpose=Purpose(PURPOSE), daily_volume=VOLUME))
         # The demo stands still at the time its message arrived, so that it always says the same.
-        ports = replace(open_ports(PortSettings(zones=[folder / "example.zone"])), clock=FixedClock(ARRIVED))
+        ports = replace(open_ports(PortSettings(zones=[folder / ZONE])), clock=FixedClock(ARRIVED))
         inputs = Inputs([job], ports, Settings())
         outputs = judging.outputs(1)
+        click.echo(say("demo.assumes", n=f"{VOLUME:,}", zone=ZONE, message=MESSAGE), err=True)
         run_reports(
             inputs,
             judging.rules,
@@ -51,3 +67,14 @@ def command(**params: Any) -> int:
         )
         outputs.end()
     return 0
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Write a file of the demo where there is none yet, or the same. Raises InputError."""
+    from deliverability._files import write_whole
+
+    try:
+        if not (target.is_file() and target.read_bytes() == source.read_bytes()):
+            write_whole(target, source.read_bytes(), replace=False)
+    except OSError as error:
+        raise InputError(file_error(f"--save {target}", error)) from None

@@ -9,10 +9,10 @@ import click
 from deliverability.cli.command import Command
 from deliverability.cli.language import language
 from deliverability.cli.options import plain_errors, rule_folders_option, rule_problems, speaking_option
-from deliverability.cli.output import not_written, wrote
+from deliverability.cli.output import wrote
 from deliverability.cli.types import PathOf
 from deliverability.model.codes import Code
-from deliverability.model.errors import InputError
+from deliverability.model.errors import InputError, not_written
 
 NOTHING_TO_WRITE = Code("docs-nothing-to-write")
 
@@ -41,18 +41,27 @@ def command(output: Path | None, schema: bool, man: bool, rules: tuple[Path, ...
     with plain_errors():
         from deliverability import __version__
         from deliverability._files import write_whole
-        from deliverability.render.site import pages
+        from deliverability._resources import locate
+        from deliverability.feedback.catalogue import load_replies
+        from deliverability.render.guide import guide_pages
+        from deliverability.render.site import Content, pages
         from deliverability.runs.rules import load_rules, rule_folders
         from deliverability.words.glossary import load_glossary
 
         with rule_problems():
-            loaded, terms = load_rules(rules), load_glossary(rule_folders(rules))
-        for name, text in pages(loaded, terms, __version__):
+            folders = rule_folders(rules)
+            loaded, terms = load_rules(rules), load_glossary(folders)
+            replies = load_replies(folders, loaded)
+        try:
+            guide = guide_pages(locate("docs"))
+        except ModuleNotFoundError:
+            guide = ()
+        for name, text in pages(Content(loaded, terms, replies, guide), __version__):
             path = output / name
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(path, text)
             except OSError as error:
-                raise not_written(path, error) from None
+                raise InputError(not_written(f"-o {path}", error)) from None
         wrote(output / "index.html")
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from deliverability.model.replies import Explanation, ReplyCatalogue
     from deliverability.model.report import Report
     from deliverability.model.rules import RuleSet
+    from deliverability.words.speaker import Speaker
 
 MAX_OCTETS = 150_000_000
 NOT_QUOTED = Code("reply-not-quoted", ("text",))
@@ -49,6 +49,7 @@ def command(what: str, receiver: str | None, rules: tuple[Path, ...], style: str
         from deliverability.cli.judging import UNKNOWN_RECEIVER
         from deliverability.feedback.explain import explain
         from deliverability.runs.rules import load_rules
+        from deliverability.words.speaker import Speaker
 
         if what.isdigit() and len(what) == 3 and params["domains"]:
             words = " ".join((what, *params["domains"]))
@@ -73,7 +74,7 @@ def command(what: str, receiver: str | None, rules: tuple[Path, ...], style: str
                 reports = _audit(params, explanation, loaded)
             else:
                 _tell("no-rules", lang)
-        _show(explanation, reports, loaded, catalogue(), style, lang)
+        _show(explanation, reports, Speaker(loaded, catalogue(), lang), style)
         return _exit_code(explanation, reports)
 
 
@@ -133,28 +134,19 @@ def _audit(params: dict[str, Any], explanation: Explanation, rules: RuleSet) -> 
     return run(read_inputs(params), rules.knowledge, lambda audited: make_report(audited, rules, selection))
 
 
-def _show(
-    explanation: Explanation, reports: list[Report], rules: RuleSet, catalogue: Any, style: str, lang: str
-) -> None:
-    from deliverability.render.explanation import explanation_json, render_explanation
+def _show(explanation: Explanation, reports: list[Report], speaker: Speaker, style: str) -> None:
+    from deliverability.cli.output import terminal
+    from deliverability.render.explanation import explanation_json, explanation_text
+    from deliverability.render.paper import Paper
 
-    encoding = sys.stdout.encoding or "utf-8"
     if style == "json":
-        text = explanation_json(explanation, reports, rules, catalogue, lang=lang)
+        text = explanation_json(explanation, reports, speaker)
     else:
-        width = shutil.get_terminal_size((80, 24)).columns
-        text = render_explanation(
-            explanation, reports, rules, catalogue, lang=lang, width=width, unicode=_can_write(encoding)
+        shown = terminal()
+        text = explanation_text(
+            explanation, reports, speaker, Paper.of_terminal(shown["width"], unicode=shown["unicode"])
         )
-    click.echo(text.encode(encoding, "backslashreplace"), nl=False)
-
-
-def _can_write(encoding: str) -> bool:
-    try:
-        "✓─•“".encode(encoding)
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
+    click.echo(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"), nl=False)
 
 
 def _tell_problem(explanation: Explanation, lang: str) -> None:

@@ -1,4 +1,4 @@
-"""`deliv fix`: just the records to publish."""
+"""`deliv fix`: the plan, and the records of it in the forms that people paste."""
 
 from __future__ import annotations
 
@@ -17,14 +17,19 @@ from deliverability.cli.options import (
     plain_errors,
     rule_problems,
 )
-from deliverability.cli.types import OneOf
+from deliverability.cli.types import Number, OneOf
+from deliverability.model.codes import Code
+from deliverability.model.errors import InputError
 
 if TYPE_CHECKING:
-    from deliverability.model.report import Care, Remedy, Report
+    from deliverability.model.report import Care, RecordEdit, Report
     from deliverability.runs.engine import Audited
-    from deliverability.view.fixes import FixView
-    from deliverability.words.sentences import Phrases
+    from deliverability.view.report import ReportView
 
+ONE_DOMAIN = Code("hand-over-one-domain")
+NO_STEP = Code("hand-over-no-step", ("n", "last"))
+EMPTY_PLAN = Code("hand-over-empty-plan")
+OWN_STEP = Code("hand-over-own-step", ("n",))
 _CARES = ("safe", "careful", "last-resort")
 
 
@@ -39,10 +44,11 @@ _CARES = ("safe", "careful", "last-resort")
     show_default=True,
 )
 @click.option("--care", type=OneOf(_CARES))
+@click.option("--hand-over", type=Number(int, 1), metavar="N")
 @file_option
 @lang_option
-def command(style: str, care: str | None, output: Path | None, **params: Any) -> int:
-    """Print the exact records that correct what is wrong, in the order in which to publish them."""
+def command(style: str, care: str | None, hand_over: int | None, output: Path | None, **params: Any) -> int:
+    """Print the plan of the report: what to do, where, and the exact records, with the same numbers."""
     with plain_errors():
         from deliverability.cli.inputs import read_inputs
         from deliverability.cli.judging import Judging
@@ -50,57 +56,68 @@ def command(style: str, care: str | None, output: Path | None, **params: Any) ->
         from deliverability.cli.running import run_reports
         from deliverability.model.report import Care
         from deliverability.runs.engine import Extras
-        from deliverability.view.fixes import fix_view
         from deliverability.view.report import ReportView
 
         inputs = read_inputs(params)
-        others = {"style": None, "output": (), "fail_on": None, "trace": False}
+        others = {"style": None, "output": (), "fail_on": None, "trace": False, "whole": False}
         with rule_problems():
             judging = Judging.of(params | others, inputs.settings)
         speaker = judging.speaker
-        failed = False
 
-        def each(_: Audited, report: Report) -> FixView:
-            nonlocal failed
-            failed = failed or bool(report.failures)
-            return fix_view(ReportView(report, speaker))
+        def each(_: Audited, report: Report) -> ReportView:
+            return ReportView(report, speaker)
 
-        fixes = run_reports(inputs, judging.rules, judging.selection, each, Extras(remedies=True))
+        views = run_reports(inputs, judging.rules, judging.selection, each, Extras(remedies=True))
         least = "last-resort" if style in ("text", "json") else "safe"
-        text = _written(style, fixes, Care(care or least), speaker.say)
+        text = _letter(views, hand_over) if hand_over else _written(style, views, Care(care or least))
         put(text, output)
-        return 3 if failed else inputs.code
+        return 3 if any(view.report.failures for view in views) else inputs.code
 
 
-def _written(style: str, several: list[FixView], care: Care, say: Phrases) -> str:
+def _letter(views: list[ReportView], number: int) -> str:
+    """The text to send about one step. Raises InputError where there is none."""
+    if len(views) != 1:
+        raise InputError(ONE_DOMAIN())
+    steps = {step.number: step for step in views[0].plan.all}
+    if number not in steps:
+        raise InputError(NO_STEP(n=number, last=len(steps)) if steps else EMPTY_PLAN())
+    if not steps[number].hand_over:
+        raise InputError(OWN_STEP(n=number))
+    return "\n".join(steps[number].hand_over) + "\n"
+
+
+def _written(style: str, views: list[ReportView], care: Care) -> str:
     from deliverability.render.fix import fix_json, fix_text
+    from deliverability.render.paper import Paper
 
-    chosen = [fixes.up_to(care) for fixes in several]
     if style == "json":
-        return fix_json(chosen)
+        return fix_json(views, care)
     if style == "text":
-        width = max(40, min(shutil.get_terminal_size((80, 24)).columns, 100))
-        return "\n".join(fix_text(fixes, width) for fixes in chosen)
-    from deliverability.view import records
+        paper = Paper.of_terminal(shutil.get_terminal_size((80, 24)).columns)
+        return "\n".join(fix_text(view, care, paper) for view in views)
+    return _records(style, views, care)
 
-    pairs = [
-        (each.remedy, f"{each.title} [{each.rule}]")
-        for fixes in chosen
-        for each in fixes.remedies
-        if _at_home(each.remedy, fixes.view.report)
-    ]
-    sets = records.record_sets(pairs, _published([fixes.view.report for fixes in chosen]))
-    taken = {id(remedy) for remedy, _ in pairs}
-    left = [
-        say("fix.left-out" if _at_home(each.remedy, fixes.view.report) else "fix.elsewhere", title=each.title)
-        for fixes in several
-        for each in fixes.remedies
-        if id(each.remedy) not in taken
-    ]
-    incomplete = any(fixes.view.report.failures for fixes in several)
-    domains = " ".join(dict.fromkeys(fixes.view.domain for fixes in chosen))
+
+def _records(style: str, views: list[ReportView], care: Care) -> str:
+    """One final record a name; on standard error which steps were left out."""
+    from deliverability.render.fix import left_out_words
+    from deliverability.view import records
+    from deliverability.view.fixes import in_own_zone
+
+    steps: dict[tuple[RecordEdit, ...], str] = {}
+    for view in views:
+        chosen = in_own_zone(view.report, care)
+        titles = {step.number: step.what for step in view.plan.all}
+        for step in chosen:
+            steps.setdefault(step.edits, f"{step.number} {titles[step.number]}")
+        if words := left_out_words(view, chosen):
+            click.echo(words, err=True)
+    sets = records.record_sets(steps.items(), _published([view.report for view in views]))
+    say = views[0].speaker.say
+    incomplete = any(view.report.failures for view in views)
+    domains = " ".join(dict.fromkeys(view.domain for view in views))
     empty = [] if sets else [say("fix.nothing-incomplete" if incomplete else "fix.none-here")]
-    heading = [f"deliv fix {domains}", *empty, *left]
+    heading = [f"deliv fix {domains}", *empty]
     if style == "route53":
         return records.route53(sets, heading[0])
     if style == "terraform":
@@ -108,19 +125,13 @@ def _written(style: str, several: list[FixView], care: Care, say: Phrases) -> st
     return records.cloudflare(sets, heading) if style == "cloudflare" else records.zone_lines(sets, heading)
 
 
-def _at_home(remedy: Remedy, report: Report) -> bool:
-    """Whether all of it stands in zones of the domain: the consent of a report host and PTR records do not."""
-    home = report.facts.value("dmarc.organizational_domain_psl")
-    return isinstance(home, str) and all(edit.name == home or edit.name.endswith(f".{home}") for edit in remedy.edits)
-
-
 def _published(reports: list[Report]) -> dict[tuple[str, str], tuple[str, ...]]:
-    """What stands now at the places of all remedies, as far as the audits saw it."""
+    """What stands now at the places of all steps, as far as the audits saw it."""
     from deliverability.remedy.records import published
 
     found: dict[tuple[str, str], tuple[str, ...]] = {}
     for report in reports:
-        for edit in (edit for remedy in report.remedies for edit in remedy.edits):
+        for edit in (edit for step in report.answer.plan for edit in step.edits):
             place = published(report.facts, edit.name, edit.type)
             if place is not None and place.name == edit.name:
                 found[edit.name, edit.type] = place.values

@@ -68,7 +68,9 @@ def meanings(ctx: click.Context) -> dict[str, str]:
 
 
 def _spelling(option: click.Option, ctx: click.Context) -> str:
-    flag = option.is_flag or option.count or option.name == "help"
+    if option.name == "help":
+        return "-h, --help"
+    flag = option.is_flag or option.count
     names = sorted(option.opts, key=lambda each: each.startswith("--"))
     return ", ".join(names) + ("" if flag else f" {option.make_metavar(ctx)}")
 

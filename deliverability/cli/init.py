@@ -10,11 +10,11 @@ import click
 
 from deliverability.cli.command import Command
 from deliverability.cli.options import lang_option, plain_errors, port_options
-from deliverability.cli.output import not_written, wrote
+from deliverability.cli.output import wrote
 from deliverability.cli.types import PathOf
 from deliverability.config import DEFAULT_FILE
 from deliverability.model.codes import Code
-from deliverability.model.errors import InputError
+from deliverability.model.errors import InputError, not_written
 
 SETTINGS_THERE = Code("settings-there", ("file",))
 
@@ -61,7 +61,7 @@ def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **pa
         try:
             write_whole(output, text, replace=force)
         except OSError as error:
-            raise not_written(output, error) from None
+            raise InputError(not_written(f"-o {output}", error)) from None
         from deliverability.words.sentences import phrases
 
         wrote(output)

@@ -95,19 +95,22 @@ def ports_of(params: dict[str, Any], settings: Settings) -> Ports:
     for zone in params["zone"]:
         if zone.is_file() and _is_mail(zone):
             raise InputError(MAIL_FOR_ZONE(name=str(zone)))
+    return opened(
+        zones=params["zone"],
+        servers=params["resolver"] or (() if params["zone"] or params["replay"] else settings.resolvers),
+        offline=params["offline"],
+        replay=params["replay"],
+        proposals=params["proposals"],
+        record=params["record"] is not None,
+        seconds=params["timeout"] or settings.timeout or SECONDS,
+        permissions=Permissions(params["fetch"], params["probe_smtp"], params["probe_unsubscribe"]),
+    )
+
+
+def opened(**settings: Any) -> Ports:
+    """The ports of those PortSettings. Raises InputError in the words of the command line."""
     try:
-        return open_ports(
-            PortSettings(
-                zones=params["zone"],
-                servers=params["resolver"] or (() if params["zone"] or params["replay"] else settings.resolvers),
-                offline=params["offline"],
-                replay=params["replay"],
-                proposals=params["proposals"],
-                record=params["record"] is not None,
-                seconds=params["timeout"] or settings.timeout or SECONDS,
-                permissions=Permissions(params["fetch"], params["probe_smtp"], params["probe_unsubscribe"]),
-            )
-        )
+        return open_ports(PortSettings(**settings))
     except SettingError as error:
         raise error.named(_OPTIONS) from None
 

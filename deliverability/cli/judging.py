@@ -41,6 +41,7 @@ class Judging:
     fail_on: Severity | None
     folders: tuple[Path, ...]
     trace: bool
+    whole: bool
 
     @classmethod
     def of(cls, params: dict[str, Any], settings: Settings) -> Judging:
@@ -55,6 +56,7 @@ class Judging:
             fail_on=threshold(params["fail_on"] or settings.fail_on),
             folders=folders,
             trace=params["trace"],
+            whole=params["whole"],
         )
 
     @property
@@ -64,7 +66,8 @@ class Judging:
 
     def outputs(self, subjects: int) -> Outputs:
         """Everything that is to be written, for that many subjects."""
-        return Outputs(self.where, subjects, self.speaker, trace=self.trace, fail_on=self.fail_on)
+        shown = {"trace": self.trace, "whole": self.whole}
+        return Outputs(self.where, subjects, self.speaker, fail_on=self.fail_on, **shown)
 
     def take(self, audited: Audited, outputs: Outputs) -> int:
         """Judge saved facts of one subject, write its report and give its exit code; nothing of it is kept."""

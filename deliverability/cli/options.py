@@ -31,11 +31,12 @@ text_or_json_option = click.option("--format", "style", type=OneOf(["text", "jso
 file_option = click.option("-o", "--output", type=PathOf("file"), metavar="FILE")
 config_option = click.option("--config", type=PathOf("file", exists=True), metavar="FILE")
 rule_folders_option = click.option("--rules", multiple=True, type=PathOf("folder", exists=True), metavar="DIR")
+resolver_option = click.option("--resolver", multiple=True, metavar="ADDR|https://URL|tls://ADDR")
 
 _PORTS: tuple[Decorator[Any], ...] = (
     click.option("--zone", multiple=True, type=PathOf("either", exists=True), metavar="FILE|DIR"),
     click.option("--with", "proposals", multiple=True, metavar="'NAME TYPE VALUE'"),
-    click.option("--resolver", multiple=True, metavar="ADDR|https://URL|tls://ADDR"),
+    resolver_option,
     click.option("--offline", is_flag=True),
     click.option("--fetch", is_flag=True),
     click.option("--probe-smtp", is_flag=True),
@@ -65,6 +66,7 @@ _OUTPUT: tuple[Decorator[Any], ...] = (
     click.option("--format", "style", type=OneOf(list(PRINTED))),
     click.option("-o", "--output", multiple=True, type=PathOf("file"), metavar="FILE"),
     lang_option,
+    click.option("--all", "whole", is_flag=True),
     click.option("--trace", is_flag=True),
     click.option("--fail-on", type=OneOf(["error", "warning", "never"])),
 )
@@ -85,6 +87,12 @@ judging_options = _stack(_JUDGING)
 output_options = _stack(_OUTPUT)
 
 
+class RefusedError(click.ClickException):
+    """What the user can mend, in the words of the run."""
+
+    exit_code = 2
+
+
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Turn what the user can mend into one clear message and exit code 2."""
@@ -94,7 +102,7 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise click.ClickException(told(error, language().say)[0]) from None
+        raise RefusedError(told(error, language().say)[0]) from None
 
 
 @contextmanager
@@ -109,4 +117,4 @@ def rule_problems() -> Iterator[None]:
         lines = [say("cli.rule-files"), *error.problems[:_SHOWN]]
         if len(error.problems) > _SHOWN:
             lines.append(say("cli.more-problems", n=str(len(error.problems) - _SHOWN)))
-        raise click.ClickException("\n  ".join(lines)) from None
+        raise RefusedError("\n  ".join(lines)) from None

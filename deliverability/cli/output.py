@@ -17,7 +17,7 @@ from deliverability._files import WholeFile, write_whole
 from deliverability.cli.language import language
 from deliverability.cli.pdf import find_browser, print_pdf
 from deliverability.model.codes import Code
-from deliverability.model.errors import NO_SUCH_FOLDER, InputError, file_error
+from deliverability.model.errors import InputError, not_written
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
 from deliverability.render.formats import ENDINGS, FORMAT_OF, PRINTED, Format, Writer, WriterOptions
@@ -32,12 +32,6 @@ UNKNOWN_ENDING = Code("unknown-ending", ("file", "endings"))
 Target = tuple[Format, Path | None]
 
 
-def not_written(path: Path | None, error: OSError) -> InputError:
-    """Why a file that was asked for cannot be written."""
-    named = f"-o {path}"
-    return InputError(NO_SUCH_FOLDER(name=named) if isinstance(error, FileNotFoundError) else file_error(named, error))
-
-
 def put(text: str, output: Path | None) -> None:
     """Print a text, or write it into a file. Raises InputError."""
     if output is None:
@@ -46,13 +40,18 @@ def put(text: str, output: Path | None) -> None:
     try:
         write_whole(output, text)
     except OSError as error:
-        raise not_written(output, error) from None
+        raise InputError(not_written(f"-o {output}", error)) from None
     wrote(output)
 
 
 def wrote(path: Path) -> None:
     """Say which file was written, beside what is printed."""
     click.echo(language().say("cli.written", file=visible(str(path))), err=True)
+
+
+def show(text: str) -> None:
+    """Print a text; characters that the terminal cannot write are written out."""
+    click.echo(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"), nl=False)
 
 
 def targets(style: str | None, files: Sequence[Path]) -> list[Target]:
@@ -81,6 +80,7 @@ class Outputs:
         speaker: Speaker,
         *,
         trace: bool = False,
+        whole: bool = False,
         fail_on: Severity | None = Severity.ERROR,
     ) -> None:
         self._stack = ExitStack()
@@ -94,9 +94,9 @@ class Outputs:
             context.call_on_close(self._stack.close)
         for form, path in where:
             browser = find_browser(path) if form.name == "pdf" and path else None
-            shown = _terminal() if path is None else {"file": True}
+            shown = terminal() if path is None else {"file": True}
             spoken = self._speakers[form.name]
-            writer = form.writer(spoken, WriterOptions(subjects, trace, fail_on, **shown))
+            writer = form.writer(spoken, WriterOptions(subjects, trace, fail_on, whole, **shown))
             self._outlets.append(_Outlet(writer, path, self._open(path) if path else None, browser, spoken.lang))
 
     def _open(self, path: Path) -> WholeFile:
@@ -104,7 +104,7 @@ class Outputs:
             file = WholeFile(path)
         except OSError as error:
             self._stack.close()
-            raise not_written(path, error) from None
+            raise InputError(not_written(f"-o {path}", error)) from None
         self._stack.callback(file.drop)
         return file
 
@@ -167,7 +167,7 @@ class _Outlet:
         if not text:
             return
         if self.file is None or self.path is None:
-            click.echo(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"), nl=False)
+            show(text)
             return
         data = (
             print_pdf(self.browser, text, self.path)
@@ -187,10 +187,10 @@ class _Outlet:
         try:
             yield
         except OSError as error:
-            raise not_written(self.path, error) from None
+            raise InputError(not_written(f"-o {self.path}", error)) from None
 
 
-def _terminal() -> dict[str, Any]:
+def terminal() -> dict[str, Any]:
     """What standard output can show. NO_COLOR (no-color.org) wins over FORCE_COLOR, which has colors in a pipe."""
     forced = bool(os.environ.get("FORCE_COLOR"))
     able = forced or (sys.stdout.isatty() and os.environ.get("TERM") != "dumb")

@@ -31,18 +31,18 @@ NOT_PRINTED = Code("pdf-not-printed", ("file", "browser", "why"))
 PRINTED_TOO_LONG = Code("pdf-too-long", ("file", "browser", "n"))
 
 
+def browser_here() -> str | None:
+    """The browser that prints: the one that DELIV_CHROMIUM names, else the first known one; None: it is not there."""
+    names = (os.environ["DELIV_CHROMIUM"],) if os.environ.get("DELIV_CHROMIUM") else NAMES
+    return next((found for name in names if (found := shutil.which(name))), None)
+
+
 def find_browser(path: Path) -> str:
     """The browser that prints; `path` is named in the error. Raises InputError where there is none."""
-    named = os.environ.get("DELIV_CHROMIUM")
-    if named:
-        found = shutil.which(named)
-        if found is None:
-            raise InputError(NO_PROGRAM(file=str(path), name=named))
+    if found := browser_here():
         return found
-    for name in NAMES:
-        found = shutil.which(name)
-        if found is not None:
-            return found
+    if named := os.environ.get("DELIV_CHROMIUM"):
+        raise InputError(NO_PROGRAM(file=str(path), name=named))
     raise InputError(NO_BROWSER(file=str(path), names=NAMES))
 
 

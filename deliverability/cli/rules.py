@@ -160,7 +160,8 @@ def _as_json(rule: Rule, loaded: RuleSet) -> dict[str, Any]:
             if rule.id in receiver.rules
         },
         "text": {
-            lang: {"title": t.title, "met": t.met, "unmet": t.unmet, "why": t.why, "fix": list(t.fix)}
+            lang: {"title": t.title, "short": t.short, "noun": t.noun, "met": t.met}
+            | {"unmet": [each.text for each in t.unmet], "why": t.why, "fix": list(t.fix)}
             for lang, t in rule.text.items()
         },
     }

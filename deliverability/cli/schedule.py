@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,12 +15,16 @@ from deliverability.cli.options import speaking_option
 from deliverability.cli.output import wrote
 from deliverability.cli.types import OneOf, PathOf
 from deliverability.config import DEFAULT_FILE, NO_SETTINGS
-from deliverability.model.codes import Code
+from deliverability.model.codes import AS_SAID, Code
 from deliverability.model.errors import InputError, file_error
 from deliverability.ports.open import CONTRADICTION
 
+if TYPE_CHECKING:
+    from deliverability.runs.weekly.source import Source
+
 CRONTAB_ONLY = Code("crontab-only")
-ONLY_WITH_SYSTEMD = Code("only-with-systemd")
+GOES_WITH = Code("option-goes-with", ("option", "other"))
+NO_SOURCE = Code("workflow-no-source")
 NO_TIME = Code("no-time", ("text",))
 _DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 
@@ -28,6 +33,7 @@ _DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "satu
 @click.option("--cron", "style", flag_value="cron", default=True)
 @click.option("--systemd", "style", flag_value="systemd")
 @click.option("--github", "style", flag_value="github")
+@click.option("--source", metavar="git+URL@COMMIT|WHEEL")
 @click.option("--day", type=OneOf(_DAYS), default="monday", show_default=True)
 @click.option("--time", "clock", default="06:00", show_default=True, metavar="HH:MM")
 @click.option("--install", is_flag=True)
@@ -48,7 +54,9 @@ def command(**params: Any) -> int:
     if params["install"] and params["remove"]:
         raise InputError(CONTRADICTION(names=("--install", "--remove")))
     if params["output"] and params["style"] != "systemd":
-        raise InputError(ONLY_WITH_SYSTEMD())
+        raise InputError(GOES_WITH(option="-o", other="--systemd"))
+    if params["source"] and params["style"] != "github":
+        raise InputError(GOES_WITH(option="--source", other="--github"))
     if not params["remove"] and not config.is_file():
         raise InputError(NO_SETTINGS(file=str(config)))
     if params["remove"]:
@@ -63,10 +71,19 @@ def command(**params: Any) -> int:
             schedule.install(config, when)
             click.echo(say("cli.crontab-installed"), err=True)
     elif params["style"] == "github":
-        click.echo(schedule.github_workflow(config, when), nl=False)
+        offset = datetime.now().astimezone().utcoffset() or timedelta()
+        click.echo(schedule.github_workflow(config, when, _source(params["source"]), offset), nl=False)
     else:
         _systemd(schedule.systemd_units(config, when), params["output"])
     return 0
+
+
+def _source(text: str | None) -> Source:
+    from deliverability.runs.weekly.source import examples, parse_source
+
+    if not text:
+        raise InputError(NO_SOURCE(), *(AS_SAID(text=f"--source {each}") for each in examples()))
+    return parse_source(text, Path.cwd())
 
 
 def _clock(text: str) -> tuple[int, int]:

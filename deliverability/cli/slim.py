@@ -11,11 +11,11 @@ import click
 
 from deliverability.cli.command import Command
 from deliverability.cli.options import lang_option, plain_errors, text_or_json_option
-from deliverability.cli.output import not_written, wrote
+from deliverability.cli.output import wrote
 from deliverability.cli.types import Number, OneOf, PathOf
 from deliverability.model.codec import json_text
 from deliverability.model.codes import Code
-from deliverability.model.errors import NO_SUCH_FOLDER, InputError
+from deliverability.model.errors import NO_SUCH_FOLDER, InputError, not_written
 from deliverability.ports.open import CONTRADICTION
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _write(output: Path, data: bytes, force: bool) -> None:
     except FileExistsError:
         raise InputError(FILE_EXISTS(file=str(output))) from None
     except OSError as error:
-        raise not_written(output, error) from None
+        raise InputError(not_written(f"-o {output}", error)) from None
 
 
 def _record(name: str, slimmed: Slimmed, output: Path | None) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def default_url() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class HistoryRun:
     """One run. `finished` is empty while it is not complete."""
 
     id: int
@@ -97,7 +97,7 @@ class Run:
 class Point:
     """A subject in one run, in short: for trends. `graded`: see Snapshot."""
 
-    run: Run
+    run: HistoryRun
     assessment: Assessment
     facts: FactSet
     graded: int = GRADED_SUBJECT
@@ -124,18 +124,9 @@ class History:
 
         """
         import sqlalchemy
-        from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+        from sqlalchemy.exc import SQLAlchemyError
 
-        try:
-            address = sqlalchemy.make_url(url or default_url())
-        except (ArgumentError, ValueError):  # ValueError: the port is no number
-            raise HistoryError(NO_HISTORY_URL(text=_masked(url))) from None
-        if address.get_backend_name() not in ("sqlite", "postgresql"):
-            raise HistoryError(OTHER_DATABASE(name=address.get_backend_name()))
-        file = None
-        if address.get_backend_name() == "sqlite" and address.database not in (None, "", ":memory:"):
-            file = Path(folder or ".", str(address.database)).absolute()
-            address = address.set(database=str(file))
+        address, file = _address(url, folder)
         shown = str(file) if file else _shown(address)
         failed = contextlib.ExitStack()
         try:
@@ -266,7 +257,7 @@ class History:
     # --- Runs ---
 
     @_twice
-    def begin(self, started: str, version: str) -> Run:
+    def begin(self, started: str, version: str) -> HistoryRun:
         """The run to go on with: the newest where it is not finished (its process was killed), else a new one."""
         from sqlalchemy import insert, select
 
@@ -275,15 +266,15 @@ class History:
         with self._writing() as connection:
             newest = connection.execute(select(runs).order_by(runs.c.id.desc()).limit(1)).first()
             if newest is not None and not newest.finished:
-                return Run(newest.id, newest.started, "", newest.version)
+                return HistoryRun(newest.id, newest.started, "", newest.version)
             made = connection.execute(insert(runs).values(started=started, version=version, finished=""))
             key = made.inserted_primary_key
             if key is None:
                 raise HistoryError(NO_RUN_NUMBER())
-            return Run(int(key[0]), started, "", version)
+            return HistoryRun(int(key[0]), started, "", version)
 
     @_twice
-    def restart(self, run: Run, started: str) -> Run:
+    def restart(self, run: HistoryRun, started: str) -> HistoryRun:
         """Begin an unfinished run anew: what it kept is no longer what is so, and was told to nobody."""
         from sqlalchemy import delete, update
 
@@ -293,10 +284,10 @@ class History:
             connection.execute(delete(snapshots).where(snapshots.c.run == run.id))
             connection.execute(delete(states).where(states.c.since == run.started))
             connection.execute(update(runs).where(runs.c.id == run.id).values(started=started))
-        return Run(run.id, started, "", run.version)
+        return HistoryRun(run.id, started, "", run.version)
 
     @_twice
-    def finish(self, run: Run, finished: str) -> None:
+    def finish(self, run: HistoryRun, finished: str) -> None:
         """Mark a run as complete."""
         from sqlalchemy import update
 
@@ -306,7 +297,7 @@ class History:
             connection.execute(update(runs).where(runs.c.id == run.id).values(finished=finished))
 
     @_twice
-    def runs(self) -> tuple[Run, ...]:
+    def runs(self) -> tuple[HistoryRun, ...]:
         """All runs, oldest first."""
         from sqlalchemy import select
 
@@ -314,14 +305,14 @@ class History:
 
         with self._reading() as connection:
             rows = connection.execute(select(runs).order_by(runs.c.id))
-            return tuple(Run(row.id, row.started, row.finished, row.version) for row in rows)
+            return tuple(HistoryRun(row.id, row.started, row.finished, row.version) for row in rows)
 
     # --- Snapshots ---
 
     @_twice
     def record(
         self,
-        run: Run,
+        run: HistoryRun,
         snapshot: Snapshot,
         gone: Collection[str] = (),
         renamed: Mapping[str, str] = MappingProxyType({}),
@@ -364,7 +355,7 @@ class History:
             _keep_keys(connection, snapshot, run.started)
 
     @_twice
-    def recorded(self, run: Run) -> frozenset[tuple[str, str]]:
+    def recorded(self, run: HistoryRun) -> frozenset[tuple[str, str]]:
         """The subjects (domain, source) that a run has already kept."""
         from sqlalchemy import select
 
@@ -379,10 +370,10 @@ class History:
         domain: str | None = None,
         source: str | None = None,
         *,
-        before: Run | None = None,
+        before: HistoryRun | None = None,
         newest: int | None = None,
         damaged: Callable[[DamagedError], None] | None = None,
-    ) -> Iterator[tuple[Run, Snapshot]]:
+    ) -> Iterator[tuple[HistoryRun, Snapshot]]:
         """Snapshots with their runs, newest first; `before` leaves out that run and later ones.
 
         One that cannot be read is told to `damaged` and left out. Raises HistoryError; without `damaged` DamagedError.
@@ -403,7 +394,7 @@ class History:
         wanted = wanted.order_by(snapshots.c.run.desc(), snapshots.c.id)
         with self._reading() as connection:
             for row in connection.execute(wanted.limit(newest) if newest else wanted).all():
-                run = Run(row.run, row.run_started, row.finished, row.version)
+                run = HistoryRun(row.run, row.run_started, row.finished, row.version)
                 if (snapshot := _unless_damaged(connection, row, damaged)) is not None:
                     yield run, snapshot
 
@@ -438,7 +429,7 @@ class History:
                     for name in names:
                         facts.update(json.loads(texts[manifest[name]]) if name in manifest else {})
                     verdicts = json.loads(texts[manifest["verdicts"]])
-                    run = Run(row.id, row.started, row.finished, row.version)
+                    run = HistoryRun(row.id, row.started, row.finished, row.version)
                     told = decode_facts({"facts": facts, "evidence": []})
                     points.append(Point(run, _read_assessment(verdicts), told, _graded(verdicts)))
         return tuple(points)
@@ -456,7 +447,7 @@ class History:
             return tuple((row.domain, row.source) for row in rows)
 
     @_twice
-    def states(self, domain: str, source: str, *, before: Run | None = None) -> Mapping[str, State]:
+    def states(self, domain: str, source: str, *, before: HistoryRun | None = None) -> Mapping[str, State]:
         """What is known of each finding of a subject over all runs, by fingerprint; `before`: not from that run."""
         from sqlalchemy import select
 
@@ -524,7 +515,7 @@ class History:
                     "assessment": _assessment(snapshot.assessment),
                 }
 
-    def _of_run(self, run: Run, damaged: Callable[[DamagedError], None] | None) -> Iterator[Snapshot]:
+    def _of_run(self, run: HistoryRun, damaged: Callable[[DamagedError], None] | None) -> Iterator[Snapshot]:
         from sqlalchemy import select
 
         from deliverability.history.tables import snapshots
@@ -547,6 +538,29 @@ def _shown(address: URL) -> str:
 def _masked(url: str) -> str:
     """What cannot be read as an address, without what may be a password: all between the user and the last @."""
     return re.sub(r"(//[^:/@]*):.*@", r"\1:***@", url.partition("?")[0], flags=re.DOTALL)
+
+
+def _address(url: str, folder: Path | None) -> tuple[URL, Path | None]:
+    """The address of a history, as `History.open` is given it, and its file where it is one. Raises HistoryError."""
+    import sqlalchemy
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        address = sqlalchemy.make_url(url or default_url())
+    except (ArgumentError, ValueError):  # ValueError: the port is no number
+        raise HistoryError(NO_HISTORY_URL(text=_masked(url))) from None
+    if address.get_backend_name() not in ("sqlite", "postgresql"):
+        raise HistoryError(OTHER_DATABASE(name=address.get_backend_name()))
+    if address.get_backend_name() == "postgresql" or address.database in (None, "", ":memory:"):
+        return address, None
+    file = Path(folder or ".", str(address.database)).absolute()
+    return address.set(database=str(file)), file
+
+
+def missing_file(url: str = "", *, folder: Path | None = None) -> Path | None:
+    """The file of a history that nothing was kept in yet; None where there is one. Raises HistoryError."""
+    _, file = _address(url, folder)
+    return file if file is not None and not file.exists() else None
 
 
 def _prepare(file: Path) -> None:

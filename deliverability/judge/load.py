@@ -8,7 +8,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,13 +20,27 @@ from deliverability import _yamlstrict as yamlstrict
 from deliverability.judge.conditions import comparisons_of, paths_of
 from deliverability.model import rules as model
 from deliverability.model.facts import Catalogue, FactSpec, FactType, Purpose, Value
-from deliverability.model.placeholders import placeholders
+from deliverability.model.placeholders import fill, placeholders
 from deliverability.model.report import GRADES, VerdictKind
 
 NOT_RULES = frozenset(
-    {"attachments.yaml", "glossary.yaml", "guide.yaml", "measures.yaml", "sources.yaml", "verdicts.yaml"}
+    {
+        *(
+            "attachments.yaml",
+            "glossary.yaml",
+            "guide.yaml",
+            "measures.yaml",
+            "outside.yaml",
+            "sources.yaml",
+            "tasks.yaml",
+        ),
+        "verdicts.yaml",
+    }
 )
 
+
+# Columns; a character of Japanese takes two.
+_AT_MOST = {"short": 60, "noun": 30}
 
 Grade = Literal["A", "B", "C", "D", "F"]
 
@@ -43,10 +58,22 @@ class _Ref(_Shape):
     section: str = ""
 
 
+class _SentenceShape(_Shape):
+    when: Any = None
+    text: str = pydantic.Field(min_length=1)
+
+
+def _sentences(said: Any) -> Any:
+    """A text alone stands for all cases."""
+    return [{"text": said}] if isinstance(said, str) else said
+
+
 class _Text(_Shape):
     title: str = pydantic.Field(min_length=1)
+    short: str = pydantic.Field(min_length=1)
+    noun: str = pydantic.Field(min_length=1)
     met: str = pydantic.Field(min_length=1)
-    unmet: str = pydantic.Field(min_length=1)
+    unmet: Annotated[list[_SentenceShape], pydantic.BeforeValidator(_sentences), pydantic.Field(min_length=1)]
     why: str = pydantic.Field(min_length=1)
     fix: list[str] = pydantic.Field(min_length=1)
 
@@ -76,7 +103,7 @@ class _RuleShape(_Shape):
     contested: bool = False
     information: bool = False
     remedy: str = ""
-    task: model.Task | None = None
+    task: str = ""
     service: model.ServiceStep | None = None
     when: Any = None
     each: str | None = None
@@ -162,6 +189,28 @@ class _TypesShape(_Shape):
     types: list[Annotated[str, pydantic.Field(pattern=r"^[a-z0-9_-]+$")]] = pydantic.Field(min_length=1)
 
 
+class _TaskShape(_Shape):
+    code: str = pydantic.Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    place: model.Place
+    gate: model.Gate | None = None
+    inbound: bool = False
+    cause: str = ""
+    fields: list[str] = []
+    what: _Words
+    hand_over: _Words | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _names_what_is_known(self) -> _TaskShape:
+        """Both languages name the same, and nothing that no step has."""
+        for part, words in (("what", self.what), ("hand_over", self.hand_over)):
+            if words is not None and placeholders(words.en) != placeholders(words.ja):
+                raise ValueError(f"{part}: English and Japanese use different placeholders")
+        texts = [self.what.en, *self.fields, *([self.hand_over.en] if self.hand_over else [])]
+        if odd := sorted(frozenset().union(*map(placeholders, texts)) - model.TASK_WORDS):
+            raise ValueError(f"no placeholder {odd[0]!r}; known: {', '.join(sorted(model.TASK_WORDS))}")
+        return self
+
+
 class _GradeShape(_Shape):
     grade: Grade
     verdicts: list[VerdictKind] = []
@@ -198,6 +247,7 @@ class _GradingShape(_Shape):
 _RULES = pydantic.TypeAdapter(list[_RuleShape])
 _RECEIVER = pydantic.TypeAdapter(_ReceiverShape)
 _SOURCES = pydantic.TypeAdapter(dict[str, _SourceShape])
+_TASKS = pydantic.TypeAdapter(list[_TaskShape])
 _GRADING = pydantic.TypeAdapter(_GradingShape)
 _ATTACHMENTS = pydantic.TypeAdapter(dict[str, _TypesShape])
 
@@ -214,8 +264,10 @@ class _Loader:
     digest: Any = field(default_factory=hashlib.sha256)
     names: dict[str, str] = field(default_factory=dict)
     rules_unread: bool = False
+    tasks_unread: bool = False
     combinations: dict[str, tuple[_ReceiverShape, str]] = field(default_factory=dict)
     attachments: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    tasks: dict[str, model.Task] = field(default_factory=dict)
     grading: model.Grading = field(default_factory=model.Grading)
     cited: list[tuple[str, Sequence[_Ref]]] = field(default_factory=list)
 
@@ -227,6 +279,21 @@ class _Loader:
         for name, shape in shapes.items():
             self.attachments[name] = tuple(shape.types)
             self.cited.append((f"{path}:{document.line((name, 'sources'))}", shape.sources))
+
+    def task_file(self, path: Path) -> None:
+        """Tasks; read before all rules, which name them."""
+        if (read := self.read(path, _TASKS)) is None:
+            self.tasks_unread = True
+            return
+        shapes, document = read
+        found: dict[str, model.Task] = {}
+        for index, shape in enumerate(shapes):
+            if shape.code in found:
+                self.problems.append(f"{path}:{document.line((index,))}: {shape.code} is there twice")
+            if shape.cause and f"{shape.cause}[].aligned" not in self.catalogue:
+                self.problems.append(f"{path}:{document.line((index,))}: no list fact {shape.cause!r} with aligned")
+            found[shape.code] = _task(shape)
+        self.tasks.update(found)
 
     def grading_file(self, path: Path) -> None:
         if (read := self.read(path, _GRADING)) is not None:
@@ -514,13 +581,12 @@ class _RuleReader(_ConditionReader):
             self.problem("what is for information has the severity info", "severity")
         if shape.remedy and shape.remedy not in self.loader.remedies:
             self.problem(f"no remedy {shape.remedy!r}{_nearest(shape.remedy, self.loader.remedies)}", "remedy")
+        if shape.task and not self.loader.tasks_unread and shape.task not in self.loader.tasks:
+            self.problem(f"no task {shape.task!r}{_nearest(shape.task, self.loader.tasks)}", "task")
         if shape.severity is model.Severity.ERROR and shape.scope is not model.Scope.DELIVERY:
             self.problem(f"an error is about delivery, not {shape.scope.value}", "severity")
         self.loader.check_refs(f"{self.path}:{self.document.line((*self.place, 'sources'))}", shape.sources)
-        text = {
-            lang: model.Texts(each.title, each.met, each.unmet, each.why, tuple(each.fix))
-            for lang, each in (("en", shape.text.en), ("ja", shape.text.ja))
-        }
+        text = {lang: self.texts(each, lang) for lang, each in (("en", shape.text.en), ("ja", shape.text.ja))}
         self.check_texts(text)
         self.check_guards(shape, when, require)
         if self.failed or require is None:
@@ -555,6 +621,25 @@ class _RuleReader(_ConditionReader):
             line=line,
         )
 
+    def texts(self, shape: _Text, lang: str) -> model.Texts:
+        return model.Texts(
+            title=shape.title,
+            short=shape.short,
+            noun=shape.noun,
+            met=shape.met,
+            unmet=tuple(self.sentences(shape.unmet, ("text", lang, "unmet"))),
+            why=shape.why,
+            fix=tuple(shape.fix),
+        )
+
+    def sentences(self, shapes: Sequence[_SentenceShape], path: tuple[str, ...]) -> Iterator[model.Sentence]:
+        last = len(shapes) - 1
+        for n, shape in enumerate(shapes):
+            if (shape.when is None) is not (n == last):
+                self.problem("every sentence has a when, but for the last, which stands for all other cases", *path, n)
+            when = None if shape.when is None else self.condition(shape.when, (*path, n, "when"))
+            yield model.Sentence(when, shape.text)
+
     def reads(
         self,
         shape: _RuleShape,
@@ -564,7 +649,8 @@ class _RuleReader(_ConditionReader):
     ) -> tuple[str, ...]:
         """Facts of the conditions, then those shown or named; trees are too large to repeat in each finding."""
         named = {name for each in text.values() for words in _all_words(each) for name in placeholders(words)}
-        paths = (*paths_of(when), *paths_of(require), *shape.show, *sorted(named - set(self.limits)))
+        told_by = (path for each in text["en"].unmet for path in paths_of(each.when))
+        paths = (*paths_of(when), *paths_of(require), *told_by, *shape.show, *sorted(named - set(self.limits)))
         return tuple(path for path in dict.fromkeys(paths) if not self.is_tree(path))
 
     def is_tree(self, path: str) -> bool:
@@ -572,22 +658,44 @@ class _RuleReader(_ConditionReader):
         return spec is not None and spec.type is FactType.TREE
 
     def check_texts(self, text: Mapping[str, model.Texts]) -> None:
-        for part in ("title", "met", "unmet", "why", "fix"):
-            found: dict[str, frozenset[str]] = {}
-            for lang, each in text.items():
-                words = getattr(each, part)
-                joined = "\n".join(words) if isinstance(words, tuple) else words
-                found[lang] = placeholders(joined)
-                for name in sorted(found[lang]):
-                    if name not in self.limits:
-                        self.fact(name, "text", lang, part)
-            if found["en"] != found["ja"]:
-                odd = ", ".join(sorted(found["en"] ^ found["ja"]))
-                self.problem(f"English and Japanese use different placeholders: {odd}", "text", "ja", part)
-        if len(text["en"].fix) != len(text["ja"].fix):
-            self.problem(
-                f"{len(text['en'].fix)} steps in English, {len(text['ja'].fix)} in Japanese", "text", "ja", "fix"
-            )
+        en, ja = text["en"], text["ja"]
+        for part in ("title", "short", "noun", "met", "why"):
+            self.check_pair(getattr(en, part), getattr(ja, part), part)
+        if [each.when for each in en.unmet] == [each.when for each in ja.unmet]:
+            places = [("unmet",)] if len(en.unmet) == 1 else [("unmet", n) for n in range(len(en.unmet))]
+            for place, of_en, of_ja in zip(places, en.unmet, ja.unmet, strict=True):
+                self.check_pair(of_en.text, of_ja.text, *place)
+        else:
+            self.problem("English and Japanese tell different cases apart", "text", "ja", "unmet")
+        self.check_pair("\n".join(en.fix), "\n".join(ja.fix), "fix")
+        if len(en.fix) != len(ja.fix):
+            self.problem(f"{len(en.fix)} steps in English, {len(ja.fix)} in Japanese", "text", "ja", "fix")
+        for lang, each in text.items():
+            for part, most in _AT_MOST.items():
+                self.check_heading(getattr(each, part), most, "text", lang, part)
+            if placeholders(each.noun) - set(self.limits):
+                self.problem("it names what could not be checked too, so it shows no fact", "text", lang, "noun")
+
+    def check_pair(self, en: str, ja: str, *part: str | int) -> None:
+        """Both languages name the same facts and limits, and these exist."""
+        found = {"en": placeholders(en), "ja": placeholders(ja)}
+        for lang, names in found.items():
+            for name in sorted(names - set(self.limits)):
+                self.fact(name, "text", lang, *part)
+        if found["en"] != found["ja"]:
+            odd = ", ".join(sorted(found["en"] ^ found["ja"]))
+            self.problem(f"English and Japanese use different placeholders: {odd}", "text", "ja", *part)
+
+    def check_heading(self, words: str, most: int, *path: str) -> None:
+        """It is short beside its values, and can stand as a heading and within a sentence."""
+        width = sum(
+            1 + (unicodedata.east_asian_width(char) in "WF")
+            for char in fill(words, dict.fromkeys(placeholders(words), ""))
+        )
+        if width > most:
+            self.problem(f"{width} columns wide without its values, at most {most} are allowed", *path)
+        if words.endswith((".", "。", "）")):
+            self.problem("it ends with neither a stop nor a bracket, for it stands within sentences too", *path)
 
     def check_guards(self, shape: _RuleShape, when: model.Condition | None, require: model.Condition | None) -> None:
         guarded = {each.fact for each in comparisons_of(when)}
@@ -612,6 +720,8 @@ def load_rules(folders: Sequence[Path], catalogue: Catalogue, remedies: Collecti
             raise RuleError([f"{folder}: no such folder of rule files"])
         if (path := folder / "attachments.yaml").is_file():
             loader.attachment_file(path)
+        if (path := folder / "tasks.yaml").is_file():
+            loader.task_file(path)
         if (path := folder / "verdicts.yaml").is_file():
             loader.grading_file(path)
     for folder in folders:
@@ -629,6 +739,11 @@ def load_rules(folders: Sequence[Path], catalogue: Catalogue, remedies: Collecti
         loader.digest.hexdigest(),
         tuple(loader.warnings),
         grading=loader.grading,
+        tasks=loader.tasks,
+        guide=tuple(
+            model.GuideEntry(str(step["key"]), tuple(map(str, step.get("shown_by", ()))))
+            for step in load_guide(folders)
+        ),
     )
 
 
@@ -645,8 +760,23 @@ def load_guide(folders: Sequence[Path]) -> tuple[Mapping[str, Any], ...]:
     return ()
 
 
+def _task(shape: _TaskShape) -> model.Task:
+    def texts(lang: Literal["en", "ja"]) -> model.TaskTexts:
+        return model.TaskTexts(getattr(shape.what, lang), getattr(shape.hand_over, lang) if shape.hand_over else "")
+
+    return model.Task(
+        code=shape.code,
+        place=shape.place,
+        text={"en": texts("en"), "ja": texts("ja")},
+        gate=shape.gate,
+        inbound=shape.inbound,
+        cause=shape.cause,
+        fields=tuple(shape.fields),
+    )
+
+
 def _all_words(text: model.Texts) -> tuple[str, ...]:
-    return (text.title, text.met, text.unmet, text.why, *text.fix)
+    return (text.title, text.short, text.noun, text.met, *(each.text for each in text.unmet), text.why, *text.fix)
 
 
 def _place(receiver: model.Receiver) -> tuple[bool, int, str]:

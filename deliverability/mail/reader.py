@@ -174,7 +174,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class LineFacts:
-    """EvidenceLine ends and odd octets of the whole message.
+    """Line ends and odd octets of the whole message.
 
     Attributes:
         longest: octets of the longest line without its line end.
@@ -292,7 +292,7 @@ class _Notes:
 
 @dataclass(frozen=True, slots=True)
 class _LineEnds:
-    """EvidenceLine ends of a whole buffer. Where all are alike, the octets of a stretch as sent need no second look."""
+    """Line ends of a whole buffer. Where all are alike, the octets of a stretch as sent need no second look."""
 
     cr: int
     lf: int

@@ -34,6 +34,11 @@ class InputError(ValueError):
         return "\n".join(detail_words(each, phrases("en")) for each in self.details)
 
 
+def not_written(name: object, error: OSError) -> Detail:
+    """Why a file cannot be written."""
+    return NO_SUCH_FOLDER(name=str(name)) if isinstance(error, FileNotFoundError) else file_error(name, error)
+
+
 def file_error(name: object, error: OSError | ValueError) -> Detail:
     """What the system says about a file, or what is wrong with what it holds."""
     if isinstance(error, FileNotFoundError):

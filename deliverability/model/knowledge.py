@@ -30,6 +30,26 @@ class Measures:
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """Whom to ask where neither the user nor DNS names anybody.
+
+    Attributes:
+        resolvers: public ones, address by name.
+        mail_domains: domains that have mail servers.
+        no_names_below: domains below which no name of ours exists.
+        clocks: https addresses whose servers know the time.
+        clock_seconds: by how much a clock may differ.
+
+    """
+
+    resolvers: Mapping[str, str] = field(default_factory=dict)
+    mail_domains: tuple[str, ...] = ()
+    no_names_below: tuple[str, ...] = ()
+    clocks: tuple[str, ...] = ()
+    clock_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Knowledge:
     """All of it, the user's folders laid over the shipped one.
 
@@ -38,6 +58,7 @@ class Knowledge:
         selectors: DKIM selectors to guess where nobody named any.
         features: HTML and CSS features, by their names at caniemail, and what is lost without them: layout or content.
         measures: see Measures.
+        outside: see Outside.
 
     """
 
@@ -45,3 +66,4 @@ class Knowledge:
     selectors: tuple[str, ...] = ()
     features: Mapping[str, str] = field(default_factory=dict)
     measures: Measures = Measures()
+    outside: Outside = field(default_factory=Outside)

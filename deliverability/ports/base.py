@@ -102,6 +102,7 @@ class Page:
         body: the octets, never more than the fetcher's limit.
         at: when, ISO 8601 in UTC.
         server: the IP address that answered, for the evidence.
+        date: what the server's clock said (Date), as sent; empty where it says nothing, and in recordings.
 
     """
 
@@ -111,6 +112,7 @@ class Page:
     body: bytes
     at: str = ""
     server: str = ""
+    date: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from deliverability.ports.public import is_public
 MAX_OCTETS = 64 * 1024  # of one file, as RFC 8461 section 3.3 suggests for a policy
 SECONDS = 8.0  # for one file, name look-up and redirects included
 _MAX_URL = 2000
+_MAX_DATE = 40  # RFC 9110 section 5.6.7 has 29
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PIECE = 8192
 
@@ -131,9 +132,10 @@ class WebFetcher:
                 ) as response,
             ):
                 kind = response.headers.get("content-type", "")[:200]
+                date = response.headers.get("date", "")[:_MAX_DATE]
                 location = response.headers.get("location", "")[:_MAX_URL]
                 if form is not None:
-                    return Page(url, response.status_code, kind, b"", at, target.address), location
+                    return Page(url, response.status_code, kind, b"", at, target.address, date), location
                 if response.headers.get("content-encoding", "identity").lower() != "identity":
                     raise NoAnswerError(Reason.REFUSED, PACKED(), certain=True)
                 body = bytearray()
@@ -141,7 +143,7 @@ class WebFetcher:
                     body += piece
                     if len(body) > MAX_OCTETS:
                         raise NoAnswerError(Reason.LIMIT, TOO_LARGE(n=MAX_OCTETS // 1024), certain=True)
-                return Page(url, response.status_code, kind, bytes(body), at, target.address), location
+                return Page(url, response.status_code, kind, bytes(body), at, target.address, date), location
         except httpx.TimeoutException:
             raise TimeoutError from None
         except httpx.ConnectError as error:

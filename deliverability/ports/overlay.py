@@ -17,7 +17,7 @@ from deliverability.ports.names import CNAME_LOOP, CNAME_MANY, MAX_CHAIN, canoni
 NO_PROPOSAL = Code("no-proposal", ("text",))
 NO_NAME = Code("no-dns-name", ("text",))
 NO_NAME_FOR = Code("no-dns-name-for", ("text", "type"))
-TYPE_NOT_PROPOSED = Code("type-not-proposed", ("type", "types"))
+UNKNOWN_TYPE = Code("record-type-unknown", ("type", "types"))
 TXT_NOT_CLOSED = Code("txt-not-closed", ("text",))
 TXT_LONG = Code("txt-long", ("most", "n"))
 NO_OCTET = Code("no-octet", ("text",))
@@ -62,11 +62,16 @@ def parse_proposal(text: str) -> Proposal:
     value = values[0].strip() if values else ""
     if not rdtype or not value:
         raise InputError(NO_PROPOSAL(text=text))
-    if not labels_of(name):
+    return parse_record(name, rdtype, value)
+
+
+def parse_record(name: str, rdtype: str, value: str) -> Proposal:
+    """A record of its three parts, as `parse_proposal` reads them. Raises InputError."""
+    if re.search(r"\s", name) or not labels_of(name):
         raise InputError(NO_NAME(text=name))
     rdtype = rdtype.upper()
     if rdtype not in _TYPES:
-        raise InputError(TYPE_NOT_PROPOSED(type=rdtype, types=tuple(_TYPES)))
+        raise InputError(UNKNOWN_TYPE(type=rdtype, types=tuple(_TYPES)))
     if rdtype == "TXT":
         joined, octets = _txt(value)
         return Proposal(canonical(name), rdtype, joined, octets)

@@ -12,7 +12,7 @@ from typing import Any
 from deliverability._files import write_whole
 from deliverability.model.codec import decode_detail, encode
 from deliverability.model.codes import Code, Detail
-from deliverability.model.errors import FILE_TOO_LARGE, InputError, file_error
+from deliverability.model.errors import FILE_TOO_LARGE, InputError, file_error, not_written
 from deliverability.model.facts import Reason
 from deliverability.ports.base import (
     Absent,
@@ -87,7 +87,7 @@ def write_recording(path: Path, ports: Ports, made_by: str) -> None:
     try:
         write_whole(path, text)
     except OSError as error:
-        raise RecordingError(file_error(path, error)) from None
+        raise RecordingError(not_written(path, error)) from None
 
 
 def replaying(path: Path) -> Ports:

@@ -24,6 +24,7 @@ from deliverability.remedy.names import RemedyName
 from deliverability.remedy.records import published as published_at
 from deliverability.remedy.situation import Situation
 from deliverability.remedy.spf_chain import Chain
+from deliverability.remedy.spf_facts import MAX_LOOKUPS, SpfFacts
 from deliverability.remedy.spf_lookups import lookups_short, repeated, save_lookups, without_covered
 from deliverability.remedy.spf_passing import Earlier
 from deliverability.remedy.spf_terms import (
@@ -43,7 +44,6 @@ from deliverability.remedy.spf_terms import (
     shortened,
     without,
 )
-from deliverability.remedy.spf_world import MAX_LOOKUPS, World
 
 MAX_ANSWER_OCTETS = 1232
 """An answer up to this size fits into one packet with EDNS wherever mail goes (DNS flag day 2020)."""
@@ -58,38 +58,38 @@ def drafts(given: Situation) -> tuple[Remedy, ...]:
     Nothing is drafted on guesses: where DNS did not tell what is published, there is no draft.
     """
     facts = given.facts
-    world = World(facts, given.findings, given.services)
-    if not world.domain or facts.value("spf.present") not in (True, False) or not world.unmet_items:
+    spf = SpfFacts(facts, given.findings, given.services)
+    if not spf.domain or facts.value("spf.present") not in (True, False) or not spf.unmet_items:
         return ()
-    place = published_at(facts, world.domain, "TXT")
-    if place is not None and place.name != world.domain:
+    place = published_at(facts, spf.domain, "TXT")
+    if place is not None and place.name != spf.domain:
         # Beside a CNAME stands nothing else, and the record behind it is about the name there: its a and mx are.
         return ()
     published = texts_of(facts.value("spf.records"))
     meant = texts_of(facts.value("spf.lookalikes"))
-    if world.wants("spf-park"):
-        return _closed(world, (*published, *meant), "spf-park", Care.SAFE)
+    if spf.wants("spf-park"):
+        return _closed(spf, (*published, *meant), "spf-park", Care.SAFE)
     if published:
-        chain = _of_published(world, published, given.earlier)
-    elif meant and world.wants("spf-recognise", "spf-publish"):
-        chain = _of_lookalikes(world, meant)
+        chain = _of_published(spf, published, given.earlier)
+    elif meant and spf.wants("spf-recognise", "spf-publish"):
+        chain = _of_lookalikes(spf, meant)
     else:
-        return _first_record(world)
+        return _first_record(spf)
     if chain is not None:
         _careful_steps(chain)
     found = tuple(chain.remedies) if chain else ()
-    if world.wants("spf-park-unused") and not _names_senders(published or meant):
-        found += _closed(world, published or meant, "spf-park-unused", Care.CAREFUL)
+    if spf.wants("spf-park-unused") and not _names_senders(published or meant):
+        found += _closed(spf, published or meant, "spf-park-unused", Care.CAREFUL)
     return found
 
 
-def _closed(world: World, old: tuple[str, ...], remedy: RemedyName, care: Care) -> tuple[Remedy, ...]:
+def _closed(spf: SpfFacts, old: tuple[str, ...], remedy: RemedyName, care: Care) -> tuple[Remedy, ...]:
     """The record of a domain that sends nothing."""
-    finding = world.worst([remedy])
+    finding = spf.worst([remedy])
     if finding is None or old == (_CLOSED,):
         return ()
-    edit = RecordEdit(world.domain, "TXT", old, (_CLOSED,))
-    return (Remedy(finding.rule, finding.item, remedy, {"domain": world.domain}, (edit,), care),)
+    edit = RecordEdit(spf.domain, "TXT", old, (_CLOSED,))
+    return (Remedy(finding.rule, finding.item, remedy, {"domain": spf.domain}, (edit,), care),)
 
 
 def _names_senders(records: Iterable[str]) -> bool:
@@ -103,39 +103,39 @@ def _names_senders(records: Iterable[str]) -> bool:
     return False
 
 
-def _first_record(world: World) -> tuple[Remedy, ...]:
+def _first_record(spf: SpfFacts) -> tuple[Remedy, ...]:
     """A record for a domain without one, of what is known to send: the addresses given and the mail hosts."""
-    if world.wants("spf-park-unused"):
-        return _closed(world, (), "spf-park-unused", Care.CAREFUL)
-    finding = world.worst(["spf-publish"])
+    if spf.wants("spf-park-unused"):
+        return _closed(spf, (), "spf-park-unused", Care.CAREFUL)
+    finding = spf.worst(["spf-publish"])
     if finding is None:
         return ()
     words: list[str] = []
-    hosts = texts_of(world.facts.value("domain.mx"))
+    hosts = texts_of(spf.facts.value("domain.mx"))
     # Somebody else's MX hosts take mail in; what sends for their customers has other addresses.
-    if hosts and all(f".{host.lower()}".endswith(f".{world.domain}") for host in hosts):
+    if hosts and all(f".{host.lower()}".endswith(f".{spf.domain}") for host in hosts):
         words.append("mx")
-    words += [f"include:{host}" for ident in _receiving(world) if (host := _include_of(world, ident))]
-    words += [ip_word(ip) for ip in _own_addresses(world)]
-    sender = _include_of(world, text_of(world.facts.value("senders.message_service")))
+    words += [f"include:{host}" for ident in _receiving(spf) if (host := _include_of(spf, ident))]
+    words += [ip_word(ip) for ip in _own_addresses(spf)]
+    sender = _include_of(spf, text_of(spf.facts.value("senders.message_service")))
     words += [f"include:{sender}"] if sender else []
     if not words:
         return ()
     text = " ".join(("v=spf1", *dict.fromkeys(words), "~all"))
-    values: Mapping[str, Value] = {"domain": world.domain, "terms": tuple(dict.fromkeys(words))}
-    edit = RecordEdit(world.domain, "TXT", (), (text,))
+    values: Mapping[str, Value] = {"domain": spf.domain, "terms": tuple(dict.fromkeys(words))}
+    edit = RecordEdit(spf.domain, "TXT", (), (text,))
     return (Remedy(finding.rule, finding.item, "spf-publish", values, (edit,), Care.CAREFUL),)
 
 
-def _receiving(world: World) -> tuple[str, ...]:
+def _receiving(spf: SpfFacts) -> tuple[str, ...]:
     """Catalogue names of the services that take the domain's mail."""
-    services = records_of(world.facts.value("senders.services"))
+    services = records_of(spf.facts.value("senders.services"))
     return tuple(text_of(each.get("id")) for each in services if each.get("receives") is True)
 
 
-def _include_of(world: World, ident: str) -> str | None:
+def _include_of(spf: SpfFacts, ident: str) -> str | None:
     """The host that a service asks to be included at the From domain; None where that is not known for sure."""
-    service = world.services.get(ident)
+    service = spf.services.get(ident)
     if service is None or service.confidence is not Confidence.HIGH:
         return None
     hosts = [pattern.text for pattern in service.spf if pattern.expression is None]
@@ -144,16 +144,16 @@ def _include_of(world: World, ident: str) -> str | None:
     return hosts[0] if hosts and (service.include is Include.NEEDED or hosted) else None
 
 
-def _own_addresses(world: World) -> tuple[str, ...]:
+def _own_addresses(spf: SpfFacts) -> tuple[str, ...]:
     """The sending addresses that the user named; one read from a message may be a forwarder's."""
-    if world.facts.value("envelope.ip_source") != "option":
+    if spf.facts.value("envelope.ip_source") != "option":
         return ()
-    given = text_of(world.facts.value("envelope.ip"))
-    named = dict.fromkeys(ip for ip, _ in world.sending())
+    given = text_of(spf.facts.value("envelope.ip"))
+    named = dict.fromkeys(ip for ip, _ in spf.sending())
     return tuple(named) or ((given,) if is_address(given) else ())
 
 
-def _of_lookalikes(world: World, meant: tuple[str, ...]) -> Chain | None:
+def _of_lookalikes(spf: SpfFacts, meant: tuple[str, ...]) -> Chain | None:
     """The record that was meant, where each of the values can be read; it begins to count, so with care."""
     parts = [repair(text) for text in meant]
     read = [part for part in parts if part is not None]
@@ -162,13 +162,13 @@ def _of_lookalikes(world: World, meant: tuple[str, ...]) -> Chain | None:
     words = _merged(read)
     if words is None:
         return None
-    chain = Chain(world, meant, "v=spf1", (), meant, least=Care.CAREFUL)
+    chain = Chain(spf, meant, "v=spf1", (), meant, least=Care.CAREFUL)
     chain.step("spf-recognise", ("spf-recognise", "spf-publish"), words, meant)
     chain.show(Care.CAREFUL)
     return chain if chain.remedies else None
 
 
-def _of_published(world: World, published: tuple[str, ...], earlier: Earlier | None) -> Chain | None:
+def _of_published(spf: SpfFacts, published: tuple[str, ...], earlier: Earlier | None) -> Chain | None:
     """The chain up to its SAFE remedy: what is wrong or useless goes, who may send today still may."""
     parts = [part for text in published if (part := repair(text)) is not None]
     if len(parts) != len(published):
@@ -176,17 +176,17 @@ def _of_published(world: World, published: tuple[str, ...], earlier: Earlier | N
     first = parts[0]
     # Of several records none is the one that is edited.
     words = tuple(word for word in published[0][6:].split(" ") if word) if len(published) == 1 else ()
-    chain = Chain(world, published, first.version, words, published, earlier=earlier)
+    chain = Chain(spf, published, first.version, words, published, earlier=earlier)
     if len(published) > 1:
         merged = _merged(parts)
         if merged is None:
             return None
         unread = [each for part in parts for each in part.fixed]
         chain.step("spf-merge", ("spf-merge", *(("spf-fix-syntax",) if unread else ())), merged, published)
-    elif world.wants("spf-fix-syntax", "spf-add-sender"):
+    elif spf.wants("spf-fix-syntax", "spf-add-sender"):
         chain.step("spf-fix-syntax", ("spf-fix-syntax", "spf-add-sender"), first.words, first.fixed)
     _safe_steps(chain)
-    if world.wants("spf-split") and not chain.pending:
+    if spf.wants("spf-split") and not chain.pending:
         # The same text in shorter strings: whoever writes the record down cuts it.
         chain.pending.append(("spf-split", ("spf-split",), ()))
         chain.shown = ()
@@ -237,8 +237,8 @@ def _merged(parts: Sequence[Repaired]) -> Words | None:
 
 
 def _safe_steps(chain: Chain) -> None:
-    world = chain.world
-    if world.wants("spf-drop-dead"):
+    spf = chain.spf
+    if spf.wants("spf-drop-dead"):
         versions = [index for index, word in enumerate(chain.words) if word.lower().startswith("v=spf1")]
         dead = sorted((*dead_terms(chain.words), *versions))
         chain.step(
@@ -250,12 +250,12 @@ def _safe_steps(chain: Chain) -> None:
         "spf-drop-void": (SpfStatus.VOID, SpfStatus.INVALID_NAME),
     }
     for remedy, wanted in statuses.items():
-        if world.wants(remedy):
-            useless = [index for index, word in enumerate(chain.words) if world.status(word) in wanted]
+        if spf.wants(remedy):
+            useless = [index for index, word in enumerate(chain.words) if spf.status(word) in wanted]
             names = [chain.words[index] for index in useless]
             _drop(chain, remedy, (remedy,), useless, names)
-    if world.wants("spf-fewer-lookups", "spf-drop-spare", "spf-drop-covered"):
-        spare = repeated(world, chain.words)
+    if spf.wants("spf-fewer-lookups", "spf-drop-spare", "spf-drop-covered"):
+        spare = repeated(spf, chain.words)
         _drop(
             chain,
             "spf-drop-spare",
@@ -263,9 +263,9 @@ def _safe_steps(chain: Chain) -> None:
             spare,
             [chain.words[index] for index in spare],
         )
-    if world.wants("spf-shorten"):
+    if spf.wants("spf-shorten"):
         words = shortened(chain.words)
-        octets = world.facts.value("spf.answer_octets")
+        octets = spf.facts.value("spf.answer_octets")
         saved = sum(map(len, chain.old)) - len(" ".join((chain.version, *words)))
         # A record that stays too long is not worth a change.
         if isinstance(octets, int) and octets - saved <= MAX_ANSWER_OCTETS:
@@ -274,7 +274,7 @@ def _safe_steps(chain: Chain) -> None:
 
 def _only_lookups(chain: Chain) -> bool:
     """Whether all that was done so far is for the number of look-ups."""
-    wanted = {each for _, remedies, _ in chain.pending for each in remedies if chain.world.wants(each)}
+    wanted = {each for _, remedies, _ in chain.pending for each in remedies if chain.spf.wants(each)}
     return wanted <= set(_FOR_LOOKUPS)
 
 
@@ -302,9 +302,9 @@ def _careful_steps(chain: Chain) -> None:
     _narrow(chain)
     _drop_faulty(chain)
     _list_many_hosts(chain)
-    if chain.world.wants("spf-fewer-lookups", "spf-drop-spare"):
+    if chain.spf.wants("spf-fewer-lookups", "spf-drop-spare"):
         save_lookups(chain)
-    if chain.world.wants("spf-drop-covered"):
+    if chain.spf.wants("spf-drop-covered"):
         words, gone = without_covered(chain, chain.words, 0)
         if chain.step("spf-drop-covered", ("spf-drop-covered",), words, gone):
             chain.show(Care.CAREFUL)
@@ -312,7 +312,7 @@ def _careful_steps(chain: Chain) -> None:
 
 def _drop_unreadable(chain: Chain) -> None:
     """Terms that nobody can make sense of: they let nobody pass, and keep everybody else from passing."""
-    if not chain.world.wants("spf-fix-syntax"):
+    if not chain.spf.wants("spf-fix-syntax"):
         return
     bad = [index for index, word in enumerate(chain.words) if isinstance(term_of(word), BadTerm)]
     names = [chain.words[index] for index in bad]
@@ -322,7 +322,7 @@ def _drop_unreadable(chain: Chain) -> None:
 
 def _move_dead(chain: Chain) -> None:
     """Senders that stand where nobody looks come in front of `all`; a redirect beside `all` becomes an include."""
-    if not chain.world.wants("spf-drop-dead") or len(chain.old) != 1:
+    if not chain.spf.wants("spf-drop-dead") or len(chain.old) != 1:
         return
     given = tuple(word for word in chain.old[0][6:].split(" ") if word)
     present = {key_of(term_of(word)) for word in chain.words}
@@ -342,7 +342,7 @@ def _move_dead(chain: Chain) -> None:
 
 def _set_end(chain: Chain) -> None:
     """+all, ?all and no `all` become ~all."""
-    if not chain.world.wants("spf-close-open", "spf-add-all") or has_redirect(chain.words):
+    if not chain.spf.wants("spf-close-open", "spf-add-all") or has_redirect(chain.words):
         return
     end = end_of(chain.words)
     if end is None:
@@ -359,12 +359,12 @@ def _set_end(chain: Chain) -> None:
 
 def _replace_ptr(chain: Chain) -> None:
     """The addresses known to pass by ptr take its place; where none is known, it just goes."""
-    world = chain.world
+    spf = chain.spf
     own = [index for index, word in enumerate(chain.words) if is_term(term_of(word), "ptr")]
-    if not world.wants("spf-replace-ptr") or not own:
+    if not spf.wants("spf-replace-ptr") or not own:
         return
     ptrs = {chain.words[index] for index in own}
-    matched = [ip for ip, term in world.sending(passing=True) if term in ptrs]
+    matched = [ip for ip, term in spf.sending(passing=True) if term in ptrs]
     fresh = [ip_word(ip) for ip in dict.fromkeys(matched)]
     words = (*chain.words[: own[0]], *fresh, *without(chain.words, own)[own[0] :])
     code = "spf-replace-ptr" if fresh else "spf-drop-ptr"
@@ -374,11 +374,11 @@ def _replace_ptr(chain: Chain) -> None:
 
 def _add_senders(chain: Chain) -> None:
     """Addresses that send and that no term names, at the end of those that are named."""
-    world = chain.world
+    spf = chain.spf
     decided_by_all = {word for word in chain.words if is_term(term_of(word), "all")}
-    failing = dict(world.sending(passing=False))
+    failing = dict(spf.sending(passing=False))
     missing: list[str] = []
-    for finding in world.unmet_items.get("spf-add-sender", ()):
+    for finding in spf.unmet_items.get("spf-add-sender", ()):
         word = failing.get(finding.item)
         # An address that a term of its own denies was meant to be kept out.
         denied = word in chain.words and word not in decided_by_all and isinstance(term_of(word), Mechanism)
@@ -394,22 +394,22 @@ def _add_senders(chain: Chain) -> None:
         return
     alone = not chain.pending
     if chain.step("spf-add-sender", ("spf-add-sender",), (*words[:place], *fresh, *words[place:]), fresh):
-        declared = world.facts.value("envelope.ip_source") == "option"
+        declared = spf.facts.value("envelope.ip_source") == "option"
         chain.show(Care.SAFE if declared and alone else Care.CAREFUL)
 
 
 def _add_service(chain: Chain, place: int) -> bool:
     """The include of the service that sent the message, where its address was read from there. Says whether it was."""
-    world, words = chain.world, chain.words
-    host = _include_of(world, text_of(world.facts.value("senders.message_service")))
+    spf, words = chain.spf, chain.words
+    host = _include_of(spf, text_of(spf.facts.value("senders.message_service")))
     word = f"include:{host}"
-    known = {world.target(each) for each in words} | {each.lower().lstrip("+").partition(":")[2] for each in words}
-    if not host or host in known or world.facts.value("envelope.ip_source") == "option":
+    known = {spf.target(each) for each in words} | {each.lower().lstrip("+").partition(":")[2] for each in words}
+    if not host or host in known or spf.facts.value("envelope.ip_source") == "option":
         return False
-    if world.lookups((*words, word)) > MAX_LOOKUPS:
+    if spf.lookups((*words, word)) > MAX_LOOKUPS:
         return False
     chain.step("spf-add-service", ("spf-add-sender",), (*words[:place], word, *words[place:]), (word,))
-    name = text_of(world.facts.value("senders.message_service_name"))
+    name = text_of(spf.facts.value("senders.message_service_name"))
     chain.show(Care.CAREFUL, values={"service": name or host})
     return True
 
@@ -417,20 +417,20 @@ def _add_service(chain: Chain, place: int) -> bool:
 def _covered(chain: Chain, ip: str) -> bool:
     """Whether the record as edited so far names the address, as a repaired or moved term may."""
     address = ip_address(ip)
-    return any(address in network for word in chain.words for network in chain.world.ranges(word) or ())
+    return any(address in network for word in chain.words for network in chain.spf.ranges(word) or ())
 
 
 def _narrow(chain: Chain) -> None:
     """A range that is far too wide gives way to the sending addresses known to lie in it; never to nothing."""
-    world = chain.world
-    if not world.wants("spf-narrow"):
+    spf = chain.spf
+    if not spf.wants("spf-narrow"):
         return
-    wide = set(texts_of(world.facts.value("spf.wide_ranges")))
+    wide = set(texts_of(spf.facts.value("spf.wide_ranges")))
     words: list[str] = []
     gone: list[str] = []
     for word in chain.words:
-        ranges = world.ranges(word) if word in wide else None
-        inside = [ip for ip, _ in world.sending() if any(ip_address(ip) in each for each in ranges or ())]
+        ranges = spf.ranges(word) if word in wide else None
+        inside = [ip for ip, _ in spf.sending() if any(ip_address(ip) in each for each in ranges or ())]
         if not inside:
             words.append(word)
             continue
@@ -442,32 +442,32 @@ def _narrow(chain: Chain) -> None:
 
 def _list_many_hosts(chain: Chain) -> None:
     """An mx with more hosts than receivers follow becomes the addresses of these hosts."""
-    world = chain.world
-    if not world.wants("spf-addresses"):
+    spf = chain.spf
+    if not spf.wants("spf-addresses"):
         return
     words, gone = chain.words, []
     for word in dict.fromkeys(words):
         term = term_of(word)
-        if world.status(word) is not SpfStatus.OVERFLOW or not isinstance(term, Mechanism) or not lets_pass(term):
+        if spf.status(word) is not SpfStatus.OVERFLOW or not isinstance(term, Mechanism) or not lets_pass(term):
             continue
-        addresses = world.addresses(world.terms[word])
+        addresses = spf.addresses(spf.terms[word])
         if addresses:
             words = replaced(words, word, collapsed(ip_network(ip) for ip in addresses))
             gone.append(word)
     if chain.step("spf-addresses", ("spf-addresses",), words, gone):
-        chain.show(Care.CAREFUL, values={"lookups": world.lookups(words)})
+        chain.show(Care.CAREFUL, values={"lookups": spf.lookups(words)})
 
 
 def _drop_faulty(chain: Chain) -> None:
     """Includes whose record itself has a syntax error: they end every check, and only their owner can mend them."""
-    world = chain.world
-    if not world.wants("spf-fix-syntax"):
+    spf = chain.spf
+    if not spf.wants("spf-fix-syntax"):
         return
-    world = chain.world
+    spf = chain.spf
     faulty = [
         index
         for index, word in enumerate(chain.words)
-        if plain_include(word) and world.faulty(word) and not world.carries_mailboxes(word)
+        if plain_include(word) and spf.faulty(word) and not spf.carries_mailboxes(word)
     ]
     if chain.step(
         "spf-drop-faulty", ("spf-fix-syntax",), without(chain.words, faulty), (chain.words[i] for i in faulty)

@@ -10,9 +10,9 @@ from deliverability.model.report import Care, RecordEdit, Remedy
 from deliverability.protocols.spf.record import parse, select
 from deliverability.protocols.spf.repair import MAX_OCTETS
 from deliverability.remedy.names import RemedyName
+from deliverability.remedy.spf_facts import SpfFacts
 from deliverability.remedy.spf_passing import Earlier, provided, required
 from deliverability.remedy.spf_terms import Words, lets_pass
-from deliverability.remedy.spf_world import World
 
 TAKES_SENDERS = frozenset(
     {
@@ -41,7 +41,7 @@ class Chain:
     `earlier` is what remedies before this chain rest on.
     """
 
-    world: World
+    spf: SpfFacts
     old: tuple[str, ...]
     version: str
     words: Words
@@ -60,8 +60,8 @@ class Chain:
         stays, whatever a later step would like.
         """
         gone = {*self._taken, *taken}
-        allowed = provided(self.world, words)
-        owed = [required(self.world, each, gone) for each in dict.fromkeys((*self._held, self.words))]
+        allowed = provided(self.spf, words)
+        owed = [required(self.spf, each, gone) for each in dict.fromkeys((*self._held, self.words))]
         owed += [self.earlier.owed(gone)] if self.earlier else []
         return not any(each.without(allowed) for each in owed)
 
@@ -94,7 +94,7 @@ class Chain:
     def show(self, care: Care, *, values: Mapping[str, Value] | None = None, more: tuple[RecordEdit, ...] = ()) -> None:
         """Make a remedy of the pending steps; one that is not fit to be published waits for the next step."""
         text = " ".join((self.version, *self.words))
-        finding = self.world.worst(each for _, remedies, _ in self.pending for each in remedies)
+        finding = self.spf.worst(each for _, remedies, _ in self.pending for each in remedies)
         if finding is None or not _publishable(text) or (not more and self.shown == (text,)):
             return
         code = self._code(care)
@@ -103,14 +103,14 @@ class Chain:
         terms = tuple(dict.fromkeys(own or every))
         taken = tuple(dict.fromkeys(taken_by((each, terms) for each, _, terms in self.pending)))
         named: dict[str, Value] = {
-            "domain": self.world.domain,
+            "domain": self.spf.domain,
             "terms": terms,
             "also": tuple(term for term in dict.fromkeys(every) if term not in terms),
             **({"taken": taken} if taken else {}),
             **(values or {}),
         }
-        cause = self.world.worst(name for each, names, _ in self.pending if each == code for name in names) or finding
-        edit = RecordEdit(self.world.domain, "TXT", self.old, (text,))
+        cause = self.spf.worst(name for each, names, _ in self.pending if each == code for name in names) or finding
+        edit = RecordEdit(self.spf.domain, "TXT", self.old, (text,))
         strictest = max(care, self.least, key=tuple(Care).index)
         self.remedies.append(Remedy(cause.rule, cause.item, code, named, (*more, edit), strictest))
         self.shown = (text,)

@@ -15,13 +15,14 @@ from ipaddress import ip_address
 from deliverability.model.facts import Value, records_of, texts_of
 from deliverability.model.report import Care, RecordEdit
 from deliverability.model.spf import SpfStatus
+from deliverability.protocols.spf.coverage import Network
 from deliverability.protocols.spf.names import name_problem
 from deliverability.protocols.spf.record import LOOKUP_MECHANISMS, Mechanism
 from deliverability.protocols.spf.repair import term_of
 from deliverability.remedy.names import RemedyName
 from deliverability.remedy.spf_chain import Chain, Steps, taken_by
+from deliverability.remedy.spf_facts import MAX_LOOKUPS, SpfFacts
 from deliverability.remedy.spf_terms import (
-    Network,
     Words,
     collapsed,
     is_term,
@@ -31,7 +32,6 @@ from deliverability.remedy.spf_terms import (
     replaced,
     spans,
 )
-from deliverability.remedy.spf_world import MAX_LOOKUPS, World
 
 MAX_ADDRESSES = 16
 """Addresses that one a or mx is replaced by; more would make the record longer than it is worth."""
@@ -45,10 +45,10 @@ _REMEDIES: tuple[RemedyName, ...] = ("spf-fewer-lookups", "spf-drop-spare")
 
 def lookups_short(chain: Chain) -> bool:
     """Whether the record as edited so far still costs more than it should."""
-    return chain.world.lookups(chain.words) > chain.world.allowed
+    return chain.spf.lookups(chain.words) > chain.spf.allowed
 
 
-def repeated(world: World, words: Words) -> list[int]:
+def repeated(spf: SpfFacts, words: Words) -> list[int]:
     """Terms that cost look-ups and only repeat others: the same again, an include inside another, a covered a or mx."""
     found: list[int] = []
     seen: set[object] = set()
@@ -62,18 +62,18 @@ def repeated(world: World, words: Words) -> list[int]:
         if index in found or not plain_include(words[index]):
             continue
         others = [word for other, word in enumerate(words) if other != index and other not in found]
-        target = world.target(words[index])
+        target = spf.target(words[index])
         # In a record of the same owner it stays; what a third party includes may go any day.
-        owned = [word for word in others if _related(world, target, world.target(word))]
-        if world.carries_mailboxes(words[index]):
-            owned = [word for word in owned if organisation(world.target(word)) == organisation(target)]
-        if target and _nested(world, target, owned):
+        owned = [word for word in others if _related(spf, target, spf.target(word))]
+        if spf.carries_mailboxes(words[index]):
+            owned = [word for word in owned if organisation(spf.target(word)) == organisation(target)]
+        if target and _nested(spf, target, owned):
             found.append(index)
-    spare = set(texts_of(world.facts.value("spf.spare_terms")))
-    wide = set(texts_of(world.facts.value("spf.wide_ranges"))) if world.wants("spf-narrow") else set()
+    spare = set(texts_of(spf.facts.value("spf.spare_terms")))
+    wide = set(texts_of(spf.facts.value("spf.wide_ranges"))) if spf.wants("spf-narrow") else set()
     for index in reversed(range(len(words))):
         word, term = words[index], term_of(words[index])
-        if index in found or not (is_term(term, "a") or is_term(term, "mx")) or world.status(word) is not SpfStatus.OK:
+        if index in found or not (is_term(term, "a") or is_term(term, "mx")) or spf.status(word) is not SpfStatus.OK:
             continue
         # A range that is far too wide ought to go itself.
         others = [
@@ -81,45 +81,45 @@ def repeated(world: World, words: Words) -> list[int]:
         ]
         # Of two equal terms the later is spare, and gone already; that says nothing about the first.
         twice = any(key_of(term_of(words[place])) == key_of(term) for place in found)
-        if (word in spare and not twice and not wide) or _all_covered(world, word, others):
+        if (word in spare and not twice and not wide) or _all_covered(spf, word, others):
             found.append(index)
     return sorted(found)
 
 
-def _related(world: World, target: str, other: str) -> bool:
-    own = f".{other}".endswith(f".{world.domain}")
+def _related(spf: SpfFacts, target: str, other: str) -> bool:
+    own = f".{other}".endswith(f".{spf.domain}")
     return own or organisation(target) == organisation(other)
 
 
-def _nested(world: World, target: str, words: Iterable[str]) -> bool:
+def _nested(spf: SpfFacts, target: str, words: Iterable[str]) -> bool:
     """Whether one of the terms is an include that itself includes `target`."""
-    return any(plain_include(word) and target in world.reached(word) for word in words)
+    return any(plain_include(word) and target in spf.reached(word) for word in words)
 
 
 def save_lookups(chain: Chain) -> None:
     """The least intrusive way that brings the look-ups down; where none suffices, what can be saved is shown."""
-    world, before = chain.world, chain.words
+    spf, before = chain.spf, chain.words
     if not lookups_short(chain):
         return
     idle, unneeded = _without_unneeded(chain, before)
-    covered, dropped = without_covered(chain, idle, world.allowed, unneeded)
-    listed, addresses = _with_addresses(world, covered, world.allowed)
+    covered, dropped = without_covered(chain, idle, spf.allowed, unneeded)
+    listed, addresses = _with_addresses(spf, covered, spf.allowed)
     fewer: Steps = (("spf-drop-unneeded", unneeded), ("spf-drop-covered", dropped))
     written_out: Steps = (*fewer, ("spf-addresses", addresses))
     ways: list[tuple[Words, Steps]] = [(covered, fewer)]
-    if world.wants("spf-fewer-lookups"):
+    if spf.wants("spf-fewer-lookups"):
         # Addresses of one's own hosts first, they are known to their owner; then what rests on the addresses given.
         ways.append((listed, written_out))
-        unmatched = set(texts_of(world.facts.value("spf.unmatched_includes")))
+        unmatched = set(texts_of(spf.facts.value("spf.unmatched_includes")))
         for words, steps in tuple(ways):
-            unused = tuple(word for word in words if word in unmatched and not world.carries_mailboxes(word))
+            unused = tuple(word for word in words if word in unmatched and not spf.carries_mailboxes(word))
             ways.append((tuple(word for word in words if word not in unused), (*steps, ("spf-drop-unmatched", unused))))
     for words, steps in ways:
-        if world.lookups(words) <= world.allowed and chain.keeps(words, taken_by(steps)):
+        if spf.lookups(words) <= spf.allowed and chain.keeps(words, taken_by(steps)):
             chain.take(steps, words, _REMEDIES)
-            chain.show(Care.CAREFUL, values={"lookups": world.lookups(words)})
+            chain.show(Care.CAREFUL, values={"lookups": spf.lookups(words)})
             return
-    if not world.wants("spf-fewer-lookups"):
+    if not spf.wants("spf-fewer-lookups"):
         chain.back(before)
         return
     for words, steps in ((covered, fewer), (listed, written_out)):
@@ -128,12 +128,12 @@ def save_lookups(chain: Chain) -> None:
             left, gone, edits = moved
             chain.take((*steps, ("spf-subdomain", gone)), left, _REMEDIES)
             names = tuple(edit.name for edit in edits)
-            values: Mapping[str, Value] = {"names": names, "lookups": world.lookups(left)}
+            values: Mapping[str, Value] = {"names": names, "lookups": spf.lookups(left)}
             chain.show(Care.CAREFUL, values=values, more=edits)
             return
     if not _flatten(chain, listed, written_out) and chain.keeps(listed, taken_by(written_out)):
         chain.take(written_out, listed, _REMEDIES)
-        chain.show(Care.CAREFUL, values={"lookups": world.lookups(listed)})
+        chain.show(Care.CAREFUL, values={"lookups": spf.lookups(listed)})
 
 
 def without_covered(chain: Chain, words: Words, allowed: int, taken: Words = ()) -> tuple[Words, Words]:
@@ -142,37 +142,37 @@ def without_covered(chain: Chain, words: Words, allowed: int, taken: Words = ())
     Tomorrow the service may change its addresses, and so may whoever else lists them. `taken` are terms that other
     steps took away to come to `words`.
     """
-    world = chain.world
-    spare = set(texts_of(world.facts.value("spf.spare_terms")))
+    spf = chain.spf
+    spare = set(texts_of(spf.facts.value("spf.spare_terms")))
     gone: list[str] = []
     candidates = [
-        word for word in words if plain_include(word) and words.count(word) == 1 and not world.carries_mailboxes(word)
+        word for word in words if plain_include(word) and words.count(word) == 1 and not spf.carries_mailboxes(word)
     ]
 
     def place(word: str) -> tuple[bool, int]:
-        enough = world.cost(word) >= excess
-        return not enough, world.cost(word) if enough else -world.cost(word)
+        enough = spf.cost(word) >= excess
+        return not enough, spf.cost(word) if enough else -spf.cost(word)
 
-    while candidates and (excess := world.lookups(words) - allowed) > 0:
+    while candidates and (excess := spf.lookups(words) - allowed) > 0:
         word = min(candidates, key=place)
         # What is not covered now will not be once other terms are gone.
         candidates.remove(word)
-        if world.status(word) is not SpfStatus.OK:
+        if spf.status(word) is not SpfStatus.OK:
             continue
         rest = tuple(each for each in words if each != word)
-        covered = _nested(world, world.target(word), rest) or (word in spare and _all_covered(world, word, rest))
+        covered = _nested(spf, spf.target(word), rest) or (word in spare and _all_covered(spf, word, rest))
         if covered and chain.keeps(rest, taken):
             words = rest
             gone.append(word)
     return words, tuple(gone)
 
 
-def _all_covered(world: World, word: str, others: Iterable[str]) -> bool:
+def _all_covered(spf: SpfFacts, word: str, others: Iterable[str]) -> bool:
     """Whether other terms let every address pass that the term lets pass."""
-    own = world.ranges(word)
+    own = spf.ranges(word)
     if not own:
         return False
-    known = spans(each for other in others for each in world.ranges(other) or ())
+    known = spans(each for other in others for each in spf.ranges(other) or ())
     for network in own:
         place = bisect_right(known, (network.version, int(network.network_address), 1 << 128)) - 1
         version, first, last = known[place] if place >= 0 else (0, 0, 0)
@@ -184,19 +184,19 @@ def _all_covered(world: World, word: str, others: Iterable[str]) -> bool:
 
 def _without_unneeded(chain: Chain, words: Words) -> tuple[Words, Words]:
     """Includes go whose service sends with a Return-Path elsewhere, until the look-ups are few enough."""
-    world = chain.world
+    spf = chain.spf
     unneeded = {
         term
-        for each in records_of(world.facts.value("senders.services"))
+        for each in records_of(spf.facts.value("senders.services"))
         if each.get("include_needed") is False
         for term in texts_of(each.get("spf_terms"))
     }
     gone: list[str] = []
-    sending = [ip_address(ip) for ip, _ in world.sending()]
-    for word in sorted(dict.fromkeys(words), key=lambda each: -world.cost(each)):
-        if word not in unneeded or not plain_include(word) or world.lookups(words) <= world.allowed:
+    sending = [ip_address(ip) for ip, _ in spf.sending()]
+    for word in sorted(dict.fromkeys(words), key=lambda each: -spf.cost(each)):
+        if word not in unneeded or not plain_include(word) or spf.lookups(words) <= spf.allowed:
             continue
-        if world.carries_mailboxes(word) or any(ip in each for ip in sending for each in world.ranges(word) or ()):
+        if spf.carries_mailboxes(word) or any(ip in each for ip in sending for each in spf.ranges(word) or ()):
             continue
         rest = tuple(each for each in words if each != word)
         if chain.keeps(rest, (*gone, word)):
@@ -205,18 +205,18 @@ def _without_unneeded(chain: Chain, words: Words) -> tuple[Words, Words]:
     return words, tuple(gone)
 
 
-def _with_addresses(world: World, words: Words, allowed: int) -> tuple[Words, Words]:
+def _with_addresses(spf: SpfFacts, words: Words, allowed: int) -> tuple[Words, Words]:
     """Terms a and mx as the addresses behind them today, those with the fewest first, until look-ups are few enough."""
     choices: list[tuple[int, str, list[Network]]] = []
     for word in dict.fromkeys(words):
         term = term_of(word)
         if isinstance(term, Mechanism) and term.name in ("a", "mx") and term.qualifier == "+":
-            networks = collapsed(world.ranges(word) or ())
+            networks = collapsed(spf.ranges(word) or ())
             if 0 < len(networks) <= MAX_ADDRESSES:
                 choices.append((len(networks), word, networks))
     gone: list[str] = []
     for _, word, networks in sorted(choices, key=lambda each: each[0]):
-        if world.lookups(words) <= allowed:
+        if spf.lookups(words) <= allowed:
             break
         words = replaced(words, word, networks)
         gone.append(word)
@@ -229,31 +229,31 @@ def _moved(chain: Chain, words: Words, taken: Words) -> tuple[Words, Words, tupl
     Gives the words that stay, the includes that go, and the new records; None where that does not suffice. What the
     mailboxes or a sending address given need, stays, and so does a term that justified an earlier drop.
     """
-    world = chain.world
-    sending = [ip_address(ip) for ip, _ in world.sending()]
+    spf = chain.spf
+    sending = [ip_address(ip) for ip, _ in spf.sending()]
     services: dict[str, list[str]] = {}
     kept: set[str] = set()
     for word in dict.fromkeys(words):
-        owner = organisation(world.target(word))
+        owner = organisation(spf.target(word))
         if not plain_include(word):
             continue
-        in_use = any(ip in each for ip in sending for each in world.ranges(word) or ())
-        own = f".{world.target(word)}".endswith(f".{world.domain}")
-        if in_use or own or "%" in word or world.status(word) is not SpfStatus.OK or world.carries_mailboxes(word):
+        in_use = any(ip in each for ip in sending for each in spf.ranges(word) or ())
+        own = f".{spf.target(word)}".endswith(f".{spf.domain}")
+        if in_use or own or "%" in word or spf.status(word) is not SpfStatus.OK or spf.carries_mailboxes(word):
             kept.add(owner)
         services.setdefault(owner, []).append(word)
     # All includes of one service go together: it sends with one Return-Path.
-    costs = {owner: sum(map(world.cost, includes)) for owner, includes in services.items() if owner not in kept}
+    costs = {owner: sum(map(spf.cost, includes)) for owner, includes in services.items() if owner not in kept}
     candidates = [owner for owner, cost in costs.items() if cost <= MAX_LOOKUPS]
     edits: dict[str, RecordEdit] = {}
     gone: list[str] = []
-    while candidates and world.lookups(words) > MAX_LOOKUPS and len(edits) < MAX_MOVED:
-        excess = world.lookups(words) - MAX_LOOKUPS
+    while candidates and spf.lookups(words) > MAX_LOOKUPS and len(edits) < MAX_MOVED:
+        excess = spf.lookups(words) - MAX_LOOKUPS
         enough = [owner for owner in candidates if costs[owner] >= excess]
         owner = min(enough, key=costs.__getitem__) if enough else max(candidates, key=costs.__getitem__)
         candidates.remove(owner)
         label = owner.partition(".")[0].strip("_-")
-        name = f"{label}.{world.domain}"
+        name = f"{label}.{spf.domain}"
         rest = tuple(each for each in words if each not in services[owner])
         if not label or name_problem(name) or name in edits:
             continue
@@ -262,39 +262,39 @@ def _moved(chain: Chain, words: Words, taken: Words) -> tuple[Words, Words, tupl
         words = rest
         gone += services[owner]
         edits[name] = RecordEdit(name, "TXT", (), (" ".join(("v=spf1", *services[owner], "~all")),))
-    if not gone or world.lookups(words) > MAX_LOOKUPS:
+    if not gone or spf.lookups(words) > MAX_LOOKUPS:
         return None
     return words, tuple(gone), tuple(edits.values())
 
 
 def _flatten(chain: Chain, words: Words, steps: Steps) -> bool:
     """Includes written out as their ranges of today: they become wrong without notice. Says whether it was done."""
-    world = chain.world
+    spf = chain.spf
     gone: list[str] = []
     listed = 0
     choices: list[tuple[float, str, list[Network]]] = []
     for word in dict.fromkeys(words):
-        plain = plain_include(word) and world.cost(word) and not world.carries_mailboxes(word)
-        networks = collapsed(world.ranges(word) or ()) if plain else []
+        plain = plain_include(word) and spf.cost(word) and not spf.carries_mailboxes(word)
+        networks = collapsed(spf.ranges(word) or ()) if plain else []
         if 0 < len(networks) <= MAX_FLAT_RANGES:
-            choices.append((len(networks) / world.cost(word), word, networks))
+            choices.append((len(networks) / spf.cost(word), word, networks))
     for _, word, networks in sorted(choices, key=lambda each: each[0]):
-        if world.lookups(words) <= MAX_LOOKUPS:
+        if spf.lookups(words) <= MAX_LOOKUPS:
             break
         before = len(words)
         words = replaced(words, word, networks)
         listed += len(words) - before + 1
         gone.append(word)
-    if not gone or world.lookups(words) > MAX_LOOKUPS or len(" ".join(words)) > MAX_FLAT_OCTETS:
+    if not gone or spf.lookups(words) > MAX_LOOKUPS or len(" ".join(words)) > MAX_FLAT_OCTETS:
         return False
     if not chain.keeps(words, taken_by(steps)):
         return False
-    seen = world.facts.evidence.get(f"dns:TXT:{world.target(gone[0])}")
+    seen = spf.facts.evidence.get(f"dns:TXT:{spf.target(gone[0])}")
     chain.take((*steps, ("spf-flatten", tuple(gone))), words, _REMEDIES)
     values: Mapping[str, Value] = {
         "ranges": listed,
         "measured": seen.at if seen else None,
-        "lookups": world.lookups(words),
+        "lookups": spf.lookups(words),
     }
     chain.show(Care.LAST_RESORT, values=values)
     return True

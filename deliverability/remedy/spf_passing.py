@@ -17,8 +17,8 @@ from deliverability.model.report import Remedy
 from deliverability.model.spf import SpfStatus
 from deliverability.protocols.spf.record import BadTerm, Mechanism, Modifier, Term
 from deliverability.protocols.spf.repair import term_of
+from deliverability.remedy.spf_facts import SpfFacts
 from deliverability.remedy.spf_terms import Span, Words, end_of, joined, key_of, minus, spans
-from deliverability.remedy.spf_world import World
 
 _LETS_NOBODY_PASS = frozenset(
     {
@@ -71,11 +71,11 @@ class Earlier:
         if any(each.code.startswith("spf-park") for each in self.remedies):
             return Passing()
         gone = [word for each in self.remedies for word in texts_of(each.values.get("taken"))]
-        return required(self._world, _words(self._world), (*gone, *taken))
+        return required(self._spf, _words(self._spf), (*gone, *taken))
 
     @cached_property
-    def _world(self) -> World:
-        return World(self.facts)
+    def _spf(self) -> SpfFacts:
+        return SpfFacts(self.facts)
 
 
 def lost(first: FactSet, last: FactSet, remedies: Sequence[Remedy]) -> Passing:
@@ -83,29 +83,29 @@ def lost(first: FactSet, last: FactSet, remedies: Sequence[Remedy]) -> Passing:
 
     Empty: everything that may send today still may once all these remedies are published.
     """
-    world = World(last)
-    return Earlier(first, tuple(remedies)).owed().without(provided(world, _words(world)))
+    spf = SpfFacts(last)
+    return Earlier(first, tuple(remedies)).owed().without(provided(spf, _words(spf)))
 
 
-def required(world: World, words: Words, taken: Iterable[str]) -> Passing:
+def required(spf: SpfFacts, words: Words, taken: Iterable[str]) -> Passing:
     """Who may send by these words, less the terms taken away on purpose."""
     gone = {key_of(term_of(word)) for word in taken}
     kept = tuple(word for word in words if key_of(term_of(word)) not in gone)
-    return _passing(world, kept, inner=False)
+    return _passing(spf, kept, inner=False)
 
 
-def provided(world: World, words: Words) -> Passing:
+def provided(spf: SpfFacts, words: Words) -> Passing:
     """Who may send by these words for sure; the records that their includes reach are named besides."""
-    return _passing(world, words, inner=True)
+    return _passing(spf, words, inner=True)
 
 
-def _words(world: World) -> Words:
+def _words(spf: SpfFacts) -> Words:
     """The terms of the one record that counts; several let nobody pass."""
-    records = texts_of(world.facts.value("spf.records"))
+    records = texts_of(spf.facts.value("spf.records"))
     return tuple(word for word in records[0].split(" ")[1:] if word) if len(records) == 1 else ()
 
 
-def _passing(world: World, words: Words, *, inner: bool) -> Passing:
+def _passing(spf: SpfFacts, words: Words, *, inner: bool) -> Passing:
     ranges: list[Span] = []
     names: set[object] = set()
     denied: list[Span] = []
@@ -122,20 +122,20 @@ def _passing(world: World, words: Words, *, inner: bool) -> Passing:
                 ranges += minus(_EVERYBODY, denied)
                 return Passing(tuple(joined(ranges)), frozenset(names), anybody=True)
             continue
-        networks = world.ranges(word) if lets else None
+        networks = spf.ranges(word) if lets else None
         if not lets:
-            denied += spans(world.denied(word))
+            denied += spans(spf.denied(word))
         elif networks is not None:
             ranges += minus(spans(networks), denied)
-        elif world.status(word) not in _LETS_NOBODY_PASS and not world.faulty(word):
-            names.add(_name(world, word, term))
+        elif spf.status(word) not in _LETS_NOBODY_PASS and not spf.faulty(word):
+            names.add(_name(spf, word, term))
         if lets and inner:
-            names |= {("record", target) for target in (world.target(word), *world.reached(word)) if target}
+            names |= {("record", target) for target in (spf.target(word), *spf.reached(word)) if target}
     return Passing(tuple(joined(ranges)), frozenset(names))
 
 
-def _name(world: World, word: str, term: Term) -> object:
+def _name(spf: SpfFacts, word: str, term: Term) -> object:
     """What an include or redirect leads to, else the term itself."""
-    if not isinstance(term, BadTerm) and term.name in ("include", "redirect") and world.target(word):
-        return "record", world.target(word)
+    if not isinstance(term, BadTerm) and term.name in ("include", "redirect") and spf.target(word):
+        return "record", spf.target(word)
     return key_of(term)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
+from deliverability.protocols.spf.coverage import Network
 from deliverability.protocols.spf.record import BadTerm, Mechanism, Modifier, Term
 from deliverability.protocols.spf.repair import term_of
 
 _SECOND_LEVEL = frozenset({"ac", "co", "com", "ed", "edu", "go", "gov", "gr", "ne", "net", "or", "org"})
-Network = IPv4Network | IPv6Network
 Words = tuple[str, ...]
 Span = tuple[int, int, int]
 """Addresses from the first to the last: IP version, first, last."""

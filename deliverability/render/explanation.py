@@ -6,59 +6,36 @@ from collections.abc import Iterator, Sequence
 
 from deliverability.judge.replies import RuleNow, rules_now
 from deliverability.model.codec import json_text, printable
-from deliverability.model.facts import Catalogue
 from deliverability.model.replies import EXPLANATION_SCHEMA, Explained, Explanation, Fit, Reply, ReplyKind
 from deliverability.model.report import Outcome, Report
 from deliverability.model.rules import Confidence, RuleSet, SourceRef
-from deliverability.render.json import Json
-from deliverability.render.wrap import typewritten, width_of, wrap
-from deliverability.view.segments import segments
+from deliverability.render.answer import Json
+from deliverability.render.paper import Paper
 from deliverability.words.rules import rule_title
-from deliverability.words.sentences import Phrases, phrases, sentences, shortened, visible
+from deliverability.words.sentences import Phrases, sentences, shortened, visible
+from deliverability.words.speaker import Speaker
 
-MIN_WIDTH = 40
-MAX_WIDTH = 100
 _TEXT_SHOWN = 600
 _RULES_SHOWN = 12
 _FINDINGS_SHOWN = 4
-_SHORT = 24
-_MARKS = {
-    Outcome.UNMET: ("✗", "x"),
-    Outcome.MET: ("✓", "+"),
-    Outcome.UNKNOWN: ("?", "?"),
-    Outcome.NOT_APPLICABLE: ("–", "-"),
-}
 
 
-def render_explanation(
-    explanation: Explanation,
-    reports: Sequence[Report],
-    rules: RuleSet,
-    catalogue: Catalogue,
-    *,
-    lang: str,
-    width: int = 80,
-    unicode: bool = True,
-) -> str:
+def explanation_text(explanation: Explanation, reports: Sequence[Report], speaker: Speaker, paper: Paper) -> str:
     """What every reply means and what to do; with `reports`, whether the rules behind it are unmet now.
 
-    Lines stay within 40 to 100 columns. Whatever the input holds is printed with its control characters written out.
+    Whatever the input holds is printed with its control characters written out.
     """
-    page = _Page(explanation, reports, rules, catalogue, phrases(lang), max(MIN_WIDTH, min(width, MAX_WIDTH)), unicode)
-    text = "\n".join(line.rstrip() for line in page.lines()) + "\n"
-    return text if unicode else typewritten(text)
+    return paper.text(_Page(explanation, reports, speaker, paper).lines())
 
 
-def explanation_json(
-    explanation: Explanation, reports: Sequence[Report], rules: RuleSet, catalogue: Catalogue, *, lang: str
-) -> str:
-    """The same as JSON: meanings in both languages, the sentences of findings in `lang`."""
+def explanation_json(explanation: Explanation, reports: Sequence[Report], speaker: Speaker) -> str:
+    """The same as JSON: meanings in both languages, the sentences of findings in that of `speaker`."""
     shape: dict[str, Json] = {
         "schema_version": EXPLANATION_SCHEMA,
         "kind": explanation.kind,
         "problem": explanation.problem or None,
         "sender_domain": printable(explanation.sender_domain) or None,
-        "replies": [_reply_json(each, explanation, reports, rules, catalogue, lang) for each in explanation.replies],
+        "replies": [_reply_json(each, explanation, reports, speaker) for each in explanation.replies],
         "more": explanation.more,
         "cut": explanation.cut,
     }
@@ -68,23 +45,12 @@ def explanation_json(
 class _Page:
     """Lays one explanation out."""
 
-    def __init__(
-        self,
-        explanation: Explanation,
-        reports: Sequence[Report],
-        rules: RuleSet,
-        catalogue: Catalogue,
-        say: Phrases,
-        width: int,
-        unicode: bool,
-    ) -> None:
+    def __init__(self, explanation: Explanation, reports: Sequence[Report], speaker: Speaker, paper: Paper) -> None:
         self._explanation = explanation
         self._reports = reports
-        self._rules = rules
-        self._catalogue = catalogue
-        self._say = say
-        self._width = width
-        self._unicode = unicode
+        self._speaker = speaker
+        self._say = speaker.say
+        self._paper = paper
 
     def lines(self) -> Iterator[str]:
         """Everything, one reply after the other."""
@@ -93,7 +59,7 @@ class _Page:
             yield from self._paragraph(self._say.count("explain.replies", len(self._explanation.replies)), 0)
         for number, each in enumerate(self._explanation.replies, 1):
             if several:
-                rule = ("─" if self._unicode else "-") * max(0, self._width - len(str(number)) - 2)
+                rule = self._paper.symbol("rule") * max(0, self._paper.width - len(str(number)) - 2)
                 yield from ("", f"{number} {rule}")
             yield from self._one(each)
         if self._explanation.more:
@@ -105,7 +71,7 @@ class _Page:
         if not self._reports and any(each.rules for each in self._explanation.replies):
             yield ""
             domain = self._explanation.sender_domain or self._say("explain.your-domain")
-            yield from self._step(self._say("explain.check-hint", domain=visible(domain)), "")
+            yield from self._paper.step(self._say("explain.check-hint", domain=visible(domain)), "")
 
     def _one(self, explained: Explained) -> Iterator[str]:
         say, reply = self._say, explained.reply
@@ -130,13 +96,13 @@ class _Page:
             yield from self._paragraph(say(f"explain.retry-{meaning.retry.value}"), 2)
         yield from ("", say("explain.do"))
         for number, step in enumerate(meaning.steps[say.lang], 1):
-            yield from self._step(step, f"  {number}) ")
+            yield from self._paper.step(step, f"  {number}) ")
         if explained.rules:
             yield ""
             yield from self._behind(explained) if not self._reports else self._checked(explained)
         yield from ("", say("explain.sources"))
         for ref in meaning.sources:
-            source = self._rules.sources[ref.ref]
+            source = self._speaker.rules.sources[ref.ref]
             section = say("page.section", section=ref.section) if ref.section else ""
             yield from self._paragraph(f"{source.title}{section} ({say('page.read', date=source.checked)})", 2)
             if source.url:
@@ -182,11 +148,11 @@ class _Page:
     def _behind(self, explained: Explained) -> Iterator[str]:
         yield self._say("explain.rules")
         for rule in explained.rules[:_RULES_SHOWN]:
-            title = rule_title(self._rules.rules[rule], self._say.lang)
-            yield from self._paragraph(f"{rule}  {title}", 4, f"  {self._bullet()} ")
+            title = rule_title(self._speaker.rules.rules[rule], self._say.lang)
+            yield from self._paragraph(f"{rule}  {title}", 4, f"  {self._paper.symbol('bullet')} ")
         if (more := len(explained.rules) - _RULES_SHOWN) > 0:
             yield from self._paragraph(self._say.count("explain.more-rules", more), 4)
-        yield from self._step(self._say("explain.rules-hint", rule=explained.rules[0]), "  ")
+        yield from self._paper.step(self._say("explain.rules-hint", rule=explained.rules[0]), "  ")
 
     def _checked(self, explained: Explained) -> Iterator[str]:
         """How the rules behind the reply stand, one audited subject after the other."""
@@ -204,48 +170,24 @@ class _Page:
                     key = "waiting" if each.waiting else each.outcome.value
                     quiet.setdefault(key, []).append(each.rule)
             for key, rules in quiet.items():
-                mark = self._mark(Outcome.UNKNOWN if key == "waiting" else Outcome(key))
+                mark = self._paper.symbol("unknown" if key == "waiting" else key)
                 named = say("value.separator").join(rules)
                 yield from self._paragraph(say(f"explain.now-{key}", rules=named), 4, f"  {mark} ")
 
     def _rule_now(self, now: RuleNow, report: Report) -> Iterator[str]:
         say = self._say
-        mark = f"  {self._mark(now.outcome)} "
+        mark = f"  {self._paper.symbol(now.outcome.value)} "
         steps: tuple[str, ...] = ()
         for finding in now.findings[:_FINDINGS_SHOWN]:
-            words = sentences(finding, self._rules, say.lang, self._catalogue, report.facts)
+            words = sentences(finding, self._speaker.rules, say.lang, self._speaker.catalogue, report.facts)
             about = f" ({visible(shortened(finding.item, 80))})" if len(now.findings) > 1 and finding.item else ""
             yield from self._paragraph(f"{now.rule}  {words.message}{about}", 4, mark)
             steps = words.fix if now.outcome is Outcome.UNMET else ()
         for number, step in enumerate(steps, 1):
-            yield from self._step(step, f"    {number}) ")
-
-    def _step(self, step: str, lead: str) -> Iterator[str]:
-        """A step; a record in it has a line of its own and is never broken, so that it can be copied as it is."""
-        indent = width_of(lead)
-        words = ""
-        for code, piece in segments(step):
-            if not code or len(piece) <= _SHORT or " " not in piece:
-                words += piece
-                continue
-            if words.strip():
-                yield from self._paragraph(words, indent, lead)
-                lead = " " * indent
-            yield lead + piece
-            lead, words = " " * indent, ""
-        if words.strip():
-            yield from self._paragraph(words, indent, lead)
-
-    def _bullet(self) -> str:
-        return "•" if self._unicode else "-"
-
-    def _mark(self, outcome: Outcome) -> str:
-        return _MARKS[outcome][0 if self._unicode else 1]
+            yield from self._paper.step(step, f"    {number}) ")
 
     def _paragraph(self, text: str, indent: int, first: str = "") -> list[str]:
-        lead = first + " " * (indent - width_of(first))
-        pieces = wrap(" ".join(text.split()), self._width - indent)
-        return [(lead if index == 0 else " " * indent) + piece for index, piece in enumerate(pieces)]
+        return self._paper.paragraph(" ".join(text.split()), indent, first)
 
 
 def _verdict(now: Sequence[RuleNow], say: Phrases) -> str:
@@ -264,13 +206,11 @@ def _reply_json(
     explained: Explained,
     explanation: Explanation,
     reports: Sequence[Report],
-    rules: RuleSet,
-    catalogue: Catalogue,
-    lang: str,
+    speaker: Speaker,
 ) -> Json:
     reply, meaning = explained.reply, explained.meaning
     host = explanation.hosts.get(explained.receiver)
-    shape: dict[str, Json] = _said(reply) | {
+    shape: dict[str, Json] = _reply_head(reply) | {
         "recipients": [printable(each) for each in explained.recipients],
         "count": explained.count,
         "receiver": {"id": host.id, "name": dict(host.name), "known_by": explained.known_by} if host else None,
@@ -287,15 +227,14 @@ def _reply_json(
             "text": {
                 lang: {"means": meaning.meaning[lang], "do": list(meaning.steps[lang])} for lang in meaning.meaning
             },
-            "sources": [_source(each, rules) for each in meaning.sources],
+            "sources": [_source(each, speaker.rules) for each in meaning.sources],
         }
     shape["now"] = [
         {
             "domain": printable(report.domain) or None,
             "message": printable(report.message) or None,
             "rules": [
-                _now_json(each, report, rules, catalogue, lang)
-                for each in rules_now(report, explained.rules, explained.receiver)
+                _now_json(each, report, speaker) for each in rules_now(report, explained.rules, explained.receiver)
             ],
         }
         for report in reports
@@ -314,7 +253,7 @@ def _source(ref: SourceRef, rules: RuleSet) -> Json:
     }
 
 
-def _said(reply: Reply) -> dict[str, Json]:
+def _reply_head(reply: Reply) -> dict[str, Json]:
     return {
         "kind": reply.kind.value,
         "code": reply.code or None,
@@ -326,10 +265,10 @@ def _said(reply: Reply) -> dict[str, Json]:
     }
 
 
-def _now_json(now: RuleNow, report: Report, rules: RuleSet, catalogue: Catalogue, lang: str) -> Json:
+def _now_json(now: RuleNow, report: Report, speaker: Speaker) -> Json:
     findings: list[Json] = []
     for finding in now.findings:
-        words = sentences(finding, rules, lang, catalogue, report.facts)
+        words = sentences(finding, speaker.rules, speaker.lang, speaker.catalogue, report.facts)
         steps: list[Json] = list(words.fix) if now.outcome is Outcome.UNMET else []
         findings.append({"item": printable(finding.item), "message": words.message, "fix": steps})
     return {"rule": now.rule, "outcome": now.outcome.value, "waits_for_input": now.waiting, "findings": findings}

@@ -1,143 +1,95 @@
-"""`deliv fix`: the remedies of reports in words, as plain text or JSON."""
+"""`deliv fix`: the plans of reports as plain text and as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
-from deliverability.model.codec import encode, json_text
-from deliverability.model.report import RecordEdit
-from deliverability.render.json import gain_json
-from deliverability.render.wrap import wrap
-from deliverability.view.diff import PieceKind
-from deliverability.view.fixes import FixView
-from deliverability.view.parts import EditView, RemedyView
-from deliverability.view.records import rdata, with_value
-from deliverability.words.sentences import Phrases, visible
+from deliverability.model.answer import PlanStep
+from deliverability.model.codec import json_text
+from deliverability.model.report import Care, RecordEdit
+from deliverability.render.answer import Json, step_json
+from deliverability.render.paper import Paper
+from deliverability.render.steps import FULL, step_lines
+from deliverability.view.fixes import NEW_KEY, left_out, up_to
+from deliverability.view.records import with_value
+from deliverability.view.report import ReportView
+from deliverability.words.sentences import visible
+from deliverability.words.steps import step_words
 
-SCHEMA_VERSION = "1.0"
-
-
-def fix_text(fixes: FixView, width: int) -> str:
-    """What to publish, one remedy after the other, then what no record mends."""
-    say = fixes.view.speaker.say
-    lines = [fixes.view.domain, ""]
-    if not fixes.remedies:
-        empty = "fix.none" if fixes.by_hand else "fix.nothing" if fixes.view.complete else "fix.nothing-incomplete"
-        lines += wrap(say(empty), width)
-    for number, view in enumerate(fixes.remedies, 1):
-        lines += [*_remedy(number, view, say, width), ""]
-    if fixes.by_hand:
-        lines += ["", *wrap(say("fix.by-hand"), width)]
-        for check in fixes.by_hand:
-            lines += _hang(f"{check.headline} [{check.rule}]", "  - ", width)
-        lines += wrap(say("fix.by-hand-rule", command=f"deliv rules {fixes.by_hand[0].rule}"), width)
-        if fixes.wants_key:
-            lines += wrap(say("fix.new-key", command=f"deliv dkim-keygen {fixes.view.domain}"), width)
-    return "\n".join(line.rstrip() for line in lines).rstrip("\n") + "\n"
+SCHEMA_VERSION = "2.0"
 
 
-def _remedy(number: int, view: RemedyView, say: Phrases, width: int) -> Iterator[str]:
-    yield from _hang(f"{view.title} [{view.rule}]", f"{number}.".ljust(4), width)
-    indent = "    "
-    for headline in (words for _, words in view.mends):
-        yield from _hang(say("fix.mends", finding=headline), indent, width)
-    for lines in view.files:
-        yield ""
-        yield from (f"{indent}    {line}" for line in lines)
-    for edit, shown in zip(view.remedy.edits, view.edits, strict=True):
-        yield ""
-        yield f"{indent}{shown.name} {shown.type}"
-        yield from (f"{indent}- {value}" for value in shown.old)
-        yield from (f"{indent}+ {value}" for value in shown.new)
-        yield from _changed(shown, say, indent, width)
-        yield from _long(edit, say, indent, width)
-    yield ""
-    for effect in view.effects:
-        yield from _hang(effect, f"{indent}> ", width)
-    yield from _hang(say("effect-of.named", name=view.care_label, change=view.care_words), indent, width)
+def fix_text(view: ReportView, care: Care, paper: Paper) -> str:
+    """The plan: every step by its number, those for mail that the domain receives last."""
+    say, plan = view.speaker.say, view.report.answer.plan
+    chosen = {step.number for step in up_to(plan, care)}
+    lines = [view.subject]
+    for heading, steps in (
+        ("", (*view.plan.steps, *view.plan.folded)),
+        (view.plan.received_heading, view.plan.received),
+    ):
+        shown = [step for step in steps if step.number in chosen]
+        lines += ["", paper.heading(heading)[1]] if heading and shown else []
+        for step in shown:
+            lines += ["", *step_lines(step, FULL, paper, say)]
+    if not chosen:
+        empty = "fix.left-for-care" if plan else "plan.none" if view.complete else "fix.nothing-incomplete"
+        lines += ["", *paper.paragraph(say(empty))]
+    if any(step.task == NEW_KEY for step in plan):
+        lines += ["", *paper.paragraph(say("fix.new-key", command=f"deliv dkim-keygen {view.domain}"))]
+    return paper.text(lines)
 
 
-def _changed(edit: EditView, say: Phrases, indent: str, width: int) -> Iterator[str]:
-    """The words that go and come, so that nobody has to compare two long lines."""
-    for kind, key in ((PieceKind.REMOVED, "first.removed"), (PieceKind.ADDED, "first.added")):
-        pieces = [piece.text.strip("; ") for piece in edit.changes if piece.kind is kind]
-        kept = any(piece.kind is PieceKind.KEPT for piece in edit.changes)
-        if kept and any(pieces):
-            words = say("effect-of.named", name=say(key), change=" ".join(piece for piece in pieces if piece))
-            yield from _hang(words, f"{indent}  ", width)
+def left_out_words(view: ReportView, chosen: Sequence[PlanStep]) -> str:
+    """Which steps are not written, and why; empty: all are."""
+    say = view.speaker.say
+    left = left_out(view.report, chosen)
+    told = [
+        say(f"fix.left.{reason.value}", steps=say("value.separator").join(map(str, numbers)))
+        for reason, numbers in left.items()
+    ]
+    return say("fix.left-out", domain=view.domain, steps=say("punctuation.clauses").join(told)) if told else ""
 
 
-def _long(edit: RecordEdit, say: Phrases, indent: str, width: int) -> Iterator[str]:
-    """A value that one character-string does not hold, as it is written in a zone file."""
-    for value in edit.new:
-        written = rdata(edit.type, value)
-        if edit.type == "TXT" and '" "' in written:
-            yield from _hang(say("fix.strings"), indent, width)
-            yield f"{indent}  {visible(written)}"
-
-
-def _hang(text: str, lead: str, width: int) -> Iterator[str]:
-    for index, line in enumerate(wrap(text, width - len(lead)) or [""]):
-        yield (lead if index == 0 else " " * len(lead)) + line
-
-
-def fix_json(several: Sequence[FixView]) -> str:
-    """All remedies in one list, each with its domain, and the findings that no record mends."""
-    document = {
-        "schema_version": SCHEMA_VERSION,
-        "remedies": [
-            {"domain": visible(fixes.view.report.domain), "message": visible(fixes.view.report.message) or None}
-            | _as_json(view)
-            for fixes in several
-            for view in fixes.remedies
-        ],
-        "by_hand": [
-            {
-                "domain": visible(fixes.view.report.domain),
-                "message": visible(fixes.view.report.message) or None,
-                "rule": check.rule,
-                "title": check.headline,
+def fix_json(several: Sequence[ReportView], care: Care) -> str:
+    """The plan of each report with its words, and one final record for each name that its steps edit."""
+    document: dict[str, Json] = {"schema_version": SCHEMA_VERSION, "plan": [], "records": []}
+    plan: list[Json] = []
+    records: list[Json] = []
+    for view in several:
+        report, speaker = view.report, view.speaker
+        chosen = up_to(report.answer.plan, care)
+        subject: dict[str, Json] = {
+            "domain": visible(report.domain),
+            "message": visible(report.message) or None,
+        }
+        for step in chosen:
+            words = step_words(step, report, speaker)
+            said: dict[str, Json] = {
+                "what": words.what,
+                "where": words.where,
+                "how": list(words.how),
+                "fields": list(words.fields),
+                "files": ["\n".join(lines) + "\n" for lines in words.files],
+                "hand_over": list(words.hand_over),
             }
-            for fixes in several
-            for check in fixes.by_hand
-        ],
-    }
+            plan.append(subject | step_json(step) | said)
+        records += (subject | each for each in _final_records(chosen))
+    document |= {"plan": plan, "records": records}
     return json_text(document, indent=2) + "\n"
 
 
-def _as_json(view: RemedyView) -> dict[str, Any]:
-    """`name`, `type` and `value` are the record that mends the finding, for most remedies the only one.
-
-    `records` are all, in the order in which to publish them: what a sender that moves needs first, what it leaves last.
-    """
-    remedy = view.remedy
-    main = next((edit for edit in reversed(remedy.edits) if edit.old), remedy.edits[0])
-    return {
-        "rule": remedy.rule,
-        "item": visible(remedy.item) or None,
-        "code": remedy.code,
-        "title": view.title,
-        "name": main.name,
-        "type": main.type,
-        "value": with_value(main.type, main.new[0]),
-        "old": main.old[0] if main.old else None,
-        "effect": "; ".join(view.effects) or "; ".join(words for _, words in view.mends),
-        "care": remedy.care.value,
-        "note": view.care_words,
-        "files": ["\n".join(lines) + "\n" for lines in view.files],
-        "records": [
-            {"name": edit.name, "type": edit.type, "value": with_value(edit.type, value)}
-            for edit in remedy.edits
-            for value in edit.new
-        ],
-        "replaces": [
-            {"name": edit.name, "type": edit.type, "value": value} for edit in remedy.edits for value in edit.old
-        ],
-        "mends": list(remedy.mends),
-        "opens": list(remedy.opens),
-        "changes": [
-            {"fact": each.path, "before": encode(each.before), "after": encode(each.after)} for each in remedy.changes
-        ],
-        "gains": [gain_json(each) for each in remedy.gains],
-    }
+def _final_records(plan: Iterable[PlanStep]) -> Iterator[dict[str, Json]]:
+    """What stands at each name once all steps are done, and what stands there now."""
+    edits: dict[tuple[str, str], list[tuple[int, RecordEdit]]] = {}
+    for step in plan:
+        for edit in step.edits:
+            edits.setdefault((edit.name, edit.type), []).append((step.number, edit))
+    for (name, rdtype), steps in edits.items():
+        yield {
+            "name": name,
+            "type": rdtype,
+            "values": [with_value(rdtype, value) for value in steps[-1][1].new],
+            "replaces": list(steps[0][1].old),
+            "steps": [number for number, _ in steps],
+        }

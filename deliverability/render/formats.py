@@ -32,6 +32,7 @@ class WriterOptions:
         subjects: how many reports there will be.
         trace: how SPF and DKIM were evaluated is shown also where they pass.
         fail_on: severity from which on a finding is a failure; None: none is.
+        whole: the evidence is shown too, and each of several reports in full.
         width: columns of the terminal, as are `color` and `unicode` what it can show.
         file: the text goes into a file, not to a terminal or a pipe.
 
@@ -40,6 +41,7 @@ class WriterOptions:
     subjects: int
     trace: bool
     fail_on: Severity | None
+    whole: bool = False
     width: int = 80
     color: bool = False
     unicode: bool = True

@@ -1,21 +1,20 @@
 """Reports as one HTML page that needs nothing else: no script, no outside resource.
 
-The look is in reports/: report.html (the page), subject.html (one report), handout.html, macros.html, style.css.
+The look is in reports/: report.html (the page), subject.html (one report), evidence.html (its folds), handout.html,
+macros.html, style.css.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deliverability._resources import locate
 from deliverability.render.formats import WriterOptions
 from deliverability.render.glossary import Glosser
 from deliverability.render.handout import load_handout
-from deliverability.view.parts import SourceView
+from deliverability.view.domains import domains_view
 from deliverability.view.report import ReportView
 from deliverability.view.segments import segments
 from deliverability.words.glossary import load_glossary
@@ -28,6 +27,10 @@ if TYPE_CHECKING:
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 )
+
+
+_IN_FULL = 10
+"""Reports on one page that have their evidence there; of more it is left out, or the page would be too large."""
 
 
 def render_handout(lang: str) -> str:
@@ -74,48 +77,22 @@ class HtmlWriter:
 
     def end(self) -> str:
         """The whole page."""
-        sources = _cited(self._views)
         glosser = Glosser(load_glossary([locate("rules")]), self._speaker.lang)
         page = environment().get_template("report.html")
+        table = domains_view(self._views, self._speaker.say)
+        by_key = {view.key: view for view in self._views}
         return page.render(
             say=self._speaker.say,
             lang=self._speaker.lang,
-            views=self._views,
+            views=[by_key[row.key] for row in table.rows],
+            table=table,
+            full=len(self._views) <= _IN_FULL,
             css=_css() + self._more_css,
             policy=CONTENT_SECURITY_POLICY,
             preface=self._preface,
-            sources=tuple(sources.values()),
-            cited=lambda source: sources[_key(source)],
             glossed=glosser.pieces,
             used_terms=lambda: glosser.used,
-            handout=load_handout(self._speaker.lang),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class CitedSource:
-    """A source in the list at the end of the page, and its number there."""
-
-    number: int
-    anchor: str
-    title: str
-    url: str
-    publisher: str
-    checked: str
-
-
-def _cited(views: Sequence[ReportView]) -> dict[tuple[str, ...], CitedSource]:
-    """Every source of the page once, numbered in the order of its first use."""
-    found: dict[tuple[str, ...], CitedSource] = {}
-    for source in (each for view in views for _, entries in view.topics for e in entries for each in e.sources):
-        if _key(source) not in found:
-            number = len(found) + 1
-            found[_key(source)] = CitedSource(number, f"c{number}", *_key(source))
-    return found
-
-
-def _key(source: SourceView) -> tuple[str, str, str, str]:
-    return source.title, source.url, source.publisher, source.checked
 
 
 def _css() -> str:

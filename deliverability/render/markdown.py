@@ -10,25 +10,19 @@ import re
 from collections.abc import Iterator, Sequence
 
 from deliverability.render.formats import WriterOptions
-from deliverability.view.checks import source_line
+from deliverability.view.answer import GroupView, TileView
 from deliverability.view.findings import record_lines
-from deliverability.view.parts import RemedyView, StepView
+from deliverability.view.many import COLUMNS, ManyRow, many_row, many_view
+from deliverability.view.parts import OpinionView
+from deliverability.view.plan import PlanStepView, PlanView
 from deliverability.view.report import ReportView
 from deliverability.view.segments import segments
 from deliverability.words.sentences import Phrases, visible
 from deliverability.words.speaker import Speaker
 
-_SYMBOLS = {
-    "accepted": "✅",
-    "dns-ready": "✅",
-    "at-risk": "⚠️",
-    "depends": "⚠️",
-    "rejected": "❌",
-    "dns-not-ready": "❌",
-    "cannot-tell": "❔",
-    "dns-partly": "❔",
-}
-_REASONS_SHOWN = 3
+_SYMBOLS = {"bad": "❌", "risk": "⚠️", "unknown": "❔", "good": "✅", "none": ""}
+LINES = 60
+"""Lines of a report, beside the table of the guide."""
 _SPECIAL = re.compile(r"[\\`*_\[\]#|~$]")
 # What makes a list or a heading of a line that begins with it.
 _OPENING = re.compile(r"^(\s*)([-+=]|\d+(?=[.)]))")
@@ -39,26 +33,54 @@ _LINKED = re.compile(r"\b(www|gh)(?=[.-])", re.IGNORECASE)
 
 def writer(speaker: Speaker, options: WriterOptions) -> MarkdownWriter:
     """The writer of this format."""
-    return MarkdownWriter(speaker)
+    return MarkdownWriter(speaker, options)
 
 
 class MarkdownWriter:
-    """One report after the other, each below a heading of its own; nothing is kept."""
+    """One report, or a table of several and each below a heading of its own."""
 
-    def __init__(self, speaker: Speaker) -> None:
+    def __init__(self, speaker: Speaker, options: WriterOptions) -> None:
         self._say = speaker.say
-        self._begun = False
+        self._many = options.subjects != 1
+        self._rows: list[ManyRow] = []
+        self._meta: tuple[str, ...] = ()
+        self._texts: list[str] = []
 
     def report(self, view: ReportView) -> str:
-        """The next report."""
-        blocks = [block for block in _blocks(view, self._say) if block]
-        lead = "\n---\n\n" if self._begun else ""
-        self._begun = True
-        return lead + "\n\n".join(blocks) + "\n"
+        """The next report; of several, nothing before the table."""
+        text = _report(view, self._say)
+        if not self._many:
+            return text
+        self._rows.append(many_row(view))
+        self._meta = self._meta or view.answer.meta[1:]
+        self._texts.append(text)
+        return ""
 
     def end(self) -> str:
-        """Nothing: every report stands for itself."""
-        return ""
+        """The table and the reports, where there are several."""
+        if not self._rows:
+            return ""
+        return "\n---\n\n".join((_several(self._rows, self._meta, self._say), *self._texts))
+
+
+def _several(rows: Sequence[ManyRow], meta: Sequence[str], say: Phrases) -> str:
+    """The table of several reports, the worst on top."""
+    view = many_view(rows, meta, say)
+    topics = [f"tile.{topic.value}" for topic in COLUMNS]
+    counted = ["many.message", "many.refused", "many.at-risk"] if view.has_messages else []
+    heads = ["label.domain", *counted, *topics, "many.first-step"]
+    cells = []
+    for row in view.rows:
+        numbers = ["" if each is None else str(each) for each in (row.refused, row.at_risk)]
+        told = [plain(row.message), *numbers] if view.has_messages else []
+        marks = [_SYMBOLS[row.tiles[topic]] if topic in row.tiles else "" for topic in COLUMNS]
+        cells.append([f"{_SYMBOLS[row.tone]} {plain(row.domain)}", *told, *marks, plain(row.note)])
+    blocks = (
+        f"# {plain(view.heading)}",
+        " · ".join(map(plain, view.meta)),
+        _table([say(head) for head in heads], cells),
+    )
+    return "\n\n".join(filter(None, (*blocks, plain(view.counts)))) + "\n"
 
 
 def plain(text: str) -> str:
@@ -92,125 +114,108 @@ def _longest_run(text: str) -> int:
     return max((len(run) for run in re.findall("`+", text)), default=0)
 
 
-def _blocks(view: ReportView, say: Phrases) -> Iterator[str]:
-    yield f"# {plain(view.domain)}"
-    about = (plain(view.message) or say("label.no-message"), view.started, say("label.tool", version=view.version))
-    yield " · ".join(part for part in about if part)
-    yield "\n>\n".join(f"> {plain(note)}" for note in view.notes)
-    yield f"## {say('section.verdict')}"
-    yield "\n".join(plain(text) for text in (*view.assumed, view.lead, view.grade) if text)
-    if view.verdicts:
-        yield _verdicts(view, say)
-    if view.records:
-        yield f"## {say('section.records')}"
-        found = [(code(name), "<br>".join(map(code, lines))) for name, lines in view.records]
-        yield _table([say("first.name"), say("markdown.record")], found)
-    yield f"## {say('section.todo')}"
-    if not view.todo:
-        yield plain(say("todo.none" if view.complete else "todo.none-incomplete"))
-    for number, step in enumerate(view.first, 1):
-        yield from _first(number, step, say)
-    begun = {step.check.anchor for step in view.first}
-    rest = [check for check in view.todo if check.anchor not in begun]
-    if rest:
-        yield _table(
-            (say("markdown.severity"), say("markdown.rule"), say("markdown.found")),
-            [(plain(each.severity_label), code(each.rule), plain(each.headline)) for each in rest],
-        )
-    if view.information:
-        yield plain(say("todo.information"))
-        yield "\n".join(f"- {plain(each.headline)} {code(each.rule)}" for each in view.information)
-    if view.unchecked:
-        yield f"## {say('section.unchecked')}"
-        yield say("unchecked.lead")
-        for group in view.unchecked:
-            rules = say("value.separator").join(
-                code(rule) for rule in dict.fromkeys(rule for _, rule, _ in group.rules)
-            )
-            yield f"- {plain(group.reason)} {rules}"
-    if view.waiting:
-        yield f"## {say('section.waiting')}"
-        yield "\n".join(
-            f"- {plain(each.words)} ({say.count('label.checks', len(each.titles))})" for each in view.waiting
-        )
+def _report(view: ReportView, say: Phrases) -> str:
+    """All of it; of the last steps only their names, where it would be longer than LINES."""
+    for whole in range(len(view.plan.steps), -1, -1):
+        blocks = [block for block in _blocks(view, whole, say) if block]
+        text = "\n\n".join(blocks) + "\n"
+        if text.count("\n") - len(view.guide_table.rows) <= LINES:
+            break
+    return text
+
+
+def _blocks(view: ReportView, whole: int, say: Phrases) -> Iterator[str]:
+    answer = view.answer
+    yield f"# {plain(answer.domain)}"
+    yield " · ".join(map(plain, (*answer.meta, say("label.tool", version=view.version))))
+    yield "\n".join(map(plain, answer.assumed))
+    yield "\n>\n".join(f"> {plain(note)}" for note in answer.remarks)
+    yield f"{_SYMBOLS[answer.tone]} **{plain(answer.lead)}**".strip()
+    yield _marked(answer.hint)
+    if not answer.reached and not view.message:
+        return
+    if len(answer.groups) > 1 or answer.tone != "good":
+        yield "\n".join(_group(each, say) for each in answer.groups)
+    yield plain(answer.unanswered)
+    if answer.chain:
+        yield plain(answer.chain.text)
+    elif answer.tiles:
+        tiles = [_tile(each) for each in answer.tiles]
+        yield _table([say("markdown.topic"), say("markdown.state"), say("markdown.record")], tiles)
+    if not answer.groups:
+        yield "\n".join(_marked(each) for each in answer.waits)
+    yield from _plan(view.plan, whole, say)
     if view.opinion:
-        yield f"## {say('section.opinion')}"
-        yield plain(view.opinion.lead)
-        items = [
-            "<br>".join(plain(text) for text in (each.text, each.reason, each.said) if text)
-            for each in view.opinion.differences
+        yield from _opinion(view.opinion, say)
+    if view.guide_table.rows:
+        yield f"## {plain(view.guide_table.heading)}"
+        yield plain(view.guide_table.summary)
+        rows = [
+            (plain(row.key), plain(row.title), plain(row.state), plain(row.step_words or row.because))
+            for row in view.guide_table.rows
         ]
-        yield "\n".join(f"- {text}" for text in (*items, *map(plain, view.opinion.unheard)))
-    if view.guide and not view.parked:
-        yield f"## {say('section.guide')}"
-        rows = [(plain(step.key), plain(step.title), plain(step.label)) for step in view.guide]
-        yield _table([say(f"markdown.{key}") for key in ("step", "guide", "state")], rows)
-    yield say.count("met.lead", view.counts["met"])
+        yield _table([say(f"markdown.{key}") for key in ("step", "guide", "state", "because")], rows)
+    yield plain(view.summary)
 
 
-def _verdicts(view: ReportView, say: Phrases) -> str:
-    rows = []
-    for each in view.verdicts:
-        shown, rest = each.reasons[:_REASONS_SHOWN], len(each.reasons) - _REASONS_SHOWN
-        codes = dict.fromkeys(code(reply) for reason in shown for reply in reason.codes)
-        reasons = [f"{plain(reason.title)} ({code(reason.rule)})" for reason in shown]
-        reasons += [plain(say.count("verdict.more", rest))] if rest > 0 else []
-        reasons = reasons or [plain(each.checked)]
-        label = f"{_SYMBOLS.get(each.kind, '')} {plain(each.label)}".strip()
-        rows.append((plain(each.receiver), label, "<br>".join(reasons), "<br>".join(codes)))
-    keys = ("receiver", "verdict", "because", "codes")
-    return _table([say(f"markdown.{key}") for key in keys], rows)
+def _group(group: GroupView, say: Phrases) -> str:
+    """Who does what and why, in a line of a list."""
+    notes = [*map(code, group.codes), *(plain(note) for note in group.notes)]
+    because = plain(say("text.because", short=group.because)) if group.because and not group.in_lead else ""
+    step = plain(say("text.to-step", step=group.step_words)) if group.step_words else ""
+    told = " · ".join(filter(None, (" ".join(notes), because)))
+    return f"- {_SYMBOLS[group.tone]} {plain(group.line)}" + (f" · {told}" if told else "") + step
 
 
-def _first(number: int, step: StepView, say: Phrases) -> Iterator[str]:
-    check = step.check
-    yield f"### {number}. {plain(check.headline)}"
-    yield " · ".join((plain(check.severity_label), code(check.rule), *map(plain, check.guide), plain(check.title)))
-    if check.rest:
-        yield plain(check.rest)
-    if check.shows_instances:
-        yield "\n".join(
-            f"- {code(each.item)} {plain(each.message)}" if each.item else f"- {plain(each.message)}"
-            for each in check.instances
-        )
-    yield plain(check.why)
-    if step.remedy:
-        yield from _remedy(step.remedy)
-    yield "\n".join(_step(index, text) for index, text in enumerate(check.fix, 1))
-    if check.contested:
-        yield "\n".join((plain(say("label.contested")), *(f"- {plain(each)}" for each in check.readings)))
-    for source in check.sources[:1]:
-        link = f" <{source.url}>" if re.fullmatch(r"https?://[^\s<>\\]+", source.url) else ""
-        yield f"{say('label.source')}: {plain(source_line(source, say))}{link}"
+def _tile(tile: TileView) -> tuple[str, str, str]:
+    said = [plain(text) for text in (tile.value, tile.services, tile.problem, tile.step_words) if text]
+    state = f"{_SYMBOLS[tile.tone]} {' · '.join(said)}".strip()
+    return plain(tile.name), state, " ".join(map(code, tile.records))
 
 
-def _remedy(remedy: RemedyView) -> Iterator[str]:
-    """The records as a diff, and what they change."""
-    yield plain(remedy.title)
-    for edit in remedy.edits:
-        old = (f"- {line}" for line in record_lines(edit.name, edit.type, edit.old))
-        new = (f"+ {line}" for line in record_lines(edit.name, edit.type, edit.new))
-        yield block([*old, *new], "diff")
-    for lines in remedy.files:
+def _plan(plan: PlanView, whole: int, say: Phrases) -> Iterator[str]:
+    yield f"## {plain(plan.heading)}"
+    for step in plan.steps[:whole]:
+        yield from _step(step, say)
+    rest = (f"{step.number}. {plain(step.what)}" for step in plan.steps[whole:])
+    yield "\n".join(rest)
+    more = [(plan.more, plan.more_names)] if plan.more else []
+    if plan.received:
+        names = say("value.separator").join(each.noun or each.what for each in plan.received)
+        more.append((plan.received_heading, names))
+    yield "\n".join(f"- {plain(say('text.named', what=what, names=names))}" for what, names in more)
+
+
+def _step(step: PlanStepView, say: Phrases) -> Iterator[str]:
+    """What, where and how; the records as a diff; what changes."""
+    yield f"### {step.number}. {plain(step.what)}"
+    sentences = [step.where + say("punctuation.stop"), *step.how[:1], step.reason, step.condition]
+    yield _marked(say("punctuation.sentences").join(filter(None, sentences)))
+    if step.care_label:
+        yield plain(f"{step.care_label}{say('punctuation.colon')}{step.care_words}")
+    for lines in step.files:
         yield block(lines)
-    if remedy.care != "safe":
-        yield plain(f"{remedy.care_label} · {remedy.care_words}")
-    yield "\n".join(f"- {plain(effect)}" for effect in remedy.effects)
+    if step.lines:
+        yield block(step.lines)
+    for record in step.records:
+        old = (f"- {line}" for line in record_lines(record.name, record.type, record.old))
+        new = (f"+ {line}" for line in record_lines(record.name, record.type, record.new))
+        yield block([*old, *new], "diff")
+    yield "\n".join(f"- {plain(each.text)}" for each in step.chips)
 
 
-def _step(number: int, step: str) -> str:
-    """A step of a list; a whole record gets a block of its own, indented so that it stays in the list."""
-    lead = f"{number}. "
-    indent = " " * len(lead)
-    text = ""
-    for is_code, piece in segments(step):
-        if is_code and len(piece) > 24 and " " in piece:
-            text = text.rstrip() + "\n\n" + "\n".join(indent + line for line in block([piece]).split("\n")) + "\n\n"
-        elif text.endswith("\n"):
-            text += indent + (code(piece) if is_code else plain(piece.strip()))
-        else:
-            text += code(piece) if is_code else plain(piece)
-    return lead + text.strip()
+def _marked(text: str) -> str:
+    """A sentence whose records and commands are code."""
+    return "".join(code(piece) if is_code else plain(piece) for is_code, piece in segments(text))
+
+
+def _opinion(opinion: OpinionView, say: Phrases) -> Iterator[str]:
+    yield f"## {say('section.opinion')}"
+    yield plain(opinion.lead)
+    items = [
+        " ".join(plain(text) for text in (each.text, each.reason, each.said) if text) for each in opinion.differences
+    ]
+    yield "\n".join(f"- {text}" for text in (*items, *map(plain, opinion.unheard)))
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -16,7 +16,7 @@ from deliverability.model.rules import Rule, Severity
 from deliverability.render.formats import WriterOptions
 from deliverability.view.findings import FindingView
 from deliverability.view.report import ReportView
-from deliverability.words.rules import filled_texts
+from deliverability.words.rules import filled_texts, rule_short
 from deliverability.words.sentences import visible
 from deliverability.words.speaker import Speaker
 
@@ -135,7 +135,7 @@ def _rule(rule: Rule, speaker: Speaker) -> dict[str, Any]:
     shape: dict[str, Any] = {
         "id": rule.id,
         "name": rule.name,
-        "shortDescription": {"text": texts.title},
+        "shortDescription": {"text": rule_short(rule, speaker.lang)},
         "fullDescription": {"text": texts.why},
         "help": {"text": "\n".join((texts.why, *steps)), "markdown": "\n\n".join(markdown)},
         "defaultConfiguration": {"level": _LEVELS[rule.severity]},

@@ -1,409 +1,303 @@
-"""Reports for the terminal: plain text in a given width, colour only if asked."""
+"""Reports for the terminal: the answer, the plan, one line each on the rest, and the summary last."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
+from deliverability.model.answer import TileTopic
+from deliverability.render.evidence import asked_lines, evidence_lines
 from deliverability.render.formats import WriterOptions
-from deliverability.render.wrap import pad, typewritten, width_of, wrap
-from deliverability.view.checks import source_line
-from deliverability.view.parts import CheckView, ReasonView
+from deliverability.render.paper import Paper
+from deliverability.render.steps import BARE, FULL, NAMED, step_lines
+from deliverability.render.wrap import pad, width_of
+from deliverability.view.answer import AnswerView, ChainView, GroupView, TileView
+from deliverability.view.many import COLUMNS, ManyRow, ManyView, many_row, many_view
+from deliverability.view.plan import PlanStepView, PlanView
 from deliverability.view.report import ReportView
-from deliverability.view.savings import SavingsView
-from deliverability.view.segments import segments
-from deliverability.view.trace import SignatureTrace, SpfTrace
 from deliverability.words.sentences import Phrases
 from deliverability.words.speaker import Speaker
 
-MAX_WIDTH = 100
-MIN_WIDTH = 40
-_REASONS_SHOWN = 3
-_MET_SHOWN = 200
-_REMEDIES_SHOWN = 3
-
-_COLOURS = {
-    "rejected": "31",
-    "error": "31",
-    "at-risk": "33",
-    "warning": "33",
-    "accepted": "32",
-    "met": "32",
-    "depends": "33",
-    "dns-not-ready": "31",
-    "dns-partly": "36",
-    "dns-ready": "32",
-    "cannot-tell": "36",
-    "unknown": "36",
-    "info": "34",
-    "bold": "1",
-    "dim": "2",
-    "code": "36",
-}
-_SYMBOLS = {
-    "accepted": ("✓", "+"),
-    "at-risk": ("▲", "!"),
-    "rejected": ("✗", "x"),
-    "depends": ("▲", "!"),
-    "dns-not-ready": ("✗", "x"),
-    "dns-partly": ("?", "?"),
-    "dns-ready": ("✓", "+"),
-    "cannot-tell": ("?", "?"),
-    "rule": ("─", "-"),
-    "bullet": ("•", "-"),
-    "met": ("✓", "+"),
-    "unknown": ("?", "?"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """What the summary keeps of a report."""
-
-    domain: str
-    problems: str
-    verdicts: str
+LINES = 40
+"""Lines of a report at 80 columns; a line that is to be copied counts as one."""
+_COLUMNS = 80
+_GAP = 2
+_NOTE = 18  # columns that the last column of the table needs
 
 
 def writer(speaker: Speaker, options: WriterOptions) -> TextWriter:
     """The writer of this format."""
-    return TextWriter(speaker, width=options.width, color=options.color, unicode=options.unicode, trace=options.trace)
+    return TextWriter(speaker, options)
 
 
 class TextWriter:
-    """One report after the other, and a summary at the end where there are several; only a row of each is kept.
+    """One report, or a table of several; with `options.whole` the evidence too, and each of several in full.
 
-    `width` is the terminal's (lines stay within 40 to 100 columns, unbreakable records excepted). Escape sequences
-    appear only with `color`. Without `unicode` the symbols are ASCII; the words stay in their language. How SPF and
-    DKIM were evaluated is shown where they do not pass; with `trace` always, and every term of it.
+    `options.width` is the terminal's (lines stay within 40 to 100 columns, unbreakable records excepted). Escape
+    sequences appear only with `color`. Without `unicode` the symbols are ASCII; the words stay in their language.
     """
 
-    def __init__(
-        self,
-        speaker: Speaker,
-        *,
-        width: int,
-        color: bool,
-        unicode: bool,
-        trace: bool = False,
-    ) -> None:
+    def __init__(self, speaker: Speaker, options: WriterOptions) -> None:
         self._say = speaker.say
-        self._trace = trace
-        self._paper = _Paper(max(MIN_WIDTH, min(width, MAX_WIDTH)), color, unicode)
-        self._rows: list[_Row] = []
+        self._options = options
+        self._paper = Paper.of_terminal(options.width, color=options.color, unicode=options.unicode)
+        self._rows: list[ManyRow] = []
+        self._meta: tuple[str, ...] = ()
+        self._whole: list[str] = []
 
     def report(self, view: ReportView) -> str:
-        """The next report."""
-        self._rows.append(_row(view, self._say))
-        begin = "\n" if len(self._rows) > 1 else ""
-        return begin + self._finished(_report(view, self._trace, self._paper, self._say))
+        """The next report; of several, nothing before the table."""
+        text = self._paper.text(_report(view, self._options, self._paper)) if self._one or self._options.whole else ""
+        if self._one:
+            return text
+        self._rows.append(many_row(view))
+        self._meta = self._meta or view.answer.meta[1:]  # without the name of a message
+        self._whole += [text] if text else []
+        return ""
 
     def end(self) -> str:
-        """The summary, where there was more than one report."""
-        if len(self._rows) < 2:
+        """The table, where there are several reports, and what stands below it."""
+        if self._one or not self._rows:
             return ""
-        return self._finished(_summary(self._rows, self._paper, self._say))
+        table = self._paper.text(_many(many_view(self._rows, self._meta, self._say), self._paper, self._say))
+        return "\n".join((table, *self._whole))
 
-    def _finished(self, lines: Iterable[str]) -> str:
-        text = "\n".join(line.rstrip() for line in lines).rstrip("\n") + "\n"
-        return text if self._paper.unicode else typewritten(text)
-
-
-@dataclass(frozen=True, slots=True)
-class _Paper:
-    """How to write: width, colour, symbols."""
-
-    width: int
-    color: bool
-    unicode: bool
-
-    def ink(self, text: str, style: str) -> str:
-        code = _COLOURS.get(style)
-        return f"\x1b[{code}m{text}\x1b[0m" if self.color and code else text
-
-    def symbol(self, name: str) -> str:
-        return _SYMBOLS[name][0 if self.unicode else 1]
-
-    def paragraph(self, text: str, indent: int, first: str = "", style: str = "") -> list[str]:
-        """`text` wrapped behind `indent` columns; `first` (already part of the indent) opens the first line."""
-        pieces = wrap(text, self.width - indent) or [""]
-        lead = first + " " * (indent - width_of(first))
-        return [
-            (lead if index == 0 else " " * indent) + (self.ink(piece, style) if style else piece)
-            for index, piece in enumerate(pieces)
-        ]
-
-    def heading(self, text: str) -> list[str]:
-        line = self.symbol("rule") * (self.width - width_of(text) - 1)
-        return ["", " ".join([self.ink(text, "bold"), *([self.ink(line, "dim")] if line else [])]), ""]
+    @property
+    def _one(self) -> bool:
+        return self._options.subjects == 1
 
 
-def _report(view: ReportView, whole: bool, paper: _Paper, say: Phrases) -> Iterator[str]:
-    yield paper.ink(view.domain, "bold")
-    about = [view.message or say("label.no-message"), view.started, say("label.tool", version=view.version)]
-    yield from paper.paragraph(" · ".join(part for part in about if part) if paper.unicode else ", ".join(about), 0)
-    for note in view.notes:
-        yield ""
-        yield from paper.paragraph(note, 2, paper.ink("!", "warning") + " ")
-    yield from _verdicts(view, paper, say)
-    if view.records:
-        yield from paper.heading(say("section.records"))
-        for name, lines in view.records:
-            yield from paper.paragraph(name, 0, style="dim")
-            for line in lines:
-                yield from paper.paragraph(line, 2)
-    if view.remedies:
-        yield from _publish(view, paper, say)
-    yield from _todo(view, paper, say)
-    if view.savings:
-        yield from _savings(view.savings, paper, say)
-    traces = view.traces
-    if traces.spf and (whole or not traces.spf.passed):
-        yield from _spf_trace(traces.spf, whole, paper, say)
-    if traces.dkim and (whole or any(each.state != "good" for each in traces.dkim)):
-        yield from _dkim_trace(traces.dkim, paper, say)
-    if view.unchecked:
-        yield from paper.heading(say("section.unchecked"))
-        yield from paper.paragraph(say("unchecked.lead"), 0)
-        yield ""
-        for unchecked in view.unchecked:
-            yield from paper.paragraph(unchecked.reason, 2, paper.ink(paper.symbol("unknown"), "unknown") + " ")
-            for title, rule, _ in unchecked.rules:
-                yield from paper.paragraph(f"{title} [{rule}]", 4, f"  {paper.symbol('bullet')} ")
-    if view.waiting:
-        yield from paper.heading(say("section.waiting"))
-        for waiting in view.waiting:
-            text = waiting.words + say("punctuation.aside", text=say.count("label.checks", len(waiting.titles)))
-            yield from paper.paragraph(text, 2, paper.symbol("bullet") + " ")
-    if view.waived:
-        yield from paper.heading(say("section.waived"))
-        for check in view.waived:
-            yield from paper.paragraph(f"{check.headline} [{check.rule}]", 2, paper.symbol("bullet") + " ")
-            yield from paper.paragraph(check.waiver, 2, style="dim")
-    if view.opinion:
-        yield from paper.heading(say("section.opinion"))
-        yield from paper.paragraph(view.opinion.lead, 0)
-        for difference in view.opinion.differences:
-            yield from paper.paragraph(difference.text, 2, paper.symbol("bullet") + " ")
-            yield from paper.paragraph(difference.reason, 2)
-            if difference.said:
-                yield from paper.paragraph(difference.said, 2, style="dim")
-        for text in view.opinion.unheard:
-            yield from paper.paragraph(text, 2, paper.ink(paper.symbol("unknown"), "unknown") + " ")
-    if view.guide and not view.parked:
-        yield from paper.heading(say("section.guide"))
-        for step in view.guide:
-            yield from paper.paragraph(f"{step.title}{say('punctuation.colon')}{step.label}", 4, f"{step.key:<4}")
-    if view.met:
-        yield from paper.heading(say("section.met"))
-        for check in view.met[:_MET_SHOWN]:
-            lead = paper.ink(paper.symbol("met"), "met") + " "
-            if len(check.instances) == 1:
-                found = check.instances[0]
-                yield from paper.paragraph(found.message + _item(found.item, say), 2, lead)
-            else:
-                items = say("site_separator").join(each.item for each in check.instances)
-                yield from paper.paragraph(check.title + say("punctuation.aside", text=items), 2, lead)
-
-
-def _verdicts(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
-    """The answer, what it assumes, and each receiver: once for those that decide alike."""
-    yield from paper.heading(say("answer.title-parked" if view.parked else "section.verdict"))
-    for text in view.assumed:
-        yield from paper.paragraph(text, 0, style="dim")
-    if view.lead:
-        yield from paper.paragraph(view.lead, 0, style="bold")
-    names = max((width_of(each.receiver) for each in view.verdicts), default=0)
-    for verdict in view.verdicts:
-        symbol = paper.symbol(verdict.kind)
-        if names + width_of(verdict.label) + 4 <= paper.width:
-            yield f"{pad(verdict.receiver, names)}  {paper.ink(f'{symbol} {verdict.label}', verdict.kind)}"
-        else:
-            yield from paper.paragraph(verdict.receiver, 0)
-            line, *others = wrap(verdict.label, paper.width - 4)
-            yield f"  {paper.ink(f'{symbol} {line}', verdict.kind)}"
-            yield from (f"    {paper.ink(each, verdict.kind)}" for each in others)
-    groups = view.verdict_groups
-    if view.lead and len(groups) == 1 and groups[0].kind == "dns-ready":
-        groups = ()  # The answer has said so.
-    for group in groups:
-        yield ""
-        yield from paper.paragraph(group.sentence, 0)
-        if group.checked:
-            yield from paper.paragraph(group.checked, 2, style="dim")
-        yield from _reasons(group.reasons, paper, say)
-    yield ""
-    yield from paper.paragraph(view.grade, 0)
-
-
-def _reasons(reasons: Sequence[ReasonView], paper: _Paper, say: Phrases) -> Iterator[str]:
-    shown, rest = reasons[:_REASONS_SHOWN], len(reasons) - _REASONS_SHOWN
-    for reason in shown:
-        codes = f" {say('verdict.codes')} {' / '.join(reason.codes)}" if reason.codes and not reason.unknown else ""
-        text = f"{reason.title} [{reason.rule}]{codes}"
-        yield from paper.paragraph(text, 4, f"  {paper.symbol('unknown' if reason.unknown else 'bullet')} ")
-    if rest > 0:
-        yield from paper.paragraph(say.count("verdict.more", rest), 4, style="dim")
-
-
-def _todo(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
-    yield from paper.heading(say("section.todo"))
-    if not view.todo:
-        yield from paper.paragraph(say("todo.none" if view.complete else "todo.none-incomplete"), 0)
-        yield from _information(view, paper, say)
+def _report(view: ReportView, options: WriterOptions, paper: Paper) -> Iterator[str]:
+    say, answer = view.speaker.say, view.answer
+    head = [*_head(answer, paper), *_answer(answer, paper, say)]
+    if not answer.reached and not view.message:
+        yield from head
         return
-    counts = [say.count(f"todo.{level}s", view.counts[level]) for level in ("error", "warning", "info")]
-    shown = [text for text, level in zip(counts, ("error", "warning", "info"), strict=True) if view.counts[level]]
-    yield from paper.paragraph(say("site_separator").join(shown), 0)
-    minor = False
-    for number, check in enumerate(view.todo, 1):
-        if check.severity != "info":
-            yield ""
-            yield from _check(check, number, paper, say)
-            continue
-        if not minor:
-            yield ""
-            yield from paper.paragraph(say("todo.minor"), 0, style="info")
-            minor = True
-        yield from _minor(check, number, paper)
-    yield from _information(view, paper, say)
+    tail = list(_tail(view, options, paper))
+    yield from head
+    yield from _plan(view.plan, LINES - _counted(head, paper) - _counted(tail, paper), options, paper, say)
+    yield from tail
 
 
-def _information(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
-    """What is good to know, one line each."""
-    if view.information:
+# --- the answer ---
+
+
+def _head(answer: AnswerView, paper: Paper) -> Iterator[str]:
+    meta = [part for part in (paper.ink(answer.domain, "bold"), *answer.meta) if part]
+    yield from paper.hang(_dots(meta), "")
+    for assumed in answer.assumed:
+        yield from paper.paragraph(assumed, 0, style="dim")
+    for remark in answer.remarks:
+        yield from paper.paragraph(remark, 2, paper.ink("!", "warning") + " ")
+
+
+def _dots(parts: Sequence[str]) -> str:
+    return " · ".join(parts)
+
+
+def _answer(answer: AnswerView, paper: Paper, say: Phrases) -> Iterator[str]:
+    if len(answer.groups) > 1 or (answer.groups and answer.tone != "good"):
         yield ""
-        yield from paper.paragraph(say("todo.information"), 0, style="dim")
-    for check in view.information:
-        yield from paper.paragraph(f"{check.headline} [{check.rule}]", 2, f"{paper.symbol('bullet')} ")
-
-
-def _minor(check: CheckView, number: int, paper: _Paper) -> Iterator[str]:
-    """What could be improved takes two or three lines: the step that matters most, and where to read on."""
-    yield from paper.paragraph(f"{check.headline} [{check.rule}]", 4, f"{number}.")
-    for step in check.fix[:1]:
-        yield from _step(step, "    ", paper)
-
-
-def _check(check: CheckView, number: int, paper: _Paper, say: Phrases) -> Iterator[str]:
-    lead = f"{number}."
-    yield from paper.paragraph(check.headline, 4, lead, style="bold")
-    label = (" · " if paper.unicode else ", ").join((check.severity_label, check.rule, *check.guide, check.title))
-    yield from paper.paragraph(label, 4, style=check.severity)
-    if check.rest:
-        yield from paper.paragraph(check.rest, 4)
-    if check.shows_instances:
-        for instance in check.instances:
-            text = _pair(instance.item, instance.message, say) if instance.item else instance.message
-            yield from paper.paragraph(text, 4)
-    yield from paper.paragraph(check.why, 4, style="dim")
-    for index, step in enumerate(check.fix, 1):
-        yield from _step(step, f"    {index}) ", paper)
-    for effect in check.effect_lines:
-        yield from paper.paragraph(effect, 4)
-    if check.contested:
-        yield from paper.paragraph(say("label.contested"), 4, style="warning")
-        for reading in check.readings:
-            yield from paper.paragraph(reading, 4)
-    yield from paper.paragraph(_pair(say("label.effort"), check.effort, say), 4, style="dim")
-    for source in check.sources[:1]:
-        yield from paper.paragraph(_pair(say("label.source"), source_line(source, say), say), 4, style="dim")
-        if source.url:
-            yield "    " + paper.ink(source.url, "dim")
-
-
-def _publish(view: ReportView, paper: _Paper, say: Phrases) -> Iterator[str]:
-    """The first remedies, each record on a line of its own so that it can be copied; `deliv fix` has all of it."""
-    yield from paper.heading(say("publish.title"))
-    for number, remedy in enumerate(view.remedies[:_REMEDIES_SHOWN], 1):
-        yield from paper.paragraph(f"{remedy.title} [{remedy.rule}]", 4, f"{number}.")
-        for edit in remedy.edits:
-            yield f"    {edit.name} {edit.type}"
-            yield from (f"    {paper.ink(value, 'code')}" for value in edit.new)
-        for effect in remedy.effects:
-            yield from paper.paragraph(effect, 6, "    > ", style="dim")
-        if remedy.care != "safe":
-            yield from paper.paragraph(f"{remedy.care_label}: {remedy.care_words}", 4, style="warning")
+        yield from _groups(answer.groups, paper, say)
+    else:
+        mark = paper.ink(paper.symbol(answer.tone), answer.tone)
+        yield from paper.paragraph(answer.lead, 2, f"{mark} ", style="bold")
+    if answer.hint:
+        yield from paper.step(answer.hint, "  ")
+    if answer.unanswered:
+        yield from paper.paragraph(answer.unanswered, 2, paper.ink("?", "unknown") + " ")
+    if answer.chain:
         yield ""
-    rest = max(0, len(view.remedies) - _REMEDIES_SHOWN)
-    key = "publish.more" if rest else "publish.all"
-    yield from paper.paragraph(say(key, n=str(rest), command=f"deliv fix {view.domain}"), 0)
+        yield from _chain(answer.chain, paper, say)
+    if not answer.groups:
+        yield from _tiles(answer.tiles, paper)
+        for waits in answer.waits if answer.reached else ():
+            yield from paper.step(waits, "")
 
 
-def _savings(savings: SavingsView, paper: _Paper, say: Phrases) -> Iterator[str]:
-    yield from paper.heading(say("section.savings"))
-    for number, change in enumerate(savings.changes, 1):
-        yield from paper.paragraph(say("savings.line", change=change.words, saves=change.saves), 4, f"{number}.")
-    for text in (savings.total, savings.how):
-        if text:
-            yield from paper.paragraph("".join(piece for _, piece in segments(text)), 0)
-
-
-def _step(step: str, lead: str, paper: _Paper) -> Iterator[str]:
-    """A step; a whole record gets a line of its own, unwrapped, so that it can be copied."""
-    indent = width_of(lead)
-    text = ""
-    for code, piece in segments(step):
-        if code and len(piece) > 24 and " " in piece:
-            if text.strip():
-                yield from paper.paragraph(text.strip(), indent, lead)
-                lead = " " * indent
-            yield lead + paper.ink(piece, "code")
-            lead, text = " " * indent, ""
+def _groups(groups: Sequence[GroupView], paper: Paper, say: Phrases) -> Iterator[str]:
+    """Who does what, worst first; what several have as their cause is told once, below the last of them."""
+    rights = [_dots(each.codes or tuple(note for note in each.notes if not each.same_cause)) for each in groups]
+    lines = [f"{paper.symbol(each.tone)} {each.line}" for each in groups]
+    column = max(
+        (width_of(line) for line, right in zip(lines, rights, strict=True) if width_of(line + right) < paper.width - 1),
+        default=0,
+    )
+    cause, step = "", ""
+    for place, each in enumerate(groups):
+        line, right = lines[place], rights[place]
+        style = each.tone
+        if right and max(width_of(line), column) + _GAP + width_of(right) <= paper.width:
+            yield paper.ink(pad(line, column), style) + " " * _GAP + right
         else:
-            text += piece
-    if text.strip():
-        yield from paper.paragraph(text.strip(), indent, lead)
+            yield from paper.paragraph(each.line, 2, paper.ink(paper.symbol(each.tone), style) + " ", style=style)
+            yield from paper.paragraph(right, 4) if right else ()
+        cause, step = each.because or cause, each.step_words or step
+        follows = place + 1 < len(groups) and groups[place + 1].same_cause
+        if cause and not follows:
+            words = say("text.because", short=cause) + (say("text.to-step", step=step) if step else "")
+            yield from paper.paragraph(words, 2)
+            cause, step = "", ""
 
 
-def _spf_trace(trace: SpfTrace, whole: bool, paper: _Paper, say: Phrases) -> Iterator[str]:
-    """Term by term; what lies inside an include that did not match only where the `whole` of it is wanted."""
-    yield from paper.heading(trace.title)
-    yield from paper.paragraph(trace.checked, 0)
-    if trace.record:
-        yield f"  {paper.ink(trace.record, 'code')}"
-    for line in trace.lines:
-        if line.detail and not whole:
+def _chain(chain: ChainView, paper: Paper, say: Phrases) -> Iterator[str]:
+    """Whose name people see, and who vouches for it."""
+    head = f"  {say('text.from')} {chain.author} "
+    line = paper.symbol("rule")
+    names = max((width_of(each.name) for each in chain.links), default=0)
+    links = [
+        f"{line}{paper.ink(paper.symbol(each.tone), each.tone)}{line} "
+        + (f"{pad(each.name, names)}  {each.domain}" if each.domain else each.label)
+        + (f" ({each.result})" if each.result else "")
+        for each in chain.links
+    ]
+    end = f"{paper.symbol('so')} {paper.ink(chain.conclusion, chain.tone)}"
+    if width_of(head) + max(map(width_of, links), default=0) > paper.width:
+        yield head.rstrip()
+        head = "    "
+    for number, link in enumerate(links):
+        last = number + 1 == len(links)
+        start = head if number == 0 else " " * width_of(head)
+        if last and width_of(f"{start}{link}   {end}") <= paper.width:
+            yield f"{start}{link}   {end}"
+            return
+        yield from paper.hang(link, start)
+    yield " " * width_of(head) + end
+
+
+def _tiles(tiles: Sequence[TileView], paper: Paper) -> Iterator[str]:
+    """The records, each with its mark; a record that does not fit its line stands whole on the next."""
+    names = max((width_of(each.name) for each in tiles), default=0)
+    small: list[str] = []
+    for each in tiles:
+        mark = paper.ink(paper.symbol(each.tone), each.tone)
+        if each.tone == "none" and not each.records:
+            small.append(f"{each.name} {paper.symbol('none')}")
             continue
-        style, name = _MARKS.get(line.mark, ("dim", "bullet"))
-        text = _pair(line.term, line.words, say) + (say("punctuation.aside", text=line.cost) if line.cost else "")
-        indent = 2 + 2 * min(line.depth, 8)
-        lead = " " * (indent - 2) + paper.ink(paper.symbol(name), style) + " "
-        yield from paper.paragraph(text, indent, lead, style="dim" if line.mark == "skipped" else "")
-    if trace.more:
-        yield from paper.paragraph(say.count("trace.more", trace.more), 2, style="dim")
-    yield from paper.paragraph(trace.conclusion, 0)
+        lead = f"{pad(each.name, names)} {mark} "
+        said = "  ".join(filter(None, (each.value, each.services)))
+        if len(each.records) == 1 and width_of(f"{lead}{said}  {each.records[0]}") <= paper.width:
+            yield f"{lead}{'  '.join(filter(None, (said, paper.ink(each.records[0], 'code'))))}"
+        else:
+            yield from paper.hang(said, lead)
+            yield from (f"{' ' * width_of(lead)}{paper.ink(record, 'code')}" for record in each.records)
+        if each.problem:
+            words = each.problem + (f" {paper.symbol('to')} {each.step_words}" if each.step_words else "")
+            yield from paper.paragraph(words, width_of(lead), style=each.tone)
+    if small:
+        yield from paper.paragraph("   ".join(small), 0, style="dim")
 
 
-_MARKS = {"match": ("met", "met"), "error": ("error", "rejected"), "followed": ("info", "bullet")}
+# --- the plan ---
 
 
-def _dkim_trace(traces: Sequence[SignatureTrace], paper: _Paper, say: Phrases) -> Iterator[str]:
-    yield from paper.heading(say("trace.dkim-title"))
-    for each in traces:
-        name = {"good": "met", "bad": "rejected"}.get(each.state, "unknown")
-        yield from paper.paragraph(_pair(each.name, each.result, say), 2, paper.ink(paper.symbol(name), name) + " ")
-        for words in each.words:
-            yield from paper.paragraph(words, 4)
+def _plan(plan: PlanView, lines: int, options: WriterOptions, paper: Paper, say: Phrases) -> Iterator[str]:
+    """The steps; so much of each, the last ones shortened first, that all of it fits."""
+    if not plan.steps:
+        yield ""
+        yield paper.ink(plan.heading, "bold")
+        return
+    shown = [FULL] * len(plan.steps)
+
+    def made() -> list[str]:
+        every = [step_lines(step, level, paper, say) for step, level in zip(plan.steps, shown, strict=True)]
+        return ["", _heading(plan.heading, paper), *(line for step in every for line in step)]
+
+    for level in range(FULL + 1, NAMED + 1):
+        for place in reversed(range(len(shown))):
+            if options.whole or _counted(made(), paper) <= lines:
+                break
+            shown[place] = min(level, BARE) if place == 0 else level
+    yield from made()
 
 
-def _row(view: ReportView, say: Phrases) -> _Row:
-    verdicts = say("site_separator").join(f"{each.receiver} {each.label}" for each in view.verdicts)
-    return _Row(view.domain, view.problems, verdicts)
+def _heading(text: str, paper: Paper) -> str:
+    return paper.heading(text)[1]
 
 
-def _summary(rows: Sequence[_Row], paper: _Paper, say: Phrases) -> Iterator[str]:
-    yield from paper.heading(say("section.summary"))
-    names = max(width_of(row.domain) for row in rows)
-    for row in rows:
-        yield f"{pad(row.domain, names)}  {row.problems}"
-        yield from paper.paragraph(row.verdicts, 2)
+def _counted(lines: Sequence[str], paper: Paper) -> int:
+    """Lines as they count at 80 columns."""
+    return len(lines) * min(paper.width, _COLUMNS) // _COLUMNS
 
 
-def _item(item: str, say: Phrases) -> str:
-    return say("punctuation.aside", text=item) if item else ""
+# --- what follows ---
 
 
-def _pair(name: str, value: str, say: Phrases) -> str:
-    """A label and what it is about, with the colon of the language."""
-    return f"{name}{say('punctuation.colon')}{value}"
+def _tail(view: ReportView, options: WriterOptions, paper: Paper) -> Iterator[str]:
+    say, plan = view.speaker.say, view.plan
+    short = []
+    if plan.more:
+        short.append(say("text.named", what=plan.more, names=plan.more_names))
+    if plan.received:
+        names = say("value.separator").join(each.noun or each.what for each in plan.received)
+        short.append(say("text.named", what=plan.received_heading, names=names))
+    if options.whole:
+        for heading, steps in ((plan.more, plan.folded), (plan.received_heading, plan.received)):
+            yield from _more_steps(heading, steps, paper, say)
+        yield from evidence_lines(view, paper, trace=options.trace)
+    else:
+        yield ""
+        for text in short:
+            yield from paper.paragraph(text, 0)
+        if view.guide_table.rows:
+            yield from paper.paragraph(say("text.guide", summary=view.guide_table.summary), 0)
+        yield from paper.paragraph(say("text.more"), 0, style="dim")
+        yield from asked_lines(view, paper, trace=options.trace)
+    yield ""
+    yield from paper.paragraph(view.summary, 0, style="bold")
+
+
+def _more_steps(heading: str, steps: Sequence[PlanStepView], paper: Paper, say: Phrases) -> Iterator[str]:
+    if steps:
+        yield ""
+        yield _heading(heading, paper)
+        for step in steps:
+            yield from step_lines(step, FULL, paper, say)
+
+
+# --- several ---
+
+
+def _many(view: ManyView, paper: Paper, say: Phrases) -> Iterator[str]:
+    yield from paper.hang(_dots((paper.ink(view.heading, "bold"), *view.meta)), "")
+    yield ""
+    heads = [say(f"tile.{topic.value}") for topic in COLUMNS]
+    counted = [say("many.refused"), say("many.at-risk")] if view.has_messages else []
+    names = [f"{row.domain} {row.message}" if row.message else row.domain for row in view.rows]
+    longest = max(map(width_of, names))
+    widths = [width_of(head) for head in (*counted, *heads)]
+    cells = sum(width + _GAP for width in widths)
+    fits = longest + 2 + cells + _GAP <= paper.width
+    first = longest + 2 if fits else 2
+    notes = first + cells + _GAP + _NOTE <= paper.width
+    line = pad("", first) + "".join(f"{'':{_GAP}}{head}" for head in (*counted, *heads))
+    yield line + (f"{'':{_GAP}}{say('many.first-step')}" if notes else "")
+    for name, row in zip(names, view.rows, strict=True):
+        mark = paper.ink(paper.symbol(row.tone), row.tone)
+        values = [_number(row.refused), _number(row.at_risk)] if view.has_messages else []
+        values += [_mark(row, topic, paper) for topic in COLUMNS]
+        told = "".join(" " * _GAP + _centred(value, width) for value, width in zip(values, widths, strict=True))
+        if not fits:
+            yield f"{mark} {name}"
+        start = f"{mark} {pad(name, longest)}{told}" if fits else f"  {told}"
+        if row.note and notes:
+            yield from paper.hang(row.note, start + " " * _GAP)
+        else:
+            yield start
+            yield from paper.paragraph(row.note, 4) if row.note else ()
+    yield ""
+    yield from paper.paragraph(say("many.one-in-full"), 0, style="dim")
+    yield from paper.paragraph(view.counts, 0, style="bold")
+
+
+def _number(count: int | None) -> str:
+    return "" if count is None else str(count)
+
+
+def _mark(row: ManyRow, topic: TileTopic, paper: Paper) -> str:
+    tone = row.tiles.get(topic, "")
+    return paper.ink(paper.symbol(tone), tone) if tone else ""
+
+
+def _centred(text: str, width: int) -> str:
+    left = (width - width_of(text)) // 2
+    return pad(" " * left + text, width)

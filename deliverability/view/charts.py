@@ -40,7 +40,7 @@ def line(
     pygal = _pygal()
     known = [value for value in values if value is not None]
     top = max([*known, *(value for value, _ in steps), limit or 0, 1])
-    chart = pygal.EvidenceLine(
+    chart = pygal.Line(
         style=pygal.style.Style(
             font_family="inherit", label_font_size=11, major_label_font_size=11, background="transparent"
         ),
@@ -73,7 +73,7 @@ def line(
 def spark(values: Sequence[_Number | None], *, name: str, top: _Number) -> str:
     """A line of a few pixels beside a name in a table."""
     pygal = _pygal()
-    chart = pygal.EvidenceLine(
+    chart = pygal.Line(
         style=pygal.style.Style(background="transparent"),
         width=120,
         height=28,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from deliverability.model.facts import Evidence, Value, Waiver
+from deliverability.model.facts import Evidence, Waiver
 from deliverability.model.report import Finding, Outcome, Report
-from deliverability.model.rules import Effect, Effort, Rule, Severity, SourceRef, Statement, VolumeClass
+from deliverability.model.rules import Effect, Effort, Receiver, Rule, Severity, SourceRef, Statement, VolumeClass
 from deliverability.view.findings import (
     FindingView,
     combines,
     effect_words,
-    moment,
     read_words,
     receiver_name,
     statement_of,
@@ -20,16 +20,13 @@ from deliverability.view.findings import (
 )
 from deliverability.view.parts import CheckView, EffectView, EvidenceView, InstanceView, SourceView
 from deliverability.view.remedies import gain_words
+from deliverability.words.dates import moment_words
 from deliverability.words.details import line_words
-from deliverability.words.sentences import FindingWords, Phrases, duration, format_value, limit_spec, shortened, visible
+from deliverability.words.sentences import FindingWords, Phrases, duration, format_value, shortened, visible
 from deliverability.words.services import services_of
 from deliverability.words.speaker import Speaker
 
 _EFFORTS = list(Effort)
-_HEADLINE = {"en": 130, "ja": 80}
-# "From fields in the message: 2." says too little as a heading.
-_COUNT_ONLY = re.compile(r": (?:\S{1,12}|[\d,]+ of [\d,]+)\.?$")
-_SENTENCE_END = re.compile(r"(?<=\.) (?=[A-Z])|(?<=。)")
 _LINES_SHOWN = 40
 _LINE_LENGTH = 2_000
 _STATES = ("unmet", "unknown", "waiting", "waived", "met", "not-applicable")
@@ -44,7 +41,7 @@ def check_views(
     for each in findings:
         # Steps are shown for what is unmet only; elsewhere a value in them need not keep findings apart.
         unmet, words = each.finding.outcome is Outcome.UNMET, each.words
-        same = FindingWords(words.title, "", words.why if unmet else "", words.fix if unmet else ())
+        same = replace(words, message="") if unmet else replace(words, message="", short="", why="", fix=())
         outcome = "waived" if each.finding.waiver is not None else each.state
         groups.setdefault((each.rule.id, outcome, same, each.finding.waiver), []).append(each)
     anchors: dict[str, int] = {}
@@ -58,9 +55,8 @@ def check_views(
         only_known = rule.information and severity is Severity.INFO
         instances = tuple(_instance(each, evidence, speaker) for each in members)
         effects = _effects(of_check, speaker) if outcome == "unmet" else ()
-        failed = outcome in ("unmet", "waived")
-        found = _headline(instances, say) if failed else None
-        headline, rest = found or (say("label.not-met", title=words.title) if failed else words.title, "")
+        headline = words.title if outcome in ("met", "not-applicable") else words.heading
+        listed = len(instances) != 1 or not _names(instances[0].message, instances[0].item)
         checks.append(
             CheckView(
                 anchor=anchor,
@@ -72,13 +68,13 @@ def check_views(
                 severity_label=say("severity.information" if only_known else f"severity.{severity.value}"),
                 title=words.title,
                 headline=headline,
-                rest=rest,
+                clause=words.short or words.noun,
+                found="" if listed else _beside(instances[0].message, headline),
                 why=members[0].words.why,
                 fix=words.fix,
                 instances=instances,
                 effects=effects,
                 effect_lines=_effect_lines(effects, say),
-                limits=tuple((name, _limit(name, value, say)) for name, value in of_check[0].limits.items()),
                 effort=say(f"effort.{rule.effort.value}"),
                 level=say(f"level.{rule.level.value}"),
                 confidence=say("label.confidence", word=say(f"confidence.{rule.confidence.value}")),
@@ -86,7 +82,7 @@ def check_views(
                 sources=(*_sources(rule, report, speaker), *_service_sources(of_check, report, speaker)),
                 notes=_receiver_notes(of_check, speaker) if outcome == "unmet" else (),
                 readings=_receiver_notes(of_check, speaker, contested=True) if outcome == "unmet" else (),
-                shows_instances=found is None,
+                shows_instances=listed,
                 gains=gain_words([gain for finding in of_check for gain in finding.gains], speaker),
                 gain=sum(gain.worth for finding in of_check for gain in finding.gains),
                 waiver=_waiver(waiver, say) if waiver else "",
@@ -134,9 +130,16 @@ def evidence_view(evidence: Evidence, anchor: str, say: Phrases) -> EvidenceView
         asked=visible(shortened(evidence.asked)),
         lines=tuple(visible(shortened(line.replace("\t", " "), _LINE_LENGTH)) for line in lines[:_LINES_SHOWN]),
         more=max(0, len(lines) - _LINES_SHOWN),
-        at=say("label.seen", at=moment(evidence.at)) if evidence.at else "",
+        at=say("label.seen", at=visible(moment_words(evidence.at, say))) if evidence.at else "",
         ttl=say("label.ttl", span=duration(evidence.ttl, say)) if evidence.ttl is not None else "",
     )
+
+
+def requirement_sources(receiver: Receiver, rules: Iterable[str], speaker: Speaker) -> tuple[SourceView, ...]:
+    """Where a receiver's statements about these rules were read, each source once."""
+    statements = (each for rule in rules for each in speaker.rules.statements(receiver, rule))
+    refs = dict.fromkeys(SourceRef(ref.ref) for each in statements for ref in each.sources)
+    return tuple(_source(ref, speaker) for ref in refs)
 
 
 def source_line(source: SourceView, say: Phrases) -> str:
@@ -164,16 +167,10 @@ def _effect_lines(effects: Iterable[EffectView], say: Phrases) -> tuple[str, ...
     )
 
 
-def _headline(instances: Sequence[InstanceView], say: Phrases) -> tuple[str, str] | None:
-    """The first sentence of what was found, and the rest; None where there are several or the sentence is long."""
-    if len(instances) != 1:
-        return None
-    found = instances[0]
-    first = _SENTENCE_END.split(found.message, maxsplit=1)[0]
-    headline = first if _names(first, found.item) else f"{found.item}: {first}"
-    if len(headline) > _HEADLINE[say.lang] or _COUNT_ONLY.search(first):
-        return None
-    return headline.rstrip(".;。"), found.message[len(first) :].strip()
+def _beside(message: str, headline: str) -> str:
+    """What was found, without a first sentence that says the same as the headline."""
+    rest = message.removeprefix(headline)
+    return rest[1:].lstrip() if rest[:1] in (".", "。") and rest != message else message
 
 
 def _names(sentence: str, item: str) -> bool:
@@ -286,10 +283,6 @@ def _source(ref: SourceRef, speaker: Speaker) -> SourceView:
     return SourceView(
         visible(source.title), visible(ref.section), url, visible(source.publisher), read_words(source, speaker.say)
     )
-
-
-def _limit(name: str, value: Value, say: Phrases) -> str:
-    return format_value(value, limit_spec(name), say)
 
 
 def _minus_rank(check: CheckView) -> int:

@@ -10,7 +10,7 @@ from deliverability.model.facts import Unknown, Value, records_of
 from deliverability.model.paths import FactPath
 from deliverability.model.report import DMARC_STAGES, Report
 from deliverability.model.rules import Severity
-from deliverability.model.spf import SpfStatus, SpfTree, spf_tree
+from deliverability.model.spf import SpfStatus, SpfTree, StepOutcome, spf_trace, spf_tree
 from deliverability.view.findings import statement_of
 from deliverability.words.sentences import Phrases, format_value, octets, shortened, visible
 from deliverability.words.speaker import Speaker
@@ -27,6 +27,8 @@ _ASIDE = frozenset({"helo", "ip", "ptr"})
 _CELLS = 30
 # Below this share of the next limit the bar shows the message alone, or its parts would be specks.
 _NEAR = 0.4
+# Percent of a limit from which on it has a meter; octets, and percent of a limit, from which on savings are told.
+_METER, _HEAVY, _HEAVY_SHARE = 50, 100_000, 20
 _HTML_PARTS = ("text", "markup", "inline_css", "style", "data_uri", "comment", "script")
 
 
@@ -51,13 +53,14 @@ class IdentityRow:
 
 @dataclass(frozen=True, slots=True)
 class TermView:
-    """A term that costs something, is in trouble, or leads to a record of its own."""
+    """A term that costs something, is in trouble, leads to a record of its own, or decided about this mail."""
 
     text: str
     cost: str
     problem: str
     branch: BranchView | None
     share: float = 0.0
+    matched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +77,14 @@ class BranchView:
 
 @dataclass(frozen=True, slots=True)
 class SpfView:
-    """The tree with its gauge; `percent` of the limit is None where no rule sets one.
+    """The tree of one domain with its gauge; `percent` of the limit is None where no rule sets one.
 
-    `cells` are the look-ups one by one: used, over (beyond the limit) or free, and `more` do not fit into the picture.
+    `about` tells whether this mail was checked against it; empty without a message. `cells` are the look-ups one by
+    one: used, over (beyond the limit) or free, and `more` do not fit into the picture.
     """
 
+    domain: str
+    about: str
     gauge: str
     void: str
     percent: int | None
@@ -90,7 +96,7 @@ class SpfView:
 
 @dataclass(frozen=True, slots=True)
 class StageView:
-    """A rung of the DMARC ladder: past, here, next (the next safe step) or ahead."""
+    """A rung of the DMARC ladder: past, here or ahead."""
 
     key: str
     label: str
@@ -146,7 +152,10 @@ class LimitView:
 
 @dataclass(frozen=True, slots=True)
 class BarView:
-    """A size made of parts, held against limits; `attachments` are rows of name, type, size as sent, as a file."""
+    """A size made of parts, held against limits; `attachments` are rows of name, type, size as sent, as a file.
+
+    `marks` are the limits of which at least half is used. `heavy`: it is worth thinking about what could be saved.
+    """
 
     total: str
     parts: tuple[PartView, ...]
@@ -154,6 +163,7 @@ class BarView:
     overhead: str = ""
     attachments: tuple[tuple[str, str, str, str], ...] = ()
     more: int = 0
+    heavy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +171,7 @@ class Diagrams:
     """All diagrams; None or empty where the facts for one are not there."""
 
     identity: tuple[IdentityRow, ...]
-    spf: SpfView | None
+    spf: tuple[SpfView, ...]
     dmarc: DmarcView | None
     size: BarView | None
     html: BarView | None
@@ -262,33 +272,69 @@ def _cells(used: int, limit: int) -> tuple[str, ...]:
     return tuple(cells[:_CELLS])
 
 
-def _spf(report: Report, say: Phrases) -> SpfView | None:
-    tree = spf_tree(report.facts.value("spf.tree"))
+def _spf(report: Report, say: Phrases) -> tuple[SpfView, ...]:
+    """The record that this mail was checked against, then that of the audited domain where it is another."""
+    facts = report.facts
+    identities = [
+        each for each in records_of(_known(report, "spf.identities")) if isinstance(each.get("tree"), Mapping)
+    ]
+    used = next((each for each in identities if each.get("used") is True), None)
+    trace = spf_trace(facts.value("spf.trace"))
+    matched = (
+        frozenset(step.term for step in trace.steps if step.outcome is StepOutcome.MATCH) if trace else frozenset()
+    )
+    audited = {
+        "domain": _known(report, "spf.domain") or report.domain,
+        "tree": facts.value("spf.tree"),
+        "lookups": _known(report, "spf.lookups"),
+        "void_lookups": _known(report, "spf.void_lookups"),
+    }
+    pictures = []
+    if used is not None:
+        pictures.append(_spf_picture(used, report, say, matched, say("spf.used")))
+    if used is None or used.get("domain") != audited["domain"]:
+        about = say("spf.unused") if used is not None else ""
+        pictures.append(_spf_picture(audited, report, say, frozenset() if used else matched, about))
+    return tuple(each for each in pictures if each is not None)
+
+
+def _spf_picture(
+    identity: Mapping[str, Value], report: Report, say: Phrases, matched: frozenset[str], about: str
+) -> SpfView | None:
+    tree = spf_tree(identity.get("tree"))
     if tree is None or not tree.terms:
         return None
-    used = _number(_known(report, "spf.lookups"))
+    used = _number(identity.get("lookups"))
     if used is None:
         used = tree.lookups
     limits = (_number(finding.limits.get("max_lookups")) for finding in report.findings)
     limit = next(filter(None, limits), None)
-    void = _number(_known(report, "spf.void_lookups")) or 0
+    void = _number(identity.get("void_lookups")) or 0
     gauge = say("spf.gauge", used=str(used), limit=str(limit)) if limit else say("spf.gauge-plain", used=str(used))
     return SpfView(
+        domain=_word(identity.get("domain")),
+        about=about,
         gauge=gauge,
         void=say.count("spf.void", void) if void else "",
         percent=min(100, round(100 * used / limit)) if limit else None,
         over=limit is not None and used > limit,
-        root=_branch(tree, say, _TREE_DEPTH, [_TREE_TERMS], max(used, limit or 0, 1)),
+        root=_branch(tree, say, _Drawing(_TREE_TERMS, max(used, limit or 0, 1), matched), _TREE_DEPTH),
         cells=_cells(used, limit) if limit and limit <= _CELLS else (),
         more=max(0, used - _CELLS),
     )
 
 
-def _branch(tree: SpfTree, say: Phrases, depth: int, budget: list[int], scale: int) -> BranchView:
-    """One record and what is below it. `budget` holds the number of terms that may still be shown on the page.
+class _Drawing:
+    """A tree in the making: how many terms may still be shown, the look-ups that fill a bar, the terms that matched."""
 
-    `scale` is the number of look-ups that fills the bar beside a term.
-    """
+    def __init__(self, left: int, scale: int, matched: frozenset[str]) -> None:
+        self.left = left
+        self.scale = scale
+        self.matched = matched
+
+
+def _branch(tree: SpfTree, say: Phrases, drawing: _Drawing, depth: int) -> BranchView:
+    """One record and what is below it."""
     terms: list[TermView] = []
     free: list[str] = []
     cut = False
@@ -296,19 +342,21 @@ def _branch(tree: SpfTree, say: Phrases, depth: int, budget: list[int], scale: i
         text = _word(term.text)
         own, total, below = term.lookups, term.total_lookups, term.tree
         problem = _status(term.status, say)
-        if not (own or total or problem or below):
+        matched = term.text in drawing.matched
+        if not (own or total or problem or below or matched):
             free.append(text)
             continue
-        if budget[0] <= 0:
+        if drawing.left <= 0:
             cut = True
             break
-        budget[0] -= 1
+        drawing.left -= 1
         branch = None
         if below and below.terms:
-            branch = _branch(below, say, depth - 1, budget, scale) if depth > 1 else None
+            branch = _branch(below, say, drawing, depth - 1) if depth > 1 else None
             cut = cut or depth <= 1
         cost = say("spf.free") if not total else say("spf.here") if total == own else say("spf.below", n=str(total))
-        terms.append(TermView(text, cost, problem, branch, min(100.0, round(100 * total / scale, 1))))
+        share = min(100.0, round(100 * total / drawing.scale, 1))
+        terms.append(TermView(text, cost, problem, branch, share, matched))
     shown = " ".join(free[:_FREE_SHOWN])
     if len(free) > _FREE_SHOWN:
         shown += say("value.more", n=str(len(free) - _FREE_SHOWN))
@@ -332,13 +380,12 @@ def _dmarc(report: Report, say: Phrases) -> DmarcView | None:
     if stage not in DMARC_STAGES:
         return None
     here = DMARC_STAGES.index(stage)
-    following = _next_stage(stage, report.inputs.get("purpose"))
     stages = tuple(
         StageView(
             key,
             say(f"dmarc.{key}"),
             say(f"dmarc.{key}-hint"),
-            "here" if index == here else "past" if index < here else "next" if key == following else "ahead",
+            "here" if index == here else "past" if index < here else "ahead",
         )
         for index, key in enumerate(DMARC_STAGES)
     )
@@ -348,14 +395,6 @@ def _dmarc(report: Report, say: Phrases) -> DmarcView | None:
         _word(_known(report, "dmarc.record")),
         say("dmarc.record-at", location=location) if location else "",
     )
-
-
-def _next_stage(stage: str, purpose: Value) -> str:
-    """The next safe rung: people's mail stops at quarantine (RFC 9989: mailing lists), a parked domain jumps."""
-    if purpose == "parked":
-        return "" if stage == "reject" else "reject"
-    following = {"absent": "none", "none": "quarantine", "testing": "quarantine", "quarantine": "reject"}.get(stage, "")
-    return "" if purpose == "users" and following == "reject" else following
 
 
 def _size(report: Report, speaker: Speaker) -> BarView | None:
@@ -374,10 +413,13 @@ def _size(report: Report, speaker: Speaker) -> BarView | None:
     parts = (_part(key, say(f"size.{key}"), min(size, total), scale, say) for key, size in sizes.items())
     overhead = _number(_known(report, "message.encoding_overhead_octets"))
     items = records_of(_known(report, "message.attachments"))
+    marks = [_limit(limit, who, rule, total, scale, say) for limit, (who, rule) in sorted(limits.items())]
+    far = bool(marks) and all(mark.filled < _METER for mark in marks)
     return BarView(
-        total=say("size.total", size=octets(total, say)),
+        total=say("size.far" if far else "size.total", size=octets(total, say)),
         parts=tuple(part for part in parts if part.octets),
-        marks=tuple(_limit(limit, who, rule, total, scale, say) for limit, (who, rule) in sorted(limits.items())),
+        marks=tuple(mark for mark in marks if mark.filled >= _METER),
+        heavy=total >= _HEAVY or any(mark.filled >= _HEAVY_SHARE for mark in marks),
         overhead=say("size.overhead", size=octets(overhead, say)) if overhead else "",
         attachments=tuple(
             (

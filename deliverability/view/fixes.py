@@ -1,51 +1,56 @@
-"""What `deliv fix` shows of a report: the records to publish, and what no record mends."""
+"""Which steps of a plan `deliv fix` writes, and why the others are left out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
 
-from deliverability.model.report import Care
-from deliverability.model.rules import Task
-from deliverability.view.parts import CheckView, RemedyView
-from deliverability.view.report import ReportView
+from deliverability.model.answer import PlanStep
+from deliverability.model.facts import text_of
+from deliverability.model.report import Care, Report
 
-
-@dataclass(frozen=True, slots=True)
-class FixView:
-    """The remedies of a report, also those that it leaves for later, and what is left to do.
-
-    Attributes:
-        view: the report.
-        remedies: in the order in which to publish them.
-        by_hand: the findings that no record mends.
-        wants_key: whether one of these asks for a new DKIM key.
-
-    """
-
-    view: ReportView
-    remedies: tuple[RemedyView, ...]
-    by_hand: tuple[CheckView, ...]
-    wants_key: bool
-
-    def up_to(self, care: Care) -> FixView:
-        """With those remedies only that need no more care than that, and build on none that does."""
-        order = tuple(Care)
-        left: set[tuple[str, str]] = set()
-        chosen = []
-        for each in self.remedies:
-            places = {(edit.name, edit.type) for edit in each.remedy.edits}
-            if order.index(each.remedy.care) > order.index(care) or not places.isdisjoint(left):
-                left |= places
-            else:
-                chosen.append(each)
-        return replace(self, remedies=tuple(chosen))
+NEW_KEY = "new-key"
+"""The task of making and publishing a new DKIM key."""
 
 
-def fix_view(view: ReportView) -> FixView:
-    """The remedies of a report."""
-    report = view.report
-    remedies = sorted((*view.remedies, *view.later), key=lambda each: report.remedies.index(each.remedy))
-    mended = {rule for remedy in report.remedies for rule in remedy.mends}
-    by_hand = tuple(check for check in view.todo if check.rule not in mended)
-    wants_key = any(view.speaker.rules.rules[check.rule].task is Task.NEW_KEY for check in by_hand)
-    return FixView(view, tuple(remedies), by_hand, wants_key)
+class Left(StrEnum):
+    """Why a step is not among the records that are written."""
+
+    NO_RECORD = "no-record"
+    CARE = "care"
+    ELSEWHERE = "elsewhere"
+
+
+def up_to(plan: Iterable[PlanStep], care: Care) -> tuple[PlanStep, ...]:
+    """The steps that need no more care than that, and continue the record of none that does; their numbers stay."""
+    order = tuple(Care)
+    left: set[int] = set()
+    chosen = []
+    for step in plan:
+        if order.index(step.care) > order.index(care) or not left.isdisjoint(step.follows):
+            left.add(step.number)
+        else:
+            chosen.append(step)
+    return tuple(chosen)
+
+
+def in_own_zone(report: Report, care: Care) -> tuple[PlanStep, ...]:
+    """The steps that edit records in zones of the domain, and need no more care than that."""
+    return tuple(step for step in up_to(report.answer.plan, care) if step.edits and _at_home(step, report))
+
+
+def left_out(report: Report, chosen: Sequence[PlanStep]) -> Mapping[Left, tuple[int, ...]]:
+    """The numbers of the other steps, by the reason."""
+    numbers = {step.number for step in chosen}
+    found: dict[Left, list[int]] = {}
+    for step in report.answer.plan:
+        if step.number not in numbers:
+            reason = Left.NO_RECORD if not step.edits else Left.CARE if _at_home(step, report) else Left.ELSEWHERE
+            found.setdefault(reason, []).append(step.number)
+    return {reason: tuple(steps) for reason, steps in found.items()}
+
+
+def _at_home(step: PlanStep, report: Report) -> bool:
+    """Whether all of it stands in zones of the domain: the consent of a report host and PTR records do not."""
+    home = text_of(report.facts.value("dmarc.organizational_domain_psl"))
+    return bool(home) and all(edit.name == home or edit.name.endswith(f".{home}") for edit in step.edits)

@@ -60,9 +60,10 @@ class InstanceView:
 class CheckView:
     """All findings of one rule that share outcome and words.
 
-    `title` is the requirement. `headline` says what is: for an unmet one the sentence that was found to be true, with
-    `rest` behind it, since a requirement as the heading of a problem would read as if all were well. Where that is not
-    possible, `shows_instances` asks for the findings to be listed. `effect_lines` has receivers with the same effect
+    `title` is the requirement. `headline` says what is wrong where it is unmet, since a requirement as the heading of a
+    problem would read as if all were well; it only names what could not be checked. `clause` is the same within a
+    sentence. `found` is what was found, beside what the headline says; where it would not tell of what, or there are
+    several, `shows_instances` asks for the findings to be listed. `effect_lines` has receivers with the same effect
     together. `notes` is what receivers say about the rule; `readings` those of them whose own pages contradict each
     other.
     """
@@ -76,12 +77,12 @@ class CheckView:
     severity_label: str
     title: str
     headline: str
-    rest: str
+    clause: str
+    found: str
     why: str
     fix: tuple[str, ...]
     instances: tuple[InstanceView, ...]
     effects: tuple[EffectView, ...]
-    limits: tuple[tuple[str, str], ...]
     effort: str
     level: str
     confidence: str
@@ -109,7 +110,7 @@ class CheckView:
 
 @dataclass(frozen=True, slots=True)
 class ReasonView:
-    """A finding that decides a verdict: what was found, or the requirement that could not be checked."""
+    """A finding that decides a verdict: what is wrong, or the name of what could not be checked."""
 
     title: str
     rule: str
@@ -227,7 +228,7 @@ class GuideStepView:
 
 @dataclass(frozen=True, slots=True)
 class UncheckedView:
-    """One reason, and the requirements that could not be checked because of it (title, rule id, anchor)."""
+    """One reason, and the names of what could not be checked because of it (name, rule id, anchor)."""
 
     reason: str
     rules: tuple[tuple[str, str, str], ...]
@@ -253,7 +254,8 @@ class OpinionView:
 
 @dataclass(frozen=True, slots=True)
 class WaitingView:
-    """An input that was not given, and the checks that wait for it."""
+    """An input that was not given, the names of what waits for it, and how many checks these are."""
 
     words: str
-    titles: tuple[str, ...]
+    names: tuple[str, ...]
+    checks: int

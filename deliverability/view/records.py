@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deliverability.model.codec import json_text
-from deliverability.model.report import Remedy
+from deliverability.model.report import RecordEdit
 
 TTL = 3600
 """Seconds; what is published in place of something else should not be kept for days."""
@@ -31,7 +31,7 @@ class RecordSet:
         old: values that go; they stand there now.
         new: values that come.
         beside: values that stand there now and stay.
-        why: one line a remedy, what it is for.
+        why: one line a step, what it is for.
 
     """
 
@@ -44,16 +44,16 @@ class RecordSet:
 
 
 def record_sets(
-    remedies: Iterable[tuple[Remedy, str]], published: Mapping[tuple[str, str], tuple[str, ...]]
+    steps: Iterable[tuple[Sequence[RecordEdit], str]], published: Mapping[tuple[str, str], tuple[str, ...]]
 ) -> tuple[RecordSet, ...]:
-    """The record sets as they are once all these remedies are published, in the order in which they are first named.
+    """The record sets as they are once all these steps are done, in the order in which they are first named.
 
-    `remedies` come with a title each; one that builds on another replaces what that one puts there. `published` has
+    `steps` come with a title each; one that builds on another replaces what that one puts there. `published` has
     what stands at each place now, with what no remedy is about.
     """
     found: dict[tuple[str, str], RecordSet] = {}
-    for remedy, title in remedies:
-        for edit in remedy.edits:
+    for edits, title in steps:
+        for edit in edits:
             place = (edit.name, edit.type)
             now = published.get(place, ())
             before = found.get(place)

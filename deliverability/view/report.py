@@ -10,10 +10,20 @@ from deliverability.model.codes import Detail
 from deliverability.model.facts import Reason
 from deliverability.model.placeholders import placeholders
 from deliverability.model.report import Note, Report
-from deliverability.view import answer
+from deliverability.view import verdicts
+from deliverability.view.answer import AnswerView, answer_view
 from deliverability.view.checks import by_topic, by_urgency, check_views, evidence_view
 from deliverability.view.diagrams import Diagrams, diagrams
-from deliverability.view.findings import FindingView, finding_views, moment
+from deliverability.view.evidence import (
+    ReceiverListView,
+    TopicView,
+    receiver_lists,
+    still_spam,
+    summary_words,
+    topic_views,
+)
+from deliverability.view.findings import FindingIndex, FindingView, finding_views
+from deliverability.view.guide import GuideView, guide_view
 from deliverability.view.opinion import opinion_view
 from deliverability.view.parts import (
     CheckView,
@@ -27,10 +37,12 @@ from deliverability.view.parts import (
     VerdictView,
     WaitingView,
 )
+from deliverability.view.plan import PlanView, plan_view
 from deliverability.view.preview import Preview, preview
 from deliverability.view.remedies import first_steps, remedy_views
 from deliverability.view.savings import SavingsView, savings
 from deliverability.view.trace import Traces, traces
+from deliverability.words.dates import moment_words
 from deliverability.words.details import detail_words
 from deliverability.words.sentences import Phrases, format_value, octets, shortened, visible
 from deliverability.words.speaker import Speaker
@@ -79,7 +91,7 @@ class ReportView:
     @property
     def started(self) -> str:
         """When the audit began."""
-        return moment(self.report.run.started)
+        return visible(moment_words(self.report.run.started, self.speaker.say))
 
     @property
     def version(self) -> str:
@@ -118,6 +130,95 @@ class ReportView:
 
     # --- answer ---
 
+    @cached_property
+    def answer(self) -> AnswerView:
+        """The answer: sentence, groups or tiles, chain, and what it rests on."""
+        say = self.speaker.say
+        sources = () if set(self.report.run.sources) <= {"dns", "live"} else self.sources
+        meta = tuple(filter(None, (self.message or say("label.dns-only"), self.started, *sources)))
+        return answer_view(self.report, self._index, self.speaker, meta=meta, remarks=self.warnings[:2])
+
+    @cached_property
+    def plan(self) -> PlanView:
+        """What to do, in order."""
+        return plan_view(self.report, self._index, self.speaker)
+
+    @cached_property
+    def guide_table(self) -> GuideView:
+        """The steps of the guide and where each stands."""
+        return guide_view(self.report, self._index, self.speaker)
+
+    @property
+    def summary(self) -> str:
+        """The last line: grade, counts, who refuses, the first step."""
+        return summary_words(self.report, self.counts, self.speaker.say)
+
+    @cached_property
+    def receiver_lists(self) -> tuple[ReceiverListView, ...]:
+        """Each receiver's own list."""
+        return receiver_lists(self.report, self.findings, self._anchors, self.speaker)
+
+    @cached_property
+    def topic_views(self) -> tuple[TopicView, ...]:
+        """All checks by topic, by what became of them."""
+        return topic_views(self.topics, self.speaker.say, with_waiting=not self.parked)
+
+    @property
+    def receiver_counts(self) -> str:
+        """What the line over the receivers' lists says: each with its count."""
+        return " · ".join(f"{each.name} {each.count}".rstrip() for each in self.receiver_lists)
+
+    @property
+    def summary_of_checks(self) -> str:
+        """What the line over all checks says: grade and counts."""
+        say, counts = self.speaker.say, self.counts
+        numbers = {
+            "todo": counts["error"] + counts["warning"] + counts["info"],
+            "met": counts["met"],
+            "open": counts["unknown"] + (0 if self.parked else counts["waiting"]),
+        }
+        parts = [say("verdict.grade", grade=self.report.assessment.grade)]
+        return " · ".join([*parts, *(say.count(f"checks.{key}", n) for key, n in numbers.items() if n)])
+
+    @property
+    def how_parts(self) -> tuple[str, ...]:
+        """What is shown of how it was checked, by name."""
+        say, drawn = self.speaker.say, self.diagrams
+        parts = {
+            "spf": drawn.spf or self.traces.spf,
+            "dkim": self.traces.dkim,
+            "dmarc": drawn.dmarc,
+            "size": drawn.size,
+            "html": drawn.html,
+            "preview": self.preview,
+            "opinion": self.opinion,
+        }
+        return tuple(say(f"checks.part.{key}") for key, found in parts.items() if found)
+
+    @cached_property
+    def still_spam(self) -> tuple[tuple[str, str, str], ...]:
+        """Where receivers show what is not judged here; empty while something is to mend."""
+        return still_spam(self.report, self.speaker)
+
+    @cached_property
+    def steps_by_rule(self) -> Mapping[str, int]:
+        """The number of the first step that settles something of a rule."""
+        steps: dict[str, int] = {}
+        for step in self.report.answer.plan:
+            for rule in step.rules:
+                steps.setdefault(rule, step.number)
+        return steps
+
+    @cached_property
+    def _anchors(self) -> Mapping[str, str]:
+        """Where each rule stands on a page, its unmet findings before the others."""
+        ranked = sorted(self.checks, key=lambda check: check.to_do)
+        return {check.rule: check.anchor for check in ranked if check.outcome != "not-applicable"}
+
+    @cached_property
+    def _index(self) -> FindingIndex:
+        return FindingIndex(self.findings, self._anchors, self.speaker.say)
+
     @property
     def parked(self) -> bool:
         """The domain is judged as one that sends nothing."""
@@ -126,33 +227,35 @@ class ReportView:
     @cached_property
     def lead(self) -> str:
         """The answer in one sentence; empty where one receiver alone was asked about."""
-        return answer.lead(self.report, self.checks, self.speaker)
+        return verdicts.lead(self.report, self.checks, self.speaker)
 
     @property
     def grade(self) -> str:
         """The grade in words."""
-        return answer.grade_words(self.report, self.speaker.say)
+        return verdicts.grade_words(self.report, self.speaker.say)
 
     @property
     def assumed(self) -> tuple[str, ...]:
         """What the answer rests on and the user did not say."""
-        return answer.assumptions(self.report, self.speaker.say)
+        return verdicts.assumptions(self.report, self.speaker.say)
 
     @cached_property
     def verdicts(self) -> tuple[VerdictView, ...]:
         """What each receiver does."""
-        return tuple(answer.verdict_view(each, self.report, self.checks, self.speaker) for each in self.report.verdicts)
+        return tuple(
+            verdicts.verdict_view(each, self.report, self.checks, self.speaker) for each in self.report.verdicts
+        )
 
     @cached_property
     def verdict_groups(self) -> tuple[VerdictGroupView, ...]:
         """The same, once for those that decide alike."""
-        return answer.verdict_groups(self.verdicts, self.speaker.say)
+        return verdicts.verdict_groups(self.verdicts, self.speaker.say)
 
     @property
     def records(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Where there was no message, the records that the answer rests on, each by its name and type."""
         facts = self.report.facts
-        return answer.published_records(facts) if facts.value("message.present") is False else ()
+        return verdicts.published_records(facts) if facts.value("message.present") is False else ()
 
     @property
     def problems(self) -> str:
@@ -310,24 +413,24 @@ def _unchecked(checks: Sequence[CheckView]) -> tuple[UncheckedView, ...]:
     reasons: dict[str, dict[tuple[str, str, str], None]] = {}
     for check in checks:
         for instance in check.instances:
-            title = f"{check.title} ({instance.item})" if instance.item else check.title
+            title = f"{check.headline} ({instance.item})" if instance.item else check.headline
             reasons.setdefault(instance.message, {})[(title, check.rule, check.anchor)] = None
     return tuple(UncheckedView(reason, tuple(rules)) for reason, rules in reasons.items())
 
 
 def _waiting(report: Report, checks: Sequence[CheckView], say: Phrases) -> tuple[WaitingView, ...]:
     """The inputs that were not given, the one most checks wait for first."""
-    titles: dict[str, dict[str, None]] = {}
-    by_rule = {check.rule: check.title for check in checks}
+    names: dict[str, dict[str, str]] = {}
+    by_rule = {check.rule: check.headline for check in checks if check.outcome == "waiting"}
     for finding in report.findings:
         if finding.rule not in by_rule:
             continue
         if finding.unknown is not None and finding.waits_for_input:
             message = finding.unknown.reason is Reason.NO_MESSAGE
             words = say("waiting.no-message") if message else _input(finding.unknown.detail, say)
-            titles.setdefault(words, {})[by_rule[finding.rule]] = None
-    ordered = sorted(titles.items(), key=lambda each: -len(each[1]))
-    return tuple(WaitingView(words, tuple(rules)) for words, rules in ordered)
+            names.setdefault(words, {})[finding.rule] = by_rule[finding.rule]
+    ordered = sorted(names.items(), key=lambda each: -len(each[1]))
+    return tuple(WaitingView(words, tuple(dict.fromkeys(of.values())), len(of)) for words, of in ordered)
 
 
 def _input(detail: Detail | None, say: Phrases) -> str:
@@ -387,7 +490,7 @@ def _notes(notes: Iterable[Note], say: Phrases) -> tuple[str, ...]:
 
 
 def _note(note: Note, say: Phrases) -> str:
-    shown = {key: moment(format_value(value, None, say)) for key, value in note.values.items()}
+    shown = {key: moment_words(format_value(value, None, say), say) for key, value in note.values.items()}
     pairs = say("site_separator").join(say("note.pair", name=visible(k), value=v) for k, v in shown.items())
     key = f"note.{note.code}"
     if key in say and placeholders(say.texts[key]) <= shown.keys():

@@ -86,7 +86,7 @@ def savings(facts: FactSet, say: Phrases) -> SavingsView | None:
     how = ""
     if any(each.kind in _SLIM for each in shown):
         attached = any(each.kind == "attached-image" for each in shown)
-        how = say("savings.how", command=f"deliv slim {'--attachments ' if attached else ''}MESSAGE.eml")
+        how = say("savings.how-attached" if attached else "savings.how")
     return SavingsView(
         changes=tuple(
             WeightSavingView(

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from deliverability.model.facts import Value
 from deliverability.model.placeholders import fill, placeholders
 from deliverability.model.rules import All, Any, Compare, Condition, LimitRef, Not, Rule, Texts
-from deliverability.words.sentences import Phrases, format_value, limit_spec, phrases
+from deliverability.words.sentences import Phrases, capital, format_value, limit_spec, phrases
+
+GAP = "‹›"
+"""What stands around the name of a fact where the text of a rule has no value for it."""
+
+
+def rule_noun(rule: Rule, lang: str) -> str:
+    """What the rule looks at, as a heading."""
+    return filled(capital(rule.text[lang].noun), rule, phrases(lang))
+
+
+def rule_short(rule: Rule, lang: str) -> str:
+    """What is wrong where the rule is unmet, as a heading."""
+    return filled(capital(rule.text[lang].short), rule, phrases(lang))
 
 
 def rule_title(rule: Rule, lang: str) -> str:
@@ -16,18 +31,24 @@ def rule_title(rule: Rule, lang: str) -> str:
 def filled_texts(rule: Rule, lang: str) -> Texts:
     """All of a rule's words, its limits filled in and its facts shown by name."""
     say, texts = phrases(lang), rule.text[lang]
-    title, met, unmet, why = (filled(text, rule, say) for text in (texts.title, texts.met, texts.unmet, texts.why))
-    return Texts(title, met, unmet, why, tuple(filled(step, rule, say) for step in texts.fix))
+    title, short, noun, met, why = (
+        filled(text, rule, say) for text in (texts.title, texts.short, texts.noun, texts.met, texts.why)
+    )
+    unmet = tuple(replace(each, text=filled(each.text, rule, say)) for each in texts.unmet)
+    return Texts(title, short, noun, met, unmet, why, tuple(filled(step, rule, say) for step in texts.fix))
 
 
 def filled(text: str, rule: Rule, say: Phrases) -> str:
     """Limits by value, facts by name: a page is about the rule, not about one domain."""
-    names = placeholders(text)
-    shown = {
-        name: format_value(rule.limits[name], limit_spec(name), say) if name in rule.limits else f"<{name}>"
-        for name in names
-    }
+    shown = {name: _limit_or_name(name, rule, say) for name in placeholders(text)}
     return " ".join(fill(text, shown).split())
+
+
+def _limit_or_name(name: str, rule: Rule, say: Phrases) -> str:
+    if name in rule.limits:
+        return format_value(rule.limits[name], limit_spec(name), say)
+    key = f"gap.{name}"
+    return GAP[0] + say(key if key in say else "gap.other") + GAP[1]
 
 
 def condition_words(condition: Condition, rule: Rule) -> str:

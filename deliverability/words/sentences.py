@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from deliverability.judge.conditions import evaluate
 from deliverability.model.codes import Detail
 from deliverability.model.facts import Catalogue, FactSet, FactSpec, FactType, Unknown, Value
 from deliverability.model.placeholders import LANGUAGES, fill, placeholders
 from deliverability.model.report import Finding, Outcome
-from deliverability.model.rules import Rule, RuleSet
+from deliverability.model.rules import Rule, RuleSet, Sentence
 from deliverability.words.details import detail_words
 from deliverability.words.phrases import Phrases, phrases
 from deliverability.words.services import steps_for
@@ -20,6 +22,7 @@ __all__ = [
     "LANGUAGES",
     "FindingWords",
     "Phrases",
+    "capital",
     "duration",
     "fill",
     "format_value",
@@ -45,6 +48,9 @@ class FindingWords:
 
     Attributes:
         title: the requirement.
+        short: what is wrong, where it is unmet, as a part of a sentence.
+        noun: what it looks at, the same.
+        heading: what the finding goes by: `short` where it is unmet, else `noun`, which claims nothing.
         message: what was found: the met or unmet sentence, why it could not be checked, or that it does not apply.
         why: why it matters to delivery.
         fix: what to do, step by step, and where to do it in the sending services that are used.
@@ -52,6 +58,9 @@ class FindingWords:
     """
 
     title: str
+    short: str
+    noun: str
+    heading: str
     message: str
     why: str
     fix: tuple[str, ...]
@@ -74,7 +83,7 @@ def sentences(finding: Finding, rules: RuleSet, lang: str, catalogue: Catalogue,
         case Outcome.MET:
             message = filled(texts.met)
         case Outcome.UNMET:
-            message = filled(texts.unmet)
+            message = filled(_first_true(texts.unmet, values))
         case Outcome.UNKNOWN:
             message = unknown_sentence(finding.unknown, say)
         case Outcome.NOT_APPLICABLE:
@@ -82,7 +91,16 @@ def sentences(finding: Finding, rules: RuleSet, lang: str, catalogue: Catalogue,
     steps = steps_for(finding, rules, facts, say)
     before, after = (tuple(visible(step) for step in each) for each in (steps.before, steps.after))
     fix = (*before, *(filled(step) for step in texts.fix), *after)
-    return FindingWords(filled(texts.title), message, filled(texts.why), fix)
+    heading = filled(capital(texts.short if finding.outcome is Outcome.UNMET else texts.noun))
+    return FindingWords(
+        title=filled(texts.title),
+        short=filled(texts.short),
+        noun=filled(texts.noun),
+        heading=heading,
+        message=message,
+        why=filled(texts.why),
+        fix=fix,
+    )
 
 
 def unknown_sentence(unknown: Unknown | None, say: Phrases) -> str:
@@ -177,6 +195,11 @@ def _escaped(char: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+def capital(text: str) -> str:
+    """A part of a sentence as one that begins it; a value or a tag in front stays as it is."""
+    return text[:1].upper() + text[1:] if re.match(r"[a-z-]+(?: |,|$)", text) else text
+
+
 def _one_line(text: str) -> str:
     """Rule texts may be folded in their file; a line end in the text itself is a blank."""
     return " ".join(part.strip() for part in text.splitlines()) if "\n" in text else text
@@ -188,18 +211,28 @@ class _Values:
     def __init__(self, finding: Finding, rule: Rule, catalogue: Catalogue, facts: FactSet) -> None:
         self._finding = finding
         self._each = rule.each
+        self.limits = finding.limits
         self._catalogue = catalogue
         self._facts = facts
 
     def get(self, name: str) -> tuple[Value, FactSpec | None]:
-        observed, limits = self._finding.observed, self._finding.limits
-        if name in limits:
-            return limits[name], limit_spec(name)
+        observed = self._finding.observed
+        if name in self.limits:
+            return self.limits[name], limit_spec(name)
         if name.startswith("item.") and self._each:
             return observed.get(name), self._catalogue.get(f"{self._each}[].{name.removeprefix('item.')}")
         if name in observed:
             return observed[name], self._catalogue.get(name)
         return self._facts.at(name), self._catalogue.get(name)
+
+
+def _first_true(sentences: Sequence[Sentence], values: _Values) -> str:
+    """The sentence for what was observed. What could not be established makes none of them true but the last."""
+    return next(
+        each.text
+        for each in sentences
+        if each.when is None or evaluate(each.when, lambda path: values.get(path)[0], values.limits) is True
+    )
 
 
 def item_name(item: Mapping[str, Value], spec: FactSpec | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -33,54 +34,123 @@ def demo(*args: str) -> Result:
     return fix("sakura-shop.example", *where, "--purpose", "bulk", *args)
 
 
+def audited(*args: str) -> str:
+    where = ("--zone", str(DEMO / "example.zone"), "--eml", str(DEMO / "newsletter.eml"), "--purpose", "bulk")
+    return CliRunner().invoke(deliv, ["audit", "sakura-shop.example", *where, *args], standalone_mode=False).output
+
+
+def steps_in(text: str) -> dict[int, str]:
+    """Number -> first line of every step."""
+    return {int(match[1]): match[2] for match in re.finditer(r"^(\d+) +(\S.*)$", text, re.MULTILINE)}
+
+
 def test_text_names_the_record_what_it_replaces_and_what_it_changes() -> None:
     result = demo()
     assert result.return_value == 0
-    assert "  sakura-shop.example TXT\n" in result.output
-    assert "\n    - v=spf1 a mx include:_spf.mailer.example" in result.output
-    assert "\n    + v=spf1 a mx include:_spf.mailer.example" in result.output
+    assert "   sakura-shop.example TXT\n" in result.output
+    assert "\n   - v=spf1 a mx include:_spf.mailer.example" in result.output
+    assert "\n   + v=spf1 a mx include:_spf.mailer.example" in result.output
     assert "SPF lookups: 11 → 10" in result.output
     assert "removed: include:_spf.oldvendor.example" in result.output
-    assert "deliv rules " in result.output
     assert "deliv dkim-keygen sakura-shop.example" in result.output  # its key has 1024 bits
 
 
-def test_json_is_usable_with_with() -> None:
-    remedies = json.loads(demo("--format", "json").output)["remedies"]
-    assert {"rule", "name", "type", "value", "old", "effect"} <= remedies[0].keys()
-    assert remedies[0]["rule"] == "SPF-010"
-    assert remedies[0]["old"].startswith("v=spf1 ")
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_every_step_of_the_report_has_the_same_number_and_words(lang: str) -> None:
+    fixed = steps_in(demo("--lang", lang).output)
+    shown = {number: words for number, words in steps_in(audited("--lang", lang)).items() if words in fixed.values()}
+    whole = steps_in(audited("--lang", lang, "--all").split(phrases(lang)("guide-table.heading"))[0])
+    assert list(fixed) == list(range(1, len(fixed) + 1)), "all of them, in order"
+    assert len(shown) >= 3
+    assert shown.items() <= fixed.items()
+    assert whole == fixed
+
+
+def test_no_step_or_sentence_stands_twice() -> None:
+    lines = [line.strip() for line in demo().output.splitlines() if len(line.strip()) > 60 and "=" not in line]
+    lines = [line for line in lines if not line.startswith(("At your", "In the message", "With care"))]
+    assert len(lines) == len(set(lines))
+
+
+def test_the_text_to_hand_over_names_the_step() -> None:
+    result = demo("--hand-over", "1")
+    assert result.return_value == 0
+    assert "sakura-shop.example" in result.output
+    assert "deliv audit sakura-shop.example" in result.output
+    assert len(result.output.splitlines()) <= 15
+    assert demo("--hand-over", "1", "--lang", "ja").output != result.output
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [("99", "no such step; the plan has the steps 1 to"), ("2", "yours to do")]
+)
+def test_a_step_that_nobody_else_has_to_do_has_no_such_text(number: str, words: str) -> None:
+    assert words in str(demo("--hand-over", number).exception)
+
+
+def test_json_is_the_plan_of_the_report_with_the_same_numbers() -> None:
+    fixed = json.loads(demo("--format", "json").output)
     where = ("--zone", str(DEMO / "example.zone"), "--eml", str(DEMO / "newsletter.eml"), "--purpose", "bulk")
-    for each in remedies:
-        proposal = f"{each['name']} {each['type']} {each['value']}"
-        result = CliRunner().invoke(
-            deliv,
-            ["audit", "sakura-shop.example", *where, "--with", proposal, "--no-remedies", "--format", "json"],
-            standalone_mode=False,
-        )
-        findings = json.loads(result.output)["findings"]
-        own = [f for f in findings if f["rule"] == each["rule"] and (f.get("item") or None) == each["item"]]
-        assert all(finding["outcome"] != "unmet" for finding in own), each
+    result = CliRunner().invoke(
+        deliv, ["audit", "sakura-shop.example", *where, "--format", "json"], standalone_mode=False
+    )
+    plan = json.loads(result.output)["answer"]["plan"]
+    assert [{key: each[key] for key in step} for each, step in zip(fixed["plan"], plan, strict=True)] == plan
+    assert all(each["what"] and each["where"] for each in fixed["plan"])
+    assert {each["task"] is None for each in fixed["plan"]} == {True, False}
+
+
+def test_json_has_one_final_record_a_name_and_it_settles_all_of_its_steps() -> None:
+    fixed = json.loads(demo("--format", "json").output)
+    names = [(each["name"], each["type"]) for each in fixed["records"]]
+    assert len(names) == len(set(names))
+    assert any(len(each["steps"]) > 1 for each in fixed["records"])
+    own = [each for each in fixed["records"] if each["name"].endswith("sakura-shop.example")]
+    proposals = [f"{each['name']} {each['type']} {value}" for each in own for value in each["values"]]
+    where = ("--zone", str(DEMO / "example.zone"), "--eml", str(DEMO / "newsletter.eml"), "--purpose", "bulk")
+    result = CliRunner().invoke(
+        deliv,
+        ["audit", "sakura-shop.example", *where, "--no-remedies", "--format", "json"]
+        + [part for each in proposals for part in ("--with", each)],
+        standalone_mode=False,
+    )
+    still = {(f["rule"], f["item"]) for f in json.loads(result.output)["findings"] if f["outcome"] == "unmet"}
+    settled = [(each["rule"], each["item"]) for step in fixed["plan"] if step["edits"] for each in step["settles"]]
+    assert settled
+    assert still.isdisjoint(settled)
+
+
+def test_json_leaves_out_what_needs_more_care_and_keeps_the_numbers() -> None:
+    every, safe = (json.loads(demo("--format", "json", *more).output)["plan"] for more in ((), ("--care", "safe")))
+    assert {each["care"] for each in safe} == {"safe"}
+    assert safe == [each for each in every if each["number"] in {one["number"] for one in safe}]
+    assert 0 < len(safe) < len(every)
 
 
 def test_japanese() -> None:
     result = demo("--lang", "ja")
-    assert phrases("ja")("fix.by-hand") in result.output
+    assert "有効なSPFレコードがない参照先を削除" in result.output
     assert "11 → 10" in result.output
 
 
-def test_what_needs_care_is_left_out_of_what_is_made_to_be_applied() -> None:
-    safe, all_ = demo("--format", "zone").output, demo("--format", "zone", "--care", "last-resort").output
-    assert "_mta-sts.sakura-shop.example. 3600" not in safe
-    assert "; " + phrases("en")("fix.left-out", title="").strip() in safe
-    assert "_mta-sts.sakura-shop.example. 3600" in all_
-    assert safe.count("\nsakura-shop.example. 3600 IN TXT") == 1
+def test_what_is_left_out_of_what_is_made_to_be_applied_is_told_beside_it() -> None:
+    safe, all_ = demo("--format", "zone"), demo("--format", "zone", "--care", "last-resort")
+    assert "_mta-sts.sakura-shop.example. 3600" not in safe.stdout
+    assert "_mta-sts.sakura-shop.example. 3600" in all_.stdout
+    assert safe.stdout.count("\nsakura-shop.example. 3600 IN TXT") == 1
+    assert re.search(r"left out .*\(no record\); .*\(needs care: --care\)", safe.stderr)
+    assert "needs care" not in all_.stderr
+    plan = json.loads(demo("--format", "json").stdout)["plan"]
+    told = {int(number) for number in re.findall(r"\d+", safe.stderr)}
+    written = {int(number) for number in re.findall(r"^; (\d+) ", safe.stdout, re.MULTILINE)}
+    assert told | written == {each["number"] for each in plan}
+    assert told.isdisjoint(written)
 
 
 @pytest.mark.parametrize("style", ["zone", "terraform", "route53", "cloudflare"])
 def test_every_form_names_every_safe_record(style: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert demo("--format", style, "-o", str(out)).output == f"Written: {out}\n"
+    assert demo("--format", style, "-o", str(out)).stdout == ""
     text = out.read_text("utf-8")
     for name in ("sakura-shop.example", "_dmarc.sakura-shop.example", "_smtp._tls.sakura-shop.example"):
         assert name in text
@@ -91,13 +161,9 @@ def test_nothing_to_fix(tmp_path: Path) -> None:
     result = fix("example.com", "--zone", str(tmp_path), "--purpose", "parked")
     assert result.return_value == 0
     say = phrases("en")
-    assert any(say(f"fix.{key}") in result.output for key in ("nothing", "nothing-incomplete", "none"))
-    assert (
-        json.loads(fix("example.com", "--zone", str(tmp_path), "--purpose", "parked", "--format", "json").output)[
-            "remedies"
-        ]
-        == []
-    )
+    assert any(say(key) in result.output for key in ("plan.none", "fix.nothing-incomplete"))
+    args = ("example.com", "--zone", str(tmp_path), "--purpose", "parked", "--format", "json")
+    assert json.loads(fix(*args).output)["records"] == []
 
 
 def test_a_failed_look_up_is_told_by_the_exit_code() -> None:

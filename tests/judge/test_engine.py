@@ -27,6 +27,7 @@ from deliverability.model.rules import (
     Rule,
     RuleSet,
     Scope,
+    Sentence,
     Severity,
     Statement,
     Status,
@@ -60,7 +61,7 @@ def rule(
     scope: Scope = Scope.DELIVERY,
     **more: Any,
 ) -> Rule:
-    text = Texts("title", "met", "unmet", "why", ("fix",))
+    text = Texts("title", "short", "noun", "met", (Sentence(None, "unmet"),), "why", ("fix",))
     return Rule(
         id="X-001",
         name="x",

@@ -29,9 +29,12 @@ RULE = """\
   limits: {max_lookups: 10}
   sources: [{ref: rfc7208, section: "4.6.4"}]
   text:
-    en: {title: T, met: "{spf.lookups}", unmet: "{spf.lookups} of {max_lookups}", why: W, fix: [one, two]}
-    ja: {title: T, met: "{spf.lookups}", unmet: "{max_lookups} {spf.lookups}", why: W, fix: [一, 二]}
+    en: {title: T, short: s, noun: n, met: M, unmet: "{spf.lookups} of {max_lookups}", why: W, fix: [one, two]}
+    ja: {title: T, short: s, noun: n, met: M, unmet: "{max_lookups} {spf.lookups}", why: W, fix: [一, 二]}
 """
+
+
+CASES_EN = '"{spf.lookups} of {max_lookups}"'
 
 
 def problems(folder: Path, rule: str = RULE, receiver: str = "") -> tuple[str, ...]:
@@ -80,7 +83,7 @@ def test_the_sample_rule_is_accepted(tmp_path: Path) -> None:
             6,
             "no remedy 'spf-drop-ded'; did you mean spf-drop-dead?",
         ),
-        ("severity: error", "severity: error\n  task: new-kee", 6, "task: Input should be 'new-key'"),
+        ("severity: error", "severity: error\n  task: new-kee", 6, "no task 'new-kee'"),
         ("severity: error", "severity: error\n  service: signs", 6, "service: Input should be 'sign',"),
         ("severity: error", "severity: error\n  colour: red", 6, "colour: Extra inputs are not permitted"),
         ("ref: rfc7208", "ref: rfc7209", 12, "no source 'rfc7209' in sources.yaml; did you mean rfc7208?"),
@@ -88,6 +91,35 @@ def test_the_sample_rule_is_accepted(tmp_path: Path) -> None:
         ('unmet: "{max_lookups} {spf.lookups}"', 'unmet: "{max_lookups}"', 15, "different placeholders: spf.lookups"),
         ('"{spf.lookups} of {max', '"{spf.lookup} of {max', 14, "no fact 'spf.lookup'"),
         ("id: SPF-003", "id: SPF-3", 1, "id:"),
+        ("en: {title: T, short: s,", "en: {title: T,", 14, "short: Field required"),
+        ('noun: n, met: M, unmet: "{spf', 'met: M, unmet: "{spf', 14, "noun: Field required"),
+        (
+            "en: {title: T, short: s",
+            f"en: {{title: T, short: {'s' * 61}",
+            14,
+            "61 columns wide without its values, at most 60",
+        ),
+        (
+            "ja: {title: T, short: s",
+            f"ja: {{title: T, short: {'長' * 31}",
+            15,
+            "62 columns wide without its values, at most 60",
+        ),
+        ("short: s, noun: n", f"short: s, noun: {'n' * 31}", 14, "31 columns wide without its values, at most 30"),
+        ("short: s, noun: n", "short: s., noun: n", 14, "it ends with neither a stop nor a bracket"),
+        (
+            "ja: {title: T, short: s",
+            "ja: {title: T, short: 長い（鍵）",
+            15,
+            "it ends with neither a stop nor a bracket",
+        ),
+        ("ja: {title: T, short: s", 'ja: {title: T, short: "{max_lookups}"', 15, "different placeholders: max_lookups"),
+        ("short: s, noun: n", 'short: s, noun: "{spf.all}"', 14, "so it shows no fact"),
+        (CASES_EN, "[]", 14, "unmet: Value should have at least 1 item"),
+        (CASES_EN, "[{text: a}, {text: b}]", 14, "every sentence has a when, but for the last"),
+        (CASES_EN, "[{when: {fact: spf.all, eq: x}, text: a}]", 14, "every sentence has a when, but for the last"),
+        (CASES_EN, "[{when: {fact: spf.al, exists: true}, text: a}, {text: b}]", 14, "did you mean spf.all?"),
+        (CASES_EN, "[{when: {fact: spf.all, exists: true}, text: a}, {text: b}]", 15, "tell different cases apart"),
     ],
 )
 def test_refusals(tmp_path: Path, old: str, new: str, line: int, words: str) -> None:
@@ -371,3 +403,42 @@ def test_a_receiver_may_bring_the_pages_that_only_it_cites(tmp_path: Path) -> No
     loaded = load_rules([folder_of(tmp_path / "with", r=f"{text}pages: {{r-page: {page}}}\n")], catalogue(), REMEDIES)
     assert loaded.sources["r-page"].publisher == "R"
     assert [each.ref for each in loaded.receivers["r"].sources] == ["r-page"]
+
+
+TASK = """\
+- code: new-key
+  place: service
+  what: {en: "Make a key at {service}", ja: "{service}で鍵を作成する"}
+"""
+
+
+def test_a_rule_names_a_task_of_any_folder_and_a_later_folder_replaces_it(tmp_path: Path) -> None:
+    rule = RULE.replace("severity: error", "severity: error\n  task: new-key")
+    first, second = folder_of(tmp_path / "a", rule), tmp_path / "b"
+    second.mkdir()
+    (first / "tasks.yaml").write_text(TASK, "utf-8")
+    (second / "tasks.yaml").write_text(TASK.replace("place: service", "place: dns"), "utf-8")
+    loaded = load_rules([first, second], catalogue(), REMEDIES)
+    assert loaded.rules["SPF-003"].task == "new-key"
+    assert loaded.tasks["new-key"].place == "dns"
+    assert loaded.tasks["new-key"].text["ja"].what == "{service}で鍵を作成する"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("{service}で鍵", "鍵", 1, "different placeholders"),
+        ("service}", "serwice}", 1, "no placeholder 'serwice'"),
+        ("place: service", "place: somewhere", 2, "place"),
+        ("- code", "- code: new-key\n  place: dns\n  what: {en: a, ja: b}\n- code", 4, "new-key is there twice"),
+        ("place: service", "place: service\n  cause: dkim.keys", 1, "no list fact 'dkim.keys' with aligned"),
+        ("place: service", "place: service\n  gate: never", 3, "gate"),
+    ],
+)
+def test_tasks_that_cannot_be_steps_are_refused(tmp_path: Path, old: str, new: str, line: int, words: str) -> None:
+    rule = RULE.replace("severity: error", "severity: error\n  task: new-key")
+    folder = folder_of(tmp_path / "a", rule)
+    (folder / "tasks.yaml").write_text(TASK.replace(old, new), "utf-8")
+    found = refused(folder)
+    assert any(f"tasks.yaml:{line}: " in each and words in each for each in found.splitlines()), found
+    assert "no task" not in found, "a task that cannot be read is told once"

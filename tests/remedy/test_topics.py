@@ -185,8 +185,8 @@ OWN = """\
   require: {require}
   sources: [{{ref: rfc7208}}]
   text:
-    en: {{title: T, met: M, unmet: U, why: W, fix: [F]}}
-    ja: {{title: T, met: M, unmet: U, why: W, fix: [F]}}
+    en: {{title: T, short: S, noun: N, met: M, unmet: U, why: W, fix: [F]}}
+    ja: {{title: T, short: S, noun: N, met: M, unmet: U, why: W, fix: [F]}}
 """
 
 

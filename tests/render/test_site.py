@@ -1,9 +1,13 @@
-"""The rules as a static site: complete in both languages, every link leads somewhere, and it needs nothing else."""
+"""The static site: whole in both languages, every link leads somewhere, its search finds, and it needs nothing else."""
 
 from __future__ import annotations
 
+import json
+import re
+import sys
 from collections import Counter
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,16 +16,22 @@ from selectolax.lexbor import LexborHTMLParser as HTMLParser
 
 from deliverability import __version__
 from deliverability.cli.docs import command
+from deliverability.feedback.catalogue import load_replies
 from deliverability.knowledge import shipped
+from deliverability.render.guide import guide_pages
 from deliverability.render.json import SCHEMA
-from deliverability.render.site import pages
+from deliverability.render.search import INDEX
+from deliverability.render.site import SCRIPT, Content, pages
 from deliverability.runs.rules import load_rules, rule_folders
 from deliverability.words.glossary import load_glossary
+from tests import ROOT
 from tests.browser import browse, find_chromium
 
 RULES = load_rules()
 TERMS = load_glossary(rule_folders())
-SITE = dict(pages(RULES, TERMS, __version__))
+REPLIES = load_replies(rule_folders(), RULES)
+GUIDE = guide_pages(ROOT / "docs")
+SITE = dict(pages(Content(RULES, TERMS, REPLIES, GUIDE), __version__))
 PARSED = {name: HTMLParser(text) for name, text in SITE.items() if name.endswith(".html")}
 LANGUAGES = ("en", "ja")
 
@@ -40,12 +50,21 @@ def target(page: str, href: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_every_rule_and_receiver_has_its_page(lang: str) -> None:
+def test_every_rule_receiver_reply_and_page_of_the_guide_has_its_page(lang: str) -> None:
     names = {name for name in SITE if name.startswith(f"{lang}/")}
+    lists = ("index", "glossary", "verdicts", "services", "a-z", "receivers/index", "replies/index", "guide/index")
     wanted = {f"{lang}/rules/{ident}.html" for ident in RULES.rules}
     wanted |= {f"{lang}/receivers/{ident}.html" for ident in RULES.receivers}
-    wanted |= {f"{lang}/{page}.html" for page in ("index", "glossary", "verdicts", "services", "receivers/index")}
-    assert names == wanted
+    wanted |= {f"{lang}/replies/{meaning.receiver}.html" for meaning in REPLIES.meanings}
+    wanted |= {f"{lang}/guide/{path.stem}.html" for path in (ROOT / "docs").glob("*.md") if "README" not in path.name}
+    wanted |= {f"{lang}/{page}.html" for page in lists}
+    assert names == wanted | {f"{lang}/{INDEX}"}
+
+
+def found_by(lang: str) -> list[list[Any]]:
+    """What the index of the search holds."""
+    rows: list[list[Any]] = json.loads(SITE[f"{lang}/{INDEX}"].partition("=")[2].strip().removesuffix(";"))
+    return rows
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -65,8 +84,8 @@ def test_every_service_is_told_with_how_its_sources_were_read(lang: str) -> None
 def test_every_link_leads_somewhere() -> None:
     ids = {name: {node.attributes["id"] for node in page.css("[id]")} for name, page in PARSED.items()}
     for name, page in PARSED.items():
-        for node in page.css("a[href], link[href]"):
-            href = node.attributes["href"] or ""
+        for node in page.css("a[href], link[href], script[src]"):
+            href = node.attributes.get("href") or node.attributes.get("src") or ""
             if urlsplit(href).scheme:
                 assert href.startswith(("https://", "http://")), (name, href)
                 continue
@@ -74,6 +93,11 @@ def test_every_link_leads_somewhere() -> None:
             file, anchor = target(name, href)
             assert file in SITE, f"{name} links to {href}"
             assert not anchor or anchor in ids[file], f"{name} links to {href}"
+    for lang in LANGUAGES:
+        for _, _, href, *_ in found_by(lang):
+            file, anchor = target(f"{lang}/index.html", href)
+            assert file in SITE, f"the search links to {href}"
+            assert not anchor or anchor in ids[file], f"the search links to {href}"
 
 
 def test_every_page_can_be_reached() -> None:
@@ -115,16 +139,39 @@ def test_the_languages_lead_to_each_other() -> None:
             assert target(name, link.attributes["href"] or "")[0] == f"{other}/{rest}"
 
 
-def test_no_page_runs_a_script_or_loads_anything_but_its_style() -> None:
+def test_no_page_loads_anything_but_its_style_and_the_script_of_the_search() -> None:
     for name, page in PARSED.items():
-        assert page.css("script, img, iframe, object, form, [onclick], [src]") == [], name
+        assert page.css("img, iframe, object, form, [onclick]") == [], name
         (sheet,) = page.css("link[rel=stylesheet]")
         assert (sheet.attributes["href"] or "").endswith("style.css")
+        scripts = [(node.attributes.get("src") or "").rpartition("/")[2] for node in page.css("[src]")]
+        assert scripts == ([SCRIPT] if "/" in name else []), name
+        assert [node.text() for node in page.css("script")] == [""] * len(scripts)
         policy = page.css_first("meta[http-equiv=Content-Security-Policy]")
         assert policy is not None
-        assert (policy.attributes["content"] or "").startswith("default-src 'none'")
+        assert (policy.attributes["content"] or "").startswith("default-src 'none'; script-src 'self'; ")
     assert "url(" not in SITE["style.css"]
     assert "@import" not in SITE["style.css"]
+
+
+def test_without_script_the_search_is_hidden_and_all_of_it_stands_from_a_to_z() -> None:
+    for lang in LANGUAGES:
+        page = PARSED[f"{lang}/a-z.html"]
+        assert page.css("#search[hidden]")
+        listed = {node.attributes["href"] for node in page.css("main a")}
+        assert listed == {href for _, _, href, *_ in found_by(lang)}
+        wanted = {f"rules/{ident}.html" for ident in RULES.rules} | {f"glossary.html#{term.id}" for term in TERMS}
+        assert wanted <= listed
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_no_page_shows_the_path_of_a_fact_in_its_words(lang: str) -> None:
+    """Conditions are code and name facts; sentences do not."""
+    for name, page in PARSED.items():
+        if name.startswith(f"{lang}/"):
+            assert [node.text() for node in page.css("var") if re.search("[._]", node.text())] == [], name
+    assert PARSED[f"{lang}/rules/SPF-003.html"].css("var")
+    assert not re.search("[‹›]", "".join(page.text() for page in PARSED.values()))
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -136,6 +183,45 @@ def test_a_rule_page_says_what_the_rule_says(lang: str) -> None:
     assert " ".join(rule.text[lang].why.split())[:40] in flat
     assert "RFC 7208" in flat
     assert RULES.sources["rfc7208"].checked in flat
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_receiver_page_is_its_checklist_in_its_order_with_the_dates_of_its_sources(lang: str) -> None:
+    for ident, receiver in RULES.receivers.items():
+        items = PARSED[f"{lang}/receivers/{ident}.html"].css(".treats > li")
+        said = [(rule, statement) for rule, several in receiver.rules.items() for statement in several]
+        assert [node.css_first(".rule").text() for node in items] == [rule for rule, _ in said]
+        for node, (_, statement) in zip(items, said, strict=True):
+            cited = {RULES.sources[ref.ref] for ref in statement.sources}
+            assert all(source.title in node.text() and source.checked in node.text() for source in cited)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_reply_says_what_it_means_and_which_rules_stand_behind_it(lang: str) -> None:
+    meaning = next(each for each in REPLIES.meanings if each.id == "gmail-unauthenticated")
+    section = PARSED[f"{lang}/replies/gmail.html"].css_first("#gmail-unauthenticated")
+    assert meaning.meaning[lang] in section.text()
+    assert meaning.example in section.text()
+    assert {node.text() for node in section.css("a.rule")} == set(meaning.rules or ())
+
+
+def test_the_guide_keeps_its_tables_code_and_links() -> None:
+    page = PARSED["en/guide/formats.html"]
+    assert "SARIF 2.1.0" in page.css_first("table").text()
+    assert page.css_first(".scroll[tabindex][aria-label]")
+    links = {node.attributes["href"] for node in PARSED["en/guide/auditing.html"].css("article a")}
+    assert "settings.html" in links
+    assert "rules/README.md" not in "".join(str(each) for each in links)
+    assert PARSED["en/guide/reading.html"].css("pre")
+    assert "<!--" not in SITE["en/guide/reading.html"]
+
+
+def test_a_page_of_the_guide_brings_no_html_along(tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text("# Title\n\n<script>alert(1)</script> [x](javascript:alert(1))\n", "utf-8")
+    (page,) = guide_pages(tmp_path)
+    assert "<script" not in page.html
+    assert "javascript:" not in HTMLParser(str(page.html)).css_first("body").html.split("[x]")[0]
+    assert HTMLParser(str(page.html)).css("a") == []
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -190,6 +276,16 @@ def test_the_command_writes_it_with_the_rules_of_a_user(tmp_path: Path) -> None:
     assert written == set(SITE)
 
 
+def test_without_a_reader_of_markdown_the_site_says_that_the_guide_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "markdown_it", None)
+    done = CliRunner().invoke(command, ["-o", str(tmp_path)], standalone_mode=False)
+    assert done.exception is None
+    assert [path.name for path in (tmp_path / "en/guide").iterdir()] == ["index.html"]
+    assert "`docs`" in (tmp_path / "en/guide/index.html").read_text("utf-8")
+
+
 def test_the_command_prints_the_schema() -> None:
     done = CliRunner().invoke(command, ["--schema"], standalone_mode=False)
     assert done.output == SCHEMA.read_text("utf-8") == SITE[SCHEMA.name]
@@ -203,8 +299,52 @@ def test_it_wants_to_know_what_to_do(args: list[str]) -> None:
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "site").write_text("a file", "utf-8")
     done = CliRunner().invoke(command, ["-o", str(tmp_path / "site" / "inside")])
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "site" in done.output
+
+
+# Types a question into the search of a page and waits for what is found; the page's own policy lets it run.
+DRIVER = """
+addEventListener("load", () => {
+  const input = document.querySelector("#search input");
+  input.value = QUESTION;
+  input.dispatchEvent(new Event("input"));
+});
+"""
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(
+    ("page", "question", "first"),
+    [
+        ("en/index.html", "SPF-003", "rules/SPF-003.html"),
+        ("en/rules/ALN-001.html", "SPF LOOKUP-LIMIT", "rules/SPF-003.html"),
+        ("en/index.html", "ｓｐｆ－００３", "rules/SPF-003.html"),
+        ("ja/index.html", "該当のない", "rules/SPF-004.html"),
+        ("ja/receivers/gmail.html", "ドコモ", "receivers/docomo.html"),
+        ("en/index.html", "5.7.26", "replies/gmail.html#"),
+        ("en/index.html", "prometheus", "guide/formats.html"),
+        ("en/index.html", "no such thing <b>", ""),
+    ],
+)
+def test_the_search_finds_from_a_folder(tmp_path: Path, page: str, question: str, first: str) -> None:
+    lang = page.partition("/")[0]
+    for name in ("style.css", SCRIPT, f"{lang}/{INDEX}", page):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(SITE[name], "utf-8")
+    (tmp_path / "driver.js").write_text(DRIVER.replace("QUESTION", json.dumps(question)), "utf-8")
+    driver = f'<script src="{"../" * page.count("/")}driver.js"></script></head>'
+    (tmp_path / page).write_text(SITE[page].replace("</head>", driver), "utf-8")
+    shown = HTMLParser(browse(find_chromium(), tmp_path, tmp_path / page, "--dump-dom"))
+    box = shown.css_first("#search")
+    assert "hidden" not in box.attributes
+    links = [node.attributes["href"] or "" for node in box.css("li a")]
+    if not first:
+        assert links == []
+        assert "0" in box.css_first("[role=status]").text()
+        return
+    assert any(first in href for href in links[:3]), links[:5]
+    assert target(page, links[0])[0] in SITE
 
 
 @pytest.mark.system

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shlex
 import shutil
 import subprocess
+import zipfile
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,8 @@ from click.testing import CliRunner
 from crontab import CronTab
 
 from deliverability.cli import deliv
+from deliverability.model.errors import InputError
+from deliverability.runs.weekly import source
 from deliverability.runs.weekly.schedule import (
     MARK,
     ScheduleError,
@@ -23,8 +29,13 @@ from deliverability.runs.weekly.schedule import (
     remove,
     systemd_units,
 )
+from deliverability.runs.weekly.source import LOCKS, GitSource, WheelSource, examples, parse_source
+from tests import ROOT
 from tests.browser import require
 
+COMMIT = "0a1b2c3d4e" * 4
+PINNED = GitSource("https://git.example.com/deliv.git", COMMIT)
+TOKYO = timedelta(hours=9)
 ODD = Path("/home/u/it's 100% $mine/deliv.toml")
 
 
@@ -81,8 +92,10 @@ def test_percent_and_dollar_stand_for_themselves_in_systemd() -> None:
 def test_the_workflow_is_yaml_with_a_schedule() -> None:
     import yaml
 
-    workflow = yaml.safe_load(github_workflow(Path("conf/deliv.toml"), When(5, 1, 2)))
-    assert workflow[True]["schedule"] == [{"cron": "2 1 * * 5"}]  # YAML 1.1 reads the key `on` as true
+    text = github_workflow(Path("conf/deliv.toml"), When(5, 1, 2), PINNED, TOKYO)
+    workflow = yaml.safe_load(text)
+    assert workflow[True]["schedule"] == [{"cron": "2 16 * * 4"}]  # YAML 1.1 reads the key `on` as true
+    assert "# Thursday 16:02 UTC, which is Friday 01:02 at UTC+9\n" in text
     steps = workflow["jobs"]["weekly"]["steps"]
     assert any("deliv weekly --config deliv.toml --fail-on new" in step.get("run", "") for step in steps)
     assert any("${{ github.workspace }}" in str(step.get("env", "")) for step in steps)
@@ -107,7 +120,14 @@ HOSTILE = (
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_with_a_line_end_is_refused_everywhere(name: str) -> None:
     """Before, it made a second line of the crontab, of the unit and of the workflow."""
-    for make in (cron_line, systemd_units, github_workflow):
+
+    def workflow(config: Path, when: When) -> str:
+        return github_workflow(config, when, PINNED, TOKYO)
+
+    def workflow_with_wheel(config: Path, when: When) -> str:
+        return github_workflow(Path("deliv.toml"), when, WheelSource(str(config), "0" * 64), TOKYO)
+
+    for make in (cron_line, systemd_units, workflow, workflow_with_wheel):
         with pytest.raises(ScheduleError, match="rename it") as told:
             make(Path(name), When())
         assert str(told.value).isprintable()
@@ -129,12 +149,127 @@ def test_a_name_with_a_line_end_is_refused_everywhere(name: str) -> None:
 def test_other_odd_names_reach_the_workflow_as_they_are(name: str) -> None:
     import yaml
 
-    text = github_workflow(Path(name), When())
+    text = github_workflow(Path(name), When(), PINNED, TOKYO)
     (command,) = [
-        step["run"] for step in yaml.safe_load(text)["jobs"]["weekly"]["steps"] if "weekly" in step.get("run", "")
+        step["run"] for step in yaml.safe_load(text)["jobs"]["weekly"]["steps"] if "deliv weekly" in step.get("run", "")
     ]
     assert shlex.split(command) == ["deliv", "weekly", "--config", name, "--fail-on", "new"]
     assert "${{" not in command, "GitHub would put in what it stands for, quotes or not"
+
+
+# --- Where a workflow gets deliv from ---
+
+
+@pytest.mark.parametrize(
+    ("day", "hour", "minute", "offset", "cron"),
+    [
+        (1, 6, 0, timedelta(hours=9), "0 21 * * 0"),
+        (0, 0, 15, timedelta(hours=5, minutes=30), "45 18 * * 6"),
+        (6, 22, 0, timedelta(hours=-8), "0 6 * * 0"),
+        (3, 12, 0, timedelta(), "0 12 * * 3"),
+    ],
+)
+def test_local_time_becomes_utc_with_the_day_where_that_changes(
+    day: int, hour: int, minute: int, offset: timedelta, cron: str
+) -> None:
+    assert When(day, hour, minute).in_utc(offset).cron == cron
+
+
+def wheel(path: Path, *names: str) -> str:
+    """A file in the form of a wheel that holds these names; gives its digest."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, "click==8.2.0 --hash=sha256:00\n")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def commands_of(workflow: str) -> list[list[str]]:
+    import yaml
+
+    (script,) = [
+        step["run"] for step in yaml.safe_load(workflow)["jobs"]["weekly"]["steps"] if "pip install" in str(step)
+    ]
+    return [shlex.split(line) for line in script.splitlines()]
+
+
+def test_a_commit_is_checked_out_and_everything_is_installed_by_hash() -> None:
+    origin = parse_source(f"git+https://git.example.com/deliv.git@{COMMIT}", Path())
+    clone, checkout, *installs = commands_of(github_workflow(Path("d.toml"), When(), origin, TOKYO))
+    assert clone[:2] + clone[3:4] == ["git", "clone", "https://git.example.com/deliv.git"]
+    assert checkout[-2:] == ["--detach", COMMIT]
+    assert len(installs) == 3
+    assert all("--require-hashes" in each or "--no-deps" in each for each in installs)
+    assert all("--no-build-isolation" in each for each in installs)
+    for lock in LOCKS:
+        assert (ROOT / lock).is_file()
+
+
+def test_a_wheel_is_compared_with_its_digest_before_anything_of_it_is_used(tmp_path: Path) -> None:
+    (tmp_path / "my tools").mkdir()
+    name = "my tools/deliv-0.1.0-py3-none-any.whl"
+    digest = wheel(tmp_path / name, *LOCKS)
+    first, unpack, *installs = commands_of(github_workflow(Path("d.toml"), When(), parse_source(name, tmp_path), TOKYO))
+    assert first == ["echo", f"{digest}  {name}", "|", "sha256sum", "--check", "--strict"]
+    assert unpack[0] == "unzip"
+    assert {*LOCKS} < {*unpack}
+    assert installs[-1][-2:] == ["--no-deps", f"./{name}"]
+    assert all("--require-hashes" in each for each in installs[:-1])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("git+https://git.example.com/deliv.git@main", "'main' is not pinned"),
+        ("git+https://git.example.com/deliv.git@v1.0", "is not pinned"),
+        (f"git+https://git.example.com/deliv.git@{COMMIT[:12]}", "40 digits"),
+        ("git+https://git.example.com/deliv.git", "not a pinned source"),
+        (f"git+http://git.example.com/deliv.git@{COMMIT}", "not a pinned source"),
+        (f"git+https://git.example.com/a b@{COMMIT}", "not a pinned source"),
+        (f"git+https://git.example.com/a\nb@{COMMIT}", "not a pinned source"),
+        (f"git+https://me:secret@git.example.com/deliv.git@{COMMIT}", "would be readable"),
+        (f"git+https://token@git.example.com/deliv.git@{COMMIT}", "would be readable"),
+        ("deliv", "is neither"),
+        ("deliv==0.1.0", "is neither"),
+        ("missing.whl", "no such file"),
+        ("../outside.whl", "has to lie in your repository"),
+        ("text.whl", "is not a wheel of deliv"),
+        ("other.whl", "is not a wheel of deliv"),
+    ],
+)
+def test_what_is_not_pinned_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "text.whl").write_text("no archive")
+    wheel(tmp_path / "other.whl", "other/__init__.py")
+    with pytest.raises(InputError) as told:
+        parse_source(text, tmp_path)
+    assert words in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("known", "first"),
+    [
+        (
+            f'{{"url": "https://h/d.git", "vcs_info": {{"vcs": "git", "commit_id": "{COMMIT}"}}}}',
+            f"git+https://h/d.git@{COMMIT}",
+        ),
+        (
+            '{"url": "file:///srv/a%20b/deliv-0.1.0-py3-none-any.whl", "archive_info": {}}',
+            "/srv/a b/deliv-0.1.0-py3-none-any.whl",
+        ),
+        ('{"url": "file:///work", "dir_info": {"editable": true}}', None),
+        ("no json", None),
+        (None, None),
+    ],
+)
+def test_an_installation_that_knows_its_origin_names_it_first(
+    monkeypatch: pytest.MonkeyPatch, known: str | None, first: str | None
+) -> None:
+    class Installed:
+        def read_text(self, name: str) -> str | None:
+            assert name == "direct_url.json"
+            return known
+
+    monkeypatch.setattr(source, "distribution", lambda name: Installed())
+    assert (examples()[0] if len(examples()) == 3 else None) == first
 
 
 # --- The command ---
@@ -147,13 +282,23 @@ def run(*args: str) -> tuple[int, str]:
 
 def test_it_prints_what_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "`deliv init` writes one" in run()[1]
+    assert "`deliv init DOMAIN` writes one" in run()[1]
     Path("deliv.toml").write_text("")
     assert run("--day", "friday", "--time", "23:15")[1].startswith("15 23 * * 5 ")
     assert "OnCalendar=Mon *-*-* 06:00:00" in run("--systemd")[1]
     assert run("--systemd", "-o", "units")[0] == 0
     assert sorted(each.name for each in Path("units").iterdir()) == ["deliv-weekly.service", "deliv-weekly.timer"]
-    assert 'cron: "0 6 * * 1"' in run("--github")[1]
+    wheel(Path("deliv-1-py3-none-any.whl"), *LOCKS)
+    assert re.search(r'cron: "0 \d+ \* \* [01]"', run("--github", "--source", "deliv-1-py3-none-any.whl")[1])
+
+
+def test_without_a_source_there_is_no_workflow_but_both_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("deliv.toml").write_text("")
+    code, output = run("--github")
+    assert code == 2
+    assert "\n--source git+https://" in output
+    assert re.search(r"\n  --source \S+\.whl", output)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +309,8 @@ def test_it_prints_what_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (("--systemd", "--install"), "are for the crontab line"),
         (("--install", "--remove"), "contradict"),
         (("-o", "x"), "goes with --systemd"),
+        (("--source", "x.whl"), "goes with --github"),
+        (("--github", "--source", "deliv"), "is neither"),
     ],
 )
 def test_what_does_not_fit_is_told(

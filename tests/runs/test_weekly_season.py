@@ -31,7 +31,7 @@ from deliverability.render.weekly import HtmlPages
 from deliverability.runs.job import Options
 from deliverability.runs.rules import load_rules, rule_folders
 from deliverability.runs.weekly.messages import Picked
-from deliverability.runs.weekly.run import Plan, Subject, only_one, weekly
+from deliverability.runs.weekly.run import Plan, WeeklySubject, only_one, weekly
 from deliverability.words.sentences import phrases
 from tests.databases import postgresql
 from tests.runs.test_weekly_stories import NoPages
@@ -113,13 +113,13 @@ class Season:
         self.summaries.append(summary)
         return summary
 
-    def subjects(self) -> tuple[Subject, ...]:
+    def subjects(self) -> tuple[WeeklySubject, ...]:
         message = MESSAGE.format(expires=int((FIRST + timedelta(weeks=5, days=1)).timestamp()))
         picked = Picked("news.eml", "news.eml", data=message.replace("\n", "\r\n").encode())
         options = Options(purpose=Purpose.BULK, daily_volume=100, selectors=("s1",))
         return (
-            Subject("calm.example", Options(purpose=Purpose.PARKED)),
-            Subject("shop.example", options, picked),
+            WeeklySubject("calm.example", Options(purpose=Purpose.PARKED)),
+            WeeklySubject("shop.example", options, picked),
         )
 
     def ports(self, world: World, number: int) -> Any:
@@ -231,7 +231,7 @@ def own_rules(tmp_path: Path) -> Path:
     """A rule that the shop does not meet although nothing about the shop changed."""
     folder = tmp_path / "rules"
     folder.mkdir()
-    text = "{title: At most one MX host, met: One., unmet: Several., why: So., fix: [Do.]}"
+    text = "{title: One MX host, short: several hosts, noun: MX hosts, met: One., unmet: Two., why: So., fix: [Do.]}"
     (folder / "own.yaml").write_text(
         "- id: SPF-900\n  name: own-limit\n  since: '0.1'\n  scope: delivery\n  severity: error\n"
         "  level: heuristic\n  effort: low\n  confidence: high\n"

@@ -71,13 +71,11 @@ def test_the_rules_have_titles_with_placeholders() -> None:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind is not ChangeKind.STILL])
 def test_of_a_finding_that_is_not_there_any_more(kind: ChangeKind, lang: str) -> None:
     made = entry([change(rule, kind) for rule in rules().rules])
     view = entry_view(made, phrases(lang), rules(), catalogue())
-    titles = {
-        each.rule: each for each in (*view.new, *view.rated, *view.mended, *view.gone, *view.unchecked, *view.still)
-    }
+    titles = {each.rule: each for each in (*view.new, *view.rated, *view.mended, *view.gone, *view.unchecked)}
     assert titles.keys() == rules().rules.keys()
     for each in titles.values():
         assert each.title, each.rule

@@ -35,7 +35,7 @@ from deliverability.runs.rules import load_rules
 from deliverability.senders.catalogue import CatalogueError, load_senders
 from deliverability.senders.recognise import Key, MessageMarks, by_key, by_message, by_mx, by_return_mx, by_spf
 from deliverability.words.sentences import phrases, sentences
-from deliverability.words.services import Steps, services_of, steps_for
+from deliverability.words.services import ServiceSteps, services_of, steps_for
 from tests.corpus import corpus
 from tests.signing import published, rsa_key
 
@@ -746,7 +746,7 @@ def test_the_most_expensive_service_comes_first_where_look_ups_are_to_be_saved()
     ],
 )
 def test_no_step_where_no_service_is_known_to_be_concerned(found: Finding, facts: FactSet) -> None:
-    assert steps_for(found, RULES, facts, phrases("en")) == Steps()
+    assert steps_for(found, RULES, facts, phrases("en")) == ServiceSteps()
 
 
 def test_steps_are_words_of_the_report_in_both_languages() -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deliverability.model.report import RecordEdit, Remedy
+from deliverability.model.report import RecordEdit
 from deliverability.ports.overlay import parse_proposal
 from deliverability.view.records import (
     RecordSet,
@@ -103,18 +103,20 @@ def test_a_name_server_takes_the_zone(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def edit(old: tuple[str, ...], new: tuple[str, ...], name: str = "example.com", kind: str = "TXT") -> Remedy:
-    return Remedy("SPF-003", "", "spf-x", {}, (RecordEdit(name, kind, old, new),))
+def edit(
+    old: tuple[str, ...], new: tuple[str, ...], name: str = "example.com", kind: str = "TXT"
+) -> tuple[RecordEdit, ...]:
+    return (RecordEdit(name, kind, old, new),)
 
 
 def test_what_else_stands_at_a_name_stays() -> None:
     """Route 53 and Terraform replace all records of a name: verification texts must not get lost."""
     stands = {("example.com", "TXT"): ("site-verification=1", "v=spf1 a mx -all")}
-    remedies = [
+    steps = [
         (edit(("v=spf1 a mx -all",), ("v=spf1 mx -all",)), "first"),
         (edit(("v=spf1 mx -all",), ("v=spf1 -all",)), "second"),
     ]
-    (found,) = record_sets(remedies, stands)
+    (found,) = record_sets(steps, stands)
     assert found.old == ("v=spf1 a mx -all",)
     assert found.new == ("v=spf1 -all",)
     assert found.beside == ("site-verification=1",)

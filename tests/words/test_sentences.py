@@ -13,8 +13,8 @@ from deliverability.model.codes import ASKED
 from deliverability.model.facts import FactSpec, FactType, Reason, Unknown
 from deliverability.model.placeholders import LANGUAGES, placeholders
 from deliverability.model.report import Outcome
-from deliverability.model.rules import RuleSet
-from deliverability.words.sentences import duration, format_value, octets, phrases, sentences, visible
+from deliverability.model.rules import Compare, LimitRef, Op, RuleSet, Sentence
+from deliverability.words.sentences import capital, duration, format_value, octets, phrases, sentences, visible
 from tests.fixtures_report import CATALOGUE, DKIM_BITS, SIZE, SPF_LIMIT, facts, finding
 
 EN, JA = phrases("en"), phrases("ja")
@@ -38,10 +38,58 @@ def test_a_field_of_the_item_is_read_from_the_finding():
     assert words(found, DKIM_BITS).message == "The key has 1024 bits."
 
 
+def test_a_finding_goes_by_what_is_wrong_and_by_a_name_where_nothing_is_known_to_be():
+    unmet = words(finding("SPF-003", Outcome.UNMET, observed={"spf.lookups": 12}), DKIM_BITS)
+    unknown = words(finding("SPF-003", Outcome.UNKNOWN, unknown=Unknown(Reason.TIMEOUT)), DKIM_BITS)
+
+    assert (unmet.short, unmet.heading) == (
+        "a DKIM key has fewer than 2048 bits",
+        "A DKIM key has fewer than 2048 bits",
+    )
+    assert (unknown.noun, unknown.heading) == ("DKIM key length", "DKIM key length")
+
+
+@pytest.mark.parametrize(
+    ("text", "heading"),
+    [
+        ("a key is short", "A key is short"),
+        ("dot-separated names", "Dot-separated names"),
+        ("alignment", "Alignment"),
+        ("{item.host} is down", "{item.host} is down"),
+        ("<meta> differs", "<meta> differs"),
+        ("p=none is left", "p=none is left"),
+        ("alt属性がない", "alt属性がない"),
+    ],
+)
+def test_a_heading_begins_with_a_capital_unless_a_value_or_a_tag_does(text, heading):
+    assert capital(text) == heading
+
+
+def test_the_first_sentence_that_holds_is_told():
+    several = (
+        Sentence(Compare("item.bits", Op.EXISTS, False), "There is no key."),
+        Sentence(Compare("item.bits", Op.LT, LimitRef("least")), "{item.bits} bits."),
+        Sentence(None, "A key of {item.bits}."),
+    )
+    rule = replace(DKIM_BITS, text={lang: replace(each, unmet=several) for lang, each in DKIM_BITS.text.items()})
+
+    def says(bits):
+        found = finding("DKIM-002", Outcome.UNMET, item="a/b", observed={"item.bits": bits}, limits={"least": 512})
+        return words(found, rule).message
+
+    assert says(None) == "There is no key."
+    assert says(511) == "511 bits."
+    assert says(512) == "A key of 512."
+    # What could not be looked up is no reason to say that there is none.
+    assert says(Unknown(Reason.TIMEOUT)) == "A key of could not be checked."
+
+
 def test_a_code_of_a_closed_list_is_told_in_words():
     path = "dkim.signatures[].reason"
     catalogue = {path: FactSpec(path, FactType.STR, "", values=("body-changed", "new-code"))}
-    text = {lang: replace(each, unmet="Fails: {item.reason}.") for lang, each in DKIM_BITS.text.items()}
+    text = {
+        lang: replace(each, unmet=(Sentence(None, "Fails: {item.reason}."),)) for lang, each in DKIM_BITS.text.items()
+    }
     rule = replace(DKIM_BITS, each="dkim.signatures", text=text)
 
     def says(value, lang):
@@ -206,6 +254,8 @@ def test_both_languages_have_the_same_phrases_with_the_same_placeholders():
 
 def test_japanese_phrases_are_japanese():
     english = re.compile(r"[a-z]{3,} [a-z]{2,}")
-    left = {key for key, text in JA.texts.items() if english.search(re.sub(r"\{.*?\}|--\S+|`[^`]*`", "", text))}
+    left = {
+        key for key, text in JA.texts.items() if english.search(re.sub(r"\{.*?\}|--\S+|`[^`]*`|void lookup", "", text))
+    }
 
     assert left == set()

@@ -10,7 +10,7 @@ from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 from deliverability.runs.job import Options
 from deliverability.runs.weekly.messages import NoMessages, Picked, pick
-from deliverability.runs.weekly.run import Subject
+from deliverability.runs.weekly.run import WeeklySubject
 
 DEFAULT_OUTPUT = "deliv-reports"
 NO_DOMAINS = Code("no-domains")
@@ -18,7 +18,7 @@ NO_DOMAINS = Code("no-domains")
 
 def subjects(
     settings: Settings, folder: Path, domain_of: Callable[[str], str], options_of: Callable[[str], Options]
-) -> tuple[Subject, ...]:
+) -> tuple[WeeklySubject, ...]:
     """Every domain of the settings with each of its messages, or alone where it has none.
 
     A place of messages that cannot be read is told in the report of its domain; the domain is audited without it.
@@ -38,7 +38,7 @@ def subjects(
         raise InputError(NO_DOMAINS())
     own = {domain_of(table.name): table.messages for table in settings.domain if table.messages}
     common, problem = _pick(settings.messages, [each for each in domains if each not in own], folder)
-    planned: list[Subject] = []
+    planned: list[WeeklySubject] = []
     for domain in domains:
         picked, error = common.get(domain, []), problem
         if domain in own:
@@ -46,8 +46,8 @@ def subjects(
             picked = found.get(domain, [])
         options = options_of(domain)
         if not picked:
-            planned.append(Subject(domain, options, error=error))
-        planned += [Subject(domain, options, each, error) for each in picked]
+            planned.append(WeeklySubject(domain, options, error=error))
+        planned += [WeeklySubject(domain, options, each, error) for each in picked]
     return tuple(planned)
 
 

@@ -28,19 +28,20 @@ from deliverability.history.causes import Judged, other_settings, waivers_of
 from deliverability.history.diff import compare
 from deliverability.history.known import fails, last_known
 from deliverability.history.older import IDENTITIES, renewed
-from deliverability.history.store import DamagedError, History, HistoryError, Run
+from deliverability.history.store import DamagedError, History, HistoryError, HistoryRun
 from deliverability.history.texts import named, without_texts
 from deliverability.history.trend import certain_grade, measures_of, stage_of
 from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, fingerprint, judge
 from deliverability.judge.grade import assess
+from deliverability.model.answer import Said
 from deliverability.model.codec import json_text
 from deliverability.model.codes import ABOUT, Code
 from deliverability.model.errors import InputError, file_error
 from deliverability.model.facts import FactSet, KeySeen, texts_of
 from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
 from deliverability.model.placeholders import LANGUAGES
-from deliverability.model.report import Finding, Outcome, Report
+from deliverability.model.report import Finding, Outcome, Report, Verdict
 from deliverability.model.rules import RuleSet, Severity
 from deliverability.model.weekly import (
     FindingText,
@@ -86,7 +87,7 @@ class Pages(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class WeeklySubject:
     """A domain of the settings with one of its messages, or without any."""
 
     domain: str
@@ -114,7 +115,7 @@ class Plan:
 
     """
 
-    subjects: tuple[Subject, ...]
+    subjects: tuple[WeeklySubject, ...]
     ports: Ports
     rules: RuleSet
     selection: Selection
@@ -219,7 +220,9 @@ async def weekly(
     return _close(plan, history, run, published, notify)
 
 
-def _close(plan: Plan, history: History, run: Run, published: Path, notify: Callable[[Summary], None]) -> Summary:
+def _close(
+    plan: Plan, history: History, run: HistoryRun, published: Path, notify: Callable[[Summary], None]
+) -> Summary:
     """What is left to do once the pages are out."""
     _point_latest(plan.output, published)
     summary = read_summary(published / "summary.json")
@@ -229,11 +232,11 @@ def _close(plan: Plan, history: History, run: Run, published: Path, notify: Call
     return summary
 
 
-def _work(plan: Plan, run: Run) -> Path:
+def _work(plan: Plan, run: HistoryRun) -> Path:
     return plan.output / f".run-{run.id}"
 
 
-def _is_stale(run: Run, now: datetime) -> bool:
+def _is_stale(run: HistoryRun, now: datetime) -> bool:
     with contextlib.suppress(ValueError):
         return now - datetime.fromisoformat(run.started) > STALE_AFTER
     return False
@@ -245,7 +248,7 @@ def _is_stale(run: Run, now: datetime) -> bool:
 _LONG = 150
 
 
-def _stems(subjects: Sequence[Subject]) -> list[str]:
+def _stems(subjects: Sequence[WeeklySubject]) -> list[str]:
     """File names of the subjects: the domain, with a number where it has several messages."""
     counts: dict[str, int] = {}
     stems = []
@@ -263,7 +266,7 @@ class _Subjects:
     plan: Plan
     history: History
     pages: Pages
-    run: Run
+    run: HistoryRun
     work: Path
 
     async def go(self, stems: Sequence[str], tick: Callable[[str], None]) -> None:
@@ -301,7 +304,7 @@ class _Subjects:
 
         return tuple(replace(key, last_seen=of_late) if stands(key) else key for key in keys)
 
-    def _keep_or_tell(self, subject: Subject, stem: str, gathered: _Gathered) -> None:
+    def _keep_or_tell(self, subject: WeeklySubject, stem: str, gathered: _Gathered) -> None:
         """As `_keep`; what one subject is the fault of is told at it, and the others go on.
 
         Where nothing can be kept at all (a full disk, a database that is gone), the run ends and is gone on with later.
@@ -313,7 +316,7 @@ class _Subjects:
         except Exception as error:
             self._keep(subject, stem, _Gathered(error=_internal(error)))
 
-    def _keep(self, subject: Subject, stem: str, gathered: _Gathered) -> None:
+    def _keep(self, subject: WeeklySubject, stem: str, gathered: _Gathered) -> None:
         audited, report = gathered.audited, gathered.report
         if audited is None or report is None:
             entry = WeeklyEntry(subject.domain, subject.source, "", error=gathered.error, failures=1, exit_code=3)
@@ -447,7 +450,7 @@ class _Gathered:
     error: str = ""
 
 
-async def _gathered(subject: Subject, plan: Plan, seen: tuple[KeySeen, ...]) -> _Gathered:
+async def _gathered(subject: WeeklySubject, plan: Plan, seen: tuple[KeySeen, ...]) -> _Gathered:
     """A message that cannot be read is told, and the domain is audited without it."""
 
     async def audited(sample: Sample | None, error: str = "") -> _Gathered:
@@ -473,7 +476,7 @@ def _internal(error: Exception) -> str:
     return f"internal error, please report it: {type(error).__name__}: {error}"
 
 
-def _snapshot(subject: Subject, audited: Audited, report: Report, plan: Plan) -> Snapshot:
+def _snapshot(subject: WeeklySubject, audited: Audited, report: Report, plan: Plan) -> Snapshot:
     seen = Snapshot(
         domain=subject.domain,
         source=subject.source,
@@ -513,14 +516,14 @@ def _failed(finding: Finding, report: Report, rules: RuleSet) -> bool:
     )
 
 
-def _entry(subject: Subject, report: Report, compared: _Compared, plan: Plan) -> WeeklyEntry:
+def _entry(subject: WeeklySubject, report: Report, compared: _Compared, plan: Plan) -> WeeklyEntry:
     comparison = compared.comparison
     unmet = [each for each in report.findings if each.outcome is Outcome.UNMET and each.waiver is None]
     return WeeklyEntry(
         domain=subject.domain,
         source=subject.source,
         message=report.message,
-        verdicts=tuple(ReceiverVerdict(each.receiver, each.verdict) for each in report.verdicts),
+        verdicts=tuple(_verdict(each) for each in report.verdicts),
         grade=certain_grade(report.assessment),
         comparison=comparison,
         texts={lang: dict(_texts(report, compared, plan.rules, lang)) for lang in LANGUAGES},
@@ -536,20 +539,25 @@ def _entry(subject: Subject, report: Report, compared: _Compared, plan: Plan) ->
     )
 
 
+def _verdict(verdict: Verdict) -> ReceiverVerdict:
+    effects = dict.fromkeys(Said(each.effect, each.contested) for each in verdict.effects)
+    return ReceiverVerdict(verdict.receiver, verdict.verdict, tuple(effects))
+
+
 _CLOSED = {True: "closed", False: "open", None: "unknown"}
 
 
 def _texts(report: Report, compared: _Compared, rules: RuleSet, lang: str) -> Iterator[tuple[str, FindingText]]:
-    """The changes in words, by fingerprint; of what is not judged any more only what was asked for."""
+    """The changes in words, by fingerprint; of what is not judged any more only what was looked at."""
     now = {each.fingerprint: each for each in report.findings}
     for change in compared.comparison.changes:
         ident = change.fingerprint
         if (finding := now.get(ident)) is not None:
             words = sentences(finding, rules, lang, catalogue(), report.facts)
-            yield ident, FindingText(words.title, words.message, words.fix[0] if words.fix else "")
+            yield ident, FindingText(words.heading, words.message, words.fix[0] if words.fix else "")
         elif (finding := compared.ruled.findings.get(ident)) is not None:
             words = sentences(finding, rules, lang, catalogue(), compared.facts)
-            yield ident, FindingText(named(words.title, phrases(lang)("weekly.name-not-kept")), "", "")
+            yield ident, FindingText(named(words.noun, phrases(lang)("weekly.name-not-kept")), "", "")
 
 
 def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:
@@ -581,7 +589,7 @@ def _is_entry(path: Path) -> bool:
     return False
 
 
-def _summary(plan: Plan, history: History, run: Run, files: Sequence[Path]) -> Summary:
+def _summary(plan: Plan, history: History, run: HistoryRun, files: Sequence[Path]) -> Summary:
     entries = tuple(from_json(json.loads(file.read_text("utf-8"))) for file in files)
     finished = [each for each in history.runs() if each.finished and each.id != run.id]
     code = worst_exit_code([entry.exit_code for entry in entries])
@@ -595,7 +603,7 @@ def _summary(plan: Plan, history: History, run: Run, files: Sequence[Path]) -> S
 _RUN = ".run"
 
 
-def _published(output: Path, run: Run) -> Path | None:
+def _published(output: Path, run: HistoryRun) -> Path | None:
     """The folder of a run whose process was killed after its pages were published."""
     for folder in output.iterdir():
         if folder.is_dir() and not folder.is_symlink() and not folder.name.startswith("."):
@@ -605,13 +613,13 @@ def _published(output: Path, run: Run) -> Path | None:
     return None
 
 
-def _same_start(folder: Path, run: Run) -> bool:
+def _same_start(folder: Path, run: HistoryRun) -> bool:
     with contextlib.suppress(InputError):
         return read_summary(folder / "summary.json").started == run.started
     return False
 
 
-def _publish(output: Path, work: Path, run: Run) -> Path:
+def _publish(output: Path, work: Path, run: HistoryRun) -> Path:
     """Give the finished folder its name, in one step: the date, with a number where there is one of that day."""
     date = run.started[:10]
     same_day = [_age(each)[1] for each in output.iterdir() if _DATED.fullmatch(each.name) and each.name[:10] == date]

@@ -6,11 +6,14 @@ import shlex
 import shutil
 import sys
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deliverability._resources import locate
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
+from deliverability.runs.weekly.source import LOCKS, Source
 
 if TYPE_CHECKING:
     from crontab import CronTab
@@ -41,6 +44,18 @@ class When:
     def cron(self) -> str:
         """The five fields of a crontab line."""
         return f"{self.minute} {self.hour} * * {self.day}"
+
+    def in_utc(self, offset: timedelta) -> When:
+        """The same moment in UTC, where the clocks are ahead of it by `offset`."""
+        minutes = (self.day * 24 + self.hour) * 60 + self.minute - round(offset / timedelta(minutes=1))
+        hours, minute = divmod(minutes, 60)
+        days, hour = divmod(hours, 24)
+        return When(days % 7, hour, minute)
+
+    @property
+    def clock(self) -> str:
+        """Day and time for people."""
+        return f"{DAYS[self.day].title()} {self.hour:02}:{self.minute:02}"
 
     @property
     def calendar(self) -> str:
@@ -109,52 +124,55 @@ def _systemd_word(word: str) -> str:
     return f'"{plain}"' if plain != word or any(char.isspace() for char in plain) or "'" in plain else plain
 
 
-def github_workflow(config: Path, when: When) -> str:
+def github_workflow(config: Path, when: When, source: Source, offset: timedelta) -> str:
     """A workflow file for GitHub Actions; the history travels in the cache, the pages are an artifact.
 
-    Raises ScheduleError, as `command_of`.
+    Args:
+        config: the settings.
+        when: local time; GitHub's is UTC, and knows no summer time.
+        source: where deliv comes from.
+        offset: by how much local time is ahead of UTC.
+
+    Raises:
+        ScheduleError: as `command_of`.
+
     """
-    command = f"deliv weekly --config {shlex.quote(_in_one_line(config.name))} --fail-on new"
-    # A block of its own, in which YAML reads every character as it is; GitHub's own expressions are spelled apart.
-    command = command.replace("${{", "$'{''{'")
-    return f"""name: deliv weekly
-on:
-  schedule:
-    - cron: "{when.cron}"  # UTC
-  workflow_dispatch:
-permissions:
-  contents: read
-concurrency: deliv-weekly
-jobs:
-  weekly:
-    runs-on: ubuntu-latest
-    steps:
-      - uses: actions/checkout@v4
-      - uses: actions/setup-python@v5
-        with:
-          python-version: "3.12"
-      - run: pip install deliv
-      - uses: actions/cache/restore@v4
-        with:
-          path: .deliv
-          key: deliv-${{{{ github.run_id }}}}
-          restore-keys: deliv-
-      - run: |
-          {command}
-        env:
-          XDG_STATE_HOME: ${{{{ github.workspace }}}}/.deliv
-      # Always: a run that fails because of news has told them, and the next one is not to tell them again.
-      - if: always()
-        uses: actions/cache/save@v4
-        with:
-          path: .deliv
-          key: deliv-${{{{ github.run_id }}}}-${{{{ github.run_attempt }}}}
-      - if: always()
-        uses: actions/upload-artifact@v4
-        with:
-          name: deliv-weekly
-          path: deliv-reports/latest/
-"""
+    import jinja2
+
+    # Delimiters of its own, because GitHub's expressions have those of Jinja2.
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 - YAML, no HTML
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        block_start_string="[%",
+        block_end_string="%]",
+        variable_start_string="[[",
+        variable_end_string="]]",
+    )
+    environment.filters["word"] = _word_in_block
+    template = environment.from_string((locate("reports") / "github.yml").read_text("utf-8"))
+    return template.render(
+        config=config.name,
+        local=when,
+        utc=when.in_utc(offset),
+        offset=_offset(offset),
+        source=source,
+        locks=LOCKS,
+    )
+
+
+def _word_in_block(word: str) -> str:
+    """A word of a shell's line, in a block in which YAML reads every character as it is.
+
+    GitHub's own expressions are spelled apart: it would put in what they stand for, quotes or not.
+    """
+    return shlex.quote(_in_one_line(word)).replace("${{", "$'{''{'")
+
+
+def _offset(offset: timedelta) -> str:
+    hours, minutes = divmod(abs(round(offset / timedelta(minutes=1))), 60)
+    return f"UTC{'-' if offset < timedelta() else '+'}{hours}" + (f":{minutes:02}" if minutes else "")
 
 
 def install(config: Path, when: When, *, tab: CronTab | None = None) -> str:

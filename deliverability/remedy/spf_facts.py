@@ -12,11 +12,12 @@ from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Severity
 from deliverability.model.senders import Service, ServiceKind
 from deliverability.model.spf import SpfStatus, SpfTerm, decided_by, spf_tree
+from deliverability.protocols.spf.coverage import Network
 from deliverability.protocols.spf.names import is_address
 from deliverability.protocols.spf.record import LOOKUP_MECHANISMS, BadTerm, Mechanism
 from deliverability.protocols.spf.repair import term_of
 from deliverability.remedy.names import RemedyName
-from deliverability.remedy.spf_terms import Network, Words, is_ipv4, is_term, organisation
+from deliverability.remedy.spf_terms import Words, is_ipv4, is_term, organisation
 from deliverability.senders.recognise import by_spf
 
 MAX_LOOKUPS = 10
@@ -30,7 +31,7 @@ _CARRIES_USERS_MAIL = frozenset({ServiceKind.MAILBOX, ServiceKind.HOSTING, Servi
 _SAYS_NOTHING = frozenset({SpfStatus.DEAD, SpfStatus.IGNORED, SpfStatus.VOID})
 
 
-class World:
+class SpfFacts:
     """The facts and findings that drafting rests on."""
 
     def __init__(

@@ -1,0 +1,79 @@
+"""What `deliv watch` sees: a record at one server after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from deliverability.model.codes import Detail
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Whom to ask: its name, and its address or URL; where it has none that can be asked, why."""
+
+    name: str
+    address: str = ""
+    problem: Detail | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """The zone that a name is in, and its authoritative servers."""
+
+    name: str
+    servers: tuple[Server, ...]
+
+
+class SightState(StrEnum):
+    """What a server has: the record; other ones of the type; a CNAME instead; none; or it could not be told."""
+
+    VISIBLE = "visible"
+    OTHER = "other"
+    ALIAS = "alias"
+    NONE = "none"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one server answered.
+
+    Attributes:
+        server: who.
+        state: what it has.
+        values: the records beside the one that is looked for; with ALIAS the names it leads to.
+        ttl: seconds for which caches keep this answer.
+        until: when that ends.
+        problem: why it could not be told.
+
+    """
+
+    server: Server
+    state: SightState
+    values: tuple[str, ...] = ()
+    ttl: int = 0
+    until: datetime | None = None
+    problem: Detail | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """All servers of a kind, asked at the same time.
+
+    Attributes:
+        sights: what each answered.
+        authoritative: whether they are those of the zone; else they are public resolvers.
+        wait: seconds until the next look; 0: there is none.
+
+    """
+
+    sights: tuple[Sight, ...]
+    authoritative: bool
+    wait: float = 0.0
+
+    @property
+    def visible(self) -> bool:
+        """Whether every server has the record."""
+        return all(each.state is SightState.VISIBLE for each in self.sights)

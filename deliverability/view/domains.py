@@ -1,0 +1,142 @@
+"""Many domains: a row each, worst first, with what its records or receivers say and the first step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deliverability.model.answer import Reach, ReceiverGroup, TileTopic
+from deliverability.model.report import Report, VerdictKind
+from deliverability.view.answer import TONES, TileView
+from deliverability.words.sentences import Phrases
+
+if TYPE_CHECKING:
+    from deliverability.view.report import ReportView
+
+TOPICS = (TileTopic.SPF, TileTopic.DKIM, TileTopic.DMARC, TileTopic.MX)
+_WORST_FIRST = ("bad", "risk", "unknown", "good", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class CellView:
+    """A cell of the table: a mark and its word; both empty where there is nothing to say."""
+
+    tone: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class DomainRow:
+    """One domain, or one message of it.
+
+    Attributes:
+        key: of its report on the page; empty: it is alone.
+        tone: of the worst tile, or with a message of the worst group.
+        state: the same in a word.
+        domain: the domain.
+        message: the file name; empty: none was given.
+        cells: SPF, DKIM, DMARC, MX.
+        refused: how many receivers refuse it; empty without a message.
+        at_risk: at how many it is at risk; empty without a message.
+        first: the first step, that nothing is to do, or why nothing is known.
+
+    """
+
+    key: str
+    tone: str
+    state: str
+    domain: str
+    message: str
+    cells: tuple[CellView, ...]
+    refused: str
+    at_risk: str
+    first: str
+
+
+@dataclass(frozen=True, slots=True)
+class DomainsView:
+    """The table.
+
+    Attributes:
+        heading: "38 domains, 2 messages".
+        columns: the names of the cells.
+        with_messages: whether a message was given for any.
+        rows: worst first.
+        summary: "15 to fix, 23 nothing in the way, 1 closed, 1 not checked".
+
+    """
+
+    heading: str
+    columns: tuple[str, ...]
+    with_messages: bool
+    rows: tuple[DomainRow, ...]
+    summary: str
+
+
+def domains_view(views: Sequence[ReportView], say: Phrases) -> DomainsView:
+    """The table of several reports."""
+    rows = [_row(view, say) for view in views]
+    order = sorted(range(len(rows)), key=lambda number: (_WORST_FIRST.index(rows[number].tone), number))
+    domains = len({view.report.domain for view in views})
+    messages = sum(bool(view.report.message) for view in views)
+    heading = say.count("domains.count", domains)
+    if messages:
+        heading += say("value.separator") + say.count("domains.messages", messages)
+    kinds = Counter(_kind(view, row) for view, row in zip(views, rows, strict=True))
+    return DomainsView(
+        heading=heading,
+        columns=tuple(say(f"tile.{topic.value}") for topic in TOPICS),
+        with_messages=bool(messages),
+        rows=tuple(rows[number] for number in order),
+        summary=say("value.separator").join(
+            say(f"domains.kind.{kind}", n=str(kinds[kind])) for kind in ("fix", "fine", "closed", "lost") if kinds[kind]
+        ),
+    )
+
+
+def _row(view: ReportView, say: Phrases) -> DomainRow:
+    answer, report = view.answer, view.report
+    tiles = {tile.topic: tile for tile in answer.tiles}
+    tone = "unknown" if report.answer.reach is Reach.NONE else answer.tone
+    return DomainRow(
+        key=view.key,
+        tone=tone,
+        state=say(f"domains.state.{tone}"),
+        domain=answer.domain,
+        message=view.message,
+        cells=tuple(_cell(tiles.get(topic.value)) for topic in TOPICS),
+        refused=_number(report, VerdictKind.REJECTED),
+        at_risk=_number(report, VerdictKind.AT_RISK),
+        first=_first(view, say),
+    )
+
+
+def _cell(tile: TileView | None) -> CellView:
+    return CellView(tile.tone, tile.state) if tile else CellView("", "")
+
+
+def _number(report: Report, kind: VerdictKind) -> str:
+    return str(sum(len(each.receivers) for each in _of_kind(report, kind))) if report.message else ""
+
+
+def _of_kind(report: Report, kind: VerdictKind) -> tuple[ReceiverGroup, ...]:
+    return tuple(each for each in report.answer.groups if TONES[each.kind] == TONES[kind])
+
+
+def _first(view: ReportView, say: Phrases) -> str:
+    report = view.report
+    if report.answer.reach is Reach.NONE:
+        return say("domains.lost")
+    if view.plan.steps:
+        return view.plan.steps[0].what
+    return say("domains.closed") if view.parked else ""
+
+
+def _kind(view: ReportView, row: DomainRow) -> str:
+    if view.report.answer.reach is Reach.NONE:
+        return "lost"
+    if row.tone in ("bad", "risk") or view.plan.steps:
+        return "fix"
+    return "closed" if view.parked else "fine"
