@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
+import time
 from typing import Any
 
 import pytest
+
+os.environ["TZ"] = "UTC"  # texts tell moments in the reader's zone
+time.tzset()
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from deliverability.judge import plan
+from deliverability.judge.answer import answer
 from deliverability.model.answer import (
-    Answer,
     Assumed,
     Because,
     Chip,
@@ -14,6 +17,7 @@ from deliverability.model.answer import (
     PolicyWait,
     Reach,
     ReceiverGroup,
+    ReportAnswer,
     Said,
     Tile,
     TileState,
@@ -23,8 +27,9 @@ from deliverability.model.answer import (
 )
 from deliverability.model.codes import ASKED, Input, needs
 from deliverability.model.facts import Reason, Unknown
-from deliverability.model.report import Care, FactChange, RecordEdit, VerdictKind
-from deliverability.model.rules import Effect, Place, Scope, Severity
+from deliverability.model.report import Care, FactChange, RecordEdit, Report, VerdictKind
+from deliverability.model.rules import Effect, Place, RuleSet, Scope, Severity
+from tests.fixtures_report import RULES
 
 _OLD = "v=spf1 a mx include:_spf.mailer.example include:_spf.crm.example include:_spf.oldvendor.example ?all"
 _NEW = "v=spf1 a mx include:_spf.mailer.example include:_spf.crm.example ?all"
@@ -33,9 +38,16 @@ _ONE_CLICK = FindingId("UNS-001")
 _DEAD = FindingId("SPF-010", "sakura-shop.example")
 
 
-def example_answer() -> Answer:
+def answered(report: Report, rules: RuleSet = RULES) -> Report:
+    """The report with the answer that its findings give."""
+    steps = plan.steps(report, rules)
+    steps = plan.with_gains(steps, report.verdicts, plan.by_tally(steps, report, rules))
+    return replace(report, answer=answer(report, rules, steps))
+
+
+def example_answer() -> ReportAnswer:
     """A newsletter that Gmail and Outlook.com refuse: three steps, two folded, one for mail received."""
-    return Answer(
+    return ReportAnswer(
         assumed=(
             Assumed(Input.PURPOSE, "bulk", ("list-unsubscribe",)),
             Assumed(Input.DAILY_VOLUME, "small-or-bulk"),
@@ -230,9 +242,9 @@ def example_answer() -> Answer:
     )
 
 
-def example_posture() -> Answer:
+def example_posture() -> ReportAnswer:
     """A domain without a message in whose DNS nothing stands in the way, and nothing is to do."""
-    return Answer(
+    return ReportAnswer(
         groups=(ReceiverGroup(VerdictKind.DNS_READY, receivers=("gmail", "icloud"), checked=14, met=14),),
         tiles=(
             Tile(TileTopic.SPF, TileState.FINE, {"spf.record": "v=spf1 mx -all", "spf.lookups": 1}),
@@ -247,9 +259,9 @@ def example_posture() -> Answer:
     )
 
 
-def example_parked() -> Answer:
+def example_parked() -> ReportAnswer:
     """A domain that sends no mail and is closed: tiles, no groups, no guide, nothing to do."""
-    return Answer(
+    return ReportAnswer(
         assumed=(Assumed(Input.PURPOSE, "parked", ("null-mx", "spf-all-fails")),),
         tiles=(
             Tile(TileTopic.SPF, TileState.FINE, {"spf.record": "v=spf1 -all"}),
@@ -260,7 +272,7 @@ def example_parked() -> Answer:
     )
 
 
-def example_unreached() -> Answer:
+def example_unreached() -> ReportAnswer:
     """No name server answered."""
     lost = Unknown(Reason.TIMEOUT, ASKED(type="TXT", name="kk.dk"))
-    return Answer(reach=Reach.NONE, unanswered=(Unanswered("TXT", "kk.dk", lost),))
+    return ReportAnswer(reach=Reach.NONE, unanswered=(Unanswered("TXT", "kk.dk", lost),))

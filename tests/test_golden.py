@@ -17,8 +17,10 @@ import pytest
 
 import deliverability.demo
 from deliverability.judge.engine import Selection
-from deliverability.model.facts import Purpose
+from deliverability.model.facts import Purpose, Reason
+from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Report
+from deliverability.ports.base import Answer, Failed
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.ports import Ports
@@ -33,8 +35,9 @@ GOLDEN = TESTS / "golden"
 DEMO = Path(deliverability.demo.__file__).parent
 NOW = datetime(2026, 11, 25, 0, 0, 4, tzinfo=UTC)
 
-# Files of the golden folder by name: SUBJECT.LANG.txt or SUBJECT.json.
-CASES = ("demo.en.txt", "demo.ja.txt", "demo.json", "good.en.txt", "good.ja.txt", "broken.en.txt", "broken.ja.txt")
+# Files of the golden folder by name: SUBJECT.LANG.txt, SUBJECT.LANG.all.txt (with the evidence) or SUBJECT.json.
+SUBJECTS = ("demo", "good", "broken", "domain", "faulty", "parked", "dead")
+CASES = (*(f"{subject}.{lang}.txt" for subject in SUBJECTS for lang in LANGUAGES), "demo.en.all.txt", "demo.json")
 
 
 async def _audit(job: Job, ports: Ports) -> Report:
@@ -48,22 +51,41 @@ def rendered(name: str) -> str:
     report = _report(subject)
     if ending == "json":
         return render_json(report)
-    return written("text", report, shipped(middle[0], guided=True), width=80)
+    return written("text", report, shipped(middle[0], guided=True), width=80, whole="all" in middle)
 
 
 @cache
 def _report(subject: str) -> Report:
-    """The audit of a subject. Time and version stand still, and no path of this machine is in it."""
-    options = Options(purpose=Purpose.BULK, daily_volume=20_000)
-    domain, zone, mail = {
-        "demo": ("sakura-shop.example", DEMO / "example.zone", DEMO / "newsletter.eml"),
-        "good": ("good.example", GOLDEN / "good.zone", GOLDEN / "good.eml"),
-        "broken": ("broken.example", GOLDEN / "broken.zone", GOLDEN / "broken.eml"),
+    """The audit of a subject. Time and version stand still, and no path of this machine is in it.
+
+    Of ``domain``, ``faulty``, ``parked`` and ``dead`` only DNS is looked at, and of the last there is no answer.
+    """
+    declared = Options(purpose=Purpose.BULK, daily_volume=20_000)
+    domain, zone, mail, options = {
+        "demo": ("sakura-shop.example", DEMO / "example.zone", DEMO / "newsletter.eml", declared),
+        "good": ("good.example", GOLDEN / "good.zone", GOLDEN / "good.eml", declared),
+        "broken": ("broken.example", GOLDEN / "broken.zone", GOLDEN / "broken.eml", declared),
+        "domain": ("good.example", GOLDEN / "good.zone", None, Options()),
+        "faulty": ("broken.example", GOLDEN / "broken.zone", None, Options()),
+        "parked": ("parked.example", GOLDEN / "parked.zone", None, Options()),
+        "dead": ("good.example", GOLDEN / "good.zone", None, Options()),
     }[subject]
     ports = replace(open_ports(PortSettings(zones=[zone])), clock=FixedClock(NOW))
-    report = asyncio.run(_audit(Job(domain, Sample(mail.name, path=mail), options), ports))
+    if subject == "dead":
+        ports = replace(ports, dns=Silent(), zones=None, sources=("dns",))
+    sample = Sample(mail.name, path=mail) if mail else None
+    report = asyncio.run(_audit(Job(domain, sample, options), ports))
     # The digest of the rule files changes with every comment in them; what they judge is in the findings.
     return replace(report, run=replace(report.run, version="0.0.0"), rules_digest="0" * 64)
+
+
+class Silent:
+    """A resolver that nobody answers."""
+
+    async def query(self, name: str, rdtype: str) -> Answer:
+        return Failed(name, rdtype, Reason.TIMEOUT)
+
+    async def close(self) -> None: ...
 
 
 @pytest.mark.parametrize("name", CASES)

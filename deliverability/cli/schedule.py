@@ -20,7 +20,7 @@ from deliverability.model.errors import InputError, file_error
 from deliverability.ports.open import CONTRADICTION
 
 if TYPE_CHECKING:
-    from deliverability.runs.weekly.source import Source
+    from deliverability.runs.weekly.source import PinnedSource
 
 CRONTAB_ONLY = Code("crontab-only")
 GOES_WITH = Code("option-goes-with", ("option", "other"))
@@ -78,7 +78,7 @@ def command(**params: Any) -> int:
     return 0
 
 
-def _source(text: str | None) -> Source:
+def _source(text: str | None) -> PinnedSource:
     from deliverability.runs.weekly.source import examples, parse_source
 
     if not text:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
+import sys
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -651,7 +652,8 @@ class _RuleReader(_ConditionReader):
         named = {name for each in text.values() for words in _all_words(each) for name in placeholders(words)}
         told_by = (path for each in text["en"].unmet for path in paths_of(each.when))
         paths = (*paths_of(when), *paths_of(require), *told_by, *shape.show, *sorted(named - set(self.limits)))
-        return tuple(path for path in dict.fromkeys(paths) if not self.is_tree(path))
+        # Rules name the same paths, and reports travel with them: one object each.
+        return tuple(sys.intern(path) for path in dict.fromkeys(paths) if not self.is_tree(path))
 
     def is_tree(self, path: str) -> bool:
         spec = self.loader.catalogue.get(self.full_path(path) or "")

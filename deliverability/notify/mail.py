@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from email import message_from_bytes, policy
+from email.header import Header
 from email.message import EmailMessage, Message
 from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
@@ -65,7 +66,7 @@ def compose(
         message = EmailMessage(policy=SMTP)
         message["From"] = settings.sender
         message["To"] = ", ".join(settings.to)
-        message["Subject"] = view.news.subject(summary.started, say)
+        _set_subject(message, view.news.subject(summary.started, say))
         message["Date"] = format_datetime(now)
         message["Message-ID"] = make_msgid(idstring=view.date, domain=domain)
         message["List-Id"] = f"deliv weekly <weekly.deliv.{domain}>"
@@ -81,6 +82,14 @@ def compose(
             if page.is_file():
                 message.add_attachment(page.read_bytes(), maintype="text", subtype="html", filename=page.name)
     return message
+
+
+def _set_subject(message: EmailMessage, subject: str) -> None:
+    """Encoded as a whole where it must be: word by word, the library doubles the blanks between encoded and plain."""
+    if subject.isascii():
+        message["Subject"] = subject
+    else:
+        message.set_raw("Subject", Header(subject, "utf-8", header_name="Subject").encode(linesep="\r\n"))
 
 
 def _text(view: RunView, say: Phrases, shown: int, where: str) -> str:

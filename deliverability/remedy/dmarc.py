@@ -413,7 +413,7 @@ class _Desk:
 
     def _end_test(self, record: DmarcRecord, tags: Tags) -> _Edit | None:
         finding = self.finding("dmarc-end-test")
-        if finding is None or not (self.proven or self.silent):
+        if finding is None or not (self.silent or (self.proven and record.rua)):
             return None
         people = self.purpose == "users" and record.policy == "reject"
         ended = tags.without("t")

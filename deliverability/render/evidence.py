@@ -37,6 +37,11 @@ def evidence_lines(view: ReportView, paper: Paper, *, trace: bool) -> Iterator[s
         yield ""
         yield from paper.paragraph(view.plan.policy, 0)
     yield from _how(view, paper, trace=trace)
+    if view.still_spam:
+        yield from paper.heading(say("still-spam.title"))
+        for name, offers, address in view.still_spam:
+            yield from paper.hang(f"{name}{say('punctuation.colon')}{offers}", f"{paper.symbol('bullet')} ")
+            yield from [f"  {address}"] if address else []
     if view.receiver_lists:
         yield from paper.heading(say("text.receivers"))
         for each in view.receiver_lists:
@@ -91,7 +96,7 @@ def _receiver(each: ReceiverListView, paper: Paper, say: Phrases) -> Iterator[st
 
 
 def _topic(topic: TopicView, paper: Paper, say: Phrases) -> Iterator[str]:
-    yield paper.ink(topic.name, "bold") + f"  {topic.summary}"
+    yield from paper.paragraph(f"{paper.ink(topic.name, 'bold')}  {topic.summary}", 0)
     for check in topic.todo:
         yield from _check(check, paper, say)
     for each in topic.open:

@@ -14,7 +14,7 @@ from deliverability._resources import locate
 from deliverability.render.formats import WriterOptions
 from deliverability.render.glossary import Glosser
 from deliverability.render.handout import load_handout
-from deliverability.view.domains import domains_view
+from deliverability.view.domains import domain_row, domains_view
 from deliverability.view.report import ReportView
 from deliverability.view.segments import segments
 from deliverability.words.glossary import load_glossary
@@ -79,7 +79,7 @@ class HtmlWriter:
         """The whole page."""
         glosser = Glosser(load_glossary([locate("rules")]), self._speaker.lang)
         page = environment().get_template("report.html")
-        table = domains_view(self._views, self._speaker.say)
+        table = domains_view([domain_row(view) for view in self._views], self._speaker.say)
         by_key = {view.key: view for view in self._views}
         return page.render(
             say=self._speaker.say,

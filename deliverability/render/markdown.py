@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 
 from deliverability.render.formats import WriterOptions
 from deliverability.view.answer import GroupView, TileView
+from deliverability.view.domains import DomainRow, domain_row, domains_view
 from deliverability.view.findings import record_lines
-from deliverability.view.many import COLUMNS, ManyRow, many_row, many_view
 from deliverability.view.parts import OpinionView
 from deliverability.view.plan import PlanStepView, PlanView
 from deliverability.view.report import ReportView
@@ -42,7 +42,7 @@ class MarkdownWriter:
     def __init__(self, speaker: Speaker, options: WriterOptions) -> None:
         self._say = speaker.say
         self._many = options.subjects != 1
-        self._rows: list[ManyRow] = []
+        self._rows: list[DomainRow] = []
         self._meta: tuple[str, ...] = ()
         self._texts: list[str] = []
 
@@ -51,7 +51,7 @@ class MarkdownWriter:
         text = _report(view, self._say)
         if not self._many:
             return text
-        self._rows.append(many_row(view))
+        self._rows.append(domain_row(view))
         self._meta = self._meta or view.answer.meta[1:]
         self._texts.append(text)
         return ""
@@ -63,24 +63,18 @@ class MarkdownWriter:
         return "\n---\n\n".join((_several(self._rows, self._meta, self._say), *self._texts))
 
 
-def _several(rows: Sequence[ManyRow], meta: Sequence[str], say: Phrases) -> str:
+def _several(rows: Sequence[DomainRow], meta: Sequence[str], say: Phrases) -> str:
     """The table of several reports, the worst on top."""
-    view = many_view(rows, meta, say)
-    topics = [f"tile.{topic.value}" for topic in COLUMNS]
-    counted = ["many.message", "many.refused", "many.at-risk"] if view.has_messages else []
-    heads = ["label.domain", *counted, *topics, "many.first-step"]
+    view = domains_view(rows, say)
+    counted = ["topic.message", "domains.refused", "domains.at-risk"] if view.with_messages else []
+    heads = [say(key) for key in ("label.domain", *counted)] + [*view.columns, say("domains.first")]
     cells = []
     for row in view.rows:
-        numbers = ["" if each is None else str(each) for each in (row.refused, row.at_risk)]
-        told = [plain(row.message), *numbers] if view.has_messages else []
-        marks = [_SYMBOLS[row.tiles[topic]] if topic in row.tiles else "" for topic in COLUMNS]
-        cells.append([f"{_SYMBOLS[row.tone]} {plain(row.domain)}", *told, *marks, plain(row.note)])
-    blocks = (
-        f"# {plain(view.heading)}",
-        " · ".join(map(plain, view.meta)),
-        _table([say(head) for head in heads], cells),
-    )
-    return "\n\n".join(filter(None, (*blocks, plain(view.counts)))) + "\n"
+        told = [plain(row.message), row.refused, row.at_risk] if view.with_messages else []
+        marks = [_SYMBOLS.get(each.tone, "") for each in row.cells]
+        cells.append([f"{_SYMBOLS[row.tone]} {plain(row.domain)}", *told, *marks, plain(row.first)])
+    blocks = (f"# {plain(view.heading)}", " · ".join(map(plain, meta)), _table(heads, cells), plain(view.summary))
+    return "\n\n".join(filter(None, blocks)) + "\n"
 
 
 def plain(text: str) -> str:
@@ -190,7 +184,7 @@ def _step(step: PlanStepView, say: Phrases) -> Iterator[str]:
     """What, where and how; the records as a diff; what changes."""
     yield f"### {step.number}. {plain(step.what)}"
     sentences = [step.where + say("punctuation.stop"), *step.how[:1], step.reason, step.condition]
-    yield _marked(say("punctuation.sentences").join(filter(None, sentences)))
+    yield _marked(say("punctuation.gap").join(filter(None, sentences)))
     if step.care_label:
         yield plain(f"{step.care_label}{say('punctuation.colon')}{step.care_words}")
     for lines in step.files:

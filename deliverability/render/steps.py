@@ -11,7 +11,8 @@ from deliverability.view.records import rdata, txt_strings
 from deliverability.words.sentences import Phrases, visible
 
 FULL, SHORTER, SHORT, BARE, NAMED = range(5)
-"""How much of a step is shown: all; the first sentence of how it is done; none of that; records and gains; its name."""
+"""How much of a step is shown: all; the first sentence of how it is done; none of that;
+records and the first gain; its name."""
 
 
 def step_lines(step: PlanStepView, level: int, paper: Paper, say: Phrases) -> Iterator[str]:
@@ -30,7 +31,7 @@ def step_lines(step: PlanStepView, level: int, paper: Paper, say: Phrases) -> It
         yield f"{' ' * indent}{paper.ink(line, 'code')}"
     for record in step.records:
         yield from record_lines(record, indent, paper, say, whole=level == FULL)
-    for chip in step.chips:
+    for chip in step.chips[: 1 if level >= BARE else None]:
         yield from paper.paragraph(chip.text, indent, style="met")
     if level <= SHORTER and step.changes:
         yield from paper.paragraph(step.changes, indent, style="dim")
@@ -49,7 +50,7 @@ def _explained(step: PlanStepView, level: int, indent: int, paper: Paper, say: P
     said = [step.where + stop, *how, step.reason, step.condition]
     if step.hand_over and not step.records and level <= SHORT:
         said.append(say("plan.hand-over", n=str(step.number)))
-    yield from paper.step(say("punctuation.sentences").join(filter(None, said)), " " * indent)
+    yield from paper.step(say("punctuation.gap").join(filter(None, said)), " " * indent)
 
 
 def record_lines(record: RecordView, indent: int, paper: Paper, say: Phrases, *, whole: bool = True) -> Iterator[str]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from deliverability.model.answer import TileTopic
 from deliverability.render.evidence import asked_lines, evidence_lines
 from deliverability.render.formats import WriterOptions
 from deliverability.render.paper import Paper
 from deliverability.render.steps import BARE, FULL, NAMED, step_lines
 from deliverability.render.wrap import pad, width_of
 from deliverability.view.answer import AnswerView, ChainView, GroupView, TileView
-from deliverability.view.many import COLUMNS, ManyRow, ManyView, many_row, many_view
+from deliverability.view.domains import DomainRow, DomainsView, domain_row, domains_view
 from deliverability.view.plan import PlanStepView, PlanView
 from deliverability.view.report import ReportView
 from deliverability.words.sentences import Phrases
@@ -21,6 +20,7 @@ LINES = 40
 """Lines of a report at 80 columns; a line that is to be copied counts as one."""
 _COLUMNS = 80
 _GAP = 2
+_CODES = 3
 _NOTE = 18  # columns that the last column of the table needs
 
 
@@ -40,7 +40,7 @@ class TextWriter:
         self._say = speaker.say
         self._options = options
         self._paper = Paper.of_terminal(options.width, color=options.color, unicode=options.unicode)
-        self._rows: list[ManyRow] = []
+        self._rows: list[DomainRow] = []
         self._meta: tuple[str, ...] = ()
         self._whole: list[str] = []
 
@@ -49,7 +49,7 @@ class TextWriter:
         text = self._paper.text(_report(view, self._options, self._paper)) if self._one or self._options.whole else ""
         if self._one:
             return text
-        self._rows.append(many_row(view))
+        self._rows.append(domain_row(view))
         self._meta = self._meta or view.answer.meta[1:]  # without the name of a message
         self._whole += [text] if text else []
         return ""
@@ -58,7 +58,7 @@ class TextWriter:
         """The table, where there are several reports, and what stands below it."""
         if self._one or not self._rows:
             return ""
-        table = self._paper.text(_many(many_view(self._rows, self._meta, self._say), self._paper, self._say))
+        table = self._paper.text(_many(domains_view(self._rows, self._say), self._meta, self._paper, self._say))
         return "\n".join((table, *self._whole))
 
     @property
@@ -116,13 +116,13 @@ def _answer(answer: AnswerView, paper: Paper, say: Phrases) -> Iterator[str]:
 
 def _groups(groups: Sequence[GroupView], paper: Paper, say: Phrases) -> Iterator[str]:
     """Who does what, worst first; what several have as their cause is told once, below the last of them."""
-    rights = [_dots(each.codes or tuple(note for note in each.notes if not each.same_cause)) for each in groups]
+    rights = [_right(each) for each in groups]
     lines = [f"{paper.symbol(each.tone)} {each.line}" for each in groups]
     column = max(
         (width_of(line) for line, right in zip(lines, rights, strict=True) if width_of(line + right) < paper.width - 1),
         default=0,
     )
-    cause, step = "", ""
+    cause, step, told = "", "", set()
     for place, each in enumerate(groups):
         line, right = lines[place], rights[place]
         style = each.tone
@@ -133,10 +133,20 @@ def _groups(groups: Sequence[GroupView], paper: Paper, say: Phrases) -> Iterator
             yield from paper.paragraph(right, 4) if right else ()
         cause, step = each.because or cause, each.step_words or step
         follows = place + 1 < len(groups) and groups[place + 1].same_cause
-        if cause and not follows:
+        if cause and cause not in told and not follows:
+            told.add(cause)
             words = say("text.because", short=cause) + (say("text.to-step", step=step) if step else "")
             yield from paper.paragraph(words, 2)
+        if not follows:
             cause, step = "", ""
+
+
+def _right(group: GroupView) -> str:
+    """Replies, as many as a line holds; where there are none the notes."""
+    shown = group.codes[:_CODES]
+    if len(group.codes) > len(shown):
+        return _dots((*shown, f"+{len(group.codes) - len(shown)}"))
+    return _dots(shown or (() if group.same_cause else group.notes))
 
 
 def _chain(chain: ChainView, paper: Paper, say: Phrases) -> Iterator[str]:
@@ -257,45 +267,36 @@ def _more_steps(heading: str, steps: Sequence[PlanStepView], paper: Paper, say: 
 # --- several ---
 
 
-def _many(view: ManyView, paper: Paper, say: Phrases) -> Iterator[str]:
-    yield from paper.hang(_dots((paper.ink(view.heading, "bold"), *view.meta)), "")
+def _many(view: DomainsView, meta: Sequence[str], paper: Paper, say: Phrases) -> Iterator[str]:
+    yield from paper.hang(_dots((paper.ink(view.heading, "bold"), *meta)), "")
     yield ""
-    heads = [say(f"tile.{topic.value}") for topic in COLUMNS]
-    counted = [say("many.refused"), say("many.at-risk")] if view.has_messages else []
+    heads = [say("domains.refused"), say("domains.at-risk")] if view.with_messages else []
+    heads += view.columns
     names = [f"{row.domain} {row.message}" if row.message else row.domain for row in view.rows]
     longest = max(map(width_of, names))
-    widths = [width_of(head) for head in (*counted, *heads)]
+    widths = [width_of(head) for head in heads]
     cells = sum(width + _GAP for width in widths)
     fits = longest + 2 + cells + _GAP <= paper.width
     first = longest + 2 if fits else 2
     notes = first + cells + _GAP + _NOTE <= paper.width
-    line = pad("", first) + "".join(f"{'':{_GAP}}{head}" for head in (*counted, *heads))
-    yield line + (f"{'':{_GAP}}{say('many.first-step')}" if notes else "")
+    line = pad("", first) + "".join(f"{'':{_GAP}}{head}" for head in heads)
+    yield line + (f"{'':{_GAP}}{say('domains.first')}" if notes else "")
     for name, row in zip(names, view.rows, strict=True):
         mark = paper.ink(paper.symbol(row.tone), row.tone)
-        values = [_number(row.refused), _number(row.at_risk)] if view.has_messages else []
-        values += [_mark(row, topic, paper) for topic in COLUMNS]
+        values = [row.refused, row.at_risk] if view.with_messages else []
+        values += [paper.ink(paper.symbol(each.tone), each.tone) if each.tone else "" for each in row.cells]
         told = "".join(" " * _GAP + _centred(value, width) for value, width in zip(values, widths, strict=True))
         if not fits:
             yield f"{mark} {name}"
         start = f"{mark} {pad(name, longest)}{told}" if fits else f"  {told}"
-        if row.note and notes:
-            yield from paper.hang(row.note, start + " " * _GAP)
+        if row.first and notes:
+            yield from paper.hang(row.first, start + " " * _GAP)
         else:
             yield start
-            yield from paper.paragraph(row.note, 4) if row.note else ()
+            yield from paper.paragraph(row.first, 4) if row.first else ()
     yield ""
-    yield from paper.paragraph(say("many.one-in-full"), 0, style="dim")
-    yield from paper.paragraph(view.counts, 0, style="bold")
-
-
-def _number(count: int | None) -> str:
-    return "" if count is None else str(count)
-
-
-def _mark(row: ManyRow, topic: TileTopic, paper: Paper) -> str:
-    tone = row.tiles.get(topic, "")
-    return paper.ink(paper.symbol(tone), tone) if tone else ""
+    yield from paper.paragraph(say("domains.one-in-full"), 0, style="dim")
+    yield from paper.paragraph(view.summary, 0, style="bold")
 
 
 def _centred(text: str, width: int) -> str:

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deliverability.model.answer import (
-    Answer,
     FindingId,
     Reach,
     ReceiverGroup,
+    ReportAnswer,
     Said,
     Tile,
     TileState,
@@ -338,16 +338,18 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
         case VerdictKind.DEPENDS:
             return _depends(worst, words, number, say)
     if worst.bulk_only:
+        named = {speaker.rules.receivers[ident].bulk_from for each in alike for ident in each.receivers}
+        worst = replace(worst, bulk_from=named.pop() if len(named) == 1 else None)
         return _depends(worst, words, number, say)
     if worst.kind is VerdictKind.REJECTED or _refuses(effects):
         return say(f"lead.refused.{number}", **words)
-    return say("lead.at-risk", **words, does=_does(effects, number, say("lead.it"), say))
+    return say("lead.at-risk", **words, does=_does(effects, number, say))
 
 
 def _depends(group: ReceiverGroup, words: Mapping[str, str], number: str, say: Phrases) -> str:
     """What is done from which number of messages on."""
     refused = group.bulk is VerdictKind.REJECTED or (group.bulk is None and _refuses(group.effects))
-    does = _does(group.effects, number, words["mail"], say)
+    does = _does(group.effects, number, say)
     many = say("verdict.from-number", n=f"{group.bulk_from:,}") if group.bulk_from else say("lead.in-bulk")
     fine = group.small in (None, VerdictKind.ACCEPTED, VerdictKind.DNS_READY)
     said = say(f"lead.depends-refused.{number}" if refused else "lead.depends", **words, does=does, many=many)
@@ -355,9 +357,9 @@ def _depends(group: ReceiverGroup, words: Mapping[str, str], number: str, say: P
     return said + say(f"lead.{below}")
 
 
-def _does(effects: Iterable[Said], number: str, mail: str, say: Phrases) -> str:
+def _does(effects: Iterable[Said], number: str, say: Phrases) -> str:
     """What is done to the mail, as verbs."""
-    return say("punctuation.or").join(say(f"lead.does.{key}.{number}", it=mail) for key in _effect_keys(effects))
+    return say("punctuation.or").join(say(f"lead.does.{key}.{number}") for key in _effect_keys(effects))
 
 
 def _refuses(effects: Iterable[Said]) -> bool:
@@ -535,7 +537,7 @@ def _text(value: Value) -> str:
 # --- what the answer rests on ---------------------------------------------------------------------------------------
 
 
-def _assumed(answer: Answer, say: Phrases) -> Iterable[str]:
+def _assumed(answer: ReportAnswer, say: Phrases) -> Iterable[str]:
     """The purpose that was inferred, with its reason and option. A volume is never inferred: the groups tell of it."""
     for each in answer.assumed:
         if each.input is Input.PURPOSE:
@@ -557,7 +559,7 @@ def _waits(report: Report, say: Phrases) -> Iterable[str]:
         yield say("waits.more", options=say("value.separator").join(options))
 
 
-def _unanswered(answer: Answer, say: Phrases) -> str:
+def _unanswered(answer: ReportAnswer, say: Phrases) -> str:
     """The questions without an answer and the way to ask again, in one line."""
     shown = [
         say(

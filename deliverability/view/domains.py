@@ -41,6 +41,7 @@ class DomainRow:
         refused: how many receivers refuse it; empty without a message.
         at_risk: at how many it is at risk; empty without a message.
         first: the first step, that nothing is to do, or why nothing is known.
+        kind: how it counts: fix, fine, closed or lost.
 
     """
 
@@ -53,6 +54,7 @@ class DomainRow:
     refused: str
     at_risk: str
     first: str
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,29 +77,27 @@ class DomainsView:
     summary: str
 
 
-def domains_view(views: Sequence[ReportView], say: Phrases) -> DomainsView:
+def domains_view(rows: Sequence[DomainRow], say: Phrases) -> DomainsView:
     """The table of several reports."""
-    rows = [_row(view, say) for view in views]
-    order = sorted(range(len(rows)), key=lambda number: (_WORST_FIRST.index(rows[number].tone), number))
-    domains = len({view.report.domain for view in views})
-    messages = sum(bool(view.report.message) for view in views)
-    heading = say.count("domains.count", domains)
+    messages = sum(bool(row.message) for row in rows)
+    heading = say.count("domains.count", len({row.domain for row in rows}))
     if messages:
         heading += say("value.separator") + say.count("domains.messages", messages)
-    kinds = Counter(_kind(view, row) for view, row in zip(views, rows, strict=True))
+    kinds = Counter(row.kind for row in rows)
     return DomainsView(
         heading=heading,
         columns=tuple(say(f"tile.{topic.value}") for topic in TOPICS),
         with_messages=bool(messages),
-        rows=tuple(rows[number] for number in order),
+        rows=tuple(sorted(rows, key=lambda row: _WORST_FIRST.index(row.tone))),
         summary=say("value.separator").join(
             say(f"domains.kind.{kind}", n=str(kinds[kind])) for kind in ("fix", "fine", "closed", "lost") if kinds[kind]
         ),
     )
 
 
-def _row(view: ReportView, say: Phrases) -> DomainRow:
-    answer, report = view.answer, view.report
+def domain_row(view: ReportView) -> DomainRow:
+    """What the table keeps of a report."""
+    say, answer, report = view.speaker.say, view.answer, view.report
     tiles = {tile.topic: tile for tile in answer.tiles}
     tone = "unknown" if report.answer.reach is Reach.NONE else answer.tone
     return DomainRow(
@@ -110,6 +110,7 @@ def _row(view: ReportView, say: Phrases) -> DomainRow:
         refused=_number(report, VerdictKind.REJECTED),
         at_risk=_number(report, VerdictKind.AT_RISK),
         first=_first(view, say),
+        kind=_kind(view, tone),
     )
 
 
@@ -134,9 +135,9 @@ def _first(view: ReportView, say: Phrases) -> str:
     return say("domains.closed") if view.parked else ""
 
 
-def _kind(view: ReportView, row: DomainRow) -> str:
+def _kind(view: ReportView, tone: str) -> str:
     if view.report.answer.reach is Reach.NONE:
         return "lost"
-    if row.tone in ("bad", "risk") or view.plan.steps:
+    if tone in ("bad", "risk") or view.plan.steps:
         return "fix"
     return "closed" if view.parked else "fine"

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from deliverability.model.answer import Said
 from deliverability.model.report import Judgement, Outcome, Report, Verdict
 from deliverability.model.rules import Receiver
-from deliverability.view.answer import TONES
+from deliverability.view.answer import TONES, kind_words
 from deliverability.view.checks import requirement_sources
 from deliverability.view.findings import FindingView, combines, effect_words, receiver_name
 from deliverability.view.parts import CheckView, SourceView
-from deliverability.view.verdicts import verdict_label
 from deliverability.words.sentences import Phrases, capital, visible
 from deliverability.words.speaker import Speaker
 
+# Receivers that show senders something of it, or answer questions: ``still-spam.at.*``.
+_SHOW_SENDERS = ("gmail", "outlook", "yahoo", "icloud")
 _ORDER = (Outcome.UNMET, Outcome.UNKNOWN, Outcome.MET)
 
 
@@ -132,7 +134,7 @@ def _list(
         id=receiver.id,
         name=receiver_name(receiver.id, speaker),
         tone=TONES[verdict.verdict],
-        label=verdict_label(verdict, say),
+        label=kind_words(verdict.verdict, (Said(each.effect, each.contested) for each in verdict.effects), say),
         count=f"{met}/{met + unmet}" if met + unmet else "",
         about=visible(receiver.about.get(speaker.lang, "")),
         rows=rows,
@@ -219,5 +221,5 @@ def still_spam(report: Report, speaker: Speaker) -> tuple[tuple[str, str, str], 
         )
         for each in report.verdicts
         if not combines(each.receiver, speaker)
-        for offered in [f"still-spam.at.{each.receiver}.offers" in say]
+        for offered in [each.receiver in _SHOW_SENDERS]
     )

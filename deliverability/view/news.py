@@ -126,30 +126,30 @@ class _Writer:
             return self._unchecked(entry, name)
         if not comparison.previous:
             return self.said("added", NewsKind.OTHER, name)
-        cause = self._cause(entry)
+        causes = self._causes(entry)
         worse = [each for each in comparison.verdicts if each.after.rank > each.before.rank]
         refused = [each for each in worse if each.after is VerdictKind.REJECTED]
         if refused:
-            return self._verdicts("refused", refused, name, cause, NewsKind.REFUSED)
+            return self._verdicts("refused", refused, name, causes, NewsKind.REFUSED)
         news = [each for each in comparison.changes if not each.waived]
         new = [each for each in news if each.kind in _WORST]
         if entry.closed == "open" and any(each.kind is ChangeKind.NEW for each in new):
-            return self.said("open", NewsKind.REFUSED, name, cause)
+            return self.said("open", NewsKind.REFUSED, name, causes)
         at_risk = [each for each in worse if each.after in _AT_RISK]
         if at_risk:
-            return self._verdicts(self._effect(entry, at_risk), at_risk, name, cause, NewsKind.AT_RISK)
+            return self._verdicts(self._effect(entry, at_risk), at_risk, name, causes, NewsKind.AT_RISK)
         unchecked = [each for each in news if each.kind is ChangeKind.UNCHECKED]
         if unchecked and entry.failures:
             return self._unchecked(entry, name)
         better = [each for each in comparison.verdicts if each.after.rank < each.before.rank]
         fine = [each for each in better if each.after in _FINE]
         if fine:
-            return self._verdicts("better", fine, name, cause, NewsKind.BETTER)
+            return self._verdicts("better", fine, name, causes, NewsKind.BETTER)
         freed = [each for each in better if each.before is VerdictKind.REJECTED]
         if freed:
-            return self._verdicts("less", freed, name, cause, NewsKind.BETTER)
+            return self._verdicts("less", freed, name, causes, NewsKind.BETTER)
         if comparison.records:
-            return self._other(name, cause)
+            return self._other(name, say("value.separator").join(causes))
         if new:
             texts = entry.texts.get(say.lang, {})
             worst = max(new, key=lambda each: each.severity.rank)
@@ -157,7 +157,7 @@ class _Writer:
             more = say.count("news.more", len(new) - 1) if len(new) > 1 else ""
             return self._other(name, visible(shortened(what)) + more)
         mended = [each for each in news if each.kind in (ChangeKind.MENDED, ChangeKind.GONE)]
-        return self.said("mended", NewsKind.BETTER, name, cause, n=len(mended)) if mended else None
+        return self.said("mended", NewsKind.BETTER, name, causes, n=len(mended)) if mended else None
 
     def tone(self, entries: Sequence[WeeklyEntry]) -> str:
         """Good only where nothing is to mend."""
@@ -174,24 +174,31 @@ class _Writer:
 
     # --- one domain ---
 
-    def _verdicts(self, key: str, changes: Sequence[VerdictChange], name: str, cause: str, kind: NewsKind) -> NewsView:
+    def _verdicts(
+        self, key: str, changes: Sequence[VerdictChange], name: str, causes: Sequence[str], kind: NewsKind
+    ) -> NewsView:
         say = self._say
         receivers = [each.receiver for each in changes]
         names, counted = self._receivers(receivers), say.count("news.receivers", len(receivers))
         number = "one" if len(receivers) == 1 else "other"
-        aside = say("punctuation.aside", text=cause) if cause else ""
+        whole, first = self._because(causes), self._because(causes[:1])
 
         def words(form: str, who: str, because: str = "") -> str:
             return say(f"news.{form}.{key}.{number}", domain=name, receivers=who, because=because)
 
-        subjects = (words("subject", names, aside), words("subject", names), words("subject", counted))
-        return NewsView(kind, name, words("body", names, aside), subjects)
+        subjects = [words("subject", names, because) for because in (whole, first, "")]
+        return NewsView(kind, name, words("body", names, whole), (*subjects, words("subject", counted)))
 
-    def said(self, key: str, kind: NewsKind, name: str, cause: str = "", *, n: int = 0, since: str = "") -> NewsView:
+    def _because(self, causes: Sequence[str]) -> str:
+        return self._say("punctuation.aside", text=self._say("value.separator").join(causes)) if causes else ""
+
+    def said(
+        self, key: str, kind: NewsKind, name: str, causes: Sequence[str] = (), *, n: int = 0, since: str = ""
+    ) -> NewsView:
         """News without receivers."""
         say = self._say
         values = {"domain": name, "n": str(n), "since": since}
-        whole = values | {"because": say("punctuation.aside", text=cause) if cause else ""}
+        whole = values | {"because": self._because(causes)}
         bare = values | {"because": ""}
         form = f"{key}.{'one' if n == 1 else 'other'}" if n else key
         subjects = tuple(say(f"news.subject.{form}", **each) for each in (whole, bare))
@@ -207,10 +214,10 @@ class _Writer:
         checked = max((each.checked for each in lost), default="")
         since = say("news.since", date=day_words(checked, say)) if checked else ""
         known = any(each.verdict not in (VerdictKind.CANNOT_TELL, VerdictKind.DNS_PARTLY) for each in entry.verdicts)
-        cause = visible(shortened(entry.error, _NAME * 2))
+        causes = (visible(shortened(entry.error, _NAME * 2)),) if entry.error else ()
         if lost and (known or entry.closed) and not entry.error:
             return self.said("partly", NewsKind.UNCHECKED, name, n=len(lost), since=since)
-        return self.said("unchecked", NewsKind.UNCHECKED, name, cause, since=since)
+        return self.said("unchecked", NewsKind.UNCHECKED, name, causes, since=since)
 
     def _effect(self, entry: WeeklyEntry, changes: Sequence[VerdictChange]) -> str:
         """The worst thing that these receivers do."""
@@ -223,11 +230,11 @@ class _Writer:
             return "may-reject"
         return worst.effect.value if worst.effect.hinders else "at-risk"
 
-    def _cause(self, entry: WeeklyEntry) -> str:
+    def _causes(self, entry: WeeklyEntry) -> tuple[str, ...]:
         """What it follows from, in a few words: a record first, one that was removed before all."""
         say, comparison = self._say, entry.comparison
         if comparison is None:
-            return ""
+            return ()
         behind = [record for each in comparison.verdicts for record in each.records]
         behind += [record for each in comparison.changes for record in each.records if not each.waived]
         records: list[RecordChange] = sorted(
@@ -242,7 +249,7 @@ class _Writer:
         causes += [cause for change in comparison.changes for cause in change.causes]
         if not told and causes and causes[0] in _PLAIN:
             told = [say(f"news.cause.{causes[0].value}")]
-        return say("value.separator").join(list(dict.fromkeys(told))[:_CAUSES])
+        return tuple(dict.fromkeys(told))[:_CAUSES]
 
     def _name(self, entry: WeeklyEntry) -> str:
         source = visible(shortened(entry.source, _NAME))

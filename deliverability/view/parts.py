@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deliverability.model.report import Remedy
-from deliverability.view.diff import Piece
-
 
 @dataclass(frozen=True, slots=True)
 class SourceView:
@@ -91,8 +88,6 @@ class CheckView:
     notes: tuple[str, ...]
     readings: tuple[str, ...]
     shows_instances: bool
-    gains: tuple[str, ...] = ()
-    gain: int = 0
     waiver: str = ""
     guide: tuple[str, ...] = ()
     effect_lines: tuple[str, ...] = ()
@@ -106,132 +101,6 @@ class CheckView:
     def to_do(self) -> bool:
         """It asks for something to be done."""
         return self.outcome == "unmet" and self.severity != "none"
-
-
-@dataclass(frozen=True, slots=True)
-class ReasonView:
-    """A finding that decides a verdict: what is wrong, or the name of what could not be checked."""
-
-    title: str
-    rule: str
-    anchor: str
-    codes: tuple[str, ...]
-    unknown: bool
-
-
-@dataclass(frozen=True, slots=True)
-class VerdictView:
-    """A receiver's verdict in words.
-
-    Attributes:
-        receiver: display name.
-        kind: as in VerdictKind.
-        label: the badge: what happens to the mail.
-        sentence: the same as a sentence; with both cases where it depends on the volume.
-        checked: how many published requirements were judged, and how many of them are met.
-        reasons: the findings that decide, the worst first.
-        codes: replies that the sender would see for them.
-        unknown: checks that could not be made and might decide.
-        remarks: requirements that are not met and change nothing about the arrival.
-        about: what a sender should know about the receiver.
-
-    """
-
-    receiver: str
-    kind: str
-    label: str
-    sentence: str
-    checked: str
-    reasons: tuple[ReasonView, ...]
-    codes: tuple[str, ...]
-    unknown: int
-    remarks: tuple[ReasonView, ...]
-    about: str
-
-
-@dataclass(frozen=True, slots=True)
-class VerdictGroupView:
-    """What receivers that decide alike do; `checked` is empty where it differs between them."""
-
-    kind: str
-    sentence: str
-    checked: str
-    reasons: tuple[ReasonView, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class EditView:
-    """One record set to publish: `new` as it is pasted; `changes` from the old value to the new one, where both are."""
-
-    name: str
-    type: str
-    old: tuple[str, ...]
-    new: tuple[str, ...]
-    changes: tuple[Piece, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RemedyView:
-    """A remedy in words.
-
-    Attributes:
-        remedy: what it puts into words.
-        anchor: where it stands on a page.
-        rule: the rule it is for, with the item.
-        item: names the item of the rule, or is empty.
-        title: what to do.
-        files: texts to publish beside the records, line by line, for example a policy file.
-        edits: the records.
-        care: safe, careful or last-resort.
-        care_label: the same in words.
-        care_words: what to look out for.
-        effects: what it changes.
-        mends: anchor and headline of every finding that it settles.
-        gain: how much better the verdicts become.
-
-    """
-
-    remedy: Remedy
-    anchor: str
-    rule: str
-    item: str
-    title: str
-    files: tuple[tuple[str, ...], ...]
-    edits: tuple[EditView, ...]
-    care: str
-    care_label: str
-    care_words: str
-    effects: tuple[str, ...]
-    mends: tuple[tuple[str, str], ...]
-    gain: int
-
-
-@dataclass(frozen=True, slots=True)
-class StepView:
-    """One of the things to do first: the finding, and the remedy where there is one."""
-
-    check: CheckView
-    remedy: RemedyView | None
-
-
-@dataclass(frozen=True, slots=True)
-class GuideStepView:
-    """A step of the user's guide and where the domain stands."""
-
-    key: str
-    title: str
-    text: str
-    state: str
-    label: str
-    links: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class UncheckedView:
-    """One reason, and the names of what could not be checked because of it (name, rule id, anchor)."""
-
-    reason: str
-    rules: tuple[tuple[str, str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,12 +119,3 @@ class OpinionView:
     lead: str
     differences: tuple[DifferenceView, ...]
     unheard: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingView:
-    """An input that was not given, the names of what waits for it, and how many checks these are."""
-
-    words: str
-    names: tuple[str, ...]
-    checks: int

@@ -164,8 +164,9 @@ def _names(steps: Sequence[PlanStepView], say: Phrases) -> str:
 def _heading(number: int, say: Phrases) -> str:
     if not number:
         return say("plan.none")
-    key = f"plan.heading.{number}"
-    return say(key) if key in say else say("plan.heading.many", n=str(number))
+    key = f"plan.number.{number}"
+    words = say(key) if key in say else str(number)
+    return say("plan.heading.one" if number == 1 else "plan.heading.other", n=words)
 
 
 def _policy_waits(waits: Sequence[PolicyWait], say: Phrases) -> str:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any
 
-from deliverability.model.codes import Detail
-from deliverability.model.facts import Reason
 from deliverability.model.placeholders import placeholders
 from deliverability.model.report import Note, Report
-from deliverability.view import verdicts
 from deliverability.view.answer import AnswerView, answer_view
-from deliverability.view.checks import by_topic, by_urgency, check_views, evidence_view
+from deliverability.view.checks import by_topic, check_views, evidence_view
 from deliverability.view.diagrams import Diagrams, diagrams
 from deliverability.view.evidence import (
     ReceiverListView,
@@ -28,22 +24,13 @@ from deliverability.view.opinion import opinion_view
 from deliverability.view.parts import (
     CheckView,
     EvidenceView,
-    GuideStepView,
     OpinionView,
-    RemedyView,
-    StepView,
-    UncheckedView,
-    VerdictGroupView,
-    VerdictView,
-    WaitingView,
 )
 from deliverability.view.plan import PlanView, plan_view
 from deliverability.view.preview import Preview, preview
-from deliverability.view.remedies import first_steps, remedy_views
 from deliverability.view.savings import SavingsView, savings
 from deliverability.view.trace import Traces, traces
 from deliverability.words.dates import moment_words
-from deliverability.words.details import detail_words
 from deliverability.words.sentences import Phrases, format_value, octets, shortened, visible
 from deliverability.words.speaker import Speaker
 
@@ -224,47 +211,6 @@ class ReportView:
         """The domain is judged as one that sends nothing."""
         return self.report.assessment.parked
 
-    @cached_property
-    def lead(self) -> str:
-        """The answer in one sentence; empty where one receiver alone was asked about."""
-        return verdicts.lead(self.report, self.checks, self.speaker)
-
-    @property
-    def grade(self) -> str:
-        """The grade in words."""
-        return verdicts.grade_words(self.report, self.speaker.say)
-
-    @property
-    def assumed(self) -> tuple[str, ...]:
-        """What the answer rests on and the user did not say."""
-        return verdicts.assumptions(self.report, self.speaker.say)
-
-    @cached_property
-    def verdicts(self) -> tuple[VerdictView, ...]:
-        """What each receiver does."""
-        return tuple(
-            verdicts.verdict_view(each, self.report, self.checks, self.speaker) for each in self.report.verdicts
-        )
-
-    @cached_property
-    def verdict_groups(self) -> tuple[VerdictGroupView, ...]:
-        """The same, once for those that decide alike."""
-        return verdicts.verdict_groups(self.verdicts, self.speaker.say)
-
-    @property
-    def records(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """Where there was no message, the records that the answer rests on, each by its name and type."""
-        facts = self.report.facts
-        return verdicts.published_records(facts) if facts.value("message.present") is False else ()
-
-    @property
-    def problems(self) -> str:
-        """How many errors and warnings there are."""
-        say, counts = self.speaker.say, self.counts
-        if not counts["error"] and not counts["warning"]:
-            return say("summary.clean")
-        return say("summary.problems", errors=str(counts["error"]), warnings=str(counts["warning"]))
-
     # --- findings ---
 
     @cached_property
@@ -284,19 +230,8 @@ class ReportView:
 
     @cached_property
     def todo(self) -> tuple[CheckView, ...]:
-        """What is not met and counts, the most urgent first."""
-        return by_urgency((check for check in self.checks if check.to_do), self.speaker)
-
-    @property
-    def information(self) -> tuple[CheckView, ...]:
-        """What is good to know."""
-        rules = self.speaker.rules.rules
-        return tuple(check for check in self._of("unmet") if rules[check.rule].information)
-
-    @property
-    def met(self) -> tuple[CheckView, ...]:
-        """What is met."""
-        return self._of("met")
+        """What is not met and counts."""
+        return tuple(check for check in self.checks if check.to_do)
 
     @property
     def waived(self) -> tuple[CheckView, ...]:
@@ -304,19 +239,9 @@ class ReportView:
         return self._of("waived")
 
     @property
-    def unchecked(self) -> tuple[UncheckedView, ...]:
-        """What could not be checked, by the reason."""
-        return _unchecked(self._of("unknown"))
-
-    @cached_property
-    def waiting(self) -> tuple[WaitingView, ...]:
-        """The inputs that were not given, the one most checks wait for first."""
-        return _waiting(self.report, self.checks, self.speaker.say)
-
-    @property
     def complete(self) -> bool:
         """Nothing failed to be checked and nothing waits."""
-        return not self.unchecked and not self.waiting
+        return not self.counts["unknown"] and not self.counts["waiting"]
 
     @cached_property
     def counts(self) -> Mapping[str, int]:
@@ -327,44 +252,12 @@ class ReportView:
     def _of(self, outcome: str) -> tuple[CheckView, ...]:
         return tuple(check for check in self.checks if check.outcome == outcome)
 
-    # --- plan ---
-
-    @cached_property
-    def first(self) -> tuple[StepView, ...]:
-        """What to do first."""
-        return first_steps(self.todo, self.remedies)
-
-    @property
-    def then(self) -> tuple[CheckView, ...]:
-        """What is to do beside that."""
-        taken = {step.check.anchor for step in self.first}
-        return tuple(check for check in self.todo if check.anchor not in taken)
-
-    @property
-    def remedies(self) -> tuple[RemedyView, ...]:
-        """The records to publish."""
-        return self._remedies[0]
-
-    @property
-    def later(self) -> tuple[RemedyView, ...]:
-        """Remedies for information only, which wait while mail has a fault."""
-        return self._remedies[1]
-
-    @cached_property
-    def _remedies(self) -> tuple[tuple[RemedyView, ...], tuple[RemedyView, ...]]:
-        return remedy_views(self.report, self.checks, self.speaker, self._prefix)
+    # --- evidence ---
 
     @cached_property
     def savings(self) -> SavingsView | None:
         """What would make the message lighter."""
         return savings(self.report.facts, self.speaker.say)
-
-    @cached_property
-    def guide(self) -> tuple[GuideStepView, ...]:
-        """The steps of the guide and where each stands."""
-        return _guide(self.checks, self.speaker)
-
-    # --- evidence ---
 
     @cached_property
     def diagrams(self) -> Diagrams:
@@ -407,70 +300,6 @@ class ReportView:
             ident: evidence_view(each, f"{self._prefix}e{number}", self.speaker.say)
             for number, (ident, each) in enumerate(seen, 1)
         }
-
-
-def _unchecked(checks: Sequence[CheckView]) -> tuple[UncheckedView, ...]:
-    reasons: dict[str, dict[tuple[str, str, str], None]] = {}
-    for check in checks:
-        for instance in check.instances:
-            title = f"{check.headline} ({instance.item})" if instance.item else check.headline
-            reasons.setdefault(instance.message, {})[(title, check.rule, check.anchor)] = None
-    return tuple(UncheckedView(reason, tuple(rules)) for reason, rules in reasons.items())
-
-
-def _waiting(report: Report, checks: Sequence[CheckView], say: Phrases) -> tuple[WaitingView, ...]:
-    """The inputs that were not given, the one most checks wait for first."""
-    names: dict[str, dict[str, str]] = {}
-    by_rule = {check.rule: check.headline for check in checks if check.outcome == "waiting"}
-    for finding in report.findings:
-        if finding.rule not in by_rule:
-            continue
-        if finding.unknown is not None and finding.waits_for_input:
-            message = finding.unknown.reason is Reason.NO_MESSAGE
-            words = say("waiting.no-message") if message else _input(finding.unknown.detail, say)
-            names.setdefault(words, {})[finding.rule] = by_rule[finding.rule]
-    ordered = sorted(names.items(), key=lambda each: -len(each[1]))
-    return tuple(WaitingView(words, tuple(dict.fromkeys(of.values())), len(of)) for words, of in ordered)
-
-
-def _input(detail: Detail | None, say: Phrases) -> str:
-    """What to give, or what was tried in vain."""
-    return visible(shortened(detail_words(detail, say))) if detail else say("waiting.other")
-
-
-def _guide(checks: Sequence[CheckView], speaker: Speaker) -> tuple[GuideStepView, ...]:
-    say = speaker.say
-    steps = []
-    for step in speaker.guide:
-        key = str(step.get("key", ""))
-        members = [e for e in checks if key in speaker.rules.rules[e.rule].guide]
-        state = _guide_state(members, step.get("shown_by") or ())
-        links = tuple((e.headline, e.anchor) for e in members if e.outcome == "unmet" and e.severity != "none")
-        title, text = _in_language(step.get("step"), say.lang), _in_language(step.get("correction"), say.lang)
-        steps.append(GuideStepView(visible(key), visible(title), visible(text), state, say(f"guide.{state}"), links))
-    return tuple(steps)
-
-
-def _in_language(words: Any, lang: str) -> str:
-    return str(words.get(lang, "")) if isinstance(words, Mapping) else ""
-
-
-def _guide_state(members: Sequence[CheckView], shown_by: Sequence[str]) -> str:
-    """Where a step stands. It is done only where what it asks for was itself observed, by a rule of `shown_by`."""
-    if not members:
-        return "manual"
-    # What is only good to know keeps no step waiting.
-    outcomes = {e.outcome for e in members if (e.outcome, e.severity) not in (("waiting", "info"), ("waiting", "none"))}
-    outcomes = outcomes or {"waiting"}
-    if any(e.outcome == "unmet" and e.severity in ("error", "warning") for e in members):
-        return "todo"
-    if any(e.outcome == "unmet" and e.severity == "info" for e in members):
-        return "partly"
-    for outcome, state in (("unknown", "unknown"), ("waiting", "waiting"), ("waived", "partly"), ("met", "done")):
-        if outcome in outcomes:
-            seen = not shown_by or any(e.rule in shown_by and e.outcome == "met" for e in members)
-            return state if state != "done" or seen else "manual"
-    return "not-applicable"
 
 
 def _notes(notes: Iterable[Note], say: Phrases) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
     request = ""
     if step.remedy:
         what, how = _of_remedy(step, speaker)
-        what = what or (how[0] if how else "")
+        what = what or (first.heading if first else visible(step.remedy))
     elif (task := speaker.rules.tasks.get(step.task)) is not None:
         values, texts = _values(step, report, speaker), task.text[speaker.lang]
         what, request = fill(texts.what, values), fill(texts.hand_over, values)
@@ -111,4 +111,4 @@ def _letter(
         for value in edit.new
     ]
     why = [say("hand-over.why", why=first.message)] if first else []
-    return (request, *records, *why, say("hand-over.check", domain=visible(report.domain)))
+    return (request, *records, *why, say("hand-over.check", command=f"deliv audit {visible(report.domain)}"))

@@ -6,6 +6,7 @@ import fcntl
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
@@ -81,9 +82,7 @@ def test_from_init_to_the_third_weekly_mail(machine: Machine, mailbox: tuple[Ser
     machine.publish("v=spf1 mx +all")
     assert machine.weekly("--fail-on", "new")[0] == 1
     assert machine.weekly("--fail-on", "new")[0] == 0, "an old error is no news"
-    subjects = [
-        content.decode("utf-8", "replace").split("Subject: ", 1)[1].split("\r\n")[0] for _, content in server.taken
-    ]
+    subjects = [message_from_bytes(content, policy=policy.default)["Subject"] for _, content in server.taken]
     assert len(subjects) == 3
     assert "first report, 1 domain" in subjects[0]
     assert "shop.example" in subjects[1]

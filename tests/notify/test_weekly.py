@@ -102,7 +102,7 @@ def test_an_entry_survives_being_written_and_read() -> None:
 
 def test_the_mail_says_first_who_does_what_now_and_why() -> None:
     made = mail([entry("calm.example"), entry("shop.example", change())])
-    assert made["Subject"] == "deliv: Gmail now files shop.example as spam (SPF record of spf.v.example) · 23 Nov"
+    assert made["Subject"] == "deliv: Gmail now files shop.example as spam · 23 Nov"
     text = made.get_body(("plain",)).get_content()
     assert "shop.example: Gmail now files its mail as spam" in text.splitlines()[2]
     assert "A record outside of your domain changed: spf.v.example." in text

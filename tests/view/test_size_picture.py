@@ -25,16 +25,19 @@ async def _bar(octets: int, lang: str = "en") -> BarView:
     return bar
 
 
-async def test_a_small_message_fills_the_bar_and_hardly_the_limits() -> None:
+async def test_a_small_message_fills_the_bar_and_has_no_meter() -> None:
     bar = await _bar(20_000)
     assert sum(part.percent for part in bar.parts) == pytest.approx(100, abs=0.5)
-    assert {(mark.who, mark.words) for mark in bar.marks} >= {
-        ("au mail", "3 MB"),
-        ("A common limit", "10 MB"),
-        ("Apple iCloud Mail", "20 MB"),
-        ("Gmail", "50 MB"),
-    }
-    assert all(not mark.over and mark.filled < 1 and mark.percent > 100 for mark in bar.marks)
+    assert bar.marks == ()
+    assert bar.total == "The message has 27.6 KB as sent, far below every limit."
+    assert not bar.heavy
+
+
+async def test_from_half_of_a_limit_on_there_is_a_meter_and_from_a_fifth_on_savings_are_told() -> None:
+    half, fifth, light = await _bar(1_200_000), await _bar(500_000), await _bar(60_000)
+    assert [(mark.who, mark.over) for mark in half.marks] == [("au mail", False)]
+    assert (half.heavy, fifth.heavy, light.heavy) == (True, True, False)
+    assert fifth.marks == ()
 
 
 async def test_a_large_message_is_held_against_the_next_limit() -> None:
@@ -46,7 +49,7 @@ async def test_a_large_message_is_held_against_the_next_limit() -> None:
 
 
 async def test_what_is_said_to_fit_fits() -> None:
-    bar = await _bar(1_000_000)
+    bar = await _bar(8_000_000)
     icloud = next(mark for mark in bar.marks if mark.words == "20 MB")
     assert icloud.room == "room for 13.6 MB more of files"
     full = await _bar(14_600_000)
@@ -54,7 +57,7 @@ async def test_what_is_said_to_fit_fits() -> None:
 
 
 async def test_in_japanese() -> None:
-    bar = await _bar(20_000, "ja")
+    bar = await _bar(5_000_000, "ja")
     assert "添付ファイル" in {part.label for part in bar.parts}
     assert [mark.who for mark in bar.marks[:2]] == ["auメール", "よくある上限"]
     assert bar.marks[0].room == "ファイルをあと約2.2 MB添付できます"

@@ -73,7 +73,7 @@ async def test_an_error_names_where_the_check_ended() -> None:
 @pytest.mark.parametrize("lang", ["en", "ja"])
 async def test_the_page_has_the_whole_trace_folded(lang: str) -> None:
     html = written("html", await report_for("192.0.2.77"), shipped(lang))
-    assert '<details class="trace">' in html
+    assert '<ol class="trace">' in html
     assert "ip4:198.51.100.0/24 ip4:203.0.113.0/24" in html
 
 
