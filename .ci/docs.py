@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from deliverability.auditors import catalogue
+from deliverability.cli import deliv
+from deliverability.cli.manual import manual
 from deliverability.config import Settings
 from deliverability.model.facts import FactSpec
 
@@ -91,6 +93,12 @@ def output(*arguments: str) -> str:
     return f"```text\n$ deliv {' '.join(arguments)}\n{ran.stdout.strip()}\n```\n"
 
 
+FILES = {
+    ROOT / "docs" / "man" / "deliv.1": lambda: manual(deliv, "en"),
+    ROOT / "docs" / "man" / "deliv.ja.1": lambda: manual(deliv, "ja"),
+}
+
+
 def excerpt(text: str, lines: int, begin: str = "") -> str:
     """So many lines of a fenced block, from the first or from the one that begins with `begin`."""
     fence, command, *printed = text.splitlines()[:-1]
@@ -128,6 +136,13 @@ def main() -> int:
             stale.append(f"{path.relative_to(ROOT)}: the block {name} is out of date; run `make docs`")
         else:
             path.write_text(updated, "utf-8")
+    for path, make in FILES.items():
+        written = make()
+        if not check:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(written, "utf-8")
+        elif not path.is_file() or path.read_text("utf-8") != written:
+            stale.append(f"{path.relative_to(ROOT)} is out of date; run `make docs`")
     for line in stale:
         print(line, file=sys.stderr)
     return 1 if stale else 0

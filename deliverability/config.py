@@ -6,12 +6,14 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_type_hints
 
+from deliverability.model.codes import ABOUT, Code, Detail
+from deliverability.model.errors import AT_LINE, FILE_TOO_LARGE, InputError, file_error
 from deliverability.model.facts import Waiver
 
 if TYPE_CHECKING:
@@ -21,11 +23,35 @@ DEFAULT_FILE = "deliv.toml"
 MAX_OCTETS = 1_000_000
 MAX_SECONDS = 86_400.0  # a day
 
+NO_SETTINGS = Code("no-settings", ("file",))
+UNKNOWN_KEY = Code("config-unknown-key", ("key",))
+UNKNOWN_KEY_NEAR = Code("config-unknown-key-near", ("key", "near"))
+ONE_OF = Code("config-one-of", ("key", "values"))
+KIND = Code("config-kind", ("key", "kind"))
+TEXTS = Code("config-texts")
+TEXT = Code("config-text")
+WHOLE_NUMBER = Code("config-whole-number")
+NUMBER = Code("config-number")
+TRUE_OR_FALSE = Code("config-true-or-false")
+DATE = Code("config-date")
+TABLE = Code("config-table")
+WRITTEN = Code("config-written", ("key", "form"))
+LEAST = Code("config-least", ("key", "least"))
+RANGE = Code("config-range", ("key", "least", "most"))
+NEEDS_KEY = Code("config-needs-key", ("table", "what"))
+NEEDS_ONE_OF = Code("config-needs-one-of", ("table", "key", "values"))
+NOT_BOTH = Code("config-not-both", ("one", "other"))
+NO_MAIL_ADDRESS = Code("config-no-mail-address", ("key", "text"))
+NO_URL = Code("config-no-url", ("why",))
+
+Place = tuple[str | int, ...]
+"""Where something stands in the file: keys of tables, and numbers in arrays of tables."""
+
 _STRICT = {"extra": "forbid", "strict": True}
 
 
-class ConfigError(Exception):
-    """A settings file that cannot be used: ``file:line: what``."""
+class ConfigError(InputError):
+    """A settings file that cannot be used: all that is wrong with it, each with its line."""
 
 
 def _said(doc: str, default: Any = None, *, least: float | None = None, most: float | None = None) -> Any:
@@ -179,17 +205,38 @@ def load(path: Path) -> Settings:
     """Read a settings file; paths in it are meant from its folder. Raises ConfigError."""
     try:
         if path.stat().st_size > MAX_OCTETS:
-            raise ConfigError(f"{path}: larger than {MAX_OCTETS:,} octets")
+            raise ConfigError(FILE_TOO_LARGE(file=str(path), n=MAX_OCTETS // 1_000_000))
         text = path.read_text("utf-8")
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         place = re.search(r" \(at line (\d+), column \d+\)$", str(error))
-        told = f"{path}:{place[1]}: {str(error)[: place.start()]}" if place else f"{path}: {error}"
-        raise ConfigError(told) from None
+        if place is None:
+            raise ConfigError(file_error(path, error)) from None
+        raise ConfigError(AT_LINE(file=str(path), line=int(place[1]), detail=str(error)[: place.start()])) from None
+    except FileNotFoundError:
+        raise ConfigError(NO_SETTINGS(file=str(path))) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError(file_error(path, error)) from None
     settings = _typed(path, text, data)
     return _from_folder(settings, path.parent)
+
+
+def at_lines(path: Path, text: str, problems: Iterable[tuple[Place, Detail]]) -> ConfigError:
+    """What is wrong with the file, each problem with its line and in their order."""
+    lines = _lines(text)
+
+    def line(place: Place) -> int:
+        while place and place not in lines:
+            place = place[:-1]
+        return lines.get(place, 0)
+
+    found = sorted(((line(place), detail) for place, detail in problems), key=lambda each: each[0])
+    return ConfigError(
+        *dict.fromkeys(
+            AT_LINE(file=str(path), line=number, detail=detail) if number else ABOUT(what=str(path), detail=detail)
+            for number, detail in found
+        )
+    )
 
 
 def schema() -> dict[str, Any]:
@@ -227,27 +274,44 @@ def _adapter() -> pydantic.TypeAdapter[Settings]:
 def _typed(path: Path, text: str, data: dict[str, Any]) -> Settings:
     import pydantic
 
-    lines = _lines(text)
-
-    def problem(place: tuple[str | int, ...], message: str) -> ConfigError:
-        while place and place not in lines:
-            place = place[:-1]
-        return ConfigError(f"{path}:{lines[place]}: {message}" if place else f"{path}: {message}")
-
     old = data.get("domain")
     if isinstance(old, dict):
         name = next(iter(old), "example.com")
-        raise problem(("domain", name), f'a domain is written [[domain]] with name = "{name}" below it')
-    try:
-        # Through JSON, because only there lists are strict tuples, and tables strict dataclasses.
-        settings = _adapter().validate_json(json.dumps(data, default=str))
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        place = tuple(part for part in first["loc"] if not _branch(part))
-        raise problem(place, _message(first, place)) from None
-    for place, message in _contradictions(settings):
-        raise problem(place, message)
+        raise at_lines(path, text, [(("domain", name), WRITTEN(key="domain", form=f'[[domain]] name = "{name}"'))])
+    wrong: dict[Place, Detail] = {}
+    settings: Settings | None = None
+    for _ in range(2):  # once more without what is wrong, so that what the types cannot say is told as well
+        try:
+            # Through JSON, because only there lists are strict tuples, and tables strict dataclasses.
+            settings = _adapter().validate_json(json.dumps(data, default=str))
+            break
+        except pydantic.ValidationError as error:
+            for each in error.errors():
+                place = tuple(part for part in each["loc"] if not _branch(part))
+                wrong.setdefault(place, _message(each, place))
+            for place in wrong:
+                _drop(data, place)
+    further = [
+        (place, detail)
+        for place, detail in (_contradictions(settings) if settings is not None else ())
+        if not any(other[: len(place)] == place for other in wrong)
+    ]
+    if wrong or further or settings is None:
+        raise at_lines(path, text, [*wrong.items(), *further])
     return settings
+
+
+def _drop(data: Any, place: Place) -> None:
+    """Take out the key that is wrong, or in whose list a value is."""
+    while place and isinstance(place[-1], int):
+        place = place[:-1]
+    for part in place[:-1]:
+        try:
+            data = data[part]
+        except (LookupError, TypeError):
+            return
+    if isinstance(data, dict):
+        data.pop(place[-1], None)
 
 
 def _branch(part: str | int) -> bool:
@@ -257,42 +321,42 @@ def _branch(part: str | int) -> bool:
     )
 
 
-_DATE = "a date such as 2027-03-31"
 _KINDS = {
-    "tuple_type": "a list of texts",
-    "string_type": "a text",
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "date_type": _DATE,
-    "date_from_datetime_parsing": _DATE,
-    "date_parsing": _DATE,
-    "path_type": "a text",
-    "is_instance_of": "a text",
-    "dataclass_type": "a table",
-    "dataclass_exact_type": "a table",
-    "finite_number": "a number",
+    "tuple_type": TEXTS,
+    "string_type": TEXT,
+    "int_type": WHOLE_NUMBER,
+    "float_type": NUMBER,
+    "bool_type": TRUE_OR_FALSE,
+    "date_type": DATE,
+    "date_from_datetime_parsing": DATE,
+    "date_parsing": DATE,
+    "path_type": TEXT,
+    "is_instance_of": TEXT,
+    "dataclass_type": TABLE,
+    "dataclass_exact_type": TABLE,
+    "finite_number": NUMBER,
 }
 
 _TABLES = ("domain", "waiver")
 
 
-def _message(error: Any, place: tuple[str | int, ...]) -> str:
+def _message(error: Any, place: Place) -> Detail:
     key = next((str(part) for part in reversed(place) if isinstance(part, str)), "")
     if error["type"] == "unexpected_keyword_argument":
         near = difflib.get_close_matches(key, _keys(place[:-1]), n=1)
-        return f"unknown key {key!r}" + (f"; did you mean {near[0]}?" if near else "")
+        return UNKNOWN_KEY_NEAR(key=key, near=near[0]) if near else UNKNOWN_KEY(key=key)
     if error["type"] == "literal_error":
-        return f"{key} is one of {str(error['ctx']['expected']).replace(' or ', ', ').replace(chr(39), '')}"
+        values = str(error["ctx"]["expected"]).replace(" or ", ", ").replace("'", "")
+        return ONE_OF(key=key, values=tuple(values.split(", ")))
     kind = _KINDS.get(error["type"])
-    if key in _TABLES and kind != "a text":
-        return f"{key} is written [[{key}]]"
+    if key in _TABLES and kind is not TEXT:
+        return WRITTEN(key=key, form=f"[[{key}]]")
     if place and isinstance(place[-1], int):
-        return f"{key} is a list of texts"
-    return f"{key} is {kind}" if kind else f"{key}: {error['msg']}"
+        return KIND(key=key, kind=TEXTS())
+    return KIND(key=key, kind=kind()) if kind else ABOUT(what=key, detail=str(error["msg"]))
 
 
-def _keys(place: tuple[str | int, ...]) -> list[str]:
+def _keys(place: Place) -> list[str]:
     """The keys that are known in the table at a place."""
     kind: Any = Settings
     for part in place:
@@ -305,19 +369,20 @@ def _keys(place: tuple[str | int, ...]) -> list[str]:
     return [each.name for each in fields(kind)]
 
 
-def _contradictions(settings: Settings) -> list[tuple[tuple[str | int, ...], str]]:
+def _contradictions(settings: Settings) -> list[tuple[Place, Detail]]:
     """What the types cannot say: ranges, and keys that a table cannot do without."""
-    found: list[tuple[tuple[str | int, ...], str]] = []
+    found: list[tuple[Place, Detail]] = []
 
-    def look(table: Any, place: tuple[str | int, ...]) -> None:
+    def look(table: Any, place: Place) -> None:
         for each in fields(table):
             value = getattr(table, each.name)
             least, most = each.metadata.get("least"), each.metadata.get("most")
             if isinstance(value, (int, float)) and not isinstance(value, bool):
                 inside = (least is None or value >= least) and (most is None or value <= most)
                 if not inside:
-                    top = f" to {most:g}" if most is not None else " or more"
-                    found.append(((*place, each.name), f"{each.name} is a number, {least:g}{top}"))
+                    bounds = {"key": each.name, "least": f"{least:g}"}
+                    told = LEAST(**bounds) if most is None else RANGE(**bounds, most=f"{most:g}")
+                    found.append(((*place, each.name), told))
             elif is_dataclass(value):
                 look(value, (*place, each.name))
             elif isinstance(value, tuple):
@@ -328,27 +393,28 @@ def _contradictions(settings: Settings) -> list[tuple[tuple[str | int, ...], str
     look(settings, ())
     for number, own in enumerate(settings.domain):
         if not own.name.strip():
-            found.append((("domain", number), 'a [[domain]] needs name = "example.com"'))
+            found.append((("domain", number), NEEDS_KEY(table="[[domain]]", what='name = "example.com"')))
     for number, waiver in enumerate(settings.waiver):
         if not waiver.rule.strip():
-            found.append((("waiver", number), 'a [[waiver]] needs rule = "ID", a rule id'))
+            found.append((("waiver", number), NEEDS_KEY(table="[[waiver]]", what='rule = "ID"')))
         if waiver.reason is None:
-            reasons = ", ".join(get_args(get_args(get_type_hints(WaiverSettings)["reason"])[0]))
-            found.append((("waiver", number), f"a [[waiver]] needs reason, one of {reasons}"))
+            reasons = get_args(get_args(get_type_hints(WaiverSettings)["reason"])[0])
+            found.append((("waiver", number), NEEDS_ONE_OF(table="[[waiver]]", key="reason", values=reasons)))
     email, webhook = settings.notify.email, settings.notify.webhook
     if email is not None and not (email.to and email.sender):
-        found.append((("notify", "email"), '[notify.email] needs to = [...] and sender = "..."'))
+        what = ("to = [...]", 'sender = "..."')
+        found.append((("notify", "email"), NEEDS_KEY(table="[notify.email]", what=what)))
     if email is not None and email.password_env and email.password_file:
-        found.append((("notify", "email", "password_file"), "give password_env or password_file, not both"))
+        found.append((("notify", "email", "password_file"), NOT_BOTH(one="password_env", other="password_file")))
     if email is not None:
         for key, addresses in (("to", email.to), ("sender", (email.sender,))):
             bad = next((each for each in addresses if each and not _is_address(each)), None)
             if bad is not None:
-                found.append((("notify", "email", key), f"{key}: {bad!r} is no mail address"))
+                found.append((("notify", "email", key), NO_MAIL_ADDRESS(key=key, text=bad)))
     if webhook is not None and not re.match(r"https?://[^/\s]+", webhook.url):
-        found.append((("notify", "webhook"), '[notify.webhook] needs url = "https://..."'))
+        found.append((("notify", "webhook"), NEEDS_KEY(table="[notify.webhook]", what='url = "https://..."')))
     elif webhook is not None and (problem := _url_problem(webhook.url)):
-        found.append((("notify", "webhook", "url"), f"url cannot be used: {problem}"))
+        found.append((("notify", "webhook", "url"), NO_URL(why=problem)))
     return found
 
 
@@ -407,11 +473,11 @@ _KEY = re.compile(
 _PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
 
 
-def _lines(text: str) -> Mapping[tuple[str | int, ...], int]:
+def _lines(text: str) -> Mapping[Place, int]:
     """Where each table and key begins, by its place; a table of an array by its number."""
-    lines: dict[tuple[str | int, ...], int] = {}
-    counts: dict[tuple[str | int, ...], int] = {}
-    table: tuple[str | int, ...] = ()
+    lines: dict[Place, int] = {}
+    counts: dict[Place, int] = {}
+    table: Place = ()
     for number, row in enumerate(text.splitlines(), 1):
         if head := _HEAD.match(row):
             table = _parts(head[2])

@@ -9,7 +9,13 @@ from __future__ import annotations
 import ipaddress
 import re
 
+from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
+
+NO_DOMAIN = Code("not-a-domain", ("text",))
+NO_SELECTOR = Code("no-selector", ("text",))
+NO_ADDRESS = Code("no-ip-address", ("text",))
+NO_MAIL_FROM = Code("no-mail-from", ("text",))
 
 _SELECTOR = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 _URL = re.compile(r"https?://(?:[^/?#@]*@)?([^/?#:]+)(?::[0-9]*)?(?:[/?#].*)?", re.IGNORECASE | re.DOTALL)
@@ -27,7 +33,7 @@ def parse_domain(text: str) -> str:
     name = web[1] if web else given.removeprefix("mailto:").rpartition("@")[2].strip("<>")
     domain = to_a_label(name)
     if domain is None or "." not in domain or _is_address(domain):
-        raise InputError(f"{text!r} is not a domain; give a name such as example.com, or an address at it")
+        raise InputError(NO_DOMAIN(text=text))
     return domain
 
 
@@ -35,7 +41,7 @@ def parse_selector(text: str) -> str:
     """A DKIM selector in lower case (RFC 6376 section 3.1). Raises InputError."""
     selector = text.strip().rstrip(".").lower()
     if not _SELECTOR.fullmatch(selector) or "_domainkey" in selector:
-        raise InputError(f"{text!r} is not a DKIM selector; give the part before ._domainkey, for example s1")
+        raise InputError(NO_SELECTOR(text=text))
     return selector
 
 
@@ -44,7 +50,7 @@ def parse_ip(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text.strip()))
     except ValueError:
-        raise InputError(f"{text!r} is not an IP address (IPv4 or IPv6, without a prefix length)") from None
+        raise InputError(NO_ADDRESS(text=text)) from None
 
 
 def parse_mail_from(text: str) -> str:
@@ -52,7 +58,7 @@ def parse_mail_from(text: str) -> str:
     address = text.strip().removeprefix("<").removesuffix(">")
     local, _, domain = address.rpartition("@")
     if address and not (local and domain):
-        raise InputError(f"{text!r} is not an address for MAIL FROM; '<>' stands for the null sender")
+        raise InputError(NO_MAIL_FROM(text=text))
     return address
 
 

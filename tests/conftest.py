@@ -1,4 +1,4 @@
-"""Fixtures for all tests: the network is refused, loopback excepted."""
+"""Fixtures for all tests: the network is refused, loopback excepted, and the machine speaks English."""
 
 from __future__ import annotations
 
@@ -34,3 +34,10 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in ("connect", "connect_ex", "sendto"):
         monkeypatch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
+
+
+@pytest.fixture(autouse=True)
+def english(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the language of this machine is."""
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.delenv("DELIV_LANG", raising=False)

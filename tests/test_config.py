@@ -115,16 +115,16 @@ def test_an_empty_mail_from_is_the_null_sender_and_not_a_gap(toml: Path) -> None
         ("output = 5\n", 1, "output is a text"),
         ("domain = 5\n", 1, "domain is written [[domain]]"),
         ("domain = [5]\n", 1, "domain is written [[domain]]"),
-        ('[domain."a.example"]\npurpose = "bulk"\n', 1, 'written [[domain]] with name = "a.example"'),
+        ('[domain."a.example"]\npurpose = "bulk"\n', 1, 'written [[domain]] name = "a.example"'),
         ('[[domain]]\nname = "a.example"\nlang = "en"\n', 3, "unknown key 'lang'"),
         ('[[domain]]\nname = "a.example"\n\npurpos = "bulk"\n', 4, "unknown key 'purpos'; did you mean purpose?"),
-        ('[[domain]]\npurpose = "bulk"\n', 1, 'a [[domain]] needs name = "example.com"'),
+        ('[[domain]]\npurpose = "bulk"\n', 1, '[[domain]] needs name = "example.com"'),
         ('[[waiver]]\nrule = "SPF-003"\n', 1, "needs reason, one of accepted-risk, handled-elsewhere"),
         ('[[waiver]]\nreason = "accepted-risk"\n', 1, "needs rule"),
         ('[[waiver]]\nrule = "SPF-003"\nreason = "tired"\n', 3, "reason is one of accepted-risk, handled-else"),
         ('[[waiver]]\nrule = "SPF-003"\nreason = "accepted-risk"\nuntil = "soon"\n', 4, "until is a date such as"),
         ('[notify.mail]\nto = ["a@b.example"]\n', 1, "unknown key 'mail'; did you mean email?"),
-        ('[notify.email]\nhost = "mx.example"\n', 1, "needs to = [...] and sender"),
+        ('[notify.email]\nhost = "mx.example"\n', 1, "needs to = [...], sender"),
         ('[notify.email]\nto = ["a@b.example"]\nsender = "d@b.example"\nport = 70000\n', 4, "port is a number, 1 to"),
         (
             '[notify.email]\nto = ["a@b.example"]\nsender = "d@b.example"\npassword_env = "A"\npassword_file = "b"\n',
@@ -150,6 +150,23 @@ def test_mistakes_are_told_with_file_line_and_what_to_write(toml: Path, text: st
         settings(toml, text)
     assert str(told.value).startswith(f"{toml}:{line}: ")
     assert words in str(told.value)
+
+
+def test_all_mistakes_are_told_at_once_by_line_each_with_its_suggestion(toml: Path) -> None:
+    text = (
+        'lang = "fr"\nselectrs = ["s1"]\ntimeout = 0\n'
+        '[[domain]]\nname = "a.example"\nselectors = "s1"\ndaily_volume = -1\n'
+        '[[domain]]\npurpos = "bulk"\n'
+        '[[waiver]]\nrule = "SPF-003"\nreason = "tired"\n'
+        '[notify.email]\nto = ["nobody"]\nsender = "d@b.example"\n'
+    )
+    with pytest.raises(ConfigError) as told:
+        settings(toml, text)
+    lines = [line.removeprefix(f"{toml}:") for line in str(told.value).splitlines()]
+    assert [line.partition(": ")[0] for line in lines] == ["1", "2", "3", "6", "7", "9", "12", "14"]
+    assert lines[1] == "2: unknown key 'selectrs'; did you mean selectors?"
+    assert lines[5].endswith("did you mean purpose?"), "and not that a name is missing, which may be what was misspelt"
+    assert lines[6].startswith("12: reason is one of "), "and not that it is missing"
 
 
 def test_the_line_is_that_of_the_key_and_not_of_one_that_begins_alike(toml: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 from typing import Any, NoReturn
@@ -9,28 +10,38 @@ from typing import Any, NoReturn
 import click
 
 from deliverability import __version__
+from deliverability.cli.command import told
 from deliverability.cli.ending import DEBUG, ended, forget_output
+from deliverability.cli.language import Language
+from deliverability.cli.options import speaking_option
+from deliverability.model.codes import Code
+from deliverability.model.errors import InputError
 
-COMMANDS = {
-    "demo": "Audit an embedded domain and message offline: a first look.",
-    "audit": "Audit domains, messages, or both together.",
-    "fix": "Print the records that correct what is wrong.",
-    "explain": "Explain a receiver's reply or a bounce: what it means, what to do now.",
-    "handout": 'Is it us or them? A page for whoever hears "I get no mail".',
-    "slim": "Make a message's images and HTML smaller, or say what that saves.",
-    "dkim-keygen": "Make a DKIM key pair and its record.",
-    "init": "Write a first settings file from what DNS tells.",
-    "config": "Check the settings file, or print its JSON Schema.",
-    "weekly": "Audit all domains of the settings and say what changed since the last run.",
-    "schedule": "Print or install what runs the weekly audit: crontab, systemd, GitHub.",
-    "watch": "Wait until a record that you published is visible.",
-    "history": "Show what earlier weekly runs saw.",
-    "rules": "List the rules, explain one, or check rule files.",
-    "docs": "Write the rules and receivers as a static site.",
-    "facts": "Collect the facts and their evidence as JSON, without judging.",
-    "judge": "Judge saved facts again, offline.",
-    "doctor": "Check whether this machine can audit: DNS, port 25, clock, and more.",
-}
+COMMANDS = (
+    "demo",
+    "audit",
+    "fix",
+    "explain",
+    "handout",
+    "slim",
+    "dkim-keygen",
+    "init",
+    "config",
+    "weekly",
+    "schedule",
+    "watch",
+    "history",
+    "rules",
+    "docs",
+    "completion",
+    "facts",
+    "judge",
+    "doctor",
+)
+
+NO_COMMAND = Code("no-such-command", ("text",))
+NO_COMMAND_NEAR = Code("no-such-command-near", ("text", "near"))
+NO_COMMAND_DOMAIN = Code("no-such-command-domain", ("text",))
 
 
 class Lazy(click.Group):
@@ -56,41 +67,41 @@ class Lazy(click.Group):
             forget_output()
             return 0
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """As click does, with the language of the run for it and its commands."""
+        return super().make_context(info_name, args, parent, **{"obj": Language(args), **extra})
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does. Raises InputError where it does not know how to go on."""
+        with told(ctx):
+            return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with the nearest command named where there is none."""
+        """As click does. Raises InputError, with the nearest command named, where there is none of that name."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib
-
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
             if "." in args[0]:
-                hint = f" To audit a domain: deliv audit {args[0]}"
-            ctx.fail(f"No such command {args[0]!r}.{hint}")
+                raise InputError(NO_COMMAND_DOMAIN(text=args[0]))
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            raise InputError(NO_COMMAND_NEAR(text=args[0], near=near[0]) if near else NO_COMMAND(text=args[0]))
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+    def get_help(self, ctx: click.Context) -> str:
+        """The help text for a terminal; no command is imported for it."""
+        from deliverability.cli.helping import help_text, page_of
+
+        return help_text(page_of(ctx))
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="deliv")
-@click.option(DEBUG, is_flag=True, expose_value=False, help="With an error, also show where in deliv it came about.")
+@click.option(DEBUG, is_flag=True, expose_value=False)
+@speaking_option
 def deliv() -> None:
-    """Why does your mail not arrive?
-
-    deliv audits a sending domain and a real message against what each receiver asks for, and says what to do.
-
-    \b
-      deliv demo                            a first look, offline
-      deliv audit example.com               a domain's DNS
-      deliv audit example.com --eml x.eml   the domain and a message it sent
-
-    Exit codes: 0 nothing at or above --fail-on, 1 findings, 2 usage or file error, 3 could not be checked completely.
-    """
+    """Audit a sending domain and a real message against what each receiver asks for."""
 
 
 def main(args: list[str] | None = None) -> NoReturn:

@@ -3,67 +3,59 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from deliverability.cli.options import plain_errors, rule_problems
+from deliverability.cli.command import Command
+from deliverability.cli.language import language
+from deliverability.cli.options import plain_errors, rule_problems, speaking_option
+from deliverability.cli.types import PathOf
 from deliverability.config import DEFAULT_FILE
 
+if TYPE_CHECKING:
+    from deliverability.config import MailSettings, Place, Settings
+    from deliverability.model.codes import Detail
+    from deliverability.model.rules import RuleSet
+    from deliverability.words.phrases import Phrases
 
-@click.command("config")
-@click.option("--check", is_flag=True, help="Say whether the file is good (also done without any option).")
-@click.option("--schema", is_flag=True, help="Print the JSON Schema of the file, for editors.")
-@click.option(
-    "--config",
-    "file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path(DEFAULT_FILE),
-    show_default=True,
-    metavar="FILE",
-    help="The settings file.",
-)
+
+@click.command("config", cls=Command)
+@click.option("--check", is_flag=True)
+@click.option("--schema", is_flag=True)
+@click.option("--config", "file", type=PathOf("file"), default=Path(DEFAULT_FILE), show_default=True, metavar="FILE")
+@speaking_option
 def command(check: bool, schema: bool, file: Path) -> int:
-    """Check the settings file, or print its JSON Schema.
-
-    \b
-      deliv config --check
-      deliv config --schema > deliv.schema.json
-    """
+    """Check the settings file, or print its JSON Schema."""
     from deliverability import config
 
     if schema:
         click.echo(json.dumps(config.schema(), indent=2))
         return 0
     with plain_errors(), rule_problems():
-        click.echo(_checked(file))
+        click.echo(_checked(file, language().say))
     return 0
 
 
-def _checked(file: Path) -> str:
-    """What the file asks for, in one line. Raises ConfigError, InputError and judge.load.RuleError."""
+def _checked(file: Path, say: Phrases) -> str:
+    """What the file asks for, in one line. Raises ConfigError with all that is wrong, and judge.load.RuleError."""
     from deliverability.cli.inputs import options_of
-    from deliverability.cli.judging import selection_of
-    from deliverability.config import ConfigError, load
+    from deliverability.config import at_lines, load
     from deliverability.inputs import parse_domain
-    from deliverability.model.errors import InputError
     from deliverability.notify.notifier import SecretError, secret
     from deliverability.runs.rules import load_rules
     from deliverability.runs.weekly.plan import subjects
     from deliverability.words.details import detail_words
-    from deliverability.words.phrases import phrases
 
     settings = load(file)
-    rules = load_rules(settings.rules)
-    try:
-        selection_of(settings, rules)
-    except InputError as error:
-        raise ConfigError(f"{file}: {error}") from None
+    wrong = list(_problems(settings, load_rules(settings.rules)))
+    if wrong:
+        raise at_lines(file, file.read_text("utf-8"), wrong)
     folder = file.absolute().parent
     planned = subjects(settings, folder, parse_domain, lambda domain: options_of(settings, domain))
-    for subject in planned:
-        if subject.error:
-            click.echo(f"warning: {subject.domain}: {subject.error}", err=True)
+    warnings = [f"{subject.domain}: {subject.error}" for subject in planned if subject.error]
     email, webhook = settings.notify.email, settings.notify.webhook
     wanted = [(email.password_env, email.password_file)] if email else []
     wanted += [(webhook.secret_env, webhook.secret_file)] if webhook else []
@@ -71,11 +63,34 @@ def _checked(file: Path) -> str:
         try:
             secret(variable, name, folder)
         except SecretError as error:
-            click.echo(f"warning: {detail_words(error.detail, phrases('en'))}", err=True)
+            warnings.append(detail_words(error.detail, say))
+    for warning in warnings:
+        click.echo(say("cli.warning", text=warning), err=True)
     domains = len({subject.domain for subject in planned})
     messages = sum(subject.picked is not None for subject in planned)
-    return f"{file}: good ({_count(domains, 'domain')}, {_count(messages, 'sample message')})"
+    counts = (say.count("cli.domains", domains), say.count("cli.samples", messages))
+    return say("cli.settings-good", file=str(file), counts=say("value.separator").join(counts))
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
+def _problems(settings: Settings, rules: RuleSet) -> Iterator[tuple[Place, Detail]]:
+    """What no type can say: names that are no domains, addresses that are none, rules that do not exist."""
+    from deliverability.cli.judging import selection_problems
+    from deliverability.inputs import parse_domain, parse_ip, parse_mail_from, parse_selector
+    from deliverability.model.errors import InputError
+
+    tables: list[tuple[Place, MailSettings]] = [((), settings)]
+    tables += [(("domain", number), each) for number, each in enumerate(settings.domain)]
+    texts: list[tuple[Place, Callable[[str], object], str]] = [
+        (("domains",), parse_domain, name) for name in settings.domains
+    ]
+    texts += [(("domain", number, "name"), parse_domain, each.name) for number, each in enumerate(settings.domain)]
+    for place, table in tables:
+        texts += [((*place, "selectors"), parse_selector, each) for each in table.selectors]
+        texts += [((*place, "sending_ips"), parse_ip, each) for each in table.sending_ips]
+        texts += [((*place, "mail_from"), parse_mail_from, table.mail_from)] if table.mail_from else []
+    for place, parse, text in texts:
+        try:
+            parse(text)
+        except InputError as error:
+            yield place, error.detail
+    yield from selection_problems(settings, rules)

@@ -9,7 +9,11 @@ from typing import Any
 
 import click
 
+from deliverability.cli.command import Command
 from deliverability.cli.options import judging_options, output_options, plain_errors, rule_problems
+from deliverability.cli.output import wrote
+from deliverability.cli.types import PathOf
+from deliverability.model.errors import InputError, file_error
 
 ARRIVED = datetime(2026, 11, 25, 0, 0, 4, tzinfo=UTC)
 DOMAIN, ZONE, MESSAGE = "sakura-shop.example", "example.zone", "newsletter.eml"
@@ -17,25 +21,12 @@ PURPOSE, VOLUME = "bulk", 20_000
 COMMAND = f"deliv audit {DOMAIN} --zone {ZONE} --eml {MESSAGE} --purpose {PURPOSE} --daily-volume {VOLUME}"
 
 
-@click.command("demo")
-@click.option(
-    "--save",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Write the zone file and the message into a folder instead, to audit them yourself.",
-)
+@click.command("demo", cls=Command)
+@click.option("--save", type=PathOf("folder", exists=True), metavar="DIR")
 @judging_options
 @output_options
 def command(save: Path | None, **params: Any) -> int:
-    """Audit an embedded domain and message offline: a first look at what deliv tells.
-
-    \b
-      deliv demo
-      deliv demo --lang ja -o report.html --format text
-      deliv demo --save .
-
-    Always ends with exit code 0.
-    """
+    """Audit an embedded domain and message offline; the exit code is always 0."""
     import deliverability.demo
     from deliverability.cli.inputs import Inputs
     from deliverability.cli.judging import Judging
@@ -44,12 +35,12 @@ def command(save: Path | None, **params: Any) -> int:
     from deliverability.words.phrases import phrases
 
     folder = Path(deliverability.demo.__file__).parent
-    say = phrases(params["lang"] or "en")
+    say = phrases(params["lang"])
     with plain_errors():
         if save is not None:
             for name in (ZONE, MESSAGE):
                 _copy(folder / name, save / name)
-                click.echo(say("demo.written", path=str(save / name)))
+                wrote(save / name)
             click.echo(say("demo.try", command=COMMAND))
             return 0
         from deliverability.model.facts import Purpose
@@ -75,19 +66,15 @@ def command(save: Path | None, **params: Any) -> int:
             Extras(remedies=True, html=outputs.previews),
         )
         outputs.end()
-        for _, path in judging.where:
-            if path is not None:
-                click.echo(f"\nReport written: {path}")
     return 0
 
 
 def _copy(source: Path, target: Path) -> None:
     """Write a file of the demo where there is none yet, or the same. Raises InputError."""
     from deliverability._files import write_whole
-    from deliverability.model.errors import InputError
 
     try:
         if not (target.is_file() and target.read_bytes() == source.read_bytes()):
             write_whole(target, source.read_bytes(), replace=False)
     except OSError as error:
-        raise InputError(f"--save {target}: {error.strerror or error}") from None
+        raise InputError(file_error(f"--save {target}", error)) from None

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING
 import click
 
 from deliverability._files import PRIVATE, PRIVATE_FOLDER, write_whole
+from deliverability.cli.command import Command
 from deliverability.cli.options import lang_option, plain_errors
+from deliverability.cli.output import wrote
+from deliverability.cli.types import OneOf, PathOf
+from deliverability.model.codes import Code
+from deliverability.model.errors import InputError, file_error
 
 if TYPE_CHECKING:
     from deliverability.protocols.dkim.generate import KeyPair
@@ -23,45 +28,26 @@ if TYPE_CHECKING:
 # A label of a host name, so that every signer and every DNS console takes it.
 _SELECTOR = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,50}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,50}[a-z0-9])?)*")
 _MAX_NAME = 253
+NO_NEW_SELECTOR = Code("no-new-selector", ("text",))
+KEY_THERE = Code("key-there", ("file",))
 
 
-@click.command("dkim-keygen")
+@click.command("dkim-keygen", cls=Command)
 @click.argument("domain", metavar="DOMAIN")
-@click.option("--selector", metavar="S", help="Selector [default: s and the month, for example s202611].")
-@click.option(
-    "--bits",
-    type=click.Choice(["2048", "3072", "4096"]),
-    default="2048",
-    show_default=True,
-    help="Size of the RSA key.",
-)
-@click.option("--ed25519", is_flag=True, help="Also an Ed25519 key, to sign with both.")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("dkim-keys"),
-    show_default=True,
-    metavar="DIR",
-    help="Where to write the private keys.",
-)
+@click.option("--selector", metavar="S")
+@click.option("--bits", type=OneOf(["2048", "3072", "4096"]), default="2048", show_default=True)
+@click.option("--ed25519", is_flag=True)
+@click.option("--out", type=PathOf("folder"), default=Path("dkim-keys"), show_default=True, metavar="DIR")
 @click.option(
     "--format",
     "style",
-    type=click.Choice(["text", "zone", "terraform", "route53", "cloudflare"]),
+    type=OneOf(["text", "zone", "terraform", "route53", "cloudflare"]),
     default="text",
     show_default=True,
-    help="How to print the record.",
 )
 @lang_option
 def command(domain: str, selector: str | None, bits: str, ed25519: bool, out: Path, style: str, lang: str) -> int:
-    """Make a DKIM key pair: private keys as files that only you can read, and the records to publish.
-
-    Files that are there are never overwritten. Nothing is sent anywhere.
-
-    \b
-      deliv dkim-keygen example.com
-      deliv dkim-keygen example.com --ed25519 --out /etc/dkim --format zone
-    """
+    """Make a DKIM key pair: private keys as files that only the user can read, and the records to publish."""
     with plain_errors():
         from deliverability.inputs import parse_domain
         from deliverability.protocols.dkim.generate import generate_ed25519, generate_rsa
@@ -84,36 +70,29 @@ def command(domain: str, selector: str | None, bits: str, ed25519: bool, out: Pa
         click.echo(
             _told(style, records, {f"{e}._domainkey.{name}": p for e, p in paths.items()}, phrases(lang)), nl=False
         )
-        if style != "text":
-            for path in files:
-                click.echo(path, err=True)
+        for path in files:
+            wrote(path)
     return 0
 
 
 def _selector(text: str, domain: str) -> str:
-    from deliverability.model.errors import InputError
 
     selector = text.strip().lower()
     name = f"{selector}-ed._domainkey.{domain}"
     if not _SELECTOR.fullmatch(selector) or "_domainkey" in selector or len(name) > _MAX_NAME:
-        raise InputError(
-            f"--selector: {text!r} cannot be a selector here; use letters, digits and hyphens, for example s202611"
-        )
+        raise InputError(NO_NEW_SELECTOR(text=text))
     return selector
 
 
 def _refuse_existing(paths: Iterable[Path]) -> None:
-    from deliverability.model.errors import InputError
 
     for path in paths:
         if os.path.lexists(path):
-            raise InputError(f"{path}: is there already and is not overwritten; choose another --selector or --out")
+            raise InputError(KEY_THERE(file=str(path)))
 
 
 def _write(folder: Path, files: dict[Path, bytes]) -> None:
     """All files or none; each new, and readable by its owner only whatever the umask is."""
-    from deliverability.model.errors import InputError
-
     written: list[Path] = []
     try:
         if not folder.is_dir():
@@ -126,7 +105,7 @@ def _write(folder: Path, files: dict[Path, bytes]) -> None:
         for path in written:
             with suppress(OSError):
                 path.unlink()
-        raise InputError(f"{error.filename or folder}: {error.strerror or error}") from None
+        raise InputError(file_error(error.filename or folder, error)) from None
 
 
 def _told(style: str, records: dict[str, KeyPair], paths: dict[str, Path], say: Phrases) -> str:
@@ -154,8 +133,9 @@ def _told(style: str, records: dict[str, KeyPair], paths: dict[str, Path], say: 
         written = forms.rdata("TXT", pair.record)
         if '" "' in written:
             lines += [*wrap(say("fix.strings"), width), f"  {written}", ""]
+    selector, _, domain = next(iter(records)).partition("._domainkey.")
     lines += [say("keygen.steps")]
     for number in range(1, 6):
-        text = say(f"keygen.step-{number}")
+        text = say(f"keygen.step-{number}", domain=domain, selector=selector)
         lines += [("   " if index else f"{number}. ") + line for index, line in enumerate(wrap(text, width - 3))]
     return "\n".join(lines) + "\n"

@@ -6,29 +6,33 @@ from pathlib import Path
 
 import click
 
-from deliverability.cli.options import plain_errors, rule_folders_option, rule_problems
+from deliverability.cli.command import Command
+from deliverability.cli.language import language
+from deliverability.cli.options import plain_errors, rule_folders_option, rule_problems, speaking_option
+from deliverability.cli.output import wrote
+from deliverability.cli.types import PathOf
+from deliverability.model.codes import Code
+from deliverability.model.errors import InputError, not_written
+
+NOTHING_TO_WRITE = Code("docs-nothing-to-write")
 
 
-@click.command("docs")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Folder to write the site into; made where it is missing.",
-)
-@click.option("--schema", is_flag=True, help="Print the JSON Schema of the JSON report instead.")
+@click.command("docs", cls=Command)
+@click.option("-o", "--output", type=PathOf("folder"), metavar="DIR")
+@click.option("--schema", is_flag=True)
+@click.option("--man", is_flag=True)
 @rule_folders_option
-def command(output: Path | None, schema: bool, rules: tuple[Path, ...]) -> int:
-    """Write the rules, receivers and terms as a static site.
+@speaking_option
+def command(output: Path | None, schema: bool, man: bool, rules: tuple[Path, ...]) -> int:
+    """Write the rules, receivers and terms as a static site."""
+    if [schema, man, output is not None].count(True) != 1:
+        raise InputError(NOTHING_TO_WRITE())
+    if man:
+        from deliverability.cli import deliv
+        from deliverability.cli.manual import manual
 
-    \b
-      deliv docs -o site                    a page per rule and receiver, in English and Japanese
-      deliv docs -o site --rules DIR        with your own rules
-      deliv docs --schema > schema.json     what --format json prints, as JSON Schema
-    """
-    if schema == (output is not None):
-        raise click.UsageError("give -o DIR for the site, or --schema")
+        click.echo(manual(deliv, language().people), nl=False)
+        return 0
     if output is None:
         from deliverability.render.json import SCHEMA
 
@@ -39,7 +43,6 @@ def command(output: Path | None, schema: bool, rules: tuple[Path, ...]) -> int:
         from deliverability._files import write_whole
         from deliverability._resources import locate
         from deliverability.feedback.catalogue import load_replies
-        from deliverability.model.errors import InputError
         from deliverability.render.guide import guide_pages
         from deliverability.render.site import Content, pages
         from deliverability.runs.rules import load_rules, rule_folders
@@ -53,14 +56,12 @@ def command(output: Path | None, schema: bool, rules: tuple[Path, ...]) -> int:
             guide = guide_pages(locate("docs"))
         except ModuleNotFoundError:
             guide = ()
-        count = 0
         for name, text in pages(Content(loaded, terms, replies, guide), __version__):
             path = output / name
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(path, text)
             except OSError as error:
-                raise InputError(f"-o {path}: {error.strerror or error}") from None
-            count += path.suffix == ".html"
-        click.echo(f"{count} pages written: {output / 'index.html'}")
+                raise InputError(not_written(f"-o {path}", error)) from None
+        wrote(output / "index.html")
     return 0

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deliverability.cli.command import Command
 from deliverability.cli.options import (
     config_option,
+    lang_option,
     plain_errors,
     resolver_option,
     rule_problems,
-    settings_lang_option,
     text_or_json_option,
 )
 
@@ -27,22 +28,13 @@ _PAGE = "<!doctype html><title>deliv</title><p>deliv"
 _PRINT_SECONDS = 60.0
 
 
-@click.command("doctor")
+@click.command("doctor", cls=Command)
 @resolver_option
 @config_option
 @text_or_json_option
-@settings_lang_option
-def command(resolver: tuple[str, ...], config: Path | None, style: str, lang: str | None) -> int:
-    """Check whether this machine can audit: DNS, port 25, clock, Chromium, the weekly mail's server, the history.
-
-    Nothing is sent but questions: DNS, two small web pages, a connection to a mail server that is ended at once.
-
-    \b
-      deliv doctor
-      deliv doctor --config /etc/deliv.toml --format json
-
-    Exit codes: 0 audits can be trusted, 3 an audit would suffer (a line marked with a cross).
-    """
+@lang_option
+def command(resolver: tuple[str, ...], config: Path | None, style: str, lang: str) -> int:
+    """Check whether this machine can audit: DNS, port 25, clock, Chromium, the weekly mail's server, the history."""
     with plain_errors(), rule_problems():
         from deliverability.cli.inputs import read_settings
         from deliverability.cli.output import show
@@ -53,7 +45,7 @@ def command(resolver: tuple[str, ...], config: Path | None, style: str, lang: st
 
         settings = read_settings(config)
         folder = (config or Path(DEFAULT_FILE)).absolute().parent
-        say = phrases(lang or settings.lang or "en")
+        say = phrases(lang)
         ports = open_doors(resolver or settings.resolvers)
         checks = asyncio.run(_run(ports, settings, folder, say.lang, shown=style == "text"))
         if style == "json":
@@ -98,7 +90,6 @@ async def _run(ports: Ports, settings: Settings, folder: Path, lang: str, *, sho
 def check_pdf() -> MachineCheck:
     """Whether a browser is there, and prints a page."""
     from deliverability.cli.pdf import NAMES, browser_here, print_pdf
-    from deliverability.model.codes import AS_SAID
     from deliverability.model.doctor import CheckState, MachineCheck
     from deliverability.model.errors import InputError
     from deliverability.runs.doctor import NO_BROWSER, PRINTED
@@ -109,5 +100,5 @@ def check_pdf() -> MachineCheck:
     try:
         print_pdf(browser, _PAGE, Path("report.pdf"), seconds=_PRINT_SECONDS)
     except InputError as error:
-        return MachineCheck("pdf", CheckState.LIMITED, AS_SAID(text=str(error)))
+        return MachineCheck("pdf", CheckState.LIMITED, error.detail)
     return MachineCheck("pdf", CheckState.GOOD, PRINTED(program=browser))

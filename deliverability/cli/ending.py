@@ -1,4 +1,4 @@
-"""How a command ends: one sentence and an exit code, whatever happened. Imports click and nothing of ours."""
+"""How a command ends: one sentence and an exit code, whatever happened. Imports nothing of ours before it is needed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+
+if TYPE_CHECKING:
+    from deliverability.words.phrases import Phrases
 
 DEBUG = "--debug"
 _FILE_ERROR = 2
@@ -22,7 +25,7 @@ _STOPS = ("SIGTERM", "SIGHUP")
 
 
 def ended(command: Callable[[list[str]], Any], args: list[str]) -> NoReturn:
-    """Run a command and leave with its exit code.
+    """Run a command and leave with its exit code; what goes wrong is told in the language of the run.
 
     What the user can mend and what the machine lacks (a file, a database, room on the disk) give 2, a fault of ours 3,
     for then nothing was checked; a signal gives 128 and its number, as shells have it.
@@ -37,11 +40,14 @@ def ended(command: Callable[[list[str]], Any], args: list[str]) -> NoReturn:
         if sys.stdout is not None:
             sys.stdout.flush()
     except (click.exceptions.Abort, KeyboardInterrupt):
-        _tell("Aborted.")
+        _tell(_said(_say(args), "cli.aborted", "Aborted."))
         code = _INTERRUPTED
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         with contextlib.suppress(OSError):
             error.show()
+        code = _FILE_ERROR
+    except click.ClickException as error:
+        _tell(_said(_say(args), "cli.error", "Error: {text}", text=error.format_message()))
         code = _FILE_ERROR
     except BrokenPipeError:
         # A reader that has seen enough (`| head`) is no error.
@@ -52,29 +58,51 @@ def ended(command: Callable[[list[str]], Any], args: list[str]) -> NoReturn:
             sys.exit(128 + stopped[0] if stopped else _INTERRUPTED)
         if debug:
             _tell(traceback.format_exc().rstrip())
-        sentence, code = told(error)
-        _tell(f"Error: {sentence}" if debug or code == _FILE_ERROR else f"Error: {sentence} ({DEBUG} shows where)")
+        say = _say(args)
+        sentence, code = told(error, say)
+        shown = _said(say, "cli.error", "Error: {text}", text=sentence)
+        hint = _said(say, "cli.debug", " ({option} shows where)", option=DEBUG)
+        _tell(shown if debug or code == _FILE_ERROR else shown + hint)
         forget_output()
     sys.exit(128 + stopped[0] if stopped else code)
 
 
-def told(error: BaseException) -> tuple[str, int]:
+def _say(args: list[str]) -> Phrases | None:
+    """The words of the run; None where the installation lacks them, which may be what is to be told."""
+    from deliverability.cli.language import Language
+
+    with contextlib.suppress(OSError, MemoryError):
+        return Language(args).say
+    return None
+
+
+def _said(say: Phrases | None, key: str, english: str, **values: str) -> str:
+    return say(key, **values) if say is not None else english.format(**values)
+
+
+def told(error: BaseException, say: Phrases | None) -> tuple[str, int]:
     """An error in one sentence, and the exit code that it gives."""
     if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        return told(error.exceptions[0])
+        return told(error.exceptions[0], say)
     home = type(error).__module__.partition(".")[0]
     if isinstance(error, OSError):
         if error.errno == errno.EBADF and error.filename is None:
-            return "a standard stream that is needed is closed", _FILE_ERROR
+            return _said(say, "cli.closed", "a standard stream that is needed is closed"), _FILE_ERROR
         where = f"{error.filename}: " if error.filename is not None else ""
         return visible(f"{where}{error.strerror or error}"), _FILE_ERROR
+    details = getattr(error, "details", ())
+    if details and say is not None:
+        from deliverability.words.details import detail_words
+
+        return "\n".join(visible(detail_words(each, say)) for each in details), _FILE_ERROR
     if home == "deliverability":
         return visible(str(error)), _FILE_ERROR
     if home in ("sqlalchemy", "sqlite3", "psycopg"):
         return visible(str(getattr(error, "orig", None) or error)), _FILE_ERROR
     if isinstance(error, MemoryError):
-        return "there is not enough memory", _NOT_CHECKED
-    return visible(f"internal error, please report it: {type(error).__name__}: {error}"), _NOT_CHECKED
+        return _said(say, "cli.memory", "there is not enough memory"), _NOT_CHECKED
+    what = f"{type(error).__name__}: {error}"
+    return visible(_said(say, "cli.internal", "internal error, to be reported: {what}", what=what)), _NOT_CHECKED
 
 
 def visible(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from deliverability.cli.command import Command
 from deliverability.cli.options import (
     input_options,
     lang_option,
@@ -16,6 +17,8 @@ from deliverability.cli.options import (
     rule_problems,
     text_or_json_option,
 )
+from deliverability.model.codes import Code
+from deliverability.model.errors import NO_SUCH_FILE, InputError, file_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,42 +29,33 @@ if TYPE_CHECKING:
     from deliverability.words.speaker import Speaker
 
 MAX_OCTETS = 150_000_000
+NOT_QUOTED = Code("reply-not-quoted", ("text",))
+REPLY_IS_FOLDER = Code("reply-is-folder", ("name",))
+LOG_TOO_LARGE = Code("log-too-large", ("name", "n"))
 
 
-@click.command("explain")
+@click.command("explain", cls=Command)
 @click.argument("what", metavar="TEXT|FILE|-")
 @input_options
-@click.option("--receiver", metavar="ID", help="Who replied, where the text does not tell (icloud, gmail, ...).")
+@click.option("--receiver", metavar="ID")
 @rule_folders_option
 @text_or_json_option
 @lang_option
 def command(what: str, receiver: str | None, rules: tuple[Path, ...], style: str, lang: str, **params: Any) -> int:
-    """Explain a receiver's reply: who sent it, what it means, what to do now.
-
-    TEXT is the reply in quotes. FILE or - (standard input) is a bounce message, a mailbox of them, a mail log (Postfix,
-    Exim, sendmail, qmail, Exchange) or JSON of a mailing service. Given a DOMAIN or a message (--eml), the rules behind
-    the reply are checked: which are unmet now.
-
-    \b
-      deliv explain "550-5.7.26 This mail has been blocked because the sender is unauthenticated. ..."
-      deliv explain bounce.eml
-      grep status=bounced /var/log/mail.log | deliv explain - example.com
-
-    Exit codes: 0 explained, 1 a rule behind it is unmet now, 2 usage, 3 no reply found or not checked completely.
-    """
+    """Explain a receiver's reply: who sent it, what it means, what to do now."""
     with plain_errors():
         from deliverability.auditors import catalogue
-        from deliverability.cli.inputs import read_settings
+        from deliverability.cli.inputs import STDIN_ONCE, read_settings
+        from deliverability.cli.judging import UNKNOWN_RECEIVER
         from deliverability.feedback.explain import explain
-        from deliverability.model.errors import InputError
         from deliverability.runs.rules import load_rules
         from deliverability.words.speaker import Speaker
 
         if what.isdigit() and len(what) == 3 and params["domains"]:
             words = " ".join((what, *params["domains"]))
-            raise InputError(f'put the reply in quotes: deliv explain "{words}"')
+            raise InputError(NOT_QUOTED(text=words))
         if "-" in (*params["domains"], *params["eml"]) and what == "-":
-            raise InputError("standard input (-) can be read once only")
+            raise InputError(STDIN_ONCE())
         data = _read(what)
         settings = read_settings(params["config"])
         folders = rules or settings.rules
@@ -69,7 +63,7 @@ def command(what: str, receiver: str | None, rules: tuple[Path, ...], style: str
             loaded = load_rules(folders)
         known = _replies(folders, loaded)
         if receiver is not None and receiver not in known.hosts:
-            raise InputError(f"--receiver {receiver}: no such receiver; known: {', '.join(sorted(known.hosts))}")
+            raise InputError(UNKNOWN_RECEIVER(where="--receiver", name=receiver, known=tuple(sorted(known.hosts))))
         explanation = explain(data, known, loaded, receiver or "")
         if not explanation.replies and style == "text":
             _tell_problem(explanation, lang)
@@ -86,8 +80,6 @@ def command(what: str, receiver: str | None, rules: tuple[Path, ...], style: str
 
 def _read(what: str) -> bytes:
     """The octets of standard input, of the file of that name, or of the text itself. Raises InputError."""
-    from deliverability.model.errors import InputError
-
     if what == "-":
         data = sys.stdin.buffer.read(MAX_OCTETS + 1)
         return _not_too_large("standard input", data)
@@ -99,26 +91,25 @@ def _read(what: str) -> bytes:
     except OSError:  # longer than a file name can be: it is text
         exists = folder = False
     if folder:
-        raise InputError(f"{what} is a folder; give a file in it, or the reply itself in quotes")
+        raise InputError(REPLY_IS_FOLDER(name=what))
     if not exists:
         if not any(char.isspace() for char in what) and (path.suffix.lower() in _SUFFIXES or "/" in what):
-            raise InputError(f"{what}: no such file")
+            raise InputError(NO_SUCH_FILE(name=what))
         return what.encode("utf-8", "surrogateescape")
     try:
         with path.open("rb") as file:
             return _not_too_large(what, file.read(MAX_OCTETS + 1))
     except OSError as error:
-        raise InputError(f"{what}: {error.strerror or error}") from None
+        raise InputError(file_error(what, error)) from None
 
 
 _SUFFIXES = frozenset({".eml", ".msg", ".txt", ".log", ".mbox", ".json", ".gz", ".html", ".csv"})
 
 
 def _not_too_large(name: str, data: bytes) -> bytes:
-    from deliverability.model.errors import InputError
 
     if len(data) > MAX_OCTETS:
-        raise InputError(f"{name}: larger than {MAX_OCTETS // 1_000_000} MB; give the part with the bounces")
+        raise InputError(LOG_TOO_LARGE(name=name, n=MAX_OCTETS // 1_000_000))
     return data
 
 

@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deliverability.cli.options import file_option, input_options, plain_errors, rule_problems
+from deliverability.cli.command import Command
+from deliverability.cli.options import file_option, input_options, plain_errors, rule_problems, speaking_option
 from deliverability.model.codec import json_text
 
 if TYPE_CHECKING:
     from deliverability.runs.engine import Audited
 
 
-@click.command("facts")
+@click.command("facts", cls=Command)
 @input_options
 @file_option
+@speaking_option
 def command(output: Path | None, **params: Any) -> int:
-    """Collect the facts and their evidence as JSON, without judging.
-
-    A fact that could not be established says why: {"unknown": "timeout"}. Exit code 3 if a lookup failed.
-    """
+    """Collect the facts and their evidence as JSON, without judging."""
     with plain_errors():
         from deliverability.cli.inputs import read_inputs
         from deliverability.cli.output import put

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from deliverability.cli.command import Command
 from deliverability.cli.options import (
     file_option,
     input_options,
     judging_options,
+    lang_option,
     plain_errors,
     rule_problems,
-    settings_lang_option,
 )
+from deliverability.cli.types import Number, OneOf
+from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,46 +26,29 @@ if TYPE_CHECKING:
     from deliverability.runs.engine import Audited
     from deliverability.view.report import ReportView
 
+ONE_DOMAIN = Code("hand-over-one-domain")
+NO_STEP = Code("hand-over-no-step", ("n", "last"))
+EMPTY_PLAN = Code("hand-over-empty-plan")
+OWN_STEP = Code("hand-over-own-step", ("n",))
 _CARES = ("safe", "careful", "last-resort")
 
 
-@click.command("fix")
+@click.command("fix", cls=Command)
 @input_options
 @judging_options
 @click.option(
     "--format",
     "style",
-    type=click.Choice(["text", "json", "zone", "terraform", "route53", "cloudflare"]),
+    type=OneOf(["text", "json", "zone", "terraform", "route53", "cloudflare"]),
     default="text",
     show_default=True,
-    help="How to write the records.",
 )
-@click.option(
-    "--care",
-    type=click.Choice(_CARES),
-    help="Up to which care remedies are written [default: all; safe in the formats that are made to be applied].",
-)
-@click.option(
-    "--hand-over", type=click.IntRange(min=1), metavar="N", help="Print the text to send to whoever has to do step N."
-)
+@click.option("--care", type=OneOf(_CARES))
+@click.option("--hand-over", type=Number(int, 1), metavar="N")
 @file_option
-@settings_lang_option
+@lang_option
 def command(style: str, care: str | None, hand_over: int | None, output: Path | None, **params: Any) -> int:
-    """Print the plan of the report: what to do, where, and the exact records, with the same numbers.
-
-    Each record was audited as if it were published: it corrects its finding and makes nothing worse for any receiver.
-    The formats zone, terraform, route53 and cloudflare write the steps that are records of the domain, one final
-    record a name, and say on standard error which steps were left out.
-
-    \b
-      deliv fix example.com
-      deliv fix example.com --eml message.eml
-      deliv fix example.com --hand-over 2
-      deliv fix example.com --format zone
-      deliv fix example.com --format route53 --care careful -o batch.json
-
-    Exit codes: 0 also where there is something to fix, 3 if a lookup failed, so that something may be missing.
-    """
+    """Print the plan of the report: what to do, where, and the exact records, with the same numbers."""
     with plain_errors():
         from deliverability.cli.inputs import read_inputs
         from deliverability.cli.judging import Judging
@@ -91,13 +77,12 @@ def command(style: str, care: str | None, hand_over: int | None, output: Path | 
 def _letter(views: list[ReportView], number: int) -> str:
     """The text to send about one step. Raises InputError where there is none."""
     if len(views) != 1:
-        raise InputError("--hand-over takes one domain at a time")
+        raise InputError(ONE_DOMAIN())
     steps = {step.number: step for step in views[0].plan.all}
     if number not in steps:
-        known = f"the plan has the steps 1 to {len(steps)}" if steps else "the plan is empty"
-        raise InputError(f"--hand-over {number}: no such step; {known}")
+        raise InputError(NO_STEP(n=number, last=len(steps)) if steps else EMPTY_PLAN())
     if not steps[number].hand_over:
-        raise InputError(f"--hand-over {number}: this step is yours to do, there is nobody to send a text to")
+        raise InputError(OWN_STEP(n=number))
     return "\n".join(steps[number].hand_over) + "\n"
 
 

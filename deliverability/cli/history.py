@@ -8,67 +8,62 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deliverability.cli.command import Command
+from deliverability.cli.ending import told
+from deliverability.cli.language import language
 from deliverability.cli.options import config_option, lang_option, plain_errors
+from deliverability.cli.types import Number
 from deliverability.model.codec import json_text
+from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 
 if TYPE_CHECKING:
     from deliverability.history.store import DamagedError, History
 
+NO_RUN_OF = Code("no-run-of", ("domain", "known"))
+NO_RUN_AT_ALL = Code("no-run-at-all", ("domain",))
 
-@click.command("history")
-@click.argument("domain", required=False)
-@click.option("--export", is_flag=True, help="Everything as JSON, one snapshot a line.")
-@click.option("--prune", type=click.IntRange(min=1), metavar="N", help="Forget all but the newest N runs.")
-@click.option("--history", "url", metavar="URL", help="sqlite:///FILE or postgresql+psycopg://... [default: settings].")
+
+@click.command("history", cls=Command)
+@click.argument("domain", metavar="[DOMAIN]", required=False)
+@click.option("--export", is_flag=True)
+@click.option("--prune", type=Number(int, 1), metavar="N")
+@click.option("--history", "url", metavar="URL")
 @config_option
 @lang_option
 def command(
     domain: str | None, export: bool, prune: int | None, url: str | None, config: Path | None, lang: str
 ) -> int:
-    """Show what earlier weekly runs saw, newest first.
-
-    Kept are findings, verdicts, DNS records, names of domains and hosts, dates and numbers; of the words of a message
-    (subject, names, addresses, Message-ID, file names, links) only digests and lengths.
-
-    \b
-      deliv history                    every run, and what changed
-      deliv history example.com        one domain with its trend and DKIM keys
-      deliv history --export > all.jsonl
-      deliv history --prune 52
-    """
+    """Show what earlier weekly runs saw, newest first."""
     from deliverability.cli.inputs import read_settings
     from deliverability.config import DEFAULT_FILE
-    from deliverability.history.store import History, HistoryError
+    from deliverability.history.store import History
     from deliverability.inputs import parse_domain
 
     with plain_errors():
         settings = read_settings(config)
         name = parse_domain(domain) if domain else None
         folder = (config or Path(DEFAULT_FILE)).absolute().parent
-        try:
-            history = History.open(url or settings.history, folder=folder)
-        except HistoryError as error:
-            raise click.ClickException(str(error)) from None
+        history = History.open(url or settings.history, folder=folder)
+        say = language().say
         lost: list[str] = []
 
         def damaged(error: DamagedError) -> None:
-            lost.append(str(error))
-            click.echo(f"left out: {error}", err=True)
+            sentence, _ = told(error, say)
+            lost.append(sentence)
+            click.echo(say("cli.left-out", text=sentence), err=True)
 
         try:
             if prune:
                 with history.held():
                     gone = history.prune(prune)
-                click.echo(f"{gone} run{'' if gone == 1 else 's'} forgotten, {len(history.runs())} kept.")
+                click.echo(say.count("cli.forgotten", gone) + say.count("cli.kept", len(history.runs())))
             elif export:
                 for snapshot in history.export(damaged):
                     if name is None or snapshot["domain"] == name:
                         click.echo(json_text(snapshot))
             else:
                 _show(history, name, lang, damaged)
-        except HistoryError as error:
-            raise click.ClickException(str(error)) from None
         finally:
             history.close()
     return 3 if lost else 0
@@ -92,7 +87,7 @@ def _show(history: History, domain: str | None, lang: str, damaged: Callable[[Da
     paper = Paper.of_terminal(**terminal())
     subjects = [each for each in known if domain in (None, each[0])]
     if not subjects:
-        raise InputError(f"no run of {domain}; known: {names}")
+        raise InputError(NO_RUN_OF(domain=str(domain), known=tuple(dict.fromkeys(name for name, _ in known))))
     found = [tuple(subject_rows(history.snapshots(*each, damaged=damaged))) for each in subjects]
     if domain is None:
         runs = run_rows(row for rows in found for row in rows)

@@ -8,31 +8,25 @@ from typing import Any
 
 import click
 
+from deliverability.cli.command import Command
 from deliverability.cli.options import lang_option, plain_errors, port_options
+from deliverability.cli.output import wrote
+from deliverability.cli.types import PathOf
 from deliverability.config import DEFAULT_FILE
+from deliverability.model.codes import Code
+from deliverability.model.errors import InputError, not_written
+
+SETTINGS_THERE = Code("settings-there", ("file",))
 
 
-@click.command("init")
+@click.command("init", cls=Command)
 @click.argument("domains", metavar="DOMAIN...", nargs=-1, required=True)
 @port_options
 @lang_option
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path(DEFAULT_FILE),
-    show_default=True,
-    metavar="FILE|-",
-    help="The file to write; - is standard output.",
-)
-@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@click.option("-o", "--output", type=PathOf("file"), default=Path(DEFAULT_FILE), show_default=True, metavar="FILE|-")
+@click.option("--force", is_flag=True)
 def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **params: Any) -> int:
-    """Write a commented settings file for your domains, from what DNS tells of them.
-
-    \b
-      deliv init example.com example.jp
-      deliv init example.com --lang ja
-    """
+    """Write a commented settings file, from what DNS tells of the domains."""
     import asyncio
 
     from deliverability.cli.inputs import ports_of
@@ -41,7 +35,6 @@ def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **pa
 
     with plain_errors():
         from deliverability._files import write_whole
-        from deliverability.model.errors import InputError
         from deliverability.runs.engine import gather_facts
         from deliverability.runs.job import Job, Options
         from deliverability.runs.stream import stream
@@ -50,7 +43,7 @@ def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **pa
         names = list(dict.fromkeys(parse_domain(name) for name in domains))
         to_stdout = str(output) == "-"
         if not to_stdout and output.exists() and not force:
-            raise InputError(f"{output} is there already; --force overwrites it, -o names another file")
+            raise InputError(SETTINGS_THERE(file=str(output)))
         ports = ports_of(params, Settings())
 
         async def ask() -> list[Known]:
@@ -68,8 +61,9 @@ def command(domains: tuple[str, ...], lang: str, output: Path, force: bool, **pa
         try:
             write_whole(output, text, replace=force)
         except OSError as error:
-            raise InputError(f"{output}: {error.strerror or error}") from None
+            raise InputError(not_written(f"-o {output}", error)) from None
         from deliverability.words.sentences import phrases
 
-        click.echo(phrases(lang)("init.written", file=str(output)))
+        wrote(output)
+        click.echo(phrases(lang)("init.next"))
     return 0

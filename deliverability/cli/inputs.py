@@ -9,7 +9,8 @@ from typing import Any
 
 from deliverability.config import DEFAULT_FILE, MailSettings, Settings, load
 from deliverability.inputs import parse_domain
-from deliverability.model.errors import InputError
+from deliverability.model.codes import Code
+from deliverability.model.errors import IS_FOLDER, NO_SUCH_FILE, InputError, file_error
 from deliverability.model.facts import Purpose
 from deliverability.ports.budget import SECONDS
 from deliverability.ports.open import PortSettings, SettingError, open_ports
@@ -17,6 +18,19 @@ from deliverability.ports.ports import Permissions, Ports
 from deliverability.runs.job import Job, Options, Sample, plan
 
 MAX_STDIN_OCTETS = 150_000_001
+_HEAD_OCTETS = 1_000_000
+STDIN_ONCE = Code("stdin-once")
+STDIN_LINE = Code("stdin-line", ("line", "detail"))
+NOTHING_TO_AUDIT = Code("nothing-to-audit")
+KIND_IMAGE = Code("kind-image", ("format",))
+KIND_OUTLOOK = Code("kind-outlook")
+KIND_FILE = Code("kind-file", ("type",))
+NO_MAIL = Code("no-mail", ("name",))
+NO_MAIL_BUT = Code("no-mail-but", ("name", "kind"))
+ZONE_FOR_MAIL = Code("zone-for-mail", ("name",))
+MBOX_FOR_MAIL = Code("mbox-for-mail", ("name",))
+EMPTY_FOR_MAIL = Code("empty-for-mail", ("name",))
+MAIL_FOR_ZONE = Code("mail-for-zone", ("name",))
 _OPTIONS = {
     "zones": "--zone",
     "servers": "--resolver",
@@ -59,25 +73,28 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
     names = list(params["domains"])
     messages = list(params["eml"])
     if names.count("-") + messages.count("-") > 1:
-        raise InputError("standard input (-) can be read once only")
+        raise InputError(STDIN_ONCE())
     if "-" in names:
         place = names.index("-")
         names[place : place + 1] = _names_of(sys.stdin.read(MAX_STDIN_OCTETS))
     elif not names and not messages:
         names = list(settings.names)
     if not names and not messages:
-        raise InputError("nothing to audit: give a DOMAIN, a message with --eml FILE, or both")
+        raise InputError(NOTHING_TO_AUDIT())
     options = replace(_options(params, settings.of("")), waivers=settings.waivers)
     domains = []
     for name in dict.fromkeys(parse_domain(name) for name in names):
         domains.append((name, replace(_options(params, settings.of(name)), waivers=settings.waivers)))
     ports = ports_of(params, settings)
-    jobs = plan(domains, [_sample(name) for name in messages], options)
+    jobs = plan(domains, [sample_of(name) for name in messages], options)
     return Inputs(jobs, ports, settings, params["record"])
 
 
 def ports_of(params: dict[str, Any], settings: Settings) -> Ports:
     """Where answers come from: the options, then the settings file. Raises InputError."""
+    for zone in params["zone"]:
+        if zone.is_file() and _is_mail(zone):
+            raise InputError(MAIL_FOR_ZONE(name=str(zone)))
     return opened(
         zones=params["zone"],
         servers=params["resolver"] or (() if params["zone"] or params["replay"] else settings.resolvers),
@@ -95,7 +112,17 @@ def opened(**settings: Any) -> Ports:
     try:
         return open_ports(PortSettings(**settings))
     except SettingError as error:
-        raise InputError(" and ".join(_OPTIONS[name] for name in error.names) + error.problem) from None
+        raise error.named(_OPTIONS) from None
+
+
+def _is_mail(path: Path) -> bool:
+    from deliverability.mail.kinds import MBOX, MESSAGE, kind_of
+
+    try:
+        with path.open("rb") as file:
+            return kind_of(file.read(_HEAD_OCTETS)) in (MBOX, MESSAGE)
+    except OSError:  # told where the zones are read
+        return False
 
 
 def options_of(settings: Settings, domain: str) -> Options:
@@ -112,19 +139,44 @@ def _names_of(text: str) -> list[str]:
             try:
                 names.append(parse_domain(name))
             except InputError as error:
-                raise InputError(f"standard input, line {number}: {error}") from None
+                raise InputError(STDIN_LINE(line=number, detail=error.detail)) from None
     return names
 
 
-def _sample(name: str) -> Sample:
+def sample_of(name: str) -> Sample:
+    """A message by its file, or from standard input. Raises InputError where it is none."""
     if name == "-":
-        return Sample("-", data=sys.stdin.buffer.read(MAX_STDIN_OCTETS))
+        data = sys.stdin.buffer.read(MAX_STDIN_OCTETS)
+        _refuse_other("-", data[:_HEAD_OCTETS])
+        return Sample("-", data=data)
     path = Path(name)
     if path.is_dir():
-        raise InputError(f"{name} is a folder; give the message file itself")
+        raise InputError(IS_FOLDER(name=name))
     if not path.exists():
-        raise InputError(f"{name}: no such file")
+        raise InputError(NO_SUCH_FILE(name=name))
+    try:
+        with path.open("rb") as file:
+            _refuse_other(name, file.read(_HEAD_OCTETS))
+    except OSError as error:
+        raise InputError(file_error(name, error)) from None
     return Sample(name, path=path)
+
+
+def _refuse_other(name: str, data: bytes) -> None:
+    """Raises InputError where that is no message, with what it is and the way out."""
+    from deliverability.mail import kinds
+    from deliverability.mail.files.images import sniff
+
+    kind = kinds.kind_of(data)
+    if kind == kinds.MESSAGE:
+        return
+    named = {kinds.ZONE: ZONE_FOR_MAIL, kinds.MBOX: MBOX_FOR_MAIL, kinds.EMPTY: EMPTY_FOR_MAIL, kinds.UNKNOWN: NO_MAIL}
+    if kind in named:
+        raise InputError(named[kind](name=name))
+    what = KIND_OUTLOOK() if kind == kinds.OUTLOOK else KIND_FILE(type=kind.upper())
+    if kind == kinds.IMAGE:
+        what = KIND_IMAGE(format=(sniff(data) or "").upper())
+    raise InputError(NO_MAIL_BUT(name=name, kind=what))
 
 
 def _options(params: dict[str, Any], settings: MailSettings) -> Options:

@@ -10,27 +10,31 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deliverability.cli import ending
+from deliverability.cli.command import Command
+from deliverability.cli.language import language
 from deliverability.cli.options import config_option, judging_options, output_options, plain_errors, rule_problems
+from deliverability.model.codes import Code
+from deliverability.model.errors import InputError, file_error
 
 if TYPE_CHECKING:
     from deliverability.runs.engine import Audited
 
+ODD_FACTS = Code("facts-odd", ("file", "n", "why"))
+NOT_JSON = Code("facts-not-json", ("file", "why"))
+NO_FACTS = Code("facts-none", ("file",))
+TOO_DEEP = Code("facts-too-deep", ("file",))
 
-@click.command("judge")
+
+@click.command("judge", cls=Command)
 @click.argument("file", metavar="FACTS.json")
 @judging_options
 @output_options
 @config_option
 def command(file: str, config: Path | None, **params: Any) -> int:
-    """Judge facts that `deliv facts` saved, again and offline.
-
-    FACTS.json may be - for standard input, and may hold the array that several subjects give. Records that correct
-    what is found are not worked out here, because each is audited with DNS before it is shown: see `deliv fix`.
-    """
+    """Judge facts that `deliv facts` saved, again and offline."""
     with plain_errors():
         from deliverability.cli.inputs import read_settings
         from deliverability.cli.judging import Judging
-        from deliverability.model.errors import InputError
         from deliverability.runs.exit import worst_exit_code
 
         with rule_problems():
@@ -43,17 +47,17 @@ def command(file: str, config: Path | None, **params: Any) -> int:
                 codes.append(judging.take(audited, outputs))
             except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
                 # No auditor gives such facts: the file was made or changed by hand.
-                told = f"{file}: facts no. {number} cannot be judged ({type(error).__name__}: {error})"
+                odd = InputError(ODD_FACTS(file=file, n=number, why=f"{type(error).__name__}: {error}"))
                 if len(several) == 1:
-                    raise InputError(told) from error
-                click.echo(f"left out: {ending.visible(told)}", err=True)
+                    raise odd from error
+                say = language().say
+                click.echo(say("cli.left-out", text=ending.told(odd, say)[0]), err=True)
                 lost += 1
         outputs.end()
         return 2 if lost else worst_exit_code(codes)
 
 
 def _read(file: str) -> list[Audited]:
-    from deliverability.model.errors import InputError
 
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
@@ -61,30 +65,29 @@ def _read(file: str) -> list[Audited]:
     except OSError as error:
         if file == "-":
             raise
-        raise InputError(f"{file}: {error.strerror or error}") from None
+        raise InputError(file_error(file, error)) from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{file}: {error}") from None
+        raise InputError(file_error(file, error)) from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{file}: not JSON ({error})") from None
+        raise InputError(NOT_JSON(file=file, why=str(error))) from None
     several = data if isinstance(data, list) else [data]
     if not several:
-        raise InputError(f"{file}: holds no facts")
+        raise InputError(NO_FACTS(file=file))
     return [_audited(file, each) for each in several]
 
 
 def _audited(file: str, data: Any) -> Audited:
     from deliverability.auditors import catalogue
     from deliverability.model.codec import as_catalogued, decode_facts
-    from deliverability.model.errors import InputError
     from deliverability.model.facts import Subject
     from deliverability.runs.engine import Audited
 
     try:
         facts = as_catalogued(decode_facts(data), catalogue())
     except ValueError as error:
-        raise InputError(f"{file}: {error}") from None
+        raise InputError(file_error(file, error)) from None
     except RecursionError:
-        raise InputError(f"{file}: nested too deeply to be facts") from None
+        raise InputError(TOO_DEEP(file=file)) from None
     about = data.get("subject") if isinstance(data.get("subject"), dict) else {}
     domain = about.get("domain") or facts.value("subject.domain")
     sources = about.get("sources")

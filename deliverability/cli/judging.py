@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from deliverability.auditors import catalogue
 from deliverability.cli.output import Outputs, Target, targets
-from deliverability.config import Settings
+from deliverability.config import Place, Settings
 from deliverability.judge.engine import Selection
 from deliverability.judge.load import load_guide
+from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import InputError
 from deliverability.model.report import Report
 from deliverability.model.rules import RuleSet, Severity
@@ -21,6 +22,12 @@ from deliverability.runs.engine import Audited, make_report
 from deliverability.runs.exit import exit_code
 from deliverability.runs.rules import load_rules, rule_folders
 from deliverability.words.speaker import Speaker
+
+_CHOSEN = {"receivers": "receiver", "select": "select", "ignore": "ignore"}
+UNKNOWN_RECEIVER = Code("unknown-receiver", ("where", "name", "known"))
+NO_RULE_BEGINS = Code("no-rule-begins", ("where", "text"))
+UNKNOWN_RULE = Code("waiver-unknown-rule", ("name",))
+UNKNOWN_RULE_NEAR = Code("waiver-unknown-rule-near", ("name", "near"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ class Judging:
             rules=rules,
             selection=selection_of(settings, rules, params),
             where=targets(params["style"], params["output"]),
-            lang=params["lang"] or settings.lang or "en",
+            lang=params["lang"],
             fail_on=threshold(params["fail_on"] or settings.fail_on),
             folders=folders,
             trace=params["trace"],
@@ -84,27 +91,37 @@ def selection_of(settings: Settings, rules: RuleSet, params: Mapping[str, Any] =
 
     Raises InputError where one names a rule or receiver that does not exist.
     """
-    given = tuple(params.get("receiver", ()))
-    for receiver in given or settings.receivers:
-        if receiver not in rules.receivers:
-            where = "--receiver" if given else "receivers"
-            raise InputError(f"{where} {receiver}: no such receiver; known: {', '.join(rules.receivers)}")
-    for waiver in settings.waivers:
+    given = {key: tuple(params.get(option, ())) for key, option in _CHOSEN.items()}
+    chosen = replace(
+        settings,
+        receivers=given["receivers"] or settings.receivers,
+        select=given["select"] or settings.select,
+        ignore=given["ignore"] or settings.ignore,
+    )
+    wrong = selection_problems(chosen, rules, {key: f"--{_CHOSEN[key]}" for key, values in given.items() if values})
+    if wrong:
+        raise InputError(*(detail for _, detail in wrong))
+    select, ignore = (tuple(each.upper() for each in prefixes) for prefixes in (chosen.select, chosen.ignore))
+    return Selection(select, ignore, chosen.receivers)
+
+
+def selection_problems(
+    settings: Settings, rules: RuleSet, called: Mapping[str, str] = MappingProxyType({})
+) -> list[tuple[Place, Detail]]:
+    """What settings name that the rules do not have, with its place; `called` are other names of their keys."""
+    found: list[tuple[Place, Detail]] = []
+    for name in settings.receivers:
+        if name not in rules.receivers:
+            where = called.get("receivers", "receivers")
+            known = tuple(rules.receivers)
+            found.append((("receivers",), UNKNOWN_RECEIVER(where=where, name=name, known=known)))
+    for key, prefixes in (("select", settings.select), ("ignore", settings.ignore)):
+        for prefix in prefixes:
+            if not any(rule_id.startswith(prefix.upper()) for rule_id in rules.rules):
+                found.append(((key,), NO_RULE_BEGINS(where=called.get(key, key), text=prefix)))
+    for number, waiver in enumerate(settings.waiver):
         if waiver.rule not in rules.rules:
             near = difflib.get_close_matches(waiver.rule, rules.rules, n=1)
-            hint = f"did you mean {near[0]}?" if near else "`deliv rules` lists all"
-            raise InputError(f"[[waiver]] names the rule {waiver.rule!r}, which does not exist; {hint}")
-    return Selection(
-        _ids("select", tuple(params.get("select", ())), settings.select, rules),
-        _ids("ignore", tuple(params.get("ignore", ())), settings.ignore, rules),
-        given or settings.receivers,
-    )
-
-
-def _ids(name: str, given: tuple[str, ...], settled: tuple[str, ...], rules: RuleSet) -> tuple[str, ...]:
-    chosen = tuple(text.upper() for text in given or settled)
-    for text in chosen:
-        if not any(rule_id.startswith(text) for rule_id in rules.rules):
-            where = f"--{name}" if given else name
-            raise InputError(f"{where} {text}: no rule begins with it; `deliv rules` lists all")
-    return chosen
+            told = UNKNOWN_RULE_NEAR(name=waiver.rule, near=near[0]) if near else UNKNOWN_RULE(name=waiver.rule)
+            found.append((("waiver", number, "rule"), told))
+    return found

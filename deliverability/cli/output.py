@@ -7,19 +7,27 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from deliverability._files import WholeFile, write_whole
+from deliverability.cli.language import language
 from deliverability.cli.pdf import find_browser, print_pdf
-from deliverability.model.errors import InputError
+from deliverability.model.codes import Code
+from deliverability.model.errors import InputError, not_written
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
 from deliverability.render.formats import ENDINGS, FORMAT_OF, PRINTED, Format, Writer, WriterOptions
+from deliverability.words.sentences import visible
 from deliverability.words.speaker import Speaker
+
+if TYPE_CHECKING:
+    from deliverability.view.report import ReportView
+
+UNKNOWN_ENDING = Code("unknown-ending", ("file", "endings"))
 
 Target = tuple[Format, Path | None]
 
@@ -32,7 +40,13 @@ def put(text: str, output: Path | None) -> None:
     try:
         write_whole(output, text)
     except OSError as error:
-        raise InputError(f"-o {output}: {error.strerror or error}") from None
+        raise InputError(not_written(f"-o {output}", error)) from None
+    wrote(output)
+
+
+def wrote(path: Path) -> None:
+    """Say which file was written, beside what is printed."""
+    click.echo(language().say("cli.written", file=visible(str(path))), err=True)
 
 
 def show(text: str) -> None:
@@ -45,7 +59,7 @@ def targets(style: str | None, files: Sequence[Path]) -> list[Target]:
     chosen: list[Target] = []
     for path in files:
         if path.suffix.lower() not in FORMAT_OF:
-            raise InputError(f"-o {path}: the ending says the format; use one of {', '.join(ENDINGS)}")
+            raise InputError(UNKNOWN_ENDING(file=str(path), endings=ENDINGS))
         chosen.append((FORMAT_OF[path.suffix.lower()], path))
     if style or not files:
         chosen.insert(0, (PRINTED[style or "text"], None))
@@ -71,7 +85,9 @@ class Outputs:
     ) -> None:
         self._stack = ExitStack()
         self._outlets: list[_Outlet] = []
-        self._where, self._subjects, self._speaker = where, subjects, speaker
+        self._where, self._subjects = where, subjects
+        self._speakers = {form.name: replace(speaker, lang=language().of(form.name)) for form, _ in where}
+        self._short = None if any(path is None for _, path in where) else speaker
         self._reports = 0
         context = click.get_current_context(silent=True)
         if context is not None:
@@ -79,15 +95,16 @@ class Outputs:
         for form, path in where:
             browser = find_browser(path) if form.name == "pdf" and path else None
             shown = terminal() if path is None else {"file": True}
-            writer = form.writer(speaker, WriterOptions(subjects, trace, fail_on, whole, **shown))
-            self._outlets.append(_Outlet(writer, path, self._open(path) if path else None, browser))
+            spoken = self._speakers[form.name]
+            writer = form.writer(spoken, WriterOptions(subjects, trace, fail_on, whole, **shown))
+            self._outlets.append(_Outlet(writer, path, self._open(path) if path else None, browser, spoken.lang))
 
     def _open(self, path: Path) -> WholeFile:
         try:
             file = WholeFile(path)
         except OSError as error:
             self._stack.close()
-            raise InputError(f"-o {path}: {error.strerror or error}") from None
+            raise InputError(not_written(f"-o {path}", error)) from None
         self._stack.callback(file.drop)
         return file
 
@@ -102,9 +119,16 @@ class Outputs:
 
         self._reports += 1
         key = f"s{self._reports}" if self._subjects != 1 else ""
-        view = ReportView(report, self._speaker, key=key, html=html or "")
+        views = {
+            each.lang: ReportView(report, each, key=key, html=html or "")
+            for each in {each.lang: each for each in self._speakers.values()}.values()
+        }
         for outlet in self._outlets:
-            outlet.put(outlet.writer.report(view))
+            outlet.put(outlet.writer.report(views[outlet.lang]))
+        if self._short is not None:
+            view = views.get(self._short.lang) or ReportView(report, self._short)
+            for line in _in_short(view):
+                click.echo(line, err=True)
 
     def end(self) -> None:
         """Finish every document. Raises InputError where a file cannot be written."""
@@ -113,6 +137,20 @@ class Outputs:
                 outlet.put(outlet.writer.end())
             for outlet in self._outlets:
                 outlet.keep()
+        for _, path in self._where:
+            if path is not None:
+                wrote(path)
+
+
+def _in_short(view: ReportView) -> Iterator[str]:
+    """The answer in a line, and what to do first: for who gets the report as a file only."""
+    say = view.speaker.say
+    verdicts = say("value.separator").join(f"{each.receiver} {each.label}" for each in view.verdicts)
+    yield f"{view.subject}{say('punctuation.colon')}{view.lead or verdicts}"
+    if view.first:
+        step = view.first[0]
+        what = step.remedy.title if step.remedy else step.check.headline
+        yield f"{say('first.title')}{say('punctuation.colon')}{what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +161,7 @@ class _Outlet:
     path: Path | None
     file: WholeFile | None
     browser: str | None
+    lang: str
 
     def put(self, text: str) -> None:
         if not text:
@@ -148,15 +187,16 @@ class _Outlet:
         try:
             yield
         except OSError as error:
-            raise InputError(f"-o {self.path}: {error.strerror or error}") from None
+            raise InputError(not_written(f"-o {self.path}", error)) from None
 
 
 def terminal() -> dict[str, Any]:
-    """What standard output can show. NO_COLOR (no-color.org) and dumb terminals are respected; a pipe has no colour."""
-    wants_color = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    """What standard output can show. NO_COLOR (no-color.org) wins over FORCE_COLOR, which has colors in a pipe."""
+    forced = bool(os.environ.get("FORCE_COLOR"))
+    able = forced or (sys.stdout.isatty() and os.environ.get("TERM") != "dumb")
     return {
         "width": shutil.get_terminal_size((80, 24)).columns,
-        "color": sys.stdout.isatty() and wants_color,
+        "color": able and not os.environ.get("NO_COLOR"),
         "unicode": _can_write(sys.stdout.encoding, "✓─"),
     }
 

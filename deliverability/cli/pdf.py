@@ -10,7 +10,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from deliverability.model.errors import InputError
+from deliverability.model.codes import Code
+from deliverability.model.errors import InputError, file_error
 
 SECONDS = 120.0
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
@@ -24,10 +25,10 @@ _QUIET = (
     "gpu",
     "sync",
 )
-_MISSING = (
-    "-o {path}: a PDF needs Chromium or Chrome, and none was found (looked for {names}). Install one, for example with "
-    "`apt install chromium`, name it with DELIV_CHROMIUM=/path/to/it, or use -o report.html and print it from a browser"
-)
+NO_BROWSER = Code("no-browser", ("file", "names"))
+NO_PROGRAM = Code("no-program", ("file", "name"))
+NOT_PRINTED = Code("pdf-not-printed", ("file", "browser", "why"))
+PRINTED_TOO_LONG = Code("pdf-too-long", ("file", "browser", "n"))
 
 
 def browser_here() -> str | None:
@@ -41,8 +42,8 @@ def find_browser(path: Path) -> str:
     if found := browser_here():
         return found
     if named := os.environ.get("DELIV_CHROMIUM"):
-        raise InputError(f"-o {path}: DELIV_CHROMIUM={named} is no program that can be run")
-    raise InputError(_MISSING.format(path=path, names=", ".join(NAMES)))
+        raise InputError(NO_PROGRAM(file=str(path), name=named))
+    raise InputError(NO_BROWSER(file=str(path), names=NAMES))
 
 
 def print_pdf(browser: str, html: str, path: Path, *, seconds: float = SECONDS) -> bytes:
@@ -73,7 +74,7 @@ def print_pdf(browser: str, html: str, path: Path, *, seconds: float = SECONDS) 
         code, said = _run(command, folder, seconds, path)
         if not printed.is_file() or not printed.stat().st_size:
             last = next((line for line in reversed(said.splitlines()) if line.strip()), f"exit code {code}")
-            raise InputError(f"-o {path}: {Path(browser).name} printed nothing: {last[:300]}")
+            raise InputError(NOT_PRINTED(file=str(path), browser=Path(browser).name, why=last[:300]))
         return printed.read_bytes()
 
 
@@ -86,11 +87,11 @@ def _run(command: list[str], folder: Path, seconds: float, path: Path) -> tuple[
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=out, start_new_session=True
             )
     except OSError as error:
-        raise InputError(f"-o {path}: {command[0]}: {error.strerror or error}") from None
+        raise InputError(file_error(f"-o {path}: {command[0]}", error)) from None
     try:
         code = process.wait(seconds)
     except subprocess.TimeoutExpired:
-        raise InputError(f"-o {path}: {Path(command[0]).name} took longer than {seconds:g} seconds to print") from None
+        raise InputError(PRINTED_TOO_LONG(file=str(path), browser=Path(command[0]).name, n=f"{seconds:g}")) from None
     finally:
         _end(process)
     return code, said.read_text("utf-8", "replace")

@@ -10,43 +10,56 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deliverability.cli.options import lang_option, rule_folders_option, rule_problems, text_or_json_option
+from deliverability.cli.command import Command
+from deliverability.cli.language import language
+from deliverability.cli.options import (
+    lang_option,
+    plain_errors,
+    rule_folders_option,
+    rule_problems,
+    text_or_json_option,
+)
 from deliverability.model.codec import json_text
+from deliverability.model.codes import Code
+from deliverability.model.errors import InputError
 
 if TYPE_CHECKING:
     from deliverability.model.rules import Rule, RuleSet
 
+NO_RULE_ABOUT = Code("no-rule-about-it", ("text",))
+NO_RULE_ABOUT_NEAR = Code("no-rule-about", ("text", "near"))
 STALE_AFTER = timedelta(days=180)
 
 
-@click.command("rules")
-@click.argument("which", metavar="[ID|PREFIX]", required=False)
+@click.command("rules", cls=Command)
+@click.argument("which", metavar="[ID|PREFIX|WORD]...", nargs=-1)
 @rule_folders_option
 @lang_option
 @text_or_json_option
-@click.option("--check", is_flag=True, help="Validate all rule files and name sources that were not re-read for long.")
-def command(which: str | None, rules: tuple[Path, ...], lang: str, style: str, check: bool) -> int:
-    """List the rules, or explain those whose id begins with ID or PREFIX.
-
-    \b
-      deliv rules                      one line a rule
-      deliv rules ID --lang ja         a rule's own documentation
-      deliv rules --check --rules DIR  validate your rule files
-    """
+@click.option("--check", is_flag=True)
+def command(which: tuple[str, ...], rules: tuple[Path, ...], lang: str, style: str, check: bool) -> int:
+    """List the rules, explain some, or find those that a word is about."""
     from deliverability.runs.rules import load_rules
+    from deliverability.words.search import nearest, search
 
-    with rule_problems():
+    with plain_errors(), rule_problems():
         loaded = load_rules(rules)
     if check:
         return _check(loaded, rules)
-    chosen = [rule for rule in loaded.rules.values() if which is None or rule.id.startswith(which.upper())]
-    if not chosen:
-        raise click.UsageError(f"no rule begins with {which!r}; `deliv rules` lists all")
+    wanted = " ".join(which)
+    chosen = [rule for rule in loaded.rules.values() if rule.id.startswith(wanted.upper())]
+    found = [] if chosen else search(wanted, loaded.rules.values())
+    if not chosen and not found:
+        near = nearest(wanted, loaded.rules.values())
+        raise InputError(NO_RULE_ABOUT_NEAR(text=wanted, near=near) if near else NO_RULE_ABOUT(text=wanted))
     if style == "json":
-        click.echo(json_text([_as_json(rule, loaded) for rule in chosen], indent=2))
-    elif which is None:
+        click.echo(json_text([_as_json(rule, loaded) for rule in chosen or found], indent=2))
+    elif not wanted:
         _list(chosen, lang)
+    elif len(found) > 1:
+        click.echo("\n".join(_line(rule, lang) for rule in found))
     else:
+        chosen = chosen or found
         click.echo("\n\n".join(_explain(rule, loaded, lang) for rule in chosen), nl=False)
     return 0
 
@@ -58,22 +71,27 @@ def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
     senders = loaded.knowledge.services
     with rule_problems():
         replies = load_replies(rule_folders(folders), loaded)
+    say = language().say
     for warning in loaded.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        click.echo(say("cli.warning", text=warning), err=True)
     today = datetime.now(UTC).date()
     read = [(source.key, source.read_as, source.checked) for source in loaded.sources.values()]
     read += [(f"{each.id} ({at.url})", at.read_as, at.checked) for each in senders.values() for at in each.sources]
     for name, read_as, checked in read:
         if read_as == "not re-read":
-            click.echo(f"not re-read: {name} stands on an earlier reading or on knowledge", err=True)
+            click.echo(say("cli.not-re-read", name=name), err=True)
         age = today - date.fromisoformat(checked)
         if age > STALE_AFTER:
-            click.echo(f"stale: {name} was last read on {checked} ({age.days} days ago)", err=True)
-    click.echo(
-        f"{len(loaded.rules)} rules, {len(loaded.receivers)} receivers, {len(loaded.sources)} sources, "
-        f"{len(senders)} sending services, {len(replies.meanings)} replies: all valid"
-        + (f", {len(loaded.warnings)} warnings" if loaded.warnings else "")
-    )
+            click.echo(say("cli.stale", name=name, date=checked, n=str(age.days)), err=True)
+    numbers = {
+        "rules": len(loaded.rules),
+        "receivers": len(loaded.receivers),
+        "sources": len(loaded.sources),
+        "services": len(senders),
+        "replies": len(replies.meanings),
+        "warnings": len(loaded.warnings),
+    }
+    click.echo(say("cli.rules-valid", **{name: str(number) for name, number in numbers.items()}))
     return 0
 
 
@@ -83,7 +101,11 @@ def _list(rules: Sequence[Rule], lang: str) -> None:
         if rule.topic != topic:
             topic = rule.topic
             click.echo(("\n" if rule is not rules[0] else "") + click.style(topic, bold=True))
-        click.echo(f"  {rule.id:<10} {rule.severity.value:<8} {_title(rule, lang)}")
+        click.echo(f"  {_line(rule, lang)}")
+
+
+def _line(rule: Rule, lang: str) -> str:
+    return f"{rule.id:<10} {rule.severity.value:<8} {_title(rule, lang)}"
 
 
 def _title(rule: Rule, lang: str) -> str:

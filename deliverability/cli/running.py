@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +11,9 @@ import click
 
 from deliverability.cli import ending
 from deliverability.cli.inputs import Inputs
+from deliverability.cli.language import language
+from deliverability.cli.progress import CLEAR, on_terminal, progress
+from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 from deliverability.model.report import Report
 from deliverability.runs.engine import Audited, Extras, Reported, gather_facts, report_on
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from deliverability.judge.engine import Selection
     from deliverability.model.knowledge import Knowledge
     from deliverability.model.rules import RuleSet
+
+NONE_READ = Code("none-read")
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -60,17 +65,18 @@ def _lost(inputs: Inputs) -> Callable[[Job, Exception], None]:
     def lost(job: Job, error: Exception) -> None:
         if len(inputs.jobs) == 1:
             raise error
-        sentence, _ = ending.told(error)
+        say = language().say
+        sentence, _ = ending.told(error, say)
         name = job.domain or (job.sample.name if job.sample else "")
         inputs.lost.append(sentence)
-        click.echo(f"not audited: {ending.visible(name)}: {sentence}", err=True)
+        click.echo(say("cli.not-audited", name=ending.visible(name), text=sentence), err=True)
 
     return lost
 
 
 def _tell_crashes(audited: Audited) -> None:
     for crash in audited.crashes:
-        click.echo(f"internal error, please report it ({audited.subject.domain}):\n{crash}", err=True)
+        click.echo(f"{language().say('cli.internal', what=audited.subject.domain)}\n{crash}", err=True)
 
 
 def _run(inputs: Inputs, work: Callable[[Job], Coroutine[Any, Any, S]], each: Callable[[S], T]) -> list[T]:
@@ -84,24 +90,25 @@ def _run(inputs: Inputs, work: Callable[[Job], Coroutine[Any, Any, S]], each: Ca
         finally:
             await inputs.ports.close()
 
-    if not sys.stderr.isatty():
+    if not on_terminal():
         asyncio.run(go(lambda: None))
     elif len(inputs.jobs) == 1:
         job = inputs.jobs[0]
-        label = f"Auditing {job.domain or (job.sample.name if job.sample else '')} ..."
+        name = ending.visible(job.domain or (job.sample.name if job.sample else ""))
+        label = language().say("cli.auditing-one", name=name)
         click.echo(label, err=True, nl=False)
         try:
             asyncio.run(go(lambda: None))
         finally:
-            click.echo("\r" + " " * len(label) + "\r", err=True, nl=False)
+            click.echo(CLEAR, err=True, nl=False)
     else:
-        with click.progressbar(length=len(inputs.jobs), label="Auditing", file=sys.stderr, show_pos=True) as bar:
-            asyncio.run(go(lambda: bar.update(1)))
+        with progress(len(inputs.jobs)) as shown:
+            asyncio.run(go(lambda: shown.tick(time.monotonic())))
     if inputs.record is not None:
         from deliverability import __version__
         from deliverability.ports.recording import write_recording
 
         write_recording(inputs.record, inputs.ports, __version__)
     if inputs.lost and not results:
-        raise InputError("none of the subjects could be read")
+        raise InputError(NONE_READ())
     return results

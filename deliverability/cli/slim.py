@@ -9,34 +9,31 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from deliverability.cli.command import Command
 from deliverability.cli.options import lang_option, plain_errors, text_or_json_option
+from deliverability.cli.output import wrote
+from deliverability.cli.types import Number, OneOf, PathOf
 from deliverability.model.codec import json_text
+from deliverability.model.codes import Code
+from deliverability.model.errors import NO_SUCH_FOLDER, InputError, not_written
+from deliverability.ports.open import CONTRADICTION
 
 if TYPE_CHECKING:
     from deliverability.slim.savings import PartSaving, Slimmed
     from deliverability.words.sentences import Phrases
 
+MESSAGE_ITSELF = Code("message-itself", ("file",))
+FILE_EXISTS = Code("file-exists", ("file",))
 _MOST = 3
 
 
-@click.command("slim")
+@click.command("slim", cls=Command)
 @click.argument("message", metavar="MESSAGE.eml|-")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="OUT.eml",
-    help="Write the lighter copy to this file [default: only say what it would save].",
-)
-@click.option("--force", is_flag=True, help="Overwrite OUT.eml where it exists (never the message itself).")
-@click.option("--only", type=click.Choice(["images", "html"]), help="Slim only the images, or only the HTML.")
-@click.option("--attachments", is_flag=True, help="Save attached images again, too, not only those in the text.")
-@click.option(
-    "--jpeg-quality",
-    type=click.IntRange(1, 95),
-    metavar="N",
-    help="Quality of JPEG images saved again, 1 to 95; lower is lighter and coarser [default: 82].",
-)
+@click.option("-o", "--output", type=PathOf("file"), metavar="OUT.eml")
+@click.option("--force", is_flag=True)
+@click.option("--only", type=OneOf(["images", "html"]))
+@click.option("--attachments", is_flag=True)
+@click.option("--jpeg-quality", type=Number(int, 1, 95), metavar="N")
 @lang_option
 @text_or_json_option
 def command(
@@ -49,25 +46,18 @@ def command(
     lang: str,
     style: str,
 ) -> int:
-    """Make the images and the HTML of a message smaller, and lose nothing.
-
-    Without -o nothing is written; the saving of each part is printed. Every part, its name and every text stay.
-    A changed copy loses its DKIM signatures: sign it again when you send it.
-
-    \b
-      deliv slim newsletter.eml
-      deliv slim newsletter.eml -o lighter.eml
-    """
+    """Make the images and the HTML of a message smaller, and lose nothing."""
     if attachments and only == "html":
-        raise click.UsageError("--attachments and --only html contradict each other")
+        raise InputError(CONTRADICTION(names=("--attachments", "--only html")))
     if jpeg_quality is not None and only == "html":
-        raise click.UsageError("--jpeg-quality and --only html contradict each other")
+        raise InputError(CONTRADICTION(names=("--jpeg-quality", "--only html")))
     with plain_errors():
+        from deliverability.cli.inputs import sample_of
         from deliverability.mail.files.images import JPEG_QUALITY
         from deliverability.slim.message import Wish, slim
         from deliverability.words.sentences import phrases
 
-        name, raw = _read(message)
+        raw = sample_of(message).read()
         if output is not None:
             _check(output, None if message == "-" else Path(message), force)
         wish = Wish(
@@ -79,53 +69,35 @@ def command(
         slimmed = slim(raw, wish)
         if output is not None:
             _write(output, slimmed.data, force)
+            wrote(output)
         if style == "json":
-            text = json_text(_record(name, slimmed, output), indent=2) + "\n"
+            text = json_text(_record(message, slimmed, output), indent=2) + "\n"
         else:
-            text = "\n".join(_lines(slimmed, name, output, phrases(lang))) + "\n"
+            text = "\n".join(_lines(slimmed, message, output, phrases(lang))) + "\n"
         click.echo(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"), nl=False)
     return 0
 
 
-def _read(name: str) -> tuple[str, bytes]:
-    """The message and how it is called. Raises InputError where it cannot be read."""
-    from deliverability.cli.inputs import MAX_STDIN_OCTETS
-    from deliverability.model.errors import InputError
-    from deliverability.runs.job import Sample
-
-    if name == "-":
-        return name, Sample(name, data=sys.stdin.buffer.read(MAX_STDIN_OCTETS)).read()
-    path = Path(name)
-    if path.is_dir():
-        raise InputError(f"{name} is a folder; give the message file itself")
-    if not path.exists():
-        raise InputError(f"{name}: no such file")
-    return name, Sample(name, path=path).read()
-
-
 def _check(output: Path, source: Path | None, force: bool) -> None:
     """Raises InputError where `output` must not or cannot be written, before the work begins."""
-    from deliverability.model.errors import InputError
-
     if source is not None and output.exists() and output.samefile(source):
-        raise InputError(f"-o {output}: this is the message itself, which is never overwritten")
+        raise InputError(MESSAGE_ITSELF(file=str(output)))
     if output.exists() and not force:
-        raise InputError(f"-o {output}: the file exists; --force overwrites it")
+        raise InputError(FILE_EXISTS(file=str(output)))
     if not output.parent.is_dir():
-        raise InputError(f"-o {output}: no such folder")
+        raise InputError(NO_SUCH_FOLDER(name=f"-o {output}"))
 
 
 def _write(output: Path, data: bytes, force: bool) -> None:
     """Write the whole file or nothing. Raises InputError."""
     from deliverability._files import write_whole
-    from deliverability.model.errors import InputError
 
     try:
         write_whole(output, data, replace=force)
     except FileExistsError:
-        raise InputError(f"-o {output}: the file exists; --force overwrites it") from None
+        raise InputError(FILE_EXISTS(file=str(output))) from None
     except OSError as error:
-        raise InputError(f"-o {output}: {error.strerror or error}") from None
+        raise InputError(not_written(f"-o {output}", error)) from None
 
 
 def _record(name: str, slimmed: Slimmed, output: Path | None) -> dict[str, Any]:
@@ -178,9 +150,7 @@ def _lines(slimmed: Slimmed, name: str, output: Path | None, say: Phrases) -> li
     if slimmed.dropped:
         fields = say("value.separator").join(f"{field} ({count})" for field, count in slimmed.dropped)
         lines.append(say("slim.dropped", fields=_shown(fields)))
-    if output is not None:
-        lines.append(say("slim.written" if slimmed.changes else "slim.written-same", file=_shown(str(output))))
-    elif slimmed.changes:
+    if output is None and slimmed.changes:
         lines.append(say("slim.dry-run", command=f"deliv slim {_shown(shlex.quote(name))} -o OUT.eml"))
     return lines if lines[-1] else lines[:-1]
 
@@ -191,7 +161,9 @@ def _headline(slimmed: Slimmed, say: Phrases) -> str:
     if not slimmed.changes:
         return say("slim.nothing", size=_octets(slimmed.before, say))
     most = slimmed.changes[:_MOST]
-    named = [say("slim.item", what=_called(part), saved=_octets(part.saved, say)) for part in most]
+    named = [
+        say("slim.item", what=_shown(part.filename or part.media_type), saved=_octets(part.saved, say)) for part in most
+    ]
     listed = say("value.separator").join(named)
     key = "slim.most.one" if len(most) == 1 else "slim.most.other"
     return _sizes(slimmed.before, slimmed.after, say) + say(key, n=say(f"slim.number.{len(most)}"), changes=listed)

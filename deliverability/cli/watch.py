@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deliverability.cli.command import Command
 from deliverability.cli.options import (
     config_option,
+    lang_option,
     plain_errors,
     resolver_option,
     rule_problems,
-    settings_lang_option,
 )
+from deliverability.cli.types import Number
+from deliverability.model.codes import Code
+from deliverability.model.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,21 +29,17 @@ if TYPE_CHECKING:
     from deliverability.ports.overlay import Proposal
     from deliverability.words.phrases import Phrases
 
+UNDELEGATED = Code("watch-undelegated", ("name",))
 
-@click.command("watch")
-@click.argument("name")
+
+@click.command("watch", cls=Command)
+@click.argument("name", metavar="NAME")
 @click.argument("rdtype", metavar="TYPE")
-@click.argument("value", nargs=-1, required=True)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, max=86_400),
-    default=600.0,
-    metavar="SECONDS",
-    help="How long to wait for the record; 0 looks once [default: 600].",
-)
+@click.argument("value", metavar="VALUE", nargs=-1, required=True)
+@click.option("--timeout", type=Number(float, 0, 86_400), default=600.0, metavar="SECONDS")
 @resolver_option
 @config_option
-@settings_lang_option
+@lang_option
 def command(
     name: str,
     rdtype: str,
@@ -47,18 +47,9 @@ def command(
     timeout: float,
     resolver: tuple[str, ...],
     config: Path | None,
-    lang: str | None,
+    lang: str,
 ) -> int:
-    """Wait until a record that you published is visible: at all authoritative servers, then at public resolvers.
-
-    The public resolvers are asked last: asked too early, they would keep the old answer. --resolver replaces them.
-
-    \b
-      deliv watch _dmarc.example.com TXT "v=DMARC1; p=none; rua=mailto:dmarc@example.com"
-      deliv watch example.com MX "10 mx.example.com" --timeout 0
-
-    Exit codes: 0 all authoritative servers have it, 2 usage, 3 the time is up or DNS does not answer.
-    """
+    """Wait until a record that was published is visible: at all authoritative servers, then at public resolvers."""
     with plain_errors(), rule_problems():
         from deliverability.cli.inputs import read_settings
         from deliverability.model.watch import WatchedServer
@@ -67,7 +58,7 @@ def command(
         from deliverability.words.phrases import phrases
 
         settings = read_settings(config)
-        say = phrases(lang or settings.lang or "en")
+        say = phrases(lang)
         record = parse_record(name, rdtype, " ".join(value))
         known = load_rules(settings.rules).knowledge.outside.resolvers.items()
         public = [WatchedServer(each, each) for each in resolver] or [WatchedServer(*each) for each in known]
@@ -85,7 +76,6 @@ async def _watch(
     record: Proposal, seconds: float, public: Sequence[WatchedServer], resolvers: Sequence[str], say: Phrases
 ) -> int:
     from deliverability.cli.inputs import opened
-    from deliverability.model.errors import InputError
     from deliverability.ports.clock import SystemClock
     from deliverability.runs.watch import UndelegatedError, WallTimer, Watch, find_zone
     from deliverability.words.details import detail_words
@@ -95,7 +85,7 @@ async def _watch(
         zone = await find_zone(record.name, ports.dns)
     except UndelegatedError as error:
         if error.detail is None:
-            raise InputError(say("watch.undelegated", name=record.name)) from None
+            raise InputError(UNDELEGATED(name=record.name)) from None
         click.echo(say("watch.no-zone", name=record.name, why=detail_words(error.detail, say)), err=True)
         return 3
     finally:

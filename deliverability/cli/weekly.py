@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deliverability.cli.options import plain_errors, port_options, rule_problems
+from deliverability.cli.command import Command
+from deliverability.cli.language import language
+from deliverability.cli.options import lang_option, plain_errors, port_options, rule_problems
+from deliverability.cli.progress import on_terminal, progress
+from deliverability.cli.types import Number, OneOf, PathOf
 
 if TYPE_CHECKING:
     from deliverability.history.store import History
@@ -20,70 +24,52 @@ if TYPE_CHECKING:
     from deliverability.runs.weekly.run import Plan
 
 
-@click.command("weekly")
+@click.command("weekly", cls=Command)
 @port_options
-@click.option("--history", metavar="URL", help="sqlite:///FILE or postgresql+psycopg://... [default: settings].")
-@click.option("--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Folder of the pages.")
-@click.option("--keep", type=click.IntRange(min=1), metavar="N", help="How many runs stay as pages [default: all].")
-@click.option("--lang", type=click.Choice(["en", "ja"]), envvar="DELIV_LANG", help="Language of the mail.")
-@click.option(
-    "--fail-on",
-    type=click.Choice(["error", "warning", "never", "new"]),
-    help="From which severity on findings give exit code 1; new: only new errors do [default: error].",
-)
-@click.option("--no-notify", is_flag=True, help="Send nothing.")
+@click.option("--history", metavar="URL")
+@click.option("--output", type=PathOf("folder"), metavar="DIR")
+@click.option("--keep", type=Number(int, 1), metavar="N")
+@lang_option
+@click.option("--fail-on", type=OneOf(["error", "warning", "never", "new"]))
+@click.option("--no-notify", is_flag=True)
 def command(**params: Any) -> int:
-    """Audit all domains of the settings, say what changed and why, and write pages for a browser.
-
-    Needs a settings file (deliv.toml): `deliv init` writes one. `deliv schedule` makes the machine run this weekly.
-
-    \b
-      deliv weekly
-      deliv weekly --config /etc/deliv.toml --fail-on new
-
-    Exit codes: as `deliv audit`; 3 also where a domain or message could not be read.
-    """
+    """Audit all domains of the settings, say what changed and why, and write pages for a browser."""
     with plain_errors(), rule_problems():
         from deliverability.auditors import catalogue
         from deliverability.cli.inputs import read_settings
-        from deliverability.config import DEFAULT_FILE
-        from deliverability.history.store import History, HistoryError
+        from deliverability.config import DEFAULT_FILE, NO_SETTINGS
+        from deliverability.history.store import History
         from deliverability.judge.load import load_guide
-        from deliverability.model.errors import InputError
+        from deliverability.model.errors import InputError, file_error
         from deliverability.notify.notifier import Notifier
         from deliverability.render.weekly import HtmlPages
         from deliverability.runs.rules import rule_folders
         from deliverability.runs.weekly.run import only_one
         from deliverability.words.details import detail_words
-        from deliverability.words.phrases import phrases
 
         file = params["config"] or Path(DEFAULT_FILE)
         if not file.is_file():
-            raise InputError(f"{file}: no such file; `deliv init DOMAIN` writes one")
+            raise InputError(NO_SETTINGS(file=str(file)))
         settings = read_settings(params["config"])
         folder = file.absolute().parent
         plan = _plan(params, settings, folder)
         pages = HtmlPages(plan.rules, catalogue(), load_guide(rule_folders(settings.rules)))
-        lang = params["lang"] or settings.lang or "en"
+        lang = params["lang"]
         notifier = Notifier(settings.notify, plan.output, folder, plan.rules, catalogue(), lang)
         if params["no_notify"]:
             notifier = replace(notifier, settings=type(settings.notify)())
-        try:
-            history = History.open(params["history"] or settings.history, folder=folder)
-        except HistoryError as error:
-            raise InputError(str(error)) from None
+        history = History.open(params["history"] or settings.history, folder=folder)
         try:
             with only_one(plan.output, public=plan.public), history.held():
                 summary = _run(plan, history, pages, notifier)
                 problems = notifier.send()
-        except HistoryError as error:
-            raise InputError(str(error)) from None
         except OSError as error:
-            raise InputError(f"{error.filename or plan.output}: {error.strerror or error}") from None
+            raise InputError(file_error(error.filename or plan.output, error)) from None
         finally:
             history.close()
+    say = language().say
     for problem in problems:
-        click.echo(f"warning: {detail_words(problem, phrases(lang))}", err=True)
+        click.echo(say("cli.warning", text=detail_words(problem, say)), err=True)
     _tell(summary, plan, lang, pages)
     return summary.code
 
@@ -127,10 +113,10 @@ def _run(plan: Plan, history: History, pages: Any, notifier: Notifier) -> Summar
 
         return asyncio.run(work())
 
-    if not sys.stderr.isatty():
+    if not on_terminal():
         return go(lambda domain: None)
-    with click.progressbar(length=len(plan.subjects), label="Auditing", file=sys.stderr, show_pos=True) as bar:
-        return go(lambda domain: bar.update(1))
+    with progress(len(plan.subjects)) as shown:
+        return go(lambda domain: shown.tick(time.monotonic()))
 
 
 def _tell(summary: Summary, plan: Plan, lang: str, pages: Any) -> None:

@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from deliverability._files import PRIVATE_FOLDER, private
 from deliverability.history.texts import without_texts
 from deliverability.model.codec import decode, decode_facts, encode, encode_facts
+from deliverability.model.codes import ABOUT, Code
 from deliverability.model.dkim import keys_of
+from deliverability.model.errors import InputError, file_error
 from deliverability.model.facts import FactSet, KeySeen
 from deliverability.model.history import GRADED_RECEIVERS, GRADED_SUBJECT, Kept, Snapshot, State
 from deliverability.model.report import GRADES, Assessment, Consequence, Outcome, Verdict, VerdictKind
@@ -36,14 +38,21 @@ T = TypeVar("T")
 
 _KNOWN = (Outcome.MET, Outcome.UNMET, Outcome.NOT_APPLICABLE)
 _BUSY_SECONDS = 30
-_BUSY = "another run writes to this history; wait for it, or give another one"
 _LOCK_KEY = 0x64656C6976  # of PostgreSQL's advisory lock: the octets of "deliv"
 _MIGRATION_KEY = _LOCK_KEY + 1  # held only while the tables change, so that it never waits for a whole run
 _VERSION_TABLE = "deliv_schema"
 
+NO_HISTORY_URL = Code("no-history-url", ("text",))
+OTHER_DATABASE = Code("other-database", ("name",))
+NO_DRIVER = Code("no-driver", ("why",))
+HISTORY_BUSY = Code("history-busy")
+NO_RUN_NUMBER = Code("no-run-number")
+NEWER_HISTORY = Code("newer-history")
+HISTORY_DAMAGED = Code("history-damaged", ("domain",))
 
-class HistoryError(Exception):
-    """The history cannot be opened or written; the text says what and what to do."""
+
+class HistoryError(InputError):
+    """The history cannot be opened or written."""
 
 
 class DamagedError(HistoryError):
@@ -132,15 +141,13 @@ class History:
             _migrate(engine, shown)
             failed.pop_all()
         except ModuleNotFoundError as error:
-            raise HistoryError(
-                f"{shown}: {error}; PostgreSQL needs deliv to be installed with its extra, postgresql"
-            ) from None
+            raise HistoryError(ABOUT(what=shown, detail=NO_DRIVER(why=str(error)))) from None
         except OSError as error:
-            raise HistoryError(f"{shown}: {error.strerror or error}") from None
+            raise HistoryError(file_error(shown, error)) from None
         except ValueError as error:  # an option of the address that the driver does not take
-            raise HistoryError(f"{shown}: {_plain(error)}") from None
+            raise HistoryError(ABOUT(what=shown, detail=_plain(error))) from None
         except SQLAlchemyError as error:
-            raise HistoryError(f"{shown}: {_plain(error)}") from None
+            raise HistoryError(ABOUT(what=shown, detail=_plain(error))) from None
         finally:
             failed.close()
         return cls(engine)
@@ -167,11 +174,11 @@ class History:
                 try:
                     lock = stack.enter_context(open(f"{name}.lock", "a", opener=private))
                 except OSError as error:
-                    raise HistoryError(f"{name}.lock: {error.strerror or error}") from None
+                    raise HistoryError(file_error(f"{name}.lock", error)) from None
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except OSError:
-                    raise HistoryError(_BUSY) from None
+                    raise HistoryError(HISTORY_BUSY()) from None
             yield
 
     def _take_lock(self) -> Connection:
@@ -183,7 +190,7 @@ class History:
             if connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK_KEY}).scalar():
                 return connection
             connection.close()
-        raise HistoryError(_BUSY)
+        raise HistoryError(HISTORY_BUSY())
 
     def _drop_lock(self) -> None:
         """Give the lock back; where the connection broke, it went with it."""
@@ -245,7 +252,7 @@ class History:
             yield
         except SQLAlchemyError as error:
             lost = isinstance(error, DBAPIError) and error.connection_invalidated
-            raise (_LostError if lost else HistoryError)(f"{self._shown}: {_plain(error)}") from error
+            raise (_LostError if lost else HistoryError)(ABOUT(what=self._shown, detail=_plain(error))) from error
 
     # --- Runs ---
 
@@ -263,7 +270,7 @@ class History:
             made = connection.execute(insert(runs).values(started=started, version=version, finished=""))
             key = made.inserted_primary_key
             if key is None:
-                raise HistoryError("the database gave no number for the new run")
+                raise HistoryError(NO_RUN_NUMBER())
             return HistoryRun(int(key[0]), started, "", version)
 
     @_twice
@@ -541,12 +548,9 @@ def _address(url: str, folder: Path | None) -> tuple[URL, Path | None]:
     try:
         address = sqlalchemy.make_url(url or default_url())
     except (ArgumentError, ValueError):  # ValueError: the port is no number
-        raise HistoryError(
-            f"{_masked(url)!r} is not an address of a history; "
-            "write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
-        ) from None
+        raise HistoryError(NO_HISTORY_URL(text=_masked(url))) from None
     if address.get_backend_name() not in ("sqlite", "postgresql"):
-        raise HistoryError(f"a history is kept in SQLite or PostgreSQL, not in {address.get_backend_name()}")
+        raise HistoryError(OTHER_DATABASE(name=address.get_backend_name()))
     if address.get_backend_name() == "postgresql" or address.database in (None, "", ":memory:"):
         return address, None
     file = Path(folder or ".", str(address.database)).absolute()
@@ -609,7 +613,7 @@ def _migrate(engine: Engine, shown: str) -> None:
     if found == set(steps.get_heads()):
         return
     if found - {step.revision for step in steps.walk_revisions()}:
-        raise HistoryError(f"{shown}: a newer version of deliv made this history; install it, or give another one")
+        raise HistoryError(ABOUT(what=shown, detail=NEWER_HISTORY()))
     with _writing(engine.connect()) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_KEY})
@@ -646,7 +650,7 @@ def _readable(domain: str) -> Iterator[None]:
     try:
         yield
     except (zlib.error, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise DamagedError(f"what the history kept of {domain} is damaged") from error
+        raise DamagedError(HISTORY_DAMAGED(domain=domain)) from error
 
 
 def _snapshot(connection: Connection, row: Any) -> Snapshot:

@@ -54,6 +54,9 @@ CLOSED = Code("server-closed", ("server",))
 HTTP_ANSWER = Code("server-http", ("server", "n"))
 TOO_MUCH = Code("server-more", ("server",))
 MALFORMED = Code("server-malformed", ("server",))
+NO_DOH_URL = Code("no-doh-url", ("text",))
+NO_RESOLVER = Code("no-resolver", ("text",))
+NO_PORT = Code("no-port", ("text",))
 NOISE = Code("server-noise", ("server", "n"))  # only what is malformed or answers another question
 
 
@@ -98,7 +101,7 @@ def parse_server(text: str) -> Server:
         except ValueError:
             parts, port = None, 0
         if parts is None or not parts.hostname or parts.username is not None:
-            raise InputError(f"{text!r} is not a usable URL of a DNS-over-HTTPS server")
+            raise InputError(NO_DOH_URL(text=text))
         return Server("https", parts.hostname, port, url=given)
     transport, rest, tls_name = "udp", given, ""
     if given.lower().startswith("tls://"):
@@ -115,11 +118,9 @@ def parse_server(text: str) -> Server:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        raise InputError(
-            f"{text!r} is not a resolver: give an IP address, ADDRESS:PORT, [IPv6]:PORT, tls://ADDRESS or https://URL"
-        ) from None
+        raise InputError(NO_RESOLVER(text=text)) from None
     if not 0 < port < 65536:
-        raise InputError(f"{text!r} has no usable port: ports go from 1 to 65535")
+        raise InputError(NO_PORT(text=text))
     return Server(transport, host, port, tls_name=tls_name)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import InputError
 from deliverability.ports.base import HttpFetcher, SmtpProber
 from deliverability.ports.budget import SECONDS, Budget
@@ -17,14 +18,23 @@ from deliverability.ports.ports import Permissions, Ports
 
 T = TypeVar("T")
 
+CONTRADICTION = Code("settings-contradict", ("names",))
+
 
 class SettingError(InputError):
-    """Settings that cannot be used: `names` are fields of PortSettings and Permissions, `problem` goes on from them."""
+    """Settings that cannot be used: `names` are fields of PortSettings and Permissions.
 
-    def __init__(self, names: Sequence[str], problem: str = " contradict each other; give one of them") -> None:
-        super().__init__(" and ".join(names) + problem)
+    `problem` is what is the matter with the first of them; None: they contradict each other.
+    """
+
+    def __init__(self, names: Sequence[str], problem: Detail | None = None) -> None:
+        super().__init__(ABOUT(what=names[0], detail=problem) if problem else CONTRADICTION(names=tuple(names)))
         self.names = tuple(names)
         self.problem = problem
+
+    def named(self, called: Mapping[str, str]) -> SettingError:
+        """The same, its settings called as the user knows them."""
+        return SettingError([called[name] for name in self.names], self.problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +98,7 @@ def _each(parse: Callable[[str], T], texts: Sequence[str], name: str) -> tuple[T
     try:
         return tuple(parse(text) for text in texts)
     except InputError as error:
-        raise SettingError((name,), f": {error}") from None
+        raise SettingError((name,), error.detail) from None
 
 
 def _opened(settings: PortSettings) -> Ports:

@@ -8,10 +8,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
 from deliverability.ports.names import CNAME_LOOP, CNAME_MANY, MAX_CHAIN, canonical, impossible, labels_of, octets_text
+
+NO_PROPOSAL = Code("no-proposal", ("text",))
+NO_NAME = Code("no-dns-name", ("text",))
+NO_NAME_FOR = Code("no-dns-name-for", ("text", "type"))
+UNKNOWN_TYPE = Code("record-type-unknown", ("type", "types"))
+TXT_NOT_CLOSED = Code("txt-not-closed", ("text",))
+TXT_LONG = Code("txt-long", ("most", "n"))
+NO_OCTET = Code("no-octet", ("text",))
+NO_IP_OF_VERSION = Code("no-ip-of-version", ("text", "version", "type"))
+NO_MX = Code("no-mx-value", ("text",))
 
 MAX_STRING = 255  # octets of one TXT character-string, RFC 1035 section 3.3
 _TTL = 3600
@@ -50,19 +61,17 @@ def parse_proposal(text: str) -> Proposal:
     rdtype, *values = rest.split(maxsplit=1)[:2] or [""]
     value = values[0].strip() if values else ""
     if not rdtype or not value:
-        raise InputError(
-            f"{text!r} is not a proposed record: write NAME TYPE VALUE, as in 'example.com TXT v=spf1 -all'"
-        )
+        raise InputError(NO_PROPOSAL(text=text))
     return parse_record(name, rdtype, value)
 
 
 def parse_record(name: str, rdtype: str, value: str) -> Proposal:
     """A record of its three parts, as `parse_proposal` reads them. Raises InputError."""
     if re.search(r"\s", name) or not labels_of(name):
-        raise InputError(f"{name!r} is not a domain name")
+        raise InputError(NO_NAME(text=name))
     rdtype = rdtype.upper()
     if rdtype not in _TYPES:
-        raise InputError(f"records of type {rdtype} are not known here; the types are {', '.join(_TYPES)}")
+        raise InputError(UNKNOWN_TYPE(type=rdtype, types=tuple(_TYPES)))
     if rdtype == "TXT":
         joined, octets = _txt(value)
         return Proposal(canonical(name), rdtype, joined, octets)
@@ -81,13 +90,10 @@ def _txt(value: str) -> tuple[str, tuple[int, ...]]:
             strings.append(_unescaped(match[1]))
             end = match.end()
         if value[end:].strip():
-            raise InputError(f"the TXT value is not closed or continues outside quotes at {value[end:].strip()[:40]!r}")
+            raise InputError(TXT_NOT_CLOSED(text=value[end:].strip()[:40]))
     too_long = next((string for string in strings if len(string) > MAX_STRING), None)
     if too_long is not None:
-        raise InputError(
-            f"a TXT string holds at most {MAX_STRING} octets, one has {len(too_long)}: "
-            "split it into several quoted strings"
-        )
+        raise InputError(TXT_LONG(most=MAX_STRING, n=len(too_long)))
     return octets_text(b"".join(strings)), tuple(len(string) for string in strings)
 
 
@@ -99,7 +105,7 @@ def _unescaped(quoted: str) -> bytes:
         escaped = match[1]
         if len(escaped) == 3:
             if int(escaped) > 255:
-                raise InputError(f"\\{escaped} is no octet: the highest is \\255")
+                raise InputError(NO_OCTET(text=escaped))
             octets += bytes([int(escaped)])
         else:
             octets += escaped.encode("utf-8", "surrogateescape")
@@ -115,15 +121,15 @@ def _checked(rdtype: str, value: str) -> str:
         except ValueError:
             address = None
         if address is None or address.version != version:
-            raise InputError(f"{value!r} is not an IPv{version} address, which {rdtype} needs")
+            raise InputError(NO_IP_OF_VERSION(text=value, version=version, type=rdtype))
         return str(address)
     if rdtype == "MX":
         match = re.fullmatch(r"(\d{1,5})\s+(\S+)", value)
         if match is None or int(match[1]) > 65535 or labels_of(match[2]) is None:
-            raise InputError(f"{value!r} is not an MX value: write a preference and a host, as in '10 mx.example.com'")
+            raise InputError(NO_MX(text=value))
         return f"{int(match[1])} {canonical(match[2])}"
     if re.search(r"\s", value) or not labels_of(value):
-        raise InputError(f"{value!r} is not a domain name, which {rdtype} needs")
+        raise InputError(NO_NAME_FOR(text=value, type=rdtype))
     return canonical(value)
 
 

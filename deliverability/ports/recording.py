@@ -11,8 +11,8 @@ from typing import Any
 
 from deliverability._files import write_whole
 from deliverability.model.codec import decode_detail, encode
-from deliverability.model.codes import Detail
-from deliverability.model.errors import InputError
+from deliverability.model.codes import Code, Detail
+from deliverability.model.errors import FILE_TOO_LARGE, InputError, file_error, not_written
 from deliverability.model.facts import Reason
 from deliverability.ports.base import (
     Absent,
@@ -41,9 +41,13 @@ SCHEMA_VERSION = 2
 MAX_FILE = 256 * 1024 * 1024  # octets
 _ASKED = {"fetch": "http", "one_click": "http_post", "probe_smtp": "smtp"}
 
+DAMAGED_RECORDING = Code("damaged-recording", ("file", "why"))
+NO_RECORDING = Code("no-recording", ("file",))
+OTHER_RECORDING = Code("other-recording", ("file", "version", "newest"))
+
 
 class RecordingError(InputError):
-    """A recording cannot be written or used. The text is one plain sentence."""
+    """A recording cannot be written or used."""
 
 
 def write_recording(path: Path, ports: Ports, made_by: str) -> None:
@@ -83,7 +87,7 @@ def write_recording(path: Path, ports: Ports, made_by: str) -> None:
     try:
         write_whole(path, text)
     except OSError as error:
-        raise RecordingError(f"{path}: the recording cannot be written ({error.strerror or error})") from None
+        raise RecordingError(not_written(path, error)) from None
 
 
 def replaying(path: Path) -> Ports:
@@ -113,7 +117,7 @@ def replaying(path: Path) -> Ports:
         sources = tuple(_text(source) for source in document.get("sources", []))
         asked = {_text(each) for each in document.get("asked", [])}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RecordingError(f"{path} is a damaged recording ({type(error).__name__}: {error})") from None
+        raise RecordingError(DAMAGED_RECORDING(file=str(path), why=f"{type(error).__name__}: {error}")) from None
     asked.update(name for name in _ASKED.values() if document.get(name))
     journal.close()
     permissions = Permissions(**{flag: name in asked for flag, name in _ASKED.items()})
@@ -127,21 +131,18 @@ def _read(path: Path) -> dict[str, Any]:
         with path.open("rb") as stream:
             data = stream.read(MAX_FILE + 1)
     except OSError as error:
-        raise RecordingError(f"{path}: the recording cannot be read ({error.strerror})") from None
+        raise RecordingError(file_error(path, error)) from None
     if len(data) > MAX_FILE:
-        raise RecordingError(f"{path}: the recording is over {MAX_FILE // 1024 // 1024} MiB")
+        raise RecordingError(FILE_TOO_LARGE(file=str(path), n=MAX_FILE // 1_000_000))
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
-        raise RecordingError(f"{path} is not a recording: it is not valid JSON") from None
+        raise RecordingError(NO_RECORDING(file=str(path))) from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise RecordingError(f"{path} is not a recording of an audit")
+        raise RecordingError(NO_RECORDING(file=str(path)))
     version = document.get("schema_version")
     if version not in (1, SCHEMA_VERSION):
-        made_by = f", made by deliv {document['made_by']}" if "made_by" in document else ""
-        raise RecordingError(
-            f"{path} is a recording of version {version}{made_by}; this program reads versions 1 to {SCHEMA_VERSION}"
-        )
+        raise RecordingError(OTHER_RECORDING(file=str(path), version=str(version), newest=SCHEMA_VERSION))
     return document
 
 

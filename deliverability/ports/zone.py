@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from deliverability.model.codes import AS_SAID, Code
-from deliverability.model.errors import InputError
+from deliverability.model.codes import Code, Detail
+from deliverability.model.errors import AT_LINE, FILE_TOO_LARGE, InputError, file_error
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Absent, Answer, Failed, Found
 from deliverability.ports.names import (
@@ -43,10 +43,14 @@ ZONE_ABOVE = Code("zone-above", ("name",))
 ZONE_OUTSIDE = Code("zone-outside", ("name",))
 ZONE_DELEGATED = Code("zone-delegated", ("name",))
 DNAME_LONG = Code("dname-long", ("name",))
+ZONE_TWICE = Code("zone-twice", ("zone", "one", "other"))
+NO_ZONE_FILE = Code("no-zone-file", ("folder",))
+NO_ORIGIN = Code("no-origin", ("file",))
+OUTSIDE_FILE = Code("zone-outside-file", ("file", "name", "zones"))
 
 
 class ZoneError(InputError):
-    """A master file cannot be used. The text is one plain sentence, with ``file:line`` where there is a line."""
+    """A master file cannot be used."""
 
 
 @dataclass(slots=True)
@@ -71,7 +75,7 @@ class _File:
     fallback: str | None
     apexes: tuple[str, ...] = ()
     nodes: _Nodes | None = None
-    error: str | None = None
+    error: Detail | None = None
     server: str = field(default="")
 
 
@@ -102,7 +106,7 @@ class ZoneResolver:
             for apex in zone_file.apexes:
                 other = self._zones.setdefault(apex, zone_file)
                 if other is not zone_file:
-                    raise ZoneError(f"the zone {apex} is given twice: in {other.label} and in {label}")
+                    raise ZoneError(ZONE_TWICE(zone=apex, one=other.label, other=label))
 
     @classmethod
     def load(cls, paths: Sequence[str | Path]) -> ZoneResolver:
@@ -154,7 +158,7 @@ class ZoneResolver:
             try:
                 zone_file.nodes = _parse(zone_file)
             except ZoneError as error:
-                zone_file.nodes, zone_file.error = {}, str(error)
+                zone_file.nodes, zone_file.error = {}, error.detail
             zone_file.text = ""  # the records are kept, the source no longer
         return zone_file.nodes
 
@@ -171,7 +175,7 @@ class ZoneResolver:
         nodes = self._load(zone_file)
         server = zone_file.server
         if zone_file.error is not None:
-            return Failed(name, rdtype, Reason.OFFLINE, AS_SAID(text=zone_file.error), server=server)
+            return Failed(name, rdtype, Reason.OFFLINE, zone_file.error, server=server)
 
         # From the apex down: the first delegation or DNAME on the way decides; else the closest encloser is known.
         encloser = apex
@@ -231,9 +235,9 @@ def _expand(path: Path) -> list[Path]:
             return [path]
         files = sorted(child for child in path.iterdir() if child.suffix in _IN_FOLDER and child.is_file())
     except OSError as error:
-        raise ZoneError(f"{path}: cannot be read ({error.strerror})") from None
+        raise ZoneError(file_error(path, error)) from None
     if not files:
-        raise ZoneError(f"{path}: the folder holds no zone file (*.zone or *.db)")
+        raise ZoneError(NO_ZONE_FILE(folder=str(path)))
     return files
 
 
@@ -242,9 +246,9 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as stream:
             data = stream.read(MAX_FILE + 1)
     except OSError as error:
-        raise ZoneError(f"{path}: cannot be read ({error.strerror})") from None
+        raise ZoneError(file_error(path, error)) from None
     if len(data) > MAX_FILE:
-        raise ZoneError(f"{path}: the file is over {MAX_FILE // 1024 // 1024} MiB")
+        raise ZoneError(FILE_TOO_LARGE(file=str(path), n=MAX_FILE // 1_000_000))
     return data
 
 
@@ -276,7 +280,7 @@ def _index(label: str, data: bytes) -> _File:
             owner = _absolute(match[1], origin)
     apexes = soa_owners or [apex for apex in (first_origin or fallback,) if apex is not None]
     if not apexes:
-        raise ZoneError(f"{label}: cannot tell which zone this is: begin the file with $ORIGIN")
+        raise ZoneError(NO_ORIGIN(file=label))
     return _File(label, text, fallback, tuple(apexes), server=Path(label).name)
 
 
@@ -363,7 +367,7 @@ def _parse(zone_file: _File) -> _Nodes:
         detail = " ".join(str(error).removeprefix(f"{file}:{counted}: ").split()) or type(error).__name__
         # dnspython counts a line as soon as it has read its end; people count it when they see the mistake on it.
         line = zone_file.text.count("\n", 0, max(source.tell() - 1, 0)) + 1
-        raise ZoneError(f"{file}:{line}: {detail}") from None
+        raise ZoneError(AT_LINE(file=file, line=line, detail=detail)) from None
 
     nodes: _Nodes = {apex: {} for apex in zone_file.apexes}
     for (owner, kind), (ttl, records) in collector.found.items():
@@ -371,8 +375,7 @@ def _parse(zone_file: _File) -> _Nodes:
         above = _ancestors(name)
         apex = next((candidate for candidate in above if candidate in zone_file.apexes), None)
         if apex is None:
-            zones = " and ".join(zone_file.apexes)
-            raise ZoneError(f"{zone_file.label}: {name} is outside the zone {zones}; give it a file of its own")
+            raise ZoneError(OUTSIDE_FILE(file=zone_file.label, name=name, zones=zone_file.apexes))
         for between in above[: _depth(name) - _depth(apex) + 1]:
             nodes.setdefault(between, {})
         texts = [value_text(rdata) for rdata in records]

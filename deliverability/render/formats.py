@@ -57,6 +57,7 @@ class Format:
         module: of this package, with a function ``writer(speaker, options)``.
         prints: whether ``--format`` offers it.
         previews: whether it shows what the message looks like.
+        people: whether people read it, and not programs.
 
     """
 
@@ -65,6 +66,7 @@ class Format:
     module: str
     prints: bool = True
     previews: bool = False
+    people: bool = False
 
     def writer(self, speaker: Speaker, options: WriterOptions) -> Writer:
         """A new writer."""
@@ -74,11 +76,11 @@ class Format:
 
 # In the order in which help texts list them. A PDF is the HTML page, printed by a browser into a file.
 FORMATS = (
-    Format("text", (".txt", ".text"), "text"),
+    Format("text", (".txt", ".text"), "text", people=True),
     Format("json", (".json",), "json"),
-    Format("html", (".html", ".htm"), "html", previews=True),
-    Format("pdf", (".pdf",), "html", prints=False, previews=True),
-    Format("markdown", (".md", ".markdown"), "markdown"),
+    Format("html", (".html", ".htm"), "html", previews=True, people=True),
+    Format("pdf", (".pdf",), "html", prints=False, previews=True, people=True),
+    Format("markdown", (".md", ".markdown"), "markdown", people=True),
     Format("csv", (".csv",), "csv"),
     Format("sarif", (".sarif",), "sarif"),
     Format("junit", (".xml",), "junit"),
@@ -86,4 +88,5 @@ FORMATS = (
 )
 FORMAT_OF = {ending: each for each in FORMATS for ending in each.endings}
 PRINTED = {each.name: each for each in FORMATS if each.prints}
+PEOPLE = frozenset(each.name for each in FORMATS if each.people)
 ENDINGS = tuple(each.endings[0] for each in FORMATS)

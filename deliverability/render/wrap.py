@@ -71,6 +71,8 @@ def typewritten(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _char_width(char: str) -> int:
+    if " " <= char <= "~":
+        return 1
     from wcwidth import wcwidth
 
     return max(0, wcwidth(char))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from deliverability import __version__
 from deliverability.auditors import auditors, catalogue
 from deliverability.model.codec import digest, encode_facts
+from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 from deliverability.model.facts import FactSet, Subject, Value
 from deliverability.model.opinion import SecondOpinion
@@ -45,6 +46,7 @@ class Extras:
 
 
 NOTHING_MORE = Extras()
+NO_SUBJECT = Code("no-subject")
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +252,7 @@ async def audit(
     from deliverability.ports.open import open_ports
 
     if domain is None and message is None:
-        raise InputError("give a domain, a message, or both")
+        raise InputError(NO_SUBJECT())
     job = Job(domain, Sample("message", data=message) if message is not None else None, options or Options())
     chosen = ports or open_ports()
     try:

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deliverability.inputs import parse_domain, parse_ip, parse_mail_from, parse_selector
-from deliverability.model.errors import InputError
+from deliverability.model.codes import Code
+from deliverability.model.errors import InputError, file_error
 from deliverability.model.facts import KeySeen, Purpose, Waiver
 
 MAX_MESSAGE_OCTETS = 150_000_000
+TOO_LARGE = Code("message-too-large", ("name", "n"))
+NO_VOLUME = Code("no-volume", ("text",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +34,12 @@ class Sample:
             with self.path.open("rb") as file:
                 return _not_too_large(self.name, file.read(MAX_MESSAGE_OCTETS + 1))
         except OSError as error:
-            raise InputError(f"{self.name}: {error.strerror or error}") from None
+            raise InputError(file_error(self.name, error)) from None
 
 
 def _not_too_large(name: str, data: bytes) -> bytes:
     if len(data) > MAX_MESSAGE_OCTETS:
-        raise InputError(
-            f"{name}: larger than {MAX_MESSAGE_OCTETS // 1_000_000} MB, which no receiver takes; give a smaller message"
-        )
+        raise InputError(TOO_LARGE(name=name, n=MAX_MESSAGE_OCTETS // 1_000_000))
     return data
 
 
@@ -69,7 +70,7 @@ class Options:
         for name, value in made.items():
             object.__setattr__(self, name, value)
         if self.daily_volume is not None and self.daily_volume < 0:
-            raise InputError(f"{self.daily_volume} is no number of messages a day")
+            raise InputError(NO_VOLUME(text=str(self.daily_volume)))
 
 
 @dataclass(frozen=True, slots=True)

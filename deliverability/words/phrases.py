@@ -1,4 +1,4 @@
-"""The interface words of a language (reports/strings.*.yaml), and how placeholders in texts are filled."""
+"""The words of a language: of the interface (reports/strings.*.yaml), and of the help (reports/help.*.yaml)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,17 @@ class Phrases:
 @cache
 def phrases(lang: str) -> Phrases:
     """The interface words of `lang` (en or ja). Raises FileNotFoundError for any other language."""
-    text = (locate("reports") / f"strings.{lang}.yaml").read_text("utf-8")
+    return _read("strings", lang)
+
+
+@cache
+def help_words(lang: str) -> Phrases:
+    """The words of the command line's help: ``COMMAND.short``, ``COMMAND.text``, ``COMMAND.options.NAME``."""
+    return _read("help", lang)
+
+
+def _read(name: str, lang: str) -> Phrases:
+    text = (locate("reports") / f"{name}.{lang}.yaml").read_text("utf-8")
     return Phrases(lang, dict(_flat(yamlstrict.read(text).data, "")))
 
 

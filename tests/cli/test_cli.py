@@ -217,23 +217,23 @@ def test_no_reachable_resolver_is_no_missing_record(deliv: Deliv) -> None:
         ([*GOOD, "--with", "good.example"], ["--with", "NAME TYPE VALUE"]),
         ([*GOOD, "--with", "good.example MX mail"], ["--with", "preference and a host"]),
         ([*GOOD, "--with", "good.example A 2001:db8::1"], ["--with", "not an IPv4 address"]),
-        ([*GOOD, "--resolver", "127.0.0.1"], ["--zone and --resolver contradict each other"]),
+        ([*GOOD, "--resolver", "127.0.0.1"], ["contradict each other, give one of them: --zone, --resolver"]),
         (["a.example", "--resolver", "no address"], ["--resolver", "is not a resolver"]),
-        ([*GOOD, "--fetch"], ["--fetch and --zone contradict each other"]),
-        ([*GOOD, "--probe-unsubscribe"], ["--probe-unsubscribe and --zone contradict each other"]),
+        ([*GOOD, "--fetch"], ["contradict each other, give one of them: --fetch, --zone"]),
+        ([*GOOD, "--probe-unsubscribe"], ["contradict each other, give one of them: --probe-unsubscribe, --zone"]),
         ([*GOOD, "--record", "r.json", "--replay", __file__], ["contradict each other"]),
         ([*GOOD, "--replay", __file__], ["contradict each other"]),
         (["a.example", "--replay", __file__], ["is not a recording"]),
-        (["a.example", "--replay", "gone.json"], ["gone.json", "does not exist"]),
-        (["a.example", "--zone", "gone.zone"], ["gone.zone", "does not exist"]),
+        (["a.example", "--replay", "gone.json"], ["gone.json: no such file"]),
+        (["a.example", "--zone", "gone.zone"], ["gone.zone: no such file"]),
         (["a.example", "--zone", __file__], [f"{__file__}:"]),
-        ([*GOOD, "--rules", "gone"], ["gone", "does not exist"]),
-        ([*GOOD, "--config", "gone.toml"], ["gone.toml", "does not exist"]),
+        ([*GOOD, "--rules", "gone"], ["--rules gone: no such file"]),
+        ([*GOOD, "--config", "gone.toml"], ["gone.toml: no such file"]),
         ([*GOOD, "--eml", "gone.eml"], ["gone.eml: no such file"]),
-        ([*GOOD, "--eml", "/"], ["/ is a folder; give the message file itself"]),
+        ([*GOOD, "--eml", "/"], ["/ is a folder; give a file in it"]),
         ([*GOOD, "--format", "pdf"], ["--format", "text", "json", "html"]),
         ([*GOOD, "-o", "report.docx"], ["-o report.docx", ".txt, .json, .html, .pdf, .md, .csv, .sarif, .xml, .prom"]),
-        ([*GOOD, "-o", "no/folder/report.json"], ["-o no/folder/report.json: No such file or directory"]),
+        ([*GOOD, "-o", "no/folder/report.json"], ["-o no/folder/report.json: no such folder"]),
         ([*GOOD, "--record", "no/folder/record.json"], ["no/folder/record.json"]),
         ([*GOOD, "--lang", "xx"], ["--lang", "en", "ja"]),
         ([*GOOD, "--no-such-option"], ["--no-such-option"]),
@@ -290,10 +290,6 @@ def test_a_wrong_name_in_a_list_is_told_with_its_line(deliv: Deliv) -> None:
 
 
 MESSAGES = {
-    "empty": b"",
-    "no mail": b"Lorem ipsum\ndolor sit amet\n",
-    "binary": bytes(range(256)) * 20,
-    "only line ends": b"\r\n" * 100,
     "truncated": b"From: a@good.example\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\nContent-Type: te",
     "no body": b"From: a@good.example\r\nSubject: x",
     "broken MIME": b"From: a@good.example\r\nContent-Type: multipart/mixed\r\n\r\n--\r\n----\r\n",
@@ -308,7 +304,7 @@ MESSAGES = {
 
 @pytest.mark.parametrize("name", MESSAGES)
 @pytest.mark.parametrize("domain", [("good.example",), ()], ids=["domain", "no domain"])
-def test_a_message_that_is_none_is_audited_as_far_as_it_goes(deliv: Deliv, name: str, domain: tuple[str, ...]) -> None:
+def test_a_broken_message_is_audited_as_far_as_it_goes(deliv: Deliv, name: str, domain: tuple[str, ...]) -> None:
     for style in ("json", "text", "html"):
         done = deliv("audit", *domain, *GOOD[1:], "--eml", "-", "--format", style, stdin=MESSAGES[name])
         assert done.code in (1, 3), done.err
@@ -317,6 +313,53 @@ def test_a_message_that_is_none_is_audited_as_far_as_it_goes(deliv: Deliv, name:
         if style == "json":
             assert done.json["findings"]
             assert not any((f.get("unknown") or {}).get("unknown") == "bug" for f in done.json["findings"])
+
+
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\6\0\0\0"
+MBOX = b"From a@good.example Wed Nov 25 09:00:00 2026\nFrom: a@good.example\n\nhello\n\n"
+NOT_MAIL = {
+    "x.png": (PNG, "x.png is not an email (it is a PNG image); save the message as .eml"),
+    "x.pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<<>>\nendobj\n", "(it is a file of type PDF)"),
+    "x.msg": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504), "(it is an Outlook message, .msg)"),
+    "x.zip": (b"PK\x03\x04" + bytes(26), "(it is a file of type ZIP)"),
+    "x.mbox": (MBOX * 2, "x.mbox holds several messages (mbox); save one of them as .eml"),
+    "x.zone": (
+        b'; mine\n$ORIGIN good.example.\n@ IN TXT "v=spf1 -all"\n',
+        "looks like a zone file; give it with --zone",
+    ),
+    "plain.zone": (b"@ 3600 IN SOA ns1 h 1 2 3 4 5\n", "looks like a zone file"),
+    "x.txt": (b"Lorem ipsum\ndolor sit amet: that\n", "is not an email (no header field begins it)"),
+    "x.bin": (bytes(range(256)) * 20, "is not an email"),
+    "empty.eml": (b"", "empty.eml is empty"),
+    "lines.eml": (b"\r\n" * 100, "lines.eml is empty"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_MAIL)
+@pytest.mark.parametrize("command", ["audit", "slim"])
+def test_what_is_no_message_is_refused_with_what_it_is(deliv: Deliv, name: str, command: str) -> None:
+    octets, words = NOT_MAIL[name]
+    Path(name).write_bytes(octets)
+    one_line_saying(deliv(*(["slim", name] if command == "slim" else ["audit", *GOOD, "--eml", name])), words)
+    piped = ["slim", "-"] if command == "slim" else ["audit", *GOOD, "--eml", "-"]
+    one_line_saying(deliv(*piped, stdin=octets), words.removeprefix(name))
+
+
+@pytest.mark.parametrize("before", [b"", b"\n", b"\xef\xbb\xbf", b"From a@good.example Wed Nov 25 09:00:00 2026\n"])
+def test_a_message_after_what_programs_put_before_it_is_one(deliv: Deliv, before: bytes) -> None:
+    assert deliv("slim", "-", stdin=before + b"X-Odd: 1\nSubject: x\n\nhello\n").code == 0
+
+
+def test_a_message_given_as_a_zone_is_refused_with_the_way_out(deliv: Deliv) -> None:
+    mail = str(GOLDEN / "good.eml")
+    one_line_saying(deliv("audit", "good.example", "--zone", mail), f"{mail} looks like an email; give it with --eml")
+    done = deliv("audit", "good.example", "--zone", mail, "--lang", "ja")
+    assert (done.code, done.err) == (2, f"エラー：{mail}はメールのようです。--emlで指定してください\n")
+
+
+def test_a_web_address_is_audited_as_its_host(deliv: Deliv) -> None:
+    done = deliv("audit", "https://Good.Example/contact?x=1", *GOOD[1:], "--format", "json")
+    assert done.json["subject"]["domain"] == "good.example"
 
 
 def test_a_message_that_names_no_domain_says_so_and_claims_no_look_ups(deliv: Deliv) -> None:
@@ -333,6 +376,7 @@ def test_two_from_fields_are_a_defect_that_is_reported(deliv: Deliv) -> None:
 
 def test_a_message_over_150_mb_is_refused_and_the_limit_named(deliv: Deliv) -> None:
     with Path("big.eml").open("wb") as file:
+        file.write(b"Subject: x\n\n")
         file.truncate(150_000_001)
     one_line_saying(deliv("audit", *GOOD, "--eml", "big.eml"), "big.eml", "150 MB")
 
@@ -577,7 +621,10 @@ def test_a_named_selector_without_a_key_is_missing(deliv: Deliv) -> None:
 
 def test_several_files_by_their_endings(deliv: Deliv) -> None:
     done = deliv("audit", *GOOD, "-o", "r.json", "-o", "r.html", "-o", "r.txt")
-    assert (done.code, done.out, done.err) == (0, "", "")
+    assert (done.code, done.out) == (0, "")
+    told = done.err.splitlines()
+    assert told[0].startswith("good.example: ")
+    assert told[-3:] == ["Written: r.json", "Written: r.html", "Written: r.txt"]
     assert json.loads(Path("r.json").read_text("utf-8"))["subject"]["domain"] == "good.example"
     assert Path("r.html").read_text("utf-8").startswith("<!doctype html>")
     assert Path("r.txt").read_text("utf-8").startswith("good.example\n")
@@ -585,6 +632,7 @@ def test_several_files_by_their_endings(deliv: Deliv) -> None:
 
 def test_a_format_beside_a_file_is_printed_as_well(deliv: Deliv) -> None:
     done = deliv("audit", *GOOD, "--format", "json", "-o", "r.html")
+    assert done.err == "Written: r.html\n", "the answer is on standard output"
     assert done.json["subject"]["domain"] == "good.example"
     assert Path("r.html").is_file()
 
@@ -595,6 +643,58 @@ def test_a_bad_path_is_told_before_the_work_begins(deliv: Deliv, monkeypatch: py
 
     monkeypatch.setattr("deliverability.cli.audit.run", refuse, raising=False)
     one_line_saying(deliv("audit", *GOOD, "-o", "no/folder/r.txt"), "-o no/folder/r.txt")
+
+
+def test_a_file_alone_leaves_the_answer_and_the_first_step_on_standard_error(deliv: Deliv) -> None:
+    done = deliv("audit", *BROKEN, "-o", "r.html")
+    answer, first, written = done.err.splitlines()
+    assert (done.code, done.out, written) == (1, "", "Written: r.html")
+    assert answer.startswith("broken.example: ")
+    assert first.startswith("Do this first: ")
+    japanese = deliv("audit", *BROKEN, "-o", "r.html", "--lang", "ja").err.splitlines()
+    assert japanese[0].startswith("broken.example：")
+    assert japanese[2] == "書き出しました：r.html"
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        (["fix", *BROKEN, "-o", "r.zone", "--format", "zone"], "r.zone"),
+        (["facts", *GOOD, "-o", "facts.json"], "facts.json"),
+        (["handout", "-o", "h.html"], "h.html"),
+        (["slim", str(GOLDEN / "good.eml"), "-o", "light.eml"], "light.eml"),
+        (["dkim-keygen", "good.example", "--selector", "s9"], "dkim-keys/s9._domainkey.good.example.pem"),
+        (["docs", "-o", "site"], "site/index.html"),
+        (["init", "good.example", *GOOD[1:]], "deliv.toml"),
+        (["schedule", "--systemd", "--config", "d.toml", "-o", "units"], "units/deliv-weekly.timer"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_every_command_that_writes_says_what_it_wrote(deliv: Deliv, command: list[str], file: str) -> None:
+    Path("d.toml").write_text('domains = ["good.example"]\n')
+    done = deliv(*command)
+    assert done.code in (0, 3), done.err
+    assert f"Written: {file}" in done.err.splitlines()
+    assert Path(file).is_file()
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--daily-volume", "lots"], "--daily-volume: 'lots' is not a number of messages a day; for example 5000"),
+        (["--purpose", "newsleter"], "did you mean newsletter?"),
+        (["--purpos", "bulk"], "there is no option --purpos; did you mean --purpose? `deliv audit --help` lists all"),
+        (["--helo"], "--helo needs a value; see `deliv audit --help`"),
+        (["--offline=yes"], "--offline does not take a value"),
+    ],
+)
+def test_a_mistake_is_told_with_the_way_out(deliv: Deliv, args: list[str], words: str) -> None:
+    one_line_saying(deliv("audit", *GOOD, *args), words)
+
+
+def test_newsletter_is_another_word_for_bulk(deliv: Deliv) -> None:
+    reports = [deliv("audit", *GOOD, "--purpose", word, "--format", "json").json for word in ("newsletter", "bulk")]
+    assert reports[0]["findings"] == reports[1]["findings"]
 
 
 def test_the_report_speaks_japanese(deliv: Deliv) -> None:
@@ -670,9 +770,21 @@ def test_no_color_is_respected() -> None:
     assert "\x1b[" not in out
 
 
+@pytest.mark.parametrize(
+    ("environment", "colors"),
+    [({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False), ({"FORCE_COLOR": ""}, False)],
+)
+def test_colors_may_be_wanted_in_a_pipe(
+    deliv: Deliv, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], colors: bool
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert ("\x1b[" in deliv("audit", *BROKEN).out) is colors
+
+
 def test_several_domains_show_a_progress_bar_on_a_terminal() -> None:
     _, err = on_a_terminal("audit", "good.example", "broken.example", *BOTH)
-    assert "2/2" in err
+    assert "Auditing: 2 of 2, 0:" in err
 
 
 def test_a_terminal_that_knows_ascii_only_gets_a_readable_report() -> None:
@@ -733,8 +845,8 @@ def test_an_unknown_setting_is_told_with_line_and_suggestion(deliv: Deliv) -> No
 def test_the_demo_always_leaves_with_0(deliv: Deliv) -> None:
     done = deliv("demo", "--fail-on", "warning", "--format", "text", "-o", "demo.html")
     assert done.code == 0
+    assert done.err.splitlines()[-1] == "Written: demo.html"
     assert "sakura-shop.example" in done.out
-    assert "Report written: demo.html" in done.out
     assert Path("demo.html").is_file()
 
 
@@ -778,7 +890,27 @@ def test_rules_are_listed_and_explained(deliv: Deliv) -> None:
     ids = [rule["id"] for rule in deliv("rules", "DMARC", "--format", "json").json]
     assert ids
     assert all(each.startswith("DMARC-") for each in ids)
-    one_line_saying(deliv("rules", "NOPE"), "no rule begins with 'NOPE'")
+
+
+def found(deliv: Deliv, *words: str) -> list[str]:
+    done = deliv("rules", *words)
+    assert done.code == 0, done.err
+    return [line.split()[0] for line in done.out.splitlines() if line]
+
+
+def test_rules_are_found_by_words_of_both_languages_the_best_first(deliv: Deliv) -> None:
+    assert found(deliv, "unsubscribe")[0].startswith("UNS-")
+    assert set(found(deliv, "unsubscribe")) > set(found(deliv, "unsubscribe", "clips")) > set()
+    assert found(deliv, "配信停止")[0].startswith("UNS-")
+    assert found(deliv, "SPF")[0].startswith("SPF-"), "the beginning of an id comes before a search"
+    assert "SPF-003" in found(deliv, "spf-lookup-limit")[0], "a name"
+    titles = [rule["id"] for rule in deliv("rules", "clips", "--format", "json").json]
+    assert titles == found(deliv, "clips")
+
+
+def test_a_word_that_no_rule_has_names_the_nearest(deliv: Deliv) -> None:
+    one_line_saying(deliv("rules", "unsubscrbe"), "no rule is about 'unsubscrbe'; nearest: unsubscribe")
+    one_line_saying(deliv("rules", "zzzzqq"), "no rule is about 'zzzzqq'; `deliv rules` lists all")
 
 
 def test_the_shipped_rules_are_valid(deliv: Deliv) -> None:
@@ -788,7 +920,7 @@ def test_the_shipped_rules_are_valid(deliv: Deliv) -> None:
 
 
 def test_a_domain_instead_of_a_command_gets_a_hint(deliv: Deliv) -> None:
-    one_line_saying(deliv("good.example"), "To audit a domain: deliv audit good.example")
+    one_line_saying(deliv("good.example"), "To audit a domain: `deliv audit good.example`")
     one_line_saying(deliv("adit"), "Did you mean 'audit'?")
 
 

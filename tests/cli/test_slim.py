@@ -43,7 +43,7 @@ def test_without_output_nothing_is_written_and_the_saving_is_told(deliv, mail: P
     assert [path.name for path in mail.parent.iterdir()] == [mail.name]
     headline, *lines = out.splitlines()
     assert " MB -> " in headline
-    assert "; two changes save most: photo.jpg (image/jpeg) " in headline
+    assert "; two changes save most: photo.jpg (" in headline
     assert "    image saved again, 1280 x 960 -> 640 x 480 pixels" in lines
     assert any("left as it is: it is attached" in line for line in lines)
     assert f"Nothing was written. To write the copy: deliv slim '{mail}' -o OUT.eml" in lines
@@ -61,12 +61,12 @@ def test_japanese(deliv, mail: Path) -> None:
 def test_the_copy_is_written_whole_and_the_message_stays(deliv, mail: Path, tmp_path: Path) -> None:
     original = mail.read_bytes()
     copy = tmp_path / "out.eml"
-    code, out, _ = deliv(mail, "-o", copy)
+    code, _, err = deliv(mail, "-o", copy)
     assert code == 0
     assert mail.read_bytes() == original
     assert len(copy.read_bytes()) < len(original)
     assert [part.path for part in read(copy.read_bytes()).parts()] == [part.path for part in read(original).parts()]
-    assert f"Written: {copy}" in out
+    assert err == f"Written: {copy}\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == [mail.name, "out.eml"]
     mask = os.umask(0)
     os.umask(mask)
@@ -95,7 +95,7 @@ def test_standard_input(deliv, mail: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_attached_images_are_slimmed_where_asked_for(deliv, mail: Path) -> None:
-    assert "scan.jpg (image/jpeg)" in deliv(mail, "--attachments")[1].splitlines()[0]
+    assert "scan.jpg (" in deliv(mail, "--attachments")[1].splitlines()[0]
 
 
 def test_jpeg_quality(deliv, mail: Path) -> None:
@@ -154,7 +154,7 @@ class TestRefusals:
         [
             (["missing.eml"], "no such file"),
             (["."], "is a folder"),
-            ([], "Missing argument"),
+            ([], "MESSAGE.eml|- is missing"),
             (["x.eml", "--attachments", "--only", "html"], "contradict"),
         ],
     )

@@ -93,7 +93,7 @@ def test_from_init_to_the_third_weekly_mail(machine: Machine, mailbox: tuple[Ser
     _, listed = machine.run("history", "shop.example")
     assert "shop.example · 3 runs" in listed
     assert "SPF record: -all → +all" in listed
-    assert "no run of x.example; known: shop.example" in machine.run("history", "x.example")[1]
+    assert "no run of x.example in this history; known: shop.example" in machine.run("history", "x.example")[1]
     _, exported = machine.run("history", "--export")
     assert len(exported.splitlines()) == 3
     assert "2 runs forgotten, 1 kept" in machine.run("history", "--prune", "1")[1]

@@ -151,13 +151,13 @@ def test_a_recording_written_by_hand_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "not valid JSON"),
-        ("[" * 100_000, "not valid JSON"),
-        ("\0\1", "not valid JSON"),
+        ("", "is not a recording"),
+        ("[" * 100_000, "is not a recording"),
+        ("\0\1", "is not a recording"),
         ("[]", "not a recording of an audit"),
         ('{"verdicts": []}', "not a recording of an audit"),
         (document(schema_version=99), "of version 99; this program reads versions 1 to 2"),
-        (document(schema_version=99, made_by="9.9"), "version 99, made by deliv 9.9; this program"),
+        (document(schema_version=99, made_by="9.9"), "version 99; this program"),
         (document(now="yesterday"), "damaged"),
         (document(now="2026-01-01T00:00:00"), "damaged"),
         (document(now=None), "damaged"),
@@ -185,9 +185,9 @@ def test_anything_else_is_refused_in_one_sentence(text: str, said: str | None, t
 
 
 def test_files_that_cannot_be_reached(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match="cannot be read"):
+    with pytest.raises(RecordingError, match="no such file"):
         replaying(tmp_path / "missing.json")
-    with pytest.raises(RecordingError, match="cannot be written"):
+    with pytest.raises(RecordingError, match="no such folder"):
         write_recording(tmp_path / "no" / "folder.json", recorded(WORLD), "1")
 
 

@@ -196,7 +196,7 @@ async def test_a_recording_gives_back_what_was_seen(identity: tuple[Path, bytes]
 
 @pytest.mark.parametrize("other", [{"offline": True}, {"zones": (Path("x.zone"),)}])
 def test_it_contradicts_asking_nobody(other: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="probe_smtp and "):
+    with pytest.raises(InputError, match="give one of them: probe_smtp, "):
         PortSettings(permissions=Permissions(probe_smtp=True), **other)
 
 

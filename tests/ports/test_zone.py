@@ -226,7 +226,7 @@ def test_a_zone_given_twice_is_refused() -> None:
 
 
 def test_paths_that_give_nothing_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ZoneError, match="cannot be read"):
+    with pytest.raises(ZoneError, match="no such file"):
         ZoneResolver.load([tmp_path / "missing.zone"])
     with pytest.raises(ZoneError, match="holds no zone file"):
         ZoneResolver.load([tmp_path])

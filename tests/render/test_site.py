@@ -299,7 +299,7 @@ def test_it_wants_to_know_what_to_do(args: list[str]) -> None:
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "site").write_text("a file", "utf-8")
     done = CliRunner().invoke(command, ["-o", str(tmp_path / "site" / "inside")])
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "site" in done.output
 
 

@@ -91,11 +91,11 @@ def test_each_domain_keeps_its_own_options() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"servers": ["127.0.0.1"], "offline": True}, "servers and offline contradict"),
-        ({"zones": [GOLDEN / "good.zone"], "servers": ["127.0.0.1"]}, "zones and servers contradict"),
-        ({"zones": [GOLDEN / "good.zone"], "replay": GOLDEN / "x.json"}, "zones and replay contradict"),
-        ({"record": True, "replay": Path("b")}, "record and replay contradict"),
-        ({"permissions": Permissions(fetch=True), "offline": True}, "fetch and offline contradict"),
+        ({"servers": ["127.0.0.1"], "offline": True}, "give one of them: servers, offline"),
+        ({"zones": [GOLDEN / "good.zone"], "servers": ["127.0.0.1"]}, "give one of them: zones, servers"),
+        ({"zones": [GOLDEN / "good.zone"], "replay": GOLDEN / "x.json"}, "give one of them: zones, replay"),
+        ({"record": True, "replay": Path("b")}, "give one of them: record, replay"),
+        ({"permissions": Permissions(fetch=True), "offline": True}, "give one of them: fetch, offline"),
         ({"proposals": ["nonsense"], "offline": True}, "proposals: 'nonsense' is not"),
         ({"servers": ["nonsense"]}, "servers: 'nonsense' is not"),
         ({"replay": GOLDEN / "good.zone"}, "is not a recording"),

@@ -230,7 +230,7 @@ def test_a_wheel_is_compared_with_its_digest_before_anything_of_it_is_used(tmp_p
         (f"git+https://token@git.example.com/deliv.git@{COMMIT}", "would be readable"),
         ("deliv", "is neither"),
         ("deliv==0.1.0", "is neither"),
-        ("missing.whl", "No such file"),
+        ("missing.whl", "no such file"),
         ("../outside.whl", "has to lie in your repository"),
         ("text.whl", "is not a wheel of deliv"),
         ("other.whl", "is not a wheel of deliv"),
@@ -282,7 +282,7 @@ def run(*args: str) -> tuple[int, str]:
 
 def test_it_prints_what_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "`deliv init` writes one" in run()[1]
+    assert "`deliv init DOMAIN` writes one" in run()[1]
     Path("deliv.toml").write_text("")
     assert run("--day", "friday", "--time", "23:15")[1].startswith("15 23 * * 5 ")
     assert "OnCalendar=Mon *-*-* 06:00:00" in run("--systemd")[1]
@@ -297,7 +297,7 @@ def test_without_a_source_there_is_no_workflow_but_both_forms(tmp_path: Path, mo
     Path("deliv.toml").write_text("")
     code, output = run("--github")
     assert code == 2
-    assert "\n  --source git+https://" in output
+    assert "\n--source git+https://" in output
     assert re.search(r"\n  --source \S+\.whl", output)
 
 

@@ -350,8 +350,8 @@ def test_dns_that_does_not_answer_gives_3(run: Callable[..., tuple[int | None, s
         ((NAME, "FROB", "x"), "the types are A, AAAA, CNAME, MX"),
         ((NAME, "A", "192.0.2.256"), "is not an IPv4 address"),
         (("_dmarc.not-there.example", TYPE, NEW), "lies in no domain that is registered"),
-        ((NAME, TYPE), "Missing argument 'VALUE...'"),
-        ((NAME, TYPE, NEW, "--timeout", "soon"), "'soon' is not a valid"),
+        ((NAME, TYPE), "VALUE is missing"),
+        ((NAME, TYPE, NEW, "--timeout", "soon"), "'soon' is not a number"),
     ],
 )
 def test_bad_input_is_told(run: Callable[..., tuple[int | None, str]], args: tuple[str, ...], words: str) -> None:

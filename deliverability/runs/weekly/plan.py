@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deliverability.config import Settings
+from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 from deliverability.runs.job import Options
 from deliverability.runs.weekly.messages import NoMessages, Picked, pick
 from deliverability.runs.weekly.run import WeeklySubject
 
 DEFAULT_OUTPUT = "deliv-reports"
+NO_DOMAINS = Code("no-domains")
 
 
 def subjects(
@@ -33,7 +35,7 @@ def subjects(
     """
     domains = list(dict.fromkeys(domain_of(name) for name in settings.names))
     if not domains:
-        raise InputError('no domain to audit: write domains = ["example.com"] or a [[domain]] table into the settings')
+        raise InputError(NO_DOMAINS())
     own = {domain_of(table.name): table.messages for table in settings.domain if table.messages}
     common, problem = _pick(settings.messages, [each for each in domains if each not in own], folder)
     planned: list[WeeklySubject] = []

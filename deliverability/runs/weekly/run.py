@@ -36,7 +36,8 @@ from deliverability.judge.engine import Selection, fingerprint, judge
 from deliverability.judge.grade import assess
 from deliverability.model.answer import Said
 from deliverability.model.codec import json_text
-from deliverability.model.errors import InputError
+from deliverability.model.codes import ABOUT, Code
+from deliverability.model.errors import InputError, file_error
 from deliverability.model.facts import FactSet, KeySeen, texts_of
 from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
 from deliverability.model.placeholders import LANGUAGES
@@ -65,6 +66,8 @@ LATEST = "latest"
 STALE_AFTER = timedelta(hours=12)
 """A run that was killed goes on within this time; after it, everything is looked up anew."""
 _UNSAFE = re.compile(r"[^a-z0-9.-]+")
+
+RUN_BUSY = Code("run-busy", ("folder",))
 
 
 class Busy(InputError):
@@ -142,7 +145,7 @@ def read_summary(file: Path) -> Summary:
         previous, folder, version = data["previous"] or "", file.parent.name, data["version"]
         return Summary(data["started"], previous, entries, data["exit_code"], folder, removed, version)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file}: {error}") from None
+        raise InputError(ABOUT(what=str(file), detail=str(error))) from None
 
 
 @contextlib.contextmanager
@@ -161,12 +164,12 @@ def only_one(output: Path, *, public: bool = False) -> Iterator[None]:
             output.chmod(output.stat().st_mode | 0o055)
         lock = open(output / LOCK, "a", opener=private)  # noqa: SIM115
     except OSError as error:
-        raise InputError(f"{output}: {error.strerror or error}") from None
+        raise InputError(file_error(output, error)) from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise Busy(f"{output}: another run is going on here; wait for it, or give another output folder") from None
+            raise Busy(RUN_BUSY(folder=str(output))) from None
         yield
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deliverability._resources import locate
+from deliverability.model.codes import Code
+from deliverability.model.errors import InputError
 from deliverability.runs.weekly.source import LOCKS, PinnedSource
 
 if TYPE_CHECKING:
@@ -19,8 +21,14 @@ if TYPE_CHECKING:
 MARK = "deliv weekly"
 DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 
+CONTROL_CHARACTER = Code("name-control-character", ("name",))
+NOT_UTF8 = Code("name-not-utf8", ("name",))
+NO_CRONTAB = Code("no-crontab")
+CRONTAB_UNREADABLE = Code("crontab-unreadable", ("why",))
+CRONTAB_UNWRITABLE = Code("crontab-unwritable", ("why",))
 
-class ScheduleError(Exception):
+
+class ScheduleError(InputError):
     """A path that no line can hold, or a crontab that cannot be read or written; the text says what to do."""
 
 
@@ -67,9 +75,9 @@ def command_of(config: Path) -> list[str]:
 
 def _in_one_line(word: str) -> str:
     if len(word.splitlines()) > 1 or any(ord(char) < 32 or char in "\x7f\x85\u2028\u2029" for char in word):
-        raise ScheduleError(f"{word!r} holds a line end or a control character, which no schedule can; rename it")
+        raise ScheduleError(CONTROL_CHARACTER(name=repr(word)))
     if any("\ud800" <= char <= "\udfff" for char in word):
-        raise ScheduleError(f"{word!r} is not in UTF-8, and no schedule can hold it; rename it")
+        raise ScheduleError(NOT_UTF8(name=repr(word)))
     return word
 
 
@@ -193,11 +201,11 @@ def _crontab() -> CronTab:
     from crontab import CronTab
 
     if shutil.which("crontab") is None:
-        raise ScheduleError("there is no crontab program on this machine; use --systemd, or install cron")
+        raise ScheduleError(NO_CRONTAB())
     try:
         return CronTab(user=True)
     except OSError as error:
-        raise ScheduleError(f"the crontab cannot be read: {error}") from None
+        raise ScheduleError(CRONTAB_UNREADABLE(why=str(error))) from None
 
 
 def _drop(tab: CronTab, config: Path) -> int:
@@ -212,4 +220,4 @@ def _write(tab: CronTab) -> None:
     try:
         tab.write()
     except OSError as error:
-        raise ScheduleError(f"the crontab cannot be written: {error}") from None
+        raise ScheduleError(CRONTAB_UNWRITABLE(why=str(error))) from None

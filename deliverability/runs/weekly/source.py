@@ -15,7 +15,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from deliverability.model.errors import InputError
+from deliverability.model.codes import Code
+from deliverability.model.errors import InputError, file_error
+
+NO_SOURCE = Code("source-unknown", ("text", "git", "wheel"))
+NOT_A_COMMIT = Code("source-no-commit", ("text", "git"))
+NOT_PINNED = Code("source-not-pinned", ("text",))
+WITH_PASSWORD = Code("source-password")
+WHEEL_OUTSIDE = Code("source-wheel-outside", ("file", "folder"))
+NO_WHEEL = Code("source-no-wheel", ("file",))
 
 LOCKS = (
     "deliverability/data/requirements-build.lock",
@@ -52,7 +60,7 @@ def parse_source(text: str, folder: Path) -> PinnedSource:
         return _git(text)
     if text.endswith(".whl"):
         return _wheel(text, folder)
-    raise InputError(f"{text!r} is neither {_EXAMPLES[0]} nor a wheel in your repository, such as {_EXAMPLES[1]}")
+    raise InputError(NO_SOURCE(text=text, git=_EXAMPLES[0], wheel=_EXAMPLES[1]))
 
 
 def examples() -> tuple[str, ...]:
@@ -78,11 +86,11 @@ def _git(text: str) -> GitSource:
     url, at, commit = text.removeprefix("git+").rpartition("@")
     parts = urlsplit(url)
     if not at or parts.scheme not in ("https", "ssh") or not parts.hostname or not url.isprintable() or " " in url:
-        raise InputError(f"{text!r} is not a pinned source; write {_EXAMPLES[0]}")
+        raise InputError(NOT_A_COMMIT(text=text, git=_EXAMPLES[0]))
     if not _COMMIT.fullmatch(commit):
-        raise InputError(f"{commit!r} is not pinned: a branch or tag can move; give a commit by its 40 digits")
+        raise InputError(NOT_PINNED(text=commit))
     if parts.password or (parts.scheme == "https" and parts.username):
-        raise InputError("a name or password in the address would be readable in the workflow; leave it out")
+        raise InputError(WITH_PASSWORD())
     return GitSource(url, commit)
 
 
@@ -91,14 +99,14 @@ def _wheel(text: str, folder: Path) -> WheelSource:
     try:
         inside = (folder / path).resolve().relative_to(folder.resolve())
     except ValueError:
-        raise InputError(f"{text}: the wheel has to lie in your repository, below {folder}") from None
+        raise InputError(WHEEL_OUTSIDE(file=text, folder=str(folder))) from None
     try:
         data = (folder / path).read_bytes()
         with zipfile.ZipFile(folder / path) as archive:
             for lock in LOCKS:
                 archive.getinfo(lock)
     except OSError as error:
-        raise InputError(f"{text}: {error.strerror or error}") from None
+        raise InputError(file_error(text, error)) from None
     except (zipfile.BadZipFile, KeyError):
-        raise InputError(f"{text} is not a wheel of deliv that names its dependencies") from None
+        raise InputError(NO_WHEEL(file=text)) from None
     return WheelSource(inside.as_posix(), hashlib.sha256(data).hexdigest())

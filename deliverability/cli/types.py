@@ -1,0 +1,126 @@
+"""The types of options and arguments: what does not fit is told in the language of the run."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deliverability.model.codes import ABOUT, Code, Detail
+from deliverability.model.errors import IS_FOLDER, NO_SUCH_FILE, InputError
+
+NOT_ONE_OF = Code("option-not-one-of", ("option", "text", "values"))
+NOT_ONE_OF_NEAR = Code("option-not-one-of-near", ("option", "text", "values", "near"))
+NO_NUMBER_FROM = Code("option-no-number-from", ("option", "text", "least"))
+NO_NUMBER_WITHIN = Code("option-no-number-within", ("option", "text", "least", "most"))
+NO_MESSAGES_A_DAY = Code("option-no-messages-a-day", ("option", "text"))
+NO_FOLDER = Code("option-no-folder", ("name",))
+
+
+class OneOf(click.ParamType[str]):
+    """One of several words, or another word for one of them."""
+
+    name = "choice"
+
+    def __init__(self, choices: Sequence[str], others: Mapping[str, str] | None = None) -> None:
+        self.choices = tuple(choices)
+        self._others = others or {}
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """The words, as help texts show them."""
+        return f"[{'|'.join(self.choices)}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The word. Raises InputError."""
+        word = self._others.get(str(value).lower(), str(value).lower())
+        if word in self.choices:
+            return word
+        near = difflib.get_close_matches(word, (*self.choices, *self._others), n=1)
+        told = {"option": called(param), "text": value, "values": self.choices}
+        raise InputError(NOT_ONE_OF_NEAR(**told, near=near[0]) if near else NOT_ONE_OF(**told))
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """The words that begin so."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(each) for each in self.choices if each.startswith(incomplete)]
+
+
+class Number(click.ParamType[float]):
+    """A number within bounds; `kind` is int for whole ones."""
+
+    name = "number"
+
+    def __init__(self, kind: type[int] | type[float], least: float, most: float | None = None) -> None:
+        self._kind, self._least, self._most = kind, least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number. Raises InputError."""
+        try:
+            number = self._kind(value)
+        except ValueError:
+            number = None
+        if number is None or not self._least <= number <= (float("inf") if self._most is None else self._most):
+            raise InputError(self.problem(called(param), str(value)))
+        return number
+
+    def problem(self, option: str, text: str) -> Detail:
+        """What is wrong with a text."""
+        least = f"{self._least:g}"
+        if self._most is None:
+            return NO_NUMBER_FROM(option=option, text=text, least=least)
+        return NO_NUMBER_WITHIN(option=option, text=text, least=least, most=f"{self._most:g}")
+
+
+class MessagesADay(Number):
+    """A number of messages a day."""
+
+    def __init__(self) -> None:
+        super().__init__(int, 0)
+
+    def problem(self, option: str, text: str) -> Detail:
+        """What is wrong with a text."""
+        return NO_MESSAGES_A_DAY(option=option, text=text)
+
+
+class PathOf(click.ParamType[Path]):
+    """A path: of a file, a folder, or either; `exists` where it must be there."""
+
+    name = "path"
+
+    def __init__(self, kind: str = "file", *, exists: bool = False) -> None:
+        self._kind, self._exists = kind, exists
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path. Raises InputError."""
+        path = Path(value)
+        try:
+            there, folder = path.exists(), path.is_dir()
+        except OSError as error:
+            raise InputError(ABOUT(what=f"{called(param)} {value}", detail=error.strerror or str(error))) from None
+        shown = f"{called(param)} {value}"
+        if self._exists and not there:
+            raise InputError(NO_SUCH_FILE(name=shown))
+        if there and folder and self._kind == "file":
+            raise InputError(IS_FOLDER(name=shown))
+        if there and not folder and self._kind == "folder":
+            raise InputError(NO_FOLDER(name=shown))
+        return path
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """Left to the shell, which knows paths best."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="dir" if self._kind == "folder" else "file")]
+
+
+def called(param: click.Parameter | None) -> str:
+    """How people call a parameter: its long option, or its name in the usage line."""
+    if param is None:
+        return ""
+    if isinstance(param, click.Option):
+        return max(param.opts, key=len)
+    return (param.metavar or param.name or "").strip("[].")
