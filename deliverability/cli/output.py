@@ -144,13 +144,10 @@ class Outputs:
 
 def _in_short(view: ReportView) -> Iterator[str]:
     """The answer in a line, and what to do first: for who gets the report as a file only."""
-    say = view.speaker.say
-    verdicts = say("value.separator").join(f"{each.receiver} {each.label}" for each in view.verdicts)
-    yield f"{view.subject}{say('punctuation.colon')}{view.lead or verdicts}"
-    if view.first:
-        step = view.first[0]
-        what = step.remedy.title if step.remedy else step.check.headline
-        yield f"{say('first.title')}{say('punctuation.colon')}{what}"
+    colon = view.speaker.say("punctuation.colon")
+    yield f"{view.subject}{colon}{view.answer.lead}"
+    for step in view.plan.steps[:1]:
+        yield f"{view.speaker.say('domains.first')}{colon}{step.what}"
 
 
 @dataclass(frozen=True, slots=True)
