@@ -500,6 +500,10 @@ class _EntryWords:
             return (self._of_rules(change),)
         if cause is Cause.SETTINGS and self._settings:
             return (self._of_settings(),)
+        if cause is Cause.CLOCK and isinstance(change, FindingChange):
+            named = [self._fact(each) for each in change.facts if f"fact.{each.path}" in say]
+            if named:
+                return (say("weekly.cause.clock-named", what=say("value.separator").join(named)),)
         return (say(f"weekly.cause.{cause.value}"),)
 
     def _of_rules(self, change: FindingChange | VerdictChange) -> str:
