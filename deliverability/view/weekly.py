@@ -530,15 +530,16 @@ class _EntryWords:
 
     def _record(self, record: RecordChange) -> RecordView:
         old, new = (tuple(visible(line_words(line, self._say)) for line in lines) for lines in (record.old, record.new))
-        stood = tuple(visible(line) for line in texts(record.old))
-        gone = bool(stood) and is_absence(record.new)
+        lost = tuple(line for line in texts(record.old) if line not in texts(record.new))
+        stood = tuple(map(visible, lost))
+        gone = bool(lost) and (record.removed is not None or is_absence(record.new))
         if gone:
             deleted = self._say("weekly.deleted" if any(map(NO_NAME.matches, record.new)) else "weekly.deleted-record")
             pieces: tuple[Piece, ...] = (Piece(PieceKind.REMOVED, "\n".join(stood)),)
         else:
             deleted, pieces = "", diff("\n".join(old), "\n".join(new))
         rdtype, _, name = record.asked.partition(" ")
-        again = " ".join(record_lines(name, rdtype, tuple(texts(record.old)[:1]))) if gone else ""
+        again = " ".join(record_lines(name, rdtype, lost[:1])) if gone else ""
         return RecordView(visible(record.asked), stood if gone else old, () if gone else new, pieces, deleted, again)
 
     def _verdicts(self, changes: Sequence[VerdictChange], root: _Root) -> Iterator[VerdictChangeView]:
