@@ -81,7 +81,7 @@ async def test_the_page_has_the_whole_trace_folded(lang: str) -> None:
 
 async def test_a_signature_that_does_not_pass_is_explained() -> None:
     report = await report_for("192.0.2.1", data=MAIL)
-    text = text_of(report)
+    text = text_of(report, whole=True)
     assert "Signature of example.com, selector gone: " in text
     assert "There is no key record at its name, so nobody can check it." in text
     assert "Signature of example.com, selector gone" in written("html", report, shipped("en"))
