@@ -76,7 +76,7 @@ def test_every_unmet_finding_has_a_heading_of_its_own(lang: str) -> None:
 def test_no_requirement_stands_where_something_is_unmet(name: str, lang: str) -> None:
     shown = view(lang)
     if name == "fix":
-        text = fix_text(shown, list(Care)[-1], Paper(10_000))
+        text = fix_text(shown, Care.LAST_RESORT, Paper(10_000))
     else:
         writer = PRINTED[name].writer(shown.speaker, WriterOptions(1, False, Severity.ERROR, whole=True, width=10_000))
         text = writer.report(shown) + writer.end()
