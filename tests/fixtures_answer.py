@@ -7,7 +7,6 @@ from dataclasses import replace
 from deliverability.judge import plan
 from deliverability.judge.answer import answer
 from deliverability.model.answer import (
-    Answer,
     Assumed,
     Because,
     Chip,
@@ -18,6 +17,7 @@ from deliverability.model.answer import (
     PolicyWait,
     Reach,
     ReceiverGroup,
+    ReportAnswer,
     Said,
     Tile,
     TileState,
@@ -45,9 +45,9 @@ def answered(report: Report, rules: RuleSet = RULES) -> Report:
     return replace(report, answer=answer(report, rules, steps))
 
 
-def example_answer() -> Answer:
+def example_answer() -> ReportAnswer:
     """A newsletter that Gmail and Outlook.com refuse: three steps, two folded, one for mail received."""
-    return Answer(
+    return ReportAnswer(
         assumed=(
             Assumed(Input.PURPOSE, "bulk", ("list-unsubscribe",)),
             Assumed(Input.DAILY_VOLUME, "small-or-bulk"),
@@ -242,9 +242,9 @@ def example_answer() -> Answer:
     )
 
 
-def example_posture() -> Answer:
+def example_posture() -> ReportAnswer:
     """A domain without a message in whose DNS nothing stands in the way, and nothing is to do."""
-    return Answer(
+    return ReportAnswer(
         groups=(ReceiverGroup(VerdictKind.DNS_READY, receivers=("gmail", "icloud"), checked=14, met=14),),
         tiles=(
             Tile(TileTopic.SPF, TileState.FINE, {"spf.record": "v=spf1 mx -all", "spf.lookups": 1}),
@@ -259,9 +259,9 @@ def example_posture() -> Answer:
     )
 
 
-def example_parked() -> Answer:
+def example_parked() -> ReportAnswer:
     """A domain that sends no mail and is closed: tiles, no groups, no guide, nothing to do."""
-    return Answer(
+    return ReportAnswer(
         assumed=(Assumed(Input.PURPOSE, "parked", ("null-mx", "spf-all-fails")),),
         tiles=(
             Tile(TileTopic.SPF, TileState.FINE, {"spf.record": "v=spf1 -all"}),
@@ -272,7 +272,7 @@ def example_parked() -> Answer:
     )
 
 
-def example_unreached() -> Answer:
+def example_unreached() -> ReportAnswer:
     """No name server answered."""
     lost = Unknown(Reason.TIMEOUT, ASKED(type="TXT", name="kk.dk"))
-    return Answer(reach=Reach.NONE, unanswered=(Unanswered("TXT", "kk.dk", lost),))
+    return ReportAnswer(reach=Reach.NONE, unanswered=(Unanswered("TXT", "kk.dk", lost),))

@@ -20,7 +20,7 @@ from deliverability.cli.options import (
 
 if TYPE_CHECKING:
     from deliverability.config import Settings
-    from deliverability.model.doctor import Check
+    from deliverability.model.doctor import MachineCheck
     from deliverability.ports.ports import Ports
 
 _PAGE = "<!doctype html><title>deliv</title><p>deliv"
@@ -69,7 +69,7 @@ def open_doors(resolvers: tuple[str, ...]) -> Ports:
     return opened(servers=resolvers, permissions=Permissions(fetch=True, probe_smtp=True))
 
 
-async def _run(ports: Ports, settings: Settings, folder: Path, lang: str, *, shown: bool) -> list[Check]:
+async def _run(ports: Ports, settings: Settings, folder: Path, lang: str, *, shown: bool) -> list[MachineCheck]:
     """All checks; `shown`: each is printed as soon as it is its turn."""
     from deliverability.cli.output import show, terminal
     from deliverability.render.doctor import check_text
@@ -95,19 +95,19 @@ async def _run(ports: Ports, settings: Settings, folder: Path, lang: str, *, sho
     return checks
 
 
-def check_pdf() -> Check:
+def check_pdf() -> MachineCheck:
     """Whether a browser is there, and prints a page."""
     from deliverability.cli.pdf import NAMES, browser_here, print_pdf
     from deliverability.model.codes import AS_SAID
-    from deliverability.model.doctor import Check, CheckState
+    from deliverability.model.doctor import CheckState, MachineCheck
     from deliverability.model.errors import InputError
     from deliverability.runs.doctor import NO_BROWSER, PRINTED
 
     browser = browser_here()
     if browser is None:
-        return Check("pdf", CheckState.LIMITED, NO_BROWSER(names=NAMES))
+        return MachineCheck("pdf", CheckState.LIMITED, NO_BROWSER(names=NAMES))
     try:
         print_pdf(browser, _PAGE, Path("report.pdf"), seconds=_PRINT_SECONDS)
     except InputError as error:
-        return Check("pdf", CheckState.LIMITED, AS_SAID(text=str(error)))
-    return Check("pdf", CheckState.GOOD, PRINTED(program=browser))
+        return MachineCheck("pdf", CheckState.LIMITED, AS_SAID(text=str(error)))
+    return MachineCheck("pdf", CheckState.GOOD, PRINTED(program=browser))

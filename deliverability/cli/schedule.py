@@ -13,7 +13,7 @@ from deliverability.cli.options import plain_errors
 from deliverability.config import DEFAULT_FILE
 
 if TYPE_CHECKING:
-    from deliverability.runs.weekly.source import Source
+    from deliverability.runs.weekly.source import PinnedSource
 
 _DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 
@@ -92,7 +92,7 @@ def command(**params: Any) -> int:
     return 0
 
 
-def _source(text: str | None) -> Source:
+def _source(text: str | None) -> PinnedSource:
     from deliverability.runs.weekly.source import examples, parse_source
 
     if not text:

@@ -20,7 +20,7 @@ from deliverability.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from deliverability.model.watch import Look, Server, Zone
+    from deliverability.model.watch import Look, WatchedServer, Zone
     from deliverability.ports.base import Resolver
     from deliverability.ports.overlay import Proposal
     from deliverability.words.phrases import Phrases
@@ -61,7 +61,7 @@ def command(
     """
     with plain_errors(), rule_problems():
         from deliverability.cli.inputs import read_settings
-        from deliverability.model.watch import Server
+        from deliverability.model.watch import WatchedServer
         from deliverability.ports.overlay import parse_record
         from deliverability.runs.rules import load_rules
         from deliverability.words.phrases import phrases
@@ -70,7 +70,7 @@ def command(
         say = phrases(lang or settings.lang or "en")
         record = parse_record(name, rdtype, " ".join(value))
         known = load_rules(settings.rules).knowledge.outside.resolvers.items()
-        public = [Server(each, each) for each in resolver] or [Server(*each) for each in known]
+        public = [WatchedServer(each, each) for each in resolver] or [WatchedServer(*each) for each in known]
         return asyncio.run(_watch(record, timeout, public, tuple(resolver or settings.resolvers), say))
 
 
@@ -82,7 +82,7 @@ def ask(address: str) -> Resolver:
 
 
 async def _watch(
-    record: Proposal, seconds: float, public: Sequence[Server], resolvers: Sequence[str], say: Phrases
+    record: Proposal, seconds: float, public: Sequence[WatchedServer], resolvers: Sequence[str], say: Phrases
 ) -> int:
     from deliverability.cli.inputs import opened
     from deliverability.model.errors import InputError
@@ -110,12 +110,12 @@ async def _watch(
 class _Printer:
     """Prints who is asked, then the line of each server, again only where it has changed."""
 
-    def __init__(self, zone: Zone, public: Sequence[Server], say: Phrases) -> None:
+    def __init__(self, zone: Zone, public: Sequence[WatchedServer], say: Phrases) -> None:
         from deliverability.cli.output import terminal
 
         self._zone, self._public, self._say = zone, public, say
         self._unicode: bool = terminal()["unicode"]
-        self._lines: dict[Server, str] = {}
+        self._lines: dict[WatchedServer, str] = {}
         self._there = 0
         self._waiting = ""
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from deliverability.judge import groups, guide, tiles
-from deliverability.model.answer import Answer, Assumed, PlanStep, PolicyWait, Reach, Unanswered, Waits
+from deliverability.model.answer import Assumed, PlanStep, PolicyWait, Reach, ReportAnswer, Unanswered, Waits
 from deliverability.model.codes import ABOUT, NEEDS, Detail, Input
 from deliverability.model.evidence import FAILED, is_failure
 from deliverability.model.facts import Evidence, EvidenceKind, Reason, Unknown, texts_of
@@ -20,21 +20,21 @@ _ENVELOPE: Mapping[str, Input] = {
 }
 
 
-def answer(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> Answer:
+def answer(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> ReportAnswer:
     """All of it. `plan` has its gains already."""
     facts, parked = report.facts, report.assessment.parked
     unanswered, reach = _reach(report)
     if reach is Reach.NONE:
         # Nothing that needs DNS was checked: what the message alone shows has steps, and nothing has a verdict.
         message = facts.value("message.present") is True
-        return Answer(
+        return ReportAnswer(
             _assumed(report),
             plan=tuple(plan) if message else (),
             reach=reach,
             unanswered=unanswered,
             waits=_waits(report),
         )
-    return Answer(
+    return ReportAnswer(
         assumed=_assumed(report),
         groups=groups.groups(report, rules, plan),
         tiles=tiles.tiles(report, rules, plan) if report.domain else (),

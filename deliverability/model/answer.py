@@ -326,7 +326,7 @@ class Waits:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReportAnswer:
     """The answer for one subject. Empty for a report that nobody judged.
 
     Attributes:

@@ -23,7 +23,7 @@ class CheckState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class MachineCheck:
     """One check. Words: ``doctor.name.NAME`` what it is about, ``doctor.do.NAME`` what to do where it is not good.
 
     Attributes:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from deliverability.model.answer import Answer, FindingId
+from deliverability.model.answer import FindingId, ReportAnswer
 from deliverability.model.facts import FactSet, Reason, Unknown, Value, Waiver
 from deliverability.model.opinion import SecondOpinion
 from deliverability.model.rules import Effect, Scope, Severity, VolumeClass
@@ -364,7 +364,7 @@ class Report:
     assumed: Mapping[str, Value] = field(default_factory=dict)
     remedies: tuple[Remedy, ...] = ()
     second_opinion: SecondOpinion | None = None
-    answer: Answer = field(default_factory=Answer)
+    answer: ReportAnswer = field(default_factory=ReportAnswer)
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:

@@ -10,7 +10,7 @@ from deliverability.model.codes import Detail
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class WatchedServer:
     """Whom to ask: its name, and its address or URL; where it has none that can be asked, why."""
 
     name: str
@@ -23,7 +23,7 @@ class Zone:
     """The zone that a name is in, and its authoritative servers."""
 
     name: str
-    servers: tuple[Server, ...]
+    servers: tuple[WatchedServer, ...]
 
 
 class SightState(StrEnum):
@@ -50,7 +50,7 @@ class Sight:
 
     """
 
-    server: Server
+    server: WatchedServer
     state: SightState
     values: tuple[str, ...] = ()
     ttl: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from deliverability.model.answer import Answer, FindingId, GuideStep, PlanStep, ReceiverGroup, Said, Tile
+from deliverability.model.answer import FindingId, GuideStep, PlanStep, ReceiverGroup, ReportAnswer, Said, Tile
 from deliverability.model.codec import encode, printable
 from deliverability.model.facts import Value
 from deliverability.model.report import RecordEdit
@@ -12,7 +12,7 @@ from deliverability.model.report import RecordEdit
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 
-def answer_json(answer: Answer) -> Json:
+def answer_json(answer: ReportAnswer) -> Json:
     """The answer in the shape of the report's schema."""
     return {
         "reach": answer.reach.value,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deliverability.model.codec import encode, json_text
-from deliverability.model.doctor import Check, CheckState
+from deliverability.model.doctor import CheckState, MachineCheck
 from deliverability.render.wrap import typewritten, wrap
 from deliverability.words.details import detail_words
 from deliverability.words.phrases import Phrases
@@ -22,7 +22,7 @@ _MARKS = {
 _NEEDS_ADVICE = (CheckState.LIMITED, CheckState.BAD, CheckState.UNKNOWN)
 
 
-def check_text(check: Check, say: Phrases, *, width: int, unicode: bool) -> str:
+def check_text(check: MachineCheck, say: Phrases, *, width: int, unicode: bool) -> str:
     """One check: mark, what was tried and what came of it, and what to do where it is not good."""
     fancy, plain = _MARKS[check.state]
     met = visible(detail_words(check.met, say))
@@ -36,7 +36,7 @@ def check_text(check: Check, say: Phrases, *, width: int, unicode: bool) -> str:
     return text if unicode else typewritten(text)
 
 
-def checks_json(checks: Sequence[Check], say: Phrases) -> str:
+def checks_json(checks: Sequence[MachineCheck], say: Phrases) -> str:
     """All checks, each as a code with its arguments and in words."""
     shape = {
         "schema_version": SCHEMA,
@@ -54,6 +54,6 @@ def checks_json(checks: Sequence[Check], say: Phrases) -> str:
     return json_text(shape, indent=2) + "\n"
 
 
-def _advice(check: Check, say: Phrases) -> str:
+def _advice(check: MachineCheck, say: Phrases) -> str:
     """What to do; the marks around what may be copied are for pages only."""
     return say(f"doctor.do.{check.name}").replace("`", "")

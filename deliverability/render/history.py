@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from deliverability.render.paper import Paper
 from deliverability.render.wrap import pad, width_of
-from deliverability.view.history import CellView, TableView
+from deliverability.view.history import HistoryCellView, TableView
 from deliverability.words.phrases import Phrases
 
 _GAP = 2
@@ -60,7 +60,7 @@ def _stacked(table: TableView, rows: Sequence[Sequence[str]], paper: Paper) -> I
             yield from paper.paragraph(row[-1], 2)
 
 
-def _cell(cell: CellView, paper: Paper) -> str:
+def _cell(cell: HistoryCellView, paper: Paper) -> str:
     if not cell.trend:
         return cell.text
     return f"{cell.text} {paper.ink(paper.symbol(cell.trend), _COLOURS[cell.trend])}"

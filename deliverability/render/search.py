@@ -11,7 +11,7 @@ from enum import StrEnum
 INDEX = "search-index.js"
 
 
-class Kind(StrEnum):
+class EntryKind(StrEnum):
     """What an entry is, in the order of the page from A to Z."""
 
     GUIDE = "guide"
@@ -23,7 +23,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SearchEntry:
     """Something to be found.
 
     Attributes:
@@ -34,7 +34,7 @@ class Entry:
 
     """
 
-    kind: Kind
+    kind: EntryKind
     title: str
     href: str
     names: tuple[str, ...] = ()
@@ -46,13 +46,13 @@ def folded(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).lower().split())
 
 
-def from_a_to_z(entries: Iterable[Entry]) -> list[tuple[Kind, list[Entry]]]:
+def from_a_to_z(entries: Iterable[SearchEntry]) -> list[tuple[EntryKind, list[SearchEntry]]]:
     """Every entry below its kind, by title."""
     by_title = sorted(entries, key=lambda entry: (folded(entry.title), entry.href))
-    return [(kind, found) for kind in Kind if (found := [each for each in by_title if each.kind is kind])]
+    return [(kind, found) for kind in EntryKind if (found := [each for each in by_title if each.kind is kind])]
 
 
-def index(entries: Sequence[Entry], kinds: dict[Kind, str]) -> str:
+def index(entries: Sequence[SearchEntry], kinds: dict[EntryKind, str]) -> str:
     """The entries as a script beside the pages: a page that is opened from a folder can load nothing else.
 
     Of each: the word for its kind, title, address, folded title, folded names, folded words.

@@ -21,7 +21,7 @@ from deliverability.model.senders import Service
 from deliverability.render.guide import GuidePage
 from deliverability.render.html import environment
 from deliverability.render.json import SCHEMA
-from deliverability.render.search import INDEX, Entry, Kind, from_a_to_z, index
+from deliverability.render.search import INDEX, EntryKind, SearchEntry, from_a_to_z, index
 from deliverability.view.findings import effect_words, read_words, topic_name
 from deliverability.view.parts import SourceView
 from deliverability.words.glossary import GlossaryTerm
@@ -108,7 +108,7 @@ class _Site:
         self._topics: dict[str, list[Rule]] = {}
         for rule in self._rules.rules.values():
             self._topics.setdefault(rule.topic, []).append(rule)
-        self._entries: list[Entry] = []
+        self._entries: list[SearchEntry] = []
 
     def pages(self) -> Iterator[tuple[str, str]]:
         """Every page; the last ones list what the others hold."""
@@ -118,7 +118,7 @@ class _Site:
         yield from self._reply_pages()
         yield from self._list_pages()
         yield self._page("verdicts.html", "site_verdicts.html")
-        kinds = {kind: self._say(f"site.kind-of.{kind.value}") for kind in Kind}
+        kinds = {kind: self._say(f"site.kind-of.{kind.value}") for kind in EntryKind}
         yield self._page("a-z.html", "site_a_z.html", kinds=kinds, listed=from_a_to_z(self._entries))
         yield INDEX, index(self._entries, kinds)
 
@@ -127,7 +127,7 @@ class _Site:
         yield self._page("guide/index.html", "site_guide.html", guide=guide)
         for page in guide:
             href = f"guide/{page.name}.html"
-            self._entries.append(Entry(Kind.GUIDE, page.title, href, (page.name,), (page.text,)))
+            self._entries.append(SearchEntry(EntryKind.GUIDE, page.title, href, (page.name,), (page.text,)))
             yield self._page(href, "site_guide_page.html", guide_page=page)
 
     def _rule_pages(self) -> Iterator[tuple[str, str]]:
@@ -149,7 +149,9 @@ class _Site:
         yield self._page("receivers/index.html", "site_receivers.html", receivers=receivers)
         for shown, receiver in zip(receivers, self._rules.receivers.values(), strict=True):
             names = (receiver.id, *receiver.name.values(), *receiver.mx_suffixes)
-            self._entries.append(Entry(Kind.RECEIVER, shown["name"], shown["href"], names, (shown["about"],)))
+            self._entries.append(
+                SearchEntry(EntryKind.RECEIVER, shown["name"], shown["href"], names, (shown["about"],))
+            )
             yield self._page(shown["href"], "site_receiver.html", receiver=shown)
 
     def _reply_pages(self) -> Iterator[tuple[str, str]]:
@@ -171,15 +173,19 @@ class _Site:
         names = {term.id: term.term[lang] for term in terms}
         yield self._page("glossary.html", "site_glossary.html", terms=terms, names=names)
         self._entries += [
-            Entry(Kind.TERM, term.term[lang], f"glossary.html#{term.id}", (term.id,), (term.text[lang],))
+            SearchEntry(EntryKind.TERM, term.term[lang], f"glossary.html#{term.id}", (term.id,), (term.text[lang],))
             for term in terms
         ]
         services = [self._service(each) for each in self._rules.knowledge.services.values()]
         services.sort(key=lambda each: str(each["name"]).casefold())
         yield self._page("services.html", "site_services.html", services=services)
         self._entries += [
-            Entry(
-                Kind.SERVICE, str(each["name"]), f"services.html#{each['id']}", (str(each["id"]),), tuple(each["facts"])
+            SearchEntry(
+                EntryKind.SERVICE,
+                str(each["name"]),
+                f"services.html#{each['id']}",
+                (str(each["id"]),),
+                tuple(each["facts"]),
             )
             for each in services
         ]
@@ -273,12 +279,14 @@ class _Site:
             "sources": self._sources(receiver.sources),
         }
 
-    def _rule_entry(self, rule: Rule) -> Entry:
+    def _rule_entry(self, rule: Rule) -> SearchEntry:
         texts = filled_texts(rule, self._say.lang)
         said = [each for receiver in self._rules.receivers.values() for each in receiver.rules.get(rule.id, ())]
         names = (rule.id, rule.name, rule_noun(rule, self._say.lang), *(code for each in said for code in each.codes))
         words = (texts.short, texts.met, *(each.text for each in texts.unmet), texts.why, *texts.fix)
-        return Entry(Kind.RULE, f"{rule.id} {texts.title}", _rule_page(rule), tuple(dict.fromkeys(names)), words)
+        return SearchEntry(
+            EntryKind.RULE, f"{rule.id} {texts.title}", _rule_page(rule), tuple(dict.fromkeys(names)), words
+        )
 
     def _host(self, ident: str) -> str:
         """Who gives a reply."""
@@ -300,12 +308,12 @@ class _Site:
             "sources": self._sources(meaning.sources),
         }
 
-    def _reply_entry(self, meaning: Meaning) -> Entry:
+    def _reply_entry(self, meaning: Meaning) -> SearchEntry:
         host = self._host(meaning.receiver)
         shown = self._reply(meaning)
         names = [_each_class(code) for code in meaning.codes]
-        return Entry(
-            Kind.REPLY,
+        return SearchEntry(
+            EntryKind.REPLY,
             " ".join([host, *meaning.codes, *(self._say("explain.quote", text=says) for says in meaning.says[:1])]),
             f"replies/{_slug(meaning.receiver)}.html#{meaning.id}",
             (meaning.id, *(name for several in names for name in several), *meaning.says),

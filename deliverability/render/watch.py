@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deliverability.model.watch import Server, Sight, SightState
+from deliverability.model.watch import Sight, SightState, WatchedServer
 from deliverability.words.details import detail_words
 from deliverability.words.sentences import Phrases, duration, shortened, visible
 
@@ -17,14 +17,14 @@ _MARKS = {
 }
 
 
-def server_name(server: Server, say: Phrases) -> str:
+def server_name(server: WatchedServer, say: Phrases) -> str:
     """A server with its address."""
     name = visible(server.name)
     apart = server.address not in ("", server.name)
     return name + (say("punctuation.aside", text=visible(server.address)) if apart else "")
 
 
-def server_names(servers: Sequence[Server], say: Phrases) -> str:
+def server_names(servers: Sequence[WatchedServer], say: Phrases) -> str:
     """Servers as a list."""
     return say("value.separator").join(server_name(each, say) for each in servers)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from deliverability.config import EmailSettings
 from deliverability.history.store import History, HistoryError, missing_file
 from deliverability.model.codes import ABOUT, AS_SAID, Code
-from deliverability.model.doctor import Check, CheckState
+from deliverability.model.doctor import CheckState, MachineCheck
 from deliverability.model.knowledge import Outside
 from deliverability.notify.mail import SmtpChannel
 from deliverability.notify.notifier import SecretError, secret
@@ -41,8 +41,8 @@ HISTORY_READ = Code("doctor-history", ("n",))
 
 
 async def examine(
-    ports: Ports, outside: Outside, token: str, blocking: Sequence[Callable[[], Check]]
-) -> AsyncIterator[Check]:
+    ports: Ports, outside: Outside, token: str, blocking: Sequence[Callable[[], MachineCheck]]
+) -> AsyncIterator[MachineCheck]:
     """All checks at the same time, told in their order.
 
     Args:
@@ -68,32 +68,34 @@ async def examine(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def check_dns(ports: Ports, outside: Outside) -> Check:
+async def check_dns(ports: Ports, outside: Outside) -> MachineCheck:
     """Whether DNS answers, asked for what exists: the mail servers of well-known domains."""
     answers = [await ports.dns.query(domain, "MX") for domain in outside.mail_domains]
     for answer in answers:
         if isinstance(answer, Found):
-            return Check("dns", CheckState.GOOD, DNS_ANSWERED(name=answer.name, server=answer.server))
+            return MachineCheck("dns", CheckState.GOOD, DNS_ANSWERED(name=answer.name, server=answer.server))
     first = answers[0]
     met = first.question if isinstance(first, Failed) else DNS_DENIED(name=first.name, server=first.server)
-    return Check("dns", CheckState.BAD, met)
+    return MachineCheck("dns", CheckState.BAD, met)
 
 
-async def check_resolver(ports: Ports, outside: Outside, token: str) -> Check:
+async def check_resolver(ports: Ports, outside: Outside, token: str) -> MachineCheck:
     """Whether names that do not exist are said not to: some resolvers lead them to a page of advertisements."""
     names = [f"deliv-{token}.{below}" for below in outside.no_names_below]
     answers = [await ports.dns.query(name, "A") for name in names]
     for answer in answers:
         if isinstance(answer, Found):
             met = UNTRUTHFUL(name=answer.name, addresses=answer.values, server=answer.server)
-            return Check("resolver", CheckState.BAD, met)
+            return MachineCheck("resolver", CheckState.BAD, met)
     denied = tuple(answer.name for answer in answers if not isinstance(answer, Failed))
     if denied:
-        return Check("resolver", CheckState.GOOD, TRUTHFUL(names=denied))
-    return Check("resolver", CheckState.UNKNOWN, next(each.question for each in answers if isinstance(each, Failed)))
+        return MachineCheck("resolver", CheckState.GOOD, TRUTHFUL(names=denied))
+    return MachineCheck(
+        "resolver", CheckState.UNKNOWN, next(each.question for each in answers if isinstance(each, Failed))
+    )
 
 
-async def check_port_25(ports: Ports, outside: Outside) -> Check:
+async def check_port_25(ports: Ports, outside: Outside) -> MachineCheck:
     """Whether mail servers can be connected to; many networks let nobody do so."""
     problems = []
     for domain in outside.mail_domains:
@@ -105,19 +107,19 @@ async def check_port_25(ports: Ports, outside: Outside) -> Check:
         if isinstance(probed, NoMailHost):
             problems.append(probed.detail)
         elif probed.reachable:
-            return Check("port-25", CheckState.GOOD, PORT_25(host=host, address=probed.address))
+            return MachineCheck("port-25", CheckState.GOOD, PORT_25(host=host, address=probed.address))
         else:
             problems.append(NO_PORT_25(host=host, address=probed.address))
     if problems:
-        return Check("port-25", CheckState.LIMITED, problems[0])
-    return Check("port-25", CheckState.UNKNOWN, NO_MAIL_HOST(names=outside.mail_domains))
+        return MachineCheck("port-25", CheckState.LIMITED, problems[0])
+    return MachineCheck("port-25", CheckState.UNKNOWN, NO_MAIL_HOST(names=outside.mail_domains))
 
 
 def _preference(value: str) -> int:
     return int(value.split()[0])
 
 
-async def check_clock(ports: Ports, outside: Outside) -> Check:
+async def check_clock(ports: Ports, outside: Outside) -> MachineCheck:
     """Whether the time is that of servers on the web; the nearest counts, for theirs may be wrong as well."""
     met: list[tuple[float, str]] = []
     problems = []
@@ -131,13 +133,13 @@ async def check_clock(ports: Ports, outside: Outside) -> Check:
         else:
             met.append(((ours - theirs).total_seconds(), url))
     if not met:
-        return Check("clock", CheckState.UNKNOWN, NO_CLOCK(why=problems[0]) if problems else NO_CLOCK_NAMED())
+        return MachineCheck("clock", CheckState.UNKNOWN, NO_CLOCK(why=problems[0]) if problems else NO_CLOCK_NAMED())
     off, url = min(met, key=lambda each: abs(each[0]))
     seconds = round(abs(off))
     if seconds <= outside.clock_seconds:
-        return Check("clock", CheckState.GOOD, CLOCK_RIGHT(host=url, n=seconds))
+        return MachineCheck("clock", CheckState.GOOD, CLOCK_RIGHT(host=url, n=seconds))
     wrong = CLOCK_AHEAD if off > 0 else CLOCK_BEHIND
-    return Check("clock", CheckState.BAD, wrong(host=url, n=seconds))
+    return MachineCheck("clock", CheckState.BAD, wrong(host=url, n=seconds))
 
 
 def _date(page: Page) -> datetime | None:
@@ -148,29 +150,31 @@ def _date(page: Page) -> datetime | None:
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
-def check_mail(email: EmailSettings | None, folder: Path) -> Check:
+def check_mail(email: EmailSettings | None, folder: Path) -> MachineCheck:
     """Whether the server of the weekly mail answers. Nothing is sent, and no login tried: failed ones may lock it."""
     if email is None:
-        return Check("mail", CheckState.SPARED, NO_MAIL())
+        return MachineCheck("mail", CheckState.SPARED, NO_MAIL())
     try:
         channel = SmtpChannel(email, secret(email.password_env, email.password_file, folder))
     except SecretError as error:
-        return Check("mail", CheckState.LIMITED, error.detail)
+        return MachineCheck("mail", CheckState.LIMITED, error.detail)
     if problem := channel.problem():
-        return Check("mail", CheckState.LIMITED, MAIL_FAILED(n=channel.port, security=email.security, why=problem))
+        return MachineCheck(
+            "mail", CheckState.LIMITED, MAIL_FAILED(n=channel.port, security=email.security, why=problem)
+        )
     met = MAIL_ANSWERED(host=email.host, n=channel.port, security=email.security)
-    return Check("mail", CheckState.GOOD, met)
+    return MachineCheck("mail", CheckState.GOOD, met)
 
 
-def check_history(url: str, folder: Path) -> Check:
+def check_history(url: str, folder: Path) -> MachineCheck:
     """Whether the history of the weekly runs can be read; where there is none yet, none is made."""
     try:
         if (file := missing_file(url, folder=folder)) is not None:
-            return Check("history", CheckState.SPARED, NO_HISTORY(file=str(file)))
+            return MachineCheck("history", CheckState.SPARED, NO_HISTORY(file=str(file)))
         history = History.open(url, folder=folder)
         try:
-            return Check("history", CheckState.GOOD, HISTORY_READ(n=len(history.runs())))
+            return MachineCheck("history", CheckState.GOOD, HISTORY_READ(n=len(history.runs())))
         finally:
             history.close()
     except HistoryError as error:
-        return Check("history", CheckState.BAD, AS_SAID(text=str(error)))
+        return MachineCheck("history", CheckState.BAD, AS_SAID(text=str(error)))

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from deliverability.model.codes import Detail
-from deliverability.model.watch import Look, Server, Sight, SightState, Zone
+from deliverability.model.watch import Look, Sight, SightState, WatchedServer, Zone
 from deliverability.ports.base import Clock, Failed, Found, Resolver
 from deliverability.ports.hosts import NoAnswerError, address_of
 from deliverability.ports.overlay import Proposal
@@ -84,11 +84,11 @@ async def find_zone(name: str, resolver: Resolver, *, allowed: Callable[[str], b
     raise UndelegatedError(failed)
 
 
-async def _server(host: str, resolver: Resolver, allowed: Callable[[str], bool]) -> Server:
+async def _server(host: str, resolver: Resolver, allowed: Callable[[str], bool]) -> WatchedServer:
     try:
-        return Server(host, await address_of(host, resolver, allowed))
+        return WatchedServer(host, await address_of(host, resolver, allowed))
     except NoAnswerError as error:
-        return Server(host, problem=error.detail)
+        return WatchedServer(host, problem=error.detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Watch:
     clock: Clock
     timer: Timer
 
-    async def looks(self, zone: Zone, resolvers: Sequence[Server], seconds: float) -> AsyncIterator[Look]:
+    async def looks(self, zone: Zone, resolvers: Sequence[WatchedServer], seconds: float) -> AsyncIterator[Look]:
         """Look until every authoritative server has the record or the time is up, then once at the resolvers.
 
         The resolvers are asked only where all servers have it: a resolver that asks too early keeps the old answer, and
@@ -130,10 +130,10 @@ class Watch:
         if look.visible and resolvers:
             yield Look(await self._all(resolvers), authoritative=False)
 
-    async def _all(self, servers: Sequence[Server]) -> tuple[Sight, ...]:
+    async def _all(self, servers: Sequence[WatchedServer]) -> tuple[Sight, ...]:
         return tuple(await asyncio.gather(*(self._sight(each) for each in servers)))
 
-    async def _sight(self, server: Server) -> Sight:
+    async def _sight(self, server: WatchedServer) -> Sight:
         if server.problem is not None:
             return Sight(server, SightState.UNKNOWN, problem=server.problem)
         resolver = self.ask(server.address)
@@ -142,7 +142,7 @@ class Watch:
         finally:
             await resolver.close()
 
-    async def _look_at(self, server: Server, resolver: Resolver) -> Sight:
+    async def _look_at(self, server: WatchedServer, resolver: Resolver) -> Sight:
         name, rdtype, value = self.record.name, self.record.rdtype, self.record.value
         answer = await resolver.query(name, rdtype)
         state = SightState.NONE

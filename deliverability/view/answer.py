@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deliverability.model.answer import (
-    Answer,
     FindingId,
     Reach,
     ReceiverGroup,
+    ReportAnswer,
     Said,
     Tile,
     TileState,
@@ -338,6 +338,8 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
         case VerdictKind.DEPENDS:
             return _depends(worst, words, number, say)
     if worst.bulk_only:
+        named = {speaker.rules.receivers[ident].bulk_from for each in alike for ident in each.receivers}
+        worst = replace(worst, bulk_from=named.pop() if len(named) == 1 else None)
         return _depends(worst, words, number, say)
     if worst.kind is VerdictKind.REJECTED or _refuses(effects):
         return say(f"lead.refused.{number}", **words)
@@ -535,7 +537,7 @@ def _text(value: Value) -> str:
 # --- what the answer rests on ---------------------------------------------------------------------------------------
 
 
-def _assumed(answer: Answer, say: Phrases) -> Iterable[str]:
+def _assumed(answer: ReportAnswer, say: Phrases) -> Iterable[str]:
     """The purpose that was inferred, with its reason and option. A volume is never inferred: the groups tell of it."""
     for each in answer.assumed:
         if each.input is Input.PURPOSE:
@@ -557,7 +559,7 @@ def _waits(report: Report, say: Phrases) -> Iterable[str]:
         yield say("waits.more", options=say("value.separator").join(options))
 
 
-def _unanswered(answer: Answer, say: Phrases) -> str:
+def _unanswered(answer: ReportAnswer, say: Phrases) -> str:
     """The questions without an answer and the way to ask again, in one line."""
     shown = [
         say(

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from deliverability.model.facts import Evidence, Waiver
 from deliverability.model.report import Finding, Outcome, Report
-from deliverability.model.rules import Effect, Effort, Receiver, Rule, Severity, SourceRef, Statement, VolumeClass
+from deliverability.model.rules import Effect, Receiver, Rule, Severity, SourceRef, Statement, VolumeClass
 from deliverability.view.findings import (
     FindingView,
     combines,
@@ -25,7 +25,6 @@ from deliverability.words.sentences import FindingWords, Phrases, duration, form
 from deliverability.words.services import services_of
 from deliverability.words.speaker import Speaker
 
-_EFFORTS = list(Effort)
 _LINES_SHOWN = 40
 _LINE_LENGTH = 2_000
 _STATES = ("unmet", "unknown", "waiting", "waived", "met", "not-applicable")
@@ -82,30 +81,11 @@ def check_views(
                 notes=_receiver_notes(of_check, speaker) if outcome == "unmet" else (),
                 readings=_receiver_notes(of_check, speaker, contested=True) if outcome == "unmet" else (),
                 shows_instances=listed,
-                gain=sum(gain.worth for finding in of_check for gain in finding.gains),
                 waiver=_waiver(waiver, say) if waiver else "",
                 guide=rule.guide,
             )
         )
     return tuple(checks)
-
-
-def by_urgency(checks: Iterable[CheckView], speaker: Speaker) -> tuple[CheckView, ...]:
-    """What alone mends most first, then severity, what receivers do, how many do it, and what is quickly done."""
-    order = {rule: index for index, rule in enumerate(speaker.rules.rules)}
-
-    def urgency(check: CheckView) -> tuple[int, ...]:
-        certain = [Effect(each.effect).rank for each in check.effects if not each.only]
-        return (
-            -check.gain,
-            -Severity(check.severity).rank,
-            -max(certain, default=0),
-            -len(certain),
-            _EFFORTS.index(speaker.rules.rules[check.rule].effort),
-            order[check.rule],
-        )
-
-    return tuple(sorted(checks, key=urgency))
 
 
 def by_topic(checks: Iterable[CheckView], say: Phrases) -> tuple[tuple[str, tuple[CheckView, ...]], ...]:

@@ -134,16 +134,12 @@ def _list(
         id=receiver.id,
         name=receiver_name(receiver.id, speaker),
         tone=TONES[verdict.verdict],
-        label=kind_words(verdict.verdict, _said(verdict), say),
+        label=kind_words(verdict.verdict, (Said(each.effect, each.contested) for each in verdict.effects), say),
         count=f"{met}/{met + unmet}" if met + unmet else "",
         about=visible(receiver.about.get(speaker.lang, "")),
         rows=rows,
         sources=() if combines(receiver.id, speaker) else requirement_sources(receiver, order, speaker),
     )
-
-
-def _said(verdict: Verdict) -> tuple[Said, ...]:
-    return tuple(Said(each.effect, each.contested) for each in verdict.effects)
 
 
 def _requirement(view: FindingView, judgement: Judgement, anchors: Mapping[str, str], say: Phrases) -> RequirementView:

@@ -20,7 +20,7 @@ _NEWS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class CellView:
+class HistoryCellView:
     """A value, and whether it is ``worse`` or ``better`` than in the run before; empty: neither."""
 
     text: str
@@ -34,7 +34,7 @@ class TableView:
     title: str
     zone: str
     heads: tuple[str, ...]
-    rows: tuple[tuple[CellView, ...], ...]
+    rows: tuple[tuple[HistoryCellView, ...], ...]
     keys: tuple[tuple[str, str], ...] = ()
 
 
@@ -44,13 +44,13 @@ def subject_table(rows: Sequence[SubjectRow], keys: Iterable[KeySeen], say: Phra
     title = visible(first.domain) + (say("punctuation.aside", text=visible(first.source)) if first.source else "")
     made = [
         (
-            CellView(_when(row.run, say)),
+            HistoryCellView(_when(row.run, say)),
             _count(row, before, "refused"),
             _count(row, before, "at-risk"),
             _stage(row, before, say),
             _lookups(row, before),
-            CellView(octets(int(row.octets), say) if row.octets is not None else ""),
-            CellView(_changes(row, say)),
+            HistoryCellView(octets(int(row.octets), say) if row.octets is not None else ""),
+            HistoryCellView(_changes(row, say)),
         )
         for row, before in zip(rows, (*rows[1:], None), strict=True)
     ]
@@ -70,7 +70,7 @@ def run_table(rows: Sequence[RunRow], say: Phrases) -> TableView:
     made = []
     for row, before in zip(rows, (*rows[1:], None), strict=True):
         counts = [
-            CellView(str(row.count(group)), _trend(row.count(group), before.count(group) if before else None))
+            HistoryCellView(str(row.count(group)), _trend(row.count(group), before.count(group) if before else None))
             for group in ("refused", "at-risk", "not-checked")
         ]
         news = [
@@ -80,16 +80,18 @@ def run_table(rows: Sequence[RunRow], say: Phrases) -> TableView:
         ]
         if all(each.first for each in row.subjects):
             news = [say("history.first")]
-        made.append((CellView(_when(row.run, say)), CellView(str(len(row.domains))), *counts, _some(news, say)))
+        made.append(
+            (HistoryCellView(_when(row.run, say)), HistoryCellView(str(len(row.domains))), *counts, _some(news, say))
+        )
     heads = ("when", "domains", "refused", "at-risk", "not-checked", "changed")
     zone = say("history.times", zone=zone_words(rows[0].run.started))
     title = say.count("history.all-runs", len(rows))
     return TableView(title, zone, tuple(say(f"history.head.{name}") for name in heads), tuple(made))
 
 
-def _some(news: Sequence[str], say: Phrases) -> CellView:
+def _some(news: Sequence[str], say: Phrases) -> HistoryCellView:
     more = [say("history.more", n=str(len(news) - _NEWS))] if len(news) > _NEWS else []
-    return CellView(say("history.separator").join([*news[:_NEWS], *more]))
+    return HistoryCellView(say("history.separator").join([*news[:_NEWS], *more]))
 
 
 def _when(run: HistoryRun, say: Phrases) -> str:
@@ -103,25 +105,25 @@ def _trend(now: float | None, before: float | None) -> str:
     return "worse" if now > before else "better"
 
 
-def _count(row: SubjectRow, before: SubjectRow | None, group: str) -> CellView:
+def _count(row: SubjectRow, before: SubjectRow | None, group: str) -> HistoryCellView:
     if not row.kinds:
-        return CellView("")
-    return CellView(str(row.count(group)), _trend(row.count(group), before.count(group) if before else None))
+        return HistoryCellView("")
+    return HistoryCellView(str(row.count(group)), _trend(row.count(group), before.count(group) if before else None))
 
 
-def _stage(row: SubjectRow, before: SubjectRow | None, say: Phrases) -> CellView:
+def _stage(row: SubjectRow, before: SubjectRow | None, say: Phrases) -> HistoryCellView:
     if row.stage not in DMARC_STAGES:
-        return CellView("")
+        return HistoryCellView("")
     places = [
         -DMARC_STAGES.index(each.stage) if each and each.stage in DMARC_STAGES else None for each in (row, before)
     ]
-    return CellView(say(f"weekly.stage.{row.stage}"), _trend(*places))
+    return HistoryCellView(say(f"weekly.stage.{row.stage}"), _trend(*places))
 
 
-def _lookups(row: SubjectRow, before: SubjectRow | None) -> CellView:
+def _lookups(row: SubjectRow, before: SubjectRow | None) -> HistoryCellView:
     if row.lookups is None:
-        return CellView("")
-    return CellView(f"{row.lookups:g}/{_LOOKUP_LIMIT}", _trend(row.lookups, before.lookups if before else None))
+        return HistoryCellView("")
+    return HistoryCellView(f"{row.lookups:g}/{_LOOKUP_LIMIT}", _trend(row.lookups, before.lookups if before else None))
 
 
 def _changes(row: SubjectRow, say: Phrases) -> str:

@@ -88,7 +88,6 @@ class CheckView:
     notes: tuple[str, ...]
     readings: tuple[str, ...]
     shows_instances: bool
-    gain: int = 0
     waiver: str = ""
     guide: tuple[str, ...] = ()
     effect_lines: tuple[str, ...] = ()

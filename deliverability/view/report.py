@@ -8,7 +8,7 @@ from functools import cached_property
 from deliverability.model.placeholders import placeholders
 from deliverability.model.report import Note, Report
 from deliverability.view.answer import AnswerView, answer_view
-from deliverability.view.checks import by_topic, by_urgency, check_views, evidence_view
+from deliverability.view.checks import by_topic, check_views, evidence_view
 from deliverability.view.diagrams import Diagrams, diagrams
 from deliverability.view.evidence import (
     ReceiverListView,
@@ -230,8 +230,8 @@ class ReportView:
 
     @cached_property
     def todo(self) -> tuple[CheckView, ...]:
-        """What is not met and counts, the most urgent first."""
-        return by_urgency((check for check in self.checks if check.to_do), self.speaker)
+        """What is not met and counts."""
+        return tuple(check for check in self.checks if check.to_do)
 
     @property
     def waived(self) -> tuple[CheckView, ...]:
@@ -241,7 +241,7 @@ class ReportView:
     @property
     def complete(self) -> bool:
         """Nothing failed to be checked and nothing waits."""
-        return not self._of("unknown") and not self._of("waiting")
+        return not self.counts["unknown"] and not self.counts["waiting"]
 
     @cached_property
     def counts(self) -> Mapping[str, int]:
@@ -252,14 +252,12 @@ class ReportView:
     def _of(self, outcome: str) -> tuple[CheckView, ...]:
         return tuple(check for check in self.checks if check.outcome == outcome)
 
-    # --- plan ---
+    # --- evidence ---
 
     @cached_property
     def savings(self) -> SavingsView | None:
         """What would make the message lighter."""
         return savings(self.report.facts, self.speaker.say)
-
-    # --- evidence ---
 
     @cached_property
     def diagrams(self) -> Diagrams:

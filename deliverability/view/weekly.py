@@ -33,7 +33,7 @@ _Root = RecordChange | Cause | None
 
 
 @dataclass(frozen=True, slots=True)
-class RecordView:
+class WeeklyRecordView:
     """A record that changed, word by word.
 
     `deleted` says so where it is gone; `again` is the record to publish again then: name, type and value.
@@ -62,7 +62,7 @@ class ChangeView:
     step: str
     causes: tuple[str, ...]
     facts: tuple[str, ...]
-    records: tuple[RecordView, ...]
+    records: tuple[WeeklyRecordView, ...]
     since: str
     checked: str
     link: str
@@ -77,7 +77,7 @@ class VerdictChangeView:
 
 
 @dataclass(frozen=True, slots=True)
-class GroupView:
+class WeeklyGroupView:
     """What follows from one cause: a record that was removed, the settings, our rules.
 
     All other changes stand in a group without `cause`; each of them says its own. `record`: the one that was removed.
@@ -86,7 +86,7 @@ class GroupView:
 
     cause: str
     heading: str
-    record: RecordView | None
+    record: WeeklyRecordView | None
     verdicts: tuple[VerdictChangeView, ...]
     new: tuple[ChangeView, ...]
     rated: tuple[ChangeView, ...]
@@ -95,7 +95,7 @@ class GroupView:
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiverView:
+class WeeklyReceiverView:
     """A receiver and its verdict in words."""
 
     receiver: str
@@ -126,7 +126,7 @@ class BlockView:
 
     chips: tuple[str, ...]
     cause: str
-    record: RecordView | None
+    record: WeeklyRecordView | None
     action: str
     findings: str
 
@@ -149,11 +149,11 @@ class EntryView:
     first: bool
     error: str
     answer: str
-    receivers: tuple[ReceiverView, ...]
+    receivers: tuple[WeeklyReceiverView, ...]
     grade: str
-    groups: tuple[GroupView, ...]
+    groups: tuple[WeeklyGroupView, ...]
     unchecked: tuple[ChangeView, ...]
-    other_records: tuple[RecordView, ...]
+    other_records: tuple[WeeklyRecordView, ...]
     counts: Mapping[str, int]
     failures: int
     waived: int
@@ -291,7 +291,7 @@ class _EntryWords:
             return tuple(self._change(each, words.get(each.fingerprint), page, root) for each in chosen)
 
         removed = self._removed_records(comparison)
-        groups: list[GroupView] = []
+        groups: list[WeeklyGroupView] = []
         for root in (*removed, None, Cause.SETTINGS, Cause.RULES):
             record = self._record(root) if isinstance(root, RecordChange) else None
             self._shown.update([root] if isinstance(root, RecordChange) else [])
@@ -301,7 +301,7 @@ class _EntryWords:
             )
             cause = self._cause_of_all(root)
             heading = cause or (self._say("weekly.otherwise") if groups else "")
-            group = GroupView(cause, heading, record, tuple(verdicts), new, rated, mended, gone)
+            group = WeeklyGroupView(cause, heading, record, tuple(verdicts), new, rated, mended, gone)
             if any((group.verdicts, new, rated, mended, gone)):
                 groups.append(group)
         unchecked = of(ChangeKind.UNCHECKED)
@@ -317,7 +317,7 @@ class _EntryWords:
             error=visible(entry.error),
             answer=self._answer(entry),
             receivers=tuple(
-                ReceiverView(self._receiver(each.receiver), each.verdict.value, self._verdict(each.verdict))
+                WeeklyReceiverView(self._receiver(each.receiver), each.verdict.value, self._verdict(each.verdict))
                 for each in entry.verdicts
             ),
             grade=entry.grade,
@@ -333,7 +333,7 @@ class _EntryWords:
             block=self._block(groups, others),
         )
 
-    def _block(self, groups: Sequence[GroupView], others: Sequence[RecordChange]) -> BlockView:
+    def _block(self, groups: Sequence[WeeklyGroupView], others: Sequence[RecordChange]) -> BlockView:
         """What is told in a few lines: verdicts, the cause and its record, what to do first, how much else is new."""
         changes = [change for group in groups for change in (*group.new, *group.rated, *group.mended, *group.gone)]
         new = [change for group in groups for change in (*group.new, *group.rated)]
@@ -374,7 +374,7 @@ class _EntryWords:
         return self._say(f"weekly.unchecked-checks.{form}", n=f"{len(unchecked):,}", date=since)
 
     def _marks(
-        self, groups: Sequence[GroupView], unchecked: Sequence[ChangeView], records: Sequence[RecordChange]
+        self, groups: Sequence[WeeklyGroupView], unchecked: Sequence[ChangeView], records: Sequence[RecordChange]
     ) -> Iterator[ChangeCountView]:
         new = [each for group in groups for each in group.new]
         counted: tuple[tuple[str, str, Sequence[object]], ...] = (
@@ -528,7 +528,7 @@ class _EntryWords:
         before, after = (format_value(value, spec, self._say) for value in (change.before, change.after))
         return self._say("weekly.fact", name=self._say(f"fact.{change.path}"), before=before, after=after)
 
-    def _record(self, record: RecordChange) -> RecordView:
+    def _record(self, record: RecordChange) -> WeeklyRecordView:
         old, new = (tuple(visible(line_words(line, self._say)) for line in lines) for lines in (record.old, record.new))
         lost = tuple(line for line in texts(record.old) if line not in texts(record.new))
         stood = tuple(map(visible, lost))
@@ -540,7 +540,9 @@ class _EntryWords:
             deleted, pieces = "", diff("\n".join(old), "\n".join(new))
         rdtype, _, name = record.asked.partition(" ")
         again = " ".join(record_lines(name, rdtype, lost[:1])) if gone else ""
-        return RecordView(visible(record.asked), stood if gone else old, () if gone else new, pieces, deleted, again)
+        return WeeklyRecordView(
+            visible(record.asked), stood if gone else old, () if gone else new, pieces, deleted, again
+        )
 
     def _verdicts(self, changes: Sequence[VerdictChange], root: _Root) -> Iterator[VerdictChangeView]:
         """One sentence for all receivers that changed alike."""

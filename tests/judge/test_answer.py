@@ -14,7 +14,6 @@ import yaml
 
 from deliverability.judge.engine import Selection
 from deliverability.model.answer import (
-    Answer,
     Because,
     Chip,
     FindingId,
@@ -22,6 +21,7 @@ from deliverability.model.answer import (
     PlanStep,
     PolicyWait,
     Reach,
+    ReportAnswer,
     Said,
     TileState,
     TileTopic,
@@ -131,7 +131,7 @@ def check(made: Report) -> None:
         assert (each.unknown is not None) == (each.because in (Because.WAITS, Because.FAILED))
 
 
-def _check_plan(made: Report, answer: Answer) -> None:
+def _check_plan(made: Report, answer: ReportAnswer) -> None:
     plan = answer.plan
     assert [each.number for each in plan] == list(range(1, len(plan) + 1))
     assert len(answer.shown) <= 5
@@ -155,7 +155,7 @@ def _check_plan(made: Report, answer: Answer) -> None:
         assert ident in settled or gated or rule.information, f"{ident} has no step"
 
 
-def _check_gains(made: Report, answer: Answer) -> None:
+def _check_gains(made: Report, answer: ReportAnswer) -> None:
     verdicts = {each.receiver: each for each in made.verdicts}
     told: list[str] = []
     for step in answer.plan:
@@ -170,7 +170,7 @@ def _check_gains(made: Report, answer: Answer) -> None:
     assert len(told) == len(set(told)), "one chip a receiver"
 
 
-def _check_groups(made: Report, answer: Answer) -> None:
+def _check_groups(made: Report, answer: ReportAnswer) -> None:
     if answer.reach is Reach.NONE:
         assert answer.groups == answer.tiles == answer.guide == ()
         return
@@ -183,7 +183,7 @@ def _check_groups(made: Report, answer: Answer) -> None:
         assert each.step is None or each.step <= len(answer.plan)
 
 
-def _check_words(made: Report, answer: Answer) -> None:
+def _check_words(made: Report, answer: ReportAnswer) -> None:
     for lang in ("en", "ja"):
         words = [step_words(each, made, shipped(lang)) for each in answer.plan]
         assert all(each.what and each.where for each in words)

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from deliverability.cli import deliv
 from deliverability.cli.doctor import check_pdf
 from deliverability.history.store import History
-from deliverability.model.doctor import Check, CheckState
+from deliverability.model.doctor import CheckState, MachineCheck
 from deliverability.model.facts import Reason
 from deliverability.model.knowledge import Outside
 from deliverability.ports.base import Fetched, MailHost, NoMailHost, NoPage, Page, Probed, Resolver
@@ -216,7 +216,7 @@ def test_chromium_has_to_print(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_checks_are_told_in_their_order_however_long_each_takes() -> None:
-    extra = Check("pdf", CheckState.GOOD, doctor.NO_MAIL())
+    extra = MachineCheck("pdf", CheckState.GOOD, doctor.NO_MAIL())
     told = [each.name async for each in doctor.examine(world(), OUTSIDE, "x1", [lambda: extra])]
     assert told == ["dns", "resolver", "port-25", "clock", "pdf"]
 
@@ -292,7 +292,9 @@ def test_a_wrong_resolver_is_told_by_its_option(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("lang", ["en", "ja"])
 def test_lines_fit_and_do_without_fancy_marks(lang: str) -> None:
-    lying = Check("resolver", CheckState.BAD, doctor.UNTRUTHFUL(name="x\x1b[2J", addresses=("a",) * 40, server="s"))
+    lying = MachineCheck(
+        "resolver", CheckState.BAD, doctor.UNTRUTHFUL(name="x\x1b[2J", addresses=("a",) * 40, server="s")
+    )
     text = check_text(lying, phrases(lang), width=60, unicode=False)
     assert text.startswith("x ")
     assert "\x1b" not in text

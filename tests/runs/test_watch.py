@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from deliverability.cli import deliv
 from deliverability.cli import watch as command
-from deliverability.model.watch import Look, Server, Sight, SightState, Zone
+from deliverability.model.watch import Look, Sight, SightState, WatchedServer, Zone
 from deliverability.ports.base import Answer, Resolver
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.dns import LiveResolver
@@ -79,10 +79,10 @@ class Servers:
     stack: AsyncExitStack
     running: dict[str, DnsServer] = field(default_factory=dict)
 
-    async def start(self, address: str, source: Resolver, **script: str) -> Server:
+    async def start(self, address: str, source: Resolver, **script: str) -> WatchedServer:
         names = {name.replace("__", "."): behaviour for name, behaviour in script.items()}
         self.running[address] = await self.stack.enter_async_context(DnsServer(source, names))
-        return Server(f"server of {address}", address)
+        return WatchedServer(f"server of {address}", address)
 
     def ask(self, address: str) -> Resolver:
         return LiveResolver([self.running[address].server], cache_size=0, timeout=0.3, retries=0)
@@ -99,8 +99,8 @@ async def servers() -> AsyncIterator[Servers]:
 
 async def looks(
     servers: Servers,
-    authoritative: list[Server],
-    public: list[Server],
+    authoritative: list[WatchedServer],
+    public: list[WatchedServer],
     *,
     seconds: float = 60,
     timer: Timer | None = None,
@@ -259,7 +259,7 @@ async def test_an_old_value_has_an_end(
     time.tzset()
     try:
         await servers.start("9.9.9.9", Published(OLD))
-        (look,) = await looks(servers, [Server("Quad9", "9.9.9.9")], [], seconds=0)
+        (look,) = await looks(servers, [WatchedServer("Quad9", "9.9.9.9")], [], seconds=0)
         shown = sight_line(look.sights[0], phrases(lang), authoritative=authoritative, unicode=True)
     finally:
         monkeypatch.undo()
@@ -370,7 +370,7 @@ def test_a_terminal_is_told_how_long_the_wait_is_and_gets_rid_of_it(monkeypatch:
         def isatty(self) -> bool:
             return True
 
-    server = Server("ns1.shop.example", "11.0.0.1")
+    server = WatchedServer("ns1.shop.example", "11.0.0.1")
     waiting = Look((Sight(server, SightState.NONE),), authoritative=True, wait=5)
     printer = command._Printer(Zone("shop.example", (server,)), [], phrases("en"))
     for error in (io.StringIO(), Terminal()):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deliverability._resources import locate
-from deliverability.runs.weekly.source import LOCKS, Source
+from deliverability.runs.weekly.source import LOCKS, PinnedSource
 
 if TYPE_CHECKING:
     from crontab import CronTab
@@ -116,7 +116,7 @@ def _systemd_word(word: str) -> str:
     return f'"{plain}"' if plain != word or any(char.isspace() for char in plain) or "'" in plain else plain
 
 
-def github_workflow(config: Path, when: When, source: Source, offset: timedelta) -> str:
+def github_workflow(config: Path, when: When, source: PinnedSource, offset: timedelta) -> str:
     """A workflow file for GitHub Actions; the history travels in the cache, the pages are an artifact.
 
     Args:

@@ -43,10 +43,10 @@ class WheelSource:
     sha256: str
 
 
-Source = GitSource | WheelSource
+PinnedSource = GitSource | WheelSource
 
 
-def parse_source(text: str, folder: Path) -> Source:
+def parse_source(text: str, folder: Path) -> PinnedSource:
     """``git+URL@COMMIT``, or the path of a wheel below `folder`, the user's repository. Raises InputError."""
     if text.startswith("git+"):
         return _git(text)
