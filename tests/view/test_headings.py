@@ -23,6 +23,7 @@ from deliverability.render.paper import Paper
 from deliverability.view.report import ReportView
 from deliverability.words.sentences import FindingWords, sentences
 from deliverability.words.speaker import Speaker
+from tests.fixtures_answer import answered
 from tests.fixtures_report import make_report
 from tests.test_rules import cases, fact_set, raised, rules
 
@@ -50,6 +51,7 @@ def view(lang: str) -> ReportView:
     report = make_report(
         facts=facts, findings=tuple(each for findings in found.values() for each in findings), remedies=()
     )
+    report = answered(report, known)
     return ReportView(report, Speaker(known, catalogue(), lang))
 
 

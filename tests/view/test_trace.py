@@ -36,7 +36,7 @@ async def report_for(ip: str, zone: dict[tuple[str, str], Any] = ZONE, data: byt
 
 
 def text_of(report: Report, **options: Any) -> str:
-    return written("text", report, shipped("en"), width=100, **options)
+    return written("text", report, shipped("en"), width=100, whole=True, **options)
 
 
 async def test_an_address_that_does_not_pass_is_explained_term_by_term() -> None:
