@@ -171,7 +171,7 @@ class Diagrams:
     """All diagrams; None or empty where the facts for one are not there."""
 
     identity: tuple[IdentityRow, ...]
-    spf: tuple[SpfView, ...]
+    spf: SpfView | None
     dmarc: DmarcView | None
     size: BarView | None
     html: BarView | None
@@ -272,48 +272,27 @@ def _cells(used: int, limit: int) -> tuple[str, ...]:
     return tuple(cells[:_CELLS])
 
 
-def _spf(report: Report, say: Phrases) -> tuple[SpfView, ...]:
-    """The record that this mail was checked against, then that of the audited domain where it is another."""
+def _spf(report: Report, say: Phrases) -> SpfView | None:
+    """The record of the audited domain; where this mail was checked against it, with the terms that matched."""
     facts = report.facts
-    identities = [
-        each for each in records_of(_known(report, "spf.identities")) if isinstance(each.get("tree"), Mapping)
-    ]
-    used = next((each for each in identities if each.get("used") is True), None)
-    trace = spf_trace(facts.value("spf.trace"))
-    matched = (
-        frozenset(step.term for step in trace.steps if step.outcome is StepOutcome.MATCH) if trace else frozenset()
-    )
-    audited = {
-        "domain": _known(report, "spf.domain") or report.domain,
-        "tree": facts.value("spf.tree"),
-        "lookups": _known(report, "spf.lookups"),
-        "void_lookups": _known(report, "spf.void_lookups"),
-    }
-    pictures = []
-    if used is not None:
-        pictures.append(_spf_picture(used, report, say, matched, say("spf.used")))
-    if used is None or used.get("domain") != audited["domain"]:
-        about = say("spf.unused") if used is not None else ""
-        pictures.append(_spf_picture(audited, report, say, frozenset() if used else matched, about))
-    return tuple(each for each in pictures if each is not None)
-
-
-def _spf_picture(
-    identity: Mapping[str, Value], report: Report, say: Phrases, matched: frozenset[str], about: str
-) -> SpfView | None:
-    tree = spf_tree(identity.get("tree"))
+    tree = spf_tree(facts.value("spf.tree"))
     if tree is None or not tree.terms:
         return None
-    used = _number(identity.get("lookups"))
+    domain = _word(_known(report, "spf.domain")) or _word(tree.domain)
+    identities = records_of(_known(report, "spf.identities"))
+    checked = next((_word(each.get("domain")) for each in identities if each.get("used") is True), "")
+    trace = spf_trace(facts.value("spf.trace")) if checked in ("", domain) else None
+    matched = frozenset(step.term for step in (trace.steps if trace else ()) if step.outcome is StepOutcome.MATCH)
+    used = _number(_known(report, "spf.lookups"))
     if used is None:
         used = tree.lookups
     limits = (_number(finding.limits.get("max_lookups")) for finding in report.findings)
     limit = next(filter(None, limits), None)
-    void = _number(identity.get("void_lookups")) or 0
+    void = _number(_known(report, "spf.void_lookups")) or 0
     gauge = say("spf.gauge", used=str(used), limit=str(limit)) if limit else say("spf.gauge-plain", used=str(used))
     return SpfView(
-        domain=_word(identity.get("domain")),
-        about=about,
+        domain=domain,
+        about=say("spf.used" if checked == domain else "spf.unused") if checked else "",
         gauge=gauge,
         void=say.count("spf.void", void) if void else "",
         percent=min(100, round(100 * used / limit)) if limit else None,
