@@ -144,13 +144,12 @@ class Outputs:
 
 def _in_short(view: ReportView) -> Iterator[str]:
     """The answer in a line, and what to do first: for who gets the report as a file only."""
-    say = view.speaker.say
-    verdicts = say("value.separator").join(f"{each.receiver} {each.label}" for each in view.verdicts)
-    yield f"{view.subject}{say('punctuation.colon')}{view.lead or verdicts}"
-    if view.first:
-        step = view.first[0]
-        what = step.remedy.title if step.remedy else step.check.headline
-        yield f"{say('first.title')}{say('punctuation.colon')}{what}"
+    say, plan = view.speaker.say, view.plan
+    yield say("cli.answer", subject=view.subject, answer=view.answer.lead)
+    if plan.steps:
+        yield say("cli.first-step", what=plan.steps[0].what, where=plan.steps[0].where)
+    else:
+        yield plan.heading
 
 
 @dataclass(frozen=True, slots=True)
