@@ -298,7 +298,7 @@ def test_without_a_source_there_is_no_workflow_but_both_forms(tmp_path: Path, mo
     code, output = run("--github")
     assert code == 2
     assert "\n--source git+https://" in output
-    assert re.search(r"\n  --source \S+\.whl", output)
+    assert re.search(r"\n--source \S+\.whl", output)
 
 
 @pytest.mark.parametrize(
