@@ -16,12 +16,16 @@ from deliverability.history.records import is_dns
 from deliverability.history.texts import TEXTS
 from deliverability.model.facts import FactSet, Unknown, Value, records_of
 from deliverability.model.history import Cause, RecordChange, Snapshot
+from deliverability.model.paths import FactPath
 from deliverability.model.report import FactChange, Finding, Verdict
 from deliverability.model.rules import Rule
 
 _OF_INPUT = "subject."
 _OF_ITEM = "item."
 _WAIVERS: Final = "subject.waivers"
+_SIGNATURES: Final = "dkim.signatures"
+# Fields that only the date changes.
+_OF_DATE = ("age_days", "selector_age_days", "expired")
 _OF_OTHER_DOMAINS = "item.same_as"  # what the history tells of the user's other domains
 # Which rules and receivers are judged; nothing is looked up because of them.
 _OF_JUDGING = ("receivers", "select", "ignore")
@@ -81,6 +85,21 @@ class Background:
         """Whose all the evidence is that changed."""
         return tuple(dict.fromkeys(each.cause for each in self.records.values()))
 
+    def behind_all(self) -> tuple[RecordChange, ...]:
+        """The DNS records that what cites no record follows from: those that were removed, else all that changed."""
+        changed = [each for ident, each in self.records.items() if is_dns(ident, self.new.facts, self.old.facts)]
+        return tuple([each for each in changed if each.removed] or changed)
+
+    def something_ended(self) -> bool:
+        """Whether the end of something came since: of a signature, a waiver."""
+        return any(
+            _ended(self.old.facts, listed) != _ended(self.new.facts, listed) for listed in (_SIGNATURES, _WAIVERS)
+        )
+
+
+def _ended(facts: FactSet, listed: FactPath) -> int:
+    return sum(item.get("expired") is True for item in records_of(facts.value(listed)))
+
 
 def other_settings(old: Snapshot, new: Snapshot) -> tuple[str, ...]:
     """What the user says otherwise, by name; what is judged at all only where the earlier run kept it."""
@@ -120,7 +139,8 @@ class Causes:
     def records(self) -> tuple[RecordChange, ...]:
         """The evidence that the finding rests on and that is not what it was; texts of the message left out."""
         shown = (self._background.new.facts, self._background.old.facts)
-        return tuple(each for ident, each in self._records.items() if is_dns(ident, *shown))
+        cited = tuple(each for ident, each in self._records.items() if is_dns(ident, *shown))
+        return cited or (() if self._came_of_age() else self._background.behind_all())
 
     def facts(self) -> tuple[FactChange, ...]:
         """The facts that the finding looked at and that are not what they were; trees and lists left out."""
@@ -178,9 +198,21 @@ class Causes:
             return (Cause.OWN_DNS,)
         if Cause.MAIL in background.of_any_record() and self._reads_the_message():
             return (Cause.MAIL,)
-        # Judging gives the same for the same facts: they differ, although nothing that was seen does.
+        if self._came_of_age():
+            return (Cause.CLOCK,)
+        # What a record leads to cites it not always (whether a domain belongs to another, say): it is behind it.
+        if followed := background.behind_all():
+            return tuple(dict.fromkeys(each.cause for each in followed))
         could_tell = self._ruled is not None and self._ruled.unknown is None
-        return (Cause.CLOCK,) if could_tell else (Cause.UNCLEAR,)
+        return (Cause.CLOCK,) if could_tell and background.something_ended() else (Cause.UNCLEAR,)
+
+    def _came_of_age(self) -> bool:
+        """Whether it looks at something that only depends on the date, and that is not what it was."""
+        before = self._ruled.observed if self._ruled else {}
+        return any(
+            path.rpartition(".")[2] in _OF_DATE and path in before and before[path] != value
+            for path, value in self._finding.observed.items()
+        )
 
     def _knew(self) -> bool:
         return any(each.fingerprint == self._finding.fingerprint for each in self._background.old.findings)

@@ -123,14 +123,14 @@ def _block(entry: EntryView, say: Phrases) -> Iterator[str]:
         yield f"? {entry.unchecked_words}"
     yield from block.chips[:_CHIPS]
     if block.cause:
-        yield f"{say('weekly.why')} {block.cause}"
+        yield f"{say('weekly.why')}{say('punctuation.gap')}{block.cause}"
     if block.record:
         yield block.record.asked
         yield from (f"- {line}" for line in block.record.old[:1])
         yield from (f"+ {line}" for line in block.record.new[:1])
         yield from [block.record.deleted] if block.record.deleted else []
     if block.action:
-        yield f"{say('weekly.step')} {block.action}"
+        yield f"{say('weekly.step')}{say('punctuation.gap')}{block.action}"
     if block.findings:
         yield block.findings
 

@@ -295,7 +295,7 @@ def _many(view: DomainsView, meta: Sequence[str], paper: Paper, say: Phrases) ->
             yield start
             yield from paper.paragraph(row.first, 4) if row.first else ()
     yield ""
-    yield from paper.paragraph(say("domains.one-in-full"), 0, style="dim")
+    yield from paper.step(say("domains.one-in-full"), "")
     yield from paper.paragraph(view.summary, 0, style="bold")
 
 

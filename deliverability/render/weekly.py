@@ -82,9 +82,11 @@ class HtmlPages:
         """The start page: what changed first, then every subject."""
         say = phrases(lang)
         view = run_view(summary, say, self.rules, self.catalogue)
+        together = zip(view.news.ranks, view.entries, summary.entries, strict=True)
+        ranked = sorted(together, key=lambda each: each[0])
         rows = [
             _row(shown, trend(history, entry, summary.started, grades_only=True), number, say)
-            for number, (shown, entry) in enumerate(zip(view.entries, summary.entries, strict=True))
+            for number, (_, shown, entry) in enumerate(ranked)
         ]
         other = next(each for each in LANGUAGES if each != lang)
         return (

@@ -73,6 +73,11 @@ class OpenView:
     reason: str
     checks: tuple[CheckView, ...]
 
+    @property
+    def waits(self) -> bool:
+        """It only waits for something that was not given."""
+        return all(each.outcome == "waiting" for each in self.checks)
+
 
 @dataclass(frozen=True, slots=True)
 class TopicView:

@@ -500,6 +500,10 @@ class _EntryWords:
             return (self._of_rules(change),)
         if cause is Cause.SETTINGS and self._settings:
             return (self._of_settings(),)
+        if cause is Cause.CLOCK and isinstance(change, FindingChange):
+            named = [self._fact(each) for each in change.facts if f"fact.{each.path}" in say]
+            if named:
+                return (say("weekly.cause.clock-named", what=say("value.separator").join(named)),)
         return (say(f"weekly.cause.{cause.value}"),)
 
     def _of_rules(self, change: FindingChange | VerdictChange) -> str:
@@ -526,15 +530,16 @@ class _EntryWords:
 
     def _record(self, record: RecordChange) -> WeeklyRecordView:
         old, new = (tuple(visible(line_words(line, self._say)) for line in lines) for lines in (record.old, record.new))
-        stood = tuple(visible(line) for line in texts(record.old))
-        gone = bool(stood) and is_absence(record.new)
+        lost = tuple(line for line in texts(record.old) if line not in texts(record.new))
+        stood = tuple(map(visible, lost))
+        gone = bool(lost) and (record.removed is not None or is_absence(record.new))
         if gone:
             deleted = self._say("weekly.deleted" if any(map(NO_NAME.matches, record.new)) else "weekly.deleted-record")
             pieces: tuple[Piece, ...] = (Piece(PieceKind.REMOVED, "\n".join(stood)),)
         else:
             deleted, pieces = "", diff("\n".join(old), "\n".join(new))
         rdtype, _, name = record.asked.partition(" ")
-        again = " ".join(record_lines(name, rdtype, tuple(texts(record.old)[:1]))) if gone else ""
+        again = " ".join(record_lines(name, rdtype, lost[:1])) if gone else ""
         return WeeklyRecordView(
             visible(record.asked), stood if gone else old, () if gone else new, pieces, deleted, again
         )

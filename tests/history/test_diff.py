@@ -234,6 +234,29 @@ def test_nothing_but_time_passed() -> None:
     assert change.causes == (Cause.CLOCK,)
 
 
+def test_what_follows_from_a_deleted_record_says_so_though_it_does_not_cite_it() -> None:
+    """Whether a domain belongs to another depends on the DMARC record; the fact cites what was looked up for SPF."""
+    spf = dns("TXT bounce.example.com", "v=spf1 -all")
+    old = facts({"alignment.spf": "relaxed"}, spf)
+    new = facts({"alignment.spf": "none"}, spf)
+
+    def beside(known: FactSet, *got: EvidenceLine) -> FactSet:
+        dmarc = dns("TXT _dmarc.example.com", *got)
+        return replace(known, evidence={**known.evidence, dmarc.id: dmarc})
+
+    there, gone = beside(old, "v=DMARC1; p=none"), beside(new, NO_NAME())
+    ruled = Judged.of([finding(MET, old)])
+    change = only(compare(snapshot(MET, there), snapshot(UNMET, gone, NEW), [finding(UNMET, new)], {}, ruled))
+    assert change.causes == (Cause.OWN_DNS,)
+    assert [(each.asked, each.removed) for each in change.records] == [("TXT _dmarc.example.com", RecordKind.DMARC)]
+
+
+def test_without_anything_that_ended_the_cause_is_unclear() -> None:
+    record = dns("TXT example.com", "v=spf1 -all")
+    change = only(told(MET, facts({"spf.lookups": 1}, record), UNMET, facts({"spf.lookups": 2}, record)))
+    assert change.causes == (Cause.UNCLEAR,)
+
+
 def test_the_settings_changed() -> None:
     record = dns("TXT example.com", "v=spf1 -all")
     change = only(

@@ -51,7 +51,7 @@ async def test_a_large_message_is_held_against_the_next_limit() -> None:
 async def test_what_is_said_to_fit_fits() -> None:
     bar = await _bar(8_000_000)
     icloud = next(mark for mark in bar.marks if mark.words == "20 MB")
-    assert icloud.room == "room for 13.6 MB more of files"
+    assert icloud.room == "room for 6.6 MB more of files"
     full = await _bar(14_600_000)
     assert not next(mark for mark in full.marks if mark.words == "20 MB").over
 
@@ -60,5 +60,5 @@ async def test_in_japanese() -> None:
     bar = await _bar(5_000_000, "ja")
     assert "添付ファイル" in {part.label for part in bar.parts}
     assert [mark.who for mark in bar.marks[:2]] == ["auメール", "よくある上限"]
-    assert bar.marks[0].room == "ファイルをあと約2.2 MB添付できます"
-    assert bar.marks[1].room == "ファイルをあと約7.3 MB添付できます"
+    assert bar.marks[0].room == "ファイルを約2.8 MB減らす必要があります"
+    assert bar.marks[1].room == "ファイルをあと約2.3 MB添付できます"
