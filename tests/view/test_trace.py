@@ -40,7 +40,7 @@ def text_of(report: Report, **options: Any) -> str:
 
 
 async def test_an_address_that_does_not_pass_is_explained_term_by_term() -> None:
-    text = text_of(await report_for("192.0.2.77"), whole=True)
+    text = text_of(await report_for("192.0.2.77"))
     for line in (
         "How SPF was evaluated for 192.0.2.77",
         "include:one.com: gives fail for one.com, so the include does not match (1 DNS lookup)",
@@ -67,9 +67,7 @@ async def test_a_pass_is_explained_only_where_that_is_wanted() -> None:
 
 async def test_an_error_names_where_the_check_ended() -> None:
     zone = ZONE | {("one.com", "TXT"): "nxdomain"}
-    assert "include:one.com: ends the check: one.com does not exist" in text_of(
-        await report_for("192.0.2.77", zone), whole=True
-    )
+    assert "include:one.com: ends the check: one.com does not exist" in text_of(await report_for("192.0.2.77", zone))
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])
@@ -81,7 +79,7 @@ async def test_the_page_has_the_whole_trace_folded(lang: str) -> None:
 
 async def test_a_signature_that_does_not_pass_is_explained() -> None:
     report = await report_for("192.0.2.1", data=MAIL)
-    text = text_of(report, whole=True)
+    text = text_of(report)
     assert "Signature of example.com, selector gone: " in text
     assert "There is no key record at its name, so nobody can check it." in text
     assert "Signature of example.com, selector gone" in written("html", report, shipped("en"))

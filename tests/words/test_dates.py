@@ -15,8 +15,9 @@ AT = "2026-11-25T00:00:00Z"
 
 
 @pytest.fixture(autouse=True)
-def _zone_again() -> Iterator[None]:
+def _zone_again(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
+    monkeypatch.undo()
     time.tzset()
 
 
