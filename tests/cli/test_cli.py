@@ -650,7 +650,7 @@ def test_a_file_alone_leaves_the_answer_and_the_first_step_on_standard_error(del
     answer, first, written = done.err.splitlines()
     assert (done.code, done.out, written) == (1, "", "Written: r.html")
     assert answer.startswith("broken.example: ")
-    assert first.startswith("First step: ")
+    assert first.startswith("Do this first: ")
     japanese = deliv("audit", *BROKEN, "-o", "r.html", "--lang", "ja").err.splitlines()
     assert japanese[0].startswith("broken.example：")
     assert japanese[2] == "書き出しました：r.html"
@@ -861,8 +861,8 @@ def test_the_demo_names_what_it_assumes(deliv: Deliv, lang: str, words: str) -> 
 
 def test_the_saved_demo_audited_by_hand_says_the_same(deliv: Deliv, monkeypatch: pytest.MonkeyPatch) -> None:
     saved = deliv("demo", "--save", ".")
-    told = saved.out.strip()
-    assert [line.rpartition(" ")[2] for line in saved.err.splitlines()] == ["example.zone", "newsletter.eml"]
+    *written, told = saved.out.splitlines()
+    assert [line.rpartition(" ")[2] for line in written] == ["example.zone", "newsletter.eml"]
     command = shlex.split(told[told.index("deliv audit") :])[1:]
     monkeypatch.setattr(SystemClock, "now", FixedClock(ARRIVED).now)
     by_hand, shown = deliv(*command), deliv("demo")
