@@ -144,19 +144,10 @@ class Outputs:
 
 def _in_short(view: ReportView) -> Iterator[str]:
     """The answer in a line, and what to do first: for who gets the report as a file only."""
-<<<<<<< HEAD
-    say, plan = view.speaker.say, view.plan
-    yield say("cli.answer", subject=view.subject, answer=view.answer.lead)
-    if plan.steps:
-        yield say("cli.first-step", what=plan.steps[0].what, where=plan.steps[0].where)
-    else:
-        yield plan.heading
-=======
     colon = view.speaker.say("punctuation.colon")
     yield f"{view.subject}{colon}{view.answer.lead}"
     for step in view.plan.steps[:1]:
         yield f"{view.speaker.say('domains.first')}{colon}{step.what}"
->>>>>>> manners
 
 
 @dataclass(frozen=True, slots=True)
