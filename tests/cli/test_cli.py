@@ -650,7 +650,7 @@ def test_a_file_alone_leaves_the_answer_and_the_first_step_on_standard_error(del
     answer, first, written = done.err.splitlines()
     assert (done.code, done.out, written) == (1, "", "Written: r.html")
     assert answer.startswith("broken.example: ")
-    assert first.startswith("Do this first: ")
+    assert first.startswith("First step: ")
     japanese = deliv("audit", *BROKEN, "-o", "r.html", "--lang", "ja").err.splitlines()
     assert japanese[0].startswith("broken.example：")
     assert japanese[2] == "書き出しました：r.html"
