@@ -58,10 +58,10 @@ def one_sentence(done: Done, code: int = 2) -> str:
     assert done.code == code, done.err
     assert "Traceback" not in done.err
     assert "Exception ignored" not in done.err
-    lines = [line for line in done.err.splitlines() if line.startswith("Error: ")]
-    assert lines == done.err.splitlines(), "one sentence and nothing else"
-    assert len(lines) == 1
-    return lines[0]
+    *before, last = done.err.splitlines()
+    assert last.startswith("Error: ")
+    assert not [line for line in before if "rror" in line], "one sentence, and it is the last"
+    return last
 
 
 # --- Streams ---
