@@ -250,20 +250,22 @@ def test_a_fault_of_ours_is_told_in_one_sentence_and_shown_on_demand(
 def test_a_signal_at_any_moment_is_no_traceback_and_leaves_nothing(folder: Path, number: signal.Signals) -> None:
     """While modules are imported as well as during the work; the sooner it comes, the less of Python is there."""
     codes = set()
-    for tenth in range(1, 16):
+    for eighth in range(1, 65):
         process = subprocess.Popen(
             [*DELIV, "audit", DOMAIN, "--zone", ZONE, "-o", "r.html"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        time.sleep(tenth / 8)
+        time.sleep(eighth / 8)
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
         codes.add(process.returncode)
         if "site.py" not in err and "runpy" not in err:  # before any line of ours runs
             assert "Traceback" not in err, err
         assert [each.name for each in folder.iterdir() if each.name.startswith(".")] == []
+        if eighth >= 15 and 128 + number in codes:  # on a busy machine the work begins later
+            break
     # A negative number: it came before Python had begun, or ended.
     assert codes <= {128 + number, -number, -signal.SIGINT, 0, 1}
     assert 128 + number in codes
