@@ -44,7 +44,7 @@ NOT_BOTH = Code("config-not-both", ("one", "other"))
 NO_MAIL_ADDRESS = Code("config-no-mail-address", ("key", "text"))
 NO_URL = Code("config-no-url", ("why",))
 
-Place = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 """Where something stands in the file: keys of tables, and numbers in arrays of tables."""
 
 _STRICT = {"extra": "forbid", "strict": True}
@@ -221,11 +221,11 @@ def load(path: Path) -> Settings:
     return _from_folder(settings, path.parent)
 
 
-def at_lines(path: Path, text: str, problems: Iterable[tuple[Place, Detail]]) -> ConfigError:
+def at_lines(path: Path, text: str, problems: Iterable[tuple[KeyPath, Detail]]) -> ConfigError:
     """What is wrong with the file, each problem with its line and in their order."""
     lines = _lines(text)
 
-    def line(place: Place) -> int:
+    def line(place: KeyPath) -> int:
         while place and place not in lines:
             place = place[:-1]
         return lines.get(place, 0)
@@ -278,7 +278,7 @@ def _typed(path: Path, text: str, data: dict[str, Any]) -> Settings:
     if isinstance(old, dict):
         name = next(iter(old), "example.com")
         raise at_lines(path, text, [(("domain", name), WRITTEN(key="domain", form=f'[[domain]] name = "{name}"'))])
-    wrong: dict[Place, Detail] = {}
+    wrong: dict[KeyPath, Detail] = {}
     settings: Settings | None = None
     for _ in range(2):  # once more without what is wrong, so that what the types cannot say is told as well
         try:
@@ -301,7 +301,7 @@ def _typed(path: Path, text: str, data: dict[str, Any]) -> Settings:
     return settings
 
 
-def _drop(data: Any, place: Place) -> None:
+def _drop(data: Any, place: KeyPath) -> None:
     """Take out the key that is wrong, or in whose list a value is."""
     while place and isinstance(place[-1], int):
         place = place[:-1]
@@ -340,7 +340,7 @@ _KINDS = {
 _TABLES = ("domain", "waiver")
 
 
-def _message(error: Any, place: Place) -> Detail:
+def _message(error: Any, place: KeyPath) -> Detail:
     key = next((str(part) for part in reversed(place) if isinstance(part, str)), "")
     if error["type"] == "unexpected_keyword_argument":
         near = difflib.get_close_matches(key, _keys(place[:-1]), n=1)
@@ -356,7 +356,7 @@ def _message(error: Any, place: Place) -> Detail:
     return KIND(key=key, kind=kind()) if kind else ABOUT(what=key, detail=str(error["msg"]))
 
 
-def _keys(place: Place) -> list[str]:
+def _keys(place: KeyPath) -> list[str]:
     """The keys that are known in the table at a place."""
     kind: Any = Settings
     for part in place:
@@ -369,11 +369,11 @@ def _keys(place: Place) -> list[str]:
     return [each.name for each in fields(kind)]
 
 
-def _contradictions(settings: Settings) -> list[tuple[Place, Detail]]:
+def _contradictions(settings: Settings) -> list[tuple[KeyPath, Detail]]:
     """What the types cannot say: ranges, and keys that a table cannot do without."""
-    found: list[tuple[Place, Detail]] = []
+    found: list[tuple[KeyPath, Detail]] = []
 
-    def look(table: Any, place: Place) -> None:
+    def look(table: Any, place: KeyPath) -> None:
         for each in fields(table):
             value = getattr(table, each.name)
             least, most = each.metadata.get("least"), each.metadata.get("most")
@@ -473,11 +473,11 @@ _KEY = re.compile(
 _PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
 
 
-def _lines(text: str) -> Mapping[Place, int]:
+def _lines(text: str) -> Mapping[KeyPath, int]:
     """Where each table and key begins, by its place; a table of an array by its number."""
-    lines: dict[Place, int] = {}
-    counts: dict[Place, int] = {}
-    table: Place = ()
+    lines: dict[KeyPath, int] = {}
+    counts: dict[KeyPath, int] = {}
+    table: KeyPath = ()
     for number, row in enumerate(text.splitlines(), 1):
         if head := _HEAD.match(row):
             table = _parts(head[2])

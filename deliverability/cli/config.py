@@ -16,7 +16,7 @@ from deliverability.cli.types import PathOf
 from deliverability.config import DEFAULT_FILE
 
 if TYPE_CHECKING:
-    from deliverability.config import MailSettings, Place, Settings
+    from deliverability.config import KeyPath, MailSettings, Settings
     from deliverability.model.codes import Detail
     from deliverability.model.rules import RuleSet
     from deliverability.words.phrases import Phrases
@@ -72,15 +72,15 @@ def _checked(file: Path, say: Phrases) -> str:
     return say("cli.settings-good", file=str(file), counts=say("value.separator").join(counts))
 
 
-def _problems(settings: Settings, rules: RuleSet) -> Iterator[tuple[Place, Detail]]:
+def _problems(settings: Settings, rules: RuleSet) -> Iterator[tuple[KeyPath, Detail]]:
     """What no type can say: names that are no domains, addresses that are none, rules that do not exist."""
     from deliverability.cli.judging import selection_problems
     from deliverability.inputs import parse_domain, parse_ip, parse_mail_from, parse_selector
     from deliverability.model.errors import InputError
 
-    tables: list[tuple[Place, MailSettings]] = [((), settings)]
+    tables: list[tuple[KeyPath, MailSettings]] = [((), settings)]
     tables += [(("domain", number), each) for number, each in enumerate(settings.domain)]
-    texts: list[tuple[Place, Callable[[str], object], str]] = [
+    texts: list[tuple[KeyPath, Callable[[str], object], str]] = [
         (("domains",), parse_domain, name) for name in settings.domains
     ]
     texts += [(("domain", number, "name"), parse_domain, each.name) for number, each in enumerate(settings.domain)]

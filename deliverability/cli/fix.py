@@ -17,7 +17,7 @@ from deliverability.cli.options import (
     plain_errors,
     rule_problems,
 )
-from deliverability.cli.types import Number, OneOf
+from deliverability.cli.types import NumberType, OneOf
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 
@@ -44,7 +44,7 @@ _CARES = ("safe", "careful", "last-resort")
     show_default=True,
 )
 @click.option("--care", type=OneOf(_CARES))
-@click.option("--hand-over", type=Number(int, 1), metavar="N")
+@click.option("--hand-over", type=NumberType(int, 1), metavar="N")
 @file_option
 @lang_option
 def command(style: str, care: str | None, hand_over: int | None, output: Path | None, **params: Any) -> int:

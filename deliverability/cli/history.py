@@ -12,7 +12,7 @@ from deliverability.cli.command import Command
 from deliverability.cli.ending import told
 from deliverability.cli.language import language
 from deliverability.cli.options import config_option, lang_option, plain_errors
-from deliverability.cli.types import Number
+from deliverability.cli.types import NumberType
 from deliverability.model.codec import json_text
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
@@ -27,7 +27,7 @@ NO_RUN_AT_ALL = Code("no-run-at-all", ("domain",))
 @click.command("history", cls=Command)
 @click.argument("domain", metavar="[DOMAIN]", required=False)
 @click.option("--export", is_flag=True)
-@click.option("--prune", type=Number(int, 1), metavar="N")
+@click.option("--prune", type=NumberType(int, 1), metavar="N")
 @click.option("--history", "url", metavar="URL")
 @config_option
 @lang_option

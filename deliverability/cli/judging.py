@@ -11,7 +11,7 @@ from typing import Any
 
 from deliverability.auditors import catalogue
 from deliverability.cli.output import Outputs, Target, targets
-from deliverability.config import Place, Settings
+from deliverability.config import KeyPath, Settings
 from deliverability.judge.engine import Selection
 from deliverability.judge.load import load_guide
 from deliverability.model.codes import Code, Detail
@@ -107,9 +107,9 @@ def selection_of(settings: Settings, rules: RuleSet, params: Mapping[str, Any] =
 
 def selection_problems(
     settings: Settings, rules: RuleSet, called: Mapping[str, str] = MappingProxyType({})
-) -> list[tuple[Place, Detail]]:
+) -> list[tuple[KeyPath, Detail]]:
     """What settings name that the rules do not have, with its place; `called` are other names of their keys."""
-    found: list[tuple[Place, Detail]] = []
+    found: list[tuple[KeyPath, Detail]] = []
     for name in settings.receivers:
         if name not in rules.receivers:
             where = called.get("receivers", "receivers")

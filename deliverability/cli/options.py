@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from deliverability.cli.language import language
-from deliverability.cli.types import MessagesADay, Number, OneOf, PathOf
+from deliverability.cli.types import MessagesADay, NumberType, OneOf, PathOf
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.render.formats import PRINTED
 
@@ -43,7 +43,7 @@ _PORTS: tuple[Decorator[Any], ...] = (
     click.option("--probe-unsubscribe", is_flag=True),
     click.option("--record", type=PathOf("file"), metavar="FILE"),
     click.option("--replay", type=PathOf("file", exists=True), metavar="FILE"),
-    click.option("--timeout", type=Number(float, 0.1), metavar="SECONDS"),
+    click.option("--timeout", type=NumberType(float, 0.1), metavar="SECONDS"),
     config_option,
 )
 _INPUTS: tuple[Decorator[Any], ...] = (

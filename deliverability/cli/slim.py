@@ -12,7 +12,7 @@ import click
 from deliverability.cli.command import Command
 from deliverability.cli.options import lang_option, plain_errors, text_or_json_option
 from deliverability.cli.output import wrote
-from deliverability.cli.types import Number, OneOf, PathOf
+from deliverability.cli.types import NumberType, OneOf, PathOf
 from deliverability.model.codec import json_text
 from deliverability.model.codes import Code
 from deliverability.model.errors import NO_SUCH_FOLDER, InputError, not_written
@@ -33,7 +33,7 @@ _MOST = 3
 @click.option("--force", is_flag=True)
 @click.option("--only", type=OneOf(["images", "html"]))
 @click.option("--attachments", is_flag=True)
-@click.option("--jpeg-quality", type=Number(int, 1, 95), metavar="N")
+@click.option("--jpeg-quality", type=NumberType(int, 1, 95), metavar="N")
 @lang_option
 @text_or_json_option
 def command(

@@ -49,7 +49,7 @@ class OneOf(click.ParamType[str]):
         return [CompletionItem(each) for each in self.choices if each.startswith(incomplete)]
 
 
-class Number(click.ParamType[float]):
+class NumberType(click.ParamType[float]):
     """A number within bounds; `kind` is int for whole ones."""
 
     name = "number"
@@ -75,7 +75,7 @@ class Number(click.ParamType[float]):
         return NO_NUMBER_WITHIN(option=option, text=text, least=least, most=f"{self._most:g}")
 
 
-class MessagesADay(Number):
+class MessagesADay(NumberType):
     """A number of messages a day."""
 
     def __init__(self) -> None:

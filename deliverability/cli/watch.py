@@ -17,7 +17,7 @@ from deliverability.cli.options import (
     resolver_option,
     rule_problems,
 )
-from deliverability.cli.types import Number
+from deliverability.cli.types import NumberType
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 
@@ -36,7 +36,7 @@ UNDELEGATED = Code("watch-undelegated", ("name",))
 @click.argument("name", metavar="NAME")
 @click.argument("rdtype", metavar="TYPE")
 @click.argument("value", metavar="VALUE", nargs=-1, required=True)
-@click.option("--timeout", type=Number(float, 0, 86_400), default=600.0, metavar="SECONDS")
+@click.option("--timeout", type=NumberType(float, 0, 86_400), default=600.0, metavar="SECONDS")
 @resolver_option
 @config_option
 @lang_option

@@ -15,7 +15,7 @@ from deliverability.cli.command import Command
 from deliverability.cli.language import language
 from deliverability.cli.options import lang_option, plain_errors, port_options, rule_problems
 from deliverability.cli.progress import on_terminal, progress
-from deliverability.cli.types import Number, OneOf, PathOf
+from deliverability.cli.types import NumberType, OneOf, PathOf
 
 if TYPE_CHECKING:
     from deliverability.history.store import History
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @port_options
 @click.option("--history", metavar="URL")
 @click.option("--output", type=PathOf("folder"), metavar="DIR")
-@click.option("--keep", type=Number(int, 1), metavar="N")
+@click.option("--keep", type=NumberType(int, 1), metavar="N")
 @lang_option
 @click.option("--fail-on", type=OneOf(["error", "warning", "never", "new"]))
 @click.option("--no-notify", is_flag=True)

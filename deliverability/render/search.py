@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from deliverability.model.codec import json_text
 
 INDEX = "search-index.js"
 
@@ -68,5 +69,5 @@ def index(entries: Sequence[SearchEntry], kinds: dict[EntryKind, str]) -> str:
         ]
         for each in entries
     ]
-    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    lines = ",\n".join(json_text(row) for row in rows)
     return f"globalThis.delivIndex = [\n{lines}\n];\n"
