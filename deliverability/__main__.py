@@ -1,4 +1,4 @@
-"""`deliv` and `python -m deliverability`."""
+"""`deliv` and `python -m deliverability`. Imports nothing before it can be interrupted."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import contextlib
 import errno
+import logging
 import os
 import signal
 import sys
@@ -129,6 +130,8 @@ def _stoppable(stopped: list[int]) -> Iterator[None]:
 
     def stop(number: int, frame: Any) -> None:
         stopped.append(number)
+        # Where Ctrl-C is ignored (in the background), no loop handles it, and its tasks would end with complaints.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
         # Python's, or that of a loop of asyncio, which cancels its tasks.
         on_interrupt = signal.getsignal(signal.SIGINT)
         if callable(on_interrupt):

@@ -249,6 +249,7 @@ def test_a_fault_of_ours_is_told_in_one_sentence_and_shown_on_demand(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_at_any_moment_is_no_traceback_and_leaves_nothing(folder: Path, number: signal.Signals) -> None:
     """While modules are imported as well as during the work; the sooner it comes, the less of Python is there."""
+    own = signal.SIG_DFL if number == signal.SIGINT else signal.SIG_IGN
     codes = set()
     for eighth in range(1, 65):
         process = subprocess.Popen(
@@ -256,6 +257,8 @@ def test_a_signal_at_any_moment_is_no_traceback_and_leaves_nothing(folder: Path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # What runs in the background ignores Ctrl-C, and hands that down.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, own) and None,
         )
         time.sleep(eighth / 8)
         process.send_signal(number)
