@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint golden new-rule fuzz docs lock clean
+.PHONY: demo test lint golden new-rule fuzz docs picture lock clean
 
 demo: $(STAMP)
 	$(BIN)/deliv demo --format text -o demo-report.html
@@ -44,6 +44,10 @@ docs: $(STAMP)
 	$(BIN)/python .ci/licences.py
 	rm -rf site
 	$(BIN)/deliv docs -o site
+
+# The picture of the README, from the report of the demo.
+picture: $(STAMP)
+	$(BIN)/python .ci/screenshot.py --write
 
 # Versions are pinned with hashes; the index is whatever the machine is set up to use. The locks for running and for
 # building hold the same versions as that for working on deliv; setuptools builds dkimpy, which has no wheel.

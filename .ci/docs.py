@@ -91,28 +91,22 @@ def output(*arguments: str) -> str:
     return f"```text\n$ deliv {' '.join(arguments)}\n{ran.stdout.strip()}\n```\n"
 
 
-def beginning(text: str, stop: str) -> str:
-    """A fenced block up to the line that begins with `stop`."""
-    lines = text.splitlines()
-    end = next(number for number, line in enumerate(lines) if line.startswith(stop))
-    return "\n".join([*lines[:end], "...", "```", ""])
-
-
-def section(text: str, begin: str, stop: str) -> str:
-    """A fenced block from the line that begins with `begin` up to the one that begins with `stop`."""
-    lines = text.splitlines()
-    first = next(number for number, line in enumerate(lines) if line.startswith(begin))
-    last = next(number for number, line in enumerate(lines) if number > first and line.startswith(stop))
-    return "\n".join(["```text", lines[1], "...", *lines[first:last], "...", "```", ""])
+def excerpt(text: str, lines: int, begin: str = "") -> str:
+    """So many lines of a fenced block, from the first or from the one that begins with `begin`."""
+    fence, command, *printed = text.splitlines()[:-1]
+    first = next(number for number, line in enumerate(printed) if line.startswith(begin))
+    chosen = printed[first : first + lines]
+    before, after = ["..."] * (first > 0), ["..."] * (first + lines < len(printed))
+    return "\n".join([fence, command, *before, *chosen, *after, "```", ""])
 
 
 BLOCKS = {
     (ROOT / "rules" / "README.md", "facts"): fact_table,
     (ROOT / "deliverability" / "model" / "paths.py", "paths"): path_lines,
     (ROOT / "docs" / "settings.md", "settings"): setting_table,
-    (ROOT / "README.md", "help"): lambda: output("audit", "--help"),
-    (ROOT / "README.md", "demo"): lambda: beginning(output("demo"), "3.  "),
-    (ROOT / "README.md", "trace"): lambda: section(output("demo", "--trace"), "How SPF", "Waiting for input"),
+    (ROOT / "docs" / "auditing.md", "help"): lambda: output("audit", "--help"),
+    (ROOT / "docs" / "reading.md", "demo"): lambda: excerpt(output("demo"), 44),
+    (ROOT / "docs" / "reading.md", "trace"): lambda: excerpt(output("demo", "--trace"), 20, "How SPF"),
 }
 
 

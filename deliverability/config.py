@@ -92,6 +92,7 @@ class EmailSettings:
     password_file: str = _said("File that holds the password.", "")
     lang: Literal["en", "ja"] | None = _said("Language of the mail; without it that of the file.")
     attach: bool = _said("Attach the HTML report.", False)
+    pages: str = _said("The address under which the pages are published, for a link; without it the path is told.", "")
 
 
 @dataclass(frozen=True, slots=True)

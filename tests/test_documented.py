@@ -29,22 +29,53 @@ from deliverability.view.report import ReportView
 from tests import ROOT
 from tests.fixtures_report import make_report, speaker
 
-README = (ROOT / "README.md").read_text("utf-8")
-PAGES = "\n".join([README, *(path.read_text("utf-8") for path in sorted((ROOT / "docs").glob("*.md")))])
+DOCS = ROOT / "docs"
+READMES = {"en": ROOT / "README.md", "ja": DOCS / "README.ja.md"}
+GUIDE = {path.name: path.read_text("utf-8") for path in sorted(DOCS.glob("*.md")) if path not in READMES.values()}
+LINK = re.compile(r"\]\(([^)\s]+)\)")
 
-if not (ROOT / "docs").is_dir():
-    pytest.skip("the source distribution leaves the documentation out", allow_module_level=True)
+
+@pytest.mark.parametrize("lang", READMES)
+def test_the_readmes_are_short_and_alike(lang: str) -> None:
+    """What a newcomer types is the same in both languages, and nothing installs a name that somebody else may take."""
+    text = READMES[lang].read_text("utf-8")
+    assert len(text.splitlines()) <= 120
+    blocks = [re.findall(r"```sh\n(.*?)```", path.read_text("utf-8"), re.DOTALL) for path in READMES.values()]
+    typed = [[re.sub(r" +# (?!exit).*", "", line) for block in each for line in block.splitlines()] for each in blocks]
+    assert typed[0] == typed[1]
+    assert len(re.findall(r"(?m)^\d+\. ", text)) == 10
+
+
+@pytest.mark.parametrize("path", [*READMES.values(), *(DOCS / name for name in GUIDE)], ids=lambda path: path.name)
+def test_every_link_of_a_page_leads_to_a_file(path: Path) -> None:
+    targets = [each.partition("#")[0] for each in LINK.findall(path.read_text("utf-8")) if "://" not in each]
+    assert [each for each in targets if each and not (path.parent / each).exists()] == []
+
+
+def test_no_text_installs_a_name_that_is_not_ours() -> None:
+    texts = [path for top in ("docs", "reports", "rules") for path in (ROOT / top).rglob("*.*")]
+    kinds = (".md", ".yaml", ".toml", ".html")
+    read = {path: path.read_text("utf-8") for path in [*READMES.values(), *texts] if path.suffix in kinds}
+    taken = re.compile(r"(pip|pipx|uv tool) install (-\S+ )*[\"']?deliv\b|uvx deliv\b")
+    assert [path.name for path, text in read.items() if taken.search(text)] == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_shown_in_the_documentation(name: str) -> None:
-    assert re.search(rf"\bdeliv {re.escape(name)}\b", PAGES)
+def test_every_command_is_shown(name: str) -> None:
+    shown = "\n".join([READMES["en"].read_text("utf-8"), *GUIDE.values()])
+    assert re.search(rf"\bdeliv {re.escape(name)}\b", shown)
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
-def test_every_format_has_its_row_in_the_readme(form) -> None:
+def test_every_format_has_its_row(form) -> None:
     printed = f"`{form.name}`" if form.prints else "–"
-    assert re.search(rf"(?m)^\| [^|]+ \| {printed} \| `{re.escape(form.endings[0])}` \|", README)
+    assert re.search(rf"(?m)^\| [^|]+ \| {printed} \| `{re.escape(form.endings[0])}` \|", GUIDE["formats.md"])
+
+
+def test_every_package_has_its_row() -> None:
+    packages = {found.name for found in pkgutil.iter_modules(deliverability.__path__) if found.ispkg}
+    rows = {name for line in GUIDE["architecture.md"].splitlines() for name in re.findall(r"^\| `(\w+)`", line)}
+    assert rows - {"data"} == packages
 
 
 def test_every_module_with_a_writer_is_a_format() -> None:

@@ -14,7 +14,6 @@ PACKAGE = Path(deliverability.__file__).parent
 
 MADE_AT_RUN_TIME = {
     "judge/conditions.py: operand",  # of rule files, which their user trusts
-    "judge/details.py: _pattern(text)",  # of our own sentences, over remarks of limited length
     "judge/load.py: value",  # the same, when rule files are read
     "render/glossary.py: '|'.join((_bounded(form) ",  # words, without any repeat
     "senders/catalogue.py: ''.join((pieces.get(cha",  # over names of 253 octets at most

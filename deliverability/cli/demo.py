@@ -12,17 +12,27 @@ import click
 from deliverability.cli.options import judging_options, output_options, plain_errors, rule_problems
 
 ARRIVED = datetime(2026, 11, 25, 0, 0, 4, tzinfo=UTC)
+DOMAIN, ZONE, MESSAGE = "sakura-shop.example", "example.zone", "newsletter.eml"
+PURPOSE, VOLUME = "bulk", 20_000
+COMMAND = f"deliv audit {DOMAIN} --zone {ZONE} --eml {MESSAGE} --purpose {PURPOSE} --daily-volume {VOLUME}"
 
 
 @click.command("demo")
+@click.option(
+    "--save",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write the zone file and the message into a folder instead, to audit them yourself.",
+)
 @judging_options
 @output_options
-def command(**params: Any) -> int:
+def command(save: Path | None, **params: Any) -> int:
     """Audit an embedded domain and message offline: a first look at what deliv tells.
 
     \b
       deliv demo
       deliv demo --lang ja -o report.html --format text
+      deliv demo --save .
 
     Always ends with exit code 0.
     """
@@ -31,9 +41,17 @@ def command(**params: Any) -> int:
     from deliverability.cli.judging import Judging
     from deliverability.cli.running import run_reports
     from deliverability.config import Settings
+    from deliverability.words.phrases import phrases
 
     folder = Path(deliverability.demo.__file__).parent
+    say = phrases(params["lang"] or "en")
     with plain_errors():
+        if save is not None:
+            for name in (ZONE, MESSAGE):
+                _copy(folder / name, save / name)
+                click.echo(say("demo.written", path=str(save / name)))
+            click.echo(say("demo.try", command=COMMAND))
+            return 0
         from deliverability.model.facts import Purpose
         from deliverability.ports.clock import FixedClock
         from deliverability.ports.open import PortSettings, open_ports
@@ -42,12 +60,13 @@ def command(**params: Any) -> int:
 
         with rule_problems():
             judging = Judging.of(params, Settings())
-        sample = Sample("newsletter.eml", path=folder / "newsletter.eml")
-        job = Job("sakura-shop.example", sample, Options(purpose=Purpose.BULK, daily_volume=20_000))
+        sample = Sample(MESSAGE, path=folder / MESSAGE)
+        job = Job(DOMAIN, sample, Options(purpose=Purpose(PURPOSE), daily_volume=VOLUME))
         # The demo stands still at the time its message arrived, so that it always says the same.
-        ports = replace(open_ports(PortSettings(zones=[folder / "example.zone"])), clock=FixedClock(ARRIVED))
+        ports = replace(open_ports(PortSettings(zones=[folder / ZONE])), clock=FixedClock(ARRIVED))
         inputs = Inputs([job], ports, Settings())
         outputs = judging.outputs(1)
+        click.echo(say("demo.assumes", n=f"{VOLUME:,}", zone=ZONE, message=MESSAGE), err=True)
         run_reports(
             inputs,
             judging.rules,
@@ -60,3 +79,15 @@ def command(**params: Any) -> int:
             if path is not None:
                 click.echo(f"\nReport written: {path}")
     return 0
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Write a file of the demo where there is none yet, or the same. Raises InputError."""
+    from deliverability._files import write_whole
+    from deliverability.model.errors import InputError
+
+    try:
+        if not (target.is_file() and target.read_bytes() == source.read_bytes()):
+            write_whole(target, source.read_bytes(), replace=False)
+    except OSError as error:
+        raise InputError(f"--save {target}: {error.strerror or error}") from None

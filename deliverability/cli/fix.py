@@ -90,9 +90,9 @@ def _written(style: str, several: list[FixView], care: Care, say: Phrases) -> st
     from deliverability.render.fix import fix_json, fix_text
     from deliverability.render.paper import Paper
 
-    chosen = [fixes.up_to(care) for fixes in several]
     if style == "json":
-        return fix_json(chosen)
+        return fix_json(several, care)
+    chosen = [fixes.up_to(care) for fixes in several]
     if style == "text":
         paper = Paper.of_terminal(shutil.get_terminal_size((80, 24)).columns)
         return "\n".join(fix_text(fixes, paper) for fixes in chosen)

@@ -10,6 +10,7 @@ import click
 
 from deliverability.cli.options import config_option, lang_option, plain_errors
 from deliverability.model.codec import json_text
+from deliverability.model.errors import InputError
 
 if TYPE_CHECKING:
     from deliverability.history.store import DamagedError, History
@@ -31,8 +32,8 @@ def command(
     (subject, names, addresses, Message-ID, file names, links) only digests and lengths.
 
     \b
-      deliv history                    every run, each domain with its verdicts
-      deliv history example.com        one domain, with the age of its DKIM keys
+      deliv history                    every run, and what changed
+      deliv history example.com        one domain with its trend and DKIM keys
       deliv history --export > all.jsonl
       deliv history --prune 52
     """
@@ -74,34 +75,30 @@ def command(
 
 
 def _show(history: History, domain: str | None, lang: str, damaged: Callable[[DamagedError], None]) -> None:
-    from deliverability.words.sentences import phrases, visible
+    from deliverability.cli.output import terminal
+    from deliverability.history.rows import run_rows, subject_rows
+    from deliverability.render.history import history_text
+    from deliverability.render.paper import Paper
+    from deliverability.view.history import run_table, subject_table
+    from deliverability.words.phrases import phrases
+    from deliverability.words.sentences import visible
 
     say = phrases(lang)
-    shown = 0
-    for run, snapshot in history.snapshots(domain, damaged=damaged):
-        shown += 1
-        where = f"{snapshot.domain} ({visible(snapshot.source)})" if snapshot.source else snapshot.domain
-        stands = "  ".join(
-            [
-                say("verdict.grade", grade=snapshot.assessment.grade),
-                *(f"{each.receiver} {say(f'verdict.{each.verdict.value}')}" for each in snapshot.verdicts),
-            ]
-        )
-        going = "" if run.finished else f"  [{say('history.unfinished')}]"
-        click.echo(f"{run.started[:10]}  {where}{going}\n            {stands}")
-    if not shown:
-        click.echo(say("history.empty") if domain is None else say("history.empty-domain", domain=domain))
+    known = history.subjects()
+    names = say("value.separator").join(dict.fromkeys(visible(name) for name, _ in known))
+    if not known:
+        click.echo(say("history.empty"))
         return
-    keys = history.keys(domain) if domain else ()
-    if keys:
-        click.echo(f"\n{say('history.keys')}")
-        for key in keys:
-            click.echo(
-                "  "
-                + say(
-                    "history.key",
-                    name=visible(f"{key.selector}._domainkey.{key.domain}"),
-                    first=key.first_seen[:10],
-                    last=key.last_seen[:10],
-                )
-            )
+    paper = Paper.of_terminal(**terminal())
+    subjects = [each for each in known if domain in (None, each[0])]
+    if not subjects:
+        raise InputError(f"no run of {domain}; known: {names}")
+    found = [tuple(subject_rows(history.snapshots(*each, damaged=damaged))) for each in subjects]
+    if domain is None:
+        runs = run_rows(row for rows in found for row in rows)
+        texts = [history_text(run_table(runs, say), paper, say)] if runs else []
+        texts.append(paper.text(paper.paragraph(say("history.names", names=names))))
+    else:
+        keys = history.keys(domain)
+        texts = [history_text(subject_table(rows, keys, say), paper, say) for rows in found if rows]
+    click.echo("\n".join(texts), nl=False)

@@ -139,5 +139,6 @@ def _tell(summary: Summary, plan: Plan, lang: str, pages: Any) -> None:
     from deliverability.view.weekly import run_view
     from deliverability.words.sentences import phrases
 
-    click.echo(run_view(summary, phrases(lang), plan.rules, pages.catalogue).headline)
+    for each in run_view(summary, phrases(lang), plan.rules, pages.catalogue).news.sentences:
+        click.echo(each.sentence)
     click.echo(str(plan.output / LATEST / page_name("index", lang)))

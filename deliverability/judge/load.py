@@ -25,7 +25,15 @@ from deliverability.model.report import GRADES, VerdictKind
 
 NOT_RULES = frozenset(
     {
-        *("attachments.yaml", "glossary.yaml", "guide.yaml", "measures.yaml", "outside.yaml", "sources.yaml"),
+        *(
+            "attachments.yaml",
+            "glossary.yaml",
+            "guide.yaml",
+            "measures.yaml",
+            "outside.yaml",
+            "sources.yaml",
+            "tasks.yaml",
+        ),
         "verdicts.yaml",
     }
 )
@@ -95,7 +103,7 @@ class _RuleShape(_Shape):
     contested: bool = False
     information: bool = False
     remedy: str = ""
-    task: model.Task | None = None
+    task: str = ""
     service: model.ServiceStep | None = None
     when: Any = None
     each: str | None = None
@@ -181,6 +189,28 @@ class _TypesShape(_Shape):
     types: list[Annotated[str, pydantic.Field(pattern=r"^[a-z0-9_-]+$")]] = pydantic.Field(min_length=1)
 
 
+class _TaskShape(_Shape):
+    code: str = pydantic.Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    place: model.Place
+    gate: model.Gate | None = None
+    inbound: bool = False
+    cause: str = ""
+    fields: list[str] = []
+    what: _Words
+    hand_over: _Words | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _names_what_is_known(self) -> _TaskShape:
+        """Both languages name the same, and nothing that no step has."""
+        for part, words in (("what", self.what), ("hand_over", self.hand_over)):
+            if words is not None and placeholders(words.en) != placeholders(words.ja):
+                raise ValueError(f"{part}: English and Japanese use different placeholders")
+        texts = [self.what.en, *self.fields, *([self.hand_over.en] if self.hand_over else [])]
+        if odd := sorted(frozenset().union(*map(placeholders, texts)) - model.TASK_WORDS):
+            raise ValueError(f"no placeholder {odd[0]!r}; known: {', '.join(sorted(model.TASK_WORDS))}")
+        return self
+
+
 class _GradeShape(_Shape):
     grade: Grade
     verdicts: list[VerdictKind] = []
@@ -217,6 +247,7 @@ class _GradingShape(_Shape):
 _RULES = pydantic.TypeAdapter(list[_RuleShape])
 _RECEIVER = pydantic.TypeAdapter(_ReceiverShape)
 _SOURCES = pydantic.TypeAdapter(dict[str, _SourceShape])
+_TASKS = pydantic.TypeAdapter(list[_TaskShape])
 _GRADING = pydantic.TypeAdapter(_GradingShape)
 _ATTACHMENTS = pydantic.TypeAdapter(dict[str, _TypesShape])
 
@@ -233,8 +264,10 @@ class _Loader:
     digest: Any = field(default_factory=hashlib.sha256)
     names: dict[str, str] = field(default_factory=dict)
     rules_unread: bool = False
+    tasks_unread: bool = False
     combinations: dict[str, tuple[_ReceiverShape, str]] = field(default_factory=dict)
     attachments: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    tasks: dict[str, model.Task] = field(default_factory=dict)
     grading: model.Grading = field(default_factory=model.Grading)
     cited: list[tuple[str, Sequence[_Ref]]] = field(default_factory=list)
 
@@ -246,6 +279,21 @@ class _Loader:
         for name, shape in shapes.items():
             self.attachments[name] = tuple(shape.types)
             self.cited.append((f"{path}:{document.line((name, 'sources'))}", shape.sources))
+
+    def task_file(self, path: Path) -> None:
+        """Tasks; read before all rules, which name them."""
+        if (read := self.read(path, _TASKS)) is None:
+            self.tasks_unread = True
+            return
+        shapes, document = read
+        found: dict[str, model.Task] = {}
+        for index, shape in enumerate(shapes):
+            if shape.code in found:
+                self.problems.append(f"{path}:{document.line((index,))}: {shape.code} is there twice")
+            if shape.cause and f"{shape.cause}[].aligned" not in self.catalogue:
+                self.problems.append(f"{path}:{document.line((index,))}: no list fact {shape.cause!r} with aligned")
+            found[shape.code] = _task(shape)
+        self.tasks.update(found)
 
     def grading_file(self, path: Path) -> None:
         if (read := self.read(path, _GRADING)) is not None:
@@ -533,6 +581,8 @@ class _RuleReader(_ConditionReader):
             self.problem("what is for information has the severity info", "severity")
         if shape.remedy and shape.remedy not in self.loader.remedies:
             self.problem(f"no remedy {shape.remedy!r}{_nearest(shape.remedy, self.loader.remedies)}", "remedy")
+        if shape.task and not self.loader.tasks_unread and shape.task not in self.loader.tasks:
+            self.problem(f"no task {shape.task!r}{_nearest(shape.task, self.loader.tasks)}", "task")
         if shape.severity is model.Severity.ERROR and shape.scope is not model.Scope.DELIVERY:
             self.problem(f"an error is about delivery, not {shape.scope.value}", "severity")
         self.loader.check_refs(f"{self.path}:{self.document.line((*self.place, 'sources'))}", shape.sources)
@@ -670,6 +720,8 @@ def load_rules(folders: Sequence[Path], catalogue: Catalogue, remedies: Collecti
             raise RuleError([f"{folder}: no such folder of rule files"])
         if (path := folder / "attachments.yaml").is_file():
             loader.attachment_file(path)
+        if (path := folder / "tasks.yaml").is_file():
+            loader.task_file(path)
         if (path := folder / "verdicts.yaml").is_file():
             loader.grading_file(path)
     for folder in folders:
@@ -687,6 +739,11 @@ def load_rules(folders: Sequence[Path], catalogue: Catalogue, remedies: Collecti
         loader.digest.hexdigest(),
         tuple(loader.warnings),
         grading=loader.grading,
+        tasks=loader.tasks,
+        guide=tuple(
+            model.GuideEntry(str(step["key"]), tuple(map(str, step.get("shown_by", ()))))
+            for step in load_guide(folders)
+        ),
     )
 
 
@@ -701,6 +758,21 @@ def load_guide(folders: Sequence[Path]) -> tuple[Mapping[str, Any], ...]:
                 raise RuleError(problems)
             return tuple(document.data)
     return ()
+
+
+def _task(shape: _TaskShape) -> model.Task:
+    def texts(lang: Literal["en", "ja"]) -> model.TaskTexts:
+        return model.TaskTexts(getattr(shape.what, lang), getattr(shape.hand_over, lang) if shape.hand_over else "")
+
+    return model.Task(
+        code=shape.code,
+        place=shape.place,
+        text={"en": texts("en"), "ja": texts("ja")},
+        gate=shape.gate,
+        inbound=shape.inbound,
+        cause=shape.cause,
+        fields=tuple(shape.fields),
+    )
 
 
 def _all_words(text: model.Texts) -> tuple[str, ...]:

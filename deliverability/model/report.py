@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from deliverability.model.answer import Answer, FindingId
 from deliverability.model.facts import FactSet, Reason, Unknown, Value, Waiver
 from deliverability.model.opinion import SecondOpinion
 from deliverability.model.rules import Effect, Scope, Severity, VolumeClass
 
 # Of the JSON report (data/report-3.schema.json): the second number grows where something is added, the first where
 # something that was there changes its meaning or goes.
-SCHEMA_VERSION = "3.0"
+SCHEMA_VERSION = "3.1"
 
 GRADES = "ABCDF"
 """The grades, the best first."""
@@ -301,6 +302,7 @@ class Remedy:
         edits: what to publish, in order.
         care: see Care.
         mends: rule ids (unmet before) that the rehearsal found met or no longer applicable.
+        settles: the findings behind that, item by item; also of rules that stay unmet for another item.
         changes: the facts that matter and changed, for example ``spf.lookups`` 13 -> 7.
         gains: the verdicts that changed.
         opens: rules that are newly unmet, either of severity info (after ``p=none``: the next step) or what a more
@@ -315,6 +317,7 @@ class Remedy:
     edits: tuple[RecordEdit, ...]
     care: Care = Care.SAFE
     mends: tuple[str, ...] = ()
+    settles: tuple[FindingId, ...] = ()
     changes: tuple[FactChange, ...] = ()
     gains: tuple[Gain, ...] = ()
     opens: tuple[str, ...] = ()
@@ -344,7 +347,7 @@ class Report:
     `facts` travel with it so that a renderer can show evidence and trees. The rules it was judged by do not: whoever
     puts it into words is handed them, and `rules_digest` tells which they were. `assumed` has what the user did not
     say and the verdicts rest on: ``purpose`` (with its ``signs``), ``volume`` (both classes were judged).
-    `second_opinion` is None where it was not asked for.
+    `second_opinion` is None where it was not asked for. `answer` has the same grouped, ordered and turned into steps.
     """
 
     schema_version: str
@@ -361,6 +364,7 @@ class Report:
     assumed: Mapping[str, Value] = field(default_factory=dict)
     remedies: tuple[Remedy, ...] = ()
     second_opinion: SecondOpinion | None = None
+    answer: Answer = field(default_factory=Answer)
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:

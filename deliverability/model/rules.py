@@ -222,10 +222,87 @@ class Effect(StrEnum):
 _EFFECT_RANKS = {effect: rank for rank, effect in enumerate(reversed(Effect))}
 
 
-class Task(StrEnum):
-    """What settles a finding where no record does. NEW_KEY: making a new DKIM key and publishing it."""
+class Place(StrEnum):
+    """Where a step of the plan is done.
 
-    NEW_KEY = "new-key"
+    DNS: at the reader's DNS provider. SERVICE: in the settings of the service that sends. SERVER: at the reader's own
+    mail server. WEB: at the reader's web server. ADDRESS: at the owner of the sending IP address. MESSAGE: in the
+    message or its template. ELSEWHERE: at a domain that is not the reader's. OWN: where the reader set it up.
+    """
+
+    DNS = "dns"
+    SERVICE = "service"
+    SERVER = "server"
+    WEB = "web"
+    ADDRESS = "address"
+    MESSAGE = "message"
+    ELSEWHERE = "elsewhere"
+    OWN = "own"
+
+
+class Gate(StrEnum):
+    """What has to be true before a task is a step. POLICY: reports arrive somewhere, and the mail at hand passes DMARC.
+
+    A task behind a gate is no step by itself, only as a remedy that was rehearsed.
+    """
+
+    POLICY = "policy"
+
+
+TASK_WORDS = frozenset({"domain", "service", "items"})
+"""What the words of tasks may name: the domain shown in From (else the audited one), the service that the step is about
+(else "your mailing service"), the items of the findings."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTexts:
+    """A task's words in one language, with the placeholders of TASK_WORDS. How it is done tells the rule.
+
+    Attributes:
+        what: imperative, one line.
+        hand_over: what to ask of somebody else who has to do it; empty where nobody else has to.
+
+    """
+
+    what: str
+    hand_over: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One act that settles findings where no record is written for it; rules name it by its code.
+
+    Attributes:
+        place: where it is done.
+        gate: see Gate.
+        inbound: it is about mail that the domain receives.
+        cause: a list fact. Where some of its items are aligned with the author domain, what is wrong with those is the
+            cause, and mending that settles the finding; the task is for where there is none.
+        fields: header fields as they are to stand, each a line, with the placeholders of TASK_WORDS.
+        text: language -> words.
+
+    """
+
+    code: str
+    place: Place
+    text: Mapping[str, TaskTexts]
+    gate: Gate | None = None
+    inbound: bool = False
+    cause: str = ""
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GuideEntry:
+    """A step of the user's guide, as far as judging needs it; the rules that serve it name its key.
+
+    Attributes:
+        shown_by: rules of which one must have been met for it to count as done; empty: any.
+
+    """
+
+    key: str
+    shown_by: tuple[str, ...] = ()
 
 
 class ServiceStep(StrEnum):
@@ -272,7 +349,7 @@ class Rule:
         contested: sources contradict each other; the texts give both readings.
         information: good to know, and nothing has to be done; not counted among what could improve.
         remedy: name of the remedy that may mend it; empty: none can be drafted.
-        task: what settles it where no record does.
+        task: code of the task that settles it where no record does; empty: the rule's own steps.
         service: what is to be done at the sending services.
         file, line: where it was read, for error messages.
 
@@ -300,7 +377,7 @@ class Rule:
     contested: bool = False
     information: bool = False
     remedy: str = ""
-    task: Task | None = None
+    task: str = ""
     service: ServiceStep | None = None
     reads: tuple[str, ...] = ()
     file: str = ""
@@ -409,7 +486,8 @@ class Grading:
 class RuleSet:
     """Everything that judges: rules by id in file order, receivers by id in display order, sources by key.
 
-    `knowledge` is what the same folders say of the world, for auditors and words.
+    `knowledge` is what the same folders say of the world, for auditors and words; `tasks` are by code,
+    `guide` has the steps of the guide in its order.
     """
 
     rules: Mapping[str, Rule]
@@ -419,6 +497,8 @@ class RuleSet:
     warnings: tuple[str, ...] = ()
     grading: Grading = field(default_factory=Grading)
     knowledge: Knowledge = field(default_factory=Knowledge)
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    guide: tuple[GuideEntry, ...] = ()
 
     @property
     def providers(self) -> tuple[str, ...]:

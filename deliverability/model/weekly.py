@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from deliverability.model.answer import Said
 from deliverability.model.codec import decode, decode_line, encode
 from deliverability.model.facts import EvidenceLine
 from deliverability.model.history import (
@@ -22,15 +23,16 @@ from deliverability.model.history import (
 )
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import FactChange, Outcome, VerdictKind
-from deliverability.model.rules import Severity
+from deliverability.model.rules import Effect, Severity
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiverVerdict:
-    """What a receiver would do with the mail, in short."""
+    """What a receiver would do with the mail, in short: the verdict, and the effects that make it so."""
 
     receiver: str
     verdict: VerdictKind
+    effects: tuple[Said, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def to_json(entry: WeeklyEntry) -> dict[str, Any]:
         "domain": entry.domain,
         "source": encode(entry.source),
         "message": encode(entry.message),
-        "verdicts": [{"receiver": each.receiver, "verdict": each.verdict.value} for each in entry.verdicts],
+        "verdicts": [_verdict(each) for each in entry.verdicts],
         "grade": entry.grade,
         "comparison": _comparison(entry.comparison) if entry.comparison else None,
         "texts": {
@@ -123,7 +125,7 @@ def from_json(data: Mapping[str, Any]) -> WeeklyEntry:
         domain=data["domain"],
         source=data["source"],
         message=data["message"],
-        verdicts=tuple(ReceiverVerdict(each["receiver"], VerdictKind(each["verdict"])) for each in data["verdicts"]),
+        verdicts=tuple(_read_receiver(each) for each in data["verdicts"]),
         grade=data["grade"],
         comparison=_read_comparison(comparison) if comparison is not None else None,
         texts={
@@ -138,6 +140,16 @@ def from_json(data: Mapping[str, Any]) -> WeeklyEntry:
         stage=data["stage"],
         closed=data["closed"],
     )
+
+
+def _verdict(told: ReceiverVerdict) -> dict[str, Any]:
+    effects = [{"effect": each.effect.value, "contested": each.contested} for each in told.effects]
+    return {"receiver": told.receiver, "verdict": told.verdict.value, "effects": effects}
+
+
+def _read_receiver(data: Mapping[str, Any]) -> ReceiverVerdict:
+    effects = tuple(Said(Effect(each["effect"]), each["contested"]) for each in data["effects"])
+    return ReceiverVerdict(data["receiver"], VerdictKind(data["verdict"]), effects)
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:

@@ -24,10 +24,10 @@ from pathlib import Path
 from deliverability.config import EmailSettings
 from deliverability.model.facts import Catalogue
 from deliverability.model.rules import RuleSet
-from deliverability.model.weekly import Summary
+from deliverability.model.weekly import Summary, page_name
 from deliverability.notify.outbox import Attempt, Notification
 from deliverability.render.html import environment
-from deliverability.view.weekly import GroupView, RunView, run_view
+from deliverability.view.weekly import EntryView, RunView, run_view
 from deliverability.words.sentences import Phrases, phrases
 
 TIMEOUT_SECONDS = 30.0
@@ -58,19 +58,21 @@ def compose(
     say = phrases(lang)
     view = run_view(summary, say, rules, catalogue)
     domain = settings.sender.rpartition("@")[2].strip("<> ") or "localhost"
+    link = f"{settings.pages.rstrip('/')}/{page_name('index', lang)}" if settings.pages else ""
+    where = link or say("weekly.pages", folder=view.folder)
     message = EmailMessage(policy=SMTP)
     for shown in _SHOWN:
         message = EmailMessage(policy=SMTP)
         message["From"] = settings.sender
         message["To"] = ", ".join(settings.to)
-        message["Subject"] = say("weekly.subject", date=view.date, headline=view.headline)
+        message["Subject"] = view.news.subject(summary.started, say)
         message["Date"] = format_datetime(now)
         message["Message-ID"] = make_msgid(idstring=view.date, domain=domain)
         message["List-Id"] = f"deliv weekly <weekly.deliv.{domain}>"
         message["Auto-Submitted"] = "auto-generated"
         message["X-Auto-Response-Suppress"] = "All"
-        message.set_content(_text(view, say, shown), cte="base64" if lang == "ja" else None)
-        message.add_alternative(_html(view, say, shown), subtype="html", cte="base64")
+        message.set_content(_text(view, say, shown, where), cte="base64" if lang == "ja" else None)
+        message.add_alternative(_html(view, say, shown, where, link), subtype="html", cte="base64")
         if len(message.as_bytes()) < MAX_OCTETS:
             break
     if settings.attach:
@@ -81,53 +83,54 @@ def compose(
     return message
 
 
-def _text(view: RunView, say: Phrases, shown: int) -> str:
-    rows = [f"{say('weekly.title')} {view.date}", "", view.headline]
-    if view.previous:
-        rows.append(say("weekly.compared", date=view.previous))
+def _text(view: RunView, say: Phrases, shown: int, where: str) -> str:
+    rows = [f"{say('weekly.title')} {view.day}", "", *(each.sentence for each in view.news.sentences[:shown])]
+    if len(view.news.sentences) > shown:
+        rows.append(say.count("weekly.more-domains", len(view.news.sentences) - shown))
     if view.regraded:
-        rows.append(say("weekly.regraded"))
-    for entry in view.news_first[:shown]:
+        rows += ["", say("weekly.regraded")]
+    for entry in view.changed[:shown]:
         source = say("punctuation.aside", text=entry.source) if entry.source else ""
-        rows += ["", f"== {entry.domain}{source}"]
-        if entry.error:
-            rows.append(f"! {entry.error}")
-        colon = say("punctuation.colon")
-        if entry.receivers:
-            rows.append("   ".join(f"{each.receiver}{colon}{each.label}" for each in entry.receivers))
-        if entry.answer:
-            rows.append(entry.answer)
-        for group in () if entry.first else entry.groups:
-            rows += _group_rows(group, say)
-        if entry.unchecked:
-            rows.append(f"? {entry.unchecked_words}")
-    if len(view.entries) > shown:
-        rows += ["", say.count("weekly.more-domains", len(view.entries) - shown)]
-    rows += ["", say("weekly.pages", folder=view.folder), ""]
+        rows += ["", f"== {entry.domain}{source}", *_block(entry, say)]
+    if view.news.still:
+        rows += ["", *view.news.still[:shown][:_STILL]]
+        if len(view.news.still) > min(shown, _STILL):
+            rows.append(say.count("weekly.more-still", len(view.news.still) - min(shown, _STILL)))
+    rows += ["", where, ""]
     return "\n".join(rows)
 
 
-_LISTED = 8  # changes of each kind in the text
+_STILL = 5  # domains that are refused or at risk as they were
+_MARKS = {"bad": "✗", "risk": "▲", "unknown": "?", "good": "✓", "none": "•"}
+_CHIPS = 3  # lines of verdicts that changed
 
 
-def _group_rows(group: GroupView, say: Phrases) -> Iterator[str]:
-    if group.heading:
-        yield f"* {group.heading}"
-    for verdict in group.verdicts:
-        yield verdict.words
-        yield from (f"    {each}" for each in verdict.causes)
-    for mark, changes in (("+", group.new), ("~", group.rated), ("-", group.mended), ("-", group.gone)):
-        for change in changes[:_LISTED]:
-            yield f"{mark} {change.line}"
-            # A title names the good state: what is wrong about it says the message.
-            message = (change.message,) if mark in "+~" else ()
-            yield from (f"    {each}" for each in (*message, *change.causes, *change.facts))
-        if len(changes) > _LISTED:
-            yield f"{mark} {say.count('weekly.more-changes', len(changes) - _LISTED)}"
+def _block(entry: EntryView, say: Phrases) -> Iterator[str]:
+    """At most ten lines of a domain: what changed at whom, why, the record, and what to do first."""
+    block = entry.block
+    if entry.error:
+        yield f"! {entry.error}"
+    if entry.unchecked:
+        yield f"? {entry.unchecked_words}"
+    yield from block.chips[:_CHIPS]
+    if block.cause:
+        yield f"{say('weekly.why')} {block.cause}"
+    if block.record:
+        yield block.record.asked
+        yield from (f"- {line}" for line in block.record.old[:1])
+        yield from (f"+ {line}" for line in block.record.new[:1])
+        yield from [block.record.deleted] if block.record.deleted else []
+    if block.action:
+        yield f"{say('weekly.step')} {block.action}"
+    if block.findings:
+        yield block.findings
 
 
-def _html(view: RunView, say: Phrases, shown: int) -> str:
-    page: str = environment().get_template("weekly_mail.html").render(say=say, lang=say.lang, view=view, shown=shown)
+def _html(view: RunView, say: Phrases, shown: int, where: str, link: str) -> str:
+    template = environment().get_template("weekly_mail.html")
+    page: str = template.render(
+        say=say, lang=say.lang, view=view, shown=shown, where=where, link=link, still=_STILL, marks=_MARKS
+    )
     return re.sub(r"\n\s+", "\n", page)
 
 

@@ -24,7 +24,6 @@ from deliverability.words.sentences import phrases
 TIMEOUT_SECONDS = 30.0
 _TRY_LATER = frozenset({408, 425, 429})
 _ENTRIES_SHOWN = 20
-_CHANGES_SHOWN = 8  # of each group
 _TEXT_LENGTH = 2_900  # Slack takes 3,000
 
 
@@ -34,20 +33,18 @@ def document(settings: WebhookSettings, summary: Summary, rules: RuleSet, catalo
         return json_text(summary.to_json()).encode()
     say = phrases(lang)
     view = run_view(summary, say, rules, catalogue)
-    title = f"{say('weekly.title')} {view.date}"
+    title = f"{say('weekly.title')} {view.day}"
+    headline = "\n".join(each.sentence for each in view.news.sentences[:_ENTRIES_SHOWN])
     blocks: list[dict[str, Any]] = [
         {"type": "header", "text": _plain(title)},
-        {"type": "section", "text": _plain(view.headline)},
+        {"type": "section", "text": _plain(headline)},
     ]
-    for entry in view.news_first[:_ENTRIES_SHOWN]:
-        rows: list[str] = []
-        for group in entry.groups:
-            rows += [group.heading] if group.heading else []
-            rows += [each.words for each in group.verdicts]
-            rows += [each.line for each in (*group.new, *group.rated, *group.mended)[:_CHANGES_SHOWN]]
-        if rows and not entry.first:
-            blocks.append({"type": "section", "text": _plain("\n".join([entry.domain, *rows]))})
-    return json_text({"text": f"{title}: {view.headline}", "blocks": blocks}).encode()
+    for entry in view.changed[:_ENTRIES_SHOWN]:
+        block = entry.block
+        action = f"{say('weekly.step')} {block.action}" if block.action else ""
+        rows = [entry.domain, *block.chips, block.cause, action, block.findings]
+        blocks.append({"type": "section", "text": _plain("\n".join(filter(None, rows)))})
+    return json_text({"text": view.news.subject(summary.started, say), "blocks": blocks}).encode()
 
 
 def _plain(text: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from deliverability.model.codec import json_text, printable
 from deliverability.model.replies import EXPLANATION_SCHEMA, Explained, Explanation, Fit, Reply, ReplyKind
 from deliverability.model.report import Outcome, Report
 from deliverability.model.rules import Confidence, RuleSet, SourceRef
-from deliverability.render.json import Json
+from deliverability.render.answer import Json
 from deliverability.render.paper import Paper
 from deliverability.words.rules import rule_title
 from deliverability.words.sentences import Phrases, sentences, shortened, visible

@@ -1,21 +1,22 @@
-"""`deliv fix`: the remedies of reports in words, as plain text or JSON."""
+"""`deliv fix`: the remedies of reports in words as plain text, their plans as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
-from deliverability.model.codec import encode, json_text
-from deliverability.model.report import RecordEdit
-from deliverability.render.json import gain_json
+from deliverability.model.answer import PlanStep
+from deliverability.model.codec import json_text
+from deliverability.model.report import Care, RecordEdit
+from deliverability.render.answer import Json, step_json
 from deliverability.render.paper import Paper
 from deliverability.view.diff import PieceKind
-from deliverability.view.fixes import FixView
+from deliverability.view.fixes import FixView, up_to
 from deliverability.view.parts import EditView, RemedyView
 from deliverability.view.records import rdata, with_value
 from deliverability.words.sentences import Phrases, visible
+from deliverability.words.steps import step_words
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "2.0"
 
 
 def fix_text(fixes: FixView, paper: Paper) -> str:
@@ -77,62 +78,45 @@ def _long(edit: RecordEdit, say: Phrases, indent: str, paper: Paper) -> Iterator
             yield f"{indent}  {visible(written)}"
 
 
-def fix_json(several: Sequence[FixView]) -> str:
-    """All remedies in one list, each with its domain, and the findings that no record mends."""
-    document = {
-        "schema_version": SCHEMA_VERSION,
-        "remedies": [
-            {"domain": visible(fixes.view.report.domain), "message": visible(fixes.view.report.message) or None}
-            | _as_json(view)
-            for fixes in several
-            for view in fixes.remedies
-        ],
-        "by_hand": [
-            {
-                "domain": visible(fixes.view.report.domain),
-                "message": visible(fixes.view.report.message) or None,
-                "rule": check.rule,
-                "title": check.headline,
+def fix_json(several: Sequence[FixView], care: Care) -> str:
+    """The plan of each report with its words, and one final record for each name that its steps edit."""
+    document: dict[str, Json] = {"schema_version": SCHEMA_VERSION, "plan": [], "records": []}
+    plan: list[Json] = []
+    records: list[Json] = []
+    for fixes in several:
+        report, speaker = fixes.view.report, fixes.view.speaker
+        chosen = up_to(report.answer.plan, care)
+        subject: dict[str, Json] = {
+            "domain": visible(report.domain),
+            "message": visible(report.message) or None,
+        }
+        for step in chosen:
+            words = step_words(step, report, speaker)
+            said: dict[str, Json] = {
+                "what": words.what,
+                "where": words.where,
+                "how": list(words.how),
+                "fields": list(words.fields),
+                "files": ["\n".join(lines) + "\n" for lines in words.files],
+                "hand_over": list(words.hand_over),
             }
-            for fixes in several
-            for check in fixes.by_hand
-        ],
-    }
+            plan.append(subject | step_json(step) | said)
+        records += (subject | each for each in _final_records(chosen))
+    document |= {"plan": plan, "records": records}
     return json_text(document, indent=2) + "\n"
 
 
-def _as_json(view: RemedyView) -> dict[str, Any]:
-    """`name`, `type` and `value` are the record that mends the finding, for most remedies the only one.
-
-    `records` are all, in the order in which to publish them: what a sender that moves needs first, what it leaves last.
-    """
-    remedy = view.remedy
-    main = next((edit for edit in reversed(remedy.edits) if edit.old), remedy.edits[0])
-    return {
-        "rule": remedy.rule,
-        "item": visible(remedy.item) or None,
-        "code": remedy.code,
-        "title": view.title,
-        "name": main.name,
-        "type": main.type,
-        "value": with_value(main.type, main.new[0]),
-        "old": main.old[0] if main.old else None,
-        "effect": "; ".join(view.effects) or "; ".join(words for _, words in view.mends),
-        "care": remedy.care.value,
-        "note": view.care_words,
-        "files": ["\n".join(lines) + "\n" for lines in view.files],
-        "records": [
-            {"name": edit.name, "type": edit.type, "value": with_value(edit.type, value)}
-            for edit in remedy.edits
-            for value in edit.new
-        ],
-        "replaces": [
-            {"name": edit.name, "type": edit.type, "value": value} for edit in remedy.edits for value in edit.old
-        ],
-        "mends": list(remedy.mends),
-        "opens": list(remedy.opens),
-        "changes": [
-            {"fact": each.path, "before": encode(each.before), "after": encode(each.after)} for each in remedy.changes
-        ],
-        "gains": [gain_json(each) for each in remedy.gains],
-    }
+def _final_records(plan: Iterable[PlanStep]) -> Iterator[dict[str, Json]]:
+    """What stands at each name once all steps are done, and what stands there now."""
+    edits: dict[tuple[str, str], list[tuple[int, RecordEdit]]] = {}
+    for step in plan:
+        for edit in step.edits:
+            edits.setdefault((edit.name, edit.type), []).append((step.number, edit))
+    for (name, rdtype), steps in edits.items():
+        yield {
+            "name": name,
+            "type": rdtype,
+            "values": [with_value(rdtype, value) for value in steps[-1][1].new],
+            "replaces": list(steps[0][1].old),
+            "steps": [number for number, _ in steps],
+        }

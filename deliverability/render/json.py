@@ -14,16 +14,14 @@ from deliverability.model.report import (
     Finding,
     Gain,
     Judgement,
-    RecordEdit,
     Remedy,
     Report,
     Verdict,
 )
+from deliverability.render.answer import Json, answer_json, edit_json
 from deliverability.render.formats import WriterOptions
 from deliverability.view.report import ReportView
 from deliverability.words.speaker import Speaker
-
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 # The shape of these reports as JSON Schema (draft 2020-12).
 SCHEMA = Path(__file__).resolve().parent.parent / "data" / "report-3.schema.json"
@@ -76,6 +74,7 @@ def _report(report: Report) -> Json:
         "schema_version": report.schema_version,
         "subject": subject,
         **_answer(report),
+        "answer": answer_json(report.answer),
         "findings": [_finding(each) for each in report.findings],
         "remedies": [_remedy(each) for each in report.remedies],
         "evidence": [encode_evidence(report.facts.evidence[ident]) for ident in sorted(report.facts.evidence)],
@@ -189,11 +188,11 @@ def _finding(finding: Finding) -> Json:
             "note": printable(finding.waiver.note),
             "until": finding.waiver.until or None,
         }
-    shape["gains"] = [gain_json(each) for each in finding.gains]
+    shape["gains"] = [_gain(each) for each in finding.gains]
     return shape
 
 
-def gain_json(gain: Gain) -> Json:
+def _gain(gain: Gain) -> Json:
     """What changes for one receiver."""
     return {
         "receiver": gain.receiver,
@@ -209,22 +208,13 @@ def _remedy(remedy: Remedy) -> Json:
         "code": remedy.code,
         "values": encode(_sorted(remedy.values)),
         "care": remedy.care.value,
-        "edits": [_edit(each) for each in remedy.edits],
+        "edits": [edit_json(each) for each in remedy.edits],
         "mends": list(remedy.mends),
         "opens": list(remedy.opens),
         "changes": [
             {"fact": each.path, "before": encode(each.before), "after": encode(each.after)} for each in remedy.changes
         ],
-        "gains": [gain_json(each) for each in remedy.gains],
-    }
-
-
-def _edit(edit: RecordEdit) -> Json:
-    return {
-        "name": printable(edit.name),
-        "type": edit.type,
-        "old": [printable(value) for value in edit.old],
-        "new": [printable(value) for value in edit.new],
+        "gains": [_gain(each) for each in remedy.gains],
     }
 
 

@@ -44,6 +44,8 @@ _SYMBOLS = {
     "unmet": ("✗", "x"),
     "unknown": ("?", "?"),
     "not-applicable": ("–", "-"),
+    "worse": ("▲", "^"),
+    "better": ("▼", "v"),
 }
 
 

@@ -9,6 +9,10 @@ from functools import lru_cache
 _NO_BEGIN = frozenset(
     "、。，．,.!?！？:;：；・)]}）］｝〉》」』】〕”’…‥％%ー々ゝゞヽヾぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ"
 )
+_TYPEWRITTEN = (
+    *(("—", "-"), ("–", "-"), ("·", "-"), ("…", "..."), ("“", '"'), ("”", '"'), ("’", "'")),
+    *(("→", "->"), ("⇒", "=>"), ("×", "x")),
+)
 _NO_END = frozenset("([{（［｛〈《「『【〔“‘")
 
 
@@ -60,7 +64,7 @@ def wrap(text: str, columns: int) -> list[str]:
 
 def typewritten(text: str) -> str:
     """Typographic marks as ASCII, for terminals without them; other scripts stay."""
-    for fancy, plain in (("—", "-"), ("…", "..."), ("“", '"'), ("”", '"'), ("’", "'")):
+    for fancy, plain in _TYPEWRITTEN:
         text = text.replace(fancy, plain)
     return text
 

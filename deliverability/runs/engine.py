@@ -143,13 +143,15 @@ def _html(message: Message) -> str | None:
 
 def make_report(audited: Audited, rules: RuleSet, selection: Selection) -> Report:
     """Judge facts and put everything a renderer needs into one report, but for remedies: see `full_report`."""
+    from deliverability.judge import plan
+    from deliverability.judge.answer import answer
     from deliverability.judge.engine import judge
     from deliverability.judge.grade import assessed
 
     judged = judge(audited.facts, rules, catalogue(), selection)
     receivers = selection.receivers or rules.providers
     findings, assessment = assessed(judged, receivers, audited.facts, rules.grading)
-    return Report(
+    report = Report(
         schema_version=SCHEMA_VERSION,
         domain=audited.subject.domain,
         message=audited.subject.message_name,
@@ -164,6 +166,9 @@ def make_report(audited: Audited, rules: RuleSet, selection: Selection) -> Repor
         run=Run(__version__, audited.started, audited.sources),
         second_opinion=audited.opinion,
     )
+    steps = plan.steps(report, rules)
+    steps = plan.with_gains(steps, report.verdicts, plan.by_tally(steps, report, rules))
+    return replace(report, answer=answer(report, rules, steps))
 
 
 def _assumed(facts: FactSet, rules: RuleSet, receivers: Sequence[str]) -> Mapping[str, Value]:
@@ -196,13 +201,21 @@ async def full_report(audited: Audited, rules: RuleSet, selection: Selection) ->
     report = await asyncio.to_thread(make_report, audited, rules, selection)
     if audited.basis is None:
         return Reported(audited, report)
-    from deliverability.runs.rehearse import remedies
+    from deliverability.judge import plan
+    from deliverability.judge.answer import answer
+    from deliverability.runs.rehearse import remedies, standings_after
 
     crashes = audited.crashes
     try:
         found, complete = await remedies(audited.basis, report, rules, catalogue(), selection)
         notes = report.notes if complete else (*report.notes, Note("remedies-unfinished"))
-        report = replace(report, remedies=found, notes=notes)
+        if found:
+            full = replace(report, remedies=found)
+            steps = plan.steps(full, rules)
+            after = await standings_after(steps, audited.basis, full, rules, catalogue(), selection)
+            steps = plan.with_gains(steps, report.verdicts, after)
+            report = replace(full, answer=answer(full, rules, steps))
+        report = replace(report, notes=notes)
     except Exception:
         report = replace(report, notes=(*report.notes, Note("remedies-failed")))
         crashes = (*crashes, f"remedies:\n{traceback.format_exc()}")

@@ -10,6 +10,8 @@ from deliverability.auditors.base import Auditor, Execution, gather
 from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, judge
 from deliverability.judge.grade import assess
+from deliverability.judge.plan import Standings, standings, touches, without
+from deliverability.model.answer import FindingId, PlanStep
 from deliverability.model.facts import Catalogue, FactSet, Subject, Unknown
 from deliverability.model.report import (
     GRADES,
@@ -100,7 +102,7 @@ async def remedies(
 
 
 async def _accepted(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool]:
-    meant = {(each.rule, each.item) for each in base.findings if each.outcome is Outcome.UNMET}
+    meant = {(each.rule, each.item) for each in base.findings if each.outcome is Outcome.UNMET and each.waiver is None}
     services = rehearsal.rules.knowledge.services
     first = Situation(base.facts, base.findings, services)
     waiting = [(topic, draft) for topic in TOPICS for draft in topic(first)] if meant else []
@@ -145,6 +147,39 @@ async def _accepted(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], 
             published.setdefault(edit_place(edit), edit.old)
         waiting = again + [each for each in waiting if each not in stale]
     return accepted, True
+
+
+async def standings_after(
+    plan: Sequence[PlanStep],
+    basis: Basis,
+    report: Report,
+    rules: RuleSet,
+    catalogue: Catalogue,
+    selection: Selection,
+) -> tuple[Standings, ...]:
+    """Where each receiver stands once each step of the plan, and those above it, are done.
+
+    Records are audited as if they were published; what a step without any settles is taken out of what was found. Once
+    the time budget of the subject is spent, so is what the records settle, as their own rehearsal showed.
+    """
+    rehearsal = _Rehearsal(basis, rules, catalogue, selection)
+    state = _State({}, report.facts, basis.executions, report.findings, _answer(report.assessment))
+    receivers = tuple(each.receiver for each in report.verdicts)
+    now = standings(report.verdicts)
+    done: set[FindingId] = set()
+    waiting: dict[_Place, tuple[Proposal, ...]] = {}
+    found: list[Standings] = []
+    for step in plan:
+        waiting.update(proposals_for(step.edits))
+        if not step.edits or basis.ports.budget.spent:
+            done.update(step.findings)
+        if touches(step, report.verdicts):
+            if waiting and not basis.ports.budget.spent:
+                state = await rehearsal.publish(state, waiting)
+                waiting = {}
+            now = without(state.findings, done, receivers, state.facts, rules)
+        found.append(now)
+    return tuple(found)
 
 
 async def _beside_alias(resolver: Resolver, edits: Iterable[RecordEdit]) -> bool:
@@ -358,6 +393,7 @@ def _rehearsed(draft: Remedy, before: _State, after: _State) -> Remedy:
     return replace(
         draft,
         mends=tuple(dict.fromkeys((draft.rule, *mended))),
+        settles=tuple(FindingId(*case) for case in dict.fromkeys(((draft.rule, draft.item), *sorted(unmet - still)))),
         opens=tuple(dict.fromkeys(rule for rule, _ in sorted(still - unmet))),
         changes=tuple(
             FactChange(path, old, new)

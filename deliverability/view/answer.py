@@ -1,199 +1,631 @@
-"""The answer of a report: what each receiver does, the sentence over all, the grade, and what was assumed."""
+"""The answer in words: the sentence over all, groups of receivers or tiles of records, the chain, what it rests on.
+
+Everything is ready to be laid out. `tone` is good, bad, risk, unknown or none; a renderer has a mark for each.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from deliverability.model.facts import FactSet, records_of, text_of, texts_of
-from deliverability.model.report import Case, Consequence, Outcome, Report, Requirements, Verdict, VerdictKind
-from deliverability.model.rules import VolumeClass
-from deliverability.view.findings import combines, effect_words, receiver_name
-from deliverability.view.parts import CheckView, ReasonView, VerdictGroupView, VerdictView
+from deliverability.model.answer import (
+    Answer,
+    FindingId,
+    Reach,
+    ReceiverGroup,
+    Said,
+    Tile,
+    TileState,
+    TileTopic,
+)
+from deliverability.model.codes import Input
+from deliverability.model.dkim import signatures_of
+from deliverability.model.facts import Unknown, Value, records_of, text_of, texts_of
+from deliverability.model.report import Report, VerdictKind
+from deliverability.model.rules import Effect
+from deliverability.view.findings import FindingIndex, effect_words, receiver_name
 from deliverability.words.details import detail_words
-from deliverability.words.sentences import Phrases, shortened, visible
+from deliverability.words.sentences import Phrases, format_value, shortened, visible
 from deliverability.words.speaker import Speaker
 
-_WORST_FIRST = sorted(VerdictKind, key=lambda kind: -kind.rank)
+TONES = {
+    VerdictKind.REJECTED: "bad",
+    VerdictKind.AT_RISK: "risk",
+    VerdictKind.DEPENDS: "risk",
+    VerdictKind.CANNOT_TELL: "unknown",
+    VerdictKind.ACCEPTED: "good",
+    VerdictKind.DNS_NOT_READY: "bad",
+    VerdictKind.DNS_PARTLY: "unknown",
+    VerdictKind.DNS_READY: "good",
+}
+_TILE_TONES = {
+    TileState.BROKEN: "bad",
+    TileState.FLAWED: "risk",
+    TileState.FINE: "good",
+    TileState.UNKNOWN: "unknown",
+    TileState.NOTHING: "none",
+}
+_WORST_TONE = ("bad", "risk", "unknown", "good", "none")
+_CAUSES_SHOWN = 2
+_UNANSWERED_SHOWN = 3
+_MECHANISMS_SHOWN = 3
 
 
-def lead(report: Report, checks: Sequence[CheckView], speaker: Speaker) -> str:
-    """The answer in one sentence."""
-    say = speaker.say
-    found, domain = report.assessment, visible(report.domain)
+@dataclass(frozen=True, slots=True)
+class ReceiverView:
+    """A receiver of a group: its id, and its name."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """Receivers that do the same for the same reasons.
+
+    Attributes:
+        tone: see above.
+        heading: what they do: "Refused".
+        line: the same with who: "Refused by Gmail, Outlook.com".
+        receivers: who.
+        codes: the replies that the sender would see.
+        because: what is wrong, as a clause; empty where nothing decides, or the group above has the same cause.
+        anchor: the finding that decides, on a page; empty: none.
+        notes: what else there is to say, each a few words: the same cause, the numbers of messages, the count of
+            requirements, lesser remarks.
+        step: number of the step that settles it; None: no step does.
+        step_words: "step 1"; empty: none.
+        same_cause: the cause is that of the group above.
+        in_lead: the lead names the cause, which need not be repeated beside it.
+
+    """
+
+    tone: str
+    heading: str
+    line: str
+    receivers: tuple[ReceiverView, ...]
+    codes: tuple[str, ...]
+    because: str
+    anchor: str
+    notes: tuple[str, ...]
+    step: int | None
+    step_words: str
+    same_cause: bool
+    in_lead: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the receivers."""
+        return tuple(each.name for each in self.receivers)
+
+
+@dataclass(frozen=True, slots=True)
+class TileView:
+    """One kind of record of the domain.
+
+    Attributes:
+        name: "SPF".
+        tone: see above.
+        state: the same in a word, for those who see no mark.
+        value: what matters of it, in a few words.
+        services: "sends: Microsoft 365", or empty.
+        records: the records themselves, whole.
+        problem: what is wrong, as a clause, or why there is no answer; empty: nothing.
+        step: number of the step that settles it; None: no step does.
+        step_words: "step 3"; empty: none.
+        inbound: it is about mail that the domain receives, and is drawn in grey.
+
+    """
+
+    name: str
+    tone: str
+    state: str
+    value: str
+    services: str
+    records: tuple[str, ...]
+    problem: str
+    step: int | None
+    step_words: str
+    inbound: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """One name of the chain: that SPF or DKIM was checked for, with the result and whether DMARC counts it.
+
+    Attributes:
+        name: "SPF", "DKIM".
+        label: "SPF passes for".
+        domain: the domain; empty: none.
+        result: "pass", as the protocols say it.
+        tone: good where it counts for DMARC, bad where it does not, unknown where that could not be told.
+        verdict: why, in two or three words: "same owner", "other owner", "does not pass".
+
+    """
+
+    name: str
+    label: str
+    domain: str
+    result: str
+    tone: str
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChainView:
+    """From the name that people see over SPF and DKIM to DMARC.
+
+    Attributes:
+        label: "People see".
+        author: the domain of From.
+        links: SPF, then the signatures.
+        more: "and 3 more signatures", or empty.
+        tone: of the conclusion.
+        conclusion: "DMARC passes", "DMARC fails".
+        result: "passes", "fails".
+        policy: "p=none, no reports".
+        text: the same as one sentence, for those who see no drawing.
+
+    """
+
+    label: str
+    author: str
+    links: tuple[LinkView, ...]
+    more: str
+    tone: str
+    conclusion: str
+    result: str
+    policy: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerView:
+    """The answer, from top to bottom.
+
+    Attributes:
+        domain: the domain, or that there is none.
+        meta: file name or "DNS only", moment, where the answers came from.
+        assumed: what the user did not say, each a sentence with its reason and the option that says otherwise.
+        remarks: what changes how the whole is to be read.
+        tone: of the whole, for the lead.
+        lead: the answer in one sentence.
+        hint: what to do where nothing was answered; else empty.
+        groups: receivers, worst first; empty without a message, for a parked domain, and where nothing was answered.
+        tiles: the records of the domain; shown where there are no groups.
+        chain: who is who; None without a message.
+        waits: what would show more, each a line with the option or command.
+        unanswered: the questions without an answer in one line; empty: all were answered.
+        reached: whether anything was answered; where not, and without a message, nothing else is shown.
+
+    """
+
+    domain: str
+    meta: tuple[str, ...]
+    assumed: tuple[str, ...]
+    remarks: tuple[str, ...]
+    tone: str
+    lead: str
+    hint: str
+    groups: tuple[GroupView, ...]
+    tiles: tuple[TileView, ...]
+    chain: ChainView | None
+    waits: tuple[str, ...]
+    unanswered: str
+    reached: bool
+
+
+def answer_view(
+    report: Report, findings: FindingIndex, speaker: Speaker, *, meta: tuple[str, ...] = (), remarks: Iterable[str] = ()
+) -> AnswerView:
+    """The answer of a report in words. `meta` and `remarks` are known to who asks."""
+    say, answer = speaker.say, report.answer
+    groups = tuple(_group(each, report, findings, speaker) for each in answer.groups) if report.message else ()
+    tiles = tuple(_tile(each, report, findings, speaker) for each in answer.tiles)
+    tones = [each.tone for each in (groups or tiles)] or ["unknown" if answer.reach is Reach.NONE else "none"]
+    tone, lead = _lead(report, findings, speaker, min(tones, key=_WORST_TONE.index))
+    groups = tuple(replace(each, in_lead=bool(each.because) and each.because in lead) for each in groups)
+    return AnswerView(
+        domain=visible(report.domain) or say("label.no-domain"),
+        meta=meta,
+        assumed=tuple(_assumed(answer, say)),
+        remarks=tuple(remarks),
+        tone=tone,
+        lead=lead,
+        hint=say("lead.unreached-hint", domain=visible(report.domain)) if answer.reach is Reach.NONE else "",
+        groups=groups,
+        tiles=tiles,
+        chain=_chain(report, say),
+        waits=tuple(_waits(report, say)),
+        unanswered=_unanswered(answer, say) if answer.reach is Reach.PARTLY else "",
+        reached=answer.reach is not Reach.NONE,
+    )
+
+
+def step_words(number: int | None, say: Phrases) -> str:
+    """A step of the plan by its number."""
+    return "" if number is None else say("plan.step", n=str(number))
+
+
+def joined(names: Sequence[str], say: Phrases) -> str:
+    """Names within a sentence: "Gmail, iCloud and Yahoo"."""
+    if len(names) < 2:
+        return "".join(names)
+    return say("punctuation.list").join(names[:-1]) + say("punctuation.and") + names[-1]
+
+
+def kind_words(kind: VerdictKind, effects: Iterable[Said], say: Phrases) -> str:
+    """What becomes of the mail; what is at risk says by which effect."""
+    said = [(each.effect, each.contested) for each in effects]
+    if said and kind in (VerdictKind.AT_RISK, VerdictKind.DNS_NOT_READY):
+        return effect_words(said, say)
+    return say(f"verdict.{kind.value}")
+
+
+def in_sentence(words: str) -> str:
+    """The words of a heading within a sentence."""
+    return words[:1].lower() + words[1:]
+
+
+# --- the sentence ---------------------------------------------------------------------------------------------------
+
+
+def _lead(report: Report, findings: FindingIndex, speaker: Speaker, tone: str) -> tuple[str, str]:
+    """The tone of the whole, and the answer in one sentence."""
+    say, answer, found = speaker.say, report.answer, report.assessment
+    domain = visible(report.domain)
+    if answer.reach is Reach.NONE:
+        return "bad", say("lead.unreached-message" if report.message else "lead.unreached")
     if found.parked:
-        short = say("value.separator").join(_reason_headlines(found.ways, checks))
+        short = findings.shorts(FindingId(rule) for rule in found.ways[:1])
         key = {True: "closed", False: "open", None: "unknown"}[found.closed]
-        return say(f"answer.parked-{key}", domain=domain, short=short)
-    if found.dns is not None:
-        missing = dict.fromkeys(rule for each in report.verdicts for rule in each.missing)
-        effects = dict.fromkeys(c.rule for each in report.verdicts for c in each.deciding)
-        if effects and found.dns is not VerdictKind.CANNOT_TELL:
-            reasons, joined = _reason_headlines(effects, checks), "punctuation.clauses"
-        else:
-            reasons, joined = _not_found(report, effects or missing, checks, say), "value.separator"
-        return say(f"answer.{found.dns.value}", domain=domain, short=say(joined).join(reasons[:2]))
-    kinds = [verdict.verdict for verdict in report.verdicts if not combines(verdict.receiver, speaker)]
-    if len(kinds) < 2:
-        return ""
-    if len(set(kinds)) == 1:
-        return say(f"answer.{kinds[0].value}-all", all=str(len(kinds)))
-    parts = [say.count(f"answer.{kind.value}-count", kinds.count(kind)) for kind in _WORST_FIRST if kind in kinds]
-    return say("answer.lead", all=str(len(kinds)), parts=say("answer.separator").join(parts))
+        parked_tone = {True: "good", False: "bad", None: "unknown"}[found.closed]
+        return parked_tone, say(f"answer.parked-{key}", domain=domain, short=joined(short, say))
+    if not answer.groups:
+        return tone, _of_tiles(answer.tiles, findings, say, domain)
+    worst = answer.groups[0]
+    if not report.message and TONES[worst.kind] != "bad":
+        return tone, _of_dns(worst, answer.tiles, findings, say, domain)
+    return TONES[worst.kind], _of_groups(answer.groups, report, findings, speaker)
 
 
-def verdict_view(verdict: Verdict, report: Report, checks: Sequence[CheckView], speaker: Speaker) -> VerdictView:
-    """What a receiver does, and why."""
-    say = speaker.say
-    name = receiver_name(verdict.receiver, speaker)
+def _of_tiles(tiles: Sequence[Tile], findings: FindingIndex, say: Phrases, domain: str) -> str:
+    """Where no receiver was asked about: what is broken, or that nothing is."""
+    broken = findings.shorts(finding for tile in tiles if tile.state is TileState.BROKEN for finding in tile.findings)
+    if broken:
+        return say("lead.dns-broken", domain=domain, short=say("punctuation.clauses").join(broken[:_CAUSES_SHOWN]))
+    return say("answer.dns-ready", domain=domain)
+
+
+def _of_dns(worst: ReceiverGroup, tiles: Sequence[Tile], findings: FindingIndex, say: Phrases, domain: str) -> str:
+    """Without a message, where DNS alone decides against it at nobody."""
+    if any(tile.state is TileState.BROKEN and tile.findings for tile in tiles):
+        return _of_tiles(tiles, findings, say, domain)
+    if worst.kind is VerdictKind.DNS_READY:
+        return say("answer.dns-ready", domain=domain)
+    missing = findings.reasons(worst.deciding)[:_CAUSES_SHOWN]
+    key = "cannot-tell" if worst.kind is VerdictKind.CANNOT_TELL else "dns-partly"
+    return say(f"answer.{key}", domain=domain, short=say("value.separator").join(missing))
+
+
+def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: FindingIndex, speaker: Speaker) -> str:
+    """Who does the worst, and the one cause that comes first in the plan."""
+    say, worst = speaker.say, groups[0]
+    alike = [each for each in groups if (each.kind, each.deciding[:1]) == (worst.kind, worst.deciding[:1])]
+    effects = [said for each in alike for said in each.effects]
+    names = [receiver_name(ident, speaker) for each in alike for ident in each.receivers]
     mail = say("label.this-mail") if report.message else say("label.mail-of", domain=visible(report.domain))
-    receiver = speaker.rules.receivers.get(verdict.receiver)
-    reasons = _reasons(verdict.deciding, checks)
-    counted = verdict.requirements
-    return VerdictView(
-        receiver=name,
-        kind=verdict.verdict.value,
-        label=_label(verdict, say),
-        sentence=_sentence(verdict, report, name, mail, speaker),
-        checked=_counted(counted, say),
-        reasons=reasons,
-        codes=tuple(dict.fromkeys(code for each in reasons if not each.unknown for code in each.codes)),
-        unknown=len(verdict.open),
-        remarks=_reasons(verdict.remarks, checks),
-        about=visible(receiver.about.get(speaker.lang, "")) if receiver else "",
-    )
+    number = "one" if len(names) == 1 else "other"
+    short = joined(findings.shorts(worst.deciding)[:1], say)
+    words = {"receivers": joined(names, say), "mail": mail, "short": short}
+    match worst.kind:
+        case VerdictKind.ACCEPTED:
+            return say.count("lead.accepted", len(names)) if len(names) > 1 else say("lead.accepted-at", **words)
+        case VerdictKind.CANNOT_TELL:
+            reason = joined(findings.reasons(worst.deciding)[:_CAUSES_SHOWN], say)
+            return say(f"lead.cannot-tell.{number}", receivers=words["receivers"], reason=reason)
+        case VerdictKind.DEPENDS:
+            return _depends(worst, words, number, say)
+    if worst.bulk_only:
+        return _depends(worst, words, number, say)
+    if worst.kind is VerdictKind.REJECTED or _refuses(effects):
+        return say(f"lead.refused.{number}", **words)
+    does = say("punctuation.or").join(say(f"lead.does.{key}.{number}") for key in _effect_keys(effects))
+    return say("lead.at-risk", **words, does=does)
 
 
-def verdict_groups(verdicts: Iterable[VerdictView], say: Phrases) -> tuple[VerdictGroupView, ...]:
-    """Verdicts that say the same for the same reasons together, in the order of the first of each."""
-    groups: dict[object, list[VerdictView]] = {}
-    for each in verdicts:
-        key = (each.sentence.replace(each.receiver, ""), each.reasons, each.unknown)
-        groups.setdefault(key, []).append(each)
+def _depends(group: ReceiverGroup, words: Mapping[str, str], number: str, say: Phrases) -> str:
+    """What is done from which number of messages on."""
+    refused = group.bulk is VerdictKind.REJECTED or (group.bulk is None and _refuses(group.effects))
+    does = say("punctuation.or").join(say(f"lead.does.{key}.{number}") for key in _effect_keys(group.effects))
+    many = say("verdict.from-number", n=f"{group.bulk_from:,}") if group.bulk_from else say("verdict.from-bulk")
+    fine = group.small in (None, VerdictKind.ACCEPTED, VerdictKind.DNS_READY)
+    said = say(f"lead.depends-refused.{number}" if refused else "lead.depends", **words, does=does, many=many)
+    return said + say("lead.below-fine" if fine else "lead.below-other")
+
+
+def _refuses(effects: Iterable[Said]) -> bool:
+    return any(said.effect is Effect.REJECT and not said.contested for said in effects)
+
+
+def _effect_keys(effects: Iterable[Said]) -> tuple[str, ...]:
+    """Names of effects, the worst first, each once."""
+    worst_first = sorted(effects, key=lambda said: (-said.effect.rank, said.contested))
     return tuple(
-        VerdictGroupView(
-            kind=alike[0].kind,
-            sentence=alike[0].sentence.replace(
-                alike[0].receiver, say("site_separator").join(each.receiver for each in alike)
-            ),
-            checked=alike[0].checked if len({each.checked for each in alike}) == 1 else "",
-            reasons=alike[0].reasons,
-        )
-        for alike in groups.values()
+        dict.fromkeys("may-reject" if said.effect is Effect.REJECT else said.effect.value for said in worst_first)
     )
 
 
-def grade_words(report: Report, say: Phrases) -> str:
-    """The grade, and how many checks are open that could lower it."""
-    found = report.assessment
-    if not found.open:
-        return say("verdict.grade", grade=found.grade)
-    return say("verdict.grade-open", grade=found.grade, checks=say.count("label.open-checks", found.open))
+# --- groups and tiles -----------------------------------------------------------------------------------------------
 
 
-def assumptions(report: Report, say: Phrases) -> tuple[str, ...]:
-    """What the user did not say and the answer rests on, each with the option that says it."""
-    assumed = []
-    if "purpose" in report.assumed:
-        signs = say("value.separator").join(say(f"assumed.sign.{sign}") for sign in texts_of(report.assumed["signs"]))
-        assumed.append(say(f"assumed.{report.assumed['purpose']}", signs=signs))
-    if "volume" in report.assumed and report.verdicts:
-        given = isinstance(report.facts.value("subject.daily_volume"), int)
-        assumed.append(say("assumed.bulk-or-not" if given else "assumed.volume"))
-    return tuple(assumed)
-
-
-def published_records(facts: FactSet) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """The published records that mail of the domain is checked by: MX, SPF, DKIM keys, DMARC, as they stand in DNS."""
-    domain = text_of(facts.value("subject.domain"))
-    hosts = [f"{each.get('preference', '')} {each['host']}".strip() for each in records_of(facts.value("mx.hosts"))]
-    keys = [each for each in records_of(facts.value("dkim.keys")) if text_of(each.get("record"))]
-    record = text_of(facts.value("dmarc.record"))
-    found = [
-        (f"{domain} MX", hosts),
-        (f"{domain} TXT", texts_of(facts.value("spf.records"))),
-        *((f"{each['name']} TXT", [text_of(each.get("record"))]) for each in keys),
-        (f"_dmarc.{text_of(facts.value('dmarc.location'))} TXT", [record] if record else []),
-    ]
-    return tuple((visible(name), tuple(visible(line) for line in lines)) for name, lines in found if lines)
-
-
-def _label(verdict: Verdict, say: Phrases) -> str:
-    """The badge; what is at risk says which effect."""
-    if verdict.verdict is VerdictKind.AT_RISK:
-        return effect_words(((each.effect, each.contested) for each in verdict.effects), say)
-    return say(f"verdict.{verdict.verdict.value}")
-
-
-def _counted(counted: Requirements, say: Phrases) -> str:
-    """How many of the receiver's requirements are met, of those that could be checked; and how many could not."""
-    checked = counted.met + counted.unmet
-    if not checked:
-        return say.count("verdict.checked-none", counted.open) if counted.open else say("verdict.checked-nothing")
-    if counted.unmet:
-        words = say("verdict.checked", n=str(checked), met=str(counted.met))
-    else:
-        words = say.count("verdict.checked-all", checked)
-    return words + (say.count("verdict.checked-open", counted.open) if counted.open else "")
-
-
-def _sentence(verdict: Verdict, report: Report, name: str, mail: str, speaker: Speaker) -> str:
+def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker: Speaker) -> GroupView:
     say = speaker.say
-    receiver = speaker.rules.receivers.get(verdict.receiver)
-    number = receiver.bulk_from if receiver else None
-    many = say("verdict.from-number", n=f"{number:,}") if number else say("verdict.from-bulk")
-    small, bulk = verdict.if_small, verdict.if_bulk
-    if small is None or bulk is None:
-        effects = effect_words(((each.effect, each.contested) for each in verdict.effects), say)
-        kind = "dns-not-ready-bulk" if _for_bulk_only(verdict, report) else verdict.verdict.value
-        return say(f"verdict.{kind}-sentence", receiver=name, mail=mail, effects=effects, many=many)
-    key = "verdict.depends-sentence" if number else "verdict.depends-bulk-sentence"
-    return say(key, receiver=name, many=many, bulk=_case(bulk, say), small=_case(small, say))
-
-
-def _for_bulk_only(verdict: Verdict, report: Report) -> bool:
-    """Whether DNS stands in the way of bulk senders only, where neither volume nor purpose tell which this one is."""
-    if verdict.verdict is not VerdictKind.DNS_NOT_READY:
-        return False
-    deciding = {(each.rule, each.item) for each in verdict.effects}
-    return all(
-        judgement.volume is VolumeClass.BULK
-        for finding in report.findings
-        if (finding.rule, finding.item) in deciding
-        for judgement in finding.judgements
-        if judgement.receiver == verdict.receiver and judgement.outcome is Outcome.UNMET and judgement.effect.hinders
+    receivers = tuple(ReceiverView(ident, receiver_name(ident, speaker)) for ident in group.receivers)
+    heading = kind_words(group.kind, group.effects, say)
+    names = say("punctuation.list").join(each.name for each in receivers)
+    line = "refused-line" if group.kind is VerdictKind.REJECTED else "line"
+    unknown = group.kind is VerdictKind.CANNOT_TELL
+    causes = findings.reasons(group.deciding) if unknown else findings.shorts(group.deciding)
+    return GroupView(
+        tone=TONES[group.kind],
+        heading=heading,
+        line=say(f"group.{line}", heading=heading, receivers=names),
+        receivers=receivers,
+        codes=tuple(visible(code) for code in group.codes),
+        because="" if group.same_cause else say("punctuation.clauses").join(causes[:_CAUSES_SHOWN]),
+        anchor=findings.anchor(group.deciding[0]) if group.deciding else "",
+        notes=tuple(_group_notes(group, report, say)),
+        step=group.step,
+        step_words=step_words(group.step, say),
+        same_cause=group.same_cause,
     )
 
 
-def _case(case: Case, say: Phrases) -> str:
-    """What happens to senders of one volume, as part of a sentence."""
-    if case.verdict is VerdictKind.AT_RISK:
-        return effect_words(((each.effect, each.contested) for each in case.effects), say)
-    return say(f"verdict.{case.verdict.value}")
+def _group_notes(group: ReceiverGroup, report: Report, say: Phrases) -> Iterable[str]:
+    if group.same_cause:
+        yield say("group.same-cause")
+    if group.small is not None and group.bulk is not None:
+        many = say("verdict.from-number", n=f"{group.bulk_from:,}") if group.bulk_from else say("verdict.from-bulk")
+        bulk, small = kind_words(group.bulk, group.effects, say), say(f"verdict.{group.small.value}")
+        given = isinstance(report.facts.value("subject.daily_volume"), int)
+        option = say("option.purpose" if given else "option.daily-volume")
+        yield say("group.depends", many=many, bulk=in_sentence(bulk), small=in_sentence(small), option=option)
+    if group.kind in (VerdictKind.ACCEPTED, VerdictKind.DNS_READY):
+        yield say.count("group.checked", group.checked)
+        if group.remarks:
+            yield say.count("verdict.remarks", group.remarks)
 
 
-def _reasons(consequences: Iterable[Consequence], checks: Sequence[CheckView]) -> tuple[ReasonView, ...]:
-    reasons: dict[str, ReasonView] = {}
-    for each in consequences:
-        item = visible(shortened(each.item))
-        check = next((e for e in checks if e.rule == each.rule and any(i.item == item for i in e.instances)), None)
-        if check is not None and each.rule not in reasons:
-            codes = tuple(visible(code) for code in dict.fromkeys(each.codes))
-            unknown = each.outcome is Outcome.UNKNOWN
-            reasons[each.rule] = ReasonView(check.headline, check.rule, check.anchor, codes, unknown)
-    return tuple(reasons.values())
+def _tile(tile: Tile, report: Report, findings: FindingIndex, speaker: Speaker) -> TileView:
+    say = speaker.say
+    if tile.state is TileState.UNKNOWN and tile.why is not None:
+        problem = visible(shortened(detail_words(tile.why.detail, say))) if tile.why.detail else say("value.unknown")
+    else:
+        problem = joined(findings.shorts(tile.findings)[:1], say)
+    services = [_service_name(ident, speaker) for ident in tile.services]
+    key = "sends" if tile.topic is TileTopic.SPF else "by"
+    return TileView(
+        name=say(f"tile.{tile.topic.value}"),
+        tone=_TILE_TONES[tile.state],
+        state=say(f"tile.state.{tile.state.value}"),
+        value=_tile_value(tile, report, say),
+        services=say(f"tile.{key}", names=say("value.separator").join(services)) if services else "",
+        records=_tile_records(tile),
+        problem=problem,
+        step=tile.step,
+        step_words=step_words(tile.step, say),
+        inbound=tile.inbound,
+    )
 
 
-def _reason_headlines(rules: Iterable[str], checks: Sequence[CheckView]) -> list[str]:
-    """What was found about the rules, in their order."""
-    open_or_unmet = [each for each in checks if each.outcome in ("unmet", "unknown", "waiting")]
-    found = {rule: next((e.headline for e in open_or_unmet if e.rule == rule), "") for rule in rules}
-    return [headline for headline in found.values() if headline]
+def _service_name(ident: str, speaker: Speaker) -> str:
+    service = speaker.rules.knowledge.services.get(ident)
+    return visible(service.name[speaker.lang] if service else ident)
 
 
-def _not_found(report: Report, rules: Iterable[str], checks: Sequence[CheckView], say: Phrases) -> list[str]:
-    """What was looked for in vain, or could not be looked up, for each of the rules once; else its name."""
-    details = {each.rule: each.unknown.detail for each in report.findings if each.unknown and each.unknown.detail}
-    open_last = sorted(checks, key=lambda check: check.outcome in ("unknown", "waiting"))
-    names = {check.rule: check.headline for check in open_last}
-    found = (visible(detail_words(details[rule], say)) if rule in details else names[rule] for rule in rules)
-    return list(dict.fromkeys(found))
+def _tile_records(tile: Tile) -> tuple[str, ...]:
+    """The records of a tile as they stand in DNS."""
+    found: list[str] = []
+    for path, value in tile.facts.items():
+        field = path.rpartition(".")[2]
+        if field == "record":
+            found += [text_of(value)]
+        elif field == "records":
+            found += texts_of(value)
+    return tuple(visible(record) for record in dict.fromkeys(found) if record)
+
+
+def _tile_value(tile: Tile, report: Report, say: Phrases) -> str:
+    """What matters of it in a few words."""
+    facts, topic = tile.facts, tile.topic
+    parts: list[str] = []
+    match topic:
+        case TileTopic.SPF:
+            used = facts.get("spf.lookups")
+            if isinstance(used, int):
+                limits = (finding.limits.get("max_lookups") for finding in report.findings)
+                limit = next((each for each in limits if isinstance(each, int)), None)
+                parts.append(say("tile.lookups", used=str(used), limit=str(limit)) if limit else str(used))
+            if qualifier := text_of(facts.get("spf.all")):
+                parts.append(f"{visible(qualifier)}all" if len(qualifier) == 1 else visible(qualifier))
+        case TileTopic.DKIM:
+            parts += _dkim_parts(facts, say)
+        case TileTopic.DMARC:
+            if stage := text_of(facts.get("dmarc.stage")):
+                parts.append(say(f"tile.stage.{stage}"))
+            if facts.get("dmarc.rua") == () or ("dmarc.record" in facts and "rua" not in _text(facts["dmarc.record"])):
+                parts.append(say("tile.no-reports"))
+        case TileTopic.MX:
+            if facts.get("mx.null") is True or facts.get("domain.null_mx") is True:
+                parts.append(say("tile.null-mx"))
+            elif not tile.services:
+                hosts = [visible(text_of(each.get("host"))) for each in records_of(facts.get("mx.hosts"))]
+                parts += hosts[:1]
+                parts += [say("value.more", n=str(len(hosts) - 1)).strip()] if len(hosts) > 1 else []
+        case _:
+            if tile.inbound:
+                parts.append(say("tile.inbound"))
+    if not parts and tile.state is TileState.NOTHING:
+        parts.append(say("tile.nothing"))
+    return say("value.separator").join(parts)
+
+
+def _dkim_parts(facts: Mapping[str, Value], say: Phrases) -> list[str]:
+    keys = [each for path in ("dkim.keys", "dkim.published") for each in records_of(facts.get(path))]
+    names = [text_of(each.get("selector")) for each in keys if each.get("present") is not False]
+    names = names or list(texts_of(facts.get("dkim.published")))
+    bits = sorted({each["bits"] for each in keys if isinstance(each.get("bits"), int)}, key=str)
+    parts = [visible(name) for name in dict.fromkeys(filter(None, names))]
+    shown = parts[:_MECHANISMS_SHOWN]
+    if len(parts) > len(shown):
+        shown[-1] += say("value.more", n=str(len(parts) - len(shown)))
+    number = facts.get("dkim.published")
+    if not shown and isinstance(number, int) and not isinstance(number, bool) and number:
+        shown = [say.count("tile.keys", number)]
+    if bits:
+        shown.append(say("tile.bits", bits=say("value.separator").join(map(str, bits))))
+    if facts.get("dkim.wildcard") is True:
+        shown.append(say("tile.wildcard"))
+    return shown
+
+
+def _text(value: Value) -> str:
+    return text_of(value)
+
+
+# --- what the answer rests on ---------------------------------------------------------------------------------------
+
+
+def _assumed(answer: Answer, say: Phrases) -> Iterable[str]:
+    """The purpose that was inferred, with its reason and option. A volume is never inferred: the groups tell of it."""
+    for each in answer.assumed:
+        if each.input is Input.PURPOSE:
+            signs = joined([say(f"assumed.sign.{sign}") for sign in each.because], say)
+            yield say(f"assumed.{each.value}", signs=signs)
+
+
+def _waits(report: Report, say: Phrases) -> Iterable[str]:
+    """What would show more: a message first, with the command; the options in one line."""
+    options = []
+    for each in report.answer.waits:
+        if each.input is None:
+            if not report.message:
+                yield say.count("waits.message", each.findings) + say("waits.command", domain=visible(report.domain))
+        elif f"option.{each.input.value}" in say:
+            option = say(f"option.{each.input.value}")
+            options.append(say("waits.option", n=f"{each.findings:,}", option=option))
+    if options:
+        yield say("waits.more", options=say("value.separator").join(options))
+
+
+def _unanswered(answer: Answer, say: Phrases) -> str:
+    """The questions without an answer and the way to ask again, in one line."""
+    shown = [
+        say(
+            "unanswered.one", type=each.type, name=visible(each.name), reason=say(f"reason.{each.unknown.reason.value}")
+        )
+        for each in answer.unanswered[:_UNANSWERED_SHOWN]
+    ]
+    if not shown:
+        return ""
+    names = say("value.separator").join(shown)
+    if len(answer.unanswered) > len(shown):
+        names += say("value.more", n=str(len(answer.unanswered) - len(shown)))
+    return (
+        say.count("unanswered.lead", len(answer.unanswered))
+        + say("punctuation.aside", text=names)
+        + say("unanswered.again")
+    )
+
+
+# --- the chain ------------------------------------------------------------------------------------------------------
+
+
+def _chain(report: Report, say: Phrases) -> ChainView | None:
+    """Who the mail says it is from, and who vouches for that; None without a message or without such a name."""
+    facts = report.facts
+    author = text_of(facts.value("alignment.author_domain"))
+    if not report.message or not author or report.answer.reach is Reach.NONE:
+        return None
+    links = [_spf_link(report, say), *_dkim_links(report, say)]
+    result = text_of(facts.value("dmarc.result"))
+    key = result if result in ("pass", "fail", "none") else "unknown"
+    tone = {"pass": "good", "fail": "bad", "none": "risk", "unknown": "unknown"}[key]
+    shown = tuple(links[: 1 + _MECHANISMS_SHOWN])
+    more = say.count("chain.more", len(links) - len(shown)) if len(links) > len(shown) else ""
+    chain = ChainView(
+        label=say("chain.author"),
+        author=visible(author),
+        links=shown,
+        more=more,
+        tone=tone,
+        conclusion=say("chain.conclusion", result=say(f"chain.dmarc.{key}")),
+        result=say(f"chain.dmarc.{key}"),
+        policy=_policy(report, say),
+        text="",
+    )
+    parts = [
+        say("chain.part", name=each.label, domain=each.domain, verdict=each.verdict) if each.domain else each.label
+        for each in shown
+    ]
+    text = say("chain.text", author=chain.author, parts=say("punctuation.clauses").join(parts), end=chain.conclusion)
+    return replace(chain, text=text)
+
+
+def _spf_link(report: Report, say: Phrases) -> LinkView:
+    facts = report.facts
+    domain = text_of(facts.value("alignment.mail_from_domain")) or text_of(facts.value("spf.result_domain"))
+    return _link("spf", domain, facts.value("spf.result"), _fits(facts.value("alignment.spf")), say)
+
+
+def _dkim_links(report: Report, say: Phrases) -> list[LinkView]:
+    """The signatures: those that count first, then those that pass; one a domain and result."""
+    found: dict[tuple[str, str], LinkView] = {}
+    for each in signatures_of(report.facts.value("dkim.signatures")):
+        aligned = each.aligned if isinstance(each.aligned, bool) else None
+        link = _link("dkim", each.domain or "", each.result, aligned, say)
+        found.setdefault((link.domain, link.result), link)
+    order = {"good": 0, "unknown": 2}
+    links = sorted(found.values(), key=lambda link: (order.get(link.tone, 1), link.result != "pass"))
+    if not links and report.facts.value("dkim.signature_count") == 0:
+        links = [LinkView("DKIM", say("chain.unsigned"), "", "", "bad", say("chain.unsigned-verdict"))]
+    return links
+
+
+def _fits(alignment: Value) -> bool | None:
+    """Whether a domain belongs to the author domain; None where that could not be told."""
+    return None if isinstance(alignment, Unknown) or alignment is None else alignment in ("strict", "relaxed")
+
+
+def _link(kind: str, domain: str, result: Value, fits: bool | None, say: Phrases) -> LinkView:
+    outcome = text_of(result)
+    passes = outcome == "pass"
+    if not outcome or (passes and fits is None):
+        tone, verdict = "unknown", "unknown"
+    elif not passes:
+        tone, verdict = "bad", "fails"
+    else:
+        tone, verdict = ("good", "same") if fits else ("bad", "other")
+    label = "passes" if passes else "result" if outcome else "open"
+    name = kind.upper()
+    return LinkView(
+        name=name,
+        label=say(f"chain.{label}", name=name, result=visible(outcome)),
+        domain=visible(shortened(domain)),
+        result=visible(outcome),
+        tone=tone,
+        verdict=say(f"chain.verdict.{verdict}"),
+    )
+
+
+def _policy(report: Report, say: Phrases) -> str:
+    """The policy that applies, and whether it asks for reports."""
+    facts = report.facts
+    if facts.value("dmarc.present") is False:
+        return say("tile.stage.absent")
+    policy = text_of(facts.value("dmarc.effective_policy")) or text_of(facts.value("dmarc.policy"))
+    parts = [f"p={visible(policy)}"] if policy else []
+    if facts.value("dmarc.rua") == ():
+        parts.append(say("tile.no-reports"))
+    return say("value.separator").join(parts) if parts else format_value(facts.value("dmarc.policy"), None, say)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from deliverability.model.facts import Evidence, Waiver
 from deliverability.model.report import Finding, Outcome, Report
-from deliverability.model.rules import Effect, Effort, Rule, Severity, SourceRef, Statement, VolumeClass
+from deliverability.model.rules import Effect, Effort, Receiver, Rule, Severity, SourceRef, Statement, VolumeClass
 from deliverability.view.findings import (
     FindingView,
     combines,
@@ -41,7 +41,7 @@ def check_views(
     for each in findings:
         # Steps are shown for what is unmet only; elsewhere a value in them need not keep findings apart.
         unmet, words = each.finding.outcome is Outcome.UNMET, each.words
-        same = replace(words, message="", short="") if unmet else replace(words, message="", why="", fix=(), short="")
+        same = replace(words, message="") if unmet else replace(words, message="", short="", why="", fix=())
         outcome = "waived" if each.finding.waiver is not None else each.state
         groups.setdefault((each.rule.id, outcome, same, each.finding.waiver), []).append(each)
     anchors: dict[str, int] = {}
@@ -55,6 +55,7 @@ def check_views(
         only_known = rule.information and severity is Severity.INFO
         instances = tuple(_instance(each, evidence, speaker) for each in members)
         effects = _effects(of_check, speaker) if outcome == "unmet" else ()
+        headline = words.title if outcome in ("met", "not-applicable") else words.heading
         listed = len(instances) != 1 or not _names(instances[0].message, instances[0].item)
         checks.append(
             CheckView(
@@ -66,8 +67,9 @@ def check_views(
                 severity=Severity.NONE.value if only_known else severity.value,
                 severity_label=say("severity.information" if only_known else f"severity.{severity.value}"),
                 title=words.title,
-                headline=words.title if outcome in ("met", "not-applicable") else words.heading,
-                found="" if listed else instances[0].message,
+                headline=headline,
+                clause=words.short or words.noun,
+                found="" if listed else _beside(instances[0].message, headline),
                 why=members[0].words.why,
                 fix=words.fix,
                 instances=instances,
@@ -133,6 +135,13 @@ def evidence_view(evidence: Evidence, anchor: str, say: Phrases) -> EvidenceView
     )
 
 
+def requirement_sources(receiver: Receiver, rules: Iterable[str], speaker: Speaker) -> tuple[SourceView, ...]:
+    """Where a receiver's statements about these rules were read, each source once."""
+    statements = (each for rule in rules for each in speaker.rules.statements(receiver, rule))
+    refs = dict.fromkeys(SourceRef(ref.ref) for each in statements for ref in each.sources)
+    return tuple(_source(ref, speaker) for ref in refs)
+
+
 def source_line(source: SourceView, say: Phrases) -> str:
     """A source without its link: title, section, when it was last read."""
     parts = [source.title]
@@ -156,6 +165,12 @@ def _effect_lines(effects: Iterable[EffectView], say: Phrases) -> tuple[str, ...
         + (say("punctuation.aside", text=only) if only else "")
         for (words, only), names in groups.items()
     )
+
+
+def _beside(message: str, headline: str) -> str:
+    """What was found, without a first sentence that says the same as the headline."""
+    rest = message.removeprefix(headline)
+    return rest[1:].lstrip() if rest[:1] in (".", "。") and rest != message else message
 
 
 def _names(sentence: str, item: str) -> bool:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from deliverability.model.answer import FindingId
 from deliverability.model.facts import Reason
 from deliverability.model.report import Finding, Judgement, Outcome, Remedy, Report
 from deliverability.model.rules import Effect, Rule, Severity, Source, Statement
 from deliverability.model.senders import ServiceSource
 from deliverability.view.records import rdata
-from deliverability.words.sentences import FindingWords, Phrases, sentences, visible
+from deliverability.words.details import detail_words
+from deliverability.words.sentences import FindingWords, Phrases, sentences, shortened, visible
 from deliverability.words.speaker import Speaker
 
 
@@ -144,3 +146,48 @@ def moment(text: str | None) -> str:
     """An ISO 8601 moment in UTC as people read it; anything else as it stands."""
     match = re.fullmatch(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2})(?::\d{2}(?:\.\d+)?)?(?:Z|\+00:00)", text or "")
     return f"{match[1]} {match[2]} UTC" if match else visible(text or "")
+
+
+class FindingIndex:
+    """Findings by rule and item: what each goes by within a sentence, and where it stands on a page."""
+
+    def __init__(self, findings: Iterable[FindingView], anchors: Mapping[str, str], say: Phrases) -> None:
+        """Take the findings, and the anchors of rules, the unmet ones first."""
+        self._say = say
+        self._findings: dict[tuple[str, str], FindingView] = {}
+        self._first: dict[str, FindingView] = {}
+        for each in findings:
+            self._findings[each.finding.rule, each.finding.item] = each
+            known = self._first.get(each.finding.rule)
+            if known is None or (each.is_unmet and not known.is_unmet):
+                self._first[each.finding.rule] = each
+        self._anchors = anchors
+
+    def find(self, ident: FindingId) -> FindingView | None:
+        """The finding; where no item is named, the first of its rule that is unmet."""
+        return self._findings.get((ident.rule, ident.item)) or self._first.get(ident.rule)
+
+    def shorts(self, idents: Iterable[FindingId]) -> tuple[str, ...]:
+        """What is wrong, each as a clause, and once."""
+        found = (self.find(ident) for ident in idents)
+        return tuple(dict.fromkeys(each.words.short for each in found if each is not None and each.words.short))
+
+    def nouns(self, idents: Iterable[FindingId]) -> tuple[str, ...]:
+        """What they are about, without saying how that is, each once."""
+        found = (self.find(ident) for ident in idents)
+        return tuple(dict.fromkeys(each.words.noun for each in found if each is not None and each.words.noun))
+
+    def reasons(self, idents: Iterable[FindingId]) -> tuple[str, ...]:
+        """What was looked for in vain or could not be looked up, each once; what they are about where that is all."""
+        found = [each for each in map(self.find, idents) if each is not None]
+        return tuple(dict.fromkeys(filter(None, map(self._reason, found))))
+
+    def _reason(self, view: FindingView) -> str:
+        unknown = view.finding.unknown
+        if unknown is not None and unknown.detail is not None:
+            return visible(shortened(detail_words(unknown.detail, self._say)))
+        return view.words.noun
+
+    def anchor(self, ident: FindingId) -> str:
+        """Where it stands on a page; empty: nowhere."""
+        return self._anchors.get(ident.rule, "")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from deliverability.model.answer import PlanStep
 from deliverability.model.report import Care
-from deliverability.model.rules import Task
 from deliverability.view.parts import CheckView, RemedyView
 from deliverability.view.report import ReportView
+
+NEW_KEY = "new-key"
+"""The task of making and publishing a new DKIM key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,5 +51,18 @@ def fix_view(view: ReportView) -> FixView:
     remedies = sorted((*view.remedies, *view.later), key=lambda each: report.remedies.index(each.remedy))
     mended = {rule for remedy in report.remedies for rule in remedy.mends}
     by_hand = tuple(check for check in view.todo if check.rule not in mended)
-    wants_key = any(view.speaker.rules.rules[check.rule].task is Task.NEW_KEY for check in by_hand)
+    wants_key = any(view.speaker.rules.rules[check.rule].task == NEW_KEY for check in by_hand)
     return FixView(view, tuple(remedies), by_hand, wants_key)
+
+
+def up_to(plan: Iterable[PlanStep], care: Care) -> tuple[PlanStep, ...]:
+    """The steps that need no more care than that, and continue the record of none that does; their numbers stay."""
+    order = tuple(Care)
+    left: set[int] = set()
+    chosen = []
+    for step in plan:
+        if order.index(step.care) > order.index(care) or not left.isdisjoint(step.follows):
+            left.add(step.number)
+        else:
+            chosen.append(step)
+    return tuple(chosen)

@@ -61,10 +61,11 @@ class CheckView:
     """All findings of one rule that share outcome and words.
 
     `title` is the requirement. `headline` says what is wrong where it is unmet, since a requirement as the heading of a
-    problem would read as if all were well; it only names what could not be checked. `found` is the sentence on what was
-    found; where it would not tell of what, or there are several, `shows_instances` asks for the findings to be listed.
-    `effect_lines` has receivers with the same effect together. `notes` is what receivers say about the rule; `readings`
-    those of them whose own pages contradict each other.
+    problem would read as if all were well; it only names what could not be checked. `clause` is the same within a
+    sentence. `found` is what was found, beside what the headline says; where it would not tell of what, or there are
+    several, `shows_instances` asks for the findings to be listed. `effect_lines` has receivers with the same effect
+    together. `notes` is what receivers say about the rule; `readings` those of them whose own pages contradict each
+    other.
     """
 
     anchor: str
@@ -76,6 +77,7 @@ class CheckView:
     severity_label: str
     title: str
     headline: str
+    clause: str
     found: str
     why: str
     fix: tuple[str, ...]

@@ -10,10 +10,13 @@ from deliverability.model.codes import Detail
 from deliverability.model.facts import Reason
 from deliverability.model.placeholders import placeholders
 from deliverability.model.report import Note, Report
-from deliverability.view import answer
+from deliverability.view import verdicts
+from deliverability.view.answer import AnswerView, answer_view
 from deliverability.view.checks import by_topic, by_urgency, check_views, evidence_view
 from deliverability.view.diagrams import Diagrams, diagrams
-from deliverability.view.findings import FindingView, finding_views, moment
+from deliverability.view.evidence import ReceiverListView, TopicView, receiver_lists, summary_words, topic_views
+from deliverability.view.findings import FindingIndex, FindingView, finding_views, moment
+from deliverability.view.guide import GuideView, guide_view
 from deliverability.view.opinion import opinion_view
 from deliverability.view.parts import (
     CheckView,
@@ -27,6 +30,7 @@ from deliverability.view.parts import (
     VerdictView,
     WaitingView,
 )
+from deliverability.view.plan import PlanView, plan_view
 from deliverability.view.preview import Preview, preview
 from deliverability.view.remedies import first_steps, remedy_views
 from deliverability.view.savings import SavingsView, savings
@@ -118,6 +122,49 @@ class ReportView:
 
     # --- answer ---
 
+    @cached_property
+    def answer(self) -> AnswerView:
+        """The answer: sentence, groups or tiles, chain, and what it rests on."""
+        say = self.speaker.say
+        sources = () if set(self.report.run.sources) <= {"dns", "live"} else self.sources
+        meta = tuple(filter(None, (self.message or say("label.dns-only"), self.started, *sources)))
+        return answer_view(self.report, self._index, self.speaker, meta=meta, remarks=self.warnings[:2])
+
+    @cached_property
+    def plan(self) -> PlanView:
+        """What to do, in order."""
+        return plan_view(self.report, self._index, self.speaker)
+
+    @cached_property
+    def guide_table(self) -> GuideView:
+        """The steps of the guide and where each stands."""
+        return guide_view(self.report, self._index, self.speaker)
+
+    @property
+    def summary(self) -> str:
+        """The last line: grade, counts, who refuses, the first step."""
+        return summary_words(self.report, self.counts, self.speaker.say)
+
+    @cached_property
+    def receiver_lists(self) -> tuple[ReceiverListView, ...]:
+        """Each receiver's own list."""
+        return receiver_lists(self.report, self.findings, self._anchors, self.speaker)
+
+    @cached_property
+    def topic_views(self) -> tuple[TopicView, ...]:
+        """All checks by topic, by what became of them."""
+        return topic_views(self.topics, self.speaker.say)
+
+    @cached_property
+    def _anchors(self) -> Mapping[str, str]:
+        """Where each rule stands on a page, its unmet findings before the others."""
+        ranked = sorted(self.checks, key=lambda check: check.to_do)
+        return {check.rule: check.anchor for check in ranked if check.outcome != "not-applicable"}
+
+    @cached_property
+    def _index(self) -> FindingIndex:
+        return FindingIndex(self.findings, self._anchors, self.speaker.say)
+
     @property
     def parked(self) -> bool:
         """The domain is judged as one that sends nothing."""
@@ -126,33 +173,35 @@ class ReportView:
     @cached_property
     def lead(self) -> str:
         """The answer in one sentence; empty where one receiver alone was asked about."""
-        return answer.lead(self.report, self.checks, self.speaker)
+        return verdicts.lead(self.report, self.checks, self.speaker)
 
     @property
     def grade(self) -> str:
         """The grade in words."""
-        return answer.grade_words(self.report, self.speaker.say)
+        return verdicts.grade_words(self.report, self.speaker.say)
 
     @property
     def assumed(self) -> tuple[str, ...]:
         """What the answer rests on and the user did not say."""
-        return answer.assumptions(self.report, self.speaker.say)
+        return verdicts.assumptions(self.report, self.speaker.say)
 
     @cached_property
     def verdicts(self) -> tuple[VerdictView, ...]:
         """What each receiver does."""
-        return tuple(answer.verdict_view(each, self.report, self.checks, self.speaker) for each in self.report.verdicts)
+        return tuple(
+            verdicts.verdict_view(each, self.report, self.checks, self.speaker) for each in self.report.verdicts
+        )
 
     @cached_property
     def verdict_groups(self) -> tuple[VerdictGroupView, ...]:
         """The same, once for those that decide alike."""
-        return answer.verdict_groups(self.verdicts, self.speaker.say)
+        return verdicts.verdict_groups(self.verdicts, self.speaker.say)
 
     @property
     def records(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Where there was no message, the records that the answer rests on, each by its name and type."""
         facts = self.report.facts
-        return answer.published_records(facts) if facts.value("message.present") is False else ()
+        return verdicts.published_records(facts) if facts.value("message.present") is False else ()
 
     @property
     def problems(self) -> str:

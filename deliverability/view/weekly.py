@@ -12,12 +12,16 @@ from pathlib import Path
 
 from deliverability._resources import locate
 from deliverability.history.texts import named
+from deliverability.model.evidence import NO_NAME, is_absence, texts
 from deliverability.model.facts import Catalogue
 from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, RecordChange, VerdictChange
 from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import RuleSet, Status
 from deliverability.model.weekly import FindingText, Summary, WeeklyEntry
-from deliverability.view.diff import Piece, diff
+from deliverability.view.diff import Piece, PieceKind, diff
+from deliverability.view.findings import record_lines
+from deliverability.view.news import RunNews, run_news
+from deliverability.words.dates import full_day_words
 from deliverability.words.details import line_words
 from deliverability.words.rules import rule_noun
 from deliverability.words.sentences import Phrases, format_value, visible
@@ -30,10 +34,17 @@ _Root = RecordChange | Cause | None
 
 @dataclass(frozen=True, slots=True)
 class RecordView:
-    """A record that changed, word by word."""
+    """A record that changed, word by word.
+
+    `deleted` says so where it is gone; `again` is the record to publish again then: name, type and value.
+    """
 
     asked: str
+    old: tuple[str, ...]
+    new: tuple[str, ...]
     pieces: tuple[Piece, ...]
+    deleted: str
+    again: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +112,26 @@ class ChangeCountView:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockView:
+    """What a mail tells of a subject that changed, each part a line or none.
+
+    Attributes:
+        chips: verdicts that changed.
+        cause: what it follows from.
+        record: the record that it follows from.
+        action: the first thing to do.
+        findings: what is new beside that.
+
+    """
+
+    chips: tuple[str, ...]
+    cause: str
+    record: RecordView | None
+    action: str
+    findings: str
+
+
+@dataclass(frozen=True, slots=True)
 class EntryView:
     """A subject in words.
 
@@ -129,6 +160,7 @@ class EntryView:
     unchecked_words: str
     marks: tuple[ChangeCountView, ...]
     regraded: bool
+    block: BlockView
 
     @property
     def verdicts(self) -> tuple[VerdictChangeView, ...]:
@@ -181,7 +213,8 @@ class RunView:
 
     Attributes:
         date: of the run, as is `previous` of the one before; empty: there was none.
-        headline: the run in one sentence.
+        day, since: the same in words.
+        news: what is new, worst first.
         entries: in the order of the settings.
         removed: domains that are not audited any more.
         folder: name of the folder of its pages.
@@ -190,7 +223,9 @@ class RunView:
 
     date: str
     previous: str
-    headline: str
+    day: str
+    since: str
+    news: RunNews
     entries: tuple[EntryView, ...]
     removed: tuple[str, ...]
     folder: str
@@ -201,9 +236,15 @@ class RunView:
         return any(each.regraded for each in self.entries)
 
     @property
+    def changed(self) -> tuple[EntryView, ...]:
+        """Those of which something is to tell, the worst first; of a first run nothing is."""
+        return tuple(each for each in self.news_first if each.changed and not each.first)
+
+    @property
     def news_first(self) -> tuple[EntryView, ...]:
-        """The entries, those with news first."""
-        return tuple(sorted(self.entries, key=lambda each: not each.changed or each.first))
+        """The entries by what they have come to, the worst first."""
+        ranked = sorted(zip(self.news.ranks, self.entries, strict=True), key=lambda each: each[0])
+        return tuple(entry for _, entry in ranked)
 
 
 def run_view(summary: Summary, say: Phrases, rules: RuleSet, catalogue: Catalogue) -> RunView:
@@ -213,7 +254,9 @@ def run_view(summary: Summary, say: Phrases, rules: RuleSet, catalogue: Catalogu
     return RunView(
         date=date,
         previous=summary.previous[:10],
-        headline=headline(entries, say, len(summary.removed)),
+        day=full_day_words(summary.started, say),
+        since=full_day_words(summary.previous, say) if summary.previous else "",
+        news=run_news(summary, rules, say),
         entries=entries,
         removed=tuple(visible(each) for each in summary.removed),
         folder=summary.folder or date,
@@ -239,13 +282,13 @@ class _EntryWords:
         """A subject in words."""
         comparison = entry.comparison or Comparison(entry.domain, entry.source, "", (), ())
         self._settings = comparison.settings
-        texts = entry.texts.get(self._say.lang, {})
+        words = entry.texts.get(self._say.lang, {})
         page = entry.pages.get(self._say.lang, "")
 
         def of(kind: ChangeKind, root: _Root = None) -> tuple[ChangeView, ...]:
             chosen = [each for each in comparison.of(kind) if not each.waived and self._root(each) == root]
             chosen.sort(key=lambda each: (each.before is not Outcome.UNMET, _ORDER[each.severity.value], each.rule))
-            return tuple(self._change(each, texts.get(each.fingerprint), page, root) for each in chosen)
+            return tuple(self._change(each, words.get(each.fingerprint), page, root) for each in chosen)
 
         removed = self._removed_records(comparison)
         groups: list[GroupView] = []
@@ -287,6 +330,33 @@ class _EntryWords:
             unchecked_words=self._unchecked(unchecked),
             marks=tuple(self._marks(groups, unchecked, others)),
             regraded=comparison.regraded,
+            block=self._block(groups, others),
+        )
+
+    def _block(self, groups: Sequence[GroupView], others: Sequence[RecordChange]) -> BlockView:
+        """What is told in a few lines: verdicts, the cause and its record, what to do first, how much else is new."""
+        changes = [change for group in groups for change in (*group.new, *group.rated, *group.mended, *group.gone)]
+        new = [change for group in groups for change in (*group.new, *group.rated)]
+        caused = next((group for group in groups if group.record), None)
+        record = caused.record if caused else next((each for change in changes for each in change.records), None)
+        if record is None and others:
+            record = self._record(others[0])
+        told = [group.cause for group in groups if group.cause]
+        told += [cause for group in groups for each in group.verdicts for cause in each.causes]
+        told += [cause for change in changes for cause in change.causes]
+        say = self._say
+        step = next((change.step for change in new if change.step), "")
+        if caused and new:
+            findings = say.count("weekly.same-cause", len(new))
+        else:
+            form = "one" if len(new) == 1 else "other"
+            findings = say(f"weekly.findings.{form}", first=new[0].title, n=str(len(new))) if new else ""
+        return BlockView(
+            chips=tuple(each.words for group in groups for each in group.verdicts),
+            cause=" ".join(list(dict.fromkeys(told))[:1]),
+            record=record,
+            action=say("weekly.again", record=record.again) if record and record.again else step,
+            findings=findings,
         )
 
     def _answer(self, entry: WeeklyEntry) -> str:
@@ -455,8 +525,17 @@ class _EntryWords:
         return self._say("weekly.fact", name=self._say(f"fact.{change.path}"), before=before, after=after)
 
     def _record(self, record: RecordChange) -> RecordView:
-        pieces = diff(*("\n".join(line_words(line, self._say) for line in lines) for lines in (record.old, record.new)))
-        return RecordView(visible(record.asked), tuple(Piece(kind, _visible_lines(text)) for kind, text in pieces))
+        old, new = (tuple(visible(line_words(line, self._say)) for line in lines) for lines in (record.old, record.new))
+        stood = tuple(visible(line) for line in texts(record.old))
+        gone = bool(stood) and is_absence(record.new)
+        if gone:
+            deleted = self._say("weekly.deleted" if any(map(NO_NAME.matches, record.new)) else "weekly.deleted-record")
+            pieces: tuple[Piece, ...] = (Piece(PieceKind.REMOVED, "\n".join(stood)),)
+        else:
+            deleted, pieces = "", diff("\n".join(old), "\n".join(new))
+        rdtype, _, name = record.asked.partition(" ")
+        again = " ".join(record_lines(name, rdtype, tuple(texts(record.old)[:1]))) if gone else ""
+        return RecordView(visible(record.asked), stood if gone else old, () if gone else new, pieces, deleted, again)
 
     def _verdicts(self, changes: Sequence[VerdictChange], root: _Root) -> Iterator[VerdictChangeView]:
         """One sentence for all receivers that changed alike."""
@@ -476,40 +555,5 @@ class _EntryWords:
         return self._say(f"verdict.{kind.value}")
 
 
-def headline(entries: Sequence[EntryView], say: Phrases, removed: int = 0) -> str:
-    """The run in one sentence: what is new, what was mended, what could not be checked.
-
-    `removed`: how many domains are not audited any more.
-    """
-    new = sum(len(each.new) for each in entries if not each.first)
-    mended = sum(len(each.mended) for each in entries)
-    rated = sum(len(each.rated) for each in entries)
-    unchecked = sum(bool(each.unchecked or each.error) for each in entries)
-    if all(each.first for each in entries):
-        return say("weekly.headline-first")
-    counts = {
-        "new": new,
-        "rated": rated,
-        "mended": mended,
-        "gone": sum(len(each.gone) for each in entries),
-        "unchecked": unchecked,
-        "added": sum(each.first for each in entries),
-        "removed": removed,
-    }
-    if not new and not mended and not rated:
-        counts["verdicts"] = sum(bool(each.verdicts) for each in entries)
-        counts["records"] = sum(len(each.other_records) for each in entries)
-    parts = [say.count(f"weekly.headline-{name}", count) for name, count in counts.items() if count]
-    if not parts:
-        return say("weekly.quiet")
-    counted = say("weekly.headline-joiner").join(parts) + say("weekly.headline-end")
-    gone = [group.cause for each in entries if not each.first for group in each.groups if group.record]
-    return say("weekly.headline-because", cause=gone[0], counted=counted) if gone else counted
-
-
 def _name(asked: str) -> str:
     return visible(asked.partition(" ")[2])
-
-
-def _visible_lines(text: str) -> str:
-    return "\n".join(visible(line) for line in text.split("\n"))

@@ -9,6 +9,9 @@ from deliverability.model.placeholders import fill, placeholders
 from deliverability.model.rules import All, Any, Compare, Condition, LimitRef, Not, Rule, Texts
 from deliverability.words.sentences import Phrases, capital, format_value, limit_spec, phrases
 
+GAP = "‹›"
+"""What stands around the name of a fact where the text of a rule has no value for it."""
+
 
 def rule_noun(rule: Rule, lang: str) -> str:
     """What the rule looks at, as a heading."""
@@ -37,12 +40,15 @@ def filled_texts(rule: Rule, lang: str) -> Texts:
 
 def filled(text: str, rule: Rule, say: Phrases) -> str:
     """Limits by value, facts by name: a page is about the rule, not about one domain."""
-    names = placeholders(text)
-    shown = {
-        name: format_value(rule.limits[name], limit_spec(name), say) if name in rule.limits else f"<{name}>"
-        for name in names
-    }
+    shown = {name: _limit_or_name(name, rule, say) for name in placeholders(text)}
     return " ".join(fill(text, shown).split())
+
+
+def _limit_or_name(name: str, rule: Rule, say: Phrases) -> str:
+    if name in rule.limits:
+        return format_value(rule.limits[name], limit_spec(name), say)
+    key = f"gap.{name}"
+    return GAP[0] + say(key if key in say else "gap.other") + GAP[1]
 
 
 def condition_words(condition: Condition, rule: Rule) -> str:

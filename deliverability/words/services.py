@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from deliverability.model.facts import FactSet, Value, records_of, text_of
+from deliverability.judge.services import concerned
+from deliverability.model.facts import FactSet
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Confidence, RuleSet, ServiceStep
-from deliverability.model.senders import Alignment, Include, Service, ServiceKind
+from deliverability.model.senders import Alignment, Include, Service
 from deliverability.words.phrases import Phrases
 
 MAX_SERVICES = 3
 """Services that one finding gets a step for; more would bury the rule's own steps."""
 
-_Services = Mapping[str, Service]
 _Step = Callable[[Service, Phrases], str]
 
 
@@ -48,67 +48,12 @@ def _told(finding: Finding, rules: RuleSet, facts: FactSet, say: Phrases) -> dic
     task = rules.rules[finding.rule].service
     if task is None or finding.outcome is not Outcome.UNMET:
         return {}
-    concerned, step = _STEPS[task]
+    step = _STEPS[task]
     texts: dict[str, Service] = {}
-    for service in concerned(finding, facts, rules.knowledge.services):
+    for service in concerned(finding, task, facts, rules.knowledge.services):
         if len(texts) < MAX_SERVICES and (text := step(service, say)):
             texts.setdefault(text, service)
     return texts
-
-
-def _records(facts: FactSet, services: _Services) -> Iterator[tuple[Service, Mapping[str, Value]]]:
-    """The services of the domain with their entries in the catalogue; those that it does not know are passed over."""
-    for item in records_of(facts.value("senders.services")):
-        if (ident := text_of(item.get("id"))) in services:
-            yield services[ident], item
-
-
-def _sender(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
-    """The service that sent the message."""
-    ident = facts.value("senders.message_service")
-    service = services.get(ident) if isinstance(ident, str) else None
-    return [service] if service else []
-
-
-def _key_owner(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
-    """The service whose selector the finding names (item ``example.com/s1``)."""
-    selector = finding.item.rpartition("/")[2]
-    return [
-        service
-        for service, item in _records(facts, services)
-        if selector and _contains(item.get("selectors"), selector)
-    ]
-
-
-def _signer(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
-    """The service whose key signed, else the one that sent the message."""
-    return _key_owner(finding, facts, services) or _sender(finding, facts, services)
-
-
-def _meant(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
-    """The service that is the item of the finding, else the one that sent the message."""
-    named = [service for service, item in _records(facts, services) if item.get("name") == finding.item]
-    return named or _sender(finding, facts, services)
-
-
-def _unsigned(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
-    """Services that send for the domain and of which no key was found."""
-    return [
-        service
-        for service, item in _records(facts, services)
-        if service.kind is not ServiceKind.GATEWAY and item.get("has_key") is not True
-    ]
-
-
-def _authorised(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
-    """Services that SPF lets send, the most expensive first."""
-    allowed = [(service, item) for service, item in _records(facts, services) if item.get("authorised") is True]
-    return [service for service, item in sorted(allowed, key=lambda pair: -_number(pair[1].get("spf_lookups")))]
-
-
-def _seen(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
-    """Services that DKIM or MX show."""
-    return [service for service, _ in _records(facts, services)]
 
 
 def _dkim(service: Service, say: Phrases) -> str:
@@ -173,24 +118,14 @@ def _name(service: Service, say: Phrases) -> str:
     return service.name[say.lang]
 
 
-def _contains(value: Value, text: str) -> bool:
-    return isinstance(value, tuple) and text in value
-
-
-def _number(value: Value) -> int:
-    return value if isinstance(value, int) else 0
-
-
-_Concerned = Callable[[Finding, FactSet, _Services], list[Service]]
-
-_STEPS: Mapping[ServiceStep, tuple[_Concerned, _Step]] = {
-    ServiceStep.SIGN: (_meant, _dkim),
-    ServiceStep.SIGN_ALL: (_unsigned, _dkim),
-    ServiceStep.KEY: (_key_owner, _key),
-    ServiceStep.SIGNING_KEY: (_signer, _key),
-    ServiceStep.RETURN_PATH: (_sender, _return_path),
-    ServiceStep.AUTHORISE: (_sender, _return_path_or_include),
-    ServiceStep.INCLUDE: (_seen, _include),
-    ServiceStep.SPARE: (_authorised, _spare),
+_STEPS: Mapping[ServiceStep, _Step] = {
+    ServiceStep.SIGN: _dkim,
+    ServiceStep.SIGN_ALL: _dkim,
+    ServiceStep.KEY: _key,
+    ServiceStep.SIGNING_KEY: _key,
+    ServiceStep.RETURN_PATH: _return_path,
+    ServiceStep.AUTHORISE: _return_path_or_include,
+    ServiceStep.INCLUDE: _include,
+    ServiceStep.SPARE: _spare,
 }
-"""Whom each step concerns and what to say."""
+"""What to say."""

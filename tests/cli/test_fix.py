@@ -45,22 +45,43 @@ def test_text_names_the_record_what_it_replaces_and_what_it_changes() -> None:
     assert "deliv dkim-keygen sakura-shop.example" in result.output  # its key has 1024 bits
 
 
-def test_json_is_usable_with_with() -> None:
-    remedies = json.loads(demo("--format", "json").output)["remedies"]
-    assert {"rule", "name", "type", "value", "old", "effect"} <= remedies[0].keys()
-    assert remedies[0]["rule"] == "SPF-010"
-    assert remedies[0]["old"].startswith("v=spf1 ")
+def test_json_is_the_plan_of_the_report_with_the_same_numbers() -> None:
+    fixed = json.loads(demo("--format", "json").output)
     where = ("--zone", str(DEMO / "example.zone"), "--eml", str(DEMO / "newsletter.eml"), "--purpose", "bulk")
-    for each in remedies:
-        proposal = f"{each['name']} {each['type']} {each['value']}"
-        result = CliRunner().invoke(
-            deliv,
-            ["audit", "sakura-shop.example", *where, "--with", proposal, "--no-remedies", "--format", "json"],
-            standalone_mode=False,
-        )
-        findings = json.loads(result.output)["findings"]
-        own = [f for f in findings if f["rule"] == each["rule"] and (f.get("item") or None) == each["item"]]
-        assert all(finding["outcome"] != "unmet" for finding in own), each
+    result = CliRunner().invoke(
+        deliv, ["audit", "sakura-shop.example", *where, "--format", "json"], standalone_mode=False
+    )
+    plan = json.loads(result.output)["answer"]["plan"]
+    assert [{key: each[key] for key in step} for each, step in zip(fixed["plan"], plan, strict=True)] == plan
+    assert all(each["what"] and each["where"] for each in fixed["plan"])
+    assert {each["task"] is None for each in fixed["plan"]} == {True, False}
+
+
+def test_json_has_one_final_record_a_name_and_it_settles_all_of_its_steps() -> None:
+    fixed = json.loads(demo("--format", "json").output)
+    names = [(each["name"], each["type"]) for each in fixed["records"]]
+    assert len(names) == len(set(names))
+    assert any(len(each["steps"]) > 1 for each in fixed["records"])
+    own = [each for each in fixed["records"] if each["name"].endswith("sakura-shop.example")]
+    proposals = [f"{each['name']} {each['type']} {value}" for each in own for value in each["values"]]
+    where = ("--zone", str(DEMO / "example.zone"), "--eml", str(DEMO / "newsletter.eml"), "--purpose", "bulk")
+    result = CliRunner().invoke(
+        deliv,
+        ["audit", "sakura-shop.example", *where, "--no-remedies", "--format", "json"]
+        + [part for each in proposals for part in ("--with", each)],
+        standalone_mode=False,
+    )
+    still = {(f["rule"], f["item"]) for f in json.loads(result.output)["findings"] if f["outcome"] == "unmet"}
+    settled = [(each["rule"], each["item"]) for step in fixed["plan"] if step["edits"] for each in step["settles"]]
+    assert settled
+    assert still.isdisjoint(settled)
+
+
+def test_json_leaves_out_what_needs_more_care_and_keeps_the_numbers() -> None:
+    every, safe = (json.loads(demo("--format", "json", *more).output)["plan"] for more in ((), ("--care", "safe")))
+    assert {each["care"] for each in safe} == {"safe"}
+    assert safe == [each for each in every if each["number"] in {one["number"] for one in safe}]
+    assert 0 < len(safe) < len(every)
 
 
 def test_japanese() -> None:
@@ -92,12 +113,8 @@ def test_nothing_to_fix(tmp_path: Path) -> None:
     assert result.return_value == 0
     say = phrases("en")
     assert any(say(f"fix.{key}") in result.output for key in ("nothing", "nothing-incomplete", "none"))
-    assert (
-        json.loads(fix("example.com", "--zone", str(tmp_path), "--purpose", "parked", "--format", "json").output)[
-            "remedies"
-        ]
-        == []
-    )
+    args = ("example.com", "--zone", str(tmp_path), "--purpose", "parked", "--format", "json")
+    assert json.loads(fix(*args).output)["records"] == []
 
 
 def test_a_failed_look_up_is_told_by_the_exit_code() -> None:

@@ -85,14 +85,16 @@ def test_from_init_to_the_third_weekly_mail(machine: Machine, mailbox: tuple[Ser
         content.decode("utf-8", "replace").split("Subject: ", 1)[1].split("\r\n")[0] for _, content in server.taken
     ]
     assert len(subjects) == 3
-    assert "First run" in subjects[0]
-    assert "new finding" in subjects[1]
-    assert "Nothing changed" in subjects[2]
+    assert "first report, 1 domain" in subjects[0]
+    assert "shop.example" in subjects[1]
+    assert "nothing changed" in subjects[2]
     told = json.loads(Path("deliv-reports/latest/summary.json").read_text())
     assert told["exit_code"] == 0
     assert (machine.folder / "state" / "deliv" / "history.db").is_file()
     _, listed = machine.run("history", "shop.example")
-    assert listed.count("shop.example\n") == 3
+    assert "shop.example · 3 runs" in listed
+    assert "SPF record: -all → +all" in listed
+    assert "no run of x.example; known: shop.example" in machine.run("history", "x.example")[1]
     _, exported = machine.run("history", "--export")
     assert len(exported.splitlines()) == 3
     assert "2 runs forgotten, 1 kept" in machine.run("history", "--prune", "1")[1]

@@ -15,11 +15,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deliverability.auditors import catalogue
 from deliverability.config import EmailSettings, NotifySettings, WebhookSettings
+from deliverability.model.answer import Said
 from deliverability.model.codes import codes_in
 from deliverability.model.facts import Purpose
 from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, RecordChange, VerdictChange
 from deliverability.model.report import FactChange, Outcome, VerdictKind
-from deliverability.model.rules import Severity
+from deliverability.model.rules import Effect, Severity
 from deliverability.model.weekly import FindingText, ReceiverVerdict, Summary, WeeklyEntry, from_json, to_json
 from deliverability.notify.mail import MAX_OCTETS, compose
 from deliverability.notify.notifier import NOT_TAKEN, VARIABLE_UNSET, WAITS, Notifier
@@ -63,7 +64,10 @@ def entry(
     }
     values: dict[str, Any] = {
         "grade": "D",
-        "verdicts": (ReceiverVerdict("gmail", VerdictKind.AT_RISK), ReceiverVerdict("icloud", VerdictKind.ACCEPTED)),
+        "verdicts": (
+            ReceiverVerdict("gmail", VerdictKind.AT_RISK, (Said(Effect.SPAM),)),
+            ReceiverVerdict("icloud", VerdictKind.ACCEPTED),
+        ),
         "comparison": Comparison(
             domain,
             "",
@@ -96,37 +100,51 @@ def test_an_entry_survives_being_written_and_read() -> None:
         assert from_json(json.loads(json.dumps(to_json(each)))) == each
 
 
-def test_the_mail_says_first_what_is_new_and_why() -> None:
+def test_the_mail_says_first_who_does_what_now_and_why() -> None:
     made = mail([entry("calm.example"), entry("shop.example", change())])
-    assert made["Subject"] == "deliv 2026-11-23: 1 new finding."
+    assert made["Subject"] == "deliv: Gmail now files shop.example as spam (SPF record of spf.v.example) · 23 Nov"
     text = made.get_body(("plain",)).get_content()
-    assert text.index("shop.example") < text.index("calm.example"), "those with news come first"
-    assert "At most 10 lookups [SPF-003]" in text
+    assert "shop.example: Gmail now files its mail as spam" in text.splitlines()[2]
     assert "A record outside of your domain changed: spf.v.example." in text
-    assert "SPF lookups: 9 → 11" in text
+    assert "SPF 9 → 11 lookups" in text
     assert "Gmail: No known obstacle → At risk" in text
+    assert "calm.example is still at risk at Gmail" in text
     html = made.get_body(("html",)).get_content()
-    assert "At most 10 lookups" in html
+    assert "<main>" in html
+    assert "now files its mail as spam" in html
     assert "http" not in html.replace("http-equiv", ""), "nothing to load and nowhere to be sent to"
 
 
 def test_in_japanese() -> None:
     made = mail([entry("shop.example", change())], "ja")
-    assert "週次レポート" in made["Subject"]
+    assert made["Subject"].startswith("deliv：Gmailでshop.exampleが迷惑メール扱い")
     text = made.get_body(("plain",)).get_content()
-    assert "参照は10回まで [SPF-003]" in text
+    assert "参照は10回まで" in text
     assert "spf.v.example" in text
 
 
-def test_a_quiet_week_has_a_mail_too() -> None:
-    made = mail([entry()])
-    assert "Nothing changed" in made["Subject"]
+def test_a_quiet_week_has_a_mail_too_and_names_what_is_still_refused() -> None:
+    refused = (ReceiverVerdict("gmail", VerdictKind.REJECTED), ReceiverVerdict("icloud", VerdictKind.REJECTED))
+    made = mail([*(entry(f"d{number}.example") for number in range(20)), entry("bad.example", verdicts=refused)])
+    assert made["Subject"] == "deliv: nothing changed, bad.example still refused by 2 receivers · 23 Nov"
+    lines = made.get_body(("plain",)).get_content().splitlines()
+    assert "Nothing changed. Still refused: bad.example (2 receivers)" in lines
+    assert len(lines) <= 15
 
 
 def test_of_a_first_run_nothing_is_called_new() -> None:
-    made = mail([entry("shop.example", change(), previous="")])
-    assert "new finding" not in made["Subject"]
-    assert "SPF-003" not in made.get_body(("plain",)).get_content()
+    first = Summary("2026-11-23T06:00:00Z", "", (entry("shop.example", change(), previous=""),), 1)
+    made = compose(EMAIL, first, RULES, catalogue(), "en", NOW, Path("gone"))
+    assert made["Subject"] == "deliv: first report, 1 domain · 23 Nov"
+    assert "11 are needed" not in made.as_string()
+
+
+def test_the_link_leads_to_where_the_pages_are_published() -> None:
+    settings = EmailSettings(EMAIL.to, EMAIL.sender, pages="https://pages.example/deliv/")
+    for lang, page in (("en", "index.html"), ("ja", "index.ja.html")):
+        made = mail([entry()], lang, settings)
+        for kind in ("plain", "html"):
+            assert f"https://pages.example/deliv/{page}" in made.get_body((kind,)).get_content()
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])
@@ -186,7 +204,11 @@ async def test_it_passes_our_own_audit(lang: str) -> None:
 def test_the_webhook_gets_the_summary() -> None:
     told = json.loads(document(WebhookSettings("https://x.example"), summary([entry()]), RULES, catalogue(), "en"))
     assert (told["new"], told["started"]) == (0, "2026-11-23T06:00:00Z")
-    assert told["subjects"][0]["verdicts"][0] == {"receiver": "gmail", "verdict": "at-risk"}
+    assert told["subjects"][0]["verdicts"][0] == {
+        "receiver": "gmail",
+        "verdict": "at-risk",
+        "effects": [{"effect": "spam", "contested": False}],
+    }
     assert told["subjects"][0]["grade"] == "D"
 
 

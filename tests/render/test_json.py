@@ -28,6 +28,7 @@ def test_the_top_level_names_are_stable():
         "grade_open",
         "assumed",
         "verdicts",
+        "answer",
         "findings",
         "remedies",
         "evidence",

@@ -83,7 +83,7 @@ def test_a_message_is_named_by_a_uri(name: str, uri: str | None) -> None:
 
 def test_a_rule_explains_itself() -> None:
     rule = log_of(make_report(), lang="ja")["tool"]["driver"]["rules"][0]
-    assert rule["shortDescription"]["text"] == "SPFのDNS参照は10回までにする"
+    assert rule["shortDescription"]["text"] == "SPFのDNS参照が上限の10回を超えている"
     assert rule["helpUri"] == "https://www.rfc-editor.org/rfc/rfc7208"
     assert "SPFに合格しません" in rule["help"]["text"]
     assert rule["defaultConfiguration"]["level"] == "error"

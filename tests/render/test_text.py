@@ -12,7 +12,7 @@ from deliverability.judge.engine import Selection
 from deliverability.model.codes import AS_SAID, ASKED
 from deliverability.model.facts import Purpose, Reason, Unknown
 from deliverability.model.report import Assessment, Case, Consequence, Note, Outcome, Requirements, Verdict, VerdictKind
-from deliverability.model.rules import Effect, Source
+from deliverability.model.rules import Effect, Sentence, Source
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
@@ -23,7 +23,7 @@ from deliverability.runs.job import Job, Options
 from deliverability.runs.rules import load_rules
 from deliverability.view.findings import effect_words, read_words
 from deliverability.words.sentences import phrases
-from tests.fixtures_report import GUIDE, RULES, assessed, finding, make_report, speaker
+from tests.fixtures_report import GUIDE, RULES, SPF_LIMIT, assessed, finding, make_report, speaker
 from tests.speaking import shipped, written
 
 
@@ -39,9 +39,10 @@ def test_it_is_read_from_the_verdict_to_what_is_in_order():
         "Apple iCloud Mail  ✗ Refused",
         "Bounce code 554 5.7.1",
         "What to do ",
-        "1.  SPF needs 12 DNS lookups; 10 are allowed",
-        "2.  example.com/s1: The key has 1024 bits",
-        "3.  The policy is none: forged mail still arrives",
+        "1.  SPF needs more than 10 DNS lookups",
+        "2.  A DKIM key has fewer than 2048 bits",
+        "example.com/s1: The key has 1024 bits.",
+        "3.  The DMARC policy is none [DMARC-006]",
         "Could not be checked",
         "Waiting for input",
         "In order",
@@ -54,8 +55,9 @@ def test_it_is_read_from_the_verdict_to_what_is_in_order():
 def test_what_to_do_says_what_was_found_why_and_how_with_rule_and_source():
     text = text_of(width=100)
 
-    assert "1.  SPF needs 12 DNS lookups; 10 are allowed\n" in text
-    assert "Must fix · SPF-003 · G1 · SPF needs at most 10 DNS lookups\n" in text
+    assert "1.  SPF needs more than 10 DNS lookups\n" in text
+    assert "Must fix · SPF-003 · G1\n" in text
+    assert "    SPF needs 12 DNS lookups; 10 are allowed.\n" in text
     assert "no mail of the domain passes SPF." in " ".join(text.split())
     assert "1) Remove the includes" in text
     assert "SPF-003" in text
@@ -175,9 +177,23 @@ def test_findings_of_one_rule_are_told_once():
     )
     text = text_of(make_report(findings=twice, assessment=assessed()))
 
-    assert text.count("Not met: DKIM keys have at least 2048 bits") == 1
+    assert text.count("A DKIM key has fewer than 2048 bits") == 1
     assert "a.example/1: The key has 1024 bits." in text
     assert "b.example/2: The key has 1024 bits." in text
+
+
+def test_what_the_heading_says_is_not_said_again():
+    def lines(unmet):
+        said = (Sentence(None, unmet),)
+        text = {lang: replace(each, unmet=said) for lang, each in SPF_LIMIT.text.items()}
+        rules = replace(RULES, rules=dict(RULES.rules) | {"SPF-003": replace(SPF_LIMIT, text=text)})
+        found = finding("SPF-003", Outcome.UNMET, observed={"spf.lookups": 12})
+        shown = written("text", make_report(findings=(found,), assessment=assessed()), speaker("en", rules=rules))
+        return [line.strip() for line in shown.splitlines() if "needs" in line or "loop" in line]
+
+    assert lines("SPF needs more than 10 DNS lookups.") == ["1.  SPF needs more than 10 DNS lookups"]
+    assert lines("SPF needs more than 10 DNS lookups. It has a loop.")[1:] == ["It has a loop."]
+    assert lines("SPF needs more than 10 DNS lookups, 12.")[1:] == ["SPF needs more than 10 DNS lookups, 12."]
 
 
 def test_several_subjects_end_with_a_summary():

@@ -34,7 +34,7 @@ from deliverability.runs.rules import load_rules
 from deliverability.runs.weekly import run as weekly_run
 from deliverability.runs.weekly.messages import Picked
 from deliverability.runs.weekly.run import Plan, WeeklySubject, only_one, weekly
-from deliverability.view.weekly import entry_view, headline
+from deliverability.view.weekly import entry_view
 from deliverability.words.sentences import phrases
 
 FIRST = datetime(2026, 10, 5, 6, 0, tzinfo=UTC)
@@ -816,6 +816,3 @@ def test_receivers_that_changed_alike_are_told_in_one_sentence() -> None:
         "Gmail, Apple iCloud Mail: No known obstacle → At risk",
         "Yahoo Mail: No known obstacle → Refused",
     )
-    assert headline([view], say) == "1 domain with another verdict."
-    assert headline([view], say, removed=2) == "2 domains not audited any more, 1 domain with another verdict."
-    assert headline([replace(view, groups=())], say) == "Nothing changed since the last run."

@@ -22,8 +22,8 @@ PACKAGE = Path(deliverability.__file__).parent
 REPORTS = PACKAGE.parent / "reports"
 SENTENCE = re.compile(r"[^\w.\-]")
 GAP = "\0"
-# Remarks of the auditors and the words of remedies have tests of their own (test_details, test_remedy_*).
-ELSEWHERE = ("detail.", "remedies.")
+# Remarks of the auditors, the words of remedies and the gaps of rules have tests of their own.
+ELSEWHERE = ("detail.", "remedies.", "gap.")
 SIDES = ("us", "them", "either")  # of a symptom in handout.*.yaml
 # Classes that the library for charts writes.
 CHARTS = re.compile(r"serie-\d+")

@@ -34,12 +34,13 @@ from deliverability.history.trend import certain_grade, measures_of, stage_of
 from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, fingerprint, judge
 from deliverability.judge.grade import assess
+from deliverability.model.answer import Said
 from deliverability.model.codec import json_text
 from deliverability.model.errors import InputError
 from deliverability.model.facts import FactSet, KeySeen, texts_of
 from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
 from deliverability.model.placeholders import LANGUAGES
-from deliverability.model.report import Finding, Outcome, Report
+from deliverability.model.report import Finding, Outcome, Report, Verdict
 from deliverability.model.rules import RuleSet, Severity
 from deliverability.model.weekly import (
     FindingText,
@@ -519,7 +520,7 @@ def _entry(subject: WeeklySubject, report: Report, compared: _Compared, plan: Pl
         domain=subject.domain,
         source=subject.source,
         message=report.message,
-        verdicts=tuple(ReceiverVerdict(each.receiver, each.verdict) for each in report.verdicts),
+        verdicts=tuple(_verdict(each) for each in report.verdicts),
         grade=certain_grade(report.assessment),
         comparison=comparison,
         texts={lang: dict(_texts(report, compared, plan.rules, lang)) for lang in LANGUAGES},
@@ -533,6 +534,11 @@ def _entry(subject: WeeklySubject, report: Report, compared: _Compared, plan: Pl
         stage=stage_of(report.facts) or "",
         closed=_CLOSED[report.assessment.closed] if report.assessment.parked else "",
     )
+
+
+def _verdict(verdict: Verdict) -> ReceiverVerdict:
+    effects = dict.fromkeys(Said(each.effect, each.contested) for each in verdict.effects)
+    return ReceiverVerdict(verdict.receiver, verdict.verdict, tuple(effects))
 
 
 _CLOSED = {True: "closed", False: "open", None: "unknown"}

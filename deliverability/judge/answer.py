@@ -1,0 +1,133 @@
+"""The answer of a report: assumptions, groups, tiles, plan, guide, and how far the look-ups reached."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from deliverability.judge import groups, guide, tiles
+from deliverability.model.answer import Answer, Assumed, PlanStep, PolicyWait, Reach, Unanswered, Waits
+from deliverability.model.codes import ABOUT, NEEDS, Detail, Input
+from deliverability.model.evidence import FAILED, is_failure
+from deliverability.model.facts import Evidence, EvidenceKind, Reason, Unknown, texts_of
+from deliverability.model.report import Finding, Outcome, Report
+from deliverability.model.rules import Gate, RuleSet
+
+_ENVELOPE: Mapping[str, Input] = {
+    "envelope.mail_from": Input.MAIL_FROM,
+    "envelope.helo": Input.HELO,
+    "envelope.ip": Input.SENDING_IP,
+}
+
+
+def answer(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> Answer:
+    """All of it. `plan` has its gains already."""
+    facts, parked = report.facts, report.assessment.parked
+    unanswered, reach = _reach(report)
+    if reach is Reach.NONE:
+        # Nothing that needs DNS was checked: what the message alone shows has steps, and nothing has a verdict.
+        message = facts.value("message.present") is True
+        return Answer(
+            _assumed(report),
+            plan=tuple(plan) if message else (),
+            reach=reach,
+            unanswered=unanswered,
+            waits=_waits(report),
+        )
+    return Answer(
+        assumed=_assumed(report),
+        groups=groups.groups(report, rules, plan),
+        tiles=tiles.tiles(report, rules, plan) if report.domain else (),
+        plan=tuple(plan),
+        policy_waits=() if parked else tuple(_policy_waits(report, rules, plan)),
+        guide=() if parked else guide.guide(report, rules, plan),
+        reach=reach,
+        unanswered=unanswered,
+        waits=() if parked else _waits(report),
+        sends_nothing=facts.value("spf.sends_nothing") is True and not parked,
+    )
+
+
+def _assumed(report: Report) -> tuple[Assumed, ...]:
+    return tuple(_assumptions(report))
+
+
+def _assumptions(report: Report) -> Iterator[Assumed]:
+    facts = report.facts
+    if "purpose" in report.assumed:
+        yield Assumed(Input.PURPOSE, report.assumed["purpose"], texts_of(report.assumed.get("signs")))
+    if "volume" in report.assumed and report.verdicts:
+        given = isinstance(facts.value("subject.daily_volume"), int)
+        yield Assumed(Input.DAILY_VOLUME, "bulk-or-not" if given else "small-or-bulk")
+    for path, wanted in _ENVELOPE.items():
+        value, source = facts.at(path), facts.at(f"{path}_source")
+        if isinstance(value, str) and isinstance(source, str) and source != "option":
+            yield Assumed(wanted, value, (source,))
+
+
+def _reach(report: Report) -> tuple[tuple[Unanswered, ...], Reach]:
+    """The questions to DNS without an answer, each once, and whether there was any answer at all.
+
+    A question that no finding needed the answer of is not told.
+    """
+    asked = [each for each in report.facts.evidence.values() if each.kind is EvidenceKind.DNS]
+    lost = [each for each in asked if is_failure(each.got)]
+    found = tuple(dict.fromkeys(_unanswered(each) for each in lost))
+    if lost and len(lost) == len(asked):
+        return found, Reach.NONE
+    return (found, Reach.PARTLY) if lost and report.failures else ((), Reach.ALL)
+
+
+def _unanswered(evidence: Evidence) -> Unanswered:
+    kind, _, name = evidence.asked.partition(" ")
+    failed = evidence.got[0]
+    detail: object = None
+    if isinstance(failed, Detail) and ABOUT.matches(failed):
+        detail, what = failed.arg("detail"), failed.arg("what")
+        failed = what if isinstance(what, Detail) else failed
+    reason = str(failed.arg("reason")) if isinstance(failed, Detail) and FAILED.matches(failed) else ""
+    known = Reason(reason) if reason in set(Reason) else Reason.SERVFAIL
+    return Unanswered(kind, name, Unknown(known, detail if isinstance(detail, Detail) else None))
+
+
+def _waits(report: Report) -> tuple[Waits, ...]:
+    """What findings wait for, the most first."""
+    counts: Counter[Input | None] = Counter()
+    for each in report.findings:
+        if each.outcome is Outcome.UNKNOWN and each.waits_for_input and each.unknown is not None:
+            counts[_input(each.unknown)] += 1
+    return tuple(Waits(wanted, number) for wanted, number in counts.most_common())
+
+
+def _input(unknown: Unknown) -> Input | None:
+    if unknown.reason is Reason.NOT_FOUND:
+        return Input.SELECTOR
+    detail = unknown.detail
+    if detail is not None and NEEDS.matches(detail):
+        return Input(str(detail.arg("input")))
+    return None
+
+
+def _policy_waits(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> Iterator[PolicyWait]:
+    """Why no step offers the next stage of DMARC, where there is one."""
+    facts = report.facts
+    waiting = any(
+        each.outcome is Outcome.UNMET and each.waiver is None and _is_gated(each, rules) for each in report.findings
+    )
+    if any(step.condition for step in plan) or not (waiting or facts.value("dmarc.stage") in ("none", "testing")):
+        return
+    if not texts_of(facts.value("dmarc.rua")):
+        yield PolicyWait.ADDRESS
+    if facts.value("message.present") is not True:
+        yield PolicyWait.MESSAGE
+    elif facts.value("dmarc.result") != "pass":
+        yield PolicyWait.PASSES
+    elif texts_of(facts.value("dmarc.rua")):
+        yield PolicyWait.REHEARSAL
+
+
+def _is_gated(finding: Finding, rules: RuleSet) -> bool:
+    """Whether only the next stage of DMARC mends it, and it is more than good to know."""
+    rule = rules.rules.get(finding.rule)
+    task = rules.tasks.get(rule.task) if rule is not None and not rule.information else None
+    return task is not None and task.gate is Gate.POLICY

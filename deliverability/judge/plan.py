@@ -1,0 +1,462 @@
+"""The plan: one step for each remedy or task, in the order of what it changes, and what each gains where."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from deliverability.judge.grade import assess
+from deliverability.judge.services import concerned
+from deliverability.model.answer import Chip, FindingId, PlanStep, Said
+from deliverability.model.facts import FactSet, Value, records_of
+from deliverability.model.report import Care, Finding, Outcome, RecordEdit, Remedy, Report, Verdict, VerdictKind
+from deliverability.model.rules import Effect, Effort, Gate, Place, Rule, RuleSet, Scope, Severity, Task
+
+SHOWN = 5
+"""Steps that stand open; the rest is folded."""
+
+MAX_SERVICES = 3
+"""Services that one step names."""
+
+_EFFORT = tuple(Effort)
+_UNKNOWN = frozenset({VerdictKind.CANNOT_TELL, VerdictKind.DNS_PARTLY})
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What becomes of the mail at one receiver."""
+
+    kind: VerdictKind
+    effects: tuple[Said, ...] = ()
+
+
+Standings = Mapping[str, Standing]
+
+
+def standings(verdicts: Iterable[Verdict]) -> Standings:
+    """Where each receiver stands."""
+    return {each.receiver: Standing(each.verdict, said(each)) for each in verdicts}
+
+
+def said(verdict: Verdict) -> tuple[Said, ...]:
+    """The effects that make a verdict what it is, each once, the worst first."""
+    unmet = (each for each in verdict.deciding if each.outcome is Outcome.UNMET)
+    return tuple(dict.fromkeys(Said(each.effect, each.contested) for each in unmet))
+
+
+def holders(verdict: Verdict) -> frozenset[FindingId]:
+    """The findings that hold a verdict where it is, in either class of senders."""
+    return frozenset(FindingId(each.rule, each.item) for each in verdict.effects)
+
+
+def steps(report: Report, rules: RuleSet) -> tuple[PlanStep, ...]:
+    """The plan without its gains: what to do, in order and numbered."""
+    ordered = _ordered(list(_candidates(report, rules)), report.verdicts)
+    found: list[PlanStep] = []
+    settled: set[FindingId] = set()
+    numbers: dict[int, int] = {}
+    for each in ordered:
+        left = tuple(one for one in each.findings if one not in settled)
+        carries = each.place_in is not None and any(each.place_in in other.follows for other in ordered)
+        if not left and not carries:
+            continue
+        settled.update(left)
+        number = len(found) + 1
+        if each.place_in is not None:
+            numbers[each.place_in] = number
+        found.append(_step(each, left or each.findings[:1], number, numbers, report))
+    return tuple(found)
+
+
+def with_gains(
+    plan: Sequence[PlanStep], verdicts: Iterable[Verdict], after: Sequence[Standings]
+) -> tuple[PlanStep, ...]:
+    """The plan with what changes for each receiver, and with all but the first things to do folded.
+
+    `after`: where the receivers stand once each step, and those above it, are done.
+    """
+    chips: dict[int, dict[Chip, list[str]]] = {}
+    for verdict in verdicts:
+        receiver = verdict.receiver
+        if (found := _gain(verdict, [each[receiver] for each in after], plan)) is not None:
+            number, chip = found
+            chips.setdefault(number, {}).setdefault(chip, []).append(receiver)
+    # A gain that takes another step would not come true without it.
+    needed = {number for each in chips.values() for chip in each for number in chip.with_steps}
+    told: list[PlanStep] = []
+    shown = 0
+    for step in plan:
+        gains = tuple(replace(chip, receivers=tuple(names)) for chip, names in chips.get(step.number, {}).items())
+        gains = tuple(sorted(gains, key=_worth))
+        opens = bool(gains) or step.number in needed or step.severity is Severity.ERROR
+        folded = step.inbound or not opens or shown >= SHOWN
+        shown += not folded
+        told.append(replace(step, gains=gains, folded=folded))
+    return tuple(told)
+
+
+def by_tally(plan: Sequence[PlanStep], report: Report, rules: RuleSet) -> tuple[Standings, ...]:
+    """Where the receivers stand after each step, by taking what it settles out of what was found."""
+    now = standings(report.verdicts)
+    done: set[FindingId] = set()
+    found: list[Standings] = []
+    for step in plan:
+        done.update(step.findings)
+        if touches(step, report.verdicts):
+            now = without(report.findings, done, tuple(now), report.facts, rules)
+        found.append(now)
+    return tuple(found)
+
+
+def without(
+    findings: Iterable[Finding], done: Collection[FindingId], receivers: Iterable[str], facts: FactSet, rules: RuleSet
+) -> Standings:
+    """Where the receivers stand once some findings are mended."""
+    left = [
+        each
+        for each in findings
+        if each.outcome in (Outcome.UNMET, Outcome.UNKNOWN) and FindingId(each.rule, each.item) not in done
+    ]
+    return standings(assess(left, receivers, facts, rules.grading).verdicts)
+
+
+def touches(step: PlanStep, verdicts: Iterable[Verdict]) -> bool:
+    """Whether a step settles something that a receiver acts on."""
+    return any(not holders(each).isdisjoint(step.findings) for each in verdicts)
+
+
+# --- what there is to do --------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Candidate:
+    """A step that has no place in the order yet.
+
+    Attributes:
+        place_in: the remedy's place in the report; None for a task.
+        follows: places of the remedies whose record it continues.
+        effort, order: the least of its rules, for ties.
+        information: nothing has to be done about any of it.
+        gated: it waits for the reports to be read.
+
+    """
+
+    place: Place
+    at: str
+    findings: list[FindingId]
+    scope: Scope
+    severity: Severity
+    effort: Effort
+    order: int
+    remedy: Remedy | None = None
+    task: str = ""
+    services: tuple[str, ...] = ()
+    place_in: int | None = None
+    follows: frozenset[int] = frozenset()
+    information: bool = False
+    gated: bool = False
+
+    def take(self, finding: Finding, rule: Rule, order: int) -> None:
+        """One finding more that it settles."""
+        self.findings.append(FindingId(finding.rule, finding.item))
+        if finding.severity.rank > self.severity.rank:
+            self.severity = finding.severity
+        if rule.scope is Scope.DELIVERY and self.scope is not Scope.INBOUND:
+            self.scope = rule.scope
+        self.effort = min(self.effort, rule.effort, key=_EFFORT.index)
+        self.order = min(self.order, order)
+        self.information = self.information and rule.information
+
+
+def _candidates(report: Report, rules: RuleSet) -> Iterator[_Candidate]:
+    """One for each remedy, and for each task that settles what no remedy does."""
+    order = {ident: place for place, ident in enumerate(rules.rules)}
+    unmet = {
+        FindingId(each.rule, each.item): each
+        for each in report.findings
+        if each.outcome is Outcome.UNMET
+        and each.waiver is None
+        and each.severity is not Severity.NONE
+        and each.rule in rules.rules
+        and _concerns(report, rules.rules[each.rule], rules)
+    }
+    taken: set[FindingId] = set()
+    for number, remedy in enumerate(report.remedies):
+        own = FindingId(remedy.rule, remedy.item)
+        settled = [each for each in dict.fromkeys((own, *remedy.settles)) if each in unmet]
+        if own not in unmet:
+            continue
+        taken.update(settled)
+        yield _of_remedy(remedy, number, settled, unmet, report, rules, order)
+    tasks: dict[object, _Candidate] = {}
+    causes: list[tuple[Finding, Task]] = []
+    for ident, finding in unmet.items():
+        rule = rules.rules[finding.rule]
+        task = rules.tasks.get(rule.task)
+        inbound = rule.scope is Scope.INBOUND or (task is not None and task.inbound)
+        if ident in taken or (task is not None and task.gate is Gate.POLICY) or (rule.information and not inbound):
+            continue
+        if task is not None and task.cause:
+            causes.append((finding, task))
+        else:
+            _settle(finding, task, tasks, report, rules, order)
+    for finding, task in causes:
+        cause = _cause(task, tasks.values(), unmet, report.facts, rules)
+        if cause is not None:
+            cause.take(finding, rules.rules[finding.rule], order[finding.rule])
+        else:
+            _settle(finding, task, tasks, report, rules, order)
+    yield from tasks.values()
+
+
+def _concerns(report: Report, rule: Rule, rules: RuleSet) -> bool:
+    """Whether a rule is about what the report is about: of a domain that sends nothing, only who can pass as it."""
+    if not report.assessment.parked:
+        return True
+    task = rules.tasks.get(rule.task)
+    return rule.scope not in (Scope.INBOUND, Scope.DISPLAY) and not (task is not None and task.inbound)
+
+
+def _of_remedy(
+    remedy: Remedy,
+    number: int,
+    settled: Sequence[FindingId],
+    unmet: Mapping[FindingId, Finding],
+    report: Report,
+    rules: RuleSet,
+    order: Mapping[str, int],
+) -> _Candidate:
+    rule = rules.rules[remedy.rule]
+    task = rules.tasks.get(rule.task)
+    place, at = _place_of(remedy, report)
+    scope = Scope.INBOUND if task is not None and task.inbound else rule.scope
+    found = _Candidate(
+        place,
+        at,
+        [],
+        scope,
+        Severity.NONE,
+        rule.effort,
+        order[rule.id],
+        remedy=remedy,
+        place_in=number,
+        follows=frozenset(
+            other for other, each in enumerate(report.remedies[:number]) if _same_place(each.edits, remedy.edits)
+        ),
+        information=True,
+        gated=task is not None and task.gate is Gate.POLICY,
+    )
+    for each in settled:
+        found.take(unmet[each], rules.rules[each.rule], order[each.rule])
+    return found
+
+
+def _place_of(remedy: Remedy, report: Report) -> tuple[Place, str]:
+    if all(edit.type == "PTR" for edit in remedy.edits):
+        return Place.ADDRESS, remedy.item
+    home = report.facts.value("dmarc.organizational_domain_psl")
+    base = home if isinstance(home, str) else report.domain
+    away = [edit.name for edit in remedy.edits if edit.name != base and not edit.name.endswith(f".{base}")]
+    return (Place.ELSEWHERE, away[0].rpartition("._dmarc.")[2]) if away else (Place.DNS, "")
+
+
+def _same_place(edits: Iterable[RecordEdit], others: Iterable[RecordEdit]) -> bool:
+    places = {(each.name, each.type) for each in edits}
+    return any((each.name, each.type) in places for each in others)
+
+
+def _settle(
+    finding: Finding,
+    task: Task | None,
+    tasks: dict[object, _Candidate],
+    report: Report,
+    rules: RuleSet,
+    order: Mapping[str, int],
+) -> None:
+    """Put a finding to the task that settles it, at the same place; what has none is a step of its own."""
+    rule = rules.rules[finding.rule]
+    place, at = Place.OWN if task is None else task.place, ""
+    services: tuple[str, ...] = ()
+    if rule.service is not None:
+        about = concerned(finding, rule.service, report.facts, rules.knowledge.services)
+        services = tuple(dict.fromkeys(each.id for each in about))[:MAX_SERVICES]
+    match place:
+        case Place.SERVICE:
+            at = services[0] if services else ""
+        case Place.ELSEWHERE | Place.ADDRESS:
+            at = finding.item
+        case Place.DNS if _is_foreign(finding, rule, report.facts):
+            place, at = Place.ELSEWHERE, finding.item
+    key = (task.code, place, at) if task is not None else (rule.id, place, at)
+    if key not in tasks:
+        inbound = task is not None and task.inbound
+        tasks[key] = _Candidate(
+            place,
+            at,
+            [],
+            Scope.INBOUND if inbound else rule.scope,
+            Severity.NONE,
+            rule.effort,
+            order[rule.id],
+            task=task.code if task is not None else "",
+            services=services,
+            information=True,
+        )
+    tasks[key].take(finding, rule, order[rule.id])
+
+
+def _is_foreign(finding: Finding, rule: Rule, facts: FactSet) -> bool:
+    """Whether the record that was judged stands in somebody else's domain."""
+    items = records_of(facts.at(rule.each)) if rule.each else ()
+    return any(each.get("own") is False and each.get("domain") == finding.item for each in items)
+
+
+def _cause(
+    task: Task,
+    steps: Iterable[_Candidate],
+    unmet: Mapping[FindingId, Finding],
+    facts: FactSet,
+    rules: RuleSet,
+) -> _Candidate | None:
+    """The step that mends what is wrong with the items that are aligned with the author domain, where some are."""
+    aligned = {_name(each) for each in records_of(facts.at(task.cause)) if each.get("aligned") is True}
+    found: list[tuple[int, _Candidate]] = []
+    for step in steps:
+        for each in step.findings:
+            finding = unmet[each]
+            counts = finding.used is not False and finding.severity.rank >= Severity.WARNING.rank
+            if counts and each.item in aligned and rules.rules[each.rule].each == task.cause:
+                found.append((finding.severity.rank, step))
+    return max(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def _name(item: Mapping[str, Value]) -> str:
+    return f"{item.get('domain')}/{item.get('selector')}"
+
+
+# --- the order ------------------------------------------------------------------------------------------------------
+
+_Key = tuple[bool, bool, Fraction, Fraction, int, bool, int, int]
+
+
+def _ordered(waiting: list[_Candidate], verdicts: Sequence[Verdict]) -> list[_Candidate]:
+    """What frees most receivers first, each time taking the steps above as done; what continues another after it."""
+    left = [_Held.of(each) for each in verdicts]
+    ordered: list[_Candidate] = []
+    while waiting:
+        keys = {id(each): _key(each, left, waiting) for each in waiting}
+        places = {each.place_in for each in waiting if each.place_in is not None}
+        for each in reversed(waiting):  # a remedy is as urgent as what can only be done after it
+            for other in waiting:
+                if other.place_in in each.follows:
+                    keys[id(other)] = min(keys[id(other)], keys[id(each)])
+        following = min((each for each in waiting if each.follows.isdisjoint(places)), key=lambda each: keys[id(each)])
+        waiting.remove(following)
+        ordered.append(following)
+        left = [each.without(following.findings) for each in left]
+    # What concerns mail received stands last, whatever else it is.
+    return sorted(ordered, key=lambda each: each.scope is Scope.INBOUND)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What a receiver refuses the mail for, and what it marks or delays it for."""
+
+    refusing: frozenset[FindingId]
+    hindering: frozenset[FindingId]
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> _Held:
+        refuses = [each for each in verdict.effects if each.effect is Effect.REJECT and not each.contested]
+        refusing = frozenset(FindingId(each.rule, each.item) for each in refuses)
+        return cls(refusing, holders(verdict) - refusing)
+
+    def without(self, done: Collection[FindingId]) -> _Held:
+        return _Held(self.refusing.difference(done), self.hindering.difference(done))
+
+
+def _key(candidate: _Candidate, left: Sequence[_Held], waiting: Sequence[_Candidate]) -> _Key:
+    care = candidate.remedy.care if candidate.remedy else Care.SAFE
+    return (
+        care is Care.LAST_RESORT,
+        candidate.information,
+        -sum((_share(candidate, each.refusing, waiting) for each in left if each.refusing), Fraction()),
+        -sum((_share(candidate, each.hindering, waiting) for each in left if not each.refusing), Fraction()),
+        -candidate.severity.rank,
+        candidate.remedy is None,
+        _EFFORT.index(candidate.effort),
+        candidate.order,
+    )
+
+
+def _share(candidate: _Candidate, held: frozenset[FindingId], waiting: Sequence[_Candidate]) -> Fraction:
+    """The candidate's part in freeing a receiver: all of it, a half where it takes another step, and so on."""
+    if held.isdisjoint(candidate.findings):
+        return Fraction()
+    needed = 1
+    rest = held.difference(candidate.findings)
+    for each in waiting:
+        if each is not candidate and not rest.isdisjoint(each.findings):
+            rest = rest.difference(each.findings)
+            needed += 1
+    return Fraction(1, needed + len(rest))
+
+
+# --- the steps ------------------------------------------------------------------------------------------------------
+
+
+def _step(
+    each: _Candidate, left: Sequence[FindingId], number: int, numbers: Mapping[int, int], report: Report
+) -> PlanStep:
+    findings = {FindingId(one.rule, one.item): one for one in report.findings}
+    own = [findings[one] for one in left]
+    beside = all(one.used is False for one in own)
+    checked = report.facts.value("envelope.mail_from_domain") if beside and own[0].topic == "spf" else None
+    items = tuple(dict.fromkeys(one.item for one in own if one.item))
+    remedy = each.remedy
+    values: Mapping[str, Value] = {"items": items} if items else {}
+    return PlanStep(
+        number=number,
+        place=each.place,
+        findings=tuple(left),
+        care=remedy.care if remedy else Care.SAFE,
+        scope=each.scope,
+        severity=max((one.severity for one in own), key=lambda severity: severity.rank),
+        task=each.task,
+        remedy=remedy.code if remedy else "",
+        values=remedy.values if remedy else values,
+        at=each.at,
+        services=each.services,
+        edits=remedy.edits if remedy else (),
+        changes=remedy.changes if remedy else (),
+        condition="read-reports" if each.gated else "",
+        follows=tuple(sorted(numbers[other] for other in each.follows if other in numbers)),
+        beside=beside,
+        checked_at=checked if isinstance(checked, str) else "",
+    )
+
+
+# --- what it gains --------------------------------------------------------------------------------------------------
+
+
+def _gain(verdict: Verdict, path: Sequence[Standing], plan: Sequence[PlanStep]) -> tuple[int, Chip] | None:
+    """The chip of one receiver (without its name) and the step that it stands at: the first that it takes."""
+    before = Standing(verdict.verdict, said(verdict))
+    if not path or before.kind.rank <= path[-1].kind.rank:
+        return None
+    held, last = holders(verdict), path[-1]
+    reached = next(place for place, now in enumerate(path) if now.kind is last.kind)
+    helping = [
+        step.number
+        for place, step in enumerate(plan[: reached + 1])
+        if place == reached or not held.isdisjoint(step.findings)
+    ]
+    if last.kind in _UNKNOWN:
+        return helping[0], Chip((), before.kind, before.effects, None)
+    chip = Chip((), before.kind, before.effects, last.kind, path[reached].effects, tuple(helping[1:]))
+    return helping[0], chip
+
+
+def _worth(chip: Chip) -> tuple[int, int]:
+    return -chip.before.rank, -len(chip.receivers)

@@ -1,0 +1,96 @@
+"""Which sending services a finding is about: in whose settings it is mended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from deliverability.model.facts import FactSet, Value, records_of, text_of
+from deliverability.model.report import Finding
+from deliverability.model.rules import ServiceStep
+from deliverability.model.senders import Service, ServiceKind
+
+_Services = Mapping[str, Service]
+
+
+def concerned(finding: Finding, step: ServiceStep, facts: FactSet, services: _Services) -> Sequence[Service]:
+    """The services whose settings `step` is about; empty where none is known.
+
+    A finding about the message concerns the service that sent it, one about a key the service whose key it is, one
+    about the domain the services that the domain is set up for.
+    """
+    return _CONCERNED[step](finding, facts, services)
+
+
+def _records(facts: FactSet, services: _Services) -> Iterator[tuple[Service, Mapping[str, Value]]]:
+    """The services of the domain with their entries in the catalogue; those that it does not know are passed over."""
+    for item in records_of(facts.value("senders.services")):
+        if (ident := text_of(item.get("id"))) in services:
+            yield services[ident], item
+
+
+def _sender(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
+    """The service that sent the message."""
+    ident = facts.value("senders.message_service")
+    service = services.get(ident) if isinstance(ident, str) else None
+    return [service] if service else []
+
+
+def _key_owner(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
+    """The service whose selector the finding names (item ``example.com/s1``)."""
+    selector = finding.item.rpartition("/")[2]
+    return [
+        service
+        for service, item in _records(facts, services)
+        if selector and _contains(item.get("selectors"), selector)
+    ]
+
+
+def _signer(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
+    """The service whose key signed, else the one that sent the message."""
+    return _key_owner(finding, facts, services) or _sender(finding, facts, services)
+
+
+def _meant(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
+    """The service that is the item of the finding, else the one that sent the message."""
+    named = [service for service, item in _records(facts, services) if item.get("name") == finding.item]
+    return named or _sender(finding, facts, services)
+
+
+def _unsigned(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
+    """Services that send for the domain and of which no key was found."""
+    return [
+        service
+        for service, item in _records(facts, services)
+        if service.kind is not ServiceKind.GATEWAY and item.get("has_key") is not True
+    ]
+
+
+def _authorised(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
+    """Services that SPF lets send, the most expensive first."""
+    allowed = [(service, item) for service, item in _records(facts, services) if item.get("authorised") is True]
+    return [service for service, item in sorted(allowed, key=lambda pair: -_number(pair[1].get("spf_lookups")))]
+
+
+def _seen(finding: Finding, facts: FactSet, services: _Services) -> list[Service]:
+    """Services that DKIM or MX show."""
+    return [service for service, _ in _records(facts, services)]
+
+
+def _contains(value: Value, text: str) -> bool:
+    return isinstance(value, tuple) and text in value
+
+
+def _number(value: Value) -> int:
+    return value if isinstance(value, int) else 0
+
+
+_CONCERNED: Mapping[ServiceStep, Callable[[Finding, FactSet, _Services], list[Service]]] = {
+    ServiceStep.SIGN: _meant,
+    ServiceStep.SIGN_ALL: _unsigned,
+    ServiceStep.KEY: _key_owner,
+    ServiceStep.SIGNING_KEY: _signer,
+    ServiceStep.RETURN_PATH: _sender,
+    ServiceStep.AUTHORISE: _sender,
+    ServiceStep.INCLUDE: _seen,
+    ServiceStep.SPARE: _authorised,
+}

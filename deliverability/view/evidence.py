@@ -1,0 +1,199 @@
+"""The evidence by folds: each receiver's own list, all checks by topic, and what the lines that open them say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from deliverability.model.report import Judgement, Outcome, Report, Verdict
+from deliverability.model.rules import Receiver
+from deliverability.view.answer import TONES
+from deliverability.view.checks import requirement_sources
+from deliverability.view.findings import FindingView, combines, effect_words, receiver_name
+from deliverability.view.parts import CheckView, SourceView
+from deliverability.view.verdicts import verdict_label
+from deliverability.words.sentences import Phrases, capital, visible
+from deliverability.words.speaker import Speaker
+
+_ORDER = (Outcome.UNMET, Outcome.UNKNOWN, Outcome.MET)
+
+
+@dataclass(frozen=True, slots=True)
+class RequirementView:
+    """One published requirement of a receiver.
+
+    Attributes:
+        outcome: met, unmet, unknown or waiting.
+        state: the same in a word; for an unmet one what the receiver does.
+        name: what it looks at, or what is wrong.
+        rule: the rule.
+        anchor: the finding on a page; empty: none.
+
+    """
+
+    outcome: str
+    state: str
+    name: str
+    rule: str
+    anchor: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverListView:
+    """What a receiver publishes, in its order, and where this mail or domain stands.
+
+    Attributes:
+        id: of the receiver, for links.
+        name: its name.
+        tone: of its verdict, see view.answer.
+        label: its verdict.
+        count: "9/12", met of those that could be checked; empty where none could.
+        about: what a sender should know of it.
+        rows: its requirements.
+        sources: where they were read.
+
+    """
+
+    id: str
+    name: str
+    tone: str
+    label: str
+    count: str
+    about: str
+    rows: tuple[RequirementView, ...]
+    sources: tuple[SourceView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenView:
+    """What could not be checked for one reason: the reason, and what it keeps from being checked."""
+
+    reason: str
+    checks: tuple[CheckView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicView:
+    """The checks of one topic.
+
+    Attributes:
+        name: the topic.
+        summary: "2 to do, 5 met".
+        todo: unmet, the most severe first; with what is good to know behind.
+        open: what could not be checked or waits, those with the same reason together.
+        met: what is met.
+        met_words: "5 met".
+        idle: how many do not apply, in words; empty: none.
+
+    """
+
+    name: str
+    summary: str
+    todo: tuple[CheckView, ...]
+    open: tuple[OpenView, ...]
+    met: tuple[CheckView, ...]
+    met_words: str
+    idle: str
+
+
+def receiver_lists(
+    report: Report, findings: Sequence[FindingView], anchors: Mapping[str, str], speaker: Speaker
+) -> tuple[ReceiverListView, ...]:
+    """Each receiver's own list, in their display order."""
+    judged: dict[str, dict[str, tuple[FindingView, Judgement]]] = {}
+    for view in findings:
+        for judgement in view.finding.judgements:
+            if judgement.outcome not in _ORDER:
+                continue
+            known = judged.setdefault(judgement.receiver, {}).get(view.rule.id)
+            if known is None or _ORDER.index(judgement.outcome) < _ORDER.index(known[1].outcome):
+                judged[judgement.receiver][view.rule.id] = (view, judgement)
+    lists = []
+    for verdict in report.verdicts:
+        receiver = speaker.rules.receivers.get(verdict.receiver)
+        if receiver is not None:
+            of_it = judged.get(receiver.id, {})
+            lists.append(_list(verdict, receiver, of_it, anchors, speaker))
+    return tuple(lists)
+
+
+def _list(
+    verdict: Verdict,
+    receiver: Receiver,
+    judged: Mapping[str, tuple[FindingView, Judgement]],
+    anchors: Mapping[str, str],
+    speaker: Speaker,
+) -> ReceiverListView:
+    say = speaker.say
+    order = [rule for rule in receiver.rules if rule in judged] or list(judged)
+    rows = tuple(_requirement(*judged[rule], anchors, say) for rule in order)
+    met, unmet = verdict.requirements.met, verdict.requirements.unmet
+    return ReceiverListView(
+        id=receiver.id,
+        name=receiver_name(receiver.id, speaker),
+        tone=TONES[verdict.verdict],
+        label=verdict_label(verdict, say),
+        count=f"{met}/{met + unmet}" if met + unmet else "",
+        about=visible(receiver.about.get(speaker.lang, "")),
+        rows=rows,
+        sources=() if combines(receiver.id, speaker) else requirement_sources(receiver, order, speaker),
+    )
+
+
+def _requirement(view: FindingView, judgement: Judgement, anchors: Mapping[str, str], say: Phrases) -> RequirementView:
+    waits = judgement.outcome is Outcome.UNKNOWN and view.finding.waits_for_input
+    outcome = "waiting" if waits else judgement.outcome.value
+    unmet = judgement.outcome is Outcome.UNMET
+    return RequirementView(
+        outcome=outcome,
+        state=effect_words([(judgement.effect, judgement.contested)], say) if unmet else say(f"outcome.{outcome}"),
+        name=capital(view.words.short if unmet else view.words.noun),
+        rule=visible(view.rule.id),
+        anchor=anchors.get(view.rule.id, ""),
+    )
+
+
+def topic_views(topics: Iterable[tuple[str, tuple[CheckView, ...]]], say: Phrases) -> tuple[TopicView, ...]:
+    """All checks by topic; topics of which nothing applies are left out."""
+    found = (_topic(name, checks, say) for name, checks in topics)
+    return tuple(each for each in found if each.todo or each.open or each.met)
+
+
+def _topic(name: str, checks: Sequence[CheckView], say: Phrases) -> TopicView:
+    by_outcome: dict[str, list[CheckView]] = {}
+    for each in checks:
+        by_outcome.setdefault(each.outcome, []).append(each)
+    unmet, met = by_outcome.get("unmet", []), by_outcome.get("met", [])
+    unchecked = [*by_outcome.get("unknown", []), *by_outcome.get("waiting", [])]
+    reasons: dict[str, dict[str, CheckView]] = {}
+    for check in unchecked:
+        for instance in check.instances:
+            reasons.setdefault(instance.message, {})[check.anchor] = check
+    idle = len(by_outcome.get("not-applicable", []))
+    numbers = {"todo": sum(each.to_do for each in unmet), "met": len(met), "open": len(unchecked)}
+    return TopicView(
+        name=name,
+        summary=say("value.separator").join(say.count(f"checks.{key}", n) for key, n in numbers.items() if n),
+        todo=tuple(unmet),
+        open=tuple(OpenView(reason, tuple(of.values())) for reason, of in reasons.items()),
+        met=tuple(met),
+        met_words=say.count("checks.met", len(met)),
+        idle=say.count("label.not-applicable", idle) if idle else "",
+    )
+
+
+def summary_words(report: Report, counts: Mapping[str, int], say: Phrases) -> str:
+    """The one last line: grade, counts, who refuses, and the first step."""
+    answer, found = report.answer, report.assessment
+    todo = counts["error"] + counts["warning"] + counts["info"]
+    parts = [say("verdict.grade", grade=found.grade)]
+    parts += [say.count(f"checks.{key}", n) for key, n in (("todo", todo), ("met", counts["met"])) if n]
+    parts += [say.count("checks.left", found.open)] if found.open else []
+    refused = sum(len(each.receivers) for each in answer.groups if TONES[each.kind] == "bad")
+    first = answer.shown[0].number if answer.shown else None
+    if refused and report.message:
+        everybody = sum(len(each.receivers) for each in answer.groups)
+        parts.append(say("summary.refused", n=str(refused), all=str(everybody)))
+    if first is not None:
+        parts.append(say("summary.first", step=say("plan.step", n=str(first))))
+    return say("summary.separator").join(parts)

@@ -1,0 +1,117 @@
+"""The guide's steps in words: where each stands, and what settles it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deliverability.model.answer import Because, GuideState, GuideStep
+from deliverability.model.report import Report
+from deliverability.view.answer import joined, step_words
+from deliverability.view.findings import FindingIndex
+from deliverability.words.details import detail_words
+from deliverability.words.sentences import Phrases, shortened, visible
+from deliverability.words.speaker import Speaker
+
+_TONES = {GuideState.DONE: "good", GuideState.TO_DO: "risk", GuideState.NOT_KNOWN: "unknown"}
+
+
+@dataclass(frozen=True, slots=True)
+class GuideRow:
+    """A step of the guide.
+
+    Attributes:
+        key: "G1".
+        title: what the guide asks for.
+        tone: good, risk or unknown.
+        state: "done", "to do", "not known".
+        because: why it stands there in a few words: what settles it, or what would show it.
+        step: number of the step of the plan; None: none.
+        step_words: "step 3"; empty: none.
+        anchor: the finding where no step settles it; empty: none.
+        effect: the effect as the guide gives it; may be empty.
+        correction: what holds today.
+
+    """
+
+    key: str
+    title: str
+    tone: str
+    state: str
+    because: str
+    step: int | None
+    step_words: str
+    anchor: str
+    effect: str
+    correction: str
+
+
+@dataclass(frozen=True, slots=True)
+class GuideView:
+    """The guide; no rows for a parked domain, or where nothing was answered.
+
+    Attributes:
+        heading: "The guide's steps".
+        summary: "9 of 16 done, 4 to do, 3 not known".
+        rows: the steps in their order.
+
+    """
+
+    heading: str
+    summary: str
+    rows: tuple[GuideRow, ...]
+
+
+def guide_view(report: Report, findings: FindingIndex, speaker: Speaker) -> GuideView:
+    """Where each step of the guide stands."""
+    say = speaker.say
+    texts = {str(step.get("key", "")): step for step in speaker.guide}
+    steps = [each for each in report.answer.guide if each.key in texts]
+    rows = tuple(_row(each, texts[each.key], findings, say) for each in steps)
+    states = Counter(each.state for each in steps)
+    summary = say(
+        "guide-table.summary",
+        all=str(len(rows)),
+        done=str(states[GuideState.DONE]),
+        todo=str(states[GuideState.TO_DO]),
+        unknown=str(states[GuideState.NOT_KNOWN]),
+    )
+    return GuideView(say("guide-table.heading"), summary, rows)
+
+
+def _row(step: GuideStep, texts: Mapping[str, Any], findings: FindingIndex, say: Phrases) -> GuideRow:
+    words = {part: _in_language(texts.get(part), say.lang) for part in ("step", "effect", "correction")}
+    return GuideRow(
+        key=visible(step.key),
+        title=words["step"],
+        tone=_TONES[step.state],
+        state=say(f"guide-table.state.{step.state.value}"),
+        because=_because(step, findings, say),
+        step=step.step,
+        step_words=step_words(step.step, say),
+        anchor=findings.anchor(step.findings[0]) if step.findings and step.step is None else "",
+        effect=words["effect"],
+        correction=words["correction"],
+    )
+
+
+def _because(step: GuideStep, findings: FindingIndex, say: Phrases) -> str:
+    match step.because:
+        case Because.UNMET | Because.WAIVED:
+            if step.step is not None:
+                return ""
+            names = joined(findings.nouns(step.findings)[:1], say)
+            return say("guide-table.waived", name=names) if step.because is Because.WAIVED else names
+        case Because.WAITS | Because.FAILED:
+            if step.unknown is not None and step.unknown.detail is not None:
+                return visible(shortened(detail_words(step.unknown.detail, say)))
+            reason = step.unknown.reason.value if step.unknown else ""
+            return say(f"reason.{reason}") if f"reason.{reason}" in say else ""
+        case _:
+            return say(f"guide-table.because.{step.because.value}")
+
+
+def _in_language(words: Any, lang: str) -> str:
+    return str(words.get(lang, "")) if isinstance(words, Mapping) else ""

@@ -1,0 +1,326 @@
+"""The news of a weekly run: a sentence a domain, worst first, and the same short enough for a subject line."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from deliverability.model.answer import Said
+from deliverability.model.history import Cause, ChangeKind, RecordChange, VerdictChange
+from deliverability.model.report import VerdictKind
+from deliverability.model.rules import Effect, RuleSet
+from deliverability.model.weekly import Summary, WeeklyEntry
+from deliverability.words.changes import record_news
+from deliverability.words.dates import day_words
+from deliverability.words.phrases import Phrases
+from deliverability.words.sentences import shortened, visible
+
+SUBJECT_COLUMNS = {"en": 90, "ja": 100}
+"""How wide a subject may be; a full-width character takes two."""
+_AT_RISK = (VerdictKind.AT_RISK, VerdictKind.DEPENDS, VerdictKind.DNS_NOT_READY)
+_FINE = (VerdictKind.ACCEPTED, VerdictKind.DNS_READY)
+_NAMES = 2
+_CAUSES = 2
+_LISTED = 5
+_NAME = 60
+_WORST = (ChangeKind.NEW, ChangeKind.RATED)
+
+
+class NewsKind(IntEnum):
+    """What a domain has come to, the worst first."""
+
+    REFUSED = 0
+    AT_RISK = 1
+    UNCHECKED = 2
+    OTHER = 3
+    BETTER = 4
+
+
+_TONES = {
+    NewsKind.REFUSED: "bad",
+    NewsKind.AT_RISK: "risk",
+    NewsKind.UNCHECKED: "unknown",
+    NewsKind.OTHER: "none",
+    NewsKind.BETTER: "good",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NewsView:
+    """What is new about one domain.
+
+    Attributes:
+        kind: what it has come to.
+        domain: whose news it is; empty: of all.
+        sentence: for pages and mails; no full stop at its end.
+        subjects: the same for a subject line, each shorter than the one before.
+
+    """
+
+    kind: NewsKind
+    domain: str
+    sentence: str
+    subjects: tuple[str, ...]
+
+    @property
+    def tone(self) -> str:
+        """Bad, risk, unknown, none or good."""
+        return _TONES[self.kind]
+
+
+@dataclass(frozen=True, slots=True)
+class RunNews:
+    """The news of a run.
+
+    Attributes:
+        sentences: worst first; one that says so where nothing changed, or it is the first run.
+        still: domains that are refused or at risk as they were, a line each.
+        ranks: of each entry, the place of its news; the smaller, the worse.
+        tone: good only where there is nothing to mend.
+
+    """
+
+    sentences: tuple[NewsView, ...]
+    still: tuple[str, ...]
+    ranks: tuple[int, ...]
+    tone: str
+
+    def subject(self, date: str, say: Phrases) -> str:
+        """A subject line: the worst news and how much more there is; the cause goes first, then the names."""
+        worst, rest = self.sentences[0], len(self.sentences) - 1
+        more = say.count("news.more", rest) if rest else ""
+        made = [say("news.subject-line", news=short + more, date=day_words(date, say)) for short in worst.subjects]
+        return next((line for line in made if _columns(line) <= SUBJECT_COLUMNS[say.lang]), made[-1])
+
+
+def run_news(summary: Summary, rules: RuleSet, say: Phrases) -> RunNews:
+    """What a run has to tell."""
+    writer = _Writer(rules, say)
+    entries, tone = summary.entries, writer.tone(summary.entries)
+    if not summary.previous:
+        return RunNews((writer.of_all("first", entries),), (), tuple(0 for _ in entries), tone)
+    found = [writer.entry(each) for each in entries]
+    ranks = tuple(len(NewsKind) if news is None else news.kind for news in found)
+    removed = [writer.said("removed", NewsKind.OTHER, visible(domain)) for domain in summary.removed]
+    told = sorted([news for news in found if news is not None] + removed, key=lambda news: news.kind)
+    still = [writer.still(each) for each, rank in zip(entries, ranks, strict=True) if rank > NewsKind.AT_RISK]
+    if not told:
+        return RunNews((writer.of_all("quiet", entries),), tuple(filter(None, still)), ranks, tone)
+    return RunNews(tuple(told), tuple(filter(None, still)), ranks, told[0].tone)
+
+
+class _Writer:
+    """Puts the news of entries into words."""
+
+    def __init__(self, rules: RuleSet, say: Phrases) -> None:
+        self._rules = rules
+        self._say = say
+
+    def entry(self, entry: WeeklyEntry) -> NewsView | None:
+        """The worst that is new about a subject; None: nothing."""
+        say, comparison = self._say, entry.comparison
+        name = self._name(entry)
+        if entry.error or comparison is None:
+            return self._unchecked(entry, name)
+        if not comparison.previous:
+            return self.said("added", NewsKind.OTHER, name)
+        cause = self._cause(entry)
+        worse = [each for each in comparison.verdicts if each.after.rank > each.before.rank]
+        refused = [each for each in worse if each.after is VerdictKind.REJECTED]
+        if refused:
+            return self._verdicts("refused", refused, name, cause, NewsKind.REFUSED)
+        news = [each for each in comparison.changes if not each.waived]
+        new = [each for each in news if each.kind in _WORST]
+        if entry.closed == "open" and any(each.kind is ChangeKind.NEW for each in new):
+            return self.said("open", NewsKind.REFUSED, name, cause)
+        at_risk = [each for each in worse if each.after in _AT_RISK]
+        if at_risk:
+            return self._verdicts(self._effect(entry, at_risk), at_risk, name, cause, NewsKind.AT_RISK)
+        unchecked = [each for each in news if each.kind is ChangeKind.UNCHECKED]
+        if unchecked and entry.failures:
+            return self._unchecked(entry, name)
+        better = [each for each in comparison.verdicts if each.after.rank < each.before.rank]
+        fine = [each for each in better if each.after in _FINE]
+        if fine:
+            return self._verdicts("better", fine, name, cause, NewsKind.BETTER)
+        freed = [each for each in better if each.before is VerdictKind.REJECTED]
+        if freed:
+            return self._verdicts("less", freed, name, cause, NewsKind.BETTER)
+        if comparison.records:
+            return self._other(name, cause)
+        if new:
+            texts = entry.texts.get(say.lang, {})
+            worst = max(new, key=lambda each: each.severity.rank)
+            what = texts[worst.fingerprint].title if worst.fingerprint in texts else worst.rule
+            more = say.count("news.more", len(new) - 1) if len(new) > 1 else ""
+            return self._other(name, visible(shortened(what)) + more)
+        mended = [each for each in news if each.kind in (ChangeKind.MENDED, ChangeKind.GONE)]
+        return self.said("mended", NewsKind.BETTER, name, cause, n=len(mended)) if mended else None
+
+    def tone(self, entries: Sequence[WeeklyEntry]) -> str:
+        """Good only where nothing is to mend."""
+        return "good" if _state(entries)[0] == "well" else "none"
+
+    def still(self, entry: WeeklyEntry) -> str:
+        """A domain that is refused or at risk as it was, in one line; empty: it is not."""
+        if entry.closed == "open":
+            return self._say("weekly.parked-open", domain=self._name(entry)).rstrip(".。")
+        kind, receivers = _worst(entry)
+        if not receivers:
+            return ""
+        return self._say(f"news.still.{kind}", domain=self._name(entry), receivers=self._receivers(receivers))
+
+    # --- one domain ---
+
+    def _verdicts(self, key: str, changes: Sequence[VerdictChange], name: str, cause: str, kind: NewsKind) -> NewsView:
+        say = self._say
+        receivers = [each.receiver for each in changes]
+        names, counted = self._receivers(receivers), say.count("news.receivers", len(receivers))
+        number = "one" if len(receivers) == 1 else "other"
+        aside = say("punctuation.aside", text=cause) if cause else ""
+
+        def words(form: str, who: str, because: str = "") -> str:
+            return say(f"news.{form}.{key}.{number}", domain=name, receivers=who, because=because)
+
+        subjects = (words("subject", names, aside), words("subject", names), words("subject", counted))
+        return NewsView(kind, name, words("body", names, aside), subjects)
+
+    def said(self, key: str, kind: NewsKind, name: str, cause: str = "", *, n: int = 0, since: str = "") -> NewsView:
+        """News without receivers."""
+        say = self._say
+        values = {"domain": name, "n": str(n), "since": since}
+        whole = values | {"because": say("punctuation.aside", text=cause) if cause else ""}
+        bare = values | {"because": ""}
+        form = f"{key}.{'one' if n == 1 else 'other'}" if n else key
+        subjects = tuple(say(f"news.subject.{form}", **each) for each in (whole, bare))
+        return NewsView(kind, name, say(f"news.body.{form}", **whole), subjects)
+
+    def _other(self, name: str, what: str) -> NewsView:
+        words = self._say("news.other", domain=name, what=what)
+        return NewsView(NewsKind.OTHER, name, words, (words, self._say("news.changed", domain=name)))
+
+    def _unchecked(self, entry: WeeklyEntry, name: str) -> NewsView:
+        say = self._say
+        lost = entry.comparison.of(ChangeKind.UNCHECKED) if entry.comparison else ()
+        checked = max((each.checked for each in lost), default="")
+        since = say("news.since", date=day_words(checked, say)) if checked else ""
+        known = any(each.verdict not in (VerdictKind.CANNOT_TELL, VerdictKind.DNS_PARTLY) for each in entry.verdicts)
+        cause = visible(shortened(entry.error, _NAME * 2))
+        if lost and (known or entry.closed) and not entry.error:
+            return self.said("partly", NewsKind.UNCHECKED, name, n=len(lost), since=since)
+        return self.said("unchecked", NewsKind.UNCHECKED, name, cause, since=since)
+
+    def _effect(self, entry: WeeklyEntry, changes: Sequence[VerdictChange]) -> str:
+        """The worst thing that these receivers do."""
+        if any(each.after is VerdictKind.DNS_NOT_READY for each in changes):
+            return "dns"
+        names = {each.receiver for each in changes}
+        said = [one for each in entry.verdicts if each.receiver in names for one in each.effects]
+        worst = max(said, key=lambda one: (one.effect.rank, not one.contested), default=Said(Effect.NOTE))
+        if worst.effect is Effect.REJECT:
+            return "may-reject"
+        return worst.effect.value if worst.effect.hinders else "at-risk"
+
+    def _cause(self, entry: WeeklyEntry) -> str:
+        """What it follows from, in a few words: a record first, one that was removed before all."""
+        say, comparison = self._say, entry.comparison
+        if comparison is None:
+            return ""
+        behind = [record for each in comparison.verdicts for record in each.records]
+        behind += [record for each in comparison.changes for record in each.records if not each.waived]
+        records: list[RecordChange] = sorted(
+            dict.fromkeys([*behind, *comparison.records]), key=lambda each: each.removed is None
+        )
+        gone = [each for each in records if each.removed]
+        told = [record_news(each, comparison.domain, say) for each in gone or records]
+        lookups = next((f for c in comparison.changes for f in c.facts if f.path == "spf.lookups"), None)
+        if lookups is not None and not gone:
+            told.insert(1, say("news.lookups", before=str(lookups.before), after=str(lookups.after)))
+        causes = [cause for one in comparison.verdicts for cause in one.causes]
+        causes += [cause for change in comparison.changes for cause in change.causes]
+        if not told and causes and causes[0] in _PLAIN:
+            told = [say(f"news.cause.{causes[0].value}")]
+        return say("value.separator").join(list(dict.fromkeys(told))[:_CAUSES])
+
+    def _name(self, entry: WeeklyEntry) -> str:
+        source = visible(shortened(entry.source, _NAME))
+        return visible(entry.domain) + (self._say("punctuation.aside", text=source) if source else "")
+
+    def _receivers(self, idents: Sequence[str]) -> str:
+        """Two by name, more by number."""
+        if len(idents) > _NAMES:
+            return self._say.count("news.receivers", len(idents))
+        known = self._rules.receivers
+        names = [visible(known[each].name[self._say.lang]) if each in known else visible(each) for each in idents]
+        return self._say("punctuation.and").join(names)
+
+    # --- all domains ---
+
+    def of_all(self, form: str, entries: Sequence[WeeklyEntry]) -> NewsView:
+        """Of a `first` run, or a `quiet` one: what is refused, or at risk, or that all is well."""
+        say = self._say
+        state, concerned = _state(entries)
+        number = len({each.domain for each in entries})
+        listed = say("value.separator").join(
+            say("news.listed", domain=self._name(each), receivers=say.count("news.receivers", len(_worst(each)[1])))
+            if each.verdicts
+            else self._name(each)
+            for each in concerned[:_LISTED]
+        )
+        if len(concerned) > _LISTED:
+            listed += say("value.more", n=str(len(concerned) - _LISTED))
+        values = {"domains": say.count("news.domains", number), "all": say.count("news.all", number), "list": listed}
+        subjects = []
+        if concerned and form == "quiet":
+            first, *others = concerned
+            more = say.count("news.more", len(others)) if others else ""
+            who = say.count("news.receivers", len(_worst(first)[1]))
+            subjects = [say(f"news.subject.quiet.{state}", domain=self._name(first), receivers=who) + more]
+        else:
+            subjects = [say(f"news.subject.{form}.{state}", **values)]
+        kind = NewsKind.BETTER if state == "well" else NewsKind.OTHER
+        return NewsView(kind, "", say(f"news.body.{form}.{state}", **values), tuple(subjects))
+
+
+_PLAIN = (Cause.SETTINGS, Cause.RULES, Cause.CLOCK, Cause.MAIL)
+
+
+def _worst(entry: WeeklyEntry) -> tuple[str, list[str]]:
+    """``refused`` or ``at-risk``, and the receivers."""
+    refused = [each.receiver for each in entry.verdicts if each.verdict is VerdictKind.REJECTED]
+    if refused:
+        return "refused", refused
+    return "at-risk", [each.receiver for each in entry.verdicts if each.verdict in _AT_RISK]
+
+
+def _state(entries: Sequence[WeeklyEntry]) -> tuple[str, list[WeeklyEntry]]:
+    """How all of them stand: the worst, and whose it is."""
+    standing = _by_state(entries)
+    for state in ("refused", "open", "at-risk"):
+        if standing.get(state):
+            return state, standing[state]
+    todo = any(each.counts.get(level) for each in entries for level in ("error", "warning"))
+    return ("to-do" if todo or any(each.error for each in entries) else "well"), []
+
+
+def _by_state(entries: Sequence[WeeklyEntry]) -> Mapping[str, list[WeeklyEntry]]:
+    found: dict[str, list[WeeklyEntry]] = {}
+    for state, each in _states(entries):
+        found.setdefault(state, []).append(each)
+    return found
+
+
+def _states(entries: Sequence[WeeklyEntry]) -> Iterator[tuple[str, WeeklyEntry]]:
+    for each in entries:
+        if each.closed == "open":
+            yield "open", each
+        else:
+            kind, receivers = _worst(each)
+            if receivers:
+                yield kind, each
+
+
+def _columns(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)

@@ -1,0 +1,251 @@
+"""The plan in words: what to do, where, the records, and what it changes, each step ready to be laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deliverability.model.answer import Chip, PlanStep, PolicyWait
+from deliverability.model.facts import Value
+from deliverability.model.report import Care, FactChange, RecordEdit, Report
+from deliverability.view.answer import in_sentence, joined, kind_words
+from deliverability.view.diff import Piece, diff
+from deliverability.view.findings import FindingIndex, receiver_name
+from deliverability.words.sentences import Phrases, format_value, visible
+from deliverability.words.speaker import Speaker
+from deliverability.words.steps import step_words
+
+_NAMES_SHOWN = 6
+
+
+@dataclass(frozen=True, slots=True)
+class RecordView:
+    """A record set to publish, change or take away; values whole.
+
+    Attributes:
+        name: where.
+        type: ``TXT`` ...
+        old: the values that stand there now.
+        new: the values to publish; empty: take away.
+        pieces: what changes from the old value to the new one, where there is one of both.
+
+    """
+
+    name: str
+    type: str
+    old: tuple[str, ...]
+    new: tuple[str, ...]
+    pieces: tuple[Piece, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChipView:
+    """A gain: "Gmail, Outlook.com: refused → no known obstacle, with step 2"."""
+
+    receivers: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStepView:
+    """One step.
+
+    Attributes:
+        number: the same in every output.
+        what: imperative, no full stop.
+        where: "At your DNS provider".
+        how: how to do it, a sentence each; may be empty.
+        records: see RecordView.
+        lines: header fields as they are to stand.
+        files: texts to publish beside the records, line by line.
+        chips: what changes for receivers.
+        settles: what else it settles, each as a clause.
+        settles_count: "also settles 2 others", or empty.
+        care: safe, careful or last-resort.
+        care_label: the same in words; empty where it is safe.
+        care_words: what to look out for; empty where it is safe.
+        reason: that it is not the reason for this mail; else empty.
+        condition: what has to be true first; else empty.
+        changes: facts that it changes, in one line; else empty.
+        hand_over: a text to send to whoever has to do it, by lines; empty where nobody else has to.
+        short: what is wrong, for lists.
+        noun: what it is about, for lists.
+        anchor: the finding that it is for, on a page.
+        severity: of the worst finding that it settles.
+        inbound: it is about mail that the domain receives.
+
+    """
+
+    number: int
+    what: str
+    where: str
+    how: tuple[str, ...]
+    records: tuple[RecordView, ...]
+    lines: tuple[str, ...]
+    files: tuple[tuple[str, ...], ...]
+    chips: tuple[ChipView, ...]
+    settles: tuple[str, ...]
+    settles_count: str
+    care: str
+    care_label: str
+    care_words: str
+    reason: str
+    condition: str
+    changes: str
+    hand_over: tuple[str, ...]
+    short: str
+    noun: str
+    anchor: str
+    severity: str
+    inbound: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlanView:
+    """The plan.
+
+    Attributes:
+        heading: "Three steps", "One step", "Nothing to fix."
+        steps: those that stand open.
+        folded: the rest that is worth doing.
+        more: "5 more worth doing" with nothing behind it; empty: there are none.
+        more_names: "key of 1024 bits, DMARC reports", or empty.
+        received: for mail that the domain receives.
+        received_heading: "Also possible, for mail you receive"; empty: nothing is.
+        policy: what comes before the next stage of DMARC; empty: nothing, or the plan has that stage.
+
+    """
+
+    heading: str
+    steps: tuple[PlanStepView, ...]
+    folded: tuple[PlanStepView, ...]
+    more: str
+    more_names: str
+    received: tuple[PlanStepView, ...]
+    received_heading: str
+    policy: str
+
+    @property
+    def all(self) -> tuple[PlanStepView, ...]:
+        """Every step by number."""
+        return (*self.steps, *self.folded, *self.received)
+
+
+def plan_view(report: Report, findings: FindingIndex, speaker: Speaker) -> PlanView:
+    """The plan of a report in words."""
+    say, answer = speaker.say, report.answer
+    writer = _Writer(report, findings, speaker)
+    shown, folded, received = (
+        tuple(writer.step(each) for each in steps) for steps in (answer.shown, answer.folded, answer.for_received)
+    )
+    names = tuple(dict.fromkeys(each.noun or each.what for each in folded))
+    listed = say("value.separator").join(names[:_NAMES_SHOWN])
+    if len(names) > _NAMES_SHOWN:
+        listed += say("value.more", n=str(len(names) - _NAMES_SHOWN))
+    more = say.count("plan.more" if shown else "plan.better", len(folded)) if folded else ""
+    return PlanView(
+        heading=_heading(len(shown), say),
+        steps=shown,
+        folded=folded,
+        more=more,
+        more_names=listed,
+        received=received,
+        received_heading=say("plan.received") if received else "",
+        policy=_policy_waits(answer.policy_waits, say),
+    )
+
+
+def _heading(number: int, say: Phrases) -> str:
+    if not number:
+        return say("plan.none")
+    key = f"plan.heading.{number}"
+    return say(key) if key in say else say("plan.heading.many", n=str(number))
+
+
+def _policy_waits(waits: Sequence[PolicyWait], say: Phrases) -> str:
+    return say(f"plan.policy.{waits[0].value}") if waits else ""
+
+
+class _Writer:
+    """Puts steps into words."""
+
+    def __init__(self, report: Report, findings: FindingIndex, speaker: Speaker) -> None:
+        self._report = report
+        self._findings = findings
+        self._speaker = speaker
+        self._say = speaker.say
+
+    def step(self, step: PlanStep) -> PlanStepView:
+        """One step in words."""
+        say, findings = self._say, self._findings
+        words = step_words(step, self._report, self._speaker)
+        shorts = findings.shorts(step.findings)
+        also = shorts[1:]
+        safe = step.care is Care.SAFE
+        return PlanStepView(
+            number=step.number,
+            what=words.what,
+            where=words.where,
+            how=words.how,
+            records=tuple(_record(each) for each in step.edits),
+            lines=words.fields,
+            files=words.files,
+            chips=tuple(self._chip(each) for each in step.gains),
+            settles=also,
+            settles_count=say.count("plan.settles", len(also)) if also else "",
+            care=step.care.value,
+            care_label="" if safe else say(f"care.{step.care.value}"),
+            care_words="" if safe else say(f"care.{step.care.value}-hint"),
+            reason=self._reason(step),
+            condition=say(f"plan.condition.{step.condition}") if step.condition else "",
+            changes=say("value.separator").join(map(self._change, step.changes)),
+            hand_over=words.hand_over,
+            short="".join(shorts[:1]),
+            noun="".join(findings.nouns(step.findings)[:1]),
+            anchor=findings.anchor(step.findings[0]) if step.findings else "",
+            severity=step.severity.value,
+            inbound=step.inbound,
+        )
+
+    def _reason(self, step: PlanStep) -> str:
+        if not step.beside:
+            return ""
+        if step.checked_at:
+            return self._say("plan.beside-at", at=visible(step.checked_at))
+        return self._say("plan.beside")
+
+    def _chip(self, chip: Chip) -> ChipView:
+        say = self._say
+        names = tuple(receiver_name(ident, self._speaker) for ident in chip.receivers)
+        before = in_sentence(kind_words(chip.before, chip.effects, say))
+        if chip.after is None:
+            change = say("chip.no-reason", before=before)
+        else:
+            after = in_sentence(kind_words(chip.after, chip.after_effects, say))
+            change = say("chip.change", before=before, after=after)
+        if chip.with_steps:
+            numbers = joined([str(number) for number in chip.with_steps], say)
+            change += say("chip.with.one" if len(chip.with_steps) == 1 else "chip.with.other", steps=numbers)
+        return ChipView(names, say("effect-of.named", name=say("value.separator").join(names), change=change))
+
+    def _change(self, change: FactChange) -> str:
+        say = self._say
+        spec = self._speaker.catalogue.get(change.path)
+        values = (
+            _state(change.path, value, say) or format_value(value, spec, say) for value in (change.before, change.after)
+        )
+        before, after = values
+        name = say(f"fact.{change.path}") if f"fact.{change.path}" in say else visible(change.path)
+        return say("effect-of.named", name=name, change=say("effect-of.change", before=before, after=after))
+
+
+def _record(edit: RecordEdit) -> RecordView:
+    old, new = (tuple(visible(value) for value in values) for values in (edit.old, edit.new))
+    pieces = diff(old[0], new[0]) if len(old) == len(new) == 1 else ()
+    return RecordView(visible(edit.name), visible(edit.type), old, new, pieces)
+
+
+def _state(path: str, value: Value, say: Phrases) -> str:
+    """A yes or no as the state that it is: "not set up", "valid"."""
+    key = f"fact-state.{path}.{'true' if value else 'false'}"
+    return say(key) if isinstance(value, bool) and key in say else ""

@@ -1,0 +1,114 @@
+"""The steps of the plan in words: what to do, where, how, and what to ask of somebody else who has to do it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deliverability.model.answer import FindingId, PlanStep
+from deliverability.model.facts import texts_of
+from deliverability.model.placeholders import placeholders
+from deliverability.model.report import Report
+from deliverability.model.rules import Place
+from deliverability.words.sentences import FindingWords, fill, format_value, sentences, shortened, visible
+from deliverability.words.speaker import Speaker
+
+
+@dataclass(frozen=True, slots=True)
+class StepWords:
+    """A step of the plan in one language, safe to show.
+
+    Attributes:
+        what: imperative, one line, without a final stop.
+        where: the place, as it can stand alone: "At your DNS provider".
+        how: sentences on how it is done; of a remedy its note.
+        fields: header fields as they are to stand.
+        files: files to publish, each by its lines.
+        hand_over: text to send to whoever has to do it, line by line; empty where it is the reader alone.
+
+    """
+
+    what: str
+    where: str
+    how: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    files: tuple[tuple[str, ...], ...] = ()
+    hand_over: tuple[str, ...] = ()
+
+
+def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
+    """The step in words."""
+    say = speaker.say
+    first = _words_of(step.findings[0], report, speaker)
+    how = first.fix if first else ()
+    fields: tuple[str, ...] = ()
+    request = ""
+    if step.remedy:
+        what, how = _of_remedy(step, speaker)
+        what = what or (how[0] if how else "")
+    elif (task := speaker.rules.tasks.get(step.task)) is not None:
+        values, texts = _values(step, report, speaker), task.text[speaker.lang]
+        what, request = fill(texts.what, values), fill(texts.hand_over, values)
+        fields = tuple(fill(each, values) for each in task.fields)
+    else:
+        what, how = (how[0] if how else visible(step.findings[0].rule)), how[1:]
+    what = what.rstrip(".。")
+    where = say(f"place.{step.place.value}", service=_service(step, speaker), at=visible(step.at))
+    files = tuple(
+        tuple(visible(line) for line in value.splitlines())
+        for value in step.values.values()
+        if isinstance(value, str) and "\n" in value.strip()
+    )
+    # What is the reader's own to do needs no letter; a DNS administrator gets the records.
+    if not request and step.place in (Place.DNS, Place.ADDRESS, Place.ELSEWHERE):
+        request = say("hand-over.request", domain=visible(report.domain), what=what)
+    hand_over = _letter(request, step, report, first, speaker) if request else ()
+    return StepWords(what, where, how, fields, files, hand_over)
+
+
+def _of_remedy(step: PlanStep, speaker: Speaker) -> tuple[str, tuple[str, ...]]:
+    """Title and note; both may name the values of the remedy."""
+    say = speaker.say
+    shown = {key: format_value(value, None, say) for key, value in step.values.items()}
+
+    def words(part: str) -> str:
+        key = f"remedies.{step.remedy}.{part}"
+        return say(key, **shown) if key in say and placeholders(say.texts[key]) <= shown.keys() else ""
+
+    note = words("note")
+    return words("title"), (note,) if note else ()
+
+
+def _values(step: PlanStep, report: Report, speaker: Speaker) -> dict[str, str]:
+    author = report.facts.value("alignment.author_domain")
+    domain = author if isinstance(author, str) and author else report.domain
+    items = [visible(shortened(each)) for each in texts_of(step.values.get("items"))]
+    return {
+        "domain": visible(domain),
+        "service": _service(step, speaker),
+        "items": speaker.say("punctuation.list").join(items) or visible(domain),
+    }
+
+
+def _service(step: PlanStep, speaker: Speaker) -> str:
+    service = speaker.rules.knowledge.services.get(step.services[0]) if step.services else None
+    return visible(service.name[speaker.lang]) if service else speaker.say("place.your-service")
+
+
+def _words_of(found: FindingId, report: Report, speaker: Speaker) -> FindingWords | None:
+    if found.rule not in speaker.rules.rules:
+        return None
+    finding = next((each for each in report.findings if (each.rule, each.item) == (found.rule, found.item)), None)
+    return sentences(finding, speaker.rules, speaker.lang, speaker.catalogue, report.facts) if finding else None
+
+
+def _letter(
+    request: str, step: PlanStep, report: Report, first: FindingWords | None, speaker: Speaker
+) -> tuple[str, ...]:
+    say = speaker.say
+    records = [
+        say("hand-over.record", name=visible(edit.name), type=visible(edit.type), value=visible(value))
+        for edit in step.edits
+        for value in edit.new
+    ]
+    why = [say("hand-over.why", why=first.message)] if first else []
+    return (request, *records, *why, say("hand-over.check", domain=visible(report.domain)))
