@@ -119,6 +119,15 @@ async def test_features_and_measures_of_ones_own_are_gone_by(tmp_path: Path) -> 
     assert got.facts.value("spf.wide_ranges_in_tree") == ("spf.acme.example: 192.0.2.0/25",)
 
 
+def test_whom_to_ask_is_said_by_ones_own_file(tmp_path: Path) -> None:
+    text = (
+        "resolvers: [{name: Ours, address: 192.0.2.53}]\nmail_domains: [acme.example]\n"
+        "no_names_below: [invalid]\nclocks: []\nclock_seconds: 60\n"
+    )
+    outside = own(tmp_path, "outside.yaml", text).knowledge.outside
+    assert (outside.resolvers, outside.clocks, outside.clock_seconds) == ({"Ours": "192.0.2.53"}, (), 60)
+
+
 def test_a_reply_of_ones_own_is_explained(deliv: Deliv) -> None:  # noqa: F811
     Path("own/replies").mkdir(parents=True)
     Path("own/replies/acme.yaml").write_text(
@@ -138,6 +147,7 @@ def test_a_reply_of_ones_own_is_explained(deliv: Deliv) -> None:  # noqa: F811
     [
         ("senders/acme.yaml", "- id: Acme\n", "senders/acme.yaml:1: 0: name is missing"),
         ("measures.yaml", "wide_ip4: 33\n", "measures.yaml:1: wide_ip4: Input should be less than or equal to 32"),
+        ("outside.yaml", "mail_domains: []\n", "outside.yaml:1: mail_domains: "),
         ("clients/features.yaml", "style: [css-gap]\n", "clients/features.yaml:1: style"),
         ("attachments.yaml", "gmail: {types: [exe]}\n", "attachments.yaml:1: gmail.sources: Field required"),
         ("verdicts.yaml", "bulk_from: many\n", "verdicts.yaml:1: bulk_from: Input should be a valid integer"),

@@ -124,6 +124,13 @@ async def test_a_file_is_fetched(certificate: Path) -> None:
     assert not any(word in request.lower() for word in ("cookie", "authorization", "gzip"))
 
 
+async def test_what_the_clock_of_the_site_says_comes_with_it(certificate: Path) -> None:
+    dated = OK.replace(b"Content-Type", b"Date: Tue, 24 Nov 2026 11:59:00 GMT\r\nContent-Type")
+    found, _ = await fetch(certificate, {"/a": dated}, "https://www.example.com/a")
+    assert isinstance(found, Page)
+    assert found.date == "Tue, 24 Nov 2026 11:59:00 GMT"
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [
