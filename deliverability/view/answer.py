@@ -322,6 +322,11 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
         for each in groups
         if each.kind is worst.kind and (each.deciding[:1] == worst.deciding[:1] or each.step == worst.step is not None)
     ]
+    if worst.bulk_only or worst.kind is VerdictKind.DEPENDS:
+        # One verb and one condition are said of all who are named.
+        alike = [each for each in alike if each.effects == worst.effects and each.bulk_only == worst.bulk_only]
+    fine = (VerdictKind.ACCEPTED, VerdictKind.DNS_READY)
+    alone = all(each in alike or each.kind in fine for each in groups)
     effects = [said for each in alike for said in each.effects]
     names = [receiver_name(ident, speaker) for each in alike for ident in each.receivers]
     mail = say("label.this-mail") if report.message else say("label.mail-of", domain=visible(report.domain))
@@ -336,22 +341,22 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
             reason = joined(findings.reasons(worst.deciding)[:_CAUSES_SHOWN], say)
             return say(f"lead.cannot-tell.{number}", receivers=words["receivers"], reason=reason)
         case VerdictKind.DEPENDS:
-            return _depends(worst, words, number, say)
+            return _depends(worst, words, number, say, alone=alone)
     if worst.bulk_only:
         named = {speaker.rules.receivers[ident].bulk_from for each in alike for ident in each.receivers}
         worst = replace(worst, bulk_from=named.pop() if len(named) == 1 else None)
-        return _depends(worst, words, number, say)
+        return _depends(worst, words, number, say, alone=alone)
     if worst.kind is VerdictKind.REJECTED or _refuses(effects):
         return say(f"lead.refused.{number}", **words)
     return say("lead.at-risk", **words, does=_does(effects, number, say))
 
 
-def _depends(group: ReceiverGroup, words: Mapping[str, str], number: str, say: Phrases) -> str:
-    """What is done from which number of messages on."""
+def _depends(group: ReceiverGroup, words: Mapping[str, str], number: str, say: Phrases, *, alone: bool) -> str:
+    """What is done from which number of messages on; `alone`: no other receiver has anything against the mail."""
     refused = group.bulk is VerdictKind.REJECTED or (group.bulk is None and _refuses(group.effects))
     does = _does(group.effects, number, say)
     many = say("verdict.from-number", n=f"{group.bulk_from:,}") if group.bulk_from else say("lead.in-bulk")
-    fine = group.small in (None, VerdictKind.ACCEPTED, VerdictKind.DNS_READY)
+    fine = alone and group.small in (None, VerdictKind.ACCEPTED, VerdictKind.DNS_READY)
     said = say(f"lead.depends-refused.{number}" if refused else "lead.depends", **words, does=does, many=many)
     below = "below-other" if not fine else "below-fine" if group.bulk_from else "otherwise-fine"
     return said + say(f"lead.{below}")
