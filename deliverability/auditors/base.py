@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from deliverability._values import dataclass
 from deliverability.auditors import auditor_named
 from deliverability.model.codes import ABOUT, AS_SAID, Code, as_said
 from deliverability.model.evidence import (

@@ -6,9 +6,9 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from deliverability._values import dataclass
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.model.codes import SELECTOR, Code
 from deliverability.model.facts import Evidence, EvidenceKind, FactType, KeySeen, Reason, Unknown, Value

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from deliverability._values import dataclass
 from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.mail.evidence import header_evidence
 from deliverability.model.codes import SELECTOR, Code

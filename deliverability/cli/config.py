@@ -40,7 +40,7 @@ def command(check: bool, schema: bool, file: Path) -> int:
 
 
 def _checked(file: Path, say: Phrases) -> str:
-    """What the file asks for, in one line. Raises ConfigError with all that is wrong, and judge.load.RuleError."""
+    """What the file asks for, in one line. Raises ConfigError with all that is wrong, and judge.files.RuleError."""
     from deliverability.cli.inputs import options_of
     from deliverability.config import at_lines, load
     from deliverability.inputs import parse_domain

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
+from deliverability._values import dataclass
 from deliverability.config import DEFAULT_FILE, MailSettings, Settings, load
 from deliverability.inputs import parse_domain
 from deliverability.model.codes import Code

@@ -7,13 +7,14 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from deliverability._files import WholeFile, write_whole
+from deliverability._values import dataclass
 from deliverability.cli.language import language
 from deliverability.cli.pdf import find_browser, print_pdf
 from deliverability.model.codes import Code

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from deliverability._values import dataclass
 from deliverability.model.replies import Reply
 
 MAX_TEXT = 1_000_000

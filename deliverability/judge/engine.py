@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 
+from deliverability._values import dataclass
 from deliverability.judge import waivers
 from deliverability.judge.conditions import Lookup, Truth, evaluate
 from deliverability.model.facts import Catalogue, FactSet, Purpose, Reason, Unknown, Value

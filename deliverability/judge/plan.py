@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
+from deliverability._values import dataclass
 from deliverability.judge.grade import assess
 from deliverability.judge.services import concerned
 from deliverability.model.answer import Chip, FindingId, PlanStep, Said

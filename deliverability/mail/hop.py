@@ -11,8 +11,8 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
+from deliverability._values import dataclass
 from deliverability.mail.reader import HeaderField
 from deliverability.mail.received import (
     AuthenticationResults,

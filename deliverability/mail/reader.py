@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from deliverability._values import dataclass
 from deliverability.mail.parameters import parse_parameters
 from deliverability.mail.transfer import BASE64, QUOTED_PRINTABLE, UUENCODE, Body, DecodedFile
 from deliverability.mail.words import decode_octets

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from datetime import datetime
 
+from deliverability._values import dataclass
 from deliverability.mail.addresses import parse_addresses
 from deliverability.mail.dates import parse_date
 from deliverability.mail.words import printable

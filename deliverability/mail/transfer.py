@@ -11,7 +11,8 @@ import io
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from deliverability._values import dataclass
 
 BASE64 = "base64"
 QUOTED_PRINTABLE = "quoted-printable"

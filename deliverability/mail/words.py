@@ -6,7 +6,8 @@ import binascii
 import codecs
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from deliverability._values import dataclass
 
 # Aliases to the superset that mailers and browsers mean by the name.
 _SUPERSETS = {

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
+from deliverability._values import dataclass
 from deliverability.model.codes import NOT_COLLECTED, Detail
 from deliverability.model.paths import PATHS, FactPath
 

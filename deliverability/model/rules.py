@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
+from deliverability._values import dataclass
 from deliverability.model.facts import Purpose, Value
 from deliverability.model.knowledge import Knowledge
 

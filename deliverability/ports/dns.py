@@ -15,10 +15,10 @@ import struct
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from deliverability._values import dataclass
 from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from deliverability._values import dataclass
 from deliverability.model.codes import Code, Detail
 
 MAX_FIELDS = 1000

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from deliverability._values import dataclass
 
 if TYPE_CHECKING:
     from deliverability.model.rules import Severity

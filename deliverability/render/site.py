@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deliverability._resources import locate
+from deliverability._values import dataclass
 from deliverability.model.facts import Value
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.replies import ANY, Meaning, ReplyCatalogue

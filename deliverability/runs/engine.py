@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from deliverability import __version__
+from deliverability._values import dataclass
 from deliverability.auditors import auditors, catalogue
 from deliverability.model.codec import digest, encode_facts
 from deliverability.model.codes import Code
@@ -246,7 +247,7 @@ async def audit(
     Without `remedies` nothing is rehearsed, and the report has findings only. With `second_opinion` it lists where
     checkdmarc and dkimpy say something else on the same answers and octets.
 
-    Raises InputError on unusable input, judge.load.RuleError on unusable rules.
+    Raises InputError on unusable input, judge.files.RuleError on unusable rules.
     """
     from deliverability.judge.engine import Selection
     from deliverability.ports.open import open_ports

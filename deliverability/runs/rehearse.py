@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
+from deliverability._values import dataclass
 from deliverability.auditors.base import Auditor, Execution, gather
 from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, judge

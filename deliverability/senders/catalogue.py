@@ -225,6 +225,6 @@ class _Reader:
 
 def _pattern(text: str, *, suffix: bool) -> Pattern:
     if "#" not in text and "*" not in text:
-        return Pattern(text, suffix, None)
+        return Pattern(text, suffix)
     pieces = {"#": "[0-9]", "*": "[a-z0-9_-]*"}
-    return Pattern(text, suffix, re.compile("".join(pieces.get(char) or re.escape(char) for char in text)))
+    return Pattern(text, suffix, "".join(pieces.get(char) or re.escape(char) for char in text))

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from deliverability._values import dataclass
 from deliverability.mail.files.images import JPEG_QUALITY, measure, recompress, sniff
 from deliverability.mail.html.minify import minify
 from deliverability.mail.reader import HeaderField, Message, Part, read

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from deliverability._values import dataclass
 from deliverability.model.dkim import signatures_of
 from deliverability.model.facts import Unknown, Value, records_of
 from deliverability.model.paths import FactPath

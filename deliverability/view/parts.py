@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from deliverability._values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

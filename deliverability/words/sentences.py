@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from deliverability._values import dataclass
 from deliverability.judge.conditions import evaluate
 from deliverability.model.codes import Detail
 from deliverability.model.facts import Catalogue, FactSet, FactSpec, FactType, Unknown, Value

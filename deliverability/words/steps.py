@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from deliverability._values import dataclass
 from deliverability.model.answer import FindingId, PlanStep
 from deliverability.model.facts import texts_of
 from deliverability.model.placeholders import placeholders

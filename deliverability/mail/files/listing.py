@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from deliverability._values import dataclass
 
 # Entries read from one archive at most; beyond it the listing is not complete.
 MAX_ENTRIES = 20_000

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
+
+from deliverability._values import dataclass
 
 _TAG_START = re.compile(r"<(?=[A-Za-z!?]|/[A-Za-z])")  # any other "<" is text
 _TAG_NAME = re.compile(r"</?([A-Za-z][^\s/>]*)")

@@ -6,7 +6,8 @@ dkimpy's own is quadratic on runs of blanks and copies the body several times ov
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+
+from deliverability._values import dataclass
 
 _PIECE = 1 << 16
 _LINES = b"\r\n" * (_PIECE // 2)

@@ -6,7 +6,9 @@ cryptography is imported only when a key is made.
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from deliverability._values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from deliverability._values import dataclass
 from deliverability.model.codes import Code, Detail
 from deliverability.protocols.dkim.tags import (
     TAG_BASE64,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from deliverability._values import dataclass
 from deliverability.model.codes import Code, Detail
 from deliverability.protocols.text_record import TAG_BETWEEN, TAG_TWICE
 

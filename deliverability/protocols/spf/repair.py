@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_network
 
+from deliverability._values import dataclass
 from deliverability.protocols.spf.record import BadTerm, Mechanism, Modifier, Term, parse, select
 
 MAX_OCTETS = 4096
