@@ -2,7 +2,7 @@
 
 That form is a pickle, the quickest there is; to load a foreign one is to run it. So it is loaded only from a file and
 folder that belong to the user and that nobody else may read or write (0600 and 0700, no symbolic link): whoever could
-change it can act as the user anyhow. Only types of this program are made of it, and a checksum finds what a disk lost.
+change it can act as the user anyhow. Only known types are made of it, and a checksum finds what a disk lost.
 
 A value is kept under the digest of all that it was made of: its files, this program and this Python. So it is never
 stale, and nothing has to be emptied. That there is no such folder, or that it cannot be written, is no error.
@@ -24,6 +24,8 @@ from typing import Any, TypeVar
 
 KEPT = 8
 """Values of one name that stay: of several folders of rules, or versions of this program, used in turn."""
+_OF = frozenset({"deliverability", "publicsuffixlist"})
+"""Packages of whose types values are made."""
 _CHECKSUM = 32
 _MAX_OCTETS = 100_000_000
 
@@ -144,7 +146,7 @@ def _unpickle(data: bytes) -> Any:
     class Reader(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
             found = super().find_class(module, name)
-            if not (module.startswith("deliverability.") and isinstance(found, type)):
+            if module.partition(".")[0] not in _OF or not isinstance(found, type):
                 raise pickle.UnpicklingError(f"{module}.{name} is not kept")
             return found
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-import re
+
+from deliverability._regex import re
 
 _LONG = re.compile(r"&#([0-9]{8,});?")
 _MOST_DIGITS = 7  # U+10FFFF is 1114111

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import field, fields, is_dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_type_hints
 
+from deliverability._regex import re
+from deliverability._values import dataclass
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import AT_LINE, FILE_TOO_LARGE, InputError, file_error
 from deliverability.model.facts import Waiver
@@ -19,7 +20,6 @@ from deliverability.model.facts import Waiver
 if TYPE_CHECKING:
     import pydantic
 
-DEFAULT_FILE = "deliv.toml"
 MAX_OCTETS = 1_000_000
 MAX_SECONDS = 86_400.0  # a day
 

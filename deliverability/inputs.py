@@ -7,8 +7,8 @@ same spellings.
 from __future__ import annotations
 
 import ipaddress
-import re
 
+from deliverability._regex import re
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
+from deliverability._regex import re
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.evidence import header_evidence
 from deliverability.mail.reader import HeaderField, Message

@@ -5,8 +5,7 @@ The record and, where it may be fetched, the logo.
 
 from __future__ import annotations
 
-import re
-
+from deliverability._regex import re
 from deliverability.auditors.base import Context, auditor, http_evidence, spec
 from deliverability.auditors.dmarc import policy_domain
 from deliverability.model.facts import FactType, Unknown, Value

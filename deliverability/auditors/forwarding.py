@@ -5,9 +5,9 @@ Asks nothing of DNS: whose a domain is, the public suffix list tells.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from deliverability._regex import re
 from deliverability._values import dataclass
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
 from deliverability.mail.addresses import parse_addresses, to_a_label

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
+from deliverability._regex import re
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.addresses import Mailbox, addresses_in_text, parse_addresses
 from deliverability.mail.dates import parse_date

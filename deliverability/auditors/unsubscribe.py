@@ -6,8 +6,7 @@ header.
 
 from __future__ import annotations
 
-import re
-
+from deliverability._regex import re
 from deliverability.auditors.base import Context, MissingFact, auditor, http_id, spec
 from deliverability.mail.evidence import header_evidence, part_evidence
 from deliverability.mail.html.accounting import HtmlAccount, Link

@@ -12,8 +12,7 @@ import click
 from deliverability.cli.command import Command
 from deliverability.cli.language import language
 from deliverability.cli.options import plain_errors, rule_problems, speaking_option
-from deliverability.cli.types import PathOf
-from deliverability.config import DEFAULT_FILE
+from deliverability.cli.types import DEFAULT_FILE, PathOf
 
 if TYPE_CHECKING:
     from deliverability.config import KeyPath, MailSettings, Settings

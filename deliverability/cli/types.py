@@ -12,6 +12,9 @@ import click
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import IS_FOLDER, NO_SUCH_FILE, InputError
 
+DEFAULT_FILE = "deliv.toml"
+"""The settings, where no other file is named."""
+
 NOT_ONE_OF = Code("option-not-one-of", ("option", "text", "values"))
 NOT_ONE_OF_NEAR = Code("option-not-one-of-near", ("option", "text", "values", "near"))
 NO_NUMBER_FROM = Code("option-no-number-from", ("option", "text", "least"))

@@ -37,7 +37,8 @@ def command(**params: Any) -> int:
     with plain_errors(), rule_problems():
         from deliverability.auditors import catalogue
         from deliverability.cli.inputs import read_settings
-        from deliverability.config import DEFAULT_FILE, NO_SETTINGS
+        from deliverability.cli.types import DEFAULT_FILE
+        from deliverability.config import NO_SETTINGS
         from deliverability.history.store import History
         from deliverability.judge.files import load_guide
         from deliverability.model.errors import InputError, file_error

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 
+from deliverability._regex import re
 from deliverability._values import dataclass
 from deliverability.mail.words import decode_words, printable
 

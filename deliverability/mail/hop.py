@@ -9,9 +9,9 @@ what stands below it may be the work of anybody, and counts only where it agrees
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Callable, Iterable, Sequence
 
+from deliverability._regex import re
 from deliverability._values import dataclass
 from deliverability.mail.reader import HeaderField
 from deliverability.mail.received import (

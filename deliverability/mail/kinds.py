@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
+from deliverability._regex import re
 from deliverability.mail.files.images import sniff
 from deliverability.mail.files.types import identify
 

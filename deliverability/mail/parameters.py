@@ -6,8 +6,7 @@ unquoted values with spaces and parentheses.
 
 from __future__ import annotations
 
-import re
-
+from deliverability._regex import re
 from deliverability.mail.words import decode_octets, decode_words, printable
 
 _MAX_LENGTH = 1 << 16

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import re
 import threading
 from collections.abc import Iterator
 
@@ -20,6 +19,7 @@ import dns.rdatatype
 import dns.resolver
 import dns.rrset
 
+from deliverability._regex import re
 from deliverability.ports.base import Absent, Failed, Found, Resolver
 
 ASKED = ("TXT", "A", "AAAA", "MX")

@@ -6,8 +6,7 @@ Pure.
 
 from __future__ import annotations
 
-import re
-
+from deliverability._regex import re
 from deliverability.model.report import RecordEdit, Remedy
 from deliverability.remedy.records import own_place, plain, published, unmet
 from deliverability.remedy.situation import Situation

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from deliverability._regex import re
 from deliverability.words.glossary import GlossaryTerm
 
 

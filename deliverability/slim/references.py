@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import field
 from urllib.parse import unquote
 
 from deliverability._charrefs import unescape
+from deliverability._regex import re
 from deliverability._values import dataclass
 from deliverability.mail.html.markup import Attribute, TokenKind, tokens
 

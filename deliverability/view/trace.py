@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from itertools import groupby
 
+from deliverability._regex import re
 from deliverability._values import dataclass
 from deliverability.model.codes import Detail
 from deliverability.model.dkim import DkimSignature, signatures_of

@@ -6,10 +6,10 @@ themselves, and says nothing about AES (AE-x) and strong encryption.
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
 
+from deliverability._regex import re
 from deliverability._values import dataclass
 from deliverability.mail.files.listing import MAX_ENTRIES, TooManyEntriesError
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import field
 from enum import Enum
 
 from deliverability._charrefs import unescape
+from deliverability._regex import re
 from deliverability._values import dataclass
 from deliverability.mail.html.css import Prelude, read_sheet
 from deliverability.mail.html.markup import VOID_ELEMENTS, Attribute, Token, TokenKind, tokens

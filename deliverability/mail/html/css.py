@@ -5,9 +5,9 @@ In the spirit of CSS Syntax Level 3, any text is a style sheet; reading takes on
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
+from deliverability._regex import re
 from deliverability._values import dataclass
 
 _PIECE = re.compile(

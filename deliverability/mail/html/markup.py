@@ -7,10 +7,10 @@ counted exactly once; no tree is built, since a tree of hostile markup can be de
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from enum import Enum
 
+from deliverability._regex import re
 from deliverability._values import dataclass
 
 _TAG_START = re.compile(r"<(?=[A-Za-z!?]|/[A-Za-z])")  # any other "<" is text

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from dataclasses import replace
 
+from deliverability._regex import re
 from deliverability._values import dataclass
 from deliverability.model.codes import Code, Detail
 from deliverability.protocols.dkim.tags import (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
+from deliverability._regex import re
 from deliverability._values import dataclass
 from deliverability.model.codes import Code, Detail
 

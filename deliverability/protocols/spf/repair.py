@@ -5,12 +5,12 @@ Pure: no DNS. What can be read in two ways is left as it is and named.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import ip_network
 
+from deliverability._regex import re
 from deliverability._values import dataclass
 from deliverability.protocols.spf.record import BadTerm, Mechanism, Modifier, Term, parse, select
 

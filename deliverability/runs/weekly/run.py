@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
@@ -23,6 +22,7 @@ from typing import Protocol
 
 from deliverability import __version__
 from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, private, write_whole
+from deliverability._regex import re
 from deliverability._values import dataclass
 from deliverability.auditors import catalogue
 from deliverability.history.causes import Judged, other_settings, waivers_of
