@@ -14,7 +14,7 @@ _TYPEWRITTEN = (
     *(("→", "->"), ("⇒", "=>"), ("×", "x")),
 )
 # Most of what stands in reports beside Japanese; tables of all characters take longer to load than a report to write.
-_NARROW = frozenset(char for char in map(chr, range(0x20, 0x180)) if char.isprintable()) | frozenset("–—‘’“”…→⇒×·")
+_NARROW = frozenset(char for char in map(chr, range(0x20, 0x180)) if char.isprintable()) | frozenset("–—‘’“”…→⇒•─✓✗▲▼")
 _NO_END = frozenset("([{（［｛〈《「『【〔“‘")
 
 
