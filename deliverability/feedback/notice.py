@@ -15,6 +15,7 @@ from typing import Any
 
 from deliverability._charrefs import unescape
 from deliverability.feedback.text import MAX_REPLIES, MAX_TEXT, accepted, blocks, field_reply, folded, replies_in
+from deliverability.feedback.values import field_group
 from deliverability.mail.mailbox import is_mailbox, looks_like_message, messages_of
 from deliverability.mail.reader import Message, Part, read
 from deliverability.mail.words import decode_octets, decode_words
@@ -29,7 +30,6 @@ _MAX_NOTICES = 200
 _STATUS_TYPES = ("message/delivery-status", "message/global-delivery-status")
 _HEADER_TYPES = ("text/rfc822-headers", "message/global-headers")
 _DSN_LINE = re.compile(r"^[ \t]*(?:Diagnostic[- ]Code|Final-Recipient|Remote-MTA|Status)[ \t]*:", re.I | re.M)
-_FIELD = re.compile(r"[ \t]*([A-Za-z][A-Za-z0-9 -]{1,40}?)[ \t]*:(.*)\Z", re.S)
 _CODE = re.compile(r"[245][0-5][0-9]")
 _STATUS = re.compile(r"\s*([245]\.[0-9]{1,3}\.[0-9]{1,3})\b")
 _TYPED = re.compile(r"\s*([A-Za-z0-9_-]{1,40})\s*;(.*)\Z", re.S)
@@ -269,30 +269,12 @@ def _of_fields(text: str) -> Iterator[Reply]:
     """The replies of delivery status fields: groups of fields divided by empty lines (RFC 3464 section 2.1)."""
     per_message: dict[str, str] = {}
     for group in re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n"))[: 4 * MAX_REPLIES]:
-        fields = _fields(group)
+        fields = field_group(group)
         if "status" not in fields and "diagnostic-code" not in fields and "final-recipient" not in fields:
             per_message |= fields
             continue
         if (reply := _of_recipient(per_message | fields)) is not None:
             yield reply
-
-
-def _fields(group: str) -> dict[str, str]:
-    """The fields of one group, names in lower case, values unfolded; the first of each name counts."""
-    fields: dict[str, str] = {}
-    name = ""
-    for line in group.splitlines():
-        match = _FIELD.match(line[:20_000])
-        indented = line[:1] in (" ", "\t")
-        if match and not (indented and name == "diagnostic-code"):
-            name = match[1].strip().lower().replace(" ", "-")
-            if name in fields:
-                name = ""
-            else:
-                fields[name] = match[2].strip()
-        elif indented and name:
-            fields[name] += f" {line.strip()}"
-    return fields
 
 
 def _of_recipient(fields: Mapping[str, str]) -> Reply | None:
@@ -326,7 +308,7 @@ def _of_recipient(fields: Mapping[str, str]) -> Reply | None:
 
 def _report(part: Part) -> Iterator[Reply]:
     """A complaint (RFC 5965) or a failure report (RFC 6591), told as the type of its feedback."""
-    fields = _fields(part.text()[:MAX_TEXT])
+    fields = field_group(part.text()[:MAX_TEXT])
     kind = fields.get("feedback-type", "").strip().lower()
     if kind:
         recipient = _ADDRESS.search(fields.get("original-rcpt-to", "")[:2_000])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 from xml.parsers import expat
 
 from deliverability.feedback import limits
 from deliverability.feedback.limits import NotReadError
+from deliverability.feedback.values import is_period, line, packed_address, selector, shown, word
 from deliverability.mail.addresses import to_a_label
 from deliverability.model.codes import Code, Detail
 from deliverability.model.observed import AggregateReport, AggregateRow, Facet, PolicySeen, SignatureSeen
@@ -22,19 +22,16 @@ _MAX_PROBLEMS = 100
 _HEAD = 1 << 16
 _MAX_BEFORE = 1 << 20  # octets before the report begins
 _MAX_NAMES = 1_000
+_MAX_CHUNKS = 64
 _ENDED = frozenset(
     expat.errors.codes[each] for each in (expat.errors.XML_ERROR_NO_ELEMENTS, expat.errors.XML_ERROR_UNCLOSED_TOKEN)
 )
 _BAD_OCTETS = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
-_TOMORROW = 2 * 86400
-_V4_IN_V6 = bytes(10) + b"\xff\xff"
 _COUNT = re.compile(r"[0-9]{1,10}")
-_WORD = re.compile(r"[a-z0-9_-]{1,40}")
-_SELECTOR = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?")
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
 _ARC_PASS = re.compile(r"\barc=pass\b")
 _FREE_TEXT = re.compile(
-    rb"(<(?:[\w.-]+:)?(email|extra_contact_info)>)(.{0,4096}?)(</(?:[\w.-]+:)?\2>)", re.DOTALL | re.IGNORECASE
+    rb"(<(?:[\w.-]+:)?(email|extra_contact_info|org_name|header_from|envelope_from)>)(.{0,4096}?)(</(?:[\w.-]+:)?\2>)",
+    re.DOTALL | re.IGNORECASE,
 )
 
 
@@ -111,7 +108,7 @@ class _Reader:
         self._whole = not repaired
         self._metadata: dict[str, str] = {}
         self._policy: dict[str, str] = {}
-        self._closed = False
+        self._begun = self._closed = False
         self._chunks: list[str] = []
         self._rows = _Rows(sink, self._problem)
         self._parser = self._make(encoding)
@@ -124,28 +121,27 @@ class _Reader:
             for piece in pieces:
                 octets += len(piece)
                 self._parser.Parse(piece, False)
-                if len(chunks) > 1:
-                    chunks[1:] = []  # one text without end: what is kept of it is the beginning
+                if len(chunks) > _MAX_CHUNKS:  # of a text without end the beginning is kept
+                    chunks[:] = ["".join(chunks)[: limits.MAX_TEXT]]
                 if self._closed:
                     break
-                if octets > _MAX_BEFORE and not self._metadata and not self._rows.records and not self._policy:
+                if octets > _MAX_BEFORE and not self._begun:
                     raise NotReadError(limits.NOT_FEEDBACK())
             if not self._closed:
                 self._parser.Parse(b"", True)
         except expat.ExpatError as error:
             self._not_well_formed(error, last)
-        if not self._closed and self._whole and not self._metadata and not self._policy and not self._rows.records:
+        if not self._begun:
             raise NotReadError(limits.NOT_FEEDBACK())
         return self._report()
 
     def _not_well_formed(self, error: expat.ExpatError, last: bool) -> None:
         if self._closed:
             return  # something behind the report
-        begun = bool(self._metadata or self._policy or self._rows.records)
         cut = error.code in _ENDED
         if not cut and not last:
             raise _Broken("octets" if error.code == _BAD_OCTETS else "markup") from None
-        if not begun:
+        if not self._begun:
             raise NotReadError(limits.NOT_FEEDBACK()) from None
         self._whole = False
         self._problem(limits.CUT_OFF, records=self._rows.records)
@@ -165,20 +161,20 @@ class _Reader:
         begin, end = _second(metadata.get("begin", "")), _second(metadata.get("end", ""))
         if not domain or begin is None or end is None:
             raise NotReadError(limits.NOT_TOLD(what="date_range" if domain else "policy_published"))
-        if not (limits.EARLIEST <= begin <= end <= self._now + _TOMORROW and end - begin <= limits.MAX_PERIOD):
+        if not is_period(begin, end, self._now):
             self._problem(limits.BAD_PERIOD, begin=begin, end=end)
         for what in ("org_name", "report_id"):
             if not metadata.get(what):
                 self._problem(limits.NOT_TOLD, what=what)
-        seen = {name: _word(policy.get(name, "")) for name in _POLICY}
+        seen = {name: word(policy.get(name, "")) for name in _POLICY}
         return AggregateReport(
-            reporter=_CONTROL.sub("", metadata.get("org_name", ""))[:253],
+            reporter=line(metadata.get("org_name", ""), 253),
             email=to_a_label(metadata.get("email", "").strip("<>").rpartition("@")[2]) or "",
-            report_id=_CONTROL.sub("", metadata.get("report_id", ""))[:255],
+            report_id=line(metadata.get("report_id", ""), 255),
             domain=domain,
             begin=begin,
             end=end,
-            policy=PolicySeen(**seen, discovery=_word(policy.get("discovery_method", ""))),
+            policy=PolicySeen(**seen, discovery=word(policy.get("discovery_method", ""))),
             records=rows.records,
             messages=rows.messages,
             unread=rows.unread,
@@ -218,7 +214,8 @@ class _Reader:
             if depth > limits.MAX_DEPTH:
                 raise NotReadError(limits.TOO_DEEP(limit=limits.MAX_DEPTH))
             if not inside:
-                inside = depth if name == "feedback" else 0
+                if name == "feedback":
+                    inside, self._begun = depth, True
             elif name == "record":
                 in_record, current = True, record
                 rows.begin()
@@ -306,14 +303,14 @@ class _Rows:
         """A record ends: it becomes a row, or a problem."""
         value = self.values.get
         address = value("source_ip", "")
-        ip = _packed_address(address)
+        ip = packed_address(address)
         if ip is None:
-            self._skip(limits.BAD_ADDRESS, value=_shown(address))
+            self._skip(limits.BAD_ADDRESS, value=shown(address))
             return
         number = value("count", "")
         count = int(number) if _COUNT.fullmatch(number) else -1
         if not 0 <= count <= limits.MAX_COUNT:
-            self._skip(limits.BAD_COUNT, value=_shown(number))
+            self._skip(limits.BAD_COUNT, value=shown(number))
             return
         if "dkim" not in self.values and "spf" not in self.values:
             self._skip(limits.NO_EVALUATION)
@@ -369,25 +366,25 @@ class _Rows:
     def _facet(self) -> Facet:
         value = self.values.get
         author = self._domain(value("header_from", ""))
-        aligned_dkim = _word(value("dkim", "")) == "pass"
+        aligned_dkim = word(value("dkim", "")) == "pass"
         if len(self.signatures) > limits.MAX_SIGNATURES:
             self._problem(limits.TOO_MANY_SIGNATURES, limit=limits.MAX_SIGNATURES)
         # Where only HELO was evaluated, the return path was empty.
-        spf = sorted(self.senders, key=lambda each: _word(each[1]) == "helo")[:1]
+        spf = sorted(self.senders, key=lambda each: word(each[1]) == "helo")[:1]
         spf_domain = self._domain(spf[0][0]) if spf else ""
         seen = [
-            SignatureSeen(self._domain(domain), _selector(selector), _word(result))
-            for domain, selector, result in self.signatures[: limits.MAX_SIGNATURES]
+            SignatureSeen(self._domain(domain), selector(name), word(result))
+            for domain, name, result in self.signatures[: limits.MAX_SIGNATURES]
         ]
         return Facet(
             header_from=author,
             envelope_from=self._domain(value("envelope_from", "")),
             dkim=_kept(seen, author, aligned_dkim),
             spf_domain=spf_domain,
-            spf_result=_word(spf[0][2]) if spf_domain else "",
+            spf_result=word(spf[0][2]) if spf_domain else "",
             aligned_dkim=aligned_dkim,
-            aligned_spf=_word(value("spf", "")) == "pass",
-            disposition=_word(value("disposition", "")),
+            aligned_spf=word(value("spf", "")) == "pass",
+            disposition=word(value("disposition", "")),
             reason=",".join(dict.fromkeys(filter(None, (_reason(*each) for each in self.reasons[:10])))),
         )
 
@@ -398,7 +395,7 @@ class _Rows:
             return ""
         name = to_a_label(text)
         if name is None:
-            self._problem(limits.BAD_NAME, value=_shown(text))
+            self._problem(limits.BAD_NAME, value=shown(text))
         return name or ""
 
 
@@ -415,36 +412,11 @@ def _kept(seen: Sequence[SignatureSeen], author: str, aligned: bool) -> tuple[Si
 
 
 def _reason(written: str, comment: str) -> str:
-    kind = _word(written)
+    kind = word(written)
     return f"{kind}/arc" if kind and _ARC_PASS.search(comment.lower()) else kind
-
-
-def _packed_address(text: str) -> bytes | None:
-    try:
-        if ":" not in text:
-            return socket.inet_pton(socket.AF_INET, text)
-        packed = socket.inet_pton(socket.AF_INET6, text)
-    except (OSError, ValueError):
-        return None
-    return packed[12:] if packed.startswith(_V4_IN_V6) else packed
-
-
-def _word(text: str) -> str:
-    word = text.lower()
-    return word if _WORD.fullmatch(word) else ""
-
-
-def _selector(text: str) -> str:
-    selector = text.strip().rstrip(".").lower()
-    return selector if _SELECTOR.fullmatch(selector) else ""
 
 
 def _second(text: str) -> int | None:
     """A time; some reporters write it with a fraction."""
     whole = text.partition(".")[0]
     return int(whole) if whole.isascii() and whole.isdigit() and len(whole) <= 11 else None
-
-
-def _shown(text: str) -> str:
-    """What stood there, short enough for a problem."""
-    return _CONTROL.sub("\ufffd", text)[:80]

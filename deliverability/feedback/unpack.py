@@ -162,7 +162,7 @@ def _inflated(packed: Iterable[bytes], bits: int) -> Iterator[bytes]:
             taken += before - len(rest)
             given += len(content)
             if given > limits.MAX_UNPACKED or (given > limits.RATIO_FREE and given > limits.MAX_RATIO * taken):
-                raise NotReadError(limits.BOMB(octets=given, limit=limits.MAX_UNPACKED))
+                raise NotReadError(limits.BOMB(octets=given))
             yield content
     if not inflater.eof:
         raise NotReadError(limits.DAMAGED(what=_NAMES[bits]))

@@ -173,7 +173,7 @@ class FailureReport:
         reporter: domain of the address that sent it, as A-label; empty: none.
         domain: the domain that the report is about, as A-label.
         ip: packed address of the source (4 or 16 octets), or empty where it is not told.
-        signature: DKIM domain and selector that it names, result ``fail``; None: none named.
+        signature: DKIM domain and selector that it names, without a result; None: none named.
         failed: what failed: dkim, spf, both as "dkim,spf", or empty where it is not told.
         arrived: seconds since 1970, UTC; None: not told.
 
