@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from deliverability.mail.parameters import parse_parameters
 from deliverability.mail.transfer import BASE64, QUOTED_PRINTABLE, UUENCODE, Body, DecodedFile, has_lone_lf
-from deliverability.mail.words import decode_octets
+from deliverability.mail.words import decode_octets, decode_pieces
 
 MAX_NESTING = 100
 MAX_PARTS = 10_000
@@ -160,11 +160,15 @@ class Part:
     @property
     def _body(self) -> Body:
         encoding = "binary" if self.media_type.startswith("multipart/") else self.transfer_encoding
-        return Body(self._buffer, self._start, self._end, encoding)
+        return Body(self._buffer, self._start, self._end, encoding, self.encoded_octets == self._end - self._start)
 
     def text(self) -> str:
         """The body as text in its declared charset; octets that mean nothing in it become U+FFFD."""
         return decode_octets(self.decode(), self.charset).text
+
+    def text_pieces(self) -> Iterator[str]:
+        """What `text` gives, in pieces where the charset can be read so."""
+        return decode_pieces(self.pieces, self.charset)
 
     def walk(self) -> Iterator[Part]:
         """This part and all below it, in the order of the file."""

@@ -28,12 +28,16 @@ _SPACE_BEFORE_LINE_END = re.compile(rb"[ \t]\r?\n")
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The body `buffer[start:end]` and its transfer encoding in lower case; unknown encodings change nothing."""
+    """The body `buffer[start:end]` and its transfer encoding in lower case; unknown encodings change nothing.
+
+    Of one that `is_crlf` all line ends are known to be CRLF.
+    """
 
     buffer: bytes
     start: int
     end: int
     encoding: str
+    is_crlf: bool = False
 
     def pieces(self, problems: set[str] | None = None) -> Iterator[bytes]:
         """The decoded octets in pieces of some ten kilobytes; a line that is longer makes a longer piece.
@@ -128,7 +132,7 @@ class Body:
             return binascii.a2b_qp(_trim_lines(with_crlf(raw)))
         if self.encoding in UUENCODE:
             return _decode_uu(raw)
-        return with_crlf(raw)
+        return raw if self.is_crlf else with_crlf(raw)
 
     def _length(self, raw: bytes) -> int:
         if self.encoding == BASE64:
