@@ -67,6 +67,7 @@ for (const [number, frame] of frames.entries()) {{
           && (each.closest("thead")?.clientWidth ?? 2) > 1)
         .map((each) => each.outerHTML.slice(0, 200)),
       height: root.scrollHeight,
+      articles: [...page.querySelectorAll("article")].map((each) => each.getBoundingClientRect().height),
     }};
     document.getElementById("result").textContent = JSON.stringify(result);
   }};
