@@ -343,6 +343,18 @@ def test_a_report_is_printed_on_few_pages(chromium: str, tmp_path: Path, subject
         assert number == len(pages) or page.filled > 0.5, number
 
 
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_several_domains_are_printed_as_a_table_and_at_most_a_page_each(
+    chromium: str, tmp_path: Path, lang: str
+) -> None:
+    reports = [report_of(subject) for subject in ("demo", "good", "broken", "parked")]
+    table, *pages = printed_pages(chromium, tmp_path, written("html", reports, shipped(lang, guided=True)))
+    assert len(pages) == len(reports)
+    for report in reports:
+        assert report.domain in plain(table.lines)
+        assert sum(report.domain in plain(page.lines[:2]) for page in pages) == 1
+
+
 def test_the_measure_of_a_printed_page_sees_what_is_wrong(chromium: str, tmp_path: Path) -> None:
     thin = '<p style="width: 1px; overflow-wrap: anywhere">abcdefgh</p>'
     html = html_of("good", "en").replace("</main>", f'{thin}<p style="break-before: page">x</p></main>')
