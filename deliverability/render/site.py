@@ -148,7 +148,7 @@ class _Site:
         receivers = [self._receiver(each) for each in self._rules.receivers.values()]
         yield self._page("receivers/index.html", "site_receivers.html", receivers=receivers)
         for shown, receiver in zip(receivers, self._rules.receivers.values(), strict=True):
-            names = (receiver.id, *receiver.name.values(), *receiver.mx_suffixes)
+            names = (receiver.id, *receiver.name.values(), *receiver.short.values(), *receiver.mx_suffixes)
             self._entries.append(
                 SearchEntry(EntryKind.RECEIVER, shown["name"], shown["href"], names, (shown["about"],))
             )
