@@ -212,6 +212,7 @@ FactPath = Literal[
     "spf.author_result",
     "spf.closed_domains",
     "spf.identities",
+    "spf.used_tree",
     "spf.include_costs",
     "spf.authorised_ip4",
     "spf.widest_authorised_ip6_prefix",
