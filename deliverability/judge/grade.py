@@ -141,6 +141,18 @@ class _Share(StrEnum):
     MISSES = "misses"
 
 
+_STOPS = (_Share.REFUSES, _Share.HINDERS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hindrance:
+    """What is unmet or unknown at a receiver, and what that does to its verdict."""
+
+    finding: Finding
+    judgement: Judgement
+    share: _Share
+
+
 def _share(finding: Finding, judgement: Judgement) -> _Share:
     if finding.scope is not Scope.DELIVERY or not judgement.effect.hinders:
         return _Share.NOTHING
@@ -164,20 +176,18 @@ class _Tally:
 
     message: bool
     counts: dict[VolumeClass, Counter[_Share]] = field(default_factory=lambda: {each: Counter() for each in _CLASSES})
-    findings: list[tuple[Finding, Judgement]] = field(default_factory=list)
+    held: list[_Hindrance] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
-    def add(self, finding: Finding, judgement: Judgement) -> None:
+    def add(self, finding: Finding, judgement: Judgement, *, waits: bool) -> None:
+        """Take one more; `waits`: it is open only for want of the message, which was not given."""
         outcome = judgement.outcome
-        if outcome is Outcome.NOT_APPLICABLE:
-            return
-        waits_for_message = not self.message and finding.waits_for_input and not _not_found(finding)
-        if finding.scope is Scope.DELIVERY and not (outcome is Outcome.UNKNOWN and waits_for_message):
+        if finding.scope is Scope.DELIVERY and not (outcome is Outcome.UNKNOWN and waits):
             self.outcomes[finding.rule] = max(self.outcomes.get(finding.rule, Outcome.MET), outcome, key=_ORDER.index)
         if outcome is Outcome.MET:
             return
-        self.findings.append((finding, judgement))
         share = _share(finding, judgement)
+        self.held.append(_Hindrance(finding, judgement, share))
         for volume in _classes(judgement):
             self.counts[volume][share] += 1
 
@@ -192,9 +202,9 @@ class _Tally:
         counts = self.counts[volume]
         if without is not None:
             counts = counts.copy()
-            for finding, judgement in self.findings:
-                if finding is without and volume in _classes(judgement):
-                    counts[_share(finding, judgement)] -= 1
+            for each in self.held:
+                if each.finding is without and volume in _classes(each.judgement):
+                    counts[each.share] -= 1
         if not self.message:
             if counts[_Share.REFUSES] or counts[_Share.HINDERS]:
                 return VerdictKind.DNS_NOT_READY
@@ -215,11 +225,15 @@ class _Tally:
             verdict=kind,
             effects=self._effects(None),
             requirements=self._requirements(),
-            remarks=_told((f, j) for f, j in self.findings if j.outcome is Outcome.UNMET and not j.effect.hinders),
-            open=_told((f, j) for f, j in self.findings if self._is_open(_share(f, j))),
+            remarks=_told(
+                each
+                for each in self.held
+                if each.judgement.outcome is Outcome.UNMET and not each.judgement.effect.hinders
+            ),
+            open=_told(each for each in self.held if self._is_open(each.share)),
             if_small=self._case(VolumeClass.SMALL) if differs else None,
             if_bulk=self._case(VolumeClass.BULK) if differs else None,
-            missing=tuple(dict.fromkeys(f.rule for f, j in self.findings if self._misses(_share(f, j)))),
+            missing=tuple(dict.fromkeys(each.finding.rule for each in self.held if self._misses(each.share))),
         )
 
     def _is_open(self, share: _Share) -> bool:
@@ -233,10 +247,9 @@ class _Tally:
 
     def _effects(self, volume: VolumeClass | None) -> tuple[Consequence, ...]:
         return _told(
-            (finding, judgement)
-            for finding, judgement in self.findings
-            if _share(finding, judgement) in (_Share.REFUSES, _Share.HINDERS)
-            and (volume is None or volume in _classes(judgement))
+            each
+            for each in self.held
+            if each.share in _STOPS and (volume is None or volume in _classes(each.judgement))
         )
 
     def _requirements(self) -> Requirements:
@@ -252,10 +265,11 @@ def _classes(judgement: Judgement) -> tuple[VolumeClass, ...]:
     return _CLASSES if judgement.volume is VolumeClass.ANY else (judgement.volume,)
 
 
-def _told(judged: Iterable[tuple[Finding, Judgement]]) -> tuple[Consequence, ...]:
+def _told(judged: Iterable[_Hindrance]) -> tuple[Consequence, ...]:
     """One consequence a rule and item, the worst first; the harder one where a receiver has two by volume."""
     found: dict[tuple[str, str], Consequence] = {}
-    for finding, each in judged:
+    for held in judged:
+        finding, each = held.finding, held.judgement
         told = Consequence(finding.rule, finding.item, each.effect, each.codes, each.contested, each.outcome)
         was = found.get((finding.rule, finding.item))
         if was is None or _badness(told) > _badness(was):
@@ -271,8 +285,16 @@ def _tallies(findings: Iterable[Finding], receivers: Iterable[str], facts: FactS
     message = _has_message(facts)
     tallies = {receiver: _Tally(message) for receiver in receivers}
     for finding in findings:
-        if finding.counts and finding.used is not False:
-            for judgement in finding.judgements:
-                if judgement.receiver in tallies:
-                    tallies[judgement.receiver].add(finding, judgement)
+        if finding.outcome is Outcome.NOT_APPLICABLE or finding.used is False or not finding.counts:
+            continue
+        waits = not message and finding.waits_for_input and not _not_found(finding)
+        for judgement in finding.judgements:
+            outcome = judgement.outcome
+            # What only the message shows says nothing about a domain without one.
+            if outcome is Outcome.NOT_APPLICABLE or (
+                waits and outcome is Outcome.UNKNOWN and judgement.unknown is None
+            ):
+                continue
+            if (tally := tallies.get(judgement.receiver)) is not None:
+                tally.add(finding, judgement, waits=waits)
     return tallies
