@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Generic, TypeVar
@@ -54,27 +54,55 @@ class Judge:
             for rule in rules.rules.values()
             if rule.status is not Status.DEPRECATED and selection.takes(rule.id)
         )
-        self._ready = [each for each in ready if each.rule.severity is not Severity.NONE or each.looking]
+        judged = [each for each in ready if each.rule.severity is not Severity.NONE or each.looking]
+        self._ready = [each for each in judged if each.rule.each != waivers.FACT]
+        self._last = [each for each in judged if each.rule.each == waivers.FACT]
         self._tokens = Tokens()
         self._volumes: dict[tuple[tuple[VolumeClass, ...], ...], int] = {}
 
-    def findings(self, facts: FactSet, only: Collection[str] | None = None) -> tuple[Finding, ...]:
-        """Every rule against the facts, in rule order; with `only` no others than these."""
-        chosen = self._ready if only is None else [each for each in self._ready if each.rule.id in only]
-        of_waivers = [each for each in chosen if each.rule.each == waivers.FACT]
-        others = [each for each in chosen if each.rule.each != waivers.FACT] if of_waivers else chosen
-        found = waivers.waived(self._findings(others, facts), facts)
-        if not of_waivers:
-            return found
-        # Whether a waiver is of use is known once everything else is judged.
-        return (*found, *self._findings(of_waivers, waivers.with_use(facts, found)))
+    def findings(self, facts: FactSet) -> tuple[Finding, ...]:
+        """Every rule against the facts, in rule order."""
+        found = waivers.waived(self._findings(self._ready, facts), facts)
+        return (*found, *self._of_waivers(facts, found))
 
-    def _findings(self, ready: Iterable[ReadyRule], facts: FactSet) -> list[Finding]:
+    def again(self, facts: FactSet, before: FactSet, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+        """The same, where `findings` are those of the facts `before`: only what reads a fact that changed is judged.
+
+        A fact has changed also where it only rests on other evidence.
+        """
+        old = before.facts
+        changed = {path for path, fact in facts.facts.items() if (was := old.get(path)) is not fact and was != fact}
+        if not changed:
+            return tuple(findings)
+        if self._volume_classes(before) != self._volume_classes(facts):
+            return self.findings(facts)
+        stale = [each for each in self._ready if not changed.isdisjoint(each.reads)]
+        anew: dict[str, list[Finding]] = {each.rule.id: [] for each in stale}
+        for finding in waivers.waived(self._findings(stale, facts), facts):
+            anew[finding.rule].append(finding)
+        kept: dict[str, list[Finding]] = {}
+        for finding in findings:
+            kept.setdefault(finding.rule, []).append(finding)
+        found = [
+            finding
+            for each in self._ready
+            for finding in (anew[each.rule.id] if each.rule.id in anew else kept.get(each.rule.id, ()))
+        ]
+        return (*found, *self._of_waivers(facts, found))
+
+    def _of_waivers(self, facts: FactSet, found: Sequence[Finding]) -> list[Finding]:
+        """The rules on waivers: whether one is of use is known once everything else is judged."""
+        return self._findings(self._last, waivers.with_use(facts, found)) if self._last else []
+
+    def _findings(self, ready: Collection[ReadyRule], facts: FactSet) -> list[Finding]:
         subject = self._subject(facts)
         return [each.finding(case, subject) for each in ready for case in each.cases(facts)]
 
+    def _volume_classes(self, facts: FactSet) -> tuple[tuple[VolumeClass, ...], ...]:
+        return tuple(volume_classes(each, self._rules, facts) for each in self._receivers)
+
     def _subject(self, facts: FactSet) -> SubjectFacts:
-        volumes = tuple(volume_classes(each, self._rules, facts) for each in self._receivers)
+        volumes = self._volume_classes(facts)
         return SubjectFacts(
             facts,
             {each.id: classes for each, classes in zip(self._receivers, volumes, strict=True)},

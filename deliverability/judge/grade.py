@@ -51,6 +51,30 @@ def assessed(
     return told, _assessment(told, tallies, facts, grading)
 
 
+def holding(findings: Iterable[Finding], facts: FactSet) -> list[Finding]:
+    """The findings that may hold a verdict where it is, or the grade: for `assess` where no more than these is asked.
+
+    What is met or does not apply holds nobody's back, and nor does what only a message shows where there is none.
+    """
+    message = _has_message(facts)
+    return [
+        each
+        for each in findings
+        if each.outcome is Outcome.UNMET
+        or (each.outcome is Outcome.UNKNOWN and not (_waits_for_message(each, message=message) and _undivided(each)))
+    ]
+
+
+def _waits_for_message(finding: Finding, *, message: bool) -> bool:
+    """Whether it is open only for want of an input, which a domain without a message is not blamed for."""
+    return not message and finding.waits_for_input and not _not_found(finding)
+
+
+def _undivided(finding: Finding) -> bool:
+    """Whether no receiver's own statement is open for another reason."""
+    return all(each.unknown is None for each in finding.judgements)
+
+
 def _has_message(facts: FactSet) -> bool:
     return facts.value("message.present") is True
 
@@ -65,7 +89,7 @@ def _assessment(
     return Assessment(
         verdicts=verdicts,
         grade=_grade(verdicts, findings, grading),
-        open=sum(_is_open(each, message) for each in findings),
+        open=sum(each.outcome is Outcome.UNKNOWN and _is_open(each, message) for each in findings),
         dns=None if message else max((each.verdict for each in verdicts), key=lambda kind: kind.rank, default=None),
     )
 
@@ -104,12 +128,12 @@ def _earned(row: GradeRow, verdicts: Sequence[Verdict], worst: Severity) -> bool
 
 
 def _is_open(finding: Finding, message: bool) -> bool:
-    """Whether it could lower the grade and could not be checked; what only a message shows is not open without one."""
-    if finding.outcome is not Outcome.UNKNOWN or finding.scope is not Scope.DELIVERY or finding.used is False:
+    """Whether what could not be checked could lower the grade; what only a message shows is not open without one."""
+    if finding.scope is not Scope.DELIVERY or finding.used is False:
         return False
     if finding.severity.rank < _WARNING:
         return False
-    return message or not finding.waits_for_input or _not_found(finding)
+    return not _waits_for_message(finding, message=message)
 
 
 def _not_found(finding: Finding) -> bool:
@@ -287,7 +311,7 @@ def _tallies(findings: Iterable[Finding], receivers: Iterable[str], facts: FactS
     for finding in findings:
         if finding.outcome is Outcome.NOT_APPLICABLE or finding.used is False or not finding.counts:
             continue
-        waits = not message and finding.waits_for_input and not _not_found(finding)
+        waits = finding.outcome is Outcome.UNKNOWN and _waits_for_message(finding, message=message)
         for judgement in finding.judgements:
             outcome = judgement.outcome
             # What only the message shows says nothing about a domain without one.

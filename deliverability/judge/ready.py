@@ -149,7 +149,13 @@ _Told = tuple[Outcome, Severity, Effect, tuple[str, ...], bool, Unknown | None]
 
 
 class ReadyRule:
-    """A rule with its conditions as functions, what each receiver says about it, and what was decided already."""
+    """A rule with its conditions as functions, what each receiver says about it, and what was decided already.
+
+    Attributes:
+        looking: the receivers that say something about it.
+        reads: the facts that a finding about it hangs on, beside the classes of senders.
+
+    """
 
     def __init__(self, rule: Rule, eyes: Sequence[Eyes], key: tuple[str, ...]) -> None:
         self.rule = rule
@@ -172,6 +178,7 @@ class ReadyRule:
         self._reads = _Picked([path for path in rule.reads if not path.startswith("item.")])
         self._of_item = tuple(path for path in rule.reads if path.startswith("item."))
         self._cited = tuple(path for path in (*rule.reads, *rule.show) if not path.startswith("item."))
+        self.reads = frozenset((*self._decided_by.paths, *rule.reads, *rule.show, *([rule.each] if rule.each else ())))
         self._decided: dict[object, _Decision] = {}
 
     def cases(self, facts: FactSet) -> Iterable[_Case]:
