@@ -77,14 +77,14 @@ class Auditor:
     provides: tuple[FactSpec, ...]
     needs: tuple[str, ...]
     run: AuditFunction
+    promised: tuple[str, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """The paths that it must state (fields of list items travel inside their list)."""
+        object.__setattr__(self, "promised", tuple(spec.path for spec in self.provides if "[]" not in spec.path))
 
     def __reduce__(self) -> tuple[Callable[[str], Auditor], tuple[str]]:
         return auditor_named, (self.name,)
-
-    @property
-    def promised(self) -> tuple[str, ...]:
-        """Paths the auditor must state (fields of list items travel inside their list)."""
-        return tuple(spec.path for spec in self.provides if "[]" not in spec.path)
 
 
 def auditor(

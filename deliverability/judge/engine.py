@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Generic, TypeVar
@@ -62,8 +62,9 @@ class Judge:
 
     def findings(self, facts: FactSet) -> tuple[Finding, ...]:
         """Every rule against the facts, in rule order."""
-        found = waivers.waived(self._findings(self._ready, facts), facts)
-        return (*found, *self._of_waivers(facts, found))
+        subject = self._subject(facts)
+        found = waivers.waived(_findings(self._ready, subject), facts)
+        return (*found, *self._of_waivers(subject, found))
 
     def again(self, facts: FactSet, before: FactSet, findings: Sequence[Finding]) -> tuple[Finding, ...]:
         """The same, where `findings` are those of the facts `before`: only what reads a fact that changed is judged.
@@ -74,11 +75,12 @@ class Judge:
         changed = {path for path, fact in facts.facts.items() if (was := old.get(path)) is not fact and was != fact}
         if not changed:
             return tuple(findings)
-        if self._volume_classes(before) != self._volume_classes(facts):
+        subject = self._subject(facts)
+        if self._volume_classes(before) != tuple(subject.volumes.values()):
             return self.findings(facts)
         stale = [each for each in self._ready if not changed.isdisjoint(each.reads)]
         anew: dict[str, list[Finding]] = {each.rule.id: [] for each in stale}
-        for finding in waivers.waived(self._findings(stale, facts), facts):
+        for finding in waivers.waived(_findings(stale, subject), facts):
             anew[finding.rule].append(finding)
         kept: dict[str, list[Finding]] = {}
         for finding in findings:
@@ -88,15 +90,12 @@ class Judge:
             for each in self._ready
             for finding in (anew[each.rule.id] if each.rule.id in anew else kept.get(each.rule.id, ()))
         ]
-        return (*found, *self._of_waivers(facts, found))
+        return (*found, *self._of_waivers(subject, found))
 
-    def _of_waivers(self, facts: FactSet, found: Sequence[Finding]) -> list[Finding]:
+    def _of_waivers(self, subject: SubjectFacts, found: Sequence[Finding]) -> list[Finding]:
         """The rules on waivers: whether one is of use is known once everything else is judged."""
-        return self._findings(self._last, waivers.with_use(facts, found)) if self._last else []
-
-    def _findings(self, ready: Collection[ReadyRule], facts: FactSet) -> list[Finding]:
-        subject = self._subject(facts)
-        return [each.finding(case, subject) for each in ready for case in each.cases(facts)]
+        facts = waivers.with_use(subject.facts, found)
+        return _findings(self._last, subject if facts is subject.facts else self._subject(facts))
 
     def _volume_classes(self, facts: FactSet) -> tuple[tuple[VolumeClass, ...], ...]:
         return tuple(volume_classes(each, self._rules, facts) for each in self._receivers)
@@ -109,6 +108,10 @@ class Judge:
             self._volumes.setdefault(volumes, len(self._volumes)),
             self._tokens,
         )
+
+
+def _findings(ready: Iterable[ReadyRule], subject: SubjectFacts) -> list[Finding]:
+    return [each.finding(case, subject) for each in ready for case in each.cases(subject.facts)]
 
 
 class _Same(Generic[T]):

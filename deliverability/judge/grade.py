@@ -39,7 +39,7 @@ def assessed(
 ) -> tuple[tuple[Finding, ...], Assessment]:
     """As `assess`, and the findings, each unmet one with what mending it alone changes in the verdicts.
 
-    One pass counts what holds each receiver's verdict, a second takes each finding's own share out of the counts.
+    One pass finds what holds each receiver's verdict, a second leaves each finding's own share out of that.
     """
     tallies = _tallies(findings, receivers, facts)
     told = tuple(
@@ -199,7 +199,6 @@ class _Tally:
     """What holds a receiver's verdict where it is, by class of senders."""
 
     message: bool
-    counts: dict[VolumeClass, Counter[_Share]] = field(default_factory=lambda: {each: Counter() for each in _CLASSES})
     held: list[_Hindrance] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
@@ -210,10 +209,7 @@ class _Tally:
             self.outcomes[finding.rule] = max(self.outcomes.get(finding.rule, Outcome.MET), outcome, key=_ORDER.index)
         if outcome is Outcome.MET:
             return
-        share = _share(finding, judgement)
-        self.held.append(_Hindrance(finding, judgement, share))
-        for volume in _classes(judgement):
-            self.counts[volume][share] += 1
+        self.held.append(_Hindrance(finding, judgement, _share(finding, judgement)))
 
     def kind(self, without: Finding | None = None) -> VerdictKind:
         """The verdict as it is, or as it would be `without` one finding."""
@@ -223,23 +219,18 @@ class _Tally:
         return VerdictKind.DEPENDS if self.message else max(small, bulk, key=lambda kind: kind.rank)
 
     def _kind(self, volume: VolumeClass, without: Finding | None = None) -> VerdictKind:
-        counts = self.counts[volume]
-        if without is not None:
-            counts = counts.copy()
-            for each in self.held:
-                if each.finding is without and volume in _classes(each.judgement):
-                    counts[each.share] -= 1
+        left = {each.share for each in self.held if each.finding is not without and volume in _classes(each.judgement)}
         if not self.message:
-            if counts[_Share.REFUSES] or counts[_Share.HINDERS]:
+            if not left.isdisjoint(_STOPS):
                 return VerdictKind.DNS_NOT_READY
-            if counts[_Share.BLINDS]:
+            if _Share.BLINDS in left:
                 return VerdictKind.CANNOT_TELL
-            return VerdictKind.DNS_PARTLY if counts[_Share.MISSES] else VerdictKind.DNS_READY
-        if counts[_Share.REFUSES]:
+            return VerdictKind.DNS_PARTLY if _Share.MISSES in left else VerdictKind.DNS_READY
+        if _Share.REFUSES in left:
             return VerdictKind.REJECTED
-        if counts[_Share.HINDERS]:
+        if _Share.HINDERS in left:
             return VerdictKind.AT_RISK
-        return VerdictKind.CANNOT_TELL if counts[_Share.BLINDS] or counts[_Share.LACKS] else VerdictKind.ACCEPTED
+        return VerdictKind.CANNOT_TELL if _Share.BLINDS in left or _Share.LACKS in left else VerdictKind.ACCEPTED
 
     def verdict(self, receiver: str) -> Verdict:
         kind = self.kind()

@@ -66,59 +66,55 @@ _LARGE: list[object] = []  # not hashable
 
 
 class SubjectFacts:
-    """The facts of one subject as the rules read them, and what kinds of senders it may be."""
+    """The facts of one subject as the rules read them, and what kinds of senders it may be.
+
+    Attributes:
+        volumes: the classes of senders by receiver; `volumes_number` stands for all of them.
+        values: by path, also of what was not collected.
+        seen: the tokens of the values.
+        cited: the evidence of each fact that has some.
+
+    """
 
     def __init__(
-        self,
-        facts: FactSet,
-        volumes: Mapping[str, tuple[VolumeClass, ...]],
-        volumes_number: int,
-        tokens: Tokens,
+        self, facts: FactSet, volumes: Mapping[str, tuple[VolumeClass, ...]], volumes_number: int, tokens: Tokens
     ) -> None:
-        """`volumes` are the classes of senders by receiver; `volumes_number` stands for all of them."""
-        self.volumes, self.volumes_number, self.tokens = volumes, volumes_number, tokens
+        self.facts, self.volumes, self.volumes_number, self.tokens = facts, volumes, volumes_number, tokens
         self.domain = str(facts.value("subject.domain"))
-        self.values = {path: fact.value for path, fact in facts.facts.items()}
+        self.values = _Filled(facts.at, {path: fact.value for path, fact in facts.facts.items()})
         self.cited = {path: fact.evidence for path, fact in facts.facts.items() if fact.evidence}
-        # By identity first: many facts have the very same value.
-        same = {id(value): value for value in self.values.values()}
-        found = {ident: tokens.of(value) for ident, value in same.items()}
-        self.seen = {path: found[id(value)] for path, value in self.values.items()}
-        self._facts = facts
+        self.seen = _Filled(self._token, {})
+        self._same: dict[int, object] = {}
 
-    def value(self, path: str) -> Value:
-        """The value of a fact, also of one that was not collected."""
-        if path not in self.values:
-            self.values[path] = self._facts.at(path)
-            self.seen[path] = self.tokens.of(self.values[path])
-        return self.values[path]
+    def _token(self, path: str) -> object:
+        """By identity first: many facts have the very same value."""
+        value = self.values[path]
+        if (found := self._same.get(id(value))) is None:
+            found = self._same[id(value)] = self.tokens.of(value)
+        return found
 
 
-class _Picked:
-    """Some paths, whose values are taken all at once."""
+class _Filled(dict[str, Any]):
+    """A dictionary that works out what it does not have yet."""
 
-    def __init__(self, paths: Sequence[str]) -> None:
-        self.paths = tuple(paths)
-        match self.paths:
-            case ():
-                self._take: Callable[[Any], tuple[Any, ...]] = _none
-            case (path,):
-                self._take = lambda values: (values[path],)
-            case _:
-                self._take = itemgetter(*self.paths)
+    def __init__(self, make: Callable[[str], Any], known: Mapping[str, Any]) -> None:
+        super().__init__(known)
+        self._make = make
 
-    def of(self, values: Mapping[str, Any], subject: SubjectFacts) -> tuple[Any, ...]:
-        """What `values`, of the subject, has for them."""
-        try:
-            return self._take(values)
-        except KeyError:  # not collected
-            for path in self.paths:
-                subject.value(path)
-            return self._take(values)
+    def __missing__(self, key: str) -> Any:
+        found = self[key] = self._make(key)
+        return found
 
 
-def _none(values: object) -> tuple[Any, ...]:
-    return ()
+def _picking(paths: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """Takes the values of all these paths at once."""
+    match tuple(paths):
+        case ():
+            return lambda values: ()
+        case (path,):
+            return lambda values: (values[path],)
+        case several:
+            return itemgetter(*several)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +170,13 @@ class ReadyRule:
         paths = dict.fromkeys(path for when in (rule.when, rule.require, *said) for path in paths_of(when))
         self._fields = tuple(path[5:] for path in paths if path.startswith("item."))
         facts = [path for path in paths if not path.startswith("item.")]
-        self._decided_by = _Picked([*facts, "subject.purpose"] if rule.purpose else facts)
-        self._reads = _Picked([path for path in rule.reads if not path.startswith("item.")])
+        facts += ["subject.purpose"] if rule.purpose else []
+        self._decided_by = _picking(facts)
+        self._shown = tuple(path for path in rule.reads if not path.startswith("item."))
+        self._observes = _picking(self._shown)
         self._of_item = tuple(path for path in rule.reads if path.startswith("item."))
         self._cited = tuple(path for path in (*rule.reads, *rule.show) if not path.startswith("item."))
-        self.reads = frozenset((*self._decided_by.paths, *rule.reads, *rule.show, *([rule.each] if rule.each else ())))
+        self.reads = frozenset((*facts, *rule.reads, *rule.show, *([rule.each] if rule.each else ())))
         self._decided: dict[object, _Decision] = {}
 
     def cases(self, facts: FactSet) -> Iterable[_Case]:
@@ -224,7 +222,7 @@ class ReadyRule:
 
     def _observed(self, case: _Case, subject: SubjectFacts) -> Mapping[str, Value]:
         """The facts behind the result."""
-        found = dict(zip(self._reads.paths, self._reads.of(subject.values, subject), strict=True))
+        found = dict(zip(self._shown, self._observes(subject.values), strict=True))
         if not self._of_item:
             return found
         return {path: case.fields.get(path[5:]) if path in self._of_item else found[path] for path in self.rule.reads}
@@ -240,7 +238,7 @@ class ReadyRule:
         return tuple(dict.fromkeys(ident for each in found for ident in each)) if found else ()
 
     def _decision(self, case: _Case, subject: SubjectFacts) -> _Decision:
-        key: object = (subject.volumes_number, self._decided_by.of(subject.seen, subject))
+        key: object = (subject.volumes_number, self._decided_by(subject.seen))
         if case.settled is not None:
             settled = case.settled
             key = key, settled if isinstance(settled, Outcome) else subject.tokens.of(settled)
@@ -349,7 +347,7 @@ class ReadyRule:
 
 def _lookup(case: _Case, subject: SubjectFacts) -> Lookup:
     def lookup(path: str) -> Value:
-        return case.fields.get(path[5:]) if path.startswith("item.") else subject.value(path)
+        return case.fields.get(path[5:]) if path.startswith("item.") else subject.values[path]
 
     return lookup
 
@@ -375,7 +373,7 @@ def _purpose(rule: Rule, subject: SubjectFacts) -> Truth:
     """Whether the rule is for what the domain sends; Unknown where the user did not say."""
     if not rule.purpose:
         return True
-    purpose = subject.value("subject.purpose")
+    purpose = subject.values["subject.purpose"]
     return purpose if isinstance(purpose, Unknown) else purpose in [each.value for each in rule.purpose]
 
 
