@@ -156,6 +156,7 @@ class _SourceShape(_Shape):
 class _ReceiverShape(_Shape):
     id: str = pydantic.Field(pattern=r"^[a-z0-9-]+$")
     name: _Words
+    short: _Words | None = None
     about: _Words | None = None
     order: int = 1000
     mx_suffixes: list[str] = []
@@ -802,6 +803,7 @@ def _receiver(
         mx_suffixes=mx_suffixes,
         sources=sources,
         rules=rules,
+        short={"en": shape.short.en, "ja": shape.short.ja} if shape.short else {},
         bulk_from=shape.bulk_from,
         file=file,
         combines=combines,

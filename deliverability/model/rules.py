@@ -425,6 +425,7 @@ class Receiver:
 
     Attributes:
         name: language -> display name.
+        short: the same where many are named in a line.
         mx_suffixes: MX host suffixes by which a recipient domain is recognised.
         bulk_from: messages a day from which a sender counts as bulk, or None where no number is published.
         rules: rule id -> its statements; the first that counts for the mail is the one.
@@ -440,6 +441,7 @@ class Receiver:
     mx_suffixes: tuple[str, ...]
     sources: tuple[SourceRef, ...]
     rules: Mapping[str, tuple[Statement, ...]]
+    short: Mapping[str, str] = field(default_factory=dict)
     bulk_from: int | None = None
     file: str = ""
     combines: tuple[str, ...] = ()

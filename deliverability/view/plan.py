@@ -10,7 +10,7 @@ from deliverability.model.facts import Value
 from deliverability.model.report import Care, FactChange, RecordEdit, Report
 from deliverability.view.answer import in_sentence, joined, kind_words
 from deliverability.view.diff import Piece, diff
-from deliverability.view.findings import FindingIndex, receiver_name
+from deliverability.view.findings import FindingIndex, receiver_short
 from deliverability.view.records import rdata, txt_strings
 from deliverability.words.entries import splits_itself
 from deliverability.words.sentences import Phrases, format_value, visible
@@ -232,7 +232,7 @@ class _Writer:
 
     def _chip(self, chip: Chip) -> ChipView:
         say = self._say
-        names = tuple(receiver_name(ident, self._speaker) for ident in chip.receivers)
+        names = tuple(receiver_short(ident, self._speaker) for ident in chip.receivers)
         before = in_sentence(kind_words(chip.before, chip.effects, say))
         if chip.after is None:
             change = say("chip.no-reason", before=before)
