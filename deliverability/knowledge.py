@@ -42,12 +42,12 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
             resolvers = {each.name: each.address for each in shape.resolvers}
             outside = Outside(**dict(shape) | {"resolvers": resolvers})
     try:
-        services, selectors = load_senders(folders)
+        services, common, selectors = load_senders(folders)
     except CatalogueError as error:
         raise CatalogueError([*error.problems, *problems]) from None
     if problems:
         raise CatalogueError(problems)
-    return Knowledge(services, selectors, features, measures, outside)
+    return Knowledge(services, common, selectors, features, measures, outside)
 
 
 @cache

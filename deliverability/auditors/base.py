@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -57,6 +57,7 @@ from deliverability.ports.base import (
     Probed,
     Resolver,
 )
+from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.ports import Ports
 
 if TYPE_CHECKING:
@@ -131,6 +132,8 @@ class Context:
     Attributes:
         message: the sample message read into headers and parts, or None where none was given.
         knowledge: what to look things up in.
+        before: what the auditor asked of DNS in the audit that is rehearsed again; nothing in an audit of its own.
+        aside: DNS for what decides only what else is asked: another answer is no reason to audit again.
 
     """
 
@@ -141,6 +144,8 @@ class Context:
     stated: dict[str, Fact] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
     knowledge: Knowledge = field(default_factory=_shipped)
+    before: Collection[tuple[str, str]] = ()
+    aside: Resolver = OFFLINE
 
     @property
     def now(self) -> datetime:
@@ -338,7 +343,15 @@ async def gather(
             executions[each.name] = done
             return
         listening = _Listening()
-        context = Context(subject, allowed.under(listening), message, facts, knowledge=knowledge)
+        context = Context(
+            subject,
+            allowed.under(listening),
+            message,
+            facts,
+            knowledge=knowledge,
+            before=done.answers if done else (),
+            aside=allowed.dns,
+        )
         try:
             await each.run(context)
             undeclared = set(context.stated) - set(each.promised)
