@@ -1,0 +1,103 @@
+"""A folder of a fleet run, read: by reports, by `deliv fleet status`, and by a run that goes on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from deliverability.model.codes import Code
+from deliverability.model.errors import InputError
+from deliverability.model.fleet import FleetRow, FleetStatus
+from deliverability.runs.fleet.manifest import Manifest, ShardState, parts_in
+from deliverability.runs.fleet.shards import FACTS, SHARD, fleet_digest, read_lines, read_rows
+
+NO_FLEET = Code("fleet-none", ("folder",))
+MIXED_LISTS = Code("fleet-mixed-lists", ("folder",))
+NOT_IN_FLEET = Code("fleet-no-domain", ("folder", "domain"))
+NOT_YET = Code("fleet-not-yet", ("domain",))
+
+
+def read_findings(folder: Path) -> Iterator[FleetRow]:
+    """The judgement of every domain that is done, in the order of the input. Raises InputError."""
+    with opened(folder) as fleet:
+        for state in fleet.done:
+            yield from read_rows(folder, state.number)
+
+
+def read_facts(folder: Path) -> Iterator[dict[str, Any]]:
+    """The facts of every domain that is done, as JSON (see runs.saved), in the order of the input.
+
+    Raises InputError.
+    """
+    with opened(folder) as fleet:
+        for state in fleet.done:
+            yield from read_lines(folder, FACTS, state.number)
+
+
+@contextlib.contextmanager
+def opened(folder: Path) -> Iterator[FleetFolder]:
+    """A folder to read from. Raises InputError where there is no run in it, or where it mixes several."""
+    with contextlib.ExitStack() as stack:
+        manifests = []
+        for part in parts_in(folder):
+            manifest = Manifest(folder, part)
+            stack.callback(manifest.close)
+            if manifest.begun:
+                manifests.append(manifest)
+        if not manifests:
+            raise InputError(NO_FLEET(folder=str(folder)))
+        if len({each.list_digest for each in manifests}) > 1:
+            raise InputError(MIXED_LISTS(folder=str(folder)))
+        yield FleetFolder(folder, manifests)
+
+
+class FleetFolder:
+    """The manifests of a folder as one. What several of them have done counts as the first one says."""
+
+    def __init__(self, folder: Path, manifests: list[Manifest]) -> None:
+        self.folder = folder
+        self.manifests = manifests
+        states: dict[int, ShardState] = {}
+        for manifest in manifests:
+            for state in manifest.done():
+                states.setdefault(state.number, state)
+        self.done = [states[number] for number in sorted(states)]
+
+    @property
+    def judged(self) -> set[str]:
+        """By which program, rules and selection the shards were judged: one digest each."""
+        return {each.judged for each in self.done}
+
+    def facts_of(self, domain: str) -> dict[str, Any]:
+        """The facts of one domain (A-label) as JSON. Raises InputError where there are none."""
+        shard = self.manifests[0].shard_of(domain)
+        if shard is None:
+            raise InputError(NOT_IN_FLEET(folder=str(self.folder), domain=domain))
+        if any(state.number == shard for state in self.done):
+            for document in read_lines(self.folder, FACTS, shard):
+                if document["subject"]["domain"] == domain:
+                    found: dict[str, Any] = document
+                    return found
+        raise InputError(NOT_YET(domain=domain))
+
+    def status(self, *, running: bool) -> FleetStatus:
+        """How far it is, counting only the parts that are here."""
+        every = self.manifests[0].domains
+        shards = range(-(-every // SHARD))
+        parts = [each.part for each in self.manifests]
+        ours = (number for number in shards if any(part.has(number) for part in parts))
+        sessions = [each.newest_session() for each in self.manifests]
+        rates = [domains / seconds for seconds, domains in sessions if seconds]
+        return FleetStatus(
+            domains=sum(min(SHARD, every - number * SHARD) for number in ours),
+            done=sum(each.domains for each in self.done),
+            failed=sum(each.failed for each in self.done),
+            duplicates=self.manifests[0].duplicates,
+            refused=sum(1 for _ in self.manifests[0].refused()),
+            running=running,
+            seconds=max((seconds for seconds, _ in sessions), default=0.0),
+            rate=sum(rates) if running else max(rates, default=0.0),
+            digest=fleet_digest((each.number, each.digest) for each in self.done),
+        )
