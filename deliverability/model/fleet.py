@@ -82,6 +82,8 @@ class FleetRow:
         met: rules that are met, each once.
         waiting: rules that wait for what nobody gave (a message above all), each once.
         not_applicable: rules that do not apply, each once.
+        failed: a look-up failed, so that a fact is unknown; or nothing could be found out at all, see `lost`.
+        lost: why there are no facts, as the JSON of a detail (model.codec.decode_detail); None where there are.
         unchecked: questions that nobody answered.
         name_servers: of the registered domain, in order of the alphabet; None where nobody could say.
         stale: paths of facts that failed again when they were retried, and stand as they were known before.
@@ -100,6 +102,8 @@ class FleetRow:
     met: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
     not_applicable: tuple[str, ...] = ()
+    failed: bool = False
+    lost: Mapping[str, Any] | None = None
     unchecked: tuple[Unchecked, ...] = ()
     name_servers: tuple[str, ...] | None = None
     stale: tuple[str, ...] = ()
@@ -121,12 +125,19 @@ class FleetRow:
             "met": self.met,
             "waiting": self.waiting,
             "not_applicable": self.not_applicable,
+            "failed": self.failed,
+            "lost": self.lost,
             "unchecked": [[each.asked, each.reason, each.server] for each in self.unchecked],
             "name_servers": self.name_servers,
             "stale": self.stale,
             "kept": dict(self.kept),
         }
-        return {name: value for name, value in data.items() if name == "domain" or value not in (None, {}, [], (), "")}
+        # No name servers are something else than none that could be told.
+        return {
+            name: value
+            for name, value in data.items()
+            if value or name == "domain" or (name == "name_servers" and value is not None)
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> FleetRow:
@@ -143,6 +154,8 @@ class FleetRow:
             met=tuple(data.get("met", ())),
             waiting=tuple(data.get("waiting", ())),
             not_applicable=tuple(data.get("not_applicable", ())),
+            failed=data.get("failed", False),
+            lost=data.get("lost"),
             unchecked=tuple(Unchecked(*each) for each in data.get("unchecked", ())),
             name_servers=None if servers is None else tuple(servers),
             stale=tuple(data.get("stale", ())),
