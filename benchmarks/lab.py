@@ -47,7 +47,7 @@ class Kind(StrEnum):
     HEALTHY: nothing. PARKED: sends nothing, and says so. LOOKUPS: more than ten SPF look-ups, through a vendor whose
     include costs too many. VOID: more than two void look-ups. SYNTAX: a term that cannot be read. MULTIPLE: two SPF
     records. DANGLING: includes a name without a record. NO_SPF: none. SILENT: its servers never answer. SERVFAIL:
-    they answer so.
+    the resolver says so of everything but the delegation (NS).
     """
 
     HEALTHY = "healthy"
@@ -285,7 +285,7 @@ class Lab:
             truth, zone, names = self._zone(number)
             if truth.kind is Kind.SILENT:
                 return Failed(name, rdtype, Reason.TIMEOUT)
-            if truth.kind is Kind.SERVFAIL:
+            if truth.kind is Kind.SERVFAIL and (name, rdtype) != (truth.domain, "NS"):
                 return Failed(name, rdtype, Reason.SERVFAIL)
         values = zone.get((name, rdtype))
         if values is None:
@@ -380,6 +380,7 @@ class _Domain:
         self._servers = tuple(f"ns{n}.{hoster}.example" for n in range(1, draw.choice((2, 2, 2, 3, 4)) + 1))
         if dead:
             self._cause = self._servers[0]
+            self._add(domain, "NS", *self._servers)
             return
         self._frame()
         if self._kind is Kind.PARKED:
@@ -494,16 +495,14 @@ class _Domain:
                 self._cause = vendor
                 return [*terms, f"include:{vendor}"], cost + price
             case Kind.VOID:
-                while cost + 3 > _LOOKUP_LIMIT:
-                    dropped = next(term for term in terms if term.removeprefix("include:") in _BY_INCLUDE)
-                    terms.remove(dropped)
-                    cost -= _BY_INCLUDE[dropped.removeprefix("include:")].cost
+                terms, cost = self._room(terms, cost, 3)
                 self._cause = f"old1.{domain}"
                 return [*(f"a:old{n}.{domain}" for n in (1, 2, 3)), *terms], cost + 3
             case Kind.SYNTAX:
                 self._cause = draw.choice((f"ip4:{_ip4(draw)}/33", "ip4:192.0.2", "include:", "al"))
                 return [*terms, self._cause], cost
             case Kind.DANGLING:
+                terms, cost = self._room(terms, cost, 1)
                 self._cause = f"_spf.gone{draw.randrange(GONE_VENDORS)}.example"
                 return [*terms, f"include:{self._cause}"], cost + 1
         if draw.random() < 0.12:  # vendors have sound users as well
@@ -511,6 +510,15 @@ class _Domain:
             if cost + price <= _LOOKUP_LIMIT:
                 return [*terms, f"include:{vendor}"], cost + price
         return terms, cost
+
+    def _room(self, terms: list[str], cost: int, wanted: int) -> tuple[list[str], int]:
+        """The terms without so many includes that `wanted` more look-ups fit in."""
+        kept = list(terms)
+        while cost + wanted > _LOOKUP_LIMIT:
+            dropped = next(term for term in kept if term.removeprefix("include:") in _BY_INCLUDE)
+            kept.remove(dropped)
+            cost -= _BY_INCLUDE[dropped.removeprefix("include:")].cost
+        return kept, cost
 
     def _key(self, selector: str, target: str, service: str) -> None:
         draw = self._draw
