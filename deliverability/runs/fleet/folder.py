@@ -9,13 +9,14 @@ from typing import Any
 
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
-from deliverability.model.fleet import FleetRow, FleetStatus
+from deliverability.model.fleet import FleetRow, FleetStatus, FleetSubject
 from deliverability.runs.fleet.manifest import Manifest, ShardState, parts_in
 from deliverability.runs.fleet.shards import FACTS, SHARD, fleet_digest, read_lines, read_rows
 
 NO_FLEET = Code("fleet-none", ("folder",))
 MIXED_LISTS = Code("fleet-mixed-lists", ("folder",))
 NOT_IN_FLEET = Code("fleet-no-domain", ("folder", "domain"))
+NOTHING_OF = Code("fleet-nothing-of", ("domain",))
 NOT_YET = Code("fleet-not-yet", ("domain",))
 
 
@@ -70,17 +71,32 @@ class FleetFolder:
         """By which program, rules and selection the shards were judged: one digest each."""
         return {each.judged for each in self.done}
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """What the facts depend on beside DNS, see fleet.run.FleetJob."""
+        return self.manifests[0].settings
+
+    def subject(self, domain: str) -> FleetSubject:
+        """What the list says of a domain (A-label). Raises InputError where it does not name it."""
+        subjects = self.manifests[0].subjects(self._shard(domain))
+        return next(each for each in subjects if each.domain == domain)
+
     def facts_of(self, domain: str) -> dict[str, Any]:
         """The facts of one domain (A-label) as JSON. Raises InputError where there are none."""
+        shard = self._shard(domain)
+        if not any(state.number == shard for state in self.done):
+            raise InputError(NOT_YET(domain=domain))
+        documents = read_lines(self.folder, FACTS, shard)
+        found: dict[str, Any] = next((each for each in documents if each["subject"]["domain"] == domain), {})
+        if not found.get("facts"):
+            raise InputError(NOTHING_OF(domain=domain))
+        return found
+
+    def _shard(self, domain: str) -> int:
         shard = self.manifests[0].shard_of(domain)
         if shard is None:
             raise InputError(NOT_IN_FLEET(folder=str(self.folder), domain=domain))
-        if any(state.number == shard for state in self.done):
-            for document in read_lines(self.folder, FACTS, shard):
-                if document["subject"]["domain"] == domain:
-                    found: dict[str, Any] = document
-                    return found
-        raise InputError(NOT_YET(domain=domain))
+        return shard
 
     def status(self, *, running: bool) -> FleetStatus:
         """How far it is, counting only the parts that are here."""

@@ -32,7 +32,7 @@ _SHOWN = 80
 class FleetList:
     """An input that can be read again. Raises InputError where it cannot be opened, and while it is read."""
 
-    def __init__(self, file: io.BufferedReader, name: str) -> None:
+    def __init__(self, file: io.BufferedReader | io.BufferedRandom, name: str) -> None:
         self._file = file
         self._name = name
 

@@ -123,7 +123,7 @@ class Manifest:
         """Whether the input has been read; a run that was killed before leaves nothing."""
         return bool(self._base.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone())
 
-    def begin(self, lines: Iterable[ListLine], raw: str, settings: Mapping[str, Any]) -> None:
+    def begin(self, lines: Iterable[ListLine], raw: str, settings: Mapping[str, str]) -> None:
         """Take in the input, all of it or nothing. `raw`: SHA-256 of its octets."""
         base = self._base
         base.execute("BEGIN IMMEDIATE")
@@ -186,9 +186,9 @@ class Manifest:
         return str(self._one("list"))
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, str]:
         """What the facts depend on beside DNS."""
-        settings: dict[str, Any] = json.loads(self._one("settings"))
+        settings: dict[str, str] = json.loads(self._one("settings"))
         return settings
 
     @property

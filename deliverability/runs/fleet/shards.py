@@ -17,16 +17,14 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from deliverability._files import write_whole
-from deliverability.model.codes import Code
-from deliverability.model.errors import InputError
+from deliverability.model.codes import Code, Detail
+from deliverability.model.errors import InputError, file_error
 from deliverability.model.fleet import FleetRow
-
-T = TypeVar("T")
 
 SHARD = 200
 """Domains a shard: what a killed worker loses at most, and few enough files for a million domains."""
@@ -71,30 +69,42 @@ def write_shard(folder: Path, number: int, pieces: Mapping[str, bytes]) -> None:
         write_whole(path, data)
 
 
-def read_lines(folder: Path, kind: str, number: int) -> Iterator[Any]:
-    """Each line of a shard's file. Raises InputError where it is not there or damaged."""
+def read_packed(folder: Path, kind: str, number: int) -> bytes:
+    """A shard's file as it is. Raises InputError where it cannot be read."""
     path = shard_file(folder, kind, number)
     try:
-        with gzip.open(path, "rb") as file:
-            for line in file:
-                yield json.loads(line)
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(file_error(path, error)) from None
+
+
+def lines_of(packed: bytes) -> Iterator[Any]:
+    """Each line of a shard's file. Raises OSError, EOFError, zlib.error or ValueError where it is damaged."""
+    for line in gzip.decompress(packed).splitlines():
+        yield json.loads(line)
+
+
+def read_lines(folder: Path, kind: str, number: int) -> Iterator[Any]:
+    """Each line of a shard's file. Raises InputError where it is not there or damaged."""
+    packed = read_packed(folder, kind, number)
+    try:
+        yield from lines_of(packed)
     except (OSError, EOFError, zlib.error, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise InputError(DAMAGED_SHARD(file=str(path), why=why)) from None
+        raise InputError(_damaged(folder, kind, number, error)) from None
 
 
 def read_rows(folder: Path, number: int) -> Iterator[FleetRow]:
     """The judgements of a shard. Raises InputError as `read_lines` does."""
     for data in read_lines(folder, FINDINGS, number):
-        yield _made(lambda data=data: FleetRow.from_json(data), folder, number)  # type: ignore[misc]
+        try:
+            row = FleetRow.from_json(data)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(_damaged(folder, FINDINGS, number, error)) from None
+        yield row
 
 
-def _made(make: Callable[[], T], folder: Path, number: int) -> T:
-    try:
-        return make()
-    except (KeyError, TypeError, ValueError) as error:
-        path = shard_file(folder, FINDINGS, number)
-        raise InputError(DAMAGED_SHARD(file=str(path), why=repr(error))) from None
+def _damaged(folder: Path, kind: str, number: int, error: Exception) -> Detail:
+    return DAMAGED_SHARD(file=str(shard_file(folder, kind, number)), why=str(error) or type(error).__name__)
 
 
 # --- what stays the same from run to run ---
