@@ -16,7 +16,7 @@ from deliverability.words.rules import rule_short
 from deliverability.words.sentences import shortened, visible
 from deliverability.words.speaker import Speaker
 
-_ACTIONS = 10
+_ACTIONS = 5  # of a kind
 _ROWS = 50
 
 
@@ -59,7 +59,7 @@ class FleetSection:
 
 @dataclass(frozen=True, slots=True)
 class FleetAction:
-    """One change that mends many domains: what is the matter, and how many that concerns."""
+    """One change that mends many domains: what is the matter, and at how many; the same in words."""
 
     what: str
     domains: int
@@ -74,7 +74,7 @@ class FleetView:
         heading: how many domains.
         day: of the run, ISO date.
         lead: the answer, a sentence each.
-        actions: what concerns most domains, the most first.
+        actions: what to do first.
         sections: the rest; those with nothing to say are left out.
 
     """
@@ -110,12 +110,11 @@ class _Writer:
             self.worst(),
             self.rules(),
         )
-        actions = sorted(self.actions(), key=lambda each: -each.domains)
         return FleetView(
             heading=self.say.count("domains.count", self.causes.domains),
             day=self.causes.day,
             lead=tuple(self.lead()),
-            actions=tuple(actions[:_ACTIONS]),
+            actions=tuple(self.actions()),
             sections=tuple(each for each in made if each is not None),
         )
 
@@ -201,23 +200,33 @@ class _Writer:
             yield self.words("lead-fine")
 
     def actions(self) -> Iterator[FleetAction]:
-        def action(domains: int, key: str, **values: str) -> FleetAction:
-            return FleetAction(self.words(f"action.{key}", **values), domains, self.domains(domains))
+        """What makes SPF fail first, then what cannot be checked, then the rest; of each what concerns most domains."""
+        every = (self._spf_actions(), self._silent_actions(), self._key_actions())
+        for some in every:
+            yield from sorted(some, key=lambda each: -each.domains)[:_ACTIONS]
 
+    def _action(self, domains: int, key: str, **values: str) -> FleetAction:
+        return FleetAction(self.words(f"action.{key}", **values), domains, self.domains(domains))
+
+    def _spf_actions(self) -> Iterator[FleetAction]:
         for include in self.causes.lookups.includes:
             if include.caused:
                 counts = {"one": self.domains(include.mends[0]), "all": self.domains(include.mends[-1])}
                 key = "include-one" if include.mends[0] else "include"
                 cost = self.say.count("fleet-report.lookups", include.lookups)
-                yield action(include.caused, key, name=visible(include.target), cost=cost, **counts)
+                yield self._action(include.caused, key, name=visible(include.target), cost=cost, **counts)
         for name, domains in self.causes.dead.items():
-            yield action(domains, "dead", name=visible(name))
-        for keys in self.causes.keys:
-            if keys.short:
-                yield action(keys.domains, "key" if keys.service else "key-own", name=self.service(keys.service))
-        for silence in self.causes.silences:
-            if silence.name:
-                yield action(silence.domains, "silence", name=visible(silence.name), why=self.reason(silence.reason))
+            yield self._action(domains, "dead", name=visible(name))
+
+    def _silent_actions(self) -> Iterator[FleetAction]:
+        for each in self.causes.silences:
+            if each.name:
+                yield self._action(each.domains, "silence", name=visible(each.name), why=self.reason(each.reason))
+
+    def _key_actions(self) -> Iterator[FleetAction]:
+        for each in self.causes.keys:
+            if each.short:
+                yield self._action(each.domains, "key" if each.service else "key-own", name=self.service(each.service))
 
     # --- the sections ---
 
