@@ -12,11 +12,12 @@ from deliverability.model.causes import (
     FleetTrend,
 )
 from deliverability.model.report import DMARC_STAGES, GRADES, VerdictKind
+from deliverability.words.dates import full_day_words
 from deliverability.words.rules import rule_short
 from deliverability.words.sentences import shortened, visible
 from deliverability.words.speaker import Speaker
 
-_ACTIONS = 5  # of a kind
+_ACTIONS = 4  # of a kind
 _ROWS = 50
 
 
@@ -72,7 +73,7 @@ class FleetView:
 
     Attributes:
         heading: how many domains.
-        day: of the run, ISO date.
+        day: of the run, in words.
         lead: the answer, a sentence each.
         actions: what to do first.
         sections: the rest; those with nothing to say are left out.
@@ -112,7 +113,7 @@ class _Writer:
         )
         return FleetView(
             heading=self.say.count("domains.count", self.causes.domains),
-            day=self.causes.day,
+            day=full_day_words(self.causes.day, self.say),
             lead=tuple(self.lead()),
             actions=tuple(self.actions()),
             sections=tuple(each for each in made if each is not None),
@@ -201,20 +202,22 @@ class _Writer:
 
     def actions(self) -> Iterator[FleetAction]:
         """What makes SPF fail first, then what cannot be checked, then the rest; of each what concerns most domains."""
-        every = (self._spf_actions(), self._silent_actions(), self._key_actions())
+        every = (self._include_actions(), self._dead_actions(), self._silent_actions(), self._key_actions())
         for some in every:
             yield from sorted(some, key=lambda each: -each.domains)[:_ACTIONS]
 
     def _action(self, domains: int, key: str, **values: str) -> FleetAction:
         return FleetAction(self.words(f"action.{key}", **values), domains, self.domains(domains))
 
-    def _spf_actions(self) -> Iterator[FleetAction]:
+    def _include_actions(self) -> Iterator[FleetAction]:
         for include in self.causes.lookups.includes:
             if include.caused:
                 counts = {"one": self.domains(include.mends[0]), "all": self.domains(include.mends[-1])}
                 key = "include-one" if include.mends[0] else "include"
                 cost = self.say.count("fleet-report.lookups", include.lookups)
                 yield self._action(include.caused, key, name=visible(include.target), cost=cost, **counts)
+
+    def _dead_actions(self) -> Iterator[FleetAction]:
         for name, domains in self.causes.dead.items():
             yield self._action(domains, "dead", name=visible(name))
 
