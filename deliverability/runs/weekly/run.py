@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from deliverability import __version__
-from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, private, write_whole
+from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, write_whole
 from deliverability._regex import re
 from deliverability._values import dataclass
 from deliverability.auditors import catalogue
@@ -35,10 +34,10 @@ from deliverability.history.trend import certain_grade, measures_of, stage_of
 from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, fingerprint, judge
 from deliverability.judge.grade import assess
-from deliverability.model.answer import Said
+from deliverability.model.answer import FindingId, Said
 from deliverability.model.codec import json_text
-from deliverability.model.codes import ABOUT, Code
-from deliverability.model.errors import InputError, file_error
+from deliverability.model.codes import ABOUT
+from deliverability.model.errors import InputError
 from deliverability.model.facts import FactSet, KeySeen, texts_of
 from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
 from deliverability.model.placeholders import LANGUAGES
@@ -61,18 +60,13 @@ from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.stream import stream
 from deliverability.runs.weekly.messages import Picked
 from deliverability.words.sentences import phrases, sentences
+from deliverability.words.speaker import Speaker
+from deliverability.words.steps import step_words
 
-LOCK = ".lock"
 LATEST = "latest"
 STALE_AFTER = timedelta(hours=12)
 """A run that was killed goes on within this time; after it, everything is looked up anew."""
 _UNSAFE = re.compile(r"[^a-z0-9.-]+")
-
-RUN_BUSY = Code("run-busy", ("folder",))
-
-
-class Busy(InputError):
-    """Another run is going on in the same output folder."""
 
 
 class Pages(Protocol):
@@ -147,31 +141,6 @@ def read_summary(file: Path) -> Summary:
         return Summary(data["started"], previous, entries, data["exit_code"], folder, removed, version)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(ABOUT(what=str(file), detail=str(error))) from None
-
-
-@contextlib.contextmanager
-def only_one(output: Path, *, public: bool = False) -> Iterator[None]:
-    """Hold the output folder for this process alone. Raises Busy, or InputError where it cannot be made.
-
-    A folder that is made here is the user's alone; with `public` others may look into it, also where it was there.
-    """
-    import fcntl
-
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            output.mkdir(PRIVATE_FOLDER)
-        if public and output.stat().st_uid == os.geteuid():
-            output.chmod(output.stat().st_mode | 0o055)
-        lock = open(output / LOCK, "a", opener=private)  # noqa: SIM115
-    except OSError as error:
-        raise InputError(file_error(output, error)) from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Busy(RUN_BUSY(folder=str(output))) from None
-        yield
 
 
 async def weekly(
@@ -550,12 +519,16 @@ _CLOSED = {True: "closed", False: "open", None: "unknown"}
 
 def _texts(report: Report, compared: _Compared, rules: RuleSet, lang: str) -> Iterator[tuple[str, FindingText]]:
     """The changes in words, by fingerprint; of what is not judged any more only what was looked at."""
+    speaker = Speaker(rules, catalogue(), lang)
     now = {each.fingerprint: each for each in report.findings}
+    steps = {each: step for step in report.answer.plan for each in step.findings}
     for change in compared.comparison.changes:
         ident = change.fingerprint
         if (finding := now.get(ident)) is not None:
             words = sentences(finding, rules, lang, catalogue(), report.facts)
-            yield ident, FindingText(words.heading, words.message, words.fix[0] if words.fix else "")
+            step = steps.get(FindingId(finding.rule, finding.item))
+            first = step_words(step, report, speaker).what if step else "".join(words.fix[:1])
+            yield ident, FindingText(words.heading, words.message, first)
         elif (finding := compared.ruled.findings.get(ident)) is not None:
             words = sentences(finding, rules, lang, catalogue(), compared.facts)
             yield ident, FindingText(named(words.noun, phrases(lang)("weekly.name-not-kept")), "", "")
