@@ -12,7 +12,9 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from datetime import datetime, timedelta
@@ -28,8 +30,9 @@ from deliverability.history.causes import Judged, other_settings, waivers_of
 from deliverability.history.diff import compare
 from deliverability.history.known import fails, last_known
 from deliverability.history.older import IDENTITIES, renewed
-from deliverability.history.store import DamagedError, History, HistoryError, HistoryRun
-from deliverability.history.texts import named, without_texts
+from deliverability.history.pieces import Packed, pack
+from deliverability.history.store import DamagedError, History, HistoryError, HistoryRun, Standing
+from deliverability.history.texts import named
 from deliverability.history.trend import certain_grade, measures_of, stage_of
 from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, fingerprint, judge
@@ -178,14 +181,15 @@ async def weekly(
         for half_written in work.glob(HALF_WRITTEN):
             half_written.unlink()
         stems = _stems(plan.subjects)
-        await _Subjects(plan, history, pages, run, work).go(stems, tick)
+        await _Subjects(plan, history, pages, run, work, _Before.of(plan, history)).go(stems, tick)
         summary = _summary(plan, history, run, [work / f"{stem}.json" for stem in stems])
         for lang in LANGUAGES:
             write_whole(work / page_name("index", lang), pages.start(summary, history, lang), mode=plan.page_mode)
         written = json_text(summary.to_json(), indent=2) + "\n"
         write_whole(work / "summary.json", written, mode=PRIVATE)
-        write_whole(work / _RUN, str(run.id), mode=PRIVATE)
+        write_whole(work / _RUN, _mark(run), mode=PRIVATE)
         work.chmod(plan.folder_mode)
+        os.sync()  # the files of the subjects, all at once, before they are published
         published = _publish(plan.output, work, run)
     return _close(plan, history, run, published, notify)
 
@@ -232,19 +236,92 @@ def _stems(subjects: Sequence[WeeklySubject]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class _Before:
+    """The finished run before: what each subject was in it, and the folder of its pages where that is still there."""
+
+    run: HistoryRun | None = None
+    subjects: Mapping[tuple[str, str], Standing] = field(default_factory=dict)
+    folder: Path | None = None
+
+    @classmethod
+    def of(cls, plan: Plan, history: History) -> _Before:
+        """Raises HistoryError."""
+        finished = [each for each in history.runs() if each.finished]
+        if not finished:
+            return cls()
+        run = finished[-1]
+        return cls(run, history.states_of(run), _published(plan.output, run))
+
+    def began(self, subject: WeeklySubject) -> str:
+        """When it audited the subject. Raises KeyError where it did not."""
+        return self.subjects[subject.domain, subject.source].started
+
+    def entry(self, report: Report, source: str, stem: str, packed: Packed) -> WeeklyEntry | None:
+        """Its entry of the subject, where it found the same, by the same rules and the same program."""
+        standing = self.subjects.get((report.domain, source))
+        if self.run is None or self.folder is None or standing is None or self.run.version != __version__:
+            return None
+        if (standing.digest, standing.rules_digest) != (packed.digest, report.rules_digest):
+            return None
+        entry = _read_entry(self.folder / f"{stem}.json")
+        same = entry and (entry.domain, entry.source, entry.message) == (report.domain, source, report.message)
+        return entry if same else None
+
+    def pages_kept(self, entry: WeeklyEntry, work: Path, mode: int) -> bool:
+        """Take over the pages of an entry; whether they were all there, and readable for the same people."""
+        if self.folder is None or not entry.pages:
+            return False
+        try:
+            for name in entry.pages.values():
+                if stat.S_IMODE((self.folder / name).stat().st_mode) != mode:
+                    return False
+                _take_over(self.folder / name, work / name)
+        except OSError:
+            return False
+        return True
+
+
+def _take_over(old: Path, new: Path) -> None:
+    """The same file under another name, or a copy where the disk does not know that. Raises OSError."""
+    new.unlink(missing_ok=True)
+    try:
+        new.hardlink_to(old)
+    except OSError:
+        shutil.copy2(old, new)
+
+
+def _quiet(entry: WeeklyEntry) -> Comparison | None:
+    """Its comparison, where that tells of nothing that changed, failed or is seen for the first time."""
+    found = entry.comparison
+    if found is None or not found.previous or entry.error or entry.failures:
+        return None
+    told = found.verdicts or found.records or found.settings or found.regraded
+    return None if told or any(each.kind is not ChangeKind.STILL for each in found.changes) else found
+
+
+def _tells_the_same(before: WeeklyEntry, entry: WeeklyEntry) -> bool:
+    """Whether a page would say what that of the run before says, which compared with another run itself."""
+    if before.comparison is None or entry.comparison is None or not before.comparison.previous:
+        return False
+    like = replace(before.comparison, previous=entry.comparison.previous)
+    return replace(before, comparison=like, exit_code=entry.exit_code) == entry
+
+
+@dataclass(frozen=True, slots=True)
 class _Subjects:
     plan: Plan
     history: History
     pages: Pages
     run: HistoryRun
     work: Path
+    before: _Before
 
     async def go(self, stems: Sequence[str], tick: Callable[[str], None]) -> None:
         """Audit what this run has not audited yet; each subject is kept as soon as it is done."""
         done = self.history.recorded(self.run)
         waiting = []
         for subject, stem in zip(self.plan.subjects, stems, strict=True):
-            if (subject.domain, subject.source) in done and _is_entry(self.work / f"{stem}.json"):
+            if (subject.domain, subject.source) in done and _read_entry(self.work / f"{stem}.json"):
                 tick(subject.domain)
             else:
                 waiting.append((subject, stem))
@@ -292,31 +369,54 @@ class _Subjects:
             entry = WeeklyEntry(subject.domain, subject.source, "", error=gathered.error, failures=1, exit_code=3)
             _write_entry(self.work / f"{stem}.json", entry)
             return
-        plan = self.plan
-        snapshot = _snapshot(subject, audited, report, plan)
-        error = gathered.error
+        packed = pack(_snapshot(subject, audited, report, self.plan))
+        renamed = _renamed(report, self.plan.rules)
+        before = None if gathered.error else self.before.entry(report, subject.source, stem, packed)
+        gone: list[str] = []
+        if before is not None and (comparison := _quiet(before)) is not None:
+            # All is as it was, and nothing was news then: there is nothing to compare.
+            comparison = replace(comparison, previous=self.before.began(subject))
+            entry = replace(before, comparison=comparison, exit_code=_exit_code(report, comparison, self.plan))
+        else:
+            entry, gone = self._compared(subject, report, packed, renamed, gathered.error)
+            entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
+        mode = self.plan.page_mode
+        same = before is not None and _tells_the_same(before, entry)
+        if not (same and self.before.pages_kept(entry, self.work, mode)):
+            for lang, name in entry.pages.items():
+                text = self.pages.subject(report, entry, self.history, lang)
+                write_whole(self.work / name, text, mode=mode, lasting=False)
+        _write_entry(self.work / f"{stem}.json", entry)
+        self.history.record(self.run, packed, gone, renamed)
+
+    def _compared(
+        self, subject: WeeklySubject, report: Report, packed: Packed, renamed: Mapping[str, str], error: str
+    ) -> tuple[WeeklyEntry, list[str]]:
+        """The entry without pages, and the fingerprints of findings that there are no longer."""
 
         def damaged(found: DamagedError) -> None:
             nonlocal error
             error = "; ".join(filter(None, (error, str(found))))
 
-        compared = self._compare(snapshot, report, damaged)
+        compared = self._compare(packed, report, renamed, damaged)
         now = {each.fingerprint for each in report.findings}
         gone = [each.fingerprint for each in compared.comparison.of(ChangeKind.GONE) if each.fingerprint not in now]
-        entry = _entry(subject, report, compared, plan)
-        entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
+        entry = _entry(subject, report, compared, self.plan)
         if error:
             entry = replace(entry, error=error, exit_code=worst_exit_code((entry.exit_code, 3)))
-        for lang, name in entry.pages.items():
-            write_whole(self.work / name, self.pages.subject(report, entry, self.history, lang), mode=plan.page_mode)
-        _write_entry(self.work / f"{stem}.json", entry)
-        self.history.record(self.run, snapshot, gone, compared.renamed)
+        return entry, gone
 
-    def _compare(self, snapshot: Snapshot, report: Report, damaged: Callable[[DamagedError], None]) -> _Compared:
-        plan, (domain, source) = self.plan, (snapshot.domain, snapshot.source)
-        renamed = _renamed(report, plan.rules)
-        kept = self.history.snapshots(domain, source, before=self.run, newest=_LOOK_BACK, damaged=damaged)
-        earlier: Iterator[Snapshot] = (renewed(each, snapshot.facts, renamed, catalogue()) for _, each in kept)
+    def _compare(
+        self,
+        packed: Packed,
+        report: Report,
+        renamed: Mapping[str, str],
+        damaged: Callable[[DamagedError], None],
+    ) -> _Compared:
+        plan, snapshot = self.plan, packed.snapshot
+        domain, source = snapshot.domain, snapshot.source
+        kept = self.history.earlier(self.run, packed, newest=_LOOK_BACK, damaged=damaged)
+        earlier: Iterator[Snapshot] = (renewed(each, snapshot.facts, renamed, catalogue()) for each in kept)
         if source and _has_message(snapshot.facts):
             # Where the message could not be read for a week, what is known of mail is what was known before.
             earlier = _with_message_first(earlier)
@@ -324,14 +424,14 @@ class _Subjects:
         states = self.history.states(domain, source, before=self.run)
         states = {renamed.get(ident, ident): state for ident, state in states.items()}
         if old is None:
-            return _Compared(compare(None, snapshot, report.findings, states), renamed)
+            return _Compared(compare(None, snapshot, report.findings, states))
         known = (*old.findings, *snapshot.findings)
         ruled = _judged(old.facts, plan.rules, _selection_of(old, plan), known)
         settled = None
         if other_settings(old, snapshot):
             settled = _judged(_settled(old, snapshot), plan.rules, plan.selection, known)
         comparison = compare(old, snapshot, report.findings, states, ruled, settled, plan.rules.rules)
-        return _Compared(comparison, renamed, old.facts, ruled)
+        return _Compared(comparison, old.facts, ruled)
 
 
 def _known_again(findings: Sequence[Finding], kept: Sequence[Kept]) -> tuple[Finding, ...]:
@@ -346,10 +446,9 @@ _LOOK_BACK = 8
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """A comparison, the fingerprints that were others in earlier versions, and the old facts as they are judged now."""
+    """A comparison, and the old facts as they are judged now."""
 
     comparison: Comparison
-    renamed: Mapping[str, str]
     facts: FactSet = field(default_factory=lambda: FactSet({}, {}))
     ruled: Judged = field(default_factory=Judged)
 
@@ -447,7 +546,7 @@ def _internal(error: Exception) -> str:
 
 
 def _snapshot(subject: WeeklySubject, audited: Audited, report: Report, plan: Plan) -> Snapshot:
-    seen = Snapshot(
+    return Snapshot(
         domain=subject.domain,
         source=subject.source,
         started=audited.started,
@@ -457,7 +556,6 @@ def _snapshot(subject: WeeklySubject, audited: Audited, report: Report, plan: Pl
         assessment=report.assessment,
         rules_digest=report.rules_digest,
     )
-    return without_texts(seen)
 
 
 def _kept(finding: Finding, report: Report, rules: RuleSet) -> Kept:
@@ -552,15 +650,14 @@ def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:
 
 
 def _write_entry(path: Path, entry: WeeklyEntry) -> None:
-    write_whole(path, json_text(to_json(entry)), mode=PRIVATE)
+    write_whole(path, json_text(to_json(entry)), mode=PRIVATE, lasting=False)
 
 
-def _is_entry(path: Path) -> bool:
-    """Whether an entry can be read; that of a run which another version began may not be."""
+def _read_entry(path: Path) -> WeeklyEntry | None:
+    """An entry, where it can be read; that of a run which another version began may not be."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        from_json(json.loads(path.read_text("utf-8")))
-        return True
-    return False
+        return from_json(json.loads(path.read_text("utf-8")))
+    return None
 
 
 def _summary(plan: Plan, history: History, run: HistoryRun, files: Sequence[Path]) -> Summary:
@@ -578,19 +675,18 @@ _RUN = ".run"
 
 
 def _published(output: Path, run: HistoryRun) -> Path | None:
-    """The folder of a run whose process was killed after its pages were published."""
+    """The folder of the pages of a run, where they are published."""
     for folder in output.iterdir():
         if folder.is_dir() and not folder.is_symlink() and not folder.name.startswith("."):
             mark = folder / _RUN
-            if mark.exists() and mark.read_text() == str(run.id) and _same_start(folder, run):
+            if mark.exists() and mark.read_text() == _mark(run):
                 return folder
     return None
 
 
-def _same_start(folder: Path, run: HistoryRun) -> bool:
-    with contextlib.suppress(InputError):
-        return read_summary(folder / "summary.json").started == run.started
-    return False
+def _mark(run: HistoryRun) -> str:
+    """What a folder says of the run that it is of; in another history there may be one of the same number."""
+    return f"{run.id} {run.started}"
 
 
 def _publish(output: Path, work: Path, run: HistoryRun) -> Path:
