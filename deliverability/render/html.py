@@ -18,7 +18,7 @@ from deliverability.view.domains import domain_row, domains_view
 from deliverability.view.report import ReportView
 from deliverability.view.segments import segments
 from deliverability.words.dates import full_day_words
-from deliverability.words.glossary import load_glossary
+from deliverability.words.glossary import GlossaryTerm, load_glossary
 from deliverability.words.sentences import phrases
 from deliverability.words.speaker import Speaker
 
@@ -78,7 +78,7 @@ class HtmlWriter:
 
     def end(self) -> str:
         """The whole page."""
-        glosser = Glosser(load_glossary([locate("rules")]), self._speaker.lang)
+        glosser = Glosser(_terms(), self._speaker.lang)
         page = environment().get_template("report.html")
         table = domains_view([domain_row(view) for view in self._views], self._speaker.say)
         by_key = {view.key: view for view in self._views}
@@ -102,6 +102,12 @@ class HtmlWriter:
         names = list(dict.fromkeys(view.answer.domain for view in self._views))
         what = names[0] if len(names) == 1 else say.count("domains.count", len(names))
         return say("site_separator").join(filter(None, (what, full_day_words(newest, say) if newest else "")))
+
+
+@functools.cache
+def _terms() -> tuple[GlossaryTerm, ...]:
+    """The glossary, the same for every page."""
+    return load_glossary([locate("rules")])
 
 
 def _css_text(text: str) -> str:
