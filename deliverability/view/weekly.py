@@ -30,7 +30,7 @@ from deliverability.view.entries import (
     WeeklyRecordView,
 )
 from deliverability.view.findings import record_lines
-from deliverability.view.news import RunNews, run_news
+from deliverability.view.news import RunNews, problem_words, run_news
 from deliverability.words.changes import record_news
 from deliverability.words.dates import full_day_words
 from deliverability.words.details import line_words
@@ -152,7 +152,7 @@ class _EntryWords:
             message=visible(entry.message),
             page=page,
             first=entry.comparison is not None and not comparison.previous,
-            error=visible(entry.error),
+            error=problem_words(entry, self._say),
             answer=self._answer(entry),
             receivers=tuple(
                 WeeklyReceiverView(self._receiver(each.receiver), TONES[each.verdict], self._verdict(each.verdict))
