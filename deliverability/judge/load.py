@@ -28,6 +28,7 @@ NOT_RULES = frozenset(
     {
         *(
             "attachments.yaml",
+            "dns-providers.yaml",
             "glossary.yaml",
             "guide.yaml",
             "measures.yaml",

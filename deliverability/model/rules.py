@@ -432,7 +432,7 @@ class Receiver:
         default: judged where the user chose no receivers.
         about: language -> what a sender should know about it; may be empty.
         order: place in lists, the smallest first.
-        short: language -> name for narrow columns, headlines and lists; empty: the name.
+        short: language -> name where many are named, and for headlines and narrow columns; empty: the name.
 
     """
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
 from deliverability.model.codes import Code
@@ -25,12 +26,30 @@ class Budget:
     def __init__(self, seconds: float = SECONDS) -> None:
         self.seconds = seconds
         self._deadline: float | None = None
+        self._waiting = 0
+        self._stopped_at = 0.0
 
     @property
     def spent(self) -> bool:
         """Whether the time is over: whoever has much to compute looks here between the steps."""
         end = self._end()
         return asyncio.get_running_loop().time() >= end
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """While the subject waits for its turn among others, its time stands still."""
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            self._end()
+            self._stopped_at = loop.time()
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            end = self._end()
+            self._waiting -= 1
+            if not self._waiting:
+                self._deadline = end
 
     async def within(self, work: Awaitable[T]) -> T | None:
         """What `work` gives; None where the time is over before."""
@@ -46,6 +65,7 @@ class Budget:
         return answer or question.lost(Reason.TIMEOUT, USED_UP(n=f"{self.seconds:g}"))
 
     def _end(self) -> float:
+        now = asyncio.get_running_loop().time()
         if self._deadline is None:
-            self._deadline = asyncio.get_running_loop().time() + self.seconds
-        return self._deadline
+            self._deadline = now + self.seconds
+        return self._deadline + (now - self._stopped_at if self._waiting else 0.0)

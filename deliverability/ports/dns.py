@@ -204,6 +204,11 @@ class LiveResolver:
         # Shielded: one waiter whose time is up must not take the answer from the others.
         return await asyncio.shield(task)
 
+    def knows(self, name: str, rdtype: str) -> bool:
+        """Whether the answer is kept, or on its way: then nobody is asked for it. Both as answers spell them."""
+        key = (name, rdtype)
+        return key in self._pending or self._cached(key) is not None
+
     async def close(self) -> None:
         """Stop what is under way and close connections."""
         tasks = list(self._pending.values())

@@ -266,7 +266,7 @@ def test_the_answer_is_one_sentence_then_groups_with_their_replies_and_step():
     words = Page(page_of(example_answer())).words
 
     assert words.index("refuse this mail, because") < words.index("550 5.7.26 · 550 5.7.515 → step 1")
-    assert "A warning or may be refused docomo mail the same cause → step 1" in words
+    assert "A warning or may be refused docomo the same cause → step 1" in words
     assert "from about 5,000 messages a day: delayed; below: no known obstacle" in words
     assert "36 requirements" not in words
     assert "27 requirements checked, 9 lesser remarks" in words
@@ -329,7 +329,7 @@ def test_a_step_has_its_number_place_gain_and_a_text_to_send():
     assert 'value="1"' in source[source.index('<li class="card') : source.index('id="step-1"') + 30]
     assert "At Mailchimp." in first
     assert "Gmail, Outlook.com: refused → no known obstacle, with step 2" in first
-    assert "docomo mail: no longer a reason for: a warning; a message says more" in first
+    assert "docomo: no longer a reason for: a warning; a message says more" in first
     assert "To see that it is done: deliv audit example.com" in first
 
 

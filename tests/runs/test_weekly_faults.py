@@ -22,7 +22,7 @@ from deliverability.history.store import History, HistoryError
 from deliverability.model.errors import InputError
 from deliverability.model.weekly import Summary
 from deliverability.notify.outbox import Notification, Outbox
-from deliverability.runs.weekly.run import Busy, only_one
+from deliverability.runs.alone import Busy, only_one
 from tests.databases import postgresql_server
 from tests.killed import Step, in_child, killed_at_every, stepping, with_full_disk
 from tests.runs.test_weekly_stories import FIRST, Life

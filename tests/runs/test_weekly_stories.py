@@ -29,11 +29,12 @@ from deliverability.model.weekly import Summary, WeeklyEntry
 from deliverability.ports.base import Answer, Failed, Resolver
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
+from deliverability.runs.alone import only_one
 from deliverability.runs.job import Options
 from deliverability.runs.rules import load_rules
 from deliverability.runs.weekly import run as weekly_run
 from deliverability.runs.weekly.messages import Picked
-from deliverability.runs.weekly.run import Plan, WeeklySubject, only_one, weekly
+from deliverability.runs.weekly.run import Plan, WeeklySubject, weekly
 from deliverability.view.weekly import entry_view
 from deliverability.words.sentences import phrases
 

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 from deliverability import __version__
-from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, private, write_whole
+from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, write_whole
 from deliverability.auditors import catalogue
 from deliverability.history.causes import Judged, other_settings, waivers_of
 from deliverability.history.diff import compare
@@ -37,7 +36,7 @@ from deliverability.judge.grade import assess
 from deliverability.model.answer import FindingId, Said
 from deliverability.model.codec import json_text
 from deliverability.model.codes import ABOUT, Code, Detail
-from deliverability.model.errors import InputError, file_error
+from deliverability.model.errors import InputError
 from deliverability.model.facts import FactSet, KeySeen, texts_of
 from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
 from deliverability.model.placeholders import LANGUAGES
@@ -63,18 +62,12 @@ from deliverability.words.sentences import phrases, sentences
 from deliverability.words.speaker import Speaker
 from deliverability.words.steps import step_words
 
-LOCK = ".lock"
 LATEST = "latest"
 STALE_AFTER = timedelta(hours=12)
 """A run that was killed goes on within this time; after it, everything is looked up anew."""
 _UNSAFE = re.compile(r"[^a-z0-9.-]+")
 
-RUN_BUSY = Code("run-busy", ("folder",))
 RUN_INTERNAL = Code("run-internal", ("kind", "text"))
-
-
-class Busy(InputError):
-    """Another run is going on in the same output folder."""
 
 
 class Pages(Protocol):
@@ -149,31 +142,6 @@ def read_summary(file: Path) -> Summary:
         return Summary(data["started"], previous, entries, data["exit_code"], folder, removed, version)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(ABOUT(what=str(file), detail=str(error))) from None
-
-
-@contextlib.contextmanager
-def only_one(output: Path, *, public: bool = False) -> Iterator[None]:
-    """Hold the output folder for this process alone. Raises Busy, or InputError where it cannot be made.
-
-    A folder that is made here is the user's alone; with `public` others may look into it, also where it was there.
-    """
-    import fcntl
-
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            output.mkdir(PRIVATE_FOLDER)
-        if public and output.stat().st_uid == os.geteuid():
-            output.chmod(output.stat().st_mode | 0o055)
-        lock = open(output / LOCK, "a", opener=private)  # noqa: SIM115
-    except OSError as error:
-        raise InputError(file_error(output, error)) from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Busy(RUN_BUSY(folder=str(output))) from None
-        yield
 
 
 async def weekly(
