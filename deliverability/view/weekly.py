@@ -191,7 +191,7 @@ class _EntryWords:
             findings.append(say(f"weekly.findings.{form}", first=unmet[0].title, n=str(len(unmet) - 1)))
         step = next((change.step for change in unmet if change.step), "")
         return BlockView(
-            chips=tuple(each.words for group in groups for each in group.verdicts),
+            chips=tuple(each for group in groups for each in group.verdicts),
             cause=" ".join(told[:1]),
             record=record,
             action=say("weekly.again", record=record.again) if record and record.again else step,
@@ -215,7 +215,7 @@ class _EntryWords:
     def _change(self, change: FindingChange, text: FindingText | None, page: str, root: _Root) -> ChangeView:
         say = self._say
         label, title = say(f"weekly.kind.{change.kind.value}"), self._title(change, text)
-        item = visible(named(change.item, say("weekly.name-not-kept")))
+        item = "" if change.item == self._domain else visible(named(change.item, say("weekly.name-not-kept")))
         aside = say("punctuation.aside", text=item) if item else ""
         return ChangeView(
             kind=change.kind.value,
