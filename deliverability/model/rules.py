@@ -425,7 +425,6 @@ class Receiver:
 
     Attributes:
         name: language -> display name.
-        short: the same where many are named in a line.
         mx_suffixes: MX host suffixes by which a recipient domain is recognised.
         bulk_from: messages a day from which a sender counts as bulk, or None where no number is published.
         rules: rule id -> its statements; the first that counts for the mail is the one.
@@ -433,6 +432,7 @@ class Receiver:
         default: judged where the user chose no receivers.
         about: language -> what a sender should know about it; may be empty.
         order: place in lists, the smallest first.
+        short: language -> display name where many are named in a line; may be empty.
 
     """
 
@@ -441,13 +441,13 @@ class Receiver:
     mx_suffixes: tuple[str, ...]
     sources: tuple[SourceRef, ...]
     rules: Mapping[str, tuple[Statement, ...]]
-    short: Mapping[str, str] = field(default_factory=dict)
     bulk_from: int | None = None
     file: str = ""
     combines: tuple[str, ...] = ()
     about: Mapping[str, str] = field(default_factory=dict)
     order: int = 1000
     default: bool = True
+    short: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
