@@ -55,11 +55,13 @@ from deliverability.ports.base import (
     Page,
     PortQuestion,
     Probed,
+    Resolver,
 )
 from deliverability.ports.overlay import OverlayResolver
 from deliverability.ports.ports import Ports
 
 if TYPE_CHECKING:
+    from deliverability.mail.html.pages import Pages
     from deliverability.mail.reader import Message
 
 NOT_STATED = Code("not-stated", ("name",))
@@ -124,12 +126,19 @@ def _shipped() -> Knowledge:
     return shipped()
 
 
+def _pages(message: Message) -> Pages:
+    from deliverability.mail.html.pages import Pages
+
+    return Pages(message)
+
+
 @dataclass(slots=True)
 class Context:
     """What one auditor is handed: the subject, the ports, the message, and only the facts it declared.
 
     Attributes:
         message: the sample message read into headers and parts, or None where none was given.
+        pages: its HTML, taken apart once for all auditors; None without a message.
         knowledge: what to look things up in.
 
     """
@@ -141,6 +150,7 @@ class Context:
     stated: dict[str, Fact] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
     knowledge: Knowledge = field(default_factory=_shipped)
+    pages: Pages | None = None
 
     @property
     def now(self) -> datetime:
@@ -326,6 +336,7 @@ async def gather(
     tasks: dict[str, asyncio.Task[None]] = {}
     executions: dict[str, Execution] = {}
     changed = await _changed(before, ports.dns) if before else frozenset()
+    pages = _pages(message) if message else None
     same: set[str] = set()
 
     def take_over(each: Auditor, done: Execution) -> None:
@@ -342,7 +353,7 @@ async def gather(
             take_over(each, done)
             return
         listening = _Listening()
-        context = Context(subject, allowed.under(listening), message, facts, knowledge=knowledge)
+        context = Context(subject, allowed.under(listening), message, facts, knowledge=knowledge, pages=pages)
         try:
             await each.run(context)
             undeclared = set(context.stated) - set(each.promised)

@@ -46,6 +46,7 @@ class Extras:
 
 NOTHING_MORE = Extras()
 NO_SUBJECT = Code("no-subject")
+NO_DNS_PROVIDER = Code("no-dns-provider", ("name", "known"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ async def gather_facts(
         daily_volume=options.daily_volume,
         waivers=options.waivers,
         keys_seen=options.keys_seen,
+        dns_provider=options.dns_provider and _known_provider(options.dns_provider, knowledge),
     )
     ports = run_ports.of_subject() if domain else run_ports.without_domain()
     every = auditors()
@@ -121,6 +123,16 @@ async def gather_facts(
     html = _html(message) if message and extras.html else None
     started = stamp(ports.clock.now())
     return Audited(subject, gathered.facts, started, ports.sources, gathered.crashes, basis, opinion, html)
+
+
+def _known_provider(ident: str, knowledge: Knowledge | None) -> str:
+    """Raises InputError where the rule folders know no such DNS provider."""
+    from deliverability.knowledge import shipped
+
+    known = (knowledge or shipped()).dns_providers
+    if ident not in known:
+        raise InputError(NO_DNS_PROVIDER(name=ident, known=tuple(known)))
+    return ident
 
 
 def _read(data: bytes) -> Message:
@@ -296,5 +308,6 @@ def _inputs(subject: Subject) -> Mapping[str, Value]:
         "helo": subject.helo,
         "purpose": subject.purpose.value if subject.purpose else None,
         "daily_volume": subject.daily_volume,
+        "dns_provider": subject.dns_provider,
     }
     return {name: value for name, value in given.items() if value not in (None, ())}
