@@ -57,11 +57,8 @@ from deliverability.ports.base import (
     Probed,
     Resolver,
 )
-<<<<<<< HEAD
 from deliverability.ports.nobody import OFFLINE
-=======
 from deliverability.ports.overlay import OverlayResolver
->>>>>>> judge
 from deliverability.ports.ports import Ports
 
 if TYPE_CHECKING:
