@@ -60,7 +60,7 @@ from deliverability.ports.base import (
 from deliverability.ports.ports import Ports
 
 if TYPE_CHECKING:
-    from deliverability.mail.html.pages import Pages
+    from deliverability.mail.html.pages import HtmlPages
     from deliverability.mail.reader import Message
 
 NOT_STATED = Code("not-stated", ("name",))
@@ -125,10 +125,10 @@ def _shipped() -> Knowledge:
     return shipped()
 
 
-def _pages(message: Message) -> Pages:
-    from deliverability.mail.html.pages import Pages
+def _pages(message: Message) -> HtmlPages:
+    from deliverability.mail.html.pages import HtmlPages
 
-    return Pages(message)
+    return HtmlPages(message)
 
 
 @dataclass(slots=True)
@@ -149,7 +149,7 @@ class Context:
     stated: dict[str, Fact] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
     knowledge: Knowledge = field(default_factory=_shipped)
-    pages: Pages | None = None
+    pages: HtmlPages | None = None
 
     @property
     def now(self) -> datetime:
