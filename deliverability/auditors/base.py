@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -62,7 +62,7 @@ from deliverability.ports.overlay import OverlayResolver
 from deliverability.ports.ports import Ports
 
 if TYPE_CHECKING:
-    from deliverability.mail.html.pages import Pages
+    from deliverability.mail.html.pages import HtmlPages
     from deliverability.mail.reader import Message
 
 NOT_STATED = Code("not-stated", ("name",))
@@ -127,10 +127,10 @@ def _shipped() -> Knowledge:
     return shipped()
 
 
-def _pages(message: Message) -> Pages:
-    from deliverability.mail.html.pages import Pages
+def _pages(message: Message) -> HtmlPages:
+    from deliverability.mail.html.pages import HtmlPages
 
-    return Pages(message)
+    return HtmlPages(message)
 
 
 @dataclass(slots=True)
@@ -153,7 +153,7 @@ class Context:
     stated: dict[str, Fact] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
     knowledge: Knowledge = field(default_factory=_shipped)
-    pages: Pages | None = None
+    pages: HtmlPages | None = None
     before: Collection[tuple[str, str]] = ()
     aside: Resolver = OFFLINE
 
