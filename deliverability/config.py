@@ -74,6 +74,7 @@ class MailSettings:
         "What the domain sends; decides which requirements apply."
     )
     daily_volume: int | None = _said("Messages a day.", least=0)
+    dns_provider: str | None = _said("Where its DNS records are edited (cloudflare, route53, xserver, ...).")
     messages: tuple[str, ...] = _said(
         "Sample messages: files, globs, a Maildir or an mbox (the newest message of the domain is taken).", ()
     )

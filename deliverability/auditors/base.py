@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -57,9 +57,11 @@ from deliverability.ports.base import (
     Probed,
     Resolver,
 )
+from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.ports import Ports
 
 if TYPE_CHECKING:
+    from deliverability.mail.html.pages import Pages
     from deliverability.mail.reader import Message
 
 NOT_STATED = Code("not-stated", ("name",))
@@ -78,14 +80,14 @@ class Auditor:
     provides: tuple[FactSpec, ...]
     needs: tuple[str, ...]
     run: AuditFunction
+    promised: tuple[str, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """The paths that it must state (fields of list items travel inside their list)."""
+        object.__setattr__(self, "promised", tuple(spec.path for spec in self.provides if "[]" not in spec.path))
 
     def __reduce__(self) -> tuple[Callable[[str], Auditor], tuple[str]]:
         return auditor_named, (self.name,)
-
-    @property
-    def promised(self) -> tuple[str, ...]:
-        """Paths the auditor must state (fields of list items travel inside their list)."""
-        return tuple(spec.path for spec in self.provides if "[]" not in spec.path)
 
 
 def auditor(
@@ -124,13 +126,22 @@ def _shipped() -> Knowledge:
     return shipped()
 
 
+def _pages(message: Message) -> Pages:
+    from deliverability.mail.html.pages import Pages
+
+    return Pages(message)
+
+
 @dataclass(slots=True)
 class Context:
     """What one auditor is handed: the subject, the ports, the message, and only the facts it declared.
 
     Attributes:
         message: the sample message read into headers and parts, or None where none was given.
+        pages: its HTML, taken apart once for all auditors; None without a message.
         knowledge: what to look things up in.
+        before: what the auditor asked of DNS in the audit that is rehearsed again; nothing in an audit of its own.
+        aside: DNS for what decides only what else is asked: another answer is no reason to audit again.
 
     """
 
@@ -141,6 +152,9 @@ class Context:
     stated: dict[str, Fact] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
     knowledge: Knowledge = field(default_factory=_shipped)
+    pages: Pages | None = None
+    before: Collection[tuple[str, str]] = ()
+    aside: Resolver = OFFLINE
 
     @property
     def now(self) -> datetime:
@@ -307,13 +321,15 @@ async def gather(
     message: Message | None,
     *,
     before: Mapping[str, Execution] | None = None,
+    changed: Collection[tuple[str, str]] = (),
     knowledge: Knowledge | None = None,
 ) -> Gathered:
     """Run all auditors side by side, each as soon as the facts it needs are stated.
 
     An auditor that raises leaves every fact it promised Unknown(bug); the others go on. With `before`, the executions
-    of an earlier run for the same subject, message and time, an auditor is run only where a fact that it needs or an
-    answer that it got is another now. Without `knowledge` auditors look things up in what is shipped. Raises ValueError
+    of an earlier run for the same subject, message and time, an auditor is run only where a fact that it needs is
+    another now, or an answer that it got: `changed` are the questions (name and type) that are answered otherwise.
+    Without `knowledge` auditors look things up in what is shipped. Raises ValueError
     where the auditors do not fit together (a circle, or a need that nobody provides).
     """
     provider = {path: each for each in auditors for path in each.promised}
@@ -325,20 +341,33 @@ async def gather(
     knowledge = knowledge or _shipped()
     tasks: dict[str, asyncio.Task[None]] = {}
     executions: dict[str, Execution] = {}
-    changed = await _changed(before, ports.dns) if before else frozenset()
+    pages = _pages(message) if message else None
+    same: set[str] = set()
+
+    def take_over(each: Auditor, done: Execution) -> None:
+        known.update(done.stated)
+        evidence[each.name] = done.evidence
+        executions[each.name] = done
 
     async def run(each: Auditor) -> None:
-        for dependency in {provider[path].name for path in each.needs}:
+        for dependency in {provider[path].name for path in each.needs} - same:
             await tasks[dependency]
         facts = {path: known[path] for path in each.needs}
         done = before.get(each.name) if before else None
-        if done is not None and changed.isdisjoint(done.answers) and done.needed == facts:
-            known.update(done.stated)
-            evidence[each.name] = done.evidence
-            executions[each.name] = done
+        if done is not None and _same_answers(done, changed) and done.needed == facts:
+            take_over(each, done)
             return
         listening = _Listening()
-        context = Context(subject, allowed.under(listening), message, facts, knowledge=knowledge)
+        context = Context(
+            subject,
+            allowed.under(listening),
+            message,
+            facts,
+            knowledge=knowledge,
+            pages=pages,
+            before=done.answers if done else (),
+            aside=allowed.dns,
+        )
         try:
             await each.run(context)
             undeclared = set(context.stated) - set(each.promised)
@@ -360,6 +389,15 @@ async def gather(
     try:
         async with asyncio.TaskGroup() as group:
             for each in ordered:
+                done = before.get(each.name) if before else None
+                if (
+                    done
+                    and _same_answers(done, changed)
+                    and same.issuperset(provider[path].name for path in each.needs)
+                ):
+                    take_over(each, done)
+                    same.add(each.name)
+                    continue
                 tasks[each.name] = group.create_task(run(each), name=each.name)
     finally:
         tasks.clear()
@@ -375,10 +413,8 @@ async def gather(
     )
 
 
-async def _changed(before: Mapping[str, Execution], resolver: Resolver) -> frozenset[tuple[str, str]]:
-    """The questions of an earlier run that are answered otherwise now."""
-    answers = {question: answer for work in before.values() for question, answer in work.answers.items()}
-    return frozenset([key for key, answer in answers.items() if await resolver.query(*key) != answer])
+def _same_answers(done: Execution, changed: Iterable[tuple[str, str]]) -> bool:
+    return not any(question in done.answers for question in changed)
 
 
 def _in_order(auditors: Sequence[Auditor], provider: Mapping[str, Auditor]) -> list[Auditor]:

@@ -141,7 +141,7 @@ def _is_mail(path: Path) -> bool:
 
 def options_of(settings: Settings, domain: str) -> Options:
     """What the settings file alone says about a domain's mail. Raises InputError."""
-    unsaid = ("ip", "mail_from", "helo", "selector", "purpose", "daily_volume")
+    unsaid = ("ip", "mail_from", "helo", "selector", "purpose", "daily_volume", "dns_provider")
     return replace(_options(dict.fromkeys(unsaid), settings.of(domain)), waivers=settings.waivers)
 
 
@@ -205,4 +205,5 @@ def _options(params: dict[str, Any], settings: MailSettings) -> Options:
         helo=helo,
         purpose=Purpose(purpose) if purpose else None,
         daily_volume=volume,
+        dns_provider=params["dns_provider"] or settings.dns_provider,
     )

@@ -55,6 +55,7 @@ _INPUTS: tuple[Decorator[Any], ...] = (
     click.option("--selector", multiple=True, metavar="S"),
     click.option("--purpose", type=OneOf(PURPOSES, {"newsletter": "bulk"})),
     click.option("--daily-volume", type=MessagesADay(), metavar="N"),
+    click.option("--dns-provider", metavar="ID"),
 )
 _JUDGING: tuple[Decorator[Any], ...] = (
     click.option("--receiver", multiple=True, metavar="ID"),

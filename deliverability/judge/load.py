@@ -28,6 +28,7 @@ NOT_RULES = frozenset(
     {
         *(
             "attachments.yaml",
+            "dns-providers.yaml",
             "glossary.yaml",
             "guide.yaml",
             "measures.yaml",
@@ -155,6 +156,7 @@ class _SourceShape(_Shape):
 class _ReceiverShape(_Shape):
     id: str = pydantic.Field(pattern=r"^[a-z0-9-]+$")
     name: _Words
+    short: _Words | None = None
     about: _Words | None = None
     order: int = 1000
     mx_suffixes: list[str] = []
@@ -807,6 +809,7 @@ def _receiver(
         about={"en": shape.about.en, "ja": shape.about.ja} if shape.about else {},
         order=shape.order,
         default=shape.default,
+        short={"en": shape.short.en, "ja": shape.short.ja} if shape.short else {},
     )
 
 

@@ -223,6 +223,7 @@ class Subject:
         daily_volume: messages a day, or None.
         waivers: findings that the user accepts.
         keys_seen: DKIM keys of earlier runs, where a history is kept.
+        dns_provider: id of the DNS provider where its zone is kept, or None.
 
     """
 
@@ -237,6 +238,7 @@ class Subject:
     daily_volume: int | None = None
     waivers: tuple[Waiver, ...] = ()
     keys_seen: tuple[KeySeen, ...] = ()
+    dns_provider: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from deliverability.model.dns_providers import DnsProvider
     from deliverability.model.senders import Service  # which imports rules, and these the knowledge
 
 
@@ -55,15 +56,19 @@ class Knowledge:
 
     Attributes:
         services: sending services by id.
-        selectors: DKIM selectors to guess where nobody named any.
+        common_selectors: DKIM selectors that every domain is asked for.
+        selectors: all DKIM selectors that may be guessed, the common ones first.
         features: HTML and CSS features, by their names at caniemail, and what is lost without them: layout or content.
         measures: see Measures.
         outside: see Outside.
+        dns_providers: where zones are kept and how a record is entered there, by id.
 
     """
 
     services: Mapping[str, Service] = field(default_factory=dict)
+    common_selectors: tuple[str, ...] = ()
     selectors: tuple[str, ...] = ()
     features: Mapping[str, str] = field(default_factory=dict)
     measures: Measures = Measures()
     outside: Outside = field(default_factory=Outside)
+    dns_providers: Mapping[str, DnsProvider] = field(default_factory=dict)

@@ -432,6 +432,7 @@ class Receiver:
         default: judged where the user chose no receivers.
         about: language -> what a sender should know about it; may be empty.
         order: place in lists, the smallest first.
+        short: language -> name where many are named, and for headlines and narrow columns; empty: the name.
 
     """
 
@@ -446,6 +447,11 @@ class Receiver:
     about: Mapping[str, str] = field(default_factory=dict)
     order: int = 1000
     default: bool = True
+    short: Mapping[str, str] = field(default_factory=dict)
+
+    def called(self, lang: str) -> str:
+        """Its short name, or where it has none its name."""
+        return self.short.get(lang) or self.name[lang]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from deliverability.render.handout import load_handout
 from deliverability.view.domains import domain_row, domains_view
 from deliverability.view.report import ReportView
 from deliverability.view.segments import segments
+from deliverability.words.dates import full_day_words
 from deliverability.words.glossary import load_glossary
 from deliverability.words.sentences import phrases
 from deliverability.words.speaker import Speaker
@@ -90,9 +91,22 @@ class HtmlWriter:
             css=_css() + self._more_css,
             policy=CONTENT_SECURITY_POLICY,
             preface=self._preface,
+            foot=self._foot(),
             glossed=glosser.pieces,
             used_terms=lambda: glosser.used,
         )
+
+    def _foot(self) -> str:
+        """What stands at the foot of each printed page: the domain, or how many, and the day."""
+        say, newest = self._speaker.say, max((view.report.run.started for view in self._views), default="")
+        names = list(dict.fromkeys(view.answer.domain for view in self._views))
+        what = names[0] if len(names) == 1 else say.count("domains.count", len(names))
+        return say("site_separator").join(filter(None, (what, full_day_words(newest, say) if newest else "")))
+
+
+def _css_text(text: str) -> str:
+    """A text as it may stand in a quoted string of a style sheet, whoever wrote it."""
+    return "".join(char if char.isalnum() or char in " .-_·（）" else f"\\{ord(char):x} " for char in text)
 
 
 def _css() -> str:
@@ -118,6 +132,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["css_text"] = _css_text
     made.filters["segments"] = segments
     made.filters["unbroken"] = _unbroken
     return made

@@ -195,6 +195,7 @@ def _step(step: PlanStepView, say: Phrases) -> Iterator[str]:
         old = (f"- {line}" for line in record_lines(record.name, record.type, record.old))
         new = (f"+ {line}" for line in record_lines(record.name, record.type, record.new))
         yield block([*old, *new], "diff")
+    yield _marked(step.entry)
     yield "\n".join(f"- {plain(each.text)}" for each in step.chips)
 
 

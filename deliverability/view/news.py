@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from deliverability.model.answer import Said
@@ -56,6 +56,7 @@ class NewsView:
         domain: whose news it is; empty: of all.
         sentence: for pages and mails; no full stop at its end.
         subjects: the same for a subject line, each shorter than the one before.
+        place: of its entry in the run; None: it has none.
 
     """
 
@@ -63,6 +64,7 @@ class NewsView:
     domain: str
     sentence: str
     subjects: tuple[str, ...]
+    place: int | None = None
 
     @property
     def tone(self) -> str:
@@ -104,7 +106,8 @@ def run_news(summary: Summary, rules: RuleSet, say: Phrases) -> RunNews:
     found = [writer.entry(each) for each in entries]
     ranks = tuple(len(NewsKind) if news is None else news.kind for news in found)
     removed = [writer.said("removed", NewsKind.OTHER, visible(domain)) for domain in summary.removed]
-    told = sorted([news for news in found if news is not None] + removed, key=lambda news: news.kind)
+    placed = [replace(news, place=place) for place, news in enumerate(found) if news is not None]
+    told = sorted(placed + removed, key=lambda news: news.kind)
     still = [writer.still(each) for each, rank in zip(entries, ranks, strict=True) if rank > NewsKind.AT_RISK]
     if not told:
         return RunNews((writer.of_all("quiet", entries),), tuple(filter(None, still)), ranks, tone)
@@ -260,7 +263,7 @@ class _Writer:
         if len(idents) > _NAMES:
             return self._say.count("news.receivers", len(idents))
         known = self._rules.receivers
-        names = [visible(known[each].name[self._say.lang]) if each in known else visible(each) for each in idents]
+        names = [visible(known[each].called(self._say.lang)) if each in known else visible(each) for each in idents]
         return self._say("punctuation.and").join(names)
 
     # --- all domains ---

@@ -89,7 +89,7 @@ def test_what_is_needed_and_met_is_read_from_the_answer_to_the_summary():
         "sakura-shop.example · newsletter.eml · 25 Nov 2026",
         "✗ Refused by Gmail",
         "because neither SPF nor DKIM passes for sakura-shop.example → step 1",
-        "✓ No known obstacle at au mail",
+        "✓ No known obstacle at au",
         "From sakura-shop.example ─✗─ SPF",
         "⇒ DMARC fails",
         "Three steps ─",
@@ -199,6 +199,26 @@ def test_no_japanese_line_begins_or_ends_with_a_forbidden_character(width):
         assert line[0] not in "、。」)ー"
         assert line[-1] not in "「("
     assert "".join(wrap(text, width)).replace(" ", "") == text.replace(" ", "")
+
+
+@pytest.mark.parametrize("width", [48, 80])
+@pytest.mark.parametrize(
+    "word", ["メールサーバー", "迷惑メール扱い", "送信元認証", "ゾーンファイル", "3件", "SPFレコード"]
+)
+def test_a_japanese_line_ends_between_phrases(width, word):
+    """A word is not broken, and a particle stays with its word, wherever the word comes to stand in the line."""
+    for start in range(width):
+        lines = wrap("あ" * start + "、" + f"{word}の設定を確認します。", width)
+
+        assert any(f"{word}の" in line for line in lines), lines
+
+
+def test_a_phrase_that_takes_much_of_a_line_is_broken_between_its_words():
+    text = "example.comに適用される有効なDMARCレコードがないため受信側のサーバーで拒否されます"
+    for width in range(16, 40):
+        lines = wrap(text, width)
+        assert "".join(lines) == text
+        assert all(any(word in line for line in lines) for word in ("適用", "レコード", "受信側", "サーバー", "拒否"))
 
 
 @pytest.mark.parametrize(

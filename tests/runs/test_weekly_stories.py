@@ -512,7 +512,7 @@ async def test_another_severity_is_told_with_who_gave_it(life: Life) -> None:
     assert change.causes == (Cause.RULES,)
     (entry,) = rated.entries
     (view,) = entry_view(entry, phrases("en"), load_rules(life.rules), catalogue()).rated
-    assert view.message == "Severity: Must fix → Should fix. Many."
+    assert view.message == "Severity: Required → Recommended. Many."
     assert view.causes == ("Your own rule SPF-900 changed.",)
     assert [each for each in changes(await life.week()) if each.kind is ChangeKind.RATED] == [], "once"
 
@@ -814,6 +814,6 @@ def test_receivers_that_changed_alike_are_told_in_one_sentence() -> None:
     )
     view = entry_view(entry, say, shipped(), catalogue())
     assert tuple(each.words for each in view.verdicts) == (
-        "Gmail, Apple iCloud Mail: No known obstacle → At risk",
-        "Yahoo Mail: No known obstacle → Refused",
+        "Gmail, iCloud: No known obstacle → At risk",
+        "Yahoo: No known obstacle → Refused",
     )

@@ -145,7 +145,7 @@ def test_quiet_weeks_name_what_is_still_refused_and_are_green_only_where_all_is_
     told = news(CALM, STILL)
     assert [each.sentence for each in told.sentences] == ["Nothing changed. Still refused: still.example (2 receivers)"]
     assert told.tone == "none"
-    assert told.still == ("still.example is still refused by Gmail and Apple iCloud Mail",)
+    assert told.still == ("still.example is still refused by Gmail and iCloud",)
     assert subject(CALM, STILL) == "deliv: nothing changed, still.example still refused by 2 receivers · 25 Nov"
     assert subject(STILL, lang="ja") == "deliv：変化なし、still.exampleは引き続き2サービスが拒否（11月25日）"
     well = news(CALM, entry("b.example", ("gmail", FINE, FINE)))

@@ -7,7 +7,7 @@ import click
 from deliverability.cli import Lazy
 from deliverability.cli.options import speaking_option
 
-COMMANDS = ("run", "status", "open")
+COMMANDS = ("run", "status", "report", "query", "open")
 
 
 @click.group("fleet", cls=Lazy, names=COMMANDS, home=__name__)

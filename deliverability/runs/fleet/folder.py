@@ -24,8 +24,7 @@ NOT_YET = Code("fleet-not-yet", ("domain",))
 def read_findings(folder: Path) -> Iterator[FleetRow]:
     """The judgement of every domain that is done, in the order of the input. Raises InputError."""
     with opened(folder) as fleet:
-        for state in fleet.done:
-            yield from read_rows(folder, state.number)
+        yield from fleet.rows()
 
 
 def read_facts(folder: Path) -> Iterator[dict[str, Any]]:
@@ -71,6 +70,21 @@ class FleetFolder:
     def judged(self) -> set[str]:
         """By which program, rules and selection the shards were judged: one digest each."""
         return {each.judged for each in self.done}
+
+    @property
+    def state(self) -> str:
+        """The digest of all that is done; another one where anything was done anew."""
+        return fleet_digest((each.number, f"{each.digest}@{each.at}") for each in self.done)
+
+    @property
+    def day(self) -> str:
+        """The day on which the newest of it was done, ISO date; empty where nothing is."""
+        return max((each.at for each in self.done), default="")[:10]
+
+    def rows(self) -> Iterator[FleetRow]:
+        """The judgement of every domain that is done, in the order of the input. Raises InputError."""
+        for each in self.done:
+            yield from read_rows(self.folder, each.number)
 
     @property
     def settings(self) -> dict[str, str]:

@@ -25,8 +25,9 @@ KEPT: Mapping[str, tuple[str, ...]] = {
     "spf.broken_includes": (),
     "dmarc.stage": (),
     "dmarc.policy": (),
-    "senders.services": ("id", "authorised", "spf_lookups", "spf_terms"),
+    "senders.services": ("id", "authorised", "spf_lookups", "spf_terms", "selectors"),
     "dkim.keys": ("domain", "selector", "present", "type", "bits", "alias", "revoked", "testing"),
+    "subject.waivers": ("rule", "item", "until", "expired"),
 }
 """Facts that tell causes; of a list of records these fields."""
 

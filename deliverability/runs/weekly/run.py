@@ -33,7 +33,7 @@ from deliverability.history.trend import certain_grade, measures_of, stage_of
 from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, fingerprint, judge
 from deliverability.judge.grade import assess
-from deliverability.model.answer import Said
+from deliverability.model.answer import FindingId, Said
 from deliverability.model.codec import json_text
 from deliverability.model.codes import ABOUT
 from deliverability.model.errors import InputError
@@ -59,6 +59,8 @@ from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.stream import stream
 from deliverability.runs.weekly.messages import Picked
 from deliverability.words.sentences import phrases, sentences
+from deliverability.words.speaker import Speaker
+from deliverability.words.steps import step_words
 
 LATEST = "latest"
 STALE_AFTER = timedelta(hours=12)
@@ -516,12 +518,16 @@ _CLOSED = {True: "closed", False: "open", None: "unknown"}
 
 def _texts(report: Report, compared: _Compared, rules: RuleSet, lang: str) -> Iterator[tuple[str, FindingText]]:
     """The changes in words, by fingerprint; of what is not judged any more only what was looked at."""
+    speaker = Speaker(rules, catalogue(), lang)
     now = {each.fingerprint: each for each in report.findings}
+    steps = {each: step for step in report.answer.plan for each in step.findings}
     for change in compared.comparison.changes:
         ident = change.fingerprint
         if (finding := now.get(ident)) is not None:
             words = sentences(finding, rules, lang, catalogue(), report.facts)
-            yield ident, FindingText(words.heading, words.message, words.fix[0] if words.fix else "")
+            step = steps.get(FindingId(finding.rule, finding.item))
+            first = step_words(step, report, speaker).what if step else "".join(words.fix[:1])
+            yield ident, FindingText(words.heading, words.message, first)
         elif (finding := compared.ruled.findings.get(ident)) is not None:
             words = sentences(finding, rules, lang, catalogue(), compared.facts)
             yield ident, FindingText(named(words.noun, phrases(lang)("weekly.name-not-kept")), "", "")
