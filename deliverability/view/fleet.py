@@ -13,7 +13,7 @@ from deliverability.model.causes import (
 )
 from deliverability.model.report import DMARC_STAGES, GRADES, VerdictKind
 from deliverability.words.dates import full_day_words
-from deliverability.words.rules import rule_short
+from deliverability.words.rules import GAP, rule_noun, rule_short
 from deliverability.words.sentences import shortened, visible
 from deliverability.words.speaker import Speaker
 
@@ -137,9 +137,15 @@ class _Writer:
         return self.say.count("domains.count", count)
 
     def rule(self, rule_id: str) -> str:
-        """What is wrong where a rule is unmet; its id where the rules of today do not have it."""
+        """What is wrong where a rule is unmet, or where that names a domain's own values, what the rule looks at.
+
+        Its id where the rules of today do not have it.
+        """
         rule = self.speaker.rules.rules.get(rule_id)
-        return visible(rule_short(rule, self.speaker.lang)) if rule else rule_id
+        if rule is None:
+            return rule_id
+        short = rule_short(rule, self.speaker.lang)
+        return visible(rule_noun(rule, self.speaker.lang) if GAP[0] in short else short)
 
     def service(self, ident: str) -> str:
         service = self.speaker.rules.knowledge.services.get(ident)
@@ -254,6 +260,7 @@ class _Writer:
                 number(each.mends[-1]),
             )
             for each in found.includes
+            if each.caused
         )
         columns = ("include", "caused", "broken", "users", "rate", "lookups", "mends-one", "mends-all")
         return self.section("lookups", lead, self.table("lookups", columns, rows))

@@ -254,6 +254,8 @@ def _silences(tally: Tally) -> tuple[Silence, ...]:
 
 
 def _expiring(tally: Tally, day: str) -> tuple[Expiring, ...]:
+    if not tally.waivers:
+        return ()
     last = (date.fromisoformat(day) + _MONTH).isoformat()
     return tuple(sorted((each for each in tally.waivers if each.until <= last), key=lambda each: each.until)[:_LISTED])
 
