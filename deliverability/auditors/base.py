@@ -55,7 +55,9 @@ from deliverability.ports.base import (
     Page,
     PortQuestion,
     Probed,
+    Resolver,
 )
+from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.ports import Ports
 
 if TYPE_CHECKING:
@@ -138,6 +140,8 @@ class Context:
         message: the sample message read into headers and parts, or None where none was given.
         pages: its HTML, taken apart once for all auditors; None without a message.
         knowledge: what to look things up in.
+        before: what the auditor asked of DNS in the audit that is rehearsed again; nothing in an audit of its own.
+        aside: DNS for what decides only what else is asked: another answer is no reason to audit again.
 
     """
 
@@ -149,6 +153,8 @@ class Context:
     evidence: dict[str, Evidence] = field(default_factory=dict)
     knowledge: Knowledge = field(default_factory=_shipped)
     pages: Pages | None = None
+    before: Collection[tuple[str, str]] = ()
+    aside: Resolver = OFFLINE
 
     @property
     def now(self) -> datetime:
@@ -352,7 +358,16 @@ async def gather(
             take_over(each, done)
             return
         listening = _Listening()
-        context = Context(subject, allowed.under(listening), message, facts, knowledge=knowledge, pages=pages)
+        context = Context(
+            subject,
+            allowed.under(listening),
+            message,
+            facts,
+            knowledge=knowledge,
+            pages=pages,
+            before=done.answers if done else (),
+            aside=allowed.dns,
+        )
         try:
             await each.run(context)
             undeclared = set(context.stated) - set(each.promised)

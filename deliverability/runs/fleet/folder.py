@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from deliverability.model.codec import decode_detail
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 from deliverability.model.fleet import FleetRow, FleetStatus, FleetSubject
 from deliverability.runs.fleet.manifest import Manifest, ShardState, parts_in
-from deliverability.runs.fleet.shards import FACTS, SHARD, fleet_digest, read_lines, read_rows
+from deliverability.runs.fleet.shards import FACTS, fleet_digest, read_lines, read_rows
 
 NO_FLEET = Code("fleet-none", ("folder",))
 MIXED_LISTS = Code("fleet-mixed-lists", ("folder",))
 NOT_IN_FLEET = Code("fleet-no-domain", ("folder", "domain"))
-NOTHING_OF = Code("fleet-nothing-of", ("domain",))
+NOTHING_OF = Code("fleet-nothing-of", ("domain", "detail"))
 NOT_YET = Code("fleet-not-yet", ("domain",))
 
 
@@ -48,7 +49,7 @@ def opened(folder: Path) -> Iterator[FleetFolder]:
                 manifests.append(manifest)
         if not manifests:
             raise InputError(NO_FLEET(folder=str(folder)))
-        if len({each.list_digest for each in manifests}) > 1:
+        if len({(each.list_digest, each.size) for each in manifests}) > 1:
             raise InputError(MIXED_LISTS(folder=str(folder)))
         yield FleetFolder(folder, manifests)
 
@@ -101,9 +102,9 @@ class FleetFolder:
         if not any(state.number == shard for state in self.done):
             raise InputError(NOT_YET(domain=domain))
         documents = read_lines(self.folder, FACTS, shard)
-        found: dict[str, Any] = next((each for each in documents if each["subject"]["domain"] == domain), {})
-        if not found.get("facts"):
-            raise InputError(NOTHING_OF(domain=domain))
+        found: dict[str, Any] = next(each for each in documents if each["subject"]["domain"] == domain)
+        if (lost := decode_detail(found.get("lost"))) is not None:
+            raise InputError(NOTHING_OF(domain=domain, detail=lost))
         return found
 
     def _shard(self, domain: str) -> int:
@@ -114,18 +115,17 @@ class FleetFolder:
 
     def status(self, *, running: bool) -> FleetStatus:
         """How far it is, counting only the parts that are here."""
-        every = self.manifests[0].domains
-        shards = range(-(-every // SHARD))
+        first = self.manifests[0]
         parts = [each.part for each in self.manifests]
-        ours = (number for number in shards if any(part.has(number) for part in parts))
+        ours = (number for number in first.shards if any(part.has(number) for part in parts))
         sessions = [each.newest_session() for each in self.manifests]
         rates = [domains / seconds for seconds, domains in sessions if seconds]
         return FleetStatus(
-            domains=sum(min(SHARD, every - number * SHARD) for number in ours),
+            domains=sum(map(first.size_of, ours)),
             done=sum(each.domains for each in self.done),
             failed=sum(each.failed for each in self.done),
-            duplicates=self.manifests[0].duplicates,
-            refused=sum(1 for _ in self.manifests[0].refused()),
+            duplicates=first.duplicates,
+            refused=sum(1 for _ in first.refused()),
             running=running,
             seconds=max((seconds for seconds, _ in sessions), default=0.0),
             rate=sum(rates) if running else max(rates, default=0.0),

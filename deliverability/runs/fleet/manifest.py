@@ -3,7 +3,8 @@
 Tables::
 
     about     one row: format, part and parts (of `I/N`; 1 and 1 for the whole), raw (SHA-256 of the input's octets),
-              list (SHA-256 of its subjects), settings (JSON: what facts depend on beside DNS), duplicates
+              list (SHA-256 of its subjects), settings (JSON: what facts depend on beside DNS), duplicates, size
+              (domains a shard)
     subject   number from 0 in the order of the input, domain, about (JSON, see FleetSubject; empty: nothing)
     refused   lines of the input that name no domain: line, why (JSON of a detail)
     shard     of each that is done: number, domains, failed (of them, with a look-up that failed), retried (1: those
@@ -39,7 +40,7 @@ _NAME = re.compile(r"manifest(?:-(\d+)-of-(\d+))?\.sqlite3")
 _SCHEMA = """
 CREATE TABLE about (
     format INTEGER NOT NULL, part INTEGER NOT NULL, parts INTEGER NOT NULL, raw TEXT NOT NULL, list TEXT NOT NULL,
-    settings TEXT NOT NULL, duplicates INTEGER NOT NULL
+    settings TEXT NOT NULL, duplicates INTEGER NOT NULL, size INTEGER NOT NULL
 );
 CREATE TABLE subject (number INTEGER PRIMARY KEY, domain TEXT NOT NULL UNIQUE, about TEXT NOT NULL);
 CREATE TABLE refused (line INTEGER PRIMARY KEY, why TEXT NOT NULL);
@@ -133,8 +134,8 @@ class Manifest:
             read = self._fill("subject", lines)
             base.executemany("INSERT INTO refused VALUES (?, ?)", read.refused)
             base.execute(
-                "INSERT INTO about VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (FORMAT, self.part.number, self.part.of, raw, read.digest, _text(settings), read.duplicates),
+                "INSERT INTO about VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (FORMAT, self.part.number, self.part.of, raw, read.digest, _text(settings), read.duplicates, SHARD),
             )
         except BaseException:
             base.execute("ROLLBACK")
@@ -201,6 +202,20 @@ class Manifest:
         """How many subjects the input has, of all parts."""
         return int(self._base.execute("SELECT coalesce(max(number) + 1, 0) FROM subject").fetchone()[0])
 
+    @property
+    def shards(self) -> range:
+        """The numbers of all shards, of all parts."""
+        return range(-(-self.domains // self.size))
+
+    @property
+    def size(self) -> int:
+        """Domains a shard; the last one may have fewer."""
+        return int(self._one("size"))
+
+    def size_of(self, shard: int) -> int:
+        """Domains in this one."""
+        return min(self.size, self.domains - shard * self.size)
+
     def refused(self) -> Iterator[tuple[int, Detail]]:
         """The lines of the input that name no domain, and why."""
         for line, why in self._base.execute("SELECT line, why FROM refused ORDER BY line"):
@@ -210,14 +225,14 @@ class Manifest:
 
     def subjects(self, shard: int) -> tuple[FleetSubject, ...]:
         """Those of one shard, of whatever part."""
-        first = shard * SHARD
+        first = shard * self.size
         query = "SELECT domain, about FROM subject WHERE number >= ? AND number < ? ORDER BY number"
-        return tuple(_subject(*row) for row in self._base.execute(query, (first, first + SHARD)))
+        return tuple(_subject(*row) for row in self._base.execute(query, (first, first + self.size)))
 
     def shard_of(self, domain: str) -> int | None:
         """The shard that a domain (A-label) is in."""
         row = self._base.execute("SELECT number FROM subject WHERE domain = ?", (domain,)).fetchone()
-        return None if row is None else int(row[0]) // SHARD
+        return None if row is None else int(row[0]) // self.size
 
     # --- what is done ---
 

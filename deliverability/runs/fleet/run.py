@@ -22,11 +22,12 @@ from deliverability.runs.fleet.engines import Engine
 from deliverability.runs.fleet.folder import FleetFolder, opened
 from deliverability.runs.fleet.lists import FleetList
 from deliverability.runs.fleet.manifest import Manifest, Part, ShardState, parts_in
-from deliverability.runs.fleet.shards import FACTS, FINDINGS, SHARD, read_packed, shard_file
+from deliverability.runs.fleet.shards import FACTS, FINDINGS, read_packed, shard_file
 from deliverability.runs.fleet.work import Mode, ShardTask
 from deliverability.runs.job import Options
 
 OTHER_SETTINGS = Code("fleet-other-settings", ("folder", "names"))
+OTHER_PARTS = Code("fleet-other-parts", ("folder",))
 OTHER_RULES = Code("fleet-other-rules", ("folder", "n"))
 
 
@@ -109,13 +110,22 @@ def fleet(job: FleetJob, engine: Engine, listener: Listener, stop: Stop) -> Flee
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(only_one(job.folder, lock=_lock(job.part)))
+        parts = parts_in(job.folder)
+        if job.part.of > 1 and any(part.of != job.part.of for part in parts):
+            raise InputError(OTHER_PARTS(folder=str(job.folder)))
         manifest = Manifest(job.folder, job.part)
         stack.callback(manifest.close)
-        _begin(job, manifest)
+        try:
+            _begin(job, manifest)
+            with opened(job.folder):
+                pass  # what is here is of one list
+        except BaseException:
+            if job.part not in parts:
+                manifest.path.unlink(missing_ok=True)
+            raise
         if job.part.of == 1:
             _adopt(job.folder, manifest, stack)
-        run = _Run(job, engine, listener, stop, manifest)
-        return run.go()
+        return _Run(job, engine, listener, stop, manifest).go()
 
 
 def fleet_status(folder: Path) -> FleetStatus:
@@ -171,12 +181,11 @@ class _Run:
         self._manifest = manifest
         # What somebody took away is done again.
         self._states: dict[int, ShardState] = {each.number: each for each in manifest.done() if self._is_there(each)}
-        self._shards = range(-(-manifest.domains // SHARD))
         self._lost: list[int] = []
 
     def go(self) -> FleetEnd:
         job, manifest = self._job, self._manifest
-        ours = [number for number in self._shards if job.part.has(number)]
+        ours = [number for number in manifest.shards if job.part.has(number)]
         stale = [number for number in ours if number in self._states and self._states[number].judged != job.judged]
         if stale and not job.rejudge:
             raise InputError(OTHER_RULES(folder=str(job.folder), n=sum(self._states[each].domains for each in stale)))
@@ -185,7 +194,7 @@ class _Run:
         missing = [number for number in ours if number not in self._states]
         with opened(job.folder) as found:
             before = _status(found)
-        self._listener.begun(sum(self._size(each) for each in (*stale, *missing)), before)
+        self._listener.begun(sum(manifest.size_of(each) for each in (*stale, *missing)), before)
         clock = _Clock(manifest)
         self._do(clock, lambda: self._tasks(stale, missing))
         if job.retry and not self._stop.wanted:
@@ -198,9 +207,6 @@ class _Run:
 
     def _is_there(self, state: ShardState) -> bool:
         return all(shard_file(self._job.folder, kind, state.number).is_file() for kind in (FACTS, FINDINGS))
-
-    def _size(self, shard: int) -> int:
-        return min(SHARD, self._manifest.domains - shard * SHARD)
 
     def _do(self, clock: _Clock, tasks: Callable[[], Iterator[ShardTask]]) -> None:
         with contextlib.closing(self._engine.map(tasks())) as finished:
