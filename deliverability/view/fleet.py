@@ -154,11 +154,14 @@ class _Writer:
     def shared(self, group: CauseGroup) -> str:
         """What the domains of a group have in common."""
         name = self.service(group.name) if group.kind is CauseKind.SERVICE else shortened(visible(group.name), 120)
-        return self.words(f"kind.{group.kind.value}", name=name)
+        return self.say(f"fleet-report.kind.{group.kind.value}", name=name)
 
     def section(self, key: str, lead: Iterable[str], *tables: FleetTable | None) -> FleetSection:
         kept = tuple(each for each in tables if each is not None)
-        return FleetSection(key, self.words(f"section.{key}"), tuple(each for each in lead if each), kept)
+        return FleetSection(key, self.say(f"fleet-report.section.{key}"), tuple(each for each in lead if each), kept)
+
+    def column(self, key: str, *, number: bool = False) -> FleetColumn:
+        return FleetColumn(self.say(f"fleet-report.column.{key}"), number)
 
     def table(
         self,
@@ -173,9 +176,11 @@ class _Writer:
         made = [tuple(row) for row in rows]
         if not made:
             return None
-        heads = tuple(FleetColumn(self.words(f"column.{key}"), place >= numbers) for place, key in enumerate(columns))
+        heads = tuple(
+            FleetColumn(self.say(f"fleet-report.column.{key}"), place >= numbers) for place, key in enumerate(columns)
+        )
         more = self.say.count("fleet-report.more", len(made) - most) if len(made) > most else ""
-        return FleetTable(self.words(f"section.{caption}"), heads, tuple(made[:most]), more)
+        return FleetTable(self.say(f"fleet-report.section.{caption}"), heads, tuple(made[:most]), more)
 
     # --- the answer ---
 
@@ -213,7 +218,7 @@ class _Writer:
             yield from sorted(some, key=lambda each: -each.domains)[:_ACTIONS]
 
     def _action(self, domains: int, key: str, **values: str) -> FleetAction:
-        return FleetAction(self.words(f"action.{key}", **values), domains, self.domains(domains))
+        return FleetAction(self.say(f"fleet-report.action.{key}", **values), domains, self.domains(domains))
 
     def _include_actions(self) -> Iterator[FleetAction]:
         for include in self.causes.lookups.includes:
@@ -306,11 +311,13 @@ class _Writer:
             for ident, verdicts in every.items()
         )
         columns = (
-            FleetColumn(self.words("column.receiver")),
+            self.column("receiver"),
             *(FleetColumn(self.say(f"verdict.{kind.value}"), number=True) for kind in kinds),
         )
         return self.section(
-            "receivers", [self.words("receivers")], FleetTable(self.words("section.receivers"), columns, rows)
+            "receivers",
+            [self.words("receivers")],
+            FleetTable(self.say("fleet-report.section.receivers"), columns, rows),
         )
 
     def keys(self) -> FleetSection | None:
@@ -367,7 +374,7 @@ class _Writer:
             heading = self.words("label", label=shortened(visible(each.label), 60))
             columns = [
                 FleetColumn(heading),
-                *(FleetColumn(self.words(f"column.{key}"), number=True) for key in ("erring", "domains", "failed")),
+                *(self.column(key, number=True) for key in ("erring", "domains", "failed")),
                 *(FleetColumn(self.say("verdict.grade", grade=grade), number=True) for grade in GRADES),
             ]
             cut = each.values - len(each.worst)
@@ -390,13 +397,15 @@ class _Writer:
         if not rows:
             return None
         columns = (
-            FleetColumn(self.words("column.domain")),
-            FleetColumn(self.words("column.grade")),
+            self.column("domain"),
+            self.column("grade"),
             FleetColumn(self.say("severity.error"), number=True),
             FleetColumn(self.say("severity.warning"), number=True),
             *(FleetColumn(shortened(visible(label), 60)) for label in labels),
         )
-        return self.section("worst", [self.words("worst")], FleetTable(self.words("section.worst"), columns, rows))
+        return self.section(
+            "worst", [self.words("worst")], FleetTable(self.say("fleet-report.section.worst"), columns, rows)
+        )
 
     def rules(self) -> FleetSection | None:
         rows = (

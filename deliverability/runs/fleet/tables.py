@@ -31,7 +31,7 @@ BAD_QUERY = Code("fleet-bad-query", ("why", "tables"))
 NO_DUCKDB = Code("fleet-no-duckdb")
 
 _TEXT, _NUMBER, _BOOL = "VARCHAR", "INTEGER", "BOOLEAN"
-Row = tuple[Any, ...]
+_Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,10 @@ class _Table:
     """A table: its columns with their types, and what a domain gives it."""
 
     columns: tuple[tuple[str, str], ...]
-    rows: Callable[[FleetRow], Iterable[Row]]
+    rows: Callable[[FleetRow], Iterable[_Row]]
 
 
-def _domain(row: FleetRow) -> Iterable[Row]:
+def _domain(row: FleetRow) -> Iterable[_Row]:
     unmet = [each.severity for each in row.findings if each.outcome == Outcome.UNMET and not each.waiver]
     lookups, stage, policy = (row.kept.get(path) for path in ("spf.lookups", "dmarc.stage", "dmarc.policy"))
     yield (
@@ -55,13 +55,13 @@ def _domain(row: FleetRow) -> Iterable[Row]:
     )
 
 
-def _findings(row: FleetRow) -> Iterable[Row]:
+def _findings(row: FleetRow) -> Iterable[_Row]:
     for each in row.findings:
         yield row.domain, each.rule, each.item, each.outcome, each.severity, each.fingerprint, each.waiver or None
 
 
-def _of_records(path: str, *fields: str) -> Callable[[FleetRow], Iterable[Row]]:
-    def rows(row: FleetRow) -> Iterable[Row]:
+def _of_records(path: str, *fields: str) -> Callable[[FleetRow], Iterable[_Row]]:
+    def rows(row: FleetRow) -> Iterable[_Row]:
         for each in records(row, path):
             yield row.domain, *(_plain(each.get(name)) for name in fields)
 
@@ -127,7 +127,7 @@ def has_duckdb() -> bool:
 
 
 @contextmanager
-def query(fleet: FleetFolder, sql: str) -> Iterator[tuple[Sequence[str], Iterator[Row]]]:
+def query(fleet: FleetFolder, sql: str) -> Iterator[tuple[Sequence[str], Iterator[_Row]]]:
     """The columns and rows that a query gives. Raises InputError where it cannot be answered, OSError."""
     with ExitStack() as stack:
         connection, wrong = _duck(fleet) if has_duckdb() else _lite(fleet)

@@ -64,7 +64,9 @@ def test_what_failed_is_asked_again_and_what_is_known_stays_as_stale(tmp_path: P
         script[f"_dmarc.{domain(5)}"] = "servfail"
         asked = len(server.log)
         done = fleet.run(out, "--retry-failed", code=0)
-        assert {name for name, _, _ in server.log[asked:] if name.endswith(domain(0))} == set(), "the others are not asked"
+        assert {name for name, _, _ in server.log[asked:] if name.endswith(domain(0))} == set(), (
+            "the others are not asked"
+        )
         after = {each["subject"]["domain"]: each for each in read_facts(out)}
         assert after[domain(0)] == before[domain(0)]
         assert after[domain(1)]["facts"]["spf.present"]["value"] is True
@@ -82,6 +84,8 @@ def test_names_in_common_are_asked_for_once(tmp_path: Path) -> None:
     with served({}) as server:
         fleet = Fleet(tmp_path, DOMAINS, ("--resolver", str(server.server), "--rate", "0"))
         fleet.run(tmp_path / "out", "--workers", "1", code=0)
-        assert [each for each in server.log if each[:2] == ("vendor.example", "TXT")] == [("vendor.example", "TXT", "udp")]
+        assert [each for each in server.log if each[:2] == ("vendor.example", "TXT")] == [
+            ("vendor.example", "TXT", "udp")
+        ]
         asked = {name.rpartition(".")[0].rpartition(".")[2] for name, _, _ in server.log}
         assert not [name for name in asked if "spamhaus" in name or "dnsbl" in name]
