@@ -12,7 +12,7 @@ from deliverability.model.errors import InputError
 from deliverability.model.facts import Purpose
 from deliverability.model.fleet import FleetSubject
 from deliverability.runs.fleet.lists import FleetList
-from deliverability.runs.fleet.manifest import ListLine, Manifest, Part
+from deliverability.runs.fleet.manifest import FleetPart, ListLine, Manifest
 
 
 def read(folder: Path, data: bytes | str) -> list[ListLine]:
@@ -115,7 +115,7 @@ def test_lists_of_any_length_are_streamed(tmp_path: Path) -> None:
         with path.open("w") as file:
             file.writelines(f"d{number % (lines - 1)}.example\n" for number in range(lines))
             file.write("x" * 200 * lines)
-        manifest = Manifest(tmp_path, Part(1, lines))
+        manifest = Manifest(tmp_path, FleetPart(1, lines))
         found = FleetList.of(path)
         tracemalloc.start()
         try:
