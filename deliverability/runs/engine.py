@@ -107,7 +107,7 @@ async def gather_facts(
         waivers=options.waivers,
         keys_seen=options.keys_seen,
     )
-    ports = run_ports.of_subject() if domain else run_ports.without_domain()
+    ports = run_ports.of_subject(domain) if domain else run_ports.without_domain()
     every = auditors()
     gathered = await gather(every, subject, ports, message, knowledge=knowledge)
     opinion = basis = None
