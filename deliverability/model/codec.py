@@ -74,9 +74,12 @@ _HIDDEN = re.compile(
 )
 
 
-def json_text(value: Any, *, indent: int | None = None) -> str:
+def json_text(value: Any, *, indent: int | None = None, compact: bool = False) -> str:
     r"""JSON for people and programs: what would steer a terminal or turn a line round is written as ``\uXXXX``."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    separators = (",", ":") if compact else None
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
+    if text.isascii() and "\x7f" not in text:
+        return text
     return _HIDDEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
