@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from deliverability.feedback import limits
 from deliverability.feedback.limits import NotReadError
-from deliverability.feedback.unpack import Enclosed, DocumentKind, Unreadable, documents
+from deliverability.feedback.unpack import DocumentKind, Enclosed, Unreadable, documents
 from tests.feedback.reports import record, report
 
 REPORT = report(record())
