@@ -14,7 +14,7 @@ from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import IS_FOLDER, NO_SUCH_FILE, InputError
 
 if TYPE_CHECKING:
-    from deliverability.runs.fleet.manifest import Part
+    from deliverability.runs.fleet.manifest import FleetPart
 
 DEFAULT_FILE = "deliv.toml"
 """The settings, where no other file is named."""
@@ -96,19 +96,19 @@ class MessagesADay(NumberType):
         return NO_MESSAGES_A_DAY(option=option, text=text)
 
 
-class PartOf(click.ParamType["Part"]):
+class PartOf(click.ParamType["FleetPart"]):
     """One of several equal parts: ``2/3``."""
 
     name = "part"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Part:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> FleetPart:
         """The part. Raises InputError."""
-        from deliverability.runs.fleet.manifest import Part
+        from deliverability.runs.fleet.manifest import FleetPart
 
         number, slash, of = str(value).partition("/")
         if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) <= _MOST_PARTS):
             raise InputError(NO_PART(option=called(param), text=str(value)))
-        return Part(int(number), int(of))
+        return FleetPart(int(number), int(of))
 
 
 class EngineAddress(click.ParamType[str]):

@@ -18,7 +18,7 @@ from deliverability.view.domains import domain_row, domains_view
 from deliverability.view.report import ReportView
 from deliverability.view.segments import segments
 from deliverability.words.dates import full_day_words
-from deliverability.words.glossary import GlossaryTerm, load_glossary
+from deliverability.words.glossary import load_glossary
 from deliverability.words.sentences import phrases
 from deliverability.words.speaker import Speaker
 
@@ -78,7 +78,7 @@ class HtmlWriter:
 
     def end(self) -> str:
         """The whole page."""
-        glosser = Glosser(_terms(), self._speaker.lang)
+        glosser = _glosser(self._speaker.lang).for_page()
         page = environment().get_template("report.html")
         table = domains_view([domain_row(view) for view in self._views], self._speaker.say)
         by_key = {view.key: view for view in self._views}
@@ -104,17 +104,18 @@ class HtmlWriter:
         return say("site_separator").join(filter(None, (what, full_day_words(newest, say) if newest else "")))
 
 
-@functools.cache
-def _terms() -> tuple[GlossaryTerm, ...]:
-    """The glossary, the same for every page."""
-    return load_glossary([locate("rules")])
-
-
 def _css_text(text: str) -> str:
     """A text as it may stand in a quoted string of a style sheet, whoever wrote it."""
     return "".join(char if char.isalnum() or char in " .-_·（）" else f"\\{ord(char):x} " for char in text)
 
 
+@functools.cache
+def _glosser(lang: str) -> Glosser:
+    """Finds the terms of the glossary; it is read once."""
+    return Glosser(load_glossary([locate("rules")]), lang)
+
+
+@functools.cache
 def _css() -> str:
     """The style sheet without its indentation."""
     return re.sub(r"\n\s*", "\n", (locate("reports") / "style.css").read_text("utf-8"))

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from deliverability.runs.fleet.work import FleetPlan
     from deliverability.runs.job import Options
 
+UNBOUND = Path(__file__).resolve().parents[2] / "data" / "unbound.conf"
 _RATE = 500.0
 _SHOWN = 20
 UNUSED = {"replay": None, "proposals": (), "record": None, "probe_unsubscribe": False}
@@ -68,7 +69,7 @@ UNUSED = {"replay": None, "proposals": (), "record": None, "probe_unsubscribe": 
 def command(file: str | None, out: Path | None, explain_resolver: bool, **params: Any) -> int:
     """Audit all domains of a list into a folder, or go on where that was broken off."""
     if explain_resolver:
-        click.echo(language().say("cli.fleet-resolver"), nl=False)
+        click.echo(UNBOUND.read_text("utf-8"), nl=False)
         return 0
     for name, value in (("FILE", file), ("--out", out)):
         if value is None:
@@ -78,7 +79,7 @@ def command(file: str | None, out: Path | None, explain_resolver: bool, **params
     with plain_errors(), rule_problems(), _input(file) as domains:
         job, plan = _planned(domains, out, params)
         ended = _done(job, plan, params["engine"] or "")
-    _tell(ended, out)
+    _tell(ended, retried=params["retry_failed"])
     return 0 if ended.complete else 3
 
 
@@ -250,12 +251,12 @@ class _Told:
         click.echo(before + "\n".join(map(visible, text.splitlines())), err=True)
 
 
-def _tell(ended: FleetEnd, out: Path) -> None:
+def _tell(ended: FleetEnd, *, retried: bool) -> None:
     from deliverability.cli.fleet.status import status_lines
 
     for line in status_lines(ended.status):
         click.echo(line)
     if ended.stopped:
         click.echo(language().say("cli.fleet-stopped"))
-    elif ended.status.failed:
+    elif ended.status.failed and not retried:
         click.echo(language().say("cli.fleet-retry"))

@@ -53,7 +53,7 @@ class Dask:
                 raise InputError(NO_DASK_WORKERS(address=self._address))
             plan = replace(self._plan, workers=len(threads))
             numbers: dict[str, int] = {}
-            running = distributed.as_completed()
+            running = distributed.as_completed(loop=client.loop)
 
             def submit(task: ShardTask | None) -> None:
                 if task is not None:

@@ -105,18 +105,16 @@ def _list(lines: Iterable[str], number: int) -> Iterator[ListLine]:
             yield _line(place, lambda name=name: FleetSubject(_domain(name)))  # type: ignore[misc]
 
 
-def _table(lines: Iterator[str], number: int, names: Sequence[str], delimiter: str) -> Iterator[ListLine]:
-    rows = csv.reader(lines, delimiter=delimiter)
-    while True:
+def _table(lines: Iterable[str], number: int, names: Sequence[str], delimiter: str) -> Iterator[ListLine]:
+    """Each line is a row of its own, so that a quote which is not closed costs one domain and not all that follow."""
+    for place, line in enumerate(lines, number + 1):
         try:
-            cells = next(rows)
-        except StopIteration:
-            return
+            cells = next(csv.reader([line], delimiter=delimiter, strict=True), [])
         except csv.Error as error:
-            yield ListLine(number + rows.line_num, LINE_BROKEN(why=str(error)))
+            yield ListLine(place, LINE_BROKEN(why=str(error)))
             continue
         if any(each.strip() for each in cells) and not cells[0].startswith("#"):
-            yield _line(number + rows.line_num, lambda cells=cells: _of_row(names, cells))  # type: ignore[misc]
+            yield _line(place, lambda cells=cells: _of_row(names, cells))  # type: ignore[misc]
 
 
 def _line(number: int, make: Callable[[], FleetSubject]) -> ListLine:

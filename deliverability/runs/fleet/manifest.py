@@ -54,7 +54,7 @@ CREATE TABLE session (started TEXT NOT NULL, seconds REAL NOT NULL, domains INTE
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FleetPart:
     """Every `of`-th shard, from the `number`-th on (counted from 1)."""
 
     number: int = 1
@@ -91,18 +91,18 @@ class ListLine:
     found: FleetSubject | Detail
 
 
-def parts_in(folder: Path) -> list[Part]:
+def parts_in(folder: Path) -> list[FleetPart]:
     """The manifests of a folder, that of a whole run first."""
     found = [match for path in folder.glob("manifest*.sqlite3") if (match := _NAME.fullmatch(path.name))]
     return sorted(
-        (Part(int(each[1] or 1), int(each[2] or 1)) for each in found), key=lambda each: (each.of, each.number)
+        (FleetPart(int(each[1] or 1), int(each[2] or 1)) for each in found), key=lambda each: (each.of, each.number)
     )
 
 
 class Manifest:
     """An open manifest. Raises sqlite3.Error where the file is none, InputError where a newer version wrote it."""
 
-    def __init__(self, folder: Path, part: Part) -> None:
+    def __init__(self, folder: Path, part: FleetPart) -> None:
         self.part = part
         self.path = folder / part.file
         # Autocommit: transactions are begun where they are meant.

@@ -22,7 +22,7 @@ from deliverability.runs.alone import LOCK, is_held, only_one
 from deliverability.runs.fleet.engines import Engine
 from deliverability.runs.fleet.folder import FleetFolder, opened
 from deliverability.runs.fleet.lists import FleetList
-from deliverability.runs.fleet.manifest import Manifest, Part, ShardState, parts_in
+from deliverability.runs.fleet.manifest import FleetPart, Manifest, ShardState, parts_in
 from deliverability.runs.fleet.shards import FACTS, FINDINGS, read_packed, shard_file
 from deliverability.runs.fleet.work import Mode, ShardTask
 from deliverability.runs.job import Options
@@ -53,7 +53,7 @@ class FleetJob:
     settings: Mapping[str, str]
     judged: str
     options: Callable[[FleetSubject], Options] = field(repr=False)
-    part: Part = field(default_factory=Part)
+    part: FleetPart = field(default_factory=FleetPart)
     rejudge: bool = False
     retry: bool = False
 
@@ -140,7 +140,7 @@ def _status(found: FleetFolder) -> FleetStatus:
     return found.status(running=held)
 
 
-def _lock(part: Part) -> str:
+def _lock(part: FleetPart) -> str:
     return LOCK if part.of == 1 else f"{LOCK}-{part.number}-of-{part.of}"
 
 

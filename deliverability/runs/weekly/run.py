@@ -39,7 +39,7 @@ from deliverability.judge.engine import Selection, fingerprint, judge
 from deliverability.judge.grade import assess
 from deliverability.model.answer import FindingId, Said
 from deliverability.model.codec import json_text
-from deliverability.model.codes import ABOUT
+from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import InputError
 from deliverability.model.facts import FactSet, KeySeen, texts_of
 from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
@@ -71,6 +71,8 @@ STALE_AFTER = timedelta(hours=12)
 """A run that was killed goes on within this time; after it, everything is looked up anew."""
 _UNSAFE = re.compile(r"[^a-z0-9.-]+")
 
+RUN_INTERNAL = Code("run-internal", ("kind", "text"))
+
 
 class Pages(Protocol):
     """Writes pages. The run decides where and when."""
@@ -91,7 +93,7 @@ class WeeklySubject:
     domain: str
     options: Options
     picked: Picked | None = None
-    error: str = ""
+    problems: tuple[Detail, ...] = ()
 
     @property
     def source(self) -> str:
@@ -294,7 +296,7 @@ def _take_over(old: Path, new: Path) -> None:
 def _quiet(entry: WeeklyEntry) -> Comparison | None:
     """Its comparison, where that tells of nothing that changed, failed or is seen for the first time."""
     found = entry.comparison
-    if found is None or not found.previous or entry.error or entry.failures:
+    if found is None or not found.previous or entry.problems or entry.failures:
         return None
     told = found.verdicts or found.records or found.settings or found.regraded
     return None if told or any(each.kind is not ChangeKind.STILL for each in found.changes) else found
@@ -362,24 +364,24 @@ class _Subjects:
         except (OSError, HistoryError):
             raise
         except Exception as error:
-            self._keep(subject, stem, _Gathered(error=_internal(error)))
+            self._keep(subject, stem, _Gathered(problems=(_internal(error),)))
 
     def _keep(self, subject: WeeklySubject, stem: str, gathered: _Gathered) -> None:
         audited, report = gathered.audited, gathered.report
         if audited is None or report is None:
-            entry = WeeklyEntry(subject.domain, subject.source, "", error=gathered.error, failures=1, exit_code=3)
+            entry = WeeklyEntry(subject.domain, subject.source, "", problems=gathered.problems, failures=1, exit_code=3)
             _write_entry(self.work / f"{stem}.json", entry)
             return
         packed = pack(_snapshot(subject, audited, report, self.plan))
         renamed = _renamed(report, self.plan.rules)
-        before = None if gathered.error else self.before.entry(report, subject.source, stem, packed)
+        before = None if gathered.problems else self.before.entry(report, subject.source, stem, packed)
         gone: list[str] = []
         if before is not None and (comparison := _quiet(before)) is not None:
             # All is as it was, and nothing was news then: there is nothing to compare.
             comparison = replace(comparison, previous=self.before.began(subject))
             entry = replace(before, comparison=comparison, exit_code=_exit_code(report, comparison, self.plan))
         else:
-            entry, gone = self._compared(subject, report, packed, renamed, gathered.error)
+            entry, gone = self._compared(subject, report, packed, renamed, gathered.problems)
             entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
         mode = self.plan.page_mode
         same = before is not None and _tells_the_same(before, entry)
@@ -391,20 +393,25 @@ class _Subjects:
         self.history.record(self.run, packed, gone, renamed)
 
     def _compared(
-        self, subject: WeeklySubject, report: Report, packed: Packed, renamed: Mapping[str, str], error: str
+        self,
+        subject: WeeklySubject,
+        report: Report,
+        packed: Packed,
+        renamed: Mapping[str, str],
+        gathered: Sequence[Detail],
     ) -> tuple[WeeklyEntry, list[str]]:
         """The entry without pages, and the fingerprints of findings that there are no longer."""
+        told = [*problems]
 
         def damaged(found: DamagedError) -> None:
-            nonlocal error
-            error = "; ".join(filter(None, (error, str(found))))
+            told.extend(found.details)
 
         compared = self._compare(packed, report, renamed, damaged)
         now = {each.fingerprint for each in report.findings}
         gone = [each.fingerprint for each in compared.comparison.of(ChangeKind.GONE) if each.fingerprint not in now]
         entry = _entry(subject, report, compared, self.plan)
-        if error:
-            entry = replace(entry, error=error, exit_code=worst_exit_code((entry.exit_code, 3)))
+        if told:
+            entry = replace(entry, problems=tuple(told), exit_code=worst_exit_code((entry.exit_code, 3)))
         return entry, gone
 
     def _compare(
@@ -517,33 +524,33 @@ class _Gathered:
 
     audited: Audited | None = None
     report: Report | None = None
-    error: str = ""
+    problems: tuple[Detail, ...] = ()
 
 
 async def _gathered(subject: WeeklySubject, plan: Plan, seen: tuple[KeySeen, ...]) -> _Gathered:
     """A message that cannot be read is told, and the domain is audited without it."""
 
-    async def audited(sample: Sample | None, error: str = "") -> _Gathered:
+    async def audited(sample: Sample | None, problems: tuple[Detail, ...] = ()) -> _Gathered:
         job = Job(subject.domain, sample, replace(subject.options, keys_seen=seen))
         found = await report_on(job, plan.ports, plan.rules, plan.selection, Extras(remedies=True))
-        return _Gathered(found.audited, found.report, error)
+        return _Gathered(found.audited, found.report, problems)
 
-    picked, error = subject.picked, subject.error
+    picked, problems = subject.picked, subject.problems
     if picked is not None:
         try:
-            return await audited(Sample(picked.name, path=picked.path, data=picked.data), error)
+            return await audited(Sample(picked.name, path=picked.path, data=picked.data), problems)
         except InputError as problem:
-            error = str(problem)
+            problems = problem.details
     try:
-        return await audited(None, error)
+        return await audited(None, problems)
     except InputError as problem:
-        return _Gathered(error=str(problem))
+        return _Gathered(problems=problem.details)
     except Exception as problem:
-        return _Gathered(error=_internal(problem))
+        return _Gathered(problems=(_internal(problem),))
 
 
-def _internal(error: Exception) -> str:
-    return f"internal error, please report it: {type(error).__name__}: {error}"
+def _internal(error: Exception) -> Detail:
+    return RUN_INTERNAL(kind=type(error).__name__, text=str(error))
 
 
 def _snapshot(subject: WeeklySubject, audited: Audited, report: Report, plan: Plan) -> Snapshot:
