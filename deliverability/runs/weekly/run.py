@@ -398,7 +398,7 @@ class _Subjects:
         report: Report,
         packed: Packed,
         renamed: Mapping[str, str],
-        gathered: Sequence[Detail],
+        problems: Sequence[Detail],
     ) -> tuple[WeeklyEntry, list[str]]:
         """The entry without pages, and the fingerprints of findings that there are no longer."""
         told = [*problems]
