@@ -62,7 +62,7 @@ from deliverability.ports.overlay import OverlayResolver
 from deliverability.ports.ports import Ports
 
 if TYPE_CHECKING:
-    from deliverability.mail.html.pages import HtmlPages
+    from deliverability.mail.html.pages import ShownHtml
     from deliverability.mail.reader import Message
 
 NOT_STATED = Code("not-stated", ("name",))
@@ -127,10 +127,10 @@ def _shipped() -> Knowledge:
     return shipped()
 
 
-def _pages(message: Message) -> HtmlPages:
-    from deliverability.mail.html.pages import HtmlPages
+def _pages(message: Message) -> ShownHtml:
+    from deliverability.mail.html.pages import ShownHtml
 
-    return HtmlPages(message)
+    return ShownHtml(message)
 
 
 @dataclass(slots=True)
@@ -153,7 +153,7 @@ class Context:
     stated: dict[str, Fact] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
     knowledge: Knowledge = field(default_factory=_shipped)
-    pages: HtmlPages | None = None
+    pages: ShownHtml | None = None
     before: Collection[tuple[str, str]] = ()
     aside: Resolver = OFFLINE
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from deliverability.auditors.base import Context, MissingFact, auditor, http_id, spec
 from deliverability.mail.evidence import header_evidence, part_evidence
 from deliverability.mail.html.accounting import Link
-from deliverability.mail.html.pages import MAX_CHARACTERS, HtmlPages
+from deliverability.mail.html.pages import MAX_CHARACTERS, ShownHtml
 from deliverability.mail.links import LINES_NEAR, LONGEST_LINE, near_links
 from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.structure import body_texts
@@ -179,7 +179,7 @@ def _covered(signatures: Value) -> bool | Unknown:
     return unverified or False
 
 
-def _body(ctx: Context, message: Message, pages: HtmlPages) -> None:
+def _body(ctx: Context, message: Message, pages: ShownHtml) -> None:
     shown = pages.leaves or body_texts(message, "text/plain")
     cited = [ctx.cite(part_evidence(leaf.part)) for leaf in shown[:20]]
     # The octets as sent are looked at first: a text of 25 MB is not decoded only to find that it is too long.
