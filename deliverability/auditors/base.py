@@ -58,10 +58,11 @@ from deliverability.ports.base import (
     Resolver,
 )
 from deliverability.ports.nobody import OFFLINE
+from deliverability.ports.overlay import OverlayResolver
 from deliverability.ports.ports import Ports
 
 if TYPE_CHECKING:
-    from deliverability.mail.html.pages import Pages
+    from deliverability.mail.html.pages import ShownHtml
     from deliverability.mail.reader import Message
 
 NOT_STATED = Code("not-stated", ("name",))
@@ -126,10 +127,10 @@ def _shipped() -> Knowledge:
     return shipped()
 
 
-def _pages(message: Message) -> Pages:
-    from deliverability.mail.html.pages import Pages
+def _pages(message: Message) -> ShownHtml:
+    from deliverability.mail.html.pages import ShownHtml
 
-    return Pages(message)
+    return ShownHtml(message)
 
 
 @dataclass(slots=True)
@@ -152,7 +153,7 @@ class Context:
     stated: dict[str, Fact] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
     knowledge: Knowledge = field(default_factory=_shipped)
-    pages: Pages | None = None
+    pages: ShownHtml | None = None
     before: Collection[tuple[str, str]] = ()
     aside: Resolver = OFFLINE
 
@@ -321,15 +322,13 @@ async def gather(
     message: Message | None,
     *,
     before: Mapping[str, Execution] | None = None,
-    changed: Collection[tuple[str, str]] = (),
     knowledge: Knowledge | None = None,
 ) -> Gathered:
     """Run all auditors side by side, each as soon as the facts it needs are stated.
 
     An auditor that raises leaves every fact it promised Unknown(bug); the others go on. With `before`, the executions
-    of an earlier run for the same subject, message and time, an auditor is run only where a fact that it needs is
-    another now, or an answer that it got: `changed` are the questions (name and type) that are answered otherwise.
-    Without `knowledge` auditors look things up in what is shipped. Raises ValueError
+    of an earlier run for the same subject, message and time, an auditor is run only where a fact that it needs or an
+    answer that it got is another now. Without `knowledge` auditors look things up in what is shipped. Raises ValueError
     where the auditors do not fit together (a circle, or a need that nobody provides).
     """
     provider = {path: each for each in auditors for path in each.promised}
@@ -341,6 +340,7 @@ async def gather(
     knowledge = knowledge or _shipped()
     tasks: dict[str, asyncio.Task[None]] = {}
     executions: dict[str, Execution] = {}
+    changed = await _changed(before, ports.dns) if before else frozenset()
     pages = _pages(message) if message else None
     same: set[str] = set()
 
@@ -411,6 +411,14 @@ async def gather(
         tuple(crashes[each.name] for each in auditors if each.name in crashes),
         executions,
     )
+
+
+async def _changed(before: Mapping[str, Execution], resolver: Resolver) -> frozenset[tuple[str, str]]:
+    """The questions of an earlier run that are answered otherwise now."""
+    answers = {question: answer for work in before.values() for question, answer in work.answers.items()}
+    if isinstance(resolver, OverlayResolver):
+        answers = {key: answer for key, answer in answers.items() if resolver.reaches(key[0], answer)}
+    return frozenset([key for key, answer in answers.items() if await resolver.query(*key) != answer])
 
 
 def _same_answers(done: Execution, changed: Iterable[tuple[str, str]]) -> bool:

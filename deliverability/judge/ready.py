@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -364,7 +365,9 @@ def _hardness(each: tuple[_Told, Limits]) -> tuple[int, ...]:
     return badness if effect.hinders else 0, badness, not contested, effect.rank, severity.rank
 
 
+@lru_cache(maxsize=4096)
 def _judgement(receiver: str, told: _Told, volume: VolumeClass) -> Judgement:
+    """A judgement; equal ones are one object, for every audit makes the same few over a thousand times."""
     outcome, severity, effect, codes, contested, unknown = told
     return Judgement(receiver, outcome, severity, effect, codes, contested, volume, unknown)
 

@@ -12,9 +12,9 @@ from deliverability.model.facts import FactSet, Reason, Unknown, Value, Waiver
 from deliverability.model.opinion import SecondOpinion
 from deliverability.model.rules import Effect, Scope, Severity, VolumeClass
 
-# Of the JSON report (data/report-3.schema.json): the second number grows where something is added, the first where
+# Of the JSON report (data/report-4.schema.json): the second number grows where something is added, the first where
 # something that was there changes its meaning or goes.
-SCHEMA_VERSION = "3.1"
+SCHEMA_VERSION = "4.0"
 
 GRADES = "ABCDF"
 """The grades, the best first."""

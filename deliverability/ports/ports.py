@@ -22,6 +22,7 @@ from deliverability.ports.base import (
     Probe,
     Probed,
     Resolver,
+    SharedResolver,
     SmtpProber,
 )
 from deliverability.ports.budget import Budget
@@ -108,13 +109,15 @@ class Ports:
         return replace(self, dns=layer, http=layer, smtp=layer)
 
     def allowed(self) -> Ports:
-        """These ports, with nothing asked that the user does not allow."""
-        return self.under(self.permissions)
+        """These ports, with nothing asked that the user does not allow; DNS everybody allows."""
+        layer = _Layer(self.dns, self.http, self.smtp, self.permissions)
+        return replace(self, http=layer, smtp=layer)
 
-    def of_subject(self) -> Ports:
+    def of_subject(self, domain: str = "") -> Ports:
         """The ports of one subject: with a time budget and a journal of its own, and one time for all of it."""
         budget, journal = Budget(self.budget.seconds), Journal()
-        ports = self.under(budget)
+        dns: Resolver = self.dns.of_subject(domain, budget) if isinstance(self.dns, SharedResolver) else self.dns
+        ports = replace(self, dns=dns).under(budget)
         if self.pace is not None:
             ports = ports.under(self.pace.of_subject(budget))
         if self.proposals:
@@ -144,8 +147,14 @@ class _Layer:
     between: Between
 
     async def query(self, name: str, rdtype: str) -> Answer:
-        question = DnsQuestion(canonical(name), rdtype.upper())
-        return await self.between.ask(question, lambda: self.dns.query(name, rdtype))
+        return await self.answer(DnsQuestion(canonical(name), rdtype.upper()), name)
+
+    def answer(self, question: DnsQuestion, name: str) -> Awaitable[Answer]:
+        """The answer to a question that was asked with `name`; through several layers it stays the same question."""
+        below = self.dns
+        if isinstance(below, _Layer):
+            return self.between.ask(question, lambda: below.answer(question, name))
+        return self.between.ask(question, lambda: below.query(name, question.rdtype))
 
     async def fetch(self, url: str, resolver: Resolver, *, redirects: int = 0) -> Fetched:
         return await self.between.ask(Get(url), lambda: self.http.fetch(url, resolver, redirects=redirects))

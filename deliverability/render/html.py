@@ -78,7 +78,7 @@ class HtmlWriter:
 
     def end(self) -> str:
         """The whole page."""
-        glosser = Glosser(load_glossary([locate("rules")]), self._speaker.lang)
+        glosser = _glosser(self._speaker.lang).for_page()
         page = environment().get_template("report.html")
         table = domains_view([domain_row(view) for view in self._views], self._speaker.say)
         by_key = {view.key: view for view in self._views}
@@ -109,6 +109,13 @@ def _css_text(text: str) -> str:
     return "".join(char if char.isalnum() or char in " .-_·（）" else f"\\{ord(char):x} " for char in text)
 
 
+@functools.cache
+def _glosser(lang: str) -> Glosser:
+    """Finds the terms of the glossary; it is read once."""
+    return Glosser(load_glossary([locate("rules")]), lang)
+
+
+@functools.cache
 def _css() -> str:
     """The style sheet without its indentation."""
     return re.sub(r"\n\s*", "\n", (locate("reports") / "style.css").read_text("utf-8"))

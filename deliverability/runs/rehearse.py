@@ -274,7 +274,6 @@ class _Rehearsal:
             ports,
             basis.message,
             before=state.executions,
-            changed=await _changed(state.executions, overlay),
             knowledge=self.rules.knowledge,
         )
         judge = judge_of(self.rules, self.catalogue, self.selection)
@@ -283,13 +282,6 @@ class _Rehearsal:
         held_by = holding(findings, gathered.facts)
         answer = _answer(assess(held_by, receivers, gathered.facts, self.rules.grading))
         return _State(laid, gathered.facts, gathered.executions, findings, answer)
-
-
-async def _changed(before: Mapping[str, Execution], resolver: OverlayResolver) -> frozenset[tuple[str, str]]:
-    """The questions of an earlier audit that are answered otherwise now."""
-    answers = {question: answer for work in before.values() for question, answer in work.answers.items()}
-    reached = [(question, answer) for question, answer in answers.items() if resolver.reaches(question[0], answer)]
-    return frozenset([question for question, answer in reached if await resolver.query(*question) != answer])
 
 
 def _answer(given: Assessment) -> _Answer:

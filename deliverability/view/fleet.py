@@ -13,7 +13,7 @@ from deliverability.model.causes import (
 )
 from deliverability.model.report import DMARC_STAGES, GRADES, VerdictKind
 from deliverability.words.dates import full_day_words
-from deliverability.words.rules import rule_short
+from deliverability.words.rules import GAP, rule_noun, rule_short
 from deliverability.words.sentences import shortened, visible
 from deliverability.words.speaker import Speaker
 
@@ -137,9 +137,15 @@ class _Writer:
         return self.say.count("domains.count", count)
 
     def rule(self, rule_id: str) -> str:
-        """What is wrong where a rule is unmet; its id where the rules of today do not have it."""
+        """What is wrong where a rule is unmet, or where that names a domain's own values, what the rule looks at.
+
+        Its id where the rules of today do not have it.
+        """
         rule = self.speaker.rules.rules.get(rule_id)
-        return visible(rule_short(rule, self.speaker.lang)) if rule else rule_id
+        if rule is None:
+            return rule_id
+        short = rule_short(rule, self.speaker.lang)
+        return visible(rule_noun(rule, self.speaker.lang) if GAP[0] in short else short)
 
     def service(self, ident: str) -> str:
         service = self.speaker.rules.knowledge.services.get(ident)
@@ -148,11 +154,14 @@ class _Writer:
     def shared(self, group: CauseGroup) -> str:
         """What the domains of a group have in common."""
         name = self.service(group.name) if group.kind is CauseKind.SERVICE else shortened(visible(group.name), 120)
-        return self.words(f"kind.{group.kind.value}", name=name)
+        return self.say(f"fleet-report.kind.{group.kind.value}", name=name)
 
     def section(self, key: str, lead: Iterable[str], *tables: FleetTable | None) -> FleetSection:
         kept = tuple(each for each in tables if each is not None)
-        return FleetSection(key, self.words(f"section.{key}"), tuple(each for each in lead if each), kept)
+        return FleetSection(key, self.say(f"fleet-report.section.{key}"), tuple(each for each in lead if each), kept)
+
+    def column(self, key: str, *, number: bool = False) -> FleetColumn:
+        return FleetColumn(self.say(f"fleet-report.column.{key}"), number)
 
     def table(
         self,
@@ -167,9 +176,11 @@ class _Writer:
         made = [tuple(row) for row in rows]
         if not made:
             return None
-        heads = tuple(FleetColumn(self.words(f"column.{key}"), place >= numbers) for place, key in enumerate(columns))
+        heads = tuple(
+            FleetColumn(self.say(f"fleet-report.column.{key}"), place >= numbers) for place, key in enumerate(columns)
+        )
         more = self.say.count("fleet-report.more", len(made) - most) if len(made) > most else ""
-        return FleetTable(self.words(f"section.{caption}"), heads, tuple(made[:most]), more)
+        return FleetTable(self.say(f"fleet-report.section.{caption}"), heads, tuple(made[:most]), more)
 
     # --- the answer ---
 
@@ -207,7 +218,7 @@ class _Writer:
             yield from sorted(some, key=lambda each: -each.domains)[:_ACTIONS]
 
     def _action(self, domains: int, key: str, **values: str) -> FleetAction:
-        return FleetAction(self.words(f"action.{key}", **values), domains, self.domains(domains))
+        return FleetAction(self.say(f"fleet-report.action.{key}", **values), domains, self.domains(domains))
 
     def _include_actions(self) -> Iterator[FleetAction]:
         for include in self.causes.lookups.includes:
@@ -254,6 +265,7 @@ class _Writer:
                 number(each.mends[-1]),
             )
             for each in found.includes
+            if each.caused
         )
         columns = ("include", "caused", "broken", "users", "rate", "lookups", "mends-one", "mends-all")
         return self.section("lookups", lead, self.table("lookups", columns, rows))
@@ -299,11 +311,13 @@ class _Writer:
             for ident, verdicts in every.items()
         )
         columns = (
-            FleetColumn(self.words("column.receiver")),
+            self.column("receiver"),
             *(FleetColumn(self.say(f"verdict.{kind.value}"), number=True) for kind in kinds),
         )
         return self.section(
-            "receivers", [self.words("receivers")], FleetTable(self.words("section.receivers"), columns, rows)
+            "receivers",
+            [self.words("receivers")],
+            FleetTable(self.say("fleet-report.section.receivers"), columns, rows),
         )
 
     def keys(self) -> FleetSection | None:
@@ -360,7 +374,7 @@ class _Writer:
             heading = self.words("label", label=shortened(visible(each.label), 60))
             columns = [
                 FleetColumn(heading),
-                *(FleetColumn(self.words(f"column.{key}"), number=True) for key in ("erring", "domains", "failed")),
+                *(self.column(key, number=True) for key in ("erring", "domains", "failed")),
                 *(FleetColumn(self.say("verdict.grade", grade=grade), number=True) for grade in GRADES),
             ]
             cut = each.values - len(each.worst)
@@ -383,13 +397,15 @@ class _Writer:
         if not rows:
             return None
         columns = (
-            FleetColumn(self.words("column.domain")),
-            FleetColumn(self.words("column.grade")),
+            self.column("domain"),
+            self.column("grade"),
             FleetColumn(self.say("severity.error"), number=True),
             FleetColumn(self.say("severity.warning"), number=True),
             *(FleetColumn(shortened(visible(label), 60)) for label in labels),
         )
-        return self.section("worst", [self.words("worst")], FleetTable(self.words("section.worst"), columns, rows))
+        return self.section(
+            "worst", [self.words("worst")], FleetTable(self.say("fleet-report.section.worst"), columns, rows)
+        )
 
     def rules(self) -> FleetSection | None:
         rows = (

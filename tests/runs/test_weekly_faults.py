@@ -133,7 +133,7 @@ def test_a_disk_that_is_full_at_any_write_costs_only_time(tmp_path: Path, octets
     (tmp_path / "zones").mkdir()
     assert in_child(work) in (0, 2)
     summary = week(tmp_path)
-    assert [entry.error for entry in summary.entries] == ["", ""]
+    assert [entry.problems for entry in summary.entries] == [(), ()]
     assert len(standing(tmp_path)["notifications"]) == 1
 
 
@@ -181,7 +181,7 @@ def test_a_clock_that_jumps_back_within_a_killed_run(tmp_path: Path) -> None:
     for _ in killed_at_every(work, every=40):
         break
     summary = week(tmp_path)
-    assert [entry.error for entry in summary.entries] == ["", ""]
+    assert [entry.problems for entry in summary.entries] == [(), ()]
     assert len(standing(tmp_path)["notifications"]) == 1
 
 
@@ -219,7 +219,7 @@ def test_a_database_that_restarts_amid_the_run_costs_no_subject(tmp_path: Path, 
         one.pages = Restarting()
         summary = asyncio.run(one.week())
         assert restarted == ["shop.example"]
-        assert [entry.error for entry in summary.entries] == ["", ""]
+        assert [entry.problems for entry in summary.entries] == [(), ()]
         assert len([*one.history.export()]) == 2
 
 

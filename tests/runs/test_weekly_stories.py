@@ -318,7 +318,7 @@ async def test_a_message_that_cannot_be_read_is_no_change(life: Life) -> None:
     life.unreadable = True
     lost = await life.week()
     (entry,) = lost.entries
-    assert entry.error
+    assert entry.problems
     assert (news(lost), gains(lost)) == ({}, [])
     unchecked = {each.rule for each in changes(lost) if each.kind is UNCHECKED}
     assert "MSG-004" in unchecked

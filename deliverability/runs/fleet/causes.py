@@ -27,7 +27,7 @@ from deliverability.model.causes import (
 from deliverability.model.fleet import FleetRow
 from deliverability.model.report import GRADES
 from deliverability.model.rules import RuleSet, Severity
-from deliverability.runs.fleet.tally import LOOKUP_LIMIT, WORST, Signature, Tally, Trait, owner
+from deliverability.runs.fleet.tally import LOOKUP_LIMIT, WORST, SpfCosts, Tally, Trait, owner
 
 _SHARED = 3  # users from which on an include is a name that customers share
 _DOUBT = 5  # users that break nothing, added to every include: of few users little is known
@@ -127,7 +127,7 @@ class _Blame:
         """What an include is called: itself, or what its vendor's names have in common."""
         return self._called.get(target) or _called(target, 0)
 
-    def of(self, signature: Signature) -> str:
+    def of(self, signature: SpfCosts) -> str:
         """The include that a domain is put down to; empty where no single one is enough."""
         enough = self._enough(*signature)
         return max(enough, key=lambda each: (self._weights.get(each[0], 0), each[1], each[0]), default=("", 0))[0]
@@ -254,6 +254,8 @@ def _silences(tally: Tally) -> tuple[Silence, ...]:
 
 
 def _expiring(tally: Tally, day: str) -> tuple[Expiring, ...]:
+    if not tally.waivers:
+        return ()
     last = (date.fromisoformat(day) + _MONTH).isoformat()
     return tuple(sorted((each for each in tally.waivers if each.until <= last), key=lambda each: each.until)[:_LISTED])
 

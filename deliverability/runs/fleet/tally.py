@@ -25,7 +25,7 @@ SHORT_KEY = 2048
 WORST = 50
 """Domains, and values of a label, that are listed."""
 
-Signature = tuple[int, tuple[tuple[str, int], ...]]
+SpfCosts = tuple[int, tuple[tuple[str, int], ...]]
 """Look-ups of a record, and what each of its includes costs."""
 Trait = tuple[CauseKind, str]
 
@@ -86,9 +86,9 @@ class Tally:
         self.users: Counter[str] = Counter()
         self.services_of: dict[str, set[str]] = {}
         self.costs: dict[str, int] = {}
-        self.signatures: Counter[Signature] = Counter()
+        self.signatures: Counter[SpfCosts] = Counter()
         self.lookups_of: array[int] = array("h")
-        self.signature_of: dict[int, Signature] = {}
+        self.signature_of: dict[int, SpfCosts] = {}
         self.stage_of: list[str] = []
         self.dead: Counter[str] = Counter()
         self.keys: dict[str, list[int]] = {}

@@ -35,7 +35,7 @@ from deliverability.judge.engine import Selection, fingerprint, judge
 from deliverability.judge.grade import assess
 from deliverability.model.answer import FindingId, Said
 from deliverability.model.codec import json_text
-from deliverability.model.codes import ABOUT
+from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import InputError
 from deliverability.model.facts import FactSet, KeySeen, texts_of
 from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
@@ -67,6 +67,8 @@ STALE_AFTER = timedelta(hours=12)
 """A run that was killed goes on within this time; after it, everything is looked up anew."""
 _UNSAFE = re.compile(r"[^a-z0-9.-]+")
 
+RUN_INTERNAL = Code("run-internal", ("kind", "text"))
+
 
 class Pages(Protocol):
     """Writes pages. The run decides where and when."""
@@ -87,7 +89,7 @@ class WeeklySubject:
     domain: str
     options: Options
     picked: Picked | None = None
-    error: str = ""
+    problems: tuple[Detail, ...] = ()
 
     @property
     def source(self) -> str:
@@ -283,29 +285,28 @@ class _Subjects:
         except (OSError, HistoryError):
             raise
         except Exception as error:
-            self._keep(subject, stem, _Gathered(error=_internal(error)))
+            self._keep(subject, stem, _Gathered(problems=(_internal(error),)))
 
     def _keep(self, subject: WeeklySubject, stem: str, gathered: _Gathered) -> None:
         audited, report = gathered.audited, gathered.report
         if audited is None or report is None:
-            entry = WeeklyEntry(subject.domain, subject.source, "", error=gathered.error, failures=1, exit_code=3)
+            entry = WeeklyEntry(subject.domain, subject.source, "", problems=gathered.problems, failures=1, exit_code=3)
             _write_entry(self.work / f"{stem}.json", entry)
             return
         plan = self.plan
         snapshot = _snapshot(subject, audited, report, plan)
-        error = gathered.error
+        problems = [*gathered.problems]
 
         def damaged(found: DamagedError) -> None:
-            nonlocal error
-            error = "; ".join(filter(None, (error, str(found))))
+            problems.extend(found.details)
 
         compared = self._compare(snapshot, report, damaged)
         now = {each.fingerprint for each in report.findings}
         gone = [each.fingerprint for each in compared.comparison.of(ChangeKind.GONE) if each.fingerprint not in now]
         entry = _entry(subject, report, compared, plan)
         entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
-        if error:
-            entry = replace(entry, error=error, exit_code=worst_exit_code((entry.exit_code, 3)))
+        if problems:
+            entry = replace(entry, problems=tuple(problems), exit_code=worst_exit_code((entry.exit_code, 3)))
         for lang, name in entry.pages.items():
             write_whole(self.work / name, self.pages.subject(report, entry, self.history, lang), mode=plan.page_mode)
         _write_entry(self.work / f"{stem}.json", entry)
@@ -416,33 +417,33 @@ class _Gathered:
 
     audited: Audited | None = None
     report: Report | None = None
-    error: str = ""
+    problems: tuple[Detail, ...] = ()
 
 
 async def _gathered(subject: WeeklySubject, plan: Plan, seen: tuple[KeySeen, ...]) -> _Gathered:
     """A message that cannot be read is told, and the domain is audited without it."""
 
-    async def audited(sample: Sample | None, error: str = "") -> _Gathered:
+    async def audited(sample: Sample | None, problems: tuple[Detail, ...] = ()) -> _Gathered:
         job = Job(subject.domain, sample, replace(subject.options, keys_seen=seen))
         found = await report_on(job, plan.ports, plan.rules, plan.selection, Extras(remedies=True))
-        return _Gathered(found.audited, found.report, error)
+        return _Gathered(found.audited, found.report, problems)
 
-    picked, error = subject.picked, subject.error
+    picked, problems = subject.picked, subject.problems
     if picked is not None:
         try:
-            return await audited(Sample(picked.name, path=picked.path, data=picked.data), error)
+            return await audited(Sample(picked.name, path=picked.path, data=picked.data), problems)
         except InputError as problem:
-            error = str(problem)
+            problems = problem.details
     try:
-        return await audited(None, error)
+        return await audited(None, problems)
     except InputError as problem:
-        return _Gathered(error=str(problem))
+        return _Gathered(problems=problem.details)
     except Exception as problem:
-        return _Gathered(error=_internal(problem))
+        return _Gathered(problems=(_internal(problem),))
 
 
-def _internal(error: Exception) -> str:
-    return f"internal error, please report it: {type(error).__name__}: {error}"
+def _internal(error: Exception) -> Detail:
+    return RUN_INTERNAL(kind=type(error).__name__, text=str(error))
 
 
 def _snapshot(subject: WeeklySubject, audited: Audited, report: Report, plan: Plan) -> Snapshot:
