@@ -1,8 +1,9 @@
 """Where the processor time of one domain goes: gathering, judging, rehearsing remedies, and each kind of report.
 
-"findings" is judging alone, as a fleet needs it; "judge" has the plan and the answer too. Audits the corpus' sending domains from their zone files, so that no name server and no network plays a part, and prints
+Audits the corpus' sending domains from their zone files, so that no name server and no network plays a part, and prints
 for each stage its milliseconds and its share of a domain, and for each report its share of a domain that is written in
-that format: the aim is at most a quarter (P12). The JSON of a healthy domain is to have at most 60 kB.
+that format: the aim is at most a quarter (P12). The JSON of a healthy domain is to have at most 60 kB. "findings" is
+judging alone, as a fleet needs it; "judge" has the plan and the answer too.
 
     python benchmarks/judging.py [--rounds N] [--all] [--json FILE] [DOMAIN]...
 """

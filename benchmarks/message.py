@@ -3,13 +3,14 @@
     python benchmarks/message.py                        all
     python benchmarks/message.py P7 P9                  some targets
     python benchmarks/message.py --json FILE            besides, a list of rows: target, case, measured, goal, peer, met
+    python benchmarks/message.py --quick                a hundredth of the size, once: whether it runs
 
 P7: verifying a DKIM signature. P8: all facts of a message (`gather_facts`), against the peers' verification alone, and
 its memory. P9: hostile shapes against their double. Ratios are the peer's processor time by ours, so more is better;
 those of memory are by the size of the message, and those of P9 by the time of half the message.
 
-Every figure is taken in a child process of its own, those of one case in turns, after a run on a message of a few
-hundred octets that loads the modules. Memory is the highest resident set (VmHWM, Linux) above what the process had
+Every figure is taken in child processes, ours and the peers' in turns, after a run on a message of a few hundred
+octets that loads the modules. Memory is the highest resident set (VmHWM, Linux) above what the process had
 after that run.
 
 mailauth needs Node.js and a folder with the package, outside the repository, which MAILAUTH names; without one its
@@ -42,6 +43,8 @@ sys.path.insert(0, str(ROOT))
 from tests.shapes import SHAPES  # noqa: E402
 
 ROUNDS = 3
+QUICKLY = 100  # times smaller
+NOT_THERE = "not installed"
 MB = 1_000_000
 KEY_NAME = "s1._domainkey.example.com"
 _HEAD = (
@@ -53,11 +56,11 @@ _PLAIN = _HEAD + b"Content-Type: text/plain; charset=utf-8\r\n\r\n"
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the result; `measured` and `met` are None where the peer is not there."""
+    """One line of the result; `met` is None where the peer is not there."""
 
     target: str
     case: str
-    measured: float | None
+    measured: float | str
     goal: str
     peer: str
     met: bool | None
@@ -65,9 +68,11 @@ class Row:
 
 def row(target: str, case: str, measured: float | None, goal: str, peer: str = "") -> Row:
     """A row, judged: the goal is "≥ 3" or "≤ 2.3", with a unit behind it or none."""
+    if measured is None:
+        return Row(target, case, NOT_THERE, goal, peer, None)
     sign, bound = goal.split()[:2]
-    met = None if measured is None else measured >= float(bound) if sign == "≥" else measured <= float(bound)
-    return Row(target, case, measured if measured is None else round(measured, 2), goal, peer, met)
+    met = measured >= float(bound) if sign == "≥" else measured <= float(bound)
+    return Row(target, case, round(measured, 2), goal, peer, met)
 
 
 def attachment(size: int) -> bytes:
@@ -181,13 +186,13 @@ def resident(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024
 
 
-async def child(work: str, path: Path, key: Path, runs: int) -> None:
-    """Do one piece of work some times; print the seconds of each, and the octets that the first took."""
+async def child(work: str, key: Path, paths: list[Path]) -> None:
+    """Do one piece of work on each message; print the seconds of each, and the octets that the first took."""
     record, known = octets(key).decode(), octets(key.with_name("tiny.key")).decode()
-    await WORK[work](path.with_name("tiny.eml"), known)
+    await WORK[work](key.with_name("tiny.eml"), known)
     before = resident("VmRSS")
     times, peak = [], 0
-    for _ in range(runs):
+    for path in paths:
         begin = time.process_time()
         await WORK[work](path, record)
         times.append(time.process_time() - begin)
@@ -196,10 +201,11 @@ async def child(work: str, path: Path, key: Path, runs: int) -> None:
 
 
 class Bench:
-    """A folder for messages, and the peers."""
+    """A folder for messages, the peers, and how thoroughly is measured."""
 
-    def __init__(self, folder: Path) -> None:
-        self.message, self.key = folder / "message.eml", folder / "message.key"
+    def __init__(self, folder: Path, *, quick: bool) -> None:
+        self.rounds, self.smaller = (1, QUICKLY) if quick else (ROUNDS, 1)
+        self.message, self.half, self.key = (folder / name for name in ("message.eml", "half.eml", "message.key"))
         self.node, self.package = shutil.which("node"), os.environ.get("MAILAUTH", "")
         tiny, record = sign(attachment(100))
         (folder / "tiny.eml").write_bytes(tiny)
@@ -215,14 +221,15 @@ class Bench:
         self.message.write_bytes(message)
         self.key.write_text(record)
 
-    def measure(self, work: str, runs: int) -> tuple[float, int]:
-        """Median seconds of processor time of one run, and octets of memory."""
-        paths = [str(self.message), str(self.key), str(runs)]
+    def measure(self, work: str, paths: list[Path]) -> tuple[list[float], int]:
+        """Seconds of processor time for each message, and octets of memory for the first; mailauth has only one."""
         if work == "mailauth":
-            done = self._output([str(self.node), str(ROOT / "benchmarks" / "mailauth.cjs"), self.package, *paths])
-            return statistics.median(json.loads(done)), 0
-        times, peak = json.loads(self._output([sys.executable, __file__, "--child", work, *paths]))
-        return statistics.median(times), peak
+            script = str(ROOT / "benchmarks" / "mailauth.cjs")
+            done = self._output([str(self.node), script, self.package, str(paths[0]), str(self.key), str(len(paths))])
+            return json.loads(done), 0
+        done = self._output([sys.executable, __file__, "--child", work, str(self.key), *map(str, paths)])
+        times, peak = json.loads(done)
+        return times, peak
 
     @staticmethod
     def _output(command: list[str]) -> str:
@@ -230,20 +237,20 @@ class Bench:
 
 
 def compare(bench: Bench, case: Case) -> Iterator[Row]:
-    message, record = sign(case.make(case.size))
+    message, record = sign(case.make(case.size // bench.smaller))
     bench.put(message, record)
-    runs = max(1, min(20, 4 * MB // case.size))
+    runs = [bench.message] * max(1, min(20, 4 * MB // case.size))
     peers = {"dkimpy": case.dkimpy}
     if case.mailauth:
         peers["mailauth"] = case.mailauth
     ratios: dict[str, list[float]] = {peer: [] for peer in peers}
     peaks = []
-    for _ in range(ROUNDS):
-        seconds, peak = bench.measure(case.work, runs)
+    for _ in range(bench.rounds):
+        times, peak = bench.measure(case.work, runs)
         peaks.append(peak)
         for peer, found in ratios.items():
             if peer != "mailauth" or bench.has_mailauth:
-                found.append(bench.measure(peer, runs)[0] / seconds)
+                found.append(statistics.median(bench.measure(peer, runs)[0]) / statistics.median(times))
     for peer, goal in peers.items():
         yield row(case.target, case.name, statistics.median(ratios[peer]) if ratios[peer] else None, goal, peer)
     if case.memory:
@@ -253,13 +260,11 @@ def compare(bench: Bench, case: Case) -> Iterator[Row]:
 def double(bench: Bench, name: str) -> Iterator[Row]:
     """One hostile shape at about half a megabyte and one."""
     make = SHAPES[name]
-    size = 1000 * MB // 2 // len(make(1000))
-    times: list[list[float]] = [[], []]
-    for _ in range(ROUNDS):
-        for at, found in enumerate(times):
-            bench.put(message := make(size << at), "")
-            found.append(bench.measure("audit", 1)[0])
-    once, twice = map(statistics.median, times)
+    size = 1000 * MB // 2 // len(make(1000)) // bench.smaller
+    bench.half.write_bytes(make(size))
+    bench.put(message := make(2 * size), "")
+    times, _ = bench.measure("audit", [bench.half, bench.message] * bench.rounds)
+    once, twice = statistics.median(times[::2]), statistics.median(times[1::2])
     yield row("P9", f"{name}, doubled", twice / once, "≤ 2.3")
     yield row("P9", f"{name}, seconds a MB", twice * MB / len(message), "≤ 2 s")
 
@@ -274,23 +279,24 @@ def rows(bench: Bench, targets: list[str]) -> Iterator[Row]:
 
 
 def shown(each: Row) -> str:
-    measured = "not there" if each.measured is None else f"{each.measured:.2f}"
+    measured = each.measured if isinstance(each.measured, str) else f"{each.measured:.2f}"
     met = {True: "met", False: "missed", None: "-"}[each.met]
-    return f"{each.target}  {each.case:<40} {each.peer:<9} {measured:>9}  {each.goal:<20} {met}"
+    return f"{each.target}  {each.case:<40} {each.peer:<9} {measured:>13}  {each.goal:<20} {met}"
 
 
 def main() -> None:
     if sys.argv[1:2] == ["--child"]:
-        work, path, key, runs = sys.argv[2:]
-        asyncio.run(child(work, Path(path), Path(key), int(runs)))
+        work, key, *paths = sys.argv[2:]
+        asyncio.run(child(work, Path(key), list(map(Path, paths))))
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("targets", nargs="*", choices=("P7", "P8", "P9", []), metavar="TARGET")
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--quick", action="store_true")
     wanted = parser.parse_args()
     found = []
     with tempfile.TemporaryDirectory() as name:
-        for each in rows(Bench(Path(name)), wanted.targets or ["P7", "P8", "P9"]):
+        for each in rows(Bench(Path(name), quick=wanted.quick), wanted.targets or ["P7", "P8", "P9"]):
             found.append(each)
             print(shown(each), flush=True)
     if wanted.json:

@@ -20,6 +20,7 @@ SHAPES: dict[str, Callable[[int], bytes]] = {
     "open tags": lambda n: b"Content-Type: text/html\n\n" + b"<div a=" * (n * 40) + b"\n",
     "tags": lambda n: b"Content-Type: text/html\n\n" + b"<div>" * (n * 80) + b"\n",
     "tags closed": lambda n: b"Content-Type: text/html\n\n" + b"<p><b>a</b> c</p>\n" * (n * 22) + b"\n",
+    "end tags too deep": lambda n: b"Content-Type: text/html\n\n<p><b>" + b"<i>" * 600 + b"</b>" * (n * 100) + b"\n",
     "links": lambda n: b"Content-Type: text/html\n\n" + b"<a href=//a.b>a</a> " * (n * 20) + b"\n",
     "styles": lambda n: b"Content-Type: text/html\n\n" + b'<i style="a:b;c:d">' * (n * 20) + b"\n",
     "attributes": lambda n: b"Content-Type: text/html\n\n<p " + b"a=b " * (n * 100) + b">\n",

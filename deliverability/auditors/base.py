@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -57,11 +57,12 @@ from deliverability.ports.base import (
     Probed,
     Resolver,
 )
+from deliverability.ports.nobody import OFFLINE
 from deliverability.ports.overlay import OverlayResolver
 from deliverability.ports.ports import Ports
 
 if TYPE_CHECKING:
-    from deliverability.mail.html.pages import Pages
+    from deliverability.mail.html.pages import ShownHtml
     from deliverability.mail.reader import Message
 
 NOT_STATED = Code("not-stated", ("name",))
@@ -126,10 +127,10 @@ def _shipped() -> Knowledge:
     return shipped()
 
 
-def _pages(message: Message) -> Pages:
-    from deliverability.mail.html.pages import Pages
+def _pages(message: Message) -> ShownHtml:
+    from deliverability.mail.html.pages import ShownHtml
 
-    return Pages(message)
+    return ShownHtml(message)
 
 
 @dataclass(slots=True)
@@ -140,6 +141,8 @@ class Context:
         message: the sample message read into headers and parts, or None where none was given.
         pages: its HTML, taken apart once for all auditors; None without a message.
         knowledge: what to look things up in.
+        before: what the auditor asked of DNS in the audit that is rehearsed again; nothing in an audit of its own.
+        aside: DNS for what decides only what else is asked: another answer is no reason to audit again.
 
     """
 
@@ -150,7 +153,9 @@ class Context:
     stated: dict[str, Fact] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
     knowledge: Knowledge = field(default_factory=_shipped)
-    pages: Pages | None = None
+    pages: ShownHtml | None = None
+    before: Collection[tuple[str, str]] = ()
+    aside: Resolver = OFFLINE
 
     @property
     def now(self) -> datetime:
@@ -353,7 +358,16 @@ async def gather(
             take_over(each, done)
             return
         listening = _Listening()
-        context = Context(subject, allowed.under(listening), message, facts, knowledge=knowledge, pages=pages)
+        context = Context(
+            subject,
+            allowed.under(listening),
+            message,
+            facts,
+            knowledge=knowledge,
+            pages=pages,
+            before=done.answers if done else (),
+            aside=allowed.dns,
+        )
         try:
             await each.run(context)
             undeclared = set(context.stated) - set(each.promised)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from deliverability.auditors.base import Context, MissingFact, auditor, http_id, spec
 from deliverability.mail.evidence import header_evidence, part_evidence
 from deliverability.mail.html.accounting import Link
-from deliverability.mail.html.pages import MAX_CHARACTERS, Pages
+from deliverability.mail.html.pages import MAX_CHARACTERS, ShownHtml
 from deliverability.mail.links import LINES_NEAR, LONGEST_LINE, near_links
 from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.structure import body_texts
@@ -179,7 +179,7 @@ def _covered(signatures: Value) -> bool | Unknown:
     return unverified or False
 
 
-def _body(ctx: Context, message: Message, pages: Pages) -> None:
+def _body(ctx: Context, message: Message, pages: ShownHtml) -> None:
     shown = pages.leaves or body_texts(message, "text/plain")
     cited = [ctx.cite(part_evidence(leaf.part)) for leaf in shown[:20]]
     # The octets as sent are looked at first: a text of 25 MB is not decoded only to find that it is too long.
@@ -247,11 +247,13 @@ def _words_in_text(pieces: Iterable[str]) -> list[str]:
     """Unsubscribe words of a plain text with a web or mail address in the same line or at most two lines off."""
     found: dict[str, None] = {}
     for stretch in near_links(pieces):
-        lines = [line[:LONGEST_LINE] for line in stretch.split("\n")]
+        lines = [line[:LONGEST_LINE] for line in _folded(stretch).split("\n")]
+        # Most links are no such links: their lines are looked at together first.
+        if not any(words.search("\n".join(lines)) for words in (_BESIDE_LINK, _IN_ADDRESS, _IN_LINK)):
+            continue
         near = [bool(_TEXT_ADDRESS.search(line)) for line in lines]
         for index, line in enumerate(lines):
             if any(near[max(index - LINES_NEAR, 0) : index + LINES_NEAR + 1]):
-                line = _folded(line)
                 match = _BESIDE_LINK.search(line) or _IN_ADDRESS.search(line) or _IN_LINK.search(line[:200])
                 if match:
                     found[match[0]] = None

@@ -33,7 +33,7 @@ class DocumentKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class Enclosed:
     """One document inside a file.
 
     Attributes:
@@ -58,7 +58,7 @@ class Unreadable:
     detail: Detail
 
 
-def documents(octets: bytes, name: str = "") -> Iterator[Document | Unreadable]:
+def documents(octets: bytes, name: str = "") -> Iterator[Enclosed | Unreadable]:
     """Every document in a file or mail, in order; what is none of ours is left out of mails, and told of files.
 
     Never raises for any octets. Holds `octets`, decoded parts and 64 kB of what is decompressed.
@@ -104,7 +104,7 @@ class _Source:
         return b"".join(kept)
 
 
-def _inside(source: _Source, mail: Message | None, level: int) -> Iterator[Document | Unreadable]:
+def _inside(source: _Source, mail: Message | None, level: int) -> Iterator[Enclosed | Unreadable]:
     """What a source holds; nothing where it is no document and no container."""
     try:
         head = source.head()
@@ -118,7 +118,7 @@ def _inside(source: _Source, mail: Message | None, level: int) -> Iterator[Docum
         elif (kind := _kind(head)) is DocumentKind.MAIL and mail is None:
             yield from _mails(source, level)
         elif kind:
-            yield Document(kind, source.name, source.pieces, mail)
+            yield Enclosed(kind, source.name, source.pieces, mail)
     except NotReadError as error:
         yield Unreadable(source.name, error.detail)
 
@@ -168,7 +168,7 @@ def _inflated(packed: Iterable[bytes], bits: int) -> Iterator[bytes]:
         raise NotReadError(limits.DAMAGED(what=_NAMES[bits]))
 
 
-def _zipped(source: _Source, mail: Message | None, level: int) -> Iterator[Document | Unreadable]:
+def _zipped(source: _Source, mail: Message | None, level: int) -> Iterator[Enclosed | Unreadable]:
     octets = source.octets()
     too_many = Unreadable(source.name, limits.TOO_MANY_ENTRIES(limit=limits.MAX_ENTRIES))
     try:
@@ -197,18 +197,18 @@ def _unzipped(member: Member, packed: bytes) -> _Source:
     return _Source(member.name, lambda: _inflated((packed,), _RAW_BITS), None)
 
 
-def _mails(source: _Source, level: int) -> Iterator[Document | Unreadable]:
+def _mails(source: _Source, level: int) -> Iterator[Enclosed | Unreadable]:
     """Each message of a mail or mailbox, then the documents among its parts."""
     octets = source.octets()
     for each in messages_of(octets) if is_mailbox(octets) else (octets,):
         message = read(each)
-        yield Document(DocumentKind.MAIL, source.name, lambda held=each: iter((held,)), message)  # type: ignore[misc]
+        yield Enclosed(DocumentKind.MAIL, source.name, lambda held=each: iter((held,)), message)  # type: ignore[misc]
         for part in message.parts():
             if not part.children:
                 yield from _attached(part, message, level)
 
 
-def _attached(part: Part, message: Message, level: int) -> Iterator[Document | Unreadable]:
+def _attached(part: Part, message: Message, level: int) -> Iterator[Enclosed | Unreadable]:
     """The documents in one part; a part that is text, HTML or a mail is none."""
     inner = _Source(part.filename or "", part.pieces, None)
     for each in _inside(inner, message, level):

@@ -75,7 +75,8 @@ def with_gains(
 ) -> tuple[PlanStep, ...]:
     """The plan with what changes for each receiver, and with all but the first things to do folded.
 
-    `after`: where the receivers stand once each step, and those above it, are done.
+    What stands open is numbered first, then what is folded, then what concerns mail received. `after`: where the
+    receivers stand once each step, and those above it, are done.
     """
     chips: dict[int, dict[Chip, list[str]]] = {}
     for verdict in verdicts:
@@ -83,18 +84,49 @@ def with_gains(
         if (found := _gain(verdict, [each[receiver] for each in after], plan)) is not None:
             number, chip = found
             chips.setdefault(number, {}).setdefault(chip, []).append(receiver)
-    # A gain that takes another step would not come true without it.
-    needed = {number for each in chips.values() for chip in each for number in chip.with_steps}
-    told: list[PlanStep] = []
-    shown = 0
-    for step in plan:
-        gains = tuple(replace(chip, receivers=tuple(names)) for chip, names in chips.get(step.number, {}).items())
-        gains = tuple(sorted(gains, key=_worth))
-        opens = bool(gains) or step.number in needed or step.severity is Severity.ERROR
-        folded = step.inbound or not opens or shown >= SHOWN
-        shown += not folded
-        told.append(replace(step, gains=gains, folded=folded))
-    return tuple(told)
+    told = [
+        replace(
+            step,
+            gains=tuple(
+                sorted(
+                    (replace(chip, receivers=tuple(names)) for chip, names in chips.get(step.number, {}).items()),
+                    key=_worth,
+                )
+            ),
+        )
+        for step in plan
+    ]
+    shown = _shown(told)
+    return _renumbered([replace(step, folded=step.number not in shown) for step in told])
+
+
+def _shown(plan: Sequence[PlanStep]) -> frozenset[int]:
+    """The numbers of the steps that stand open, with those that they take or whose record they continue."""
+    opens = {step.number for step in plan if step.gains or step.severity is Severity.ERROR}
+    opens.update(number for step in plan for chip in step.gains for number in chip.with_steps)
+    for step in reversed(plan):
+        if step.number in opens:
+            opens.update(step.follows)
+    return frozenset([step.number for step in plan if step.number in opens and not step.inbound][:SHOWN])
+
+
+def _renumbered(plan: Sequence[PlanStep]) -> tuple[PlanStep, ...]:
+    """What stands open in front, so that its numbers follow one another; the order within each part stays."""
+    ordered = sorted(plan, key=lambda step: (step.inbound, step.folded))
+    new = {step.number: place for place, step in enumerate(ordered, 1)}
+
+    def moved(numbers: Iterable[int]) -> tuple[int, ...]:
+        return tuple(sorted(new[number] for number in numbers))
+
+    return tuple(
+        replace(
+            step,
+            number=new[step.number],
+            follows=moved(step.follows),
+            gains=tuple(replace(chip, with_steps=moved(chip.with_steps)) for chip in step.gains),
+        )
+        for step in ordered
+    )
 
 
 def by_tally(plan: Sequence[PlanStep], report: Report, rules: RuleSet) -> tuple[Standings, ...]:

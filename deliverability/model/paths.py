@@ -231,6 +231,7 @@ FactPath = Literal[
     "dkim.keys",
     "dkim.published",
     "dkim.wildcard",
+    "dkim.guessed",
     "dkim.failed_probes",
     "arc.result",
     "arc.reason",

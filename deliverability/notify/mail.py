@@ -122,7 +122,7 @@ def _block(entry: EntryView, say: Phrases) -> Iterator[str]:
         yield f"! {entry.error}"
     if entry.unchecked:
         yield f"? {entry.unchecked_words}"
-    yield from block.chips[:_CHIPS]
+    yield from (f"{_MARKS[each.tone]} {each.words}" for each in block.chips[:_CHIPS])
     if block.cause:
         yield f"{say('weekly.why')}{say('punctuation.gap')}{block.cause}"
     if block.record:

@@ -108,7 +108,7 @@ async def gather_facts(
         keys_seen=options.keys_seen,
         dns_provider=options.dns_provider and _known_provider(options.dns_provider, knowledge),
     )
-    ports = run_ports.of_subject() if domain else run_ports.without_domain()
+    ports = run_ports.of_subject(domain) if domain else run_ports.without_domain()
     every = auditors()
     gathered = await gather(every, subject, ports, message, knowledge=knowledge)
     opinion = basis = None

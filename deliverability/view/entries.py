@@ -114,7 +114,7 @@ class BlockView:
 
     """
 
-    chips: tuple[str, ...]
+    chips: tuple[VerdictChangeView, ...]
     cause: str
     record: WeeklyRecordView | None
     action: str

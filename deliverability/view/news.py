@@ -14,6 +14,7 @@ from deliverability.model.rules import Effect, RuleSet
 from deliverability.model.weekly import Summary, WeeklyEntry
 from deliverability.words.changes import record_news
 from deliverability.words.dates import day_words
+from deliverability.words.details import detail_words
 from deliverability.words.phrases import Phrases
 from deliverability.words.sentences import shortened, visible
 
@@ -45,6 +46,11 @@ _TONES = {
     NewsKind.OTHER: "none",
     NewsKind.BETTER: "good",
 }
+
+
+def problem_words(entry: WeeklyEntry, say: Phrases) -> str:
+    """Why the subject or its message could not be read; empty: nothing the matter."""
+    return say("value.separator").join(visible(detail_words(each, say)) for each in entry.problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +131,7 @@ class _Writer:
         """The worst that is new about a subject; None: nothing."""
         say, comparison = self._say, entry.comparison
         name = self._name(entry)
-        if entry.error or comparison is None:
+        if entry.problems or comparison is None:
             return self._unchecked(entry, name)
         if not comparison.previous:
             return self.said("added", NewsKind.OTHER, name)
@@ -217,8 +223,8 @@ class _Writer:
         checked = max((each.checked for each in lost), default="")
         since = say("news.since", date=day_words(checked, say)) if checked else ""
         known = any(each.verdict not in (VerdictKind.CANNOT_TELL, VerdictKind.DNS_PARTLY) for each in entry.verdicts)
-        causes = (visible(shortened(entry.error, _NAME * 2)),) if entry.error else ()
-        if lost and (known or entry.closed) and not entry.error:
+        causes = (shortened(problem_words(entry, say), _NAME * 2),) if entry.problems else ()
+        if lost and (known or entry.closed) and not entry.problems:
             return self.said("partly", NewsKind.UNCHECKED, name, n=len(lost), since=since)
         return self.said("unchecked", NewsKind.UNCHECKED, name, causes, since=since)
 
@@ -312,7 +318,7 @@ def _state(entries: Sequence[WeeklyEntry]) -> tuple[str, list[WeeklyEntry]]:
         if standing.get(state):
             return state, standing[state]
     todo = any(each.counts.get(level) for each in entries for level in ("error", "warning"))
-    return ("to-do" if todo or any(each.error for each in entries) else "well"), []
+    return ("to-do" if todo or any(each.problems for each in entries) else "well"), []
 
 
 def _by_state(entries: Sequence[WeeklyEntry]) -> Mapping[str, list[WeeklyEntry]]:

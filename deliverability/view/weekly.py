@@ -30,7 +30,7 @@ from deliverability.view.entries import (
     WeeklyRecordView,
 )
 from deliverability.view.findings import record_lines
-from deliverability.view.news import RunNews, run_news
+from deliverability.view.news import RunNews, problem_words, run_news
 from deliverability.words.changes import record_news
 from deliverability.words.dates import full_day_words
 from deliverability.words.details import line_words
@@ -152,7 +152,7 @@ class _EntryWords:
             message=visible(entry.message),
             page=page,
             first=entry.comparison is not None and not comparison.previous,
-            error=visible(entry.error),
+            error=problem_words(entry, self._say),
             answer=self._answer(entry),
             receivers=tuple(
                 WeeklyReceiverView(self._receiver(each.receiver), TONES[each.verdict], self._verdict(each.verdict))
@@ -191,7 +191,7 @@ class _EntryWords:
             findings.append(say(f"weekly.findings.{form}", first=unmet[0].title, n=str(len(unmet) - 1)))
         step = next((change.step for change in unmet if change.step), "")
         return BlockView(
-            chips=tuple(each.words for group in groups for each in group.verdicts),
+            chips=tuple(each for group in groups for each in group.verdicts),
             cause=" ".join(told[:1]),
             record=record,
             action=say("weekly.again", record=record.again) if record and record.again else step,
@@ -215,7 +215,7 @@ class _EntryWords:
     def _change(self, change: FindingChange, text: FindingText | None, page: str, root: _Root) -> ChangeView:
         say = self._say
         label, title = say(f"weekly.kind.{change.kind.value}"), self._title(change, text)
-        item = visible(named(change.item, say("weekly.name-not-kept")))
+        item = "" if change.item == self._domain else visible(named(change.item, say("weekly.name-not-kept")))
         aside = say("punctuation.aside", text=item) if item else ""
         return ChangeView(
             kind=change.kind.value,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from deliverability.feedback import limits
 from deliverability.feedback.limits import NotReadError
-from deliverability.feedback.unpack import Document, DocumentKind, Unreadable, documents
+from deliverability.feedback.unpack import DocumentKind, Enclosed, Unreadable, documents
 from tests.feedback.reports import record, report
 
 REPORT = report(record())
@@ -88,7 +88,7 @@ def test_every_entry_of_an_archive_and_every_mail_of_a_mailbox() -> None:
 
 def test_documents_can_be_read_again() -> None:
     (document,) = documents(gzip.compress(REPORT))
-    assert isinstance(document, Document)
+    assert isinstance(document, Enclosed)
     assert b"".join(document.pieces()) == b"".join(document.pieces()) == REPORT
 
 

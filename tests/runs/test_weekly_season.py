@@ -28,10 +28,11 @@ from deliverability.ports.base import Answer, Failed
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.render.weekly import HtmlPages
+from deliverability.runs.alone import only_one
 from deliverability.runs.job import Options
 from deliverability.runs.rules import load_rules, rule_folders
 from deliverability.runs.weekly.messages import Picked
-from deliverability.runs.weekly.run import Plan, WeeklySubject, only_one, weekly
+from deliverability.runs.weekly.run import Plan, WeeklySubject, weekly
 from deliverability.words.sentences import phrases
 from tests.databases import postgresql
 from tests.runs.test_weekly_stories import NoPages

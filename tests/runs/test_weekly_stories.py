@@ -29,11 +29,12 @@ from deliverability.model.weekly import Summary, WeeklyEntry
 from deliverability.ports.base import Answer, Failed, Resolver
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
+from deliverability.runs.alone import only_one
 from deliverability.runs.job import Options
 from deliverability.runs.rules import load_rules
 from deliverability.runs.weekly import run as weekly_run
 from deliverability.runs.weekly.messages import Picked
-from deliverability.runs.weekly.run import Plan, WeeklySubject, only_one, weekly
+from deliverability.runs.weekly.run import Plan, WeeklySubject, weekly
 from deliverability.view.weekly import entry_view
 from deliverability.words.sentences import phrases
 
@@ -317,7 +318,7 @@ async def test_a_message_that_cannot_be_read_is_no_change(life: Life) -> None:
     life.unreadable = True
     lost = await life.week()
     (entry,) = lost.entries
-    assert entry.error
+    assert entry.problems
     assert (news(lost), gains(lost)) == ({}, [])
     unchecked = {each.rule for each in changes(lost) if each.kind is UNCHECKED}
     assert "MSG-004" in unchecked

@@ -17,7 +17,7 @@ MAX_CHARACTERS = 10 << 20
 """Longer HTML is not accounted for; it is a hundred times what receivers show."""
 
 
-class Pages:
+class ShownHtml:
     """The text/html body parts of a message; each thing is worked out when it is first asked for, and kept.
 
     Attributes:
