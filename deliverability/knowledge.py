@@ -50,12 +50,12 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
             found = [_provider(each) for each in _read(path, shapes.providers, problems) or ()]
             providers.update((each.id, each) for each in found)
     try:
-        services, selectors = load_senders(folders)
+        services, common, selectors = load_senders(folders)
     except CatalogueError as error:
         raise CatalogueError([*error.problems, *problems]) from None
     if problems:
         raise CatalogueError(problems)
-    return Knowledge(services, selectors, features, measures, outside, providers)
+    return Knowledge(services, common, selectors, features, measures, outside, providers)
 
 
 @cache

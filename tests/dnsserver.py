@@ -24,7 +24,7 @@ import dns.rdatatype
 import dns.rrset
 
 from deliverability.ports.base import Absent, Failed, Found, Resolver
-from deliverability.ports.dns import Server
+from deliverability.ports.servers import Server
 
 BEHAVIOURS = {
     "servfail": "rcode SERVFAIL",
@@ -65,6 +65,7 @@ class DnsServer:
         self.log: list[tuple[str, str, str]] = []
         self.edns: list[int] = []  # EDNS version of each question, -1 without
         self.payloads: list[int] = []
+        self.peers: list[Any] = []  # whence each question over UDP came
         self.connections = 0  # over TCP, TLS or HTTPS
         self.open = 0
         self.most_open = 0
@@ -105,6 +106,7 @@ class DnsServer:
         return sum(entry[0] == name and rdtype in (None, entry[1]) for entry in self.log)
 
     def start(self, wire: bytes, address: Any) -> None:
+        self.peers.append(address)
         task = asyncio.create_task(self._serve_udp(wire, address))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -6,16 +6,16 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from deliverability.auditors.base import Context, auditor, spec
+from deliverability.auditors.selectors import Asked, ask_keys, name_of, no_such_name
 from deliverability.model.codes import SELECTOR, Code
 from deliverability.model.facts import Evidence, EvidenceKind, FactType, KeySeen, Reason, Unknown, Value
 from deliverability.model.knowledge import Measures
-from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver, unknown_from
+from deliverability.ports.base import Answer, Failed, Found, Resolver, unknown_from
 from deliverability.protocols.dkim.fields import value_on_the_wire
-from deliverability.protocols.dkim.key import KeyRecord, choose_key, looks_like_key
+from deliverability.protocols.dkim.key import KeyRecord, choose_key
 from deliverability.protocols.dkim.signature import Signature, is_within, parse_signature
 from deliverability.protocols.dkim.verify import DkimResult, DkimStatus, verify_message
 from deliverability.protocols.dmarc.evaluate import Result, discover_homes
@@ -226,37 +226,20 @@ PROVIDES = (
     ),
     spec("dkim.wildcard", FactType.BOOL, "Any name below _domainkey is answered, so probing proves nothing."),
     spec(
+        "dkim.guessed",
+        FactType.LIST_STR,
+        "Guessed selectors that were asked for: common ones and those of services; all that are known only where these "
+        "led to no key.",
+    ),
+    spec(
         "dkim.failed_probes",
         FactType.LIST_RECORD,
-        "Guessed selectors that could not be asked for; the others that are not among the keys hold none.",
+        "Of these, those that got no answer; the others that are not among the keys hold none.",
         key=["selector"],
     ),
     spec("dkim.failed_probes[].selector", FactType.STR, "Selector."),
     spec("dkim.failed_probes[].reason", FactType.STR, "What went wrong (timeout, servfail ...)."),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A selector whose key was asked for, and the answer."""
-
-    domain: str
-    selector: str
-    found_by: str
-    answer: Answer
-
-    @property
-    def values(self) -> tuple[str, ...]:
-        return self.answer.values if isinstance(self.answer, Found) else ()
-
-    @property
-    def present(self) -> bool:
-        return any(looks_like_key(value) for value in self.values)
-
-    @property
-    def usable(self) -> bool:
-        key, _ = choose_key(self.values)
-        return self.present and key is not None and key.usable
 
 
 @auditor("dkim", provides=PROVIDES, needs=["message.from_domain"])
@@ -473,43 +456,30 @@ def _aligned(signer: str | None, author: Value, organizations: Mapping[str, Resu
 
 
 async def _keys(ctx: Context, signatures: Sequence[Signature]) -> None:
-    """Ask for the keys of all named and guessed selectors at once, and state what is published."""
+    """Ask for the keys of named and guessed selectors, and state what is published."""
     domain = ctx.subject.domain
-    wanted: dict[tuple[str, str], str] = {}
+    named: dict[tuple[str, str], str] = {}
     for signature in signatures:
         if signature.domain and signature.selector and signature.key_name:
-            wanted.setdefault((signature.domain, signature.selector), "message")
+            named.setdefault((signature.domain, signature.selector), "message")
     for selector in ctx.subject.selectors:
-        wanted.setdefault((domain, selector.strip().rstrip(".").lower()), "option")
-    for selector in ctx.knowledge.selectors:
-        wanted.setdefault((domain, selector), "probe")
-    names = [f"{selector}._domainkey.{at}" for at, selector in wanted]
-    parent, stray, *answers = await asyncio.gather(
-        ctx.ports.dns.query(f"_domainkey.{domain}", "TXT"),
-        ctx.ports.dns.query(f"{_unlikely_selector(domain)}._domainkey.{domain}", "TXT"),
-        *(ctx.ports.dns.query(name, "TXT") for name in names),
-    )
-    asked = [_Asked(*key, found_by, answer) for (key, found_by), answer in zip(wanted.items(), answers, strict=True)]
+        named.setdefault((domain, selector.strip().rstrip(".").lower()), "option")
+    found = await ask_keys(ctx, named)
+    asked, stray = found.asked, found.stray
     today = ctx.now.astimezone(UTC).date()
     ctx.put(
         "dkim.wildcard",
         unknown_from(stray) if isinstance(stray, Failed) else isinstance(stray, Found),
         ctx.cite_answer(stray),
     )
-
+    ctx.put("dkim.guessed", tuple(each.selector for each in found.guesses))
     failures = [
         {"selector": each.selector, "reason": each.answer.reason.value}
-        for each in asked
-        if each.found_by == "probe" and isinstance(each.answer, Failed)
+        for each in found.guesses
+        if isinstance(each.answer, Failed)
     ]
     ctx.put("dkim.failed_probes", tuple(failures))
 
-    # What a wildcard gives to everybody says nothing of a guessed name; a name of its own answers differently.
-    strays = set(_values(stray))
-    guesses = [each for each in asked if each.found_by == "probe"]
-    if isinstance(stray, Failed) and not any(isinstance(each.answer, Absent) for each in guesses):
-        # Whether there is a wildcard could not be asked, and as every guess hits, there may be one.
-        strays = {value for each in guesses for value in each.values}
     # A guess that could not be asked for is listed where an earlier run found a key there: it may still be there.
     seen = ctx.subject.keys_seen
     known = {(each.domain, each.selector) for each in seen}
@@ -518,7 +488,7 @@ async def _keys(ctx: Context, signatures: Sequence[Signature]) -> None:
         for each in asked
         if each.found_by != "probe"
         or (isinstance(each.answer, Failed) and (each.domain, each.selector) in known)
-        or (each.present and not (strays and strays >= set(each.values)))
+        or found.stands_out(each)
     ]
     cited = [ctx.cite_answer(each.answer) for each in listed]
     keys = [_key(each, ctx, today) for each in listed]
@@ -526,11 +496,11 @@ async def _keys(ctx: Context, signatures: Sequence[Signature]) -> None:
     if keys:
         ctx.put("dkim.keys", _with_twins(keys, seen, lost), *cited)
     else:
-        _state_no_keys(ctx, guesses, stray)
-    _state_published(ctx, parent, asked, listed)
+        _state_no_keys(ctx, found.guesses, stray)
+    _state_published(ctx, found.parent, asked, listed)
 
 
-def _state_no_keys(ctx: Context, guesses: Sequence[_Asked], stray: Answer) -> None:
+def _state_no_keys(ctx: Context, guesses: Sequence[Asked], stray: Answer) -> None:
     """Nothing is to be listed: that there is no key is proven by the answers to all guesses, and by no less."""
     failed = next(((each.selector, each.answer) for each in guesses if isinstance(each.answer, Failed)), None)
     if failed is None and isinstance(stray, Failed) and any(each.present for each in guesses):
@@ -540,11 +510,6 @@ def _state_no_keys(ctx: Context, guesses: Sequence[_Asked], stray: Answer) -> No
         return
     selector, answer = failed
     ctx.put("dkim.keys", Unknown(answer.reason, SELECTOR(name=selector)), ctx.cite_answer(answer))
-
-
-def _unlikely_selector(domain: str) -> str:
-    """A selector that nobody publishes, the same for a domain in every run, so that a recorded run can be replayed."""
-    return "x" + hashlib.sha256(domain.encode("utf-8", "replace")).hexdigest()[:20]
 
 
 _LOST_WITH_KEY = (
@@ -597,14 +562,14 @@ def _dated(word: str, today: date) -> tuple[str, int] | None:
     return first.isoformat()[:7], max(0, (today - last).days)
 
 
-def _key(asked: _Asked, ctx: Context, today: date) -> dict[str, Value]:
+def _key(asked: Asked, ctx: Context, today: date) -> dict[str, Value]:
     """One item of dkim.keys."""
     answer = asked.answer
     dated = selector_date(asked.selector, today)
     item: dict[str, Value] = {
         "domain": asked.domain,
         "selector": asked.selector,
-        "name": f"{asked.selector}._domainkey.{asked.domain}",
+        "name": name_of(asked.domain, asked.selector),
         "found_by": asked.found_by,
         "used": None if ctx.message is None else asked.found_by == "message",
         "own": _related(asked.domain, ctx.subject.domain),
@@ -669,7 +634,7 @@ def _with_twins(keys: Sequence[dict[str, Value]], seen: Sequence[KeySeen], lost:
     return tuple({**key, "same_as": twins(key)} for key in keys)
 
 
-def _state_published(ctx: Context, parent: Answer, asked: Sequence[_Asked], listed: Sequence[_Asked]) -> None:
+def _state_published(ctx: Context, parent: Answer, asked: Sequence[Asked], listed: Sequence[Asked]) -> None:
     """Whether the audited domain publishes a key that receivers can use.
 
     False only where the selectors that the user named are missing. Guessed selectors that miss prove nothing, and
@@ -697,7 +662,7 @@ def _state_published(ctx: Context, parent: Answer, asked: Sequence[_Asked], list
         if failed:
             cited.append(ctx.cite_answer(failed[0]))
             detail = PROBES_FAILED(n=guessed, m=len(failed), why=failed[0].reason.value)
-        elif _no_such_name(parent) and all(_no_such_name(answer) for answer in below):
+        elif no_such_name(parent) and all(no_such_name(answer) for answer in below):
             cited.append(ctx.cite_answer(parent))
             detail = NO_NAME_BELOW(n=guessed, name=f"_domainkey.{domain}")
         value = Unknown(Reason.NOT_FOUND, detail)
@@ -707,7 +672,3 @@ def _state_published(ctx: Context, parent: Answer, asked: Sequence[_Asked], list
 def _related(domain: str, audited: str) -> bool:
     """Whether one of the names lies below the other: then the key is the sender's own, not a service's."""
     return is_within(domain, audited) or is_within(audited, domain)
-
-
-def _no_such_name(answer: Answer) -> bool:
-    return isinstance(answer, Absent) and answer.nxdomain and not answer.chain

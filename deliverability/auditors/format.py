@@ -181,7 +181,7 @@ def _examine(part: Part) -> tuple[int, tuple[str, ...]]:
     is_text = part.media_type.startswith("text/")
     if not is_text and (part.transfer_encoding in _IDENTITY or part.media_type.startswith("multipart/")):
         return part.encoded_octets, ()  # nothing to decode, and containers would be copied at every level
-    octets, found = part.measure()
+    octets, found = (part.encoded_octets, ()) if part.transfer_encoding in _IDENTITY else part.measure()
     defects = list(found)
     if is_text and part.charset is not None:
         known, clean = check_octets(part.pieces(), part.charset)

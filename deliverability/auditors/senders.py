@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -10,10 +9,11 @@ from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.mail.evidence import header_evidence
 from deliverability.model.codes import SELECTOR, Code
 from deliverability.model.dkim import keys_of, signatures_of
-from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of
+from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of, texts_of
 from deliverability.model.senders import Alignment, Include, Service, ServiceKind
 from deliverability.model.spf import SpfStatus, SpfTree, spf_tree
 from deliverability.senders.recognise import (
+    SPF_TERM,
     Key,
     MessageMarks,
     Sighting,
@@ -62,7 +62,7 @@ PROVIDES = (
     spec(
         "senders.services[].has_key",
         FactType.BOOL,
-        "A key of it is published; none where it has no usual selectors by which to tell.",
+        "A key of it is published; none where it has no usual selectors by which to tell, or these were not asked for.",
         optional=True,
     ),
     spec("senders.services[].receives", FactType.BOOL, "MX leads to it."),
@@ -105,7 +105,7 @@ PROVIDES = (
 
 NEEDS = (
     *("spf.tree", "spf.records"),
-    *("dkim.keys", "dkim.wildcard", "dkim.failed_probes", "dkim.signatures"),
+    *("dkim.keys", "dkim.wildcard", "dkim.guessed", "dkim.failed_probes", "dkim.signatures"),
     *("mx.hosts", "message.from_domain", "envelope.mail_from_domain", "envelope.helo"),
 )
 
@@ -200,13 +200,9 @@ def _terms(tree: Value, records: Value, domain: str, lost: list[Unknown]) -> Ite
         yield from _terms_of(found, domain, (), lost)
         return
     for record in records if isinstance(records, tuple) else ():
-        for match in _PLAIN.finditer(str(record)):
-            qualifier, mechanism, host = match[1] or "+", match[2].lower(), match[3].lower()
-            text = match[0].strip()
-            yield _Term(domain, text, qualifier, mechanism, host, text)
-
-
-_PLAIN = re.compile(r"(?<=\s)([+?~-])?(include|a|mx|exists|redirect)[:=]([\w.-]{1,253})(?=[\s/]|\Z)", re.ASCII | re.I)
+        for term in SPF_TERM.finditer(str(record)):
+            text = term[0].strip()
+            yield _Term(domain, text, term["qualifier"] or "+", term["mechanism"].lower(), term["host"].lower(), text)
 
 
 def _terms_of(tree: SpfTree, domain: str, above: tuple[str, ...], lost: list[Unknown]) -> Iterator[_Term]:
@@ -277,11 +273,14 @@ def _has_key(ctx: Context, service: Service, keys: list[Key]) -> Value:
 
     False only where every one of these names was asked for and DNS says that nothing is there.
     """
-    if not service.dkim.fixed or not set(service.dkim.names) <= set(ctx.knowledge.selectors):
+    if not service.dkim.fixed:
         return None
     if any(may_be_key_of(key, service) for key in keys):
         return True
     listed, wildcard, failed = (ctx.value(path) for path in ("dkim.keys", "dkim.wildcard", "dkim.failed_probes"))
+    asked = {*texts_of(ctx.value("dkim.guessed")), *(str(item.get("selector")) for item in records_of(listed))}
+    if not set(service.dkim.names) <= asked:
+        return None
     for value in (listed, wildcard, failed):
         if isinstance(value, Unknown):
             return value

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from deliverability.cli.command import Command
 from deliverability.cli.options import file_option, input_options, plain_errors, rule_problems, speaking_option
 from deliverability.model.codec import json_text
-
-if TYPE_CHECKING:
-    from deliverability.runs.engine import Audited
 
 
 @click.command("facts", cls=Command)
@@ -27,31 +24,14 @@ def command(output: Path | None, **params: Any) -> int:
         from deliverability.cli.running import run
         from deliverability.knowledge import load_knowledge
         from deliverability.runs.rules import rule_folders
+        from deliverability.runs.saved import document_of, has_failures
 
         inputs = read_inputs(params)
         with rule_problems():
             knowledge = load_knowledge(rule_folders(inputs.settings.rules))
-        found = run(inputs, knowledge, lambda audited: (_document(audited), _has_failures(audited)))
+        found = run(inputs, knowledge, lambda audited: (document_of(audited), has_failures(audited.facts)))
         documents = [document for document, _ in found]
         data = documents[0] if len(documents) == 1 else documents
         text = json_text(data, indent=2) + "\n"
         put(text, output)
         return 3 if any(failed for _, failed in found) else inputs.code
-
-
-def _document(audited: Audited) -> dict[str, Any]:
-    from deliverability.model.codec import encode_facts
-
-    subject = {
-        "domain": audited.subject.domain,
-        "message": audited.subject.message_name or None,
-        "started": audited.started,
-        "sources": list(audited.sources),
-    }
-    return {"subject": subject, **encode_facts(audited.facts)}
-
-
-def _has_failures(audited: Audited) -> bool:
-    from deliverability.model.facts import Unknown
-
-    return any(isinstance(fact.value, Unknown) and not fact.value.reason.waits_for_input for fact in audited.facts)

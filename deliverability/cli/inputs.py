@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -102,25 +104,37 @@ def _shown(address: str) -> str:
 
 def ports_of(params: dict[str, Any], settings: Settings) -> Ports:
     """Where answers come from: the options, then the settings file. Raises InputError."""
+    return opened(**port_settings(params, settings))
+
+
+def port_settings(params: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """The PortSettings of the options, then of the settings file. Raises InputError."""
     for zone in params["zone"]:
         if zone.is_file() and _is_mail(zone):
             raise InputError(MAIL_FOR_ZONE(name=str(zone)))
-    return opened(
-        zones=params["zone"],
-        servers=params["resolver"] or (() if params["zone"] or params["replay"] else settings.resolvers),
-        offline=params["offline"],
-        replay=params["replay"],
-        proposals=params["proposals"],
-        record=params["record"] is not None,
-        seconds=params["timeout"] or settings.timeout or SECONDS,
-        permissions=Permissions(params["fetch"], params["probe_smtp"], params["probe_unsubscribe"]),
-    )
+    return {
+        "zones": params["zone"],
+        "servers": params["resolver"] or (() if params["zone"] or params["replay"] else settings.resolvers),
+        "offline": params["offline"],
+        "replay": params["replay"],
+        "proposals": params["proposals"],
+        "record": params["record"] is not None,
+        "seconds": params["timeout"] or settings.timeout or SECONDS,
+        "permissions": Permissions(params["fetch"], params["probe_smtp"], params["probe_unsubscribe"]),
+    }
 
 
 def opened(**settings: Any) -> Ports:
     """The ports of those PortSettings. Raises InputError in the words of the command line."""
-    try:
+    with in_our_words():
         return open_ports(PortSettings(**settings))
+
+
+@contextmanager
+def in_our_words() -> Iterator[None]:
+    """Tell of settings that cannot be used in the words of the command line. Raises InputError."""
+    try:
+        yield
     except SettingError as error:
         raise error.named(_OPTIONS) from None
 

@@ -67,7 +67,8 @@ def command(
 
 def ask(address: str) -> Resolver:
     """Asks one server and forgets the answer, so that the next look sees what is there then. Raises InputError."""
-    from deliverability.ports.dns import LiveResolver, parse_server
+    from deliverability.ports.dns import LiveResolver
+    from deliverability.ports.servers import parse_server
 
     return LiveResolver([parse_server(address)], cache_size=0)
 

@@ -815,7 +815,6 @@ def _receiver(
         mx_suffixes=mx_suffixes,
         sources=sources,
         rules=rules,
-        short={"en": shape.short.en, "ja": shape.short.ja} if shape.short else {},
         for_senders=_for_senders(shape.for_senders) if shape.for_senders else None,
         bulk_from=shape.bulk_from,
         file=file,
@@ -823,6 +822,7 @@ def _receiver(
         about={"en": shape.about.en, "ja": shape.about.ja} if shape.about else {},
         order=shape.order,
         default=shape.default,
+        short={"en": shape.short.en, "ja": shape.short.ja} if shape.short else {},
     )
 
 

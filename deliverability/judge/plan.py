@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from deliverability.judge.grade import assess
+from deliverability.judge.grade import assess, holding
 from deliverability.judge.services import concerned
 from deliverability.model.answer import Chip, FindingId, PlanStep, Said
 from deliverability.model.facts import FactSet, Value, records_of
@@ -53,6 +53,7 @@ def holders(verdict: Verdict) -> frozenset[FindingId]:
 def steps(report: Report, rules: RuleSet) -> tuple[PlanStep, ...]:
     """The plan without its gains: what to do, in order and numbered."""
     ordered = _ordered(list(_candidates(report, rules)), report.verdicts)
+    unmet = {FindingId(each.rule, each.item): each for each in report.findings if each.outcome is Outcome.UNMET}
     found: list[PlanStep] = []
     settled: set[FindingId] = set()
     numbers: dict[int, int] = {}
@@ -65,7 +66,7 @@ def steps(report: Report, rules: RuleSet) -> tuple[PlanStep, ...]:
         number = len(found) + 1
         if each.place_in is not None:
             numbers[each.place_in] = number
-        found.append(_step(each, left or each.findings[:1], number, numbers, report))
+        found.append(_step(each, left or each.findings[:1], number, numbers, unmet, report.facts))
     return tuple(found)
 
 
@@ -145,11 +146,7 @@ def without(
     findings: Iterable[Finding], done: Collection[FindingId], receivers: Iterable[str], facts: FactSet, rules: RuleSet
 ) -> Standings:
     """Where the receivers stand once some findings are mended."""
-    left = [
-        each
-        for each in findings
-        if each.outcome in (Outcome.UNMET, Outcome.UNKNOWN) and FindingId(each.rule, each.item) not in done
-    ]
+    left = [each for each in holding(findings, facts) if FindingId(each.rule, each.item) not in done]
     return standings(assess(left, receivers, facts, rules.grading).verdicts)
 
 
@@ -439,12 +436,16 @@ def _share(candidate: _Candidate, held: frozenset[FindingId], waiting: Sequence[
 
 
 def _step(
-    each: _Candidate, left: Sequence[FindingId], number: int, numbers: Mapping[int, int], report: Report
+    each: _Candidate,
+    left: Sequence[FindingId],
+    number: int,
+    numbers: Mapping[int, int],
+    unmet: Mapping[FindingId, Finding],
+    facts: FactSet,
 ) -> PlanStep:
-    findings = {FindingId(one.rule, one.item): one for one in report.findings}
-    own = [findings[one] for one in left]
+    own = [unmet[one] for one in left]
     beside = all(one.used is False for one in own)
-    checked = report.facts.value("envelope.mail_from_domain") if beside and own[0].topic == "spf" else None
+    checked = facts.value("envelope.mail_from_domain") if beside and own[0].topic == "spf" else None
     items = tuple(dict.fromkeys(one.item for one in own if one.item))
     remedy = each.remedy
     values: Mapping[str, Value] = {"items": items} if items else {}

@@ -56,7 +56,8 @@ class Knowledge:
 
     Attributes:
         services: sending services by id.
-        selectors: DKIM selectors to guess where nobody named any.
+        common_selectors: DKIM selectors that every domain is asked for.
+        selectors: all DKIM selectors that may be guessed, the common ones first.
         features: HTML and CSS features, by their names at caniemail, and what is lost without them: layout or content.
         measures: see Measures.
         outside: see Outside.
@@ -65,6 +66,7 @@ class Knowledge:
     """
 
     services: Mapping[str, Service] = field(default_factory=dict)
+    common_selectors: tuple[str, ...] = ()
     selectors: tuple[str, ...] = ()
     features: Mapping[str, str] = field(default_factory=dict)
     measures: Measures = Measures()

@@ -440,7 +440,7 @@ class Receiver:
         default: judged where the user chose no receivers.
         about: language -> what a sender should know about it; may be empty.
         order: place in lists, the smallest first.
-        short: language -> display name where many are named in a line; may be empty.
+        short: language -> name where many are named, and for headlines and narrow columns; empty: the name.
         for_senders: see ForSenders; None: it offers nothing.
 
     """
@@ -458,6 +458,10 @@ class Receiver:
     default: bool = True
     short: Mapping[str, str] = field(default_factory=dict)
     for_senders: ForSenders | None = None
+
+    def called(self, lang: str) -> str:
+        """Its short name, or where it has none its name."""
+        return self.short.get(lang) or self.name[lang]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from deliverability.model.codes import Detail, failed_question
 from deliverability.model.facts import Reason, Unknown
+
+if TYPE_CHECKING:
+    from deliverability.ports.budget import Budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,15 @@ class Resolver(Protocol):
 
     async def close(self) -> None:
         """Release sockets. The resolver is not used afterwards."""
+        ...
+
+
+@runtime_checkable
+class SharedResolver(Protocol):
+    """A resolver that shares out fairly what may be asked at a time."""
+
+    def of_subject(self, domain: str, budget: Budget) -> Resolver:
+        """The same for one of many subjects; what its questions wait behind those of others costs it no time."""
         ...
 
 

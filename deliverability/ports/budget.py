@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
 
 from deliverability.model.codes import Code
 from deliverability.model.facts import Reason
@@ -19,33 +20,96 @@ T = TypeVar("T")
 class Budget:
     """The time of one subject, over all that it asks and computes: it begins when it is first asked about.
 
-    Between a subject and its ports it answers, once it is spent, every question with a time-out.
+    Between a subject and its ports it answers, once it is spent, every question with a time-out. What the subject's
+    questions wait behind those of others does not count.
     """
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self.seconds = seconds
         self._deadline: float | None = None
+        self._paused = 0
+        self._paused_at = 0.0
+        self._waits: set[_Wait] = set()
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def spent(self) -> bool:
         """Whether the time is over: whoever has much to compute looks here between the steps."""
-        end = self._end()
-        return asyncio.get_running_loop().time() >= end
+        loop = asyncio.get_running_loop()
+        end = self._end(loop)
+        return loop.time() >= end
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """While the subject waits for its turn among others, its time stands still."""
+        self.pause()
+        try:
+            yield
+        finally:
+            self.resume()
 
     async def within(self, work: Awaitable[T]) -> T | None:
         """What `work` gives; None where the time is over before."""
+        # As asyncio.timeout_at does it, but with one timer for all that waits.
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("only a task can be kept from waiting longer")
+        wait = _Wait(task)
+        self._waits.add(wait)
+        if self._timer is None:
+            self._set(asyncio.get_running_loop())
         try:
-            async with asyncio.timeout_at(self._end()):
-                return await work
-        except TimeoutError:
-            return None
+            return await work
+        except asyncio.CancelledError:
+            if wait.over and wait.task.uncancel() <= wait.cancelling:
+                return None
+            raise
+        finally:
+            self._waits.discard(wait)
 
     async def ask(self, question: PortQuestion[T], below: Callable[[], Awaitable[T]]) -> T:
         """The answer of `below`, as long as there is time."""
         answer = None if self.spent else await self.within(below())
         return answer or question.lost(Reason.TIMEOUT, USED_UP(n=f"{self.seconds:g}"))
 
-    def _end(self) -> float:
+    def pause(self) -> None:
+        """Questions of the subject begin to wait behind those of others."""
+        if not self._paused:
+            self._paused_at = asyncio.get_running_loop().time()
+        self._paused += 1
+
+    def resume(self) -> None:
+        """They wait no more."""
+        self._paused -= 1
+        if not self._paused and self._deadline is not None:
+            self._deadline += asyncio.get_running_loop().time() - self._paused_at
+
+    def _end(self, loop: asyncio.AbstractEventLoop) -> float:
+        now = loop.time()
         if self._deadline is None:
-            self._deadline = asyncio.get_running_loop().time() + self.seconds
-        return self._deadline
+            self._deadline = now + self.seconds
+        return self._deadline + (now - self._paused_at if self._paused else 0)
+
+    def _set(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = loop.call_at(self._end(loop), self._over, loop)
+
+    def _over(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        end = self._end(loop)
+        if loop.time() < end:  # it was paused meanwhile
+            self._set(loop)
+            return
+        for wait in self._waits:
+            wait.over = True
+            wait.task.cancel()
+
+
+class _Wait:
+    """A task that waits for something, and how often it had been cancelled before."""
+
+    __slots__ = ("cancelling", "over", "task")
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        self.task = task
+        self.cancelling = task.cancelling()
+        self.over = False

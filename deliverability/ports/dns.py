@@ -7,141 +7,59 @@ address of a DNS-over-HTTPS server that is named rather than numbered.
 from __future__ import annotations
 
 import asyncio
-import errno
-import ipaddress
-import re
-import socket
-import struct
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import Any
 
 from deliverability.model.codes import Code, Detail
-from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason
 from deliverability.ports import wire
 from deliverability.ports.base import Absent, Answer, Clock, Failed, Found
+from deliverability.ports.budget import Budget
 from deliverability.ports.clock import SystemClock, stamp
-from deliverability.ports.hosts import LATE, UNREACHABLE
-from deliverability.ports.names import CNAME_LOOP, CNAME_MANY, MAX_CHAIN, impossible, labels_of, name_text
+from deliverability.ports.hosts import NoAnswerError
+from deliverability.ports.names import (
+    CNAME_LOOP,
+    CNAME_MANY,
+    MAX_CHAIN,
+    Labels,
+    impossible,
+    is_plain,
+    labels_of,
+    name_text,
+)
+from deliverability.ports.servers import Server, system_servers
+from deliverability.ports.streams import Streams
+from deliverability.ports.udp import Sent, UdpServer
+from deliverability.ports.window import Window
 
-if TYPE_CHECKING:
-    import ssl
-
-    import httpx
-
-MAX_MESSAGE = 65535  # octets of one DNS message
 MAX_TTL = 86400  # seconds a positive or negative answer is kept at most
 FAILED_TTL = 5  # seconds a failure is kept, so that one run does not ask a dead server again and again
 NO_SOA_TTL = 60  # seconds an absence without SOA is kept
-SILENT_TTL = 30  # seconds a server that kept silent is asked only after the others
-_LEAST_IN_FLIGHT = 4
-_OTHER_FILES = 40  # files that a run has open besides its questions: outputs, history, modules being loaded, streams
-_MANY = 1_000_000
-_HTTP_TIMEOUT_SLACK = 1.0  # seconds; our own time-out fires first
+SILENT_TTL = 30  # seconds a server that kept silent is asked only after the others; so long silence is remembered
+IN_FLIGHT = 400
+"""Questions on the wire to one server at once."""
 
 
 CNAME_UNASKABLE = Code("cname-unaskable", ("name",))
 NO_SERVER = Code("no-server")
 REFERS = Code("server-refers", ("server",))
 ANSWERED = Code("server-answered", ("server", "code"))
-TRUNCATED = Code("server-truncated", ("server",))
-TLS_FAILED = Code("server-tls", ("server", "why"))
-CLOSED = Code("server-closed", ("server",))
-HTTP_ANSWER = Code("server-http", ("server", "n"))
-TOO_MUCH = Code("server-more", ("server",))
-MALFORMED = Code("server-malformed", ("server",))
-NO_DOH_URL = Code("no-doh-url", ("text",))
-NO_RESOLVER = Code("no-resolver", ("text",))
-NO_PORT = Code("no-port", ("text",))
-NOISE = Code("server-noise", ("server", "n"))  # only what is malformed or answers another question
+
+_Reply = wire.Response | NoAnswerError
+_Steps = Generator["_Step", _Reply, Answer]
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """One resolver to ask: `transport` is ``udp`` (TCP on truncation), ``tls`` or ``https``.
+class _Step:
+    """One question to put to one server."""
 
-    `host` is an IP address, or for https the host of `url`; `tls_name` the name that the certificate must carry.
-    """
-
-    transport: str
-    host: str
-    port: int
-    url: str = ""
-    tls_name: str = ""
-
-    def __str__(self) -> str:
-        if self.transport == "https":
-            return self.url
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == _PORTS[self.transport] else f":{self.port}"
-        prefix = "" if self.transport == "udp" else "tls://"
-        name = f"#{self.tls_name}" if self.tls_name else ""
-        return f"{prefix}{host if port or prefix else self.host}{port}{name}"
-
-
-_PORTS = {"udp": 53, "tls": 853, "https": 443}
-
-
-def parse_server(text: str) -> Server:
-    """Read a resolver to ask: ``ADDR``, ``ADDR:PORT``, ``[V6]:PORT``, ``tls://ADDR[:PORT][#NAME]`` or ``https://URL``.
-
-    Raises:
-        InputError: with a sentence that says what is wrong.
-
-    """
-    given = text.strip()
-    if given.lower().startswith("https://"):
-        try:
-            parts = urlsplit(given)
-            port = parts.port or _PORTS["https"]
-        except ValueError:
-            parts, port = None, 0
-        if parts is None or not parts.hostname or parts.username is not None:
-            raise InputError(NO_DOH_URL(text=text))
-        return Server("https", parts.hostname, port, url=given)
-    transport, rest, tls_name = "udp", given, ""
-    if given.lower().startswith("tls://"):
-        transport = "tls"
-        rest, _, tls_name = given[len("tls://") :].partition("#")
-    if rest.startswith("["):
-        match = re.fullmatch(r"\[([^\]]*)\](?::(\d{1,5}))?", rest)
-    elif rest.count(":") > 1:
-        match = re.fullmatch(r"(.*)()", rest)  # an IPv6 address without brackets, so without a port
-    else:
-        match = re.fullmatch(r"([^:]*)(?::(\d{1,5}))?", rest)
-    host = match[1] if match else ""
-    port = int(match[2] or _PORTS[transport]) if match else 0
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        raise InputError(NO_RESOLVER(text=text)) from None
-    if not 0 < port < 65536:
-        raise InputError(NO_PORT(text=text))
-    return Server(transport, host, port, tls_name=tls_name)
-
-
-def system_servers() -> tuple[Server, ...]:
-    """The resolvers this machine is set up to use; empty where it has none."""
-    import dns.resolver
-
-    try:
-        configured = dns.resolver.Resolver(configure=True)
-    except dns.resolver.NoResolverConfiguration:
-        return ()
-    return tuple(Server("udp", str(address), 53) for address in configured.nameservers)
-
-
-class _ExchangeError(Exception):
-    """One exchange with one server came to nothing; says why."""
-
-    def __init__(self, reason: Reason, detail: Detail) -> None:
-        super().__init__(detail.code)
-        self.reason = reason
-        self.detail = detail
+    server: Server
+    labels: Labels
+    rdtype: str
+    edns: bool
 
 
 class LiveResolver:
@@ -154,7 +72,7 @@ class LiveResolver:
         servers: whom to ask, in this order; None takes the system's.
         timeout: seconds to wait for one reply.
         retries: how many more times to ask after silence.
-        in_flight: questions on the wire at once, over all domains.
+        in_flight: questions on the wire to one server at once, over all domains.
         cache_size: answers kept; the least recently used goes first.
         clock: for the time stamps in answers.
         monotonic: seconds, for the age of cached answers.
@@ -167,7 +85,7 @@ class LiveResolver:
         *,
         timeout: float = 3.0,
         retries: int = 2,
-        in_flight: int = 100,
+        in_flight: int = IN_FLIGHT,
         cache_size: int = 20_000,
         clock: Clock | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -175,52 +93,60 @@ class LiveResolver:
         self._servers = tuple(servers) if servers is not None else None
         self._timeout = timeout
         self._retries = retries
-        self._in_flight = min(in_flight, _open_files())
-        self._window = asyncio.Semaphore(self._in_flight)
+        self._in_flight = in_flight
         self._cache: OrderedDict[tuple[str, str], tuple[float, Answer]] = OrderedDict()
         self._cache_size = cache_size
-        self._pending: dict[tuple[str, str], asyncio.Task[Answer]] = {}
-        self._clock: Clock = clock or SystemClock()
+        self._flights: dict[tuple[str, str], _Flight] = {}
+        self.clock: Clock = clock or SystemClock()
         self._monotonic = monotonic
         self._silent_until: dict[Server, float] = {}
-        self._streams: dict[Server, list[_Stream]] = {}
-        self._http: httpx.AsyncClient | None = None
-        self._tls: ssl.SSLContext | None = None
+        self._sent: OrderedDict[_Flight, Sent] = OrderedDict()  # over UDP
+        self._timer: asyncio.TimerHandle | None = None
+        self._udp: dict[Server, UdpServer] = {}
+        self._windows: dict[Server, Window[_Flight]] = {}
+        self._streams: Streams | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._own = Share(self, "", None)
+
+    def of_subject(self, domain: str, budget: Budget) -> Share:
+        """The same for one of many subjects: it gets its share of what may be on the wire."""
+        return Share(self, domain, budget)
 
     async def query(self, name: str, rdtype: str) -> Answer:
         """Ask, or answer from what is known."""
-        labels = labels_of(name)
-        if labels is None:
-            return impossible(name, rdtype, stamp(self._clock.now()))
-        key = (name_text(labels), rdtype.upper())
-        known = self._cached(key)
-        if known is not None:
-            return known
-        task = self._pending.get(key)
-        if task is None:
-            task = asyncio.create_task(self._resolve(*key))
-            self._pending[key] = task
-            task.add_done_callback(lambda done: self._finish(key, done))
-        # Shielded: one waiter whose time is up must not take the answer from the others.
-        return await asyncio.shield(task)
+        return await self._own.query(name, rdtype)
+
+    def knows(self, name: str, rdtype: str) -> bool:
+        """Whether the answer is kept, or on its way: then nobody is asked for it. Both as answers spell them."""
+        key = (name, rdtype)
+        return key in self._flights or self.cached(key) is not None
 
     async def close(self) -> None:
         """Stop what is under way and close connections."""
-        tasks = list(self._pending.values())
-        for task in tasks:
+        for flight in self._flights.values():
+            flight.cancel()
+        self._flights.clear()
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for streams in self._streams.values():
-            for stream in streams:
-                stream.close()
-        self._streams.clear()
-        if self._http is not None:
-            await self._http.aclose()
-            self._http = None
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for window in self._windows.values():
+            window.close()
+        for server in self._udp.values():
+            server.close()
+        self._sent.clear()
+        self._windows.clear()
+        self._udp.clear()
+        if self._streams is not None:
+            await self._streams.close()
+            self._streams = None
 
     # --- cache -----------------------------------------------------------------------------------------------------
 
-    def _cached(self, key: tuple[str, str]) -> Answer | None:
+    def cached(self, key: tuple[str, str]) -> Answer | None:
+        """What is known, and not too old."""
         entry = self._cache.get(key)
         if entry is None:
             return None
@@ -231,12 +157,11 @@ class LiveResolver:
         self._cache.move_to_end(key)
         return answer
 
-    def _finish(self, key: tuple[str, str], task: asyncio.Task[Answer]) -> None:
-        self._pending.pop(key, None)
-        if task.cancelled() or task.exception() is not None:
-            return
-        answer = task.result()
-        ttl = FAILED_TTL if isinstance(answer, Failed) else min(answer.ttl, MAX_TTL)
+    def _keep(self, key: tuple[str, str], answer: Answer) -> None:
+        if isinstance(answer, Failed):
+            ttl = SILENT_TTL if answer.reason is Reason.TIMEOUT else FAILED_TTL
+        else:
+            ttl = min(answer.ttl, MAX_TTL)
         self._cache[key] = (self._monotonic() + ttl, answer)
         self._cache.move_to_end(key)
         while len(self._cache) > self._cache_size:
@@ -244,16 +169,141 @@ class LiveResolver:
 
     # --- one question ----------------------------------------------------------------------------------------------
 
-    async def _resolve(self, name: str, rdtype: str) -> Answer:
+    def ask(self, key: tuple[str, str], subject: Share) -> asyncio.Future[Answer]:
+        """The answer to come; the question, its name spelt as in answers, goes out unless it has already."""
+        flight = self._flights.get(key)
+        if flight is not None:
+            if subject not in flight.lanes:
+                flight.lanes.append(subject)
+                self._window(flight).join(flight, subject)
+            return flight.waiter()
+        steps = self._resolve(*key)
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            return _done(end.value)
+        flight = self._flights[key] = _Flight(self, key, subject, steps, step)
+        answer = flight.waiter()
+        self._begin(flight)
+        return answer
+
+    def advance(self, flight: _Flight, reply: _Reply) -> None:
+        """Go on with a question after the reply to its step."""
+        self._window(flight).leave(flight, replied=isinstance(reply, wire.Response))
+        self._sent.pop(flight, None)
+        flight.subject.told(flight, reply)
+        try:
+            flight.step = flight.steps.send(reply)
+        except StopIteration as end:
+            self._land(flight, end.value)
+        else:
+            self._begin(flight)
+
+    def _begin(self, flight: _Flight) -> None:
+        if flight.subject.may_ask(flight):
+            self.depart(flight)
+
+    def depart(self, flight: _Flight) -> None:
+        """Send the question of a step when its server has a place for it."""
+        self._window(flight).enter(flight)
+
+    def _land(self, flight: _Flight, answer: Answer) -> None:
+        self._flights.pop(flight.key, None)
+        self._keep(flight.key, answer)
+        flight.land(answer)
+        flight.subject.landed(flight, answer)
+
+    def _fail(self, flight: _Flight, error: Exception) -> None:
+        self._flights.pop(flight.key, None)
+        self._window(flight).leave(flight, replied=False)
+        flight.fail(error)
+        flight.subject.landed(flight, None)
+
+    def _drop(self, flight: _Flight) -> None:
+        """Nobody waits for it any more, and it was not sent."""
+        self._flights.pop(flight.key, None)
+        flight.cancel()
+        flight.subject.landed(flight, None)
+
+    def _window(self, flight: _Flight) -> Window[_Flight]:
+        server = flight.step.server
+        window = self._windows.get(server)
+        if window is None:
+            window = self._windows[server] = Window(self._in_flight, self._send, self._drop)
+        return window
+
+    # --- on the wire -----------------------------------------------------------------------------------------------
+
+    def _send(self, flight: _Flight) -> None:
+        step = flight.step
+        if step.server.transport != "udp":
+            self._start(self._over_stream(flight, step))
+            return
+        server = self._udp.get(step.server)
+        if server is None:
+            server = self._udp[step.server] = UdpServer(step.server, self._timeout)
+        try:
+            sent = server.send(step.labels, step.rdtype, edns=step.edns, waiting=flight)
+        except ValueError as error:  # there is no such type
+            self._fail(flight, error)
+            return
+        if sent is None:
+            server.when_open(lambda broken: self._send(flight) if broken is None else self.advance(flight, broken))
+            return
+        self._sent[flight] = sent
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._timeout, self._look_for_silence)
+
+    def _look_for_silence(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = None
+        while self._sent:
+            flight, sent = next(iter(self._sent.items()))
+            if sent.at + self._timeout > loop.time():
+                self._timer = loop.call_at(sent.at + self._timeout, self._look_for_silence)
+                return
+            self.advance(flight, sent.silence(self._timeout))
+
+    def heard(self, flight: _Flight, reply: _Reply) -> None:
+        """The reply came over UDP; what was truncated is asked for again over TCP."""
+        if isinstance(reply, wire.Response) and reply.truncated:
+            self._sent.pop(flight, None)
+            self._start(self._over_stream(flight, flight.step))
+        else:
+            self.advance(flight, reply)
+
+    async def _over_stream(self, flight: _Flight, step: _Step) -> None:
+        if self._streams is None:
+            self._streams = Streams(self._timeout)
+        reply: _Reply
+        try:
+            query = wire.query(step.labels, step.rdtype, edns=step.edns)
+            reply = await self._streams.exchange(step.server, query)
+        except NoAnswerError as broken:
+            reply = broken
+        except Exception as error:
+            self._fail(flight, error)
+            return
+        self.advance(flight, reply)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- the steps -------------------------------------------------------------------------------------------------
+
+    def _resolve(self, name: str, rdtype: str) -> _Steps:
         """Ask and follow CNAME, across replies where the servers do not follow it themselves."""
+        labels = labels_of(name) or ()
         chain: list[str] = []
         ttl = MAX_TTL
         current = name
         authenticated = True
         while True:
             try:
-                reply, server = await self._ask(current, rdtype)
-            except _ExchangeError as broken:
+                reply, server = yield from self._ask(labels, rdtype)
+            except NoAnswerError as broken:
                 return self._failed(name, rdtype, broken.reason, broken.detail)
             hop = _read(reply, current, rdtype)
             for target in hop.chain:
@@ -270,26 +320,27 @@ class LiveResolver:
             if "\\x" in current:
                 # Its text cannot be turned back into its labels for sure, and another name must not answer for it.
                 return self._failed(name, rdtype, Reason.SERVFAIL, CNAME_UNASKABLE(name=current))
-        at = stamp(self._clock.now())
+            labels = labels_of(current) or ()
+        at = stamp(self.clock.now())
         if hop.values:
             octets = hop.string_octets
-            return Found(name, rdtype, hop.values, ttl, tuple(chain), octets, at, str(server), authenticated)
-        return Absent(name, rdtype, hop.nxdomain, ttl, tuple(chain), at, str(server))
+            return Found(name, rdtype, hop.values, ttl, tuple(chain), octets, at, server, authenticated)
+        return Absent(name, rdtype, hop.nxdomain, ttl, tuple(chain), at, server)
 
     def _failed(self, name: str, rdtype: str, reason: Reason, detail: Detail) -> Failed:
-        return Failed(name, rdtype, reason, detail, at=stamp(self._clock.now()))
+        return Failed(name, rdtype, reason, detail, at=stamp(self.clock.now()))
 
-    async def _ask(self, name: str, rdtype: str) -> tuple[wire.Response, Server]:
+    def _ask(self, labels: Labels, rdtype: str) -> Generator[_Step, _Reply, tuple[wire.Response, str]]:
         """Put one question to the servers until one gives a usable reply; also say which one.
 
         Raises:
-            _ExchangeError: nobody did; the gravest reason met (servfail, then refused, then timeout).
+            NoAnswerError: nobody did; the gravest reason met (servfail, then refused, then timeout).
 
         """
         if self._servers is None:
             self._servers = system_servers()
         if not self._servers:
-            raise _ExchangeError(Reason.REFUSED, NO_SERVER())
+            raise NoAnswerError(Reason.REFUSED, NO_SERVER())
         failures: dict[Reason, Detail] = {}
         now = self._monotonic()
         waiting = deque(sorted(self._servers, key=lambda server: self._silent_until.get(server, now) > now))
@@ -298,172 +349,42 @@ class LiveResolver:
                 break
             server = waiting.popleft()
             try:
-                return await self._exchange(server, name, rdtype), server
-            except _ExchangeError as broken:
+                return (yield from self._exchange(server, labels, rdtype)), str(server)
+            except NoAnswerError as broken:
                 failures.setdefault(broken.reason, broken.detail)
                 if broken.reason is Reason.TIMEOUT:
                     waiting.append(server)  # others first; one that spoke or is not there would not change its mind
                     self._silent_until[server] = self._monotonic() + SILENT_TTL
         for reason in (Reason.SERVFAIL, Reason.REFUSED, Reason.TIMEOUT):
             if reason in failures:
-                raise _ExchangeError(reason, failures[reason])
+                raise NoAnswerError(reason, failures[reason])
         raise AssertionError("unreachable: no attempt was made")
 
-    async def _exchange(self, server: Server, name: str, rdtype: str) -> wire.Response:
+    def _exchange(self, server: Server, labels: Labels, rdtype: str) -> Generator[_Step, _Reply, wire.Response]:
         """One question to one server, again without EDNS where the server does not know EDNS (RFC 6891 section 7).
 
         Raises:
-            _ExchangeError: no reply, or one that answers nothing.
+            NoAnswerError: no reply, or one that answers nothing.
 
         """
-        labels = labels_of(name) or ()
         for edns in (True, False):
-            query = wire.query(labels, rdtype, edns=edns)
-            reply = await self._reply(server, query)
+            got = yield _Step(server, labels, rdtype, edns)
+            if isinstance(got, NoAnswerError):
+                raise got
+            reply = got
             if edns and reply.rcode in (wire.FORMERR, wire.NOTIMP, wire.BADVERS):
                 continue
             if reply.rcode == wire.NOERROR and reply.referral:
-                raise _ExchangeError(Reason.REFUSED, REFERS(server=str(server)))
+                raise NoAnswerError(Reason.REFUSED, REFERS(server=str(server)))
             if reply.rcode in (wire.NOERROR, wire.NXDOMAIN):
                 return reply
             break
         if reply.rcode == wire.REFUSED:
-            raise _ExchangeError(Reason.REFUSED, ANSWERED(server=str(server), code="REFUSED"))
+            raise NoAnswerError(Reason.REFUSED, ANSWERED(server=str(server), code="REFUSED"))
         from dns.rcode import Rcode
         from dns.rcode import to_text as rcode_text
 
-        raise _ExchangeError(Reason.SERVFAIL, ANSWERED(server=str(server), code=rcode_text(Rcode.make(reply.rcode))))
-
-    async def _reply(self, server: Server, query: wire.Query) -> wire.Response:
-        """What the server sends back. Where this machine lets us open no more files, wait for others to be closed."""
-        wait = 0.02
-        while True:
-            async with self._window:
-                heard: list[Code] = []
-                try:
-                    async with asyncio.timeout(self._timeout):
-                        return await self._send(server, query, heard)
-                except TimeoutError:
-                    silence = heard[0] if heard else LATE
-                    detail = silence(server=str(server), n=f"{self._timeout:g}")
-                    raise _ExchangeError(Reason.TIMEOUT, detail) from None
-                except OSError as error:
-                    if error.errno not in (errno.EMFILE, errno.ENFILE) or wait > self._timeout:
-                        detail = UNREACHABLE(server=str(server), why=error.strerror or str(error))
-                        raise _ExchangeError(Reason.REFUSED, detail) from None
-            if self._in_flight > _LEAST_IN_FLIGHT:
-                # From now on one question fewer at a time: its place is never given back.
-                self._in_flight -= 1
-                await self._window.acquire()
-            await asyncio.sleep(wait)
-            wait *= 2
-
-    # --- transports ------------------------------------------------------------------------------------------------
-
-    async def _send(self, server: Server, query: wire.Query, heard: list[Code]) -> wire.Response:
-        if server.transport == "https":
-            return _expected(await self._post(server, query.wire), query, server)
-        if server.transport == "tls":
-            return _expected(await self._tls_exchange(server, query.wire), query, server)
-        reply = await _udp_exchange(server, query, heard)
-        if reply.truncated:
-            stream = await _Stream.connect(server)
-            try:
-                return _expected(await stream.exchange(query.wire), query, server)
-            except (EOFError, OSError):
-                raise _ExchangeError(Reason.SERVFAIL, TRUNCATED(server=str(server))) from None
-            finally:
-                stream.close()
-        return reply
-
-    async def _tls_exchange(self, server: Server, message: bytes) -> bytes:
-        """Ask over TLS (RFC 7858) on a connection that is free, else on a new one."""
-        import ssl
-
-        free = self._streams.setdefault(server, [])
-        while True:
-            reused = bool(free)
-            if reused:
-                stream = free.pop()
-            else:
-                try:
-                    stream = await _Stream.connect(server, self._context())
-                except ssl.SSLError as error:
-                    detail = TLS_FAILED(server=str(server), why=error.reason or str(error))
-                    raise _ExchangeError(Reason.REFUSED, detail) from None
-            try:
-                answer = await stream.exchange(message)
-            except (EOFError, OSError):
-                stream.close()
-                if reused:  # servers close idle connections: try the next one
-                    continue
-                raise _ExchangeError(Reason.REFUSED, CLOSED(server=str(server))) from None
-            except BaseException:  # cancelled in the middle of an exchange: its answer must not meet the next question
-                stream.close()
-                raise
-            free.append(stream)
-            return answer
-
-    async def _post(self, server: Server, message: bytes) -> bytes:
-        """Ask over HTTPS (RFC 8484)."""
-        import httpx
-
-        if self._http is None:
-            self._http = httpx.AsyncClient(
-                http2=_has_http2(), verify=self._context(), timeout=self._timeout + _HTTP_TIMEOUT_SLACK
-            )
-        headers = {"content-type": "application/dns-message", "accept": "application/dns-message"}
-        try:
-            async with self._http.stream("POST", server.url, content=message, headers=headers) as response:
-                if response.status_code != 200:
-                    raise _ExchangeError(Reason.REFUSED, HTTP_ANSWER(server=str(server), n=response.status_code))
-                body = b""
-                async for part in response.aiter_bytes():
-                    body += part
-                    if len(body) > MAX_MESSAGE:
-                        raise _ExchangeError(Reason.SERVFAIL, TOO_MUCH(server=str(server)))
-                return body
-        except httpx.TimeoutException:
-            raise TimeoutError from None
-        except httpx.HTTPError as error:
-            raise _ExchangeError(Reason.REFUSED, UNREACHABLE(server=str(server), why=str(error))) from None
-
-    def _context(self) -> ssl.SSLContext:
-        """The certificates this machine trusts (or those of SSL_CERT_FILE), names checked."""
-        import ssl
-
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
-        return self._tls
-
-
-def _open_files() -> int:
-    """How many questions may be under way at a time so that enough files are left for everything else."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return _MANY
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _MANY if limit == resource.RLIM_INFINITY else max(_LEAST_IN_FLIGHT, limit - _OTHER_FILES)
-
-
-def _has_http2() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("h2") is not None
-
-
-def _expected(message: bytes, query: wire.Query, server: Server) -> wire.Response:
-    """The reply to `query`, from a server we are connected to.
-
-    Raises:
-        _ExchangeError: the octets are no DNS message, or answer something else.
-
-    """
-    reply = wire.reply(message, query)
-    if reply is None:
-        raise _ExchangeError(Reason.SERVFAIL, MALFORMED(server=str(server)))
-    return reply
+        raise NoAnswerError(Reason.SERVFAIL, ANSWERED(server=str(server), code=rcode_text(Rcode.make(reply.rcode))))
 
 
 @dataclass(slots=True)
@@ -504,55 +425,142 @@ def _read(reply: wire.Response, name: str, rdtype: str) -> _Hop:
     return hop
 
 
-async def _udp_exchange(server: Server, query: wire.Query, heard: list[Code]) -> wire.Response:
-    """Ask over UDP. The socket is new, so its port is random, and connected, so that only the server is heard.
+def _done(answer: Answer) -> asyncio.Future[Answer]:
+    future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    future.set_result(answer)
+    return future
 
-    Args:
-        server: whom to ask.
-        query: the question.
-        heard: takes a note where something came that is no reply.
 
-    Raises:
-        OSError: nobody listens there (ICMP).
+class _Flight:
+    """A question under way, and who waits for its answer."""
 
+    __slots__ = ("_resolver", "_waiters", "key", "lanes", "silences", "step", "steps", "subject")
+
+    def __init__(
+        self, resolver: LiveResolver, key: tuple[str, str], subject: Share, steps: _Steps, step: _Step
+    ) -> None:
+        self._resolver = resolver
+        self._waiters: list[asyncio.Future[Answer]] = []
+        self.key = key
+        self.subject = subject
+        self.lanes = [subject]
+        self.steps = steps
+        self.step = step
+        self.silences = 0
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody still waits for it."""
+        return not all(each.done() for each in self._waiters)
+
+    def waiter(self) -> asyncio.Future[Answer]:
+        """One more waits. Whose time is up takes the answer from nobody else."""
+        waiter: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        return waiter
+
+    def heard(self, reply: _Reply) -> None:
+        """The reply to its step came over UDP."""
+        self._resolver.heard(self, reply)
+
+    def land(self, answer: Answer) -> None:
+        """Give the answer to all who wait."""
+        for each in self._waiters:
+            if not each.done():
+                each.set_result(answer)
+
+    def fail(self, error: Exception) -> None:
+        """Raise with all who wait."""
+        for each in self._waiters:
+            if not each.done():
+                each.set_exception(error)
+
+    def cancel(self) -> None:
+        """Nobody gets an answer."""
+        for each in self._waiters:
+            each.cancel()
+
+
+class Share:
+    """One of the subjects that share a resolver, and what it has learnt of the servers of its domain.
+
+    While nothing at all is heard of the domain, only one of its questions is asked again after silence: what comes of
+    that one comes of all. So a domain without servers costs its own time, and not that of the others.
     """
-    loop = asyncio.get_running_loop()
-    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as connection:
-        connection.setblocking(False)
-        connection.connect((server.host, server.port))
-        await loop.sock_sendall(connection, query.wire)
-        while True:
-            reply = wire.reply(await loop.sock_recv(connection, MAX_MESSAGE), query)
-            if reply is not None:
-                return reply
-            # Pass over everything else: a forger's guess must not end the wait.
-            if not heard:
-                heard.append(NOISE)
-            await asyncio.sleep(0)  # where datagrams are waiting, sock_recv does not let others run
 
+    def __init__(self, resolver: LiveResolver, domain: str, budget: Budget | None) -> None:
+        self._resolver = resolver
+        self._domain = domain
+        self._below = f".{domain}"
+        self._budget = budget
+        self._heard = not domain
+        self._silence: NoAnswerError | None = None  # for certain
+        self._scout: _Flight | None = None
+        self._held: list[_Flight] = []
 
-class _Stream:
-    """One TCP or TLS connection; messages carry their length in front (RFC 1035 section 4.2.2)."""
+    async def query(self, name: str, rdtype: str) -> Answer:
+        """Ask, or answer from what is known."""
+        if not is_plain(name):
+            labels = labels_of(name)
+            if labels is None:
+                return impossible(name, rdtype, stamp(self._resolver.clock.now()))
+            name = name_text(labels)
+        key = (name, rdtype.upper())
+        return self._resolver.cached(key) or await self._resolver.ask(key, self)
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    async def close(self) -> None:
+        """The resolver is not this subject's to close."""
 
-    @classmethod
-    async def connect(cls, server: Server, context: ssl.SSLContext | None = None) -> _Stream:
-        """Connect; with a context over TLS, where the certificate must name `tls_name`, else the address."""
-        name = (server.tls_name or server.host) if context else None
-        reader, writer = await asyncio.open_connection(server.host, server.port, ssl=context, server_hostname=name)
-        return cls(reader, writer)
+    def wait(self) -> None:
+        """Questions wait for a place behind those of others: its time stands still."""
+        if self._budget is not None:
+            self._budget.pause()
 
-    async def exchange(self, message: bytes) -> bytes:
-        """Send one message and read one. Raises EOFError or OSError where the connection ends."""
-        self._writer.write(struct.pack("!H", len(message)) + message)
-        await self._writer.drain()
-        (length,) = struct.unpack("!H", await self._reader.readexactly(2))
-        return await self._reader.readexactly(length)
+    def go(self) -> None:
+        """None of them does any more."""
+        if self._budget is not None:
+            self._budget.resume()
 
-    def close(self) -> None:
-        """Drop the connection without ceremony."""
-        self._writer.transport.abort()
+    def may_ask(self, flight: _Flight) -> bool:
+        """Whether the step may be asked now; else it is answered later, or was at once."""
+        if self._heard or not self._owns(flight):
+            return True
+        if self._silence is not None:
+            self._resolver.advance(flight, self._silence)
+            return False
+        if not flight.silences or self._scout in (None, flight):
+            if flight.silences:
+                self._scout = flight
+            return True
+        self._held.append(flight)
+        return False
+
+    def told(self, flight: _Flight, reply: _Reply) -> None:
+        """What came of a step."""
+        if isinstance(reply, NoAnswerError) and reply.reason is Reason.TIMEOUT:
+            flight.silences += 1
+        elif not self._heard and self._owns(flight):
+            self._heard = True
+            for each in self._take_held():
+                self._resolver.depart(each)
+
+    def landed(self, flight: _Flight, answer: Answer | None) -> None:
+        """What came of a question; None: it was given up."""
+        if flight is not self._scout:
+            return
+        self._scout = None
+        if isinstance(answer, Failed) and answer.reason is Reason.TIMEOUT and answer.detail is not None:
+            self._silence = NoAnswerError(Reason.TIMEOUT, answer.detail)
+        for each in self._take_held():
+            if self._silence is not None:
+                self._resolver.advance(each, self._silence)
+            elif self.may_ask(each):
+                self._resolver.depart(each)
+
+    def _owns(self, flight: _Flight) -> bool:
+        name = flight.key[0]
+        return name == self._domain or name.endswith(self._below)
+
+    def _take_held(self) -> list[_Flight]:
+        held, self._held = self._held, []
+        return held

@@ -74,9 +74,14 @@ def _label_text(label: bytes) -> str:
 _PLAIN = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")  # nearly every name, and as it is to be written
 
 
+def is_plain(name: str) -> bool:
+    """Whether a name is one already as it is spelt in answers; others may be, too."""
+    return len(name) <= MAX_TEXT and _PLAIN.fullmatch(name) is not None
+
+
 def canonical(name: str) -> str:
     """The spelling under which a name is kept in answers, caches and recordings."""
-    if len(name) <= MAX_TEXT and _PLAIN.fullmatch(name):
+    if is_plain(name):
         return name
     labels = labels_of(name)
     if labels is not None:

@@ -120,7 +120,8 @@ def _opened(settings: PortSettings) -> Ports:
 
 
 def _live(settings: PortSettings) -> Ports:
-    from deliverability.ports.dns import LiveResolver, parse_server
+    from deliverability.ports.dns import LiveResolver
+    from deliverability.ports.servers import parse_server
 
     clock = SystemClock()
     dns = LiveResolver(_each(parse_server, settings.servers, "servers") or None, clock=clock)

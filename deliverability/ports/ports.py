@@ -22,6 +22,7 @@ from deliverability.ports.base import (
     Probe,
     Probed,
     Resolver,
+    SharedResolver,
     SmtpProber,
 )
 from deliverability.ports.budget import Budget
@@ -32,6 +33,7 @@ from deliverability.ports.nobody import NO_DOMAIN, OFFLINE
 
 if TYPE_CHECKING:
     from deliverability.ports.overlay import Proposal
+    from deliverability.ports.pace import Pace
     from deliverability.ports.zone import ZoneResolver
 
 
@@ -84,6 +86,7 @@ class Ports:
         proposals: proposed records, laid over what DNS answers.
         zones: the zone files, to parse those of a domain before it is audited; None where there are none.
         budget: the time for one subject, over all that it asks.
+        pace: makes every question of a subject wait for its turn; None where few subjects are audited.
         journal: what is recorded of all subjects, None where nothing is; of one subject what it was answered.
 
     """
@@ -97,6 +100,7 @@ class Ports:
     proposals: tuple[Proposal, ...] = ()
     zones: ZoneResolver | None = None
     budget: Budget = field(default_factory=Budget)
+    pace: Pace | None = None
     journal: Journal | None = None
 
     def under(self, between: Between) -> Ports:
@@ -105,13 +109,17 @@ class Ports:
         return replace(self, dns=layer, http=layer, smtp=layer)
 
     def allowed(self) -> Ports:
-        """These ports, with nothing asked that the user does not allow."""
-        return self.under(self.permissions)
+        """These ports, with nothing asked that the user does not allow; DNS everybody allows."""
+        layer = _Layer(self.dns, self.http, self.smtp, self.permissions)
+        return replace(self, http=layer, smtp=layer)
 
-    def of_subject(self) -> Ports:
+    def of_subject(self, domain: str = "") -> Ports:
         """The ports of one subject: with a time budget and a journal of its own, and one time for all of it."""
         budget, journal = Budget(self.budget.seconds), Journal()
-        ports = self.under(budget)
+        dns: Resolver = self.dns.of_subject(domain, budget) if isinstance(self.dns, SharedResolver) else self.dns
+        ports = replace(self, dns=dns).under(budget)
+        if self.pace is not None:
+            ports = ports.under(self.pace.of_subject(budget))
         if self.proposals:
             from deliverability.ports.overlay import OverlayResolver
 
@@ -139,8 +147,14 @@ class _Layer:
     between: Between
 
     async def query(self, name: str, rdtype: str) -> Answer:
-        question = DnsQuestion(canonical(name), rdtype.upper())
-        return await self.between.ask(question, lambda: self.dns.query(name, rdtype))
+        return await self.answer(DnsQuestion(canonical(name), rdtype.upper()), name)
+
+    def answer(self, question: DnsQuestion, name: str) -> Awaitable[Answer]:
+        """The answer to a question that was asked with `name`; through several layers it stays the same question."""
+        below = self.dns
+        if isinstance(below, _Layer):
+            return self.between.ask(question, lambda: below.answer(question, name))
+        return self.between.ask(question, lambda: below.query(name, question.rdtype))
 
     async def fetch(self, url: str, resolver: Resolver, *, redirects: int = 0) -> Fetched:
         return await self.between.ask(Get(url), lambda: self.http.fetch(url, resolver, redirects=redirects))

@@ -87,20 +87,22 @@ class Response:
     negative_ttl: int | None
 
 
-def query(labels: Labels, rdtype: str, *, edns: bool) -> Query:
+def query(labels: Labels, rdtype: str, *, edns: bool, ident: int | None = None) -> Query:
     """Write a question for a recursive resolver.
 
     Args:
         labels: the name, lower case, as :func:`~deliverability.ports.names.labels_of` gives it.
         rdtype: the type, upper case.
         edns: whether to offer EDNS (RFC 6891), and with it replies of EDNS_PAYLOAD octets.
+        ident: its id, random where none is given.
 
     Raises:
         ValueError: there is no such type.
 
     """
     kind = _ASKED.get(rdtype) or _type_number(rdtype)
-    ident = secrets.randbelow(0x10000)
+    if ident is None:
+        ident = secrets.randbelow(0x10000)
     name = b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
     asked = name + _QUESTION.pack(kind, _IN)
     # AD asks a validating resolver to say whether the answer is authenticated (RFC 6840 section 5.7).

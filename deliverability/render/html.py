@@ -17,6 +17,7 @@ from deliverability.render.handout import load_handout
 from deliverability.view.domains import domain_row, domains_view
 from deliverability.view.report import ReportView
 from deliverability.view.segments import segments
+from deliverability.words.dates import full_day_words
 from deliverability.words.glossary import load_glossary
 from deliverability.words.sentences import phrases
 from deliverability.words.speaker import Speaker
@@ -77,7 +78,7 @@ class HtmlWriter:
 
     def end(self) -> str:
         """The whole page."""
-        glosser = Glosser(load_glossary([locate("rules")]), self._speaker.lang)
+        glosser = _glosser(self._speaker.lang).for_page()
         page = environment().get_template("report.html")
         table = domains_view([domain_row(view) for view in self._views], self._speaker.say)
         by_key = {view.key: view for view in self._views}
@@ -90,11 +91,31 @@ class HtmlWriter:
             css=_css() + self._more_css,
             policy=CONTENT_SECURITY_POLICY,
             preface=self._preface,
+            foot=self._foot(),
             glossed=glosser.pieces,
             used_terms=lambda: glosser.used,
         )
 
+    def _foot(self) -> str:
+        """What stands at the foot of each printed page: the domain, or how many, and the day."""
+        say, newest = self._speaker.say, max((view.report.run.started for view in self._views), default="")
+        names = list(dict.fromkeys(view.answer.domain for view in self._views))
+        what = names[0] if len(names) == 1 else say.count("domains.count", len(names))
+        return say("site_separator").join(filter(None, (what, full_day_words(newest, say) if newest else "")))
 
+
+def _css_text(text: str) -> str:
+    """A text as it may stand in a quoted string of a style sheet, whoever wrote it."""
+    return "".join(char if char.isalnum() or char in " .-_·（）" else f"\\{ord(char):x} " for char in text)
+
+
+@functools.cache
+def _glosser(lang: str) -> Glosser:
+    """Finds the terms of the glossary; it is read once."""
+    return Glosser(load_glossary([locate("rules")]), lang)
+
+
+@functools.cache
 def _css() -> str:
     """The style sheet without its indentation."""
     return re.sub(r"\n\s*", "\n", (locate("reports") / "style.css").read_text("utf-8"))
@@ -118,6 +139,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["css_text"] = _css_text
     made.filters["segments"] = segments
     made.filters["unbroken"] = _unbroken
     return made

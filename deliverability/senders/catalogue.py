@@ -17,15 +17,16 @@ from deliverability.model.rules import READ_AS, Confidence
 from deliverability.model.senders import Alignment, Dkim, Include, Pattern, Service, ServiceKind, ServiceSource
 
 FOLDER = "senders"
-GUESSES = "selectors.yaml"
+COMMON = "selectors.yaml"
+RARE = "rare-selectors.yaml"
 
 
 class CatalogueError(yamlstrict.FilesError):
     """Files of the catalogue that cannot be used."""
 
 
-def load_senders(folders: Iterable[Path]) -> tuple[Mapping[str, Service], tuple[str, ...]]:
-    """The services of ``senders/*.yaml`` by id, and the selectors to guess where nobody named any.
+def load_senders(folders: Iterable[Path]) -> tuple[Mapping[str, Service], tuple[str, ...], tuple[str, ...]]:
+    """The services of ``senders/*.yaml`` by id, the selectors that all are asked for, and all that are guessed.
 
     A later folder replaces services of the same id, and adds selectors. The fixed selectors of a service are guessed
     too, so that their absence says something. Raises CatalogueError with every problem found.
@@ -36,7 +37,8 @@ def load_senders(folders: Iterable[Path]) -> tuple[Mapping[str, Service], tuple[
     if reader.problems:
         raise CatalogueError(reader.problems)
     fixed = (name for each in reader.services.values() if each.dkim.fixed for name in each.dkim.names)
-    return reader.services, tuple(dict.fromkeys((*reader.selectors, *fixed)))
+    common, rare = (tuple(dict.fromkeys(reader.selectors[name])) for name in (COMMON, RARE))
+    return reader.services, common, tuple(dict.fromkeys((*common, *rare, *fixed)))
 
 
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -57,7 +59,7 @@ class _Reader:
     def __init__(self) -> None:
         self.problems: list[str] = []
         self.services: dict[str, Service] = {}
-        self.selectors: list[str] = []
+        self.selectors: dict[str, list[str]] = {COMMON: [], RARE: []}
         self._path = Path()
         self._document = yamlstrict.Document(None, {})
 
@@ -69,8 +71,10 @@ class _Reader:
                 continue
             self._document = document
             self._path = path
-            if path.name == GUESSES:
-                self.selectors += self._items(document.data, (), lambda each, at: self._text(each, at, _NAME))
+            if path.name in self.selectors:
+                self.selectors[path.name] += self._items(
+                    document.data, (), lambda each, at: self._text(each, at, _NAME)
+                )
                 continue
             for index, item in enumerate(self._items(self._document.data, (), lambda each, _: each)):
                 service = self._service(item, (index,))

@@ -5,12 +5,19 @@ Names are compared label by label from the right, never as parts of text: ``nots
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from deliverability.model.senders import Pattern, Service, ServiceKind
 
 ServiceCatalogue = Mapping[str, Service]
+
+SPF_TERM = re.compile(
+    r"(?<=\s)(?P<qualifier>[+?~-])?(?P<mechanism>include|a|mx|exists|redirect)[:=](?P<host>[\w.-]{1,253})(?=[\s/]|\Z)",
+    re.ASCII | re.I,
+)
+"""A term of an SPF record that names a host, read without judging the rest of the record."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ _TILE_TONES = {
     TileState.UNKNOWN: "unknown",
     TileState.NOTHING: "none",
 }
-_WORST_TONE = ("bad", "risk", "unknown", "good", "none")
+WORST_FIRST = ("bad", "risk", "unknown", "good", "none")
 _CAUSES_SHOWN = 2
 _MECHANISMS_SHOWN = 3
 _RECEIVERS_NAMED = 4
@@ -227,7 +227,7 @@ def answer_view(
     groups = tuple(_group(each, report, findings, speaker) for each in together) if report.message else ()
     tiles = tuple(_tile(each, report, findings, speaker) for each in answer.tiles)
     tones = [each.tone for each in (groups or tiles)] or ["unknown" if answer.reach is Reach.NONE else "none"]
-    tone, lead = _lead(report, findings, speaker, min(tones, key=_WORST_TONE.index))
+    tone, lead = _lead(report, findings, speaker, min(tones, key=WORST_FIRST.index))
     groups = tuple(replace(each, in_lead=bool(each.because) and each.because in lead) for each in groups)
     return AnswerView(
         domain=domain or say("label.no-domain"),

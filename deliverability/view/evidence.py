@@ -9,9 +9,9 @@ from deliverability.model.answer import Said
 from deliverability.model.report import Judgement, Outcome, Report, Verdict
 from deliverability.model.rules import Receiver
 from deliverability.view.answer import TONES, kind_words
-from deliverability.view.checks import requirement_sources
+from deliverability.view.checks import CheckView, requirement_sources
 from deliverability.view.findings import FindingView, combines, effect_words, receiver_name
-from deliverability.view.parts import CheckView, SourceView
+from deliverability.view.parts import SourceView
 from deliverability.words.sentences import Phrases, capital, visible
 from deliverability.words.speaker import Speaker
 
@@ -177,7 +177,7 @@ def _topic(name: str, checks: Sequence[CheckView], say: Phrases) -> TopicView:
     unchecked = [*by_outcome.get("unknown", []), *by_outcome.get("waiting", [])]
     reasons: dict[str, list[CheckView]] = {}
     for check in unchecked:
-        reasons.setdefault(check.instances[0].message, []).append(check)
+        reasons.setdefault(check.message, []).append(check)
     idle = len(by_outcome.get("not-applicable", []))
     numbers = {"todo": sum(each.to_do for each in unmet), "met": len(met), "open": len(unchecked)}
     return TopicView(

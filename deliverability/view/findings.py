@@ -87,8 +87,7 @@ def receiver_name(ident: str, speaker: Speaker) -> str:
 def receiver_short(ident: str, speaker: Speaker) -> str:
     """A receiver's name where many are named in a line."""
     receiver = speaker.rules.receivers.get(ident)
-    short = receiver.short.get(speaker.lang) if receiver else None
-    return visible(short) if short else receiver_name(ident, speaker)
+    return visible(receiver.called(speaker.lang) if receiver else ident)
 
 
 def statement_of(judgement: Judgement, rule: str, speaker: Speaker) -> Statement | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
 from deliverability.auditors import dkim as under_test
-from deliverability.auditors.base import Context, Gathered, auditor, gather, spec
+from deliverability.auditors.base import Context, Execution, Gathered, auditor, gather, spec
 from deliverability.auditors.dkim import (
     MAX_LISTED,
     NO_NAME_BELOW,
@@ -42,6 +43,7 @@ async def run(
     resolver: TableResolver | None = None,
     selectors: tuple[str, ...] = (),
     keys_seen: tuple[KeySeen, ...] = (),
+    before: Mapping[str, Execution] | None = None,
 ) -> Gathered:
     @auditor("message", provides=[spec("message.from_domain", FactType.STR, "Author domain.", optional=True)])
     async def stand_in(ctx: Context) -> None:
@@ -53,6 +55,7 @@ async def run(
         subject,
         Ports(resolver or TableResolver(ORGANIZATION | table), FixedClock(NOW)),
         read(message) if message else None,
+        before=before,
     )
     assert gathered.crashes == ()
     return gathered
@@ -107,7 +110,7 @@ async def test_no_name_below_domainkey_is_told_but_never_taken_for_no_dkim() -> 
     """Some servers answer NXDOMAIN for names that have others below them."""
     published_ = value(await run({}), "dkim.published")
     assert published_.reason is Reason.NOT_FOUND
-    assert published_.detail == NO_NAME_BELOW(n=len(shipped().selectors), name="_domainkey.example.com")
+    assert published_.detail == NO_NAME_BELOW(n=len(ALWAYS), name="_domainkey.example.com")
 
 
 async def test_a_failed_probe_is_told_and_leaves_open_whether_there_are_keys() -> None:
@@ -226,11 +229,114 @@ async def test_a_key_of_its_own_stands_out_from_a_wildcard() -> None:
 
 
 async def test_the_names_asked_are_the_same_in_every_run() -> None:
-    runs = [TableResolver({}), TableResolver({})]
+    runs = [TableResolver({}, nodata=["_domainkey.example.com"]) for _ in range(2)]
     for resolver in runs:
         await run({}, resolver=resolver)
     assert runs[0].asked == runs[1].asked
-    assert len(runs[0].asked) == len(set(runs[0].asked)) == len(shipped().selectors) + 2
+    assert len(keys_asked(runs[0])) == len(set(keys_asked(runs[0]))) == len(shipped().selectors) + 1
+
+
+# --- which selectors are asked for ----------------------------------------------------------------------------------
+
+BELOW = "._domainkey.example.com"
+EXISTS = ["_domainkey.example.com"]
+# Services that need not stand in SPF, so that nothing but a key shows them: one name of each is always asked for.
+HIDDEN = {"k2", "pm", "resend", "brevo1", "kl", "ctct1", "cm"}
+ALWAYS = {*shipped().common_selectors, *HIDDEN}
+RARE = [each for each in shipped().selectors if each not in ALWAYS]
+
+
+def keys_asked(resolver: TableResolver) -> list[str]:
+    """The selectors asked for, with the one that nobody publishes."""
+    return [name.removesuffix(BELOW) for name in resolver.asked if name.endswith(BELOW)]
+
+
+async def guessed(table: dict[str, Rule], **options: Any) -> tuple[set[str], TableResolver]:
+    """What the facts say was guessed."""
+    resolver = TableResolver(ORGANIZATION | table, nodata=EXISTS, aliases=options.pop("aliases", None))
+    gathered = await run({}, resolver=resolver, **options)
+    found = value(gathered, "dkim.guessed")
+    assert {each for each in keys_asked(resolver) if each in shipped().selectors} >= set(found)
+    return set(found), resolver
+
+
+async def test_where_a_common_name_leads_to_a_key_the_rare_ones_are_left_alone() -> None:
+    found, resolver = await guessed({"google._domainkey.example.com": GOOD})
+    assert found == ALWAYS
+    assert len(keys_asked(resolver)) == len(found) + 1
+
+
+async def test_the_selectors_of_services_in_spf_are_asked_for_beside_a_key() -> None:
+    """Also of those that a record of the domain's own includes, and of what stands behind its CNAME."""
+    found, _ = await guessed(
+        {
+            "google._domainkey.example.com": GOOD,
+            "example.com": "v=spf1 include:spf.mailjet.com include:_spf.example.com redirect=alias.example.com",
+            "_spf.example.com": "v=spf1 include:servers.mcsv.net -all",
+            "spf.brevo.com": "v=spf1 -all",
+        },
+        aliases={"alias.example.com": "spf.brevo.com"},
+    )
+    assert found - ALWAYS == {"mailjet", "k3", "brevo2"}
+
+
+async def test_a_key_that_shows_its_service_leads_to_the_others_of_it() -> None:
+    found, _ = await guessed({"k1.host.mcsv.net": GOOD}, aliases={"k1._domainkey.example.com": "k1.host.mcsv.net"})
+    assert found - ALWAYS == {"k3"}
+
+
+async def test_where_no_key_was_found_all_are_guessed() -> None:
+    assert (await guessed({"example.com": "v=spf1 include:spf.mailjet.com -all"}))[0] == set(shipped().selectors)
+    assert (await guessed({f"{RARE[-1]}{BELOW}": GOOD}))[0] == set(shipped().selectors)
+
+
+async def test_where_spf_cannot_be_asked_for_all_are_guessed() -> None:
+    table: dict[str, Rule] = {"example.com": Reason.SERVFAIL, "google._domainkey.example.com": GOOD}
+    assert (await guessed(table))[0] == set(shipped().selectors)
+
+
+async def test_spf_that_leads_through_too_many_own_names_shows_no_service() -> None:
+    chain = {f"{n}.example.com": f"v=spf1 include:{n + 1}.example.com -all" for n in range(1, 100)}
+    table: dict[str, Rule] = {"example.com": "v=spf1 include:1.example.com -all", f"google{BELOW}": GOOD, **chain}
+    found, resolver = await guessed(table)
+    assert found == set(shipped().selectors)
+    assert "50.example.com" not in resolver.asked
+
+
+async def test_a_name_that_exists_speaks_against_a_server_that_denies_what_lies_above_it() -> None:
+    resolver = TableResolver(ORGANIZATION, nodata=["default._domainkey.example.com"])
+    assert len(value(await run({}, resolver=resolver), "dkim.guessed")) == len(shipped().selectors)
+
+
+async def test_of_a_wildcard_alone_no_key_is_taken_so_all_are_guessed() -> None:
+    assert (await guessed({"*": "v=DKIM1; p="}))[0] == set(shipped().selectors)
+
+
+async def test_keys_of_earlier_runs_are_asked_for_again() -> None:
+    seen = (KeySeen("example.com", RARE[0], "f", "2026-01-10T06:00:00Z", "2026-11-17T06:00:00Z"),)
+    found, _ = await guessed({f"google{BELOW}": GOOD, f"{RARE[0]}{BELOW}": GOOD}, keys_seen=seen)
+    assert found == {*ALWAYS, RARE[0]}
+
+
+async def test_where_nobody_answers_no_more_is_asked() -> None:
+    class Dead(TableResolver):
+        async def query(self, name: str, rdtype: str) -> Any:
+            self.table = {name: Reason.TIMEOUT}
+            return await super().query(name, rdtype)
+
+    resolver = Dead({})
+    await run({}, resolver=resolver)
+    assert set(RARE).isdisjoint(keys_asked(resolver))
+
+
+async def test_in_a_rehearsal_the_same_names_are_asked_for_whatever_spf_says_then() -> None:
+    table: dict[str, Rule] = {"google._domainkey.example.com": GOOD, "mailjet._domainkey.example.com": GOOD}
+    included: dict[str, Rule] = {"example.com": "v=spf1 include:spf.mailjet.com -all"}
+    first = await run(table | included)
+    changed: dict[str, Rule] = {"selector1._domainkey.example.com": GOOD, "example.com": "v=spf1 -all"}
+    again = await run(table | changed, before=first.executions)
+    assert {key["selector"] for key in value(again, "dkim.keys")} == {"google", "mailjet", "selector1"}
+    assert value(again, "dkim.guessed") == value(first, "dkim.guessed")
 
 
 # --- signatures ---------------------------------------------------------------------------------------------------
@@ -448,7 +554,8 @@ def test_the_first_day_of_all_is_not_too_early() -> None:
 
 
 async def test_the_date_is_stated_with_the_key() -> None:
-    gathered = await run({"20230601._domainkey.example.com": GOOD, "s1._domainkey.example.com": GOOD})
+    records: dict[str, Rule] = {"20230601._domainkey.example.com": GOOD, "s1._domainkey.example.com": GOOD}
+    gathered = await run(records, selectors=("20230601",))
     stated = {key["selector"]: (key["selector_date"], key["selector_age_days"]) for key in value(gathered, "dkim.keys")}
     assert stated == {"20230601": ("2023-06-01", 1272), "s1": (None, None)}
 

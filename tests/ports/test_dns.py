@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import ipaddress
+import itertools
 import os
 import shutil
 import socket
@@ -22,20 +23,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deliverability.model.facts import Reason
-from deliverability.ports import wire
+from deliverability.ports import udp, wire
 from deliverability.ports.base import Absent, Answer, Failed, Found
 from deliverability.ports.budget import Budget
 from deliverability.ports.clock import FixedClock
-from deliverability.ports.dns import (
-    LiveResolver,
-    Server,
-    _read,
-    parse_server,
-    system_servers,
-)
+from deliverability.ports.dns import LiveResolver, _read
 from deliverability.ports.nobody import NOT_ASKED, OFFLINE
 from deliverability.ports.ports import Ports
+from deliverability.ports.servers import Server, parse_server, system_servers
 from deliverability.ports.static import StaticResolver
+from deliverability.ports.udp import SOCKETS
 from tests.dnsserver import DnsServer
 from tests.speaking import english
 
@@ -318,59 +315,130 @@ async def test_a_forged_or_broken_datagram_does_not_end_the_wait(behaviour: str)
     assert server.asked("example.com") == 1
 
 
-async def test_only_the_server_asked_is_heard_and_every_question_has_a_port_of_its_own() -> None:
-    """A forger who knows port, id and question of the client, but sends from another port."""
-    loop = asyncio.get_running_loop()
-    ports: list[int] = []
+class Beaten(asyncio.DatagramProtocol):
+    """Answers 192.0.2.1, after a forger who knows port, id and question sent a denial from a port of his own."""
 
-    class Beaten(asyncio.DatagramProtocol):
-        """Gives 192.0.2.1, after the forger sent a denial."""
+    def __init__(self, forger: socket.socket) -> None:
+        self._forger = forger
+        self.ports: list[int] = []
+        self.ids: list[int] = []
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        import dns.message
+        import dns.rcode
+        import dns.rrset
+
+        question = dns.message.from_wire(data)
+        self.ports.append(addr[1])
+        self.ids.append(question.id)
+        denial, answer = (dns.message.make_response(question) for _ in range(2))
+        denial.set_rcode(dns.rcode.NXDOMAIN)
+        self._forger.sendto(denial.to_wire(), addr)
+        answer.answer.append(dns.rrset.from_text(answer.question[0].name, 60, "IN", "A", "192.0.2.1"))
+        self._transport.sendto(answer.to_wire(), addr)
+
+
+async def asked_while_forged(count: int) -> Beaten:
+    """So many questions, each answered with what the server says."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as forger:
+        forger.bind(("127.0.0.1", 0))
+        loop = asyncio.get_running_loop()
+        transport, server = await loop.create_datagram_endpoint(lambda: Beaten(forger), local_addr=("127.0.0.1", 0))
+        resolver = LiveResolver([Server("udp", "127.0.0.1", transport.get_extra_info("sockname")[1])], timeout=5.0)
+        answers = await asyncio.gather(*(resolver.query(f"host{n}.example", "A") for n in range(count)))
+        await resolver.close()
+        transport.close()
+    assert all(isinstance(answer, Found) for answer in answers)
+    return server
+
+
+async def test_only_the_server_asked_is_heard_and_questions_are_spread_over_ports_and_ids() -> None:
+    server = await asked_while_forged(100)
+    assert len(set(server.ports)) == SOCKETS
+    assert len(set(server.ids)) > 90
+
+
+async def test_ports_change_with_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(udp, "MOST_ASKED", 3)
+    server = await asked_while_forged(90)
+    assert len(set(server.ports)) >= 30
+    assert max(server.ports.count(port) for port in server.ports) <= 3
+
+
+async def test_ids_on_their_way_through_one_socket_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the random numbers repeat."""
+    numbers = itertools.cycle([7, 7, 7, 8, 9])
+    monkeypatch.setattr(udp, "SOCKETS", 1)
+    monkeypatch.setattr(udp.UdpServer, "number", lambda _: next(numbers))
+    async with DnsServer(WORLD, delay=0.02) as server:
+        resolver = live(server)
+        answers = await asyncio.gather(*(resolver.query(f"host{n}.example", "A") for n in range(3)))
+        await resolver.close()
+    assert [answer.values for answer in answers if isinstance(answer, Found)] == [
+        ("192.0.2.0",), ("192.0.2.1",), ("192.0.2.2",)
+    ]  # fmt: skip
+
+
+async def test_a_flood_of_junk_does_not_hold_up_the_others_or_the_time_limit(server: DnsServer) -> None:
+    """From the address and port of the server itself, so that every datagram is looked at."""
+
+    class Junk(asyncio.DatagramProtocol):
+        sent = 0
 
         def connection_made(self, transport: Any) -> None:
             self._transport = transport
 
-        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-            import dns.message
-            import dns.rcode
-            import dns.rrset
+        def datagram_received(self, data: bytes, addr: Any) -> None:
+            self.again(addr)
 
-            ports.append(addr[1])
-            denial, answer = (dns.message.make_response(dns.message.from_wire(data)) for _ in range(2))
-            denial.set_rcode(dns.rcode.NXDOMAIN)
-            forger.sendto(denial.to_wire(), addr)
-            answer.answer.append(dns.rrset.from_text(answer.question[0].name, 60, "IN", "A", "192.0.2.1"))
-            self._transport.sendto(answer.to_wire(), addr)
+        def again(self, addr: Any) -> None:
+            if not self._transport.is_closing():
+                for _ in range(20):
+                    self._transport.sendto(b"junk", addr)
+                self.sent += 20
+                asyncio.get_running_loop().call_soon(self.again, addr)
 
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as forger:
-        forger.bind(("127.0.0.1", 0))
-        transport, _ = await loop.create_datagram_endpoint(Beaten, local_addr=("127.0.0.1", 0))
-        resolver = LiveResolver([Server("udp", "127.0.0.1", transport.get_extra_info("sockname")[1])], timeout=5.0)
-        answers = await asyncio.gather(*(resolver.query(f"host{n}.example", "A") for n in range(20)))
-        await resolver.close()
-        transport.close()
-    assert all(isinstance(answer, Found) for answer in answers)
-    assert len(set(ports)) == 20
-
-
-async def test_a_flood_of_junk_does_not_hold_up_the_others_or_the_time_limit(
-    server: DnsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    received = 0
-
-    async def junk(*_: object) -> bytes:
-        """There is always a datagram waiting."""
-        nonlocal received
-        received += 1
-        assert received < 1_000_000, "nobody else came to run"
-        return b"junk"
-
-    monkeypatch.setattr(asyncio.get_running_loop(), "sock_recv", junk)
-    resolver = live(server, timeout=0.05, retries=0)
+    loop = asyncio.get_running_loop()
+    transport, junk = await loop.create_datagram_endpoint(Junk, local_addr=("127.0.0.1", 0))
+    flooded = Server("udp", "127.0.0.1", transport.get_extra_info("sockname")[1])
+    resolver = LiveResolver([flooded, server.server], timeout=0.1, retries=0)
     answer = await resolver.query("example.com", "A")
+    alone = LiveResolver([flooded], timeout=0.1, retries=0)
+    failed = await alone.query("example.com", "A")
+    transport.close()
     await resolver.close()
-    assert isinstance(answer, Failed)
-    assert answer.reason is Reason.TIMEOUT
-    assert "malformed" in english(answer.detail)
+    await alone.close()
+    assert isinstance(answer, Found)
+    assert isinstance(failed, Failed)
+    assert failed.reason is Reason.TIMEOUT
+    assert "malformed" in english(failed.detail)
+    assert junk.sent > 1000
+
+
+async def test_a_port_that_somebody_sends_junk_to_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(udp, "MOST_NOISE", 3)
+    monkeypatch.setattr(udp, "SOCKETS", 1)
+    async with DnsServer(WORLD, {f"host{n}.example": "garbage-first" for n in range(10)}) as server:
+        resolver = live(server)
+        for n in range(10):
+            assert isinstance(await resolver.query(f"host{n}.example", "A"), Found)
+        await resolver.close()
+    assert len(set(server.peers)) >= 4, "each gives two that are junk before the answer"
+
+
+async def test_a_reply_that_comes_too_late_is_no_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And never the answer to another question, even where that one got the same id."""
+    monkeypatch.setattr(udp, "SOCKETS", 1)
+    monkeypatch.setattr(udp.UdpServer, "number", itertools.count(1).__next__)
+    async with DnsServer(WORLD, delay=0.15) as server:
+        resolver = live(server, timeout=0.1, retries=1)
+        first = await resolver.query("host1.example", "A")
+        await resolver.close()
+    assert isinstance(first, Failed)
+    assert english(first.detail).endswith("did not answer within 0.1 s")
 
 
 @pytest.mark.parametrize(("name", "script"), [("big.example", {}), ("example.com", {"example.com": "truncated"})])

@@ -6,15 +6,19 @@ import asyncio
 import errno
 import json
 import resource
+import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import deliverability
+from deliverability.ports import udp
 from deliverability.ports.base import Found
 from deliverability.ports.dns import LiveResolver
 from deliverability.ports.static import StaticResolver
+from deliverability.ports.streams import Streams
 from tests.dnsserver import DnsServer
 from tests.speaking import english
 
@@ -52,33 +56,59 @@ async def test_sixty_domains_with_sixty_four_files(tmp_path: Path) -> None:
     assert {each["facts"]["spf.lookups"]["value"] for each in documents} == {1}
 
 
+class Scarce:
+    """Stands for socket.socket: so many times there is no file for another one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, times: float) -> None:
+        self.refused = 0
+        self._times = times
+        self._open = socket.socket
+        monkeypatch.setattr(udp.socket, "socket", self)
+
+    def __call__(self, *args: Any) -> socket.socket:
+        if self.refused < self._times:
+            self.refused += 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return self._open(*args)
+
+
 async def test_files_that_run_out_on_the_way_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     async with DnsServer(StaticResolver(RECORDS)) as server:
-        resolver = LiveResolver([server.server], in_flight=20)
-        send, refused = resolver._send, []
-
-        async def scarce(*args: object) -> object:
-            if len(refused) < 30:
-                refused.append(args)
-                raise OSError(errno.EMFILE, "Too many open files")
-            return await send(*args)  # type: ignore[arg-type]
-
-        monkeypatch.setattr(resolver, "_send", scarce)
+        resolver = LiveResolver([server.server])
+        scarce = Scarce(monkeypatch, 3)
         answers = await asyncio.gather(*(resolver.query(name, "TXT") for name in NAMES))
         await resolver.close()
     assert all(isinstance(each, Found) for each in answers)
-    assert resolver._in_flight == 4, "it asks more slowly now"
+    assert scarce.refused == 3
+
+
+async def test_connections_that_find_no_file_are_made_later_and_fewer_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with DnsServer(StaticResolver(RECORDS), dict.fromkeys(NAMES, "truncated")) as server:
+        streams = Streams(3.0)
+        most, send, refused = streams.most_open, streams._send, []
+
+        async def scarce(*args: Any) -> Any:
+            if len(refused) < 30:
+                refused.append(args)
+                raise OSError(errno.EMFILE, "Too many open files")
+            return await send(*args)
+
+        monkeypatch.setattr(streams, "_send", scarce)
+        monkeypatch.setattr("deliverability.ports.dns.Streams", lambda _: streams)
+        resolver = LiveResolver([server.server])
+        answers = await asyncio.gather(*(resolver.query(name, "TXT") for name in NAMES))
+        await resolver.close()
+    assert all(isinstance(each, Found) for each in answers)
+    assert streams.most_open == most - 30
     assert len(refused) == 30
 
 
 async def test_files_that_never_come_free_end_as_a_failure_and_not_in_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     async with DnsServer(StaticResolver(RECORDS)) as server:
         resolver = LiveResolver([server.server], timeout=0.2)
-
-        async def none(*_: object) -> object:
-            raise OSError(errno.EMFILE, "Too many open files")
-
-        monkeypatch.setattr(resolver, "_send", none)
+        Scarce(monkeypatch, float("inf"))
         answer = await resolver.query(NAMES[0], "TXT")
         await resolver.close()
     assert "Too many open files" in english(answer.detail)  # type: ignore[union-attr]

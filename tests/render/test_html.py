@@ -247,7 +247,7 @@ def test_a_name_that_could_not_be_compared_is_not_said_to_be_left_aside():
 
 @pytest.mark.parametrize(("used", "cells"), [(4, "uuuuffffff"), (12, "uuuuuuuuuuoo"), (0, "ffffffffff")])
 def test_the_gauge_has_a_cell_for_every_lookup(used, cells):
-    gauge = diagrams(make_report(facts=facts({**FACTS, "spf.lookups": used})), speaker()).spf.cells
+    gauge = diagrams(make_report(facts=facts({**FACTS, "spf.lookups": used})), speaker()).spf[0].cells
 
     assert "".join(cell[0] for cell in gauge) == cells
 
@@ -424,8 +424,11 @@ def test_many_subjects_leave_their_evidence_to_pages_of_their_own():
 
 
 def test_the_spf_picture_names_its_domain_and_marks_only_what_this_mail_was_checked_by():
-    other, own = (diagrams(report_of(subject), shipped("en")).spf for subject in ("demo", "broken"))
+    (used, other), (own,) = (diagrams(report_of(subject), shipped("en")).spf for subject in ("demo", "broken"))
 
+    assert used.domain == "bounce.mailer.example"
+    assert used.about == "This mail was checked against this record."
+    assert [term.text for term in used.root.terms if term.matched] == ["include:_spf.mailer.example"]
     assert other.domain == "sakura-shop.example"
     assert other.about == "Not the record that this mail was checked against."
     assert not any(term.matched for term in other.root.terms)

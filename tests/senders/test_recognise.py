@@ -185,7 +185,7 @@ def test_broken_octets_are_told(tmp_path: Path) -> None:
 def test_a_later_folder_replaces_a_service_by_its_id(tmp_path: Path) -> None:
     problems(tmp_path / "one", SERVICE)
     problems(tmp_path / "two", SERVICE.replace("acme.example]", "acme.test]", 1))
-    found, _ = load_senders([tmp_path / "one", tmp_path / "two"])
+    found, *_ = load_senders([tmp_path / "one", tmp_path / "two"])
     assert by_spf("acme.example", found) is None
     assert by_spf("acme.test", found) is not None
 
@@ -193,7 +193,8 @@ def test_a_later_folder_replaces_a_service_by_its_id(tmp_path: Path) -> None:
 def test_selectors_are_guessed_as_the_folders_list_them_and_as_services_fix_them(tmp_path: Path) -> None:
     problems(tmp_path, SERVICE)
     (tmp_path / "senders" / "selectors.yaml").write_text('- own\n- "2026"\n', "utf-8")
-    assert load_senders([tmp_path])[1] == ("own", "2026", "a1", "a2")
+    (tmp_path / "senders" / "rare-selectors.yaml").write_text("- rare\n- own\n", "utf-8")
+    assert load_senders([tmp_path])[1:] == (("own", "2026"), ("own", "2026", "rare", "a1", "a2"))
     (tmp_path / "senders" / "selectors.yaml").write_text("- own\n- no.*\n", "utf-8")
     with pytest.raises(CatalogueError, match=r"selectors\.yaml:2: 1: 'no\.\*' cannot stand here"):
         load_senders([tmp_path])
