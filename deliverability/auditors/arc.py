@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from deliverability._regex import re
+import re
+
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.evidence import header_evidence
 from deliverability.mail.reader import HeaderField, Message

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from deliverability._values import dataclass
 from deliverability.auditors import auditor_named
 from deliverability.model.codes import ABOUT, AS_SAID, Code, as_said
 from deliverability.model.evidence import (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from deliverability._regex import re
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.auditors.selectors import Asked, ask_keys, name_of, no_such_name
 from deliverability.model.codes import SELECTOR, Code

@@ -5,10 +5,10 @@ Asks nothing of DNS: whose a domain is, the public suffix list tells.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
 from deliverability.mail.addresses import parse_addresses, to_a_label
 from deliverability.mail.evidence import header_evidence

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
-from deliverability._regex import re
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.evidence import part_evidence

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 
-from deliverability._regex import re
 from deliverability.auditors.attachments import attached
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.evidence import part_evidence

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
 from deliverability.mail.evidence import header_evidence, part_evidence
 from deliverability.mail.reader import HeaderField, Message, Part

@@ -6,10 +6,10 @@ header.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.auditors.base import Context, MissingFact, auditor, http_id, spec
 from deliverability.mail.evidence import header_evidence, part_evidence
 from deliverability.mail.html.accounting import Link

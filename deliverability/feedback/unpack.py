@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 
-from deliverability._values import dataclass
 from deliverability.feedback import limits
 from deliverability.feedback.limits import NotReadError
 from deliverability.mail.files.listing import TooManyEntriesError

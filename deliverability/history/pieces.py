@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from deliverability._values import dataclass
 from deliverability.history.texts import without_texts
 from deliverability.model.codec import decode, decode_facts, encode, encode_facts
 from deliverability.model.history import GRADED_RECEIVERS, GRADED_SUBJECT, Kept, Snapshot

@@ -13,13 +13,12 @@ import re
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from deliverability._files import PRIVATE_FOLDER, private
-from deliverability._values import dataclass
 from deliverability.history.pieces import (
     Packed,
     assessment_json,

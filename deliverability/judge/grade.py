@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from deliverability._values import dataclass
 from deliverability.model.facts import FactSet, Reason
 from deliverability.model.report import (
     Assessment,

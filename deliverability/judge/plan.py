@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from deliverability._values import dataclass
 from deliverability.judge.grade import assess, holding
 from deliverability.judge.services import concerned
 from deliverability.model.answer import Chip, FindingId, PlanStep, Said

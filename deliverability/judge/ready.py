@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from deliverability._values import dataclass
 from deliverability.judge.conditions import Limits, Lookup, Test, Truth, compiled, paths_of
 from deliverability.model.codes import Detail
 from deliverability.model.facts import FactSet, Reason, Unknown, Value

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-
-from deliverability._regex import re
 
 _BOM_AND_SPACE = b"\xef\xbb\xbf \r\n"
 _FIELD = re.compile(rb"[!-9;-~]{1,70}[ \t]*:")

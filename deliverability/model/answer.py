@@ -7,11 +7,10 @@ is a gain. Codes and values only; words are made of them in `words`, lines and p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from deliverability._values import dataclass
 from deliverability.model.codes import Input
 from deliverability.model.facts import Unknown, Value
 from deliverability.model.rules import Effect, Place, Scope, Severity

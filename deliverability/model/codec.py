@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping, Set
 from dataclasses import replace
 from typing import Any
 
-from deliverability._regex import re
 from deliverability.model.codes import AS_SAID, Arg, Detail
 from deliverability.model.evidence import answered
 from deliverability.model.facts import (

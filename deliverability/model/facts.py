@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from deliverability._values import dataclass
 from deliverability.model.codes import NOT_COLLECTED, Detail
 from deliverability.model.paths import PATHS, FactPath
 
@@ -225,6 +224,7 @@ class Subject:
         waivers: findings that the user accepts.
         keys_seen: DKIM keys of earlier runs, where a history is kept.
         dns_provider: id of the DNS provider where its zone is kept, or None.
+        taken_from: the web or mail address that the domain was taken out of; None: it was given by itself.
 
     """
 
@@ -240,6 +240,7 @@ class Subject:
     waivers: tuple[Waiver, ...] = ()
     keys_seen: tuple[KeySeen, ...] = ()
     dns_provider: str | None = None
+    taken_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from deliverability._values import dataclass
 from deliverability.model.answer import FindingId, ReportAnswer
 from deliverability.model.codec import digest, encode_facts
 from deliverability.model.facts import FactSet, Reason, Unknown, Value, Waiver

@@ -9,9 +9,9 @@ import hashlib
 import hmac
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from deliverability._values import dataclass
 from deliverability.config import WebhookSettings
 from deliverability.model.codec import json_text
 from deliverability.model.facts import Catalogue

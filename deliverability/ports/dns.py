@@ -10,9 +10,9 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine, Generator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from deliverability._values import dataclass
 from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Reason
 from deliverability.ports import wire

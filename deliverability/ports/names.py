@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.model.codes import Code
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Absent, Answer, Failed

@@ -13,9 +13,9 @@ from __future__ import annotations
 import secrets
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deliverability._values import dataclass
 from deliverability.ports.names import MAX_NAME, Labels, dns_name_text, name_text, octets_text, value_text
 
 if TYPE_CHECKING:

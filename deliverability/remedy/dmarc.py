@@ -9,9 +9,8 @@ or the domain sends nothing. Domains that people write from are never led to rej
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from deliverability._values import dataclass
 from deliverability.model.facts import FactSet, Value, records_of, texts_of
 from deliverability.model.report import Care, Finding, RecordEdit, Remedy
 from deliverability.protocols.dmarc.record import POLICIES, DmarcRecord, is_dmarc, parse, split

@@ -6,9 +6,9 @@ call somebody by name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
-from deliverability._regex import re
 from deliverability.render.formats import WriterOptions
 from deliverability.view.answer import GroupView, TileView
 from deliverability.view.domains import DomainRow, domain_row, domains_view

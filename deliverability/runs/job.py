@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from deliverability._values import dataclass
 from deliverability.inputs import parse_domain, parse_ip, parse_mail_from, parse_selector
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError, file_error
@@ -60,6 +59,7 @@ class Options:
     waivers: tuple[Waiver, ...] = ()
     keys_seen: tuple[KeySeen, ...] = ()
     dns_provider: str | None = None
+    taken_from: str | None = None
 
     def __post_init__(self) -> None:
         """Bring the fields into the one spelling that the audit expects."""

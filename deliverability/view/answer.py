@@ -6,9 +6,8 @@ Everything is ready to be laid out. `tone` is good, bad, risk, unknown or none; 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from deliverability._values import dataclass
 from deliverability.model.answer import (
     FindingId,
     Reach,
