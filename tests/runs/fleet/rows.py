@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deliverability.model.fleet import FleetFinding, FleetRow, FleetSubject
-from deliverability.runs.fleet.manifest import ListLine, Manifest, FleetPart, ShardState
+from deliverability.runs.fleet.manifest import FleetPart, ListLine, Manifest, ShardState
 from deliverability.runs.fleet.shards import FINDINGS, SHARD, Lines, write_shard
 
 
