@@ -8,7 +8,7 @@ from functools import cached_property
 from deliverability.model.placeholders import placeholders
 from deliverability.model.report import Note, Report
 from deliverability.view.answer import AnswerView, answer_view
-from deliverability.view.checks import CheckView, Exhibits, by_topic, check_views
+from deliverability.view.checks import CheckView, by_topic, check_views
 from deliverability.view.diagrams import Diagrams, diagrams
 from deliverability.view.evidence import (
     ReceiverListView,
@@ -18,6 +18,7 @@ from deliverability.view.evidence import (
     summary_words,
     topic_views,
 )
+from deliverability.view.exhibits import Exhibits
 from deliverability.view.findings import FindingIndex, FindingView, finding_views
 from deliverability.view.guide import GuideView, guide_view
 from deliverability.view.opinion import opinion_view

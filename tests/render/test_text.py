@@ -23,7 +23,7 @@ from deliverability.runs.job import Job, Options
 from deliverability.runs.rules import load_rules
 from deliverability.view.findings import effect_words, read_words
 from deliverability.view.report import ReportView
-from deliverability.words.sentences import phrases
+from deliverability.words.sentences import FindingWords, phrases
 from tests.fixtures_answer import answered
 from tests.fixtures_report import GUIDE, RULES, assessed, finding, make_report, speaker
 from tests.speaking import shipped, written
@@ -362,3 +362,13 @@ async def test_nothing_is_contested_by_a_receiver_that_is_not_judged():
     report = make_real_report(audited, load_rules(), Selection(select=("DMARC-001",), receivers=("docomo",)))
 
     assert phrases("en")("label.contested") not in written("text", report, shipped("en"), width=100, whole=True)
+
+
+def test_only_what_is_shown_is_put_into_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of some two hundred findings, each with seven texts or more, a short report shows a few."""
+    filled: list[str] = []
+    fill = FindingWords._filled
+    monkeypatch.setattr(FindingWords, "_filled", lambda self, text: filled.append(text) or fill(self, text))
+    report = report_of("domain")
+    written("text", report, shipped("en"))
+    assert len(filled) < len(report.findings)
