@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from deliverability._resources import locate
 from deliverability.render.formats import WriterOptions
@@ -58,7 +59,7 @@ def render_handout(lang: str) -> str:
 
 def writer(speaker: Speaker, options: WriterOptions) -> HtmlWriter:
     """The writer of this format."""
-    return HtmlWriter(speaker)
+    return HtmlWriter(speaker, options.others)
 
 
 class HtmlWriter:
@@ -67,8 +68,9 @@ class HtmlWriter:
     Every value comes from outside and is escaped; characters that hide or steer something are written out.
     """
 
-    def __init__(self, speaker: Speaker) -> None:
+    def __init__(self, speaker: Speaker, others: Sequence[tuple[str, str]] = ()) -> None:
         self._speaker = speaker
+        self._others = [(lang, phrases(lang)("language"), quote(name)) for lang, name in others]
         self._views: list[ReportView] = []
         self._preface = ""
         self._more_css = ""
@@ -91,6 +93,7 @@ class HtmlWriter:
         return page.render(
             say=self._speaker.say,
             lang=self._speaker.lang,
+            others=self._others,
             views=[by_key[row.key] for row in table.rows],
             table=table,
             full=len(self._views) <= _IN_FULL,

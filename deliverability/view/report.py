@@ -36,6 +36,7 @@ from deliverability.words.speaker import Speaker
 
 # What they say changes how the whole report is to be read; the other notes say how it was made.
 _WARNINGS = ("domain-nonexistent", "author-domain-differs", "no-author-domain", "no-from", "with-proposals", "replayed")
+_ADDRESS_SHOWN = 60
 _LEVELS = ("error", "warning", "info")
 
 
@@ -122,7 +123,11 @@ class ReportView:
         """The answer: sentence, groups or tiles, chain, and what it rests on."""
         say = self.speaker.say
         sources = () if set(self.report.run.sources) <= {"dns", "live"} else self.sources
-        meta = tuple(filter(None, (self.message or say("label.dns-only"), self.started, *sources)))
+        given = self.report.inputs.get("taken_from")
+        taken = (
+            say("label.taken-from", text=visible(shortened(given, _ADDRESS_SHOWN))) if isinstance(given, str) else ""
+        )
+        meta = tuple(filter(None, (taken, self.message or say("label.dns-only"), self.started, *sources)))
         return answer_view(self.report, self._index, self.speaker, meta=meta, remarks=self.warnings[:2])
 
     @cached_property
