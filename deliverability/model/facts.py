@@ -29,7 +29,10 @@ class Reason(StrEnum):
     @property
     def waits_for_input(self) -> bool:
         """True where the user did not give what the fact needs; False where a look-up failed."""
-        return self in (Reason.NO_MESSAGE, Reason.NOT_CONFIGURED, Reason.NOT_FOUND)
+        return self in _WAITS
+
+
+_WAITS = (Reason.NO_MESSAGE, Reason.NOT_CONFIGURED, Reason.NOT_FOUND)
 
 
 @dataclass(frozen=True, slots=True)
