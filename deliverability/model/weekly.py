@@ -256,6 +256,10 @@ def _read_record(data: Mapping[str, Any]) -> RecordChange:
     return RecordChange(data["asked"], _lines(data["old"]), _lines(data["new"]), Cause(data["cause"]), removed)
 
 
+SUMMARY = "summary.json"
+"""The JSON summary, in the folder of the pages of a run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """A finished run, for pages, mails and the JSON summary.
@@ -263,7 +267,7 @@ class Summary:
     Attributes:
         started: ISO 8601 in UTC.
         previous: when the run before it began; empty: there was none.
-        entries: in the order of the settings.
+        entries: in the order of the settings; in a run itself without the words of what stayed as it was.
         code: the exit code.
         folder: name of the folder of its pages; empty: not published yet.
         removed: domains that the run before audited and the settings do not name any more.

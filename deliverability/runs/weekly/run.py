@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Protocol
 
 from deliverability import __version__
-from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, write_whole
+from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, WholeFile, move, write_whole
 from deliverability.auditors import catalogue
 from deliverability.history.causes import Judged, other_settings, waivers_of
 from deliverability.history.diff import compare
@@ -46,6 +46,7 @@ from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Finding, Outcome, Report, Verdict
 from deliverability.model.rules import RuleSet, Severity
 from deliverability.model.weekly import (
+    SUMMARY,
     FindingText,
     ReceiverVerdict,
     Summary,
@@ -170,7 +171,7 @@ async def weekly(
     if _is_stale(run, now):
         # Killed long ago. Pages that were ready are told of late; what was not ready would be told as if of today.
         if published is not None:
-            _close(plan, history, run, published, notify)
+            _close(plan, history, run, read_summary(published / SUMMARY), notify)
             published = None
             run = history.begin(stamp(now), __version__)
         else:
@@ -183,24 +184,25 @@ async def weekly(
             half_written.unlink()
         stems = _stems(plan.subjects)
         await _Subjects(plan, history, pages, run, work, _Before.of(plan, history)).go(stems, tick)
-        summary = _summary(plan, history, run, [work / f"{stem}.json" for stem in stems])
+        entries = [work / f"{stem}.json" for stem in stems]
+        summary = _summary(plan, history, run, entries)
         for lang in LANGUAGES:
             write_whole(work / page_name("index", lang), pages.start(summary, history, lang), mode=plan.page_mode)
-        written = json_text(summary.to_json(), indent=2) + "\n"
-        write_whole(work / "summary.json", written, mode=PRIVATE)
+        _write_summary(work / SUMMARY, summary, entries)
         write_whole(work / _RUN, _mark(run), mode=PRIVATE)
         work.chmod(plan.folder_mode)
         os.sync()  # the files of the subjects, all at once, before they are published
         published = _publish(plan.output, work, run)
-    return _close(plan, history, run, published, notify)
+        return _close(plan, history, run, replace(summary, folder=published.name), notify)
+    return _close(plan, history, run, read_summary(published / SUMMARY), notify)
 
 
 def _close(
-    plan: Plan, history: History, run: HistoryRun, published: Path, notify: Callable[[Summary], None]
+    plan: Plan, history: History, run: HistoryRun, summary: Summary, notify: Callable[[Summary], None]
 ) -> Summary:
     """What is left to do once the pages are out."""
+    published = plan.output / summary.folder
     _point_latest(plan.output, published)
-    summary = read_summary(published / "summary.json")
     notify(summary)
     history.finish(run, stamp(plan.ports.clock.now()))
     _tidy(plan.output, plan.keep, published)
@@ -675,7 +677,7 @@ def _read_entry(path: Path) -> WeeklyEntry | None:
 
 
 def _summary(plan: Plan, history: History, run: HistoryRun, files: Sequence[Path]) -> Summary:
-    entries = tuple(from_json(json.loads(file.read_text("utf-8"))) for file in files)
+    entries = tuple(_told(from_json(json.loads(file.read_text("utf-8")))) for file in files)
     finished = [each for each in history.runs() if each.finished and each.id != run.id]
     code = worst_exit_code([entry.exit_code for entry in entries])
     if not finished:
@@ -683,6 +685,34 @@ def _summary(plan: Plan, history: History, run: HistoryRun, files: Sequence[Path
     before = {domain for domain, _ in history.recorded(finished[-1])}
     removed = tuple(sorted(before - {subject.domain for subject in plan.subjects}))
     return Summary(run.started, finished[-1].started, entries, code, removed=removed, version=__version__)
+
+
+def _told(entry: WeeklyEntry) -> WeeklyEntry:
+    """The entry without the words of what stayed as it was, which nobody is told: most of what it holds."""
+    changes = entry.comparison.changes if entry.comparison else ()
+    still = {each.fingerprint for each in changes if each.kind is ChangeKind.STILL}
+    texts = {
+        lang: {ident: text for ident, text in words.items() if ident not in still}
+        for lang, words in entry.texts.items()
+    }
+    return replace(entry, texts=texts)
+
+
+def _write_summary(path: Path, summary: Summary, entries: Sequence[Path]) -> None:
+    """The JSON summary, with the entries as they were written: one after the other, for there may be thousands."""
+    counts = {"new": summary.count_new, "mended": summary.count_mended}
+    head = json_text(replace(summary, entries=()).to_json() | counts, indent=2)
+    begin, _, end = head.partition('"subjects": []')
+    file = WholeFile(path, PRIVATE)
+    try:
+        file.write(f'{begin}"subjects": ['.encode())
+        for number, each in enumerate(entries):
+            text = json_text(json.loads(each.read_text("utf-8")), indent=2).replace("\n", "\n    ")
+            file.write(f"{',' if number else ''}\n    {text}".encode())
+        file.write(f"\n  ]{end}\n".encode() if entries else f"]{end}\n".encode())
+        file.keep()
+    finally:
+        file.drop()
 
 
 _RUN = ".run"
