@@ -20,9 +20,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from deliverability.model.facts import FactSet  # noqa: E402, FactSet, Value  # noqa: E402
+from deliverability.model.facts import FactSet  # noqa: E402
 from deliverability.model.spf import SpfTree, spf_tree  # noqa: E402
-from deliverability.ports.dns import LiveResolver
+from deliverability.ports.dns import LiveResolver  # noqa: E402
 from deliverability.ports.ports import Ports  # noqa: E402
 from deliverability.ports.servers import parse_server  # noqa: E402
 from deliverability.ports.zone import ZoneResolver  # noqa: E402

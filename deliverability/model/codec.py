@@ -71,6 +71,34 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
     return _HIDDEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
+class JsonPieces:
+    """A document of several items, each written as soon as it is there, and not kept.
+
+    Args:
+        items: how many there will be; one alone is written as it is, several as an array.
+
+    """
+
+    def __init__(self, items: int) -> None:
+        self._array = items != 1
+        self._begun = False
+
+    def item(self, value: Any) -> str:
+        """The next item."""
+        if not self._array:
+            return json_text(value, indent=2) + "\n"
+        # One line an item: an indented array of a thousand of them would take most of the run.
+        lead = ",\n" if self._begun else "[\n"
+        self._begun = True
+        return lead + json_text(value)
+
+    def end(self) -> str:
+        """What closes the document."""
+        if not self._array:
+            return ""
+        return "\n]\n" if self._begun else "[]\n"
+
+
 def decode(value: Any) -> Value:
     """The reverse of `encode`. Raises ValueError on what is not a fact's value."""
     match value:
