@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -80,7 +80,7 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         raise InputError(STDIN_ONCE())
     if "-" in names:
         place = names.index("-")
-        names[place : place + 1] = _names_of(sys.stdin.read(MAX_STDIN_OCTETS))
+        names[place : place + 1] = _names_of(sys.stdin)
     elif not names and not messages:
         names = list(settings.names)
     if not names and not messages:
@@ -156,11 +156,11 @@ def options_of(settings: Settings, domain: str) -> Options:
     return replace(_options(dict.fromkeys(unsaid), settings.of(domain)), waivers=settings.waivers)
 
 
-def _names_of(text: str) -> list[str]:
+def _names_of(lines: Iterable[str]) -> list[str]:
     """The names of a list, one or several a line; a wrong one is told with its line. Raises InputError."""
     names = []
-    for number, line in enumerate(text.lstrip("\ufeff").splitlines(), 1):
-        for name in line.split():
+    for number, line in enumerate(lines, 1):
+        for name in line.lstrip("\ufeff").split():
             try:
                 names.append(parse_domain(name))
             except InputError as error:
