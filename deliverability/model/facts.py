@@ -30,7 +30,10 @@ class Reason(StrEnum):
     @property
     def waits_for_input(self) -> bool:
         """True where the user did not give what the fact needs; False where a look-up failed."""
-        return self in (Reason.NO_MESSAGE, Reason.NOT_CONFIGURED, Reason.NOT_FOUND)
+        return self in _WAITS
+
+
+_WAITS = (Reason.NO_MESSAGE, Reason.NOT_CONFIGURED, Reason.NOT_FOUND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +234,7 @@ class Subject:
         stage_since: ISO date since when earlier runs have seen its present DMARC stage, where a history is kept.
         rua_since: ISO date since when they have seen an address for reports.
         gate_to: the DMARC policy that the user wants to go to: quarantine or reject; None: the next one.
+        taken_from: the web or mail address that the domain was taken out of; None: it was given by itself.
 
     """
 
@@ -252,6 +256,7 @@ class Subject:
     stage_since: str | None = None
     rua_since: str | None = None
     gate_to: str | None = None
+    taken_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

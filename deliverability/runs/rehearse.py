@@ -103,7 +103,7 @@ async def remedies(
 async def _accepted(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool]:
     meant = {(each.rule, each.item) for each in base.findings if each.outcome is Outcome.UNMET and each.waiver is None}
     services = rehearsal.rules.knowledge.services
-    first = Situation(base.facts, base.findings, services)
+    first = Situation(base.facts, base.all_unmet, services)
     waiting = [(topic, draft) for topic in TOPICS for draft in topic(first)] if meant else []
     published = {edit_place(edit): edit.old for _, draft in reversed(waiting) for edit in draft.edits}
     states: dict[_Place, _State] = {}
@@ -137,7 +137,7 @@ async def _accepted(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], 
         changed = {place for place, each in states.items() if each in below} | set(places)
         states.update(dict.fromkeys(changed, after))
         stale = [each for each in waiting if _touches(each[1], changed)]
-        following = Situation(after.facts, after.findings, services, Earlier(base.facts, tuple(accepted)))
+        following = Situation(after.facts, after.all_unmet, services, Earlier(base.facts, tuple(accepted)))
         again = [
             (each, new)
             for each in dict.fromkeys((topic, *(other for other, _ in stale)))
@@ -248,6 +248,10 @@ class _State:
     executions: Mapping[str, Execution]
     findings: tuple[Finding, ...]
     answer: _Answer
+
+    @property
+    def all_unmet(self) -> list[Finding]:
+        return [each for each in self.findings if each.outcome is Outcome.UNMET]
 
     def unmet(self, rule: str, item: str) -> bool:
         return any(f.rule == rule and f.item == item and f.outcome is Outcome.UNMET for f in self.findings)
