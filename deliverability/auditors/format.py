@@ -47,11 +47,15 @@ PROVIDES = (
     spec(
         "message.defects",
         FactType.LIST_STR,
-        "Defects of form as codes: missing-boundary, unclosed-multipart, empty-multipart, bad-base64, "
-        "bad-quoted-printable, unknown-charset, undecodable-charset, bad-content-type, bad-transfer-encoding, "
-        "bad-header-line, no-header, no-body, nesting-limit, part-limit (more than 10,000 parts), header-limit (more "
-        "than 100,000 fields), mbox-line (the file begins with a mailbox's From line), leading-junk (a byte order "
-        "mark or white space before the first field).",
+        "Defects of form as codes. part-limit: more than 10,000 parts; header-limit: more than 100,000 fields; "
+        "mbox-line: the file begins with a mailbox's From line; leading-junk: a byte order mark or white space before "
+        "the first field.",
+        values=[
+            *("missing-boundary", "unclosed-multipart", "empty-multipart", "bad-base64", "bad-quoted-printable"),
+            *("unknown-charset", "undecodable-charset", "bad-content-type", "bad-transfer-encoding"),
+            *("bad-header-line", "no-header", "no-body", "nesting-limit", "part-limit", "header-limit", "mbox-line"),
+            "leading-junk",
+        ],
     ),
     spec("message.parts", FactType.LIST_RECORD, "Every part of the MIME tree.", key=["path"]),
     spec("message.parts[].path", FactType.STR, "Position, for example 1.2; the whole message is 1."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deliverability.config import DEFAULT_FILE, MailSettings, Settings, load
-from deliverability.inputs import parse_domain
+from deliverability.inputs import is_plain, parse_domain
 from deliverability.model.codes import Code
 from deliverability.model.errors import IS_FOLDER, NO_SUCH_FILE, InputError, file_error
 from deliverability.model.facts import Purpose
@@ -85,11 +86,20 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         raise InputError(NOTHING_TO_AUDIT())
     options = replace(_options(params, settings.of("")), waivers=settings.waivers)
     domains = []
-    for name in dict.fromkeys(parse_domain(name) for name in names):
-        domains.append((name, replace(_options(params, settings.of(name)), waivers=settings.waivers)))
+    given: dict[str, str] = {}
+    for name in names:
+        given.setdefault(parse_domain(name), name)
+    for domain, name in given.items():
+        own = replace(_options(params, settings.of(domain)), waivers=settings.waivers)
+        domains.append((domain, own if is_plain(name, domain) else replace(own, taken_from=_shown(name))))
     ports = ports_of(params, settings)
     jobs = plan(domains, [sample_of(name) for name in messages], options)
     return Inputs(jobs, ports, settings, params["record"])
+
+
+def _shown(address: str) -> str:
+    """An address without the name and password that it may hold."""
+    return re.sub(r"//[^/?#@]*@", "//", address.strip())
 
 
 def ports_of(params: dict[str, Any], settings: Settings) -> Ports:

@@ -224,6 +224,7 @@ class Subject:
         waivers: findings that the user accepts.
         keys_seen: DKIM keys of earlier runs, where a history is kept.
         dns_provider: id of the DNS provider where its zone is kept, or None.
+        taken_from: the web or mail address that the domain was taken out of; None: it was given by itself.
 
     """
 
@@ -239,6 +240,7 @@ class Subject:
     waivers: tuple[Waiver, ...] = ()
     keys_seen: tuple[KeySeen, ...] = ()
     dns_provider: str | None = None
+    taken_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

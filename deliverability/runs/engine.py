@@ -107,6 +107,7 @@ async def gather_facts(
         waivers=options.waivers,
         keys_seen=options.keys_seen,
         dns_provider=options.dns_provider and _known_provider(options.dns_provider, knowledge),
+        taken_from=options.taken_from,
     )
     ports = run_ports.of_subject(domain) if domain else run_ports.without_domain()
     every = auditors()
@@ -309,5 +310,6 @@ def _inputs(subject: Subject) -> Mapping[str, Value]:
         "purpose": subject.purpose.value if subject.purpose else None,
         "daily_volume": subject.daily_volume,
         "dns_provider": subject.dns_provider,
+        "taken_from": subject.taken_from,
     }
     return {name: value for name, value in given.items() if value not in (None, ())}

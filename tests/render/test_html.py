@@ -12,6 +12,7 @@ import pytest
 
 from deliverability.model.codes import AS_SAID
 from deliverability.model.facts import Evidence, EvidenceKind, Reason, Unknown
+from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Note, Outcome, RecordEdit
 from deliverability.model.spf import SpfTerm, SpfTree, plain
 from deliverability.view.diagrams import diagrams
@@ -433,3 +434,11 @@ def test_the_spf_picture_names_its_domain_and_marks_only_what_this_mail_was_chec
     assert other.about == "Not the record that this mail was checked against."
     assert not any(term.matched for term in other.root.terms)
     assert own.about == "This mail was checked against this record."
+
+
+def test_a_page_is_the_same_whatever_pages_were_made_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = [written("html", report_of("demo"), shipped(lang)) for lang in LANGUAGES]
+    written("html", report_of("broken"), shipped("en"))
+    assert [written("html", report_of("demo"), shipped(lang)) for lang in LANGUAGES] == first
+    monkeypatch.setattr("deliverability.render.html._MOST_KEPT", 3)
+    assert [written("html", report_of("demo"), shipped(lang)) for lang in LANGUAGES] == first

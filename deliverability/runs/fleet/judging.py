@@ -62,7 +62,7 @@ def row_of(
         waiting=_rules(each for each in findings if each.outcome is Outcome.UNKNOWN and each.waits_for_input),
         not_applicable=_rules(each for each in findings if each.outcome is Outcome.NOT_APPLICABLE),
         failed=has_failures(facts),
-        unchecked=tuple(_unchecked(facts)),
+        unchecked=tuple(sorted(_unchecked(facts), key=lambda each: each.asked)),
         name_servers=None if name_servers is None else tuple(name_servers),
         stale=tuple(stale),
         kept={path: _kept(facts, path, fields) for path, fields in KEPT.items()},
