@@ -33,6 +33,7 @@ NOT_RULES = frozenset(
             "guide.yaml",
             "measures.yaml",
             "outside.yaml",
+            "reporters.yaml",
             "sources.yaml",
             "tasks.yaml",
         ),

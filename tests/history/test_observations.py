@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.history.observations import Taken, Observations
+from deliverability.history.observations import Observations, Taken
 from deliverability.history.reports import DAY
 from deliverability.history.store import History
 from deliverability.history.window import OVERLAP, window
