@@ -269,6 +269,14 @@ class History:
             lost = isinstance(error, DBAPIError) and error.connection_invalidated
             raise (_LostError if lost else HistoryError)(ABOUT(what=self._shown, detail=_plain(error))) from error
 
+    def reading(self) -> contextlib.AbstractContextManager[Connection]:
+        """A connection to read what else is kept here. Raises HistoryError."""
+        return self._reading()
+
+    def writing(self) -> contextlib.AbstractContextManager[Connection]:
+        """A transaction to write what else is kept here. Raises HistoryError."""
+        return self._writing()
+
     # --- Runs ---
 
     @_twice

@@ -34,6 +34,7 @@ NOT_RULES = frozenset(
             "guide.yaml",
             "measures.yaml",
             "outside.yaml",
+            "reporters.yaml",
             "sources.yaml",
             "tasks.yaml",
         ),
