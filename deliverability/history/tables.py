@@ -1,7 +1,7 @@
 """The tables of the history.
 
 runs        one row a run; `finished` stays empty until it is complete.
-snapshots   one row an audited subject of a run; what it found lies in blobs.
+snapshots   one row an audited subject of a run; what it found lies in blobs, its manifest (see pieces) too.
 blobs       compressed pieces by the SHA-256 of their text, shared by all runs that found the same.
 states      what is known of each finding over all runs.
 dkim_keys   when each DKIM key was first and last seen.
@@ -63,7 +63,7 @@ snapshots = Table(
     Column("source", String(1024), nullable=False),
     Column("started", String(32), nullable=False),
     Column("rules_digest", String(64), nullable=False),
-    Column("manifest", String, nullable=False),
+    Column("manifest", String, nullable=False),  # its digest
     UniqueConstraint("run", "domain", "source", name="one_snapshot_a_run"),
 )
 Index("snapshots_by_subject", snapshots.c.domain, snapshots.c.source, snapshots.c.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ from deliverability.model.report import (
     VerdictKind,
 )
 from deliverability.model.rules import RuleSet, Severity
-from deliverability.ports.base import Found, Resolver
+from deliverability.ports.base import Failed, Found, Resolver
 from deliverability.ports.overlay import OverlayResolver, Proposal, parse_proposal
 from deliverability.ports.ports import Ports
 from deliverability.remedy.plan import TOPICS
@@ -103,7 +104,7 @@ async def remedies(
 async def _accepted(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool]:
     meant = {(each.rule, each.item) for each in base.findings if each.outcome is Outcome.UNMET and each.waiver is None}
     services = rehearsal.rules.knowledge.services
-    first = Situation(base.facts, base.findings, services)
+    first = Situation(base.facts, base.all_unmet, services)
     waiting = [(topic, draft) for topic in TOPICS for draft in topic(first)] if meant else []
     published = {edit_place(edit): edit.old for _, draft in reversed(waiting) for edit in draft.edits}
     states: dict[_Place, _State] = {}
@@ -137,7 +138,7 @@ async def _accepted(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], 
         changed = {place for place, each in states.items() if each in below} | set(places)
         states.update(dict.fromkeys(changed, after))
         stale = [each for each in waiting if _touches(each[1], changed)]
-        following = Situation(after.facts, after.findings, services, Earlier(base.facts, tuple(accepted)))
+        following = Situation(after.facts, after.all_unmet, services, Earlier(base.facts, tuple(accepted)))
         again = [
             (each, new)
             for each in dict.fromkeys((topic, *(other for other, _ in stale)))
@@ -189,10 +190,17 @@ async def standings_after(
 
 async def _beside_alias(resolver: Resolver, edits: Iterable[RecordEdit]) -> bool:
     """Whether a new record would stand beside a CNAME, where there can be no other (RFC 1034 section 3.6.2)."""
-    for edit in edits:
-        if not edit.old and isinstance(await resolver.query(edit.name, "CNAME"), Found):
-            return True
-    return False
+    new = [edit for edit in edits if not edit.old]
+    return any(await asyncio.gather(*(_is_alias(resolver, edit) for edit in new)))
+
+
+async def _is_alias(resolver: Resolver, edit: RecordEdit) -> bool:
+    """Whether a CNAME stands there: the audit's own answer tells, since it came by way of it."""
+    answer = await resolver.query(edit.name, edit.type)
+    if edit.type == "CNAME" or isinstance(answer, Failed):
+        answer = await resolver.query(edit.name, "CNAME")
+        return isinstance(answer, Found)
+    return bool(answer.chain)
 
 
 def edit_place(edit: RecordEdit) -> _Place:
@@ -248,6 +256,10 @@ class _State:
     executions: Mapping[str, Execution]
     findings: tuple[Finding, ...]
     answer: _Answer
+
+    @property
+    def all_unmet(self) -> list[Finding]:
+        return [each for each in self.findings if each.outcome is Outcome.UNMET]
 
     def unmet(self, rule: str, item: str) -> bool:
         return any(f.rule == rule and f.item == item and f.outcome is Outcome.UNMET for f in self.findings)
