@@ -191,7 +191,10 @@ def forgers(share: float, a_day: int, chance: random.Random, days: Sequence[date
 
 # --- the domain -----------------------------------------------------------------------------------------------------
 
-KEY = "v=DKIM1; k=rsa; p=MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBALT3VrtPV8tzbRkfPa1lnBQHcwR5ADCqfZ1CNBuFsTlfGEjzY3VZ9qzC7MkMVdTtYg2NHqXy+iQbKbXlvIhNqU0CAwEAAQ=="
+KEY = (
+    "v=DKIM1; k=rsa; p=MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBALT3VrtPV8tzbRkfPa1lnBQHcwR5ADCqfZ1CNBuF"
+    "sTlfGEjzY3VZ9qzC7MkMVdTtYg2NHqXy+iQbKbXlvIhNqU0CAwEAAQ=="
+)
 
 World = Mapping[tuple[str, str], Any]
 

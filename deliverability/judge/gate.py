@@ -14,7 +14,7 @@ from deliverability.model.shares import at_least_percent
 
 
 def earliest(answer: GateAnswer, facts: FactSet, rules: RuleSet) -> date | None:
-    """The first day on which all that is missing can be there, if it is corrected today; None where none tells.
+    """The first day on which all that is missing can be there, if it is corrected today; None: in no window this long.
 
     Time alone corrects what counts days. A share grows as days with failures leave the window; what only the user can
     answer takes no time.
@@ -29,7 +29,9 @@ def earliest(answer: GateAnswer, facts: FactSet, rules: RuleSet) -> date | None:
         if each.rule in rules.rules
         for path, wanted in _wanted(rules.rules[each.rule].require, answer.to, each.limits)
     ]
-    return today + timedelta(days=max((*days, _rare_days(facts, today), 0)))
+    if None in days:
+        return None
+    return today + timedelta(days=max(_rare_days(facts, today), 0, *(each for each in days if each is not None)))
 
 
 def _wanted(condition: Condition, to: str, limits: Mapping[str, Value]) -> Iterator[tuple[str, Value]]:
@@ -44,8 +46,8 @@ def _wanted(condition: Condition, to: str, limits: Mapping[str, Value]) -> Itera
                     yield from _wanted(each, to, limits)
 
 
-def _days(path: str, wanted: Value, finding: Finding, facts: FactSet) -> int:
-    """Days until a fact reaches what is wanted; 0 where time does nothing for it, or it is there."""
+def _days(path: str, wanted: Value, finding: Finding, facts: FactSet) -> int | None:
+    """Days until a fact reaches what is wanted; 0 where time does nothing for it, or it is there; None: never."""
     if not isinstance(wanted, (int, float)) or isinstance(wanted, bool):
         return 0
     now = finding.observed.get(path, facts.at(path) if not path.startswith("item.") else None)
@@ -55,9 +57,9 @@ def _days(path: str, wanted: Value, finding: Finding, facts: FactSet) -> int:
     if path in _BY_DAY:
         return ceil(wanted - have)
     if path == "traffic.own.messages":
-        days = facts.value("traffic.span_days")
+        days, window = facts.value("traffic.span_days"), len(records_of(facts.value("traffic.volume")))
         rate = have / days if isinstance(days, int) and days else 0
-        return ceil((wanted - have) / rate) if rate else 0
+        return ceil((wanted - have) / rate) if rate * window >= wanted else None
     if path == "item.recent_aligned_percent":
         last = text_of(finding.observed.get("item.last_unaligned"))
         end = text_of(facts.value("traffic.end"))
@@ -70,19 +72,19 @@ def _days(path: str, wanted: Value, finding: Finding, facts: FactSet) -> int:
 _BY_DAY = ("traffic.span_days", "traffic.days", "traffic.stage_days", "item.age_days")
 
 
-def _until_share(facts: FactSet, wanted: float) -> int:
+def _until_share(facts: FactSet, wanted: float) -> int | None:
     """Days until the failures of own mail have left the window far enough, if nothing fails from now on."""
     volume = records_of(facts.value("traffic.volume"))
     days = [(int(str(each["messages"])), int(str(each["aligned"]))) for each in volume]
     total = sum(messages for messages, _ in days)
-    each_day = total // max(1, len(days))
+    each_day = total // max(1, sum(1 for messages, _ in days if messages))
     for passed in range(1, len(days) + 1):
         left = days[passed:]
         messages = sum(one for one, _ in left) + each_day * passed
         failed = sum(one - aligned for one, aligned in left)
         if (at_least_percent(messages - failed, messages) or 0) >= wanted:
             return passed
-    return len(days)
+    return None
 
 
 def _rare_days(facts: FactSet, today: date) -> int:
