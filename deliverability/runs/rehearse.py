@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ from deliverability.model.report import (
     VerdictKind,
 )
 from deliverability.model.rules import RuleSet, Severity
-from deliverability.ports.base import Found, Resolver
+from deliverability.ports.base import Failed, Found, Resolver
 from deliverability.ports.overlay import OverlayResolver, Proposal, parse_proposal
 from deliverability.ports.ports import Ports
 from deliverability.remedy.plan import TOPICS
@@ -191,10 +192,17 @@ async def standings_after(
 
 async def _beside_alias(resolver: Resolver, edits: Iterable[RecordEdit]) -> bool:
     """Whether a new record would stand beside a CNAME, where there can be no other (RFC 1034 section 3.6.2)."""
-    for edit in edits:
-        if not edit.old and isinstance(await resolver.query(edit.name, "CNAME"), Found):
-            return True
-    return False
+    new = [edit for edit in edits if not edit.old]
+    return any(await asyncio.gather(*(_is_alias(resolver, edit) for edit in new)))
+
+
+async def _is_alias(resolver: Resolver, edit: RecordEdit) -> bool:
+    """Whether a CNAME stands there: the audit's own answer tells, since it came by way of it."""
+    answer = await resolver.query(edit.name, edit.type)
+    if edit.type == "CNAME" or isinstance(answer, Failed):
+        answer = await resolver.query(edit.name, "CNAME")
+        return isinstance(answer, Found)
+    return bool(answer.chain)
 
 
 def edit_place(edit: RecordEdit) -> _Place:
