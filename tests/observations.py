@@ -35,7 +35,7 @@ def contents(history: History) -> list[str]:
             f" {facets[row.facet]}"
             for row in connection.execute(select(obs_weeks))
         )
-        found += sorted(f"{bytes(row.digest).hex()} {row.settled}" for row in connection.execute(select(obs_items)))
+        found += sorted(f"{bytes(row.digest).hex()} {row.state}" for row in connection.execute(select(obs_items)))
         return found
 
 

@@ -10,7 +10,7 @@ What receivers report (times are seconds since 1970, days are counted from 1970-
 
 obs_intakes   one row an intake.
 obs_problems  what could not be used, as a code with arguments.
-obs_items     files and mails that were read, by the digest of their octets; not settled: to be verified once more.
+obs_items     files and mails that were read, by the digest of their octets; `state`: see ItemState.
 obs_reports   reports without their rows. `key`: digest of what names it; `twin`: digest of what it says, too. `folded`:
               0 its rows stand in obs_rows, 1 they went into obs_weeks, 2 they were left out, as it overlaps another.
 obs_labels    names, words and signatures, each once; 0 stands for the empty text.
@@ -118,7 +118,7 @@ obs_items = Table(
     metadata,
     Column("digest", LargeBinary(16), primary_key=True),
     Column("day", Integer, nullable=False),
-    Column("settled", Integer, nullable=False),
+    Column("state", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
 

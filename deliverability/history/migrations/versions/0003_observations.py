@@ -35,7 +35,7 @@ def upgrade() -> None:
         "obs_items",
         sa.Column("digest", sa.LargeBinary(16), primary_key=True),
         sa.Column("day", sa.Integer, nullable=False),
-        sa.Column("settled", sa.Integer, nullable=False),
+        sa.Column("state", sa.Integer, nullable=False),
         sqlite_with_rowid=False,
     )
     op.create_table(
