@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LOCK := requirements.lock
 
-.PHONY: demo test lint golden new-rule fuzz docs picture lock clean
+.PHONY: demo test lint golden new-rule fuzz bench docs picture lock clean
 
 demo: $(STAMP)
 	$(BIN)/deliv demo --format text -o demo-report.html
@@ -38,6 +39,13 @@ fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz.guided --seconds $(FUZZ)
 	DELIV_EVERY_TEXT=1 $(BIN)/python -m pytest tests/test_hostile.py tests/protocols/test_dmarc_hostile.py
 
+# Every measurement of docs/performance.md, beside the peers, which are installed into an environment of their own.
+# ONLY=fleet runs one script of benchmarks/; QUICK=1 only shows that each runs, with tiny sizes.
+BENCH_VENV ?= .venv-bench
+bench:
+	$(MAKE) VENV=$(BENCH_VENV) LOCK=benchmarks/requirements.lock $(BENCH_VENV)/.installed
+	$(BENCH_VENV)/bin/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
 # The generated parts of the documentation, and the rules as a static site (begin at site/index.html).
 docs: $(STAMP)
 	$(BIN)/python .ci/docs.py --write
@@ -57,19 +65,20 @@ lock:
 	$(COMPILE) --no-annotate pyproject.toml -c requirements.lock -o deliverability/data/requirements-run.lock
 	printf 'hatchling\nsetuptools\n' | \
 	  $(COMPILE) --no-annotate - -c requirements.lock -o deliverability/data/requirements-build.lock
+	$(COMPILE) --no-annotate pyproject.toml --group dev --group benchmark -c requirements.lock -o benchmarks/requirements.lock
 	echo pip-audit | $(COMPILE) --no-annotate - -o .ci/advisories.lock
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): $(LOCK) pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
-	  VIRTUAL_ENV=$(VENV) uv pip install --quiet --require-hashes -r requirements.lock && \
+	  VIRTUAL_ENV=$(VENV) uv pip install --quiet --require-hashes -r $(LOCK) && \
 	  VIRTUAL_ENV=$(VENV) uv pip install --quiet --no-deps --no-build-isolation -e . ; \
 	else \
 	  $(PYTHON) -m venv $(VENV) && \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK) && \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ; \
 	fi
 	@touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) .venv-advisories fuzz-found build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache demo-report.html site
+	rm -rf $(VENV) $(BENCH_VENV) .venv-advisories fuzz-found build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache demo-report.html site

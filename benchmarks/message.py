@@ -1,61 +1,134 @@
-"""What a heavy message costs: ours against dkimpy and email.parser, and hostile shapes against their double.
+"""What a heavy message costs, beside dkimpy and mailauth in the same run: targets P7, P8 and P9.
 
-    python benchmarks/message.py            all
-    python benchmarks/message.py 25         one size, in megabytes
+    python benchmarks/message.py                        all
+    python benchmarks/message.py P7 P9                  some targets
+    python benchmarks/message.py --json FILE            besides, a list of rows: target, case, measured, goal, peer, met
+    python benchmarks/message.py --quick                a hundredth of the size, once: whether it runs
 
-Every figure is taken in a child process of its own. Memory is the highest resident set of the process (VmHWM, Linux)
-above what it had after the same work on a message of a few hundred octets, in units of the message. Aims: at 25 MB at
-most 1.2 messages for the whole audit, and at most the time of dkimpy's own verification; doubling a hostile shape
-takes at most 2.3 times.
+P7: verifying a DKIM signature. P8: all facts of a message (`gather_facts`), against the peers' verification alone, and
+its memory. P9: hostile shapes against their double. Ratios are the peer's processor time by ours, so more is better;
+those of memory are by the size of the message, and those of P9 by the time of half the message.
+
+Every figure is taken in child processes, ours and the peers' in turns, after a run on a message of a few hundred
+octets that loads the modules. Memory is the highest resident set (VmHWM, Linux) above what the process had
+after that run.
+
+mailauth needs Node.js and a folder with the package, outside the repository, which MAILAUTH names; without one its
+columns say that it is not there:
+
+    npm install --prefix FOLDER mailauth && MAILAUTH=FOLDER python benchmarks/message.py
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import base64
 import json
+import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 
-from tests.shapes import SHAPES
+from tests.shapes import SHAPES  # noqa: E402
 
-SIZES = {"100 KB": 100_000, "1 MB": 1_000_000, "10 MB": 10_000_000, "25 MB": 25_000_000}
 ROUNDS = 3
+QUICKLY = 100  # times smaller
+NOT_THERE = "not installed"
+MB = 1_000_000
 KEY_NAME = "s1._domainkey.example.com"
+_HEAD = (
+    b"From: a@example.com\r\nTo: b@example.net\r\nSubject: hello\r\nDate: Tue, 24 Nov 2026 10:00:00 +0000\r\n"
+    b"Message-ID: <1@example.com>\r\nMIME-Version: 1.0\r\n"
+)
+_PLAIN = _HEAD + b"Content-Type: text/plain; charset=utf-8\r\n\r\n"
 
 
-def attached(size: int) -> bytes:
-    """A signed-looking message whose octets are nearly all one attachment in base64."""
+@dataclass(frozen=True)
+class Row:
+    """One line of the result; `met` is None where the peer is not there."""
+
+    target: str
+    case: str
+    measured: float | str
+    goal: str
+    peer: str
+    met: bool | None
+
+
+def row(target: str, case: str, measured: float | None, goal: str, peer: str = "") -> Row:
+    """A row, judged: the goal is "≥ 3" or "≤ 2.3", with a unit behind it or none."""
+    if measured is None:
+        return Row(target, case, NOT_THERE, goal, peer, None)
+    sign, bound = goal.split()[:2]
+    met = measured >= float(bound) if sign == "≥" else measured <= float(bound)
+    return Row(target, case, round(measured, 2), goal, peer, met)
+
+
+def attachment(size: int) -> bytes:
+    """Nearly all of it one attachment in base64."""
     octets = random.Random(1).randbytes(size * 57 // 78)
-    body = base64.encodebytes(octets).replace(b"\n", b"\r\n")
     return (
-        b"From: a@example.com\r\nTo: b@example.net\r\nSubject: hello\r\nDate: Tue, 24 Nov 2026 10:00:00 +0000\r\n"
-        b"Message-ID: <1@example.com>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+        _HEAD + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
         b"--b\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>hello</p>\r\n"
         b'--b\r\nContent-Type: application/octet-stream; name="x.bin"\r\nContent-Transfer-Encoding: base64\r\n'
-        b'Content-Disposition: attachment; filename="x.bin"\r\n\r\n' + body + b"--b--\r\n"
+        b'Content-Disposition: attachment; filename="x.bin"\r\n\r\n'
+        + base64.encodebytes(octets).replace(b"\n", b"\r\n")
+        + b"--b--\r\n"
     )
 
 
-def spaced(size: int) -> bytes:
-    """A text full of runs of blanks, which make dkimpy's relaxed body canonicalization slow."""
+def blanks(size: int) -> bytes:
+    """A text full of runs of blanks."""
     line = b"word" + b" " * 60 + b"word  \r\n"
-    return (
-        b"From: a@example.com\r\nTo: b@example.net\r\nSubject: hello\r\nDate: Tue, 24 Nov 2026 10:00:00 +0000\r\n"
-        b"Message-ID: <1@example.com>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
-        + line
-        * (size // len(line))
-    )
+    return _PLAIN + line * (size // len(line))
 
 
-SHAPE_SIZE = 10_000
+def prose(size: int) -> bytes:
+    """A text of words, with an address here and there."""
+    chance = random.Random(1)
+    words = [bytes(chance.choices(b"abcdefghijklmnopqrstuvwxyz", k=chance.randint(2, 10))) for _ in range(2000)]
+    words += [b"https://www.example.com/a?b=c", "für".encode()]
+    text = b"".join(b" ".join(chance.choices(words, k=11)) + b"\r\n" for _ in range(min(size, MB) // 75))
+    return _PLAIN + text * (size // len(text))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A message, and what is asked of us beside dkimpy and mailauth."""
+
+    target: str
+    work: str
+    name: str
+    make: Callable[[int], bytes]
+    size: int
+    dkimpy: str
+    mailauth: str | None
+    memory: str | None = None
+
+
+CASES = (
+    Case("P7", "verify", "base64, 100 KB", attachment, MB // 10, "≥ 4", None),
+    Case("P7", "verify", "base64, 1 MB", attachment, MB, "≥ 8", "≥ 2.5"),
+    Case("P7", "verify", "base64, 10 MB", attachment, 10 * MB, "≥ 8", "≥ 2.5"),
+    Case("P7", "verify", "base64, 25 MB", attachment, 25 * MB, "≥ 8", "≥ 2.5"),
+    Case("P7", "verify", "runs of blanks, 1 MB", blanks, MB, "≥ 4", "≥ 1.5"),
+    Case("P7", "verify", "runs of blanks, 10 MB", blanks, 10 * MB, "≥ 4", "≥ 1.5"),
+    Case("P7", "verify", "words, 10 MB", prose, 10 * MB, "≥ 4", "≥ 1.5"),
+    Case("P8", "audit", "base64, 25 MB", attachment, 25 * MB, "≥ 3", "≥ 1", "≤ 1.2 × the message"),
+    Case("P8", "audit", "words, 10 MB", prose, 10 * MB, "≥ 3", "≥ 1", "≤ 1.2 × the message"),
+    Case("P8", "audit", "runs of blanks, 10 MB", blanks, 10 * MB, "≥ 3", "≥ 1", "≤ 1.2 × the message"),
+)
 
 
 def sign(message: bytes) -> tuple[bytes, str]:
@@ -73,25 +146,25 @@ def sign(message: bytes) -> tuple[bytes, str]:
     return field + message, "v=DKIM1; k=rsa; p=" + base64.b64encode(public).decode()
 
 
-def run_dkimpy(path: Path, record: str) -> None:
+def octets(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+async def run_dkimpy(path: Path, record: str) -> None:
     import dkim
 
-    assert dkim.verify(path.read_bytes(), dnsfunc=lambda *_args, **_more: record.encode())
+    assert dkim.verify(octets(path), dnsfunc=lambda *_args, **_more: record.encode())
 
 
-def run_email(path: Path, record: str) -> None:
-    from email.parser import BytesParser
+async def run_verify(path: Path, record: str) -> None:
+    from deliverability.ports.static import StaticResolver
+    from deliverability.protocols.dkim.verify import verify_dkim
 
-    BytesParser().parsebytes(path.read_bytes())
-
-
-def run_read(path: Path, record: str) -> None:
-    from deliverability.mail.reader import read
-
-    read(path.read_bytes())
+    (found,) = await verify_dkim(octets(path), StaticResolver({(KEY_NAME, "TXT"): [record]}))
+    assert found.result == "pass", found.details
 
 
-def run_audit(path: Path, record: str) -> None:
+async def run_audit(path: Path, record: str) -> None:
     from deliverability.ports.ports import Ports
     from deliverability.ports.static import StaticResolver
     from deliverability.runs.engine import gather_facts
@@ -99,12 +172,12 @@ def run_audit(path: Path, record: str) -> None:
 
     dns = StaticResolver({(KEY_NAME, "TXT"): [record]} if record else {})
     job = Job("example.com", Sample("message.eml", path=path), Options())
-    audited = asyncio.run(gather_facts(job, Ports(dns, sources=("static",))))
+    audited = await gather_facts(job, Ports(dns, sources=("static",)))
     assert not audited.crashes, audited.crashes
     assert not record or audited.facts.value("dkim.result") == "pass"
 
 
-WORK = {"dkimpy verify": run_dkimpy, "email.parser": run_email, "ours: read": run_read, "ours: audit": run_audit}
+WORK = {"dkimpy": run_dkimpy, "verify": run_verify, "audit": run_audit}
 
 
 def resident(name: str) -> int:
@@ -113,72 +186,121 @@ def resident(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024
 
 
-def child(work: str, path: str, record: str) -> None:
-    """Do one piece of work and print what it took; the first run, on a tiny message, loads the modules."""
-    tiny = Path(path).with_name("tiny.eml")
-    if tiny.exists():
-        WORK[work](tiny, record and tiny.with_suffix(".key").read_text())
+async def child(work: str, key: Path, paths: list[Path]) -> None:
+    """Do one piece of work on each message; print the seconds of each, and the octets that the first took."""
+    record, known = octets(key).decode(), octets(key.with_name("tiny.key")).decode()
+    await WORK[work](key.with_name("tiny.eml"), known)
     before = resident("VmRSS")
-    begin = time.process_time()
-    WORK[work](Path(path), record)
-    taken = time.process_time() - begin
-    print(json.dumps([taken, max(0, resident("VmHWM") - before)]))
+    times, peak = [], 0
+    for path in paths:
+        begin = time.process_time()
+        await WORK[work](path, record)
+        times.append(time.process_time() - begin)
+        peak = peak or resident("VmHWM") - before
+    print(json.dumps([times, max(0, peak)]))
 
 
-def measured(work: str, path: Path, record: str) -> tuple[float, float]:
-    """Seconds of processor time (median) and octets of memory (largest) of a piece of work."""
-    times, peaks = [], []
-    for _ in range(ROUNDS):
-        done = subprocess.run(
-            [sys.executable, __file__, "--child", work, str(path), record], check=True, capture_output=True
-        )
-        taken, peak = json.loads(done.stdout)
-        times.append(taken)
+class Bench:
+    """A folder for messages, the peers, and how thoroughly is measured."""
+
+    def __init__(self, folder: Path, *, quick: bool) -> None:
+        self.rounds, self.smaller = (1, QUICKLY) if quick else (ROUNDS, 1)
+        self.message, self.half, self.key = (folder / name for name in ("message.eml", "half.eml", "message.key"))
+        self.node, self.package = shutil.which("node"), os.environ.get("MAILAUTH", "")
+        tiny, record = sign(attachment(100))
+        (folder / "tiny.eml").write_bytes(tiny)
+        (folder / "tiny.key").write_text(record)
+
+    @property
+    def has_mailauth(self) -> bool:
+        """Whether mailauth can be run."""
+        return bool(self.node and self.package)
+
+    def put(self, message: bytes, record: str) -> None:
+        """Lay a message ready, and the record of its key."""
+        self.message.write_bytes(message)
+        self.key.write_text(record)
+
+    def measure(self, work: str, paths: list[Path]) -> tuple[list[float], int]:
+        """Seconds of processor time for each message, and octets of memory for the first; mailauth has only one."""
+        if work == "mailauth":
+            script = str(ROOT / "benchmarks" / "mailauth.cjs")
+            done = self._output([str(self.node), script, self.package, str(paths[0]), str(self.key), str(len(paths))])
+            return json.loads(done), 0
+        done = self._output([sys.executable, __file__, "--child", work, str(self.key), *map(str, paths)])
+        times, peak = json.loads(done)
+        return times, peak
+
+    @staticmethod
+    def _output(command: list[str]) -> str:
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def compare(bench: Bench, case: Case) -> Iterator[Row]:
+    message, record = sign(case.make(case.size // bench.smaller))
+    bench.put(message, record)
+    runs = [bench.message] * max(1, min(20, 4 * MB // case.size))
+    peers = {"dkimpy": case.dkimpy}
+    if case.mailauth:
+        peers["mailauth"] = case.mailauth
+    ratios: dict[str, list[float]] = {peer: [] for peer in peers}
+    peaks = []
+    for _ in range(bench.rounds):
+        times, peak = bench.measure(case.work, runs)
         peaks.append(peak)
-    return statistics.median(times), max(peaks)
+        for peer, found in ratios.items():
+            if peer != "mailauth" or bench.has_mailauth:
+                found.append(statistics.median(bench.measure(peer, runs)[0]) / statistics.median(times))
+    for peer, goal in peers.items():
+        yield row(case.target, case.name, statistics.median(ratios[peer]) if ratios[peer] else None, goal, peer)
+    if case.memory:
+        yield row(case.target, f"{case.name}, memory", max(peaks) / len(message), case.memory)
 
 
-def compare(folder: Path, label: str, size: int) -> None:
-    for kind, make in (("attachment", attached), ("runs of blanks", spaced)):
-        message, record = sign(make(size))
-        path = folder / "message.eml"
-        path.write_bytes(message)
-        rows = {work: measured(work, path, record) for work in WORK}
-        base = rows["dkimpy verify"][0]
-        for work, (seconds, peak) in rows.items():
-            print(
-                f"{label:>7}  {kind:<15} {work:<14} {seconds * 1000:9.1f} ms  {seconds / base:6.2f} x dkimpy   "
-                f"{peak / len(message):5.2f} x the message",
-                flush=True,
-            )
+def double(bench: Bench, name: str) -> Iterator[Row]:
+    """One hostile shape at about half a megabyte and one."""
+    make = SHAPES[name]
+    size = 1000 * MB // 2 // len(make(1000)) // bench.smaller
+    bench.half.write_bytes(make(size))
+    bench.put(message := make(2 * size), "")
+    times, _ = bench.measure("audit", [bench.half, bench.message] * bench.rounds)
+    once, twice = statistics.median(times[::2]), statistics.median(times[1::2])
+    yield row("P9", f"{name}, doubled", twice / once, "≤ 2.3")
+    yield row("P9", f"{name}, seconds a MB", twice * MB / len(message), "≤ 2 s")
 
 
-def double(folder: Path) -> None:
-    for name, make in SHAPES.items():
-        times = []
-        for size in (SHAPE_SIZE, 2 * SHAPE_SIZE):
-            path = folder / "shape.eml"
-            path.write_bytes(make(size))
-            times.append(measured("ours: audit", path, "")[0])
-        once, twice = (taken * 1000 for taken in times)
-        print(f"doubled: {name:<26} {once:9.1f} ms -> {twice:9.1f} ms  {twice / once:5.2f} x", flush=True)
+def rows(bench: Bench, targets: list[str]) -> Iterator[Row]:
+    for case in CASES:
+        if case.target in targets:
+            yield from compare(bench, case)
+    if "P9" in targets:
+        for name in SHAPES:
+            yield from double(bench, name)
+
+
+def shown(each: Row) -> str:
+    measured = each.measured if isinstance(each.measured, str) else f"{each.measured:.2f}"
+    met = {True: "met", False: "missed", None: "-"}[each.met]
+    return f"{each.target}  {each.case:<40} {each.peer:<9} {measured:>13}  {each.goal:<20} {met}"
 
 
 def main() -> None:
     if sys.argv[1:2] == ["--child"]:
-        child(*sys.argv[2:5])
+        work, key, *paths = sys.argv[2:]
+        asyncio.run(child(work, Path(key), list(map(Path, paths))))
         return
-    wanted = sys.argv[1:]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("targets", nargs="*", choices=("P7", "P8", "P9", []), metavar="TARGET")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--quick", action="store_true")
+    wanted = parser.parse_args()
+    found = []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        tiny, record = sign(attached(100))
-        (folder / "tiny.eml").write_bytes(tiny)
-        (folder / "tiny.key").write_text(record)
-        for label, size in SIZES.items():
-            if not wanted or label.split()[0] in wanted:
-                compare(folder, label, size)
-        if not wanted or "shapes" in wanted:
-            double(folder)
+        for each in rows(Bench(Path(name), quick=wanted.quick), wanted.targets or ["P7", "P8", "P9"]):
+            found.append(each)
+            print(shown(each), flush=True)
+    if wanted.json:
+        wanted.json.write_text(json.dumps([asdict(each) for each in found], ensure_ascii=False, indent=1) + "\n")
 
 
 if __name__ == "__main__":

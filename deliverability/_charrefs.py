@@ -14,7 +14,7 @@ def unescape(text: str) -> str:
 
     Python refuses to read numbers of thousands of digits; here they are no character, as browsers have it.
     """
-    return html.unescape(_LONG.sub(_shortened, text))
+    return html.unescape(_LONG.sub(_shortened, text)) if "&" in text else text
 
 
 def _shortened(match: re.Match[str]) -> str:

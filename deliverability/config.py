@@ -27,6 +27,7 @@ NO_SETTINGS = Code("no-settings", ("file",))
 UNKNOWN_KEY = Code("config-unknown-key", ("key",))
 UNKNOWN_KEY_NEAR = Code("config-unknown-key-near", ("key", "near"))
 ONE_OF = Code("config-one-of", ("key", "values"))
+SAID_AS = Code("config-said-as", ("key", "text", "value"))
 KIND = Code("config-kind", ("key", "kind"))
 TEXTS = Code("config-texts")
 TEXT = Code("config-text")
@@ -74,6 +75,7 @@ class MailSettings:
         "What the domain sends; decides which requirements apply."
     )
     daily_volume: int | None = _said("Messages a day.", least=0)
+    dns_provider: str | None = _said("Where its DNS records are edited (cloudflare, route53, xserver, ...).")
     messages: tuple[str, ...] = _said(
         "Sample messages: files, globs, a Maildir or an mbox (the newest message of the domain is taken).", ()
     )
@@ -346,6 +348,8 @@ def _message(error: Any, place: KeyPath) -> Detail:
         near = difflib.get_close_matches(key, _keys(place[:-1]), n=1)
         return UNKNOWN_KEY_NEAR(key=key, near=near[0]) if near else UNKNOWN_KEY(key=key)
     if error["type"] == "literal_error":
+        if key == "purpose" and error["input"] == "newsletter":
+            return SAID_AS(key=key, text="newsletter", value="bulk")
         values = str(error["ctx"]["expected"]).replace(" or ", ", ").replace("'", "")
         return ONE_OF(key=key, values=tuple(values.split(", ")))
     kind = _KINDS.get(error["type"])

@@ -37,6 +37,11 @@ def parse_domain(text: str) -> str:
     return domain
 
 
+def is_plain(text: str, domain: str) -> bool:
+    """Whether `text`, from which `domain` was read, is just that name and not an address that it was taken out of."""
+    return not (_URL.fullmatch(text.strip()) or "@" in text) or text.strip() == domain
+
+
 def parse_selector(text: str) -> str:
     """A DKIM selector in lower case (RFC 6376 section 3.1). Raises InputError."""
     selector = text.strip().rstrip(".").lower()

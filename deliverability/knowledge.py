@@ -1,16 +1,19 @@
-"""Reads what auditors look things up in from the rule folders: senders/, clients/, measures.yaml, outside.yaml."""
+"""Reads what auditors look things up in from the rule folders: senders/, clients/ and the files named below."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._resources import locate
+from deliverability.model.dns_providers import DnsProvider, HostField, LongText, Quotes
 from deliverability.model.knowledge import Knowledge, Measures, Outside
-from deliverability.senders.catalogue import CatalogueError, load_senders
+from deliverability.model.rules import READ_AS
+from deliverability.model.senders import ServiceSource
+from deliverability.senders.catalogue import CatalogueError, load_senders, pattern
 
 if TYPE_CHECKING:
     import pydantic
@@ -18,36 +21,41 @@ if TYPE_CHECKING:
 CLIENTS = "clients"
 MEASURES = "measures.yaml"
 OUTSIDE = "outside.yaml"
+DNS_PROVIDERS = "dns-providers.yaml"
 
 _T = TypeVar("_T")
 
 
 def load_knowledge(folders: Iterable[Path]) -> Knowledge:
-    """What all folders say; a later one replaces services, features, the measures and whom to ask.
+    """What all folders say; a later one replaces services, DNS providers, features, the measures and whom to ask.
 
     Raises CatalogueError with every problem found.
     """
     folders = tuple(folders)
-    feature_shape, measure_shape, outside_shape = _shapes()
+    shapes = _shapes()
     problems: list[str] = []
     features: dict[str, str] = {}
+    providers: dict[str, DnsProvider] = {}
     measures, outside = Measures(), Outside()
     for folder in folders:
         for path in sorted((folder / CLIENTS).glob("*.yaml")):
-            for kind, names in (_read(path, feature_shape, problems) or {}).items():
+            for kind, names in (_read(path, shapes.features, problems) or {}).items():
                 features.update(dict.fromkeys(names, kind))
-        if (path := folder / MEASURES).is_file() and (shape := _read(path, measure_shape, problems)) is not None:
+        if (path := folder / MEASURES).is_file() and (shape := _read(path, shapes.measures, problems)) is not None:
             measures = Measures(**dict(shape))
-        if (path := folder / OUTSIDE).is_file() and (shape := _read(path, outside_shape, problems)) is not None:
+        if (path := folder / OUTSIDE).is_file() and (shape := _read(path, shapes.outside, problems)) is not None:
             resolvers = {each.name: each.address for each in shape.resolvers}
             outside = Outside(**dict(shape) | {"resolvers": resolvers})
+        if (path := folder / DNS_PROVIDERS).is_file():
+            found = [_provider(each) for each in _read(path, shapes.providers, problems) or ()]
+            providers.update((each.id, each) for each in found)
     try:
         services, common, selectors = load_senders(folders)
     except CatalogueError as error:
         raise CatalogueError([*error.problems, *problems]) from None
     if problems:
         raise CatalogueError(problems)
-    return Knowledge(services, common, selectors, features, measures, outside)
+    return Knowledge(services, common, selectors, features, measures, outside, providers)
 
 
 @cache
@@ -56,8 +64,42 @@ def shipped() -> Knowledge:
     return load_knowledge([locate("rules")])
 
 
-def _shapes() -> tuple[pydantic.TypeAdapter[Any], pydantic.TypeAdapter[Any], pydantic.TypeAdapter[Any]]:
-    """The shapes of clients/*.yaml, measures.yaml and outside.yaml; pydantic is loaded only where files are read."""
+def _provider(shape: Any) -> DnsProvider:
+    fields = shape.fields
+    return DnsProvider(
+        id=shape.id,
+        name=shape.name,
+        name_servers=tuple(pattern(each.lower(), suffix=True) for each in shape.name_servers),
+        console=shape.console,
+        host=shape.host,
+        apex=shape.apex,
+        name_field=fields.name if fields else None,
+        value_field=fields.value if fields else None,
+        quotes=shape.quotes,
+        long=shape.long,
+        longest=shape.longest,
+        ttl=shape.ttl,
+        note=shape.note,
+        sources=tuple(ServiceSource(each.url, each.checked, each.read_as) for each in shape.sources),
+    )
+
+
+class _Shapes(NamedTuple):
+    """The shapes of clients/*.yaml, measures.yaml, outside.yaml and dns-providers.yaml."""
+
+    features: pydantic.TypeAdapter[Any]
+    measures: pydantic.TypeAdapter[Any]
+    outside: pydantic.TypeAdapter[Any]
+    providers: pydantic.TypeAdapter[Any]
+
+
+def _both(said: Any) -> Any:
+    """One text stands for both languages."""
+    return {"en": said, "ja": said} if isinstance(said, str) else said
+
+
+def _shapes() -> _Shapes:
+    """All of them; pydantic is loaded only where files are read."""
     import pydantic
 
     class MeasuresShape(pydantic.BaseModel):
@@ -84,11 +126,44 @@ def _shapes() -> tuple[pydantic.TypeAdapter[Any], pydantic.TypeAdapter[Any], pyd
         clocks: tuple[str, ...]
         clock_seconds: int = pydantic.Field(gt=0)
 
-    kind = Literal["layout", "content", "look"]
-    return (
-        pydantic.TypeAdapter(dict[kind, list[str]]),
+    text = Annotated[str, pydantic.Field(min_length=1)]
+    words = Annotated[dict[Literal["en", "ja"], text], pydantic.BeforeValidator(_both), pydantic.Field(min_length=2)]
+
+    class SourceShape(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+        url: str = pydantic.Field(pattern=r"^https://")
+        checked: str = pydantic.Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
+        read_as: str = pydantic.Field(pattern=f"^{READ_AS}$")
+
+    class FieldsShape(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+        name: words
+        value: words
+
+    class ProviderShape(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+        id: str = pydantic.Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+        name: words
+        name_servers: tuple[text, ...] = pydantic.Field(min_length=1)
+        console: words
+        fields: FieldsShape | None = None
+        host: HostField = HostField.RELATIVE
+        apex: str = "@"
+        quotes: Quotes | None = None
+        long: LongText | None = None
+        longest: int | None = pydantic.Field(default=None, ge=255)
+        ttl: words | None = None
+        note: words | None = None
+        sources: tuple[SourceShape, ...] = pydantic.Field(min_length=1)
+
+    return _Shapes(
+        pydantic.TypeAdapter(dict[Literal["layout", "content", "look"], list[str]]),
         pydantic.TypeAdapter(MeasuresShape),
         pydantic.TypeAdapter(OutsideShape),
+        pydantic.TypeAdapter(list[ProviderShape]),
     )
 
 

@@ -23,8 +23,12 @@ async def facts_of(
     given: Mapping[str, Any],
     domain: str = "example.com",
     message: Message | None = None,
+    **subject: Any,
 ) -> FactSet:
-    """The facts of `auditors` where everything else they need is `given` (JSON values) or Unknown(no-message)."""
+    """The facts of `auditors` where everything else they need is `given` (JSON values) or Unknown(no-message).
+
+    `subject`: what else the user said.
+    """
     promised = {path for each in auditors for path in each.promised}
     needed = {path for each in auditors for path in each.needs} - promised
     assert set(given) <= needed, f"nobody reads {set(given) - needed}"
@@ -34,6 +38,6 @@ async def facts_of(
         for path in sorted(needed):
             ctx.put(path, decode(given.get(path, {"unknown": "no-message"})))
 
-    gathered = await gather([stated, *auditors], Subject(domain), Ports(resolver, FixedClock(NOW)), message)
+    gathered = await gather([stated, *auditors], Subject(domain, **subject), Ports(resolver, FixedClock(NOW)), message)
     assert gathered.crashes == ()
     return gathered.facts

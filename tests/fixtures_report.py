@@ -512,7 +512,6 @@ def make_report(**fields: object) -> Report:
         message="welcome.eml",
         inputs={"purpose": None, "ip": ("192.0.2.10",)},
         facts=facts(),
-        facts_digest="facts-digest-0123456789",
         rules_digest=RULES.digest,
         findings=FINDINGS,
         assessment=Assessment(VERDICTS, "F", open=1),

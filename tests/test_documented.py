@@ -161,6 +161,7 @@ def declared() -> dict[str, list[str]]:
         "deliv": runtime,
         **{f"deliv[{name}]": asked for name, asked in extras.items()},
         "Development": [each for each in data["dependency-groups"]["dev"] if each not in used],
+        "Benchmarks": data["dependency-groups"]["benchmark"],
     }
     return {name: [re.split(r"[\[<>=,;]", each)[0] for each in asked] for name, asked in groups.items()}
 
@@ -217,6 +218,11 @@ def test_the_rows_name_who_imports_a_package() -> None:
 
 def test_nothing_is_imported_that_is_not_declared() -> None:
     """Beside the standard library; markupsafe is jinja2's own type of text."""
-    asked = [each for group, packages in declared().items() if group != "Development" for each in packages]
+    asked = [
+        each
+        for group, packages in declared().items()
+        if group not in ("Development", "Benchmarks")
+        for each in packages
+    ]
     known = {IMPORTED_AS.get(each, each) for each in asked} | {"deliverability", "markupsafe"}
     assert {name: who for name, who in users().items() if name not in known | sys.stdlib_module_names} == {}

@@ -128,6 +128,17 @@ def test_whom_to_ask_is_said_by_ones_own_file(tmp_path: Path) -> None:
     assert (outside.resolvers, outside.clocks, outside.clock_seconds) == ({"Ours": "192.0.2.53"}, (), 60)
 
 
+def test_a_dns_provider_of_ones_own_is_known(tmp_path: Path) -> None:
+    text = (
+        "- id: acme\n  name: Acme DNS\n  name_servers: [ns.acme.example]\n  console: {en: Zones, ja: ゾーン}\n"
+        '  host: full\n  sources: [{url: "https://acme.example/dns", checked: "2026-11-26", read_as: original}]\n'
+    )
+    known = own(tmp_path, "dns-providers.yaml", text).knowledge.dns_providers
+    assert known["acme"].name == {"en": "Acme DNS", "ja": "Acme DNS"}
+    assert known["acme"].host_of("_dmarc.example.com", "example.com") == "_dmarc.example.com"
+    assert "cloudflare" in known
+
+
 def test_a_reply_of_ones_own_is_explained(deliv: Deliv) -> None:  # noqa: F811
     Path("own/replies").mkdir(parents=True)
     Path("own/replies/acme.yaml").write_text(
@@ -148,6 +159,7 @@ def test_a_reply_of_ones_own_is_explained(deliv: Deliv) -> None:  # noqa: F811
         ("senders/acme.yaml", "- id: Acme\n", "senders/acme.yaml:1: 0: name is missing"),
         ("measures.yaml", "wide_ip4: 33\n", "measures.yaml:1: wide_ip4: Input should be less than or equal to 32"),
         ("outside.yaml", "mail_domains: []\n", "outside.yaml:1: mail_domains: "),
+        ("dns-providers.yaml", "- id: acme\n", "dns-providers.yaml:1: 0.name: Field required"),
         ("clients/features.yaml", "style: [css-gap]\n", "clients/features.yaml:1: style"),
         ("attachments.yaml", "gmail: {types: [exe]}\n", "attachments.yaml:1: gmail.sources: Field required"),
         ("verdicts.yaml", "bulk_from: many\n", "verdicts.yaml:1: bulk_from: Input should be a valid integer"),

@@ -58,9 +58,11 @@ from deliverability.ports.base import (
     Resolver,
 )
 from deliverability.ports.nobody import OFFLINE
+from deliverability.ports.overlay import OverlayResolver
 from deliverability.ports.ports import Ports
 
 if TYPE_CHECKING:
+    from deliverability.mail.html.pages import ShownHtml
     from deliverability.mail.reader import Message
 
 NOT_STATED = Code("not-stated", ("name",))
@@ -79,14 +81,14 @@ class Auditor:
     provides: tuple[FactSpec, ...]
     needs: tuple[str, ...]
     run: AuditFunction
+    promised: tuple[str, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """The paths that it must state (fields of list items travel inside their list)."""
+        object.__setattr__(self, "promised", tuple(spec.path for spec in self.provides if "[]" not in spec.path))
 
     def __reduce__(self) -> tuple[Callable[[str], Auditor], tuple[str]]:
         return auditor_named, (self.name,)
-
-    @property
-    def promised(self) -> tuple[str, ...]:
-        """Paths the auditor must state (fields of list items travel inside their list)."""
-        return tuple(spec.path for spec in self.provides if "[]" not in spec.path)
 
 
 def auditor(
@@ -125,12 +127,19 @@ def _shipped() -> Knowledge:
     return shipped()
 
 
+def _pages(message: Message) -> ShownHtml:
+    from deliverability.mail.html.pages import ShownHtml
+
+    return ShownHtml(message)
+
+
 @dataclass(slots=True)
 class Context:
     """What one auditor is handed: the subject, the ports, the message, and only the facts it declared.
 
     Attributes:
         message: the sample message read into headers and parts, or None where none was given.
+        pages: its HTML, taken apart once for all auditors; None without a message.
         knowledge: what to look things up in.
         before: what the auditor asked of DNS in the audit that is rehearsed again; nothing in an audit of its own.
         aside: DNS for what decides only what else is asked: another answer is no reason to audit again.
@@ -144,6 +153,7 @@ class Context:
     stated: dict[str, Fact] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
     knowledge: Knowledge = field(default_factory=_shipped)
+    pages: ShownHtml | None = None
     before: Collection[tuple[str, str]] = ()
     aside: Resolver = OFFLINE
 
@@ -333,16 +343,21 @@ async def gather(
     tasks: dict[str, asyncio.Task[None]] = {}
     executions: dict[str, Execution] = {}
     changed = await _changed(before, ports.dns) if before else frozenset()
+    pages = _pages(message) if message else None
+    same: set[str] = set()
+
+    def take_over(each: Auditor, done: Execution) -> None:
+        known.update(done.stated)
+        evidence[each.name] = done.evidence
+        executions[each.name] = done
 
     async def run(each: Auditor) -> None:
-        for dependency in {provider[path].name for path in each.needs}:
+        for dependency in {provider[path].name for path in each.needs} - same:
             await tasks[dependency]
         facts = {path: known[path] for path in each.needs}
         done = before.get(each.name) if before else None
-        if done is not None and changed.isdisjoint(done.answers) and done.needed == facts:
-            known.update(done.stated)
-            evidence[each.name] = done.evidence
-            executions[each.name] = done
+        if done is not None and _same_answers(done, changed) and done.needed == facts:
+            take_over(each, done)
             return
         listening = _Listening()
         context = Context(
@@ -351,6 +366,7 @@ async def gather(
             message,
             facts,
             knowledge=knowledge,
+            pages=pages,
             before=done.answers if done else (),
             aside=allowed.dns,
         )
@@ -375,6 +391,15 @@ async def gather(
     try:
         async with asyncio.TaskGroup() as group:
             for each in ordered:
+                done = before.get(each.name) if before else None
+                if (
+                    done
+                    and _same_answers(done, changed)
+                    and same.issuperset(provider[path].name for path in each.needs)
+                ):
+                    take_over(each, done)
+                    same.add(each.name)
+                    continue
                 tasks[each.name] = group.create_task(run(each), name=each.name)
     finally:
         tasks.clear()
@@ -393,7 +418,13 @@ async def gather(
 async def _changed(before: Mapping[str, Execution], resolver: Resolver) -> frozenset[tuple[str, str]]:
     """The questions of an earlier run that are answered otherwise now."""
     answers = {question: answer for work in before.values() for question, answer in work.answers.items()}
+    if isinstance(resolver, OverlayResolver):
+        answers = {key: answer for key, answer in answers.items() if resolver.reaches(key[0], answer)}
     return frozenset([key for key, answer in answers.items() if await resolver.query(*key) != answer])
+
+
+def _same_answers(done: Execution, changed: Iterable[tuple[str, str]]) -> bool:
+    return not any(question in done.answers for question in changed)
 
 
 def _in_order(auditors: Sequence[Auditor], provider: Mapping[str, Auditor]) -> list[Auditor]:

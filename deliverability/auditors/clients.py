@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -18,8 +18,7 @@ from deliverability.auditors.base import Context, MissingFact, auditor, spec
 from deliverability.mail.evidence import part_evidence
 from deliverability.mail.html.accounting import CSS_IMPORT, is_font_service
 from deliverability.mail.html.css import Declaration, Prelude, read_attribute, read_sheet
-from deliverability.mail.html.markup import Attribute, TokenKind, tokens
-from deliverability.mail.structure import body_texts
+from deliverability.mail.html.markup import Attribute, Token, TokenKind, tokens
 from deliverability.model.codes import Code
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 
@@ -168,23 +167,28 @@ class Uses:
         if not conditional:
             self.plain[feature] = self.plain.get(feature, 0) + 1
 
+    def add_all(self, others: Uses) -> None:
+        """Count all of others."""
+        for mine, theirs in ((self.all, others.all), (self.plain, others.plain)):
+            for feature, count in theirs.items():
+                mine[feature] = mine.get(feature, 0) + count
+
 
 @auditor("clients", provides=PROVIDES)
 async def audit(ctx: Context) -> None:
     """Which mail programs show the HTML as meant."""
-    if ctx.message is None:
+    pages = ctx.pages
+    if pages is None:
         raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
-    pages = body_texts(ctx.message, "text/html")
-    cited = [ctx.cite(part_evidence(leaf.part)) for leaf in pages[:20]]
-    texts = [leaf.part.text() for leaf in pages]
+    cited = [ctx.cite(part_evidence(leaf.part)) for leaf in pages.leaves[:20]]
     support = _support()
     ctx.put("clients.programs", len(support.clients))
     ctx.put("clients.data_date", support.date)
-    if sum(map(len, texts)) > _MAX_CHARACTERS:
+    if pages.characters > _MAX_CHARACTERS:
         raise MissingFact("clients.features", Unknown(Reason.LIMIT, HTML_COMPARED(n=_MAX_CHARACTERS >> 20)))
     uses = Uses()
-    for text in texts:
-        collect(text, uses)
+    for text, cut in zip(pages.texts, pages.tokens, strict=True):
+        collect(text, uses, cut)
     ctx.put("clients.features", _records(uses, support, ctx.knowledge.features), *cited)
 
 
@@ -220,12 +224,16 @@ def _support() -> _Support:
     return _Support(str(data["last_update"]), tuple(data["clients"]), features)
 
 
-def collect(html: str, uses: Uses) -> None:
-    """Count the features that an HTML text uses. Takes any text, in linear time."""
+def collect(html: str, uses: Uses, cut: Iterable[Token] | None = None) -> None:
+    """Count the features that an HTML text uses. Takes any text, in linear time.
+
+    `cut` are its tokens, where somebody has them already.
+    """
     left = _MAX_DECLARATIONS
-    names: set[str] = set()  # properties of the rule being read
-    for token in tokens(html):
+    tags: dict[str, tuple[Uses, int]] = {}  # start tags seen, with their uses and declarations; most mails repeat a few
+    for token in tokens(html) if cut is None else cut:
         if token.kind is TokenKind.RAW and token.name == "style":
+            names: set[str] = set()  # properties of the rule being read
             for each in read_sheet(html[token.start : token.end]):
                 left -= 1
                 if left < 0:
@@ -234,17 +242,33 @@ def collect(html: str, uses: Uses) -> None:
                     names = set()
                 _sheet(each, uses, names)
         elif token.kind is TokenKind.START:
-            values: dict[str, str] = {}
-            for attribute in token.attributes:
-                values.setdefault(attribute.name, attribute.value)
-            _element(token.name, values, uses)
-            _attributes(token.attributes, uses)
-            names = set()
-            for declaration in read_attribute(unescape(values.get("style", ""))):
-                left -= 1
-                if left < 0:
-                    return
-                _declaration(declaration, uses, names)
+            source = html[token.start : token.end]
+            if source not in tags:
+                own = Uses()
+                tags[source] = own, _tag(token, own, _MAX_DECLARATIONS)
+            own, declarations = tags[source]
+            if declarations > left:
+                _tag(token, uses, left)
+                return
+            left -= declarations
+            uses.add_all(own)
+
+
+def _tag(token: Token, uses: Uses, most: int) -> int:
+    """Count what a start tag uses, with at most that many declarations; gives how many there were, one more if cut."""
+    values: dict[str, str] = {}
+    for attribute in token.attributes:
+        values.setdefault(attribute.name, attribute.value)
+    _element(token.name, values, uses)
+    _attributes(token.attributes, uses)
+    names: set[str] = set()
+    count = 0
+    for declaration in read_attribute(unescape(values["style"])) if "style" in values else ():
+        count += 1
+        if count > most:
+            break
+        _declaration(declaration, uses, names)
+    return count
 
 
 def _sheet(each: Declaration | Prelude, uses: Uses, names: set[str]) -> None:

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping
 from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.mail.addresses import parse_addresses
 from deliverability.mail.evidence import header_evidence
+from deliverability.model.dns_providers import provider_of
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 from deliverability.ports.base import Absent, Answer, Failed, Found, unknown_from
+from deliverability.protocols.dmarc.psl import registrable_domain
 
 MAX_REPLY_DOMAINS = 10
 """So many domains of Reply-To are looked at; a reply to more people than that is nobody's intention."""
@@ -19,6 +21,19 @@ PROVIDES = (
     spec("domain.mx", FactType.LIST_STR, "MX hosts in order of preference, the null MX as '.'."),
     spec("domain.null_mx", FactType.BOOL, "The domain publishes a null MX (RFC 7505)."),
     spec("domain.accepts_mail", FactType.BOOL, "It has an MX host, or an address and no MX."),
+    spec(
+        "domain.zone",
+        FactType.STR,
+        "The zone that the domain stands in: the nearest name with NS records, up to its organizational domain.",
+        optional=True,
+    ),
+    spec("domain.name_servers", FactType.LIST_STR, "The name servers of that zone."),
+    spec(
+        "domain.dns_provider",
+        FactType.STR,
+        "Id of the DNS provider where its records are edited: as given, else the one that all name servers belong to.",
+        optional=True,
+    ),
     spec(
         "domain.author_accepts_mail",
         FactType.BOOL,
@@ -54,6 +69,7 @@ Answers = Mapping[str, Answer]
 
 _MAIL = ("MX", "A", "AAAA")
 _EXISTENCE = (*_MAIL, "SOA")
+_OWN = (*_EXISTENCE, "NS")
 _ANY = (*_EXISTENCE, "TXT", "NS")  # an alias (CNAME) shows in the answer to each of these
 
 
@@ -67,12 +83,15 @@ async def audit(ctx: Context) -> None:
         author = domain
     replies, reply_ids = _reply_domains(ctx)
     wanted: dict[str, tuple[str, ...]] = dict.fromkeys((*replies, *_names(author)), _MAIL)
-    wanted[domain] = _EXISTENCE
-    wanted.update(dict.fromkeys(_names(mail_from), _ANY))
+    above = _up_to_organization(domain)
+    for names, rdtypes in (((domain,), _OWN), (_names(mail_from), _ANY), (above, ("NS",))):
+        for name in names:
+            wanted[name] = tuple(dict.fromkeys((*wanted.get(name, ()), *rdtypes)))
     asked = await asyncio.gather(*(_ask(ctx, name, rdtypes) for name, rdtypes in wanted.items()))
     answers = dict(zip(wanted, asked, strict=True))
     own = answers[domain]
-    ctx.put("domain.exists", _exists(own.values()), *_ids(domain, _EXISTENCE))
+    _zone(ctx, {name: answers[name]["NS"] for name in (domain, *above)})
+    ctx.put("domain.exists", _exists(own[rdtype] for rdtype in _EXISTENCE), *_ids(domain, _EXISTENCE))
     _mail_from(ctx, mail_from, answers)
     if isinstance(author, str):
         ctx.put("domain.author_accepts_mail", _accepts_mail(answers[author]), *_ids(author, _MAIL))
@@ -101,6 +120,37 @@ async def audit(ctx: Context) -> None:
     ctx.put("domain.mx", hosts, dns_id(domain, "MX"))
     ctx.put("domain.null_mx", hosts == (".",), dns_id(domain, "MX"))
     ctx.put("domain.accepts_mail", _accepts_mail(own), *_ids(domain, _MAIL))
+
+
+def _up_to_organization(domain: str) -> tuple[str, ...]:
+    """The names above the domain, the nearest first, up to its organizational domain."""
+    top = registrable_domain(domain)
+    names = []
+    while domain != top and domain.endswith(f".{top}"):
+        domain = domain.partition(".")[2]
+        names.append(domain)
+    return tuple(names)
+
+
+def _zone(ctx: Context, answers: Mapping[str, Answer]) -> None:
+    """Where the zone begins, who serves it, and at which provider that is. `answers`: NS by name, the nearest first."""
+    stated = ctx.subject.dns_provider
+    zone: Value = None
+    servers: Value = ()
+    provider: Value = stated
+    ids = []
+    for name, answer in answers.items():
+        ids.append(dns_id(name, "NS"))
+        if isinstance(answer, Failed):
+            zone = servers = unknown = unknown_from(answer)
+            provider = stated or unknown
+            break
+        if isinstance(answer, Found) and not answer.chain:
+            found = provider_of(answer.values, ctx.knowledge.dns_providers.values())
+            zone, servers = name, answer.values
+            provider = stated or (found.id if found else None)
+            break
+    ctx.put_all({"domain.zone": zone, "domain.name_servers": servers, "domain.dns_provider": provider}, *ids)
 
 
 def _mail_from(ctx: Context, domain: Value, answers: Mapping[str, Answers]) -> None:

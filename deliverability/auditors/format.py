@@ -47,11 +47,15 @@ PROVIDES = (
     spec(
         "message.defects",
         FactType.LIST_STR,
-        "Defects of form as codes: missing-boundary, unclosed-multipart, empty-multipart, bad-base64, "
-        "bad-quoted-printable, unknown-charset, undecodable-charset, bad-content-type, bad-transfer-encoding, "
-        "bad-header-line, no-header, no-body, nesting-limit, part-limit (more than 10,000 parts), header-limit (more "
-        "than 100,000 fields), mbox-line (the file begins with a mailbox's From line), leading-junk (a byte order "
-        "mark or white space before the first field).",
+        "Defects of form as codes. part-limit: more than 10,000 parts; header-limit: more than 100,000 fields; "
+        "mbox-line: the file begins with a mailbox's From line; leading-junk: a byte order mark or white space before "
+        "the first field.",
+        values=[
+            *("missing-boundary", "unclosed-multipart", "empty-multipart", "bad-base64", "bad-quoted-printable"),
+            *("unknown-charset", "undecodable-charset", "bad-content-type", "bad-transfer-encoding"),
+            *("bad-header-line", "no-header", "no-body", "nesting-limit", "part-limit", "header-limit", "mbox-line"),
+            "leading-junk",
+        ],
     ),
     spec("message.parts", FactType.LIST_RECORD, "Every part of the MIME tree.", key=["path"]),
     spec("message.parts[].path", FactType.STR, "Position, for example 1.2; the whole message is 1."),
@@ -177,7 +181,7 @@ def _examine(part: Part) -> tuple[int, tuple[str, ...]]:
     is_text = part.media_type.startswith("text/")
     if not is_text and (part.transfer_encoding in _IDENTITY or part.media_type.startswith("multipart/")):
         return part.encoded_octets, ()  # nothing to decode, and containers would be copied at every level
-    octets, found = part.measure()
+    octets, found = (part.encoded_octets, ()) if part.transfer_encoding in _IDENTITY else part.measure()
     defects = list(found)
     if is_text and part.charset is not None:
         known, clean = check_octets(part.pieces(), part.charset)

@@ -8,8 +8,9 @@ from collections import Counter
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.evidence import part_evidence
-from deliverability.mail.html.accounting import Category, HtmlAccount, Link, link_host, shown_hosts
+from deliverability.mail.html.accounting import Category, Link, link_host, shown_hosts
 from deliverability.mail.html.minify import minify
+from deliverability.mail.html.pages import MAX_CHARACTERS
 from deliverability.mail.reader import Message
 from deliverability.mail.received import canonical_ip
 from deliverability.mail.structure import NESTED, Leaf, body_texts
@@ -135,29 +136,26 @@ _ADDRESS = re.compile(r"(?:https?://|mailto:|www\.)\S+", re.IGNORECASE)
 _CJK_RANGES = r"\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _CJK = re.compile(f"[{_CJK_RANGES}]")
 _WORD = re.compile(rf"[{_CJK_RANGES}]+|[^\W_{_CJK_RANGES}]+")
-_MAX_CHARACTERS = 10 << 20  # a hundred times what receivers show
 
 
 @auditor("html", provides=PROVIDES)
 async def audit(ctx: Context) -> None:
     """How heavy the HTML part is and what it is made of."""
-    message = ctx.message
-    if message is None:
+    message, html = ctx.message, ctx.pages
+    if message is None or html is None:
         raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
-    pages = body_texts(message, "text/html")
+    pages = html.leaves
     if not pages and message.nesting_limited:
         raise MissingFact("html.present", Unknown(Reason.LIMIT, NESTED()))
     cited = [ctx.cite(part_evidence(leaf.part)) for leaf in pages[:20]]
-    texts = [leaf.part.text() for leaf in pages]
-    if sum(map(len, texts)) > _MAX_CHARACTERS:
+    if html.characters > MAX_CHARACTERS:
         ctx.put("html.present", True, *cited)
-        ctx.put("html.octets", sum(len(text.encode()) for text in texts), *cited)
-        raise MissingFact("html.octets", Unknown(Reason.LIMIT, HTML_APART(n=_MAX_CHARACTERS >> 20)))
-    account = HtmlAccount()
-    saved = 0
-    for text in texts:
-        account.add(text)
-        saved += len(text.encode()) - len(minify(text).encode())
+        ctx.put("html.octets", sum(len(text.encode()) for text in html.texts), *cited)
+        raise MissingFact("html.octets", Unknown(Reason.LIMIT, HTML_APART(n=MAX_CHARACTERS >> 20)))
+    account = html.account
+    saved = account.total - sum(
+        len(minify(text, cut).encode()) for text, cut in zip(html.texts, html.tokens, strict=True)
+    )
     plain, before = _alternative(message, pages)
     hosts = [host for link in account.links if (host := link_host(link.href))]
     octets = account.octets
@@ -195,7 +193,7 @@ async def audit(ctx: Context) -> None:
         "html.charset_conflict": _conflict(pages, account.meta_charset),
         "html.text_alternative": plain is not None,
         "html.text_alternative_order": before,
-        "html.text_similarity": similarity(plain.part.text(), " ".join(account.text)) if plain else None,
+        "html.text_similarity": similarity(_beginning(plain), " ".join(account.text)) if plain else None,
     }
     ctx.put_all(values, *cited)
 
@@ -209,6 +207,16 @@ def _alternative(message: Message, pages: list[Leaf]) -> tuple[Leaf | None, bool
     if not texts:
         return None, False
     return texts[0], order.index(texts[0].part.path) < order.index(pages[0].part.path)
+
+
+def _beginning(leaf: Leaf) -> str:
+    """As much of a text as is compared."""
+    found = ""
+    for piece in leaf.part.text_pieces():
+        found += piece
+        if len(found) >= _MAX_COMPARED:
+            break
+    return found
 
 
 def similarity(first: str, second: str) -> int | None:

@@ -10,7 +10,7 @@ from deliverability.auditors.base import Context, MissingFact, auditor, spec
 from deliverability.mail.evidence import header_evidence, part_evidence
 from deliverability.mail.reader import HeaderField, Message, Part
 from deliverability.mail.structure import leaves
-from deliverability.mail.words import EncodedWord, charset_codec, decode_octets, encoded_words
+from deliverability.mail.words import EncodedWord, charset_codec, check_octets, decode_octets, encoded_words
 from deliverability.model.facts import FactType, Reason, Unknown, Value
 
 PROVIDES = (
@@ -184,31 +184,31 @@ def _body(ctx: Context, message: Message, findings: _Findings) -> tuple[list[str
             charsets[part.charset] = None
         if len(cited) < 20:
             cited.append(ctx.cite(part_evidence(part)))
-        octets = part.decode()
         if len(records) < _MAX_LISTED:
-            found = _found_instead(part, octets)
+            found = _found_instead(part)
             records.append({"path": part.path, "media_type": part.media_type, "declared": part.charset, "found": found})
         if part.charset is not None and charset_codec(part.charset) == _JIS:
-            findings.look(part.path, octets)
+            findings.look(part.path, part.decode())
     ctx.put("charset.parts", tuple(records), *cited)
     return list(charsets), tuple(cited)
 
 
-def _found_instead(part: Part, octets: bytes) -> str | None:
+def _found_instead(part: Part) -> str | None:
     """The charset of the octets where it is not the one declared."""
-    escapes = octets.isascii() and b"\x1b$" in octets and _ESCAPE.search(octets) is not None
+    is_ascii = all(map(bytes.isascii, part.pieces()))
     declared = charset_codec(part.charset) if part.charset else "ascii"
-    if declared == _JIS:
-        return None if octets.isascii() else _guess(octets)
-    if escapes and decode_octets(octets, _JIS).clean:
-        return None if declared.startswith("iso2022") else _JIS
-    if octets.isascii():
-        return None
+    if is_ascii:
+        # Without escapes it is what it says; a text of megabytes is not held to see that.
+        if declared == _JIS or not any(b"\x1b" in piece for piece in part.pieces()):
+            return None
+        octets = part.decode()
+        escapes = b"\x1b$" in octets and _ESCAPE.search(octets) is not None
+        return _JIS if escapes and decode_octets(octets, _JIS).clean and not declared.startswith("iso2022") else None
     # A charset in <meta> does not help the readers who go by the header, as RFC 2046 section 4.1.2 has it.
-    if declared == "ascii":
-        return _guess(octets)
-    text = decode_octets(octets, part.charset)
-    return _guess(octets) if text.known and not text.clean else None
+    if part.charset is None or declared in ("ascii", _JIS):
+        return _guess(part.decode())
+    known, clean = check_octets(part.pieces(), part.charset)
+    return _guess(part.decode()) if known and not clean else None
 
 
 def _guess(octets: bytes) -> str:

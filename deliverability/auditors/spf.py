@@ -237,6 +237,12 @@ _IDENTITIES = (
     ),
     spec("spf.identities[].reason", FactType.DETAIL, "What decided it.", optional=True),
     spec("spf.identities[].evidence", FactType.LIST_STR, "Ids of the evidence for this domain."),
+    spec(
+        "spf.used_tree",
+        FactType.TREE,
+        "As spf.tree, of the domain that receivers check this mail's SPF against, where it is not the audited one.",
+        optional=True,
+    ),
 )
 
 _COVERAGE = (
@@ -426,6 +432,11 @@ async def audit(ctx: Context) -> None:
             }
         )
     ctx.put("spf.identities", tuple(items), *evidence)
+    used = next((one.domain for one in identities if one.used and one.domain != domain), "")
+    if used:
+        ctx.put("spf.used_tree", _tree_of(trees[used]), *resolvers[used].evidence)
+    else:
+        ctx.put("spf.used_tree", None)
     _state_closed(ctx, {one.domain: described[one.domain] for one in identities if one.role != "domain"}, evidence)
 
 
@@ -475,6 +486,16 @@ def _describe(ctx: Context, tree: Tree) -> Mapping[str, Value]:
     return {**describe_record(tree, measures.wide_ip4, measures.wide_ip6), **describe_tree(tree, senders)}
 
 
+def _lost(tree: Tree) -> Unknown | None:
+    """Why the record of its domain could not be looked up."""
+    return unknown_from(tree.root.answer) if isinstance(tree.root.answer, Failed) else None
+
+
+def _tree_of(tree: Tree) -> Value | Unknown:
+    """The tree as a fact; None where there is no record."""
+    return _lost(tree) or (plain(tree.root.tree) if tree.root.records else None)
+
+
 def _state_tree(ctx: Context, tree: Tree, described: Mapping[str, Value], evidence: tuple[str, ...]) -> None:
     """The facts on the record of the audited domain and on its whole tree."""
     from deliverability.protocols.spf.describe import RECORD_FACTS, listed
@@ -482,12 +503,12 @@ def _state_tree(ctx: Context, tree: Tree, described: Mapping[str, Value], eviden
 
     root = tree.root
     own = dns_id(root.domain, "TXT")
-    lost = unknown_from(root.answer) if isinstance(root.answer, Failed) else None
+    lost = _lost(tree)
     void = tree.void_lookups(*FAMILIES)
     values = {each.path: described[each.path] for each in _RECORD} | {
         "void_lookups": lost or (void if root.record else None),
         "void_names": lost or listed(tree.void_names(*FAMILIES), void if isinstance(void, Unknown) else None),
-        "tree": lost or (plain(root.tree) if root.records else None),
+        "tree": _tree_of(tree),
     }
     for name, value in values.items():
         ctx.put(f"spf.{name}", value, own, *(() if name in RECORD_FACTS or lost else evidence))

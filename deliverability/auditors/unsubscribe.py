@@ -7,10 +7,14 @@ header.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from deliverability.auditors.base import Context, MissingFact, auditor, http_id, spec
 from deliverability.mail.evidence import header_evidence, part_evidence
-from deliverability.mail.html.accounting import HtmlAccount, Link
+from deliverability.mail.html.accounting import Link
+from deliverability.mail.html.pages import MAX_CHARACTERS, ShownHtml
+from deliverability.mail.links import LINES_NEAR, LONGEST_LINE, near_links
 from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.structure import body_texts
 from deliverability.mail.words import printable
@@ -73,8 +77,8 @@ NEED_PROBE = Unknown(Reason.NOT_CONFIGURED, needs(Input.PERMISSION_UNSUBSCRIBE))
 TEXT_SEARCHED = Code("text-searched", ("n",))
 _MAX_URIS = 20
 _MAX_WORDS = 10
-_MAX_CHARACTERS = 10 << 20
 
+# What follows is looked for in lower case (`_folded`): without regard to case it would take three times as long.
 # In the text of a link, or as its alternative text.
 _IN_LINK = re.compile(
     r"unsubscri\w*|opt[\s-]?out|sign[\s-]off|remove me|stop (?:receiving|these) e?-?mails?|"
@@ -84,34 +88,31 @@ _IN_LINK = re.compile(
     r"オプトアウト|受信設定|配信設定|"
     r"se désabonner|désabonne\w*|désinscri\w*|abmelden|abbestellen|darse de baja|cancelar (?:la )?suscripción|"
     r"disiscriv\w*|annulla (?:l')?iscrizione|afmelden|uitschrijven|descadastr\w*|cancelar inscrição|"
-    r"取消订阅|退订|取消訂閱|수신\s?거부|구독\s?취소",
-    re.IGNORECASE,
+    r"取消订阅|退订|取消訂閱|수신\s?거부|구독\s?취소"
 )
 # Beside a link such as "click here": only words that can mean nothing else.
 _BESIDE_LINK = re.compile(
     r"unsubscri\w*|opt[\s-]?out|(?:no longer|don't|do not) (?:wish|want|like) to receive|stop receiving|"
     r"配信(?:を|の)?(?:ご)?(?:停止|解除|中止|不要)|購読(?:を|の)?(?:ご)?(?:停止|解除|中止)|登録(?:を|の)?(?:ご)?解除|"
     r"(?:受信|配信)を(?:ご)?希望(?:さ|し)れ?(?:ない|ません)|オプトアウト|désabonn\w*|désinscri\w*|abmelden|abbestellen|"
-    r"取消订阅|退订|取消訂閱|수신\s?거부",
-    re.IGNORECASE,
+    r"取消订阅|退订|取消訂閱|수신\s?거부"
 )
 _IN_ADDRESS = re.compile(
-    r"unsub(?:scribe)?(?![a-z])|opt-?_?out(?![a-z])|(?<![a-z])haishin-?_?teishi|(?<![a-z])taikai(?![a-z])",
-    re.IGNORECASE,
+    r"unsub(?:scribe)?(?![a-z])|opt-?_?out(?![a-z])|(?<![a-z])haishin-?_?teishi|(?<![a-z])taikai(?![a-z])"
 )
+_LETTERS = str.maketrans("\u0130\u0131\u017f\u212a", "iisk")
 _TEXT_ADDRESS = re.compile(r"https?://[^\s<>\"]{3,2000}|mailto:\S{3,500}", re.IGNORECASE)
-_LINES_NEAR = 2
 
 
 @auditor("unsubscribe", provides=PROVIDES, needs=("dkim.signatures",))
 async def audit(ctx: Context) -> None:
     """Unsubscribing: the header fields, their signature, and the link in the text."""
-    message = ctx.message
-    if message is None:
+    message, pages = ctx.message, ctx.pages
+    if message is None or pages is None:
         raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
     address = _header(ctx, message)
     await _post(ctx, address)
-    _body(ctx, message)
+    _body(ctx, message, pages)
 
 
 def _header(ctx: Context, message: Message) -> str | None:
@@ -178,32 +179,47 @@ def _covered(signatures: Value) -> bool | Unknown:
     return unverified or False
 
 
-def _body(ctx: Context, message: Message) -> None:
-    pages = body_texts(message, "text/html")
-    plain = [] if pages else body_texts(message, "text/plain")
-    cited = [ctx.cite(part_evidence(leaf.part)) for leaf in (*pages, *plain)[:20]]
+def _body(ctx: Context, message: Message, pages: ShownHtml) -> None:
+    shown = pages.leaves or body_texts(message, "text/plain")
+    cited = [ctx.cite(part_evidence(leaf.part)) for leaf in shown[:20]]
     # The octets as sent are looked at first: a text of 25 MB is not decoded only to find that it is too long.
-    too_long = sum(leaf.part.encoded_octets for leaf in (*pages, *plain)) > 2 * _MAX_CHARACTERS
-    texts = [] if too_long else [leaf.part.text() for leaf in (*pages, *plain)]
-    if too_long or sum(map(len, texts)) > _MAX_CHARACTERS:
-        raise MissingFact("unsubscribe.body_link", Unknown(Reason.LIMIT, TEXT_SEARCHED(n=_MAX_CHARACTERS >> 20)))
+    if sum(leaf.part.encoded_octets for leaf in shown) > 2 * MAX_CHARACTERS or pages.characters > MAX_CHARACTERS:
+        raise _too_long()
     words: dict[str, None] = {}
     octets: int | None = None
-    if pages:
-        account = HtmlAccount()
-        for text in texts:
-            account.add(text)
-        for link in account.links:
+    if pages.leaves:
+        for link in pages.account.links:
             found = link_word(link)
             if found:
                 octets = link.octets if octets is None else octets
                 words[found] = None
     else:
-        for text in texts:
-            words |= dict.fromkeys(_words_in_text(text))
+        allowance = _Allowance(MAX_CHARACTERS)
+        for leaf in shown:
+            words |= dict.fromkeys(_words_in_text(allowance.take(leaf.part.text_pieces())))
     ctx.put("unsubscribe.body_link", bool(words), *cited)
     ctx.put("unsubscribe.body_link_words", tuple(words)[:_MAX_WORDS], *cited)
     ctx.put("unsubscribe.body_link_octets", octets, *cited)
+
+
+@dataclass(slots=True)
+class _Allowance:
+    """Characters of plain text that may still be looked at."""
+
+    left: int
+
+    def take(self, pieces: Iterable[str]) -> Iterator[str]:
+        """The pieces. Raises MissingFact where they are too many."""
+        for piece in pieces:
+            self.left -= len(piece)
+            if self.left < 0:
+                raise _too_long()
+            yield piece
+
+
+def _too_long() -> MissingFact:
+    unknown = Unknown(Reason.LIMIT, TEXT_SEARCHED(n=MAX_CHARACTERS >> 20))
+    return MissingFact("unsubscribe.body_link", unknown)
 
 
 def link_word(link: Link) -> str | None:
@@ -213,24 +229,34 @@ def link_word(link: Link) -> str | None:
     if not link.href.lower().startswith(("http:", "https:", "mailto:")):
         return None
     match = (
-        _IN_LINK.search(link.text)
-        or _IN_LINK.search(link.label)
-        or _BESIDE_LINK.search(link.before)
-        or _BESIDE_LINK.search(link.after)
-        or _IN_ADDRESS.search(link.href[:4000])
+        _IN_LINK.search(_folded(link.text))
+        or _IN_LINK.search(_folded(link.label))
+        or _BESIDE_LINK.search(_folded(link.before))
+        or _BESIDE_LINK.search(_folded(link.after))
+        or _IN_ADDRESS.search(_folded(link.href[:4000]))
     )
-    return match[0].lower() if match else None
+    return match[0] if match else None
 
 
-def _words_in_text(text: str) -> list[str]:
+def _folded(text: str) -> str:
+    """`text` in lower case, character by character: the letters that are i, s or k but for case are these."""
+    return (text if text.isascii() else text.translate(_LETTERS)).lower()
+
+
+def _words_in_text(pieces: Iterable[str]) -> list[str]:
     """Unsubscribe words of a plain text with a web or mail address in the same line or at most two lines off."""
-    lines = text.splitlines()
-    near = [bool(_TEXT_ADDRESS.search(line[:5000])) for line in lines]
     found: dict[str, None] = {}
-    for index, line in enumerate(lines):
-        match = _BESIDE_LINK.search(line[:5000]) or _IN_ADDRESS.search(line[:5000]) or _IN_LINK.search(line[:200])
-        if match and any(near[max(index - _LINES_NEAR, 0) : index + _LINES_NEAR + 1]):
-            found[match[0].lower()] = None
+    for stretch in near_links(pieces):
+        lines = [line[:LONGEST_LINE] for line in _folded(stretch).split("\n")]
+        # Most links are no such links: their lines are looked at together first.
+        if not any(words.search("\n".join(lines)) for words in (_BESIDE_LINK, _IN_ADDRESS, _IN_LINK)):
+            continue
+        near = [bool(_TEXT_ADDRESS.search(line)) for line in lines]
+        for index, line in enumerate(lines):
+            if any(near[max(index - LINES_NEAR, 0) : index + LINES_NEAR + 1]):
+                match = _BESIDE_LINK.search(line) or _IN_ADDRESS.search(line) or _IN_LINK.search(line[:200])
+                if match:
+                    found[match[0]] = None
     return list(found)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
@@ -12,7 +13,7 @@ import click
 from deliverability import __version__
 from deliverability.cli.command import told
 from deliverability.cli.ending import DEBUG, ended, forget_output
-from deliverability.cli.language import Language
+from deliverability.cli.language import Language, language
 from deliverability.cli.options import speaking_option
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
@@ -28,6 +29,7 @@ COMMANDS = (
     "init",
     "config",
     "weekly",
+    "fleet",
     "schedule",
     "watch",
     "history",
@@ -45,17 +47,28 @@ NO_COMMAND_DOMAIN = Code("no-such-command-domain", ("text",))
 
 
 class Lazy(click.Group):
-    """Commands by name, imported only when one is run or asked for its help."""
+    """Commands by name, imported only when one is run or asked for its help.
+
+    Args:
+        names: of the commands, in the order of a newcomer's needs; each has a module of its name in `home`.
+        home: the package of these modules.
+
+    """
+
+    def __init__(self, *args: Any, names: Sequence[str] = COMMANDS, home: str = __name__, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._names = tuple(names)
+        self._home = home
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, in the order of a newcomer's needs."""
-        return list(COMMANDS)
+        """All commands, in their order."""
+        return list(self._names)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, or None where there is none of this name."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self._names:
             return None
-        module = importlib.import_module(f"deliverability.cli.{cmd_name.replace('-', '_')}")
+        module = importlib.import_module(f"{self._home}.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 
@@ -71,7 +84,9 @@ class Lazy(click.Group):
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         """As click does, with the language of the run for it and its commands."""
-        return super().make_context(info_name, args, parent, **{"obj": Language(args), **extra})
+        if parent is None:
+            extra = {"obj": Language(args), **extra}
+        return super().make_context(info_name, args, parent, **extra)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does. Raises InputError where it does not know how to go on."""
@@ -82,12 +97,18 @@ class Lazy(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does. Raises InputError, with the nearest command named, where there is none of that name."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            if "." in args[0]:
+        if args and args[0] not in self._names and not args[0].startswith("-"):
+            if "." in args[0] and ctx.parent is None:
                 raise InputError(NO_COMMAND_DOMAIN(text=args[0]))
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            near = difflib.get_close_matches(args[0], self._names, n=1)
             raise InputError(NO_COMMAND_NEAR(text=args[0], near=near[0]) if near else NO_COMMAND(text=args[0]))
         return super().resolve_command(ctx, args)
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """What its commands are for, in one line."""
+        from deliverability.words.phrases import help_words
+
+        return help_words(language().people)(f"{self.name}.short")
 
     def get_help(self, ctx: click.Context) -> str:
         """The help text for a terminal; no command is imported for it."""

@@ -44,6 +44,7 @@ def _checked(file: Path, say: Phrases) -> str:
     from deliverability.cli.inputs import options_of
     from deliverability.config import at_lines, load
     from deliverability.inputs import parse_domain
+    from deliverability.model.codes import ABOUT
     from deliverability.notify.notifier import SecretError, secret
     from deliverability.runs.rules import load_rules
     from deliverability.runs.weekly.plan import subjects
@@ -55,7 +56,9 @@ def _checked(file: Path, say: Phrases) -> str:
         raise at_lines(file, file.read_text("utf-8"), wrong)
     folder = file.absolute().parent
     planned = subjects(settings, folder, parse_domain, lambda domain: options_of(settings, domain))
-    warnings = [f"{subject.domain}: {subject.error}" for subject in planned if subject.error]
+    warnings = [
+        detail_words(ABOUT(what=subject.domain, detail=each), say) for subject in planned for each in subject.problems
+    ]
     email, webhook = settings.notify.email, settings.notify.webhook
     wanted = [(email.password_env, email.password_file)] if email else []
     wanted += [(webhook.secret_env, webhook.secret_file)] if webhook else []

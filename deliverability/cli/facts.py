@@ -9,7 +9,7 @@ import click
 
 from deliverability.cli.command import Command
 from deliverability.cli.options import file_option, input_options, plain_errors, rule_problems, speaking_option
-from deliverability.model.codec import JsonPieces
+from deliverability.model.codec import JsonPieces, json_text
 
 if TYPE_CHECKING:
     from deliverability.runs.engine import Audited
@@ -27,35 +27,18 @@ def command(output: Path | None, **params: Any) -> int:
         from deliverability.cli.running import run
         from deliverability.knowledge import load_knowledge
         from deliverability.runs.rules import rule_folders
+        from deliverability.runs.saved import document_of, has_failures
 
         inputs = read_inputs(params)
         with rule_problems():
             knowledge = load_knowledge(rule_folders(inputs.settings.rules))
-        pieces = JsonPieces(len(inputs.jobs))
+        pieces = JsonPieces(len(inputs.jobs), lambda document: json_text(document, indent=2))
         with writing(output) as write:
 
             def each(audited: Audited) -> bool:
-                write(pieces.item(_document(audited)))
-                return _has_failures(audited)
+                write(pieces.item(document_of(audited)))
+                return has_failures(audited.facts)
 
             failed = run(inputs, knowledge, each)
             write(pieces.end())
         return 3 if any(failed) else inputs.code
-
-
-def _document(audited: Audited) -> dict[str, Any]:
-    from deliverability.model.codec import encode_facts
-
-    subject = {
-        "domain": audited.subject.domain,
-        "message": audited.subject.message_name or None,
-        "started": audited.started,
-        "sources": list(audited.sources),
-    }
-    return {"subject": subject, **encode_facts(audited.facts)}
-
-
-def _has_failures(audited: Audited) -> bool:
-    from deliverability.model.facts import Unknown
-
-    return any(isinstance(fact.value, Unknown) and not fact.value.reason.waits_for_input for fact in audited.facts)

@@ -1,4 +1,7 @@
-"""The help of a command as a page of words (reports/help.*.yaml), and that page for a terminal."""
+"""The help of a command as a page of words (reports/help.*.yaml), and that page for a terminal.
+
+A command below another one is called after both: the words of `deliv fleet run` stand under ``fleet-run``.
+"""
 
 from __future__ import annotations
 
@@ -46,12 +49,13 @@ def page_of(ctx: click.Context, lang: str | None = None) -> HelpPage:
     words = help_words(lang or language().people)
     key = command.name or ""
     names = command.list_commands(ctx) if isinstance(command, click.Group) else []
+    above = f"{key}-" if ctx.parent is not None else ""
     return HelpPage(
         name=ctx.command_path,
         usage=" ".join(command.collect_usage_pieces(ctx)),
         short=words(f"{key}.short"),
         paragraphs=tuple(part.rstrip("\n") for part in words(f"{key}.text").strip("\n").split("\n\n")),
-        commands=tuple((name, words(f"{name}.short")) for name in names),
+        commands=tuple((name, words(f"{above}{name}.short")) for name in names),
         options=tuple(
             (_spelling(each, ctx), _meaning(each, key, words))
             for each in command.get_params(ctx)

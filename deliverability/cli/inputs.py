@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from deliverability.config import DEFAULT_FILE, MailSettings, Settings, load
-from deliverability.inputs import parse_domain
+from deliverability.inputs import is_plain, parse_domain
 from deliverability.model.codes import Code
 from deliverability.model.errors import IS_FOLDER, NO_SUCH_FILE, InputError, file_error
 from deliverability.model.facts import Purpose
@@ -84,34 +86,55 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         raise InputError(NOTHING_TO_AUDIT())
     options = replace(_options(params, settings.of("")), waivers=settings.waivers)
     domains = []
-    for name in dict.fromkeys(parse_domain(name) for name in names):
-        domains.append((name, replace(_options(params, settings.of(name)), waivers=settings.waivers)))
+    given: dict[str, str] = {}
+    for name in names:
+        given.setdefault(parse_domain(name), name)
+    for domain, name in given.items():
+        own = replace(_options(params, settings.of(domain)), waivers=settings.waivers)
+        domains.append((domain, own if is_plain(name, domain) else replace(own, taken_from=_shown(name))))
     ports = ports_of(params, settings)
     jobs = plan(domains, [sample_of(name) for name in messages], options)
     return Inputs(jobs, ports, settings, params["record"])
 
 
+def _shown(address: str) -> str:
+    """An address without the name and password that it may hold."""
+    return re.sub(r"//[^/?#@]*@", "//", address.strip())
+
+
 def ports_of(params: dict[str, Any], settings: Settings) -> Ports:
     """Where answers come from: the options, then the settings file. Raises InputError."""
+    return opened(**port_settings(params, settings))
+
+
+def port_settings(params: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """The PortSettings of the options, then of the settings file. Raises InputError."""
     for zone in params["zone"]:
         if zone.is_file() and _is_mail(zone):
             raise InputError(MAIL_FOR_ZONE(name=str(zone)))
-    return opened(
-        zones=params["zone"],
-        servers=params["resolver"] or (() if params["zone"] or params["replay"] else settings.resolvers),
-        offline=params["offline"],
-        replay=params["replay"],
-        proposals=params["proposals"],
-        record=params["record"] is not None,
-        seconds=params["timeout"] or settings.timeout or SECONDS,
-        permissions=Permissions(params["fetch"], params["probe_smtp"], params["probe_unsubscribe"]),
-    )
+    return {
+        "zones": params["zone"],
+        "servers": params["resolver"] or (() if params["zone"] or params["replay"] else settings.resolvers),
+        "offline": params["offline"],
+        "replay": params["replay"],
+        "proposals": params["proposals"],
+        "record": params["record"] is not None,
+        "seconds": params["timeout"] or settings.timeout or SECONDS,
+        "permissions": Permissions(params["fetch"], params["probe_smtp"], params["probe_unsubscribe"]),
+    }
 
 
 def opened(**settings: Any) -> Ports:
     """The ports of those PortSettings. Raises InputError in the words of the command line."""
-    try:
+    with in_our_words():
         return open_ports(PortSettings(**settings))
+
+
+@contextmanager
+def in_our_words() -> Iterator[None]:
+    """Tell of settings that cannot be used in the words of the command line. Raises InputError."""
+    try:
+        yield
     except SettingError as error:
         raise error.named(_OPTIONS) from None
 
@@ -128,7 +151,7 @@ def _is_mail(path: Path) -> bool:
 
 def options_of(settings: Settings, domain: str) -> Options:
     """What the settings file alone says about a domain's mail. Raises InputError."""
-    unsaid = ("ip", "mail_from", "helo", "selector", "purpose", "daily_volume")
+    unsaid = ("ip", "mail_from", "helo", "selector", "purpose", "daily_volume", "dns_provider")
     return replace(_options(dict.fromkeys(unsaid), settings.of(domain)), waivers=settings.waivers)
 
 
@@ -192,4 +215,5 @@ def _options(params: dict[str, Any], settings: MailSettings) -> Options:
         helo=helo,
         purpose=Purpose(purpose) if purpose else None,
         daily_volume=volume,
+        dns_provider=params["dns_provider"] or settings.dns_provider,
     )

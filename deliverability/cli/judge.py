@@ -77,23 +77,11 @@ def _read(file: str) -> list[Audited]:
 
 
 def _audited(file: str, data: Any) -> Audited:
-    from deliverability.auditors import catalogue
-    from deliverability.model.codec import as_catalogued, decode_facts
-    from deliverability.model.facts import Subject
-    from deliverability.runs.engine import Audited
+    from deliverability.runs.saved import audited_of
 
     try:
-        facts = as_catalogued(decode_facts(data), catalogue())
+        return audited_of(data)
     except ValueError as error:
         raise InputError(file_error(file, error)) from None
     except RecursionError:
         raise InputError(TOO_DEEP(file=file)) from None
-    about = data.get("subject") if isinstance(data.get("subject"), dict) else {}
-    domain = about.get("domain") or facts.value("subject.domain")
-    sources = about.get("sources")
-    return Audited(
-        Subject(str(domain) if isinstance(domain, str) else "", message_name=str(about.get("message") or "")),
-        facts,
-        str(about.get("started") or ""),
-        tuple(str(each) for each in sources) if isinstance(sources, list) else (),
-    )

@@ -32,12 +32,21 @@ def manual(program: click.Group, lang: str) -> str:
         *_options(first),
         f".SH {_heading(words, 'commands')}",
     ]
-    for name in program.list_commands(context):
-        command = program.get_command(context, name)
-        if command is not None:
-            page = page_of(click.Context(command, parent=context, info_name=name), lang)
-            lines += [f'.SS "{_text(page.name)} {_text(page.usage)}"', *_paragraphs(page), *_options(page)]
+    lines += _commands(program, context, lang)
     return "\n".join(lines) + "\n"
+
+
+def _commands(group: click.Group, context: click.Context, lang: str) -> Iterator[str]:
+    """The commands of a group, and of those that are groups themselves."""
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if command is None:
+            continue
+        inner = click.Context(command, parent=context, info_name=name)
+        page = page_of(inner, lang)
+        yield from (f'.SS "{_text(page.name)} {_text(page.usage)}"', *_paragraphs(page), *_options(page))
+        if isinstance(command, click.Group):
+            yield from _commands(command, inner, lang)
 
 
 def _heading(words: Phrases, name: str) -> str:

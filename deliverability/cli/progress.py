@@ -22,19 +22,19 @@ class Progress:
         self._total, self._begun = total, begun
         self._done = 0
 
-    def tick(self, now: float) -> None:
-        """One more is done."""
-        self._done += 1
+    def tick(self, now: float, many: int = 1) -> None:
+        """So many more are done."""
+        self._done += many
         click.echo(CLEAR + self.line(now), err=True, nl=False)
 
     def line(self, now: float) -> str:
         """The first subjects tell little of the others, for servers are asked that the others find answered."""
         elapsed = now - self._begun
-        values = {"done": str(self._done), "all": str(self._total), "elapsed": _clock(elapsed)}
+        values = {"done": str(self._done), "all": str(self._total), "elapsed": clock(elapsed)}
         say = language().say
         if self._done < max(_LEAST, self._total / _PART):
             return say("cli.progress", **values)
-        return say("cli.progress-left", **values, left=_clock(elapsed / self._done * (self._total - self._done)))
+        return say("cli.progress-left", **values, left=clock(elapsed / self._done * (self._total - self._done)))
 
 
 @contextmanager
@@ -53,6 +53,7 @@ def on_terminal() -> bool:
     return sys.stderr.isatty()
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """A time in minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02}"

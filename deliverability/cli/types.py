@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import IS_FOLDER, NO_SUCH_FILE, InputError
+
+if TYPE_CHECKING:
+    from deliverability.runs.fleet.manifest import FleetPart
 
 NOT_ONE_OF = Code("option-not-one-of", ("option", "text", "values"))
 NOT_ONE_OF_NEAR = Code("option-not-one-of-near", ("option", "text", "values", "near"))
@@ -18,6 +22,9 @@ NO_NUMBER_FROM = Code("option-no-number-from", ("option", "text", "least"))
 NO_NUMBER_WITHIN = Code("option-no-number-within", ("option", "text", "least", "most"))
 NO_MESSAGES_A_DAY = Code("option-no-messages-a-day", ("option", "text"))
 NO_FOLDER = Code("option-no-folder", ("name",))
+NO_PART = Code("option-no-part", ("option", "text"))
+NO_ENGINE = Code("option-no-engine", ("option", "text"))
+_MOST_PARTS = 10_000
 
 
 class OneOf(click.ParamType[str]):
@@ -84,6 +91,36 @@ class MessagesADay(NumberType):
     def problem(self, option: str, text: str) -> Detail:
         """What is wrong with a text."""
         return NO_MESSAGES_A_DAY(option=option, text=text)
+
+
+class PartOf(click.ParamType["FleetPart"]):
+    """One of several equal parts: ``2/3``."""
+
+    name = "part"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> FleetPart:
+        """The part. Raises InputError."""
+        from deliverability.runs.fleet.manifest import FleetPart
+
+        number, slash, of = str(value).partition("/")
+        if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) <= _MOST_PARTS):
+            raise InputError(NO_PART(option=called(param), text=str(value)))
+        return FleetPart(int(number), int(of))
+
+
+class EngineAddress(click.ParamType[str]):
+    """Who does the work: empty for processes of this machine, else the address of a scheduler."""
+
+    name = "engine"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The address. Raises InputError."""
+        text = str(value)
+        if text == "processes":
+            return ""
+        if not re.fullmatch(r"dask://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}", text):
+            raise InputError(NO_ENGINE(option=called(param), text=text))
+        return text
 
 
 class PathOf(click.ParamType[Path]):

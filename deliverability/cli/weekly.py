@@ -43,8 +43,8 @@ def command(**params: Any) -> int:
         from deliverability.model.errors import InputError, file_error
         from deliverability.notify.notifier import Notifier
         from deliverability.render.weekly import HtmlPages
+        from deliverability.runs.alone import only_one
         from deliverability.runs.rules import rule_folders
-        from deliverability.runs.weekly.run import only_one
         from deliverability.words.details import detail_words
 
         file = params["config"] or Path(DEFAULT_FILE)

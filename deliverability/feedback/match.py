@@ -33,7 +33,11 @@ _REFUSED = re.compile(
     rf"{_LOCAL}(?P<before>[a-z0-9.-]{{1,253}})[ :>)'\"]{{1,5}}{_NO_SUCH}"
 )
 # The names of mailboxes are no evidence: spam@example.org may well be unknown.
-_ANY_ADDRESS = re.compile(rf"{_LOCAL}[a-z0-9.-]{{1,253}}")
+_ANY_ADDRESS = re.compile(rf"{_LOCAL}(?P<domain>[a-z0-9.-]{{1,253}})")
+# Words beside which an address may be that of the sender, or one to write to.
+_OTHERS = re.compile(
+    r"\b(?:sender|from|return-path|envelope|helo|ehlo|spf|dkim|dmarc|contact|postmaster|abuse|help|support|e?mail us)\b"
+)
 _LATER = re.compile(r"try (?:again|later)|temporar|retry later|later\b.{0,20}\btry")
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "`": "'"})
 
@@ -138,7 +142,7 @@ def receiver_of(reply: Reply, catalogue: ReplyCatalogue) -> tuple[str, str]:
     marked = [(len(mark), each.id) for each in catalogue.hosts.values() for mark in each.marks if mark in words]
     if marked:
         return max(marked)[1], "wording"
-    domain = (reply.recipient.rpartition("@")[2] or _refused(words)).lower().rstrip(".")
+    domain = (reply.recipient.rpartition("@")[2] or _refused(words) or _only_address(reply, words)).lower().rstrip(".")
     found = _by_suffix(domain, {each.id: each.domains for each in catalogue.hosts.values()})
     if found:
         return found, "recipient"
@@ -150,6 +154,17 @@ def _refused(words: str) -> str:
     """The domain of the recipient that a reply says it does not know; empty where it names none."""
     match = _REFUSED.search(words)
     return (match["after"] or match["before"]) if match else ""
+
+
+def _only_address(reply: Reply, words: str) -> str:
+    """The domain of the one address in a reply that nothing suggests to be the sender's; else empty.
+
+    With or without angle brackets: ``foo@icloud.com: user does not exist``.
+    """
+    if reply.command.startswith("MAIL") or _OTHERS.search(words):
+        return ""
+    domains = {each["domain"].rstrip(".") for each in _ANY_ADDRESS.finditer(words)}
+    return domains.pop() if len(domains) == 1 else ""
 
 
 def _by_code(reply: Reply, catalogue: ReplyCatalogue) -> str:

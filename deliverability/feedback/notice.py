@@ -15,6 +15,8 @@ from typing import Any
 
 from deliverability._charrefs import unescape
 from deliverability.feedback.text import MAX_REPLIES, MAX_TEXT, accepted, blocks, field_reply, folded, replies_in
+from deliverability.feedback.values import field_group
+from deliverability.mail.mailbox import is_mailbox, looks_like_message, messages_of
 from deliverability.mail.reader import Message, Part, read
 from deliverability.mail.words import decode_octets, decode_words
 from deliverability.model.replies import Reply
@@ -27,14 +29,7 @@ _MAX_NOTICES = 200
 
 _STATUS_TYPES = ("message/delivery-status", "message/global-delivery-status")
 _HEADER_TYPES = ("text/rfc822-headers", "message/global-headers")
-_KNOWN_FIELD = re.compile(
-    rb"(?:Return-Path|Received|From|To|Subject|Date|Message-ID|MIME-Version|Content-Type|Delivered-To|"
-    rb"Authentication-Results|DKIM-Signature|Auto-Submitted)[ \t]*:",
-    re.I,
-)
-_MBOX = re.compile(rb"(?:\A|\n\r?\n)From [^\r\n]{1,300}\r?\n")
 _DSN_LINE = re.compile(r"^[ \t]*(?:Diagnostic[- ]Code|Final-Recipient|Remote-MTA|Status)[ \t]*:", re.I | re.M)
-_FIELD = re.compile(r"[ \t]*([A-Za-z][A-Za-z0-9 -]{1,40}?)[ \t]*:(.*)\Z", re.S)
 _CODE = re.compile(r"[245][0-5][0-9]")
 _STATUS = re.compile(r"\s*([245]\.[0-9]{1,3}\.[0-9]{1,3})\b")
 _TYPED = re.compile(r"\s*([A-Za-z0-9_-]{1,40})\s*;(.*)\Z", re.S)
@@ -107,22 +102,15 @@ def find(data: bytes) -> NoticeContent:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         data = data[:MAX_LOG].decode("utf-16", "replace").encode("utf-8", "replace")
         head = data[:8_192]
-    if data.startswith(b"From ") or (b"\nFrom " in data and _is_message(head) and len(_MBOX.findall(data)) > 1):
+    if data.startswith(b"From ") or (looks_like_message(head) and is_mailbox(data)):
         return _mailbox(data)
-    if _is_message(head):
+    if looks_like_message(head):
         return _message(read(data))
     if _is_binary(head):
         return NoticeContent("text", problem="binary")
     text = decode_octets(data[:MAX_LOG], None).text.removeprefix("\ufeff")
     found = _json_text(text) if text.lstrip()[:1] in ("{", "[") else None
     return replace(found or _text(text), cut=len(data) > MAX_LOG)
-
-
-def _is_message(head: bytes) -> bool:
-    """Whether the octets begin with header fields, at least one of them of mail."""
-    begin = head.lstrip(b"\xef\xbb\xbf \r\n")
-    first = re.match(rb"[!-9;-~]{1,70}[ \t]*:", begin)
-    return first is not None and any(_KNOWN_FIELD.match(line) for line in begin.split(b"\n")[:200])
 
 
 def _is_binary(head: bytes) -> bool:
@@ -154,11 +142,10 @@ def _notices(text: str) -> Iterator[Reply]:
 
 def _mailbox(data: bytes) -> NoticeContent:
     """Every message of a mailbox in mbox format (RFC 4155); one message alone counts as such."""
-    begins = [match.end() for match in _MBOX.finditer(data)]
-    ends = [*[match.start() for match in _MBOX.finditer(data)][1:], len(data)]
-    if len(begins) <= 1:
+    messages = list(messages_of(data))
+    if len(messages) == 1:
         return _message(read(data))
-    found = [_message(read(data[a:z])) for a, z in list(zip(begins, ends, strict=True))[:MAX_MESSAGES]]
+    found = [_message(read(each)) for each in messages[:MAX_MESSAGES]]
     replies = [reply for each in found for reply in each.replies]
     notices = [notice for each in found if not each.replies for notice in each.notices]
     return NoticeContent(
@@ -167,7 +154,7 @@ def _mailbox(data: bytes) -> NoticeContent:
         tuple(notices[:_MAX_NOTICES]),
         "" if replies else "message",
         next((each.sender_domain for each in found if each.sender_domain), ""),
-        max(0, len(begins) - MAX_MESSAGES) + max(0, len(replies) - MAX_REPLIES),
+        max(0, len(messages) - MAX_MESSAGES) + max(0, len(replies) - MAX_REPLIES),
     )
 
 
@@ -282,30 +269,12 @@ def _of_fields(text: str) -> Iterator[Reply]:
     """The replies of delivery status fields: groups of fields divided by empty lines (RFC 3464 section 2.1)."""
     per_message: dict[str, str] = {}
     for group in re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n"))[: 4 * MAX_REPLIES]:
-        fields = _fields(group)
+        fields = field_group(group)
         if "status" not in fields and "diagnostic-code" not in fields and "final-recipient" not in fields:
             per_message |= fields
             continue
         if (reply := _of_recipient(per_message | fields)) is not None:
             yield reply
-
-
-def _fields(group: str) -> dict[str, str]:
-    """The fields of one group, names in lower case, values unfolded; the first of each name counts."""
-    fields: dict[str, str] = {}
-    name = ""
-    for line in group.splitlines():
-        match = _FIELD.match(line[:20_000])
-        indented = line[:1] in (" ", "\t")
-        if match and not (indented and name == "diagnostic-code"):
-            name = match[1].strip().lower().replace(" ", "-")
-            if name in fields:
-                name = ""
-            else:
-                fields[name] = match[2].strip()
-        elif indented and name:
-            fields[name] += f" {line.strip()}"
-    return fields
 
 
 def _of_recipient(fields: Mapping[str, str]) -> Reply | None:
@@ -339,7 +308,7 @@ def _of_recipient(fields: Mapping[str, str]) -> Reply | None:
 
 def _report(part: Part) -> Iterator[Reply]:
     """A complaint (RFC 5965) or a failure report (RFC 6591), told as the type of its feedback."""
-    fields = _fields(part.text()[:MAX_TEXT])
+    fields = field_group(part.text()[:MAX_TEXT])
     kind = fields.get("feedback-type", "").strip().lower()
     if kind:
         recipient = _ADDRESS.search(fields.get("original-rcpt-to", "")[:2_000])

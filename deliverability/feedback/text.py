@@ -59,7 +59,11 @@ _HOST = re.compile(
 )
 _HOST_LINE = re.compile(r"(?P<host>[a-z0-9][a-z0-9.-]{1,252}\.[a-z]{2,24})\.? [\[(][0-9a-f.:]{2,45}[\])]:?\Z", re.I)
 _ADDRESS = r"[^\s<>,;:\"'()\[\]]{1,64}@[^\s<>,;:\"'()\[\]]{1,253}"
-_RECIPIENT = re.compile(rf"(?:\bto=<?|\A\s*<?|\*\* |== |RCPT TO: ?<?)(?P<address>{_ADDRESS})", re.I)
+_RECIPIENT = re.compile(
+    rf"(?:\bto=<?|\A\s*<?|\*\* |== |RCPT TO: ?<?|\b(?:mail|message|delivery|deliver(?:ed)?|sent) to:? <?)"
+    rf"(?P<address>{_ADDRESS})",
+    re.I,
+)
 _QMAIL = re.compile(r"delivery [0-9]+: (?:failure|deferral|success): (\S+)")
 _WRAPPED = 50
 _SAID = re.compile(r"\b(?:said|says|returned|response)\b", re.I)

@@ -27,20 +27,12 @@ def last_known(snapshots: Iterable[Snapshot]) -> Snapshot | None:
 
 
 def _filled(known: Snapshot, older: Snapshot) -> Snapshot:
-    lost, lost_before = failed(known.facts), failed(older.facts)
-    facts = dict(known.facts.facts)
-    for path, fact in facts.items():
-        before = older.facts.facts.get(path)
-        if before is not None and fails(fact.value) and not fails(before.value):
-            facts[path] = before
-    # What was not even asked, because the question before it failed, may stand in the older one.
-    evidence = {**older.facts.evidence, **known.facts.evidence}
-    evidence |= {each: older.facts.evidence[each] for each in lost - lost_before if each in older.facts.evidence}
+    facts, _ = filled(known.facts, older.facts)
     verdicts = {each.receiver: each for each in older.verdicts}
     findings = _filled_findings(known.findings, older.findings)
     return replace(
         known,
-        facts=FactSet(facts, evidence),
+        facts=facts,
         findings=findings,
         assessment=replace(
             known.assessment,
@@ -51,6 +43,22 @@ def _filled(known: Snapshot, older: Snapshot) -> Snapshot:
         ),
         rules_digest=known.rules_digest if findings == known.findings else older.rules_digest,
     )
+
+
+def filled(known: FactSet, older: FactSet) -> tuple[FactSet, tuple[str, ...]]:
+    """Facts with those that could not be looked up taken from an older look-up, and the paths of these."""
+    lost, lost_before = failed(known), failed(older)
+    facts = dict(known.facts)
+    stale = []
+    for path, fact in facts.items():
+        before = older.facts.get(path)
+        if before is not None and fails(fact.value) and not fails(before.value):
+            facts[path] = before
+            stale.append(path)
+    # What was not even asked, because the question before it failed, may stand in the older one.
+    evidence = {**older.evidence, **known.evidence}
+    evidence |= {each: older.evidence[each] for each in lost - lost_before if each in older.evidence}
+    return FactSet(facts, evidence), tuple(stale)
 
 
 def _filled_findings(known: Sequence[Kept], older: Sequence[Kept]) -> tuple[Kept, ...]:

@@ -1,9 +1,9 @@
-"""Conditions over facts in three-valued (Kleene) logic."""
+"""Conditions over facts in three-valued (Kleene) logic, made into functions once and asked for many subjects."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from deliverability.model.codes import Detail
 from deliverability.model.facts import Unknown, Value
@@ -11,20 +11,27 @@ from deliverability.model.rules import All, Any, Compare, Condition, LimitRef, N
 
 Truth = bool | Unknown
 Lookup = Callable[[str], Value]
+Limits = Mapping[str, Value]
+Test = Callable[[Lookup, Limits], Truth]
+"""Whether a condition holds: True, False, or the Unknown that keeps it from being decided."""
 
 
-def evaluate(condition: Condition, lookup: Lookup, limits: Mapping[str, Value]) -> Truth:
-    """True, False, or the Unknown that keeps it from being decided."""
+def compiled(condition: Condition) -> Test:
+    """The condition as a function."""
     match condition:
         case Compare():
-            return _compare(condition, lookup, limits)
+            return _comparison(condition)
         case Not():
-            inner = evaluate(condition.of, lookup, limits)
-            return inner if isinstance(inner, Unknown) else not inner
+            return _negation(compiled(condition.of))
         case All():
-            return _join((evaluate(each, lookup, limits) for each in condition.of), decides=False)
+            return _junction([compiled(each) for each in condition.of], decides=False)
         case Any():
-            return _join((evaluate(each, lookup, limits) for each in condition.of), decides=True)
+            return _junction([compiled(each) for each in condition.of], decides=True)
+
+
+def evaluate(condition: Condition, lookup: Lookup, limits: Limits) -> Truth:
+    """The same for a condition that is asked once."""
+    return compiled(condition)(lookup, limits)
 
 
 def paths_of(condition: Condition | None) -> Iterator[str]:
@@ -55,32 +62,57 @@ def comparisons_of(condition: Condition | None) -> Iterator[Compare]:
             return
 
 
+def _negation(inner: Test) -> Test:
+    def test(lookup: Lookup, limits: Limits) -> Truth:
+        truth = inner(lookup, limits)
+        return truth if isinstance(truth, Unknown) else not truth
+
+    return test
+
+
+def _junction(tests: Sequence[Test], *, decides: bool) -> Test:
+    def test(lookup: Lookup, limits: Limits) -> Truth:
+        return _join((each(lookup, limits) for each in tests), decides=decides)
+
+    return test
+
+
 def _join(truths: Iterator[Truth], *, decides: bool) -> Truth:
     unknown: Unknown | None = None
     for truth in truths:
-        if isinstance(truth, Unknown):
-            # A look-up that failed says more than an option that was not given.
-            if unknown is None or (unknown.reason.waits_for_input and not truth.reason.waits_for_input):
-                unknown = truth
-        elif truth is decides:
+        if truth is decides:
             return decides
+        # A look-up that failed says more than an option that was not given.
+        if isinstance(truth, Unknown) and (
+            unknown is None or (unknown.reason.waits_for_input and not truth.reason.waits_for_input)
+        ):
+            unknown = truth
     return unknown if unknown is not None else not decides
 
 
-def _compare(condition: Compare, lookup: Lookup, limits: Mapping[str, Value]) -> Truth:
-    value = lookup(condition.fact)
-    operand = limits[condition.operand.name] if isinstance(condition.operand, LimitRef) else condition.operand
-    if isinstance(value, Unknown):
-        return value
-    if condition.op is Op.EXISTS:
-        return (value is not None) is operand
-    if condition.op is Op.EMPTY:
-        return (value is None or (isinstance(value, (str, tuple, Mapping)) and len(value) == 0)) is operand
-    if value is None:
-        return False
-    if isinstance(value, Detail):
-        value = value.code
-    return _OPERATORS[condition.op](value, operand)
+def _comparison(condition: Compare) -> Test:
+    path, operand, compare = condition.fact, condition.operand, _OPERATORS[condition.op]
+    absent_too = condition.op in (Op.EXISTS, Op.EMPTY)
+
+    def test(lookup: Lookup, limits: Limits) -> Truth:
+        value = lookup(path)
+        if isinstance(value, Unknown):
+            return value
+        if value is None and not absent_too:
+            return False
+        if isinstance(value, Detail) and not absent_too:
+            value = value.code
+        return compare(value, limits[operand.name] if isinstance(operand, LimitRef) else operand)
+
+    return test
+
+
+def _exists(value: Value, operand: Value) -> Truth:
+    return (value is not None) is operand
+
+
+def _empty(value: Value, operand: Value) -> Truth:
+    return (value is None or (isinstance(value, (str, tuple, Mapping)) and len(value) == 0)) is operand
 
 
 def _contains(value: Value, operand: Value) -> Truth:
@@ -118,6 +150,8 @@ def _in(value: Value, operand: Value) -> Truth:
 
 
 _OPERATORS: Mapping[Op, Callable[[Value, Value], Truth]] = {
+    Op.EXISTS: _exists,
+    Op.EMPTY: _empty,
     Op.EQ: lambda value, operand: value == operand,
     Op.NE: lambda value, operand: value != operand,
     Op.LT: _ordered(lambda a, b: a < b),

@@ -39,7 +39,7 @@ def assessed(
 ) -> tuple[tuple[Finding, ...], Assessment]:
     """As `assess`, and the findings, each unmet one with what mending it alone changes in the verdicts.
 
-    One pass counts what holds each receiver's verdict, a second takes each finding's own share out of the counts.
+    One pass finds what holds each receiver's verdict, a second leaves each finding's own share out of that.
     """
     tallies = _tallies(findings, receivers, facts)
     told = tuple(
@@ -49,6 +49,30 @@ def assessed(
         for finding in findings
     )
     return told, _assessment(told, tallies, facts, grading)
+
+
+def holding(findings: Iterable[Finding], facts: FactSet) -> list[Finding]:
+    """The findings that may hold a verdict where it is, or the grade: for `assess` where no more than these is asked.
+
+    What is met or does not apply holds nobody's back, and nor does what only a message shows where there is none.
+    """
+    message = _has_message(facts)
+    return [
+        each
+        for each in findings
+        if each.outcome is Outcome.UNMET
+        or (each.outcome is Outcome.UNKNOWN and not (_waits_for_message(each, message=message) and _undivided(each)))
+    ]
+
+
+def _waits_for_message(finding: Finding, *, message: bool) -> bool:
+    """Whether it is open only for want of an input, which a domain without a message is not blamed for."""
+    return not message and finding.waits_for_input and not _not_found(finding)
+
+
+def _undivided(finding: Finding) -> bool:
+    """Whether no receiver's own statement is open for another reason."""
+    return all(each.unknown is None for each in finding.judgements)
 
 
 def _has_message(facts: FactSet) -> bool:
@@ -65,7 +89,7 @@ def _assessment(
     return Assessment(
         verdicts=verdicts,
         grade=_grade(verdicts, findings, grading),
-        open=sum(_is_open(each, message) for each in findings),
+        open=sum(each.outcome is Outcome.UNKNOWN and _is_open(each, message) for each in findings),
         dns=None if message else max((each.verdict for each in verdicts), key=lambda kind: kind.rank, default=None),
     )
 
@@ -104,12 +128,12 @@ def _earned(row: GradeRow, verdicts: Sequence[Verdict], worst: Severity) -> bool
 
 
 def _is_open(finding: Finding, message: bool) -> bool:
-    """Whether it could lower the grade and could not be checked; what only a message shows is not open without one."""
-    if finding.outcome is not Outcome.UNKNOWN or finding.scope is not Scope.DELIVERY or finding.used is False:
+    """Whether what could not be checked could lower the grade; what only a message shows is not open without one."""
+    if finding.scope is not Scope.DELIVERY or finding.used is False:
         return False
     if finding.severity.rank < _WARNING:
         return False
-    return message or not finding.waits_for_input or _not_found(finding)
+    return not _waits_for_message(finding, message=message)
 
 
 def _not_found(finding: Finding) -> bool:
@@ -141,6 +165,18 @@ class _Share(StrEnum):
     MISSES = "misses"
 
 
+_STOPS = (_Share.REFUSES, _Share.HINDERS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hindrance:
+    """What is unmet or unknown at a receiver, and what that does to its verdict."""
+
+    finding: Finding
+    judgement: Judgement
+    share: _Share
+
+
 def _share(finding: Finding, judgement: Judgement) -> _Share:
     if finding.scope is not Scope.DELIVERY or not judgement.effect.hinders:
         return _Share.NOTHING
@@ -163,23 +199,17 @@ class _Tally:
     """What holds a receiver's verdict where it is, by class of senders."""
 
     message: bool
-    counts: dict[VolumeClass, Counter[_Share]] = field(default_factory=lambda: {each: Counter() for each in _CLASSES})
-    findings: list[tuple[Finding, Judgement]] = field(default_factory=list)
+    held: list[_Hindrance] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
-    def add(self, finding: Finding, judgement: Judgement) -> None:
+    def add(self, finding: Finding, judgement: Judgement, *, waits: bool) -> None:
+        """Take one more; `waits`: it is open only for want of the message, which was not given."""
         outcome = judgement.outcome
-        if outcome is Outcome.NOT_APPLICABLE:
-            return
-        waits_for_message = not self.message and finding.waits_for_input and not _not_found(finding)
-        if finding.scope is Scope.DELIVERY and not (outcome is Outcome.UNKNOWN and waits_for_message):
+        if finding.scope is Scope.DELIVERY and not (outcome is Outcome.UNKNOWN and waits):
             self.outcomes[finding.rule] = max(self.outcomes.get(finding.rule, Outcome.MET), outcome, key=_ORDER.index)
         if outcome is Outcome.MET:
             return
-        self.findings.append((finding, judgement))
-        share = _share(finding, judgement)
-        for volume in _classes(judgement):
-            self.counts[volume][share] += 1
+        self.held.append(_Hindrance(finding, judgement, _share(finding, judgement)))
 
     def kind(self, without: Finding | None = None) -> VerdictKind:
         """The verdict as it is, or as it would be `without` one finding."""
@@ -189,23 +219,18 @@ class _Tally:
         return VerdictKind.DEPENDS if self.message else max(small, bulk, key=lambda kind: kind.rank)
 
     def _kind(self, volume: VolumeClass, without: Finding | None = None) -> VerdictKind:
-        counts = self.counts[volume]
-        if without is not None:
-            counts = counts.copy()
-            for finding, judgement in self.findings:
-                if finding is without and volume in _classes(judgement):
-                    counts[_share(finding, judgement)] -= 1
+        left = {each.share for each in self.held if each.finding is not without and volume in _classes(each.judgement)}
         if not self.message:
-            if counts[_Share.REFUSES] or counts[_Share.HINDERS]:
+            if not left.isdisjoint(_STOPS):
                 return VerdictKind.DNS_NOT_READY
-            if counts[_Share.BLINDS]:
+            if _Share.BLINDS in left:
                 return VerdictKind.CANNOT_TELL
-            return VerdictKind.DNS_PARTLY if counts[_Share.MISSES] else VerdictKind.DNS_READY
-        if counts[_Share.REFUSES]:
+            return VerdictKind.DNS_PARTLY if _Share.MISSES in left else VerdictKind.DNS_READY
+        if _Share.REFUSES in left:
             return VerdictKind.REJECTED
-        if counts[_Share.HINDERS]:
+        if _Share.HINDERS in left:
             return VerdictKind.AT_RISK
-        return VerdictKind.CANNOT_TELL if counts[_Share.BLINDS] or counts[_Share.LACKS] else VerdictKind.ACCEPTED
+        return VerdictKind.CANNOT_TELL if _Share.BLINDS in left or _Share.LACKS in left else VerdictKind.ACCEPTED
 
     def verdict(self, receiver: str) -> Verdict:
         kind = self.kind()
@@ -215,11 +240,15 @@ class _Tally:
             verdict=kind,
             effects=self._effects(None),
             requirements=self._requirements(),
-            remarks=_told((f, j) for f, j in self.findings if j.outcome is Outcome.UNMET and not j.effect.hinders),
-            open=_told((f, j) for f, j in self.findings if self._is_open(_share(f, j))),
+            remarks=_told(
+                each
+                for each in self.held
+                if each.judgement.outcome is Outcome.UNMET and not each.judgement.effect.hinders
+            ),
+            open=_told(each for each in self.held if self._is_open(each.share)),
             if_small=self._case(VolumeClass.SMALL) if differs else None,
             if_bulk=self._case(VolumeClass.BULK) if differs else None,
-            missing=tuple(dict.fromkeys(f.rule for f, j in self.findings if self._misses(_share(f, j)))),
+            missing=tuple(dict.fromkeys(each.finding.rule for each in self.held if self._misses(each.share))),
         )
 
     def _is_open(self, share: _Share) -> bool:
@@ -233,10 +262,9 @@ class _Tally:
 
     def _effects(self, volume: VolumeClass | None) -> tuple[Consequence, ...]:
         return _told(
-            (finding, judgement)
-            for finding, judgement in self.findings
-            if _share(finding, judgement) in (_Share.REFUSES, _Share.HINDERS)
-            and (volume is None or volume in _classes(judgement))
+            each
+            for each in self.held
+            if each.share in _STOPS and (volume is None or volume in _classes(each.judgement))
         )
 
     def _requirements(self) -> Requirements:
@@ -252,10 +280,11 @@ def _classes(judgement: Judgement) -> tuple[VolumeClass, ...]:
     return _CLASSES if judgement.volume is VolumeClass.ANY else (judgement.volume,)
 
 
-def _told(judged: Iterable[tuple[Finding, Judgement]]) -> tuple[Consequence, ...]:
+def _told(judged: Iterable[_Hindrance]) -> tuple[Consequence, ...]:
     """One consequence a rule and item, the worst first; the harder one where a receiver has two by volume."""
     found: dict[tuple[str, str], Consequence] = {}
-    for finding, each in judged:
+    for held in judged:
+        finding, each = held.finding, held.judgement
         told = Consequence(finding.rule, finding.item, each.effect, each.codes, each.contested, each.outcome)
         was = found.get((finding.rule, finding.item))
         if was is None or _badness(told) > _badness(was):
@@ -271,8 +300,16 @@ def _tallies(findings: Iterable[Finding], receivers: Iterable[str], facts: FactS
     message = _has_message(facts)
     tallies = {receiver: _Tally(message) for receiver in receivers}
     for finding in findings:
-        if finding.counts and finding.used is not False:
-            for judgement in finding.judgements:
-                if judgement.receiver in tallies:
-                    tallies[judgement.receiver].add(finding, judgement)
+        if finding.outcome is Outcome.NOT_APPLICABLE or finding.used is False or not finding.counts:
+            continue
+        waits = finding.outcome is Outcome.UNKNOWN and _waits_for_message(finding, message=message)
+        for judgement in finding.judgements:
+            outcome = judgement.outcome
+            # What only the message shows says nothing about a domain without one.
+            if outcome is Outcome.NOT_APPLICABLE or (
+                waits and outcome is Outcome.UNKNOWN and judgement.unknown is None
+            ):
+                continue
+            if (tally := tallies.get(judgement.receiver)) is not None:
+                tally.add(finding, judgement, waits=waits)
     return tallies

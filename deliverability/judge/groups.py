@@ -97,7 +97,7 @@ def _for_bulk_only(verdict: Verdict, report: Report) -> bool:
     return all(
         judgement.volume is VolumeClass.BULK
         for finding in report.findings
-        if FindingId(finding.rule, finding.item) in deciding
+        if finding.outcome is Outcome.UNMET and FindingId(finding.rule, finding.item) in deciding
         for judgement in finding.judgements
         if judgement.receiver == verdict.receiver and judgement.outcome is Outcome.UNMET and judgement.effect.hinders
     )

@@ -28,6 +28,7 @@ NOT_RULES = frozenset(
     {
         *(
             "attachments.yaml",
+            "dns-providers.yaml",
             "glossary.yaml",
             "guide.yaml",
             "measures.yaml",
@@ -152,10 +153,17 @@ class _SourceShape(_Shape):
     read_as: str = pydantic.Field(pattern=f"^{model.READ_AS}$")
 
 
+class _ForSendersShape(_Shape):
+    ref: str
+    text: _Words
+
+
 class _ReceiverShape(_Shape):
     id: str = pydantic.Field(pattern=r"^[a-z0-9-]+$")
     name: _Words
+    short: _Words | None = None
     about: _Words | None = None
+    for_senders: _ForSendersShape | None = None
     order: int = 1000
     mx_suffixes: list[str] = []
     bulk_from: int | None = None
@@ -379,6 +387,8 @@ class _Loader:
                         for n, each in enumerate(said)
                     )
         self.check_refs(f"{path}:{document.line(('sources',))}", shape.sources)
+        if shape.for_senders is not None:
+            self.check_refs(f"{path}:{document.line(('for_senders',))}", [_Ref(ref=shape.for_senders.ref)])
         self.receivers[shape.id] = _receiver(
             shape,
             str(path),
@@ -786,6 +796,10 @@ def _place(receiver: model.Receiver) -> tuple[bool, int, str]:
     return bool(receiver.combines), receiver.order, receiver.id
 
 
+def _for_senders(shape: _ForSendersShape) -> model.ForSenders:
+    return model.ForSenders(shape.ref, {"en": shape.text.en, "ja": shape.text.ja})
+
+
 def _receiver(
     shape: _ReceiverShape,
     file: str,
@@ -801,12 +815,14 @@ def _receiver(
         mx_suffixes=mx_suffixes,
         sources=sources,
         rules=rules,
+        for_senders=_for_senders(shape.for_senders) if shape.for_senders else None,
         bulk_from=shape.bulk_from,
         file=file,
         combines=combines,
         about={"en": shape.about.en, "ja": shape.about.ja} if shape.about else {},
         order=shape.order,
         default=shape.default,
+        short={"en": shape.short.en, "ja": shape.short.ja} if shape.short else {},
     )
 
 

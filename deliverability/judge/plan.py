@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from deliverability.judge.grade import assess
+from deliverability.judge.grade import assess, holding
 from deliverability.judge.services import concerned
 from deliverability.model.answer import Chip, FindingId, PlanStep, Said
 from deliverability.model.facts import FactSet, Value, records_of
@@ -53,6 +53,7 @@ def holders(verdict: Verdict) -> frozenset[FindingId]:
 def steps(report: Report, rules: RuleSet) -> tuple[PlanStep, ...]:
     """The plan without its gains: what to do, in order and numbered."""
     ordered = _ordered(list(_candidates(report, rules)), report.verdicts)
+    unmet = {FindingId(each.rule, each.item): each for each in report.findings if each.outcome is Outcome.UNMET}
     found: list[PlanStep] = []
     settled: set[FindingId] = set()
     numbers: dict[int, int] = {}
@@ -65,7 +66,7 @@ def steps(report: Report, rules: RuleSet) -> tuple[PlanStep, ...]:
         number = len(found) + 1
         if each.place_in is not None:
             numbers[each.place_in] = number
-        found.append(_step(each, left or each.findings[:1], number, numbers, report))
+        found.append(_step(each, left or each.findings[:1], number, numbers, unmet, report.facts))
     return tuple(found)
 
 
@@ -74,7 +75,8 @@ def with_gains(
 ) -> tuple[PlanStep, ...]:
     """The plan with what changes for each receiver, and with all but the first things to do folded.
 
-    `after`: where the receivers stand once each step, and those above it, are done.
+    What stands open is numbered first, then what is folded, then what concerns mail received. `after`: where the
+    receivers stand once each step, and those above it, are done.
     """
     chips: dict[int, dict[Chip, list[str]]] = {}
     for verdict in verdicts:
@@ -82,18 +84,49 @@ def with_gains(
         if (found := _gain(verdict, [each[receiver] for each in after], plan)) is not None:
             number, chip = found
             chips.setdefault(number, {}).setdefault(chip, []).append(receiver)
-    # A gain that takes another step would not come true without it.
-    needed = {number for each in chips.values() for chip in each for number in chip.with_steps}
-    told: list[PlanStep] = []
-    shown = 0
-    for step in plan:
-        gains = tuple(replace(chip, receivers=tuple(names)) for chip, names in chips.get(step.number, {}).items())
-        gains = tuple(sorted(gains, key=_worth))
-        opens = bool(gains) or step.number in needed or step.severity is Severity.ERROR
-        folded = step.inbound or not opens or shown >= SHOWN
-        shown += not folded
-        told.append(replace(step, gains=gains, folded=folded))
-    return tuple(told)
+    told = [
+        replace(
+            step,
+            gains=tuple(
+                sorted(
+                    (replace(chip, receivers=tuple(names)) for chip, names in chips.get(step.number, {}).items()),
+                    key=_worth,
+                )
+            ),
+        )
+        for step in plan
+    ]
+    shown = _shown(told)
+    return _renumbered([replace(step, folded=step.number not in shown) for step in told])
+
+
+def _shown(plan: Sequence[PlanStep]) -> frozenset[int]:
+    """The numbers of the steps that stand open, with those that they take or whose record they continue."""
+    opens = {step.number for step in plan if step.gains or step.severity is Severity.ERROR}
+    opens.update(number for step in plan for chip in step.gains for number in chip.with_steps)
+    for step in reversed(plan):
+        if step.number in opens:
+            opens.update(step.follows)
+    return frozenset([step.number for step in plan if step.number in opens and not step.inbound][:SHOWN])
+
+
+def _renumbered(plan: Sequence[PlanStep]) -> tuple[PlanStep, ...]:
+    """What stands open in front, so that its numbers follow one another; the order within each part stays."""
+    ordered = sorted(plan, key=lambda step: (step.inbound, step.folded))
+    new = {step.number: place for place, step in enumerate(ordered, 1)}
+
+    def moved(numbers: Iterable[int]) -> tuple[int, ...]:
+        return tuple(sorted(new[number] for number in numbers))
+
+    return tuple(
+        replace(
+            step,
+            number=new[step.number],
+            follows=moved(step.follows),
+            gains=tuple(replace(chip, with_steps=moved(chip.with_steps)) for chip in step.gains),
+        )
+        for step in ordered
+    )
 
 
 def by_tally(plan: Sequence[PlanStep], report: Report, rules: RuleSet) -> tuple[Standings, ...]:
@@ -113,11 +146,7 @@ def without(
     findings: Iterable[Finding], done: Collection[FindingId], receivers: Iterable[str], facts: FactSet, rules: RuleSet
 ) -> Standings:
     """Where the receivers stand once some findings are mended."""
-    left = [
-        each
-        for each in findings
-        if each.outcome in (Outcome.UNMET, Outcome.UNKNOWN) and FindingId(each.rule, each.item) not in done
-    ]
+    left = [each for each in holding(findings, facts) if FindingId(each.rule, each.item) not in done]
     return standings(assess(left, receivers, facts, rules.grading).verdicts)
 
 
@@ -407,12 +436,16 @@ def _share(candidate: _Candidate, held: frozenset[FindingId], waiting: Sequence[
 
 
 def _step(
-    each: _Candidate, left: Sequence[FindingId], number: int, numbers: Mapping[int, int], report: Report
+    each: _Candidate,
+    left: Sequence[FindingId],
+    number: int,
+    numbers: Mapping[int, int],
+    unmet: Mapping[FindingId, Finding],
+    facts: FactSet,
 ) -> PlanStep:
-    findings = {FindingId(one.rule, one.item): one for one in report.findings}
-    own = [findings[one] for one in left]
+    own = [unmet[one] for one in left]
     beside = all(one.used is False for one in own)
-    checked = report.facts.value("envelope.mail_from_domain") if beside and own[0].topic == "spf" else None
+    checked = facts.value("envelope.mail_from_domain") if beside and own[0].topic == "spf" else None
     items = tuple(dict.fromkeys(one.item for one in own if one.item))
     remedy = each.remedy
     values: Mapping[str, Value] = {"items": items} if items else {}

@@ -58,13 +58,14 @@ def tiles(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> tuple[Til
 
 
 def _tiles(report: Report, rules: RuleSet, settled: Mapping[FindingId, int]) -> Iterator[Tile]:
+    colouring = [each for each in report.findings if _colours(each, rules)]
     for topic, kind in _KINDS.items():
         published = _published(report.facts.at(kind.decides))
         if isinstance(published, Unknown) and published.reason is Reason.NOT_FOUND and report.assessment.parked:
             published = False  # a domain that sends nothing has no key that only its owner could name
         if published is not True and not kind.always:
             continue
-        unmet = [each for each in report.findings if _colours(each, kind, report.facts, rules)]
+        unmet = [each for each in colouring if _is_about_own(each, rules.rules[each.rule], kind, report.facts)]
         unmet.sort(key=lambda each: -each.severity.rank)
         findings = tuple(FindingId(each.rule, each.item) for each in unmet)
         yield Tile(
@@ -94,17 +95,20 @@ def _state(unmet: Sequence[Finding], published: bool | Unknown) -> TileState:
     return TileState.FINE if published else TileState.NOTHING
 
 
-def _colours(finding: Finding, kind: _Kind, facts: FactSet, rules: RuleSet) -> bool:
-    """Whether it is an open finding about this kind of record, in the domain's own zone."""
-    rule = rules.rules.get(finding.rule)
-    if (
-        rule is None
-        or finding.outcome is not Outcome.UNMET
-        or finding.waiver is not None
-        or rule.scope is Scope.DISPLAY
-    ):
-        return False
-    if finding.severity.rank < Severity.WARNING.rank or not _is_about(rule, kind):
+def _colours(finding: Finding, rules: RuleSet) -> bool:
+    """Whether it is an open finding that colours a tile."""
+    return (
+        finding.outcome is Outcome.UNMET
+        and finding.waiver is None
+        and finding.severity.rank >= Severity.WARNING.rank
+        and (rule := rules.rules.get(finding.rule)) is not None
+        and rule.scope is not Scope.DISPLAY
+    )
+
+
+def _is_about_own(finding: Finding, rule: Rule, kind: _Kind, facts: FactSet) -> bool:
+    """Whether it is about this kind of record, in the domain's own zone."""
+    if not _is_about(rule, kind):
         return False
     items = records_of(facts.at(rule.each)) if rule.each else ()
     name = finding.item.partition("/")[0]

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from deliverability.mail.parameters import parse_parameters
-from deliverability.mail.transfer import BASE64, QUOTED_PRINTABLE, UUENCODE, Body, DecodedFile
-from deliverability.mail.words import decode_octets
+from deliverability.mail.transfer import BASE64, QUOTED_PRINTABLE, UUENCODE, Body, DecodedFile, has_lone_lf
+from deliverability.mail.words import decode_octets, decode_pieces
 
 MAX_NESTING = 100
 MAX_PARTS = 10_000
@@ -23,6 +23,7 @@ _MAX_ENCODED_LEVELS = 4
 
 _CHUNK = 1 << 16
 _WHITE_SPACE = re.compile(rb"[ \t\r\n]*")
+_LINE_OF_HYPHENS = re.compile(rb"-(?<=\n-)-")  # literal first: base64, which has no hyphen, is passed at once
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
 _FIELD_NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$%&'*+.^_`{|}~-]+/[a-z0-9!#$%&'*+.^_`{|}~-]+")
@@ -159,11 +160,15 @@ class Part:
     @property
     def _body(self) -> Body:
         encoding = "binary" if self.media_type.startswith("multipart/") else self.transfer_encoding
-        return Body(self._buffer, self._start, self._end, encoding)
+        return Body(self._buffer, self._start, self._end, encoding, self.encoded_octets == self._end - self._start)
 
     def text(self) -> str:
         """The body as text in its declared charset; octets that mean nothing in it become U+FFFD."""
         return decode_octets(self.decode(), self.charset).text
+
+    def text_pieces(self) -> Iterator[str]:
+        """What `text` gives, in pieces where the charset can be read so."""
+        return decode_pieces(self.pieces, self.charset)
 
     def walk(self) -> Iterator[Part]:
         """This part and all below it, in the order of the file."""
@@ -191,23 +196,14 @@ class LineFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """A message read from a file.
+class Head:
+    """The header of a message, and where its body is: what signatures are checked with.
 
     Attributes:
         raw: the file as given.
         start: offset of the first header field; what stands before (mbox line, BOM, empty lines) is not the message.
         body_offset: offset of the body in `raw`, after the empty line.
         headers: all header fields in order.
-        root: the MIME tree.
-        size_octets: the message as sent: every line end counts two octets, however the file was saved.
-        header_octets: of these, the header with the empty line that ends it.
-        body_octets: of these, the body. Header and body add up to the size.
-        lines: see LineFacts.
-        defects: codes of structural defects, each once, in order of first sight. Defects that only decoding shows
-            (bad-base64, bad-quoted-printable, charsets) are found by `Part.decoded` and the format auditor.
-        nesting_depth: levels of MIME nesting read; 1 is a message without parts.
-        nesting_limited: deeper levels exist and were not read.
 
     """
 
@@ -215,14 +211,6 @@ class Message:
     start: int
     body_offset: int
     headers: tuple[HeaderField, ...]
-    root: Part
-    size_octets: int
-    header_octets: int
-    body_octets: int
-    lines: LineFacts
-    defects: tuple[str, ...]
-    nesting_depth: int
-    nesting_limited: bool
 
     @property
     def body(self) -> bytes:
@@ -239,9 +227,44 @@ class Message:
         lower = name.lower()
         return next((each for each in self.headers if each.lower == lower), None)
 
+
+@dataclass(frozen=True, slots=True)
+class Message(Head):
+    """A message read from a file: its header, its parts, and its octets as sent.
+
+    Attributes:
+        root: the MIME tree.
+        size_octets: the message as sent: every line end counts two octets, however the file was saved.
+        header_octets: of these, the header with the empty line that ends it.
+        body_octets: of these, the body. Header and body add up to the size.
+        lines: see LineFacts.
+        defects: codes of structural defects, each once, in order of first sight. Defects that only decoding shows
+            (bad-base64, bad-quoted-printable, charsets) are found by `Part.decoded` and the format auditor.
+        nesting_depth: levels of MIME nesting read; 1 is a message without parts.
+        nesting_limited: deeper levels exist and were not read.
+
+    """
+
+    root: Part
+    size_octets: int
+    header_octets: int
+    body_octets: int
+    lines: LineFacts
+    defects: tuple[str, ...]
+    nesting_depth: int
+    nesting_limited: bool
+
     def parts(self) -> Iterator[Part]:
         """Every part of the tree, attached messages opened, in the order of the file."""
         return self.root.walk()
+
+
+def read_head(raw: bytes) -> Head:
+    """The header of any octets, as `read` finds it, without a look at the body. Never raises."""
+    notes = _Notes()
+    start = _skip_preamble(raw, notes)
+    fields, body_offset = _read_header(raw, start, notes, lambda *_: False)
+    return Head(raw, start, body_offset, tuple(fields))
 
 
 def read(raw: bytes) -> Message:
@@ -301,7 +324,9 @@ class _LineEnds:
     @classmethod
     def of(cls, raw: bytes) -> _LineEnds:
         cr, lf = raw.count(b"\r"), raw.count(b"\n")
-        return cls(cr, lf, raw.count(b"\r\n") if cr and lf else 0)
+        if not cr or not lf:
+            return cls(cr, lf, 0)
+        return cls(cr, lf, raw.count(b"\r\n") if has_lone_lf(raw) else lf)
 
     def as_sent(self, raw: bytes, start: int, end: int) -> int:
         """Octets from `start` to `end`, which stand at line ends, with every line end counted as CRLF."""
@@ -454,8 +479,8 @@ class _Reader:
         """Offset of the next line that begins with "--", at or after the line start `position`; -1: none."""
         if self.raw.startswith(b"--", position):
             return position
-        found = self.raw.find(b"\n--", max(position - 1, 0))
-        return found + 1 if found >= 0 else -1
+        found = _LINE_OF_HYPHENS.search(self.raw, position)
+        return found.start() if found else -1
 
     def _match(self, line: int, after: int) -> tuple[int, bool] | None:
         """Which open multipart the line delimits, and whether it closes it."""
@@ -644,7 +669,15 @@ def _line_facts(raw: bytes, start: int, ends: _LineEnds) -> LineFacts:
     crlf = ends.crlf - raw.count(b"\r\n", 0, start)
     lone_lf = ends.lf - raw.count(b"\n", 0, start) - crlf
     bare_cr = ends.cr - raw.count(b"\r", 0, start) - crlf
+    bare_lf = lone_lf if lone_lf <= crlf else 0
+    nul = raw.count(b"\x00", start) if b"\x00" in raw else 0
+    return LineFacts(_longest_line(raw, start, ends), bare_cr, bare_lf, nul)
+
+
+def _longest_line(raw: bytes, start: int, ends: _LineEnds) -> int:
+    """Octets of the longest line without its line end."""
     longest = 0
+    line_end = 2 if ends.lf == ends.crlf else 1
     position = start
     while position < len(raw):
         # Whole lines, some ten kilobytes at a time: a file can consist of nothing but line ends.
@@ -655,8 +688,21 @@ def _line_facts(raw: bytes, start: int, ends: _LineEnds) -> LineFacts:
         if after - position > _CHUNK:  # one line
             longest = max(longest, after - position - (end >= 0) - (end > position and raw[end - 1] == 0x0D))
         else:
-            lines = raw[position:after].replace(b"\r\n", b"\n").split(b"\n")
-            longest = max(longest, *map(len, lines))
+            longest = max(longest, _longest_of(raw[position:after], longest + line_end, ends))
         position = after
-    bare_lf = lone_lf if lone_lf <= crlf else 0
-    return LineFacts(longest, bare_cr, bare_lf, raw.count(b"\x00", start))
+    return longest
+
+
+def _longest_of(chunk: bytes, stride: int, ends: _LineEnds) -> int:
+    """The longest of whole lines, or 0 where it is seen at once that none is longer than `stride`, line end included.
+
+    In base64 all lines but the last are alike: there is a line end at every stride.
+    """
+    marks = chunk[stride - 1 :: stride]
+    if chunk.endswith(b"\n") and marks.count(b"\n") == len(marks):
+        return 0
+    if ends.crlf and ends.lf != ends.crlf:
+        chunk = chunk.replace(b"\r\n", b"\n")
+    lines = chunk.split(b"\n")
+    last = len(lines.pop())
+    return max(last, max(map(len, lines), default=0) - (ends.lf == ends.crlf))

@@ -22,17 +22,22 @@ _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
 _BASE64_AND_SPACES = _BASE64 + b"\r\n \t"
 _BAD_QUOTED_PRINTABLE = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*\r?\n|[ \t]*\Z)")
+_LONE_LF = re.compile(rb"\n(?<!\r\n)")
 _SPACE_BEFORE_LINE_END = re.compile(rb"[ \t]\r?\n")
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The body `buffer[start:end]` and its transfer encoding in lower case; unknown encodings change nothing."""
+    """The body `buffer[start:end]` and its transfer encoding in lower case; unknown encodings change nothing.
+
+    Of one that `is_crlf` all line ends are known to be CRLF.
+    """
 
     buffer: bytes
     start: int
     end: int
     encoding: str
+    is_crlf: bool = False
 
     def pieces(self, problems: set[str] | None = None) -> Iterator[bytes]:
         """The decoded octets in pieces of some ten kilobytes; a line that is longer makes a longer piece.
@@ -127,7 +132,7 @@ class Body:
             return binascii.a2b_qp(_trim_lines(with_crlf(raw)))
         if self.encoding in UUENCODE:
             return _decode_uu(raw)
-        return with_crlf(raw)
+        return raw if self.is_crlf else with_crlf(raw)
 
     def _length(self, raw: bytes) -> int:
         if self.encoding == BASE64:
@@ -209,11 +214,15 @@ class DecodedFile(io.RawIOBase):
         self._size = total
 
 
+def has_lone_lf(octets: bytes) -> bool:
+    """Whether a line feed stands without a carriage return before it."""
+    # Literal first: the search goes from LF to LF, which takes less than half the time of a count of pairs.
+    return _LONE_LF.search(octets) is not None
+
+
 def with_crlf(body: bytes) -> bytes:
     """`body` with every line ended by CRLF, as it is sent."""
-    if body.count(b"\n") == body.count(b"\r\n"):
-        return body
-    return body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    return body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") if has_lone_lf(body) else body
 
 
 def _trim_lines(body: bytes) -> bytes:

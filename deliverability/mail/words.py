@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 import codecs
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 # Aliases to the superset that mailers and browsers mean by the name.
@@ -79,22 +79,26 @@ def decode_octets(octets: bytes, charset: str | None) -> DecodedText:
 
 def check_octets(pieces: Iterable[bytes], charset: str) -> tuple[bool, bool]:
     """What `decode_octets` says of known and clean, for octets that come in pieces and are not kept."""
-    name = charset.strip().lower()
-    name = _SUPERSETS.get(name, name)
-    codec = _codec(name)
-    incremental = codecs.lookup(codec).incrementaldecoder if codec else None
-    if name in _ISO_2022_JP or incremental is None or codec in ("utf-16", "utf-32"):
-        # What looks at the whole: a fallback for broken escapes, codecs of one call, a byte order mark that may lack.
+    codec = _piecewise_codec(charset)
+    if codec is None:
         decoded = decode_octets(b"".join(pieces), charset)
         return decoded.known, decoded.clean
-    try:
-        decoder = incremental()
-        for piece in pieces:
-            decoder.decode(piece)
-        decoder.decode(b"", True)
-    except (UnicodeError, ValueError):
-        return True, False
-    return True, True
+    return True, _is_clean(pieces, codec)
+
+
+def decode_pieces(pieces: Callable[[], Iterable[bytes]], charset: str | None) -> Iterator[str]:
+    """The text of `decode_octets` in pieces, for octets that come in pieces; they are gone through twice and not kept.
+
+    What can only be read as a whole comes as one piece.
+    """
+    codec = _piecewise_codec(charset) if charset is not None else "utf-8"
+    # Without a charset, escapes may make it ISO-2022-JP.
+    if codec is None or (charset is None and any(b"\x1b" in piece for piece in pieces())):
+        yield decode_octets(b"".join(pieces()), charset).text
+    elif _is_clean(pieces(), codec):
+        yield from codecs.iterdecode(pieces(), codec)
+    else:
+        yield decode_octets(b"".join(pieces()), charset).text
 
 
 def codec_of(charset: str) -> str | None:
@@ -202,6 +206,30 @@ def decode_base64(octets: bytes) -> tuple[bytes, bool]:
         good = good and len(padding + rest) == 4 - remainder
         digits += b"=" * (4 - remainder)
     return binascii.a2b_base64(digits), good
+
+
+def _piecewise_codec(charset: str) -> str | None:
+    """The codec of a charset that can be read in pieces; None for all others and for charsets that are not known.
+
+    Some look at the whole: a fallback for broken escapes, codecs of one call, a byte order mark that may lack, lone
+    surrogates to be replaced.
+    """
+    name = charset.strip().lower()
+    name = _SUPERSETS.get(name, name)
+    codec = _codec(name)
+    if name in _ISO_2022_JP or codec is None or codec in ("utf-7", "utf-16", "utf-32"):
+        return None
+    return codec if codecs.lookup(codec).incrementaldecoder else None
+
+
+def _is_clean(pieces: Iterable[bytes], codec: str) -> bool:
+    """Whether every octet means a character in that codec."""
+    try:
+        for _ in codecs.iterdecode(pieces, codec):
+            pass
+    except (UnicodeError, ValueError):
+        return False
+    return True
 
 
 def _guess(octets: bytes) -> str:

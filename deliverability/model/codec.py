@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from typing import Any
 
@@ -31,11 +31,15 @@ def encode(value: Value) -> Any:
 
     A detail becomes ``{"code": ..., "args": {...}}``.
     """
+    # What there is most of first, by its exact type: facts are encoded by the hundred.
+    kind = type(value)
+    if kind in _AS_IT_IS:
+        return value
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, tuple):
+        return [encode(item) for item in value]
     match value:
-        case None | bool() | int():
-            return value
-        case str():
-            return printable(value)
         case Unknown(reason, detail):
             return {"unknown": reason.value} | ({"detail": encode(detail)} if detail else {})
         case Detail():
@@ -43,12 +47,15 @@ def encode(value: Value) -> Any:
             return {"code": printable(value.code)} | ({"args": args} if args else {})
         case Mapping():
             return {printable(key): encode(item) for key, item in value.items()}
-        case tuple() | list():
+        case list():
             return [encode(item) for item in value]
         case float() if not math.isfinite(value):
             return str(value)
         case _:
             return value
+
+
+_AS_IT_IS = frozenset((type(None), bool, int))
 
 
 def printable(text: str) -> str:
@@ -65,9 +72,12 @@ _HIDDEN = re.compile(
 )
 
 
-def json_text(value: Any, *, indent: int | None = None) -> str:
+def json_text(value: Any, *, indent: int | None = None, compact: bool = False) -> str:
     r"""JSON for people and programs: what would steer a terminal or turn a line round is written as ``\uXXXX``."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    separators = (",", ":") if compact else None
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
+    if text.isascii() and "\x7f" not in text:
+        return text
     return _HIDDEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
@@ -75,22 +85,23 @@ class JsonPieces:
     """A document of several items, each written as soon as it is there, and not kept.
 
     Args:
-        items: how many there will be; one alone is written as it is, several as an array.
+        items: how many there will be; several are written as an array, a line for each.
+        alone: how one alone is written.
 
     """
 
-    def __init__(self, items: int) -> None:
+    def __init__(self, items: int, alone: Callable[[Any], str]) -> None:
         self._array = items != 1
+        self._alone = alone
         self._begun = False
 
     def item(self, value: Any) -> str:
         """The next item."""
         if not self._array:
-            return json_text(value, indent=2) + "\n"
-        # One line an item: an indented array of a thousand of them would take most of the run.
+            return self._alone(value) + "\n"
         lead = ",\n" if self._begun else "[\n"
         self._begun = True
-        return lead + json_text(value)
+        return lead + json_text(value, compact=True)
 
     def end(self) -> str:
         """What closes the document."""

@@ -29,7 +29,10 @@ class Reason(StrEnum):
     @property
     def waits_for_input(self) -> bool:
         """True where the user did not give what the fact needs; False where a look-up failed."""
-        return self in (Reason.NO_MESSAGE, Reason.NOT_CONFIGURED, Reason.NOT_FOUND)
+        return self in _WAITS
+
+
+_WAITS = (Reason.NO_MESSAGE, Reason.NOT_CONFIGURED, Reason.NOT_FOUND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +226,8 @@ class Subject:
         daily_volume: messages a day, or None.
         waivers: findings that the user accepts.
         keys_seen: DKIM keys of earlier runs, where a history is kept.
+        dns_provider: id of the DNS provider where its zone is kept, or None.
+        taken_from: the web or mail address that the domain was taken out of; None: it was given by itself.
 
     """
 
@@ -237,6 +242,8 @@ class Subject:
     daily_volume: int | None = None
     waivers: tuple[Waiver, ...] = ()
     keys_seen: tuple[KeySeen, ...] = ()
+    dns_provider: str | None = None
+    taken_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from deliverability.model.dns_providers import DnsProvider
     from deliverability.model.senders import Service  # which imports rules, and these the knowledge
 
 
@@ -60,6 +61,7 @@ class Knowledge:
         features: HTML and CSS features, by their names at caniemail, and what is lost without them: layout or content.
         measures: see Measures.
         outside: see Outside.
+        dns_providers: where zones are kept and how a record is entered there, by id.
 
     """
 
@@ -69,3 +71,4 @@ class Knowledge:
     features: Mapping[str, str] = field(default_factory=dict)
     measures: Measures = Measures()
     outside: Outside = field(default_factory=Outside)
+    dns_providers: Mapping[str, DnsProvider] = field(default_factory=dict)

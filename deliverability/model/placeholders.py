@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 LANGUAGES = ("en", "ja")
 
@@ -19,6 +20,7 @@ def fill(text: str, values: Mapping[str, str]) -> str:
     return _PLACEHOLDER.sub(replace, text)
 
 
+@lru_cache(maxsize=8192)
 def placeholders(text: str) -> frozenset[str]:
     """The names between single braces in `text`."""
     return frozenset(match[1] for match in _PLACEHOLDER.finditer(text) if match[1])

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from deliverability.model.answer import FindingId, ReportAnswer
+from deliverability.model.codec import digest, encode_facts
 from deliverability.model.facts import FactSet, Reason, Unknown, Value, Waiver
 from deliverability.model.opinion import SecondOpinion
 from deliverability.model.rules import Effect, Scope, Severity, VolumeClass
 
-# Of the JSON report (data/report-3.schema.json): the second number grows where something is added, the first where
+# Of the JSON report (data/report-4.schema.json): the second number grows where something is added, the first where
 # something that was there changes its meaning or goes.
-SCHEMA_VERSION = "3.1"
+SCHEMA_VERSION = "4.0"
 
 GRADES = "ABCDF"
 """The grades, the best first."""
@@ -355,7 +356,6 @@ class Report:
     message: str
     inputs: Mapping[str, Value]
     facts: FactSet
-    facts_digest: str
     rules_digest: str
     findings: tuple[Finding, ...]
     assessment: Assessment
@@ -365,6 +365,11 @@ class Report:
     remedies: tuple[Remedy, ...] = ()
     second_opinion: SecondOpinion | None = None
     answer: ReportAnswer = field(default_factory=ReportAnswer)
+
+    @property
+    def facts_digest(self) -> str:
+        """SHA-256 (hex) of the facts as JSON; worked out when it is asked for."""
+        return digest(encode_facts(self.facts))
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:

@@ -418,6 +418,14 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
+class ForSenders:
+    """Where a receiver shows senders what no audit can see, by the key of its source, and what it offers there."""
+
+    source: str
+    text: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Receiver:
     """A mailbox provider as a dated overlay over the rules, or several of them taken as one.
 
@@ -432,6 +440,8 @@ class Receiver:
         default: judged where the user chose no receivers.
         about: language -> what a sender should know about it; may be empty.
         order: place in lists, the smallest first.
+        short: language -> name where many are named, and for headlines and narrow columns; empty: the name.
+        for_senders: see ForSenders; None: it offers nothing.
 
     """
 
@@ -446,6 +456,12 @@ class Receiver:
     about: Mapping[str, str] = field(default_factory=dict)
     order: int = 1000
     default: bool = True
+    short: Mapping[str, str] = field(default_factory=dict)
+    for_senders: ForSenders | None = None
+
+    def called(self, lang: str) -> str:
+        """Its short name, or where it has none its name."""
+        return self.short.get(lang) or self.name[lang]
 
 
 @dataclass(frozen=True, slots=True)

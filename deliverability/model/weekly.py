@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deliverability.model.answer import Said
-from deliverability.model.codec import decode, decode_line, encode
+from deliverability.model.codec import decode, decode_detail, decode_line, encode
+from deliverability.model.codes import Detail
 from deliverability.model.facts import EvidenceLine
 from deliverability.model.history import (
     Cause,
@@ -60,7 +61,7 @@ class WeeklyEntry:
         failures: findings that could not be checked although everything needed was given.
         pages: language -> file name of the full report, beside the start page.
         exit_code: as `deliv audit` would leave.
-        error: why the subject (or its message) could not be read; empty: nothing the matter.
+        problems: why the subject (or its message) could not be read; empty: nothing the matter.
         measures: numbers for the trends: ``spf.lookups``, ``message.size_octets`` ...; None where not known.
         stage: the DMARC stage (none, testing, quarantine, reject) or empty.
         closed: of a parked domain (closed, open, unknown), whether nobody can pass as it; else empty.
@@ -78,7 +79,7 @@ class WeeklyEntry:
     failures: int = 0
     pages: Mapping[str, str] = field(default_factory=dict)
     exit_code: int = 0
-    error: str = ""
+    problems: tuple[Detail, ...] = ()
     measures: Mapping[str, int | float | None] = field(default_factory=dict)
     stage: str = ""
     closed: str = ""
@@ -111,7 +112,7 @@ def to_json(entry: WeeklyEntry) -> dict[str, Any]:
         "failures": entry.failures,
         "pages": dict(entry.pages),
         "exit_code": entry.exit_code,
-        "error": encode(entry.error),
+        "problems": [encode(each) for each in entry.problems],
         "measures": dict(entry.measures),
         "stage": entry.stage,
         "closed": entry.closed,
@@ -135,7 +136,7 @@ def from_json(data: Mapping[str, Any]) -> WeeklyEntry:
         failures=data["failures"],
         pages=data["pages"],
         exit_code=data["exit_code"],
-        error=data["error"],
+        problems=tuple(each for told in data["problems"] if (each := decode_detail(told)) is not None),
         measures=data["measures"],
         stage=data["stage"],
         closed=data["closed"],
@@ -290,7 +291,7 @@ class Summary:
     def to_json(self) -> dict[str, object]:
         """The JSON summary."""
         return {
-            "schema_version": "3.0",
+            "schema_version": "4.0",
             "version": self.version,
             "started": self.started,
             "previous": self.previous or None,

@@ -28,7 +28,8 @@ from deliverability.model.rules import RuleSet
 from deliverability.model.weekly import Summary, page_name
 from deliverability.notify.outbox import Attempt, Notification
 from deliverability.render.html import environment
-from deliverability.view.weekly import EntryView, RunView, run_view
+from deliverability.view.entries import EntryView
+from deliverability.view.weekly import RunView, run_view
 from deliverability.words.sentences import Phrases, phrases
 
 TIMEOUT_SECONDS = 30.0
@@ -121,7 +122,7 @@ def _block(entry: EntryView, say: Phrases) -> Iterator[str]:
         yield f"! {entry.error}"
     if entry.unchecked:
         yield f"? {entry.unchecked_words}"
-    yield from block.chips[:_CHIPS]
+    yield from (f"{_MARKS[each.tone]} {each.words}" for each in block.chips[:_CHIPS])
     if block.cause:
         yield f"{say('weekly.why')}{say('punctuation.gap')}{block.cause}"
     if block.record:
@@ -131,8 +132,7 @@ def _block(entry: EntryView, say: Phrases) -> Iterator[str]:
         yield from [block.record.deleted] if block.record.deleted else []
     if block.action:
         yield f"{say('weekly.step')}{say('punctuation.gap')}{block.action}"
-    if block.findings:
-        yield block.findings
+    yield from block.findings
 
 
 def _html(view: RunView, say: Phrases, shown: int, where: str, link: str) -> str:

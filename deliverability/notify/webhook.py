@@ -42,7 +42,7 @@ def document(settings: WebhookSettings, summary: Summary, rules: RuleSet, catalo
     for entry in view.changed[:_ENTRIES_SHOWN]:
         block = entry.block
         action = f"{say('weekly.step')}{say('punctuation.gap')}{block.action}" if block.action else ""
-        rows = [entry.domain, *block.chips, block.cause, action, block.findings]
+        rows = [entry.domain, *(each.words for each in block.chips), block.cause, action, *block.findings]
         blocks.append({"type": "section", "text": _plain("\n".join(filter(None, rows)))})
     return json_text({"text": view.news.subject(summary.started, say), "blocks": blocks}).encode()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
 from deliverability.model.codes import Code
@@ -37,6 +38,15 @@ class Budget:
         loop = asyncio.get_running_loop()
         end = self._end(loop) if self._paused or self._deadline is None else self._deadline
         return loop.time() >= end
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """While the subject waits for its turn among others, its time stands still."""
+        self.pause()
+        try:
+            yield
+        finally:
+            self.resume()
 
     async def within(self, work: Awaitable[T]) -> T | None:
         """What `work` gives; None where the time is over before."""

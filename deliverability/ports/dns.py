@@ -128,6 +128,11 @@ class LiveResolver:
             self._stamped = second, stamp(now)
         return self._stamped[1]
 
+    def knows(self, name: str, rdtype: str) -> bool:
+        """Whether the answer is kept, or on its way: then nobody is asked for it. Both as answers spell them."""
+        key = (name, rdtype)
+        return key in self._flights or self.cached(key) is not None
+
     async def close(self) -> None:
         """Stop what is under way and close connections."""
         for flight in self._flights.values():

@@ -162,6 +162,15 @@ class OverlayResolver:
             return impossible(name, rdtype)
         return await self._answer(canonical(name), rdtype.upper(), ())
 
+    def reaches(self, name: str, answer: Answer) -> bool:
+        """Whether a question for `name` may be answered otherwise than the base, or another overlay of it, does.
+
+        Only what leads through a proposed name may, or a name above one, and what failed.
+        """
+        if isinstance(answer, Failed):
+            return True
+        return not self._names.isdisjoint((canonical(name), *answer.chain))
+
     async def close(self) -> None:
         """Close the base."""
         await self._base.close()

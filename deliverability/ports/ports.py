@@ -33,6 +33,7 @@ from deliverability.ports.nobody import NO_DOMAIN, OFFLINE
 
 if TYPE_CHECKING:
     from deliverability.ports.overlay import Proposal
+    from deliverability.ports.pace import Pace
     from deliverability.ports.zone import ZoneResolver
 
 
@@ -85,6 +86,7 @@ class Ports:
         proposals: proposed records, laid over what DNS answers.
         zones: the zone files, to parse those of a domain before it is audited; None where there are none.
         budget: the time for one subject, over all that it asks.
+        pace: makes every question of a subject wait for its turn; None where few subjects are audited.
         journal: what is recorded of all subjects, None where nothing is; of one subject what it was answered.
 
     """
@@ -98,6 +100,7 @@ class Ports:
     proposals: tuple[Proposal, ...] = ()
     zones: ZoneResolver | None = None
     budget: Budget = field(default_factory=Budget)
+    pace: Pace | None = None
     journal: Journal | None = None
 
     def under(self, between: Between) -> Ports:
@@ -115,6 +118,8 @@ class Ports:
         budget, journal = Budget(self.budget.seconds), Journal()
         dns: Resolver = self.dns.of_subject(domain, budget) if isinstance(self.dns, SharedResolver) else self.dns
         ports = replace(self, dns=dns).under(budget)
+        if self.pace is not None:
+            ports = ports.under(self.pace.of_subject(budget))
         if self.proposals:
             from deliverability.ports.overlay import OverlayResolver
 

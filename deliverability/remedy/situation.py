@@ -13,7 +13,7 @@ from deliverability.remedy.spf_passing import Earlier
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """The facts and findings of an audit, and the sending services that are known.
+    """The facts and (at least the unmet) findings of an audit, and the sending services that are known.
 
     `earlier`: the remedies that these build on, where `facts` are those that the earlier ones lead to.
     """

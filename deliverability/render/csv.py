@@ -47,11 +47,11 @@ class CsvWriter:
     """
 
     def __init__(self, *, bom: bool) -> None:
-        self._head = ("\ufeff" if bom else "") + _row(COLUMNS)
+        self._head = ("\ufeff" if bom else "") + csv_row(COLUMNS)
 
     def report(self, view: ReportView) -> str:
         """The rows of the next report."""
-        return self._begin() + "".join(_row(_cells(each, view.report)) for each in view.findings)
+        return self._begin() + "".join(csv_row(_cells(each, view.report)) for each in view.findings)
 
     def end(self) -> str:
         """The head, where there was no report."""
@@ -84,7 +84,8 @@ def _cells(view: FindingView, report: Report) -> Sequence[str]:
     )
 
 
-def _row(cells: Sequence[str]) -> str:
+def csv_row(cells: Sequence[str]) -> str:
+    """A row, harmless where a spreadsheet opens it."""
     out = io.StringIO()
     csv.writer(out).writerow([_guarded(cell) for cell in cells])
     return out.getvalue()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from deliverability.render.paper import Paper
+from deliverability.view.checks import CheckView
 from deliverability.view.evidence import ReceiverListView, TopicView
 from deliverability.view.guide import GuideRow
-from deliverability.view.parts import CheckView, OpinionView
+from deliverability.view.parts import OpinionView
 from deliverability.view.report import ReportView
 from deliverability.view.savings import SavingsView
 from deliverability.view.segments import segments

@@ -69,6 +69,7 @@ def fix_json(several: Sequence[ReportView], care: Care) -> str:
                 "what": words.what,
                 "where": words.where,
                 "how": list(words.how),
+                "entry": list(words.entry),
                 "fields": list(words.fields),
                 "files": ["\n".join(lines) + "\n" for lines in words.files],
                 "hand_over": list(words.hand_over),

@@ -35,6 +35,7 @@ class WriterOptions:
         whole: the evidence is shown too, and each of several reports in full.
         width: columns of the terminal, as are `color` and `unicode` what it can show.
         file: the text goes into a file, not to a terminal or a pipe.
+        others: the same report in other languages beside it: language and file name.
 
     """
 
@@ -46,6 +47,7 @@ class WriterOptions:
     color: bool = False
     unicode: bool = True
     file: bool = False
+    others: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

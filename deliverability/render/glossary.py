@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from copy import copy
 
 from deliverability.words.glossary import GlossaryTerm
 
@@ -17,6 +18,12 @@ class Glosser:
         forms = sorted({form for term in terms for form in _forms(term.term[lang])}, key=len, reverse=True)
         self._pattern = re.compile("|".join(_bounded(form) for form in forms)) if forms else None
         self._used: set[str] = set()
+
+    def for_page(self) -> Glosser:
+        """The same for another page, on which no term has been used yet."""
+        made = copy(self)
+        made._used = set()
+        return made
 
     def pieces(self, text: str) -> tuple[tuple[str, str], ...]:
         """`text` in pieces of (term id or empty, words); an id marks the first use of that term on the page."""

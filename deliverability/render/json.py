@@ -1,11 +1,15 @@
-"""Reports as JSON: the stable, language-free shape that other tools read."""
+"""Reports as JSON: the stable, language-free shape that other tools read.
+
+What is unmet, and what failed to be checked, is there in full; what is met, does not apply or waits for an input in a
+few fields, for that is most of what was judged, and the facts are in `deliv facts`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from deliverability.model.codec import JsonPieces, encode, encode_evidence, printable
+from deliverability.model.codec import JsonPieces, encode, encode_evidence, json_text, printable
 from deliverability.model.facts import Value
 from deliverability.model.opinion import SecondOpinion
 from deliverability.model.report import (
@@ -14,6 +18,7 @@ from deliverability.model.report import (
     Finding,
     Gain,
     Judgement,
+    Outcome,
     Remedy,
     Report,
     Verdict,
@@ -24,7 +29,7 @@ from deliverability.view.report import ReportView
 from deliverability.words.speaker import Speaker
 
 # The shape of these reports as JSON Schema (draft 2020-12).
-SCHEMA = Path(__file__).resolve().parent.parent / "data" / "report-3.schema.json"
+SCHEMA = Path(__file__).resolve().parent.parent / "data" / "report-4.schema.json"
 
 
 def render_json(reports: Report | Sequence[Report]) -> str:
@@ -43,7 +48,7 @@ class JsonWriter:
     """An object for one subject, an array for several; what was written is not kept."""
 
     def __init__(self, subjects: int) -> None:
-        self._pieces = JsonPieces(subjects)
+        self._pieces = JsonPieces(subjects, lambda report: _laid_out(report, 3))
 
     def report(self, view: ReportView) -> str:
         """The next report."""
@@ -56,6 +61,24 @@ class JsonWriter:
     def end(self) -> str:
         """What closes the document."""
         return self._pieces.end()
+
+
+def _laid_out(value: Json, depth: int, indent: str = "") -> str:
+    """JSON with a line for each part of what is not deeper than `depth`: each finding and each step has one."""
+    more = indent + "  "
+    match value:
+        case dict() if value and depth and not all(map(_is_plain, value.values())):
+            parts = [f"{json_text(key)}: {_laid_out(each, depth - 1, more)}" for key, each in value.items()]
+        case list() if depth and not all(map(_is_plain, value)):
+            parts = [json_text(each, compact=True) for each in value]
+        case _:
+            return json_text(value, compact=True)
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    return f"{opening}\n{more}" + f",\n{more}".join(parts) + f"\n{indent}{closing}"
+
+
+def _is_plain(value: Json) -> bool:
+    return not isinstance(value, (dict, list))
 
 
 def _report(report: Report) -> Json:
@@ -156,6 +179,8 @@ def _consequence(consequence: Consequence) -> Json:
 
 
 def _finding(finding: Finding) -> Json:
+    if finding.outcome in (Outcome.MET, Outcome.NOT_APPLICABLE) or finding.waits_for_input:
+        return _in_short(finding)
     shape: dict[str, Json] = {
         "rule": finding.rule,
         "name": finding.name,
@@ -181,6 +206,19 @@ def _finding(finding: Finding) -> Json:
             "until": finding.waiver.until or None,
         }
     shape["gains"] = [_gain(each) for each in finding.gains]
+    return shape
+
+
+def _in_short(finding: Finding) -> Json:
+    """What nobody has to mend: the receivers that ask for it, and what it waits for."""
+    shape: dict[str, Json] = {
+        "rule": finding.rule,
+        "item": printable(finding.item),
+        "outcome": finding.outcome.value,
+        "receivers": list(dict.fromkeys(each.receiver for each in finding.judgements)),
+    }
+    if finding.unknown is not None:
+        shape["unknown"] = encode(finding.unknown)
     return shape
 
 

@@ -8,25 +8,23 @@ The pages are reports/site_*.html; they share style.css with the reports and add
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deliverability._resources import locate
-from deliverability.model.facts import Value
 from deliverability.model.placeholders import LANGUAGES
-from deliverability.model.replies import ANY, Meaning, ReplyCatalogue
-from deliverability.model.rules import Receiver, Rule, RuleSet, SourceRef, Statement, VolumeClass
-from deliverability.model.senders import Service
+from deliverability.model.replies import Meaning, ReplyCatalogue
+from deliverability.model.rules import Rule, RuleSet
 from deliverability.render.guide import GuidePage
 from deliverability.render.html import environment
 from deliverability.render.json import SCHEMA
 from deliverability.render.search import INDEX, EntryKind, SearchEntry, from_a_to_z, index
-from deliverability.view.findings import effect_words, read_words, topic_name
-from deliverability.view.parts import SourceView
+from deliverability.view.findings import topic_name
+from deliverability.view.rulebook import Rulebook, rule_href, slug
 from deliverability.words.glossary import GlossaryTerm
-from deliverability.words.rules import GAP, condition_words, filled_texts, rule_noun, rule_title
-from deliverability.words.sentences import Phrases, format_value, limit_spec, phrases
+from deliverability.words.rules import GAP, filled_texts, rule_noun
+from deliverability.words.sentences import Phrases, phrases
 
 if TYPE_CHECKING:
     import jinja2
@@ -59,27 +57,6 @@ class Content:
     guide: Sequence[GuidePage]
 
 
-@dataclass(frozen=True, slots=True)
-class Treatment:
-    """How a receiver treats a rule, in words; seen from the rule (`name` is the receiver's) or the other way round."""
-
-    id: str
-    name: str
-    href: str
-    effect: str
-    effect_words: str
-    severity_words: str
-    volume: str
-    when: str
-    since: str
-    codes: tuple[str, ...]
-    limits: tuple[tuple[str, str], ...]
-    confidence: str
-    contested: bool
-    note: str
-    sources: tuple[SourceView, ...]
-
-
 def pages(content: Content, version: str) -> Iterator[tuple[str, str]]:
     """Every file of the site: path with forward slashes, and text. `version` is the program's, for the foot."""
     templates = environment()
@@ -105,6 +82,7 @@ class _Site:
         self._rules = content.rules
         self._say = say
         self._version = version
+        self._book = Rulebook(self._rules, content.replies, say)
         self._topics: dict[str, list[Rule]] = {}
         for rule in self._rules.rules.values():
             self._topics.setdefault(rule.topic, []).append(rule)
@@ -132,7 +110,11 @@ class _Site:
 
     def _rule_pages(self) -> Iterator[tuple[str, str]]:
         topics = [
-            {"key": _slug(topic), "name": topic_name(topic, self._say), "rules": [self._row(each) for each in members]}
+            {
+                "key": slug(topic),
+                "name": topic_name(topic, self._say),
+                "rules": [self._book.line(each) for each in members],
+            }
             for topic, members in self._topics.items()
         ]
         yield self._page("index.html", "site_index.html", topics=topics)
@@ -140,26 +122,28 @@ class _Site:
         for number, rule in enumerate(order):
             before = order[number - 1].id if number else ""
             after = order[number + 1].id if number + 1 < len(order) else ""
-            shown = self._rule(rule) | {"before": _slug(before), "after": _slug(after)}
             self._entries.append(self._rule_entry(rule))
-            yield self._page(_rule_page(rule), "site_rule.html", rule=shown)
+            beside = {"before": slug(before), "after": slug(after)}
+            yield self._page(rule_href(rule), "site_rule.html", rule=self._book.rule(rule), **beside)
 
     def _receiver_pages(self) -> Iterator[tuple[str, str]]:
-        receivers = [self._receiver(each) for each in self._rules.receivers.values()]
+        receivers = [self._book.receiver(each) for each in self._rules.receivers.values()]
         yield self._page("receivers/index.html", "site_receivers.html", receivers=receivers)
         for shown, receiver in zip(receivers, self._rules.receivers.values(), strict=True):
-            names = (receiver.id, *receiver.name.values(), *receiver.mx_suffixes)
-            self._entries.append(
-                SearchEntry(EntryKind.RECEIVER, shown["name"], shown["href"], names, (shown["about"],))
-            )
-            yield self._page(shown["href"], "site_receiver.html", receiver=shown)
+            names = (receiver.id, *receiver.name.values(), *receiver.short.values(), *receiver.mx_suffixes)
+            self._entries.append(SearchEntry(EntryKind.RECEIVER, shown.name, shown.href, names, (shown.about,)))
+            yield self._page(shown.href, "site_receiver.html", receiver=shown)
 
     def _reply_pages(self) -> Iterator[tuple[str, str]]:
         by_host: dict[str, list[Meaning]] = {}
         for meaning in self._content.replies.meanings:
             by_host.setdefault(meaning.receiver, []).append(meaning)
         hosts = [
-            {"name": self._host(ident), "href": f"replies/{_slug(ident)}.html", "replies": [*map(self._reply, meant)]}
+            {
+                "name": self._book.host(ident),
+                "href": f"replies/{slug(ident)}.html",
+                "replies": [*map(self._book.reply, meant)],
+            }
             for ident, meant in by_host.items()
         ]
         hosts.sort(key=lambda host: str(host["name"]).casefold())
@@ -176,17 +160,11 @@ class _Site:
             SearchEntry(EntryKind.TERM, term.term[lang], f"glossary.html#{term.id}", (term.id,), (term.text[lang],))
             for term in terms
         ]
-        services = [self._service(each) for each in self._rules.knowledge.services.values()]
-        services.sort(key=lambda each: str(each["name"]).casefold())
+        services = [self._book.service(each) for each in self._rules.knowledge.services.values()]
+        services.sort(key=lambda each: each.name.casefold())
         yield self._page("services.html", "site_services.html", services=services)
         self._entries += [
-            SearchEntry(
-                EntryKind.SERVICE,
-                str(each["name"]),
-                f"services.html#{each['id']}",
-                (str(each["id"]),),
-                tuple(each["facts"]),
-            )
+            SearchEntry(EntryKind.SERVICE, each.name, f"services.html#{each.id}", (each.id,), each.facts)
             for each in services
         ]
 
@@ -210,185 +188,25 @@ class _Site:
         )
         return page, text
 
-    def _row(self, rule: Rule) -> Mapping[str, Any]:
-        return {
-            "id": rule.id,
-            "href": _rule_page(rule),
-            "title": rule_title(rule, self._say.lang),
-            "severity": rule.severity.value,
-            "severity_words": self._say(f"severity.{rule.severity.value}"),
-        }
-
-    def _rule(self, rule: Rule) -> dict[str, Any]:
-        say, texts = self._say, filled_texts(rule, self._say.lang)
-        treated = [
-            self._treatment(rule, receiver.id, receiver.name[say.lang], _receiver_page(receiver), said)
-            for receiver in self._rules.receivers.values()
-            for said in receiver.rules.get(rule.id, ())
-        ]
-        return {
-            **self._row(rule),
-            "name": rule.name,
-            "topic": topic_name(rule.topic, say),
-            "topic_key": _slug(rule.topic),
-            "level": say(f"level.{rule.level.value}"),
-            "confidence": say("label.confidence", word=say(f"confidence.{rule.confidence.value}")),
-            "effort": say("page.effort", effort=say(f"effort.{rule.effort.value}")),
-            "contested": rule.contested,
-            "why": texts.why,
-            "fix": texts.fix,
-            "met": texts.met,
-            "unmet": tuple(each.text for each in texts.unmet),
-            "when": condition_words(rule.when, rule) if rule.when is not None else "",
-            "each": rule.each or "",
-            "require": condition_words(rule.require, rule),
-            "purposes": say("value.separator").join(purpose.value for purpose in rule.purpose),
-            "limits": self._limits(rule.limits),
-            "receivers": treated,
-            "sources": self._sources(rule.sources),
-        }
-
-    def _receiver(self, receiver: Receiver) -> dict[str, Any]:
-        say = self._say
-        names = say("value.separator").join
-        treated = [
-            self._treatment(rule, ident, rule_title(rule, say.lang), _rule_page(rule), statement)
-            for ident, statements in receiver.rules.items()
-            if (rule := self._rules.rules.get(ident)) is not None
-            for statement in statements
-        ]
-        facts = []
-        if receiver.combines:
-            known = [self._rules.receivers[ident] for ident in receiver.combines if ident in self._rules.receivers]
-            facts.append(say("site.combines", names=names(each.name[say.lang] for each in known)))
-        elif receiver.bulk_from is not None:
-            facts.append(say("site.bulk-from", n=f"{receiver.bulk_from:,}"))
-        elif any(said.volume is not VolumeClass.ANY for several in receiver.rules.values() for said in several):
-            facts.append(say("site.bulk-open"))
-        else:
-            facts.append(say("site.bulk-none"))
-        if receiver.mx_suffixes:
-            facts.append(say("site.mx", names=names(receiver.mx_suffixes)))
-        return {
-            "name": receiver.name[say.lang],
-            "href": _receiver_page(receiver),
-            "about": receiver.about.get(say.lang, ""),
-            "facts": facts,
-            "rules": treated,
-            "asks": len(receiver.rules),
-            "sources": self._sources(receiver.sources),
-        }
-
     def _rule_entry(self, rule: Rule) -> SearchEntry:
         texts = filled_texts(rule, self._say.lang)
         said = [each for receiver in self._rules.receivers.values() for each in receiver.rules.get(rule.id, ())]
         names = (rule.id, rule.name, rule_noun(rule, self._say.lang), *(code for each in said for code in each.codes))
         words = (texts.short, texts.met, *(each.text for each in texts.unmet), texts.why, *texts.fix)
         return SearchEntry(
-            EntryKind.RULE, f"{rule.id} {texts.title}", _rule_page(rule), tuple(dict.fromkeys(names)), words
+            EntryKind.RULE, f"{rule.id} {texts.title}", rule_href(rule), tuple(dict.fromkeys(names)), words
         )
 
-    def _host(self, ident: str) -> str:
-        """Who gives a reply."""
-        return self._say("site.any-host") if ident == ANY else self._content.replies.hosts[ident].name[self._say.lang]
-
-    def _reply(self, meaning: Meaning) -> dict[str, Any]:
-        say = self._say
-        known = [self._rules.rules[ident] for ident in meaning.rules or ()]
-        return {
-            "id": meaning.id,
-            "title": ", ".join(meaning.codes) or say("explain.quote", text=meaning.says[0]),
-            "example": meaning.example,
-            "means": meaning.meaning[say.lang],
-            "steps": meaning.steps[say.lang],
-            "retry": say(f"explain.retry-{meaning.retry.value}"),
-            "confidence": say("label.confidence", word=say(f"confidence.{meaning.confidence.value}")),
-            "contested": meaning.contested,
-            "rules": [self._row(rule) for rule in known],
-            "sources": self._sources(meaning.sources),
-        }
-
     def _reply_entry(self, meaning: Meaning) -> SearchEntry:
-        host = self._host(meaning.receiver)
-        shown = self._reply(meaning)
+        host, shown = self._book.host(meaning.receiver), self._book.reply(meaning)
         names = [_each_class(code) for code in meaning.codes]
         return SearchEntry(
             EntryKind.REPLY,
             " ".join([host, *meaning.codes, *(self._say("explain.quote", text=says) for says in meaning.says[:1])]),
-            f"replies/{_slug(meaning.receiver)}.html#{meaning.id}",
+            f"replies/{slug(meaning.receiver)}.html#{meaning.id}",
             (meaning.id, *(name for several in names for name in several), *meaning.says),
-            (meaning.example, shown["means"], *shown["steps"]),
+            (meaning.example, shown.means, *shown.steps),
         )
-
-    def _service(self, service: Service) -> dict[str, Any]:
-        say = self._say
-        facts = [say(f"site.kind.{service.kind.value}")]
-        if service.spf:
-            facts.append(say("site.spf", names=say("value.separator").join(each.text for each in service.spf)))
-        if service.alignment:
-            facts.append(say(f"site.alignment.{service.alignment.value}"))
-        if service.dkim.fixed_fields:
-            facts.append(say("site.fixed-fields"))
-        return {
-            "id": service.id,
-            "name": service.name[say.lang],
-            "facts": facts,
-            "confidence": say("label.confidence", word=say(f"confidence.{service.confidence.value}")),
-            "sources": [
-                SourceView(source.url.removeprefix("https://"), "", source.url, "", read_words(source, say))
-                for source in service.sources
-            ],
-        }
-
-    def _treatment(self, rule: Rule, ident: str, name: str, href: str, said: Statement) -> Treatment:
-        say = self._say
-        return Treatment(
-            id=ident,
-            name=name,
-            href=href,
-            effect=said.effect.value,
-            effect_words=effect_words([(said.effect, said.contested)], say),
-            severity_words=say(f"severity.{said.severity.value}"),
-            volume=say("site.everybody" if said.volume is VolumeClass.ANY else f"page.{said.volume.value}"),
-            when=condition_words(said.when, rule) if said.when is not None else "",
-            since=said.since,
-            codes=said.codes,
-            limits=self._limits(said.limits),
-            confidence=say("label.confidence", word=say(f"confidence.{said.confidence.value}")),
-            contested=said.contested,
-            note=said.note.get(say.lang, ""),
-            sources=self._sources(said.sources),
-        )
-
-    def _limits(self, limits: Mapping[str, Value]) -> tuple[tuple[str, str], ...]:
-        return tuple((name, format_value(value, limit_spec(name), self._say)) for name, value in limits.items())
-
-    def _sources(self, refs: Sequence[SourceRef]) -> tuple[SourceView, ...]:
-        """The sections of one source together, as the reports show them."""
-        sections: dict[str, dict[str, None]] = {}
-        for ref in refs:
-            sections.setdefault(ref.ref, {}).update({ref.section: None} if ref.section else {})
-        shown = []
-        for key, named in sections.items():
-            source = self._rules.sources[key]
-            url = source.url if source.url.startswith(("https://", "http://")) else ""
-            shown.append(
-                SourceView(source.title, ", ".join(named), url, source.publisher, read_words(source, self._say))
-            )
-        return tuple(shown)
-
-
-def _rule_page(rule: Rule) -> str:
-    return f"rules/{_slug(rule.id)}.html"
-
-
-def _receiver_page(receiver: Receiver) -> str:
-    return f"receivers/{_slug(receiver.id)}.html"
-
-
-def _slug(text: str) -> str:
-    """A name as part of a path and as an id."""
-    return re.sub(r"[^A-Za-z0-9-]", "-", text)
 
 
 def _each_class(code: str) -> tuple[str, ...]:

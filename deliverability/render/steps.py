@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from deliverability.render.paper import Paper
 from deliverability.view.diff import PieceKind
 from deliverability.view.plan import PlanStepView, RecordView
-from deliverability.view.records import rdata, txt_strings
-from deliverability.words.sentences import Phrases, visible
+from deliverability.words.sentences import Phrases
 
 FULL, SHORTER, SHORT, BARE, NAMED = range(5)
 """How much of a step is shown: all; the first sentence of how it is done; none of that;
@@ -31,6 +30,8 @@ def step_lines(step: PlanStepView, level: int, paper: Paper, say: Phrases) -> It
         yield f"{' ' * indent}{paper.ink(line, 'code')}"
     for record in step.records:
         yield from record_lines(record, indent, paper, say, whole=level == FULL)
+    if level <= SHORT and step.entry:
+        yield from paper.step(step.entry, " " * indent)
     for chip in step.chips[: 1 if level >= BARE else None]:
         yield from paper.paragraph(chip.text, indent, style="met")
     if level <= SHORTER and step.changes:
@@ -64,7 +65,6 @@ def record_lines(record: RecordView, indent: int, paper: Paper, say: Phrases, *,
         if whole and any(pieces) and any(piece.kind is PieceKind.KEPT for piece in record.pieces):
             words = say("effect-of.named", name=say(key), change=" ".join(filter(None, pieces)))
             yield from paper.paragraph(words, indent + 2, style="dim")
-    for value in record.new if whole and record.type == "TXT" else ():
-        if len(txt_strings(value)) > 1:
-            yield from paper.paragraph(say("fix.strings"), indent)
-            yield f"{space}  {visible(rdata(record.type, value))}"
+    for strings in record.strings if whole else ():
+        yield from paper.paragraph(say("fix.strings"), indent)
+        yield f"{space}  {strings}"

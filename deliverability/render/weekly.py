@@ -13,18 +13,22 @@ from deliverability.history.store import History
 from deliverability.history.trend import MEASURES, Trend, trend
 from deliverability.model.facts import Catalogue
 from deliverability.model.placeholders import LANGUAGES
-from deliverability.model.report import DMARC_STAGES, GRADES, Report
+from deliverability.model.report import DMARC_STAGES, GRADES, Report, VerdictKind
 from deliverability.model.rules import RuleSet
 from deliverability.model.weekly import Summary, WeeklyEntry, page_name
 from deliverability.render.html import CONTENT_SECURITY_POLICY, HtmlWriter, environment
+from deliverability.view.answer import TONES, WORST_FIRST
 from deliverability.view.charts import line, spark
+from deliverability.view.entries import EntryView, WeeklyReceiverView
 from deliverability.view.report import ReportView
-from deliverability.view.weekly import EntryView, entry_view, run_view
+from deliverability.view.weekly import entry_view, run_view
+from deliverability.words.dates import day_words
 from deliverability.words.sentences import Phrases, octets, phrases
 from deliverability.words.speaker import Guide, Speaker
 
 _GRADES = GRADES[::-1]
 _RUNS_SHOWN = 13  # a quarter of a year, and what fits the width of a page
+_SHOWN = 10  # headlines, and domains that changed; the others are folded
 _LIMITS = {"spf.lookups": 10, "message.size_octets": 10_000_000, "html.octets": 102_000}
 
 
@@ -40,9 +44,12 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A subject on the start page."""
+    """A subject on the start page: its grade of today, the worst before if that was another, and how it went."""
 
     view: EntryView
+    anchor: str
+    grade: str
+    worst: str
     spark: str
     spark_words: str
 
@@ -68,8 +75,8 @@ class HtmlPages:
                 lang=lang,
                 entry=view,
                 charts=_charts(followed, say),
-                verdicts=_verdicts(followed, self.rules, lang),
-                dates=followed.dates[-_RUNS_SHOWN:],
+                verdicts=_verdicts(followed, self.rules, say),
+                dates=[day_words(each, say) for each in followed.dates[-_RUNS_SHOWN:]],
                 start=page_name("index", lang),
             )
         )
@@ -82,12 +89,12 @@ class HtmlPages:
         """The start page: what changed first, then every subject."""
         say = phrases(lang)
         view = run_view(summary, say, self.rules, self.catalogue)
-        together = zip(view.news.ranks, view.entries, summary.entries, strict=True)
-        ranked = sorted(together, key=lambda each: each[0])
         rows = [
             _row(shown, trend(history, entry, summary.started, grades_only=True), number, say)
-            for number, (_, shown, entry) in enumerate(ranked)
+            for number, (shown, entry) in enumerate(zip(view.entries, summary.entries, strict=True))
         ]
+        by_news = [row for _, row in sorted(zip(view.news.ranks, rows, strict=True), key=lambda each: each[0])]
+        receivers = max((each.receivers for each in view.entries), key=len, default=())
         other = next(each for each in LANGUAGES if each != lang)
         return (
             environment()
@@ -96,8 +103,12 @@ class HtmlPages:
                 say=say,
                 lang=lang,
                 view=view,
-                rows=rows,
-                receivers=max((each.receivers for each in view.entries), key=len, default=()),
+                rows=by_news,
+                standing=sorted(rows, key=lambda row: row.view.standing),
+                anchors={number: row.anchor for number, row in enumerate(rows) if row.view.changed},
+                receivers=receivers,
+                legend=_legend(view.entries),
+                shown=_SHOWN,
                 other_lang=other,
                 other_page=page_name("index", other),
                 css=(locate("reports") / "style.css").read_text("utf-8") + _css(),
@@ -110,29 +121,43 @@ def _css() -> str:
     return (locate("reports") / "weekly.css").read_text("utf-8")
 
 
+def _legend(entries: Sequence[EntryView]) -> list[WeeklyReceiverView]:
+    """One of each kind of verdict that the table shows, the worst first."""
+    kinds = {each.label: each for entry in entries for each in entry.receivers}
+    return sorted(kinds.values(), key=lambda each: WORST_FIRST.index(each.tone))
+
+
 def _row(view: EntryView, followed: Trend, number: int, say: Phrases) -> Row:
     grades = followed.grades
+    today = grades[-1] or ""
+    worst = max(filter(None, grades), default="")
     values = [_GRADES.index(each) if each else None for each in grades]
     drawn = spark(values, name=f"spark-{number}", top=len(_GRADES) - 1) if len(grades) > 1 else ""
-    told = [f"{date} {grade or say('value.unknown')}" for date, grade in zip(followed.dates, grades, strict=True)]
-    return Row(view, drawn, say("value.separator").join(told[-8:]))
+    told = [
+        f"{day_words(date, say)} {grade or say('value.unknown')}"
+        for date, grade in zip(followed.dates[-8:], grades[-8:], strict=True)
+    ]
+    words = say("weekly.standing", grade=today or say("value.unknown"), grades=say("value.separator").join(told))
+    below = say("weekly.worst", grade=worst) if worst and worst != today else ""
+    return Row(view, f"c{number + 1}", today or "?", below, drawn, words)
 
 
 def _charts(followed: Trend, say: Phrases) -> list[Chart]:
     """A chart for each trend of which at least two runs know something."""
     charts = []
+    days = [day_words(each, say) for each in followed.dates]
     steps = [(place, grade) for place, grade in enumerate(_GRADES)]
     worst = [_GRADES.index(each) if each else None for each in followed.grades]
     if _worth(worst):
-        drawn = line(followed.dates, worst, name="grade", write=lambda value: _GRADES[int(value)], steps=steps)
+        drawn = line(days, worst, name="grade", write=lambda value: _GRADES[int(value)], steps=steps)
         left_out = say("weekly.regraded-chart") if followed.regraded else ""
-        charts.append(Chart(say("weekly.trend.grade"), drawn, _rows(followed.dates, followed.grades, say), left_out))
+        charts.append(Chart(say("weekly.trend.grade"), drawn, _rows(days, followed.grades, say), left_out))
     stages = [DMARC_STAGES.index(each) if each in DMARC_STAGES else None for each in followed.stages]
     if _worth(stages):
         named = [(place, say(f"weekly.stage.{stage}")) for place, stage in enumerate(DMARC_STAGES)]
         told = [say(f"weekly.stage.{each}") if each in DMARC_STAGES else None for each in followed.stages]
-        drawn = line(followed.dates, stages, name="stage", write=lambda value: named[int(value)][1], steps=named)
-        charts.append(Chart(say("weekly.trend.stage"), drawn, _rows(followed.dates, told, say)))
+        drawn = line(days, stages, name="stage", write=lambda value: named[int(value)][1], steps=named)
+        charts.append(Chart(say("weekly.trend.stage"), drawn, _rows(days, told, say)))
     for path in MEASURES:
         values = followed.measures[path]
         if not _worth(values):
@@ -146,19 +171,23 @@ def _charts(followed: Trend, say: Phrases) -> list[Chart]:
             continue
         limit = _LIMITS[path]
         near = max(value for value in values if value is not None) > limit / 2
-        drawn = line(followed.dates, values, name=path.replace(".", "-"), write=write, limit=limit if near else None)
+        drawn = line(days, values, name=path.replace(".", "-"), write=write, limit=limit if near else None)
         above = say("weekly.limit", limit=write(limit)) if near else ""
-        charts.append(Chart(say(f"weekly.trend.{path}"), drawn, _rows(followed.dates, told, say), above))
+        charts.append(Chart(say(f"weekly.trend.{path}"), drawn, _rows(days, told, say), above))
     return charts
 
 
-def _verdicts(followed: Trend, rules: RuleSet, lang: str) -> list[tuple[str, tuple[str, ...]]]:
-    """Each receiver with its verdict in the newest runs; nothing where there was only one run."""
+def _verdicts(followed: Trend, rules: RuleSet, say: Phrases) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Each receiver with its verdict (tone, words) in the newest runs; nothing where there was only one run."""
     if len(followed.dates) < 2:
         return []
-    named = {ident: receiver.name[lang] for ident, receiver in rules.receivers.items()}
+    named = {ident: receiver.called(say.lang) for ident, receiver in rules.receivers.items()}
+
+    def told(kind: VerdictKind | None) -> tuple[str, str]:
+        return (TONES[kind], say(f"verdict.{kind.value}")) if kind else ("none", say("value.unknown"))
+
     return [
-        (named.get(ident, ident), tuple(kind.value if kind else "" for kind in kinds[-_RUNS_SHOWN:]))
+        (named.get(ident, ident), [told(kind) for kind in kinds[-_RUNS_SHOWN:]])
         for ident, kinds in followed.kinds.items()
     ]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from enum import Enum, auto
 from functools import lru_cache
 
 # Kinsoku: characters that may not begin a line, and such that may not end one.
@@ -14,6 +15,8 @@ _TYPEWRITTEN = (
     *(("→", "->"), ("⇒", "=>"), ("×", "x")),
 )
 _NO_END = frozenset("([{（［｛〈《「『【〔“‘")
+_SHARE = 3  # a phrase may take a third of a line
+_CLAUSE_END = frozenset("、。，．：；！？ \u3000")
 
 
 def width_of(text: str) -> int:
@@ -38,14 +41,14 @@ def pad(text: str, columns: int) -> str:
 
 
 def wrap(text: str, columns: int) -> list[str]:
-    """`text` in lines of at most `columns` (at least 8), broken at blanks and between CJK characters by kinsoku.
+    """`text` in lines of at most `columns` (at least 8), broken at blanks and, in Japanese, between phrases by kinsoku.
 
-    A word that fits no line is cut where it must be.
+    A phrase that takes much of a line is broken between words, and a word that fits no line where it must be.
     """
     columns = max(8, columns)
     lines: list[str] = []
     line, used = "", 0
-    for unit in _units(text):
+    for unit in _units(text, columns // _SHARE):
         size = width_of(unit)
         bare = unit.rstrip(" ")
         if used + width_of(bare) > columns and line.strip():
@@ -87,11 +90,22 @@ def _cut(text: str, columns: int) -> tuple[str, str]:
     return text, ""
 
 
-def _units(text: str) -> Iterator[str]:
-    """Pieces that stay together: words with the blanks behind them, single CJK characters with their punctuation."""
+def _units(text: str, most: int) -> Iterator[str]:
+    """Pieces that stay together: words with the blanks behind them, Japanese phrases with their punctuation.
+
+    A phrase of more than `most` columns comes in its words.
+    """
+    for phrase in _split(text, _between_phrases):
+        if width_of(phrase) <= most or phrase.isascii():
+            yield phrase
+        else:
+            yield from _split(phrase, _between_words)
+
+
+def _split(text: str, may_break: Callable[[str, str], bool]) -> Iterator[str]:
     unit = ""
     for char in text:
-        if unit and _may_break(unit[-1], char):
+        if unit and _by_kinsoku(unit[-1], char) and may_break(unit[-1], char):
             yield unit
             unit = ""
         unit += char
@@ -99,7 +113,44 @@ def _units(text: str) -> Iterator[str]:
         yield unit
 
 
-def _may_break(before: str, after: str) -> bool:
-    if after == " " or after in _NO_BEGIN or before in _NO_END:
+def _by_kinsoku(before: str, after: str) -> bool:
+    return not (after == " " or after in _NO_BEGIN or before in _NO_END)
+
+
+def _between_phrases(before: str, after: str) -> bool:
+    """A phrase begins behind punctuation, before a bracket, and where hiragana ends: particles stay with their word."""
+    if before in _CLAUSE_END or (after in _NO_END and _char_width(after) == 2):
+        return True
+    script, following = _script(before), _script(after)
+    if following is _Script.HIRAGANA:
         return False
-    return before in " \u3000" or _char_width(before) == 2 or _char_width(after) == 2
+    return script is _Script.HIRAGANA or (script is _Script.OTHER and _char_width(before) == 2)
+
+
+def _between_words(before: str, after: str) -> bool:
+    """Not within a run of katakana or kanji, nor between a number and what it counts."""
+    if before in " \u3000":
+        return True
+    if _char_width(before) == 1 and _char_width(after) == 1:
+        return False
+    script, following = _script(before), _script(after)
+    return not (before.isdigit() and _char_width(after) == 2) and (
+        script is not following or script in (_Script.HIRAGANA, _Script.OTHER)
+    )
+
+
+class _Script(Enum):
+    """How a character of Japanese is written."""
+
+    HIRAGANA = auto()
+    KATAKANA = auto()
+    KANJI = auto()
+    OTHER = auto()
+
+
+def _script(char: str) -> _Script:
+    if "\u3041" <= char <= "\u309f":
+        return _Script.HIRAGANA
+    if "\u30a1" <= char <= "\u30ff" and char != "・":
+        return _Script.KATAKANA
+    return _Script.KANJI if char == "々" or "\u4e00" <= char <= "\u9fff" else _Script.OTHER

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from deliverability import __version__
 from deliverability.auditors import auditors, catalogue
-from deliverability.model.codec import digest, encode_facts
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 from deliverability.model.facts import FactSet, Subject, Value
 from deliverability.model.opinion import SecondOpinion
-from deliverability.model.report import SCHEMA_VERSION, Note, Report, Run
+from deliverability.model.report import SCHEMA_VERSION, Assessment, Finding, Note, Report, Run
 from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.notes import notes_on
 from deliverability.runs.rules import load_rules
@@ -47,6 +46,7 @@ class Extras:
 
 NOTHING_MORE = Extras()
 NO_SUBJECT = Code("no-subject")
+NO_DNS_PROVIDER = Code("no-dns-provider", ("name", "known"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,8 @@ async def gather_facts(
         daily_volume=options.daily_volume,
         waivers=options.waivers,
         keys_seen=options.keys_seen,
+        dns_provider=options.dns_provider and _known_provider(options.dns_provider, knowledge),
+        taken_from=options.taken_from,
     )
     ports = run_ports.of_subject(domain) if domain else run_ports.without_domain()
     every = auditors()
@@ -122,6 +124,16 @@ async def gather_facts(
     html = _html(message) if message and extras.html else None
     started = stamp(ports.clock.now())
     return Audited(subject, gathered.facts, started, ports.sources, gathered.crashes, basis, opinion, html)
+
+
+def _known_provider(ident: str, knowledge: Knowledge | None) -> str:
+    """Raises InputError where the rule folders know no such DNS provider."""
+    from deliverability.knowledge import shipped
+
+    known = (knowledge or shipped()).dns_providers
+    if ident not in known:
+        raise InputError(NO_DNS_PROVIDER(name=ident, known=tuple(known)))
+    return ident
 
 
 def _read(data: bytes) -> Message:
@@ -143,31 +155,52 @@ def _html(message: Message) -> str | None:
     return pages[0].part.text() if pages else None
 
 
-def make_report(audited: Audited, rules: RuleSet, selection: Selection) -> Report:
-    """Judge facts and put everything a renderer needs into one report, but for remedies: see `full_report`."""
-    from deliverability.judge import plan
-    from deliverability.judge.answer import answer
+@dataclass(frozen=True, slots=True)
+class JudgedFacts:
+    """What the rules make of facts: the findings, and what they come to. All that a fleet needs of a domain."""
+
+    findings: tuple[Finding, ...]
+    assessment: Assessment
+
+
+def judge_facts(facts: FactSet, rules: RuleSet, selection: Selection) -> JudgedFacts:
+    """Findings, verdicts and grade, and nothing else: no plan, no answer, no digests."""
     from deliverability.judge.engine import judge
     from deliverability.judge.grade import assessed
 
-    judged = judge(audited.facts, rules, catalogue(), selection)
-    receivers = selection.receivers or rules.providers
-    findings, assessment = assessed(judged, receivers, audited.facts, rules.grading)
-    report = Report(
+    found = judge(facts, rules, catalogue(), selection)
+    return JudgedFacts(*assessed(found, selection.receivers or rules.providers, facts, rules.grading))
+
+
+def make_report(audited: Audited, rules: RuleSet, selection: Selection) -> Report:
+    """Judge facts and put everything a renderer needs into one report, but for remedies: see `full_report`."""
+    return _answered(_judged_report(audited, rules, selection), rules)
+
+
+def _judged_report(audited: Audited, rules: RuleSet, selection: Selection) -> Report:
+    """The report without remedies and without its answer."""
+    judged = judge_facts(audited.facts, rules, selection)
+    return Report(
         schema_version=SCHEMA_VERSION,
         domain=audited.subject.domain,
         message=audited.subject.message_name,
         inputs=_inputs(audited.subject),
         facts=audited.facts,
-        facts_digest=digest(encode_facts(audited.facts)),
         rules_digest=rules.digest,
-        findings=findings,
-        assessment=assessment,
-        assumed=_assumed(audited.facts, rules, receivers),
+        findings=judged.findings,
+        assessment=judged.assessment,
+        assumed=_assumed(audited.facts, rules, selection.receivers or rules.providers),
         notes=notes_on(audited.subject.domain, audited.facts, audited.started, audited.sources),
         run=Run(__version__, audited.started, audited.sources),
         second_opinion=audited.opinion,
     )
+
+
+def _answered(report: Report, rules: RuleSet) -> Report:
+    """The report with its answer; what a step gains is counted, for there is no remedy."""
+    from deliverability.judge import plan
+    from deliverability.judge.answer import answer
+
     steps = plan.steps(report, rules)
     steps = plan.with_gains(steps, report.verdicts, plan.by_tally(steps, report, rules))
     return replace(report, answer=answer(report, rules, steps))
@@ -200,28 +233,33 @@ async def full_report(audited: Audited, rules: RuleSet, selection: Selection) ->
     Where drafting or rehearsing crashes, the findings stand all the same.
     """
     # Large facts of hostile records take a while to be judged and written out; other subjects go on meanwhile.
-    report = await asyncio.to_thread(make_report, audited, rules, selection)
     if audited.basis is None:
-        return Reported(audited, report)
+        return Reported(audited, await asyncio.to_thread(make_report, audited, rules, selection))
+    report = await asyncio.to_thread(_judged_report, audited, rules, selection)
+    crashes = audited.crashes
+    try:
+        report = await _with_remedies(report, audited.basis, rules, selection)
+    except Exception:
+        report = _answered(replace(report, notes=(*report.notes, Note("remedies-failed"))), rules)
+        crashes = (*crashes, f"remedies:\n{traceback.format_exc()}")
+    return Reported(replace(audited, basis=None, crashes=crashes), report)
+
+
+async def _with_remedies(report: Report, basis: Basis, rules: RuleSet, selection: Selection) -> Report:
     from deliverability.judge import plan
     from deliverability.judge.answer import answer
     from deliverability.runs.rehearse import remedies, standings_after
 
-    crashes = audited.crashes
-    try:
-        found, complete = await remedies(audited.basis, report, rules, catalogue(), selection)
-        notes = report.notes if complete else (*report.notes, Note("remedies-unfinished"))
-        if found:
-            full = replace(report, remedies=found)
-            steps = plan.steps(full, rules)
-            after = await standings_after(steps, audited.basis, full, rules, catalogue(), selection)
-            steps = plan.with_gains(steps, report.verdicts, after)
-            report = replace(full, answer=answer(full, rules, steps))
-        report = replace(report, notes=notes)
-    except Exception:
-        report = replace(report, notes=(*report.notes, Note("remedies-failed")))
-        crashes = (*crashes, f"remedies:\n{traceback.format_exc()}")
-    return Reported(replace(audited, basis=None, crashes=crashes), report)
+    found, complete = await remedies(basis, report, rules, catalogue(), selection)
+    if not complete:
+        report = replace(report, notes=(*report.notes, Note("remedies-unfinished")))
+    if not found:
+        return _answered(report, rules)
+    full = replace(report, remedies=found)
+    steps = plan.steps(full, rules)
+    after = await standings_after(steps, basis, full, rules, catalogue(), selection)
+    steps = plan.with_gains(steps, full.verdicts, after)
+    return replace(full, answer=answer(full, rules, steps))
 
 
 async def report_on(
@@ -271,5 +309,7 @@ def _inputs(subject: Subject) -> Mapping[str, Value]:
         "helo": subject.helo,
         "purpose": subject.purpose.value if subject.purpose else None,
         "daily_volume": subject.daily_volume,
+        "dns_provider": subject.dns_provider,
+        "taken_from": subject.taken_from,
     }
     return {name: value for name, value in given.items() if value not in (None, ())}

@@ -58,6 +58,8 @@ class Options:
     daily_volume: int | None = None
     waivers: tuple[Waiver, ...] = ()
     keys_seen: tuple[KeySeen, ...] = ()
+    dns_provider: str | None = None
+    taken_from: str | None = None
 
     def __post_init__(self) -> None:
         """Bring the fields into the one spelling that the audit expects."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from deliverability.auditors.base import Auditor, Execution, gather
-from deliverability.judge.conditions import paths_of
-from deliverability.judge.engine import Selection, judge
-from deliverability.judge.grade import assess
+from deliverability.judge.engine import Selection, judge_of
+from deliverability.judge.grade import assess, holding
 from deliverability.judge.plan import Standings, standings, touches, without
 from deliverability.model.answer import FindingId, PlanStep
 from deliverability.model.facts import Catalogue, FactSet, Subject, Unknown
@@ -105,7 +104,7 @@ async def remedies(
 async def _accepted(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool]:
     meant = {(each.rule, each.item) for each in base.findings if each.outcome is Outcome.UNMET and each.waiver is None}
     services = rehearsal.rules.knowledge.services
-    first = Situation(base.facts, base.findings, services)
+    first = Situation(base.facts, base.all_unmet, services)
     waiting = [(topic, draft) for topic in TOPICS for draft in topic(first)] if meant else []
     published = {edit_place(edit): edit.old for _, draft in reversed(waiting) for edit in draft.edits}
     states: dict[_Place, _State] = {}
@@ -130,14 +129,16 @@ async def _accepted(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], 
         if not state.unmet(draft.rule, draft.item) or await _beside_alias(rehearsal.basis.ports.dns, draft.edits):
             continue
         after = await rehearsal.publish(state, {edit_place(edit): proposals[edit_place(edit)] for edit in draft.edits})
-        if not _helps(state, after, draft) or lost(base.facts, after.facts, (*accepted, draft)):
+        if not _helps(state, after, draft) or (
+            _changes_spf(base, after) and lost(base.facts, after.facts, (*accepted, draft))
+        ):
             continue
         edits = tuple(replace(edit, old=_old(edit, state, published)) for edit in draft.edits)
         accepted.append(_rehearsed(replace(draft, edits=edits), state, after))
         changed = {place for place, each in states.items() if each in below} | set(places)
         states.update(dict.fromkeys(changed, after))
         stale = [each for each in waiting if _touches(each[1], changed)]
-        following = Situation(after.facts, after.findings, services, Earlier(base.facts, tuple(accepted)))
+        following = Situation(after.facts, after.all_unmet, services, Earlier(base.facts, tuple(accepted)))
         again = [
             (each, new)
             for each in dict.fromkeys((topic, *(other for other, _ in stale)))
@@ -148,6 +149,10 @@ async def _accepted(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], 
             published.setdefault(edit_place(edit), edit.old)
         waiting = again + [each for each in waiting if each not in stale]
     return accepted, True
+
+
+def _changes_spf(before: _State, after: _State) -> bool:
+    return any(before.facts.facts[path] is not after.facts.facts[path] for path in ("spf.records", "spf.tree"))
 
 
 async def standings_after(
@@ -252,6 +257,10 @@ class _State:
     findings: tuple[Finding, ...]
     answer: _Answer
 
+    @property
+    def all_unmet(self) -> list[Finding]:
+        return [each for each in self.findings if each.outcome is Outcome.UNMET]
+
     def unmet(self, rule: str, item: str) -> bool:
         return any(f.rule == rule and f.item == item and f.outcome is Outcome.UNMET for f in self.findings)
 
@@ -264,15 +273,6 @@ class _Rehearsal:
     rules: RuleSet
     catalogue: Catalogue
     selection: Selection
-    reads: Mapping[str, frozenset[str]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        """What each rule is judged by: the facts that it reads, and those that receivers' statements on it hang on."""
-        reads = {ident: set(rule.reads) for ident, rule in self.rules.rules.items()}
-        for receiver in self.rules.receivers.values():
-            for ident, statements in receiver.rules.items():
-                reads[ident].update(path for each in statements for path in paths_of(each.when))
-        object.__setattr__(self, "reads", {ident: frozenset(paths) for ident, paths in reads.items()})
 
     async def publish(self, state: _State, edits: Mapping[_Place, tuple[Proposal, ...]]) -> _State:
         """The audit of `state` with further record sets replaced."""
@@ -288,38 +288,12 @@ class _Rehearsal:
             before=state.executions,
             knowledge=self.rules.knowledge,
         )
-        findings = self._judge(state, gathered.facts)
+        judge = judge_of(self.rules, self.catalogue, self.selection)
+        findings = judge.again(gathered.facts, state.facts, state.findings)
         receivers = self.selection.receivers or self.rules.providers
-        # What is met or does not apply holds nobody's verdict back.
-        holding = [each for each in findings if each.outcome in (Outcome.UNMET, Outcome.UNKNOWN)]
-        answer = _answer(assess(holding, receivers, gathered.facts, self.rules.grading))
+        held_by = holding(findings, gathered.facts)
+        answer = _answer(assess(held_by, receivers, gathered.facts, self.rules.grading))
         return _State(laid, gathered.facts, gathered.executions, findings, answer)
-
-    def _judge(self, state: _State, facts: FactSet) -> tuple[Finding, ...]:
-        """The findings, judged anew where a fact changed that the rule, or what a receiver says about it, rests on."""
-        changed = {
-            fact.path
-            for fact in facts
-            if (old := state.facts.facts.get(fact.path)) is None or (old is not fact and old.value != fact.value)
-        }
-        again = {
-            ident: rule
-            for ident, rule in self.rules.rules.items()
-            if not changed.isdisjoint(self.reads[ident]) or rule.each in changed
-        }
-        if not again:
-            return state.findings
-        anew: dict[str, list[Finding]] = {}
-        for finding in judge(facts, replace(self.rules, rules=again), self.catalogue, self.selection):
-            anew.setdefault(finding.rule, []).append(finding)
-        same: dict[str, list[Finding]] = {}
-        for finding in state.findings:
-            same.setdefault(finding.rule, []).append(finding)
-        return tuple(
-            finding
-            for ident in self.rules.rules
-            for finding in (anew.get(ident, ()) if ident in again else same.get(ident, ()))
-        )
 
 
 def _answer(given: Assessment) -> _Answer:

@@ -209,7 +209,7 @@ class _Reader:
         self, fields: Mapping[str, Any], name: str, path: _Path, shape: re.Pattern[str]
     ) -> tuple[Pattern, ...]:
         texts = self._texts(fields, name, path, shape)
-        return tuple(_pattern(each, suffix=shape is _HOST) for each in texts if each)
+        return tuple(pattern(each, suffix=shape is _HOST) for each in texts if each)
 
     def _words(self, data: Any, path: _Path) -> Mapping[str, str]:
         read = self._mapping(data, path, _LANGUAGES, ())
@@ -227,7 +227,8 @@ class _Reader:
             return None
 
 
-def _pattern(text: str, *, suffix: bool) -> Pattern:
+def pattern(text: str, *, suffix: bool) -> Pattern:
+    """The pattern that a text of lower case stands for; see Pattern."""
     if "#" not in text and "*" not in text:
         return Pattern(text, suffix, None)
     pieces = {"#": "[0-9]", "*": "[a-z0-9_-]*"}

@@ -23,7 +23,8 @@ from deliverability.model.dkim import signatures_of
 from deliverability.model.facts import Unknown, Value, records_of, text_of, texts_of
 from deliverability.model.report import Report, VerdictKind
 from deliverability.model.rules import Effect
-from deliverability.view.findings import FindingIndex, effect_words, receiver_name
+from deliverability.view.findings import FindingIndex, effect_words, receiver_short
+from deliverability.view.unanswered import unanswered, unreached, unreached_hint
 from deliverability.words.details import detail_words
 from deliverability.words.sentences import Phrases, format_value, shortened, visible
 from deliverability.words.speaker import Speaker
@@ -45,9 +46,8 @@ _TILE_TONES = {
     TileState.UNKNOWN: "unknown",
     TileState.NOTHING: "none",
 }
-_WORST_TONE = ("bad", "risk", "unknown", "good", "none")
+WORST_FIRST = ("bad", "risk", "unknown", "good", "none")
 _CAUSES_SHOWN = 2
-_UNANSWERED_SHOWN = 3
 _MECHANISMS_SHOWN = 3
 _RECEIVERS_NAMED = 4
 
@@ -222,26 +222,26 @@ def answer_view(
     report: Report, findings: FindingIndex, speaker: Speaker, *, meta: tuple[str, ...] = (), remarks: Iterable[str] = ()
 ) -> AnswerView:
     """The answer of a report in words. `meta` and `remarks` are known to who asks."""
-    say, answer = speaker.say, report.answer
+    say, answer, domain = speaker.say, report.answer, visible(report.domain)
     together = _together(answer.groups)
     groups = tuple(_group(each, report, findings, speaker) for each in together) if report.message else ()
     tiles = tuple(_tile(each, report, findings, speaker) for each in answer.tiles)
     tones = [each.tone for each in (groups or tiles)] or ["unknown" if answer.reach is Reach.NONE else "none"]
-    tone, lead = _lead(report, findings, speaker, min(tones, key=_WORST_TONE.index))
+    tone, lead = _lead(report, findings, speaker, min(tones, key=WORST_FIRST.index))
     groups = tuple(replace(each, in_lead=bool(each.because) and each.because in lead) for each in groups)
     return AnswerView(
-        domain=visible(report.domain) or say("label.no-domain"),
+        domain=domain or say("label.no-domain"),
         meta=meta,
         assumed=tuple(_assumed(answer, say)),
         remarks=tuple(remarks),
         tone=tone,
         lead=lead,
-        hint=say("lead.unreached-hint", domain=visible(report.domain)) if answer.reach is Reach.NONE else "",
+        hint=unreached_hint(answer, domain, say) if answer.reach is Reach.NONE else "",
         groups=groups,
         tiles=tiles,
         chain=_chain(report, say),
         waits=tuple(_waits(report, say)),
-        unanswered=_unanswered(answer, say) if answer.reach is Reach.PARTLY else "",
+        unanswered=unanswered(answer, say) if answer.reach is Reach.PARTLY else "",
         reached=answer.reach is not Reach.NONE,
     )
 
@@ -279,7 +279,7 @@ def _lead(report: Report, findings: FindingIndex, speaker: Speaker, tone: str) -
     say, answer, found = speaker.say, report.answer, report.assessment
     domain = visible(report.domain)
     if answer.reach is Reach.NONE:
-        return "bad", say("lead.unreached-message" if report.message else "lead.unreached")
+        return "bad", unreached(answer, domain, say, message=bool(report.message))
     if found.parked:
         short = findings.shorts(FindingId(rule) for rule in found.ways[:1])
         key = {True: "closed", False: "open", None: "unknown"}[found.closed]
@@ -328,7 +328,7 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
     fine = (VerdictKind.ACCEPTED, VerdictKind.DNS_READY)
     alone = all(each in alike or each.kind in fine for each in groups)
     effects = [said for each in alike for said in each.effects]
-    names = [receiver_name(ident, speaker) for each in alike for ident in each.receivers]
+    names = [receiver_short(ident, speaker) for each in alike for ident in each.receivers]
     mail = say("label.this-mail") if report.message else say("label.mail-of", domain=visible(report.domain))
     number = "one" if len(names) == 1 else "other"
     short = joined(findings.shorts(worst.deciding)[:1], say)
@@ -348,7 +348,21 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
         return _depends(worst, words, number, say, alone=alone)
     if worst.kind is VerdictKind.REJECTED or _refuses(effects):
         return say(f"lead.refused.{number}", **words)
-    return say("lead.at-risk", **words, does=_does(effects, number, say))
+    return say("lead.at-risk", mail=mail, short=short, clauses=_at_risk_clauses(alike, speaker))
+
+
+def _at_risk_clauses(groups: Sequence[ReceiverGroup], speaker: Speaker) -> str:
+    """Who does what, a clause for each thing that is done: "Gmail may refuse it and docomo shows a warning"."""
+    say = speaker.say
+    who: dict[tuple[Said, ...], list[str]] = {}
+    for each in groups:
+        who.setdefault(each.effects, []).extend(receiver_short(ident, speaker) for ident in each.receivers)
+    clauses = []
+    for effects, names in who.items():
+        named = joined(names, say) if len(names) <= _RECEIVERS_NAMED else say.count("lead.receivers", len(names))
+        does = _does(effects, "one" if len(names) == 1 else "other", say)
+        clauses.append(say("lead.at-risk-clause", receivers=named, does=does))
+    return say("lead.at-risk-separator").join(clauses)
 
 
 def _depends(group: ReceiverGroup, words: Mapping[str, str], number: str, say: Phrases, *, alone: bool) -> str:
@@ -405,7 +419,7 @@ def _together(groups: Sequence[ReceiverGroup]) -> tuple[ReceiverGroup, ...]:
 
 def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker: Speaker) -> GroupView:
     say = speaker.say
-    receivers = tuple(ReceiverView(ident, receiver_name(ident, speaker)) for ident in group.receivers)
+    receivers = tuple(ReceiverView(ident, receiver_short(ident, speaker)) for ident in group.receivers)
     heading = kind_words(group.kind, group.effects, say)
     names = say("punctuation.list").join(each.name for each in receivers)
     line = "refused-line" if group.kind is VerdictKind.REJECTED else "line"
@@ -562,26 +576,6 @@ def _waits(report: Report, say: Phrases) -> Iterable[str]:
             options.append(say("waits.option", n=f"{each.findings:,}", option=option))
     if options:
         yield say("waits.more", options=say("value.separator").join(options))
-
-
-def _unanswered(answer: ReportAnswer, say: Phrases) -> str:
-    """The questions without an answer and the way to ask again, in one line."""
-    shown = [
-        say(
-            "unanswered.one", type=each.type, name=visible(each.name), reason=say(f"reason.{each.unknown.reason.value}")
-        )
-        for each in answer.unanswered[:_UNANSWERED_SHOWN]
-    ]
-    if not shown:
-        return ""
-    names = say("value.separator").join(shown)
-    if len(answer.unanswered) > len(shown):
-        names += say("value.more", n=str(len(answer.unanswered) - len(shown)))
-    return (
-        say.count("unanswered.lead", len(answer.unanswered))
-        + say("punctuation.aside", text=names)
-        + say("unanswered.again")
-    )
 
 
 # --- the chain ------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ _DROPPED = ("script", "style", "title", "desc", "metadata")
 
 
 def line(
-    dates: Sequence[str],
+    days: Sequence[str],
     values: Sequence[_Number | None],
     *,
     name: str,
@@ -29,7 +29,7 @@ def line(
     """A line chart; gaps where nothing is known.
 
     Args:
-        dates: one a value, ``2026-11-23``.
+        days: one a value, as they stand at the axis.
         values: oldest first.
         name: of the chart, used as its id on the page: letters, digits and hyphens.
         write: a number as it is written at the axis.
@@ -59,7 +59,7 @@ def line(
         value_formatter=write,
     )
     chart.uuid = name
-    chart.x_labels = [date[5:] for date in dates]
+    chart.x_labels = list(days)
     chart.x_labels_major_count = 4
     chart.show_minor_x_labels = False
     if steps:

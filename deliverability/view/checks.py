@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 
-from deliverability.model.facts import Evidence, Waiver
+from deliverability.model.facts import Waiver
 from deliverability.model.report import Finding, Outcome, Report
 from deliverability.model.rules import Effect, Receiver, Rule, Severity, SourceRef, Statement, VolumeClass
+from deliverability.view.exhibits import Exhibits
 from deliverability.view.findings import (
     FindingView,
     combines,
@@ -18,74 +19,206 @@ from deliverability.view.findings import (
     statement_of,
     topic_name,
 )
-from deliverability.view.parts import CheckView, EffectView, EvidenceView, InstanceView, SourceView
-from deliverability.words.dates import moment_words
-from deliverability.words.details import line_words
-from deliverability.words.sentences import FindingWords, Phrases, duration, format_value, shortened, visible
+from deliverability.view.parts import EffectView, EvidenceView, InstanceView, SourceView
+from deliverability.words.sentences import Phrases, format_value, shortened, visible
 from deliverability.words.services import services_of
 from deliverability.words.speaker import Speaker
 
-_LINES_SHOWN = 40
-_LINE_LENGTH = 2_000
 _STATES = ("unmet", "unknown", "waiting", "waived", "met", "not-applicable")
 
 
+class CheckView:
+    """All findings of one rule that share outcome and words. Each text is made when it is first asked for.
+
+    `title` is the requirement. `headline` says what is wrong where it is unmet, since a requirement as the heading of a
+    problem would read as if all were well; it only names what could not be checked. `clause` is the same within a
+    sentence. `found` is what was found, beside what the headline says; where it would not tell of what, or there are
+    several, `shows_instances` asks for the findings to be listed. `effect_lines` has receivers with the same effect
+    together. `notes` is what receivers say about the rule; `readings` those of them whose own pages contradict each
+    other.
+    """
+
+    def __init__(
+        self,
+        anchor: str,
+        outcome: str,
+        members: Sequence[FindingView],
+        report: Report,
+        speaker: Speaker,
+        exhibits: Exhibits,
+    ) -> None:
+        self.anchor, self.outcome = anchor, outcome
+        self._members, self._report, self._speaker, self._exhibits = members, report, speaker, exhibits
+        self._rule, self._words = members[0].rule, members[0].words
+        self.topic, self.guide = self._rule.topic, self._rule.guide
+        worst = max((each.finding.severity for each in members), key=lambda severity: severity.rank)
+        self._only_known = self._rule.information and worst is Severity.INFO
+        self._worst = worst
+        self.severity = (Severity.NONE if self._only_known else worst).value
+
+    @property
+    def _say(self) -> Phrases:
+        return self._speaker.say
+
+    @property
+    def _findings(self) -> list[Finding]:
+        return [each.finding for each in self._members]
+
+    @property
+    def to_do(self) -> bool:
+        """It asks for something to be done."""
+        return self.outcome == "unmet" and self.severity != "none"
+
+    @property
+    def rule(self) -> str:
+        """The id of the rule."""
+        return visible(self._rule.id)
+
+    @property
+    def outcome_label(self) -> str:
+        """The outcome in a word."""
+        return self._say(f"outcome.{self.outcome}")
+
+    @property
+    def severity_label(self) -> str:
+        """The severity in a word."""
+        return self._say("severity.information" if self._only_known else f"severity.{self._worst.value}")
+
+    @property
+    def title(self) -> str:
+        """The requirement."""
+        return self._words.title
+
+    @property
+    def headline(self) -> str:
+        """What is wrong, or what it is about."""
+        return self._words.title if self.outcome in ("met", "not-applicable") else self._words.heading
+
+    @property
+    def clause(self) -> str:
+        """The same within a sentence."""
+        return self._words.short or self._words.noun
+
+    @property
+    def message(self) -> str:
+        """What was found, of the first finding."""
+        return self._words.message
+
+    @property
+    def shows_instances(self) -> bool:
+        """Whether the findings are listed."""
+        return len(self._members) != 1 or not _names(self.message, visible(shortened(self._members[0].finding.item)))
+
+    @property
+    def found(self) -> str:
+        """What was found, beside what the headline says; empty where the findings are listed."""
+        return "" if self.shows_instances else _beside(self.message, self.headline)
+
+    @property
+    def why(self) -> str:
+        """What it means for delivery."""
+        return self._words.why
+
+    @property
+    def fix(self) -> tuple[str, ...]:
+        """What to do."""
+        return self._words.fix
+
+    @cached_property
+    def instances(self) -> tuple[InstanceView, ...]:
+        """The findings one by one."""
+        return tuple(_instance(each, self._exhibits, self._speaker) for each in self._members)
+
+    @property
+    def evidence(self) -> tuple[EvidenceView, ...]:
+        """The evidence of all instances, each piece once."""
+        return tuple({each.anchor: each for instance in self.instances for each in instance.evidence}.values())
+
+    @cached_property
+    def effects(self) -> tuple[EffectView, ...]:
+        """What receivers do about it."""
+        return _effects(self._findings, self._speaker) if self.outcome == "unmet" else ()
+
+    @property
+    def effect_lines(self) -> tuple[str, ...]:
+        """The same, receivers with the same effect together."""
+        return _effect_lines(self.effects, self._say)
+
+    @property
+    def effort(self) -> str:
+        """What mending costs."""
+        return self._say(f"effort.{self._rule.effort.value}")
+
+    @property
+    def level(self) -> str:
+        """Who says so."""
+        return self._say(f"level.{self._rule.level.value}")
+
+    @property
+    def confidence(self) -> str:
+        """How sure we are."""
+        return self._say("label.confidence", word=self._say(f"confidence.{self._rule.confidence.value}"))
+
+    @property
+    def contested(self) -> bool:
+        """Whether sources contradict each other."""
+        return _contested(self._findings, self._rule)
+
+    @property
+    def sources(self) -> tuple[SourceView, ...]:
+        """Where it comes from."""
+        of_services = _service_sources(self._findings, self._report, self._speaker)
+        return (*_sources(self._rule, self._report, self._speaker), *of_services)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What receivers say about it."""
+        return _receiver_notes(self._findings, self._speaker) if self.outcome == "unmet" else ()
+
+    @property
+    def readings(self) -> tuple[str, ...]:
+        """Those of the notes that are contested."""
+        return _receiver_notes(self._findings, self._speaker, contested=True) if self.outcome == "unmet" else ()
+
+    @property
+    def waiver(self) -> str:
+        """Why the user accepts it; empty where they do not."""
+        waiver = self._members[0].finding.waiver
+        return _waiver(waiver, self._say) if waiver else ""
+
+
 def check_views(
-    findings: Sequence[FindingView], report: Report, speaker: Speaker, evidence: Mapping[str, EvidenceView], prefix: str
+    findings: Sequence[FindingView], report: Report, speaker: Speaker, exhibits: Exhibits, prefix: str
 ) -> tuple[CheckView, ...]:
     """Findings grouped by rule and outcome where their words agree, in the order of the report."""
-    say = speaker.say
-    groups: dict[tuple[str, str, FindingWords, Waiver | None], list[FindingView]] = {}
+    alike: dict[tuple[str, str, Waiver | None], list[FindingView]] = {}
     for each in findings:
-        # Steps are shown for what is unmet only; elsewhere a value in them need not keep findings apart.
-        unmet, words = each.finding.outcome is Outcome.UNMET, each.words
-        same = replace(words, message="") if unmet else replace(words, message="", short="", why="", fix=())
         outcome = "waived" if each.finding.waiver is not None else each.state
-        groups.setdefault((each.rule.id, outcome, same, each.finding.waiver), []).append(each)
+        alike.setdefault((each.rule.id, outcome, each.finding.waiver), []).append(each)
+    places = {id(each): place for place, each in enumerate(findings)}
+    groups = [(outcome, members) for (_, outcome, _), every in alike.items() for members in _of_same_words(every)]
     anchors: dict[str, int] = {}
     checks = []
-    for (ident, outcome, words, waiver), members in groups.items():
+    for outcome, members in sorted(groups, key=lambda group: places[id(group[1][0])]):
+        ident = members[0].rule.id
         anchors[ident] = anchors.get(ident, 0) + 1
         suffix = "" if anchors[ident] == 1 else f"-{anchors[ident]}"
         anchor = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{prefix}{ident}{suffix}")
-        rule, of_check = members[0].rule, [each.finding for each in members]
-        severity = max((finding.severity for finding in of_check), key=lambda s: s.rank)
-        only_known = rule.information and severity is Severity.INFO
-        instances = tuple(_instance(each, evidence, speaker) for each in members)
-        effects = _effects(of_check, speaker) if outcome == "unmet" else ()
-        headline = words.title if outcome in ("met", "not-applicable") else words.heading
-        listed = len(instances) != 1 or not _names(instances[0].message, instances[0].item)
-        checks.append(
-            CheckView(
-                anchor=anchor,
-                rule=visible(ident),
-                topic=rule.topic,
-                outcome=outcome,
-                outcome_label=say(f"outcome.{outcome}"),
-                severity=Severity.NONE.value if only_known else severity.value,
-                severity_label=say("severity.information" if only_known else f"severity.{severity.value}"),
-                title=words.title,
-                headline=headline,
-                clause=words.short or words.noun,
-                found="" if listed else _beside(instances[0].message, headline),
-                why=members[0].words.why,
-                fix=words.fix,
-                instances=instances,
-                effects=effects,
-                effect_lines=_effect_lines(effects, say),
-                effort=say(f"effort.{rule.effort.value}"),
-                level=say(f"level.{rule.level.value}"),
-                confidence=say("label.confidence", word=say(f"confidence.{rule.confidence.value}")),
-                contested=_contested(of_check, rule),
-                sources=(*_sources(rule, report, speaker), *_service_sources(of_check, report, speaker)),
-                notes=_receiver_notes(of_check, speaker) if outcome == "unmet" else (),
-                readings=_receiver_notes(of_check, speaker, contested=True) if outcome == "unmet" else (),
-                shows_instances=listed,
-                waiver=_waiver(waiver, say) if waiver else "",
-                guide=rule.guide,
-            )
-        )
+        checks.append(CheckView(anchor, outcome, members, report, speaker, exhibits))
     return tuple(checks)
+
+
+def _of_same_words(findings: Sequence[FindingView]) -> Iterable[Sequence[FindingView]]:
+    """The findings of one rule and outcome, those together that read alike."""
+    if len(findings) == 1:
+        return (findings,)
+    groups: dict[tuple[object, ...], list[FindingView]] = {}
+    for each in findings:
+        words = each.words
+        # Steps are shown for what is unmet only; elsewhere a value in them need not keep findings apart.
+        steps = (words.short, words.why, words.fix) if each.finding.outcome is Outcome.UNMET else ()
+        groups.setdefault((words.title, words.noun, words.heading, steps), []).append(each)
+    return groups.values()
 
 
 def by_topic(checks: Iterable[CheckView], say: Phrases) -> tuple[tuple[str, tuple[CheckView, ...]], ...]:
@@ -96,20 +229,6 @@ def by_topic(checks: Iterable[CheckView], say: Phrases) -> tuple[tuple[str, tupl
     return tuple(
         (topic_name(topic, say), tuple(sorted(members, key=lambda c: (_STATES.index(c.outcome), _minus_rank(c)))))
         for topic, members in topics.items()
-    )
-
-
-def evidence_view(evidence: Evidence, anchor: str, say: Phrases) -> EvidenceView:
-    """An observation as it is shown."""
-    lines = [line for got in evidence.got for line in line_words(got, say).splitlines() or [""]]
-    return EvidenceView(
-        anchor=anchor,
-        kind=say(f"evidence.{evidence.kind.value}"),
-        asked=visible(shortened(evidence.asked)),
-        lines=tuple(visible(shortened(line.replace("\t", " "), _LINE_LENGTH)) for line in lines[:_LINES_SHOWN]),
-        more=max(0, len(lines) - _LINES_SHOWN),
-        at=say("label.seen", at=visible(moment_words(evidence.at, say))) if evidence.at else "",
-        ttl=say("label.ttl", span=duration(evidence.ttl, say)) if evidence.ttl is not None else "",
     )
 
 
@@ -163,7 +282,7 @@ def _waiver(waiver: Waiver, say: Phrases) -> str:
     return f"{until} {visible(shortened(waiver.note))}".rstrip()
 
 
-def _instance(view: FindingView, seen: Mapping[str, EvidenceView], speaker: Speaker) -> InstanceView:
+def _instance(view: FindingView, exhibits: Exhibits, speaker: Speaker) -> InstanceView:
     finding, rule = view.finding, view.rule
     observed = []
     for path, value in finding.observed.items():
@@ -174,7 +293,7 @@ def _instance(view: FindingView, seen: Mapping[str, EvidenceView], speaker: Spea
         item=visible(shortened(finding.item)),
         message=view.words.message,
         observed=tuple(observed),
-        evidence=tuple(seen[ident] for ident in finding.evidence if ident in seen),
+        evidence=exhibits.of(finding.evidence),
     )
 
 

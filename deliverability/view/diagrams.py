@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from deliverability.model.dkim import signatures_of
@@ -171,7 +171,7 @@ class Diagrams:
     """All diagrams; None or empty where the facts for one are not there."""
 
     identity: tuple[IdentityRow, ...]
-    spf: SpfView | None
+    spf: tuple[SpfView, ...]
     dmarc: DmarcView | None
     size: BarView | None
     html: BarView | None
@@ -181,7 +181,11 @@ def diagrams(report: Report, speaker: Speaker) -> Diagrams:
     """The diagrams that the facts of `report` allow."""
     say = speaker.say
     return Diagrams(
-        _identity(report, say), _spf(report, say), _dmarc(report, say), _size(report, speaker), _html(report, say)
+        _identity(report, say),
+        tuple(_spf(report, say)),
+        _dmarc(report, say),
+        _size(report, speaker),
+        _html(report, say),
     )
 
 
@@ -272,27 +276,51 @@ def _cells(used: int, limit: int) -> tuple[str, ...]:
     return tuple(cells[:_CELLS])
 
 
-def _spf(report: Report, say: Phrases) -> SpfView | None:
-    """The record of the audited domain; where this mail was checked against it, with the terms that matched."""
+def _spf(report: Report, say: Phrases) -> Iterator[SpfView]:
+    """The record that this mail was checked against, with the terms that matched; then that of the audited domain."""
     facts = report.facts
-    tree = spf_tree(facts.value("spf.tree"))
-    if tree is None or not tree.terms:
-        return None
-    domain = _word(_known(report, "spf.domain")) or _word(tree.domain)
-    identities = records_of(_known(report, "spf.identities"))
-    checked = next((_word(each.get("domain")) for each in identities if each.get("used") is True), "")
-    trace = spf_trace(facts.value("spf.trace")) if checked in ("", domain) else None
+    identities = {_word(each.get("domain")): each for each in records_of(_known(report, "spf.identities"))}
+    checked = next((domain for domain, each in identities.items() if each.get("used") is True), "")
+    trace = spf_trace(facts.value("spf.trace"))
     matched = frozenset(step.term for step in (trace.steps if trace else ()) if step.outcome is StepOutcome.MATCH)
-    used = _number(_known(report, "spf.lookups"))
-    if used is None:
-        used = tree.lookups
     limits = (_number(finding.limits.get("max_lookups")) for finding in report.findings)
     limit = next(filter(None, limits), None)
-    void = _number(_known(report, "spf.void_lookups")) or 0
+    used_tree = spf_tree(facts.value("spf.used_tree"))
+    if used_tree is not None and used_tree.terms:
+        identity = identities.get(checked, {})
+        costs = (_number(identity.get("lookups")), max(map(_count, map(identity.get, _VOID))))
+        yield _picture(used_tree, checked, say("spf.used"), costs, limit, matched, say)
+    tree = spf_tree(facts.value("spf.tree"))
+    if tree is not None and tree.terms:
+        domain = _word(_known(report, "spf.domain")) or _word(tree.domain)
+        mine = checked in ("", domain)
+        about = say("spf.used" if mine else "spf.unused") if checked else ""
+        costs = (_number(_known(report, "spf.lookups")), _count(_known(report, "spf.void_lookups")))
+        yield _picture(tree, domain, about, costs, limit, matched if mine else frozenset(), say)
+
+
+_VOID = ("void_lookups_ip4", "void_lookups_ip6")
+
+
+def _count(value: Value) -> int:
+    return _number(value) or 0
+
+
+def _picture(
+    tree: SpfTree,
+    domain: str,
+    about: str,
+    costs: tuple[int | None, int],
+    limit: int | None,
+    matched: frozenset[str],
+    say: Phrases,
+) -> SpfView:
+    """One tree with its gauge. `costs`: look-ups (None: as the tree counts them), and those that find nothing."""
+    used, void = tree.lookups if costs[0] is None else costs[0], costs[1]
     gauge = say("spf.gauge", used=str(used), limit=str(limit)) if limit else say("spf.gauge-plain", used=str(used))
     return SpfView(
         domain=domain,
-        about=say("spf.used" if checked == domain else "spf.unused") if checked else "",
+        about=about,
         gauge=gauge,
         void=say.count("spf.void", void) if void else "",
         percent=min(100, round(100 * used / limit)) if limit else None,

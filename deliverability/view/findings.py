@@ -84,6 +84,12 @@ def receiver_name(ident: str, speaker: Speaker) -> str:
     return visible(receiver.name.get(speaker.lang, ident) if receiver else ident)
 
 
+def receiver_short(ident: str, speaker: Speaker) -> str:
+    """A receiver's name where many are named in a line."""
+    receiver = speaker.rules.receivers.get(ident)
+    return visible(receiver.called(speaker.lang) if receiver else ident)
+
+
 def statement_of(judgement: Judgement, rule: str, speaker: Speaker) -> Statement | None:
     """What the receiver says that the judgement rests on; None where its rule file does not say it any more."""
     receiver = speaker.rules.receivers.get(judgement.receiver)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from deliverability.model.answer import Said
@@ -14,6 +14,7 @@ from deliverability.model.rules import Effect, RuleSet
 from deliverability.model.weekly import Summary, WeeklyEntry
 from deliverability.words.changes import record_news
 from deliverability.words.dates import day_words
+from deliverability.words.details import detail_words
 from deliverability.words.phrases import Phrases
 from deliverability.words.sentences import shortened, visible
 
@@ -47,6 +48,11 @@ _TONES = {
 }
 
 
+def problem_words(entry: WeeklyEntry, say: Phrases) -> str:
+    """Why the subject or its message could not be read; empty: nothing the matter."""
+    return say("value.separator").join(visible(detail_words(each, say)) for each in entry.problems)
+
+
 @dataclass(frozen=True, slots=True)
 class NewsView:
     """What is new about one domain.
@@ -56,6 +62,7 @@ class NewsView:
         domain: whose news it is; empty: of all.
         sentence: for pages and mails; no full stop at its end.
         subjects: the same for a subject line, each shorter than the one before.
+        place: of its entry in the run; None: it has none.
 
     """
 
@@ -63,6 +70,7 @@ class NewsView:
     domain: str
     sentence: str
     subjects: tuple[str, ...]
+    place: int | None = None
 
     @property
     def tone(self) -> str:
@@ -104,7 +112,8 @@ def run_news(summary: Summary, rules: RuleSet, say: Phrases) -> RunNews:
     found = [writer.entry(each) for each in entries]
     ranks = tuple(len(NewsKind) if news is None else news.kind for news in found)
     removed = [writer.said("removed", NewsKind.OTHER, visible(domain)) for domain in summary.removed]
-    told = sorted([news for news in found if news is not None] + removed, key=lambda news: news.kind)
+    placed = [replace(news, place=place) for place, news in enumerate(found) if news is not None]
+    told = sorted(placed + removed, key=lambda news: news.kind)
     still = [writer.still(each) for each, rank in zip(entries, ranks, strict=True) if rank > NewsKind.AT_RISK]
     if not told:
         return RunNews((writer.of_all("quiet", entries),), tuple(filter(None, still)), ranks, tone)
@@ -122,7 +131,7 @@ class _Writer:
         """The worst that is new about a subject; None: nothing."""
         say, comparison = self._say, entry.comparison
         name = self._name(entry)
-        if entry.error or comparison is None:
+        if entry.problems or comparison is None:
             return self._unchecked(entry, name)
         if not comparison.previous:
             return self.said("added", NewsKind.OTHER, name)
@@ -214,8 +223,8 @@ class _Writer:
         checked = max((each.checked for each in lost), default="")
         since = say("news.since", date=day_words(checked, say)) if checked else ""
         known = any(each.verdict not in (VerdictKind.CANNOT_TELL, VerdictKind.DNS_PARTLY) for each in entry.verdicts)
-        causes = (visible(shortened(entry.error, _NAME * 2)),) if entry.error else ()
-        if lost and (known or entry.closed) and not entry.error:
+        causes = (shortened(problem_words(entry, say), _NAME * 2),) if entry.problems else ()
+        if lost and (known or entry.closed) and not entry.problems:
             return self.said("partly", NewsKind.UNCHECKED, name, n=len(lost), since=since)
         return self.said("unchecked", NewsKind.UNCHECKED, name, causes, since=since)
 
@@ -260,7 +269,7 @@ class _Writer:
         if len(idents) > _NAMES:
             return self._say.count("news.receivers", len(idents))
         known = self._rules.receivers
-        names = [visible(known[each].name[self._say.lang]) if each in known else visible(each) for each in idents]
+        names = [visible(known[each].called(self._say.lang)) if each in known else visible(each) for each in idents]
         return self._say("punctuation.and").join(names)
 
     # --- all domains ---
@@ -309,7 +318,7 @@ def _state(entries: Sequence[WeeklyEntry]) -> tuple[str, list[WeeklyEntry]]:
         if standing.get(state):
             return state, standing[state]
     todo = any(each.counts.get(level) for each in entries for level in ("error", "warning"))
-    return ("to-do" if todo or any(each.error for each in entries) else "well"), []
+    return ("to-do" if todo or any(each.problems for each in entries) else "well"), []
 
 
 def _by_state(entries: Sequence[WeeklyEntry]) -> Mapping[str, list[WeeklyEntry]]:

@@ -54,56 +54,6 @@ class InstanceView:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckView:
-    """All findings of one rule that share outcome and words.
-
-    `title` is the requirement. `headline` says what is wrong where it is unmet, since a requirement as the heading of a
-    problem would read as if all were well; it only names what could not be checked. `clause` is the same within a
-    sentence. `found` is what was found, beside what the headline says; where it would not tell of what, or there are
-    several, `shows_instances` asks for the findings to be listed. `effect_lines` has receivers with the same effect
-    together. `notes` is what receivers say about the rule; `readings` those of them whose own pages contradict each
-    other.
-    """
-
-    anchor: str
-    rule: str
-    topic: str
-    outcome: str
-    outcome_label: str
-    severity: str
-    severity_label: str
-    title: str
-    headline: str
-    clause: str
-    found: str
-    why: str
-    fix: tuple[str, ...]
-    instances: tuple[InstanceView, ...]
-    effects: tuple[EffectView, ...]
-    effort: str
-    level: str
-    confidence: str
-    contested: bool
-    sources: tuple[SourceView, ...]
-    notes: tuple[str, ...]
-    readings: tuple[str, ...]
-    shows_instances: bool
-    waiver: str = ""
-    guide: tuple[str, ...] = ()
-    effect_lines: tuple[str, ...] = ()
-
-    @property
-    def evidence(self) -> tuple[EvidenceView, ...]:
-        """The evidence of all instances, each piece once."""
-        return tuple({each.anchor: each for instance in self.instances for each in instance.evidence}.values())
-
-    @property
-    def to_do(self) -> bool:
-        """It asks for something to be done."""
-        return self.outcome == "unmet" and self.severity != "none"
-
-
-@dataclass(frozen=True, slots=True)
 class DifferenceView:
     """A point on which another program says something else, why, and its own words (or empty)."""
 

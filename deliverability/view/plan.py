@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,9 @@ from deliverability.model.facts import Value
 from deliverability.model.report import Care, FactChange, RecordEdit, Report
 from deliverability.view.answer import in_sentence, joined, kind_words
 from deliverability.view.diff import Piece, diff
-from deliverability.view.findings import FindingIndex, receiver_name
+from deliverability.view.findings import FindingIndex, receiver_short
+from deliverability.view.records import rdata, txt_strings
+from deliverability.words.entries import splits_itself
 from deliverability.words.sentences import Phrases, format_value, visible
 from deliverability.words.speaker import Speaker
 from deliverability.words.steps import step_words
@@ -28,6 +31,8 @@ class RecordView:
         old: the values that stand there now.
         new: the values to publish; empty: take away.
         pieces: what changes from the old value to the new one, where there is one of both.
+        strings: long values as the strings that a zone file and most DNS providers take; empty: none is long, or the
+            provider takes them as they are.
 
     """
 
@@ -36,6 +41,7 @@ class RecordView:
     old: tuple[str, ...]
     new: tuple[str, ...]
     pieces: tuple[Piece, ...] = ()
+    strings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,7 @@ class PlanStepView:
         what: imperative, no full stop.
         where: "At your DNS provider".
         how: how to do it, a sentence each; may be empty.
+        entry: how the records are entered at the DNS provider, in one paragraph; may be empty.
         records: see RecordView.
         lines: header fields as they are to stand.
         files: texts to publish beside the records, line by line.
@@ -80,6 +87,7 @@ class PlanStepView:
     what: str
     where: str
     how: tuple[str, ...]
+    entry: str
     records: tuple[RecordView, ...]
     lines: tuple[str, ...]
     files: tuple[tuple[str, ...], ...]
@@ -155,10 +163,12 @@ def plan_view(report: Report, findings: FindingIndex, speaker: Speaker) -> PlanV
 
 
 def _names(steps: Sequence[PlanStepView], say: Phrases) -> str:
-    """The names of steps in one line."""
-    names = tuple(dict.fromkeys(each.noun or each.what for each in steps))
+    """The names of steps in one line; how many share a name stands behind it."""
+    counted = Counter(each.noun or each.what for each in steps)
+    names = [name if n == 1 else name + say("plan.so-many", n=str(n)) for name, n in counted.items()]
     listed = say("value.separator").join(names[:_NAMES_SHOWN])
-    return listed + (say("value.more", n=str(len(names) - _NAMES_SHOWN)) if len(names) > _NAMES_SHOWN else "")
+    rest = sum(list(counted.values())[_NAMES_SHOWN:])
+    return listed + (say("value.more", n=str(rest)) if rest else "")
 
 
 def _heading(number: int, say: Phrases) -> str:
@@ -181,6 +191,7 @@ class _Writer:
         self._findings = findings
         self._speaker = speaker
         self._say = speaker.say
+        self._whole = splits_itself(report, speaker)
 
     def step(self, step: PlanStep) -> PlanStepView:
         """One step in words."""
@@ -194,7 +205,8 @@ class _Writer:
             what=words.what,
             where=words.where,
             how=words.how,
-            records=tuple(_record(each) for each in step.edits),
+            entry=say("punctuation.gap").join(words.entry),
+            records=tuple(_record(each, whole=self._whole) for each in step.edits),
             lines=words.fields,
             files=words.files,
             chips=tuple(self._chip(each) for each in step.gains),
@@ -223,7 +235,7 @@ class _Writer:
 
     def _chip(self, chip: Chip) -> ChipView:
         say = self._say
-        names = tuple(receiver_name(ident, self._speaker) for ident in chip.receivers)
+        names = tuple(receiver_short(ident, self._speaker) for ident in chip.receivers)
         before = in_sentence(kind_words(chip.before, chip.effects, say))
         if chip.after is None:
             change = say("chip.no-reason", before=before)
@@ -246,13 +258,16 @@ class _Writer:
         return say("effect-of.named", name=name, change=say("effect-of.change", before=before, after=after))
 
 
-def _record(edit: RecordEdit) -> RecordView:
+def _record(edit: RecordEdit, *, whole: bool) -> RecordView:
+    """`whole`: long values are published as they are."""
     old, new = (tuple(visible(value) for value in values) for values in (edit.old, edit.new))
     pieces = diff(old[0], new[0]) if len(old) == len(new) == 1 else ()
-    return RecordView(visible(edit.name), visible(edit.type), old, new, pieces)
+    long = () if whole or edit.type != "TXT" else (value for value in edit.new if len(txt_strings(value)) > 1)
+    strings = tuple(visible(rdata(edit.type, value)) for value in long)
+    return RecordView(visible(edit.name), visible(edit.type), old, new, pieces, strings)
 
 
 def _state(path: str, value: Value, say: Phrases) -> str:
-    """A yes or no as the state that it is: "not set up", "valid"."""
-    key = f"fact-state.{path}.{'true' if value else 'false'}"
-    return say(key) if isinstance(value, bool) and key in say else ""
+    """A value as the state that it is: "not set up", "valid"."""
+    key = f"fact-state.{path}.{str(value).lower() if isinstance(value, bool) else value}"
+    return say(key) if isinstance(value, (bool, str)) and key in say else ""

@@ -8,7 +8,7 @@ from functools import cached_property
 from deliverability.model.placeholders import placeholders
 from deliverability.model.report import Note, Report
 from deliverability.view.answer import AnswerView, answer_view
-from deliverability.view.checks import by_topic, check_views, evidence_view
+from deliverability.view.checks import CheckView, by_topic, check_views
 from deliverability.view.diagrams import Diagrams, diagrams
 from deliverability.view.evidence import (
     ReceiverListView,
@@ -18,11 +18,11 @@ from deliverability.view.evidence import (
     summary_words,
     topic_views,
 )
+from deliverability.view.exhibits import Exhibits
 from deliverability.view.findings import FindingIndex, FindingView, finding_views
 from deliverability.view.guide import GuideView, guide_view
 from deliverability.view.opinion import opinion_view
 from deliverability.view.parts import (
-    CheckView,
     EvidenceView,
     OpinionView,
 )
@@ -36,6 +36,7 @@ from deliverability.words.speaker import Speaker
 
 # What they say changes how the whole report is to be read; the other notes say how it was made.
 _WARNINGS = ("domain-nonexistent", "author-domain-differs", "no-author-domain", "no-from", "with-proposals", "replayed")
+_ADDRESS_SHOWN = 60
 _LEVELS = ("error", "warning", "info")
 
 
@@ -122,7 +123,11 @@ class ReportView:
         """The answer: sentence, groups or tiles, chain, and what it rests on."""
         say = self.speaker.say
         sources = () if set(self.report.run.sources) <= {"dns", "live"} else self.sources
-        meta = tuple(filter(None, (self.message or say("label.dns-only"), self.started, *sources)))
+        given = self.report.inputs.get("taken_from")
+        taken = (
+            say("label.taken-from", text=visible(shortened(given, _ADDRESS_SHOWN))) if isinstance(given, str) else ""
+        )
+        meta = tuple(filter(None, (taken, self.message or say("label.dns-only"), self.started, *sources)))
         return answer_view(self.report, self._index, self.speaker, meta=meta, remarks=self.warnings[:2])
 
     @cached_property
@@ -221,7 +226,7 @@ class ReportView:
     @cached_property
     def checks(self) -> tuple[CheckView, ...]:
         """The findings with those of one rule together, in the order of the report."""
-        return check_views(self.findings, self.report, self.speaker, self._evidence, self._prefix)
+        return check_views(self.findings, self.report, self.speaker, self._exhibits, self._prefix)
 
     @cached_property
     def topics(self) -> tuple[tuple[str, tuple[CheckView, ...]], ...]:
@@ -290,16 +295,11 @@ class ReportView:
     @property
     def evidence(self) -> tuple[EvidenceView, ...]:
         """The observations that findings rest on, each once."""
-        cited = dict.fromkeys(ident for finding in self.report.findings for ident in finding.evidence)
-        return tuple(self._evidence[ident] for ident in cited if ident in self._evidence)
+        return self._exhibits.of(dict.fromkeys(ident for each in self.report.findings for ident in each.evidence))
 
     @cached_property
-    def _evidence(self) -> Mapping[str, EvidenceView]:
-        seen = sorted(self.report.facts.evidence.items())
-        return {
-            ident: evidence_view(each, f"{self._prefix}e{number}", self.speaker.say)
-            for number, (ident, each) in enumerate(seen, 1)
-        }
+    def _exhibits(self) -> Exhibits:
+        return Exhibits(self.report.facts.evidence, self._prefix, self.speaker.say)
 
 
 def _notes(notes: Iterable[Note], say: Phrases) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ No escaping here: that is the renderer's. Characters that hide or steer somethin
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,193 +18,29 @@ from deliverability.model.history import Cause, ChangeKind, Comparison, FindingC
 from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import RuleSet, Status
 from deliverability.model.weekly import FindingText, Summary, WeeklyEntry
+from deliverability.view.answer import TONES
 from deliverability.view.diff import Piece, PieceKind, diff
+from deliverability.view.entries import (
+    BlockView,
+    ChangeView,
+    EntryView,
+    VerdictChangeView,
+    WeeklyGroupView,
+    WeeklyReceiverView,
+    WeeklyRecordView,
+)
 from deliverability.view.findings import record_lines
-from deliverability.view.news import RunNews, run_news
+from deliverability.view.news import RunNews, problem_words, run_news
+from deliverability.words.changes import record_news
 from deliverability.words.dates import full_day_words
 from deliverability.words.details import line_words
 from deliverability.words.rules import rule_noun
-from deliverability.words.sentences import Phrases, format_value, visible
+from deliverability.words.sentences import Phrases, capital, format_value, visible
 
 _ORDER = {"error": 0, "warning": 1, "info": 2, "none": 3}
 
 
 _Root = RecordChange | Cause | None
-
-
-@dataclass(frozen=True, slots=True)
-class WeeklyRecordView:
-    """A record that changed, word by word.
-
-    `deleted` says so where it is gone; `again` is the record to publish again then: name, type and value.
-    """
-
-    asked: str
-    old: tuple[str, ...]
-    new: tuple[str, ...]
-    pieces: tuple[Piece, ...]
-    deleted: str
-    again: str
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeView:
-    """One change in words; `line` in a line. `causes` are whole sentences; `link` leads into the full report."""
-
-    kind: str
-    label: str
-    severity: str
-    rule: str
-    item: str
-    title: str
-    line: str
-    message: str
-    step: str
-    causes: tuple[str, ...]
-    facts: tuple[str, ...]
-    records: tuple[WeeklyRecordView, ...]
-    since: str
-    checked: str
-    link: str
-
-
-@dataclass(frozen=True, slots=True)
-class VerdictChangeView:
-    """Verdicts that changed alike, and whole sentences that say why."""
-
-    words: str
-    causes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class WeeklyGroupView:
-    """What follows from one cause: a record that was removed, the settings, our rules.
-
-    All other changes stand in a group without `cause`; each of them says its own. `record`: the one that was removed.
-    `heading`: the cause, or where other groups stand before it, that these changes do not follow from theirs.
-    """
-
-    cause: str
-    heading: str
-    record: WeeklyRecordView | None
-    verdicts: tuple[VerdictChangeView, ...]
-    new: tuple[ChangeView, ...]
-    rated: tuple[ChangeView, ...]
-    mended: tuple[ChangeView, ...]
-    gone: tuple[ChangeView, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class WeeklyReceiverView:
-    """A receiver and its verdict in words."""
-
-    receiver: str
-    kind: str
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeCountView:
-    """How many changes of a kind there are; `kind` is that of the worst of them."""
-
-    kind: str
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class BlockView:
-    """What a mail tells of a subject that changed, each part a line or none.
-
-    Attributes:
-        chips: verdicts that changed.
-        cause: what it follows from.
-        record: the record that it follows from.
-        action: the first thing to do.
-        findings: what is new beside that.
-
-    """
-
-    chips: tuple[str, ...]
-    cause: str
-    record: WeeklyRecordView | None
-    action: str
-    findings: str
-
-
-@dataclass(frozen=True, slots=True)
-class EntryView:
-    """A subject in words.
-
-    Attributes:
-        answer: of a parked domain, whether it is closed; else empty.
-        groups: all that changed, by what it follows from: removed records first, then what is not grouped.
-        regraded: the grade before was formed in another way.
-
-    """
-
-    domain: str
-    source: str
-    message: str
-    page: str
-    first: bool
-    error: str
-    answer: str
-    receivers: tuple[WeeklyReceiverView, ...]
-    grade: str
-    groups: tuple[WeeklyGroupView, ...]
-    unchecked: tuple[ChangeView, ...]
-    other_records: tuple[WeeklyRecordView, ...]
-    counts: Mapping[str, int]
-    failures: int
-    waived: int
-    unchecked_words: str
-    marks: tuple[ChangeCountView, ...]
-    regraded: bool
-    block: BlockView
-
-    @property
-    def verdicts(self) -> tuple[VerdictChangeView, ...]:
-        """Of all groups."""
-        return tuple(each for group in self.groups for each in group.verdicts)
-
-    @property
-    def new(self) -> tuple[ChangeView, ...]:
-        """Of all groups, as are `rated`, `mended` and `gone`."""
-        return tuple(each for group in self.groups for each in group.new)
-
-    @property
-    def rated(self) -> tuple[ChangeView, ...]:
-        """See `new`."""
-        return tuple(each for group in self.groups for each in group.rated)
-
-    @property
-    def mended(self) -> tuple[ChangeView, ...]:
-        """See `new`."""
-        return tuple(each for group in self.groups for each in group.mended)
-
-    @property
-    def gone(self) -> tuple[ChangeView, ...]:
-        """See `new`."""
-        return tuple(each for group in self.groups for each in group.gone)
-
-    @property
-    def changed(self) -> bool:
-        """Whether there is anything to tell that was not so a week ago."""
-        return bool(self.error or self.unchecked or self.other_records or self.verdicts) or any(
-            (self.new, self.rated, self.mended, self.gone)
-        )
-
-    @property
-    def causes(self) -> tuple[str, ...]:
-        """The causes of all that changed, each once."""
-        causes: list[str] = []
-        for group in self.groups:
-            causes += [group.cause] if group.cause else []
-            for verdict in group.verdicts:
-                causes += verdict.causes
-            for change in (*group.new, *group.rated, *group.mended, *group.gone):
-                causes += change.causes
-        return tuple(dict.fromkeys(causes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,11 +113,12 @@ class _EntryWords:
         self._catalogue = catalogue
         self._shown: set[RecordChange] = set()
         self._settings: tuple[str, ...] = ()
+        self._domain = ""
 
     def entry(self, entry: WeeklyEntry) -> EntryView:
         """A subject in words."""
         comparison = entry.comparison or Comparison(entry.domain, entry.source, "", (), ())
-        self._settings = comparison.settings
+        self._settings, self._domain = comparison.settings, comparison.domain
         words = entry.texts.get(self._say.lang, {})
         page = entry.pages.get(self._say.lang, "")
 
@@ -290,23 +127,24 @@ class _EntryWords:
             chosen.sort(key=lambda each: (each.before is not Outcome.UNMET, _ORDER[each.severity.value], each.rule))
             return tuple(self._change(each, words.get(each.fingerprint), page, root) for each in chosen)
 
-        removed = self._removed_records(comparison)
+        roots = self._root_records(comparison)
         groups: list[WeeklyGroupView] = []
-        for root in (*removed, None, Cause.SETTINGS, Cause.RULES):
+        self._shown.update(roots)
+        for root in (*roots, None, Cause.SETTINGS, Cause.RULES):
             record = self._record(root) if isinstance(root, RecordChange) else None
-            self._shown.update([root] if isinstance(root, RecordChange) else [])
             verdicts = self._verdicts([each for each in comparison.verdicts if self._root(each) == root], root)
             new, rated, mended, gone = (
                 of(kind, root) for kind in (ChangeKind.NEW, ChangeKind.RATED, ChangeKind.MENDED, ChangeKind.GONE)
             )
             cause = self._cause_of_all(root)
-            heading = cause or (self._say("weekly.otherwise") if groups else "")
-            group = WeeklyGroupView(cause, heading, record, tuple(verdicts), new, rated, mended, gone)
+            heading = cause.rstrip(".。") or (self._say("weekly.otherwise") if groups else "")
+            facts = dict.fromkeys(fact for each in (*new, *rated, *mended) for fact in each.facts)
+            group = WeeklyGroupView(cause, heading, record, tuple(verdicts), new, rated, mended, gone, tuple(facts))
             if any((group.verdicts, new, rated, mended, gone)):
                 groups.append(group)
         unchecked = of(ChangeKind.UNCHECKED)
         explained = {record.asked for change in comparison.changes for record in change.records}
-        explained |= {record.asked for record in removed}
+        explained |= {record.asked for record in roots}
         others = [record for record in comparison.records if record.asked not in explained]
         return EntryView(
             domain=visible(entry.domain),
@@ -314,10 +152,10 @@ class _EntryWords:
             message=visible(entry.message),
             page=page,
             first=entry.comparison is not None and not comparison.previous,
-            error=visible(entry.error),
+            error=problem_words(entry, self._say),
             answer=self._answer(entry),
             receivers=tuple(
-                WeeklyReceiverView(self._receiver(each.receiver), each.verdict.value, self._verdict(each.verdict))
+                WeeklyReceiverView(self._receiver(each.receiver), TONES[each.verdict], self._verdict(each.verdict))
                 for each in entry.verdicts
             ),
             grade=entry.grade,
@@ -328,35 +166,36 @@ class _EntryWords:
             failures=entry.failures,
             waived=sum(each.waived for each in comparison.changes),
             unchecked_words=self._unchecked(unchecked),
-            marks=tuple(self._marks(groups, unchecked, others)),
             regraded=comparison.regraded,
             block=self._block(groups, others),
         )
 
     def _block(self, groups: Sequence[WeeklyGroupView], others: Sequence[RecordChange]) -> BlockView:
         """What is told in a few lines: verdicts, the cause and its record, what to do first, how much else is new."""
+        say = self._say
+        first = groups[0] if groups else None
         changes = [change for group in groups for change in (*group.new, *group.rated, *group.mended, *group.gone)]
-        new = [change for group in groups for change in (*group.new, *group.rated)]
-        caused = next((group for group in groups if group.record), None)
-        record = caused.record if caused else next((each for change in changes for each in change.records), None)
-        if record is None and others:
-            record = self._record(others[0])
         told = [group.cause for group in groups if group.cause]
         told += [cause for group in groups for each in group.verdicts for cause in each.causes]
         told += [cause for change in changes for cause in change.causes]
-        say = self._say
-        step = next((change.step for change in new if change.step), "")
-        if caused and new:
-            findings = say.count("weekly.same-cause", len(new))
-        else:
-            form = "one" if len(new) == 1 else "other"
-            findings = say(f"weekly.findings.{form}", first=new[0].title, n=str(len(new))) if new else ""
+        record = first.record if first else None
+        if record is None and others and not told:
+            record = self._record(others[0])
+        unmet = [change for group in groups for change in group.unmet]
+        findings = []
+        if first and record and record.deleted and first.unmet:
+            findings = [say.count("weekly.same-cause", len(first.unmet))]
+            unmet = [change for group in groups[1:] for change in group.unmet]
+        if unmet:
+            form = "one" if len(unmet) == 1 else "other"
+            findings.append(say(f"weekly.findings.{form}", first=unmet[0].title, n=str(len(unmet) - 1)))
+        step = next((change.step for change in unmet if change.step), "")
         return BlockView(
-            chips=tuple(each.words for group in groups for each in group.verdicts),
-            cause=" ".join(list(dict.fromkeys(told))[:1]),
+            chips=tuple(each for group in groups for each in group.verdicts),
+            cause=" ".join(told[:1]),
             record=record,
             action=say("weekly.again", record=record.again) if record and record.again else step,
-            findings=findings,
+            findings=tuple(findings),
         )
 
     def _answer(self, entry: WeeklyEntry) -> str:
@@ -369,30 +208,14 @@ class _EntryWords:
         """How many checks failed, and since when: for most of them."""
         if not unchecked:
             return ""
-        (since, _), *_ = Counter(each.checked or "—" for each in unchecked).most_common(1)
+        (since, _), *_ = Counter(each.checked for each in unchecked).most_common(1)
         form = "one" if len(unchecked) == 1 else "other"
         return self._say(f"weekly.unchecked-checks.{form}", n=f"{len(unchecked):,}", date=since)
-
-    def _marks(
-        self, groups: Sequence[WeeklyGroupView], unchecked: Sequence[ChangeView], records: Sequence[RecordChange]
-    ) -> Iterator[ChangeCountView]:
-        new = [each for group in groups for each in group.new]
-        counted: tuple[tuple[str, str, Sequence[object]], ...] = (
-            (min((each.severity for each in new), key=_ORDER.__getitem__, default=""), "new", new),
-            ("rated", "rated", [each for group in groups for each in group.rated]),
-            ("mended", "mended", [each for group in groups for each in group.mended]),
-            ("gone", "gone", [each for group in groups for each in group.gone]),
-            ("unchecked", "unchecked", unchecked),
-            ("record", "record", records),
-        )
-        for kind, name, items in counted:
-            if items:
-                yield ChangeCountView(kind, self._say.count(f"weekly.mark.{name}", len(items)))
 
     def _change(self, change: FindingChange, text: FindingText | None, page: str, root: _Root) -> ChangeView:
         say = self._say
         label, title = say(f"weekly.kind.{change.kind.value}"), self._title(change, text)
-        item = visible(named(change.item, say("weekly.name-not-kept")))
+        item = "" if change.item == self._domain else visible(named(change.item, say("weekly.name-not-kept")))
         aside = say("punctuation.aside", text=item) if item else ""
         return ChangeView(
             kind=change.kind.value,
@@ -407,10 +230,12 @@ class _EntryWords:
             causes=self._causes(change, root),
             facts=tuple(self._fact(each) for each in change.facts if f"fact.{each.path}" in say),
             records=tuple(self._record(each) for each in change.records if self._fresh(each)),
-            since=change.since[:10],
-            checked=change.checked[:10],
+            checked=self._day(change.checked),
             link=f"{page}#{change.rule}" if page else "",
         )
+
+    def _day(self, moment: str) -> str:
+        return full_day_words(moment, self._say) if moment else "—"
 
     def _title(self, change: FindingChange, text: FindingText | None) -> str:
         """What is wrong, or what was looked at; in general terms where the finding is not there to fill them in."""
@@ -428,7 +253,7 @@ class _EntryWords:
     def _message(self, change: FindingChange, text: FindingText | None) -> str:
         if change.kind is ChangeKind.UNCHECKED:
             was = self._say(f"outcome.{change.before.value}") if change.before else ""
-            return self._say("weekly.unchecked", date=change.checked[:10] or "—", outcome=was)
+            return self._say("weekly.unchecked", date=self._day(change.checked), outcome=was)
         if change.kind is ChangeKind.GONE or text is None:
             return self._say("weekly.not-any-more")
         if change.kind is ChangeKind.RATED and change.was is not None:
@@ -437,20 +262,28 @@ class _EntryWords:
         return text.message
 
     def _root(self, change: FindingChange | VerdictChange) -> _Root:
-        """What a change follows from, where all that follows from it is told together."""
-        for each in change.records:
-            if each.removed and each.cause in change.causes:
-                return each
+        """What a change follows from, where all that follows from it is told together: a removed record first."""
+        mine = [each for each in change.records if each.cause in change.causes]
+        if mine:
+            return next((each for each in mine if each.removed), mine[0])
         if change.causes == (Cause.SETTINGS,):
             return Cause.SETTINGS
         if change.causes == (Cause.RULES,) and (isinstance(change, VerdictChange) or self._is_ours(change.rule)):
             return Cause.RULES
         return None
 
-    def _removed_records(self, comparison: Comparison) -> tuple[RecordChange, ...]:
-        counting = [each for each in comparison.changes if not each.waived]
-        roots = [*map(self._root, comparison.verdicts), *map(self._root, counting)]
-        return tuple(dict.fromkeys(each for each in roots if isinstance(each, RecordChange)))
+    def _root_records(self, comparison: Comparison) -> tuple[RecordChange, ...]:
+        """The records that changes follow from: removed ones first, then by the worst that came of them."""
+        worst: dict[RecordChange, int] = {}
+        for each in comparison.changes:
+            if not each.waived and isinstance(root := self._root(each), RecordChange):
+                unmet = each.kind in (ChangeKind.NEW, ChangeKind.RATED)
+                rank = _ORDER[each.severity.value] if unmet else len(_ORDER)
+                worst[root] = min(rank, worst.get(root, rank))
+        for verdict in comparison.verdicts:
+            if isinstance(root := self._root(verdict), RecordChange):
+                worst.setdefault(root, len(_ORDER))
+        return tuple(sorted(worst, key=lambda root: (root.removed is None, worst[root])))
 
     def _is_ours(self, ident: str) -> bool:
         """Whether the rule is one of those that come with the program."""
@@ -460,7 +293,7 @@ class _EntryWords:
     def _cause_of_all(self, root: _Root) -> str:
         match root:
             case RecordChange():
-                return self._removed(root)
+                return self._of_record(root)
             case Cause.SETTINGS if self._settings:
                 return self._of_settings()
             case Cause():
@@ -476,7 +309,7 @@ class _EntryWords:
         causes: dict[str, None] = {}
         for cause in change.causes:
             headed = isinstance(root, RecordChange) and cause is root.cause
-            if not headed or any(each.cause is cause for each in beside):
+            if not headed or any(each.cause is cause and each.removed for each in beside):
                 causes.update(dict.fromkeys(self._cause(cause, change, beside)))
         return tuple(causes)
 
@@ -517,7 +350,16 @@ class _EntryWords:
         source = self._rules.sources.get(rule.sources[0].ref) if rule.sources else None
         if source is None:
             return self._say("weekly.cause.rules")
-        return self._say("weekly.cause.rules-named", rule=change.rule, source=source.title, date=source.checked)
+        return self._say(
+            "weekly.cause.rules-named", rule=change.rule, source=source.title, date=self._day(source.checked)
+        )
+
+    def _of_record(self, record: RecordChange) -> str:
+        if record.removed:
+            return self._removed(record)
+        if record.cause is Cause.VENDOR:
+            return self._say("weekly.cause.vendor-named", names=_name(record.asked))
+        return capital(record_news(record, self._domain, self._say))
 
     def _removed(self, record: RecordChange) -> str:
         kind = record.removed.value if record.removed else ""
@@ -546,17 +388,19 @@ class _EntryWords:
 
     def _verdicts(self, changes: Sequence[VerdictChange], root: _Root) -> Iterator[VerdictChangeView]:
         """One sentence for all receivers that changed alike."""
-        alike: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+        alike: dict[tuple[str, str, str, tuple[str, ...]], list[str]] = {}
         for each in changes:
-            key = (self._verdict(each.before), self._verdict(each.after), self._causes(each, root))
+            before, after = self._verdict(each.before), self._verdict(each.after)
+            key = (before, after, TONES[each.after], self._causes(each, root))
             alike.setdefault(key, []).append(self._receiver(each.receiver))
-        for (before, after, causes), receivers in alike.items():
+        for (before, after, tone, causes), receivers in alike.items():
             names = self._say("value.separator").join(receivers)
-            yield VerdictChangeView(self._say("weekly.verdict", receiver=names, before=before, after=after), causes)
+            words = self._say("weekly.verdict", receiver=names, before=before, after=after)
+            yield VerdictChangeView(words, causes, tone)
 
     def _receiver(self, ident: str) -> str:
         receiver = self._rules.receivers.get(ident)
-        return receiver.name[self._say.lang] if receiver else ident
+        return receiver.called(self._say.lang) if receiver else ident
 
     def _verdict(self, kind: VerdictKind) -> str:
         return self._say(f"verdict.{kind.value}")

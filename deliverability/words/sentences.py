@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property, lru_cache
 
 from deliverability.judge.conditions import evaluate
 from deliverability.model.codes import Detail
@@ -42,28 +42,72 @@ _LENGTH_SHOWN = 300
 _DURATIONS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
-@dataclass(frozen=True, slots=True)
 class FindingWords:
-    """One finding in words.
+    """One finding in words. Each text is filled when it is first asked for, and once: most are never shown."""
 
-    Attributes:
-        title: the requirement.
-        short: what is wrong, where it is unmet, as a part of a sentence.
-        noun: what it looks at, the same.
-        heading: what the finding goes by: `short` where it is unmet, else `noun`, which claims nothing.
-        message: what was found: the met or unmet sentence, why it could not be checked, or that it does not apply.
-        why: why it matters to delivery.
-        fix: what to do, step by step, and where to do it in the sending services that are used.
+    def __init__(self, finding: Finding, rules: RuleSet, lang: str, catalogue: Catalogue, facts: FactSet) -> None:
+        self._finding, self._rules, self._facts = finding, rules, facts
+        rule = rules.rules[finding.rule]
+        self._texts = rule.text[lang]
+        self._values = _Values(finding, rule, catalogue, facts)
+        self._say = phrases(lang)
 
-    """
+    @cached_property
+    def title(self) -> str:
+        """The requirement."""
+        return self._filled(self._texts.title)
 
-    title: str
-    short: str
-    noun: str
-    heading: str
-    message: str
-    why: str
-    fix: tuple[str, ...]
+    @cached_property
+    def short(self) -> str:
+        """What is wrong, where it is unmet, as a part of a sentence."""
+        return self._filled(self._texts.short)
+
+    @cached_property
+    def noun(self) -> str:
+        """What it looks at, the same."""
+        return self._filled(self._texts.noun)
+
+    @cached_property
+    def heading(self) -> str:
+        """What the finding goes by: `short` where it is unmet, else `noun`, which claims nothing."""
+        unmet = self._finding.outcome is Outcome.UNMET
+        return self._filled(capital(self._texts.short if unmet else self._texts.noun))
+
+    @cached_property
+    def message(self) -> str:
+        """What was found: the met or unmet sentence, why it could not be checked, or that it does not apply."""
+        match self._finding.outcome:
+            case Outcome.MET:
+                return self._filled(self._texts.met)
+            case Outcome.UNMET:
+                return self._filled(_first_true(self._texts.unmet, self._values))
+            case Outcome.UNKNOWN:
+                return unknown_sentence(self._finding.unknown, self._say)
+            case Outcome.NOT_APPLICABLE:
+                return self._say("outcome.not-applicable-sentence")
+
+    @cached_property
+    def why(self) -> str:
+        """Why it matters to delivery."""
+        return self._filled(self._texts.why)
+
+    @cached_property
+    def fix(self) -> tuple[str, ...]:
+        """What to do, step by step, and where to do it in the sending services that are used."""
+        steps = steps_for(self._finding, self._rules, self._facts, self._say)
+        before, after = (tuple(visible(step) for step in each) for each in (steps.before, steps.after))
+        return (*before, *(self._filled(step) for step in self._texts.fix), *after)
+
+    def _filled(self, text: str) -> str:
+        if not placeholders(text):
+            return _fixed(text)
+        return visible(_one_line(_fill_values(text, self._values, self._say)))
+
+
+@lru_cache(maxsize=4096)
+def _fixed(text: str) -> str:
+    """A text that names no value."""
+    return visible(_one_line(fill(text, {})))
 
 
 def sentences(finding: Finding, rules: RuleSet, lang: str, catalogue: Catalogue, facts: FactSet) -> FindingWords:
@@ -71,36 +115,7 @@ def sentences(finding: Finding, rules: RuleSet, lang: str, catalogue: Catalogue,
 
     Units come from the catalogue. A value that could not be established reads "could not be checked".
     """
-    say = phrases(lang)
-    rule = rules.rules[finding.rule]
-    texts = rule.text[lang]
-    values = _Values(finding, rule, catalogue, facts)
-
-    def filled(text: str) -> str:
-        return visible(_one_line(_fill_values(text, values, say)))
-
-    match finding.outcome:
-        case Outcome.MET:
-            message = filled(texts.met)
-        case Outcome.UNMET:
-            message = filled(_first_true(texts.unmet, values))
-        case Outcome.UNKNOWN:
-            message = unknown_sentence(finding.unknown, say)
-        case Outcome.NOT_APPLICABLE:
-            message = say("outcome.not-applicable-sentence")
-    steps = steps_for(finding, rules, facts, say)
-    before, after = (tuple(visible(step) for step in each) for each in (steps.before, steps.after))
-    fix = (*before, *(filled(step) for step in texts.fix), *after)
-    heading = filled(capital(texts.short if finding.outcome is Outcome.UNMET else texts.noun))
-    return FindingWords(
-        title=filled(texts.title),
-        short=filled(texts.short),
-        noun=filled(texts.noun),
-        heading=heading,
-        message=message,
-        why=filled(texts.why),
-        fix=fix,
-    )
+    return FindingWords(finding, rules, lang, catalogue, facts)
 
 
 def unknown_sentence(unknown: Unknown | None, say: Phrases) -> str:
@@ -114,7 +129,7 @@ def unknown_sentence(unknown: Unknown | None, say: Phrases) -> str:
 
 
 def format_value(value: Value, spec: FactSpec | None, say: Phrases, *, exact: bool = False) -> str:
-    """A value as a reader of the language writes it. `exact`: sizes in full octets instead of MB."""
+    """A value as a reader of the language writes it. `exact`: sizes in full bytes instead of MB."""
     match value:
         case Unknown():
             return say("value.unknown")
@@ -137,8 +152,8 @@ def format_value(value: Value, spec: FactSpec | None, say: Phrases, *, exact: bo
 
 
 def octets(number: int, say: Phrases, *, exact: bool = False) -> str:
-    """A size: octets in full below 10,000 (or if `exact`), else decimal KB or MB with at most one decimal."""
-    if number < 10_000 or exact:
+    """A size: bytes below 1,000 (or if `exact`), else decimal KB or MB with at most one decimal."""
+    if number < 1_000 or exact:
         return say.count("unit.octets", number)
     name, size = ("unit.megabytes", 1_000_000) if number >= 1_000_000 else ("unit.kilobytes", 1_000)
     scaled = f"{number / size:,.1f}".removesuffix(".0")
@@ -172,8 +187,13 @@ def visible(text: str) -> str:
     Covers control and format characters (bidi controls, zero-width characters, tags), line and paragraph separators,
     lone surrogates, fillers without ink, and blanks that look like a space but are none. The ideographic space stays.
     """
-    if text.isascii() and text.isprintable():
-        return text
+    # What Python takes for printable has none of these but the blanks; of the others one may stand.
+    if text.isprintable() or text.replace("\u3000", "").isprintable():
+        return text if text.isascii() or _BLANK.isdisjoint(text) else _spelt(text)
+    return _spelt(text)
+
+
+def _spelt(text: str) -> str:
     return "".join(_escaped(char) if _is_hidden(char) else char for char in text)
 
 
@@ -254,13 +274,30 @@ def _fill_values(text: str, values: _Values, say: Phrases) -> str:
     shown = {name: _coded(value, spec, say) or format_value(value, spec, say) for name, (value, spec) in found.items()}
     # "The message has 20 MB, at most 20 MB are accepted" helps nobody: where rounding hides a difference, be exact.
     sizes = {name: value for name, (value, spec) in found.items() if _is_size(value, spec)}
-    if len({shown[name] for name in sizes}) < len(set(sizes.values())):
+    # So it is where a limit is in bytes, and what exceeds it a little over a KB.
+    near = [value for value in sizes.values() if isinstance(value, int)]
+    mixed = bool(near) and min(near) < 1_000 <= max(near) < 10_000
+    if mixed or len({shown[name] for name in sizes}) < len(set(sizes.values())):
         shown |= {name: format_value(value, found[name][1], say, exact=True) for name, value in sizes.items()}
-    return fill(text, shown)
+    nameless = {name: words for name, (value, _) in found.items() if (words := _nameless(name, value, say))}
+    filled = fill(text, shown | nameless)
+    return capital(filled) if any(text.startswith(f"{{{name}}}") for name in nameless) else filled
+
+
+def _nameless(name: str, value: Value, say: Phrases) -> str:
+    """What something without a name is called (``nameless.filename``), where the language has words for it."""
+    key = f"nameless.{name.rpartition('.')[2]}"
+    return say(key) if value in (None, "") and key in say else ""
 
 
 def _coded(value: Value, spec: FactSpec | None, say: Phrases) -> str:
-    """A code of a closed list in words (``coded.reason.body-changed``), where the language has some; else empty."""
+    """A code of a closed list in words (``coded.reason.body-changed``), where the language has some; else empty.
+
+    Of several codes each.
+    """
+    if isinstance(value, tuple) and value and spec is not None and spec.values:
+        words = [_coded(each, spec, say) for each in value]
+        return say("value.separator").join(words) if all(words) else ""
     if not isinstance(value, str) or spec is None or value not in spec.values:
         return ""
     key = f"coded.{spec.path.rpartition('.')[2]}.{value}"

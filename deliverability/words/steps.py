@@ -9,6 +9,7 @@ from deliverability.model.facts import texts_of
 from deliverability.model.placeholders import placeholders
 from deliverability.model.report import Report
 from deliverability.model.rules import Place
+from deliverability.words.entries import entry_words, provider_at
 from deliverability.words.sentences import FindingWords, fill, format_value, sentences, shortened, visible
 from deliverability.words.speaker import Speaker
 
@@ -21,6 +22,7 @@ class StepWords:
         what: imperative, one line, without a final stop.
         where: the place, as it can stand alone: "At your DNS provider".
         how: sentences on how it is done; of a remedy its note.
+        entry: how its records are entered at the DNS provider, as sentences.
         fields: header fields as they are to stand.
         files: files to publish, each by its lines.
         hand_over: text to send to whoever has to do it, line by line; empty where it is the reader alone.
@@ -30,6 +32,7 @@ class StepWords:
     what: str
     where: str
     how: tuple[str, ...] = ()
+    entry: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     files: tuple[tuple[str, ...], ...] = ()
     hand_over: tuple[str, ...] = ()
@@ -52,7 +55,12 @@ def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
     else:
         what, how = (how[0] if how else visible(step.findings[0].rule)), how[1:]
     what = what.rstrip(".。")
-    where = say(f"place.{step.place.value}", service=_service(step, speaker), at=visible(step.at))
+    provider = provider_at(report, speaker) if step.place is Place.DNS else None
+    where = (
+        say("place.dns-at", provider=provider.name[speaker.lang])
+        if provider
+        else say(f"place.{step.place.value}", service=_service(step, speaker), at=visible(step.at))
+    )
     files = tuple(
         tuple(visible(line) for line in value.splitlines())
         for value in step.values.values()
@@ -62,7 +70,7 @@ def step_words(step: PlanStep, report: Report, speaker: Speaker) -> StepWords:
     if not request and step.place in (Place.DNS, Place.ADDRESS, Place.ELSEWHERE):
         request = say("hand-over.request", domain=visible(report.domain), what=what)
     hand_over = _letter(request, step, report, first, speaker) if request else ()
-    return StepWords(what, where, how, fields, files, hand_over)
+    return StepWords(what, where, how, entry_words(step, report, speaker), fields, files, hand_over)
 
 
 def _of_remedy(step: PlanStep, speaker: Speaker) -> tuple[str, tuple[str, ...]]:

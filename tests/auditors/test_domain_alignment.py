@@ -55,6 +55,38 @@ async def test_a_failure_never_means_that_the_domain_does_not_exist(failure: str
         assert value.reason == Reason(failure)
 
 
+async def zone_of(records: Mapping[tuple[str, str], Any], **given: Any) -> tuple[Value, Value, Value]:
+    known = {"envelope.mail_from_domain": None, "message.from_domain": NO_MESSAGE}
+    found = {each.path: each.value for each in await facts_of([domain.audit], StaticResolver(records), known, **given)}
+    return found["domain.zone"], found["domain.name_servers"], found["domain.dns_provider"]
+
+
+NAME_SERVERS = ["kim.ns.cloudflare.com", "bob.ns.cloudflare.com"]
+
+
+async def test_the_zone_is_the_nearest_name_with_name_servers() -> None:
+    own = {("example.com", "NS"): NAME_SERVERS}
+    assert await zone_of(own) == ("example.com", tuple(NAME_SERVERS), "cloudflare")
+    below = own | {("mail.example.com", "A"): ["192.0.2.1"]}
+    assert (await zone_of(below, domain="mail.example.com"))[0] == "example.com"
+    apart = below | {("mail.example.com", "NS"): ["ns1.example.net"]}
+    assert await zone_of(apart, domain="mail.example.com") == ("mail.example.com", ("ns1.example.net",), None)
+
+
+async def test_what_the_user_says_of_the_provider_wins() -> None:
+    own = {("example.com", "NS"): NAME_SERVERS}
+    assert (await zone_of(own, dns_provider="route53"))[2] == "route53"
+    assert await zone_of({}, dns_provider="route53") == (None, (), "route53")
+
+
+async def test_name_servers_that_were_not_told_are_unknown_not_none() -> None:
+    lost = {("mail.example.com", "NS"): "timeout", ("example.com", "NS"): NAME_SERVERS}
+    zone, servers, provider = await zone_of(lost, domain="mail.example.com")
+    for value in (zone, servers, provider):
+        assert isinstance(value, Unknown)
+        assert value.reason is Reason.TIMEOUT
+
+
 async def test_one_answer_is_enough_to_exist() -> None:
     facts = await existence({("example.com", "MX"): "timeout", ("example.com", "A"): ["192.0.2.1"]})
     assert facts["exists"] is True

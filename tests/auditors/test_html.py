@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from deliverability.auditors import auditor_named
 from deliverability.auditors.clients import Uses, collect
 from deliverability.auditors.html import similarity
 from deliverability.mail.html.accounting import HtmlAccount
 from deliverability.mail.html.css import Declaration, Prelude, read_attribute, read_sheet
+from deliverability.mail.html.markup import Token, tokens
+from deliverability.mail.reader import read
 from deliverability.model.facts import Unknown, Value
+from deliverability.ports.static import StaticResolver
 from tests import ROOT
 from tests.auditors.test_message import audit
 from tests.corpus import corpus_root
+from tests.facts_of import facts_of
 
 DATA = ROOT / "deliverability" / "data" / "caniemail.json"
 
@@ -54,6 +59,26 @@ async def test_every_template_of_the_corpus(path: Path) -> None:
     saved = facts.value("html.minify_saves_octets")
     assert isinstance(saved, int)
     assert 0 <= saved < len(html.encode())
+
+
+async def test_the_html_is_cut_once_for_all_auditors(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[str] = []
+
+    def counted(text: str) -> Iterator[Token]:
+        texts.append(text)
+        return tokens(text)
+
+    for module in ("pages", "accounting", "minify"):
+        monkeypatch.setattr(f"deliverability.mail.html.{module}.tokens", counted)
+    monkeypatch.setattr("deliverability.auditors.clients.tokens", counted)
+    message = read(mail('<p style="gap:1px"><!-- x --><a href="https://example.com/u">Unsubscribe</a>'))
+    three = (auditor_named("html"), auditor_named("clients"), auditor_named("unsubscribe"))
+    facts = await facts_of(three, StaticResolver({}), {}, message=message)
+    assert facts.value("unsubscribe.body_link") is True
+    assert facts.value("html.links") == 1
+    assert facts.value("html.minify_saves_octets") == len("<!-- x -->")
+    assert facts.value("clients.features")
+    assert len(texts) == 1
 
 
 def _read(path: Path) -> str:

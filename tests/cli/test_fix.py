@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 import deliverability.demo
 from deliverability.cli import deliv
+from deliverability.cli.options import RefusedError
 from deliverability.words.sentences import phrases
 
 DEMO = Path(deliverability.demo.__file__).parent
@@ -42,6 +43,23 @@ def audited(*args: str) -> str:
 def steps_in(text: str) -> dict[int, str]:
     """Number -> first line of every step."""
     return {int(match[1]): match[2] for match in re.finditer(r"^(\d+) +(\S.*)$", text, re.MULTILINE)}
+
+
+def test_the_plan_says_how_a_record_is_entered_at_the_dns_provider() -> None:
+    assert "Most DNS consoles add sakura-shop.example to the name by themselves" in " ".join(demo().output.split())
+    text = " ".join(demo("--dns-provider", "cloudflare").output.split())
+    assert "At your DNS provider, Cloudflare." in text
+    assert "Most DNS consoles" not in text
+    steps = json.loads(demo("--dns-provider", "cloudflare", "--format", "json").output)["plan"]
+    entries = [step["entry"] for step in steps if step["edits"]]
+    assert entries[0][0] == "There: Cloudflare dashboard → the domain → DNS → Records → Add record."
+    assert all(any("Field Name" in each for each in entry) for entry in entries)
+
+
+def test_an_unknown_dns_provider_is_refused_with_those_that_are_known() -> None:
+    refused = demo("--dns-provider", "nobody").exception
+    assert isinstance(refused, RefusedError)
+    assert "No DNS provider is called 'nobody'; known: onamae, muumuu, xserver" in refused.message
 
 
 def test_text_names_the_record_what_it_replaces_and_what_it_changes() -> None:

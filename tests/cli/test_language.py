@@ -11,6 +11,7 @@ import pytest
 
 from deliverability.cli import COMMANDS
 from deliverability.cli import deliv as program
+from deliverability.cli.fleet import COMMANDS as FLEET
 from deliverability.cli.language import Language
 from deliverability.cli.types import called
 from deliverability.model.placeholders import LANGUAGES, placeholders
@@ -94,12 +95,15 @@ def test_people_are_spoken_to_in_the_language_of_the_machine_and_programs_are_no
 # --- help ---
 
 
-def commands() -> dict[str, click.Command]:
-    found: dict[str, click.Command] = {"deliv": program}
-    for name in COMMANDS:
-        command = program.get_command(click.Context(program), name)
+def commands(group: click.Group = program, above: str = "") -> dict[str, click.Command]:
+    """Every command by the name of its help: those of a group after its own."""
+    found: dict[str, click.Command] = {} if above else {"deliv": program}
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
         assert command is not None
-        found[name] = command
+        found[above + name] = command
+        if isinstance(command, click.Group):
+            found |= commands(command, f"{above}{name}-")
     return found
 
 
@@ -140,7 +144,7 @@ def test_no_option_carries_words_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-@pytest.mark.parametrize("name", ["", *COMMANDS])
+@pytest.mark.parametrize("name", ["", *COMMANDS, *(f"fleet {name}" for name in FLEET)])
 @pytest.mark.parametrize("width", [40, 100])
 def test_help_fits_the_terminal_and_shows_every_option(
     deliv: Deliv,  # noqa: F811
@@ -152,10 +156,10 @@ def test_help_fits_the_terminal_and_shows_every_option(
     from wcwidth import wcswidth
 
     monkeypatch.setenv("COLUMNS", str(width))
-    done = deliv(*([name] if name else []), "--help", "--lang", lang)
+    done = deliv(*name.split(), "--help", "--lang", lang)
     assert (done.code, done.err) == (0, "")
     assert bool(JAPANESE.search(done.out)) is (lang == "ja")
-    for each in commands()[name or "deliv"].params:
+    for each in commands()[name.replace(" ", "-") or "deliv"].params:
         if isinstance(each, click.Option):
             assert re.search(rf"(^|\s){re.escape(called(each))}\b", done.out)
     if width == 100:

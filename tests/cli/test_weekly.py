@@ -146,7 +146,7 @@ def test_a_message_that_is_gone_costs_the_domain_only_its_message(machine: Machi
     code, _ = machine.weekly("--fail-on", "never")
     told = json.loads(Path("deliv-reports/latest/summary.json").read_text())
     (subject,) = told["subjects"]
-    assert "gone.eml does not exist" in subject["error"]
+    assert subject["problems"] == [{"code": "messages-absent", "args": {"place": "gone.eml"}}]
     assert subject["verdicts"]
     assert code == 3
 

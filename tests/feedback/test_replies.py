@@ -218,6 +218,7 @@ TOO_VAGUE = (
 
 CONTESTED = (
     Row(AU, "550 <a@ezweb.ne.jp>: User unknown", "au-unknown-user", FIX, MEDIUM),
+    Row(AU, "550 a@ezweb.ne.jp: User unknown", "au-unknown-user", FIX, MEDIUM),
     Row(AU, "550 : User unknown", "au-filtered", FIX, MEDIUM),
     Row(DOCOMO, "550 Unknown user a@docomo.ne.jp", "docomo-unknown-user", FIX, MEDIUM),
     Row(DOCOMO, "552 Too much mail data", "docomo-too-much-data", LATER, MEDIUM),

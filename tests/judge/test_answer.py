@@ -135,6 +135,7 @@ def _check_plan(made: Report, answer: ReportAnswer) -> None:
     plan = answer.plan
     assert [each.number for each in plan] == list(range(1, len(plan) + 1))
     assert len(answer.shown) <= 5
+    assert [each.number for each in answer.shown] == list(range(1, len(answer.shown) + 1)), "no number is skipped"
     assert [each.inbound for each in plan] == sorted(each.inbound for each in plan)
     settled = [one for each in plan for one in each.findings]
     assert len(settled) == len(set(settled)), "no finding is settled twice"

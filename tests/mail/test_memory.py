@@ -19,11 +19,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deliverability.auditors import format as form
+from deliverability.auditors import japanese
 from deliverability.auditors import message as identity
 from deliverability.auditors.base import gather
+from deliverability.knowledge import shipped
+from deliverability.mail.links import near_links
 from deliverability.mail.reader import read
 from deliverability.mail.transfer import Body
-from deliverability.mail.words import check_octets, decode_base64, decode_octets
+from deliverability.mail.words import check_octets, decode_base64, decode_octets, decode_pieces
 from deliverability.model.facts import Subject
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports
@@ -89,12 +92,17 @@ class TestMemory:
         raw = MESSAGES[name]
         message = read(raw)
         subject = Subject("example.com", message=raw)
+        knowledge = shipped()
         gc.collect()
         tracemalloc.start()
         try:
             now = datetime(2026, 11, 24, tzinfo=UTC)
             gathered = await gather(
-                (identity.audit, form.audit), subject, Ports(StaticResolver({}), FixedClock(now)), message
+                (identity.audit, form.audit, japanese.audit),
+                subject,
+                Ports(StaticResolver({}), FixedClock(now)),
+                message,
+                knowledge=knowledge,
             )
             highest = tracemalloc.get_traced_memory()[1]
         finally:
@@ -109,6 +117,12 @@ class TestMemory:
         message = read(raw)
         assert peak(lambda: repr(message)) < len(raw) / 10
         assert peak(lambda: repr(Subject("example.com", message=raw))) < len(raw) / 10
+
+
+@pytest.mark.parametrize("name", [name for name in MESSAGES if name != "attachment"])
+def test_looking_for_links_in_text_holds_some_pieces(name: str) -> None:
+    part = read(MESSAGES[name]).root
+    assert peak(lambda: list(near_links(part.text_pieces()))) < SIZE / 10
 
 
 def test_decoding_holds_the_decoded_octets_and_little_else() -> None:
@@ -187,6 +201,8 @@ class TestPieces:
         whole = decode_octets(octets, charset)
         pieces = [octets[at : at + size] for at in range(0, len(octets), size)]
         assert check_octets(pieces, charset) == (whole.known, whole.clean)
+        assert "".join(decode_pieces(lambda: pieces, charset)) == whole.text
+        assert "".join(decode_pieces(lambda: pieces, None)) == decode_octets(octets, None).text
 
 
 def steps(work: Callable[[], object]) -> int:

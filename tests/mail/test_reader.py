@@ -10,7 +10,7 @@ from deliverability.mail.addresses import addresses_in_text, parse_addresses, to
 from deliverability.mail.dates import parse_date
 from deliverability.mail.html.accounting import Category, HtmlAccount
 from deliverability.mail.parameters import parse_parameters
-from deliverability.mail.reader import MAX_FIELDS, MAX_PARTS, Message, Part, read
+from deliverability.mail.reader import MAX_FIELDS, MAX_PARTS, Message, Part, read, read_head
 from deliverability.mail.received import (
     client_ip_of,
     parse_authentication_results,
@@ -505,6 +505,31 @@ class TestTrace:
         assert [(each.method, each.result) for each in told.results] == [("dkim", "pass"), ("spf", "fail")]
         assert told.results[1].properties == {"smtp.mailfrom": "a@b.c", "smtp.helo": "h"}
         assert client_ip_of(told) == "192.0.2.1"
+
+
+LINE_PARTS = ["\r\n", "\n", "\r", "a", "abcd", "\0", "A: b", "--b", "----", "abcd\r\n" * 9, "abcd\n" * 9]
+
+
+class TestLines:
+    @given(st.lists(st.sampled_from(LINE_PARTS), max_size=40).map(lambda parts: "".join(parts).encode()))
+    def test_lines_are_counted_as_they_are(self, body: bytes) -> None:
+        raw = b"A: b\r\n" + body
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("deliverability.mail.reader._CHUNK", 16)
+            message = read(raw)
+        crlf = raw.count(b"\r\n")
+        lone = raw.count(b"\n") - crlf
+        assert message.lines.longest == max(map(len, raw.replace(b"\r\n", b"\n").split(b"\n")))
+        assert message.lines.bare_cr == raw.count(b"\r") - crlf
+        assert message.lines.bare_lf == (lone if lone <= crlf else 0)
+        assert message.lines.nul == raw.count(b"\0")
+        assert message.size_octets == len(raw) + lone
+
+    @given(st.lists(st.sampled_from([*LINE_PARTS, "B : c\n", " d\n", "\n\n"]), max_size=20))
+    def test_the_header_alone_is_read_alike(self, parts: list[str]) -> None:
+        raw = "".join(parts).encode()
+        head, message = read_head(raw), read(raw)
+        assert (head.start, head.headers, head.body_offset) == (message.start, message.headers, message.body_offset)
 
 
 class TestHtmlAccount:

@@ -11,16 +11,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import unicodedata
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from html import unescape
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+from pypdf import PdfReader
 
 from deliverability.mail.reader import read
 from deliverability.mail.structure import body_texts
@@ -67,6 +69,7 @@ for (const [number, frame] of frames.entries()) {{
           && (each.closest("thead")?.clientWidth ?? 2) > 1)
         .map((each) => each.outerHTML.slice(0, 200)),
       height: root.scrollHeight,
+      articles: [...page.querySelectorAll("article")].map((each) => each.getBoundingClientRect().height),
     }};
     document.getElementById("result").textContent = JSON.stringify(result);
   }};
@@ -329,7 +332,35 @@ def test_the_page_of_an_audit_stays_below_300_kilobytes(subject: str, lang: str)
     ("subject", "most"), [("demo", 6), ("good", 6), ("broken", 6), ("faulty", 6), ("parked", 2), ("dead", 1)]
 )
 def test_a_report_is_printed_on_few_pages(chromium: str, tmp_path: Path, subject: str, most: int, lang: str) -> None:
-    assert 1 <= pages_of(chromium, tmp_path, html_of(subject, lang)) <= most
+    """None but the last is less than half full, no column is a character wide, and each says what it belongs to."""
+    pages = printed_pages(chromium, tmp_path, html_of(subject, lang))
+    assert 1 <= len(pages) <= most
+    day = {"en": "25 Nov 2026", "ja": "2026年11月25日"}[lang]
+    for number, page in enumerate(pages, 1):
+        foot = f"{report_of(subject).domain}{',' if lang == 'en' else '、'}{day}{number}/{len(pages)}"
+        assert page.foot == foot.replace(" ", "")
+        assert page.thin() == []
+        assert number == len(pages) or page.filled > 0.5, number
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_several_domains_are_printed_as_a_table_and_at_most_a_page_each(
+    chromium: str, tmp_path: Path, lang: str
+) -> None:
+    reports = [report_of(subject) for subject in ("demo", "good", "broken", "parked")]
+    table, *pages = printed_pages(chromium, tmp_path, written("html", reports, shipped(lang, guided=True)))
+    assert len(pages) == len(reports)
+    for report in reports:
+        assert report.domain in plain(table.lines)
+        assert sum(report.domain in plain(page.lines[:2]) for page in pages) == 1
+
+
+def test_the_measure_of_a_printed_page_sees_what_is_wrong(chromium: str, tmp_path: Path) -> None:
+    thin = '<p style="width: 1px; overflow-wrap: anywhere">abcdefgh</p>'
+    html = html_of("good", "en").replace("</main>", f'{thin}<p style="break-before: page">x</p></main>')
+    *_, before, last = printed_pages(chromium, tmp_path, html)
+    assert before.thin()
+    assert last.filled < 0.5
 
 
 def test_forty_domains_are_one_page_of_moderate_size() -> None:
@@ -339,11 +370,95 @@ def test_forty_domains_are_one_page_of_moderate_size() -> None:
     assert html.index('class="domains"') < html.index('class="fold subject"')
 
 
-def pages_of(chromium: str, folder: Path, html: str) -> int:
+class Line(NamedTuple):
+    """A piece of text on a printed page; `left` and `top` in points from its upper left corner."""
+
+    left: float
+    top: float
+    size: float
+    text: str
+
+    @property
+    def right(self) -> float:
+        """About where it ends: a full-width character is as wide as high, others half of it."""
+        return self.left + self.size * sum(
+            1 if unicodedata.east_asian_width(char) in "WF" else 0.5 for char in self.text
+        )
+
+
+class Printed(NamedTuple):
+    """A page of A4 as it was printed: its text above the foot, from top to bottom, and the foot."""
+
+    lines: list[Line]
+    foot: str
+
+    @property
+    def filled(self) -> float:
+        """How far down its text reaches, from 0 to 1."""
+        return max(each.top for each in self.lines) / _A4_HEIGHT
+
+    def thin(self) -> list[str]:
+        """Columns of one or two characters: four lines of them right below each other."""
+        short = [each for each in joined(self.lines) if len(each.text) <= 2 and each.text.isalnum()]
+        columns: dict[int, list[Line]] = {}
+        for each in short:
+            columns.setdefault(round(each.left), []).append(each)
+        return [
+            "".join(each.text for each in run)
+            for column in columns.values()
+            for run in zip(column, column[1:], column[2:], column[3:], strict=False)
+            if all(0 < low.top - high.top < 20 for high, low in pairwise(run))
+        ]
+
+
+_A4_HEIGHT = 842
+
+
+def printed_pages(chromium: str, folder: Path, html: str) -> list[Printed]:
+    """The pages of a report as they are printed."""
+    pages = []
+    for page in pdf_of(chromium, folder, html).pages:
+        found: list[Line] = []
+
+        def seen(
+            text: str, page: list[float], place: list[float], _: object, size: float, found: list[Line] = found
+        ) -> None:
+            if text.strip():
+                left, bottom = place[4] * page[0] + page[4], place[5] * page[3] + page[5]
+                found.append(Line(left, _A4_HEIGHT - bottom, size * place[0] * page[0], text.strip()))
+
+        page.extract_text(visitor_text=seen)
+        foot = sorted(each for each in found if each.top > _A4_HEIGHT - 40)
+        pages.append(Printed([each for each in found if each not in foot], plain(foot)))
+    return pages
+
+
+def joined(pieces: list[Line]) -> list[Line]:
+    """Pieces that go on where another ends, as with another font, made one."""
+    lines: list[Line] = []
+    for each in sorted(pieces, key=lambda each: (round(each.top), each.left)):
+        last = lines[-1] if lines else None
+        if last is not None and abs(each.top - last.top) < 2 and each.left - last.right < each.size:
+            lines[-1] = last._replace(text=last.text + each.text)
+        else:
+            lines.append(each)
+    return lines
+
+
+def plain(lines: list[Line]) -> str:
+    """Their text without blanks; the radicals that fonts put for characters (⽉) as those characters."""
+    return "".join(unicodedata.normalize("NFKC", "".join(each.text for each in lines)).split())
+
+
+def pdf_of(chromium: str, folder: Path, html: str) -> PdfReader:
     page, printed = folder / "printed.html", folder / "printed.pdf"
     page.write_text(html, "utf-8")
     browse(chromium, folder, page, f"--print-to-pdf={printed}", "--no-pdf-header-footer")
-    return len(re.findall(rb"/Type\s*/Page\b", printed.read_bytes()))
+    return PdfReader(printed)
+
+
+def pages_of(chromium: str, folder: Path, html: str) -> int:
+    return len(pdf_of(chromium, folder, html).pages)
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])

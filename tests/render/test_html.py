@@ -12,6 +12,7 @@ import pytest
 
 from deliverability.model.codes import AS_SAID
 from deliverability.model.facts import Evidence, EvidenceKind, Reason, Unknown
+from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Note, Outcome, RecordEdit
 from deliverability.model.spf import SpfTerm, SpfTree, plain
 from deliverability.view.diagrams import diagrams
@@ -247,7 +248,7 @@ def test_a_name_that_could_not_be_compared_is_not_said_to_be_left_aside():
 
 @pytest.mark.parametrize(("used", "cells"), [(4, "uuuuffffff"), (12, "uuuuuuuuuuoo"), (0, "ffffffffff")])
 def test_the_gauge_has_a_cell_for_every_lookup(used, cells):
-    gauge = diagrams(make_report(facts=facts({**FACTS, "spf.lookups": used})), speaker()).spf.cells
+    gauge = diagrams(make_report(facts=facts({**FACTS, "spf.lookups": used})), speaker()).spf[0].cells
 
     assert "".join(cell[0] for cell in gauge) == cells
 
@@ -266,7 +267,7 @@ def test_the_answer_is_one_sentence_then_groups_with_their_replies_and_step():
     words = Page(page_of(example_answer())).words
 
     assert words.index("refuse this mail, because") < words.index("550 5.7.26 · 550 5.7.515 → step 1")
-    assert "A warning or may be refused docomo mail the same cause → step 1" in words
+    assert "A warning or may be refused docomo the same cause → step 1" in words
     assert "from about 5,000 messages a day: delayed; below: no known obstacle" in words
     assert "36 requirements" not in words
     assert "27 requirements checked, 9 lesser remarks" in words
@@ -329,7 +330,7 @@ def test_a_step_has_its_number_place_gain_and_a_text_to_send():
     assert 'value="1"' in source[source.index('<li class="card') : source.index('id="step-1"') + 30]
     assert "At Mailchimp." in first
     assert "Gmail, Outlook.com: refused → no known obstacle, with step 2" in first
-    assert "docomo mail: no longer a reason for: a warning; a message says more" in first
+    assert "docomo: no longer a reason for “a warning”; a message says more" in first
     assert "To see that it is done: deliv audit example.com" in first
 
 
@@ -424,9 +425,20 @@ def test_many_subjects_leave_their_evidence_to_pages_of_their_own():
 
 
 def test_the_spf_picture_names_its_domain_and_marks_only_what_this_mail_was_checked_by():
-    other, own = (diagrams(report_of(subject), shipped("en")).spf for subject in ("demo", "broken"))
+    (used, other), (own,) = (diagrams(report_of(subject), shipped("en")).spf for subject in ("demo", "broken"))
 
+    assert used.domain == "bounce.mailer.example"
+    assert used.about == "This mail was checked against this record."
+    assert [term.text for term in used.root.terms if term.matched] == ["include:_spf.mailer.example"]
     assert other.domain == "sakura-shop.example"
     assert other.about == "Not the record that this mail was checked against."
     assert not any(term.matched for term in other.root.terms)
     assert own.about == "This mail was checked against this record."
+
+
+def test_a_page_is_the_same_whatever_pages_were_made_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = [written("html", report_of("demo"), shipped(lang)) for lang in LANGUAGES]
+    written("html", report_of("broken"), shipped("en"))
+    assert [written("html", report_of("demo"), shipped(lang)) for lang in LANGUAGES] == first
+    monkeypatch.setattr("deliverability.render.html._MOST_KEPT", 3)
+    assert [written("html", report_of("demo"), shipped(lang)) for lang in LANGUAGES] == first

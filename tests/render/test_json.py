@@ -95,6 +95,33 @@ def test_a_finding_carries_values_limits_evidence_and_judgements():
     }
 
 
+def test_what_is_met_does_not_apply_or_waits_is_told_in_short():
+    def told(outcome: Outcome, unknown: Unknown | None = None):
+        one = replace(make_report().findings[1], outcome=outcome, unknown=unknown)
+        return json.loads(render_json(make_report(findings=(one,))))["findings"][0]
+
+    brief = {"rule": "DKIM-002", "item": "example.com/s1", "receivers": ["gmail"]}
+    assert told(Outcome.MET) == brief | {"outcome": "met"}
+    assert told(Outcome.NOT_APPLICABLE) == brief | {"outcome": "not-applicable"}
+    waits = told(Outcome.UNKNOWN, Unknown(Reason.NO_MESSAGE))
+    assert waits == brief | {"outcome": "unknown", "unknown": {"unknown": "no-message"}}
+
+
+def test_what_failed_to_be_checked_is_told_in_full():
+    one = replace(make_report().findings[1], outcome=Outcome.UNKNOWN, unknown=Unknown(Reason.TIMEOUT))
+    found = json.loads(render_json(make_report(findings=(one,))))["findings"][0]
+    assert found["judgements"]
+    assert found["evidence"] == ["header:dkim-signature:1"]
+
+
+def test_each_finding_and_each_step_has_a_line():
+    report = with_remedies()
+    lines = [line.strip().rstrip(",") for line in render_json(report).splitlines()]
+    told = json.loads(render_json(report))
+    for each in (*told["findings"], *told["remedies"], *told["answer"]["plan"]):
+        assert json.dumps(each, ensure_ascii=False, separators=(",", ":")) in lines
+
+
 def test_a_remedy_holds_its_edits_and_what_they_change():
     report = json.loads(render_json(with_remedies()))
     gain = {"receiver": "gmail", "before": "at-risk", "after": "accepted"}

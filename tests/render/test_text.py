@@ -23,7 +23,7 @@ from deliverability.runs.job import Job, Options
 from deliverability.runs.rules import load_rules
 from deliverability.view.findings import effect_words, read_words
 from deliverability.view.report import ReportView
-from deliverability.words.sentences import phrases
+from deliverability.words.sentences import FindingWords, phrases
 from tests.fixtures_answer import answered
 from tests.fixtures_report import GUIDE, RULES, assessed, finding, make_report, speaker
 from tests.speaking import shipped, written
@@ -89,7 +89,7 @@ def test_what_is_needed_and_met_is_read_from_the_answer_to_the_summary():
         "sakura-shop.example · newsletter.eml · 25 Nov 2026",
         "✗ Refused by Gmail",
         "because neither SPF nor DKIM passes for sakura-shop.example → step 1",
-        "✓ No known obstacle at au mail",
+        "✓ No known obstacle at iCloud, au",
         "From sakura-shop.example ─✗─ SPF",
         "⇒ DMARC fails",
         "Three steps ─",
@@ -171,7 +171,7 @@ def test_a_message_has_columns_of_its_own():
     lines = text.splitlines()
 
     assert re.search(r"Refused  At risk  SPF  DKIM  DMARC  MX  First step", lines[2])
-    assert re.match(r"✗ sakura-shop\.example newsletter\.eml +1 +4 ", lines[3])
+    assert re.match(r"✗ sakura-shop\.example newsletter\.eml +1 +3 ", lines[3])
     assert lines[0].startswith("2 domains, 1 message")
 
 
@@ -199,6 +199,26 @@ def test_no_japanese_line_begins_or_ends_with_a_forbidden_character(width):
         assert line[0] not in "、。」)ー"
         assert line[-1] not in "「("
     assert "".join(wrap(text, width)).replace(" ", "") == text.replace(" ", "")
+
+
+@pytest.mark.parametrize("width", [48, 80])
+@pytest.mark.parametrize(
+    "word", ["メールサーバー", "迷惑メール扱い", "送信元認証", "ゾーンファイル", "3件", "SPFレコード"]
+)
+def test_a_japanese_line_ends_between_phrases(width, word):
+    """A word is not broken, and a particle stays with its word, wherever the word comes to stand in the line."""
+    for start in range(width):
+        lines = wrap("あ" * start + "、" + f"{word}の設定を確認します。", width)
+
+        assert any(f"{word}の" in line for line in lines), lines
+
+
+def test_a_phrase_that_takes_much_of_a_line_is_broken_between_its_words():
+    text = "example.comに適用される有効なDMARCレコードがないため受信側のサーバーで拒否されます"
+    for width in range(16, 40):
+        lines = wrap(text, width)
+        assert "".join(lines) == text
+        assert all(any(word in line for line in lines) for word in ("適用", "レコード", "受信側", "サーバー", "拒否"))
 
 
 @pytest.mark.parametrize(
@@ -342,3 +362,13 @@ async def test_nothing_is_contested_by_a_receiver_that_is_not_judged():
     report = make_real_report(audited, load_rules(), Selection(select=("DMARC-001",), receivers=("docomo",)))
 
     assert phrases("en")("label.contested") not in written("text", report, shipped("en"), width=100, whole=True)
+
+
+def test_only_what_is_shown_is_put_into_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of some two hundred findings, each with seven texts or more, a short report shows a few."""
+    filled: list[str] = []
+    fill = FindingWords._filled
+    monkeypatch.setattr(FindingWords, "_filled", lambda self, text: filled.append(text) or fill(self, text))
+    report = report_of("domain")
+    written("text", report, shipped("en"))
+    assert len(filled) < len(report.findings)

@@ -73,7 +73,9 @@ def test_they_fit_a_phone_and_a_desk_in_both_schemes(
     keys = [*product(weeks, ("light", "dark"), (DESKTOP, PHONE))]
     found = measured(chromium, tmp_path, [(weeks[key], scheme, width) for key, scheme, width in keys])
     for key, measure in zip(keys, found, strict=True):
-        assert (measure["overflow"], measure["outside"]) == (0, []), key
+        assert (measure["overflow"], measure["outside"], measure["broken"]) == (0, [], []), key
+        # A domain takes a screen at most, whatever changed.
+        assert max(measure["articles"], default=0) <= {DESKTOP: 900, PHONE: 2 * 844}[key[-1]], key
     backgrounds = {key: measure["background"] for key, measure in zip(keys, found, strict=True)}
     for key in weeks:
         light, dark = (backgrounds[key, scheme, DESKTOP] for scheme in ("light", "dark"))
@@ -98,9 +100,51 @@ def test_axe_finds_nothing(
     assert accessibility(chromium, axe, tmp_path, weeks[week, page, lang], scheme)["violations"] == []
 
 
-@pytest.mark.parametrize(
-    ("lang", "told"), [("en", "Nothing changed since the last run"), ("ja", "変わったことはありません")]
-)
+def rows_of(page: str) -> list[dict[str, str]]:
+    """The table of all domains: what stands under each heading; a receiver's cell in words."""
+    table = re.search(r'<table class="w-table">(.*?)</table>', page, re.DOTALL)
+    assert table is not None
+
+    def texts(cells: list[str]) -> list[str]:
+        without_drawings = (re.sub(r"<svg.*?</svg>|<wbr>", "", cell, flags=re.DOTALL) for cell in cells)
+        return [" ".join(re.sub(r"<[^>]*>", " ", cell).split()) for cell in without_drawings]
+
+    head, _, body = table[1].partition("</thead>")
+    names = texts(re.findall(r"<th.*?</th>", head, re.DOTALL))
+    rows = [
+        texts(re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)) for row in re.findall("<tr>.*?</tr>", body, re.DOTALL)
+    ]
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def test_the_table_has_numbers_a_grade_and_a_narrow_column_a_receiver(weeks: dict[tuple[str, str, str], str]) -> None:
+    worst, other = rows_of(weeks["news", "index", "en"])
+    assert list(worst)[:4] == ["Domain", "Required", "Recommended", "Grade"]
+    assert list(worst)[4:] == ["iCloud", "Gmail", "Yahoo", "Outlook.com", "docomo", "au", "SoftBank", "Yahoo! JAPAN"]
+    assert (worst["Required"], worst["Recommended"]) == ("1", "0")
+    assert (other["Required"], other["Recommended"]) == ("1", "1")
+    assert worst["Grade"].startswith("D ")
+    assert worst["Gmail"] == "DNS not ready"
+    assert (worst["Domain"], other["Domain"]) == ("other.example", "shop.example"), "the worst first"
+    assert {row["Gmail"] for row in rows_of(weeks["outage", "index", "en"])} == {"Could not be checked"}
+    assert list(rows_of(weeks["news", "index", "ja"])[0])[:4] == ["ドメイン", "必須", "推奨", "評価"]
+
+
+def test_what_follows_from_a_record_stands_under_it(weeks: dict[tuple[str, str, str], str]) -> None:
+    """One entry a cause: the record word by word, the worst that follows, the first step, the rest as a number."""
+    page = weeks["news", "index", "en"]
+    (block,) = re.findall(r"<article.*?</article>", page, re.DOTALL)
+    causes = [re.sub(r"<[^>]*>", "", each).strip() for each in re.findall(r"<h4>(.*?)</h4>", block, re.DOTALL)]
+    assert causes == ["SPF record changed", "DMARC record changed", "DKIM key s1 changed"]
+    assert block.index("1 more change") < block.index("DKIM key s1 changed"), "two causes at once, the others folded"
+    assert block.count("Gmail: DNS ready → DNS not ready") == 1
+    assert "also: 1 finding from the same cause" in block
+    assert "Your DNS changed" not in block, "the records say so"
+    assert re.search(r'<p class="headline risk">.*?<a href="#c1">shop.example: DNS now stands in', page, re.DOTALL)
+    assert '<h3 id="c1">' in block
+
+
+@pytest.mark.parametrize(("lang", "told"), [("en", "Nothing changed."), ("ja", "変化はありません")])
 def test_a_quiet_week_says_so(weeks: dict[tuple[str, str, str], str], lang: str, told: str) -> None:
     assert told in weeks["quiet", "index", lang]
     assert told not in weeks["news", "index", lang]
@@ -134,7 +178,7 @@ def test_a_trend_has_a_gap_where_nothing_is_known_and_a_table_beside_it(
     svg, table = stage
     assert 'aria-hidden="true"' in svg
     assert svg.count("<circle") == 4, "four weeks known, none for the outage"
-    rows = re.findall(r'<th scope="row">(\S+)</th><td>(.*?)</td>', table)
+    rows = re.findall(r'<th scope="row">([^<]+)</th><td>(.*?)</td>', table)
     assert [value for _, value in rows][:4] == ["reject", "none", "none", "none"]
     assert len(rows) == 5
     assert rows[-1][1] not in ("reject", "none", "")

@@ -22,7 +22,7 @@ from deliverability.history.store import History, HistoryError
 from deliverability.model.errors import InputError
 from deliverability.model.weekly import Summary
 from deliverability.notify.outbox import Notification, Outbox
-from deliverability.runs.weekly.run import Busy, only_one
+from deliverability.runs.alone import Busy, only_one
 from tests.databases import postgresql_server
 from tests.killed import Step, in_child, killed_at_every, stepping, with_full_disk
 from tests.runs.test_weekly_stories import FIRST, Life
@@ -133,7 +133,7 @@ def test_a_disk_that_is_full_at_any_write_costs_only_time(tmp_path: Path, octets
     (tmp_path / "zones").mkdir()
     assert in_child(work) in (0, 2)
     summary = week(tmp_path)
-    assert [entry.error for entry in summary.entries] == ["", ""]
+    assert [entry.problems for entry in summary.entries] == [(), ()]
     assert len(standing(tmp_path)["notifications"]) == 1
 
 
@@ -181,7 +181,7 @@ def test_a_clock_that_jumps_back_within_a_killed_run(tmp_path: Path) -> None:
     for _ in killed_at_every(work, every=40):
         break
     summary = week(tmp_path)
-    assert [entry.error for entry in summary.entries] == ["", ""]
+    assert [entry.problems for entry in summary.entries] == [(), ()]
     assert len(standing(tmp_path)["notifications"]) == 1
 
 
@@ -219,7 +219,7 @@ def test_a_database_that_restarts_amid_the_run_costs_no_subject(tmp_path: Path, 
         one.pages = Restarting()
         summary = asyncio.run(one.week())
         assert restarted == ["shop.example"]
-        assert [entry.error for entry in summary.entries] == ["", ""]
+        assert [entry.problems for entry in summary.entries] == [(), ()]
         assert len([*one.history.export()]) == 2
 
 

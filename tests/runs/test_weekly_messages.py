@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from deliverability.config import DomainSettings, Settings
+from deliverability.model.codes import Detail
 from deliverability.model.errors import InputError
 from deliverability.runs.job import Options
-from deliverability.runs.weekly.messages import NoMessages, Picked, pick
+from deliverability.runs.weekly.messages import MESSAGES_ABSENT, NoMessages, Picked, pick
 from deliverability.runs.weekly.plan import subjects
 
 
@@ -93,9 +94,9 @@ def test_hostile_files_are_passed_over(tmp_path: Path) -> None:
 # --- From the settings to what is audited ---
 
 
-def planned(settings: Settings, folder: Path) -> list[tuple[str, str, str]]:
+def planned(settings: Settings, folder: Path) -> list[tuple[str, str, tuple[Detail, ...]]]:
     made = subjects(settings, folder, lambda name: name.lower(), lambda domain: Options())
-    return [(each.domain, each.source, each.error) for each in made]
+    return [(each.domain, each.source, each.problems) for each in made]
 
 
 def test_common_places_are_for_domains_without_places_of_their_own(mails: Path) -> None:
@@ -105,18 +106,18 @@ def test_common_places_are_for_domains_without_places_of_their_own(mails: Path) 
         domain=(DomainSettings(name="a.example", messages=(str(mails / "a.eml"), str(mails / "b.eml"))),),
     )
     assert planned(settings, mails) == [
-        ("b.example", "*.eml", ""),
-        ("c.example", "", ""),
-        ("a.example", "a.eml", ""),
-        ("a.example", "b.eml", ""),
+        ("b.example", "*.eml", ()),
+        ("c.example", "", ()),
+        ("a.example", "a.eml", ()),
+        ("a.example", "b.eml", ()),
     ]
 
 
 def test_a_place_that_cannot_be_read_costs_the_domain_only_its_message(mails: Path) -> None:
     settings = Settings(domain=(DomainSettings(name="a.example", messages=(str(mails / "gone.eml"),)),))
-    ((domain, source, error),) = planned(settings, mails)
+    ((domain, source, problems),) = planned(settings, mails)
     assert (domain, source) == ("a.example", "")
-    assert "gone.eml does not exist" in error
+    assert problems == (MESSAGES_ABSENT(place="gone.eml"),)
 
 
 def test_without_a_domain_there_is_nothing_to_do(tmp_path: Path) -> None:

@@ -29,11 +29,12 @@ from deliverability.model.weekly import Summary, WeeklyEntry
 from deliverability.ports.base import Answer, Failed, Resolver
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
+from deliverability.runs.alone import only_one
 from deliverability.runs.job import Options
 from deliverability.runs.rules import load_rules
 from deliverability.runs.weekly import run as weekly_run
 from deliverability.runs.weekly.messages import Picked
-from deliverability.runs.weekly.run import Plan, WeeklySubject, only_one, weekly
+from deliverability.runs.weekly.run import Plan, WeeklySubject, weekly
 from deliverability.view.weekly import entry_view
 from deliverability.words.sentences import phrases
 
@@ -317,7 +318,7 @@ async def test_a_message_that_cannot_be_read_is_no_change(life: Life) -> None:
     life.unreadable = True
     lost = await life.week()
     (entry,) = lost.entries
-    assert entry.error
+    assert entry.problems
     assert (news(lost), gains(lost)) == ({}, [])
     unchecked = {each.rule for each in changes(lost) if each.kind is UNCHECKED}
     assert "MSG-004" in unchecked
@@ -511,7 +512,7 @@ async def test_another_severity_is_told_with_who_gave_it(life: Life) -> None:
     assert change.causes == (Cause.RULES,)
     (entry,) = rated.entries
     (view,) = entry_view(entry, phrases("en"), load_rules(life.rules), catalogue()).rated
-    assert view.message == "Severity: Must fix → Should fix. Many."
+    assert view.message == "Severity: Required → Recommended. Many."
     assert view.causes == ("Your own rule SPF-900 changed.",)
     assert [each for each in changes(await life.week()) if each.kind is ChangeKind.RATED] == [], "once"
 
@@ -813,6 +814,6 @@ def test_receivers_that_changed_alike_are_told_in_one_sentence() -> None:
     )
     view = entry_view(entry, say, shipped(), catalogue())
     assert tuple(each.words for each in view.verdicts) == (
-        "Gmail, Apple iCloud Mail: No known obstacle → At risk",
-        "Yahoo Mail: No known obstacle → Refused",
+        "Gmail, iCloud: No known obstacle → At risk",
+        "Yahoo: No known obstacle → Refused",
     )

@@ -11,6 +11,7 @@ import pytest
 
 from deliverability.auditors import catalogue
 from deliverability.model.answer import Said
+from deliverability.model.codes import AS_SAID
 from deliverability.model.evidence import NO_NAME
 from deliverability.model.history import (
     Cause,
@@ -145,7 +146,7 @@ def test_quiet_weeks_name_what_is_still_refused_and_are_green_only_where_all_is_
     told = news(CALM, STILL)
     assert [each.sentence for each in told.sentences] == ["Nothing changed. Still refused: still.example (2 receivers)"]
     assert told.tone == "none"
-    assert told.still == ("still.example is still refused by Gmail and Apple iCloud Mail",)
+    assert told.still == ("still.example is still refused by Gmail and iCloud",)
     assert subject(CALM, STILL) == "deliv: nothing changed, still.example still refused by 2 receivers · 25 Nov"
     assert subject(STILL, lang="ja") == "deliv：変化なし、still.exampleは引き続き2サービスが拒否（11月25日）"
     well = news(CALM, entry("b.example", ("gmail", FINE, FINE)))
@@ -170,7 +171,7 @@ def test_what_could_not_be_checked_says_since_when() -> None:
     assert sentences(told) == ["a.example could not be checked since 18 Nov"]
     assert sentences(told, lang="ja") == ["a.exampleは11月18日以降、確認できていません"]
     assert subject(told) == "deliv: a.example could not be checked · 25 Nov"
-    error = WeeklyEntry("b.example", "", "", error="no such message")
+    error = WeeklyEntry("b.example", "", "", problems=(AS_SAID(text="no such message"),))
     assert sentences(error) == ["b.example could not be checked (no such message)"]
 
 

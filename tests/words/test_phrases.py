@@ -140,3 +140,14 @@ def test_every_class_of_a_style_sheet_is_used(name: str) -> None:
         for each in sorted(style_classes(name))
         if each not in words and not CHARTS.fullmatch(each) and not any(each.startswith(prefix) for prefix in made)
     ] == []
+
+
+def test_japanese_steps_of_the_plan_are_named_in_one_form() -> None:
+    """A remedy and a task stand in one list: 「…を公開する」, not 「…を公開します。」 beside it."""
+    remedies = {
+        key: text for key, text in phrases("ja").texts.items() if re.fullmatch(r"remedies\.[a-z0-9-]+\.title", key)
+    }
+    tasks = {code: task.text["ja"].what for code, task in load_rules().tasks.items()}
+    assert len(remedies) > 50
+    polite = {key: text for key, text in (remedies | tasks).items() if re.search(r"(です|ます)(：|（|$)|。", text)}
+    assert polite == {}

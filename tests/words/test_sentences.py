@@ -137,16 +137,17 @@ def test_sizes_that_round_to_the_same_words_are_written_out():
     close = finding("SIZ-001", Outcome.UNMET, observed={"message.size_octets": 20_000_300})
     far = finding("SIZ-001", Outcome.UNMET, observed={"message.size_octets": 24_000_000})
 
-    assert words(close, SIZE).message == "The message has 20,000,300 octets; at most 20,000,000 octets arrive."
+    assert words(close, SIZE).message == "The message has 20,000,300 bytes; at most 20,000,000 bytes arrive."
     assert words(far, SIZE).message == "The message has 24 MB; at most 20 MB arrive."
 
 
 @pytest.mark.parametrize(
     ("number", "en", "ja"),
     [
-        (0, "0 octets", "0バイト"),
-        (1, "1 octet", "1バイト"),
-        (9_999, "9,999 octets", "9,999バイト"),
+        (0, "0 bytes", "0バイト"),
+        (1, "1 byte", "1バイト"),
+        (999, "999 bytes", "999バイト"),
+        (9_999, "10 KB", "10 KB"),
         (104_448, "104.4 KB", "104.4 KB"),
         (20_000_000, "20 MB", "20 MB"),
     ],

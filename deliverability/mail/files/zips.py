@@ -17,7 +17,7 @@ _ENTRY, _LOCAL, _END = b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06"
 _END64, _LOCATOR64 = b"PK\x06\x06", b"PK\x06\x07"
 _ENCRYPTED, _STREAMED, _STRONG, _UTF8, _MASKED = 0x1, 0x8, 0x40, 0x800, 0x2000
 _AES_METHOD, _AES_EXTRA, _STRONG_EXTRA = 99, 0x9901, 0x0017
-_STORED, _DEFLATED = 0, 8
+STORED, DEFLATED = 0, 8  # methods
 _MAX_ENDS = 16
 _JAPANESE = re.compile(r"[\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef\x20-\x7e]*")
 
@@ -96,15 +96,10 @@ def _read_entries(octets: bytes, start: int, count: int, base: int, hidden: bool
 
 def read_member(octets: bytes, directory: Directory, member: Member, limit: int) -> bytes | None:
     """The content of a stored or deflated member that is not encrypted, if it has at most `limit` octets; else None."""
-    at = directory.base + member.offset
-    if member.encryption or member.method not in (_STORED, _DEFLATED) or octets[at : at + 4] != _LOCAL:
+    packed = packed_member(octets, directory, member)
+    if packed is None:
         return None
-    if at + 30 > len(octets):
-        return None
-    name, extra = struct.unpack_from("<HH", octets, at + 26)
-    begin = at + 30 + name + extra
-    packed = octets[begin : begin + member.packed_octets]
-    if member.method == _STORED:
+    if member.method == STORED:
         return packed if len(packed) <= limit else None
     inflater = zlib.decompressobj(-15)
     try:
@@ -112,6 +107,18 @@ def read_member(octets: bytes, directory: Directory, member: Member, limit: int)
     except zlib.error:
         return None
     return content if len(content) <= limit else None
+
+
+def packed_member(octets: bytes, directory: Directory, member: Member) -> bytes | None:
+    """A member as it is stored, STORED or DEFLATED; None where it is encrypted, of another method or not there."""
+    at = directory.base + member.offset
+    if member.encryption or member.method not in (STORED, DEFLATED) or octets[at : at + 4] != _LOCAL:
+        return None
+    if at + 30 > len(octets):
+        return None
+    name, extra = struct.unpack_from("<HH", octets, at + 26)
+    begin = at + 30 + name + extra
+    return octets[begin : begin + member.packed_octets]
 
 
 def _ends_of_directory(octets: bytes) -> list[int]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 from deliverability._charrefs import unescape
 from deliverability.mail.html.css import Prelude, read_sheet
@@ -32,7 +32,8 @@ _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。!?|]")
 _FONT_SERVICES = frozenset({"typekit.net", "fontawesome.com", "fast.fonts.net", "cloud.typography.com"})
 _CONTEXT = 60  # characters of text around a link
 _MAX_LISTED = 100
-_SPACES = re.compile(r"[ \t\n\r\f]+")
+_SPACE = " \t\n\r\f"
+_LONG_SPACES = re.compile(r"[ \t\n\r\f]{2,}")
 # Parameters that tell a web shop where a visit came from, and no page needs to be shown.
 _TRACKING = re.compile(
     r"(?:[?&]|&amp;)(?:utm_\w{1,40}|mc_[ce]id|fbclid|gclid|dclid|msclkid|yclid|mkt_tok|_hsenc|_hsmi|hsCtaTracking|vero_id|"
@@ -45,7 +46,7 @@ _CSS_URL = re.compile(r"""url\(\s*+["']?([^)"']{1,2000})""", re.IGNORECASE)
 CSS_IMPORT = re.compile(r"""@import\s{1,20}(?:url\()?\s{0,20}["']?([^)"';\s]{1,2000})""", re.IGNORECASE)
 
 
-class Category(Enum):
+class Category(StrEnum):
     """What an octet of HTML belongs to; every octet belongs to exactly one."""
 
     MARKUP = "markup"
@@ -130,10 +131,13 @@ class HtmlAccount:
         """Names of the active elements seen, in a fixed order."""
         return tuple(name for name in _ACTIVE if name in self.active)
 
-    def add(self, text: str) -> None:
-        """Account for the HTML of one part. Takes any text, in time linear to its length."""
+    def add(self, text: str, cut: Iterable[Token] | None = None) -> None:
+        """Account for the HTML of one part. Takes any text, in time linear to its length.
+
+        `cut` are its tokens, where somebody has them already.
+        """
         reader = _HtmlReader(text, self)
-        reader.read()
+        reader.read(tokens(text) if cut is None else cut)
         visible = reader.visible
         self.text.append(visible)
         cjk = len(_CJK.findall(visible))
@@ -147,6 +151,7 @@ class _HtmlReader:
 
     def __init__(self, text: str, account: HtmlAccount) -> None:
         self.source = text
+        self.is_ascii = text.isascii()
         self.account = account
         self.octets = account.total  # counted so far
         self.stack: list[tuple[str, bool]] = []
@@ -158,9 +163,10 @@ class _HtmlReader:
         self.link: _OpenLink | None = None
         self.links: list[_OpenLink] = []
         self.styles: set[str] = set()
+        self.hiding: dict[str, bool] = {}  # of style attributes seen, which hide
 
-    def read(self) -> None:
-        for token in tokens(self.source):
+    def read(self, cut: Iterable[Token]) -> None:
+        for token in cut:
             self._token(token)
         self._end_link()
         visible = self.visible
@@ -181,40 +187,42 @@ class _HtmlReader:
         return sum(blocks) - (blocks[0] if blocks and blocks[0] <= _PREHEADER else 0)
 
     def _count(self, category: Category, start: int, end: int) -> int:
-        octets = _utf8(self.source, start, end)
+        octets = end - start
+        if not self.is_ascii:
+            octets = len(self.source[start:end].encode("utf-8", "surrogatepass"))
         self.account.octets[category] += octets
         self.octets += octets
         return octets
 
     def _token(self, token: Token) -> None:
-        begin, end, name = token.start, token.end, token.name
-        match token.kind:
-            case TokenKind.TEXT:
-                self._characters(begin, end)
-            case TokenKind.COMMENT:
-                octets = self._count(Category.COMMENT, begin, end)
-                if _CONDITIONAL_COMMENT.match(self.source, begin):
-                    self.account.conditional_octets += octets
-            case TokenKind.DECLARATION:
-                conditional = self.source.startswith("<![", begin)
-                octets = self._count(Category.COMMENT if conditional else Category.MARKUP, begin, end)
-                self.account.conditional_octets += octets if conditional else 0
-            case TokenKind.RAW:
-                self._raw(name, begin, end)
-            case TokenKind.END:
-                if name in _SHEETS:
-                    self._count(_SHEETS[name], begin, end)
-                else:
-                    self._count(Category.MARKUP, begin, end)
-                    self._close(name)
-            case TokenKind.START:
-                if name in _SHEETS:
-                    self._count(_SHEETS[name], begin, end)
-                    self.account.active.update({name} & {"script"})
-                else:
-                    at = self.octets
-                    self._account_tag(token.attributes, begin, end)
-                    self._open(name, token.attributes, at)
+        kind, begin, end, name, attributes, _ = token
+        # Those that are frequent first.
+        if kind is TokenKind.START:
+            if name in _SHEETS:
+                self._count(_SHEETS[name], begin, end)
+                self.account.active.update({name} & {"script"})
+            else:
+                at = self.octets
+                self._account_tag(attributes, begin, end)
+                self._open(name, attributes, at)
+        elif kind is TokenKind.TEXT:
+            self._characters(begin, end)
+        elif kind is TokenKind.END:
+            if name in _SHEETS:
+                self._count(_SHEETS[name], begin, end)
+            else:
+                self._count(Category.MARKUP, begin, end)
+                self._close(name)
+        elif kind is TokenKind.COMMENT:
+            octets = self._count(Category.COMMENT, begin, end)
+            if _CONDITIONAL_COMMENT.match(self.source, begin):
+                self.account.conditional_octets += octets
+        elif kind is TokenKind.DECLARATION:
+            conditional = self.source.startswith("<![", begin)
+            octets = self._count(Category.COMMENT if conditional else Category.MARKUP, begin, end)
+            self.account.conditional_octets += octets if conditional else 0
+        else:
+            self._raw(name, begin, end)
 
     def _account_tag(self, attributes: tuple[Attribute, ...], begin: int, end: int) -> None:
         """Split a tag: style attributes, data: URIs, and the rest."""
@@ -274,9 +282,10 @@ class _HtmlReader:
     def _characters(self, begin: int, end: int) -> None:
         self._count(Category.TEXT, begin, end)
         source = self.source[begin:end]
-        runs = _SPACES.findall(source)
-        blank = len(runs) == 1 and len(runs[0]) == len(source)
-        self.account.white_space_octets += len(source) if blank else sum(len(run) - 1 for run in runs)
+        if not source.strip(_SPACE):
+            self.account.white_space_octets += len(source)
+        else:
+            self.account.white_space_octets += sum(len(run) - 1 for run in _LONG_SPACES.findall(source))
         content = unescape(source)
         if self.hidden_depth:
             squeezed = " ".join(content.translate(_FILLER).split())
@@ -304,7 +313,7 @@ class _HtmlReader:
             return
         if tag in _CLOSES_ITSELF and self.stack and self.stack[-1][0] == tag:
             self._pop()
-        hides = "hidden" in values or _hides(values.get("style", ""))
+        hides = bool(values) and ("hidden" in values or self._hides(values.get("style", "")))
         self.stack.append((tag, hides))
         self.open[tag] = self.open.get(tag, 0) + 1
         if hides:
@@ -313,6 +322,11 @@ class _HtmlReader:
             self.hidden_depth += 1
         if tag not in _PHRASING:
             self._see(" ")
+
+    def _hides(self, style: str) -> bool:
+        if style not in self.hiding:
+            self.hiding[style] = _HIDING.search("".join(unescape(style).lower().split())) is not None
+        return self.hiding[style]
 
     def _note_element(self, tag: str, values: dict[str, str]) -> None:
         account = self.account
@@ -387,14 +401,6 @@ def _squeezed(text: str) -> str:
 def _note(addresses: dict[str, None], address: str) -> None:
     if len(addresses) < _MAX_LISTED:
         addresses[address] = None
-
-
-def _utf8(text: str, start: int, end: int) -> int:
-    return len(text[start:end].encode("utf-8", "surrogatepass"))
-
-
-def _hides(style: str) -> bool:
-    return bool(style) and _HIDING.search("".join(unescape(style).lower().split())) is not None
 
 
 def shown_hosts(text: str) -> Iterator[str]:

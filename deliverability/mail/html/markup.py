@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
-_TAG_START = re.compile(r"<(?=[A-Za-z!?]|/[A-Za-z])")  # any other "<" is text
-_TAG_NAME = re.compile(r"</?([A-Za-z][^\s/>]*)")
-_ATTRIBUTE = re.compile(r"""([^\s/>][^\s/>=]*)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s>]*))?""")
-_BETWEEN_ATTRIBUTES = re.compile(r"[\s/]*")
+# Any other "<" is text. Most tags have no attributes and are read whole.
+_BEGIN = re.compile(r"<(?:(/?)([A-Za-z][^\s/>]*)(>?)|[!?])")
+# The groups: name; value in double quotes, in single quotes, without; the end of the tag.
+_ATTRIBUTE = re.compile(r"""[\s/]*(?:([^\s/>][^\s/>=]*)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]*)))?|(>)|\Z)""")
+_NAME, _TAG_END = 1, 5
 _RAW_TEXT = {
     name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE)
     for name in ("style", "script", "title", "textarea", "iframe", "xmp", "noembed", "noframes")
@@ -36,8 +37,7 @@ class TokenKind(Enum):
     RAW = "raw text"  # the content of style, script, title, textarea and the like
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
+class Attribute(NamedTuple):
     """An attribute of a start tag. Offsets are characters of the whole text; those of the value leave quotes out."""
 
     name: str  # lower case
@@ -48,8 +48,7 @@ class Attribute:
     value_end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A piece of the text from `start` to `end` (characters).
 
     Attributes:
@@ -71,60 +70,51 @@ def tokens(text: str) -> Iterator[Token]:
     """The tokens of `text`, in order and without gaps."""
     position = 0
     while position < len(text):
-        start = _TAG_START.search(text, position)
+        start = _BEGIN.search(text, position)
         begin = start.start() if start else len(text)
         if begin > position:
             yield Token(TokenKind.TEXT, position, begin)
-        if begin == len(text):
+        if start is None:
             return
-        token = _markup(text, begin)
+        slash, name, closed = start.groups()
+        if name is None:
+            token = _comment_or_declaration(text, begin)
+        else:
+            kind = TokenKind.END if slash else TokenKind.START
+            name = name.lower()
+            token = (
+                Token(kind, begin, start.end(), name)
+                if closed
+                else Token(kind, begin, *_attributes(text, start.end(), name))
+            )
         yield token
         position = token.end
-        if token.kind is TokenKind.START and token.name in _RAW_TEXT and position < len(text):
-            close = _RAW_TEXT[token.name].search(text, position)
+        if name in _RAW_TEXT and not slash and position < len(text):
+            close = _RAW_TEXT[name].search(text, position)
             end = close.start() if close else len(text)
             if end > position:
-                yield Token(TokenKind.RAW, position, end, token.name)
+                yield Token(TokenKind.RAW, position, end, name)
             position = end
 
 
-def _markup(text: str, begin: int) -> Token:
+def _comment_or_declaration(text: str, begin: int) -> Token:
     if text.startswith("<!--", begin):
         # "<!-->" and "<!--->" are whole comments (HTML standard, 13.2.5.43).
-        end = text.find("-->", begin + 2)
-        return Token(TokenKind.COMMENT, begin, len(text) if end < 0 else end + 3, closed=end >= 0)
-    if text.startswith(("<!", "<?"), begin):
-        end = text.find(">", begin)
-        return Token(TokenKind.DECLARATION, begin, len(text) if end < 0 else end + 1, closed=end >= 0)
-    name = _TAG_NAME.match(text, begin)
-    assert name is not None, "a tag start is followed by a letter"  # noqa: S101
-    attributes, end, closed = _attributes(text, name.end())
-    kind = TokenKind.END if text.startswith("</", begin) else TokenKind.START
-    return Token(kind, begin, end, name[1].lower(), attributes, closed)
+        kind, end, octets = TokenKind.COMMENT, text.find("-->", begin + 2), 3
+    else:
+        kind, end, octets = TokenKind.DECLARATION, text.find(">", begin), 1
+    return Token(kind, begin, len(text) if end < 0 else end + octets, closed=end >= 0)
 
 
-def _attributes(text: str, position: int) -> tuple[tuple[Attribute, ...], int, bool]:
+def _attributes(text: str, position: int, name: str) -> tuple[int, str, tuple[Attribute, ...], bool]:
+    """What a token has behind its beginning, for the tag `name` whose attributes begin at `position`."""
     found: list[Attribute] = []
     while True:
-        gap = _BETWEEN_ATTRIBUTES.match(text, position)
-        position = gap.end() if gap else position
-        if position >= len(text):
-            return tuple(found), len(text), False
-        if text[position] == ">":
-            return tuple(found), position + 1, True
         match = _ATTRIBUTE.match(text, position)
-        assert match is not None, "neither space, slash nor >"  # noqa: S101
-        value = match[2] or ""
-        quotes = 1 if value[:1] in ("'", '"') and len(value) > 1 and value[0] == value[-1] else 0
-        at = match.start(2) if match[2] is not None else match.end()
-        found.append(
-            Attribute(
-                match[1].lower(),
-                value[quotes : len(value) - quotes],
-                match.start(),
-                match.end(),
-                at + quotes,
-                at + len(value) - quotes,
-            )
-        )
+        assert match is not None, "an attribute, an end, or nothing more"  # noqa: S101
         position = match.end()
+        group = match.lastindex
+        if group is None or group == _TAG_END:
+            return position, name, tuple(found), group is not None
+        start, stop = match.span(group) if group > _NAME else (position, position)
+        found.append(Attribute(match[_NAME].lower(), text[start:stop], match.start(_NAME), position, start, stop))

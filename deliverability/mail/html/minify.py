@@ -13,6 +13,7 @@ from deliverability.mail.html.markup import VOID_ELEMENTS, Attribute, Token, Tok
 
 _SPACES = re.compile(r"[ \t\n\r\f]+")
 _SPACE = " \t\n\r\f"
+_NOT_ONE_SPACE = re.compile(r"[ \t\n\r\f]{2,}|[\t\r\f]")  # runs that do not stay as they are
 # Between tags of these elements white space is not shown, unless CSS makes them stand in a line.
 _BLOCKS = frozenset(
     """
@@ -29,6 +30,7 @@ _FORMATTING = frozenset("a b big code em font i nobr s small strike strong tt u"
 _CONDITIONAL = re.compile(r"\[if|\[endif", re.IGNORECASE)
 _KEEPS_SPACE = re.compile(r"white-space(?:-collapse)?\s*:\s*(?:pre|break|-moz-pre)|whitespace", re.IGNORECASE)
 _IN_LINE = re.compile(r"display\s*:\s*(?:inline|contents|run-in)", re.IGNORECASE)
+_KEEPERS = frozenset({"pre", "listing", "plaintext", "svg", "math"})
 _DROPPED_WHERE_EMPTY = ("class", "id", "style")
 _DEFAULT_TYPES = {"style": "text/css", "script": "text/javascript"}
 _MAX_SEARCH = 512  # levels; browsers nest no deeper
@@ -42,9 +44,12 @@ _CSS_AFTER_PROPERTY = re.compile(r"(?<![-\w])([-\w]{1,60}): ")
 _CSS_PROPERTY_START = "{;("
 
 
-def minify(html: str) -> str:
-    """`html` in fewer characters, with equal text and structure for a reader. Takes any text, in linear time."""
-    return _Minifier(html).run()
+def minify(html: str, cut: Sequence[Token] | None = None) -> str:
+    """`html` in fewer characters, with equal text and structure for a reader. Takes any text, in linear time.
+
+    `cut` are its tokens, where somebody has them already.
+    """
+    return _Minifier(html, tuple(tokens(html)) if cut is None else cut).run()
 
 
 def minify_css(css: str) -> str:
@@ -85,9 +90,9 @@ def _after_properties(css: str) -> str:
 
 
 class _Minifier:
-    def __init__(self, html: str) -> None:
+    def __init__(self, html: str, cut: Sequence[Token]) -> None:
         self.html = html
-        self.tokens: Sequence[Token] = tuple(tokens(html))
+        self.tokens = cut
         sheets = [
             html[each.start : each.end] for each in self.tokens if each.kind is TokenKind.RAW and each.name == "style"
         ]
@@ -105,22 +110,35 @@ class _Minifier:
         self.text: list[str] = []
         self.before = ""  # name of the tag before the pending text; "" at the beginning
         self.stack: list[tuple[str, bool]] = []
-        self.open: dict[str, int] = {}
+        self.open: dict[str, list[int]] = {}  # where in the stack each element is
+        self.boundaries: list[int] = []
         self.keeping = 0
+        self.written: dict[str, str] = {}  # start tags seen; most mails repeat a few
 
     def run(self) -> str:
         html = self.html
         for index, token in enumerate(self.tokens):
+            kind, name = token.kind, token.name
             source = html[token.start : token.end]
-            if token.kind is TokenKind.TEXT:
+            if kind is TokenKind.TEXT:
                 self.text.append(source)
-            elif token.kind is TokenKind.COMMENT and self._is_needless(token, source, index):
-                continue
-            else:
-                self._flush(token.name if token.kind in (TokenKind.START, TokenKind.END) else "!")
-                self.out.append(self._written(token, source))
-                self.before = token.name if token.kind in (TokenKind.START, TokenKind.END, TokenKind.RAW) else "!"
-                self._nest(token)
+            elif kind is TokenKind.START:
+                self._flush(name)
+                if source not in self.written:
+                    self.written[source] = self._written(token, source)
+                self.out.append(self.written[source])
+                self.before = name
+                if name not in VOID_ELEMENTS:
+                    self._nest(token)
+            elif kind is TokenKind.END:
+                self._flush(name)
+                self.out.append(source)
+                self.before = name
+                self._close(name)
+            elif kind is not TokenKind.COMMENT or not self._is_needless(token, source, index):
+                self._flush("!")
+                self.out.append(minify_css(source) if kind is TokenKind.RAW and name == "style" else source)
+                self.before = name or "!"
         self._flush("")
         return "".join(self.out)
 
@@ -144,13 +162,12 @@ class _Minifier:
             at_edge = not self.out or not following
             if (between or at_edge) and not text.strip(_SPACE):
                 return
-            text = _SPACES.sub(_one_space, text)
+            text = _NOT_ONE_SPACE.sub(_one_space, text)
         self.out.append(text)
 
     def _written(self, token: Token, source: str) -> str:
-        if token.kind is TokenKind.RAW:
-            return minify_css(source) if token.name == "style" else source
-        if token.kind is not TokenKind.START or not token.closed:
+        """A start tag without what is redundant in it."""
+        if not token.closed:
             return source
         kept = [each for each in token.attributes if not self._is_redundant(token.name, each)]
         name = self.html[token.start : token.start + 1 + len(token.name)]
@@ -180,33 +197,30 @@ class _Minifier:
     def _nest(self, token: Token) -> None:
         """Follow which elements are open, as far as white space depends on it."""
         tag = token.name
-        if token.kind is TokenKind.END:
-            self._close(tag)
-        if token.kind is not TokenKind.START or tag in VOID_ELEMENTS:
-            return
-        keeps = tag in ("pre", "listing", "plaintext", "svg", "math") or any(
+        keeps = tag in _KEEPERS or any(
             each.name == "style" and _KEEPS_SPACE.search(each.value) for each in token.attributes
         )
         if keeps and tag in _FORMATTING:
             self.keeps_all = True
+        self.open.setdefault(tag, []).append(len(self.stack))
+        if tag in _BOUNDARIES:
+            self.boundaries.append(len(self.stack))
         self.stack.append((tag, keeps))
-        self.open[tag] = self.open.get(tag, 0) + 1
         self.keeping += keeps
 
     def _close(self, tag: str) -> None:
         if not self.open.get(tag):
             return
-        for depth in range(1, min(len(self.stack), _MAX_SEARCH) + 1):
-            name = self.stack[-depth][0]
-            if name == tag:
-                break
-            if name in _BOUNDARIES and tag not in _TABLE_PARTS:
-                return
-        else:
+        place = self.open[tag][-1]
+        if len(self.stack) - place > _MAX_SEARCH:
             return
-        for _ in range(depth):
+        if tag not in _TABLE_PARTS and self.boundaries and self.boundaries[-1] > place:
+            return
+        while len(self.stack) > place:
             name, keeps = self.stack.pop()
-            self.open[name] -= 1
+            self.open[name].pop()
+            if name in _BOUNDARIES:
+                self.boundaries.pop()
             self.keeping -= keeps
 
 

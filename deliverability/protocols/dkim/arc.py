@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from deliverability.mail.reader import HeaderField, Message, read
+from deliverability.mail.reader import Head, HeaderField, read_head
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver, unknown_from
@@ -108,10 +108,10 @@ class ArcResult:
 
 async def verify_arc(message: bytes, resolver: Resolver, now: datetime | None = None) -> ArcResult:
     """Validate the chain of a message as received. Never raises for what a message or DNS can hold."""
-    return await verify_chain(read(message), resolver, now or datetime.now(UTC))
+    return await verify_chain(read_head(message), resolver, now or datetime.now(UTC))
 
 
-async def verify_chain(message: Message, resolver: Resolver, now: datetime) -> ArcResult:
+async def verify_chain(message: Head, resolver: Resolver, now: datetime) -> ArcResult:
     """As `verify_arc`, for a message that is read already."""
     fields = message.headers
     positions = [index for index, field in enumerate(fields) if field.lower in _NAMES]
@@ -300,7 +300,7 @@ def _key(seal: Signature, answer: Answer | None) -> KeyRecord | Detail:
 
 
 def _verify_signature(
-    message: Message,
+    message: Head,
     link: _Link,
     number: int,
     answers: dict[str, Answer],

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from deliverability.mail.reader import HeaderField, Message, read
+from deliverability.mail.reader import Head, HeaderField, read_head
 from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver, unknown_from
@@ -147,10 +147,10 @@ async def verify_dkim(message: bytes, resolver: Resolver, now: datetime | None =
     signature has expired only where no Received field tells when the message arrived. Never raises for what a
     message or DNS can hold; a look-up that fails gives temperror, never a missing key.
     """
-    return await verify_message(read(message), resolver, now or datetime.now(UTC))
+    return await verify_message(read_head(message), resolver, now or datetime.now(UTC))
 
 
-async def verify_message(message: Message, resolver: Resolver, now: datetime) -> list[DkimResult]:
+async def verify_message(message: Head, resolver: Resolver, now: datetime) -> list[DkimResult]:
     """As `verify_dkim`, for a message that is read already."""
     fields = message.headers
     when = received_at(fields) or now

@@ -8,6 +8,7 @@ a sender can reach at most by these terms.
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
@@ -141,31 +142,40 @@ class Coverage:
 
         Tried from the last to the first, so that of two equal ones the later is named.
         """
-        kept = list(self.groups)
+        spans = [[_span(each) for _, each in group.ranges if each.prefixlen] for group in self.groups]
         spare: list[str] = []
-        tried = [group for group in reversed(kept) if group.costs and group.ranges and not group.opaque]
-        for group in tried[:MAX_SPARE_CHECKED]:
-            others = [network for each in kept if each is not group for _, network in each.ranges if network.prefixlen]
-            if _all_within([network for _, network in group.ranges], others):
-                kept.remove(group)
+        tried = [index for index, each in enumerate(self.groups) if each.costs and each.ranges and not each.opaque]
+        for index in reversed(tried[-MAX_SPARE_CHECKED:]):
+            group = self.groups[index]
+            others = [span for other, each in enumerate(spans) if other != index for span in each]
+            if _all_within([_span(each) for _, each in group.ranges], others):
+                spans[index] = []
                 spare.append(group.term)
         return tuple(reversed(spare))
 
 
-def _all_within(networks: Iterable[Network], others: Sequence[Network]) -> bool:
-    """Whether every network lies in the union of the others."""
-    union: list[Network] = [
-        *collapse_addresses([each for each in others if isinstance(each, IPv4Network)]),
-        *collapse_addresses([each for each in others if isinstance(each, IPv6Network)]),
-    ]
-    exact = {(each.version, int(each.network_address), each.prefixlen) for each in union}
-    return all(
-        any(
-            (network.version, int(network.network_address) >> shift << shift, network.max_prefixlen - shift) in exact
-            for shift in range(network.max_prefixlen - network.prefixlen, network.max_prefixlen + 1)
-        )
-        for network in networks
-    )
+_Span = tuple[int, int, int]
+"""IP version, first and last address of a range."""
+
+
+def _span(network: Network) -> _Span:
+    first = int(network.network_address)
+    return network.version, first, first | ((1 << (network.max_prefixlen - network.prefixlen)) - 1)
+
+
+def _all_within(spans: Iterable[_Span], others: Iterable[_Span]) -> bool:
+    """Whether every range lies in the union of the others."""
+    union: list[_Span] = []
+    for version, first, last in sorted(others):
+        if union and union[-1][0] == version and first <= union[-1][2] + 1:
+            union[-1] = (version, union[-1][1], max(last, union[-1][2]))
+        else:
+            union.append((version, first, last))
+    for version, first, last in spans:
+        place = bisect_right(union, (version, first, 1 << 128)) - 1
+        if place < 0 or union[place][0] != version or union[place][2] < last:
+            return False
+    return True
 
 
 async def measure(tree: Tree, resolver: Resolver) -> Coverage:

@@ -13,6 +13,8 @@ from pathlib import Path
 from deliverability.mail.dates import parse_date
 from deliverability.mail.origin import HEAD_OCTETS, own_domain
 from deliverability.mail.reader import read
+from deliverability.model.codes import Code
+from deliverability.model.errors import InputError
 
 MAX_LOOKED_AT = 20_000
 _OLDEST = datetime.min.replace(tzinfo=UTC)
@@ -31,8 +33,12 @@ class Picked:
     data: bytes | None = None
 
 
-class NoMessages(Exception):
-    """A place for messages that cannot be read, or does not exist; the text says which."""
+MESSAGES_ABSENT = Code("messages-absent", ("place",))
+MESSAGES_UNREADABLE = Code("messages-unreadable", ("place", "why"))
+
+
+class NoMessages(InputError):
+    """A place for messages that cannot be read, or does not exist."""
 
 
 def pick(places: Sequence[str], domains: Sequence[str], folder: Path) -> dict[str, list[Picked]]:
@@ -113,12 +119,12 @@ def _heads(place: str, source: str) -> Iterator[_Head]:
         else:
             files = [Path(each) for each in glob.glob(place, recursive=True) if Path(each).is_file()]  # noqa: PTH207
             if not files and not glob.has_magic(place):
-                raise NoMessages(f"messages: {source} does not exist")
+                raise NoMessages(MESSAGES_ABSENT(place=source))
         newest = sorted(files, key=lambda each: (each.stat().st_mtime, each.name), reverse=True)
         for file in newest[:MAX_LOOKED_AT]:
             yield _head_of(file, source)
     except OSError as error:
-        raise NoMessages(f"messages: {source}: {error.strerror or error}") from None
+        raise NoMessages(MESSAGES_UNREADABLE(place=source, why=error.strerror or str(error))) from None
 
 
 def _head_of(file: Path, source: str) -> _Head:
@@ -127,7 +133,7 @@ def _head_of(file: Path, source: str) -> _Head:
             octets = opened.read(HEAD_OCTETS)
             changed = file.stat().st_mtime
     except OSError as error:
-        raise NoMessages(f"messages: {source}: {error.strerror or error}") from None
+        raise NoMessages(MESSAGES_UNREADABLE(place=source, why=error.strerror or str(error))) from None
     domain, date = _read(octets)
     return _Head(file.name, domain, date or datetime.fromtimestamp(changed, UTC), path=file)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deliverability.config import Settings
-from deliverability.model.codes import Code
+from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import InputError
 from deliverability.runs.job import Options
 from deliverability.runs.weekly.messages import NoMessages, Picked, pick
@@ -37,28 +37,30 @@ def subjects(
     if not domains:
         raise InputError(NO_DOMAINS())
     own = {domain_of(table.name): table.messages for table in settings.domain if table.messages}
-    common, problem = _pick(settings.messages, [each for each in domains if each not in own], folder)
+    common, problems = _pick(settings.messages, [each for each in domains if each not in own], folder)
     planned: list[WeeklySubject] = []
     for domain in domains:
-        picked, error = common.get(domain, []), problem
+        picked, wrong = common.get(domain, []), problems
         if domain in own:
-            found, error = _pick(own[domain], [domain], folder)
+            found, wrong = _pick(own[domain], [domain], folder)
             picked = found.get(domain, [])
         options = options_of(domain)
         if not picked:
-            planned.append(WeeklySubject(domain, options, error=error))
-        planned += [WeeklySubject(domain, options, each, error) for each in picked]
+            planned.append(WeeklySubject(domain, options, problems=wrong))
+        planned += [WeeklySubject(domain, options, each, wrong) for each in picked]
     return tuple(planned)
 
 
-def _pick(places: Sequence[str], domains: Sequence[str], folder: Path) -> tuple[dict[str, list[Picked]], str]:
+def _pick(
+    places: Sequence[str], domains: Sequence[str], folder: Path
+) -> tuple[dict[str, list[Picked]], tuple[Detail, ...]]:
     """The messages of each domain from all places that can be read, and what is the matter with the others."""
     found: dict[str, list[Picked]] = {}
-    problems = []
+    problems: list[Detail] = []
     for place in places:
         try:
             for domain, messages in pick([place], domains, folder).items():
                 found.setdefault(domain, []).extend(messages)
         except NoMessages as error:
-            problems.append(str(error))
-    return found, "; ".join(problems)
+            problems += error.details
+    return found, tuple(problems)

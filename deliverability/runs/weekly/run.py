@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 from deliverability import __version__
-from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, private, write_whole
+from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, write_whole
 from deliverability.auditors import catalogue
 from deliverability.history.causes import Judged, other_settings, waivers_of
 from deliverability.history.diff import compare
@@ -34,10 +33,10 @@ from deliverability.history.trend import certain_grade, measures_of, stage_of
 from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, fingerprint, judge
 from deliverability.judge.grade import assess
-from deliverability.model.answer import Said
+from deliverability.model.answer import FindingId, Said
 from deliverability.model.codec import json_text
-from deliverability.model.codes import ABOUT, Code
-from deliverability.model.errors import InputError, file_error
+from deliverability.model.codes import ABOUT, Code, Detail
+from deliverability.model.errors import InputError
 from deliverability.model.facts import FactSet, KeySeen, texts_of
 from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
 from deliverability.model.placeholders import LANGUAGES
@@ -60,18 +59,15 @@ from deliverability.runs.job import Job, Options, Sample
 from deliverability.runs.stream import collecting_seldom, stream
 from deliverability.runs.weekly.messages import Picked
 from deliverability.words.sentences import phrases, sentences
+from deliverability.words.speaker import Speaker
+from deliverability.words.steps import step_words
 
-LOCK = ".lock"
 LATEST = "latest"
 STALE_AFTER = timedelta(hours=12)
 """A run that was killed goes on within this time; after it, everything is looked up anew."""
 _UNSAFE = re.compile(r"[^a-z0-9.-]+")
 
-RUN_BUSY = Code("run-busy", ("folder",))
-
-
-class Busy(InputError):
-    """Another run is going on in the same output folder."""
+RUN_INTERNAL = Code("run-internal", ("kind", "text"))
 
 
 class Pages(Protocol):
@@ -93,7 +89,7 @@ class WeeklySubject:
     domain: str
     options: Options
     picked: Picked | None = None
-    error: str = ""
+    problems: tuple[Detail, ...] = ()
 
     @property
     def source(self) -> str:
@@ -146,31 +142,6 @@ def read_summary(file: Path) -> Summary:
         return Summary(data["started"], previous, entries, data["exit_code"], folder, removed, version)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(ABOUT(what=str(file), detail=str(error))) from None
-
-
-@contextlib.contextmanager
-def only_one(output: Path, *, public: bool = False) -> Iterator[None]:
-    """Hold the output folder for this process alone. Raises Busy, or InputError where it cannot be made.
-
-    A folder that is made here is the user's alone; with `public` others may look into it, also where it was there.
-    """
-    import fcntl
-
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            output.mkdir(PRIVATE_FOLDER)
-        if public and output.stat().st_uid == os.geteuid():
-            output.chmod(output.stat().st_mode | 0o055)
-        lock = open(output / LOCK, "a", opener=private)  # noqa: SIM115
-    except OSError as error:
-        raise InputError(file_error(output, error)) from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Busy(RUN_BUSY(folder=str(output))) from None
-        yield
 
 
 async def weekly(
@@ -315,29 +286,28 @@ class _Subjects:
         except (OSError, HistoryError):
             raise
         except Exception as error:
-            self._keep(subject, stem, _Gathered(error=_internal(error)))
+            self._keep(subject, stem, _Gathered(problems=(_internal(error),)))
 
     def _keep(self, subject: WeeklySubject, stem: str, gathered: _Gathered) -> None:
         audited, report = gathered.audited, gathered.report
         if audited is None or report is None:
-            entry = WeeklyEntry(subject.domain, subject.source, "", error=gathered.error, failures=1, exit_code=3)
+            entry = WeeklyEntry(subject.domain, subject.source, "", problems=gathered.problems, failures=1, exit_code=3)
             _write_entry(self.work / f"{stem}.json", entry)
             return
         plan = self.plan
         snapshot = _snapshot(subject, audited, report, plan)
-        error = gathered.error
+        problems = [*gathered.problems]
 
         def damaged(found: DamagedError) -> None:
-            nonlocal error
-            error = "; ".join(filter(None, (error, str(found))))
+            problems.extend(found.details)
 
         compared = self._compare(snapshot, report, damaged)
         now = {each.fingerprint for each in report.findings}
         gone = [each.fingerprint for each in compared.comparison.of(ChangeKind.GONE) if each.fingerprint not in now]
         entry = _entry(subject, report, compared, plan)
         entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
-        if error:
-            entry = replace(entry, error=error, exit_code=worst_exit_code((entry.exit_code, 3)))
+        if problems:
+            entry = replace(entry, problems=tuple(problems), exit_code=worst_exit_code((entry.exit_code, 3)))
         for lang, name in entry.pages.items():
             write_whole(self.work / name, self.pages.subject(report, entry, self.history, lang), mode=plan.page_mode)
         _write_entry(self.work / f"{stem}.json", entry)
@@ -448,33 +418,33 @@ class _Gathered:
 
     audited: Audited | None = None
     report: Report | None = None
-    error: str = ""
+    problems: tuple[Detail, ...] = ()
 
 
 async def _gathered(subject: WeeklySubject, plan: Plan, seen: tuple[KeySeen, ...]) -> _Gathered:
     """A message that cannot be read is told, and the domain is audited without it."""
 
-    async def audited(sample: Sample | None, error: str = "") -> _Gathered:
+    async def audited(sample: Sample | None, problems: tuple[Detail, ...] = ()) -> _Gathered:
         job = Job(subject.domain, sample, replace(subject.options, keys_seen=seen))
         found = await report_on(job, plan.ports, plan.rules, plan.selection, Extras(remedies=True))
-        return _Gathered(found.audited, found.report, error)
+        return _Gathered(found.audited, found.report, problems)
 
-    picked, error = subject.picked, subject.error
+    picked, problems = subject.picked, subject.problems
     if picked is not None:
         try:
-            return await audited(Sample(picked.name, path=picked.path, data=picked.data), error)
+            return await audited(Sample(picked.name, path=picked.path, data=picked.data), problems)
         except InputError as problem:
-            error = str(problem)
+            problems = problem.details
     try:
-        return await audited(None, error)
+        return await audited(None, problems)
     except InputError as problem:
-        return _Gathered(error=str(problem))
+        return _Gathered(problems=problem.details)
     except Exception as problem:
-        return _Gathered(error=_internal(problem))
+        return _Gathered(problems=(_internal(problem),))
 
 
-def _internal(error: Exception) -> str:
-    return f"internal error, please report it: {type(error).__name__}: {error}"
+def _internal(error: Exception) -> Detail:
+    return RUN_INTERNAL(kind=type(error).__name__, text=str(error))
 
 
 def _snapshot(subject: WeeklySubject, audited: Audited, report: Report, plan: Plan) -> Snapshot:
@@ -550,12 +520,16 @@ _CLOSED = {True: "closed", False: "open", None: "unknown"}
 
 def _texts(report: Report, compared: _Compared, rules: RuleSet, lang: str) -> Iterator[tuple[str, FindingText]]:
     """The changes in words, by fingerprint; of what is not judged any more only what was looked at."""
+    speaker = Speaker(rules, catalogue(), lang)
     now = {each.fingerprint: each for each in report.findings}
+    steps = {each: step for step in report.answer.plan for each in step.findings}
     for change in compared.comparison.changes:
         ident = change.fingerprint
         if (finding := now.get(ident)) is not None:
             words = sentences(finding, rules, lang, catalogue(), report.facts)
-            yield ident, FindingText(words.heading, words.message, words.fix[0] if words.fix else "")
+            step = steps.get(FindingId(finding.rule, finding.item))
+            first = step_words(step, report, speaker).what if step else "".join(words.fix[:1])
+            yield ident, FindingText(words.heading, words.message, first)
         elif (finding := compared.ruled.findings.get(ident)) is not None:
             words = sentences(finding, rules, lang, catalogue(), compared.facts)
             yield ident, FindingText(named(words.noun, phrases(lang)("weekly.name-not-kept")), "", "")

@@ -1,0 +1,1 @@
+"""Measurements beside the peers, as ratios: `make bench` runs them all and fills docs/performance.md."""

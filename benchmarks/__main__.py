@@ -1,0 +1,199 @@
+"""Runs the benchmarks and writes what they measured into docs/performance.md: `make bench`.
+
+    python -m benchmarks                    all, then the table
+    python -m benchmarks --only fleet       one of them; of the others the older figures stay
+    python -m benchmarks --quick            tiny sizes: whether each runs. The table is printed and nothing written
+
+Each is a script of this folder that writes rows with `--json FILE`: target, case, measured, goal, peer, met. One that
+is not there or fails is told in the table, and the others go on. What was measured is kept in measured.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+KEPT = ROOT / "benchmarks" / "measured.json"
+PAGE = ROOT / "docs" / "performance.md"
+_TABLE = re.compile(r"(<!-- (\w+):begin[^\n]*-->\n).*?(<!-- \2:end -->)", re.DOTALL)
+_NO_CORPUS = "the corpus is not here"  # as those scripts say that audit its zones
+NEEDS_CORPUS = "needs the test corpus (DELIV_CORPUS)"
+PAPER = "paper"
+"""The target of rows that are computed, not measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A benchmark: its file without ending, the targets it is for, and what it is told where only few are wanted."""
+
+    name: str
+    targets: tuple[str, ...]
+    quick: tuple[str, ...] = ()
+
+    @property
+    def file(self) -> Path:
+        """Where it stands."""
+        return ROOT / "benchmarks" / f"{self.name}.py"
+
+
+SCRIPTS = (
+    Script("one_domain", ("P1",), ("--domains", "2")),
+    Script("fleet", ("P3", "P4", "P6"), ("--domains", "20", "--peers", "2", "--rounds", "1")),
+    Script("dns", ("P5", "P13"), ("--questions", "500", "--domains", "40")),
+    Script("message", ("P7", "P8", "P9"), ("--quick",)),
+    Script("startup", ("P2", "P10"), ("--rounds", "1")),
+    Script("feedback", ("P11",), ("--quick",)),
+    Script("judging", ("P12",), ("--rounds", "1", "hatena.ne.jp")),
+    Script("weekly", ("P14",), ("--domains", "2")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What became of a script: its rows, or why it has none."""
+
+    rows: tuple[Mapping[str, Any], ...] = ()
+    problem: str = ""
+
+
+def run(script: Script, *, quick: bool = False, seconds: float | None = None) -> Ran:
+    """Run one script in an interpreter of its own; what it prints goes to the terminal."""
+    if not script.file.exists():
+        return Ran(problem="not written yet")
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder) / "rows.json"
+        command = [sys.executable, str(script.file), "--json", str(written), *(script.quick if quick else ())]
+        known = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))}
+        try:
+            done = subprocess.run(command, cwd=ROOT, env=known, stderr=subprocess.PIPE, text=True, timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return Ran(problem=f"not done after {seconds:.0f} seconds")
+        sys.stderr.write(done.stderr)
+        if done.returncode:
+            last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+            return Ran(problem=NEEDS_CORPUS if _NO_CORPUS in last[0] else f"failed: {last[0]}")
+        try:
+            rows = json.loads(written.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            return Ran(problem=f"wrote no rows: {error}")
+    return Ran(tuple(rows))
+
+
+def machine() -> str:
+    """What it was measured on."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} cores, {platform.machine()}, {platform.system()}, Python {platform.python_version()}"
+
+
+# --- the table -----------------------------------------------------------------------------------------------------
+
+
+def table(measured: Mapping[str, Any]) -> str:
+    """The measured rows as Markdown, in the order of the targets; a script without any as one row."""
+    lines = ["| target | what | goal | measured | beside | met |", "| --- | --- | --- | --- | --- | --- |"]
+    found: list[tuple[int, tuple[str, ...]]] = []
+    for script in SCRIPTS:
+        kept = measured.get(script.name, {})
+        rows = [row for row in kept.get("rows", ()) if row["target"] != PAPER]
+        found += [(_number(str(row["target"])), _cells(row)) for row in rows]
+        missing = [each for each in script.targets if each not in {row["target"] for row in rows}]
+        why = kept.get("problem") or "not measured yet"
+        found += [(_number(each), (each, f"`{script.name}.py`: {_plain(why)}", "", "–", "", "")) for each in missing]
+    lines += [f"| {' | '.join(cells)} |" for _, cells in sorted(found, key=lambda each: each[0])]
+    return "\n".join(lines) + "\n"
+
+
+def paper(measured: Mapping[str, Any]) -> str:
+    """The computed rows as Markdown."""
+    lines = ["| on paper | |", "| --- | --- |"]
+    rows = [row for kept in measured.values() for row in kept.get("rows", ()) if row["target"] == PAPER]
+    lines += [f"| {_plain(row['case'])} | {_figure(row['measured'])} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def told(measured: Mapping[str, Any]) -> str:
+    """When and on what each was measured."""
+    by_run: dict[tuple[str, str], list[str]] = {}
+    for name, kept in measured.items():
+        by_run.setdefault((kept["date"], kept["machine"]), []).append(f"`{name}.py`")
+    return "".join(f"{', '.join(names)}: {date}, {where}.\n\n" for (date, where), names in sorted(by_run.items()))
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    met = {"True": "yes", "False": "**no**"}.get(str(row.get("met")), "")
+    goal, peer = (str(row.get(name) or "") for name in ("goal", "peer"))
+    return str(row["target"]), _plain(row["case"]), _plain(goal), _figure(row["measured"]), _plain(peer), met
+
+
+def _figure(value: object) -> str:
+    """A number with three digits that say something, or text as it is; nothing: the peer is not there."""
+    if value is None:
+        return "peer not there"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return _plain(value)
+    return f"{value:,.0f}" if abs(value) >= 100 or isinstance(value, int) else f"{value:.3g}"
+
+
+def _plain(value: object) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _number(target: str) -> int:
+    return int(target.removeprefix("P")) if target.removeprefix("P").isdigit() else 99
+
+
+def filled(page: str, measured: Mapping[str, Any]) -> str:
+    """The page with its tables written anew. Raises ValueError where the page has no place for one."""
+    made = {"table": table(measured), "paper": paper(measured), "machine": told(measured)}
+    places = {match[2] for match in _TABLE.finditer(page)}
+    if missing := made.keys() - places:
+        raise ValueError(f"no <!-- {missing.pop()}:begin --> in the page")
+    return _TABLE.sub(lambda match: f"{match[1]}\n{made[match[2]]}\n{match[3]}", page)
+
+
+def collect(scripts: Iterable[Script], *, quick: bool) -> dict[str, Any]:
+    """Run the scripts; script -> when, where, and its rows or its problem."""
+    today, here = datetime.now(UTC).date().isoformat(), machine()
+    measured: dict[str, Any] = {}
+    for script in scripts:
+        print(f"== {script.name} ({', '.join(script.targets)})", flush=True)
+        ran = run(script, quick=quick)
+        if ran.problem:
+            print(f"   {ran.problem}", flush=True)
+        measured[script.name] = {"date": today, "machine": here, "rows": list(ran.rows), "problem": ran.problem}
+    return measured
+
+
+def main() -> int:
+    """Returns 1 where a script that is there failed for another reason than that the corpus is not here."""
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="tiny sizes; nothing is written")
+    parser.add_argument("--only", action="append", choices=[each.name for each in SCRIPTS], help="one script")
+    given = parser.parse_args()
+    chosen = [each for each in SCRIPTS if not given.only or each.name in given.only]
+    measured = collect(chosen, quick=given.quick)
+    if given.quick:
+        print(table(measured))
+    else:
+        kept = json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else {}
+        kept |= measured
+        KEPT.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        PAGE.write_text(filled(PAGE.read_text("utf-8"), kept), "utf-8")
+        print(f"{PAGE.relative_to(ROOT)} is written")
+    return int(any(each["problem"].startswith(("failed", "wrote")) for each in measured.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,282 @@
+"""`deliv fleet run` beside checkdmarc on the domains of benchmarks/lab.py: domains a second, processor time, memory.
+
+    python benchmarks/fleet.py [--domains N] [--peers N] [--rounds N] [--json FILE]
+
+P3 and P4: the sound domains of the laboratory at 0 and at 20 ms an answer, all rules judged, beside checkdmarc as it
+is (one domain after another) and with 32 threads around its library; the two take turns. P6: `--domains` of all kinds,
+those that never answer among them, against a run of a thousand. Whole processes are measured, and of each the start is
+taken off, as a run of one domain shows it: or checkdmarc, which gets fewer domains, would look worse than it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.lab import DOMAINS, SEED, Kind, Lab  # noqa: E402
+from benchmarks.nameserver import Load, Serving, serving  # noqa: E402
+
+DELAY = 0.020
+THREADS = 32
+ROUNDS = 3
+FEW = 1000  # domains of the run that a long one is compared with
+_MANY = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a process and those that it started took: seconds, of processor time as well; octets of the largest."""
+
+    domains: int
+    seconds: float
+    cpu: float
+    memory: int
+    load: Load
+
+    @property
+    def rate(self) -> float:
+        """Domains a second."""
+        return self.domains / self.seconds
+
+    def after(self, start: Cost) -> Cost:
+        """What the domains beyond that of `start` took."""
+        seconds, cpu = self.seconds - start.seconds, self.cpu - start.cpu
+        load = Load(self.load.questions - start.load.questions, self.load.seconds - start.load.seconds)
+        return Cost(self.domains - start.domains, seconds, cpu, self.memory, load)
+
+
+def measured(command: Sequence[str], server: Serving, domains: int, *, cores: Iterable[int] = ()) -> Cost:
+    """Run a command to its end, where `cores` are named on these alone. Ends the program where it fails."""
+    wanted = set(cores)
+    before, load = resource.getrusage(resource.RUSAGE_CHILDREN), server.load()
+    begin = time.perf_counter()
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            preexec_fn=(lambda: os.sched_setaffinity(0, wanted)) if wanted else None,
+        )
+        watch = _Memory(process.pid)
+        code = process.wait()
+        watch.stop()
+        if code not in (0, 3):  # 3: some could not be checked, as the laboratory has it
+            said.seek(0)
+            sys.exit(f"{' '.join(command[:5])} left with {code}: {said.read().decode()[-500:]}")
+    seconds = time.perf_counter() - begin
+    after, done = resource.getrusage(resource.RUSAGE_CHILDREN), server.load()
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    asked = Load(done.questions - load.questions, done.seconds - load.seconds)
+    return Cost(domains, seconds, cpu, watch.largest, asked)
+
+
+class _Memory:
+    """Looks now and then at the largest resident set of a process and of those below it (Linux; elsewhere 0)."""
+
+    def __init__(self, pid: int) -> None:
+        self.largest = 0
+        self._pid, self._over = pid, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.25):
+            for pid in _family(self._pid):
+                self.largest = max(self.largest, _peak(pid))
+
+
+def _family(pid: int) -> list[int]:
+    found = [pid]
+    for each in found:
+        for path in Path(f"/proc/{each}/task").glob("*/children"):
+            try:
+                found += map(int, path.read_text().split())
+            except (OSError, ValueError):
+                continue
+    return found
+
+
+def _peak(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
+
+
+# --- what is run ---------------------------------------------------------------------------------------------------
+
+
+def ours(folder: Path, domains: Sequence[str], *, server: Serving, workers: int, cores: Iterable[int] = ()) -> Cost:
+    """One `deliv fleet run` into a new folder."""
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        listed = Path(name) / "domains.txt"
+        listed.write_text("\n".join(domains) + "\n")
+        command = [
+            *(sys.executable, "-m", "deliverability", "fleet", "run", str(listed), "--out", str(Path(name) / "fleet")),
+            *("--workers", str(workers), "--rate", "0", "--resolver", server.resolver),
+        ]
+        return measured(command, server, len(domains), cores=cores)
+
+
+def theirs(domains: Sequence[str], *, server: Serving, threads: int = 1, cores: Iterable[int] = ()) -> Cost:
+    """Checkdmarc in a process of its own."""
+    command = [sys.executable, __file__, "--child", str(server.port), str(threads), *domains]
+    return measured(command, server, len(domains), cores=cores)
+
+
+def child(port: int, threads: int, domains: Sequence[str]) -> None:
+    """What `theirs` starts: checkdmarc over its library, as its command line calls it."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import checkdmarc
+    from dns.nameserver import Do53Nameserver
+
+    servers = [Do53Nameserver("127.0.0.1", port)]
+
+    def check(domain: str) -> object:
+        return checkdmarc.check_domains([domain], nameservers=servers)
+
+    if threads == 1:
+        for domain in domains:
+            check(domain)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(check, domains):
+            pass
+
+
+# --- the figures ---------------------------------------------------------------------------------------------------
+
+
+def row(
+    target: str, case: str, value: float | str, goal: str = "", peer: str = "", met: bool | None = None
+) -> dict[str, Any]:
+    if isinstance(value, float):
+        value = float(f"{value:.4g}")
+    return {"target": target, "case": case, "measured": value, "goal": goal, "peer": peer, "met": met}
+
+
+def ratio(target: str, case: str, mine: Sequence[Cost], others: Sequence[Cost], goal: float) -> dict[str, Any]:
+    """How many times as many domains a second, pair by pair."""
+    times = statistics.median(one.rate / other.rate for one, other in zip(mine, others, strict=True))
+    rates = [statistics.median(each.rate for each in costs) for costs in (mine, others)]
+    told = f"checkdmarc {rates[1]:.3g}/s, deliv {rates[0]:.3g}/s"
+    return row(target, case, times, f"≥ {goal:g} ×", told, times >= goal)
+
+
+def beside(folder: Path, lab: Lab, count: int, peers: int, rounds: int) -> list[dict[str, Any]]:
+    """P3 and P4."""
+    sound = [lab.name(n) for n in range(lab.domains) if lab.truth(n).kind not in (Kind.SILENT, Kind.SERVFAIL)]
+    every = sorted(os.sched_getaffinity(0))
+    make = partial(Lab, lab.domains, lab.seed)
+    rows = []
+    with serving(make) as server:
+        mine, others, one_mine, one_others = [], [], [], []
+        run, peer = partial(ours, folder, server=server), partial(theirs, server=server)
+        starts = run(sound[:1], workers=len(every)), peer(sound[:1])
+        one_starts = run(sound[:1], workers=1, cores=every[:1]), peer(sound[:1], cores=every[:1])
+        for turn in range(rounds):
+            some = sound[turn * peers :][:peers]
+            others.append(peer(some).after(starts[1]))
+            mine.append(run(sound[:count], workers=len(every)).after(starts[0]))
+            one_others.append(peer(some, cores=every[:1]).after(one_starts[1]))
+            one_mine.append(run(sound[:count], workers=1, cores=every[:1]).after(one_starts[0]))
+        rows.append(ratio("P3", f"0 ms, {len(every)} cores: domains/s beside checkdmarc", mine, others, 7))
+        rows.append(ratio("P3", "0 ms, one core each: domains/s beside checkdmarc", one_mine, one_others, 3))
+        cpu = [statistics.median(1000 * each.cpu / each.domains for each in costs) for costs in (one_mine, one_others)]
+        rows.append(row("P3", "CPU a domain, ms", cpu[0], "", f"checkdmarc {cpu[1]:.3g}"))
+        asked = [statistics.median(each.load.questions / each.domains for each in costs) for costs in (mine, others)]
+        rows.append(row("P3", "questions a domain", asked[0], "", f"checkdmarc {asked[1]:.3g}"))
+    with serving(make, delay=DELAY) as server:
+        mine, others, threaded = [], [], []
+        run, peer = partial(ours, folder, server=server), partial(theirs, server=server)
+        starts = run(sound[:1], workers=len(every)), peer(sound[:1])
+        few = max(2, peers // 5)
+        for turn in range(rounds):
+            others.append(peer(sound[turn * few :][:few]).after(starts[1]))
+            threaded.append(peer(sound[turn * 2 * peers :][: 2 * peers], threads=THREADS).after(starts[1]))
+            mine.append(run(sound[:count], workers=len(every)).after(starts[0]))
+        rows.append(ratio("P4", "20 ms: domains/s beside checkdmarc", mine, others, 300))
+        rows.append(ratio("P4", f"20 ms: domains/s beside {THREADS} threads of checkdmarc", mine, threaded, 7))
+    return rows
+
+
+def growth(folder: Path, lab: Lab) -> list[dict[str, Any]]:
+    """P6, and what the same cost comes to for more domains."""
+    names = list(lab.names())
+    few = names[: min(FEW, len(names))]
+    workers = len(os.sched_getaffinity(0))
+    with serving(partial(Lab, lab.domains, lab.seed)) as server:
+        run = partial(ours, folder, server=server, workers=workers)
+        start, less, more = run(few[:1]), run(few), run(names)
+    each = [cost.after(start).cpu / (cost.domains - 1) for cost in (less, more)]
+    grown = each[1] / each[0]
+    megabytes = more.memory / 1e6
+    share = more.load.seconds / (more.load.seconds + more.cpu)
+    label = f"{len(names):,} domains of all kinds"
+    rows = [
+        row("P6", f"CPU a domain, {len(names):,} beside {len(few):,} domains", grown, "≤ 1.1 ×", "", grown <= 1.1),
+        row("P6", f"{label}: resident memory of the largest process, MB", megabytes, "≤ 150", "", megabytes <= 150),
+        row("P6", f"{label}: CPU a domain, ms", 1000 * each[1]),
+        row("P6", f"{label}: minutes, start to end", more.seconds / 60),
+        row("P6", f"{label}: questions a domain", more.load.questions / len(names)),
+        row("P6", "of that, share of the name server in all processor time", share),
+    ]
+    hours = each[1] * _MANY / 3600
+    questions = more.load.questions / len(names) * _MANY
+    rows += [
+        row("paper", "10 million domains: core-hours", hours),
+        row("paper", f"10 million domains: hours on {workers} cores, name server apart", hours / workers),
+        row("paper", "10 million domains: questions, in millions", questions / 1e6),
+        row("paper", "10 million domains: questions a second that this takes", questions / (hours / workers * 3600)),
+        row("paper", "100,000 domains: minutes on this machine", 1e5 / more.rate / 60),
+    ]
+    return rows
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--child"]:
+        child(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+        return
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--domains", type=int, default=DOMAINS)
+    parser.add_argument("--peers", type=int, default=100, help="domains of a round that checkdmarc gets at 0 ms")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    given = parser.parse_args()
+    lab = Lab(given.domains, given.seed)
+    with tempfile.TemporaryDirectory() as name:
+        rows = beside(Path(name), lab, min(FEW, given.domains), given.peers, given.rounds)
+        rows += growth(Path(name), lab)
+    for each in rows:
+        state = {True: "met", False: "NOT MET"}.get(each["met"], "")
+        print(f"{each['target']:<6}{each['case']:<70}{each['measured']:>10} {each['goal']:<8} {each['peer']} {state}")
+    if given.json:
+        given.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

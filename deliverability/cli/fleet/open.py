@@ -1,0 +1,91 @@
+"""`deliv fleet open`: the full report of one domain of a fleet."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deliverability.cli.command import Command
+from deliverability.cli.language import language
+from deliverability.cli.options import (
+    config_option,
+    judging_options,
+    output_options,
+    plain_errors,
+    resolver_option,
+    rule_problems,
+)
+from deliverability.cli.types import NumberType, PathOf
+
+if TYPE_CHECKING:
+    from deliverability.cli.judging import Judging
+    from deliverability.config import Settings
+    from deliverability.ports.ports import Ports
+    from deliverability.runs.fleet.folder import FleetFolder
+    from deliverability.runs.fleet.reopen import Reopened
+
+
+@click.command("fleet-open", cls=Command)
+@click.argument("folder", metavar="DIR", type=PathOf("folder", exists=True))
+@click.argument("domain", metavar="DOMAIN")
+@click.option("--zone", multiple=True, type=PathOf("either", exists=True), metavar="FILE|DIR")
+@resolver_option
+@click.option("--offline", is_flag=True)
+@click.option("--timeout", type=NumberType(float, 0.1), metavar="SECONDS")
+@config_option
+@judging_options
+@output_options
+def command(folder: Path, domain: str, **params: Any) -> int:
+    """Write the full report of one domain of a fleet."""
+    with plain_errors():
+        from deliverability.cli.inputs import read_settings
+        from deliverability.cli.judging import Judging
+        from deliverability.inputs import parse_domain
+        from deliverability.runs.fleet.folder import opened
+        from deliverability.runs.saved import audited_of
+
+        settings = read_settings(params["config"])
+        with rule_problems():
+            judging = Judging.of(params, settings)
+        with opened(folder) as fleet:
+            kept = audited_of(fleet.facts_of(parse_domain(domain)))
+            outputs = judging.outputs(1)
+            found = _reopened(fleet, kept, settings, judging, params)
+        code = judging.write(kept, found.report, outputs)
+        outputs.end()
+    if found.changed:
+        click.echo(language().say.count("cli.fleet-changed", found.changed), err=True)
+    return code
+
+
+def _reopened(fleet: FleetFolder, kept: Any, settings: Settings, judging: Judging, params: dict[str, Any]) -> Reopened:
+    from deliverability.cli.fleet.run import options_of_subject
+    from deliverability.runs.fleet.reopen import reopened
+    from deliverability.runs.job import Job
+
+    subject = fleet.subject(kept.subject.domain)
+    job = Job(subject.domain, options=options_of_subject(subject, settings))
+    ports = _ports(fleet, settings, params)
+
+    async def work() -> Reopened:
+        try:
+            return await reopened(kept, job, ports, judging.rules, judging.selection)
+        finally:
+            if ports is not None:
+                await ports.close()
+
+    return asyncio.run(work())
+
+
+def _ports(fleet: FleetFolder, settings: Settings, params: dict[str, Any]) -> Ports | None:
+    """Whom to ask for remedies: nobody where the run asked no live DNS and nothing else is named now."""
+    from deliverability.cli.fleet.run import UNUSED
+    from deliverability.cli.inputs import ports_of
+
+    live = not any(fleet.settings.get(each) for each in ("--zone", "--offline"))
+    if params["offline"] or not (live or params["zone"] or params["resolver"]):
+        return None
+    return ports_of({**params, **UNUSED, "fetch": False, "probe_smtp": False}, settings)

@@ -1,0 +1,76 @@
+"""`deliv fleet report`: what a fleet's findings have in common, and what one change would mend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deliverability.cli.command import Command
+from deliverability.cli.language import language
+from deliverability.cli.options import lang_option, plain_errors, rule_folders_option, rule_problems
+from deliverability.cli.types import PathOf
+
+if TYPE_CHECKING:
+    from deliverability.view.fleet import FleetView
+
+
+@click.command("fleet-report", cls=Command)
+@click.argument("folder", metavar="DIR", type=PathOf("folder", exists=True))
+@click.option("-o", "--output", multiple=True, type=PathOf("file"), metavar="FILE")
+@click.option("--compare", type=PathOf("folder", exists=True), metavar="OLDDIR")
+@click.option("--parquet", is_flag=True)
+@rule_folders_option
+@lang_option
+def command(folder: Path, output: tuple[Path, ...], compare: Path | None, parquet: bool, **params: Any) -> int:
+    """Say what the findings of a fleet have in common."""
+    with plain_errors():
+        from deliverability.auditors import catalogue
+        from deliverability.cli.output import UNKNOWN_ENDING, put, show
+        from deliverability.model.errors import InputError, not_written
+        from deliverability.render.fleet import FORMATS
+        from deliverability.runs.fleet.causes import causes
+        from deliverability.runs.fleet.folder import opened
+        from deliverability.runs.fleet.tables import write_parquet
+        from deliverability.runs.rules import load_rules
+        from deliverability.view.fleet import fleet_view
+        from deliverability.words.speaker import Speaker
+
+        for path in output:
+            if path.suffix.lower() not in FORMATS:
+                raise InputError(UNKNOWN_ENDING(file=str(path), endings=tuple(FORMATS)))
+        with rule_problems():
+            rules = load_rules(params["rules"])
+        with ExitStack() as stack:
+            fleet = stack.enter_context(opened(folder))
+            older = stack.enter_context(opened(compare)).rows() if compare else None
+            found = causes(fleet.rows(), rules, fleet.day, older)
+            if parquet:
+                try:
+                    tables = write_parquet(fleet)
+                except OSError as error:
+                    raise InputError(not_written(str(folder / "tables"), error)) from None
+                click.echo(language().say("cli.written", file=str(tables)), err=True)
+            left = fleet.status(running=False).left
+        speaker = Speaker(rules, catalogue(), language().people)
+        for path in output:
+            put(FORMATS[path.suffix.lower()](found, speaker), path)
+        if not output:
+            show("\n".join(_lines(fleet_view(found, speaker))) + "\n")
+    if left:
+        click.echo(language().say("cli.fleet-idle", left=f"{left:,}"), err=True)
+    return 0
+
+
+def _lines(view: FleetView) -> Iterator[str]:
+    """The answer, and what concerns most domains."""
+    yield view.heading
+    yield from view.lead
+    if view.actions:
+        yield ""
+        yield language().say("fleet-report.actions")
+        for each in view.actions:
+            yield f"  {each.count}{language().say('punctuation.colon')}{each.what}"

@@ -1,0 +1,67 @@
+"""`deliv fleet status`: how far the run of a folder is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from deliverability.cli.command import Command
+from deliverability.cli.language import language
+from deliverability.cli.options import lang_option, plain_errors, text_or_json_option
+from deliverability.cli.progress import clock
+from deliverability.cli.types import PathOf
+from deliverability.model.codec import json_text
+
+if TYPE_CHECKING:
+    from deliverability.model.fleet import FleetStatus
+
+
+@click.command("fleet-status", cls=Command)
+@click.argument("folder", metavar="DIR", type=PathOf("folder", exists=True))
+@text_or_json_option
+@lang_option
+def command(folder: Path, style: str, lang: str) -> int:
+    """Say how far the run of a folder is."""
+    with plain_errors():
+        from deliverability.runs.fleet.run import fleet_status
+
+        status = fleet_status(folder)
+    if style == "json":
+        click.echo(json_text(_as_json(status), indent=2))
+    else:
+        click.echo("\n".join(status_lines(status)))
+    return 0
+
+
+def _as_json(status: FleetStatus) -> dict[str, object]:
+    return {
+        "domains": status.domains,
+        "done": status.done,
+        "failed": status.failed,
+        "left": status.left,
+        "duplicates": status.duplicates,
+        "refused": status.refused,
+        "running": status.running,
+        "seconds": round(status.seconds, 3),
+        "rate": round(status.rate, 3),
+        "seconds_left": None if status.seconds_left is None else round(status.seconds_left, 3),
+        "digest": status.digest,
+    }
+
+
+def status_lines(status: FleetStatus) -> Iterator[str]:
+    """The same for people."""
+    say = language().say
+    counts = {"done": f"{status.done:,}", "all": f"{status.domains:,}", "failed": f"{status.failed:,}"}
+    yield say("cli.fleet-status", **counts)
+    if status.refused:
+        yield say.count("cli.fleet-refused-lines", status.refused)
+    if status.rate:
+        yield say("cli.fleet-rate", rate=f"{status.rate:,.1f}", elapsed=clock(status.seconds))
+    if status.left and status.running and status.seconds_left is not None:
+        yield say("cli.fleet-left", left=f"{status.left:,}", time=clock(status.seconds_left))
+    elif status.left and not status.running:
+        yield say("cli.fleet-idle", left=f"{status.left:,}")

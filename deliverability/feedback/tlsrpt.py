@@ -1,0 +1,126 @@
+"""TLS reports (RFC 8460 section 4), read within limits."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from deliverability.feedback import limits
+from deliverability.feedback.limits import NotReadError
+from deliverability.feedback.values import is_period, line, word
+from deliverability.mail.addresses import to_a_label
+from deliverability.mail.words import decode_octets
+from deliverability.model.observed import TlsFailure, TlsPolicyResult, TlsReport
+
+_MAX_POLICIES = 1_000
+_MAX_FAILURES = 1_000
+
+
+def read_tls_report(pieces: Iterator[bytes], now: int) -> TlsReport:
+    """Read one report. `now`: seconds since 1970. Raises NotReadError where it is none; never anything else.
+
+    Where a policy's sum of failures is smaller than its details, as some reporters write, the details count.
+    """
+    document = _load(pieces)
+    if not isinstance(document, dict) or "policies" not in document or "report-id" not in document:
+        raise NotReadError(limits.NOT_FEEDBACK())
+    period = document.get("date-range")
+    period = period if isinstance(period, dict) else {}
+    begin, end = _second(period.get("start-datetime")), _second(period.get("end-datetime"))
+    if begin is None or end is None:
+        raise NotReadError(limits.NOT_TOLD(what="date-range"))
+    problems = []
+    if not is_period(begin, end, now):
+        problems.append(limits.BAD_PERIOD(begin=begin, end=end))
+    policies = document["policies"]
+    policies = policies if isinstance(policies, list) else []
+    return TlsReport(
+        reporter=_text(document.get("organization-name"), 253),
+        report_id=_text(document["report-id"], 255),
+        begin=begin,
+        end=end,
+        policies=tuple(_policy(each) for each in policies[:_MAX_POLICIES] if isinstance(each, dict)),
+        problems=tuple(problems),
+    )
+
+
+def _load(pieces: Iterator[bytes]) -> Any:
+    kept: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > limits.MAX_JSON:
+            raise NotReadError(limits.TOO_LARGE(octets=size, limit=limits.MAX_JSON))
+        kept.append(piece)
+    text = decode_octets(b"".join(kept), None).text.removeprefix("\ufeff")
+    if _depth(text) > limits.MAX_JSON_DEPTH:
+        raise NotReadError(limits.TOO_DEEP(limit=limits.MAX_JSON_DEPTH))
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise NotReadError(limits.NOT_FEEDBACK()) from None
+
+
+def _depth(text: str) -> int:
+    """How deep brackets are nested, those in strings counted too; reading stops beyond the limit."""
+    depth = deepest = 0
+    for bracket in re.finditer(r"[\[\]{}]", text):
+        depth += 1 if bracket[0] in "[{" else -1
+        deepest = max(deepest, depth)
+        if deepest > limits.MAX_JSON_DEPTH:
+            break
+    return deepest
+
+
+def _policy(given: dict[str, Any]) -> TlsPolicyResult:
+    policy, summary = given.get("policy"), given.get("summary")
+    policy = policy if isinstance(policy, dict) else {}
+    summary = summary if isinstance(summary, dict) else {}
+    details = given.get("failure-details")
+    failures: Counter[tuple[str, str]] = Counter()
+    for each in details[:_MAX_FAILURES] if isinstance(details, list) else ():
+        if isinstance(each, dict):
+            failures[word(_text(each.get("result-type"), 40)), _mx(each, policy)] += _count(
+                each.get("failed-session-count")
+            )
+    kept = tuple(TlsFailure(kind, mx, count) for (kind, mx), count in failures.most_common() if count)
+    return TlsPolicyResult(
+        domain=to_a_label(_text(policy.get("policy-domain"), 253)) or "",
+        type=word(_text(policy.get("policy-type"), 40)),
+        succeeded=_count(summary.get("total-successful-session-count")),
+        failed=max(_count(summary.get("total-failure-session-count")), sum(each.count for each in kept)),
+        failures=kept,
+    )
+
+
+def _mx(failure: dict[str, Any], policy: dict[str, Any]) -> str:
+    """The host that was connected to; else the one pattern of the policy, which is text or a list."""
+    written = failure.get("receiving-mx-hostname") or policy.get("mx-host")
+    if isinstance(written, list):
+        written = written[0] if len(written) == 1 else ""
+    host = _text(written, 253)
+    name = to_a_label(host.removeprefix("*."))
+    return "" if name is None else f"*.{name}" if host.startswith("*.") else name
+
+
+def _count(value: Any) -> int:
+    return value if type(value) is int and 0 <= value <= limits.MAX_COUNT else 0
+
+
+def _text(value: Any, most: int) -> str:
+    return line(value, most) if isinstance(value, str) else ""
+
+
+def _second(value: Any) -> int | None:
+    """A time of RFC 3339; some reporters leave the seconds out."""
+    if not isinstance(value, str) or len(value) > 40:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        return None

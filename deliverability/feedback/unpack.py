@@ -1,0 +1,221 @@
+"""From octets to documents: peels gzip, zip, mailboxes and mails, by content and never by name, within limits."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from deliverability.feedback import limits
+from deliverability.feedback.limits import NotReadError
+from deliverability.mail.files.listing import TooManyEntriesError
+from deliverability.mail.files.zips import STORED, Member, looks_like_zip, packed_member, read_directory
+from deliverability.mail.mailbox import is_mailbox, looks_like_message, messages_of
+from deliverability.mail.reader import Message, Part, read
+from deliverability.model.codes import Detail
+
+_CHUNK = 1 << 16
+_GZIP = b"\x1f\x8b"
+_GZIP_BITS, _RAW_BITS = 31, -15
+_NAMES = {_GZIP_BITS: "gzip", _RAW_BITS: "zip"}
+_SPACE = b" \t\r\n"
+_UTF8_BOM, _UTF16_BOMS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
+_HEAD = 1 << 12
+
+
+class DocumentKind(StrEnum):
+    """What the octets look like."""
+
+    XML = "xml"
+    JSON = "json"
+    MAIL = "mail"
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosed:
+    """One document inside a file.
+
+    Attributes:
+        kind: by its first octets.
+        name: file name inside, for messages; may be empty.
+        pieces: begins anew each time it is called; raises NotReadError where a limit is reached or octets are damaged.
+        mail: the message that carried it (itself for a mail); None for a bare file.
+
+    """
+
+    kind: DocumentKind
+    name: str
+    pieces: Callable[[], Iterator[bytes]]
+    mail: Message | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Something inside that cannot be read, and why."""
+
+    name: str
+    detail: Detail
+
+
+def documents(octets: bytes, name: str = "") -> Iterator[Enclosed | Unreadable]:
+    """Every document in a file or mail, in order; what is none of ours is left out of mails, and told of files.
+
+    Never raises for any octets. Holds `octets`, decoded parts and 64 kB of what is decompressed.
+    """
+    if len(octets) > limits.MAX_COMPRESSED:
+        yield Unreadable(name, limits.TOO_LARGE(octets=len(octets), limit=limits.MAX_COMPRESSED))
+        return
+    found = False
+    for each in _inside(_Source(name, lambda: iter((octets,)), octets), None, 0):
+        found = True
+        yield each
+    if not found:
+        yield Unreadable(name, limits.NOT_FEEDBACK())
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Octets as a stream that can begin anew, and whole where they are held anyway."""
+
+    name: str
+    pieces: Callable[[], Iterator[bytes]]
+    whole: bytes | None
+
+    def head(self) -> bytes:
+        found = b""
+        for piece in self.pieces():
+            found += piece
+            if len(found) >= _HEAD:
+                break
+        return found[:_HEAD]
+
+    def octets(self) -> bytes:
+        """All of it. Raises NotReadError above the size of what may come compressed."""
+        if self.whole is not None:
+            return self.whole
+        kept: list[bytes] = []
+        size = 0
+        for piece in self.pieces():
+            size += len(piece)
+            if size > limits.MAX_COMPRESSED:
+                raise NotReadError(limits.TOO_LARGE(octets=size, limit=limits.MAX_COMPRESSED))
+            kept.append(piece)
+        return b"".join(kept)
+
+
+def _inside(source: _Source, mail: Message | None, level: int) -> Iterator[Enclosed | Unreadable]:
+    """What a source holds; nothing where it is no document and no container."""
+    try:
+        head = source.head()
+        container = head.startswith(_GZIP) or looks_like_zip(head)
+        if container and level >= limits.MAX_NESTING:
+            yield Unreadable(source.name, limits.TOO_NESTED(limit=limits.MAX_NESTING))
+        elif head.startswith(_GZIP):
+            yield from _inside(_gunzipped(source), mail, level + 1)
+        elif container:
+            yield from _zipped(source, mail, level + 1)
+        elif (kind := _kind(head)) is DocumentKind.MAIL and mail is None:
+            yield from _mails(source, level)
+        elif kind:
+            yield Enclosed(kind, source.name, source.pieces, mail)
+    except NotReadError as error:
+        yield Unreadable(source.name, error.detail)
+
+
+def _kind(head: bytes) -> DocumentKind | None:
+    if head.startswith(_UTF16_BOMS):
+        return DocumentKind.XML
+    text = head.removeprefix(_UTF8_BOM).lstrip(_SPACE)
+    if text.startswith(b"<"):
+        return DocumentKind.XML
+    if text.startswith((b"{", b"[")):
+        return DocumentKind.JSON
+    return DocumentKind.MAIL if looks_like_message(head) or text.startswith(b"From ") else None
+
+
+def _gunzipped(source: _Source) -> _Source:
+    return _Source(source.name, lambda: _inflated(source.pieces(), _GZIP_BITS), None)
+
+
+def _inflated(packed: Iterable[bytes], bits: int) -> Iterator[bytes]:
+    """Decompressed in pieces of at most 64 kB, several gzip members after each other as one.
+
+    Raises NotReadError where it grows beyond the limits, is damaged or ends too early. Octets after the last member
+    are ignored, as gzip does.
+    """
+    inflater = zlib.decompressobj(bits)
+    taken = given = 0
+    for piece in packed:
+        rest = piece
+        while rest:
+            if inflater.eof:
+                if bits != _GZIP_BITS or not rest.startswith(_GZIP):
+                    return
+                inflater = zlib.decompressobj(bits)
+            before = len(rest)
+            try:
+                content = inflater.decompress(rest, _CHUNK)
+            except zlib.error:
+                raise NotReadError(limits.DAMAGED(what=_NAMES[bits])) from None
+            rest = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
+            taken += before - len(rest)
+            given += len(content)
+            if given > limits.MAX_UNPACKED or (given > limits.RATIO_FREE and given > limits.MAX_RATIO * taken):
+                raise NotReadError(limits.BOMB(octets=given))
+            yield content
+    if not inflater.eof:
+        raise NotReadError(limits.DAMAGED(what=_NAMES[bits]))
+
+
+def _zipped(source: _Source, mail: Message | None, level: int) -> Iterator[Enclosed | Unreadable]:
+    octets = source.octets()
+    too_many = Unreadable(source.name, limits.TOO_MANY_ENTRIES(limit=limits.MAX_ENTRIES))
+    try:
+        directory = read_directory(octets)
+    except TooManyEntriesError:
+        yield too_many
+        return
+    if directory is None or not directory.members:
+        yield Unreadable(source.name, limits.DAMAGED(what=_NAMES[_RAW_BITS]))
+        return
+    if len(directory.members) > limits.MAX_ENTRIES:
+        yield too_many
+        return
+    for member in directory.members:
+        if member.encryption:
+            yield Unreadable(member.name, limits.ENCRYPTED(name=member.name[:200]))
+        elif (packed := packed_member(octets, directory, member)) is None:
+            yield Unreadable(member.name, limits.DAMAGED(what=_NAMES[_RAW_BITS]))
+        elif not member.folder:
+            yield from _inside(_unzipped(member, packed), mail, level)
+
+
+def _unzipped(member: Member, packed: bytes) -> _Source:
+    if member.method == STORED:
+        return _Source(member.name, lambda: iter((packed,)), packed)
+    return _Source(member.name, lambda: _inflated((packed,), _RAW_BITS), None)
+
+
+def _mails(source: _Source, level: int) -> Iterator[Enclosed | Unreadable]:
+    """Each message of a mail or mailbox, then the documents among its parts."""
+    octets = source.octets()
+    for each in messages_of(octets) if is_mailbox(octets) else (octets,):
+        message = read(each)
+        yield Enclosed(DocumentKind.MAIL, source.name, lambda held=each: iter((held,)), message)  # type: ignore[misc]
+        for part in message.parts():
+            if not part.children:
+                yield from _attached(part, message, level)
+
+
+def _attached(part: Part, message: Message, level: int) -> Iterator[Enclosed | Unreadable]:
+    """The documents in one part; a part that is text, HTML or a mail is none."""
+    inner = _Source(part.filename or "", part.pieces, None)
+    for each in _inside(inner, message, level):
+        if isinstance(each, Unreadable) or (each.kind is not DocumentKind.MAIL and not _is_page(part)):
+            yield each
+
+
+def _is_page(part: Part) -> bool:
+    """Whether it is the message's own HTML, which begins as XML does."""
+    return part.media_type == "text/html"

@@ -1,0 +1,71 @@
+"""Values as they stand in feedback: names, words, addresses, times and groups of fields, checked and bounded."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+from deliverability.feedback import limits
+
+_V4_IN_V6 = bytes(10) + b"\xff\xff"
+_WORD = re.compile(r"[a-z0-9_-]{1,40}")
+_SELECTOR = re.compile(r"[a-z0-9_](?:[a-z0-9._-]{0,251}[a-z0-9_])?")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
+_FIELD = re.compile(r"[ \t]*([A-Za-z][A-Za-z0-9 -]{1,40}?)[ \t]*:(.*)\Z", re.S)
+_TOMORROW = 2 * 86400
+
+
+def packed_address(text: str) -> bytes | None:
+    """An IP address as 4 or 16 octets, IPv4 inside IPv6 as IPv4; None where it is none."""
+    try:
+        if ":" not in text:
+            return socket.inet_pton(socket.AF_INET, text)
+        packed = socket.inet_pton(socket.AF_INET6, text)
+    except (OSError, ValueError):
+        return None
+    return packed[12:] if packed.startswith(_V4_IN_V6) else packed
+
+
+def word(text: str) -> str:
+    """A keyword in lower case; empty where it can be none."""
+    lower = text.lower()
+    return lower if _WORD.fullmatch(lower) else ""
+
+
+def selector(text: str) -> str:
+    """A DKIM selector in lower case; empty where it can be none."""
+    lower = text.strip().rstrip(".").lower()
+    return lower if _SELECTOR.fullmatch(lower) else ""
+
+
+def line(text: str, most: int) -> str:
+    """Text without control characters, at most that many characters."""
+    return _CONTROL.sub("", text).strip()[:most]
+
+
+def shown(text: str) -> str:
+    """What stood there instead of a value, short enough for a problem."""
+    return _CONTROL.sub("\ufffd", text)[:80]
+
+
+def is_period(begin: int, end: int, now: int) -> bool:
+    """Whether a report can be about that time: seconds since 1970."""
+    return limits.EARLIEST <= begin <= end <= now + _TOMORROW and end - begin <= limits.MAX_PERIOD
+
+
+def field_group(group: str) -> dict[str, str]:
+    """The fields of one group, names in lower case, values unfolded; the first of each name counts."""
+    fields: dict[str, str] = {}
+    name = ""
+    for text in group.splitlines():
+        match = _FIELD.match(text[:20_000])
+        indented = text[:1] in (" ", "\t")
+        if match and not (indented and name == "diagnostic-code"):
+            name = match[1].strip().lower().replace(" ", "-")
+            if name in fields:
+                name = ""
+            else:
+                fields[name] = match[2].strip()
+        elif indented and name:
+            fields[name] += f" {text.strip()}"
+    return fields

@@ -1,0 +1,42 @@
+"""Mailboxes in mbox format (RFC 4155), and octets that look like a message."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_BOM_AND_SPACE = b"\xef\xbb\xbf \r\n"
+_FIELD = re.compile(rb"[!-9;-~]{1,70}[ \t]*:")
+_KNOWN_FIELD = re.compile(
+    rb"(?:Return-Path|Received|From|To|Subject|Date|Message-ID|MIME-Version|Content-Type|Delivered-To|"
+    rb"Authentication-Results|DKIM-Signature|Auto-Submitted)[ \t]*:",
+    re.I,
+)
+_SEPARATOR = re.compile(rb"(?:\A|\n\r?\n)From [^\r\n]{1,300}\r?\n")
+_MAX_LINES = 200
+
+
+def looks_like_message(head: bytes) -> bool:
+    """Whether the first octets of a file are header fields, at least one of them of mail."""
+    begin = head.lstrip(_BOM_AND_SPACE)
+    return _FIELD.match(begin) is not None and any(
+        _KNOWN_FIELD.match(line) for line in begin.split(b"\n", _MAX_LINES)[:_MAX_LINES]
+    )
+
+
+def is_mailbox(octets: bytes) -> bool:
+    """Whether the octets begin as a mailbox does, or hold more than one separator line of one."""
+    if octets.startswith(b"From "):
+        return True
+    separators = _SEPARATOR.finditer(octets)
+    return b"\nFrom " in octets and next(separators, None) is not None and next(separators, None) is not None
+
+
+def messages_of(octets: bytes) -> Iterator[bytes]:
+    """The messages of a mailbox, one after the other; octets without a separator line are one message."""
+    begin: int | None = None
+    for match in _SEPARATOR.finditer(octets):
+        if begin is not None:
+            yield octets[begin : match.start()]
+        begin = match.end()
+    yield octets if begin is None else octets[begin:]

@@ -1,0 +1,257 @@
+"""What receivers report about a domain: DMARC aggregate and failure reports, TLS reports, and a window over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from typing import NamedTuple
+
+from deliverability.model.codes import Detail
+
+
+class Trust(StrEnum):
+    """Why a report is believed to come from who it says.
+
+    VERIFIED: the mail that carried it passes DMARC by our own check, for a domain of that reporter (RFC 9990 asks
+        for it). AUTHENTICATED: a trusted host's Authentication-Results say so. FILE: a bare file; the user vouches for
+        it. CLAIMED: a mail that proves nothing. PARTIAL: cut off or repaired.
+    """
+
+    VERIFIED = "verified"
+    AUTHENTICATED = "authenticated"
+    FILE = "file"
+    CLAIMED = "claimed"
+    PARTIAL = "partial"
+
+
+class FeedbackKind(StrEnum):
+    """Kinds of feedback that are read."""
+
+    AGGREGATE = "aggregate"
+    FAILURE = "failure"
+    TLS = "tls"
+
+
+class SignatureSeen(NamedTuple):
+    """One DKIM signature as a receiver reports it: A-label, selector (empty: not told), result in lower case."""
+
+    domain: str
+    selector: str
+    result: str
+
+
+class Facet(NamedTuple):
+    """What rows of reports have in common, all of them names as A-labels and words in lower case.
+
+    Attributes:
+        header_from: the author domain; empty where what stands there is no name.
+        envelope_from: domain of MAIL FROM as told; empty: null reverse-path or not told.
+        dkim: at most three: the first aligned pass, the first failure of the author's organizational domain, the first
+            other pass.
+        spf_domain: domain that SPF was evaluated for; empty: none.
+        spf_result: its result; empty: none.
+        aligned_dkim: the receiver's DMARC result by DKIM.
+        aligned_spf: and by SPF.
+        disposition: none, pass, quarantine, reject, or what else is written.
+        reason: why the receiver did otherwise: a type of RFC 9990 or RFC 7489, ``local_policy/arc`` where its comment
+            tells that ARC passed; several by commas; empty: none.
+
+    """
+
+    header_from: str
+    envelope_from: str
+    dkim: tuple[SignatureSeen, ...]
+    spf_domain: str
+    spf_result: str
+    aligned_dkim: bool
+    aligned_spf: bool
+    disposition: str
+    reason: str
+
+    @property
+    def aligned(self) -> bool:
+        """Whether DMARC passed."""
+        return self.aligned_dkim or self.aligned_spf
+
+
+class AggregateRow(NamedTuple):
+    """One record of an aggregate report: packed address (4 or 16 octets), messages, and the rest."""
+
+    ip: bytes
+    messages: int
+    facet: Facet
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySeen:
+    """The policy that a reporter saw (RFC 9990 policy_published); empty text: not told."""
+
+    p: str = ""
+    sp: str = ""
+    np: str = ""
+    adkim: str = ""
+    aspf: str = ""
+    testing: str = ""
+    discovery: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateReport:
+    """An aggregate report without its rows (RFC 9990 section 3, RFC 7489 appendix C).
+
+    Attributes:
+        reporter: organisation as it names itself, at most 253 characters.
+        email: domain of the address that it gives, as A-label; empty: none.
+        report_id: as written, at most 255 characters.
+        domain: policy domain, as A-label.
+        begin: seconds since 1970, UTC.
+        end: the last second, inclusive as reporters write it.
+        policy: what the reporter saw published.
+        records: rows read.
+        messages: their sum.
+        unread: records that could not be used.
+        digest: SHA-256 over the rows in their order, hexadecimal: the same rows, the same digest.
+        complete: False where the document was cut off or repaired in its records.
+        problems: what was wrong with it, each once.
+
+    """
+
+    reporter: str
+    email: str
+    report_id: str
+    domain: str
+    begin: int
+    end: int
+    policy: PolicySeen
+    records: int
+    messages: int
+    unread: int
+    digest: str
+    complete: bool
+    problems: tuple[Detail, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFailure:
+    """One kind of failed TLS connections (RFC 8460 section 4.3): result type, MX host, connections."""
+
+    type: str
+    mx: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class TlsPolicyResult:
+    """How TLS to one policy domain went: connections that succeeded and failed, and how they failed."""
+
+    domain: str
+    type: str
+    succeeded: int
+    failed: int
+    failures: tuple[TlsFailure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TlsReport:
+    """A TLS report (RFC 8460 section 4). Times are seconds since 1970, UTC."""
+
+    reporter: str
+    report_id: str
+    begin: int
+    end: int
+    policies: tuple[TlsPolicyResult, ...]
+    problems: tuple[Detail, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FailureReport:
+    """A failure report (RFC 9991) without anything personal.
+
+    Attributes:
+        reporter: domain of the address that sent it, as A-label; empty: none.
+        domain: the domain that the report is about, as A-label.
+        ip: packed address of the source (4 or 16 octets), or empty where it is not told.
+        signature: DKIM domain and selector that it names, without a result; None: none named.
+        failed: what failed: dkim, spf, both as "dkim,spf", or empty where it is not told.
+        arrived: seconds since 1970, UTC; None: not told.
+
+    """
+
+    reporter: str
+    domain: str
+    ip: bytes
+    signature: SignatureSeen | None
+    failed: str
+    arrived: int | None
+
+
+class ObservedRow(NamedTuple):
+    """Messages of one UTC day, reporter and source address with the same facet.
+
+    `trusted`: whether the report has at least the trust that gates and verdicts rest on.
+    """
+
+    day: date
+    reporter: str
+    trusted: bool
+    ip: str
+    facet: Facet
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedReport:
+    """A report of the window: who sent it, when, how far it is trusted, messages, and the policy it saw."""
+
+    reporter: str
+    name: str
+    begin: int
+    end: int
+    trust: Trust
+    messages: int
+    policy: PolicySeen
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedProblem:
+    """Something in the window that could not be used: the code with arguments, whose report, how often."""
+
+    detail: Detail
+    reporter: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What receivers reported about one organizational domain in a window of whole UTC days.
+
+    Attributes:
+        begin: first day.
+        end: last day: the newest that is over.
+        rows: summed up by day, reporter, trust, address and facet.
+        reports: the aggregate reports behind them, oldest first.
+        duplicates: reports that came more than once, counted once.
+        problems: what could not be used.
+        first_ips: the day on which an address of `rows` was first reported, ever.
+        first_facets: the day on which a facet of `rows` was first reported, ever.
+        first_report: day of the oldest report in the store; None: there is none.
+        last_reports: day of the newest report by reporter, ever.
+        tls: TLS reports of the window.
+        failures: failure reports of the window, with how many were alike.
+
+    """
+
+    begin: date
+    end: date
+    rows: tuple[ObservedRow, ...] = ()
+    reports: tuple[ObservedReport, ...] = ()
+    duplicates: int = 0
+    problems: tuple[ObservedProblem, ...] = ()
+    first_ips: Mapping[str, date] = field(default_factory=dict)
+    first_facets: Mapping[Facet, date] = field(default_factory=dict)
+    first_report: date | None = None
+    last_reports: Mapping[str, date] = field(default_factory=dict)
+    tls: tuple[TlsReport, ...] = ()
+    failures: tuple[tuple[FailureReport, int], ...] = ()

@@ -1,0 +1,115 @@
+"""One domain of a fleet judged: its facts in, its line of the findings out. No remedies, no report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from deliverability import __version__
+from deliverability.auditors import catalogue
+from deliverability.judge.engine import Selection, judge
+from deliverability.judge.grade import assess
+from deliverability.model.codec import digest, encode, printable
+from deliverability.model.codes import Detail
+from deliverability.model.evidence import is_failure
+from deliverability.model.facts import FactSet, Unknown, records_of
+from deliverability.model.fleet import FleetFinding, FleetRow, Unchecked
+from deliverability.model.report import Finding, Outcome
+from deliverability.model.rules import RuleSet
+from deliverability.runs.saved import has_failures
+
+KEPT: Mapping[str, tuple[str, ...]] = {
+    "spf.lookups": (),
+    "spf.include_costs": ("target", "lookups", "void_lookups"),
+    "spf.dead_names": (),
+    "spf.broken_includes": (),
+    "dmarc.stage": (),
+    "dmarc.policy": (),
+    "senders.services": ("id", "authorised", "spf_lookups", "spf_terms", "selectors"),
+    "dkim.keys": ("domain", "selector", "present", "type", "bits", "alias", "revoked", "testing"),
+    "subject.waivers": ("rule", "item", "until", "expired"),
+}
+"""Facts that tell causes; of a list of records these fields."""
+
+
+def judged_by(rules: RuleSet, selection: Selection) -> str:
+    """SHA-256 (hex) of what a judgement depends on beside the facts: this program, the rules, and which of them."""
+    chosen = [sorted(each) for each in (selection.select, selection.ignore, selection.receivers)]
+    return digest([__version__, rules.digest, chosen, {path: list(fields) for path, fields in KEPT.items()}])
+
+
+def row_of(
+    domain: str,
+    facts: FactSet,
+    rules: RuleSet,
+    selection: Selection,
+    labels: Mapping[str, str],
+    name_servers: Sequence[str] | None,
+    stale: Sequence[str] = (),
+) -> FleetRow:
+    """The judgement of one domain."""
+    findings = judge(facts, rules, catalogue(), selection)
+    assessment = assess(findings, selection.receivers or rules.providers, facts, rules.grading)
+    return FleetRow(
+        domain=domain,
+        labels=labels,
+        grade=assessment.grade,
+        dns=assessment.dns.value if assessment.dns else None,
+        parked=assessment.parked,
+        verdicts={each.receiver: each.verdict.value for each in assessment.verdicts},
+        findings=tuple(_finding(each) for each in findings if _told(each)),
+        met=_rules(each for each in findings if each.outcome is Outcome.MET),
+        waiting=_rules(each for each in findings if each.outcome is Outcome.UNKNOWN and each.waits_for_input),
+        not_applicable=_rules(each for each in findings if each.outcome is Outcome.NOT_APPLICABLE),
+        failed=has_failures(facts),
+        unchecked=tuple(sorted(_unchecked(facts), key=lambda each: each.asked)),
+        name_servers=None if name_servers is None else tuple(name_servers),
+        stale=tuple(stale),
+        kept={path: _kept(facts, path, fields) for path, fields in KEPT.items()},
+    )
+
+
+def _told(finding: Finding) -> bool:
+    return finding.outcome is Outcome.UNMET or (finding.outcome is Outcome.UNKNOWN and not finding.waits_for_input)
+
+
+def _finding(finding: Finding) -> FleetFinding:
+    return FleetFinding(
+        finding.rule,
+        printable(finding.item),
+        finding.outcome.value,
+        finding.severity.value,
+        finding.fingerprint,
+        finding.waiver.reason if finding.waiver else "",
+    )
+
+
+def _rules(findings: Iterator[Finding]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each.rule for each in findings))
+
+
+def _kept(facts: FactSet, path: str, fields: Sequence[str]) -> Any:
+    value = facts.at(path)
+    if not fields or isinstance(value, Unknown):
+        return encode(value)
+    return [{name: encode(each.get(name)) for name in fields} for each in records_of(value)]
+
+
+def _unchecked(facts: FactSet) -> Iterator[Unchecked]:
+    for item in facts.evidence.values():
+        if is_failure(item.got):
+            yield Unchecked(printable(item.asked), *_why(item.got[0]))
+
+
+def _why(line: object) -> tuple[str, str]:
+    """The reason of a failure, and the server that it names; empty where it says none."""
+    found = {"reason": "", "server": ""}
+    waiting = [line]
+    while waiting:
+        detail = waiting.pop()
+        if isinstance(detail, Detail):
+            for name, value in detail.args:
+                if name in found and isinstance(value, str):
+                    found[name] = found[name] or value
+                waiting.append(value)
+    return found["reason"], found["server"]

@@ -1,0 +1,37 @@
+"""The full report of one domain of a fleet, from the facts that were kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from deliverability.history.records import Owner, changed_records
+from deliverability.judge.engine import Selection
+from deliverability.model.report import Report
+from deliverability.model.rules import RuleSet
+from deliverability.ports.ports import Ports
+from deliverability.runs.engine import Audited, Extras, full_report, gather_facts
+from deliverability.runs.job import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Reopened:
+    """The report, and how many DNS answers are not what they were when the facts were gathered.
+
+    Remedies are rehearsed on the answers of now, and therefore left out where these differ; `changed` is None where
+    nobody was asked.
+    """
+
+    report: Report
+    changed: int | None
+
+
+async def reopened(kept: Audited, job: Job, ports: Ports | None, rules: RuleSet, selection: Selection) -> Reopened:
+    """Judge kept facts; where there are ports, with remedies."""
+    changed, audited = None, kept
+    if ports is not None:
+        now = await gather_facts(job, ports, Extras(remedies=True), rules.knowledge)
+        changed = len(changed_records(kept.facts, now.facts, Owner(kept.subject.domain, kept.facts)))
+        if not changed:
+            audited = replace(kept, subject=now.subject, basis=now.basis)
+    reported = await full_report(audited, rules, selection)
+    return Reopened(reported.report, changed)

@@ -1,0 +1,40 @@
+"""The facts of one subject as JSON, which `deliv facts` and fleets keep and `deliv judge` reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deliverability.auditors import catalogue
+from deliverability.model.codec import as_catalogued, decode_facts, encode_facts
+from deliverability.model.facts import FactSet, Subject, Unknown
+from deliverability.runs.engine import Audited
+
+
+def document_of(audited: Audited) -> dict[str, Any]:
+    """The document of what was gathered: ``{"subject": {...}, "facts": {...}, "evidence": [...]}``."""
+    subject = {
+        "domain": audited.subject.domain,
+        "message": audited.subject.message_name or None,
+        "started": audited.started,
+        "sources": list(audited.sources),
+    }
+    return {"subject": subject, **encode_facts(audited.facts)}
+
+
+def audited_of(document: Any) -> Audited:
+    """What was gathered, from its document. Raises ValueError, and RecursionError where it is nested too deep."""
+    facts = as_catalogued(decode_facts(document), catalogue())
+    about = document.get("subject") if isinstance(document.get("subject"), dict) else {}
+    domain = about.get("domain") or facts.value("subject.domain")
+    sources = about.get("sources")
+    return Audited(
+        Subject(str(domain) if isinstance(domain, str) else "", message_name=str(about.get("message") or "")),
+        facts,
+        str(about.get("started") or ""),
+        tuple(str(each) for each in sources) if isinstance(sources, list) else (),
+    )
+
+
+def has_failures(facts: FactSet) -> bool:
+    """Whether a fact is unknown, though all that it needs was given, because a look-up failed."""
+    return any(isinstance(fact.value, Unknown) and not fact.value.reason.waits_for_input for fact in facts)

@@ -1,0 +1,195 @@
+"""Aggregate reports: what is read, what is repaired, what is refused, and that nothing else ever happens."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deliverability.feedback import limits
+from deliverability.feedback.limits import NotReadError
+from deliverability.model.observed import Facet, SignatureSeen
+from tests.feedback.reports import BEGIN, NOW, metadata, read, record, report
+from tests.growth import assert_linear, repeated
+
+FAIL = "<disposition>none</disposition><dkim>fail</dkim><spf>fail</spf>"
+
+
+def codes(octets: bytes) -> list[str]:
+    return [each.code for each in read(octets)[0].problems]
+
+
+def refused(octets: bytes) -> str:
+    with pytest.raises(NotReadError) as caught:
+        read(octets)
+    return caught.value.detail.code
+
+
+class TestRow:
+    def test_says_who_sent_what_from_where(self) -> None:
+        head, rows = read(report(record("2001:db8::1", 7)))
+        assert (head.domain, head.reporter, head.email) == ("example.com", "Example", "receiver.example")
+        assert (head.begin, head.end, head.records, head.messages) == (BEGIN, BEGIN + 86399, 1, 7)
+        (row,) = rows
+        assert (row.ip, row.messages) == (bytes.fromhex("20010db8000000000000000000000001"), 7)
+        seen = (SignatureSeen("example.com", "s1", "pass"),)
+        assert row.facet == Facet("example.com", "", seen, "", "", True, False, "none", "")
+
+    def test_ipv4_inside_ipv6_is_ipv4(self) -> None:
+        assert read(report(record("::ffff:192.0.2.9")))[1][0].ip == bytes([192, 0, 2, 9])
+
+    def test_words_are_lower_case_and_names_a_labels(self) -> None:
+        results = "<spf><domain>例え.JP.</domain><scope>MFROM</scope><result>Pass</result></spf>"
+        evaluated = "<disposition>None</disposition><dkim>Fail</dkim><spf>Pass</spf>"
+        facet = read(report(record(author="Example.COM", evaluated=evaluated, results=results)))[1][0].facet
+        assert facet == Facet("example.com", "", (), "xn--r8jz45g.jp", "pass", False, True, "none", "")
+
+    def test_any_namespace_and_prefix(self) -> None:
+        plain = report(record(results="<dkim><domain>example.com</domain><result>fail</result></dkim>"))
+        prefixed = plain.replace(b"</", b"</ns1:").replace(b"<", b"<ns1:").replace(b"<ns1:/ns1:", b"</ns1:")
+        prefixed = prefixed.replace(b"<ns1:feedback>", b'<ns1:feedback xmlns:ns1="urn:ietf:params:xml:ns:dmarc-2.0">')
+        assert read(prefixed)[1] == read(plain)[1]
+
+    def test_of_many_signatures_three_say_something(self) -> None:
+        signed = [("example.com", "fail"), ("esp.example", "pass"), ("mail.example.com", "pass"), ("x.example", "pass")]
+        results = "".join(f"<dkim><domain>{d}</domain><result>{r}</result></dkim>" for d, r in signed)
+        facet = read(report(record(results=results)))[1][0].facet
+        assert [(each.domain, each.result) for each in facet.dkim] == [
+            ("mail.example.com", "pass"),
+            ("example.com", "fail"),
+            ("esp.example", "pass"),
+        ]
+
+    def test_mail_from_counts_before_helo(self) -> None:
+        helo = "<spf><domain>host.example</domain><scope>helo</scope><result>pass</result></spf>"
+        mfrom = "<spf><domain>b.example</domain><scope>mfrom</scope><result>fail</result></spf>"
+        assert read(report(record(results=helo + mfrom)))[1][0].facet.spf_domain == "b.example"
+        assert read(report(record(results=helo)))[1][0].facet.spf_domain == "host.example"
+
+    @pytest.mark.parametrize(
+        ("reason", "expected"),
+        [
+            ("<reason><type>mailing_list</type><comment>a@example.com</comment></reason>", "mailing_list"),
+            ("<reason><type>local_policy</type><comment>arc=pass as.1.x=pass</comment></reason>", "local_policy/arc"),
+            ("<reason><type></type><comment></comment></reason>", ""),
+            ("<reason><type>forwarded</type></reason><reason><type>other</type></reason>", "forwarded,other"),
+        ],
+    )
+    def test_reasons_are_kept_without_their_comments(self, reason: str, expected: str) -> None:
+        assert read(report(record(evaluated=FAIL + reason)))[1][0].facet.reason == expected
+
+
+class TestProblem:
+    """One record that cannot be used never costs the report."""
+
+    @pytest.mark.parametrize(
+        ("bad", "code"),
+        [
+            (record(ip=""), limits.BAD_ADDRESS.name),
+            (record(ip="192.0.2.256"), limits.BAD_ADDRESS.name),
+            (record(count=-1), limits.BAD_COUNT.name),
+            (record(count="1e3"), limits.BAD_COUNT.name),
+            (record(count=10**9 + 1), limits.BAD_COUNT.name),
+            (record(evaluated="<disposition>none</disposition>"), limits.NO_EVALUATION.name),
+        ],
+    )
+    def test_of_a_record(self, bad: str, code: str) -> None:
+        head, rows = read(report(record(count=2), bad, record(count=3)))
+        assert [row.messages for row in rows] == [2, 3]
+        assert (head.messages, head.unread) == (5, 1)
+        assert [each.code for each in head.problems] == [code]
+
+    def test_a_name_that_dns_cannot_hold_is_no_name(self) -> None:
+        head, rows = read(report(record(author="a b c")))
+        assert rows[0].facet.header_from == ""
+        assert [each.code for each in head.problems] == [limits.BAD_NAME.name]
+
+    @pytest.mark.parametrize(
+        ("begin", "end"),
+        [(BEGIN, BEGIN - 1), (302832000, 302918399), (NOW, NOW + 5 * 86400), (BEGIN - 9 * 86400, BEGIN)],
+    )
+    def test_a_period_that_cannot_be(self, begin: int, end: int) -> None:
+        assert codes(report(record(), head=metadata(begin=begin, end=end))) == [limits.BAD_PERIOD.name]
+
+    def test_no_published_policy_leaves_the_author_domain(self) -> None:
+        head, _ = read(report(record(author="mail.example.com"), policy=""))
+        assert head.domain == "example.com"
+        assert [each.code for each in head.problems] == [limits.NOT_TOLD.name]
+
+
+class TestRepair:
+    def test_octets_that_are_no_utf8(self) -> None:
+        head, rows = read(report(record("192.0.2.1"), record("192.0.2.2")).replace(b"Example", b"Ex\xe4mple", 1))
+        assert (len(rows), head.complete) == (2, False)
+        assert [each.code for each in head.problems] == [limits.REPAIRED.name]
+
+    def test_markup_in_an_address(self) -> None:
+        head, rows = read(report(record()).replace(b"dmarc@receiver.example", b"<dmarc@receiver.example>"))
+        assert (len(rows), head.email, head.complete) == (1, "receiver.example", False)
+
+    @pytest.mark.parametrize("cut", range(20, len(report(record(), record())) - 1, 37))
+    def test_cut_off_anywhere(self, cut: int) -> None:
+        """Whole records before the cut are read, and the report is known to be a part."""
+        octets = report(record(), record())[:cut]
+        if b"</date_range>" not in octets or b"</domain>" not in octets:
+            assert refused(octets) in (limits.NOT_FEEDBACK.name, limits.NOT_TOLD.name)
+            return
+        head, rows = read(octets)
+        assert not head.complete
+        assert head.records == len(rows) <= 2
+        assert limits.CUT_OFF.name in [each.code for each in head.problems]
+
+    def test_what_follows_the_report_does_not_matter(self) -> None:
+        head, _ = read(report(record()) + b"</xs:schema>\x00")
+        assert head.complete
+
+
+class TestHostile:
+    def test_doctype(self) -> None:
+        entities = b'<!DOCTYPE lolz [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
+        assert refused(entities + report(record())) == limits.DOCTYPE.name
+
+    def test_a_page_is_no_report(self) -> None:
+        assert refused(b"<!DOCTYPE html><html><body>none</body></html>") == limits.NOT_FEEDBACK.name
+
+    def test_depth(self) -> None:
+        assert refused(b"<feedback>" + b"<a>" * 200_000) == limits.TOO_DEEP.name
+        assert refused(b"<feedback>" + b"<p>" * 200_000) == limits.TOO_DEEP.name
+
+    def test_text_without_end_is_not_kept(self) -> None:
+        head, _ = read(report(record(), head=metadata(reporter="x" * 3_000_000)))
+        assert len(head.reporter) == 253
+
+    def test_many_signatures(self) -> None:
+        results = "<dkim><domain>example.com</domain><result>pass</result></dkim>" * 101
+        assert codes(report(record(results=results))) == [limits.TOO_MANY_SIGNATURES.name]
+
+    def test_time_grows_with_size(self) -> None:
+        for shape in (record(), "<reason><type>a</type></reason>", "<a/>", " ", "<record/>", "<!-- -->", "&lt;"):
+            text = repeated(shape, report()[: -len("</feedback>")].decode(), "</feedback>")
+            assert_linear(lambda each: _outcome(each.encode()), text, shape)
+
+    @given(st.binary(max_size=300))
+    def test_any_octets(self, octets: bytes) -> None:
+        _outcome(octets)
+        _outcome(b"<feedback>" + octets + b"</feedback>")
+
+
+def _outcome(octets: bytes) -> object:
+    try:
+        return read(octets)
+    except NotReadError as error:
+        return error.detail.code
+
+
+@given(st.integers(1, 400))
+def test_pieces_make_no_difference(piece: int) -> None:
+    octets = report(record("192.0.2.1", 3), record("192.0.2.2", 4, evaluated=FAIL))
+    assert read(octets, piece) == read(octets)
+
+
+def test_equal_rows_have_equal_digests_and_others_do_not() -> None:
+    one, same = report(record(count=3)), report(record(count=3), head=metadata(report_id="other"))
+    assert read(one)[0].digest == read(same)[0].digest
+    assert read(one)[0].digest != read(report(record(count=4)))[0].digest
+    assert read(one)[0].digest != read(report(record(count=3, author="mail.example.com")))[0].digest

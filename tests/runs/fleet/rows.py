@@ -1,0 +1,67 @@
+"""Rows of a fleet run for tests, and a folder that holds them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from deliverability.model.fleet import FleetFinding, FleetRow, FleetSubject
+from deliverability.runs.fleet.manifest import FleetPart, ListLine, Manifest, ShardState
+from deliverability.runs.fleet.shards import FINDINGS, SHARD, Lines, write_shard
+
+
+def row(
+    domain: str,
+    *,
+    unmet: Sequence[str] = (),
+    lost: Sequence[str] = (),
+    met: Sequence[str] = (),
+    severity: str = "error",
+    includes: Mapping[str, int] | None = None,
+    lookups: int | None = None,
+    services: Mapping[str, Sequence[str]] | None = None,
+    kept: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> FleetRow:
+    """A domain; `lost`: rules that could not be checked; `services`: id -> terms of SPF.
+
+    Look-ups are those of its includes unless others are named.
+    """
+    costs = includes or {}
+    return FleetRow(
+        domain,
+        findings=(
+            *(FleetFinding(rule, "", "unmet", severity, f"{domain}/{rule}") for rule in unmet),
+            *(FleetFinding(rule, "", "unknown", severity, f"{domain}/{rule}") for rule in lost),
+        ),
+        met=tuple(met),
+        kept={
+            "spf.lookups": sum(costs.values()) if lookups is None else lookups,
+            "spf.include_costs": [{"target": name, "lookups": cost, "void_lookups": 0} for name, cost in costs.items()],
+            "senders.services": [
+                {"id": name, "spf_terms": list(terms), "selectors": [name[:2]]}
+                for name, terms in (services or {}).items()
+            ],
+            **(kept or {}),
+        },
+        **more,
+    )
+
+
+def write_fleet(folder: Path, rows: Iterable[FleetRow], at: str = "2026-11-26T09:00:00Z") -> Path:
+    """A folder as a run leaves it, but for the facts."""
+    every = list(rows)
+    folder.mkdir()
+    manifest = Manifest(folder, FleetPart())
+    manifest.begin((ListLine(n, FleetSubject(each.domain)) for n, each in enumerate(every)), "raw", {})
+    for number in range(-(-len(every) // SHARD)):
+        lines = Lines()
+        some = every[number * SHARD :][:SHARD]
+        for place, each in enumerate(some):
+            lines.put(place, json.dumps(each.to_json()).encode())
+        write_shard(folder, number, {FINDINGS: lines.packed()})
+        manifest.finish(ShardState(number, len(some), 0, False, "judged", f"digest {number}", at))
+    manifest.close()
+    return folder

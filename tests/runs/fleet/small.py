@@ -1,0 +1,37 @@
+"""`deliv` with small shards, and with domains on which a worker dies: POISON (each time) and POISON_ONCE (a marker)."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from deliverability.runs.fleet import manifest, work
+from tests.runs.fleet.fleets import SMALL
+
+manifest.SHARD = SMALL  # type: ignore[misc]
+gather_facts = work.gather_facts
+
+
+async def deadly(job, *args, **kwargs):
+    """In workers, for they run this module as well."""
+    marker = os.environ.get("POISON_ONCE")
+    if job.domain == os.environ.get("POISON") or (marker and job.domain == Path(marker).name and claim(Path(marker))):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return await gather_facts(job, *args, **kwargs)
+
+
+def claim(marker: Path) -> bool:
+    try:
+        marker.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+work.gather_facts = deadly
+
+if __name__ == "__main__":
+    from deliverability.__main__ import run
+
+    run()

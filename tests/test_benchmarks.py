@@ -1,0 +1,88 @@
+"""`make bench`: every script runs, and what they measure reaches the page whatever becomes of one of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as bench
+from benchmarks.__main__ import SCRIPTS, Script, collect, filled, run, table
+
+ROW = {"target": "P3", "case": "fast | faster", "measured": 12.345, "goal": "≥ 7 ×", "peer": "53/s", "met": True}
+PAGE = (bench.PAGE).read_text("utf-8")
+
+
+def script(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> Script:
+    monkeypatch.setattr(bench, "ROOT", folder)
+    (folder / "benchmarks").mkdir()
+    (folder / "benchmarks" / "fleet.py").write_text(text)
+    return Script("fleet", ("P3", "P4"))
+
+
+@pytest.mark.parametrize("each", SCRIPTS, ids=lambda each: each.name)
+def test_each_script_runs_with_tiny_sizes_and_tells_of_its_targets(each: Script):
+    if not each.file.exists():
+        pytest.skip("not written yet")
+    if "--json" not in each.file.read_text("utf-8"):
+        pytest.skip("writes no rows yet")
+    ran = run(each, quick=True, seconds=300)
+    if ran.problem == bench.NEEDS_CORPUS:
+        pytest.skip(ran.problem)
+    assert ran.problem == ""
+    assert {row["target"] for row in ran.rows} - {bench.PAPER} == set(each.targets)
+    for row in ran.rows:
+        assert set(row) == {"target", "case", "measured", "goal", "peer", "met"}
+        assert row["met"] in (True, False, None)
+        assert (row["met"] is None) or row["goal"], row
+
+
+def test_every_target_has_one_script_and_a_line_on_the_page():
+    targets = [target for each in SCRIPTS for target in each.targets]
+    assert sorted(targets, key=lambda each: int(each[1:])) == [f"P{number}" for number in range(1, 15)]
+    assert all(f"\n| {target} | " in PAGE for target in targets)
+
+
+def test_rows_become_a_table_in_the_order_of_the_targets():
+    later = {**ROW, "target": "P10", "met": False, "measured": 4321.0}
+    text = table({"startup": {"rows": [later]}, "fleet": {"rows": [ROW, {**ROW, "target": "paper"}]}})
+    assert "| P3 | fast \\| faster | ≥ 7 × | 12.3 | 53/s | yes |" in text
+    assert "| P10 | fast \\| faster | ≥ 7 × | 4,321 | 53/s | **no** |" in text
+    assert text.index("| P3 |") < text.index("| P10 |")
+    assert "| P4 | `fleet.py`: not measured yet |" in text
+    assert "paper" not in text
+
+
+def test_the_page_keeps_what_stands_around_its_tables():
+    measured = {"fleet": {"date": "2026-11-26", "machine": "2 cores", "rows": [ROW, {**ROW, "target": "paper"}]}}
+    page = filled(PAGE, measured)
+    assert filled(page, measured) == page
+    assert "`fleet.py`: 2026-11-26, 2 cores." in page
+    assert "| fast \\| faster | 12.3 |" in page
+    assert page.startswith(PAGE.partition("<!--")[0])
+    with pytest.raises(ValueError, match="no <!-- "):
+        filled("nothing here", measured)
+
+
+def test_a_script_that_fails_or_is_missing_is_told_and_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    broken = script(tmp_path, monkeypatch, "import sys\nsys.exit('no | such thing')\n")
+    measured = collect([Script("gone", ("P9",)), broken], quick=False)
+    assert measured["gone"]["problem"] == "not written yet"
+    assert measured["fleet"]["problem"] == "failed: no | such thing"
+    assert "| P3 | `fleet.py`: failed: no \\| such thing |" in table(measured)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("import sys\nsys.exit('the corpus is not here; set DELIV_CORPUS')\n", bench.NEEDS_CORPUS),
+        ("pass\n", "wrote no rows: "),
+        ("import time\ntime.sleep(60)\n", "not done after 1 seconds"),
+    ],
+)
+def test_what_is_told_of_a_script_without_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, problem: str
+):
+    ran = run(script(tmp_path, monkeypatch, text), seconds=1)
+    assert ran.rows == ()
+    assert ran.problem.startswith(problem)

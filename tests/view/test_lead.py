@@ -1,0 +1,87 @@
+"""The sentence over all: who does what and why, and why there is no answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from deliverability.model.answer import Reach, ReceiverGroup, ReportAnswer, Said, Unanswered
+from deliverability.model.codes import Code
+from deliverability.model.facts import Reason, Unknown
+from deliverability.model.report import VerdictKind
+from deliverability.model.rules import Effect
+from deliverability.view.report import ReportView
+from tests import speaking
+from tests.fixtures_answer import example_answer
+from tests.fixtures_report import make_report
+
+
+def lead(answer: ReportAnswer, lang: str = "en") -> str:
+    return ReportView(make_report(answer=answer), speaking.shipped(lang)).answer.lead
+
+
+def at_risk(*groups: tuple[Said, str]) -> ReportAnswer:
+    """A mail of which each of those receivers does something else, for the same reason."""
+    made = example_answer()
+    cause = made.groups[0].deciding[:1]
+    return replace(
+        made, groups=tuple(ReceiverGroup(VerdictKind.AT_RISK, (said,), (name,), cause, step=1) for said, name in groups)
+    )
+
+
+def test_each_receiver_is_said_to_do_what_it_does() -> None:
+    answer = at_risk(
+        (Said(Effect.REJECT, contested=True), "outlook"), (Said(Effect.SPAM), "icloud"), (Said(Effect.WARN), "docomo")
+    )
+    assert lead(answer).startswith(
+        "No receiver is known to refuse this mail; Outlook.com may refuse it; iCloud files it as spam; docomo shows a "
+        "warning, because "
+    )
+    assert "Outlook.comでは拒否、iCloudでは迷惑メール扱い、ドコモでは警告表示のおそれがあります。" in lead(answer, "ja")
+
+
+def test_those_that_do_the_same_share_a_clause() -> None:
+    answer = at_risk((Said(Effect.SPAM), "icloud"), (Said(Effect.SPAM), "yahoo"), (Said(Effect.WARN), "docomo"))
+    assert "iCloud and Yahoo file it as spam; docomo shows a warning" in lead(answer)
+
+
+def unanswered(reach: Reach, *unknown: Unknown) -> ReportAnswer:
+    lost = tuple(Unanswered("TXT", f"n{number}.example", each) for number, each in enumerate(unknown))
+    return replace(example_answer(), reach=reach, unanswered=lost, groups=(), tiles=())
+
+
+OUTSIDE = Unknown(Reason.OFFLINE, Code("zone-outside", ("name",))(name="n"))
+UNRECORDED = Unknown(Reason.OFFLINE, Code("not-recorded")())
+UNASKED = Unknown(Reason.OFFLINE, Code("offline")())
+TIMEOUT = Unknown(Reason.TIMEOUT)
+
+
+@pytest.mark.parametrize(
+    ("unknown", "said"),
+    [
+        ((TIMEOUT,), "1 lookup had no answer (TXT n0.example): no answer in time. Run again, or ask another resolver"),
+        ((OUTSIDE, OUTSIDE), "(TXT n0.example, TXT n1.example): outside the given zone files. Give further files with"),
+        ((UNRECORDED,), "(TXT n0.example): not in the recording. Record it again with --record."),
+        ((TIMEOUT, OUTSIDE), "(TXT n0.example: no answer in time, TXT n1.example: outside the given zone files). Run"),
+    ],
+)
+def test_lookups_without_an_answer_are_told_with_what_helps(unknown: tuple[Unknown, ...], said: str) -> None:
+    """Another resolver does not know what the given files leave out."""
+    view = ReportView(make_report(answer=unanswered(Reach.PARTLY, *unknown)), speaking.shipped())
+    assert said in view.answer.unanswered
+
+
+@pytest.mark.parametrize(
+    ("unknown", "said", "hint"),
+    [
+        (TIMEOUT, "No name server answered.", "--resolver 1.1.1.1"),
+        (OUTSIDE, "is outside the given zone files.", "Give its zone with --zone"),
+        (UNRECORDED, "The recording has no answer on", "--record answers.json"),
+        (UNASKED, "Nobody was asked (--offline).", "Ask DNS:"),
+    ],
+)
+def test_where_nothing_was_answered_the_reason_is_told(unknown: Unknown, said: str, hint: str) -> None:
+    view = ReportView(make_report(answer=unanswered(Reach.NONE, unknown)), speaking.shipped()).answer
+    assert said in view.lead
+    assert hint in view.hint
