@@ -76,7 +76,6 @@ def take(
     rows: Sequence[AggregateRow] = ROWS,
     item: bytes | None = None,
     now: int = NOW,
-    settled: bool = True,
 ) -> list[Taken]:
     """An intake of these reports, each in an item of its own."""
     store = Observations(history)
@@ -89,7 +88,7 @@ def take(
             sink = batch.rows()
             sink.take(rows)
             kept.append(batch.aggregate(named, each, sink, "example.com", "receiver", trust))
-            batch.item(named, settled=settled)
+            batch.item(named)
     store.finish(intake, now, KEEP)
     return kept
 
