@@ -196,12 +196,13 @@ async def audit(ctx: Context) -> None:
     (names, lost), setup = await asyncio.gather(_names(ctx, rows), _setup(ctx))
     if isinstance(setup, Unknown):
         # Without the ranges of our own SPF nobody knows who is who.
-        window = ReportWindow(observed, ())
+        window = ReportWindow(observed, (), ctx.knowledge.reporters)
         told = {**window.period(), **window.reporters(), **_since(ctx)}
         every: dict[str, Value] = dict.fromkeys(_PATHS, setup)
         ctx.put_all(every | {f"traffic.{name}": value for name, value in told.items()}, *cited)
         return
-    window = ReportWindow(observed, sources_of(observed, domain, replace(setup, names=names)))
+    found = sources_of(observed, domain, replace(setup, names=names))
+    window = ReportWindow(observed, found, ctx.knowledge.reporters)
     since = date.fromisoformat(ctx.subject.stage_since[:10]) if ctx.subject.stage_since else None
     values: dict[str, Value] = {
         **window.period(),

@@ -140,7 +140,7 @@ STORIES = {
     "many days without a report": Story(NOT_YET, {"GATE-001"}, usual, {"silent": DAYS[5:11]}),
     "one reporter": Story(NOT_YET, {"GATE-002"}, usual, {"reporters": {"google.com": 1.0}}),
     "a reporter lost, to reject": Story(
-        NOT_YET, {"GATE-002"}, usual, {"reporters": {"google.com": 0.7, "microsoft.com": 0.3}}, **TO_REJECT
+        NOT_YET, {"GATE-002"}, usual, {"reporters": {"google.com": 0.7, "outlook.com": 0.3}}, **TO_REJECT
     ),
     "a few messages a day": Story(NOT_YET, {"GATE-003"}, lambda: usual(9)),
     "twelve days of little mail": Story(
