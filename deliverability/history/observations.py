@@ -10,7 +10,7 @@ from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
 
 from deliverability.history import folding
-from deliverability.history.facets import Facets, in_portions
+from deliverability.history.facets import Facets, in_portions, next_id
 from deliverability.history.reports import DAY, SUMMED, StoredReport, key_of, twin_of
 from deliverability.history.store import History
 from deliverability.model.codec import encode
@@ -506,13 +506,6 @@ class Batch:
 
     def _written(self, statement: str) -> str:
         return statement.replace("?", "%s") if self._connection.dialect.name == "postgresql" else statement
-
-
-def next_id(connection: Connection, column: Any) -> int:
-    """The number of the next row of a table."""
-    from sqlalchemy import func, select
-
-    return int(connection.execute(select(func.coalesce(func.max(column), 0))).scalar_one()) + 1
 
 
 def _policy(policy: PolicySeen) -> str:

@@ -150,14 +150,17 @@ def _weeks(connection: Connection, domain: str, first: int, last: int, trusted: 
     """The sums of weeks of which more than half lies in the window."""
     from sqlalchemy import select
 
-    from deliverability.history.tables import obs_weeks as table
+    from deliverability.history.tables import obs_sums as sums
+    from deliverability.history.tables import obs_weeks as weeks
 
     half = WEEK // 2
-    wanted = select(table).where(table.c.domain == domain, table.c.week.between(first - half, last - half))
+    wanted = select(weeks.c.week, weeks.c.reporter, weeks.c.trust, sums.c.ip, sums.c.facet, sums.c.messages)
+    wanted = wanted.join_from(weeks, sums, sums.c.week == weeks.c.id)
+    wanted = wanted.where(weeks.c.domain == domain, weeks.c.week.between(first - half, last - half))
     found: _Rows = Counter()
-    for row in connection.execute(wanted):
-        for day, share in spread(row.messages, range(max(row.week, first), min(row.week + WEEK, last + 1))):
-            found[day, row.reporter, Trust(row.trust) in trusted, bytes(row.ip), row.facet] += share
+    for week, reporter, trust, ip, facet, messages in connection.execute(wanted):
+        for day, share in spread(messages, range(max(week, first), min(week + WEEK, last + 1))):
+            found[day, reporter, Trust(trust) in trusted, bytes(ip), facet] += share
     return found
 
 
@@ -167,7 +170,7 @@ def _firsts(
     """Since when each address and each facet is reported; what forged reports say of it counts only without others."""
     from sqlalchemy import func, select
 
-    from deliverability.history.tables import obs_reports, obs_rows, obs_weeks
+    from deliverability.history.tables import obs_reports, obs_rows, obs_sums, obs_weeks
 
     of_domain = (obs_reports.c.domain == domain) & (obs_reports.c.kind == FeedbackKind.AGGREGATE.value)
     join = obs_rows.join(obs_reports, obs_reports.c.id == obs_rows.c.report)
@@ -177,12 +180,13 @@ def _firsts(
         return wanted.group_by(column, obs_reports.c.trust)
 
     def of_weeks(column: ColumnElement[Any]) -> Select[Any]:
-        wanted = select(column, obs_weeks.c.trust, func.min(obs_weeks.c.week)).where(obs_weeks.c.domain == domain)
-        return wanted.group_by(column, obs_weeks.c.trust)
+        wanted = select(column, obs_weeks.c.trust, func.min(obs_weeks.c.week))
+        wanted = wanted.join_from(obs_weeks, obs_sums, obs_sums.c.week == obs_weeks.c.id)
+        return wanted.where(obs_weeks.c.domain == domain).group_by(column, obs_weeks.c.trust)
 
     found = []
     for name in ("ip", "facet"):
-        statements = of_rows(obs_rows.c[name]), of_weeks(obs_weeks.c[name])
+        statements = of_rows(obs_rows.c[name]), of_weeks(obs_sums.c[name])
         days: tuple[dict[Any, int], dict[Any, int]] = ({}, {})
         for statement in statements:
             for what, trust, day in connection.execute(statement):
