@@ -339,6 +339,14 @@ class ReportWindow:
             )
         return tuple(found)
 
+    def policy_since(self, domain: str, policy: Value) -> date | None:
+        """The first day of the window from which on all reports saw that policy; None where the newest did not."""
+        told = [each for each in self.trusted if each.domain in ("", domain) and each.policy.p]
+        others = [day_of(each.begin, each.end) for each in told if each.policy.p != policy]
+        after = max(others, default=None)
+        same = [day for each in told if (day := day_of(each.begin, each.end)) and (after is None or day > after)]
+        return min(same, default=None)
+
     def subdomains(self, domain: str) -> list[tuple[str, int, int, int]]:
         """Names below the domain that mail is from, the largest first: name, messages, own messages, aligned ones."""
         counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
