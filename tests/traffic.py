@@ -39,7 +39,7 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 RULES = load_rules()
 GATE = Selection(select=("GATE-",))
 
-REPORTERS: Mapping[str, float] = {"google.com": 0.6, "microsoft.com": 0.25, "yahooinc.com": 0.15}
+REPORTERS: Mapping[str, float] = {"google.com": 0.6, "outlook.com": 0.25, "yahoo": 0.15}
 
 
 def signature(domain: str = DOMAIN, selector: str = "s1", result: str = "pass") -> SignatureSeen:
@@ -148,7 +148,7 @@ def observed(
 def _report(name: str, day: date, policy: str, messages: int) -> ObservedReport:
     begin = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
     seen = PolicySeen(p=policy, discovery="psl")
-    return ObservedReport(name, name, begin, begin + 86_399, Trust.VERIFIED, messages, seen, domain=DOMAIN, known=True)
+    return ObservedReport(name, name, begin, begin + 86_399, Trust.VERIFIED, messages, seen, domain=DOMAIN)
 
 
 # --- actors ---------------------------------------------------------------------------------------------------------
