@@ -51,7 +51,7 @@ def _explained(step: PlanStepView, level: int, indent: int, paper: Paper, say: P
     said = [step.where + stop, *how, step.reason, step.condition]
     yield from paper.step(say("punctuation.gap").join(filter(None, said)), " " * indent)
     if step.hand_over and not step.records and level <= SHORT:
-        yield from paper.paragraph(say("plan.hand-over", command=step.hand_over_command), indent)
+        yield from paper.paragraph(step.hand_over_hint, indent)
 
 
 def record_lines(record: RecordView, indent: int, paper: Paper, say: Phrases, *, whole: bool = True) -> Iterator[str]:

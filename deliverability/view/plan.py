@@ -75,7 +75,7 @@ class PlanStepView:
         condition: what has to be true first; else empty.
         changes: facts that it changes, in one line; else empty.
         hand_over: a text to send to whoever has to do it, by lines; empty where nobody else has to.
-        hand_over_command: the command that prints it for the domain or its message; all other options are those of the run.
+        hand_over_hint: the command that prints it; all options but those that name the subject are those of the run.
         short: what is wrong, for lists.
         noun: what it is about, for lists.
         anchor: the finding that it is for, on a page.
@@ -102,7 +102,7 @@ class PlanStepView:
     condition: str
     changes: str
     hand_over: tuple[str, ...]
-    hand_over_command: str
+    hand_over_hint: str
     short: str
     noun: str
     anchor: str
@@ -223,7 +223,7 @@ class _Writer:
             condition=say(f"plan.condition.{step.condition}") if step.condition else "",
             changes=say("value.separator").join(map(self._change, step.changes)),
             hand_over=words.hand_over,
-            hand_over_command=self._command(step) if words.hand_over else "",
+            hand_over_hint=self._hint(step) if words.hand_over else "",
             short="".join(shorts[:1]),
             noun="".join(findings.nouns(step.findings)[:1]),
             anchor=findings.anchor(step.findings[0]) if step.findings else "",
@@ -231,12 +231,12 @@ class _Writer:
             inbound=step.inbound,
         )
 
-    def _command(self, step: PlanStep) -> str:
-        report = self._report
+    def _hint(self, step: PlanStep) -> str:
+        report, say = self._report, self._say
         own = bool(report.message) and report.facts.value("message.from_domain") == report.domain
-        asked = [report.domain] if report.domain and not own else []
-        asked += ["--eml", report.message] if report.message else []
-        return visible(shlex.join(["deliv", "fix", *asked, "--hand-over", str(step.number)]))
+        subject = [visible(report.domain)] if report.domain and not own else []
+        subject += [say("plan.hand-over-mail", file=visible(shlex.quote(report.message)))] if report.message else []
+        return say("plan.hand-over", subject=" ".join(subject), n=str(step.number))
 
     def _reason(self, step: PlanStep) -> str:
         if not step.beside:
