@@ -175,7 +175,7 @@ class ReportPath(click.ParamType["Path | Folder"]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | Folder:
         """Raises InputError."""
         if isinstance(value, Folder) or not str(value).endswith(("/", os.sep)):
-            if not isinstance(value, Folder) and os.path.isdir(value):
+            if not isinstance(value, Folder) and Path(value).is_dir():
                 raise InputError(REPORT_IS_FOLDER(name=f"{called(param)} {value}"))
             return value if isinstance(value, Folder) else PathOf("file").convert(value, param, ctx)
         return Folder(PathOf("folder").convert(value, param, ctx))
