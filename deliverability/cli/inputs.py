@@ -98,6 +98,23 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
     return Inputs(jobs, ports, settings, params["record"])
 
 
+def observed_inputs(
+    params: dict[str, Any], *, days: int | None = None, to: str | None = None, every: bool = False
+) -> Inputs:
+    """The same with what receivers reported, from the store; `to`: the DMARC policy that is asked about.
+
+    Raises InputError and ConfigError as `read_inputs` does, HistoryError where the store cannot be read.
+    """
+    from deliverability.runs.observing import DAYS, Observing, with_observed
+
+    inputs = read_inputs({**params, "domains": ()} if every else params)
+    folder = (params["config"] or Path(DEFAULT_FILE)).absolute().parent
+    how = Observing(inputs.settings.history, folder, days or DAYS)
+    jobs = list(with_observed(inputs.jobs, how, inputs.ports.clock.now()))
+    jobs = [replace(job, options=replace(job.options, gate_to=to)) for job in jobs]
+    return replace(inputs, jobs=jobs)
+
+
 def _shown(address: str) -> str:
     """An address without the name and password that it may hold."""
     return re.sub(r"//[^/?#@]*@", "//", address.strip())
@@ -217,4 +234,5 @@ def _options(params: dict[str, Any], settings: MailSettings) -> Options:
         purpose=Purpose(purpose) if purpose else None,
         daily_volume=volume,
         dns_provider=params["dns_provider"] or settings.dns_provider,
+        rare=settings.rare,
     )
