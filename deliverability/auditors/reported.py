@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from itertools import islice
-from math import sqrt
 from statistics import median
 
 from deliverability.auditors.sources import TrafficSource, first_seen
 from deliverability.auditors.standing import SourceStanding
 from deliverability.model.facts import Unknown, Value
 from deliverability.model.observed import Observed, ObservedReport, ObservedRow, Trust
+from deliverability.model.shares import at_least_percent, percent
 
 RECENT_DAYS = 14
 STEADY_DAYS = 4
@@ -27,22 +27,6 @@ LISTED = 5
 MAX_SOURCES = 200
 """Sources that are listed; behind them as many that come again and again. The smallest forgers are left out."""
 MAX_SELECTORS = 50
-Z = 1.645
-
-
-def at_least_percent(good: int, all_: int) -> float | None:
-    """The Wilson lower bound of a share, one-sided at 95 %; None of nothing."""
-    if not all_:
-        return None
-    share, squared = good / all_, Z * Z
-    middle = share + squared / (2 * all_)
-    spread = Z * sqrt(share * (1 - share) / all_ + squared / (4 * all_ * all_))
-    return round(max(0.0, 100 * (middle - spread) / (1 + squared / all_)), 3)
-
-
-def percent(part: int, whole: int) -> float | None:
-    """The share in percent; None of nothing."""
-    return round(100 * part / whole, 3) if whole else None
 
 
 def share_of_own(part: int, own: int) -> float:

@@ -66,6 +66,13 @@ class Judge:
         found = waivers.waived(_findings(self._ready, subject), facts)
         return (*found, *self._of_waivers(subject, found))
 
+    def bare_findings(self, facts: FactSet) -> tuple[Finding, ...]:
+        """The same without what was observed, evidence and fingerprints, for who looks at thousands of subjects."""
+        subject = self._subject(facts)
+        bare = [each.bare_finding(case, subject) for each in self._ready for case in each.cases(facts)]
+        found = waivers.waived(bare, facts)
+        return (*found, *self._of_waivers(subject, found))
+
     def again(self, facts: FactSet, before: FactSet, findings: Sequence[Finding]) -> tuple[Finding, ...]:
         """The same, where `findings` are those of the facts `before`: only what reads a fact that changed is judged.
 

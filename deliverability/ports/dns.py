@@ -120,11 +120,6 @@ class LiveResolver:
         """Ask, or answer from what is known."""
         return await self._own.query(name, rdtype)
 
-    def knows(self, name: str, rdtype: str) -> bool:
-        """Whether the answer is kept, or on its way: then nobody is asked for it. Both as answers spell them."""
-        key = (name, rdtype)
-        return key in self._flights or self.cached(key) is not None
-
     def now(self) -> str:
         """The time for answers. It is the same text for a second."""
         now = self._clock.now()
@@ -132,6 +127,11 @@ class LiveResolver:
         if self._stamped[0] != second:
             self._stamped = second, stamp(now)
         return self._stamped[1]
+
+    def knows(self, name: str, rdtype: str) -> bool:
+        """Whether the answer is kept, or on its way: then nobody is asked for it. Both as answers spell them."""
+        key = (name, rdtype)
+        return key in self._flights or self.cached(key) is not None
 
     async def close(self) -> None:
         """Stop what is under way and close connections."""
