@@ -72,7 +72,18 @@ def read_settings(path: Path | None) -> Settings:
 
 
 def read_inputs(params: dict[str, Any]) -> Inputs:
-    """Read domains, messages and where answers come from. Raises InputError and ConfigError."""
+    """Read domains, messages and where answers come from; with what receivers reported, where the settings name a
+    history.
+
+    Raises InputError and ConfigError, HistoryError where the history cannot be read.
+    """
+    inputs = _read_inputs(params)
+    if not inputs.settings.history:
+        return inputs
+    return _with_reports(inputs, params, None)
+
+
+def _read_inputs(params: dict[str, Any]) -> Inputs:
     settings = read_settings(params["config"])
     names = list(params["domains"])
     messages = list(params["eml"])
@@ -105,14 +116,17 @@ def observed_inputs(
 
     Raises InputError and ConfigError as `read_inputs` does, HistoryError where the store cannot be read.
     """
+    inputs = _with_reports(_read_inputs({**params, "domains": ()} if every else params), params, days)
+    jobs = [replace(job, options=replace(job.options, gate_to=to)) for job in inputs.jobs]
+    return replace(inputs, jobs=jobs)
+
+
+def _with_reports(inputs: Inputs, params: dict[str, Any], days: int | None) -> Inputs:
     from deliverability.runs.observing import DAYS, Observing, with_observed
 
-    inputs = read_inputs({**params, "domains": ()} if every else params)
     folder = (params["config"] or Path(DEFAULT_FILE)).absolute().parent
     how = Observing(inputs.settings.history, folder, days or DAYS)
-    jobs = list(with_observed(inputs.jobs, how, inputs.ports.clock.now()))
-    jobs = [replace(job, options=replace(job.options, gate_to=to)) for job in jobs]
-    return replace(inputs, jobs=jobs)
+    return replace(inputs, jobs=list(with_observed(inputs.jobs, how, inputs.ports.clock.now())))
 
 
 def _shown(address: str) -> str:
