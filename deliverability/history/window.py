@@ -93,7 +93,9 @@ def window(history: History, domain: str, days: int, trust: str, now: int) -> Ob
                     for (day, reporter, sure, ip, facet), messages in rows.items()
                 )
             ),
-            reports=tuple(_observed(each) for each in sorted(taken, key=lambda each: (each.begin, each.end, each.key))),
+            reports=tuple(
+                _observed(each, trusted) for each in sorted(taken, key=lambda each: (each.begin, each.end, each.key))
+            ),
             duplicates=sum(each.copies - 1 for each in here)
             + sum(each.is_mostly_in(first, last) for each in found.doubles),
             problems=_problems(connection, domain, first, last, found),
@@ -241,9 +243,18 @@ def _problems(
     return tuple(ObservedProblem(*what, number) for what, number in sorted(counts.items(), key=str))
 
 
-def _observed(report: StoredReport) -> ObservedReport:
-    policy = PolicySeen(**json.loads(report.data))
-    return ObservedReport(report.reporter, report.name, report.begin, report.end, report.trust, report.messages, policy)
+def _observed(report: StoredReport, trusted: frozenset[Trust]) -> ObservedReport:
+    return ObservedReport(
+        reporter=report.reporter,
+        name=report.name,
+        begin=report.begin,
+        end=report.end,
+        trust=report.trust,
+        messages=report.messages,
+        policy=PolicySeen(**json.loads(report.data)),
+        trusted=report.trust in trusted,
+        domain=report.policy_domain,
+    )
 
 
 def _tls_report(report: StoredReport) -> TlsReport:
