@@ -50,8 +50,8 @@ class Script:
 
 SCRIPTS = (
     Script("one_domain", ("P1",), ("--domains", "2")),
-    Script("fleet", ("P3", "P4", "P6"), ("--domains", "60", "--peers", "2")),
-    Script("dns", ("P5", "P13"), ("--quick",)),
+    Script("fleet", ("P3", "P4", "P6"), ("--domains", "20", "--peers", "2", "--rounds", "1")),
+    Script("dns", ("P5", "P13"), ("--questions", "500", "--domains", "40")),
     Script("message", ("P7", "P8", "P9"), ("--quick",)),
     Script("startup", ("P2", "P10"), ("--rounds", "1")),
     Script("feedback", ("P11",), ("--quick",)),
@@ -138,7 +138,9 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _figure(value: object) -> str:
-    """A number with three digits that say something, or text as it is."""
+    """A number with three digits that say something, or text as it is; nothing: the peer is not there."""
+    if value is None:
+        return "peer not there"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return _plain(value)
     return f"{value:,.0f}" if abs(value) >= 100 or isinstance(value, int) else f"{value:.3g}"

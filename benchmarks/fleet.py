@@ -1,6 +1,6 @@
 """`deliv fleet run` beside checkdmarc on the domains of benchmarks/lab.py: domains a second, processor time, memory.
 
-    python benchmarks/fleet.py [--domains N] [--peers N] [--json FILE]
+    python benchmarks/fleet.py [--domains N] [--peers N] [--rounds N] [--json FILE]
 
 P3 and P4: the sound domains of the laboratory at 0 and at 20 ms an answer, all rules judged, beside checkdmarc as it
 is (one domain after another) and with 32 threads around its library; the two take turns. P6: `--domains` of all kinds,
@@ -186,7 +186,7 @@ def ratio(target: str, case: str, mine: Sequence[Cost], others: Sequence[Cost], 
     return row(target, case, times, f"≥ {goal:g} ×", told, times >= goal)
 
 
-def beside(folder: Path, lab: Lab, count: int, peers: int) -> list[dict[str, Any]]:
+def beside(folder: Path, lab: Lab, count: int, peers: int, rounds: int) -> list[dict[str, Any]]:
     """P3 and P4."""
     sound = [lab.name(n) for n in range(lab.domains) if lab.truth(n).kind not in (Kind.SILENT, Kind.SERVFAIL)]
     every = sorted(os.sched_getaffinity(0))
@@ -197,7 +197,7 @@ def beside(folder: Path, lab: Lab, count: int, peers: int) -> list[dict[str, Any
         run, peer = partial(ours, folder, server=server), partial(theirs, server=server)
         starts = run(sound[:1], workers=len(every)), peer(sound[:1])
         one_starts = run(sound[:1], workers=1, cores=every[:1]), peer(sound[:1], cores=every[:1])
-        for turn in range(ROUNDS):
+        for turn in range(rounds):
             some = sound[turn * peers :][:peers]
             others.append(peer(some).after(starts[1]))
             mine.append(run(sound[:count], workers=len(every)).after(starts[0]))
@@ -214,7 +214,7 @@ def beside(folder: Path, lab: Lab, count: int, peers: int) -> list[dict[str, Any
         run, peer = partial(ours, folder, server=server), partial(theirs, server=server)
         starts = run(sound[:1], workers=len(every)), peer(sound[:1])
         few = max(2, peers // 5)
-        for turn in range(ROUNDS):
+        for turn in range(rounds):
             others.append(peer(sound[turn * few :][:few]).after(starts[1]))
             threaded.append(peer(sound[turn * 2 * peers :][: 2 * peers], threads=THREADS).after(starts[1]))
             mine.append(run(sound[:count], workers=len(every)).after(starts[0]))
@@ -263,12 +263,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--domains", type=int, default=DOMAINS)
     parser.add_argument("--peers", type=int, default=100, help="domains of a round that checkdmarc gets at 0 ms")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     given = parser.parse_args()
     lab = Lab(given.domains, given.seed)
     with tempfile.TemporaryDirectory() as name:
-        rows = beside(Path(name), lab, min(FEW, given.domains), given.peers) + growth(Path(name), lab)
+        rows = beside(Path(name), lab, min(FEW, given.domains), given.peers, given.rounds)
+        rows += growth(Path(name), lab)
     for each in rows:
         state = {True: "met", False: "NOT MET"}.get(each["met"], "")
         print(f"{each['target']:<6}{each['case']:<70}{each['measured']:>10} {each['goal']:<8} {each['peer']} {state}")

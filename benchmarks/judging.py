@@ -2,7 +2,8 @@
 
 Audits the corpus' sending domains from their zone files, so that no name server and no network plays a part, and prints
 for each stage its milliseconds and its share of a domain, and for each report its share of a domain that is written in
-that format: the aim is at most a quarter (P12). The JSON of a healthy domain is to have at most 60 kB.
+that format: the aim is at most a quarter (P12). The JSON of a healthy domain is to have at most 60 kB. "findings" is
+judging alone, as a fleet needs it; "judge" has the plan and the answer too.
 
     python benchmarks/judging.py [--rounds N] [--all] [--json FILE] [DOMAIN]...
 """
@@ -31,7 +32,7 @@ from deliverability.model.rules import RuleSet, Severity  # noqa: E402
 from deliverability.ports.ports import Ports  # noqa: E402
 from deliverability.ports.zone import ZoneResolver  # noqa: E402
 from deliverability.render.formats import PRINTED, WriterOptions  # noqa: E402
-from deliverability.runs.engine import Extras, full_report, gather_facts, make_report  # noqa: E402
+from deliverability.runs.engine import Extras, full_report, gather_facts, judge_facts, make_report  # noqa: E402
 from deliverability.runs.job import Job  # noqa: E402
 from deliverability.runs.rules import load_rules  # noqa: E402
 from deliverability.view.report import ReportView  # noqa: E402
@@ -56,6 +57,8 @@ async def audit(domain: str, ports: Ports, rules: RuleSet, speaker: Speaker, tim
     """One domain; its report and the octets of the report as JSON."""
     with timed("gather", times):
         audited = await gather_facts(Job(domain), ports, Extras(remedies=True), rules.knowledge)
+    with timed("findings", times):
+        judge_facts(audited.facts, rules, Selection())
     with timed("judge", times):
         make_report(audited, rules, Selection())
     with timed("judge and rehearse", times):
@@ -129,7 +132,7 @@ def main() -> None:
     domains = given.domains or [each[0] for each in index if given.all or each[1] == "sender"]
     times, sizes = asyncio.run(measure(domains, zones, given.rounds))
     print(f"{len(domains)} domains, {given.rounds} rounds; CPU a domain in ms, mean and median")
-    for stage in ("gather", "judge", "rehearse", *REPORTS):
+    for stage in ("gather", "findings", "judge", "rehearse", *REPORTS):
         print(f"  {stage:<10}{statistics.mean(times[stage]) * 1e3:8.2f}{statistics.median(times[stage]) * 1e3:8.2f}")
     rows = rows_of(times, sizes)
     print(f"{len(sizes)} of them are healthy" if sizes else "none of them is healthy")

@@ -40,6 +40,7 @@ class Command:
         self._words += ["--resolver", resolver, "--rate", "0", "--workers", str(workers), "--out"]
 
     def start(self, out: Path, *more: str) -> subprocess.Popen[bytes]:
+        """Begin, in a session of its own, so that it can be killed with all its workers."""
         return subprocess.Popen(
             [*self._words, str(out), *more],
             env={**os.environ, "PYTHONPATH": str(ROOT)},

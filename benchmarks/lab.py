@@ -380,7 +380,8 @@ class _Domain:
         self._servers = tuple(f"ns{n}.{hoster}.example" for n in range(1, draw.choice((2, 2, 2, 3, 4)) + 1))
         if dead:
             self._cause = self._servers[0]
-            self._add(domain, "NS", *self._servers)
+            if self._kind is Kind.SERVFAIL:
+                self._add(domain, "NS", *self._servers)
             return
         self._frame()
         if self._kind is Kind.PARKED:

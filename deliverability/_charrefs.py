@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import html
-
-from deliverability._regex import re
+import re
 
 _LONG = re.compile(r"&#([0-9]{8,});?")
 _MOST_DIGITS = 7  # U+10FFFF is 1114111

@@ -9,11 +9,10 @@ strings. Anchors, tags and several documents are refused.
 from __future__ import annotations
 
 import pathlib
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
-
-from deliverability._regex import re
-from deliverability._values import dataclass
 
 if TYPE_CHECKING:
     import pydantic

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_type_hints
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import AT_LINE, FILE_TOO_LARGE, InputError, file_error
 from deliverability.model.facts import Waiver
@@ -27,6 +26,7 @@ NO_SETTINGS = Code("no-settings", ("file",))
 UNKNOWN_KEY = Code("config-unknown-key", ("key",))
 UNKNOWN_KEY_NEAR = Code("config-unknown-key-near", ("key", "near"))
 ONE_OF = Code("config-one-of", ("key", "values"))
+SAID_AS = Code("config-said-as", ("key", "text", "value"))
 KIND = Code("config-kind", ("key", "kind"))
 TEXTS = Code("config-texts")
 TEXT = Code("config-text")
@@ -347,6 +347,8 @@ def _message(error: Any, place: KeyPath) -> Detail:
         near = difflib.get_close_matches(key, _keys(place[:-1]), n=1)
         return UNKNOWN_KEY_NEAR(key=key, near=near[0]) if near else UNKNOWN_KEY(key=key)
     if error["type"] == "literal_error":
+        if key == "purpose" and error["input"] == "newsletter":
+            return SAID_AS(key=key, text="newsletter", value="bulk")
         values = str(error["ctx"]["expected"]).replace(" or ", ", ").replace("'", "")
         return ONE_OF(key=key, values=tuple(values.split(", ")))
     kind = _KINDS.get(error["type"])

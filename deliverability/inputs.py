@@ -7,8 +7,8 @@ same spellings.
 from __future__ import annotations
 
 import ipaddress
+import re
 
-from deliverability._regex import re
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 
@@ -35,6 +35,11 @@ def parse_domain(text: str) -> str:
     if domain is None or "." not in domain or _is_address(domain):
         raise InputError(NO_DOMAIN(text=text))
     return domain
+
+
+def is_plain(text: str, domain: str) -> bool:
+    """Whether `text`, from which `domain` was read, is just that name and not an address that it was taken out of."""
+    return not (_URL.fullmatch(text.strip()) or "@" in text) or text.strip() == domain
 
 
 def parse_selector(text: str) -> str:

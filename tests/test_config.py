@@ -102,6 +102,7 @@ def test_an_empty_mail_from_is_the_null_sender_and_not_a_gap(toml: Path) -> None
         ('lang = "fr"\n', 1, "lang is one of en, ja"),
         ("lang = 1\n", 1, "lang is one of en, ja"),
         ('fail_on = "info"\n', 1, "fail_on is one of error, warning, never, new"),
+        ('purpose = "newsletter"\n', 1, 'purpose = "newsletter" is written purpose = "bulk" here'),
         ('purpose = "spam"\n', 1, "purpose is one of users, bulk, transactional, parked"),
         ('daily_volume = "many"\n', 1, "daily_volume is a whole number"),
         ("daily_volume = true\n", 1, "daily_volume is a whole number"),

@@ -16,9 +16,10 @@ from benchmarks.lab import GONE_VENDORS, Kind, Lab, write
 from benchmarks.nameserver import serving, wire_reply
 from deliverability.model.facts import FactSet, Unknown, records_of
 from deliverability.ports.base import Failed, Found
-from deliverability.ports.dns import LiveResolver, parse_server
+from deliverability.ports.dns import LiveResolver
 from deliverability.ports.names import labels_of
 from deliverability.ports.ports import Ports
+from deliverability.ports.servers import parse_server
 from deliverability.ports.static import StaticResolver
 from deliverability.ports.wire import query, reply
 from deliverability.runs.engine import gather_facts

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from deliverability._values import dataclass
 from deliverability.auditors import auditor_named
 from deliverability.model.codes import ABOUT, AS_SAID, Code, as_said
 from deliverability.model.evidence import (
@@ -69,6 +68,7 @@ if TYPE_CHECKING:
 NOT_STATED = Code("not-stated", ("name",))
 
 AuditFunction = Callable[["Context"], Awaitable[None]]
+_NO_MESSAGE = Unknown(Reason.NO_MESSAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,29 +76,42 @@ class Auditor:
     """One topic: the facts it promises, the facts of others it reads, and the coroutine that does it.
 
     It is pickled by its name, so only those of the table can be.
+
+    Attributes:
+        of_message: all its facts are about the message; it is run only where there is one.
+        promised: the paths that it must state (fields of list items travel inside their list).
+        without_message: what stands under these paths where there is no message, the same for every subject.
+
     """
 
     name: str
     provides: tuple[FactSpec, ...]
     needs: tuple[str, ...]
     run: AuditFunction
+    of_message: bool = False
     promised: tuple[str, ...] = field(init=False, repr=False)
+    without_message: Mapping[str, Fact] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """The paths that it must state (fields of list items travel inside their list)."""
-        object.__setattr__(self, "promised", tuple(spec.path for spec in self.provides if "[]" not in spec.path))
+        """Work out what follows from the rest."""
+        promised = tuple(spec.path for spec in self.provides if "[]" not in spec.path)
+        object.__setattr__(self, "promised", promised)
+        object.__setattr__(self, "without_message", {path: Fact(path, _NO_MESSAGE) for path in promised})
 
     def __reduce__(self) -> tuple[Callable[[str], Auditor], tuple[str]]:
         return auditor_named, (self.name,)
 
 
 def auditor(
-    name: str, *, provides: Sequence[FactSpec], needs: Sequence[str] = ()
+    name: str, *, provides: Sequence[FactSpec], needs: Sequence[str] = (), of_message: bool = False
 ) -> Callable[[AuditFunction], Auditor]:
-    """Declare an auditor: `provides` is its part of the catalogue, `needs` are the paths it may read."""
+    """Declare an auditor: `provides` is its part of the catalogue, `needs` are the paths it may read.
+
+    One `of_message` is not run without a message: all its facts are Unknown(no-message) then.
+    """
 
     def declare(run: AuditFunction) -> Auditor:
-        return Auditor(name, tuple(provides), tuple(needs), run)
+        return Auditor(name, tuple(provides), tuple(needs), run, of_message)
 
     return declare
 
@@ -157,6 +170,20 @@ class Context:
     pages: ShownHtml | None = None
     before: Collection[tuple[str, str]] = ()
     aside: Resolver = OFFLINE
+
+    @property
+    def the_message(self) -> Message:
+        """The message, of which an auditor is that asks for it so. Raises MissingFact where there is none."""
+        if self.message is None:
+            raise MissingFact("message.present", _NO_MESSAGE)
+        return self.message
+
+    @property
+    def the_pages(self) -> ShownHtml:
+        """Its HTML likewise."""
+        if self.pages is None:
+            raise MissingFact("message.present", _NO_MESSAGE)
+        return self.pages
 
     @property
     def now(self) -> datetime:
@@ -311,7 +338,9 @@ class _Listening:
 
     async def ask(self, question: PortQuestion[A], below: Callable[[], Awaitable[A]]) -> A:
         answer = await below()
-        if isinstance(question, DnsQuestion) and isinstance(answer, Answer):
+        if isinstance(question, DnsQuestion) and isinstance(
+            answer, (Found, Absent, Failed)
+        ):  # of a union it takes longer
             self.answers[question.name, question.rdtype] = answer
         return answer
 
@@ -390,6 +419,11 @@ async def gather(
     try:
         async with asyncio.TaskGroup() as group:
             for each in ordered:
+                if message is None and each.of_message:
+                    known.update(each.without_message)
+                    evidence[each.name] = {}
+                    same.add(each.name)
+                    continue
                 done = before.get(each.name) if before else None
                 if (
                     done

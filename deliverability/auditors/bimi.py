@@ -5,7 +5,8 @@ The record and, where it may be fetched, the logo.
 
 from __future__ import annotations
 
-from deliverability._regex import re
+import re
+
 from deliverability.auditors.base import Context, auditor, http_evidence, spec
 from deliverability.auditors.dmarc import policy_domain
 from deliverability.model.facts import FactType, Unknown, Value

@@ -6,15 +6,14 @@ The data is vendored (deliverability/data/caniemail.json); nothing is fetched.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from deliverability._charrefs import unescape
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
 from deliverability.mail.evidence import part_evidence
 from deliverability.mail.html.accounting import CSS_IMPORT, is_font_service
@@ -175,12 +174,10 @@ class Uses:
                 mine[feature] = mine.get(feature, 0) + count
 
 
-@auditor("clients", provides=PROVIDES)
+@auditor("clients", provides=PROVIDES, of_message=True)
 async def audit(ctx: Context) -> None:
     """Which mail programs show the HTML as meant."""
-    pages = ctx.pages
-    if pages is None:
-        raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
+    pages = ctx.the_pages
     cited = [ctx.cite(part_evidence(leaf.part)) for leaf in pages.leaves[:20]]
     support = _support()
     ctx.put("clients.programs", len(support.clients))

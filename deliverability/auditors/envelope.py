@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from deliverability._values import dataclass
+from dataclasses import dataclass
+
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.evidence import header_evidence

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 
-from deliverability._regex import re
 from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.received import canonical_ip

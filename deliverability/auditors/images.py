@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 
-from deliverability._regex import re
 from deliverability.auditors.attachments import attached
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.evidence import part_evidence
@@ -89,7 +89,7 @@ _WIDTH = re.compile(r"\swidth\s{0,9}=\s{0,9}[\"']?\s{0,9}(\d{1,5})(?:px)?\s{0,9}
 _STYLE_WIDTH = re.compile(r"[\"';\s]width\s{0,9}:\s{0,9}(\d{1,5})px", re.IGNORECASE)
 
 
-@auditor("images", provides=PROVIDES, needs=("message.attachments",))
+@auditor("images", provides=PROVIDES, needs=("message.attachments",), of_message=True)
 async def audit(ctx: Context) -> None:
     """Images that travel with the message: pixels, metadata, and what re-encoding would save."""
     message, pictures = attached(ctx, lambda record: str(record["true_type"]).startswith("image/"))

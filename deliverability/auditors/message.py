@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from deliverability._regex import re
+import re
+
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.addresses import Mailbox, addresses_in_text, parse_addresses
 from deliverability.mail.dates import parse_date

@@ -7,8 +7,8 @@ RFC 8601, RFC 7208 section 9.1.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from deliverability._values import dataclass
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.evidence import header_evidence
@@ -16,7 +16,7 @@ from deliverability.mail.hop import AuthenticationField, delivery
 from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.received import AuthenticationResults, AuthResult, ReceivedSpf
 from deliverability.model.dkim import signatures_of
-from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of, text_of
+from deliverability.model.facts import FactType, Unknown, Value, records_of, text_of
 from deliverability.model.paths import FactPath
 from deliverability.protocols.dmarc.psl import known_registrable_domain
 
@@ -130,15 +130,12 @@ class Recorded:
         "dkim.signatures",
         "dmarc.result",
     ),
+    of_message=True,
 )
 async def audit(ctx: Context) -> None:
     """State what the receiver recorded, and where our results differ."""
-    if ctx.message is None:
-        for each in PROVIDES:
-            if "[]" not in each.path:
-                ctx.put(each.path, Unknown(Reason.NO_MESSAGE))
-        return
-    found = read_recorded(ctx.message)
+    message = ctx.the_message
+    found = read_recorded(message)
     ids = {field: ctx.cite(header_evidence(field)) for field in found.fields}
     every = tuple(ids.values())
     ctx.put("recorded.by", found.by, *every)

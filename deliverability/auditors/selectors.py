@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from deliverability._values import dataclass
 from deliverability.auditors.base import Context
 from deliverability.model.senders import Include, Service
 from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver

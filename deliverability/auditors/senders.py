@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from deliverability._values import dataclass
 from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.mail.evidence import header_evidence
 from deliverability.model.codes import SELECTOR, Code

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from deliverability._values import dataclass
 from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.model.codes import Input, needs
 from deliverability.model.facts import FactSpec, FactType, Reason, Unknown, Value, text_of, texts_of

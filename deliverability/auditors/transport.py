@@ -6,9 +6,9 @@ STARTTLS of the MX hosts is not probed.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable
 
-from deliverability._regex import re
 from deliverability.auditors.base import Context, auditor, dns_id, http_evidence, spec
 from deliverability.mail.evidence import header_evidence
 from deliverability.mail.hop import delivery

@@ -30,12 +30,12 @@ def command(save: Path | None, **params: Any) -> int:
     import deliverability.demo
     from deliverability.cli.inputs import Inputs
     from deliverability.cli.judging import Judging
+    from deliverability.cli.language import language
     from deliverability.cli.running import run_reports
     from deliverability.config import Settings
-    from deliverability.words.phrases import phrases
 
     folder = Path(deliverability.demo.__file__).parent
-    say = phrases(params["lang"])
+    say = language().say
     with plain_errors():
         if save is not None:
             for name in (ZONE, MESSAGE):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
@@ -13,7 +14,6 @@ from typing import TYPE_CHECKING
 import click
 
 from deliverability._files import PRIVATE, PRIVATE_FOLDER, write_whole
-from deliverability._regex import re
 from deliverability.cli.command import Command
 from deliverability.cli.options import lang_option, plain_errors
 from deliverability.cli.output import wrote

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import click
 
-from deliverability._values import dataclass
 from deliverability.cli.language import language
 from deliverability.cli.types import called
 from deliverability.model.placeholders import fill

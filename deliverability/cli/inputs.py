@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deliverability._values import dataclass
 from deliverability.cli.types import DEFAULT_FILE
 from deliverability.config import MailSettings, Settings, load
-from deliverability.inputs import parse_domain
+from deliverability.inputs import is_plain, parse_domain
 from deliverability.model.codes import Code
 from deliverability.model.errors import IS_FOLDER, NO_SUCH_FILE, InputError, file_error
 from deliverability.model.facts import Purpose
@@ -80,18 +80,27 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         raise InputError(STDIN_ONCE())
     if "-" in names:
         place = names.index("-")
-        names[place : place + 1] = _names_of(sys.stdin.read(MAX_STDIN_OCTETS))
+        names[place : place + 1] = _names_of(sys.stdin)
     elif not names and not messages:
         names = list(settings.names)
     if not names and not messages:
         raise InputError(NOTHING_TO_AUDIT())
     options = replace(_options(params, settings.of("")), waivers=settings.waivers)
     domains = []
-    for name in dict.fromkeys(parse_domain(name) for name in names):
-        domains.append((name, replace(_options(params, settings.of(name)), waivers=settings.waivers)))
+    given: dict[str, str] = {}
+    for name in names:
+        given.setdefault(parse_domain(name), name)
+    for domain, name in given.items():
+        own = replace(_options(params, settings.of(domain)), waivers=settings.waivers)
+        domains.append((domain, own if is_plain(name, domain) else replace(own, taken_from=_shown(name))))
     ports = ports_of(params, settings)
     jobs = plan(domains, [sample_of(name) for name in messages], options)
     return Inputs(jobs, ports, settings, params["record"])
+
+
+def _shown(address: str) -> str:
+    """An address without the name and password that it may hold."""
+    return re.sub(r"//[^/?#@]*@", "//", address.strip())
 
 
 def ports_of(params: dict[str, Any], settings: Settings) -> Ports:
@@ -147,11 +156,11 @@ def options_of(settings: Settings, domain: str) -> Options:
     return replace(_options(dict.fromkeys(unsaid), settings.of(domain)), waivers=settings.waivers)
 
 
-def _names_of(text: str) -> list[str]:
+def _names_of(lines: Iterable[str]) -> list[str]:
     """The names of a list, one or several a line; a wrong one is told with its line. Raises InputError."""
     names = []
-    for number, line in enumerate(text.lstrip("\ufeff").splitlines(), 1):
-        for name in line.split():
+    for number, line in enumerate(lines, 1):
+        for name in line.lstrip("\ufeff").split():
             try:
                 names.append(parse_domain(name))
             except InputError as error:

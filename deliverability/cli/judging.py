@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from deliverability._values import dataclass
 from deliverability.auditors import catalogue
+from deliverability.cli.language import BOTH, language
 from deliverability.cli.output import Outputs, Target, targets
 from deliverability.config import KeyPath, Settings
 from deliverability.judge.engine import Selection
@@ -52,8 +52,8 @@ class Judging:
         return cls(
             rules=rules,
             selection=selection_of(settings, rules, params),
-            where=targets(params["style"], params["output"]),
-            lang=params["lang"],
+            where=targets(params["style"], params["output"], both=params["lang"] == BOTH),
+            lang=language().people,
             fail_on=threshold(params["fail_on"] or settings.fail_on),
             folders=folders,
             trace=params["trace"],

@@ -14,6 +14,8 @@ from deliverability.model.placeholders import LANGUAGES
 from deliverability.render.formats import PEOPLE
 from deliverability.words.phrases import Phrases, phrases
 
+BOTH = "both"
+"""`--lang both`: reports in each language; what else the run says is in that of its settings or its user."""
 _LOCALE = ("LC_ALL", "LC_MESSAGES", "LANG")
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from deliverability.cli.language import language
+from deliverability.cli.language import BOTH, language
 from deliverability.cli.types import MessagesADay, NumberType, OneOf, PathOf
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.render.formats import PRINTED
@@ -24,6 +24,10 @@ PURPOSES = ("users", "bulk", "transactional", "parked")
 
 lang_option = click.option(
     "--lang", type=OneOf(LANGUAGES), callback=lambda _context, _option, value: value or language().people
+)
+# Of reports: in both languages, each in a file of its own.
+report_lang_option = click.option(
+    "--lang", type=OneOf((*LANGUAGES, BOTH)), callback=lambda _context, _option, value: value or language().people
 )
 # Where nothing but errors, help and remarks depends on it.
 speaking_option = click.option("--lang", type=OneOf(LANGUAGES), expose_value=False)
@@ -66,7 +70,7 @@ _JUDGING: tuple[Decorator[Any], ...] = (
 _OUTPUT: tuple[Decorator[Any], ...] = (
     click.option("--format", "style", type=OneOf(list(PRINTED))),
     click.option("-o", "--output", multiple=True, type=PathOf("file"), metavar="FILE"),
-    lang_option,
+    report_lang_option,
     click.option("--all", "whole", is_flag=True),
     click.option("--trace", is_flag=True),
     click.option("--fail-on", type=OneOf(["error", "warning", "never"])),

@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from deliverability._files import WholeFile, write_whole
-from deliverability._values import dataclass
+from deliverability._files import WholeFile
 from deliverability.cli.language import language
 from deliverability.cli.pdf import find_browser, print_pdf
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError, not_written
+from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
 from deliverability.render.formats import ENDINGS, FORMAT_OF, PRINTED, Format, Writer, WriterOptions
@@ -30,19 +30,53 @@ if TYPE_CHECKING:
 
 UNKNOWN_ENDING = Code("unknown-ending", ("file", "endings"))
 
-Target = tuple[Format, Path | None]
+NO_FILE_FOR_BOTH = Code("both-needs-file")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to write where: a format, its file (None: standard output) and language, and its twins in others."""
+
+    form: Format
+    path: Path | None
+    lang: str
+    others: tuple[tuple[str, str], ...] = ()
 
 
 def put(text: str, output: Path | None) -> None:
     """Print a text, or write it into a file. Raises InputError."""
+    with writing(output) as write:
+        write(text)
+
+
+@contextmanager
+def writing(output: Path | None) -> Iterator[Callable[[str], None]]:
+    """Print a text piece by piece, or write it into a file, which is put in place at the end. Raises InputError."""
     if output is None:
-        click.echo(text, nl=False)
+        yield lambda text: click.echo(text, nl=False)
         return
+    with _told(output):
+        file = WholeFile(output)
     try:
-        write_whole(output, text)
+
+        def write(text: str) -> None:
+            with _told(output):
+                file.write(text.encode("utf-8", "backslashreplace"))
+
+        yield write
+        with _told(output):
+            file.keep()
+    finally:
+        file.drop()
+    wrote(output)
+
+
+@contextmanager
+def _told(output: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise InputError(not_written(f"-o {output}", error)) from None
-    wrote(output)
 
 
 def wrote(path: Path) -> None:
@@ -55,16 +89,31 @@ def show(text: str) -> None:
     click.echo(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"), nl=False)
 
 
-def targets(style: str | None, files: Sequence[Path]) -> list[Target]:
-    """What to write where: (format, file); None is standard output. Raises InputError on an unknown ending."""
+def targets(style: str | None, files: Sequence[Path], *, both: bool = False) -> list[Target]:
+    """What to write where. `both`: files for people in each language: ``report.en.html``, ``report.ja.html``.
+
+    Raises InputError on an unknown ending, and where nothing is left to be in both languages.
+    """
     chosen: list[Target] = []
     for path in files:
         if path.suffix.lower() not in FORMAT_OF:
             raise InputError(UNKNOWN_ENDING(file=str(path), endings=ENDINGS))
-        chosen.append((FORMAT_OF[path.suffix.lower()], path))
+        form = FORMAT_OF[path.suffix.lower()]
+        chosen += _in_each(form, path) if both and form.people else [Target(form, path, language().of(form.name))]
+    if both and not any(each.others for each in chosen):
+        raise InputError(NO_FILE_FOR_BOTH())
     if style or not files:
-        chosen.insert(0, (PRINTED[style or "text"], None))
+        form = PRINTED[style or "text"]
+        chosen.insert(0, Target(form, None, language().of(form.name)))
     return chosen
+
+
+def _in_each(form: Format, path: Path) -> list[Target]:
+    paths = {lang: path.with_suffix(f".{lang}{path.suffix}") for lang in LANGUAGES}
+    return [
+        Target(form, own, lang, tuple((other, twin.name) for other, twin in paths.items() if other != lang))
+        for lang, own in paths.items()
+    ]
 
 
 class Outputs:
@@ -87,18 +136,19 @@ class Outputs:
         self._stack = ExitStack()
         self._outlets: list[_Outlet] = []
         self._where, self._subjects = where, subjects
-        self._speakers = {form.name: replace(speaker, lang=language().of(form.name)) for form, _ in where}
-        self._short = None if any(path is None for _, path in where) else speaker
+        self._speakers = {lang: replace(speaker, lang=lang) for lang in dict.fromkeys(each.lang for each in where)}
+        self._short = None if any(each.path is None for each in where) else speaker
         self._reports = 0
         context = click.get_current_context(silent=True)
         if context is not None:
             context.call_on_close(self._stack.close)
-        for form, path in where:
-            browser = find_browser(path) if form.name == "pdf" and path else None
+        for each in where:
+            path = each.path
+            browser = find_browser(path) if each.form.name == "pdf" and path else None
             shown = terminal() if path is None else {"file": True}
-            spoken = self._speakers[form.name]
-            writer = form.writer(spoken, WriterOptions(subjects, trace, fail_on, whole, **shown))
-            self._outlets.append(_Outlet(writer, path, self._open(path) if path else None, browser, spoken.lang))
+            options = WriterOptions(subjects, trace, fail_on, whole, others=each.others, **shown)
+            writer = each.form.writer(self._speakers[each.lang], options)
+            self._outlets.append(_Outlet(writer, path, self._open(path) if path else None, browser, each.lang))
 
     def _open(self, path: Path) -> WholeFile:
         try:
@@ -112,7 +162,7 @@ class Outputs:
     @property
     def previews(self) -> bool:
         """Whether any format shows what the message looks like."""
-        return any(form.previews for form, _ in self._where)
+        return any(each.form.previews for each in self._where)
 
     def report(self, report: Report, html: str | None = None) -> None:
         """Write one report everywhere; `html` is the HTML part of its message, for the formats that show it."""
@@ -121,8 +171,7 @@ class Outputs:
         self._reports += 1
         key = f"s{self._reports}" if self._subjects != 1 else ""
         views = {
-            each.lang: ReportView(report, each, key=key, html=html or "")
-            for each in {each.lang: each for each in self._speakers.values()}.values()
+            lang: ReportView(report, speaker, key=key, html=html or "") for lang, speaker in self._speakers.items()
         }
         for outlet in self._outlets:
             outlet.put(outlet.writer.report(views[outlet.lang]))
@@ -138,9 +187,9 @@ class Outputs:
                 outlet.put(outlet.writer.end())
             for outlet in self._outlets:
                 outlet.keep()
-        for _, path in self._where:
-            if path is not None:
-                wrote(path)
+        for each in self._where:
+            if each.path is not None:
+                wrote(each.path)
 
 
 def _in_short(view: ReportView) -> Iterator[str]:
@@ -172,20 +221,13 @@ class _Outlet:
             if self.browser
             else text.encode("utf-8", errors="backslashreplace")
         )
-        with self._told():
+        with _told(self.path):
             self.file.write(data)
 
     def keep(self) -> None:
-        if self.file is not None:
-            with self._told():
+        if self.file is not None and self.path is not None:
+            with _told(self.path):
                 self.file.keep()
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise InputError(not_written(f"-o {self.path}", error)) from None
 
 
 def terminal() -> dict[str, Any]:

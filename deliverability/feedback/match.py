@@ -11,12 +11,11 @@ given up.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.model.replies import ANY, BouncingReceiver, Fit, Meaning, Reply, ReplyCatalogue, ReplyKind, Retry
 from deliverability.model.rules import Confidence, RuleSet
 

@@ -8,13 +8,12 @@ is never searched for replies.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deliverability._charrefs import unescape
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.feedback.text import MAX_REPLIES, MAX_TEXT, accepted, blocks, field_reply, folded, replies_in
 from deliverability.feedback.values import field_group
 from deliverability.mail.mailbox import is_mailbox, looks_like_message, messages_of

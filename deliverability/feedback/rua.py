@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 from xml.parsers import expat
 
-from deliverability._regex import re
 from deliverability.feedback import limits
 from deliverability.feedback.limits import NotReadError
 from deliverability.feedback.values import is_period, line, packed_address, selector, shown, word

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from deliverability._regex import re
+import re
+
 from deliverability.feedback.values import field_group, packed_address, selector
 from deliverability.mail.addresses import parse_addresses, to_a_label
 from deliverability.mail.dates import parse_date

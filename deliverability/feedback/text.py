@@ -7,11 +7,10 @@ text, since no pattern can match in more than one way over long stretches; calle
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.model.replies import Reply
 
 MAX_TEXT = 1_000_000

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import socket
 
-from deliverability._regex import re
 from deliverability.feedback import limits
 
 _V4_IN_V6 = bytes(10) + b"\xff\xff"

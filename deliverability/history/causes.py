@@ -8,10 +8,9 @@ says whose.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Final
 
-from deliverability._values import dataclass
 from deliverability.history.older import NOT_THEN, reworded
 from deliverability.history.records import is_dns
 from deliverability.history.texts import TEXTS

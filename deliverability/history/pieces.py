@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
 
-from deliverability._values import dataclass
 from deliverability.history.texts import without_texts
 from deliverability.model.codec import decode, decode_facts, encode, encode_facts
 from deliverability.model.history import GRADED_RECEIVERS, GRADED_SUBJECT, Kept, Snapshot

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from deliverability._values import dataclass
 from deliverability.history.causes import other_settings
 from deliverability.history.records import Owner, changed_records, is_dns
 from deliverability.history.store import HistoryRun

@@ -13,13 +13,12 @@ import re
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from deliverability._files import PRIVATE_FOLDER, private
-from deliverability._values import dataclass
 from deliverability.history.pieces import (
     Packed,
     assessment_json,
@@ -269,6 +268,14 @@ class History:
         except SQLAlchemyError as error:
             lost = isinstance(error, DBAPIError) and error.connection_invalidated
             raise (_LostError if lost else HistoryError)(ABOUT(what=self._shown, detail=_plain(error))) from error
+
+    def reading(self) -> contextlib.AbstractContextManager[Connection]:
+        """A connection to read what else is kept here. Raises HistoryError."""
+        return self._reading()
+
+    def writing(self) -> contextlib.AbstractContextManager[Connection]:
+        """A transaction to write what else is kept here. Raises HistoryError."""
+        return self._writing()
 
     # --- Runs ---
 

@@ -7,10 +7,10 @@ digest can be compared with a guess: whoever knows a text can tell that it was t
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from deliverability._regex import re
 from deliverability.model.codes import Arg, Detail
 from deliverability.model.evidence import texts
 from deliverability.model.facts import Evidence, EvidenceKind, EvidenceLine, Fact, FactSet, Unknown, Value

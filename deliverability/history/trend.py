@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from deliverability._values import dataclass
 from deliverability.history.store import History, Point
 from deliverability.model.facts import FactSet
 from deliverability.model.history import GRADED_SUBJECT

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Generic, TypeVar
 
-from deliverability._values import dataclass
 from deliverability.judge import waivers
 from deliverability.judge.ready import Eyes, ReadyRule, SubjectFacts, Tokens, fingerprint_of
 from deliverability.model.facts import Catalogue, FactSet, Purpose
@@ -64,6 +64,13 @@ class Judge:
         """Every rule against the facts, in rule order."""
         subject = self._subject(facts)
         found = waivers.waived(_findings(self._ready, subject), facts)
+        return (*found, *self._of_waivers(subject, found))
+
+    def bare_findings(self, facts: FactSet) -> tuple[Finding, ...]:
+        """The same without what was observed, evidence and fingerprints, for who looks at thousands of subjects."""
+        subject = self._subject(facts)
+        bare = [each.bare_finding(case, subject) for each in self._ready for case in each.cases(facts)]
+        found = waivers.waived(bare, facts)
         return (*found, *self._of_waivers(subject, found))
 
     def again(self, facts: FactSet, before: FactSet, findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -11,14 +11,13 @@ import re
 import sys
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
 
 from deliverability import _yamlstrict as yamlstrict
-from deliverability._values import dataclass
 from deliverability.judge.conditions import comparisons_of, paths_of
 from deliverability.judge.files import RuleError, read_guide
 from deliverability.model import rules as model
@@ -35,6 +34,7 @@ NOT_RULES = frozenset(
             "guide.yaml",
             "measures.yaml",
             "outside.yaml",
+            "reporters.yaml",
             "sources.yaml",
             "tasks.yaml",
         ),
@@ -151,11 +151,17 @@ class _SourceShape(_Shape):
     read_as: str = pydantic.Field(pattern=f"^{model.READ_AS}$")
 
 
+class _ForSendersShape(_Shape):
+    ref: str
+    text: _Words
+
+
 class _ReceiverShape(_Shape):
     id: str = pydantic.Field(pattern=r"^[a-z0-9-]+$")
     name: _Words
     short: _Words | None = None
     about: _Words | None = None
+    for_senders: _ForSendersShape | None = None
     order: int = 1000
     mx_suffixes: list[str] = []
     bulk_from: int | None = None
@@ -379,6 +385,8 @@ class _Loader:
                         for n, each in enumerate(said)
                     )
         self.check_refs(f"{path}:{document.line(('sources',))}", shape.sources)
+        if shape.for_senders is not None:
+            self.check_refs(f"{path}:{document.line(('for_senders',))}", [_Ref(ref=shape.for_senders.ref)])
         self.receivers[shape.id] = _receiver(
             shape,
             str(path),
@@ -773,6 +781,10 @@ def _place(receiver: model.Receiver) -> tuple[bool, int, str]:
     return bool(receiver.combines), receiver.order, receiver.id
 
 
+def _for_senders(shape: _ForSendersShape) -> model.ForSenders:
+    return model.ForSenders(shape.ref, {"en": shape.text.en, "ja": shape.text.ja})
+
+
 def _receiver(
     shape: _ReceiverShape,
     file: str,
@@ -788,6 +800,7 @@ def _receiver(
         mx_suffixes=mx_suffixes,
         sources=sources,
         rules=rules,
+        for_senders=_for_senders(shape.for_senders) if shape.for_senders else None,
         bulk_from=shape.bulk_from,
         file=file,
         combines=combines,

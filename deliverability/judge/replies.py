@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from deliverability._values import dataclass
 from deliverability.model.report import Finding, Outcome, Report
 
 

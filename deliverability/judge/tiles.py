@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from deliverability._values import dataclass
 from deliverability.judge.conditions import paths_of
 from deliverability.model.answer import FindingId, PlanStep, Tile, TileState, TileTopic
 from deliverability.model.facts import FactSet, Reason, Unknown, Value, records_of, text_of

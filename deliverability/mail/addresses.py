@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from dataclasses import dataclass
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.mail.words import decode_words, printable
 
 _TOKEN = re.compile(r'[ \t\r\n]+|\[[^\[\]]*\]|[<>,:;@"()]|[^ \t\r\n\[<>,:;@"()]+|\[')

@@ -9,10 +9,10 @@ what stands below it may be the work of anybody, and counts only where it agrees
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.mail.reader import HeaderField
 from deliverability.mail.received import (
     AuthenticationResults,

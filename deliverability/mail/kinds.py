@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from deliverability._regex import re
+import re
+
 from deliverability.mail.files.images import sniff
 from deliverability.mail.files.types import identify
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Iterator
-
-from deliverability._regex import re
 
 LONGEST_LINE = 5000  # characters of a line that are looked at
 LINES_NEAR = 2

@@ -6,7 +6,8 @@ unquoted values with spaces and parentheses.
 
 from __future__ import annotations
 
-from deliverability._regex import re
+import re
+
 from deliverability.mail.words import decode_octets, decode_words, printable
 
 _MAX_LENGTH = 1 << 16

@@ -7,11 +7,10 @@ makes reading slower than linear.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.mail.parameters import parse_parameters
 from deliverability.mail.transfer import BASE64, QUOTED_PRINTABLE, UUENCODE, Body, DecodedFile, has_lone_lf
 from deliverability.mail.words import decode_octets, decode_pieces

@@ -6,10 +6,10 @@ RFC 5321 section 4.4, RFC 7208 section 9.1, RFC 8601.
 from __future__ import annotations
 
 import ipaddress
+import re
+from dataclasses import dataclass
 from datetime import datetime
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.mail.addresses import parse_addresses
 from deliverability.mail.dates import parse_date
 from deliverability.mail.words import printable

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from deliverability._values import dataclass
 from deliverability.mail.reader import Message, Part
 from deliverability.model.codes import Code
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import binascii
 import io
+import re
 from bisect import bisect_right
 from collections.abc import Iterator
-
-from deliverability._regex import re
-from deliverability._values import dataclass
+from dataclasses import dataclass
 
 BASE64 = "base64"
 QUOTED_PRINTABLE = "quoted-printable"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import binascii
 import codecs
+import re
 from collections.abc import Callable, Iterable, Iterator
-
-from deliverability._regex import re
-from deliverability._values import dataclass
+from dataclasses import dataclass
 
 # Aliases to the superset that mailers and browsers mean by the name.
 _SUPERSETS = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Set
+import re
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from typing import Any
 
-from deliverability._regex import re
 from deliverability.model.codes import AS_SAID, Arg, Detail
 from deliverability.model.evidence import answered
 from deliverability.model.facts import (
@@ -79,6 +79,36 @@ def json_text(value: Any, *, indent: int | None = None, compact: bool = False) -
     if text.isascii() and "\x7f" not in text:
         return text
     return _HIDDEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
+
+
+class JsonPieces:
+    """A document of several items, each written as soon as it is there, and not kept.
+
+    Args:
+        items: how many there will be; one alone is written as it is, several as an array.
+        alone: how one alone is laid out; without it indented by two.
+
+    """
+
+    def __init__(self, items: int, alone: Callable[[Any], str] | None = None) -> None:
+        self._array = items != 1
+        self._alone = alone or (lambda value: json_text(value, indent=2))
+        self._begun = False
+
+    def item(self, value: Any) -> str:
+        """The next item."""
+        if not self._array:
+            return self._alone(value) + "\n"
+        # One line an item: an indented array of a thousand of them would take most of the run.
+        lead = ",\n" if self._begun else "[\n"
+        self._begun = True
+        return lead + json_text(value, compact=True)
+
+    def end(self) -> str:
+        """What closes the document."""
+        if not self._array:
+            return ""
+        return "\n]\n" if self._begun else "[]\n"
 
 
 def decode(value: Any) -> Value:

@@ -7,9 +7,9 @@ auditor states them; everybody else reads them here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
-from deliverability._values import dataclass
 from deliverability.model.codes import ASKED, Detail, details_in
 from deliverability.model.facts import Reason, Unknown, Value, records_of, text_of, texts_of
 

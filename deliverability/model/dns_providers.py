@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
-from deliverability._values import dataclass
 from deliverability.model.senders import Pattern, ServiceSource
 
 

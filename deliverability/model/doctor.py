@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
-from deliverability._values import dataclass
 from deliverability.model.codes import Detail
 
 

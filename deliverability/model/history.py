@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
-from deliverability._values import dataclass
 from deliverability.model.facts import EvidenceLine, FactSet, Value
 from deliverability.model.report import Assessment, FactChange, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Severity

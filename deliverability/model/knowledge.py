@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-from deliverability._values import dataclass
 
 if TYPE_CHECKING:
     from deliverability.model.dns_providers import DnsProvider
+    from deliverability.model.reporters import Reporter
     from deliverability.model.senders import Service  # which imports rules, and these the knowledge
 
 
@@ -64,6 +63,7 @@ class Knowledge:
         measures: see Measures.
         outside: see Outside.
         dns_providers: where zones are kept and how a record is entered there, by id.
+        reporters: who sends reports, by id.
 
     """
 
@@ -74,3 +74,4 @@ class Knowledge:
     measures: Measures = Measures()
     outside: Outside = field(default_factory=Outside)
     dns_providers: Mapping[str, DnsProvider] = field(default_factory=dict)
+    reporters: Mapping[str, Reporter] = field(default_factory=dict)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from deliverability._values import dataclass
 from deliverability.model.facts import Value
 
 SECTIONS: Mapping[str, tuple[str, str]] = {

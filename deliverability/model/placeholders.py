@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
-
-from deliverability._regex import re
 
 LANGUAGES = ("en", "ja")
 

@@ -6,10 +6,9 @@ Codes and values only; the words in two languages are those of the catalogue (ru
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from deliverability._values import dataclass
 from deliverability.model.rules import Confidence, SourceRef
 
 EXPLANATION_SCHEMA = "1.0"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from deliverability._values import dataclass
 from deliverability.model.answer import FindingId, ReportAnswer
 from deliverability.model.codec import digest, encode_facts
+from deliverability.model.codes import NEEDS, Input
 from deliverability.model.facts import FactSet, Reason, Unknown, Value, Waiver
 from deliverability.model.opinion import SecondOpinion
 from deliverability.model.rules import Effect, Scope, Severity, VolumeClass
@@ -155,6 +155,15 @@ class Finding:
     def waits_for_input(self) -> bool:
         """Unknown only because the user gave no message or option."""
         return self.unknown is not None and self.unknown.reason.waits_for_input
+
+    @property
+    def waits_for_kept(self) -> bool:
+        """Unknown only because nothing is kept between audits that would tell: reports, earlier runs."""
+        detail = self.unknown.detail if self.unknown is not None and self.waits_for_input else None
+        return detail is not None and NEEDS.matches(detail) and detail.arg("input") in _KEPT
+
+
+_KEPT = frozenset(each.value for each in Input if each.kept)
 
 
 @dataclass(frozen=True, slots=True)

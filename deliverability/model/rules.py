@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from deliverability._values import dataclass
 from deliverability.model.facts import Purpose, Value
 from deliverability.model.knowledge import Knowledge
 
@@ -428,6 +427,14 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
+class ForSenders:
+    """Where a receiver shows senders what no audit can see, by the key of its source, and what it offers there."""
+
+    source: str
+    text: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Receiver:
     """A mailbox provider as a dated overlay over the rules, or several of them taken as one.
 
@@ -443,6 +450,7 @@ class Receiver:
         about: language -> what a sender should know about it; may be empty.
         order: place in lists, the smallest first.
         short: language -> name where many are named, and for headlines and narrow columns; empty: the name.
+        for_senders: see ForSenders; None: it offers nothing.
 
     """
 
@@ -458,6 +466,7 @@ class Receiver:
     order: int = 1000
     default: bool = True
     short: Mapping[str, str] = field(default_factory=dict)
+    for_senders: ForSenders | None = None
 
     def called(self, lang: str) -> str:
         """Its short name, or where it has none its name."""

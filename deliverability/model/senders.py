@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 
-from deliverability._values import dataclass
 from deliverability.model.rules import Confidence
 
 

@@ -7,11 +7,10 @@ read them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import TypeVar
 
-from deliverability._values import dataclass
 from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail
 from deliverability.model.facts import Unknown, Value, texts_of
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from deliverability._values import dataclass
 from deliverability.model.codes import Detail
 
 

@@ -6,10 +6,9 @@ Entries are kept as JSON beside the pages while a run goes on, so that a run tha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
-from deliverability._values import dataclass
 from deliverability.model.answer import Said
 from deliverability.model.codec import decode, decode_detail, decode_line, encode
 from deliverability.model.codes import Detail

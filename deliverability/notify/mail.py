@@ -13,6 +13,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from email import message_from_bytes, policy
 from email.header import Header
@@ -21,7 +22,6 @@ from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
 from pathlib import Path
 
-from deliverability._values import dataclass
 from deliverability.config import EmailSettings
 from deliverability.model.facts import Catalogue
 from deliverability.model.rules import RuleSet

@@ -6,12 +6,12 @@ Notifications go into the outbox first and are sent from there, so that nothing 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from datetime import datetime
 from email.policy import SMTP
 from pathlib import Path
 
 from deliverability._files import write_whole
-from deliverability._values import dataclass
 from deliverability.config import NotifySettings
 from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail
 from deliverability.model.facts import Catalogue

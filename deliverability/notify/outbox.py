@@ -10,12 +10,11 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, write_whole
-from deliverability._values import dataclass
 from deliverability.model.codec import json_text
 from deliverability.model.codes import AS_SAID, Code, Detail
 

@@ -10,10 +10,10 @@ import hmac
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deliverability._values import dataclass
 from deliverability.config import WebhookSettings
 from deliverability.model.codec import json_text
 from deliverability.model.facts import Catalogue

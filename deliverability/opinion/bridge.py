@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import re
 import threading
 from collections.abc import Iterator
 
@@ -19,7 +20,6 @@ import dns.rdatatype
 import dns.resolver
 import dns.rrset
 
-from deliverability._regex import re
 from deliverability.ports.base import Absent, Failed, Found, Resolver
 
 ASKED = ("TXT", "A", "AAAA", "MX")

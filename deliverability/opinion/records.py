@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,8 +20,6 @@ import checkdmarc.smtp_tls_reporting
 import checkdmarc.spf
 import checkdmarc.utils
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.model.codes import details_in
 from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of, texts_of
 from deliverability.opinion.bridge import Bridge, BridgedNameserver, bridged_resolver

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 
 import dkim
 
-from deliverability._regex import re
 from deliverability.model.dkim import DkimSignature, signatures_of
 from deliverability.model.facts import FactSet, Unknown
 from deliverability.opinion.bridge import Bridge

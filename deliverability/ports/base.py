@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
-from deliverability._values import dataclass
 from deliverability.model.codes import Detail, failed_question
 from deliverability.model.facts import Reason, Unknown
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
-from deliverability._values import dataclass
 from deliverability.model.codes import Code
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Clock, Fetched, NoPage, Page, Resolver

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
-from deliverability._values import dataclass
 from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Answer, DnsQuestion, Fetched, Get, Post, Probe, Probed, Resolver

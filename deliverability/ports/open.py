@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from deliverability._values import dataclass
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import InputError
 from deliverability.ports.base import HttpFetcher, SmtpProber

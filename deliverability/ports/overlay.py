@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 from deliverability.model.facts import Reason

@@ -11,10 +11,10 @@ import contextlib
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 from weakref import WeakValueDictionary
 
-from deliverability._values import dataclass
 from deliverability.model.facts import Reason
 from deliverability.ports.base import A, DnsQuestion, Failed, Get, PortQuestion, Post, Probe
 from deliverability.ports.budget import Budget

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from deliverability._values import dataclass
 from deliverability.model.codes import Input, needs
 from deliverability.model.facts import Reason
 from deliverability.ports.base import (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from deliverability._values import dataclass
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 

@@ -11,9 +11,8 @@ import ipaddress
 import ssl
 import warnings
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from deliverability._values import dataclass
 from deliverability.model.codes import Code
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Clock, MailHost, NoMailHost, Probed, Resolver

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from deliverability._values import dataclass
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Absent, Answer, Failed, Found
 from deliverability.ports.names import Alias, canonical, chase, impossible, labels_of

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import AT_LINE, FILE_TOO_LARGE, InputError, file_error
 from deliverability.model.facts import Reason

@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from deliverability._values import dataclass
 from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Answer, Failed, Found, Resolver, unknown_from

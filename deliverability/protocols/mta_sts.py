@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail, Input, needs
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import (

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from deliverability._values import dataclass
 from deliverability.model.codes import Code, Detail
 
 MAX_FIELDS = 1000

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from deliverability._values import dataclass
 from deliverability.model.codes import Detail
 from deliverability.model.facts import Unknown
 from deliverability.ports.base import Answer, Failed, Found, Resolver, unknown_from

@@ -6,7 +6,8 @@ Pure.
 
 from __future__ import annotations
 
-from deliverability._regex import re
+import re
+
 from deliverability.model.report import RecordEdit, Remedy
 from deliverability.remedy.records import own_place, plain, published, unmet
 from deliverability.remedy.situation import Situation

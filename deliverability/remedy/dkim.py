@@ -5,9 +5,9 @@ Pure: reads facts, asks nobody.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
-from deliverability._regex import re
 from deliverability.model.dkim import DkimKey, DkimSignature, keys_of, signatures_of
 from deliverability.model.facts import FactSet, Value
 from deliverability.model.report import Finding, RecordEdit, Remedy

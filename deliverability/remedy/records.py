@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from deliverability._values import dataclass
 from deliverability.model.evidence import aliases, texts
 from deliverability.model.facts import EvidenceKind, FactSet, Value
 from deliverability.model.report import Finding, Outcome

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from deliverability._values import dataclass
 from deliverability.model.facts import Value
 from deliverability.model.report import Care, RecordEdit, Remedy
 from deliverability.protocols.spf.record import parse, select

@@ -6,9 +6,9 @@ Pure: reads facts, asks nobody.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 
-from deliverability._regex import re
 from deliverability.model.facts import FactSet, texts_of
 from deliverability.model.report import Care, Finding, RecordEdit, Remedy
 from deliverability.remedy.records import own_place, published, unmet

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
-
-from deliverability._values import dataclass
 
 if TYPE_CHECKING:
     from deliverability.model.rules import Severity
@@ -36,6 +35,7 @@ class WriterOptions:
         whole: the evidence is shown too, and each of several reports in full.
         width: columns of the terminal, as are `color` and `unicode` what it can show.
         file: the text goes into a file, not to a terminal or a pipe.
+        others: the same report in other languages beside it: language and file name.
 
     """
 
@@ -47,6 +47,7 @@ class WriterOptions:
     color: bool = False
     unicode: bool = True
     file: bool = False
+    others: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

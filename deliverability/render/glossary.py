@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from copy import copy
 
-from deliverability._regex import re
 from deliverability.words.glossary import GlossaryTerm
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
-
-from deliverability._regex import re
-from deliverability._values import dataclass
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

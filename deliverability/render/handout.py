@@ -5,9 +5,10 @@ The words are in reports/handout.LANG.yaml, the page in reports/handout.html.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._resources import locate
-from deliverability._values import dataclass
 from deliverability.words.sentences import phrases
 
 

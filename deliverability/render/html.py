@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from deliverability._resources import locate
 from deliverability.render.formats import WriterOptions
@@ -24,11 +27,15 @@ from deliverability.words.speaker import Speaker
 
 if TYPE_CHECKING:
     import jinja2
+    from jinja2.runtime import Macro
+    from markupsafe import Markup
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 )
 
+
+_MOST_KEPT = 8192
 
 _IN_FULL = 10
 """Reports on one page that have their evidence there; of more it is left out, or the page would be too large."""
@@ -52,7 +59,7 @@ def render_handout(lang: str) -> str:
 
 def writer(speaker: Speaker, options: WriterOptions) -> HtmlWriter:
     """The writer of this format."""
-    return HtmlWriter(speaker)
+    return HtmlWriter(speaker, options.others)
 
 
 class HtmlWriter:
@@ -61,8 +68,9 @@ class HtmlWriter:
     Every value comes from outside and is escaped; characters that hide or steer something are written out.
     """
 
-    def __init__(self, speaker: Speaker) -> None:
+    def __init__(self, speaker: Speaker, others: Sequence[tuple[str, str]] = ()) -> None:
         self._speaker = speaker
+        self._others = [(lang, phrases(lang)("language"), quote(name)) for lang, name in others]
         self._views: list[ReportView] = []
         self._preface = ""
         self._more_css = ""
@@ -85,6 +93,7 @@ class HtmlWriter:
         return page.render(
             say=self._speaker.say,
             lang=self._speaker.lang,
+            others=self._others,
             views=[by_key[row.key] for row in table.rows],
             table=table,
             full=len(self._views) <= _IN_FULL,
@@ -127,6 +136,28 @@ def _unbroken(record: str) -> tuple[tuple[bool, str], ...]:
     return tuple((bool(number % 2), piece) for number, piece in enumerate(pieces) if piece)
 
 
+class _Kept:
+    """Pieces of markup that stand on many pages, by the macro that made them and what it was given."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[object, ...], str] = {}
+
+    def __call__(self, macro: Macro, lang: str, given: Iterable[object], *names: str) -> Markup:
+        """What the macro makes of each; of one that cannot be a key itself `names` are the attributes that it shows."""
+        from markupsafe import Markup
+
+        tell = attrgetter(*names) if names else None
+        found = []
+        for each in given:
+            key = (macro.name, lang, tell(each) if tell else each)
+            if (made := self._made.get(key)) is None:
+                if len(self._made) >= _MOST_KEPT:
+                    self._made.clear()
+                made = self._made[key] = macro(each)
+            found.append(made)
+        return Markup("").join(found)
+
+
 @functools.cache
 def environment() -> jinja2.Environment:
     """The templates of reports/, with escaping on for every one of them; they are read once."""
@@ -140,6 +171,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters["css_text"] = _css_text
+    made.globals["kept"] = _Kept()
     made.filters["segments"] = segments
     made.filters["unbroken"] = _unbroken
     return made

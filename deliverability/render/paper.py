@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from deliverability._values import dataclass
 from deliverability.render.wrap import typewritten, width_of, wrap
 from deliverability.view.segments import segments
 

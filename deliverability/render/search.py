@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
-from deliverability._values import dataclass
 from deliverability.model.codec import json_text
 
 INDEX = "search-index.js"

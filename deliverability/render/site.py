@@ -7,12 +7,12 @@ The pages are reports/site_*.html; they share style.css with the reports and add
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from deliverability._regex import re
 from deliverability._resources import locate
-from deliverability._values import dataclass
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.replies import Meaning, ReplyCatalogue
 from deliverability.model.rules import Rule, RuleSet

@@ -116,17 +116,16 @@ def _answer(answer: AnswerView, paper: Paper, say: Phrases) -> Iterator[str]:
 
 def _groups(groups: Sequence[GroupView], paper: Paper, say: Phrases) -> Iterator[str]:
     """Who does what, worst first; what several have as their cause is told once, below the last of them."""
-    rights = [_right(each) for each in groups]
     lines = [f"{paper.symbol(each.tone)} {each.line}" for each in groups]
-    column = max(
-        (width_of(line) for line, right in zip(lines, rights, strict=True) if width_of(line + right) < paper.width - 1),
-        default=0,
-    )
+    rights = [_right(each, paper.width - _GAP - width_of(line)) for each, line in zip(groups, lines, strict=True)]
+    # As far right as the longest line asks for, and the longest of what stands there allows.
+    rooms = [paper.width - _GAP - width_of(right) for right in rights if right]
+    column = min((*rooms, max(map(width_of, lines))), default=0)
     cause, step, told = "", "", set()
     for place, each in enumerate(groups):
         line, right = lines[place], rights[place]
         style = each.tone
-        if right and max(width_of(line), column) + _GAP + width_of(right) <= paper.width:
+        if right and width_of(line) + _GAP + width_of(right) <= paper.width:
             yield paper.ink(pad(line, column), style) + " " * _GAP + right
         else:
             yield from paper.paragraph(each.line, 2, paper.ink(paper.symbol(each.tone), style) + " ", style=style)
@@ -141,12 +140,14 @@ def _groups(groups: Sequence[GroupView], paper: Paper, say: Phrases) -> Iterator
             cause, step = "", ""
 
 
-def _right(group: GroupView) -> str:
-    """Replies, as many as a line holds; where there are none the notes."""
+def _right(group: GroupView, width: int) -> str:
+    """Replies, as many as a line holds; where there are none the notes, or the last of them where that alone fits."""
     shown = group.codes[:_CODES]
     if len(group.codes) > len(shown):
         return _dots((*shown, f"+{len(group.codes) - len(shown)}"))
-    return _dots(shown or (() if group.same_cause else group.notes))
+    notes = () if group.same_cause else group.notes
+    whole = _dots(shown or notes)
+    return notes[-1] if not shown and notes and width_of(whole) > width >= width_of(notes[-1]) else whole
 
 
 def _chain(chain: ChainView, paper: Paper, say: Phrases) -> Iterator[str]:
@@ -238,8 +239,7 @@ def _tail(view: ReportView, options: WriterOptions, paper: Paper) -> Iterator[st
     if plan.more:
         short.append(say("text.named", what=plan.more, names=plan.more_names))
     if plan.received:
-        names = say("value.separator").join(each.noun or each.what for each in plan.received)
-        short.append(say("text.named", what=plan.received_heading, names=names))
+        short.append(say("text.named", what=plan.received_heading, names=plan.received_names))
     if options.whole:
         for heading, steps in ((plan.more, plan.folded), (plan.received_heading, plan.received)):
             yield from _more_steps(heading, steps, paper, say)

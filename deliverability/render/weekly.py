@@ -6,9 +6,9 @@ The look is in reports/: weekly.html, weekly.css and style.css.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from deliverability._resources import locate
-from deliverability._values import dataclass
 from deliverability.history.store import History
 from deliverability.history.trend import MEASURES, WEEKS, Trend, trend, trend_of
 from deliverability.model.facts import Catalogue

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from deliverability import __version__
-from deliverability._values import dataclass
 from deliverability.auditors import auditors, catalogue
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
@@ -108,6 +107,13 @@ async def gather_facts(
         waivers=options.waivers,
         keys_seen=options.keys_seen,
         dns_provider=options.dns_provider and _known_provider(options.dns_provider, knowledge),
+        observed=options.observed,
+        source_words=options.source_words,
+        rare=options.rare,
+        stage_since=options.stage_since,
+        rua_since=options.rua_since,
+        gate_to=options.gate_to,
+        taken_from=options.taken_from,
     )
     ports = run_ports.of_subject(domain) if domain else run_ports.without_domain()
     every = auditors()
@@ -310,5 +316,6 @@ def _inputs(subject: Subject) -> Mapping[str, Value]:
         "purpose": subject.purpose.value if subject.purpose else None,
         "daily_volume": subject.daily_volume,
         "dns_provider": subject.dns_provider,
+        "taken_from": subject.taken_from,
     }
     return {name: value for name, value in given.items() if value not in (None, ())}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from deliverability._values import dataclass
 from deliverability.model.codes import Detail
 from deliverability.model.watch import Look, Sight, SightState, WatchedServer, Zone
 from deliverability.ports.base import Clock, Failed, Found, Resolver

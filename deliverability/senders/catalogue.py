@@ -6,13 +6,13 @@ fields by hand in a fraction of the time.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
 from deliverability import _yamlstrict as yamlstrict
-from deliverability._regex import re
 from deliverability.model.rules import READ_AS, Confidence
 from deliverability.model.senders import Alignment, Dkim, Include, Pattern, Service, ServiceKind, ServiceSource
 

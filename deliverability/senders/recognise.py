@@ -5,10 +5,10 @@ Names are compared label by label from the right, never as parts of text: ``nots
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.model.senders import Pattern, Service, ServiceKind
 
 ServiceCatalogue = Mapping[str, Service]

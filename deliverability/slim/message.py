@@ -6,12 +6,11 @@ comes out is read again and compared with the original before anybody gets it.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.mail.files.images import JPEG_QUALITY, measure, recompress, sniff
 from deliverability.mail.html.minify import minify
 from deliverability.mail.reader import HeaderField, Message, Part, read

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import field
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from deliverability._charrefs import unescape
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.mail.html.markup import Attribute, TokenKind, tokens
 
 _PIXELS = re.compile(r"\s*+(\d{1,5})(?:\.\d{0,9})?\s*+(?:px)?\s*+")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
-from deliverability.model.facts import Evidence, Waiver
+from deliverability.model.facts import Waiver
 from deliverability.model.report import Finding, Outcome, Report
 from deliverability.model.rules import Effect, Receiver, Rule, Severity, SourceRef, Statement, VolumeClass
+from deliverability.view.exhibits import Exhibits
 from deliverability.view.findings import (
     FindingView,
     combines,
@@ -19,33 +20,11 @@ from deliverability.view.findings import (
     topic_name,
 )
 from deliverability.view.parts import EffectView, EvidenceView, InstanceView, SourceView
-from deliverability.words.dates import moment_words
-from deliverability.words.details import line_words
-from deliverability.words.sentences import Phrases, duration, format_value, shortened, visible
+from deliverability.words.sentences import Phrases, format_value, shortened, visible
 from deliverability.words.services import services_of
 from deliverability.words.speaker import Speaker
 
-_LINES_SHOWN = 40
-_LINE_LENGTH = 2_000
 _STATES = ("unmet", "unknown", "waiting", "waived", "met", "not-applicable")
-
-
-class Exhibits:
-    """The observations of a report as they are shown, each made when it is first asked for."""
-
-    def __init__(self, evidence: Mapping[str, Evidence], prefix: str, say: Phrases) -> None:
-        self._evidence, self._say = evidence, say
-        self._anchors = {ident: f"{prefix}e{number}" for number, ident in enumerate(sorted(evidence), 1)}
-        self._made: dict[str, EvidenceView] = {}
-
-    def of(self, idents: Iterable[str]) -> tuple[EvidenceView, ...]:
-        """Those of these ids that there are."""
-        return tuple(self._one(ident) for ident in idents if ident in self._evidence)
-
-    def _one(self, ident: str) -> EvidenceView:
-        if ident not in self._made:
-            self._made[ident] = evidence_view(self._evidence[ident], self._anchors[ident], self._say)
-        return self._made[ident]
 
 
 class CheckView:
@@ -250,20 +229,6 @@ def by_topic(checks: Iterable[CheckView], say: Phrases) -> tuple[tuple[str, tupl
     return tuple(
         (topic_name(topic, say), tuple(sorted(members, key=lambda c: (_STATES.index(c.outcome), _minus_rank(c)))))
         for topic, members in topics.items()
-    )
-
-
-def evidence_view(evidence: Evidence, anchor: str, say: Phrases) -> EvidenceView:
-    """An observation as it is shown."""
-    lines = [line for got in evidence.got for line in line_words(got, say).splitlines() or [""]]
-    return EvidenceView(
-        anchor=anchor,
-        kind=say(f"evidence.{evidence.kind.value}"),
-        asked=visible(shortened(evidence.asked)),
-        lines=tuple(visible(shortened(line.replace("\t", " "), _LINE_LENGTH)) for line in lines[:_LINES_SHOWN]),
-        more=max(0, len(lines) - _LINES_SHOWN),
-        at=say("label.seen", at=visible(moment_words(evidence.at, say))) if evidence.at else "",
-        ttl=say("label.ttl", span=duration(evidence.ttl, say)) if evidence.ttl is not None else "",
     )
 
 

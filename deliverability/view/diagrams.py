@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from deliverability._values import dataclass
 from deliverability.model.dkim import signatures_of
 from deliverability.model.facts import Unknown, Value, records_of
 from deliverability.model.paths import FactPath

@@ -8,11 +8,10 @@ well, a piece that only has other blanks around it counts as kept, as it stands 
 
 from __future__ import annotations
 
+import re
 from difflib import SequenceMatcher
 from enum import StrEnum
 from typing import NamedTuple
-
-from deliverability._regex import re
 
 MAX_PIECES = 400
 """Pieces of one text that are told apart; of a longer one the rest is one piece."""

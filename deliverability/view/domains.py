@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deliverability._values import dataclass
 from deliverability.model.answer import Reach, ReceiverGroup, TileTopic
 from deliverability.model.report import Report, VerdictKind
 from deliverability.view.answer import TONES, TileView

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from deliverability._values import dataclass
 from deliverability.view.answer import WORST_FIRST
 from deliverability.view.diff import Piece
 

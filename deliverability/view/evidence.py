@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from deliverability._values import dataclass
 from deliverability.model.answer import Said
 from deliverability.model.report import Judgement, Outcome, Report, Verdict
 from deliverability.model.rules import Receiver
@@ -15,8 +15,6 @@ from deliverability.view.parts import SourceView
 from deliverability.words.sentences import Phrases, capital, visible
 from deliverability.words.speaker import Speaker
 
-# Receivers that show senders something of it, or answer questions: ``still-spam.at.*``.
-_SHOW_SENDERS = ("gmail", "outlook", "yahoo", "icloud")
 _ORDER = (Outcome.UNMET, Outcome.UNKNOWN, Outcome.MET)
 
 
@@ -215,16 +213,17 @@ def still_spam(report: Report, speaker: Speaker) -> tuple[tuple[str, str, str], 
 
     Only where nothing is to mend: else that comes first.
     """
-    say = speaker.say
     if not report.message or report.answer.shown or any(TONES[each.kind] != "good" for each in report.answer.groups):
         return ()
     return tuple(
-        (
-            receiver_name(each.receiver, speaker),
-            say(f"still-spam.at.{each.receiver}.offers" if offered else "still-spam.nothing"),
-            say(f"still-spam.at.{each.receiver}.address") if offered else "",
-        )
-        for each in report.verdicts
-        if not combines(each.receiver, speaker)
-        for offered in [each.receiver in _SHOW_SENDERS]
+        _for_senders(each.receiver, speaker) for each in report.verdicts if not combines(each.receiver, speaker)
     )
+
+
+def _for_senders(ident: str, speaker: Speaker) -> tuple[str, str, str]:
+    receiver = speaker.rules.receivers.get(ident)
+    offered = receiver.for_senders if receiver else None
+    name = receiver_name(ident, speaker)
+    if offered is None:
+        return name, speaker.say("still-spam.nothing"), ""
+    return name, offered.text[speaker.lang], speaker.rules.sources[offered.source].url

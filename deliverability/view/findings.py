@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
-from deliverability._values import dataclass
 from deliverability.model.answer import FindingId
 from deliverability.model.facts import Reason
 from deliverability.model.report import Finding, Judgement, Outcome, Remedy, Report

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from deliverability._values import dataclass
 from deliverability.model.answer import Because, GuideState, GuideStep
 from deliverability.model.codes import NEEDS
 from deliverability.model.facts import Unknown

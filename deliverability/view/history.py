@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from deliverability._values import dataclass
 from deliverability.history.rows import RunRow, SubjectRow
 from deliverability.history.store import HistoryRun
 from deliverability.model.facts import KeySeen

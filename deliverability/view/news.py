@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from deliverability._values import dataclass
 from deliverability.model.answer import Said
 from deliverability.model.history import Cause, ChangeKind, RecordChange, VerdictChange
 from deliverability.model.report import VerdictKind

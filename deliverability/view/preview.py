@@ -10,12 +10,12 @@ after the other, and the browser that shows them makes a tree of what was let th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from html import escape
 
 from deliverability._charrefs import unescape
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.words.sentences import visible
 
 MAX_OCTETS = 100_000

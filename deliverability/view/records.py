@@ -7,11 +7,11 @@ value can end its string: quotes and backslashes are escaped, other octets than 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.model.codec import json_text
 from deliverability.model.report import RecordEdit
 

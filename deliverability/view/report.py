@@ -8,7 +8,7 @@ from functools import cached_property
 from deliverability.model.placeholders import placeholders
 from deliverability.model.report import Note, Report
 from deliverability.view.answer import AnswerView, answer_view
-from deliverability.view.checks import CheckView, Exhibits, by_topic, check_views
+from deliverability.view.checks import CheckView, by_topic, check_views
 from deliverability.view.diagrams import Diagrams, diagrams
 from deliverability.view.evidence import (
     ReceiverListView,
@@ -18,6 +18,7 @@ from deliverability.view.evidence import (
     summary_words,
     topic_views,
 )
+from deliverability.view.exhibits import Exhibits
 from deliverability.view.findings import FindingIndex, FindingView, finding_views
 from deliverability.view.guide import GuideView, guide_view
 from deliverability.view.opinion import opinion_view
@@ -35,6 +36,7 @@ from deliverability.words.speaker import Speaker
 
 # What they say changes how the whole report is to be read; the other notes say how it was made.
 _WARNINGS = ("domain-nonexistent", "author-domain-differs", "no-author-domain", "no-from", "with-proposals", "replayed")
+_ADDRESS_SHOWN = 60
 _LEVELS = ("error", "warning", "info")
 
 
@@ -121,7 +123,11 @@ class ReportView:
         """The answer: sentence, groups or tiles, chain, and what it rests on."""
         say = self.speaker.say
         sources = () if set(self.report.run.sources) <= {"dns", "live"} else self.sources
-        meta = tuple(filter(None, (self.message or say("label.dns-only"), self.started, *sources)))
+        given = self.report.inputs.get("taken_from")
+        taken = (
+            say("label.taken-from", text=visible(shortened(given, _ADDRESS_SHOWN))) if isinstance(given, str) else ""
+        )
+        meta = tuple(filter(None, (taken, self.message or say("label.dns-only"), self.started, *sources)))
         return answer_view(self.report, self._index, self.speaker, meta=meta, remarks=self.warnings[:2])
 
     @cached_property

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from deliverability._values import dataclass
 from deliverability.model.facts import Value
 from deliverability.model.replies import ANY, Meaning, ReplyCatalogue
 from deliverability.model.rules import Receiver, Rule, RuleSet, SourceRef, Statement, VolumeClass

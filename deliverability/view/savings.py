@@ -9,8 +9,8 @@ never taken for 0: a ranking names what was measured and is silent about the res
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from deliverability._values import dataclass
 from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of
 from deliverability.words.sentences import Phrases, octets, shortened, visible
 

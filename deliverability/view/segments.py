@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deliverability._regex import re
+import re
 
 _QUOTED = r'"[^"\n]*"(?: "[^"\n]*")*'
 _TYPE = "(?:TXT|CNAME|MX|PTR|A|AAAA)"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from itertools import groupby
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.model.codes import Detail
 from deliverability.model.dkim import DkimSignature, signatures_of
 from deliverability.model.facts import Unknown, Value, text_of

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from deliverability._resources import locate
-from deliverability._values import dataclass
 from deliverability.history.texts import named
 from deliverability.model.evidence import NO_NAME, is_absence, texts
 from deliverability.model.facts import Catalogue

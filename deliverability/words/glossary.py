@@ -5,14 +5,14 @@ The wording test holds all texts to the preferred forms, and finds the forms tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._cache import kept
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.judge.files import RuleError
 from deliverability.model.placeholders import LANGUAGES
 

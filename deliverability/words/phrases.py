@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._cache import kept
 from deliverability._resources import locate
-from deliverability._values import dataclass
 from deliverability.model.placeholders import fill
 
 

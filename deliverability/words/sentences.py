@@ -129,7 +129,7 @@ def unknown_sentence(unknown: Unknown | None, say: Phrases) -> str:
 
 
 def format_value(value: Value, spec: FactSpec | None, say: Phrases, *, exact: bool = False) -> str:
-    """A value as a reader of the language writes it. `exact`: sizes in full octets instead of MB."""
+    """A value as a reader of the language writes it. `exact`: sizes in full bytes instead of MB."""
     match value:
         case Unknown():
             return say("value.unknown")
@@ -152,8 +152,8 @@ def format_value(value: Value, spec: FactSpec | None, say: Phrases, *, exact: bo
 
 
 def octets(number: int, say: Phrases, *, exact: bool = False) -> str:
-    """A size: octets in full below 10,000 (or if `exact`), else decimal KB or MB with at most one decimal."""
-    if number < 10_000 or exact:
+    """A size: bytes below 1,000 (or if `exact`), else decimal KB or MB with at most one decimal."""
+    if number < 1_000 or exact:
         return say.count("unit.octets", number)
     name, size = ("unit.megabytes", 1_000_000) if number >= 1_000_000 else ("unit.kilobytes", 1_000)
     scaled = f"{number / size:,.1f}".removesuffix(".0")
@@ -274,13 +274,30 @@ def _fill_values(text: str, values: _Values, say: Phrases) -> str:
     shown = {name: _coded(value, spec, say) or format_value(value, spec, say) for name, (value, spec) in found.items()}
     # "The message has 20 MB, at most 20 MB are accepted" helps nobody: where rounding hides a difference, be exact.
     sizes = {name: value for name, (value, spec) in found.items() if _is_size(value, spec)}
-    if len({shown[name] for name in sizes}) < len(set(sizes.values())):
+    # So it is where a limit is in bytes, and what exceeds it a little over a KB.
+    near = [value for value in sizes.values() if isinstance(value, int)]
+    mixed = bool(near) and min(near) < 1_000 <= max(near) < 10_000
+    if mixed or len({shown[name] for name in sizes}) < len(set(sizes.values())):
         shown |= {name: format_value(value, found[name][1], say, exact=True) for name, value in sizes.items()}
-    return fill(text, shown)
+    nameless = {name: words for name, (value, _) in found.items() if (words := _nameless(name, value, say))}
+    filled = fill(text, shown | nameless)
+    return capital(filled) if any(text.startswith(f"{{{name}}}") for name in nameless) else filled
+
+
+def _nameless(name: str, value: Value, say: Phrases) -> str:
+    """What something without a name is called (``nameless.filename``), where the language has words for it."""
+    key = f"nameless.{name.rpartition('.')[2]}"
+    return say(key) if value in (None, "") and key in say else ""
 
 
 def _coded(value: Value, spec: FactSpec | None, say: Phrases) -> str:
-    """A code of a closed list in words (``coded.reason.body-changed``), where the language has some; else empty."""
+    """A code of a closed list in words (``coded.reason.body-changed``), where the language has some; else empty.
+
+    Of several codes each.
+    """
+    if isinstance(value, tuple) and value and spec is not None and spec.values:
+        words = [_coded(each, spec, say) for each in value]
+        return say("value.separator").join(words) if all(words) else ""
     if not isinstance(value, str) or spec is None or value not in spec.values:
         return ""
     key = f"coded.{spec.path.rpartition('.')[2]}.{value}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from deliverability._values import dataclass
 from deliverability.judge.services import concerned
 from deliverability.model.facts import FactSet
 from deliverability.model.report import Finding, Outcome

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from deliverability._values import dataclass
 from deliverability.model.facts import Catalogue
 from deliverability.model.rules import RuleSet
 from deliverability.words.phrases import Phrases, phrases

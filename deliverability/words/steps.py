@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from deliverability._values import dataclass
+from dataclasses import dataclass
+
 from deliverability.model.answer import FindingId, PlanStep
 from deliverability.model.facts import texts_of
 from deliverability.model.placeholders import placeholders

@@ -578,6 +578,14 @@ def test_a_receiver_judges_alone(deliv: Deliv) -> None:
     assert [verdict["receiver"] for verdict in done.json["verdicts"]] == ["icloud"]
 
 
+@pytest.mark.parametrize("given", ["https://www.good.example/shop?a=1", "info@good.example"])
+def test_a_domain_taken_out_of_an_address_is_said_so(deliv: Deliv, given: str) -> None:
+    domain = "www.good.example" if "www" in given else "good.example"
+    top = deliv("audit", given, "--zone", GOOD[GOOD.index("--zone") + 1]).out.splitlines()[0]
+    assert top.startswith(f"{domain} · taken from {given} · DNS only")
+    assert "taken from" not in deliv("audit", "Good.Example.", *GOOD[1:]).out
+
+
 def test_purpose_and_volume_decide_what_applies(deliv: Deliv) -> None:
     def unsubscribe(*options: str) -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
         """By receiver the verdict, with what was assumed and the outcomes, of mail that lacks List-Unsubscribe."""

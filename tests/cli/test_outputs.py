@@ -16,7 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from deliverability._files import WholeFile
-from deliverability.cli.output import Outputs
+from deliverability.cli.output import Outputs, Target
 from deliverability.model.errors import InputError
 from deliverability.render.formats import FORMAT_OF, FORMATS, PRINTED
 from tests.cli.test_cli import BOTH, BROKEN, GOOD, Deliv, deliv
@@ -99,7 +99,9 @@ def test_completion_offers_the_formats(deliv: Deliv) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_every_kind_of_report_goes_into_every_kind_of_file(tmp_path: Path, case: str, lang: str) -> None:
     files = {style: tmp_path / f"r{ending}" for style, ending in ENDINGS.items() if style in READERS}
-    outputs = Outputs([(FORMAT_OF[path.suffix], path) for path in files.values()], len(CASES[case]), speaker(lang))
+    outputs = Outputs(
+        [Target(FORMAT_OF[path.suffix], path, lang) for path in files.values()], len(CASES[case]), speaker(lang)
+    )
     for report in CASES[case]:
         outputs.report(report)
     outputs.end()
@@ -179,5 +181,30 @@ def test_write_protection_is_respected(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "r.txt").write_text("mine", "utf-8")
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everything
     with pytest.raises(InputError, match="Permission denied"):
-        Outputs([(PRINTED["text"], tmp_path / "r.txt")], 1, speaker())
+        Outputs([Target(PRINTED["text"], tmp_path / "r.txt", "en")], 1, speaker())
     assert (tmp_path / "r.txt").read_text("utf-8") == "mine"
+
+
+def test_both_languages_are_files_that_lead_to_each_other(deliv: Deliv) -> None:
+    done = deliv("audit", *BROKEN, "--lang", "both", "-o", "report.html", "-o", "report.json", "-o", "notes.md")
+    names = {each.name for each in Path().iterdir()}
+    assert {"report.en.html", "report.ja.html", "report.json", "notes.en.md", "notes.ja.md"} <= names
+    assert "report.html" not in names
+    english, japanese = (Path(f"report.{lang}.html").read_text("utf-8") for lang in ("en", "ja"))
+    assert '<html lang="en">' in english
+    assert '<a href="report.ja.html" lang="ja" hreflang="ja">日本語</a>' in english
+    assert '<html lang="ja">' in japanese
+    assert '<a href="report.en.html" lang="en" hreflang="en">English</a>' in japanese
+    assert "Written: report.ja.html" in done.err
+
+
+def test_one_language_has_no_link_to_another(deliv: Deliv) -> None:
+    deliv("audit", *BROKEN, "-o", "report.html")
+    assert "hreflang" not in Path("report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("args", [(), ("-o", "report.json"), ("--format", "html")])
+def test_both_languages_need_a_file_for_people(deliv: Deliv, args: tuple[str, ...]) -> None:
+    done = deliv("audit", *BROKEN, "--lang", "both", *args)
+    assert done.code == 2
+    assert "--lang both writes a file in each language" in done.err

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deliverability.ports.base import Found
+from deliverability.model.facts import Reason
+from deliverability.ports.base import Failed, Found
 from deliverability.ports.overlay import OverlayResolver, parse_proposal
 from deliverability.ports.static import StaticResolver
 
@@ -39,3 +40,41 @@ async def test_text_of_no_kind_replaces_nothing() -> None:
     answer = await OverlayResolver(base, [parse_proposal("example.com TXT verification=2")]).query("example.com", "TXT")
     assert isinstance(answer, Found)
     assert answer.values == ("verification=1", "v=spf1 -all", "verification=2")
+
+
+RECORDS = {
+    ("example.com", "TXT"): ["v=spf1 include:_spf.example.com -all"],
+    ("_spf.example.com", "TXT"): ["v=spf1 -all"],
+    ("alias.example.com", "CNAME"): ["_dmarc.example.com"],
+    ("far.example.net", "CNAME"): ["alias.example.com"],
+    ("mx.example.com", "A"): ["192.0.2.1"],
+}
+NAMES = [*{name for name, _ in RECORDS}, "_dmarc.example.com", "none.example.com", "a.b.example.com", "b.example.com"]
+QUESTIONS = [(name, kind) for name in [*NAMES, "EXAMPLE.com."] for kind in ("TXT", "A", "CNAME", "MX")]
+
+
+@pytest.mark.parametrize(
+    "proposal",
+    [
+        "_dmarc.example.com TXT v=DMARC1; p=none",
+        "a.b.example.com TXT v=TLSRPTv1; rua=mailto:a@example.com",
+        "none.example.com CNAME far.example.net",
+        "example.com MX 10 mx.example.com",
+    ],
+)
+async def test_what_a_proposal_does_not_reach_is_answered_as_before(proposal: str) -> None:
+    base = StaticResolver(RECORDS)
+    overlay = OverlayResolver(base, [parse_proposal(proposal)])
+    reached = 0
+    for name, kind in QUESTIONS:
+        before = await base.query(name, kind)
+        if overlay.reaches(name, before):
+            reached += 1
+        else:
+            assert await overlay.query(name, kind) == before
+    assert 0 < reached < len(QUESTIONS)
+
+
+async def test_a_question_that_failed_may_be_answered_by_any_proposal() -> None:
+    overlay = OverlayResolver(StaticResolver(RECORDS), [parse_proposal("example.com MX 10 mx.example.com")])
+    assert overlay.reaches("far.example.net", Failed("far.example.net", "A", Reason.TIMEOUT))

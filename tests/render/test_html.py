@@ -12,6 +12,7 @@ import pytest
 
 from deliverability.model.codes import AS_SAID
 from deliverability.model.facts import Evidence, EvidenceKind, Reason, Unknown
+from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Note, Outcome, RecordEdit
 from deliverability.model.spf import SpfTerm, SpfTree, plain
 from deliverability.view.diagrams import diagrams
@@ -329,7 +330,7 @@ def test_a_step_has_its_number_place_gain_and_a_text_to_send():
     assert 'value="1"' in source[source.index('<li class="card') : source.index('id="step-1"') + 30]
     assert "At Mailchimp." in first
     assert "Gmail, Outlook.com: refused → no known obstacle, with step 2" in first
-    assert "docomo: no longer a reason for: a warning; a message says more" in first
+    assert "docomo: no longer a reason for “a warning”; a message says more" in first
     assert "To see that it is done: deliv audit example.com" in first
 
 
@@ -433,3 +434,11 @@ def test_the_spf_picture_names_its_domain_and_marks_only_what_this_mail_was_chec
     assert other.about == "Not the record that this mail was checked against."
     assert not any(term.matched for term in other.root.terms)
     assert own.about == "This mail was checked against this record."
+
+
+def test_a_page_is_the_same_whatever_pages_were_made_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = [written("html", report_of("demo"), shipped(lang)) for lang in LANGUAGES]
+    written("html", report_of("broken"), shipped("en"))
+    assert [written("html", report_of("demo"), shipped(lang)) for lang in LANGUAGES] == first
+    monkeypatch.setattr("deliverability.render.html._MOST_KEPT", 3)
+    assert [written("html", report_of("demo"), shipped(lang)) for lang in LANGUAGES] == first

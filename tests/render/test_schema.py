@@ -86,7 +86,7 @@ def test_audits_of_the_corpus_fit(domain: str) -> None:
     assert problems(as_json(_audit(domain, _zones()))) == []
 
 
-@pytest.mark.parametrize("domain", ["aarhus.dk", "hillerod.dk"])
+@pytest.mark.parametrize("domain", ["aarhus.dk", "vejle.dk"])
 def test_the_report_of_a_healthy_domain_is_small(domain: str) -> None:
     report = asyncio.run(audit(domain, ports=_zones(), rules=RULES))
     assert (report.assessment.grade, report.failures) == ("A", ())

@@ -23,7 +23,7 @@ from deliverability.runs.job import Job, Options
 from deliverability.runs.rules import load_rules
 from deliverability.view.findings import effect_words, read_words
 from deliverability.view.report import ReportView
-from deliverability.words.sentences import phrases
+from deliverability.words.sentences import FindingWords, phrases
 from tests.fixtures_answer import answered
 from tests.fixtures_report import GUIDE, RULES, assessed, finding, make_report, speaker
 from tests.speaking import shipped, written
@@ -89,7 +89,7 @@ def test_what_is_needed_and_met_is_read_from_the_answer_to_the_summary():
         "sakura-shop.example · newsletter.eml · 25 Nov 2026",
         "✗ Refused by Gmail",
         "because neither SPF nor DKIM passes for sakura-shop.example → step 1",
-        "✓ No known obstacle at au",
+        "✓ No known obstacle at iCloud, au",
         "From sakura-shop.example ─✗─ SPF",
         "⇒ DMARC fails",
         "Three steps ─",
@@ -171,7 +171,7 @@ def test_a_message_has_columns_of_its_own():
     lines = text.splitlines()
 
     assert re.search(r"Refused  At risk  SPF  DKIM  DMARC  MX  First step", lines[2])
-    assert re.match(r"✗ sakura-shop\.example newsletter\.eml +1 +4 ", lines[3])
+    assert re.match(r"✗ sakura-shop\.example newsletter\.eml +1 +3 ", lines[3])
     assert lines[0].startswith("2 domains, 1 message")
 
 
@@ -362,3 +362,13 @@ async def test_nothing_is_contested_by_a_receiver_that_is_not_judged():
     report = make_real_report(audited, load_rules(), Selection(select=("DMARC-001",), receivers=("docomo",)))
 
     assert phrases("en")("label.contested") not in written("text", report, shipped("en"), width=100, whole=True)
+
+
+def test_only_what_is_shown_is_put_into_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of some two hundred findings, each with seven texts or more, a short report shows a few."""
+    filled: list[str] = []
+    fill = FindingWords._filled
+    monkeypatch.setattr(FindingWords, "_filled", lambda self, text: filled.append(text) or fill(self, text))
+    report = report_of("domain")
+    written("text", report, shipped("en"))
+    assert len(filled) < len(report.findings)

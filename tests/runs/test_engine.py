@@ -22,7 +22,7 @@ from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.ports.ports import Permissions, Ports
 from deliverability.ports.static import StaticResolver
-from deliverability.runs.engine import gather_facts, make_report
+from deliverability.runs.engine import gather_facts, judge_facts, make_report
 from deliverability.runs.exit import exit_code, worst_exit_code
 from deliverability.runs.job import Job, Options, Sample, plan
 from deliverability.runs.rules import load_rules
@@ -49,6 +49,13 @@ def static(**more: Any) -> Ports:
 async def report(domain: str | None, sample: Sample | None = None, ports: Ports | None = None) -> Report:
     audited = await gather_facts(Job(domain, sample), ports or static())
     return make_report(audited, RULES, Selection())
+
+
+async def test_judging_alone_comes_to_what_the_report_says() -> None:
+    """What a fleet calls, which needs no plan and no answer."""
+    audited = await gather_facts(Job("example.com", mail("example.com")), static())
+    whole, alone = make_report(audited, RULES, Selection()), judge_facts(audited.facts, RULES, Selection())
+    assert (alone.findings, alone.assessment) == (whole.findings, whole.assessment)
 
 
 # --- Pairing -----------------------------------------------------------------------------------------------------

@@ -160,7 +160,6 @@ async def test_pages_with_more_remedies_take_the_place_of_those_with_fewer(
     life.spf = "v=spf1 +all"
     await weeks(life, 3)
     assert await written(life) == []
-    monkeypatch.setattr("deliverability.remedy.plan.drafts", lambda *_, **__: iter(()), raising=False)
     monkeypatch.setattr(weekly_run, "_content", lambda report: "others")
     assert len(await written(life)) == 4
 

@@ -146,7 +146,8 @@ def test_sizes_that_round_to_the_same_words_are_written_out():
     [
         (0, "0 bytes", "0バイト"),
         (1, "1 byte", "1バイト"),
-        (9_999, "9,999 bytes", "9,999バイト"),
+        (999, "999 bytes", "999バイト"),
+        (9_999, "10 KB", "10 KB"),
         (104_448, "104.4 KB", "104.4 KB"),
         (20_000_000, "20 MB", "20 MB"),
     ],

@@ -9,10 +9,9 @@ from __future__ import annotations
 import bz2
 import lzma
 import zlib
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from deliverability._values import dataclass
 from deliverability.mail.files.listing import MAX_ENTRIES, ArchiveMember, Listing, TooManyEntriesError
 from deliverability.mail.files.rar import SIGNATURE_4, SIGNATURE_5, read_rar
 from deliverability.mail.files.sevenzip import SIGNATURE as SIGNATURE_7Z

@@ -14,9 +14,8 @@ import math
 import threading
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from deliverability._values import dataclass
 
 if TYPE_CHECKING:
     from PIL.Image import Image

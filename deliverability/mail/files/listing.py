@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deliverability._values import dataclass
+from dataclasses import dataclass
 
 # Entries read from one archive at most; beyond it the listing is not complete.
 MAX_ENTRIES = 20_000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import struct
+from dataclasses import dataclass
 from typing import Any
 
-from deliverability._values import dataclass
 from deliverability.mail.files.listing import TooManyEntriesError
 from deliverability.mail.files.zips import read_directory
 

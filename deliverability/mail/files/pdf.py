@@ -6,8 +6,8 @@ files that readers refuse are weighed as well. Streams stand in the open whateve
 
 from __future__ import annotations
 
-from deliverability._regex import re
-from deliverability._values import dataclass
+import re
+from dataclasses import dataclass
 
 # What a page of A4 or letter is wide at 150 dpi, enough to read and to print in an office.
 TARGET_WIDTH = 1240

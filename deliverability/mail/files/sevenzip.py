@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import lzma
 import struct
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from deliverability._values import dataclass
 from deliverability.mail.files.listing import MAX_ENTRIES, ArchiveMember, Listing, TooManyEntriesError
 
 SIGNATURE = b"7z\xbc\xaf\x27\x1c"

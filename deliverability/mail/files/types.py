@@ -7,7 +7,8 @@ saying that a name is wrong.
 
 from __future__ import annotations
 
-from deliverability._values import dataclass
+from dataclasses import dataclass
+
 from deliverability.mail.files.archives import COMPRESSED, ending, is_tar
 from deliverability.mail.files.images import sniff
 from deliverability.mail.files.listing import TooManyEntriesError

@@ -6,11 +6,11 @@ themselves, and says nothing about AES (AE-x) and strong encryption.
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
+from dataclasses import dataclass
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.mail.files.listing import MAX_ENTRIES, TooManyEntriesError
 
 _ENTRY, _LOCAL, _END = b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06"

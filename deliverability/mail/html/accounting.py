@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from deliverability._charrefs import unescape
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.mail.html.css import Prelude, read_sheet
 from deliverability.mail.html.markup import VOID_ELEMENTS, Attribute, Token, TokenKind, tokens
 

@@ -5,10 +5,9 @@ In the spirit of CSS Syntax Level 3, any text is a style sheet; reading takes on
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-
-from deliverability._regex import re
-from deliverability._values import dataclass
+from dataclasses import dataclass
 
 _PIECE = re.compile(
     r"""/\*.*?(?:\*/|\Z)|"(?:[^"\\\n]|\\.)*(?:"|\Z|(?=\n))|'(?:[^'\\\n]|\\.)*(?:'|\Z|(?=\n))|url\([^)]*(?:\)|\Z)""",

@@ -7,11 +7,10 @@ counted exactly once; no tree is built, since a tree of hostile markup can be de
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
-
-from deliverability._regex import re
 
 # Any other "<" is text. Most tags have no attributes and are read whole.
 _BEGIN = re.compile(r"<(?:(/?)([A-Za-z][^\s/>]*)(>?)|[!?])")

@@ -6,9 +6,9 @@ Where white space may show (pre, textarea, white-space: pre, inline-block column
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from deliverability._regex import re
 from deliverability.mail.html.markup import VOID_ELEMENTS, Attribute, Token, TokenKind, tokens
 
 _SPACES = re.compile(r"[ \t\n\r\f]+")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
-from deliverability._values import dataclass
 from deliverability.model.codes import ABOUT, Code, Detail, Input, needs
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import (

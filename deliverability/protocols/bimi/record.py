@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from deliverability._values import dataclass
 from deliverability.model.codes import Code, Detail
 from deliverability.protocols.dkim.tags import parse_tags
 from deliverability.protocols.text_record import RECORDS_MANY, TAG_MISSING, VERSION_FIRST

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.mail.reader import Head, HeaderField, read_head
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.facts import Reason, Unknown

@@ -6,9 +6,9 @@ dkimpy's own is quadratic on runs of blanks and copies the body several times ov
 from __future__ import annotations
 
 import hashlib
+import re
+from dataclasses import dataclass
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.mail.transfer import with_crlf
 
 _PIECE = 1 << 16

@@ -6,10 +6,10 @@ signature good again: that a field was added, or that a mailing list put its nam
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from deliverability._regex import re
 from deliverability.mail.reader import HeaderField
 from deliverability.protocols.dkim.fields import signed_data
 from deliverability.protocols.dkim.key import Check, KeyRecord, check

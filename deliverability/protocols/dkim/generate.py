@@ -6,9 +6,7 @@ cryptography is imported only when a key is made.
 from __future__ import annotations
 
 import base64
-from dataclasses import field
-
-from deliverability._values import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from deliverability._values import dataclass
 from deliverability.model.codes import Code, Detail
 from deliverability.protocols.dkim.tags import (
     TAG_BASE64,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import replace
+import re
+from dataclasses import dataclass, replace
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.model.codes import Code, Detail
 from deliverability.protocols.dkim.tags import (
     TAG_BASE64,

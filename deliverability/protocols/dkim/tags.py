@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.model.codes import Code, Detail
 from deliverability.protocols.text_record import TAG_BETWEEN, TAG_TWICE
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from deliverability._values import dataclass
 from deliverability.mail.reader import Head, HeaderField, read_head
 from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Reason, Unknown

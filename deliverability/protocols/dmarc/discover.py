@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
-from deliverability._values import dataclass
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Answer, Failed, Found, Resolver, unknown_from
 from deliverability.protocols.dmarc.psl import is_public_suffix, registrable_domain

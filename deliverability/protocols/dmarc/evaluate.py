@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from deliverability._values import dataclass
 from deliverability.model.codes import Code
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Resolver

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.model.codes import Code, Detail
 
 POLICIES = ("none", "quarantine", "reject")

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
 
-from deliverability._values import dataclass
 from deliverability.model.codes import Code
 from deliverability.model.facts import Reason, Unknown
 from deliverability.model.spf import SpfStatus

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from deliverability._values import dataclass
 from deliverability.model.codes import ABOUT, ASKED, Code, Detail
 from deliverability.model.evidence import FAILED, NO_NAME, NO_RECORD
 from deliverability.model.spf import SPF_AT, SpfResult, StepOutcome, Trace, TraceStep

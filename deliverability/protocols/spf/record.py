@@ -5,12 +5,12 @@ Pure: no DNS.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import quote
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.model.codes import ABOUT, Code, Detail
 
 LOOKUP_MECHANISMS = frozenset({"include", "a", "mx", "ptr", "exists"})

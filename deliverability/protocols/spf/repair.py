@@ -5,13 +5,13 @@ Pure: no DNS. What can be read in two ways is left as it is and named.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_network
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.protocols.spf.record import BadTerm, Mechanism, Modifier, Term, parse, select
 
 MAX_OCTETS = 4096

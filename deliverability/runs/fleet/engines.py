@@ -10,13 +10,12 @@ import os
 import signal
 import threading
 from collections.abc import Generator, Iterator
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Protocol
 
-from deliverability._values import dataclass
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 from deliverability.runs.fleet.shards import write_shard

@@ -19,14 +19,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.model.codec import decode_detail, encode
 from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import InputError

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from deliverability._values import dataclass
 from deliverability.history.records import Owner, changed_records
 from deliverability.judge.engine import Selection
 from deliverability.model.report import Report

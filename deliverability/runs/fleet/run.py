@@ -9,11 +9,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from deliverability._values import dataclass
 from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import InputError
 from deliverability.model.fleet import FleetStatus, FleetSubject

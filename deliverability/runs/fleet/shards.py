@@ -2,7 +2,7 @@
 
 A folder of a run::
 
-    facts/00017.jsonl.gz       one domain a line: {"subject": {...}, "facts": {...}, "evidence": [...]}, which is what
+    facts/00017.jsonl.gz       one domain a line: {"facts": {...}, "evidence": [...], "subject": {...}}, which is what
                                `deliv facts` writes of a domain; "subject" has besides "labels" and "name_servers"
     findings/00017.jsonl.gz    one domain a line: model.fleet.FleetRow
     manifest.sqlite3           runs.fleet.manifest: what is done; manifest-2-of-3.sqlite3 of a run of one part
@@ -18,6 +18,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -110,11 +111,18 @@ def _damaged(folder: Path, kind: str, number: int, error: Exception) -> Detail:
 # --- what stays the same from run to run ---
 
 
-def domain_digest(document: Mapping[str, Any], row: Mapping[str, Any]) -> bytes:
-    """SHA-256 of a domain's facts, evidence and judgement, without when it was seen and for how long it may be kept."""
-    evidence = sorted([each["id"], each["kind"], each["asked"], each["got"]] for each in document["evidence"])
-    timeless = [document["facts"], evidence, row]
-    return hashlib.sha256(json.dumps(timeless, sort_keys=True, separators=(",", ":")).encode()).digest()
+def compact(data: Any) -> str:
+    """JSON in ASCII: what is written, and what a digest is made of. The order within stays: details have one."""
+    return json.dumps(data, separators=(",", ":"), allow_nan=False)
+
+
+def facts_line(document: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """The line of a domain's facts, and what of it a digest is made of: not when it was seen, nor how long it keeps."""
+    facts = compact(dict(sorted(document["facts"].items())))
+    rest = compact({name: value for name, value in document.items() if name != "facts"})
+    evidence = sorted(document["evidence"], key=itemgetter("id"))
+    seen = compact([[each["id"], each["kind"], each["asked"], each["got"]] for each in evidence])
+    return f'{{"facts":{facts},{rest[1:]}'.encode(), f"{facts}\n{seen}\n".encode()
 
 
 def shard_digest(domains: Iterable[bytes]) -> str:

@@ -15,11 +15,11 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deliverability._files import move
-from deliverability._values import dataclass
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 from deliverability.model.fleet import FleetRow

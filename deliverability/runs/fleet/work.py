@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import traceback
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from deliverability._values import dataclass
 from deliverability._yamlstrict import FilesError
 from deliverability.history.known import filled
 from deliverability.judge.engine import Selection
-from deliverability.model.codec import encode, json_text
+from deliverability.model.codec import encode
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 from deliverability.model.facts import FactSet
@@ -32,7 +32,7 @@ from deliverability.protocols.dmarc.psl import registered_domain
 from deliverability.runs.engine import gather_facts
 from deliverability.runs.fleet.judging import judged_by, row_of
 from deliverability.runs.fleet.manifest import ShardState
-from deliverability.runs.fleet.shards import FACTS, FINDINGS, Lines, domain_digest, lines_of, shard_digest
+from deliverability.runs.fleet.shards import FACTS, FINDINGS, Lines, compact, facts_line, lines_of, shard_digest
 from deliverability.runs.job import Job, Options
 from deliverability.runs.rules import load_rules
 from deliverability.runs.saved import audited_of, document_of
@@ -106,9 +106,9 @@ class _Domain:
     @classmethod
     def of(cls, document: Mapping[str, Any], row: FleetRow) -> _Domain:
         """Of its document and its judgement."""
-        found = row.to_json()
-        digest = domain_digest(document, found)
-        return cls(json_text(document).encode(), json_text(found).encode(), digest, row.failed)
+        facts, timeless = facts_line(document)
+        findings = compact(row.to_json()).encode()
+        return cls(facts, findings, hashlib.sha256(timeless + findings).digest(), row.failed)
 
 
 _Before = tuple[Mapping[str, Any], FleetRow]

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 from deliverability._resources import locate
-from deliverability._values import dataclass
 from deliverability.model.dkim import keys_of
 from deliverability.model.facts import FactSet, Purpose
 from deliverability.words.sentences import phrases, visible

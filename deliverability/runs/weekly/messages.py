@@ -6,10 +6,10 @@ import contextlib
 import glob
 import mailbox
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deliverability._values import dataclass
 from deliverability.mail.dates import parse_date
 from deliverability.mail.origin import HEAD_OCTETS, own_domain
 from deliverability.mail.reader import read

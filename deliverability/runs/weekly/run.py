@@ -13,18 +13,17 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from deliverability import __version__
 from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, WholeFile, move, write_whole
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.auditors import catalogue
 from deliverability.history.causes import Judged, other_settings, waivers_of
 from deliverability.history.diff import compare
@@ -61,7 +60,7 @@ from deliverability.ports.ports import Ports
 from deliverability.runs.engine import Audited, Extras, report_on
 from deliverability.runs.exit import exit_code, worst_exit_code
 from deliverability.runs.job import Job, Options, Sample
-from deliverability.runs.stream import stream
+from deliverability.runs.stream import collecting_seldom, stream
 from deliverability.runs.weekly.messages import Picked
 from deliverability.words.sentences import phrases, sentences
 from deliverability.words.speaker import Speaker
@@ -332,10 +331,11 @@ class _Subjects:
                 waiting.append((subject, stem))
         seen = self._keys_seen()
         found = stream(waiting, lambda each: _gathered(each[0], self.plan, seen), ordered=False)
-        async for (subject, stem), gathered in found:
-            # In a thread: while pages are written, the look-ups of the next subjects go on and do not time out.
-            await asyncio.to_thread(self._keep_or_tell, subject, stem, gathered)
-            tick(subject.domain)
+        with collecting_seldom():
+            async for (subject, stem), gathered in found:
+                # In a thread: while pages are written, the look-ups of the next subjects go on and do not time out.
+                await asyncio.to_thread(self._keep_or_tell, subject, stem, gathered)
+                tick(subject.domain)
 
     def _keys_seen(self) -> tuple[KeySeen, ...]:
         """The keys ever seen; those that a domain had when it was last looked at count as last seen of late.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deliverability._resources import locate
-from deliverability._values import dataclass
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 from deliverability.runs.weekly.source import LOCKS, PinnedSource

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zipfile
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from deliverability._regex import re
-from deliverability._values import dataclass
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError, file_error
 

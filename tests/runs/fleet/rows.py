@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deliverability.model.fleet import FleetFinding, FleetRow, FleetSubject
-from deliverability.runs.fleet.manifest import ListLine, Manifest, Part, ShardState
+from deliverability.runs.fleet.manifest import FleetPart, ListLine, Manifest, ShardState
 from deliverability.runs.fleet.shards import FINDINGS, SHARD, Lines, write_shard
 
 
@@ -54,7 +54,7 @@ def write_fleet(folder: Path, rows: Iterable[FleetRow], at: str = "2026-11-26T09
     """A folder as a run leaves it, but for the facts."""
     every = list(rows)
     folder.mkdir()
-    manifest = Manifest(folder, Part())
+    manifest = Manifest(folder, FleetPart())
     manifest.begin((ListLine(n, FleetSubject(each.domain)) for n, each in enumerate(every)), "raw", {})
     for number in range(-(-len(every) // SHARD)):
         lines = Lines()
