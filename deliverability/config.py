@@ -19,7 +19,6 @@ from deliverability.model.facts import Waiver
 if TYPE_CHECKING:
     import pydantic
 
-DEFAULT_FILE = "deliv.toml"
 MAX_OCTETS = 1_000_000
 MAX_SECONDS = 86_400.0  # a day
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deliverability.config import DEFAULT_FILE, MailSettings, Settings, load
+from deliverability.cli.types import DEFAULT_FILE
+from deliverability.config import MailSettings, Settings, load
 from deliverability.inputs import is_plain, parse_domain
 from deliverability.model.codes import Code
 from deliverability.model.errors import IS_FOLDER, NO_SUCH_FILE, InputError, file_error

@@ -14,7 +14,7 @@ from deliverability.cli.language import BOTH, language
 from deliverability.cli.output import Outputs, Target, targets
 from deliverability.config import KeyPath, Settings
 from deliverability.judge.engine import Selection
-from deliverability.judge.load import load_guide
+from deliverability.judge.files import load_guide
 from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import InputError
 from deliverability.model.report import Report
@@ -46,7 +46,7 @@ class Judging:
 
     @classmethod
     def of(cls, params: dict[str, Any], settings: Settings) -> Judging:
-        """From options, then the settings file. Raises InputError and judge.load.RuleError."""
+        """From options, then the settings file. Raises InputError and judge.files.RuleError."""
         folders = tuple(params["rules"]) or settings.rules
         rules = load_rules(folders)
         return cls(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from deliverability.model.codes import NOT_COLLECTED, Detail
+from deliverability.model.observed import Observed, SourceWord
 from deliverability.model.paths import PATHS, FactPath
 
 
@@ -227,6 +228,12 @@ class Subject:
         waivers: findings that the user accepts.
         keys_seen: DKIM keys of earlier runs, where a history is kept.
         dns_provider: id of the DNS provider where its zone is kept, or None.
+        observed: what receivers reported about it, where reports are read.
+        source_words: the user's words on sources.
+        rare: runs of mail that come seldom, each ``YYYY-MM-DD what``; None: not said, empty: there are none.
+        stage_since: ISO date since when earlier runs have seen its present DMARC stage, where a history is kept.
+        rua_since: ISO date since when they have seen an address for reports.
+        gate_to: the DMARC policy that the user wants to go to: quarantine or reject; None: the next one.
         taken_from: the web or mail address that the domain was taken out of; None: it was given by itself.
 
     """
@@ -243,6 +250,12 @@ class Subject:
     waivers: tuple[Waiver, ...] = ()
     keys_seen: tuple[KeySeen, ...] = ()
     dns_provider: str | None = None
+    observed: Observed | None = field(default=None, repr=False)
+    source_words: tuple[SourceWord, ...] = ()
+    rare: tuple[str, ...] | None = None
+    stage_since: str | None = None
+    rua_since: str | None = None
+    gate_to: str | None = None
     taken_from: str | None = None
 
 

@@ -284,7 +284,7 @@ async def audit(
     Without `remedies` nothing is rehearsed, and the report has findings only. With `second_opinion` it lists where
     checkdmarc and dkimpy say something else on the same answers and octets.
 
-    Raises InputError on unusable input, judge.load.RuleError on unusable rules.
+    Raises InputError on unusable input, judge.files.RuleError on unusable rules.
     """
     from deliverability.judge.engine import Selection
     from deliverability.ports.open import open_ports
