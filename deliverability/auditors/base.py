@@ -68,6 +68,7 @@ if TYPE_CHECKING:
 NOT_STATED = Code("not-stated", ("name",))
 
 AuditFunction = Callable[["Context"], Awaitable[None]]
+_NO_MESSAGE = Unknown(Reason.NO_MESSAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,29 +76,42 @@ class Auditor:
     """One topic: the facts it promises, the facts of others it reads, and the coroutine that does it.
 
     It is pickled by its name, so only those of the table can be.
+
+    Attributes:
+        of_message: all its facts are about the message; it is run only where there is one.
+        promised: the paths that it must state (fields of list items travel inside their list).
+        without_message: what stands under these paths where there is no message, the same for every subject.
+
     """
 
     name: str
     provides: tuple[FactSpec, ...]
     needs: tuple[str, ...]
     run: AuditFunction
+    of_message: bool = False
     promised: tuple[str, ...] = field(init=False, repr=False)
+    without_message: Mapping[str, Fact] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """The paths that it must state (fields of list items travel inside their list)."""
-        object.__setattr__(self, "promised", tuple(spec.path for spec in self.provides if "[]" not in spec.path))
+        """Work out what follows from the rest."""
+        promised = tuple(spec.path for spec in self.provides if "[]" not in spec.path)
+        object.__setattr__(self, "promised", promised)
+        object.__setattr__(self, "without_message", {path: Fact(path, _NO_MESSAGE) for path in promised})
 
     def __reduce__(self) -> tuple[Callable[[str], Auditor], tuple[str]]:
         return auditor_named, (self.name,)
 
 
 def auditor(
-    name: str, *, provides: Sequence[FactSpec], needs: Sequence[str] = ()
+    name: str, *, provides: Sequence[FactSpec], needs: Sequence[str] = (), of_message: bool = False
 ) -> Callable[[AuditFunction], Auditor]:
-    """Declare an auditor: `provides` is its part of the catalogue, `needs` are the paths it may read."""
+    """Declare an auditor: `provides` is its part of the catalogue, `needs` are the paths it may read.
+
+    One `of_message` is not run without a message: all its facts are Unknown(no-message) then.
+    """
 
     def declare(run: AuditFunction) -> Auditor:
-        return Auditor(name, tuple(provides), tuple(needs), run)
+        return Auditor(name, tuple(provides), tuple(needs), run, of_message)
 
     return declare
 
@@ -156,6 +170,20 @@ class Context:
     pages: ShownHtml | None = None
     before: Collection[tuple[str, str]] = ()
     aside: Resolver = OFFLINE
+
+    @property
+    def the_message(self) -> Message:
+        """The message, of which an auditor is that asks for it so. Raises MissingFact where there is none."""
+        if self.message is None:
+            raise MissingFact("message.present", _NO_MESSAGE)
+        return self.message
+
+    @property
+    def the_pages(self) -> ShownHtml:
+        """Its HTML likewise."""
+        if self.pages is None:
+            raise MissingFact("message.present", _NO_MESSAGE)
+        return self.pages
 
     @property
     def now(self) -> datetime:
@@ -391,6 +419,11 @@ async def gather(
     try:
         async with asyncio.TaskGroup() as group:
             for each in ordered:
+                if message is None and each.of_message:
+                    known.update(each.without_message)
+                    evidence[each.name] = {}
+                    same.add(each.name)
+                    continue
                 done = before.get(each.name) if before else None
                 if (
                     done
@@ -418,11 +451,17 @@ async def gather(
 async def _changed(before: Mapping[str, Execution], resolver: Resolver) -> frozenset[tuple[str, str]]:
     """The questions of an earlier run that are answered otherwise now."""
     answers = {question: answer for work in before.values() for question, answer in work.answers.items()}
+    if isinstance(resolver, OverlayResolver):
+        answers = {key: answer for key, answer in answers.items() if resolver.reaches(key[0], answer)}
     now = {key: await resolver.query(*key) for key, answer in answers.items() if not isinstance(answer, Failed)}
     # What failed may be asked for anew, by way of proposed records: all at once.
     failed = [key for key in answers if key not in now]
     now.update(zip(failed, await asyncio.gather(*(resolver.query(*key) for key in failed)), strict=True))
     return frozenset([key for key, answer in answers.items() if now[key] != answer])
+
+
+def _same_answers(done: Execution, changed: Iterable[tuple[str, str]]) -> bool:
+    return not any(question in done.answers for question in changed)
 
 
 def _in_order(auditors: Sequence[Auditor], provider: Mapping[str, Auditor]) -> list[Auditor]:
