@@ -1,68 +1,126 @@
-"""A weekly run beside `deliv audit --format json` over the same domains, both against zone files.
+"""A weekly run beside `deliv audit --format json` of the same domains, against a name server on loopback (P14).
 
-Prints the ratio of their times for the corpus' sending domains: for a first run, and for one that has a run to compare
-with. A weekly run writes two HTML pages a domain, and keeps and compares; aimed at is less than 6. Prints as well the
-octets that a run adds to the history for a domain where nothing changed.
+    python benchmarks/weekly.py [--domains N] [--json FILE]
 
-    python benchmarks/weekly.py [DOMAINS]
+The sound and the broken domains of benchmarks/lab.py, 2,000 unless said otherwise; those that never answer cost only
+time, and are left out. Processor time of whole processes: a first run, a second (where the news of the first are no
+longer new, and pages are written once more), and later ones without any change. Beside that what a later run adds to
+the history for a domain, and how the memory of one grows from a quarter of the domains to all.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import os
-import subprocess
+import statistics
 import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from deliverability.history.store import History  # noqa: E402
-from tests.corpus import corpus_root  # noqa: E402
+from benchmarks.fleet import Cost, measured, row  # noqa: E402
+from benchmarks.lab import Kind, Lab  # noqa: E402
+from benchmarks.nameserver import Serving, serving  # noqa: E402
 
+DOMAINS = 2000
+LATER = 2
 DELIV = (sys.executable, "-m", "deliverability")
 
 
-def seconds(folder: Path, *args: str, said: str = "") -> float:
-    """How long a command takes."""
-    known = {**os.environ, "PYTHONPATH": str(ROOT)}
-    begin = time.perf_counter()
-    done = subprocess.run([*DELIV, *args], cwd=folder, input=said, env=known, capture_output=True, text=True)
-    if done.returncode == 2:
-        sys.exit(done.stderr)
-    return time.perf_counter() - begin
+class Place:
+    """A folder with settings of so many domains, its history and its pages."""
+
+    def __init__(self, folder: Path, domains: list[str], server: Serving) -> None:
+        folder.mkdir()
+        self.folder, self.domains, self._server = folder, domains, server
+        self._file = folder / "deliv.toml"
+        self._file.write_text(f'history = "sqlite:///history.db"\ndomains = {json.dumps(domains)}\n')
+
+    def weekly(self) -> Cost:
+        """A run."""
+        command = [
+            *DELIV,
+            "weekly",
+            "--config",
+            str(self._file),
+            "--output",
+            str(self.folder / "pages"),
+            "--fail-on",
+            "never",
+        ]
+        return measured([*command, "--resolver", self._server.resolver], self._server, len(self.domains))
+
+    def audit(self) -> Cost:
+        """The same domains without history and pages."""
+        command = [
+            *DELIV,
+            "audit",
+            *self.domains,
+            "--format",
+            "json",
+            "--fail-on",
+            "never",
+            "--resolver",
+            self._server.resolver,
+        ]
+        return measured(command, self._server, len(self.domains))
+
+    @property
+    def history(self) -> int:
+        """Octets of the history; closing it folded its journal in."""
+        return (self.folder / "history.db").stat().st_size
+
+    @property
+    def written(self) -> int:
+        """Reports that the newest run wrote itself, in both languages."""
+        newest = (self.folder / "pages" / "latest").resolve()
+        return sum(each.stat().st_nlink == 1 for each in newest.glob("*.html")) - 2  # the start page
 
 
-def kept(folder: Path) -> int:
-    """The octets of the history, once its journal is folded in."""
-    history = History.open("sqlite:///history.db", folder=folder)
-    history.close()
-    return (folder / "history.db").stat().st_size
+def figures(folder: Path, lab: Lab, count: int) -> list[dict[str, Any]]:
+    """All of them."""
+    sound = [lab.name(n) for n in range(lab.domains) if lab.truth(n).kind is not Kind.SILENT][:count]
+    with serving(partial(Lab, lab.domains, lab.seed)) as server:
+        few = Place(folder / "few", sound[: max(1, len(sound) // 4)], server)
+        small = [few.weekly() for _ in range(3)][-1]
+        place = Place(folder / "all", sound, server)
+        first, second = place.weekly(), place.weekly()
+        size, later, audits = place.history, [], []
+        for _ in range(LATER):
+            audits.append(place.audit())
+            later.append(place.weekly())
+    audit = statistics.median(each.cpu for each in audits)
+    told = f"audit --format json, {audit / len(sound) * 1000:.3g} ms CPU a domain"
+    times = statistics.median(one.cpu / other.cpu for one, other in zip(later, audits, strict=True))
+    kept = (place.history - size) / len(sound) / LATER
+    grown = (later[-1].memory - small.memory) / max(1, len(sound) - len(few.domains))
+    name = f"{len(sound):,} domains"
+    return [
+        row("P14", f"weekly, a later run without changes, {name}", times, "≤ 1.5 ×", told, times <= 1.5),
+        row("P14", "the first run", first.cpu / audit, "", told),
+        row("P14", "the second run, when all that was new is not any more", second.cpu / audit, "", told),
+        row("P14", "reports that a later run writes", place.written, "", f"of {2 * len(sound):,}"),
+        row("P14", "history: octets a domain and unchanged week", kept, "≤ 1,024", "", kept <= 1024),
+        row("P14", "memory of a later run, MB", later[-1].memory / 1e6, "", f"audit {audits[-1].memory / 1e6:.0f} MB"),
+        row("P14", "memory that each further domain takes, kB", grown / 1e3, "≤ 5 kB", "", grown <= 5e3),
+    ]
 
 
 def main() -> None:
-    root = corpus_root()
-    if root is None:
-        sys.exit("the corpus is not here; set DELIV_CORPUS to its folder")
-    zones = root / "zones"
-    index = [line.split("\t") for line in (zones / "index.tsv").read_text("utf-8").splitlines()[1:]]
-    domains = [row[0] for row in index if row[1] == "sender"][: int(sys.argv[1]) if sys.argv[1:] else None]
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--domains", type=int, default=DOMAINS)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "deliv.toml").write_text(f'history = "sqlite:///history.db"\ndomains = {json.dumps(domains)}\n')
-        audit = seconds(folder, "audit", "-", "--format", "json", "--zone", str(zones), said="\n".join(domains))
-        first = seconds(folder, "weekly", "--zone", str(zones))
-        size = kept(folder)
-        second = seconds(folder, "weekly", "--zone", str(zones))
-        grown = kept(folder) - size
-    print(
-        f"{len(domains)} domains: weekly / audit {first / audit:.1f} for the first run, "
-        f"{second / audit:.1f} for the next; history {size / len(domains):,.0f} octets a domain, "
-        f"{grown / len(domains):,.0f} more with each run"
-    )
+        rows = figures(Path(name), Lab(given.domains * 2), given.domains)
+    for each in rows:
+        print(f"{each['target']:<4} {each['case']:<58} {each['measured']:>7}  {each['goal']:<8} {each['peer']}")
+    if given.json:
+        given.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False), "utf-8")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from deliverability.judge.load import RuleError
+    from deliverability.judge.files import RuleError
     from deliverability.model.errors import InputError
     from deliverability.model.report import Report
     from deliverability.ports.open import PortSettings, open_ports
@@ -44,7 +44,7 @@ _HOME = {
     "Options": "runs.job",
     "InputError": "model.errors",
     "load_rules": "runs.rules",
-    "RuleError": "judge.load",
+    "RuleError": "judge.files",
     "render_json": "render.json",
     "Report": "model.report",
     "StaticResolver": "ports.static",

@@ -20,9 +20,12 @@ PRIVATE = 0o600
 PRIVATE_FOLDER = 0o700
 
 
-def write_whole(path: Path, data: str | bytes, *, replace: bool = True, mode: int | None = None) -> None:
+def write_whole(
+    path: Path, data: str | bytes, *, replace: bool = True, mode: int | None = None, lasting: bool = True
+) -> None:
     """Write a file, text in UTF-8; where that fails, what stood there stays. `mode`: its permissions, if not the usual.
 
+    Without `lasting` a power cut may leave it empty: for one of many that are brought to the disk together.
     Raises OSError; without `replace` FileExistsError, where there is a file.
     """
     if not replace and os.path.lexists(path):
@@ -30,7 +33,7 @@ def write_whole(path: Path, data: str | bytes, *, replace: bool = True, mode: in
     file = WholeFile(path, mode)
     try:
         file.write(data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data)
-        file.keep(replace=replace)
+        file.keep(replace=replace, lasting=lasting)
     finally:
         file.drop()
 
@@ -92,11 +95,12 @@ class WholeFile:
         """Append. Raises OSError."""
         self._file.write(data)
 
-    def keep(self, *, replace: bool = True) -> None:
+    def keep(self, *, replace: bool = True, lasting: bool = True) -> None:
         """Put it in place. Raises OSError; without `replace` FileExistsError, where there is a file by now."""
         self._file.flush()
         with contextlib.suppress(OSError) if self._beside is None else contextlib.nullcontext():
-            os.fsync(self._file.fileno())  # a pipe or a device has no such thing
+            if lasting:
+                os.fsync(self._file.fileno())  # a pipe or a device has no such thing
         if self._beside is not None:
             if not self._named:
                 self._beside = self._place.with_name(f".{self._place.name[:50]}.part")
@@ -106,7 +110,8 @@ class WholeFile:
             elif self._named:
                 self._take_place(self._beside)
             self._beside = None
-            _sync_folder(self._place.parent)
+            if lasting:
+                _sync_folder(self._place.parent)
         self._file.close()
 
     def _take_place(self, beside: Path) -> None:

@@ -11,6 +11,7 @@ from deliverability import _yamlstrict as yamlstrict
 from deliverability._resources import locate
 from deliverability.model.dns_providers import DnsProvider, HostField, LongText, Quotes
 from deliverability.model.knowledge import Knowledge, Measures, Outside
+from deliverability.model.reporters import Reporter
 from deliverability.model.rules import READ_AS
 from deliverability.model.senders import ServiceSource
 from deliverability.senders.catalogue import CatalogueError, load_senders, pattern
@@ -22,12 +23,13 @@ CLIENTS = "clients"
 MEASURES = "measures.yaml"
 OUTSIDE = "outside.yaml"
 DNS_PROVIDERS = "dns-providers.yaml"
+REPORTERS = "reporters.yaml"
 
 _T = TypeVar("_T")
 
 
 def load_knowledge(folders: Iterable[Path]) -> Knowledge:
-    """What all folders say; a later one replaces services, DNS providers, features, the measures and whom to ask.
+    """What all folders say; a later one replaces entries of the same id, features, the measures and whom to ask.
 
     Raises CatalogueError with every problem found.
     """
@@ -36,6 +38,7 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
     problems: list[str] = []
     features: dict[str, str] = {}
     providers: dict[str, DnsProvider] = {}
+    reporters: dict[str, Reporter] = {}
     measures, outside = Measures(), Outside()
     for folder in folders:
         for path in sorted((folder / CLIENTS).glob("*.yaml")):
@@ -49,13 +52,16 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
         if (path := folder / DNS_PROVIDERS).is_file():
             found = [_provider(each) for each in _read(path, shapes.providers, problems) or ()]
             providers.update((each.id, each) for each in found)
+        if (path := folder / REPORTERS).is_file():
+            senders = [_reporter(each) for each in _read(path, shapes.reporters, problems) or ()]
+            reporters.update((each.id, each) for each in senders)
     try:
         services, common, selectors = load_senders(folders)
     except CatalogueError as error:
         raise CatalogueError([*error.problems, *problems]) from None
     if problems:
         raise CatalogueError(problems)
-    return Knowledge(services, common, selectors, features, measures, outside, providers)
+    return Knowledge(services, common, selectors, features, measures, outside, providers, reporters)
 
 
 @cache
@@ -84,13 +90,24 @@ def _provider(shape: Any) -> DnsProvider:
     )
 
 
+def _reporter(shape: Any) -> Reporter:
+    return Reporter(
+        id=shape.id,
+        names=tuple(each.casefold() for each in shape.names),
+        domains=tuple(each.lower() for each in shape.domains),
+        receiver=shape.receiver,
+        sources=tuple(ServiceSource(each.url, each.checked, each.read_as) for each in shape.sources),
+    )
+
+
 class _Shapes(NamedTuple):
-    """The shapes of clients/*.yaml, measures.yaml, outside.yaml and dns-providers.yaml."""
+    """The shapes of clients/*.yaml, measures.yaml, outside.yaml, dns-providers.yaml and reporters.yaml."""
 
     features: pydantic.TypeAdapter[Any]
     measures: pydantic.TypeAdapter[Any]
     outside: pydantic.TypeAdapter[Any]
     providers: pydantic.TypeAdapter[Any]
+    reporters: pydantic.TypeAdapter[Any]
 
 
 def _both(said: Any) -> Any:
@@ -159,11 +176,21 @@ def _shapes() -> _Shapes:
         note: words | None = None
         sources: tuple[SourceShape, ...] = pydantic.Field(min_length=1)
 
+    class ReporterShape(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+        id: str = pydantic.Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+        names: tuple[text, ...] = pydantic.Field(min_length=1)
+        domains: tuple[str, ...] = pydantic.Field(min_length=1)
+        receiver: str = ""
+        sources: tuple[SourceShape, ...] = pydantic.Field(min_length=1)
+
     return _Shapes(
         pydantic.TypeAdapter(dict[Literal["layout", "content", "look"], list[str]]),
         pydantic.TypeAdapter(MeasuresShape),
         pydantic.TypeAdapter(OutsideShape),
         pydantic.TypeAdapter(list[ProviderShape]),
+        pydantic.TypeAdapter(list[ReporterShape]),
     )
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import ipaddress
 import os
+import shutil
 import socket
+import tempfile
 import time
 from typing import Any
 
 import pytest
 
 os.environ["TZ"] = "UTC"  # texts tell moments in the reader's zone
+# What is kept from run to run is kept apart from the user's own; processes that tests start share it.
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="deliv-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 time.tzset()
 
 

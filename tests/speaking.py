@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from deliverability.auditors import catalogue
-from deliverability.judge.load import load_guide
+from deliverability.judge.files import load_guide
 from deliverability.model.codes import Detail
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity

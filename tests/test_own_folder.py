@@ -12,6 +12,7 @@ from deliverability.auditors import catalogue
 from deliverability.judge.engine import Selection
 from deliverability.model.facts import FactSet, Purpose, records_of
 from deliverability.model.report import Outcome, Report
+from deliverability.model.reporters import reporter_named
 from deliverability.model.rules import RuleSet
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.ports import Ports
@@ -139,6 +140,19 @@ def test_a_dns_provider_of_ones_own_is_known(tmp_path: Path) -> None:
     assert "cloudflare" in known
 
 
+def test_a_reporter_of_ones_own_is_known(tmp_path: Path) -> None:
+    text = (
+        "- id: acme\n  names: [ACME Mail]\n  domains: [acme.example]\n  receiver: gmail\n"
+        '  sources: [{url: "https://acme.example/dmarc", checked: "2026-11-26", read_as: original}]\n'
+    )
+    known = own(tmp_path, "reporters.yaml", text).knowledge.reporters
+    found = reporter_named("Acme mail", known)
+    assert found is known["acme"]
+    assert found.sends_from("mx.acme.example")
+    assert not found.sends_from("notacme.example")
+    assert reporter_named("Google.com", known) is known["google"]
+
+
 def test_a_reply_of_ones_own_is_explained(deliv: Deliv) -> None:  # noqa: F811
     Path("own/replies").mkdir(parents=True)
     Path("own/replies/acme.yaml").write_text(
@@ -160,6 +174,7 @@ def test_a_reply_of_ones_own_is_explained(deliv: Deliv) -> None:  # noqa: F811
         ("measures.yaml", "wide_ip4: 33\n", "measures.yaml:1: wide_ip4: Input should be less than or equal to 32"),
         ("outside.yaml", "mail_domains: []\n", "outside.yaml:1: mail_domains: "),
         ("dns-providers.yaml", "- id: acme\n", "dns-providers.yaml:1: 0.name: Field required"),
+        ("reporters.yaml", "- id: acme\n  names: [Acme]\n", "reporters.yaml:1: 0.domains: Field required"),
         ("clients/features.yaml", "style: [css-gap]\n", "clients/features.yaml:1: style"),
         ("attachments.yaml", "gmail: {types: [exe]}\n", "attachments.yaml:1: gmail.sources: Field required"),
         ("verdicts.yaml", "bulk_from: many\n", "verdicts.yaml:1: bulk_from: Input should be a valid integer"),

@@ -28,6 +28,7 @@ from deliverability.ports.ports import Ports
 from tests.signing import MESSAGE, published, rsa_key, seal_arc, sign
 
 HEAVY = ("checkdmarc", "cryptography", "dkim", "dns", "httpx", "idna", "jinja2", "publicsuffixlist")
+MAIL = Path(__file__).parent / "mails" / "japanese.eml"
 HEAVY += ("pydantic", "wcwidth", "yaml", "asyncio")
 
 KEY = rsa_key(1024)
@@ -42,9 +43,10 @@ WORLD = StaticResolver(
 )
 
 
-def loaded_by(code: str) -> set[str]:
-    """The top-level modules that are loaded after `code` ran in a fresh interpreter."""
-    program = f"{code}\nimport json, sys\nprint(json.dumps(sorted({{name.partition('.')[0] for name in sys.modules}})))"
+def loaded_by(code: str, *, whole: bool = False) -> set[str]:
+    """The modules that are loaded after `code` ran in a fresh interpreter: the top-level ones, or all as a whole."""
+    names = "set(sys.modules)" if whole else "{name.partition('.')[0] for name in sys.modules}"
+    program = f"{code}\nimport json, sys\nprint(json.dumps(sorted({names})))"
     root = str(Path(deliverability.__file__).parents[1])
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -69,10 +71,26 @@ def test_nothing_heavy_is_loaded_before_it_is_needed(code: str) -> None:
     assert loaded_by(code) & set(HEAVY) == set()
 
 
-def test_help_loads_nothing_heavy_but_the_reader_of_its_words() -> None:
-    assert loaded_by("from deliverability.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass") & set(
-        HEAVY
-    ) == {"yaml"}
+REPORT = f"""
+from deliverability.cli import main
+try: main(['audit', '--eml', {str(MAIL)!r}, '--offline'])
+except SystemExit: pass"""
+
+
+def test_a_report_loads_nothing_heavy_but_what_it_needs() -> None:
+    """Rules and words come from the cache but in the first run, and what reads them is not loaded."""
+    loaded_by(REPORT)
+    assert loaded_by(REPORT) & {*HEAVY, "sqlalchemy", "alembic", "pygal", "PIL", "ssl"} == {
+        *("asyncio", "ssl"),  # which asyncio loads
+        "publicsuffixlist",
+    }
+    assert "deliverability.judge.load" not in loaded_by(REPORT, whole=True)
+
+
+def test_help_that_was_read_before_loads_no_reader() -> None:
+    help_ = "from deliverability.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
+    loaded_by(help_)
+    assert loaded_by(help_) & set(HEAVY) == set()
 
 
 def test_the_fact_catalogue_is_light() -> None:

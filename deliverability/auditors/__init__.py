@@ -40,6 +40,9 @@ AUDITORS = (
     "unsubscribe",
     "senders",
     "chain",
+    "traffic",
+    "tls_reports",
+    "gate",
 )
 """All by name, in the order of the catalogue; the auditor NAME is `audit` of the module NAME."""
 

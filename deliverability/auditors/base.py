@@ -340,7 +340,9 @@ class _Listening:
 
     async def ask(self, question: PortQuestion[A], below: Callable[[], Awaitable[A]]) -> A:
         answer = await below()
-        if isinstance(question, DnsQuestion) and isinstance(answer, Answer):
+        if isinstance(question, DnsQuestion) and isinstance(
+            answer, (Found, Absent, Failed)
+        ):  # of a union it takes longer
             self.answers[question.name, question.rdtype] = answer
         return answer
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
@@ -27,6 +28,9 @@ NO_NAME_BELOW = Code("selectors-none", ("n", "name"))
 
 MAX_LISTED = 50
 """Signatures listed; those beyond the ones verified are listed as unknown(limit)."""
+
+MAX_REPORTED = 50
+"""Selectors that are taken from reports."""
 
 PROVIDES = (
     spec("dkim.signature_count", FactType.INT, "DKIM-Signature fields.", unit="signatures"),
@@ -163,7 +167,7 @@ PROVIDES = (
     spec("dkim.keys[].domain", FactType.STR, "Domain."),
     spec("dkim.keys[].selector", FactType.STR, "Selector."),
     spec("dkim.keys[].name", FactType.STR, "Name of the key record."),
-    spec("dkim.keys[].found_by", FactType.STR, "How we came to ask.", values=["message", "option", "probe"]),
+    spec("dkim.keys[].found_by", FactType.STR, "How we came to ask.", values=["message", "option", "report", "probe"]),
     spec(
         "dkim.keys[].used",
         FactType.BOOL,
@@ -230,6 +234,11 @@ PROVIDES = (
         FactType.LIST_STR,
         "Guessed selectors that were asked for: common ones and those of services; all that are known only where these "
         "led to no key.",
+    ),
+    spec(
+        "dkim.unpublished",
+        FactType.LIST_STR,
+        "Names of keys with which mail was signed by what receivers report, and at which none stands now.",
     ),
     spec(
         "dkim.failed_probes",
@@ -464,6 +473,8 @@ async def _keys(ctx: Context, signatures: Sequence[Signature]) -> None:
             named.setdefault((signature.domain, signature.selector), "message")
     for selector in ctx.subject.selectors:
         named.setdefault((domain, selector.strip().rstrip(".").lower()), "option")
+    for key in _reported(ctx):
+        named.setdefault(key, "report")
     found = await ask_keys(ctx, named)
     asked, stray = found.asked, found.stray
     today = ctx.now.astimezone(UTC).date()
@@ -480,15 +491,24 @@ async def _keys(ctx: Context, signatures: Sequence[Signature]) -> None:
     ]
     ctx.put("dkim.failed_probes", tuple(failures))
 
-    # A guess that could not be asked for is listed where an earlier run found a key there: it may still be there.
+    gone = [
+        each for each in asked if each.found_by == "report" and not (each.present or isinstance(each.answer, Failed))
+    ]
+    ctx.put("dkim.unpublished", tuple(name_of(each.domain, each.selector) for each in gone))
+
+    # A guess that could not be asked for is listed where an earlier run found a key there: it may still be there. A key
+    # that signed some time ago may have been taken away since, as it should be.
     seen = ctx.subject.keys_seen
     known = {(each.domain, each.selector) for each in seen}
     listed = [
         each
         for each in asked
-        if each.found_by != "probe"
-        or (isinstance(each.answer, Failed) and (each.domain, each.selector) in known)
-        or found.stands_out(each)
+        if each not in gone
+        and (
+            each.found_by != "probe"
+            or (isinstance(each.answer, Failed) and (each.domain, each.selector) in known)
+            or found.stands_out(each)
+        )
     ]
     cited = [ctx.cite_answer(each.answer) for each in listed]
     keys = [_key(each, ctx, today) for each in listed]
@@ -498,6 +518,16 @@ async def _keys(ctx: Context, signatures: Sequence[Signature]) -> None:
     else:
         _state_no_keys(ctx, found.guesses, stray)
     _state_published(ctx, found.parent, asked, listed)
+
+
+def _reported(ctx: Context) -> list[tuple[str, str]]:
+    """Domain and selector of signatures that passed for the domain by trusted reports, those of most mail first."""
+    domain, counts = ctx.subject.domain, Counter[tuple[str, str]]()
+    for row in ctx.subject.observed.rows if ctx.subject.observed else ():
+        for each in row.facet.dkim if row.trusted else ():
+            if each.result == "pass" and each.selector and _related(each.domain, domain):
+                counts[each.domain, each.selector] += row.messages
+    return [key for key, _ in counts.most_common(MAX_REPORTED)]
 
 
 def _state_no_keys(ctx: Context, guesses: Sequence[Asked], stray: Answer) -> None:

@@ -12,8 +12,7 @@ import click
 from deliverability.cli.command import Command
 from deliverability.cli.language import language
 from deliverability.cli.options import plain_errors, rule_problems, speaking_option
-from deliverability.cli.types import PathOf
-from deliverability.config import DEFAULT_FILE
+from deliverability.cli.types import DEFAULT_FILE, PathOf
 
 if TYPE_CHECKING:
     from deliverability.config import KeyPath, MailSettings, Settings
@@ -40,7 +39,7 @@ def command(check: bool, schema: bool, file: Path) -> int:
 
 
 def _checked(file: Path, say: Phrases) -> str:
-    """What the file asks for, in one line. Raises ConfigError with all that is wrong, and judge.load.RuleError."""
+    """What the file asks for, in one line. Raises ConfigError with all that is wrong, and judge.files.RuleError."""
     from deliverability.cli.inputs import options_of
     from deliverability.config import at_lines, load
     from deliverability.inputs import parse_domain

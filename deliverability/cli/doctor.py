@@ -38,7 +38,7 @@ def command(resolver: tuple[str, ...], config: Path | None, style: str, lang: st
     with plain_errors(), rule_problems():
         from deliverability.cli.inputs import read_settings
         from deliverability.cli.output import show
-        from deliverability.config import DEFAULT_FILE
+        from deliverability.cli.types import DEFAULT_FILE
         from deliverability.model.doctor import CheckState
         from deliverability.render.doctor import checks_json
         from deliverability.words.phrases import phrases

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from deliverability.cli.command import Command
 from deliverability.cli.options import file_option, input_options, plain_errors, rule_problems, speaking_option
-from deliverability.model.codec import json_text
+from deliverability.model.codec import JsonPieces, json_text
+
+if TYPE_CHECKING:
+    from deliverability.runs.engine import Audited
 
 
 @click.command("facts", cls=Command)
@@ -20,7 +23,7 @@ def command(output: Path | None, **params: Any) -> int:
     """Collect the facts and their evidence as JSON, without judging."""
     with plain_errors():
         from deliverability.cli.inputs import read_inputs
-        from deliverability.cli.output import put
+        from deliverability.cli.output import writing
         from deliverability.cli.running import run
         from deliverability.knowledge import load_knowledge
         from deliverability.runs.rules import rule_folders
@@ -29,9 +32,13 @@ def command(output: Path | None, **params: Any) -> int:
         inputs = read_inputs(params)
         with rule_problems():
             knowledge = load_knowledge(rule_folders(inputs.settings.rules))
-        found = run(inputs, knowledge, lambda audited: (document_of(audited), has_failures(audited.facts)))
-        documents = [document for document, _ in found]
-        data = documents[0] if len(documents) == 1 else documents
-        text = json_text(data, indent=2) + "\n"
-        put(text, output)
-        return 3 if any(failed for _, failed in found) else inputs.code
+        pieces = JsonPieces(len(inputs.jobs), lambda document: json_text(document, indent=2))
+        with writing(output) as write:
+
+            def each(audited: Audited) -> bool:
+                write(pieces.item(document_of(audited)))
+                return has_failures(audited.facts)
+
+            failed = run(inputs, knowledge, each)
+            write(pieces.end())
+        return 3 if any(failed) else inputs.code

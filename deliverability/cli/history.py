@@ -36,7 +36,7 @@ def command(
 ) -> int:
     """Show what earlier weekly runs saw, newest first."""
     from deliverability.cli.inputs import read_settings
-    from deliverability.config import DEFAULT_FILE
+    from deliverability.cli.types import DEFAULT_FILE
     from deliverability.history.store import History
     from deliverability.inputs import parse_domain
 

@@ -11,8 +11,7 @@ import click
 from deliverability.cli.command import Command
 from deliverability.cli.options import lang_option, plain_errors, port_options
 from deliverability.cli.output import wrote
-from deliverability.cli.types import PathOf
-from deliverability.config import DEFAULT_FILE
+from deliverability.cli.types import DEFAULT_FILE, PathOf
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError, not_written
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deliverability.config import DEFAULT_FILE, MailSettings, Settings, load
+from deliverability.cli.types import DEFAULT_FILE
+from deliverability.config import MailSettings, Settings, load
 from deliverability.inputs import is_plain, parse_domain
 from deliverability.model.codes import Code
 from deliverability.model.errors import IS_FOLDER, NO_SUCH_FILE, InputError, file_error
@@ -71,7 +72,18 @@ def read_settings(path: Path | None) -> Settings:
 
 
 def read_inputs(params: dict[str, Any]) -> Inputs:
-    """Read domains, messages and where answers come from. Raises InputError and ConfigError."""
+    """Read domains, messages and where answers come from; with what receivers reported, where the settings name a
+    history.
+
+    Raises InputError and ConfigError, HistoryError where the history cannot be read.
+    """
+    inputs = _read_inputs(params)
+    if not inputs.settings.history:
+        return inputs
+    return _with_reports(inputs, params, None)
+
+
+def _read_inputs(params: dict[str, Any]) -> Inputs:
     settings = read_settings(params["config"])
     names = list(params["domains"])
     messages = list(params["eml"])
@@ -79,7 +91,7 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         raise InputError(STDIN_ONCE())
     if "-" in names:
         place = names.index("-")
-        names[place : place + 1] = _names_of(sys.stdin.read(MAX_STDIN_OCTETS))
+        names[place : place + 1] = _names_of(sys.stdin)
     elif not names and not messages:
         names = list(settings.names)
     if not names and not messages:
@@ -95,6 +107,26 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
     ports = ports_of(params, settings)
     jobs = plan(domains, [sample_of(name) for name in messages], options)
     return Inputs(jobs, ports, settings, params["record"])
+
+
+def observed_inputs(
+    params: dict[str, Any], *, days: int | None = None, to: str | None = None, every: bool = False
+) -> Inputs:
+    """The same with what receivers reported, from the store; `to`: the DMARC policy that is asked about.
+
+    Raises InputError and ConfigError as `read_inputs` does, HistoryError where the store cannot be read.
+    """
+    inputs = _with_reports(_read_inputs({**params, "domains": ()} if every else params), params, days)
+    jobs = [replace(job, options=replace(job.options, gate_to=to)) for job in inputs.jobs]
+    return replace(inputs, jobs=jobs)
+
+
+def _with_reports(inputs: Inputs, params: dict[str, Any], days: int | None) -> Inputs:
+    from deliverability.runs.observing import DAYS, Observing, with_observed
+
+    folder = (params["config"] or Path(DEFAULT_FILE)).absolute().parent
+    how = Observing(inputs.settings.history, folder, days or DAYS)
+    return replace(inputs, jobs=list(with_observed(inputs.jobs, how, inputs.ports.clock.now())))
 
 
 def _shown(address: str) -> str:
@@ -155,11 +187,11 @@ def options_of(settings: Settings, domain: str) -> Options:
     return replace(_options(dict.fromkeys(unsaid), settings.of(domain)), waivers=settings.waivers)
 
 
-def _names_of(text: str) -> list[str]:
+def _names_of(lines: Iterable[str]) -> list[str]:
     """The names of a list, one or several a line; a wrong one is told with its line. Raises InputError."""
     names = []
-    for number, line in enumerate(text.lstrip("\ufeff").splitlines(), 1):
-        for name in line.split():
+    for number, line in enumerate(lines, 1):
+        for name in line.lstrip("\ufeff").split():
             try:
                 names.append(parse_domain(name))
             except InputError as error:
@@ -216,4 +248,5 @@ def _options(params: dict[str, Any], settings: MailSettings) -> Options:
         purpose=Purpose(purpose) if purpose else None,
         daily_volume=volume,
         dns_provider=params["dns_provider"] or settings.dns_provider,
+        rare=settings.rare,
     )

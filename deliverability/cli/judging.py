@@ -14,7 +14,7 @@ from deliverability.cli.language import BOTH, language
 from deliverability.cli.output import Outputs, Target, targets
 from deliverability.config import KeyPath, Settings
 from deliverability.judge.engine import Selection
-from deliverability.judge.load import load_guide
+from deliverability.judge.files import load_guide
 from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import InputError
 from deliverability.model.report import Report
@@ -46,7 +46,7 @@ class Judging:
 
     @classmethod
     def of(cls, params: dict[str, Any], settings: Settings) -> Judging:
-        """From options, then the settings file. Raises InputError and judge.load.RuleError."""
+        """From options, then the settings file. Raises InputError and judge.files.RuleError."""
         folders = tuple(params["rules"]) or settings.rules
         rules = load_rules(folders)
         return cls(
@@ -78,6 +78,11 @@ class Judging:
         """Write the report of one subject and give its exit code."""
         outputs.report(report, audited.html)
         return exit_code(report, self.fail_on)
+
+
+def speaker_of(folders: tuple[Path, ...], lang: str) -> Speaker:
+    """What reports are put into words with, the user's folders merged over ours. Raises judge.load.RuleError."""
+    return Speaker(load_rules(folders), catalogue(), lang, load_guide(rule_folders(folders)))
 
 
 def threshold(fail_on: str | None) -> Severity | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 import click
 
+from deliverability.cli.types import DEFAULT_FILE
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.render.formats import PEOPLE
 from deliverability.words.phrases import Phrases, phrases
@@ -55,11 +55,15 @@ class Language:
 
     def _of_settings(self) -> str:
         """What the settings say, be the rest of them right or wrong."""
-        from deliverability.config import DEFAULT_FILE, MAX_OCTETS
-
         file = Path(self._typed("--config") or DEFAULT_FILE)
         try:
-            if not file.is_file() or file.stat().st_size > MAX_OCTETS:
+            if not file.is_file():
+                return ""
+            import tomllib
+
+            from deliverability.config import MAX_OCTETS
+
+            if file.stat().st_size > MAX_OCTETS:
                 return ""
             lang = tomllib.loads(file.read_text("utf-8")).get("lang")
         except (OSError, ValueError):

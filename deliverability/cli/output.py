@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deliverability._files import WholeFile, write_whole
+from deliverability._files import WholeFile
 from deliverability.cli.language import language
 from deliverability.cli.pdf import find_browser, print_pdf
 from deliverability.model.codes import Code
@@ -45,14 +45,38 @@ class Target:
 
 def put(text: str, output: Path | None) -> None:
     """Print a text, or write it into a file. Raises InputError."""
+    with writing(output) as write:
+        write(text)
+
+
+@contextmanager
+def writing(output: Path | None) -> Iterator[Callable[[str], None]]:
+    """Print a text piece by piece, or write it into a file, which is put in place at the end. Raises InputError."""
     if output is None:
-        click.echo(text, nl=False)
+        yield lambda text: click.echo(text, nl=False)
         return
+    with _told(output):
+        file = WholeFile(output)
     try:
-        write_whole(output, text)
+
+        def write(text: str) -> None:
+            with _told(output):
+                file.write(text.encode("utf-8", "backslashreplace"))
+
+        yield write
+        with _told(output):
+            file.keep()
+    finally:
+        file.drop()
+    wrote(output)
+
+
+@contextmanager
+def _told(output: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise InputError(not_written(f"-o {output}", error)) from None
-    wrote(output)
 
 
 def wrote(path: Path) -> None:
@@ -197,20 +221,13 @@ class _Outlet:
             if self.browser
             else text.encode("utf-8", errors="backslashreplace")
         )
-        with self._told():
+        with _told(self.path):
             self.file.write(data)
 
     def keep(self) -> None:
-        if self.file is not None:
-            with self._told():
+        if self.file is not None and self.path is not None:
+            with _told(self.path):
                 self.file.keep()
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise InputError(not_written(f"-o {self.path}", error)) from None
 
 
 def terminal() -> dict[str, Any]:

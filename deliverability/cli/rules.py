@@ -39,11 +39,11 @@ STALE_AFTER = timedelta(days=180)
 @click.option("--check", is_flag=True)
 def command(which: tuple[str, ...], rules: tuple[Path, ...], lang: str, style: str, check: bool) -> int:
     """List the rules, explain some, or find those that a word is about."""
-    from deliverability.runs.rules import load_rules
+    from deliverability.runs.rules import load_rules, read_rules
     from deliverability.words.search import nearest, search
 
     with plain_errors(), rule_problems():
-        loaded = load_rules(rules)
+        loaded = read_rules(rules) if check else load_rules(rules)
     if check:
         return _check(loaded, rules)
     wanted = " ".join(which)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -18,7 +19,7 @@ from deliverability.model.errors import InputError
 from deliverability.model.report import Report
 from deliverability.runs.engine import Audited, Extras, Reported, gather_facts, report_on
 from deliverability.runs.job import Job
-from deliverability.runs.stream import stream
+from deliverability.runs.stream import collecting_seldom, stream
 
 if TYPE_CHECKING:
     from deliverability.judge.engine import Selection
@@ -83,10 +84,12 @@ def _run(inputs: Inputs, work: Callable[[Job], Coroutine[Any, Any, S]], each: Ca
     results: list[T] = []
 
     async def go(tick: Callable[[], None]) -> None:
+        many = len(inputs.jobs) > 1
         try:
-            async for _, got in stream(inputs.jobs, work, lost=_lost(inputs)):
-                results.append(each(got))
-                tick()
+            with collecting_seldom() if many else nullcontext():
+                async for _, got in stream(inputs.jobs, work, lost=_lost(inputs)):
+                    results.append(each(got))
+                    tick()
         finally:
             await inputs.ports.close()
 

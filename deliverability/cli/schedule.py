@@ -13,8 +13,8 @@ from deliverability.cli.command import Command
 from deliverability.cli.language import language
 from deliverability.cli.options import speaking_option
 from deliverability.cli.output import wrote
-from deliverability.cli.types import OneOf, PathOf
-from deliverability.config import DEFAULT_FILE, NO_SETTINGS
+from deliverability.cli.types import DEFAULT_FILE, OneOf, PathOf
+from deliverability.config import NO_SETTINGS
 from deliverability.model.codes import AS_SAID, Code
 from deliverability.model.errors import InputError, file_error
 from deliverability.ports.open import CONTRADICTION

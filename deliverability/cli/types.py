@@ -16,6 +16,9 @@ from deliverability.model.errors import IS_FOLDER, NO_SUCH_FILE, InputError
 if TYPE_CHECKING:
     from deliverability.runs.fleet.manifest import FleetPart
 
+DEFAULT_FILE = "deliv.toml"
+"""The settings, where no other file is named."""
+
 NOT_ONE_OF = Code("option-not-one-of", ("option", "text", "values"))
 NOT_ONE_OF_NEAR = Code("option-not-one-of-near", ("option", "text", "values", "near"))
 NO_NUMBER_FROM = Code("option-no-number-from", ("option", "text", "least"))

@@ -37,9 +37,10 @@ def command(**params: Any) -> int:
     with plain_errors(), rule_problems():
         from deliverability.auditors import catalogue
         from deliverability.cli.inputs import read_settings
-        from deliverability.config import DEFAULT_FILE, NO_SETTINGS
+        from deliverability.cli.types import DEFAULT_FILE
+        from deliverability.config import NO_SETTINGS
         from deliverability.history.store import History
-        from deliverability.judge.load import load_guide
+        from deliverability.judge.files import load_guide
         from deliverability.model.errors import InputError, file_error
         from deliverability.notify.notifier import Notifier
         from deliverability.render.weekly import HtmlPages
@@ -75,7 +76,7 @@ def command(**params: Any) -> int:
 
 
 def _plan(params: dict[str, Any], settings: Any, folder: Path) -> Plan:
-    """Raises InputError and judge.load.RuleError."""
+    """Raises InputError and judge.files.RuleError."""
     from deliverability.cli.inputs import options_of, ports_of
     from deliverability.cli.judging import selection_of, threshold
     from deliverability.inputs import parse_domain

@@ -7,28 +7,33 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import json
 import os
 import re
 import time
 import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from deliverability._files import PRIVATE_FOLDER, private
-from deliverability.history.texts import without_texts
-from deliverability.model.codec import decode, decode_facts, encode, encode_facts
+from deliverability.history.pieces import (
+    Packed,
+    assessment_json,
+    finding_json,
+    graded_by,
+    read_assessment,
+    unpacked,
+)
+from deliverability.model.codec import decode_facts, encode, encode_facts
 from deliverability.model.codes import ABOUT, Code
 from deliverability.model.dkim import keys_of
 from deliverability.model.errors import InputError, file_error
 from deliverability.model.facts import FactSet, KeySeen
-from deliverability.model.history import GRADED_RECEIVERS, GRADED_SUBJECT, Kept, Snapshot, State
-from deliverability.model.report import GRADES, Assessment, Consequence, Outcome, Verdict, VerdictKind
-from deliverability.model.rules import Effect, Severity
+from deliverability.model.history import GRADED_SUBJECT, Snapshot, State
+from deliverability.model.report import Assessment, Outcome
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_NO_FACTS = FactSet({}, {})
 _KNOWN = (Outcome.MET, Outcome.UNMET, Outcome.NOT_APPLICABLE)
 _BUSY_SECONDS = 30
 _LOCK_KEY = 0x64656C6976  # of PostgreSQL's advisory lock: the octets of "deliv"
@@ -91,6 +97,15 @@ class HistoryRun:
     started: str
     finished: str
     version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A subject in one run in short: when it was audited, by which rules, and the digest of all that was found."""
+
+    started: str
+    rules_digest: str
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +269,14 @@ class History:
             lost = isinstance(error, DBAPIError) and error.connection_invalidated
             raise (_LostError if lost else HistoryError)(ABOUT(what=self._shown, detail=_plain(error))) from error
 
+    def reading(self) -> contextlib.AbstractContextManager[Connection]:
+        """A connection to read what else is kept here. Raises HistoryError."""
+        return self._reading()
+
+    def writing(self) -> contextlib.AbstractContextManager[Connection]:
+        """A transaction to write what else is kept here. Raises HistoryError."""
+        return self._writing()
+
     # --- Runs ---
 
     @_twice
@@ -313,7 +336,7 @@ class History:
     def record(
         self,
         run: HistoryRun,
-        snapshot: Snapshot,
+        packed: Packed,
         gone: Collection[str] = (),
         renamed: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
@@ -326,8 +349,7 @@ class History:
 
         from deliverability.history.tables import snapshots, states
 
-        pieces = _pieces(snapshot)
-        manifest = {name: _digest(text) for name, text in pieces.items()}
+        snapshot = packed.snapshot
         subject = {"domain": snapshot.domain, "source": snapshot.source}
         with self._writing() as connection:
             there = select(snapshots.c.id).where(
@@ -337,18 +359,17 @@ class History:
             )
             if connection.execute(there).first() is not None:
                 return
-            _keep_blobs(connection, pieces.values())
+            _keep_blobs(connection, packed.texts)
             connection.execute(
                 insert(snapshots).values(
                     run=run.id,
                     started=snapshot.started,
                     rules_digest=snapshot.rules_digest,
-                    manifest=json.dumps(manifest, sort_keys=True),
+                    manifest=packed.digest,
                     **subject,
                 )
             )
-            _rename_states(connection, snapshot, renamed)
-            _keep_states(connection, snapshot, run.started)
+            _keep_states(connection, snapshot, run.started, renamed)
             for some in _in_hundreds(tuple(gone)):
                 of_subject = (states.c.domain == snapshot.domain) & (states.c.source == snapshot.source)
                 connection.execute(delete(states).where(of_subject, states.c.fingerprint.in_(some)))
@@ -395,8 +416,81 @@ class History:
         with self._reading() as connection:
             for row in connection.execute(wanted.limit(newest) if newest else wanted).all():
                 run = HistoryRun(row.run, row.run_started, row.finished, row.version)
-                if (snapshot := _unless_damaged(connection, row, damaged)) is not None:
+                read = functools.partial(_read, connection, row)
+                if (snapshot := _unless_damaged(read, row.domain, damaged)) is not None:
                     yield run, snapshot
+
+    def earlier(
+        self, run: HistoryRun, packed: Packed, *, newest: int, damaged: Callable[[DamagedError], None]
+    ) -> Iterator[Snapshot]:
+        """What the subject of `packed` was in the `newest` runs before that one, newest first, each state once.
+
+        What says the same as `packed` is not read again. One that cannot be read is told to `damaged` and left out.
+        """
+        from sqlalchemy import select
+
+        from deliverability.history.tables import snapshots
+
+        now = packed.snapshot
+        wanted = (
+            select(snapshots)
+            .where(snapshots.c.domain == now.domain, snapshots.c.source == now.source, snapshots.c.run < run.id)
+            .order_by(snapshots.c.run.desc())
+            .limit(newest)
+        )
+        seen: set[tuple[str, str]] = set()
+        with self._reading() as connection:
+            for row in connection.execute(wanted).all():
+                if (row.manifest, row.rules_digest) in seen:
+                    continue
+                seen.add((row.manifest, row.rules_digest))
+                if row.manifest == packed.digest:
+                    yield replace(now, started=row.started, rules_digest=row.rules_digest)
+                    continue
+                read = functools.partial(_read, connection, row)
+                if (snapshot := _unless_damaged(read, row.domain, damaged)) is not None:
+                    yield snapshot
+
+    @_twice
+    def states_of(self, run: HistoryRun) -> Mapping[tuple[str, str], Standing]:
+        """In short what each subject (domain, source) of a run was."""
+        from sqlalchemy import select
+
+        from deliverability.history.tables import snapshots
+
+        wanted = select(
+            snapshots.c.domain, snapshots.c.source, snapshots.c.started, snapshots.c.rules_digest, snapshots.c.manifest
+        ).where(snapshots.c.run == run.id)
+        with self._reading() as connection:
+            return {(row.domain, row.source): Standing(*row[2:]) for row in connection.execute(wanted)}
+
+    @_twice
+    def grades(self, *, newest: int) -> Mapping[tuple[str, str], tuple[Point, ...]]:
+        """As `follow` without facts, for all subjects at once: of the `newest` runs, the newest first."""
+        from sqlalchemy import select
+
+        from deliverability.history.tables import runs, snapshots
+
+        last = select(runs.c.id).order_by(runs.c.id.desc()).limit(newest)
+        wanted = (
+            select(snapshots.c.domain, snapshots.c.source, snapshots.c.run, snapshots.c.manifest)
+            .where(snapshots.c.run.in_(last))
+            .order_by(snapshots.c.run.desc())
+        )
+        by_id = {each.id: each for each in self.runs()}
+        found: dict[tuple[str, str], list[Point]] = {}
+        told: dict[str, tuple[Assessment, int] | None] = {}
+        with self._reading() as connection:
+            for row in connection.execute(wanted).all():
+                if row.manifest not in told:
+                    told[row.manifest] = None
+                    with contextlib.suppress(DamagedError), _readable(row.domain):
+                        verdicts = _pieces(connection, row.manifest, ("verdicts",))["verdicts"]
+                        told[row.manifest] = read_assessment(verdicts), graded_by(verdicts)
+                if (known := told[row.manifest]) is not None:
+                    point = Point(by_id[row.run], known[0], _NO_FACTS, known[1])
+                    found.setdefault((row.domain, row.source), []).append(point)
+        return {subject: tuple(points) for subject, points in found.items()}
 
     @_twice
     def follow(self, domain: str, source: str, *, newest: int, topics: Sequence[str] = ()) -> tuple[Point, ...]:
@@ -418,20 +512,17 @@ class History:
         names = [f"facts.{topic}" for topic in topics]
         with self._reading() as connection:
             rows = connection.execute(wanted).all()
-            texts: dict[str, str] = {}
+            seen: dict[str, tuple[Assessment, FactSet, int]] = {}
             points = []
             for row in rows:
                 with contextlib.suppress(DamagedError), _readable(domain):
-                    manifest = json.loads(row.manifest)
-                    digests = {manifest[name] for name in ("verdicts", *names) if name in manifest}
-                    texts |= _read_blobs(connection, digests - texts.keys())
-                    facts: dict[str, Any] = {}
-                    for name in names:
-                        facts.update(json.loads(texts[manifest[name]]) if name in manifest else {})
-                    verdicts = json.loads(texts[manifest["verdicts"]])
+                    if row.manifest not in seen:
+                        pieces = _pieces(connection, row.manifest, ("verdicts", *names))
+                        facts = {path: body for name in names for path, body in pieces.get(name, {}).items()}
+                        told, verdicts = decode_facts({"facts": facts, "evidence": []}), pieces["verdicts"]
+                        seen[row.manifest] = read_assessment(verdicts), told, graded_by(verdicts)
                     run = HistoryRun(row.id, row.started, row.finished, row.version)
-                    told = decode_facts({"facts": facts, "evidence": []})
-                    points.append(Point(run, _read_assessment(verdicts), told, _graded(verdicts)))
+                    points.append(Point(run, *seen[row.manifest]))
         return tuple(points)
 
     @_twice
@@ -489,9 +580,10 @@ class History:
                 connection.execute(delete(snapshots).where(snapshots.c.run == number))
                 connection.execute(delete(runs).where(runs.c.id == number))
             if going:
-                needed: set[str] = set()
-                for row in connection.execute(select(snapshots.c.manifest)):
-                    needed.update(json.loads(row.manifest).values())
+                needed = {row.manifest for row in connection.execute(select(snapshots.c.manifest).distinct())}
+                for some in _in_hundreds(tuple(needed)):
+                    for text in _read_blobs(connection, some).values():
+                        needed.update(json.loads(text).values())
                 unneeded = [
                     row.digest for row in connection.execute(select(blobs.c.digest)) if row.digest not in needed
                 ]
@@ -511,8 +603,8 @@ class History:
                     "rules_digest": snapshot.rules_digest,
                     "inputs": encode(snapshot.inputs),
                     **encode_facts(snapshot.facts),
-                    "findings": [_finding(each) for each in snapshot.findings],
-                    "assessment": _assessment(snapshot.assessment),
+                    "findings": [finding_json(each) for each in snapshot.findings],
+                    "assessment": assessment_json(snapshot.assessment),
                 }
 
     def _of_run(self, run: HistoryRun, damaged: Callable[[DamagedError], None] | None) -> Iterator[Snapshot]:
@@ -523,7 +615,8 @@ class History:
         with self._reading() as connection:
             wanted = select(snapshots).where(snapshots.c.run == run.id).order_by(snapshots.c.domain, snapshots.c.source)
             for row in connection.execute(wanted).all():
-                if (snapshot := _unless_damaged(connection, row, damaged)) is not None:
+                read = functools.partial(_read, connection, row)
+                if (snapshot := _unless_damaged(read, row.domain, damaged)) is not None:
                     yield snapshot
 
 
@@ -598,6 +691,8 @@ def _migrate(engine: Engine, shown: str) -> None:
 
     Raises HistoryError where a newer version of deliv made them.
     """
+    if _made_by(engine) == _newest():
+        return  # without loading what changes tables
     from alembic import command
     from alembic.config import Config
     from alembic.runtime.migration import MigrationContext
@@ -610,8 +705,6 @@ def _migrate(engine: Engine, shown: str) -> None:
     steps = ScriptDirectory.from_config(config)
     with engine.connect() as connection:
         found = set(MigrationContext.configure(connection, opts={"version_table": _VERSION_TABLE}).get_current_heads())
-    if found == set(steps.get_heads()):
-        return
     if found - {step.revision for step in steps.walk_revisions()}:
         raise HistoryError(ABOUT(what=shown, detail=NEWER_HISTORY()))
     with _writing(engine.connect()) as connection:
@@ -621,27 +714,25 @@ def _migrate(engine: Engine, shown: str) -> None:
         command.upgrade(config, "head")
 
 
+def _made_by(engine: Engine) -> str:
+    """The revision of the tables; empty where there are none."""
+    from sqlalchemy import inspect, text
+
+    with engine.connect() as connection:
+        if not inspect(connection).has_table(_VERSION_TABLE):
+            return ""
+        found = connection.execute(text(f"SELECT version_num FROM {_VERSION_TABLE}")).scalars().all()  # noqa: S608
+        return str(found[0]) if len(found) == 1 else ""
+
+
+def _newest() -> str:
+    """The newest revision; the file of each begins with it."""
+    steps = (Path(__file__).parent / "migrations" / "versions").glob("[0-9]*.py")
+    return max(each.name.partition("_")[0] for each in steps)
+
+
 def _plain(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-
-
-# --- Pieces: what is compressed and shared ---
-
-
-def _pieces(snapshot: Snapshot) -> dict[str, str]:
-    """A snapshot as named texts; facts and evidence by topic, so that what did not change is kept once."""
-    snapshot = without_texts(snapshot)
-    data = encode_facts(snapshot.facts)
-    pieces: dict[str, Any] = {
-        "inputs": encode(snapshot.inputs),
-        "findings": [_finding(each) for each in snapshot.findings],
-        "verdicts": _assessment(snapshot.assessment),
-    }
-    for path, body in data["facts"].items():
-        pieces.setdefault(f"facts.{path.partition('.')[0]}", {})[path] = body
-    for item in data["evidence"]:
-        pieces.setdefault(f"evidence.{item['kind']}", []).append(item)
-    return {name: json.dumps(value, ensure_ascii=False, separators=(",", ":")) for name, value in pieces.items()}
 
 
 @contextlib.contextmanager
@@ -653,17 +744,13 @@ def _readable(domain: str) -> Iterator[None]:
         raise DamagedError(HISTORY_DAMAGED(domain=domain)) from error
 
 
-def _snapshot(connection: Connection, row: Any) -> Snapshot:
-    """Raises DamagedError."""
-    with _readable(row.domain):
-        return _read_snapshot(connection, row)
-
-
 def _unless_damaged(
-    connection: Connection, row: Any, damaged: Callable[[DamagedError], None] | None
+    read: Callable[[], Snapshot], domain: str, damaged: Callable[[DamagedError], None] | None
 ) -> Snapshot | None:
+    """What was read; where it cannot be, that is told to `damaged`, or raised without it."""
     try:
-        return _snapshot(connection, row)
+        with _readable(domain):
+            return read()
     except DamagedError as error:
         if damaged is None:
             raise
@@ -671,52 +758,44 @@ def _unless_damaged(
         return None
 
 
-def _read_snapshot(connection: Connection, row: Any) -> Snapshot:
-    manifest: dict[str, str] = json.loads(row.manifest)
-    texts = _read_blobs(connection, manifest.values())
-    pieces = {name: json.loads(texts[digest]) for name, digest in manifest.items()}
-    facts: dict[str, Any] = {}
-    evidence: list[Any] = []
-    for name, piece in pieces.items():
-        if name.startswith("facts."):
-            facts.update(piece)
-        elif name.startswith("evidence."):
-            evidence.extend(piece)
-    inputs = decode(pieces["inputs"])
-    kept = Snapshot(
-        domain=row.domain,
-        source=row.source,
-        started=row.started,
-        inputs=inputs if isinstance(inputs, Mapping) else {},
-        facts=decode_facts({"facts": facts, "evidence": evidence}),
-        findings=tuple(_read_finding(each) for each in pieces["findings"]),
-        assessment=_read_assessment(pieces["verdicts"]),
-        rules_digest=row.rules_digest,
-        graded=_graded(pieces["verdicts"]),
-    )
-    return without_texts(kept)  # earlier versions kept more
+def _read(connection: Connection, row: Any) -> Snapshot:
+    """The snapshot of a row. Raises what `_readable` turns into DamagedError."""
+    return unpacked(_pieces(connection, row.manifest), row.domain, row.source, row.started, row.rules_digest)
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+def _pieces(connection: Connection, manifest: str, only: Collection[str] = ()) -> dict[str, Any]:
+    """The pieces of a manifest; all, or those of these names that there are. Raises as `_read`."""
+    digests: dict[str, str] = json.loads(_read_blobs(connection, [manifest])[manifest])
+    wanted = {name: digest for name, digest in digests.items() if not only or name in only}
+    texts = _read_blobs(connection, wanted.values())
+    return {name: json.loads(texts[digest]) for name, digest in wanted.items()}
 
 
-def _keep_blobs(connection: Connection, texts: Any) -> None:
+def _keep_blobs(connection: Connection, texts: Mapping[str, str]) -> None:
     from sqlalchemy import insert, select, update
 
     from deliverability.history.tables import blobs
 
-    by_digest = {_digest(text): zlib.compress(text.encode("utf-8", "backslashreplace"), 6) for text in texts}
-    known = {row.digest: row.data for row in connection.execute(select(blobs).where(blobs.c.digest.in_(by_digest)))}
-    fresh = [{"digest": digest, "data": data} for digest, data in by_digest.items() if digest not in known]
+    known = {row.digest: row.data for row in connection.execute(select(blobs).where(blobs.c.digest.in_(texts)))}
+    fresh = [{"digest": digest, "data": _squeezed(text)} for digest, text in texts.items() if digest not in known]
     if fresh:
         connection.execute(insert(blobs), fresh)
     for digest, data in known.items():
-        if data != by_digest[digest]:  # damaged: mended now that the same was seen again
-            connection.execute(update(blobs).where(blobs.c.digest == digest).values(data=by_digest[digest]))
+        if not _holds(data, texts[digest]):  # damaged: mended now that the same was seen again
+            connection.execute(update(blobs).where(blobs.c.digest == digest).values(data=_squeezed(texts[digest])))
 
 
-def _read_blobs(connection: Connection, digests: Any) -> dict[str, str]:
+def _squeezed(text: str) -> bytes:
+    return zlib.compress(text.encode("utf-8", "backslashreplace"), 6)
+
+
+def _holds(data: bytes, text: str) -> bool:
+    with contextlib.suppress(zlib.error):
+        return zlib.decompress(data) == text.encode("utf-8", "backslashreplace")
+    return False
+
+
+def _read_blobs(connection: Connection, digests: Iterable[str]) -> dict[str, str]:
     from sqlalchemy import select
 
     from deliverability.history.tables import blobs
@@ -733,27 +812,20 @@ def _in_hundreds(items: Sequence[str]) -> Iterator[Sequence[str]]:
 # --- What is known over all runs ---
 
 
-def _rename_states(connection: Connection, snapshot: Snapshot, renamed: Mapping[str, str]) -> None:
-    from sqlalchemy import select, update
-
-    from deliverability.history.tables import states
-
-    of_subject = (states.c.domain == snapshot.domain) & (states.c.source == snapshot.source)
-    known = {row.fingerprint for row in connection.execute(select(states.c.fingerprint).where(of_subject))}
-    for former, today in renamed.items():
-        if former in known and today not in known:
-            this = of_subject & (states.c.fingerprint == former)
-            connection.execute(update(states).where(this).values(fingerprint=today))
-
-
-def _keep_states(connection: Connection, snapshot: Snapshot, started: str) -> None:
+def _keep_states(connection: Connection, snapshot: Snapshot, started: str, renamed: Mapping[str, str]) -> None:
     """Known outcomes move on; what could not be checked leaves the last known outcome as it stands."""
     from sqlalchemy import insert, select, update
 
     from deliverability.history.tables import states
 
     of_subject = (states.c.domain == snapshot.domain) & (states.c.source == snapshot.source)
-    known = {row.fingerprint: row.outcome for row in connection.execute(select(states).where(of_subject))}
+    columns = select(states.c.fingerprint, states.c.outcome)
+    known: dict[str, str] = {row.fingerprint: row.outcome for row in connection.execute(columns.where(of_subject))}
+    for former, today in renamed.items():
+        if former in known and today not in known:
+            known[today] = known.pop(former)
+            this = of_subject & (states.c.fingerprint == former)
+            connection.execute(update(states).where(this).values(fingerprint=today))
     fresh: list[dict[str, str]] = []
     same: list[str] = []
     for finding in {each.fingerprint: each for each in snapshot.findings}.values():
@@ -803,100 +875,3 @@ def _keep_keys(connection: Connection, snapshot: Snapshot, started: str) -> None
             )
         else:
             connection.execute(update(keys).where(this).values(last_seen=started))
-
-
-# --- Findings and verdicts as JSON ---
-
-
-def _finding(finding: Kept) -> dict[str, Any]:
-    marks = {"waived": finding.waived, "failed": finding.failed}
-    return {
-        "rule": finding.rule,
-        "item": encode(finding.item),
-        "fingerprint": finding.fingerprint,
-        "outcome": finding.outcome.value,
-        "severity": finding.severity.value,
-        **{name: True for name, set_ in marks.items() if set_},
-    }
-
-
-def _read_finding(data: dict[str, Any]) -> Kept:
-    return Kept(
-        data["rule"],
-        data["item"],
-        data["fingerprint"],
-        Outcome(data["outcome"]),
-        Severity(data["severity"]),
-        bool(data.get("waived", False)),
-        bool(data.get("failed", False)),
-    )
-
-
-def _assessment(found: Assessment) -> dict[str, Any]:
-    return {
-        "grade": found.grade,
-        "open": found.open,
-        "dns": found.dns.value if found.dns else None,
-        "parked": found.parked,
-        "closed": found.closed,
-        "ways": list(found.ways),
-        "verdicts": [_verdict(each) for each in found.verdicts],
-    }
-
-
-def _graded(data: Any) -> int:
-    return GRADED_RECEIVERS if isinstance(data, list) else GRADED_SUBJECT
-
-
-def _read_assessment(data: Any) -> Assessment:
-    """As `_assessment` gives it; or a list of verdicts with a grade each, as histories before schema 2.0 have it."""
-    if isinstance(data, list):
-        verdicts = tuple(_read_old_verdict(each) for each in data)
-        worst = max((str(each["grade"]) for each in data), key=GRADES.index, default=GRADES[0])
-        return Assessment(verdicts, worst)
-    return Assessment(
-        verdicts=tuple(_read_verdict(each) for each in data["verdicts"]),
-        grade=data["grade"],
-        open=data["open"],
-        dns=VerdictKind(data["dns"]) if data["dns"] else None,
-        closed=data["closed"],
-        ways=tuple(data["ways"]),
-        parked=data["parked"],
-    )
-
-
-def _verdict(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "receiver": verdict.receiver,
-        "verdict": verdict.verdict.value,
-        "effects": [_consequence(each) for each in verdict.effects],
-        "open": [_consequence(each) for each in verdict.open],
-    }
-
-
-def _read_verdict(data: dict[str, Any]) -> Verdict:
-    return Verdict(
-        data["receiver"],
-        VerdictKind(data["verdict"]),
-        effects=tuple(_read_consequence(each, Outcome.UNMET) for each in data["effects"]),
-        open=tuple(_read_consequence(each, Outcome.UNKNOWN) for each in data["open"]),
-    )
-
-
-def _read_old_verdict(data: dict[str, Any]) -> Verdict:
-    """What a cap of the grade was, it tells only where it was unknown: the effect of those days is another word."""
-    unknown = tuple(
-        Consequence(rule, item, Effect.REJECT, outcome=Outcome.UNKNOWN)
-        for _, rule, item, outcome in data["caps"]
-        if outcome == Outcome.UNKNOWN.value
-    )
-    return Verdict(data["receiver"], VerdictKind(data["verdict"]), open=unknown)
-
-
-def _consequence(told: Consequence) -> list[Any]:
-    return [told.rule, encode(told.item), told.effect.value, told.contested]
-
-
-def _read_consequence(data: list[Any], outcome: Outcome) -> Consequence:
-    rule, item, effect, contested = data
-    return Consequence(rule, item, Effect(effect), contested=bool(contested), outcome=outcome)

@@ -1,15 +1,41 @@
 """The tables of the history.
 
 runs        one row a run; `finished` stays empty until it is complete.
-snapshots   one row an audited subject of a run; what it found lies in blobs.
+snapshots   one row an audited subject of a run; what it found lies in blobs, its manifest (see pieces) too.
 blobs       compressed pieces by the SHA-256 of their text, shared by all runs that found the same.
 states      what is known of each finding over all runs.
 dkim_keys   when each DKIM key was first and last seen.
+
+What receivers report (times are seconds since 1970, days are counted from 1970-01-01, both UTC):
+
+obs_intakes   one row an intake.
+obs_problems  what could not be used, as a code with arguments.
+obs_items     files and mails that were read, by the digest of their octets; `state`: see ItemState.
+obs_reports   reports without their rows. `key`: digest of what names it; `twin`: digest of what it says, too. `folded`:
+              0 its rows stand in obs_rows, 1 they went into obs_sums, 2 they were left out, as it overlaps another.
+obs_labels    names, words and signatures, each once; 0 stands for the empty text.
+obs_facets    what rows have in common, as ids of labels.
+obs_rows      the rows of aggregate reports, in their order; only ever appended.
+obs_weeks     the weeks (by their Monday) of a domain and reporter whose rows are old,
+obs_sums      and the sums of these rows.
+obs_marks     how far each mailbox was read.
+obs_owed      mails that were read and are still to be moved, deleted or read once more.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
 
 metadata = MetaData()
 
@@ -38,7 +64,7 @@ snapshots = Table(
     Column("source", String(1024), nullable=False),
     Column("started", String(32), nullable=False),
     Column("rules_digest", String(64), nullable=False),
-    Column("manifest", String, nullable=False),
+    Column("manifest", String, nullable=False),  # its digest
     UniqueConstraint("run", "domain", "source", name="one_snapshot_a_run"),
 )
 Index("snapshots_by_subject", snapshots.c.domain, snapshots.c.source, snapshots.c.id)
@@ -62,4 +88,137 @@ dkim_keys = Table(
     Column("fingerprint", String(64), primary_key=True),
     Column("first_seen", String(32), nullable=False),
     Column("last_seen", String(32), nullable=False),
+)
+
+obs_intakes = Table(
+    "obs_intakes",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("started", BigInteger, nullable=False),
+    Column("finished", BigInteger, nullable=False),
+    Column("items", Integer, nullable=False),
+    Column("new", Integer, nullable=False),
+    Column("duplicates", Integer, nullable=False),
+)
+
+obs_problems = Table(
+    "obs_problems",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("intake", Integer, nullable=False),
+    Column("domain", String(253), nullable=False),
+    Column("reporter", String(253), nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("detail", String, nullable=False),
+)
+Index("obs_problems_by_domain", obs_problems.c.domain, obs_problems.c.day)
+
+obs_items = Table(
+    "obs_items",
+    metadata,
+    Column("digest", LargeBinary(16), primary_key=True),
+    Column("day", Integer, nullable=False),
+    Column("state", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+obs_reports = Table(
+    "obs_reports",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("key", LargeBinary(16), nullable=False, unique=True),
+    Column("twin", LargeBinary(16), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("domain", String(253), nullable=False),
+    Column("policy_domain", String(253), nullable=False),
+    Column("reporter", String(253), nullable=False),
+    Column("name", String(253), nullable=False),
+    Column("report_id", String(255), nullable=False),
+    Column("begin", BigInteger, nullable=False),
+    Column("end", BigInteger, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("trust", String(16), nullable=False),
+    Column("intake", Integer, nullable=False),
+    Column("copies", Integer, nullable=False),
+    Column("records", Integer, nullable=False),
+    Column("messages", BigInteger, nullable=False),
+    Column("unread", Integer, nullable=False),
+    Column("folded", Integer, nullable=False),
+    Column("data", String, nullable=False),
+)
+Index("obs_reports_by_domain", obs_reports.c.domain, obs_reports.c.kind, obs_reports.c.day)
+
+obs_labels = Table(
+    "obs_labels",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("text", String(600), nullable=False, unique=True),
+)
+
+obs_facets = Table(
+    "obs_facets",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("key", LargeBinary(16), nullable=False, unique=True),
+    Column("header_from", Integer, nullable=False),
+    Column("envelope_from", Integer, nullable=False),
+    Column("dkim1", Integer, nullable=False),
+    Column("dkim2", Integer, nullable=False),
+    Column("dkim3", Integer, nullable=False),
+    Column("spf", Integer, nullable=False),
+    Column("aligned_dkim", Integer, nullable=False),
+    Column("aligned_spf", Integer, nullable=False),
+    Column("disposition", Integer, nullable=False),
+    Column("reason", Integer, nullable=False),
+)
+
+obs_rows = Table(
+    "obs_rows",
+    metadata,
+    Column("report", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("ip", LargeBinary(16), nullable=False),
+    Column("facet", Integer, nullable=False),
+    Column("messages", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+obs_weeks = Table(
+    "obs_weeks",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("domain", String(253), nullable=False),
+    Column("week", Integer, nullable=False),
+    Column("reporter", String(253), nullable=False),
+    Column("trust", String(16), nullable=False),
+    UniqueConstraint("domain", "week", "reporter", "trust", name="one_week"),
+)
+
+obs_sums = Table(
+    "obs_sums",
+    metadata,
+    Column("week", Integer, primary_key=True, autoincrement=False),
+    Column("ip", LargeBinary(16), primary_key=True),
+    Column("facet", Integer, primary_key=True, autoincrement=False),
+    Column("messages", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+obs_marks = Table(
+    "obs_marks",
+    metadata,
+    Column("mailbox", String(600), primary_key=True),
+    Column("uidvalidity", BigInteger, nullable=False),
+    Column("uid", BigInteger, nullable=False),
+)
+
+obs_owed = Table(
+    "obs_owed",
+    metadata,
+    Column("mailbox", String(600), primary_key=True),
+    Column("uid", BigInteger, primary_key=True, autoincrement=False),
+    Column("uidvalidity", BigInteger, nullable=False),
+    Column("what", String(16), nullable=False),
+    Column("day", Integer, nullable=False),
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from deliverability.history.store import History
+from deliverability.history.store import History, Point
 from deliverability.model.facts import FactSet
 from deliverability.model.history import GRADED_SUBJECT
 from deliverability.model.paths import FactPath
@@ -41,11 +41,15 @@ class Trend:
     regraded: bool = False
 
 
-def trend(history: History, entry: WeeklyEntry, started: str, *, grades_only: bool = False) -> Trend:
+def trend(history: History, entry: WeeklyEntry, started: str) -> Trend:
     """The newest runs of a subject up to the one that `entry` belongs to, which the history may not have yet."""
-    topics = () if grades_only else _TOPICS
+    return trend_of(history.follow(entry.domain, entry.source, newest=WEEKS, topics=_TOPICS), entry, started)
+
+
+def trend_of(followed: Iterable[Point], entry: WeeklyEntry, started: str) -> Trend:
+    """The same of what was followed already: see `History.follow` and `History.grades`."""
     points: list[_Point] = []
-    for kept in history.follow(entry.domain, entry.source, newest=WEEKS, topics=topics):
+    for kept in followed:
         if kept.run.started != started:
             kinds = {each.receiver: each.verdict for each in kept.assessment.verdicts}
             same = kept.graded == GRADED_SUBJECT

@@ -19,6 +19,7 @@ import pydantic
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability.judge.conditions import comparisons_of, paths_of
+from deliverability.judge.files import RuleError, read_guide
 from deliverability.model import rules as model
 from deliverability.model.facts import Catalogue, FactSpec, FactType, Purpose, Value
 from deliverability.model.placeholders import fill, placeholders
@@ -33,6 +34,7 @@ NOT_RULES = frozenset(
             "guide.yaml",
             "measures.yaml",
             "outside.yaml",
+            "reporters.yaml",
             "sources.yaml",
             "tasks.yaml",
         ),
@@ -45,10 +47,6 @@ NOT_RULES = frozenset(
 _AT_MOST = {"short": 60, "noun": 30}
 
 Grade = Literal["A", "B", "C", "D", "F"]
-
-
-class RuleError(yamlstrict.FilesError):
-    """Rule files that cannot be used."""
 
 
 class _Shape(pydantic.BaseModel):
@@ -754,22 +752,9 @@ def load_rules(folders: Sequence[Path], catalogue: Catalogue, remedies: Collecti
         tasks=loader.tasks,
         guide=tuple(
             model.GuideEntry(str(step["key"]), tuple(map(str, step.get("shown_by", ()))))
-            for step in load_guide(folders)
+            for step in read_guide(folders)
         ),
     )
-
-
-def load_guide(folders: Sequence[Path]) -> tuple[Mapping[str, Any], ...]:
-    """The user's guide (guide.yaml) of the last folder that has one; empty without one. Raises RuleError."""
-    for folder in reversed(folders):
-        path = folder / "guide.yaml"
-        if path.is_file():
-            problems: list[str] = []
-            document = yamlstrict.read_file(path, problems)
-            if document is None:
-                raise RuleError(problems)
-            return tuple(document.data)
-    return ()
 
 
 def _task(shape: _TaskShape) -> model.Task:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from typing import Any
 
@@ -79,6 +79,35 @@ def json_text(value: Any, *, indent: int | None = None, compact: bool = False) -
     if text.isascii() and "\x7f" not in text:
         return text
     return _HIDDEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
+
+
+class JsonPieces:
+    """A document of several items, each written as soon as it is there, and not kept.
+
+    Args:
+        items: how many there will be; several are written as an array, a line for each.
+        alone: how one alone is written.
+
+    """
+
+    def __init__(self, items: int, alone: Callable[[Any], str]) -> None:
+        self._array = items != 1
+        self._alone = alone
+        self._begun = False
+
+    def item(self, value: Any) -> str:
+        """The next item."""
+        if not self._array:
+            return self._alone(value) + "\n"
+        lead = ",\n" if self._begun else "[\n"
+        self._begun = True
+        return lead + json_text(value, compact=True)
+
+    def end(self) -> str:
+        """What closes the document."""
+        if not self._array:
+            return ""
+        return "\n]\n" if self._begun else "[]\n"
 
 
 def decode(value: Any) -> Value:

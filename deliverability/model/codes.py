@@ -11,6 +11,7 @@ class Input(StrEnum):
     """What only the user can give. Where a fact waits for one, its Unknown carries ``needs(Input...)``.
 
     SENDING_IP: one address that sends, or a message that shows one. SENDING_IPS: all of them, as one message cannot.
+    REPORTS: what receivers report, read in. HISTORY: weekly runs that are kept. RARE_RUNS: which mail is sent seldom.
     """
 
     SENDING_IP = "sending-ip"
@@ -23,6 +24,14 @@ class Input(StrEnum):
     PERMISSION_FETCH = "permission-fetch"
     PERMISSION_PROBE_SMTP = "permission-probe-smtp"
     PERMISSION_UNSUBSCRIBE = "permission-unsubscribe"
+    REPORTS = "reports"
+    HISTORY = "history"
+    RARE_RUNS = "rare-runs"
+
+    @property
+    def kept(self) -> bool:
+        """Whether it comes from what is kept between audits or stands in settings: no option of an audit gives it."""
+        return self in (Input.REPORTS, Input.HISTORY, Input.RARE_RUNS)
 
 
 Arg = Union[str, int, float, "Detail", tuple["Arg", ...]]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from deliverability.model.dns_providers import DnsProvider
+    from deliverability.model.reporters import Reporter
     from deliverability.model.senders import Service  # which imports rules, and these the knowledge
 
 
@@ -62,6 +63,7 @@ class Knowledge:
         measures: see Measures.
         outside: see Outside.
         dns_providers: where zones are kept and how a record is entered there, by id.
+        reporters: who sends reports, by id.
 
     """
 
@@ -72,3 +74,4 @@ class Knowledge:
     measures: Measures = Measures()
     outside: Outside = field(default_factory=Outside)
     dns_providers: Mapping[str, DnsProvider] = field(default_factory=dict)
+    reporters: Mapping[str, Reporter] = field(default_factory=dict)

@@ -203,7 +203,13 @@ class ObservedRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ObservedReport:
-    """A report of the window: who sent it, when, how far it is trusted, messages, and the policy it saw."""
+    """A report of the window: who sent it, when, how far it is trusted, messages, and the policy it saw.
+
+    Attributes:
+        trusted: it has at least the trust that gates and verdicts rest on.
+        domain: the policy domain that it is about; empty: the organizational domain of the window.
+
+    """
 
     reporter: str
     name: str
@@ -212,6 +218,8 @@ class ObservedReport:
     trust: Trust
     messages: int
     policy: PolicySeen
+    trusted: bool = True
+    domain: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +248,7 @@ class Observed:
         last_reports: day of the newest report by reporter, ever.
         tls: TLS reports of the window.
         failures: failure reports of the window, with how many were alike.
+        relays: addresses that bring aligned DKIM mail of five or more unrelated organizational domains of the store.
 
     """
 
@@ -255,3 +264,33 @@ class Observed:
     last_reports: Mapping[str, date] = field(default_factory=dict)
     tls: tuple[TlsReport, ...] = ()
     failures: tuple[tuple[FailureReport, int], ...] = ()
+    relays: frozenset[str] = frozenset()
+
+
+class SourceOwner(StrEnum):
+    """Whose a source is, in the user's word."""
+
+    OURS = "ours"
+    FORWARDER = "forwarder"
+    NOT_OURS = "not-ours"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceWord:
+    """The user's word on a source; it wins over everything that is inferred.
+
+    Attributes:
+        match: what it is about, any of them: an address or range, ``ptr:NAME``, ``dkim:NAME`` or ``service:ID``; a name
+            stands for itself and all below it.
+        owner: see SourceOwner.
+        name: how the source is called; empty: as it would be without the word.
+        domain: A-label of the organizational domain it counts for; empty: every domain.
+        until: ISO date of the last day on which it counts; empty: it never ends.
+
+    """
+
+    match: tuple[str, ...]
+    owner: SourceOwner
+    name: str = ""
+    domain: str = ""
+    until: str = ""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from deliverability.model.rules import Confidence
 
@@ -49,18 +50,25 @@ class Pattern:
     """The name of a host or a selector: ``#`` stands for a digit, ``*`` for anything within one label, also nothing.
 
     `suffix`: names below a host are meant too (``sendgrid.net`` and ``u1.wl.sendgrid.net``, not ``notsendgrid.net``).
+    `expression`: the same as a regular expression, where the text has such signs.
     """
 
     text: str
     suffix: bool
-    expression: re.Pattern[str] | None
+    expression: str = ""
 
     def fits(self, name: str) -> bool:
         """Whether `name` (any case, with or without a trailing dot) is meant."""
         name = name.rstrip(".").lower()
-        if self.expression is not None:
-            return self.expression.fullmatch(name) is not None
+        if self.expression:
+            return _compiled(self.expression).fullmatch(name) is not None
         return name == self.text or (self.suffix and name.endswith(f".{self.text}"))
+
+
+@cache
+def _compiled(expression: str) -> re.Pattern[str]:
+    """Compiled when a name is first held against it; most patterns never are."""
+    return re.compile(expression)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,7 @@ class Dkim:
     @property
     def names(self) -> tuple[str, ...]:
         """The selectors that can be asked for as they are, present ones first."""
-        return tuple(each.text for each in (*self.selectors, *self.older) if each.expression is None)
+        return tuple(each.text for each in (*self.selectors, *self.older) if not each.expression)
 
 
 @dataclass(frozen=True, slots=True)

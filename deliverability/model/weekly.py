@@ -65,6 +65,7 @@ class WeeklyEntry:
         measures: numbers for the trends: ``spf.lookups``, ``message.size_octets`` ...; None where not known.
         stage: the DMARC stage (none, testing, quarantine, reject) or empty.
         closed: of a parked domain (closed, open, unknown), whether nobody can pass as it; else empty.
+        content: digest of what its pages say beside facts, findings and verdicts: answer, plan, remedies, notes.
 
     """
 
@@ -83,6 +84,7 @@ class WeeklyEntry:
     measures: Mapping[str, int | float | None] = field(default_factory=dict)
     stage: str = ""
     closed: str = ""
+    content: str = ""
 
     @property
     def news(self) -> tuple[FindingChange, ...]:
@@ -116,6 +118,7 @@ def to_json(entry: WeeklyEntry) -> dict[str, Any]:
         "measures": dict(entry.measures),
         "stage": entry.stage,
         "closed": entry.closed,
+        "content": entry.content,
     }
 
 
@@ -140,6 +143,7 @@ def from_json(data: Mapping[str, Any]) -> WeeklyEntry:
         measures=data["measures"],
         stage=data["stage"],
         closed=data["closed"],
+        content=data.get("content", ""),  # version 0.1 did not write it
     )
 
 
@@ -252,6 +256,10 @@ def _read_record(data: Mapping[str, Any]) -> RecordChange:
     return RecordChange(data["asked"], _lines(data["old"]), _lines(data["new"]), Cause(data["cause"]), removed)
 
 
+SUMMARY = "summary.json"
+"""The JSON summary, in the folder of the pages of a run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """A finished run, for pages, mails and the JSON summary.
@@ -259,7 +267,7 @@ class Summary:
     Attributes:
         started: ISO 8601 in UTC.
         previous: when the run before it began; empty: there was none.
-        entries: in the order of the settings.
+        entries: in the order of the settings; in a run itself without the words of what stayed as it was.
         code: the exit code.
         folder: name of the folder of its pages; empty: not published yet.
         removed: domains that the run before audited and the settings do not name any more.

@@ -73,7 +73,8 @@ class Notifier:
             body = message.as_bytes(policy=SMTP)
             self.outbox.put(Notification(f"{stem}-mail", "email", email.to, summary.started, body))
         if webhook is not None:
-            body = document(webhook, summary, self.rules, self.catalogue, self.lang)
+            pages = self.output / summary.folder
+            body = document(webhook, summary, pages, self.rules, self.catalogue, self.lang)
             self.outbox.put(Notification(f"{stem}-webhook", "webhook", (webhook.url,), summary.started, body))
         if self.settings.prometheus:
             write_whole(self.folder / self.settings.prometheus, weekly_metrics(summary))

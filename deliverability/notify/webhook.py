@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from deliverability.config import WebhookSettings
 from deliverability.model.codec import json_text
 from deliverability.model.facts import Catalogue
 from deliverability.model.rules import RuleSet
-from deliverability.model.weekly import Summary
+from deliverability.model.weekly import SUMMARY, Summary
 from deliverability.notify.outbox import Attempt, Notification
 from deliverability.view.weekly import run_view
 from deliverability.words.sentences import phrases
@@ -27,10 +29,15 @@ _ENTRIES_SHOWN = 20
 _TEXT_LENGTH = 2_900  # Slack takes 3,000
 
 
-def document(settings: WebhookSettings, summary: Summary, rules: RuleSet, catalogue: Catalogue, lang: str) -> bytes:
-    """What the webhook gets: the JSON summary, or a message for Slack and alike."""
+def document(
+    settings: WebhookSettings, summary: Summary, pages: Path, rules: RuleSet, catalogue: Catalogue, lang: str
+) -> bytes:
+    """What the webhook gets: the JSON summary as it stands among the pages, or a message for Slack and alike.
+
+    Raises OSError.
+    """
     if settings.style == "generic":
-        return json_text(summary.to_json()).encode()
+        return json_text(json.loads((pages / SUMMARY).read_text("utf-8"))).encode()
     say = phrases(lang)
     view = run_view(summary, say, rules, catalogue)
     title = f"{say('weekly.title')} {view.day}"

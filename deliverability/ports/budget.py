@@ -36,7 +36,7 @@ class Budget:
     def spent(self) -> bool:
         """Whether the time is over: whoever has much to compute looks here between the steps."""
         loop = asyncio.get_running_loop()
-        end = self._end(loop)
+        end = self._end(loop) if self._paused or self._deadline is None else self._deadline
         return loop.time() >= end
 
     @contextlib.contextmanager

@@ -27,4 +27,4 @@ class FixedClock:
 
 def stamp(moment: datetime) -> str:
     """A time as the reports write it: ISO 8601, UTC, whole seconds, ``Z``."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"

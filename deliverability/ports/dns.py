@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,17 +49,22 @@ REFERS = Code("server-refers", ("server",))
 ANSWERED = Code("server-answered", ("server", "code"))
 
 _Reply = wire.Response | NoAnswerError
-_Steps = Generator["_Step", _Reply, Answer]
+_Step = tuple["_Peer", Labels, str, bool]
+"""A question to one server: the name and the type asked, and whether with EDNS."""
+_Steps = Generator[_Step, _Reply, Answer]
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """One question to put to one server."""
+class _Peer:
+    """A server, what it is called in answers, and how it is reached."""
 
-    server: Server
-    labels: Labels
-    rdtype: str
-    edns: bool
+    __slots__ = ("name", "server", "silent_until", "udp", "window")
+
+    def __init__(self, server: Server, window: Window[_Flight], timeout: float) -> None:
+        self.server = server
+        self.name = str(server)
+        self.window = window
+        self.udp = UdpServer(server, timeout) if server.transport == "udp" else None
+        self.silent_until = float("-inf")
 
 
 class LiveResolver:
@@ -97,13 +102,12 @@ class LiveResolver:
         self._cache: OrderedDict[tuple[str, str], tuple[float, Answer]] = OrderedDict()
         self._cache_size = cache_size
         self._flights: dict[tuple[str, str], _Flight] = {}
-        self.clock: Clock = clock or SystemClock()
+        self._clock: Clock = clock or SystemClock()
         self._monotonic = monotonic
-        self._silent_until: dict[Server, float] = {}
         self._sent: OrderedDict[_Flight, Sent] = OrderedDict()  # over UDP
         self._timer: asyncio.TimerHandle | None = None
-        self._udp: dict[Server, UdpServer] = {}
-        self._windows: dict[Server, Window[_Flight]] = {}
+        self._peers: tuple[_Peer, ...] | None = None
+        self._stamped = (0, "")
         self._streams: Streams | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._own = Share(self, "", None)
@@ -115,6 +119,14 @@ class LiveResolver:
     async def query(self, name: str, rdtype: str) -> Answer:
         """Ask, or answer from what is known."""
         return await self._own.query(name, rdtype)
+
+    def now(self) -> str:
+        """The time for answers. It is the same text for a second."""
+        now = self._clock.now()
+        second = int(now.timestamp())
+        if self._stamped[0] != second:
+            self._stamped = second, stamp(now)
+        return self._stamped[1]
 
     def knows(self, name: str, rdtype: str) -> bool:
         """Whether the answer is kept, or on its way: then nobody is asked for it. Both as answers spell them."""
@@ -132,13 +144,12 @@ class LiveResolver:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for window in self._windows.values():
-            window.close()
-        for server in self._udp.values():
-            server.close()
+        for peer in self._peers or ():
+            peer.window.close()
+            if peer.udp is not None:
+                peer.udp.close()
         self._sent.clear()
-        self._windows.clear()
-        self._udp.clear()
+        self._peers = None
         if self._streams is not None:
             await self._streams.close()
             self._streams = None
@@ -162,9 +173,11 @@ class LiveResolver:
             ttl = SILENT_TTL if answer.reason is Reason.TIMEOUT else FAILED_TTL
         else:
             ttl = min(answer.ttl, MAX_TTL)
+        if not self._cache_size:
+            return
+        self._cache.pop(key, None)
         self._cache[key] = (self._monotonic() + ttl, answer)
-        self._cache.move_to_end(key)
-        while len(self._cache) > self._cache_size:
+        if len(self._cache) > self._cache_size:
             self._cache.popitem(last=False)
 
     # --- one question ----------------------------------------------------------------------------------------------
@@ -175,7 +188,7 @@ class LiveResolver:
         if flight is not None:
             if subject not in flight.lanes:
                 flight.lanes.append(subject)
-                self._window(flight).join(flight, subject)
+                flight.peer.window.join(flight, subject)
             return flight.waiter()
         steps = self._resolve(*key)
         try:
@@ -189,13 +202,15 @@ class LiveResolver:
 
     def advance(self, flight: _Flight, reply: _Reply) -> None:
         """Go on with a question after the reply to its step."""
-        self._window(flight).leave(flight, replied=isinstance(reply, wire.Response))
+        flight.peer.window.leave(flight, replied=isinstance(reply, wire.Response))
         self._sent.pop(flight, None)
         flight.subject.told(flight, reply)
         try:
             flight.step = flight.steps.send(reply)
         except StopIteration as end:
             self._land(flight, end.value)
+        except Exception as error:
+            self._fail(flight, error)
         else:
             self._begin(flight)
 
@@ -205,7 +220,7 @@ class LiveResolver:
 
     def depart(self, flight: _Flight) -> None:
         """Send the question of a step when its server has a place for it."""
-        self._window(flight).enter(flight)
+        flight.peer.window.enter(flight)
 
     def _land(self, flight: _Flight, answer: Answer) -> None:
         self._flights.pop(flight.key, None)
@@ -215,7 +230,7 @@ class LiveResolver:
 
     def _fail(self, flight: _Flight, error: Exception) -> None:
         self._flights.pop(flight.key, None)
-        self._window(flight).leave(flight, replied=False)
+        flight.peer.window.leave(flight, replied=False)
         flight.fail(error)
         flight.subject.landed(flight, None)
 
@@ -225,25 +240,16 @@ class LiveResolver:
         flight.cancel()
         flight.subject.landed(flight, None)
 
-    def _window(self, flight: _Flight) -> Window[_Flight]:
-        server = flight.step.server
-        window = self._windows.get(server)
-        if window is None:
-            window = self._windows[server] = Window(self._in_flight, self._send, self._drop)
-        return window
-
     # --- on the wire -----------------------------------------------------------------------------------------------
 
     def _send(self, flight: _Flight) -> None:
-        step = flight.step
-        if step.server.transport != "udp":
-            self._start(self._over_stream(flight, step))
-            return
-        server = self._udp.get(step.server)
+        peer, labels, rdtype, edns = flight.step
+        server = peer.udp
         if server is None:
-            server = self._udp[step.server] = UdpServer(step.server, self._timeout)
+            self._start(self._over_stream(flight))
+            return
         try:
-            sent = server.send(step.labels, step.rdtype, edns=step.edns, waiting=flight)
+            sent = server.send(labels, rdtype, edns=edns, waiting=flight)
         except ValueError as error:  # there is no such type
             self._fail(flight, error)
             return
@@ -268,17 +274,18 @@ class LiveResolver:
         """The reply came over UDP; what was truncated is asked for again over TCP."""
         if isinstance(reply, wire.Response) and reply.truncated:
             self._sent.pop(flight, None)
-            self._start(self._over_stream(flight, flight.step))
+            self._start(self._over_stream(flight))
         else:
             self.advance(flight, reply)
 
-    async def _over_stream(self, flight: _Flight, step: _Step) -> None:
+    async def _over_stream(self, flight: _Flight) -> None:
+        peer, labels, rdtype, edns = flight.step
         if self._streams is None:
             self._streams = Streams(self._timeout)
         reply: _Reply
         try:
-            query = wire.query(step.labels, step.rdtype, edns=step.edns)
-            reply = await self._streams.exchange(step.server, query)
+            query = wire.query(labels, rdtype, edns=edns)
+            reply = await self._streams.exchange(peer.server, query)
         except NoAnswerError as broken:
             reply = broken
         except Exception as error:
@@ -321,14 +328,14 @@ class LiveResolver:
                 # Its text cannot be turned back into its labels for sure, and another name must not answer for it.
                 return self._failed(name, rdtype, Reason.SERVFAIL, CNAME_UNASKABLE(name=current))
             labels = labels_of(current) or ()
-        at = stamp(self.clock.now())
+        at = self.now()
         if hop.values:
             octets = hop.string_octets
             return Found(name, rdtype, hop.values, ttl, tuple(chain), octets, at, server, authenticated)
         return Absent(name, rdtype, hop.nxdomain, ttl, tuple(chain), at, server)
 
     def _failed(self, name: str, rdtype: str, reason: Reason, detail: Detail) -> Failed:
-        return Failed(name, rdtype, reason, detail, at=stamp(self.clock.now()))
+        return Failed(name, rdtype, reason, detail, at=self.now())
 
     def _ask(self, labels: Labels, rdtype: str) -> Generator[_Step, _Reply, tuple[wire.Response, str]]:
         """Put one question to the servers until one gives a usable reply; also say which one.
@@ -337,54 +344,68 @@ class LiveResolver:
             NoAnswerError: nobody did; the gravest reason met (servfail, then refused, then timeout).
 
         """
-        if self._servers is None:
-            self._servers = system_servers()
-        if not self._servers:
+        if self._peers is None:
+            self._peers = self._reached()
+        if not self._peers:
             raise NoAnswerError(Reason.REFUSED, NO_SERVER())
         failures: dict[Reason, Detail] = {}
-        now = self._monotonic()
-        waiting = deque(sorted(self._servers, key=lambda server: self._silent_until.get(server, now) > now))
-        for _ in range(max(self._retries + 1, len(self._servers))):
+        waiting = self._in_order(self._peers)
+        for _ in range(max(self._retries + 1, len(waiting))):
             if not waiting:
                 break
-            server = waiting.popleft()
+            peer = waiting.pop(0)
             try:
-                return (yield from self._exchange(server, labels, rdtype)), str(server)
+                return (yield from _exchange(peer, labels, rdtype)), peer.name
             except NoAnswerError as broken:
                 failures.setdefault(broken.reason, broken.detail)
                 if broken.reason is Reason.TIMEOUT:
-                    waiting.append(server)  # others first; one that spoke or is not there would not change its mind
-                    self._silent_until[server] = self._monotonic() + SILENT_TTL
+                    waiting.append(peer)  # others first; one that spoke or is not there would not change its mind
+                    peer.silent_until = self._monotonic() + SILENT_TTL
         for reason in (Reason.SERVFAIL, Reason.REFUSED, Reason.TIMEOUT):
             if reason in failures:
                 raise NoAnswerError(reason, failures[reason])
         raise AssertionError("unreachable: no attempt was made")
 
-    def _exchange(self, server: Server, labels: Labels, rdtype: str) -> Generator[_Step, _Reply, wire.Response]:
-        """One question to one server, again without EDNS where the server does not know EDNS (RFC 6891 section 7).
+    def _reached(self) -> tuple[_Peer, ...]:
+        servers = system_servers() if self._servers is None else self._servers
+        return tuple(
+            _Peer(each, Window(self._in_flight, self._send, self._drop), self._timeout)
+            for each in dict.fromkeys(servers)
+        )
 
-        Raises:
-            NoAnswerError: no reply, or one that answers nothing.
+    def _in_order(self, peers: Sequence[_Peer]) -> list[_Peer]:
+        """Those that kept silent of late come last."""
+        if len(peers) == 1:
+            return [*peers]
+        now = self._monotonic()
+        return sorted(peers, key=lambda peer: peer.silent_until > now)
 
-        """
-        for edns in (True, False):
-            got = yield _Step(server, labels, rdtype, edns)
-            if isinstance(got, NoAnswerError):
-                raise got
-            reply = got
-            if edns and reply.rcode in (wire.FORMERR, wire.NOTIMP, wire.BADVERS):
-                continue
-            if reply.rcode == wire.NOERROR and reply.referral:
-                raise NoAnswerError(Reason.REFUSED, REFERS(server=str(server)))
-            if reply.rcode in (wire.NOERROR, wire.NXDOMAIN):
-                return reply
-            break
-        if reply.rcode == wire.REFUSED:
-            raise NoAnswerError(Reason.REFUSED, ANSWERED(server=str(server), code="REFUSED"))
-        from dns.rcode import Rcode
-        from dns.rcode import to_text as rcode_text
 
-        raise NoAnswerError(Reason.SERVFAIL, ANSWERED(server=str(server), code=rcode_text(Rcode.make(reply.rcode))))
+def _exchange(peer: _Peer, labels: Labels, rdtype: str) -> Generator[_Step, _Reply, wire.Response]:
+    """One question to one server, again without EDNS where the server does not know EDNS (RFC 6891 section 7).
+
+    Raises:
+        NoAnswerError: no reply, or one that answers nothing.
+
+    """
+    for edns in (True, False):
+        got = yield peer, labels, rdtype, edns
+        if isinstance(got, NoAnswerError):
+            raise got
+        reply = got
+        if edns and reply.rcode in (wire.FORMERR, wire.NOTIMP, wire.BADVERS):
+            continue
+        if reply.rcode == wire.NOERROR and reply.referral:
+            raise NoAnswerError(Reason.REFUSED, REFERS(server=peer.name))
+        if reply.rcode in (wire.NOERROR, wire.NXDOMAIN):
+            return reply
+        break
+    if reply.rcode == wire.REFUSED:
+        raise NoAnswerError(Reason.REFUSED, ANSWERED(server=peer.name, code="REFUSED"))
+    from dns.rcode import Rcode
+    from dns.rcode import to_text as rcode_text
+
+    raise NoAnswerError(Reason.SERVFAIL, ANSWERED(server=peer.name, code=rcode_text(Rcode.make(reply.rcode))))
 
 
 @dataclass(slots=True)
@@ -449,6 +470,11 @@ class _Flight:
         self.silences = 0
 
     @property
+    def peer(self) -> _Peer:
+        """The server that its step asks."""
+        return self.step[0]
+
+    @property
     def wanted(self) -> bool:
         """Whether anybody still waits for it."""
         return not all(each.done() for each in self._waiters)
@@ -503,7 +529,7 @@ class Share:
         if not is_plain(name):
             labels = labels_of(name)
             if labels is None:
-                return impossible(name, rdtype, stamp(self._resolver.clock.now()))
+                return impossible(name, rdtype, self._resolver.now())
             name = name_text(labels)
         key = (name, rdtype.upper())
         return self._resolver.cached(key) or await self._resolver.ask(key, self)

@@ -28,13 +28,12 @@ class Journal:
 
     async def ask(self, question: PortQuestion[A], below: Callable[[], Awaitable[A]]) -> A:
         """The answer as it is kept, else that of `below`."""
-        if question not in self._answers:
+        known: A | None = self._answers.get(question)
+        if known is None:
             if isinstance(question, self._closed):
                 return question.lost(*self._missing)
-            answer = await below()
             # Two may have waited for the same answer: the first one counts.
-            self._answers.setdefault(question, answer)
-        known: A = self._answers[question]
+            known = self._answers.setdefault(question, await below())
         return known
 
     def keep(self, question: PortQuestion[A], answer: A) -> None:

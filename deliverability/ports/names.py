@@ -25,6 +25,9 @@ CNAME_MANY = Code("cname-many", ("n",))
 
 Labels = tuple[bytes, ...]
 
+_PLAIN = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")  # nearly every name, and as it is to be written
+_PLAIN_OCTETS = re.compile(rb"[a-z0-9_.-]+")
+
 
 def labels_of(name: str) -> Labels | None:
     """Split text into lower-case labels, or None where no such name can exist in DNS.
@@ -32,6 +35,8 @@ def labels_of(name: str) -> Labels | None:
     The text comes from mails and DNS answers, so it is taken literally: a backslash is an octet like any other,
     and only the dot separates. Labels outside ASCII become A-labels (IDNA 2008 with UTS 46 mapping). The root is ().
     """
+    if is_plain(name):
+        return tuple(name.encode("ascii").split(b"."))
     text = name.removesuffix(".")
     if not text:
         return ()
@@ -59,6 +64,9 @@ def _a_label(label: str) -> bytes | None:
 
 def name_text(labels: Labels) -> str:
     r"""The text of a name: lower case, no trailing dot, octets that could be misread as ``\xNN``; the root is ``.``."""
+    octets = b".".join(labels).lower()
+    if octets.count(b".") == len(labels) - 1 and _PLAIN_OCTETS.fullmatch(octets):
+        return octets.decode("ascii")
     return ".".join(_label_text(label.lower()) for label in labels) or "."
 
 
@@ -69,9 +77,6 @@ _SPELLING = {
 
 def _label_text(label: bytes) -> str:
     return label.decode("latin-1").translate(_SPELLING)
-
-
-_PLAIN = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")  # nearly every name, and as it is to be written
 
 
 def is_plain(name: str) -> bool:

@@ -120,22 +120,22 @@ class UdpServer:
     async def _open(self) -> None:
         """Open what is missing. With one socket questions can go; without any they wait until files are closed."""
         wait = FIRST_WAIT
-        broken: NoAnswerError | None = None
-        while len(self._asking) < SOCKETS:
-            try:
-                self._asking.append(await _Socket.open(self))
-            except OSError as error:
-                if self._asking:
-                    break
-                if not no_more_files(error) or wait > self._patience:
-                    broken = unreachable(self.server, error)
-                    break
-                await asyncio.sleep(wait)
-                wait *= 2
+        broken: OSError | None = None
+        while True:
+            missing = SOCKETS - len(self._asking)
+            opened = await asyncio.gather(*(_Socket.open(self) for _ in range(missing)), return_exceptions=True)
+            self._asking += [each for each in opened if isinstance(each, _Socket)]
+            if self._asking:
+                break
+            broken = next(each for each in opened if isinstance(each, OSError))
+            if not no_more_files(broken) or wait > self._patience:
+                break
+            await asyncio.sleep(wait)
+            wait *= 2
         self._opening = None
         unsent, self._unsent = self._unsent, []
         for told in unsent:
-            told(broken)
+            told(None if self._asking else unreachable(self.server, broken or OSError()))
 
 
 class _Socket(asyncio.DatagramProtocol):

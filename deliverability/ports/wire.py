@@ -14,9 +14,10 @@ import secrets
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from socket import AF_INET6, inet_ntoa, inet_ntop
 from typing import TYPE_CHECKING
 
-from deliverability.ports.names import MAX_NAME, Labels, dns_name_text, name_text, octets_text, value_text
+from deliverability.ports.names import MAX_LABEL, MAX_NAME, Labels, dns_name_text, name_text, octets_text, value_text
 
 if TYPE_CHECKING:
     import dns.message
@@ -32,13 +33,17 @@ _QR, _OPCODE, _AA, _TC, _RD, _AD, _RCODE = 0x8000, 0x7800, 0x0400, 0x0200, 0x010
 _HEADER = struct.Struct("!HHHHHH")  # id, flags, and how many questions, answers, authority and additional records
 _QUESTION = struct.Struct("!HH")  # type, class
 _RECORD = struct.Struct("!HHIH")  # type, class, TTL, length of what follows
+_LENGTHS = [bytes((length,)) for length in range(MAX_LABEL + 1)]
+_TO_ASKED = b"\xc0\x0c"  # the pointer to the name in the question section
 _SOA_NUMBERS = struct.Struct("!IIIII")
+_EDNS = b"\0" + _RECORD.pack(_OPT, EDNS_PAYLOAD, 0, 0)
 _MAX_POINTERS = 10  # in one name; writers need one
 _MAX_RECORDS = 500  # in one message
 _MAX_TTL = 0x7FFFFFFF  # seconds; more counts as 0, RFC 2181 section 8
 
 
-@dataclass(frozen=True, slots=True)
+# None of these is ever changed; to freeze them would take as long as to read a message.
+@dataclass(slots=True)
 class Query:
     """One question to send.
 
@@ -46,6 +51,7 @@ class Query:
         wire: the message.
         ident: its id, random.
         asked: the question section, which a reply repeats.
+        labels: the name asked.
         kind: the type asked.
 
     """
@@ -53,10 +59,11 @@ class Query:
     wire: bytes
     ident: int
     asked: bytes
+    labels: Labels
     kind: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RRset:
     """The records of one type at one name: `values` and `string_octets` as in Found, TTL in seconds."""
 
@@ -65,7 +72,7 @@ class RRset:
     string_octets: tuple[tuple[int, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Response:
     """What a response says.
 
@@ -103,12 +110,11 @@ def query(labels: Labels, rdtype: str, *, edns: bool, ident: int | None = None) 
     kind = _ASKED.get(rdtype) or _type_number(rdtype)
     if ident is None:
         ident = secrets.randbelow(0x10000)
-    name = b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
-    asked = name + _QUESTION.pack(kind, _IN)
+    name = b"".join([_LENGTHS[len(label)] + label for label in labels])
+    asked = b"%b\0%b" % (name, _QUESTION.pack(kind, _IN))
     # AD asks a validating resolver to say whether the answer is authenticated (RFC 6840 section 5.7).
     header = _HEADER.pack(ident, _RD | _AD, 1, 0, 0, 1 if edns else 0)
-    options = b"\0" + _RECORD.pack(_OPT, EDNS_PAYLOAD, 0, 0) if edns else b""
-    return Query(header + asked + options, ident, asked, kind)
+    return Query(header + asked + (_EDNS if edns else b""), ident, asked, labels, kind)
 
 
 def _type_number(rdtype: str) -> int:
@@ -149,61 +155,83 @@ def _common(wire: bytes, to: Query) -> Response:
         _UncommonError: it is none. So are struct.error and IndexError: it ends too early.
 
     """
-    _, flags, questions, *counts = _HEADER.unpack_from(wire)
+    _, flags, questions, answered, authoritative, additional = _HEADER.unpack_from(wire)
     position = _HEADER.size + len(to.asked)
     repeated = wire[_HEADER.size : position]
     type_and_class = -_QUESTION.size
+    records = answered + authoritative + additional
     if (
         questions != 1
-        or sum(counts) > _MAX_RECORDS
+        or records > _MAX_RECORDS
         # No length octet (up to 63) is a letter, so only letters are compared without case.
-        or repeated[:type_and_class].lower() != to.asked[:type_and_class]
-        or repeated[type_and_class:] != to.asked[type_and_class:]
+        or (
+            repeated != to.asked
+            and (
+                repeated[:type_and_class].lower() != to.asked[:type_and_class]
+                or repeated[type_and_class:] != to.asked[type_and_class:]
+            )
+        )
     ):
         raise _UncommonError
     answers: dict[tuple[str, str], dict[tuple[str, tuple[int, ...]], int]] = {}
     authority: set[int] = set()
     negative_ttl: int | None = None
     options: int | None = None
-    for section, count in zip(("answer", "authority", "additional"), counts, strict=True):
-        for _ in range(count):
-            owner, position = _name(wire, position, len(wire))
-            kind, rdclass, ttl, length = _RECORD.unpack_from(wire, position)
-            start = position + _RECORD.size
-            position = start + length
-            if position > len(wire):
-                raise _UncommonError
-            if kind == _OPT and section == "additional" and not owner and not length and options is None:
-                options = ttl
-                continue
-            if rdclass != _IN:
-                raise _UncommonError
-            ttl = ttl if ttl <= _MAX_TTL else 0
-            value = _value(wire, kind, start, position)
-            if section == "answer" and kind in (to.kind, _CNAME):
-                name = name_text(owner)
-                same = answers.setdefault((name, _READ[kind]), {})
-                # Repeated records, more than one where there is one at most, text that may stand for two names.
-                if value in same or (same and kind in (_CNAME, _SOA)) or "\\" in name:
+    for number in range(records):
+        begin = position
+        if wire[begin : begin + 2] == _TO_ASKED:
+            owner, position = None, begin + 2
+        else:
+            owner, position = _name(wire, begin, len(wire))
+        kind, rdclass, ttl, length = _RECORD.unpack_from(wire, position)
+        start = position + _RECORD.size
+        position = start + length
+        if position > len(wire):
+            raise _UncommonError
+        if kind == _OPT and number >= answered + authoritative and owner == () and not length and options is None:
+            options = ttl
+            continue
+        if rdclass != _IN:
+            raise _UncommonError
+        ttl = ttl if ttl <= _MAX_TTL else 0
+        if answered <= number < answered + authoritative:
+            if kind == _SOA:
+                if kind in authority:
                     raise _UncommonError
-                same[value] = ttl
-            elif section == "authority":
-                if kind == _SOA and kind in authority:
-                    raise _UncommonError
-                authority.add(kind)
-                if kind == _SOA:
-                    negative_ttl = min(ttl, int.from_bytes(wire[position - 4 : position], "big"))
+                _soa_numbers(wire, start, position)
+                negative_ttl = min(ttl, int.from_bytes(wire[position - 4 : position], "big"))
+            else:
+                _value(wire, kind, start, position)
+            authority.add(kind)
+            continue
+        value = _value(wire, kind, start, position)
+        if number < answered and kind in (to.kind, _CNAME):
+            name = name_text(to.labels if owner is None else owner)
+            same = answers.setdefault((name, _READ[kind]), {})
+            # Repeated records, more than one where there is one at most, text that may stand for two names.
+            if value in same or (same and kind in (_CNAME, _SOA)) or "\\" in name:
+                raise _UncommonError
+            same[value] = ttl
     return Response(
         rcode=flags & _RCODE | (options or 0) >> 20 & 0xFF0,
         truncated=bool(flags & _TC),
         authenticated=bool(flags & _AD),
-        referral=not counts[0] and _NS in authority and _SOA not in authority and not flags & _AA,
+        referral=not answered and _NS in authority and _SOA not in authority and not flags & _AA,
         answers={
-            key: RRset(min(same.values()), tuple(text for text, _ in same), tuple(octets for _, octets in same))
+            key: RRset(min(same.values()), tuple([text for text, _ in same]), tuple([octets for _, octets in same]))
             for key, same in answers.items()
         },
         negative_ttl=negative_ttl,
     )
+
+
+def _soa_numbers(wire: bytes, start: int, end: int) -> int:
+    """Where the numbers of a SOA record begin, which stand at its end."""
+    _, start = _name(wire, start, end)
+    _, start = _name(wire, start, end)
+    if start + _SOA_NUMBERS.size != end:
+        raise _UncommonError
+    return start
 
 
 def _name(wire: bytes, position: int, end: int) -> tuple[Labels, int]:
@@ -272,12 +300,10 @@ def _value(wire: bytes, kind: int, start: int, end: int) -> tuple[str, tuple[int
         return octets_text(b"".join(strings)), tuple(len(string) for string in strings)
     text = ""
     if kind == _A and end - start == 4:
-        text = ".".join(str(octet) for octet in wire[start:end])
+        text = inet_ntoa(wire[start:end])
         start = end
     elif kind == _AAAA and end - start == 16:
-        from dns.ipv6 import inet_ntoa
-
-        text = inet_ntoa(wire[start:end])
+        text = _ipv6(wire[start:end])
         start = end
     elif kind in (_NS, _CNAME, _PTR):
         name, start = _name(wire, start, end)
@@ -295,6 +321,15 @@ def _value(wire: bytes, kind: int, start: int, end: int) -> tuple[str, tuple[int
     if start != end or not text:
         raise _UncommonError
     return text, ()
+
+
+def _ipv6(octets: bytes) -> str:
+    """An address as dnspython writes it; how systems write those that hold an IPv4 address differs."""
+    if octets[0]:
+        return inet_ntop(AF_INET6, octets)
+    from dns.ipv6 import inet_ntoa as dnspython
+
+    return dnspython(octets)
 
 
 # --- by way of dnspython ------------------------------------------------------------------------------------------

@@ -138,7 +138,7 @@ def _include_of(spf: SpfFacts, ident: str) -> str | None:
     service = spf.services.get(ident)
     if service is None or service.confidence is not Confidence.HIGH:
         return None
-    hosts = [pattern.text for pattern in service.spf if pattern.expression is None]
+    hosts = [pattern.text for pattern in service.spf if not pattern.expression]
     # Mailboxes at a web host send with the domain as Return-Path; which of several hosts is right, only it can say.
     hosted = service.include is None and service.kind is ServiceKind.HOSTING and len(service.spf) == 1
     return hosts[0] if hosts and (service.include is Include.NEEDED or hosted) else None

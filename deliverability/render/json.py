@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from deliverability.model.codec import encode, encode_evidence, json_text, printable
+from deliverability.model.codec import JsonPieces, encode, encode_evidence, json_text, printable
 from deliverability.model.facts import Value
 from deliverability.model.opinion import SecondOpinion
 from deliverability.model.report import (
@@ -48,8 +48,7 @@ class JsonWriter:
     """An object for one subject, an array for several; what was written is not kept."""
 
     def __init__(self, subjects: int) -> None:
-        self._array = subjects != 1
-        self._begun = False
+        self._pieces = JsonPieces(subjects, lambda report: _laid_out(report, 3))
 
     def report(self, view: ReportView) -> str:
         """The next report."""
@@ -57,18 +56,11 @@ class JsonWriter:
 
     def write(self, report: Report) -> str:
         """The same, without words."""
-        if not self._array:
-            return _laid_out(_report(report), 3) + "\n"
-        # One line a report, for who reads them as they come.
-        lead = ",\n" if self._begun else "[\n"
-        self._begun = True
-        return lead + json_text(_report(report), compact=True)
+        return self._pieces.item(_report(report))
 
     def end(self) -> str:
         """What closes the document."""
-        if not self._array:
-            return ""
-        return "\n]\n" if self._begun else "[]\n"
+        return self._pieces.end()
 
 
 def _laid_out(value: Json, depth: int, indent: str = "") -> str:

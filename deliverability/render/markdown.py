@@ -175,8 +175,7 @@ def _plan(plan: PlanView, whole: int, say: Phrases) -> Iterator[str]:
     yield "\n".join(rest)
     more = [(plan.more, plan.more_names)] if plan.more else []
     if plan.received:
-        names = say("value.separator").join(each.noun or each.what for each in plan.received)
-        more.append((plan.received_heading, names))
+        more.append((plan.received_heading, plan.received_names))
     yield "\n".join(f"- {plain(say('text.named', what=what, names=names))}" for what, names in more)
 
 

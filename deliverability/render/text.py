@@ -239,8 +239,7 @@ def _tail(view: ReportView, options: WriterOptions, paper: Paper) -> Iterator[st
     if plan.more:
         short.append(say("text.named", what=plan.more, names=plan.more_names))
     if plan.received:
-        names = say("value.separator").join(each.noun or each.what for each in plan.received)
-        short.append(say("text.named", what=plan.received_heading, names=names))
+        short.append(say("text.named", what=plan.received_heading, names=plan.received_names))
     if options.whole:
         for heading, steps in ((plan.more, plan.folded), (plan.received_heading, plan.received)):
             yield from _more_steps(heading, steps, paper, say)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from deliverability._resources import locate
 from deliverability.history.store import History
-from deliverability.history.trend import MEASURES, Trend, trend
+from deliverability.history.trend import MEASURES, WEEKS, Trend, trend, trend_of
 from deliverability.model.facts import Catalogue
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import DMARC_STAGES, GRADES, Report, VerdictKind
@@ -89,8 +89,9 @@ class HtmlPages:
         """The start page: what changed first, then every subject."""
         say = phrases(lang)
         view = run_view(summary, say, self.rules, self.catalogue)
+        grades = history.grades(newest=WEEKS)
         rows = [
-            _row(shown, trend(history, entry, summary.started, grades_only=True), number, say)
+            _row(shown, trend_of(grades.get((entry.domain, entry.source), ()), entry, summary.started), number, say)
             for number, (shown, entry) in enumerate(zip(view.entries, summary.entries, strict=True))
         ]
         by_news = [row for _, row in sorted(zip(view.news.ranks, rows, strict=True), key=lambda each: each[0])]
@@ -132,7 +133,7 @@ def _row(view: EntryView, followed: Trend, number: int, say: Phrases) -> Row:
     today = grades[-1] or ""
     worst = max(filter(None, grades), default="")
     values = [_GRADES.index(each) if each else None for each in grades]
-    drawn = spark(values, name=f"spark-{number}", top=len(_GRADES) - 1) if len(grades) > 1 else ""
+    drawn = spark(tuple(values), top=len(_GRADES) - 1) if len(grades) > 1 else ""
     told = [
         f"{day_words(date, say)} {grade or say('value.unknown')}"
         for date, grade in zip(followed.dates[-8:], grades[-8:], strict=True)

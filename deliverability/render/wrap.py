@@ -14,6 +14,8 @@ _TYPEWRITTEN = (
     *(("—", "-"), ("–", "-"), ("·", "-"), ("…", "..."), ("“", '"'), ("”", '"'), ("’", "'")),
     *(("→", "->"), ("⇒", "=>"), ("×", "x")),
 )
+# Most of what stands in reports beside Japanese; tables of all characters take longer to load than a report to write.
+_NARROW = frozenset(char for char in map(chr, range(0x20, 0x180)) if char.isprintable()) | frozenset("–—‘’“”…→⇒•─✓✗▲▼")
 _NO_END = frozenset("([{（［｛〈《「『【〔“‘")
 _SHARE = 3  # a phrase may take a third of a line
 _CLAUSE_END = frozenset("、。，．：；！？ \u3000")
@@ -74,7 +76,7 @@ def typewritten(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _char_width(char: str) -> int:
-    if " " <= char <= "~":
+    if char in _NARROW:
         return 1
     from wcwidth import wcwidth
 

@@ -107,6 +107,12 @@ async def gather_facts(
         waivers=options.waivers,
         keys_seen=options.keys_seen,
         dns_provider=options.dns_provider and _known_provider(options.dns_provider, knowledge),
+        observed=options.observed,
+        source_words=options.source_words,
+        rare=options.rare,
+        stage_seen=options.stage_seen,
+        rua_since=options.rua_since,
+        gate_to=options.gate_to,
         taken_from=options.taken_from,
     )
     ports = run_ports.of_subject(domain) if domain else run_ports.without_domain()
@@ -284,7 +290,7 @@ async def audit(
     Without `remedies` nothing is rehearsed, and the report has findings only. With `second_opinion` it lists where
     checkdmarc and dkimpy say something else on the same answers and octets.
 
-    Raises InputError on unusable input, judge.load.RuleError on unusable rules.
+    Raises InputError on unusable input, judge.files.RuleError on unusable rules.
     """
     from deliverability.judge.engine import Selection
     from deliverability.ports.open import open_ports

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from deliverability.judge.grade import assess, holding
 from deliverability.judge.plan import Standings, standings, touches, without
 from deliverability.model.answer import FindingId, PlanStep
 from deliverability.model.facts import Catalogue, FactSet, Subject, Unknown
+from deliverability.model.gate import gate_of
 from deliverability.model.report import (
     GRADES,
     Assessment,
@@ -26,7 +28,7 @@ from deliverability.model.report import (
     VerdictKind,
 )
 from deliverability.model.rules import RuleSet, Severity
-from deliverability.ports.base import Found, Resolver
+from deliverability.ports.base import Failed, Found, Resolver
 from deliverability.ports.overlay import OverlayResolver, Proposal, parse_proposal
 from deliverability.ports.ports import Ports
 from deliverability.remedy.plan import TOPICS
@@ -103,7 +105,8 @@ async def remedies(
 async def _accepted(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool]:
     meant = {(each.rule, each.item) for each in base.findings if each.outcome is Outcome.UNMET and each.waiver is None}
     services = rehearsal.rules.knowledge.services
-    first = Situation(base.facts, base.findings, services)
+    gate = gate_of(base.facts, base.findings)
+    first = Situation(base.facts, base.all_unmet, services, gate=gate)
     waiting = [(topic, draft) for topic in TOPICS for draft in topic(first)] if meant else []
     published = {edit_place(edit): edit.old for _, draft in reversed(waiting) for edit in draft.edits}
     states: dict[_Place, _State] = {}
@@ -137,7 +140,7 @@ async def _accepted(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], 
         changed = {place for place, each in states.items() if each in below} | set(places)
         states.update(dict.fromkeys(changed, after))
         stale = [each for each in waiting if _touches(each[1], changed)]
-        following = Situation(after.facts, after.findings, services, Earlier(base.facts, tuple(accepted)))
+        following = Situation(after.facts, after.all_unmet, services, Earlier(base.facts, tuple(accepted)), gate)
         again = [
             (each, new)
             for each in dict.fromkeys((topic, *(other for other, _ in stale)))
@@ -189,10 +192,17 @@ async def standings_after(
 
 async def _beside_alias(resolver: Resolver, edits: Iterable[RecordEdit]) -> bool:
     """Whether a new record would stand beside a CNAME, where there can be no other (RFC 1034 section 3.6.2)."""
-    for edit in edits:
-        if not edit.old and isinstance(await resolver.query(edit.name, "CNAME"), Found):
-            return True
-    return False
+    new = [edit for edit in edits if not edit.old]
+    return any(await asyncio.gather(*(_is_alias(resolver, edit) for edit in new)))
+
+
+async def _is_alias(resolver: Resolver, edit: RecordEdit) -> bool:
+    """Whether a CNAME stands there: the audit's own answer tells, since it came by way of it."""
+    answer = await resolver.query(edit.name, edit.type)
+    if edit.type == "CNAME" or isinstance(answer, Failed):
+        answer = await resolver.query(edit.name, "CNAME")
+        return isinstance(answer, Found)
+    return bool(answer.chain)
 
 
 def edit_place(edit: RecordEdit) -> _Place:
@@ -248,6 +258,10 @@ class _State:
     executions: Mapping[str, Execution]
     findings: tuple[Finding, ...]
     answer: _Answer
+
+    @property
+    def all_unmet(self) -> list[Finding]:
+        return [each for each in self.findings if each.outcome is Outcome.UNMET]
 
     def unmet(self, rule: str, item: str) -> bool:
         return any(f.rule == rule and f.item == item and f.outcome is Outcome.UNMET for f in self.findings)
@@ -328,8 +342,10 @@ def _worse(before: _State, after: Mapping[_Case, Finding]) -> Iterator[Finding]:
                 yield finding
         elif finding.outcome is Outcome.UNKNOWN:
             checked = was is not None and was.outcome in (Outcome.MET, Outcome.UNMET)
-            # What did not apply before may wait for an input now: a policy file is only seen with --fetch.
-            if checked or (not applied and not finding.waits_for_input):
+            # What did not apply before may wait for an input now: a policy file is only seen with --fetch. And what is
+            # told by reports may wait for those that come once the record is published.
+            waits = finding.waits_for_input
+            if (checked and not finding.waits_for_kept) or (not applied and not waits):
                 yield finding
 
 

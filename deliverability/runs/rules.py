@@ -1,14 +1,13 @@
-"""The rule folders of a run: the shipped one, and the user's merged over it."""
+"""The rule folders of a run: the shipped one, and the user's merged over it. What they say is kept from run to run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deliverability._cache import kept
 from deliverability._resources import locate
-from deliverability.auditors import catalogue
 
 if TYPE_CHECKING:
     from deliverability.model.rules import RuleSet
@@ -20,8 +19,16 @@ def rule_folders(extra: Sequence[Path] = ()) -> tuple[Path, ...]:
 
 
 def load_rules(extra: Sequence[Path] = ()) -> RuleSet:
-    """The shipped rules with the user's folders merged over them by id. Raises judge.load.RuleError."""
-    from deliverability.judge.load import RuleError
+    """The shipped rules with the user's folders merged over them by id. Raises judge.files.RuleError."""
+    return kept("rules", rule_folders(extra), lambda: read_rules(extra))
+
+
+def read_rules(extra: Sequence[Path] = ()) -> RuleSet:
+    """The same, read and checked anew whatever is kept. Raises judge.files.RuleError."""
+    from dataclasses import replace
+
+    from deliverability.auditors import catalogue
+    from deliverability.judge.files import RuleError
     from deliverability.judge.load import load_rules as load
     from deliverability.knowledge import load_knowledge
     from deliverability.remedy.names import REMEDIES

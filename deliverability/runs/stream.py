@@ -3,14 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+import gc
+import statistics
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 J = TypeVar("J")
 T = TypeVar("T")
 
 IN_FLIGHT = 50
-"""Subjects that are begun and not given back yet, so that neither sockets nor memory grow with their number."""
+"""Subjects that are at work, so that neither sockets nor memory grow with their number."""
+MOST_BEGUN = 500
+"""Subjects that are begun and not given back yet, with those that only wait for servers, or for their turn."""
+_SLOW = 4  # times as long as most take: then it only waits, and another may begin
+_SHORTEST = 1.0  # seconds that are never slow
+_UNKNOWN = 5.0  # seconds, as long as nothing is known of how long they take
+_RECENT = 50
+_COLLECT_AFTER = 100_000
+
+
+@contextmanager
+def collecting_seldom() -> Iterator[None]:
+    """Meanwhile look for garbage seldom, and not among what is there already: rules, modules, tables.
+
+    Many subjects are many objects that are gone soon, and counting is enough to be rid of nearly all of them.
+    """
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 async def stream(
@@ -22,19 +51,39 @@ async def stream(
 ) -> AsyncIterator[tuple[J, T]]:
     """Each job with its result, as soon as it is there; or, `ordered`, in the order of the jobs.
 
-    A job that fails is told to `lost`, and the others go on; without it, its error ends all. What is still at work when
-    nobody asks for more is cancelled.
+    A job that takes much longer than most holds up neither the jobs that are not begun, nor, unless the order counts,
+    the results of others. A job that fails is told to `lost`, and the others go on; without it, its error ends all.
+    What is still at work when nobody asks for more is cancelled.
     """
+    places = Places()
+
+    async def placed(job: J) -> T:
+        async with places.taken():
+            return await work(job)
+
     tasks: dict[int, asyncio.Task[T]] = {}
+    done: deque[int] = deque()
+    news = asyncio.Event()
     begun = 0
+
+    def ended(number: int, _: object) -> None:
+        done.append(number)
+        news.set()
+
     try:
         for turn in range(len(jobs)):
-            while begun < len(jobs) and len(tasks) < IN_FLIGHT:
-                tasks[begun] = asyncio.create_task(work(jobs[begun]))
-                begun += 1
-            number = turn if ordered else await _first(tasks)
+            while True:
+                while begun < len(jobs) and len(tasks) < MOST_BEGUN:
+                    tasks[begun] = task = asyncio.create_task(placed(jobs[begun]))
+                    task.add_done_callback(partial(ended, begun))
+                    begun += 1
+                if tasks[turn].done() if ordered else done:
+                    break
+                news.clear()
+                await news.wait()
+            number = turn if ordered else done.popleft()
             try:
-                result = await tasks.pop(number)
+                result = tasks.pop(number).result()
             except Exception as error:
                 if lost is None:
                     raise
@@ -47,7 +96,58 @@ async def stream(
         await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
-async def _first(tasks: dict[int, asyncio.Task[T]]) -> int:
-    """The job that is done, or will be before the others."""
-    await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_COMPLETED)
-    return next(number for number, task in tasks.items() if task.done())
+class Places:
+    """Places for those at work, given in the order in which they were asked for.
+
+    Who takes much longer than most only waits for servers that are slow or silent, and gives the place back meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._at_work: dict[asyncio.Future[None], float] = {}  # since when
+        self._recent: deque[float] = deque(maxlen=_RECENT)  # seconds
+        self._queue: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @asynccontextmanager
+    async def taken(self) -> AsyncIterator[None]:
+        """Wait for a place, and keep it until all is done, unless that takes long."""
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        self._queue.append(turn)
+        self._go_on(loop)
+        begun = loop.time()
+        try:
+            if not turn.done():
+                await turn
+                begun = loop.time()
+            yield
+            self._recent.append(loop.time() - begun)
+        finally:
+            turn.cancel()
+            self._at_work.pop(turn, None)
+            self._go_on(loop)
+
+    def _wait(self, loop: asyncio.AbstractEventLoop) -> float:
+        """Seconds until a place may be given back; 0: one is free."""
+        if len(self._at_work) < IN_FLIGHT:
+            return 0.0
+        patience = max(_SHORTEST, _SLOW * statistics.median(self._recent)) if self._recent else _UNKNOWN
+        oldest, since = next(iter(self._at_work.items()))
+        if (wait := since + patience - loop.time()) > 0:
+            return wait
+        del self._at_work[oldest]
+        return 0.0
+
+    def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let the next ones begin, as many as there are places for."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._queue:
+            if wait := self._wait(loop):
+                self._timer = loop.call_later(wait, self._go_on, loop)
+                return
+            turn = self._queue.popleft()
+            if not turn.done():  # else it was cancelled
+                turn.set_result(None)
+                self._at_work[turn] = loop.time()

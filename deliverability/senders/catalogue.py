@@ -230,6 +230,6 @@ class _Reader:
 def pattern(text: str, *, suffix: bool) -> Pattern:
     """The pattern that a text of lower case stands for; see Pattern."""
     if "#" not in text and "*" not in text:
-        return Pattern(text, suffix, None)
+        return Pattern(text, suffix)
     pieces = {"#": "[0-9]", "*": "[a-z0-9_-]*"}
-    return Pattern(text, suffix, re.compile("".join(pieces.get(char) or re.escape(char) for char in text)))
+    return Pattern(text, suffix, "".join(pieces.get(char) or re.escape(char) for char in text))

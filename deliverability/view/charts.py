@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 from xml.etree import ElementTree
 
@@ -70,7 +71,8 @@ def line(
     return _bare(chart.render_tree(), name)
 
 
-def spark(values: Sequence[_Number | None], *, name: str, top: _Number) -> str:
+@lru_cache(maxsize=1024)  # most domains stay as they are, and look the same
+def spark(values: tuple[_Number | None, ...], *, top: _Number) -> str:
     """A line of a few pixels beside a name in a table."""
     pygal = _pygal()
     chart = pygal.Line(
@@ -89,9 +91,9 @@ def spark(values: Sequence[_Number | None], *, name: str, top: _Number) -> str:
         show_x_guides=False,
         show_y_guides=False,
     )
-    chart.uuid = name
+    chart.uuid = "spark"
     chart.add("", list(values))
-    return _bare(chart.render_tree(), name)
+    return _bare(chart.render_tree(), "spark")
 
 
 def _pygal() -> Any:

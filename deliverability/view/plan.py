@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -162,10 +163,12 @@ def plan_view(report: Report, findings: FindingIndex, speaker: Speaker) -> PlanV
 
 
 def _names(steps: Sequence[PlanStepView], say: Phrases) -> str:
-    """The names of steps in one line."""
-    names = tuple(dict.fromkeys(each.noun or each.what for each in steps))
+    """The names of steps in one line; how many share a name stands behind it."""
+    counted = Counter(each.noun or each.what for each in steps)
+    names = [name if n == 1 else name + say("plan.so-many", n=str(n)) for name, n in counted.items()]
     listed = say("value.separator").join(names[:_NAMES_SHOWN])
-    return listed + (say("value.more", n=str(len(names) - _NAMES_SHOWN)) if len(names) > _NAMES_SHOWN else "")
+    rest = sum(list(counted.values())[_NAMES_SHOWN:])
+    return listed + (say("value.more", n=str(rest)) if rest else "")
 
 
 def _heading(number: int, say: Phrases) -> str:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from deliverability import _yamlstrict as yamlstrict
-from deliverability.judge.load import RuleError
+from deliverability._cache import kept
+from deliverability.judge.files import RuleError
 from deliverability.model.placeholders import LANGUAGES
 
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
@@ -44,12 +45,15 @@ def load_glossary(folders: Sequence[Path]) -> tuple[GlossaryTerm, ...]:
 
     Raises RuleError with every problem found, ``file:line: what``.
     """
+    paths = [path for folder in folders if (path := folder / "glossary.yaml").is_file()]
+    return kept("glossary", paths, lambda: _terms(paths))
+
+
+def _terms(paths: Sequence[Path]) -> tuple[GlossaryTerm, ...]:
     terms: dict[str, GlossaryTerm] = {}
     problems: list[str] = []
-    for folder in folders:
-        path = folder / "glossary.yaml"
-        if path.is_file():
-            terms |= _file(path, problems)
+    for path in paths:
+        terms |= _file(path, problems)
     for term in terms.values():
         problems += [
             f"glossary: {term.id}: see names {each!r}, which is no term" for each in term.see if each not in terms

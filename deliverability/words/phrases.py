@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from deliverability import _yamlstrict as yamlstrict
+from deliverability._cache import kept
 from deliverability._resources import locate
 from deliverability.model.placeholders import fill
 
@@ -43,8 +45,12 @@ def help_words(lang: str) -> Phrases:
 
 
 def _read(name: str, lang: str) -> Phrases:
-    text = (locate("reports") / f"{name}.{lang}.yaml").read_text("utf-8")
-    return Phrases(lang, dict(_flat(yamlstrict.read(text).data, "")))
+    path = locate("reports") / f"{name}.{lang}.yaml"
+    return Phrases(lang, kept(f"{name}.{lang}", [path], lambda: _texts(path)))
+
+
+def _texts(path: Path) -> dict[str, str]:
+    return dict(_flat(yamlstrict.read(path.read_text("utf-8")).data, ""))
 
 
 def _flat(node: object, prefix: str) -> Sequence[tuple[str, str]]:

@@ -71,7 +71,7 @@ def _dkim(service: Service, say: Phrases) -> str:
 def _current(service: Service) -> tuple[str, ...]:
     if not service.dkim.fixed:
         return ()
-    return tuple(each.text for each in service.dkim.selectors if each.expression is None)
+    return tuple(each.text for each in service.dkim.selectors if not each.expression)
 
 
 def _return_path(service: Service, say: Phrases) -> str:
@@ -89,7 +89,7 @@ def _return_path_or_include(service: Service, say: Phrases) -> str:
 
 def _include(service: Service, say: Phrases) -> str:
     """What SPF has to contain for the service."""
-    if service.include is not Include.NEEDED or not service.spf or service.spf[0].expression is not None:
+    if service.include is not Include.NEEDED or not service.spf or service.spf[0].expression:
         return ""
     return say("services.include", service=_name(service, say), host=service.spf[0].text)
 

@@ -18,7 +18,7 @@ import pytest
 from deliverability.auditors import catalogue
 from deliverability.history.store import History
 from deliverability.history.trend import trend
-from deliverability.judge.load import load_guide
+from deliverability.judge.files import load_guide
 from deliverability.model.codec import as_catalogued
 from deliverability.model.codes import AS_SAID
 from deliverability.model.facts import Fact, FactSet, records_of

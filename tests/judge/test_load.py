@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from deliverability.auditors import catalogue
-from deliverability.judge.load import RuleError, load_rules
+from deliverability.judge.files import RuleError
+from deliverability.judge.load import load_rules
 from deliverability.model.rules import Compare, Op
 from deliverability.remedy.names import REMEDIES
 

@@ -201,8 +201,10 @@ async def test_it_passes_our_own_audit(lang: str) -> None:
 # --- Webhook and textfile ---
 
 
-def test_the_webhook_gets_the_summary() -> None:
-    told = json.loads(document(WebhookSettings("https://x.example"), summary([entry()]), RULES, catalogue(), "en"))
+def test_the_webhook_gets_the_summary(tmp_path: Path) -> None:
+    run = summary([entry()])
+    (tmp_path / "summary.json").write_text(json.dumps(run.to_json(), indent=2))
+    told = json.loads(document(WebhookSettings("https://x.example"), run, tmp_path, RULES, catalogue(), "en"))
     assert (told["new"], told["started"]) == (0, "2026-11-23T06:00:00Z")
     assert told["subjects"][0]["verdicts"][0] == {
         "receiver": "gmail",
@@ -214,7 +216,9 @@ def test_the_webhook_gets_the_summary() -> None:
 
 def test_for_slack_nothing_from_outside_is_markup() -> None:
     odd = entry("shop.example", change(item="<!channel> *x*"))
-    told = json.loads(document(WebhookSettings("https://x.example", "slack"), summary([odd]), RULES, catalogue(), "en"))
+    told = json.loads(
+        document(WebhookSettings("https://x.example", "slack"), summary([odd]), Path(), RULES, catalogue(), "en")
+    )
     assert {block["text"]["type"] for block in told["blocks"]} == {"plain_text"}
     assert "<!channel>" not in told["text"]
 

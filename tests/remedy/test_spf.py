@@ -588,9 +588,10 @@ async def check(audited: Audited) -> int:
 
 def covers(new: Coverage, old: Coverage) -> bool:
     """Every address that passed before passes now."""
-    from deliverability.protocols.spf.coverage import _all_within
+    from deliverability.protocols.spf.coverage import _all_within, _span
 
-    return _all_within([each for _, each in old.ranges if each.prefixlen], [each for _, each in new.ranges])
+    before = [_span(each) for _, each in old.ranges if each.prefixlen]
+    return _all_within(before, [_span(each) for _, each in new.ranges])
 
 
 async def test_every_draft_over_the_zones() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
-from deliverability.runs.stream import IN_FLIGHT, stream
+from deliverability.runs import stream as under_test
+from deliverability.runs.stream import IN_FLIGHT, collecting_seldom, stream
 
 JOBS = list(range(2 * IN_FLIGHT + 5))
 
@@ -16,10 +18,11 @@ class Worker:
 
     def __init__(self, *held: int) -> None:
         self.held = {number: asyncio.Event() for number in held}
-        self.at_work = self.most = 0
+        self.at_work = self.most = self.begun = 0
 
     async def __call__(self, job: int) -> int:
         self.at_work += 1
+        self.begun += 1
         self.most = max(self.most, self.at_work)
         try:
             await asyncio.sleep(0)
@@ -51,12 +54,59 @@ async def test_a_slow_job_holds_up_the_others_only_where_the_order_counts() -> N
 
     work = Worker(0)
     following = asyncio.ensure_future(anext(stream(JOBS, work)))
-    for _ in range(10):
+    for _ in range(30):
         await asyncio.sleep(0)
-    assert work.at_work == 1, "those begun with it are done and wait for it"
+    assert work.at_work == 1, "all others are done and wait for it"
     assert work.most == IN_FLIGHT
     work.held[0].set()
     assert await following == (0, 0)
+
+
+async def test_results_that_wait_for_their_turn_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(under_test, "MOST_BEGUN", IN_FLIGHT + 10)
+    work = Worker(0)
+    found = stream(JOBS, work)
+    following = asyncio.ensure_future(anext(found))
+    for _ in range(30):
+        await asyncio.sleep(0)
+    assert work.begun == IN_FLIGHT + 10
+    work.held[0].set()
+    await following
+    assert [job async for job, _ in found] == JOBS[1:]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_jobs_that_only_wait_leave_room_for_others(ordered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as may be at work never end: the others are done all the same, and no more than that are at work."""
+    monkeypatch.setattr(under_test, "_UNKNOWN", 0.05)
+    monkeypatch.setattr(under_test, "_SHORTEST", 0.05)
+    silent = range(3, 3 + IN_FLIGHT)
+    work = Worker(*silent)
+    got = []
+
+    async def collect() -> None:
+        async for job, _ in stream(JOBS, work, ordered=ordered):
+            got.append(job)
+
+    collecting = asyncio.ensure_future(collect())
+    async with asyncio.timeout(60):
+        while work.begun < len(JOBS) or work.at_work > IN_FLIGHT:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+    assert got == [0, 1, 2] if ordered else sorted(got) == [job for job in JOBS if job not in silent]
+    assert work.most <= 2 * IN_FLIGHT
+    for event in work.held.values():
+        event.set()
+    await collecting
+    assert sorted(got) == JOBS
+
+
+def test_the_collector_works_as_before_when_all_is_done() -> None:
+    before = gc.get_threshold()
+    with collecting_seldom():
+        assert gc.get_threshold()[0] > before[0]
+        assert gc.get_freeze_count() > 0
+    assert gc.get_threshold() == before
+    assert gc.get_freeze_count() == 0
 
 
 async def failing(job: int) -> int:

@@ -13,7 +13,7 @@ import pytest
 from deliverability.auditors import catalogue
 from deliverability.config import EmailSettings
 from deliverability.history.store import History
-from deliverability.judge.load import load_guide
+from deliverability.judge.files import load_guide
 from deliverability.notify.notifier import compose
 from deliverability.render.weekly import HtmlPages
 from deliverability.runs.rules import rule_folders

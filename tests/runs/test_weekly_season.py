@@ -18,7 +18,7 @@ from selectolax.lexbor import LexborHTMLParser
 from deliverability.auditors import catalogue
 from deliverability.history.store import History
 from deliverability.judge.engine import Selection
-from deliverability.judge.load import load_guide
+from deliverability.judge.files import load_guide
 from deliverability.model.codes import AS_SAID
 from deliverability.model.facts import Purpose, Reason
 from deliverability.model.history import Cause, ChangeKind, FindingChange

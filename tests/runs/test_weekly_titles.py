@@ -108,7 +108,7 @@ def test_in_letters_pages_and_messages(tmp_path: Path, lang: str) -> None:
         texts = [str(mail["Subject"])]
         texts += [part.get_content() for part in mail.walk() if not part.is_multipart()]
         texts.append(pages.start(summary, history, lang))
-        texts.append(document(SLACK, summary, rules(), catalogue(), lang).decode())
+        texts.append(document(SLACK, summary, Path(), rules(), catalogue(), lang).decode())
         for text in texts:
             assert unfilled(text) == []
     history.close()

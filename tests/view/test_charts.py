@@ -28,7 +28,7 @@ def test_the_limit_is_a_line_of_its_own() -> None:
 
 
 def test_it_is_hidden_from_screen_readers_and_runs_nothing() -> None:
-    for svg in (drawn((1, 2, 3, 4)), spark((1, 2, None, 4), name="s", top=4)):
+    for svg in (drawn((1, 2, 3, 4)), spark((1, 2, None, 4), top=4)):
         assert 'aria-hidden="true"' in svg
         assert "<script" not in svg
         assert "<style" not in svg

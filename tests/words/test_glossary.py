@@ -16,7 +16,7 @@ import pytest
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._resources import locate
-from deliverability.judge.load import RuleError
+from deliverability.judge.files import RuleError
 from deliverability.words.glossary import load_glossary
 
 RULES, REPORTS = locate("rules"), locate("reports")

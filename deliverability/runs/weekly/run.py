@@ -12,8 +12,10 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -21,14 +23,15 @@ from pathlib import Path
 from typing import Protocol
 
 from deliverability import __version__
-from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, write_whole
+from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, WholeFile, move, write_whole
 from deliverability.auditors import catalogue
 from deliverability.history.causes import Judged, other_settings, waivers_of
 from deliverability.history.diff import compare
 from deliverability.history.known import fails, last_known
 from deliverability.history.older import IDENTITIES, renewed
-from deliverability.history.store import DamagedError, History, HistoryError, HistoryRun
-from deliverability.history.texts import named, without_texts
+from deliverability.history.pieces import Packed, pack
+from deliverability.history.store import DamagedError, History, HistoryError, HistoryRun, Standing
+from deliverability.history.texts import named
 from deliverability.history.trend import certain_grade, measures_of, stage_of
 from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, fingerprint, judge
@@ -43,6 +46,7 @@ from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Finding, Outcome, Report, Verdict
 from deliverability.model.rules import RuleSet, Severity
 from deliverability.model.weekly import (
+    SUMMARY,
     FindingText,
     ReceiverVerdict,
     Summary,
@@ -56,7 +60,7 @@ from deliverability.ports.ports import Ports
 from deliverability.runs.engine import Audited, Extras, report_on
 from deliverability.runs.exit import exit_code, worst_exit_code
 from deliverability.runs.job import Job, Options, Sample
-from deliverability.runs.stream import stream
+from deliverability.runs.stream import collecting_seldom, stream
 from deliverability.runs.weekly.messages import Picked
 from deliverability.words.sentences import phrases, sentences
 from deliverability.words.speaker import Speaker
@@ -167,7 +171,7 @@ async def weekly(
     if _is_stale(run, now):
         # Killed long ago. Pages that were ready are told of late; what was not ready would be told as if of today.
         if published is not None:
-            _close(plan, history, run, published, notify)
+            _close(plan, history, run, read_summary(published / SUMMARY), notify)
             published = None
             run = history.begin(stamp(now), __version__)
         else:
@@ -179,24 +183,26 @@ async def weekly(
         for half_written in work.glob(HALF_WRITTEN):
             half_written.unlink()
         stems = _stems(plan.subjects)
-        await _Subjects(plan, history, pages, run, work).go(stems, tick)
-        summary = _summary(plan, history, run, [work / f"{stem}.json" for stem in stems])
+        await _Subjects(plan, history, pages, run, work, _Before.of(plan, history)).go(stems, tick)
+        entries = [work / f"{stem}.json" for stem in stems]
+        summary = _summary(plan, history, run, entries)
         for lang in LANGUAGES:
             write_whole(work / page_name("index", lang), pages.start(summary, history, lang), mode=plan.page_mode)
-        written = json_text(summary.to_json(), indent=2) + "\n"
-        write_whole(work / "summary.json", written, mode=PRIVATE)
-        write_whole(work / _RUN, str(run.id), mode=PRIVATE)
+        _write_summary(work / SUMMARY, summary, entries)
+        write_whole(work / _RUN, _mark(run), mode=PRIVATE)
         work.chmod(plan.folder_mode)
+        os.sync()  # the files of the subjects, all at once, before they are published
         published = _publish(plan.output, work, run)
-    return _close(plan, history, run, published, notify)
+        return _close(plan, history, run, replace(summary, folder=published.name), notify)
+    return _close(plan, history, run, read_summary(published / SUMMARY), notify)
 
 
 def _close(
-    plan: Plan, history: History, run: HistoryRun, published: Path, notify: Callable[[Summary], None]
+    plan: Plan, history: History, run: HistoryRun, summary: Summary, notify: Callable[[Summary], None]
 ) -> Summary:
     """What is left to do once the pages are out."""
+    published = plan.output / summary.folder
     _point_latest(plan.output, published)
-    summary = read_summary(published / "summary.json")
     notify(summary)
     history.finish(run, stamp(plan.ports.clock.now()))
     _tidy(plan.output, plan.keep, published)
@@ -233,28 +239,103 @@ def _stems(subjects: Sequence[WeeklySubject]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class _Before:
+    """The finished run before: what each subject was in it, and the folder of its pages where that is still there."""
+
+    run: HistoryRun | None = None
+    subjects: Mapping[tuple[str, str], Standing] = field(default_factory=dict)
+    folder: Path | None = None
+
+    @classmethod
+    def of(cls, plan: Plan, history: History) -> _Before:
+        """Raises HistoryError."""
+        finished = [each for each in history.runs() if each.finished]
+        if not finished:
+            return cls()
+        run = finished[-1]
+        return cls(run, history.states_of(run), _published(plan.output, run))
+
+    def began(self, subject: WeeklySubject) -> str:
+        """When it audited the subject. Raises KeyError where it did not."""
+        return self.subjects[subject.domain, subject.source].started
+
+    def entry(self, report: Report, source: str, stem: str, packed: Packed) -> WeeklyEntry | None:
+        """Its entry of the subject, where it found the same, by the same rules and the same program."""
+        standing = self.subjects.get((report.domain, source))
+        if self.run is None or self.folder is None or standing is None or self.run.version != __version__:
+            return None
+        if (standing.digest, standing.rules_digest) != (packed.digest, report.rules_digest):
+            return None
+        entry = _read_entry(self.folder / f"{stem}.json")
+        if entry is None or (entry.domain, entry.source, entry.message) != (report.domain, source, report.message):
+            return None
+        return entry if entry.content == _content(report) else None
+
+    def pages_kept(self, entry: WeeklyEntry, work: Path, mode: int) -> bool:
+        """Take over the pages of an entry; whether they were all there, and readable for the same people."""
+        if self.folder is None or not entry.pages:
+            return False
+        try:
+            for name in entry.pages.values():
+                if stat.S_IMODE((self.folder / name).stat().st_mode) != mode:
+                    return False
+                _take_over(self.folder / name, work / name)
+        except OSError:
+            return False
+        return True
+
+
+def _take_over(old: Path, new: Path) -> None:
+    """The same file under another name, or a copy where the disk does not know that. Raises OSError."""
+    new.unlink(missing_ok=True)
+    try:
+        new.hardlink_to(old)
+    except OSError:
+        shutil.copy2(old, new)
+
+
+def _quiet(entry: WeeklyEntry) -> Comparison | None:
+    """Its comparison, where that tells of nothing that changed, failed or is seen for the first time."""
+    found = entry.comparison
+    if found is None or not found.previous or entry.problems or entry.failures:
+        return None
+    told = found.verdicts or found.records or found.settings or found.regraded
+    return None if told or any(each.kind is not ChangeKind.STILL for each in found.changes) else found
+
+
+def _tells_the_same(before: WeeklyEntry, entry: WeeklyEntry) -> bool:
+    """Whether a page would say what that of the run before says, which compared with another run itself."""
+    if before.comparison is None or entry.comparison is None or not before.comparison.previous:
+        return False
+    like = replace(before.comparison, previous=entry.comparison.previous)
+    return replace(before, comparison=like, exit_code=entry.exit_code) == entry
+
+
+@dataclass(frozen=True, slots=True)
 class _Subjects:
     plan: Plan
     history: History
     pages: Pages
     run: HistoryRun
     work: Path
+    before: _Before
 
     async def go(self, stems: Sequence[str], tick: Callable[[str], None]) -> None:
         """Audit what this run has not audited yet; each subject is kept as soon as it is done."""
         done = self.history.recorded(self.run)
         waiting = []
         for subject, stem in zip(self.plan.subjects, stems, strict=True):
-            if (subject.domain, subject.source) in done and _is_entry(self.work / f"{stem}.json"):
+            if (subject.domain, subject.source) in done and _read_entry(self.work / f"{stem}.json"):
                 tick(subject.domain)
             else:
                 waiting.append((subject, stem))
         seen = self._keys_seen()
         found = stream(waiting, lambda each: _gathered(each[0], self.plan, seen), ordered=False)
-        async for (subject, stem), gathered in found:
-            # In a thread: while pages are written, the look-ups of the next subjects go on and do not time out.
-            await asyncio.to_thread(self._keep_or_tell, subject, stem, gathered)
-            tick(subject.domain)
+        with collecting_seldom():
+            async for (subject, stem), gathered in found:
+                # In a thread: while pages are written, the look-ups of the next subjects go on and do not time out.
+                await asyncio.to_thread(self._keep_or_tell, subject, stem, gathered)
+                tick(subject.domain)
 
     def _keys_seen(self) -> tuple[KeySeen, ...]:
         """The keys ever seen; those that a domain had when it was last looked at count as last seen of late.
@@ -293,30 +374,59 @@ class _Subjects:
             entry = WeeklyEntry(subject.domain, subject.source, "", problems=gathered.problems, failures=1, exit_code=3)
             _write_entry(self.work / f"{stem}.json", entry)
             return
-        plan = self.plan
-        snapshot = _snapshot(subject, audited, report, plan)
-        problems = [*gathered.problems]
+        packed = pack(_snapshot(subject, audited, report, self.plan))
+        renamed = _renamed(report, self.plan.rules)
+        before = None if gathered.problems else self.before.entry(report, subject.source, stem, packed)
+        gone: list[str] = []
+        if before is not None and (comparison := _quiet(before)) is not None:
+            # All is as it was, and nothing was news then: there is nothing to compare.
+            comparison = replace(comparison, previous=self.before.began(subject))
+            entry = replace(before, comparison=comparison, exit_code=_exit_code(report, comparison, self.plan))
+        else:
+            entry, gone = self._compared(subject, report, packed, renamed, gathered.problems)
+            entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
+        mode = self.plan.page_mode
+        same = before is not None and _tells_the_same(before, entry)
+        if not (same and self.before.pages_kept(entry, self.work, mode)):
+            for lang, name in entry.pages.items():
+                text = self.pages.subject(report, entry, self.history, lang)
+                write_whole(self.work / name, text, mode=mode, lasting=False)
+        _write_entry(self.work / f"{stem}.json", entry)
+        self.history.record(self.run, packed, gone, renamed)
+
+    def _compared(
+        self,
+        subject: WeeklySubject,
+        report: Report,
+        packed: Packed,
+        renamed: Mapping[str, str],
+        problems: Sequence[Detail],
+    ) -> tuple[WeeklyEntry, list[str]]:
+        """The entry without pages, and the fingerprints of findings that there are no longer."""
+        told = [*problems]
 
         def damaged(found: DamagedError) -> None:
-            problems.extend(found.details)
+            told.extend(found.details)
 
-        compared = self._compare(snapshot, report, damaged)
+        compared = self._compare(packed, report, renamed, damaged)
         now = {each.fingerprint for each in report.findings}
         gone = [each.fingerprint for each in compared.comparison.of(ChangeKind.GONE) if each.fingerprint not in now]
-        entry = _entry(subject, report, compared, plan)
-        entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
-        if problems:
-            entry = replace(entry, problems=tuple(problems), exit_code=worst_exit_code((entry.exit_code, 3)))
-        for lang, name in entry.pages.items():
-            write_whole(self.work / name, self.pages.subject(report, entry, self.history, lang), mode=plan.page_mode)
-        _write_entry(self.work / f"{stem}.json", entry)
-        self.history.record(self.run, snapshot, gone, compared.renamed)
+        entry = _entry(subject, report, compared, self.plan)
+        if told:
+            entry = replace(entry, problems=tuple(told), exit_code=worst_exit_code((entry.exit_code, 3)))
+        return entry, gone
 
-    def _compare(self, snapshot: Snapshot, report: Report, damaged: Callable[[DamagedError], None]) -> _Compared:
-        plan, (domain, source) = self.plan, (snapshot.domain, snapshot.source)
-        renamed = _renamed(report, plan.rules)
-        kept = self.history.snapshots(domain, source, before=self.run, newest=_LOOK_BACK, damaged=damaged)
-        earlier: Iterator[Snapshot] = (renewed(each, snapshot.facts, renamed, catalogue()) for _, each in kept)
+    def _compare(
+        self,
+        packed: Packed,
+        report: Report,
+        renamed: Mapping[str, str],
+        damaged: Callable[[DamagedError], None],
+    ) -> _Compared:
+        plan, snapshot = self.plan, packed.snapshot
+        domain, source = snapshot.domain, snapshot.source
+        kept = self.history.earlier(self.run, packed, newest=_LOOK_BACK, damaged=damaged)
+        earlier: Iterator[Snapshot] = (renewed(each, snapshot.facts, renamed, catalogue()) for each in kept)
         if source and _has_message(snapshot.facts):
             # Where the message could not be read for a week, what is known of mail is what was known before.
             earlier = _with_message_first(earlier)
@@ -324,14 +434,14 @@ class _Subjects:
         states = self.history.states(domain, source, before=self.run)
         states = {renamed.get(ident, ident): state for ident, state in states.items()}
         if old is None:
-            return _Compared(compare(None, snapshot, report.findings, states), renamed)
+            return _Compared(compare(None, snapshot, report.findings, states))
         known = (*old.findings, *snapshot.findings)
         ruled = _judged(old.facts, plan.rules, _selection_of(old, plan), known)
         settled = None
         if other_settings(old, snapshot):
             settled = _judged(_settled(old, snapshot), plan.rules, plan.selection, known)
         comparison = compare(old, snapshot, report.findings, states, ruled, settled, plan.rules.rules)
-        return _Compared(comparison, renamed, old.facts, ruled)
+        return _Compared(comparison, old.facts, ruled)
 
 
 def _known_again(findings: Sequence[Finding], kept: Sequence[Kept]) -> tuple[Finding, ...]:
@@ -346,10 +456,9 @@ _LOOK_BACK = 8
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """A comparison, the fingerprints that were others in earlier versions, and the old facts as they are judged now."""
+    """A comparison, and the old facts as they are judged now."""
 
     comparison: Comparison
-    renamed: Mapping[str, str]
     facts: FactSet = field(default_factory=lambda: FactSet({}, {}))
     ruled: Judged = field(default_factory=Judged)
 
@@ -447,7 +556,7 @@ def _internal(error: Exception) -> Detail:
 
 
 def _snapshot(subject: WeeklySubject, audited: Audited, report: Report, plan: Plan) -> Snapshot:
-    seen = Snapshot(
+    return Snapshot(
         domain=subject.domain,
         source=subject.source,
         started=audited.started,
@@ -457,7 +566,6 @@ def _snapshot(subject: WeeklySubject, audited: Audited, report: Report, plan: Pl
         assessment=report.assessment,
         rules_digest=report.rules_digest,
     )
-    return without_texts(seen)
 
 
 def _kept(finding: Finding, report: Report, rules: RuleSet) -> Kept:
@@ -506,7 +614,14 @@ def _entry(subject: WeeklySubject, report: Report, compared: _Compared, plan: Pl
         measures=measures_of(report.facts),
         stage=stage_of(report.facts) or "",
         closed=_CLOSED[report.assessment.closed] if report.assessment.parked else "",
+        content=_content(report),
     )
+
+
+def _content(report: Report) -> str:
+    """Remedies are drafted in bounded time: on a busy machine fewer may be ready, and the pages say less."""
+    told = report.answer, report.remedies, tuple(each.code for each in report.notes)
+    return hashlib.sha256(repr(told).encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
 def _verdict(verdict: Verdict) -> ReceiverVerdict:
@@ -552,19 +667,18 @@ def _exit_code(report: Report, comparison: Comparison, plan: Plan) -> int:
 
 
 def _write_entry(path: Path, entry: WeeklyEntry) -> None:
-    write_whole(path, json_text(to_json(entry)), mode=PRIVATE)
+    write_whole(path, json_text(to_json(entry)), mode=PRIVATE, lasting=False)
 
 
-def _is_entry(path: Path) -> bool:
-    """Whether an entry can be read; that of a run which another version began may not be."""
+def _read_entry(path: Path) -> WeeklyEntry | None:
+    """An entry, where it can be read; that of a run which another version began may not be."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        from_json(json.loads(path.read_text("utf-8")))
-        return True
-    return False
+        return from_json(json.loads(path.read_text("utf-8")))
+    return None
 
 
 def _summary(plan: Plan, history: History, run: HistoryRun, files: Sequence[Path]) -> Summary:
-    entries = tuple(from_json(json.loads(file.read_text("utf-8"))) for file in files)
+    entries = tuple(_told(from_json(json.loads(file.read_text("utf-8")))) for file in files)
     finished = [each for each in history.runs() if each.finished and each.id != run.id]
     code = worst_exit_code([entry.exit_code for entry in entries])
     if not finished:
@@ -574,23 +688,50 @@ def _summary(plan: Plan, history: History, run: HistoryRun, files: Sequence[Path
     return Summary(run.started, finished[-1].started, entries, code, removed=removed, version=__version__)
 
 
+def _told(entry: WeeklyEntry) -> WeeklyEntry:
+    """The entry without the words of what stayed as it was, which nobody is told: most of what it holds."""
+    changes = entry.comparison.changes if entry.comparison else ()
+    still = {each.fingerprint for each in changes if each.kind is ChangeKind.STILL}
+    texts = {
+        lang: {ident: text for ident, text in words.items() if ident not in still}
+        for lang, words in entry.texts.items()
+    }
+    return replace(entry, texts=texts)
+
+
+def _write_summary(path: Path, summary: Summary, entries: Sequence[Path]) -> None:
+    """The JSON summary, with the entries as they were written: one after the other, for there may be thousands."""
+    counts = {"new": summary.count_new, "mended": summary.count_mended}
+    head = json_text(replace(summary, entries=()).to_json() | counts, indent=2)
+    begin, _, end = head.partition('"subjects": []')
+    file = WholeFile(path, PRIVATE)
+    try:
+        file.write(f'{begin}"subjects": ['.encode())
+        for number, each in enumerate(entries):
+            text = json_text(json.loads(each.read_text("utf-8")), indent=2).replace("\n", "\n    ")
+            file.write(f"{',' if number else ''}\n    {text}".encode())
+        file.write(f"\n  ]{end}\n".encode() if entries else f"]{end}\n".encode())
+        file.keep()
+    finally:
+        file.drop()
+
+
 _RUN = ".run"
 
 
 def _published(output: Path, run: HistoryRun) -> Path | None:
-    """The folder of a run whose process was killed after its pages were published."""
+    """The folder of the pages of a run, where they are published."""
     for folder in output.iterdir():
         if folder.is_dir() and not folder.is_symlink() and not folder.name.startswith("."):
             mark = folder / _RUN
-            if mark.exists() and mark.read_text() == str(run.id) and _same_start(folder, run):
+            if mark.exists() and mark.read_text() == _mark(run):
                 return folder
     return None
 
 
-def _same_start(folder: Path, run: HistoryRun) -> bool:
-    with contextlib.suppress(InputError):
-        return read_summary(folder / "summary.json").started == run.started
-    return False
+def _mark(run: HistoryRun) -> str:
+    """What a folder says of the run that it is of; in another history there may be one of the same number."""
+    return f"{run.id} {run.started}"
 
 
 def _publish(output: Path, work: Path, run: HistoryRun) -> Path:

@@ -1,0 +1,198 @@
+"""What was read from files and takes long to read, kept in the user's cache folder in a form that is quick to load.
+
+That form is a pickle, the quickest there is; to load a foreign one is to run it. So it is loaded only from a file and
+folder that belong to the user and that nobody else may read or write (0600 and 0700, no symbolic link): whoever could
+change it can act as the user anyhow. Only known types are made of it, and a checksum finds what a disk lost.
+
+A value is kept under the digest of all that it was made of: its files, this program and this Python. So it is never
+stale, and nothing has to be emptied. That there is no such folder, or that it cannot be written, is no error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import hashlib
+import io
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+KEPT = 8
+"""Values of one name that stay: of several folders of rules, or versions of this program, used in turn."""
+_OF = frozenset({"deliverability", "publicsuffixlist"})
+"""Packages of whose types values are made."""
+_CHECKSUM = 32
+_MAX_OCTETS = 100_000_000
+
+_T = TypeVar("_T")
+
+
+def kept(name: str, sources: Sequence[Path], make: Callable[[], _T]) -> _T:
+    """What `make` makes of the files `sources` (folders stand for the YAML files in them), or made of the same before.
+
+    What `make` raises is passed on, and nothing is kept.
+    """
+    place, key = _folder(), _key(name, sources)
+    if place is None or key is None:
+        return make()
+    file = f"{name}-{key}"
+    with _Uncollected():
+        if (found := _load(place, file)) is not None:
+            value: _T = found[0]
+            return value
+    made = make()
+    # What was changed while it was read is not kept under the digest of what was there before.
+    if _key(name, sources) == key:
+        _keep(place, file, made)
+    return made
+
+
+def _folder() -> str | None:
+    """The cache folder of this program (XDG Base Directory Specification), whether it is there or not."""
+    if not hasattr(os, "geteuid"):
+        return None  # a system where permissions say nothing that could be relied on
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):
+        home = os.path.expanduser("~")
+        base = os.path.join(home, "Library/Caches" if sys.platform == "darwin" else ".cache")
+        if not os.path.isabs(home):
+            return None
+    return os.path.join(base, "deliv")
+
+
+def _key(name: str, sources: Sequence[Path]) -> str | None:
+    """The digest of the files and of what reads them; None where a file cannot be read."""
+    digest = hashlib.sha256(_program())
+    try:
+        for source in sources:
+            for path in _files(source):
+                with open(path, "rb", buffering=0) as file:
+                    data = file.read()
+                digest.update(f"{len(path)} {path} {len(data)} ".encode("utf-8", "surrogateescape"))
+                digest.update(data)
+    except OSError:
+        return None
+    return digest.hexdigest()[:40]
+
+
+def _files(source: Path) -> Iterator[str]:
+    """The YAML files of a folder and of the folders in it, in order; a file stands for itself."""
+    top = str(source)
+    if not os.path.isdir(top):
+        yield top
+        return
+    for entry in sorted(os.scandir(top), key=lambda each: each.name):
+        if entry.name.endswith(".yaml"):
+            yield entry.path
+        elif entry.is_dir():
+            yield from sorted(each.path for each in os.scandir(entry.path) if each.name.endswith(".yaml"))
+
+
+@cache
+def _program() -> bytes:
+    """This version of the program and of Python; where it is worked on, each state of its files is a version."""
+    package = sys.modules[__name__.partition(".")[0]]  # importing it by name would tie this module to all of the API
+    told = [package.__version__, sys.version, sys.implementation.cache_tag]
+    folders = [os.path.dirname(os.path.abspath(__file__))]
+    for folder in folders:
+        for entry in sorted(os.scandir(folder), key=lambda each: each.name):
+            if entry.name.endswith(".py"):
+                at = entry.stat()
+                told.append(f"{entry.path} {at.st_mtime_ns} {at.st_size}")
+            elif entry.is_dir() and entry.name != "__pycache__":
+                folders.append(entry.path)
+    return "\n".join(map(str, told)).encode("utf-8", "surrogateescape")
+
+
+def _load(place: str, name: str) -> tuple[Any] | None:
+    """What a file holds; None where there is none, or none that may be trusted."""
+    try:
+        folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            if not _own(os.fstat(folder)):
+                return None
+            handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+        finally:
+            os.close(folder)
+        with open(handle, "rb", buffering=0) as file:
+            at = os.fstat(handle)
+            if not (stat.S_ISREG(at.st_mode) and _own(at) and at.st_size <= _MAX_OCTETS):
+                return None
+            data = file.read()
+    except OSError:
+        return None
+    if hashlib.sha256(memoryview(data)[_CHECKSUM:]).digest() != data[:_CHECKSUM]:
+        return None
+    try:
+        return (_unpickle(data),)
+    except Exception:  # whatever a pickle of another make says: it is made anew
+        return None
+
+
+def _own(at: os.stat_result) -> bool:
+    """Whether that belongs to the user and to nobody beside."""
+    return at.st_uid == os.geteuid() and not at.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+
+
+def _unpickle(data: bytes) -> Any:
+    """Raises whatever pickle does, also where it names anything but types of this program."""
+    import pickle
+
+    class Reader(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            found = super().find_class(module, name)
+            if module.partition(".")[0] not in _OF or not isinstance(found, type):
+                raise pickle.UnpicklingError(f"{module}.{name} is not kept")
+            return found
+
+    file = io.BytesIO(data)
+    file.seek(_CHECKSUM)
+    return Reader(file).load()
+
+
+def _keep(place: str, name: str, value: object) -> None:
+    """Write a value whole or not at all, and drop the oldest of its kind. Where that fails, nothing is lost."""
+    import pickle
+
+    from deliverability._files import PRIVATE, PRIVATE_FOLDER, write_whole
+
+    try:
+        if not os.path.isdir(place):
+            above = os.path.dirname(place)
+            while not os.path.isdir(above):
+                above = os.path.dirname(above)
+            # Not in the folder of somebody else: run as another user, it would shut its owner out.
+            if os.stat(above).st_uid != os.geteuid():
+                return
+            os.makedirs(os.path.dirname(place), PRIVATE_FOLDER, exist_ok=True)
+            os.mkdir(place, PRIVATE_FOLDER)
+        if not _own(os.lstat(place)):
+            return
+        with _Uncollected():
+            data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(place, name))  # what is there was not trusted; it may be a pipe or a link
+        write_whole(Path(place, name), hashlib.sha256(data).digest() + data, mode=PRIVATE)
+        kind = name.rpartition("-")[0]
+        others = [each for each in os.scandir(place) if each.name.rpartition("-")[0] == kind]
+        for each in sorted(others, key=lambda each: each.stat().st_mtime)[:-KEPT]:
+            os.unlink(each.path)
+    except (OSError, pickle.PicklingError, TypeError, AttributeError):
+        return
+
+
+class _Uncollected:
+    """No garbage is looked for meanwhile: there is none, and all that comes to life would be looked through."""
+
+    def __enter__(self) -> None:
+        self._was = gc.isenabled()
+        gc.disable()
+
+    def __exit__(self, *_: object) -> None:
+        if self._was:
+            gc.enable()

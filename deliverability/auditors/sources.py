@@ -1,0 +1,159 @@
+"""Which sources send as a domain by what receivers report. Pure over what it is handed.
+
+Rows are judged one by one (see standing) and then put together to sources.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from deliverability.auditors.standing import RowJudge, RowStanding, Setup, SourceStanding
+from deliverability.model.codes import Code, Detail
+from deliverability.model.observed import Observed, ObservedRow
+from deliverability.model.senders import Service
+
+GOOD_PERCENT = 99.0
+"""From this share of aligned mail on, a source of ours or a service is one that signs, and the rest its noise."""
+
+OTHERS_ALIGNED = Code("by-others-aligned", ("name",))
+
+
+@dataclass(slots=True)
+class TrafficSource:
+    """Rows of reports that belong together: one sender, one standing."""
+
+    name: str
+    service: Service | None
+    standing: SourceStanding
+    said: bool
+    reasons: dict[Detail, None] = field(default_factory=dict)
+    rows: list[ObservedRow] = field(default_factory=list)
+    key: str = ""
+
+    @property
+    def messages(self) -> int:
+        """All of its messages."""
+        return sum(row.messages for row in self.rows)
+
+    @property
+    def aligned(self) -> int:
+        """Those that pass DMARC."""
+        return sum(row.messages for row in self.rows if row.facet.aligned)
+
+    @property
+    def by_address(self) -> Counter[str]:
+        """Messages by address."""
+        found: Counter[str] = Counter()
+        for row in self.rows:
+            found[row.ip] += row.messages
+        return found
+
+
+def sources_of(observed: Observed, domain: str, setup: Setup) -> tuple[TrafficSource, ...]:
+    """The sources of the trusted rows for a domain and the names below it, by standing, the largest first."""
+    rows = rows_of(observed, domain)
+    judge = RowJudge(setup, rows, observed.relays)
+    told: dict[tuple[str, bool], list[tuple[ObservedRow, RowStanding]]] = {}
+    for row in rows:
+        found = judge.told(row.ip, row.facet)
+        told.setdefault((found.group, found.standing.ours), []).append((row, found))
+    sources = [
+        source for (_, ours), each in told.items() for source in (_of_ours(each) if ours else _by_standing(each))
+    ]
+    order = {standing: place for place, standing in enumerate(SourceStanding)}
+    sources.sort(key=lambda each: (order[each.standing], -each.messages, each.name))
+    _name(sources)
+    return tuple(sources)
+
+
+def rows_of(observed: Observed, domain: str) -> list[ObservedRow]:
+    """The trusted rows about a domain and the names below it."""
+    below = f".{domain}"
+    return [
+        row
+        for row in observed.rows
+        if row.trusted and (row.facet.header_from == domain or row.facet.header_from.endswith(below))
+    ]
+
+
+def _name(sources: Iterable[TrafficSource]) -> None:
+    """A key for each: its name, with the standing where another source has the same name."""
+    taken: set[str] = set()
+    for each in sources:
+        key = each.name if each.name not in taken else f"{each.name} ({each.standing.value})"
+        number = 1
+        while key in taken:
+            number += 1
+            key = f"{each.name} ({each.standing.value}, {number})"
+        taken.add(key)
+        each.key = key
+
+
+# --- rows to sources ------------------------------------------------------------------------------------------------
+
+_Rows = Sequence[tuple[ObservedRow, RowStanding]]
+
+
+def _by_standing(told: _Rows) -> list[TrafficSource]:
+    return [_source(each, standing) for standing, each in _split(told, lambda one: one[1].standing).items()]
+
+
+def _of_ours(told: _Rows) -> list[TrafficSource]:
+    """The sources of one host or service of ours.
+
+    An address (of a service: a stream) that passes at other times is one source with what does not pass; what never
+    passes is another.
+    """
+    service = told[0][1].service
+    of: Callable[[tuple[ObservedRow, RowStanding]], str] = (
+        (lambda one: one[0].ip) if service is None else (lambda one: one[1].stream)
+    )
+    signing = {of(one) for one in told if one[0].facet.aligned}
+    good = [one for one in told if of(one) in signing]
+    rest = [one for one in told if of(one) not in signing]
+    found = []
+    mixed = False
+    if good:
+        standing = SourceStanding.OWN
+        messages = sum(row.messages for row, _ in good)
+        aligned = sum(row.messages for row, _ in good if row.facet.aligned)
+        mixed = aligned * 100 >= GOOD_PERCENT * messages
+        if not mixed:
+            standing = SourceStanding.OWN_GAP if service is None else SourceStanding.SERVICE_GAP
+        found.append(_source(good, standing))
+    for standing, each in _split(rest, lambda one: one[1].standing).items():
+        if standing is SourceStanding.SERVICE_GAP and mixed and not each[0][1].said:
+            source = _source(each, SourceStanding.SERVICE_MIXED)
+            source.reasons[OTHERS_ALIGNED(name=source.name)] = None
+        else:
+            source = _source(each, standing)
+        found.append(source)
+    return found
+
+
+def _split(
+    told: _Rows, by: Callable[[tuple[ObservedRow, RowStanding]], SourceStanding]
+) -> dict[SourceStanding, list[tuple[ObservedRow, RowStanding]]]:
+    found: dict[SourceStanding, list[tuple[ObservedRow, RowStanding]]] = {}
+    for one in told:
+        found.setdefault(by(one), []).append(one)
+    return found
+
+
+def _source(told: _Rows, standing: SourceStanding) -> TrafficSource:
+    first = told[0][1]
+    counts: Counter[Detail] = Counter()
+    for row, each in told:
+        counts[each.reason] += row.messages
+    reasons = dict.fromkeys(reason for reason, _ in counts.most_common())
+    said = any(each.said for _, each in told)
+    return TrafficSource(first.name, first.service, standing, said, reasons, [row for row, _ in told])
+
+
+def first_seen(source: TrafficSource, observed: Observed) -> date:
+    """The day on which mail of that kind from there was first reported, ever."""
+    ips, facets = observed.first_ips, observed.first_facets
+    return min(min(row.day, max(ips.get(row.ip, row.day), facets.get(row.facet, row.day))) for row in source.rows)

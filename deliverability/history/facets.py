@@ -1,0 +1,149 @@
+"""Facets and their texts as numbers: each is kept once, however many rows have it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from deliverability.model.observed import Facet, SignatureSeen
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+T = TypeVar("T")
+_MOST_KNOWN = 20_000
+_SIGNATURES = 3
+LABELLED = ("header_from", "envelope_from", "dkim1", "dkim2", "dkim3", "spf", "disposition", "reason")
+"""Columns of obs_facets that hold the number of a label."""
+
+
+class Facets:
+    """Numbers of facets as the database has them; those met lately are remembered."""
+
+    def __init__(self) -> None:
+        self._known: dict[Facet, int] = {}
+
+    def forget(self) -> None:
+        """What is remembered may no longer be in the database."""
+        self._known.clear()
+
+    def ids(self, connection: Connection, facets: Sequence[Facet]) -> list[int]:
+        """The number of each; new ones are kept."""
+        known = self._known
+        if len(known) > _MOST_KNOWN:
+            known.clear()
+        fresh = {each for each in facets if each not in known}
+        if fresh:
+            known.update(_numbered(connection, fresh))
+        return [known[each] for each in facets]
+
+
+def _numbered(connection: Connection, facets: Iterable[Facet]) -> dict[Facet, int]:
+    from sqlalchemy import insert, select
+
+    from deliverability.history.tables import obs_facets as table
+
+    by_key = {_key(each): each for each in sorted(facets)}
+    found: dict[bytes, int] = {}
+    for some in in_portions(list(by_key)):
+        rows = connection.execute(select(table.c.key, table.c.id).where(table.c.key.in_(some)))
+        found.update((bytes(row.key), row.id) for row in rows)
+    fresh = {key: each for key, each in by_key.items() if key not in found}
+    if fresh:
+        labels = _labels(connection, {text for each in fresh.values() for text in _texts(each).values()})
+        first = next_id(connection, table.c.id)
+        rows_ = [
+            {
+                "id": number,
+                "key": key,
+                **{column: labels[text] for column, text in _texts(each).items()},
+                "aligned_dkim": int(each.aligned_dkim),
+                "aligned_spf": int(each.aligned_spf),
+            }
+            for number, (key, each) in enumerate(fresh.items(), first)
+        ]
+        connection.execute(insert(table), rows_)
+        found.update((key, number) for number, key in enumerate(fresh, first))
+    return {each: found[key] for key, each in by_key.items()}
+
+
+def _key(facet: Facet) -> bytes:
+    return hashlib.blake2b(repr(facet).encode("utf-8", "backslashreplace"), digest_size=16).digest()
+
+
+def _texts(facet: Facet) -> dict[str, str]:
+    """The texts of a facet, by the column that holds their number."""
+    signatures = [" ".join(each) for each in facet.dkim[:_SIGNATURES]]
+    signatures += [""] * (_SIGNATURES - len(signatures))
+    return {
+        "header_from": facet.header_from,
+        "envelope_from": facet.envelope_from,
+        **{f"dkim{number}": text for number, text in enumerate(signatures, 1)},
+        "spf": f"{facet.spf_domain} {facet.spf_result}".strip(),
+        "disposition": facet.disposition,
+        "reason": facet.reason,
+    }
+
+
+def _labels(connection: Connection, texts: set[str]) -> dict[str, int]:
+    from sqlalchemy import insert, select
+
+    from deliverability.history.tables import obs_labels as table
+
+    found = {"": 0}
+    for some in in_portions(sorted(texts - {""})):
+        rows = connection.execute(select(table.c.text, table.c.id).where(table.c.text.in_(some)))
+        found.update((row.text, row.id) for row in rows)
+    fresh = sorted(texts - found.keys())
+    if fresh:
+        first = next_id(connection, table.c.id)
+        connection.execute(insert(table), [{"id": number, "text": each} for number, each in enumerate(fresh, first)])
+        found.update((each, number) for number, each in enumerate(fresh, first))
+    return found
+
+
+def read_facets(connection: Connection, ids: Iterable[int]) -> Mapping[int, Facet]:
+    """Facets by their number."""
+    from sqlalchemy import select
+
+    from deliverability.history.tables import obs_facets as table
+    from deliverability.history.tables import obs_labels
+
+    rows: list[Any] = []
+    for some in in_portions(sorted(ids)):
+        rows += connection.execute(select(table).where(table.c.id.in_(some))).all()
+    labels = {0: ""}
+    for some in in_portions(sorted({getattr(row, column) for row in rows for column in LABELLED} - {0})):
+        wanted = select(obs_labels.c.id, obs_labels.c.text).where(obs_labels.c.id.in_(some))
+        labels.update((row.id, row.text) for row in connection.execute(wanted))
+
+    def facet(row: Any) -> Facet:
+        said = {column: labels[getattr(row, column)] for column in LABELLED}
+        spf_domain, _, spf_result = said["spf"].partition(" ")
+        return Facet(
+            said["header_from"],
+            said["envelope_from"],
+            tuple(SignatureSeen(*each.split(" ")) for each in (said["dkim1"], said["dkim2"], said["dkim3"]) if each),
+            spf_domain,
+            spf_result,
+            bool(row.aligned_dkim),
+            bool(row.aligned_spf),
+            said["disposition"],
+            said["reason"],
+        )
+
+    return {row.id: facet(row) for row in rows}
+
+
+def next_id(connection: Connection, column: Any) -> int:
+    """The number of the next row of a table."""
+    from sqlalchemy import func, select
+
+    return int(connection.execute(select(func.coalesce(func.max(column), 0))).scalar_one()) + 1
+
+
+def in_portions(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Some at a time, as many as one statement takes."""
+    for start in range(0, len(items), 500):
+        yield items[start : start + 500]

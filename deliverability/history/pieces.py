@@ -1,0 +1,187 @@
+"""Snapshots as JSON in pieces, so that runs that found the same share what they keep.
+
+A snapshot is a manifest, the name and digest of each piece; the manifest is kept as a piece itself. A week in which
+nothing changed has the manifest of the week before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deliverability.history.texts import without_texts
+from deliverability.model.codec import decode, decode_facts, encode, encode_facts
+from deliverability.model.history import GRADED_RECEIVERS, GRADED_SUBJECT, Kept, Snapshot
+from deliverability.model.report import GRADES, Assessment, Consequence, Outcome, Verdict, VerdictKind
+from deliverability.model.rules import Effect, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A snapshot ready to be kept.
+
+    Attributes:
+        snapshot: without the texts of its message.
+        texts: all that is kept of it, by digest.
+        digest: of its manifest; the same for all that say the same of a subject.
+
+    """
+
+    snapshot: Snapshot
+    texts: Mapping[str, str]
+    digest: str
+
+
+def pack(snapshot: Snapshot) -> Packed:
+    """Facts and evidence by topic, findings, verdicts and inputs as a text each."""
+    snapshot = without_texts(snapshot)
+    data = encode_facts(snapshot.facts)
+    pieces: dict[str, Any] = {
+        "inputs": encode(snapshot.inputs),
+        "findings": [finding_json(each) for each in snapshot.findings],
+        "verdicts": assessment_json(snapshot.assessment),
+    }
+    for path, body in data["facts"].items():
+        pieces.setdefault(f"facts.{path.partition('.')[0]}", {})[path] = body
+    for item in data["evidence"]:
+        pieces.setdefault(f"evidence.{item['kind']}", []).append(item)
+    texts: dict[str, str] = {}
+
+    def kept(text: str) -> str:
+        digest = digest_of(text)
+        texts[digest] = text
+        return digest
+
+    manifest = {
+        name: kept(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) for name, value in pieces.items()
+    }
+    return Packed(snapshot, texts, kept(json.dumps(manifest, sort_keys=True)))
+
+
+def digest_of(text: str) -> str:
+    """The name of a piece."""
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def unpacked(pieces: Mapping[str, Any], domain: str, source: str, started: str, rules_digest: str) -> Snapshot:
+    """The snapshot of these pieces. Raises LookupError, TypeError, ValueError or AttributeError on anything else."""
+    facts: dict[str, Any] = {}
+    evidence: list[Any] = []
+    for name, piece in pieces.items():
+        if name.startswith("facts."):
+            facts.update(piece)
+        elif name.startswith("evidence."):
+            evidence.extend(piece)
+    inputs = decode(pieces["inputs"])
+    kept = Snapshot(
+        domain=domain,
+        source=source,
+        started=started,
+        inputs=inputs if isinstance(inputs, Mapping) else {},
+        facts=decode_facts({"facts": facts, "evidence": evidence}),
+        findings=tuple(_read_finding(each) for each in pieces["findings"]),
+        assessment=read_assessment(pieces["verdicts"]),
+        rules_digest=rules_digest,
+        graded=graded_by(pieces["verdicts"]),
+    )
+    return without_texts(kept)  # earlier versions kept more
+
+
+def finding_json(finding: Kept) -> dict[str, Any]:
+    """A finding as plain JSON values."""
+    marks = {"waived": finding.waived, "failed": finding.failed}
+    return {
+        "rule": finding.rule,
+        "item": encode(finding.item),
+        "fingerprint": finding.fingerprint,
+        "outcome": finding.outcome.value,
+        "severity": finding.severity.value,
+        **{name: True for name, set_ in marks.items() if set_},
+    }
+
+
+def _read_finding(data: dict[str, Any]) -> Kept:
+    return Kept(
+        data["rule"],
+        data["item"],
+        data["fingerprint"],
+        Outcome(data["outcome"]),
+        Severity(data["severity"]),
+        bool(data.get("waived", False)),
+        bool(data.get("failed", False)),
+    )
+
+
+def assessment_json(found: Assessment) -> dict[str, Any]:
+    """The grade and the verdicts as plain JSON values."""
+    return {
+        "grade": found.grade,
+        "open": found.open,
+        "dns": found.dns.value if found.dns else None,
+        "parked": found.parked,
+        "closed": found.closed,
+        "ways": list(found.ways),
+        "verdicts": [_verdict(each) for each in found.verdicts],
+    }
+
+
+def graded_by(data: Any) -> int:
+    """In which way the grade was formed, see `Snapshot.graded`."""
+    return GRADED_RECEIVERS if isinstance(data, list) else GRADED_SUBJECT
+
+
+def read_assessment(data: Any) -> Assessment:
+    """As `_assessment` gives it; or a list of verdicts with a grade each, as histories before schema 2.0 have it."""
+    if isinstance(data, list):
+        verdicts = tuple(_read_old_verdict(each) for each in data)
+        worst = max((str(each["grade"]) for each in data), key=GRADES.index, default=GRADES[0])
+        return Assessment(verdicts, worst)
+    return Assessment(
+        verdicts=tuple(_read_verdict(each) for each in data["verdicts"]),
+        grade=data["grade"],
+        open=data["open"],
+        dns=VerdictKind(data["dns"]) if data["dns"] else None,
+        closed=data["closed"],
+        ways=tuple(data["ways"]),
+        parked=data["parked"],
+    )
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "receiver": verdict.receiver,
+        "verdict": verdict.verdict.value,
+        "effects": [_consequence(each) for each in verdict.effects],
+        "open": [_consequence(each) for each in verdict.open],
+    }
+
+
+def _read_verdict(data: dict[str, Any]) -> Verdict:
+    return Verdict(
+        data["receiver"],
+        VerdictKind(data["verdict"]),
+        effects=tuple(_read_consequence(each, Outcome.UNMET) for each in data["effects"]),
+        open=tuple(_read_consequence(each, Outcome.UNKNOWN) for each in data["open"]),
+    )
+
+
+def _read_old_verdict(data: dict[str, Any]) -> Verdict:
+    """What a cap of the grade was, it tells only where it was unknown: the effect of those days is another word."""
+    unknown = tuple(
+        Consequence(rule, item, Effect.REJECT, outcome=Outcome.UNKNOWN)
+        for _, rule, item, outcome in data["caps"]
+        if outcome == Outcome.UNKNOWN.value
+    )
+    return Verdict(data["receiver"], VerdictKind(data["verdict"]), open=unknown)
+
+
+def _consequence(told: Consequence) -> list[Any]:
+    return [told.rule, encode(told.item), told.effect.value, told.contested]
+
+
+def _read_consequence(data: list[Any], outcome: Outcome) -> Consequence:
+    rule, item, effect, contested = data
+    return Consequence(rule, item, Effect(effect), contested=bool(contested), outcome=outcome)

@@ -1,0 +1,281 @@
+"""What receivers reported about a domain in a window of days, from what is kept."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from deliverability.history.facets import in_portions, read_facets
+from deliverability.history.folding import WEEK
+from deliverability.history.reports import (
+    DAY,
+    WITH_ROWS,
+    Counted,
+    StoredReport,
+    as_date,
+    counted,
+    spread,
+)
+from deliverability.history.store import History
+from deliverability.model.codec import decode
+from deliverability.model.codes import Code, Detail
+from deliverability.model.observed import (
+    FailureReport,
+    FeedbackKind,
+    Observed,
+    ObservedProblem,
+    ObservedReport,
+    ObservedRow,
+    PolicySeen,
+    SignatureSeen,
+    TlsFailure,
+    TlsPolicyResult,
+    TlsReport,
+    Trust,
+)
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from sqlalchemy import ColumnElement, Connection, Select
+
+_LONGEST = 9  # days of a report, and one for its ends
+TRUSTED: Mapping[str, frozenset[Trust]] = {
+    "verified": frozenset({Trust.VERIFIED}),
+    "authenticated": frozenset({Trust.VERIFIED, Trust.AUTHENTICATED}),
+    "any": frozenset(Trust) - {Trust.PARTIAL},
+}
+"""By the setting `trust`: which reports gates and verdicts may rest on."""
+
+OVERLAP = Code("report-overlap", ("begin", "end"))
+
+_Rows = Counter[tuple[int, str, bool, bytes, int]]
+"""Messages by day, reporter, trust, address and facet."""
+
+
+def window(history: History, domain: str, days: int, trust: str, now: int) -> Observed:
+    """The window of so many days that ends with the newest full day (UTC).
+
+    Args:
+        history: it is only read.
+        domain: an organizational domain, as A-label.
+        days: its length.
+        trust: which reports count, see `TRUSTED`.
+        now: seconds since 1970.
+
+    Raises HistoryError.
+
+    """
+    last = now // DAY - 1
+    first = last - days + 1
+    trusted = TRUSTED[trust]
+    with history.reading() as connection:
+        reports = _reports(connection, domain, first, last)
+        here = [each for each in reports[FeedbackKind.AGGREGATE] if each.is_mostly_in(first, last)]
+        # What overlaps a report of the window may lie outside of it.
+        found = counted(reports[FeedbackKind.AGGREGATE])
+        taken = [each for each in found.reports if each.is_mostly_in(first, last)]
+        rows = _rows(connection, taken, first, last, trusted)
+        rows.update(_weeks(connection, domain, first, last, trusted))
+        facets = read_facets(connection, {row[4] for row in rows})
+        first_ips, first_facets = _firsts(connection, domain, trusted)
+        heard = trusted | {Trust.FILE}
+        newest = _newest(connection, domain, heard)
+        return Observed(
+            begin=as_date(first),
+            end=as_date(last),
+            rows=tuple(
+                sorted(
+                    ObservedRow(as_date(day), reporter, sure, _address(ip), facets[facet], messages)
+                    for (day, reporter, sure, ip, facet), messages in rows.items()
+                )
+            ),
+            reports=tuple(
+                _observed(each, trusted) for each in sorted(taken, key=lambda each: (each.begin, each.end, each.key))
+            ),
+            duplicates=sum(each.copies - 1 for each in here)
+            + sum(each.is_mostly_in(first, last) for each in found.doubles),
+            problems=_problems(connection, domain, first, last, found),
+            first_ips={_address(ip): as_date(first_ips[ip]) for _, _, _, ip, _ in rows if ip in first_ips},
+            first_facets={facets[each]: as_date(day) for each, day in first_facets.items() if each in facets},
+            first_report=_first_report(connection, domain, heard),
+            last_reports=newest,
+            tls=tuple(_tls_report(each) for each in _sure(reports[FeedbackKind.TLS], first, last, trusted)),
+            failures=_failures(_sure(reports[FeedbackKind.FAILURE], first, last, trusted)),
+        )
+
+
+def _reports(connection: Connection, domain: str, first: int, last: int) -> Mapping[FeedbackKind, list[StoredReport]]:
+    from sqlalchemy import select
+
+    from deliverability.history.tables import obs_reports as table
+
+    wanted = select(table).where(table.c.domain == domain, table.c.day.between(first - _LONGEST, last + _LONGEST))
+    found: dict[FeedbackKind, list[StoredReport]] = defaultdict(list)
+    for row in connection.execute(wanted.order_by(table.c.begin, table.c.end, table.c.key)):
+        report = StoredReport.of(row)
+        found[report.kind].append(report)
+    return found
+
+
+def _sure(reports: Iterable[StoredReport], first: int, last: int, trusted: frozenset[Trust]) -> list[StoredReport]:
+    return [each for each in counted(reports).reports if each.trust in trusted and each.is_mostly_in(first, last)]
+
+
+def _rows(
+    connection: Connection, reports: Iterable[StoredReport], first: int, last: int, trusted: frozenset[Trust]
+) -> _Rows:
+    """The rows of reports that have them, spread over their days in the window."""
+    from sqlalchemy import func, select
+
+    from deliverability.history.tables import obs_rows as table
+
+    by_id = {each.id: each for each in reports if each.folded == WITH_ROWS}
+    found: _Rows = Counter()
+    for some in in_portions(list(by_id)):
+        wanted = select(table.c.report, table.c.ip, table.c.facet, func.sum(table.c.messages))
+        wanted = wanted.where(table.c.report.in_(some)).group_by(table.c.report, table.c.ip, table.c.facet)
+        for ident, ip, facet, messages in connection.execute(wanted):
+            report = by_id[ident]
+            days = range(max(report.days.start, first), min(report.days.stop, last + 1))
+            for day, share in spread(messages, days):
+                found[day, report.reporter, report.trust in trusted, bytes(ip), facet] += share
+    return found
+
+
+def _weeks(connection: Connection, domain: str, first: int, last: int, trusted: frozenset[Trust]) -> _Rows:
+    """The sums of weeks of which more than half lies in the window."""
+    from sqlalchemy import select
+
+    from deliverability.history.tables import obs_sums as sums
+    from deliverability.history.tables import obs_weeks as weeks
+
+    half = WEEK // 2
+    wanted = select(weeks.c.week, weeks.c.reporter, weeks.c.trust, sums.c.ip, sums.c.facet, sums.c.messages)
+    wanted = wanted.join_from(weeks, sums, sums.c.week == weeks.c.id)
+    wanted = wanted.where(weeks.c.domain == domain, weeks.c.week.between(first - half, last - half))
+    found: _Rows = Counter()
+    for week, reporter, trust, ip, facet, messages in connection.execute(wanted):
+        for day, share in spread(messages, range(max(week, first), min(week + WEEK, last + 1))):
+            found[day, reporter, Trust(trust) in trusted, bytes(ip), facet] += share
+    return found
+
+
+def _firsts(
+    connection: Connection, domain: str, trusted: frozenset[Trust]
+) -> tuple[Mapping[bytes, int], Mapping[int, int]]:
+    """Since when each address and each facet is reported; what forged reports say of it counts only without others."""
+    from sqlalchemy import func, select
+
+    from deliverability.history.tables import obs_reports, obs_rows, obs_sums, obs_weeks
+
+    of_domain = (obs_reports.c.domain == domain) & (obs_reports.c.kind == FeedbackKind.AGGREGATE.value)
+    join = obs_rows.join(obs_reports, obs_reports.c.id == obs_rows.c.report)
+
+    def of_rows(column: ColumnElement[Any]) -> Select[Any]:
+        wanted = select(column, obs_reports.c.trust, func.min(obs_reports.c.day)).select_from(join).where(of_domain)
+        return wanted.group_by(column, obs_reports.c.trust)
+
+    def of_weeks(column: ColumnElement[Any]) -> Select[Any]:
+        wanted = select(column, obs_weeks.c.trust, func.min(obs_weeks.c.week))
+        wanted = wanted.join_from(obs_weeks, obs_sums, obs_sums.c.week == obs_weeks.c.id)
+        return wanted.where(obs_weeks.c.domain == domain).group_by(column, obs_weeks.c.trust)
+
+    found = []
+    for name in ("ip", "facet"):
+        statements = of_rows(obs_rows.c[name]), of_weeks(obs_sums.c[name])
+        days: tuple[dict[Any, int], dict[Any, int]] = ({}, {})
+        for statement in statements:
+            for what, trust, day in connection.execute(statement):
+                into = days[Trust(trust) in trusted]
+                into[what] = min(day, into.get(what, day))
+        found.append(days[0] | days[1])
+    return found[0], found[1]
+
+
+def _newest(connection: Connection, domain: str, heard: frozenset[Trust]) -> Mapping[str, date]:
+    from sqlalchemy import func, select
+
+    from deliverability.history.tables import obs_reports as table
+
+    wanted = select(table.c.reporter, func.max(table.c.day)).where(*_heard(domain, heard)).group_by(table.c.reporter)
+    return {reporter: as_date(day) for reporter, day in connection.execute(wanted)}
+
+
+def _first_report(connection: Connection, domain: str, heard: frozenset[Trust]) -> date | None:
+    from sqlalchemy import func, select
+
+    from deliverability.history.tables import obs_reports as table
+
+    day = connection.execute(select(func.min(table.c.day)).where(*_heard(domain, heard))).scalar()
+    return None if day is None else as_date(day)
+
+
+def _heard(domain: str, heard: frozenset[Trust]) -> tuple[Any, ...]:
+    from deliverability.history.tables import obs_reports as table
+
+    names = [each.value for each in heard]
+    return table.c.domain == domain, table.c.kind == FeedbackKind.AGGREGATE.value, table.c.trust.in_(names)
+
+
+def _problems(
+    connection: Connection, domain: str, first: int, last: int, found: Counted
+) -> tuple[ObservedProblem, ...]:
+    """What could not be used: told at intake, of the domain or of nobody that is known; and reports that overlap."""
+    from sqlalchemy import func, select
+
+    from deliverability.history.tables import obs_problems as table
+
+    wanted = select(table.c.detail, table.c.reporter, func.count()).where(
+        table.c.domain.in_((domain, "")), table.c.day.between(first, last + 1)
+    )
+    counts: Counter[tuple[Detail, str]] = Counter()
+    for text, reporter, number in connection.execute(wanted.group_by(table.c.detail, table.c.reporter)):
+        detail = decode(json.loads(text))
+        if isinstance(detail, Detail):
+            counts[detail, reporter] += number
+    for each in found.overlapping:
+        if each.is_mostly_in(first, last):
+            counts[OVERLAP(begin=each.begin, end=each.end), each.reporter] += 1
+    return tuple(ObservedProblem(*what, number) for what, number in sorted(counts.items(), key=str))
+
+
+def _observed(report: StoredReport, trusted: frozenset[Trust]) -> ObservedReport:
+    return ObservedReport(
+        reporter=report.reporter,
+        name=report.name,
+        begin=report.begin,
+        end=report.end,
+        trust=report.trust,
+        messages=report.messages,
+        policy=PolicySeen(**json.loads(report.data)),
+        trusted=report.trust in trusted,
+        domain=report.policy_domain,
+    )
+
+
+def _tls_report(report: StoredReport) -> TlsReport:
+    policies = tuple(
+        TlsPolicyResult(domain, kind, succeeded, failed, tuple(TlsFailure(*each) for each in kinds))
+        for domain, kind, succeeded, failed, kinds in json.loads(report.data)
+    )
+    return TlsReport(report.name, report.report_id, report.begin, report.end, policies)
+
+
+def _failures(reports: Iterable[StoredReport]) -> tuple[tuple[FailureReport, int], ...]:
+    """Failure reports without their times; how many are alike."""
+
+    def read(report: StoredReport) -> FailureReport:
+        said = json.loads(report.data)
+        signature = SignatureSeen(said["signature"][0], said["signature"][1], "") if said["signature"] else None
+        ip = bytes.fromhex(said["ip"])
+        return FailureReport(report.reporter, report.policy_domain, ip, signature, said["failed"], None)
+
+    return tuple(Counter(map(read, reports)).most_common())
+
+
+def _address(packed: bytes) -> str:
+    return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)

@@ -1,0 +1,38 @@
+"""Organizations that send reports: by which names, and from which mail domains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deliverability.model.senders import ServiceSource
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """An entry of rules/reporters.yaml.
+
+    Attributes:
+        id: lower case.
+        names: as it calls itself in reports, in lower case.
+        domains: its reports come from there, or from below, as A-labels.
+        receiver: the receiver of the rules that it is; empty: none of them.
+        sources: where that was read.
+
+    """
+
+    id: str
+    names: tuple[str, ...]
+    domains: tuple[str, ...]
+    receiver: str
+    sources: tuple[ServiceSource, ...]
+
+    def sends_from(self, domain: str) -> bool:
+        """Whether its reports may come from that domain (A-label, lower case)."""
+        return any(domain == each or domain.endswith(f".{each}") for each in self.domains)
+
+
+def reporter_named(name: str, known: Mapping[str, Reporter]) -> Reporter | None:
+    """The reporter that calls itself so (as `reporter` of a report has it); None where it is none of them."""
+    wanted = name.casefold()
+    return next((each for each in known.values() if wanted in each.names), None)

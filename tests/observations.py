@@ -1,0 +1,50 @@
+"""What a store of observations holds, whatever the order in which it came in."""
+
+from __future__ import annotations
+
+import hashlib
+
+from sqlalchemy import select
+
+from deliverability.history.facets import read_facets
+from deliverability.history.store import History
+from deliverability.history.tables import obs_facets, obs_items, obs_labels, obs_reports, obs_rows, obs_sums, obs_weeks
+
+_OF_THE_WAY = ("id", "intake")  # what depends on the order
+
+
+def contents(history: History) -> list[str]:
+    """Reports, rows, sums and items as text, with facets written out."""
+    with history.reading() as connection:
+        facets = read_facets(connection, connection.execute(select(obs_facets.c.id)).scalars().all())
+        labels = sorted(connection.execute(select(obs_labels.c.text)).scalars())
+        found = [f"label {each}" for each in labels] + [f"facet {each}" for each in sorted(map(str, facets.values()))]
+        keys = {}
+        reports = []
+        for row in connection.execute(select(obs_reports)).mappings():
+            keys[row["id"]] = bytes(row["key"]).hex()
+            reports.append(str(sorted((k, _plain(v)) for k, v in row.items() if k not in _OF_THE_WAY)))
+        found += sorted(reports)
+        rows = connection.execute(select(obs_rows).order_by(obs_rows.c.report, obs_rows.c.number))
+        found += sorted(
+            f"{keys[row.report]} {row.number:9} {bytes(row.ip).hex()} {row.messages} {facets[row.facet]}"
+            for row in rows
+        )
+        found += sorted(
+            f"{row.domain} {row.week} {row.reporter} {row.trust} {bytes(row.ip).hex()} {row.messages}"
+            f" {facets[row.facet]}"
+            for row in connection.execute(
+                select(obs_weeks, obs_sums).join_from(obs_weeks, obs_sums, obs_sums.c.week == obs_weeks.c.id)
+            )
+        )
+        found += sorted(f"{bytes(row.digest).hex()} {row.state}" for row in connection.execute(select(obs_items)))
+        return found
+
+
+def digest(history: History) -> str:
+    """A digest of the contents."""
+    return hashlib.sha256("\n".join(contents(history)).encode()).hexdigest()
+
+
+def _plain(value: object) -> object:
+    return value.hex() if isinstance(value, bytes) else value
