@@ -304,7 +304,7 @@ class _Connection(SMTP):
             self._receiver._receiving.discard(self)
         self._reset_timeout()
         self.since = time.monotonic()
-        self._set_post_data_state()
+        self._set_post_data_state()  # type: ignore[no-untyped-call]
         await self.push(reply)
 
     async def _delivered(self, envelope: Envelope, session: Session, octets: bytes) -> str:
