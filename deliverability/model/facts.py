@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from deliverability.model.codes import NOT_COLLECTED, Detail
+from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.observed import Observed, SourceWord
 from deliverability.model.paths import PATHS, FactPath
 
@@ -235,6 +236,7 @@ class Subject:
         rua_since: ISO date since when they have seen an address for reports.
         gate_to: the DMARC policy that the user wants to go to: quarantine or reject; None: the next one.
         taken_from: the web or mail address that the domain was taken out of; None: it was given by itself.
+        envelope: what our own SMTP server saw of the message; None: it did not come that way.
 
     """
 
@@ -257,6 +259,7 @@ class Subject:
     rua_since: str | None = None
     gate_to: str | None = None
     taken_from: str | None = None
+    envelope: SmtpEnvelope | None = None
 
 
 @dataclass(frozen=True, slots=True)

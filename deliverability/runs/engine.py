@@ -108,6 +108,7 @@ async def gather_facts(
         keys_seen=options.keys_seen,
         dns_provider=options.dns_provider and _known_provider(options.dns_provider, knowledge),
         taken_from=options.taken_from,
+        envelope=job.sample.envelope if job.sample else None,
     )
     ports = run_ports.of_subject(domain) if domain else run_ports.without_domain()
     every = auditors()
