@@ -37,6 +37,7 @@ class AuditSummary:
         exit: the exit code that `deliv audit` gives.
         domain: that was audited; empty where the message names none.
         leads: the answer in a line, by language.
+        tone: of the answer: good, bad, risk, unknown or none.
 
     """
 
@@ -44,6 +45,7 @@ class AuditSummary:
     exit: int
     domain: str
     leads: dict[str, str]
+    tone: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,13 @@ class Capture:
             "from": self.author,
             "problems": [encode(each) for each in self.problems],
             "summary": summary
-            and {"grade": summary.grade, "exit": summary.exit, "domain": summary.domain, "leads": summary.leads},
+            and {
+                "grade": summary.grade,
+                "exit": summary.exit,
+                "domain": summary.domain,
+                "leads": summary.leads,
+                "tone": summary.tone,
+            },
         }
 
     @classmethod
@@ -114,6 +122,7 @@ class Capture:
                     int(summary["exit"]),
                     str(summary["domain"]),
                     {str(lang): str(text) for lang, text in summary["leads"].items()},
+                    str(summary["tone"]),
                 ),
             )
         except (AttributeError, KeyError, TypeError) as error:
@@ -127,6 +136,15 @@ class CaughtMail:
     capture: Capture
     folder: Path | None = None
     data: bytes | None = field(default=None, repr=False)
+
+    def octets(self) -> bytes:
+        """The message; empty where its file has gone meanwhile."""
+        if self.folder is None:
+            return self.data or b""
+        try:
+            return (self.folder / self.capture.id / RAW).read_bytes()
+        except OSError:
+            return b""
 
 
 class CaptureStore:

@@ -121,9 +121,7 @@ def _sizes(before: ReportView, after: ReportView) -> Iterator[PairView]:
             yield PairView(say(f"compare.size.{key}"), words[0], words[1], known[0] != known[1])
 
 
-def _fields(
-    old: Sequence[tuple[str, str]], new: Sequence[tuple[str, str]]
-) -> tuple[tuple[FieldDiff, ...], int]:
+def _fields(old: Sequence[tuple[str, str]], new: Sequence[tuple[str, str]]) -> tuple[tuple[FieldDiff, ...], int]:
     """The fields that differ, those of one name paired in their order, and the number of those that do not."""
     before, after = _named(old), _named(new)
     different: list[FieldDiff] = []

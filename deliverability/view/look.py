@@ -88,6 +88,7 @@ class LookView:
         todo: what is unmet of size and look: sentence, and place in the report.
         savings: what would make it lighter.
         features: of HTML and CSS, those that fewest programs show first; `more_features` are left out.
+        html_size: octets of the HTML, in words.
         compared: with how many programs, and as of when; empty: not compared.
         preview: in the colours of a light screen.
         dark: what the dark preview shows.
@@ -100,6 +101,7 @@ class LookView:
     size: BarView | None
     clip: ClipView | None
     html: BarView | None
+    html_size: str
     todo: tuple[tuple[str, str], ...]
     savings: SavingsView | None
     features: tuple[FeatureView, ...]
@@ -123,6 +125,7 @@ def look_view(view: ReportView, contents: MessageContents) -> LookView:
         size=view.diagrams.size,
         clip=_clip(report, clip[0], clip[1], view) if clip else None,
         html=view.diagrams.html,
+        html_size=octets(shown.octets, say) if shown else "",
         todo=tuple((each.headline, each.anchor) for each in view.todo if each.topic in _LOOKS),
         savings=view.savings,
         features=features[:_FEATURES_SHOWN],
@@ -131,7 +134,12 @@ def look_view(view: ReportView, contents: MessageContents) -> LookView:
         preview=shown,
         dark=say("look.dark-own" if shown and shown.own_dark else "look.dark-inverted"),
         remote=say.count("look.remote", shown.remote) if shown and shown.remote else "",
-        contents=contents,
+        contents=replace(
+            contents,
+            text=_lines(contents.text),
+            header=_lines(contents.header),
+            source=_lines(contents.source),
+        ),
         text_cut=say("look.cut", size=octets(contents.text_cut, say)) if contents.text_cut else "",
         source_cut=say("look.cut", size=octets(contents.source_cut, say)) if contents.source_cut else "",
     )
@@ -200,4 +208,11 @@ def _programs(value: Value, say: Phrases) -> str:
 
 def _compared(report: Report, say: Phrases) -> str:
     programs, date = report.facts.value("clients.programs"), report.facts.value("clients.data_date")
-    return say("look.compared", n=str(programs), date=date) if isinstance(programs, int) and isinstance(date, str) else ""
+    return (
+        say("look.compared", n=str(programs), date=date) if isinstance(programs, int) and isinstance(date, str) else ""
+    )
+
+
+def _lines(text: str) -> str:
+    """Text of several lines with what hides or steers written out."""
+    return "\n".join(visible(line.replace("\t", "    ")) for line in text.splitlines())

@@ -22,7 +22,7 @@ from deliverability._charrefs import unescape
 from deliverability.words.sentences import visible
 
 MAX_OCTETS = 100_000
-_MAX_READ = 1_000_000
+_MAX_READ, _MAX_SHOWN = 1_000_000, 10_000_000
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _SOURCES = ("img-src data:", "img-src data: https: http:")
 
@@ -62,6 +62,7 @@ _REMOTE = re.compile(
     r"(?:[:/?#]|\Z))[a-z]{2,63}(?::[0-9]{1,5})?(?:[/?#][^\s\"'<>\\]{0,4000})?",
     re.IGNORECASE,
 )
+_WRITTEN = re.compile(r"data:image/(?:png|jpe?g|gif|webp|bmp|avif);base64,[a-z0-9+/=\s]*", re.IGNORECASE)
 _SCHEME = re.compile(r"\(\s*prefers-color-scheme\s*:\s*(dark|light)\s*\)", re.IGNORECASE)
 _ALWAYS, _NEVER = "(min-width:0)", "(max-width:0)"
 _INVERTED = "html{background:#fff;filter:invert(1) hue-rotate(180deg)}img{filter:invert(1) hue-rotate(180deg)}"
@@ -90,7 +91,8 @@ class Showing:
     """How a preview of a page of its own is shown.
 
     Attributes:
-        images: those that the message brings along, as ``data:`` addresses by their Content-ID.
+        own: images written into the HTML are shown.
+        images: the others that the message brings along, as ``data:`` addresses by their Content-ID.
         remote: images on the web are loaded.
         scheme: the colours; None: those of the browser that shows it.
         clipped_at: octets of the HTML after which a mark with the words `clip_mark` stands; None: no mark.
@@ -98,6 +100,7 @@ class Showing:
 
     """
 
+    own: bool = True
     images: Mapping[str, str] = field(default_factory=dict)
     remote: bool = False
     scheme: ColourScheme | None = None
@@ -115,13 +118,15 @@ class Showing:
 class Preview:
     """What the frame is given; empty where the HTML is too large to be embedded. `octets` is the size of the HTML.
 
-    `own_dark`: the message has colours of its own for dark screens. `remote`: images that lie on the web.
+    `own_dark`: the message has colours of its own for dark screens. `remote`: images that lie on the web. `policy`:
+    what the document may load.
     """
 
     document: str
     octets: int
     own_dark: bool = False
     remote: int = 0
+    policy: str = POLICY
 
 
 def preview(html: str, showing: Showing | None = None) -> Preview:
@@ -131,22 +136,23 @@ def preview(html: str, showing: Showing | None = None) -> Preview:
     embedded in a report, with a box for every image.
     """
     size = len(html.encode("utf-8", "replace"))
-    if size > _MAX_READ:
+    if size > (_MAX_SHOWN if showing else _MAX_READ):
         return Preview("", size)
-    page = _Page(showing or Showing())
+    page = _Page(showing or Showing(own=False))
     page.read(html.replace("\x00", "").encode("utf-8", "replace").decode("utf-8"))
     sheets = "".join(page.sheets)
     own_dark = any(match[1].lower() == "dark" for match in _SCHEME.finditer(sheets))
     style = _STYLE + (_CLIP + _coloured(sheets, showing.scheme, own_dark=own_dark) if showing else sheets)
+    policy = showing.policy if showing else POLICY
     document = (
         '<!doctype html><html><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{showing.policy if showing else POLICY}">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         f'<meta name="viewport" content="width=device-width"><style>{style}</style></head>'
         f"<body{page.body}>{''.join(page.out)}</body></html>"
     )
     # Quotes and ampersands grow inside the attribute that carries the document.
     fits = len(document.encode()) <= showing.most if showing else len(escape(document).encode()) <= MAX_OCTETS
-    return Preview(document if fits else "", size, own_dark, page.remote)
+    return Preview(document if fits else "", size, own_dark, page.remote, policy)
 
 
 def _coloured(sheets: str, scheme: ColourScheme | None, *, own_dark: bool) -> str:
@@ -242,6 +248,8 @@ class _Page:
     def _image(self, attributes: dict[str, str]) -> None:
         address = unescape(attributes.get("src", "")).strip()
         shown = self._showing.images.get(unquote(address[4:])) if address[:4].lower() == "cid:" else None
+        if self._showing.own and _WRITTEN.fullmatch(address):
+            shown = address
         if _REMOTE.fullmatch(address):
             self.remote += 1
             shown = address if self._showing.remote else None
