@@ -104,9 +104,10 @@ class CaptureRoom:
 
     def _summary(self, reported: Reported) -> AuditSummary:
         report = reported.report
-        leads = {lang: ReportView(report, self.speaker(lang), key="").answer.lead for lang in LANGUAGES}
-        grade = report.assessment.grade
-        return AuditSummary(grade, exit_code(report, self.settings.fail_on), report.domain, leads)
+        answers = {lang: ReportView(report, self.speaker(lang), key="").answer for lang in LANGUAGES}
+        leads = {lang: answer.lead for lang, answer in answers.items()}
+        code, tone = exit_code(report, self.settings.fail_on), next(iter(answers.values())).tone
+        return AuditSummary(report.assessment.grade, code, report.domain, leads, tone)
 
 
 def _sample(mail: CaughtMail) -> Sample:

@@ -32,6 +32,7 @@ class CaptureService:
         lang: in which the user is spoken to where a request does not say.
         reservations: the addresses of tests.
         max_octets: of one message.
+        smtp: where mail is taken, as users are told; empty: nowhere.
         feed: what happens.
 
     """
@@ -41,6 +42,7 @@ class CaptureService:
     lang: str = "en"
     reservations: Reservations = field(default_factory=lambda: Reservations("localhost"))
     max_octets: int = 50_000_000
+    smtp: str = ""
     feed: CaptureFeed = field(default_factory=CaptureFeed)
     _audits: set[asyncio.Task[None]] = field(default_factory=set)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)

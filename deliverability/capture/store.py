@@ -38,6 +38,7 @@ class AuditSummary:
         exit: the exit code that `deliv audit` gives.
         domain: that was audited; empty where the message names none.
         leads: the answer in a line, by language.
+        tone: of the answer: good, bad, risk, unknown or none.
 
     """
 
@@ -45,6 +46,7 @@ class AuditSummary:
     exit: int
     domain: str
     leads: dict[str, str]
+    tone: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,13 @@ class Capture:
             "from": self.author,
             "problems": [encode(each) for each in self.problems],
             "summary": summary
-            and {"grade": summary.grade, "exit": summary.exit, "domain": summary.domain, "leads": summary.leads},
+            and {
+                "grade": summary.grade,
+                "exit": summary.exit,
+                "domain": summary.domain,
+                "leads": summary.leads,
+                "tone": summary.tone,
+            },
         }
 
     @classmethod
@@ -115,6 +123,7 @@ class Capture:
                     int(summary["exit"]),
                     str(summary["domain"]),
                     {str(lang): str(text) for lang, text in summary["leads"].items()},
+                    str(summary["tone"]),
                 ),
             )
         except (AttributeError, KeyError, TypeError) as error:
@@ -128,6 +137,15 @@ class CaughtMail:
     capture: Capture
     folder: Path | None = None
     data: bytes | None = field(default=None, repr=False)
+
+    def octets(self) -> bytes:
+        """The message; empty where its file has gone meanwhile."""
+        if self.folder is None:
+            return self.data or b""
+        try:
+            return (self.folder / self.capture.id / RAW).read_bytes()
+        except OSError:
+            return b""
 
 
 class CaptureStore:
