@@ -1,4 +1,4 @@
-"""Prints an HTML report to PDF with a headless Chromium."""
+"""A headless Chromium that can reach nothing: prints a report to PDF, takes a picture of a message."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from html import escape
 from pathlib import Path
 
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError, file_error
 
 SECONDS = 120.0
+_LEAST = 500
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 _QUIET = (
     "background-networking",
@@ -52,30 +55,66 @@ def print_pdf(browser: str, html: str, path: Path, *, seconds: float = SECONDS) 
     The page holds values of strangers, so the browser keeps its sandbox; only root cannot have one.
     Raises InputError where the browser fails or needs longer than `seconds`; `path` is named in it.
     """
-    with tempfile.TemporaryDirectory(prefix="deliv-pdf-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        page, printed = folder / "report.html", folder / "report.pdf"
-        page.write_text(html, "utf-8", errors="backslashreplace")
-        command = [
-            browser,
-            "--headless=new",
-            *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
-            "--no-first-run",
-            "--no-default-browser-check",
-            *(f"--disable-{feature}" for feature in _QUIET),
-            f"--user-data-dir={folder / 'profile'}",
-            # No name resolves and every connection goes to a proxy that is not there.
-            "--host-resolver-rules=MAP * ~NOTFOUND",
-            "--proxy-server=127.0.0.1:9",
-            "--no-pdf-header-footer",
-            f"--print-to-pdf={printed}",
-            page.as_uri(),
-        ]
-        code, said = _run(command, folder, seconds, path)
+    with _page(browser, html) as (page, command):
+        printed = page.with_name("report.pdf")
+        command += ["--no-pdf-header-footer", f"--print-to-pdf={printed}", page.as_uri()]
+        code, said = _run(command, page.parent, seconds, path)
         if not printed.is_file() or not printed.stat().st_size:
             last = next((line for line in reversed(said.splitlines()) if line.strip()), f"exit code {code}")
             raise InputError(NOT_PRINTED(file=str(path), browser=Path(browser).name, why=last[:300]))
         return printed.read_bytes()
+
+
+def take_picture(browser: str, document: str, width: int, *, height: int = 6_000, seconds: float = SECONDS) -> bytes:
+    """A document as it is shown in a frame of `width` pixels that runs nothing, as PNG; below it, `height` is filled.
+
+    Raises InputError where the browser fails or needs longer than `seconds`.
+    """
+    # A window has a least width, a frame has none.
+    frame = (
+        '<!doctype html><meta charset="utf-8">'
+        "<style>body{margin:0;background:#fff}iframe{display:block;border:0}</style>"
+        f'<iframe sandbox="" width="{width}" height="{height}" srcdoc="{escape(document)}"></iframe>'
+    )
+    with _page(browser, frame) as (page, command):
+        picture = page.with_name("picture.png")
+        command += [
+            "--hide-scrollbars",
+            "--blink-settings=scriptEnabled=false",
+            # A frame in a process of its own may be painted after the picture was taken.
+            "--disable-features=IsolateSandboxedIframes",
+            f"--window-size={max(width, _LEAST)},{height}",
+            f"--screenshot={picture}",
+            page.as_uri(),
+        ]
+        code, _ = _run(command, page.parent, seconds, picture)
+        if not picture.is_file() or not picture.stat().st_size:
+            why = f"exit code {code}"
+            raise InputError(NOT_PRINTED(file=picture.name, browser=Path(browser).name, why=why))
+        return picture.read_bytes()
+
+
+@contextmanager
+def _page(browser: str, html: str) -> Iterator[tuple[Path, list[str]]]:
+    """A page of its own folder, and the command of a browser with a fresh profile there."""
+    with tempfile.TemporaryDirectory(prefix="deliv-browser-", ignore_cleanup_errors=True) as name:
+        page = Path(name) / "report.html"
+        page.write_text(html, "utf-8", errors="backslashreplace")
+        yield (
+            page,
+            [
+                browser,
+                "--headless=new",
+                *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
+                "--no-first-run",
+                "--no-default-browser-check",
+                *(f"--disable-{feature}" for feature in _QUIET),
+                f"--user-data-dir={page.with_name('profile')}",
+                # No name resolves and every connection goes to a proxy that is not there.
+                "--host-resolver-rules=MAP * ~NOTFOUND",
+                "--proxy-server=127.0.0.1:9",
+            ],
+        )
 
 
 def _run(command: list[str], folder: Path, seconds: float, path: Path) -> tuple[int, str]:
