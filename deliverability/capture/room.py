@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from deliverability.auditors import catalogue
-from deliverability.capture.store import RAW, AuditSummary, CaughtMail
+from deliverability.capture.store import AuditSummary, CaughtMail
 from deliverability.judge.engine import Selection
 from deliverability.judge.files import load_guide
+from deliverability.mail.captured import RAW
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.rules import RuleSet, Severity
 from deliverability.ports.open import PortSettings, open_ports

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from deliverability._files import PRIVATE, PRIVATE_FOLDER, move, write_whole
+from deliverability.mail.captured import META, RAW
 from deliverability.model.codec import decode_detail, encode, json_text
 from deliverability.model.codes import Detail
 from deliverability.model.envelope import SmtpEnvelope
 
-RAW, FACTS, META = "raw.eml", "facts.json", "meta.json"
+FACTS = "facts.json"
 KEEP, KEEP_DAYS = 200, 30
 _IDENT = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{12}")
 _HALF = re.compile(rf"\.{_IDENT.pattern}\.part")
