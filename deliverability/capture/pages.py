@@ -23,7 +23,7 @@ from deliverability.capture.store import CaughtMail
 from deliverability.model.codes import Detail
 from deliverability.model.errors import InputError
 from deliverability.model.placeholders import LANGUAGES
-from deliverability.render.listen import POLICY, Place, list_page, note_page, script, style_sheet
+from deliverability.render.listen import POLICY, PagePlace, list_page, note_page, script, style_sheet
 from deliverability.view.preview import ColourScheme
 from deliverability.words.details import detail_words
 from deliverability.words.phrases import phrases
@@ -235,12 +235,12 @@ def _note(request: Request, key: str, status: int, details: Sequence[Detail] = (
     return _html(request, note_page(place, say("listen.title"), [say(key), *lines]), status)
 
 
-def _place(request: Request) -> Place:
+def _place(request: Request) -> PagePlace:
     """The language is that of the query, of the last such query of this browser, or what it prefers."""
     kept = request.cookies.get("lang", "")
     lang = kept if kept in LANGUAGES and request.query_params.get("lang") not in LANGUAGES else language_of(request)
     rest = urlencode([pair for pair in request.query_params.multi_items() if pair[0] != "lang"])
-    return Place(lang, quote(request.scope.get("root_path", "")), f"{rest}&" if rest else "")
+    return PagePlace(lang, quote(request.scope.get("root_path", "")), f"{rest}&" if rest else "")
 
 
 def _home(request: Request) -> str:

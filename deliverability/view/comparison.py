@@ -21,7 +21,7 @@ _SIZES: tuple[tuple[str, FactPath], ...] = (
     ("attachments", "message.attachment_octets"),
 )
 _FIELDS, _FIELD = 200, 2_000
-_LINES, _LINE = 1_500, 2_000
+_LINES, _LINE = 500, 2_000
 _AROUND = 1
 
 
@@ -62,6 +62,7 @@ class ComparisonView:
         new: what is wrong in the second only.
         sizes: a row a size.
         fields: header fields that differ; `same_fields` are alike.
+        html: the words of the HTML; empty: they are the same.
         text: the plain text; empty: it is the same.
 
     """
@@ -72,6 +73,7 @@ class ComparisonView:
     sizes: tuple[PairView, ...]
     fields: tuple[FieldDiff, ...]
     same_fields: str
+    html: tuple[LineDiff, ...]
     text: tuple[LineDiff, ...]
 
 
@@ -89,6 +91,7 @@ def comparison_view(
         sizes=tuple(_sizes(before, after)),
         fields=fields,
         same_fields=say.count("compare.same-fields", same) if same else "",
+        html=_text(contents[0].html_text, contents[1].html_text, say),
         text=_text(contents[0].text, contents[1].text, say),
     )
 
