@@ -20,7 +20,6 @@ from deliverability.config import (
     load,
     schema,
 )
-
 from deliverability.model.observed import SourceOwner, SourceWord
 
 

@@ -33,6 +33,8 @@ COMMANDS = (
     "schedule",
     "watch",
     "history",
+    "intake",
+    "show-report",
     "rules",
     "docs",
     "completion",
