@@ -79,6 +79,9 @@ class MailSettings:
     )
     daily_volume: int | None = _said("Messages a day.", least=0)
     dns_provider: str | None = _said("Where its DNS records are edited (cloudflare, route53, xserver, ...).")
+    rare: tuple[str, ...] | None = _said(
+        'Mail that is sent seldom, each as "YYYY-MM-DD what"; an empty list: there is none.'
+    )
     messages: tuple[str, ...] = _said(
         "Sample messages: files, globs, a Maildir or an mbox (the newest message of the domain is taken).", ()
     )
@@ -285,7 +288,9 @@ class Settings(MailSettings):
         merged = {each.name: getattr(self, each.name) for each in fields(MailSettings)}
         if own is not None:
             said = {each.name: getattr(own, each.name) for each in fields(MailSettings)}
-            merged |= {key: value for key, value in said.items() if value is not None and value != ()}
+            merged |= {
+                key: value for key, value in said.items() if value is not None and (value != () or key == "rare")
+            }
         return MailSettings(**merged)
 
 

@@ -1,6 +1,6 @@
 """Labelled traffic: what receivers would report of a domain's month, made of actors whose standing is known.
 
-The domain is example.com. Its own hosts sign with selector s1; SPF lists 198.51.100.0/25 by ip4 and SendGrid by include.
+The domain is example.com. Its own hosts sign with selector s1; SPF lists 198.51.100.0/25, and SendGrid by include.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 RULES = load_rules()
 GATE = Selection(select=("GATE-",))
 
-REPORTERS: Mapping[str, float] = {"google.com": 0.6, "microsoft.com": 0.25, "yahooinc.com": 0.15}
+REPORTERS: Mapping[str, float] = {"google.com": 0.6, "outlook.com": 0.25, "yahoo": 0.15}
 
 
 def signature(domain: str = DOMAIN, selector: str = "s1", result: str = "pass") -> SignatureSeen:
@@ -148,7 +148,7 @@ def observed(
 def _report(name: str, day: date, policy: str, messages: int) -> ObservedReport:
     begin = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
     seen = PolicySeen(p=policy, discovery="psl")
-    return ObservedReport(name, name, begin, begin + 86_399, Trust.VERIFIED, messages, seen, domain=DOMAIN, known=True)
+    return ObservedReport(name, name, begin, begin + 86_399, Trust.VERIFIED, messages, seen, domain=DOMAIN)
 
 
 # --- actors ---------------------------------------------------------------------------------------------------------

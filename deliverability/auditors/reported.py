@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from itertools import islice
@@ -18,6 +18,7 @@ from deliverability.auditors.sources import TrafficSource, first_seen
 from deliverability.auditors.standing import SourceStanding
 from deliverability.model.facts import Unknown, Value
 from deliverability.model.observed import Observed, ObservedReport, ObservedRow, Trust
+from deliverability.model.reporters import Reporter, reporter_named
 from deliverability.model.shares import at_least_percent, percent
 
 RECENT_DAYS = 14
@@ -50,6 +51,7 @@ class ReportWindow:
 
     observed: Observed
     sources: tuple[TrafficSource, ...]
+    catalogue: Mapping[str, Reporter] = field(default_factory=dict)
 
     @cached_property
     def rows(self) -> tuple[ObservedRow, ...]:
@@ -113,15 +115,16 @@ class ReportWindow:
         by: dict[str, list[ObservedReport]] = defaultdict(list)
         for each in self.observed.reports:
             by[each.reporter].append(each)
+        who = {ident: reporter_named(ident, self.catalogue) for ident in by}
         listed = [
             {
                 "id": ident,
                 "name": reports[-1].name,
                 "trust": min((each.trust for each in reports), key=_TRUST.index).value,
-                "receiver": reports[-1].receiver or None,
+                "receiver": (found.receiver or None) if (found := who[ident]) else None,
                 "days": len({day_of(each.begin, each.end) for each in reports}),
                 "messages": sum(each.messages for each in reports),
-                "known": any(each.known for each in reports),
+                "known": who[ident] is not None,
                 "trusted": any(each.trusted for each in reports),
             }
             for ident, reports in by.items()
@@ -335,6 +338,14 @@ class ReportWindow:
                 }
             )
         return tuple(found)
+
+    def policy_since(self, domain: str, policy: Value) -> date | None:
+        """The first day of the window from which on all reports saw that policy; None where the newest did not."""
+        told = [each for each in self.trusted if each.domain in ("", domain) and each.policy.p]
+        others = [day_of(each.begin, each.end) for each in told if each.policy.p != policy]
+        after = max(others, default=None)
+        same = [day for each in told if (day := day_of(each.begin, each.end)) and (after is None or day > after)]
+        return min(same, default=None)
 
     def subdomains(self, domain: str) -> list[tuple[str, int, int, int]]:
         """Names below the domain that mail is from, the largest first: name, messages, own messages, aligned ones."""

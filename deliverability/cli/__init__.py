@@ -22,6 +22,8 @@ COMMANDS = (
     "demo",
     "audit",
     "fix",
+    "sources",
+    "gate",
     "explain",
     "handout",
     "slim",

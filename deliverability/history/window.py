@@ -300,8 +300,6 @@ def _observed(report: StoredReport, trusted: frozenset[Trust], reporters: Mappin
         policy,
         trusted=report.trust in trusted,
         domain=report.policy_domain,
-        known=listed is not None,
-        receiver=listed.receiver if listed else "",
     )
 
 

@@ -110,7 +110,7 @@ async def gather_facts(
         observed=options.observed,
         source_words=options.source_words,
         rare=options.rare,
-        stage_since=options.stage_since,
+        stage_seen=options.stage_seen,
         rua_since=options.rua_since,
         gate_to=options.gate_to,
         taken_from=options.taken_from,

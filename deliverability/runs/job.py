@@ -9,7 +9,7 @@ from pathlib import Path
 from deliverability.inputs import parse_domain, parse_ip, parse_mail_from, parse_selector
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError, file_error
-from deliverability.model.facts import KeySeen, Purpose, Waiver
+from deliverability.model.facts import KeySeen, Purpose, StageSeen, Waiver
 from deliverability.model.observed import Observed, SourceWord
 
 MAX_MESSAGE_OCTETS = 150_000_000
@@ -64,7 +64,7 @@ class Options:
     observed: Observed | None = field(default=None, repr=False)
     source_words: tuple[SourceWord, ...] = ()
     rare: tuple[str, ...] | None = None
-    stage_since: str | None = None
+    stage_seen: StageSeen | None = None
     rua_since: str | None = None
     gate_to: str | None = None
 
