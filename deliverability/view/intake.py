@@ -14,7 +14,6 @@ from deliverability.words.details import detail_words
 from deliverability.words.phrases import Phrases
 from deliverability.words.sentences import visible
 
-
 _NAMES = 3
 
 
