@@ -13,6 +13,7 @@ from typing import Any
 from deliverability.cli.types import DEFAULT_FILE
 from deliverability.config import MailSettings, Settings, load
 from deliverability.inputs import is_plain, parse_domain
+from deliverability.mail.captured import envelope_beside
 from deliverability.model.codes import Code
 from deliverability.model.errors import IS_FOLDER, NO_SUCH_FILE, InputError, file_error
 from deliverability.model.facts import Purpose
@@ -215,7 +216,7 @@ def sample_of(name: str) -> Sample:
             _refuse_other(name, file.read(_HEAD_OCTETS))
     except OSError as error:
         raise InputError(file_error(name, error)) from None
-    return Sample(name, path=path)
+    return Sample(name, path=path, envelope=envelope_beside(path))
 
 
 def _refuse_other(name: str, data: bytes) -> None:

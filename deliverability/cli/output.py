@@ -15,12 +15,12 @@ import click
 
 from deliverability._files import WholeFile
 from deliverability.cli.language import language
-from deliverability.cli.pdf import find_browser, print_pdf
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError, not_written
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
+from deliverability.ports.browser import find_browser, print_pdf
 from deliverability.render.formats import ENDINGS, FORMAT_OF, PRINTED, Format, Writer, WriterOptions
 from deliverability.words.sentences import visible
 from deliverability.words.speaker import Speaker

@@ -39,6 +39,8 @@ MAX_TTL = 86400  # seconds a positive or negative answer is kept at most
 FAILED_TTL = 5  # seconds a failure is kept, so that one run does not ask a dead server again and again
 NO_SOA_TTL = 60  # seconds an absence without SOA is kept
 SILENT_TTL = 30  # seconds a server that kept silent is asked only after the others; so long silence is remembered
+ENOUGH = 8
+"""Questions about a domain without any reply, after which one more, asked again in vain, says that there are none."""
 IN_FLIGHT = 400
 """Questions on the wire to one server at once."""
 
@@ -120,6 +122,16 @@ class LiveResolver:
         """Ask, or answer from what is known."""
         return await self._own.query(name, rdtype)
 
+    @property
+    def servers(self) -> int:
+        """How many servers there are to ask."""
+        return len(self._peers or ())
+
+    def knows(self, name: str, rdtype: str) -> bool:
+        """Whether the answer is kept, or on its way: then nobody is asked for it. Both as answers spell them."""
+        key = (name, rdtype)
+        return key in self._flights or self.cached(key) is not None
+
     def now(self) -> str:
         """The time for answers. It is the same text for a second."""
         now = self._clock.now()
@@ -127,11 +139,6 @@ class LiveResolver:
         if self._stamped[0] != second:
             self._stamped = second, stamp(now)
         return self._stamped[1]
-
-    def knows(self, name: str, rdtype: str) -> bool:
-        """Whether the answer is kept, or on its way: then nobody is asked for it. Both as answers spell them."""
-        key = (name, rdtype)
-        return key in self._flights or self.cached(key) is not None
 
     async def close(self) -> None:
         """Stop what is under way and close connections."""
@@ -511,7 +518,8 @@ class Share:
     """One of the subjects that share a resolver, and what it has learnt of the servers of its domain.
 
     While nothing at all is heard of the domain, only one of its questions is asked again after silence: what comes of
-    that one comes of all. So a domain without servers costs its own time, and not that of the others.
+    that one comes of all. Where many wait for it, it is asked again once, or once of each server. So a domain without
+    name servers costs its own time, and not that of the others.
     """
 
     def __init__(self, resolver: LiveResolver, domain: str, budget: Budget | None) -> None:
@@ -565,6 +573,11 @@ class Share:
         """What came of a step."""
         if isinstance(reply, NoAnswerError) and reply.reason is Reason.TIMEOUT:
             flight.silences += 1
+            tried = flight.silences >= max(2, self._resolver.servers)
+            if flight is self._scout and tried and len(self._held) >= ENOUGH:
+                self._silence = reply
+                for each in self._take_held():
+                    self._resolver.advance(each, reply)
         elif not self._heard and self._owns(flight):
             self._heard = True
             for each in self._take_held():

@@ -157,7 +157,8 @@ class LimitView:
 class BarView:
     """A size made of parts, held against limits; `attachments` are rows of name, type, size as sent, as a file.
 
-    `marks` are the limits of which at least half is used. `heavy`: it is worth thinking about what could be saved.
+    `limits` are all of them, `marks` those of which at least half is used. `heavy`: it is worth thinking about what
+    could be saved.
     """
 
     total: str
@@ -167,6 +168,7 @@ class BarView:
     attachments: tuple[tuple[str, str, str, str], ...] = ()
     more: int = 0
     heavy: bool = False
+    limits: tuple[LimitView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,6 +439,7 @@ def _size(report: Report, speaker: Speaker) -> BarView | None:
     return BarView(
         total=say("size.far" if far else "size.total", size=octets(total, say)),
         parts=tuple(part for part in parts if part.octets),
+        limits=tuple(marks),
         marks=tuple(mark for mark in marks if mark.filled >= _METER),
         heavy=total >= _HEAVY or any(mark.filled >= _HEAVY_SHARE for mark in marks),
         overhead=say("size.overhead", size=octets(overhead, say)) if overhead else "",
