@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ NOT_ONE_OF_NEAR = Code("option-not-one-of-near", ("option", "text", "values", "n
 NO_NUMBER_FROM = Code("option-no-number-from", ("option", "text", "least"))
 NO_NUMBER_WITHIN = Code("option-no-number-within", ("option", "text", "least", "most"))
 NO_MESSAGES_A_DAY = Code("option-no-messages-a-day", ("option", "text"))
+NO_DAY = Code("option-no-day", ("option", "text"))
 NO_FOLDER = Code("option-no-folder", ("name",))
 NO_PART = Code("option-no-part", ("option", "text"))
 NO_ENGINE = Code("option-no-engine", ("option", "text"))
@@ -94,6 +96,19 @@ class MessagesADay(NumberType):
     def problem(self, option: str, text: str) -> Detail:
         """What is wrong with a text."""
         return NO_MESSAGES_A_DAY(option=option, text=text)
+
+
+class DayType(click.ParamType[date]):
+    """A day: ``2026-11-26``."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """The day. Raises InputError."""
+        try:
+            return date.fromisoformat(str(value))
+        except ValueError:
+            raise InputError(NO_DAY(option=called(param), text=str(value))) from None
 
 
 class PartOf(click.ParamType["FleetPart"]):
