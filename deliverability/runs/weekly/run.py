@@ -30,7 +30,7 @@ from deliverability.history.diff import compare
 from deliverability.history.known import fails, last_known
 from deliverability.history.older import IDENTITIES, renewed
 from deliverability.history.pieces import Packed, pack
-from deliverability.history.store import DamagedError, History, HistoryError, HistoryRun, Standing
+from deliverability.history.store import DamagedError, History, HistoryError, HistoryRun, SubjectDigest
 from deliverability.history.texts import named
 from deliverability.history.trend import certain_grade, measures_of, stage_of
 from deliverability.judge.conditions import paths_of
@@ -228,7 +228,7 @@ class _Before:
     """The finished run before: what each subject was in it, and the folder of its pages where that is still there."""
 
     run: HistoryRun | None = None
-    subjects: Mapping[tuple[str, str], Standing] = field(default_factory=dict)
+    subjects: Mapping[tuple[str, str], SubjectDigest] = field(default_factory=dict)
     folder: Path | None = None
 
     @classmethod
