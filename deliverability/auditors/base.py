@@ -450,7 +450,11 @@ async def _changed(before: Mapping[str, Execution], resolver: Resolver) -> froze
     answers = {question: answer for work in before.values() for question, answer in work.answers.items()}
     if isinstance(resolver, OverlayResolver):
         answers = {key: answer for key, answer in answers.items() if resolver.reaches(key[0], answer)}
-    return frozenset([key for key, answer in answers.items() if await resolver.query(*key) != answer])
+    now = {key: await resolver.query(*key) for key, answer in answers.items() if not isinstance(answer, Failed)}
+    # What failed may be asked for anew, by way of proposed records: all at once.
+    failed = [key for key in answers if key not in now]
+    now.update(zip(failed, await asyncio.gather(*(resolver.query(*key) for key in failed)), strict=True))
+    return frozenset([key for key, answer in answers.items() if now[key] != answer])
 
 
 def _same_answers(done: Execution, changed: Iterable[tuple[str, str]]) -> bool:

@@ -35,6 +35,8 @@ COMMANDS = (
     "schedule",
     "watch",
     "history",
+    "intake",
+    "show-report",
     "rules",
     "docs",
     "completion",

@@ -13,6 +13,7 @@ from typing import Any
 from deliverability.cli.types import DEFAULT_FILE
 from deliverability.config import MailSettings, Settings, load
 from deliverability.inputs import is_plain, parse_domain
+from deliverability.mail.captured import envelope_beside
 from deliverability.model.codes import Code
 from deliverability.model.errors import IS_FOLDER, NO_SUCH_FILE, InputError, file_error
 from deliverability.model.facts import Purpose
@@ -73,12 +74,12 @@ def read_settings(path: Path | None) -> Settings:
 
 def read_inputs(params: dict[str, Any]) -> Inputs:
     """Read domains, messages and where answers come from; with what receivers reported, where the settings name a
-    history.
+    history or where reports are.
 
     Raises InputError and ConfigError, HistoryError where the history cannot be read.
     """
     inputs = _read_inputs(params)
-    if not inputs.settings.history:
+    if not inputs.settings.history and not inputs.settings.feedback.places and not inputs.settings.feedback.mailbox:
         return inputs
     return _with_reports(inputs, params, None)
 
@@ -122,10 +123,10 @@ def observed_inputs(
 
 
 def _with_reports(inputs: Inputs, params: dict[str, Any], days: int | None) -> Inputs:
-    from deliverability.runs.observing import DAYS, Observing, with_observed
+    from deliverability.runs.observing import observing, with_observed
 
     folder = (params["config"] or Path(DEFAULT_FILE)).absolute().parent
-    how = Observing(inputs.settings.history, folder, days or DAYS)
+    how = observing(inputs.settings, folder, days)
     return replace(inputs, jobs=list(with_observed(inputs.jobs, how, inputs.ports.clock.now())))
 
 
@@ -215,7 +216,7 @@ def sample_of(name: str) -> Sample:
             _refuse_other(name, file.read(_HEAD_OCTETS))
     except OSError as error:
         raise InputError(file_error(name, error)) from None
-    return Sample(name, path=path)
+    return Sample(name, path=path, envelope=envelope_beside(path))
 
 
 def _refuse_other(name: str, data: bytes) -> None:

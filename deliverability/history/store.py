@@ -100,7 +100,7 @@ class HistoryRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SubjectDigest:
     """A subject in one run in short: when it was audited, by which rules, and the digest of all that was found."""
 
     started: str
@@ -452,7 +452,7 @@ class History:
                     yield snapshot
 
     @_twice
-    def states_of(self, run: HistoryRun) -> Mapping[tuple[str, str], Standing]:
+    def states_of(self, run: HistoryRun) -> Mapping[tuple[str, str], SubjectDigest]:
         """In short what each subject (domain, source) of a run was."""
         from sqlalchemy import select
 
@@ -462,7 +462,7 @@ class History:
             snapshots.c.domain, snapshots.c.source, snapshots.c.started, snapshots.c.rules_digest, snapshots.c.manifest
         ).where(snapshots.c.run == run.id)
         with self._reading() as connection:
-            return {(row.domain, row.source): Standing(*row[2:]) for row in connection.execute(wanted)}
+            return {(row.domain, row.source): SubjectDigest(*row[2:]) for row in connection.execute(wanted)}
 
     @_twice
     def grades(self, *, newest: int) -> Mapping[tuple[str, str], tuple[Point, ...]]:
@@ -582,8 +582,9 @@ class History:
             if going:
                 needed = {row.manifest for row in connection.execute(select(snapshots.c.manifest).distinct())}
                 for some in _in_hundreds(tuple(needed)):
-                    for text in _read_blobs(connection, some).values():
-                        needed.update(json.loads(text).values())
+                    for row in connection.execute(select(blobs.c.data).where(blobs.c.digest.in_(some))):
+                        with contextlib.suppress(DamagedError), _readable(""):  # what it named is out of reach
+                            needed.update(_manifest(row.data).values())
                 unneeded = [
                     row.digest for row in connection.execute(select(blobs.c.digest)) if row.digest not in needed
                 ]
@@ -765,10 +766,25 @@ def _read(connection: Connection, row: Any) -> Snapshot:
 
 def _pieces(connection: Connection, manifest: str, only: Collection[str] = ()) -> dict[str, Any]:
     """The pieces of a manifest; all, or those of these names that there are. Raises as `_read`."""
-    digests: dict[str, str] = json.loads(_read_blobs(connection, [manifest])[manifest])
+    from sqlalchemy import select
+
+    from deliverability.history.tables import blobs
+
+    kept = connection.execute(select(blobs.c.data).where(blobs.c.digest == manifest)).first()
+    if kept is None:
+        raise LookupError(manifest)
+    digests = _manifest(kept.data)
     wanted = {name: digest for name, digest in digests.items() if not only or name in only}
     texts = _read_blobs(connection, wanted.values())
     return {name: json.loads(texts[digest]) for name, digest in wanted.items()}
+
+
+def _manifest(data: bytes) -> dict[str, str]:
+    """Name and digest of each piece. Raises as `_read`."""
+    digests = json.loads(zlib.decompress(data))
+    if not isinstance(digests, dict) or not all(isinstance(each, str) for each in digests.values()):
+        raise TypeError("no manifest")
+    return digests
 
 
 def _keep_blobs(connection: Connection, texts: Mapping[str, str]) -> None:

@@ -8,34 +8,26 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Sequence
-from operator import attrgetter
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import replace
 from urllib.parse import quote
 
 from deliverability._resources import locate
 from deliverability.render.formats import WriterOptions
 from deliverability.render.glossary import Glosser
 from deliverability.render.handout import load_handout
-from deliverability.view.domains import domain_row, domains_view
+from deliverability.render.templates import environment
+from deliverability.view.domains import DomainRow, domain_row, domains_view
 from deliverability.view.report import ReportView
-from deliverability.view.segments import segments
 from deliverability.words.dates import full_day_words
 from deliverability.words.glossary import load_glossary
 from deliverability.words.sentences import phrases
 from deliverability.words.speaker import Speaker
 
-if TYPE_CHECKING:
-    import jinja2
-    from jinja2.runtime import Macro
-    from markupsafe import Markup
-
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 )
 
-
-_MOST_KEPT = 8192
 
 _IN_FULL = 10
 """Reports on one page that have their evidence there; of more it is left out, or the page would be too large."""
@@ -70,7 +62,7 @@ class HtmlWriter:
 
     def __init__(self, speaker: Speaker, others: Sequence[tuple[str, str]] = ()) -> None:
         self._speaker = speaker
-        self._others = [(lang, phrases(lang)("language"), quote(name)) for lang, name in others]
+        self._others = _links(others)
         self._views: list[ReportView] = []
         self._preface = ""
         self._more_css = ""
@@ -86,36 +78,73 @@ class HtmlWriter:
 
     def end(self) -> str:
         """The whole page."""
-        glosser = _glosser(self._speaker.lang).for_page()
-        page = environment().get_template("report.html")
-        table = domains_view([domain_row(view) for view in self._views], self._speaker.say)
-        by_key = {view.key: view for view in self._views}
-        return page.render(
-            say=self._speaker.say,
-            lang=self._speaker.lang,
+        rows = [domain_row(view) for view in self._views]
+        return _page(
+            self._speaker,
+            rows,
+            self._views,
+            max(self._views, key=lambda view: view.report.run.started, default=None),
             others=self._others,
-            views=[by_key[row.key] for row in table.rows],
-            table=table,
-            full=len(self._views) <= _IN_FULL,
             css=_css() + self._more_css,
-            policy=CONTENT_SECURITY_POLICY,
             preface=self._preface,
-            foot=self._foot(),
-            glossed=glosser.pieces,
-            used_terms=lambda: glosser.used,
         )
 
-    def _foot(self) -> str:
-        """What stands at the foot of each printed page: the domain, or how many, and the day."""
-        say, newest = self._speaker.say, max((view.report.run.started for view in self._views), default="")
-        names = list(dict.fromkeys(view.answer.domain for view in self._views))
-        what = names[0] if len(names) == 1 else say.count("domains.count", len(names))
-        return say("site_separator").join(filter(None, (what, full_day_words(newest, say) if newest else "")))
+
+class StartPage:
+    """The start page of a folder in which each report has a page of its own: the table, with links to them."""
+
+    def __init__(self, speaker: Speaker, others: Sequence[tuple[str, str]] = ()) -> None:
+        self._speaker = speaker
+        self._others = _links(others)
+        self._rows: list[DomainRow] = []
+        self._newest: ReportView | None = None
+
+    def put(self, view: ReportView, name: str) -> None:
+        """Note a report and the file name of its page."""
+        self._rows.append(replace(domain_row(view), key=name))
+        self._newest = view
+
+    def page(self) -> str:
+        """The whole page."""
+        return _page(self._speaker, self._rows, (), self._newest, others=self._others, css=_css(), preface="")
 
 
-def _css_text(text: str) -> str:
-    """A text as it may stand in a quoted string of a style sheet, whoever wrote it."""
-    return "".join(char if char.isalnum() or char in " .-_·（）" else f"\\{ord(char):x} " for char in text)
+def _links(others: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
+    return [(lang, phrases(lang)("language"), quote(name)) for lang, name in others]
+
+
+def _page(
+    speaker: Speaker, rows: Sequence[DomainRow], views: Sequence[ReportView], newest: ReportView | None, **more: object
+) -> str:
+    """A page of reports, or without views a table with links to theirs; `newest` tells how they came about."""
+    glosser = _glosser(speaker.lang).for_page()
+    table = domains_view(rows, speaker.say)
+    by_key = {view.key: view for view in views}
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            say=speaker.say,
+            lang=speaker.lang,
+            views=[by_key[row.key] for row in table.rows] if views else [],
+            table=table,
+            full=len(views) <= _IN_FULL,
+            about=newest,
+            policy=CONTENT_SECURITY_POLICY,
+            foot=_foot(rows, newest, speaker),
+            glossed=glosser.pieces,
+            used_terms=lambda: glosser.used,
+            **more,
+        )
+    )
+
+
+def _foot(rows: Sequence[DomainRow], newest: ReportView | None, speaker: Speaker) -> str:
+    """What stands at the foot of each printed page: the domain, or how many, and the day."""
+    say, names = speaker.say, list(dict.fromkeys(row.domain for row in rows))
+    what = names[0] if len(names) == 1 else say.count("domains.count", len(names))
+    day = full_day_words(newest.report.run.started, say) if newest else ""
+    return say("site_separator").join(filter(None, (what, day)))
 
 
 @functools.cache
@@ -128,50 +157,3 @@ def _glosser(lang: str) -> Glosser:
 def _css() -> str:
     """The style sheet without its indentation."""
     return re.sub(r"\n\s*", "\n", (locate("reports") / "style.css").read_text("utf-8"))
-
-
-def _unbroken(record: str) -> tuple[tuple[bool, str], ...]:
-    """A record in pieces; True marks a ``?all`` that no line may end in: lines may break behind a question mark."""
-    pieces = re.split(r"((?<!\S)\?\S{1,30}(?!\S))", record)
-    return tuple((bool(number % 2), piece) for number, piece in enumerate(pieces) if piece)
-
-
-class _Kept:
-    """Pieces of markup that stand on many pages, by the macro that made them and what it was given."""
-
-    def __init__(self) -> None:
-        self._made: dict[tuple[object, ...], str] = {}
-
-    def __call__(self, macro: Macro, lang: str, given: Iterable[object], *names: str) -> Markup:
-        """What the macro makes of each; of one that cannot be a key itself `names` are the attributes that it shows."""
-        from markupsafe import Markup
-
-        tell = attrgetter(*names) if names else None
-        found = []
-        for each in given:
-            key = (macro.name, lang, tell(each) if tell else each)
-            if (made := self._made.get(key)) is None:
-                if len(self._made) >= _MOST_KEPT:
-                    self._made.clear()
-                made = self._made[key] = macro(each)
-            found.append(made)
-        return Markup("").join(found)
-
-
-@functools.cache
-def environment() -> jinja2.Environment:
-    """The templates of reports/, with escaping on for every one of them; they are read once."""
-    import jinja2
-
-    made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(locate("reports")),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters["css_text"] = _css_text
-    made.globals["kept"] = _Kept()
-    made.filters["segments"] = segments
-    made.filters["unbroken"] = _unbroken
-    return made
