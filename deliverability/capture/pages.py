@@ -133,8 +133,8 @@ async def _look(request: Request) -> Response:
 
 
 async def _look_page(request: Request, mail: CaughtMail, once: str) -> Response:
-    if mail.capture.waits:
-        raise _RefusedError("listen.not-audited", 409)
+    if mail.capture.summary is None:
+        raise _RefusedError("listen.not-audited" if mail.capture.waits else "listen.unusable", 409)
     others = [each for each in service_of(request).store if each.summary and each.id != mail.capture.id]
     return _html(request, await _screen(request, "look", mail, _place(request), others[:_OTHERS], once))
 
@@ -186,7 +186,8 @@ async def _compare(request: Request) -> Response:
     mails = [mail for each in asked[:3] if (mail := service_of(request).store.mail(each)) and mail.capture.summary]
     if len(mails) != 2:
         return _list_page(request, "listen.compare-two", 400)
-    return _html(request, await _screen(request, "compare", (mails[0], mails[1]), _place(request)))
+    older, newer = sorted(mails, key=lambda mail: (mail.capture.at, mail.capture.id))
+    return _html(request, await _screen(request, "compare", (older, newer), _place(request)))
 
 
 async def _events(request: Request) -> Response:

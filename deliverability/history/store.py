@@ -100,7 +100,7 @@ class HistoryRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SubjectDigest:
     """A subject in one run in short: when it was audited, by which rules, and the digest of all that was found."""
 
     started: str
@@ -452,7 +452,7 @@ class History:
                     yield snapshot
 
     @_twice
-    def states_of(self, run: HistoryRun) -> Mapping[tuple[str, str], Standing]:
+    def states_of(self, run: HistoryRun) -> Mapping[tuple[str, str], SubjectDigest]:
         """In short what each subject (domain, source) of a run was."""
         from sqlalchemy import select
 
@@ -462,7 +462,7 @@ class History:
             snapshots.c.domain, snapshots.c.source, snapshots.c.started, snapshots.c.rules_digest, snapshots.c.manifest
         ).where(snapshots.c.run == run.id)
         with self._reading() as connection:
-            return {(row.domain, row.source): Standing(*row[2:]) for row in connection.execute(wanted)}
+            return {(row.domain, row.source): SubjectDigest(*row[2:]) for row in connection.execute(wanted)}
 
     @_twice
     def grades(self, *, newest: int) -> Mapping[tuple[str, str], tuple[Point, ...]]:
