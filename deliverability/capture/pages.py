@@ -23,7 +23,7 @@ from deliverability.capture.store import CaughtMail
 from deliverability.model.codes import Detail
 from deliverability.model.errors import InputError
 from deliverability.model.placeholders import LANGUAGES
-from deliverability.render.listen import POLICY, Place, list_page, note_page, script, style_sheet
+from deliverability.render.listen import POLICY, PagePlace, list_page, note_page, script, style_sheet
 from deliverability.view.preview import ColourScheme
 from deliverability.words.details import detail_words
 from deliverability.words.phrases import phrases
@@ -133,8 +133,8 @@ async def _look(request: Request) -> Response:
 
 
 async def _look_page(request: Request, mail: CaughtMail, once: str) -> Response:
-    if mail.capture.waits:
-        raise _RefusedError("listen.not-audited", 409)
+    if mail.capture.summary is None:
+        raise _RefusedError("listen.not-audited" if mail.capture.waits else "listen.unusable", 409)
     others = [each for each in service_of(request).store if each.summary and each.id != mail.capture.id]
     return _html(request, await _screen(request, "look", mail, _place(request), others[:_OTHERS], once))
 
@@ -186,7 +186,8 @@ async def _compare(request: Request) -> Response:
     mails = [mail for each in asked[:3] if (mail := service_of(request).store.mail(each)) and mail.capture.summary]
     if len(mails) != 2:
         return _list_page(request, "listen.compare-two", 400)
-    return _html(request, await _screen(request, "compare", (mails[0], mails[1]), _place(request)))
+    older, newer = sorted(mails, key=lambda mail: (mail.capture.at, mail.capture.id))
+    return _html(request, await _screen(request, "compare", (older, newer), _place(request)))
 
 
 async def _events(request: Request) -> Response:
@@ -235,12 +236,12 @@ def _note(request: Request, key: str, status: int, details: Sequence[Detail] = (
     return _html(request, note_page(place, say("listen.title"), [say(key), *lines]), status)
 
 
-def _place(request: Request) -> Place:
+def _place(request: Request) -> PagePlace:
     """The language is that of the query, of the last such query of this browser, or what it prefers."""
     kept = request.cookies.get("lang", "")
     lang = kept if kept in LANGUAGES and request.query_params.get("lang") not in LANGUAGES else language_of(request)
     rest = urlencode([pair for pair in request.query_params.multi_items() if pair[0] != "lang"])
-    return Place(lang, quote(request.scope.get("root_path", "")), f"{rest}&" if rest else "")
+    return PagePlace(lang, quote(request.scope.get("root_path", "")), f"{rest}&" if rest else "")
 
 
 def _home(request: Request) -> str:

@@ -14,7 +14,7 @@ from deliverability.capture.room import CaptureRoom
 from deliverability.capture.rows import row_of
 from deliverability.capture.store import Capture, CaughtMail
 from deliverability.ports.browser import browser_here, take_picture
-from deliverability.render.listen import Place, compare_page, look_page
+from deliverability.render.listen import PagePlace, compare_page, look_page
 from deliverability.view.comparison import comparison_view
 from deliverability.view.look import MessageContents, look_view, message_preview
 from deliverability.view.preview import ColourScheme
@@ -22,7 +22,7 @@ from deliverability.view.report import ReportView
 from deliverability.words.phrases import phrases
 
 
-async def look(room: CaptureRoom, mail: CaughtMail, place: Place, others: Sequence[Capture], once: str) -> str:
+async def look(room: CaptureRoom, mail: CaughtMail, place: PagePlace, others: Sequence[Capture], once: str) -> str:
     """The screen "size and look". Raises InputError where the message cannot be audited."""
     view, contents = await _opened(room, mail, place.lang)
     say = phrases(place.lang)
@@ -55,7 +55,7 @@ async def picture(room: CaptureRoom, mail: CaughtMail, lang: str, scheme: Colour
     return _trimmed(await asyncio.to_thread(take_picture, browser, document, width), width)
 
 
-async def compare(room: CaptureRoom, mails: tuple[CaughtMail, CaughtMail], place: Place) -> str:
+async def compare(room: CaptureRoom, mails: tuple[CaughtMail, CaughtMail], place: PagePlace) -> str:
     """Two messages side by side. Raises InputError as `look`."""
     (before, first), (after, second) = [await _opened(room, each, place.lang) for each in mails]
     say = phrases(place.lang)

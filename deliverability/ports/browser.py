@@ -32,6 +32,7 @@ NO_BROWSER = Code("no-browser", ("file", "names"))
 NO_PROGRAM = Code("no-program", ("file", "name"))
 NOT_PRINTED = Code("pdf-not-printed", ("file", "browser", "why"))
 PRINTED_TOO_LONG = Code("pdf-too-long", ("file", "browser", "n"))
+NO_PICTURE = Code("no-picture", ("browser",))
 
 
 def browser_here() -> str | None:
@@ -58,7 +59,12 @@ def print_pdf(browser: str, html: str, path: Path, *, seconds: float = SECONDS) 
     with _page(browser, html) as (page, command):
         printed = page.with_name("report.pdf")
         command += ["--no-pdf-header-footer", f"--print-to-pdf={printed}", page.as_uri()]
-        code, said = _run(command, page.parent, seconds, path)
+        try:
+            code, said = _run(command, page.parent, seconds)
+        except OSError as error:
+            raise InputError(file_error(f"-o {path}: {browser}", error)) from None
+        except subprocess.TimeoutExpired:
+            raise InputError(PRINTED_TOO_LONG(file=str(path), browser=Path(browser).name, n=f"{seconds:g}")) from None
         if not printed.is_file() or not printed.stat().st_size:
             last = next((line for line in reversed(said.splitlines()) if line.strip()), f"exit code {code}")
             raise InputError(NOT_PRINTED(file=str(path), browser=Path(browser).name, why=last[:300]))
@@ -80,18 +86,17 @@ def take_picture(browser: str, document: str, width: int, *, height: int = 6_000
         picture = page.with_name("picture.png")
         command += [
             "--hide-scrollbars",
-            "--blink-settings=scriptEnabled=false",
             # A frame in a process of its own may be painted after the picture was taken.
             "--disable-features=IsolateSandboxedIframes",
             f"--window-size={max(width, _LEAST)},{height}",
             f"--screenshot={picture}",
             page.as_uri(),
         ]
-        code, _ = _run(command, page.parent, seconds, picture)
-        if not picture.is_file() or not picture.stat().st_size:
-            why = f"exit code {code}"
-            raise InputError(NOT_PRINTED(file=picture.name, browser=Path(browser).name, why=why))
-        return picture.read_bytes()
+        try:
+            _run(command, page.parent, seconds)
+            return picture.read_bytes()
+        except (OSError, subprocess.TimeoutExpired):
+            raise InputError(NO_PICTURE(browser=Path(browser).name)) from None
 
 
 @contextmanager
@@ -117,20 +122,18 @@ def _page(browser: str, html: str) -> Iterator[tuple[Path, list[str]]]:
         )
 
 
-def _run(command: list[str], folder: Path, seconds: float, path: Path) -> tuple[int, str]:
-    """Run the browser and end all of its processes. Gives exit code and what it said."""
+def _run(command: list[str], folder: Path, seconds: float) -> tuple[int, str]:
+    """Run the browser and end all of its processes. Gives exit code and what it said.
+
+    Raises OSError where it cannot be run, subprocess.TimeoutExpired where it does not end.
+    """
     said = folder / "said"
-    try:
-        with said.open("wb") as out:
-            process = subprocess.Popen(  # noqa: S603 - a program that the user installed, with arguments of ours
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=out, start_new_session=True
-            )
-    except OSError as error:
-        raise InputError(file_error(f"-o {path}: {command[0]}", error)) from None
+    with said.open("wb") as out:
+        process = subprocess.Popen(  # noqa: S603 - a program that the user installed, with arguments of ours
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=out, start_new_session=True
+        )
     try:
         code = process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        raise InputError(PRINTED_TOO_LONG(file=str(path), browser=Path(command[0]).name, n=f"{seconds:g}")) from None
     finally:
         _end(process)
     return code, said.read_text("utf-8", "replace")

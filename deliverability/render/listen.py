@@ -26,7 +26,7 @@ SCRIPT, SHEETS = "listen.js", ("style.css", "listen.css")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PagePlace:
     """Where a page is shown.
 
     Attributes:
@@ -41,18 +41,18 @@ class Place:
     query: str = ""
 
 
-def list_page(place: Place, rows: Sequence[CaptureRow], *, smtp: str = "", note: str = "") -> str:
+def list_page(place: PagePlace, rows: Sequence[CaptureRow], *, smtp: str = "", note: str = "") -> str:
     """The messages that were caught; `smtp` is where to send more, `note` what went wrong with the last wish."""
     return _page("listen_list.html", place, rows=rows, smtp=smtp, note=note)
 
 
-def note_page(place: Place, heading: str, lines: Sequence[str]) -> str:
+def note_page(place: PagePlace, heading: str, lines: Sequence[str]) -> str:
     """A page of a few sentences."""
     return _page("listen_note.html", place, heading=heading, lines=lines)
 
 
 def look_page(
-    place: Place,
+    place: PagePlace,
     row: CaptureRow,
     answer: AnswerView,
     look: LookView,
@@ -79,7 +79,7 @@ def look_page(
 
 
 def compare_page(
-    place: Place, rows: tuple[CaptureRow, CaptureRow], answers: tuple[AnswerView, AnswerView], found: ComparisonView
+    place: PagePlace, rows: tuple[CaptureRow, CaptureRow], answers: tuple[AnswerView, AnswerView], found: ComparisonView
 ) -> str:
     """Two messages side by side."""
     return _page("listen_compare.html", place, before=rows[0], after=rows[1], answers=answers, found=found)
@@ -97,7 +97,7 @@ def script() -> str:
     return (locate("reports") / SCRIPT).read_text("utf-8")
 
 
-def _page(template: str, place: Place, **values: Any) -> str:
+def _page(template: str, place: PagePlace, **values: Any) -> str:
     other = next(lang for lang in LANGUAGES if lang != place.lang)
     return (
         environment()

@@ -27,6 +27,7 @@ class MessageContents:
     Attributes:
         html: its HTML body; empty: none.
         images: the images in the text, as ``data:`` addresses by their Content-ID.
+        html_text: the words of the HTML, a line a block.
         text: its plain text body.
         text_cut: octets of the text that are left out.
         fields: the header, each field with its value decoded.
@@ -38,6 +39,7 @@ class MessageContents:
 
     html: str = field(default="", repr=False)
     images: Mapping[str, str] = field(default_factory=dict, repr=False)
+    html_text: str = field(default="", repr=False)
     text: str = field(default="", repr=False)
     text_cut: int = 0
     fields: tuple[tuple[str, str], ...] = ()
