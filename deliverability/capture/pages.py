@@ -258,7 +258,7 @@ def _mail(request: Request) -> CaughtMail:
 
 async def _screen(request: Request, name: str, *args: Any) -> Any:
     """What a function of capture/screens.py makes in the worker. Raises InputError."""
-    return await service_of(request).worker.run(f"{_SCREENS}:{name}", *args)
+    return await service_of(request).call(f"{_SCREENS}:{name}", *args)
 
 
 def _one_of(request: Request, name: str, values: tuple[str, ...]) -> str:

@@ -25,6 +25,7 @@ COMMANDS = (
     "explain",
     "handout",
     "slim",
+    "listen",
     "dkim-keygen",
     "init",
     "config",
