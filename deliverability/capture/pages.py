@@ -258,7 +258,7 @@ def _mail(request: Request) -> CaughtMail:
 
 async def _screen(request: Request, name: str, *args: Any) -> Any:
     """What a function of capture/screens.py makes in the worker. Raises InputError."""
-    return await service_of(request).worker.run(f"{_SCREENS}:{name}", *args)
+    return await service_of(request).call(f"{_SCREENS}:{name}", *args)
 
 
 def _one_of(request: Request, name: str, values: tuple[str, ...]) -> str:
@@ -270,6 +270,7 @@ def _one_of(request: Request, name: str, values: tuple[str, ...]) -> str:
 def _html(request: Request, page: str, status: int = 200) -> Response:
     response = HTMLResponse(page, status)
     response.headers["content-security-policy"] = f"{POLICY}; frame-ancestors 'none'"
+    response.headers["referrer-policy"] = "same-origin"  # without one a browser hides the origin of forms, too
     if (lang := request.query_params.get("lang", "")) in LANGUAGES:
         response.set_cookie("lang", lang, max_age=_YEAR, httponly=True, samesite="lax")
     return response

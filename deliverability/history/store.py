@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from deliverability._files import PRIVATE_FOLDER, private
+from deliverability._resources import state_folder
 from deliverability.history.pieces import (
     Packed,
     assessment_json,
@@ -84,9 +85,7 @@ def _twice(method: Callable[P, T]) -> Callable[P, T]:
 
 def default_url() -> str:
     """The history in the user's state folder (XDG Base Directory Specification)."""
-    state = os.environ.get("XDG_STATE_HOME")
-    folder = Path(state) if state and Path(state).is_absolute() else Path.home() / ".local" / "state"
-    return f"sqlite:///{folder / 'deliv' / 'history.db'}"
+    return f"sqlite:///{state_folder() / 'history.db'}"
 
 
 @dataclass(frozen=True, slots=True)

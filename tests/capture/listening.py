@@ -15,9 +15,10 @@ import uvicorn
 import deliverability
 from deliverability.capture.app import create_app
 from deliverability.capture.guard import GuardSettings
-from deliverability.capture.room import CaptureRoom, RoomSettings
+from deliverability.capture.room import CaptureRoom
 from deliverability.capture.service import CaptureService
 from deliverability.capture.store import CaptureStore
+from deliverability.capture.worker import RoomSettings
 from deliverability.ports.open import PortSettings
 from tests.devtools import patiently
 

@@ -214,6 +214,9 @@ async def test_pages_allow_nothing_but_themselves(service: CaptureService) -> No
         policy = each.headers["content-security-policy"]
         assert policy.startswith("default-src 'none'; script-src 'self';")
         assert "frame-ancestors 'none'" in policy
+        # With no-referrer a browser sends "Origin: null" with forms, which the guard refuses.
+        assert each.headers["referrer-policy"] == "same-origin"
+        assert '<meta name="referrer" content="same-origin">' in each.text
         assert "unsafe-inline" not in policy.partition("script-src")[2].partition(";")[0]
         assert not re.search(r"<script(?! src=)|\son[a-z]+=", each.text)
 
