@@ -49,7 +49,7 @@ def shown(text: str) -> str:
     return _CONTROL.sub("\ufffd", text)[:80]
 
 
-def day(second: int) -> str:
+def utc_day(second: int) -> str:
     """The UTC day of a time as ISO 8601, for a problem; a time that no calendar has, as the number it is."""
     try:
         return datetime.fromtimestamp(second, UTC).date().isoformat()
