@@ -47,6 +47,7 @@ NO_URL = Code("config-no-url", ("why",))
 NEEDS_ONE_OF_KEYS = Code("config-needs-one-of-keys", ("table", "keys"))
 TWICE = Code("config-twice", ("key", "text"))
 NO_MATCH = Code("config-no-match", ("text",))
+NO_RARE = Code("config-no-rare", ("text",))
 
 KeyPath = tuple[str | int, ...]
 """Where something stands in the file: keys of tables, and numbers in arrays of tables."""
@@ -509,6 +510,12 @@ def _contradictions(settings: Settings) -> list[tuple[KeyPath, Detail]]:
         if waiver.reason is None:
             reasons = get_args(get_args(get_type_hints(WaiverSettings)["reason"])[0])
             found.append((("waiver", number), NEEDS_ONE_OF(table="[[waiver]]", key="reason", values=reasons)))
+    rare: list[tuple[KeyPath, tuple[str, ...] | None]] = [(("rare",), settings.rare)]
+    rare += [(("domain", number, "rare"), own.rare) for number, own in enumerate(settings.domain)]
+    for where, runs in rare:
+        bad_run = next((each for each in runs or () if not _is_rare(each)), None)
+        if bad_run is not None:
+            found.append((where, NO_RARE(text=bad_run)))
     found += _feedback_problems(settings)
     email, webhook = settings.notify.email, settings.notify.webhook
     if email is not None and not (email.to and email.sender):
@@ -561,6 +568,16 @@ def _feedback_problems(settings: Settings) -> list[tuple[KeyPath, Detail]]:
         if bad is not None:
             found.append(((*here, "match"), NO_MATCH(text=bad)))
     return found
+
+
+def _is_rare(text: str) -> bool:
+    """Whether it names a run of mail: its day, and what is sent."""
+    day, _, what = text.partition(" ")
+    try:
+        date.fromisoformat(day)
+    except ValueError:
+        return False
+    return len(day) == 10 and bool(what.strip())
 
 
 def _is_match(text: str) -> bool:

@@ -166,6 +166,8 @@ def test_an_empty_mail_from_is_the_null_sender_and_not_a_gap(toml: Path) -> None
         ('[[source]]\nmatch = ["192.0.2.1"]\nis = "mine"\n', 3, "is is one of ours, forwarder, not-ours"),
         ('[[source]]\nmatch = ["192.0.2.0/33"]\nis = "ours"\n', 2, "'192.0.2.0/33' is no address, range"),
         ('[[source]]\nmatch = ["host:a"]\nis = "ours"\n', 2, "'host:a' is no address, range"),
+        ('rare = ["invoices"]\n', 1, "rare: 'invoices' is not as '2026-12-25 invoices'"),
+        ('[[domain]]\nname = "example.com"\nrare = ["2026-13-01 x"]\n', 3, "rare: '2026-13-01 x' is not as"),
     ],
 )
 def test_mistakes_are_told_with_file_line_and_what_to_write(toml: Path, text: str, line: int, words: str) -> None:

@@ -133,8 +133,8 @@ async def _look(request: Request) -> Response:
 
 
 async def _look_page(request: Request, mail: CaughtMail, once: str) -> Response:
-    if mail.capture.waits:
-        raise _RefusedError("listen.not-audited", 409)
+    if mail.capture.summary is None:
+        raise _RefusedError("listen.not-audited" if mail.capture.waits else "listen.unusable", 409)
     others = [each for each in service_of(request).store if each.summary and each.id != mail.capture.id]
     return _html(request, await _screen(request, "look", mail, _place(request), others[:_OTHERS], once))
 
@@ -186,7 +186,8 @@ async def _compare(request: Request) -> Response:
     mails = [mail for each in asked[:3] if (mail := service_of(request).store.mail(each)) and mail.capture.summary]
     if len(mails) != 2:
         return _list_page(request, "listen.compare-two", 400)
-    return _html(request, await _screen(request, "compare", (mails[0], mails[1]), _place(request)))
+    older, newer = sorted(mails, key=lambda mail: (mail.capture.at, mail.capture.id))
+    return _html(request, await _screen(request, "compare", (older, newer), _place(request)))
 
 
 async def _events(request: Request) -> Response:
@@ -257,7 +258,7 @@ def _mail(request: Request) -> CaughtMail:
 
 async def _screen(request: Request, name: str, *args: Any) -> Any:
     """What a function of capture/screens.py makes in the worker. Raises InputError."""
-    return await service_of(request).worker.run(f"{_SCREENS}:{name}", *args)
+    return await service_of(request).call(f"{_SCREENS}:{name}", *args)
 
 
 def _one_of(request: Request, name: str, values: tuple[str, ...]) -> str:
@@ -269,6 +270,7 @@ def _one_of(request: Request, name: str, values: tuple[str, ...]) -> str:
 def _html(request: Request, page: str, status: int = 200) -> Response:
     response = HTMLResponse(page, status)
     response.headers["content-security-policy"] = f"{POLICY}; frame-ancestors 'none'"
+    response.headers["referrer-policy"] = "same-origin"  # without one a browser hides the origin of forms, too
     if (lang := request.query_params.get("lang", "")) in LANGUAGES:
         response.set_cookie("lang", lang, max_age=_YEAR, httponly=True, samesite="lax")
     return response

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from deliverability.capture.feed import CaptureChange, CaptureFeed
 from deliverability.capture.reserve import Reservations
@@ -14,10 +16,11 @@ from deliverability.mail.addresses import parse_addresses
 from deliverability.mail.origin import HEAD_OCTETS
 from deliverability.mail.reader import read
 from deliverability.mail.words import decode_words, printable
-from deliverability.model.codes import AS_SAID, Code
+from deliverability.model.codes import AS_SAID, Code, Detail
 from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.errors import InputError
 
+NO_AUDITS = Code("listen-no-audits")
 AUDIT_CRASHED = Code("audit-crashed", ("detail",))
 _SHOWN = 200
 
@@ -28,7 +31,7 @@ class CaptureService:
 
     Attributes:
         store: the captures.
-        worker: audits them and writes their reports.
+        worker: audits them and writes their reports; None: they are only kept.
         lang: in which the user is spoken to where a request does not say.
         reservations: the addresses of tests.
         max_octets: of one message.
@@ -38,7 +41,7 @@ class CaptureService:
     """
 
     store: CaptureStore
-    worker: AuditWorker
+    worker: AuditWorker | None
     lang: str = "en"
     reservations: Reservations = field(default_factory=lambda: Reservations("localhost"))
     max_octets: int = 50_000_000
@@ -52,7 +55,7 @@ class CaptureService:
     ) -> Capture:
         """Keep a message and have it audited; gives it as soon as it is kept. Raises OSError."""
         moment = at or datetime.now(UTC)
-        subject, author = described(octets)
+        subject, author = await asyncio.to_thread(described, octets)
         async with self._writing:
             before = {each.id for each in self.store}
             made = await asyncio.to_thread(
@@ -61,23 +64,44 @@ class CaptureService:
         for gone in before - {each.id for each in self.store}:
             self.feed.tell(CaptureChange.GONE, gone)
         self.feed.tell(CaptureChange.CAME, made.id)
-        task = asyncio.create_task(self._audit(made.id))
-        self._audits.add(task)
-        task.add_done_callback(self._audits.discard)
+        self._begin_audit(made.id)
         return made
 
+    def resume(self) -> None:
+        """Let go of what has become too old, and audit what an earlier run has not come to. Raises OSError."""
+        self.store.prune(datetime.now(UTC))
+        for each in self.store:
+            if each.waits:
+                self._begin_audit(each.id)
+
+    def _begin_audit(self, ident: str) -> None:
+        if self.worker is not None:
+            task = asyncio.create_task(self._audit(ident))
+            self._audits.add(task)
+            task.add_done_callback(self._audits.discard)
+
     async def _audit(self, ident: str) -> None:
+        mail = self.store.mail(ident)
+        if mail is None:
+            return
         try:
-            mail = self.store.mail(ident)
-            if mail is None:
-                return
-            facts, summary = await self.worker.run("audit", mail)
+            facts, summary = await self.call("audit", mail)
             self.store.audited(ident, facts, summary)
         except InputError as error:
-            self.store.failed(ident, error.details)
+            self._failed(ident, *error.details)
         except Exception as error:
-            self.store.failed(ident, [AUDIT_CRASHED(detail=AS_SAID(text=f"{type(error).__name__}: {error}"[:_SHOWN]))])
+            self._failed(ident, AUDIT_CRASHED(detail=AS_SAID(text=f"{type(error).__name__}: {error}"[:_SHOWN])))
         self.feed.tell(CaptureChange.AUDITED, ident)
+
+    def _failed(self, ident: str, *problems: Detail) -> None:
+        with contextlib.suppress(OSError):  # a full disk, say: then it is audited when the listener is started again
+            self.store.failed(ident, problems)
+
+    async def call(self, call: str, *args: Any) -> Any:
+        """What the worker gives, see AuditWorker."""
+        if self.worker is None:
+            raise InputError(NO_AUDITS())
+        return await self.worker.run(call, *args)
 
     async def report(self, ident: str, ending: str, lang: str) -> str | None:
         """The report as `deliv audit` writes it; None where there is no such capture.
@@ -85,11 +109,11 @@ class CaptureService:
         Raises InputError where the message cannot be audited.
         """
         mail = self.store.mail(ident)
-        return None if mail is None else str(await self.worker.run("report", mail, ending, lang))
+        return None if mail is None else str(await self.call("report", mail, ending, lang))
 
     async def domain_report(self, domain: str, ending: str, lang: str) -> str:
         """The report of a domain without a message. Raises InputError where it cannot be one."""
-        return str(await self.worker.run("domain_report", domain, ending, lang))
+        return str(await self.call("domain_report", domain, ending, lang))
 
     async def delete(self, ident: str) -> bool:
         """Remove a capture; False where there is none. Raises OSError."""
@@ -105,7 +129,8 @@ class CaptureService:
         for task in self._audits:
             task.cancel()
         await asyncio.gather(*self._audits, return_exceptions=True)
-        self.worker.close()
+        if self.worker is not None:
+            self.worker.close()
 
 
 def described(octets: bytes) -> tuple[str, str]:

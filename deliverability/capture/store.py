@@ -22,6 +22,7 @@ from deliverability.mail.captured import META, RAW
 from deliverability.model.codec import decode_detail, encode, json_text
 from deliverability.model.codes import Detail
 from deliverability.model.envelope import SmtpEnvelope
+from deliverability.runs.job import Sample
 
 FACTS = "facts.json"
 KEEP, KEEP_DAYS = 200, 30
@@ -137,6 +138,13 @@ class CaughtMail:
     capture: Capture
     folder: Path | None = None
     data: bytes | None = field(default=None, repr=False)
+
+    @property
+    def sample(self) -> Sample:
+        """The message as an audit takes it. In its report it is called what it is called from within the folder."""
+        name = self.capture.name or f"{self.capture.id}/{RAW}"
+        path = self.folder / self.capture.id / RAW if self.folder else None
+        return Sample(name, path, self.data, self.capture.envelope)
 
     def octets(self) -> bytes:
         """The message; empty where its file has gone meanwhile."""

@@ -12,18 +12,57 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from functools import cache
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
+from deliverability.model.rules import Severity
+from deliverability.ports.open import PortSettings
+from deliverability.runs.job import Options
 
 if TYPE_CHECKING:
-    from deliverability.capture.room import CaptureRoom, RoomSettings
+    from deliverability.capture.room import CaptureRoom
+    from deliverability.judge.engine import Selection
+    from deliverability.model.rules import RuleSet
 
 WORKER_DIED = Code("audit-worker-died")
+
+
+def shipped_rules() -> tuple[RuleSet, Selection]:
+    """The shipped rules, all of them for all receivers."""
+    from deliverability.judge.engine import Selection
+    from deliverability.runs.rules import load_rules
+
+    return load_rules(), Selection()
+
+
+@dataclass(frozen=True, slots=True)
+class RoomSettings:
+    """How messages are audited: what `deliv audit` would be told. All of it travels to another process.
+
+    Attributes:
+        domain: to audit every message for; None: its own.
+        options: what the user said of the mail.
+        ports: where answers come from.
+        folders: the rule folders of the user.
+        judging: loads the rules and says which of them and which receivers count.
+        fail_on: from which severity on a finding gives exit code 1; None: none does.
+
+    """
+
+    domain: str | None = None
+    options: Options = field(default_factory=Options)
+    ports: PortSettings = field(default_factory=PortSettings)
+    folders: tuple[Path, ...] = ()
+    judging: Callable[[], tuple[RuleSet, Selection]] = shipped_rules
+    fail_on: Severity | None = Severity.ERROR
 
 
 class AuditWorker(Protocol):
@@ -51,10 +90,6 @@ class ProcessWorker:
         self._pool: ProcessPoolExecutor | None = None
         # Messages in memory travel with their call: not more than one of them waits in the pipe.
         self._turn = asyncio.Semaphore(1)
-
-    def start(self) -> None:
-        """Load what audits need, so that the first one does not wait for it."""
-        self._running().submit(_nothing)
 
     def _running(self) -> ProcessPoolExecutor:
         if self._pool is None:
@@ -84,16 +119,23 @@ class ProcessWorker:
 
 # --- in the worker ---
 
-_room: CaptureRoom | None = None
+_settings: RoomSettings | None = None
 
 
 def _begin(settings: RoomSettings) -> None:
-    global _room
+    global _settings
+    _settings = settings
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+@cache
+def _room() -> CaptureRoom:
+    """The room; made by the first call, which is told what is wrong with its settings."""
     from deliverability.capture.room import CaptureRoom
 
-    _room = CaptureRoom(settings)
+    assert _settings is not None  # noqa: S101 - _begin ran
+    return CaptureRoom(_settings)
 
 
 def _end_with_parent() -> None:
@@ -103,13 +145,9 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _nothing() -> None:
-    pass
-
-
 def _call(call: str, *args: Any) -> Any:
-    assert _room is not None  # noqa: S101 - _begin ran
+    room = _room()
     module, _, function = call.rpartition(":")
     if module:
-        return asyncio.run(getattr(importlib.import_module(module), function)(_room, *args))
-    return asyncio.run(getattr(_room, function)(*args))
+        return asyncio.run(getattr(importlib.import_module(module), function)(room, *args))
+    return asyncio.run(getattr(room, function)(*args))

@@ -27,6 +27,7 @@ COMMANDS = (
     "explain",
     "handout",
     "slim",
+    "listen",
     "dkim-keygen",
     "init",
     "config",

@@ -74,12 +74,12 @@ def read_settings(path: Path | None) -> Settings:
 
 def read_inputs(params: dict[str, Any]) -> Inputs:
     """Read domains, messages and where answers come from; with what receivers reported, where the settings name a
-    history.
+    history or where reports are.
 
     Raises InputError and ConfigError, HistoryError where the history cannot be read.
     """
     inputs = _read_inputs(params)
-    if not inputs.settings.history:
+    if not inputs.settings.history and not inputs.settings.feedback.places and not inputs.settings.feedback.mailbox:
         return inputs
     return _with_reports(inputs, params, None)
 
@@ -97,13 +97,13 @@ def _read_inputs(params: dict[str, Any]) -> Inputs:
         names = list(settings.names)
     if not names and not messages:
         raise InputError(NOTHING_TO_AUDIT())
-    options = replace(_options(params, settings.of("")), waivers=settings.waivers)
+    options = options_given(params, settings, "")
     domains = []
     given: dict[str, str] = {}
     for name in names:
         given.setdefault(parse_domain(name), name)
     for domain, name in given.items():
-        own = replace(_options(params, settings.of(domain)), waivers=settings.waivers)
+        own = options_given(params, settings, domain)
         domains.append((domain, own if is_plain(name, domain) else replace(own, taken_from=_shown(name))))
     ports = ports_of(params, settings)
     jobs = plan(domains, [sample_of(name) for name in messages], options)
@@ -123,10 +123,10 @@ def observed_inputs(
 
 
 def _with_reports(inputs: Inputs, params: dict[str, Any], days: int | None) -> Inputs:
-    from deliverability.runs.observing import DAYS, Observing, with_observed
+    from deliverability.runs.observing import observing, with_observed
 
     folder = (params["config"] or Path(DEFAULT_FILE)).absolute().parent
-    how = Observing(inputs.settings.history, folder, days or DAYS)
+    how = observing(inputs.settings, folder, days)
     return replace(inputs, jobs=list(with_observed(inputs.jobs, how, inputs.ports.clock.now())))
 
 
@@ -185,7 +185,12 @@ def _is_mail(path: Path) -> bool:
 def options_of(settings: Settings, domain: str) -> Options:
     """What the settings file alone says about a domain's mail. Raises InputError."""
     unsaid = ("ip", "mail_from", "helo", "selector", "purpose", "daily_volume", "dns_provider")
-    return replace(_options(dict.fromkeys(unsaid), settings.of(domain)), waivers=settings.waivers)
+    return options_given(dict.fromkeys(unsaid), settings, domain)
+
+
+def options_given(params: dict[str, Any], settings: Settings, domain: str) -> Options:
+    """What the options, else the settings file, say about a domain's mail; empty: of any. Raises InputError."""
+    return replace(_options(params, settings.of(domain)), waivers=settings.waivers)
 
 
 def _names_of(lines: Iterable[str]) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 DEFAULT_FILE = "deliv.toml"
 """The settings, where no other file is named."""
 
+REPORT_IS_FOLDER = Code("report-is-folder", ("name",))
 NOT_ONE_OF = Code("option-not-one-of", ("option", "text", "values"))
 NOT_ONE_OF_NEAR = Code("option-not-one-of-near", ("option", "text", "values", "near"))
 NO_NUMBER_FROM = Code("option-no-number-from", ("option", "text", "least"))
@@ -29,7 +32,11 @@ NO_DAY = Code("option-no-day", ("option", "text"))
 NO_FOLDER = Code("option-no-folder", ("name",))
 NO_PART = Code("option-no-part", ("option", "text"))
 NO_ENGINE = Code("option-no-engine", ("option", "text"))
+NO_HOST_PORT = Code("option-no-host-port", ("option", "text"))
+NO_SIZE = Code("option-no-size", ("option", "text"))
 _MOST_PARTS = 10_000
+_LAST_PORT = 65_535
+_MOST_OCTETS = 150_000_000  # what is read of a message at most
 
 
 class OneOf(click.ParamType[str]):
@@ -141,6 +148,40 @@ class EngineAddress(click.ParamType[str]):
         return text
 
 
+class HostPort(click.ParamType["tuple[str, int] | None"]):
+    """Where to listen: ``127.0.0.1:25``, ``[::1]:25``, ``localhost:25``; `none` is a word for nowhere."""
+
+    name = "address"
+
+    def __init__(self, none: str = "") -> None:
+        self._none = none
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int] | None:
+        """Host and port; None for nowhere. Raises InputError."""
+        text = str(value).strip()
+        if self._none and text.lower() == self._none:
+            return None
+        found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})", text)
+        if found is None or int(found[3]) > _LAST_PORT:
+            raise InputError(NO_HOST_PORT(option=called(param), text=text))
+        return found[1] or found[2], int(found[3])
+
+
+class Size(click.ParamType[int]):
+    """Octets: ``50MB``, ``500kB``, ``1000``; as receivers count them, a thousand each."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The octets. Raises InputError."""
+        text = str(value).strip().lower()
+        found = re.fullmatch(r"([0-9]{1,12})\s*(|k|m|g)b?", text)
+        octets = int(found[1]) * {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[found[2]] if found else 0
+        if not 1 <= octets <= _MOST_OCTETS:
+            raise InputError(NO_SIZE(option=called(param), text=str(value)))
+        return octets
+
+
 class PathOf(click.ParamType[Path]):
     """A path: of a file, a folder, or either; `exists` where it must be there."""
 
@@ -170,6 +211,31 @@ class PathOf(click.ParamType[Path]):
         from click.shell_completion import CompletionItem
 
         return [CompletionItem(incomplete, type="dir" if self._kind == "folder" else "file")]
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder for reports, given with a slash at its end; it need not be there."""
+
+    path: Path
+
+
+class ReportPath(click.ParamType["Path | Folder"]):
+    """Where a report goes: a file, or a folder, which ends in a slash."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | Folder:
+        """Raises InputError."""
+        if isinstance(value, Folder) or not str(value).endswith(("/", os.sep)):
+            if not isinstance(value, Folder) and Path(value).is_dir():
+                raise InputError(REPORT_IS_FOLDER(name=f"{called(param)} {value}"))
+            return value if isinstance(value, Folder) else PathOf("file").convert(value, param, ctx)
+        return Folder(PathOf("folder").convert(value, param, ctx))
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """Left to the shell."""
+        return PathOf("file").shell_complete(ctx, param, incomplete)
 
 
 def called(param: click.Parameter | None) -> str:

@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from deliverability._files import PRIVATE_FOLDER, private
+from deliverability._resources import state_folder
 from deliverability.history.pieces import (
     Packed,
     assessment_json,
@@ -84,9 +85,7 @@ def _twice(method: Callable[P, T]) -> Callable[P, T]:
 
 def default_url() -> str:
     """The history in the user's state folder (XDG Base Directory Specification)."""
-    state = os.environ.get("XDG_STATE_HOME")
-    folder = Path(state) if state and Path(state).is_absolute() else Path.home() / ".local" / "state"
-    return f"sqlite:///{folder / 'deliv' / 'history.db'}"
+    return f"sqlite:///{state_folder() / 'history.db'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ class HistoryRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SubjectDigest:
     """A subject in one run in short: when it was audited, by which rules, and the digest of all that was found."""
 
     started: str
@@ -452,7 +451,7 @@ class History:
                     yield snapshot
 
     @_twice
-    def states_of(self, run: HistoryRun) -> Mapping[tuple[str, str], Standing]:
+    def states_of(self, run: HistoryRun) -> Mapping[tuple[str, str], SubjectDigest]:
         """In short what each subject (domain, source) of a run was."""
         from sqlalchemy import select
 
@@ -462,7 +461,7 @@ class History:
             snapshots.c.domain, snapshots.c.source, snapshots.c.started, snapshots.c.rules_digest, snapshots.c.manifest
         ).where(snapshots.c.run == run.id)
         with self._reading() as connection:
-            return {(row.domain, row.source): Standing(*row[2:]) for row in connection.execute(wanted)}
+            return {(row.domain, row.source): SubjectDigest(*row[2:]) for row in connection.execute(wanted)}
 
     @_twice
     def grades(self, *, newest: int) -> Mapping[tuple[str, str], tuple[Point, ...]]:

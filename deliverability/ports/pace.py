@@ -129,7 +129,7 @@ class Pace:
         `own` are the turns of its subject alone toward what nobody audits: a vendor is asked on behalf of each of its
         users, and must take what these are.
         """
-        owner = self._owner(name)
+        owner = self._owner(_below_underscores(name))
         each = self._each if owner in self._own else own
         turns = each.get(owner)
         if turns is None:
@@ -182,6 +182,12 @@ class Pace:
     def knows(self, question: DnsQuestion) -> bool:
         """Whether the answer costs no question."""
         return self._known.knows(question.name, question.rdtype)
+
+
+def _below_underscores(name: str) -> str:
+    """``example.com`` of ``s1._domainkey.example.com``: names without end have few owners, and these are remembered."""
+    tail = name.rpartition("_")[2]
+    return name if len(tail) == len(name) else tail.partition(".")[2] or name
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,9 @@ from deliverability.protocols.dmarc.psl import registrable_domain
 from deliverability.runs.job import Job, Options
 
 if TYPE_CHECKING:
+    from deliverability.config import Settings
     from deliverability.history.store import History, Point
 
-DAYS = 28
-"""Length of the window."""
 _RUNS = 60  # earlier ones that are looked at
 
 
@@ -34,11 +33,17 @@ class Observing:
 
     """
 
-    url: str = ""
-    folder: Path | None = None
-    days: int = DAYS
-    trust: str = "verified"
+    url: str
+    folder: Path | None
+    days: int
+    trust: str
     words: tuple[SourceWord, ...] = ()
+
+
+def observing(settings: Settings, folder: Path | None, days: int | None = None) -> Observing:
+    """As the settings have it; `days`: another length of the window."""
+    said = settings.feedback
+    return Observing(settings.history, folder, days or said.days, said.trust, settings.source_words)
 
 
 def with_observed(jobs: Iterable[Job], how: Observing, now: datetime) -> Iterator[Job]:

@@ -22,7 +22,7 @@ _SIZES: tuple[tuple[str, FactPath], ...] = (
 )
 _FIELDS, _FIELD = 200, 2_000
 _LINES, _LINE = 500, 2_000
-_AROUND = 1
+_AROUND, _RUN = 1, 20  # equal lines beside a change, lines of one change
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,10 @@ class PairView:
 
 @dataclass(frozen=True, slots=True)
 class LineDiff:
-    """A line of the text with what changed in it; `same`: that many equal lines are left out here instead."""
+    """A line of the text with what changed in it; `left_out`: that some lines are left out here instead."""
 
     pieces: tuple[Piece, ...] = ()
-    same: str = ""
+    left_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +155,10 @@ def _text(old: str, new: str, say: Phrases) -> tuple[LineDiff, ...]:
     changes = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
     for place, (change, first, last, start, end) in enumerate(changes):
         if change != "equal":
-            for one, other in zip_longest(before[first:last], after[start:end]):
-                if one is None or other is None:
-                    kind = PieceKind.ADDED if one is None else PieceKind.REMOVED
-                    found.append(LineDiff(_safe((Piece(kind, one or other or ""),))))
-                else:
-                    found.append(LineDiff(_safe(diff(one, other))))
+            pairs = list(zip_longest(before[first:last], after[start:end]))
+            found += [LineDiff(_safe(_changed(one, other))) for one, other in pairs[:_RUN]]
+            if len(pairs) > _RUN:
+                found.append(LineDiff(left_out=say.count("label.more-lines", len(pairs) - _RUN)))
             continue
         lines = after[start:end]
         head = lines[: _AROUND if place else 0]
@@ -170,9 +168,16 @@ def _text(old: str, new: str, say: Phrases) -> tuple[LineDiff, ...]:
             head, tail, left = lines, [], 0
         found += [LineDiff(_safe((Piece(PieceKind.KEPT, each),))) for each in head]
         if left:
-            found.append(LineDiff(same=say.count("compare.same-lines", left)))
+            found.append(LineDiff(left_out=say.count("compare.same-lines", left)))
         found += [LineDiff(_safe((Piece(PieceKind.KEPT, each),))) for each in tail]
     return tuple(found)
+
+
+def _changed(old: str | None, new: str | None) -> tuple[Piece, ...]:
+    """A line with what changed in it; None: there is none on that side."""
+    if old is None or new is None:
+        return (Piece(PieceKind.ADDED if old is None else PieceKind.REMOVED, old or new or ""),)
+    return diff(old, new)
 
 
 def _lines(text: str) -> list[str]:

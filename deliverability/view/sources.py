@@ -51,7 +51,8 @@ def source_rows(view: ReportView) -> tuple[SourceRow, ...]:
     rows = []
     for each in records_of(facts.value("traffic.sources")):
         standing, messages = text_of(each.get("standing")), _number(each.get("messages"))
-        asks = standing in ("unclaimed", "service-mixed") or _like_a_host(each)
+        said = each.get("said") is True
+        asks = not said and (standing in ("unclaimed", "service-mixed") or _like_a_host(each))
         service = view.speaker.rules.knowledge.services.get(text_of(each.get("service")))
         console = (service.console or {}).get(say.lang, "") if service is not None else ""
         rows.append(
@@ -65,8 +66,10 @@ def source_rows(view: ReportView) -> tuple[SourceRow, ...]:
                 reasons=tuple(visible(detail_words(one, say)) for one in details_in(each.get("standing_by"))),
                 addresses=_addresses(each, say),
                 since=full_day_words(text_of(each.get("first_seen")), say),
-                advice=_advice(standing, visible(console), say, said=each.get("said") is True),
-                paste=_paste(each, asked=asks and each.get("said") is not True),
+                advice=_advice(
+                    "forged-asked" if asks and standing == "forged" else standing, visible(console), say, said
+                ),
+                paste=_paste(each, asked=asks),
             )
         )
     return tuple(rows)
@@ -97,7 +100,7 @@ def _addresses(source: Mapping[str, Value], say: Phrases) -> str:
     return say("value.separator").join(shown) + (say("value.more", n=f"{more:,}") if more > 0 else "")
 
 
-def _advice(standing: str, console: str, say: Phrases, *, said: bool) -> str:
+def _advice(standing: str, console: str, say: Phrases, said: bool) -> str:
     if said and standing == "forged":
         return say("sources.advice.said-not-ours")
     if standing == "service-gap" and console:
