@@ -22,10 +22,12 @@ lint: $(STAMP)
 	$(BIN)/python .ci/licences.py --check
 	$(BIN)/python .ci/advisories.py
 
-# The reports of tests/golden, written anew after a change that is meant. Read the difference before you commit it.
+# The reports of tests/golden and those shown in docs/, written anew after a change that is meant. Read the difference
+# before you commit it.
 golden: $(STAMP)
 	$(BIN)/python -m tests.renew_golden
-	git --no-pager diff --stat -- tests/golden
+	$(BIN)/python .ci/docs.py --write
+	git --no-pager diff --stat -- tests/golden docs
 
 # A rule to fill in, and its cases: make new-rule ID=SPF-099; of a new group with TOPIC=FILE too.
 new-rule: $(STAMP)

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from deliverability.history.facets import read_facets
 from deliverability.history.store import History
-from deliverability.history.tables import obs_facets, obs_items, obs_labels, obs_reports, obs_rows, obs_weeks
+from deliverability.history.tables import obs_facets, obs_items, obs_labels, obs_reports, obs_rows, obs_sums, obs_weeks
 
 _OF_THE_WAY = ("id", "intake")  # what depends on the order
 
@@ -33,9 +33,11 @@ def contents(history: History) -> list[str]:
         found += sorted(
             f"{row.domain} {row.week} {row.reporter} {row.trust} {bytes(row.ip).hex()} {row.messages}"
             f" {facets[row.facet]}"
-            for row in connection.execute(select(obs_weeks))
+            for row in connection.execute(
+                select(obs_weeks, obs_sums).join_from(obs_weeks, obs_sums, obs_sums.c.week == obs_weeks.c.id)
+            )
         )
-        found += sorted(f"{bytes(row.digest).hex()} {row.settled}" for row in connection.execute(select(obs_items)))
+        found += sorted(f"{bytes(row.digest).hex()} {row.state}" for row in connection.execute(select(obs_items)))
         return found
 
 

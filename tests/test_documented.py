@@ -16,14 +16,20 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
+from click.testing import CliRunner
 
 import deliverability.auditors
 import deliverability.protocols
 import deliverability.render
 from deliverability.auditors import AUDITORS
-from deliverability.auditors.base import Auditor
+from deliverability.auditors.base import Auditor, gather
 from deliverability.cli import COMMANDS
 from deliverability.config import Settings
+from deliverability.mail.reader import read
+from deliverability.model.facts import Subject, Unknown
+from deliverability.ports.clock import SystemClock
+from deliverability.ports.ports import Ports
+from deliverability.ports.static import StaticResolver
 from deliverability.render.formats import FORMATS, WriterOptions
 from deliverability.view.report import ReportView
 from tests import ROOT
@@ -84,11 +90,41 @@ def test_every_module_with_a_writer_is_a_format() -> None:
     assert writers == {form.module for form in FORMATS}
 
 
+def example(page: str) -> dict[str, Any]:
+    """The module that a page on adding something shows."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text("utf-8"), re.DOTALL)
+    module: dict[str, Any] = {"__name__": __name__}
+    exec(textwrap.dedent(code), module)
+    return module
+
+
+def test_the_example_of_a_new_command_prints_what_it_says() -> None:
+    done = CliRunner().invoke(example("adding-a-command.md")["command"], ["--lang", "en"], standalone_mode=False)
+    assert done.output.startswith("icloud: Apple iCloud Mail\n")
+    assert done.return_value == 0
+
+
+async def test_the_example_of_a_new_auditor_states_its_facts() -> None:
+    audit = example("adding-an-auditor.md")["audit"]
+    raw = b"From: a@example.com\r\nOrganization: Ours\r\n\r\n"
+    ports = Ports(StaticResolver({}), SystemClock())
+    gathered = await gather([audit], Subject("example.com", message=raw), ports, read(raw))
+    facts = {path: fact.value for path, fact in gathered.facts.facts.items() if path.startswith("organization.")}
+    assert facts == {"organization.present": True, "organization.octets": len(b"Organization: Ours\r\n")}
+    assert not gathered.crashes
+
+
+async def test_the_example_of_a_new_protocol_reads_a_record() -> None:
+    discover = example("adding-a-protocol.md")["discover_adsp"]
+    name = ("_adsp._domainkey.example.com", "TXT")
+    assert (await discover("example.com", StaticResolver({name: ["dkim=all"]}))).practice == "all"
+    assert (await discover("example.com", StaticResolver({}))).practice is None
+    assert isinstance((await discover("example.com", StaticResolver({name: "timeout"}))).practice, Unknown)
+
+
 def test_the_example_of_a_new_format_writes_reports() -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/adding-a-format.md").read_text("utf-8"), re.DOTALL)
-    module = {"__name__": "example"}
-    exec(textwrap.dedent(example), module)
-    writer: Any = module["writer"](speaker(), WriterOptions(1, trace=False, fail_on=None))  # type: ignore[operator]
+    module = example("adding-a-format.md")
+    writer = module["writer"](speaker(), WriterOptions(1, trace=False, fail_on=None))
     lines = (writer.report(ReportView(make_report(), speaker())) + writer.end()).splitlines()
     assert {len(line.split("\t")) for line in lines} == {4}
     assert len(lines) == len(make_report().findings)
@@ -107,9 +143,13 @@ def test_every_setting_is_documented(key: str) -> None:
     assert f"| `{key}` |" in (ROOT / "docs" / "settings.md").read_text("utf-8"), "run `make docs`"
 
 
+# Modules that auditors share, and that are none by themselves.
+SHARED_BY_AUDITORS = {"base", "reported", "selectors", "sources", "standing"}
+
+
 def test_every_module_of_an_auditor_is_registered() -> None:
     modules = {each.name for each in pkgutil.iter_modules(deliverability.auditors.__path__)}
-    assert modules - {"base", "selectors"} == set(AUDITORS)
+    assert modules - SHARED_BY_AUDITORS == set(AUDITORS)
 
 
 @pytest.mark.parametrize("name", AUDITORS)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deliverability.auditors.base import Context, MissingFact, auditor, spec
+from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.addresses import parse_addresses
 from deliverability.mail.evidence import header_evidence
 from deliverability.mail.reader import HeaderField
 from deliverability.mail.scripts import is_highly_restrictive, unicode_labels
 from deliverability.model.dkim import signatures_of
-from deliverability.model.facts import FactType, Reason, Unknown, text_of
+from deliverability.model.facts import FactType, text_of
 
 PROVIDES = (
     spec(
@@ -33,12 +33,15 @@ _MAX_FIELDS = 10
 _MAX_ADDRESSES = 100  # of one field that are read
 
 
-@auditor("addresses", provides=PROVIDES, needs=("envelope.mail_from", "envelope.mail_from_domain", "dkim.signatures"))
+@auditor(
+    "addresses",
+    provides=PROVIDES,
+    needs=("envelope.mail_from", "envelope.mail_from_domain", "dkim.signatures"),
+    of_message=True,
+)
 async def audit(ctx: Context) -> None:
     """Read the addresses as written."""
-    message = ctx.message
-    if message is None:
-        raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
+    message = ctx.the_message
     fields = [field for name in _FIELDS for field in message.fields(name)[:_MAX_FIELDS]]
     boxes = [(field, box) for field in fields for box in parse_addresses(field.value)[:_MAX_ADDRESSES]]
 

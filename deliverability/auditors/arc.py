@@ -8,7 +8,7 @@ from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.evidence import header_evidence
 from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.received import parse_return_path
-from deliverability.model.facts import FactType, Reason, Unknown
+from deliverability.model.facts import FactType, Unknown
 from deliverability.protocols.dkim.arc import verify_chain
 
 PROVIDES = (
@@ -52,15 +52,10 @@ _REWRITTEN = re.compile(r"(?:srs[01][=+-]|prvs=|btv1==|.*\+caf_=)", re.IGNORECAS
 _MAX_CITED = 30
 
 
-@auditor("arc", provides=PROVIDES)
+@auditor("arc", provides=PROVIDES, of_message=True)
 async def audit(ctx: Context) -> None:
     """Validate the chain, and look for signs of forwarding."""
-    message = ctx.message
-    if message is None:
-        ctx.put_all(
-            dict.fromkeys((each.path for each in PROVIDES if "[]" not in each.path), Unknown(Reason.NO_MESSAGE))
-        )
-        return
+    message = ctx.the_message
     signs = _signs(message)
     ctx.put("arc.forwarded", bool(signs), *(ctx.cite(header_evidence(field)) for field in signs))
     fields = [field for field in message.headers if field.lower.startswith("arc-")][:_MAX_CITED]

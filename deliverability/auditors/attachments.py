@@ -94,11 +94,10 @@ _MAX_TYPES = 1000
 _TOO_MANY = Unknown(Reason.LIMIT, ARCHIVE_MANY())
 
 
-@auditor("attachments", provides=PROVIDES, needs=("message.parts",))
+@auditor("attachments", provides=PROVIDES, needs=("message.parts",), of_message=True)
 async def audit(ctx: Context) -> None:
     """What is attached: names, types, octets and content of every attachment."""
-    if ctx.message is None:
-        raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
+    message = ctx.the_message
     parts = ctx.value("message.parts")
     if isinstance(parts, Unknown):
         raise MissingFact("message.parts", parts)
@@ -107,8 +106,8 @@ async def audit(ctx: Context) -> None:
         for record in (parts if isinstance(parts, tuple) else ())
         if isinstance(record, Mapping)
     }
-    attached = [leaf for leaf in leaves(ctx.message) if leaf.is_attachment]
-    if not attached and ctx.message.nesting_limited:
+    attached = [leaf for leaf in leaves(message) if leaf.is_attachment]
+    if not attached and message.nesting_limited:
         raise MissingFact("message.attachments", Unknown(Reason.LIMIT, NESTED()))
     # Looking into archives takes a while; DNS answers of other auditors are waited for meanwhile.
     records = await asyncio.to_thread(
@@ -123,13 +122,11 @@ def attached(ctx: Context, fits: Callable[[Mapping[str, Value]], bool]) -> tuple
 
     Raises MissingFact where there is no message, or the attachments could not be told.
     """
-    if ctx.message is None:
-        raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
-    value = ctx.value("message.attachments")
+    message, value = ctx.the_message, ctx.value("message.attachments")
     if isinstance(value, Unknown):
         raise MissingFact("message.attachments", value)
     paths = {record["path"] for record in records_of(value) if fits(record)}
-    return ctx.message, [leaf for leaf in leaves(ctx.message) if leaf.part.path in paths]
+    return message, [leaf for leaf in leaves(message) if leaf.part.path in paths]
 
 
 def _record(leaf: Leaf, decoded_octets: Value) -> Value:

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from deliverability.auditors import auditor_named
@@ -43,6 +44,7 @@ from deliverability.model.facts import (
 )
 from deliverability.model.knowledge import Knowledge
 from deliverability.model.paths import FactPath
+from deliverability.model.same import Same
 from deliverability.ports.base import (
     A,
     Absent,
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
 NOT_STATED = Code("not-stated", ("name",))
 
 AuditFunction = Callable[["Context"], Awaitable[None]]
+_NO_MESSAGE = Unknown(Reason.NO_MESSAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,29 +78,42 @@ class Auditor:
     """One topic: the facts it promises, the facts of others it reads, and the coroutine that does it.
 
     It is pickled by its name, so only those of the table can be.
+
+    Attributes:
+        of_message: all its facts are about the message; it is run only where there is one.
+        promised: the paths that it must state (fields of list items travel inside their list).
+        without_message: what stands under these paths where there is no message, the same for every subject.
+
     """
 
     name: str
     provides: tuple[FactSpec, ...]
     needs: tuple[str, ...]
     run: AuditFunction
+    of_message: bool = False
     promised: tuple[str, ...] = field(init=False, repr=False)
+    without_message: Mapping[str, Fact] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """The paths that it must state (fields of list items travel inside their list)."""
-        object.__setattr__(self, "promised", tuple(spec.path for spec in self.provides if "[]" not in spec.path))
+        """Work out what follows from the rest."""
+        promised = tuple(spec.path for spec in self.provides if "[]" not in spec.path)
+        object.__setattr__(self, "promised", promised)
+        object.__setattr__(self, "without_message", {path: Fact(path, _NO_MESSAGE) for path in promised})
 
     def __reduce__(self) -> tuple[Callable[[str], Auditor], tuple[str]]:
         return auditor_named, (self.name,)
 
 
 def auditor(
-    name: str, *, provides: Sequence[FactSpec], needs: Sequence[str] = ()
+    name: str, *, provides: Sequence[FactSpec], needs: Sequence[str] = (), of_message: bool = False
 ) -> Callable[[AuditFunction], Auditor]:
-    """Declare an auditor: `provides` is its part of the catalogue, `needs` are the paths it may read."""
+    """Declare an auditor: `provides` is its part of the catalogue, `needs` are the paths it may read.
+
+    One `of_message` is not run without a message: all its facts are Unknown(no-message) then.
+    """
 
     def declare(run: AuditFunction) -> Auditor:
-        return Auditor(name, tuple(provides), tuple(needs), run)
+        return Auditor(name, tuple(provides), tuple(needs), run, of_message)
 
     return declare
 
@@ -156,6 +172,20 @@ class Context:
     pages: ShownHtml | None = None
     before: Collection[tuple[str, str]] = ()
     aside: Resolver = OFFLINE
+
+    @property
+    def the_message(self) -> Message:
+        """The message, of which an auditor is that asks for it so. Raises MissingFact where there is none."""
+        if self.message is None:
+            raise MissingFact("message.present", _NO_MESSAGE)
+        return self.message
+
+    @property
+    def the_pages(self) -> ShownHtml:
+        """Its HTML likewise."""
+        if self.pages is None:
+            raise MissingFact("message.present", _NO_MESSAGE)
+        return self.pages
 
     @property
     def now(self) -> datetime:
@@ -333,8 +363,7 @@ async def gather(
     answer that it got is another now. Without `knowledge` auditors look things up in what is shipped. Raises ValueError
     where the auditors do not fit together (a circle, or a need that nobody provides).
     """
-    provider = {path: each for each in auditors for path in each.promised}
-    ordered = _in_order(auditors, provider)
+    ordered, needed = _together(Same(auditors))
     known: dict[str, Fact] = {}
     evidence: dict[str, Mapping[str, Evidence]] = {}
     crashes: dict[str, str] = {}
@@ -352,7 +381,7 @@ async def gather(
         executions[each.name] = done
 
     async def run(each: Auditor) -> None:
-        for dependency in {provider[path].name for path in each.needs} - same:
+        for dependency in needed[each.name] - same:
             await tasks[dependency]
         facts = {path: known[path] for path in each.needs}
         done = before.get(each.name) if before else None
@@ -391,12 +420,13 @@ async def gather(
     try:
         async with asyncio.TaskGroup() as group:
             for each in ordered:
+                if message is None and each.of_message:
+                    known.update(each.without_message)
+                    evidence[each.name] = {}
+                    same.add(each.name)
+                    continue
                 done = before.get(each.name) if before else None
-                if (
-                    done
-                    and _same_answers(done, changed)
-                    and same.issuperset(provider[path].name for path in each.needs)
-                ):
+                if done and _same_answers(done, changed) and same.issuperset(needed[each.name]):
                     take_over(each, done)
                     same.add(each.name)
                     continue
@@ -420,11 +450,23 @@ async def _changed(before: Mapping[str, Execution], resolver: Resolver) -> froze
     answers = {question: answer for work in before.values() for question, answer in work.answers.items()}
     if isinstance(resolver, OverlayResolver):
         answers = {key: answer for key, answer in answers.items() if resolver.reaches(key[0], answer)}
-    return frozenset([key for key, answer in answers.items() if await resolver.query(*key) != answer])
+    now = {key: await resolver.query(*key) for key, answer in answers.items() if not isinstance(answer, Failed)}
+    # What failed may be asked for anew, by way of proposed records: all at once.
+    failed = [key for key in answers if key not in now]
+    now.update(zip(failed, await asyncio.gather(*(resolver.query(*key) for key in failed)), strict=True))
+    return frozenset([key for key, answer in answers.items() if now[key] != answer])
 
 
 def _same_answers(done: Execution, changed: Iterable[tuple[str, str]]) -> bool:
     return not any(question in done.answers for question in changed)
+
+
+@lru_cache(maxsize=8)
+def _together(auditors: Same[Sequence[Auditor]]) -> tuple[Sequence[Auditor], Mapping[str, frozenset[str]]]:
+    """Auditors with those they depend on first, and by name which those are. Raises ValueError as `_in_order` does."""
+    provider = {path: each for each in auditors.it for path in each.promised}
+    ordered = _in_order(auditors.it, provider)
+    return ordered, {each.name: frozenset(provider[path].name for path in each.needs) for each in ordered}
 
 
 def _in_order(auditors: Sequence[Auditor], provider: Mapping[str, Auditor]) -> list[Auditor]:

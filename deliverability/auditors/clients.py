@@ -174,12 +174,10 @@ class Uses:
                 mine[feature] = mine.get(feature, 0) + count
 
 
-@auditor("clients", provides=PROVIDES)
+@auditor("clients", provides=PROVIDES, of_message=True)
 async def audit(ctx: Context) -> None:
     """Which mail programs show the HTML as meant."""
-    pages = ctx.pages
-    if pages is None:
-        raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
+    pages = ctx.the_pages
     cited = [ctx.cite(part_evidence(leaf.part)) for leaf in pages.leaves[:20]]
     support = _support()
     ctx.put("clients.programs", len(support.clients))

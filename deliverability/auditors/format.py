@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from deliverability.auditors.base import Context, MissingFact, auditor, spec
+from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.addresses import parse_addresses
 from deliverability.mail.evidence import header_evidence, part_evidence
 from deliverability.mail.reader import HeaderField, Message, Part
 from deliverability.mail.words import check_octets, has_encoded_word
-from deliverability.model.facts import FactType, Reason, Unknown, Value
+from deliverability.model.facts import FactType, Value
 
 PROVIDES = (
     spec("message.duplicate_headers", FactType.LIST_STR, "Fields that may occur once but occur more often."),
@@ -80,14 +80,13 @@ _MAY_BE_LARGE = ("to", "cc", "references")
 _IDENTITY = ("7bit", "8bit", "binary")
 
 
-@auditor("format", provides=PROVIDES)
+@auditor("format", provides=PROVIDES, of_message=True)
 async def audit(ctx: Context) -> None:
     """Whether the message keeps to the Internet message format (RFC 5322, RFC 2045-2047)."""
-    if ctx.message is None:
-        raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
-    _lines(ctx, ctx.message)
-    _header(ctx, ctx.message)
-    _parts(ctx, ctx.message)
+    message = ctx.the_message
+    _lines(ctx, message)
+    _header(ctx, message)
+    _parts(ctx, message)
 
 
 def _lines(ctx: Context, message: Message) -> None:

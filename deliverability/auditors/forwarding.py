@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from deliverability.auditors.base import Context, MissingFact, auditor, spec
+from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.addresses import parse_addresses, to_a_label
 from deliverability.mail.evidence import header_evidence
 from deliverability.mail.reader import HeaderField, Message
@@ -22,7 +22,7 @@ from deliverability.mail.received import (
     parse_received,
     parse_received_spf,
 )
-from deliverability.model.facts import FactType, Reason, Unknown, text_of
+from deliverability.model.facts import FactType, text_of
 from deliverability.protocols.dmarc.psl import registrable_domain
 
 PROVIDES = (
@@ -65,12 +65,11 @@ _MAX_ADDRESSES = 1000
     "forwarding",
     provides=PROVIDES,
     needs=("message.from_domain", "envelope.mail_from", "envelope.ip", "envelope.ip_source"),
+    of_message=True,
 )
 async def audit(ctx: Context) -> None:
     """Look for the marks of mailing lists and of forwarding."""
-    message = ctx.message
-    if message is None:
-        raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
+    message = ctx.the_message
     author = text_of(ctx.value("message.from_domain"))
     home = registrable_domain(author) if author else ""
     list_post = _list(ctx, message, home)

@@ -138,12 +138,10 @@ _CJK = re.compile(f"[{_CJK_RANGES}]")
 _WORD = re.compile(rf"[{_CJK_RANGES}]+|[^\W_{_CJK_RANGES}]+")
 
 
-@auditor("html", provides=PROVIDES)
+@auditor("html", provides=PROVIDES, of_message=True)
 async def audit(ctx: Context) -> None:
     """How heavy the HTML part is and what it is made of."""
-    message, html = ctx.message, ctx.pages
-    if message is None or html is None:
-        raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
+    message, html = ctx.the_message, ctx.the_pages
     pages = html.leaves
     if not pages and message.nesting_limited:
         raise MissingFact("html.present", Unknown(Reason.LIMIT, NESTED()))

@@ -89,7 +89,7 @@ _WIDTH = re.compile(r"\swidth\s{0,9}=\s{0,9}[\"']?\s{0,9}(\d{1,5})(?:px)?\s{0,9}
 _STYLE_WIDTH = re.compile(r"[\"';\s]width\s{0,9}:\s{0,9}(\d{1,5})px", re.IGNORECASE)
 
 
-@auditor("images", provides=PROVIDES, needs=("message.attachments",))
+@auditor("images", provides=PROVIDES, needs=("message.attachments",), of_message=True)
 async def audit(ctx: Context) -> None:
     """Images that travel with the message: pixels, metadata, and what re-encoding would save."""
     message, pictures = attached(ctx, lambda record: str(record["true_type"]).startswith("image/"))

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from deliverability.auditors.base import Context, MissingFact, auditor, spec
+from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.evidence import header_evidence, part_evidence
 from deliverability.mail.reader import HeaderField, Message, Part
 from deliverability.mail.structure import leaves
 from deliverability.mail.words import EncodedWord, charset_codec, check_octets, decode_octets, encoded_words
-from deliverability.model.facts import FactType, Reason, Unknown, Value
+from deliverability.model.facts import FactType, Value
 
 PROVIDES = (
     spec("charset.body", FactType.LIST_STR, "Charsets of the body text as declared, lower case, each once."),
@@ -95,14 +95,12 @@ class _Findings:
             self.characters |= dict.fromkeys(beyond)
 
 
-@auditor("japanese", provides=PROVIDES)
+@auditor("japanese", provides=PROVIDES, of_message=True)
 async def audit(ctx: Context) -> None:
     """Character sets of header and body: declared, mixed, broken."""
-    if ctx.message is None:
-        raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
-    findings = _Findings({}, {}, {})
-    header, ids = _header(ctx, ctx.message, findings)
-    body, part_ids = _body(ctx, ctx.message, findings)
+    message, findings = ctx.the_message, _Findings({}, {}, {})
+    header, ids = _header(ctx, message, findings)
+    body, part_ids = _body(ctx, message, findings)
     ctx.put("charset.header", tuple(header), *ids)
     ctx.put("charset.body", tuple(body), *part_ids)
     alike = {charset_codec(each) for each in header} & {charset_codec(each) for each in body}

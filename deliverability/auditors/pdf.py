@@ -29,7 +29,7 @@ PROVIDES = (
 )
 
 
-@auditor("pdf", provides=PROVIDES, needs=("message.attachments",))
+@auditor("pdf", provides=PROVIDES, needs=("message.attachments",), of_message=True)
 async def audit(ctx: Context) -> None:
     """PDFs that are attached: where their octets are."""
     _, files = attached(ctx, lambda record: record["container"] == "pdf")

@@ -16,7 +16,7 @@ from deliverability.mail.hop import AuthenticationField, delivery
 from deliverability.mail.reader import HeaderField, Message
 from deliverability.mail.received import AuthenticationResults, AuthResult, ReceivedSpf
 from deliverability.model.dkim import signatures_of
-from deliverability.model.facts import FactType, Reason, Unknown, Value, records_of, text_of
+from deliverability.model.facts import FactType, Unknown, Value, records_of, text_of
 from deliverability.model.paths import FactPath
 from deliverability.protocols.dmarc.psl import known_registrable_domain
 
@@ -130,16 +130,12 @@ class Recorded:
         "dkim.signatures",
         "dmarc.result",
     ),
+    of_message=True,
 )
 async def audit(ctx: Context) -> None:
     """State what the receiver recorded, and where our results differ."""
-    if ctx.message is None:
-        for each in PROVIDES:
-            if "[]" not in each.path:
-                ctx.put(each.path, Unknown(Reason.NO_MESSAGE))
-        return
     # What came to our own server has been at no receiver; what it bears of that kind is of another journey.
-    found = Recorded(None, None, (), {}) if ctx.subject.envelope else read_recorded(ctx.message)
+    found = Recorded(None, None, (), {}) if ctx.subject.envelope else read_recorded(ctx.the_message)
     ids = {field: ctx.cite(header_evidence(field)) for field in found.fields}
     every = tuple(ids.values())
     ctx.put("recorded.by", found.by, *every)

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from itertools import islice
-from math import sqrt
 from statistics import median
 
 from deliverability.auditors.sources import TrafficSource, first_seen
 from deliverability.auditors.standing import SourceStanding
 from deliverability.model.facts import Unknown, Value
 from deliverability.model.observed import Observed, ObservedReport, ObservedRow, Trust
+from deliverability.model.reporters import Reporter, reporter_named
+from deliverability.model.shares import at_least_percent, percent
 
 RECENT_DAYS = 14
 STEADY_DAYS = 4
@@ -27,22 +28,6 @@ LISTED = 5
 MAX_SOURCES = 200
 """Sources that are listed; behind them as many that come again and again. The smallest forgers are left out."""
 MAX_SELECTORS = 50
-Z = 1.645
-
-
-def at_least_percent(good: int, all_: int) -> float | None:
-    """The Wilson lower bound of a share, one-sided at 95 %; None of nothing."""
-    if not all_:
-        return None
-    share, squared = good / all_, Z * Z
-    middle = share + squared / (2 * all_)
-    spread = Z * sqrt(share * (1 - share) / all_ + squared / (4 * all_ * all_))
-    return round(max(0.0, 100 * (middle - spread) / (1 + squared / all_)), 3)
-
-
-def percent(part: int, whole: int) -> float | None:
-    """The share in percent; None of nothing."""
-    return round(100 * part / whole, 3) if whole else None
 
 
 def share_of_own(part: int, own: int) -> float:
@@ -66,6 +51,7 @@ class ReportWindow:
 
     observed: Observed
     sources: tuple[TrafficSource, ...]
+    catalogue: Mapping[str, Reporter] = field(default_factory=dict)
 
     @cached_property
     def rows(self) -> tuple[ObservedRow, ...]:
@@ -129,15 +115,16 @@ class ReportWindow:
         by: dict[str, list[ObservedReport]] = defaultdict(list)
         for each in self.observed.reports:
             by[each.reporter].append(each)
+        who = {ident: reporter_named(ident, self.catalogue) for ident in by}
         listed = [
             {
                 "id": ident,
                 "name": reports[-1].name,
                 "trust": min((each.trust for each in reports), key=_TRUST.index).value,
-                "receiver": reports[-1].receiver or None,
+                "receiver": (found.receiver or None) if (found := who[ident]) else None,
                 "days": len({day_of(each.begin, each.end) for each in reports}),
                 "messages": sum(each.messages for each in reports),
-                "known": any(each.known for each in reports),
+                "known": who[ident] is not None,
                 "trusted": any(each.trusted for each in reports),
             }
             for ident, reports in by.items()
@@ -352,6 +339,14 @@ class ReportWindow:
             )
         return tuple(found)
 
+    def policy_since(self, domain: str, policy: Value) -> date | None:
+        """The first day of the window from which on all reports saw that policy; None where the newest did not."""
+        told = [each for each in self.trusted if each.domain in ("", domain) and each.policy.p]
+        others = [day_of(each.begin, each.end) for each in told if each.policy.p != policy]
+        after = max(others, default=None)
+        same = [day for each in told if (day := day_of(each.begin, each.end)) and (after is None or day > after)]
+        return min(same, default=None)
+
     def subdomains(self, domain: str) -> list[tuple[str, int, int, int]]:
         """Names below the domain that mail is from, the largest first: name, messages, own messages, aligned ones."""
         counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
@@ -397,7 +392,7 @@ def _match(source: TrafficSource, examples: tuple[str, ...], signs_as: str) -> t
     """What a word of the user on this source would name."""
     if source.service is not None:
         return (f"service:{source.service.id}",)
-    if any(char in source.name for char in "/:"):
+    if any(char in source.name for char in "/:") or source.name in examples:
         few = len(source.by_address) <= len(examples)
         named = f"dkim:{signs_as}" if signs_as and source.standing is SourceStanding.UNCLAIMED else ""
         return (named,) if named else examples if few else (source.name,)

@@ -172,12 +172,14 @@ PROVIDES = (
     spec("traffic.volume.maximum", _INT, "Their maximum.", unit="messages"),
     spec("traffic.volume.last_day", _INT, "Own messages of the last day.", unit="messages"),
     spec("traffic.volume.jump", _FLOAT, "The last day as a multiple of that maximum.", unit="times", optional=True),
-    spec("traffic.stage_since", _STR, "Day since when earlier runs have seen the present DMARC stage."),
+    spec(
+        "traffic.stage_since", _STR, "Day since when earlier runs, or the reports, have seen the present DMARC stage."
+    ),
     spec("traffic.stage_days", _INT, "Days since then.", unit="days"),
 )
 _PATHS = tuple(each.path for each in PROVIDES if "[]" not in each.path)
 
-NEEDS = ("dkim.keys", "dkim.unpublished", "senders.services", "dmarc.policy")
+NEEDS = ("dkim.keys", "dkim.unpublished", "senders.services", "dmarc.policy", "dmarc.stage")
 
 _NO_REPORTS = Unknown(Reason.NOT_CONFIGURED, needs(Input.REPORTS))
 _NO_HISTORY = Unknown(Reason.NOT_CONFIGURED, needs(Input.HISTORY))
@@ -196,17 +198,18 @@ async def audit(ctx: Context) -> None:
     (names, lost), setup = await asyncio.gather(_names(ctx, rows), _setup(ctx))
     if isinstance(setup, Unknown):
         # Without the ranges of our own SPF nobody knows who is who.
-        window = ReportWindow(observed, ())
-        told = {**window.period(), **window.reporters(), **_since(ctx)}
+        window = ReportWindow(observed, (), ctx.knowledge.reporters)
+        told = {**window.period(), **window.reporters(), **_since(ctx, window)}
         every: dict[str, Value] = dict.fromkeys(_PATHS, setup)
         ctx.put_all(every | {f"traffic.{name}": value for name, value in told.items()}, *cited)
         return
-    window = ReportWindow(observed, sources_of(observed, domain, replace(setup, names=names)))
-    since = date.fromisoformat(ctx.subject.stage_since[:10]) if ctx.subject.stage_since else None
+    found = sources_of(observed, domain, replace(setup, names=names))
+    window = ReportWindow(observed, found, ctx.knowledge.reporters)
+    since = _stage_since(ctx, window)
     values: dict[str, Value] = {
         **window.period(),
         **window.reporters(),
-        **_since(ctx),
+        **_since(ctx, window),
         **window.sums(),
         **window.undecided(lost),
         **window.volume(),
@@ -218,19 +221,25 @@ async def audit(ctx: Context) -> None:
     ctx.put_all({f"traffic.{name}": value for name, value in values.items()}, *cited)
 
 
-def _since(ctx: Context) -> dict[str, Value]:
-    """What only earlier runs tell: since when the stage and the address for reports have been there."""
-    today = ctx.now.date()
-    stage, rua = ctx.subject.stage_since, ctx.subject.rua_since
-
-    def days(since: str | None) -> Value:
-        return (today - date.fromisoformat(since[:10])).days if since else _NO_HISTORY
-
+def _since(ctx: Context, window: ReportWindow) -> dict[str, Value]:
+    """Since when the stage and the address for reports have been there."""
+    today, stage, rua = ctx.now.date(), _stage_since(ctx, window), ctx.subject.rua_since
     return {
-        "stage_since": stage[:10] if stage else _NO_HISTORY,
-        "stage_days": days(stage),
-        "rua_days": days(rua),
+        "stage_since": stage.isoformat() if stage else _NO_HISTORY,
+        "stage_days": (today - stage).days if stage else _NO_HISTORY,
+        "rua_days": (today - date.fromisoformat(rua[:10])).days if rua else _NO_HISTORY,
     }
+
+
+def _stage_since(ctx: Context, window: ReportWindow) -> date | None:
+    """Since when the stage has held: as earlier runs saw it, or as the reports tell, whichever goes further back."""
+    found: list[date] = []
+    seen, now = ctx.subject.stage_seen, ctx.value("dmarc.stage")
+    if seen is not None and seen.stage == now:
+        found.append(date.fromisoformat(seen.since[:10]))
+    # A report does not say for sure whether t=y stood beside the policy.
+    reported = None if now == "testing" else window.policy_since(ctx.subject.domain, ctx.value("dmarc.policy"))
+    return min([*found, *([reported] if reported else [])], default=None)
 
 
 async def _setup(ctx: Context) -> Setup | Unknown:

@@ -104,12 +104,10 @@ _LETTERS = str.maketrans("\u0130\u0131\u017f\u212a", "iisk")
 _TEXT_ADDRESS = re.compile(r"https?://[^\s<>\"]{3,2000}|mailto:\S{3,500}", re.IGNORECASE)
 
 
-@auditor("unsubscribe", provides=PROVIDES, needs=("dkim.signatures",))
+@auditor("unsubscribe", provides=PROVIDES, needs=("dkim.signatures",), of_message=True)
 async def audit(ctx: Context) -> None:
     """Unsubscribing: the header fields, their signature, and the link in the text."""
-    message, pages = ctx.message, ctx.pages
-    if message is None or pages is None:
-        raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
+    message, pages = ctx.the_message, ctx.the_pages
     address = _header(ctx, message)
     await _post(ctx, address)
     _body(ctx, message, pages)

@@ -8,7 +8,7 @@ from deliverability.auditors.base import Context, MissingFact, auditor, spec
 from deliverability.mail.evidence import part_evidence
 from deliverability.mail.reader import Part
 from deliverability.mail.structure import leaves
-from deliverability.model.facts import FactType, Reason, Unknown, Value
+from deliverability.model.facts import FactType, Unknown, Value
 
 PROVIDES = (
     spec("message.size_octets", FactType.INT, "The whole message as sent: every line ended by CRLF.", unit="octets"),
@@ -35,12 +35,10 @@ PROVIDES = (
 _ENCODED = ("base64", "quoted-printable", "x-uuencode", "uuencode", "x-uue")
 
 
-@auditor("weight", provides=PROVIDES, needs=("message.parts", "message.attachments"))
+@auditor("weight", provides=PROVIDES, needs=("message.parts", "message.attachments"), of_message=True)
 async def audit(ctx: Context) -> None:
     """How many octets the message is on the wire, and where they are."""
-    message = ctx.message
-    if message is None:
-        raise MissingFact("message.present", Unknown(Reason.NO_MESSAGE))
+    message = ctx.the_message
     ctx.put("message.size_octets", message.size_octets)
     ctx.put("message.body_octets", message.body_octets)
     decoded = _decoded_octets(ctx.value("message.parts"))

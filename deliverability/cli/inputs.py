@@ -73,7 +73,18 @@ def read_settings(path: Path | None) -> Settings:
 
 
 def read_inputs(params: dict[str, Any]) -> Inputs:
-    """Read domains, messages and where answers come from. Raises InputError and ConfigError."""
+    """Read domains, messages and where answers come from; with what receivers reported, where the settings name a
+    history or where reports are.
+
+    Raises InputError and ConfigError, HistoryError where the history cannot be read.
+    """
+    inputs = _read_inputs(params)
+    if not inputs.settings.history and not inputs.settings.feedback.places and not inputs.settings.feedback.mailbox:
+        return inputs
+    return _with_reports(inputs, params, None)
+
+
+def _read_inputs(params: dict[str, Any]) -> Inputs:
     settings = read_settings(params["config"])
     names = list(params["domains"])
     messages = list(params["eml"])
@@ -97,6 +108,26 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
     ports = ports_of(params, settings)
     jobs = plan(domains, [sample_of(name) for name in messages], options)
     return Inputs(jobs, ports, settings, params["record"])
+
+
+def observed_inputs(
+    params: dict[str, Any], *, days: int | None = None, to: str | None = None, every: bool = False
+) -> Inputs:
+    """The same with what receivers reported, from the store; `to`: the DMARC policy that is asked about.
+
+    Raises InputError and ConfigError as `read_inputs` does, HistoryError where the store cannot be read.
+    """
+    inputs = _with_reports(_read_inputs({**params, "domains": ()} if every else params), params, days)
+    jobs = [replace(job, options=replace(job.options, gate_to=to)) for job in inputs.jobs]
+    return replace(inputs, jobs=jobs)
+
+
+def _with_reports(inputs: Inputs, params: dict[str, Any], days: int | None) -> Inputs:
+    from deliverability.runs.observing import observing, with_observed
+
+    folder = (params["config"] or Path(DEFAULT_FILE)).absolute().parent
+    how = observing(inputs.settings, folder, days)
+    return replace(inputs, jobs=list(with_observed(inputs.jobs, how, inputs.ports.clock.now())))
 
 
 def _shown(address: str) -> str:
@@ -223,4 +254,5 @@ def _options(params: dict[str, Any], settings: MailSettings) -> Options:
         purpose=Purpose(purpose) if purpose else None,
         daily_volume=volume,
         dns_provider=params["dns_provider"] or settings.dns_provider,
+        rare=settings.rare,
     )

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from deliverability.cli.language import BOTH, language
-from deliverability.cli.types import MessagesADay, NumberType, OneOf, PathOf
+from deliverability.cli.types import MessagesADay, NumberType, OneOf, PathOf, ReportPath
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.render.formats import PRINTED
 
@@ -69,7 +69,7 @@ _JUDGING: tuple[Decorator[Any], ...] = (
 )
 _OUTPUT: tuple[Decorator[Any], ...] = (
     click.option("--format", "style", type=OneOf(list(PRINTED))),
-    click.option("-o", "--output", multiple=True, type=PathOf("file"), metavar="FILE"),
+    click.option("-o", "--output", multiple=True, type=ReportPath(), metavar="FILE|DIR/"),
     report_lang_option,
     click.option("--all", "whole", is_flag=True),
     click.option("--trace", is_flag=True),

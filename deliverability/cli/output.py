@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deliverability._files import WholeFile
+from deliverability._files import WholeFile, write_whole
 from deliverability.cli.language import language
+from deliverability.cli.types import Folder
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError, not_written
+from deliverability.model.pages import START, PageStems, page_name
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
@@ -35,12 +37,22 @@ NO_FILE_FOR_BOTH = Code("both-needs-file")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What to write where: a format, its file (None: standard output) and language, and its twins in others."""
+    """What to write where.
+
+    Attributes:
+        form: the format.
+        path: the file; None: standard output.
+        lang: its language.
+        others: its twins: language and file name.
+        pages: `path` is the start page of a folder, in which each subject gets a page of its own.
+
+    """
 
     form: Format
     path: Path | None
     lang: str
     others: tuple[tuple[str, str], ...] = ()
+    pages: bool = False
 
 
 def put(text: str, output: Path | None) -> None:
@@ -89,13 +101,18 @@ def show(text: str) -> None:
     click.echo(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"), nl=False)
 
 
-def targets(style: str | None, files: Sequence[Path], *, both: bool = False) -> list[Target]:
+def targets(style: str | None, files: Sequence[Path | Folder], *, both: bool = False) -> list[Target]:
     """What to write where. `both`: files for people in each language: ``report.en.html``, ``report.ja.html``.
+
+    A folder gets ``index.html`` and a page a subject; in both languages also ``index.ja.html``.
 
     Raises InputError on an unknown ending, and where nothing is left to be in both languages.
     """
     chosen: list[Target] = []
     for path in files:
+        if isinstance(path, Folder):
+            chosen += _pages(path.path, LANGUAGES if both else (language().people,))
+            continue
         if path.suffix.lower() not in FORMAT_OF:
             raise InputError(UNKNOWN_ENDING(file=str(path), endings=ENDINGS))
         form = FORMAT_OF[path.suffix.lower()]
@@ -114,6 +131,19 @@ def _in_each(form: Format, path: Path) -> list[Target]:
         Target(form, own, lang, tuple((other, twin.name) for other, twin in paths.items() if other != lang))
         for lang, own in paths.items()
     ]
+
+
+def _pages(folder: Path, langs: Sequence[str]) -> list[Target]:
+    return [
+        Target(FORMAT_OF[".html"], folder / name, lang, others, pages=True) for lang, name, others in _in(START, langs)
+    ]
+
+
+def _in(stem: str, langs: Sequence[str]) -> Iterator[tuple[str, str, tuple[tuple[str, str], ...]]]:
+    """The languages of a page, each with its file name and with its twins."""
+    names = {lang: page_name(stem, lang) if len(langs) > 1 else f"{stem}.html" for lang in langs}
+    for lang, name in names.items():
+        yield lang, name, tuple((other, twin) for other, twin in names.items() if other != lang)
 
 
 class Outputs:
@@ -135,6 +165,7 @@ class Outputs:
     ) -> None:
         self._stack = ExitStack()
         self._outlets: list[_Outlet] = []
+        self._folders: list[_Pages] = []
         self._where, self._subjects = where, subjects
         self._speakers = {lang: replace(speaker, lang=lang) for lang in dict.fromkeys(each.lang for each in where)}
         self._short = None if any(each.path is None for each in where) else speaker
@@ -147,6 +178,9 @@ class Outputs:
             browser = find_browser(path) if each.form.name == "pdf" and path else None
             shown = terminal() if path is None else {"file": True}
             options = WriterOptions(subjects, trace, fail_on, whole, others=each.others, **shown)
+            if each.pages and path is not None:
+                self._folders.append(_Pages(path, self._speakers[each.lang], each, options))
+                continue
             writer = each.form.writer(self._speakers[each.lang], options)
             self._outlets.append(_Outlet(writer, path, self._open(path) if path else None, browser, each.lang))
 
@@ -175,6 +209,8 @@ class Outputs:
         }
         for outlet in self._outlets:
             outlet.put(outlet.writer.report(views[outlet.lang]))
+        for folder in self._folders:
+            folder.put(report, html or "")
         if self._short is not None:
             view = views.get(self._short.lang) or ReportView(report, self._short)
             for line in _in_short(view):
@@ -183,6 +219,8 @@ class Outputs:
     def end(self) -> None:
         """Finish every document. Raises InputError where a file cannot be written."""
         with self._stack:
+            for folder in self._folders:
+                folder.end()
             for outlet in self._outlets:
                 outlet.put(outlet.writer.end())
             for outlet in self._outlets:
@@ -228,6 +266,39 @@ class _Outlet:
         if self.file is not None and self.path is not None:
             with _told(self.path):
                 self.file.keep()
+
+
+class _Pages:
+    """A folder of pages in one language: one for each subject as soon as it is there, the start page at the end."""
+
+    def __init__(self, start: Path, speaker: Speaker, target: Target, options: WriterOptions) -> None:
+        from deliverability.render.html import StartPage
+
+        self._start, self._speaker, self._target = start, speaker, target
+        self._options = replace(options, subjects=1)
+        self._langs = sorted((target.lang, *(lang for lang, _ in target.others)))
+        self._stems = PageStems()
+        self._index = StartPage(speaker, target.others)
+        with _told(start):
+            start.parent.mkdir(parents=True, exist_ok=True)
+
+    def put(self, report: Report, html: str) -> None:
+        """Write the page of the next subject."""
+        from deliverability.view.report import ReportView
+
+        named = {lang: (name, others) for lang, name, others in _in(self._stems.of(report.domain), self._langs)}
+        name, others = named[self._target.lang]
+        view = ReportView(report, self._speaker, html=html)
+        writer = self._target.form.writer(self._speaker, replace(self._options, others=others))
+        self._write(name, writer.report(view) + writer.end())
+        self._index.put(view, name)
+
+    def end(self) -> None:
+        self._write(self._start.name, self._index.page())
+
+    def _write(self, name: str, text: str) -> None:
+        with _told(self._start.parent / name):
+            write_whole(self._start.parent / name, text)
 
 
 def terminal() -> dict[str, Any]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +22,13 @@ if TYPE_CHECKING:
 DEFAULT_FILE = "deliv.toml"
 """The settings, where no other file is named."""
 
+REPORT_IS_FOLDER = Code("report-is-folder", ("name",))
 NOT_ONE_OF = Code("option-not-one-of", ("option", "text", "values"))
 NOT_ONE_OF_NEAR = Code("option-not-one-of-near", ("option", "text", "values", "near"))
 NO_NUMBER_FROM = Code("option-no-number-from", ("option", "text", "least"))
 NO_NUMBER_WITHIN = Code("option-no-number-within", ("option", "text", "least", "most"))
 NO_MESSAGES_A_DAY = Code("option-no-messages-a-day", ("option", "text"))
+NO_DAY = Code("option-no-day", ("option", "text"))
 NO_FOLDER = Code("option-no-folder", ("name",))
 NO_PART = Code("option-no-part", ("option", "text"))
 NO_ENGINE = Code("option-no-engine", ("option", "text"))
@@ -98,6 +103,19 @@ class MessagesADay(NumberType):
     def problem(self, option: str, text: str) -> Detail:
         """What is wrong with a text."""
         return NO_MESSAGES_A_DAY(option=option, text=text)
+
+
+class DayType(click.ParamType[date]):
+    """A day: ``2026-11-26``."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """The day. Raises InputError."""
+        try:
+            return date.fromisoformat(str(value))
+        except ValueError:
+            raise InputError(NO_DAY(option=called(param), text=str(value))) from None
 
 
 class PartOf(click.ParamType["FleetPart"]):
@@ -193,6 +211,31 @@ class PathOf(click.ParamType[Path]):
         from click.shell_completion import CompletionItem
 
         return [CompletionItem(incomplete, type="dir" if self._kind == "folder" else "file")]
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder for reports, given with a slash at its end; it need not be there."""
+
+    path: Path
+
+
+class ReportPath(click.ParamType["Path | Folder"]):
+    """Where a report goes: a file, or a folder, which ends in a slash."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | Folder:
+        """Raises InputError."""
+        if isinstance(value, Folder) or not str(value).endswith(("/", os.sep)):
+            if not isinstance(value, Folder) and Path(value).is_dir():
+                raise InputError(REPORT_IS_FOLDER(name=f"{called(param)} {value}"))
+            return value if isinstance(value, Folder) else PathOf("file").convert(value, param, ctx)
+        return Folder(PathOf("folder").convert(value, param, ctx))
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """Left to the shell."""
+        return PathOf("file").shell_complete(ctx, param, incomplete)
 
 
 def called(param: click.Parameter | None) -> str:

@@ -121,11 +121,11 @@ def _run(plan: Plan, history: History, pages: Any, notifier: Notifier) -> Summar
 
 
 def _tell(summary: Summary, plan: Plan, lang: str, pages: Any) -> None:
-    from deliverability.model.weekly import page_name
+    from deliverability.model.pages import START, page_name
     from deliverability.runs.weekly.run import LATEST
     from deliverability.view.weekly import run_view
     from deliverability.words.sentences import phrases
 
     for each in run_view(summary, phrases(lang), plan.rules, pages.catalogue).news.sentences:
         click.echo(each.sentence)
-    click.echo(str(plan.output / LATEST / page_name("index", lang)))
+    click.echo(str(plan.output / LATEST / page_name(START, lang)))

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from deliverability.feedback import limits
 from deliverability.feedback.limits import NotReadError
@@ -58,16 +59,17 @@ class Unreadable:
     detail: Detail
 
 
-def documents(octets: bytes, name: str = "") -> Iterator[Enclosed | Unreadable]:
+def documents(content: bytes | Path, name: str = "") -> Iterator[Enclosed | Unreadable]:
     """Every document in a file or mail, in order; what is none of ours is left out of mails, and told of files.
 
-    Never raises for any octets. Holds `octets`, decoded parts and 64 kB of what is decompressed.
+    Never raises for any content. Of a file, holds mails, zip archives and their decoded parts, and of all else 64 kB.
     """
-    if len(octets) > limits.MAX_COMPRESSED:
-        yield Unreadable(name, limits.TOO_LARGE(octets=len(octets), limit=limits.MAX_COMPRESSED))
+    if isinstance(content, bytes) and len(content) > limits.MAX_COMPRESSED:
+        yield Unreadable(name, limits.TOO_LARGE(octets=len(content), limit=limits.MAX_COMPRESSED))
         return
+    source = _of_octets(name, content) if isinstance(content, bytes) else _of_file(name, content)
     found = False
-    for each in _inside(_Source(name, lambda: iter((octets,)), octets), None, 0):
+    for each in _inside(source, None, 0):
         found = True
         yield each
     if not found:
@@ -102,6 +104,26 @@ class _Source:
                 raise NotReadError(limits.TOO_LARGE(octets=size, limit=limits.MAX_COMPRESSED))
             kept.append(piece)
         return b"".join(kept)
+
+
+def _of_octets(name: str, octets: bytes) -> _Source:
+    return _Source(name, lambda: (octets[at : at + _CHUNK] for at in range(0, len(octets), _CHUNK)), octets)
+
+
+def _of_file(name: str, path: Path) -> _Source:
+    def pieces() -> Iterator[bytes]:
+        size = 0
+        try:
+            with path.open("rb") as file:
+                while piece := file.read(_CHUNK):
+                    size += len(piece)
+                    if size > limits.MAX_UNPACKED:
+                        raise NotReadError(limits.TOO_LARGE(octets=size, limit=limits.MAX_UNPACKED))
+                    yield piece
+        except OSError as error:
+            raise NotReadError(limits.NOT_OPENED(why=error.strerror or str(error))) from None
+
+    return _Source(name, pieces, None)
 
 
 def _inside(source: _Source, mail: Message | None, level: int) -> Iterator[Enclosed | Unreadable]:
@@ -193,8 +215,9 @@ def _zipped(source: _Source, mail: Message | None, level: int) -> Iterator[Enclo
 
 def _unzipped(member: Member, packed: bytes) -> _Source:
     if member.method == STORED:
-        return _Source(member.name, lambda: iter((packed,)), packed)
-    return _Source(member.name, lambda: _inflated((packed,), _RAW_BITS), None)
+        return _of_octets(member.name, packed)
+    source = _of_octets(member.name, packed)
+    return _Source(member.name, lambda: _inflated(source.pieces(), _RAW_BITS), None)
 
 
 def _mails(source: _Source, level: int) -> Iterator[Enclosed | Unreadable]:

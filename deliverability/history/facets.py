@@ -40,7 +40,7 @@ class Facets:
 
 
 def _numbered(connection: Connection, facets: Iterable[Facet]) -> dict[Facet, int]:
-    from sqlalchemy import func, insert, select
+    from sqlalchemy import insert, select
 
     from deliverability.history.tables import obs_facets as table
 
@@ -52,7 +52,7 @@ def _numbered(connection: Connection, facets: Iterable[Facet]) -> dict[Facet, in
     fresh = {key: each for key, each in by_key.items() if key not in found}
     if fresh:
         labels = _labels(connection, {text for each in fresh.values() for text in _texts(each).values()})
-        first = connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one() + 1
+        first = next_id(connection, table.c.id)
         rows_ = [
             {
                 "id": number,
@@ -87,7 +87,7 @@ def _texts(facet: Facet) -> dict[str, str]:
 
 
 def _labels(connection: Connection, texts: set[str]) -> dict[str, int]:
-    from sqlalchemy import func, insert, select
+    from sqlalchemy import insert, select
 
     from deliverability.history.tables import obs_labels as table
 
@@ -97,7 +97,7 @@ def _labels(connection: Connection, texts: set[str]) -> dict[str, int]:
         found.update((row.text, row.id) for row in rows)
     fresh = sorted(texts - found.keys())
     if fresh:
-        first = connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one() + 1
+        first = next_id(connection, table.c.id)
         connection.execute(insert(table), [{"id": number, "text": each} for number, each in enumerate(fresh, first)])
         found.update((each, number) for number, each in enumerate(fresh, first))
     return found
@@ -134,6 +134,13 @@ def read_facets(connection: Connection, ids: Iterable[int]) -> Mapping[int, Face
         )
 
     return {row.id: facet(row) for row in rows}
+
+
+def next_id(connection: Connection, column: Any) -> int:
+    """The number of the next row of a table."""
+    from sqlalchemy import func, select
+
+    return int(connection.execute(select(func.coalesce(func.max(column), 0))).scalar_one()) + 1
 
 
 def in_portions(items: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from deliverability.history.facets import LABELLED, in_portions
+from deliverability.history.facets import LABELLED, in_portions, next_id
 from deliverability.history.reports import DAY, LEFT_OUT, SUMMED, WITH_ROWS, StoredReport, counted
 from deliverability.model.observed import FeedbackKind
 
@@ -43,10 +43,12 @@ def fold(connection: Connection, today: int) -> None:
 
 
 def add(connection: Connection, report: StoredReport, rows_of: int, sign: int) -> None:
-    """Add rows (those of the report of that id) to the weeks of a report, or take them out of there (`sign` -1)."""
-    from sqlalchemy import bindparam, func, insert, select, update
+    """Add rows (those of the report of that id) to the week of a report, or take them out of it (`sign` -1)."""
+    from sqlalchemy import func, insert, literal, select
+    from sqlalchemy.dialects import postgresql, sqlite
 
     from deliverability.history.tables import obs_rows as rows
+    from deliverability.history.tables import obs_sums as sums
     from deliverability.history.tables import obs_weeks as weeks
 
     place = {
@@ -55,27 +57,20 @@ def add(connection: Connection, report: StoredReport, rows_of: int, sign: int) -
         "reporter": report.reporter,
         "trust": report.trust.value,
     }
-    here = [weeks.c[name] == value for name, value in place.items()]
-    known = {
-        (bytes(row.ip), row.facet): row.messages
-        for row in connection.execute(select(weeks.c.ip, weeks.c.facet, weeks.c.messages).where(*here))
-    }
-    summed = select(rows.c.ip, rows.c.facet, func.sum(rows.c.messages)).where(rows.c.report == rows_of)
-    fresh: list[dict[str, Any]] = []
-    changed: list[dict[str, Any]] = []
-    for ip, facet, messages in connection.execute(summed.group_by(rows.c.ip, rows.c.facet)):
-        before = known.get((bytes(ip), facet))
-        if before is None and sign > 0:
-            fresh.append({**place, "ip": ip, "facet": facet, "messages": messages})
-        elif before is not None:
-            changed.append({"of_ip": ip, "of_facet": facet, "sum": before + sign * messages})
-    if fresh:
-        connection.execute(insert(weeks), fresh)
-    if changed:
-        this = update(weeks).where(*here, weeks.c.ip == bindparam("of_ip"), weeks.c.facet == bindparam("of_facet"))
-        connection.execute(this.values(messages=bindparam("sum")), changed)
+    week = connection.execute(
+        select(weeks.c.id).where(*(weeks.c[name] == each for name, each in place.items()))
+    ).scalar()
+    if week is None:
+        week = next_id(connection, weeks.c.id)
+        connection.execute(insert(weeks).values(id=week, **place))
+    summed = select(literal(week), rows.c.ip, rows.c.facet, sign * func.sum(rows.c.messages))
+    summed = summed.where(rows.c.report == rows_of).group_by(rows.c.ip, rows.c.facet)
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    into = dialect.insert(sums).from_select(["week", "ip", "facet", "messages"], summed)
+    both = {"messages": sums.c.messages + into.excluded.messages}
+    connection.execute(into.on_conflict_do_update(index_elements=["week", "ip", "facet"], set_=both))
     if sign < 0:
-        connection.execute(weeks.delete().where(*here, weeks.c.messages <= 0))
+        connection.execute(sums.delete().where(sums.c.week == week, sums.c.messages <= 0))
 
 
 def forget(connection: Connection, before: int) -> int:
@@ -90,14 +85,18 @@ def forget(connection: Connection, before: int) -> int:
     for some in in_portions(going):
         run(delete(rows).where(rows.c.report.in_(some)))
         run(delete(reports).where(reports.c.id.in_(some)))
-    weeks = run(delete(tables.obs_weeks).where(tables.obs_weeks.c.week + WEEK <= before)).rowcount
+    weeks, sums = tables.obs_weeks, tables.obs_sums
+    past = run(select(weeks.c.id).where(weeks.c.week + WEEK <= before)).scalars().all()
+    for some in in_portions(past):
+        run(delete(sums).where(sums.c.week.in_(some)))
+        run(delete(weeks).where(weeks.c.id.in_(some)))
     run(delete(tables.obs_problems).where(tables.obs_problems.c.day < before))
     run(delete(tables.obs_items).where(tables.obs_items.c.day < before))
     intakes = tables.obs_intakes
     run(delete(intakes).where(intakes.c.started < before * DAY, intakes.c.finished > 0))
-    if going or weeks:
+    if going or past:
         facets, labels = tables.obs_facets, tables.obs_labels
-        used = select(rows.c.facet).union(select(tables.obs_weeks.c.facet))
+        used = select(rows.c.facet).union(select(sums.c.facet))
         run(delete(facets).where(facets.c.id.not_in(used)))
         named = [select(facets.c[each]) for each in LABELLED]
         run(delete(labels).where(labels.c.id.not_in(named[0].union(*named[1:]))))

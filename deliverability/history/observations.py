@@ -6,11 +6,11 @@ import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
 
 from deliverability.history import folding
-from deliverability.history.facets import Facets, in_portions
+from deliverability.history.facets import Facets, in_portions, next_id
 from deliverability.history.reports import DAY, SUMMED, StoredReport, key_of, twin_of
 from deliverability.history.store import History
 from deliverability.model.codec import encode
@@ -48,6 +48,19 @@ class Taken(StrEnum):
     CONFLICTING = "conflicting"
     DOUBLE = "double"
     OLD = "old"
+
+
+class ItemState(IntEnum):
+    """What a file or mail was found to be.
+
+    UNSETTLED: reports; who sent them could not be verified, so that it is to be read once more. TAKEN: reports.
+    NO_REPORT: nothing of ours. UNUSED: reports that cannot be used.
+    """
+
+    UNSETTLED = 0
+    TAKEN = 1
+    NO_REPORT = 2
+    UNUSED = 3
 
 
 @dataclass(slots=True)
@@ -204,29 +217,30 @@ class Batch:
         self._rows: list[tuple[int, int, bytes, int, int]] = []
         self._reports: dict[bytes, StoredReport] = {}  # by key, not yet written
         self._twins: set[bytes] = set()
-        self._items: dict[bytes, int] = {}
-        self._known: dict[bytes, int] = {}
+        self._items: dict[bytes, ItemState] = {}
+        self._known: dict[bytes, ItemState] = {}
         self._problems: dict[tuple[str, ...], dict[str, Any]] = {}
         self.count = IntakeCount()
 
     # --- Items ---
 
-    def seen(self, item: bytes) -> bool:
-        """Whether an item of that digest was read, and need not be read again."""
+    def seen(self, item: bytes) -> ItemState | None:
+        """What an item of that digest was when it was read; None: never."""
         if item in self._items:
-            return bool(self._items[item])
-        found = self._one("SELECT settled FROM obs_items WHERE digest = ?", item)
-        if found is not None:
-            self._known[item] = found[0]
-        return found is not None and bool(found[0])
+            return self._items[item]
+        found = self._one("SELECT state FROM obs_items WHERE digest = ?", item)
+        if found is None:
+            return None
+        self._known[item] = ItemState(found[0])
+        return self._known[item]
 
-    def item(self, digest: bytes, *, settled: bool = True) -> None:
-        """An item was read. Not settled: who sent it could not be verified now, so it is to be read again."""
-        self._items[digest] = int(settled)
+    def item(self, digest: bytes, state: ItemState = ItemState.TAKEN) -> None:
+        """An item was read."""
+        self._items[digest] = state
         self.count.items += 1
 
     def mark(self, mailbox: str, uidvalidity: int, uid: int, owed: Sequence[tuple[int, str]] = ()) -> None:
-        """A mailbox was read up to that UID; `owed`: UIDs of mails that are not done with, and what is to be done."""
+        """A mailbox was read up to that UID; `owed`: of UIDs what is still to be done, empty: nothing."""
         from sqlalchemy import delete, insert
 
         from deliverability.history.tables import obs_marks, obs_owed
@@ -239,7 +253,9 @@ class Batch:
         for number, what in owed:
             this = (obs_owed.c.mailbox == mailbox) & (obs_owed.c.uid == number)
             since = run(delete(obs_owed).where(this).returning(obs_owed.c.day)).scalar()
-            run(insert(obs_owed).values(uid=number, what=what, day=self._today if since is None else since, **here))
+            if what:
+                day = self._today if since is None else since
+                run(insert(obs_owed).values(uid=number, what=what, day=day, **here))
 
     # --- Reports ---
 
@@ -433,7 +449,7 @@ class Batch:
             run(delete(obs_items).where(obs_items.c.digest.in_(items)))
             run(
                 insert(obs_items),
-                [{"digest": each, "day": self._today, "settled": self._items[each]} for each in items],
+                [{"digest": each, "day": self._today, "state": self._items[each].value} for each in items],
             )
         if self._problems:
             numbered = enumerate(self._problems.values(), self._next_problem)
@@ -490,13 +506,6 @@ class Batch:
 
     def _written(self, statement: str) -> str:
         return statement.replace("?", "%s") if self._connection.dialect.name == "postgresql" else statement
-
-
-def next_id(connection: Connection, column: Any) -> int:
-    """The number of the next row of a table."""
-    from sqlalchemy import func, select
-
-    return int(connection.execute(select(func.coalesce(func.max(column), 0))).scalar_one()) + 1
 
 
 def _policy(policy: PolicySeen) -> str:

@@ -10,13 +10,14 @@ What receivers report (times are seconds since 1970, days are counted from 1970-
 
 obs_intakes   one row an intake.
 obs_problems  what could not be used, as a code with arguments.
-obs_items     files and mails that were read, by the digest of their octets; not settled: to be verified once more.
+obs_items     files and mails that were read, by the digest of their octets; `state`: see ItemState.
 obs_reports   reports without their rows. `key`: digest of what names it; `twin`: digest of what it says, too. `folded`:
-              0 its rows stand in obs_rows, 1 they went into obs_weeks, 2 they were left out, as it overlaps another.
+              0 its rows stand in obs_rows, 1 they went into obs_sums, 2 they were left out, as it overlaps another.
 obs_labels    names, words and signatures, each once; 0 stands for the empty text.
 obs_facets    what rows have in common, as ids of labels.
 obs_rows      the rows of aggregate reports, in their order; only ever appended.
-obs_weeks     their sums by week (its Monday), once they are old.
+obs_weeks     the weeks (by their Monday) of a domain and reporter whose rows are old,
+obs_sums      and the sums of these rows.
 obs_marks     how far each mailbox was read.
 obs_owed      mails that were read and are still to be moved, deleted or read once more.
 """
@@ -118,7 +119,7 @@ obs_items = Table(
     metadata,
     Column("digest", LargeBinary(16), primary_key=True),
     Column("day", Integer, nullable=False),
-    Column("settled", Integer, nullable=False),
+    Column("state", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -186,10 +187,18 @@ obs_rows = Table(
 obs_weeks = Table(
     "obs_weeks",
     metadata,
-    Column("domain", String(253), primary_key=True),
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("domain", String(253), nullable=False),
+    Column("week", Integer, nullable=False),
+    Column("reporter", String(253), nullable=False),
+    Column("trust", String(16), nullable=False),
+    UniqueConstraint("domain", "week", "reporter", "trust", name="one_week"),
+)
+
+obs_sums = Table(
+    "obs_sums",
+    metadata,
     Column("week", Integer, primary_key=True, autoincrement=False),
-    Column("reporter", String(253), primary_key=True),
-    Column("trust", String(16), primary_key=True),
     Column("ip", LargeBinary(16), primary_key=True),
     Column("facet", Integer, primary_key=True, autoincrement=False),
     Column("messages", BigInteger, nullable=False),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import socket
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from deliverability.history.facets import in_portions, read_facets
@@ -36,12 +37,14 @@ from deliverability.model.observed import (
     TlsReport,
     Trust,
 )
+from deliverability.model.reporters import Reporter, reporter_named
 
 if TYPE_CHECKING:
     from datetime import date
 
     from sqlalchemy import ColumnElement, Connection, Select
 
+RELAY_DOMAINS = 5
 _LONGEST = 9  # days of a report, and one for its ends
 TRUSTED: Mapping[str, frozenset[Trust]] = {
     "verified": frozenset({Trust.VERIFIED}),
@@ -56,7 +59,14 @@ _Rows = Counter[tuple[int, str, bool, bytes, int]]
 """Messages by day, reporter, trust, address and facet."""
 
 
-def window(history: History, domain: str, days: int, trust: str, now: int) -> Observed:
+def window(
+    history: History,
+    domain: str,
+    days: int,
+    trust: str,
+    now: int,
+    reporters: Mapping[str, Reporter] = MappingProxyType({}),
+) -> Observed:
     """The window of so many days that ends with the newest full day (UTC).
 
     Args:
@@ -65,6 +75,7 @@ def window(history: History, domain: str, days: int, trust: str, now: int) -> Ob
         days: its length.
         trust: which reports count, see `TRUSTED`.
         now: seconds since 1970.
+        reporters: those that are known; reports of one that calls itself by several names are told as its.
 
     Raises HistoryError.
 
@@ -80,6 +91,8 @@ def window(history: History, domain: str, days: int, trust: str, now: int) -> Ob
         taken = [each for each in found.reports if each.is_mostly_in(first, last)]
         rows = _rows(connection, taken, first, last, trusted)
         rows.update(_weeks(connection, domain, first, last, trusted))
+        listed = {name: reporter_named(name, reporters) for name in {row[1] for row in rows}}
+        named = {name: each.id if each else name for name, each in listed.items()}
         facets = read_facets(connection, {row[4] for row in rows})
         first_ips, first_facets = _firsts(connection, domain, trusted)
         heard = trusted | {Trust.FILE}
@@ -89,19 +102,23 @@ def window(history: History, domain: str, days: int, trust: str, now: int) -> Ob
             end=as_date(last),
             rows=tuple(
                 sorted(
-                    ObservedRow(as_date(day), reporter, sure, _address(ip), facets[facet], messages)
+                    ObservedRow(as_date(day), named[reporter], sure, _address(ip), facets[facet], messages)
                     for (day, reporter, sure, ip, facet), messages in rows.items()
                 )
             ),
-            reports=tuple(_observed(each) for each in sorted(taken, key=lambda each: (each.begin, each.end, each.key))),
+            reports=tuple(
+                _observed(each, trusted, reporters)
+                for each in sorted(taken, key=lambda each: (each.begin, each.end, each.key))
+            ),
             duplicates=sum(each.copies - 1 for each in here)
             + sum(each.is_mostly_in(first, last) for each in found.doubles),
             problems=_problems(connection, domain, first, last, found),
             first_ips={_address(ip): as_date(first_ips[ip]) for _, _, _, ip, _ in rows if ip in first_ips},
             first_facets={facets[each]: as_date(day) for each, day in first_facets.items() if each in facets},
             first_report=_first_report(connection, domain, heard),
-            last_reports=newest,
+            last_reports=_last_reports(newest, reporters),
             tls=tuple(_tls_report(each) for each in _sure(reports[FeedbackKind.TLS], first, last, trusted)),
+            relays=frozenset(map(_address, _relays(connection, {row[3] for row in rows}, first, trusted))),
             failures=_failures(_sure(reports[FeedbackKind.FAILURE], first, last, trusted)),
         )
 
@@ -148,14 +165,17 @@ def _weeks(connection: Connection, domain: str, first: int, last: int, trusted: 
     """The sums of weeks of which more than half lies in the window."""
     from sqlalchemy import select
 
-    from deliverability.history.tables import obs_weeks as table
+    from deliverability.history.tables import obs_sums as sums
+    from deliverability.history.tables import obs_weeks as weeks
 
     half = WEEK // 2
-    wanted = select(table).where(table.c.domain == domain, table.c.week.between(first - half, last - half))
+    wanted = select(weeks.c.week, weeks.c.reporter, weeks.c.trust, sums.c.ip, sums.c.facet, sums.c.messages)
+    wanted = wanted.join_from(weeks, sums, sums.c.week == weeks.c.id)
+    wanted = wanted.where(weeks.c.domain == domain, weeks.c.week.between(first - half, last - half))
     found: _Rows = Counter()
-    for row in connection.execute(wanted):
-        for day, share in spread(row.messages, range(max(row.week, first), min(row.week + WEEK, last + 1))):
-            found[day, row.reporter, Trust(row.trust) in trusted, bytes(row.ip), row.facet] += share
+    for week, reporter, trust, ip, facet, messages in connection.execute(wanted):
+        for day, share in spread(messages, range(max(week, first), min(week + WEEK, last + 1))):
+            found[day, reporter, Trust(trust) in trusted, bytes(ip), facet] += share
     return found
 
 
@@ -165,7 +185,7 @@ def _firsts(
     """Since when each address and each facet is reported; what forged reports say of it counts only without others."""
     from sqlalchemy import func, select
 
-    from deliverability.history.tables import obs_reports, obs_rows, obs_weeks
+    from deliverability.history.tables import obs_reports, obs_rows, obs_sums, obs_weeks
 
     of_domain = (obs_reports.c.domain == domain) & (obs_reports.c.kind == FeedbackKind.AGGREGATE.value)
     join = obs_rows.join(obs_reports, obs_reports.c.id == obs_rows.c.report)
@@ -175,12 +195,13 @@ def _firsts(
         return wanted.group_by(column, obs_reports.c.trust)
 
     def of_weeks(column: ColumnElement[Any]) -> Select[Any]:
-        wanted = select(column, obs_weeks.c.trust, func.min(obs_weeks.c.week)).where(obs_weeks.c.domain == domain)
-        return wanted.group_by(column, obs_weeks.c.trust)
+        wanted = select(column, obs_weeks.c.trust, func.min(obs_weeks.c.week))
+        wanted = wanted.join_from(obs_weeks, obs_sums, obs_sums.c.week == obs_weeks.c.id)
+        return wanted.where(obs_weeks.c.domain == domain).group_by(column, obs_weeks.c.trust)
 
     found = []
     for name in ("ip", "facet"):
-        statements = of_rows(obs_rows.c[name]), of_weeks(obs_weeks.c[name])
+        statements = of_rows(obs_rows.c[name]), of_weeks(obs_sums.c[name])
         days: tuple[dict[Any, int], dict[Any, int]] = ({}, {})
         for statement in statements:
             for what, trust, day in connection.execute(statement):
@@ -237,9 +258,49 @@ def _problems(
     return tuple(ObservedProblem(*what, number) for what, number in sorted(counts.items(), key=str))
 
 
-def _observed(report: StoredReport) -> ObservedReport:
+def _last_reports(days: Mapping[str, date], reporters: Mapping[str, Reporter]) -> Mapping[str, date]:
+    found: dict[str, date] = {}
+    for name, day in days.items():
+        listed = reporter_named(name, reporters)
+        ident = listed.id if listed else name
+        found[ident] = max(day, found.get(ident, day))
+    return found
+
+
+def _relays(connection: Connection, ips: Collection[bytes], first: int, trusted: frozenset[Trust]) -> Collection[bytes]:
+    """Of these addresses those that bring aligned DKIM mail of many organizational domains since that day."""
+    from sqlalchemy import func, select
+
+    from deliverability.history.tables import obs_facets, obs_reports, obs_rows
+
+    domains = func.count(obs_reports.c.domain.distinct())
+    recent = (
+        obs_reports.c.kind == FeedbackKind.AGGREGATE.value,
+        obs_reports.c.day >= first,
+        obs_reports.c.trust.in_([each.value for each in trusted]),
+    )
+    if connection.execute(select(domains).where(*recent)).scalar_one() < RELAY_DOMAINS:
+        return ()
+    wanted = select(obs_rows.c.ip).join_from(obs_rows, obs_reports, obs_reports.c.id == obs_rows.c.report)
+    wanted = wanted.join(obs_facets, obs_facets.c.id == obs_rows.c.facet).where(*recent, obs_facets.c.aligned_dkim == 1)
+    wanted = wanted.group_by(obs_rows.c.ip).having(domains >= RELAY_DOMAINS)
+    return [bytes(ip) for ip in connection.execute(wanted).scalars() if bytes(ip) in ips]
+
+
+def _observed(report: StoredReport, trusted: frozenset[Trust], reporters: Mapping[str, Reporter]) -> ObservedReport:
     policy = PolicySeen(**json.loads(report.data))
-    return ObservedReport(report.reporter, report.name, report.begin, report.end, report.trust, report.messages, policy)
+    listed = reporter_named(report.reporter, reporters)
+    return ObservedReport(
+        listed.id if listed else report.reporter,
+        report.name,
+        report.begin,
+        report.end,
+        report.trust,
+        report.messages,
+        policy,
+        trusted=report.trust in trusted,
+        domain=report.policy_domain,
+    )
 
 
 def _tls_report(report: StoredReport) -> TlsReport:

@@ -10,6 +10,7 @@ from deliverability.model.answer import Assumed, PlanStep, PolicyWait, Reach, Re
 from deliverability.model.codes import ABOUT, Detail, Input, needed
 from deliverability.model.evidence import FAILED, is_failure
 from deliverability.model.facts import Evidence, EvidenceKind, Reason, Unknown, texts_of
+from deliverability.model.gate import GateKind, gate_of
 from deliverability.model.report import Finding, Outcome, Report
 from deliverability.model.rules import Gate, RuleSet
 
@@ -115,7 +116,10 @@ def _policy_waits(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> I
         return
     if not texts_of(facts.value("dmarc.rua")):
         yield PolicyWait.ADDRESS
-    if facts.value("message.present") is not True:
+    gate = gate_of(facts, report.findings)
+    if gate is not None:
+        yield PolicyWait.REHEARSAL if gate.kind is GateKind.SAFE else PolicyWait(gate.kind.value)
+    elif facts.value("message.present") is not True:
         yield PolicyWait.MESSAGE
     elif facts.value("dmarc.result") != "pass":
         yield PolicyWait.PASSES

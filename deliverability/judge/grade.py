@@ -128,8 +128,11 @@ def _earned(row: GradeRow, verdicts: Sequence[Verdict], worst: Severity) -> bool
 
 
 def _is_open(finding: Finding, message: bool) -> bool:
-    """Whether what could not be checked could lower the grade; what only a message shows is not open without one."""
-    if finding.scope is not Scope.DELIVERY or finding.used is False:
+    """Whether what could not be checked could lower the grade.
+
+    What only a message shows is not open without one, and what only reports show is not without any.
+    """
+    if finding.scope is not Scope.DELIVERY or finding.used is False or finding.waits_for_kept:
         return False
     if finding.severity.rank < _WARNING:
         return False

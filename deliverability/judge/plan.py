@@ -9,7 +9,7 @@ from fractions import Fraction
 from deliverability.judge.grade import assess, holding
 from deliverability.judge.services import concerned
 from deliverability.model.answer import Chip, FindingId, PlanStep, Said
-from deliverability.model.facts import FactSet, Value, records_of
+from deliverability.model.facts import FactSet, Unknown, Value, records_of
 from deliverability.model.report import Care, Finding, Outcome, RecordEdit, Remedy, Report, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Effort, Gate, Place, Rule, RuleSet, Scope, Severity, Task
 
@@ -443,6 +443,7 @@ def _step(
     unmet: Mapping[FindingId, Finding],
     facts: FactSet,
 ) -> PlanStep:
+    reported = not isinstance(facts.value("traffic.begin"), Unknown)
     own = [unmet[one] for one in left]
     beside = all(one.used is False for one in own)
     checked = facts.value("envelope.mail_from_domain") if beside and own[0].topic == "spf" else None
@@ -463,7 +464,7 @@ def _step(
         services=each.services,
         edits=remedy.edits if remedy else (),
         changes=remedy.changes if remedy else (),
-        condition="read-reports" if each.gated else "",
+        condition="" if not each.gated else "reports-say-safe" if reported else "read-reports",
         follows=tuple(sorted(numbers[other] for other in each.follows if other in numbers)),
         beside=beside,
         checked_at=checked if isinstance(checked, str) else "",

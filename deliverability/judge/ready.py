@@ -1,14 +1,15 @@
 """One rule made ready to be judged for many subjects.
 
 What becomes of a rule hangs on a few values, which many subjects share: of a domain without a message half of all facts
-are one and the same Unknown. So it is decided once for each such set of values, and looked up from then on.
+are one and the same Unknown. So it is decided once for each such set of values, and looked up from then on; where
+values are of one subject alone, once for each set of what the conditions on them come to.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
@@ -131,17 +132,6 @@ _WHOLE = (_Case(),)
 _NOTHING = (_Case(settled=Outcome.NOT_APPLICABLE),)
 
 
-@dataclass(frozen=True, slots=True)
-class _Decision:
-    """What became of a rule, as far as it is the same for all that have the values it hangs on."""
-
-    outcome: Outcome
-    severity: Severity
-    limits: Limits
-    judgements: tuple[Judgement, ...]
-    unknown: Unknown | None
-
-
 _Told = tuple[Outcome, Severity, Effect, tuple[str, ...], bool, Unknown | None]
 
 
@@ -178,7 +168,20 @@ class ReadyRule:
         self._of_item = tuple(path for path in rule.reads if path.startswith("item."))
         self._cited = tuple(path for path in (*rule.reads, *rule.show) if not path.startswith("item."))
         self.reads = frozenset((*facts, *rule.reads, *rule.show, *([rule.each] if rule.each else ())))
-        self._decided: dict[object, _Decision] = {}
+        self._conditions = tuple(self._asked())
+        self._decided: dict[object, Finding] = {}
+        self._decided_so: dict[object, Finding] = {}
+
+    def _asked(self) -> Iterator[tuple[Test, Limits]]:
+        """Every condition, with the limits under which it is asked."""
+        limits = self.rule.limits
+        own = [test for test in (self._when, self._require) if test is not None]
+        yield from ((test, limits) for test in own)
+        for statement, when in (each for told in self._statements.values() for each in told):
+            if when is not None:
+                yield when, limits
+            if statement.limits:
+                yield from ((test, {**limits, **statement.limits}) for test in own)
 
     def cases(self, facts: FactSet) -> Iterable[_Case]:
         """What it is judged on."""
@@ -199,30 +202,36 @@ class ReadyRule:
 
     def finding(self, case: _Case, subject: SubjectFacts) -> Finding:
         """What becomes of it for that subject."""
-        rule, decision = self.rule, self._decision(case, subject)
-        used = case.fields.get("used")
+        rule, decided = self.rule, self._decision(case, subject)
         # By place, for a report has hundreds: rule, item, outcome, severity, observed, limits, evidence, judgements ...
         return Finding(
             rule.id,
             case.item,
-            decision.outcome,
-            decision.severity,
-            self._observed(case, subject),
-            decision.limits,
+            decided.outcome,
+            decided.severity,
+            self._observed(decided, case, subject),
+            decided.limits,
             self._evidence(case, subject),
-            decision.judgements,
-            decision.unknown,
+            decided.judgements,
+            decided.unknown,
             fingerprint_of(rule.id, case.item, subject.domain),
             name=rule.name,
             topic=rule.topic,
             guide=rule.guide,
             scope=rule.scope,
-            used=used if isinstance(used, bool) else None,
+            used=decided.used,
             remedy=rule.remedy,
         )
 
-    def _observed(self, case: _Case, subject: SubjectFacts) -> Mapping[str, Value]:
-        """The facts behind the result."""
+    def bare_finding(self, case: _Case, subject: SubjectFacts) -> Finding:
+        """The same without what was observed, its evidence and the fingerprint: no verdict hangs on them."""
+        decided = self._decision(case, subject)
+        return replace(decided, item=case.item) if case.item else decided
+
+    def _observed(self, decided: Finding, case: _Case, subject: SubjectFacts) -> Mapping[str, Value]:
+        """The facts behind the result; of what does not apply, none."""
+        if decided.outcome is Outcome.NOT_APPLICABLE:
+            return _NO_ITEM
         found = dict(zip(self._shown, self._observes(subject.values), strict=True))
         if not self._of_item:
             return found
@@ -238,25 +247,37 @@ class ReadyRule:
             found.append(cited[self.rule.each])
         return tuple(dict.fromkeys(ident for each in found for ident in each)) if found else ()
 
-    def _decision(self, case: _Case, subject: SubjectFacts) -> _Decision:
+    def _decision(self, case: _Case, subject: SubjectFacts) -> Finding:
+        """The bare finding, without its item."""
         key: object = (subject.volumes_number, self._decided_by(subject.seen))
         if case.settled is not None:
-            settled = case.settled
-            key = key, settled if isinstance(settled, Outcome) else subject.tokens.of(settled)
+            key = key, self._token_settled(case.settled, subject)
         elif self.rule.each is not None:
             fields, token = case.fields, subject.tokens.of
             key = key, token(fields.get("used")), *[token(fields.get(name)) for name in self._fields]
         try:
             known = self._decided.get(key)
         except TypeError:
-            return self._decide(case, subject)
-        if known is None:
-            if len(self._decided) >= _MAX_DECISIONS:
-                self._decided.clear()
-            known = self._decided[key] = self._decide(case, subject)
-        return known
+            return self._decision_so(case, subject)
+        return known or _remembered(self._decided, key, self._decision_so(case, subject))
 
-    def _decide(self, case: _Case, subject: SubjectFacts) -> _Decision:
+    def _decision_so(self, case: _Case, subject: SubjectFacts) -> Finding:
+        """The same by what each condition comes to, for values that hardly any other subject has."""
+        lookup, token = _lookup(case, subject), subject.tokens.of
+        key = (
+            subject.volumes_number,
+            token(subject.values["subject.purpose"]) if self.rule.purpose else None,
+            token(case.fields.get("used")),
+            None if case.settled is None else self._token_settled(case.settled, subject),
+            *[token(test(lookup, limits)) for test, limits in self._conditions],
+        )
+        return self._decided_so.get(key) or _remembered(self._decided_so, key, self._decide(case, subject))
+
+    @staticmethod
+    def _token_settled(settled: Outcome | Unknown, subject: SubjectFacts) -> object:
+        return settled if isinstance(settled, Outcome) else subject.tokens.of(settled)
+
+    def _decide(self, case: _Case, subject: SubjectFacts) -> Finding:
         rule, lookup = self.rule, _lookup(case, subject)
         base, unknown = self._outcome(case, lookup, rule.limits)
         for_purpose = _purpose(rule, subject)
@@ -279,7 +300,24 @@ class ReadyRule:
         severities = {rule.severity, *(each.severity for each in judgements if each.outcome is outcome)}
         severity = max(severities, key=lambda each: each.rank)
         why = _why(unknown, judgements) if outcome is Outcome.UNKNOWN else None
-        return _Decision(outcome, severity, limits, tuple(judgements), why)
+        used = case.fields.get("used")
+        return Finding(
+            rule.id,
+            "",
+            outcome,
+            severity,
+            _NO_ITEM,
+            _NO_ITEM if outcome is Outcome.NOT_APPLICABLE else limits,
+            (),
+            tuple(judgements),
+            why,
+            name=rule.name,
+            topic=rule.topic,
+            guide=rule.guide,
+            scope=rule.scope,
+            used=used if isinstance(used, bool) else None,
+            remedy=rule.remedy,
+        )
 
     def _outcome(self, case: _Case, lookup: Lookup, limits: Limits) -> tuple[Outcome, Unknown | None]:
         if isinstance(case.settled, Unknown):
@@ -344,6 +382,13 @@ class ReadyRule:
             if counts is True:
                 break
         return max(found, key=_hardness, default=None)
+
+
+def _remembered(known: dict[object, Finding], key: object, decided: Finding) -> Finding:
+    if len(known) >= _MAX_DECISIONS:
+        known.clear()
+    known[key] = decided
+    return decided
 
 
 def _lookup(case: _Case, subject: SubjectFacts) -> Lookup:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import BinaryIO
 
 _BOM_AND_SPACE = b"\xef\xbb\xbf \r\n"
 _FIELD = re.compile(rb"[!-9;-~]{1,70}[ \t]*:")
@@ -13,7 +14,9 @@ _KNOWN_FIELD = re.compile(
     re.I,
 )
 _SEPARATOR = re.compile(rb"(?:\A|\n\r?\n)From [^\r\n]{1,300}\r?\n")
+_FROM_LINE = re.compile(rb"From [^\r\n]{1,300}\r?\n")
 _MAX_LINES = 200
+_LINE = 1 << 16  # octets; a longer line is read in parts
 
 
 def looks_like_message(head: bytes) -> bool:
@@ -40,3 +43,28 @@ def messages_of(octets: bytes) -> Iterator[bytes]:
             yield octets[begin : match.start()]
         begin = match.end()
     yield octets if begin is None else octets[begin:]
+
+
+def messages_in(file: BinaryIO, most: int) -> Iterator[bytes | int]:
+    """The messages of a mailbox that is too large to be held: each as octets, or its length where it is over `most`.
+
+    `file` is at its beginning, where a separator line stands.
+    """
+    kept: list[bytes] = []
+    size = -1  # of the message; -1: none has begun
+    blank = True
+    for line in iter(lambda: file.readline(_LINE), b""):
+        if blank and _FROM_LINE.fullmatch(line):
+            if size >= 0:
+                yield b"".join(kept) if size <= most else size
+            kept.clear()
+            size = 0
+        elif size >= 0:
+            size += len(line)
+            if size <= most:
+                kept.append(line)
+            else:
+                kept.clear()
+        blank = line in (b"\n", b"\r\n")
+    if size >= 0:
+        yield b"".join(kept) if size <= most else size

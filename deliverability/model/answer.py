@@ -205,7 +205,7 @@ class PlanStep:
         gains: what changes for receivers, the best first.
         changes: facts that it changes (SPF look-ups 11 to 10): a grey line, no chip.
         care: see Care.
-        condition: code of what has to be true first (``read-reports``); empty: nothing.
+        condition: code of what has to be true first (``read-reports``; ``reports-say-safe``: it is); empty: nothing.
         follows: numbers of the steps whose record it continues.
         scope: what it touches; INBOUND stands in a fold of its own, last.
         severity: of the worst finding that it settles.
@@ -254,11 +254,14 @@ class PlanStep:
 class PolicyWait(StrEnum):
     """What comes before the next DMARC stage, in this order; no step offers it then.
 
-    ADDRESS: the record names no address for reports. PASSES: the message at hand does not pass DMARC. MESSAGE: no
-    message shows that mail passes. REHEARSAL: something would get worse, or it could not be rehearsed.
+    ADDRESS: the record names no address for reports. NOT_YET: by what receivers report it is not safe yet. CANNOT_TELL:
+    their reports do not tell yet. PASSES: the message at hand does not pass DMARC. MESSAGE: no message shows that mail
+    passes. REHEARSAL: something would get worse, or it could not be rehearsed.
     """
 
     ADDRESS = "address"
+    NOT_YET = "not-yet"
+    CANNOT_TELL = "cannot-tell"
     PASSES = "passes"
     MESSAGE = "message"
     REHEARSAL = "rehearsal"

@@ -207,12 +207,14 @@ def encode_evidence(item: Evidence) -> dict[str, Any]:
 def encode_facts(facts: FactSet) -> dict[str, Any]:
     """A fact set as JSON: ``{"facts": {path: {"value": ...} | {"unknown": ...}}, "evidence": [...]}``."""
     encoded: dict[str, Any] = {}
+    same: dict[int, Any] = {}  # half of the facts without a message are one and the same Unknown
     for fact in facts:
-        value = encode(fact.value)
-        body = value if isinstance(fact.value, Unknown) else {"value": value}
-        encoded[fact.path] = body | (
-            {"evidence": [printable(ident) for ident in fact.evidence]} if fact.evidence else {}
-        )
+        value = fact.value
+        if isinstance(value, Unknown):
+            body = same.get(id(value)) or same.setdefault(id(value), encode(value))
+        else:
+            body = {"value": encode(value)}
+        encoded[fact.path] = body | {"evidence": list(map(printable, fact.evidence))} if fact.evidence else body
     return {"facts": encoded, "evidence": [encode_evidence(item) for item in facts.evidence.values()]}
 
 

@@ -28,6 +28,11 @@ class Input(StrEnum):
     HISTORY = "history"
     RARE_RUNS = "rare-runs"
 
+    @property
+    def kept(self) -> bool:
+        """Whether it comes from what is kept between audits or stands in settings: no option of an audit gives it."""
+        return self in (Input.REPORTS, Input.HISTORY, Input.RARE_RUNS)
+
 
 Arg = Union[str, int, float, "Detail", tuple["Arg", ...]]
 """What a code is about: text as it was seen, a number, a further detail, or several of them."""

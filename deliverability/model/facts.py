@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from deliverability.model.codes import NOT_COLLECTED, Detail
 from deliverability.model.envelope import SmtpEnvelope
@@ -212,6 +213,13 @@ class KeySeen:
     last_seen: str
 
 
+class StageSeen(NamedTuple):
+    """A DMARC stage, and the ISO date since when runs have seen it without a break."""
+
+    stage: str
+    since: str
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What is audited, as the user gave it.
@@ -232,7 +240,7 @@ class Subject:
         observed: what receivers reported about it, where reports are read.
         source_words: the user's words on sources.
         rare: runs of mail that come seldom, each ``YYYY-MM-DD what``; None: not said, empty: there are none.
-        stage_since: ISO date since when earlier runs have seen its present DMARC stage, where a history is kept.
+        stage_seen: the DMARC stage that the newest earlier run saw, and since when, where a history is kept.
         rua_since: ISO date since when they have seen an address for reports.
         gate_to: the DMARC policy that the user wants to go to: quarantine or reject; None: the next one.
         taken_from: the web or mail address that the domain was taken out of; None: it was given by itself.
@@ -255,7 +263,7 @@ class Subject:
     observed: Observed | None = field(default=None, repr=False)
     source_words: tuple[SourceWord, ...] = ()
     rare: tuple[str, ...] | None = None
-    stage_since: str | None = None
+    stage_seen: StageSeen | None = None
     rua_since: str | None = None
     gate_to: str | None = None
     taken_from: str | None = None

@@ -208,8 +208,6 @@ class ObservedReport:
     Attributes:
         trusted: it has at least the trust that gates and verdicts rest on.
         domain: the policy domain that it is about; empty: the organizational domain of the window.
-        known: the reporter stands in the catalogue of reporters.
-        receiver: id of the receiver that it is; empty: none of those that are judged.
 
     """
 
@@ -222,8 +220,6 @@ class ObservedReport:
     policy: PolicySeen
     trusted: bool = True
     domain: str = ""
-    known: bool = False
-    receiver: str = ""
 
 
 @dataclass(frozen=True, slots=True)

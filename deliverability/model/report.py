@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from deliverability.model.answer import FindingId, ReportAnswer
 from deliverability.model.codec import digest, encode_facts
+from deliverability.model.codes import NEEDS, Input
 from deliverability.model.facts import FactSet, Reason, Unknown, Value, Waiver
 from deliverability.model.opinion import SecondOpinion
 from deliverability.model.rules import Effect, Scope, Severity, VolumeClass
@@ -111,8 +112,8 @@ class Finding:
         item: names the item of an `each` rule (for example ``example.com/s1``), else empty.
         outcome: the worst over the base rule and the selected receivers.
         severity: the worst over the base rule and the selected receivers.
-        observed: fact path -> value for the facts the rule looked at.
-        limits: the limits it was held against.
+        observed: fact path -> value for the facts the rule looked at; empty where it does not apply.
+        limits: the limits it was held against; empty where it does not apply.
         evidence: ids of the evidence behind the observed facts.
         judgements: per selected receiver that has a statement about the rule.
         name, topic, guide, scope: of the rule; for outputs without words, which know no rules.
@@ -154,6 +155,15 @@ class Finding:
     def waits_for_input(self) -> bool:
         """Unknown only because the user gave no message or option."""
         return self.unknown is not None and self.unknown.reason.waits_for_input
+
+    @property
+    def waits_for_kept(self) -> bool:
+        """Unknown only because nothing is kept between audits that would tell: reports, earlier runs."""
+        detail = self.unknown.detail if self.unknown is not None and self.waits_for_input else None
+        return detail is not None and NEEDS.matches(detail) and detail.arg("input") in _KEPT
+
+
+_KEPT = frozenset(each.value for each in Input if each.kept)
 
 
 @dataclass(frozen=True, slots=True)

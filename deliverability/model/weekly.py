@@ -22,7 +22,6 @@ from deliverability.model.history import (
     RecordKind,
     VerdictChange,
 )
-from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import Effect, Severity
 
@@ -65,7 +64,7 @@ class WeeklyEntry:
         measures: numbers for the trends: ``spf.lookups``, ``message.size_octets`` ...; None where not known.
         stage: the DMARC stage (none, testing, quarantine, reject) or empty.
         closed: of a parked domain (closed, open, unknown), whether nobody can pass as it; else empty.
-        content: digest of what its pages say beside facts, findings and verdicts: answer, plan, remedies, notes.
+        content: digest of what its pages say beside facts, findings and verdicts: remedies and notes.
 
     """
 
@@ -309,8 +308,3 @@ class Summary:
             "removed": list(self.removed),
             "subjects": [to_json(entry) for entry in self.entries],
         }
-
-
-def page_name(stem: str, lang: str) -> str:
-    """``index.html`` in English, ``index.ja.html`` in Japanese."""
-    return f"{stem}.html" if lang == LANGUAGES[0] else f"{stem}.{lang}.html"

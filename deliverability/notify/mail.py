@@ -24,8 +24,9 @@ from pathlib import Path
 
 from deliverability.config import EmailSettings
 from deliverability.model.facts import Catalogue
+from deliverability.model.pages import START, page_name
 from deliverability.model.rules import RuleSet
-from deliverability.model.weekly import Summary, page_name
+from deliverability.model.weekly import Summary
 from deliverability.notify.outbox import Attempt, Notification
 from deliverability.render.templates import environment
 from deliverability.view.entries import EntryView
@@ -60,7 +61,7 @@ def compose(
     say = phrases(lang)
     view = run_view(summary, say, rules, catalogue)
     domain = settings.sender.rpartition("@")[2].strip("<> ") or "localhost"
-    link = f"{settings.pages.rstrip('/')}/{page_name('index', lang)}" if settings.pages else ""
+    link = f"{settings.pages.rstrip('/')}/{page_name(START, lang)}" if settings.pages else ""
     where = link or say("weekly.pages", folder=view.folder)
     message = EmailMessage(policy=SMTP)
     for shown in _SHOWN:

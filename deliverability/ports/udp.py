@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from deliverability.model.codes import Code
 from deliverability.model.facts import Reason
 from deliverability.ports import wire
-from deliverability.ports.hosts import LATE, UNREACHABLE, NoAnswerError
+from deliverability.ports.hosts import LATE, NoAnswerError
 from deliverability.ports.names import Labels
 from deliverability.ports.servers import Server
 from deliverability.ports.streams import FIRST_WAIT, no_more_files, unreachable
@@ -120,22 +120,23 @@ class UdpServer:
     async def _open(self) -> None:
         """Open what is missing. With one socket questions can go; without any they wait until files are closed."""
         wait = FIRST_WAIT
-        broken: OSError | None = None
         while True:
             missing = SOCKETS - len(self._asking)
             opened = await asyncio.gather(*(_Socket.open(self) for _ in range(missing)), return_exceptions=True)
             self._asking += [each for each in opened if isinstance(each, _Socket)]
-            if self._asking:
+            problem = next((each for each in opened if not isinstance(each, _Socket)), None)
+            if self._asking or problem is None:
+                told = None
                 break
-            broken = next(each for each in opened if isinstance(each, OSError))
-            if not no_more_files(broken) or wait > self._patience:
+            told = unreachable(self.server, problem)
+            if not no_more_files(problem) or wait > self._patience:
                 break
             await asyncio.sleep(wait)
             wait *= 2
         self._opening = None
         unsent, self._unsent = self._unsent, []
-        for told in unsent:
-            told(None if self._asking else unreachable(self.server, broken or OSError()))
+        for each in unsent:
+            each(told)
 
 
 class _Socket(asyncio.DatagramProtocol):
@@ -212,8 +213,7 @@ class _Socket(asyncio.DatagramProtocol):
 
     def error_received(self, exc: Exception) -> None:
         """Nobody listens there (ICMP)."""
-        why = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-        broken = NoAnswerError(Reason.REFUSED, UNREACHABLE(server=str(self.server), why=why))
+        broken = unreachable(self.server, exc)
         waiting = [each for each in self._waiting.values() if each is not None]
         self._waiting.clear()
         for each in waiting:

@@ -2,8 +2,9 @@
 
 Pure: reads facts, asks nobody.
 
-A policy is only raised where something speaks for it: a message of the domain passed with an aligned DKIM signature,
-or the domain sends nothing. Domains that people write from are never led to reject (RFC 9989 section 7.4).
+A policy is only raised where something speaks for it: what receivers report of a month of mail, where that was read;
+else a message of the domain that passed with an aligned DKIM signature; or the domain sends nothing. Domains that
+people write from are never led to reject (RFC 9989 section 7.4).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from deliverability.model.facts import FactSet, Value, records_of, texts_of
+from deliverability.model.gate import GateAnswer, GateKind
 from deliverability.model.report import Care, Finding, RecordEdit, Remedy
 from deliverability.protocols.dmarc.record import POLICIES, DmarcRecord, is_dmarc, parse, split
 from deliverability.remedy.names import RemedyName
@@ -30,7 +32,7 @@ def drafts(given: Situation) -> tuple[Remedy, ...]:
     audited = facts.value("subject.domain")
     if not isinstance(domain, str) or not isinstance(audited, str) or not domain or not audited:
         return ()
-    return tuple(_Desk(facts, findings, domain, audited).drafts())
+    return tuple(_Desk(facts, findings, domain, audited, given.gate).drafts())
 
 
 # --- the text of a record --------------------------------------------------------------------------------------------
@@ -141,6 +143,7 @@ class _Desk:
     findings: Sequence[Finding]
     domain: str
     audited: str
+    gate: GateAnswer | None = None
 
     def drafts(self) -> Iterator[Remedy]:
         """All drafts, what repairs first, what raises the policy last."""
@@ -178,6 +181,12 @@ class _Desk:
     def proven(self) -> bool:
         """A message of the domain passed by DKIM: what is forwarded will pass too."""
         return self.facts.value("alignment.dkim_pass") is True
+
+    def ready(self, policy: str) -> bool:
+        """Whether the policy may come next: by what receivers report where that was read, else by the message given."""
+        if self.gate is None:
+            return self.proven
+        return self.gate.kind is GateKind.SAFE and self.gate.to == policy
 
     @property
     def purpose(self) -> str:
@@ -428,10 +437,10 @@ class _Desk:
             text = tags.without("t", "pct", "sp", "np").with_value("p", "reject").text
             care = Care.SAFE if self.closed else Care.CAREFUL
             yield finding, "dmarc-closed", {"domain": self.domain}, text, care
-        if (finding := self.finding("dmarc-quarantine")) and self.proven and record.rua:
+        if (finding := self.finding("dmarc-quarantine")) and self.ready("quarantine") and record.rua:
             yield finding, "dmarc-quarantine", {"tag": tag}, tags.with_value(tag, "quarantine").text, Care.CAREFUL
-        automatic = self.purpose in ("bulk", "transactional")
-        if (finding := self.finding("dmarc-reject")) and self.proven and automatic and record.rua:
+        automatic = self.purpose in ("bulk", "transactional") or self.gate is not None
+        if (finding := self.finding("dmarc-reject")) and self.ready("reject") and automatic and record.rua:
             yield finding, "dmarc-reject", {"tag": tag}, tags.with_value(tag, "reject").text, Care.CAREFUL
 
     def _policy_tag(self, record: DmarcRecord) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from deliverability.model.facts import FactSet
+from deliverability.model.gate import GateAnswer
 from deliverability.model.report import Finding
 from deliverability.model.senders import Service
 from deliverability.remedy.spf_passing import Earlier
@@ -15,10 +16,12 @@ from deliverability.remedy.spf_passing import Earlier
 class Situation:
     """The facts and (at least the unmet) findings of an audit, and the sending services that are known.
 
-    `earlier`: the remedies that these build on, where `facts` are those that the earlier ones lead to.
+    `earlier`: the remedies that these build on, where `facts` are those that the earlier ones lead to. `gate`: whether
+    the next DMARC policy is safe by what receivers report, as the domain is now; None where no reports were read.
     """
 
     facts: FactSet
     findings: Sequence[Finding]
     services: Mapping[str, Service]
     earlier: Earlier | None = None
+    gate: GateAnswer | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from urllib.parse import quote
 
 from deliverability._resources import locate
@@ -16,7 +17,7 @@ from deliverability.render.formats import WriterOptions
 from deliverability.render.glossary import Glosser
 from deliverability.render.handout import load_handout
 from deliverability.render.templates import environment
-from deliverability.view.domains import domain_row, domains_view
+from deliverability.view.domains import DomainRow, domain_row, domains_view
 from deliverability.view.report import ReportView
 from deliverability.words.dates import full_day_words
 from deliverability.words.glossary import load_glossary
@@ -61,7 +62,7 @@ class HtmlWriter:
 
     def __init__(self, speaker: Speaker, others: Sequence[tuple[str, str]] = ()) -> None:
         self._speaker = speaker
-        self._others = [(lang, phrases(lang)("language"), quote(name)) for lang, name in others]
+        self._others = _links(others)
         self._views: list[ReportView] = []
         self._preface = ""
         self._more_css = ""
@@ -77,31 +78,73 @@ class HtmlWriter:
 
     def end(self) -> str:
         """The whole page."""
-        glosser = _glosser(self._speaker.lang).for_page()
-        page = environment().get_template("report.html")
-        table = domains_view([domain_row(view) for view in self._views], self._speaker.say)
-        by_key = {view.key: view for view in self._views}
-        return page.render(
-            say=self._speaker.say,
-            lang=self._speaker.lang,
+        rows = [domain_row(view) for view in self._views]
+        return _page(
+            self._speaker,
+            rows,
+            self._views,
+            max(self._views, key=lambda view: view.report.run.started, default=None),
             others=self._others,
-            views=[by_key[row.key] for row in table.rows],
-            table=table,
-            full=len(self._views) <= _IN_FULL,
             css=_css() + self._more_css,
-            policy=CONTENT_SECURITY_POLICY,
             preface=self._preface,
-            foot=self._foot(),
-            glossed=glosser.pieces,
-            used_terms=lambda: glosser.used,
         )
 
-    def _foot(self) -> str:
-        """What stands at the foot of each printed page: the domain, or how many, and the day."""
-        say, newest = self._speaker.say, max((view.report.run.started for view in self._views), default="")
-        names = list(dict.fromkeys(view.answer.domain for view in self._views))
-        what = names[0] if len(names) == 1 else say.count("domains.count", len(names))
-        return say("site_separator").join(filter(None, (what, full_day_words(newest, say) if newest else "")))
+
+class StartPage:
+    """The start page of a folder in which each report has a page of its own: the table, with links to them."""
+
+    def __init__(self, speaker: Speaker, others: Sequence[tuple[str, str]] = ()) -> None:
+        self._speaker = speaker
+        self._others = _links(others)
+        self._rows: list[DomainRow] = []
+        self._newest: ReportView | None = None
+
+    def put(self, view: ReportView, name: str) -> None:
+        """Note a report and the file name of its page."""
+        self._rows.append(replace(domain_row(view), key=name))
+        self._newest = view
+
+    def page(self) -> str:
+        """The whole page."""
+        return _page(self._speaker, self._rows, (), self._newest, others=self._others, css=_css(), preface="")
+
+
+def _links(others: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
+    return [(lang, phrases(lang)("language"), quote(name)) for lang, name in others]
+
+
+def _page(
+    speaker: Speaker, rows: Sequence[DomainRow], views: Sequence[ReportView], newest: ReportView | None, **more: object
+) -> str:
+    """A page of reports, or without views a table with links to theirs; `newest` tells how they came about."""
+    glosser = _glosser(speaker.lang).for_page()
+    table = domains_view(rows, speaker.say)
+    by_key = {view.key: view for view in views}
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            say=speaker.say,
+            lang=speaker.lang,
+            views=[by_key[row.key] for row in table.rows] if views else [],
+            table=table,
+            full=len(views) <= _IN_FULL,
+            about=newest,
+            policy=CONTENT_SECURITY_POLICY,
+            foot=_foot(rows, newest, speaker),
+            glossed=glosser.pieces,
+            used_terms=lambda: glosser.used,
+            **more,
+        )
+    )
+
+
+def _foot(rows: Sequence[DomainRow], newest: ReportView | None, speaker: Speaker) -> str:
+    """What stands at the foot of each printed page: the domain, or how many, and the day."""
+    say, names = speaker.say, list(dict.fromkeys(row.domain for row in rows))
+    what = names[0] if len(names) == 1 else say.count("domains.count", len(names))
+    day = full_day_words(newest.report.run.started, say) if newest else ""
+    return say("site_separator").join(filter(None, (what, day)))
 
 
 @functools.cache

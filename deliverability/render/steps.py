@@ -49,9 +49,9 @@ def _explained(step: PlanStepView, level: int, indent: int, paper: Paper, say: P
     how = step.how if level == FULL else step.how[:1] if level == SHORTER else ()
     stop = say("punctuation.stop")
     said = [step.where + stop, *how, step.reason, step.condition]
-    if step.hand_over and not step.records and level <= SHORT:
-        said.append(say("plan.hand-over", n=str(step.number)))
     yield from paper.step(say("punctuation.gap").join(filter(None, said)), " " * indent)
+    if step.hand_over and not step.records and level <= SHORT:
+        yield from paper.paragraph(step.hand_over_hint, indent)
 
 
 def record_lines(record: RecordView, indent: int, paper: Paper, say: Phrases, *, whole: bool = True) -> Iterator[str]:

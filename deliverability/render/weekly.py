@@ -12,10 +12,11 @@ from deliverability._resources import locate
 from deliverability.history.store import History
 from deliverability.history.trend import MEASURES, WEEKS, Trend, trend, trend_of
 from deliverability.model.facts import Catalogue
+from deliverability.model.pages import START, page_name
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import DMARC_STAGES, GRADES, Report, VerdictKind
 from deliverability.model.rules import RuleSet
-from deliverability.model.weekly import Summary, WeeklyEntry, page_name
+from deliverability.model.weekly import Summary, WeeklyEntry
 from deliverability.render.html import CONTENT_SECURITY_POLICY, HtmlWriter
 from deliverability.render.templates import environment
 from deliverability.view.answer import TONES, WORST_FIRST
@@ -78,7 +79,7 @@ class HtmlPages:
                 charts=_charts(followed, say),
                 verdicts=_verdicts(followed, self.rules, say),
                 dates=[day_words(each, say) for each in followed.dates[-_RUNS_SHOWN:]],
-                start=page_name("index", lang),
+                start=page_name(START, lang),
             )
         )
         speaker = Speaker(self.rules, self.catalogue, lang, self.guide)
@@ -112,7 +113,7 @@ class HtmlPages:
                 legend=_legend(view.entries),
                 shown=_SHOWN,
                 other_lang=other,
-                other_page=page_name("index", other),
+                other_page=page_name(START, other),
                 css=(locate("reports") / "style.css").read_text("utf-8") + _css(),
                 policy=CONTENT_SECURITY_POLICY,
             )

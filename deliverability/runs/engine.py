@@ -107,6 +107,12 @@ async def gather_facts(
         waivers=options.waivers,
         keys_seen=options.keys_seen,
         dns_provider=options.dns_provider and _known_provider(options.dns_provider, knowledge),
+        observed=options.observed,
+        source_words=options.source_words,
+        rare=options.rare,
+        stage_seen=options.stage_seen,
+        rua_since=options.rua_since,
+        gate_to=options.gate_to,
         taken_from=options.taken_from,
         envelope=job.sample.envelope if job.sample else None,
     )

@@ -10,7 +10,8 @@ from deliverability.inputs import parse_domain, parse_ip, parse_mail_from, parse
 from deliverability.model.codes import Code
 from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.errors import InputError, file_error
-from deliverability.model.facts import KeySeen, Purpose, Waiver
+from deliverability.model.facts import KeySeen, Purpose, StageSeen, Waiver
+from deliverability.model.observed import Observed, SourceWord
 
 MAX_MESSAGE_OCTETS = 150_000_000
 TOO_LARGE = Code("message-too-large", ("name", "n"))
@@ -65,6 +66,12 @@ class Options:
     keys_seen: tuple[KeySeen, ...] = ()
     dns_provider: str | None = None
     taken_from: str | None = None
+    observed: Observed | None = field(default=None, repr=False)
+    source_words: tuple[SourceWord, ...] = ()
+    rare: tuple[str, ...] | None = None
+    stage_seen: StageSeen | None = None
+    rua_since: str | None = None
+    gate_to: str | None = None
 
     def __post_init__(self) -> None:
         """Bring the fields into the one spelling that the audit expects."""

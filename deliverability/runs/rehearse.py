@@ -13,6 +13,7 @@ from deliverability.judge.grade import assess, holding
 from deliverability.judge.plan import Standings, standings, touches, without
 from deliverability.model.answer import FindingId, PlanStep
 from deliverability.model.facts import Catalogue, FactSet, Subject, Unknown
+from deliverability.model.gate import gate_of
 from deliverability.model.report import (
     GRADES,
     Assessment,
@@ -104,7 +105,8 @@ async def remedies(
 async def _accepted(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], bool]:
     meant = {(each.rule, each.item) for each in base.findings if each.outcome is Outcome.UNMET and each.waiver is None}
     services = rehearsal.rules.knowledge.services
-    first = Situation(base.facts, base.all_unmet, services)
+    gate = gate_of(base.facts, base.findings)
+    first = Situation(base.facts, base.all_unmet, services, gate=gate)
     waiting = [(topic, draft) for topic in TOPICS for draft in topic(first)] if meant else []
     published = {edit_place(edit): edit.old for _, draft in reversed(waiting) for edit in draft.edits}
     states: dict[_Place, _State] = {}
@@ -138,7 +140,7 @@ async def _accepted(rehearsal: _Rehearsal, base: _State) -> tuple[list[Remedy], 
         changed = {place for place, each in states.items() if each in below} | set(places)
         states.update(dict.fromkeys(changed, after))
         stale = [each for each in waiting if _touches(each[1], changed)]
-        following = Situation(after.facts, after.all_unmet, services, Earlier(base.facts, tuple(accepted)))
+        following = Situation(after.facts, after.all_unmet, services, Earlier(base.facts, tuple(accepted)), gate)
         again = [
             (each, new)
             for each in dict.fromkeys((topic, *(other for other, _ in stale)))
@@ -340,8 +342,10 @@ def _worse(before: _State, after: Mapping[_Case, Finding]) -> Iterator[Finding]:
                 yield finding
         elif finding.outcome is Outcome.UNKNOWN:
             checked = was is not None and was.outcome in (Outcome.MET, Outcome.UNMET)
-            # What did not apply before may wait for an input now: a policy file is only seen with --fetch.
-            if checked or (not applied and not finding.waits_for_input):
+            # What did not apply before may wait for an input now: a policy file is only seen with --fetch. And what is
+            # told by reports may wait for those that come once the record is published.
+            waits = finding.waits_for_input
+            if (checked and not finding.waits_for_kept) or (not applied and not waits):
                 yield finding
 
 

@@ -7,8 +7,9 @@ import gc
 import statistics
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Generic, TypeVar
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from typing import Any, TypeVar
 
 J = TypeVar("J")
 T = TypeVar("T")
@@ -54,12 +55,35 @@ async def stream(
     the results of others. A job that fails is told to `lost`, and the others go on; without it, its error ends all.
     What is still at work when nobody asks for more is cancelled.
     """
-    crew = _Crew(jobs, work)
+    places = Places()
+
+    async def placed(job: J) -> T:
+        async with places.taken():
+            return await work(job)
+
+    tasks: dict[int, asyncio.Task[T]] = {}
+    done: deque[int] = deque()
+    news = asyncio.Event()
+    begun = 0
+
+    def ended(number: int, _: object) -> None:
+        done.append(number)
+        news.set()
+
     try:
         for turn in range(len(jobs)):
-            number = await crew.next(turn if ordered else None)
+            while True:
+                while begun < len(jobs) and len(tasks) < MOST_BEGUN:
+                    tasks[begun] = task = asyncio.create_task(placed(jobs[begun]))
+                    task.add_done_callback(partial(ended, begun))
+                    begun += 1
+                if tasks[turn].done() if ordered else done:
+                    break
+                news.clear()
+                await news.wait()
+            number = turn if ordered else done.popleft()
             try:
-                result = crew.tasks.pop(number).result()
+                result = tasks.pop(number).result()
             except Exception as error:
                 if lost is None:
                     raise
@@ -67,64 +91,63 @@ async def stream(
                 continue
             yield jobs[number], result
     finally:
-        for task in crew.tasks.values():
+        for task in tasks.values():
             task.cancel()
-        await asyncio.gather(*crew.tasks.values(), return_exceptions=True)
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
-class _Crew(Generic[J, T]):
-    """The jobs begun: which are at work, which only wait, and which are done."""
+class Places:
+    """Places for those at work, given in the order in which they were asked for.
 
-    def __init__(self, jobs: Sequence[J], work: Callable[[J], Coroutine[Any, Any, T]]) -> None:
-        self.tasks: dict[int, asyncio.Task[T]] = {}
-        self._jobs = jobs
-        self._work = work
-        self._begun = 0
-        self._at_work: dict[int, float] = {}  # since when
-        self._slow: dict[int, float] = {}
-        self._done: deque[int] = deque()
+    Who takes much longer than most only waits for servers that are slow or silent, and gives the place back meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._at_work: dict[asyncio.Future[None], float] = {}  # since when
         self._recent: deque[float] = deque(maxlen=_RECENT)  # seconds
-        self._news = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
+        self._queue: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
 
-    async def next(self, wanted: int | None) -> int:
-        """The number of a job that is done: of the wanted one, or of the first that is."""
-        while True:
-            wait = self._begin()
-            if wanted is None and self._done:
-                return self._done.popleft()
-            if wanted is not None and wanted in self.tasks and self.tasks[wanted].done():
-                return wanted
-            self._news.clear()
-            timer = self._loop.call_later(wait, self._news.set) if wait is not None else None
-            try:
-                await self._news.wait()
-            finally:
-                if timer is not None:
-                    timer.cancel()
+    @asynccontextmanager
+    async def taken(self) -> AsyncIterator[None]:
+        """Wait for a place, and keep it until all is done, unless that takes long."""
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        self._queue.append(turn)
+        self._go_on(loop)
+        begun = loop.time()
+        try:
+            if not turn.done():
+                await turn
+                begun = loop.time()
+            yield
+            self._recent.append(loop.time() - begun)
+        finally:
+            turn.cancel()
+            self._at_work.pop(turn, None)
+            self._go_on(loop)
 
-    def _begin(self) -> float | None:
-        """Begin what there is room for; give the seconds until there may be more, None: when something is done."""
-        now = self._loop.time()
+    def _wait(self, loop: asyncio.AbstractEventLoop) -> float:
+        """Seconds until a place may be given back; 0: one is free."""
+        if len(self._at_work) < IN_FLIGHT:
+            return 0.0
         patience = max(_SHORTEST, _SLOW * statistics.median(self._recent)) if self._recent else _UNKNOWN
-        while self._begun < len(self._jobs) and len(self.tasks) < MOST_BEGUN:
-            if len(self._at_work) >= IN_FLIGHT:
-                oldest, since = next(iter(self._at_work.items()))
-                if now < since + patience:
-                    return since + patience - now
-                del self._at_work[oldest]
-                self._slow[oldest] = since
-            number = self._begun
-            self._begun += 1
-            self._at_work[number] = now
-            self.tasks[number] = task = asyncio.create_task(self._work(self._jobs[number]))
-            task.add_done_callback(lambda _, number=number: self._ended(number))  # type: ignore[misc]
-        return None
+        oldest, since = next(iter(self._at_work.items()))
+        if (wait := since + patience - loop.time()) > 0:
+            return wait
+        del self._at_work[oldest]
+        return 0.0
 
-    def _ended(self, number: int) -> None:
-        since = self._at_work.pop(number, None)
-        if since is None:
-            since = self._slow.pop(number)
-        self._recent.append(self._loop.time() - since)
-        self._done.append(number)
-        self._news.set()
+    def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let the next ones begin, as many as there are places for."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._queue:
+            if wait := self._wait(loop):
+                self._timer = loop.call_later(wait, self._go_on, loop)
+                return
+            turn = self._queue.popleft()
+            if not turn.done():  # else it was cancelled
+                turn.set_result(None)
+                self._at_work[turn] = loop.time()

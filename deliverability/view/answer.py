@@ -266,6 +266,13 @@ def kind_words(kind: VerdictKind, effects: Iterable[Said], say: Phrases) -> str:
     return say(f"verdict.{kind.value}")
 
 
+def group_tone(group: ReceiverGroup) -> str:
+    """The tone of what becomes of the mail: where no message is at hand, only a certain refusal of all mail is bad."""
+    if group.kind is VerdictKind.DNS_NOT_READY and (group.bulk_only or not _refuses(group.effects)):
+        return TONES[VerdictKind.AT_RISK]
+    return TONES[group.kind]
+
+
 def in_sentence(words: str) -> str:
     """The words of a heading within a sentence; "DNS ready" stays as it is."""
     return words if words[1:2].isupper() else words[:1].lower() + words[1:]
@@ -290,9 +297,9 @@ def _lead(report: Report, findings: FindingIndex, speaker: Speaker, tone: str) -
     if not answer.groups:
         return tone, _of_tiles(answer.tiles, findings, say, domain)
     worst = answer.groups[0]
-    if not report.message and TONES[worst.kind] != "bad":
+    if not report.message and worst.kind is not VerdictKind.DNS_NOT_READY:
         return tone, _of_dns(worst, answer.tiles, findings, say, domain)
-    return TONES[worst.kind], _of_groups(answer.groups, report, findings, speaker)
+    return group_tone(worst), _of_groups(answer.groups, report, findings, speaker)
 
 
 def _of_tiles(tiles: Sequence[Tile], findings: FindingIndex, say: Phrases, domain: str) -> str:
@@ -369,9 +376,15 @@ def _depends(group: ReceiverGroup, words: Mapping[str, str], number: str, say: P
     """What is done from which number of messages on; `alone`: no other receiver has anything against the mail."""
     refused = group.bulk is VerdictKind.REJECTED or (group.bulk is None and _refuses(group.effects))
     does = _does(group.effects, number, say)
-    many = say("verdict.from-number", n=f"{group.bulk_from:,}") if group.bulk_from else say("lead.in-bulk")
+    number_of = f"{group.bulk_from:,}" if group.bulk_from else ""
+    many = say("verdict.from-number", n=number_of) if number_of else say("lead.in-bulk")
+    amount = say("lead.amount", n=number_of) if number_of else say("lead.amount-bulk")
     fine = alone and group.small in (None, VerdictKind.ACCEPTED, VerdictKind.DNS_READY)
-    said = say(f"lead.depends-refused.{number}" if refused else "lead.depends", **words, does=does, many=many)
+    said = (
+        say(f"lead.depends-refused.{number}", **words, many=many)
+        if refused
+        else say("lead.depends", **words, does=does, amount=amount)
+    )
     below = "below-other" if not fine else "below-fine" if group.bulk_from else "otherwise-fine"
     return said + say(f"lead.{below}")
 
@@ -426,7 +439,7 @@ def _group(group: ReceiverGroup, report: Report, findings: FindingIndex, speaker
     unknown = group.kind is VerdictKind.CANNOT_TELL
     causes = findings.reasons(group.deciding)[:_CAUSES_SHOWN] if unknown else findings.shorts(group.deciding)[:1]
     return GroupView(
-        tone=TONES[group.kind],
+        tone=group_tone(group),
         heading=heading,
         line=say(f"group.{line}", heading=heading, receivers=names),
         receivers=receivers,
@@ -571,7 +584,7 @@ def _waits(report: Report, say: Phrases) -> Iterable[str]:
         if each.input is None:
             if not report.message:
                 yield say.count("waits.message", each.findings) + say("waits.command", domain=visible(report.domain))
-        elif f"option.{each.input.value}" in say:
+        elif not each.input.kept and f"option.{each.input.value}" in say:
             option = say(f"option.{each.input.value}")
             options.append(say("waits.option", n=f"{each.findings:,}", option=option))
     if options:

@@ -100,6 +100,8 @@ def domain_row(view: ReportView) -> DomainRow:
     say, answer, report = view.speaker.say, view.answer, view.report
     tiles = {tile.topic: tile for tile in answer.tiles}
     tone = "unknown" if report.answer.reach is Reach.NONE else answer.tone
+    if not report.message and not view.parked and any(tile.tone == "bad" for tile in answer.tiles):
+        tone = "bad"
     return DomainRow(
         key=view.key,
         tone=tone,

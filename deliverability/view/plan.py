@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from deliverability.words.sentences import Phrases, format_value, visible
 from deliverability.words.speaker import Speaker
 from deliverability.words.steps import step_words
 
-_NAMES_SHOWN = 6
+_NAMES_SHOWN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ class PlanStepView:
         condition: what has to be true first; else empty.
         changes: facts that it changes, in one line; else empty.
         hand_over: a text to send to whoever has to do it, by lines; empty where nobody else has to.
+        hand_over_hint: the command that prints it; all options but those that name the subject are those of the run.
         short: what is wrong, for lists.
         noun: what it is about, for lists.
         anchor: the finding that it is for, on a page.
@@ -101,6 +102,7 @@ class PlanStepView:
     condition: str
     changes: str
     hand_over: tuple[str, ...]
+    hand_over_hint: str
     short: str
     noun: str
     anchor: str
@@ -163,11 +165,13 @@ def plan_view(report: Report, findings: FindingIndex, speaker: Speaker) -> PlanV
 
 
 def _names(steps: Sequence[PlanStepView], say: Phrases) -> str:
-    """The names of steps in one line; how many share a name stands behind it."""
-    counted = Counter(each.noun or each.what for each in steps)
-    names = [name if n == 1 else name + say("plan.so-many", n=str(n)) for name, n in counted.items()]
+    """The names of steps in one line, each with its number, by which others refer to it; those of one name together."""
+    numbers: dict[str, list[str]] = {}
+    for each in steps:
+        numbers.setdefault(each.noun or each.what, []).append(str(each.number))
+    names = [say("plan.numbered", numbers="/".join(of), name=name) for name, of in numbers.items()]
     listed = say("value.separator").join(names[:_NAMES_SHOWN])
-    rest = sum(list(counted.values())[_NAMES_SHOWN:])
+    rest = sum(map(len, list(numbers.values())[_NAMES_SHOWN:]))
     return listed + (say("value.more", n=str(rest)) if rest else "")
 
 
@@ -219,12 +223,20 @@ class _Writer:
             condition=say(f"plan.condition.{step.condition}") if step.condition else "",
             changes=say("value.separator").join(map(self._change, step.changes)),
             hand_over=words.hand_over,
+            hand_over_hint=self._hint(step) if words.hand_over else "",
             short="".join(shorts[:1]),
             noun="".join(findings.nouns(step.findings)[:1]),
             anchor=findings.anchor(step.findings[0]) if step.findings else "",
             severity=step.severity.value,
             inbound=step.inbound,
         )
+
+    def _hint(self, step: PlanStep) -> str:
+        report, say = self._report, self._say
+        own = bool(report.message) and report.facts.value("message.from_domain") == report.domain
+        subject = [visible(report.domain)] if report.domain and not own else []
+        subject += [say("plan.hand-over-mail", file=visible(shlex.quote(report.message)))] if report.message else []
+        return say("plan.hand-over", subject=" ".join(subject), n=str(step.number))
 
     def _reason(self, step: PlanStep) -> str:
         if not step.beside:

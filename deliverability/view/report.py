@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from pathlib import PurePath
 
 from deliverability.model.placeholders import placeholders
 from deliverability.model.report import Note, Report
@@ -127,7 +128,8 @@ class ReportView:
         taken = (
             say("label.taken-from", text=visible(shortened(given, _ADDRESS_SHOWN))) if isinstance(given, str) else ""
         )
-        meta = tuple(filter(None, (taken, self.message or say("label.dns-only"), self.started, *sources)))
+        mail = visible(shortened(PurePath(self.report.message).name)) if self.report.message else say("label.dns-only")
+        meta = tuple(filter(None, (taken, mail, self.started, *sources)))
         return answer_view(self.report, self._index, self.speaker, meta=meta, remarks=self.warnings[:2])
 
     @cached_property

@@ -232,7 +232,7 @@ def test_no_reachable_resolver_is_no_missing_record(deliv: Deliv) -> None:
         ([*GOOD, "--eml", "gone.eml"], ["gone.eml: no such file"]),
         ([*GOOD, "--eml", "/"], ["/ is a folder; give a file in it"]),
         ([*GOOD, "--format", "pdf"], ["--format", "text", "json", "html"]),
-        ([*GOOD, "-o", "report.docx"], ["-o report.docx", ".txt, .json, .html, .pdf, .md, .csv, .sarif, .xml, .prom"]),
+        ([*GOOD, "-o", "report.docx"], ["-o report.docx", ".txt, .json, .html, .pdf, .md, .csv", ".prom"]),
         ([*GOOD, "-o", "no/folder/report.json"], ["-o no/folder/report.json: no such folder"]),
         ([*GOOD, "--record", "no/folder/record.json"], ["no/folder/record.json"]),
         ([*GOOD, "--lang", "xx"], ["--lang", "en", "ja"]),

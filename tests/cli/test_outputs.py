@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import stat
 import threading
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from deliverability._files import WholeFile
 from deliverability.cli.output import Outputs, Target
 from deliverability.model.errors import InputError
 from deliverability.render.formats import FORMAT_OF, FORMATS, PRINTED
-from tests.cli.test_cli import BOTH, BROKEN, GOOD, Deliv, deliv
+from tests.cli.test_cli import BOTH, BROKEN, GOOD, GOOD_MAIL, Deliv, deliv
 from tests.fixtures_report import speaker
 from tests.shown import CASES
 
@@ -208,3 +209,44 @@ def test_both_languages_need_a_file_for_people(deliv: Deliv, args: tuple[str, ..
     done = deliv("audit", *BROKEN, "--lang", "both", *args)
     assert done.code == 2
     assert "--lang both writes a file in each language" in done.err
+
+
+# --- A folder -------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_gets_a_page_a_subject_and_a_start_page_that_leads_to_them(deliv: Deliv) -> None:
+    done = deliv("audit", "good.example", "broken.example", *BOTH, "-o", "site/")
+    assert done.err.endswith("Written: site/index.html\n")
+    assert sorted(each.name for each in Path("site").iterdir()) == [
+        "broken.example.html",
+        "good.example.html",
+        "index.html",
+    ]
+    start, page = (Path("site", name).read_text("utf-8") for name in ("index.html", "broken.example.html"))
+    assert re.findall(r'<a href="([^"#]+)">', start) == ["broken.example.html", "good.example.html"], "worst first"
+    assert "How it was checked" in page
+    assert "How it was checked" not in start
+
+
+def test_in_both_languages_each_page_leads_to_its_twin(deliv: Deliv) -> None:
+    deliv("audit", "good.example", "broken.example", *BOTH, "-o", "site/", "--lang", "both")
+    for name, twin in (("index", "index.ja"), ("good.example.ja", "good.example")):
+        assert f'<a href="{twin}.html" lang=' in Path("site", f"{name}.html").read_text("utf-8")
+    assert '<a href="good.example.ja.html">' in Path("site", "index.ja.html").read_text("utf-8")
+
+
+def test_two_messages_of_a_domain_have_two_pages(deliv: Deliv) -> None:
+    Path("again.eml").write_bytes(Path(GOOD_MAIL[1]).read_bytes())
+    deliv("audit", *GOOD, *GOOD_MAIL, "--eml", "again.eml", "-o", "site/")
+    assert {"good.example.html", "good.example-2.html", "index.html"} == {each.name for each in Path("site").iterdir()}
+
+
+def test_a_folder_without_its_slash_and_one_that_cannot_be_made_are_told(deliv: Deliv) -> None:
+    Path("site").mkdir()
+    done = deliv("audit", *GOOD, "-o", "site")
+    assert (done.code, done.err) == (
+        2,
+        "Error: --output site is a folder; give a file in it, or end it in a slash for a page for each subject\n",
+    )
+    Path("file").touch()
+    assert deliv("audit", *GOOD, "-o", "file/site/").code == 2

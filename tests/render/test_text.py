@@ -89,7 +89,7 @@ def test_what_is_needed_and_met_is_read_from_the_answer_to_the_summary():
         "sakura-shop.example · newsletter.eml · 25 Nov 2026",
         "✗ Refused by Gmail",
         "because neither SPF nor DKIM passes for sakura-shop.example → step 1",
-        "✓ No known obstacle at iCloud, au",
+        "✓ No known obstacle at au",
         "From sakura-shop.example ─✗─ SPF",
         "⇒ DMARC fails",
         "Three steps ─",
@@ -171,7 +171,7 @@ def test_a_message_has_columns_of_its_own():
     lines = text.splitlines()
 
     assert re.search(r"Refused  At risk  SPF  DKIM  DMARC  MX  First step", lines[2])
-    assert re.match(r"✗ sakura-shop\.example newsletter\.eml +1 +3 ", lines[3])
+    assert re.match(r"✗ sakura-shop\.example newsletter\.eml +1 +4 ", lines[3])
     assert lines[0].startswith("2 domains, 1 message")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from deliverability import __version__
 from deliverability.auditors import catalogue
-from deliverability.judge.engine import Selection, judge
+from deliverability.judge.engine import Selection, fingerprint, judge_of
 from deliverability.judge.grade import assess
 from deliverability.model.codec import digest, encode, printable
 from deliverability.model.codes import Detail
@@ -48,7 +48,7 @@ def row_of(
     stale: Sequence[str] = (),
 ) -> FleetRow:
     """The judgement of one domain."""
-    findings = judge(facts, rules, catalogue(), selection)
+    findings = judge_of(rules, catalogue(), selection).bare_findings(facts)
     assessment = assess(findings, selection.receivers or rules.providers, facts, rules.grading)
     return FleetRow(
         domain=domain,
@@ -57,7 +57,7 @@ def row_of(
         dns=assessment.dns.value if assessment.dns else None,
         parked=assessment.parked,
         verdicts={each.receiver: each.verdict.value for each in assessment.verdicts},
-        findings=tuple(_finding(each) for each in findings if _told(each)),
+        findings=tuple(_finding(each, facts) for each in findings if _told(each)),
         met=_rules(each for each in findings if each.outcome is Outcome.MET),
         waiting=_rules(each for each in findings if each.outcome is Outcome.UNKNOWN and each.waits_for_input),
         not_applicable=_rules(each for each in findings if each.outcome is Outcome.NOT_APPLICABLE),
@@ -73,13 +73,13 @@ def _told(finding: Finding) -> bool:
     return finding.outcome is Outcome.UNMET or (finding.outcome is Outcome.UNKNOWN and not finding.waits_for_input)
 
 
-def _finding(finding: Finding) -> FleetFinding:
+def _finding(finding: Finding, facts: FactSet) -> FleetFinding:
     return FleetFinding(
         finding.rule,
         printable(finding.item),
         finding.outcome.value,
         finding.severity.value,
-        finding.fingerprint,
+        fingerprint(finding.rule, finding.item, facts),
         finding.waiver.reason if finding.waiver else "",
     )
 

@@ -36,7 +36,7 @@ from deliverability.runs.fleet.shards import FACTS, FINDINGS, Lines, compact, fa
 from deliverability.runs.job import Job, Options
 from deliverability.runs.rules import load_rules
 from deliverability.runs.saved import audited_of, document_of
-from deliverability.runs.stream import IN_FLIGHT
+from deliverability.runs.stream import Places
 
 OTHER_PROGRAM = Code("fleet-other-program")
 CRASHED = Code("fleet-crashed", ("what",))
@@ -135,7 +135,7 @@ class Workshop:
         if isinstance(ports.dns, LiveResolver):
             self._pace = Pace(plan.rate / plan.workers, plan.workers, self._owner, ports.dns)
         self._ports: Ports = replace(ports, pace=self._pace)
-        self._places = asyncio.Semaphore(IN_FLIGHT)
+        self._places = Places()
         self._waiting = 0
         self._moved = asyncio.Event()
 
@@ -160,7 +160,7 @@ class Workshop:
 
         async def one(place: int) -> None:
             nonlocal failed
-            async with self._places:
+            async with self._places.taken():
                 self._waiting -= 1
                 self._moved.set()
                 subject, options = task.subjects[place]

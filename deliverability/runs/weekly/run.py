@@ -30,7 +30,7 @@ from deliverability.history.diff import compare
 from deliverability.history.known import fails, last_known
 from deliverability.history.older import IDENTITIES, renewed
 from deliverability.history.pieces import Packed, pack
-from deliverability.history.store import DamagedError, History, HistoryError, HistoryRun, Standing
+from deliverability.history.store import DamagedError, History, HistoryError, HistoryRun, SubjectDigest
 from deliverability.history.texts import named
 from deliverability.history.trend import certain_grade, measures_of, stage_of
 from deliverability.judge.conditions import paths_of
@@ -43,6 +43,7 @@ from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import InputError
 from deliverability.model.facts import FactSet, KeySeen, texts_of
 from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
+from deliverability.model.pages import START, PageStems, page_name
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Finding, Outcome, Report, Verdict
 from deliverability.model.rules import RuleSet, Severity
@@ -53,7 +54,6 @@ from deliverability.model.weekly import (
     Summary,
     WeeklyEntry,
     from_json,
-    page_name,
     to_json,
 )
 from deliverability.ports.clock import stamp
@@ -70,7 +70,6 @@ from deliverability.words.steps import step_words
 LATEST = "latest"
 STALE_AFTER = timedelta(hours=12)
 """A run that was killed goes on within this time; after it, everything is looked up anew."""
-_UNSAFE = re.compile(r"[^a-z0-9.-]+")
 
 RUN_INTERNAL = Code("run-internal", ("kind", "text"))
 
@@ -183,12 +182,13 @@ async def weekly(
         work.mkdir(PRIVATE_FOLDER, exist_ok=True)
         for half_written in work.glob(HALF_WRITTEN):
             half_written.unlink()
-        stems = _stems(plan.subjects)
+        names = PageStems()
+        stems = [names.of(subject.domain) for subject in plan.subjects]
         await _Subjects(plan, history, pages, run, work, _Before.of(plan, history)).go(stems, tick)
         entries = [work / f"{stem}.json" for stem in stems]
         summary = _summary(plan, history, run, entries)
         for lang in LANGUAGES:
-            write_whole(work / page_name("index", lang), pages.start(summary, history, lang), mode=plan.page_mode)
+            write_whole(work / page_name(START, lang), pages.start(summary, history, lang), mode=plan.page_mode)
         _write_summary(work / SUMMARY, summary, entries)
         write_whole(work / _RUN, _mark(run), mode=PRIVATE)
         work.chmod(plan.folder_mode)
@@ -223,28 +223,12 @@ def _is_stale(run: HistoryRun, now: datetime) -> bool:
 # --- The subjects ---
 
 
-_LONG = 150
-
-
-def _stems(subjects: Sequence[WeeklySubject]) -> list[str]:
-    """File names of the subjects: the domain, with a number where it has several messages."""
-    counts: dict[str, int] = {}
-    stems = []
-    for subject in subjects:
-        plain = _UNSAFE.sub("-", subject.domain).strip("-.") or "domain"
-        if len(plain) > _LONG:  # a file name holds 255 octets, a domain nearly as many, and endings come on top
-            plain = f"{plain[:_LONG]}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
-        counts[plain] = counts.get(plain, 0) + 1
-        stems.append(plain if counts[plain] == 1 else f"{plain}-{counts[plain]}")
-    return stems
-
-
 @dataclass(frozen=True, slots=True)
 class _Before:
     """The finished run before: what each subject was in it, and the folder of its pages where that is still there."""
 
     run: HistoryRun | None = None
-    subjects: Mapping[tuple[str, str], Standing] = field(default_factory=dict)
+    subjects: Mapping[tuple[str, str], SubjectDigest] = field(default_factory=dict)
     folder: Path | None = None
 
     @classmethod
@@ -383,6 +367,8 @@ class _Subjects:
             # All is as it was, and nothing was news then: there is nothing to compare.
             comparison = replace(comparison, previous=self.before.began(subject))
             entry = replace(before, comparison=comparison, exit_code=_exit_code(report, comparison, self.plan))
+            if any(self.plan.rules.rules[each.rule].tells_dates for each in comparison.changes):
+                entry = replace(entry, texts=_all_texts(report, _Compared(comparison), self.plan.rules))
         else:
             entry, gone = self._compared(subject, report, packed, renamed, gathered.problems)
             entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
@@ -606,7 +592,7 @@ def _entry(subject: WeeklySubject, report: Report, compared: _Compared, plan: Pl
         verdicts=tuple(_verdict(each) for each in report.verdicts),
         grade=certain_grade(report.assessment),
         comparison=comparison,
-        texts={lang: dict(_texts(report, compared, plan.rules, lang)) for lang in LANGUAGES},
+        texts=_all_texts(report, compared, plan.rules),
         counts={
             severity.value: sum(each.severity is severity for each in unmet)
             for severity in (Severity.ERROR, Severity.WARNING, Severity.INFO)
@@ -622,7 +608,7 @@ def _entry(subject: WeeklySubject, report: Report, compared: _Compared, plan: Pl
 
 def _content(report: Report) -> str:
     """Remedies are drafted in bounded time: on a busy machine fewer may be ready, and the pages say less."""
-    told = report.answer, report.remedies, tuple(each.code for each in report.notes)
+    told = [(each.rule, each.item, each.code) for each in report.remedies], [each.code for each in report.notes]
     return hashlib.sha256(repr(told).encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
@@ -632,6 +618,10 @@ def _verdict(verdict: Verdict) -> ReceiverVerdict:
 
 
 _CLOSED = {True: "closed", False: "open", None: "unknown"}
+
+
+def _all_texts(report: Report, compared: _Compared, rules: RuleSet) -> dict[str, dict[str, FindingText]]:
+    return {lang: dict(_texts(report, compared, rules, lang)) for lang in LANGUAGES}
 
 
 def _texts(report: Report, compared: _Compared, rules: RuleSet, lang: str) -> Iterator[tuple[str, FindingText]]:

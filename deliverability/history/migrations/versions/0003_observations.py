@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0003"
-down_revision: str | None = "0001"
+down_revision: str | None = "0002"
 
 
 def upgrade() -> None:
@@ -35,7 +35,7 @@ def upgrade() -> None:
         "obs_items",
         sa.Column("digest", sa.LargeBinary(16), primary_key=True),
         sa.Column("day", sa.Integer, nullable=False),
-        sa.Column("settled", sa.Integer, nullable=False),
+        sa.Column("state", sa.Integer, nullable=False),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -94,10 +94,16 @@ def upgrade() -> None:
     )
     op.create_table(
         "obs_weeks",
-        sa.Column("domain", sa.String(253), primary_key=True),
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("domain", sa.String(253), nullable=False),
+        sa.Column("week", sa.Integer, nullable=False),
+        sa.Column("reporter", sa.String(253), nullable=False),
+        sa.Column("trust", sa.String(16), nullable=False),
+        sa.UniqueConstraint("domain", "week", "reporter", "trust", name="one_week"),
+    )
+    op.create_table(
+        "obs_sums",
         sa.Column("week", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("reporter", sa.String(253), primary_key=True),
-        sa.Column("trust", sa.String(16), primary_key=True),
         sa.Column("ip", sa.LargeBinary(16), primary_key=True),
         sa.Column("facet", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("messages", sa.BigInteger, nullable=False),

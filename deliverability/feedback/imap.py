@@ -1,0 +1,259 @@
+"""A mailbox on an IMAP server (RFC 9051): its mails are read without a trace, and moved or deleted only when told.
+
+With the standard library, as no library expunges by UID (RFC 4315): one that expunges the folder would delete mails of
+others that are marked as deleted.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import imaplib
+import re
+import ssl
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TypeVar
+
+from deliverability.model.codes import AS_SAID, Code, Detail
+
+T = TypeVar("T")
+
+_SECONDS = 60.0  # for one answer
+_WAITS = (10.0, 60.0, 180.0)
+_AT_ONCE = 100
+_BUSY = re.compile(r"\[(?:UNAVAILABLE|INUSE|LIMIT|SERVERBUG)\]|throttl|too many|try again|rate limit", re.IGNORECASE)
+_UID = re.compile(rb"\bUID (\d+)")
+_SIZE = re.compile(rb"\bRFC822\.SIZE (\d+)")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+IMAP_LOGIN = Code("imap-login", ("why",))
+IMAP_FAILED = Code("imap-failed", ("why",))
+IMAP_NO_FOLDER = Code("imap-no-folder", ("folder", "why"))
+IMAP_KEPT = Code("imap-kept", ("folder",))
+
+
+class ImapError(Exception):
+    """The server does not do what it was asked for; `detail` says what."""
+
+    def __init__(self, detail: Detail) -> None:
+        super().__init__(detail.code)
+        self.detail = detail
+
+
+class _BusyError(Exception):
+    """The server or the network wants a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImapAccess:
+    """Where a mailbox is, and who reads it.
+
+    Attributes:
+        host: of the server.
+        port: of it.
+        security: ``tls``, ``starttls``, or ``none`` for a server on this machine.
+        username: who logs in.
+        password: or the access token.
+        token: `password` is an access token (XOAUTH2).
+        folder: of the mailbox, as people write it.
+
+    """
+
+    host: str
+    port: int
+    security: str
+    username: str
+    password: str
+    token: bool
+    folder: str
+
+
+class ImapFolder:
+    """An open folder. Where the server throttles or the line breaks, it waits and goes on, three times in all."""
+
+    def __init__(self, access: ImapAccess, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._access = access
+        self._sleep = sleep
+        self._waits = list(_WAITS)
+        self._client: imaplib.IMAP4 | None = None
+        self.uidvalidity = 0
+
+    def __enter__(self) -> ImapFolder:
+        """Connect, log in and open the folder. Raises ImapError."""
+        self._patiently(lambda client: None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave, without expunging."""
+        self._leave()
+
+    def uids(self, after: int, since: date | None = None) -> list[int]:
+        """The mails with a UID above `after`, or that arrived on or after that day, in order. Raises ImapError."""
+        wanted = f"SINCE {since.day}-{_MONTHS[since.month - 1]}-{since.year}" if since else f"UID {after + 1}:*"
+
+        def search(client: imaplib.IMAP4) -> list[int]:
+            words = _ok(client.uid("SEARCH", wanted))
+            return sorted({int(each) for line in words if isinstance(line, bytes) for each in line.split()})
+
+        return [each for each in self._patiently(search) if since or each > after]
+
+    def sizes(self, uids: Sequence[int]) -> dict[int, int]:
+        """How many octets each mail has; what is gone is left out. Raises ImapError."""
+
+        def fetch(client: imaplib.IMAP4) -> dict[int, int]:
+            found = {}
+            for line in _ok(client.uid("FETCH", _set(uids), "(UID RFC822.SIZE)")):
+                text = line[0] if isinstance(line, tuple) else line
+                if isinstance(text, bytes) and (uid := _UID.search(text)) and (size := _SIZE.search(text)):
+                    found[int(uid[1])] = int(size[1])
+            return found
+
+        return self._patiently(fetch)
+
+    def octets(self, uid: int) -> bytes | None:
+        """A mail, which stays unread for people; None where it is gone. Raises ImapError."""
+
+        def fetch(client: imaplib.IMAP4) -> bytes | None:
+            lines = _ok(client.uid("FETCH", str(uid), "(BODY.PEEK[])"))
+            return next((bytes(each[1]) for each in lines if isinstance(each, tuple) and len(each) > 1), None)
+
+        return self._patiently(fetch)
+
+    def move(self, uids: Sequence[int], folder: str) -> None:
+        """Move mails to another folder, which is made where it is not there. Raises ImapError."""
+        target = _folder_name(folder)
+        for some in _portions(uids):
+            self._patiently(lambda client, some=some: self._move(client, some, target))  # type: ignore[misc]
+
+    def delete(self, uids: Sequence[int]) -> None:
+        """Delete mails, and no others. Raises ImapError."""
+        for some in _portions(uids):
+            self._patiently(lambda client, some=some: self._expunge(client, some))  # type: ignore[misc]
+
+    def _move(self, client: imaplib.IMAP4, uids: Sequence[int], target: str) -> None:
+        can_move = "MOVE" in client.capabilities
+        answer = client.uid("MOVE" if can_move else "COPY", _set(uids), target)
+        if answer[0] == "NO" and b"TRYCREATE" in _text(answer):
+            _ok(client.create(target))
+            answer = client.uid("MOVE" if can_move else "COPY", _set(uids), target)
+        _ok(answer)
+        if not can_move:
+            self._expunge(client, uids)
+
+    def _expunge(self, client: imaplib.IMAP4, uids: Sequence[int]) -> None:
+        if "UIDPLUS" not in client.capabilities:
+            raise ImapError(IMAP_KEPT(folder=self._access.folder))
+        _ok(client.uid("STORE", _set(uids), "+FLAGS.SILENT", r"(\Deleted)"))
+        _ok(client.uid("EXPUNGE", _set(uids)))
+
+    def _patiently(self, work: Callable[[imaplib.IMAP4], T]) -> T:
+        while True:
+            try:
+                if self._client is None:
+                    self._client = self._opened()
+                return work(self._client)
+            except (_BusyError, imaplib.IMAP4.abort, OSError) as error:
+                self._leave()
+                if isinstance(error, ssl.SSLCertVerificationError) or not self._waits:
+                    raise ImapError(IMAP_FAILED(why=_why(error))) from None
+                self._sleep(self._waits.pop(0))
+            except imaplib.IMAP4.error as error:
+                raise ImapError(IMAP_FAILED(why=_why(error))) from None
+
+    def _opened(self) -> imaplib.IMAP4:
+        client = _connected(self._access)
+        try:
+            self._login(client)
+            self._select(client)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                client.shutdown()
+            raise
+        return client
+
+    def _login(self, client: imaplib.IMAP4) -> None:
+        access = self._access
+        try:
+            if access.token:
+                said = f"user={access.username}\1auth=Bearer {access.password}\1\1".encode()
+                client.authenticate("XOAUTH2", lambda challenge: b"" if challenge else said)
+            elif access.password.isascii() and access.username.isascii():
+                client.login(access.username, access.password)
+            else:
+                plain = f"\0{access.username}\0{access.password}".encode()
+                client.authenticate("PLAIN", lambda _: plain)
+        except imaplib.IMAP4.abort:
+            raise
+        except imaplib.IMAP4.error as error:
+            if _BUSY.search(str(error)):
+                raise _BusyError(str(error)) from None
+            raise ImapError(IMAP_LOGIN(why=_why(error))) from None
+        # Some servers tell what they can only to those who logged in.
+        with contextlib.suppress(imaplib.IMAP4.error):
+            known = client.capability()[1][-1] or b""
+            client.capabilities = tuple(bytes(known).decode("ascii", "replace").upper().split())
+
+    def _select(self, client: imaplib.IMAP4) -> None:
+        answer = client.select(_folder_name(self._access.folder))
+        if answer[0] != "OK":
+            why = AS_SAID(text=_text(answer).decode("utf-8", "replace")[:300])
+            raise ImapError(IMAP_NO_FOLDER(folder=self._access.folder, why=why))
+        found = int((client.response("UIDVALIDITY")[1] or [b"0"])[-1] or 0)
+        if self.uidvalidity not in (0, found):  # made anew meanwhile, with other mails
+            raise ImapError(IMAP_FAILED(why=AS_SAID(text=f"UIDVALIDITY {found}")))
+        self.uidvalidity = found
+
+    def _leave(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            with contextlib.suppress(imaplib.IMAP4.error, OSError):
+                client.logout()
+
+
+def _connected(access: ImapAccess) -> imaplib.IMAP4:
+    if access.security == "tls":
+        return imaplib.IMAP4_SSL(access.host, access.port, ssl_context=ssl.create_default_context(), timeout=_SECONDS)
+    client = imaplib.IMAP4(access.host, access.port, timeout=_SECONDS)
+    if access.security == "starttls":
+        client.starttls(ssl.create_default_context())
+    return client
+
+
+def _ok(answer: tuple[str, Sequence[object]]) -> Sequence[object]:
+    """What a server answered. Raises _BusyError, or imaplib's error where it refused."""
+    if answer[0] == "OK":
+        return answer[1]
+    said = _text(answer).decode("utf-8", "replace")
+    if _BUSY.search(said):
+        raise _BusyError(said)
+    raise imaplib.IMAP4.error(said)
+
+
+def _text(answer: tuple[str, Sequence[object]]) -> bytes:
+    return b" ".join(each for each in answer[1] if isinstance(each, bytes))
+
+
+def _why(error: BaseException) -> Detail:
+    return AS_SAID(text=(getattr(error, "strerror", None) or str(error) or type(error).__name__)[:300])
+
+
+def _set(uids: Sequence[int]) -> str:
+    return ",".join(map(str, uids))
+
+
+def _portions(uids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (uids[at : at + _AT_ONCE] for at in range(0, len(uids), _AT_ONCE))
+
+
+def _folder_name(name: str) -> str:
+    """A folder's name in quotes and in modified UTF-7 (RFC 3501 section 5.1.3)."""
+    runs = re.findall(r"[ -~]+|[^ -~]+", name)
+    coded = "".join(each.replace("&", "&-") if " " <= each[0] <= "~" else f"&{_base64(each)}-" for each in runs)
+    return '"' + coded.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode("utf-16-be")).decode().rstrip("=").replace("/", ",")

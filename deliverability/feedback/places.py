@@ -1,0 +1,131 @@
+"""Where feedback lies: files, folders, globs, Maildirs, mailbox files and standard input, item by item."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from deliverability.feedback import limits
+from deliverability.mail.mailbox import is_mailbox, messages_in
+from deliverability.model.codes import Code, Detail
+
+STDIN = "-"
+_HEAD = 1 << 12
+_CHUNK = 1 << 16
+
+NO_PLACE = Code("place-absent")
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceItem:
+    """A file or mail that may hold feedback.
+
+    Attributes:
+        name: as people find it again.
+        content: its octets, or the file that has them.
+        alone: it was named itself, and not found in a folder or mailbox.
+
+    """
+
+    name: str
+    content: bytes | Path
+    alone: bool = False
+
+    def digest(self, vouched: bool = False) -> bytes:
+        """Of the octets; another one where the user vouches for them. Raises OSError."""
+        made = hashlib.blake2b(digest_size=16, person=b"vouched" if vouched else b"")
+        if isinstance(self.content, bytes):
+            made.update(self.content)
+        else:
+            with self.content.open("rb") as file:
+                while piece := file.read(_CHUNK):
+                    made.update(piece)
+        return made.digest()
+
+    def octets(self) -> bytes:
+        """All of it. Raises OSError."""
+        return self.content if isinstance(self.content, bytes) else self.content.read_bytes()
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadPlace:
+    """A place, or an item in it, that cannot be read, and why."""
+
+    name: str
+    detail: Detail
+
+
+def items(place: str, stdin: BinaryIO | None = None) -> Iterator[PlaceItem | UnreadPlace]:
+    """What lies in a place, by name; nothing is held but one item. Never raises OSError.
+
+    A folder with ``cur`` and ``new`` is a Maildir; of any other, all files in it and below, but hidden ones.
+    """
+    if place == STDIN:
+        if stdin is not None:
+            yield from _standard_input(stdin)
+        return
+    path = Path(place)
+    if path.is_dir():
+        yield from _folder(path)
+    elif os.path.lexists(path):
+        yield from _file(path, alone=True)
+    elif glob.has_magic(place):
+        for found in sorted(glob.iglob(place, recursive=True)):  # noqa: PTH207 - an absolute pattern
+            each = Path(found)
+            yield from _folder(each) if each.is_dir() else _file(each)
+    else:
+        yield UnreadPlace(place, NO_PLACE())
+
+
+def _standard_input(stdin: BinaryIO) -> Iterator[PlaceItem | UnreadPlace]:
+    octets = stdin.read(limits.MAX_COMPRESSED + 1)
+    if len(octets) > limits.MAX_COMPRESSED:
+        yield UnreadPlace(STDIN, limits.TOO_LARGE(octets=len(octets), limit=limits.MAX_COMPRESSED))
+    else:
+        yield PlaceItem(STDIN, octets, alone=True)
+
+
+def _folder(folder: Path) -> Iterator[PlaceItem | UnreadPlace]:
+    parts = [folder / each for each in ("new", "cur")]
+    if all(each.is_dir() for each in parts):
+        for part in parts:
+            for path in sorted(part.iterdir()):
+                if path.is_file():
+                    yield PlaceItem(str(path), path)
+        return
+    lost: list[OSError] = []
+    for root, folders, files in os.walk(folder, onerror=lost.append):
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        for name in sorted(each for each in files if not each.startswith(".")):
+            path = Path(root, name)
+            if path.is_file():
+                yield from _file(path)
+    for error in lost:
+        yield UnreadPlace(str(error.filename), limits.NOT_OPENED(why=error.strerror or str(error)))
+
+
+def _file(path: Path, *, alone: bool = False) -> Iterator[PlaceItem | UnreadPlace]:
+    """A file; of a mailbox each message."""
+    try:
+        if not path.is_file():
+            yield UnreadPlace(str(path), limits.NOT_OPENED(why="no regular file"))
+            return
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+            if not is_mailbox(head):
+                yield PlaceItem(str(path), path, alone)
+                return
+            file.seek(0)
+            for number, message in enumerate(messages_in(file, limits.MAX_COMPRESSED), 1):
+                name = f"{path}#{number}"
+                if isinstance(message, bytes):
+                    yield PlaceItem(name, message)
+                else:
+                    yield UnreadPlace(name, limits.TOO_LARGE(octets=message, limit=limits.MAX_COMPRESSED))
+    except OSError as error:
+        yield UnreadPlace(str(path), limits.NOT_OPENED(why=error.strerror or str(error)))

@@ -1,0 +1,396 @@
+"""Brings what receivers send back into the store: from places and mailboxes, item by item, each checked and kept once.
+
+Nothing is lost: what an item holds is kept in one transaction with the mark that it was read, and mails are moved only
+after that. A process that is killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from deliverability._files import PRIVATE_FOLDER, private
+from deliverability.feedback import limits
+from deliverability.feedback.imap import ImapAccess, ImapError, ImapFolder
+from deliverability.feedback.places import PlaceItem, UnreadPlace, items
+from deliverability.feedback.readings import FoundReport, UnusedPart, reports_in
+from deliverability.feedback.trust import CarrierProof, ReportNames, carrier_proof, reporter_key, trust_of
+from deliverability.history.observations import Batch, ItemState, Observations, ReportRows, Taken
+from deliverability.history.reports import DAY
+from deliverability.mail.dates import parse_date
+from deliverability.mail.reader import Message
+from deliverability.model.codes import Code, Detail
+from deliverability.model.errors import InputError, file_error
+from deliverability.model.intake import IntakeResult
+from deliverability.model.observed import (
+    AggregateReport,
+    FailureReport,
+    FeedbackKind,
+    TlsPolicyResult,
+    TlsReport,
+    Trust,
+)
+from deliverability.model.reporters import Reporter
+from deliverability.ports.ports import Ports
+from deliverability.protocols.dmarc.psl import registrable_domain
+
+AT_ONCE = 100  # items of a transaction
+_AGAIN_DAYS = 7  # for so long a mail whose sender could not be verified is looked at again
+_DONE, _FAILED, _AGAIN = "done", "failed", "again"
+
+CONFLICTING = Code("report-conflicting", ("id",))
+DOUBLE = Code("report-double", ("id",))
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeMailbox:
+    """A mailbox to be read.
+
+    Attributes:
+        name: as the user calls it.
+        access: where it is; fetches the password. Raises InputError.
+        done: what becomes of mails that were read: ``keep``, ``delete`` or ``move:FOLDER``.
+        failed: of those with a report that cannot be used: ``keep`` or ``move:FOLDER``.
+        most: mails a run.
+
+    """
+
+    name: str
+    access: Callable[[], ImapAccess]
+    done: str = "keep"
+    failed: str = "keep"
+    most: int = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class IntakePlan:
+    """What is taken in, and how.
+
+    Attributes:
+        places: files, folders, globs, ``-``.
+        mailboxes: of IMAP servers.
+        ports: verify the mails.
+        reporters: those that are known.
+        authserv: hosts whose Authentication-Results are believed.
+        keep_days: how long reports are kept.
+        vouched: bare files come from who they say.
+        since: reports that ended before that day are left out.
+        most: items of each place; None: all.
+        set_aside: a folder for copies of what could not be used.
+        dry: nothing is kept, marked, moved or copied.
+
+    """
+
+    ports: Ports
+    places: Sequence[str] = ()
+    mailboxes: Sequence[IntakeMailbox] = ()
+    reporters: Mapping[str, Reporter] = field(default_factory=dict)
+    authserv: Collection[str] = ()
+    keep_days: int = 400
+    vouched: bool = False
+    since: date | None = None
+    most: int | None = None
+    set_aside: Path | None = None
+    dry: bool = False
+
+
+class _Dry(Exception):
+    """Nothing of a batch is kept."""
+
+
+async def take_in(
+    plan: IntakePlan,
+    store: Observations,
+    *,
+    stdin: BinaryIO | None = None,
+    tick: Callable[[], None] = lambda: None,
+    open_folder: Callable[[ImapAccess], ImapFolder] = ImapFolder,
+) -> IntakeResult:
+    """Read all places and mailboxes of a plan into the store; `tick` is called for each item.
+
+    Raises HistoryError; what cannot be read or reached is told in the result.
+    """
+    run = _Run(plan, store, tick)
+    with contextlib.suppress(_Dry):
+        run.begin()
+        for place in plan.places:
+            await run.place(place, stdin)
+        for mailbox in plan.mailboxes:
+            await run.mailbox(mailbox, open_folder)
+        run.finish()
+    return run.result
+
+
+class _Run:
+    def __init__(self, plan: IntakePlan, store: Observations, tick: Callable[[], None]) -> None:
+        self._plan = plan
+        self._store = store
+        self._tick = tick
+        self._now = int(plan.ports.clock.now().timestamp())
+        self._since = None if plan.since is None else _midnight(plan.since)
+        self._intake = 0
+        self.result = IntakeResult()
+
+    def begin(self) -> None:
+        if not self._plan.dry:
+            self._intake = self._store.begin(self._now)
+
+    def finish(self) -> None:
+        if not self._plan.dry:
+            self._store.finish(self._intake, self._now, self._plan.keep_days)
+
+    @contextlib.contextmanager
+    def _batch(self) -> Iterator[Batch]:
+        """A transaction; in a dry run, one that is taken back."""
+        with contextlib.suppress(_Dry), self._store.batch(self._intake, self._now, self._plan.keep_days) as batch:
+            yield batch
+            if self._plan.dry:
+                raise _Dry
+
+    # --- Places ---
+
+    async def place(self, place: str, stdin: BinaryIO | None) -> None:
+        found = itertools.islice(items(place, stdin), self._plan.most)
+        while portion := list(itertools.islice(found, AT_ONCE if place != "-" else 1)):
+            with self._batch() as batch:
+                for each in portion:
+                    if isinstance(each, UnreadPlace):
+                        batch.problem(each.detail, each.name)
+                        self.result.problem(each.name, each.detail, lost=True)
+                    else:
+                        await self._item(batch, each)
+                    self._tick()
+
+    # --- Mailboxes ---
+
+    async def mailbox(self, mailbox: IntakeMailbox, open_folder: Callable[[ImapAccess], ImapFolder]) -> None:
+        try:
+            access = mailbox.access()
+            with open_folder(access) as folder:
+                await self._folder(mailbox, folder, f"{access.username}@{access.host}:{access.port}/{access.folder}")
+        except InputError as error:
+            for detail in error.details:
+                self.result.problem(mailbox.name, detail, lost=True)
+        except ImapError as error:
+            self.result.problem(mailbox.name, error.detail, lost=True)
+
+    async def _folder(self, mailbox: IntakeMailbox, folder: ImapFolder, key: str) -> None:
+        self._tidy(mailbox, folder, key)
+        mark = self._store.mark(key, folder.uidvalidity)
+        again = {each.uid: each.day for each in self._store.owed(key, folder.uidvalidity) if each.what == _AGAIN}
+        most = mailbox.most if self._plan.most is None else min(mailbox.most, self._plan.most)
+        found = sorted({*again, *folder.uids(mark, self._plan.since)})[:most]
+        today = self._now // DAY
+        for start in range(0, len(found), AT_ONCE):
+            portion = found[start : start + AT_ONCE]
+            sizes = folder.sizes(portion)
+            owed: list[tuple[int, str]] = []
+            with self._batch() as batch:
+                for uid in portion:
+                    what = await self._mail(batch, mailbox, folder, uid, sizes.get(uid))
+                    if what == _AGAIN and today - again.get(uid, today) >= _AGAIN_DAYS:
+                        what = _DONE
+                    kept = {_DONE: mailbox.done, _FAILED: mailbox.failed}.get(what) == "keep"
+                    owed.append((uid, "" if kept else what))
+                    self._tick()
+                mark = max(mark, portion[-1])
+                batch.mark(key, folder.uidvalidity, mark, owed)
+            self._tidy(mailbox, folder, key)
+
+    async def _mail(self, batch: Batch, mailbox: IntakeMailbox, folder: ImapFolder, uid: int, size: int | None) -> str:
+        """Read a mail; what is to be done with it, empty: nothing."""
+        name = f"{mailbox.name}#{uid}"
+        if size is not None and size > limits.MAX_COMPRESSED:
+            detail = limits.TOO_LARGE(octets=size, limit=limits.MAX_COMPRESSED)
+            batch.problem(detail, name)
+            self.result.problem(name, detail, lost=True)
+            return ""
+        octets = None if size is None else folder.octets(uid)
+        if octets is None:
+            return ""  # somebody else took it away
+        outcome = await self._item(batch, PlaceItem(name, octets))
+        return {ItemState.TAKEN: _DONE, ItemState.UNUSED: _FAILED, ItemState.UNSETTLED: _AGAIN}.get(outcome, "")
+
+    def _tidy(self, mailbox: IntakeMailbox, folder: ImapFolder, key: str) -> None:
+        """Move or delete what is kept by now."""
+        if self._plan.dry:
+            return
+        owed = self._store.owed(key, folder.uidvalidity)
+        for what, wish in ((_DONE, mailbox.done), (_FAILED, mailbox.failed)):
+            uids = [each.uid for each in owed if each.what == what]
+            if not uids:
+                continue
+            if wish == "delete":
+                folder.delete(uids)
+            elif wish.startswith("move:"):
+                folder.move(uids, wish.removeprefix("move:"))
+            self._store.settle(key, uids)
+
+    # --- Items ---
+
+    async def _item(self, batch: Batch, item: PlaceItem) -> ItemState:
+        plan, result = self._plan, self.result
+        result.items += 1
+        try:
+            digest = item.digest(plan.vouched)
+        except OSError as error:
+            detail = limits.NOT_OPENED(why=error.strerror or str(error))
+            result.problem(item.name, detail, lost=True)
+            return ItemState.NO_REPORT
+        if (seen := batch.seen(digest)) not in (None, ItemState.UNSETTLED):
+            result.seen += 1
+            return seen
+        proofs: dict[int, CarrierProof] = {}
+        taken = unused = left_out = False
+        for each in reports_in(item.content, item.name, batch.rows, self._now):
+            if isinstance(each, UnusedPart):
+                unused |= each.is_report
+                self._unused(batch, item, each)
+            elif self._is_before(each.report):
+                left_out = True
+                if each.rows is not None:
+                    each.rows.restart()
+            else:
+                taken = True
+                await self._report(batch, digest, item, each, proofs)
+        settled = all(proof.settled for proof in proofs.values())
+        state = ItemState.TAKEN if taken else ItemState.UNUSED if unused else ItemState.NO_REPORT
+        state = state if settled else ItemState.UNSETTLED
+        if not left_out:
+            batch.item(digest, state)
+        if unused and plan.set_aside is not None and not plan.dry:
+            self._copy(item, digest, plan.set_aside)
+        return state
+
+    def _unused(self, batch: Batch, item: PlaceItem, part: UnusedPart) -> None:
+        if not part.is_report:
+            self.result.others += 1
+            if item.alone:
+                self.result.problem(item.name, part.detail, lost=True)
+            return
+        batch.problem(part.detail, item.name)
+        self.result.problem(item.name, part.detail, lost=True)
+
+    def _is_before(self, report: AggregateReport | TlsReport | FailureReport) -> bool:
+        if self._since is None or isinstance(report, FailureReport):
+            return False
+        return report.end < self._since
+
+    async def _report(
+        self,
+        batch: Batch,
+        digest: bytes,
+        item: PlaceItem,
+        found: FoundReport[ReportRows],
+        proofs: dict[int, CarrierProof],
+    ) -> None:
+        proof = None
+        if found.mail is not None:
+            proof = proofs.get(id(found.mail)) or await self._proof(found.mail)
+            proofs[id(found.mail)] = proof
+        report = found.report
+        names = ReportNames(report.reporter, report.email if isinstance(report, AggregateReport) else "", found.name)
+        if isinstance(report, FailureReport):
+            names = replace(names, email=report.reporter)
+        trust, doubt = trust_of(proof, names, self._plan.reporters, vouched=self._plan.vouched)
+        key = reporter_key(names)
+        if isinstance(report, AggregateReport):
+            owner = registrable_domain(report.domain)
+            rows = found.rows or batch.rows()
+            kept = batch.aggregate(digest, report, rows, owner, key, trust)
+            self._told(batch, item, FeedbackKind.AGGREGATE, found, owner, key, trust, doubt, kept, report.messages)
+        elif isinstance(report, TlsReport):
+            for owner, policies in _by_owner(report).items():
+                kept = batch.tls(digest, report, policies, owner, key, trust)
+                sessions = sum(each.succeeded + each.failed for each in policies)
+                self._told(batch, item, FeedbackKind.TLS, found, owner, key, trust, doubt, kept, sessions)
+        elif not report.domain:
+            self._unused(batch, item, UnusedPart(found.name, limits.NOT_TOLD(what="reported-domain")))
+        else:
+            owner = registrable_domain(report.domain)
+            arrived = self._arrived(report, found.mail)
+            kept = batch.failure(digest, replace(report, arrived=arrived), owner, arrived, trust)
+            self._told(batch, item, FeedbackKind.FAILURE, found, owner, key, trust, doubt, kept, 1)
+
+    async def _proof(self, mail: Message) -> CarrierProof:
+        ports = self._plan.ports.of_subject()
+        return await carrier_proof(mail, ports.dns, self._plan.authserv, self._plan.ports.clock.now())
+
+    def _told(
+        self,
+        batch: Batch,
+        item: PlaceItem,
+        kind: FeedbackKind,
+        found: FoundReport[ReportRows],
+        owner: str,
+        key: str,
+        trust: Trust,
+        doubt: Detail | None,
+        kept: Taken,
+        messages: int,
+    ) -> None:
+        """Count a report, and tell what is to be said of it."""
+        report = found.report
+        if kept is Taken.OLD:
+            self.result.old += 1
+            return
+        tally = self.result.tallies[kind, report.reporter or key]
+        details: list[Detail] = []
+        if kept is Taken.NEW:
+            tally.new += 1
+            tally.messages += messages
+            tally.untrusted += trust not in (Trust.VERIFIED, Trust.AUTHENTICATED)
+        else:
+            tally.known += 1
+        if kept in (Taken.NEW, Taken.RAISED, Taken.DOUBLE):
+            details += [*(() if isinstance(report, FailureReport) else report.problems), *((doubt,) if doubt else ())]
+        name = "" if isinstance(report, FailureReport) else report.report_id
+        if kept in (Taken.CONFLICTING, Taken.DOUBLE):
+            details.append((CONFLICTING if kept is Taken.CONFLICTING else DOUBLE)(id=name))
+        day = None if isinstance(report, FailureReport) else (report.begin + report.end) // 2 // DAY
+        for detail in dict.fromkeys(details):
+            batch.problem(detail, item.name, owner, key, day)
+            self.result.problem(item.name, detail)
+
+    def _arrived(self, report: FailureReport, mail: Message | None) -> int:
+        """When what a failure report is about arrived: as it says, as its mail is dated, or now."""
+        dated = mail.first("date") if mail else None
+        moment = parse_date(dated.value) if dated else None
+        for at in (report.arrived, int(moment.timestamp()) if moment else None):
+            if at is not None and limits.EARLIEST <= at <= self._now + DAY:
+                return at
+        return self._now
+
+    def _copy(self, item: PlaceItem, digest: bytes, folder: Path) -> None:
+        """A copy of an item that could not be used; one of the same octets is there already."""
+        target = folder / f"{digest.hex()}.{_suffix(item.name)}"
+        try:
+            folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+            with open(target, "wb", opener=private) as file:
+                file.write(item.octets())
+        except OSError as error:
+            self.result.problem(str(target), file_error(target, error), lost=True)
+
+
+def _by_owner(report: TlsReport) -> Mapping[str, list[TlsPolicyResult]]:
+    """The policies of a report by organizational domain; what names none is left out."""
+    found: dict[str, list[TlsPolicyResult]] = {}
+    for policy in report.policies:
+        if policy.domain:
+            found.setdefault(registrable_domain(policy.domain), []).append(policy)
+    return found
+
+
+def _suffix(name: str) -> str:
+    """The ending of a name where it is harmless."""
+    ending = name.rpartition("/")[2].rpartition(".")[2].lower()
+    return ending if ending.isascii() and ending.isalnum() and len(ending) <= 5 else "eml"
+
+
+def _midnight(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
