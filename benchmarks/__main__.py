@@ -51,7 +51,7 @@ class Script:
 SCRIPTS = (
     Script("one_domain", ("P1",), ("--domains", "2")),
     Script("fleet", ("P3", "P4", "P6"), ("--domains", "20", "--peers", "2", "--rounds", "1")),
-    Script("dns", ("P5", "P13"), ("--questions", "500", "--domains", "40")),
+    Script("questions", ("P5", "P13"), ("--questions", "500", "--domains", "40")),
     Script("message", ("P7", "P8", "P9"), ("--quick",)),
     Script("startup", ("P2", "P10"), ("--rounds", "1")),
     Script("feedback", ("P11",), ("--quick",)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -16,3 +17,10 @@ def locate(name: str) -> Path:
     if (checkout / "pyproject.toml").is_file() and beside.is_dir():
         return beside
     raise FileNotFoundError(f"the installation lacks its {name} folder; install deliv again")
+
+
+def state_folder() -> Path:
+    """Where a user's own data of this program are (XDG Base Directory Specification), whether it is there or not."""
+    state = os.environ.get("XDG_STATE_HOME")
+    folder = Path(state) if state and Path(state).is_absolute() else Path.home() / ".local" / "state"
+    return folder / "deliv"

@@ -43,6 +43,10 @@ class FilesError(Exception):
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
 
+    def __reduce__(self) -> tuple[type[FilesError], tuple[tuple[str, ...]]]:
+        """For a process that tells another."""
+        return type(self), (self.problems,)
+
 
 @dataclass(frozen=True, slots=True)
 class Document:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_type_hin
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import AT_LINE, FILE_TOO_LARGE, InputError, file_error
 from deliverability.model.facts import Waiver
+from deliverability.model.observed import SourceOwner, SourceWord
 
 if TYPE_CHECKING:
     import pydantic
@@ -43,6 +44,10 @@ NEEDS_ONE_OF = Code("config-needs-one-of", ("table", "key", "values"))
 NOT_BOTH = Code("config-not-both", ("one", "other"))
 NO_MAIL_ADDRESS = Code("config-no-mail-address", ("key", "text"))
 NO_URL = Code("config-no-url", ("why",))
+NEEDS_ONE_OF_KEYS = Code("config-needs-one-of-keys", ("table", "keys"))
+TWICE = Code("config-twice", ("key", "text"))
+NO_MATCH = Code("config-no-match", ("text",))
+NO_RARE = Code("config-no-rare", ("text",))
 
 KeyPath = tuple[str | int, ...]
 """Where something stands in the file: keys of tables, and numbers in arrays of tables."""
@@ -75,6 +80,9 @@ class MailSettings:
     )
     daily_volume: int | None = _said("Messages a day.", least=0)
     dns_provider: str | None = _said("Where its DNS records are edited (cloudflare, route53, xserver, ...).")
+    rare: tuple[str, ...] | None = _said(
+        'Mail that is sent seldom, each as "YYYY-MM-DD what"; an empty list: there is none.'
+    )
     messages: tuple[str, ...] = _said(
         "Sample messages: files, globs, a Maildir or an mbox (the newest message of the domain is taken).", ()
     )
@@ -148,6 +156,70 @@ class NotifySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MailboxSettings:
+    """One ``[[feedback.mailbox]]`` table: a mailbox that reports are sent to."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    name: str = _said("What it is called in what `deliv intake` tells.", "")
+    host: str = _said("The IMAP server.", "")
+    port: int | None = _said("Its port; without it 993 (tls) or 143 (starttls, none).", least=1, most=65535)
+    security: Literal["tls", "starttls", "none"] = _said(
+        "How the connection is protected; none is for a server on this machine.", "tls"
+    )
+    username: str = _said("Name to log in with.", "")
+    password_env: str = _said("Environment variable that holds the password.", "")
+    password_file: str = _said("File that holds the password.", "")
+    token_command: tuple[str, ...] = _said(
+        "Command that prints an OAuth 2 access token (XOAUTH2), for Microsoft 365 and Google Workspace.", ()
+    )
+    folder: str = _said("The folder that is read.", "INBOX")
+    done: str = _said(
+        "What becomes of mails whose reports are kept: keep, delete, or move:FOLDER. Other mail is left alone.", "keep"
+    )
+    failed: str = _said("What becomes of mails with a report that cannot be used: keep, or move:FOLDER.", "keep")
+    most: int = _said("Mails a run.", 2000, least=1)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackSettings:
+    """``[feedback]``: where the reports of receivers are, and how far they are trusted."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    places: tuple[str, ...] = _said("Files, folders, globs, Maildirs and mbox files with reports.", ())
+    days: int = _said("How many days of reports the sources and the gate rest on.", 28, least=1, most=366)
+    keep_days: int = _said(
+        "How many days reports are kept; after 90 of them as sums of weeks.", 400, least=30, most=3660
+    )
+    trust: Literal["verified", "authenticated", "any"] = _said(
+        "Which reports count. verified: whose mail passes DMARC for the reporter; authenticated: or a host of "
+        "`authserv` says so; any: whoever sent them.",
+        "verified",
+    )
+    authserv: tuple[str, ...] = _said(
+        "Hosts whose Authentication-Results are believed: those of your own mail servers, if they remove forged ones.",
+        (),
+    )
+    mailbox: tuple[MailboxSettings, ...] = _said("A mailbox that reports are sent to.", ())
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """One ``[[source]]`` table: the user's word on who sends in the domain's name. `owner` is its key ``is``."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    match: tuple[str, ...] = _said(
+        "Addresses, ranges (198.51.100.0/24), or ptr:NAME, dkim:NAME, service:ID; any of them.", ()
+    )
+    owner: Literal["ours", "forwarder", "not-ours"] | None = _said("Whose it is.")
+    name: str = _said("What it is called in reports; empty: as it would be called anyway.", "")
+    domain: str = _said("Only for this domain; empty: for all.", "")
+    until: date | None = _said("The last day on which it counts (a TOML date); without it, it never ends.")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings(MailSettings):
     """The whole file. Options on the command line win over it, a domain's own table over the common values."""
 
@@ -171,6 +243,10 @@ class Settings(MailSettings):
     notify: NotifySettings = field(default_factory=NotifySettings, metadata={"doc": "Who is told about a weekly run."})
     domain: tuple[DomainSettings, ...] = _said("A domain with what is true of its mail.", ())
     waiver: tuple[WaiverSettings, ...] = _said("A finding that is accepted.", ())
+    feedback: FeedbackSettings = field(
+        default_factory=FeedbackSettings, metadata={"doc": "Where the reports of receivers are."}
+    )
+    source: tuple[SourceSettings, ...] = _said("Your word on who sends in your name.", ())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -192,13 +268,30 @@ class Settings(MailSettings):
             for each in self.waiver
         )
 
+    @property
+    def source_words(self) -> tuple[SourceWord, ...]:
+        """The user's word on sources; `domain` in lower case, without the final dot."""
+        return tuple(
+            SourceWord(
+                each.match,
+                SourceOwner(each.owner),
+                each.name,
+                _plain(each.domain),
+                each.until.isoformat() if each.until else "",
+            )
+            for each in self.source
+            if each.owner is not None
+        )
+
     def of(self, domain: str) -> MailSettings:
         """What is true of a domain's mail (A-label): its own table, filled up from the common values."""
         own = next((each for each in self.domain if _plain(each.name) == domain), None)
         merged = {each.name: getattr(self, each.name) for each in fields(MailSettings)}
         if own is not None:
             said = {each.name: getattr(own, each.name) for each in fields(MailSettings)}
-            merged |= {key: value for key, value in said.items() if value is not None and value != ()}
+            merged |= {
+                key: value for key, value in said.items() if value is not None and (value != () or key == "rare")
+            }
         return MailSettings(**merged)
 
 
@@ -227,6 +320,8 @@ def at_lines(path: Path, text: str, problems: Iterable[tuple[KeyPath, Detail]]) 
     lines = _lines(text)
 
     def line(place: KeyPath) -> int:
+        if place[:1] == ("source",):
+            place = tuple(_WRITTEN.get(part, part) if isinstance(part, str) else part for part in place)
         while place and place not in lines:
             place = place[:-1]
         return lines.get(place, 0)
@@ -252,6 +347,9 @@ def schema() -> dict[str, Any]:
         NotifySettings,
         EmailSettings,
         WebhookSettings,
+        FeedbackSettings,
+        MailboxSettings,
+        SourceSettings,
     ):
         shape = made if kind is Settings else made.get("$defs", {}).get(kind.__name__)
         if shape is None:
@@ -263,6 +361,7 @@ def schema() -> dict[str, Any]:
             for name, keyword in (("least", "minimum"), ("most", "maximum")):
                 if name in each.metadata:
                     entry[keyword] = each.metadata[name]
+        shape["properties"] = {_WRITTEN.get(name, name): entry for name, entry in shape["properties"].items()}
     return made
 
 
@@ -279,6 +378,11 @@ def _typed(path: Path, text: str, data: dict[str, Any]) -> Settings:
     if isinstance(old, dict):
         name = next(iter(old), "example.com")
         raise at_lines(path, text, [(("domain", name), WRITTEN(key="domain", form=f'[[domain]] name = "{name}"'))])
+    for table in data["source"] if isinstance(data.get("source"), list) else ():
+        if isinstance(table, dict):
+            for ours, written in _WRITTEN.items():
+                if written in table and ours not in table:
+                    table[ours] = table.pop(written)
     wrong: dict[KeyPath, Detail] = {}
     settings: Settings | None = None
     for _ in range(2):  # once more without what is wrong, so that what the types cannot say is told as well
@@ -338,11 +442,14 @@ _KINDS = {
     "finite_number": NUMBER,
 }
 
-_TABLES = ("domain", "waiver")
+_TABLES = {name: f"[[{name}]]" for name in ("domain", "waiver", "source")} | {"mailbox": "[[feedback.mailbox]]"}
+_WRITTEN = {"owner": "is"}
+"""Keys that are words of Python: as they are called here, and as they are written."""
 
 
 def _message(error: Any, place: KeyPath) -> Detail:
     key = next((str(part) for part in reversed(place) if isinstance(part, str)), "")
+    key = _WRITTEN.get(key, key)
     if error["type"] == "unexpected_keyword_argument":
         near = difflib.get_close_matches(key, _keys(place[:-1]), n=1)
         return UNKNOWN_KEY_NEAR(key=key, near=near[0]) if near else UNKNOWN_KEY(key=key)
@@ -353,7 +460,7 @@ def _message(error: Any, place: KeyPath) -> Detail:
         return ONE_OF(key=key, values=tuple(values.split(", ")))
     kind = _KINDS.get(error["type"])
     if key in _TABLES and kind is not TEXT:
-        return WRITTEN(key=key, form=f"[[{key}]]")
+        return WRITTEN(key=key, form=_TABLES[key])
     if place and isinstance(place[-1], int):
         return KIND(key=key, kind=TEXTS())
     return KIND(key=key, kind=kind()) if kind else ABOUT(what=key, detail=str(error["msg"]))
@@ -403,6 +510,13 @@ def _contradictions(settings: Settings) -> list[tuple[KeyPath, Detail]]:
         if waiver.reason is None:
             reasons = get_args(get_args(get_type_hints(WaiverSettings)["reason"])[0])
             found.append((("waiver", number), NEEDS_ONE_OF(table="[[waiver]]", key="reason", values=reasons)))
+    rare: list[tuple[KeyPath, tuple[str, ...] | None]] = [(("rare",), settings.rare)]
+    rare += [(("domain", number, "rare"), own.rare) for number, own in enumerate(settings.domain)]
+    for where, runs in rare:
+        bad_run = next((each for each in runs or () if not _is_rare(each)), None)
+        if bad_run is not None:
+            found.append((where, NO_RARE(text=bad_run)))
+    found += _feedback_problems(settings)
     email, webhook = settings.notify.email, settings.notify.webhook
     if email is not None and not (email.to and email.sender):
         what = ("to = [...]", 'sender = "..."')
@@ -419,6 +533,65 @@ def _contradictions(settings: Settings) -> list[tuple[KeyPath, Detail]]:
     elif webhook is not None and (problem := _url_problem(webhook.url)):
         found.append((("notify", "webhook", "url"), NO_URL(why=problem)))
     return found
+
+
+def _feedback_problems(settings: Settings) -> list[tuple[KeyPath, Detail]]:
+    """What is wrong with mailboxes and with the user's word on sources."""
+    found: list[tuple[KeyPath, Detail]] = []
+    names: set[str] = set()
+    for number, box in enumerate(settings.feedback.mailbox):
+        place: KeyPath = ("feedback", "mailbox", number)
+        for key in ("name", "host", "username"):
+            if not getattr(box, key).strip():
+                found.append((place, NEEDS_KEY(table="[[feedback.mailbox]]", what=f'{key} = "..."')))
+        secrets = [key for key in ("password_env", "password_file", "token_command") if getattr(box, key)]
+        if not secrets:
+            wanted = ("password_env", "password_file", "token_command")
+            found.append((place, NEEDS_ONE_OF_KEYS(table="[[feedback.mailbox]]", keys=wanted)))
+        elif len(secrets) > 1:
+            found.append(((*place, secrets[1]), NOT_BOTH(one=secrets[0], other=secrets[1])))
+        for key, known in (("done", ("keep", "delete", "move:FOLDER")), ("failed", ("keep", "move:FOLDER"))):
+            wish = getattr(box, key)
+            if wish not in known[:-1] and not re.fullmatch(r"move:\S.*", wish):
+                found.append(((*place, key), ONE_OF(key=key, values=known)))
+        if box.name in names:
+            found.append(((*place, "name"), TWICE(key="name", text=box.name)))
+        names.add(box.name)
+    for number, source in enumerate(settings.source):
+        here: KeyPath = ("source", number)
+        if not source.match:
+            found.append((here, NEEDS_KEY(table="[[source]]", what='match = ["198.51.100.7"]')))
+        if source.owner is None:
+            owners = get_args(get_args(get_type_hints(SourceSettings)["owner"])[0])
+            found.append((here, NEEDS_ONE_OF(table="[[source]]", key="is", values=owners)))
+        bad = next((each for each in source.match if not _is_match(each)), None)
+        if bad is not None:
+            found.append(((*here, "match"), NO_MATCH(text=bad)))
+    return found
+
+
+def _is_rare(text: str) -> bool:
+    """Whether it names a run of mail: its day, and what is sent."""
+    day, _, what = text.partition(" ")
+    try:
+        date.fromisoformat(day)
+    except ValueError:
+        return False
+    return len(day) == 10 and bool(what.strip())
+
+
+def _is_match(text: str) -> bool:
+    """Whether it can name a source: an address, a range, or a mark with a name."""
+    import ipaddress
+
+    mark, colon, name = text.partition(":")
+    if colon and mark in ("ptr", "dkim", "service"):
+        return re.fullmatch(r"[^\s:]+", name) is not None
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_address(text: str) -> bool:
@@ -461,6 +634,7 @@ def _from_folder(settings: Settings, folder: Path) -> Settings:
         rules=tuple(place(each) for each in settings.rules),
         output=place(settings.output) if settings.output else None,
         messages=messages(settings),
+        feedback=replace(settings.feedback, places=tuple(str(place(each)) for each in settings.feedback.places)),
         domain=tuple(replace(each, messages=messages(each)) for each in settings.domain),
     )
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 REQUIRED = os.environ.get("DELIV_REQUIRE_SYSTEM") == "1"
-_QUIET = ("background-networking", "component-update", "sync", "default-apps", "extensions", "gpu", "dev-shm-usage")
+QUIET = ("background-networking", "component-update", "sync", "default-apps", "extensions", "gpu", "dev-shm-usage")
 DARK = "--blink-settings=preferredColorScheme=0"
 
 
@@ -38,7 +38,7 @@ def browse(chromium: str, folder: Path, page: Path, *args: str) -> str:
         "--no-sandbox",
         "--no-first-run",
         "--hide-scrollbars",
-        *(f"--disable-{feature}" for feature in _QUIET),
+        *(f"--disable-{feature}" for feature in QUIET),
         f"--user-data-dir={folder / 'profile'}",
         "--host-resolver-rules=MAP * ~NOTFOUND",
         "--virtual-time-budget=10000",

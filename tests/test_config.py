@@ -20,6 +20,7 @@ from deliverability.config import (
     load,
     schema,
 )
+from deliverability.model.observed import SourceOwner, SourceWord
 
 
 @pytest.fixture
@@ -144,6 +145,29 @@ def test_an_empty_mail_from_is_the_null_sender_and_not_a_gap(toml: Path) -> None
         ),
         ('[notify.email]\nto = ["a@b.example"]\nsender = "d@b.example\\nBcc: x@y.example"\n', 3, "is no mail address"),
         ("notify = 5\n", 1, "notify is a table"),
+        ("[feedback]\ndays = 0\n", 2, "days is a number, 1 to 366"),
+        ('[feedback]\ntrust = "all"\n', 2, "trust is one of verified, authenticated, any"),
+        ('[feedback]\nplace = ["a"]\n', 2, "unknown key 'place'; did you mean places?"),
+        ('[feedback.mailbox]\nname = "a"\n', 1, "mailbox is written [[feedback.mailbox]]"),
+        ('[[feedback.mailbox]]\nname = "a"\nhost = "h"\nusername = "u"\n', 1, "needs one of password_env, password_fi"),
+        (
+            '[[feedback.mailbox]]\nname = "a"\nhost = "h"\nusername = "u"\npassword_env = "A"\ndone = "trash"\n',
+            6,
+            "done is one of keep, delete, move:FOLDER",
+        ),
+        (
+            '[[feedback.mailbox]]\nname = "a"\nhost = "h"\nusername = "u"\npassword_env = "A"\nfailed = "delete"\n',
+            6,
+            "failed is one of keep, move:FOLDER",
+        ),
+        ('[[feedback.mailbox]]\nhost = "h"\nusername = "u"\npassword_env = "A"\n', 1, "needs name"),
+        ('[[source]]\nis = "ours"\n', 1, "[[source]] needs match"),
+        ('[[source]]\nmatch = ["192.0.2.1"]\n', 1, "[[source]] needs is, one of ours, forwarder, not-ours"),
+        ('[[source]]\nmatch = ["192.0.2.1"]\nis = "mine"\n', 3, "is is one of ours, forwarder, not-ours"),
+        ('[[source]]\nmatch = ["192.0.2.0/33"]\nis = "ours"\n', 2, "'192.0.2.0/33' is no address, range"),
+        ('[[source]]\nmatch = ["host:a"]\nis = "ours"\n', 2, "'host:a' is no address, range"),
+        ('rare = ["invoices"]\n', 1, "rare: 'invoices' is not as '2026-12-25 invoices'"),
+        ('[[domain]]\nname = "example.com"\nrare = ["2026-13-01 x"]\n', 3, "rare: '2026-13-01 x' is not as"),
     ],
 )
 def test_mistakes_are_told_with_file_line_and_what_to_write(toml: Path, text: str, line: int, words: str) -> None:
@@ -151,6 +175,24 @@ def test_mistakes_are_told_with_file_line_and_what_to_write(toml: Path, text: st
         settings(toml, text)
     assert str(told.value).startswith(f"{toml}:{line}: ")
     assert words in str(told.value)
+
+
+def test_feedback_and_sources(toml: Path) -> None:
+    found = settings(
+        toml,
+        '[feedback]\nplaces = ["reports/*.gz", "/var/x"]\ntrust = "any"\nauthserv = ["mx.example.com"]\n'
+        '[[feedback.mailbox]]\nname = "dmarc"\nhost = "imap.example.com"\nusername = "u"\n'
+        'token_command = ["oauth2l", "fetch"]\ndone = "move:Done"\n'
+        '[[source]]\nmatch = ["192.0.2.0/24", "ptr:a.example", "2001:db8::/32"]\nis = "not-ours"\nname = "Them"\n'
+        'domain = "Example.COM."\nuntil = 2027-06-30\n',
+    )
+    assert found.feedback.places == (str(toml.parent / "reports/*.gz"), "/var/x")
+    assert (found.feedback.days, found.feedback.keep_days, found.feedback.trust) == (28, 400, "any")
+    (box,) = found.feedback.mailbox
+    assert (box.token_command, box.done, box.failed, box.most) == (("oauth2l", "fetch"), "move:Done", "keep", 2000)
+    match = ("192.0.2.0/24", "ptr:a.example", "2001:db8::/32")
+    assert found.source_words == (SourceWord(match, SourceOwner.NOT_OURS, "Them", "example.com", "2027-06-30"),)
+    assert "is" in schema()["$defs"]["SourceSettings"]["properties"]
 
 
 def test_all_mistakes_are_told_at_once_by_line_each_with_its_suggestion(toml: Path) -> None:

@@ -83,8 +83,8 @@ def ways_out(source: str) -> Iterator[str]:
 
 
 GUARDS: tuple[Guard, ...] = (option_literals, rule_literals, prose_in_unknown, ways_out)
-# They write command lines for cron, systemd and workflows, which is all they are for.
-COMMANDS_OF_OTHERS = frozenset({"runs/weekly/schedule.py", "runs/weekly/source.py"})
+# They write command lines for cron, systemd, workflows and a browser, which is all they are for.
+COMMANDS_OF_OTHERS = frozenset({"ports/browser.py", "runs/weekly/schedule.py", "runs/weekly/source.py"})
 # Where a guard does not look at the whole package.
 SCOPE: dict[Guard, Callable[[str], bool]] = {
     option_literals: lambda name: not name.startswith("cli/") and name not in COMMANDS_OF_OTHERS,

@@ -1,6 +1,6 @@
 """Labelled traffic: what receivers would report of a domain's month, made of actors whose standing is known.
 
-The domain is example.com. Its own hosts sign with selector s1; SPF lists 198.51.100.0/25 by ip4 and SendGrid by include.
+The domain is example.com. Its own hosts sign with selector s1; SPF lists 198.51.100.0/25, and SendGrid by include.
 """
 
 from __future__ import annotations

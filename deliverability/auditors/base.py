@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from deliverability.auditors import auditor_named
@@ -43,6 +44,7 @@ from deliverability.model.facts import (
 )
 from deliverability.model.knowledge import Knowledge
 from deliverability.model.paths import FactPath
+from deliverability.model.same import Same
 from deliverability.ports.base import (
     A,
     Absent,
@@ -361,8 +363,7 @@ async def gather(
     answer that it got is another now. Without `knowledge` auditors look things up in what is shipped. Raises ValueError
     where the auditors do not fit together (a circle, or a need that nobody provides).
     """
-    provider = {path: each for each in auditors for path in each.promised}
-    ordered = _in_order(auditors, provider)
+    ordered, needed = _together(Same(auditors))
     known: dict[str, Fact] = {}
     evidence: dict[str, Mapping[str, Evidence]] = {}
     crashes: dict[str, str] = {}
@@ -380,7 +381,7 @@ async def gather(
         executions[each.name] = done
 
     async def run(each: Auditor) -> None:
-        for dependency in {provider[path].name for path in each.needs} - same:
+        for dependency in needed[each.name] - same:
             await tasks[dependency]
         facts = {path: known[path] for path in each.needs}
         done = before.get(each.name) if before else None
@@ -425,11 +426,7 @@ async def gather(
                     same.add(each.name)
                     continue
                 done = before.get(each.name) if before else None
-                if (
-                    done
-                    and _same_answers(done, changed)
-                    and same.issuperset(provider[path].name for path in each.needs)
-                ):
+                if done and _same_answers(done, changed) and same.issuperset(needed[each.name]):
                     take_over(each, done)
                     same.add(each.name)
                     continue
@@ -453,11 +450,23 @@ async def _changed(before: Mapping[str, Execution], resolver: Resolver) -> froze
     answers = {question: answer for work in before.values() for question, answer in work.answers.items()}
     if isinstance(resolver, OverlayResolver):
         answers = {key: answer for key, answer in answers.items() if resolver.reaches(key[0], answer)}
-    return frozenset([key for key, answer in answers.items() if await resolver.query(*key) != answer])
+    now = {key: await resolver.query(*key) for key, answer in answers.items() if not isinstance(answer, Failed)}
+    # What failed may be asked for anew, by way of proposed records: all at once.
+    failed = [key for key in answers if key not in now]
+    now.update(zip(failed, await asyncio.gather(*(resolver.query(*key) for key in failed)), strict=True))
+    return frozenset([key for key, answer in answers.items() if now[key] != answer])
 
 
 def _same_answers(done: Execution, changed: Iterable[tuple[str, str]]) -> bool:
     return not any(question in done.answers for question in changed)
+
+
+@lru_cache(maxsize=8)
+def _together(auditors: Same[Sequence[Auditor]]) -> tuple[Sequence[Auditor], Mapping[str, frozenset[str]]]:
+    """Auditors with those they depend on first, and by name which those are. Raises ValueError as `_in_order` does."""
+    provider = {path: each for each in auditors.it for path in each.promised}
+    ordered = _in_order(auditors.it, provider)
+    return ordered, {each.name: frozenset(provider[path].name for path in each.needs) for each in ordered}
 
 
 def _in_order(auditors: Sequence[Auditor], provider: Mapping[str, Auditor]) -> list[Auditor]:

@@ -667,9 +667,9 @@ def _with_twins(keys: Sequence[dict[str, Value]], seen: Sequence[KeySeen], lost:
 def _state_published(ctx: Context, parent: Answer, asked: Sequence[Asked], listed: Sequence[Asked]) -> None:
     """Whether the audited domain publishes a key that receivers can use.
 
-    False only where the selectors that the user named are missing. Guessed selectors that miss prove nothing, and
-    neither does NXDOMAIN at _domainkey alone, because some servers say so although names exist below (against RFC
-    8020): it is told in the detail, not taken for an answer.
+    False only where the selectors that the user or reports named are missing. Guessed selectors that miss prove
+    nothing, and neither does NXDOMAIN at _domainkey alone, because some servers say so although names exist below
+    (against RFC 8020): it is told in the detail, not taken for an answer.
     """
     domain = ctx.subject.domain
     ours = [each for each in listed if _related(each.domain, domain)]
@@ -678,7 +678,7 @@ def _state_published(ctx: Context, parent: Answer, asked: Sequence[Asked], liste
         ctx.put("dkim.published", True, *(ctx.cite_answer(each.answer) for each in ours if each.usable))
         return
     below = [each.answer for each in asked if each.domain == domain]
-    named = [each for each in ours if each.found_by == "option"]
+    named = [each for each in asked if each.found_by in ("option", "report") and _related(each.domain, domain)]
     failed = [answer for answer in below if isinstance(answer, Failed)]
     lost = next((each.answer for each in ours if isinstance(each.answer, Failed)), None)
     if lost is not None or len(failed) == len(below):

@@ -392,7 +392,7 @@ def _match(source: TrafficSource, examples: tuple[str, ...], signs_as: str) -> t
     """What a word of the user on this source would name."""
     if source.service is not None:
         return (f"service:{source.service.id}",)
-    if any(char in source.name for char in "/:"):
+    if any(char in source.name for char in "/:") or source.name in examples:
         few = len(source.by_address) <= len(examples)
         named = f"dkim:{signs_as}" if signs_as and source.standing is SourceStanding.UNCLAIMED else ""
         return (named,) if named else examples if few else (source.name,)

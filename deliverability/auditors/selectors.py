@@ -15,7 +15,7 @@ from deliverability.auditors.base import Context
 from deliverability.model.senders import Include, Service
 from deliverability.ports.base import Absent, Answer, Failed, Found, Resolver
 from deliverability.protocols.dkim.key import choose_key, looks_like_key
-from deliverability.senders.recognise import SPF_TERM, Key, by_key, by_mx, by_spf, may_be_key_of, related
+from deliverability.senders.recognise import SPF_TERM, Key, by_key, by_mx, by_spf, may_be_keys_of, related
 
 MAX_OWN_NAMES = 20
 """Names of the domain's own through which SPF is followed to services; where there are more, every guess is tried."""
@@ -116,13 +116,9 @@ async def ask_keys(ctx: Context, named: Mapping[tuple[str, str], str]) -> Keys:
         return keys()
     while True:
         published = [_key(each) for each in keys().asked if each.domain == domain and each.present]
-        owners = [by_key(key, services) for key in published]
-        wanted = {
-            name
-            for each in services.values()
-            if each.id in (shown or ()) or each in owners or any(may_be_key_of(key, each) for key in published)
-            for name in each.dkim.names
-        }
+        owners = {each.id for key in published if (each := by_key(key, services)) is not None}
+        of_domain = owners.union(shown or (), may_be_keys_of(published, services))
+        wanted = {name for each in of_domain for name in services[each].dkim.names}
         if not await asking.ask(each for each in known if each in wanted):
             break
     if _worth_all(keys(), domain, all_shown=shown is not None):

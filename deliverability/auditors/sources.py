@@ -150,7 +150,9 @@ def _source(told: _Rows, standing: SourceStanding) -> TrafficSource:
         counts[each.reason] += row.messages
     reasons = dict.fromkeys(reason for reason, _ in counts.most_common())
     said = any(each.said for _, each in told)
-    return TrafficSource(first.name, first.service, standing, said, reasons, [row for row, _ in told])
+    ips = {row.ip for row, _ in told}
+    name = ips.pop() if len(ips) == 1 and "/" in first.name and first.service is None else first.name
+    return TrafficSource(name, first.service, standing, said, reasons, [row for row, _ in told])
 
 
 def first_seen(source: TrafficSource, observed: Observed) -> date:

@@ -296,8 +296,6 @@ class RowJudge:
                 return any(_below(each, name) for each in self._setup.names.get(ip, ()))
             case "dkim":
                 return any(each.result == "pass" and _below(each.domain, name) for each in facet.dkim)
-            case "spf":
-                return facet.spf_result == "pass" and _below(facet.spf_domain, name)
         try:
             return ip_address(ip) in ip_network(match, strict=False)
         except ValueError:

@@ -103,6 +103,11 @@ def _hops(ctx: Context) -> None:
             }
         )
     ctx.put("transport.hops", tuple(hops), *ids)
+    if ctx.subject.envelope is not None:
+        # Seen by our own server, which the fact of the connection cites.
+        seen = ctx.subject.envelope.tls if ctx.subject.envelope.public else None
+        ctx.put("transport.delivery_tls_version", tls_version(seen or ""))
+        return
     entry = delivery(ctx.message.headers, known_registrable_domain).hop
     if entry is None:
         ctx.put("transport.delivery_tls_version", None, *ids)

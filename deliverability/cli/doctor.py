@@ -89,9 +89,9 @@ async def _run(ports: Ports, settings: Settings, folder: Path, lang: str, *, sho
 
 def check_pdf() -> MachineCheck:
     """Whether a browser is there, and prints a page."""
-    from deliverability.cli.pdf import NAMES, browser_here, print_pdf
     from deliverability.model.doctor import CheckState, MachineCheck
     from deliverability.model.errors import InputError
+    from deliverability.ports.browser import NAMES, browser_here, print_pdf
     from deliverability.runs.doctor import NO_BROWSER, PRINTED
 
     browser = browser_here()

@@ -9,7 +9,7 @@ import click
 
 from deliverability.cli.command import Command
 from deliverability.cli.options import file_option, input_options, plain_errors, rule_problems, speaking_option
-from deliverability.model.codec import JsonPieces, json_text
+from deliverability.model.codec import JsonPieces
 
 if TYPE_CHECKING:
     from deliverability.runs.engine import Audited
@@ -32,7 +32,7 @@ def command(output: Path | None, **params: Any) -> int:
         inputs = read_inputs(params)
         with rule_problems():
             knowledge = load_knowledge(rule_folders(inputs.settings.rules))
-        pieces = JsonPieces(len(inputs.jobs), lambda document: json_text(document, indent=2))
+        pieces = JsonPieces(len(inputs.jobs))
         with writing(output) as write:
 
             def each(audited: Audited) -> bool:

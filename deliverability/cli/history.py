@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from deliverability.cli.command import Command
 from deliverability.cli.ending import told
 from deliverability.cli.language import language
 from deliverability.cli.options import config_option, lang_option, plain_errors
-from deliverability.cli.types import NumberType
+from deliverability.cli.types import DayType, NumberType
 from deliverability.model.codec import json_text
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
@@ -27,12 +28,19 @@ NO_RUN_AT_ALL = Code("no-run-at-all", ("domain",))
 @click.command("history", cls=Command)
 @click.argument("domain", metavar="[DOMAIN]", required=False)
 @click.option("--export", is_flag=True)
+@click.option("--forget-before", "before", type=DayType(), metavar="DATE")
 @click.option("--prune", type=NumberType(int, 1), metavar="N")
 @click.option("--history", "url", metavar="URL")
 @config_option
 @lang_option
 def command(
-    domain: str | None, export: bool, prune: int | None, url: str | None, config: Path | None, lang: str
+    domain: str | None,
+    export: bool,
+    before: date | None,
+    prune: int | None,
+    url: str | None,
+    config: Path | None,
+    lang: str,
 ) -> int:
     """Show what earlier weekly runs saw, newest first."""
     from deliverability.cli.inputs import read_settings
@@ -58,6 +66,8 @@ def command(
                 with history.held():
                     gone = history.prune(prune)
                 click.echo(say.count("cli.forgotten", gone) + say.count("cli.kept", len(history.runs())))
+            elif before:
+                _forget(history, before)
             elif export:
                 for snapshot in history.export(damaged):
                     if name is None or snapshot["domain"] == name:
@@ -67,6 +77,15 @@ def command(
         finally:
             history.close()
     return 3 if lost else 0
+
+
+def _forget(history: History, before: date) -> None:
+    """Delete the reports of receivers on the days before that one."""
+    from deliverability.history.observations import Observations
+
+    with history.held():
+        gone = Observations(history).forget((before - date(1970, 1, 1)).days)
+    click.echo(language().say.count("cli.reports-forgotten", gone))
 
 
 def _show(history: History, domain: str | None, lang: str, damaged: Callable[[DamagedError], None]) -> None:

@@ -10,9 +10,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import click
+
+from deliverability.cli.ending import told
+from deliverability.cli.language import language
 from deliverability.cli.types import DEFAULT_FILE
 from deliverability.config import MailSettings, Settings, load
 from deliverability.inputs import is_plain, parse_domain
+from deliverability.mail.captured import envelope_beside
 from deliverability.model.codes import Code
 from deliverability.model.errors import IS_FOLDER, NO_SUCH_FILE, InputError, file_error
 from deliverability.model.facts import Purpose
@@ -72,7 +77,25 @@ def read_settings(path: Path | None) -> Settings:
 
 
 def read_inputs(params: dict[str, Any]) -> Inputs:
-    """Read domains, messages and where answers come from. Raises InputError and ConfigError."""
+    """Read domains, messages and where answers come from; with what receivers reported, where the settings name a
+    history or where reports are.
+
+    A history that cannot be read is told and left out. Raises InputError and ConfigError.
+    """
+    inputs = _read_inputs(params)
+    if not inputs.settings.history and not inputs.settings.feedback.places and not inputs.settings.feedback.mailbox:
+        return inputs
+    from deliverability.history.store import HistoryError
+
+    try:
+        return _with_reports(inputs, params, None)
+    except HistoryError as error:  # an audit needs no history
+        say = language().say
+        click.echo(say("cli.left-out", text=told(error, say)[0]), err=True)
+        return inputs
+
+
+def _read_inputs(params: dict[str, Any]) -> Inputs:
     settings = read_settings(params["config"])
     names = list(params["domains"])
     messages = list(params["eml"])
@@ -85,17 +108,37 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         names = list(settings.names)
     if not names and not messages:
         raise InputError(NOTHING_TO_AUDIT())
-    options = replace(_options(params, settings.of("")), waivers=settings.waivers)
+    options = options_given(params, settings, "")
     domains = []
     given: dict[str, str] = {}
     for name in names:
         given.setdefault(parse_domain(name), name)
     for domain, name in given.items():
-        own = replace(_options(params, settings.of(domain)), waivers=settings.waivers)
+        own = options_given(params, settings, domain)
         domains.append((domain, own if is_plain(name, domain) else replace(own, taken_from=_shown(name))))
     ports = ports_of(params, settings)
     jobs = plan(domains, [sample_of(name) for name in messages], options)
     return Inputs(jobs, ports, settings, params["record"])
+
+
+def observed_inputs(
+    params: dict[str, Any], *, days: int | None = None, to: str | None = None, every: bool = False
+) -> Inputs:
+    """The same with what receivers reported, from the store; `to`: the DMARC policy that is asked about.
+
+    Raises InputError and ConfigError as `read_inputs` does, HistoryError where the store cannot be read.
+    """
+    inputs = _with_reports(_read_inputs({**params, "domains": ()} if every else params), params, days)
+    jobs = [replace(job, options=replace(job.options, gate_to=to)) for job in inputs.jobs]
+    return replace(inputs, jobs=jobs)
+
+
+def _with_reports(inputs: Inputs, params: dict[str, Any], days: int | None) -> Inputs:
+    from deliverability.runs.observing import observing, with_observed
+
+    folder = (params["config"] or Path(DEFAULT_FILE)).absolute().parent
+    how = observing(inputs.settings, folder, days)
+    return replace(inputs, jobs=list(with_observed(inputs.jobs, how, inputs.ports.clock.now())))
 
 
 def _shown(address: str) -> str:
@@ -153,7 +196,12 @@ def _is_mail(path: Path) -> bool:
 def options_of(settings: Settings, domain: str) -> Options:
     """What the settings file alone says about a domain's mail. Raises InputError."""
     unsaid = ("ip", "mail_from", "helo", "selector", "purpose", "daily_volume", "dns_provider")
-    return replace(_options(dict.fromkeys(unsaid), settings.of(domain)), waivers=settings.waivers)
+    return options_given(dict.fromkeys(unsaid), settings, domain)
+
+
+def options_given(params: dict[str, Any], settings: Settings, domain: str) -> Options:
+    """What the options, else the settings file, say about a domain's mail; empty: of any. Raises InputError."""
+    return replace(_options(params, settings.of(domain)), waivers=settings.waivers)
 
 
 def _names_of(lines: Iterable[str]) -> list[str]:
@@ -184,7 +232,7 @@ def sample_of(name: str) -> Sample:
             _refuse_other(name, file.read(_HEAD_OCTETS))
     except OSError as error:
         raise InputError(file_error(name, error)) from None
-    return Sample(name, path=path)
+    return Sample(name, path=path, envelope=envelope_beside(path))
 
 
 def _refuse_other(name: str, data: bytes) -> None:
@@ -217,4 +265,5 @@ def _options(params: dict[str, Any], settings: MailSettings) -> Options:
         purpose=Purpose(purpose) if purpose else None,
         daily_volume=volume,
         dns_provider=params["dns_provider"] or settings.dns_provider,
+        rare=settings.rare,
     )

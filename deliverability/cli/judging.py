@@ -80,6 +80,11 @@ class Judging:
         return exit_code(report, self.fail_on)
 
 
+def speaker_of(folders: tuple[Path, ...], lang: str) -> Speaker:
+    """What reports are put into words with, the user's folders merged over ours. Raises judge.load.RuleError."""
+    return Speaker(load_rules(folders), catalogue(), lang, load_guide(rule_folders(folders)))
+
+
 def threshold(fail_on: str | None) -> Severity | None:
     """From which severity on findings give exit code 1; None: never. Where only news count, it is that of errors."""
     if fail_on == "never":

@@ -15,7 +15,6 @@ import click
 
 from deliverability._files import WholeFile, write_whole
 from deliverability.cli.language import language
-from deliverability.cli.pdf import find_browser, print_pdf
 from deliverability.cli.types import Folder
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError, not_written
@@ -23,6 +22,7 @@ from deliverability.model.pages import START, PageStems, page_name
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
+from deliverability.ports.browser import find_browser, print_pdf
 from deliverability.render.formats import ENDINGS, FORMAT_OF, PRINTED, Format, Writer, WriterOptions
 from deliverability.words.sentences import visible
 from deliverability.words.speaker import Speaker

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +28,15 @@ NOT_ONE_OF_NEAR = Code("option-not-one-of-near", ("option", "text", "values", "n
 NO_NUMBER_FROM = Code("option-no-number-from", ("option", "text", "least"))
 NO_NUMBER_WITHIN = Code("option-no-number-within", ("option", "text", "least", "most"))
 NO_MESSAGES_A_DAY = Code("option-no-messages-a-day", ("option", "text"))
+NO_DAY = Code("option-no-day", ("option", "text"))
 NO_FOLDER = Code("option-no-folder", ("name",))
 NO_PART = Code("option-no-part", ("option", "text"))
 NO_ENGINE = Code("option-no-engine", ("option", "text"))
+NO_HOST_PORT = Code("option-no-host-port", ("option", "text"))
+NO_SIZE = Code("option-no-size", ("option", "text"))
 _MOST_PARTS = 10_000
+_LAST_PORT = 65_535
+_MOST_OCTETS = 150_000_000  # what is read of a message at most
 
 
 class OneOf(click.ParamType[str]):
@@ -99,6 +105,19 @@ class MessagesADay(NumberType):
         return NO_MESSAGES_A_DAY(option=option, text=text)
 
 
+class DayType(click.ParamType[date]):
+    """A day: ``2026-11-26``."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """The day. Raises InputError."""
+        try:
+            return date.fromisoformat(str(value))
+        except ValueError:
+            raise InputError(NO_DAY(option=called(param), text=str(value))) from None
+
+
 class PartOf(click.ParamType["FleetPart"]):
     """One of several equal parts: ``2/3``."""
 
@@ -127,6 +146,40 @@ class EngineAddress(click.ParamType[str]):
         if not re.fullmatch(r"dask://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}", text):
             raise InputError(NO_ENGINE(option=called(param), text=text))
         return text
+
+
+class HostPort(click.ParamType["tuple[str, int] | None"]):
+    """Where to listen: ``127.0.0.1:25``, ``[::1]:25``, ``localhost:25``; `none` is a word for nowhere."""
+
+    name = "address"
+
+    def __init__(self, none: str = "") -> None:
+        self._none = none
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int] | None:
+        """Host and port; None for nowhere. Raises InputError."""
+        text = str(value).strip()
+        if self._none and text.lower() == self._none:
+            return None
+        found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})", text)
+        if found is None or int(found[3]) > _LAST_PORT:
+            raise InputError(NO_HOST_PORT(option=called(param), text=text))
+        return found[1] or found[2], int(found[3])
+
+
+class Size(click.ParamType[int]):
+    """Octets: ``50MB``, ``500kB``, ``1000``; as receivers count them, a thousand each."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The octets. Raises InputError."""
+        text = str(value).strip().lower()
+        found = re.fullmatch(r"([0-9]{1,12})\s*(|k|m|g)b?", text)
+        octets = int(found[1]) * {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[found[2]] if found else 0
+        if not 1 <= octets <= _MOST_OCTETS:
+            raise InputError(NO_SIZE(option=called(param), text=str(value)))
+        return octets
 
 
 class PathOf(click.ParamType[Path]):

@@ -18,14 +18,12 @@ from deliverability.model.facts import FactSet, Unknown, Value, records_of
 from deliverability.model.history import Cause, RecordChange, Snapshot
 from deliverability.model.paths import FactPath
 from deliverability.model.report import FactChange, Finding, Verdict
-from deliverability.model.rules import Rule
+from deliverability.model.rules import OF_DATE, Rule
 
 _OF_INPUT = "subject."
 _OF_ITEM = "item."
 _WAIVERS: Final = "subject.waivers"
 _SIGNATURES: Final = "dkim.signatures"
-# Fields that only the date changes.
-_OF_DATE = ("age_days", "selector_age_days", "expired")
 _OF_OTHER_DOMAINS = "item.same_as"  # what the history tells of the user's other domains
 # Which rules and receivers are judged; nothing is looked up because of them.
 _OF_JUDGING = ("receivers", "select", "ignore")
@@ -210,7 +208,7 @@ class Causes:
         """Whether it looks at something that only depends on the date, and that is not what it was."""
         before = self._ruled.observed if self._ruled else {}
         return any(
-            path.rpartition(".")[2] in _OF_DATE and path in before and before[path] != value
+            path.rpartition(".")[2] in OF_DATE and path in before and before[path] != value
             for path, value in self._finding.observed.items()
         )
 

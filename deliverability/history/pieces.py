@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 from deliverability.history.texts import without_texts
@@ -17,6 +19,9 @@ from deliverability.model.codec import decode, decode_facts, encode, encode_fact
 from deliverability.model.history import GRADED_RECEIVERS, GRADED_SUBJECT, Kept, Snapshot
 from deliverability.model.report import GRADES, Assessment, Consequence, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Severity
+
+_AGES = {"dkim.keys": ("age_days", "selector_age_days")}
+"""Fields of the items of facts that count days up to that of the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ def pack(snapshot: Snapshot) -> Packed:
     """Facts and evidence by topic, findings, verdicts and inputs as a text each."""
     snapshot = without_texts(snapshot)
     data = encode_facts(snapshot.facts)
+    _replace_ages(data["facts"], partial(_day, snapshot.started))
     pieces: dict[str, Any] = {
         "inputs": encode(snapshot.inputs),
         "findings": [finding_json(each) for each in snapshot.findings],
@@ -61,6 +67,23 @@ def pack(snapshot: Snapshot) -> Packed:
     return Packed(snapshot, texts, kept(json.dumps(manifest, sort_keys=True)))
 
 
+def _replace_ages(facts: Mapping[str, Any], by: Callable[[Any], Any]) -> None:
+    """Ages are kept as the days from which they count, and read as ages again: a week alone changes nothing."""
+    for path, names in _AGES.items():
+        value = facts[path].get("value") if path in facts else None
+        for item in value if isinstance(value, list) else ():
+            item |= {name: by(item[name]) for name in names if isinstance(item, dict) and name in item}
+
+
+def _day(started: str, age: Any) -> Any:
+    known = isinstance(age, int) and not isinstance(age, bool)
+    return (date.fromisoformat(started[:10]) - timedelta(days=age)).isoformat() if known else age
+
+
+def _age(started: str, day: Any) -> Any:
+    return (date.fromisoformat(started[:10]) - date.fromisoformat(day)).days if isinstance(day, str) else day
+
+
 def digest_of(text: str) -> str:
     """The name of a piece."""
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
@@ -75,6 +98,7 @@ def unpacked(pieces: Mapping[str, Any], domain: str, source: str, started: str, 
             facts.update(piece)
         elif name.startswith("evidence."):
             evidence.extend(piece)
+    _replace_ages(facts, partial(_age, started))
     inputs = decode(pieces["inputs"])
     kept = Snapshot(
         domain=domain,

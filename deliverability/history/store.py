@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from deliverability._files import PRIVATE_FOLDER, private
+from deliverability._resources import state_folder
 from deliverability.history.pieces import (
     Packed,
     assessment_json,
@@ -84,9 +85,7 @@ def _twice(method: Callable[P, T]) -> Callable[P, T]:
 
 def default_url() -> str:
     """The history in the user's state folder (XDG Base Directory Specification)."""
-    state = os.environ.get("XDG_STATE_HOME")
-    folder = Path(state) if state and Path(state).is_absolute() else Path.home() / ".local" / "state"
-    return f"sqlite:///{folder / 'deliv' / 'history.db'}"
+    return f"sqlite:///{state_folder() / 'history.db'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ class HistoryRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SubjectDigest:
     """A subject in one run in short: when it was audited, by which rules, and the digest of all that was found."""
 
     started: str
@@ -452,7 +451,7 @@ class History:
                     yield snapshot
 
     @_twice
-    def states_of(self, run: HistoryRun) -> Mapping[tuple[str, str], Standing]:
+    def states_of(self, run: HistoryRun) -> Mapping[tuple[str, str], SubjectDigest]:
         """In short what each subject (domain, source) of a run was."""
         from sqlalchemy import select
 
@@ -462,7 +461,7 @@ class History:
             snapshots.c.domain, snapshots.c.source, snapshots.c.started, snapshots.c.rules_digest, snapshots.c.manifest
         ).where(snapshots.c.run == run.id)
         with self._reading() as connection:
-            return {(row.domain, row.source): Standing(*row[2:]) for row in connection.execute(wanted)}
+            return {(row.domain, row.source): SubjectDigest(*row[2:]) for row in connection.execute(wanted)}
 
     @_twice
     def grades(self, *, newest: int) -> Mapping[tuple[str, str], tuple[Point, ...]]:
@@ -582,8 +581,9 @@ class History:
             if going:
                 needed = {row.manifest for row in connection.execute(select(snapshots.c.manifest).distinct())}
                 for some in _in_hundreds(tuple(needed)):
-                    for text in _read_blobs(connection, some).values():
-                        needed.update(json.loads(text).values())
+                    for row in connection.execute(select(blobs.c.data).where(blobs.c.digest.in_(some))):
+                        with contextlib.suppress(DamagedError), _readable(""):  # what it named is out of reach
+                            needed.update(_manifest(row.data).values())
                 unneeded = [
                     row.digest for row in connection.execute(select(blobs.c.digest)) if row.digest not in needed
                 ]
@@ -691,6 +691,8 @@ def _migrate(engine: Engine, shown: str) -> None:
 
     Raises HistoryError where a newer version of deliv made them.
     """
+    if _made_by(engine) == _newest():
+        return  # without loading what changes tables
     from alembic import command
     from alembic.config import Config
     from alembic.runtime.migration import MigrationContext
@@ -703,8 +705,6 @@ def _migrate(engine: Engine, shown: str) -> None:
     steps = ScriptDirectory.from_config(config)
     with engine.connect() as connection:
         found = set(MigrationContext.configure(connection, opts={"version_table": _VERSION_TABLE}).get_current_heads())
-    if found == set(steps.get_heads()):
-        return
     if found - {step.revision for step in steps.walk_revisions()}:
         raise HistoryError(ABOUT(what=shown, detail=NEWER_HISTORY()))
     with _writing(engine.connect()) as connection:
@@ -712,6 +712,23 @@ def _migrate(engine: Engine, shown: str) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_KEY})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _made_by(engine: Engine) -> str:
+    """The revision of the tables; empty where there are none."""
+    from sqlalchemy import inspect, text
+
+    with engine.connect() as connection:
+        if not inspect(connection).has_table(_VERSION_TABLE):
+            return ""
+        found = connection.execute(text(f"SELECT version_num FROM {_VERSION_TABLE}")).scalars().all()  # noqa: S608
+        return str(found[0]) if len(found) == 1 else ""
+
+
+def _newest() -> str:
+    """The newest revision; the file of each begins with it."""
+    steps = (Path(__file__).parent / "migrations" / "versions").glob("[0-9]*.py")
+    return max(each.name.partition("_")[0] for each in steps)
 
 
 def _plain(error: Exception) -> str:
@@ -748,10 +765,25 @@ def _read(connection: Connection, row: Any) -> Snapshot:
 
 def _pieces(connection: Connection, manifest: str, only: Collection[str] = ()) -> dict[str, Any]:
     """The pieces of a manifest; all, or those of these names that there are. Raises as `_read`."""
-    digests: dict[str, str] = json.loads(_read_blobs(connection, [manifest])[manifest])
+    from sqlalchemy import select
+
+    from deliverability.history.tables import blobs
+
+    kept = connection.execute(select(blobs.c.data).where(blobs.c.digest == manifest)).first()
+    if kept is None:
+        raise LookupError(manifest)
+    digests = _manifest(kept.data)
     wanted = {name: digest for name, digest in digests.items() if not only or name in only}
     texts = _read_blobs(connection, wanted.values())
     return {name: json.loads(texts[digest]) for name, digest in wanted.items()}
+
+
+def _manifest(data: bytes) -> dict[str, str]:
+    """Name and digest of each piece. Raises as `_read`."""
+    digests = json.loads(zlib.decompress(data))
+    if not isinstance(digests, dict) or not all(isinstance(each, str) for each in digests.values()):
+        raise TypeError("no manifest")
+    return digests
 
 
 def _keep_blobs(connection: Connection, texts: Mapping[str, str]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import socket
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from deliverability.feedback.values import utc_day
 from deliverability.history.facets import in_portions, read_facets
 from deliverability.history.folding import WEEK
 from deliverability.history.reports import (
@@ -36,12 +38,14 @@ from deliverability.model.observed import (
     TlsReport,
     Trust,
 )
+from deliverability.model.reporters import Reporter, reporter_named
 
 if TYPE_CHECKING:
     from datetime import date
 
     from sqlalchemy import ColumnElement, Connection, Select
 
+RELAY_DOMAINS = 5
 _LONGEST = 9  # days of a report, and one for its ends
 TRUSTED: Mapping[str, frozenset[Trust]] = {
     "verified": frozenset({Trust.VERIFIED}),
@@ -56,7 +60,14 @@ _Rows = Counter[tuple[int, str, bool, bytes, int]]
 """Messages by day, reporter, trust, address and facet."""
 
 
-def window(history: History, domain: str, days: int, trust: str, now: int) -> Observed:
+def window(
+    history: History,
+    domain: str,
+    days: int,
+    trust: str,
+    now: int,
+    reporters: Mapping[str, Reporter] = MappingProxyType({}),
+) -> Observed:
     """The window of so many days that ends with the newest full day (UTC).
 
     Args:
@@ -65,6 +76,7 @@ def window(history: History, domain: str, days: int, trust: str, now: int) -> Ob
         days: its length.
         trust: which reports count, see `TRUSTED`.
         now: seconds since 1970.
+        reporters: those that are known; reports of one that calls itself by several names are told as its.
 
     Raises HistoryError.
 
@@ -80,6 +92,8 @@ def window(history: History, domain: str, days: int, trust: str, now: int) -> Ob
         taken = [each for each in found.reports if each.is_mostly_in(first, last)]
         rows = _rows(connection, taken, first, last, trusted)
         rows.update(_weeks(connection, domain, first, last, trusted))
+        listed = {name: reporter_named(name, reporters) for name in {row[1] for row in rows}}
+        named = {name: each.id if each else name for name, each in listed.items()}
         facets = read_facets(connection, {row[4] for row in rows})
         first_ips, first_facets = _firsts(connection, domain, trusted)
         heard = trusted | {Trust.FILE}
@@ -89,12 +103,13 @@ def window(history: History, domain: str, days: int, trust: str, now: int) -> Ob
             end=as_date(last),
             rows=tuple(
                 sorted(
-                    ObservedRow(as_date(day), reporter, sure, _address(ip), facets[facet], messages)
+                    ObservedRow(as_date(day), named[reporter], sure, _address(ip), facets[facet], messages)
                     for (day, reporter, sure, ip, facet), messages in rows.items()
                 )
             ),
             reports=tuple(
-                _observed(each, trusted) for each in sorted(taken, key=lambda each: (each.begin, each.end, each.key))
+                _observed(each, trusted, reporters)
+                for each in sorted(taken, key=lambda each: (each.begin, each.end, each.key))
             ),
             duplicates=sum(each.copies - 1 for each in here)
             + sum(each.is_mostly_in(first, last) for each in found.doubles),
@@ -102,8 +117,9 @@ def window(history: History, domain: str, days: int, trust: str, now: int) -> Ob
             first_ips={_address(ip): as_date(first_ips[ip]) for _, _, _, ip, _ in rows if ip in first_ips},
             first_facets={facets[each]: as_date(day) for each, day in first_facets.items() if each in facets},
             first_report=_first_report(connection, domain, heard),
-            last_reports=newest,
+            last_reports=_last_reports(newest, reporters),
             tls=tuple(_tls_report(each) for each in _sure(reports[FeedbackKind.TLS], first, last, trusted)),
+            relays=frozenset(map(_address, _relays(connection, {row[3] for row in rows}, first, trusted))),
             failures=_failures(_sure(reports[FeedbackKind.FAILURE], first, last, trusted)),
         )
 
@@ -239,19 +255,50 @@ def _problems(
             counts[detail, reporter] += number
     for each in found.overlapping:
         if each.is_mostly_in(first, last):
-            counts[OVERLAP(begin=each.begin, end=each.end), each.reporter] += 1
+            counts[OVERLAP(begin=utc_day(each.begin), end=utc_day(each.end)), each.reporter] += 1
     return tuple(ObservedProblem(*what, number) for what, number in sorted(counts.items(), key=str))
 
 
-def _observed(report: StoredReport, trusted: frozenset[Trust]) -> ObservedReport:
+def _last_reports(days: Mapping[str, date], reporters: Mapping[str, Reporter]) -> Mapping[str, date]:
+    found: dict[str, date] = {}
+    for name, day in days.items():
+        listed = reporter_named(name, reporters)
+        ident = listed.id if listed else name
+        found[ident] = max(day, found.get(ident, day))
+    return found
+
+
+def _relays(connection: Connection, ips: Collection[bytes], first: int, trusted: frozenset[Trust]) -> Collection[bytes]:
+    """Of these addresses those that bring aligned DKIM mail of many organizational domains since that day."""
+    from sqlalchemy import func, select
+
+    from deliverability.history.tables import obs_facets, obs_reports, obs_rows
+
+    domains = func.count(obs_reports.c.domain.distinct())
+    recent = (
+        obs_reports.c.kind == FeedbackKind.AGGREGATE.value,
+        obs_reports.c.day >= first,
+        obs_reports.c.trust.in_([each.value for each in trusted]),
+    )
+    if connection.execute(select(domains).where(*recent)).scalar_one() < RELAY_DOMAINS:
+        return ()
+    wanted = select(obs_rows.c.ip).join_from(obs_rows, obs_reports, obs_reports.c.id == obs_rows.c.report)
+    wanted = wanted.join(obs_facets, obs_facets.c.id == obs_rows.c.facet).where(*recent, obs_facets.c.aligned_dkim == 1)
+    wanted = wanted.group_by(obs_rows.c.ip).having(domains >= RELAY_DOMAINS)
+    return [bytes(ip) for ip in connection.execute(wanted).scalars() if bytes(ip) in ips]
+
+
+def _observed(report: StoredReport, trusted: frozenset[Trust], reporters: Mapping[str, Reporter]) -> ObservedReport:
+    policy = PolicySeen(**json.loads(report.data))
+    listed = reporter_named(report.reporter, reporters)
     return ObservedReport(
-        reporter=report.reporter,
-        name=report.name,
-        begin=report.begin,
-        end=report.end,
-        trust=report.trust,
-        messages=report.messages,
-        policy=PolicySeen(**json.loads(report.data)),
+        listed.id if listed else report.reporter,
+        report.name,
+        report.begin,
+        report.end,
+        report.trust,
+        report.messages,
+        policy,
         trusted=report.trust in trusted,
         domain=report.policy_domain,
     )

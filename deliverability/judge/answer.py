@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from deliverability.judge import groups, guide, tiles
 from deliverability.model.answer import Assumed, PlanStep, PolicyWait, Reach, ReportAnswer, Unanswered, Waits
-from deliverability.model.codes import ABOUT, NEEDS, Detail, Input
+from deliverability.model.codes import ABOUT, Detail, Input, needed
 from deliverability.model.evidence import FAILED, is_failure
 from deliverability.model.facts import Evidence, EvidenceKind, Reason, Unknown, texts_of
 from deliverability.model.gate import GateKind, gate_of
@@ -103,10 +103,7 @@ def _waits(report: Report) -> tuple[Waits, ...]:
 def _input(unknown: Unknown) -> Input | None:
     if unknown.reason is Reason.NOT_FOUND:
         return Input.SELECTOR
-    detail = unknown.detail
-    if detail is not None and NEEDS.matches(detail):
-        return Input(str(detail.arg("input")))
-    return None
+    return needed(unknown.detail)
 
 
 def _policy_waits(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> Iterator[PolicyWait]:

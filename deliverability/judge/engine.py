@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Generic, TypeVar
 
 from deliverability.judge import waivers
 from deliverability.judge.ready import Eyes, ReadyRule, SubjectFacts, Tokens, fingerprint_of
 from deliverability.model.facts import Catalogue, FactSet, Purpose
 from deliverability.model.report import Finding
 from deliverability.model.rules import Receiver, RuleSet, Severity, Status, VolumeClass
-
-T = TypeVar("T")
+from deliverability.model.same import Same
 
 _BOTH = (VolumeClass.SMALL, VolumeClass.BULK)
 
@@ -39,7 +37,7 @@ def judge(facts: FactSet, rules: RuleSet, catalogue: Catalogue, selection: Selec
 
 def judge_of(rules: RuleSet, catalogue: Catalogue, selection: Selection) -> Judge:
     """The rules made ready; for the same rule set, catalogue and selection it is made once."""
-    return _judge_of(_Same(rules), _Same(catalogue), selection)
+    return _judge_of(Same(rules), Same(catalogue), selection)
 
 
 class Judge:
@@ -121,23 +119,8 @@ def _findings(ready: Iterable[ReadyRule], subject: SubjectFacts) -> list[Finding
     return [each.finding(case, subject) for each in ready for case in each.cases(subject.facts)]
 
 
-class _Same(Generic[T]):
-    """An object as a key: known by itself, whatever equals it, and kept as long as the key is."""
-
-    __slots__ = ("it",)
-
-    def __init__(self, it: T) -> None:
-        self.it = it
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.it is self.it
-
-    def __hash__(self) -> int:
-        return id(self.it)
-
-
 @lru_cache(maxsize=8)
-def _judge_of(rules: _Same[RuleSet], catalogue: _Same[Catalogue], selection: Selection) -> Judge:
+def _judge_of(rules: Same[RuleSet], catalogue: Same[Catalogue], selection: Selection) -> Judge:
     return Judge(rules.it, catalogue.it, selection)
 
 

@@ -209,7 +209,7 @@ class ReadyRule:
             case.item,
             decided.outcome,
             decided.severity,
-            self._observed(case, subject),
+            self._observed(decided, case, subject),
             decided.limits,
             self._evidence(case, subject),
             decided.judgements,
@@ -228,8 +228,10 @@ class ReadyRule:
         decided = self._decision(case, subject)
         return replace(decided, item=case.item) if case.item else decided
 
-    def _observed(self, case: _Case, subject: SubjectFacts) -> Mapping[str, Value]:
-        """The facts behind the result."""
+    def _observed(self, decided: Finding, case: _Case, subject: SubjectFacts) -> Mapping[str, Value]:
+        """The facts behind the result; of what does not apply, none."""
+        if decided.outcome is Outcome.NOT_APPLICABLE:
+            return _NO_ITEM
         found = dict(zip(self._shown, self._observes(subject.values), strict=True))
         if not self._of_item:
             return found
@@ -305,7 +307,7 @@ class ReadyRule:
             outcome,
             severity,
             _NO_ITEM,
-            limits,
+            _NO_ITEM if outcome is Outcome.NOT_APPLICABLE else limits,
             (),
             tuple(judgements),
             why,

@@ -85,20 +85,21 @@ class JsonPieces:
     """A document of several items, each written as soon as it is there, and not kept.
 
     Args:
-        items: how many there will be; several are written as an array, a line for each.
-        alone: how one alone is written.
+        items: how many there will be; one alone is written as it is, several as an array.
+        alone: how one alone is laid out; without it indented by two.
 
     """
 
-    def __init__(self, items: int, alone: Callable[[Any], str]) -> None:
+    def __init__(self, items: int, alone: Callable[[Any], str] | None = None) -> None:
         self._array = items != 1
-        self._alone = alone
+        self._alone = alone or (lambda value: json_text(value, indent=2))
         self._begun = False
 
     def item(self, value: Any) -> str:
         """The next item."""
         if not self._array:
             return self._alone(value) + "\n"
+        # One line an item: an indented array of a thousand of them would take most of the run.
         lead = ",\n" if self._begun else "[\n"
         self._begun = True
         return lead + json_text(value, compact=True)
@@ -206,12 +207,14 @@ def encode_evidence(item: Evidence) -> dict[str, Any]:
 def encode_facts(facts: FactSet) -> dict[str, Any]:
     """A fact set as JSON: ``{"facts": {path: {"value": ...} | {"unknown": ...}}, "evidence": [...]}``."""
     encoded: dict[str, Any] = {}
+    same: dict[int, Any] = {}  # half of the facts without a message are one and the same Unknown
     for fact in facts:
-        value = encode(fact.value)
-        body = value if isinstance(fact.value, Unknown) else {"value": value}
-        encoded[fact.path] = body | (
-            {"evidence": [printable(ident) for ident in fact.evidence]} if fact.evidence else {}
-        )
+        value = fact.value
+        if isinstance(value, Unknown):
+            body = same.get(id(value)) or same.setdefault(id(value), encode(value))
+        else:
+            body = {"value": encode(value)}
+        encoded[fact.path] = body | {"evidence": list(map(printable, fact.evidence))} if fact.evidence else body
     return {"facts": encoded, "evidence": [encode_evidence(item) for item in facts.evidence.values()]}
 
 

@@ -78,6 +78,7 @@ class Code:
 
 
 NEEDS = Code("needs", ("input",))
+SENT_TO_YOURSELF = Code("sent-to-yourself", ("needs",))  # over a connection that no receiver sees
 ASKED = Code("asked", ("type", "name"))  # the question that failed
 ABOUT = Code("about", ("what", "detail"))  # what a detail is about, said before it
 AS_SAID = Code(
@@ -95,6 +96,14 @@ def as_said(text: str) -> Detail | None:
 def needs(wanted: Input) -> Detail:
     """The detail of a fact that waits for that input."""
     return NEEDS(input=wanted.value)
+
+
+def needed(detail: Detail | None) -> Input | None:
+    """The input that a fact waits for, where its detail says one."""
+    if detail is not None and SENT_TO_YOURSELF.matches(detail):
+        inner = detail.arg("needs")
+        detail = inner if isinstance(inner, Detail) else None
+    return Input(str(detail.arg("input"))) if detail is not None and NEEDS.matches(detail) else None
 
 
 def failed_question(rdtype: str, name: str, detail: Detail | None) -> Detail:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from deliverability.model.codes import NOT_COLLECTED, Detail
+from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.observed import Observed, SourceWord
 from deliverability.model.paths import PATHS, FactPath
 
@@ -243,6 +244,7 @@ class Subject:
         rua_since: ISO date since when they have seen an address for reports.
         gate_to: the DMARC policy that the user wants to go to: quarantine or reject; None: the next one.
         taken_from: the web or mail address that the domain was taken out of; None: it was given by itself.
+        envelope: what our own SMTP server saw of the message; None: it did not come that way.
 
     """
 
@@ -265,6 +267,7 @@ class Subject:
     rua_since: str | None = None
     gate_to: str | None = None
     taken_from: str | None = None
+    envelope: SmtpEnvelope | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,8 +112,8 @@ class Finding:
         item: names the item of an `each` rule (for example ``example.com/s1``), else empty.
         outcome: the worst over the base rule and the selected receivers.
         severity: the worst over the base rule and the selected receivers.
-        observed: fact path -> value for the facts the rule looked at.
-        limits: the limits it was held against.
+        observed: fact path -> value for the facts the rule looked at; empty where it does not apply.
+        limits: the limits it was held against; empty where it does not apply.
         evidence: ids of the evidence behind the observed facts.
         judgements: per selected receiver that has a statement about the rule.
         name, topic, guide, scope: of the rule; for outputs without words, which know no rules.

@@ -33,6 +33,6 @@ class Reporter:
 
 
 def reporter_named(name: str, known: Mapping[str, Reporter]) -> Reporter | None:
-    """The reporter that calls itself so (as `reporter` of a report has it); None where it is none of them."""
+    """The reporter of that id, or that calls itself so (as a report has it); None where it is none of them."""
     wanted = name.casefold()
-    return next((each for each in known.values() if wanted in each.names), None)
+    return known.get(wanted) or next((each for each in known.values() if wanted in each.names), None)

@@ -333,6 +333,10 @@ class VolumeClass(StrEnum):
     BULK = "bulk"
 
 
+OF_DATE = ("age_days", "selector_age_days", "expired")
+"""Fields of items that only the date changes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One requirement. Judges facts only; knows nothing of how they were gathered.
@@ -382,6 +386,11 @@ class Rule:
     reads: tuple[str, ...] = ()
     file: str = ""
     line: int = 0
+
+    @property
+    def tells_dates(self) -> bool:
+        """Whether its words may be others on another day although nothing changed."""
+        return any(path.rpartition(".")[2] in OF_DATE for path in self.reads)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail
 from deliverability.model.facts import Unknown, Value, texts_of
@@ -165,16 +165,19 @@ def plain(value: SpfTree | Trace) -> Value:
     return _plain(value)
 
 
+_NAMES: dict[type, tuple[str, ...]] = {
+    kind: tuple(each.name for each in fields(kind)) for kind in (SpfTree, SpfTerm, Trace, TraceStep)
+}
+
+
 def _plain(value: Value | SpfTree | SpfTerm | Trace | TraceStep) -> Value:
-    match value:
-        case SpfTree() | SpfTerm() | Trace() | TraceStep():
-            return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-        case StrEnum():
-            return value.value
-        case tuple():
-            return tuple(map(_plain, value))
-        case _:
-            return value
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    if isinstance(value, StrEnum):
+        return value.value
+    if (names := _NAMES.get(type(value))) is not None:
+        return {name: _plain(getattr(value, name)) for name in names}
+    return cast("Value", value)
 
 
 def spf_tree(value: Value) -> SpfTree | None:

@@ -64,7 +64,7 @@ class WeeklyEntry:
         measures: numbers for the trends: ``spf.lookups``, ``message.size_octets`` ...; None where not known.
         stage: the DMARC stage (none, testing, quarantine, reject) or empty.
         closed: of a parked domain (closed, open, unknown), whether nobody can pass as it; else empty.
-        content: digest of what its pages say beside facts, findings and verdicts: answer, plan, remedies, notes.
+        content: digest of what its pages say beside facts, findings and verdicts: remedies and notes.
 
     """
 

@@ -28,7 +28,7 @@ from deliverability.model.pages import START, page_name
 from deliverability.model.rules import RuleSet
 from deliverability.model.weekly import Summary
 from deliverability.notify.outbox import Attempt, Notification
-from deliverability.render.html import environment
+from deliverability.render.templates import environment
 from deliverability.view.entries import EntryView
 from deliverability.view.weekly import RunView, run_view
 from deliverability.words.sentences import Phrases, phrases

@@ -99,7 +99,7 @@ class SharedResolver(Protocol):
     """A resolver that shares out fairly what may be asked at a time."""
 
     def of_subject(self, domain: str, budget: Budget) -> Resolver:
-        """The same for one of many subjects; what its questions wait behind those of others costs it no time."""
+        """The same for one of many subjects, within its time; waiting behind the questions of others costs it none."""
         ...
 
 

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
-from deliverability.model.codes import Code
+from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Reason
 from deliverability.ports.base import PortQuestion
 
@@ -30,6 +30,7 @@ class Budget:
         self._paused = 0
         self._paused_at = 0.0
         self._waits: set[_Wait] = set()
+        self._waiters: set[asyncio.Future[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -70,7 +71,22 @@ class Budget:
     async def ask(self, question: PortQuestion[T], below: Callable[[], Awaitable[T]]) -> T:
         """The answer of `below`, as long as there is time."""
         answer = None if self.spent else await self.within(below())
-        return answer or question.lost(Reason.TIMEOUT, USED_UP(n=f"{self.seconds:g}"))
+        return answer or question.lost(Reason.TIMEOUT, self.used_up)
+
+    async def answer(self, waiter: asyncio.Future[T | None]) -> T | None:
+        """What somebody gives to `waiter`; None where the time is over before. It is for this waiter alone."""
+        self._waiters.add(waiter)
+        if self._timer is None:
+            self._set(asyncio.get_running_loop())
+        try:
+            return await waiter
+        finally:
+            self._waiters.discard(waiter)
+
+    @property
+    def used_up(self) -> Detail:
+        """That the time is over."""
+        return USED_UP(n=f"{self.seconds:g}")
 
     def pause(self) -> None:
         """Questions of the subject begin to wait behind those of others."""
@@ -99,6 +115,9 @@ class Budget:
         if loop.time() < end:  # it was paused meanwhile
             self._set(loop)
             return
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
         for wait in self._waits:
             wait.over = True
             wait.task.cancel()

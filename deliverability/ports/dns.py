@@ -7,6 +7,7 @@ address of a DNS-over-HTTPS server that is named rather than numbered.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Generator, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Reason
 from deliverability.ports import wire
-from deliverability.ports.base import Absent, Answer, Clock, Failed, Found
+from deliverability.ports.base import Absent, Answer, Clock, DnsQuestion, Failed, Found
 from deliverability.ports.budget import Budget
 from deliverability.ports.clock import SystemClock, stamp
 from deliverability.ports.hosts import NoAnswerError
@@ -39,6 +40,8 @@ MAX_TTL = 86400  # seconds a positive or negative answer is kept at most
 FAILED_TTL = 5  # seconds a failure is kept, so that one run does not ask a dead server again and again
 NO_SOA_TTL = 60  # seconds an absence without SOA is kept
 SILENT_TTL = 30  # seconds a server that kept silent is asked only after the others; so long silence is remembered
+ENOUGH = 8
+"""Questions about a domain without any reply, after which one more, asked again in vain, says that there are none."""
 IN_FLIGHT = 400
 """Questions on the wire to one server at once."""
 
@@ -110,7 +113,7 @@ class LiveResolver:
         self._stamped = (0, "")
         self._streams: Streams | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._own = Share(self, "", None)
+        self._own = Share(self, "", Budget(math.inf))
 
     def of_subject(self, domain: str, budget: Budget) -> Share:
         """The same for one of many subjects: it gets its share of what may be on the wire."""
@@ -118,7 +121,20 @@ class LiveResolver:
 
     async def query(self, name: str, rdtype: str) -> Answer:
         """Ask, or answer from what is known."""
-        return await self._own.query(name, rdtype)
+        key = _key(name, rdtype)
+        if key is None:
+            return impossible(name, rdtype, self.now())
+        return self.cached(key) or await self.ask(key, self._own) or _lost(key, self._own.budget)
+
+    @property
+    def servers(self) -> int:
+        """How many servers there are to ask."""
+        return len(self._peers or ())
+
+    def knows(self, name: str, rdtype: str) -> bool:
+        """Whether the answer is kept, or on its way: then nobody is asked for it. Both as answers spell them."""
+        key = (name, rdtype)
+        return key in self._flights or self.cached(key) is not None
 
     def now(self) -> str:
         """The time for answers. It is the same text for a second."""
@@ -127,11 +143,6 @@ class LiveResolver:
         if self._stamped[0] != second:
             self._stamped = second, stamp(now)
         return self._stamped[1]
-
-    def knows(self, name: str, rdtype: str) -> bool:
-        """Whether the answer is kept, or on its way: then nobody is asked for it. Both as answers spell them."""
-        key = (name, rdtype)
-        return key in self._flights or self.cached(key) is not None
 
     async def close(self) -> None:
         """Stop what is under way and close connections."""
@@ -182,7 +193,7 @@ class LiveResolver:
 
     # --- one question ----------------------------------------------------------------------------------------------
 
-    def ask(self, key: tuple[str, str], subject: Share) -> asyncio.Future[Answer]:
+    def ask(self, key: tuple[str, str], subject: Share) -> asyncio.Future[Answer | None]:
         """The answer to come; the question, its name spelt as in answers, goes out unless it has already."""
         flight = self._flights.get(key)
         if flight is not None:
@@ -190,14 +201,18 @@ class LiveResolver:
                 flight.lanes.append(subject)
                 flight.peer.window.join(flight, subject)
             return flight.waiter()
-        steps = self._resolve(*key)
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            return _done(end.value)
+        steps: _Steps | None = None
+        if self._peers is not None and len(self._peers) == 1:
+            step = (self._peers[0], labels_of(key[0]) or (), key[1], True)
+        else:
+            steps = self._resolve(*key)
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                return _done(end.value)
         flight = self._flights[key] = _Flight(self, key, subject, steps, step)
         answer = flight.waiter()
-        self._begin(flight)
+        self.proceed(flight)
         return answer
 
     def advance(self, flight: _Flight, reply: _Reply) -> None:
@@ -206,21 +221,26 @@ class LiveResolver:
         self._sent.pop(flight, None)
         flight.subject.told(flight, reply)
         try:
+            if flight.steps is None:
+                if (answer := self._at_once(flight, reply)) is not None:
+                    self._land(flight, answer)
+                    return
+                flight.steps = self._resolve(*flight.key)
+                next(flight.steps)  # that is what was asked
             flight.step = flight.steps.send(reply)
         except StopIteration as end:
             self._land(flight, end.value)
         except Exception as error:
             self._fail(flight, error)
         else:
-            self._begin(flight)
+            self.proceed(flight)
 
-    def _begin(self, flight: _Flight) -> None:
-        if flight.subject.may_ask(flight):
-            self.depart(flight)
-
-    def depart(self, flight: _Flight) -> None:
-        """Send the question of a step when its server has a place for it."""
-        flight.peer.window.enter(flight)
+    def proceed(self, flight: _Flight) -> None:
+        """Ask the next step, when its server has a place for it; nothing that nobody waits for any more."""
+        if not flight.wanted:
+            self._drop(flight)
+        elif flight.subject.may_ask(flight):
+            flight.peer.window.enter(flight)
 
     def _land(self, flight: _Flight, answer: Answer) -> None:
         self._flights.pop(flight.key, None)
@@ -235,7 +255,7 @@ class LiveResolver:
         flight.subject.landed(flight, None)
 
     def _drop(self, flight: _Flight) -> None:
-        """Nobody waits for it any more, and it was not sent."""
+        """Nobody waits for it any more, and it is not on the wire."""
         self._flights.pop(flight.key, None)
         flight.cancel()
         flight.subject.landed(flight, None)
@@ -328,11 +348,22 @@ class LiveResolver:
                 # Its text cannot be turned back into its labels for sure, and another name must not answer for it.
                 return self._failed(name, rdtype, Reason.SERVFAIL, CNAME_UNASKABLE(name=current))
             labels = labels_of(current) or ()
-        at = self.now()
-        if hop.values:
-            octets = hop.string_octets
-            return Found(name, rdtype, hop.values, ttl, tuple(chain), octets, at, server, authenticated)
-        return Absent(name, rdtype, hop.nxdomain, ttl, tuple(chain), at, server)
+        hop.ttl, hop.authenticated = ttl, authenticated
+        return self._answer(name, rdtype, hop, tuple(chain), server)
+
+    def _at_once(self, flight: _Flight, reply: _Reply) -> Answer | None:
+        """The answer, where the first reply gives it without more ado: nearly always, so it need not take steps."""
+        if isinstance(reply, NoAnswerError) or reply.referral or reply.rcode not in (wire.NOERROR, wire.NXDOMAIN):
+            return None
+        name, rdtype = flight.key
+        hop = _read(reply, name, rdtype)
+        return None if hop.chain else self._answer(name, rdtype, hop, (), flight.peer.name)
+
+    def _answer(self, name: str, rdtype: str, hop: _Hop, chain: tuple[str, ...], server: str) -> Answer:
+        if not hop.values:
+            return Absent(name, rdtype, hop.nxdomain, hop.ttl, chain, self.now(), server)
+        octets = hop.string_octets
+        return Found(name, rdtype, hop.values, hop.ttl, chain, octets, self.now(), server, hop.authenticated)
 
     def _failed(self, name: str, rdtype: str, reason: Reason, detail: Detail) -> Failed:
         return Failed(name, rdtype, reason, detail, at=self.now())
@@ -446,8 +477,8 @@ def _read(reply: wire.Response, name: str, rdtype: str) -> _Hop:
     return hop
 
 
-def _done(answer: Answer) -> asyncio.Future[Answer]:
-    future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+def _done(answer: Answer) -> asyncio.Future[Answer | None]:
+    future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
     future.set_result(answer)
     return future
 
@@ -458,10 +489,10 @@ class _Flight:
     __slots__ = ("_resolver", "_waiters", "key", "lanes", "silences", "step", "steps", "subject")
 
     def __init__(
-        self, resolver: LiveResolver, key: tuple[str, str], subject: Share, steps: _Steps, step: _Step
+        self, resolver: LiveResolver, key: tuple[str, str], subject: Share, steps: _Steps | None, step: _Step
     ) -> None:
         self._resolver = resolver
-        self._waiters: list[asyncio.Future[Answer]] = []
+        self._waiters: list[asyncio.Future[Answer | None]] = []
         self.key = key
         self.subject = subject
         self.lanes = [subject]
@@ -479,9 +510,9 @@ class _Flight:
         """Whether anybody still waits for it."""
         return not all(each.done() for each in self._waiters)
 
-    def waiter(self) -> asyncio.Future[Answer]:
+    def waiter(self) -> asyncio.Future[Answer | None]:
         """One more waits. Whose time is up takes the answer from nobody else."""
-        waiter: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         return waiter
 
@@ -507,18 +538,34 @@ class _Flight:
             each.cancel()
 
 
+def _key(name: str, rdtype: str) -> tuple[str, str] | None:
+    """A question as answers spell it; None where there can be no such name."""
+    if not is_plain(name):
+        labels = labels_of(name)
+        if labels is None:
+            return None
+        name = name_text(labels)
+    return name, rdtype.upper()
+
+
+def _lost(key: tuple[str, str], budget: Budget) -> Answer:
+    """The answer where the time is over before there is one."""
+    return DnsQuestion(*key).lost(Reason.TIMEOUT, budget.used_up)
+
+
 class Share:
     """One of the subjects that share a resolver, and what it has learnt of the servers of its domain.
 
     While nothing at all is heard of the domain, only one of its questions is asked again after silence: what comes of
-    that one comes of all. So a domain without servers costs its own time, and not that of the others.
+    that one comes of all. Where many wait for it, it is asked again once, or once of each server. So a domain without
+    name servers costs its own time, and not that of the others.
     """
 
-    def __init__(self, resolver: LiveResolver, domain: str, budget: Budget | None) -> None:
+    def __init__(self, resolver: LiveResolver, domain: str, budget: Budget) -> None:
         self._resolver = resolver
         self._domain = domain
         self._below = f".{domain}"
-        self._budget = budget
+        self.budget = budget
         self._heard = not domain
         self._silence: NoAnswerError | None = None  # for certain
         self._scout: _Flight | None = None
@@ -526,26 +573,24 @@ class Share:
 
     async def query(self, name: str, rdtype: str) -> Answer:
         """Ask, or answer from what is known."""
-        if not is_plain(name):
-            labels = labels_of(name)
-            if labels is None:
-                return impossible(name, rdtype, self._resolver.now())
-            name = name_text(labels)
-        key = (name, rdtype.upper())
-        return self._resolver.cached(key) or await self._resolver.ask(key, self)
+        key = _key(name, rdtype)
+        if key is None:
+            return impossible(name, rdtype, self._resolver.now())
+        if self.budget.spent:
+            return _lost(key, self.budget)
+        known = self._resolver.cached(key)
+        return known or await self.budget.answer(self._resolver.ask(key, self)) or _lost(key, self.budget)
 
     async def close(self) -> None:
         """The resolver is not this subject's to close."""
 
     def wait(self) -> None:
         """Questions wait for a place behind those of others: its time stands still."""
-        if self._budget is not None:
-            self._budget.pause()
+        self.budget.pause()
 
     def go(self) -> None:
         """None of them does any more."""
-        if self._budget is not None:
-            self._budget.resume()
+        self.budget.resume()
 
     def may_ask(self, flight: _Flight) -> bool:
         """Whether the step may be asked now; else it is answered later, or was at once."""
@@ -565,10 +610,15 @@ class Share:
         """What came of a step."""
         if isinstance(reply, NoAnswerError) and reply.reason is Reason.TIMEOUT:
             flight.silences += 1
+            tried = flight.silences >= max(2, self._resolver.servers)
+            if flight is self._scout and tried and len(self._held) >= ENOUGH:
+                self._silence = reply
+                for each in self._take_held():
+                    self._resolver.advance(each, reply)
         elif not self._heard and self._owns(flight):
             self._heard = True
             for each in self._take_held():
-                self._resolver.depart(each)
+                self._resolver.proceed(each)
 
     def landed(self, flight: _Flight, answer: Answer | None) -> None:
         """What came of a question; None: it was given up."""
@@ -580,8 +630,8 @@ class Share:
         for each in self._take_held():
             if self._silence is not None:
                 self._resolver.advance(each, self._silence)
-            elif self.may_ask(each):
-                self._resolver.depart(each)
+            else:
+                self._resolver.proceed(each)
 
     def _owns(self, flight: _Flight) -> bool:
         name = flight.key[0]

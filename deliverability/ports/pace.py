@@ -11,7 +11,7 @@ import contextlib
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -20,7 +20,9 @@ from deliverability.ports.base import A, DnsQuestion, Failed, Get, PortQuestion,
 from deliverability.ports.budget import Budget
 
 OWN_RATE = 20.0
-"""Questions a second toward one registered domain, after a pause as many at once."""
+"""Questions a second toward one registered domain, once those of OWN_BURST are put."""
+OWN_BURST = 60
+"""As many at once: what one audit asks of a domain passes, what hammers it waits."""
 SLOW_START = 5.0
 """Seconds in which the rate rises from a tenth to the whole: hundreds at once lose datagrams."""
 LOOK_BACK = 10.0
@@ -44,8 +46,8 @@ class Knows(Protocol):
 
 
 @dataclass(slots=True)
-class _Turns:
-    """When the next question may be put. After a pause of `slack` seconds, what these hold may be put at once."""
+class Turns:
+    """When the next question may be put; after a pause, as many at once as come due in `slack` seconds."""
 
     slack: float
     next: float = float("-inf")
@@ -62,7 +64,7 @@ class Pace:
 
     Args:
         rate: questions a second in all; 0: as many as the resolver takes.
-        share: of how many processes this is one; toward a domain that is not its own, it takes that share.
+        share: of how many processes this is one.
         owner: the registered domain of a name.
         known: the resolver that is asked.
         monotonic: seconds.
@@ -83,8 +85,8 @@ class Pace:
         self._known = known
         self._now = monotonic
         self._begun: float | None = None
-        self._all = _Turns(slack=0.05)
-        self._each: dict[str, _Turns] = {}
+        self._all = Turns(slack=0.05)
+        self._each: dict[str, Turns] = {}
         self._own: Counter[str] = Counter()
         self._hosts: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._rate = rate
@@ -95,7 +97,7 @@ class Pace:
 
     @contextlib.contextmanager
     def at_work(self, domain: str) -> Iterator[None]:
-        """The domain is one that this process audits, so that no other one asks it."""
+        """The domain is audited: subjects below the same registered domain wait for each other."""
         owner = self._owner(domain)
         self._own[owner] += 1
         try:
@@ -121,11 +123,18 @@ class Pace:
         begun = min(1.0, max(0.1, (now - self._begun) / SLOW_START))
         return max(_LEAST_RATE / self._share, self._rate * begun)
 
-    async def turn(self, name: str) -> None:
-        """Wait for the turn of a question."""
-        owner = self._owner(name)
-        turns = self._each.setdefault(owner, _Turns(slack=1.0))
-        await self._until(turns.take(self._now(), OWN_RATE if owner in self._own else OWN_RATE / self._share))
+    async def turn(self, name: str, own: dict[str, Turns]) -> None:
+        """Wait for the turn of a question.
+
+        `own` are the turns of its subject alone toward what nobody audits: a vendor is asked on behalf of each of its
+        users, and must take what these are.
+        """
+        owner = self._owner(_below_underscores(name))
+        each = self._each if owner in self._own else own
+        turns = each.get(owner)
+        if turns is None:
+            turns = each[owner] = Turns(slack=OWN_BURST / OWN_RATE)
+        await self._until(turns.take(self._now(), OWN_RATE))
         if rate := self.rate():
             await self._until(self._all.take(self._now(), rate))
         if len(self._each) > _KNOWN:
@@ -175,12 +184,19 @@ class Pace:
         return self._known.knows(question.name, question.rdtype)
 
 
+def _below_underscores(name: str) -> str:
+    """``example.com`` of ``s1._domainkey.example.com``: names without end have few owners, and these are remembered."""
+    tail = name.rpartition("_")[2]
+    return name if len(tail) == len(name) else tail.partition(".")[2] or name
+
+
 @dataclass(frozen=True, slots=True)
 class _Paced:
     """The pace under the budget of one subject, see ports.base.Between."""
 
     pace: Pace
     budget: Budget
+    turns: dict[str, Turns] = field(default_factory=dict)
 
     async def ask(self, question: PortQuestion[A], below: Callable[[], Awaitable[A]]) -> A:
         """The answer of `below`, when it is this question's turn."""
@@ -189,7 +205,7 @@ class _Paced:
         if self.budget.spent or self.pace.knows(question):
             return await below()
         with self.budget.stopped():
-            await self.pace.turn(question.name)
+            await self.pace.turn(question.name, self.turns)
         answer = await below()
         lost = isinstance(answer, Failed) and answer.reason in (Reason.TIMEOUT, Reason.SERVFAIL)
         if not (lost and self.budget.spent):  # whose time is over may have heard nothing for that

@@ -116,8 +116,9 @@ class Ports:
     def of_subject(self, domain: str = "") -> Ports:
         """The ports of one subject: with a time budget and a journal of its own, and one time for all of it."""
         budget, journal = Budget(self.budget.seconds), Journal()
-        dns: Resolver = self.dns.of_subject(domain, budget) if isinstance(self.dns, SharedResolver) else self.dns
-        ports = replace(self, dns=dns).under(budget)
+        ports = self.under(budget)
+        if isinstance(self.dns, SharedResolver):
+            ports = replace(ports, dns=self.dns.of_subject(domain, budget))
         if self.pace is not None:
             ports = ports.under(self.pace.of_subject(budget))
         if self.proposals:

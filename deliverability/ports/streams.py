@@ -33,14 +33,15 @@ TOO_MUCH = Code("server-more", ("server",))
 MALFORMED = Code("server-malformed", ("server",))
 
 
-def no_more_files(error: OSError) -> bool:
+def no_more_files(error: BaseException) -> bool:
     """Whether this machine lets us open no more files now."""
-    return error.errno in (errno.EMFILE, errno.ENFILE)
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
 
 
-def unreachable(server: Server, error: OSError) -> NoAnswerError:
+def unreachable(server: Server, error: BaseException) -> NoAnswerError:
     """What is answered where the server cannot be reached."""
-    return NoAnswerError(Reason.REFUSED, UNREACHABLE(server=str(server), why=error.strerror or str(error)))
+    why = error.strerror if isinstance(error, OSError) else None
+    return NoAnswerError(Reason.REFUSED, UNREACHABLE(server=str(server), why=why or str(error)))
 
 
 class Streams:

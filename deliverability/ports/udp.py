@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from deliverability.model.codes import Code
 from deliverability.model.facts import Reason
 from deliverability.ports import wire
-from deliverability.ports.hosts import LATE, UNREACHABLE, NoAnswerError
+from deliverability.ports.hosts import LATE, NoAnswerError
 from deliverability.ports.names import Labels
 from deliverability.ports.servers import Server
 from deliverability.ports.streams import FIRST_WAIT, no_more_files, unreachable
@@ -28,6 +28,8 @@ MOST_ASKED = 400
 MOST_NOISE = 50
 """Datagrams that answer nothing, after which another takes its place: somebody may have found the port."""
 _BUFFER = 1 << 20  # octets of replies that may wait to be read, while this process computes
+_AT_ONCE = 100  # datagrams that are read before others have their turn
+_LARGEST = 65535  # octets
 
 NOISE = Code("server-noise", ("server", "n"))  # only what is malformed or answers another question
 
@@ -120,22 +122,23 @@ class UdpServer:
     async def _open(self) -> None:
         """Open what is missing. With one socket questions can go; without any they wait until files are closed."""
         wait = FIRST_WAIT
-        broken: OSError | None = None
         while True:
             missing = SOCKETS - len(self._asking)
             opened = await asyncio.gather(*(_Socket.open(self) for _ in range(missing)), return_exceptions=True)
             self._asking += [each for each in opened if isinstance(each, _Socket)]
-            if self._asking:
+            problem = next((each for each in opened if not isinstance(each, _Socket)), None)
+            if self._asking or problem is None:
+                told = None
                 break
-            broken = next(each for each in opened if isinstance(each, OSError))
-            if not no_more_files(broken) or wait > self._patience:
+            told = unreachable(self.server, problem)
+            if not no_more_files(problem) or wait > self._patience:
                 break
             await asyncio.sleep(wait)
             wait *= 2
         self._opening = None
         unsent, self._unsent = self._unsent, []
-        for told in unsent:
-            told(None if self._asking else unreachable(self.server, broken or OSError()))
+        for each in unsent:
+            each(told)
 
 
 class _Socket(asyncio.DatagramProtocol):
@@ -143,8 +146,9 @@ class _Socket(asyncio.DatagramProtocol):
 
     _transport: asyncio.DatagramTransport
 
-    def __init__(self, owner: UdpServer) -> None:
+    def __init__(self, owner: UdpServer, connection: socket.socket) -> None:
         self.server = owner.server
+        self._connection = connection
         self.noise_at = float("-inf")
         self._owner = owner
         self._waiting: dict[int, Sent | None] = {}  # None: whoever asked gave up
@@ -163,7 +167,7 @@ class _Socket(asyncio.DatagramProtocol):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
             connection.connect((host, owner.server.port))
             loop = asyncio.get_running_loop()
-            _, protocol = await loop.create_datagram_endpoint(lambda: cls(owner), sock=connection)
+            _, protocol = await loop.create_datagram_endpoint(lambda: cls(owner, connection), sock=connection)
         except BaseException:
             connection.close()
             raise
@@ -197,6 +201,20 @@ class _Socket(asyncio.DatagramProtocol):
         self._transport.abort()
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
+        """Read also what else has come: while this process computes, replies wait, and they are not late for that."""
+        self._take(data)
+        for _ in range(_AT_ONCE):
+            if self._transport.is_closing():
+                return
+            try:
+                data = self._connection.recv(_LARGEST)
+            except OSError as error:
+                if not isinstance(error, BlockingIOError | InterruptedError):
+                    self.error_received(error)
+                return
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
         ident = int.from_bytes(data[:2], "big")
         sent = self._waiting.get(ident, _NOBODY)
         if sent is _NOBODY:
@@ -212,8 +230,7 @@ class _Socket(asyncio.DatagramProtocol):
 
     def error_received(self, exc: Exception) -> None:
         """Nobody listens there (ICMP)."""
-        why = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-        broken = NoAnswerError(Reason.REFUSED, UNREACHABLE(server=str(self.server), why=why))
+        broken = unreachable(self.server, exc)
         waiting = [each for each in self._waiting.values() if each is not None]
         self._waiting.clear()
         for each in waiting:

@@ -3,7 +3,8 @@
 Pure: reads facts, asks nobody.
 
 A policy is only raised where something speaks for it: what receivers report of a month of mail, where that was read;
-else a message of the domain that passed with an aligned DKIM signature; or the domain sends nothing. Domains that people write from are never led to reject (RFC 9989 section 7.4).
+else a message of the domain that passed with an aligned DKIM signature; or the domain sends nothing. Domains that
+people write from are never led to reject (RFC 9989 section 7.4).
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ from deliverability._resources import locate
 from deliverability.model.causes import FleetCauses
 from deliverability.model.codec import json_text
 from deliverability.render.csv import csv_row
-from deliverability.render.html import CONTENT_SECURITY_POLICY, environment
+from deliverability.render.html import CONTENT_SECURITY_POLICY
+from deliverability.render.templates import environment
 from deliverability.view.fleet import fleet_view
 from deliverability.words.speaker import Speaker
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # The pages in the order of a reader's needs; others follow by name.
 _ORDER = (
-    *("installing", "auditing", "reading", "fixing", "bounces", "watch", "doctor"),
+    *("installing", "auditing", "reading", "fixing", "bounces", "reports", "watch", "doctor"),
     *("weekly", "formats", "settings", "python", "architecture"),
 )
 _COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)

@@ -48,7 +48,7 @@ class JsonWriter:
     """An object for one subject, an array for several; what was written is not kept."""
 
     def __init__(self, subjects: int) -> None:
-        self._pieces = JsonPieces(subjects, lambda report: _laid_out(report, 3))
+        self._pieces = JsonPieces(subjects, lambda value: _laid_out(value, 3))
 
     def report(self, view: ReportView) -> str:
         """The next report."""

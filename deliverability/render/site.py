@@ -17,9 +17,9 @@ from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.replies import Meaning, ReplyCatalogue
 from deliverability.model.rules import Rule, RuleSet
 from deliverability.render.guide import GuidePage
-from deliverability.render.html import environment
 from deliverability.render.json import SCHEMA
 from deliverability.render.search import INDEX, EntryKind, SearchEntry, from_a_to_z, index
+from deliverability.render.templates import environment
 from deliverability.view.findings import topic_name
 from deliverability.view.rulebook import Rulebook, rule_href, slug
 from deliverability.words.glossary import GlossaryTerm

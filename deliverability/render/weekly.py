@@ -17,7 +17,8 @@ from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import DMARC_STAGES, GRADES, Report, VerdictKind
 from deliverability.model.rules import RuleSet
 from deliverability.model.weekly import Summary, WeeklyEntry
-from deliverability.render.html import CONTENT_SECURITY_POLICY, HtmlWriter, environment
+from deliverability.render.html import CONTENT_SECURITY_POLICY, HtmlWriter
+from deliverability.render.templates import environment
 from deliverability.view.answer import TONES, WORST_FIRST
 from deliverability.view.charts import line, spark
 from deliverability.view.entries import EntryView, WeeklyReceiverView

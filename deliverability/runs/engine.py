@@ -114,6 +114,7 @@ async def gather_facts(
         rua_since=options.rua_since,
         gate_to=options.gate_to,
         taken_from=options.taken_from,
+        envelope=job.sample.envelope if job.sample else None,
     )
     ports = run_ports.of_subject(domain) if domain else run_ports.without_domain()
     every = auditors()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -27,6 +26,7 @@ from deliverability.mail.dates import parse_date
 from deliverability.mail.reader import Message
 from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import InputError, file_error
+from deliverability.model.intake import IntakeResult
 from deliverability.model.observed import (
     AggregateReport,
     FailureReport,
@@ -41,12 +41,10 @@ from deliverability.protocols.dmarc.psl import registrable_domain
 
 AT_ONCE = 100  # items of a transaction
 _AGAIN_DAYS = 7  # for so long a mail whose sender could not be verified is looked at again
-_MOST_TOLD = 1_000
 _DONE, _FAILED, _AGAIN = "done", "failed", "again"
 
 CONFLICTING = Code("report-conflicting", ("id",))
 DOUBLE = Code("report-double", ("id",))
-OLD = Code("report-old", ("days",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,60 +97,6 @@ class IntakePlan:
     most: int | None = None
     set_aside: Path | None = None
     dry: bool = False
-
-
-@dataclass(slots=True)
-class IntakeTally:
-    """Reports of one kind and reporter: new ones, ones that were known, messages of the new ones.
-
-    `untrusted`: how many of the new ones are not known to come from who they say.
-    """
-
-    new: int = 0
-    known: int = 0
-    messages: int = 0
-    untrusted: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class IntakeProblem:
-    """What went wrong with something; `lost`: it could not be read or reached at all."""
-
-    name: str
-    detail: Detail
-    lost: bool = False
-
-
-@dataclass(slots=True)
-class IntakeResult:
-    """What an intake did.
-
-    Attributes:
-        items: files and mails looked at.
-        seen: of these, read by an earlier intake.
-        others: without any report.
-        tallies: by kind and reporter, as it calls itself.
-        problems: the first thousand.
-        more_problems: how many there were beyond.
-        lost: something could not be read or reached.
-
-    """
-
-    items: int = 0
-    seen: int = 0
-    others: int = 0
-    tallies: dict[tuple[FeedbackKind, str], IntakeTally] = field(default_factory=lambda: defaultdict(IntakeTally))
-    problems: list[IntakeProblem] = field(default_factory=list)
-    more_problems: int = 0
-    lost: bool = False
-
-    def problem(self, name: str, detail: Detail, *, lost: bool = False) -> None:
-        """Something went wrong."""
-        self.lost |= lost
-        if len(self.problems) < _MOST_TOLD:
-            self.problems.append(IntakeProblem(name, detail, lost))
-        else:
-            self.more_problems += 1
 
 
 class _Dry(Exception):
@@ -392,21 +336,22 @@ class _Run:
     ) -> None:
         """Count a report, and tell what is to be said of it."""
         report = found.report
+        if kept is Taken.OLD:
+            self.result.old += 1
+            return
         tally = self.result.tallies[kind, report.reporter or key]
         details: list[Detail] = []
         if kept is Taken.NEW:
             tally.new += 1
             tally.messages += messages
             tally.untrusted += trust not in (Trust.VERIFIED, Trust.AUTHENTICATED)
-        elif kept is not Taken.OLD:
+        else:
             tally.known += 1
         if kept in (Taken.NEW, Taken.RAISED, Taken.DOUBLE):
             details += [*(() if isinstance(report, FailureReport) else report.problems), *((doubt,) if doubt else ())]
         name = "" if isinstance(report, FailureReport) else report.report_id
         if kept in (Taken.CONFLICTING, Taken.DOUBLE):
             details.append((CONFLICTING if kept is Taken.CONFLICTING else DOUBLE)(id=name))
-        if kept is Taken.OLD:
-            self.result.problem(item.name, OLD(days=self._plan.keep_days))
         day = None if isinstance(report, FailureReport) else (report.begin + report.end) // 2 // DAY
         for detail in dict.fromkeys(details):
             batch.problem(detail, item.name, owner, key, day)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deliverability.inputs import parse_domain, parse_ip, parse_mail_from, parse_selector
 from deliverability.model.codes import Code
+from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.errors import InputError, file_error
 from deliverability.model.facts import KeySeen, Purpose, StageSeen, Waiver
 from deliverability.model.observed import Observed, SourceWord
@@ -19,11 +20,15 @@ NO_VOLUME = Code("no-volume", ("text",))
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A message to audit: its name in the report, and its octets or the file to read them from."""
+    """A message to audit: its name in the report, and its octets or the file to read them from.
+
+    `envelope`: what our own SMTP server saw of it, where it came that way.
+    """
 
     name: str
     path: Path | None = None
     data: bytes | None = None
+    envelope: SmtpEnvelope | None = None
 
     def read(self) -> bytes:
         """The octets. Raises InputError where the file cannot be read or is too large."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from deliverability.model.codes import SENT_TO_YOURSELF
 from deliverability.model.facts import FactSet, Reason, Unknown, records_of
 from deliverability.model.report import Note
 
@@ -72,4 +73,7 @@ def _envelope_notes(facts: FactSet) -> list[Note]:
         if isinstance(value, str) and isinstance(source, str):
             shown = value or "<>"
             notes.append(Note(f"envelope-{name.replace('_', '-')}", {"value": shown, "source": source}))
+    address = facts.value("envelope.ip")
+    if isinstance(address, Unknown) and SENT_TO_YOURSELF.matches(address.detail):
+        notes.append(Note("sent-to-yourself"))
     return notes

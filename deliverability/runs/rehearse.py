@@ -343,9 +343,9 @@ def _worse(before: _State, after: Mapping[_Case, Finding]) -> Iterator[Finding]:
         elif finding.outcome is Outcome.UNKNOWN:
             checked = was is not None and was.outcome in (Outcome.MET, Outcome.UNMET)
             # What did not apply before may wait for an input now: a policy file is only seen with --fetch. And what is
-            # only for information may: after the next policy comes the one behind it.
+            # told by reports may wait for those that come once the record is published.
             waits = finding.waits_for_input
-            if (checked and not (waits and finding.severity is Severity.INFO)) or (not applied and not waits):
+            if (checked and not finding.waits_for_kept) or (not applied and not waits):
                 yield finding
 
 

@@ -6,9 +6,12 @@ Names are compared label by label from the right, never as parts of text: ``nots
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter
 
+from deliverability.model.same import Same
 from deliverability.model.senders import Pattern, Service, ServiceKind
 
 ServiceCatalogue = Mapping[str, Service]
@@ -63,12 +66,12 @@ class Sighting:
 
 def by_spf(host: str, catalogue: ServiceCatalogue) -> Service | None:
     """The service that the target of an SPF term belongs to."""
-    return _nearest(host, catalogue, lambda service: service.spf)
+    return _nearest(host, catalogue, _SPF)
 
 
 def by_mx(host: str, catalogue: ServiceCatalogue) -> Service | None:
     """The service that an MX host belongs to."""
-    return _nearest(host, catalogue, lambda service: service.mx)
+    return _nearest(host, catalogue, _MX)
 
 
 def by_return_mx(host: str, service: Service) -> bool:
@@ -82,8 +85,8 @@ def by_key(key: Key, catalogue: ServiceCatalogue) -> Service | None:
     A CNAME target decides; without one only a selector that no other service uses does.
     """
     if key.alias:
-        return _nearest(key.alias, catalogue, lambda service: service.dkim.targets)
-    return _nearest(key.selector, catalogue, lambda service: service.dkim.own)
+        return _nearest(key.alias, catalogue, _TARGETS)
+    return _nearest(key.selector, catalogue, _OWN_SELECTORS)
 
 
 def may_be_key_of(key: Key, service: Service) -> bool:
@@ -91,8 +94,17 @@ def may_be_key_of(key: Key, service: Service) -> bool:
 
     A CNAME that leads elsewhere shows another owner; without one the name server may have resolved it itself.
     """
-    if not _fits(key.selector, (*service.dkim.selectors, *service.dkim.older)):
-        return False
+    return _fits(key.selector, _selectors(service)) and _may_lead_to(key, service)
+
+
+def may_be_keys_of(keys: Iterable[Key], catalogue: ServiceCatalogue) -> frozenset[str]:
+    """Ids of the services of which that is so for one of the keys."""
+    index = _index(Same(catalogue), _selectors)
+    fitting = ((key, service) for key in keys for _, _, service in index.fitting(key.selector))
+    return frozenset(service.id for key, service in fitting if _may_lead_to(key, service))
+
+
+def _may_lead_to(key: Key, service: Service) -> bool:
     return not key.alias or not service.dkim.targets or _fits(key.alias, service.dkim.targets)
 
 
@@ -114,14 +126,14 @@ def _sightings(marks: MessageMarks, catalogue: ServiceCatalogue) -> Iterable[Sig
         if related(key.domain, marks.author_domain) and (service := by_key(key, catalogue)):
             yield Sighting(service, f"dkim: s={key.selector} d={key.domain}")
     if marks.return_domain:
-        service = _nearest(marks.return_domain, catalogue, lambda each: each.return_domains)
+        service = _nearest(marks.return_domain, catalogue, _RETURN_DOMAINS)
         if service is None and related(marks.return_domain, marks.author_domain):
             label = marks.return_domain.partition(".")[0]
-            service = _nearest(label, catalogue, lambda each: each.return_labels)
+            service = _nearest(label, catalogue, _RETURN_LABELS)
         if service is not None:
             yield Sighting(service, f"return-path: {marks.return_domain}")
     for key in marks.signatures:
-        if service := _nearest(key.domain, catalogue, lambda each: each.signs_as):
+        if service := _nearest(key.domain, catalogue, _SIGNS_AS):
             yield Sighting(service, f"dkim: d={key.domain}")
     for service in catalogue.values():
         for name in service.headers:
@@ -130,7 +142,7 @@ def _sightings(marks: MessageMarks, catalogue: ServiceCatalogue) -> Iterable[Sig
         for value in marks.feedback_ids:
             if value.rpartition(":")[2].strip().lower() in service.feedback_ids:
                 yield Sighting(service, f"header: feedback-id {value}")
-    if marks.helo and (service := _nearest(marks.helo, catalogue, lambda each: each.helo)):
+    if marks.helo and (service := _nearest(marks.helo, catalogue, _HELO)):
         private = service.kind in (ServiceKind.MAILBOX, ServiceKind.GATEWAY, ServiceKind.HOSTING)
         if not private or service.id in marks.used:
             yield Sighting(service, f"helo: {marks.helo}")
@@ -143,17 +155,61 @@ def related(name: str | None, other: str | None) -> bool:
     return name == other or name.endswith(f".{other}") or other.endswith(f".{name}")
 
 
-def _nearest(
-    name: str, catalogue: ServiceCatalogue, patterns: Callable[[Service], Sequence[Pattern]]
-) -> Service | None:
+def _nearest(name: str, catalogue: ServiceCatalogue, patterns: _Patterns) -> Service | None:
     """The service with the longest pattern that fits `name`; the first of the catalogue where several are as long."""
-    best: Service | None = None
-    longest = 0
-    for service in catalogue.values():
-        for pattern in patterns(service):
-            if len(pattern.text) > longest and pattern.fits(name):
-                best, longest = service, len(pattern.text)
-    return best
+    found = max(_index(Same(catalogue), patterns).fitting(name), default=None, key=lambda each: (each[0], -each[1]))
+    return found[2] if found else None
+
+
+_Patterns = Callable[[Service], Sequence[Pattern]]
+_Fitting = tuple[int, int, Service]
+"""How long the pattern is that fits, which place its service has in the catalogue, and the service."""
+
+_SPF: _Patterns = attrgetter("spf")
+_MX: _Patterns = attrgetter("mx")
+_TARGETS: _Patterns = attrgetter("dkim.targets")
+_OWN_SELECTORS: _Patterns = attrgetter("dkim.own")
+_RETURN_DOMAINS: _Patterns = attrgetter("return_domains")
+_RETURN_LABELS: _Patterns = attrgetter("return_labels")
+_SIGNS_AS: _Patterns = attrgetter("signs_as")
+_HELO: _Patterns = attrgetter("helo")
+
+
+def _selectors(service: Service) -> Sequence[Pattern]:
+    return (*service.dkim.selectors, *service.dkim.older)
+
+
+@lru_cache(maxsize=64)
+def _index(catalogue: Same[ServiceCatalogue], patterns: _Patterns) -> _Index:
+    return _Index(catalogue.it, patterns)
+
+
+class _Index:
+    """One kind of pattern of all services, by what they fit."""
+
+    def __init__(self, catalogue: ServiceCatalogue, patterns: _Patterns) -> None:
+        self._whole: dict[str, list[_Fitting]] = {}
+        self._ends: dict[str, list[_Fitting]] = {}
+        self._odd: list[tuple[Pattern, _Fitting]] = []
+        for place, service in enumerate(catalogue.values()):
+            for each in patterns(service):
+                fitting = (len(each.text), place, service)
+                if each.expression is not None:
+                    self._odd.append((each, fitting))
+                    continue
+                self._whole.setdefault(each.text, []).append(fitting)
+                if each.suffix:
+                    self._ends.setdefault(each.text, []).append(fitting)
+
+    def fitting(self, name: str) -> Iterator[_Fitting]:
+        """Each pattern that fits `name`."""
+        name = name.rstrip(".").lower()
+        yield from self._whole.get(name, ())
+        end = name.partition(".")[2]
+        while end:
+            yield from self._ends.get(end, ())
+            end = end.partition(".")[2]
+        yield from (fitting for pattern, fitting in self._odd if pattern.fits(name))
 
 
 def _fits(name: str, patterns: Iterable[Pattern]) -> bool:

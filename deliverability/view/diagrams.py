@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 
 from deliverability.model.dkim import signatures_of
 from deliverability.model.facts import Unknown, Value, records_of
+from deliverability.model.gate import gate_of
 from deliverability.model.paths import FactPath
 from deliverability.model.report import DMARC_STAGES, Report
 from deliverability.model.rules import Severity
 from deliverability.model.spf import SpfStatus, SpfTree, StepOutcome, spf_trace, spf_tree
 from deliverability.view.findings import statement_of
+from deliverability.view.traffic import would_words
 from deliverability.words.sentences import Phrases, format_value, octets, shortened, visible
 from deliverability.words.speaker import Speaker
 
@@ -106,11 +108,12 @@ class StageView:
 
 @dataclass(frozen=True, slots=True)
 class DmarcView:
-    """The ladder and the record."""
+    """The ladder and the record; `gate`: whether the next rung is safe by what receivers report, what it would do."""
 
     stages: tuple[StageView, ...]
     record: str
     location: str
+    gate: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +157,8 @@ class LimitView:
 class BarView:
     """A size made of parts, held against limits; `attachments` are rows of name, type, size as sent, as a file.
 
-    `marks` are the limits of which at least half is used. `heavy`: it is worth thinking about what could be saved.
+    `limits` are all of them, `marks` those of which at least half is used. `heavy`: it is worth thinking about what
+    could be saved.
     """
 
     total: str
@@ -164,6 +168,7 @@ class BarView:
     attachments: tuple[tuple[str, str, str, str], ...] = ()
     more: int = 0
     heavy: bool = False
+    limits: tuple[LimitView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,7 +406,16 @@ def _dmarc(report: Report, say: Phrases) -> DmarcView | None:
         stages,
         _word(_known(report, "dmarc.record")),
         say("dmarc.record-at", location=location) if location else "",
+        _gate(report, say),
     )
+
+
+def _gate(report: Report, say: Phrases) -> tuple[str, ...]:
+    answer = gate_of(report.facts, report.findings)
+    if answer is None:
+        return ()
+    headline = say(f"gate.{answer.kind.value}", domain=visible(report.domain), policy=answer.to)
+    return tuple(filter(None, (headline, would_words(report.facts, answer.to, say))))
 
 
 def _size(report: Report, speaker: Speaker) -> BarView | None:
@@ -425,6 +439,7 @@ def _size(report: Report, speaker: Speaker) -> BarView | None:
     return BarView(
         total=say("size.far" if far else "size.total", size=octets(total, say)),
         parts=tuple(part for part in parts if part.octets),
+        limits=tuple(marks),
         marks=tuple(mark for mark in marks if mark.filled >= _METER),
         heavy=total >= _HEAVY or any(mark.filled >= _HEAVY_SHARE for mark in marks),
         overhead=say("size.overhead", size=octets(overhead, say)) if overhead else "",

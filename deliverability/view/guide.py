@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deliverability.model.answer import Because, GuideState, GuideStep
-from deliverability.model.codes import NEEDS
+from deliverability.model.codes import needed
 from deliverability.model.facts import Unknown
 from deliverability.model.report import Report
 from deliverability.view.answer import joined, step_words
@@ -115,8 +115,8 @@ def _missing(unknown: Unknown | None, say: Phrases) -> str:
     """What was not given, by its option; else why a look-up failed."""
     if unknown is None:
         return ""
-    if NEEDS.matches(unknown.detail) and unknown.detail is not None:
-        return say("guide-table.needs", option=say(f"option.{unknown.detail.arg('input')}"))
+    if (wanted := needed(unknown.detail)) is not None:
+        return say("guide-table.needs", option=say(f"option.{wanted.value}"))
     return say(f"reason.{unknown.reason.value}")
 
 

@@ -2,7 +2,8 @@
 
 Three walls stand behind each other: what is written here is made anew from a list of allowed elements and attributes
 (no address of any kind is among them); the document carries a policy that forbids every load; and the frame it goes
-into has an empty ``sandbox``, so that it can run no script, send no form and lead nowhere.
+into has an empty ``sandbox``, so that it can run no script, send no form and lead nowhere. Images that the message
+brings along may be shown, as they are part of it; images elsewhere only where the user asked for them this once.
 
 No tree is built: parsers that build one as browsers do take quadratic time for hostile nesting. Tags are read one
 after the other, and the browser that shows them makes a tree of what was let through.
@@ -11,16 +12,19 @@ after the other, and the browser that shows them makes a tree of what was let th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 from html import escape
+from urllib.parse import unquote
 
 from deliverability._charrefs import unescape
 from deliverability.words.sentences import visible
 
 MAX_OCTETS = 100_000
-_MAX_READ = 1_000_000
+_MAX_READ, _MAX_SHOWN = 1_000_000, 10_000_000
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+_SOURCES = ("img-src data:", "img-src data: https: http:")
 
 _ELEMENTS = (
     "a abbr address article aside b big blockquote br caption center cite code col colgroup dd del dfn div dl dt em "
@@ -51,6 +55,21 @@ _LOADS = re.compile(r"(?:image|image-set|url|src|element)\s*\([^)]*\)?", re.IGNO
 _STEERING = re.compile(
     r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
 )
+# An address on the web that every browser reads alike, of a host with a public-looking name: opening a message must not
+# ask the machines of the own network.
+_REMOTE = re.compile(
+    r"https?://(?:[a-z0-9_-]{1,63}\.){1,20}(?!(?:local|localhost|localdomain|internal|lan|home|arpa)"
+    r"(?:[:/?#]|\Z))[a-z]{2,63}(?::[0-9]{1,5})?(?:[/?#][^\s\"'<>\\]{0,4000})?",
+    re.IGNORECASE,
+)
+_WRITTEN = re.compile(r"data:image/(?:png|jpe?g|gif|webp|bmp|avif);base64,[a-z0-9+/=\s]*", re.IGNORECASE)
+_SCHEME = re.compile(r"\(\s*prefers-color-scheme\s*:\s*(dark|light)\s*\)", re.IGNORECASE)
+_ALWAYS, _NEVER = "(min-width:0)", "(max-width:0)"
+_INVERTED = "html{background:#fff;filter:invert(1) hue-rotate(180deg)}img{filter:invert(1) hue-rotate(180deg)}"
+_CLIP = (
+    ".deliv-clip{display:block;border-top:3px dashed #b3261e;color:#b3261e;background:#fff;"
+    "font:bold 13px/1.5 sans-serif;text-align:center;margin:4px 0}"
+)
 _STYLE = (
     "html{color:#000}body{margin:8px;overflow-wrap:anywhere}a{text-decoration:underline;color:#0645ad}"
     ".deliv-image{display:inline-block;box-sizing:border-box;max-width:100%;min-width:1em;min-height:1em;"
@@ -59,40 +78,101 @@ _STYLE = (
 )
 
 
+class ColourScheme(StrEnum):
+    """The colours of a preview."""
+
+    LIGHT = "light"
+    DARK = "dark"
+    """The message's own dark colours; where it has none, inverted as many mail programs do it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """How a preview of a page of its own is shown.
+
+    Attributes:
+        own: images written into the HTML are shown.
+        images: the others that the message brings along, as ``data:`` addresses by their Content-ID.
+        remote: images on the web are loaded.
+        scheme: the colours; None: those of the browser that shows it.
+        clipped_at: octets of the HTML after which a mark with the words `clip_mark` stands; None: no mark.
+        most: octets of the document; what is larger is left out.
+
+    """
+
+    own: bool = True
+    images: Mapping[str, str] = field(default_factory=dict)
+    remote: bool = False
+    scheme: ColourScheme | None = None
+    clipped_at: int | None = None
+    clip_mark: str = ""
+    most: int = 64 << 20
+
+    @property
+    def policy(self) -> str:
+        """What the document may load."""
+        return f"{POLICY}; {_SOURCES[self.remote]}"
+
+
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What the frame is given; empty where the HTML is too large to be embedded. `octets` is the size of the HTML."""
+    """What the frame is given; empty where the HTML is too large to be embedded. `octets` is the size of the HTML.
+
+    `own_dark`: the message has colours of its own for dark screens. `remote`: images that lie on the web. `policy`:
+    what the document may load.
+    """
 
     document: str
     octets: int
+    own_dark: bool = False
+    remote: int = 0
+    policy: str = POLICY
 
 
-def preview(html: str) -> Preview:
-    """A harmless document made from the HTML of a message, with boxes in place of its images.
+def preview(html: str, showing: Showing | None = None) -> Preview:
+    """A harmless document made from the HTML of a message, with boxes in place of the images that are not shown.
 
-    Every input gives one; time is linear in its size. What is too large is left out.
+    Every input gives one; time is linear in its size. What is too large is left out. Without `showing` it is one to be
+    embedded in a report, with a box for every image.
     """
     size = len(html.encode("utf-8", "replace"))
-    if size > _MAX_READ:
+    if size > (_MAX_SHOWN if showing else _MAX_READ):
         return Preview("", size)
-    page = _Page()
+    page = _Page(showing or Showing(own=False))
     page.read(html.replace("\x00", "").encode("utf-8", "replace").decode("utf-8"))
-    style = _STYLE + "".join(page.sheets)
+    sheets = "".join(page.sheets)
+    own_dark = any(match[1].lower() == "dark" for match in _SCHEME.finditer(sheets))
+    style = _STYLE + (_CLIP + _coloured(sheets, showing.scheme, own_dark=own_dark) if showing else sheets)
+    policy = showing.policy if showing else POLICY
     document = (
         '<!doctype html><html><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         f'<meta name="viewport" content="width=device-width"><style>{style}</style></head>'
         f"<body{page.body}>{''.join(page.out)}</body></html>"
     )
     # Quotes and ampersands grow inside the attribute that carries the document.
-    return Preview(document if len(escape(document).encode()) <= MAX_OCTETS else "", size)
+    fits = len(document.encode()) <= showing.most if showing else len(escape(document).encode()) <= MAX_OCTETS
+    return Preview(document if fits else "", size, own_dark, page.remote, policy)
+
+
+def _coloured(sheets: str, scheme: ColourScheme | None, *, own_dark: bool) -> str:
+    """The style sheets of the message with their conditions on the colour scheme settled."""
+    if scheme is None:
+        return sheets
+    settled = _SCHEME.sub(lambda match: _ALWAYS if match[1].lower() == scheme.value else _NEVER, sheets)
+    if scheme is ColourScheme.LIGHT:
+        return f"{settled}html{{color-scheme:light}}"
+    return settled if own_dark else settled + _INVERTED
 
 
 class _Page:
     """What was let through: pieces of the body, style sheets, and the attributes of the body element."""
 
-    def __init__(self) -> None:
+    def __init__(self, showing: Showing) -> None:
         self.out: list[str] = []
+        self.remote = 0
+        self._showing = showing
+        self._clip: int | None = None
         self.sheets: list[str] = []
         self.body = ""
         self._dropped = ""
@@ -101,8 +181,12 @@ class _Page:
     def read(self, html: str) -> None:
         """Read tag by tag; what is not closed at the end of the text is left out, as browsers do."""
         position = 0
+        if (octets := self._showing.clipped_at) is not None:
+            self._clip = len(html.encode()[:octets].decode("utf-8", "ignore"))
         while position >= 0:
             start = html.find("<", position)
+            if self._clip is not None and position >= self._clip:
+                self._mark(html[position:start] if start >= 0 else html[position:])
             self._text(html[position:start] if start >= 0 else html[position:])
             if start < 0:
                 return
@@ -149,7 +233,7 @@ class _Page:
         elif name == "body":
             self.body = self.body or _written(attributes.items())
         elif name in ("img", "image"):
-            self.out.append(_image(attributes))
+            self._image(attributes)
         elif name in _ALLOWED:
             self.out.append(f"<{name}{_written(attributes.items())}>")
 
@@ -160,6 +244,25 @@ class _Page:
                 self._dropped = ""
         elif name in _ALLOWED:
             self.out.append(f"</{name}>")
+
+    def _image(self, attributes: dict[str, str]) -> None:
+        address = unescape(attributes.get("src", "")).strip()
+        shown = self._showing.images.get(unquote(address[4:])) if address[:4].lower() == "cid:" else None
+        if self._showing.own and _WRITTEN.fullmatch(address):
+            shown = address
+        if _REMOTE.fullmatch(address):
+            self.remote += 1
+            shown = address if self._showing.remote else None
+        if shown is None:
+            self.out.append(_box(attributes))
+            return
+        self.out.append(f'<img src="{escape(shown)}"{_written(attributes.items())}>')
+
+    def _mark(self, text: str) -> None:
+        """Say that the rest is clipped, once, where the next words stand: elsewhere it could break a table."""
+        if not self._dropped and text.strip():
+            self.out.append(f'<span class="deliv-clip">{escape(self._showing.clip_mark)}</span>')
+            self._clip = None
 
     def _text(self, text: str) -> None:
         if text and not self._dropped:
@@ -179,7 +282,7 @@ def _written(attributes: Iterable[tuple[str, str]]) -> str:
     )
 
 
-def _image(attributes: dict[str, str]) -> str:
+def _box(attributes: dict[str, str]) -> str:
     """A box of the size of the image with its alternative text, as a mail program shows it with images off."""
     size = "".join(
         f"{name}:{value}px;"

@@ -231,7 +231,7 @@ class _Values:
     def __init__(self, finding: Finding, rule: Rule, catalogue: Catalogue, facts: FactSet) -> None:
         self._finding = finding
         self._each = rule.each
-        self.limits = finding.limits
+        self.limits = finding.limits or rule.limits  # of what does not apply, the report keeps none
         self._catalogue = catalogue
         self._facts = facts
 

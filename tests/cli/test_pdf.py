@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from deliverability.cli import main
-from deliverability.cli.pdf import NAMES, find_browser, print_pdf
 from deliverability.model.errors import InputError
+from deliverability.ports.browser import NAMES, find_browser, print_pdf
 from tests.browser import find_chromium
 
 REPORT = Path("report.pdf")

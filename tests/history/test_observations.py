@@ -15,6 +15,7 @@ from deliverability.history.observations import Observations, Taken
 from deliverability.history.reports import DAY
 from deliverability.history.store import History
 from deliverability.history.window import OVERLAP, window
+from deliverability.knowledge import shipped
 from deliverability.model.codes import Code
 from deliverability.model.observed import (
     AggregateReport,
@@ -313,6 +314,34 @@ def test_tls_and_failure_reports(history: History) -> None:
     found = seen(history)
     assert found.tls == (tls,)
     assert found.failures == ((failed, 2),)
+
+
+def test_a_reporter_that_is_known_has_one_name(history: History) -> None:
+    store = Observations(history)
+    intake = store.begin(NOW)
+    with store.batch(intake, NOW, KEEP) as batch:
+        for name in ("outlook.com", "enterprise outlook", "somebody"):
+            sink = batch.rows()
+            sink.take(ROWS)
+            item = hashlib.md5(name.encode()).digest()
+            batch.aggregate(item, report(name, digest=name), sink, "example.com", name, Trust.VERIFIED)
+    found = window(history, "example.com", 28, "verified", NOW, shipped().reporters)
+    assert {row.reporter for row in found.rows} == {"microsoft", "somebody"}
+    assert set(found.last_reports) == {"microsoft", "somebody"}
+    assert [(each.reporter, each.domain) for each in found.reports].count(("microsoft", "example.com")) == 2
+
+
+def test_an_address_that_brings_mail_of_many_owners_is_a_relay(history: History) -> None:
+    store = Observations(history)
+    intake = store.begin(NOW)
+    with store.batch(intake, NOW, KEEP) as batch:
+        for number in range(5):
+            domain = "example.com" if number == 0 else f"example{number}.net"
+            sink = batch.rows()
+            sink.take([ROWS[0], ROWS[1], ROWS[2]] if number < 4 else ROWS[:2])
+            item = bytes([number]) * 16
+            batch.aggregate(item, report(str(number), domain=domain), sink, domain, "receiver", Trust.VERIFIED)
+    assert seen(history).relays == {"192.0.2.1"}, "not one of four owners, and not what only forges"
 
 
 def test_problems_of_the_domain_and_of_nobody_known(history: History) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import subprocess
+import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -266,3 +268,21 @@ def test_a_file_that_is_no_database_says_so(tmp_path: Path) -> None:
     (tmp_path / "h.db").write_text("this is not a database, it is a long enough text to be none" * 20)
     with pytest.raises(HistoryError, match="not a database"):
         History.open(f"sqlite:///{tmp_path / 'h.db'}")
+
+
+def test_the_newest_tables_are_known_without_what_changes_them(tmp_path: Path) -> None:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    from deliverability.history import store
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(store.__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    assert ScriptDirectory.from_config(config).get_heads() == [store._newest()]
+    History.open(f"sqlite:///{tmp_path / 'h.db'}").close()
+    code = f"""import sys
+from deliverability.history.store import History
+History.open("sqlite:///{tmp_path / "h.db"}").close()
+print("alembic" in sys.modules)"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"False\n"

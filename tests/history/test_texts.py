@@ -196,7 +196,6 @@ KEPT = {
     "message.attachments[].true_type",
     "message.attachments[].types",
     "message.date",
-    "message.defects",
     "message.duplicate_headers",
     "message.forward_signs",
     "message.from_domain",

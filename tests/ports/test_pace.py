@@ -10,7 +10,7 @@ import pytest
 from deliverability.model.facts import Reason
 from deliverability.ports.base import DnsQuestion, Failed, Found, Get
 from deliverability.ports.budget import Budget
-from deliverability.ports.pace import _LEAST_RATE, LOOK_BACK, OWN_RATE, SLOW_START, Pace
+from deliverability.ports.pace import _LEAST_RATE, LOOK_BACK, OWN_BURST, OWN_RATE, SLOW_START, Pace, Turns
 
 
 class Known:
@@ -54,8 +54,9 @@ def pace(time: Callable[[], float], rate: float = 0, share: int = 1) -> Pace:
 async def asked(paced: Pace, time: Time, names: list[str]) -> list[float]:
     """When the turns come, one after the other."""
     begun, turns = time.now, []
+    own: dict[str, Turns] = {}
     for name in names:
-        await paced.turn(name)
+        await paced.turn(name, own)
         turns.append(time.now - begun)
     return turns
 
@@ -64,8 +65,15 @@ async def test_one_domain_is_asked_twenty_times_a_second(time: Time) -> None:
     paced = pace(time)
     with paced.at_work("example.com"):
         turns = await asked(paced, time, [f"n{number}.example.com" for number in range(100)])
-    assert max(turns[:20]) == 0, "after a pause as many at once"
-    assert turns[-1] == pytest.approx((100 - 1 - OWN_RATE) / OWN_RATE, abs=0.1)
+    assert max(turns[:OWN_BURST]) == 0, "what one audit asks passes"
+    assert turns[-1] == pytest.approx((100 - 1 - OWN_BURST) / OWN_RATE, abs=0.1)
+
+
+async def test_domains_below_one_registered_domain_wait_for_each_other(time: Time) -> None:
+    paced = pace(time)
+    with paced.at_work("a.example.com"), paced.at_work("b.example.com"):
+        await asked(paced, time, ["a.example.com"] * OWN_BURST)
+        assert await asked(paced, time, ["b.example.com"]) == [pytest.approx(1 / OWN_RATE, abs=0.1)]
 
 
 async def test_others_do_not_wait_for_it(time: Time) -> None:
@@ -74,10 +82,12 @@ async def test_others_do_not_wait_for_it(time: Time) -> None:
     assert await asked(paced, time, [f"a.d{number}.example" for number in range(500)]) == [0.0] * 500
 
 
-async def test_processes_share_what_is_nobodys_own(time: Time) -> None:
-    paced = pace(time, share=4)
-    turns = await asked(paced, time, ["vendor.example"] * 50)
-    assert turns[-1] == pytest.approx(50 / (OWN_RATE / 4), rel=0.2)
+async def test_a_vendor_is_asked_as_much_as_its_users_need_and_no_more(time: Time) -> None:
+    paced = pace(time)
+    for _ in range(50):
+        assert max(await asked(paced, time, [f"tenant{n}.vendor.example" for n in range(OWN_BURST)])) == 0
+    turns = await asked(paced, time, ["vendor.example"] * (OWN_BURST + 20))
+    assert turns[-1] == pytest.approx(20 / OWN_RATE, abs=0.1)
 
 
 async def test_the_rate_rises_slowly_to_what_is_wanted(time: Time) -> None:
@@ -155,7 +165,7 @@ async def test_waiting_for_a_turn_costs_a_subject_none_of_its_time() -> None:
         question = DnsQuestion(f"n{number}.example.com", "TXT")
         return await layer.ask(question, lambda: budget.ask(question, answer))
 
-    found = await asyncio.gather(*(ask(number) for number in range(32)))
+    found = await asyncio.gather(*(ask(number) for number in range(OWN_BURST + 12)))
     assert all(isinstance(each, Found) for each in found), "some waited 0.6 s"
     assert not budget.spent
     await asyncio.sleep(0.25)

@@ -6,6 +6,7 @@ import re
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deliverability.cli import deliv
-from deliverability.view.preview import MAX_OCTETS, POLICY, preview
+from deliverability.view.preview import MAX_OCTETS, POLICY, ColourScheme, Showing, preview
 
 
 def body(html: str) -> str:
@@ -162,3 +163,122 @@ def test_a_report_shows_the_message_but_no_other_output_holds_its_text(tmp_path:
 
     assert "&lt;p&gt;Dear Ms Sato&lt;/p&gt;" in page.read_text("utf-8")
     assert "Sato" not in data.read_text("utf-8")
+
+
+# --- on a page of its own ---
+
+PIXEL = "data:image/png;base64,iVBORw0KGgo="
+
+
+def shown(html: str, **how: Any) -> str:
+    return preview(html, Showing(**how)).document
+
+
+def test_an_image_that_the_message_brings_along_is_shown() -> None:
+    document = shown('<img src="cid:logo%40x" alt="Logo" width=20 onerror="x()">', images={"logo@x": PIXEL})
+
+    assert f'<img src="{PIXEL}" alt="Logo" width="20">' in document
+    assert "img-src data:;" in document.replace('">', ";")
+    assert "deliv-image" not in document.partition("<body")[2]
+
+
+def test_an_image_written_into_the_html_is_shown_but_no_drawing_that_could_hold_a_script() -> None:
+    assert f'src="{PIXEL}"' in shown(f'<img src="{PIXEL}">')
+    assert "svg" not in shown('<img src="data:image/svg+xml;base64,PHN2Zz4=">')
+    assert "data:text" not in shown('<img src="data:text/html,x">')
+
+
+def test_images_on_the_web_are_counted_and_loaded_only_where_asked() -> None:
+    html = '<img src="https://img.shop.example/a.png?x=1&amp;y=2"><img src="http://shop.example:8080/b.gif">'
+
+    blocked, loaded = preview(html, Showing()), preview(html, Showing(remote=True))
+    assert (blocked.remote, loaded.remote) == (2, 2)
+    assert "shop.example" not in blocked.document
+    assert "http:" not in blocked.policy
+    assert 'src="https://img.shop.example/a.png?x=1&amp;y=2"' in loaded.document
+    assert 'src="http://shop.example:8080/b.gif"' in loaded.document
+    assert loaded.policy.endswith("img-src data: https: http:")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://127.0.0.1:8025/x.png",
+        "http://127.1/x.png",
+        "http://0x7f.1/x.png",
+        "http://[::1]/x.png",
+        "http://localhost/x.png",
+        "http://app.localhost:3000/x.png",
+        "http://printer.local/x.png",
+        "http://router.lan",
+        "http://intranet/x.png",
+        "http://shop.example@127.0.0.1/x.png",
+        "http://127.0.0.1\\@shop.example/x.png",
+        "//shop.example/x.png",
+        "ftp://shop.example/x.png",
+        "javascript:alert(1)",
+    ],
+)
+def test_no_message_asks_the_machines_of_the_own_network(address: str) -> None:
+    found = preview(f'<img src="{address}">', Showing(remote=True))
+
+    assert found.remote == 0
+    assert "<img" not in found.document
+
+
+def test_style_sheets_load_nothing_even_where_images_may() -> None:
+    document = shown(
+        '<style>p{background:url(https://shop.example/b.png)}</style><p style="a:url(//x.example)">', remote=True
+    )
+
+    assert "example" not in document
+
+
+def test_dark_is_the_message_s_own_dark_where_it_has_one() -> None:
+    when = "@media (prefers-color-scheme:"
+    html = f"<style>{when} dark){{p{{color:#eee}}}}{when}light){{p{{color:#111}}}}</style>"
+
+    dark, light = (preview(html, Showing(scheme=each)) for each in (ColourScheme.DARK, ColourScheme.LIGHT))
+    assert dark.own_dark
+    assert "@media (min-width:0){p{color:#eee}}@media (max-width:0){p{color:#111}}" in dark.document
+    assert "@media (max-width:0){p{color:#eee}}@media (min-width:0){p{color:#111}}" in light.document
+    assert "invert" not in dark.document + light.document
+
+
+def test_dark_is_inverted_where_the_message_has_none() -> None:
+    assert "invert(1)" in shown("<p>a</p>", scheme=ColourScheme.DARK)
+    assert "invert(1)" not in shown("<p>a</p>", scheme=ColourScheme.LIGHT)
+
+
+def test_the_clipping_mark_stands_before_the_first_words_behind_the_line_and_once() -> None:
+    html = "<table><tr><td>ああ</td></tr>  <tr><td>bb</td><td>cc</td></tr></table>"
+    line = len("<table><tr><td>ああ</td>".encode())
+
+    mark = '<span class="deliv-clip">up to &lt;here&gt;</span>'
+    document = shown(html, clipped_at=line, clip_mark="up to <here>")
+    assert f"<td>{mark}bb</td>" in document
+    assert document.count(mark) == 1
+    assert mark not in shown(html)
+
+
+IMAGES = (
+    "<img src='",
+    "https://a.example/x.png",
+    "cid:a",
+    "data:image/png;base64,AAAA",
+    "'",
+    "<style>@media (prefers-",
+)
+
+
+@given(st.lists(PIECES | st.sampled_from(IMAGES), max_size=40).map("".join))
+def test_with_images_allowed_only_images_come_out_beside(html: str) -> None:
+    images = {"a": PIXEL}
+    document = preview(html, Showing(images=images, remote=True, scheme=ColourScheme.DARK)).document
+    read = Reader(document)
+
+    assert document.count("http-equiv") == 1
+    forbidden = {"script", "svg", "base", "link", "title", "form", "input", "iframe", "object", "textarea"}
+    assert not read.tags & forbidden
+    assert not {name for name in read.names if name.startswith("on")} | (read.names & {"href", "srcset", "background"})
+    assert ("src" in read.names) == ("img" in read.tags)

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from deliverability.model.codes import Code, Detail
@@ -28,6 +29,7 @@ MINIMUM_RSA_BITS = 1024
 """Shorter RSA keys never make a valid signature (RFC 8301 section 3.2)."""
 
 _ED25519_OCTETS = 32
+_REMEMBERED = 256  # records: each is looked at several times
 
 V_NOT_FIRST = Code("dkim-first")
 KEY_NOT_RSA = Code("key-rsa")
@@ -91,6 +93,7 @@ class Check(StrEnum):
     """Either of these."""
 
 
+@lru_cache(_REMEMBERED)
 def parse_key(record: str) -> KeyRecord:
     """Read a key record. Never raises; what is wrong is in `errors`."""
     parsed = parse_tags(record)
@@ -148,6 +151,7 @@ def choose_key(records: Iterable[str]) -> tuple[KeyRecord | None, int]:
     return (chosen[0] if chosen else None), len(chosen)
 
 
+@lru_cache(_REMEMBERED)
 def looks_like_key(record: str) -> bool:
     """A TXT record is meant as a key record, whether or not it can be read."""
     tags = parse_tags(record).tags

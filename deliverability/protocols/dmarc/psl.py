@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,9 @@ from deliverability._cache import kept
 
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
+
+_REMEMBERED = 8192
+"""Names whose owner is remembered: an audit asks for that of the same few names again and again."""
 
 
 @cache
@@ -32,12 +35,14 @@ def _kept(name: str, *, only_icann: bool) -> PublicSuffixList:
     return kept(name, sources, lambda: library.PublicSuffixList(accept_unknown=False, only_icann=only_icann))
 
 
+@lru_cache(_REMEMBERED)
 def known_registrable_domain(domain: str) -> str | None:
     """The registrable domain; None for a public suffix and for names under no known suffix."""
     name = _name(domain)
     return str(found) if name and (found := _list().privatesuffix(name)) else None
 
 
+@lru_cache(_REMEMBERED)
 def registrable_domain(domain: str) -> str:
     """The organizational domain by the public suffix list (RFC 7489 section 3.2); the name itself if it is a suffix.
 
@@ -50,6 +55,7 @@ def registrable_domain(domain: str) -> str:
     return ".".join(name.split(".")[-2:])
 
 
+@lru_cache(_REMEMBERED)
 def registered_domain(domain: str) -> str:
     """The domain that was registered at a registry, whoever hands out names below it: amazonaws.com of an EC2 host.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ LOOKUP_MECHANISMS = frozenset({"include", "a", "mx", "ptr", "exists"})
 
 MAX_TERMS = 1000
 """Terms of one record that are read. Records this long are hostile: 16 KB at least, where 450 octets are advised."""
+_REMEMBERED = 512  # parsed records: those of services are met again and again
 
 _MECHANISM = re.compile(r"([+\-?~]?)([a-z][a-z0-9\-_.]*+)(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
 _MODIFIER = re.compile(r"([a-z][a-z0-9\-_.]*)=(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
@@ -293,6 +295,7 @@ def lookalikes(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(value for value in values if value not in real and _LOOKALIKE.match(value[:200].lstrip(_WRAPPING)))
 
 
+@lru_cache(_REMEMBERED)
 def parse(text: str) -> Record:
     """Parse a record that `select` chose. Never raises: what is wrong is kept as BadTerm, all of it."""
     terms: list[Term] = []

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from deliverability.mail.captured import envelope_beside
 from deliverability.mail.dates import parse_date
 from deliverability.mail.origin import HEAD_OCTETS, own_domain
 from deliverability.mail.reader import read
@@ -135,7 +136,9 @@ def _head_of(file: Path, source: str) -> _Head:
     except OSError as error:
         raise NoMessages(MESSAGES_UNREADABLE(place=source, why=error.strerror or str(error))) from None
     domain, date = _read(octets)
-    return _Head(file.name, domain, date or datetime.fromtimestamp(changed, UTC), path=file)
+    came = datetime.fromtimestamp(changed, UTC)
+    # Of a test send counts when it was received, for what is sent again may bear an old date.
+    return _Head(file.name, domain, came if date is None or envelope_beside(file) else date, path=file)
 
 
 def _of_mbox(path: Path) -> Iterator[_Head]:

@@ -30,12 +30,13 @@ from deliverability.history.diff import compare
 from deliverability.history.known import fails, last_known
 from deliverability.history.older import IDENTITIES, renewed
 from deliverability.history.pieces import Packed, pack
-from deliverability.history.store import DamagedError, History, HistoryError, HistoryRun, Standing
+from deliverability.history.store import DamagedError, History, HistoryError, HistoryRun, SubjectDigest
 from deliverability.history.texts import named
 from deliverability.history.trend import certain_grade, measures_of, stage_of
 from deliverability.judge.conditions import paths_of
 from deliverability.judge.engine import Selection, fingerprint, judge
 from deliverability.judge.grade import assess
+from deliverability.mail.captured import envelope_beside
 from deliverability.model.answer import FindingId, Said
 from deliverability.model.codec import json_text
 from deliverability.model.codes import ABOUT, Code, Detail
@@ -227,7 +228,7 @@ class _Before:
     """The finished run before: what each subject was in it, and the folder of its pages where that is still there."""
 
     run: HistoryRun | None = None
-    subjects: Mapping[tuple[str, str], Standing] = field(default_factory=dict)
+    subjects: Mapping[tuple[str, str], SubjectDigest] = field(default_factory=dict)
     folder: Path | None = None
 
     @classmethod
@@ -366,6 +367,8 @@ class _Subjects:
             # All is as it was, and nothing was news then: there is nothing to compare.
             comparison = replace(comparison, previous=self.before.began(subject))
             entry = replace(before, comparison=comparison, exit_code=_exit_code(report, comparison, self.plan))
+            if any(self.plan.rules.rules[each.rule].tells_dates for each in comparison.changes):
+                entry = replace(entry, texts=_all_texts(report, _Compared(comparison), self.plan.rules))
         else:
             entry, gone = self._compared(subject, report, packed, renamed, gathered.problems)
             entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
@@ -524,7 +527,8 @@ async def _gathered(subject: WeeklySubject, plan: Plan, seen: tuple[KeySeen, ...
     picked, problems = subject.picked, subject.problems
     if picked is not None:
         try:
-            return await audited(Sample(picked.name, path=picked.path, data=picked.data), problems)
+            envelope = envelope_beside(picked.path) if picked.path else None
+            return await audited(Sample(picked.name, picked.path, picked.data, envelope), problems)
         except InputError as problem:
             problems = problem.details
     try:
@@ -588,7 +592,7 @@ def _entry(subject: WeeklySubject, report: Report, compared: _Compared, plan: Pl
         verdicts=tuple(_verdict(each) for each in report.verdicts),
         grade=certain_grade(report.assessment),
         comparison=comparison,
-        texts={lang: dict(_texts(report, compared, plan.rules, lang)) for lang in LANGUAGES},
+        texts=_all_texts(report, compared, plan.rules),
         counts={
             severity.value: sum(each.severity is severity for each in unmet)
             for severity in (Severity.ERROR, Severity.WARNING, Severity.INFO)
@@ -604,7 +608,7 @@ def _entry(subject: WeeklySubject, report: Report, compared: _Compared, plan: Pl
 
 def _content(report: Report) -> str:
     """Remedies are drafted in bounded time: on a busy machine fewer may be ready, and the pages say less."""
-    told = report.answer, report.remedies, tuple(each.code for each in report.notes)
+    told = [(each.rule, each.item, each.code) for each in report.remedies], [each.code for each in report.notes]
     return hashlib.sha256(repr(told).encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
@@ -614,6 +618,10 @@ def _verdict(verdict: Verdict) -> ReceiverVerdict:
 
 
 _CLOSED = {True: "closed", False: "open", None: "unknown"}
+
+
+def _all_texts(report: Report, compared: _Compared, rules: RuleSet) -> dict[str, dict[str, FindingText]]:
+    return {lang: dict(_texts(report, compared, rules, lang)) for lang in LANGUAGES}
 
 
 def _texts(report: Report, compared: _Compared, rules: RuleSet, lang: str) -> Iterator[tuple[str, FindingText]]:

@@ -1,15 +1,16 @@
 """The DNS engine against a thin asyncio client (P5), and what silent domains cost the others (P13).
 
-    python benchmarks/dns.py [--json FILE] [--questions N] [--domains N]
+    python benchmarks/questions.py [--json FILE] [--questions N] [--domains N]
 
 P5 asks the same questions, 46 a domain in three dependent rounds, of a loopback name server in a process of its own:
 through a thin client (one socket, a dictionary of ids, the data of answers as it stands), through the engine alone, and
 through the whole stack as an audit of many domains asks (journal, time budget, shares). Compared are questions a second
 of processor time, of the client's process, in rounds that take turns.
 
-P13 gathers the facts of many domains, of which every twentieth has name servers that never answer, and of as many that
-all answer; compared are the times that both take, and counted the healthy domains with a fact that could not be found
-out because a question got no answer.
+P13 gathers the facts of many domains of benchmarks/lab.py, of which every twentieth has name servers that never answer,
+and of as many that all do; compared are the times that both take, and counted the domains that answer and of which a
+fact could not be found out, because a question got no reply. The last silent domain costs its whole time-out, 6
+seconds, at whose end nobody else is left to wait for: so the ratio says something of runs that take long.
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ import argparse
 import asyncio
 import itertools
 import json
-import multiprocessing
-import socket
 import statistics
-import struct
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from multiprocessing.connection import Connection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.lab import Kind, Lab
+from benchmarks.nameserver import serving
 from deliverability.auditors.base import _Listening
 from deliverability.model.facts import Reason, Unknown
+from deliverability.ports.base import Answer, Failed
 from deliverability.ports.dns import LiveResolver
 from deliverability.ports.names import labels_of
 from deliverability.ports.ports import Ports
@@ -43,83 +44,20 @@ from deliverability.runs.job import Job
 from deliverability.runs.stream import collecting_seldom, stream
 
 ROUNDS = 5
-SILENT = ".silent.example"
+EVERY = 20
+SILENT = "-silent.invalid"
 WAVES = (30, 10, 6)
 """Questions of one domain, in rounds that depend on each other."""
 
 Ask = Callable[[str, str], Awaitable[Any]]
 
 
-# --- the name server ------------------------------------------------------------------------------------------------
+class Silenced(Lab):
+    """The laboratory, with domains besides whose name servers never answer."""
 
-
-def answer(question: bytes) -> bytes | None:
-    """The reply of a healthy domain; None where the name belongs to a silent one."""
-    name, kind = _read(question)
-    if name.endswith(SILENT):
-        return None
-    values = _records(name, kind)
-    section = question[12 : 12 + _length(question)]
-    flags = 0x8183 if values is None else 0x8180
-    head = question[:2] + struct.pack("!HHHHH", flags, 1, len(values or ()), 0, 0)
-    return head + section + b"".join(b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 300, len(v)) + v for v in values or ())
-
-
-def _records(name: str, kind: int) -> list[bytes] | None:
-    """Data of the records, empty: there are none; None: there is no such name."""
-    first = name.partition(".")[0]
-    if kind == 16:
-        if first == "_dmarc":
-            return [_txt("v=DMARC1; p=reject; rua=mailto:dmarc@" + name.partition(".")[2])]
-        if "_domainkey" in name:
-            return [_txt("v=DKIM1; k=rsa; p=" + KEY)] if first in ("selector1", "selector2") else None
-        if first == "_spf":
-            return [_txt("v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 -all")]
-        if first.startswith("_"):
-            return None
-        return [_txt(f"v=spf1 include:_spf.vendor.example include:_spf.{name} ip4:198.51.100.1 -all")]
-    if kind == 15:
-        return [struct.pack("!H", 10) + _name(f"mx1.{name}"), struct.pack("!H", 20) + _name(f"mx2.{name}")]
-    if kind == 1:
-        return [socket.inet_aton("192.0.2.1")]
-    return []
-
-
-KEY = "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA" + "x" * 340 + "IDAQAB"
-
-
-def _txt(text: str) -> bytes:
-    octets = text.encode()
-    parts = [octets[start : start + 255] for start in range(0, len(octets), 255)]
-    return b"".join(bytes((len(part),)) + part for part in parts)
-
-
-def _name(name: str) -> bytes:
-    return b"".join(bytes((len(label),)) + label.encode() for label in name.split(".")) + b"\0"
-
-
-def _length(question: bytes) -> int:
-    return question.index(b"\0", 12) + 5 - 12
-
-
-def _read(question: bytes) -> tuple[str, int]:
-    labels, position = [], 12
-    while size := question[position]:
-        labels.append(question[position + 1 : position + 1 + size].decode("latin-1"))
-        position += size + 1
-    return ".".join(labels), int.from_bytes(question[position + 1 : position + 3], "big")
-
-
-def serve(pipe: Connection) -> None:
-    """Answer for ever; what was answered before, from memory."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        server.bind(("127.0.0.1", 0))
-        pipe.send(server.getsockname()[1])
-        while True:
-            question, sender = server.recvfrom(65535)
-            if (reply := answer(question)) is not None:
-                server.sendto(reply, sender)
+    async def query(self, name: str, rdtype: str) -> Answer:
+        """As the laboratory answers."""
+        return Failed(name, rdtype, Reason.TIMEOUT) if name.endswith(SILENT) else self.answer(name, rdtype)
 
 
 # --- P5: questions a second -----------------------------------------------------------------------------------------
@@ -210,15 +148,17 @@ CLIENTS = {"thin client": through_thin, "engine alone": through_engine, "engine 
 
 def speed(port: int, count: int) -> list[dict[str, Any]]:
     taken: dict[str, list[float]] = {name: [] for name in CLIENTS}
-    domains = max(1, count // sum(WAVES))
-    for turn in range(ROUNDS):
+    each = max(1, count // sum(WAVES))
+    names = [f"d{number}.invalid" for number in range(each)]
+    asyncio.run(through_thin(port, names))  # the server remembers its replies
+    for _ in range(ROUNDS):
         for name, client in CLIENTS.items():
             begin = time.process_time()
-            asyncio.run(client(port, [f"d{n}.turn{turn}.example" for n in range(domains)]))
-            taken[name].append((time.process_time() - begin) / (domains * sum(WAVES)))
+            asyncio.run(client(port, names))
+            taken[name].append((time.process_time() - begin) / (each * sum(WAVES)))
     rows = []
     for name in CLIENTS:
-        ratios = [thin / each for thin, each in zip(taken["thin client"], taken[name], strict=True)]
+        ratios = [thin / own for thin, own in zip(taken["thin client"], taken[name], strict=True)]
         ratio, micro = statistics.median(ratios), statistics.median(taken[name]) * 1e6
         print(f"P5   {name:<20} {micro:6.1f} us a question   {ratio:5.2f} x the thin client's questions a second")
         if name != "thin client":
@@ -245,17 +185,24 @@ async def fleet(port: int, domains: Sequence[str]) -> tuple[float, int]:
     return time.perf_counter() - begin, open_
 
 
-def silence(port: int, count: int, share: float) -> list[dict[str, Any]]:
-    healthy = [f"d{n}.healthy.example" for n in range(count)]
-    mixed = [f"d{n}{SILENT}" if n % round(1 / share) == 7 else name for n, name in enumerate(healthy)]
+def silence(port: int, lab: Lab, count: int) -> list[dict[str, Any]]:
+    kinds = (Kind.SILENT, Kind.SERVFAIL)
+    answering = (lab.name(number) for number in range(lab.domains) if lab.truth(number).kind not in kinds)
+    healthy = list(itertools.islice(answering, count))
+    mixed = [f"d{n}{SILENT}" if n % EVERY == EVERY // 3 else name for n, name in enumerate(healthy)]
     asyncio.run(fleet(port, healthy[:20]))  # modules and tables are loaded
-    base, _ = asyncio.run(fleet(port, healthy))
-    slow, lost = asyncio.run(fleet(port, mixed))
-    print(f"P13  {count} domains: {base:.1f} s, {slow:.1f} s where {share:.0%} never answer: {slow / base:.2f} x")
-    print(f"P13  healthy domains with something left open: {lost}")
+    base = slow = float("inf")
+    lost = 0
+    for _ in range(2):  # in turn; the quicker one was disturbed less
+        base = min(base, asyncio.run(fleet(port, healthy))[0])
+        seconds, open_ = asyncio.run(fleet(port, mixed))
+        slow, lost = min(slow, seconds), max(lost, open_)
+    print(f"P13  {count} domains: {base:.1f} s, {slow:.1f} s where 1 in {EVERY} never answers: {slow / base:.2f} x")
+    print(f"P13  answering domains with something left open: {lost}")
+    case = f"1 of {EVERY} of {count} domains silent"
     return [
-        row("P13", f"{share:.0%} silent: time", slow / base, "≤ 1.3", "the same without", met=slow / base <= 1.3),
-        row("P13", f"{share:.0%} silent: healthy domains left open", lost, "0", "the same without", met=lost == 0),
+        row("P13", f"{case}: time", slow / base, "≤ 1.3", "all answer", met=slow / base <= 1.3),
+        row("P13", f"{case}: others left open", lost, "0", "all answer", met=lost == 0),
     ]
 
 
@@ -267,16 +214,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--questions", type=int, default=20_000)
-    parser.add_argument("--domains", type=int, default=1500)
+    parser.add_argument("--domains", type=int, default=2500)
     options = parser.parse_args()
-    ours, theirs = multiprocessing.Pipe()
-    server = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,), daemon=True)
-    server.start()
-    port = ours.recv()
-    with collecting_seldom():  # as all commands for many domains do
-        rows = speed(port, options.questions)
-        rows += silence(port, options.domains, 0.05)
-    server.terminate()
+    lab = Silenced(options.domains * 2)
+    with serving(partial(Silenced, lab.domains)) as server, collecting_seldom():  # as commands for many domains do
+        rows = speed(server.port, options.questions)
+        rows += silence(server.port, lab, options.domains)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", "utf-8")
 

@@ -1,0 +1,18 @@
+"""The web application of `deliv listen`: API and pages behind one guard."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from deliverability.capture.api import api_routes
+from deliverability.capture.guard import Guard, GuardSettings
+from deliverability.capture.pages import page_routes
+from deliverability.capture.service import CaptureService
+
+
+def create_app(service: CaptureService, guard: GuardSettings) -> Starlette:
+    """The application. Handlers find the service as ``request.app.state.service``."""
+    app = Starlette(routes=[*api_routes(), *page_routes()], middleware=[Middleware(Guard, settings=guard)])
+    app.state.service = service
+    return app

@@ -1,0 +1,92 @@
+"""Pages of a caught message that need its report; made in the worker, which has it at hand.
+
+Each is called by its name through AuditWorker.run, with the room first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Sequence
+
+from deliverability.capture.contents import contents_of
+from deliverability.capture.room import CaptureRoom
+from deliverability.capture.rows import row_of
+from deliverability.capture.store import Capture, CaughtMail
+from deliverability.ports.browser import browser_here, take_picture
+from deliverability.render.listen import PagePlace, compare_page, look_page
+from deliverability.view.comparison import comparison_view
+from deliverability.view.look import MessageContents, look_view, message_preview
+from deliverability.view.preview import ColourScheme
+from deliverability.view.report import ReportView
+from deliverability.words.phrases import phrases
+
+
+async def look(room: CaptureRoom, mail: CaughtMail, place: PagePlace, others: Sequence[Capture], once: str) -> str:
+    """The screen "size and look". Raises InputError where the message cannot be audited."""
+    view, contents = await _opened(room, mail, place.lang)
+    say = phrases(place.lang)
+    return look_page(
+        place,
+        row_of(mail.capture, say),
+        view.answer,
+        look_view(view, contents),
+        [row_of(each, say) for each in others],
+        pictures=browser_here() is not None,
+        once=once,
+    )
+
+
+async def preview(
+    room: CaptureRoom, mail: CaughtMail, lang: str, scheme: ColourScheme, remote: bool
+) -> tuple[str, str]:
+    """The message for a frame, and the policy it is to be shown under. Raises InputError as `look`."""
+    view, contents = await _opened(room, mail, lang)
+    made = message_preview(view, contents, scheme, remote=remote)
+    return made.document, made.policy
+
+
+async def picture(room: CaptureRoom, mail: CaughtMail, lang: str, scheme: ColourScheme, width: int) -> bytes | None:
+    """The same as a PNG picture; None where there is nothing to show or no browser. Raises InputError."""
+    document, _ = await preview(room, mail, lang, scheme, False)
+    browser = browser_here()
+    if browser is None or not document:
+        return None
+    return _trimmed(await asyncio.to_thread(take_picture, browser, document, width), width)
+
+
+async def compare(room: CaptureRoom, mails: tuple[CaughtMail, CaughtMail], place: PagePlace) -> str:
+    """Two messages side by side. Raises InputError as `look`."""
+    (before, first), (after, second) = [await _opened(room, each, place.lang) for each in mails]
+    say = phrases(place.lang)
+    rows = row_of(mails[0].capture, say), row_of(mails[1].capture, say)
+    found = comparison_view(before, after, (first, second))
+    return compare_page(place, rows, (before.answer, after.answer), found)
+
+
+async def lighter(room: CaptureRoom, mail: CaughtMail) -> bytes:
+    """The copy that `deliv slim` writes."""
+    from deliverability.slim.message import slim
+
+    return slim(mail.octets()).data
+
+
+async def _opened(room: CaptureRoom, mail: CaughtMail, lang: str) -> tuple[ReportView, MessageContents]:
+    reported = await room.reported(mail)
+    contents = contents_of(mail.octets())
+    return ReportView(reported.report, room.speaker(lang)), contents
+
+
+def _trimmed(png: bytes, width: int) -> bytes:
+    """A picture cut to its width, and to where the page ends: what follows is of one colour."""
+    from PIL import Image, ImageChops
+
+    with Image.open(io.BytesIO(png)) as opened:
+        image = opened.convert("RGB").crop((0, 0, width, opened.height))
+    ground = Image.new("RGB", image.size, image.getpixel((0, image.height - 1)))
+    box = ImageChops.difference(image, ground).getbbox()
+    if box:
+        image = image.crop((0, 0, width, min(image.height, box[3] + 16)))
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()

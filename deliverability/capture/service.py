@@ -1,0 +1,146 @@
+"""One listener: what comes in is kept, audited by the worker, and told to who follows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from deliverability.capture.feed import CaptureChange, CaptureFeed
+from deliverability.capture.reserve import Reservations
+from deliverability.capture.store import Capture, CaptureStore
+from deliverability.capture.worker import AuditWorker
+from deliverability.mail.addresses import parse_addresses
+from deliverability.mail.origin import HEAD_OCTETS
+from deliverability.mail.reader import read
+from deliverability.mail.words import decode_words, printable
+from deliverability.model.codes import AS_SAID, Code, Detail
+from deliverability.model.envelope import SmtpEnvelope
+from deliverability.model.errors import InputError
+
+NO_AUDITS = Code("listen-no-audits")
+AUDIT_CRASHED = Code("audit-crashed", ("detail",))
+_SHOWN = 200
+
+
+@dataclass(slots=True)
+class CaptureService:
+    """What the SMTP server, the API and the pages share.
+
+    Attributes:
+        store: the captures.
+        worker: audits them and writes their reports; None: they are only kept.
+        lang: in which the user is spoken to where a request does not say.
+        reservations: the addresses of tests.
+        max_octets: of one message.
+        smtp: where mail is taken, as users are told; empty: nowhere.
+        feed: what happens.
+
+    """
+
+    store: CaptureStore
+    worker: AuditWorker | None
+    lang: str = "en"
+    reservations: Reservations = field(default_factory=lambda: Reservations("localhost"))
+    max_octets: int = 50_000_000
+    smtp: str = ""
+    feed: CaptureFeed = field(default_factory=CaptureFeed)
+    _audits: set[asyncio.Task[None]] = field(default_factory=set)
+    _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def take(
+        self, octets: bytes, envelope: SmtpEnvelope | None, at: datetime | None = None, name: str = ""
+    ) -> Capture:
+        """Keep a message and have it audited; gives it as soon as it is kept. Raises OSError."""
+        moment = at or datetime.now(UTC)
+        subject, author = await asyncio.to_thread(described, octets)
+        async with self._writing:
+            before = {each.id for each in self.store}
+            made = await asyncio.to_thread(
+                self.store.add, octets, envelope, moment, name=name, subject=subject, author=author
+            )
+        for gone in before - {each.id for each in self.store}:
+            self.feed.tell(CaptureChange.GONE, gone)
+        self.feed.tell(CaptureChange.CAME, made.id)
+        self._begin_audit(made.id)
+        return made
+
+    def resume(self) -> None:
+        """Let go of what has become too old, and audit what an earlier run has not come to. Raises OSError."""
+        self.store.prune(datetime.now(UTC))
+        for each in self.store:
+            if each.waits:
+                self._begin_audit(each.id)
+
+    def _begin_audit(self, ident: str) -> None:
+        if self.worker is not None:
+            task = asyncio.create_task(self._audit(ident))
+            self._audits.add(task)
+            task.add_done_callback(self._audits.discard)
+
+    async def _audit(self, ident: str) -> None:
+        mail = self.store.mail(ident)
+        if mail is None:
+            return
+        try:
+            facts, summary = await self.call("audit", mail)
+            self.store.audited(ident, facts, summary)
+        except InputError as error:
+            self._failed(ident, *error.details)
+        except Exception as error:
+            self._failed(ident, AUDIT_CRASHED(detail=AS_SAID(text=f"{type(error).__name__}: {error}"[:_SHOWN])))
+        self.feed.tell(CaptureChange.AUDITED, ident)
+
+    def _failed(self, ident: str, *problems: Detail) -> None:
+        with contextlib.suppress(OSError):  # a full disk, say: then it is audited when the listener is started again
+            self.store.failed(ident, problems)
+
+    async def call(self, call: str, *args: Any) -> Any:
+        """What the worker gives, see AuditWorker."""
+        if self.worker is None:
+            raise InputError(NO_AUDITS())
+        return await self.worker.run(call, *args)
+
+    async def report(self, ident: str, ending: str, lang: str) -> str | None:
+        """The report as `deliv audit` writes it; None where there is no such capture.
+
+        Raises InputError where the message cannot be audited.
+        """
+        mail = self.store.mail(ident)
+        return None if mail is None else str(await self.call("report", mail, ending, lang))
+
+    async def domain_report(self, domain: str, ending: str, lang: str) -> str:
+        """The report of a domain without a message. Raises InputError where it cannot be one."""
+        return str(await self.call("domain_report", domain, ending, lang))
+
+    async def delete(self, ident: str) -> bool:
+        """Remove a capture; False where there is none. Raises OSError."""
+        async with self._writing:
+            found = self.store.delete(ident)
+        if found:
+            self.feed.tell(CaptureChange.GONE, ident)
+        return found
+
+    async def close(self) -> None:
+        """End everything that is under way."""
+        self.feed.close()
+        for task in self._audits:
+            task.cancel()
+        await asyncio.gather(*self._audits, return_exceptions=True)
+        if self.worker is not None:
+            self.worker.close()
+
+
+def described(octets: bytes) -> tuple[str, str]:
+    """Subject and author of a message, decoded and cut, as lists show them."""
+    head = read(octets[:HEAD_OCTETS])
+    subject = head.first("Subject")
+    authors = [each for line in head.fields("From") for each in parse_addresses(line.value)]
+    shown = " ".join(decode_words(subject.value).split()) if subject else ""
+    named = (
+        f"{each.display} <{each.address}>" if each.display and each.address else each.address or each.display
+        for each in authors
+    )
+    return printable(shown)[:_SHOWN], printable(", ".join(named))[:_SHOWN]

@@ -1,0 +1,175 @@
+"""`deliv intake`: take in the reports that receivers send."""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deliverability.cli.command import Command
+from deliverability.cli.language import language
+from deliverability.cli.options import lang_option, plain_errors, port_options, rule_problems, text_or_json_option
+from deliverability.cli.progress import CLEAR, on_terminal
+from deliverability.cli.types import DayType, NumberType, PathOf
+from deliverability.model.codes import ABOUT, AS_SAID, Code
+from deliverability.model.errors import NO_SUCH_FILE, InputError
+
+if TYPE_CHECKING:
+    from deliverability.config import MailboxSettings, Settings
+    from deliverability.feedback.imap import ImapAccess
+    from deliverability.model.intake import IntakeResult
+    from deliverability.runs.intake import IntakePlan
+
+_TOKEN_SECONDS = 60
+_EVERY = 20  # items between two lines of progress
+_PORTS = {"tls": 993}
+_OTHER_PORT = 143
+
+NO_PLACES = Code("intake-no-places")
+NO_MAILBOX = Code("intake-no-mailbox", ("name", "known"))
+TOKEN_FAILED = Code("intake-token", ("why",))
+
+
+@click.command("intake", cls=Command)
+@click.argument("places", metavar="[PLACE]...", nargs=-1)
+@click.option("--mailbox", multiple=True, metavar="NAME")
+@click.option("--since", type=DayType(), metavar="DATE")
+@click.option("--most", type=NumberType(int, 1), metavar="N")
+@click.option("--trust", is_flag=True)
+@click.option("--dry-run", is_flag=True)
+@click.option("--set-aside", type=PathOf("folder"), metavar="DIR")
+@click.option("--history", "url", metavar="URL")
+@port_options
+@text_or_json_option
+@lang_option
+def command(places: tuple[str, ...], style: str, lang: str, **params: Any) -> int:
+    """Take in the reports that receivers send: aggregate, failure and TLS reports."""
+    with plain_errors(), rule_problems():
+        from deliverability.cli.inputs import read_settings
+
+        settings = read_settings(params["config"])
+        folder = (params["config"] or Path("deliv.toml")).absolute().parent
+        plan = _plan(places, params, settings, folder)
+        result = _run(plan, params["url"] or settings.history, folder)
+    _show(result, style, lang)
+    return 3 if result.lost else 0
+
+
+def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, folder: Path) -> IntakePlan:
+    """Raises InputError."""
+    from deliverability.cli.inputs import ports_of
+    from deliverability.knowledge import load_knowledge
+    from deliverability.runs.intake import IntakeMailbox, IntakePlan
+    from deliverability.runs.rules import rule_folders
+
+    feedback = settings.feedback
+    for each in places:
+        if each != "-" and not glob.has_magic(each) and not Path(each).exists():
+            raise InputError(NO_SUCH_FILE(name=each))
+    known = {each.name: each for each in feedback.mailbox}
+    for name in params["mailbox"]:
+        if name not in known:
+            raise InputError(NO_MAILBOX(name=name, known=tuple(known)))
+    chosen = [known[name] for name in params["mailbox"]]
+    if not places and not chosen:
+        places, chosen = feedback.places, list(known.values())
+        if not places and not chosen:
+            raise InputError(NO_PLACES())
+    return IntakePlan(
+        ports=ports_of(params, settings),
+        places=places,
+        mailboxes=[
+            IntakeMailbox(each.name, _access(each, folder), each.done, each.failed, each.most) for each in chosen
+        ],
+        reporters=load_knowledge(rule_folders(settings.rules)).reporters,
+        authserv=feedback.authserv,
+        keep_days=feedback.keep_days,
+        vouched=params["trust"],
+        since=params["since"],
+        most=params["most"],
+        set_aside=params["set_aside"],
+        dry=params["dry_run"],
+    )
+
+
+def _access(box: MailboxSettings, folder: Path) -> Callable[[], ImapAccess]:
+    """How to reach a mailbox; what logs in is fetched when it is called. Raises InputError then."""
+
+    def access() -> ImapAccess:
+        from deliverability.feedback.imap import ImapAccess
+        from deliverability.notify.notifier import secret
+
+        if box.token_command:
+            password = _token(box.token_command)
+        else:
+            password = secret(box.password_env, box.password_file, folder)
+        port = box.port or _PORTS.get(box.security, _OTHER_PORT)
+        return ImapAccess(box.host, port, box.security, box.username, password, bool(box.token_command), box.folder)
+
+    return access
+
+
+def _token(words: tuple[str, ...]) -> str:
+    """What the user's own command prints. Raises InputError."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=_TOKEN_SECONDS, check=False)  # noqa: S603
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise InputError(ABOUT(what=words[0], detail=TOKEN_FAILED(why=AS_SAID(text=why)))) from None
+    if done.returncode or not done.stdout.strip():
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise InputError(ABOUT(what=words[0], detail=TOKEN_FAILED(why=AS_SAID(text=last[:300]))))
+    return done.stdout.strip()
+
+
+def _run(plan: IntakePlan, url: str, folder: Path) -> IntakeResult:
+    """Raises HistoryError."""
+    from deliverability.history.observations import Observations
+    from deliverability.history.store import History, missing_file
+    from deliverability.runs.intake import take_in
+
+    if plan.dry and missing_file(url, folder=folder) is not None:
+        url = "sqlite://"  # in memory: a dry run makes no file either
+    history = History.open(url, folder=folder)
+    say = language().say
+    done = [0]
+
+    def tick() -> None:
+        done[0] += 1
+        if done[0] % _EVERY == 0:
+            click.echo(CLEAR + say.count("intake.items", done[0]), err=True, nl=False)
+
+    async def work() -> IntakeResult:
+        try:
+            seen = tick if on_terminal() else lambda: None
+            return await take_in(plan, Observations(history), stdin=sys.stdin.buffer, tick=seen)
+        finally:
+            await plan.ports.close()
+
+    try:
+        with history.held():
+            return asyncio.run(work())
+    finally:
+        if on_terminal():
+            click.echo(CLEAR, err=True, nl=False)
+        history.close()
+
+
+def _show(result: IntakeResult, style: str, lang: str) -> None:
+    from deliverability.cli.output import terminal
+    from deliverability.render.intake import intake_json, intake_text
+    from deliverability.render.paper import Paper
+    from deliverability.view.intake import intake_view
+    from deliverability.words.phrases import phrases
+
+    say = phrases(lang)
+    if style == "json":
+        click.echo(intake_json(result, say))
+    else:
+        click.echo(intake_text(intake_view(result, say), Paper.of_terminal(**terminal()), say), nl=False)

@@ -1,0 +1,291 @@
+"""`deliv listen`: test mails, received and shown."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deliverability.cli.command import Command
+from deliverability.cli.language import language
+from deliverability.cli.options import (
+    PURPOSES,
+    config_option,
+    judging_options,
+    output_options,
+    plain_errors,
+    resolver_option,
+    rule_problems,
+)
+from deliverability.cli.types import (
+    HostPort,
+    MessagesADay,
+    NumberType,
+    OneOf,
+    PathOf,
+    Size,
+)
+from deliverability.model.codes import Code
+from deliverability.model.errors import InputError
+
+if TYPE_CHECKING:
+    from deliverability.capture.feed import CaptureNews
+    from deliverability.capture.serve import Listening, ListenSettings, PublicListener
+    from deliverability.capture.store import CaptureStore
+    from deliverability.config import Settings
+    from deliverability.judge.engine import Selection
+    from deliverability.model.rules import RuleSet
+
+NO_LISTEN = Code("listen-no-extra")
+NOT_LOCAL = Code("listen-not-local", ("option", "address"))
+PUBLIC_NEEDS = Code("listen-public-needs", ("names",))
+TOKEN_SHORT = Code("listen-token-short", ("name", "n"))
+ONLY_ONCE = Code("listen-only-once", ("names",))
+_TOKEN_CHARACTERS = 20
+_PUBLIC = ("hostname", "tls_cert", "tls_key", "token_env")
+_ONCE = ("timeout", "expect", "output", "style", "whole", "trace")
+# What an audit could also be told: a listener has no place for it.
+_UNUSED: dict[str, Any] = {
+    "record": None,
+    "replay": None,
+    "timeout": None,
+    "proposals": (),
+    "probe_smtp": False,
+    "probe_unsubscribe": False,
+}
+
+
+@click.command("listen", cls=Command)
+@click.argument("domain", metavar="[DOMAIN]", required=False)
+@click.option("--smtp", type=HostPort(), default="127.0.0.1:1025", show_default=True, metavar="ADDR:PORT")
+@click.option(
+    "--web", type=HostPort(none="none"), default="127.0.0.1:8025", show_default=True, metavar="ADDR:PORT|none"
+)
+@click.option("--dir", "folder", type=PathOf("folder"), metavar="DIR")
+@click.option("--keep", type=NumberType(int, 0), default=200, show_default=True, metavar="N")
+@click.option("--keep-days", type=NumberType(float, 0), default=30, show_default=True, metavar="N")
+@click.option("--max-size", type=Size(), default="50MB", show_default=True, metavar="SIZE")
+@click.option("--once", is_flag=True)
+@click.option("--expect", type=NumberType(int, 1), metavar="N")
+@click.option("--timeout", type=NumberType(float, 0.1), metavar="SECONDS")
+@click.option("--public", is_flag=True)
+@click.option("--hostname", metavar="NAME")
+@click.option("--tls-cert", type=PathOf("file", exists=True), metavar="FILE")
+@click.option("--tls-key", type=PathOf("file", exists=True), metavar="FILE")
+@click.option("--token-env", metavar="NAME")
+@click.option("--zone", multiple=True, type=PathOf("either", exists=True), metavar="FILE|DIR")
+@resolver_option
+@click.option("--offline", is_flag=True)
+@click.option("--fetch", is_flag=True)
+@config_option
+@click.option("--ip", multiple=True, metavar="ADDR")
+@click.option("--mail-from", metavar="ADDR")
+@click.option("--helo", metavar="NAME")
+@click.option("--selector", multiple=True, metavar="S")
+@click.option("--purpose", type=OneOf(PURPOSES, {"newsletter": "bulk"}))
+@click.option("--daily-volume", type=MessagesADay(), metavar="N")
+@click.option("--dns-provider", metavar="ID")
+@judging_options
+@output_options
+def command(domain: str | None, once: bool, **params: Any) -> int:
+    """Receive test mails, audit each and show how large it is and what it looks like."""
+    with plain_errors():
+        from deliverability.cli.inputs import read_settings
+
+        settings = read_settings(params["config"])
+        try:
+            where = _where(params)
+        except ModuleNotFoundError:
+            raise InputError(NO_LISTEN()) from None
+        if once:
+            return _once(domain, settings, where, params)
+        given = [each for each in _ONCE if params[each] not in (None, (), False)]
+        if given:
+            raise InputError(ONLY_ONCE(names=tuple(_option(each) for each in given)))
+        with rule_problems():
+            _serve(domain, settings, where, params)
+    return 0
+
+
+def _option(name: str) -> str:
+    context = click.get_current_context()
+    return next(max(each.opts, key=len) for each in context.command.params if each.name == name)
+
+
+def _where(params: dict[str, Any]) -> ListenSettings:
+    """Where to listen. Raises InputError, and ModuleNotFoundError without the extra."""
+    from deliverability.capture.serve import ListenAddress, ListenSettings
+
+    smtp = ListenAddress(*params["smtp"])
+    web = ListenAddress(*params["web"]) if params["web"] else None
+    if not params["public"]:
+        for name, address in (("smtp", smtp), ("web", web)):
+            if address is not None and not address.is_local:
+                raise InputError(NOT_LOCAL(option=_option(name), address=str(address)))
+        return ListenSettings(smtp, web)
+    return ListenSettings(smtp, web, _public(params))
+
+
+def _public(params: dict[str, Any]) -> PublicListener:
+    from deliverability.capture.serve import PublicListener
+    from deliverability.inputs import parse_domain
+
+    missing = [each for each in _PUBLIC if not params[each]]
+    if missing:
+        raise InputError(PUBLIC_NEEDS(names=tuple(_option(each) for each in missing)))
+    token = os.environ.get(params["token_env"], "")
+    if not token:
+        from deliverability.notify.notifier import VARIABLE_UNSET
+
+        raise InputError(VARIABLE_UNSET(name=params["token_env"]))
+    if len(token) < _TOKEN_CHARACTERS:
+        raise InputError(TOKEN_SHORT(name=params["token_env"], n=_TOKEN_CHARACTERS))
+    return PublicListener(parse_domain(params["hostname"]), params["tls_cert"], params["tls_key"], token)
+
+
+def _store(params: dict[str, Any], *, memory: int, default: bool = True) -> CaptureStore:
+    """Raises InputError where the folder cannot be used."""
+    from deliverability.capture.store import CaptureStore
+    from deliverability.model.errors import file_error
+
+    folder = None
+    if params["keep"]:
+        folder = params["folder"] or (_state_folder() if default else None)
+    try:
+        return CaptureStore(folder, keep=params["keep"] or memory, days=params["keep_days"], memory=memory)
+    except OSError as error:
+        raise InputError(file_error(folder, error)) from None
+
+
+def _state_folder() -> Path:
+    from deliverability._resources import state_folder
+
+    return state_folder() / "mails"
+
+
+def _audit_params(params: dict[str, Any]) -> dict[str, Any]:
+    return {**params, **_UNUSED}
+
+
+def _serve(domain: str | None, settings: Settings, where: ListenSettings, params: dict[str, Any]) -> None:
+    from deliverability.capture.reserve import Reservations
+    from deliverability.capture.serve import listen
+    from deliverability.capture.service import CaptureService
+    from deliverability.capture.worker import ProcessWorker
+
+    store = _store(params, memory=params["max_size"])
+
+    async def go() -> None:
+        service = CaptureService(
+            store,
+            ProcessWorker(_room_settings(domain, settings, params)),
+            language().people,
+            Reservations(where.public.hostname if where.public else "localhost"),
+            params["max_size"],
+        )
+        await listen(service, where, lambda begun: _begun(begun, store), lambda news: _tell(news, store))
+
+    asyncio.run(go())
+
+
+def _room_settings(domain: str | None, settings: Settings, params: dict[str, Any]) -> Any:
+    from functools import partial
+
+    from deliverability.capture.worker import RoomSettings
+    from deliverability.cli.inputs import in_our_words, options_given, port_settings
+    from deliverability.cli.judging import threshold
+    from deliverability.inputs import parse_domain
+    from deliverability.ports.open import PortSettings
+
+    name = parse_domain(domain) if domain else None
+    folders = tuple(params["rules"]) or settings.rules
+    with in_our_words():
+        ports = PortSettings(**port_settings(_audit_params(params), settings))
+    return RoomSettings(
+        domain=name,
+        options=options_given(params, settings, name or ""),
+        ports=ports,
+        folders=folders,
+        judging=partial(prepared, settings, folders, {each: params[each] for each in ("receiver", "select", "ignore")}),
+        fail_on=threshold(params["fail_on"] or settings.fail_on),
+    )
+
+
+def prepared(settings: Settings, folders: tuple[Path, ...], chosen: dict[str, Any]) -> tuple[RuleSet, Selection]:
+    """The rules, and which of them count: in the worker, where what they need is loaded anyway."""
+    from deliverability.cli.judging import selection_of
+    from deliverability.runs.rules import load_rules
+
+    rules = load_rules(folders)
+    return rules, selection_of(settings, rules, chosen)
+
+
+def _begun(begun: Listening, store: CaptureStore) -> None:
+    say = language().say
+    click.echo(say("cli.listen-mail", address=str(begun.smtp)), err=True)
+    if begun.url:
+        click.echo(say("cli.listen-web", url=begun.url), err=True)
+    if store.folder is not None:
+        click.echo(say("cli.listen-kept", folder=str(store.folder)), err=True)
+
+
+def _tell(news: CaptureNews, store: CaptureStore) -> None:
+    """A line for each message that has been audited."""
+    from deliverability.capture.feed import CaptureChange
+    from deliverability.cli.output import show
+    from deliverability.words.details import detail_words
+    from deliverability.words.sentences import visible
+
+    capture = store.get(news.id) if news.change is CaptureChange.AUDITED else None
+    if capture is None:
+        return
+    say = language().say
+    said = [detail_words(each, say) for each in capture.problems]
+    if capture.summary is not None:
+        said = [capture.summary.leads.get(language().people, "")]
+    show(f"{capture.id}  {visible(capture.author)}  {visible(capture.subject)}\n")
+    for each in said:
+        show(f"  {each}\n")
+
+
+def _once(domain: str | None, settings: Settings, where: ListenSettings, params: dict[str, Any]) -> int:
+    """Receive, then audit as `deliv audit` does what it is given as files."""
+    from deliverability.capture.serve import caught
+    from deliverability.capture.service import CaptureService
+    from deliverability.cli.inputs import Inputs, opened, options_given, port_settings
+    from deliverability.cli.judging import Judging
+    from deliverability.cli.running import run_reports
+    from deliverability.inputs import parse_domain
+    from deliverability.runs.engine import Extras
+    from deliverability.runs.exit import worst_exit_code
+    from deliverability.runs.job import Job
+
+    with rule_problems():
+        judging = Judging.of(params, settings)
+    name = parse_domain(domain) if domain else None
+    options = options_given(params, settings, name or "")
+    ports = opened(**port_settings(_audit_params(params), settings))
+    number, seconds = params["expect"] or 1, params["timeout"] or 60.0
+    outputs = judging.outputs(number)
+    store = _store(params, memory=number * params["max_size"], default=False)
+    service = CaptureService(store, None, max_octets=params["max_size"])
+    mails = asyncio.run(caught(service, where, number, seconds, lambda begun: _begun(begun, store)))
+    if len(mails) < number:
+        click.echo(
+            language().say("cli.listen-fewer", n=str(len(mails)), of=str(number), seconds=f"{seconds:g}"), err=True
+        )
+    if not mails:
+        return 3
+    inputs = Inputs([Job(name, each.sample, options) for each in mails], ports, settings)
+    codes = run_reports(
+        inputs,
+        judging.rules,
+        judging.selection,
+        lambda audited, report: judging.write(audited, report, outputs),
+        Extras(remedies=True, html=outputs.previews),
+    )
+    outputs.end()
+    return worst_exit_code((*codes, inputs.code, 3 if len(mails) < number else 0))

@@ -1,0 +1,104 @@
+"""`deliv show-report`: what reports of receivers say, as tables; nothing is kept."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from deliverability.cli.command import Command
+from deliverability.cli.language import language
+from deliverability.cli.options import lang_option, plain_errors, text_or_json_option
+from deliverability.model.errors import NO_SUCH_FILE, InputError
+
+if TYPE_CHECKING:
+    from deliverability.feedback.readings import FoundReport, UnusedPart
+    from deliverability.model.observed import AggregateRow
+
+_ROWS = 25
+
+
+class _Held:
+    """Keeps the rows of one report."""
+
+    def __init__(self) -> None:
+        self.rows: list[AggregateRow] = []
+
+    def restart(self) -> None:
+        self.rows.clear()
+
+    def take(self, rows: Sequence[AggregateRow]) -> None:
+        self.rows.extend(rows)
+
+
+@click.command("show-report", cls=Command)
+@click.argument("files", metavar="FILE|DIR|-...", nargs=-1, required=True)
+@click.option("--all", "whole", is_flag=True)
+@text_or_json_option
+@lang_option
+def command(files: tuple[str, ...], whole: bool, style: str, lang: str) -> int:
+    """Show what reports say: aggregate, failure and TLS reports, as they come (gzip, zip, mail)."""
+    from deliverability.feedback.readings import UnusedPart
+    from deliverability.model.codec import json_text
+    from deliverability.render.intake import report_json
+    from deliverability.words.details import detail_words
+    from deliverability.words.sentences import visible
+
+    say = language().say
+    lost = False
+    first = True
+    with plain_errors():
+        for name in files:
+            if name != "-" and not Path(name).exists():
+                raise InputError(NO_SUCH_FILE(name=name))
+    for where, found in _found(files):
+        if isinstance(found, UnusedPart):
+            lost = True
+            click.echo(f"{visible(where)}: {detail_words(found.detail, say)}", err=True)
+            continue
+        rows = found.rows.rows if found.rows else ()
+        if style == "json":
+            click.echo(json_text({"file": where, **report_json(found.report, rows)}))
+        else:
+            click.echo(("" if first else "\n") + _text(found, rows, whole, lang), nl=False)
+        for detail in getattr(found.report, "problems", ()):
+            click.echo(f"{visible(where)}: {detail_words(detail, say)}", err=True)
+        first = False
+    return 3 if lost else 0
+
+
+def _found(files: Sequence[str]) -> Iterator[tuple[str, FoundReport[_Held] | UnusedPart]]:
+    """Every report of every file; of a folder, what is no report is passed over."""
+    from deliverability.feedback.places import UnreadPlace, items
+    from deliverability.feedback.readings import UnusedPart, reports_in
+
+    now = int(time.time())
+    for name in files:
+        for item in items(name, sys.stdin.buffer):
+            if isinstance(item, UnreadPlace):
+                yield item.name, UnusedPart(item.name, item.detail)
+                continue
+            for each in reports_in(item.content, item.name, _Held, now):
+                if item.alone or not isinstance(each, UnusedPart) or each.is_report:
+                    yield item.name, each
+
+
+def _text(found: FoundReport[_Held], rows: Sequence[AggregateRow], whole: bool, lang: str) -> str:
+    from deliverability.cli.output import terminal
+    from deliverability.model.observed import AggregateReport, TlsReport
+    from deliverability.render.history import history_text
+    from deliverability.render.paper import Paper
+    from deliverability.view.intake import aggregate_table, failure_table, tls_table
+    from deliverability.words.phrases import phrases
+
+    say = phrases(lang)
+    report = found.report
+    if isinstance(report, AggregateReport):
+        table = aggregate_table(report, rows, 0 if whole else _ROWS, say)
+    else:
+        table = tls_table(report, say) if isinstance(report, TlsReport) else failure_table(report, say)
+    return history_text(table, Paper.of_terminal(**terminal()), say)

@@ -1,0 +1,114 @@
+"""The pages of `deliv listen` as HTML. Their look is in reports/listen_*.html, style.css and listen.css."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from deliverability._resources import locate
+from deliverability.model.placeholders import LANGUAGES
+from deliverability.render.templates import environment
+from deliverability.words.phrases import phrases
+
+if TYPE_CHECKING:
+    from deliverability.view.answer import AnswerView
+    from deliverability.view.captures import CaptureRow
+    from deliverability.view.comparison import ComparisonView
+    from deliverability.view.look import LookView
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data:; connect-src 'self'; "
+    "frame-src 'self'; form-action 'self'; base-uri 'none'"
+)
+SCRIPT, SHEETS = "listen.js", ("style.css", "listen.css")
+
+
+@dataclass(frozen=True, slots=True)
+class PagePlace:
+    """Where a page is shown.
+
+    Attributes:
+        lang: of the page.
+        root: what stands in front of every path.
+        query: the query of the page without the language, ending in ``&`` where there is one.
+
+    """
+
+    lang: str
+    root: str = ""
+    query: str = ""
+
+
+def list_page(place: PagePlace, rows: Sequence[CaptureRow], *, smtp: str = "", note: str = "") -> str:
+    """The messages that were caught; `smtp` is where to send more, `note` what went wrong with the last wish."""
+    return _page("listen_list.html", place, rows=rows, smtp=smtp, note=note)
+
+
+def note_page(place: PagePlace, heading: str, lines: Sequence[str]) -> str:
+    """A page of a few sentences."""
+    return _page("listen_note.html", place, heading=heading, lines=lines)
+
+
+def look_page(
+    place: PagePlace,
+    row: CaptureRow,
+    answer: AnswerView,
+    look: LookView,
+    others: Sequence[CaptureRow],
+    *,
+    pictures: bool,
+    once: str,
+) -> str:
+    """Size and look of a message.
+
+    Args:
+        place: where it is shown.
+        row: the message.
+        answer: of its report.
+        look: what is shown.
+        others: messages that it can be compared with.
+        pictures: whether a browser is there that takes pictures.
+        once: what lets the previews load images on the web; empty: they load none.
+
+    """
+    return _page(
+        "listen_look.html", place, row=row, answer=answer, look=look, others=others, pictures=pictures, once=once
+    )
+
+
+def compare_page(
+    place: PagePlace, rows: tuple[CaptureRow, CaptureRow], answers: tuple[AnswerView, AnswerView], found: ComparisonView
+) -> str:
+    """Two messages side by side."""
+    return _page("listen_compare.html", place, before=rows[0], after=rows[1], answers=answers, found=found)
+
+
+@cache
+def style_sheet() -> str:
+    """The style sheet of all pages."""
+    return "\n".join((locate("reports") / name).read_text("utf-8") for name in SHEETS)
+
+
+@cache
+def script() -> str:
+    """The script of the list."""
+    return (locate("reports") / SCRIPT).read_text("utf-8")
+
+
+def _page(template: str, place: PagePlace, **values: Any) -> str:
+    other = next(lang for lang in LANGUAGES if lang != place.lang)
+    return (
+        environment()
+        .get_template(template)
+        .render(
+            say=phrases(place.lang),
+            lang=place.lang,
+            other=phrases(other),
+            root=place.root,
+            query=place.query,
+            policy=POLICY,
+            **values,
+        )
+    )

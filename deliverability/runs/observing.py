@@ -1,0 +1,107 @@
+"""Hands an audit what receivers reported and what earlier runs saw, from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deliverability.model.facts import StageSeen, texts_of
+from deliverability.model.observed import SourceWord
+from deliverability.protocols.dmarc.psl import registrable_domain
+from deliverability.runs.job import Job, Options
+
+if TYPE_CHECKING:
+    from deliverability.config import Settings
+    from deliverability.history.store import History, Point
+
+_RUNS = 60  # earlier ones that are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Observing:
+    """How the store is looked at.
+
+    Attributes:
+        url: of the history; empty: where it is by default.
+        folder: relative files of it are meant from there.
+        days: length of the window.
+        trust: which reports count: ``verified``, ``authenticated`` or ``any``.
+        words: the user's words on sources.
+
+    """
+
+    url: str
+    folder: Path | None
+    days: int
+    trust: str
+    words: tuple[SourceWord, ...] = ()
+
+
+def observing(settings: Settings, folder: Path | None, days: int | None = None) -> Observing:
+    """As the settings have it; `days`: another length of the window."""
+    said = settings.feedback
+    return Observing(settings.history, folder, days or said.days, said.trust, settings.source_words)
+
+
+def with_observed(jobs: Iterable[Job], how: Observing, now: datetime) -> Iterator[Job]:
+    """The jobs with what the store knows of their domains; as they are where there is no store, or none of them in it.
+
+    Raises HistoryError where the store cannot be read.
+    """
+    from deliverability.history.store import History, missing_file
+
+    jobs = list(jobs)
+    if missing_file(how.url, folder=how.folder) is not None:
+        yield from (replace(job, options=replace(job.options, source_words=how.words)) for job in jobs)
+        return
+    history = History.open(how.url, folder=how.folder)
+    try:
+        for job in jobs:
+            yield job if job.domain is None else replace(job, options=_observed(job, job.domain, history, how, now))
+    finally:
+        history.close()
+
+
+def _observed(job: Job, domain: str, history: History, how: Observing, now: datetime) -> Options:
+    from deliverability.history.window import window
+
+    seen = window(history, registrable_domain(domain), how.days, how.trust, int(now.timestamp()))
+    stage, rua = _seen_before(history, domain)
+    return replace(
+        job.options,
+        observed=seen if seen.first_report is not None else None,
+        source_words=how.words,
+        stage_seen=stage,
+        rua_since=rua,
+    )
+
+
+def _seen_before(history: History, domain: str) -> tuple[StageSeen | None, str | None]:
+    """The stage and since when, and since when there is an address for reports, as earlier runs saw them."""
+    points: list[Point] = []
+    for name, source in history.subjects():
+        if name == domain:
+            points += history.follow(name, source, newest=_RUNS, topics=("dmarc",))
+    points.sort(key=lambda each: each.run.started, reverse=True)
+    stages = [(each.run.started, each.facts.value("dmarc.stage")) for each in points]
+    known = [(started[:10], stage) for started, stage in stages if isinstance(stage, str)]
+    asked = [(each.run.started[:10], bool(texts_of(each.facts.value("dmarc.rua")))) for each in points]
+    stage = _streak(known)
+    rua = _streak(asked)
+    return StageSeen(str(stage[1]), stage[0]) if stage else None, rua[0] if rua and rua[1] else None
+
+
+def _streak(seen: Sequence[tuple[str, str | bool]]) -> tuple[str, str | bool] | None:
+    """The value of the newest run, and the day since when it was the same; newest first."""
+    if not seen:
+        return None
+    newest = seen[0][1]
+    since = seen[0][0]
+    for day, value in seen:
+        if value != newest:
+            break
+        since = day
+    return since, newest

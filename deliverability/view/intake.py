@@ -1,0 +1,159 @@
+"""What an intake did, and what a report says, as tables in words."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from deliverability.model.intake import IntakeResult
+from deliverability.model.observed import AggregateReport, AggregateRow, FailureReport, TlsReport
+from deliverability.view.history import HistoryCellView, TableView
+from deliverability.words.details import detail_words
+from deliverability.words.phrases import Phrases
+from deliverability.words.sentences import visible
+
+_NAMES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemView:
+    """What went wrong, and with which files and mails."""
+
+    words: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeView:
+    """What an intake did: sentences, the reports by reporter (None: there were none), and what went wrong."""
+
+    sentences: tuple[str, ...]
+    table: TableView | None
+    problems: tuple[ProblemView, ...]
+
+
+def intake_view(result: IntakeResult, say: Phrases) -> IntakeView:
+    """A result in words."""
+    new = sum(each.new for each in result.tallies.values())
+    known = sum(each.known for each in result.tallies.values())
+    told = [say.count("intake.items", result.items)]
+    told += [
+        say.count(f"intake.{name}", n)
+        for name, n in (("seen", result.seen), ("others", result.others), ("old", result.old))
+        if n
+    ]
+    rows = [
+        tuple(
+            HistoryCellView(text)
+            for text in (
+                visible(reporter) or say("intake.nobody"),
+                say(f"intake.kind.{kind.value}"),
+                f"{tally.new:,}",
+                f"{tally.known:,}",
+                f"{tally.messages:,}",
+                say.count("intake.untrusted", tally.untrusted) if tally.untrusted else "",
+            )
+        )
+        for (kind, reporter), tally in sorted(result.tallies.items(), key=lambda each: (-each[1].messages, each[0]))
+    ]
+    heads = ("reporter", "kind", "new", "known", "messages", "note")
+    title = say.count("intake.new", new) + (say("punctuation.list") + say.count("intake.known", known) if known else "")
+    table = TableView(title, "", tuple(say(f"intake.head.{each}") for each in heads), tuple(rows)) if rows else None
+    return IntakeView(tuple(told), table, tuple(_problems(result, say)))
+
+
+def _problems(result: IntakeResult, say: Phrases) -> Iterator[ProblemView]:
+    """What went wrong, each once, with some of the files and mails."""
+    names: dict[str, list[str]] = {}
+    for each in result.problems:
+        names.setdefault(detail_words(each.detail, say), []).append(visible(each.name))
+    for words, found in names.items():
+        rest = len(found) - _NAMES
+        yield ProblemView(words, (*found[:_NAMES], *((say.count("intake.more-names", rest),) if rest > 0 else ())))
+    if result.more_problems:
+        yield ProblemView(say.count("intake.more-problems", result.more_problems), ())
+
+
+def aggregate_table(report: AggregateReport, rows: Sequence[AggregateRow], most: int, say: Phrases) -> TableView:
+    """The rows of an aggregate report by their number of messages, at most so many (0: all); the rest as one sum."""
+    ordered = sorted(rows, key=lambda row: (-row.messages, row.ip))
+    shown = ordered[:most] if most else ordered
+    made = [
+        (
+            _address(row.ip),
+            f"{row.messages:,}",
+            visible(row.facet.header_from),
+            _result(row.facet.aligned, say),
+            _checked(row.facet.aligned_spf, f"{row.facet.spf_domain} {row.facet.spf_result}".strip(), say),
+            _checked(
+                row.facet.aligned_dkim,
+                ", ".join(f"{each.domain}/{each.selector or '-'} {each.result}" for each in row.facet.dkim),
+                say,
+            ),
+            " ".join(each for each in (row.facet.disposition, row.facet.reason) if each),
+        )
+        for row in shown
+    ]
+    if len(shown) < len(ordered):
+        rest = ordered[len(shown) :]
+        label = say.count("intake.more-rows", len(rest))
+        made.append((label, f"{sum(row.messages for row in rest):,}", "", "", "", "", ""))
+    heads = ("address", "messages", "from", "dmarc", "spf", "dkim", "policy")
+    aligned = sum(row.messages for row in rows if row.facet.aligned)
+    title = say(
+        "intake.report-title",
+        domain=visible(report.domain),
+        reporter=visible(report.reporter) or visible(report.email) or say("intake.nobody"),
+        messages=say.count("intake.messages", report.messages),
+        aligned=f"{aligned:,}",
+    )
+    return _table(title, _period(report.begin, report.end), heads, made, say)
+
+
+def tls_table(report: TlsReport, say: Phrases) -> TableView:
+    """A TLS report: a row for each policy, and one for each kind of failure."""
+    made = []
+    for policy in report.policies:
+        made.append((visible(policy.domain), policy.type, f"{policy.succeeded:,}", f"{policy.failed:,}", ""))
+        made += [("", "", "", f"{each.count:,}", f"{each.type} {visible(each.mx)}") for each in policy.failures]
+    title = say("intake.tls-title", reporter=visible(report.reporter) or say("intake.nobody"))
+    heads = ("domain", "tls", "succeeded", "failed", "failure")
+    return _table(title, _period(report.begin, report.end), heads, made, say)
+
+
+def failure_table(report: FailureReport, say: Phrases) -> TableView:
+    """A failure report: one row."""
+    signature = f"{report.signature.domain}/{report.signature.selector or '-'}" if report.signature else ""
+    row = (_address(report.ip) if report.ip else "", visible(report.domain), report.failed, visible(signature))
+    title = say("intake.failure-title", reporter=visible(report.reporter) or say("intake.nobody"))
+    day = "" if report.arrived is None else _date(report.arrived)
+    return _table(title, day, ("address", "domain", "failed-checks", "signature"), [row], say)
+
+
+def _table(title: str, period: str, heads: Iterable[str], rows: Iterable[tuple[str, ...]], say: Phrases) -> TableView:
+    cells = tuple(tuple(HistoryCellView(text) for text in row) for row in rows)
+    return TableView(title, period, tuple(say(f"intake.head.{each}") for each in heads), cells)
+
+
+def _result(passed: bool, say: Phrases) -> str:
+    return say("intake.pass" if passed else "intake.fail")
+
+
+def _checked(aligned: bool, told: str, say: Phrases) -> str:
+    """What a receiver checked; in brackets where it does not count, for it is of another domain or did not pass."""
+    return visible(told) if aligned else say("intake.not-aligned", what=visible(told)) if told else ""
+
+
+def _period(begin: int, end: int) -> str:
+    first, last = _date(begin), _date(max(begin, end - 1))
+    return first if first == last else f"{first} – {last}"
+
+
+def _date(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).date().isoformat()
+
+
+def _address(packed: bytes) -> str:
+    return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)

@@ -1,0 +1,231 @@
+"""The pages of `deliv listen` as a browser without script sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import httpx
+import pytest
+
+from deliverability.capture.feed import CaptureChange, CaptureNews
+from deliverability.capture.pages import ImagePermits
+from deliverability.capture.service import CaptureService
+from deliverability.model.codes import AS_SAID
+from tests.capture.listening import DEMO, ORIGIN, client, listener
+
+MAIL = (DEMO / "newsletter.eml").read_bytes()
+OLD, NEW = (
+    b"From: a@sakura-shop.example\r\nSubject: Tea at %s yen\r\n\r\nA price of %s yen.\r\n" % (each, each)
+    for each in (b"1000", b"2000")
+)
+HOSTILE = (
+    b"From: a@sakura-shop.example\r\nSubject: <script>alert(1)</script>\r\nContent-Type: text/html\r\n\r\n"
+    b"<script>alert(1)</script><img src='http://img.shop.example/a.png'><p onclick=x()>Hello</p>"
+)
+
+
+@pytest.fixture
+def service() -> CaptureService:
+    return listener(smtp="127.0.0.1:1025")
+
+
+async def kept(service: CaptureService, octets: bytes = MAIL, name: str = "mail.eml") -> str:
+    """The id of a message that was taken and audited."""
+    async with service.feed.follow() as news:
+        made = await service.take(octets, None, name=name)
+        async for each in news:
+            if each == CaptureNews(CaptureChange.AUDITED, made.id):
+                break
+    return made.id
+
+
+async def test_the_list_says_where_to_send_to_and_what_came(service: CaptureService) -> None:
+    async with client(service) as browser:
+        empty = await browser.get("/")
+        assert "<code>127.0.0.1:1025</code>" in empty.text
+        assert "Nothing has arrived yet." in empty.text
+        ident = await kept(service)
+        page = (await browser.get("/")).text
+    assert f'href="/messages/{ident}"' in page
+    assert "Autumn sale 秋のセール" in page
+    assert service.store.get(ident).summary.leads["en"] in page  # type: ignore[union-attr]
+
+
+async def test_a_message_is_listed_while_it_is_still_being_checked(service: CaptureService) -> None:
+    made = await service.take(MAIL, None)
+    async with client(service) as browser:
+        assert "Being checked" in (await browser.get("/")).text
+        assert (await browser.get(f"/messages/{made.id}")).status_code == 409
+    await service.close()
+
+
+async def test_an_uploaded_file_is_taken_and_the_browser_led_back_to_the_list(service: CaptureService) -> None:
+    async with client(service, headers={"origin": ORIGIN}) as browser:
+        answer = await browser.post("/messages", files={"message": ("sale.eml", MAIL, "message/rfc822")})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        assert "file sale.eml" in (await browser.get("/")).text
+    assert [service.store.raw(each.id) for each in service.store] == [MAIL]
+    await service.close()
+
+
+@pytest.mark.parametrize(("octets", "status"), [(b"  \r\n", 400), (MAIL * 3, 413)])
+async def test_an_upload_that_is_no_message_or_too_large_is_refused_in_words(octets: bytes, status: int) -> None:
+    service = listener(max_octets=50_000)
+    async with client(service) as browser:
+        answer = await browser.post("/messages", files={"message": ("a.eml", octets)})
+    assert answer.status_code == status
+    assert 'role="alert"' in answer.text
+    assert len(service.store) == 0
+
+
+async def test_another_site_can_neither_send_nor_delete_nor_load_images(service: CaptureService) -> None:
+    ident = await kept(service)
+    async with client(service, headers={"origin": "https://evil.example"}) as browser:
+        for path in ("/messages", f"/messages/{ident}/delete", f"/messages/{ident}/images"):
+            assert (await browser.post(path)).status_code == 403
+    assert service.store.get(ident) is not None
+
+
+async def test_delete_removes_it_and_leads_back(service: CaptureService) -> None:
+    ident = await kept(service)
+    async with client(service) as browser:
+        answer = await browser.post(f"/messages/{ident}/delete")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        for path in ("", "/report", "/preview", "/raw.eml", "/slim.eml", "/picture"):
+            gone = await browser.get(f"/messages/{ident}{path}")
+            assert (gone.status_code, "is not here" in gone.text) == (404, True)
+
+
+async def test_the_language_is_asked_for_kept_or_preferred(service: CaptureService) -> None:
+    ident = await kept(service)
+    async with client(service, headers={"accept-language": "ja,en;q=0.5"}) as browser:
+        assert '<html lang="ja">' in (await browser.get("/")).text
+        assert '<html lang="en">' in (await browser.get("/?lang=en")).text
+        assert '<html lang="en">' in (await browser.get(f"/messages/{ident}")).text
+        assert '<html lang="en">' in (await browser.get(f"/messages/{ident}/report")).text
+        assert '<html lang="ja">' in (await browser.get("/?lang=ja")).text
+
+
+async def test_the_report_is_the_one_of_the_audit(service: CaptureService) -> None:
+    ident = await kept(service)
+    async with client(service) as browser:
+        page = await browser.get(f"/messages/{ident}/report")
+        api = await browser.get(f"/api/messages/{ident}/report.html")
+    assert page.content == api.content
+    assert page.text.startswith("<!doctype html>")
+
+
+async def test_size_and_look_has_every_limit_a_frame_for_each_device_and_the_source(service: CaptureService) -> None:
+    ident = await kept(service)
+    async with client(service) as browser:
+        page = (await browser.get(f"/messages/{ident}?lang=en")).text
+    for limit in ("3 MB", "10 MB", "20 MB", "25 MB", "50 MB"):
+        assert f"<b>{limit}</b>" in page
+    assert "Clipping, 102 KB of HTML" in page
+    frames = re.findall(r"<iframe ([^>]*)>", page)
+    assert len(frames) == 4
+    for each in frames:
+        assert 'sandbox=""' in each
+        assert f'src="/messages/{ident}/preview?scheme=' in each
+    assert "Subject: " in page
+
+
+async def test_the_preview_runs_nothing_whoever_opens_it(service: CaptureService) -> None:
+    ident = await kept(service, HOSTILE)
+    async with client(service) as browser:
+        answer = await browser.get(f"/messages/{ident}/preview?scheme=light")
+        page = (await browser.get(f"/messages/{ident}")).text
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "; sandbox;" in policy
+    assert policy.count("img-src data:") == 1
+    assert "https:" not in policy
+    assert not re.search(r"script|onclick|shop\.example", answer.text)
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+async def test_images_on_the_web_are_loaded_once_and_only_after_the_button(service: CaptureService) -> None:
+    ident = await kept(service, HOSTILE)
+    async with client(service) as browser:
+        unasked = await browser.get(f"/messages/{ident}/preview?scheme=light&once=x.light-phone")
+        assert "shop.example" not in unasked.text
+        page = (await browser.post(f"/messages/{ident}/images")).text
+        frames = [each.replace("&amp;", "&") for each in re.findall(r'<iframe [^>]*src="([^"]*)"', page)]
+        assert len(frames) == 4
+        first, again = [await browser.get(frames[0]) for _ in range(2)]
+        assert "shop.example" in first.text
+        assert "img-src data: https: http:" in first.headers["content-security-policy"]
+        assert "shop.example" not in again.text
+        assert (await browser.get(f"/messages/{ident}/images")).headers["location"] == f"/messages/{ident}"
+
+
+def test_a_permit_is_for_one_message_and_ends() -> None:
+    permits = ImagePermits()
+    token = permits.grant("a")
+    assert not permits.use("b", f"{token}.x")
+    assert permits.use("a", f"{token}.x")
+    assert not permits.use("a", f"{token}.x")
+    assert [permits.use("a", f"{token}.{each}") for each in range(5)] == [True, True, True, False, False]
+    assert not permits.use("a", "")
+    for _ in range(200):
+        permits.grant("c")
+    assert not permits.use("a", f"{token}.y")
+
+
+async def test_a_lighter_copy_can_be_taken_away(service: CaptureService) -> None:
+    ident = await kept(service)
+    async with client(service) as browser:
+        raw, slim = [await browser.get(f"/messages/{ident}/{each}.eml") for each in ("raw", "slim")]
+    assert raw.content == MAIL
+    assert len(slim.content) < len(raw.content)
+    assert slim.headers["content-disposition"].startswith("attachment")
+
+
+async def test_two_messages_are_compared_the_older_first(service: CaptureService) -> None:
+    old = await kept(service, OLD)
+    await asyncio.sleep(1.1)  # ids tell the order by seconds
+    new = await kept(service, NEW)
+    async with client(service) as browser:
+        page = (await browser.get(f"/compare?id={new}&id={old}")).text
+        assert page.count("<del> 1000</del><ins> 2000</ins> yen") == 2
+        for ids in ((old,), (old, old), (old, "x"), (old, new, "x")):
+            refused = await browser.get("/compare", params=[("id", each) for each in ids])
+            assert refused.status_code == (200 if len(ids) == 3 else 400)
+
+
+async def test_a_message_that_cannot_be_audited_says_why(service: CaptureService) -> None:
+    ident = (await service.take(MAIL, None)).id
+    await service.close()  # before its audit
+    service.store.failed(ident, [AS_SAID(text="no room left")])
+    async with client(service) as browser:
+        page = await browser.get("/")
+        assert "no room left" in page.text
+        assert f'href="/messages/{ident}"' not in page.text
+        assert (await browser.get(f"/messages/{ident}")).status_code == 409
+
+
+async def test_pages_allow_nothing_but_themselves(service: CaptureService) -> None:
+    ident = await kept(service)
+    async with client(service) as browser:
+        answers = [await browser.get(each) for each in ("/", f"/messages/{ident}", "/compare")]
+    for each in answers:
+        policy = each.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self';")
+        assert "frame-ancestors 'none'" in policy
+        # With no-referrer a browser sends "Origin: null" with forms, which the guard refuses.
+        assert each.headers["referrer-policy"] == "same-origin"
+        assert '<meta name="referrer" content="same-origin">' in each.text
+        assert "unsafe-inline" not in policy.partition("script-src")[2].partition(";")[0]
+        assert not re.search(r"<script(?! src=)|\son[a-z]+=", each.text)
+
+
+async def test_assets_are_served(service: CaptureService) -> None:
+    async with client(service) as browser:
+        style, script = [await browser.get(f"/assets/listen.{each}") for each in ("css", "js")]
+    assert style.headers["content-type"].startswith("text/css")
+    assert script.headers["content-type"].startswith("text/javascript")
+    assert isinstance(style, httpx.Response)
+    assert ".l-row" in style.text
+    assert "EventSource" in script.text
