@@ -186,6 +186,7 @@ IMPORTED_AS = {
     "pyspf": "spf",
     "python-crontab": "crontab",
     "pytest-asyncio": "pytest_asyncio",
+    "sse-starlette": "sse_starlette",
     "pyyaml": "yaml",
     "sse-starlette": "sse_starlette",
 }
