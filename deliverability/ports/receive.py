@@ -108,6 +108,7 @@ class SmtpReceiver:
     _server: asyncio.Server | None = None
     _open: set[_Connection] = field(default_factory=set)
     _receiving: set[_Connection] = field(default_factory=set)
+    _empty: asyncio.Event = field(default_factory=asyncio.Event)
     _recent: OrderedDict[str, deque[float]] = field(default_factory=OrderedDict)
 
     async def start(self, host: str, port: int) -> int:
@@ -119,10 +120,13 @@ class SmtpReceiver:
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
-    async def close(self) -> None:
-        """Listen no more, and drop who is connected."""
+    async def close(self, grace: float = 0.0) -> None:
+        """Listen no more, and drop who is connected; they have `grace` seconds to take their leave."""
         if self._server is not None:
             self._server.close()
+        if self._open and grace:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), grace)
         for each in list(self._open):
             each.drop("421 4.3.2 closing")
         if self._server is not None:
@@ -130,6 +134,7 @@ class SmtpReceiver:
 
     def _admit(self, connection: _Connection) -> None:
         self._open.add(connection)
+        self._empty.clear()
         if len(self._open) > self.limits.connections:
             idle = (self._open - self._receiving) - {connection}
             longest = min(idle, key=lambda each: each.since, default=connection)
@@ -138,6 +143,8 @@ class SmtpReceiver:
     def _left(self, connection: _Connection) -> None:
         self._open.discard(connection)
         self._receiving.discard(connection)
+        if not self._open:
+            self._empty.set()
 
     async def _turn(self, connection: _Connection) -> None:
         """Wait for a place among those who send; who stalls loses theirs."""
