@@ -187,6 +187,7 @@ IMPORTED_AS = {
     "python-crontab": "crontab",
     "pytest-asyncio": "pytest_asyncio",
     "pyyaml": "yaml",
+    "sse-starlette": "sse_starlette",
 }
 
 

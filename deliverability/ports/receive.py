@@ -21,8 +21,6 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session, TLSSetupException
 
-from deliverability.mail.words import printable
-
 _NULL = "<>"
 _END = b"\r\n.\r\n"
 # A path in angle brackets, as people also write it without them; an old source route before it is dropped.
@@ -207,7 +205,7 @@ class _Handler:
     ) -> str:
         if len(envelope.rcpt_tos) >= self._receiver.limits.recipients:
             return "452 4.5.3 too many recipients"
-        if address == _NULL or not self._receiver.takes(printable(address)):
+        if address == _NULL or not self._receiver.takes(_text(address)):
             return "550 5.7.1 no address of ours; nothing is relayed"
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"
@@ -315,11 +313,11 @@ class _Connection(SMTP):
         await self.push(reply)
 
     async def _delivered(self, envelope: Envelope, session: Session, octets: bytes) -> str:
-        rcpt = tuple(printable(each) for each in envelope.rcpt_tos if each)
-        mail_from = printable(envelope.mail_from or "")
+        rcpt = tuple(_text(each) for each in envelope.rcpt_tos if each)
+        mail_from = _text(envelope.mail_from or "")
         mail = ReceivedMail(
             self.peer,
-            printable(session.host_name or ""),
+            _text(session.host_name or ""),
             self._tls_version(),
             "" if mail_from == _NULL else mail_from,
             rcpt,
@@ -392,3 +390,8 @@ def _peer(transport: asyncio.BaseTransport) -> str:
         mapped = address.ipv4_mapped if address.version == 6 else None
         return str(mapped or address)
     return host
+
+
+def _text(value: str) -> str:
+    """As text, octets that are no UTF-8 written out: the library hands them over as surrogate escapes."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
