@@ -28,6 +28,8 @@ MOST_ASKED = 400
 MOST_NOISE = 50
 """Datagrams that answer nothing, after which another takes its place: somebody may have found the port."""
 _BUFFER = 1 << 20  # octets of replies that may wait to be read, while this process computes
+_AT_ONCE = 100  # datagrams that are read before others have their turn
+_LARGEST = 65535  # octets
 
 NOISE = Code("server-noise", ("server", "n"))  # only what is malformed or answers another question
 
@@ -144,8 +146,9 @@ class _Socket(asyncio.DatagramProtocol):
 
     _transport: asyncio.DatagramTransport
 
-    def __init__(self, owner: UdpServer) -> None:
+    def __init__(self, owner: UdpServer, connection: socket.socket) -> None:
         self.server = owner.server
+        self._connection = connection
         self.noise_at = float("-inf")
         self._owner = owner
         self._waiting: dict[int, Sent | None] = {}  # None: whoever asked gave up
@@ -164,7 +167,7 @@ class _Socket(asyncio.DatagramProtocol):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
             connection.connect((host, owner.server.port))
             loop = asyncio.get_running_loop()
-            _, protocol = await loop.create_datagram_endpoint(lambda: cls(owner), sock=connection)
+            _, protocol = await loop.create_datagram_endpoint(lambda: cls(owner, connection), sock=connection)
         except BaseException:
             connection.close()
             raise
@@ -198,6 +201,20 @@ class _Socket(asyncio.DatagramProtocol):
         self._transport.abort()
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
+        """Read also what else has come: while this process computes, replies wait, and they are not late for that."""
+        self._take(data)
+        for _ in range(_AT_ONCE):
+            if self._transport.is_closing():
+                return
+            try:
+                data = self._connection.recv(_LARGEST)
+            except OSError as error:
+                if not isinstance(error, BlockingIOError | InterruptedError):
+                    self.error_received(error)
+                return
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
         ident = int.from_bytes(data[:2], "big")
         sent = self._waiting.get(ident, _NOBODY)
         if sent is _NOBODY:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import ipaddress
 import itertools
@@ -12,6 +13,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -353,6 +355,37 @@ async def asked_while_forged(count: int) -> Beaten:
         transport.close()
     assert all(isinstance(answer, Found) for answer in answers)
     return server
+
+
+async def test_replies_that_came_while_this_process_computed_are_no_silence() -> None:
+    import dns.message
+    import dns.rrset
+
+    count, timeout = 20 * SOCKETS, 1.0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(timeout)
+        resolver = LiveResolver([Server("udp", "127.0.0.1", server.getsockname()[1])], timeout=timeout, in_flight=count)
+        names = [f"host{n}.example" for n in range(count)]
+        asked = [asyncio.ensure_future(resolver.query(name, "A")) for name in names]
+        answered = 0
+        while answered < count:
+            await asyncio.sleep(0.01)
+            server.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    data, where = server.recvfrom(512)
+                    answer = dns.message.make_response(dns.message.from_wire(data))
+                    answer.answer.append(dns.rrset.from_text(answer.question[0].name, 60, "IN", "A", "192.0.2.1"))
+                    server.sendto(answer.to_wire(), where)
+                    answered += 1
+            if answered > count - 10 * SOCKETS:  # the last ones wait to be read until it is too late for them
+                time.sleep(1.5 * timeout)  # noqa: ASYNC251 (as if it computed)
+        answers = await asyncio.gather(*asked)
+        await resolver.close()
+        with pytest.raises(BlockingIOError):
+            server.recvfrom(512)
+    assert all(isinstance(answer, Found) for answer in answers)
 
 
 async def test_only_the_server_asked_is_heard_and_questions_are_spread_over_ports_and_ids() -> None:
