@@ -110,7 +110,7 @@ async def listen(
     """
     try:
         async with receiving(service, settings) as smtp, _serving(service, settings) as web:
-            service.smtp = str(smtp)
+            service.smtp, service.public = str(smtp), settings.public is not None
             tls = bool(settings.public and settings.web and not settings.web.is_local)
             await service.call("ready")
             begun(Listening(smtp, web, tls))

@@ -382,6 +382,11 @@ def _plain(pieces: list[bytes]) -> bytes:
     return b"".join(pieces)[2:]
 
 
+def _text(argument: str) -> str:
+    r"""An argument as text: octets that are no UTF-8 are shown as ``\xNN``."""
+    return argument.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def _peer(transport: asyncio.BaseTransport) -> str:
     name = transport.get_extra_info("peername")
     host = str(name[0]).partition("%")[0] if name else ""
@@ -390,8 +395,3 @@ def _peer(transport: asyncio.BaseTransport) -> str:
         mapped = address.ipv4_mapped if address.version == 6 else None
         return str(mapped or address)
     return host
-
-
-def _text(value: str) -> str:
-    """As text, octets that are no UTF-8 written out: the library hands them over as surrogate escapes."""
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -273,3 +273,11 @@ def test_addresses_to_listen_at() -> None:
     assert kind.convert("[::1]:25", None, None) == ("::1", 25)
     assert kind.convert("localhost:0", None, None) == ("localhost", 0)
     assert kind.convert("None", None, None) is None
+
+
+def test_without_its_extra_it_says_how_to_get_it(deliv: Deliv, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "deliverability.capture.serve", raising=False)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    done = deliv("listen", "--lang", "en")
+    assert done.code == 2
+    assert 'pipx install ".[listen]"' in done.err
