@@ -294,6 +294,9 @@ def _lead(report: Report, findings: FindingIndex, speaker: Speaker, tone: str) -
         return parked_tone, say(f"answer.parked-{key}", domain=domain, short=say("punctuation.clauses").join(short))
     if not report.message and report.facts.value("spf.sends_nothing") is True:
         return "bad", say("lead.sends-nothing", domain=domain)
+    broken = any(tile.state is TileState.BROKEN and tile.findings for tile in answer.tiles)
+    if not report.message and not broken and (not answer.groups or answer.groups[0].kind is VerdictKind.DNS_READY):
+        return "good", say("answer.dns-ready", domain=domain)
     if not answer.groups:
         return tone, _of_tiles(answer.tiles, findings, say, domain)
     worst = answer.groups[0]
@@ -314,8 +317,6 @@ def _of_dns(worst: ReceiverGroup, tiles: Sequence[Tile], findings: FindingIndex,
     """Without a message, where DNS alone decides against it at nobody."""
     if any(tile.state is TileState.BROKEN and tile.findings for tile in tiles):
         return _of_tiles(tiles, findings, say, domain)
-    if worst.kind is VerdictKind.DNS_READY:
-        return say("answer.dns-ready", domain=domain)
     missing = findings.reasons(worst.deciding)[:_CAUSES_SHOWN]
     key = "cannot-tell" if worst.kind is VerdictKind.CANNOT_TELL else "dns-partly"
     return say(f"answer.{key}", domain=domain, short=say("value.separator").join(missing))

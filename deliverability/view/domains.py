@@ -99,9 +99,12 @@ def domain_row(view: ReportView) -> DomainRow:
     """What the table keeps of a report."""
     say, answer, report = view.speaker.say, view.answer, view.report
     tiles = {tile.topic: tile for tile in answer.tiles}
-    tone = "unknown" if report.answer.reach is Reach.NONE else answer.tone
-    if not report.message and not view.parked and any(tile.tone == "bad" for tile in answer.tiles):
-        tone = "bad"
+    tones = [answer.tone]
+    if report.answer.reach is Reach.NONE:
+        tones = ["unknown"]
+    elif not report.message and not view.parked:
+        tones += [tile.tone for tile in answer.tiles]
+    tone = min(tones, key=_WORST_FIRST.index)
     return DomainRow(
         key=view.key,
         tone=tone,
