@@ -191,8 +191,12 @@ def silence(port: int, lab: Lab, count: int) -> list[dict[str, Any]]:
     healthy = list(itertools.islice(answering, count))
     mixed = [f"d{n}{SILENT}" if n % EVERY == EVERY // 3 else name for n, name in enumerate(healthy)]
     asyncio.run(fleet(port, healthy[:20]))  # modules and tables are loaded
-    base, _ = asyncio.run(fleet(port, healthy))
-    slow, lost = asyncio.run(fleet(port, mixed))
+    base = slow = float("inf")
+    lost = 0
+    for _ in range(2):  # in turn; the quicker one was disturbed less
+        base = min(base, asyncio.run(fleet(port, healthy))[0])
+        seconds, open_ = asyncio.run(fleet(port, mixed))
+        slow, lost = min(slow, seconds), max(lost, open_)
     print(f"P13  {count} domains: {base:.1f} s, {slow:.1f} s where 1 in {EVERY} never answers: {slow / base:.2f} x")
     print(f"P13  answering domains with something left open: {lost}")
     case = f"1 of {EVERY} of {count} domains silent"
@@ -210,7 +214,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--questions", type=int, default=20_000)
-    parser.add_argument("--domains", type=int, default=1500)
+    parser.add_argument("--domains", type=int, default=2500)
     options = parser.parse_args()
     lab = Silenced(options.domains * 2)
     with serving(partial(Silenced, lab.domains)) as server, collecting_seldom():  # as commands for many domains do

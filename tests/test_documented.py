@@ -186,8 +186,8 @@ IMPORTED_AS = {
     "pyspf": "spf",
     "python-crontab": "crontab",
     "pytest-asyncio": "pytest_asyncio",
-    "pyyaml": "yaml",
     "sse-starlette": "sse_starlette",
+    "pyyaml": "yaml",
 }
 
 

@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -23,8 +24,10 @@ from deliverability.capture.store import CaughtMail
 from deliverability.model.codes import Detail
 from deliverability.model.errors import InputError
 from deliverability.model.placeholders import LANGUAGES
+from deliverability.ports.clock import stamp
 from deliverability.render.listen import POLICY, PagePlace, list_page, note_page, script, style_sheet
 from deliverability.view.preview import ColourScheme
+from deliverability.words.dates import moment_words
 from deliverability.words.details import detail_words
 from deliverability.words.phrases import phrases
 from deliverability.words.sentences import visible
@@ -54,7 +57,7 @@ def page_routes() -> list[BaseRoute]:
         """The page again, with images on the web loaded: the user asked for it, this once."""
         mail = _mail(request)
         if request.method == "GET":
-            return RedirectResponse(f"{_place(request).root}/messages/{mail.capture.id}", 303)
+            return RedirectResponse(f"{_place(request).root}/messages/{mail.capture.id}?{request.url.query}", 303)
         return await _look_page(request, mail, permits.grant(mail.capture.id))
 
     async def preview(request: Request) -> Response:
@@ -64,6 +67,7 @@ def page_routes() -> list[BaseRoute]:
     return [
         Route("/", _answering(_list)),
         Route("/messages", _answering(_upload), methods=["POST"]),
+        Route("/messages", _to_list),
         Route("/messages/{id}", _answering(_look)),
         Route("/messages/{id}/images", _answering(images), methods=["GET", "POST"]),
         Route("/messages/{id}/preview", _answering(preview)),
@@ -72,6 +76,8 @@ def page_routes() -> list[BaseRoute]:
         Route("/messages/{id}/raw.eml", _answering(_raw)),
         Route("/messages/{id}/slim.eml", _answering(_slim)),
         Route("/messages/{id}/delete", _answering(_delete), methods=["POST"]),
+        Route("/tests", _answering(_reserve), methods=["POST"]),
+        Route("/tests", _to_list),
         Route("/compare", _answering(_compare)),
         Route("/events", _events),
         Route("/assets/listen.css", _style),
@@ -107,12 +113,28 @@ async def _list(request: Request) -> Response:
     return _list_page(request)
 
 
-def _list_page(request: Request, key: str = "", status: int = 200) -> Response:
-    """The list; `key` is the phrase of what went wrong with the last wish."""
+def _list_page(request: Request, key: str = "", status: int = 200, reserved: tuple[str, str] = ("", "")) -> Response:
+    """The list; `key` is the phrase of what went wrong with the last wish, `reserved` see list_page."""
     place, service = _place(request), service_of(request)
     say = phrases(place.lang)
     rows = [row_of(each, say) for each in service.store]
-    return _html(request, list_page(place, rows, smtp=service.smtp, note=say(key) if key else ""), status)
+    smtp, note = "" if service.public else service.smtp, say(key) if key else ""
+    page = list_page(place, rows, smtp=smtp, public=service.public, reserved=reserved, note=note)
+    return _html(request, page, status)
+
+
+async def _to_list(request: Request) -> Response:
+    """From the address of a form, as when its answer is asked for in the other language."""
+    return RedirectResponse(f"{_home(request)}?{request.url.query}", 303)
+
+
+async def _reserve(request: Request) -> Response:
+    """An address to send a test to, where mail to others is refused."""
+    made = service_of(request).reservations.reserve(datetime.now(UTC))
+    if made is None:
+        return _list_page(request, "listen.too-many", 429)
+    until = moment_words(stamp(made.until), phrases(_place(request).lang))
+    return _list_page(request, reserved=(made.address, until))
 
 
 async def _upload(request: Request) -> Response:

@@ -110,7 +110,7 @@ async def listen(
     """
     try:
         async with receiving(service, settings) as smtp, _serving(service, settings) as web:
-            service.smtp = str(smtp)
+            service.smtp, service.public = str(smtp), settings.public is not None
             tls = bool(settings.public and settings.web and not settings.web.is_local)
             await service.call("ready")
             begun(Listening(smtp, web, tls))
@@ -123,8 +123,10 @@ async def listen(
 
 
 @asynccontextmanager
-async def receiving(service: CaptureService, settings: ListenSettings) -> AsyncIterator[ListenAddress]:
-    """Receive mail meanwhile. Raises InputError as `listen` does."""
+async def receiving(
+    service: CaptureService, settings: ListenSettings, grace: float = 0.0
+) -> AsyncIterator[ListenAddress]:
+    """Receive mail meanwhile; senders have `grace` seconds to take their leave. Raises InputError as `listen` does."""
     public = settings.public
 
     async def deliver(mail: ReceivedMail) -> str:
@@ -143,7 +145,7 @@ async def receiving(service: CaptureService, settings: ListenSettings) -> AsyncI
     try:
         yield ListenAddress(settings.smtp.host, port)
     finally:
-        await receiver.close()
+        await receiver.close(grace)
 
 
 @contextmanager
@@ -231,7 +233,7 @@ async def caught(
 ) -> list[CaughtMail]:
     """Receive until that many messages have come, or the time is up; nothing is served. Raises InputError."""
     mails: list[CaughtMail] = []
-    async with receiving(service, settings) as smtp, service.feed.follow() as feed:
+    async with receiving(service, settings, _GRACE_SECONDS) as smtp, service.feed.follow() as feed:
         begun(Listening(smtp, None, tls=False))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):

@@ -35,6 +35,7 @@ class CaptureService:
         lang: in which the user is spoken to where a request does not say.
         reservations: the addresses of tests.
         max_octets: of one message.
+        public: mail is taken to reserved addresses alone.
         smtp: where mail is taken, as users are told; empty: nowhere.
         feed: what happens.
 
@@ -45,6 +46,7 @@ class CaptureService:
     lang: str = "en"
     reservations: Reservations = field(default_factory=lambda: Reservations("localhost"))
     max_octets: int = 50_000_000
+    public: bool = False
     smtp: str = ""
     feed: CaptureFeed = field(default_factory=CaptureFeed)
     _audits: set[asyncio.Task[None]] = field(default_factory=set)

@@ -10,6 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import click
+
+from deliverability.cli.ending import told
+from deliverability.cli.language import language
 from deliverability.cli.types import DEFAULT_FILE
 from deliverability.config import MailSettings, Settings, load
 from deliverability.inputs import is_plain, parse_domain
@@ -76,12 +80,19 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
     """Read domains, messages and where answers come from; with what receivers reported, where the settings name a
     history or where reports are.
 
-    Raises InputError and ConfigError, HistoryError where the history cannot be read.
+    A history that cannot be read is told and left out. Raises InputError and ConfigError.
     """
     inputs = _read_inputs(params)
     if not inputs.settings.history and not inputs.settings.feedback.places and not inputs.settings.feedback.mailbox:
         return inputs
-    return _with_reports(inputs, params, None)
+    from deliverability.history.store import HistoryError
+
+    try:
+        return _with_reports(inputs, params, None)
+    except HistoryError as error:  # an audit needs no history
+        say = language().say
+        click.echo(say("cli.left-out", text=told(error, say)[0]), err=True)
+        return inputs
 
 
 def _read_inputs(params: dict[str, Any]) -> Inputs:

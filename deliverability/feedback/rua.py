@@ -12,7 +12,7 @@ from xml.parsers import expat
 
 from deliverability.feedback import limits
 from deliverability.feedback.limits import NotReadError
-from deliverability.feedback.values import is_period, line, packed_address, selector, shown, word
+from deliverability.feedback.values import is_period, line, packed_address, selector, shown, utc_day, word
 from deliverability.mail.addresses import to_a_label
 from deliverability.model.codes import Code, Detail
 from deliverability.model.observed import AggregateReport, AggregateRow, Facet, PolicySeen, SignatureSeen
@@ -170,7 +170,7 @@ class _Reader:
         if not domain or begin is None or end is None:
             raise NotReadError(limits.NOT_TOLD(what="date_range" if domain else "policy_published"))
         if not is_period(begin, end, self._now):
-            self._problem(limits.BAD_PERIOD, begin=begin, end=end)
+            self._problem(limits.BAD_PERIOD, begin=utc_day(begin), end=utc_day(end))
         for what in ("org_name", "report_id"):
             if not metadata.get(what):
                 self._problem(limits.NOT_TOLD, what=what)

@@ -11,7 +11,7 @@ from typing import Any
 
 from deliverability.feedback import limits
 from deliverability.feedback.limits import NotReadError
-from deliverability.feedback.values import is_period, line, word
+from deliverability.feedback.values import is_period, line, utc_day, word
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.words import decode_octets
 from deliverability.model.observed import TlsFailure, TlsPolicyResult, TlsReport
@@ -35,7 +35,7 @@ def read_tls_report(pieces: Iterator[bytes], now: int) -> TlsReport:
         raise NotReadError(limits.NOT_TOLD(what="date-range"))
     problems = []
     if not is_period(begin, end, now):
-        problems.append(limits.BAD_PERIOD(begin=begin, end=end))
+        problems.append(limits.BAD_PERIOD(begin=utc_day(begin), end=utc_day(end)))
     policies = document["policies"]
     policies = policies if isinstance(policies, list) else []
     return TlsReport(

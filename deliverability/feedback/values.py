@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from datetime import UTC, datetime
 
 from deliverability.feedback import limits
 
@@ -46,6 +47,14 @@ def line(text: str, most: int) -> str:
 def shown(text: str) -> str:
     """What stood there instead of a value, short enough for a problem."""
     return _CONTROL.sub("\ufffd", text)[:80]
+
+
+def utc_day(second: int) -> str:
+    """The UTC day of a time as ISO 8601, for a problem; a time that no calendar has, as the number it is."""
+    try:
+        return datetime.fromtimestamp(second, UTC).date().isoformat()
+    except (OverflowError, OSError, ValueError):
+        return str(second)
 
 
 def is_period(begin: int, end: int, now: int) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from deliverability.feedback.values import utc_day
 from deliverability.history.facets import in_portions, read_facets
 from deliverability.history.folding import WEEK
 from deliverability.history.reports import (
@@ -254,7 +255,7 @@ def _problems(
             counts[detail, reporter] += number
     for each in found.overlapping:
         if each.is_mostly_in(first, last):
-            counts[OVERLAP(begin=each.begin, end=each.end), each.reporter] += 1
+            counts[OVERLAP(begin=utc_day(each.begin), end=utc_day(each.end)), each.reporter] += 1
     return tuple(ObservedProblem(*what, number) for what, number in sorted(counts.items(), key=str))
 
 

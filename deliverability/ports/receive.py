@@ -21,8 +21,6 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session, TLSSetupException
 
-from deliverability.mail.words import printable
-
 _NULL = "<>"
 _END = b"\r\n.\r\n"
 # A path in angle brackets, as people also write it without them; an old source route before it is dropped.
@@ -108,6 +106,7 @@ class SmtpReceiver:
     _server: asyncio.Server | None = None
     _open: set[_Connection] = field(default_factory=set)
     _receiving: set[_Connection] = field(default_factory=set)
+    _empty: asyncio.Event = field(default_factory=asyncio.Event)
     _recent: OrderedDict[str, deque[float]] = field(default_factory=OrderedDict)
 
     async def start(self, host: str, port: int) -> int:
@@ -119,10 +118,13 @@ class SmtpReceiver:
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
-    async def close(self) -> None:
-        """Listen no more, and drop who is connected."""
+    async def close(self, grace: float = 0.0) -> None:
+        """Listen no more, and drop who is connected; they have `grace` seconds to take their leave."""
         if self._server is not None:
             self._server.close()
+        if self._open and grace:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), grace)
         for each in list(self._open):
             each.drop("421 4.3.2 closing")
         if self._server is not None:
@@ -130,6 +132,7 @@ class SmtpReceiver:
 
     def _admit(self, connection: _Connection) -> None:
         self._open.add(connection)
+        self._empty.clear()
         if len(self._open) > self.limits.connections:
             idle = (self._open - self._receiving) - {connection}
             longest = min(idle, key=lambda each: each.since, default=connection)
@@ -138,6 +141,8 @@ class SmtpReceiver:
     def _left(self, connection: _Connection) -> None:
         self._open.discard(connection)
         self._receiving.discard(connection)
+        if not self._open:
+            self._empty.set()
 
     async def _turn(self, connection: _Connection) -> None:
         """Wait for a place among those who send; who stalls loses theirs."""
@@ -200,7 +205,7 @@ class _Handler:
     ) -> str:
         if len(envelope.rcpt_tos) >= self._receiver.limits.recipients:
             return "452 4.5.3 too many recipients"
-        if address == _NULL or not self._receiver.takes(printable(address)):
+        if address == _NULL or not self._receiver.takes(_text(address)):
             return "550 5.7.1 no address of ours; nothing is relayed"
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"
@@ -308,11 +313,11 @@ class _Connection(SMTP):
         await self.push(reply)
 
     async def _delivered(self, envelope: Envelope, session: Session, octets: bytes) -> str:
-        rcpt = tuple(printable(each) for each in envelope.rcpt_tos if each)
-        mail_from = printable(envelope.mail_from or "")
+        rcpt = tuple(_text(each) for each in envelope.rcpt_tos if each)
+        mail_from = _text(envelope.mail_from or "")
         mail = ReceivedMail(
             self.peer,
-            printable(session.host_name or ""),
+            _text(session.host_name or ""),
             self._tls_version(),
             "" if mail_from == _NULL else mail_from,
             rcpt,
@@ -375,6 +380,11 @@ def _plain(pieces: list[bytes]) -> bytes:
         body = piece[: -len(b".\r\n")] if last else piece[:cut]
         pieces[place] = body.replace(b"\r\n.", b"\r\n")
     return b"".join(pieces)[2:]
+
+
+def _text(argument: str) -> str:
+    r"""An argument as text: octets that are no UTF-8 are shown as ``\xNN``."""
+    return argument.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _peer(transport: asyncio.BaseTransport) -> str:

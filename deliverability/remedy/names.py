@@ -13,6 +13,7 @@ RemedyName = Literal[
     "dkim-one-key",
     "dkim-open-key",
     "dkim-repair-key",
+    "dkim-withdraw-key",
     "dmarc-add-reports",
     "dmarc-begin",
     "dmarc-below-reject",

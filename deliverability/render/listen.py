@@ -41,9 +41,29 @@ class PagePlace:
     query: str = ""
 
 
-def list_page(place: PagePlace, rows: Sequence[CaptureRow], *, smtp: str = "", note: str = "") -> str:
-    """The messages that were caught; `smtp` is where to send more, `note` what went wrong with the last wish."""
-    return _page("listen_list.html", place, rows=rows, smtp=smtp, note=note)
+def list_page(
+    place: PagePlace,
+    rows: Sequence[CaptureRow],
+    *,
+    smtp: str = "",
+    public: bool = False,
+    reserved: tuple[str, str] = ("", ""),
+    note: str = "",
+) -> str:
+    """The messages that were caught.
+
+    Args:
+        place: where it is shown.
+        rows: the messages.
+        smtp: the server to send more to; empty: none, or it takes mail to reserved addresses alone.
+        public: addresses can be reserved.
+        reserved: the address that was reserved just now, and until when in words.
+        note: what went wrong with the last wish.
+
+    """
+    address, until = reserved
+    values = {"smtp": smtp, "public": public, "address": address, "until": until, "note": note}
+    return _page("listen_list.html", place, rows=rows, **values)
 
 
 def note_page(place: PagePlace, heading: str, lines: Sequence[str]) -> str:

@@ -288,10 +288,10 @@ def _lead(report: Report, findings: FindingIndex, speaker: Speaker, tone: str) -
     if answer.reach is Reach.NONE:
         return "bad", unreached(answer, domain, say, message=bool(report.message))
     if found.parked:
-        short = findings.shorts(FindingId(rule) for rule in found.ways[:1])
+        short = findings.shorts(FindingId(rule) for rule in found.ways)[:_CAUSES_SHOWN]
         key = {True: "closed", False: "open", None: "unknown"}[found.closed]
         parked_tone = {True: "good", False: "bad", None: "unknown"}[found.closed]
-        return parked_tone, say(f"answer.parked-{key}", domain=domain, short=joined(short, say))
+        return parked_tone, say(f"answer.parked-{key}", domain=domain, short=say("punctuation.clauses").join(short))
     if not report.message and report.facts.value("spf.sends_nothing") is True:
         return "bad", say("lead.sends-nothing", domain=domain)
     if not answer.groups:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 
 from deliverability.capture.feed import CaptureChange, CaptureNews
 from deliverability.capture.pages import ImagePermits
+from deliverability.capture.reserve import Reservations
 from deliverability.capture.service import CaptureService
 from deliverability.model.codes import AS_SAID
 from tests.capture.listening import DEMO, ORIGIN, client, listener
@@ -50,6 +52,16 @@ async def test_the_list_says_where_to_send_to_and_what_came(service: CaptureServ
     assert f'href="/messages/{ident}"' in page
     assert "Autumn sale 秋のセール" in page
     assert service.store.get(ident).summary.leads["en"] in page  # type: ignore[union-attr]
+
+
+async def test_a_public_listener_offers_addresses_in_place_of_its_server() -> None:
+    service = listener(smtp="192.0.2.1:25", public=True, reservations=Reservations("mx.test.example"))
+    async with client(service) as browser:
+        assert "192.0.2.1" not in (await browser.get("/")).text
+        page = (await browser.post("/tests")).text
+    address = re.search(r"<code>(t-[0-9a-z]{26}@mx\.test\.example)</code>", page)
+    assert address
+    assert service.reservations.takes(address[1], datetime.now(UTC))
 
 
 async def test_a_message_is_listed_while_it_is_still_being_checked(service: CaptureService) -> None:
@@ -158,7 +170,8 @@ async def test_images_on_the_web_are_loaded_once_and_only_after_the_button(servi
         assert "shop.example" in first.text
         assert "img-src data: https: http:" in first.headers["content-security-policy"]
         assert "shop.example" not in again.text
-        assert (await browser.get(f"/messages/{ident}/images")).headers["location"] == f"/messages/{ident}"
+        for path, place in ((f"/messages/{ident}/images", f"/messages/{ident}"), ("/messages", "/"), ("/tests", "/")):
+            assert (await browser.get(f"{path}?lang=ja")).headers["location"] == f"{place}?lang=ja"
 
 
 def test_a_permit_is_for_one_message_and_ends() -> None:

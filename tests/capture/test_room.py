@@ -40,16 +40,16 @@ async def test_octet_for_octet(
     made = store.add((GOLDEN / "good.eml").read_bytes(), envelope, NOW)
     monkeypatch.chdir(tmp_path)
     mail = f"{made.id}/raw.eml"
-    await asyncio.to_thread(
-        deliv, "audit", "--eml", mail, "--zone", str(GOLDEN / "good.zone"), "--record", "record.json"
-    )
+    recording = ("audit", "--eml", mail, "--zone", str(GOLDEN / "good.zone"), "--record", "record.json")
+    recorded = await asyncio.to_thread(deliv, *recording)
+    assert recorded.code in (0, 1), recorded.err
     room = CaptureRoom(RoomSettings(ports=PortSettings(replay=tmp_path / "record.json")))
     caught = store.mail(made.id)
     assert caught is not None
     for ending in ("json", "html", "sarif", "xml"):
         args = ("audit", "--eml", mail, "--replay", "record.json", "--lang", "ja", "-o", f"report.{ending}")
         done = await asyncio.to_thread(deliv, *args)
-        assert "written" in done.err or done.code in (0, 1)
+        assert done.code in (0, 1), done.err
         assert await room.report(caught, ending, "ja") == (tmp_path / f"report.{ending}").read_text("utf-8")
     _, summary = await room.audit(caught)
     assert summary.exit == done.code

@@ -142,3 +142,10 @@ def test_sources_with_the_lines_to_paste(folder: Path) -> None:
 @pytest.mark.parametrize("args", [("--to", "none"), ("--days", "0")])
 def test_wrong_usage(folder: Path, args: tuple[str, ...]) -> None:
     assert run("gate", "example.com", *args).exception is not None
+
+
+def test_an_audit_goes_on_without_a_history_that_cannot_be_read(folder: Path) -> None:
+    (folder / "h.db").write_bytes(b"no database at all, but long enough to be looked at" * 40)
+    assert "is not safe" not in run("audit", "example.com").output
+    assert run("audit", "example.com").exception is None
+    assert run("gate", "example.com").exception is not None

@@ -162,10 +162,8 @@ def test_once_writes_what_audit_writes_and_exits_like_it(tmp_path: Path) -> None
     )
     assert code == audited.returncode
     one, other = (json.loads(path.read_text("utf-8")) for path in (tmp_path / "once.json", tmp_path / "mails/a.json"))
-    for document in (one, other):
-        document["run"].pop("started", None)
-    assert one["findings"] == other["findings"]
-    assert one["facts"] == other["facts"]
+    assert one.pop("run").keys() == other.pop("run").keys()
+    assert one == other
 
 
 def test_once_with_several_and_with_too_few(tmp_path: Path) -> None:
@@ -253,8 +251,6 @@ def test_swaks_is_understood(tmp_path: Path) -> None:
             ("--attach", f"@{GOLDEN / 'good.eml'}"),
         ):
             subprocess.run([*command, *more], check=True, timeout=60)
-        lines = [started.line() for _ in range(8)]
-    assert all("a@good.example" in line or "good.example" in line for line in lines[::2])
     kept = [json.loads(path.read_text("utf-8")) for path in sorted(tmp_path.glob("*/meta.json"))]
     assert [each["envelope"]["rcpt"] for each in kept] == [["b@example.com", "c@example.com"]] * 4
 
@@ -277,3 +273,11 @@ def test_addresses_to_listen_at() -> None:
     assert kind.convert("[::1]:25", None, None) == ("::1", 25)
     assert kind.convert("localhost:0", None, None) == ("localhost", 0)
     assert kind.convert("None", None, None) is None
+
+
+def test_without_its_extra_it_says_how_to_get_it(deliv: Deliv, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "deliverability.capture.serve", raising=False)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    done = deliv("listen", "--lang", "en")
+    assert done.code == 2
+    assert 'pipx install ".[listen]"' in done.err

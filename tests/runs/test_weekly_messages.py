@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import mailbox
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from deliverability.capture.store import CaptureStore
 from deliverability.config import DomainSettings, Settings
+from deliverability.mail.captured import envelope_beside
 from deliverability.model.codes import Detail
+from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.errors import InputError
 from deliverability.runs.job import Options
 from deliverability.runs.weekly.messages import MESSAGES_ABSENT, NoMessages, Picked, pick
@@ -123,3 +128,17 @@ def test_a_place_that_cannot_be_read_costs_the_domain_only_its_message(mails: Pa
 def test_without_a_domain_there_is_nothing_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no domain to audit"):
         planned(Settings(), tmp_path)
+
+
+def test_of_test_sends_the_one_that_was_received_last_is_the_sample(tmp_path: Path) -> None:
+    """Whatever their dates say: what is sent again bears an old one."""
+    store = CaptureStore(tmp_path / "mails")
+    seen = SmtpEnvelope("192.0.2.1", "c.example.com", "bounce@example.com", ("t-x@mx.test",), "TLSv1.3", True)
+    new = b"From: a@example.com\r\nDate: Tue, 24 Nov 2026 12:00:00 +0000\r\n\r\nold news\r\n"
+    first = store.add(new, seen, datetime.now(UTC))
+    again = store.add(new.replace(b"2026", b"2020"), seen, datetime.now(UTC))
+    os.utime(tmp_path / "mails" / first.id / "raw.eml", (1, 1))
+    found = pick([str(tmp_path / "mails/*/raw.eml")], ["example.com"], tmp_path)["example.com"]
+    assert [each.path for each in found] == [tmp_path / "mails" / again.id / "raw.eml"]
+    assert envelope_beside(tmp_path / "mails" / again.id / "raw.eml") == seen
+    assert envelope_beside(tmp_path / "mails" / again.id / "meta.json") is None
