@@ -355,7 +355,17 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
         return _depends(worst, words, number, say, alone=alone)
     if worst.kind is VerdictKind.REJECTED or _refuses(effects):
         return say(f"lead.refused.{number}", **words)
-    return say("lead.at-risk", mail=mail, short=short, clauses=_at_risk_clauses(alike, speaker))
+    clauses = _at_risk_clauses(alike, speaker)
+    refusing = [
+        receiver_short(ident, speaker)
+        for each in groups
+        if each.bulk is VerdictKind.REJECTED
+        for ident in each.receivers
+    ]
+    if refusing:
+        key = "lead.at-risk-or-refused." + ("one" if len(refusing) == 1 else "other")
+        return say(key, receivers=joined(refusing, say), mail=mail, short=short, clauses=clauses)
+    return say("lead.at-risk", mail=mail, short=short, clauses=clauses)
 
 
 def _at_risk_clauses(groups: Sequence[ReceiverGroup], speaker: Speaker) -> str:

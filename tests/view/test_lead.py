@@ -11,6 +11,7 @@ from deliverability.model.codes import Code
 from deliverability.model.facts import Reason, Unknown
 from deliverability.model.report import VerdictKind
 from deliverability.model.rules import Effect
+from deliverability.view.answer import group_tone
 from deliverability.view.report import ReportView
 from tests import speaking
 from tests.fixtures_answer import example_answer
@@ -85,3 +86,28 @@ def test_where_nothing_was_answered_the_reason_is_told(unknown: Unknown, said: s
     view = ReportView(make_report(answer=unanswered(Reach.NONE, unknown)), speaking.shipped()).answer
     assert said in view.lead
     assert hint in view.hint
+
+
+def test_a_refusal_that_depends_on_the_volume_is_not_denied() -> None:
+    made = at_risk((Said(Effect.SPAM), "icloud"))
+    cause, refusal = made.groups[0].deciding, (Said(Effect.REJECT),)
+    depends = ReceiverGroup(
+        VerdictKind.DEPENDS, refusal, ("gmail",), cause, step=1, small=VerdictKind.AT_RISK, bulk=VerdictKind.REJECTED
+    )
+    told = replace(made, groups=(*made.groups, depends))
+    assert lead(told).startswith("Whether Gmail refuses this mail depends on the volume; iCloud files it as spam")
+    assert lead(told, "ja").startswith("Gmailがこのメールを拒否するかどうかは、送信数によります。")
+
+
+@pytest.mark.parametrize(
+    ("said", "bulk_only", "tone"),
+    [
+        (Said(Effect.REJECT), False, "bad"),
+        (Said(Effect.REJECT, contested=True), False, "risk"),
+        (Said(Effect.REJECT), True, "risk"),
+        (Said(Effect.SPAM), False, "risk"),
+    ],
+)
+def test_without_a_message_the_mark_says_no_more_than_the_sentence(said: Said, bulk_only: bool, tone: str) -> None:
+    group = ReceiverGroup(VerdictKind.DNS_NOT_READY, (said,), ("gmail",), (), bulk_only=bulk_only)
+    assert group_tone(group) == tone
