@@ -17,6 +17,7 @@ from deliverability.model.codes import Code, Detail
 STDIN = "-"
 _HEAD = 1 << 12
 _CHUNK = 1 << 16
+_SMALL = 1 << 20  # octets of a file that is held, as it is looked at several times
 
 NO_PLACE = Code("place-absent")
 
@@ -96,7 +97,7 @@ def _folder(folder: Path) -> Iterator[PlaceItem | UnreadPlace]:
         for part in parts:
             for path in sorted(part.iterdir()):
                 if path.is_file():
-                    yield PlaceItem(str(path), path)
+                    yield from _file(path, mail=True)
         return
     lost: list[OSError] = []
     for root, folders, files in os.walk(folder, onerror=lost.append):
@@ -109,16 +110,17 @@ def _folder(folder: Path) -> Iterator[PlaceItem | UnreadPlace]:
         yield UnreadPlace(str(error.filename), limits.NOT_OPENED(why=error.strerror or str(error)))
 
 
-def _file(path: Path, *, alone: bool = False) -> Iterator[PlaceItem | UnreadPlace]:
-    """A file; of a mailbox each message."""
+def _file(path: Path, *, alone: bool = False, mail: bool = False) -> Iterator[PlaceItem | UnreadPlace]:
+    """A file; of a mailbox each message, unless it is known to be one `mail`."""
     try:
         if not path.is_file():
             yield UnreadPlace(str(path), limits.NOT_OPENED(why="no regular file"))
             return
         with path.open("rb") as file:
             head = file.read(_HEAD)
-            if not is_mailbox(head):
-                yield PlaceItem(str(path), path, alone)
+            if mail or not is_mailbox(head):
+                small = os.fstat(file.fileno()).st_size <= _SMALL
+                yield PlaceItem(str(path), head + file.read() if small else path, alone)
                 return
             file.seek(0)
             for number, message in enumerate(messages_in(file, limits.MAX_COMPRESSED), 1):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
@@ -33,6 +35,12 @@ _FREE_TEXT = re.compile(
     rb"(<(?:[\w.-]+:)?(email|extra_contact_info|org_name|header_from|envelope_from)>)(.{0,4096}?)(</(?:[\w.-]+:)?\2>)",
     re.DOTALL | re.IGNORECASE,
 )
+
+
+_SHORT = 1_000  # characters
+_Texts = tuple[tuple[str, str, str], ...]
+_Key = tuple[str, str, str, str, str, _Texts, _Texts, tuple[tuple[str, str], ...]]
+"""What a record says beside its address and number, as written: see `_Rows.end`."""
 
 
 class RowSink(Protocol):
@@ -279,7 +287,7 @@ class _Rows:
         self._sink = sink
         self._problem = problem
         self._batch: list[AggregateRow] = []
-        self._facets: dict[tuple[object, ...], tuple[int, Facet]] = {}
+        self._facets: dict[_Key, tuple[int, Facet]] = {}
         self._numbers = 0
         self._hash = hashlib.sha256()
         self._packed = bytearray()
@@ -318,11 +326,11 @@ class _Rows:
         if self.records >= limits.MAX_RECORDS:
             raise NotReadError(limits.TOO_MANY_RECORDS(limit=limits.MAX_RECORDS))
         key = (
-            value("header_from"),
-            value("envelope_from"),
-            value("dkim"),
-            value("spf"),
-            value("disposition"),
+            value("header_from", ""),
+            value("envelope_from", ""),
+            value("dkim", ""),
+            value("spf", ""),
+            value("disposition", ""),
             tuple(self.signatures),
             tuple(self.senders),
             tuple(self.reasons),
@@ -351,52 +359,69 @@ class _Rows:
         self.unread += 1
         self._problem(code, **args)
 
-    def _new(self, key: tuple[object, ...]) -> tuple[int, Facet]:
+    def _new(self, key: _Key) -> tuple[int, Facet]:
         if len(self._facets) >= _MAX_FACETS:
             self._facets.clear()
-        facet = self._facet()
+        facet, octets, problems = _common_facet(key) if _is_short(key) else _read_facet(key)
+        for code, value in problems:
+            self._problem(code, **value)
         self._numbers += 1
         self._hash.update(self._packed)
         self._packed.clear()
-        self._hash.update(repr(facet).encode("utf-8", "replace"))
+        self._hash.update(octets)
         self._facets[key] = self._numbers, facet
         self.first_domain = self.first_domain or facet.header_from
         return self._numbers, facet
 
-    def _facet(self) -> Facet:
-        value = self.values.get
-        author = self._domain(value("header_from", ""))
-        aligned_dkim = word(value("dkim", "")) == "pass"
-        if len(self.signatures) > limits.MAX_SIGNATURES:
-            self._problem(limits.TOO_MANY_SIGNATURES, limit=limits.MAX_SIGNATURES)
-        # Where only HELO was evaluated, the return path was empty.
-        spf = sorted(self.senders, key=lambda each: word(each[1]) == "helo")[:1]
-        spf_domain = self._domain(spf[0][0]) if spf else ""
-        seen = [
-            SignatureSeen(self._domain(domain), selector(name), word(result))
-            for domain, name, result in self.signatures[: limits.MAX_SIGNATURES]
-        ]
-        return Facet(
-            header_from=author,
-            envelope_from=self._domain(value("envelope_from", "")),
-            dkim=_kept(seen, author, aligned_dkim),
-            spf_domain=spf_domain,
-            spf_result=word(spf[0][2]) if spf_domain else "",
-            aligned_dkim=aligned_dkim,
-            aligned_spf=word(value("spf", "")) == "pass",
-            disposition=word(value("disposition", "")),
-            reason=",".join(dict.fromkeys(filter(None, (_reason(*each) for each in self.reasons[:10])))),
-        )
 
-    def _domain(self, text: str) -> str:
+def _is_short(key: _Key) -> bool:
+    """Whether it takes little room: no record makes what is remembered large."""
+    texts = itertools.chain(key[:5], *key[5], *key[6], *key[7])
+    return len(key[5]) + len(key[6]) + len(key[7]) < 10 and sum(map(len, texts)) < _SHORT
+
+
+def _read_facet(key: _Key) -> tuple[Facet, bytes, tuple[tuple[Code, dict[str, str | int]], ...]]:
+    """What a record says beside its address and number: checked, as octets, and what is wrong with it."""
+    header_from, envelope_from, dkim, spf, disposition, signatures, senders, reasons = key
+    problems: list[tuple[Code, dict[str, str | int]]] = []
+
+    def domain(text: str) -> str:
         """The name as A-label; of an address its domain. Empty where there is none or none that DNS could hold."""
         text = text.rpartition("@")[2].strip("<> ")
         if not text:
             return ""
         name = to_a_label(text)
         if name is None:
-            self._problem(limits.BAD_NAME, value=shown(text))
+            problems.append((limits.BAD_NAME, {"value": shown(text)}))
         return name or ""
+
+    author = domain(header_from)
+    aligned_dkim = word(dkim) == "pass"
+    if len(signatures) > limits.MAX_SIGNATURES:
+        problems.append((limits.TOO_MANY_SIGNATURES, {"limit": limits.MAX_SIGNATURES}))
+    # Where only HELO was evaluated, the return path was empty.
+    checked = sorted(senders, key=lambda each: word(each[1]) == "helo")[:1]
+    spf_domain = domain(checked[0][0]) if checked else ""
+    seen = [
+        SignatureSeen(domain(name), selector(label), word(result))
+        for name, label, result in signatures[: limits.MAX_SIGNATURES]
+    ]
+    facet = Facet(
+        header_from=author,
+        envelope_from=domain(envelope_from),
+        dkim=_kept(seen, author, aligned_dkim),
+        spf_domain=spf_domain,
+        spf_result=word(checked[0][2]) if spf_domain else "",
+        aligned_dkim=aligned_dkim,
+        aligned_spf=word(spf) == "pass",
+        disposition=word(disposition),
+        reason=",".join(dict.fromkeys(filter(None, (_reason(*each) for each in reasons[:10])))),
+    )
+    return facet, repr(facet).encode("utf-8", "replace"), tuple(problems)
+
+
+_common_facet = functools.lru_cache(maxsize=2048)(_read_facet)
+"""Reports of one domain are much alike."""
 
 
 def _kept(seen: Sequence[SignatureSeen], author: str, aligned: bool) -> tuple[SignatureSeen, ...]:

@@ -157,6 +157,11 @@ def _kind(head: bytes) -> DocumentKind | None:
 
 
 def _gunzipped(source: _Source) -> _Source:
+    """What is in a gzip file; held where it is small. Raises NotReadError."""
+    pieces = _inflated(source.pieces(), _GZIP_BITS)
+    begin = next(pieces, b"")
+    if next(pieces, None) is None:
+        return _of_octets(source.name, begin)
     return _Source(source.name, lambda: _inflated(source.pieces(), _GZIP_BITS), None)
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _BUFFERED = 10_000  # rows that wait in memory to be written
+_LARGE = 200_000  # rows of a transaction
 _MOST_FAILURES = 100  # kinds of a TLS policy
 _LOCK_KEY = 0x6F6273  # of PostgreSQL: the octets of "obs"
 
@@ -216,11 +217,18 @@ class Batch:
         self._next_problem = next_id(connection, obs_problems.c.id)
         self._rows: list[tuple[int, int, bytes, int, int]] = []
         self._reports: dict[bytes, StoredReport] = {}  # by key, not yet written
+        self._many = 0  # rows written
         self._twins: set[bytes] = set()
+        self._changed: set[int] = set()  # reports that may be in the table as they were
         self._items: dict[bytes, ItemState] = {}
         self._known: dict[bytes, ItemState] = {}
         self._problems: dict[tuple[str, ...], dict[str, Any]] = {}
         self.count = IntakeCount()
+
+    @property
+    def is_large(self) -> bool:
+        """Whether so many rows are in it that it had better end."""
+        return self._many > _LARGE
 
     # --- Items ---
 
@@ -400,6 +408,7 @@ class Batch:
         rows.restart()
         if same and not again:
             self._reports[report.key] = replace(there, copies=copies)
+            self._changed.add(there.id)
         return Taken.DUPLICATE if same else Taken.CONFLICTING
 
     def _add(self, report: StoredReport, rows: ReportRows) -> None:
@@ -441,12 +450,13 @@ class Batch:
         run = self._connection.execute
         self._write_rows()
         reports = [each.row() for each in self._reports.values()]
-        for some in in_portions([each["id"] for each in reports]):
+        for some in in_portions(sorted(self._changed)):
             run(delete(obs_reports).where(obs_reports.c.id.in_(some)))
         if reports:
             run(insert(obs_reports), reports)
         for items in in_portions(list(self._items)):
-            run(delete(obs_items).where(obs_items.c.digest.in_(items)))
+            if again := [each for each in items if each in self._known]:
+                run(delete(obs_items).where(obs_items.c.digest.in_(again)))
             run(
                 insert(obs_items),
                 [{"digest": each, "day": self._today, "state": self._items[each].value} for each in items],
@@ -468,6 +478,7 @@ class Batch:
     def _write_rows(self) -> None:
         if not self._rows:
             return
+        self._many += len(self._rows)
         columns = "report, number, ip, messages, facet"
         if self._connection.dialect.name == "postgresql":
             with self._cursor() as cursor, cursor.copy(f"COPY obs_rows ({columns}) FROM STDIN (FORMAT BINARY)") as copy:

@@ -126,11 +126,11 @@ class Pace:
     async def turn(self, name: str, own: dict[str, Turns]) -> None:
         """Wait for the turn of a question.
 
-        `own` are the turns of its subject alone toward what nobody audits: a vendor is asked on behalf of each of its
-        users, and must take what these are.
+        `own` are the turns of its subject alone. They count toward what nobody audits where the resolver is the user's
+        own: a vendor is asked on behalf of each of its users, and must take what these are.
         """
         owner = self._owner(_below_underscores(name))
-        each = self._each if owner in self._own else own
+        each = self._each if self._most or owner in self._own else own
         turns = each.get(owner)
         if turns is None:
             turns = each[owner] = Turns(slack=OWN_BURST / OWN_RATE)

@@ -39,7 +39,8 @@ from deliverability.model.reporters import Reporter
 from deliverability.ports.ports import Ports
 from deliverability.protocols.dmarc.psl import registrable_domain
 
-AT_ONCE = 100  # items of a transaction
+AT_ONCE = 100  # mails of a transaction
+_FILES_AT_ONCE = 500
 _AGAIN_DAYS = 7  # for so long a mail whose sender could not be verified is looked at again
 _DONE, _FAILED, _AGAIN = "done", "failed", "again"
 
@@ -156,15 +157,17 @@ class _Run:
 
     async def place(self, place: str, stdin: BinaryIO | None) -> None:
         found = itertools.islice(items(place, stdin), self._plan.most)
-        while portion := list(itertools.islice(found, AT_ONCE if place != "-" else 1)):
+        for first in found:
             with self._batch() as batch:
-                for each in portion:
+                for each in itertools.chain((first,), itertools.islice(found, _FILES_AT_ONCE - 1)):
                     if isinstance(each, UnreadPlace):
                         batch.problem(each.detail, each.name)
                         self.result.problem(each.name, each.detail, lost=True)
                     else:
                         await self._item(batch, each)
                     self._tick()
+                    if batch.is_large:
+                        break
 
     # --- Mailboxes ---
 

@@ -112,7 +112,7 @@ def test_jpeg_quality(deliv, mail: Path) -> None:
 def test_a_message_with_nothing_to_save(deliv, tmp_path: Path) -> None:
     plain = tmp_path / "plain.eml"
     plain.write_bytes(b"From: a@example.com\r\n" + text_part("Hello\n", "plain"))
-    assert deliv(plain)[1].endswith("octets: nothing can be saved without loss.\n")
+    assert deliv(plain)[1].endswith("bytes: nothing can be saved without loss.\n")
     assert deliv(plain, "-o", tmp_path / "copy.eml")[0] == 0
     assert (tmp_path / "copy.eml").read_bytes() == plain.read_bytes()
 
