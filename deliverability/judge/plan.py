@@ -71,13 +71,12 @@ def steps(report: Report, rules: RuleSet) -> tuple[PlanStep, ...]:
 
 
 def with_gains(
-    plan: Sequence[PlanStep], verdicts: Iterable[Verdict], after: Sequence[Standings], ways: Collection[str] = ()
+    plan: Sequence[PlanStep], verdicts: Iterable[Verdict], after: Sequence[Standings]
 ) -> tuple[PlanStep, ...]:
     """The plan with what changes for each receiver, and with all but the first things to do folded.
 
     What stands open is numbered first, then what is folded, then what concerns mail received. `after`: where the
-    receivers stand once each step, and those above it, are done. `ways`: the rules by which a domain that sends
-    nothing is open to others.
+    receivers stand once each step, and those above it, are done.
     """
     chips: dict[int, dict[Chip, list[str]]] = {}
     for verdict in verdicts:
@@ -97,15 +96,13 @@ def with_gains(
         )
         for step in plan
     ]
-    shown = _shown(told, frozenset(ways))
+    shown = _shown(told)
     return _renumbered([replace(step, folded=step.number not in shown) for step in told])
 
 
-def _shown(plan: Sequence[PlanStep], ways: frozenset[str]) -> frozenset[int]:
+def _shown(plan: Sequence[PlanStep]) -> frozenset[int]:
     """The numbers of the steps that stand open, with those that they take or whose record they continue."""
-    opens = {
-        step.number for step in plan if step.gains or step.severity is Severity.ERROR or not ways.isdisjoint(step.rules)
-    }
+    opens = {step.number for step in plan if step.gains or step.severity is Severity.ERROR}
     opens.update(number for step in plan for chip in step.gains for number in chip.with_steps)
     for step in reversed(plan):
         if step.number in opens:

@@ -17,8 +17,6 @@ from deliverability.remedy.situation import Situation
 
 _Item = DkimKey | DkimSignature
 
-_WITHDRAWN = "v=DKIM1; p="
-"""A key that is no longer valid (RFC 6376 section 3.6.1)."""
 _ARMOUR = re.compile(r"-----(?:BEGIN|END) (?:RSA )?PUBLIC KEY-----")
 
 
@@ -31,18 +29,13 @@ def drafts(given: Situation) -> tuple[Remedy, ...]:
 def _drafts(facts: FactSet, findings: Sequence[Finding]) -> Iterator[Remedy]:
     keys = keys_of(facts.value("dkim.keys"))
     signatures = signatures_of(facts.value("dkim.signatures"))
-    for finding in unmet(
-        findings, "dkim-one-key", "dkim-repair-key", "dkim-open-key", "dkim-end-test", "dkim-withdraw-key"
-    ):
+    for finding in unmet(findings, "dkim-one-key", "dkim-repair-key", "dkim-open-key", "dkim-end-test"):
         item = _named(finding, keys) or _named(finding, signatures)
         place = _place(facts, item)
         if item is None or place is None:
             continue
         if finding.remedy == "dkim-one-key":
             yield from _one_key(finding, item, place)
-        elif finding.remedy == "dkim-withdraw-key":
-            edit = RecordEdit(place.name, "TXT", place.values, (_WITHDRAWN,))
-            yield Remedy(finding.rule, finding.item, "dkim-withdraw-key", _values(item, place), (edit,))
         elif len(place.values) == 1 and len(place.values[0]) < 10_000:
             yield from _edits(finding, item, place)
 

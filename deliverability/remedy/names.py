@@ -13,7 +13,6 @@ RemedyName = Literal[
     "dkim-one-key",
     "dkim-open-key",
     "dkim-repair-key",
-    "dkim-withdraw-key",
     "dmarc-add-reports",
     "dmarc-begin",
     "dmarc-below-reject",

@@ -209,7 +209,7 @@ def _answered(report: Report, rules: RuleSet) -> Report:
     from deliverability.judge.answer import answer
 
     steps = plan.steps(report, rules)
-    steps = plan.with_gains(steps, report.verdicts, plan.by_tally(steps, report, rules), report.assessment.ways)
+    steps = plan.with_gains(steps, report.verdicts, plan.by_tally(steps, report, rules))
     return replace(report, answer=answer(report, rules, steps))
 
 
@@ -265,7 +265,7 @@ async def _with_remedies(report: Report, basis: Basis, rules: RuleSet, selection
     full = replace(report, remedies=found)
     steps = plan.steps(full, rules)
     after = await standings_after(steps, basis, full, rules, catalogue(), selection)
-    steps = plan.with_gains(steps, full.verdicts, after, full.assessment.ways)
+    steps = plan.with_gains(steps, full.verdicts, after)
     return replace(full, answer=answer(full, rules, steps))
 
 

@@ -288,10 +288,10 @@ def _lead(report: Report, findings: FindingIndex, speaker: Speaker, tone: str) -
     if answer.reach is Reach.NONE:
         return "bad", unreached(answer, domain, say, message=bool(report.message))
     if found.parked:
-        short = findings.shorts(FindingId(rule) for rule in found.ways)[:_CAUSES_SHOWN]
+        short = findings.shorts(FindingId(rule) for rule in found.ways[:1])
         key = {True: "closed", False: "open", None: "unknown"}[found.closed]
         parked_tone = {True: "good", False: "bad", None: "unknown"}[found.closed]
-        return parked_tone, say(f"answer.parked-{key}", domain=domain, short=say("punctuation.clauses").join(short))
+        return parked_tone, say(f"answer.parked-{key}", domain=domain, short=joined(short, say))
     if not report.message and report.facts.value("spf.sends_nothing") is True:
         return "bad", say("lead.sends-nothing", domain=domain)
     broken = any(tile.state is TileState.BROKEN and tile.findings for tile in answer.tiles)
@@ -364,8 +364,10 @@ def _of_groups(groups: Sequence[ReceiverGroup], report: Report, findings: Findin
         for ident in each.receivers
     ]
     if refusing:
-        key = "lead.at-risk-or-refused." + ("one" if len(refusing) == 1 else "other")
-        return say(key, receivers=joined(refusing, say), mail=mail, short=short, clauses=clauses)
+        many = "one" if len(refusing) == 1 else "other"
+        return say(
+            f"lead.at-risk-or-refused.{many}", receivers=joined(refusing, say), mail=mail, short=short, clauses=clauses
+        )
     return say("lead.at-risk", mail=mail, short=short, clauses=clauses)
 
 
