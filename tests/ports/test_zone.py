@@ -331,7 +331,7 @@ def test_how_a_proposal_is_written(text: str, expected: Proposal) -> None:
         ("example.com CNAME two words", "not a domain name"),
         ('example.com TXT "open', "not closed"),
         ('example.com TXT "a" b', "outside quotes"),
-        ('example.com TXT "' + "x" * 256 + '"', "at most 255 octets"),
+        ('example.com TXT "' + "x" * 256 + '"', "at most 255 bytes"),
         ('example.com TXT "\\999"', "no octet"),
     ],
 )
