@@ -233,7 +233,7 @@ PROVEN_ONE_BY_ONE = {
 # Of pairs that are known to overlap, the ranges that were seen.
 AT_LEAST = ("spf.overlaps",)
 # What was walked through, step by step, with the failure at the step where it happened.
-PROTOCOLS = {"spf.tree", "spf.trace"}
+PROTOCOLS = {"spf.tree", "spf.used_tree", "spf.trace"}
 
 
 def says_that_it_failed(value: Value) -> bool:
