@@ -188,7 +188,6 @@ IMPORTED_AS = {
     "pytest-asyncio": "pytest_asyncio",
     "sse-starlette": "sse_starlette",
     "pyyaml": "yaml",
-    "sse-starlette": "sse_starlette",
 }
 
 

@@ -395,8 +395,3 @@ def _peer(transport: asyncio.BaseTransport) -> str:
         mapped = address.ipv4_mapped if address.version == 6 else None
         return str(mapped or address)
     return host
-
-
-def _text(value: str) -> str:
-    """As text, octets that are no UTF-8 written out: the library hands them over as surrogate escapes."""
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
