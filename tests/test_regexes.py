@@ -16,7 +16,7 @@ MADE_AT_RUN_TIME = {
     "judge/conditions.py: operand",  # of rule files, which their user trusts
     "judge/load.py: value",  # the same, when rule files are read
     "render/glossary.py: '|'.join((_bounded(form) ",  # words, without any repeat
-    "senders/catalogue.py: ''.join((pieces.get(cha",  # over names of 253 octets at most
+    "model/senders.py: expression",  # over names of 253 octets at most
     "slim/message.py: b'(?i)' + re.escape(part.med",  # without any repeat
     "slim/message.py: b'(?i)\\\\.' + re.escape(endin",  # without any repeat
 }

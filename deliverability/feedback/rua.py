@@ -32,7 +32,8 @@ _BAD_OCTETS = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
 _COUNT = re.compile(r"[0-9]{1,10}")
 _ARC_PASS = re.compile(r"\barc=pass\b")
 _FREE_TEXT = re.compile(
-    rb"(<(?:[\w.-]+:)?(email|extra_contact_info|org_name|header_from|envelope_from)>)(.{0,4096}?)(</(?:[\w.-]+:)?\2>)",
+    rb"(<(?:[\w.-]+:)?(?:email|extra_contact_info|org_name|header_from|envelope_from)>)(.{0,4096}?)"
+    rb"(</(?:[\w.-]+:)?(?:email|extra_contact_info|org_name|header_from|envelope_from)>)",
     re.DOTALL | re.IGNORECASE,
 )
 
@@ -93,8 +94,7 @@ def _repaired(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _escaped(found: re.Match[bytes]) -> bytes:
-    text = found[3].replace(b"&", b"&amp;").replace(b"<", b"&lt;")
-    return found[1] + text + found[4]
+    return found[1] + found[2].replace(b"&", b"&amp;").replace(b"<", b"&lt;") + found[3]
 
 
 _POLICY = ("p", "sp", "np", "adkim", "aspf", "testing")
