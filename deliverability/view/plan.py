@@ -250,7 +250,7 @@ class _Writer:
         names = tuple(receiver_short(ident, self._speaker) for ident in chip.receivers)
         before = in_sentence(kind_words(chip.before, chip.effects, say))
         if chip.after is None:
-            change = say("chip.no-reason", before=before)
+            change = say("chip.no-reason-open" if self._report.message else "chip.no-reason", before=before)
         else:
             after = in_sentence(kind_words(chip.after, chip.after_effects, say))
             change = say("chip.change", before=before, after=after)

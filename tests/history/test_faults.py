@@ -6,7 +6,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,9 @@ from deliverability.history import store
 from deliverability.history.pieces import pack
 from deliverability.history.store import History, HistoryError
 from deliverability.model.report import Outcome
-from tests.databases import empty, postgresql, postgresql_server
+from tests.databases import empty, postgresql_server
 from tests.history.test_store import WEEKS, snapshot
 from tests.killed import Step, in_child, killed_at_every, stepping, with_full_disk
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgresql() as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.system)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -30,7 +30,6 @@ from deliverability.model.observed import (
     TlsReport,
     Trust,
 )
-from tests.databases import empty, postgresql
 from tests.observations import contents, digest
 
 NOW = 1_764_000_000  # 2025-11-24, a Monday
@@ -41,24 +40,6 @@ OURS = Facet(
 )
 FORGED = Facet("example.com", "x.example", (), "x.example", "fail", False, False, "reject", "local_policy/arc")
 ROWS = (AggregateRow(b"\xc0\0\2\1", 7, OURS), AggregateRow(b"\xc0\0\2\2", 2, FORGED), AggregateRow(bytes(16), 1, OURS))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgresql() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.system)])
-def history(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[History]:
-    if request.param == "sqlite":
-        opened = History.open(f"sqlite:///{tmp_path / 'h.db'}")
-    else:
-        url = request.getfixturevalue("server")
-        empty(url)
-        opened = History.open(url)
-    yield opened
-    opened.close()
 
 
 def report(

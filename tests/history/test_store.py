@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from deliverability.model.facts import Evidence, EvidenceKind, Fact, FactSet, Ke
 from deliverability.model.history import Kept, Snapshot, State
 from deliverability.model.report import Assessment, Consequence, Outcome, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Severity
-from tests.databases import empty, postgresql
 
 WEEKS = tuple(f"2026-11-{day:02d}T06:00:00Z" for day in (2, 9, 16, 23))
 KEY = {"domain": "example.com", "selector": "s1", "fingerprint": "aa"}
@@ -62,24 +60,6 @@ def snapshot(outcome: Outcome = Outcome.UNMET, started: str = WEEKS[0], **change
         rules_digest="r1",
     )
     return replace(made, **changes)  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgresql() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.system)])
-def history(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[History]:
-    if request.param == "sqlite":
-        opened = History.open(f"sqlite:///{tmp_path / 'h.db'}")
-    else:
-        url = request.getfixturevalue("server")
-        empty(url)
-        opened = History.open(url)
-    yield opened
-    opened.close()
 
 
 def test_what_was_recorded_comes_back(history: History) -> None:

@@ -330,7 +330,7 @@ def test_a_step_has_its_number_place_gain_and_a_text_to_send():
     assert 'value="1"' in source[source.index('<li class="card') : source.index('id="step-1"') + 30]
     assert "At Mailchimp." in first
     assert "Gmail, Outlook.com: refused → no known obstacle, with step 2" in first
-    assert "docomo: no longer a reason for “a warning”; a message says more" in first
+    assert "docomo: no longer a reason for “a warning”; what could not be checked decides" in first
     assert "To see that it is done: deliv audit example.com" in first
 
 

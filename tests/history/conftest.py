@@ -1,0 +1,29 @@
+"""A history in SQLite, and the same in PostgreSQL: what is kept must not depend on which it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deliverability.history.store import History
+from tests.databases import empty, postgresql
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with postgresql() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.system)])
+def history(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[History]:
+    if request.param == "sqlite":
+        opened = History.open(f"sqlite:///{tmp_path / 'h.db'}")
+    else:
+        url = request.getfixturevalue("server")
+        empty(url)
+        opened = History.open(url)
+    yield opened
+    opened.close()
