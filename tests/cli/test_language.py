@@ -110,9 +110,11 @@ def commands(group: click.Group = program, above: str = "") -> dict[str, click.C
 def keys() -> set[str]:
     """What help asks for, by its commands and options."""
     words, wanted = help_words("en"), {f"page.{each}" for each in PAGE}
+    # A command keeps the help option it is first asked for: without that of the program it would lose `-h` for good.
+    above = program.make_context("deliv", [], resilient_parsing=True)
     for name, command in commands().items():
         wanted |= {f"{name}.short", f"{name}.text"}
-        for each in command.get_params(click.Context(command)):
+        for each in command.get_params(click.Context(command, parent=above)):
             if isinstance(each, click.Option):
                 option = called(each).removeprefix("--")
                 own = f"{name}.options.{option}"
