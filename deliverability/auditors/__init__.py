@@ -43,6 +43,7 @@ AUDITORS = (
     "traffic",
     "tls_reports",
     "gate",
+    "blocklists",
 )
 """All by name, in the order of the catalogue; the auditor NAME is `audit` of the module NAME."""
 

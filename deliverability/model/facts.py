@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from deliverability.model.blocklists import ListsWanted
 from deliverability.model.codes import NOT_COLLECTED, Detail
 from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.observed import Observed, SourceWord
@@ -245,6 +246,7 @@ class Subject:
         gate_to: the DMARC policy that the user wants to go to: quarantine or reject; None: the next one.
         taken_from: the web or mail address that the domain was taken out of; None: it was given by itself.
         envelope: what our own SMTP server saw of the message; None: it did not come that way.
+        lists_wanted: the block lists to ask; None: none is.
 
     """
 
@@ -268,6 +270,7 @@ class Subject:
     gate_to: str | None = None
     taken_from: str | None = None
     envelope: SmtpEnvelope | None = None
+    lists_wanted: ListsWanted | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from deliverability.model.blocklists import BlockList
     from deliverability.model.dns_providers import DnsProvider
     from deliverability.model.reporters import Reporter
     from deliverability.model.senders import Service  # which imports rules, and these the knowledge
@@ -41,6 +42,7 @@ class Outside:
         no_names_below: domains below which no name of ours exists.
         clocks: https addresses whose servers know the time.
         clock_seconds: by how much a clock may differ.
+        public_resolvers: networks and hosts of resolvers that many share, whom block lists refuse.
 
     """
 
@@ -49,6 +51,7 @@ class Outside:
     no_names_below: tuple[str, ...] = ()
     clocks: tuple[str, ...] = ()
     clock_seconds: int = 0
+    public_resolvers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class Knowledge:
         outside: see Outside.
         dns_providers: where zones are kept and how a record is entered there, by id.
         reporters: who sends reports, by id.
+        blocklists: lists of addresses and names that mail is refused from, by id.
 
     """
 
@@ -75,3 +79,4 @@ class Knowledge:
     outside: Outside = field(default_factory=Outside)
     dns_providers: Mapping[str, DnsProvider] = field(default_factory=dict)
     reporters: Mapping[str, Reporter] = field(default_factory=dict)
+    blocklists: Mapping[str, BlockList] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deliverability.inputs import parse_domain, parse_ip, parse_mail_from, parse_selector
+from deliverability.model.blocklists import ListsWanted
 from deliverability.model.codes import Code
 from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.errors import InputError, file_error
@@ -72,6 +73,7 @@ class Options:
     stage_seen: StageSeen | None = None
     rua_since: str | None = None
     gate_to: str | None = None
+    lists_wanted: ListsWanted | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Bring the fields into the one spelling that the audit expects."""
