@@ -52,6 +52,7 @@ PROVIDES = (
     spec("blocklists.lists[].health", FactType.STR, "Whether its answers mean anything.", values=_HEALTH),
     spec("blocklists.lists[].reason", FactType.DETAIL, "Why it is not healthy.", optional=True),
     spec("blocklists.lists[].asked", FactType.INT, "Addresses and names that it was asked about.", unit="subjects"),
+    spec("blocklists.lists[].answered", FactType.LIST_STR, "Those of them of which it said whether they are on it."),
     spec("blocklists.lists[].listed", FactType.LIST_STR, "Those on it because of mail from there."),
     spec("blocklists.lists[].policy", FactType.LIST_STR, "Those on it from which no mail should come directly."),
     spec("blocklists.lists[].informational", FactType.LIST_STR, "Those on it in a way that few act on."),
@@ -104,7 +105,6 @@ class _Asked:
 
     item: Mapping[str, Value]
     listings: tuple[Mapping[str, Value], ...]
-    answered: tuple[str, ...]  # subjects of which the list said whether they are on it
 
 
 @auditor("blocklists", provides=PROVIDES, needs=NEEDS)
@@ -270,14 +270,14 @@ def _told(
         "health": answers.state.health.value,
         "reason": answers.state.reason,
         "asked": len(answers.subjects),
+        "answered": tuple(each for each, found in answers.subjects.items() if not isinstance(found, Unknown)),
         "listed": sums[ListWeight.LISTING],
         "policy": sums[ListWeight.POLICY],
         "informational": sums[ListWeight.INFORMATIONAL],
         "named_by": tuple(blocklist.named_by),
         "evidence": tuple(ids),
     }
-    answered = tuple(each for each, found in answers.subjects.items() if not isinstance(found, Unknown))
-    return _Asked(item, tuple(listings), answered)
+    return _Asked(item, tuple(listings))
 
 
 def _of_file(private: PrivateList, subjects: Roles, wanted: ListsWanted) -> _Asked:
@@ -291,6 +291,7 @@ def _of_file(private: PrivateList, subjects: Roles, wanted: ListsWanted) -> _Ask
         "health": ListHealth.HEALTHY.value,
         "reason": None,
         "asked": len(subjects),
+        "answered": tuple(subjects),
         "listed": tuple(entries),
         "policy": (),
         "informational": (),
@@ -310,7 +311,7 @@ def _of_file(private: PrivateList, subjects: Roles, wanted: ListsWanted) -> _Ask
         }
         for subject, entry in entries.items()
     )
-    return _Asked(item, listings, tuple(subjects))
+    return _Asked(item, listings)
 
 
 # --- since the run before ---------------------------------------------------------------------------------------------
@@ -333,7 +334,7 @@ def _changes(ctx: Context, wanted: ListsWanted, told: Iterable[_Asked]) -> None:
     for each in told:
         ident, name = str(each.item["id"]), str(each.item["name"])
         now = {str(listing["subject"]) for listing in each.listings}
-        for subject in each.answered:
+        for subject in texts_of(each.item["answered"]):
             was = (ident, subject)
             if was not in wanted.seen.asked or (was in before) is (subject in now):
                 continue

@@ -24,6 +24,7 @@ COMMANDS = (
     "fix",
     "sources",
     "gate",
+    "blocklists",
     "explain",
     "handout",
     "slim",

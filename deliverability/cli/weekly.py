@@ -77,7 +77,7 @@ def command(**params: Any) -> int:
 
 def _plan(params: dict[str, Any], settings: Any, folder: Path) -> Plan:
     """Raises InputError and judge.files.RuleError."""
-    from deliverability.cli.inputs import options_of, ports_of
+    from deliverability.cli.inputs import lists_of, options_of, ports_of
     from deliverability.cli.judging import selection_of, threshold
     from deliverability.inputs import parse_domain
     from deliverability.runs.rules import load_rules
@@ -85,10 +85,12 @@ def _plan(params: dict[str, Any], settings: Any, folder: Path) -> Plan:
     from deliverability.runs.weekly.run import Plan
 
     rules = load_rules(settings.rules)
+    lists = lists_of({**params, "rules": ()}, settings, settings.reputation.lists)
+    wanted = lists.wanted if lists else None
     fail_on = params["fail_on"] or settings.fail_on
     return Plan(
-        subjects=subjects(settings, folder, parse_domain, lambda domain: options_of(settings, domain)),
-        ports=ports_of(params, settings),
+        subjects=subjects(settings, folder, parse_domain, lambda domain: replace(options_of(settings, domain), lists_wanted=wanted)),
+        ports=ports_of(params, settings, lists),
         rules=rules,
         selection=selection_of(settings, rules),
         output=params["output"] or settings.output or folder / DEFAULT_OUTPUT,

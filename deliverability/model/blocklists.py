@@ -199,7 +199,12 @@ class ListsWanted:
 
 def askable(lists: Iterable[BlockList]) -> tuple[BlockList, ...]:
     """Those that are alive and that everybody may ask who keeps to their terms, or has a key."""
-    return tuple(each for each in lists if each.dead is None and each.access is not ListAccess.REGISTERED)
+    return tuple(each for each in in_order(lists) if each.dead is None and each.access is not ListAccess.REGISTERED)
+
+
+def in_order(lists: Iterable[BlockList]) -> list[BlockList]:
+    """Those first that receivers name, then the others that are alive, then those that are no more."""
+    return sorted(lists, key=lambda each: (each.dead is not None, not each.named_by))
 
 
 def key_label(name: str) -> str:

@@ -8,7 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deliverability.model.facts import StageSeen, texts_of
+from deliverability.model.blocklists import ListingSeen, ListsSeen
+from deliverability.model.facts import StageSeen, records_of, texts_of
 from deliverability.model.observed import SourceWord
 from deliverability.protocols.dmarc.psl import registrable_domain
 from deliverability.runs.job import Job, Options
@@ -71,7 +72,7 @@ def _observed(job: Job, domain: str, history: History, how: Observing, now: date
     seen = window(history, registrable_domain(domain), how.days, how.trust, int(now.timestamp()))
     stage, rua = _seen_before(history, domain)
     return replace(
-        job.options,
+        with_lists_seen(job.options, domain, history),
         observed=seen if seen.first_report is not None else None,
         source_words=how.words,
         stage_seen=stage,
@@ -79,13 +80,46 @@ def _observed(job: Job, domain: str, history: History, how: Observing, now: date
     )
 
 
-def _seen_before(history: History, domain: str) -> tuple[StageSeen | None, str | None]:
-    """The stage and since when, and since when there is an address for reports, as earlier runs saw them."""
+def with_lists_seen(options: Options, domain: str, history: History) -> Options:
+    """The options with what earlier runs saw of blocklists, where any are asked."""
+    if options.lists_wanted is None:
+        return options
+    return replace(options, lists_wanted=replace(options.lists_wanted, seen=_lists_seen(history, domain)))
+
+
+def _lists_seen(history: History, domain: str) -> ListsSeen | None:
+    """What the newest run that asked a list about a subject was answered, and since when without a break."""
+    known: dict[tuple[str, str], str | None] = {}  # of a listing the day since when; None: it was not listed
+    ended: set[tuple[str, str]] = set()
+    points = _points(history, domain, "blocklists")
+    for point in points:
+        listed = {(str(each["list"]), str(each["subject"])) for each in records_of(point.facts.value("blocklists.listings"))}
+        for each in records_of(point.facts.value("blocklists.lists")):
+            for subject in texts_of(each.get("answered")):
+                pair = str(each["id"]), subject
+                if pair in ended:
+                    continue
+                if pair in listed:
+                    known[pair] = point.run.started[:10]
+                else:
+                    known.setdefault(pair, None)
+                    ended.add(pair)
+    seen = tuple(ListingSeen(*pair, since) for pair, since in known.items() if since is not None)
+    return ListsSeen(frozenset(known), seen) if points else None
+
+
+def _points(history: History, domain: str, topic: str) -> list[Point]:
+    """Facts of one topic as earlier runs saw them, the newest first."""
     points: list[Point] = []
     for name, source in history.subjects():
         if name == domain:
-            points += history.follow(name, source, newest=_RUNS, topics=("dmarc",))
-    points.sort(key=lambda each: each.run.started, reverse=True)
+            points += history.follow(name, source, newest=_RUNS, topics=(topic,))
+    return sorted(points, key=lambda each: each.run.started, reverse=True)
+
+
+def _seen_before(history: History, domain: str) -> tuple[StageSeen | None, str | None]:
+    """The stage and since when, and since when there is an address for reports, as earlier runs saw them."""
+    points = _points(history, domain, "dmarc")
     stages = [(each.run.started, each.facts.value("dmarc.stage")) for each in points]
     known = [(started[:10], stage) for started, stage in stages if isinstance(stage, str)]
     asked = [(each.run.started[:10], bool(texts_of(each.facts.value("dmarc.rua")))) for each in points]

@@ -61,6 +61,7 @@ from deliverability.ports.ports import Ports
 from deliverability.runs.engine import Audited, Extras, report_on
 from deliverability.runs.exit import exit_code, worst_exit_code
 from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.observing import with_lists_seen
 from deliverability.runs.stream import collecting_seldom, stream
 from deliverability.runs.weekly.messages import Picked
 from deliverability.words.sentences import phrases, sentences
@@ -315,12 +316,16 @@ class _Subjects:
             else:
                 waiting.append((subject, stem))
         seen = self._keys_seen()
-        found = stream(waiting, lambda each: _gathered(each[0], self.plan, seen), ordered=False)
+        found = stream(waiting, lambda each: _gathered(self._with_lists_seen(each[0]), self.plan, seen), ordered=False)
         with collecting_seldom():
             async for (subject, stem), gathered in found:
                 # In a thread: while pages are written, the look-ups of the next subjects go on and do not time out.
                 await asyncio.to_thread(self._keep_or_tell, subject, stem, gathered)
                 tick(subject.domain)
+
+    def _with_lists_seen(self, subject: WeeklySubject) -> WeeklySubject:
+        """The subject with what the run before saw of blocklists."""
+        return replace(subject, options=with_lists_seen(subject.options, subject.domain, self.history))
 
     def _keys_seen(self) -> tuple[KeySeen, ...]:
         """The keys ever seen; those that a domain had when it was last looked at count as last seen of late.
