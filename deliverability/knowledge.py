@@ -1,4 +1,4 @@
-"""Reads what auditors look things up in from the rule folders: senders/, clients/, blocklists/ and the files named below."""
+"""Reads what auditors look things up in from the rule folders: senders/, clients/, blocklists/ and single files."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ TEST_ENTRIES = {
 
 
 class _Shapes(NamedTuple):
-    """The shapes of clients/*.yaml, blocklists/*.yaml, measures.yaml, outside.yaml, dns-providers.yaml, reporters.yaml."""
+    """The shapes of clients/*.yaml, blocklists/*.yaml and the single files."""
 
     features: pydantic.TypeAdapter[Any]
     measures: pydantic.TypeAdapter[Any]

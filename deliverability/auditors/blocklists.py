@@ -1,4 +1,4 @@
-"""Whether the addresses and names that the mail is sent with are on block lists. Asks only where the user asked for it."""
+"""Whether the addresses and names that the mail is sent with are on block lists. Asks only where the user wants it."""
 
 from __future__ import annotations
 
@@ -88,10 +88,10 @@ NEEDS = (
 
 # Whoever asks about these tells of a network behind, and no list has them.
 _INSIDE = tuple(
-    map(
-        ip_network,
-        ("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
-        + ("224.0.0.0/3", "::/8", "fc00::/7", "fe80::/10", "ff00::/8"),
+    ip_network(each)
+    for each in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+        *("192.168.0.0/16", "224.0.0.0/3", "::/8", "fc00::/7", "fe80::/10", "ff00::/8"),
     )
 )
 

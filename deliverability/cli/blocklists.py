@@ -6,7 +6,6 @@ import asyncio
 import difflib
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click

@@ -89,7 +89,9 @@ def _plan(params: dict[str, Any], settings: Any, folder: Path) -> Plan:
     wanted = lists.wanted if lists else None
     fail_on = params["fail_on"] or settings.fail_on
     return Plan(
-        subjects=subjects(settings, folder, parse_domain, lambda domain: replace(options_of(settings, domain), lists_wanted=wanted)),
+        subjects=subjects(
+            settings, folder, parse_domain, lambda domain: replace(options_of(settings, domain), lists_wanted=wanted)
+        ),
         ports=ports_of(params, settings, lists),
         rules=rules,
         selection=selection_of(settings, rules),

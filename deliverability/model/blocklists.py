@@ -32,7 +32,7 @@ class ListedRole(StrEnum):
 
 
 class ListWeight(StrEnum):
-    """What a code says. LISTING: mail was unwanted. POLICY: mail should not come from there. INFORMATIONAL: few act on it."""
+    """What a code says. LISTING: mail was unwanted. POLICY: none is to come. INFORMATIONAL: few act on it."""
 
     LISTING = "listing"
     POLICY = "policy"

@@ -1,4 +1,4 @@
-"""DNS for block lists: never faster than a list can expect of one user, and with the user's keys put in on the wire only.
+"""DNS for block lists: never faster than a list can expect of one user, and with the user's keys on the wire only.
 
 Whoever asks writes a label for a key (model.blocklists.key_label). So keys are in no fact, evidence or recording.
 """

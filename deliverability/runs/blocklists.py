@@ -20,8 +20,8 @@ from deliverability.protocols.dnsbl.ask import ListState, not_asked, probe, zone
 from deliverability.protocols.dnsbl.private import load_private_list
 
 if TYPE_CHECKING:
-    from deliverability.ports.ports import Ports
     from deliverability.model.knowledge import Knowledge
+    from deliverability.ports.ports import Ports
 
 ALL = "all"
 OF_SETTINGS = "settings"

@@ -93,7 +93,9 @@ def _lists_seen(history: History, domain: str) -> ListsSeen | None:
     ended: set[tuple[str, str]] = set()
     points = _points(history, domain, "blocklists")
     for point in points:
-        listed = {(str(each["list"]), str(each["subject"])) for each in records_of(point.facts.value("blocklists.listings"))}
+        listed = {
+            (str(each["list"]), str(each["subject"])) for each in records_of(point.facts.value("blocklists.listings"))
+        }
         for each in records_of(point.facts.value("blocklists.lists")):
             for subject in texts_of(each.get("answered")):
                 pair = str(each["id"]), subject

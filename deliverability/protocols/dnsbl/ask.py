@@ -84,7 +84,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class ListAnswers:
-    """What a list said: how it is, and of each subject its listing, None where it is not listed, or why nobody knows."""
+    """What a list said: how it is, and of each subject its listing, None where it has none, or why nobody knows."""
 
     state: ListState
     subjects: dict[str, Listing | Unknown | None]

@@ -9,8 +9,8 @@ The lines are those of rbldnsd (ip4set, ip4trie, ip6trie, dnset), of which a pla
     example.com          .example.com (with all below it)     *.example.com (all below it)
     !192.0.2.7           an exception
 
-A JSON object has ``ip``, ``cidr``, ``name`` or ``domain``, and may have ``text`` or ``reason``. The file is refused as a
-whole where a line cannot be read: an entry that is lost would be a listing that nobody sees.
+A JSON object has ``ip``, ``cidr``, ``name`` or ``domain``, and may have ``text`` or ``reason``. The file is refused
+as a whole where a line cannot be read: an entry that is lost would be a listing that nobody sees.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def read_private_list(ident: str, text: str, file: str) -> PrivateList:
         try:
             if row.startswith("{"):
                 entries.add(*_of_json(row))
-            elif row.startswith(":"):
+            elif _is_default(row):
                 default = _text(row)
             else:
                 listed = not row.startswith("!")
@@ -156,6 +156,11 @@ def load_private_list(ident: str, path: Path) -> PrivateList:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(file_error(path, error)) from None
     return read_private_list(ident, text, str(path))
+
+
+def _is_default(row: str) -> bool:
+    """Whether a line is the reply for those that follow; an address of IPv6 may begin with a colon too."""
+    return row.startswith(":") and not _is_address(re.split(r"[ /-]", row, maxsplit=1)[0])
 
 
 def _rows(text: str) -> Iterator[tuple[int, str]]:
