@@ -21,10 +21,12 @@ import re
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -80,8 +82,7 @@ _LOOKUP_LIMIT = 10  # RFC 7208 section 4.6.4
 _STAGES = {"absent": 20, "none": 38, "testing": 2, "quarantine": 20, "reject": 20}
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """A DKIM key that a domain publishes: whose it is (an id of rules/senders, or "own"), and its size in bits."""
 
     selector: str
@@ -89,8 +90,7 @@ class Key:
     bits: int
 
 
-@dataclass(frozen=True, slots=True)
-class Truth:
+class Truth(Struct, frozen=True):
     """What is so of a domain, by construction.
 
     Attributes:
@@ -121,8 +121,7 @@ class Truth:
     records: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Service:
+class _Service(Struct, frozen=True):
     """A real service as its users' DNS shows it.
 
     `include` may be empty; `tree` are the records below it, each an include of the one above; `cost` is what it adds up

@@ -10,13 +10,14 @@ import sys
 import textwrap
 import tomllib
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import fields
 
 import deliverability.auditors
 import deliverability.protocols

@@ -7,9 +7,11 @@ read them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import TypeVar, cast
+
+from msgspec import Struct
+from msgspec.structs import fields
 
 from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail
 from deliverability.model.facts import Unknown, Value, texts_of
@@ -62,8 +64,7 @@ class SpfStatus(StrEnum):
     IGNORED = "ignored"
 
 
-@dataclass(frozen=True, slots=True)
-class SpfTerm:
+class SpfTerm(Struct, frozen=True):
     """A term of a record and what was found for it.
 
     Attributes:
@@ -92,8 +93,7 @@ class SpfTerm:
     tree: SpfTree | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SpfTree:
+class SpfTree(Struct, frozen=True):
     """The record of a domain, what its terms cost and where they lead. The counts cover everything below.
 
     A receiver asks an `a` term for A or AAAA, as the sending address is, and counts a look-up that finds nothing (RFC
@@ -120,8 +120,7 @@ class StepOutcome(StrEnum):
     IGNORED = "ignored"
 
 
-@dataclass(frozen=True, slots=True)
-class TraceStep:
+class TraceStep(Struct, frozen=True):
     """One term of a record as the evaluation met it.
 
     Attributes:
@@ -142,8 +141,7 @@ class TraceStep:
     nested: Trace | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Struct, frozen=True):
     """One call of check_host(): the domain, its record (None where there is not exactly one), terms in order."""
 
     domain: str

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
+
+from msgspec.structs import fields
 
 from deliverability.model.rules import Rule
 

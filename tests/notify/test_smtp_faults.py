@@ -9,10 +9,11 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability.config import EmailSettings
 from deliverability.notify import mail
@@ -35,8 +36,7 @@ GOOD = {
 }
 
 
-@dataclass
-class Script:
+class Script(Struct):
     """A server: each step's answer, and for RCPT also by address. `taken` holds the recipients of what it took."""
 
     answers: dict[str, str] = field(default_factory=dict)

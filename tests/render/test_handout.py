@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import fields
 
 from deliverability.cli import deliv
 from deliverability.render.handout import Handout, handout_text, load_handout

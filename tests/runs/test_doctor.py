@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability.cli import deliv
 from deliverability.cli.doctor import check_pdf
@@ -40,8 +41,7 @@ DNS: dict[tuple[str, str], Records] = {
 }
 
 
-@dataclass
-class Web:
+class Web(Struct):
     """Answers each address with a moment as its Date, with other words as its Date, or not at all."""
 
     dates: Mapping[str, datetime | str]
@@ -56,8 +56,7 @@ class Web:
         raise AssertionError("nothing is posted")
 
 
-@dataclass
-class Mail:
+class Mail(Struct):
     """Mail servers by name: whether they take connections; others are silent."""
 
     hosts: Mapping[str, bool] = field(default_factory=dict)

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from deliverability.runs.fleet.run import fleet_status
 from tests import ROOT
@@ -93,8 +95,7 @@ class Fleet:
         return ended(self.start(out, *more), code)
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(Struct, frozen=True):
     code: int
     out: str
     err: str
