@@ -7,11 +7,9 @@ import subprocess
 import sys
 import types
 from collections.abc import Iterator
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
-
-from msgspec.structs import fields
 
 from deliverability.auditors import catalogue
 from deliverability.cli import deliv

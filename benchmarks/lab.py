@@ -25,8 +25,7 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 
-from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec import Struct, to_builtins
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -597,7 +596,7 @@ def write(lab: Lab, folder: Path) -> None:
             truth = lab.truth(number)
             drawn = zlib.crc32(truth.domain.encode())
             rows.writerow((truth.domain, f"C{drawn % 9973:04}", ("free", "free", "pro", "enterprise")[drawn // 16 % 4]))
-            told.write(json.dumps(asdict(truth)) + "\n")
+            told.write(json.dumps(to_builtins(truth)) + "\n")
 
 
 def main() -> None:

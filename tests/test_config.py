@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import date
 from pathlib import Path
 
 import pytest
-from msgspec.structs import fields
 
 from deliverability.config import (
     MAX_OCTETS,

@@ -10,14 +10,13 @@ import sys
 import textwrap
 import tomllib
 from collections.abc import Iterator
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
 from click.testing import CliRunner
-from msgspec.structs import fields
 
 import deliverability.auditors
 import deliverability.protocols
@@ -253,6 +252,9 @@ def test_the_rows_name_who_imports_a_package() -> None:
         for package, (where, *_) in table.items():
             name = IMPORTED_AS.get(package, package.replace("-", "_"))
             ours = users().get(name, set())
+            if where == "everywhere":
+                assert len(ours) > 10, package
+                continue
             assert {each.strip("`") for each in where.split(", ")} == (
                 ours or ({"tests"} if name in tested else {"–"})
             ), package

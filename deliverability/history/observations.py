@@ -9,7 +9,7 @@ from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
-from msgspec.structs import fields, replace
+from msgspec.structs import asdict, replace
 
 from deliverability.history import folding
 from deliverability.history.facets import Facets, in_portions, next_id
@@ -519,7 +519,7 @@ class Batch:
 
 
 def _policy(policy: PolicySeen) -> str:
-    said = {each.name: value for each in fields(policy) if (value := getattr(policy, each.name))}
+    said = {name: value for name, value in asdict(policy).items() if value}
     return json.dumps(said, separators=(",", ":"))
 
 

@@ -11,7 +11,6 @@ from enum import StrEnum
 from typing import TypeVar, cast
 
 from msgspec import Struct
-from msgspec.structs import fields
 
 from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail
 from deliverability.model.facts import Unknown, Value, texts_of
@@ -163,9 +162,7 @@ def plain(value: SpfTree | Trace) -> Value:
     return _plain(value)
 
 
-_NAMES: dict[type, tuple[str, ...]] = {
-    kind: tuple(each.name for each in fields(kind)) for kind in (SpfTree, SpfTerm, Trace, TraceStep)
-}
+_NAMES: dict[type, tuple[str, ...]] = {kind: kind.__struct_fields__ for kind in (SpfTree, SpfTerm, Trace, TraceStep)}
 
 
 def _plain(value: Value | SpfTree | SpfTerm | Trace | TraceStep) -> Value:
