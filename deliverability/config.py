@@ -363,6 +363,7 @@ def schema() -> dict[str, Any]:
         WebhookSettings,
         FeedbackSettings,
         MailboxSettings,
+        SenderSettings,
         SourceSettings,
     ):
         shape = made if kind is Settings else made.get("$defs", {}).get(kind.__name__)

@@ -25,7 +25,7 @@ from deliverability.model.errors import InputError
 
 if TYPE_CHECKING:
     from deliverability.config import Settings
-    from deliverability.feedback.quoting import Quotes
+    from deliverability.feedback.quoting import RepliesQuoted
     from deliverability.model.contacts import Company, Contact, ContactPack
     from deliverability.model.replies import ReplyCatalogue
     from deliverability.model.report import Report
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 ONE_DOMAIN = Code("contact-one-domain")
 NO_CONTACT = Code("contact-unknown", ("name", "known"))
-NOT_THIS_FORM = Code("contact-form", ("file",))
+NOT_THIS_FORM = Code("contact-form", ("file", "forms"))
 NOT_READ = Code("contact-not-read", ("name", "detail"))
-_FORMS = (".md", ".txt", ".html", ".htm", ".json")
+_FORMS = (".txt", ".md", ".html", ".json")
 
 
 @click.command("contact", cls=Command)
@@ -71,7 +71,7 @@ def command(
         from deliverability.runs.rules import rule_folders
 
         if output is not None and output.suffix.lower() not in _FORMS:
-            raise InputError(NOT_THIS_FORM(file=str(output)))
+            raise InputError(NOT_THIS_FORM(file=str(output), forms=_FORMS))
         inputs = read_inputs(params)
         if len(inputs.jobs) != 1:
             raise InputError(ONE_DOMAIN())
@@ -102,12 +102,14 @@ def _known(name: str, folders: tuple[Path, ...], rules: RuleSet) -> tuple[Contac
     return contacts[name], load_replies(folders, rules)
 
 
-def _quotes(places: tuple[str, ...], receiver: str, replies: ReplyCatalogue, rules: RuleSet, now: datetime) -> Quotes:
+def _quotes(
+    places: tuple[str, ...], receiver: str, replies: ReplyCatalogue, rules: RuleSet, now: datetime
+) -> RepliesQuoted:
     """What this receiver replied, from files, folders and mailboxes. Raises InputError where one cannot be read."""
     from deliverability.feedback.places import UnreadPlace, items
-    from deliverability.feedback.quoting import Quotes
+    from deliverability.feedback.quoting import RepliesQuoted
 
-    quotes = Quotes(receiver)
+    quotes = RepliesQuoted(receiver)
     found = 0
     for place in places:
         for item in items(place, sys.stdin.buffer):
@@ -124,7 +126,7 @@ def _pack(
     report: Report,
     contact: Contact,
     settings: Settings,
-    quotes: Quotes,
+    quotes: RepliesQuoted,
     since: date | None,
     url: str | None,
     config: Path | None,
@@ -165,7 +167,7 @@ def _shown(pack: ContactPack, report: Report, speaker: Speaker, anyway: bool, ou
         return render.contact_json(pack, view, speaker.say)
     if suffix == ".md":
         return render.contact_markdown(view)
-    if suffix in (".html", ".htm"):
+    if suffix == ".html":
         return render.contact_page(view, speaker.lang)
     shown = terminal()
     return render.contact_text(

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import pydantic
 
 from deliverability import _yamlstrict as yamlstrict
-from deliverability.model.contacts import Ask, Channel, Contact
+from deliverability.model.contacts import AskedFor, Contact, ContactChannel
 from deliverability.model.rules import Confidence, RuleSet, SourceRef
 
 FILE = "contacts.yaml"
@@ -41,10 +41,10 @@ class _Ref(_Shape):
 
 class _ContactShape(_Shape):
     receiver: str = pydantic.Field(pattern=r"^[a-z0-9-]+$")
-    channel: Channel
+    channel: ContactChannel
     address: _Text
     language: Literal["en", "ja"]
-    asks: tuple[Ask, ...] = ()
+    asks: tuple[AskedFor, ...] = ()
     conditions: tuple[str, ...] = ()
     scope: tuple[str, ...] = ()
     note: _Words
@@ -85,9 +85,9 @@ def _troubles(shape: _ContactShape, rules: RuleSet) -> Iterable[str]:
         yield f"no receiver {shape.receiver}"
     yield from (f"no rule {rule}" for rule in shape.conditions if rule not in rules.rules)
     yield from (f"no source {each.ref!r} in sources.yaml" for each in shape.sources if each.ref not in rules.sources)
-    if (shape.channel is Channel.NONE) == bool(shape.asks):
+    if (shape.channel is ContactChannel.NONE) == bool(shape.asks):
         yield "where there is a contact it asks for something, and where there is none for nothing"
-    if (shape.channel is Channel.MAIL) != ("@" in shape.address and "//" not in shape.address):
+    if (shape.channel is ContactChannel.MAIL) != ("@" in shape.address and "//" not in shape.address):
         yield f"{shape.address} is no address for the channel {shape.channel.value}"
 
 

@@ -43,7 +43,7 @@ def _hidden(local: str) -> str:
 
 
 @dataclass(slots=True)
-class Quotes:
+class RepliesQuoted:
     """The replies of one receiver, added up."""
 
     receiver: str

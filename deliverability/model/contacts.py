@@ -16,7 +16,7 @@ from deliverability.model.rules import Confidence, SourceRef
 PACK_SCHEMA = "1.0"
 
 
-class Channel(StrEnum):
+class ContactChannel(StrEnum):
     """How a receiver is written to. PAGE: read first, the way leads on from there. NONE: no contact was found."""
 
     MAIL = "mail"
@@ -25,7 +25,7 @@ class Channel(StrEnum):
     NONE = "none"
 
 
-class Ask(StrEnum):
+class AskedFor(StrEnum):
     """What a receiver wants to be told."""
 
     COMPANY = "company"
@@ -44,7 +44,7 @@ class Contact:
 
     Attributes:
         receiver: receiver id.
-        channel: see Channel.
+        channel: see ContactChannel.
         address: mail address, or the address of the page.
         language: of the letter, ``en`` or ``ja``.
         asks: what it wants to be told, in its order; empty where there is no contact.
@@ -58,10 +58,10 @@ class Contact:
     """
 
     receiver: str
-    channel: Channel
+    channel: ContactChannel
     address: str
     language: str
-    asks: tuple[Ask, ...]
+    asks: tuple[AskedFor, ...]
     conditions: tuple[str, ...]
     scope: tuple[str, ...]
     note: Mapping[str, str]

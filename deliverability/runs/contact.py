@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
-from deliverability.feedback.quoting import Quotes
+from deliverability.feedback.quoting import RepliesQuoted
 from deliverability.model.contacts import Company, Contact, ContactPack, SendingHost
 from deliverability.model.facts import FactSet
 from deliverability.model.report import Finding, Outcome, Report
@@ -24,7 +24,7 @@ def contact_pack(
     report: Report,
     contact: Contact,
     company: Company,
-    quotes: Quotes,
+    quotes: RepliesQuoted,
     since: date | None,
     history: History | None,
     today: date,

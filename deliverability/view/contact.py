@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 
-from deliverability.model.contacts import Ask, Channel, ContactPack, QuotedReply
+from deliverability.model.contacts import AskedFor, ContactChannel, ContactPack, QuotedReply
 from deliverability.model.rules import Confidence
 from deliverability.view.findings import FindingView, receiver_name
 from deliverability.view.report import ReportView
@@ -59,7 +59,7 @@ def contact_view(pack: ContactPack, view: ReportView, *, anyway: bool = False) -
     receiver = receiver_name(pack.contact.receiver, speaker)
     letter: tuple[str, ...] = ()
     tone, lead = _lead(pack, receiver, say)
-    writes = pack.contact.channel is not Channel.NONE
+    writes = pack.contact.channel is not ContactChannel.NONE
     if writes and (anyway or not pack.first):
         letter = tuple(_letter(pack, speaker))
     return ContactView(
@@ -73,7 +73,7 @@ def contact_view(pack: ContactPack, view: ReportView, *, anyway: bool = False) -
 
 
 def _lead(pack: ContactPack, receiver: str, say: Phrases) -> tuple[str, str]:
-    if pack.contact.channel is Channel.NONE:
+    if pack.contact.channel is ContactChannel.NONE:
         return "unknown", say("contact.none", receiver=receiver)
     if pack.first:
         return "bad", say.count("contact.mend-first", len(pack.first))
@@ -99,7 +99,7 @@ def _sections(
         where.append(contact.recipients[lang])
     yield ContactSection(say("contact.where"), tuple(where), tuple(_sources(pack, speaker)))
     if letter:
-        form = contact.channel is not Channel.MAIL
+        form = contact.channel is not ContactChannel.MAIL
         subject = () if form else (say("contact.subject", text=_subject(pack, phrases(contact.language))), "")
         yield ContactSection(
             say("contact.fields" if form else "contact.letter"), (say("contact.look-over"),), (), (*subject, *letter)
@@ -160,7 +160,7 @@ def _subject(pack: ContactPack, say: Phrases) -> str:
 def _letter(pack: ContactPack, speaker: Speaker) -> Iterator[str]:
     lang = pack.contact.language
     say = phrases(lang)
-    if pack.contact.channel is Channel.MAIL:
+    if pack.contact.channel is ContactChannel.MAIL:
         yield say("contact.greeting")
         yield ""
         yield say("contact.opening", domain=pack.domain)
@@ -173,30 +173,30 @@ def _letter(pack: ContactPack, speaker: Speaker) -> Iterator[str]:
         else:
             yield label + say("punctuation.colon").rstrip()
             yield from (f"- {each}" for each in values)
-    if pack.contact.channel is Channel.MAIL:
+    if pack.contact.channel is ContactChannel.MAIL:
         signed = [each for each in (pack.company.contact, pack.company.name, pack.company.phone) if each]
         yield ""
         yield say("contact.closing")
         yield from (visible(each) for each in signed)
 
 
-def _asked(ask: Ask, pack: ContactPack, speaker: Speaker, say: Phrases) -> Iterator[str]:
+def _asked(ask: AskedFor, pack: ContactPack, speaker: Speaker, say: Phrases) -> Iterator[str]:
     """What is known of it; nothing: the user fills it in."""
-    if ask is Ask.COMPANY and pack.company.name:
+    if ask is AskedFor.COMPANY and pack.company.name:
         yield visible(pack.company.name)
-    elif ask is Ask.DOMAIN:
+    elif ask is AskedFor.DOMAIN:
         yield pack.domain
-    elif ask is Ask.ADDRESSES:
+    elif ask is AskedFor.ADDRESSES:
         yield from (f"{each.ip} ({visible(each.name)})" if each.name else each.ip for each in pack.hosts)
-    elif ask is Ask.REPLIES:
+    elif ask is AskedFor.REPLIES:
         yield from (_quoted(each, say) for each in pack.replies)
-    elif ask is Ask.STARTED and pack.started is not None:
+    elif ask is AskedFor.STARTED and pack.started is not None:
         yield _moment(pack.started)
-    elif ask is Ask.DESCRIPTION and pack.replies:
+    elif ask is AskedFor.DESCRIPTION and pack.replies:
         refused = sum(each.count for each in pack.replies)
         since = say("contact.since", time=_moment(pack.started)) if pack.started else ""
         yield say("contact.described", domain=pack.domain, n=say.count("contact.replies", refused), since=since)
-    elif ask is Ask.STEPS:
+    elif ask is AskedFor.STEPS:
         for rule, day in pack.mended:
             if rule in speaker.rules.rules:
                 title = rule_title(speaker.rules.rules[rule], say.lang)

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from deliverability.cli import deliv
 from deliverability.feedback.catalogue import load_replies
 from deliverability.feedback.contacts import load_contacts
-from deliverability.feedback.quoting import Quotes
-from deliverability.model.contacts import Ask, Channel, Company
+from deliverability.feedback.quoting import RepliesQuoted
+from deliverability.model.contacts import AskedFor, Company, ContactChannel
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.render.contact import contact_text
 from deliverability.render.paper import Paper
@@ -36,7 +36,7 @@ def pack_text(name: str) -> str:
     """The pack that the golden file of this name holds: of a sender in order, written whatever is to be mended."""
     receiver, lang, _ = Path(name).name.split(".")
     rules, report = load_rules(), audited("good")
-    quotes = Quotes(receiver)
+    quotes = RepliesQuoted(receiver)
     quotes.take(REPLIES.read_bytes(), load_replies(rule_folders(), rules), rules, NOW)
     contact = load_contacts(rule_folders(), rules)[receiver]
     pack = contact_pack(report, contact, COMPANY, quotes, None, None, NOW.date())
@@ -57,12 +57,19 @@ def test_no_pack_claims_a_contact_without_a_source_and_every_recipient_is_masked
     for lang in LANGUAGES:
         text = pack_text(f"contact/{receiver}.{lang}.txt")
         assert not re.search(r"(?:taro\.yamada|hanako|someone)@", text)
-        assert ("Dear postmaster" in text) == (contact.channel is Channel.MAIL)
+        assert ("Dear postmaster" in text) == (contact.channel is ContactChannel.MAIL)
 
 
 def test_apple_is_told_its_five_items() -> None:
     contact = load_contacts(rule_folders(), load_rules())["icloud"]
-    five = {Ask.COMPANY, Ask.DOMAIN, Ask.ADDRESSES, Ask.REPLIES, Ask.DESCRIPTION, Ask.STARTED}
+    five = {
+        AskedFor.COMPANY,
+        AskedFor.DOMAIN,
+        AskedFor.ADDRESSES,
+        AskedFor.REPLIES,
+        AskedFor.DESCRIPTION,
+        AskedFor.STARTED,
+    }
     assert (contact.address, set(contact.asks)) == ("icloudadmin@apple.com", five)
     text = pack_text("contact/icloud.en.txt")
     for line in (
@@ -126,7 +133,7 @@ def test_json_holds_the_values_and_the_letter(folder: Path) -> None:
     [
         (("nobody", "good.example"), "no contact is known for nobody; known are: icloud, "),
         (("icloud", "good.example", "other.example"), "one domain at a time"),
-        (("icloud", "good.example", "-o", "pack.pdf"), "written as .txt, .md, .html or .json"),
+        (("icloud", "good.example", "-o", "pack.pdf"), "written as one of .txt, .md"),
         (("icloud", "good.example", "--bounces", "absent.log"), "absent.log"),
     ],
 )

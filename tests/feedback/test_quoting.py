@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from deliverability.feedback.catalogue import load_replies
 from deliverability.feedback.contacts import ContactError, load_contacts
 from deliverability.feedback.explain import explain
-from deliverability.feedback.quoting import Quotes, masked
+from deliverability.feedback.quoting import RepliesQuoted, masked
 from deliverability.runs.rules import load_rules, rule_folders
 from tests.corpus import corpus
 
@@ -32,11 +32,13 @@ def test_what_stands_before_the_at_is_masked(text: str, recipient: str, shown: s
     assert masked(text, recipient) == shown
 
 
-@given(st.text(st.characters(codec="utf-8"), max_size=200), st.emails())
-def test_no_address_stays_readable(text: str, address: str) -> None:
-    local = address.rpartition("@")[0]
-    shown = masked(f"{text} <{address}>", address)
-    assert len(local) < 3 or f"<{address}>" not in shown
+_LOCAL = st.text("abcxyz019._-+", min_size=3, max_size=12)
+
+
+@given(st.text("ab 1<>@.=", max_size=60), _LOCAL)
+def test_no_address_stays_readable(text: str, local: str) -> None:
+    shown = masked(f"{text} <{local}@example.jp> {text}", f"{local}@example.jp")
+    assert f"<{local}@" not in shown
 
 
 def test_recipients_of_all_bounces_of_the_corpus_are_masked() -> None:
@@ -46,7 +48,7 @@ def test_recipients_of_all_bounces_of_the_corpus_are_masked() -> None:
     for path in sorted(corpus("bounces", "sisimai").rglob("*.eml")):
         octets = path.read_bytes()
         for receiver in {each.receiver for each in explain(octets, catalogue, rules).replies}:
-            quotes = Quotes(receiver)
+            quotes = RepliesQuoted(receiver)
             quotes.take(octets, catalogue, rules, NOW)
             recipients = {each.reply.recipient for each in explain(octets, catalogue, rules).replies} - {""}
             for quoted in quotes.replies():
@@ -67,14 +69,14 @@ def test_recipients_of_all_bounces_of_the_corpus_are_masked() -> None:
 )
 def test_the_time_is_that_of_the_line_and_a_time_without_a_year_is_past(line: str, day: date) -> None:
     rules = load_rules()
-    quotes = Quotes("icloud")
+    quotes = RepliesQuoted("icloud")
     quotes.take(line.encode(), load_replies(rule_folders(), rules), rules, NOW)
     assert quotes.days() == {day: 1}
 
 
 def test_a_bounce_has_the_time_of_its_own_date() -> None:
     rules = load_rules()
-    quotes = Quotes("icloud")
+    quotes = RepliesQuoted("icloud")
     notice = (
         b"From: MAILER-DAEMON@example.com\r\nDate: Fri, 20 Nov 2026 08:00:00 +0900\r\nSubject: Undelivered\r\n\r\n"
         b"<a@icloud.com>: host mx01.mail.icloud.com[192.0.2.1] said: 554 5.7.1 no\r\n"
