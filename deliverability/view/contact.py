@@ -128,7 +128,8 @@ def _sources(pack: ContactPack, speaker: Speaker) -> Iterator[str]:
     for each in pack.contact.sources:
         source = speaker.rules.sources[each.ref]
         read = speaker.say("page.read", date=full_day_words(source.checked, speaker.say))
-        yield speaker.say("punctuation.colon").join((f"{source.title} ({read})", source.url))
+        title = source.title + speaker.say("punctuation.aside", text=read)
+        yield speaker.say("punctuation.colon").join((title, source.url))
 
 
 def _evidence(pack: ContactPack, say: Phrases) -> Iterator[ContactSection]:
