@@ -247,6 +247,17 @@ class ReputationSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SenderSettings:
+    """``[sender]``: who writes to a receiver's postmaster."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    company: str = _said("Name of the company.", "")
+    contact: str = _said("Name and address of the person to answer to.", "")
+    phone: str = _said("Telephone number.", "")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings(MailSettings):
     """The whole file. Options on the command line win over it, a domain's own table over the common values."""
 
@@ -272,6 +283,9 @@ class Settings(MailSettings):
     waiver: tuple[WaiverSettings, ...] = _said("A finding that is accepted.", ())
     feedback: FeedbackSettings = field(
         default_factory=FeedbackSettings, metadata={"doc": "Where the reports of receivers are."}
+    )
+    sender: SenderSettings = field(
+        default_factory=SenderSettings, metadata={"doc": "Who writes to a receiver's postmaster."}
     )
     source: tuple[SourceSettings, ...] = _said("Your word on who sends in your name.", ())
     reputation: ReputationSettings = field(
@@ -379,6 +393,7 @@ def schema() -> dict[str, Any]:
         WebhookSettings,
         FeedbackSettings,
         MailboxSettings,
+        SenderSettings,
         SourceSettings,
         ReputationSettings,
         ReputationKey,
@@ -549,8 +564,8 @@ def _contradictions(settings: Settings) -> list[tuple[KeyPath, Detail]]:
         if bad_run is not None:
             found.append((where, NO_RARE(text=bad_run)))
     found += _feedback_problems(settings)
-    for name, key in settings.reputation.keys.items():
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key.env):
+    for name, held in settings.reputation.keys.items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", held.env):
             found.append((("reputation", "keys", name), NEEDS_KEY(table=f"keys.{name}", what='env = "VARIABLE"')))
     email, webhook = settings.notify.email, settings.notify.webhook
     if email is not None and not (email.to and email.sender):

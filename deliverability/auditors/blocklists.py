@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
+
+from msgspec import Struct
 
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.model.blocklists import BlockList, ListedKind, ListedRole, ListsWanted, ListWeight, PrivateList
@@ -99,8 +100,7 @@ Roles = Mapping[str, ListedRole]
 """Addresses or names, each with what it is to the mail."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(Struct, frozen=True):
     """A list and what came of asking it."""
 
     item: Mapping[str, Value]

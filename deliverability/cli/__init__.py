@@ -26,6 +26,7 @@ COMMANDS = (
     "gate",
     "blocklists",
     "explain",
+    "contact",
     "handout",
     "slim",
     "listen",

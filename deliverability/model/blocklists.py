@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from deliverability.model.senders import ServiceSource  # which imports rules, and these the facts
@@ -50,8 +51,7 @@ class ListAccess(StrEnum):
     REGISTERED = "registered"
 
 
-@dataclass(frozen=True, slots=True)
-class ListCode:
+class ListCode(Struct, frozen=True):
     """What an answer of a list means: a stable name, its weight, and by language a few words."""
 
     key: str
@@ -59,8 +59,7 @@ class ListCode:
     text: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class BlockList:
+class BlockList(Struct, frozen=True):
     """One list of the catalogue. What could not be found out is empty or None.
 
     Attributes:
@@ -117,8 +116,16 @@ class PrivateEntry(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class PrivateList:
+class ListKeys(Struct, frozen=True):
+    """Keys of lists by their names. What they are is not written out."""
+
+    by_name: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"ListKeys({', '.join(self.by_name)})"
+
+
+class PrivateList(Struct, frozen=True):
     """A list of the user's own, read from a file; the nearest entry counts.
 
     Attributes:
@@ -130,9 +137,12 @@ class PrivateList:
     """
 
     id: str
-    networks: Mapping[tuple[int, int], Mapping[int, PrivateEntry]] = field(default_factory=dict, repr=False)
-    names: Mapping[str, PrivateEntry] = field(default_factory=dict, repr=False)
-    below: Mapping[str, PrivateEntry] = field(default_factory=dict, repr=False)
+    networks: Mapping[tuple[int, int], Mapping[int, PrivateEntry]] = field(default_factory=dict)
+    names: Mapping[str, PrivateEntry] = field(default_factory=dict)
+    below: Mapping[str, PrivateEntry] = field(default_factory=dict)
+
+    def __repr__(self) -> str:  # it may have a million entries
+        return f"PrivateList({self.id!r})"
 
     def entry(self, subject: str) -> PrivateEntry | None:
         """What it says of an address or of a name in lower case; None: nothing."""
@@ -163,8 +173,7 @@ class ListingSeen(NamedTuple):
     since: str
 
 
-@dataclass(frozen=True, slots=True)
-class ListsSeen:
+class ListsSeen(Struct, frozen=True):
     """What the newest earlier run saw of block lists.
 
     Attributes:
@@ -177,8 +186,7 @@ class ListsSeen:
     listings: tuple[ListingSeen, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ListsWanted:
+class ListsWanted(Struct, frozen=True):
     """Which lists a user asks for.
 
     Attributes:

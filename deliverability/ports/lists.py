@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
 
-from deliverability.model.blocklists import key_label
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from deliverability.model.blocklists import ListKeys, key_label
 from deliverability.ports.base import Answer, Found, Resolver
 from deliverability.ports.budget import Budget
 from deliverability.ports.pace import Knows, Turns
@@ -19,13 +21,12 @@ LIST_RATE = 2.0
 """Questions a second to the lists of one operator."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListResolver:
+class ListResolver(Struct, frozen=True):
     """Asks a resolver about block lists.
 
     Attributes:
         below: the resolver that is asked.
-        keys: each key by its name.
+        keys: those that are put in.
         known: knows which answers cost no question; None: every question is local, and none waits.
         budget: the time of the subject, which stands still while a question waits for its turn.
         turns: when each operator may be asked next, for all subjects of a run.
@@ -33,10 +34,10 @@ class ListResolver:
     """
 
     below: Resolver
-    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    keys: ListKeys = ListKeys()
     known: Knows | None = None
     budget: Budget | None = None
-    turns: dict[str, Turns] = field(default_factory=dict, repr=False)
+    turns: dict[str, Turns] = field(default_factory=dict)
     monotonic: Callable[[], float] = time.monotonic
 
     def of_subject(self, domain: str, budget: Budget) -> ListResolver:
@@ -76,11 +77,11 @@ class ListResolver:
             await asyncio.sleep(wait)
 
     def _with_keys(self, name: str) -> str:
-        for each, key in self.keys.items():
+        for each, key in self.keys.by_name.items():
             name = name.replace(f".{key_label(each)}.", f".{key}.")
         return name
 
     def _without_keys(self, text: str) -> str:
-        for each, key in self.keys.items():
+        for each, key in self.keys.by_name.items():
             text = text.replace(key, key_label(each)).replace(key.lower(), key_label(each))
         return text

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from deliverability.model.blocklists import ListKeys
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import InputError
 from deliverability.ports.base import HttpFetcher, Resolver, SmtpProber
@@ -37,8 +40,7 @@ class SettingError(InputError):
         return SettingError([called[name] for name in self.names], self.problem)
 
 
-@dataclass(frozen=True, slots=True)
-class PortSettings:
+class PortSettings(Struct, frozen=True):
     """Where the answers of a run come from: live DNS, unless zone files, a recording or nothing at all are named.
 
     Attributes:
@@ -52,7 +54,7 @@ class PortSettings:
         permissions: what else may be asked.
         lists: block lists will be asked.
         list_server: the resolver that is asked about them; empty: the one that is asked about the rest.
-        list_keys: keys of block lists by name.
+        list_keys: keys of block lists.
 
     Raises:
         SettingError: where two of them cannot hold together.
@@ -69,7 +71,7 @@ class PortSettings:
     permissions: Permissions = field(default_factory=Permissions)
     lists: bool = False
     list_server: str = ""
-    list_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    list_keys: ListKeys = ListKeys()
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
@@ -119,7 +121,7 @@ def _opened(settings: PortSettings) -> Ports:
         zones = ZoneResolver.load(settings.zones)
         # A file that was named is parsed at once, so that a wrong one is told; those of a folder when needed.
         zones.check(ZoneResolver.load([path for path in settings.zones if path.is_file()]).origins)
-        lists = _keyed(zones, settings.list_keys) if settings.list_keys else None
+        lists = _keyed(zones, settings.list_keys) if settings.list_keys.by_name else None
         return Ports(zones, sources=("zone",), zones=zones, lists=lists)
     if settings.offline:
         return Ports(OFFLINE, sources=("offline",))
@@ -152,7 +154,7 @@ def _live(settings: PortSettings) -> Ports:
     return Ports(dns, clock, http, smtp, settings.permissions, ("live",), lists=lists)
 
 
-def _keyed(zones: Resolver, keys: Mapping[str, str]) -> Resolver:
+def _keyed(zones: Resolver, keys: ListKeys) -> Resolver:
     from deliverability.ports.lists import ListResolver
 
     return ListResolver(zones, keys)

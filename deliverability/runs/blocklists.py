@@ -6,13 +6,14 @@ import asyncio
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from deliverability.config import LIST_FILE, KeyPath, ReputationSettings
-from deliverability.model.blocklists import BlockList, ListsWanted, PrivateList, askable
+from deliverability.model.blocklists import BlockList, ListKeys, ListsWanted, PrivateList, askable
 from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import InputError
 from deliverability.ports.servers import Server, parse_server
@@ -36,12 +37,11 @@ NOT_FOR_FLEETS = Code("blocklists-not-for-fleets", ("names",))
 _KEY = re.compile(r"[A-Za-z0-9_-]{8,63}")  # one label of a name, and nothing that may stand in names by chance
 
 
-@dataclass(frozen=True, slots=True)
-class ListSetup:
+class ListSetup(Struct, frozen=True):
     """The lists to ask, the keys by name, and the resolver that is asked about lists alone (empty: there is none)."""
 
     wanted: ListsWanted
-    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    keys: ListKeys = ListKeys()
     server: str = ""
 
 
@@ -67,7 +67,7 @@ def list_setup(
         raise InputError(*problems)
     asked = [parse_server(settings.resolver)] if settings.resolver else servers
     public = next((str(each) for each in [*asked][:1] if is_shared(each, knowledge.outside.public_resolvers)), "")
-    return ListSetup(ListsWanted(ids, files, frozenset(keys), public), keys, settings.resolver)
+    return ListSetup(ListsWanted(ids, files, frozenset(keys), public), ListKeys(keys), settings.resolver)
 
 
 def _named(
@@ -160,7 +160,7 @@ def list_problems(settings: ReputationSettings, knowledge: Knowledge) -> list[tu
 def free_lists(setup: ListSetup, known: Mapping[str, BlockList]) -> tuple[str, ...]:
     """Those of the lists that are asked in a zone that is free for small users only: none for a whole fleet."""
     wanted = (known[each] for each in setup.wanted.lists)
-    return tuple(each.id for each in wanted if each.dead is None and each.key not in setup.keys)
+    return tuple(each.id for each in wanted if each.dead is None and each.key not in setup.keys.by_name)
 
 
 async def states_of(lists: Sequence[BlockList], wanted: ListsWanted, ports: Ports) -> list[ListState]:

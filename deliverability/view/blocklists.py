@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.model.blocklists import BlockList, ListAccess
 from deliverability.model.codes import Detail
@@ -13,8 +14,7 @@ from deliverability.words.sentences import visible
 from deliverability.words.speaker import Speaker
 
 
-@dataclass(frozen=True, slots=True)
-class ListView:
+class ListView(Struct, frozen=True):
     """A list in words.
 
     Attributes:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from deliverability.model.blocklists import ListKeys
 from deliverability.model.facts import Subject
 from deliverability.ports.base import Answer, Failed, Found
 from deliverability.ports.budget import Budget
@@ -19,6 +20,7 @@ from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 
 KEY = "aBcDeFgHiJkLmNoP"
+KEYS = ListKeys({"spamhaus": KEY})
 ASKED = "2.0.0.127.key-spamhaus.zen.dq.spamhaus.net"
 REAL = f"2.0.0.127.{KEY.lower()}.zen.dq.spamhaus.net"
 
@@ -41,7 +43,7 @@ class Noting(StaticResolver):
 
 async def test_a_key_goes_out_and_never_comes_back() -> None:
     below = Noting({(REAL, "A"): ["127.0.0.2"], (REAL, "TXT"): [f"see {REAL}"]})
-    lists = ListResolver(below, {"spamhaus": KEY})
+    lists = ListResolver(below, KEYS)
     for rdtype in ("A", "TXT", "AAAA"):
         answer = await lists.query(ASKED, rdtype)
         assert KEY.lower() not in repr(answer).lower()
@@ -50,14 +52,14 @@ async def test_a_key_goes_out_and_never_comes_back() -> None:
 
 
 async def test_what_fails_does_not_tell_the_key() -> None:
-    answer = await ListResolver(StaticResolver({(REAL, "A"): "timeout"}), {"spamhaus": KEY}).query(ASKED, "A")
+    answer = await ListResolver(StaticResolver({(REAL, "A"): "timeout"}), KEYS).query(ASKED, "A")
     assert isinstance(answer, Failed)
     assert KEY.lower() not in repr((answer, answer.question)).lower()
 
 
 async def test_a_recording_holds_no_key() -> None:
     journal = Journal()
-    lists = ListResolver(StaticResolver({(REAL, "A"): ["127.0.0.2"]}), {"spamhaus": KEY})
+    lists = ListResolver(StaticResolver({(REAL, "A"): ["127.0.0.2"]}), KEYS)
     ports = Ports(StaticResolver({}), journal=journal, lists=lists).of_subject()
     assert ports.lists is not None
     assert isinstance(await ports.lists.query(ASKED, "A"), Found)
@@ -66,9 +68,9 @@ async def test_a_recording_holds_no_key() -> None:
 
 
 def test_settings_do_not_show_keys() -> None:
-    settings = PortSettings(offline=True, lists=True, list_keys={"spamhaus": KEY})
+    settings = PortSettings(offline=True, lists=True, list_keys=KEYS)
     assert KEY not in repr(settings)
-    assert KEY not in repr(ListResolver(StaticResolver({}), {"spamhaus": KEY}))
+    assert KEY not in repr(ListResolver(StaticResolver({}), KEYS))
     assert KEY not in repr(Subject("example.com"))
 
 
@@ -131,7 +133,7 @@ async def test_what_is_known_or_local_does_not_wait(monkeypatch: pytest.MonkeyPa
 async def test_zone_files_answer_with_keys_too(tmp_path: Any) -> None:
     zone = tmp_path / "dq.zone"
     zone.write_text(f"$ORIGIN {KEY}.zen.dq.spamhaus.net.\n@ 300 IN SOA a. b. 1 1 1 1 1\n2.0.0.127 IN A 127.0.0.2\n")
-    ports = open_ports(PortSettings(zones=[zone], lists=True, list_keys={"spamhaus": KEY})).of_subject()
+    ports = open_ports(PortSettings(zones=[zone], lists=True, list_keys=KEYS)).of_subject()
     assert ports.lists is not None
     assert isinstance(await ports.lists.query(ASKED, "A"), Found)
     await ports.close()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from deliverability.knowledge import load_knowledge, shipped
 from deliverability.model.blocklists import BlockList, ListAccess, ListCode, ListedKind, ListWeight, key_label

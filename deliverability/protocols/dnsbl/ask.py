@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, ip_address, ip_network
+
+from msgspec import Struct
 
 from deliverability.model.blocklists import BlockList, ListAccess, ListCode, ListedKind, key_label
 from deliverability.model.codes import Code, Detail
@@ -60,8 +61,7 @@ _REASONS = {
 _WORST = (ListHealth.REFUSED, ListHealth.REWRITTEN, ListHealth.NOT_ASKED, ListHealth.UNREACHABLE)
 
 
-@dataclass(frozen=True, slots=True)
-class ListState:
+class ListState(Struct, frozen=True):
     """How a list is: its health, why it is not healthy, and what facts that rest on it are then."""
 
     health: ListHealth
@@ -74,16 +74,14 @@ class ListState:
         return cls(health, reason, Unknown(_REASONS[health], reason))
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Struct, frozen=True):
     """An entry: what was answered, and what it means."""
 
     answers: tuple[str, ...]
     codes: tuple[ListCode, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ListAnswers:
+class ListAnswers(Struct, frozen=True):
     """What a list said: how it is, and of each subject its listing, None where it has none, or why nobody knows."""
 
     state: ListState
