@@ -238,7 +238,7 @@ class ReputationSettings:
     __pydantic_config__: ClassVar[Any] = _STRICT
 
     lists: tuple[str, ...] = _said(
-        "Blocklists that weekly runs ask, and `--blocklists settings`: ids of `deliv blocklists`, or file:PATH.", ()
+        "Blocklists that weekly runs ask, and an audit that is asked for those of the settings: ids, or file:PATH.", ()
     )
     keys: Mapping[str, ReputationKey] = field(
         default_factory=dict, metadata={"doc": 'Keys of blocklists, as in keys = {spamhaus = {env = "DQS_KEY"}}.'}

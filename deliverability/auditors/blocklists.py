@@ -16,10 +16,10 @@ from deliverability.ports.base import Absent, Answer, Found
 from deliverability.protocols.dmarc.psl import registrable_domain
 from deliverability.protocols.dnsbl.ask import (
     NOTHING_TO_ASK,
-    Ask,
+    AskDns,
     ListAnswers,
+    ListEntry,
     ListHealth,
-    Listing,
     ListState,
     ask_list,
     not_asked,
@@ -196,7 +196,7 @@ async def _of_zone(ctx: Context, blocklist: BlockList, wanted: ListsWanted, addr
     answers = await ask_list(blocklist, zone, tuple(subjects), day, ask)
     texts = {}
     for subject, found in answers.subjects.items():
-        if isinstance(found, Listing):
+        if isinstance(found, ListEntry):
             said = await ask(question(blocklist, zone, subject), "TXT")
             texts[subject] = said.values[0][:MAX_TEXT] if isinstance(said, Found) and said.values else None
     return _told(blocklist, answers, subjects, texts, _few(ids), wanted)
@@ -213,7 +213,7 @@ def _no_subject(ctx: Context, blocklist: BlockList) -> ListState:
     return ListState(ListHealth.NOT_ASKED, NOTHING_TO_ASK(), unknown)
 
 
-def _asking(ctx: Context, ids: dict[str, bool]) -> Ask:
+def _asking(ctx: Context, ids: dict[str, bool]) -> AskDns:
     """Asks by the ports and notes the ids of the evidence, each with whether it found nothing."""
     resolver = ctx.ports.lists or ctx.ports.dns
 
@@ -243,7 +243,7 @@ def _told(
     listings: list[Mapping[str, Value]] = []
     by_weight: dict[ListWeight, list[str]] = {weight: [] for weight in ListWeight}
     for subject, found in answers.subjects.items():
-        if not isinstance(found, Listing):
+        if not isinstance(found, ListEntry):
             continue
         weights = [code.weight for code in found.codes]
         for weight in dict.fromkeys(weights):

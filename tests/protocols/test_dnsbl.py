@@ -17,8 +17,8 @@ from deliverability.ports.static import StaticResolver
 from deliverability.protocols.dnsbl.ask import (
     MAX_SILENT,
     ListAnswers,
+    ListEntry,
     ListHealth,
-    Listing,
     absent_name,
     ask_list,
     not_asked,
@@ -61,7 +61,7 @@ async def asked(resolver: StaticResolver, blocklist: BlockList = LIST, subjects:
 async def test_a_healthy_list_lists_and_does_not_list() -> None:
     found: ListAnswers = await asked(StaticResolver({**ENTRY, **LISTED}))
     assert found.state.health is ListHealth.HEALTHY
-    assert found.subjects == {BAD: Listing(("127.0.0.2",), (SPAM,)), GOOD: None}
+    assert found.subjects == {BAD: ListEntry(("127.0.0.2",), (SPAM,)), GOOD: None}
 
 
 WORLDS: dict[str, tuple[StaticResolver, ListHealth, str]] = {
@@ -158,7 +158,7 @@ NAME_ENTRY = {(f"test.{ZONE}", "A"): ["127.0.0.254"]}
 async def test_bits_are_told_apart(answer: str, keys: list[str] | None) -> None:
     records = {**NAME_ENTRY, (f"shop.example.{ZONE}", "A"): [answer]}
     found = (await asked(StaticResolver(records), BITS, ("shop.example",))).subjects["shop.example"]
-    assert (isinstance(found, Listing) and [code.key for code in found.codes]) == (keys or False)
+    assert (isinstance(found, ListEntry) and [code.key for code in found.codes]) == (keys or False)
     assert keys or isinstance(found, Unknown)
 
 
@@ -223,7 +223,7 @@ async def test_every_list_of_the_catalogue_can_be_asked(ident: str) -> None:
             (question(blocklist, blocklist.zone, subject), "A"): [answer],
         }
         found = await asked(StaticResolver(records), blocklist, (subject,))
-        assert isinstance(found.subjects[subject], Listing), answer
+        assert isinstance(found.subjects[subject], ListEntry), answer
     for refusal in blocklist.refusals:
         assert (await asked(Everything({}, [refusal]), blocklist, (subject,))).state.health is ListHealth.REFUSED
 

@@ -33,7 +33,7 @@ MAX_SILENT = 3
 _LISTED = ip_network("127.0.0.0/8")
 _REFUSED = ip_network("127.255.255.0/24")  # what Spamhaus began with, and others do alike
 
-Ask = Callable[[str, str], Awaitable[Answer]]
+AskDns = Callable[[str, str], Awaitable[Answer]]
 """Asks DNS for the records of a type at a name."""
 
 
@@ -74,7 +74,7 @@ class ListState(Struct, frozen=True):
         return cls(health, reason, Unknown(_REASONS[health], reason))
 
 
-class Listing(Struct, frozen=True):
+class ListEntry(Struct, frozen=True):
     """An entry: what was answered, and what it means."""
 
     answers: tuple[str, ...]
@@ -85,7 +85,7 @@ class ListAnswers(Struct, frozen=True):
     """What a list said: how it is, and of each subject its listing, None where it has none, or why nobody knows."""
 
     state: ListState
-    subjects: dict[str, Listing | Unknown | None]
+    subjects: dict[str, ListEntry | Unknown | None]
 
 
 HEALTHY = ListState(ListHealth.HEALTHY)
@@ -124,10 +124,10 @@ def absent_name(zone: str, day: str) -> str:
     return f"{hashlib.sha256(f'{zone} {day}'.encode()).hexdigest()[:24]}.{zone}"
 
 
-async def ask_list(blocklist: BlockList, zone: str, subjects: Sequence[str], day: str, ask: Ask) -> ListAnswers:
+async def ask_list(blocklist: BlockList, zone: str, subjects: Sequence[str], day: str, ask: AskDns) -> ListAnswers:
     """Probe a list, and where it is healthy ask it about each subject; whatever goes wrong on the way ends that."""
     state = await probe(blocklist, zone, day, ask)
-    found: dict[str, Listing | Unknown | None] = {}
+    found: dict[str, ListEntry | Unknown | None] = {}
     silent = 0
     for subject in subjects:
         if state.health is not ListHealth.HEALTHY:
@@ -144,7 +144,7 @@ async def ask_list(blocklist: BlockList, zone: str, subjects: Sequence[str], day
     return ListAnswers(state, found)
 
 
-async def probe(blocklist: BlockList, zone: str, day: str, ask: Ask) -> ListState:
+async def probe(blocklist: BlockList, zone: str, day: str, ask: AskDns) -> ListState:
     """How a list is: what must be listed is, what must not be is not, and a name that nobody has is absent."""
     listed, unlisted = f"{blocklist.test_listed}.{zone}", f"{blocklist.test_unlisted}.{zone}"
     names = (listed, unlisted, absent_name(zone, day))
@@ -161,7 +161,7 @@ async def probe(blocklist: BlockList, zone: str, day: str, ask: Ask) -> ListStat
     return HEALTHY
 
 
-def read_answer(blocklist: BlockList, answer: Answer) -> Listing | Unknown | ListState | None:
+def read_answer(blocklist: BlockList, answer: Answer) -> ListEntry | Unknown | ListState | None:
     """What an answer says: a listing, None for no listing, an answer nobody knows, or that the list is not healthy."""
     if isinstance(answer, Failed):
         health = {Reason.REFUSED: ListHealth.REFUSED, Reason.OFFLINE: ListHealth.NOT_ASKED}.get(
@@ -173,7 +173,7 @@ def read_answer(blocklist: BlockList, answer: Answer) -> Listing | Unknown | Lis
     return _read_values(blocklist, answer)
 
 
-def _read_values(blocklist: BlockList, answer: Found) -> Listing | Unknown | ListState:
+def _read_values(blocklist: BlockList, answer: Found) -> ListEntry | Unknown | ListState:
     for value in answer.values:
         address = _address(value)
         if address is None or address not in _LISTED:
@@ -183,7 +183,7 @@ def _read_values(blocklist: BlockList, answer: Found) -> Listing | Unknown | Lis
     codes = tuple(code for value in sorted(answer.values) for code in _codes(blocklist, value))
     if not codes:
         return Unknown(Reason.LIMIT, UNKNOWN_ANSWER(answer=", ".join(sorted(answer.values))[:100]))
-    return Listing(tuple(sorted(answer.values)), tuple({code.key: code for code in codes}.values()))
+    return ListEntry(tuple(sorted(answer.values)), tuple({code.key: code for code in codes}.values()))
 
 
 def _codes(blocklist: BlockList, value: str) -> list[ListCode]:
