@@ -99,7 +99,12 @@ async def _upload(request: Request) -> Response:
         return refusal(400, "no-message")
     if len(octets) > service.max_octets:
         return refusal(413, "too-large")
-    made = await service.take(octets, None, name=name)
+    try:
+        made = await service.take(octets, None, name=name)
+    except InputError as error:
+        return unusable(error)
+    except OSError:
+        return refusal(507, "not-kept")
     return JSONResponse(made.document(), 201, {"location": f"/api/messages/{made.id}"})
 
 

@@ -72,6 +72,16 @@ async def test_a_message_is_listed_while_it_is_still_being_checked(service: Capt
     await service.close()
 
 
+async def test_a_message_that_comes_while_the_listener_starts_is_audited_once(service: CaptureService) -> None:
+    async with service.feed.follow() as news:
+        made = await service.take(MAIL, None)
+        service.resume()
+        later = await service.take(MAIL, None)
+        told = [await anext(news) for _ in range(4)]
+    audits = [each.id for each in told if each.change is CaptureChange.AUDITED]
+    assert audits == [made.id, later.id]
+
+
 async def test_an_uploaded_file_is_taken_and_the_browser_led_back_to_the_list(service: CaptureService) -> None:
     async with client(service, headers={"origin": ORIGIN}) as browser:
         answer = await browser.post("/messages", files={"message": ("sale.eml", MAIL, "message/rfc822")})
@@ -81,13 +91,25 @@ async def test_an_uploaded_file_is_taken_and_the_browser_led_back_to_the_list(se
     await service.close()
 
 
-@pytest.mark.parametrize(("octets", "status"), [(b"  \r\n", 400), (MAIL * 3, 413)])
-async def test_an_upload_that_is_no_message_or_too_large_is_refused_in_words(octets: bytes, status: int) -> None:
+@pytest.mark.parametrize(
+    ("octets", "status", "words"),
+    [
+        (b"  \r\n", 400, "No file was chosen, or it is empty."),
+        (MAIL * 3, 413, "The file is larger than 50 KB"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, 422, "a.eml is not an email (it is a PNG image)"),
+        (b"$ORIGIN example.com.\n@ IN A 192.0.2.1\n", 422, "a.eml looks like a zone file"),
+    ],
+    ids=["empty", "large", "picture", "zone"],
+)
+async def test_an_upload_that_is_no_message_or_too_large_is_refused_in_words(
+    octets: bytes, status: int, words: str
+) -> None:
     service = listener(max_octets=50_000)
     async with client(service) as browser:
-        answer = await browser.post("/messages", files={"message": ("a.eml", octets)})
+        answer = await browser.post("/messages?lang=en", files={"message": ("a.eml", octets)})
     assert answer.status_code == status
     assert 'role="alert"' in answer.text
+    assert words in answer.text
     assert len(service.store) == 0
 
 
