@@ -13,8 +13,11 @@ from deliverability.capture.pages import ImagePermits
 from deliverability.capture.reserve import Reservations
 from deliverability.capture.service import CaptureService
 from deliverability.capture.store import CaughtMail
+from deliverability.mail.reader import read
 from deliverability.model.codes import AS_SAID
 from deliverability.model.errors import InputError
+from deliverability.words.phrases import phrases
+from deliverability.words.sentences import octets as octets_words
 from tests.capture.listening import DEMO, ORIGIN, client, listener
 
 MAIL = (DEMO / "newsletter.eml").read_bytes()
@@ -220,9 +223,12 @@ def test_a_permit_is_for_one_message_and_ends() -> None:
 async def test_a_lighter_copy_can_be_taken_away(service: CaptureService) -> None:
     ident = await kept(service)
     async with client(service) as browser:
+        page = (await browser.get(f"/messages/{ident}?lang=en")).text
         raw, slim = [await browser.get(f"/messages/{ident}/{each}.eml") for each in ("raw", "slim")]
     assert raw.content == MAIL
     assert len(slim.content) < len(raw.content)
+    made = [octets_words(read(each.content).size_octets, phrases("en")) for each in (slim, raw)]
+    assert f"makes it {made[0]} instead of {made[1]}" in page
     assert slim.headers["content-disposition"].startswith("attachment")
 
 
