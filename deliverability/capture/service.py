@@ -52,6 +52,7 @@ class CaptureService:
     feed: CaptureFeed = field(default_factory=CaptureFeed)
     _audits: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def take(
         self, octets: bytes, envelope: SmtpEnvelope | None, at: datetime | None = None, name: str = ""
@@ -91,16 +92,17 @@ class CaptureService:
             task.add_done_callback(lambda _: self._audits.pop(ident, None))
 
     async def _audit(self, ident: str) -> None:
-        mail = self.store.mail(ident)
-        if mail is None:
-            return
-        try:
-            facts, summary = await self.call("audit", mail)
-            self.store.audited(ident, facts, summary)
-        except InputError as error:
-            self._failed(ident, *error.details)
-        except Exception as error:
-            self._failed(ident, AUDIT_CRASHED(detail=AS_SAID(text=f"{type(error).__name__}: {error}"[:_SHOWN])))
+        async with self._turn:  # a message in memory is held by none that only waits, and may go meanwhile
+            mail = self.store.mail(ident)
+            if mail is None:
+                return
+            try:
+                facts, summary = await self.call("audit", mail)
+                self.store.audited(ident, facts, summary)
+            except InputError as error:
+                self._failed(ident, *error.details)
+            except Exception as error:
+                self._failed(ident, AUDIT_CRASHED(detail=AS_SAID(text=f"{type(error).__name__}: {error}"[:_SHOWN])))
         self.feed.tell(CaptureChange.AUDITED, ident)
 
     def _failed(self, ident: str, *problems: Detail) -> None:
