@@ -184,6 +184,7 @@ def test_once_with_several_and_with_too_few(tmp_path: Path) -> None:
         (("--smtp", "[::]:25"), "--smtp [::]:25 is reached by others"),
         (("--smtp", "mail.example.com:25"), "is reached by others"),
         (("--public",), "--public also needs --hostname, --tls-cert, --tls-key, --token-env"),
+        (("--public", "--web", "none", "--hostname", "a.example"), "needs --tls-cert, --tls-key, --token-env, --web"),
         (("--smtp", "25"), "--smtp needs an address and a port"),
         (("--smtp", "127.0.0.1:99999"), "--smtp needs an address and a port"),
         (("--max-size", "1TB"), "--max-size needs a size"),
@@ -210,6 +211,23 @@ def test_public_needs_a_token_that_cannot_be_guessed(
     monkeypatch.setenv("DELIV_TEST_TOKEN", "short")
     done = deliv(*args)
     assert (done.code, "too short" in done.err) == (2, True)
+
+
+def test_once_in_public_tells_the_address_to_send_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate(tmp_path)
+    monkeypatch.setenv("DELIV_TEST_TOKEN", "correct-horse-battery-staple")
+    public = ["--once", "--public", "--hostname", "mx.example.com", "--token-env", "DELIV_TEST_TOKEN", *ZONE]
+    public += ["--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem")]
+    with listening(*public, "--fail-on", "never", web=False) as started:
+        assert started.process.stderr is not None
+        found = re.search(r"t-[0-9a-z]{26}@mx\.example\.com", started.process.stderr.readline())
+        assert found
+        with smtplib.SMTP("127.0.0.1", started.smtp) as client:
+            with pytest.raises(smtplib.SMTPRecipientsRefused):
+                client.sendmail("bounce@good.example", ["b@example.com"], MAIL)
+            client.sendmail("bounce@good.example", [found[0]], MAIL)
+        started.process.communicate(timeout=60)
+        assert started.process.returncode == 0
 
 
 def test_a_public_listener_takes_mail_to_tests_alone(tmp_path: Path) -> None:
