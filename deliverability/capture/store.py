@@ -244,10 +244,12 @@ class CaptureStore:
             return None
 
     def mail(self, ident: str) -> CaughtMail | None:
-        """A capture as who audits it takes it; None where there is no such capture (any more)."""
+        """A capture as who audits it takes it; None where there is no such capture, or its file has gone."""
         capture = self._captures.get(ident)
-        if capture is None or self.folder is not None:
-            return None if capture is None else CaughtMail(capture, self.folder)
+        if capture is None:
+            return None
+        if self.folder is not None:
+            return CaughtMail(capture, self.folder) if (self.folder / ident / RAW).is_file() else None
         data = self._raw.get(ident)
         return None if data is None else CaughtMail(capture, data=data)
 

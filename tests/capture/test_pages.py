@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
@@ -140,6 +142,19 @@ async def test_delete_removes_it_and_leads_back(service: CaptureService) -> None
         for path in ("", "/report", "/preview", "/raw.eml", "/slim.eml", "/picture"):
             gone = await browser.get(f"/messages/{ident}{path}")
             assert (gone.status_code, "is not here" in gone.text) == (404, True)
+
+
+async def test_a_message_whose_file_was_removed_is_not_there(tmp_path: Path) -> None:
+    service = listener(tmp_path)
+    ident = await kept(service)
+    shutil.rmtree(tmp_path / ident)
+    async with client(service) as browser:
+        for path in ("", "/report", "/preview", "/raw.eml", "/slim.eml"):
+            assert (await browser.get(f"/messages/{ident}{path}")).status_code == 404
+        for path in ("raw", "report.json"):
+            assert (await browser.get(f"/api/messages/{ident}/{path}")).status_code == 404
+        assert (await browser.post(f"/messages/{ident}/delete")).status_code == 303
+    assert len(service.store) == 0
 
 
 async def test_the_language_is_asked_for_kept_or_preferred(service: CaptureService) -> None:
