@@ -175,6 +175,7 @@ async def _look_page(request: Request, mail: CaughtMail, once: str) -> Response:
     if mail.capture.summary is None:
         raise _RefusedError("listen.not-audited" if mail.capture.waits else "listen.unusable", 409)
     others = [each for each in service_of(request).store if each.summary and each.id != mail.capture.id]
+    others.sort(key=lambda each: each.subject != mail.capture.subject)  # what was sent again comes first
     return _html(request, await _screen(request, "look", mail, _place(request), others[:_OTHERS], once))
 
 

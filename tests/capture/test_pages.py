@@ -258,6 +258,13 @@ async def test_two_messages_are_compared_the_older_first(service: CaptureService
             assert refused.status_code == (200 if len(ids) == 3 else 400)
 
 
+async def test_what_was_sent_again_is_offered_first_for_a_comparison(service: CaptureService) -> None:
+    first, again, other = [await kept(service, octets) for octets in (MAIL, MAIL, NEW)]
+    async with client(service) as browser:
+        page = (await browser.get(f"/messages/{again}")).text
+    assert re.findall(r'<option value="([^"]*)"', page) == [first, other]
+
+
 async def test_a_message_that_cannot_be_audited_says_why(service: CaptureService) -> None:
     ident = (await service.take(MAIL, None)).id
     await service.close()  # before its audit
