@@ -121,6 +121,9 @@ def sentences(finding: Finding, rules: RuleSet, lang: str, catalogue: Catalogue,
     return FindingWords(finding, rules, lang, catalogue, facts)
 
 
+_OF_LISTS = "blocklist-"  # codes of protocols.dnsbl: it is the list that did not answer as it should
+
+
 def unknown_sentence(unknown: Unknown | None, say: Phrases) -> str:
     """Why something could not be checked, and what to do about it."""
     if unknown is None:
@@ -128,7 +131,8 @@ def unknown_sentence(unknown: Unknown | None, say: Phrases) -> str:
     detail = (
         say("unknown.detail", detail=visible(shortened(detail_words(unknown.detail, say)))) if unknown.detail else ""
     )
-    return say(f"unknown.{unknown.reason.value}", detail=detail)
+    about_list = unknown.detail is not None and unknown.detail.code.startswith(_OF_LISTS)
+    return say("unknown.blocklist" if about_list else f"unknown.{unknown.reason.value}", detail=detail)
 
 
 def format_value(value: Value, spec: FactSpec | None, say: Phrases, *, exact: bool = False) -> str:

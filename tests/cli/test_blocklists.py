@@ -182,3 +182,13 @@ def test_the_check_asks_for_test_entries_alone(deliv: Deliv, zones: Path) -> Non
         "sorbs": "dead",
     }
     assert run(deliv, "blocklists", "spamcop", "--check", "--zone", str(zones), code=0)
+
+
+@pytest.mark.parametrize(
+    ("lang", "told"), [("en", "neither a listing nor the absence of one"), ("ja", "登録の有無はわかっていません")]
+)
+def test_what_was_not_checked_is_called_so(deliv: Deliv, zones: Path, lang: str, told: str) -> None:
+    """No limit of ours and no name server is blamed for a list that does not work."""
+    args = ("--blocklists", "psbl,mailspike", "--select", "REP-005", "--lang", lang, "--all")
+    text = run(deliv, "audit", "example.com", "--zone", str(zones), "--ip", "192.0.2.10", *args, code=0).out
+    assert told in " ".join(text.split()).replace("\n", "") or told in "".join(text.split())
