@@ -116,12 +116,17 @@ class PrivateEntry(NamedTuple):
 
 
 class ListKeys(Struct, frozen=True):
-    """Keys of lists by their names. What they are is not written out."""
+    """Keys of lists, each with its name. What they are is not written out."""
 
-    by_name: Mapping[str, str] = field(default_factory=dict)
+    pairs: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
-        return f"ListKeys({', '.join(self.by_name)})"
+        return f"ListKeys({', '.join(self.names)})"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names."""
+        return tuple(name for name, _ in self.pairs)
 
 
 class PrivateList(Struct, frozen=True):
@@ -142,6 +147,9 @@ class PrivateList(Struct, frozen=True):
 
     def __repr__(self) -> str:  # it may have a million entries
         return f"PrivateList({self.id!r})"
+
+    def __hash__(self) -> int:
+        return hash(self.id)
 
     def entry(self, subject: str) -> PrivateEntry | None:
         """What it says of an address or of a name in lower case; None: nothing."""

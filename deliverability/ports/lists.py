@@ -77,11 +77,11 @@ class ListResolver(Struct, frozen=True):
             await asyncio.sleep(wait)
 
     def _with_keys(self, name: str) -> str:
-        for each, key in self.keys.by_name.items():
+        for each, key in self.keys.pairs:
             name = name.replace(f".{key_label(each)}.", f".{key}.")
         return name
 
     def _without_keys(self, text: str) -> str:
-        for each, key in self.keys.by_name.items():
+        for each, key in self.keys.pairs:
             text = text.replace(key, key_label(each)).replace(key.lower(), key_label(each))
         return text

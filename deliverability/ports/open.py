@@ -121,7 +121,7 @@ def _opened(settings: PortSettings) -> Ports:
         zones = ZoneResolver.load(settings.zones)
         # A file that was named is parsed at once, so that a wrong one is told; those of a folder when needed.
         zones.check(ZoneResolver.load([path for path in settings.zones if path.is_file()]).origins)
-        lists = _keyed(zones, settings.list_keys) if settings.list_keys.by_name else None
+        lists = _keyed(zones, settings.list_keys) if settings.list_keys.pairs else None
         return Ports(zones, sources=("zone",), zones=zones, lists=lists)
     if settings.offline:
         return Ports(OFFLINE, sources=("offline",))

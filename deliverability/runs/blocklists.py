@@ -67,7 +67,7 @@ def list_setup(
         raise InputError(*problems)
     asked = [parse_server(settings.resolver)] if settings.resolver else servers
     public = next((str(each) for each in [*asked][:1] if is_shared(each, knowledge.outside.public_resolvers)), "")
-    return ListSetup(ListsWanted(ids, files, frozenset(keys), public), ListKeys(keys), settings.resolver)
+    return ListSetup(ListsWanted(ids, files, frozenset(keys), public), ListKeys(tuple(keys.items())), settings.resolver)
 
 
 def _named(
@@ -160,7 +160,7 @@ def list_problems(settings: ReputationSettings, knowledge: Knowledge) -> list[tu
 def free_lists(setup: ListSetup, known: Mapping[str, BlockList]) -> tuple[str, ...]:
     """Those of the lists that are asked in a zone that is free for small users only: none for a whole fleet."""
     wanted = (known[each] for each in setup.wanted.lists)
-    return tuple(each.id for each in wanted if each.dead is None and each.key not in setup.keys.by_name)
+    return tuple(each.id for each in wanted if each.dead is None and each.key not in setup.keys.names)
 
 
 async def states_of(lists: Sequence[BlockList], wanted: ListsWanted, ports: Ports) -> list[ListState]:

@@ -20,7 +20,7 @@ from deliverability.ports.ports import Ports
 from deliverability.ports.static import StaticResolver
 
 KEY = "aBcDeFgHiJkLmNoP"
-KEYS = ListKeys({"spamhaus": KEY})
+KEYS = ListKeys((("spamhaus", KEY),))
 ASKED = "2.0.0.127.key-spamhaus.zen.dq.spamhaus.net"
 REAL = f"2.0.0.127.{KEY.lower()}.zen.dq.spamhaus.net"
 

@@ -64,7 +64,7 @@ def test_what_cannot_be_a_label_is_no_key(monkeypatch: pytest.MonkeyPatch, key: 
 
 def test_a_key_is_asked_for_only_where_its_list_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DQS_KEY", raising=False)
-    assert list_setup(["spamcop"], KEYED, shipped()).keys.by_name == {}
+    assert list_setup(["spamcop"], KEYED, shipped()).keys.pairs == ()
 
 
 @pytest.mark.parametrize(
