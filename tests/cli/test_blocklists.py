@@ -81,6 +81,9 @@ def test_a_list_of_ones_own_is_named_by_its_file(deliv: Deliv, zones: Path) -> N
     Path("own.cidr").write_text("192.0.2.0/24 ours\n")
     found = reputation(audit(deliv, zones, "--select", "REP", "--blocklists", "file:own.cidr", code=0))
     assert found["REP-005 file:own.cidr"] == "unmet"
+    args = ("--ip", "192.0.2.10", "--blocklists", "file:own.cidr", "--select", "REP", "--lang", "en", "--all")
+    text = run(deliv, "audit", "example.com", "--zone", str(zones), *args, code=0).out
+    assert "On your own list own.cidr: 192.0.2.10." in text
 
 
 @pytest.mark.parametrize(

@@ -228,6 +228,17 @@ async def test_every_list_of_the_catalogue_can_be_asked(ident: str) -> None:
         assert (await asked(Everything({}, [refusal]), blocklist, (subject,))).state.health is ListHealth.REFUSED
 
 
+def test_whoever_is_said_to_name_a_list_is_a_receiver_that_says_what_it_does_about_it() -> None:
+    """And nobody else minds a listing: the catalogue and the receivers say the same."""
+    from deliverability.runs.rules import load_rules
+
+    receivers = load_rules().receivers
+    by_name = {ListedKind.IP4: "REP-001", ListedKind.NAME: "REP-003"}
+    named = {(who, by_name[each.kind]) for each in shipped().blocklists.values() for who in each.named_by}
+    minding = {(who, rule) for who, each in receivers.items() for rule in by_name.values() if rule in each.rules}
+    assert named == minding
+
+
 ENTRY_YAML = """
 - id: acme
   name: Acme
