@@ -68,7 +68,7 @@ def command(which: tuple[str, ...], check: bool, style: str, lang: str, **params
             show(lists_json(views, [(each.health.value, encode(each.reason)) if each else None for each in states]))
         else:
             paper = Paper.of_terminal(shutil.get_terminal_size((80, 24)).columns)
-            show(lists_text(views, paper, speaker.say, whole=bool(which)))
+            show(lists_text(views, paper, speaker.say, whole=bool(which) and not check))
         lost = [each for each in states if each is not None and each.health is not ListHealth.HEALTHY]
         return 3 if lost else 0
 

@@ -85,7 +85,7 @@ WORLDS: dict[str, tuple[StaticResolver, ListHealth, str]] = {
     ),
     "silent": (Everything({}, "timeout"), ListHealth.UNREACHABLE, "asked"),
     "servfail": (Everything(ENTRY, "servfail"), ListHealth.UNREACHABLE, "asked"),
-    "refused": (Everything({}, "refused"), ListHealth.REFUSED, "asked"),
+    "refused by the resolver": (Everything({}, "refused"), ListHealth.UNREACHABLE, "asked"),
     "offline": (Everything({}, "offline"), ListHealth.NOT_ASKED, "asked"),
 }
 

@@ -164,9 +164,8 @@ async def probe(blocklist: BlockList, zone: str, day: str, ask: AskDns) -> ListS
 def read_answer(blocklist: BlockList, answer: Answer) -> ListEntry | Unknown | ListState | None:
     """What an answer says: a listing, None for no listing, an answer nobody knows, or that the list is not healthy."""
     if isinstance(answer, Failed):
-        health = {Reason.REFUSED: ListHealth.REFUSED, Reason.OFFLINE: ListHealth.NOT_ASKED}.get(
-            answer.reason, ListHealth.UNREACHABLE
-        )
+        # A refusal in DNS itself is one of the resolver: of a list it would tell that nobody could answer.
+        health = ListHealth.NOT_ASKED if answer.reason is Reason.OFFLINE else ListHealth.UNREACHABLE
         return ListState(health, answer.question, unknown_from(answer))
     if isinstance(answer, Absent):
         return None
