@@ -199,7 +199,7 @@ async def _of_zone(ctx: Context, blocklist: BlockList, wanted: ListsWanted, addr
         if isinstance(found, ListEntry):
             said = await ask(question(blocklist, zone, subject), "TXT")
             texts[subject] = said.values[0][:MAX_TEXT] if isinstance(said, Found) and said.values else None
-    return _told(blocklist, answers, subjects, texts, _few(ids), wanted)
+    return _told(blocklist, answers, subjects, texts, _few(ctx, ids), wanted)
 
 
 def _no_subject(ctx: Context, blocklist: BlockList) -> ListState:
@@ -225,11 +225,12 @@ def _asking(ctx: Context, ids: dict[str, bool]) -> AskDns:
     return ask
 
 
-def _few(ids: Mapping[str, bool]) -> tuple[str, ...]:
-    """The evidence, of that which is not on the list only some."""
+def _few(ctx: Context, ids: Mapping[str, bool]) -> tuple[str, ...]:
+    """The evidence; of what is not on the list only some is kept."""
     absent = [ident for ident, nothing in ids.items() if nothing]
-    left_out = set(absent[_ABSENT_CITED:])
-    return tuple(ident for ident in ids if ident not in left_out)
+    for ident in absent[_ABSENT_CITED:]:
+        ctx.evidence.pop(ident, None)
+    return tuple(ident for ident in ids if ident in ctx.evidence)
 
 
 def _told(

@@ -139,6 +139,7 @@ async def test_there_is_an_end_to_addresses_and_names() -> None:
     facts = await audit({**ENTRY, **DBL}, "spamhaus-zen", "spamhaus-dbl", mail=mail)
     assert the_list(facts)["asked"] == MAX_ADDRESSES
     assert the_list(facts, "spamhaus-dbl")["asked"] == MAX_NAMES
+    assert len(facts.evidence) == 2 * 11, "each list's test entry, and ten of those that are not there"
 
 
 async def test_without_a_sending_address_the_list_waits_for_one() -> None:
