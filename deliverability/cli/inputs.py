@@ -238,7 +238,6 @@ def sample_of(name: str) -> Sample:
 def _refuse_other(name: str, data: bytes) -> None:
     """Raises InputError where that is no message, with what it is and the way out."""
     from deliverability.mail import kinds
-    from deliverability.mail.files.images import sniff
 
     kind = kinds.kind_of(data)
     if kind == kinds.MESSAGE:
@@ -248,6 +247,8 @@ def _refuse_other(name: str, data: bytes) -> None:
         raise InputError(named[kind](name=name))
     what = KIND_OUTLOOK() if kind == kinds.OUTLOOK else KIND_FILE(type=kind.upper())
     if kind == kinds.IMAGE:
+        from deliverability.mail.files.images import sniff
+
         what = KIND_IMAGE(format=(sniff(data) or "").upper())
     raise InputError(NO_MAIL_BUT(name=name, kind=what))
 

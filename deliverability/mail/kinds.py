@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 
-from deliverability.mail.files.images import sniff
-from deliverability.mail.files.types import identify
-
 MESSAGE, MBOX, ZONE, EMPTY, OUTLOOK, IMAGE, UNKNOWN = "message", "mbox", "zone", "empty", "outlook", "image", ""
 
 _FIELD = re.compile(
@@ -33,6 +30,9 @@ def kind_of(octets: bytes) -> str:
         return MBOX
     if _FIELD.search(_BODY.split(text, maxsplit=1)[0]):
         return MESSAGE
+    from deliverability.mail.files.images import sniff
+    from deliverability.mail.files.types import identify
+
     if sniff(octets):
         return IMAGE
     kind = identify(octets).kind or UNKNOWN
