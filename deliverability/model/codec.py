@@ -34,13 +34,16 @@ def encode(value: Value) -> Any:
     A detail becomes ``{"code": ..., "args": {...}}``.
     """
     # What there is most of first, by its exact type: facts are encoded by the hundred.
-    kind = type(value)
-    if kind in _AS_IT_IS:
+    if type(value) is str:
+        return value if value.isascii() else printable(value)
+    if type(value) in _AS_IT_IS:
         return value
-    if isinstance(value, str):
-        return printable(value)
     if isinstance(value, tuple):
         return [encode(item) for item in value]
+    if type(value) is dict:
+        return {key if key.isascii() else printable(key): encode(item) for key, item in value.items()}
+    if isinstance(value, str):
+        return printable(value)
     match value:
         case Unknown(reason, detail):
             return {"unknown": reason.value} | ({"detail": encode(detail)} if detail else {})
