@@ -37,7 +37,7 @@ _Key = tuple[str, str, str, str, str, _Texts, _Texts, tuple[tuple[str, str], ...
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SeenRecord:
     """What a record says beside its address and number.
 
     Attributes:
@@ -57,20 +57,23 @@ class Said:
 class SeenRecords:
     """What the records of reports say, by their octets: reports are much alike, and the same is not parsed twice.
 
-    Only for records that stand directly in the root element of a document in ASCII, or of an encoding that extends it:
-    there, octets that were well-formed once are so again and mean the same.
+    Only for records in ASCII that stand directly in the root element: what was well-formed there once is so again and
+    means the same, in every encoding whose octets expat finds such a tag in.
     """
 
     def __init__(self) -> None:
-        self._said: dict[bytes, Said] = {}
+        self._said: dict[bytes, SeenRecord] = {}
 
-    def look_up(self, octets: bytes, begin: int, end: int) -> tuple[str, str, Said] | None:
+    def __len__(self) -> int:
+        return len(self._said)
+
+    def look_up(self, octets: bytes, begin: int, end: int) -> tuple[str, str, SeenRecord] | None:
         """Address, number and the rest of the record that those octets are; None where it has to be parsed."""
         found = _AS_WRITTEN.match(octets, begin, end)
         said = found and self._said.get(octets[found.end() : end])
         return (found[1].decode(), found[2].decode(), said) if found and said else None
 
-    def keep(self, octets: bytes, begin: int, end: int, said: Said) -> None:
+    def keep(self, octets: bytes, begin: int, end: int, said: SeenRecord) -> None:
         """That is what the record says which was parsed from those octets."""
         found = _AS_WRITTEN.match(octets, begin, end)
         if not found or end - found.end() > _MAX_OCTETS:
@@ -99,7 +102,7 @@ class RecordReader:
         self._sink = sink
         self._problem = problem
         self._batch: list[AggregateRow] = []
-        self._facets: dict[_Key, tuple[int, Said]] = {}
+        self._facets: dict[_Key, tuple[int, SeenRecord]] = {}
         self._numbers = 0
         self._hash = hashlib.sha256()
         self._packed = bytearray()
@@ -119,7 +122,7 @@ class RecordReader:
         self.senders.clear()
         self.reasons.clear()
 
-    def end(self) -> Said | None:
+    def end(self) -> SeenRecord | None:
         """A record ends: it becomes a row, or a problem. Gives what it says; None where it does not say enough."""
         value = self.values.get
         said = None
@@ -139,7 +142,7 @@ class RecordReader:
         self.take(value("source_ip", ""), value("count", ""), said)
         return said
 
-    def take(self, address: str, number: str, said: Said | None) -> None:
+    def take(self, address: str, number: str, said: SeenRecord | None) -> None:
         """A record, as read or known from another report."""
         ip = packed_address(address)
         if ip is None:
@@ -178,7 +181,7 @@ class RecordReader:
         self.unread += 1
         self._problem(code, **args)
 
-    def _new(self, said: Said) -> tuple[int, Said]:
+    def _new(self, said: SeenRecord) -> tuple[int, SeenRecord]:
         if len(self._facets) >= _MAX_FACETS:
             self._facets.clear()
         for code, value in said.problems:
@@ -198,7 +201,7 @@ def _is_short(key: _Key) -> bool:
     return len(key[5]) + len(key[6]) + len(key[7]) < 10 and sum(map(len, texts)) < _SHORT
 
 
-def _read(key: _Key) -> Said:
+def _read(key: _Key) -> SeenRecord:
     """What a record says beside its address and number, checked."""
     header_from, envelope_from, dkim, spf, disposition, signatures, senders, reasons = key
     problems: list[tuple[Code, dict[str, str | int]]] = []
@@ -235,7 +238,7 @@ def _read(key: _Key) -> Said:
         disposition=word(disposition),
         reason=",".join(dict.fromkeys(filter(None, (_reason(*each) for each in reasons[:10])))),
     )
-    return Said(key, facet, repr(facet).encode("utf-8", "replace"), tuple(problems))
+    return SeenRecord(key, facet, repr(facet).encode("utf-8", "replace"), tuple(problems))
 
 
 _common = functools.lru_cache(maxsize=2048)(_read)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from xml.parsers import expat
 
 from deliverability.feedback import limits
 from deliverability.feedback.limits import NotReadError
-from deliverability.feedback.records import RecordReader, RowSink, Said, SeenRecords
+from deliverability.feedback.records import RecordReader, RowSink, SeenRecord, SeenRecords
 from deliverability.feedback.values import is_period, line, utc_day, word
 from deliverability.mail.addresses import to_a_label
 from deliverability.model.codes import Code, Detail
@@ -25,7 +26,6 @@ _ENDED = frozenset(
 )
 _BAD_OCTETS = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
 _END = re.compile(rb"</(?:policy_published|record)>")
-_EXTEND_ASCII = frozenset({None, "utf-8", "us-ascii", "iso-8859-1", "windows-1252"})
 _FREE_TEXT = re.compile(
     rb"(<(?:[\w.-]+:)?(?:email|extra_contact_info|org_name|header_from|envelope_from)>)(.{0,4096}?)"
     rb"(</(?:[\w.-]+:)?(?:email|extra_contact_info|org_name|header_from|envelope_from)>)",
@@ -42,7 +42,7 @@ def read_aggregate(
     Raises NotReadError where it is no aggregate report, or one that must not be used; then what the sink took has to be
     forgotten. Never raises anything else.
     """
-    seen = seen or SeenRecords()
+    seen = SeenRecords() if seen is None else seen
     try:
         return _Reader(sink, now, seen).read(pieces())
     except _Broken as first:
@@ -85,6 +85,8 @@ _ABOUT = ("org_name", "email", "report_id", "begin", "end", "domain", "discovery
 _ROW = ("source_ip", "count", "disposition", "dkim", "spf", "type", "comment", "envelope_from", "header_from")
 _RESULT = ("selector", "result", "scope")
 _LEAVES = frozenset({*_POLICY, *_ABOUT, *_ROW, *_RESULT})
+_BRANCHES = ("feedback", "report_metadata", "date_range", "policy_published", "record", "row", "policy_evaluated")
+_LOCAL = {name: name for name in (*_BRANCHES, "reason", "identifiers", "auth_results")}
 
 
 class _Reader:
@@ -103,11 +105,9 @@ class _Reader:
         self._policy: dict[str, str] = {}
         self._begun = self._closed = False
         self._chunks: list[str] = []
-        self._depth = 0
-        self._extends_ascii = True  # the encoding
         self._given = 0  # octets given to the parser
         self._ended_at = -1  # where among them the last end tag of a child of the root element begins
-        self._said: Said | None = None  # by the last record
+        self._said: SeenRecord | None = None  # by the last record
         self._between = False  # such an end tag is the last that the parser was given
         self._rows = RecordReader(sink, self._problem)
         self._parser = self._make(encoding)
@@ -130,6 +130,8 @@ class _Reader:
                 self._parser.Parse(b"", True)
         except expat.ExpatError as error:
             self._not_well_formed(error, last)
+        finally:
+            del self._parser  # its handlers hold this object, so that both would wait for the garbage collector
         if not self._begun:
             raise NotReadError(limits.NOT_FEEDBACK())
         return self._report()
@@ -145,18 +147,19 @@ class _Reader:
             else:
                 follows, self._said = self._between, None
                 self._parse(piece[begin:end])
-                self._between = (
-                    self._begun
-                    and self._extends_ascii
-                    and self._depth == 1
-                    and self._ended_at == self._given - len(tag[0])
-                )
+                self._between = self._is_between(tag[0])
                 if follows and self._between and self._said:
                     self._seen.keep(piece, begin, end, self._said)
             begin = end
+            if not self._between:
+                break  # a comment, or what else: in small pieces it would be looked through again and again
         if begin < len(piece):
             self._between = False
             self._parse(piece[begin:])
+
+    def _is_between(self, tag: bytes) -> bool:
+        """Whether the parser took that as end tag of a child of the root element, and nothing follows it."""
+        return self._begun and self._ended_at == self._given - len(tag)
 
     def _parse(self, octets: bytes) -> None:
         self._given += len(octets)
@@ -181,7 +184,7 @@ class _Reader:
         rows = self._rows
         rows.flush()
         metadata, policy = self._metadata, self._policy
-        domain = to_a_label(policy.get("domain", ""))
+        domain = _a_label(policy.get("domain", ""))
         if domain is None:
             self._problem(limits.NOT_TOLD, what="policy_published")
             domain = registrable_domain(rows.first_domain) if rows.first_domain else ""
@@ -193,15 +196,14 @@ class _Reader:
         for what in ("org_name", "report_id"):
             if not metadata.get(what):
                 self._problem(limits.NOT_TOLD, what=what)
-        seen = {name: word(policy.get(name, "")) for name in _POLICY}
         return AggregateReport(
             reporter=line(metadata.get("org_name", ""), 253),
-            email=to_a_label(metadata.get("email", "").strip("<>").rpartition("@")[2]) or "",
+            email=_a_label(metadata.get("email", "").strip("<>").rpartition("@")[2]) or "",
             report_id=line(metadata.get("report_id", ""), 255),
             domain=domain,
             begin=begin,
             end=end,
-            policy=PolicySeen(**seen, discovery=word(policy.get("discovery_method", ""))),
+            policy=_policy(*(policy.get(name, "") for name in (*_POLICY, "discovery_method"))),
             records=rows.records,
             messages=rows.messages,
             unread=rows.unread,
@@ -219,7 +221,8 @@ class _Reader:
         record = rows.values
         ignored: dict[str, str] = {}
         signatures, senders, reasons = rows.signatures, rows.senders, rows.reasons
-        known: dict[str, str] = {}
+        known = _LOCAL.copy()
+        depth = 0
         inside = 0  # depth of the feedback element
         in_record = in_results = False
         current = ignored
@@ -231,8 +234,8 @@ class _Reader:
             return found
 
         def start(name: str, _: object) -> None:
-            nonlocal inside, in_record, in_results, current
-            self._depth = depth = self._depth + 1
+            nonlocal depth, inside, in_record, in_results, current
+            depth += 1
             chunks.clear()
             if name in _LEAVES and not (in_results and name in ("dkim", "spf")) and depth <= limits.MAX_DEPTH:
                 return
@@ -256,10 +259,10 @@ class _Reader:
                 current = policy
 
         def end(name: str) -> None:
-            nonlocal in_record, in_results, current
-            self._depth = depth = self._depth - 1
+            nonlocal depth, in_record, in_results, current
+            depth -= 1
             if depth == 1:
-                self._ended_at = parser.CurrentByteIndex
+                self._ended_at = self._parser.CurrentByteIndex
             if name not in _LEAVES:
                 name = known.get(name) or local(name)
             if name in _LEAVES:
@@ -293,15 +296,21 @@ class _Reader:
         def doctype(name: str, *_: object) -> None:
             raise NotReadError(limits.NOT_FEEDBACK() if name.lower() == "html" else limits.DOCTYPE())
 
-        def declared(_: str, encoding: str | None, __: int) -> None:
-            self._extends_ascii = (encoding and encoding.lower()) in _EXTEND_ASCII
-
-        parser.XmlDeclHandler = declared
         parser.StartElementHandler = start
         parser.EndElementHandler = end
         parser.CharacterDataHandler = chunks.append
         parser.StartDoctypeDeclHandler = doctype
         return parser
+
+
+_a_label = lru_cache(256)(to_a_label)
+"""Reports name the same few domains."""
+
+
+@lru_cache(64)
+def _policy(*written: str) -> PolicySeen:
+    """A policy as written, in the order of its fields."""
+    return PolicySeen(*map(word, written))
 
 
 def _second(text: str) -> int | None:

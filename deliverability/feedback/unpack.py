@@ -85,6 +85,8 @@ class _Source:
     whole: bytes | None
 
     def head(self) -> bytes:
+        if self.whole is not None:
+            return self.whole[:_HEAD]
         found = b""
         for piece in self.pieces():
             found += piece

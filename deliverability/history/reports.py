@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from operator import attrgetter
 from typing import Any
 
 from deliverability.model.observed import FeedbackKind, Trust
@@ -68,15 +69,22 @@ class StoredReport:
         """How far it is trusted: a higher one may take the place of a lower one."""
         return _RANKS.index(self.trust)
 
-    def row(self) -> dict[str, Any]:
-        """As the table has it."""
-        return {**{name: getattr(self, name) for name in self.__slots__}, "day": self.day}
+    def row(self) -> tuple[Any, ...]:
+        """As the table has it, in the order of REPORT_COLUMNS."""
+        kept: tuple[Any, ...] = _row(self)
+        return kept
 
     @classmethod
     def of(cls, row: Any) -> StoredReport:
         """From a row of the table."""
         values = {name: getattr(row, name) for name in cls.__slots__}
         return cls(**values | {"kind": FeedbackKind(row.kind), "trust": Trust(row.trust)})
+
+
+REPORT_COLUMNS = (*StoredReport.__slots__, "day")
+"""Of the table obs_reports, as `StoredReport.row` gives them."""
+
+_row = attrgetter(*REPORT_COLUMNS)
 
 
 def key_of(kind: FeedbackKind, reporter: str, report_id: str, domain: str, begin: int, end: int) -> bytes:
