@@ -6,7 +6,7 @@ import functools
 import hashlib
 import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,13 +14,14 @@ from deliverability.feedback import limits
 from deliverability.feedback.limits import NotReadError
 from deliverability.feedback.values import packed_address, selector, shown, word
 from deliverability.mail.addresses import to_a_label
-from deliverability.model.codes import Code
+from deliverability.model.codes import Code, Detail
 from deliverability.model.observed import AggregateRow, Facet, SignatureSeen
 from deliverability.protocols.dmarc.psl import registrable_domain
 
 _BATCH = 2_000
 _MAX_FACETS = 20_000  # kept to be met again; a report with more is read all the same
 _SHORT = 1_000  # characters
+_MAX_PROBLEMS = 100
 _MAX_SEEN = 2_048
 _MAX_OCTETS = 2_000
 _COUNT = re.compile(r"[0-9]{1,10}")
@@ -95,12 +96,28 @@ class RowSink(Protocol):
         """The next rows, in their order."""
 
 
+class Problems:
+    """What is to be said of a report, each once and no more than a hundred."""
+
+    def __init__(self) -> None:
+        self._found: dict[Detail, None] = {}
+
+    def add(self, code: Code, **args: str | int) -> None:
+        """That is to be said."""
+        if len(self._found) < _MAX_PROBLEMS:
+            self._found.setdefault(code(**args))
+
+    def all(self) -> tuple[Detail, ...]:
+        """All, in their order."""
+        return tuple(self._found)
+
+
 class RecordReader:
     """The records of one report, with equal facets told as one; its caller fills in what stands in the elements."""
 
-    def __init__(self, sink: RowSink, problem: Callable[..., None]) -> None:
+    def __init__(self, sink: RowSink, problems: Problems) -> None:
         self._sink = sink
-        self._problem = problem
+        self._problems = problems
         self._batch: list[AggregateRow] = []
         self._facets: dict[_Key, tuple[int, SeenRecord]] = {}
         self._numbers = 0
@@ -179,13 +196,13 @@ class RecordReader:
 
     def _skip(self, code: Code, **args: str) -> None:
         self.unread += 1
-        self._problem(code, **args)
+        self._problems.add(code, **args)
 
     def _new(self, said: SeenRecord) -> tuple[int, SeenRecord]:
         if len(self._facets) >= _MAX_FACETS:
             self._facets.clear()
         for code, value in said.problems:
-            self._problem(code, **value)
+            self._problems.add(code, **value)
         self._numbers += 1
         self._hash.update(self._packed)
         self._packed.clear()

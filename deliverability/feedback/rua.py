@@ -9,14 +9,12 @@ from xml.parsers import expat
 
 from deliverability.feedback import limits
 from deliverability.feedback.limits import NotReadError
-from deliverability.feedback.records import RecordReader, RowSink, SeenRecord, SeenRecords
+from deliverability.feedback.records import Problems, RecordReader, RowSink, SeenRecord, SeenRecords
 from deliverability.feedback.values import is_period, line, utc_day, word
 from deliverability.mail.addresses import to_a_label
-from deliverability.model.codes import Code, Detail
 from deliverability.model.observed import AggregateReport, PolicySeen
 from deliverability.protocols.dmarc.psl import registrable_domain
 
-_MAX_PROBLEMS = 100
 _HEAD = 1 << 16
 _MAX_BEFORE = 1 << 20  # octets before the report begins
 _MAX_NAMES = 1_000
@@ -97,9 +95,9 @@ class _Reader:
     ) -> None:
         self._now = now
         self._seen = seen
-        self._problems: dict[Detail, None] = {}
+        self._problems = Problems()
         if repaired:
-            self._problem(limits.REPAIRED, what=repaired)
+            self._problems.add(limits.REPAIRED, what=repaired)
         self._whole = not repaired
         self._metadata: dict[str, str] = {}
         self._policy: dict[str, str] = {}
@@ -109,7 +107,7 @@ class _Reader:
         self._ended_at = -1  # where among them the last end tag of a child of the root element begins
         self._said: SeenRecord | None = None  # by the last record
         self._between = False  # such an end tag is the last that the parser was given
-        self._rows = RecordReader(sink, self._problem)
+        self._rows = RecordReader(sink, self._problems)
         self._parser = self._make(encoding)
 
     def read(self, pieces: Iterable[bytes], *, last: bool = False) -> AggregateReport:
@@ -174,11 +172,7 @@ class _Reader:
         if not self._begun:
             raise NotReadError(limits.NOT_FEEDBACK()) from None
         self._whole = False
-        self._problem(limits.CUT_OFF, records=self._rows.records)
-
-    def _problem(self, code: Code, **args: str | int) -> None:
-        if len(self._problems) < _MAX_PROBLEMS:
-            self._problems.setdefault(code(**args))
+        self._problems.add(limits.CUT_OFF, records=self._rows.records)
 
     def _report(self) -> AggregateReport:
         rows = self._rows
@@ -186,16 +180,16 @@ class _Reader:
         metadata, policy = self._metadata, self._policy
         domain = _a_label(policy.get("domain", ""))
         if domain is None:
-            self._problem(limits.NOT_TOLD, what="policy_published")
+            self._problems.add(limits.NOT_TOLD, what="policy_published")
             domain = registrable_domain(rows.first_domain) if rows.first_domain else ""
         begin, end = _second(metadata.get("begin", "")), _second(metadata.get("end", ""))
         if not domain or begin is None or end is None:
             raise NotReadError(limits.NOT_TOLD(what="date_range" if domain else "policy_published"))
         if not is_period(begin, end, self._now):
-            self._problem(limits.BAD_PERIOD, begin=utc_day(begin), end=utc_day(end))
+            self._problems.add(limits.BAD_PERIOD, begin=utc_day(begin), end=utc_day(end))
         for what in ("org_name", "report_id"):
             if not metadata.get(what):
-                self._problem(limits.NOT_TOLD, what=what)
+                self._problems.add(limits.NOT_TOLD, what=what)
         return AggregateReport(
             reporter=line(metadata.get("org_name", ""), 253),
             email=_a_label(metadata.get("email", "").strip("<>").rpartition("@")[2]) or "",
@@ -209,7 +203,7 @@ class _Reader:
             unread=rows.unread,
             digest=rows.digest(),
             complete=self._whole,
-            problems=tuple(self._problems),
+            problems=self._problems.all(),
         )
 
     def _make(self, encoding: str | None) -> expat.XMLParserType:
