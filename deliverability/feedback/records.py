@@ -7,8 +7,9 @@ import hashlib
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from deliverability.feedback import limits
 from deliverability.feedback.limits import NotReadError
@@ -37,8 +38,7 @@ _Key = tuple[str, str, str, str, str, _Texts, _Texts, tuple[tuple[str, str], ...
 """What a record says beside its address and number, as written: see `RecordReader.end`."""
 
 
-@dataclass(frozen=True, slots=True)
-class SeenRecord:
+class SeenRecord(Struct, frozen=True):
     """What a record says beside its address and number.
 
     Attributes:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum, StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 from deliverability.history import folding
 from deliverability.history.facets import Facets, in_portions, next_id
@@ -65,8 +67,7 @@ class ItemState(IntEnum):
     UNUSED = 3
 
 
-@dataclass(slots=True)
-class IntakeCount:
+class IntakeCount(Struct):
     """How many items an intake read, how many reports of them were new and how many known."""
 
     items: int = 0
@@ -74,8 +75,7 @@ class IntakeCount:
     duplicates: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class OwedMail:
+class OwedMail(Struct, frozen=True):
     """A mail that was read and is not done with: what is still to be done, and the day since when."""
 
     uid: int
@@ -83,11 +83,10 @@ class OwedMail:
     day: int
 
 
-@dataclass(slots=True)
-class ReportRows:
+class ReportRows(Struct):
     """Takes the rows of one report; beyond some thousands they go to the database at once."""
 
-    batch: Batch = field(repr=False)
+    batch: Batch
     report: int
     written: int = 0
     held: list[AggregateRow] = field(default_factory=list)
@@ -531,7 +530,7 @@ class Batch:
 @lru_cache(64)
 def _policy(policy: PolicySeen) -> str:
     """As it is kept: reports of one domain are about the same one."""
-    said = {each.name: value for each in fields(policy) if (value := getattr(policy, each.name))}
+    said = {name: value for name, value in asdict(policy).items() if value}
     return json.dumps(said, separators=(",", ":"))
 
 

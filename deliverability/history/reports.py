@@ -5,11 +5,12 @@ from __future__ import annotations
 import bisect
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import date, timedelta
 from json.encoder import encode_basestring_ascii
 from operator import attrgetter
 from typing import Any
+
+from msgspec import Struct
 
 from deliverability.model.observed import FeedbackKind, Trust
 
@@ -23,8 +24,7 @@ WITH_ROWS, SUMMED, LEFT_OUT = 0, 1, 2
 """Where the rows of a report are: with it, in the sums of weeks, or gone, as it overlapped another."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredReport:
+class StoredReport(Struct, frozen=True):
     """A row of the table obs_reports."""
 
     id: int
@@ -77,11 +77,11 @@ class StoredReport:
     @classmethod
     def of(cls, row: Any) -> StoredReport:
         """From a row of the table."""
-        values = {name: getattr(row, name) for name in cls.__slots__}
+        values = {name: getattr(row, name) for name in cls.__struct_fields__}
         return cls(**values | {"kind": FeedbackKind(row.kind), "trust": Trust(row.trust)})
 
 
-REPORT_COLUMNS = (*StoredReport.__slots__, "day")
+REPORT_COLUMNS = (*StoredReport.__struct_fields__, "day")
 """Of the table obs_reports, as `StoredReport.row` gives them."""
 
 _row = attrgetter(*REPORT_COLUMNS)
@@ -118,8 +118,7 @@ def spread(messages: int, days: range) -> Iterator[tuple[int, int]]:
         before = until
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(Struct, frozen=True):
     """Of reports those that enter sums; those that were sent twice under two numbers; those that overlap another."""
 
     reports: tuple[StoredReport, ...]
