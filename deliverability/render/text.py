@@ -115,13 +115,16 @@ def _answer(answer: AnswerView, paper: Paper, say: Phrases) -> Iterator[str]:
 
 
 def _groups(groups: Sequence[GroupView], paper: Paper, say: Phrases) -> Iterator[str]:
-    """Who does what, worst first; what several have as their cause is told once, below the last of them."""
+    """Who does what, worst first; what several have as their cause is told once, below the last of them.
+
+    Where another cause came between, a group further down repeats its own.
+    """
     lines = [f"{paper.symbol(each.tone)} {each.line}" for each in groups]
     rights = [_right(each, paper.width - _GAP - width_of(line)) for each, line in zip(groups, lines, strict=True)]
     # As far right as the longest line asks for, and the longest of what stands there allows.
     rooms = [paper.width - _GAP - width_of(right) for right in rights if right]
     column = min((*rooms, max(map(width_of, lines))), default=0)
-    cause, step, told = "", "", set()
+    cause, step, told = "", "", ""
     for place, each in enumerate(groups):
         line, right = lines[place], rights[place]
         style = each.tone
@@ -132,10 +135,10 @@ def _groups(groups: Sequence[GroupView], paper: Paper, say: Phrases) -> Iterator
             yield from paper.paragraph(right, 4) if right else ()
         cause, step = each.because or cause, each.step_words or step
         follows = place + 1 < len(groups) and groups[place + 1].same_cause
-        if cause and cause not in told and not follows:
-            told.add(cause)
-            words = say("text.because", short=cause) + (say("text.to-step", step=step) if step else "")
-            yield from paper.paragraph(words, 2)
+        if cause and not follows:
+            words = say("group.same-cause") if cause == told else say("text.because", short=cause)
+            told = cause
+            yield from paper.paragraph(words + (say("text.to-step", step=step) if step else ""), 2)
         if not follows:
             cause, step = "", ""
 
