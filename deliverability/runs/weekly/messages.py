@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from deliverability.mail import kinds
 from deliverability.mail.captured import envelope_beside
 from deliverability.mail.dates import parse_date
 from deliverability.mail.origin import HEAD_OCTETS, own_domain
@@ -35,6 +36,7 @@ class Picked:
 
 
 MESSAGES_ABSENT = Code("messages-absent", ("place",))
+MESSAGES_NO_MAIL = Code("messages-no-mail", ("place",))
 MESSAGES_UNREADABLE = Code("messages-unreadable", ("place", "why"))
 
 
@@ -51,7 +53,7 @@ def pick(places: Sequence[str], domains: Sequence[str], folder: Path) -> dict[st
         folder: what `places` are named from in `Picked.source`.
 
     Raises:
-        NoMessages: where a place does not exist or cannot be read.
+        NoMessages: where a place does not exist, cannot be read, or is a file that is no e-mail.
 
     """
     found: dict[str, list[Picked]] = {domain: [] for domain in domains}
@@ -59,7 +61,10 @@ def pick(places: Sequence[str], domains: Sequence[str], folder: Path) -> dict[st
         source = _named(place, folder)
         single = _single(place)
         if single is not None:
-            domain = _fitting(_head_of(single, source).domain, domains)
+            head = _head_of(single, source)
+            if not head.mail:
+                raise NoMessages(MESSAGES_NO_MAIL(place=source))
+            domain = _fitting(head.domain, domains)
             # A file that is named for one domain is that domain's, whoever its author is.
             if domain is None and len(domains) == 1:
                 domain = domains[0]
@@ -73,7 +78,10 @@ def pick(places: Sequence[str], domains: Sequence[str], folder: Path) -> dict[st
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """What is known of a message from its beginning; a message in an mbox is read whole only when it is chosen."""
+    """What is known of a message from its beginning; a message in an mbox is read whole only when it is chosen.
+
+    `mail`: it has a header.
+    """
 
     name: str
     domain: str
@@ -81,6 +89,7 @@ class _Head:
     path: Path | None = None
     box: Path | None = None
     key: str = ""
+    mail: bool = True
 
     def data(self) -> bytes | None:
         if self.box is None:
@@ -138,7 +147,8 @@ def _head_of(file: Path, source: str) -> _Head:
     domain, date = _read(octets)
     came = datetime.fromtimestamp(changed, UTC)
     # Of a test send counts when it was received, for what is sent again may bear an old date.
-    return _Head(file.name, domain, came if date is None or envelope_beside(file) else date, path=file)
+    when = came if date is None or envelope_beside(file) else date
+    return _Head(file.name, domain, when, path=file, mail=kinds.kind_of(octets) == kinds.MESSAGE)
 
 
 def _of_mbox(path: Path) -> Iterator[_Head]:
