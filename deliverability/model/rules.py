@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from deliverability.model.codes import Detail
 from deliverability.model.facts import Purpose, Value
 from deliverability.model.knowledge import Knowledge
 
@@ -519,7 +520,7 @@ class RuleSet:
     receivers: Mapping[str, Receiver]
     sources: Mapping[str, Source]
     digest: str
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Detail, ...] = ()
     grading: Grading = field(default_factory=Grading)
     knowledge: Knowledge = field(default_factory=Knowledge)
     tasks: Mapping[str, Task] = field(default_factory=dict)

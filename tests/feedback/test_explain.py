@@ -636,7 +636,13 @@ def said(key: str, lang: str = "en") -> str:
 def test_a_reply_alone_is_explained_in_both_languages(deliv) -> None:
     english, japanese = deliv(GMAIL_ALIGNMENT), deliv(GMAIL_ALIGNMENT, "--lang", "ja")
     assert (english.code, japanese.code) == (0, 0)
-    for words in ("Gmail did not take the mail for now.", "421 4.7.32", "ALN-001", "deliv rules ALN-001", "read 24 Nov 2026"):
+    for words in (
+        "Gmail did not take the mail for now.",
+        "421 4.7.32",
+        "ALN-001",
+        "deliv rules ALN-001",
+        "read 24 Nov 2026",
+    ):
         assert words in english.out
     for words in ("Gmail", "一時的なエラー", said("rules", "ja"), "出典"):
         assert words in japanese.out
