@@ -12,8 +12,10 @@ import difflib
 import pathlib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail
 from deliverability.model.errors import AT_LINE, InputError, file_error
@@ -89,8 +91,7 @@ class FileLine(NamedTuple):
         return AT_LINE(file=self.file, line=self.line, detail=said)
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """Plain data, the line on which each value begins, by its path of keys and indexes, the text read, and its file."""
 
     data: Any

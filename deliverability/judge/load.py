@@ -10,11 +10,11 @@ import re
 import sys
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
+from msgspec import Struct, field
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._yamlstrict import (
@@ -41,6 +41,7 @@ NOT_RULES = frozenset(
     {
         *(
             "attachments.yaml",
+            "contacts.yaml",
             "dns-providers.yaml",
             "glossary.yaml",
             "guide.yaml",
@@ -272,8 +273,7 @@ _GRADING = pydantic.TypeAdapter(_GradingShape)
 _ATTACHMENTS = pydantic.TypeAdapter(dict[str, _TypesShape])
 
 
-@dataclass(slots=True)
-class _Loader:
+class _Loader(Struct):
     catalogue: Catalogue
     remedies: Collection[str]
     problems: list[Detail] = field(default_factory=list)
@@ -490,8 +490,7 @@ class _Loader:
                 self.problems.append(where.problem(nearest(NO_SOURCE(name=each.ref), each.ref, self.sources)))
 
 
-@dataclass(slots=True)
-class _ConditionReader:
+class _ConditionReader(Struct):
     """Reads conditions of one place in a file: `place` leads to the rule or statement that they belong to."""
 
     loader: _Loader
@@ -570,7 +569,6 @@ class _ConditionReader:
         return operand
 
 
-@dataclass(slots=True)
 class _RuleReader(_ConditionReader):
     """Reads one rule."""
 

@@ -14,7 +14,6 @@ import re
 import unicodedata
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
 from html import unescape
 from itertools import pairwise, product
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+from msgspec.structs import replace
 from pypdf import PdfReader
 
 from deliverability.mail.reader import read
@@ -31,7 +31,7 @@ from deliverability.view.report import ReportView
 from tests.browser import DARK, browse, find_chromium, require, screenshot
 from tests.speaking import shipped, written
 from tests.test_golden import DEMO
-from tests.test_golden import _report as report_of
+from tests.test_golden import audited as report_of
 
 pytestmark = pytest.mark.system
 

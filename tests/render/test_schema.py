@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from msgspec.structs import replace
 
 from deliverability.model.facts import Purpose
 from deliverability.model.report import SCHEMA_VERSION, Report
@@ -25,7 +25,7 @@ from tests.corpus import corpus
 from tests.shown import CASES, with_remedies
 from tests.test_corpus_smoke import mails, senders
 from tests.test_golden import CASES as GOLDEN_CASES
-from tests.test_golden import _report as golden
+from tests.test_golden import audited as golden
 
 RULES = load_rules()
 DOCUMENT = json.loads(SCHEMA.read_text("utf-8"))

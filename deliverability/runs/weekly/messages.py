@@ -6,9 +6,10 @@ import contextlib
 import glob
 import mailbox
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from deliverability.mail import kinds
 from deliverability.mail.captured import envelope_beside
@@ -22,8 +23,7 @@ MAX_LOOKED_AT = 20_000
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Picked:
+class Picked(Struct, frozen=True):
     """A sample message: where it comes from as the settings name it, and the file or the octets.
 
     `source` stays the same from week to week although a mailbox gives another message each time.
@@ -76,8 +76,7 @@ def pick(places: Sequence[str], domains: Sequence[str], folder: Path) -> dict[st
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Head:
+class _Head(Struct, frozen=True):
     """What is known of a message from its beginning; a message in an mbox is read whole only when it is chosen.
 
     `mail`: it has a header.
