@@ -189,14 +189,17 @@ def _tiles(tiles: Sequence[TileView], paper: Paper) -> Iterator[str]:
             continue
         lead = f"{pad(each.name, names)} {mark} "
         said = "  ".join(filter(None, (each.value, each.services)))
-        if len(each.records) == 1 and width_of(f"{lead}{said}  {each.records[0]}") <= paper.width:
+        problem = each.problem and each.problem + (f" {paper.symbol('to')} {each.step_words}" if each.step_words else "")
+        one_line = len(each.records) == 1 and width_of(f"{lead}{said}  {each.records[0]}") <= paper.width
+        if one_line:
             yield f"{lead}{'  '.join(filter(None, (said, paper.ink(each.records[0], 'code'))))}"
         else:
-            yield from paper.hang(said, lead)
+            yield from paper.hang(said, lead) if said or each.records or not problem else ()
             yield from (f"{' ' * width_of(lead)}{paper.ink(record, 'code')}" for record in each.records)
-        if each.problem:
-            words = each.problem + (f" {paper.symbol('to')} {each.step_words}" if each.step_words else "")
-            yield from paper.paragraph(words, width_of(lead), style=each.tone)
+        if problem:
+            # Where there is nothing else to show, what is wrong stands beside the mark.
+            first = "" if one_line or said or each.records else lead
+            yield from paper.paragraph(problem, width_of(lead), first, style=each.tone)
     if small:
         yield from paper.paragraph("   ".join(small), 0, style="dim")
 

@@ -297,7 +297,7 @@ def _lead(report: Report, findings: FindingIndex, speaker: Speaker, tone: str) -
         return tone, _of_tiles(answer.tiles, findings, say, domain)
     worst = answer.groups[0]
     if not report.message and worst.kind is not VerdictKind.DNS_NOT_READY:
-        return tone, _of_dns(worst, answer.tiles, findings, say, domain)
+        return tone if broken else group_tone(worst), _of_dns(worst, answer.tiles, findings, say, domain)
     return group_tone(worst), _of_groups(answer.groups, report, findings, speaker)
 
 
