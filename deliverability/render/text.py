@@ -189,7 +189,9 @@ def _tiles(tiles: Sequence[TileView], paper: Paper) -> Iterator[str]:
             continue
         lead = f"{pad(each.name, names)} {mark} "
         said = "  ".join(filter(None, (each.value, each.services)))
-        problem = each.problem and each.problem + (f" {paper.symbol('to')} {each.step_words}" if each.step_words else "")
+        problem = each.problem and each.problem + (
+            f" {paper.symbol('to')} {each.step_words}" if each.step_words else ""
+        )
         one_line = len(each.records) == 1 and width_of(f"{lead}{said}  {each.records[0]}") <= paper.width
         if one_line:
             yield f"{lead}{'  '.join(filter(None, (said, paper.ink(each.records[0], 'code'))))}"
