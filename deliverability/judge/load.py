@@ -384,18 +384,18 @@ class _Loader(Struct):
             return
         self.add_sources(shape.pages)
         statements: dict[str, tuple[model.Statement, ...]] = {}
-        for key, said in shape.rules.items():
+        for key, stated in shape.rules.items():
             where = document.at("rules", key)
             listed = isinstance(document.data["rules"][key], list)
-            if not said:
+            if not stated:
                 self.problems.append(where.problem(wrong.NO_STATEMENTS()))
             for rule_id in re.split(r"[,\s]+", key):
                 if rule_id in statements:
                     self.problems.append(where.problem(TWICE(name=rule_id)))
-                elif (rule := self.known_rule(rule_id, said, where)) is not None:
+                elif (rule := self.known_rule(rule_id, stated, where)) is not None:
                     statements[rule_id] = tuple(
                         self.statement(each, rule, document, ("rules", key, *((n,) if listed else ())))
-                        for n, each in enumerate(said)
+                        for n, each in enumerate(stated)
                     )
         self.check_refs(document.at("sources"), shape.sources)
         if shape.for_senders is not None:

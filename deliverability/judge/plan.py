@@ -85,7 +85,7 @@ def with_gains(
         if (found := _gain(verdict, [each[receiver] for each in after], plan)) is not None:
             number, chip = found
             chips.setdefault(number, {}).setdefault(chip, []).append(receiver)
-    told = [
+    gaining = [
         replace(
             step,
             gains=tuple(
@@ -97,8 +97,8 @@ def with_gains(
         )
         for step in plan
     ]
-    shown = _shown(told)
-    return _renumbered([replace(step, folded=step.number not in shown) for step in told])
+    shown = _shown(gaining)
+    return _renumbered([replace(step, folded=step.number not in shown) for step in gaining])
 
 
 def _shown(plan: Sequence[PlanStep]) -> frozenset[int]:

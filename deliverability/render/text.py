@@ -124,7 +124,7 @@ def _groups(groups: Sequence[GroupView], paper: Paper, say: Phrases) -> Iterator
     # As far right as the longest line asks for, and the longest of what stands there allows.
     rooms = [paper.width - _GAP - width_of(right) for right in rights if right]
     column = min((*rooms, max(map(width_of, lines))), default=0)
-    cause, step, told = "", "", ""
+    cause, step, last_cause = "", "", ""
     for place, each in enumerate(groups):
         line, right = lines[place], rights[place]
         style = each.tone
@@ -136,8 +136,8 @@ def _groups(groups: Sequence[GroupView], paper: Paper, say: Phrases) -> Iterator
         cause, step = each.because or cause, each.step_words or step
         follows = place + 1 < len(groups) and groups[place + 1].same_cause
         if cause and not follows:
-            words = say("group.same-cause") if cause == told else say("text.because", short=cause)
-            told = cause
+            words = say("group.same-cause") if cause == last_cause else say("text.because", short=cause)
+            last_cause = cause
             yield from paper.paragraph(words + (say("text.to-step", step=step) if step else ""), 2)
         if not follows:
             cause, step = "", ""
@@ -293,10 +293,10 @@ def _many(view: DomainsView, meta: Sequence[str], paper: Paper, say: Phrases) ->
         mark = paper.ink(paper.symbol(row.tone), row.tone)
         values = [row.refused, row.at_risk] if view.with_messages else []
         values += [paper.ink(paper.symbol(each.tone), each.tone) if each.tone else "" for each in row.cells]
-        told = "".join(" " * _GAP + _centred(value, width) for value, width in zip(values, widths, strict=True))
+        columns = "".join(" " * _GAP + _centred(value, width) for value, width in zip(values, widths, strict=True))
         if not fits:
             yield f"{mark} {name}"
-        start = f"{mark} {pad(name, longest)}{told}" if fits else f"  {told}"
+        start = f"{mark} {pad(name, longest)}{columns}" if fits else f"  {columns}"
         if row.first and notes:
             yield from paper.hang(row.first, start + " " * _GAP)
         else:
