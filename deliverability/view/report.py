@@ -263,8 +263,9 @@ class ReportView:
 
     @cached_property
     def savings(self) -> SavingsView | None:
-        """What would make the message lighter."""
-        return savings(self.report.facts, self.speaker.say)
+        """What would make the message lighter, where its size is worth a thought."""
+        size = self.diagrams.size
+        return savings(self.report.facts, self.speaker.say) if size is not None and size.heavy else None
 
     @cached_property
     def diagrams(self) -> Diagrams:
