@@ -215,6 +215,7 @@ class _TaskShape(_Shape):
     gate: model.Gate | None = None
     inbound: bool = False
     cause: str = ""
+    domain: str = ""
     fields: list[str] = []
     what: _Words
     hand_over: _Words | None = None
@@ -312,6 +313,9 @@ class _Loader(Struct):
                 self.problems.append(document.at(index).problem(TWICE(name=shape.code)))
             if shape.cause and f"{shape.cause}[].aligned" not in self.catalogue:
                 self.problems.append(document.at(index).problem(wrong.NO_ALIGNED(fact=shape.cause)))
+            if shape.domain and shape.domain not in self.catalogue:
+                unknown = wrong.NO_FACT(name=shape.domain)
+                self.problems.append(document.at(index).problem(nearest(unknown, shape.domain, self.catalogue)))
             found[shape.code] = _task(shape)
         self.tasks.update(found)
 
@@ -770,6 +774,7 @@ def _task(shape: _TaskShape) -> model.Task:
         gate=shape.gate,
         inbound=shape.inbound,
         cause=shape.cause,
+        domain=shape.domain,
         fields=tuple(shape.fields),
     )
 
