@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._resources import locate
 from deliverability.model.blocklists import BlockList, ListAccess, ListCode, ListedKind, ListedRole, ListWeight
+from deliverability.model.codes import Code, Detail
 from deliverability.model.dns_providers import DnsProvider, HostField, LongText, Quotes
+from deliverability.model.errors import InputError
 from deliverability.model.knowledge import Knowledge, Measures, Outside
 from deliverability.model.reporters import Reporter
 from deliverability.model.rules import READ_AS
@@ -20,6 +22,13 @@ from deliverability.senders.catalogue import CatalogueError, load_senders, patte
 
 if TYPE_CHECKING:
     import pydantic
+
+NO_ANSWERS = Code("blocklist-no-answers")
+NO_BITS = Code("blocklist-no-bits")
+REMOVAL_STEPS = Code("blocklist-removal-steps")
+KEYED_ZONE = Code("blocklist-keyed-zone")
+KEY_MISSING = Code("blocklist-key-missing")
+KIND_ASKS = Code("blocklist-kind-asks")
 
 CLIENTS = "clients"
 BLOCKLISTS = "blocklists"
@@ -38,7 +47,7 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
     """
     folders = tuple(folders)
     shapes = _shapes()
-    problems: list[str] = []
+    problems: list[Detail] = []
     features: dict[str, str] = {}
     providers: dict[str, DnsProvider] = {}
     reporters: dict[str, Reporter] = {}
@@ -65,9 +74,9 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
     try:
         services, common, selectors = load_senders(folders)
     except CatalogueError as error:
-        raise CatalogueError([*error.problems, *problems]) from None
+        raise CatalogueError(*error.details, *problems) from None
     if problems:
-        raise CatalogueError(problems)
+        raise CatalogueError(*problems)
     return Knowledge(services, common, selectors, features, measures, outside, providers, reporters, blocklists)
 
 
@@ -279,18 +288,18 @@ def _shapes() -> _Shapes:
             if self.dead is not None:
                 return self
             if not self.codes and not self.bits:
-                raise ValueError("a list that is alive has codes or bits")
+                raise InputError(NO_ANSWERS())
             if any(bit not in (1 << n for n in range(8)) for bit in self.bits):
-                raise ValueError("bits: each is a power of two below 256")
+                raise InputError(NO_BITS())
             if len(self.remove) != 2 or len(self.remove["en"]) != len(self.remove["ja"]):
-                raise ValueError("remove: as many steps in English as in Japanese")
+                raise InputError(REMOVAL_STEPS())
             if bool(self.keyed_zone) != bool(self.key) or self.keyed_zone.startswith("{key}") != bool(self.keyed_zone):
-                raise ValueError("keyed_zone begins with {key}, and key names which one")
+                raise InputError(KEYED_ZONE())
             if self.access is ListAccess.KEY and not self.key:
-                raise ValueError("access key needs keyed_zone and key")
+                raise InputError(KEY_MISSING())
             addresses = set(self.asks) <= {ListedRole.SENDING_IP}
             if addresses is (self.kind is ListedKind.NAME) or not self.asks:
-                raise ValueError("a list of addresses asks for sending-ip, one of names for the others")
+                raise InputError(KIND_ASKS())
             return self
 
     return _Shapes(
@@ -303,6 +312,6 @@ def _shapes() -> _Shapes:
     )
 
 
-def _read(path: Path, shape: pydantic.TypeAdapter[_T], problems: list[str]) -> _T | None:
+def _read(path: Path, shape: pydantic.TypeAdapter[_T], problems: list[Detail]) -> _T | None:
     document = yamlstrict.read_file(path, problems)
-    return None if document is None else yamlstrict.shaped(document, path, shape, problems)
+    return None if document is None else yamlstrict.shaped(document, shape, problems)
