@@ -124,6 +124,16 @@ def window(
         )
 
 
+def reported_domains(history: History) -> frozenset[str]:
+    """The organizational domains that there are reports of. Raises HistoryError."""
+    from sqlalchemy import select
+
+    from deliverability.history.tables import obs_reports as table
+
+    with history.reading() as connection:
+        return frozenset(connection.execute(select(table.c.domain).distinct()).scalars())
+
+
 def _reports(connection: Connection, domain: str, first: int, last: int) -> Mapping[FeedbackKind, list[StoredReport]]:
     from sqlalchemy import select
 

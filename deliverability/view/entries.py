@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from deliverability.view.answer import WORST_FIRST
 from deliverability.view.diff import Piece
+from deliverability.view.sends import SendsView
 
 _CAUSES_SHOWN = 2  # with both, a domain takes a screen
 
@@ -130,6 +131,7 @@ class EntryView:
         groups: all that changed, by what it follows from: removed records first, then the others by what came of them,
             then what follows from none.
         regraded: the grade before was formed in another way.
+        sends: who sends as it; None: no reports of it are read.
 
     """
 
@@ -151,6 +153,7 @@ class EntryView:
     unchecked_words: str
     regraded: bool
     block: BlockView
+    sends: SendsView | None = None
 
     @property
     def lost(self) -> bool:

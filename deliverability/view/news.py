@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from deliverability.model.answer import Said
+from deliverability.model.gate import GateKind
 from deliverability.model.history import Cause, ChangeKind, RecordChange, VerdictChange
 from deliverability.model.report import VerdictKind
 from deliverability.model.rules import Effect, RuleSet
+from deliverability.model.traffic import GateWeek
 from deliverability.model.weekly import Summary, WeeklyEntry
 from deliverability.words.changes import record_news
 from deliverability.words.dates import day_words
@@ -150,6 +152,8 @@ class _Writer:
         unchecked = [each for each in news if each.kind is ChangeKind.UNCHECKED]
         if unchecked and entry.failures:
             return self._unchecked(entry, name)
+        if (gate := entry.gate) is not None and gate.before is GateKind.SAFE and gate.has_news:
+            return self._gate("shut", gate, name, NewsKind.OTHER)
         better = [each for each in comparison.verdicts if each.after.rank < each.before.rank]
         fine = [each for each in better if each.after in _FINE]
         if fine:
@@ -157,6 +161,8 @@ class _Writer:
         freed = [each for each in better if each.before is VerdictKind.REJECTED]
         if freed:
             return self._verdicts("less", freed, name, causes, NewsKind.BETTER)
+        if gate is not None and gate.kind is GateKind.SAFE and gate.has_news and not new:
+            return self._gate("open", gate, name, NewsKind.BETTER)
         if comparison.records:
             return self._other(name, say("value.separator").join(causes))
         if new:
@@ -216,6 +222,10 @@ class _Writer:
     def _other(self, name: str, what: str) -> NewsView:
         words = self._say("news.other", domain=name, what=what)
         return NewsView(NewsKind.OTHER, name, words, (words, self._say("news.changed", domain=name)))
+
+    def _gate(self, key: str, gate: GateWeek, name: str, kind: NewsKind) -> NewsView:
+        words = self._say(f"news.gate.{key}", domain=name, policy=gate.to)
+        return NewsView(kind, name, words, (words,))
 
     def _unchecked(self, entry: WeeklyEntry, name: str) -> NewsView:
         say = self._say
@@ -300,7 +310,7 @@ class _Writer:
         return NewsView(kind, "", say(f"news.body.{form}.{state}", **values), tuple(subjects))
 
 
-_PLAIN = (Cause.SETTINGS, Cause.RULES, Cause.CLOCK, Cause.MAIL)
+_PLAIN = (Cause.SETTINGS, Cause.RULES, Cause.CLOCK, Cause.MAIL, Cause.TRAFFIC)
 
 
 def _worst(entry: WeeklyEntry) -> tuple[str, list[str]]:
