@@ -182,7 +182,7 @@ class Causes:
         return tuple(dict.fromkeys(each.cause for each in self._records.values()))
 
     def of_reports(self) -> tuple[Cause, ...]:
-        """Of a finding on what receivers reported: the records behind, the user's word, then the reports; else empty."""
+        """Of a finding on what receivers reported: records behind it, the user's word, the reports; else empty."""
         if not self._rests_on_reports():
             return ()
         causes = dict.fromkeys(self.of_records())

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 from deliverability.judge.gate import earliest
-from deliverability.model.facts import FactSet, Value, records_of, text_of
+from deliverability.model.facts import FactSet, Value, records_of, text_of, texts_of
 from deliverability.model.gate import TOPIC, gate_of
 from deliverability.model.history import ChangeKind, Comparison, FindingChange
 from deliverability.model.observed import Observed
@@ -62,7 +63,7 @@ def traffic_of(
         days=tuple(_days(facts)),
         gaps=tuple(known.note(each.item) for each in unmet if known.is_gap(each.rule)),
         asked=tuple(known.note(each.item) for each in unmet if known.is_asked(each.rule)),
-        changes=tuple(known.changes(comparison.changes)) if heard else (),
+        changes=tuple(known.changes(comparison.changes, before)) if heard else (),
         first=bool(comparison.previous) and not heard,
         silent_since=newest.isoformat() if silent and newest else "",
         silent=_silent(before, facts, observed, rules.knowledge.reporters),
@@ -139,7 +140,7 @@ class _Sources:
         rule = self._rules.get(ident)
         return rule if rule is not None and rule.each == _SOURCES else None
 
-    def changes(self, changes: Iterable[FindingChange]) -> Iterator[SourceNote]:
+    def changes(self, changes: Iterable[FindingChange], before: FactSet) -> Iterator[SourceNote]:
         """What became of sources, each told once: a new one that does not pass is a gap."""
         news = [each for each in changes if not each.waived]
         began = [each for each in news if each.kind in _BEGAN]
@@ -150,14 +151,35 @@ class _Sources:
             *((SourceChange.NEW, each.item) for each in began if self.is_new(each.rule)),
             *((self._ended(each.item), each.item) for each in ended if self.is_gap(each.rule)),
         )
-        told: set[str] = set()
+        told = self._renamed([key for change, key in found if change is SourceChange.GONE], before)
         for change, key in found:
             if key not in told:
                 told.add(key)
                 yield self.note(key, change)
 
+    def _renamed(self, gone: Iterable[str], before: FactSet) -> set[str]:
+        """Sources that go by another name now, as more addresses of their range send: the old names and the new."""
+        old = {text_of(each.get("key")): each for each in records_of(before.value(_SOURCES))}
+        fresh = {key: each for key, each in self._items.items() if key not in old}
+        found: set[str] = set()
+        for key in gone:
+            addresses = texts_of(old.get(key, {}).get("examples"))
+            now = [name for name, each in fresh.items() if any(_is_of(ip, name, each) for ip in addresses)]
+            found.update([key, *now] if now else [])
+        return found
+
     def _ended(self, key: str) -> SourceChange:
         return SourceChange.CLOSED if key in self._items else SourceChange.GONE
+
+
+def _is_of(ip: str, name: str, source: Mapping[str, Value]) -> bool:
+    """Whether an address is one of a source, as far as that tells."""
+    if ip in texts_of(source.get("examples")):
+        return True
+    try:
+        return "/" in name and ip_address(ip) in ip_network(name.partition(" ")[0])
+    except ValueError:
+        return False
 
 
 def _days(facts: FactSet) -> Iterator[TrafficDay]:
