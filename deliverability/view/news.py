@@ -9,7 +9,7 @@ from enum import IntEnum
 
 from deliverability.model.answer import Said
 from deliverability.model.gate import GateKind
-from deliverability.model.history import Cause, ChangeKind, RecordChange, VerdictChange
+from deliverability.model.history import Cause, ChangeKind, FindingChange, RecordChange, VerdictChange
 from deliverability.model.report import VerdictKind
 from deliverability.model.rules import Effect, RuleSet
 from deliverability.model.traffic import GateWeek
@@ -153,7 +153,9 @@ class _Writer:
         if unchecked and entry.failures:
             return self._unchecked(entry, name)
         if (gate := entry.gate) is not None and gate.before is GateKind.SAFE and gate.has_news:
-            return self._gate("shut", gate, name, NewsKind.OTHER)
+            return self._gate(
+                "shut", gate, name, NewsKind.OTHER, self._because([self._worst(entry, new)] if new else ())
+            )
         better = [each for each in comparison.verdicts if each.after.rank < each.before.rank]
         fine = [each for each in better if each.after in _FINE]
         if fine:
@@ -166,11 +168,8 @@ class _Writer:
         if comparison.records:
             return self._other(name, say("value.separator").join(causes))
         if new:
-            texts = entry.texts.get(say.lang, {})
-            worst = max(new, key=lambda each: each.severity.rank)
-            what = texts[worst.fingerprint].title if worst.fingerprint in texts else worst.rule
             more = say.count("news.more", len(new) - 1) if len(new) > 1 else ""
-            return self._other(name, visible(shortened(what)) + more)
+            return self._other(name, self._worst(entry, new) + more)
         mended = [each for each in news if each.kind in (ChangeKind.MENDED, ChangeKind.GONE)]
         return self.said("mended", NewsKind.BETTER, name, causes, n=len(mended)) if mended else None
 
@@ -223,9 +222,15 @@ class _Writer:
         words = self._say("news.other", domain=name, what=what)
         return NewsView(NewsKind.OTHER, name, words, (words, self._say("news.changed", domain=name)))
 
-    def _gate(self, key: str, gate: GateWeek, name: str, kind: NewsKind) -> NewsView:
-        words = self._say(f"news.gate.{key}", domain=name, policy=gate.to)
-        return NewsView(kind, name, words, (words,))
+    def _gate(self, key: str, gate: GateWeek, name: str, kind: NewsKind, because: str = "") -> NewsView:
+        whole, bare = (self._say(f"news.gate.{key}", domain=name, policy=gate.to, because=b) for b in (because, ""))
+        return NewsView(kind, name, whole, (whole, bare))
+
+    def _worst(self, entry: WeeklyEntry, new: Sequence[FindingChange]) -> str:
+        """The worst of what is new, by its title."""
+        worst = max(new, key=lambda each: each.severity.rank)
+        text = entry.texts.get(self._say.lang, {}).get(worst.fingerprint)
+        return visible(shortened(text.title if text else worst.rule))
 
     def _unchecked(self, entry: WeeklyEntry, name: str) -> NewsView:
         say = self._say

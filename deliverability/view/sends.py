@@ -56,7 +56,7 @@ class SendsView:
         lines: what changed, what is open, and the gate.
         line: what changed, in one line; empty: nothing.
         lanes: by day, one a kind.
-        first: the first day of them, as is `last` the last.
+        period: the days of them.
         rows: each day with its numbers, in the order of the lanes.
 
     """
@@ -68,8 +68,7 @@ class SendsView:
     lines: tuple[SendsLine, ...]
     line: str
     lanes: tuple[Lane, ...]
-    first: str
-    last: str
+    period: str
     rows: tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -87,10 +86,9 @@ def sends_view(entry: WeeklyEntry, say: Phrases) -> SendsView | None:
         source="",
         sum=_sum(week, say),
         lines=(*news, *_open(week, say), *gate),
-        line=say("value.separator").join(each.words.rstrip(".。") for each in told[:_NAMED]),
+        line=say("punctuation.clauses").join(each.words.rstrip(".。") for each in told[:_NAMED]),
         lanes=tuple(_lanes(week, say)),
-        first=day_words(week.days[0].day, say) if week.days else "",
-        last=day_words(week.days[-1].day, say) if week.days else "",
+        period=say("sends.period", begin=day_words(week.begin, say), end=day_words(week.end, say)),
         rows=tuple(
             (day_words(each.day, say), tuple(f"{getattr(each, name):,}" for name in _LANES)) for each in week.days
         ),

@@ -11,6 +11,7 @@ from datetime import date
 from ipaddress import ip_address, ip_network
 from typing import Final
 
+from deliverability.auditors.standing import SourceStanding
 from deliverability.judge.gate import earliest
 from deliverability.model.facts import FactSet, Value, records_of, text_of, texts_of
 from deliverability.model.gate import TOPIC, gate_of
@@ -110,8 +111,8 @@ class _Sources:
         self._rules = rules.rules
 
     def standings(self) -> Mapping[str, int]:
-        """Messages by standing."""
-        found: Counter[str] = Counter()
+        """Messages by standing, those without any as well."""
+        found = Counter(dict.fromkeys((each.value for each in SourceStanding), 0))
         for each in self._items.values():
             found[text_of(each.get("standing"))] += _number(each.get("messages"))
         return dict(found)
