@@ -21,7 +21,7 @@ from deliverability.history.reports import (
     counted,
     spread,
 )
-from deliverability.history.store import History
+from deliverability.history.store import History, twice
 from deliverability.model.codec import decode
 from deliverability.model.codes import Code, Detail
 from deliverability.model.observed import (
@@ -60,6 +60,7 @@ _Rows = Counter[tuple[int, str, bool, bytes, int]]
 """Messages by day, reporter, trust, address and facet."""
 
 
+@twice
 def window(
     history: History,
     domain: str,
@@ -124,6 +125,7 @@ def window(
         )
 
 
+@twice
 def reported_domains(history: History) -> frozenset[str]:
     """The organizational domains that there are reports of. Raises HistoryError."""
     from sqlalchemy import select
