@@ -55,6 +55,7 @@ class SendsView:
         sum: own messages, and how many of them pass.
         lines: what changed, what is open, and the gate.
         line: what changed, in one line; empty: nothing.
+        how: where more of it is told.
         lanes: by day, one a kind.
         period: the days of them.
         rows: each day with its numbers, in the order of the lanes.
@@ -67,6 +68,7 @@ class SendsView:
     sum: str
     lines: tuple[SendsLine, ...]
     line: str
+    how: str
     lanes: tuple[Lane, ...]
     period: str
     rows: tuple[tuple[str, tuple[str, ...]], ...]
@@ -79,14 +81,18 @@ def sends_view(entry: WeeklyEntry, say: Phrases) -> SendsView | None:
         return None
     news = [*_changes(week, say), *_silence(week, say)]
     gate = [SendsLine(_GATE_TONES[entry.gate.kind], gate_words(entry.gate, say))] if entry.gate else []
+    name = visible(entry.domain)
     told = [*news, *(gate if entry.gate and entry.gate.has_news else [])]
     return SendsView(
-        domain=visible(entry.domain),
+        domain=name,
         page=entry.pages.get(say.lang, ""),
         source="",
         sum=_sum(week, say),
         lines=(*news, *_open(week, say), *gate),
         line=say("punctuation.clauses").join(each.words.rstrip(".。") for each in told[:_NAMED]),
+        how=say(
+            f"sends.how.{'gate' if entry.gate and entry.gate.kind is not GateKind.SAFE else 'sources'}", domain=name
+        ),
         lanes=tuple(_lanes(week, say)),
         period=say("sends.period", begin=day_words(week.begin, say), end=day_words(week.end, say)),
         rows=tuple(

@@ -1,6 +1,7 @@
 """One weekly run from lock to published pages; safe to kill at any moment.
 
-What is kept where while it goes on: each subject's pages and entry in ``OUT/.run-N/``, then its snapshot in the
+It begins with the reports of receivers, which are counted once however often they are read. What is kept where while it
+goes on: each subject's pages and entry in ``OUT/.run-N/``, then its snapshot in the
 history. Once all are there, the start page is written, the folder becomes ``OUT/DATE``, ``OUT/latest`` points to it,
 and the history marks the run as finished. A run that was killed goes on at the first step that is missing; where that
 is long ago, it begins anew.
