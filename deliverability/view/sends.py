@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import floor
+from typing import ClassVar
 
 from deliverability.model.gate import GateKind
-from deliverability.model.traffic import GateWeek, SourceChange, SourceNote, TrafficWeek
+from deliverability.model.traffic import GateWeek, SourceChange, SourceNote, TrafficDay, TrafficWeek
 from deliverability.model.weekly import WeeklyEntry
 from deliverability.view.charts import bars
 from deliverability.words.dates import day_words
@@ -36,7 +37,7 @@ class SendsLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class DayLane:
     """Messages of one kind by day: a drawing with a scale of its own, and its sum and maximum in words."""
 
     label: str
@@ -56,22 +57,42 @@ class SendsView:
         lines: what changed, what is open, and the gate.
         line: what changed, in one line; empty: nothing.
         how: where more of it is told.
-        lanes: by day, one a kind.
-        period: the days of them.
-        rows: each day with its numbers, in the order of the lanes.
+        period: the days of the window.
+        days: the messages of each.
+        say: the words.
 
     """
 
     domain: str
     page: str
-    source: str
     sum: str
     lines: tuple[SendsLine, ...]
     line: str
     how: str
-    lanes: tuple[Lane, ...]
     period: str
-    rows: tuple[tuple[str, tuple[str, ...]], ...]
+    days: tuple[TrafficDay, ...]
+    say: Phrases
+
+    source: ClassVar[str] = ""
+    """The reports are about the domain, whatever message is audited with it."""
+
+    @property
+    def lanes(self) -> tuple[DayLane, ...]:
+        """By day, one a kind."""
+        return tuple(self._lane(name, tone) for name, tone in _LANES.items())
+
+    def _lane(self, name: str, tone: str) -> DayLane:
+        say, values = self.say, [int(getattr(each, name)) for each in self.days]
+        total = sum(values)
+        words = say("sends.lane-sum", n=f"{total:,}", most=f"{max(values):,}") if total else say("sends.lane-none")
+        return DayLane(say(f"sends.lane.{name}"), tone, bars(values), words)
+
+    @property
+    def rows(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Each day with its numbers, in the order of the lanes."""
+        return tuple(
+            (day_words(each.day, self.say), tuple(f"{getattr(each, name):,}" for name in _LANES)) for each in self.days
+        )
 
 
 def sends_view(entry: WeeklyEntry, say: Phrases) -> SendsView | None:
@@ -86,18 +107,15 @@ def sends_view(entry: WeeklyEntry, say: Phrases) -> SendsView | None:
     return SendsView(
         domain=name,
         page=entry.pages.get(say.lang, ""),
-        source="",
         sum=_sum(week, say),
         lines=(*news, *_open(week, say), *gate),
         line=say("punctuation.clauses").join(each.words.rstrip(".。") for each in told[:_NAMED]),
         how=say(
             f"sends.how.{'gate' if entry.gate and entry.gate.kind is not GateKind.SAFE else 'sources'}", domain=name
         ),
-        lanes=tuple(_lanes(week, say)),
         period=say("sends.period", begin=day_words(week.begin, say), end=day_words(week.end, say)),
-        rows=tuple(
-            (day_words(each.day, say), tuple(f"{getattr(each, name):,}" for name in _LANES)) for each in week.days
-        ),
+        days=week.days,
+        say=say,
     )
 
 
@@ -178,11 +196,3 @@ def _count(key: str, number: int, say: Phrases, **values: str) -> str:
 
 def _name(note: SourceNote) -> str:
     return visible(shortened(note.name, _NAME))
-
-
-def _lanes(week: TrafficWeek, say: Phrases) -> Iterator[Lane]:
-    for name, tone in _LANES.items():
-        values = [int(getattr(each, name)) for each in week.days]
-        total = sum(values)
-        words = say("sends.lane-sum", n=f"{total:,}", most=f"{max(values):,}") if total else say("sends.lane-none")
-        yield Lane(say(f"sends.lane.{name}"), tone, bars(values), words)
