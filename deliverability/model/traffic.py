@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct, field
 
 from deliverability.model.codec import encode
 from deliverability.model.gate import GateKind
@@ -26,8 +27,7 @@ class SourceChange(StrEnum):
     ASKED = "asked"
 
 
-@dataclass(frozen=True, slots=True)
-class SourceNote:
+class SourceNote(Struct, frozen=True):
     """A source, with its messages in the window and those of them that do not pass DMARC.
 
     `change`: what became of it; None: it stands as it did.
@@ -39,8 +39,7 @@ class SourceNote:
     change: SourceChange | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TrafficDay:
+class TrafficDay(Struct, frozen=True):
     """Messages of one day: own ones that pass DMARC and that do not, altered and forged ones."""
 
     day: str
@@ -50,8 +49,7 @@ class TrafficDay:
     forged: int
 
 
-@dataclass(frozen=True, slots=True)
-class TrafficWeek:
+class TrafficWeek(Struct, frozen=True):
     """The window of reports of one domain.
 
     Attributes:
@@ -93,8 +91,7 @@ class TrafficWeek:
         return bool(self.changes or self.silent or self.first)
 
 
-@dataclass(frozen=True, slots=True)
-class GateWeek:
+class GateWeek(Struct, frozen=True):
     """Whether the next DMARC policy is safe.
 
     Attributes:

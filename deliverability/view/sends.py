@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import floor
 from typing import ClassVar
+
+from msgspec import Struct
 
 from deliverability.model.gate import GateKind
 from deliverability.model.traffic import GateWeek, SourceChange, SourceNote, TrafficDay, TrafficWeek
@@ -28,16 +29,14 @@ _TONES = {
 _GATE_TONES = {GateKind.SAFE: "good", GateKind.NOT_YET: "none", GateKind.CANNOT_TELL: "unknown"}
 
 
-@dataclass(frozen=True, slots=True)
-class SendsLine:
+class SendsLine(Struct, frozen=True):
     """A line with its tone: good, bad, risk, unknown or none."""
 
     tone: str
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class DayLane:
+class DayLane(Struct, frozen=True):
     """Messages of one kind by day: a drawing with a scale of its own, and its sum and maximum in words."""
 
     label: str
@@ -46,8 +45,7 @@ class DayLane:
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class SendsView:
+class SendsView(Struct, frozen=True):
     """Who sends as one domain.
 
     Attributes:
