@@ -87,7 +87,7 @@ class Observer:
 
     def has_reports(self, domain: str) -> bool:
         """Whether any are kept of it."""
-        return registrable_domain(domain) in self._reported
+        return bool(self._reported) and registrable_domain(domain) in self._reported
 
     def observed(self, options: Options, domain: str) -> Options:
         """The options with what is known of the domain. Raises HistoryError."""

@@ -364,6 +364,16 @@ async def test_only_domains_with_new_reports_are_written_anew(life: Life) -> Non
     assert sorted(life.pages.written) == [f"{DOMAIN} en", f"{DOMAIN} ja"]
 
 
+async def test_what_was_told_an_hour_ago_is_not_told_again(life: Life) -> None:
+    """The reports are the same and the facts as well, but the answer of the gate is no news any more."""
+    arrive(life, until(FIRST.date(), 21), (GOOGLE, OUTLOOK), signed(MAIN, 100))
+    await life.week()
+    arrive(life, week_before(2), (GOOGLE, OUTLOOK), signed(MAIN, 100))
+    at = FIRST + timedelta(weeks=1)
+    assert told(await life.week(at))[1].has_news
+    assert not told(await life.week(at + timedelta(hours=1)))[1].has_news
+
+
 # --- Pages, mail, metrics ---
 
 
