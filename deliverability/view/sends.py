@@ -108,13 +108,17 @@ def sends_view(entry: WeeklyEntry, say: Phrases) -> SendsView | None:
         sum=_sum(week, say),
         lines=(*news, *_open(week, say), *gate),
         line=say("punctuation.clauses").join(each.words.rstrip(".。") for each in told[:_NAMED]),
-        how=say(
-            f"sends.how.{'gate' if entry.gate and entry.gate.kind is not GateKind.SAFE else 'sources'}", domain=name
-        ),
+        how=say(f"sends.how.{_how(entry.gate)}", domain=name),
         period=say("sends.period", begin=day_words(week.begin, say), end=day_words(week.end, say)),
         days=week.days,
         say=say,
     )
+
+
+def _how(gate: GateWeek | None) -> str:
+    if gate is None:
+        return "sources"
+    return "record" if gate.kind is GateKind.SAFE else "gate"
 
 
 def sends_of_all(entries: Sequence[WeeklyEntry], say: Phrases) -> str:

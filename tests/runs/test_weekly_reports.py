@@ -9,7 +9,9 @@ import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from deliverability.judge.files import load_guide
 from deliverability.model.gate import GateKind
 from deliverability.model.history import Cause, ChangeKind
 from deliverability.model.observed import SourceOwner, SourceWord
+from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.traffic import GateWeek, TrafficWeek
 from deliverability.model.weekly import Summary, WeeklyEntry, from_json, to_json
 from deliverability.notify.mail import compose
@@ -32,6 +35,7 @@ from deliverability.runs.rules import rule_folders
 from deliverability.runs.weekly import run as weekly_run
 from deliverability.view.weekly import run_view
 from deliverability.words.sentences import phrases
+from tests import TESTS
 from tests.databases import postgresql
 from tests.feedback.reports import metadata, record, report
 from tests.killed import Step, killed_at_every, stepping
@@ -194,19 +198,38 @@ async def season(life: Life) -> list[Summary]:
     return week
 
 
-async def test_a_season_on_sqlite(life: Life) -> None:
-    await season(life)
+MAILS = tuple(f"weekly/season.{lang}.txt" for lang in LANGUAGES)
+
+
+@cache
+def season_mails() -> tuple[tuple[Summary, ...], dict[str, str]]:
+    """The season, and the mails of its weeks by the name of the golden file."""
+    with TemporaryDirectory() as folder:
+        life = opened(Path(folder))
+        weeks = asyncio.run(season(life))
+        life.history.close()
+    texts = {name: "\n".join(mail(each, name.split(".")[1]) for each in weeks) for name in MAILS}
+    return tuple(weeks), texts
+
+
+def season_text(name: str) -> str:
+    """What the golden file of this name holds."""
+    return season_mails()[1][name]
+
+
+@pytest.mark.parametrize("name", MAILS)
+def test_a_season_in_the_words_of_its_mails(name: str) -> None:
+    assert season_text(name) == (TESTS / "golden" / name).read_text("utf-8"), "python -m tests.renew_golden, if meant"
 
 
 @pytest.mark.system
 async def test_the_same_season_on_postgresql_tells_the_same(tmp_path: Path) -> None:
-    lives = [opened(tmp_path / "sqlite")]
+    first, _ = await asyncio.to_thread(season_mails)
     with postgresql() as url:
-        lives.append(opened(tmp_path / "postgresql", url))
-        first, second = [await season(each) for each in lives]
-        assert [to_json(entry_of(each)) for each in first] == [to_json(entry_of(each)) for each in second]
-        for each in lives:
-            each.history.close()
+        life = opened(tmp_path, url)
+        second = await season(life)
+        life.history.close()
+    assert [to_json(entry_of(each)) for each in first] == [to_json(entry_of(each)) for each in second]
 
 
 # --- Causes ---
