@@ -406,7 +406,7 @@ def mail(summary: Summary, lang: str = "en") -> str:
     message = compose(settings, summary, shipped(), catalogue(), lang, now, Path("/nowhere"))
     body = message.get_body(("plain",))
     assert body is not None
-    return str(message["Subject"]) + "\n" + str(body.get_content())
+    return f"{message['Subject']}\n{body.get_content()}".replace("\r\n", "\n")
 
 
 async def test_the_mail_has_one_line_on_it_and_what_is_news(life: Life) -> None:
