@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deliverability.model.blocklists import ListingSeen, ListsSeen
-from deliverability.model.facts import StageSeen, records_of, texts_of
+from deliverability.model.facts import StageSeen, texts_of
 from deliverability.model.observed import SourceWord
 from deliverability.protocols.dmarc.psl import registrable_domain
 from deliverability.runs.job import Job, Options
+from deliverability.runs.listed import with_lists_seen
 
 if TYPE_CHECKING:
     from deliverability.config import Settings
@@ -42,10 +42,12 @@ class Observing(Struct, frozen=True):
     words: tuple[SourceWord, ...] = ()
 
 
-def observing(settings: Settings, folder: Path | None, days: int | None = None) -> Observing:
-    """As the settings have it; `days`: another length of the window."""
+def observing(
+    settings: Settings, folder: Path | None, days: int | None = None, *, history: str | None = None
+) -> Observing:
+    """As the settings have it; `days`: another length of the window, `history`: the URL of another one."""
     said = settings.feedback
-    return Observing(settings.history, folder, days or said.days, said.trust, settings.source_words)
+    return Observing(history or settings.history, folder, days or said.days, said.trust, settings.source_words)
 
 
 def with_observed(jobs: Iterable[Job], how: Observing, now: datetime) -> Iterator[Job]:
@@ -61,68 +63,61 @@ def with_observed(jobs: Iterable[Job], how: Observing, now: datetime) -> Iterato
         return
     history = History.open(how.url, folder=how.folder)
     try:
+        observer = Observer(history, how, now)
         for job in jobs:
-            yield job if job.domain is None else replace(job, options=_observed(job, job.domain, history, how, now))
+            if job.domain is None:
+                yield job
+                continue
+            options = observer.observed(job.options, job.domain)
+            yield replace(job, options=with_lists_seen(options, job.domain, history))
     finally:
         history.close()
 
 
-def _observed(job: Job, domain: str, history: History, how: Observing, now: datetime) -> Options:
-    from deliverability.history.window import window
+class Observer:
+    """Looks domains up in an open store. Of one without reports there is nothing to tell, and that costs nothing."""
 
-    seen = window(history, registrable_domain(domain), how.days, how.trust, int(now.timestamp()))
-    stage, rua = _seen_before(history, domain)
-    return replace(
-        with_lists_seen(job.options, domain, history),
-        observed=seen if seen.first_report is not None else None,
-        source_words=how.words,
-        stage_seen=stage,
-        rua_since=rua,
-    )
+    def __init__(self, history: History, how: Observing, now: datetime, running: str = "") -> None:
+        """`running`: start of a run that is not over; what it keeps is not of before. Raises HistoryError."""
+        from deliverability.history.window import reported_domains
 
+        self._history = history
+        self._how = how
+        self._now = int(now.timestamp())
+        self._running = running
+        self._reported = reported_domains(history)
+        self._sources: dict[str, list[str]] = {}
+        for name, source in history.subjects() if self._reported else ():
+            self._sources.setdefault(name, []).append(source)
 
-def with_lists_seen(options: Options, domain: str, history: History) -> Options:
-    """The options with what earlier runs saw of blocklists, where any are asked."""
-    if options.lists_wanted is None:
-        return options
-    return replace(options, lists_wanted=replace(options.lists_wanted, seen=_lists_seen(history, domain)))
+    def has_reports(self, domain: str) -> bool:
+        """Whether any are kept of it."""
+        return bool(self._reported) and registrable_domain(domain) in self._reported
 
+    def observed(self, options: Options, domain: str) -> Options:
+        """The options with what is known of the domain. Raises HistoryError."""
+        from deliverability.history.window import window
 
-def _lists_seen(history: History, domain: str) -> ListsSeen | None:
-    """What the newest run that asked a list about a subject was answered, and since when without a break."""
-    known: dict[tuple[str, str], str | None] = {}  # of a listing the day since when; None: it was not listed
-    ended: set[tuple[str, str]] = set()
-    points = _points(history, domain, "blocklists")
-    for point in points:
-        listed = {
-            (str(each["list"]), str(each["subject"])) for each in records_of(point.facts.value("blocklists.listings"))
-        }
-        for each in records_of(point.facts.value("blocklists.lists")):
-            for subject in texts_of(each.get("answered")):
-                pair = str(each["id"]), subject
-                if pair in ended:
-                    continue
-                if pair in listed:
-                    known[pair] = point.run.started[:10]
-                else:
-                    known.setdefault(pair, None)
-                    ended.add(pair)
-    seen = tuple(ListingSeen(*pair, since) for pair, since in known.items() if since is not None)
-    return ListsSeen(frozenset(known), seen) if points else None
+        how = self._how
+        words = replace(options, source_words=how.words)
+        if not self.has_reports(domain):
+            return words
+        seen = window(self._history, registrable_domain(domain), how.days, how.trust, self._now)
+        if seen.first_report is None:
+            return words
+        stage, rua = self._seen_before(domain)
+        return replace(words, observed=seen, stage_seen=stage, rua_since=rua)
+
+    def _seen_before(self, domain: str) -> tuple[StageSeen | None, str | None]:
+        """The stage and since when, and since when there is an address for reports, as earlier runs saw them."""
+        points: list[Point] = []
+        for source in self._sources.get(domain, ()):
+            points += self._history.follow(domain, source, newest=_RUNS, topics=("dmarc",))
+        return _seen([each for each in points if each.run.started != self._running])
 
 
-def _points(history: History, domain: str, topic: str) -> list[Point]:
-    """Facts of one topic as earlier runs saw them, the newest first."""
-    points: list[Point] = []
-    for name, source in history.subjects():
-        if name == domain:
-            points += history.follow(name, source, newest=_RUNS, topics=(topic,))
-    return sorted(points, key=lambda each: each.run.started, reverse=True)
-
-
-def _seen_before(history: History, domain: str) -> tuple[StageSeen | None, str | None]:
-    """The stage and since when, and since when there is an address for reports, as earlier runs saw them."""
-    points = _points(history, domain, "dmarc")
+def _seen(points: list[Point]) -> tuple[StageSeen | None, str | None]:
+    points.sort(key=lambda each: each.run.started, reverse=True)
     stages = [(each.run.started, each.facts.value("dmarc.stage")) for each in points]
     known = [(started[:10], stage) for started, stage in stages if isinstance(stage, str)]
     asked = [(each.run.started[:10], bool(texts_of(each.facts.value("dmarc.rua")))) for each in points]

@@ -14,7 +14,7 @@ from deliverability.model.facts import Purpose, Value, records_of
 from deliverability.model.history import ChangeKind
 from deliverability.protocols.dnsbl.private import read_private_list
 from deliverability.runs.job import Options
-from deliverability.runs.observing import with_lists_seen
+from deliverability.runs.listed import with_lists_seen
 from tests.runs.test_weekly_stories import Life, news
 
 IP = "192.0.2.1"
