@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from deliverability.feedback.match import meaning_of, receiver_of, rules_behind, wording_of
 from deliverability.feedback.notice import NoticeContent, find
-from deliverability.model.replies import Explained, Explanation, Reply, ReplyCatalogue
+from deliverability.model.replies import About, Explained, Explanation, Reply, ReplyCatalogue
 from deliverability.model.rules import RuleSet
 
 MAX_KINDS = 100
@@ -46,7 +46,10 @@ def told(found: NoticeContent, catalogue: ReplyCatalogue) -> tuple[Reply, ...]:
     """The replies of an input; where they have no code and no status that says anything, the words that the catalogue knows."""
     if any(reply.code or reply.report or _says_something(reply) for reply in found.replies):
         return found.replies
-    known = tuple(notice for notice in found.notices if wording_of(notice, catalogue))
+    known = sorted(
+        (notice for notice in found.notices if wording_of(notice, catalogue)),
+        key=lambda notice: _tells_little(notice, catalogue),
+    )
     if not known or any(wording_of(reply, catalogue) for reply in found.replies):
         return found.replies
     status = found.replies[0].status or found.replies[0].enhanced if found.replies else ""
@@ -54,6 +57,12 @@ def told(found: NoticeContent, catalogue: ReplyCatalogue) -> tuple[Reply, ...]:
     named = [replace(each, status=status, recipient=recipient or each.recipient) for each in known]
     # One notice says the same thing in several sentences and languages.
     return tuple(named[:1]) if len(found.replies) <= 1 and found.kind == "message" else tuple(named)
+
+
+def _tells_little(notice: Reply, catalogue: ReplyCatalogue) -> bool:
+    """Whether its wording leaves open what it is about: any other sentence of the notice comes first."""
+    meaning, _ = meaning_of(notice, receiver_of(notice, catalogue)[0], catalogue)
+    return meaning is None or meaning.about is About.UNKNOWN
 
 
 def _says_something(reply: Reply) -> bool:

@@ -98,6 +98,7 @@ class ReplyEntry:
     example: str
     means: str
     steps: tuple[str, ...]
+    about: str
     retry: str
     confidence: str
     contested: bool
@@ -208,6 +209,7 @@ class Rulebook:
             example=meaning.example,
             means=meaning.meaning[say.lang],
             steps=tuple(meaning.steps[say.lang]),
+            about=say(f"explain.about-{meaning.about.value}"),
             retry=say(f"explain.retry-{meaning.retry.value}"),
             confidence=self._sureness(meaning.confidence.value),
             contested=meaning.contested,
