@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from deliverability.feedback.complaints import message_key, moment_of
 from deliverability.feedback.explain import told
 from deliverability.feedback.notice import is_bounce, read_notice, status_parts
-from deliverability.feedback.outcomes import Outcomes
+from deliverability.feedback.outcomes import Outcomes, why_of
 from deliverability.feedback.text import MAX_TEXT
 from deliverability.feedback.values import domain_of
 from deliverability.mail.reader import Message
@@ -52,6 +52,7 @@ def bounces_of(message: Message, outcomes: Outcomes) -> tuple[DeliveryEvent, ...
                 outcome.receiver,
                 outcome.meaning,
                 recipient,
+                why_of(outcome.result, outcome.why),
             )
         )
     return tuple(found)

@@ -1,11 +1,11 @@
-"""Complaints of recipients: feedback reports (RFC 5965) and those of Outlook.com (JMRP), which have a form of their own."""
+"""Complaints of recipients: feedback reports (RFC 5965), and those of Outlook.com (JMRP) in a form of their own."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 
-from deliverability.feedback.outcomes import Outcomes
+from deliverability.feedback.outcomes import Outcomes, why_of
 from deliverability.feedback.values import domain_of, field_group, second, word
 from deliverability.mail.addresses import parse_addresses, to_a_label
 from deliverability.mail.dates import parse_date
@@ -69,6 +69,7 @@ def _reading(
             sender or "",
             outcomes.receiver(reporter.value[:1_000].strip(" >") if reporter else "") or outcomes.receiver(recipient),
             recipient=recipient,
+            why=why_of(DeliveryResult.COMPLAINT),
         ),
     )
 

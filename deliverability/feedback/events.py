@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from deliverability.feedback.outcomes import Outcomes
+from deliverability.feedback.outcomes import Outcome, Outcomes, why_of
 from deliverability.feedback.text import field_reply, folded
 from deliverability.feedback.values import domain_of, second
 from deliverability.model.deliveries import DeliveryEvent, DeliveryOrigin, DeliveryResult
@@ -101,9 +102,9 @@ def _unwrapped(value: Any, level: int) -> Iterator[dict[str, Any]]:
         for key in ("Message", "Body", "body", "detail", "event-data", "items", "Bounces"):
             if isinstance(inner := value.get(key), (dict, list, str)):
                 yield from _unwrapped(inner, level + 1)
-        for record in value.get("Records") if isinstance(value.get("Records"), list) else ():
+        for record in _list(value, "Records"):
             if isinstance(record, dict):
-                yield from _unwrapped(record.get("Sns") or record, level + 1)
+                yield from _unwrapped(record.get("Sns") or record.get("body"), level + 1)
 
 
 # --- Amazon SES ---
@@ -121,28 +122,26 @@ def _ses(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEvent]:
     said = said if isinstance(said, dict) else {}
     at = second(_text(said, "timestamp")) or second(_text(mail, "timestamp"))
 
-    def made(result: DeliveryResult, recipient: str, receiver: str, meaning: str = "") -> DeliveryEvent:
-        key = f"{ident} {recipient} {result.value}"
-        return DeliveryEvent(result, at, DeliveryOrigin.SES, key, sender, receiver, meaning, recipient)
+    def made(result: DeliveryResult, to: str, outcome: Outcome | None = None) -> DeliveryEvent:
+        told = outcome or Outcome(result, outcomes.receiver(to))
+        return _made(DeliveryOrigin.SES, result, at, ident, sender, told, to)
 
     if kind == "Delivery":
         for each in _list(said, "recipients") or _list(mail, "destination"):
             if isinstance(each, str):
-                recipient = _bare(each)
-                yield made(DeliveryResult.DELIVERED, recipient, outcomes.receiver(recipient))
+                yield made(DeliveryResult.DELIVERED, _bare(each))
     elif kind == "Complaint" and said.get("complaintFeedbackType") != "not-spam":
         # With "OnAccountSuppressionList" the service took the complaint itself: nothing was sent.
         if said.get("complaintSubType") not in _SES_NOT_TRIED:
             for recipient in _recipients(said, "complainedRecipients"):
-                yield made(DeliveryResult.COMPLAINT, recipient, outcomes.receiver(recipient))
+                yield made(DeliveryResult.COMPLAINT, recipient)
     elif kind in ("Bounce", "DeliveryDelay") and said.get("bounceSubType") not in _SES_NOT_TRIED:
-        delayed = kind == "DeliveryDelay"
-        for each in _list(said, "delayedRecipients" if delayed else "bouncedRecipients"):
+        final = kind == "Bounce"
+        for each in _list(said, "bouncedRecipients" if final else "delayedRecipients"):
             if isinstance(each, dict):
-                recipient = _bare(_text(each, "emailAddress"))
-                outcome = _told(outcomes, _text(each, "diagnosticCode"), _text(each, "status"), recipient, not delayed)
-                result = DeliveryResult.DEFERRED if delayed else _ses_bounce(said, outcome[0])
-                yield made(result, recipient, *outcome[1:])
+                to = _bare(_text(each, "emailAddress"))
+                heard = _told(outcomes, _text(each, "diagnosticCode"), _text(each, "status"), to, final=final)
+                yield made(_ses_bounce(said, heard.result) if final else DeliveryResult.DEFERRED, to, heard.outcome)
 
 
 def _ses_bounce(bounce: dict[str, Any], told: DeliveryResult | None) -> DeliveryResult:
@@ -159,67 +158,63 @@ def _ses_bounce(bounce: dict[str, Any], told: DeliveryResult | None) -> Delivery
 
 
 def _sendgrid(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEvent]:
-    kind, recipient = _text(event, "event"), _bare(_text(event, "email"))
-    receiver, meaning = outcomes.receiver(recipient), ""
+    kind, to = _text(event, "event"), _bare(_text(event, "email"))
+    outcome = Outcome(DeliveryResult.DELIVERED, outcomes.receiver(to))
     if kind == "delivered":
         result = DeliveryResult.DELIVERED
     elif kind == "spamreport":
         result = DeliveryResult.COMPLAINT
     elif kind in ("deferred", "bounce"):
         words = _text(event, "reason") or _text(event, "response")
-        told, receiver, meaning = _told(outcomes, words, _text(event, "status"), recipient, kind == "bounce")
-        listed = _SENDGRID_CLASSES.get(_text(event, "bounce_classification").lower())
-        if kind == "deferred":
-            result = DeliveryResult.DEFERRED
-        elif told is not None or listed is not None:
-            result = told or listed or DeliveryResult.SOFT
-        else:
-            result = DeliveryResult.POLICY if event.get("type") == "blocked" else DeliveryResult.HARD
+        heard = _told(outcomes, words, _text(event, "status"), to, final=kind == "bounce")
+        outcome = heard.outcome
+        result = DeliveryResult.DEFERRED if kind == "deferred" else _sendgrid_bounce(event, heard.result)
     else:
         return  # processed, opened, clicked; dropped: nothing was sent
-    key = f"{_text(event, 'sg_message_id') or _text(event, 'sg_event_id')} {recipient} {result.value}"
-    sender = domain_of(_text(event, "from"))
-    yield DeliveryEvent(
-        result, second(event.get("timestamp")), DeliveryOrigin.SENDGRID, key, sender, receiver, meaning, recipient
-    )
+    ident = _text(event, "sg_message_id") or _text(event, "sg_event_id")
+    at, sender = second(event.get("timestamp")), domain_of(_text(event, "from"))
+    yield _made(DeliveryOrigin.SENDGRID, result, at, ident, sender, outcome, to)
+
+
+def _sendgrid_bounce(event: dict[str, Any], told: DeliveryResult | None) -> DeliveryResult:
+    """The kind of bounce: as the receiver's words tell, else as the service sorts it."""
+    listed = _SENDGRID_CLASSES.get(_text(event, "bounce_classification").lower())
+    blocked = DeliveryResult.POLICY if event.get("type") == "blocked" else DeliveryResult.HARD
+    return told or listed or blocked
 
 
 # --- Mailgun ---
 
 
 def _mailgun(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEvent]:
-    kind, recipient = _text(event, "event"), _bare(_text(event, "recipient"))
+    kind, to = _text(event, "event"), _bare(_text(event, "recipient"))
     status = event.get("delivery-status")
-    status = status if isinstance(status, dict) else {}
     host = _text(status, "mx-host").lower().rstrip(".")
-    receiver, meaning = outcomes.receiver(recipient, host), ""
+    outcome = Outcome(DeliveryResult.DELIVERED, outcomes.receiver(to, host))
     if kind == "delivered":
         result = DeliveryResult.DELIVERED
     elif kind == "complained":
         result = DeliveryResult.COMPLAINT
     elif kind == "failed" and not _text(event, "reason").startswith("suppress-"):
         final = event.get("severity") != "temporary"
-        code = status.get("code")
+        code = status.get("code") if isinstance(status, dict) else None
         words = _text(status, "message") or _text(status, "description")
         if isinstance(code, int) and 400 <= code <= 599 and not words.startswith(str(code)):
             words = f"{code} {words}"
-        told, receiver, meaning = _told(outcomes, words, _text(status, "enhanced-code"), recipient, final, host)
-        result = (told or DeliveryResult.SOFT) if final else DeliveryResult.DEFERRED
+        heard = _told(outcomes, words, _text(status, "enhanced-code"), to, final=final, host=host)
+        outcome = heard.outcome
+        result = (heard.result or DeliveryResult.SOFT) if final else DeliveryResult.DEFERRED
     else:
         return  # accepted, opened, clicked, unsubscribed; suppressed: nothing was sent
     message = event.get("message")
     headers = message.get("headers") if isinstance(message, dict) else None
-    headers = headers if isinstance(headers, dict) else {}
-    envelope, domain = event.get("envelope"), event.get("domain")
     sender = (
         domain_of(_text(headers, "from"))
-        or (domain_of(_text(envelope, "sender")) if isinstance(envelope, dict) else "")
-        or (domain_of(f"x@{_text(domain, 'name')}") if isinstance(domain, dict) else "")
+        or domain_of(_text(event.get("envelope"), "sender"))
+        or domain_of(f"x@{_text(event.get('domain'), 'name')}")
     )
-    key = f"{_text(headers, 'message-id') or _text(event, 'id')} {recipient} {result.value}"
-    yield DeliveryEvent(
-        result, second(event.get("timestamp")), DeliveryOrigin.MAILGUN, key, sender, receiver, meaning, recipient
-    )
+    ident = _text(headers, "message-id") or _text(event, "id")
+    yield _made(DeliveryOrigin.MAILGUN, result, second(event.get("timestamp")), ident, sender, outcome, to)
 
 
 # --- Postmark ---
@@ -227,33 +222,43 @@ def _mailgun(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEven
 
 def _postmark(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEvent]:
     kind = _text(event, "RecordType")
-    recipient = _bare(_text(event, "Recipient") or _text(event, "Email"))
-    receiver, meaning, at = outcomes.receiver(recipient), "", ""
+    to = _bare(_text(event, "Recipient") or _text(event, "Email"))
+    outcome = Outcome(DeliveryResult.DELIVERED, outcomes.receiver(to))
     result: DeliveryResult | None = None
     if kind == "Delivery":
-        result, at = DeliveryResult.DELIVERED, _text(event, "DeliveredAt")
+        result = DeliveryResult.DELIVERED
     elif kind == "SpamComplaint":
-        result, at = DeliveryResult.COMPLAINT, _text(event, "BouncedAt")
+        result = DeliveryResult.COMPLAINT
     elif kind == "Bounce":
-        at = _text(event, "BouncedAt")
         result = _POSTMARK_TYPES.get(_text(event, "Type"))
-        told, receiver, meaning = _told(outcomes, _text(event, "Details"), "", recipient, True)
-        if result in (DeliveryResult.SOFT, DeliveryResult.HARD) and told is not None:
-            result = told
+        heard = _told(outcomes, _text(event, "Details"), "", to)
+        outcome = heard.outcome
+        if result in (DeliveryResult.SOFT, DeliveryResult.HARD):
+            result = heard.result or result
     if result is None:
         return  # opened, clicked, subscriptions, automatic answers
-    key = f"{_text(event, 'MessageID')} {recipient} {result.value}"
-    sender = domain_of(_text(event, "From"))
-    yield DeliveryEvent(result, second(at), DeliveryOrigin.POSTMARK, key, sender, receiver, meaning, recipient)
+    at = second(_text(event, "DeliveredAt") or _text(event, "BouncedAt"))
+    ident, sender = _text(event, "MessageID"), domain_of(_text(event, "From"))
+    yield _made(DeliveryOrigin.POSTMARK, result, at, ident, sender, outcome, to)
 
 
 # --- All ---
 
 
-def _told(
-    outcomes: Outcomes, words: str, status: str, recipient: str, final: bool, host: str = ""
-) -> tuple[DeliveryResult | None, str, str]:
-    """What the receiver's words tell: the result (None: they tell nothing), the receiver, the meaning."""
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What the receiver's words tell of a mail; `known`: they tell something at all."""
+
+    outcome: Outcome
+    known: bool
+
+    @property
+    def result(self) -> DeliveryResult | None:
+        return self.outcome.result if self.known else None
+
+
+def _told(outcomes: Outcomes, words: str, status: str, recipient: str, *, final: bool = True, host: str = "") -> _Heard:
+    """What the receiver's words tell."""
     text = words.partition(";")[2] if words.lower().startswith("smtp;") else words
     reply = field_reply(text[:_MAX_WORDS]) or Reply(folded(text[:_MAX_WORDS]))
     status = status if status[:2] in ("4.", "5.") else ""
@@ -261,8 +266,16 @@ def _told(
         reply.text, reply.code, reply.enhanced, reply.status or status, reply.host or host, recipient, reply.command
     )
     outcome = outcomes.of(reply, final=final)
-    known = bool(reply.code or reply.enhanced or outcome.meaning)
-    return outcome.result if known else None, outcome.receiver, outcome.meaning
+    return _Heard(outcome, bool(reply.code or reply.enhanced or outcome.meaning))
+
+
+def _made(
+    origin: DeliveryOrigin, result: DeliveryResult, at: int | None, ident: str, sender: str, outcome: Outcome, to: str
+) -> DeliveryEvent:
+    """An event; `ident`: what names the mail at the service; `outcome`: its receiver, and the meaning of its reply."""
+    key = f"{ident} {to} {result.value}"
+    why = why_of(result, outcome.why)
+    return DeliveryEvent(result, at, origin, key, sender, outcome.receiver, outcome.meaning, to, why)
 
 
 def _text(keys: Any, name: str) -> str:

@@ -43,7 +43,7 @@ def explain(data: bytes, catalogue: ReplyCatalogue, rules: RuleSet, receiver: st
 
 
 def told(found: NoticeContent, catalogue: ReplyCatalogue) -> tuple[Reply, ...]:
-    """The replies of an input; where they have no code and no status that says anything, the words that the catalogue knows."""
+    """The replies of an input; where no code or status says anything, the words that the catalogue knows."""
     if any(reply.code or reply.report or _says_something(reply) for reply in found.replies):
         return found.replies
     known = sorted(

@@ -1,4 +1,4 @@
-"""Postmaster Tools of Gmail: the spam rate by day and the state of each requirement, from its JSON and its CSV export."""
+"""Postmaster Tools of Gmail: the spam rate by day and the state of each requirement, from JSON or a CSV export."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _number(cell: str) -> float | None:
 def _date(cell: str) -> date | None:
     for form in _FORMS:
         try:
-            found = datetime.strptime(cell[:40], form).date()  # noqa: DTZ007
+            found = datetime.strptime(cell[:40], form).date()
         except ValueError:
             continue
         return found if 2011 <= found.year <= 2100 else None

@@ -1,4 +1,4 @@
-"""Logs of mail servers: what became of each mail that they tried to hand to another host. Postfix, sendmail, Exim, qmail.
+"""Logs of mail servers (Postfix, sendmail, Exim, qmail): what became of each mail for another host.
 
 Lines about mail that stays on the machine, or that goes to a filter or a relay of one's own network, do not count.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 
-from deliverability.feedback.outcomes import Outcomes
+from deliverability.feedback.outcomes import Outcome, Outcomes, why_of
 from deliverability.feedback.text import replies_in
 from deliverability.feedback.values import domain_of, lines_of, second
 from deliverability.model.deliveries import DeliveryEvent, DeliveryOrigin, DeliveryResult
@@ -20,7 +20,12 @@ _MAX_LINE = 8_000
 _MAX_WAITING = 200_000  # mails whose sender is remembered
 _HEAD_LINES = 60
 
-_MONTHS = {name: number for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
+_MONTHS = {
+    name: number
+    for number, name in enumerate(
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], 1
+    )
+}
 _SYSLOG = re.compile(r"([A-Z][a-z]{2}) ([ \d]?\d) (\d\d):(\d\d):(\d\d) ")
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d{1,9})? ?(Z|[+-]\d\d:?\d\d)? ")
 _TAI = re.compile(r"@4[0-9a-f]{7}([0-9a-f]{8})[0-9a-f]{8} ")
@@ -38,6 +43,7 @@ _EXIM = re.compile(
 )
 _EXIM_HOST = re.compile(r" H=(?P<host>[^\s\[]{1,255}) \[(?P<ip>[0-9a-fA-F.:]{2,45})\]")
 _EXIM_ADDRESS = re.compile(r"(?:\S{1,320} (?:\([^)]{0,320}\) )?<(?P<inner>[^\s<>]{3,320})>|(?P<bare>[^\s:<>]{3,320}))")
+_QMAIL = re.compile(r"(?:\binfo msg|\bdelivery) \d{1,12}: ")
 _QMAIL_FROM = re.compile(r"info msg (\d{1,12}): bytes \d{1,12} from <([^<>\s]{0,320})>")
 _QMAIL_START = re.compile(r"starting delivery (\d{1,12}): msg (\d{1,12}) to (local|remote) (\S{3,320})")
 _QMAIL_END = re.compile(r"delivery (\d{1,12}): (success|failure|deferral): (\S{0,4000})")
@@ -85,19 +91,19 @@ class _Log:
         rest = line[at_end:]
         if match := _EXIM.match(rest) or _EXIM.search(rest[:200]):
             yield from self._exim(clock, match)
-        elif match := _QUEUED.search(rest[:_MAX_LINE]):
-            yield from self._queued(clock, match, line)
-        elif "delivery " in rest or "info msg " in rest:
+        elif _QMAIL.search(rest):
             yield from self._qmail(clock, rest, line)
+        elif match := _QUEUED.search(rest):
+            yield from self._queued(clock, match, line)
 
     def _clock(self, line: str) -> tuple[Callable[[], int | None] | None, int]:
         """What tells the time of a line, and where that ends; the time is worked out only for lines that count."""
         if match := _SYSLOG.match(line):
-            return lambda found=match: self._syslog(found), match.end()  # type: ignore[misc]
+            return lambda found=match: self._syslog(found), match.end()
         if match := _ISO.match(line):
-            return lambda found=match: second(f"{found[1]}T{found[2]}{found[3] or ''}"), match.end()  # type: ignore[misc]
+            return lambda found=match: second(f"{found[1]}T{found[2]}{found[3] or ''}"), match.end()
         if match := _TAI.match(line):
-            return lambda found=match: second(int(found[1], 16) - _TAI_OFFSET), match.end()  # type: ignore[misc]
+            return lambda found=match: second(int(found[1], 16) - _TAI_OFFSET), match.end()
         return None, 0
 
     def _syslog(self, match: re.Match[str]) -> int | None:
@@ -107,7 +113,9 @@ class _Log:
             return None
         for year in (self._now.year + 1, self._now.year, self._now.year - 1, self._now.year - 4):
             try:
-                found = datetime(year, month, int(match[2]), int(match[3]), int(match[4]), int(match[5]) % 60, tzinfo=UTC)
+                found = datetime(
+                    year, month, int(match[2]), int(match[3]), int(match[4]), int(match[5]) % 60, tzinfo=UTC
+                )
             except ValueError:
                 continue
             if found <= self._now + timedelta(days=1):
@@ -188,21 +196,19 @@ class _Log:
     ) -> DeliveryEvent:
         at, to = clock(), recipient.lower()
         if word == "sent":
-            result, receiver, meaning = DeliveryResult.DELIVERED, self._outcomes.receiver(to, host), ""
+            outcome = Outcome(DeliveryResult.DELIVERED, self._outcomes.receiver(to, host))
         else:
             reply = next(iter(replies_in(line, recipient=to, most=1)), None)
             if reply is None:
                 reply = Reply("", status="5.0.0" if word == "bounced" else "4.0.0")
-            named = Reply(
-                reply.text, reply.code, reply.enhanced, reply.status, reply.host or host, to, reply.command
-            )
+            named = Reply(reply.text, reply.code, reply.enhanced, reply.status, reply.host or host, to, reply.command)
             outcome = self._outcomes.of(named, final=word != "deferred")
-            result = DeliveryResult.DEFERRED if word == "deferred" else outcome.result
-            receiver, meaning = outcome.receiver, outcome.meaning
+        result = DeliveryResult.DEFERRED if word == "deferred" else outcome.result
         # Queue ids are used again, and a mail that waits is tried many times a day.
         key = f"{queue} {to} {result.value} {at // 86_400 if at is not None else ''}"
         sender = self._senders.get(queue, "")
-        return DeliveryEvent(result, at, DeliveryOrigin.LOG, key, sender, receiver, meaning, to)
+        why = why_of(result, outcome.why)
+        return DeliveryEvent(result, at, DeliveryOrigin.LOG, key, sender, outcome.receiver, outcome.meaning, to, why)
 
 
 def _is_own(ip: str | None) -> bool:

@@ -1,28 +1,38 @@
-"""What a reply means for the mail that it answers: delivered, deferred, or which kind of bounce, and at which receiver."""
+"""What a reply means for the mail that it answers: delivered, deferred or which bounce, and at which receiver."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 from deliverability.feedback.match import meaning_of, receiver_of
+from deliverability.feedback.suppress import class_of
 from deliverability.model.deliveries import DeliveryResult
-from deliverability.model.replies import Meaning, Reply, ReplyCatalogue, ReplyKind, Retry
-
-OTHER = ""
-"""The id of a receiver that is not known."""
+from deliverability.model.replies import About, Meaning, Reply, ReplyCatalogue, ReplyKind
+from deliverability.model.suppression import SuppressClass
 
 _KEPT = 20_000  # replies whose outcome is remembered
-_POLICY_CODES = ("X.3.4", "X.6", "X.7", "X.2.3", "X.4.5")
-_ADDRESS_CODES = ("X.1.1", "X.1.2", "X.1.3", "X.1.6", "X.1.9", "X.1.10", "X.4.4")
+_POLICY = (About.SENDER, About.MESSAGE, About.RATE)
+_POLICY_CODES = re.compile(r"[245]\.(?:[67]\.[0-9]{1,3}|2\.3|3\.4)")  # RFC 3463: content, security, size
+_SOFT = (SuppressClass.DISABLED, SuppressClass.FULL, SuppressClass.HOST)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of a mail, the id of its receiver (empty: not known) and of the meaning (empty: none fits)."""
+    """What a reply means for a mail.
+
+    Attributes:
+        result: see DeliveryResult.
+        receiver: its id; empty: not known.
+        meaning: id of the entry of the catalogue; empty: none fits.
+        why: why the address would go off a list; None: this is no reason.
+
+    """
 
     result: DeliveryResult
     receiver: str
     meaning: str = ""
+    why: SuppressClass | None = None
 
 
 class Outcomes:
@@ -67,21 +77,31 @@ class Outcomes:
         meaning, _ = meaning_of(reply, receiver, self.catalogue)
         if reply.kind is ReplyKind.ACCEPTED:
             return Outcome(DeliveryResult.DELIVERED, receiver)
+        why = class_of(reply, meaning)
         if reply.kind is ReplyKind.TEMPORARY and not final:
             result = DeliveryResult.DEFERRED
         else:
-            result = bounce_class(reply, meaning)
-        return Outcome(result, receiver, meaning.id if meaning else "")
+            result = _bounce(reply, meaning, why)
+        return Outcome(result, receiver, meaning.id if meaning else "", why)
 
 
-def bounce_class(reply: Reply, meaning: Meaning | None) -> DeliveryResult:
-    """Which kind of bounce it is: by the meaning, and where none tells, by the enhanced code (RFC 3463)."""
-    if meaning is not None and meaning.retry is Retry.NO:
+def why_of(result: DeliveryResult, told: SuppressClass | None = None) -> SuppressClass | None:
+    """Why the address of a mail with that result would go off a list; `told`: why by the words of the receiver."""
+    if result is DeliveryResult.COMPLAINT:
+        return SuppressClass.COMPLAINT
+    if result is DeliveryResult.HARD:
+        return told or SuppressClass.ADDRESS
+    return told if result in (DeliveryResult.SOFT, DeliveryResult.DEFERRED) and told in _SOFT else None
+
+
+def _bounce(reply: Reply, meaning: Meaning | None, why: SuppressClass | None) -> DeliveryResult:
+    """Which kind of bounce it is: by the meaning; where none tells, by the enhanced code (RFC 3463)."""
+    permanent = reply.kind is not ReplyKind.TEMPORARY
+    if why is SuppressClass.ADDRESS or (why is SuppressClass.HOST and permanent):
         return DeliveryResult.HARD
-    enhanced = reply.enhanced or reply.status
-    tail = f"X{enhanced[1:]}"
-    if reply.kind is ReplyKind.PERMANENT and tail in _ADDRESS_CODES and meaning is None:
-        return DeliveryResult.HARD
-    if tail in _POLICY_CODES or tail.startswith(("X.6.", "X.7.")):
+    if why is None and meaning is not None and meaning.about in _POLICY:
+        return DeliveryResult.POLICY
+    unknown = meaning is None or meaning.about is About.UNKNOWN
+    if unknown and permanent and _POLICY_CODES.fullmatch(reply.enhanced or reply.status):
         return DeliveryResult.POLICY
     return DeliveryResult.SOFT

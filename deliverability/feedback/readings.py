@@ -1,4 +1,4 @@
-"""The feedback in a file or mail, whatever it is, by its content: reports, bounces, complaints, events, logs, numbers."""
+"""The feedback in a file or mail, by its content: reports, bounces, complaints, events, logs, numbers of receivers."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def _of_mail(document: Enclosed, outcomes: Outcomes | None) -> FoundEvents | Non
 
 
 def _of_json(document: Enclosed, values: Iterator[Any], outcomes: Outcomes | None) -> FoundEvents | FoundValues | None:
-    """Events of a sending service, or numbers of Postmaster Tools; one of the first values tells. Raises NotReadError."""
+    """Events of a service, or numbers of Postmaster Tools; one of the first values tells. Raises NotReadError."""
     if outcomes is None:
         return None
     head: list[Any] = []

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from deliverability.model.deliveries import DeliveryOrigin, PublishedValue
 
 RECIPIENTS, RESULT, COMPLAINTS, TRAPS, BLOCKED = "recipients", "result", "complaints", "traps", "blocked"
-"""Metrics: messages; filter result (0 green, 1 yellow, 2 red); complaint rate in percent; hits; 1 where it is blocked."""
+"""Metrics: messages; filter result (0 green, 1 yellow, 2 red); complaint rate in percent; hits; 1: it is blocked."""
 
 _EPOCH = date(1970, 1, 1)
 _RESULTS = {"GREEN": 0.0, "YELLOW": 1.0, "RED": 2.0}
@@ -73,7 +73,7 @@ def _count(cell: str) -> float | None:
 def _day(cell: str) -> int | None:
     for form in _FORMS:
         try:
-            found = datetime.strptime(cell[:40], form).date()  # noqa: DTZ007
+            found = datetime.strptime(cell[:40], form).date()
         except ValueError:
             continue
         return (found - _EPOCH).days if 2011 <= found.year <= 2100 else None

@@ -61,7 +61,7 @@ def utc_day(second: int) -> str:
 
 
 def lines_of(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
-    """The lines of a stream without their ends, those that are empty left out; of a longer line its first `most` octets.
+    """The lines of a stream that are not empty, without their ends; of a longer line its first `most` octets.
 
     Takes time and memory linear in what is read, whatever its shape.
     """

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
+from deliverability.model.suppression import SuppressClass
+
 
 class DeliveryResult(StrEnum):
     """What became of one mail to one recipient.
@@ -51,6 +53,7 @@ class DeliveryEvent:
         receiver: id of the receiver; empty: none that is known.
         meaning: id of the entry of the reply catalogue that explains it; empty: none does.
         recipient: the address. It is for a file of addresses that the user asks for, and is kept nowhere else.
+        why: why that address would go off a list; None: this is no reason.
 
     """
 
@@ -62,6 +65,7 @@ class DeliveryEvent:
     receiver: str = ""
     meaning: str = ""
     recipient: str = field(default="", repr=False)
+    why: SuppressClass | None = None
 
 
 @dataclass(frozen=True, slots=True)
