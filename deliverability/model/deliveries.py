@@ -138,6 +138,8 @@ class Deliveries:
     """What became of the mail of an organizational domain in a window of whole UTC days.
 
     Attributes:
+        begin: first day.
+        end: last day: the newest that is over.
         days: by day.
         causes: why mail was not delivered, by day.
         gmail: what Postmaster Tools say of the domain and of names below it.
@@ -145,6 +147,8 @@ class Deliveries:
 
     """
 
+    begin: date
+    end: date
     days: tuple[DeliveryDay, ...] = ()
     causes: tuple[CauseDay, ...] = ()
     gmail: tuple[ValueDay, ...] = ()
