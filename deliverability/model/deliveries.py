@@ -123,6 +123,17 @@ class CauseDay:
 
 
 @dataclass(frozen=True, slots=True)
+class CauseSeen:
+    """What is known of a meaning at a receiver: what it is about, whether sending again helps (words of the catalogue of
+    replies), the rules behind it.
+    """
+
+    about: str
+    retry: str
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ValueDay:
     """A number that a receiver published: see PublishedValue."""
 
@@ -144,6 +155,7 @@ class Deliveries:
         causes: why mail was not delivered, by day.
         gmail: what Postmaster Tools say of the domain and of names below it.
         snds: what SNDS says of addresses, whoever uses them.
+        known: of causes by their meaning and receiver.
 
     """
 
@@ -153,6 +165,7 @@ class Deliveries:
     causes: tuple[CauseDay, ...] = ()
     gmail: tuple[ValueDay, ...] = ()
     snds: tuple[ValueDay, ...] = ()
+    known: Mapping[tuple[str, str], CauseSeen] = field(default_factory=dict)
 
 
 COUNTS: Mapping[DeliveryResult, str] = {
