@@ -231,7 +231,7 @@ def _bounces(causes: Iterable[CauseDay], deliveries: Deliveries) -> Iterable[Val
 
 def _loops(days: Iterable[DeliveryDay], deliveries: Deliveries) -> tuple[str, ...]:
     """Receivers that told of complaints, one by one or as numbers."""
-    found = {each.receiver for each in days if each.origin is DeliveryOrigin.COMPLAINTS and each.complaints}
+    found = {each.receiver for each in days if each.complaints}
     if any(each.metric == SPAM_RATE for each in deliveries.gmail):
         found.add("gmail")
     if deliveries.snds:
