@@ -9,11 +9,11 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import uvicorn
+from msgspec import Struct
 
 from deliverability.capture.app import create_app
 from deliverability.capture.feed import CaptureChange, CaptureNews
@@ -24,7 +24,7 @@ from deliverability.mail.received import is_internal
 from deliverability.model.codes import Code
 from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.errors import InputError
-from deliverability.ports.receive import ReceivedMail, ReceiveLimits, SmtpReceiver
+from deliverability.ports.receive import NoMailError, ReceivedMail, ReceiveLimits, SmtpReceiver
 
 CANNOT_LISTEN = Code("cannot-listen", ("address", "why"))
 BAD_CERTIFICATE = Code("bad-certificate", ("name", "why"))
@@ -33,8 +33,7 @@ _GRACE_SECONDS = 1
 _HTTP_CONNECTIONS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class ListenAddress:
+class ListenAddress(Struct, frozen=True):
     """A host (name or address) and a port; 0: any that is free."""
 
     host: str
@@ -52,8 +51,7 @@ class ListenAddress:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class PublicListener:
+class PublicListener(Struct, frozen=True):
     """What a listener that others reach has to have.
 
     Attributes:
@@ -70,8 +68,7 @@ class PublicListener:
     token: str
 
 
-@dataclass(frozen=True, slots=True)
-class ListenSettings:
+class ListenSettings(Struct, frozen=True):
     """Where to listen. `web` None: no pages and no API. `public` None: for this machine alone."""
 
     smtp: ListenAddress
@@ -79,8 +76,7 @@ class ListenSettings:
     public: PublicListener | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Listening:
+class Listening(Struct, frozen=True):
     """What is listened at, with the ports that were found."""
 
     smtp: ListenAddress
@@ -132,7 +128,10 @@ async def receiving(
     async def deliver(mail: ReceivedMail) -> str:
         seen = public is not None and not is_internal(mail.peer)
         envelope = SmtpEnvelope(mail.peer, mail.helo, mail.mail_from, mail.rcpt, mail.tls, seen)
-        return (await service.take(mail.octets, envelope, mail.at)).id
+        try:
+            return (await service.take(mail.octets, envelope, mail.at)).id
+        except InputError:
+            raise NoMailError from None
 
     def takes(address: str) -> bool:
         return public is None or service.reservations.takes(address, datetime.now(UTC))

@@ -12,10 +12,12 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability._files import PRIVATE, PRIVATE_FOLDER, move, write_whole
 from deliverability.mail.captured import META, RAW
@@ -26,12 +28,11 @@ from deliverability.runs.job import Sample
 
 FACTS = "facts.json"
 KEEP, KEEP_DAYS = 200, 30
-_IDENT = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{12}")
+_IDENT = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{17}")
 _HALF = re.compile(rf"\.{_IDENT.pattern}\.part")
 
 
-@dataclass(frozen=True, slots=True)
-class AuditSummary:
+class AuditSummary(Struct, frozen=True):
     """What the audit of a message came to, in short, for lists.
 
     Attributes:
@@ -50,8 +51,7 @@ class AuditSummary:
     tone: str = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Capture:
+class Capture(Struct, frozen=True):
     """One caught message, without its octets.
 
     Attributes:
@@ -131,13 +131,15 @@ class Capture:
             raise ValueError(f"no capture: {error!r}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class CaughtMail:
+class CaughtMail(Struct, frozen=True):
     """A capture and its octets, or the folder that has them: what travels to who audits it."""
 
     capture: Capture
     folder: Path | None = None
-    data: bytes | None = field(default=None, repr=False)
+    data: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"CaughtMail({self.capture!r})"
 
     @property
     def sample(self) -> Sample:
@@ -200,7 +202,8 @@ class CaptureStore:
     ) -> Capture:  # fmt: skip
         """Keep a message, then let go of what is too much or too old. Raises OSError where it cannot be written."""
         moment = at.astimezone(UTC).replace(tzinfo=None)
-        ident = f"{moment:%Y%m%dT%H%M%S}-{secrets.token_hex(6)}"
+        # Microseconds in hexadecimal, then what cannot be guessed.
+        ident = f"{moment:%Y%m%dT%H%M%S}-{moment.microsecond:05x}{secrets.token_hex(6)}"
         made = Capture(ident, f"{moment.isoformat(timespec='seconds')}Z", len(octets), name, envelope, subject, author)
         if self.folder is None:
             self._raw[ident] = octets
@@ -241,10 +244,12 @@ class CaptureStore:
             return None
 
     def mail(self, ident: str) -> CaughtMail | None:
-        """A capture as who audits it takes it; None where there is no such capture (any more)."""
+        """A capture as who audits it takes it; None where there is no such capture, or its file has gone."""
         capture = self._captures.get(ident)
-        if capture is None or self.folder is not None:
-            return None if capture is None else CaughtMail(capture, self.folder)
+        if capture is None:
+            return None
+        if self.folder is not None:
+            return CaughtMail(capture, self.folder) if (self.folder / ident / RAW).is_file() else None
         data = self._raw.get(ident)
         return None if data is None else CaughtMail(capture, data=data)
 

@@ -12,13 +12,14 @@ FACT: Final = "deliveries.bounces"
 
 
 def with_unmet(facts: FactSet, findings: Sequence[Finding]) -> FactSet:
-    """The facts, with it known of each cause of bounces which of the rules behind it are unmet; where that is said, it stays so."""
+    """The facts, with it known of each cause of bounces which of the rules behind it are unmet.
+
+    Where that is said, it stays so.
+    """
     items = records_of(facts.value(FACT))
     if not items:
         return facts
-    told = tuple(
-        item if item.get("unmet") is not None else {**item, "unmet": _unmet(item, findings)} for item in items
-    )
+    told = tuple(item if item.get("unmet") is not None else {**item, "unmet": _unmet(item, findings)} for item in items)
     return FactSet({**facts.facts, FACT: Fact(FACT, told, facts.facts[FACT].evidence)}, facts.evidence)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from deliverability.judge import bounced, waivers
 from deliverability.judge.ready import Eyes, ReadyRule, SubjectFacts, Tokens, fingerprint_of
@@ -17,8 +18,7 @@ _OF_OTHERS = (waivers.FACT, bounced.FACT)
 _BOTH = (VolumeClass.SMALL, VolumeClass.BULK)
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """Which rules and receivers count: ids or prefixes. Empty `select`: all; empty `receivers`: every provider."""
 
     select: tuple[str, ...] = ()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Union
+
+from msgspec import Struct
 
 
 class Input(StrEnum):
@@ -12,8 +13,8 @@ class Input(StrEnum):
 
     SENDING_IP: one address that sends, or a message that shows one. SENDING_IPS: all of them, as one message cannot.
     REPORTS: what receivers report, read in. DELIVERIES: results of mails, read in: bounces, events or a log. DELIVERED:
-    those that also tell what was delivered. POSTMASTER_TOOLS, SNDS: exports of these, read in. HISTORY: weekly runs that
-    are kept. RARE_RUNS: which mail is sent seldom.
+    those that also tell what was delivered. POSTMASTER_TOOLS, SNDS: exports of these, read in. HISTORY: weekly runs
+    that are kept. RARE_RUNS: which mail is sent seldom.
     """
 
     SENDING_IP = "sending-ip"
@@ -45,8 +46,7 @@ Arg = Union[str, int, float, "Detail", tuple["Arg", ...]]
 """What a code is about: text as it was seen, a number, a further detail, or several of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Detail:
+class Detail(Struct, frozen=True):
     """One thing that can be said: a code, and what it is about. Words: ``detail.CODE`` in reports/strings.*.yaml.
 
     Attributes:
@@ -63,8 +63,7 @@ class Detail:
         return dict(self.args)[name]
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(Struct, frozen=True):
     """The declaration of a code, beside what says it: its name and the names of its arguments.
 
     Called with the arguments it gives the detail.

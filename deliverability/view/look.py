@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability.model.facts import Value, records_of, text_of, texts_of
 from deliverability.model.report import Outcome, Report
@@ -20,8 +22,7 @@ _CLIP = "clip_octets"
 _LOOKS = ("html", "clients", "size")
 
 
-@dataclass(frozen=True, slots=True)
-class MessageContents:
+class MessageContents(Struct, frozen=True):
     """What is shown of a message beside its report; plain text, read without trust.
 
     Attributes:
@@ -37,19 +38,36 @@ class MessageContents:
 
     """
 
-    html: str = field(default="", repr=False)
-    images: Mapping[str, str] = field(default_factory=dict, repr=False)
-    html_text: str = field(default="", repr=False)
-    text: str = field(default="", repr=False)
+    html: str = ""
+    images: Mapping[str, str] = field(default_factory=dict)
+    html_text: str = ""
+    text: str = ""
     text_cut: int = 0
     fields: tuple[tuple[str, str], ...] = ()
-    header: str = field(default="", repr=False)
-    source: str = field(default="", repr=False)
+    header: str = ""
+    source: str = ""
     source_cut: int = 0
 
+    def __repr__(self) -> str:
+        return f"MessageContents({self.fields!r})"
 
-@dataclass(frozen=True, slots=True)
-class ClipView:
+
+class LighterCopy(Struct, frozen=True):
+    """What `deliv slim` makes of a message.
+
+    Attributes:
+        before: octets of the message as sent.
+        after: octets of the copy; the same where nothing was changed.
+        refused: the code of why the message was left alone; empty: it was tried.
+
+    """
+
+    before: int
+    after: int
+    refused: str = ""
+
+
+class ClipView(Struct, frozen=True):
     """How much of the HTML a mail program shows before it hides the rest.
 
     Attributes:
@@ -68,8 +86,7 @@ class ClipView:
     over: bool
 
 
-@dataclass(frozen=True, slots=True)
-class FeatureView:
+class FeatureView(Struct, frozen=True):
     """Something of HTML or CSS that not every mail program shows."""
 
     title: str
@@ -79,8 +96,7 @@ class FeatureView:
     aside: str
 
 
-@dataclass(frozen=True, slots=True)
-class LookView:
+class LookView(Struct, frozen=True):
     """The screen, in reading order.
 
     Attributes:
@@ -89,6 +105,8 @@ class LookView:
         html: what the HTML is made of.
         todo: what is unmet of size and look: sentence, and place in the report.
         savings: what would make it lighter.
+        lighter: what `deliv slim` saves of it, as measured, or that it was not measured.
+        slims: there may be a lighter copy to take away.
         features: of HTML and CSS, those that fewest programs show first; `more_features` are left out.
         html_size: octets of the HTML, in words.
         compared: with how many programs, and as of when; empty: not compared.
@@ -106,6 +124,8 @@ class LookView:
     html_size: str
     todo: tuple[tuple[str, str], ...]
     savings: SavingsView | None
+    lighter: str
+    slims: bool
     features: tuple[FeatureView, ...]
     more_features: int
     compared: str
@@ -117,8 +137,8 @@ class LookView:
     source_cut: str
 
 
-def look_view(view: ReportView, contents: MessageContents) -> LookView:
-    """The screen of an audited message."""
+def look_view(view: ReportView, contents: MessageContents, copy: LighterCopy | None = None) -> LookView:
+    """The screen of an audited message; `copy` None: it was not measured."""
     say, report = view.speaker.say, view.report
     features = tuple(_features(report, say))
     shown = message_preview(view, contents, ColourScheme.LIGHT) if contents.html else None
@@ -130,6 +150,8 @@ def look_view(view: ReportView, contents: MessageContents) -> LookView:
         html_size=octets(shown.octets, say) if shown else "",
         todo=tuple((each.headline, each.anchor) for each in view.todo if each.topic in _LOOKS),
         savings=view.savings,
+        lighter=_lighter(copy, say),
+        slims=copy is None or copy.after < copy.before,
         features=features[:_FEATURES_SHOWN],
         more_features=max(0, len(features) - _FEATURES_SHOWN),
         compared=_compared(report, say),
@@ -187,6 +209,18 @@ def _clip(report: Report, limit: int, receiver: str, view: ReportView) -> ClipVi
         filled=min(100.0, round(share, 1)),
         over=over,
     )
+
+
+def _lighter(copy: LighterCopy | None, say: Phrases) -> str:
+    if copy is None:
+        return say("look.not-measured")
+    before, saved = octets(copy.before, say), copy.before - copy.after
+    if copy.refused:
+        return say("slim.refused", size=before, why=say(f"slim.kept.{copy.refused}"))
+    if saved <= 0:
+        return say("slim.nothing", size=before)
+    # Rounded down, as `deliv slim` does it.
+    return say("look.measured", before=before, after=octets(copy.after, say), percent=str(100 * saved // copy.before))
 
 
 def _features(report: Report, say: Phrases) -> Iterator[FeatureView]:
