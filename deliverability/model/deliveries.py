@@ -120,8 +120,9 @@ class CauseDay(Struct, frozen=True):
 
 
 class CauseSeen(Struct, frozen=True):
-    """What is known of a meaning at a receiver: what it is about and whether sending again helps (words of the catalogue
-    of replies), the rules behind it.
+    """What is known of a meaning at a receiver, in words of the catalogue of replies.
+
+    `about`: what it is about; `retry`: whether sending again helps; `rules`: those behind it.
     """
 
     about: str
