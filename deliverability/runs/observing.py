@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ from deliverability.runs.job import Job, Options
 if TYPE_CHECKING:
     from deliverability.config import Settings
     from deliverability.history.store import History, Point
+    from deliverability.model.replies import ReplyCatalogue
+    from deliverability.model.rules import RuleSet
 
 _RUNS = 60  # earlier ones that are looked at
 
@@ -89,16 +92,22 @@ def _observed(job: Job, domain: str, history: History, how: Observing, now: date
     )
 
 
+@lru_cache(maxsize=2)
+def _catalogue(folders: tuple[Path, ...]) -> tuple[RuleSet, ReplyCatalogue]:
+    from deliverability.feedback.catalogue import load_replies
+    from deliverability.runs.rules import load_rules, rule_folders
+
+    rules = load_rules(folders)
+    return rules, load_replies(rule_folders(folders), rules)
+
+
 def _known(became: Deliveries, folders: Sequence[Path]) -> dict[tuple[str, str], CauseSeen]:
     """What the catalogue of replies knows of the causes; by its own example of each."""
-    from deliverability.feedback.catalogue import load_replies
     from deliverability.feedback.explain import explain
-    from deliverability.runs.rules import load_rules, rule_folders
 
     if not became.causes:
         return {}
-    rules = load_rules(folders)
-    catalogue = load_replies(rule_folders(folders), rules)
+    rules, catalogue = _catalogue(tuple(folders))
     meanings = {each.id: each for each in catalogue.meanings}
     found: dict[tuple[str, str], CauseSeen] = {}
     for each in became.causes:
