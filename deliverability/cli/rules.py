@@ -67,13 +67,14 @@ def command(which: tuple[str, ...], rules: tuple[Path, ...], lang: str, style: s
 def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
     from deliverability.feedback.catalogue import load_replies
     from deliverability.runs.rules import rule_folders
+    from deliverability.words.details import detail_words
 
     senders = loaded.knowledge.services
     with rule_problems():
         replies = load_replies(rule_folders(folders), loaded)
     say = language().say
     for warning in loaded.warnings:
-        click.echo(say("cli.warning", text=warning), err=True)
+        click.echo(say("cli.warning", text=detail_words(warning, say)), err=True)
     today = datetime.now(UTC).date()
     read = [(source.key, source.read_as, source.checked) for source in loaded.sources.values()]
     read += [(f"{each.id} ({at.url})", at.read_as, at.checked) for each in senders.values() for at in each.sources]

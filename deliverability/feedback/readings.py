@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from deliverability.feedback import limits
 from deliverability.feedback.limits import NotReadError
-from deliverability.feedback.rua import RowSink, read_aggregate
+from deliverability.feedback.records import RowSink, SeenRecords
+from deliverability.feedback.rua import read_aggregate
 from deliverability.feedback.ruf import failure_report
 from deliverability.feedback.tlsrpt import read_tls_report
 from deliverability.feedback.unpack import DocumentKind, Enclosed, Unreadable, documents
@@ -47,7 +48,7 @@ class UnusedPart(Struct, frozen=True):
 
 
 def reports_in(
-    content: bytes | Path, name: str, sink: Callable[[], SinkT], now: int
+    content: bytes | Path, name: str, sink: Callable[[], SinkT], now: int, seen: SeenRecords | None = None
 ) -> Iterator[FoundReport[SinkT] | UnusedPart]:
     """Every report of a file or mail, in order; where it holds none, one UnusedPart says so.
 
@@ -57,6 +58,7 @@ def reports_in(
         sink: makes what takes the rows of an aggregate report; what it took has to be forgotten where an UnusedPart
             follows, and is: its `restart` is called.
         now: seconds since 1970.
+        seen: the records of files and mails that were read before.
 
     Never raises for any content.
 
@@ -68,7 +70,7 @@ def reports_in(
                 found = True
                 yield UnusedPart(document.name, document.detail)
             continue
-        each = _read(document, sink, now)
+        each = _read(document, sink, now, seen)
         if each is not None:
             found = True
             yield each
@@ -76,7 +78,9 @@ def reports_in(
         yield UnusedPart(name, limits.NOT_FEEDBACK(), is_report=False)
 
 
-def _read(document: Enclosed, sink: Callable[[], SinkT], now: int) -> FoundReport[SinkT] | UnusedPart | None:
+def _read(
+    document: Enclosed, sink: Callable[[], SinkT], now: int, seen: SeenRecords | None
+) -> FoundReport[SinkT] | UnusedPart | None:
     """The report that a document is; None where it is none."""
     rows: SinkT | None = None
     report: AggregateReport | TlsReport | FailureReport | None
@@ -87,7 +91,7 @@ def _read(document: Enclosed, sink: Callable[[], SinkT], now: int) -> FoundRepor
             report = read_tls_report(document.pieces(), now)
         else:
             rows = sink()
-            report = read_aggregate(document.pieces, rows, now)
+            report = read_aggregate(document.pieces, rows, now, seen)
     except NotReadError as error:
         if rows is not None:
             rows.restart()
