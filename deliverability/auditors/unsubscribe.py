@@ -101,13 +101,16 @@ _BESIDE_LINK = re.compile(
 _IN_ADDRESS = re.compile(
     r"unsub(?:scribe)?(?![a-z])|opt-?_?out(?![a-z])|(?<![a-z])haishin-?_?teishi|(?<![a-z])taikai(?![a-z])"
 )
-# One of these is in whatever the three find: looking for them takes a tenth of the time.
-_MARKS = (
+WORDS = (_BESIDE_LINK, _IN_ADDRESS, _IN_LINK)
+"""By which a link is known to be for unsubscribing."""
+# Looking for them takes a tenth of the time.
+MARKS = (
     *("unsub", "opt", "out", "sign", "remove", "receiv", "stop", "preferences", "settings", "subscription"),
     *("停止", "解除", "中止", "不要", "退会", "オプトアウト", "設定", "希望", "haishin", "taikai"),
     *("désabonn", "désinscri", "abmelden", "abbestellen", "darse", "suscripción", "disiscriv", "iscrizione"),
     *("afmelden", "uitschrijven", "descadastr", "inscrição", "取消", "退订", "거부", "구독"),
 )
+"""One of these is in whatever WORDS find."""
 _LETTERS = str.maketrans("\u0130\u0131\u017f\u212a", "iisk")
 _TEXT_ADDRESS = re.compile(r"https?://[^\s<>\"]{3,2000}|mailto:\S{3,500}", re.IGNORECASE)
 
@@ -253,10 +256,10 @@ def _words_in_text(pieces: Iterable[str]) -> list[str]:
     found: dict[str, None] = {}
     for stretch in near_links(pieces):
         folded = _folded(stretch)
-        if not any(map(folded.__contains__, _MARKS)):
+        if not any(map(folded.__contains__, MARKS)):
             continue  # most links are no such links
         lines = [line[:LONGEST_LINE] for line in folded.split("\n")]
-        if not any(words.search("\n".join(lines)) for words in (_BESIDE_LINK, _IN_ADDRESS, _IN_LINK)):
+        if not any(words.search("\n".join(lines)) for words in WORDS):
             continue
         near = [bool(_TEXT_ADDRESS.search(line)) for line in lines]
         for index, line in enumerate(lines):
