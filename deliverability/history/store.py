@@ -153,13 +153,13 @@ class History:
                 sqlalchemy.event.listen(engine, "begin", _begin_sqlite)
             _migrate(engine, shown)
             failed.pop_all()
+        except HistoryError:
+            raise
         except ModuleNotFoundError as error:
             raise HistoryError(ABOUT(what=shown, detail=NO_DRIVER(why=str(error)))) from None
         except OSError as error:
             raise HistoryError(file_error(shown, error)) from None
-        except ValueError as error:  # an option of the address that the driver does not take
-            raise HistoryError(ABOUT(what=shown, detail=_plain(error))) from None
-        except SQLAlchemyError as error:
+        except (ValueError, SQLAlchemyError) as error:  # ValueError: an option that the driver does not take
             raise HistoryError(ABOUT(what=shown, detail=_plain(error))) from None
         finally:
             failed.close()

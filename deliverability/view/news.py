@@ -113,11 +113,11 @@ def run_news(summary: Summary, rules: RuleSet, say: Phrases) -> RunNews:
     ranks = tuple(len(NewsKind) if news is None else news.kind for news in found)
     removed = [writer.said("removed", NewsKind.OTHER, visible(domain)) for domain in summary.removed]
     placed = [replace(news, place=place) for place, news in enumerate(found) if news is not None]
-    told = sorted(placed + removed, key=lambda news: news.kind)
+    ordered = sorted(placed + removed, key=lambda news: news.kind)
     still = [writer.still(each) for each, rank in zip(entries, ranks, strict=True) if rank > NewsKind.AT_RISK]
-    if not told:
+    if not ordered:
         return RunNews((writer.of_all("quiet", entries),), tuple(filter(None, still)), ranks, tone)
-    return RunNews(tuple(told), tuple(filter(None, still)), ranks, told[0].tone)
+    return RunNews(tuple(ordered), tuple(filter(None, still)), ranks, ordered[0].tone)
 
 
 class _Writer:
@@ -233,8 +233,8 @@ class _Writer:
         if any(each.after is VerdictKind.DNS_NOT_READY for each in changes):
             return "dns"
         names = {each.receiver for each in changes}
-        said = [one for each in entry.verdicts if each.receiver in names for one in each.effects]
-        worst = max(said, key=lambda one: (one.effect.rank, not one.contested), default=Said(Effect.NOTE))
+        effects = [one for each in entry.verdicts if each.receiver in names for one in each.effects]
+        worst = max(effects, key=lambda one: (one.effect.rank, not one.contested), default=Said(Effect.NOTE))
         if worst.effect is Effect.REJECT:
             return "may-reject"
         return worst.effect.value if worst.effect.hinders else "at-risk"
@@ -250,15 +250,15 @@ class _Writer:
             dict.fromkeys([*behind, *comparison.records]), key=lambda each: each.removed is None
         )
         gone = [each for each in records if each.removed]
-        told = [record_news(each, comparison.domain, say) for each in gone or records]
+        lines = [record_news(each, comparison.domain, say) for each in gone or records]
         lookups = next((f for c in comparison.changes for f in c.facts if f.path == "spf.lookups"), None)
         if lookups is not None and not gone:
-            told.insert(1, say("news.lookups", before=str(lookups.before), after=str(lookups.after)))
+            lines.insert(1, say("news.lookups", before=str(lookups.before), after=str(lookups.after)))
         causes = [cause for one in comparison.verdicts for cause in one.causes]
         causes += [cause for change in comparison.changes for cause in change.causes]
-        if not told and causes and causes[0] in _PLAIN:
-            told = [say(f"news.cause.{causes[0].value}")]
-        return tuple(dict.fromkeys(told))[:_CAUSES]
+        if not lines and causes and causes[0] in _PLAIN:
+            lines = [say(f"news.cause.{causes[0].value}")]
+        return tuple(dict.fromkeys(lines))[:_CAUSES]
 
     def _name(self, entry: WeeklyEntry) -> str:
         source = visible(shortened(entry.source, _NAME))

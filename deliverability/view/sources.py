@@ -14,8 +14,6 @@ from deliverability.words.details import detail_words
 from deliverability.words.phrases import Phrases
 from deliverability.words.sentences import visible
 
-_SUMS = ("own.messages", "own.aligned", "forged", "reports", "span_days")
-
 
 class SourceRow(Struct, frozen=True):
     """A source in words; `paste`: the lines for the settings, where only the user can say whose it is."""
