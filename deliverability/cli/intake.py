@@ -6,7 +6,7 @@ import asyncio
 import glob
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from deliverability.config import MailboxSettings, Settings
     from deliverability.feedback.imap import ImapAccess
     from deliverability.model.intake import IntakeResult
-    from deliverability.runs.intake import IntakePlan
+    from deliverability.model.reporters import Reporter
+    from deliverability.ports.ports import Ports
+    from deliverability.runs.intake import IntakeMailbox, IntakePlan
 
 _TOKEN_SECONDS = 60
 _EVERY = 20  # items between two lines of progress
@@ -65,7 +67,7 @@ def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, f
     """Raises InputError."""
     from deliverability.cli.inputs import ports_of
     from deliverability.knowledge import load_knowledge
-    from deliverability.runs.intake import IntakeMailbox, IntakePlan
+    from deliverability.runs.intake import IntakePlan
     from deliverability.runs.rules import rule_folders
 
     feedback = settings.feedback
@@ -84,9 +86,7 @@ def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, f
     return IntakePlan(
         ports=ports_of(params, settings),
         places=places,
-        mailboxes=[
-            IntakeMailbox(each.name, _access(each, folder), each.done, each.failed, each.most) for each in chosen
-        ],
+        mailboxes=[_mailbox(each, folder) for each in chosen],
         reporters=load_knowledge(rule_folders(settings.rules)).reporters,
         authserv=feedback.authserv,
         keep_days=feedback.keep_days,
@@ -98,17 +98,42 @@ def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, f
     )
 
 
+def intake_of(settings: Settings, folder: Path, ports: Ports, reporters: Mapping[str, Reporter]) -> IntakePlan | None:
+    """All places and mailboxes of the settings; None where they name none."""
+    from deliverability.runs.intake import IntakePlan
+
+    feedback = settings.feedback
+    if not feedback.places and not feedback.mailbox:
+        return None
+    return IntakePlan(
+        ports=ports,
+        places=feedback.places,
+        mailboxes=[_mailbox(each, folder) for each in feedback.mailbox],
+        reporters=reporters,
+        authserv=feedback.authserv,
+        keep_days=feedback.keep_days,
+    )
+
+
+def _mailbox(box: MailboxSettings, folder: Path) -> IntakeMailbox:
+    from deliverability.runs.intake import IntakeMailbox
+
+    return IntakeMailbox(box.name, _access(box, folder), box.done, box.failed, box.most)
+
+
 def _access(box: MailboxSettings, folder: Path) -> Callable[[], ImapAccess]:
     """How to reach a mailbox; what logs in is fetched when it is called. Raises InputError then."""
 
     def access() -> ImapAccess:
         from deliverability.feedback.imap import ImapAccess
-        from deliverability.notify.notifier import secret
+        from deliverability.notify.notifier import SecretError, secret
 
-        if box.token_command:
-            password = _token(box.token_command)
-        else:
-            password = secret(box.password_env, box.password_file, folder)
+        try:
+            password = (
+                _token(box.token_command) if box.token_command else secret(box.password_env, box.password_file, folder)
+            )
+        except SecretError as error:
+            raise InputError(error.detail) from None
         port = box.port or _PORTS.get(box.security, _OTHER_PORT)
         return ImapAccess(box.host, port, box.security, box.username, password, bool(box.token_command), box.folder)
 

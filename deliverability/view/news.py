@@ -10,9 +10,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deliverability.model.answer import Said
-from deliverability.model.history import Cause, ChangeKind, RecordChange, VerdictChange
+from deliverability.model.gate import GateKind
+from deliverability.model.history import Cause, ChangeKind, FindingChange, RecordChange, VerdictChange
 from deliverability.model.report import VerdictKind
 from deliverability.model.rules import Effect, RuleSet
+from deliverability.model.traffic import GateWeek
 from deliverability.model.weekly import Summary, WeeklyEntry
 from deliverability.words.changes import record_news
 from deliverability.words.dates import day_words
@@ -150,6 +152,10 @@ class _Writer:
         unchecked = [each for each in news if each.kind is ChangeKind.UNCHECKED]
         if unchecked and entry.failures:
             return self._unchecked(entry, name)
+        if (gate := entry.gate) is not None and gate.before is GateKind.SAFE and gate.has_news:
+            return self._gate(
+                "shut", gate, name, NewsKind.OTHER, self._because([self._worst(entry, new)] if new else ())
+            )
         better = [each for each in comparison.verdicts if each.after.rank < each.before.rank]
         fine = [each for each in better if each.after in _FINE]
         if fine:
@@ -157,14 +163,13 @@ class _Writer:
         freed = [each for each in better if each.before is VerdictKind.REJECTED]
         if freed:
             return self._verdicts("less", freed, name, causes, NewsKind.BETTER)
+        if gate is not None and gate.kind is GateKind.SAFE and gate.has_news and not new:
+            return self._gate("open", gate, name, NewsKind.BETTER)
         if comparison.records:
             return self._other(name, say("value.separator").join(causes))
         if new:
-            texts = entry.texts.get(say.lang, {})
-            worst = max(new, key=lambda each: each.severity.rank)
-            what = texts[worst.fingerprint].title if worst.fingerprint in texts else worst.rule
             more = say.count("news.more", len(new) - 1) if len(new) > 1 else ""
-            return self._other(name, visible(shortened(what)) + more)
+            return self._other(name, self._worst(entry, new) + more)
         mended = [each for each in news if each.kind in (ChangeKind.MENDED, ChangeKind.GONE)]
         return self.said("mended", NewsKind.BETTER, name, causes, n=len(mended)) if mended else None
 
@@ -216,6 +221,16 @@ class _Writer:
     def _other(self, name: str, what: str) -> NewsView:
         words = self._say("news.other", domain=name, what=what)
         return NewsView(NewsKind.OTHER, name, words, (words, self._say("news.changed", domain=name)))
+
+    def _gate(self, key: str, gate: GateWeek, name: str, kind: NewsKind, because: str = "") -> NewsView:
+        whole, bare = (self._say(f"news.gate.{key}", domain=name, policy=gate.to, because=b) for b in (because, ""))
+        return NewsView(kind, name, whole, (whole, bare))
+
+    def _worst(self, entry: WeeklyEntry, new: Sequence[FindingChange]) -> str:
+        """The worst of what is new, by its title."""
+        worst = max(new, key=lambda each: each.severity.rank)
+        text = entry.texts.get(self._say.lang, {}).get(worst.fingerprint)
+        return visible(shortened(text.title if text else worst.rule))
 
     def _unchecked(self, entry: WeeklyEntry, name: str) -> NewsView:
         say = self._say
@@ -300,7 +315,7 @@ class _Writer:
         return NewsView(kind, "", say(f"news.body.{form}.{state}", **values), tuple(subjects))
 
 
-_PLAIN = (Cause.SETTINGS, Cause.RULES, Cause.CLOCK, Cause.MAIL)
+_PLAIN = (Cause.SETTINGS, Cause.RULES, Cause.CLOCK, Cause.MAIL, Cause.TRAFFIC)
 
 
 def _worst(entry: WeeklyEntry) -> tuple[str, list[str]]:
