@@ -159,7 +159,7 @@ def test_a_reply_of_ones_own_is_explained(deliv: Deliv) -> None:  # noqa: F811
     Path("own/replies/acme.yaml").write_text(
         "receiver: acme\nname: {en: Acme Mail, ja: アクメメール}\nhosts: [mx.acme.example]\nreplies:\n"
         '  - id: acme-moon\n    says: ["the moon is full"]\n    example: "550 5.7.1 The moon is full"\n'
-        "    retry: later\n    rules: []\n    sources: [{ref: rfc5321}]\n    text:\n"
+        "    retry: later\n    about: host\n    rules: []\n    sources: [{ref: rfc5321}]\n    text:\n"
         "      en: {means: Acme takes no mail at full moon., do: [Wait a day.]}\n"
         "      ja: {means: 満月の日は受信しません。, do: [1日待ちます。]}\n",
         "utf-8",

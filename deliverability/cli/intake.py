@@ -23,6 +23,7 @@ from deliverability.model.errors import NO_SUCH_FILE, InputError
 if TYPE_CHECKING:
     from deliverability.config import MailboxSettings, Settings
     from deliverability.feedback.imap import ImapAccess
+    from deliverability.feedback.outcomes import Outcomes
     from deliverability.model.intake import IntakeResult
     from deliverability.model.reporters import Reporter
     from deliverability.ports.ports import Ports
@@ -41,6 +42,7 @@ TOKEN_FAILED = Code("intake-token", ("why",))
 @click.command("intake", cls=Command)
 @click.argument("places", metavar="[PLACE]...", nargs=-1)
 @click.option("--mailbox", multiple=True, metavar="NAME")
+@click.option("--domain", metavar="DOMAIN")
 @click.option("--since", type=DayType(), metavar="DATE")
 @click.option("--most", type=NumberType(int, 1), metavar="N")
 @click.option("--trust", is_flag=True)
@@ -51,7 +53,7 @@ TOKEN_FAILED = Code("intake-token", ("why",))
 @text_or_json_option
 @lang_option
 def command(places: tuple[str, ...], style: str, lang: str, **params: Any) -> int:
-    """Take in the reports that receivers send: aggregate, failure and TLS reports."""
+    """Take in what receivers send back: reports, bounces, complaints, events, logs and their own numbers."""
     with plain_errors(), rule_problems():
         from deliverability.cli.inputs import read_settings
 
@@ -66,6 +68,7 @@ def command(places: tuple[str, ...], style: str, lang: str, **params: Any) -> in
 def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, folder: Path) -> IntakePlan:
     """Raises InputError."""
     from deliverability.cli.inputs import ports_of
+    from deliverability.inputs import parse_domain
     from deliverability.knowledge import load_knowledge
     from deliverability.runs.intake import IntakePlan
     from deliverability.runs.rules import rule_folders
@@ -95,7 +98,27 @@ def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, f
         most=params["most"],
         set_aside=params["set_aside"],
         dry=params["dry_run"],
+        outcomes=outcomes_of(settings),
+        domain=parse_domain(params["domain"]) if params["domain"] else owner_of(settings),
     )
+
+
+def outcomes_of(settings: Settings) -> Outcomes:
+    """What replies mean, by the rules of the settings. Raises ReplyError and judge.files.RuleError."""
+    from deliverability.feedback.catalogue import load_replies
+    from deliverability.feedback.outcomes import Outcomes
+    from deliverability.runs.rules import load_rules, rule_folders
+
+    return Outcomes(load_replies(rule_folders(settings.rules), load_rules(settings.rules)))
+
+
+def owner_of(settings: Settings) -> str:
+    """Whose mail it is where what is read does not tell: the only organizational domain of the settings; else empty."""
+    from deliverability.inputs import parse_domain
+    from deliverability.protocols.dmarc.psl import registrable_domain
+
+    homes = {registrable_domain(parse_domain(each)) for each in settings.names}
+    return homes.pop() if len(homes) == 1 else ""
 
 
 def intake_of(settings: Settings, folder: Path, ports: Ports, reporters: Mapping[str, Reporter]) -> IntakePlan | None:
@@ -112,6 +135,8 @@ def intake_of(settings: Settings, folder: Path, ports: Ports, reporters: Mapping
         reporters=reporters,
         authserv=feedback.authserv,
         keep_days=feedback.keep_days,
+        outcomes=outcomes_of(settings),
+        domain=owner_of(settings),
     )
 
 

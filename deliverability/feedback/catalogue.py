@@ -16,7 +16,7 @@ from deliverability import _yamlstrict as yamlstrict
 from deliverability._yamlstrict import DEFINED, NO_RULE, NO_SOURCE, STEPS_DIFFER
 from deliverability.feedback.match import fold, parse_code
 from deliverability.model.codes import ABOUT, Code, Detail
-from deliverability.model.replies import ANY, BouncingReceiver, Meaning, ReplyCatalogue, Retry
+from deliverability.model.replies import ANY, About, BouncingReceiver, Meaning, ReplyCatalogue, Retry
 from deliverability.model.rules import Confidence, RuleSet, SourceRef
 
 FOLDER = "replies"
@@ -66,6 +66,7 @@ class _MeaningShape(_Shape):
     sure_with: list[str] = []
     example: str = pydantic.Field(min_length=1)
     retry: Retry
+    about: About
     rules: list[str] | None = None
     confidence: Confidence = Confidence.HIGH
     contested: bool = False
@@ -185,6 +186,7 @@ def _meaning(shape: _MeaningShape, receiver: str) -> Meaning:
         sure_with=tuple(shape.sure_with),
         example=shape.example,
         retry=shape.retry,
+        about=shape.about,
         rules=None if shape.rules is None else tuple(shape.rules),
         meaning={lang: words.means for lang, words in languages},
         steps={lang: tuple(words.do) for lang, words in languages},

@@ -92,6 +92,8 @@ class _Page:
         yield from self._paragraph(meaning.meaning[say.lang], 2)
         for note in self._doubts(explained):
             yield from self._paragraph(note, 2)
+        yield from ("", say("explain.about"))
+        yield from self._paragraph(say(f"explain.about-{meaning.about.value}"), 2)
         if reply.kind not in (ReplyKind.ACCEPTED, ReplyKind.REPORT):
             yield from ("", say("explain.retry"))
             retry = meaning.retry.value
@@ -232,6 +234,7 @@ def _reply_json(
         shape["meaning"] = {
             "id": meaning.id,
             "retry": meaning.retry.value,
+            "about": meaning.about.value,
             "confidence": meaning.confidence.value,
             "contested": meaning.contested,
             "text": {

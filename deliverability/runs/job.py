@@ -12,6 +12,7 @@ from msgspec.structs import force_setattr
 from deliverability.inputs import parse_domain, parse_ip, parse_mail_from, parse_selector
 from deliverability.model.blocklists import ListsWanted
 from deliverability.model.codes import Code
+from deliverability.model.deliveries import Deliveries
 from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.errors import InputError, file_error
 from deliverability.model.facts import KeySeen, Purpose, StageSeen, Waiver
@@ -74,6 +75,7 @@ class Options(Struct, frozen=True):
     dns_provider: str | None = None
     taken_from: str | None = None
     observed: Observed | None = None
+    deliveries: Deliveries | None = None
     source_words: tuple[SourceWord, ...] = ()
     rare: tuple[str, ...] | None = None
     stage_seen: StageSeen | None = None

@@ -94,6 +94,7 @@ class ReplyEntry(Struct, frozen=True):
     example: str
     means: str
     steps: tuple[str, ...]
+    about: str
     retry: str
     confidence: str
     contested: bool
@@ -204,6 +205,7 @@ class Rulebook(Struct, frozen=True):
             example=meaning.example,
             means=meaning.meaning[say.lang],
             steps=tuple(meaning.steps[say.lang]),
+            about=say(f"explain.about-{meaning.about.value}"),
             retry=say(f"explain.retry-{meaning.retry.value}"),
             confidence=self._sureness(meaning.confidence.value),
             contested=meaning.contested,

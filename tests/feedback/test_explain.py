@@ -485,6 +485,7 @@ replies:
     says: ["we are closed"]
     example: "550 We are closed"
     retry: later
+    about: host
     rules: [%s]
     sources: [{ref: rfc5321}]
     text:

@@ -363,7 +363,7 @@ class _Subjects(Struct, frozen=True):
 
         async def gathered_of(each: tuple[WeeklySubject, str]) -> _Gathered:
             subject, _ = each
-            if observer is not None and observer.has_reports(subject.domain):
+            if observer is not None and observer.knows(subject.domain):
                 options = await asyncio.to_thread(observer.observed, subject.options, subject.domain)
                 subject = replace(subject, options=options)
             if subject.options.lists_wanted is not None:
