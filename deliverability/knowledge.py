@@ -12,8 +12,9 @@ from deliverability._resources import locate
 from deliverability.model.dns_providers import DnsProvider, HostField, LongText, Quotes
 from deliverability.model.knowledge import Knowledge, Measures, Outside
 from deliverability.model.reporters import Reporter
-from deliverability.model.rules import READ_AS
+from deliverability.model.rules import READ_AS, SourceRef
 from deliverability.model.senders import ServiceSource
+from deliverability.model.warm_up import StopRule, WarmUpNumbers
 from deliverability.senders.catalogue import CatalogueError, load_senders, pattern
 
 if TYPE_CHECKING:
@@ -24,12 +25,13 @@ MEASURES = "measures.yaml"
 OUTSIDE = "outside.yaml"
 DNS_PROVIDERS = "dns-providers.yaml"
 REPORTERS = "reporters.yaml"
+WARM_UP = "warm-up.yaml"
 
 _T = TypeVar("_T")
 
 
 def load_knowledge(folders: Iterable[Path]) -> Knowledge:
-    """What all folders say; a later one replaces entries of the same id, features, the measures and whom to ask.
+    """What all folders say; a later one replaces entries of the same id, features, and each of the single files whole.
 
     Raises CatalogueError with every problem found.
     """
@@ -40,6 +42,7 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
     providers: dict[str, DnsProvider] = {}
     reporters: dict[str, Reporter] = {}
     measures, outside = Measures(), Outside()
+    warm_up: WarmUpNumbers | None = None
     for folder in folders:
         for path in sorted((folder / CLIENTS).glob("*.yaml")):
             for kind, names in (_read(path, shapes.features, problems) or {}).items():
@@ -52,6 +55,8 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
         if (path := folder / DNS_PROVIDERS).is_file():
             found = [_provider(each) for each in _read(path, shapes.providers, problems) or ()]
             providers.update((each.id, each) for each in found)
+        if (path := folder / WARM_UP).is_file() and (shape := _read(path, shapes.warm_up, problems)) is not None:
+            warm_up = _warm_up(shape)
         if (path := folder / REPORTERS).is_file():
             senders = [_reporter(each) for each in _read(path, shapes.reporters, problems) or ()]
             reporters.update((each.id, each) for each in senders)
@@ -61,7 +66,7 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
         raise CatalogueError([*error.problems, *problems]) from None
     if problems:
         raise CatalogueError(problems)
-    return Knowledge(services, common, selectors, features, measures, outside, providers, reporters)
+    return Knowledge(services, common, selectors, features, measures, outside, providers, reporters, warm_up)
 
 
 @cache
@@ -100,14 +105,26 @@ def _reporter(shape: Any) -> Reporter:
     )
 
 
+def _warm_up(shape: Any) -> WarmUpNumbers:
+    return WarmUpNumbers(
+        least=shape.least,
+        days=shape.days,
+        factors=shape.factors,
+        most=shape.most,
+        stops={key: StopRule(each.hold, each.back) for key, each in shape.stops.items()},
+        sources=tuple(SourceRef(each.ref) for each in shape.sources),
+    )
+
+
 class _Shapes(NamedTuple):
-    """The shapes of clients/*.yaml, measures.yaml, outside.yaml, dns-providers.yaml and reporters.yaml."""
+    """The shapes of clients/*.yaml and of the files named above."""
 
     features: pydantic.TypeAdapter[Any]
     measures: pydantic.TypeAdapter[Any]
     outside: pydantic.TypeAdapter[Any]
     providers: pydantic.TypeAdapter[Any]
     reporters: pydantic.TypeAdapter[Any]
+    warm_up: pydantic.TypeAdapter[Any]
 
 
 def _both(said: Any) -> Any:
@@ -185,12 +202,36 @@ def _shapes() -> _Shapes:
         receiver: str = ""
         sources: tuple[SourceShape, ...] = pydantic.Field(min_length=1)
 
+    class StopShape(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+        hold: float = pydantic.Field(gt=0, le=100)
+        back: float = pydantic.Field(gt=0, le=100)
+
+    class RefShape(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+        ref: str
+
+    class WarmUpShape(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+        least: int = pydantic.Field(ge=1)
+        days: int = pydantic.Field(ge=7, le=366)
+        factors: dict[Literal["day", "week"], Annotated[float, pydantic.Field(gt=1, le=2)]] = pydantic.Field(
+            min_length=2
+        )
+        most: float = pydantic.Field(ge=1)
+        stops: dict[Literal["spam", "hard", "deferred"], StopShape]
+        sources: tuple[RefShape, ...] = pydantic.Field(min_length=1)
+
     return _Shapes(
         pydantic.TypeAdapter(dict[Literal["layout", "content", "look"], list[str]]),
         pydantic.TypeAdapter(MeasuresShape),
         pydantic.TypeAdapter(OutsideShape),
         pydantic.TypeAdapter(list[ProviderShape]),
         pydantic.TypeAdapter(list[ReporterShape]),
+        pydantic.TypeAdapter(WarmUpShape),
     )
 
 

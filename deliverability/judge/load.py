@@ -40,6 +40,7 @@ NOT_RULES = frozenset(
             "tasks.yaml",
         ),
         "verdicts.yaml",
+        "warm-up.yaml",
     }
 )
 

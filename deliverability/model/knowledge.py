@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from deliverability.model.dns_providers import DnsProvider
     from deliverability.model.reporters import Reporter
     from deliverability.model.senders import Service  # which imports rules, and these the knowledge
+    from deliverability.model.warm_up import WarmUpNumbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Knowledge:
         outside: see Outside.
         dns_providers: where zones are kept and how a record is entered there, by id.
         reporters: who sends reports, by id.
+        warm_up: how volume is raised.
 
     """
 
@@ -75,3 +77,4 @@ class Knowledge:
     outside: Outside = field(default_factory=Outside)
     dns_providers: Mapping[str, DnsProvider] = field(default_factory=dict)
     reporters: Mapping[str, Reporter] = field(default_factory=dict)
+    warm_up: WarmUpNumbers | None = None
