@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from deliverability.feedback.match import meaning_of, receiver_of, rules_behind, wording_of
 from deliverability.feedback.notice import NoticeContent, find

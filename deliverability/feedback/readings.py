@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from deliverability.feedback import limits
 from deliverability.feedback.limits import NotReadError
@@ -20,8 +21,7 @@ from deliverability.model.observed import AggregateReport, FailureReport, TlsRep
 SinkT = TypeVar("SinkT", bound=RowSink)
 
 
-@dataclass(frozen=True, slots=True)
-class FoundReport(Generic[SinkT]):
+class FoundReport(Struct, Generic[SinkT], frozen=True):
     """A report.
 
     Attributes:
@@ -38,8 +38,7 @@ class FoundReport(Generic[SinkT]):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class UnusedPart:
+class UnusedPart(Struct, frozen=True):
     """Something that cannot be used, and why. `is_report`: it is meant to be a report, as far as that can be seen."""
 
     name: str

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import socket
 from collections.abc import Sequence
 from typing import Any
+
+from msgspec import structs, to_builtins
 
 from deliverability.model.codec import encode, json_text
 from deliverability.model.intake import IntakeResult
@@ -48,7 +49,7 @@ def intake_json(result: IntakeResult, say: Phrases) -> str:
             "new": sum(each.new for each in result.tallies.values()),
             "duplicates": sum(each.known for each in result.tallies.values()),
             "reports": [
-                {"kind": kind.value, "reporter": reporter, **dataclasses.asdict(tally)}
+                {"kind": kind.value, "reporter": reporter, **structs.asdict(tally)}
                 for (kind, reporter), tally in sorted(result.tallies.items())
             ],
             "problems": [
@@ -69,7 +70,7 @@ def intake_json(result: IntakeResult, say: Phrases) -> str:
 def report_json(report: AggregateReport | TlsReport | FailureReport, rows: Sequence[AggregateRow]) -> dict[str, Any]:
     """A report as values for JSON."""
     kind = _KINDS[type(report)]
-    said = dataclasses.asdict(report)
+    said = to_builtins(report)
     said["problems"] = [encode(each) for each in getattr(report, "problems", ())]
     if isinstance(report, FailureReport):
         said["ip"] = _address(report.ip) if report.ip else ""
