@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
+
+from msgspec import Struct
 
 from deliverability.model.rules import SourceRef
 
 WARM_UP_SCHEMA = "1.0"
 
 
-@dataclass(frozen=True, slots=True)
-class StopRule:
+class StopRule(Struct, frozen=True):
     """From how many percent on the volume is held, and from how many it goes back by a step."""
 
     hold: float
     back: float
 
 
-@dataclass(frozen=True, slots=True)
-class WarmUpNumbers:
+class WarmUpNumbers(Struct, frozen=True):
     """How volume is raised (rules/warm-up.yaml); all of it heuristic.
 
     Attributes:
@@ -41,8 +40,7 @@ class WarmUpNumbers:
     sources: tuple[SourceRef, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class WarmUpStep:
+class WarmUpStep(Struct, frozen=True):
     """One sending: its day, its messages, and those to each receiver (empty: not known)."""
 
     day: date
@@ -50,8 +48,7 @@ class WarmUpStep:
     receivers: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class WarmUpPlan:
+class WarmUpPlan(Struct, frozen=True):
     """The whole plan.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from deliverability.model.warm_up import WarmUpPlan
 from deliverability.view.findings import receiver_short
@@ -14,8 +14,7 @@ from deliverability.words.speaker import Speaker
 _SHOWN = 4  # receivers with a column of their own
 
 
-@dataclass(frozen=True, slots=True)
-class WarmUpView:
+class WarmUpView(Struct, frozen=True):
     """The plan, safe to show.
 
     Attributes:
