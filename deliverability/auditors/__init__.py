@@ -42,6 +42,9 @@ AUDITORS = (
     "chain",
     "traffic",
     "tls_reports",
+    "deliveries",
+    "gmail",
+    "snds",
     "gate",
 )
 """All by name, in the order of the catalogue; the auditor NAME is `audit` of the module NAME."""

@@ -6,7 +6,7 @@ import asyncio
 import glob
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +23,11 @@ from deliverability.model.errors import NO_SUCH_FILE, InputError
 if TYPE_CHECKING:
     from deliverability.config import MailboxSettings, Settings
     from deliverability.feedback.imap import ImapAccess
+    from deliverability.feedback.outcomes import Outcomes
     from deliverability.model.intake import IntakeResult
-    from deliverability.runs.intake import IntakePlan
+    from deliverability.model.reporters import Reporter
+    from deliverability.ports.ports import Ports
+    from deliverability.runs.intake import IntakeMailbox, IntakePlan
 
 _TOKEN_SECONDS = 60
 _EVERY = 20  # items between two lines of progress
@@ -39,6 +42,7 @@ TOKEN_FAILED = Code("intake-token", ("why",))
 @click.command("intake", cls=Command)
 @click.argument("places", metavar="[PLACE]...", nargs=-1)
 @click.option("--mailbox", multiple=True, metavar="NAME")
+@click.option("--domain", metavar="DOMAIN")
 @click.option("--since", type=DayType(), metavar="DATE")
 @click.option("--most", type=NumberType(int, 1), metavar="N")
 @click.option("--trust", is_flag=True)
@@ -49,7 +53,7 @@ TOKEN_FAILED = Code("intake-token", ("why",))
 @text_or_json_option
 @lang_option
 def command(places: tuple[str, ...], style: str, lang: str, **params: Any) -> int:
-    """Take in the reports that receivers send: aggregate, failure and TLS reports."""
+    """Take in what receivers send back: reports, bounces, complaints, events, logs and their own numbers."""
     with plain_errors(), rule_problems():
         from deliverability.cli.inputs import read_settings
 
@@ -64,8 +68,9 @@ def command(places: tuple[str, ...], style: str, lang: str, **params: Any) -> in
 def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, folder: Path) -> IntakePlan:
     """Raises InputError."""
     from deliverability.cli.inputs import ports_of
+    from deliverability.inputs import parse_domain
     from deliverability.knowledge import load_knowledge
-    from deliverability.runs.intake import IntakeMailbox, IntakePlan
+    from deliverability.runs.intake import IntakePlan
     from deliverability.runs.rules import rule_folders
 
     feedback = settings.feedback
@@ -84,9 +89,7 @@ def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, f
     return IntakePlan(
         ports=ports_of(params, settings),
         places=places,
-        mailboxes=[
-            IntakeMailbox(each.name, _access(each, folder), each.done, each.failed, each.most) for each in chosen
-        ],
+        mailboxes=[_mailbox(each, folder) for each in chosen],
         reporters=load_knowledge(rule_folders(settings.rules)).reporters,
         authserv=feedback.authserv,
         keep_days=feedback.keep_days,
@@ -95,7 +98,52 @@ def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, f
         most=params["most"],
         set_aside=params["set_aside"],
         dry=params["dry_run"],
+        outcomes=outcomes_of(settings),
+        domain=parse_domain(params["domain"]) if params["domain"] else owner_of(settings),
     )
+
+
+def outcomes_of(settings: Settings) -> Outcomes:
+    """What replies mean, by the rules of the settings. Raises ReplyError and judge.files.RuleError."""
+    from deliverability.feedback.catalogue import load_replies
+    from deliverability.feedback.outcomes import Outcomes
+    from deliverability.runs.rules import load_rules, rule_folders
+
+    return Outcomes(load_replies(rule_folders(settings.rules), load_rules(settings.rules)))
+
+
+def owner_of(settings: Settings) -> str:
+    """Whose mail it is where what is read does not tell: the only organizational domain of the settings; else empty."""
+    from deliverability.inputs import parse_domain
+    from deliverability.protocols.dmarc.psl import registrable_domain
+
+    homes = {registrable_domain(parse_domain(each)) for each in settings.names}
+    return homes.pop() if len(homes) == 1 else ""
+
+
+def intake_of(settings: Settings, folder: Path, ports: Ports, reporters: Mapping[str, Reporter]) -> IntakePlan | None:
+    """All places and mailboxes of the settings; None where they name none."""
+    from deliverability.runs.intake import IntakePlan
+
+    feedback = settings.feedback
+    if not feedback.places and not feedback.mailbox:
+        return None
+    return IntakePlan(
+        ports=ports,
+        places=feedback.places,
+        mailboxes=[_mailbox(each, folder) for each in feedback.mailbox],
+        reporters=reporters,
+        authserv=feedback.authserv,
+        keep_days=feedback.keep_days,
+        outcomes=outcomes_of(settings),
+        domain=owner_of(settings),
+    )
+
+
+def _mailbox(box: MailboxSettings, folder: Path) -> IntakeMailbox:
+    from deliverability.runs.intake import IntakeMailbox
+
+    return IntakeMailbox(box.name, _access(box, folder), box.done, box.failed, box.most)
 
 
 def _access(box: MailboxSettings, folder: Path) -> Callable[[], ImapAccess]:
@@ -103,12 +151,14 @@ def _access(box: MailboxSettings, folder: Path) -> Callable[[], ImapAccess]:
 
     def access() -> ImapAccess:
         from deliverability.feedback.imap import ImapAccess
-        from deliverability.notify.notifier import secret
+        from deliverability.notify.notifier import SecretError, secret
 
-        if box.token_command:
-            password = _token(box.token_command)
-        else:
-            password = secret(box.password_env, box.password_file, folder)
+        try:
+            password = (
+                _token(box.token_command) if box.token_command else secret(box.password_env, box.password_file, folder)
+            )
+        except SecretError as error:
+            raise InputError(error.detail) from None
         port = box.port or _PORTS.get(box.security, _OTHER_PORT)
         return ImapAccess(box.host, port, box.security, box.username, password, bool(box.token_command), box.folder)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -19,6 +18,7 @@ from deliverability.cli.options import (
     rule_problems,
     text_or_json_option,
 )
+from deliverability.cli.terminal import columns
 from deliverability.model.codec import json_text
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
@@ -67,13 +67,14 @@ def command(which: tuple[str, ...], rules: tuple[Path, ...], lang: str, style: s
 def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
     from deliverability.feedback.catalogue import load_replies
     from deliverability.runs.rules import rule_folders
+    from deliverability.words.details import detail_words
 
     senders = loaded.knowledge.services
     with rule_problems():
         replies = load_replies(rule_folders(folders), loaded)
     say = language().say
     for warning in loaded.warnings:
-        click.echo(say("cli.warning", text=warning), err=True)
+        click.echo(say("cli.warning", text=detail_words(warning, say)), err=True)
     today = datetime.now(UTC).date()
     read = [(source.key, source.read_as, source.checked) for source in loaded.sources.values()]
     read += [(f"{each.id} ({at.url})", at.read_as, at.checked) for each in senders.values() for at in each.sources]
@@ -117,7 +118,7 @@ def _title(rule: Rule, lang: str) -> str:
 def _explain(rule: Rule, loaded: RuleSet, lang: str) -> str:
     from deliverability.render.rulepage import rule_page
 
-    return rule_page(rule, loaded, lang, shutil.get_terminal_size((80, 24)).columns)
+    return rule_page(rule, loaded, lang, columns())
 
 
 def _as_json(rule: Rule, loaded: RuleSet) -> dict[str, Any]:

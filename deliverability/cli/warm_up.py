@@ -116,9 +116,26 @@ def _known(
         return "", {}
     history = History.open(where, folder=folder)
     try:
+        sent = _sent(history, domain, stream, numbers.days, now)
+        if sent:
+            return "deliveries", sent
         return "reports", _reported(history, domain, stream, numbers.days, settings.feedback.trust, now)
     finally:
         history.close()
+
+
+def _sent(history: History, domain: str, stream: str, days: int, now: datetime) -> _Volumes:
+    """Messages that were sent, as logs and events tell."""
+    from deliverability.history.deliveries import deliveries_of
+    from deliverability.protocols.dmarc.psl import registrable_domain
+
+    known = deliveries_of(history, registrable_domain(domain), days, int(now.timestamp()))
+    found: defaultdict[date, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for each in known.days if known is not None else ():
+        # What was deferred is counted with what became of it, and a bounce alone tells of no volume.
+        if each.delivered and (not stream or stream == each.sender):
+            found[each.day][each.receiver] += each.delivered + each.hard + each.soft + each.policy
+    return found
 
 
 def _reported(history: History, domain: str, stream: str, days: int, trust: str, now: datetime) -> _Volumes:

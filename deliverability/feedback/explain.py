@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from deliverability.feedback.match import meaning_of, receiver_of, rules_behind, wording_of
 from deliverability.feedback.notice import NoticeContent, find
-from deliverability.model.replies import Explained, Explanation, Reply, ReplyCatalogue
+from deliverability.model.replies import About, Explained, Explanation, Reply, ReplyCatalogue
 from deliverability.model.rules import RuleSet
 
 MAX_KINDS = 100
@@ -19,7 +19,7 @@ def explain(data: bytes, catalogue: ReplyCatalogue, rules: RuleSet, receiver: st
     `receiver`, an id, counts where the user knows better than the text tells.
     """
     found = find(data)
-    replies = _told(found, catalogue)
+    replies = told(found, catalogue)
     kinds: dict[tuple[str, str, str, str, str], Explained] = {}
     more = found.more
     seen: dict[tuple[str, Reply], Explained] = {}
@@ -42,18 +42,27 @@ def explain(data: bytes, catalogue: ReplyCatalogue, rules: RuleSet, receiver: st
     )
 
 
-def _told(found: NoticeContent, catalogue: ReplyCatalogue) -> tuple[Reply, ...]:
-    """The replies; where they have no code and no status that says anything, the words that the catalogue knows."""
+def told(found: NoticeContent, catalogue: ReplyCatalogue) -> tuple[Reply, ...]:
+    """The replies of an input; where no code or status says anything, the words that the catalogue knows."""
     if any(reply.code or reply.report or _says_something(reply) for reply in found.replies):
         return found.replies
-    known = tuple(notice for notice in found.notices if wording_of(notice, catalogue))
+    known = sorted(
+        (notice for notice in found.notices if wording_of(notice, catalogue)),
+        key=lambda notice: _tells_little(notice, catalogue),
+    )
     if not known or any(wording_of(reply, catalogue) for reply in found.replies):
         return found.replies
     status = found.replies[0].status or found.replies[0].enhanced if found.replies else ""
     recipient = found.replies[0].recipient if found.replies else ""
-    told = [replace(each, status=status, recipient=recipient or each.recipient) for each in known]
+    named = [replace(each, status=status, recipient=recipient or each.recipient) for each in known]
     # One notice says the same thing in several sentences and languages.
-    return tuple(told[:1]) if len(found.replies) <= 1 and found.kind == "message" else tuple(told)
+    return tuple(named[:1]) if len(found.replies) <= 1 and found.kind == "message" else tuple(named)
+
+
+def _tells_little(notice: Reply, catalogue: ReplyCatalogue) -> bool:
+    """Whether its wording leaves open what it is about: any other sentence of the notice comes first."""
+    meaning, _ = meaning_of(notice, receiver_of(notice, catalogue)[0], catalogue)
+    return meaning is None or meaning.about is About.UNKNOWN
 
 
 def _says_something(reply: Reply) -> bool:

@@ -12,7 +12,9 @@ class Input(StrEnum):
     """What only the user can give. Where a fact waits for one, its Unknown carries ``needs(Input...)``.
 
     SENDING_IP: one address that sends, or a message that shows one. SENDING_IPS: all of them, as one message cannot.
-    REPORTS: what receivers report, read in. HISTORY: weekly runs that are kept. RARE_RUNS: which mail is sent seldom.
+    REPORTS: what receivers report, read in. DELIVERIES: results of mails, read in: bounces, events or a log. DELIVERED:
+    those that also tell what was delivered. POSTMASTER_TOOLS, SNDS: exports of these, read in. HISTORY: weekly runs
+    that are kept. RARE_RUNS: which mail is sent seldom.
     """
 
     SENDING_IP = "sending-ip"
@@ -26,13 +28,18 @@ class Input(StrEnum):
     PERMISSION_PROBE_SMTP = "permission-probe-smtp"
     PERMISSION_UNSUBSCRIBE = "permission-unsubscribe"
     REPORTS = "reports"
+    DELIVERIES = "deliveries"
+    DELIVERED = "delivered"
+    POSTMASTER_TOOLS = "postmaster-tools"
+    SNDS = "snds"
     HISTORY = "history"
     RARE_RUNS = "rare-runs"
 
     @property
     def kept(self) -> bool:
         """Whether it comes from what is kept between audits or stands in settings: no option of an audit gives it."""
-        return self in (Input.REPORTS, Input.HISTORY, Input.RARE_RUNS)
+        read_in = (Input.REPORTS, Input.DELIVERIES, Input.DELIVERED, Input.POSTMASTER_TOOLS, Input.SNDS)
+        return self in (*read_in, Input.HISTORY, Input.RARE_RUNS)
 
 
 Arg = Union[str, int, float, "Detail", tuple["Arg", ...]]
@@ -114,15 +121,3 @@ def failed_question(rdtype: str, name: str, detail: Detail | None) -> Detail:
 def details_in(value: object) -> tuple[Detail, ...]:
     """The details of a list; empty where it is unknown or absent."""
     return tuple(each for each in value if isinstance(each, Detail)) if isinstance(value, tuple) else ()
-
-
-def codes_in(detail: Detail) -> frozenset[str]:
-    """The code of a detail and of every detail in its arguments."""
-    inner = (codes_in(each) for _, value in detail.args for each in _details(value))
-    return frozenset({detail.code}).union(*inner)
-
-
-def _details(value: Arg) -> tuple[Detail, ...]:
-    if isinstance(value, Detail):
-        return (value,)
-    return tuple(inner for each in value for inner in _details(each)) if isinstance(value, tuple) else ()

@@ -28,6 +28,23 @@ class Retry(StrEnum):
     NO = "no"
 
 
+class About(StrEnum):
+    """What a reply is about, and so whose matter it is.
+
+    ADDRESS: there is no such address. MAILBOX: it is there, and switched off or full. HOST: the domain behind the @.
+    MESSAGE: content, form or size of the mail. SENDER: who sends, how it is authenticated, what it may do there, what
+    is thought of it. RATE: too much at a time. UNKNOWN: the reply does not tell, or it is a fault on the way.
+    """
+
+    ADDRESS = "address"
+    MAILBOX = "mailbox"
+    HOST = "host"
+    MESSAGE = "message"
+    SENDER = "sender"
+    RATE = "rate"
+    UNKNOWN = "unknown"
+
+
 class ReplyKind(StrEnum):
     """What a reply says about the mail (RFC 5321 section 4.2.1); REPORT: a complaint or failure report, no reply."""
 
@@ -96,6 +113,7 @@ class Meaning(Struct, frozen=True):
         sure_with: codes that bear the wording out: with one of them the confidence is high.
         example: a reply that this entry explains.
         retry: see Retry.
+        about: see About.
         rules: rule ids behind it; None: those whose receiver overlay lists the code.
         meaning, steps: language -> words.
         confidence: in the meaning.
@@ -110,6 +128,7 @@ class Meaning(Struct, frozen=True):
     says: tuple[str, ...]
     example: str
     retry: Retry
+    about: About
     rules: tuple[str, ...] | None
     meaning: Mapping[str, str]
     steps: Mapping[str, tuple[str, ...]]

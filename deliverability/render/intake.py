@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import structs, to_builtins
 
 from deliverability.model.codec import encode, json_text
+from deliverability.model.deliveries import DeliveryResult
 from deliverability.model.intake import IntakeResult
 from deliverability.model.observed import AggregateReport, AggregateRow, FailureReport, FeedbackKind, TlsReport
 from deliverability.render.history import history_text
@@ -52,6 +53,7 @@ def intake_json(result: IntakeResult, say: Phrases) -> str:
                 {"kind": kind.value, "reporter": reporter, **structs.asdict(tally)}
                 for (kind, reporter), tally in sorted(result.tallies.items())
             ],
+            "results": {each.value: result.results[each] for each in DeliveryResult if result.results[each]},
             "problems": [
                 {
                     "name": each.name,

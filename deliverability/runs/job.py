@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from msgspec.structs import force_setattr
 
 from deliverability.inputs import parse_domain, parse_ip, parse_mail_from, parse_selector
 from deliverability.model.codes import Code
+from deliverability.model.deliveries import Deliveries
 from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.errors import InputError, file_error
 from deliverability.model.facts import KeySeen, Purpose, StageSeen, Waiver
@@ -39,7 +41,12 @@ class Sample(Struct, frozen=True):
             raise ValueError("a sample needs a path or data")
         try:
             with self.path.open("rb") as file:
-                return _not_too_large(self.name, file.read(MAX_MESSAGE_OCTETS + 1))
+                # Asked for all that it may have, the reader makes room for that, which takes longer than reading.
+                size = min(os.fstat(file.fileno()).st_size, MAX_MESSAGE_OCTETS)
+                octets = file.read(size + 1)
+                if len(octets) > size:  # of a pipe nobody knows the size
+                    octets += file.read(MAX_MESSAGE_OCTETS - size)
+                return _not_too_large(self.name, octets)
         except OSError as error:
             raise InputError(file_error(self.name, error)) from None
 
@@ -67,6 +74,7 @@ class Options(Struct, frozen=True):
     dns_provider: str | None = None
     taken_from: str | None = None
     observed: Observed | None = None
+    deliveries: Deliveries | None = None
     source_words: tuple[SourceWord, ...] = ()
     rare: tuple[str, ...] | None = None
     stage_seen: StageSeen | None = None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from deliverability.model.deliveries import CauseSeen, Deliveries
 from deliverability.model.facts import StageSeen, texts_of
 from deliverability.model.observed import SourceWord
 from deliverability.protocols.dmarc.psl import registrable_domain
@@ -18,6 +20,8 @@ from deliverability.runs.job import Job, Options
 if TYPE_CHECKING:
     from deliverability.config import Settings
     from deliverability.history.store import History, Point
+    from deliverability.model.replies import ReplyCatalogue
+    from deliverability.model.rules import RuleSet
 
 _RUNS = 60  # earlier ones that are looked at
 
@@ -31,6 +35,7 @@ class Observing(Struct, frozen=True):
         days: length of the window.
         trust: which reports count: ``verified``, ``authenticated`` or ``any``.
         words: the user's words on sources.
+        rules: the user's folders of rules, for what replies mean.
 
     """
 
@@ -39,12 +44,17 @@ class Observing(Struct, frozen=True):
     days: int
     trust: str
     words: tuple[SourceWord, ...] = ()
+    rules: tuple[Path, ...] = ()
 
 
-def observing(settings: Settings, folder: Path | None, days: int | None = None) -> Observing:
-    """As the settings have it; `days`: another length of the window."""
+def observing(
+    settings: Settings, folder: Path | None, days: int | None = None, *, history: str | None = None
+) -> Observing:
+    """As the settings have it; `days`: another length of the window, `history`: the URL of another one."""
     said = settings.feedback
-    return Observing(settings.history, folder, days or said.days, said.trust, settings.source_words)
+    return Observing(
+        history or settings.history, folder, days or said.days, said.trust, settings.source_words, settings.rules
+    )
 
 
 def with_observed(jobs: Iterable[Job], how: Observing, now: datetime) -> Iterator[Job]:
@@ -60,32 +70,102 @@ def with_observed(jobs: Iterable[Job], how: Observing, now: datetime) -> Iterato
         return
     history = History.open(how.url, folder=how.folder)
     try:
+        observer = Observer(history, how, now)
         for job in jobs:
-            yield job if job.domain is None else replace(job, options=_observed(job, job.domain, history, how, now))
+            yield job if job.domain is None else replace(job, options=observer.observed(job.options, job.domain))
     finally:
         history.close()
 
 
-def _observed(job: Job, domain: str, history: History, how: Observing, now: datetime) -> Options:
-    from deliverability.history.window import window
+class Observer:
+    """Looks domains up in an open store. Of one without reports there is nothing to tell, and that costs nothing."""
 
-    seen = window(history, registrable_domain(domain), how.days, how.trust, int(now.timestamp()))
-    stage, rua = _seen_before(history, domain)
-    return replace(
-        job.options,
-        observed=seen if seen.first_report is not None else None,
-        source_words=how.words,
-        stage_seen=stage,
-        rua_since=rua,
-    )
+    def __init__(self, history: History, how: Observing, now: datetime, running: str = "") -> None:
+        """`running`: start of a run that is not over; what it keeps is not of before. Raises HistoryError."""
+        from deliverability.history.deliveries import fared_domains
+        from deliverability.history.window import reported_domains
+
+        self._history = history
+        self._how = how
+        self._now = int(now.timestamp())
+        self._running = running
+        self._reported = reported_domains(history)
+        self._fared = fared_domains(history)
+        self._sources: dict[str, list[str]] = {}
+        for name, source in history.subjects() if self._reported else ():
+            self._sources.setdefault(name, []).append(source)
+
+    def knows(self, domain: str) -> bool:
+        """Whether anything is kept of it."""
+        from deliverability.history.deliveries import EVERY
+
+        if not self._reported and not self._fared:
+            return False
+        home = registrable_domain(domain)
+        return home in self._reported or home in self._fared or EVERY in self._fared
+
+    def observed(self, options: Options, domain: str) -> Options:
+        """The options with what is known of the domain. Raises HistoryError."""
+        from deliverability.history.window import window
+
+        how = self._how
+        words = replace(options, source_words=how.words)
+        if not self.knows(domain):
+            return words
+        home = registrable_domain(domain)
+        words = replace(words, deliveries=self._deliveries(home))
+        if home not in self._reported:
+            return words
+        seen = window(self._history, home, how.days, how.trust, self._now)
+        if seen.first_report is None:
+            return words
+        stage, rua = self._seen_before(domain)
+        return replace(words, observed=seen, stage_seen=stage, rua_since=rua)
+
+    def _deliveries(self, home: str) -> Deliveries | None:
+        """What became of the mail of an organizational domain; None where nothing is kept of it."""
+        from deliverability.history.deliveries import deliveries_of
+
+        became = deliveries_of(self._history, home, self._how.days, self._now)
+        return None if became is None else replace(became, known=_known(became, self._how.rules))
+
+    def _seen_before(self, domain: str) -> tuple[StageSeen | None, str | None]:
+        """The stage and since when, and since when there is an address for reports, as earlier runs saw them."""
+        points: list[Point] = []
+        for source in self._sources.get(domain, ()):
+            points += self._history.follow(domain, source, newest=_RUNS, topics=("dmarc",))
+        return _seen([each for each in points if each.run.started != self._running])
 
 
-def _seen_before(history: History, domain: str) -> tuple[StageSeen | None, str | None]:
-    """The stage and since when, and since when there is an address for reports, as earlier runs saw them."""
-    points: list[Point] = []
-    for name, source in history.subjects():
-        if name == domain:
-            points += history.follow(name, source, newest=_RUNS, topics=("dmarc",))
+@lru_cache(maxsize=2)
+def _catalogue(folders: tuple[Path, ...]) -> tuple[RuleSet, ReplyCatalogue]:
+    from deliverability.feedback.catalogue import load_replies
+    from deliverability.runs.rules import load_rules, rule_folders
+
+    rules = load_rules(folders)
+    return rules, load_replies(rule_folders(folders), rules)
+
+
+def _known(became: Deliveries, folders: Sequence[Path]) -> dict[tuple[str, str], CauseSeen]:
+    """What the catalogue of replies knows of the causes; by its own example of each."""
+    from deliverability.feedback.explain import explain
+
+    if not became.causes:
+        return {}
+    rules, catalogue = _catalogue(tuple(folders))
+    meanings = {each.id: each for each in catalogue.meanings}
+    found: dict[tuple[str, str], CauseSeen] = {}
+    for each in became.causes:
+        key, meaning = (each.meaning, each.receiver), meanings.get(each.meaning)
+        if meaning is None or key in found:
+            continue
+        explained = explain(meaning.example.encode(), catalogue, rules, each.receiver).replies
+        behind = meaning.rules if meaning.rules is not None else explained[0].rules if explained else ()
+        found[key] = CauseSeen(meaning.about.value, meaning.retry.value, tuple(behind))
+    return found
+
+
+def _seen(points: list[Point]) -> tuple[StageSeen | None, str | None]:
     points.sort(key=lambda each: each.run.started, reverse=True)
     stages = [(each.run.started, each.facts.value("dmarc.stage")) for each in points]
     known = [(started[:10], stage) for started, stage in stages if isinstance(stage, str)]

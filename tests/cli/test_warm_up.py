@@ -12,7 +12,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from deliverability.cli import deliv
+from deliverability.history.store import History
 from tests.cli.test_gate import folder, read_in  # noqa: F401 - a fixture
+from tests.history.test_deliveries import HARD, event, take
 
 
 def run(*args: str) -> Result:
@@ -41,6 +43,26 @@ def test_without_anything_known_it_begins_small_and_says_so(folder: Path) -> Non
     assert "No receiver publishes such a table" in text
     japanese = run("--to", "100", "--every", "week", "--lang", "ja").output
     assert "1週間に1段階ずつ、前の段階の1.3倍以内で増やします" in japanese.replace("\n", "")
+
+
+def test_what_logs_tell_counts_before_what_receivers_report(folder: Path) -> None:  # noqa: F811
+    read_in(folder)
+    yesterday = int((datetime.now(UTC) - timedelta(days=1)).timestamp())
+    history = History.open("sqlite:///h.db", folder=folder)
+    take(
+        history,
+        *(event(f"a{n}", at=yesterday) for n in range(90)),
+        *(event(f"b{n}", at=yesterday, receiver="icloud") for n in range(30)),
+        event("c", HARD, at=yesterday, receiver="icloud"),
+        now=yesterday + 86_400,
+    )
+    history.close()
+    run("--to", "200", "-o", "plan.json")
+    made = json.loads((folder / "plan.json").read_text("utf-8"))
+    assert made["known"] == {"from": "deliveries", "days": 1, "median": 121, "highest": 121}
+    assert made["steps"][0]["receivers"] == {"gmail": 90, "icloud": 31}
+    run("--to", "200", "--stream", "other.example.com", "-o", "plan.json")
+    assert json.loads((folder / "plan.json").read_text("utf-8"))["known"]["days"] == 0
 
 
 def test_another_stream_is_not_counted(folder: Path) -> None:  # noqa: F811

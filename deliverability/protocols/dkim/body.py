@@ -10,10 +10,11 @@ import re
 
 from msgspec import Struct
 
-from deliverability.mail.transfer import with_crlf
+from deliverability.mail.transfer import has_odd_line_end, with_crlf
 
 _PIECE = 1 << 16
 _LINES = b"\r\n" * (_PIECE // 2)
+_TWO_BLANKS = re.compile(rb"  ")  # an expression finds the first pair among single blanks faster than `in`
 _BLANKS = re.compile(rb"   +")
 
 
@@ -36,8 +37,14 @@ class BodyHasher:
     Lone LF counts as a line end, because mails are often saved that way; lone CR does not.
     """
 
-    def __init__(self, canonicalization: str, hash_name: str, limit: int | None = None) -> None:
-        """`canonicalization` is simple or relaxed, `hash_name` sha1 or sha256, `limit` the octets of l=."""
+    def __init__(
+        self, canonicalization: str, hash_name: str, limit: int | None = None, *, odd_line_ends: bool = True
+    ) -> None:
+        """`canonicalization` is simple or relaxed, `hash_name` sha1 or sha256, `limit` the octets of l=.
+
+        `odd_line_ends`: there may be some, see `has_odd_line_end`.
+        """
+        self._odd = odd_line_ends
         self._relaxed = canonicalization == "relaxed"
         self._hash = hashlib.new(hash_name, usedforsecurity=False)
         self._left = limit
@@ -55,9 +62,11 @@ class BodyHasher:
         self._held_cr = piece.endswith(b"\r")
         if self._held_cr:
             piece = piece[:-1]
-        piece = with_crlf(piece)
+        odd = self._odd and has_odd_line_end(piece)
+        if odd:
+            piece = with_crlf(piece)
         if self._relaxed:
-            piece = self._collapse(piece)
+            piece = self._collapse(piece, odd)
         content = piece.rstrip(b"\r\n")
         lines = piece[len(content) :]
         if lines.endswith(b"\r"):
@@ -76,18 +85,19 @@ class BodyHasher:
             self._emit(b"\r\n")
         return BodyHash(self._hash.digest(), self._octets)
 
-    def _collapse(self, text: bytes) -> bytes:
-        """Every run of blanks as one, none before line ends (section 3.4.4)."""
+    def _collapse(self, text: bytes, odd: bool) -> bytes:
+        """Every run of blanks as one, none before line ends (section 3.4.4), of which some may be `odd`."""
         if self._held_blank:
             text = b" " + text
         text = text.replace(b"\t", b" ")
         if b" " not in text:  # as in base64: the searches for two octets below take longer than all else
             self._held_blank = False
             return text
-        if b"  " in text:
+        if _TWO_BLANKS.search(text):
             # Pairs by themselves, because an expression takes four times as long for many short runs.
             text = _BLANKS.sub(b" ", text).replace(b"  ", b" ")
-        text = text.replace(b" \r\n", b"\r\n")
+        if odd:
+            text = text.replace(b" \r\n", b"\r\n")
         self._held_blank = text.endswith(b" ")
         return text[:-1] if self._held_blank else text
 
@@ -110,9 +120,17 @@ class BodyHasher:
             self._left = max(0, self._left - len(canonical))
 
 
-def hash_body(message: bytes, start: int, canonicalization: str, hash_name: str, limit: int | None = None) -> BodyHash:
-    """Hash the body that begins at octet `start` of a message, without copying it."""
-    hasher = BodyHasher(canonicalization, hash_name, limit)
+def hash_body(
+    message: bytes,
+    start: int,
+    canonicalization: str,
+    hash_name: str,
+    limit: int | None = None,
+    *,
+    odd_line_ends: bool = True,
+) -> BodyHash:
+    """Hash the body that begins at octet `start` of a message, without copying it; for the rest see BodyHasher."""
+    hasher = BodyHasher(canonicalization, hash_name, limit, odd_line_ends=odd_line_ends)
     for offset in range(start, len(message), _PIECE):
         hasher.update(message[offset : offset + _PIECE])
     return hasher.finish()
