@@ -16,8 +16,9 @@ from deliverability.model.dns_providers import DnsProvider, HostField, LongText,
 from deliverability.model.errors import InputError
 from deliverability.model.knowledge import Knowledge, Measures, Outside
 from deliverability.model.reporters import Reporter
-from deliverability.model.rules import READ_AS
+from deliverability.model.rules import READ_AS, SourceRef
 from deliverability.model.senders import ServiceSource
+from deliverability.model.warm_up import StopRule, WarmUpNumbers
 from deliverability.senders.catalogue import CatalogueError, load_senders, pattern
 
 if TYPE_CHECKING:
@@ -36,12 +37,13 @@ MEASURES = "measures.yaml"
 OUTSIDE = "outside.yaml"
 DNS_PROVIDERS = "dns-providers.yaml"
 REPORTERS = "reporters.yaml"
+WARM_UP = "warm-up.yaml"
 
 _T = TypeVar("_T")
 
 
 def load_knowledge(folders: Iterable[Path]) -> Knowledge:
-    """What all folders say; a later one replaces entries of the same id, features, the measures and whom to ask.
+    """What all folders say; a later one replaces entries of the same id, features, and each of the single files whole.
 
     Raises CatalogueError with every problem found.
     """
@@ -53,6 +55,7 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
     reporters: dict[str, Reporter] = {}
     blocklists: dict[str, BlockList] = {}
     measures, outside = Measures(), Outside()
+    warm_up: WarmUpNumbers | None = None
     for folder in folders:
         for path in sorted((folder / CLIENTS).glob("*.yaml")):
             for kind, names in (_read(path, shapes.features, problems) or {}).items():
@@ -68,6 +71,8 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
         if (path := folder / DNS_PROVIDERS).is_file():
             found = [_provider(each) for each in _read(path, shapes.providers, problems) or ()]
             providers.update((each.id, each) for each in found)
+        if (path := folder / WARM_UP).is_file() and (shape := _read(path, shapes.warm_up, problems)) is not None:
+            warm_up = _warm_up(shape)
         if (path := folder / REPORTERS).is_file():
             senders = [_reporter(each) for each in _read(path, shapes.reporters, problems) or ()]
             reporters.update((each.id, each) for each in senders)
@@ -77,7 +82,9 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
         raise CatalogueError(*error.details, *problems) from None
     if problems:
         raise CatalogueError(*problems)
-    return Knowledge(services, common, selectors, features, measures, outside, providers, reporters, blocklists)
+    return Knowledge(
+        services, common, selectors, features, measures, outside, providers, reporters, blocklists, warm_up
+    )
 
 
 @cache
@@ -157,6 +164,17 @@ TEST_ENTRIES = {
 """What stands before the zone for the entry that every list has, and for that which none has (RFC 5782 section 5)."""
 
 
+def _warm_up(shape: Any) -> WarmUpNumbers:
+    return WarmUpNumbers(
+        least=shape.least,
+        days=shape.days,
+        factors=shape.factors,
+        most=shape.most,
+        stops={key: StopRule(each.hold, each.back) for key, each in shape.stops.items()},
+        sources=tuple(SourceRef(each.ref) for each in shape.sources),
+    )
+
+
 class _Shapes(NamedTuple):
     """The shapes of clients/*.yaml, blocklists/*.yaml and the single files."""
 
@@ -166,6 +184,7 @@ class _Shapes(NamedTuple):
     providers: pydantic.TypeAdapter[Any]
     reporters: pydantic.TypeAdapter[Any]
     blocklists: pydantic.TypeAdapter[Any]
+    warm_up: pydantic.TypeAdapter[Any]
 
 
 def _both(said: Any) -> Any:
@@ -302,6 +321,29 @@ def _shapes() -> _Shapes:
                 raise InputError(KIND_ASKS())
             return self
 
+    class StopShape(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+        hold: float = pydantic.Field(gt=0, le=100)
+        back: float = pydantic.Field(gt=0, le=100)
+
+    class RefShape(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+        ref: str
+
+    class WarmUpShape(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+        least: int = pydantic.Field(ge=1)
+        days: int = pydantic.Field(ge=7, le=366)
+        factors: dict[Literal["day", "week"], Annotated[float, pydantic.Field(gt=1, le=2)]] = pydantic.Field(
+            min_length=2
+        )
+        most: float = pydantic.Field(ge=1)
+        stops: dict[Literal["spam", "hard", "deferred"], StopShape]
+        sources: tuple[RefShape, ...] = pydantic.Field(min_length=1)
+
     return _Shapes(
         pydantic.TypeAdapter(dict[Literal["layout", "content", "look"], list[str]]),
         pydantic.TypeAdapter(MeasuresShape),
@@ -309,6 +351,7 @@ def _shapes() -> _Shapes:
         pydantic.TypeAdapter(list[ProviderShape]),
         pydantic.TypeAdapter(list[ReporterShape]),
         pydantic.TypeAdapter(list[ListShape]),
+        pydantic.TypeAdapter(WarmUpShape),
     )
 
 

@@ -27,6 +27,7 @@ COMMANDS = (
     "explain",
     "contact",
     "handout",
+    "warm-up",
     "slim",
     "listen",
     "dkim-keygen",

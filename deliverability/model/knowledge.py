@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from deliverability.model.dns_providers import DnsProvider
     from deliverability.model.reporters import Reporter
     from deliverability.model.senders import Service  # which imports rules, and these the knowledge
+    from deliverability.model.warm_up import WarmUpNumbers
 
 
 class Measures(Struct, frozen=True):
@@ -66,6 +67,7 @@ class Knowledge(Struct, frozen=True):
         dns_providers: where zones are kept and how a record is entered there, by id.
         reporters: who sends reports, by id.
         blocklists: lists of addresses and names that mail is refused from, by id.
+        warm_up: how volume is raised.
 
     """
 
@@ -78,3 +80,4 @@ class Knowledge(Struct, frozen=True):
     dns_providers: Mapping[str, DnsProvider] = field(default_factory=dict)
     reporters: Mapping[str, Reporter] = field(default_factory=dict)
     blocklists: Mapping[str, BlockList] = field(default_factory=dict)
+    warm_up: WarmUpNumbers | None = None
