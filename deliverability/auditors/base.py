@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -197,7 +198,8 @@ class Context(Struct):
 
     def put(self, path: str, value: Value, *evidence: str) -> None:
         """State a fact, with the ids of the evidence behind it (in a stable order, without repeats)."""
-        self.stated[path] = Fact(path, value, tuple(dict.fromkeys(evidence)))
+        # One text for each path, wherever it stands: a pickled report holds it once.
+        self.stated[path] = Fact(sys.intern(path), value, tuple(dict.fromkeys(evidence)))
 
     def put_all(self, values: Mapping[str, Value], *evidence: str) -> None:
         """State several facts that rest on the same evidence."""
@@ -411,7 +413,7 @@ async def gather(
             crashes[each.name] = f"auditor {each.name}:\n{traceback.format_exc()}"
             lost = Unknown(Reason.BUG, ABOUT(what=each.name, detail=AS_SAID(text=type(error).__name__)))
             context.stated.clear()
-        stated = {path: context.stated.get(path) or Fact(path, lost) for path in each.promised}
+        stated = {path: context.stated.get(path) or Fact(sys.intern(path), lost) for path in each.promised}
         known.update(stated)
         evidence[each.name] = context.evidence
         if each.name not in crashes:
@@ -437,7 +439,7 @@ async def gather(
     cited = sorted(merged)
     return Gathered(
         FactSet(
-            {path: known[path] for each in auditors for path in each.promised},
+            {(fact := known[path]).path: fact for each in auditors for path in each.promised},
             {ident: merged[ident] for ident in cited},
         ),
         tuple(crashes[each.name] for each in auditors if each.name in crashes),

@@ -609,7 +609,7 @@ class _RuleReader(_ConditionReader):
         return model.Rule(
             id=shape.id,
             name=shape.name,
-            topic=topic,
+            topic=sys.intern(topic),  # as one text in every finding, so that a pickled report holds it once
             since=shape.since,
             scope=shape.scope,
             severity=shape.severity,
@@ -624,7 +624,7 @@ class _RuleReader(_ConditionReader):
             each=shape.each,
             limits=self.limits,
             purpose=tuple(shape.purpose),
-            guide=tuple(shape.guide),
+            guide=tuple(map(sys.intern, shape.guide)),
             show=tuple(shape.show),
             contested=shape.contested,
             information=shape.information,

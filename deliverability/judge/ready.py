@@ -8,6 +8,7 @@ values are of one subject alone, once for each set of what the conditions on the
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
@@ -163,7 +164,8 @@ class ReadyRule:
         facts = [path for path in paths if not path.startswith("item.")]
         facts += ["subject.purpose"] if rule.purpose else []
         self._decided_by = _picking(facts)
-        self._shown = tuple(path for path in rule.reads if not path.startswith("item."))
+        # As the facts name them, so that a pickled report holds each path once.
+        self._shown = tuple(sys.intern(path) for path in rule.reads if not path.startswith("item."))
         self._observes = _picking(self._shown)
         self._of_item = tuple(path for path in rule.reads if path.startswith("item."))
         self._cited = tuple(path for path in (*rule.reads, *rule.show) if not path.startswith("item."))
