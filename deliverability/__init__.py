@@ -3,7 +3,7 @@
 `audit` makes a `Report` of a domain, a message or both. What it asks is chosen by `open_ports` (live DNS, zone files,
 recordings), what is known of the mail by `Options`, what is required by `load_rules`; `render_json` writes the report.
 The protocols stand by themselves, over any resolver: `evaluate_spf`, `verify_dkim`, `verify_arc`, `discover_dmarc`,
-`evaluate_dmarc`, `discover_mta_sts`, `discover_tls_rpt`, `discover_dane`, `verify_dane` and `discover_bimi`.
+`evaluate_dmarc`, `discover_mta_sts`, `discover_tls_rpt`, `discover_dane`, `verify_dane`, `discover_bimi`, `ask_list`.
 Unusable input raises `InputError`, unusable rule files `RuleError`, which is one of these; nothing else escapes,
 whatever DNS or a mail holds.
 """
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from deliverability.protocols.dkim.verify import DkimResult, verify_dkim
     from deliverability.protocols.dmarc.discover import Discovery, discover_dmarc
     from deliverability.protocols.dmarc.evaluate import DmarcEvaluation, evaluate_dmarc
+    from deliverability.protocols.dnsbl.ask import ListAnswers, ask_list
     from deliverability.protocols.mta_sts import MtaStsDiscovery, discover_mta_sts
     from deliverability.protocols.spf.evaluate import SpfEvaluation, evaluate_spf
     from deliverability.protocols.tls_rpt import TlsRptDiscovery, discover_tls_rpt
@@ -68,6 +69,8 @@ _HOME = {
     "verify_dane": "protocols.dane",
     "discover_bimi": "protocols.bimi.discover",
     "BimiDiscovery": "protocols.bimi.discover",
+    "ask_list": "protocols.dnsbl.ask",
+    "ListAnswers": "protocols.dnsbl.ask",
 }
 
 __all__ = [
@@ -78,6 +81,7 @@ __all__ = [
     "DkimResult",
     "DmarcEvaluation",
     "InputError",
+    "ListAnswers",
     "MtaStsDiscovery",
     "Options",
     "Permissions",
@@ -89,6 +93,7 @@ __all__ = [
     "StaticResolver",
     "TlsRptDiscovery",
     "__version__",
+    "ask_list",
     "audit",
     "discover_bimi",
     "discover_dane",

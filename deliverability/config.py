@@ -52,6 +52,9 @@ NO_RARE = Code("config-no-rare", ("text",))
 KeyPath = tuple[str | int, ...]
 """Where something stands in the file: keys of tables, and numbers in arrays of tables."""
 
+LIST_FILE = "file:"
+"""Begins the name of a list of the user's own."""
+
 _STRICT = {"extra": "forbid", "strict": True}
 
 
@@ -220,6 +223,30 @@ class SourceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ReputationKey:
+    """Where the key of a block list is."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    env: str = _said("Environment variable that holds the key; the key itself never stands in this file.", "")
+
+
+@dataclass(frozen=True, slots=True)
+class ReputationSettings:
+    """``[reputation]``: which block lists weekly runs ask, and how."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    lists: tuple[str, ...] = _said(
+        "Blocklists that weekly runs ask, and an audit that is asked for those of the settings: ids, or file:PATH.", ()
+    )
+    keys: Mapping[str, ReputationKey] = field(
+        default_factory=dict, metadata={"doc": 'Keys of blocklists, as in keys = {spamhaus = {env = "DQS_KEY"}}.'}
+    )
+    resolver: str = _said("Name server that is asked about blocklists; without it those of the rest.", "")
+
+
+@dataclass(frozen=True, slots=True)
 class SenderSettings:
     """``[sender]``: who writes to a receiver's postmaster."""
 
@@ -261,6 +288,9 @@ class Settings(MailSettings):
         default_factory=SenderSettings, metadata={"doc": "Who writes to a receiver's postmaster."}
     )
     source: tuple[SourceSettings, ...] = _said("Your word on who sends in your name.", ())
+    reputation: ReputationSettings = field(
+        default_factory=ReputationSettings, metadata={"doc": "Which blocklists weekly runs ask, and how."}
+    )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -365,6 +395,8 @@ def schema() -> dict[str, Any]:
         MailboxSettings,
         SenderSettings,
         SourceSettings,
+        ReputationSettings,
+        ReputationKey,
     ):
         shape = made if kind is Settings else made.get("$defs", {}).get(kind.__name__)
         if shape is None:
@@ -532,6 +564,9 @@ def _contradictions(settings: Settings) -> list[tuple[KeyPath, Detail]]:
         if bad_run is not None:
             found.append((where, NO_RARE(text=bad_run)))
     found += _feedback_problems(settings)
+    for name, held in settings.reputation.keys.items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", held.env):
+            found.append((("reputation", "keys", name), NEEDS_KEY(table=f"keys.{name}", what='env = "VARIABLE"')))
     email, webhook = settings.notify.email, settings.notify.webhook
     if email is not None and not (email.to and email.sender):
         what = ("to = [...]", 'sender = "..."')
@@ -649,6 +684,13 @@ def _from_folder(settings: Settings, folder: Path) -> Settings:
         rules=tuple(place(each) for each in settings.rules),
         output=place(settings.output) if settings.output else None,
         messages=messages(settings),
+        reputation=replace(
+            settings.reputation,
+            lists=tuple(
+                f"{LIST_FILE}{place(each.removeprefix(LIST_FILE))}" if each.startswith(LIST_FILE) else each
+                for each in settings.reputation.lists
+            ),
+        ),
         feedback=replace(settings.feedback, places=tuple(str(place(each)) for each in settings.feedback.places)),
         domain=tuple(replace(each, messages=messages(each)) for each in settings.domain),
     )

@@ -1,36 +1,49 @@
-"""Reads what auditors look things up in from the rule folders: senders/, clients/ and the files named below."""
+"""Reads what auditors look things up in from the rule folders: senders/, clients/, blocklists/ and single files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._resources import locate
-from deliverability.model.codes import Detail
+from deliverability.model.blocklists import BlockList, ListAccess, ListCode, ListedKind, ListedRole, ListWeight
+from deliverability.model.codes import Code, Detail
 from deliverability.model.dns_providers import DnsProvider, HostField, LongText, Quotes
+from deliverability.model.errors import InputError
 from deliverability.model.knowledge import Knowledge, Measures, Outside
 from deliverability.model.reporters import Reporter
-from deliverability.model.rules import READ_AS
+from deliverability.model.rules import READ_AS, SourceRef
 from deliverability.model.senders import ServiceSource
+from deliverability.model.warm_up import StopRule, WarmUpNumbers
 from deliverability.senders.catalogue import CatalogueError, load_senders, pattern
 
 if TYPE_CHECKING:
     import pydantic
 
+NO_ANSWERS = Code("blocklist-no-answers")
+NO_BITS = Code("blocklist-no-bits")
+REMOVAL_STEPS = Code("blocklist-removal-steps")
+KEYED_ZONE = Code("blocklist-keyed-zone")
+KEY_MISSING = Code("blocklist-key-missing")
+KIND_ASKS = Code("blocklist-kind-asks")
+
 CLIENTS = "clients"
+BLOCKLISTS = "blocklists"
 MEASURES = "measures.yaml"
 OUTSIDE = "outside.yaml"
 DNS_PROVIDERS = "dns-providers.yaml"
 REPORTERS = "reporters.yaml"
+WARM_UP = "warm-up.yaml"
 
 _T = TypeVar("_T")
 
 
 def load_knowledge(folders: Iterable[Path]) -> Knowledge:
-    """What all folders say; a later one replaces entries of the same id, features, the measures and whom to ask.
+    """What all folders say; a later one replaces entries of the same id, features, and each of the single files whole.
 
     Raises CatalogueError with every problem found.
     """
@@ -40,11 +53,16 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
     features: dict[str, str] = {}
     providers: dict[str, DnsProvider] = {}
     reporters: dict[str, Reporter] = {}
+    blocklists: dict[str, BlockList] = {}
     measures, outside = Measures(), Outside()
+    warm_up: WarmUpNumbers | None = None
     for folder in folders:
         for path in sorted((folder / CLIENTS).glob("*.yaml")):
             for kind, names in (_read(path, shapes.features, problems) or {}).items():
                 features.update(dict.fromkeys(names, kind))
+        for path in sorted((folder / BLOCKLISTS).glob("*.yaml")):
+            lists = [_blocklist(each) for each in _read(path, shapes.blocklists, problems) or ()]
+            blocklists.update((each.id, each) for each in lists)
         if (path := folder / MEASURES).is_file() and (shape := _read(path, shapes.measures, problems)) is not None:
             measures = Measures(**dict(shape))
         if (path := folder / OUTSIDE).is_file() and (shape := _read(path, shapes.outside, problems)) is not None:
@@ -53,6 +71,8 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
         if (path := folder / DNS_PROVIDERS).is_file():
             found = [_provider(each) for each in _read(path, shapes.providers, problems) or ()]
             providers.update((each.id, each) for each in found)
+        if (path := folder / WARM_UP).is_file() and (shape := _read(path, shapes.warm_up, problems)) is not None:
+            warm_up = _warm_up(shape)
         if (path := folder / REPORTERS).is_file():
             senders = [_reporter(each) for each in _read(path, shapes.reporters, problems) or ()]
             reporters.update((each.id, each) for each in senders)
@@ -62,7 +82,9 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
         raise CatalogueError(*error.details, *problems) from None
     if problems:
         raise CatalogueError(*problems)
-    return Knowledge(services, common, selectors, features, measures, outside, providers, reporters)
+    return Knowledge(
+        services, common, selectors, features, measures, outside, providers, reporters, blocklists, warm_up
+    )
 
 
 @cache
@@ -101,14 +123,68 @@ def _reporter(shape: Any) -> Reporter:
     )
 
 
+def _blocklist(shape: Any) -> BlockList:
+    listed, unlisted = TEST_ENTRIES[shape.kind]
+    return BlockList(
+        id=shape.id,
+        name=shape.name,
+        operator=shape.operator,
+        zone=shape.zone.lower(),
+        kind=shape.kind,
+        asks=tuple(shape.asks),
+        access=shape.access,
+        keyed_zone=shape.keyed_zone,
+        key=shape.key,
+        codes={code: ListCode(each.key, each.weight, each.text) for code, each in shape.codes.items()},
+        bits={bit: ListCode(each.key, each.weight, each.text) for bit, each in shape.bits.items()},
+        refusals=tuple(shape.refusals),
+        test_listed=shape.test_listed or listed,
+        test_unlisted=shape.test_unlisted or unlisted,
+        registrable=shape.registrable,
+        dead=shape.dead,
+        terms=shape.terms,
+        remove_url=shape.remove_url,
+        remove={lang: tuple(steps) for lang, steps in (shape.remove or {}).items()},
+        named_by={receiver: _read_at(found) for receiver, found in shape.named_by.items()},
+        sources=_read_at(shape.sources),
+    )
+
+
+def _read_at(shapes: Iterable[Any]) -> tuple[ServiceSource, ...]:
+    return tuple(ServiceSource(each.url, each.checked, each.read_as) for each in shapes)
+
+
+TEST_ENTRIES = {
+    ListedKind.IP4: ("2.0.0.127", "1.0.0.127"),
+    ListedKind.IP6: tuple(
+        ip_address(each).reverse_pointer.removesuffix(".ip6.arpa") for each in ("::ffff:7f00:2", "::ffff:7f00:1")
+    ),
+    ListedKind.NAME: ("test", "invalid"),
+}
+"""What stands before the zone for the entry that every list has, and for that which none has (RFC 5782 section 5)."""
+
+
+def _warm_up(shape: Any) -> WarmUpNumbers:
+    return WarmUpNumbers(
+        least=shape.least,
+        days=shape.days,
+        factors=shape.factors,
+        most=shape.most,
+        stops={key: StopRule(each.hold, each.back) for key, each in shape.stops.items()},
+        sources=tuple(SourceRef(each.ref) for each in shape.sources),
+    )
+
+
 class _Shapes(NamedTuple):
-    """The shapes of clients/*.yaml, measures.yaml, outside.yaml, dns-providers.yaml and reporters.yaml."""
+    """The shapes of clients/*.yaml, blocklists/*.yaml and the single files."""
 
     features: pydantic.TypeAdapter[Any]
     measures: pydantic.TypeAdapter[Any]
     outside: pydantic.TypeAdapter[Any]
     providers: pydantic.TypeAdapter[Any]
     reporters: pydantic.TypeAdapter[Any]
+    blocklists: pydantic.TypeAdapter[Any]
+    warm_up: pydantic.TypeAdapter[Any]
 
 
 def _both(said: Any) -> Any:
@@ -143,6 +219,7 @@ def _shapes() -> _Shapes:
         no_names_below: tuple[str, ...] = pydantic.Field(min_length=1)
         clocks: tuple[str, ...]
         clock_seconds: int = pydantic.Field(gt=0)
+        public_resolvers: tuple[str, ...] = ()
 
     text = Annotated[str, pydantic.Field(min_length=1)]
     words = Annotated[dict[Literal["en", "ja"], text], pydantic.BeforeValidator(_both), pydantic.Field(min_length=2)]
@@ -186,12 +263,95 @@ def _shapes() -> _Shapes:
         receiver: str = ""
         sources: tuple[SourceShape, ...] = pydantic.Field(min_length=1)
 
+    answer = Annotated[str, pydantic.Field(pattern=r"^127(\.[0-9]{1,3}){3}$")]
+    zone_form = r"^(\{key\}\.)?([a-z0-9_-]{1,63}\.)+[a-z0-9-]{2,63}$"
+
+    class CodeShape(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+        key: str = pydantic.Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+        weight: ListWeight
+        text: words
+
+    class ListSourceShape(SourceShape):
+        url: str = pydantic.Field(pattern=r"^https?://")
+
+    class ListShape(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+        id: str = pydantic.Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+        name: text
+        operator: str = pydantic.Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+        zone: str = pydantic.Field(pattern=zone_form)
+        keyed_zone: str = pydantic.Field(default="", pattern=zone_form + "|^$")
+        key: str = pydantic.Field(default="", pattern=r"^([a-z0-9]+(-[a-z0-9]+)*)?$")
+        kind: ListedKind = ListedKind.IP4
+        asks: tuple[ListedRole, ...] = (ListedRole.SENDING_IP,)
+        access: ListAccess = ListAccess.OWN
+        codes: dict[answer, CodeShape] = {}
+        bits: dict[int, CodeShape] = {}
+        refusals: tuple[answer, ...] = ()
+        test_listed: str = ""
+        test_unlisted: str = ""
+        registrable: bool = False
+        dead: words | None = None
+        terms: words | None = None
+        remove_url: str = pydantic.Field(default="", pattern=r"^(https?://.*)?$")
+        remove: dict[Literal["en", "ja"], list[text]] = {}
+        named_by: dict[str, list[ListSourceShape]] = {}
+        sources: tuple[ListSourceShape, ...] = pydantic.Field(min_length=1)
+
+        @pydantic.model_validator(mode="after")
+        def _can_be_asked(self) -> ListShape:
+            """Of a list that is alive answers are known, and what to do about them in both languages."""
+            if self.dead is not None:
+                return self
+            if not self.codes and not self.bits:
+                raise InputError(NO_ANSWERS())
+            if any(bit not in (1 << n for n in range(8)) for bit in self.bits):
+                raise InputError(NO_BITS())
+            if len(self.remove) != 2 or len(self.remove["en"]) != len(self.remove["ja"]):
+                raise InputError(REMOVAL_STEPS())
+            if bool(self.keyed_zone) != bool(self.key) or self.keyed_zone.startswith("{key}") != bool(self.keyed_zone):
+                raise InputError(KEYED_ZONE())
+            if self.access is ListAccess.KEY and not self.key:
+                raise InputError(KEY_MISSING())
+            addresses = set(self.asks) <= {ListedRole.SENDING_IP}
+            if addresses is (self.kind is ListedKind.NAME) or not self.asks:
+                raise InputError(KIND_ASKS())
+            return self
+
+    class StopShape(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+        hold: float = pydantic.Field(gt=0, le=100)
+        back: float = pydantic.Field(gt=0, le=100)
+
+    class RefShape(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+        ref: str
+
+    class WarmUpShape(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+        least: int = pydantic.Field(ge=1)
+        days: int = pydantic.Field(ge=7, le=366)
+        factors: dict[Literal["day", "week"], Annotated[float, pydantic.Field(gt=1, le=2)]] = pydantic.Field(
+            min_length=2
+        )
+        most: float = pydantic.Field(ge=1)
+        stops: dict[Literal["spam", "hard", "deferred"], StopShape]
+        sources: tuple[RefShape, ...] = pydantic.Field(min_length=1)
+
     return _Shapes(
         pydantic.TypeAdapter(dict[Literal["layout", "content", "look"], list[str]]),
         pydantic.TypeAdapter(MeasuresShape),
         pydantic.TypeAdapter(OutsideShape),
         pydantic.TypeAdapter(list[ProviderShape]),
         pydantic.TypeAdapter(list[ReporterShape]),
+        pydantic.TypeAdapter(list[ListShape]),
+        pydantic.TypeAdapter(WarmUpShape),
     )
 
 

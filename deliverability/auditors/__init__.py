@@ -46,6 +46,7 @@ AUDITORS = (
     "gmail",
     "snds",
     "gate",
+    "blocklists",
 )
 """All by name, in the order of the catalogue; the auditor NAME is `audit` of the module NAME."""
 

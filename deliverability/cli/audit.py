@@ -7,13 +7,21 @@ from typing import Any
 import click
 
 from deliverability.cli.command import Command
-from deliverability.cli.options import input_options, judging_options, output_options, plain_errors, rule_problems
+from deliverability.cli.options import (
+    blocklists_option,
+    input_options,
+    judging_options,
+    output_options,
+    plain_errors,
+    rule_problems,
+)
 
 
 @click.command("audit", cls=Command)
 @input_options
 @judging_options
 @output_options
+@blocklists_option
 @click.option("--no-remedies", is_flag=True)
 @click.option("--second-opinion", is_flag=True)
 def command(no_remedies: bool, second_opinion: bool, **params: Any) -> int:
@@ -25,8 +33,8 @@ def command(no_remedies: bool, second_opinion: bool, **params: Any) -> int:
         from deliverability.runs.engine import Extras
         from deliverability.runs.exit import worst_exit_code
 
-        inputs = read_inputs(params)
         with rule_problems():
+            inputs = read_inputs(params)
             judging = Judging.of(params, inputs.settings)
         outputs = judging.outputs(len(inputs.jobs))
         codes = run_reports(

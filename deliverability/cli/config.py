@@ -79,6 +79,7 @@ def _problems(settings: Settings, rules: RuleSet) -> Iterator[tuple[KeyPath, Det
     from deliverability.cli.judging import selection_problems
     from deliverability.inputs import parse_domain, parse_ip, parse_mail_from, parse_selector
     from deliverability.model.errors import InputError
+    from deliverability.runs.blocklists import list_problems
 
     tables: list[tuple[KeyPath, MailSettings]] = [((), settings)]
     tables += [(("domain", number), each) for number, each in enumerate(settings.domain)]
@@ -96,3 +97,4 @@ def _problems(settings: Settings, rules: RuleSet) -> Iterator[tuple[KeyPath, Det
         except InputError as error:
             yield place, error.detail
     yield from selection_problems(settings, rules)
+    yield from list_problems(settings.reputation, rules.knowledge)

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deliverability.cli.command import Command
-from deliverability.cli.options import file_option, input_options, plain_errors, rule_problems, speaking_option
+from deliverability.cli.options import (
+    blocklists_option,
+    file_option,
+    input_options,
+    plain_errors,
+    rule_problems,
+    speaking_option,
+)
 from deliverability.model.codec import JsonPieces
 
 if TYPE_CHECKING:
@@ -17,6 +24,7 @@ if TYPE_CHECKING:
 
 @click.command("facts", cls=Command)
 @input_options
+@blocklists_option
 @file_option
 @speaking_option
 def command(output: Path | None, **params: Any) -> int:
@@ -29,8 +37,8 @@ def command(output: Path | None, **params: Any) -> int:
         from deliverability.runs.rules import rule_folders
         from deliverability.runs.saved import document_of, has_failures
 
-        inputs = read_inputs(params)
         with rule_problems():
+            inputs = read_inputs(params)
             knowledge = load_knowledge(rule_folders(inputs.settings.rules))
         pieces = JsonPieces(len(inputs.jobs))
         with writing(output) as write:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from msgspec import Struct, field
@@ -27,6 +27,9 @@ from deliverability.ports.open import PortSettings, SettingError, open_ports
 from deliverability.ports.ports import Permissions, Ports
 from deliverability.runs.job import Job, Options, Sample, plan
 
+if TYPE_CHECKING:
+    from deliverability.runs.blocklists import ListSetup
+
 MAX_STDIN_OCTETS = 150_000_001
 STDIN_ONCE = Code("stdin-once")
 STDIN_LINE = Code("stdin-line", ("line", "detail"))
@@ -42,6 +45,7 @@ _OPTIONS = {
     "fetch": "--fetch",
     "probe_smtp": "--probe-smtp",
     "one_click": "--probe-unsubscribe",
+    "list_server": "reputation.resolver",
 }
 
 
@@ -107,9 +111,27 @@ def _read_inputs(params: dict[str, Any]) -> Inputs:
     for domain, name in given.items():
         own = options_given(params, settings, domain)
         domains.append((domain, own if is_plain(name, domain) else replace(own, taken_from=_shown(name))))
-    ports = ports_of(params, settings)
+    lists = lists_of(params, settings, params.get("blocklists") or ())
+    ports = ports_of(params, settings, lists)
     jobs = plan(domains, [sample_of(name) for name in messages], options)
+    if lists is not None:
+        jobs = [replace(job, options=replace(job.options, lists_wanted=lists.wanted)) for job in jobs]
     return Inputs(jobs, ports, settings, params["record"])
+
+
+def lists_of(params: Mapping[str, Any], settings: Settings, names: Sequence[str]) -> ListSetup | None:
+    """The blocklists to ask by these names; None where there are none. Raises InputError."""
+    if not names:
+        return None
+    from deliverability.ports.servers import parse_server, system_servers
+    from deliverability.runs.blocklists import list_setup
+    from deliverability.runs.rules import load_rules
+
+    knowledge = load_rules(tuple(params.get("rules") or ()) or settings.rules).knowledge
+    local = params["zone"] or params["offline"] or params["replay"]
+    given = params["resolver"] or settings.resolvers
+    servers = () if local else tuple(map(parse_server, given)) if given else system_servers()
+    return list_setup(names, settings.reputation, knowledge, servers)
 
 
 def observed_inputs(
@@ -137,9 +159,14 @@ def _shown(address: str) -> str:
     return re.sub(r"//[^/?#@]*@", "//", address.strip())
 
 
-def ports_of(params: dict[str, Any], settings: Settings) -> Ports:
-    """Where answers come from: the options, then the settings file. Raises InputError."""
-    return opened(**port_settings(params, settings))
+def ports_of(params: dict[str, Any], settings: Settings, lists: ListSetup | None = None) -> Ports:
+    """Where answers come from: the options, then the settings file; also about blocklists. Raises InputError."""
+    return opened(**port_settings(params, settings), **list_ports(lists))
+
+
+def list_ports(lists: ListSetup | None) -> dict[str, Any]:
+    """The PortSettings that blocklists need."""
+    return {} if lists is None else {"lists": True, "list_server": lists.server, "list_keys": lists.keys}
 
 
 def port_settings(params: dict[str, Any], settings: Settings) -> dict[str, Any]:

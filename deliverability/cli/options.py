@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from deliverability.cli.language import BOTH, language
-from deliverability.cli.types import MessagesADay, NumberType, OneOf, PathOf, ReportPath
+from deliverability.cli.types import MessagesADay, NamesOf, NumberType, OneOf, PathOf, ReportPath
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.render.formats import PRINTED
 
@@ -35,6 +35,7 @@ text_or_json_option = click.option("--format", "style", type=OneOf(["text", "jso
 file_option = click.option("-o", "--output", type=PathOf("file"), metavar="FILE")
 config_option = click.option("--config", type=PathOf("file", exists=True), metavar="FILE")
 rule_folders_option = click.option("--rules", multiple=True, type=PathOf("folder", exists=True), metavar="DIR")
+blocklists_option = click.option("--blocklists", type=NamesOf(), metavar="all|settings|ID,...")
 resolver_option = click.option("--resolver", multiple=True, metavar="ADDR|https://URL|tls://ADDR")
 
 _PORTS: tuple[Decorator[Any], ...] = (

@@ -24,7 +24,9 @@ from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
 
 if TYPE_CHECKING:
+    from deliverability.model.blocklists import BlockList
     from deliverability.model.rules import Rule, RuleSet
+    from deliverability.model.senders import ServiceSource
 
 NO_RULE_ABOUT = Code("no-rule-about-it", ("text",))
 NO_RULE_ABOUT_NEAR = Code("no-rule-about", ("text", "near"))
@@ -64,6 +66,10 @@ def command(which: tuple[str, ...], rules: tuple[Path, ...], lang: str, style: s
     return 0
 
 
+def _all_sources(blocklist: BlockList) -> tuple[ServiceSource, ...]:
+    return (*blocklist.sources, *(at for found in blocklist.named_by.values() for at in found))
+
+
 def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
     from deliverability.feedback.catalogue import load_replies
     from deliverability.runs.rules import rule_folders
@@ -78,6 +84,8 @@ def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
     today = datetime.now(UTC).date()
     read = [(source.key, source.read_as, source.checked) for source in loaded.sources.values()]
     read += [(f"{each.id} ({at.url})", at.read_as, at.checked) for each in senders.values() for at in each.sources]
+    blocklists = loaded.knowledge.blocklists.values()
+    read += [(f"{each.id} ({at.url})", at.read_as, at.checked) for each in blocklists for at in _all_sources(each)]
     for name, read_as, checked in read:
         if read_as == "not re-read":
             click.echo(say("cli.not-re-read", name=name), err=True)

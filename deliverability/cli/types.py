@@ -33,6 +33,7 @@ NO_FOLDER = Code("option-no-folder", ("name",))
 NO_PART = Code("option-no-part", ("option", "text"))
 NO_ENGINE = Code("option-no-engine", ("option", "text"))
 NO_HOST_PORT = Code("option-no-host-port", ("option", "text"))
+NO_NAMES = Code("option-no-names", ("option",))
 NO_SIZE = Code("option-no-size", ("option", "text"))
 _MOST_PARTS = 10_000
 _LAST_PORT = 65_535
@@ -146,6 +147,21 @@ class EngineAddress(click.ParamType[str]):
         if not re.fullmatch(r"dask://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}", text):
             raise InputError(NO_ENGINE(option=called(param), text=text))
         return text
+
+
+class NamesOf(click.ParamType["tuple[str, ...]"]):
+    """Several names, with commas between them; which there are, whoever looks them up knows."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """The names, each once. Raises InputError where there is none."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(dict.fromkeys(each for part in str(value).split(",") if (each := part.strip())))
+        if not names:
+            raise InputError(NO_NAMES(option=called(param)))
+        return names
 
 
 class HostPort(click.ParamType["tuple[str, int] | None"]):

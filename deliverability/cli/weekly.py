@@ -77,7 +77,7 @@ def command(**params: Any) -> int:
 
 def _plan(params: dict[str, Any], settings: Any, folder: Path, history: str) -> Plan:
     """Raises InputError and judge.files.RuleError."""
-    from deliverability.cli.inputs import options_of, ports_of
+    from deliverability.cli.inputs import lists_of, options_of, ports_of
     from deliverability.cli.intake import intake_of
     from deliverability.cli.judging import selection_of, threshold
     from deliverability.inputs import parse_domain
@@ -87,10 +87,14 @@ def _plan(params: dict[str, Any], settings: Any, folder: Path, history: str) -> 
     from deliverability.runs.weekly.run import Plan
 
     rules = load_rules(settings.rules)
-    ports = ports_of(params, settings)
+    lists = lists_of({**params, "rules": ()}, settings, settings.reputation.lists)
+    wanted = lists.wanted if lists else None
+    ports = ports_of(params, settings, lists)
     fail_on = params["fail_on"] or settings.fail_on
     return Plan(
-        subjects=subjects(settings, folder, parse_domain, lambda domain: options_of(settings, domain)),
+        subjects=subjects(
+            settings, folder, parse_domain, lambda domain: replace(options_of(settings, domain), lists_wanted=wanted)
+        ),
         ports=ports,
         rules=rules,
         selection=selection_of(settings, rules),

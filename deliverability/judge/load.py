@@ -52,6 +52,7 @@ NOT_RULES = frozenset(
             "tasks.yaml",
         ),
         "verdicts.yaml",
+        "warm-up.yaml",
     }
 )
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
+from deliverability.model.blocklists import ListsWanted
 from deliverability.model.codes import NOT_COLLECTED, Detail
 from deliverability.model.deliveries import Deliveries
 from deliverability.model.envelope import SmtpEnvelope
@@ -241,6 +242,7 @@ class Subject(Struct, frozen=True):
         gate_to: the DMARC policy that the user wants to go to: quarantine or reject; None: the next one.
         taken_from: the web or mail address that the domain was taken out of; None: it was given by itself.
         envelope: what our own SMTP server saw of the message; None: it did not come that way.
+        lists_wanted: the block lists to ask; None: none is.
 
     """
 
@@ -265,6 +267,7 @@ class Subject(Struct, frozen=True):
     gate_to: str | None = None
     taken_from: str | None = None
     envelope: SmtpEnvelope | None = None
+    lists_wanted: ListsWanted | None = None
 
     def __repr__(self) -> str:  # asyncio writes out what a task returns: no octets of a message
         return f"Subject({self.domain!r}, message_name={self.message_name!r})"

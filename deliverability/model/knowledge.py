@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 if TYPE_CHECKING:
+    from deliverability.model.blocklists import BlockList
     from deliverability.model.dns_providers import DnsProvider
     from deliverability.model.reporters import Reporter
     from deliverability.model.senders import Service  # which imports rules, and these the knowledge
+    from deliverability.model.warm_up import WarmUpNumbers
 
 
 class Measures(Struct, frozen=True):
@@ -40,6 +42,7 @@ class Outside(Struct, frozen=True):
         no_names_below: domains below which no name of ours exists.
         clocks: https addresses whose servers know the time.
         clock_seconds: by how much a clock may differ.
+        public_resolvers: networks and hosts of resolvers that many share, whom block lists refuse.
 
     """
 
@@ -48,6 +51,7 @@ class Outside(Struct, frozen=True):
     no_names_below: tuple[str, ...] = ()
     clocks: tuple[str, ...] = ()
     clock_seconds: int = 0
+    public_resolvers: tuple[str, ...] = ()
 
 
 class Knowledge(Struct, frozen=True):
@@ -62,6 +66,8 @@ class Knowledge(Struct, frozen=True):
         outside: see Outside.
         dns_providers: where zones are kept and how a record is entered there, by id.
         reporters: who sends reports, by id.
+        blocklists: lists of addresses and names that mail is refused from, by id.
+        warm_up: how volume is raised.
 
     """
 
@@ -73,3 +79,5 @@ class Knowledge(Struct, frozen=True):
     outside: Outside = field(default_factory=Outside)
     dns_providers: Mapping[str, DnsProvider] = field(default_factory=dict)
     reporters: Mapping[str, Reporter] = field(default_factory=dict)
+    blocklists: Mapping[str, BlockList] = field(default_factory=dict)
+    warm_up: WarmUpNumbers | None = None

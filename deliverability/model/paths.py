@@ -417,6 +417,13 @@ FactPath = Literal[
     "gate.to",
     "gate.rua_authorised",
     "gate.rare_missing",
+    "blocklists.asked",
+    "blocklists.subjects",
+    "blocklists.healthy",
+    "blocklists.lists",
+    "blocklists.listings",
+    "blocklists.began",
+    "blocklists.ended",
     # paths:end
 ]
 PATHS: frozenset[str] = frozenset(get_args(FactPath))

@@ -9,9 +9,10 @@ from typing import TypeVar
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from deliverability.model.blocklists import ListKeys
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import InputError
-from deliverability.ports.base import HttpFetcher, SmtpProber
+from deliverability.ports.base import HttpFetcher, Resolver, SmtpProber
 from deliverability.ports.budget import SECONDS, Budget
 from deliverability.ports.clock import FixedClock, SystemClock
 from deliverability.ports.journal import Journal
@@ -51,6 +52,9 @@ class PortSettings(Struct, frozen=True):
         record: keep all answers, so that ports.recording can write them down.
         seconds: time budget of one subject.
         permissions: what else may be asked.
+        lists: block lists will be asked.
+        list_server: the resolver that is asked about them; empty: the one that is asked about the rest.
+        list_keys: keys of block lists.
 
     Raises:
         SettingError: where two of them cannot hold together.
@@ -65,6 +69,9 @@ class PortSettings(Struct, frozen=True):
     record: bool = False
     seconds: float = SECONDS
     permissions: Permissions = field(default_factory=Permissions)
+    lists: bool = False
+    list_server: str = ""
+    list_keys: ListKeys = ListKeys()
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
@@ -114,7 +121,8 @@ def _opened(settings: PortSettings) -> Ports:
         zones = ZoneResolver.load(settings.zones)
         # A file that was named is parsed at once, so that a wrong one is told; those of a folder when needed.
         zones.check(ZoneResolver.load([path for path in settings.zones if path.is_file()]).origins)
-        return Ports(zones, sources=("zone",), zones=zones)
+        lists = _keyed(zones, settings.list_keys) if settings.list_keys.pairs else None
+        return Ports(zones, sources=("zone",), zones=zones, lists=lists)
     if settings.offline:
         return Ports(OFFLINE, sources=("offline",))
     return _live(settings)
@@ -136,4 +144,17 @@ def _live(settings: PortSettings) -> Ports:
         from deliverability.ports.smtp import LiveProber
 
         smtp = LiveProber(clock)
-    return Ports(dns, clock, http, smtp, settings.permissions, ("live",))
+    lists: Resolver | None = None
+    if settings.lists:
+        from deliverability.ports.lists import ListResolver
+
+        server = _each(parse_server, [settings.list_server], "list_server") if settings.list_server else None
+        asked = LiveResolver(server, clock=clock) if server else dns
+        lists = ListResolver(asked, settings.list_keys, known=asked)
+    return Ports(dns, clock, http, smtp, settings.permissions, ("live",), lists=lists)
+
+
+def _keyed(zones: Resolver, keys: ListKeys) -> Resolver:
+    from deliverability.ports.lists import ListResolver
+
+    return ListResolver(zones, keys)

@@ -88,6 +88,7 @@ class Ports(Struct, frozen=True):
         budget: the time for one subject, over all that it asks.
         pace: makes every question of a subject wait for its turn; None where few subjects are audited.
         journal: what is recorded of all subjects, None where nothing is; of one subject what it was answered.
+        lists: answers DNS questions about block lists where that needs a resolver, a pace or keys of its own.
 
     """
 
@@ -102,11 +103,13 @@ class Ports(Struct, frozen=True):
     budget: Budget = field(default_factory=Budget)
     pace: Pace | None = None
     journal: Journal | None = None
+    lists: Resolver | None = None
 
     def under(self, between: Between) -> Ports:
         """These ports, with every question going through `between`."""
         layer = _Layer(self.dns, self.http, self.smtp, between)
-        return replace(self, dns=layer, http=layer, smtp=layer)
+        lists = None if self.lists is None else _Layer(self.lists, self.http, self.smtp, between)
+        return replace(self, dns=layer, http=layer, smtp=layer, lists=lists)
 
     def allowed(self) -> Ports:
         """These ports, with nothing asked that the user does not allow; DNS everybody allows."""
@@ -116,7 +119,8 @@ class Ports(Struct, frozen=True):
     def of_subject(self, domain: str = "") -> Ports:
         """The ports of one subject: with a time budget and a journal of its own, and one time for all of it."""
         budget, journal = Budget(self.budget.seconds), Journal()
-        ports = self.under(budget)
+        lists = self.lists.of_subject(domain, budget) if isinstance(self.lists, SharedResolver) else self.lists
+        ports = replace(self, lists=lists).under(budget)
         if isinstance(self.dns, SharedResolver):
             ports = replace(ports, dns=self.dns.of_subject(domain, budget))
         if self.pace is not None:
@@ -136,6 +140,8 @@ class Ports(Struct, frozen=True):
     async def close(self) -> None:
         """Release sockets. The ports are not used afterwards."""
         await self.dns.close()
+        if self.lists is not None:
+            await self.lists.close()
 
 
 class _Layer(Struct, frozen=True):

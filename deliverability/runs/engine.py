@@ -119,6 +119,7 @@ async def gather_facts(
         gate_to=options.gate_to,
         taken_from=options.taken_from,
         envelope=job.sample.envelope if job.sample else None,
+        lists_wanted=options.lists_wanted,
     )
     ports = run_ports.of_subject(domain) if domain else run_ports.without_domain()
     every = auditors()

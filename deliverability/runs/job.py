@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from msgspec.structs import force_setattr
 
 from deliverability.inputs import parse_domain, parse_ip, parse_mail_from, parse_selector
+from deliverability.model.blocklists import ListsWanted
 from deliverability.model.codes import Code
 from deliverability.model.deliveries import Deliveries
 from deliverability.model.envelope import SmtpEnvelope
@@ -80,6 +81,7 @@ class Options(Struct, frozen=True):
     stage_seen: StageSeen | None = None
     rua_since: str | None = None
     gate_to: str | None = None
+    lists_wanted: ListsWanted | None = None
 
     def __post_init__(self) -> None:
         """Bring the fields into the one spelling that the audit expects."""

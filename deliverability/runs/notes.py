@@ -41,6 +41,9 @@ def notes_on(domain: str, facts: FactSet, started: str, sources: Sequence[str]) 
     silent = facts.value("spf.sends_nothing") is True and not facts.value("message.present")
     if domain and not silent and isinstance(published, Unknown) and published.reason is Reason.NOT_FOUND:
         notes.append(Note("probes-missed"))
+    asked = [str(each["name"]) for each in records_of(facts.value("blocklists.lists")) if each.get("asked")]
+    if asked:
+        notes.append(Note("blocklists", {"lists": tuple(asked)}))
     if "replay" in sources:
         notes.append(Note("replayed", {"date": started}))
     if "zone" in sources:

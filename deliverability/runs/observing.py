@@ -16,6 +16,7 @@ from deliverability.model.facts import StageSeen, texts_of
 from deliverability.model.observed import SourceWord
 from deliverability.protocols.dmarc.psl import registrable_domain
 from deliverability.runs.job import Job, Options
+from deliverability.runs.listed import with_lists_seen
 
 if TYPE_CHECKING:
     from deliverability.config import Settings
@@ -72,7 +73,11 @@ def with_observed(jobs: Iterable[Job], how: Observing, now: datetime) -> Iterato
     try:
         observer = Observer(history, how, now)
         for job in jobs:
-            yield job if job.domain is None else replace(job, options=observer.observed(job.options, job.domain))
+            if job.domain is None:
+                yield job
+                continue
+            options = observer.observed(job.options, job.domain)
+            yield replace(job, options=with_lists_seen(options, job.domain, history))
     finally:
         history.close()
 

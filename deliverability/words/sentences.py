@@ -14,6 +14,7 @@ from deliverability.model.facts import Catalogue, FactSet, FactSpec, FactType, U
 from deliverability.model.placeholders import LANGUAGES, fill, placeholders
 from deliverability.model.report import Finding, Outcome
 from deliverability.model.rules import Rule, RuleSet, Sentence
+from deliverability.words.blocklists import removal_steps
 from deliverability.words.details import detail_words
 from deliverability.words.phrases import Phrases, phrases
 from deliverability.words.services import steps_for
@@ -96,6 +97,8 @@ class FindingWords:
         """What to do, step by step, and where to do it in the sending services that are used."""
         steps = steps_for(self._finding, self._rules, self._facts, self._say)
         before, after = (tuple(visible(step) for step in each) for each in (steps.before, steps.after))
+        lifted = removal_steps(self._finding, self._rules, self._facts, self._say)
+        after = (*after, *map(visible, lifted))
         return (*before, *(self._filled(step) for step in self._texts.fix), *after)
 
     def _filled(self, text: str) -> str:
@@ -118,6 +121,9 @@ def sentences(finding: Finding, rules: RuleSet, lang: str, catalogue: Catalogue,
     return FindingWords(finding, rules, lang, catalogue, facts)
 
 
+_OF_LISTS = "blocklist-"  # codes of protocols.dnsbl: it is the list that did not answer as it should
+
+
 def unknown_sentence(unknown: Unknown | None, say: Phrases) -> str:
     """Why something could not be checked, and what to do about it."""
     if unknown is None:
@@ -125,7 +131,8 @@ def unknown_sentence(unknown: Unknown | None, say: Phrases) -> str:
     detail = (
         say("unknown.detail", detail=visible(shortened(detail_words(unknown.detail, say)))) if unknown.detail else ""
     )
-    return say(f"unknown.{unknown.reason.value}", detail=detail)
+    about_list = unknown.detail is not None and unknown.detail.code.startswith(_OF_LISTS)
+    return say("unknown.blocklist" if about_list else f"unknown.{unknown.reason.value}", detail=detail)
 
 
 def format_value(value: Value, spec: FactSpec | None, say: Phrases, *, exact: bool = False) -> str:

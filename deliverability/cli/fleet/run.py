@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from deliverability.cli.command import MISSING, Command
 from deliverability.cli.language import language
 from deliverability.cli.options import (
+    blocklists_option,
     config_option,
     judging_options,
     plain_errors,
@@ -34,7 +35,9 @@ from deliverability.model.errors import InputError
 
 if TYPE_CHECKING:
     from deliverability.config import Settings
+    from deliverability.model.blocklists import ListsWanted
     from deliverability.model.fleet import FleetStatus, FleetSubject
+    from deliverability.runs.blocklists import ListSetup
     from deliverability.runs.fleet.engines import Engine
     from deliverability.runs.fleet.lists import FleetList
     from deliverability.runs.fleet.run import FleetEnd, FleetJob, Stop
@@ -64,6 +67,7 @@ UNUSED = {"replay": None, "proposals": (), "record": None, "probe_unsubscribe": 
 @click.option("--fetch", is_flag=True)
 @click.option("--probe-smtp", is_flag=True)
 @click.option("--timeout", type=NumberType(float, 0.1), metavar="SECONDS")
+@blocklists_option
 @config_option
 @judging_options
 @speaking_option
@@ -104,7 +108,7 @@ def _input(name: str) -> Iterator[FleetList]:
 
 def _planned(domains: FleetList, out: Path, params: dict[str, Any]) -> tuple[FleetJob, FleetPlan]:
     """Raises InputError and judge.load.RuleError."""
-    from deliverability.cli.inputs import in_our_words, port_settings, read_settings
+    from deliverability.cli.inputs import in_our_words, list_ports, port_settings, read_settings
     from deliverability.cli.judging import selection_of
     from deliverability.ports.open import PortSettings, open_ports
     from deliverability.runs.fleet.engines import default_workers
@@ -114,8 +118,9 @@ def _planned(domains: FleetList, out: Path, params: dict[str, Any]) -> tuple[Fle
     from deliverability.runs.rules import load_rules
 
     settings = read_settings(params["config"])
+    lists = _lists(params, settings)
     with in_our_words():
-        ports = PortSettings(**port_settings({**params, **UNUSED}, settings))
+        ports = PortSettings(**port_settings({**params, **UNUSED}, settings), **list_ports(lists))
         if not ports.zones:  # which each worker reads for itself
             open_ports(ports)
     folders = tuple(params["rules"]) or settings.rules
@@ -123,8 +128,9 @@ def _planned(domains: FleetList, out: Path, params: dict[str, Any]) -> tuple[Fle
     selection = selection_of(settings, rules, params)
 
     judged = judged_by(rules, selection)
-    said = partial(options_of_subject, settings=settings)
-    job = FleetJob(domains, out, _described(ports, settings), judged, said, **_wanted(params))
+    wanted = lists.wanted if lists else None
+    said = partial(options_of_subject, settings=settings, lists=wanted)
+    job = FleetJob(domains, out, _described(ports, settings, wanted), judged, said, **_wanted(params))
     rate = _RATE if params["rate"] is None else params["rate"]
     rate *= len(ports.servers) or 1
     return job, FleetPlan(ports, folders, selection, judged, rate, params["workers"] or default_workers())
@@ -135,7 +141,22 @@ def _wanted(params: dict[str, Any]) -> dict[str, Any]:
     return wanted | ({"part": params["part"]} if params["part"] else {})
 
 
-def options_of_subject(subject: FleetSubject, settings: Settings) -> Options:
+def _lists(params: dict[str, Any], settings: Settings) -> ListSetup | None:
+    """The blocklists of the option. Raises InputError for those that are free for small users only."""
+    from deliverability.cli.inputs import lists_of
+    from deliverability.runs.blocklists import NOT_FOR_FLEETS, free_lists
+    from deliverability.runs.rules import load_rules
+
+    setup = lists_of({**params, **UNUSED}, settings, params["blocklists"] or ())
+    if setup is None:
+        return None
+    known = load_rules(tuple(params["rules"]) or settings.rules).knowledge.blocklists
+    if free := free_lists(setup, known):
+        raise InputError(NOT_FOR_FLEETS(names=free))
+    return setup
+
+
+def options_of_subject(subject: FleetSubject, settings: Settings, lists: ListsWanted | None = None) -> Options:
     """What the table says of a domain's mail, filled up from the settings. Raises InputError."""
     from deliverability.cli.inputs import options_of
 
@@ -145,10 +166,11 @@ def options_of_subject(subject: FleetSubject, settings: Settings) -> Options:
         selectors=subject.selectors or said.selectors,
         purpose=subject.purpose or said.purpose,
         daily_volume=said.daily_volume if subject.daily_volume is None else subject.daily_volume,
+        lists_wanted=lists,
     )
 
 
-def _described(ports: Any, settings: Settings) -> dict[str, str]:
+def _described(ports: Any, settings: Settings, lists: ListsWanted | None) -> dict[str, str]:
     """What facts depend on beside DNS, by the names of options and of the settings file."""
     from deliverability.model.codec import digest
 
@@ -158,6 +180,7 @@ def _described(ports: Any, settings: Settings) -> dict[str, str]:
         "--offline": "yes" if ports.offline else "",
         "--fetch": "yes" if ports.permissions.fetch else "",
         "--probe-smtp": "yes" if ports.permissions.probe_smtp else "",
+        **({"--blocklists": " ".join((*lists.lists, *(each.id for each in lists.files)))} if lists else {}),
         "deliv.toml": digest(mail),
     }
 

@@ -66,6 +66,7 @@ from deliverability.runs.engine import Audited, Extras, report_on
 from deliverability.runs.exit import exit_code, worst_exit_code
 from deliverability.runs.intake import IntakePlan, take_in
 from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.listed import with_lists_seen
 from deliverability.runs.observing import Observer, Observing
 from deliverability.runs.stream import collecting_seldom, stream
 from deliverability.runs.weekly.messages import Picked
@@ -365,6 +366,9 @@ class _Subjects(Struct, frozen=True):
             if observer is not None and observer.knows(subject.domain):
                 options = await asyncio.to_thread(observer.observed, subject.options, subject.domain)
                 subject = replace(subject, options=options)
+            if subject.options.lists_wanted is not None:
+                told = (subject.options, subject.domain, self.history, self.run.started)
+                subject = replace(subject, options=await asyncio.to_thread(with_lists_seen, *told))
             return await _gathered(subject, self.plan, seen)
 
         found = stream(waiting, gathered_of, ordered=False)

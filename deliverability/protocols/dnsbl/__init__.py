@@ -1,0 +1,1 @@
+"""Block lists: asked over DNS (RFC 5782), and read from files."""
