@@ -61,12 +61,13 @@ def _several(text: str) -> Iterator[Any]:
     if _depth(text) > limits.MAX_JSON_DEPTH:
         raise NotReadError(limits.TOO_DEEP(limit=limits.MAX_JSON_DEPTH))
     decoder = json.JSONDecoder()
-    position = _end_of_white(text, 0)
+    position = begin = _end_of_white(text, 0)
     while position < len(text):
         try:
             value, position = decoder.raw_decode(text, position)
         except (ValueError, RecursionError):
-            raise NotReadError(limits.NOT_FEEDBACK()) from None
+            first = position == begin
+            raise NotReadError(limits.NOT_FEEDBACK() if first else limits.DAMAGED(what="JSON")) from None
         yield value
         position = _end_of_white(text, position)
 

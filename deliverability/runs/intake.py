@@ -309,16 +309,17 @@ class _Run:
         """Count what became of mails. UNUSED: nobody told whose mail it is; NO_REPORT: some of it is left out."""
         without = 0
         whole = True
-        try:
-            while some := list(itertools.islice(found.events, _EVENTS_AT_ONCE)):
-                taken = [replace(each, sender=each.sender or self._plan.domain) for each in some]
-                recent = [each for each in taken if each.at is None or self._since is None or each.at >= self._since]
-                ours = [each for each in recent if each.sender]
-                without += len(recent) - len(ours)
-                whole &= len(recent) == len(taken)
-                self._counted(batch, ours)
-        except NotReadError as error:
-            self._unused(batch, item, UnusedPart(found.name, error.detail))
+        damage: list[Detail] = []
+        events = _until_damaged(found.events, damage)
+        while some := list(itertools.islice(events, _EVENTS_AT_ONCE)):
+            taken = [replace(each, sender=each.sender or self._plan.domain) for each in some]
+            recent = [each for each in taken if each.at is None or self._since is None or each.at >= self._since]
+            ours = [each for each in recent if each.sender]
+            without += len(recent) - len(ours)
+            whole &= len(recent) == len(taken)
+            self._counted(batch, ours)
+        for detail in damage:
+            self._unused(batch, item, UnusedPart(found.name, detail))
         if without:
             self._unused(batch, item, UnusedPart(found.name, NO_DOMAIN(n=without)))
             return ItemState.UNUSED
@@ -453,6 +454,14 @@ class _Run:
                 file.write(item.octets())
         except OSError as error:
             self.result.problem(str(target), file_error(target, error), lost=True)
+
+
+def _until_damaged(events: Iterator[DeliveryEvent], damage: list[Detail]) -> Iterator[DeliveryEvent]:
+    """The events; where no more can be read, why goes into `damage`."""
+    try:
+        yield from events
+    except NotReadError as error:
+        damage.append(error.detail)
 
 
 _KINDS = {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from deliverability.feedback.catalogue import load_replies
+from deliverability.feedback.limits import NotReadError
 from deliverability.feedback.outcomes import Outcomes
 from deliverability.feedback.readings import FoundEvents, FoundReport, FoundValues, UnusedPart, feedback_in
 from deliverability.model.deliveries import DeliveryEvent, PublishedValue
@@ -36,13 +38,20 @@ def found(content: bytes | Path | str) -> list[FoundReport[NoRows] | FoundEvents
     """All feedback of some octets; events are to be read before anything else is asked for, so they are read here."""
     octets = content.encode() if isinstance(content, str) else content
     told: list[FoundReport[NoRows] | FoundEvents | FoundValues | UnusedPart] = []
-    for each in feedback_in(octets, "it", NoRows, NOW, outcomes()):
-        told.append(
-            FoundEvents(each.kind, iter(list(each.events)), each.mail, each.name)
-            if isinstance(each, FoundEvents)
-            else each
-        )
+    for each in feedback_in(octets, "it", NoRows, NOW, outcomes=outcomes()):
+        if isinstance(each, FoundEvents):
+            told.append(FoundEvents(each.kind, iter(_all(each)), each.mail, each.name))
+        else:
+            told.append(each)
     return told
+
+
+def _all(found: FoundEvents) -> list[DeliveryEvent]:
+    """The events, up to where the file turns out to be damaged."""
+    kept: list[DeliveryEvent] = []
+    with contextlib.suppress(NotReadError):
+        kept.extend(found.events)
+    return kept
 
 
 def events(content: bytes | Path | str) -> list[DeliveryEvent]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from deliverability.feedback import limits
 from deliverability.history.deliveries import deliveries_of
 from deliverability.history.observations import Observations
 from deliverability.history.store import History
@@ -162,6 +163,15 @@ def test_events_of_no_domain_wait_for_one(history: History, tmp_path: Path) -> N
     rates.write_text("Date,Spam rate\n2025-11-23,0.2%\n")
     assert [each.detail for each in taken(history, rates).problems] == [NO_DOMAIN(n=1)]
     assert not taken(history, rates, domain="example.com").problems
+
+
+def test_of_a_damaged_file_counts_what_came_before(history: History, tmp_path: Path) -> None:
+    file = tmp_path / "ses.json"
+    one = json.dumps(ses("Delivery", {"recipients": ["a@gmail.com"]}), indent=1)
+    file.write_text(f"{one}\n{one[:-9]}")
+    result = taken(history, file)
+    assert [each.detail for each in result.problems] == [limits.DAMAGED(what="JSON")]
+    assert (result.lost, result.results.total()) == (True, 1)
 
 
 def test_what_is_older_than_asked_for_can_be_read_later(history: History, tmp_path: Path) -> None:
