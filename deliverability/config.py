@@ -201,6 +201,10 @@ class FeedbackSettings:
         "Hosts whose Authentication-Results are believed: those of your own mail servers, if they remove forged ones.",
         (),
     )
+    addresses: Path | None = _said(
+        "File in which `deliv intake` keeps the addresses that bounced or complained, for `deliv suppress`; without it "
+        "none is kept."
+    )
     mailbox: tuple[MailboxSettings, ...] = _said("A mailbox that reports are sent to.", ())
 
 
@@ -634,7 +638,11 @@ def _from_folder(settings: Settings, folder: Path) -> Settings:
         rules=tuple(place(each) for each in settings.rules),
         output=place(settings.output) if settings.output else None,
         messages=messages(settings),
-        feedback=replace(settings.feedback, places=tuple(str(place(each)) for each in settings.feedback.places)),
+        feedback=replace(
+            settings.feedback,
+            places=tuple(str(place(each)) for each in settings.feedback.places),
+            addresses=place(settings.feedback.addresses) if settings.feedback.addresses else None,
+        ),
         domain=tuple(replace(each, messages=messages(each)) for each in settings.domain),
     )
 

@@ -38,6 +38,7 @@ COMMANDS = (
     "history",
     "intake",
     "show-report",
+    "suppress",
     "rules",
     "docs",
     "completion",

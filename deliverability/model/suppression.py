@@ -70,15 +70,15 @@ class AddressRecord:
 
 
 class Decision(StrEnum):
-    """What becomes of an address.
+    """What becomes of an address, the most telling first.
 
-    OFF: it goes on the suppression list. NOT_YET: it bounced too seldom, or too shortly. DELIVERED: mail reached it
-    since. AGAIN: it was off for long, and may be tried again. NOT_CHECKED: whether its domain is gone could not be
-    looked up.
+    OFF: it goes on the suppression list. AGAIN: it was off for long, and may be tried again. NOT_CHECKED: whether its
+    domain is gone could not be looked up. NOT_YET: it bounced too seldom, or too shortly. DELIVERED: mail reached it
+    since.
     """
 
     OFF = "off"
-    NOT_YET = "not-yet"
-    DELIVERED = "delivered"
     AGAIN = "again"
     NOT_CHECKED = "not-checked"
+    NOT_YET = "not-yet"
+    DELIVERED = "delivered"
