@@ -39,6 +39,7 @@ COMMANDS = (
     "intake",
     "show-report",
     "suppress",
+    "list-check",
     "rules",
     "docs",
     "completion",

@@ -112,7 +112,7 @@ def suppress_json(decided: Mapping[tuple[Decision, SuppressClass], int]) -> str:
         decision.value: {kind.value: n for kind in SuppressClass if (n := decided.get((decision, kind), 0))}
         for decision in Decision
     }
-    return json_text({"schema_version": SCHEMA, "sums": sums}, indent=2)
+    return json_text({"schema_version": SCHEMA, "sums": sums}, indent=2) + "\n"
 
 
 def _day(second: int) -> str:
