@@ -224,6 +224,17 @@ class SourceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SenderSettings:
+    """``[sender]``: who writes to a receiver's postmaster."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    company: str = _said("Name of the company.", "")
+    contact: str = _said("Name and address of the person to answer to.", "")
+    phone: str = _said("Telephone number.", "")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings(MailSettings):
     """The whole file. Options on the command line win over it, a domain's own table over the common values."""
 
@@ -249,6 +260,9 @@ class Settings(MailSettings):
     waiver: tuple[WaiverSettings, ...] = _said("A finding that is accepted.", ())
     feedback: FeedbackSettings = field(
         default_factory=FeedbackSettings, metadata={"doc": "Where the reports of receivers are."}
+    )
+    sender: SenderSettings = field(
+        default_factory=SenderSettings, metadata={"doc": "Who writes to a receiver's postmaster."}
     )
     source: tuple[SourceSettings, ...] = _said("Your word on who sends in your name.", ())
 
@@ -353,6 +367,7 @@ def schema() -> dict[str, Any]:
         WebhookSettings,
         FeedbackSettings,
         MailboxSettings,
+        SenderSettings,
         SourceSettings,
     ):
         shape = made if kind is Settings else made.get("$defs", {}).get(kind.__name__)

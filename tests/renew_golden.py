@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
+from tests.cli.test_contact import PACKS, pack_text
 from tests.test_golden import CASES, GOLDEN, rendered
 
 
 def main() -> None:
     """Render every case and write it where the test compares it."""
-    for name in CASES:
-        (GOLDEN / name).write_text(rendered(name), "utf-8")
+    _write(CASES, rendered)
+    _write(PACKS, pack_text)
+
+
+def _write(names: Iterable[str], text: Callable[[str], str]) -> None:
+    for name in names:
+        (GOLDEN / name).write_text(text(name), "utf-8")
         print(f"written: tests/golden/{name}")
 
 

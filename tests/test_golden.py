@@ -48,14 +48,14 @@ async def _audit(job: Job, ports: Ports) -> Report:
 def rendered(name: str) -> str:
     """The report that the golden file of this name holds."""
     subject, *middle, ending = name.split(".")
-    report = _report(subject)
+    report = audited(subject)
     if ending == "json":
         return render_json(report)
     return written("text", report, shipped(middle[0], guided=True), width=80, whole="all" in middle)
 
 
 @cache
-def _report(subject: str) -> Report:
+def audited(subject: str) -> Report:
     """The audit of a subject. Time and version stand still, and no path of this machine is in it.
 
     Of ``domain``, ``faulty``, ``parked`` and ``dead`` only DNS is looked at, and of the last there is no answer.
@@ -104,6 +104,6 @@ def test_no_golden_report_holds_a_path_of_a_machine(name: str) -> None:
 
 
 def test_a_report_is_small_enough_to_be_handed_between_processes() -> None:
-    pickled = pickle.dumps(_report("demo"))
+    pickled = pickle.dumps(audited("demo"))
     assert len(pickled) < 100 * 1024
-    assert pickle.loads(pickled) == _report("demo")
+    assert pickle.loads(pickled) == audited("demo")

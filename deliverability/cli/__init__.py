@@ -25,6 +25,7 @@ COMMANDS = (
     "sources",
     "gate",
     "explain",
+    "contact",
     "handout",
     "slim",
     "listen",

@@ -29,6 +29,7 @@ NOT_RULES = frozenset(
     {
         *(
             "attachments.yaml",
+            "contacts.yaml",
             "dns-providers.yaml",
             "glossary.yaml",
             "guide.yaml",

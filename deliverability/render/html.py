@@ -42,7 +42,7 @@ def render_handout(lang: str) -> str:
             say=phrases(lang),
             lang=lang,
             handout=load_handout(lang),
-            css=_css(),
+            css=style_sheet(),
             policy=CONTENT_SECURITY_POLICY,
             glossed=lambda text: (("", text),),
         )
@@ -85,7 +85,7 @@ class HtmlWriter:
             self._views,
             max(self._views, key=lambda view: view.report.run.started, default=None),
             others=self._others,
-            css=_css() + self._more_css,
+            css=style_sheet() + self._more_css,
             preface=self._preface,
         )
 
@@ -106,7 +106,7 @@ class StartPage:
 
     def page(self) -> str:
         """The whole page."""
-        return _page(self._speaker, self._rows, (), self._newest, others=self._others, css=_css(), preface="")
+        return _page(self._speaker, self._rows, (), self._newest, others=self._others, css=style_sheet(), preface="")
 
 
 def _links(others: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
@@ -154,6 +154,6 @@ def _glosser(lang: str) -> Glosser:
 
 
 @functools.cache
-def _css() -> str:
+def style_sheet() -> str:
     """The style sheet without its indentation."""
     return re.sub(r"\n\s*", "\n", (locate("reports") / "style.css").read_text("utf-8"))

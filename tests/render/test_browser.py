@@ -31,7 +31,7 @@ from deliverability.view.report import ReportView
 from tests.browser import DARK, browse, find_chromium, require, screenshot
 from tests.speaking import shipped, written
 from tests.test_golden import DEMO
-from tests.test_golden import _report as report_of
+from tests.test_golden import audited as report_of
 
 pytestmark = pytest.mark.system
 

@@ -20,7 +20,7 @@ from deliverability.view.segments import segments
 from tests.fixtures_answer import example_answer, example_parked, example_posture, example_unreached
 from tests.fixtures_report import FACTS, GUIDE, assessed, facts, finding, make_report, speaker
 from tests.speaking import shipped, written
-from tests.test_golden import _report as report_of
+from tests.test_golden import audited as report_of
 
 _VOID = {"meta", "link", "br", "hr", "img", "input", "use", "path", "wbr"}
 

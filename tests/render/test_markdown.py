@@ -18,7 +18,7 @@ from tests.fixtures_report import speaker
 from tests.shown import CASES, HOSTILE
 from tests.speaking import shipped, written
 from tests.test_golden import SUBJECTS
-from tests.test_golden import _report as report_of
+from tests.test_golden import audited as report_of
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 

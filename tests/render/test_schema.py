@@ -25,7 +25,7 @@ from tests.corpus import corpus
 from tests.shown import CASES, with_remedies
 from tests.test_corpus_smoke import mails, senders
 from tests.test_golden import CASES as GOLDEN_CASES
-from tests.test_golden import _report as golden
+from tests.test_golden import audited as golden
 
 RULES = load_rules()
 DOCUMENT = json.loads(SCHEMA.read_text("utf-8"))

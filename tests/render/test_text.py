@@ -28,7 +28,7 @@ from tests.fixtures_answer import answered
 from tests.fixtures_report import GUIDE, RULES, assessed, finding, make_report, speaker
 from tests.speaking import shipped, written
 from tests.test_golden import SUBJECTS
-from tests.test_golden import _report as report_of
+from tests.test_golden import audited as report_of
 
 
 def text_of(report=None, lang="en", rules=None, **options):

@@ -7,7 +7,7 @@ from deliverability.view.diff import Piece, PieceKind
 from deliverability.view.look import MessageContents
 from deliverability.view.report import ReportView
 from tests.speaking import shipped
-from tests.test_golden import _report as report_of
+from tests.test_golden import audited as report_of
 
 SAME = MessageContents(fields=(("From", "a@example.com"), ("Received", "one"), ("Received", "two")), text="a\nb\n")
 

@@ -6,7 +6,7 @@ from deliverability.view.look import LookView, MessageContents, look_view, messa
 from deliverability.view.preview import ColourScheme
 from deliverability.view.report import ReportView
 from tests.speaking import shipped
-from tests.test_golden import _report as report_of
+from tests.test_golden import audited as report_of
 
 
 def view(subject: str = "demo", lang: str = "en") -> ReportView:

@@ -1,0 +1,175 @@
+"""`deliv contact`: what to send to a receiver's postmaster, and what to mend before."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deliverability.cli.command import Command
+from deliverability.cli.language import language
+from deliverability.cli.options import (
+    file_option,
+    input_options,
+    lang_option,
+    plain_errors,
+    rule_folders_option,
+    rule_problems,
+)
+from deliverability.cli.types import DayType
+from deliverability.model.codes import Code
+from deliverability.model.errors import InputError
+
+if TYPE_CHECKING:
+    from deliverability.config import Settings
+    from deliverability.feedback.quoting import RepliesQuoted
+    from deliverability.model.contacts import Company, Contact, ContactPack
+    from deliverability.model.replies import ReplyCatalogue
+    from deliverability.model.report import Report
+    from deliverability.model.rules import RuleSet
+    from deliverability.words.speaker import Speaker
+
+ONE_DOMAIN = Code("contact-one-domain")
+NO_CONTACT = Code("contact-unknown", ("name", "known"))
+NOT_THIS_FORM = Code("contact-form", ("file", "forms"))
+NOT_READ = Code("contact-not-read", ("name", "detail"))
+_FORMS = (".txt", ".md", ".html", ".json")
+
+
+@click.command("contact", cls=Command)
+@click.argument("receiver", metavar="RECEIVER")
+@input_options
+@click.option("--bounces", multiple=True, metavar="PLACE")
+@click.option("--since", type=DayType(), metavar="DATE")
+@click.option("--anyway", is_flag=True)
+@click.option("--history", "url", metavar="URL")
+@rule_folders_option
+@file_option
+@lang_option
+def command(
+    receiver: str,
+    bounces: tuple[str, ...],
+    since: date | None,
+    anyway: bool,
+    url: str | None,
+    rules: tuple[Path, ...],
+    output: Path | None,
+    lang: str,
+    **params: Any,
+) -> int:
+    """Put together what a receiver's postmaster wants to be told, in its language; nothing is sent."""
+    with plain_errors():
+        from deliverability.cli.inputs import read_inputs
+        from deliverability.cli.judging import speaker_of
+        from deliverability.cli.output import put
+        from deliverability.cli.running import run_reports
+        from deliverability.judge.engine import Selection
+        from deliverability.runs.engine import Audited, Extras
+        from deliverability.runs.rules import rule_folders
+
+        if output is not None and output.suffix.lower() not in _FORMS:
+            raise InputError(NOT_THIS_FORM(file=str(output), forms=_FORMS))
+        inputs = read_inputs(params)
+        if len(inputs.jobs) != 1:
+            raise InputError(ONE_DOMAIN())
+        with rule_problems():
+            speaker = speaker_of(rules or inputs.settings.rules, lang)
+            folders = rule_folders(rules or inputs.settings.rules)
+            contact, replies = _known(receiver, folders, speaker.rules)
+        quotes = _quotes(bounces, contact.receiver, replies, speaker.rules, inputs.ports.clock.now())
+
+        def each(_: Audited, report: Report) -> tuple[ContactPack, Report]:
+            return _pack(report, contact, inputs.settings, quotes, since, url, params["config"]), report
+
+        selection = Selection(receivers=(contact.receiver,))
+        packs = run_reports(inputs, speaker.rules, selection, each, Extras())
+        pack, report = packs[0]
+        put(_shown(pack, report, speaker, anyway, output), output)
+        return 1 if pack.first else 3 if pack.unchecked else inputs.code
+
+
+def _known(name: str, folders: tuple[Path, ...], rules: RuleSet) -> tuple[Contact, ReplyCatalogue]:
+    """The contact of a receiver, and what replies mean. Raises InputError where it is not known."""
+    from deliverability.feedback.catalogue import load_replies
+    from deliverability.feedback.contacts import load_contacts
+
+    contacts = load_contacts(folders, rules)
+    if name not in contacts:
+        raise InputError(NO_CONTACT(name=name, known=tuple(contacts)))
+    return contacts[name], load_replies(folders, rules)
+
+
+def _quotes(
+    places: tuple[str, ...], receiver: str, replies: ReplyCatalogue, rules: RuleSet, now: datetime
+) -> RepliesQuoted:
+    """What this receiver replied, from files, folders and mailboxes. Raises InputError where one cannot be read."""
+    from deliverability.feedback.places import UnreadPlace, items
+    from deliverability.feedback.quoting import RepliesQuoted
+
+    quotes = RepliesQuoted(receiver)
+    found = 0
+    for place in places:
+        for item in items(place, sys.stdin.buffer):
+            if isinstance(item, UnreadPlace):
+                raise InputError(NOT_READ(name=item.name, detail=item.detail))
+            found += quotes.take(item.octets(), replies, rules, now)
+    if places and not quotes.replies():
+        key = "contact.other-replies" if found else "contact.nothing-found"
+        click.echo(language().say(key), err=True)
+    return quotes
+
+
+def _pack(
+    report: Report,
+    contact: Contact,
+    settings: Settings,
+    quotes: RepliesQuoted,
+    since: date | None,
+    url: str | None,
+    config: Path | None,
+) -> ContactPack:
+    from deliverability.cli.types import DEFAULT_FILE
+    from deliverability.history.store import History, missing_file
+    from deliverability.runs.contact import contact_pack
+
+    folder = (config or Path(DEFAULT_FILE)).absolute().parent
+    where = url or settings.history
+    today = date.fromisoformat(report.run.started[:10])
+    company = _company(settings)
+    if missing_file(where, folder=folder) is not None:
+        return contact_pack(report, contact, company, quotes, since, None, today)
+    history = History.open(where, folder=folder)
+    try:
+        return contact_pack(report, contact, company, quotes, since, history, today)
+    finally:
+        history.close()
+
+
+def _company(settings: Settings) -> Company:
+    from deliverability.model.contacts import Company
+
+    return Company(settings.sender.company, settings.sender.contact, settings.sender.phone)
+
+
+def _shown(pack: ContactPack, report: Report, speaker: Speaker, anyway: bool, output: Path | None) -> str:
+    from deliverability.cli.output import terminal
+    from deliverability.render import contact as render
+    from deliverability.render.paper import Paper
+    from deliverability.view.contact import contact_view
+    from deliverability.view.report import ReportView
+
+    view = contact_view(pack, ReportView(report, speaker), anyway=anyway)
+    suffix = output.suffix.lower() if output else ""
+    if suffix == ".json":
+        return render.contact_json(pack, view, speaker.say)
+    if suffix == ".md":
+        return render.contact_markdown(view)
+    if suffix == ".html":
+        return render.contact_page(view, speaker.lang)
+    shown = terminal()
+    return render.contact_text(
+        view, Paper(80) if output else Paper.of_terminal(shown["width"], unicode=shown["unicode"])
+    )

@@ -1,0 +1,138 @@
+"""Whom a sender can write to at a receiver, and the pack of what that receiver wants to be told.
+
+Codes and values only; the words in two languages are those of the catalogue (rules/contacts.yaml) and of the interface.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+
+from deliverability.model.report import Finding
+from deliverability.model.rules import Confidence, SourceRef
+
+PACK_SCHEMA = "1.0"
+
+
+class ContactChannel(StrEnum):
+    """How a receiver is written to. PAGE: read first, the way leads on from there. NONE: no contact was found."""
+
+    MAIL = "mail"
+    FORM = "form"
+    PAGE = "page"
+    NONE = "none"
+
+
+class AskedFor(StrEnum):
+    """What a receiver wants to be told."""
+
+    COMPANY = "company"
+    DOMAIN = "domain"
+    ADDRESSES = "addresses"
+    REPLIES = "replies"
+    STARTED = "started"
+    DESCRIPTION = "description"
+    VOLUME = "volume"
+    STEPS = "steps"
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """One receiver's contact for senders.
+
+    Attributes:
+        receiver: receiver id.
+        channel: see ContactChannel.
+        address: mail address, or the address of the page.
+        language: of the letter, ``en`` or ``ja``.
+        asks: what it wants to be told, in its order; empty where there is no contact.
+        conditions: rules that must be met before it listens, besides those for which it refuses mail.
+        scope: it answers for mail to these domains only; empty: for all of its own.
+        note: by language, what else its page says.
+        recipients: by language, what the recipient of the mail can do; may be empty.
+        sources: where that was read.
+        confidence: how sure it is.
+
+    """
+
+    receiver: str
+    channel: ContactChannel
+    address: str
+    language: str
+    asks: tuple[AskedFor, ...]
+    conditions: tuple[str, ...]
+    scope: tuple[str, ...]
+    note: Mapping[str, str]
+    recipients: Mapping[str, str]
+    sources: tuple[SourceRef, ...]
+    confidence: Confidence = Confidence.HIGH
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """Who writes, as the settings say it; empty: not said."""
+
+    name: str = ""
+    contact: str = ""
+    phone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SendingHost:
+    """An address that sends for the domain, and its reverse name; None: it has none, or it could not be looked up."""
+
+    ip: str
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedReply:
+    """One wording of the receiver, recipients masked.
+
+    Attributes:
+        text: the words with their codes.
+        count: how often it came.
+        first, last: when, in UTC; None: the input does not tell.
+        meaning: id of its meaning in the catalogue, or empty.
+
+    """
+
+    text: str
+    count: int
+    first: datetime | None = None
+    last: datetime | None = None
+    meaning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContactPack:
+    """What `deliv contact` found together.
+
+    Attributes:
+        domain: A-label.
+        contact: of the receiver.
+        company: who writes.
+        hosts: what sends.
+        replies: of this receiver, the most frequent first.
+        days: replies by UTC day.
+        started: when the trouble began: as the user said, else the first reply.
+        mended: rules that were unmet once and are met now, with the day of the first run that saw it, newest first.
+        first: unmet findings to mend before writing, the hardest first.
+        unchecked: findings that could not be checked and may stand in the way.
+        waiting: rules of that kind that only wait for an input.
+
+    """
+
+    domain: str
+    contact: Contact
+    company: Company
+    hosts: tuple[SendingHost, ...]
+    replies: tuple[QuotedReply, ...]
+    days: Mapping[date, int]
+    started: datetime | date | None
+    mended: tuple[tuple[str, date], ...]
+    first: tuple[Finding, ...]
+    unchecked: tuple[Finding, ...]
+    waiting: tuple[str, ...]

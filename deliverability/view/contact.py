@@ -1,0 +1,219 @@
+"""The contact pack in words: what to mend first, where to write, the letter, the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, timezone
+
+from deliverability.model.contacts import AskedFor, ContactChannel, ContactPack, QuotedReply
+from deliverability.model.rules import Confidence
+from deliverability.view.findings import FindingView, receiver_name
+from deliverability.view.report import ReportView
+from deliverability.words.dates import full_day_words
+from deliverability.words.phrases import Phrases, phrases
+from deliverability.words.rules import rule_title
+from deliverability.words.sentences import visible
+from deliverability.words.speaker import Speaker
+
+_REASONS = 5  # why something could not be checked; more of them say nothing new
+_JST = timezone(timedelta(hours=9), "JST")
+
+
+@dataclass(frozen=True, slots=True)
+class ContactSection:
+    """A part of the pack: its heading, paragraphs, items, and a text to copy, in that order; each may be empty."""
+
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    items: tuple[str, ...] = ()
+    copy: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContactView:
+    """The pack, safe to show.
+
+    Attributes:
+        title: what it is.
+        tone: good, bad or unknown: whether to write now.
+        lead: the first line, which says so.
+        sections: in the order in which they are needed.
+        letter: the text to send, line by line; empty where there is no contact, or something is to be mended first.
+        subject: of the letter.
+
+    """
+
+    title: str
+    tone: str
+    lead: str
+    sections: tuple[ContactSection, ...]
+    letter: tuple[str, ...]
+    subject: str
+
+
+def contact_view(pack: ContactPack, view: ReportView, *, anyway: bool = False) -> ContactView:
+    """The pack in the report's language, the letter in the receiver's; `anyway`: also while rules are unmet."""
+    speaker = view.speaker
+    say = speaker.say
+    receiver = receiver_name(pack.contact.receiver, speaker)
+    letter: tuple[str, ...] = ()
+    tone, lead = _lead(pack, receiver, say)
+    writes = pack.contact.channel is not ContactChannel.NONE
+    if writes and (anyway or not pack.first):
+        letter = tuple(_letter(pack, speaker))
+    return ContactView(
+        say("contact.title", domain=view.domain, receiver=receiver),
+        tone,
+        lead,
+        tuple(_sections(pack, view.findings, speaker, letter)),
+        letter,
+        _subject(pack, phrases(pack.contact.language)) if letter else "",
+    )
+
+
+def _lead(pack: ContactPack, receiver: str, say: Phrases) -> tuple[str, str]:
+    if pack.contact.channel is ContactChannel.NONE:
+        return "unknown", say("contact.none", receiver=receiver)
+    if pack.first:
+        return "bad", say.count("contact.mend-first", len(pack.first))
+    if pack.unchecked:
+        return "unknown", say.count("contact.unchecked-first", len(pack.unchecked))
+    return "good", say("contact.ready", receiver=receiver)
+
+
+def _sections(
+    pack: ContactPack, findings: Iterable[FindingView], speaker: Speaker, letter: tuple[str, ...]
+) -> Iterator[ContactSection]:
+    say, lang, contact = speaker.say, speaker.lang, pack.contact
+    before = list(_before(pack, findings, say))
+    needs = (say.count("contact.waiting", len(pack.waiting)),) if pack.waiting else ()
+    if before or needs:
+        yield ContactSection(say("contact.before"), needs, tuple(before))
+    where = [say(f"contact.channel.{contact.channel.value}", address=contact.address), contact.note[lang]]
+    if contact.scope:
+        where.append(say("contact.scope", domains=say("punctuation.list").join(contact.scope)))
+    if contact.confidence is not Confidence.HIGH:
+        where.append(say("contact.not-sure"))
+    if contact.recipients:
+        where.append(contact.recipients[lang])
+    yield ContactSection(say("contact.where"), tuple(where), tuple(_sources(pack, speaker)))
+    if letter:
+        form = contact.channel is not ContactChannel.MAIL
+        subject = () if form else (say("contact.subject", text=_subject(pack, phrases(contact.language))), "")
+        yield ContactSection(
+            say("contact.fields" if form else "contact.letter"), (say("contact.look-over"),), (), (*subject, *letter)
+        )
+    yield from _evidence(pack, say)
+
+
+def _before(pack: ContactPack, findings: Iterable[FindingView], say: Phrases) -> Iterator[str]:
+    """What is unmet, with the first step; then what could not be checked, what has one reason together."""
+    views = {(each.finding.rule, each.finding.item): each for each in findings}
+    gap, comma = say("punctuation.gap"), say("punctuation.list")
+    for finding in pack.first:
+        if (view := views.get((finding.rule, finding.item))) is not None:
+            yield gap.join((view.words.message, *view.words.fix[:1], f"[{finding.rule}]"))
+    open_: dict[str, list[str]] = {}
+    for finding in pack.unchecked:
+        if (view := views.get((finding.rule, finding.item))) is not None:
+            open_.setdefault(view.words.message, []).append(finding.rule)
+    for message, rules in list(open_.items())[:_REASONS]:
+        yield gap.join((message, f"[{comma.join(dict.fromkeys(rules))}]"))
+    if len(open_) > _REASONS:
+        yield say("value.more", n=str(len(open_) - _REASONS)).strip()
+
+
+def _sources(pack: ContactPack, speaker: Speaker) -> Iterator[str]:
+    for each in pack.contact.sources:
+        source = speaker.rules.sources[each.ref]
+        read = speaker.say("page.read", date=full_day_words(source.checked, speaker.say))
+        title = source.title + speaker.say("punctuation.aside", text=read)
+        yield speaker.say("punctuation.colon").join((title, source.url))
+
+
+def _evidence(pack: ContactPack, say: Phrases) -> Iterator[ContactSection]:
+    """What the letter rests on; the names of recipients are masked."""
+    if not pack.replies:
+        yield ContactSection(say("contact.evidence"), (say("contact.no-replies"),))
+        return
+    yield ContactSection(
+        say("contact.evidence"), (say("contact.masked"),), tuple(_quoted(each, say) for each in pack.replies)
+    )
+    if pack.days:
+        yield ContactSection(
+            say("contact.by-day"),
+            (),
+            tuple(
+                say("punctuation.colon").join((day.isoformat(), say.count("contact.replies", count)))
+                for day, count in pack.days.items()
+            ),
+        )
+
+
+# --- The letter, in the receiver's language ---
+
+
+def _subject(pack: ContactPack, say: Phrases) -> str:
+    return say("contact.letter-subject", domain=pack.domain)
+
+
+def _letter(pack: ContactPack, speaker: Speaker) -> Iterator[str]:
+    lang = pack.contact.language
+    say = phrases(lang)
+    if pack.contact.channel is ContactChannel.MAIL:
+        yield say("contact.greeting")
+        yield ""
+        yield say("contact.opening", domain=pack.domain)
+        yield ""
+    for ask in pack.contact.asks:
+        values = tuple(_asked(ask, pack, speaker, say)) or (say(f"contact.fill.{ask.value}"),)
+        label = say(f"contact.ask.{ask.value}")
+        if len(values) == 1:
+            yield say("punctuation.colon").join((label, values[0]))
+        else:
+            yield label + say("punctuation.colon").rstrip()
+            yield from (f"- {each}" for each in values)
+    if pack.contact.channel is ContactChannel.MAIL:
+        signed = [each for each in (pack.company.contact, pack.company.name, pack.company.phone) if each]
+        yield ""
+        yield say("contact.closing")
+        yield from (visible(each) for each in signed)
+
+
+def _asked(ask: AskedFor, pack: ContactPack, speaker: Speaker, say: Phrases) -> Iterator[str]:
+    """What is known of it; nothing: the user fills it in."""
+    if ask is AskedFor.COMPANY and pack.company.name:
+        yield visible(pack.company.name)
+    elif ask is AskedFor.DOMAIN:
+        yield pack.domain
+    elif ask is AskedFor.ADDRESSES:
+        yield from (f"{each.ip} ({visible(each.name)})" if each.name else each.ip for each in pack.hosts)
+    elif ask is AskedFor.REPLIES:
+        yield from (_quoted(each, say) for each in pack.replies)
+    elif ask is AskedFor.STARTED and pack.started is not None:
+        yield _moment(pack.started)
+    elif ask is AskedFor.DESCRIPTION and pack.replies:
+        refused = sum(each.count for each in pack.replies)
+        since = say("contact.since", time=_moment(pack.started)) if pack.started else ""
+        yield say("contact.described", domain=pack.domain, n=say.count("contact.replies", refused), since=since)
+    elif ask is AskedFor.STEPS:
+        for rule, day in pack.mended:
+            if rule in speaker.rules.rules:
+                title = rule_title(speaker.rules.rules[rule], say.lang)
+                yield say("contact.mended", what=title, day=day.isoformat())
+
+
+def _quoted(reply: QuotedReply, say: Phrases) -> str:
+    times = [_moment(each) for each in dict.fromkeys((reply.first, reply.last)) if each is not None]
+    counted = say.count("contact.replies", reply.count)
+    about = say("punctuation.list").join((counted, say("contact.to").join(times))) if times else counted
+    return visible(reply.text) + say("punctuation.aside", text=about)
+
+
+def _moment(when: datetime | date) -> str:
+    """In UTC and in Japan's time, for receivers there and elsewhere."""
+    if not isinstance(when, datetime):
+        return when.isoformat()
+    utc, jst = when.astimezone(UTC), when.astimezone(_JST)
+    return f"{utc:%Y-%m-%d %H:%M} UTC / {jst:%Y-%m-%d %H:%M} JST"
