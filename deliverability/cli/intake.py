@@ -85,7 +85,7 @@ def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, f
         ports=ports_of(params, settings),
         places=places,
         mailboxes=[
-            IntakeMailbox(each.name, _access(each, folder), each.done, each.failed, each.most) for each in chosen
+            IntakeMailbox(each.name, access_to(each, folder), each.done, each.failed, each.most) for each in chosen
         ],
         reporters=load_knowledge(rule_folders(settings.rules)).reporters,
         authserv=feedback.authserv,
@@ -98,7 +98,7 @@ def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, f
     )
 
 
-def _access(box: MailboxSettings, folder: Path) -> Callable[[], ImapAccess]:
+def access_to(box: MailboxSettings, folder: Path) -> Callable[[], ImapAccess]:
     """How to reach a mailbox; what logs in is fetched when it is called. Raises InputError then."""
 
     def access() -> ImapAccess:
