@@ -1,4 +1,4 @@
-"""`deliv explain` of a pile of bounces: by meaning, most frequent first, from a folder, a mailbox file and a mailbox."""
+"""`deliv explain` of a pile of bounces: by meaning, most frequent first; a folder, a mailbox file, a mailbox."""
 
 from __future__ import annotations
 
