@@ -8,13 +8,25 @@ from sqlalchemy import select
 
 from deliverability.history.facets import read_facets
 from deliverability.history.store import History
-from deliverability.history.tables import obs_facets, obs_items, obs_labels, obs_reports, obs_rows, obs_sums, obs_weeks
+from deliverability.history.tables import (
+    obs_causes,
+    obs_days,
+    obs_events,
+    obs_facets,
+    obs_items,
+    obs_labels,
+    obs_metrics,
+    obs_reports,
+    obs_rows,
+    obs_sums,
+    obs_weeks,
+)
 
 _OF_THE_WAY = ("id", "intake")  # what depends on the order
 
 
 def contents(history: History) -> list[str]:
-    """Reports, rows, sums and items as text, with facets written out."""
+    """Reports, rows, sums, items, results of mails and numbers as text, with facets written out."""
     with history.reading() as connection:
         facets = read_facets(connection, connection.execute(select(obs_facets.c.id)).scalars().all())
         labels = sorted(connection.execute(select(obs_labels.c.text)).scalars())
@@ -37,6 +49,9 @@ def contents(history: History) -> list[str]:
                 select(obs_weeks, obs_sums).join_from(obs_weeks, obs_sums, obs_sums.c.week == obs_weeks.c.id)
             )
         )
+        for table in (obs_causes, obs_days, obs_events, obs_metrics):
+            every = connection.execute(select(table)).mappings()
+            found += sorted(f"{table.name} {sorted((k, _plain(v)) for k, v in row.items())}" for row in every)
         found += sorted(f"{bytes(row.digest).hex()} {row.state}" for row in connection.execute(select(obs_items)))
         return found
 

@@ -39,6 +39,7 @@ TOKEN_FAILED = Code("intake-token", ("why",))
 @click.command("intake", cls=Command)
 @click.argument("places", metavar="[PLACE]...", nargs=-1)
 @click.option("--mailbox", multiple=True, metavar="NAME")
+@click.option("--domain", metavar="DOMAIN")
 @click.option("--since", type=DayType(), metavar="DATE")
 @click.option("--most", type=NumberType(int, 1), metavar="N")
 @click.option("--trust", is_flag=True)
@@ -49,7 +50,7 @@ TOKEN_FAILED = Code("intake-token", ("why",))
 @text_or_json_option
 @lang_option
 def command(places: tuple[str, ...], style: str, lang: str, **params: Any) -> int:
-    """Take in the reports that receivers send: aggregate, failure and TLS reports."""
+    """Take in what receivers send back: reports, bounces, complaints, events, logs and their own numbers."""
     with plain_errors(), rule_problems():
         from deliverability.cli.inputs import read_settings
 
@@ -64,9 +65,11 @@ def command(places: tuple[str, ...], style: str, lang: str, **params: Any) -> in
 def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, folder: Path) -> IntakePlan:
     """Raises InputError."""
     from deliverability.cli.inputs import ports_of
+    from deliverability.feedback.catalogue import load_replies
+    from deliverability.feedback.outcomes import Outcomes
     from deliverability.knowledge import load_knowledge
     from deliverability.runs.intake import IntakeMailbox, IntakePlan
-    from deliverability.runs.rules import rule_folders
+    from deliverability.runs.rules import load_rules, rule_folders
 
     feedback = settings.feedback
     for each in places:
@@ -81,13 +84,14 @@ def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, f
         places, chosen = feedback.places, list(known.values())
         if not places and not chosen:
             raise InputError(NO_PLACES())
+    folders = rule_folders(settings.rules)
     return IntakePlan(
         ports=ports_of(params, settings),
         places=places,
         mailboxes=[
             IntakeMailbox(each.name, access_to(each, folder), each.done, each.failed, each.most) for each in chosen
         ],
-        reporters=load_knowledge(rule_folders(settings.rules)).reporters,
+        reporters=load_knowledge(folders).reporters,
         authserv=feedback.authserv,
         keep_days=feedback.keep_days,
         vouched=params["trust"],
@@ -95,7 +99,20 @@ def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, f
         most=params["most"],
         set_aside=params["set_aside"],
         dry=params["dry_run"],
+        outcomes=Outcomes(load_replies(folders, load_rules(settings.rules))),
+        domain=_owner(params["domain"], settings),
     )
+
+
+def _owner(given: str | None, settings: Settings) -> str:
+    """Whose mail it is where what is read does not tell: as given, else the only one of the settings."""
+    from deliverability.inputs import parse_domain
+    from deliverability.protocols.dmarc.psl import registrable_domain
+
+    if given:
+        return parse_domain(given)
+    homes = {registrable_domain(parse_domain(each)) for each in settings.names}
+    return homes.pop() if len(homes) == 1 else ""
 
 
 def access_to(box: MailboxSettings, folder: Path) -> Callable[[], ImapAccess]:

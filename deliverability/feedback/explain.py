@@ -24,7 +24,7 @@ def explain(data: bytes, catalogue: ReplyCatalogue, rules: RuleSet, receiver: st
     """
     found = find(data)
     kinds = _Kinds(catalogue, rules, receiver, MAX_KINDS)
-    kinds.take(_told(found, catalogue))
+    kinds.take(told(found, catalogue))
     replies = kinds.all()
     problem = "" if replies else found.problem or "text"
     more = found.more + kinds.more
@@ -45,7 +45,7 @@ class Pile:
     def add(self, data: bytes) -> None:
         """Take one file or mail. Never raises for any octets."""
         found = find(data)
-        replies = _told(found, self._catalogue)
+        replies = told(found, self._catalogue)
         self._items += 1
         self._more += found.more
         self._cut |= found.cut
@@ -98,7 +98,7 @@ class _Kinds:
         return tuple(self._kinds.values())
 
 
-def _told(found: NoticeContent, catalogue: ReplyCatalogue) -> tuple[Reply, ...]:
+def told(found: NoticeContent, catalogue: ReplyCatalogue) -> tuple[Reply, ...]:
     """The replies; where they have no code and no status that says anything, the words that the catalogue knows."""
     if any(reply.code or reply.report or _says_something(reply) for reply in found.replies):
         return found.replies
@@ -110,9 +110,9 @@ def _told(found: NoticeContent, catalogue: ReplyCatalogue) -> tuple[Reply, ...]:
         return found.replies
     status = found.replies[0].status or found.replies[0].enhanced if found.replies else ""
     recipient = found.replies[0].recipient if found.replies else ""
-    told = [replace(each, status=status, recipient=recipient or each.recipient) for each in known]
+    found_words = [replace(each, status=status, recipient=recipient or each.recipient) for each in known]
     # One notice says the same thing in several sentences and languages.
-    return tuple(told[:1]) if len(found.replies) <= 1 and found.kind == "message" else tuple(told)
+    return tuple(found_words[:1]) if len(found.replies) <= 1 and found.kind == "message" else tuple(found_words)
 
 
 def _tells_little(notice: Reply, catalogue: ReplyCatalogue) -> bool:

@@ -105,7 +105,7 @@ def find(data: bytes) -> NoticeContent:
     if data.startswith(b"From ") or (looks_like_message(head) and is_mailbox(data)):
         return _mailbox(data)
     if looks_like_message(head):
-        return _message(read(data))
+        return read_notice(read(data))
     if _is_binary(head):
         return NoticeContent("text", problem="binary")
     text = decode_octets(data[:MAX_LOG], None).text.removeprefix("\ufeff")
@@ -144,8 +144,8 @@ def _mailbox(data: bytes) -> NoticeContent:
     """Every message of a mailbox in mbox format (RFC 4155); one message alone counts as such."""
     messages = list(messages_of(data))
     if len(messages) == 1:
-        return _message(read(data))
-    found = [_message(read(each)) for each in messages[:MAX_MESSAGES]]
+        return read_notice(read(data))
+    found = [read_notice(read(each)) for each in messages[:MAX_MESSAGES]]
     replies = [reply for each in found for reply in each.replies]
     notices = [notice for each in found if not each.replies for notice in each.notices]
     return NoticeContent(
@@ -158,7 +158,7 @@ def _mailbox(data: bytes) -> NoticeContent:
     )
 
 
-def _message(message: Message) -> NoticeContent:
+def read_notice(message: Message) -> NoticeContent:
     """A delivery status notification, a report, a notice in plain words, or a message that is none of these."""
     outer = list(_outer(message.root))
     sender = _sender_domain(outer)
@@ -176,7 +176,7 @@ def _message(message: Message) -> NoticeContent:
     if any(reply.code for reply in replies):
         return NoticeContent("message", tuple(replies[:MAX_REPLIES]), sender_domain=sender)
     notices: tuple[Reply, ...] = ()
-    bounce = _is_bounce(message) or any(part.is_message for part in outer)
+    bounce = is_bounce(message) or any(part.is_message for part in outer)
     if bounce:
         recipient = _failed_recipient(message)
         notices = tuple(
@@ -322,7 +322,12 @@ def _complaint(message: Message) -> list[Reply]:
     return [Reply(told[:200], report=True)] if told.lower().startswith("complaint about message from") else []
 
 
-def _is_bounce(message: Message) -> bool:
+def status_parts(message: Message) -> list[Part]:
+    """The delivery status parts (RFC 3464) of the notice itself."""
+    return [part for part in _outer(message.root) if _is_status(part)]
+
+
+def is_bounce(message: Message) -> bool:
     """Whether a message reports on another one, as far as its header tells."""
     if message.root.media_type == "multipart/report" or message.first("x-failed-recipients"):
         return True

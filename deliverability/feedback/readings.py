@@ -1,23 +1,36 @@
-"""The reports in a file or mail, whatever they are: aggregate, failure and TLS reports, by their content."""
+"""The feedback in a file or mail, by its content: reports, bounces, complaints, events, logs, numbers of receivers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from deliverability.feedback import limits
+from deliverability.feedback.bounces import bounces_of
+from deliverability.feedback.complaints import complaint_of
+from deliverability.feedback.events import events_of, is_event
+from deliverability.feedback.gmail import csv_values, postmaster_values
+from deliverability.feedback.jsons import json_values
 from deliverability.feedback.limits import NotReadError
+from deliverability.feedback.logs import log_events, looks_like_log
+from deliverability.feedback.outcomes import Outcomes
 from deliverability.feedback.rua import RowSink, read_aggregate
 from deliverability.feedback.ruf import failure_report
-from deliverability.feedback.tlsrpt import read_tls_report
+from deliverability.feedback.snds import snds_values
+from deliverability.feedback.tables import rows_of
+from deliverability.feedback.tlsrpt import is_tls_report, tls_report
 from deliverability.feedback.unpack import DocumentKind, Enclosed, Unreadable, documents
 from deliverability.mail.reader import Message
 from deliverability.model.codes import Detail
+from deliverability.model.deliveries import DeliveryEvent, PublishedValue
 from deliverability.model.observed import AggregateReport, FailureReport, TlsReport
 
 SinkT = TypeVar("SinkT", bound=RowSink)
+
+_HEAD_VALUES = 20  # JSON values among which one has to be known
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +52,33 @@ class FoundReport(Generic[SinkT]):
 
 
 @dataclass(frozen=True, slots=True)
+class FoundEvents:
+    """What became of mails.
+
+    Attributes:
+        kind: ``bounce``, or the type of a complaint; empty: they stand in a file.
+        events: in order, to be read once and before anything that follows. Raises NotReadError where the file turns out
+            to be more than is read; what came before counts.
+        mail: the message that it was; None for a file.
+        name: the file that it was, inside of mail or archive.
+
+    """
+
+    kind: str
+    events: Iterator[DeliveryEvent] = field(repr=False)
+    mail: Message | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundValues:
+    """Numbers that a receiver publishes; `name` as for FoundReport."""
+
+    values: Sequence[PublishedValue]
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class UnusedPart:
     """Something that cannot be used, and why. `is_report`: it is meant to be a report, as far as that can be seen."""
 
@@ -47,10 +87,10 @@ class UnusedPart:
     is_report: bool = True
 
 
-def reports_in(
-    content: bytes | Path, name: str, sink: Callable[[], SinkT], now: int
-) -> Iterator[FoundReport[SinkT] | UnusedPart]:
-    """Every report of a file or mail, in order; where it holds none, one UnusedPart says so.
+def feedback_in(
+    content: bytes | Path, name: str, sink: Callable[[], SinkT], now: int, outcomes: Outcomes | None = None
+) -> Iterator[FoundReport[SinkT] | FoundEvents | FoundValues | UnusedPart]:
+    """All feedback of a file or mail, in order; where it holds none, one UnusedPart says so.
 
     Args:
         content: the octets, or the file that has them.
@@ -58,8 +98,9 @@ def reports_in(
         sink: makes what takes the rows of an aggregate report; what it took has to be forgotten where an UnusedPart
             follows, and is: its `restart` is called.
         now: seconds since 1970.
+        outcomes: tells what replies mean; None: only reports are looked for.
 
-    Never raises for any content.
+    Never raises for any content, but for `FoundEvents.events`.
 
     """
     found = False
@@ -69,7 +110,7 @@ def reports_in(
                 found = True
                 yield UnusedPart(document.name, document.detail)
             continue
-        each = _read(document, sink, now)
+        each = _read(document, sink, now, outcomes)
         if each is not None:
             found = True
             yield each
@@ -77,15 +118,34 @@ def reports_in(
         yield UnusedPart(name, limits.NOT_FEEDBACK(), is_report=False)
 
 
-def _read(document: Enclosed, sink: Callable[[], SinkT], now: int) -> FoundReport[SinkT] | UnusedPart | None:
-    """The report that a document is; None where it is none."""
+def reports_in(
+    content: bytes | Path, name: str, sink: Callable[[], SinkT], now: int
+) -> Iterator[FoundReport[SinkT] | UnusedPart]:
+    """Every report of a file or mail, in order; see `feedback_in`."""
+    for each in feedback_in(content, name, sink, now):
+        if isinstance(each, (FoundReport, UnusedPart)):
+            yield each
+
+
+def _read(
+    document: Enclosed, sink: Callable[[], SinkT], now: int, outcomes: Outcomes | None
+) -> FoundReport[SinkT] | FoundEvents | FoundValues | UnusedPart | None:
+    """The feedback that a document is; None where it is none."""
     rows: SinkT | None = None
-    report: AggregateReport | TlsReport | FailureReport | None
+    report: AggregateReport | TlsReport | FailureReport | None = None
     try:
         if document.kind is DocumentKind.MAIL:
             report = failure_report(document.mail) if document.mail else None
+            if report is None:
+                return _of_mail(document, outcomes)
+        elif document.kind is DocumentKind.TEXT:
+            return _of_text(document, now, outcomes)
         elif document.kind is DocumentKind.JSON:
-            report = read_tls_report(document.pieces(), now)
+            values = json_values(document.pieces())
+            first = next(values, None)
+            if not is_tls_report(first):
+                return _of_json(document, itertools.chain((first,), values), outcomes)
+            report = tls_report(first, now)
         else:
             rows = sink()
             report = read_aggregate(document.pieces, rows, now)
@@ -93,13 +153,58 @@ def _read(document: Enclosed, sink: Callable[[], SinkT], now: int) -> FoundRepor
         if rows is not None:
             rows.restart()
         return None if limits.NOT_FEEDBACK.matches(error.detail) else UnusedPart(document.name, error.detail)
-    if report is None:
-        return None
     if not isinstance(report, FailureReport) and (wrong := _period(report)) is not None:
         if rows is not None:
             rows.restart()
         return UnusedPart(document.name, wrong)
     return FoundReport(report, rows, document.mail, document.name)
+
+
+def _of_mail(document: Enclosed, outcomes: Outcomes | None) -> FoundEvents | None:
+    """The complaint or bounce that a mail is."""
+    mail = document.mail
+    if mail is None or outcomes is None:
+        return None
+    complaint = complaint_of(mail, outcomes)
+    if complaint is not None:
+        counted = (complaint.event,) if complaint.event else ()
+        return FoundEvents(complaint.kind, iter(counted), mail, document.name)
+    bounced = bounces_of(mail, outcomes)
+    return None if bounced is None else FoundEvents("bounce", iter(bounced), mail, document.name)
+
+
+def _of_json(document: Enclosed, values: Iterator[Any], outcomes: Outcomes | None) -> FoundEvents | FoundValues | None:
+    """Events of a service, or numbers of Postmaster Tools; one of the first values tells. Raises NotReadError."""
+    if outcomes is None:
+        return None
+    head: list[Any] = []
+    for value in values:
+        head.append(value)
+        published = postmaster_values(value)
+        if published is not None:
+            more = (postmaster_values(each) or () for each in values)
+            return FoundValues((*published, *itertools.chain.from_iterable(more)), document.name)
+        if is_event(value):
+            told = (event for each in itertools.chain(head, values) for event in events_of(each, outcomes))
+            return FoundEvents("", told, None, document.name)
+        if len(head) >= _HEAD_VALUES:
+            break
+    return None
+
+
+def _of_text(document: Enclosed, now: int, outcomes: Outcomes | None) -> FoundEvents | FoundValues | None:
+    """A log of a mail server, or a table of Postmaster Tools or SNDS. Raises NotReadError."""
+    if outcomes is None:
+        return None
+    if looks_like_log(next(document.pieces(), b"")):
+        events = log_events(document.pieces(), outcomes, now)
+        first = next(events, None)
+        return None if first is None else FoundEvents("", itertools.chain((first,), events), None, document.name)
+    for values in (csv_values, snds_values):
+        found = values(rows_of(document.pieces()))
+        if found is not None:
+            return FoundValues(found, document.name)
+    return None
 
 
 def _period(report: AggregateReport | TlsReport) -> Detail | None:

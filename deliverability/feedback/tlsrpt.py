@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from deliverability.feedback import limits
+from deliverability.feedback.jsons import json_values
 from deliverability.feedback.limits import NotReadError
 from deliverability.feedback.values import is_period, line, utc_day, word
 from deliverability.mail.addresses import to_a_label
-from deliverability.mail.words import decode_octets
 from deliverability.model.observed import TlsFailure, TlsPolicyResult, TlsReport
 
 _MAX_POLICIES = 1_000
@@ -25,8 +23,17 @@ def read_tls_report(pieces: Iterator[bytes], now: int) -> TlsReport:
 
     Where a policy's sum of failures is smaller than its details, as some reporters write, the details count.
     """
-    document = _load(pieces)
-    if not isinstance(document, dict) or "policies" not in document or "report-id" not in document:
+    return tls_report(next(json_values(pieces), None), now)
+
+
+def is_tls_report(document: Any) -> bool:
+    """Whether a JSON value is meant to be one."""
+    return isinstance(document, dict) and "policies" in document and "report-id" in document
+
+
+def tls_report(document: Any, now: int) -> TlsReport:
+    """The report that a JSON value is. Raises NotReadError where it is none."""
+    if not is_tls_report(document):
         raise NotReadError(limits.NOT_FEEDBACK())
     period = document.get("date-range")
     period = period if isinstance(period, dict) else {}
@@ -46,34 +53,6 @@ def read_tls_report(pieces: Iterator[bytes], now: int) -> TlsReport:
         policies=tuple(_policy(each) for each in policies[:_MAX_POLICIES] if isinstance(each, dict)),
         problems=tuple(problems),
     )
-
-
-def _load(pieces: Iterator[bytes]) -> Any:
-    kept: list[bytes] = []
-    size = 0
-    for piece in pieces:
-        size += len(piece)
-        if size > limits.MAX_JSON:
-            raise NotReadError(limits.TOO_LARGE(octets=size, limit=limits.MAX_JSON))
-        kept.append(piece)
-    text = decode_octets(b"".join(kept), None).text.removeprefix("\ufeff")
-    if _depth(text) > limits.MAX_JSON_DEPTH:
-        raise NotReadError(limits.TOO_DEEP(limit=limits.MAX_JSON_DEPTH))
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise NotReadError(limits.NOT_FEEDBACK()) from None
-
-
-def _depth(text: str) -> int:
-    """How deep brackets are nested, those in strings counted too; reading stops beyond the limit."""
-    depth = deepest = 0
-    for bracket in re.finditer(r"[\[\]{}]", text):
-        depth += 1 if bracket[0] in "[{" else -1
-        deepest = max(deepest, depth)
-        if deepest > limits.MAX_JSON_DEPTH:
-            break
-    return deepest
 
 
 def _policy(given: dict[str, Any]) -> TlsPolicyResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ _NAMES = {_GZIP_BITS: "gzip", _RAW_BITS: "zip"}
 _SPACE = b" \t\r\n"
 _UTF8_BOM, _UTF16_BOMS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 _HEAD = 1 << 12
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
 class DocumentKind(StrEnum):
@@ -31,6 +33,7 @@ class DocumentKind(StrEnum):
     XML = "xml"
     JSON = "json"
     MAIL = "mail"
+    TEXT = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,7 @@ def _inside(source: _Source, mail: Message | None, level: int) -> Iterator[Enclo
             yield from _zipped(source, mail, level + 1)
         elif (kind := _kind(head)) is DocumentKind.MAIL and mail is None:
             yield from _mails(source, level)
-        elif kind:
+        elif kind and (kind is not DocumentKind.TEXT or mail is None):  # the words of a mail are none
             yield Enclosed(kind, source.name, source.pieces, mail)
     except NotReadError as error:
         yield Unreadable(source.name, error.detail)
@@ -153,7 +156,9 @@ def _kind(head: bytes) -> DocumentKind | None:
         return DocumentKind.XML
     if text.startswith((b"{", b"[")):
         return DocumentKind.JSON
-    return DocumentKind.MAIL if looks_like_message(head) or text.startswith(b"From ") else None
+    if looks_like_message(head) or text.startswith(b"From "):
+        return DocumentKind.MAIL
+    return DocumentKind.TEXT if text and not _BINARY.search(head) else None
 
 
 def _gunzipped(source: _Source) -> _Source:

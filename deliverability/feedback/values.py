@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from deliverability.feedback import limits
+from deliverability.mail.addresses import to_a_label
 
 _V4_IN_V6 = bytes(10) + b"\xff\xff"
 _WORD = re.compile(r"[a-z0-9_-]{1,40}")
@@ -14,6 +16,7 @@ _SELECTOR = re.compile(r"[a-z0-9_](?:[a-z0-9._-]{0,251}[a-z0-9_])?")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
 _FIELD = re.compile(r"[ \t]*([A-Za-z][A-Za-z0-9 -]{1,40}?)[ \t]*:(.*)\Z", re.S)
 _TOMORROW = 2 * 86400
+_LATEST = 4_102_444_800  # 2100-01-01
 
 
 def packed_address(text: str) -> bytes | None:
@@ -55,6 +58,51 @@ def utc_day(second: int) -> str:
         return datetime.fromtimestamp(second, UTC).date().isoformat()
     except (OverflowError, OSError, ValueError):
         return str(second)
+
+
+def lines_of(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
+    """The lines of a stream that are not empty, without their ends; of a longer line its first `most` octets.
+
+    Takes time and memory linear in what is read, whatever its shape.
+    """
+    held: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        first, *rest = piece.split(b"\n")
+        for number, part in enumerate((first, *rest)):
+            if number:
+                if line := b"".join(held).strip(b"\r"):
+                    yield line
+                held, size = [], 0
+            if size < most:
+                held.append(part[: most - size])
+                size += len(part)
+    if line := b"".join(held).strip(b"\r"):
+        yield line
+
+
+def domain_of(address: str) -> str:
+    """The domain of an address, with or without a name and angle brackets, as A-label; empty where it has none."""
+    text = address[:2_000].rpartition("<")[2].partition(">")[0].strip()
+    local, at, name = text.rpartition("@")
+    return (to_a_label(name.strip(". ")) or "") if at and local else ""
+
+
+def second(value: object) -> int | None:
+    """A time as seconds since 1970, or of RFC 3339 (seconds and zone may be left out, then UTC); None where it is none.
+
+    Times before 1970 and after the year 2100 are none.
+    """
+    found: float | None = None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        found = value
+    elif isinstance(value, str) and len(value) <= 40:
+        try:
+            moment = datetime.fromisoformat(value)
+            found = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, OverflowError):
+            return None
+    return int(found) if found is not None and 0 <= found < _LATEST else None
 
 
 def is_period(begin: int, end: int, now: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deliverability.history.deliveries import forget_deliveries
 from deliverability.history.facets import LABELLED, in_portions, next_id
 from deliverability.history.reports import DAY, LEFT_OUT, SUMMED, WITH_ROWS, StoredReport, counted
 from deliverability.model.observed import FeedbackKind
@@ -90,6 +91,7 @@ def forget(connection: Connection, before: int) -> int:
     for some in in_portions(past):
         run(delete(sums).where(sums.c.week.in_(some)))
         run(delete(weeks).where(weeks.c.id.in_(some)))
+    forget_deliveries(connection, before)
     run(delete(tables.obs_problems).where(tables.obs_problems.c.day < before))
     run(delete(tables.obs_items).where(tables.obs_items.c.day < before))
     intakes = tables.obs_intakes

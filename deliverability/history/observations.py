@@ -10,11 +10,13 @@ from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
 
 from deliverability.history import folding
+from deliverability.history.deliveries import DeliverySums, KeptEvents
 from deliverability.history.facets import Facets, in_portions, next_id
 from deliverability.history.reports import DAY, SUMMED, StoredReport, key_of, twin_of
 from deliverability.history.store import History
 from deliverability.model.codec import encode
 from deliverability.model.codes import Detail
+from deliverability.model.deliveries import DeliveryEvent, PublishedValue
 from deliverability.model.observed import (
     AggregateReport,
     AggregateRow,
@@ -223,12 +225,29 @@ class Batch:
         self._items: dict[bytes, ItemState] = {}
         self._known: dict[bytes, ItemState] = {}
         self._problems: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._sums = DeliverySums(connection, self._today, self._oldest)
         self.count = IntakeCount()
 
     @property
     def is_large(self) -> bool:
         """Whether so many rows are in it that it had better end."""
         return self._many > _LARGE
+
+    # --- Deliveries ---
+
+    def events(self, events: Sequence[DeliveryEvent]) -> KeptEvents:
+        """Count what became of mails; each event once, however often it is told."""
+        kept = self._sums.take(events)
+        self._many += len(kept.new)
+        self.count.new += len(kept.new)
+        self.count.duplicates += kept.known
+        return kept
+
+    def values(self, values: Sequence[PublishedValue]) -> int:
+        """Keep numbers that a receiver publishes; gives how many of them are older than what is kept."""
+        old = self._sums.values(values)
+        self.count.new += len(values) - old
+        return old
 
     # --- Items ---
 
@@ -449,6 +468,7 @@ class Batch:
 
         run = self._connection.execute
         self._write_rows()
+        self._sums.write()
         reports = [each.row() for each in self._reports.values()]
         for some in in_portions(sorted(self._changed)):
             run(delete(obs_reports).where(obs_reports.c.id.in_(some)))

@@ -18,6 +18,10 @@ obs_facets    what rows have in common, as ids of labels.
 obs_rows      the rows of aggregate reports, in their order; only ever appended.
 obs_weeks     the weeks (by their Monday) of a domain and reporter whose rows are old,
 obs_sums      and the sums of these rows.
+obs_days      what became of mail: mails by day, receiver, sending domain (`stream`) and where that is known from,
+obs_causes    the same by the meaning of the replies,
+obs_events    and the digests of the events in these sums, so that none counts twice.
+obs_metrics   numbers that receivers publish about a domain or an address (`subject`).
 obs_marks     how far each mailbox was read.
 obs_owed      mails that were read and are still to be moved, deleted or read once more.
 """
@@ -27,6 +31,7 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -221,4 +226,56 @@ obs_owed = Table(
     Column("uidvalidity", BigInteger, nullable=False),
     Column("what", String(16), nullable=False),
     Column("day", Integer, nullable=False),
+)
+
+obs_events = Table(
+    "obs_events",
+    metadata,
+    Column("digest", LargeBinary(16), primary_key=True),
+    Column("day", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+obs_days = Table(
+    "obs_days",
+    metadata,
+    Column("domain", String(253), primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("receiver", String(60), primary_key=True),
+    Column("stream", String(253), primary_key=True),
+    Column("origin", String(16), primary_key=True),
+    Column("delivered", BigInteger, nullable=False),
+    Column("deferred", BigInteger, nullable=False),
+    Column("hard", BigInteger, nullable=False),
+    Column("soft", BigInteger, nullable=False),
+    Column("policy", BigInteger, nullable=False),
+    Column("complaints", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+obs_causes = Table(
+    "obs_causes",
+    metadata,
+    Column("domain", String(253), primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("receiver", String(60), primary_key=True),
+    Column("stream", String(253), primary_key=True),
+    Column("origin", String(16), primary_key=True),
+    Column("meaning", String(100), primary_key=True),
+    Column("result", String(16), primary_key=True),
+    Column("messages", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+obs_metrics = Table(
+    "obs_metrics",
+    metadata,
+    Column("domain", String(253), primary_key=True),
+    Column("subject", String(253), primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("origin", String(16), primary_key=True),
+    Column("metric", String(100), primary_key=True),
+    Column("value_low", Float, nullable=False),
+    Column("value_high", Float, nullable=False),
+    sqlite_with_rowid=False,
 )

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from deliverability.model.codes import NOT_COLLECTED, Detail
+from deliverability.model.deliveries import Deliveries
 from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.observed import Observed, SourceWord
 from deliverability.model.paths import PATHS, FactPath
@@ -238,6 +239,7 @@ class Subject:
         keys_seen: DKIM keys of earlier runs, where a history is kept.
         dns_provider: id of the DNS provider where its zone is kept, or None.
         observed: what receivers reported about it, where reports are read.
+        deliveries: what became of its mail, where bounces, events, logs or numbers of receivers are read.
         source_words: the user's words on sources.
         rare: runs of mail that come seldom, each ``YYYY-MM-DD what``; None: not said, empty: there are none.
         stage_seen: the DMARC stage that the newest earlier run saw, and since when, where a history is kept.
@@ -261,6 +263,7 @@ class Subject:
     keys_seen: tuple[KeySeen, ...] = ()
     dns_provider: str | None = None
     observed: Observed | None = field(default=None, repr=False)
+    deliveries: Deliveries | None = field(default=None, repr=False)
     source_words: tuple[SourceWord, ...] = ()
     rare: tuple[str, ...] | None = None
     stage_seen: StageSeen | None = None

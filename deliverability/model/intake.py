@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from deliverability.model.codes import Detail
+from deliverability.model.deliveries import DeliveryResult
 from deliverability.model.observed import FeedbackKind
 
 _MOST_TOLD = 1_000
@@ -13,7 +14,7 @@ _MOST_TOLD = 1_000
 
 @dataclass(slots=True)
 class IntakeTally:
-    """Reports of one kind and reporter: new ones, ones that were known, messages of the new ones.
+    """Reports, or results of mails, of one kind and reporter: new ones, ones that were known, messages of the new ones.
 
     `untrusted`: how many of the new ones are not known to come from who they say.
     """
@@ -41,8 +42,9 @@ class IntakeResult:
         items: files and mails looked at.
         seen: of these, read by an earlier intake.
         others: without any report.
-        old: reports older than what is kept.
-        tallies: by kind and reporter, as it calls itself.
+        old: reports, results of mails and numbers older than what is kept.
+        tallies: by kind and reporter: as it calls itself; of results, the id of the service or receiver, or empty.
+        results: mails by what became of them, of the new ones.
         problems: the first thousand.
         more_problems: how many there were beyond.
         lost: something could not be read or reached.
@@ -54,6 +56,7 @@ class IntakeResult:
     others: int = 0
     old: int = 0
     tallies: dict[tuple[FeedbackKind, str], IntakeTally] = field(default_factory=lambda: defaultdict(IntakeTally))
+    results: Counter[DeliveryResult] = field(default_factory=Counter)
     problems: list[IntakeProblem] = field(default_factory=list)
     more_problems: int = 0
     lost: bool = False

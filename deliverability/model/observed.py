@@ -32,6 +32,11 @@ class FeedbackKind(StrEnum):
     AGGREGATE = "aggregate"
     FAILURE = "failure"
     TLS = "tls"
+    BOUNCE = "bounce"
+    COMPLAINT = "complaint"
+    EVENT = "event"
+    LOG = "log"
+    NUMBERS = "numbers"
 
 
 class SignatureSeen(NamedTuple):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from deliverability.model.codec import encode, json_text
+from deliverability.model.deliveries import DeliveryResult
 from deliverability.model.intake import IntakeResult
 from deliverability.model.observed import AggregateReport, AggregateRow, FailureReport, FeedbackKind, TlsReport
 from deliverability.render.history import history_text
@@ -51,6 +52,7 @@ def intake_json(result: IntakeResult, say: Phrases) -> str:
                 {"kind": kind.value, "reporter": reporter, **dataclasses.asdict(tally)}
                 for (kind, reporter), tally in sorted(result.tallies.items())
             ],
+            "results": {each.value: result.results[each] for each in DeliveryResult if result.results[each]},
             "problems": [
                 {
                     "name": each.name,

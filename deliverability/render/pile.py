@@ -31,7 +31,7 @@ def pile_json(explanation: Explanation, reports: Sequence[Report]) -> dict[str, 
     sums = explanation.pile or PileSums(0, {})
     return {
         "items": sums.items,
-        "without_reply": {problem: n for problem, n in sorted(sums.silent.items())},
+        "without_reply": dict(sorted(sums.silent.items())),
         "unread": sums.unread,
         "meanings": [
             {

@@ -108,6 +108,7 @@ async def gather_facts(
         keys_seen=options.keys_seen,
         dns_provider=options.dns_provider and _known_provider(options.dns_provider, knowledge),
         observed=options.observed,
+        deliveries=options.deliveries,
         source_words=options.source_words,
         rare=options.rare,
         stage_seen=options.stage_seen,

@@ -17,14 +17,17 @@ from typing import BinaryIO
 from deliverability._files import PRIVATE_FOLDER, private
 from deliverability.feedback import limits
 from deliverability.feedback.imap import ImapAccess, ImapError, ImapFolder
+from deliverability.feedback.limits import NotReadError
+from deliverability.feedback.outcomes import Outcomes
 from deliverability.feedback.places import PlaceItem, UnreadPlace, items
-from deliverability.feedback.readings import FoundReport, UnusedPart, reports_in
+from deliverability.feedback.readings import FoundEvents, FoundReport, FoundValues, UnusedPart, feedback_in
 from deliverability.feedback.trust import CarrierProof, ReportNames, carrier_proof, reporter_key, trust_of
 from deliverability.history.observations import Batch, ItemState, Observations, ReportRows, Taken
 from deliverability.history.reports import DAY
 from deliverability.mail.dates import parse_date
 from deliverability.mail.reader import Message
 from deliverability.model.codes import Code, Detail
+from deliverability.model.deliveries import DeliveryEvent, DeliveryOrigin
 from deliverability.model.errors import InputError, file_error
 from deliverability.model.intake import IntakeResult
 from deliverability.model.observed import (
@@ -42,10 +45,16 @@ from deliverability.protocols.dmarc.psl import registrable_domain
 AT_ONCE = 100  # mails of a transaction
 _FILES_AT_ONCE = 500
 _AGAIN_DAYS = 7  # for so long a mail whose sender could not be verified is looked at again
+_EVENTS_AT_ONCE = 5_000
 _DONE, _FAILED, _AGAIN = "done", "failed", "again"
 
 CONFLICTING = Code("report-conflicting", ("id",))
 DOUBLE = Code("report-double", ("id",))
+NO_DOMAIN = Code("feedback-no-domain", ("n",))
+
+TakesEvents = Callable[[Sequence[DeliveryEvent]], None]
+"""Takes what became of mails, with the addresses, for a file of them. It is called before the history keeps an event:
+where the process dies in between, the event comes once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,9 @@ class IntakePlan:
         most: items of each place; None: all.
         set_aside: a folder for copies of what could not be used.
         dry: nothing is kept, marked, moved or copied.
+        outcomes: tells what replies mean; None: bounces, complaints, events, logs and numbers are not read.
+        domain: whose mail it is, as A-label, where what is read does not tell; empty: nobody said.
+        takes_events: also gets each event that is new; None: nobody. Not in a dry run.
 
     """
 
@@ -98,6 +110,9 @@ class IntakePlan:
     most: int | None = None
     set_aside: Path | None = None
     dry: bool = False
+    outcomes: Outcomes | None = None
+    domain: str = ""
+    takes_events: TakesEvents | None = None
 
 
 class _Dry(Exception):
@@ -250,10 +265,19 @@ class _Run:
             return seen
         proofs: dict[int, CarrierProof] = {}
         taken = unused = left_out = False
-        for each in reports_in(item.content, item.name, batch.rows, self._now):
+        for each in feedback_in(item.content, item.name, batch.rows, self._now, plan.outcomes):
             if isinstance(each, UnusedPart):
                 unused |= each.is_report
                 self._unused(batch, item, each)
+            elif isinstance(each, (FoundEvents, FoundValues)):
+                kept = (
+                    self._events(batch, item, each)
+                    if isinstance(each, FoundEvents)
+                    else self._values(batch, item, each)
+                )
+                taken |= kept is ItemState.TAKEN
+                unused |= kept is ItemState.UNUSED
+                left_out |= kept is not ItemState.TAKEN
             elif self._is_before(each.report):
                 left_out = True
                 if each.rows is not None:
@@ -278,6 +302,55 @@ class _Run:
             return
         batch.problem(part.detail, item.name)
         self.result.problem(item.name, part.detail, lost=True)
+
+    def _events(self, batch: Batch, item: PlaceItem, found: FoundEvents) -> ItemState:
+        """Count what became of mails. UNUSED: nobody told whose mail it is; NO_REPORT: some of it is left out."""
+        without = 0
+        whole = True
+        try:
+            while some := list(itertools.islice(found.events, _EVENTS_AT_ONCE)):
+                taken = [replace(each, sender=each.sender or self._plan.domain) for each in some]
+                recent = [each for each in taken if each.at is None or self._since is None or each.at >= self._since]
+                ours = [each for each in recent if each.sender]
+                without += len(recent) - len(ours)
+                whole &= len(recent) == len(taken)
+                self._counted(batch, ours)
+        except NotReadError as error:
+            self._unused(batch, item, UnusedPart(found.name, error.detail))
+        if without:
+            self._unused(batch, item, UnusedPart(found.name, NO_DOMAIN(n=without)))
+            return ItemState.UNUSED
+        return ItemState.TAKEN if whole else ItemState.NO_REPORT
+
+    def _counted(self, batch: Batch, events: Sequence[DeliveryEvent]) -> None:
+        kept = batch.events(events)
+        self.result.old += kept.old
+        for each in kept.new:
+            tally = self.result.tallies[_kind(each), _reporter(each)]
+            tally.new += 1
+            tally.messages += 1
+            self.result.results[each.result] += 1
+        if kept.known:
+            first = events[0]
+            self.result.tallies[_kind(first), _reporter(first)].known += kept.known
+        if kept.new and self._plan.takes_events is not None and not self._plan.dry:
+            self._plan.takes_events(kept.new)
+
+    def _values(self, batch: Batch, item: PlaceItem, found: FoundValues) -> ItemState:
+        """Keep numbers. UNUSED: nobody told which domain they are of."""
+        named = [
+            replace(each, subject=each.subject or self._plan.domain) if each.origin is DeliveryOrigin.GMAIL else each
+            for each in found.values
+        ]
+        ours = [each for each in named if each.subject]
+        if ours:
+            old = batch.values(ours)
+            self.result.old += old
+            self.result.tallies[FeedbackKind.NUMBERS, ours[0].origin.value].new += len(ours) - old
+        if len(ours) == len(named):
+            return ItemState.TAKEN
+        self._unused(batch, item, UnusedPart(found.name, NO_DOMAIN(n=len(named) - len(ours))))
+        return ItemState.UNUSED
 
     def _is_before(self, report: AggregateReport | TlsReport | FailureReport) -> bool:
         if self._since is None or isinstance(report, FailureReport):
@@ -378,6 +451,23 @@ class _Run:
                 file.write(item.octets())
         except OSError as error:
             self.result.problem(str(target), file_error(target, error), lost=True)
+
+
+_KINDS = {
+    DeliveryOrigin.BOUNCES: FeedbackKind.BOUNCE,
+    DeliveryOrigin.COMPLAINTS: FeedbackKind.COMPLAINT,
+    DeliveryOrigin.LOG: FeedbackKind.LOG,
+}
+
+
+def _kind(event: DeliveryEvent) -> FeedbackKind:
+    return _KINDS.get(event.origin, FeedbackKind.EVENT)
+
+
+def _reporter(event: DeliveryEvent) -> str:
+    """Of bounces and complaints the receiver; else the service, or that it is a log."""
+    own = event.origin in (DeliveryOrigin.BOUNCES, DeliveryOrigin.COMPLAINTS)
+    return event.receiver if own else event.origin.value
 
 
 def _by_owner(report: TlsReport) -> Mapping[str, list[TlsPolicyResult]]:

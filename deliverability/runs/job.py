@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deliverability.inputs import parse_domain, parse_ip, parse_mail_from, parse_selector
 from deliverability.model.codes import Code
+from deliverability.model.deliveries import Deliveries
 from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.errors import InputError, file_error
 from deliverability.model.facts import KeySeen, Purpose, StageSeen, Waiver
@@ -67,6 +68,7 @@ class Options:
     dns_provider: str | None = None
     taken_from: str | None = None
     observed: Observed | None = field(default=None, repr=False)
+    deliveries: Deliveries | None = field(default=None, repr=False)
     source_words: tuple[SourceWord, ...] = ()
     rare: tuple[str, ...] | None = None
     stage_seen: StageSeen | None = None

@@ -66,13 +66,16 @@ def with_observed(jobs: Iterable[Job], how: Observing, now: datetime) -> Iterato
 
 
 def _observed(job: Job, domain: str, history: History, how: Observing, now: datetime) -> Options:
+    from deliverability.history.deliveries import deliveries_of
     from deliverability.history.window import window
 
-    seen = window(history, registrable_domain(domain), how.days, how.trust, int(now.timestamp()))
+    home, second = registrable_domain(domain), int(now.timestamp())
+    seen = window(history, home, how.days, how.trust, second)
     stage, rua = _seen_before(history, domain)
     return replace(
         job.options,
         observed=seen if seen.first_report is not None else None,
+        deliveries=deliveries_of(history, home, how.days, second),
         source_words=how.words,
         stage_seen=stage,
         rua_since=rua,

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from deliverability.model.deliveries import DeliveryResult
 from deliverability.model.intake import IntakeResult
-from deliverability.model.observed import AggregateReport, AggregateRow, FailureReport, TlsReport
+from deliverability.model.observed import AggregateReport, AggregateRow, FailureReport, FeedbackKind, TlsReport
 from deliverability.view.history import HistoryCellView, TableView
 from deliverability.words.details import detail_words
 from deliverability.words.phrases import Phrases
@@ -44,11 +45,18 @@ def intake_view(result: IntakeResult, say: Phrases) -> IntakeView:
         for name, n in (("seen", result.seen), ("others", result.others), ("old", result.old))
         if n
     ]
+    results = [
+        say.count(f"intake.result.{each.value}", result.results[each])
+        for each in DeliveryResult
+        if result.results[each]
+    ]
+    if results:
+        told.append(say("intake.results", results=say("punctuation.list").join(results)))
     rows = [
         tuple(
             HistoryCellView(text)
             for text in (
-                visible(reporter) or say("intake.nobody"),
+                _reporter(kind, reporter, say),
                 say(f"intake.kind.{kind.value}"),
                 f"{tally.new:,}",
                 f"{tally.known:,}",
@@ -62,6 +70,13 @@ def intake_view(result: IntakeResult, say: Phrases) -> IntakeView:
     title = say.count("intake.new", new) + (say("punctuation.list") + say.count("intake.known", known) if known else "")
     table = TableView(title, "", tuple(say(f"intake.head.{each}") for each in heads), tuple(rows)) if rows else None
     return IntakeView(tuple(told), table, tuple(_problems(result, say)))
+
+
+def _reporter(kind: FeedbackKind, reporter: str, say: Phrases) -> str:
+    """The name of a reporter: as it calls itself; of what the user brings, where it is from."""
+    if kind in (FeedbackKind.EVENT, FeedbackKind.LOG, FeedbackKind.NUMBERS):
+        return say(f"intake.origin.{reporter}")
+    return visible(reporter) or say("intake.nobody")
 
 
 def _problems(result: IntakeResult, say: Phrases) -> Iterator[ProblemView]:

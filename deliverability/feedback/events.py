@@ -1,0 +1,299 @@
+"""Events of sending services: Amazon SES (bare, by SNS, SQS or EventBridge), SendGrid, Mailgun and Postmark."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from deliverability.feedback.outcomes import Outcome, Outcomes, why_of
+from deliverability.feedback.text import field_reply, folded
+from deliverability.feedback.values import domain_of, second
+from deliverability.model.deliveries import DeliveryEvent, DeliveryOrigin, DeliveryResult
+from deliverability.model.replies import Reply
+
+_MAX_WRAPS = 5
+_MAX_RECIPIENTS = 1_000
+_MAX_WORDS = 2_000
+
+_SES_NOT_TRIED = frozenset({"OnAccountSuppressionList", "Suppressed"})
+"""Bounces that the service itself made: nothing was sent."""
+_SES_SUBTYPES = {
+    "NoEmail": DeliveryResult.HARD,
+    "MailboxFull": DeliveryResult.SOFT,
+    "MessageTooLarge": DeliveryResult.POLICY,
+    "ContentRejected": DeliveryResult.POLICY,
+    "AttachmentRejected": DeliveryResult.POLICY,
+}
+_SENDGRID_CLASSES = {
+    "invalid address": DeliveryResult.HARD,
+    "mailbox unavailable": DeliveryResult.SOFT,
+    "reputation": DeliveryResult.POLICY,
+    "content": DeliveryResult.POLICY,
+    "frequency or volume too high": DeliveryResult.POLICY,
+    "technical failure": DeliveryResult.SOFT,
+}
+_POSTMARK_TYPES = {
+    "HardBounce": DeliveryResult.HARD,
+    "BadEmailAddress": DeliveryResult.HARD,
+    "SoftBounce": DeliveryResult.SOFT,
+    "DnsError": DeliveryResult.SOFT,
+    "Transient": DeliveryResult.SOFT,
+    "Unknown": DeliveryResult.SOFT,
+    "SpamNotification": DeliveryResult.POLICY,
+    "Blocked": DeliveryResult.POLICY,
+    "DMARCPolicy": DeliveryResult.POLICY,
+    "VirusNotification": DeliveryResult.POLICY,
+    "SpamComplaint": DeliveryResult.COMPLAINT,
+}
+_JSON = ("{", "[")
+
+
+def is_event(value: Any) -> bool:
+    """Whether a JSON value is an event, or holds some, by its keys."""
+    return any(_service(each) for each in _unwrapped(value, 0))
+
+
+def events_of(value: Any, outcomes: Outcomes) -> Iterator[DeliveryEvent]:
+    """What the events in a JSON value say became of mails; those about anything else are left out."""
+    for each in _unwrapped(value, 0):
+        service = _service(each)
+        if service is DeliveryOrigin.SES:
+            yield from _ses(each, outcomes)
+        elif service is DeliveryOrigin.SENDGRID:
+            yield from _sendgrid(each, outcomes)
+        elif service is DeliveryOrigin.MAILGUN:
+            yield from _mailgun(each, outcomes)
+        elif service is DeliveryOrigin.POSTMARK:
+            yield from _postmark(each, outcomes)
+
+
+def _service(event: dict[str, Any]) -> DeliveryOrigin | None:
+    if isinstance(event.get("mail"), dict) and ("eventType" in event or "notificationType" in event):
+        return DeliveryOrigin.SES
+    if "RecordType" in event and "MessageID" in event:
+        return DeliveryOrigin.POSTMARK
+    if isinstance(event.get("event"), str):
+        if "sg_event_id" in event or "sg_message_id" in event:
+            return DeliveryOrigin.SENDGRID
+        if "recipient" in event and ("log-level" in event or "delivery-status" in event or "message" in event):
+            return DeliveryOrigin.MAILGUN
+    return None
+
+
+def _unwrapped(value: Any, level: int) -> Iterator[dict[str, Any]]:
+    """The objects that may be events, taken out of lists and of what carried them."""
+    if level > _MAX_WRAPS:
+        return
+    if isinstance(value, list):
+        for each in value:
+            yield from _unwrapped(each, level + 1)
+    elif isinstance(value, str):
+        if value.lstrip()[:1] in _JSON:
+            try:
+                yield from _unwrapped(json.loads(value), level + 1)
+            except (ValueError, RecursionError):
+                return
+    elif isinstance(value, dict):
+        if _service(value):
+            yield value
+            return
+        for key in ("Message", "Body", "body", "detail", "event-data", "items", "Bounces"):
+            if isinstance(inner := value.get(key), (dict, list, str)):
+                yield from _unwrapped(inner, level + 1)
+        for record in _list(value, "Records"):
+            if isinstance(record, dict):
+                yield from _unwrapped(record.get("Sns") or record.get("body"), level + 1)
+
+
+# --- Amazon SES ---
+
+
+def _ses(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEvent]:
+    kind = _text(event, "eventType") or _text(event, "notificationType")
+    mail = event["mail"]
+    ident = _text(mail, "messageId")
+    common = mail.get("commonHeaders")
+    authors = common.get("from") if isinstance(common, dict) else None
+    author = authors[0] if isinstance(authors, list) and authors and isinstance(authors[0], str) else ""
+    sender = domain_of(author) or domain_of(_text(mail, "source"))
+    said = event.get({"DeliveryDelay": "deliveryDelay"}.get(kind, kind.lower()))
+    said = said if isinstance(said, dict) else {}
+    at = second(_text(said, "timestamp")) or second(_text(mail, "timestamp"))
+
+    def made(result: DeliveryResult, to: str, outcome: Outcome | None = None) -> DeliveryEvent:
+        told = outcome or Outcome(result, outcomes.receiver(to))
+        return _made(DeliveryOrigin.SES, result, at, ident, sender, told, to)
+
+    if kind == "Delivery":
+        for each in _list(said, "recipients") or _list(mail, "destination"):
+            if isinstance(each, str):
+                yield made(DeliveryResult.DELIVERED, _bare(each))
+    elif kind == "Complaint" and said.get("complaintFeedbackType") != "not-spam":
+        # With "OnAccountSuppressionList" the service took the complaint itself: nothing was sent.
+        if said.get("complaintSubType") not in _SES_NOT_TRIED:
+            for recipient in _recipients(said, "complainedRecipients"):
+                yield made(DeliveryResult.COMPLAINT, recipient)
+    elif kind in ("Bounce", "DeliveryDelay") and said.get("bounceSubType") not in _SES_NOT_TRIED:
+        final = kind == "Bounce"
+        for each in _list(said, "bouncedRecipients" if final else "delayedRecipients"):
+            if isinstance(each, dict):
+                to = _bare(_text(each, "emailAddress"))
+                heard = _told(outcomes, _text(each, "diagnosticCode"), _text(each, "status"), to, final=final)
+                yield made(_ses_bounce(said, heard.result) if final else DeliveryResult.DEFERRED, to, heard.outcome)
+
+
+def _ses_bounce(bounce: dict[str, Any], told: DeliveryResult | None) -> DeliveryResult:
+    """The kind of bounce: as the receiver's words tell, else as the service does."""
+    listed = _SES_SUBTYPES.get(_text(bounce, "bounceSubType"))
+    if listed is not None:
+        return listed
+    if told is not None:
+        return told
+    return DeliveryResult.HARD if bounce.get("bounceType") == "Permanent" else DeliveryResult.SOFT
+
+
+# --- SendGrid ---
+
+
+def _sendgrid(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEvent]:
+    kind, to = _text(event, "event"), _bare(_text(event, "email"))
+    outcome = Outcome(DeliveryResult.DELIVERED, outcomes.receiver(to))
+    if kind == "delivered":
+        result = DeliveryResult.DELIVERED
+    elif kind == "spamreport":
+        result = DeliveryResult.COMPLAINT
+    elif kind in ("deferred", "bounce"):
+        words = _text(event, "reason") or _text(event, "response")
+        heard = _told(outcomes, words, _text(event, "status"), to, final=kind == "bounce")
+        outcome = heard.outcome
+        result = DeliveryResult.DEFERRED if kind == "deferred" else _sendgrid_bounce(event, heard.result)
+    else:
+        return  # processed, opened, clicked; dropped: nothing was sent
+    ident = _text(event, "sg_message_id") or _text(event, "sg_event_id")
+    at, sender = second(event.get("timestamp")), domain_of(_text(event, "from"))
+    yield _made(DeliveryOrigin.SENDGRID, result, at, ident, sender, outcome, to)
+
+
+def _sendgrid_bounce(event: dict[str, Any], told: DeliveryResult | None) -> DeliveryResult:
+    """The kind of bounce: as the receiver's words tell, else as the service sorts it."""
+    listed = _SENDGRID_CLASSES.get(_text(event, "bounce_classification").lower())
+    blocked = DeliveryResult.POLICY if event.get("type") == "blocked" else DeliveryResult.HARD
+    return told or listed or blocked
+
+
+# --- Mailgun ---
+
+
+def _mailgun(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEvent]:
+    kind, to = _text(event, "event"), _bare(_text(event, "recipient"))
+    status = event.get("delivery-status")
+    host = _text(status, "mx-host").lower().rstrip(".")
+    outcome = Outcome(DeliveryResult.DELIVERED, outcomes.receiver(to, host))
+    if kind == "delivered":
+        result = DeliveryResult.DELIVERED
+    elif kind == "complained":
+        result = DeliveryResult.COMPLAINT
+    elif kind == "failed" and not _text(event, "reason").startswith("suppress-"):
+        final = event.get("severity") != "temporary"
+        code = status.get("code") if isinstance(status, dict) else None
+        words = _text(status, "message") or _text(status, "description")
+        if isinstance(code, int) and 400 <= code <= 599 and not words.startswith(str(code)):
+            words = f"{code} {words}"
+        heard = _told(outcomes, words, _text(status, "enhanced-code"), to, final=final, host=host)
+        outcome = heard.outcome
+        result = (heard.result or DeliveryResult.SOFT) if final else DeliveryResult.DEFERRED
+    else:
+        return  # accepted, opened, clicked, unsubscribed; suppressed: nothing was sent
+    message = event.get("message")
+    headers = message.get("headers") if isinstance(message, dict) else None
+    sender = (
+        domain_of(_text(headers, "from"))
+        or domain_of(_text(event.get("envelope"), "sender"))
+        or domain_of(f"x@{_text(event.get('domain'), 'name')}")
+    )
+    ident = _text(headers, "message-id") or _text(event, "id")
+    yield _made(DeliveryOrigin.MAILGUN, result, second(event.get("timestamp")), ident, sender, outcome, to)
+
+
+# --- Postmark ---
+
+
+def _postmark(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEvent]:
+    kind = _text(event, "RecordType")
+    to = _bare(_text(event, "Recipient") or _text(event, "Email"))
+    outcome = Outcome(DeliveryResult.DELIVERED, outcomes.receiver(to))
+    result: DeliveryResult | None = None
+    if kind == "Delivery":
+        result = DeliveryResult.DELIVERED
+    elif kind == "SpamComplaint":
+        result = DeliveryResult.COMPLAINT
+    elif kind == "Bounce":
+        result = _POSTMARK_TYPES.get(_text(event, "Type"))
+        heard = _told(outcomes, _text(event, "Details"), "", to)
+        outcome = heard.outcome
+        if result in (DeliveryResult.SOFT, DeliveryResult.HARD):
+            result = heard.result or result
+    if result is None:
+        return  # opened, clicked, subscriptions, automatic answers
+    at = second(_text(event, "DeliveredAt") or _text(event, "BouncedAt"))
+    ident, sender = _text(event, "MessageID"), domain_of(_text(event, "From"))
+    yield _made(DeliveryOrigin.POSTMARK, result, at, ident, sender, outcome, to)
+
+
+# --- All ---
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What the receiver's words tell of a mail; `known`: they tell something at all."""
+
+    outcome: Outcome
+    known: bool
+
+    @property
+    def result(self) -> DeliveryResult | None:
+        return self.outcome.result if self.known else None
+
+
+def _told(outcomes: Outcomes, words: str, status: str, recipient: str, *, final: bool = True, host: str = "") -> _Heard:
+    """What the receiver's words tell."""
+    text = words.partition(";")[2] if words.lower().startswith("smtp;") else words
+    reply = field_reply(text[:_MAX_WORDS]) or Reply(folded(text[:_MAX_WORDS]))
+    status = status if status[:2] in ("4.", "5.") else ""
+    reply = Reply(
+        reply.text, reply.code, reply.enhanced, reply.status or status, reply.host or host, recipient, reply.command
+    )
+    outcome = outcomes.of(reply, final=final)
+    return _Heard(outcome, bool(reply.code or reply.enhanced or outcome.meaning))
+
+
+def _made(
+    origin: DeliveryOrigin, result: DeliveryResult, at: int | None, ident: str, sender: str, outcome: Outcome, to: str
+) -> DeliveryEvent:
+    """An event; `ident`: what names the mail at the service; `outcome`: its receiver, and the meaning of its reply."""
+    key = f"{ident} {to} {result.value}"
+    why = why_of(result, outcome.why)
+    return DeliveryEvent(result, at, origin, key, sender, outcome.receiver, outcome.meaning, to, why)
+
+
+def _text(keys: Any, name: str) -> str:
+    value = keys.get(name) if isinstance(keys, dict) else None
+    return value[:_MAX_WORDS] if isinstance(value, str) else ""
+
+
+def _list(keys: dict[str, Any], name: str) -> list[Any]:
+    value = keys.get(name)
+    return value[:_MAX_RECIPIENTS] if isinstance(value, list) else []
+
+
+def _recipients(keys: dict[str, Any], name: str) -> Iterator[str]:
+    for each in _list(keys, name):
+        if isinstance(each, dict) and (address := _bare(_text(each, "emailAddress"))):
+            yield address
+
+
+def _bare(address: str) -> str:
+    """An address without name and brackets, in lower case."""
+    return address[:500].rpartition("<")[2].partition(">")[0].strip().lower()

@@ -1,0 +1,161 @@
+"""What became of mail that was sent: deliveries, bounces and complaints, and the numbers that receivers publish."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+
+from deliverability.model.suppression import SuppressClass
+
+
+class DeliveryResult(StrEnum):
+    """What became of one mail to one recipient.
+
+    DELIVERED: the receiver took it. DEFERRED: not yet, the sending server tries again. HARD: refused for ever, there is
+    no such address or domain. SOFT: refused; it may work another time. POLICY: refused because of the sender, the
+    message or the rate, which says nothing of the address. COMPLAINT: the recipient called it spam.
+    """
+
+    DELIVERED = "delivered"
+    DEFERRED = "deferred"
+    HARD = "hard"
+    SOFT = "soft"
+    POLICY = "policy"
+    COMPLAINT = "complaint"
+
+
+class DeliveryOrigin(StrEnum):
+    """Where it is known from."""
+
+    BOUNCES = "bounces"
+    COMPLAINTS = "complaints"
+    SES = "ses"
+    SENDGRID = "sendgrid"
+    MAILGUN = "mailgun"
+    POSTMARK = "postmark"
+    LOG = "log"
+    GMAIL = "gmail"
+    SNDS = "snds"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryEvent:
+    """One result of one mail to one recipient.
+
+    Attributes:
+        result: see DeliveryResult.
+        at: when, in seconds since 1970; None: it is not told.
+        origin: where it is known from.
+        key: what makes it this event; the same key in the same origin is the same event, told again.
+        sender: domain of the author or of MAIL FROM, as A-label; empty: not told.
+        receiver: id of the receiver; empty: none that is known.
+        meaning: id of the entry of the reply catalogue that explains it; empty: none does.
+        recipient: the address. It is for a file of addresses that the user asks for, and is kept nowhere else.
+        why: why that address would go off a list; None: this is no reason.
+
+    """
+
+    result: DeliveryResult
+    at: int | None
+    origin: DeliveryOrigin
+    key: str
+    sender: str = ""
+    receiver: str = ""
+    meaning: str = ""
+    recipient: str = field(default="", repr=False)
+    why: SuppressClass | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedValue:
+    """A number that a receiver publishes about a domain or an address on one day.
+
+    Attributes:
+        subject: A-label of the domain or the IP address that it is about; empty: not told.
+        day: days since 1970-01-01; None: not told, so that it is of the day on which it is read.
+        origin: GMAIL or SNDS.
+        metric: what it is, see the readers.
+        low: the value, or the least that it can be.
+        high: the most that it can be.
+
+    """
+
+    subject: str
+    day: int | None
+    origin: DeliveryOrigin
+    metric: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryDay:
+    """Mails of one UTC day by receiver, sending domain and origin; each counts once a day for each result.
+
+    `receiver`: empty: none that is known. `sender`: empty: not told.
+    """
+
+    day: date
+    receiver: str
+    sender: str
+    origin: DeliveryOrigin
+    delivered: int = 0
+    deferred: int = 0
+    hard: int = 0
+    soft: int = 0
+    policy: int = 0
+    complaints: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CauseDay:
+    """Mails of one UTC day with the same meaning and result, by receiver, sending domain and origin."""
+
+    day: date
+    receiver: str
+    sender: str
+    origin: DeliveryOrigin
+    meaning: str
+    result: DeliveryResult
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ValueDay:
+    """A number that a receiver published: see PublishedValue."""
+
+    day: date
+    subject: str
+    metric: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Deliveries:
+    """What became of the mail of an organizational domain in a window of whole UTC days.
+
+    Attributes:
+        begin: first day.
+        end: last day: the newest that is over.
+        days: by day.
+        causes: why mail was not delivered, by day.
+        gmail: what Postmaster Tools say of the domain and of names below it.
+        snds: what SNDS says of addresses, whoever uses them.
+
+    """
+
+    begin: date
+    end: date
+    days: tuple[DeliveryDay, ...] = ()
+    causes: tuple[CauseDay, ...] = ()
+    gmail: tuple[ValueDay, ...] = ()
+    snds: tuple[ValueDay, ...] = ()
+
+
+COUNTS: Mapping[DeliveryResult, str] = {
+    each: "complaints" if each is DeliveryResult.COMPLAINT else each.value for each in DeliveryResult
+}
+"""In which count of a DeliveryDay each result stands."""

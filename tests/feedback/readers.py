@@ -1,0 +1,55 @@
+"""The readers of feedback with the shipped knowledge, for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from deliverability.feedback.catalogue import load_replies
+from deliverability.feedback.outcomes import Outcomes
+from deliverability.feedback.readings import FoundEvents, FoundReport, FoundValues, UnusedPart, feedback_in
+from deliverability.model.deliveries import DeliveryEvent, PublishedValue
+from deliverability.model.observed import AggregateRow
+from deliverability.runs.rules import load_rules, rule_folders
+
+NOW = 1_764_072_000  # 2025-11-25 12:00 UTC
+
+
+class NoRows:
+    """Takes rows and forgets them."""
+
+    def take(self, rows: Sequence[AggregateRow]) -> None:
+        """Nothing."""
+
+    def restart(self) -> None:
+        """Nothing."""
+
+
+@cache
+def outcomes() -> Outcomes:
+    """By the shipped replies."""
+    return Outcomes(load_replies(rule_folders(), load_rules()))
+
+
+def found(content: bytes | Path | str) -> list[FoundReport[NoRows] | FoundEvents | FoundValues | UnusedPart]:
+    """All feedback of some octets; events are to be read before anything else is asked for, so they are read here."""
+    octets = content.encode() if isinstance(content, str) else content
+    told: list[FoundReport[NoRows] | FoundEvents | FoundValues | UnusedPart] = []
+    for each in feedback_in(octets, "it", NoRows, NOW, outcomes()):
+        told.append(
+            FoundEvents(each.kind, iter(list(each.events)), each.mail, each.name)
+            if isinstance(each, FoundEvents)
+            else each
+        )
+    return told
+
+
+def events(content: bytes | Path | str) -> list[DeliveryEvent]:
+    """What became of mails."""
+    return [event for each in found(content) if isinstance(each, FoundEvents) for event in each.events]
+
+
+def values(content: bytes | Path | str) -> list[PublishedValue]:
+    """What a receiver publishes."""
+    return [value for each in found(content) if isinstance(each, FoundValues) for value in each.values]

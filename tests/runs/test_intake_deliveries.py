@@ -1,0 +1,201 @@
+"""Taking in bounces, complaints, events, logs and numbers: all of it, once, whenever the process dies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deliverability.history.deliveries import deliveries_of
+from deliverability.history.observations import Observations
+from deliverability.history.store import History
+from deliverability.model.deliveries import Deliveries, DeliveryEvent, DeliveryResult
+from deliverability.model.observed import FeedbackKind
+from deliverability.model.suppression import SuppressClass
+from deliverability.ports.clock import FixedClock
+from deliverability.ports.ports import Ports
+from deliverability.runs.intake import NO_DOMAIN, IntakePlan, IntakeResult, take_in
+from tests import TESTS
+from tests.feedback.readers import NOW, outcomes
+from tests.feedback.test_deliveries import ARF, bounced, sendgrid, ses
+from tests.killed import Step, killed_at_every, stepping
+from tests.observations import contents, digest
+from tests.signing import TableResolver
+
+PORTS = Ports(TableResolver({}), FixedClock(datetime.fromtimestamp(NOW, UTC)))
+LOGS = TESTS / "feedback" / "logs"
+DSN = """From: MAILER-DAEMON@mx.example.com
+To: news@example.com
+Date: Mon, 24 Nov 2025 10:00:00 +0000
+Message-ID: <{number}@mx.example.com>
+Subject: Undelivered Mail Returned to Sender
+Content-Type: multipart/report; report-type=delivery-status; boundary=x
+
+--x
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.example.com
+
+Final-Recipient: rfc822; somebody{number}@gmail.com
+Action: failed
+Status: 5.1.1
+Diagnostic-Code: smtp; 550-5.1.1 The email account that you tried to reach does not exist.
+
+--x--
+"""
+
+
+def opened(folder: Path, name: str = "h.db") -> History:
+    return History.open(f"sqlite:///{folder / name}")
+
+
+def taken(history: History, *places: str | Path, **how: Any) -> IntakeResult:
+    given: dict[str, Any] = {"outcomes": outcomes(), **how}
+    plan = IntakePlan(PORTS, [str(each) for each in places], **given)
+    return asyncio.run(take_in(plan, Observations(history)))
+
+
+def seen(history: History) -> Deliveries:
+    found = deliveries_of(history, "example.com", 28, NOW)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    found = opened(tmp_path)
+    yield found
+    found.close()
+
+
+def a_month(folder: Path) -> list[Path]:
+    """Feedback of every kind, as a user has it lying about."""
+    mails = folder / "Maildir" / "new"
+    mails.mkdir(parents=True)
+    for number in range(3):
+        (mails / f"b{number}").write_text(DSN.format(number=number))
+    (mails / "c").write_text(ARF.format(kind="abuse"))
+    (mails / "d").write_text("From: a@example.net\nSubject: Hello\n\nHello\n")
+    events = folder / "events.ndjson"
+    lines = [bounced("Permanent", "NoEmail"), ses("Delivery", {"recipients": ["a@gmail.com"]})]
+    events.write_text("\n".join(json.dumps(each) for each in lines))
+    rates = folder / "postmaster.csv"
+    rates.write_text("Domain,Date,Spam rate (%)\nexample.com,2025-11-23,0.2\n")
+    table = folder / "snds.csv"
+    table.write_text("192.0.2.1,11/23/2025 1:00 AM,11/24/2025 1:00 AM,9,9,900,RED,0.3%,,,0,,,\n")
+    return [folder / "Maildir", events, LOGS, rates, table]
+
+
+def test_every_kind_is_taken_in_once(history: History, tmp_path: Path) -> None:
+    places = a_month(tmp_path)
+    result = taken(history, *places)
+    assert (result.items, result.others, result.lost, result.problems) == (12, 1, False, [])
+    news = {(kind.value, who): tally.new for (kind, who), tally in result.tallies.items()}
+    assert news == {
+        ("bounce", "gmail"): 3,
+        ("complaint", "docomo"): 1,
+        ("event", "ses"): 2,
+        ("log", "log"): 12,
+        ("numbers", "gmail"): 1,
+        ("numbers", "snds"): 4,
+    }
+    assert result.results[DeliveryResult.HARD] == 3 + 1 + 4
+    found = seen(history)
+    assert sum(each.complaints for each in found.days) == 1
+    assert sum(each.delivered for each in found.days) == 6
+    assert {each.day for each in found.days} == {date(2025, 11, 24)}
+    assert [each.high for each in found.gmail] == [0.2]
+    assert len(found.snds) == 4
+    before = digest(history)
+    again = taken(history, *places)
+    assert (again.seen, sum(each.new for each in again.tallies.values())) == (12, 0)
+    assert digest(history) == before
+
+
+def test_a_log_that_grew_counts_what_is_new(history: History, tmp_path: Path) -> None:
+    lines = (LOGS / "postfix.log").read_text("utf-8").splitlines(keepends=True)
+    log = tmp_path / "mail.log"
+    log.write_text("".join(lines[:3]))
+    first = taken(history, log)
+    log.write_text("".join(lines))
+    second = taken(history, log)
+    at_once = opened(tmp_path, "whole.db")
+    whole = taken(at_once, log)
+    assert first.results + second.results == whole.results
+    assert seen(history).days == seen(at_once).days
+    at_once.close()
+
+
+def test_killed_at_every_step_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
+    places = a_month(tmp_path)
+    whole = opened(tmp_path, "whole.db")
+    taken(whole, *places)
+    opened(tmp_path, "h.db").close()
+
+    def work(step: Step) -> None:
+        history = opened(tmp_path)
+        stepping(step)
+        taken(history, *places)
+
+    kills = sum(1 for _ in killed_at_every(work))
+    history = opened(tmp_path)
+    assert kills > 10
+    assert contents(history) == contents(whole)
+    history.close()
+    whole.close()
+
+
+def test_events_of_no_domain_wait_for_one(history: History, tmp_path: Path) -> None:
+    file = tmp_path / "sendgrid.json"
+    file.write_text(json.dumps([sendgrid("delivered"), sendgrid("spamreport")]))
+    result = taken(history, file)
+    assert [each.detail for each in result.problems] == [NO_DOMAIN(n=2)]
+    assert result.lost
+    told = taken(history, file, domain="example.com")
+    assert (told.seen, told.lost, told.results.total()) == (0, False, 2)
+    rates = tmp_path / "rates.csv"
+    rates.write_text("Date,Spam rate\n2025-11-23,0.2%\n")
+    assert [each.detail for each in taken(history, rates).problems] == [NO_DOMAIN(n=1)]
+    assert not taken(history, rates, domain="example.com").problems
+
+
+def test_what_is_older_than_asked_for_can_be_read_later(history: History, tmp_path: Path) -> None:
+    result = taken(history, LOGS / "exim.log", since=date(2025, 11, 25))
+    assert result.results.total() == 0
+    assert taken(history, LOGS / "exim.log").results.total() == 4
+
+
+def test_a_dry_run_keeps_nothing(history: History, tmp_path: Path) -> None:
+    events: list[DeliveryEvent] = []
+    result = taken(history, *a_month(tmp_path), dry=True, takes_events=events.extend)
+    assert result.results.total() == 18
+    assert deliveries_of(history, "example.com", 28, NOW) is None
+    assert events == []
+
+
+def test_addresses_go_to_whom_the_user_named_and_nowhere_else(tmp_path: Path) -> None:
+    history = opened(tmp_path)
+    events: list[Sequence[DeliveryEvent]] = []
+    taken(history, *a_month(tmp_path), takes_events=events.append)
+    told = {(each.recipient, each.why) for some in events for each in some if each.why}
+    assert ("somebody0@gmail.com", SuppressClass.ADDRESS) in told
+    assert ("a@docomo.ne.jp", SuppressClass.COMPLAINT) in told
+    events.clear()
+    taken(history, *[tmp_path / "Maildir", tmp_path / "events.ndjson"], takes_events=events.append)
+    assert events == [], "what was told is not told again"
+    history.close()
+    kept = b"".join(each.read_bytes() for each in tmp_path.glob("h.db*"))
+    assert b"gmail-no-account" in kept
+    for address in (b"somebody", b"a@docomo", b"news@", b"@gmail.com"):
+        assert address not in kept
+
+
+def test_without_the_catalogue_of_replies_only_reports_are_read(history: History, tmp_path: Path) -> None:
+    result = taken(history, *a_month(tmp_path), outcomes=None)
+    assert (result.items, result.others) == (12, 12)
+    assert FeedbackKind.BOUNCE not in {kind for kind, _ in result.tallies}
