@@ -6,7 +6,9 @@ import asyncio
 import glob
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +59,27 @@ def command(places: tuple[str, ...], style: str, lang: str, **params: Any) -> in
         settings = read_settings(params["config"])
         folder = (params["config"] or Path("deliv.toml")).absolute().parent
         plan = _plan(places, params, settings, folder)
-        result = _run(plan, params["url"] or settings.history, folder)
+        with _addresses(plan, settings.feedback.addresses) as plan:
+            result = _run(plan, params["url"] or settings.history, folder)
     _show(result, style, lang)
     return 3 if result.lost else 0
+
+
+@contextmanager
+def _addresses(plan: IntakePlan, file: Path | None) -> Iterator[IntakePlan]:
+    """The plan, with the file of addresses taking events where the settings name one. Raises InputError."""
+    if file is None or plan.dry:
+        yield plan
+        return
+    from deliverability.history.addresses import AddressFile
+    from deliverability.runs.suppress import addresses_into
+
+    kept = AddressFile(file)
+    try:
+        yield replace(plan, takes_events=addresses_into(kept, int(plan.ports.clock.now().timestamp())))
+        kept.settle()
+    finally:
+        kept.close()
 
 
 def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, folder: Path) -> IntakePlan:

@@ -110,9 +110,9 @@ def told(found: NoticeContent, catalogue: ReplyCatalogue) -> tuple[Reply, ...]:
         return found.replies
     status = found.replies[0].status or found.replies[0].enhanced if found.replies else ""
     recipient = found.replies[0].recipient if found.replies else ""
-    found_words = [replace(each, status=status, recipient=recipient or each.recipient) for each in known]
+    named = [replace(each, status=status, recipient=recipient or each.recipient) for each in known]
     # One notice says the same thing in several sentences and languages.
-    return tuple(found_words[:1]) if len(found.replies) <= 1 and found.kind == "message" else tuple(found_words)
+    return tuple(named[:1]) if len(found.replies) <= 1 and found.kind == "message" else tuple(named)
 
 
 def _tells_little(notice: Reply, catalogue: ReplyCatalogue) -> bool:

@@ -43,8 +43,18 @@ ON CONFLICT (address, kind) DO UPDATE SET
 """
 
 
+_DELIVERED = """
+UPDATE addresses SET delivered = max(coalesce(addresses.delivered, 0), new.at)
+FROM temp.delivered AS new WHERE new.address = addresses.address
+"""
+
+
 class AddressFile:
-    """The addresses, kept between runs. Its methods raise InputError where the file cannot be used any more."""
+    """The addresses, kept between runs. Its methods raise InputError where the file cannot be used any more.
+
+    Of a delivery nothing is kept but when the last one was, of addresses that are here. Since a log may be read before
+    the bounces that came earlier, all deliveries of a run stand in a temporary file without a name until `settle`.
+    """
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
         """Open it, or make it. Raises InputError; also where others than its owner may read or write it."""
@@ -75,6 +85,7 @@ class AddressFile:
         """Raises InputError where it is a database of another program, or of a later version of this one."""
         self._database.execute("PRAGMA secure_delete = ON")
         self._database.execute("PRAGMA busy_timeout = 10000")
+        self._database.execute("CREATE TEMP TABLE delivered (address TEXT PRIMARY KEY, at INTEGER) WITHOUT ROWID")
         (application,) = self._database.execute("PRAGMA application_id").fetchone()
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
         (tables,) = self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -89,10 +100,9 @@ class AddressFile:
             self._database.execute(f"PRAGMA user_version = {_VERSION}")
 
     def take(self, events: Iterable[AddressEvent], delivered: Iterable[tuple[str, int]] = ()) -> None:
-        """Keep events, and when mail was delivered to addresses that are here already or among `events`.
+        """Keep events, all or none of them, and remember deliveries until `settle`; the same again changes nothing.
 
-        Addresses are as feedback.suppress.plain_address writes them. All of it is kept, or nothing; the same events
-        again change nothing.
+        Addresses are as feedback.suppress.plain_address writes them; times are seconds since 1970.
         """
         rows = [
             {
@@ -106,8 +116,19 @@ class AddressFile:
                 self._database.execute("BEGIN IMMEDIATE")
                 self._database.executemany(_TAKE, rows)
                 self._database.executemany(
-                    "UPDATE addresses SET delivered = max(coalesce(delivered, ?2), ?2) WHERE address = ?1", delivered
+                    "INSERT INTO temp.delivered VALUES (?, ?) ON CONFLICT DO UPDATE SET at = max(at, excluded.at)",
+                    delivered,
                 )
+        except sqlite3.Error as error:
+            raise self._error(error) from None
+
+    def settle(self) -> None:
+        """Note at the addresses that are here when mail was last delivered to them, and forget all other deliveries."""
+        try:
+            with self._database:
+                self._database.execute("BEGIN IMMEDIATE")
+                self._database.execute(_DELIVERED)
+                self._database.execute("DELETE FROM temp.delivered")
         except sqlite3.Error as error:
             raise self._error(error) from None
 

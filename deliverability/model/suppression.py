@@ -30,7 +30,7 @@ class AddressEvent:
         at: seconds since 1970.
         receiver: id of the receiver, or empty.
         meaning: id of the meaning in the reply catalogue, or empty.
-        origin: what told it: ``bounce``, ``complaint``, ``event`` or ``log``.
+        origin: what told it; see DeliveryOrigin.
 
     """
 
@@ -39,7 +39,7 @@ class AddressEvent:
     at: int
     receiver: str = ""
     meaning: str = ""
-    origin: str = "bounce"
+    origin: str = "bounces"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,18 @@
-"""What of the kept addresses goes on a suppression list now."""
+"""Which addresses are kept, and what of them goes on a suppression list now."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from deliverability.feedback.suppress import decide
+from deliverability.feedback.suppress import decide, plain_address
 from deliverability.history.addresses import AddressFile
-from deliverability.model.suppression import AddressRecord, Decision, SuppressClass
+from deliverability.model.deliveries import DeliveryEvent, DeliveryResult
+from deliverability.model.suppression import AddressEvent, AddressRecord, Decision, SuppressClass
 from deliverability.ports.ports import Ports
+from deliverability.runs.intake import TakesEvents
 from deliverability.runs.mailable import takes_no_mail
 
 
@@ -27,6 +29,30 @@ class SuppressSums:
     def of(self, decision: Decision) -> int:
         """How many addresses became that."""
         return sum(n for (each, _), n in self.decided.items() if each is decision)
+
+
+def addresses_into(kept: AddressFile, now: int) -> TakesEvents:
+    """What an intake gives its events to, so that their addresses are kept; see AddressFile.settle.
+
+    `now`, seconds since 1970, is when an event was that does not tell.
+    """
+
+    def take(events: Sequence[DeliveryEvent]) -> None:
+        named = [(address, each) for each in events if (address := plain_address(each.recipient))]
+        kept.take(
+            (
+                AddressEvent(address, each.why, _at(each, now), each.receiver, each.meaning, each.origin.value)
+                for address, each in named
+                if each.why is not None
+            ),
+            ((address, _at(each, now)) for address, each in named if each.result is DeliveryResult.DELIVERED),
+        )
+
+    return take
+
+
+def _at(event: DeliveryEvent, now: int) -> int:
+    return now if event.at is None else min(event.at, now)
 
 
 async def suppressed(

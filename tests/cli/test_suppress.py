@@ -7,6 +7,7 @@ import io
 import json
 import stat
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,7 @@ def kept(tmp_path: Path) -> Path:
         ],
         [("alive@example.org", now)],
     )
+    file.settle()
     file.close()
     (tmp_path / "zone").mkdir()
     for name, mx in ZONES.items():
@@ -139,3 +141,43 @@ def test_postmark_gets_fifty_addresses_a_document(deliv: Deliv, tmp_path: Path) 
     assert deliv("suppress", "--addresses", str(path), "--format", "postmark", "-o", "off").code == 0
     sizes = [len(json.loads(line)["Suppressions"]) for line in Path("off").read_text("utf-8").splitlines()]
     assert sizes == [50, 50, 20]
+
+
+POSTFIX = "{day} mx postfix/smtp[9]: {key}: to=<{to}>, relay=mx.example.org[192.0.2.1]:25, dsn={dsn}, status={status} ({text})"
+GONE = ("5.1.1", "bounced", "host mx.example.org[192.0.2.1] said: 550 5.1.1 user unknown (in reply to RCPT TO command)")
+TAKEN = ("2.0.0", "sent", "250 2.0.0 Ok")
+SPAM = ("5.7.1", "bounced", "host mx.example.org[192.0.2.1] said: 550 5.7.1 message contains spam (in reply to DATA)")
+
+
+def log(*lines: tuple[str, int, tuple[str, str, str]]) -> str:
+    """A log of Postfix: who, how many days ago, what became of it."""
+    made = []
+    for number, (to, days, (dsn, status, text)) in enumerate(lines):
+        moment = datetime.now(UTC) - timedelta(days=days)
+        day = moment.strftime("%Y-%m-%dT%H:%M:%S+00:00")
+        made.append(POSTFIX.format(day=day, key=f"4A{number:04X}", to=to, dsn=dsn, status=status, text=text))
+    return "\n".join(made) + "\n"
+
+
+def test_an_intake_fills_the_file_and_keeps_nobody_without_one(deliv: Deliv, tmp_path: Path) -> None:
+    lines = [
+        ("Alive@example.org", 2, TAKEN),  # read before its bounce of an earlier day
+        *(("dead@example.org", 3, GONE), ("alive@example.org", 4, GONE), ("filtered@example.org", 3, SPAM)),
+    ]
+    Path("mail.log").write_text(log(*lines), "utf-8")
+    taken = ("intake", "mail.log", "--domain", "example.com", "--offline")
+    done = deliv(*taken, "--history", "sqlite:///without.db")
+    assert done.code == 0, done.out + done.err
+    assert {path.name for path in tmp_path.iterdir()} == {"mail.log", "without.db", "without.db.lock"}
+    Path("deliv.toml").write_text('history = "sqlite:///h.db"\n[feedback]\naddresses = "kept.sqlite3"\n', "utf-8")
+    assert deliv(*taken, "--dry-run").code == 0
+    assert not Path("kept.sqlite3").exists()
+    for _ in range(2):
+        assert deliv(*taken).code == 0
+    assert stat.S_IMODE(Path("kept.sqlite3").stat().st_mode) == 0o600
+    done = deliv("suppress", "-o", "off.csv", "--offline")
+    assert done.code == 0, done.err
+    assert listed("csv", Path("off.csv").read_text("utf-8")) == ["dead@example.org"]
+    assert "1 address received mail after it bounced" in done.out
+    for database in ("without.db", "h.db"):
+        assert b"dead@" not in Path(database).read_bytes()

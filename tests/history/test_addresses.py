@@ -67,9 +67,15 @@ def test_bounces_add_up_and_the_same_ones_again_change_nothing(path: Path) -> No
 
 def test_a_delivery_is_kept_of_addresses_that_are_here_and_of_nobody_else(path: Path) -> None:
     kept = AddressFile(path)
-    kept.take([bounce(100)], [("a@example.org", 200), ("b@example.org", 200)])
-    kept.take([], [("a@example.org", 150)])
-    assert [(each.address, each.delivered) for each in kept.records()] == [("a@example.org", 200)]
+    kept.take([], [("a@example.org", 150), ("b@example.org", 200), ("c@example.org", 200)])
+    kept.take([bounce(100)], [("a@example.org", 200)])
+    kept.settle()
+    kept.take([bounce(50, "b@example.org")], [("a@example.org", 120)])
+    kept.settle()
+    assert [(each.address, each.delivered) for each in kept.records()] == [
+        ("a@example.org", 200),
+        ("b@example.org", None),
+    ]
 
 
 def test_what_is_forgotten_is_not_in_the_file_any_more(path: Path) -> None:
