@@ -83,6 +83,9 @@ class MailSettings:
     rare: tuple[str, ...] | None = _said(
         'Mail that is sent seldom, each as "YYYY-MM-DD what"; an empty list: there is none.'
     )
+    list_check: Path | None = _said(
+        "The JSON of `deliv list-check` for the list of recipients: evidence on bounces and sign-ups in the reports."
+    )
     messages: tuple[str, ...] = _said(
         "Sample messages: files, globs, a Maildir or an mbox (the newest message of the domain is taken).", ()
     )
@@ -648,8 +651,12 @@ def _from_folder(settings: Settings, folder: Path) -> Settings:
     def messages(table: Any) -> tuple[str, ...]:
         return tuple(str(place(each)) for each in table.messages)
 
+    def checked(table: MailSettings) -> Path | None:
+        return place(table.list_check) if table.list_check else None
+
     return replace(
         settings,
+        list_check=checked(settings),
         rules=tuple(place(each) for each in settings.rules),
         output=place(settings.output) if settings.output else None,
         messages=messages(settings),
@@ -658,7 +665,7 @@ def _from_folder(settings: Settings, folder: Path) -> Settings:
             places=tuple(str(place(each)) for each in settings.feedback.places),
             addresses=place(settings.feedback.addresses) if settings.feedback.addresses else None,
         ),
-        domain=tuple(replace(each, messages=messages(each)) for each in settings.domain),
+        domain=tuple(replace(each, messages=messages(each), list_check=checked(each)) for each in settings.domain),
     )
 
 

@@ -43,6 +43,7 @@ AUDITORS = (
     "traffic",
     "tls_reports",
     "gate",
+    "recipients",
 )
 """All by name, in the order of the catalogue; the auditor NAME is `audit` of the module NAME."""
 

@@ -12,6 +12,7 @@ class Input(StrEnum):
 
     SENDING_IP: one address that sends, or a message that shows one. SENDING_IPS: all of them, as one message cannot.
     REPORTS: what receivers report, read in. HISTORY: weekly runs that are kept. RARE_RUNS: which mail is sent seldom.
+    LIST_CHECK: the sums of a checked list of recipients.
     """
 
     SENDING_IP = "sending-ip"
@@ -27,11 +28,12 @@ class Input(StrEnum):
     REPORTS = "reports"
     HISTORY = "history"
     RARE_RUNS = "rare-runs"
+    LIST_CHECK = "list-check"
 
     @property
     def kept(self) -> bool:
         """Whether it comes from what is kept between audits or stands in settings: no option of an audit gives it."""
-        return self in (Input.REPORTS, Input.HISTORY, Input.RARE_RUNS)
+        return self in (Input.REPORTS, Input.HISTORY, Input.RARE_RUNS, Input.LIST_CHECK)
 
 
 Arg = Union[str, int, float, "Detail", tuple["Arg", ...]]

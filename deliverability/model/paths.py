@@ -394,6 +394,16 @@ FactPath = Literal[
     "gate.to",
     "gate.rua_authorised",
     "gate.rare_missing",
+    "recipients.checked",
+    "recipients.checked_days",
+    "recipients.entries",
+    "recipients.undeliverable",
+    "recipients.undeliverable_percent",
+    "recipients.suppressed",
+    "recipients.unconfirmed",
+    "recipients.inactive",
+    "recipients.inactive_percent",
+    "recipients.inactive_days",
     # paths:end
 ]
 PATHS: frozenset[str] = frozenset(get_args(FactPath))
