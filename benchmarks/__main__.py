@@ -19,10 +19,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / "benchmarks" / "measured.json"
@@ -34,8 +35,7 @@ PAPER = "paper"
 """The target of rows that are computed, not measured."""
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(Struct, frozen=True):
     """A benchmark: its file without ending, the targets it is for, and what it is told where only few are wanted."""
 
     name: str
@@ -60,8 +60,7 @@ SCRIPTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
+class Ran(Struct, frozen=True):
     """What became of a script: its rows, or why it has none."""
 
     rows: tuple[Mapping[str, Any], ...] = ()

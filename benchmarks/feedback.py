@@ -23,8 +23,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)  # and not this folder, whose dns.py would stand in the place of a package
@@ -36,8 +38,7 @@ MB = 1_000_000
 YESTERDAY = int(time.time()) // 86_400 * 86_400 - 86_400
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Struct, frozen=True):
     """One line of the result; `met` is None where the peer is not there."""
 
     target: str

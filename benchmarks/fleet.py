@@ -21,10 +21,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -40,8 +41,7 @@ MANY = 5000  # of the long one, as long as none are asked for: 50,000 take half 
 _MANY = 10_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(Struct, frozen=True):
     """What a process and those that it started took: seconds, of processor time as well; octets of the largest."""
 
     domains: int

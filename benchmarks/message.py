@@ -34,8 +34,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -54,8 +56,7 @@ _HEAD = (
 _PLAIN = _HEAD + b"Content-Type: text/plain; charset=utf-8\r\n\r\n"
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Struct, frozen=True):
     """One line of the result; `met` is None where the peer is not there."""
 
     target: str
@@ -103,8 +104,7 @@ def prose(size: int) -> bytes:
     return _PLAIN + text * (size // len(text))
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(Struct, frozen=True):
     """A message, and what is asked of us beside dkimpy and mailauth."""
 
     target: str

@@ -19,12 +19,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -45,8 +46,7 @@ _OPT = b"\0" + struct.pack("!HHIH", 41, 1232, 0, 0)
 _QUESTION_NAME = 0xC000 | 12  # a pointer to it
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(Struct, frozen=True):
     """What a server has done since it began: questions, and seconds of processor time."""
 
     questions: int
@@ -255,8 +255,7 @@ def serve(make: Callable[[], Resolver], delay: float, port: int, pipe: Connectio
         asyncio.run(run())
 
 
-@dataclass(frozen=True, slots=True)
-class Serving:
+class Serving(Struct, frozen=True):
     """A name server that runs: its port, as `--resolver` takes it, and the pipes to its processes."""
 
     port: int

@@ -11,8 +11,9 @@ from __future__ import annotations
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     import pydantic
@@ -48,8 +49,7 @@ class FilesError(Exception):
         return type(self), (self.problems,)
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """Plain data, the line on which each value begins, by its path of keys and indexes, and the text read."""
 
     data: Any

@@ -13,10 +13,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
 from deliverability.feedback.imap import ImapAccess
 
@@ -63,8 +63,7 @@ service stats {{
 """
 
 
-@dataclass(frozen=True, slots=True)
-class ImapServer:
+class ImapServer(Struct, frozen=True):
     """A running server; a test fills and looks at the mailbox as a mail program does."""
 
     port: int

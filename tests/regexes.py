@@ -11,12 +11,13 @@ import ast
 import importlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from re import _constants as c
 from re import _parser as parser
 from typing import Any
+
+from msgspec import Struct
 
 Characters = frozenset[int]
 
@@ -35,8 +36,7 @@ CATEGORIES = {
 }
 
 
-@dataclass(frozen=True)
-class Expression:
+class Expression(Struct, frozen=True):
     """A regular expression of the package: the line where it stands, its text, and its flags."""
 
     place: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from deliverability.model.codes import AS_SAID
 from deliverability.model.facts import Reason, Unknown, Waiver

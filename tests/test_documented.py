@@ -252,6 +252,9 @@ def test_the_rows_name_who_imports_a_package() -> None:
         for package, (where, *_) in table.items():
             name = IMPORTED_AS.get(package, package.replace("-", "_"))
             ours = users().get(name, set())
+            if where == "everywhere":
+                assert len(ours) > 10, package
+                continue
             assert {each.strip("`") for each in where.split(", ")} == (
                 ours or ({"tests"} if name in tested else {"–"})
             ), package

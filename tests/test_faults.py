@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
+from msgspec.structs import replace
 
 import deliverability.demo
 from deliverability.auditors import catalogue
@@ -156,8 +157,7 @@ class FaultyResolver:
         pass
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(Struct, frozen=True):
     audited: Audited
     report: Report
 

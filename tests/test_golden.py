@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import difflib
 import pickle
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 import deliverability.demo
 from deliverability.judge.engine import Selection

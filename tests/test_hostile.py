@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import pytest
+from msgspec import Struct
 
 from deliverability.auditors import identity, transport, unsubscribe
 from deliverability.feedback.match import fold
@@ -109,8 +109,7 @@ def numbered(piece: str, head: str = "", tail: str = "") -> Text:
     return text
 
 
-@dataclass(frozen=True)
-class Reader:
+class Reader(Struct, frozen=True):
     """A function over outside text, the beginnings that get a text further into it, and pieces of its own."""
 
     work: Callable[[str], object]

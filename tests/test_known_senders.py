@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -18,6 +17,8 @@ import dkim
 import pytest
 import yaml
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability.judge.engine import Selection
 from deliverability.knowledge import shipped
@@ -47,8 +48,7 @@ ROWS = range(1, 15)
 """The rows of the table in the README: cases in which verdicts were once false."""
 
 
-@dataclass(frozen=True)
-class Sender:
+class Sender(Struct, frozen=True):
     """One case of the data files: a domain with its records, a mail, and what is right."""
 
     id: str

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability._yamlstrict import read
 from deliverability.auditors import catalogue
@@ -239,8 +240,7 @@ def test_gains_are_what_judging_again_with_the_finding_met_gives(case: str, volu
 _VOLUMES = {VolumeClass.SMALL: 50, VolumeClass.BULK: 20_000}
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Deed:
+class Deed(Struct, frozen=True, order=True):
     """What a receiver does with mail that does not meet a rule; read from ``may reject 421 4.7.27, 550 5.7.27``."""
 
     certain: bool
@@ -259,8 +259,7 @@ class Deed:
         return cls.of(Effect(effect), contested, tuple(each.strip() for each in codes.split(",") if each))
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """A rule that is unmet, for senders of one volume, and who minds."""
 
     rule: str

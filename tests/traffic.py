@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability.auditors import auditors, catalogue
 from deliverability.auditors.base import gather
@@ -77,8 +79,7 @@ UNSIGNED = facet(spf="host.invalid", spf_result="none")
 FORGED = facet(spf=DOMAIN, spf_result="fail")
 
 
-@dataclass(frozen=True)
-class Mail:
+class Mail(Struct, frozen=True):
     """Messages of one kind on one day from one address."""
 
     day: date
@@ -231,8 +232,7 @@ async def facts_for(
     return gathered.facts
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """A gate and what it rests on."""
 
     facts: FactSet

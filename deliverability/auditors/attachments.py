@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
 from deliverability.mail.evidence import part_evidence
@@ -159,8 +160,7 @@ def _record(leaf: Leaf, decoded_octets: Value) -> Value:
     }
 
 
-@dataclass(slots=True)
-class _Content:
+class _Content(Struct):
     """The facts that come from the octets; as they are for a file that is nothing special."""
 
     true_type: Value = None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from deliverability.auditors import auditor_named
 from deliverability.model.codes import ABOUT, AS_SAID, Code, as_said
@@ -73,16 +74,13 @@ AuditFunction = Callable[["Context"], Awaitable[None]]
 _NO_MESSAGE = Unknown(Reason.NO_MESSAGE)
 
 
-@dataclass(frozen=True, slots=True)
-class Auditor:
+class Auditor(Struct, frozen=True, dict=True):
     """One topic: the facts it promises, the facts of others it reads, and the coroutine that does it.
 
     It is pickled by its name, so only those of the table can be.
 
     Attributes:
         of_message: all its facts are about the message; it is run only where there is one.
-        promised: the paths that it must state (fields of list items travel inside their list).
-        without_message: what stands under these paths where there is no message, the same for every subject.
 
     """
 
@@ -91,14 +89,16 @@ class Auditor:
     needs: tuple[str, ...]
     run: AuditFunction
     of_message: bool = False
-    promised: tuple[str, ...] = field(init=False, repr=False)
-    without_message: Mapping[str, Fact] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        """Work out what follows from the rest."""
-        promised = tuple(spec.path for spec in self.provides if "[]" not in spec.path)
-        object.__setattr__(self, "promised", promised)
-        object.__setattr__(self, "without_message", {path: Fact(path, _NO_MESSAGE) for path in promised})
+    @cached_property
+    def promised(self) -> tuple[str, ...]:
+        """The paths that it must state (fields of list items travel inside their list)."""
+        return tuple(spec.path for spec in self.provides if "[]" not in spec.path)
+
+    @cached_property
+    def without_message(self) -> Mapping[str, Fact]:
+        """What stands under these paths where there is no message, the same for every subject."""
+        return {path: Fact(path, _NO_MESSAGE) for path in self.promised}
 
     def __reduce__(self) -> tuple[Callable[[str], Auditor], tuple[str]]:
         return auditor_named, (self.name,)
@@ -149,8 +149,7 @@ def _pages(message: Message) -> ShownHtml:
     return ShownHtml(message)
 
 
-@dataclass(slots=True)
-class Context:
+class Context(Struct):
     """What one auditor is handed: the subject, the ports, the message, and only the facts it declared.
 
     Attributes:
@@ -306,8 +305,7 @@ _SHOWN_OCTETS = 2000
 _SHOWN_LINES = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(Struct, frozen=True):
     """What one auditor was given and what it made of it.
 
     Auditors are functions of the subject, the message, the time, the facts they need and the answers they get: with
@@ -320,8 +318,7 @@ class Execution:
     evidence: Mapping[str, Evidence]
 
 
-@dataclass(frozen=True, slots=True)
-class Gathered:
+class Gathered(Struct, frozen=True):
     """All facts of a subject, and the tracebacks of auditors that crashed (for stderr, not for the report).
 
     `executions` has what each auditor did that did not crash, for gathering again under slightly other answers.
@@ -329,7 +326,10 @@ class Gathered:
 
     facts: FactSet
     crashes: tuple[str, ...]
-    executions: Mapping[str, Execution] = field(default_factory=dict, repr=False)
+    executions: Mapping[str, Execution] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Gathered({self.facts!r}, {self.crashes!r})"
 
 
 class _Listening:

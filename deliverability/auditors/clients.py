@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from deliverability._charrefs import unescape
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
@@ -145,8 +146,7 @@ _AT_RULES = {
 _ONE_NUMBER = re.compile(r"[-+]?[\d.]+[a-z%]*$", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class _Support:
+class _Support(Struct, frozen=True):
     """The vendored data."""
 
     date: str
@@ -154,8 +154,7 @@ class _Support:
     features: Mapping[str, tuple[str, str]]  # title and one letter a client
 
 
-@dataclass(slots=True)
-class Uses:
+class Uses(Struct):
     """How often features are used, and how often of that under no condition."""
 
     all: dict[str, int] = field(default_factory=dict)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.addresses import to_a_label
@@ -68,8 +69,7 @@ PROVIDES = (
 _INPUTS = {"envelope.mail_from": Input.MAIL_FROM, "envelope.helo": Input.HELO, "envelope.ip": Input.SENDING_IP}
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
+class _Reading(Struct, frozen=True):
     """A value, the name of its source, and the evidence for it."""
 
     value: str
@@ -77,8 +77,7 @@ class _Reading:
     evidence: tuple[Evidence, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Trace:
+class _Trace(Struct, frozen=True):
     """What our own server saw, or the trace fields of the file tell, each in the order of precedence of its source.
 
     `lost`: why something is not among it, where that is known.

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.addresses import parse_addresses, to_a_label
@@ -156,8 +157,7 @@ def _marks(message: Message) -> dict[str, list[HeaderField]]:
     return {code: fields for code, fields in signs.items() if fields}
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
+class _Record(Struct, frozen=True):
     """What a receiver on the way recorded: the client's address, and whether SPF passed for the author's own."""
 
     field: HeaderField

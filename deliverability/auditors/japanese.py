@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.evidence import header_evidence, part_evidence
@@ -77,8 +78,7 @@ _HALF_WIDTH = re.compile("[\uff61-\uff9f]")
 _JIS = "iso-2022-jp"
 
 
-@dataclass(slots=True)
-class _Findings:
+class _Findings(Struct):
     """What is collected over header and body."""
 
     half_width: dict[str, None]

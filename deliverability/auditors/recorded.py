@@ -7,7 +7,8 @@ RFC 8601, RFC 7208 section 9.1.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.addresses import to_a_label
@@ -89,8 +90,7 @@ _OTHER_KEY = {"key-missing", "key-revoked", "key-invalid", "key-multiple", "key-
 _SPF_NAMES = ("smtp.mailfrom", "smtp.mail", "smtp.mfrom", "smtp.helo")
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedResult:
+class RecordedResult(Struct, frozen=True):
     """One result that the receiver recorded.
 
     Attributes:
@@ -107,8 +107,7 @@ class RecordedResult:
     guessed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     """What the receiver recorded: who, the client address with its field, and the results by method."""
 
     by: str | None

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from itertools import islice
 from statistics import median
+
+from msgspec import Struct, field
 
 from deliverability.auditors.sources import TrafficSource, first_seen
 from deliverability.auditors.standing import SourceStanding
@@ -45,8 +46,7 @@ def messages_in(rows: Iterable[ObservedRow]) -> int:
     return sum(row.messages for row in rows)
 
 
-@dataclass(frozen=True)
-class ReportWindow:
+class ReportWindow(Struct, frozen=True, dict=True):
     """The trusted rows of a window about one domain, as sources."""
 
     observed: Observed

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from deliverability.auditors.base import Context
 from deliverability.model.senders import Include, Service
@@ -21,8 +22,7 @@ MAX_OWN_NAMES = 20
 """Names of the domain's own through which SPF is followed to services; where there are more, every guess is tried."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A selector whose key was asked for, and the answer."""
 
     domain: str
@@ -47,8 +47,7 @@ class Asked:
         return self.present and key is not None and key.usable
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
+class Keys(Struct, frozen=True):
     """What was asked for and answered.
 
     Attributes:
@@ -155,8 +154,7 @@ def _unlikely_selector(domain: str) -> str:
     return "x" + hashlib.sha256(domain.encode("utf-8", "replace")).hexdigest()[:20]
 
 
-@dataclass(frozen=True, slots=True)
-class _Asking:
+class _Asking(Struct, frozen=True):
     """The keys asked for so far."""
 
     resolver: Resolver

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.mail.evidence import header_evidence
@@ -110,8 +111,7 @@ NEEDS = (
 )
 
 
-@dataclass(slots=True)
-class _Seen:
+class _Seen(Struct):
     """What was seen of one service."""
 
     service: Service
@@ -178,8 +178,7 @@ async def audit(ctx: Context) -> None:
     _state_message(ctx, frozenset(seen), keys)
 
 
-@dataclass(frozen=True, slots=True)
-class _Term:
+class _Term(Struct, frozen=True):
     """A term of SPF that names a host: in which record it stands, how it is shown, and what it costs."""
 
     domain: str

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import date
+
+from msgspec import Struct, field
 
 from deliverability.auditors.standing import RowJudge, RowStanding, Setup, SourceStanding
 from deliverability.model.codes import Code, Detail
@@ -21,8 +22,7 @@ GOOD_PERCENT = 99.0
 OTHERS_ALIGNED = Code("by-others-aligned", ("name",))
 
 
-@dataclass(slots=True)
-class TrafficSource:
+class TrafficSource(Struct):
     """Rows of reports that belong together: one sender, one standing."""
 
     name: str

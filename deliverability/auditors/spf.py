@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.auditors.base import Context, auditor, dns_id, spec
 from deliverability.model.codes import Input, needs
@@ -336,8 +338,7 @@ class _Cited:
         return tuple(sorted(self._asked))
 
 
-@dataclass(frozen=True, slots=True)
-class _Identity:
+class _Identity(Struct, frozen=True):
     """A domain whose SPF matters: its role in the mail, and the sender that it is evaluated for.
 
     `mail_from` is None for the null reverse-path (checked as postmaster@HELO, RFC 7208 section 2.4), and an Unknown
@@ -353,8 +354,7 @@ class _Identity:
 _NO_MAIL_FROM = Unknown(Reason.NOT_CONFIGURED, needs(Input.MAIL_FROM))
 
 
-@dataclass(frozen=True, slots=True)
-class _Checked:
+class _Checked(Struct, frozen=True):
     """What the sending addresses get at one domain, in their order."""
 
     addresses: tuple[str, ...]

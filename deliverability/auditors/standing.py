@@ -8,9 +8,10 @@ settles it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import ip_address, ip_network
+
+from msgspec import Struct, field
 
 from deliverability.model.codes import Code, Detail
 from deliverability.model.observed import Facet, ObservedRow, SourceOwner, SourceWord
@@ -66,8 +67,7 @@ class SourceStanding(StrEnum):
         return self in (SourceStanding.SERVICE_MIXED, SourceStanding.UNCLAIMED)
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
+class Setup(Struct, frozen=True):
     """What ties addresses to the domain.
 
     Attributes:
@@ -113,8 +113,7 @@ class _Ranges:
         return next(filter(None, found), "")
 
 
-@dataclass(frozen=True, slots=True)
-class RowStanding:
+class RowStanding(Struct, frozen=True):
     """What one kind of mail from one address is: its standing with the reason, and the group it belongs to.
 
     `stream`: what tells streams of one service apart: whose Return-Path it carries.

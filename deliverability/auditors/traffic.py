@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from ipaddress import ip_address
+
+from msgspec.structs import replace
 
 from deliverability.auditors.base import Context, auditor, spec
 from deliverability.auditors.reported import ReportWindow

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.auditors.base import Context, MissingFact, auditor, http_id, spec
 from deliverability.mail.evidence import header_evidence, part_evidence
@@ -200,8 +201,7 @@ def _body(ctx: Context, message: Message, pages: ShownHtml) -> None:
     ctx.put("unsubscribe.body_link_octets", octets, *cited)
 
 
-@dataclass(slots=True)
-class _Allowance:
+class _Allowance(Struct):
     """Characters of plain text that may still be looked at."""
 
     left: int

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 _WAITING = 1000
 
@@ -19,8 +20,7 @@ class CaptureChange(StrEnum):
     GONE = "gone"
 
 
-@dataclass(frozen=True, slots=True)
-class CaptureNews:
+class CaptureNews(Struct, frozen=True):
     """One change of one capture."""
 
     change: CaptureChange

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct
 
 LIFE = timedelta(hours=1)
 MAX_RESERVED = 10_000
@@ -13,8 +14,7 @@ _LOCAL = re.compile(r"t-([0-9a-z]{26})", re.IGNORECASE)
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(Struct, frozen=True):
     """An address that takes mail until `until`."""
 
     address: str

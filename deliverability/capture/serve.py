@@ -9,11 +9,11 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import uvicorn
+from msgspec import Struct
 
 from deliverability.capture.app import create_app
 from deliverability.capture.feed import CaptureChange, CaptureNews
@@ -33,8 +33,7 @@ _GRACE_SECONDS = 1
 _HTTP_CONNECTIONS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class ListenAddress:
+class ListenAddress(Struct, frozen=True):
     """A host (name or address) and a port; 0: any that is free."""
 
     host: str
@@ -52,8 +51,7 @@ class ListenAddress:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class PublicListener:
+class PublicListener(Struct, frozen=True):
     """What a listener that others reach has to have.
 
     Attributes:
@@ -70,8 +68,7 @@ class PublicListener:
     token: str
 
 
-@dataclass(frozen=True, slots=True)
-class ListenSettings:
+class ListenSettings(Struct, frozen=True):
     """Where to listen. `web` None: no pages and no API. `public` None: for this machine alone."""
 
     smtp: ListenAddress
@@ -79,8 +76,7 @@ class ListenSettings:
     public: PublicListener | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Listening:
+class Listening(Struct, frozen=True):
     """What is listened at, with the ports that were found."""
 
     smtp: ListenAddress

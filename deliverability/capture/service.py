@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec import Struct, field
 
 from deliverability.capture.feed import CaptureChange, CaptureFeed
 from deliverability.capture.reserve import Reservations
@@ -25,8 +26,7 @@ AUDIT_CRASHED = Code("audit-crashed", ("detail",))
 _SHOWN = 200
 
 
-@dataclass(slots=True)
-class CaptureService:
+class CaptureService(Struct):
     """What the SMTP server, the API and the pages share.
 
     Attributes:

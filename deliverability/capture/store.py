@@ -12,10 +12,12 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability._files import PRIVATE, PRIVATE_FOLDER, move, write_whole
 from deliverability.mail.captured import META, RAW
@@ -30,8 +32,7 @@ _IDENT = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{12}")
 _HALF = re.compile(rf"\.{_IDENT.pattern}\.part")
 
 
-@dataclass(frozen=True, slots=True)
-class AuditSummary:
+class AuditSummary(Struct, frozen=True):
     """What the audit of a message came to, in short, for lists.
 
     Attributes:
@@ -50,8 +51,7 @@ class AuditSummary:
     tone: str = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Capture:
+class Capture(Struct, frozen=True):
     """One caught message, without its octets.
 
     Attributes:
@@ -131,13 +131,15 @@ class Capture:
             raise ValueError(f"no capture: {error!r}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class CaughtMail:
+class CaughtMail(Struct, frozen=True):
     """A capture and its octets, or the folder that has them: what travels to who audits it."""
 
     capture: Capture
     folder: Path | None = None
-    data: bytes | None = field(default=None, repr=False)
+    data: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"CaughtMail({self.capture!r})"
 
     @property
     def sample(self) -> Sample:

@@ -15,11 +15,12 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
 from functools import cache
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct, field
 
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
@@ -43,8 +44,7 @@ def shipped_rules() -> tuple[RuleSet, Selection]:
     return load_rules(), Selection()
 
 
-@dataclass(frozen=True, slots=True)
-class RoomSettings:
+class RoomSettings(Struct, frozen=True):
     """How messages are audited: what `deliv audit` would be told. All of it travels to another process.
 
     Attributes:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from deliverability.cli.command import Command
 from deliverability.cli.options import judging_options, output_options, plain_errors, rule_problems

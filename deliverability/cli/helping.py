@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import click
+from msgspec import Struct
 
 from deliverability.cli.language import language
 from deliverability.cli.types import called
@@ -21,8 +21,7 @@ from deliverability.words.phrases import Phrases, help_words
 _LEFT = 30
 
 
-@dataclass(frozen=True, slots=True)
-class HelpPage:
+class HelpPage(Struct, frozen=True):
     """The help of one command.
 
     Attributes:

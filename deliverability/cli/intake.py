@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +70,8 @@ def _addresses(plan: IntakePlan, file: Path | None) -> Iterator[IntakePlan]:
     if file is None or plan.dry:
         yield plan
         return
+    from msgspec.structs import replace
+
     from deliverability.history.addresses import AddressFile
     from deliverability.runs.suppress import addresses_into
 

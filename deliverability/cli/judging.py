@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct
 
 from deliverability.auditors import catalogue
 from deliverability.cli.language import BOTH, language
@@ -31,8 +33,7 @@ UNKNOWN_RULE = Code("waiver-unknown-rule", ("name",))
 UNKNOWN_RULE_NEAR = Code("waiver-unknown-rule-near", ("name", "near"))
 
 
-@dataclass(frozen=True, slots=True)
-class Judging:
+class Judging(Struct, frozen=True):
     """Everything after the facts. `fail_on` None: findings never give exit code 1."""
 
     rules: RuleSet

@@ -7,11 +7,12 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability._files import WholeFile, write_whole
 from deliverability.cli.language import language
@@ -35,8 +36,7 @@ UNKNOWN_ENDING = Code("unknown-ending", ("file", "endings"))
 NO_FILE_FOR_BOTH = Code("both-needs-file")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """What to write where.
 
     Attributes:
@@ -241,8 +241,7 @@ def _in_short(view: ReportView) -> Iterator[str]:
         yield f"{view.speaker.say('domains.first')}{colon}{step.what}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Outlet:
+class _Outlet(Struct, frozen=True):
     """A writer and where its text goes: a file, a file by way of a browser, or standard output."""
 
     writer: Writer

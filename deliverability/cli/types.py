@@ -6,12 +6,12 @@ import difflib
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
 
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import IS_FOLDER, NO_SUCH_FILE, InputError
@@ -213,8 +213,7 @@ class PathOf(click.ParamType[Path]):
         return [CompletionItem(incomplete, type="dir" if self._kind == "folder" else "file")]
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(Struct, frozen=True):
     """A folder for reports, given with a slash at its end; it need not be there."""
 
     path: Path

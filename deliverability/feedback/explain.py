@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from deliverability.feedback.match import meaning_of, receiver_of, rules_behind, wording_of
 from deliverability.feedback.notice import NoticeContent, find

@@ -13,9 +13,10 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import TypeVar
+
+from msgspec import Struct
 
 from deliverability.model.codes import AS_SAID, Code, Detail
 
@@ -47,8 +48,7 @@ class _BusyError(Exception):
     """The server or the network wants a pause."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImapAccess:
+class ImapAccess(Struct, frozen=True):
     """Where a mailbox is, and who reads it.
 
     Attributes:

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import lru_cache
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.model.replies import ANY, BouncingReceiver, Fit, Meaning, Reply, ReplyCatalogue, ReplyKind, Retry
 from deliverability.model.rules import Confidence, RuleSet
@@ -42,8 +44,7 @@ _LATER = re.compile(r"try (?:again|later)|temporar|retry later|later\b.{0,20}\bt
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "`": "'"})
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyCode:
+class ReplyCode(Struct, frozen=True):
     """A code of the catalogue, parsed. Empty or None: any.
 
     Attributes:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability._charrefs import unescape
 from deliverability.feedback.text import MAX_REPLIES, MAX_TEXT, accepted, blocks, field_reply, folded, replies_in
@@ -70,8 +72,7 @@ _HOST_OF_JSON = (
 _STATUS_OF_JSON = ("status", "enhanced_code", "enhanced-code", "enhancedcode", "dsn")
 
 
-@dataclass(frozen=True, slots=True)
-class NoticeContent:
+class NoticeContent(Struct, frozen=True):
     """What stands in an input.
 
     Attributes:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from deliverability.feedback.match import meaning_of, receiver_of
 from deliverability.feedback.suppress import class_of

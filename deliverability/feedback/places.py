@@ -6,9 +6,10 @@ import glob
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from deliverability.feedback import limits
 from deliverability.mail.mailbox import is_mailbox, messages_in
@@ -22,8 +23,7 @@ _SMALL = 1 << 20  # octets of a file that is held, as it is looked at several ti
 NO_PLACE = Code("place-absent")
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceItem:
+class PlaceItem(Struct, frozen=True):
     """A file or mail that may hold feedback.
 
     Attributes:
@@ -60,8 +60,7 @@ class PlaceItem:
         return self.content if isinstance(self.content, bytes) else self.content.read_bytes()
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadPlace:
+class UnreadPlace(Struct, frozen=True):
     """A place, or an item in it, that cannot be read, and why."""
 
     name: str

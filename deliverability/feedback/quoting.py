@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+
+from msgspec import Struct, field
 
 from deliverability.feedback.explain import explain
 from deliverability.mail.dates import parse_date
@@ -42,8 +43,7 @@ def _hidden(local: str) -> str:
     return f"{local[:1]}***"
 
 
-@dataclass(slots=True)
-class RepliesQuoted:
+class RepliesQuoted(Struct):
     """The replies of one receiver, added up."""
 
     receiver: str

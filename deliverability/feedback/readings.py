@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from deliverability.feedback import limits
 from deliverability.feedback.bounces import bounces_of
@@ -33,8 +34,7 @@ SinkT = TypeVar("SinkT", bound=RowSink)
 _HEAD_VALUES = 20  # JSON values among which one has to be known
 
 
-@dataclass(frozen=True, slots=True)
-class FoundReport(Generic[SinkT]):
+class FoundReport(Struct, Generic[SinkT], frozen=True):
     """A report.
 
     Attributes:
@@ -51,8 +51,7 @@ class FoundReport(Generic[SinkT]):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class FoundEvents:
+class FoundEvents(Struct, frozen=True):
     """What became of mails.
 
     Attributes:
@@ -65,21 +64,19 @@ class FoundEvents:
     """
 
     kind: str
-    events: Iterator[DeliveryEvent] = field(repr=False)
+    events: Iterator[DeliveryEvent]
     mail: Message | None
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class FoundValues:
+class FoundValues(Struct, frozen=True):
     """Numbers that a receiver publishes; `name` as for FoundReport."""
 
     values: Sequence[PublishedValue]
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class UnusedPart:
+class UnusedPart(Struct, frozen=True):
     """Something that cannot be used, and why. `is_report`: it is meant to be a report, as far as that can be seen."""
 
     name: str

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from deliverability.mail.addresses import to_a_label
 from deliverability.model.replies import About, Meaning, Reply, ReplyKind, Retry
@@ -21,8 +22,7 @@ _MAX_LOCAL = 64  # octets, RFC 5321 section 4.5.3.1.1
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+")
 
 
-@dataclass(frozen=True, slots=True)
-class _When:
+class _When(Struct, frozen=True):
     """When an address goes on the list.
 
     Attributes:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.model.replies import Reply
 
@@ -73,8 +75,7 @@ _WHITE = re.compile(r"\s+")
 _QUOTED = re.compile(r"[ \t]*+>(?!>>)[ \t]?")
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """Lines that belong together, joined by line feeds; what is known of host and recipient from around it."""
 
     text: str
@@ -207,8 +208,7 @@ def _last_host(text: str) -> str:
     return line["host"].lower() if line else ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Start:
+class _Start(Struct, frozen=True):
     begin: int
     end: int
     code: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from deliverability.mail.addresses import parse_addresses, to_a_label
 from deliverability.mail.reader import Message
@@ -33,8 +34,7 @@ _SUBMITTER = re.compile(r"\bSubmitter:\s*([^\s;]{1,253})", re.IGNORECASE)
 _MAX_HEADERS = 20  # Authentication-Results fields looked at, from the top
 
 
-@dataclass(frozen=True, slots=True)
-class CarrierProof:
+class CarrierProof(Struct, frozen=True):
     """What the mail that carried a report proves.
 
     Attributes:
@@ -55,8 +55,7 @@ class CarrierProof:
     settled: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ReportNames:
+class ReportNames(Struct, frozen=True):
     """Whom a report names as its sender.
 
     Attributes:

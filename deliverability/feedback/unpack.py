@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from msgspec import Struct
 
 from deliverability.feedback import limits
 from deliverability.feedback.limits import NotReadError
@@ -36,8 +37,7 @@ class DocumentKind(StrEnum):
     TEXT = "text"
 
 
-@dataclass(frozen=True, slots=True)
-class Enclosed:
+class Enclosed(Struct, frozen=True):
     """One document inside a file.
 
     Attributes:
@@ -54,8 +54,7 @@ class Enclosed:
     mail: Message | None
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(Struct, frozen=True):
     """Something inside that cannot be read, and why."""
 
     name: str
@@ -79,8 +78,7 @@ def documents(content: bytes | Path, name: str = "") -> Iterator[Enclosed | Unre
         yield Unreadable(name, limits.NOT_FEEDBACK())
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
+class _Source(Struct, frozen=True):
     """Octets as a stream that can begin anew, and whole where they are held anyway."""
 
     name: str

@@ -8,8 +8,9 @@ says whose.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from deliverability.history.older import NOT_THEN, reworded
 from deliverability.history.records import is_dns
@@ -36,8 +37,7 @@ _NOT_OF_MESSAGE = (
 _SAME_AS = {"spf.identities": "spf"}
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """What facts were judged to be: findings by fingerprint, verdicts by receiver."""
 
     findings: Mapping[str, Finding] = field(default_factory=dict)
@@ -49,8 +49,7 @@ class Judged:
         return cls({each.fingerprint: each for each in findings}, {each.receiver: each for each in verdicts})
 
 
-@dataclass(frozen=True, slots=True)
-class Background:
+class Background(Struct, frozen=True):
     """All that the causes of one comparison are found in.
 
     Attributes:

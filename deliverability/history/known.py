@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from deliverability.history.records import failed
 from deliverability.model.facts import FactSet, Unknown, Value

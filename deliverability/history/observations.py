@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 from deliverability.history import folding
 from deliverability.history.deliveries import DeliverySums, KeptEvents
@@ -66,8 +68,7 @@ class ItemState(IntEnum):
     UNUSED = 3
 
 
-@dataclass(slots=True)
-class IntakeCount:
+class IntakeCount(Struct):
     """How many items an intake read, how many reports of them were new and how many known."""
 
     items: int = 0
@@ -75,8 +76,7 @@ class IntakeCount:
     duplicates: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class OwedMail:
+class OwedMail(Struct, frozen=True):
     """A mail that was read and is not done with: what is still to be done, and the day since when."""
 
     uid: int
@@ -84,11 +84,10 @@ class OwedMail:
     day: int
 
 
-@dataclass(slots=True)
-class ReportRows:
+class ReportRows(Struct):
     """Takes the rows of one report; beyond some thousands they go to the database at once."""
 
-    batch: Batch = field(repr=False)
+    batch: Batch
     report: int
     written: int = 0
     held: list[AggregateRow] = field(default_factory=list)
@@ -540,7 +539,7 @@ class Batch:
 
 
 def _policy(policy: PolicySeen) -> str:
-    said = {each.name: value for each in fields(policy) if (value := getattr(policy, each.name))}
+    said = {name: value for name, value in asdict(policy).items() if value}
     return json.dumps(said, separators=(",", ":"))
 
 

@@ -8,8 +8,9 @@ Before schema 3.0 what is wrong stood in sentences.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from deliverability.model.codec import as_catalogued
 from deliverability.model.codes import AS_SAID, Code, Detail

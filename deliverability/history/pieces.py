@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
 
 from deliverability.history.texts import without_texts
 from deliverability.model.codec import decode, decode_facts, encode, encode_facts
@@ -24,8 +25,7 @@ _AGES = {"dkim.keys": ("age_days", "selector_age_days")}
 """Fields of the items of facts that count days up to that of the run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
+class Packed(Struct, frozen=True):
     """A snapshot ready to be kept.
 
     Attributes:

@@ -6,9 +6,10 @@ import bisect
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
+
+from msgspec import Struct
 
 from deliverability.model.observed import FeedbackKind, Trust
 
@@ -22,8 +23,7 @@ WITH_ROWS, SUMMED, LEFT_OUT = 0, 1, 2
 """Where the rows of a report are: with it, in the sums of weeks, or gone, as it overlapped another."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredReport:
+class StoredReport(Struct, frozen=True):
     """A row of the table obs_reports."""
 
     id: int
@@ -70,12 +70,12 @@ class StoredReport:
 
     def row(self) -> dict[str, Any]:
         """As the table has it."""
-        return {**{name: getattr(self, name) for name in self.__slots__}, "day": self.day}
+        return {**{name: getattr(self, name) for name in self.__struct_fields__}, "day": self.day}
 
     @classmethod
     def of(cls, row: Any) -> StoredReport:
         """From a row of the table."""
-        values = {name: getattr(row, name) for name in cls.__slots__}
+        values = {name: getattr(row, name) for name in cls.__struct_fields__}
         return cls(**values | {"kind": FeedbackKind(row.kind), "trust": Trust(row.trust)})
 
 
@@ -108,8 +108,7 @@ def spread(messages: int, days: range) -> Iterator[tuple[int, int]]:
         before = until
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(Struct, frozen=True):
     """Of reports those that enter sums; those that were sent twice under two numbers; those that overlap another."""
 
     reports: tuple[StoredReport, ...]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.history.causes import other_settings
 from deliverability.history.records import Owner, changed_records, is_dns
@@ -19,8 +20,7 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SubjectRow:
+class SubjectRow(Struct, frozen=True):
     """A subject in one run.
 
     Attributes:
@@ -53,8 +53,7 @@ class SubjectRow:
         return sum(kind in _KINDS[group] for kind in self.kinds)
 
 
-@dataclass(frozen=True, slots=True)
-class RunRow:
+class RunRow(Struct, frozen=True):
     """A run over all its subjects."""
 
     run: HistoryRun

@@ -13,10 +13,12 @@ import re
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability._files import PRIVATE_FOLDER, private
 from deliverability._resources import state_folder
@@ -88,8 +90,7 @@ def default_url() -> str:
     return f"sqlite:///{state_folder() / 'history.db'}"
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryRun:
+class HistoryRun(Struct, frozen=True):
     """One run. `finished` is empty while it is not complete."""
 
     id: int
@@ -98,8 +99,7 @@ class HistoryRun:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class SubjectDigest:
+class SubjectDigest(Struct, frozen=True):
     """A subject in one run in short: when it was audited, by which rules, and the digest of all that was found."""
 
     started: str
@@ -107,8 +107,7 @@ class SubjectDigest:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(Struct, frozen=True):
     """A subject in one run, in short: for trends. `graded`: see Snapshot."""
 
     run: HistoryRun

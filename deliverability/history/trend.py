@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.history.store import History, Point
 from deliverability.model.facts import FactSet
@@ -19,8 +20,7 @@ _TOPICS = ("dmarc", *dict.fromkeys(path.partition(".")[0] for path in MEASURES))
 Number = int | float
 
 
-@dataclass(frozen=True, slots=True)
-class Trend:
+class Trend(Struct, frozen=True):
     """One value a run, oldest first; None where a run could not tell.
 
     Attributes:
@@ -69,8 +69,7 @@ def trend_of(followed: Iterable[Point], entry: WeeklyEntry, started: str) -> Tre
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Point:
+class _Point(Struct, frozen=True):
     """One run."""
 
     started: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from deliverability.judge import waivers
 from deliverability.judge.ready import Eyes, ReadyRule, SubjectFacts, Tokens, fingerprint_of
@@ -16,8 +17,7 @@ from deliverability.model.same import Same
 _BOTH = (VolumeClass.SMALL, VolumeClass.BULK)
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """Which rules and receivers count: ids or prefixes. Empty `select`: all; empty `receivers`: every provider."""
 
     select: tuple[str, ...] = ()

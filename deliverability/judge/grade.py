@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability.model.facts import FactSet, Reason
 from deliverability.model.report import (
@@ -171,8 +173,7 @@ class _Share(StrEnum):
 _STOPS = (_Share.REFUSES, _Share.HINDERS)
 
 
-@dataclass(frozen=True, slots=True)
-class _Hindrance:
+class _Hindrance(Struct, frozen=True):
     """What is unmet or unknown at a receiver, and what that does to its verdict."""
 
     finding: Finding
@@ -197,8 +198,7 @@ def _share(finding: Finding, judgement: Judgement) -> _Share:
     return _Share.LACKS if refuses else _Share.NOTHING
 
 
-@dataclass(slots=True)
-class _Tally:
+class _Tally(Struct):
     """What holds a receiver's verdict where it is, by class of senders."""
 
     message: bool

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from deliverability.judge.plan import holders, said
 from deliverability.model.answer import FindingId, PlanStep, ReceiverGroup

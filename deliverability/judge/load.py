@@ -11,11 +11,11 @@ import re
 import sys
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
+from msgspec import Struct, field
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability.judge.conditions import comparisons_of, paths_of
@@ -260,8 +260,7 @@ _GRADING = pydantic.TypeAdapter(_GradingShape)
 _ATTACHMENTS = pydantic.TypeAdapter(dict[str, _TypesShape])
 
 
-@dataclass(slots=True)
-class _Loader:
+class _Loader(Struct):
     catalogue: Catalogue
     remedies: Collection[str]
     problems: list[str] = field(default_factory=list)
@@ -480,8 +479,7 @@ class _Loader:
                 )
 
 
-@dataclass(slots=True)
-class _ConditionReader:
+class _ConditionReader(Struct):
     """Reads conditions of one place in a file: `place` leads to the rule or statement that they belong to."""
 
     loader: _Loader
@@ -566,7 +564,6 @@ class _ConditionReader:
         return operand
 
 
-@dataclass(slots=True)
 class _RuleReader(_ConditionReader):
     """Reads one rule."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from fractions import Fraction
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.judge.grade import assess, holding
 from deliverability.judge.services import concerned
@@ -23,8 +25,7 @@ _EFFORT = tuple(Effort)
 _UNKNOWN = frozenset({VerdictKind.CANNOT_TELL, VerdictKind.DNS_PARTLY})
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """What becomes of the mail at one receiver."""
 
     kind: VerdictKind
@@ -158,8 +159,7 @@ def touches(step: PlanStep, verdicts: Iterable[Verdict]) -> bool:
 # --- what there is to do --------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Candidate:
+class _Candidate(Struct):
     """A step that has no place in the order yet.
 
     Attributes:
@@ -388,8 +388,7 @@ def _ordered(waiting: list[_Candidate], verdicts: Sequence[Verdict]) -> list[_Ca
     return sorted(ordered, key=lambda each: each.scope is Scope.INBOUND)
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(Struct, frozen=True):
     """What a receiver refuses the mail for, and what it marks or delays it for."""
 
     refusing: frozenset[FindingId]

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability.judge.conditions import Limits, Lookup, Test, Truth, compiled, paths_of
 from deliverability.model.codes import Detail
@@ -30,8 +32,7 @@ _MAX_TOKENS = 4096
 _SHORT = 64  # characters of a text up to which it is likely to be seen again
 
 
-@dataclass(frozen=True, slots=True)
-class Eyes:
+class Eyes(Struct, frozen=True):
     """A receiver, and the providers whose statements it judges by."""
 
     receiver: str
@@ -119,8 +120,7 @@ def _picking(paths: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, .
             return itemgetter(*several)
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
+class _Case(Struct, frozen=True):
     """One thing a rule is judged on: the subject as a whole, or one item; or an outcome that is already settled."""
 
     item: str = ""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.model.report import Finding, Outcome, Report
 
 
-@dataclass(frozen=True, slots=True)
-class RuleNow:
+class RuleNow(Struct, frozen=True):
     """One rule behind a reply, as an audit finds it now.
 
     Attributes:

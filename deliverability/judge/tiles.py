@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.judge.conditions import paths_of
 from deliverability.model.answer import FindingId, PlanStep, Tile, TileState, TileTopic
@@ -12,8 +13,7 @@ from deliverability.model.report import Finding, Outcome, Report
 from deliverability.model.rules import Rule, RuleSet, Scope, Severity
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
+class _Kind(Struct, frozen=True):
     """What a tile is made of.
 
     Attributes:

@@ -6,8 +6,9 @@ Waivers travel as the fact ``subject.waivers``, so that saved facts are judged a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from deliverability.model.facts import Fact, FactSet, Value, Waiver, records_of
 from deliverability.model.report import Finding, Outcome

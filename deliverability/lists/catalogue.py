@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
+from msgspec import Struct, field
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._cache import kept
@@ -20,8 +20,7 @@ class ListDataError(yamlstrict.FilesError):
     """List data that cannot be used."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListData:
+class ListData(Struct, frozen=True):
     """What an address of a list is held against.
 
     Attributes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+
+from msgspec import Struct
 
 from deliverability.lists.catalogue import ListData
 
@@ -17,8 +18,7 @@ _DAY = re.compile(r"(\d{4})\s?[-/.年]\s?(\d{1,2})\s?[-/.月]\s?(\d{1,2})")
 _SECONDS = re.compile(r"1\d{9}")
 
 
-@dataclass(frozen=True, slots=True)
-class ListAddress:
+class ListAddress(Struct, frozen=True):
     """An address that can be one: as it is compared (lower case, A-label), its local part and its domain."""
 
     address: str

@@ -13,8 +13,9 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from deliverability.lists.catalogue import ListData
 from deliverability.model.codes import Code
@@ -33,8 +34,7 @@ _SIGN = re.compile(r"[\W_]+")
 _ESCAPES = (b"\x1b$@", b"\x1b$B", b"\x1b(J", b"\x1b(I")  # how Japanese text begins in ISO-2022-JP (RFC 1468)
 
 
-@dataclass(frozen=True, slots=True)
-class ListTable:
+class ListTable(Struct, frozen=True):
     """How a list is to be read.
 
     Attributes:

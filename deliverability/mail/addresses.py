@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.mail.words import decode_words, printable
 
@@ -17,8 +18,7 @@ _MAX_LABEL = 63
 _MAX_LIST = 1 << 20  # characters of one address list that are read
 
 
-@dataclass(frozen=True, slots=True)
-class Mailbox:
+class Mailbox(Struct, frozen=True):
     """One mailbox of an address list.
 
     Attributes:

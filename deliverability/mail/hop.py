@@ -11,7 +11,8 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.mail.reader import HeaderField
 from deliverability.mail.received import (
@@ -49,8 +50,7 @@ _OWN_NETWORKS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class AuthenticationField:
+class AuthenticationField(Struct, frozen=True):
     """An Authentication-Results or Received-SPF field, read.
 
     Attributes:
@@ -71,8 +71,7 @@ class AuthenticationField:
 _Step = AuthenticationField | tuple[HeaderField, Received]
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Struct, frozen=True):
     """How the last receiver got the message.
 
     Attributes:

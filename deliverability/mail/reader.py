@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from deliverability.mail.parameters import parse_parameters
 from deliverability.mail.transfer import BASE64, QUOTED_PRINTABLE, UUENCODE, Body, DecodedFile, has_lone_lf
@@ -33,8 +34,7 @@ _MBOX_LINES = (b"From ", b">From ")
 _BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderField:
+class HeaderField(Struct, frozen=True):
     """One header field.
 
     Attributes:
@@ -58,8 +58,7 @@ class HeaderField:
         return len(self.raw) + self.raw.count(b"\n") - self.raw.count(b"\r\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(Struct, frozen=True):
     """A body without its transfer encoding.
 
     Attributes:
@@ -72,8 +71,7 @@ class Decoded:
     defects: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """One entity of the MIME tree.
 
     Attributes:
@@ -102,9 +100,12 @@ class Part:
     content_id: str | None
     encoded_octets: int
     children: tuple[Part, ...]
-    _buffer: bytes = field(repr=False)
+    _buffer: bytes
     _start: int
     _end: int
+
+    def __repr__(self) -> str:
+        return f"Part({self.path!r}, {self.media_type!r})"
 
     @property
     def is_multipart(self) -> bool:
@@ -177,8 +178,7 @@ class Part:
             yield from child.walk()
 
 
-@dataclass(frozen=True, slots=True)
-class LineFacts:
+class LineFacts(Struct, frozen=True):
     """Line ends and odd octets of the whole message.
 
     Attributes:
@@ -195,8 +195,7 @@ class LineFacts:
     nul: int
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """The header of a message, and where its body is: what signatures are checked with.
 
     Attributes:
@@ -207,10 +206,13 @@ class Head:
 
     """
 
-    raw: bytes = field(repr=False)
+    raw: bytes
     start: int
     body_offset: int
     headers: tuple[HeaderField, ...]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self.raw)} octets)"
 
     @property
     def body(self) -> bytes:
@@ -228,8 +230,7 @@ class Head:
         return next((each for each in self.headers if each.lower == lower), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Message(Head):
+class Message(Head, frozen=True):
     """A message read from a file: its header, its parts, and its octets as sent.
 
     Attributes:
@@ -295,8 +296,7 @@ def read(raw: bytes) -> Message:
     )
 
 
-@dataclass(slots=True)
-class _Notes:
+class _Notes(Struct):
     """What is counted over the whole message, attached messages included."""
 
     defects: dict[str, None] = field(default_factory=dict)
@@ -313,8 +313,7 @@ class _Notes:
         self.defect("nesting-limit")
 
 
-@dataclass(frozen=True, slots=True)
-class _LineEnds:
+class _LineEnds(Struct, frozen=True):
     """Line ends of a whole buffer. Where all are alike, the octets of a stretch as sent need no second look."""
 
     cr: int
@@ -336,8 +335,7 @@ class _LineEnds:
         return end - start + lone - (raw.count(b"\r\n", start, end) if self.crlf else 0)
 
 
-@dataclass(slots=True)
-class _Node:
+class _Node(Struct):
     """A part while its end is not known yet."""
 
     path: str
@@ -374,8 +372,7 @@ class _Node:
         )
 
 
-@dataclass(slots=True)
-class _Frame:
+class _Frame(Struct):
     """A multipart whose parts are being read."""
 
     node: _Node

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from deliverability.mail.addresses import parse_addresses
 from deliverability.mail.dates import parse_date
@@ -41,8 +42,7 @@ _INTERNAL = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True):
     """One hop (RFC 5321 section 4.4). What the field does not tell is None.
 
     Attributes:
@@ -65,8 +65,7 @@ class Received:
     date: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class AuthResult:
+class AuthResult(Struct, frozen=True):
     """One method of an Authentication-Results field.
 
     Attributes:
@@ -83,16 +82,14 @@ class AuthResult:
     comment: str
 
 
-@dataclass(frozen=True, slots=True)
-class AuthenticationResults:
+class AuthenticationResults(Struct, frozen=True):
     """An Authentication-Results field: who says it, and the results."""
 
     server: str
     results: tuple[AuthResult, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedSpf:
+class ReceivedSpf(Struct, frozen=True):
     """A Received-SPF field: result, its key-value pairs (names in lower case) and the address of the client."""
 
     result: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.mail.reader import Message, Part
 from deliverability.model.codes import Code
@@ -11,8 +12,7 @@ from deliverability.model.codes import Code
 NESTED = Code("nested")  # parts nested too deeply were not read
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(Struct, frozen=True):
     """A part that is shown or attached, with the multiparts it stands in, outermost first."""
 
     part: Part

@@ -11,7 +11,8 @@ import io
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 BASE64 = "base64"
 QUOTED_PRINTABLE = "quoted-printable"
@@ -26,8 +27,7 @@ _LONE_LF = re.compile(rb"\n(?<!\r\n)")
 _SPACE_BEFORE_LINE_END = re.compile(rb"[ \t]\r?\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(Struct, frozen=True):
     """The body `buffer[start:end]` and its transfer encoding in lower case; unknown encodings change nothing.
 
     Of one that `is_crlf` all line ends are known to be CRLF.

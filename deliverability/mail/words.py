@@ -6,7 +6,8 @@ import binascii
 import codecs
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 # Aliases to the superset that mailers and browsers mean by the name.
 _SUPERSETS = {
@@ -38,8 +39,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedText:
+class DecodedText(Struct, frozen=True):
     """Text read from octets.
 
     Attributes:
@@ -140,8 +140,7 @@ def decode_words(value: str, charset: str | None = None) -> str:
     return "".join(pieces)
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedWord:
+class EncodedWord(Struct, frozen=True):
     """One RFC 2047 encoded-word.
 
     Attributes:

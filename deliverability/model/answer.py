@@ -7,9 +7,10 @@ is a gain. Codes and values only; words are made of them in `words`, lines and p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from deliverability.model.codes import Input
 from deliverability.model.facts import Unknown, Value
@@ -27,16 +28,14 @@ class Reach(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class FindingId:
+class FindingId(Struct, frozen=True):
     """One rule, or one item of it: what a finding is about."""
 
     rule: str
     item: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Assumed:
+class Assumed(Struct, frozen=True):
     """What the user did not say and the answer rests on.
 
     Attributes:
@@ -54,16 +53,14 @@ class Assumed:
     because: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True):
     """What a receiver does, in its own terms. `contested`: it "may" do it (a contested reject: "may refuse")."""
 
     effect: Effect
     contested: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiverGroup:
+class ReceiverGroup(Struct, frozen=True):
     """Receivers of which the same is true for the same reasons; groups stand worst first.
 
     Attributes:
@@ -139,8 +136,7 @@ _TILE_RANKS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
+class Tile(Struct, frozen=True):
     """The state of one kind of record. BIMI and DANE only where something is published, PTR only with an address.
 
     Attributes:
@@ -163,8 +159,7 @@ class Tile:
     inbound: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Chip:
+class Chip(Struct, frozen=True):
     """What a step gains at some receivers, measured by judging again with it and the steps above it done.
 
     Attributes:
@@ -186,8 +181,7 @@ class Chip:
     with_steps: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PlanStep:
+class PlanStep(Struct, frozen=True):
     """One thing to do: a remedy (records) or a task (a setting, a header field, a file). Words: ``words/steps.py``.
 
     Attributes:
@@ -292,8 +286,7 @@ class Because(StrEnum):
     UNSEEN = "unseen"
 
 
-@dataclass(frozen=True, slots=True)
-class GuideStep:
+class GuideStep(Struct, frozen=True):
     """A step of the user's guide (rules/guide.yaml, by `key`), and where this domain or mail stands.
 
     Attributes:
@@ -311,8 +304,7 @@ class GuideStep:
     unknown: Unknown | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unanswered:
+class Unanswered(Struct, frozen=True):
     """A question to DNS without an answer, and why."""
 
     type: str
@@ -320,16 +312,14 @@ class Unanswered:
     unknown: Unknown
 
 
-@dataclass(frozen=True, slots=True)
-class Waits:
+class Waits(Struct, frozen=True):
     """How many findings wait for something that only the user can give. `input` None: for a message."""
 
     input: Input | None
     findings: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReportAnswer:
+class ReportAnswer(Struct, frozen=True):
     """The answer for one subject. Empty for a report that nobody judged.
 
     Attributes:

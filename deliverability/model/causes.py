@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class CauseKind(StrEnum):
@@ -20,8 +21,7 @@ class CauseKind(StrEnum):
     NAME_SERVERS = "name-servers"
 
 
-@dataclass(frozen=True, slots=True)
-class RuleCount:
+class RuleCount(Struct, frozen=True):
     """How many domains a rule is met, unmet and not to be checked at; those it does not apply to are left out.
 
     `severity`: the worst that it has at any domain; empty where it is unmet nowhere.
@@ -39,8 +39,7 @@ class RuleCount:
         return self.unmet + self.met
 
 
-@dataclass(frozen=True, slots=True)
-class IncludeCost:
+class IncludeCost(Struct, frozen=True):
     """An include, and the domains with more than ten look-ups.
 
     Attributes:
@@ -63,8 +62,7 @@ class IncludeCost:
     mends: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LookupCauses:
+class LookupCauses(Struct, frozen=True):
     """Why domains have more than ten SPF look-ups.
 
     Attributes:
@@ -81,8 +79,7 @@ class LookupCauses:
     includes: tuple[IncludeCost, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CauseGroup:
+class CauseGroup(Struct, frozen=True):
     """Domains that break one rule more often than others, and what they share.
 
     Attributes:
@@ -104,8 +101,7 @@ class CauseGroup:
     others: int
 
 
-@dataclass(frozen=True, slots=True)
-class KeySizes:
+class KeySizes(Struct, frozen=True):
     """RSA keys of a service ("": of no known one); `short` of them are below 2048 bits, at so many `domains`."""
 
     service: str
@@ -114,8 +110,7 @@ class KeySizes:
     domains: int
 
 
-@dataclass(frozen=True, slots=True)
-class Silence:
+class Silence(Struct, frozen=True):
     """Domains that could not be checked entirely for one reason.
 
     Attributes:
@@ -133,8 +128,7 @@ class Silence:
     servers: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Expiring:
+class Expiring(Struct, frozen=True):
     """A waiver that ends within a month."""
 
     domain: str
@@ -143,8 +137,7 @@ class Expiring:
     until: str
 
 
-@dataclass(frozen=True, slots=True)
-class DomainStanding:
+class DomainStanding(Struct, frozen=True):
     """How bad a domain is: its grade, how many rules of severity error and of warning it breaks, and its labels."""
 
     domain: str
@@ -155,8 +148,7 @@ class DomainStanding:
     labels: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class LabelValue:
+class LabelValue(Struct, frozen=True):
     """The domains with one value of a label: how many, of them with an error, with each grade, not checked entirely."""
 
     value: str
@@ -166,8 +158,7 @@ class LabelValue:
     grades: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class LabelTable:
+class LabelTable(Struct, frozen=True):
     """The worst values of a label; `values` is how many there are in all."""
 
     label: str
@@ -175,8 +166,7 @@ class LabelTable:
     worst: tuple[LabelValue, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RuleTrend:
+class RuleTrend(Struct, frozen=True):
     """Domains at which a rule is unmet now and was not before, and the other way round; of those in both runs."""
 
     rule: str
@@ -184,8 +174,7 @@ class RuleTrend:
     mended: int
 
 
-@dataclass(frozen=True, slots=True)
-class CauseTrend:
+class CauseTrend(Struct, frozen=True):
     """Domains that have come over ten look-ups by an include, or back below, and what it cost before and costs now.
 
     Cost None: nobody included it.
@@ -198,8 +187,7 @@ class CauseTrend:
     now: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class FleetTrend:
+class FleetTrend(Struct, frozen=True):
     """What changed since an older run.
 
     Attributes:
@@ -223,8 +211,7 @@ class FleetTrend:
     stages: Mapping[tuple[str, str], int]
 
 
-@dataclass(frozen=True, slots=True)
-class FleetCauses:
+class FleetCauses(Struct, frozen=True):
     """A fleet in numbers.
 
     Attributes:

@@ -7,8 +7,9 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Set
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from deliverability.model.codes import AS_SAID, Arg, Detail
 from deliverability.model.evidence import answered

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Union
+
+from msgspec import Struct
 
 
 class Input(StrEnum):
@@ -40,8 +41,7 @@ Arg = Union[str, int, float, "Detail", tuple["Arg", ...]]
 """What a code is about: text as it was seen, a number, a further detail, or several of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Detail:
+class Detail(Struct, frozen=True):
     """One thing that can be said: a code, and what it is about. Words: ``detail.CODE`` in reports/strings.*.yaml.
 
     Attributes:
@@ -58,8 +58,7 @@ class Detail:
         return dict(self.args)[name]
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(Struct, frozen=True):
     """The declaration of a code, beside what says it: its name and the names of its arguments.
 
     Called with the arguments it gives the detail.

@@ -6,9 +6,10 @@ Codes and values only; the words in two languages are those of the catalogue (ru
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from deliverability.model.report import Finding
 from deliverability.model.rules import Confidence, SourceRef
@@ -38,8 +39,7 @@ class AskedFor(StrEnum):
     STEPS = "steps"
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
+class Contact(Struct, frozen=True):
     """One receiver's contact for senders.
 
     Attributes:
@@ -70,8 +70,7 @@ class Contact:
     confidence: Confidence = Confidence.HIGH
 
 
-@dataclass(frozen=True, slots=True)
-class Company:
+class Company(Struct, frozen=True):
     """Who writes, as the settings say it; empty: not said."""
 
     name: str = ""
@@ -79,16 +78,14 @@ class Company:
     phone: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SendingHost:
+class SendingHost(Struct, frozen=True):
     """An address that sends for the domain, and its reverse name; None: it has none, or it could not be looked up."""
 
     ip: str
     name: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class QuotedReply:
+class QuotedReply(Struct, frozen=True):
     """One wording of the receiver, recipients masked.
 
     Attributes:
@@ -106,8 +103,7 @@ class QuotedReply:
     meaning: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ContactPack:
+class ContactPack(Struct, frozen=True):
     """What `deliv contact` found together.
 
     Attributes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+
+from msgspec import Struct
 
 from deliverability.model.suppression import SuppressClass
 
@@ -40,8 +41,7 @@ class DeliveryOrigin(StrEnum):
     SNDS = "snds"
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryEvent:
+class DeliveryEvent(Struct, frozen=True):
     """One result of one mail to one recipient.
 
     Attributes:
@@ -64,12 +64,11 @@ class DeliveryEvent:
     sender: str = ""
     receiver: str = ""
     meaning: str = ""
-    recipient: str = field(default="", repr=False)
+    recipient: str = ""
     why: SuppressClass | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedValue:
+class PublishedValue(Struct, frozen=True):
     """A number that a receiver publishes about a domain or an address on one day.
 
     Attributes:
@@ -90,8 +89,7 @@ class PublishedValue:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryDay:
+class DeliveryDay(Struct, frozen=True):
     """Mails of one UTC day by receiver, sending domain and origin; each counts once a day for each result.
 
     `receiver`: empty: none that is known. `sender`: empty: not told.
@@ -109,8 +107,7 @@ class DeliveryDay:
     complaints: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CauseDay:
+class CauseDay(Struct, frozen=True):
     """Mails of one UTC day with the same meaning and result, by receiver, sending domain and origin."""
 
     day: date
@@ -122,8 +119,7 @@ class CauseDay:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class ValueDay:
+class ValueDay(Struct, frozen=True):
     """A number that a receiver published: see PublishedValue."""
 
     day: date
@@ -133,8 +129,7 @@ class ValueDay:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class Deliveries:
+class Deliveries(Struct, frozen=True):
     """What became of the mail of an organizational domain in a window of whole UTC days.
 
     Attributes:

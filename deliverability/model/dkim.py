@@ -7,8 +7,9 @@ auditor states them; everybody else reads them here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec import Struct
 
 from deliverability.model.codes import ASKED, Detail, details_in
 from deliverability.model.facts import Reason, Unknown, Value, records_of, text_of, texts_of
@@ -16,8 +17,7 @@ from deliverability.model.facts import Reason, Unknown, Value, records_of, text_
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class DkimSignature:
+class DkimSignature(Struct, frozen=True):
     """What is known of a signature; an Unknown where it could not be told.
 
     Attributes:
@@ -64,8 +64,7 @@ class DkimSignature:
         return self.bits if isinstance(self.bits, Unknown) else Unknown(Reason.TIMEOUT, asked)
 
 
-@dataclass(frozen=True, slots=True)
-class DkimKey:
+class DkimKey(Struct, frozen=True):
     """What is known of a key that was asked for.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from deliverability.model.senders import Pattern, ServiceSource
 
@@ -30,8 +31,7 @@ class LongText(StrEnum):
     STRINGS = "strings"
 
 
-@dataclass(frozen=True, slots=True)
-class DnsProvider:
+class DnsProvider(Struct, frozen=True):
     """One DNS provider. What could not be found out is empty or None.
 
     Attributes:

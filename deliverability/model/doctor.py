@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from deliverability.model.codes import Detail
 
@@ -22,8 +23,7 @@ class CheckState(StrEnum):
     SPARED = "spared"
 
 
-@dataclass(frozen=True, slots=True)
-class MachineCheck:
+class MachineCheck(Struct, frozen=True):
     """One check. Words: ``doctor.name.NAME`` what it is about, ``doctor.do.NAME`` what to do where it is not good.
 
     Attributes:

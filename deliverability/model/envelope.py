@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class SmtpEnvelope:
+
+class SmtpEnvelope(Struct, frozen=True):
     """The envelope and the connection of a message that `deliv listen` received.
 
     Attributes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail
 from deliverability.model.facts import Evidence, EvidenceKind, EvidenceLine, Reason

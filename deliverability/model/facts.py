@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from deliverability.model.codes import NOT_COLLECTED, Detail
 from deliverability.model.deliveries import Deliveries
@@ -40,8 +41,7 @@ class Reason(StrEnum):
 _WAITS = (Reason.NO_MESSAGE, Reason.NOT_CONFIGURED, Reason.NOT_FOUND)
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Struct, frozen=True):
     """The value of a fact that could not be established, with the reason and what was seen."""
 
     reason: Reason
@@ -82,8 +82,7 @@ EvidenceLine = str | Detail
 """One line of evidence: text as it was seen, or what is ours to say (see model.evidence)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """One raw observation, unescaped; renderers escape it.
 
     Attributes:
@@ -104,8 +103,7 @@ class Evidence:
     ttl: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(Struct, frozen=True):
     """One established (or unknown) value under a path of the catalogue."""
 
     path: str
@@ -137,8 +135,7 @@ class FactType(StrEnum):
         return self in (FactType.LIST_STR, FactType.LIST_INT, FactType.LIST_RECORD, FactType.LIST_DETAIL)
 
 
-@dataclass(frozen=True, slots=True)
-class FactSpec:
+class FactSpec(Struct, frozen=True):
     """One entry of the catalogue: the contract between auditors and rule files.
 
     Attributes:
@@ -173,8 +170,7 @@ class Purpose(StrEnum):
     PARKED = "parked"
 
 
-@dataclass(frozen=True, slots=True)
-class Waiver:
+class Waiver(Struct, frozen=True):
     """A finding that the user accepts.
 
     Attributes:
@@ -195,8 +191,7 @@ class Waiver:
     until: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class KeySeen:
+class KeySeen(Struct, frozen=True):
     """One DKIM key as earlier runs saw it.
 
     Attributes:
@@ -222,8 +217,7 @@ class StageSeen(NamedTuple):
     since: str
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """What is audited, as the user gave it.
 
     Attributes:
@@ -253,7 +247,7 @@ class Subject:
     """
 
     domain: str
-    message: bytes | None = field(default=None, repr=False)  # asyncio writes out what a task returns
+    message: bytes | None = None
     message_name: str = ""
     selectors: tuple[str, ...] = ()
     sending_ips: tuple[str, ...] = ()
@@ -264,8 +258,8 @@ class Subject:
     waivers: tuple[Waiver, ...] = ()
     keys_seen: tuple[KeySeen, ...] = ()
     dns_provider: str | None = None
-    observed: Observed | None = field(default=None, repr=False)
-    deliveries: Deliveries | None = field(default=None, repr=False)
+    observed: Observed | None = None
+    deliveries: Deliveries | None = None
     source_words: tuple[SourceWord, ...] = ()
     rare: tuple[str, ...] | None = None
     list_sums: ListSums | None = None
@@ -275,9 +269,11 @@ class Subject:
     taken_from: str | None = None
     envelope: SmtpEnvelope | None = None
 
+    def __repr__(self) -> str:  # asyncio writes out what a task returns: no octets of a message
+        return f"Subject({self.domain!r}, message_name={self.message_name!r})"
 
-@dataclass(frozen=True, slots=True)
-class FactSet:
+
+class FactSet(Struct, frozen=True):
     """All facts of one subject by path, and the evidence they point to by id."""
 
     facts: Mapping[str, Fact] = field(default_factory=dict)

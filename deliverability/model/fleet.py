@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from deliverability.model.facts import Purpose
 
 
-@dataclass(frozen=True, slots=True)
-class FleetSubject:
+class FleetSubject(Struct, frozen=True):
     """One line of the input.
 
     Attributes:
@@ -29,8 +29,7 @@ class FleetSubject:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class FleetFinding:
+class FleetFinding(Struct, frozen=True):
     """A rule that is unmet, or that could not be checked because a look-up failed.
 
     Attributes:
@@ -51,8 +50,7 @@ class FleetFinding:
     waiver: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Unchecked:
+class Unchecked(Struct, frozen=True):
     """A question that nobody answered.
 
     Attributes:
@@ -67,8 +65,7 @@ class Unchecked:
     server: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FleetRow:
+class FleetRow(Struct, frozen=True):
     """The judgement of one domain: one line of a file of findings.
 
     Attributes:
@@ -163,8 +160,7 @@ class FleetRow:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class FleetStatus:
+class FleetStatus(Struct, frozen=True):
     """How far a fleet run is.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from deliverability.model.facts import FactSet, Unknown, text_of
 from deliverability.model.report import Finding, Outcome
@@ -21,8 +22,7 @@ class GateKind(StrEnum):
     CANNOT_TELL = "cannot-tell"
 
 
-@dataclass(frozen=True, slots=True)
-class GateAnswer:
+class GateAnswer(Struct, frozen=True):
     """The answer about one policy.
 
     Attributes:

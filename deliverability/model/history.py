@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from deliverability.model.facts import EvidenceLine, FactSet, Value
 from deliverability.model.report import Assessment, FactChange, Outcome, Verdict, VerdictKind
@@ -16,8 +17,7 @@ GRADED_SUBJECT = 2
 """One grade a subject."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """What a run keeps of a finding: enough to say later whether it is new, still there or mended.
 
     `failed`: a look-up failed that it, or what a receiver says about it, rests on.
@@ -32,8 +32,7 @@ class Kept:
     failed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """One audited subject of one run.
 
     Attributes:
@@ -66,8 +65,7 @@ class Snapshot:
         return self.assessment.verdicts
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """What is known of a finding over all runs: its last known outcome, since when, and when it was last checked.
 
     `since` and `checked` are the starts of runs (ISO 8601 in UTC). A run that could not check it changes nothing here.
@@ -118,8 +116,7 @@ class RecordKind(StrEnum):
     KEY = "key"
 
 
-@dataclass(frozen=True, slots=True)
-class RecordChange:
+class RecordChange(Struct, frozen=True):
     """A DNS record set (or other evidence) that is not what it was.
 
     Attributes:
@@ -135,8 +132,7 @@ class RecordChange:
     removed: RecordKind | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FindingChange:
+class FindingChange(Struct, frozen=True):
     """One finding beside what it was.
 
     Attributes:
@@ -167,8 +163,7 @@ class FindingChange:
     was: Severity | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class VerdictChange:
+class VerdictChange(Struct, frozen=True):
     """A receiver's verdict beside what it was, the likely causes, and the records that changed and that it rests on."""
 
     receiver: str
@@ -178,8 +173,7 @@ class VerdictChange:
     records: tuple[RecordChange, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """A snapshot beside the one before it.
 
     Attributes:

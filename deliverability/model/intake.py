@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from deliverability.model.codes import Detail
 from deliverability.model.deliveries import DeliveryResult
@@ -12,8 +13,7 @@ from deliverability.model.observed import FeedbackKind
 _MOST_TOLD = 1_000
 
 
-@dataclass(slots=True)
-class IntakeTally:
+class IntakeTally(Struct):
     """Reports, or results of mails, of one kind and reporter: new ones, ones that were known, messages of the new ones.
 
     `untrusted`: how many of the new ones are not known to come from who they say.
@@ -25,8 +25,7 @@ class IntakeTally:
     untrusted: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class IntakeProblem:
+class IntakeProblem(Struct, frozen=True):
     """What went wrong with something; `lost`: it could not be read or reached at all."""
 
     name: str
@@ -34,8 +33,7 @@ class IntakeProblem:
     lost: bool = False
 
 
-@dataclass(slots=True)
-class IntakeResult:
+class IntakeResult(Struct):
     """What an intake did.
 
     Attributes:

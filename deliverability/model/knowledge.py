@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from deliverability.model.dns_providers import DnsProvider
@@ -12,8 +13,7 @@ if TYPE_CHECKING:
     from deliverability.model.senders import Service  # which imports rules, and these the knowledge
 
 
-@dataclass(frozen=True, slots=True)
-class Measures:
+class Measures(Struct, frozen=True):
     """By what auditors choose what a fact lists.
 
     Attributes:
@@ -31,8 +31,7 @@ class Measures:
     signed_one_click: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Outside:
+class Outside(Struct, frozen=True):
     """Whom to ask where neither the user nor DNS names anybody.
 
     Attributes:
@@ -51,8 +50,7 @@ class Outside:
     clock_seconds: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Knowledge:
+class Knowledge(Struct, frozen=True):
     """All of it, the user's folders laid over the shipped one.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 LIST_SCHEMA = "1.0"
 
@@ -30,8 +31,7 @@ class Segment(StrEnum):
     SUPPRESSED = "suppressed"
 
 
-@dataclass(frozen=True, slots=True)
-class ListSums:
+class ListSums(Struct, frozen=True):
     """What a check of a list found.
 
     Attributes:

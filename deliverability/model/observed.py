@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from deliverability.model.codes import Detail
 
@@ -89,8 +90,7 @@ class AggregateRow(NamedTuple):
     facet: Facet
 
 
-@dataclass(frozen=True, slots=True)
-class PolicySeen:
+class PolicySeen(Struct, frozen=True):
     """The policy that a reporter saw (RFC 9990 policy_published); empty text: not told."""
 
     p: str = ""
@@ -102,8 +102,7 @@ class PolicySeen:
     discovery: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AggregateReport:
+class AggregateReport(Struct, frozen=True):
     """An aggregate report without its rows (RFC 9990 section 3, RFC 7489 appendix C).
 
     Attributes:
@@ -138,8 +137,7 @@ class AggregateReport:
     problems: tuple[Detail, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TlsFailure:
+class TlsFailure(Struct, frozen=True):
     """One kind of failed TLS connections (RFC 8460 section 4.3): result type, MX host, connections."""
 
     type: str
@@ -147,8 +145,7 @@ class TlsFailure:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class TlsPolicyResult:
+class TlsPolicyResult(Struct, frozen=True):
     """How TLS to one policy domain went: connections that succeeded and failed, and how they failed."""
 
     domain: str
@@ -158,8 +155,7 @@ class TlsPolicyResult:
     failures: tuple[TlsFailure, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TlsReport:
+class TlsReport(Struct, frozen=True):
     """A TLS report (RFC 8460 section 4). Times are seconds since 1970, UTC."""
 
     reporter: str
@@ -170,8 +166,7 @@ class TlsReport:
     problems: tuple[Detail, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class FailureReport:
+class FailureReport(Struct, frozen=True):
     """A failure report (RFC 9991) without anything personal.
 
     Attributes:
@@ -206,8 +201,7 @@ class ObservedRow(NamedTuple):
     messages: int
 
 
-@dataclass(frozen=True, slots=True)
-class ObservedReport:
+class ObservedReport(Struct, frozen=True):
     """A report of the window: who sent it, when, how far it is trusted, messages, and the policy it saw.
 
     Attributes:
@@ -227,8 +221,7 @@ class ObservedReport:
     domain: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ObservedProblem:
+class ObservedProblem(Struct, frozen=True):
     """Something in the window that could not be used: the code with arguments, whose report, how often."""
 
     detail: Detail
@@ -236,8 +229,7 @@ class ObservedProblem:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(Struct, frozen=True):
     """What receivers reported about one organizational domain in a window of whole UTC days.
 
     Attributes:
@@ -280,8 +272,7 @@ class SourceOwner(StrEnum):
     NOT_OURS = "not-ours"
 
 
-@dataclass(frozen=True, slots=True)
-class SourceWord:
+class SourceWord(Struct, frozen=True):
     """The user's word on a source; it wins over everything that is inferred.
 
     Attributes:

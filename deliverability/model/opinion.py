@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.model.facts import Value
 
@@ -30,8 +31,7 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
 """Code of a known reason (strings, ``opinion.reason``) -> the standard and its sections that decide for us."""
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """One point on which another program says something else than this audit, on the same answers and octets.
 
     Attributes:
@@ -54,8 +54,7 @@ class Difference:
     said: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Unheard:
+class Unheard(Struct, frozen=True):
     """What the other program could not be asked about; `why`: ``time``, ``dns``, ``size`` or ``crash``."""
 
     topic: str
@@ -63,8 +62,7 @@ class Unheard:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class SecondOpinion:
+class SecondOpinion(Struct, frozen=True):
     """What other programs make of the same answers and octets. `compared`: how many points were."""
 
     compared: int

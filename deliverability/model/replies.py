@@ -6,8 +6,9 @@ Codes and values only; the words in two languages are those of the catalogue (ru
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from deliverability.model.rules import Confidence, SourceRef
 
@@ -63,8 +64,7 @@ class Fit(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """One reply of a mail host, as it was found.
 
     Attributes:
@@ -100,8 +100,7 @@ class Reply:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(Struct, frozen=True):
     """An entry of the catalogue: what a reply means.
 
     Attributes:
@@ -140,8 +139,7 @@ class Meaning:
     sure_with: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class BouncingReceiver:
+class BouncingReceiver(Struct, frozen=True):
     """A receiver by the ways in which a bounce shows it.
 
     Attributes:
@@ -164,16 +162,14 @@ class BouncingReceiver:
     falls_back: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyCatalogue:
+class ReplyCatalogue(Struct, frozen=True):
     """Everything that explains: hosts by id, meanings in file order."""
 
     hosts: Mapping[str, BouncingReceiver]
     meanings: tuple[Meaning, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Explained:
+class Explained(Struct, frozen=True):
     """One reply with what it means; equal ones are counted.
 
     Attributes:
@@ -198,8 +194,7 @@ class Explained:
     recipients: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PileSums:
+class PileSums(Struct, frozen=True):
     """What a pile of bounces consists of.
 
     Attributes:
@@ -214,8 +209,7 @@ class PileSums:
     unread: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """The whole answer to one input.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from deliverability.model.answer import FindingId, ReportAnswer
 from deliverability.model.codec import digest, encode_facts
@@ -33,8 +34,7 @@ class Outcome(StrEnum):
     NOT_APPLICABLE = "not-applicable"
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Struct, frozen=True):
     """One rule under the eyes of a receiver that has a statement about it.
 
     Attributes:
@@ -89,8 +89,7 @@ _BADNESS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Gain:
+class Gain(Struct, frozen=True):
     """How one receiver's verdict changes, by mending one finding or by publishing one remedy."""
 
     receiver: str
@@ -103,8 +102,7 @@ class Gain:
         return self.before.rank - self.after.rank
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One rule's result for the subject, or for one item of it.
 
     Attributes:
@@ -166,8 +164,7 @@ class Finding:
 _KEPT = frozenset(each.value for each in Input if each.kept)
 
 
-@dataclass(frozen=True, slots=True)
-class Consequence:
+class Consequence(Struct, frozen=True):
     """What a receiver does about one rule that is unmet (or, with `outcome` UNKNOWN, might do).
 
     `codes` are the SMTP replies that the sender would see; `contested`: the receiver "may" do it, see Statement.
@@ -181,8 +178,7 @@ class Consequence:
     outcome: Outcome = Outcome.UNMET
 
 
-@dataclass(frozen=True, slots=True)
-class Requirements:
+class Requirements(Struct, frozen=True):
     """How many rules a receiver names that apply here, by what became of them. ``named = met + unmet + open``."""
 
     named: int = 0
@@ -191,16 +187,14 @@ class Requirements:
     open: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """A receiver's verdict for senders of one volume."""
 
     verdict: VerdictKind
     effects: tuple[Consequence, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """One receiver's verdict: what its own published requirements say about this mail, or this domain.
 
     Attributes:
@@ -242,8 +236,7 @@ class Verdict:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessment(Struct, frozen=True):
     """The answer for one subject.
 
     Attributes:
@@ -274,8 +267,7 @@ class Care(StrEnum):
     LAST_RESORT = "last-resort"
 
 
-@dataclass(frozen=True, slots=True)
-class RecordEdit:
+class RecordEdit(Struct, frozen=True):
     """One record set to publish, change or take away; the record set of one kind (SPF, DMARC, a key) at one name.
 
     Attributes:
@@ -292,8 +284,7 @@ class RecordEdit:
     new: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FactChange:
+class FactChange(Struct, frozen=True):
     """A fact that a remedy changes, as the rehearsal measured it."""
 
     path: str
@@ -301,8 +292,7 @@ class FactChange:
     after: Value
 
 
-@dataclass(frozen=True, slots=True)
-class Remedy:
+class Remedy(Struct, frozen=True):
     """Records that mend a finding, rehearsed: audited as if they were published before they are shown.
 
     Attributes:
@@ -334,16 +324,14 @@ class Remedy:
     opens: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """A plain remark about the run (for example: the author domain differs). `code` picks the sentence."""
 
     code: str
     values: Mapping[str, Value] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """How the report came about. `started` is taken from the recording when a run is replayed."""
 
     version: str
@@ -351,8 +339,7 @@ class Run:
     sources: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """The whole answer for one subject.
 
     `facts` travel with it so that a renderer can show evidence and trees. The rules it was judged by do not: whoever

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from deliverability.model.facts import Purpose, Value
 from deliverability.model.knowledge import Knowledge
@@ -80,15 +81,13 @@ class Op(StrEnum):
     EMPTY = "empty"
 
 
-@dataclass(frozen=True, slots=True)
-class LimitRef:
+class LimitRef(Struct, frozen=True):
     """A `$name` operand: the limit of that name, which a receiver may override."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(Struct, frozen=True):
     """`{fact: path, op: operand}`. A path that begins with ``item.`` reads the current item of `each`."""
 
     fact: str
@@ -96,22 +95,19 @@ class Compare:
     operand: Value | LimitRef
 
 
-@dataclass(frozen=True, slots=True)
-class All:
+class All(Struct, frozen=True):
     """Every condition holds (Kleene: false wins over unknown)."""
 
     of: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Any:
+class Any(Struct, frozen=True):
     """At least one condition holds (Kleene: true wins over unknown)."""
 
     of: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
+class Not(Struct, frozen=True):
     """The condition does not hold; unknown stays unknown."""
 
     of: Condition
@@ -124,8 +120,7 @@ READ_AS = r"(original|archive ([0-9]{4}(-[0-9]{2}){0,2}|undated)|draft .+|third 
 """The forms in which a source was read (see Source), as a regular expression for the whole text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """An entry of rules/sources.yaml.
 
     Attributes:
@@ -144,24 +139,21 @@ class Source:
     read_as: str
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRef:
+class SourceRef(Struct, frozen=True):
     """Where a rule comes from: the key of a source and the section in it."""
 
     ref: str
     section: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Sentence:
+class Sentence(Struct, frozen=True):
     """One sentence of several, for the cases in which `when` holds; None: for all that are left."""
 
     when: Condition | None
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Texts:
+class Texts(Struct, frozen=True):
     """A rule's words in one language, with ``{fact.path}``, ``{item.field}`` and ``{limit}`` placeholders.
 
     Attributes:
@@ -254,8 +246,7 @@ TASK_WORDS = frozenset({"domain", "service", "items"})
 (else "your mailing service"), the items of the findings."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskTexts:
+class TaskTexts(Struct, frozen=True):
     """A task's words in one language, with the placeholders of TASK_WORDS. How it is done tells the rule.
 
     Attributes:
@@ -268,8 +259,7 @@ class TaskTexts:
     hand_over: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """One act that settles findings where no record is written for it; rules name it by its code.
 
     Attributes:
@@ -292,8 +282,7 @@ class Task:
     fields: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class GuideEntry:
+class GuideEntry(Struct, frozen=True):
     """A step of the user's guide, as far as judging needs it; the rules that serve it name its key.
 
     Attributes:
@@ -337,8 +326,7 @@ OF_DATE = ("age_days", "selector_age_days", "expired")
 """Fields of items that only the date changes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One requirement. Judges facts only; knows nothing of how they were gathered.
 
     Attributes:
@@ -393,8 +381,7 @@ class Rule:
         return any(path.rpartition(".")[2] in OF_DATE for path in self.reads)
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(Struct, frozen=True):
     """What one receiver says about one rule.
 
     Attributes:
@@ -426,16 +413,14 @@ class Statement:
     note: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ForSenders:
+class ForSenders(Struct, frozen=True):
     """Where a receiver shows senders what no audit can see, by the key of its source, and what it offers there."""
 
     source: str
     text: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Receiver:
+class Receiver(Struct, frozen=True):
     """A mailbox provider as a dated overlay over the rules, or several of them taken as one.
 
     A rule that it does not name is general advice and never enters its verdict.
@@ -473,8 +458,7 @@ class Receiver:
         return self.short.get(lang) or self.name[lang]
 
 
-@dataclass(frozen=True, slots=True)
-class GradeRow:
+class GradeRow(Struct, frozen=True):
     """A grade, and any of what gives it; a row without conditions always does.
 
     Attributes:
@@ -490,8 +474,7 @@ class GradeRow:
     unmet: Severity | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Grading:
+class Grading(Struct, frozen=True):
     """What verdicts and grades rest on beside rules and receivers.
 
     Attributes:
@@ -507,8 +490,7 @@ class Grading:
     closed: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RuleSet:
+class RuleSet(Struct, frozen=True):
     """Everything that judges: rules by id in file order, receivers by id in display order, sources by key.
 
     `knowledge` is what the same folders say of the world, for auditors and words; `tasks` are by code,

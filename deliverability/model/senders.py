@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+
+from msgspec import Struct
 
 from deliverability.model.rules import Confidence
 
@@ -45,8 +46,7 @@ class Alignment(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(Struct, frozen=True):
     """The name of a host or a selector: ``#`` stands for a digit, ``*`` for anything within one label, also nothing.
 
     `suffix`: names below a host are meant too (``sendgrid.net`` and ``u1.wl.sendgrid.net``, not ``notsendgrid.net``).
@@ -71,8 +71,7 @@ def _compiled(expression: str) -> re.Pattern[str]:
     return re.compile(expression)
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceSource:
+class ServiceSource(Struct, frozen=True):
     """Where something was read, on which day (ISO 8601), and in which form (rules.READ_AS)."""
 
     url: str
@@ -80,8 +79,7 @@ class ServiceSource:
     read_as: str
 
 
-@dataclass(frozen=True, slots=True)
-class Dkim:
+class Dkim(Struct, frozen=True):
     """How the service signs with a key of its user's domain.
 
     Attributes:
@@ -109,8 +107,7 @@ class Dkim:
         return tuple(each.text for each in (*self.selectors, *self.older) if not each.expression)
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Struct, frozen=True):
     """One sending service. What could not be found out is empty or None.
 
     Attributes:

@@ -7,9 +7,10 @@ read them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import TypeVar, cast
+
+from msgspec import Struct
 
 from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail
 from deliverability.model.facts import Unknown, Value, texts_of
@@ -62,8 +63,7 @@ class SpfStatus(StrEnum):
     IGNORED = "ignored"
 
 
-@dataclass(frozen=True, slots=True)
-class SpfTerm:
+class SpfTerm(Struct, frozen=True):
     """A term of a record and what was found for it.
 
     Attributes:
@@ -92,8 +92,7 @@ class SpfTerm:
     tree: SpfTree | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SpfTree:
+class SpfTree(Struct, frozen=True):
     """The record of a domain, what its terms cost and where they lead. The counts cover everything below.
 
     A receiver asks an `a` term for A or AAAA, as the sending address is, and counts a look-up that finds nothing (RFC
@@ -120,8 +119,7 @@ class StepOutcome(StrEnum):
     IGNORED = "ignored"
 
 
-@dataclass(frozen=True, slots=True)
-class TraceStep:
+class TraceStep(Struct, frozen=True):
     """One term of a record as the evaluation met it.
 
     Attributes:
@@ -142,8 +140,7 @@ class TraceStep:
     nested: Trace | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Struct, frozen=True):
     """One call of check_host(): the domain, its record (None where there is not exactly one), terms in order."""
 
     domain: str
@@ -165,9 +162,7 @@ def plain(value: SpfTree | Trace) -> Value:
     return _plain(value)
 
 
-_NAMES: dict[type, tuple[str, ...]] = {
-    kind: tuple(each.name for each in fields(kind)) for kind in (SpfTree, SpfTerm, Trace, TraceStep)
-}
+_NAMES: dict[type, tuple[str, ...]] = {kind: kind.__struct_fields__ for kind in (SpfTree, SpfTerm, Trace, TraceStep)}
 
 
 def _plain(value: Value | SpfTree | SpfTerm | Trace | TraceStep) -> Value:

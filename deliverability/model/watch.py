@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from deliverability.model.codes import Detail
 
 
-@dataclass(frozen=True, slots=True)
-class WatchedServer:
+class WatchedServer(Struct, frozen=True):
     """Whom to ask: its name, and its address or URL; where it has none that can be asked, why."""
 
     name: str
@@ -18,8 +18,7 @@ class WatchedServer:
     problem: Detail | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Zone:
+class Zone(Struct, frozen=True):
     """The zone that a name is in, and its authoritative servers."""
 
     name: str
@@ -36,8 +35,7 @@ class SightState(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
+class Sight(Struct, frozen=True):
     """What one server answered.
 
     Attributes:
@@ -58,8 +56,7 @@ class Sight:
     problem: Detail | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """All servers of a kind, asked at the same time.
 
     Attributes:

@@ -6,8 +6,9 @@ Entries are kept as JSON beside the pages while a run goes on, so that a run tha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from deliverability.model.answer import Said
 from deliverability.model.codec import decode, decode_detail, decode_line, encode
@@ -26,8 +27,7 @@ from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import Effect, Severity
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiverVerdict:
+class ReceiverVerdict(Struct, frozen=True):
     """What a receiver would do with the mail, in short: the verdict, and the effects that make it so."""
 
     receiver: str
@@ -35,8 +35,7 @@ class ReceiverVerdict:
     effects: tuple[Said, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class FindingText:
+class FindingText(Struct, frozen=True):
     """A finding in one language: what it goes by, what was found, and the first step."""
 
     title: str
@@ -44,8 +43,7 @@ class FindingText:
     step: str
 
 
-@dataclass(frozen=True, slots=True)
-class WeeklyEntry:
+class WeeklyEntry(Struct, frozen=True):
     """One subject of a run.
 
     Attributes:
@@ -259,8 +257,7 @@ SUMMARY = "summary.json"
 """The JSON summary, in the folder of the pages of a run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Struct, frozen=True):
     """A finished run, for pages, mails and the JSON summary.
 
     Attributes:

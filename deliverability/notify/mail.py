@@ -13,7 +13,6 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from email import message_from_bytes, policy
 from email.header import Header
@@ -21,6 +20,8 @@ from email.message import EmailMessage, Message
 from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
 from pathlib import Path
+
+from msgspec import Struct
 
 from deliverability.config import EmailSettings
 from deliverability.model.facts import Catalogue
@@ -144,8 +145,7 @@ def _html(view: RunView, say: Phrases, shown: int, where: str, link: str) -> str
     return re.sub(r"\n\s+", "\n", page)
 
 
-@dataclass(frozen=True, slots=True)
-class SmtpChannel:
+class SmtpChannel(Struct, frozen=True):
     """Submits mail as the settings say. `password` is empty where no login is wanted."""
 
     settings: EmailSettings

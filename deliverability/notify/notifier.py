@@ -6,10 +6,11 @@ Notifications go into the outbox first and are sent from there, so that nothing 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from datetime import datetime
 from email.policy import SMTP
 from pathlib import Path
+
+from msgspec import Struct
 
 from deliverability._files import write_whole
 from deliverability.config import NotifySettings
@@ -38,8 +39,7 @@ class SecretError(Exception):
         self.detail = detail
 
 
-@dataclass(frozen=True, slots=True)
-class Notifier:
+class Notifier(Struct, frozen=True):
     """Writes and sends what the settings ask for.
 
     Attributes:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, move, write_whole
 from deliverability.model.codec import json_text
@@ -29,8 +31,7 @@ NO_NOTIFICATION = Code("no-notification")
 FILE_MISSING = Code("file-missing", ("name",))
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
+class Notification(Struct, frozen=True):
     """Something to send.
 
     Attributes:
@@ -53,8 +54,7 @@ class Notification:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """What one attempt met: who is still to be reached later, and who refused for good; both empty: all took it."""
 
     later: tuple[str, ...] = ()
@@ -70,8 +70,7 @@ class Channel(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Outbox:
+class Outbox(Struct, frozen=True):
     """A folder of notifications."""
 
     folder: Path

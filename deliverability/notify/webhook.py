@@ -10,9 +10,10 @@ import hmac
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from deliverability.config import WebhookSettings
 from deliverability.model.codec import json_text
@@ -59,8 +60,7 @@ def _plain(text: str) -> dict[str, Any]:
     return {"type": "plain_text", "text": text[:_TEXT_LENGTH], "emoji": False}
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookChannel:
+class WebhookChannel(Struct, frozen=True):
     """Posts JSON. With a key, each request is signed so that the receiver can tell that it is ours and fresh.
 
     ``X-Deliv-Timestamp`` is seconds since 1970; ``X-Deliv-Signature`` is ``sha256=`` and the HMAC-SHA-256 (hex) of the

@@ -10,7 +10,6 @@ import contextlib
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,6 +18,7 @@ import checkdmarc.mta_sts
 import checkdmarc.smtp_tls_reporting
 import checkdmarc.spf
 import checkdmarc.utils
+from msgspec import Struct
 
 from deliverability.model.codes import details_in
 from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of, texts_of
@@ -28,8 +28,7 @@ from deliverability.opinion.points import UNSURE, Points
 _LONGEST_SAID = 300
 
 
-@dataclass(frozen=True, slots=True)
-class _Theirs:
+class _Theirs(Struct, frozen=True):
     """What checkdmarc says of one record set: a status, what it read, and the error where there is one."""
 
     status: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+
+from msgspec import Struct
 
 from deliverability.model.codes import Detail, failed_question
 from deliverability.model.facts import Reason, Unknown
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from deliverability.ports.budget import Budget
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     r"""The name has records of the asked type.
 
     Attributes:
@@ -44,8 +44,7 @@ class Found:
     authenticated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Absent:
+class Absent(Struct, frozen=True):
     """An authoritative "there is none": the name does not exist (`nxdomain`) or has no such records."""
 
     name: str
@@ -57,8 +56,7 @@ class Absent:
     server: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """Nobody could say. Never to be treated as Absent."""
 
     name: str
@@ -103,8 +101,7 @@ class SharedResolver(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """What a web server answered.
 
     Attributes:
@@ -127,8 +124,7 @@ class Page:
     date: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class NoPage:
+class NoPage(Struct, frozen=True):
     """Nothing that could be used.
 
     Attributes:
@@ -168,8 +164,7 @@ class HttpFetcher(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class MailHost:
+class MailHost(Struct, frozen=True):
     """What a mail server offers to a sender before any message is handed over.
 
     Attributes:
@@ -199,8 +194,7 @@ class MailHost:
     at: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class NoMailHost:
+class NoMailHost(Struct, frozen=True):
     """We could not look: no address, no connection in time, an address that is not public, no SMTP."""
 
     host: str
@@ -234,8 +228,7 @@ class PortQuestion(Protocol[A_co]):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class DnsQuestion:
+class DnsQuestion(Struct, frozen=True):
     """The records of a type at a name, both in the spelling of answers."""
 
     name: str
@@ -246,8 +239,7 @@ class DnsQuestion:
         return Failed(self.name, self.rdtype, reason, detail)
 
 
-@dataclass(frozen=True, slots=True)
-class Get:
+class Get(Struct, frozen=True):
     """The file at a URL."""
 
     url: str
@@ -257,8 +249,7 @@ class Get:
         return NoPage(self.url, reason, detail)
 
 
-@dataclass(frozen=True, slots=True)
-class Post:
+class Post(Struct, frozen=True):
     """What a URL answers to a form. It is posted once, so that the form is no part of the question."""
 
     url: str
@@ -268,8 +259,7 @@ class Post:
         return NoPage(self.url, reason, detail)
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Struct, frozen=True):
     """How a mail server greets."""
 
     host: str

@@ -11,8 +11,9 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Generator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Reason
@@ -439,8 +440,7 @@ def _exchange(peer: _Peer, labels: Labels, rdtype: str) -> Generator[_Step, _Rep
     raise NoAnswerError(Reason.SERVFAIL, ANSWERED(server=peer.name, code=rcode_text(Rcode.make(reply.rcode))))
 
 
-@dataclass(slots=True)
-class _Hop:
+class _Hop(Struct):
     """What one reply says: the names it leads through, and either records or their absence at the end.
 
     `unfinished` is True where the reply ends at a CNAME and says nothing about its target.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
+
+from msgspec import Struct
 
 from deliverability.model.codes import Code
 from deliverability.model.facts import Reason
@@ -32,8 +33,7 @@ NO_HTTPS = Code("no-https")
 URL_PORT = Code("url-port")
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
+class _Target(Struct, frozen=True):
     """Where a request goes: host and path of the URL, and the address that was checked for it."""
 
     host: str

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.model.codes import Code
 from deliverability.model.facts import Reason
@@ -133,8 +135,7 @@ def value_text(rdata: dns.rdata.Rdata) -> tuple[str, tuple[int, ...]]:
     return rdata.to_text(), ()
 
 
-@dataclass(frozen=True, slots=True)
-class Alias:
+class Alias(Struct, frozen=True):
     """A CNAME met on the way: ask `target` instead."""
 
     target: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Reason
@@ -14,8 +15,7 @@ NOT_ASKED = Code("offline")
 NONE_NAMED = Code("no-domain")
 
 
-@dataclass(frozen=True, slots=True)
-class Nobody:
+class Nobody(Struct, frozen=True):
     """Answers every question in the same way: that nobody was asked, and why."""
 
     reason: Reason

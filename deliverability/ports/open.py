@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import InputError
@@ -37,8 +39,7 @@ class SettingError(InputError):
         return SettingError([called[name] for name in self.names], self.problem)
 
 
-@dataclass(frozen=True, slots=True)
-class PortSettings:
+class PortSettings(Struct, frozen=True):
     """Where the answers of a run come from: live DNS, unless zone files, a recording or nothing at all are named.
 
     Attributes:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from itertools import pairwise
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
@@ -36,8 +38,7 @@ _QUOTED = re.compile(r'\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ESCAPE = re.compile(r"\\(\d{3}|.)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(Struct, frozen=True):
     """One proposed record: name canonical, value as Found.values has it, octets of its strings where it is TXT."""
 
     name: str

@@ -11,9 +11,10 @@ import contextlib
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Protocol
 from weakref import WeakValueDictionary
+
+from msgspec import Struct, field
 
 from deliverability.model.facts import Reason
 from deliverability.ports.base import A, DnsQuestion, Failed, Get, PortQuestion, Post, Probe
@@ -45,8 +46,7 @@ class Knows(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Turns:
+class Turns(Struct):
     """When the next question may be put; after a pause, as many at once as come due in `slack` seconds."""
 
     slack: float
@@ -190,8 +190,7 @@ def _below_underscores(name: str) -> str:
     return name if len(tail) == len(name) else tail.partition(".")[2] or name
 
 
-@dataclass(frozen=True, slots=True)
-class _Paced:
+class _Paced(Struct, frozen=True):
     """The pace under the budget of one subject, see ports.base.Between."""
 
     pace: Pace

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability.model.codes import Input, needs
 from deliverability.model.facts import Reason
@@ -37,8 +39,7 @@ if TYPE_CHECKING:
     from deliverability.ports.zone import ZoneResolver
 
 
-@dataclass(frozen=True, slots=True)
-class Permissions:
+class Permissions(Struct, frozen=True):
     """What is asked only where the user wants it; between auditors and ports, nothing else gets through.
 
     Attributes:
@@ -72,8 +73,7 @@ class Permissions:
         return question.lost(Reason.NOT_CONFIGURED, needs(wanted))
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
+class Ports(Struct, frozen=True):
     """Where answers come from, and what may be asked.
 
     Attributes:
@@ -138,8 +138,7 @@ class Ports:
         await self.dns.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Layer:
+class _Layer(Struct, frozen=True):
     """The three ports over others, with `between` on the way."""
 
     dns: Resolver

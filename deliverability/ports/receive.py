@@ -15,11 +15,11 @@ import ssl
 import time
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session, TLSSetupException
+from msgspec import Struct, field
 
 _NULL = "<>"
 _END = b"\r\n.\r\n"
@@ -33,8 +33,7 @@ _WINDOW = 60.0
 _LOOK_SECONDS = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedMail:
+class ReceivedMail(Struct, frozen=True):
     """A message as it came.
 
     Attributes:
@@ -53,16 +52,18 @@ class ReceivedMail:
     tls: str | None
     mail_from: str
     rcpt: tuple[str, ...]
-    octets: bytes = field(repr=False)
+    octets: bytes
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __repr__(self) -> str:
+        return f"ReceivedMail({self.peer!r}, {self.mail_from!r})"
 
 
 Deliver = Callable[[ReceivedMail], Awaitable[str]]
 """Takes a message and gives the name it is kept under. Raises OSError where it cannot be kept: it is deferred."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiveLimits:
+class ReceiveLimits(Struct, frozen=True):
     """What strangers may take up.
 
     Attributes:
@@ -85,8 +86,7 @@ class ReceiveLimits:
     stalled: float = 3.0
 
 
-@dataclass(slots=True)
-class SmtpReceiver:
+class SmtpReceiver(Struct):
     """An SMTP server.
 
     Attributes:

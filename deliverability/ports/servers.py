@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
@@ -17,8 +18,7 @@ NO_PORT = Code("no-port", ("text",))
 _PORTS = {"udp": 53, "tls": 853, "https": 443}
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(Struct, frozen=True):
     """One resolver to ask: `transport` is ``udp`` (TCP on truncation), ``tls`` or ``https``.
 
     `host` is an IP address, or for https the host of `url`; `tls_name` the name that the certificate must carry.

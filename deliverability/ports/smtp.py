@@ -11,7 +11,9 @@ import ipaddress
 import ssl
 import warnings
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.model.codes import Code
 from deliverability.model.facts import Reason
@@ -121,8 +123,7 @@ class LiveProber:
         return replace(found, tls_version=version, certificate=certificate)
 
 
-@dataclass(slots=True)
-class _Session:
+class _Session(Struct):
     """An SMTP conversation, line by line, within limits."""
 
     reader: asyncio.StreamReader

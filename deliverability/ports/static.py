@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.model.facts import Reason
 from deliverability.ports.base import Absent, Answer, Failed, Found
@@ -17,8 +18,7 @@ _NXDOMAIN = "nxdomain"
 _TTL = 3600
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(Struct, frozen=True):
     values: tuple[str, ...]
     string_octets: tuple[tuple[int, ...], ...] = ()
 

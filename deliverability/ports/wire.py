@@ -13,9 +13,10 @@ from __future__ import annotations
 import secrets
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from socket import AF_INET6, inet_ntoa, inet_ntop
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from deliverability.ports.names import MAX_LABEL, MAX_NAME, Labels, dns_name_text, name_text, octets_text, value_text
 
@@ -43,8 +44,7 @@ _MAX_TTL = 0x7FFFFFFF  # seconds; more counts as 0, RFC 2181 section 8
 
 
 # None of these is ever changed; to freeze them would take as long as to read a message.
-@dataclass(slots=True)
-class Query:
+class Query(Struct):
     """One question to send.
 
     Attributes:
@@ -63,8 +63,7 @@ class Query:
     kind: int
 
 
-@dataclass(slots=True)
-class RRset:
+class RRset(Struct):
     """The records of one type at one name: `values` and `string_octets` as in Found, TTL in seconds."""
 
     ttl: int
@@ -72,8 +71,7 @@ class RRset:
     string_octets: tuple[tuple[int, ...], ...]
 
 
-@dataclass(slots=True)
-class Response:
+class Response(Struct):
     """What a response says.
 
     Attributes:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+from msgspec import Struct, field
 
 from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import AT_LINE, FILE_TOO_LARGE, InputError, file_error
@@ -53,8 +54,7 @@ class ZoneError(InputError):
     """A master file cannot be used."""
 
 
-@dataclass(slots=True)
-class _Records:
+class _Records(Struct):
     """The records of one type at one name."""
 
     values: tuple[str, ...]
@@ -66,8 +66,7 @@ class _Records:
 _Nodes = dict[str, dict[str, _Records]]
 
 
-@dataclass(slots=True)
-class _File:
+class _File(Struct):
     """One master file: its text, where it is anchored, and its records once they were needed."""
 
     label: str

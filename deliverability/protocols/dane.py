@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.model.codes import Code, Detail
 from deliverability.model.facts import Reason, Unknown
@@ -21,8 +22,7 @@ TLSA_UNUSABLE = Code("tlsa-unusable", ("text",))
 TLSA_USAGE = Code("tlsa-usage")
 
 
-@dataclass(frozen=True, slots=True)
-class TlsaRecord:
+class TlsaRecord(Struct, frozen=True):
     """One TLSA record (RFC 6698 section 2.1).
 
     Attributes:
@@ -44,8 +44,7 @@ class TlsaRecord:
     problem: Detail | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DaneHost:
+class DaneHost(Struct, frozen=True):
     """An MX host with TLSA records for port 25.
 
     Attributes:
@@ -73,8 +72,7 @@ class DaneHost:
         return problems[:MAX_ERRORS] if len(problems) == len(self.records) else ()
 
 
-@dataclass(frozen=True, slots=True)
-class DaneDiscovery:
+class DaneDiscovery(Struct, frozen=True):
     """What the MX hosts of a domain publish for DANE.
 
     Attributes:

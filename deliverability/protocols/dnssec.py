@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.model.facts import Unknown
 from deliverability.ports.base import Answer, Failed, Found, Resolver, unknown_from
@@ -11,8 +12,7 @@ from deliverability.ports.base import Answer, Failed, Found, Resolver, unknown_f
 _MAX_ZONES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class ZoneSigning:
+class ZoneSigning(Struct, frozen=True):
     """Whether the zone of a name is signed.
 
     Attributes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail, Input, needs
 from deliverability.model.facts import Reason, Unknown
@@ -40,8 +41,7 @@ _ID = re.compile(r"[A-Za-z0-9]{1,32}")
 _PATTERN = re.compile(r"(?:\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)+")
 
 
-@dataclass(frozen=True, slots=True)
-class MtaStsRecord:
+class MtaStsRecord(Struct, frozen=True):
     """The record (RFC 8461 section 3.1).
 
     Attributes:
@@ -56,8 +56,7 @@ class MtaStsRecord:
     errors: tuple[Detail, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MtaStsPolicy:
+class MtaStsPolicy(Struct, frozen=True):
     """The policy (RFC 8461 section 3.2).
 
     Attributes:
@@ -74,8 +73,7 @@ class MtaStsPolicy:
     errors: tuple[Detail, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MtaStsDiscovery:
+class MtaStsDiscovery(Struct, frozen=True):
     """What a domain says about TLS to its MX hosts.
 
     Attributes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from deliverability.model.codes import Code, Detail
 
@@ -22,8 +23,7 @@ TAG_MISSING = Code("tag-missing", ("name",))
 TAG_VALUE = Code("tag-value", ("name", "value"))  # a value that the tag cannot have
 
 
-@dataclass(frozen=True, slots=True)
-class TextRecord:
+class TextRecord(Struct, frozen=True):
     """One such record.
 
     Attributes:

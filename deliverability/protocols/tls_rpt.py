@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.model.codes import Detail
 from deliverability.model.facts import Unknown
@@ -11,8 +12,7 @@ from deliverability.ports.base import Answer, Failed, Found, Resolver, unknown_f
 from deliverability.protocols.text_record import MAX_ERRORS, TAG_MISSING, TAG_VALUE, choose_record
 
 
-@dataclass(frozen=True, slots=True)
-class TlsRptRecord:
+class TlsRptRecord(Struct, frozen=True):
     """The record (RFC 8460 section 3).
 
     Attributes:
@@ -27,8 +27,7 @@ class TlsRptRecord:
     errors: tuple[Detail, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TlsRptDiscovery:
+class TlsRptDiscovery(Struct, frozen=True):
     """What a domain says about reports.
 
     Attributes:

@@ -10,7 +10,9 @@ people write from are never led to reject (RFC 9989 section 7.4).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.model.facts import FactSet, Value, records_of, texts_of
 from deliverability.model.gate import GateAnswer, GateKind
@@ -38,8 +40,7 @@ def drafts(given: Situation) -> tuple[Remedy, ...]:
 # --- the text of a record --------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Tags:
+class Tags(Struct, frozen=True):
     """A record in its pieces, so that an edit leaves the others as their owner wrote them."""
 
     pieces: tuple[str, ...]
@@ -135,8 +136,7 @@ def recognised(text: str) -> str:
 # --- drafting --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Desk:
+class _Desk(Struct, frozen=True):
     """The facts and findings that drafting rests on."""
 
     facts: FactSet

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.model.evidence import aliases, texts
 from deliverability.model.facts import EvidenceKind, FactSet, Value
@@ -11,8 +12,7 @@ from deliverability.model.report import Finding, Outcome
 from deliverability.remedy.names import RemedyName
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(Struct, frozen=True):
     """A record set: where it stands (a CNAME may lead there) and its values; no values: there is none."""
 
     name: str

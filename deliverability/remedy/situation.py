@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.model.facts import FactSet
 from deliverability.model.gate import GateAnswer
@@ -12,8 +13,7 @@ from deliverability.model.senders import Service
 from deliverability.remedy.spf_passing import Earlier
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(Struct, frozen=True):
     """The facts and (at least the unmet) findings of an audit, and the sending services that are known.
 
     `earlier`: the remedies that these build on, where `facts` are those that the earlier ones lead to. `gate`: whether

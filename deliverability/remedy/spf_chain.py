@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from deliverability.model.facts import Value
 from deliverability.model.report import Care, RecordEdit, Remedy
@@ -33,8 +34,7 @@ def taken_by(steps: Iterable[tuple[str, Words]]) -> tuple[str, ...]:
     return tuple(term for code, terms in steps if code in TAKES_SENDERS for term in terms)
 
 
-@dataclass(slots=True)
-class Chain:
+class Chain(Struct):
     """The record as far as it is edited, and the remedies so far.
 
     `pending` are the steps that no remedy shows yet: kind of step, remedies that it is part of, terms it names.

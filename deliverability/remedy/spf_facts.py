@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from ipaddress import ip_network
+
+from msgspec.structs import replace
 
 from deliverability.model.evidence import is_absence, texts
 from deliverability.model.facts import FactSet, records_of, text_of, texts_of

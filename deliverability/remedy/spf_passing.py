@@ -9,8 +9,9 @@ says who should.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
+
+from msgspec import Struct
 
 from deliverability.model.facts import FactSet, texts_of
 from deliverability.model.report import Remedy
@@ -31,8 +32,7 @@ _LETS_NOBODY_PASS = frozenset(
 _EVERYBODY: tuple[Span, ...] = ((4, 0, (1 << 32) - 1), (6, 0, (1 << 128) - 1))
 
 
-@dataclass(frozen=True, slots=True)
-class Passing:
+class Passing(Struct, frozen=True):
     """Who may send by a record.
 
     Attributes:
@@ -59,8 +59,7 @@ class Passing:
         return bool(self.ranges or self.names)
 
 
-@dataclass(frozen=True)
-class Earlier:
+class Earlier(Struct, frozen=True, dict=True):
     """What drafting builds on: the facts before the first remedy, and the remedies so far, in order."""
 
     facts: FactSet

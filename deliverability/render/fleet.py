@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
+
+from msgspec import to_builtins
+from msgspec.structs import asdict
 
 from deliverability._resources import locate
 from deliverability.model.causes import FleetCauses
@@ -38,8 +40,9 @@ def json(causes: FleetCauses, speaker: Speaker) -> str:
     """All numbers and names, nothing in words."""
     data = asdict(causes)
     if causes.trend is not None:
-        data["trend"]["stages"] = [[*stages, count] for stages, count in causes.trend.stages.items()]
-    return json_text({"format": FORMAT, **data}, indent=2) + "\n"
+        stages = [[*stages, count] for stages, count in causes.trend.stages.items()]
+        data["trend"] = asdict(causes.trend) | {"stages": stages}
+    return json_text({"format": FORMAT, **to_builtins(data)}, indent=2) + "\n"
 
 
 def table(causes: FleetCauses, speaker: Speaker) -> str:

@@ -5,23 +5,21 @@ The words are in reports/handout.LANG.yaml, the page in reports/handout.html.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._resources import locate
 from deliverability.words.sentences import phrases
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """A question to ask first, and what each answer means."""
 
     ask: str
     answers: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Symptom:
+class Symptom(Struct, frozen=True):
     """What the person says, what it most likely is, whose it is, and the steps, the first one first."""
 
     says: tuple[str, ...]
@@ -30,8 +28,7 @@ class Symptom:
     steps: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxServer:
+class MailboxServer(Struct, frozen=True):
     """A server of the recipient's mailbox, as an app asks for it."""
 
     use: str
@@ -40,8 +37,7 @@ class MailboxServer:
     security: str
 
 
-@dataclass(frozen=True, slots=True)
-class Handout:
+class Handout(Struct, frozen=True):
     """The whole hand-out in one language."""
 
     title: str

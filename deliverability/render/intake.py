@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import socket
 from collections.abc import Sequence
 from typing import Any
+
+from msgspec import structs, to_builtins
 
 from deliverability.model.codec import encode, json_text
 from deliverability.model.deliveries import DeliveryResult
@@ -49,7 +50,7 @@ def intake_json(result: IntakeResult, say: Phrases) -> str:
             "new": sum(each.new for each in result.tallies.values()),
             "duplicates": sum(each.known for each in result.tallies.values()),
             "reports": [
-                {"kind": kind.value, "reporter": reporter, **dataclasses.asdict(tally)}
+                {"kind": kind.value, "reporter": reporter, **structs.asdict(tally)}
                 for (kind, reporter), tally in sorted(result.tallies.items())
             ],
             "results": {each.value: result.results[each] for each in DeliveryResult if result.results[each]},
@@ -71,7 +72,7 @@ def intake_json(result: IntakeResult, say: Phrases) -> str:
 def report_json(report: AggregateReport | TlsReport | FailureReport, rows: Sequence[AggregateRow]) -> dict[str, Any]:
     """A report as values for JSON."""
     kind = _KINDS[type(report)]
-    said = dataclasses.asdict(report)
+    said = to_builtins(report)
     said["problems"] = [encode(each) for each in getattr(report, "problems", ())]
     if isinstance(report, FailureReport):
         said["ip"] = _address(report.ip) if report.ip else ""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from deliverability._resources import locate
 from deliverability.model.placeholders import LANGUAGES
@@ -25,8 +26,7 @@ POLICY = (
 SCRIPT, SHEETS = "listen.js", ("style.css", "listen.css")
 
 
-@dataclass(frozen=True, slots=True)
-class PagePlace:
+class PagePlace(Struct, frozen=True):
     """Where a page is shown.
 
     Attributes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.render.wrap import typewritten, width_of, wrap
 from deliverability.view.segments import segments
@@ -58,8 +59,7 @@ _SYMBOLS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Paper:
+class Paper(Struct, frozen=True):
     """How to write: width, colour, and symbols or ASCII."""
 
     width: int

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from deliverability.model.codec import json_text
 
@@ -23,8 +24,7 @@ class EntryKind(StrEnum):
     TERM = "term"
 
 
-@dataclass(frozen=True, slots=True)
-class SearchEntry:
+class SearchEntry(Struct, frozen=True):
     """Something to be found.
 
     Attributes:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from deliverability._resources import locate
 from deliverability.model.placeholders import LANGUAGES
@@ -47,8 +48,7 @@ _NAV = (
 _GAP = re.compile(f"{GAP[0]}([^{GAP[1]}]*){GAP[1]}")
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(Struct, frozen=True):
     """What the site tells; `guide` is empty where nothing here reads its pages."""
 
     rules: RuleSet

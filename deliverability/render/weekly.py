@@ -6,7 +6,8 @@ The look is in reports/: weekly.html, weekly.css and style.css.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability._resources import locate
 from deliverability.history.store import History
@@ -34,8 +35,7 @@ _SHOWN = 10  # headlines, and domains that changed; the others are folded
 _LIMITS = {"spf.lookups": 10, "message.size_octets": 10_000_000, "html.octets": 102_000}
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
+class Chart(Struct, frozen=True):
     """A trend as a drawing, and the same as rows (date, value in words) for those who do not see it."""
 
     title: str
@@ -44,8 +44,7 @@ class Chart:
     limit: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """A subject on the start page: its grade of today, the worst before if that was another, and how it went."""
 
     view: EntryView
@@ -56,8 +55,7 @@ class Row:
     spark_words: str
 
 
-@dataclass(frozen=True, slots=True)
-class HtmlPages:
+class HtmlPages(Struct, frozen=True):
     """Writes the pages of a run."""
 
     rules: RuleSet

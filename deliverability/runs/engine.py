@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability import __version__
 from deliverability.auditors import auditors, catalogue
@@ -28,8 +30,7 @@ if TYPE_CHECKING:
     from deliverability.runs.rehearse import Basis
 
 
-@dataclass(frozen=True, slots=True)
-class Extras:
+class Extras(Struct, frozen=True):
     """What is wanted beside the facts and their judgement.
 
     Attributes:
@@ -49,8 +50,7 @@ NO_SUBJECT = Code("no-subject")
 NO_DNS_PROVIDER = Code("no-dns-provider", ("name", "known"))
 
 
-@dataclass(frozen=True, slots=True)
-class Audited:
+class Audited(Struct, frozen=True):
     """The facts of one subject, and what has to be said beside them.
 
     Attributes:
@@ -66,13 +66,16 @@ class Audited:
     """
 
     subject: Subject
-    facts: FactSet = field(repr=False)  # asyncio writes out what a task returns
+    facts: FactSet
     started: str
     sources: tuple[str, ...]
     crashes: tuple[str, ...] = ()
-    basis: Basis | None = field(default=None, repr=False)
+    basis: Basis | None = None
     opinion: SecondOpinion | None = None
-    html: str | None = field(default=None, repr=False)
+    html: str | None = None
+
+    def __repr__(self) -> str:  # asyncio writes out what a task returns
+        return f"Audited({self.subject!r})"
 
 
 async def gather_facts(
@@ -164,8 +167,7 @@ def _html(message: Message) -> str | None:
     return pages[0].part.text() if pages else None
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedFacts:
+class JudgedFacts(Struct, frozen=True):
     """What the rules make of facts: the findings, and what they come to. All that a fleet needs of a domain."""
 
     findings: tuple[Finding, ...]
@@ -228,12 +230,14 @@ def _assumed(facts: FactSet, rules: RuleSet, receivers: Sequence[str]) -> Mappin
     return assumed
 
 
-@dataclass(frozen=True, slots=True)
-class Reported:
+class Reported(Struct, frozen=True):
     """The report of one subject, and what was gathered for it; no basis for remedies any more."""
 
-    audited: Audited = field(repr=False)
-    report: Report = field(repr=False)  # asyncio writes out what a task returns
+    audited: Audited
+    report: Report
+
+    def __repr__(self) -> str:
+        return f"Reported({self.audited!r})"
 
 
 async def full_report(audited: Audited, rules: RuleSet, selection: Selection) -> Reported:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability._files import PRIVATE_FOLDER, private
 from deliverability.feedback import limits
@@ -57,8 +59,7 @@ TakesEvents = Callable[[Sequence[DeliveryEvent]], None]
 where the process dies in between, the event comes once more."""
 
 
-@dataclass(frozen=True, slots=True)
-class IntakeMailbox:
+class IntakeMailbox(Struct, frozen=True):
     """A mailbox to be read.
 
     Attributes:
@@ -77,8 +78,7 @@ class IntakeMailbox:
     most: int = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class IntakePlan:
+class IntakePlan(Struct, frozen=True):
     """What is taken in, and how.
 
     Attributes:

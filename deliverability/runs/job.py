@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from deliverability.inputs import parse_domain, parse_ip, parse_mail_from, parse_selector
 from deliverability.model.codes import Code
@@ -20,8 +22,7 @@ TOO_LARGE = Code("message-too-large", ("name", "n"))
 NO_VOLUME = Code("no-volume", ("text",))
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """A message to audit: its name in the report, and its octets or the file to read them from.
 
     `envelope`: what our own SMTP server saw of it, where it came that way.
@@ -51,8 +52,7 @@ def _not_too_large(name: str, data: bytes) -> bytes:
     return data
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """What the user said about the domains and their mail, the same for every subject of a run; made clean here.
 
     Raises InputError where a selector, an address or the volume cannot be one.
@@ -68,8 +68,8 @@ class Options:
     keys_seen: tuple[KeySeen, ...] = ()
     dns_provider: str | None = None
     taken_from: str | None = None
-    observed: Observed | None = field(default=None, repr=False)
-    deliveries: Deliveries | None = field(default=None, repr=False)
+    observed: Observed | None = None
+    deliveries: Deliveries | None = None
     source_words: tuple[SourceWord, ...] = ()
     rare: tuple[str, ...] | None = None
     list_sums: ListSums | None = None
@@ -86,13 +86,12 @@ class Options:
             "helo": (self.helo or "").strip() or None,
         }
         for name, value in made.items():
-            object.__setattr__(self, name, value)
+            force_setattr(self, name, value)
         if self.daily_volume is not None and self.daily_volume < 0:
             raise InputError(NO_VOLUME(text=str(self.daily_volume)))
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """One subject to audit: a domain, a message, or both. Without a domain the message's own is taken.
 
     Raises InputError where the domain cannot be one; see inputs.parse_domain for what is read.
@@ -105,7 +104,7 @@ class Job:
     def __post_init__(self) -> None:
         """Bring the domain into the spelling of DNS."""
         if self.domain is not None:
-            object.__setattr__(self, "domain", parse_domain(self.domain))
+            force_setattr(self, "domain", parse_domain(self.domain))
 
 
 def plan(domains: Sequence[tuple[str, Options]], samples: Sequence[Sample], options: Options) -> list[Job]:

@@ -13,10 +13,11 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, date
 from hashlib import blake2b
 from pathlib import Path
+
+from msgspec import Struct
 
 from deliverability._files import PRIVATE, PRIVATE_FOLDER, WholeFile
 from deliverability.lists.catalogue import ListData
@@ -33,8 +34,7 @@ SUGGESTION = "suggestion"
 """Head of the column that the segment of typos has besides: the domain that was most likely meant."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListPlan:
+class ListPlan(Struct, frozen=True):
     """What is to be checked.
 
     Attributes:
@@ -105,8 +105,7 @@ def _domains(table: ListTable, addresses: Addresses) -> Sequence[str]:
     return list(domains)
 
 
-@dataclass(slots=True)
-class _Sums:
+class _Sums(Struct):
     segments: Counter[Segment]
     not_checked: int = 0
     without_date: int = 0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.model.facts import StageSeen, texts_of
 from deliverability.model.observed import SourceWord
@@ -20,8 +22,7 @@ if TYPE_CHECKING:
 _RUNS = 60  # earlier ones that are looked at
 
 
-@dataclass(frozen=True, slots=True)
-class Observing:
+class Observing(Struct, frozen=True):
     """How the store is looked at.
 
     Attributes:

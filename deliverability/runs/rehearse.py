@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.auditors.base import Auditor, Execution, gather
 from deliverability.judge.engine import Selection, judge_of
@@ -67,8 +69,7 @@ _Place = tuple[str, str]
 _Case = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Basis:
+class Basis(Struct, frozen=True):
     """What an audit was made from, so that it can be made again with other records."""
 
     auditors: Sequence[Auditor]
@@ -239,8 +240,7 @@ def _old(edit: RecordEdit, state: _State, published: Mapping[_Place, tuple[str, 
 # --- one audit more -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(Struct, frozen=True):
     """The verdict of each receiver, also for few and for many messages; the grade; the ways a parked domain is open."""
 
     verdicts: Mapping[str, VerdictKind]
@@ -249,8 +249,7 @@ class _Answer:
     ways: int
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
+class _State(Struct, frozen=True):
     """An audit with `edits` laid over what is published. `answer`: what it comes to."""
 
     edits: Mapping[_Place, tuple[Proposal, ...]]
@@ -267,8 +266,7 @@ class _State:
         return any(f.rule == rule and f.item == item and f.outcome is Outcome.UNMET for f in self.findings)
 
 
-@dataclass(frozen=True, slots=True)
-class _Rehearsal:
+class _Rehearsal(Struct, frozen=True):
     """Audits again, as far as the edits reach: other auditors and rules would give what they gave."""
 
     basis: Basis

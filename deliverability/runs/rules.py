@@ -25,7 +25,7 @@ def load_rules(extra: Sequence[Path] = ()) -> RuleSet:
 
 def read_rules(extra: Sequence[Path] = ()) -> RuleSet:
     """The same, read and checked anew whatever is kept. Raises judge.files.RuleError."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from deliverability.auditors import catalogue
     from deliverability.judge.files import RuleError

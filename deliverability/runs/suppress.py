@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
+
+from msgspec import Struct, field
 
 from deliverability.feedback.suppress import decide, plain_address
 from deliverability.history.addresses import AddressFile
@@ -16,8 +17,7 @@ from deliverability.runs.intake import TakesEvents
 from deliverability.runs.mailable import takes_no_mail
 
 
-@dataclass(slots=True)
-class SuppressSums:
+class SuppressSums(Struct):
     """How many addresses became what, each counted once with the reason that decides.
 
     `again`: those that were off for long and may be tried again; few, since only closed mailboxes come to that.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
+
+from msgspec import Struct
 
 from deliverability.model.codes import Detail
 from deliverability.model.watch import Look, Sight, SightState, WatchedServer, Zone
@@ -91,8 +92,7 @@ async def _server(host: str, resolver: Resolver, allowed: Callable[[str], bool])
         return WatchedServer(host, problem=error.detail)
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
+class Watch(Struct, frozen=True):
     """A record, and how its servers are asked.
 
     Attributes:

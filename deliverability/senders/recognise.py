@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
+
+from msgspec import Struct
 
 from deliverability.model.same import Same
 from deliverability.model.senders import Pattern, Service, ServiceKind
@@ -23,8 +24,7 @@ SPF_TERM = re.compile(
 """A term of an SPF record that names a host, read without judging the rest of the record."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """A DKIM key that is published or that signed: its domain, selector, and CNAME target where it has one."""
 
     domain: str
@@ -32,8 +32,7 @@ class Key:
     alias: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MessageMarks:
+class MessageMarks(Struct, frozen=True):
     """What a message shows of who sent it.
 
     Attributes:
@@ -56,8 +55,7 @@ class MessageMarks:
     used: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(Struct, frozen=True):
     """A service and by what it was seen (``helo: o1.em.sendgrid.net``)."""
 
     service: Service

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.mail.files.images import JPEG_QUALITY, measure, recompress, sniff
 from deliverability.mail.html.minify import minify
@@ -39,8 +41,7 @@ _ENCODING_VALUE = re.compile(rb"(?i)(content-transfer-encoding[ \t]*:)(?:[^\r\n]
 _TEXT_ENCODINGS = ("7bit", "8bit", "binary", QUOTED_PRINTABLE, BASE64)
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What to slim: images shown in the text, images that are attached as files, the HTML; and the quality of JPEG."""
 
     images: bool = True
@@ -49,8 +50,7 @@ class Wish:
     jpeg_quality: int = JPEG_QUALITY
 
 
-@dataclass(frozen=True, slots=True)
-class _New:
+class _New(Struct, frozen=True):
     """The new body of a part, its transfer encoding, and header fields to exchange."""
 
     saving: PartSaving

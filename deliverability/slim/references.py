@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from urllib.parse import unquote
+
+from msgspec import Struct, field
 
 from deliverability._charrefs import unescape
 from deliverability.mail.html.markup import Attribute, TokenKind, tokens
@@ -15,8 +16,7 @@ _DECLARATION = re.compile(r"(?:^|;)\s{0,99}(width|max-width)\s{0,99}:([^;]{0,99}
 _CID = re.compile(r"cid:([^\s\"'()<>]{1,998})", re.IGNORECASE)
 
 
-@dataclass(slots=True)
-class References:
+class References(Struct):
     """What the HTML parts refer to.
 
     Attributes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class PartChange(StrEnum):
@@ -36,8 +37,7 @@ class Unchanged(StrEnum):
     """The message is so broken that a change could lose something."""
 
 
-@dataclass(frozen=True, slots=True)
-class PartSaving:
+class PartSaving(Struct, frozen=True):
     """One part that was, or could have been, changed.
 
     Attributes:
@@ -71,8 +71,7 @@ class PartSaving:
         return self.before - self.after
 
 
-@dataclass(frozen=True, slots=True)
-class Slimmed:
+class Slimmed(Struct, frozen=True):
     """The copy and what it saves.
 
     Attributes:
@@ -85,12 +84,15 @@ class Slimmed:
 
     """
 
-    data: bytes = field(repr=False)
+    data: bytes
     before: int
     after: int
     parts: tuple[PartSaving, ...] = ()
     dropped: tuple[tuple[str, int], ...] = ()
     refused: Unchanged | None = None
+
+    def __repr__(self) -> str:
+        return f"Slimmed(before={self.before}, after={self.after})"
 
     @property
     def changes(self) -> tuple[PartSaving, ...]:

@@ -6,7 +6,9 @@ Everything is ready to be laid out. `tone` is good, bad, risk, unknown or none; 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.model.answer import (
     FindingId,
@@ -52,16 +54,14 @@ _MECHANISMS_SHOWN = 3
 _RECEIVERS_NAMED = 4
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiverView:
+class ReceiverView(Struct, frozen=True):
     """A receiver of a group: its id, and its name."""
 
     id: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class GroupView:
+class GroupView(Struct, frozen=True):
     """Receivers that do the same for the same reasons.
 
     Attributes:
@@ -100,8 +100,7 @@ class GroupView:
         return tuple(each.name for each in self.receivers)
 
 
-@dataclass(frozen=True, slots=True)
-class TileView:
+class TileView(Struct, frozen=True):
     """One kind of record of the domain.
 
     Attributes:
@@ -132,8 +131,7 @@ class TileView:
     inbound: bool
 
 
-@dataclass(frozen=True, slots=True)
-class LinkView:
+class LinkView(Struct, frozen=True):
     """One name of the chain: that SPF or DKIM was checked for, with the result and whether DMARC counts it.
 
     Attributes:
@@ -154,8 +152,7 @@ class LinkView:
     verdict: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChainView:
+class ChainView(Struct, frozen=True):
     """From the name that people see over SPF and DKIM to DMARC.
 
     Attributes:
@@ -182,8 +179,7 @@ class ChainView:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerView:
+class AnswerView(Struct, frozen=True):
     """The answer, from top to bottom.
 
     Attributes:

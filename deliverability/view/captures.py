@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.model.codes import Detail
 from deliverability.words.dates import moment_words
@@ -13,8 +14,7 @@ from deliverability.words.sentences import Phrases, octets, shortened, visible
 _LENGTH = 120
 
 
-@dataclass(frozen=True, slots=True)
-class CaptureRow:
+class CaptureRow(Struct, frozen=True):
     """A caught message in the words of one language.
 
     Attributes:

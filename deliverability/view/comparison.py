@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import zip_longest
+
+from msgspec import Struct
 
 from deliverability.model.facts import Unknown
 from deliverability.model.paths import FactPath
@@ -25,8 +26,7 @@ _LINES, _LINE = 500, 2_000
 _AROUND, _RUN = 1, 20  # equal lines beside a change, lines of one change
 
 
-@dataclass(frozen=True, slots=True)
-class PairView:
+class PairView(Struct, frozen=True):
     """A value before and after; `changed` where they differ. `tones` are those of the two where they have one."""
 
     label: str
@@ -36,24 +36,21 @@ class PairView:
     tones: tuple[str, str] = ("", "")
 
 
-@dataclass(frozen=True, slots=True)
-class LineDiff:
+class LineDiff(Struct, frozen=True):
     """A line of the text with what changed in it; `left_out`: that some lines are left out here instead."""
 
     pieces: tuple[Piece, ...] = ()
     left_out: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FieldDiff:
+class FieldDiff(Struct, frozen=True):
     """A header field with what changed in it."""
 
     name: str
     pieces: tuple[Piece, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ComparisonView:
+class ComparisonView(Struct, frozen=True):
     """What became of the second message against the first.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
+
+from msgspec import Struct
 
 from deliverability.model.contacts import AskedFor, ContactChannel, ContactPack, QuotedReply
 from deliverability.model.rules import Confidence
@@ -20,8 +21,7 @@ _REASONS = 5  # why something could not be checked; more of them say nothing new
 _JST = timezone(timedelta(hours=9), "JST")
 
 
-@dataclass(frozen=True, slots=True)
-class ContactSection:
+class ContactSection(Struct, frozen=True):
     """A part of the pack: its heading, paragraphs, items, and a text to copy, in that order; each may be empty."""
 
     title: str
@@ -30,8 +30,7 @@ class ContactSection:
     copy: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ContactView:
+class ContactView(Struct, frozen=True):
     """The pack, safe to show.
 
     Attributes:

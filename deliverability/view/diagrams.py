@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.model.dkim import signatures_of
 from deliverability.model.facts import Unknown, Value, records_of
@@ -34,8 +36,7 @@ _METER, _HEAVY, _HEAVY_SHARE = 50, 100_000, 20
 _HTML_PARTS = ("text", "markup", "inline_css", "style", "data_uri", "comment", "script")
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityRow:
+class IdentityRow(Struct, frozen=True):
     """One name the mail gives; `result_state` and `alignment_state` are good, bad, or empty for neither.
 
     `edge` is how it hangs on the author domain: ``root`` for that itself, ``firm`` where DMARC counts it, ``loose``
@@ -53,8 +54,7 @@ class IdentityRow:
     edge: str = "aside"
 
 
-@dataclass(frozen=True, slots=True)
-class TermView:
+class TermView(Struct, frozen=True):
     """A term that costs something, is in trouble, leads to a record of its own, or decided about this mail."""
 
     text: str
@@ -65,8 +65,7 @@ class TermView:
     matched: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class BranchView:
+class BranchView(Struct, frozen=True):
     """One record of the SPF tree; `free` joins its terms that cost nothing."""
 
     domain: str
@@ -77,8 +76,7 @@ class BranchView:
     cut: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SpfView:
+class SpfView(Struct, frozen=True):
     """The tree of one domain with its gauge; `percent` of the limit is None where no rule sets one.
 
     `about` tells whether this mail was checked against it; empty without a message. `cells` are the look-ups one by
@@ -96,8 +94,7 @@ class SpfView:
     more: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class StageView:
+class StageView(Struct, frozen=True):
     """A rung of the DMARC ladder: past, here or ahead."""
 
     key: str
@@ -106,8 +103,7 @@ class StageView:
     state: str
 
 
-@dataclass(frozen=True, slots=True)
-class DmarcView:
+class DmarcView(Struct, frozen=True):
     """The ladder and the record; `gate`: whether the next rung is safe by what receivers report, what it would do."""
 
     stages: tuple[StageView, ...]
@@ -116,8 +112,7 @@ class DmarcView:
     gate: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PartView:
+class PartView(Struct, frozen=True):
     """A part of a bar; `percent` of the bar's whole length, with one decimal."""
 
     key: str
@@ -127,8 +122,7 @@ class PartView:
     percent: float
 
 
-@dataclass(frozen=True, slots=True)
-class LimitView:
+class LimitView(Struct, frozen=True):
     """A limit: whose, where it is on the bar (beyond its end where `percent` is above 100), and how much is used.
 
     Attributes:
@@ -153,8 +147,7 @@ class LimitView:
     over: bool
 
 
-@dataclass(frozen=True, slots=True)
-class BarView:
+class BarView(Struct, frozen=True):
     """A size made of parts, held against limits; `attachments` are rows of name, type, size as sent, as a file.
 
     `limits` are all of them, `marks` those of which at least half is used. `heavy`: it is worth thinking about what
@@ -171,8 +164,7 @@ class BarView:
     limits: tuple[LimitView, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Diagrams:
+class Diagrams(Struct, frozen=True):
     """All diagrams; None or empty where the facts for one are not there."""
 
     identity: tuple[IdentityRow, ...]

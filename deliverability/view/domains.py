@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from deliverability.model.answer import Reach, ReceiverGroup, TileTopic
 from deliverability.model.report import Report, VerdictKind
@@ -19,16 +20,14 @@ TOPICS = (TileTopic.SPF, TileTopic.DKIM, TileTopic.DMARC, TileTopic.MX)
 _WORST_FIRST = ("bad", "risk", "unknown", "good", "none")
 
 
-@dataclass(frozen=True, slots=True)
-class CellView:
+class CellView(Struct, frozen=True):
     """A cell of the table: a mark and its word; both empty where there is nothing to say."""
 
     tone: str
     state: str
 
 
-@dataclass(frozen=True, slots=True)
-class DomainRow:
+class DomainRow(Struct, frozen=True):
     """One domain, or one message of it.
 
     Attributes:
@@ -57,8 +56,7 @@ class DomainRow:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class DomainsView:
+class DomainsView(Struct, frozen=True):
     """The table.
 
     Attributes:

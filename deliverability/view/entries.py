@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.view.answer import WORST_FIRST
 from deliverability.view.diff import Piece
@@ -14,8 +15,7 @@ from deliverability.view.diff import Piece
 _CAUSES_SHOWN = 2  # with both, a domain takes a screen
 
 
-@dataclass(frozen=True, slots=True)
-class WeeklyRecordView:
+class WeeklyRecordView(Struct, frozen=True):
     """A record that changed, word by word.
 
     `deleted` says so where it is gone; `again` is the record to publish again then: name, type and value.
@@ -29,8 +29,7 @@ class WeeklyRecordView:
     again: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeView:
+class ChangeView(Struct, frozen=True):
     """One change in words; `line` in a line. `causes` are whole sentences; `link` leads into the full report."""
 
     kind: str
@@ -49,8 +48,7 @@ class ChangeView:
     link: str
 
 
-@dataclass(frozen=True, slots=True)
-class VerdictChangeView:
+class VerdictChangeView(Struct, frozen=True):
     """Verdicts that changed alike, and whole sentences that say why. `tone`: of what they have come to."""
 
     words: str
@@ -58,8 +56,7 @@ class VerdictChangeView:
     tone: str
 
 
-@dataclass(frozen=True, slots=True)
-class WeeklyGroupView:
+class WeeklyGroupView(Struct, frozen=True):
     """What follows from one cause: a record that is not what it was, the settings, our rules.
 
     All other changes stand in a group without `cause`; each of them says its own.
@@ -92,8 +89,7 @@ class WeeklyGroupView:
         return bool(self.verdicts or self.unmet)
 
 
-@dataclass(frozen=True, slots=True)
-class WeeklyReceiverView:
+class WeeklyReceiverView(Struct, frozen=True):
     """A receiver, by its short name, and its verdict in words."""
 
     receiver: str
@@ -101,8 +97,7 @@ class WeeklyReceiverView:
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class BlockView:
+class BlockView(Struct, frozen=True):
     """What a mail tells of a subject that changed, each part a line or none.
 
     Attributes:
@@ -121,8 +116,7 @@ class BlockView:
     findings: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class EntryView:
+class EntryView(Struct, frozen=True):
     """A subject in words.
 
     Attributes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.model.answer import Said
 from deliverability.model.report import Judgement, Outcome, Report, Verdict
@@ -18,8 +19,7 @@ from deliverability.words.speaker import Speaker
 _ORDER = (Outcome.UNMET, Outcome.UNKNOWN, Outcome.MET)
 
 
-@dataclass(frozen=True, slots=True)
-class RequirementView:
+class RequirementView(Struct, frozen=True):
     """One published requirement of a receiver.
 
     Attributes:
@@ -38,8 +38,7 @@ class RequirementView:
     anchor: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiverListView:
+class ReceiverListView(Struct, frozen=True):
     """What a receiver publishes, in its order, and where this mail or domain stands.
 
     Attributes:
@@ -64,8 +63,7 @@ class ReceiverListView:
     sources: tuple[SourceView, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OpenView:
+class OpenView(Struct, frozen=True):
     """What could not be checked for one reason: the reason, and what it keeps from being checked."""
 
     reason: str
@@ -77,8 +75,7 @@ class OpenView:
         return all(each.outcome == "waiting" for each in self.checks)
 
 
-@dataclass(frozen=True, slots=True)
-class TopicView:
+class TopicView(Struct, frozen=True):
     """The checks of one topic.
 
     Attributes:

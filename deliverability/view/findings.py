@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.model.answer import FindingId
 from deliverability.model.facts import Reason
@@ -16,8 +17,7 @@ from deliverability.words.sentences import FindingWords, Phrases, sentences, sho
 from deliverability.words.speaker import Speaker
 
 
-@dataclass(frozen=True, slots=True)
-class FindingView:
+class FindingView(Struct, frozen=True):
     """One finding in words.
 
     `item` and everything in `words` are safe to show: nothing in them hides or steers. `records` are those to publish

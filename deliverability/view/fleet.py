@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.model.causes import (
     CauseGroup,
@@ -21,8 +22,7 @@ _ACTIONS = 4  # of a kind
 _ROWS = 50
 
 
-@dataclass(frozen=True, slots=True)
-class FleetCell:
+class FleetCell(Struct, frozen=True):
     """A cell of a table: text; `name`: what a machine reads (a domain, an include); `share`: from 0 to 1, as a bar."""
 
     text: str
@@ -30,16 +30,14 @@ class FleetCell:
     share: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FleetColumn:
+class FleetColumn(Struct, frozen=True):
     """A column: its heading, and whether it holds numbers."""
 
     heading: str
     number: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FleetTable:
+class FleetTable(Struct, frozen=True):
     """A table; the first cell of a row names it. `more`: what is left out, in words, or empty."""
 
     caption: str
@@ -48,8 +46,7 @@ class FleetTable:
     more: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FleetSection:
+class FleetSection(Struct, frozen=True):
     """A part of the report: its place on the page, its heading, what it says, and its tables."""
 
     key: str
@@ -58,8 +55,7 @@ class FleetSection:
     tables: tuple[FleetTable, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class FleetAction:
+class FleetAction(Struct, frozen=True):
     """One change that mends many domains: what is the matter, and at how many; the same in words."""
 
     what: str
@@ -67,8 +63,7 @@ class FleetAction:
     count: str
 
 
-@dataclass(frozen=True, slots=True)
-class FleetView:
+class FleetView(Struct, frozen=True):
     """The report.
 
     Attributes:

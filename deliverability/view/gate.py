@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import date
+
+from msgspec import Struct
 
 from deliverability.model.facts import FactSet, Unknown, text_of
 from deliverability.model.gate import GateAnswer, GateKind
@@ -18,8 +19,7 @@ from deliverability.words.phrases import Phrases
 from deliverability.words.sentences import visible
 
 
-@dataclass(frozen=True, slots=True)
-class ConditionView:
+class ConditionView(Struct, frozen=True):
     """A condition that is not met, or could not be checked: what was found and what to do first."""
 
     rule: str
@@ -28,8 +28,7 @@ class ConditionView:
     do: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class GateView:
+class GateView(Struct, frozen=True):
     """The answer about one domain.
 
     Attributes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from deliverability.model.answer import Because, GuideState, GuideStep
 from deliverability.model.codes import needed
@@ -19,8 +20,7 @@ from deliverability.words.speaker import Speaker
 _TONES = {GuideState.DONE: "good", GuideState.TO_DO: "risk", GuideState.NOT_KNOWN: "unknown"}
 
 
-@dataclass(frozen=True, slots=True)
-class GuideRow:
+class GuideRow(Struct, frozen=True):
     """A step of the guide.
 
     Attributes:
@@ -49,8 +49,7 @@ class GuideRow:
     correction: str
 
 
-@dataclass(frozen=True, slots=True)
-class GuideView:
+class GuideView(Struct, frozen=True):
     """The guide; no rows for a parked domain, or where nothing was answered.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from deliverability.history.rows import RunRow, SubjectRow
 from deliverability.history.store import HistoryRun
@@ -19,16 +20,14 @@ _LOOKUP_LIMIT = 10
 _NEWS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryCellView:
+class HistoryCellView(Struct, frozen=True):
     """A value, and whether it is ``worse`` or ``better`` than in the run before; empty: neither."""
 
     text: str
     trend: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TableView:
+class TableView(Struct, frozen=True):
     """A table: what it is of, the zone of its moments, the heads, the rows; newest first."""
 
     title: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from deliverability.model.deliveries import DeliveryResult
 from deliverability.model.intake import IntakeResult
@@ -18,16 +19,14 @@ from deliverability.words.sentences import visible
 _NAMES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class ProblemView:
+class ProblemView(Struct, frozen=True):
     """What went wrong, and with which files and mails."""
 
     words: str
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class IntakeView:
+class IntakeView(Struct, frozen=True):
     """What an intake did: sentences, the reports by reporter (None: there were none), and what went wrong."""
 
     sentences: tuple[str, ...]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability.model.facts import Value, records_of, text_of, texts_of
 from deliverability.model.report import Outcome, Report
@@ -20,8 +22,7 @@ _CLIP = "clip_octets"
 _LOOKS = ("html", "clients", "size")
 
 
-@dataclass(frozen=True, slots=True)
-class MessageContents:
+class MessageContents(Struct, frozen=True):
     """What is shown of a message beside its report; plain text, read without trust.
 
     Attributes:
@@ -37,19 +38,21 @@ class MessageContents:
 
     """
 
-    html: str = field(default="", repr=False)
-    images: Mapping[str, str] = field(default_factory=dict, repr=False)
-    html_text: str = field(default="", repr=False)
-    text: str = field(default="", repr=False)
+    html: str = ""
+    images: Mapping[str, str] = field(default_factory=dict)
+    html_text: str = ""
+    text: str = ""
     text_cut: int = 0
     fields: tuple[tuple[str, str], ...] = ()
-    header: str = field(default="", repr=False)
-    source: str = field(default="", repr=False)
+    header: str = ""
+    source: str = ""
     source_cut: int = 0
 
+    def __repr__(self) -> str:
+        return f"MessageContents({self.fields!r})"
 
-@dataclass(frozen=True, slots=True)
-class ClipView:
+
+class ClipView(Struct, frozen=True):
     """How much of the HTML a mail program shows before it hides the rest.
 
     Attributes:
@@ -68,8 +71,7 @@ class ClipView:
     over: bool
 
 
-@dataclass(frozen=True, slots=True)
-class FeatureView:
+class FeatureView(Struct, frozen=True):
     """Something of HTML or CSS that not every mail program shows."""
 
     title: str
@@ -79,8 +81,7 @@ class FeatureView:
     aside: str
 
 
-@dataclass(frozen=True, slots=True)
-class LookView:
+class LookView(Struct, frozen=True):
     """The screen, in reading order.
 
     Attributes:

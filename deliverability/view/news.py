@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import IntEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.model.answer import Said
 from deliverability.model.history import Cause, ChangeKind, RecordChange, VerdictChange
@@ -53,8 +55,7 @@ def problem_words(entry: WeeklyEntry, say: Phrases) -> str:
     return say("value.separator").join(visible(detail_words(each, say)) for each in entry.problems)
 
 
-@dataclass(frozen=True, slots=True)
-class NewsView:
+class NewsView(Struct, frozen=True):
     """What is new about one domain.
 
     Attributes:
@@ -78,8 +79,7 @@ class NewsView:
         return _TONES[self.kind]
 
 
-@dataclass(frozen=True, slots=True)
-class RunNews:
+class RunNews(Struct, frozen=True):
     """The news of a run.
 
     Attributes:

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class SourceView:
+class SourceView(Struct, frozen=True):
     """Where a requirement comes from; `url` may be empty. `checked`: when it was read and in which form, in words."""
 
     title: str
@@ -19,8 +18,7 @@ class SourceView:
     checked: str
 
 
-@dataclass(frozen=True, slots=True)
-class EffectView:
+class EffectView(Struct, frozen=True):
     """What one receiver does about an unmet requirement; `only`: for senders of which volume, where that decides."""
 
     receiver: str
@@ -30,8 +28,7 @@ class EffectView:
     only: str
 
 
-@dataclass(frozen=True, slots=True)
-class EvidenceView:
+class EvidenceView(Struct, frozen=True):
     """One raw observation with hidden characters written out; `more` lines were left out."""
 
     anchor: str
@@ -43,8 +40,7 @@ class EvidenceView:
     ttl: str
 
 
-@dataclass(frozen=True, slots=True)
-class InstanceView:
+class InstanceView(Struct, frozen=True):
     """One finding of a check: the item it is about and what was found there."""
 
     item: str
@@ -53,8 +49,7 @@ class InstanceView:
     evidence: tuple[EvidenceView, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DifferenceView:
+class DifferenceView(Struct, frozen=True):
     """A point on which another program says something else, why, and its own words (or empty)."""
 
     text: str
@@ -62,8 +57,7 @@ class DifferenceView:
     said: str
 
 
-@dataclass(frozen=True, slots=True)
-class OpinionView:
+class OpinionView(Struct, frozen=True):
     """What other programs make of the same: in one sentence, where they differ, and what was not compared."""
 
     lead: str

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.judge.replies import rules_now
 from deliverability.model.replies import Explained, Explanation, Meaning
 from deliverability.model.report import Outcome, Report
 
 
-@dataclass(frozen=True, slots=True)
-class PileRow:
+class PileRow(Struct, frozen=True):
     """All replies of one meaning.
 
     Attributes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.model.answer import Chip, PlanStep, PolicyWait
 from deliverability.model.facts import Value
@@ -21,8 +22,7 @@ from deliverability.words.steps import step_words
 _NAMES_SHOWN = 4
 
 
-@dataclass(frozen=True, slots=True)
-class RecordView:
+class RecordView(Struct, frozen=True):
     """A record set to publish, change or take away; values whole.
 
     Attributes:
@@ -44,16 +44,14 @@ class RecordView:
     strings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ChipView:
+class ChipView(Struct, frozen=True):
     """A gain: "Gmail, Outlook.com: refused → no known obstacle, with step 2"."""
 
     receivers: tuple[str, ...]
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class PlanStepView:
+class PlanStepView(Struct, frozen=True):
     """One step.
 
     Attributes:
@@ -110,8 +108,7 @@ class PlanStepView:
     inbound: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PlanView:
+class PlanView(Struct, frozen=True):
     """The plan.
 
     Attributes:

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from html import escape
 from urllib.parse import unquote
+
+from msgspec import Struct, field
 
 from deliverability._charrefs import unescape
 from deliverability.words.sentences import visible
@@ -86,8 +87,7 @@ class ColourScheme(StrEnum):
     """The message's own dark colours; where it has none, inverted as many mail programs do it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Showing:
+class Showing(Struct, frozen=True):
     """How a preview of a page of its own is shown.
 
     Attributes:
@@ -114,8 +114,7 @@ class Showing:
         return f"{POLICY}; {_SOURCES[self.remote]}"
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
+class Preview(Struct, frozen=True):
     """What the frame is given; empty where the HTML is too large to be embedded. `octets` is the size of the HTML.
 
     `own_dark`: the message has colours of its own for dark screens. `remote`: images that lie on the web. `policy`:

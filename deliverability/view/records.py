@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from deliverability.model.codec import json_text
 from deliverability.model.report import RecordEdit
@@ -21,8 +22,7 @@ MAX_STRING = 255
 _NAME_FIRST = frozenset({"CNAME", "NS", "PTR"})
 
 
-@dataclass(frozen=True, slots=True)
-class RecordSet:
+class RecordSet(Struct, frozen=True):
     """All records of one type at a name, as they are to be.
 
     Attributes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.model.facts import Value
 from deliverability.model.replies import ANY, Meaning, ReplyCatalogue
@@ -16,8 +17,7 @@ from deliverability.words.rules import condition_words, filled_texts, rule_title
 from deliverability.words.sentences import Phrases, format_value, limit_spec
 
 
-@dataclass(frozen=True, slots=True)
-class RuleLine:
+class RuleLine(Struct, frozen=True):
     """A rule in a list; `href` is its page, from the folder of the language."""
 
     id: str
@@ -27,8 +27,7 @@ class RuleLine:
     severity_words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Treatment:
+class Treatment(Struct, frozen=True):
     """How a receiver treats a rule, in words; seen from the rule (`name` is the receiver's) or the other way round."""
 
     id: str
@@ -48,8 +47,7 @@ class Treatment:
     sources: tuple[SourceView, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RulePage:
+class RulePage(Struct, frozen=True):
     """All that a rule says of itself, and what receivers make of it."""
 
     id: str
@@ -76,8 +74,7 @@ class RulePage:
     sources: tuple[SourceView, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiverPage:
+class ReceiverPage(Struct, frozen=True):
     """A receiver's own checklist; `asks` is how many rules it speaks about."""
 
     name: str
@@ -89,8 +86,7 @@ class ReceiverPage:
     sources: tuple[SourceView, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyEntry:
+class ReplyEntry(Struct, frozen=True):
     """A reply of the catalogue: what it means and what to do."""
 
     id: str
@@ -106,8 +102,7 @@ class ReplyEntry:
     sources: tuple[SourceView, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceEntry:
+class ServiceEntry(Struct, frozen=True):
     """A sending service: what is known of it, a line each."""
 
     id: str
@@ -117,8 +112,7 @@ class ServiceEntry:
     sources: tuple[SourceView, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Rulebook:
+class Rulebook(Struct, frozen=True):
     """Puts rules, receivers, replies and services into the words of one language."""
 
     rules: RuleSet

@@ -9,7 +9,8 @@ never taken for 0: a ranking names what was measured and is silent about the res
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of
 from deliverability.words.sentences import Phrases, octets, shortened, visible
@@ -27,8 +28,7 @@ _ENCODED, _RAW = 78, 57
 _SLIM = ("image", "attached-image", "minify")
 
 
-@dataclass(frozen=True, slots=True)
-class WeightSaving:
+class WeightSaving(Struct, frozen=True):
     """One change.
 
     Attributes:
@@ -47,8 +47,7 @@ class WeightSaving:
     form: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class WeightSavingView:
+class WeightSavingView(Struct, frozen=True):
     """A change in words; `percent` of the whole message is the length of its bar."""
 
     kind: str
@@ -57,8 +56,7 @@ class WeightSavingView:
     percent: float
 
 
-@dataclass(frozen=True, slots=True)
-class SavingsView:
+class SavingsView(Struct, frozen=True):
     """The changes shown, what they save together, and how to make them (empty where `deliv slim` makes none)."""
 
     changes: tuple[WeightSavingView, ...]

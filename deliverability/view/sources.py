@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.model.codes import details_in
 from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of
@@ -16,8 +17,7 @@ from deliverability.words.sentences import visible
 _SUMS = ("own.messages", "own.aligned", "forged", "reports", "span_days")
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRow:
+class SourceRow(Struct, frozen=True):
     """A source in words; `paste`: the lines for the settings, where only the user can say whose it is."""
 
     name: str

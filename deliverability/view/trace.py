@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from itertools import groupby
+
+from msgspec import Struct
 
 from deliverability.model.codes import Detail
 from deliverability.model.dkim import DkimSignature, signatures_of
@@ -21,8 +22,7 @@ _RANGES = ("ip4", "ip6")
 _PASSED_BY = frozenset({StepOutcome.NOT_REACHED, StepOutcome.DEAD, StepOutcome.IGNORED})
 
 
-@dataclass(frozen=True, slots=True)
-class TraceLine:
+class TraceLine(Struct, frozen=True):
     """One term of a record, or several in a row that came to the same.
 
     Attributes:
@@ -43,8 +43,7 @@ class TraceLine:
     detail: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SpfTrace:
+class SpfTrace(Struct, frozen=True):
     """How SPF was evaluated for one address. `more` lines were left out."""
 
     title: str
@@ -56,8 +55,7 @@ class SpfTrace:
     more: int
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureTrace:
+class SignatureTrace(Struct, frozen=True):
     """How one DKIM signature was checked: its name, the result, and why, one sentence each."""
 
     name: str
@@ -66,8 +64,7 @@ class SignatureTrace:
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Traces:
+class Traces(Struct, frozen=True):
     """All of a report; None or empty where nothing was evaluated."""
 
     spf: SpfTrace | None

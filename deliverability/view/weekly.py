@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from deliverability._resources import locate
 from deliverability.history.texts import named
@@ -43,8 +44,7 @@ _ORDER = {"error": 0, "warning": 1, "info": 2, "none": 3}
 _Root = RecordChange | Cause | None
 
 
-@dataclass(frozen=True, slots=True)
-class RunView:
+class RunView(Struct, frozen=True):
     """A run in words.
 
     Attributes:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._cache import kept
@@ -20,8 +21,7 @@ _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _KEYS = frozenset({"id", "term", "text", "avoid", "see"})
 
 
-@dataclass(frozen=True, slots=True)
-class GlossaryTerm:
+class GlossaryTerm(Struct, frozen=True):
     """One term and its one meaning.
 
     Attributes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from msgspec import Struct
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._cache import kept
@@ -13,8 +14,7 @@ from deliverability._resources import locate
 from deliverability.model.placeholders import fill
 
 
-@dataclass(frozen=True, slots=True)
-class Phrases:
+class Phrases(Struct, frozen=True):
     """The interface words of one language, by dotted key (``verdict.rejected``)."""
 
     lang: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from deliverability.model.facts import Value
 from deliverability.model.placeholders import fill, placeholders

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
 
 from deliverability.model.rules import Rule
 
@@ -34,7 +33,7 @@ def _texts(rule: Rule) -> Iterator[tuple[int, str]]:
     """What a rule says, each with how much it tells what the rule is about."""
     yield _BEST, f"{rule.id} {rule.name}"
     for texts in rule.text.values():
-        for each in fields(texts):
-            said = getattr(texts, each.name)
-            weight = _GOOD if each.name in _HEADINGS else _FAIR
+        for name in texts.__struct_fields__:
+            said = getattr(texts, name)
+            weight = _GOOD if name in _HEADINGS else _FAIR
             yield weight, said if isinstance(said, str) else " ".join(map(str, said or ()))

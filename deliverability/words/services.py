@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.judge.services import concerned
 from deliverability.model.facts import FactSet
@@ -18,8 +19,7 @@ MAX_SERVICES = 3
 _Step = Callable[[Service, Phrases], str]
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceSteps:
+class ServiceSteps(Struct, frozen=True):
     """Steps to stand before and behind those of the rule."""
 
     before: tuple[str, ...] = ()

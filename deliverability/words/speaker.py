@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from deliverability.model.facts import Catalogue
 from deliverability.model.rules import RuleSet
@@ -14,8 +15,7 @@ Guide = Sequence[Mapping[str, Any]]
 """The steps of the guide, as rules/guide.yaml has them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Speaker:
+class Speaker(Struct, frozen=True):
     """All that can be said, in one language.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from deliverability.model.answer import FindingId, PlanStep
 from deliverability.model.facts import texts_of
@@ -14,8 +14,7 @@ from deliverability.words.sentences import FindingWords, fill, format_value, sen
 from deliverability.words.speaker import Speaker
 
 
-@dataclass(frozen=True, slots=True)
-class StepWords:
+class StepWords(Struct, frozen=True):
     """A step of the plan in one language, safe to show.
 
     Attributes:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from deliverability.auditors import auditors, catalogue
 from deliverability.auditors.base import (

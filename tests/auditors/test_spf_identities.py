@@ -6,11 +6,12 @@ Sending addresses here are documentation addresses; `found` are the outcomes of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import pytest
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.auditors import catalogue, spf
 from deliverability.judge.engine import Selection, judge
@@ -37,8 +38,7 @@ def rules() -> RuleSet:
     return replace(load_rules(), receivers={"carrier": Receiver("carrier", name, (), (), {"SPF-026": (said,)})})
 
 
-@dataclass(frozen=True)
-class Checked:
+class Checked(Struct, frozen=True):
     facts: FactSet
     findings: tuple[Finding, ...]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 import pytest
+from msgspec import Struct
 
 from deliverability.model.facts import Unknown, records_of
 from deliverability.model.observed import SourceOwner, SourceWord
@@ -16,8 +16,7 @@ from tests import traffic
 from tests.traffic import END, FORGED, SIGNED, UNSIGNED, Mail, World, facet, facts_for, named, signature, stream
 
 
-@dataclass(frozen=True)
-class Actor:
+class Actor(Struct, frozen=True):
     """Somebody whose mail reports show: what it is, and by which standings it may be sorted."""
 
     mails: Sequence[Mail]
@@ -150,7 +149,7 @@ async def test_what_a_word_may_name(match: str) -> None:
 async def test_an_address_of_many_domains_is_a_forwarder() -> None:
     mails = month("192.0.2.9", FORGED)
     seen = traffic.observed(mails)
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     facts = await facts_for(replace(seen, relays=frozenset({"192.0.2.9"})))
     assert [each["standing"] for each in records_of(facts.value("traffic.sources"))] == ["forwarder"]

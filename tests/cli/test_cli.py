@@ -10,11 +10,11 @@ import select
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
 import deliverability.demo
 from deliverability.cli import main
@@ -31,8 +31,7 @@ GOOD_MAIL = ("--eml", str(GOLDEN / "good.eml"))
 BROKEN_MAIL = ("--eml", str(GOLDEN / "broken.eml"))
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(Struct, frozen=True):
     code: int
     out: str
     err: str

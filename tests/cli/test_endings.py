@@ -15,10 +15,10 @@ import sys
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
 import deliverability.demo
 from deliverability.auditors import catalogue
@@ -31,8 +31,7 @@ DOMAIN = "sakura-shop.example"
 LONG = ".".join(["a" * 63] * 3 + ["b" * 56, "co"])
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(Struct, frozen=True):
     code: int
     out: str
     err: str

@@ -12,12 +12,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import httpx
 import pytest
+from msgspec import Struct
 
 from deliverability.cli.types import HostPort, Size
 from deliverability.model.errors import InputError
@@ -34,8 +34,7 @@ def deliv(monkeypatch: pytest.MonkeyPatch) -> Deliv:
     return Deliv(monkeypatch)
 
 
-@dataclass
-class Started:
+class Started(Struct):
     """A listener of a process of its own."""
 
     process: subprocess.Popen[str]

@@ -143,7 +143,10 @@ def test_postmark_gets_fifty_addresses_a_document(deliv: Deliv, tmp_path: Path) 
     assert sizes == [50, 50, 20]
 
 
-POSTFIX = "{day} mx postfix/smtp[9]: {key}: to=<{to}>, relay=mx.example.org[192.0.2.1]:25, dsn={dsn}, status={status} ({text})"
+POSTFIX = (
+    "{day} mx postfix/smtp[9]: {key}: to=<{to}>, relay=mx.example.org[192.0.2.1]:25, "
+    "dsn={dsn}, status={status} ({text})"
+)
 GONE = ("5.1.1", "bounced", "host mx.example.org[192.0.2.1] said: 550 5.1.1 user unknown (in reply to RCPT TO command)")
 TAKEN = ("2.0.0", "sent", "250 2.0.0 Ok")
 SPAM = ("5.7.1", "bounced", "host mx.example.org[192.0.2.1] said: 550 5.7.1 message contains spam (in reply to DATA)")

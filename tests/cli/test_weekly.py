@@ -5,13 +5,13 @@ from __future__ import annotations
 import fcntl
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
 from aiosmtpd.controller import Controller
 from click.testing import CliRunner
+from msgspec import Struct
 
 from deliverability.cli import deliv
 from tests.notify.test_outbox import Server, free_port
@@ -26,8 +26,7 @@ _dmarc 300 IN TXT "v=DMARC1; p=none; rua=mailto:r@shop.example"
 """
 
 
-@dataclass
-class Machine:
+class Machine(Struct):
     """A folder with a zone file, and the command line in it."""
 
     folder: Path

@@ -9,11 +9,13 @@ import asyncio
 import json
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.feedback.catalogue import load_replies
 from deliverability.feedback.explain import explain
@@ -51,8 +53,7 @@ LARGEST_SEED = 40_000  # octets: larger files only make each run slower
 FROM_CORPUS = 60  # files a folder at most
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(Struct, frozen=True):
     """What is run on the octets, what it may raise, and where its mutations start."""
 
     run: Callable[[bytes], object]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from deliverability.auditors import catalogue
 from deliverability.history.store import History

@@ -7,10 +7,10 @@ import stat
 import subprocess
 import sys
 import zlib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from deliverability.history.pieces import pack
 from deliverability.history.store import History, HistoryError, default_url

@@ -7,10 +7,10 @@ import os
 import re
 import stat
 import zlib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from deliverability.auditors import catalogue
 from deliverability.history.pieces import pack

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import Struct, field
 
 from deliverability.judge.gate import earliest
 from deliverability.model.facts import Purpose, StageSeen
@@ -110,8 +110,7 @@ def usual(a_day: int = 1000, days: Sequence[date] = DAYS, kind: traffic.Facet = 
     return [Mail(day, MAIN, kind, a_day) for day in days]
 
 
-@dataclass(frozen=True)
-class Story:
+class Story(Struct, frozen=True):
     """A month, and the answer with its reasons."""
 
     answer: GateKind

@@ -5,14 +5,16 @@ The server is a script: what it says to each command, and when it closes or fall
 
 from __future__ import annotations
 
+import dataclasses
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability.config import EmailSettings
 from deliverability.notify import mail
@@ -35,8 +37,7 @@ GOOD = {
 }
 
 
-@dataclass
-class Script:
+class Script(Struct):
     """A server: each step's answer, and for RCPT also by address. `taken` holds the recipients of what it took."""
 
     answers: dict[str, str] = field(default_factory=dict)
@@ -131,7 +132,7 @@ def weeks(outbox: Outbox, fault: dict[str, str], security: str = "none") -> tupl
     with serving(script, security) as channel:
         outbox.flush({"email": channel})
         script.answers = {}
-        outbox.flush({"email": replace(channel, settings=replace(channel.settings, security="none"))})
+        outbox.flush({"email": replace(channel, settings=dataclasses.replace(channel.settings, security="none"))})
     assert list(outbox.waiting()) == [], "the second week leaves nothing behind"
     return script.taken, list(Outbox(outbox.folder / "refused").waiting())
 

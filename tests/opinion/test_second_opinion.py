@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +24,8 @@ from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from dkim.canonicalization import Relaxed
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability.auditors import dkim, dmarc, spf
 from deliverability.auditors.base import Auditor
@@ -95,8 +96,7 @@ def signature(tags: str, *, covered: tuple[str, ...] = ("from", "subject"), rece
     return f"{received}DKIM-Signature:{start}{made}\r\n".encode() + MESSAGE
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(Struct, frozen=True):
     """Records (and a message) on which the other program says something else, and what the two say."""
 
     aspect: str

@@ -10,11 +10,12 @@ import asyncio
 import selectors
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability.auditors import catalogue
 from deliverability.judge.engine import Selection
@@ -86,8 +87,7 @@ def on_our_clock(work: Callable[[], Any]) -> tuple[Any, float]:
         return runner.run(work()), loop.time() - start
 
 
-@dataclass
-class Shape:
+class Shape(Struct):
     """A resolver with hostile answers to some questions and those of a quiet domain to all others."""
 
     hostile: Records
@@ -236,8 +236,7 @@ def test_an_audit_ends_in_time(name: str, rules: Any) -> None:
     assert not report.bugs
 
 
-@dataclass
-class Silent:
+class Silent(Struct):
     """A web server and a mail server that never say anything."""
 
     asked: list[str] = field(default_factory=list)

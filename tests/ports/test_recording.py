@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from deliverability.model.facts import Reason, Unknown, records_of
 from deliverability.ports.base import Absent, Answer, Failed, Found, Page, Resolver

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import pytest
+from msgspec import Struct, field
 
 from deliverability.ports import window as under_test
 from deliverability.ports.window import Window
 
 
-@dataclass
-class Asker:
+class Asker(Struct):
     """One who asks."""
 
     told: list[str] = field(default_factory=list)
@@ -27,8 +26,7 @@ class Asker:
         self.told.append("go")
 
 
-@dataclass
-class Asked:
+class Asked(Struct):
     """A question."""
 
     text: str
@@ -63,8 +61,7 @@ class Clock:
             timer()
 
 
-@dataclass
-class World:
+class World(Struct):
     """A window of so many places, and what went through it."""
 
     window: Window[Asked]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import struct
-from dataclasses import replace
 
 import dns.edns
 import dns.exception
@@ -19,6 +18,7 @@ import dns.rrset
 import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from deliverability.ports import wire
 from deliverability.ports.names import MAX_NAME

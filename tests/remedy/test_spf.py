@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.auditors import catalogue
 from deliverability.auditors import spf as auditor
@@ -55,8 +56,7 @@ def rules() -> RuleSet:
     return replace(every, rules={ident: rule for ident, rule in every.rules.items() if ident.startswith("SPF-")})
 
 
-@dataclass(frozen=True)
-class Audited:
+class Audited(Struct, frozen=True):
     """What drafting is given, and the tree that it came from."""
 
     resolver: Resolver

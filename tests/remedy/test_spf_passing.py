@@ -7,13 +7,13 @@ address, whatever the limits of receivers are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from deliverability.knowledge import shipped
 from deliverability.model.facts import Value, texts_of

@@ -14,7 +14,6 @@ import re
 import unicodedata
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
 from html import unescape
 from itertools import pairwise, product
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+from msgspec.structs import replace
 from pypdf import PdfReader
 
 from deliverability.mail.reader import read

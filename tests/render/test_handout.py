@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import asdict
 
 from deliverability.cli import deliv
 from deliverability.render.handout import Handout, handout_text, load_handout
@@ -21,7 +21,7 @@ def shape(value: Any) -> Any:
         return bool(value.strip())
     if isinstance(value, tuple):
         return [shape(each) for each in value]
-    return {each.name: shape(getattr(value, each.name)) for each in fields(value)}
+    return {name: shape(each) for name, each in asdict(value).items()}
 
 
 def test_both_languages_say_the_same_things() -> None:

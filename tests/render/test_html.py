@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from msgspec.structs import replace
 
 from deliverability.model.codes import AS_SAID
 from deliverability.model.facts import Evidence, EvidenceKind, Reason, Unknown

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from deliverability.model.codes import ASKED
 from deliverability.model.facts import Reason, Unknown

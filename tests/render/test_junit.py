@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
+from msgspec.structs import replace
 
 from deliverability.model.facts import Reason, Unknown
 from deliverability.model.report import Outcome, Report

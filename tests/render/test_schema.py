@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from msgspec.structs import replace
 
 from deliverability.model.facts import Purpose
 from deliverability.model.report import SCHEMA_VERSION, Report

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability.cli import deliv
 from deliverability.cli.doctor import check_pdf
@@ -40,8 +42,7 @@ DNS: dict[tuple[str, str], Records] = {
 }
 
 
-@dataclass
-class Web:
+class Web(Struct):
     """Answers each address with a moment as its Date, with other words as its Date, or not at all."""
 
     dates: Mapping[str, datetime | str]
@@ -56,8 +57,7 @@ class Web:
         raise AssertionError("nothing is posted")
 
 
-@dataclass
-class Mail:
+class Mail(Struct):
     """Mail servers by name: whether they take connections; others are silent."""
 
     hosts: Mapping[str, bool] = field(default_factory=dict)
@@ -166,10 +166,10 @@ def test_the_server_of_the_weekly_mail_is_greeted_and_gets_no_mail(tmp_path: Pat
     assert doctor.check_mail(None, tmp_path).state is CheckState.SPARED
     script = Script()
     with serving(script) as channel:
-        found = doctor.check_mail(replace(channel.settings, username="u", password_file="secret"), tmp_path)
+        found = doctor.check_mail(dataclasses.replace(channel.settings, username="u", password_file="secret"), tmp_path)
         assert found.state is CheckState.LIMITED, "the password cannot be read"
         (tmp_path / "secret").write_text("p")
-        found = doctor.check_mail(replace(channel.settings, username="u", password_file="secret"), tmp_path)
+        found = doctor.check_mail(dataclasses.replace(channel.settings, username="u", password_file="secret"), tmp_path)
     assert found.state is CheckState.GOOD, "a login would have failed: the server knows none"
     assert script.taken == []
 

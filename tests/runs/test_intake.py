@@ -10,13 +10,13 @@ import re
 import sqlite3
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from deliverability.feedback import limits
 from deliverability.feedback.trust import ANOTHERS_MAIL, KEY_GONE, NOT_AUTHENTICATED, NOT_VERIFIED_NOW

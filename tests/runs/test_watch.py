@@ -6,13 +6,14 @@ import io
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability.cli import deliv
 from deliverability.cli import watch as command
@@ -56,8 +57,7 @@ class Published:
         pass
 
 
-@dataclass
-class Timer:
+class Timer(Struct):
     """Time that passes only while somebody sleeps; `meanwhile` says what happens then."""
 
     meanwhile: list[Callable[[], None]] = field(default_factory=list)
@@ -72,8 +72,7 @@ class Timer:
             self.meanwhile.pop(0)()
 
 
-@dataclass
-class Servers:
+class Servers(Struct):
     """Servers on loopback by the address under which they are known."""
 
     stack: AsyncExitStack
@@ -283,8 +282,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Callable[..., tuple[i
     monkeypatch.delenv("DELIV_LANG", raising=False)
 
     def go(*args: str, source: Resolver | None = None, parent: Resolver | None = None) -> tuple[int | None, str]:
-        @dataclass
-        class Found:
+        class Found(Struct):
             dns: Resolver = parent or StaticResolver(PARENT)
 
             async def close(self) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct, field
+from msgspec.structs import replace
 from selectolax.lexbor import LexborHTMLParser
 
 from deliverability.auditors import catalogue
@@ -52,8 +53,7 @@ Hello
 """
 
 
-@dataclass
-class World:
+class World(Struct):
     """What DNS says, week by week."""
 
     vendor: str = "v=spf1 a:a.vendor.example a:b.vendor.example -all"
@@ -91,8 +91,7 @@ class Down:
     async def close(self) -> None: ...
 
 
-@dataclass
-class Season:
+class Season(Struct):
     folder: Path
     history: History
     drawn: bool = True

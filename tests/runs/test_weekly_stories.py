@@ -9,12 +9,13 @@ import asyncio
 import functools
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability._files import HALF_WRITTEN
 from deliverability.auditors import catalogue
@@ -60,8 +61,7 @@ class NoPages:
         return summary.started
 
 
-@dataclass
-class Failing:
+class Failing(Struct):
     """A resolver that cannot answer some questions (``TXT example.com``), or any below a name (``*.example.com``)."""
 
     base: Resolver
@@ -85,8 +85,7 @@ def shipped() -> RuleSet:
     return load_rules()
 
 
-@dataclass
-class Life:
+class Life(Struct):
     """A machine with a history that runs once a week; what DNS and the settings say may change in between."""
 
     folder: Path

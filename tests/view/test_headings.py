@@ -6,9 +6,9 @@ import csv
 import functools
 import io
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from selectolax.lexbor import LexborHTMLParser
 
 from deliverability.auditors import catalogue

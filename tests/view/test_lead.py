@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from deliverability.model.answer import Reach, ReceiverGroup, ReportAnswer, Said, Unanswered
 from deliverability.model.codes import Code

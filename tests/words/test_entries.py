@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from deliverability.knowledge import shipped
 from deliverability.model.answer import FindingId, PlanStep, ReportAnswer

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._resources import locate
@@ -37,8 +37,7 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(Struct, frozen=True):
     file: str
     line: int
     path: tuple[str | int, ...]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from deliverability.model.codes import ASKED
 from deliverability.model.facts import FactSpec, FactType, Reason, Unknown

@@ -9,8 +9,9 @@ from __future__ import annotations
 import bz2
 import lzma
 import zlib
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+
+from msgspec import Struct, field
 
 from deliverability.mail.files.listing import MAX_ENTRIES, ArchiveMember, Listing, TooManyEntriesError
 from deliverability.mail.files.rar import SIGNATURE_4, SIGNATURE_5, read_rar
@@ -33,8 +34,7 @@ COMPRESSED = (_GZIP, _BZIP2, _XZ)
 _BLOCK = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
+class Archive(Struct, frozen=True):
     """What an archive holds, archives inside it included.
 
     Attributes:
@@ -55,8 +55,7 @@ class Archive:
     complete: bool
 
 
-@dataclass(slots=True)
-class _Found:
+class _Found(Struct):
     """What is summed up over the archive and those inside it, and what may still be unpacked."""
 
     members: list[str] = field(default_factory=list)

@@ -14,8 +14,9 @@ import math
 import threading
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -43,8 +44,7 @@ _TILE = 64
 _LOCK = threading.Lock()
 
 
-@dataclass(frozen=True, slots=True)
-class Saving:
+class Saving(Struct, frozen=True):
     """One way to save the image smaller: `format` is jpeg, png or webp; `octets` what it then weighs."""
 
     format: str
@@ -53,8 +53,7 @@ class Saving:
     height: int
 
 
-@dataclass(frozen=True, slots=True)
-class ImageFacts:
+class ImageFacts(Struct, frozen=True):
     """What is known of an image.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 # Entries read from one archive at most; beyond it the listing is not complete.
 MAX_ENTRIES = 20_000
@@ -12,8 +12,7 @@ class TooManyEntriesError(Exception):
     """The archive has more entries than are read."""
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveMember:
+class ArchiveMember(Struct, frozen=True):
     """One file or folder of an archive.
 
     Attributes:
@@ -28,8 +27,7 @@ class ArchiveMember:
     encryption: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Struct, frozen=True):
     """The directory of an archive.
 
     Attributes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import struct
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from deliverability.mail.files.listing import TooManyEntriesError
 from deliverability.mail.files.zips import read_directory
@@ -20,8 +21,7 @@ _MSI = "000C1084-0000-0000-C000-000000000046"
 _PARTS = {"word/": "docx", "xl/": "xlsx", "ppt/": "pptx"}
 
 
-@dataclass(frozen=True, slots=True)
-class Office:
+class Office(Struct, frozen=True):
     """An Office file.
 
     Attributes:
@@ -36,8 +36,7 @@ class Office:
     encrypted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Ole:
+class Ole(Struct, frozen=True):
     """An OLE2 compound file: an Office file, else which other one (msi, msg, ole)."""
 
     kind: str

@@ -7,7 +7,8 @@ files that readers refuse are weighed as well. Streams stand in the open whateve
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 # What a page of A4 or letter is wide at 150 dpi, enough to read and to print in an office.
 TARGET_WIDTH = 1240
@@ -28,8 +29,7 @@ _WINDOW = 4096
 _MATCHES = 200
 
 
-@dataclass(frozen=True, slots=True)
-class PdfFacts:
+class PdfFacts(Struct, frozen=True):
     """Where the octets of a PDF are.
 
     Attributes:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import lzma
 import struct
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from deliverability.mail.files.listing import MAX_ENTRIES, ArchiveMember, Listing, TooManyEntriesError
 
@@ -28,8 +29,7 @@ class _BrokenError(Exception):
     """The header is not what it should be."""
 
 
-@dataclass(slots=True)
-class _Folder:
+class _Folder(Struct):
     coders: list[tuple[bytes, bytes]]  # id, properties
     outputs: int
     unpacked: list[int] = field(default_factory=list)
@@ -40,8 +40,7 @@ class _Folder:
         return any(identity == _AES for identity, _ in self.coders)
 
 
-@dataclass(slots=True)
-class _Streams:
+class _Streams(Struct):
     pack_start: int = 0
     pack_sizes: list[int] = field(default_factory=list)
     folders: list[_Folder] = field(default_factory=list)

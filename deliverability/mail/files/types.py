@@ -7,7 +7,7 @@ saying that a name is wrong.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from deliverability.mail.files.archives import COMPRESSED, ending, is_tar
 from deliverability.mail.files.images import sniff
@@ -23,8 +23,7 @@ HEAD_OCTETS = 0x8800  # enough for every signature of the table; that of an ISO 
 _OPEN_XML = "application/vnd.openxmlformats-officedocument"
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
+class _Kind(Struct, frozen=True):
     """A kind of content: its types (the first is stated) and its endings."""
 
     types: tuple[str, ...]
@@ -120,8 +119,7 @@ for _name, _kind in _KINDS.items():
 MACRO_ENDINGS = frozenset("docm dotm xlsm xltm xlam xla pptm potm ppsm ppam ppa sldm".split())  # noqa: SIM905
 
 
-@dataclass(frozen=True, slots=True)
-class FileType:
+class FileType(Struct, frozen=True):
     """What a file is by its content.
 
     Attributes:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.mail.files.listing import MAX_ENTRIES, TooManyEntriesError
 
@@ -22,8 +23,7 @@ _MAX_ENDS = 16
 _JAPANESE = re.compile(r"[\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef\x20-\x7e]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """One entry of the directory; `encryption` is zip-pkware, zip-aes, zip-strong or None."""
 
     name: str
@@ -34,8 +34,7 @@ class Member:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Directory:
+class Directory(Struct, frozen=True):
     """Entries in their order, and where offsets are counted from (archives may have something before them)."""
 
     members: tuple[Member, ...]

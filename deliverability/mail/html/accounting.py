@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from deliverability._charrefs import unescape
 from deliverability.mail.html.css import Prelude, read_sheet
@@ -61,8 +62,7 @@ class Category(StrEnum):
 _SHEETS = {"style": Category.STYLE, "script": Category.SCRIPT}
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """A link as a reader meets it.
 
     Attributes:
@@ -85,8 +85,7 @@ class Link:
     hidden: bool = False
 
 
-@dataclass(slots=True)
-class _OpenLink:
+class _OpenLink(Struct):
     """A link whose end is not known yet; `begin` and `end` are places in the text a reader sees."""
 
     href: str
@@ -97,8 +96,7 @@ class _OpenLink:
     end: int = 0
 
 
-@dataclass(slots=True)
-class HtmlAccount:
+class HtmlAccount(Struct):
     """What one or several HTML parts are made of. `octets` are those of the text in UTF-8."""
 
     octets: dict[Category, int] = field(default_factory=lambda: dict.fromkeys(Category, 0))

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _PIECE = re.compile(
     r"""/\*.*?(?:\*/|\Z)|"(?:[^"\\\n]|\\.)*(?:"|\Z|(?=\n))|'(?:[^'\\\n]|\\.)*(?:'|\Z|(?=\n))|url\([^)]*(?:\)|\Z)""",
@@ -18,8 +19,7 @@ _MARKS_IN_STRINGS = str.maketrans("{};", "___")
 _CONDITIONAL = ("@media", "@supports", "@container")
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
+class Declaration(Struct, frozen=True):
     """``name: value`` in a rule or style attribute; the name in lower case.
 
     Attributes:
@@ -34,8 +34,7 @@ class Declaration:
     block: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Prelude:
+class Prelude(Struct, frozen=True):
     """What stands before a block (a selector or an at-rule), or an at-rule without block such as @import."""
 
     text: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.model.codes import ABOUT, Code, Detail, Input, needs
 from deliverability.model.facts import Reason, Unknown
@@ -29,8 +30,7 @@ HTTP_STATUS = Code("http-status", ("url", "n"))
 _REDIRECTS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class BimiLogo:
+class BimiLogo(Struct, frozen=True):
     """The logo that a record names.
 
     Attributes:
@@ -43,8 +43,7 @@ class BimiLogo:
     errors: tuple[Detail, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class BimiDiscovery:
+class BimiDiscovery(Struct, frozen=True):
     """What a domain publishes for BIMI.
 
     Attributes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from deliverability.model.codes import Code, Detail
 from deliverability.protocols.dkim.tags import parse_tags
@@ -17,8 +18,7 @@ NOT_SVG = Code("not-svg", ("name", "value"))
 _MAX_ERRORS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class BimiRecord:
+class BimiRecord(Struct, frozen=True):
     """The record.
 
     Attributes:

@@ -10,8 +10,10 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.mail.reader import Head, HeaderField, read_head
 from deliverability.model.codes import ABOUT, Code, Detail
@@ -52,8 +54,7 @@ _SEAL_TAGS = ("i", "a", "b", "cv", "d", "s")
 _INSTANCE = re.compile(r"\s*i\s*=\s*([0-9]{1,3})\s*(?:;|$)")
 
 
-@dataclass(frozen=True, slots=True)
-class ArcSet:
+class ArcSet(Struct, frozen=True):
     """One set of the chain.
 
     Attributes:
@@ -84,8 +85,7 @@ class ArcSet:
         return (*of_seal, *(ABOUT(what="ARC-Message-Signature", detail=each) for each in self.signature_errors))
 
 
-@dataclass(frozen=True, slots=True)
-class ArcResult:
+class ArcResult(Struct, frozen=True):
     """What became of the chain.
 
     Attributes:
@@ -139,8 +139,7 @@ async def verify_chain(message: Head, resolver: Resolver, now: datetime) -> ArcR
     return ArcResult(result, reason, tuple(sets), oldest, tuple(found))
 
 
-@dataclass(frozen=True, slots=True)
-class _Link:
+class _Link(Struct, frozen=True):
     """The three fields of one set: their positions, and what seal and signature say."""
 
     results: int

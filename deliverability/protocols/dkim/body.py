@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.mail.transfer import with_crlf
 
@@ -16,8 +17,7 @@ _LINES = b"\r\n" * (_PIECE // 2)
 _BLANKS = re.compile(rb"   +")
 
 
-@dataclass(frozen=True, slots=True)
-class BodyHash:
+class BodyHash(Struct, frozen=True):
     """What came out of the pass.
 
     Attributes:

@@ -6,11 +6,11 @@ cryptography is imported only when a key is made.
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPair:
+class KeyPair(Struct, frozen=True):
     """A key pair.
 
     Attributes:
@@ -24,9 +24,12 @@ class KeyPair:
 
     type: str
     bits: int
-    pem: bytes = field(repr=False)
-    seed: bytes = field(repr=False)
+    pem: bytes
+    seed: bytes
     record: str = ""
+
+    def __repr__(self) -> str:  # nothing of the private key in a log or a traceback
+        return f"KeyPair({self.type!r}, {self.bits})"
 
 
 def generate_rsa(bits: int) -> KeyPair:

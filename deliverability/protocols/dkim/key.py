@@ -6,10 +6,11 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from deliverability.model.codes import Code, Detail
 from deliverability.protocols.dkim.tags import (
@@ -38,8 +39,7 @@ KEY_OCTETS = Code("key-octets", ("n", "m"))
 KEY_PADDING = Code("key-padding")
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRecord:
+class KeyRecord(Struct, frozen=True):
     """One TXT record at a selector.
 
     Attributes:

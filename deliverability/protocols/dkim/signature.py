@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.model.codes import Code, Detail
 from deliverability.protocols.dkim.tags import (
@@ -37,8 +39,7 @@ IDENTITY_OUTSIDE = Code("identity-outside", ("text",))
 KEY_NAME_LONG = Code("key-name-long")
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(Struct, frozen=True):
     """What a DKIM-Signature field says. None: the tag is missing or cannot be read; then `errors` tells.
 
     Attributes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from deliverability.model.codes import Code, Detail
 from deliverability.protocols.text_record import TAG_BETWEEN, TAG_TWICE
@@ -20,8 +21,7 @@ TAG_BASE64 = Code("tag-base64", ("name",))
 TAGS_MANY = Code("tags-many", ("n",))
 
 
-@dataclass(frozen=True, slots=True)
-class TagList:
+class TagList(Struct, frozen=True):
     """The tags of a list in their order, and what is wrong with its syntax.
 
     Attributes:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from deliverability.mail.reader import Head, HeaderField, read_head
 from deliverability.model.codes import Code, Detail
@@ -72,8 +73,7 @@ class DkimReason(StrEnum):
     """Last, because the others keep the signature from passing whatever the key is."""
 
 
-@dataclass(frozen=True, slots=True)
-class DkimResult:
+class DkimResult(Struct, frozen=True):
     """What became of one signature.
 
     Attributes:

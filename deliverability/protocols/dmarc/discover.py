@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.model.facts import Reason, Unknown
 from deliverability.ports.base import Answer, Failed, Found, Resolver, unknown_from
@@ -13,8 +14,7 @@ from deliverability.protocols.dmarc.record import POLICIES, DmarcRecord, parse, 
 MAX_QUERIES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One name of the tree walk: its DMARC records, near misses, and the answer they come from.
 
     `record` is the record, where exactly one is there (several are all discarded).
@@ -45,8 +45,7 @@ class Step:
         return isinstance(self.answer, Failed) and self.answer.reason is Reason.OFFLINE
 
 
-@dataclass(frozen=True, slots=True)
-class Discovery:
+class Discovery(Struct, frozen=True):
     """What the tree walk found for an author domain.
 
     Attributes:

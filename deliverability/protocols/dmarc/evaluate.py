@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.model.codes import Code
 from deliverability.model.facts import Reason, Unknown
@@ -23,8 +24,7 @@ PUBLIC_SUFFIX = "public-suffix"
 TEMPERROR = Code("temperror")
 
 
-@dataclass(frozen=True, slots=True)
-class Identifier:
+class Identifier(Struct, frozen=True):
     """A domain that SPF or DKIM checked, beside the author domain.
 
     Attributes:
@@ -55,8 +55,7 @@ class Identifier:
         return next((each for each in (aligned, passed) if isinstance(each, Unknown)), True)
 
 
-@dataclass(frozen=True, slots=True)
-class DmarcEvaluation:
+class DmarcEvaluation(Struct, frozen=True):
     """What DMARC makes of the SPF and DKIM results of a message.
 
     Attributes:

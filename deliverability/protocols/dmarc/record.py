@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from deliverability.model.codes import Code, Detail
 
@@ -26,16 +27,14 @@ _URI = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<rest>[^\s,!;]+)(?:!(
 _MAILBOX = re.compile(r"[^\s@<>]+@(?P<host>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:\?.*)?\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class ReportUri:
+class ReportUri(Struct, frozen=True):
     """One report address: the URI without its obsolete size limit, and the mail domain (A-label, lower case)."""
 
     uri: str
     host: str
 
 
-@dataclass(frozen=True, slots=True)
-class DmarcRecord:
+class DmarcRecord(Struct, frozen=True):
     """A policy record as published. A policy is None where its tag is absent or not one of the three words.
 
     Attributes:

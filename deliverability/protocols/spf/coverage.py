@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
+
+from msgspec import Struct
 
 from deliverability.model.codes import Code
 from deliverability.model.facts import Reason, Unknown
@@ -34,8 +35,7 @@ TOO_MANY_RANGES = Code("spf-ranges", ("n",))
 Network = IPv4Network | IPv6Network
 
 
-@dataclass(slots=True, eq=False)
-class Group:
+class Group(Struct, eq=False):
     """One term of the domain's own record (or of the record it redirects to) and every range it lets pass.
 
     Attributes:
@@ -59,8 +59,7 @@ class Group:
         return any(address in network for _, network in self.ranges)
 
 
-@dataclass(frozen=True, slots=True)
-class Overlap:
+class Overlap(Struct, frozen=True):
     """Two terms that let the same addresses pass: the widest range they share, and how many they share."""
 
     first: str
@@ -69,8 +68,7 @@ class Overlap:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Coverage:
+class Coverage(Struct, frozen=True):
     """What a whole tree lets pass.
 
     Attributes:

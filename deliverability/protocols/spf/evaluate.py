@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from msgspec import Struct
 
 from deliverability.model.codes import ABOUT, ASKED, Code, Detail
 from deliverability.model.evidence import FAILED, NO_NAME, NO_RECORD
@@ -58,8 +59,7 @@ _BY_QUALIFIER = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SpfEvaluation:
+class SpfEvaluation(Struct, frozen=True):
     """What an evaluation came to.
 
     Attributes:
@@ -158,8 +158,7 @@ class _TempError(Exception):
         self.failed = failed
 
 
-@dataclass(slots=True)
-class _Match:
+class _Match(Struct):
     """What one mechanism came to."""
 
     matched: bool

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from deliverability.model.codes import ABOUT, Code, Detail
 
@@ -75,8 +76,7 @@ class SpfSyntaxError(ValueError):
         self.detail = detail
 
 
-@dataclass(frozen=True, slots=True)
-class MacroExpand:
+class MacroExpand(Struct, frozen=True):
     """One ``%{...}`` of a macro-string (section 7.1).
 
     Attributes:
@@ -164,8 +164,7 @@ def check_domain_spec(text: str) -> None:
         raise SpfSyntaxError(BAD_LABEL(label=label))
 
 
-@dataclass(frozen=True, slots=True)
-class Mechanism:
+class Mechanism(Struct, frozen=True):
     """A mechanism of a record (section 5).
 
     Attributes:
@@ -188,8 +187,7 @@ class Mechanism:
     prefix6: int = 128
 
 
-@dataclass(frozen=True, slots=True)
-class Modifier:
+class Modifier(Struct, frozen=True):
     """A modifier of a record (section 6): `redirect`, `exp`, or one that is unknown and ignored."""
 
     text: str
@@ -197,8 +195,7 @@ class Modifier:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class BadTerm:
+class BadTerm(Struct, frozen=True):
     """A term that cannot be parsed, and why."""
 
     text: str
@@ -213,8 +210,7 @@ class BadTerm:
 Term = Mechanism | Modifier | BadTerm
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """A parsed record: all terms in order, bad ones included."""
 
     text: str

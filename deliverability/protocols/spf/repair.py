@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_network
+
+from msgspec import Struct
 
 from deliverability.protocols.spf.record import BadTerm, Mechanism, Modifier, Term, parse, select
 
@@ -31,8 +32,7 @@ _HOST_NAMES = {"a": "a", "mx": "mx", "ptr": "ptr", "exists": "exists", "host": "
 _ALL_NAMES = frozenset({"all", "al", "alll", "aall", "all.", "all;", "all,"})
 
 
-@dataclass(frozen=True, slots=True)
-class Repaired:
+class Repaired(Struct, frozen=True):
     """A record after repair.
 
     Attributes:

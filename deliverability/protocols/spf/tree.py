@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
+
+from msgspec import Struct, field
 
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.facts import Reason, Unknown
@@ -45,8 +46,7 @@ TOO_BIG = Code("spf-records", ("n", "depth", "terms"))
 TOO_MANY_TERMS = Code("spf-terms", ("n",))
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(Struct):
     """One term of a record and what was found for it."""
 
     term: Term
@@ -98,8 +98,7 @@ class Entry:
         )
 
 
-@dataclass(slots=True)
-class Node:
+class Node(Struct):
     """One domain of the tree and its record."""
 
     domain: str
@@ -139,8 +138,7 @@ class Node:
                 yield from entry.node.walk()
 
 
-@dataclass(frozen=True)
-class Tree:
+class Tree(Struct, frozen=True, dict=True):
     """The whole tree of a domain, and what can be said about it.
 
     Attributes:
@@ -315,8 +313,7 @@ async def walk_tree(domain: str, resolver: Resolver) -> Tree:
     return Tree(root)
 
 
-@dataclass(slots=True)
-class _Budget:
+class _Budget(Struct):
     records: int
     questions: int
     terms: int

@@ -10,10 +10,11 @@ import asyncio
 import importlib
 import threading
 from collections.abc import Generator, Iterator
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError

@@ -10,11 +10,13 @@ import os
 import signal
 import threading
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
@@ -45,8 +47,7 @@ def default_workers() -> int:
     return max(1, cores - 1)
 
 
-@dataclass(slots=True)
-class _Worker:
+class _Worker(Struct):
     """A process, and what it is at work on."""
 
     process: SpawnProcess

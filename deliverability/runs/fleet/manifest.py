@@ -22,9 +22,11 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from deliverability.model.codec import decode_detail, encode
 from deliverability.model.codes import Code, Detail
@@ -52,8 +54,7 @@ CREATE TABLE session (started TEXT NOT NULL, seconds REAL NOT NULL, domains INTE
 """
 
 
-@dataclass(frozen=True, slots=True)
-class FleetPart:
+class FleetPart(Struct, frozen=True):
     """Every `of`-th shard, from the `number`-th on (counted from 1)."""
 
     number: int = 1
@@ -69,8 +70,7 @@ class FleetPart:
         return "manifest.sqlite3" if self.of == 1 else f"manifest-{self.number}-of-{self.of}.sqlite3"
 
 
-@dataclass(frozen=True, slots=True)
-class ShardState:
+class ShardState(Struct, frozen=True):
     """A shard that is done; see the table."""
 
     number: int
@@ -82,8 +82,7 @@ class ShardState:
     at: str
 
 
-@dataclass(frozen=True, slots=True)
-class ListLine:
+class ListLine(Struct, frozen=True):
     """A line of the input: the domain that it names, or why it names none."""
 
     number: int

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deliverability.history.records import Owner, changed_records
 from deliverability.judge.engine import Selection
@@ -13,8 +14,7 @@ from deliverability.runs.engine import Audited, Extras, full_report, gather_fact
 from deliverability.runs.job import Job
 
 
-@dataclass(frozen=True, slots=True)
-class Reopened:
+class Reopened(Struct, frozen=True):
     """The report, and how many DNS answers are not what they were when the facts were gathered.
 
     Remedies are rehearsed on the answers of now, and therefore left out where these differ; `changed` is None where

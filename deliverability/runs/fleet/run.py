@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from deliverability.model.codes import Code, Detail
 from deliverability.model.errors import InputError
@@ -31,8 +32,7 @@ OTHER_PARTS = Code("fleet-other-parts", ("folder",))
 OTHER_RULES = Code("fleet-other-rules", ("folder", "n"))
 
 
-@dataclass(frozen=True, slots=True)
-class FleetJob:
+class FleetJob(Struct, frozen=True):
     """What a run is asked to do.
 
     Attributes:
@@ -51,7 +51,7 @@ class FleetJob:
     folder: Path
     settings: Mapping[str, str]
     judged: str
-    options: Callable[[FleetSubject], Options] = field(repr=False)
+    options: Callable[[FleetSubject], Options]
     part: FleetPart = field(default_factory=FleetPart)
     rejudge: bool = False
     retry: bool = False
@@ -81,15 +81,13 @@ class Listener(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Stop:
+class Stop(Struct):
     """Set where somebody wants the run to end: the shards in flight are finished."""
 
     wanted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FleetEnd:
+class FleetEnd(Struct, frozen=True):
     """How a run ended. `stopped`: before all was done; `lost`: shards whose workers died."""
 
     status: FleetStatus

@@ -15,9 +15,10 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from deliverability._files import move
 from deliverability.model.codes import Code
@@ -34,8 +35,7 @@ _TEXT, _NUMBER, _BOOL = "VARCHAR", "INTEGER", "BOOLEAN"
 _Row = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
+class _Table(Struct, frozen=True):
     """A table: its columns with their types, and what a domain gives it."""
 
     columns: tuple[tuple[str, str], ...]

@@ -7,11 +7,13 @@ import contextlib
 import hashlib
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability._yamlstrict import FilesError
 from deliverability.history.known import filled
@@ -44,8 +46,7 @@ _OWNERS = 50_000  # names whose registered domain is remembered
 _READY = 10  # domains that wait for a place at least, so that none stays empty
 
 
-@dataclass(frozen=True, slots=True)
-class FleetPlan:
+class FleetPlan(Struct, frozen=True):
     """What all workers of a run are told. `judged`: what their judging must come to, see fleet.judging.judged_by."""
 
     ports: PortSettings
@@ -64,18 +65,19 @@ class Mode(StrEnum):
     REJUDGE = "rejudge"
 
 
-@dataclass(frozen=True, slots=True)
-class ShardTask:
+class ShardTask(Struct, frozen=True):
     """One shard to do. `before`: its files as they are, but for GATHER."""
 
     number: int
     subjects: tuple[tuple[FleetSubject, Options], ...]
     mode: Mode = Mode.GATHER
-    before: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    before: Mapping[str, bytes] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"ShardTask({self.number}, {self.mode!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class ShardDone:
+class ShardDone(Struct, frozen=True):
     """What became of a shard.
 
     Attributes:
@@ -89,13 +91,15 @@ class ShardDone:
 
     number: int
     state: ShardState | None
-    pieces: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    pieces: Mapping[str, bytes] = field(default_factory=dict)
     crashes: tuple[str, ...] = ()
     died: bool = False
 
+    def __repr__(self) -> str:
+        return f"ShardDone({self.number}, {self.state!r})"
 
-@dataclass(frozen=True, slots=True)
-class _Domain:
+
+class _Domain(Struct, frozen=True):
     """One domain that is done: its lines, and what they come to."""
 
     facts: bytes

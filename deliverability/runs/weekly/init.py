@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
+
+from msgspec import Struct
 
 from deliverability._resources import locate
 from deliverability.model.dkim import keys_of
@@ -16,8 +17,7 @@ from deliverability.model.facts import FactSet, Purpose
 from deliverability.words.sentences import phrases, visible
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """What DNS tells of a domain. `purpose` is a guess and `why` its reason; both empty where nothing suggests one."""
 
     name: str

@@ -6,9 +6,10 @@ import contextlib
 import glob
 import mailbox
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from deliverability.mail.captured import envelope_beside
 from deliverability.mail.dates import parse_date
@@ -21,8 +22,7 @@ MAX_LOOKED_AT = 20_000
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Picked:
+class Picked(Struct, frozen=True):
     """A sample message: where it comes from as the settings name it, and the file or the octets.
 
     `source` stays the same from week to week although a mailbox gives another message each time.
@@ -71,8 +71,7 @@ def pick(places: Sequence[str], domains: Sequence[str], folder: Path) -> dict[st
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Head:
+class _Head(Struct, frozen=True):
     """What is known of a message from its beginning; a message in an mbox is read whole only when it is chosen."""
 
     name: str

@@ -17,10 +17,12 @@ import re
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deliverability import __version__
 from deliverability._files import HALF_WRITTEN, PRIVATE, PRIVATE_FOLDER, WholeFile, move, write_whole
@@ -86,8 +88,7 @@ class Pages(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class WeeklySubject:
+class WeeklySubject(Struct, frozen=True):
     """A domain of the settings with one of its messages, or without any."""
 
     domain: str
@@ -101,8 +102,7 @@ class WeeklySubject:
         return self.picked.source if self.picked else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What a run does.
 
     Attributes:
@@ -223,8 +223,7 @@ def _is_stale(run: HistoryRun, now: datetime) -> bool:
 # --- The subjects ---
 
 
-@dataclass(frozen=True, slots=True)
-class _Before:
+class _Before(Struct, frozen=True):
     """The finished run before: what each subject was in it, and the folder of its pages where that is still there."""
 
     run: HistoryRun | None = None
@@ -296,8 +295,7 @@ def _tells_the_same(before: WeeklyEntry, entry: WeeklyEntry) -> bool:
     return replace(before, comparison=like, exit_code=entry.exit_code) == entry
 
 
-@dataclass(frozen=True, slots=True)
-class _Subjects:
+class _Subjects(Struct, frozen=True):
     plan: Plan
     history: History
     pages: Pages
@@ -441,8 +439,7 @@ _LOOK_BACK = 8
 """How many runs back what a failed look-up would have said is looked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Compared:
+class _Compared(Struct, frozen=True):
     """A comparison, and the old facts as they are judged now."""
 
     comparison: Comparison
@@ -507,8 +504,7 @@ def _settled(old: Snapshot, new: Snapshot) -> FactSet:
     return FactSet({**old.facts.facts, **said}, old.facts.evidence)
 
 
-@dataclass(frozen=True, slots=True)
-class _Gathered:
+class _Gathered(Struct, frozen=True):
     """The facts and the report of a subject, or why there are none (or none of its message)."""
 
     audited: Audited | None = None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from deliverability._resources import locate
 from deliverability.model.codes import Code
@@ -32,8 +33,7 @@ class ScheduleError(InputError):
     """A path that no line can hold, or a crontab that cannot be read or written; the text says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class When:
+class When(Struct, frozen=True):
     """A moment of the week in the machine's time zone; `day` counts from Sunday (0)."""
 
     day: int = 1

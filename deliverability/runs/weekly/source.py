@@ -9,11 +9,12 @@ import hashlib
 import json
 import re
 import zipfile
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
+
+from msgspec import Struct
 
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError, file_error
@@ -35,16 +36,14 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _EXAMPLES = ("git+https://git.example.com/deliv.git@" + "0123456789" * 4, "tools/deliv-0.1.0-py3-none-any.whl")
 
 
-@dataclass(frozen=True, slots=True)
-class GitSource:
+class GitSource(Struct, frozen=True):
     """A commit of a repository; git itself checks that the files are those of the commit."""
 
     url: str
     commit: str
 
 
-@dataclass(frozen=True, slots=True)
-class WheelSource:
+class WheelSource(Struct, frozen=True):
     """A wheel by its path in the repository that the workflow belongs to, and its SHA-256."""
 
     path: str

@@ -9,9 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from deliverability.runs.fleet.run import fleet_status
 from tests import ROOT
@@ -58,21 +59,22 @@ def write_world(folder: Path, domains: int) -> Path:
     return zones
 
 
-@dataclass
-class Fleet:
+class Fleet(Struct):
     """A list, its zones, and the command over them."""
 
     folder: Path
     domains: int = 18
     options: tuple[str, ...] = ()
     env: dict[str, str] = field(default_factory=dict)
-    list: Path = field(init=False)
 
     def __post_init__(self) -> None:
-        self.list = self.folder / "list.txt"
         self.list.write_text("".join(f"{domain(number)}\n" for number in range(self.domains)))
         if not self.options:
             self.options = ("--zone", str(write_world(self.folder, self.domains)))
+
+    @property
+    def list(self) -> Path:
+        return self.folder / "list.txt"
 
     def start(self, out: Path, *more: str) -> subprocess.Popen[str]:
         words = ["fleet", "run", str(self.list), "--out", str(out), *self.options, *more]
@@ -93,8 +95,7 @@ class Fleet:
         return ended(self.start(out, *more), code)
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(Struct, frozen=True):
     code: int
     out: str
     err: str
