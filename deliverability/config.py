@@ -83,7 +83,7 @@ class MailSettings:
     rare: tuple[str, ...] | None = _said(
         'Mail that is sent seldom, each as "YYYY-MM-DD what"; an empty list: there is none.'
     )
-    list_check: Path | None = _said(
+    list_check: str | None = _said(
         "The JSON of `deliv list-check` for the list of recipients: evidence on bounces and sign-ups in the reports."
     )
     messages: tuple[str, ...] = _said(
@@ -651,8 +651,8 @@ def _from_folder(settings: Settings, folder: Path) -> Settings:
     def messages(table: Any) -> tuple[str, ...]:
         return tuple(str(place(each)) for each in table.messages)
 
-    def checked(table: MailSettings) -> Path | None:
-        return place(table.list_check) if table.list_check else None
+    def checked(table: MailSettings) -> str | None:
+        return str(place(table.list_check)) if table.list_check else None
 
     return replace(
         settings,

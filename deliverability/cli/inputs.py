@@ -271,10 +271,10 @@ def _options(params: dict[str, Any], settings: MailSettings) -> Options:
     )
 
 
-def _list_sums(path: Path | None) -> ListSums | None:
+def _list_sums(path: str | None) -> ListSums | None:
     """Raises InputError."""
     if path is None:
         return None
     from deliverability.lists.sums import read_sums
 
-    return read_sums(path)
+    return read_sums(Path(path))
