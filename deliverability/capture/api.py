@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import tempfile
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -32,6 +33,7 @@ MEDIA_TYPES = {
 }
 WAIT_SECONDS = 300.0
 _JSON_OCTETS = 100_000
+_SPOOLED_OCTETS = 1_000_000
 
 
 def api_routes() -> list[BaseRoute]:
@@ -94,13 +96,27 @@ async def _upload(request: Request) -> Response:
                 return refusal(400, "no-message")
             name, octets = file.filename or "", await file.read()
     else:
-        octets = await request.body()
+        octets = await _body(request)
     if not octets.strip():
         return refusal(400, "no-message")
     if len(octets) > service.max_octets:
         return refusal(413, "too-large")
-    made = await service.take(octets, None, name=name)
+    try:
+        made = await service.take(octets, None, name=name)
+    except InputError as error:
+        return unusable(error)
+    except OSError:
+        return refusal(507, "not-kept")
     return JSONResponse(made.document(), 201, {"location": f"/api/messages/{made.id}"})
+
+
+async def _body(request: Request) -> bytes:
+    """The body, which is in memory once, as a file of a form is."""
+    with tempfile.SpooledTemporaryFile(_SPOOLED_OCTETS) as file:
+        async for piece in request.stream():
+            file.write(piece)
+        file.seek(0)
+        return file.read()
 
 
 async def _message(request: Request) -> Response:

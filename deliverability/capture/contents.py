@@ -38,11 +38,16 @@ def contents_of(raw: bytes) -> MessageContents:
         images=_images(message),
         text=text[:_TEXT],
         text_cut=len(text[_TEXT:].encode("utf-8", "replace")),
-        fields=tuple((printable(each.name), printable(decode_words(each.value))) for each in message.headers[:_FIELDS]),
+        fields=tuple((printable(each.name), _unfolded(each.value)) for each in message.headers[:_FIELDS]),
         header=_readable(header[:_HEADER]),
         source=_readable(body[:_SOURCE]),
         source_cut=max(0, len(header) - _HEADER) + max(0, len(body) - _SOURCE),
     )
+
+
+def _unfolded(value: str) -> str:
+    """A field as it is read: where it was folded with a tab, a space."""
+    return printable(decode_words(value.replace("\t", " ")))
 
 
 def _words_of(html: str) -> str:

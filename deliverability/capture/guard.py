@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import math
 import re
-from collections.abc import MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,9 @@ LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(?::[0-9]{1,5})?", re.IGNORECASE)
 _FORM_OCTETS = 1_000_000  # what a form takes beside the message
+# A browser that still sends does not read the answer: so much of what is too large is read and thrown away.
+_DRAINED_TIMES = 10
+_DIGITS = 16  # of a length that is taken for a number
 _SECURE = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -57,12 +61,17 @@ class _TooLargeError(Exception):
     """A body that goes on after its limit."""
 
 
-class Guard:
-    """An ASGI application before another."""
+Refused = Callable[["Scope", int, str, Mapping[str, str]], Response]
+"""Makes the answer to a refused request from status, code and headers."""
 
-    def __init__(self, app: ASGIApp, settings: GuardSettings) -> None:
+
+class Guard:
+    """An ASGI application before another; `refused` words what it refuses."""
+
+    def __init__(self, app: ASGIApp, settings: GuardSettings, refused: Refused) -> None:
         self._app = app
         self._settings = settings
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or hand on with a bounded body."""
@@ -81,39 +90,40 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        headers = Headers(scope=scope)
-        refused = self._refusal(scope["method"], headers)
-        if refused is not None:
-            await refused(scope, receive, sends)
-            return
+        most = self._settings.max_octets + _FORM_OCTETS
         taken = 0
 
         async def receives() -> MutableMapping[str, Any]:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > self._settings.max_octets + _FORM_OCTETS:
+            if taken > most:
                 raise _TooLargeError
             return message
 
+        headers = Headers(scope=scope)
         try:
+            found = self._refusal(scope["method"], headers)
+            if found is not None:
+                status, code, more = found
+                await self._refused(scope, status, code, more)(scope, receive, sends)
+                return
+            if _length(headers) > most:
+                raise _TooLargeError
             await self._app(scope, receives, sends)
         except _TooLargeError:
             if not started:
-                await refusal(413, "too-large")(scope, receive, sends)
+                await _drained(receive, most * _DRAINED_TIMES)
+                await self._refused(scope, 413, "too-large", {})(scope, receive, sends)
 
-    def _refusal(self, method: str, headers: Headers) -> Response | None:
+    def _refusal(self, method: str, headers: Headers) -> tuple[int, str, dict[str, str]] | None:
         settings = self._settings
         if not self._is_ours(headers.get("host", "")):
-            return refusal(421, "host")
+            return 421, "host", {}
         if settings.token is not None and not _shows(headers.get("authorization", ""), settings.token):
-            challenge = 'Basic realm="deliv", charset="UTF-8"'
-            return refusal(401, "token", {"www-authenticate": challenge})
+            return 401, "token", {"www-authenticate": 'Basic realm="deliv", charset="UTF-8"'}
         if method not in _SAFE and not self._same_origin(headers):
-            return refusal(403, "origin")
-        length = headers.get("content-length", "0")
-        if not length.isascii() or not length.isdigit() or int(length) > settings.max_octets + _FORM_OCTETS:
-            return refusal(413, "too-large")
+            return 403, "origin", {}
         return None
 
     def _is_ours(self, host: str) -> bool:
@@ -132,7 +142,21 @@ class Guard:
         return urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
 
 
-def refusal(status: int, code: str, headers: dict[str, str] | None = None) -> Response:
+def _length(headers: Headers) -> float:
+    """Octets that the body is said to have."""
+    said = headers.get("content-length", "0")
+    return int(said) if said.isascii() and said.isdigit() and len(said) < _DIGITS else math.inf
+
+
+async def _drained(receive: Receive, most: int) -> None:
+    taken, more = 0, True
+    while more and taken <= most:
+        message = await receive()
+        taken += len(message.get("body", b""))
+        more = message["type"] == "http.request" and message.get("more_body", False)
+
+
+def refusal(status: int, code: str, headers: Mapping[str, str] | None = None) -> Response:
     """An error of the API: ``{"error": code}``."""
     return JSONResponse({"error": code}, status, headers)
 

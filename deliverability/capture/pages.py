@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from deliverability.capture.api import language_of, report_response, service_of
+from deliverability.capture.guard import refusal
 from deliverability.capture.rows import row_of
 from deliverability.capture.store import CaughtMail
 from deliverability.model.codes import Detail
@@ -30,8 +32,13 @@ from deliverability.view.preview import ColourScheme
 from deliverability.words.dates import moment_words
 from deliverability.words.details import detail_words
 from deliverability.words.phrases import phrases
+from deliverability.words.sentences import octets as octets_words
 from deliverability.words.sentences import visible
 
+if TYPE_CHECKING:
+    from starlette.types import Scope
+
+_TOO_LARGE = "listen.too-large"
 _SCREENS = "deliverability.capture.screens"
 _OTHERS = 30
 _WIDTHS = ("375", "1280")
@@ -113,12 +120,16 @@ async def _list(request: Request) -> Response:
     return _list_page(request)
 
 
-def _list_page(request: Request, key: str = "", status: int = 200, reserved: tuple[str, str] = ("", "")) -> Response:
+def _list_page(request: Request, key: str = "", status: int = 200, *, reserved: tuple[str, str] = ("", "")) -> Response:
     """The list; `key` is the phrase of what went wrong with the last wish, `reserved` see list_page."""
+    return _noted_list(request, _told(request, key) if key else "", status, reserved)
+
+
+def _noted_list(request: Request, note: str, status: int, reserved: tuple[str, str] = ("", "")) -> Response:
     place, service = _place(request), service_of(request)
     say = phrases(place.lang)
     rows = [row_of(each, say) for each in service.store]
-    smtp, note = "" if service.public else service.smtp, say(key) if key else ""
+    smtp = "" if service.public else service.smtp
     page = list_page(place, rows, smtp=smtp, public=service.public, reserved=reserved, note=note)
     return _html(request, page, status)
 
@@ -145,8 +156,14 @@ async def _upload(request: Request) -> Response:
     if not octets.strip():
         return _list_page(request, "listen.no-file", 400)
     if len(octets) > service.max_octets:
-        return _list_page(request, "listen.too-large", 413)
-    await service.take(octets, None, name=name)
+        return _list_page(request, _TOO_LARGE, 413)
+    try:
+        await service.take(octets, None, name=name)
+    except InputError as error:
+        say = phrases(_place(request).lang)
+        return _noted_list(request, " ".join(visible(detail_words(each, say)) for each in error.details), 422)
+    except OSError:
+        return _list_page(request, "listen.not-kept", 507)
     return RedirectResponse(_home(request), 303)
 
 
@@ -158,6 +175,7 @@ async def _look_page(request: Request, mail: CaughtMail, once: str) -> Response:
     if mail.capture.summary is None:
         raise _RefusedError("listen.not-audited" if mail.capture.waits else "listen.unusable", 409)
     others = [each for each in service_of(request).store if each.summary and each.id != mail.capture.id]
+    others.sort(key=lambda each: each.subject != mail.capture.subject)  # what was sent again comes first
     return _html(request, await _screen(request, "look", mail, _place(request), others[:_OTHERS], once))
 
 
@@ -251,11 +269,31 @@ def _answering(handler: _Handler) -> _Handler:
     return answer
 
 
+def refused(scope: Scope, status: int, code: str, headers: Mapping[str, str]) -> Response:
+    """What the guard says: as JSON to users of the API, else as a page."""
+    if scope["path"].removeprefix(scope.get("root_path", "")).startswith("/api/"):
+        return refusal(status, code, headers)
+    response = _note(Request(scope), f"listen.{code}", status)
+    response.headers.update(headers)
+    return response
+
+
+async def not_there(request: Request, error: Exception) -> Response:
+    """The answer where no route leads, or none with that method (RFC 9110 sections 15.5.5 and 15.5.6)."""
+    headers = (error.headers if isinstance(error, HTTPException) else None) or {}
+    return refused(request.scope, getattr(error, "status_code", 404), "no-such-page", headers)
+
+
 def _note(request: Request, key: str, status: int, details: Sequence[Detail] = ()) -> Response:
     place = _place(request)
     say = phrases(place.lang)
     lines = [visible(detail_words(each, say)) for each in details]
-    return _html(request, note_page(place, say("listen.title"), [say(key), *lines]), status)
+    return _html(request, note_page(place, say("listen.title"), [_told(request, key), *lines]), status)
+
+
+def _told(request: Request, key: str) -> str:
+    say = phrases(_place(request).lang)
+    return say(key, limit=octets_words(service_of(request).max_octets, say)) if key == _TOO_LARGE else say(key)
 
 
 def _place(request: Request) -> PagePlace:

@@ -16,10 +16,12 @@ from deliverability.capture.store import Capture, CaughtMail
 from deliverability.ports.browser import browser_here, take_picture
 from deliverability.render.listen import PagePlace, compare_page, look_page
 from deliverability.view.comparison import comparison_view
-from deliverability.view.look import MessageContents, look_view, message_preview
+from deliverability.view.look import LighterCopy, MessageContents, look_view, message_preview
 from deliverability.view.preview import ColourScheme
 from deliverability.view.report import ReportView
 from deliverability.words.phrases import phrases
+
+_MEASURED_OCTETS = 5_000_000  # of a message whose lighter copy is made for the page: about a second
 
 
 async def look(room: CaptureRoom, mail: CaughtMail, place: PagePlace, others: Sequence[Capture], once: str) -> str:
@@ -30,7 +32,7 @@ async def look(room: CaptureRoom, mail: CaughtMail, place: PagePlace, others: Se
         place,
         row_of(mail.capture, say),
         view.answer,
-        look_view(view, contents),
+        look_view(view, contents, _measured(mail.octets())),
         [row_of(each, say) for each in others],
         pictures=browser_here() is not None,
         once=once,
@@ -69,6 +71,16 @@ async def lighter(room: CaptureRoom, mail: CaughtMail) -> bytes:
     from deliverability.slim.message import slim
 
     return slim(mail.octets()).data
+
+
+def _measured(raw: bytes) -> LighterCopy | None:
+    """What the copy would save; None where making it could keep the page waiting."""
+    from deliverability.slim.message import slim
+
+    if len(raw) > _MEASURED_OCTETS:
+        return None
+    made = slim(raw)
+    return LighterCopy(made.before, made.after, made.refused or "")
 
 
 async def _opened(room: CaptureRoom, mail: CaughtMail, lang: str) -> tuple[ReportView, MessageContents]:

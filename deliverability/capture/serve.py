@@ -24,7 +24,7 @@ from deliverability.mail.received import is_internal
 from deliverability.model.codes import Code
 from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.errors import InputError
-from deliverability.ports.receive import ReceivedMail, ReceiveLimits, SmtpReceiver
+from deliverability.ports.receive import NoMailError, ReceivedMail, ReceiveLimits, SmtpReceiver
 
 CANNOT_LISTEN = Code("cannot-listen", ("address", "why"))
 BAD_CERTIFICATE = Code("bad-certificate", ("name", "why"))
@@ -128,7 +128,10 @@ async def receiving(
     async def deliver(mail: ReceivedMail) -> str:
         seen = public is not None and not is_internal(mail.peer)
         envelope = SmtpEnvelope(mail.peer, mail.helo, mail.mail_from, mail.rcpt, mail.tls, seen)
-        return (await service.take(mail.octets, envelope, mail.at)).id
+        try:
+            return (await service.take(mail.octets, envelope, mail.at)).id
+        except InputError:
+            raise NoMailError from None
 
     def takes(address: str) -> bool:
         return public is None or service.reservations.takes(address, datetime.now(UTC))

@@ -14,6 +14,7 @@ from deliverability.capture.reserve import Reservations
 from deliverability.capture.store import Capture, CaptureStore
 from deliverability.capture.worker import AuditWorker
 from deliverability.mail.addresses import parse_addresses
+from deliverability.mail.kinds import why_no_message
 from deliverability.mail.origin import HEAD_OCTETS
 from deliverability.mail.reader import read
 from deliverability.mail.words import decode_words, printable
@@ -49,14 +50,21 @@ class CaptureService(Struct):
     public: bool = False
     smtp: str = ""
     feed: CaptureFeed = field(default_factory=CaptureFeed)
-    _audits: set[asyncio.Task[None]] = field(default_factory=set)
+    _audits: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def take(
         self, octets: bytes, envelope: SmtpEnvelope | None, at: datetime | None = None, name: str = ""
     ) -> Capture:
-        """Keep a message and have it audited; gives it as soon as it is kept. Raises OSError."""
+        """Keep a message and have it audited; gives it as soon as it is kept.
+
+        Raises OSError, and InputError where it is no message: that is not kept.
+        """
         moment = at or datetime.now(UTC)
+        wrong = await asyncio.to_thread(why_no_message, name, octets)
+        if wrong is not None:
+            raise InputError(wrong)
         subject, author = await asyncio.to_thread(described, octets)
         async with self._writing:
             before = {each.id for each in self.store}
@@ -77,22 +85,24 @@ class CaptureService(Struct):
                 self._begin_audit(each.id)
 
     def _begin_audit(self, ident: str) -> None:
-        if self.worker is not None:
+        # One that comes while the listener is still starting waits already when the earlier ones are taken up.
+        if self.worker is not None and ident not in self._audits:
             task = asyncio.create_task(self._audit(ident))
-            self._audits.add(task)
-            task.add_done_callback(self._audits.discard)
+            self._audits[ident] = task
+            task.add_done_callback(lambda _: self._audits.pop(ident, None))
 
     async def _audit(self, ident: str) -> None:
-        mail = self.store.mail(ident)
-        if mail is None:
-            return
-        try:
-            facts, summary = await self.call("audit", mail)
-            self.store.audited(ident, facts, summary)
-        except InputError as error:
-            self._failed(ident, *error.details)
-        except Exception as error:
-            self._failed(ident, AUDIT_CRASHED(detail=AS_SAID(text=f"{type(error).__name__}: {error}"[:_SHOWN])))
+        async with self._turn:  # a message in memory is held by none that only waits, and may go meanwhile
+            mail = self.store.mail(ident)
+            if mail is None:
+                return
+            try:
+                facts, summary = await self.call("audit", mail)
+                self.store.audited(ident, facts, summary)
+            except InputError as error:
+                self._failed(ident, *error.details)
+            except Exception as error:
+                self._failed(ident, AUDIT_CRASHED(detail=AS_SAID(text=f"{type(error).__name__}: {error}"[:_SHOWN])))
         self.feed.tell(CaptureChange.AUDITED, ident)
 
     def _failed(self, ident: str, *problems: Detail) -> None:
@@ -128,9 +138,10 @@ class CaptureService(Struct):
     async def close(self) -> None:
         """End everything that is under way."""
         self.feed.close()
-        for task in self._audits:
+        audits = list(self._audits.values())
+        for task in audits:
             task.cancel()
-        await asyncio.gather(*self._audits, return_exceptions=True)
+        await asyncio.gather(*audits, return_exceptions=True)
         if self.worker is not None:
             self.worker.close()
 

@@ -28,7 +28,7 @@ from deliverability.runs.job import Sample
 
 FACTS = "facts.json"
 KEEP, KEEP_DAYS = 200, 30
-_IDENT = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{12}")
+_IDENT = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{17}")
 _HALF = re.compile(rf"\.{_IDENT.pattern}\.part")
 
 
@@ -202,7 +202,8 @@ class CaptureStore:
     ) -> Capture:  # fmt: skip
         """Keep a message, then let go of what is too much or too old. Raises OSError where it cannot be written."""
         moment = at.astimezone(UTC).replace(tzinfo=None)
-        ident = f"{moment:%Y%m%dT%H%M%S}-{secrets.token_hex(6)}"
+        # Microseconds in hexadecimal, then what cannot be guessed.
+        ident = f"{moment:%Y%m%dT%H%M%S}-{moment.microsecond:05x}{secrets.token_hex(6)}"
         made = Capture(ident, f"{moment.isoformat(timespec='seconds')}Z", len(octets), name, envelope, subject, author)
         if self.folder is None:
             self._raw[ident] = octets
@@ -243,10 +244,12 @@ class CaptureStore:
             return None
 
     def mail(self, ident: str) -> CaughtMail | None:
-        """A capture as who audits it takes it; None where there is no such capture (any more)."""
+        """A capture as who audits it takes it; None where there is no such capture, or its file has gone."""
         capture = self._captures.get(ident)
-        if capture is None or self.folder is not None:
-            return None if capture is None else CaughtMail(capture, self.folder)
+        if capture is None:
+            return None
+        if self.folder is not None:
+            return CaughtMail(capture, self.folder) if (self.folder / ident / RAW).is_file() else None
         data = self._raw.get(ident)
         return None if data is None else CaughtMail(capture, data=data)
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from deliverability.model.rules import RuleSet
 
 WORKER_DIED = Code("audit-worker-died")
+TOOK_TOO_LONG = Code("audit-took-too-long", ("n",))
+SECONDS = 300.0  # of a call; audits have their own, much shorter, budgets for what they wait for
 
 
 def shipped_rules() -> tuple[RuleSet, Selection]:
@@ -73,7 +75,7 @@ class AuditWorker(Protocol):
 
         The function takes the room first. Arguments and result travel between processes.
 
-        Raises what it raises, and InputError where the worker died of it.
+        Raises what it raises, and InputError where the worker died of it or took too long.
         """
         ...
 
@@ -85,8 +87,9 @@ class AuditWorker(Protocol):
 class ProcessWorker:
     """One process, started with the first call, and again after it died. See AuditWorker."""
 
-    def __init__(self, settings: RoomSettings) -> None:
+    def __init__(self, settings: RoomSettings, seconds: float = SECONDS) -> None:
         self._settings = settings
+        self._seconds = seconds
         self._pool: ProcessPoolExecutor | None = None
         # Messages in memory travel with their call: not more than one of them waits in the pipe.
         self._turn = asyncio.Semaphore(1)
@@ -102,10 +105,16 @@ class ProcessWorker:
         async with self._turn:
             work = functools.partial(_call, call, *args)
             try:
-                return await asyncio.get_running_loop().run_in_executor(self._running(), work)
+                async with asyncio.timeout(self._seconds) as limit:
+                    return await asyncio.get_running_loop().run_in_executor(self._running(), work)
             except BrokenProcessPool:
                 self.close()
                 raise InputError(WORKER_DIED()) from None
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+                self.close()
+                raise InputError(TOOK_TOO_LONG(n=round(self._seconds))) from None
 
     def close(self) -> None:
         """See AuditWorker."""

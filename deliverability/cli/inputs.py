@@ -29,18 +29,9 @@ from deliverability.ports.ports import Permissions, Ports
 from deliverability.runs.job import Job, Options, Sample, plan
 
 MAX_STDIN_OCTETS = 150_000_001
-_HEAD_OCTETS = 1_000_000
 STDIN_ONCE = Code("stdin-once")
 STDIN_LINE = Code("stdin-line", ("line", "detail"))
 NOTHING_TO_AUDIT = Code("nothing-to-audit")
-KIND_IMAGE = Code("kind-image", ("format",))
-KIND_OUTLOOK = Code("kind-outlook")
-KIND_FILE = Code("kind-file", ("type",))
-NO_MAIL = Code("no-mail", ("name",))
-NO_MAIL_BUT = Code("no-mail-but", ("name", "kind"))
-ZONE_FOR_MAIL = Code("zone-for-mail", ("name",))
-MBOX_FOR_MAIL = Code("mbox-for-mail", ("name",))
-EMPTY_FOR_MAIL = Code("empty-for-mail", ("name",))
 MAIL_FOR_ZONE = Code("mail-for-zone", ("name",))
 _OPTIONS = {
     "zones": "--zone",
@@ -185,11 +176,11 @@ def in_our_words() -> Iterator[None]:
 
 
 def _is_mail(path: Path) -> bool:
-    from deliverability.mail.kinds import MBOX, MESSAGE, kind_of
+    from deliverability.mail.kinds import HEAD_OCTETS, MBOX, MESSAGE, kind_of
 
     try:
         with path.open("rb") as file:
-            return kind_of(file.read(_HEAD_OCTETS)) in (MBOX, MESSAGE)
+            return kind_of(file.read(HEAD_OCTETS)) in (MBOX, MESSAGE)
     except OSError:  # told where the zones are read
         return False
 
@@ -221,8 +212,10 @@ def sample_of(name: str) -> Sample:
     """A message by its file, or from standard input. Raises InputError where it is none."""
     if name == "-":
         data = sys.stdin.buffer.read(MAX_STDIN_OCTETS)
-        _refuse_other("-", data[:_HEAD_OCTETS])
+        _refuse_other("-", data)
         return Sample("-", data=data)
+    from deliverability.mail.kinds import HEAD_OCTETS
+
     path = Path(name)
     if path.is_dir():
         raise InputError(IS_FOLDER(name=name))
@@ -230,7 +223,7 @@ def sample_of(name: str) -> Sample:
         raise InputError(NO_SUCH_FILE(name=name))
     try:
         with path.open("rb") as file:
-            _refuse_other(name, file.read(_HEAD_OCTETS))
+            _refuse_other(name, file.read(HEAD_OCTETS))
     except OSError as error:
         raise InputError(file_error(name, error)) from None
     return Sample(name, path=path, envelope=envelope_beside(path))
@@ -238,19 +231,11 @@ def sample_of(name: str) -> Sample:
 
 def _refuse_other(name: str, data: bytes) -> None:
     """Raises InputError where that is no message, with what it is and the way out."""
-    from deliverability.mail import kinds
-    from deliverability.mail.files.images import sniff
+    from deliverability.mail.kinds import why_no_message
 
-    kind = kinds.kind_of(data)
-    if kind == kinds.MESSAGE:
-        return
-    named = {kinds.ZONE: ZONE_FOR_MAIL, kinds.MBOX: MBOX_FOR_MAIL, kinds.EMPTY: EMPTY_FOR_MAIL, kinds.UNKNOWN: NO_MAIL}
-    if kind in named:
-        raise InputError(named[kind](name=name))
-    what = KIND_OUTLOOK() if kind == kinds.OUTLOOK else KIND_FILE(type=kind.upper())
-    if kind == kinds.IMAGE:
-        what = KIND_IMAGE(format=(sniff(data) or "").upper())
-    raise InputError(NO_MAIL_BUT(name=name, kind=what))
+    wrong = why_no_message(name, data)
+    if wrong is not None:
+        raise InputError(wrong)
 
 
 def _options(params: dict[str, Any], settings: MailSettings) -> Options:

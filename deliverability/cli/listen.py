@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ from deliverability.model.errors import InputError
 
 if TYPE_CHECKING:
     from deliverability.capture.feed import CaptureNews
+    from deliverability.capture.reserve import Reservations
     from deliverability.capture.serve import Listening, ListenSettings, PublicListener
     from deliverability.capture.store import CaptureStore
     from deliverability.config import Settings
@@ -97,7 +99,7 @@ def command(domain: str | None, once: bool, **params: Any) -> int:
 
         settings = read_settings(params["config"])
         try:
-            where = _where(params)
+            where = _where({**params, "once": once})
         except ModuleNotFoundError:
             raise InputError(NO_LISTEN()) from None
         if once:
@@ -133,7 +135,9 @@ def _public(params: dict[str, Any]) -> PublicListener:
     from deliverability.capture.serve import PublicListener
     from deliverability.inputs import parse_domain
 
-    missing = [each for each in _PUBLIC if not params[each]]
+    # Without pages and API nobody could reserve an address.
+    needed = _PUBLIC if params["once"] else (*_PUBLIC, "web")
+    missing = [each for each in needed if not params[each]]
     if missing:
         raise InputError(PUBLIC_NEEDS(names=tuple(_option(each) for each in missing)))
     token = os.environ.get(params["token_env"], "")
@@ -144,6 +148,12 @@ def _public(params: dict[str, Any]) -> PublicListener:
     if len(token) < _TOKEN_CHARACTERS:
         raise InputError(TOKEN_SHORT(name=params["token_env"], n=_TOKEN_CHARACTERS))
     return PublicListener(parse_domain(params["hostname"]), params["tls_cert"], params["tls_key"], token)
+
+
+def _reservations(where: ListenSettings) -> Reservations:
+    from deliverability.capture.reserve import Reservations
+
+    return Reservations(where.public.hostname if where.public else "localhost")
 
 
 def _store(params: dict[str, Any], *, memory: int, default: bool = True) -> CaptureStore:
@@ -171,7 +181,6 @@ def _audit_params(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _serve(domain: str | None, settings: Settings, where: ListenSettings, params: dict[str, Any]) -> None:
-    from deliverability.capture.reserve import Reservations
     from deliverability.capture.serve import listen
     from deliverability.capture.service import CaptureService
     from deliverability.capture.worker import ProcessWorker
@@ -183,7 +192,7 @@ def _serve(domain: str | None, settings: Settings, where: ListenSettings, params
             store,
             ProcessWorker(_room_settings(domain, settings, params)),
             language().people,
-            Reservations(where.public.hostname if where.public else "localhost"),
+            _reservations(where),
             params["max_size"],
         )
         await listen(service, where, lambda begun: _begun(begun, store), lambda news: _tell(news, store))
@@ -271,8 +280,16 @@ def _once(domain: str | None, settings: Settings, where: ListenSettings, params:
     number, seconds = params["expect"] or 1, params["timeout"] or 60.0
     outputs = judging.outputs(number)
     store = _store(params, memory=number * params["max_size"], default=False)
-    service = CaptureService(store, None, max_octets=params["max_size"])
-    mails = asyncio.run(caught(service, where, number, seconds, lambda begun: _begun(begun, store)))
+    service = CaptureService(store, None, reservations=_reservations(where), max_octets=params["max_size"])
+    # There is no page that would reserve one.
+    address = service.reservations.reserve(datetime.now(UTC)) if where.public else None
+
+    def begun(listening: Listening) -> None:
+        _begun(listening, store)
+        if address:
+            click.echo(language().say("cli.listen-address", address=address.address), err=True)
+
+    mails = asyncio.run(caught(service, where, number, seconds, begun))
     if len(mails) < number:
         click.echo(
             language().say("cli.listen-fewer", n=str(len(mails)), of=str(number), seconds=f"{seconds:g}"), err=True

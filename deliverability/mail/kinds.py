@@ -1,4 +1,4 @@
-"""Whether a file that somebody gives as a message can be one, and else what it is, from its beginning."""
+"""Whether what somebody gives as a message can be one, and else what it is, from its beginning."""
 
 from __future__ import annotations
 
@@ -6,6 +6,18 @@ import re
 
 from deliverability.mail.files.images import sniff
 from deliverability.mail.files.types import identify
+from deliverability.model.codes import Code, Detail
+
+HEAD_OCTETS = 1_000_000
+"""Of the beginning, which is looked at."""
+NO_MAIL = Code("no-mail", ("name",))
+NO_MAIL_BUT = Code("no-mail-but", ("name", "kind"))
+ZONE_FOR_MAIL = Code("zone-for-mail", ("name",))
+MBOX_FOR_MAIL = Code("mbox-for-mail", ("name",))
+EMPTY_FOR_MAIL = Code("empty-for-mail", ("name",))
+KIND_IMAGE = Code("kind-image", ("format",))
+KIND_OUTLOOK = Code("kind-outlook")
+KIND_FILE = Code("kind-file", ("type",))
 
 MESSAGE, MBOX, ZONE, EMPTY, OUTLOOK, IMAGE, UNKNOWN = "message", "mbox", "zone", "empty", "outlook", "image", ""
 
@@ -39,3 +51,17 @@ def kind_of(octets: bytes) -> str:
     if kind in ("msg", "ole"):
         return OUTLOOK
     return ZONE if not kind and b"\0" not in text and _RECORD.search(text) else kind
+
+
+def why_no_message(name: str, octets: bytes) -> Detail | None:
+    """What the octets, called `name`, are instead of a message, with the way out; None: they can be one."""
+    kind = kind_of(octets[:HEAD_OCTETS])
+    if kind == MESSAGE:
+        return None
+    named = {ZONE: ZONE_FOR_MAIL, MBOX: MBOX_FOR_MAIL, EMPTY: EMPTY_FOR_MAIL, UNKNOWN: NO_MAIL}
+    if kind in named:
+        return named[kind](name=name)
+    what = KIND_OUTLOOK() if kind == OUTLOOK else KIND_FILE(type=kind.upper())
+    if kind == IMAGE:
+        what = KIND_IMAGE(format=(sniff(octets) or "").upper())
+    return NO_MAIL_BUT(name=name, kind=what)

@@ -60,7 +60,14 @@ class ReceivedMail(Struct, frozen=True):
 
 
 Deliver = Callable[[ReceivedMail], Awaitable[str]]
-"""Takes a message and gives the name it is kept under. Raises OSError where it cannot be kept: it is deferred."""
+"""Takes a message and gives the name it is kept under.
+
+Raises OSError where it cannot be kept: it is deferred. Raises NoMailError where it is none: it is refused.
+"""
+
+
+class NoMailError(Exception):
+    """What came is not a message."""
 
 
 class ReceiveLimits(Struct, frozen=True):
@@ -325,6 +332,8 @@ class _Connection(SMTP):
         )
         try:
             return f"250 2.0.0 OK: kept as {await self._receiver.deliver(mail)}"
+        except NoMailError:
+            return "554 5.6.0 not an email: no header field begins it"
         except OSError:
             return "452 4.3.1 it cannot be kept now"
 

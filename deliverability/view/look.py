@@ -52,6 +52,21 @@ class MessageContents(Struct, frozen=True):
         return f"MessageContents({self.fields!r})"
 
 
+class LighterCopy(Struct, frozen=True):
+    """What `deliv slim` makes of a message.
+
+    Attributes:
+        before: octets of the message as sent.
+        after: octets of the copy; the same where nothing was changed.
+        refused: the code of why the message was left alone; empty: it was tried.
+
+    """
+
+    before: int
+    after: int
+    refused: str = ""
+
+
 class ClipView(Struct, frozen=True):
     """How much of the HTML a mail program shows before it hides the rest.
 
@@ -90,6 +105,8 @@ class LookView(Struct, frozen=True):
         html: what the HTML is made of.
         todo: what is unmet of size and look: sentence, and place in the report.
         savings: what would make it lighter.
+        lighter: what `deliv slim` saves of it, as measured, or that it was not measured.
+        slims: there may be a lighter copy to take away.
         features: of HTML and CSS, those that fewest programs show first; `more_features` are left out.
         html_size: octets of the HTML, in words.
         compared: with how many programs, and as of when; empty: not compared.
@@ -107,6 +124,8 @@ class LookView(Struct, frozen=True):
     html_size: str
     todo: tuple[tuple[str, str], ...]
     savings: SavingsView | None
+    lighter: str
+    slims: bool
     features: tuple[FeatureView, ...]
     more_features: int
     compared: str
@@ -118,8 +137,8 @@ class LookView(Struct, frozen=True):
     source_cut: str
 
 
-def look_view(view: ReportView, contents: MessageContents) -> LookView:
-    """The screen of an audited message."""
+def look_view(view: ReportView, contents: MessageContents, copy: LighterCopy | None = None) -> LookView:
+    """The screen of an audited message; `copy` None: it was not measured."""
     say, report = view.speaker.say, view.report
     features = tuple(_features(report, say))
     shown = message_preview(view, contents, ColourScheme.LIGHT) if contents.html else None
@@ -131,6 +150,8 @@ def look_view(view: ReportView, contents: MessageContents) -> LookView:
         html_size=octets(shown.octets, say) if shown else "",
         todo=tuple((each.headline, each.anchor) for each in view.todo if each.topic in _LOOKS),
         savings=view.savings,
+        lighter=_lighter(copy, say),
+        slims=copy is None or copy.after < copy.before,
         features=features[:_FEATURES_SHOWN],
         more_features=max(0, len(features) - _FEATURES_SHOWN),
         compared=_compared(report, say),
@@ -188,6 +209,18 @@ def _clip(report: Report, limit: int, receiver: str, view: ReportView) -> ClipVi
         filled=min(100.0, round(share, 1)),
         over=over,
     )
+
+
+def _lighter(copy: LighterCopy | None, say: Phrases) -> str:
+    if copy is None:
+        return say("look.not-measured")
+    before, saved = octets(copy.before, say), copy.before - copy.after
+    if copy.refused:
+        return say("slim.refused", size=before, why=say(f"slim.kept.{copy.refused}"))
+    if saved <= 0:
+        return say("slim.nothing", size=before)
+    # Rounded down, as `deliv slim` does it.
+    return say("look.measured", before=before, after=octets(copy.after, say), percent=str(100 * saved // copy.before))
 
 
 def _features(report: Report, say: Phrases) -> Iterator[FeatureView]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
+import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,7 +14,12 @@ from deliverability.capture.feed import CaptureChange, CaptureNews
 from deliverability.capture.pages import ImagePermits
 from deliverability.capture.reserve import Reservations
 from deliverability.capture.service import CaptureService
+from deliverability.capture.store import CaughtMail
+from deliverability.mail.reader import read
 from deliverability.model.codes import AS_SAID
+from deliverability.model.errors import InputError
+from deliverability.words.phrases import phrases
+from deliverability.words.sentences import octets as octets_words
 from tests.capture.listening import DEMO, ORIGIN, client, listener
 
 MAIL = (DEMO / "newsletter.eml").read_bytes()
@@ -72,6 +78,23 @@ async def test_a_message_is_listed_while_it_is_still_being_checked(service: Capt
     await service.close()
 
 
+async def test_a_message_that_comes_while_the_listener_starts_is_audited_once(
+    service: CaptureService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    async def call(wanted: str, mail: CaughtMail) -> None:
+        asked.append((wanted, mail.capture.id))
+        raise InputError(AS_SAID(text="no"))
+
+    monkeypatch.setattr(service.worker, "run", call)
+    async with service.feed.follow() as news:
+        made = await service.take(MAIL, None)
+        service.resume()
+        assert [(await anext(news)).change for _ in range(2)] == [CaptureChange.CAME, CaptureChange.AUDITED]
+    assert asked == [("audit", made.id)]
+
+
 async def test_an_uploaded_file_is_taken_and_the_browser_led_back_to_the_list(service: CaptureService) -> None:
     async with client(service, headers={"origin": ORIGIN}) as browser:
         answer = await browser.post("/messages", files={"message": ("sale.eml", MAIL, "message/rfc822")})
@@ -81,13 +104,25 @@ async def test_an_uploaded_file_is_taken_and_the_browser_led_back_to_the_list(se
     await service.close()
 
 
-@pytest.mark.parametrize(("octets", "status"), [(b"  \r\n", 400), (MAIL * 3, 413)])
-async def test_an_upload_that_is_no_message_or_too_large_is_refused_in_words(octets: bytes, status: int) -> None:
+@pytest.mark.parametrize(
+    ("octets", "status", "words"),
+    [
+        (b"  \r\n", 400, "No file was chosen, or it is empty."),
+        (MAIL * 3, 413, "The file is larger than 50 KB"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, 422, "a.eml is not an email (it is a PNG image)"),
+        (b"$ORIGIN example.com.\n@ IN A 192.0.2.1\n", 422, "a.eml looks like a zone file"),
+    ],
+    ids=["empty", "large", "picture", "zone"],
+)
+async def test_an_upload_that_is_no_message_or_too_large_is_refused_in_words(
+    octets: bytes, status: int, words: str
+) -> None:
     service = listener(max_octets=50_000)
     async with client(service) as browser:
-        answer = await browser.post("/messages", files={"message": ("a.eml", octets)})
+        answer = await browser.post("/messages?lang=en", files={"message": ("a.eml", octets)})
     assert answer.status_code == status
     assert 'role="alert"' in answer.text
+    assert words in answer.text
     assert len(service.store) == 0
 
 
@@ -107,6 +142,19 @@ async def test_delete_removes_it_and_leads_back(service: CaptureService) -> None
         for path in ("", "/report", "/preview", "/raw.eml", "/slim.eml", "/picture"):
             gone = await browser.get(f"/messages/{ident}{path}")
             assert (gone.status_code, "is not here" in gone.text) == (404, True)
+
+
+async def test_a_message_whose_file_was_removed_is_not_there(tmp_path: Path) -> None:
+    service = listener(tmp_path)
+    ident = await kept(service)
+    shutil.rmtree(tmp_path / ident)
+    async with client(service) as browser:
+        for path in ("", "/report", "/preview", "/raw.eml", "/slim.eml"):
+            assert (await browser.get(f"/messages/{ident}{path}")).status_code == 404
+        for path in ("raw", "report.json"):
+            assert (await browser.get(f"/api/messages/{ident}/{path}")).status_code == 404
+        assert (await browser.post(f"/messages/{ident}/delete")).status_code == 303
+    assert len(service.store) == 0
 
 
 async def test_the_language_is_asked_for_kept_or_preferred(service: CaptureService) -> None:
@@ -190,15 +238,17 @@ def test_a_permit_is_for_one_message_and_ends() -> None:
 async def test_a_lighter_copy_can_be_taken_away(service: CaptureService) -> None:
     ident = await kept(service)
     async with client(service) as browser:
+        page = (await browser.get(f"/messages/{ident}?lang=en")).text
         raw, slim = [await browser.get(f"/messages/{ident}/{each}.eml") for each in ("raw", "slim")]
     assert raw.content == MAIL
     assert len(slim.content) < len(raw.content)
+    made = [octets_words(read(each.content).size_octets, phrases("en")) for each in (slim, raw)]
+    assert f"makes it {made[0]} instead of {made[1]}" in page
     assert slim.headers["content-disposition"].startswith("attachment")
 
 
 async def test_two_messages_are_compared_the_older_first(service: CaptureService) -> None:
     old = await kept(service, OLD)
-    await asyncio.sleep(1.1)  # ids tell the order by seconds
     new = await kept(service, NEW)
     async with client(service) as browser:
         page = (await browser.get(f"/compare?id={new}&id={old}")).text
@@ -206,6 +256,13 @@ async def test_two_messages_are_compared_the_older_first(service: CaptureService
         for ids in ((old,), (old, old), (old, "x"), (old, new, "x")):
             refused = await browser.get("/compare", params=[("id", each) for each in ids])
             assert refused.status_code == (200 if len(ids) == 3 else 400)
+
+
+async def test_what_was_sent_again_is_offered_first_for_a_comparison(service: CaptureService) -> None:
+    first, again, other = [await kept(service, octets) for octets in (MAIL, MAIL, NEW)]
+    async with client(service) as browser:
+        page = (await browser.get(f"/messages/{again}")).text
+    assert re.findall(r'<option value="([^"]*)"', page) == [first, other]
 
 
 async def test_a_message_that_cannot_be_audited_says_why(service: CaptureService) -> None:

@@ -56,7 +56,7 @@ def test_what_was_left_half_written_or_is_not_ours(tmp_path: Path) -> None:
     half = tmp_path / f".{kept.id}.part"
     half.mkdir()
     (tmp_path / "notes").mkdir()
-    broken = tmp_path / "20261124T120000-0123456789ab"
+    broken = tmp_path / "20261124T120000-00000456789abcdef"
     broken.mkdir()
     (broken / "meta.json").write_text('{"id": 1}')
     assert [each.id for each in CaptureStore(tmp_path)] == [kept.id]
@@ -70,6 +70,14 @@ def test_the_oldest_go_when_there_are_too_many(tmp_path: Path) -> None:
     ids = [store.add(b"x", None, NOW + timedelta(seconds=each)).id for each in range(4)]
     assert [each.id for each in store] == [ids[3], ids[2]]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(ids[2:])
+
+
+def test_ids_tell_the_order_also_within_a_second(tmp_path: Path) -> None:
+    store = CaptureStore(tmp_path)
+    ids = [store.add(b"x", None, NOW.replace(microsecond=each)).id for each in (0, 9, 16, 999_999)]
+    assert ids == sorted(ids)
+    assert [each.id for each in store] == ids[::-1]
+    assert len({each[-12:] for each in ids}) == 4
 
 
 def test_the_old_go_by_their_age(tmp_path: Path) -> None:
@@ -105,7 +113,7 @@ def test_what_is_deleted_is_gone_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("ident", ["..", "../../etc", "", "20261124T120000-0123456789ab", "\0"])
+@pytest.mark.parametrize("ident", ["..", "../../etc", "", "20261124T120000-00000456789abcdef", "\0"])
 def test_an_id_leads_nowhere_else(tmp_path: Path, ident: str) -> None:
     store = CaptureStore(tmp_path / "mails")
     (tmp_path / "raw.eml").write_bytes(b"secret")

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import smtplib
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -182,6 +183,7 @@ def test_once_with_several_and_with_too_few(tmp_path: Path) -> None:
         (("--smtp", "[::]:25"), "--smtp [::]:25 is reached by others"),
         (("--smtp", "mail.example.com:25"), "is reached by others"),
         (("--public",), "--public also needs --hostname, --tls-cert, --tls-key, --token-env"),
+        (("--public", "--web", "none", "--hostname", "a.example"), "needs --tls-cert, --tls-key, --token-env, --web"),
         (("--smtp", "25"), "--smtp needs an address and a port"),
         (("--smtp", "127.0.0.1:99999"), "--smtp needs an address and a port"),
         (("--max-size", "1TB"), "--max-size needs a size"),
@@ -208,6 +210,23 @@ def test_public_needs_a_token_that_cannot_be_guessed(
     monkeypatch.setenv("DELIV_TEST_TOKEN", "short")
     done = deliv(*args)
     assert (done.code, "too short" in done.err) == (2, True)
+
+
+def test_once_in_public_tells_the_address_to_send_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate(tmp_path)
+    monkeypatch.setenv("DELIV_TEST_TOKEN", "correct-horse-battery-staple")
+    public = ["--once", "--public", "--hostname", "mx.example.com", "--token-env", "DELIV_TEST_TOKEN", *ZONE]
+    public += ["--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem")]
+    with listening(*public, "--fail-on", "never", web=False) as started:
+        assert started.process.stderr is not None
+        found = re.search(r"t-[0-9a-z]{26}@mx\.example\.com", started.process.stderr.readline())
+        assert found
+        with smtplib.SMTP("127.0.0.1", started.smtp) as client:
+            with pytest.raises(smtplib.SMTPRecipientsRefused):
+                client.sendmail("bounce@good.example", ["b@example.com"], MAIL)
+            client.sendmail("bounce@good.example", [found[0]], MAIL)
+        started.process.communicate(timeout=60)
+        assert started.process.returncode == 0
 
 
 def test_a_public_listener_takes_mail_to_tests_alone(tmp_path: Path) -> None:
@@ -237,21 +256,104 @@ def test_a_public_listener_takes_mail_to_tests_alone(tmp_path: Path) -> None:
         del os.environ["DELIV_TEST_TOKEN"]
 
 
+HEAD = b"From: a@good.example\r\nSubject: %s\r\n"
+LINE = b"x" * 76 + b"\r\n"
+SAMPLES = {
+    "plain": HEAD % b"plain" + b"\r\nHello\r\n",
+    "iso-2022-jp": HEAD % b"iso-2022-jp"
+    + b"Content-Type: text/plain; charset=iso-2022-jp\r\n\r\n"
+    + "秋のセール\r\n".encode("iso-2022-jp"),
+    "shift-jis": HEAD % b"shift-jis"
+    + b"Content-Type: text/plain; charset=shift_jis\r\n\r\n"
+    + "表示ソ\r\n".encode("shift_jis"),
+    "utf-8": HEAD % "件名 utf-8".encode() + b"\r\n\r\nbody \xe3\x81\x82\r\n",
+    "dots": HEAD % b"dots" + b"\r\n.\r\n..\r\n.hidden\r\n",
+    "bare-lf": HEAD % b"bare-lf" + b"\r\none\n.\ntwo\r\n",
+    "long-line": HEAD % b"long-line" + b"\r\n" + b"y" * 100_000 + b"\r\n",
+    "octets": HEAD % b"octets" + b"\r\n" + bytes(range(256)).replace(b"\r\n", b"") + b"\r\n",
+    "large": HEAD % b"large" + b"\r\n" + LINE * (25_000_000 // len(LINE)),
+}
+"""Messages that programs send, by their subject."""
+
+
+def stuffed(octets: bytes) -> bytes:
+    """As they travel (RFC 5321 section 4.5.2): line ends are CRLF alone."""
+    return re.sub(rb"(\A|\r\n)\.", rb"\1..", octets) + b".\r\n"
+
+
+def spoken(port: int, pieces: list[bytes], replies: int) -> None:
+    """Say all of that without waiting, and read so many replies."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client, client.makefile("rb") as answers:
+        client.sendall(b"".join(pieces))
+        for _ in range(replies):
+            while (line := answers.readline())[3:4] == b"-":
+                pass
+            assert line[:1] in b"23", line
+
+
+def test_what_programs_send_is_on_the_page_as_soon_as_it_was_taken_octet_for_octet(tmp_path: Path) -> None:
+    """Whether they wait for replies, send all at once, or write addresses in letters of their own."""
+
+    def transaction(octets: bytes, sender: str = "a@good.example", more: str = "") -> list[bytes]:
+        begin = f"MAIL FROM:<{sender}> {more}\r\nRCPT TO:<b@example.com>\r\nDATA\r\n"
+        return [begin.encode(), stuffed(octets)]
+
+    with listening("--dir", str(tmp_path), "--offline") as started:
+        for name, octets in SAMPLES.items():
+            spoken(started.smtp, [b"EHLO client.example.com\r\n", *transaction(octets), b"QUIT\r\n"], 7)
+            newest = started.get("/api/messages").json()["messages"][0]
+            assert name in newest["subject"]
+            assert started.get(f"/api/messages/{newest['id']}/raw").content == octets
+            assert name in started.get("/").text
+        two = [*transaction(SAMPLES["dots"], ""), *transaction(SAMPLES["plain"], "用户@例え.example", "SMTPUTF8")]
+        spoken(started.smtp, [b"EHLO c\r\n", *two, b"QUIT\r\n"], 11)
+        with smtplib.SMTP("127.0.0.1", started.smtp) as client:
+            client.sendmail("a@good.example", "用户@例え.example", SAMPLES["plain"], ["SMTPUTF8", "BODY=8BITMIME"])
+        found = started.get("/api/messages").json()["messages"]
+    assert [each["envelope"]["mail_from"] for each in found[:3]] == ["a@good.example", "用户@例え.example", ""]
+    assert found[0]["envelope"]["rcpt"] == ["用户@例え.example"]
+    assert len(found) == 12
+
+
+def test_what_is_no_message_is_refused_and_a_message_of_the_same_sender_taken(tmp_path: Path) -> None:
+    with listening("--dir", str(tmp_path), "--offline", web=False) as started:
+        for octets in (b"", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, b"$ORIGIN example.com.\r\n@ IN A 192.0.2.1\r\n"):
+            with pytest.raises(smtplib.SMTPDataError, match="not an email"):
+                started.send(octets)
+        started.send(MAIL)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 @pytest.mark.system
 def test_swaks_is_understood(tmp_path: Path) -> None:
     swaks = require(shutil.which("swaks"), "swaks (Debian: apt install swaks)")
-    with listening("--dir", str(tmp_path), *ZONE, web=False) as started:
+    mails = tmp_path / "mails"
+    jp, large = (tmp_path / name for name in ("jp.eml", "large.eml"))
+    jp.write_bytes(SAMPLES["iso-2022-jp"])
+    large.write_bytes(SAMPLES["large"])
+    with listening("--dir", str(mails), *ZONE, web=False) as started:
         command = [swaks, "--server", f"127.0.0.1:{started.smtp}", "--helo", "client.example.com", "--hide-all"]
         command += ["--from", "a@good.example", "--to", "b@example.com,c@example.com"]
         for more in (
             (),
             ("--pipeline",),
-            ("--data", str(GOLDEN / "good.eml")),
+            ("--data", f"@{GOLDEN / 'good.eml'}"),
             ("--attach", f"@{GOLDEN / 'good.eml'}"),
+            ("--body", ".\n..\n"),
+            ("--data", f"@{jp}"),
+            ("--data", f"@{large}"),
         ):
             subprocess.run([*command, *more], check=True, timeout=60)
-    kept = [json.loads(path.read_text("utf-8")) for path in sorted(tmp_path.glob("*/meta.json"))]
-    assert [each["envelope"]["rcpt"] for each in kept] == [["b@example.com", "c@example.com"]] * 4
+        for _ in range(7):
+            ident = started.line().split(" ")[0]
+            assert (mails / ident).is_dir()
+            started.line()
+    kept = [json.loads(path.read_text("utf-8")) for path in sorted(mails.glob("*/meta.json"))]
+    assert [each["envelope"]["rcpt"] for each in kept] == [["b@example.com", "c@example.com"]] * 7
+    raw = [(mails / each["id"] / "raw.eml").read_bytes() for each in kept]
+    assert b"\r\n.\r\n..\r\n" in raw[4]
+    assert raw[5].rstrip() == SAMPLES["iso-2022-jp"].rstrip()
+    assert len(raw[6]) >= len(SAMPLES["large"])
 
 
 @pytest.mark.parametrize(

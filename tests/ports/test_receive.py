@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from deliverability.ports.receive import ReceivedMail, ReceiveLimits, SmtpReceiver
+from deliverability.ports.receive import NoMailError, ReceivedMail, ReceiveLimits, SmtpReceiver
 
 HOST = "127.0.0.1"
 MESSAGE = b"From: a@example.com\r\nSubject: x\r\n\r\nhello\r\n"
@@ -308,6 +308,21 @@ async def test_a_message_that_cannot_be_kept_is_deferred() -> None:
     client = await Raw.to(await receiver.start(HOST, 0))
     await client.in_data()
     assert (await client.say(b"x\r\n.\r\n")).startswith("452 ")
+    client.writer.close()
+    await receiver.close()
+
+
+async def test_what_is_no_message_is_refused_and_the_next_one_taken() -> None:
+    async def deliver(mail: ReceivedMail) -> str:
+        if b":" not in mail.octets:
+            raise NoMailError
+        return "1"
+
+    receiver = SmtpReceiver("mx.example.com", deliver)
+    client = await Raw.to(await receiver.start(HOST, 0))
+    for octets, code in ((b"", "554 5.6.0 "), (b"\x89PNG\r\n", "554 5.6.0 "), (b"a: b\r\n", "250 ")):
+        await client.in_data()
+        assert (await client.say(octets + b".\r\n")).startswith(code)
     client.writer.close()
     await receiver.close()
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import mailbox
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -142,3 +143,37 @@ def test_of_test_sends_the_one_that_was_received_last_is_the_sample(tmp_path: Pa
     assert [each.path for each in found] == [tmp_path / "mails" / again.id / "raw.eml"]
     assert envelope_beside(tmp_path / "mails" / again.id / "raw.eml") == seen
     assert envelope_beside(tmp_path / "mails" / again.id / "meta.json") is None
+
+
+@pytest.mark.parametrize("place", ["mails/*/raw.eml", "mails"])
+def test_what_a_listener_left_half_written_or_lets_go_of_meanwhile_is_no_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """It may be running, or have been killed while it wrote."""
+    folder = tmp_path / "mails"
+    store = CaptureStore(folder)
+
+    def samples() -> list[Path | None]:
+        return [each.path for each in pick([str(tmp_path / place)], ["example.com"], tmp_path)["example.com"]]
+
+    assert samples() == []
+    octets = b"From: a@example.com\r\n\r\nx\r\n"
+    kept = store.add(octets, None, datetime.now(UTC))
+    half = folder / f".{kept.id}.part"
+    half.mkdir()
+    (half / "raw.eml").write_bytes(octets)
+    (folder / "empty").mkdir()
+    assert samples() == [folder / kept.id / "raw.eml"]
+    gone = store.add(octets, None, datetime.now(UTC) + timedelta(seconds=1))
+    listed = Path.stat
+
+    def stat(path: Path, **more: Any) -> os.stat_result:
+        """The listener removes the newest as soon as somebody looks at it."""
+        found = listed(path, **more)
+        if path == folder / gone.id / "raw.eml":
+            store.delete(gone.id)
+        return found
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert samples() == [folder / kept.id / "raw.eml"]
+    assert store.get(gone.id) is None

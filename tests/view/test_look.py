@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from deliverability.view.look import LookView, MessageContents, look_view, message_preview
+import pytest
+
+from deliverability.view.look import LighterCopy, LookView, MessageContents, look_view, message_preview
 from deliverability.view.preview import ColourScheme
 from deliverability.view.report import ReportView
 from tests.speaking import shipped
@@ -66,3 +68,21 @@ def test_text_keeps_its_lines_and_loses_what_steers() -> None:
     assert found.contents.text == "one\ntwo\\u202e"
     assert "\x1b" not in found.contents.source
     assert found.source_cut.startswith("2 KB more")
+
+
+@pytest.mark.parametrize(
+    ("copy", "words", "slims"),
+    [
+        (LighterCopy(20_000, 15_010), "makes it 15 KB instead of 20 KB, 24% less", True),
+        (LighterCopy(20_000, 20_000), "20 KB: nothing can be saved", False),
+        (LighterCopy(20_000, 20_000, "signed"), "it is signed", False),
+        (None, "not measured", True),
+    ],
+    ids=["lighter", "same", "refused", "large"],
+)
+def test_what_a_lighter_copy_saves_is_measured_or_said_not_to_be(
+    copy: LighterCopy | None, words: str, slims: bool
+) -> None:
+    found = look_view(view(), MessageContents(), copy)
+    assert words in found.lighter
+    assert found.slims == slims

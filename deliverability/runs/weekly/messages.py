@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from deliverability.mail.captured import envelope_beside
+from deliverability.mail.captured import RAW, envelope_beside
 from deliverability.mail.dates import parse_date
 from deliverability.mail.origin import HEAD_OCTETS, own_domain
 from deliverability.mail.reader import read
@@ -115,16 +115,36 @@ def _heads(place: str, source: str) -> Iterator[_Head]:
         if path.is_dir():
             maildir = [path / name for name in ("cur", "new") if (path / name).is_dir()]
             files = [each for part in maildir or [path] for each in part.iterdir() if each.is_file()]
-            files = files if maildir else [each for each in files if each.suffix.lower() == ".eml"]
+            if not maildir:
+                # The folder of `deliv listen` has a folder for each message.
+                files = [*(each for each in files if each.suffix.lower() == ".eml"), *path.glob(f"[!.]*/{RAW}")]
         else:
             files = [Path(each) for each in glob.glob(place, recursive=True) if Path(each).is_file()]  # noqa: PTH207
             if not files and not glob.has_magic(place):
                 raise NoMessages(MESSAGES_ABSENT(place=source))
-        newest = sorted(files, key=lambda each: (each.stat().st_mtime, each.name), reverse=True)
-        for file in newest[:MAX_LOOKED_AT]:
-            yield _head_of(file, source)
+        # A mail program or listener that is running may have let go of some meanwhile.
+        there = [(changed, each.name, each) for each in files if (changed := _changed(each)) is not None]
+        for _, _, file in sorted(there, reverse=True)[:MAX_LOOKED_AT]:
+            if (head := _head_or_gone(file, source)) is not None:
+                yield head
     except OSError as error:
         raise NoMessages(MESSAGES_UNREADABLE(place=source, why=error.strerror or str(error))) from None
+
+
+def _changed(file: Path) -> float | None:
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:
+        return None
+
+
+def _head_or_gone(file: Path, source: str) -> _Head | None:
+    try:
+        return _head_of(file, source)
+    except NoMessages:
+        if _changed(file) is None:
+            return None
+        raise
 
 
 def _head_of(file: Path, source: str) -> _Head:
