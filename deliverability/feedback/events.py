@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from deliverability.feedback.outcomes import Outcome, Outcomes, why_of
+from deliverability.feedback.outcomes import MailOutcome, Outcomes, why_of
 from deliverability.feedback.text import field_reply, folded
 from deliverability.feedback.values import domain_of, second
 from deliverability.model.deliveries import DeliveryEvent, DeliveryOrigin, DeliveryResult
@@ -122,8 +122,8 @@ def _ses(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEvent]:
     said = said if isinstance(said, dict) else {}
     at = second(_text(said, "timestamp")) or second(_text(mail, "timestamp"))
 
-    def made(result: DeliveryResult, to: str, outcome: Outcome | None = None) -> DeliveryEvent:
-        told = outcome or Outcome(result, outcomes.receiver(to))
+    def made(result: DeliveryResult, to: str, outcome: MailOutcome | None = None) -> DeliveryEvent:
+        told = outcome or MailOutcome(result, outcomes.receiver(to))
         return _made(DeliveryOrigin.SES, result, at, ident, sender, told, to)
 
     if kind == "Delivery":
@@ -159,7 +159,7 @@ def _ses_bounce(bounce: dict[str, Any], told: DeliveryResult | None) -> Delivery
 
 def _sendgrid(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEvent]:
     kind, to = _text(event, "event"), _bare(_text(event, "email"))
-    outcome = Outcome(DeliveryResult.DELIVERED, outcomes.receiver(to))
+    outcome = MailOutcome(DeliveryResult.DELIVERED, outcomes.receiver(to))
     if kind == "delivered":
         result = DeliveryResult.DELIVERED
     elif kind == "spamreport":
@@ -190,7 +190,7 @@ def _mailgun(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEven
     kind, to = _text(event, "event"), _bare(_text(event, "recipient"))
     status = event.get("delivery-status")
     host = _text(status, "mx-host").lower().rstrip(".")
-    outcome = Outcome(DeliveryResult.DELIVERED, outcomes.receiver(to, host))
+    outcome = MailOutcome(DeliveryResult.DELIVERED, outcomes.receiver(to, host))
     if kind == "delivered":
         result = DeliveryResult.DELIVERED
     elif kind == "complained":
@@ -223,7 +223,7 @@ def _mailgun(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEven
 def _postmark(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEvent]:
     kind = _text(event, "RecordType")
     to = _bare(_text(event, "Recipient") or _text(event, "Email"))
-    outcome = Outcome(DeliveryResult.DELIVERED, outcomes.receiver(to))
+    outcome = MailOutcome(DeliveryResult.DELIVERED, outcomes.receiver(to))
     result: DeliveryResult | None = None
     if kind == "Delivery":
         result = DeliveryResult.DELIVERED
@@ -249,7 +249,7 @@ def _postmark(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEve
 class _Heard:
     """What the receiver's words tell of a mail; `known`: they tell something at all."""
 
-    outcome: Outcome
+    outcome: MailOutcome
     known: bool
 
     @property
@@ -270,7 +270,7 @@ def _told(outcomes: Outcomes, words: str, status: str, recipient: str, *, final:
 
 
 def _made(
-    origin: DeliveryOrigin, result: DeliveryResult, at: int | None, ident: str, sender: str, outcome: Outcome, to: str
+    origin: DeliveryOrigin, result: DeliveryResult, at: int | None, ident: str, sender: str, outcome: MailOutcome, to: str
 ) -> DeliveryEvent:
     """An event; `ident`: what names the mail at the service; `outcome`: its receiver, and the meaning of its reply."""
     key = f"{ident} {to} {result.value}"

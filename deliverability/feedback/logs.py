@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 
-from deliverability.feedback.outcomes import Outcome, Outcomes, why_of
+from deliverability.feedback.outcomes import MailOutcome, Outcomes, why_of
 from deliverability.feedback.text import replies_in
 from deliverability.feedback.values import domain_of, lines_of, second
 from deliverability.model.deliveries import DeliveryEvent, DeliveryOrigin, DeliveryResult
@@ -196,7 +196,7 @@ class _Log:
     ) -> DeliveryEvent:
         at, to = clock(), recipient.lower()
         if word == "sent":
-            outcome = Outcome(DeliveryResult.DELIVERED, self._outcomes.receiver(to, host))
+            outcome = MailOutcome(DeliveryResult.DELIVERED, self._outcomes.receiver(to, host))
         else:
             reply = next(iter(replies_in(line, recipient=to, most=1)), None)
             if reply is None:

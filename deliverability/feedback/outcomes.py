@@ -20,7 +20,7 @@ _SOFT = (SuppressClass.DISABLED, SuppressClass.FULL, SuppressClass.HOST)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class MailOutcome:
     """What a reply means for a mail.
 
     Attributes:
@@ -42,10 +42,10 @@ class Outcomes:
 
     def __init__(self, catalogue: ReplyCatalogue) -> None:
         self.catalogue = catalogue
-        self._known: dict[tuple[str, Reply, bool], Outcome] = {}
+        self._known: dict[tuple[str, Reply, bool], MailOutcome] = {}
         self._receivers: dict[str, str] = {}
 
-    def of(self, reply: Reply, *, final: bool) -> Outcome:
+    def of(self, reply: Reply, *, final: bool) -> MailOutcome:
         """The outcome of a reply.
 
         Args:
@@ -74,17 +74,17 @@ class Outcomes:
                 self._receivers[key] = known
         return known
 
-    def _of(self, reply: Reply, *, final: bool) -> Outcome:
+    def _of(self, reply: Reply, *, final: bool) -> MailOutcome:
         receiver = receiver_of(reply, self.catalogue)[0]
         meaning, _ = meaning_of(reply, receiver, self.catalogue)
         if reply.kind is ReplyKind.ACCEPTED:
-            return Outcome(DeliveryResult.DELIVERED, receiver)
+            return MailOutcome(DeliveryResult.DELIVERED, receiver)
         why = class_of(reply, meaning)
         if reply.kind is ReplyKind.TEMPORARY and not final:
             result = DeliveryResult.DEFERRED
         else:
             result = _bounce(reply, meaning, why)
-        return Outcome(result, receiver, meaning.id if meaning else "", why)
+        return MailOutcome(result, receiver, meaning.id if meaning else "", why)
 
 
 def why_of(result: DeliveryResult, told: SuppressClass | None = None) -> SuppressClass | None:
