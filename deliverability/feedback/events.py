@@ -270,7 +270,13 @@ def _told(outcomes: Outcomes, words: str, status: str, recipient: str, *, final:
 
 
 def _made(
-    origin: DeliveryOrigin, result: DeliveryResult, at: int | None, ident: str, sender: str, outcome: MailOutcome, to: str
+    origin: DeliveryOrigin,
+    result: DeliveryResult,
+    at: int | None,
+    ident: str,
+    sender: str,
+    outcome: MailOutcome,
+    to: str,
 ) -> DeliveryEvent:
     """An event; `ident`: what names the mail at the service; `outcome`: its receiver, and the meaning of its reply."""
     key = f"{ident} {to} {result.value}"

@@ -125,3 +125,20 @@ def test_wrong_input(deliv: Deliv) -> None:
     one_line_saying(deliv("list-check", "list.csv", "--column", "adress"), "adress", "email")
     one_line_saying(deliv("list-check", "zone"), "zone")
     one_line_saying(deliv("list-check", "list.csv", "--inactive", "0"), "0")
+
+
+def test_its_result_named_in_the_settings_is_evidence_for_the_guide(deliv: Deliv) -> None:
+    def states(list_check: str) -> dict[str, tuple[str, str]]:
+        Path("deliv.toml").write_text(f'[[domain]]\nname = "mails.example"\n{list_check}', "utf-8")
+        done = deliv("audit", "mails.example", "--zone", "zone", "--purpose", "bulk", "--format", "json")
+        guide = json.loads(done.out)["answer"]["guide"]
+        return {each["key"]: (each["state"], each["because"]) for each in guide}
+
+    assert states("")["G14"] == ("not-known", "waits")
+    Path("sums.json").write_text(deliv("list-check", "list.csv", *WITH, "--format", "json").out, "utf-8")
+    assert states('list_check = "sums.json"\n')["G14"] == ("to-do", "unmet")
+    Path("list.csv").write_text("email,confirmed\ngood@mails.example,yes\n", "utf-8")
+    Path("sums.json").write_text(deliv("list-check", "list.csv", *WITH, "--format", "json").out, "utf-8")
+    assert states('list_check = "sums.json"\n')["G14"] == ("done", "seen")
+    Path("deliv.toml").write_text('[[domain]]\nname = "mails.example"\nlist_check = "none.json"\n', "utf-8")
+    one_line_saying(deliv("audit", "mails.example", "--zone", "zone"), "none.json")
