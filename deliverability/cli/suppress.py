@@ -18,14 +18,13 @@ from deliverability.cli.options import (
 )
 from deliverability.cli.types import DayType, NumberType, OneOf, PathOf
 from deliverability.model.codes import Code
-from deliverability.model.errors import InputError
+from deliverability.model.errors import FILE_EXISTS, InputError
 
 if TYPE_CHECKING:
     from deliverability.config import Settings
     from deliverability.history.addresses import AddressFile
     from deliverability.ports.ports import Ports
 
-FILE_EXISTS = Code("file-exists", ("file",))
 NO_SETTING = Code("addresses-not-set")
 NO_ADDRESS = Code("no-mail-address", ("text",))
 FORMATS = ("csv", "json", "ses", "sendgrid", "mailgun", "postmark")

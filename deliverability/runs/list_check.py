@@ -23,13 +23,11 @@ from deliverability._files import PRIVATE, PRIVATE_FOLDER, WholeFile
 from deliverability.lists.catalogue import ListData
 from deliverability.lists.check import Addresses, ListAddress, is_confirmed, is_inactive, last_active
 from deliverability.lists.table import ListTable, open_list
-from deliverability.model.codes import Code
-from deliverability.model.errors import InputError, file_error
+from deliverability.model.errors import FILE_EXISTS, InputError, file_error
 from deliverability.model.lists import ListSums, Segment
 from deliverability.ports.ports import Ports
 from deliverability.runs.mailable import MOST, takes_no_mail
 
-SEGMENT_EXISTS = Code("file-exists", ("file",))
 SUGGESTION = "suggestion"
 """Head of the column that the segment of typos has besides: the domain that was most likely meant."""
 
@@ -218,7 +216,7 @@ class _Segments:
         for segment in Segment:
             place = self._place(self._folder, segment)
             if place.exists() and (not plan.force or place.samefile(plan.table.path)):
-                raise InputError(SEGMENT_EXISTS(file=str(place)))
+                raise InputError(FILE_EXISTS(file=str(place)))
 
     def __enter__(self) -> _Segments:
         return self
@@ -267,7 +265,7 @@ class _Segments:
         try:
             yield
         except FileExistsError as error:
-            raise InputError(SEGMENT_EXISTS(file=os.fsdecode(error.filename or folder))) from None
+            raise InputError(FILE_EXISTS(file=os.fsdecode(error.filename or folder))) from None
         except OSError as error:
             raise InputError(file_error(folder, error)) from None
 
