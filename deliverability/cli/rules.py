@@ -66,17 +66,20 @@ def command(which: tuple[str, ...], rules: tuple[Path, ...], lang: str, style: s
 
 def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
     from deliverability.feedback.catalogue import load_replies
+    from deliverability.lists.catalogue import load_list_data
     from deliverability.runs.rules import rule_folders
 
     senders = loaded.knowledge.services
     with rule_problems():
         replies = load_replies(rule_folders(folders), loaded)
+        lists = load_list_data(rule_folders(folders))
     say = language().say
     for warning in loaded.warnings:
         click.echo(say("cli.warning", text=warning), err=True)
     today = datetime.now(UTC).date()
     read = [(source.key, source.read_as, source.checked) for source in loaded.sources.values()]
     read += [(f"{each.id} ({at.url})", at.read_as, at.checked) for each in senders.values() for at in each.sources]
+    read += [(each.url, each.read_as, each.checked) for each in lists.sources]
     for name, read_as, checked in read:
         if read_as == "not re-read":
             click.echo(say("cli.not-re-read", name=name), err=True)

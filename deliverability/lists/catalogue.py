@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._cache import kept
 from deliverability.model.rules import READ_AS
+from deliverability.model.senders import ServiceSource
 
 FOLDER = "lists"
 
@@ -32,6 +33,7 @@ class ListData(Struct, frozen=True):
         any_dots: domains whose addresses may have dots anywhere.
         columns: address, confirmed, active -> how such a column may be called, as lists.table.folded_head writes it.
         no: what says "no" in a column of confirmations.
+        sources: where it is from.
 
     """
 
@@ -43,6 +45,7 @@ class ListData(Struct, frozen=True):
     any_dots: frozenset[str] = frozenset()
     columns: Mapping[str, frozenset[str]] = field(default_factory=dict)
     no: frozenset[str] = frozenset()
+    sources: tuple[ServiceSource, ...] = ()
 
 
 class _Shape(pydantic.BaseModel):
@@ -106,9 +109,13 @@ def _read(files: Iterable[Path]) -> ListData:
     any_dots: set[str] = set()
     columns: dict[str, set[str]] = {"address": set(), "confirmed": set(), "active": set()}
     no: set[str] = set()
+    sources: dict[ServiceSource, None] = {}
     for path in files:
         document = yamlstrict.read_file(path, problems)
-        match yamlstrict.shaped(document, path, _FILE, problems) if document else None:
+        found = yamlstrict.shaped(document, path, _FILE, problems) if document else None
+        for each in found.sources if found else ():
+            sources[ServiceSource(each.url, each.checked, each.read_as)] = None
+        match found:
             case _Roles(names=groups):
                 roles.update(name for group in groups for name in group)
             case _Disposable(domains=text):
@@ -127,4 +134,5 @@ def _read(files: Iterable[Path]) -> ListData:
     return ListData(
         *(frozenset(roles), frozenset(disposable), tuple(dict.fromkeys(known)), frozenset(not_typos), typos),
         *(frozenset(any_dots), {name: frozenset(heads) for name, heads in columns.items()}, frozenset(no)),
+        tuple(sources),
     )

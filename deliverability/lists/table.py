@@ -29,6 +29,7 @@ NO_TABLE = Code("list-no-table", ("name",))
 
 _CHUNK = 1 << 20
 _SEPARATORS = ",;\t"
+_MAX_LINE = 1_000_000  # characters
 _HEADS_SHOWN = 20
 _SIGN = re.compile(r"[\W_]+")
 _ESCAPES = (b"\x1b$@", b"\x1b$B", b"\x1b(J", b"\x1b(I")  # how Japanese text begins in ISO-2022-JP (RFC 1468)
@@ -170,9 +171,17 @@ def _reader(path: Path, charset: str, separator: str) -> Iterator[Iterator[list[
     try:
         with path.open("rb") as file:
             text = io.TextIOWrapper(file, encoding=charset, errors="replace", newline="")
-            yield csv.reader(text, delimiter=separator)
+            yield csv.reader(_lines(text), delimiter=separator)
     except OSError as error:
         raise InputError(file_error(path, error)) from None
+
+
+def _lines(text: io.TextIOWrapper) -> Iterator[str]:
+    """The lines of a file, their ends included. Raises csv.Error where one is no line of a list any more."""
+    while line := text.readline(_MAX_LINE + 1):
+        if len(line) > _MAX_LINE:
+            raise csv.Error(f"a line of more than {_MAX_LINE:,} characters")
+        yield line
 
 
 def _told(rows: Iterator[list[str]], path: Path) -> Iterator[list[str]]:

@@ -84,6 +84,7 @@ def test_a_column_that_the_user_names(tmp_path: Path) -> None:
         (b"\n\n", "holds nothing"),
         (b"name,age\nA,7\n", "--column"),
         (b'email\n"a@example.org\n' + b"x" * 200_000, "CSV"),
+        (b"email\n" + b"a@example.org," * 100_000, "1,000,000 characters"),
     ],
 )
 def test_what_is_no_list(tmp_path: Path, octets: bytes, message: str) -> None:
