@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import BinaryIO
@@ -59,7 +58,7 @@ class WholeFile:
 
     def __init__(self, path: Path, mode: int | None = None) -> None:
         self._place = Path(os.path.realpath(path))
-        self._beside: Path | None = self._place.with_name(f".{self._place.name[:50]}.{secrets.token_hex(4)}.part")
+        self._beside: Path | None = self._place.with_name(f".{self._place.name[:50]}.{os.urandom(4).hex()}.part")
         self._named = True
         self._file = self._open(mode)
 

@@ -42,6 +42,9 @@ AUDITORS = (
     "chain",
     "traffic",
     "tls_reports",
+    "deliveries",
+    "gmail",
+    "snds",
     "gate",
     "recipients",
 )

@@ -6,6 +6,7 @@ The record and, where it may be fetched, the logo.
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from deliverability.auditors.base import Context, auditor, http_evidence, spec
 from deliverability.auditors.dmarc import policy_domain
@@ -38,7 +39,12 @@ PROVIDES = (
     ),
 )
 
-_SELECTOR = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?){0,3}", re.I)
+
+@cache
+def _selector_form() -> re.Pattern[str]:
+    return re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?){0,3}", re.I)
+
+
 _SELECTOR_TAG = re.compile(r"(?:^|;)\s*s\s*=\s*([^;\s]{1,200})", re.IGNORECASE)
 
 
@@ -82,4 +88,4 @@ def _of_logo(found: BimiDiscovery) -> dict[str, Value]:
 def _selector(ctx: Context) -> str:
     field = ctx.message.first("BIMI-Selector") if ctx.message else None
     match = _SELECTOR_TAG.search(field.value[:1000]) if field else None
-    return match[1].lower() if match and _SELECTOR.fullmatch(match[1]) else "default"
+    return match[1].lower() if match and _selector_form().fullmatch(match[1]) else "default"

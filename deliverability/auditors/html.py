@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
+from functools import cache
 
 from deliverability.auditors.base import Context, MissingFact, auditor, spec
 from deliverability.mail.addresses import to_a_label
 from deliverability.mail.evidence import part_evidence
 from deliverability.mail.html.accounting import Category, Link, link_host, shown_hosts
-from deliverability.mail.html.minify import minify
+from deliverability.mail.html.markup import Token
 from deliverability.mail.html.pages import MAX_CHARACTERS
 from deliverability.mail.reader import Message
 from deliverability.mail.received import canonical_ip
@@ -134,8 +136,16 @@ _MAX_SHOWN = 2000
 _MAX_COMPARED = 200_000
 _ADDRESS = re.compile(r"(?:https?://|mailto:|www\.)\S+", re.IGNORECASE)
 _CJK_RANGES = r"\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_CJK = re.compile(f"[{_CJK_RANGES}]")
-_WORD = re.compile(rf"[{_CJK_RANGES}]+|[^\W_{_CJK_RANGES}]+")
+
+
+@cache
+def _cjk() -> re.Pattern[str]:
+    return re.compile(f"[{_CJK_RANGES}]")
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    return re.compile(rf"[{_CJK_RANGES}]+|[^\W_{_CJK_RANGES}]+")
 
 
 @auditor("html", provides=PROVIDES, of_message=True)
@@ -151,9 +161,7 @@ async def audit(ctx: Context) -> None:
         ctx.put("html.octets", sum(len(text.encode()) for text in html.texts), *cited)
         raise MissingFact("html.octets", Unknown(Reason.LIMIT, HTML_APART(n=MAX_CHARACTERS >> 20)))
     account = html.account
-    saved = account.total - sum(
-        len(minify(text, cut).encode()) for text, cut in zip(html.texts, html.tokens, strict=True)
-    )
+    saved = account.total - sum(map(_minified, html.texts, html.tokens))
     plain, before = _alternative(message, pages)
     hosts = [host for link in account.links if (host := link_host(link.href))]
     octets = account.octets
@@ -196,6 +204,13 @@ async def audit(ctx: Context) -> None:
     ctx.put_all(values, *cited)
 
 
+def _minified(text: str, cut: Sequence[Token]) -> int:
+    """How many octets are left of one text."""
+    from deliverability.mail.html.minify import minify
+
+    return len(minify(text, cut).encode())
+
+
 def _alternative(message: Message, pages: list[Leaf]) -> tuple[Leaf | None, bool]:
     """The text/plain beside the first HTML in a multipart/alternative, and whether it comes first."""
     if not pages or pages[0].alternatives is None:
@@ -232,8 +247,8 @@ def similarity(first: str, second: str) -> int | None:
 
 def _words(text: str) -> Counter[str]:
     found: Counter[str] = Counter()
-    for word in _WORD.findall(_ADDRESS.sub(" ", text).casefold()):
-        if _CJK.match(word):
+    for word in _word().findall(_ADDRESS.sub(" ", text).casefold()):
+        if _cjk().match(word):
             found.update(word[index : index + 2] for index in range(max(len(word) - 1, 1)))
         else:
             found[word] += 1

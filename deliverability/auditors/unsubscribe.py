@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 from msgspec import Struct
 
@@ -79,30 +80,47 @@ TEXT_SEARCHED = Code("text-searched", ("n",))
 _MAX_URIS = 20
 _MAX_WORDS = 10
 
+
 # What follows is looked for in lower case (`_folded`): without regard to case it would take three times as long.
 # In the text of a link, or as its alternative text.
-_IN_LINK = re.compile(
-    r"unsubscri\w*|opt[\s-]?out|sign[\s-]off|remove me|stop (?:receiving|these) e?-?mails?|"
-    r"(?:e-?mail|communication|notification|subscription)s?\s(?:preferences|settings|options)|"
-    r"(?:manage|update|change)(?: your| my)? (?:e-?mail )?(?:preferences|subscriptions?)|"
-    r"(?:メール)?配信(?:を|の)?(?:停止|解除|中止)|購読(?:を|の)?(?:停止|解除|中止)|登録(?:を|の)?解除|配信不要|解除|退会|"
-    r"オプトアウト|受信設定|配信設定|"
-    r"se désabonner|désabonne\w*|désinscri\w*|abmelden|abbestellen|darse de baja|cancelar (?:la )?suscripción|"
-    r"disiscriv\w*|annulla (?:l')?iscrizione|afmelden|uitschrijven|descadastr\w*|cancelar inscrição|"
-    r"取消订阅|退订|取消訂閱|수신\s?거부|구독\s?취소"
-)
+@cache
+def _in_link() -> re.Pattern[str]:
+    return re.compile(
+        r"unsubscri\w*|opt[\s-]?out|sign[\s-]off|remove me|stop (?:receiving|these) e?-?mails?|"
+        r"(?:e-?mail|communication|notification|subscription)s?\s(?:preferences|settings|options)|"
+        r"(?:manage|update|change)(?: your| my)? (?:e-?mail )?(?:preferences|subscriptions?)|"
+        r"(?:メール)?配信(?:を|の)?(?:停止|解除|中止)|購読(?:を|の)?(?:停止|解除|中止)|登録(?:を|の)?解除|配信不要|解除|退会|"
+        r"オプトアウト|受信設定|配信設定|"
+        r"se désabonner|désabonne\w*|désinscri\w*|abmelden|abbestellen|darse de baja|cancelar (?:la )?suscripción|"
+        r"disiscriv\w*|annulla (?:l')?iscrizione|afmelden|uitschrijven|descadastr\w*|cancelar inscrição|"
+        r"取消订阅|退订|取消訂閱|수신\s?거부|구독\s?취소"
+    )
+
+
 # Beside a link such as "click here": only words that can mean nothing else.
-_BESIDE_LINK = re.compile(
-    r"unsubscri\w*|opt[\s-]?out|(?:no longer|don't|do not) (?:wish|want|like) to receive|stop receiving|"
-    r"配信(?:を|の)?(?:ご)?(?:停止|解除|中止|不要)|購読(?:を|の)?(?:ご)?(?:停止|解除|中止)|登録(?:を|の)?(?:ご)?解除|"
-    r"(?:受信|配信)を(?:ご)?希望(?:さ|し)れ?(?:ない|ません)|オプトアウト|désabonn\w*|désinscri\w*|abmelden|abbestellen|"
-    r"取消订阅|退订|取消訂閱|수신\s?거부"
-)
-_IN_ADDRESS = re.compile(
-    r"unsub(?:scribe)?(?![a-z])|opt-?_?out(?![a-z])|(?<![a-z])haishin-?_?teishi|(?<![a-z])taikai(?![a-z])"
-)
+@cache
+def _beside_link() -> re.Pattern[str]:
+    return re.compile(
+        r"unsubscri\w*|opt[\s-]?out|(?:no longer|don't|do not) (?:wish|want|like) to receive|stop receiving|"
+        r"配信(?:を|の)?(?:ご)?(?:停止|解除|中止|不要)|購読(?:を|の)?(?:ご)?(?:停止|解除|中止)|登録(?:を|の)?(?:ご)?解除|"
+        r"(?:受信|配信)を(?:ご)?希望(?:さ|し)れ?(?:ない|ません)|オプトアウト|désabonn\w*|désinscri\w*|abmelden|abbestellen|"
+        r"取消订阅|退订|取消訂閱|수신\s?거부"
+    )
+
+
+@cache
+def _in_address() -> re.Pattern[str]:
+    return re.compile(
+        r"unsub(?:scribe)?(?![a-z])|opt-?_?out(?![a-z])|(?<![a-z])haishin-?_?teishi|(?<![a-z])taikai(?![a-z])"
+    )
+
+
 _LETTERS = str.maketrans("\u0130\u0131\u017f\u212a", "iisk")
-_TEXT_ADDRESS = re.compile(r"https?://[^\s<>\"]{3,2000}|mailto:\S{3,500}", re.IGNORECASE)
+
+
+@cache
+def _text_address() -> re.Pattern[str]:
+    return re.compile(r"https?://[^\s<>\"]{3,2000}|mailto:\S{3,500}", re.IGNORECASE)
 
 
 @auditor("unsubscribe", provides=PROVIDES, needs=("dkim.signatures",), of_message=True)
@@ -227,11 +245,11 @@ def link_word(link: Link) -> str | None:
     if not link.href.lower().startswith(("http:", "https:", "mailto:")):
         return None
     match = (
-        _IN_LINK.search(_folded(link.text))
-        or _IN_LINK.search(_folded(link.label))
-        or _BESIDE_LINK.search(_folded(link.before))
-        or _BESIDE_LINK.search(_folded(link.after))
-        or _IN_ADDRESS.search(_folded(link.href[:4000]))
+        _in_link().search(_folded(link.text))
+        or _in_link().search(_folded(link.label))
+        or _beside_link().search(_folded(link.before))
+        or _beside_link().search(_folded(link.after))
+        or _in_address().search(_folded(link.href[:4000]))
     )
     return match[0] if match else None
 
@@ -247,12 +265,12 @@ def _words_in_text(pieces: Iterable[str]) -> list[str]:
     for stretch in near_links(pieces):
         lines = [line[:LONGEST_LINE] for line in _folded(stretch).split("\n")]
         # Most links are no such links: their lines are looked at together first.
-        if not any(words.search("\n".join(lines)) for words in (_BESIDE_LINK, _IN_ADDRESS, _IN_LINK)):
+        if not any(words.search("\n".join(lines)) for words in (_beside_link(), _in_address(), _in_link())):
             continue
-        near = [bool(_TEXT_ADDRESS.search(line)) for line in lines]
+        near = [bool(_text_address().search(line)) for line in lines]
         for index, line in enumerate(lines):
             if any(near[max(index - LINES_NEAR, 0) : index + LINES_NEAR + 1]):
-                match = _BESIDE_LINK.search(line) or _IN_ADDRESS.search(line) or _IN_LINK.search(line[:200])
+                match = _beside_link().search(line) or _in_address().search(line) or _in_link().search(line[:200])
                 if match:
                     found[match[0]] = None
     return list(found)

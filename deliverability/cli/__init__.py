@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -108,6 +107,8 @@ class Lazy(click.Group):
         if args and args[0] not in self._names and not args[0].startswith("-"):
             if "." in args[0] and ctx.parent is None:
                 raise InputError(NO_COMMAND_DOMAIN(text=args[0]))
+            import difflib
+
             near = difflib.get_close_matches(args[0], self._names, n=1)
             raise InputError(NO_COMMAND_NEAR(text=args[0], near=near[0]) if near else NO_COMMAND(text=args[0]))
         return super().resolve_command(ctx, args)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from deliverability._files import PRIVATE, PRIVATE_FOLDER, write_whole
 from deliverability.cli.command import Command
 from deliverability.cli.options import lang_option, plain_errors
 from deliverability.cli.output import wrote
+from deliverability.cli.terminal import columns
 from deliverability.cli.types import OneOf, PathOf
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError, file_error
@@ -122,7 +122,7 @@ def _told(style: str, records: dict[str, KeyPair], paths: dict[str, Path], say: 
         return forms.cloudflare(sets)
     from deliverability.render.wrap import wrap
 
-    width = max(40, min(shutil.get_terminal_size((80, 24)).columns, 100))
+    width = max(40, min(columns(), 100))
     lines: list[str] = []
     for name, pair in records.items():
         kind = f"{'RSA' if pair.type == 'rsa' else 'Ed25519'}, {pair.bits} bits"

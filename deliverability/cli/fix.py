@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from deliverability.cli.options import (
     plain_errors,
     rule_problems,
 )
+from deliverability.cli.terminal import columns
 from deliverability.cli.types import NumberType, OneOf
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
@@ -93,7 +93,7 @@ def _written(style: str, views: list[ReportView], care: Care) -> str:
     if style == "json":
         return fix_json(views, care)
     if style == "text":
-        paper = Paper.of_terminal(shutil.get_terminal_size((80, 24)).columns)
+        paper = Paper.of_terminal(columns())
         return "\n".join(fix_text(view, care, paper) for view in views)
     return _records(style, views, care)
 

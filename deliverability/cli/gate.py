@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from deliverability.cli.options import (
     rule_problems,
     text_or_json_option,
 )
+from deliverability.cli.terminal import columns
 from deliverability.cli.types import NumberType, OneOf
 
 _CODES = {"safe": 0, "": 0, "not-yet": 1, "cannot-tell": 3}
@@ -61,7 +61,7 @@ def command(
 
         answers = run_reports(inputs, speaker.rules, Selection(), each, Extras(remedies=True))
         views = [view for view, _, _ in answers]
-        paper = Paper.of_terminal(shutil.get_terminal_size((80, 24)).columns)
+        paper = Paper.of_terminal(columns())
         if style == "json":
             show(gates_json(answers))
         elif every:

@@ -5,13 +5,13 @@ A command below another one is called after both: the words of `deliv fleet run`
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 
 import click
 from msgspec import Struct
 
 from deliverability.cli.language import language
+from deliverability.cli.terminal import columns
 from deliverability.cli.types import called
 from deliverability.model.placeholders import fill
 from deliverability.render.formats import ENDINGS
@@ -94,7 +94,7 @@ def _meaning(option: click.Option, command: str, words: Phrases) -> str:
 def help_text(page: HelpPage) -> str:
     """A page of help for a terminal."""
     words = help_words(language().people)
-    width = max(40, min(shutil.get_terminal_size((80, 24)).columns, 100))
+    width = max(40, min(columns(), 100))
     lines = [f"{words('page.usage')}{page.name} {page.usage}"]
     for part in page.paragraphs:
         lines.append("")

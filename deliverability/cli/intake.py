@@ -24,6 +24,7 @@ from deliverability.model.errors import NO_SUCH_FILE, InputError
 if TYPE_CHECKING:
     from deliverability.config import MailboxSettings, Settings
     from deliverability.feedback.imap import ImapAccess
+    from deliverability.feedback.outcomes import Outcomes
     from deliverability.model.intake import IntakeResult
     from deliverability.runs.intake import IntakePlan
 
@@ -86,11 +87,10 @@ def _addresses(plan: IntakePlan, file: Path | None) -> Iterator[IntakePlan]:
 def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, folder: Path) -> IntakePlan:
     """Raises InputError."""
     from deliverability.cli.inputs import ports_of
-    from deliverability.feedback.catalogue import load_replies
-    from deliverability.feedback.outcomes import Outcomes
+    from deliverability.inputs import parse_domain
     from deliverability.knowledge import load_knowledge
     from deliverability.runs.intake import IntakeMailbox, IntakePlan
-    from deliverability.runs.rules import load_rules, rule_folders
+    from deliverability.runs.rules import rule_folders
 
     feedback = settings.feedback
     for each in places:
@@ -105,14 +105,13 @@ def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, f
         places, chosen = feedback.places, list(known.values())
         if not places and not chosen:
             raise InputError(NO_PLACES())
-    folders = rule_folders(settings.rules)
     return IntakePlan(
         ports=ports_of(params, settings),
         places=places,
         mailboxes=[
             IntakeMailbox(each.name, access_to(each, folder), each.done, each.failed, each.most) for each in chosen
         ],
-        reporters=load_knowledge(folders).reporters,
+        reporters=load_knowledge(rule_folders(settings.rules)).reporters,
         authserv=feedback.authserv,
         keep_days=feedback.keep_days,
         vouched=params["trust"],
@@ -120,18 +119,25 @@ def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, f
         most=params["most"],
         set_aside=params["set_aside"],
         dry=params["dry_run"],
-        outcomes=Outcomes(load_replies(folders, load_rules(settings.rules))),
-        domain=_owner(params["domain"], settings),
+        outcomes=outcomes_of(settings),
+        domain=parse_domain(params["domain"]) if params["domain"] else owner_of(settings),
     )
 
 
-def _owner(given: str | None, settings: Settings) -> str:
-    """Whose mail it is where what is read does not tell: as given, else the only one of the settings."""
+def outcomes_of(settings: Settings) -> Outcomes:
+    """What replies mean, by the rules of the settings. Raises ReplyError and judge.files.RuleError."""
+    from deliverability.feedback.catalogue import load_replies
+    from deliverability.feedback.outcomes import Outcomes
+    from deliverability.runs.rules import load_rules, rule_folders
+
+    return Outcomes(load_replies(rule_folders(settings.rules), load_rules(settings.rules)))
+
+
+def owner_of(settings: Settings) -> str:
+    """Whose mail it is where what is read does not tell: the only organizational domain of the settings; else empty."""
     from deliverability.inputs import parse_domain
     from deliverability.protocols.dmarc.psl import registrable_domain
 
-    if given:
-        return parse_domain(given)
     homes = {registrable_domain(parse_domain(each)) for each in settings.names}
     return homes.pop() if len(homes) == 1 else ""
 

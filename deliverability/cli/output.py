@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,6 +15,7 @@ from msgspec.structs import replace
 
 from deliverability._files import WholeFile, write_whole
 from deliverability.cli.language import language
+from deliverability.cli.terminal import columns
 from deliverability.cli.types import Folder
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError, not_written
@@ -23,7 +23,6 @@ from deliverability.model.pages import START, PageStems, page_name
 from deliverability.model.placeholders import LANGUAGES
 from deliverability.model.report import Report
 from deliverability.model.rules import Severity
-from deliverability.ports.browser import find_browser, print_pdf
 from deliverability.render.formats import ENDINGS, FORMAT_OF, PRINTED, Format, Writer, WriterOptions
 from deliverability.words.sentences import visible
 from deliverability.words.speaker import Speaker
@@ -178,7 +177,7 @@ class Outputs:
             context.call_on_close(self._stack.close)
         for each in where:
             path = each.path
-            browser = find_browser(path) if each.form.name == "pdf" and path else None
+            browser = _browser(path) if each.form.name == "pdf" and path else None
             shown = terminal() if path is None else {"file": True}
             options = WriterOptions(subjects, trace, fail_on, whole, others=each.others, **shown)
             if each.pages and path is not None:
@@ -256,11 +255,12 @@ class _Outlet(Struct, frozen=True):
         if self.file is None or self.path is None:
             show(text)
             return
-        data = (
-            print_pdf(self.browser, text, self.path)
-            if self.browser
-            else text.encode("utf-8", errors="backslashreplace")
-        )
+        if self.browser:
+            from deliverability.ports.browser import print_pdf
+
+            data = print_pdf(self.browser, text, self.path)
+        else:
+            data = text.encode("utf-8", errors="backslashreplace")
         with _told(self.path):
             self.file.write(data)
 
@@ -303,12 +303,18 @@ class _Pages:
             write_whole(self._start.parent / name, text)
 
 
+def _browser(path: Path) -> str:
+    from deliverability.ports.browser import find_browser
+
+    return find_browser(path)
+
+
 def terminal() -> dict[str, Any]:
     """What standard output can show. NO_COLOR (no-color.org) wins over FORCE_COLOR, which has colors in a pipe."""
     forced = bool(os.environ.get("FORCE_COLOR"))
     able = forced or (sys.stdout.isatty() and os.environ.get("TERM") != "dumb")
     return {
-        "width": shutil.get_terminal_size((80, 24)).columns,
+        "width": columns(),
         "color": able and not os.environ.get("NO_COLOR"),
         "unicode": _can_write(sys.stdout.encoding, "✓─"),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -19,6 +18,7 @@ from deliverability.cli.options import (
     rule_problems,
     text_or_json_option,
 )
+from deliverability.cli.terminal import columns
 from deliverability.model.codec import json_text
 from deliverability.model.codes import Code
 from deliverability.model.errors import InputError
@@ -120,7 +120,7 @@ def _title(rule: Rule, lang: str) -> str:
 def _explain(rule: Rule, loaded: RuleSet, lang: str) -> str:
     from deliverability.render.rulepage import rule_page
 
-    return rule_page(rule, loaded, lang, shutil.get_terminal_size((80, 24)).columns)
+    return rule_page(rule, loaded, lang, columns())
 
 
 def _as_json(rule: Rule, loaded: RuleSet) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from deliverability.cli.options import (
     rule_problems,
     text_or_json_option,
 )
+from deliverability.cli.terminal import columns
 from deliverability.cli.types import NumberType
 
 
@@ -53,7 +53,7 @@ def command(days: int | None, rules: tuple[Path, ...], style: str, lang: str, **
         if style == "json":
             show(sources_json(found))
         else:
-            paper = Paper.of_terminal(shutil.get_terminal_size((80, 24)).columns)
+            paper = Paper.of_terminal(columns())
             texts = (
                 sources_text(domain, rows, sources_summary(facts, speaker.say), paper, speaker.say)
                 for domain, facts, rows in found

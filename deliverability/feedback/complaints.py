@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deliverability.feedback.outcomes import Outcomes, why_of
 from deliverability.feedback.values import domain_of, field_group, second, word
@@ -23,8 +24,7 @@ _HEADERS = ("text/rfc822-headers", "message/global-headers")
 _FIELDS_OF_RECIPIENT = ("original-rcpt-to", "removal-recipient", "redacted-address")
 
 
-@dataclass(frozen=True, slots=True)
-class ComplaintReading:
+class ComplaintReading(Struct, frozen=True):
     """A complaint. `kind`: type of feedback, in lower case; `event`: None where it does not count as one."""
 
     kind: str

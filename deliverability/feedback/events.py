@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from deliverability.feedback.outcomes import MailOutcome, Outcomes, why_of
 from deliverability.feedback.text import field_reply, folded
@@ -245,8 +246,7 @@ def _postmark(event: dict[str, Any], outcomes: Outcomes) -> Iterator[DeliveryEve
 # --- All ---
 
 
-@dataclass(frozen=True, slots=True)
-class _Heard:
+class _Heard(Struct, frozen=True):
     """What the receiver's words tell of a mail; `known`: they tell something at all."""
 
     outcome: MailOutcome

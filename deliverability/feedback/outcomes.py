@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from deliverability.feedback.match import meaning_of, receiver_of
@@ -19,8 +19,7 @@ _POLICY_CODES = re.compile(r"[245]\.(?:[67]\.[0-9]{1,3}|2\.3|3\.4)")  # RFC 3463
 _SOFT = (SuppressClass.DISABLED, SuppressClass.FULL, SuppressClass.HOST)
 
 
-@dataclass(frozen=True, slots=True)
-class MailOutcome:
+class MailOutcome(Struct, frozen=True):
     """What a reply means for a mail.
 
     Attributes:

@@ -13,6 +13,7 @@ from deliverability.feedback import limits
 from deliverability.feedback.bounces import bounces_of
 from deliverability.feedback.complaints import complaint_of
 from deliverability.feedback.events import events_of, is_event
+from deliverability.feedback.exchange import looks_like_tracking, tracking_events
 from deliverability.feedback.gmail import csv_values, postmaster_values
 from deliverability.feedback.jsons import json_values
 from deliverability.feedback.limits import NotReadError
@@ -193,8 +194,11 @@ def _of_text(document: Enclosed, now: int, outcomes: Outcomes | None) -> FoundEv
     """A log of a mail server, or a table of Postmaster Tools or SNDS. Raises NotReadError."""
     if outcomes is None:
         return None
-    if looks_like_log(next(document.pieces(), b"")):
-        events = log_events(document.pieces(), outcomes, now)
+    head = next(document.pieces(), b"")
+    tracked = looks_like_tracking(head)
+    if tracked or looks_like_log(head):
+        pieces = document.pieces()
+        events = tracking_events(pieces, outcomes) if tracked else log_events(pieces, outcomes, now)
         first = next(events, None)
         return None if first is None else FoundEvents("", itertools.chain((first,), events), None, document.name)
     for values in (csv_values, snds_values):

@@ -10,8 +10,9 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from deliverability.history.facets import in_portions
 from deliverability.history.reports import DAY, as_date
@@ -36,8 +37,7 @@ _COLUMNS = tuple(COUNTS.values())
 _DIGEST = 12  # octets; among a thousand million events two that differ share one with a chance of 1 in 10^11
 
 
-@dataclass(frozen=True, slots=True)
-class KeptEvents:
+class KeptEvents(Struct, frozen=True):
     """What became of events: those that were new, how many were known, and how many are older than what is kept."""
 
     new: tuple[DeliveryEvent, ...]

@@ -7,13 +7,14 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from deliverability.judge import waivers
+from deliverability.judge import bounced, waivers
 from deliverability.judge.ready import Eyes, ReadyRule, SubjectFacts, Tokens, fingerprint_of
 from deliverability.model.facts import Catalogue, FactSet, Purpose
 from deliverability.model.report import Finding
 from deliverability.model.rules import Receiver, RuleSet, Severity, Status, VolumeClass
 from deliverability.model.same import Same
 
+_OF_OTHERS = (waivers.FACT, bounced.FACT)
 _BOTH = (VolumeClass.SMALL, VolumeClass.BULK)
 
 
@@ -53,8 +54,8 @@ class Judge:
             if rule.status is not Status.DEPRECATED and selection.takes(rule.id)
         )
         judged = [each for each in ready if each.rule.severity is not Severity.NONE or each.looking]
-        self._ready = [each for each in judged if each.rule.each != waivers.FACT]
-        self._last = [each for each in judged if each.rule.each == waivers.FACT]
+        self._ready = [each for each in judged if each.rule.each not in _OF_OTHERS]
+        self._last = [each for each in judged if each.rule.each in _OF_OTHERS]
         self._tokens = Tokens()
         self._volumes: dict[tuple[tuple[VolumeClass, ...], ...], int] = {}
 
@@ -62,14 +63,14 @@ class Judge:
         """Every rule against the facts, in rule order."""
         subject = self._subject(facts)
         found = waivers.waived(_findings(self._ready, subject), facts)
-        return (*found, *self._of_waivers(subject, found))
+        return (*found, *self._of_others(subject, found))
 
     def bare_findings(self, facts: FactSet) -> tuple[Finding, ...]:
         """The same without what was observed, evidence and fingerprints, for who looks at thousands of subjects."""
         subject = self._subject(facts)
         bare = [each.bare_finding(case, subject) for each in self._ready for case in each.cases(facts)]
         found = waivers.waived(bare, facts)
-        return (*found, *self._of_waivers(subject, found))
+        return (*found, *self._of_others(subject, found))
 
     def again(self, facts: FactSet, before: FactSet, findings: Sequence[Finding]) -> tuple[Finding, ...]:
         """The same, where `findings` are those of the facts `before`: only what reads a fact that changed is judged.
@@ -95,11 +96,11 @@ class Judge:
             for each in self._ready
             for finding in (anew[each.rule.id] if each.rule.id in anew else kept.get(each.rule.id, ()))
         ]
-        return (*found, *self._of_waivers(subject, found))
+        return (*found, *self._of_others(subject, found))
 
-    def _of_waivers(self, subject: SubjectFacts, found: Sequence[Finding]) -> list[Finding]:
-        """The rules on waivers: whether one is of use is known once everything else is judged."""
-        facts = waivers.with_use(subject.facts, found)
+    def _of_others(self, subject: SubjectFacts, found: Sequence[Finding]) -> list[Finding]:
+        """The rules on waivers and on bounces: what these are about is known once everything else is judged."""
+        facts = bounced.with_unmet(waivers.with_use(subject.facts, found), found)
         return _findings(self._last, subject if facts is subject.facts else self._subject(facts))
 
     def _volume_classes(self, facts: FactSet) -> tuple[tuple[VolumeClass, ...], ...]:

@@ -305,6 +305,9 @@ def _tallies(findings: Iterable[Finding], receivers: Iterable[str], facts: FactS
     for finding in findings:
         if finding.outcome is Outcome.NOT_APPLICABLE or finding.used is False or not finding.counts:
             continue
+        # What only kept feedback shows is no open question about this mail.
+        if finding.outcome is Outcome.UNKNOWN and finding.waits_for_kept:
+            continue
         waits = finding.outcome is Outcome.UNKNOWN and _waits_for_message(finding, message=message)
         for judgement in finding.judgements:
             outcome = judgement.outcome

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from deliverability.mail.files.images import sniff
-from deliverability.mail.files.types import identify
 from deliverability.model.codes import Code, Detail
 
 HEAD_OCTETS = 1_000_000
@@ -45,6 +43,9 @@ def kind_of(octets: bytes) -> str:
         return MBOX
     if _FIELD.search(_BODY.split(text, maxsplit=1)[0]):
         return MESSAGE
+    from deliverability.mail.files.images import sniff
+    from deliverability.mail.files.types import identify
+
     if sniff(octets):
         return IMAGE
     kind = identify(octets).kind or UNKNOWN
@@ -63,5 +64,7 @@ def why_no_message(name: str, octets: bytes) -> Detail | None:
         return named[kind](name=name)
     what = KIND_OUTLOOK() if kind == OUTLOOK else KIND_FILE(type=kind.upper())
     if kind == IMAGE:
+        from deliverability.mail.files.images import sniff
+
         what = KIND_IMAGE(format=(sniff(octets) or "").upper())
     return NO_MAIL_BUT(name=name, kind=what)

@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Set
+from functools import cache
 from typing import Any
 
 from msgspec.structs import replace
@@ -33,13 +34,16 @@ def encode(value: Value) -> Any:
     A detail becomes ``{"code": ..., "args": {...}}``.
     """
     # What there is most of first, by its exact type: facts are encoded by the hundred.
-    kind = type(value)
-    if kind in _AS_IT_IS:
+    if type(value) is str:
+        return value if value.isascii() else printable(value)
+    if type(value) in _AS_IT_IS:
         return value
-    if isinstance(value, str):
-        return printable(value)
     if isinstance(value, tuple):
         return [encode(item) for item in value]
+    if type(value) is dict:
+        return {key if key.isascii() else printable(key): encode(item) for key, item in value.items()}
+    if isinstance(value, str):
+        return printable(value)
     match value:
         case Unknown(reason, detail):
             return {"unknown": reason.value} | ({"detail": encode(detail)} if detail else {})
@@ -66,11 +70,13 @@ def printable(text: str) -> str:
 
 # All of Unicode's control and format characters, line and paragraph separators, and lone surrogates; JSON itself has
 # those below U+0020.
-_HIDDEN = re.compile(
-    "[\\x7f-\\x9f\\xad\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u180e\\u200b-\\u200f\\u2028-\\u202e"
-    "\\u2060-\\u206f\\ud800-\\udfff\\ufeff\\ufff9-\\ufffb\\U000110bd\\U000110cd\\U00013430-\\U0001343f"
-    "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0001-\\U000e007f]"
-)
+@cache
+def _hidden() -> re.Pattern[str]:
+    return re.compile(
+        "[\\x7f-\\x9f\\xad\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u180e\\u200b-\\u200f\\u2028-\\u202e"
+        "\\u2060-\\u206f\\ud800-\\udfff\\ufeff\\ufff9-\\ufffb\\U000110bd\\U000110cd\\U00013430-\\U0001343f"
+        "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0001-\\U000e007f]"
+    )
 
 
 def json_text(value: Any, *, indent: int | None = None, compact: bool = False) -> str:
@@ -79,7 +85,7 @@ def json_text(value: Any, *, indent: int | None = None, compact: bool = False) -
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
     if text.isascii() and "\x7f" not in text:
         return text
-    return _HIDDEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    return _hidden().sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 class JsonPieces:

@@ -12,8 +12,9 @@ class Input(StrEnum):
     """What only the user can give. Where a fact waits for one, its Unknown carries ``needs(Input...)``.
 
     SENDING_IP: one address that sends, or a message that shows one. SENDING_IPS: all of them, as one message cannot.
-    REPORTS: what receivers report, read in. HISTORY: weekly runs that are kept. RARE_RUNS: which mail is sent seldom.
-    LIST_CHECK: the sums of a checked list of recipients.
+    REPORTS: what receivers report, read in. DELIVERIES: results of mails, read in: bounces, events or a log. DELIVERED:
+    those that also tell what was delivered. POSTMASTER_TOOLS, SNDS: exports of these, read in. HISTORY: weekly runs
+    that are kept. RARE_RUNS: which mail is sent seldom. LIST_CHECK: the sums of a checked list of recipients.
     """
 
     SENDING_IP = "sending-ip"
@@ -27,6 +28,10 @@ class Input(StrEnum):
     PERMISSION_PROBE_SMTP = "permission-probe-smtp"
     PERMISSION_UNSUBSCRIBE = "permission-unsubscribe"
     REPORTS = "reports"
+    DELIVERIES = "deliveries"
+    DELIVERED = "delivered"
+    POSTMASTER_TOOLS = "postmaster-tools"
+    SNDS = "snds"
     HISTORY = "history"
     RARE_RUNS = "rare-runs"
     LIST_CHECK = "list-check"
@@ -34,7 +39,8 @@ class Input(StrEnum):
     @property
     def kept(self) -> bool:
         """Whether it comes from what is kept between audits or stands in settings: no option of an audit gives it."""
-        return self in (Input.REPORTS, Input.HISTORY, Input.RARE_RUNS, Input.LIST_CHECK)
+        read_in = (Input.REPORTS, Input.DELIVERIES, Input.DELIVERED, Input.POSTMASTER_TOOLS, Input.SNDS)
+        return self in (*read_in, Input.HISTORY, Input.RARE_RUNS, Input.LIST_CHECK)
 
 
 Arg = Union[str, int, float, "Detail", tuple["Arg", ...]]

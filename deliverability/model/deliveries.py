@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from deliverability.model.suppression import SuppressClass
 
@@ -119,6 +119,17 @@ class CauseDay(Struct, frozen=True):
     count: int
 
 
+class CauseSeen(Struct, frozen=True):
+    """What is known of a meaning at a receiver, in words of the catalogue of replies.
+
+    `about`: what it is about; `retry`: whether sending again helps; `rules`: those behind it.
+    """
+
+    about: str
+    retry: str
+    rules: tuple[str, ...]
+
+
 class ValueDay(Struct, frozen=True):
     """A number that a receiver published: see PublishedValue."""
 
@@ -139,6 +150,7 @@ class Deliveries(Struct, frozen=True):
         causes: why mail was not delivered, by day.
         gmail: what Postmaster Tools say of the domain and of names below it.
         snds: what SNDS says of addresses, whoever uses them.
+        known: of causes by their meaning and receiver.
 
     """
 
@@ -148,6 +160,7 @@ class Deliveries(Struct, frozen=True):
     causes: tuple[CauseDay, ...] = ()
     gmail: tuple[ValueDay, ...] = ()
     snds: tuple[ValueDay, ...] = ()
+    known: Mapping[tuple[str, str], CauseSeen] = field(default_factory=dict)
 
 
 COUNTS: Mapping[DeliveryResult, str] = {

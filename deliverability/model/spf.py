@@ -162,15 +162,19 @@ def plain(value: SpfTree | Trace) -> Value:
     return _plain(value)
 
 
+_PLAIN = frozenset((type(None), bool, int, str))
 _NAMES: dict[type, tuple[str, ...]] = {kind: kind.__struct_fields__ for kind in (SpfTree, SpfTerm, Trace, TraceStep)}
 
 
 def _plain(value: Value | SpfTree | SpfTerm | Trace | TraceStep) -> Value:
+    kind = type(value)
+    if kind in _PLAIN:  # nearly all
+        return cast("Value", value)
     if isinstance(value, tuple):
         return tuple(map(_plain, value))
     if isinstance(value, StrEnum):
         return value.value
-    if (names := _NAMES.get(type(value))) is not None:
+    if (names := _NAMES.get(kind)) is not None:
         return {name: _plain(getattr(value, name)) for name in names}
     return cast("Value", value)
 

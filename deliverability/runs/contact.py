@@ -44,7 +44,7 @@ def contact_pack(
         mended=tuple(_mended(report, history, today)) if history is not None else (),
         first=tuple(sorted(first, key=lambda each: (_hardness(each, contact.receiver), each.rule))),
         unchecked=tuple(each for each in open_ if not each.waits_for_input),
-        waiting=tuple(dict.fromkeys(each.rule for each in open_ if each.waits_for_input)),
+        waiting=tuple(dict.fromkeys(each.rule for each in open_ if each.waits_for_input and not each.waits_for_kept)),
     )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from deliverability.model.deliveries import CauseSeen, Deliveries
 from deliverability.model.facts import StageSeen, texts_of
 from deliverability.model.observed import SourceWord
 from deliverability.protocols.dmarc.psl import registrable_domain
@@ -18,6 +20,8 @@ from deliverability.runs.job import Job, Options
 if TYPE_CHECKING:
     from deliverability.config import Settings
     from deliverability.history.store import History, Point
+    from deliverability.model.replies import ReplyCatalogue
+    from deliverability.model.rules import RuleSet
 
 _RUNS = 60  # earlier ones that are looked at
 
@@ -31,6 +35,7 @@ class Observing(Struct, frozen=True):
         days: length of the window.
         trust: which reports count: ``verified``, ``authenticated`` or ``any``.
         words: the user's words on sources.
+        rules: the user's folders of rules, for what replies mean.
 
     """
 
@@ -39,12 +44,13 @@ class Observing(Struct, frozen=True):
     days: int
     trust: str
     words: tuple[SourceWord, ...] = ()
+    rules: tuple[Path, ...] = ()
 
 
 def observing(settings: Settings, folder: Path | None, days: int | None = None) -> Observing:
     """As the settings have it; `days`: another length of the window."""
     said = settings.feedback
-    return Observing(settings.history, folder, days or said.days, said.trust, settings.source_words)
+    return Observing(settings.history, folder, days or said.days, said.trust, settings.source_words, settings.rules)
 
 
 def with_observed(jobs: Iterable[Job], how: Observing, now: datetime) -> Iterator[Job]:
@@ -72,15 +78,46 @@ def _observed(job: Job, domain: str, history: History, how: Observing, now: date
 
     home, second = registrable_domain(domain), int(now.timestamp())
     seen = window(history, home, how.days, how.trust, second)
+    became = deliveries_of(history, home, how.days, second)
+    if became is not None:
+        became = replace(became, known=_known(became, how.rules))
     stage, rua = _seen_before(history, domain)
     return replace(
         job.options,
         observed=seen if seen.first_report is not None else None,
-        deliveries=deliveries_of(history, home, how.days, second),
+        deliveries=became,
         source_words=how.words,
         stage_seen=stage,
         rua_since=rua,
     )
+
+
+@lru_cache(maxsize=2)
+def _catalogue(folders: tuple[Path, ...]) -> tuple[RuleSet, ReplyCatalogue]:
+    from deliverability.feedback.catalogue import load_replies
+    from deliverability.runs.rules import load_rules, rule_folders
+
+    rules = load_rules(folders)
+    return rules, load_replies(rule_folders(folders), rules)
+
+
+def _known(became: Deliveries, folders: Sequence[Path]) -> dict[tuple[str, str], CauseSeen]:
+    """What the catalogue of replies knows of the causes; by its own example of each."""
+    from deliverability.feedback.explain import explain
+
+    if not became.causes:
+        return {}
+    rules, catalogue = _catalogue(tuple(folders))
+    meanings = {each.id: each for each in catalogue.meanings}
+    found: dict[tuple[str, str], CauseSeen] = {}
+    for each in became.causes:
+        key, meaning = (each.meaning, each.receiver), meanings.get(each.meaning)
+        if meaning is None or key in found:
+            continue
+        explained = explain(meaning.example.encode(), catalogue, rules, each.receiver).replies
+        behind = meaning.rules if meaning.rules is not None else explained[0].rules if explained else ()
+        found[key] = CauseSeen(meaning.about.value, meaning.retry.value, tuple(behind))
+    return found
 
 
 def _seen_before(history: History, domain: str) -> tuple[StageSeen | None, str | None]:

@@ -37,4 +37,5 @@ def audited_of(document: Any) -> Audited:
 
 def has_failures(facts: FactSet) -> bool:
     """Whether a fact is unknown, though all that it needs was given, because a look-up failed."""
-    return any(isinstance(fact.value, Unknown) and not fact.value.reason.waits_for_input for fact in facts)
+    unknown = {value.reason for fact in facts if isinstance(value := fact.value, Unknown)}
+    return not all(reason.waits_for_input for reason in unknown)

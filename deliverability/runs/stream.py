@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import statistics
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -131,6 +130,8 @@ class Places:
         """Seconds until a place may be given back; 0: one is free."""
         if len(self._at_work) < IN_FLIGHT:
             return 0.0
+        import statistics
+
         patience = max(_SHORTEST, _SLOW * statistics.median(self._recent)) if self._recent else _UNKNOWN
         oldest, since = next(iter(self._at_work.items()))
         if (wait := since + patience - loop.time()) > 0:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from operator import attrgetter
 
 from msgspec import Struct
@@ -192,7 +192,7 @@ class _Index:
         for place, service in enumerate(catalogue.values()):
             for each in patterns(service):
                 fitting = (len(each.text), place, service)
-                if each.expression is not None:
+                if each.expression:
                     self._odd.append((each, fitting))
                     continue
                 self._whole.setdefault(each.text, []).append(fitting)
@@ -207,7 +207,13 @@ class _Index:
         while end:
             yield from self._ends.get(end, ())
             end = end.partition(".")[2]
-        yield from (fitting for pattern, fitting in self._odd if pattern.fits(name))
+        if self._any_odd.fullmatch(name):
+            yield from (fitting for pattern, fitting in self._odd if pattern.fits(name))
+
+    @cached_property
+    def _any_odd(self) -> re.Pattern[str]:
+        """All expressions in one: hardly a name fits any of them."""
+        return re.compile("|".join(f"(?:{pattern.expression})" for pattern, _ in self._odd) or "(?!)")
 
 
 def _fits(name: str, patterns: Iterable[Pattern]) -> bool:

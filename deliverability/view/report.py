@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from deliverability.model.placeholders import placeholders
 from deliverability.model.report import Note, Report
 from deliverability.view.answer import AnswerView, answer_view
 from deliverability.view.checks import CheckView, by_topic, check_views
-from deliverability.view.diagrams import Diagrams, diagrams
 from deliverability.view.evidence import (
     ReceiverListView,
     TopicView,
@@ -22,18 +22,20 @@ from deliverability.view.evidence import (
 from deliverability.view.exhibits import Exhibits
 from deliverability.view.findings import FindingIndex, FindingView, finding_views
 from deliverability.view.guide import GuideView, guide_view
-from deliverability.view.opinion import opinion_view
 from deliverability.view.parts import (
     EvidenceView,
     OpinionView,
 )
 from deliverability.view.plan import PlanView, plan_view
-from deliverability.view.preview import Preview, preview
-from deliverability.view.savings import SavingsView, savings
-from deliverability.view.trace import Traces, traces
 from deliverability.words.dates import moment_words
 from deliverability.words.sentences import Phrases, format_value, octets, shortened, visible
 from deliverability.words.speaker import Speaker
+
+if TYPE_CHECKING:  # what one format shows, or some reports, is loaded where it is asked for
+    from deliverability.view.diagrams import Diagrams
+    from deliverability.view.preview import Preview
+    from deliverability.view.savings import SavingsView
+    from deliverability.view.trace import Traces
 
 # What they say changes how the whole report is to be read; the other notes say how it was made.
 _WARNINGS = ("domain-nonexistent", "author-domain-differs", "no-author-domain", "no-from", "with-proposals", "replayed")
@@ -264,28 +266,42 @@ class ReportView:
     @cached_property
     def savings(self) -> SavingsView | None:
         """What would make the message lighter."""
+        from deliverability.view.savings import savings
+
         return savings(self.report.facts, self.speaker.say)
 
     @cached_property
     def diagrams(self) -> Diagrams:
         """Who is who, the SPF tree, the DMARC ladder, sizes."""
+        from deliverability.view.diagrams import diagrams
+
         return diagrams(self.report, self.speaker)
 
     @cached_property
     def traces(self) -> Traces:
         """How SPF and DKIM were evaluated."""
+        from deliverability.view.trace import traces
+
         return traces(self.report, self.speaker.say)
 
     @cached_property
     def opinion(self) -> OpinionView | None:
         """What other programs make of the same."""
         found = self.report.second_opinion
-        return opinion_view(found, self.speaker.say) if found else None
+        if not found:
+            return None
+        from deliverability.view.opinion import opinion_view
+
+        return opinion_view(found, self.speaker.say)
 
     @cached_property
     def preview(self) -> Preview | None:
         """The message as its readers see it; None where its HTML part was not handed over."""
-        return preview(self._html) if self._html else None
+        if not self._html:
+            return None
+        from deliverability.view.preview import preview
+
+        return preview(self._html)
 
     @property
     def too_large(self) -> str:

@@ -287,15 +287,19 @@ POSTFIX = log("postfix")
 EXIM = log("exim")
 SENDMAIL = log("sendmail")
 QMAIL = log("qmail")
+EXCHANGE = log("exchange")
 OF_LOGS = [
     (POSTFIX, "news.example.com", ["delivered gmail a", "hard gmail b", "deferred gmail c", "deferred gmail c"]),
     (EXIM, "example.com", ["delivered gmail a", "delivered gmail b", "hard gmail c", "deferred yahoo-japan d"]),
     (SENDMAIL, "example.com", ["delivered gmail a", "hard gmail b", "deferred  c"]),
     (QMAIL, "example.com", ["delivered gmail a", "hard  b"]),
+    (EXCHANGE, "example.com", ["delivered gmail a", "delivered gmail e", "hard gmail b", "deferred  c"]),
 ]
 
 
-@pytest.mark.parametrize(("lines", "sender", "wanted"), OF_LOGS, ids=["postfix", "exim", "sendmail", "qmail"])
+@pytest.mark.parametrize(
+    ("lines", "sender", "wanted"), OF_LOGS, ids=["postfix", "exim", "sendmail", "qmail", "exchange"]
+)
 def test_what_a_log_says(lines: str, sender: str, wanted: list[str]) -> None:
     got = events(lines)
     assert [f"{each.result.value} {each.receiver} {each.recipient.partition('@')[0]}" for each in got] == wanted

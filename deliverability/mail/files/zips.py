@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
+from functools import cache
 
 from msgspec import Struct
 
@@ -20,7 +21,11 @@ _ENCRYPTED, _STREAMED, _STRONG, _UTF8, _MASKED = 0x1, 0x8, 0x40, 0x800, 0x2000
 _AES_METHOD, _AES_EXTRA, _STRONG_EXTRA = 99, 0x9901, 0x0017
 STORED, DEFLATED = 0, 8  # methods
 _MAX_ENDS = 16
-_JAPANESE = re.compile(r"[\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef\x20-\x7e]*")
+
+
+@cache
+def _japanese() -> re.Pattern[str]:
+    return re.compile(r"[\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef\x20-\x7e]*")
 
 
 class Member(Struct, frozen=True):
@@ -204,6 +209,6 @@ def _name(octets: bytes, flags: int) -> str:
             text = octets.decode(charset)
         except UnicodeDecodeError:
             continue
-        if charset == "utf-8" or _JAPANESE.fullmatch(text):
+        if charset == "utf-8" or _japanese().fullmatch(text):
             return text
     return octets.decode("cp437")

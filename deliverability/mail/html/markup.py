@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import Enum
+from functools import cache
 from typing import NamedTuple
 
 # Any other "<" is text. Most tags have no attributes and are read whole.
@@ -17,13 +18,15 @@ _BEGIN = re.compile(r"<(?:(/?)([A-Za-z][^\s/>]*)(>?)|[!?])")
 # The groups: name; value in double quotes, in single quotes, without; the end of the tag.
 _ATTRIBUTE = re.compile(r"""[\s/]*(?:([^\s/>][^\s/>=]*)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]*)))?|(>)|\Z)""")
 _NAME, _TAG_END = 1, 5
-_RAW_TEXT = {
-    name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE)
-    for name in ("style", "script", "title", "textarea", "iframe", "xmp", "noembed", "noframes")
-}
+_RAW_TEXT = frozenset({"style", "script", "title", "textarea", "iframe", "xmp", "noembed", "noframes"})
 VOID_ELEMENTS = frozenset(
     ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"]
 )
+
+
+@cache
+def _end_of(name: str) -> re.Pattern[str]:
+    return re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE)
 
 
 class TokenKind(Enum):
@@ -90,7 +93,7 @@ def tokens(text: str) -> Iterator[Token]:
         yield token
         position = token.end
         if name in _RAW_TEXT and not slash and position < len(text):
-            close = _RAW_TEXT[name].search(text, position)
+            close = _end_of(name).search(text, position)
             end = close.start() if close else len(text)
             if end > position:
                 yield Token(TokenKind.RAW, position, end, name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import quote
 
@@ -25,7 +25,13 @@ _REMEMBERED = 512  # parsed records: those of services are met again and again
 _MECHANISM = re.compile(r"([+\-?~]?)([a-z][a-z0-9\-_.]*+)(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
 _MODIFIER = re.compile(r"([a-z][a-z0-9\-_.]*)=(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
 _CIDR = re.compile(r"(?:/(\d+))?(?://(\d+))?\Z", re.ASCII)
-_TOPLABEL = re.compile(r"(?=[a-z0-9-]*[a-z-])[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.IGNORECASE)
+
+
+@cache
+def _toplabel() -> re.Pattern[str]:
+    return re.compile(r"(?=[a-z0-9-]*[a-z-])[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.IGNORECASE)
+
+
 _MACRO = re.compile(r"%\{([slodiphcrtv])(\d*)(r?)([.\-+,/_=]*)\}", re.IGNORECASE | re.ASCII)
 _VISIBLE = re.compile(r"[\x21-\x7e]*\Z")
 _VISIBLE_OR_SPACE = re.compile(r"[\x20-\x7e]*\Z")
@@ -158,7 +164,7 @@ def check_domain_spec(text: str) -> None:
     _, dot, label = text.removesuffix(".").rpartition(".")
     if not dot:
         raise SpfSyntaxError(NOT_FULL(name=text))
-    if not _TOPLABEL.fullmatch(label):
+    if not _toplabel().fullmatch(label):
         if re.fullmatch(r"[\d.]+", text):
             raise SpfSyntaxError(ADDRESS_AS_NAME(name=text))
         raise SpfSyntaxError(BAD_LABEL(label=label))
@@ -274,13 +280,17 @@ def select(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(value for value in values if value[:6].lower() == "v=spf1" and value[6:7] in ("", " "))
 
 
-_LOOKALIKE = re.compile(
-    r"v\s*+[=:\-]?\s*+[\"'“”‘’]?\s*+(?:spf|sfp|psf)\s*+[\dlI]"  # v=spf1; v = spf1  v=spf2.0  v:spf1  v=spfl
-    r"|v\s*+=\s*+spf\b"
-    r"|spf1\b"
-    r"|spf\s*+=\s*+v?\s*+=?\s*+spf1",
-    re.IGNORECASE,
-)
+@cache
+def _lookalike() -> re.Pattern[str]:
+    return re.compile(
+        r"v\s*+[=:\-]?\s*+[\"'“”‘’]?\s*+(?:spf|sfp|psf)\s*+[\dlI]"  # v=spf1; v = spf1  v=spf2.0  v:spf1  v=spfl
+        r"|v\s*+=\s*+spf\b"
+        r"|spf1\b"
+        r"|spf\s*+=\s*+v?\s*+=?\s*+spf1",
+        re.IGNORECASE,
+    )
+
+
 _WRAPPING = " \t\r\n\f\v\"'`“”„‘’«»\u00a0\u200b\ufeff"
 
 
@@ -288,7 +298,7 @@ def lookalikes(values: Iterable[str]) -> tuple[str, ...]:
     """TXT values meant as SPF that no receiver takes for it: leading blank or quote, ``v=spf1;``, ``spf1``, ..."""
     values = tuple(values)
     real = set(select(values))
-    return tuple(value for value in values if value not in real and _LOOKALIKE.match(value[:200].lstrip(_WRAPPING)))
+    return tuple(value for value in values if value not in real and _lookalike().match(value[:200].lstrip(_WRAPPING)))
 
 
 @lru_cache(_REMEMBERED)

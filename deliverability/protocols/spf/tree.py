@@ -116,7 +116,7 @@ class Node(Struct):
 
     def void_lookups(self, *versions: int) -> int:
         """Look-ups that find nothing for any address of these IP versions, here and below, as far as known."""
-        return sum(entry.total_void(*versions) for entry in self.entries)
+        return sum(entry.total_void(*versions) for entry in self.entries if entry.void or entry.node)
 
     @property
     def tree(self) -> SpfTree:

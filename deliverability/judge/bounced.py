@@ -1,0 +1,35 @@
+"""Rules behind bounces: which of them are unmet now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from deliverability.model.facts import Fact, FactSet, Value, records_of, texts_of
+from deliverability.model.report import Finding, Outcome
+
+FACT: Final = "deliveries.bounces"
+
+
+def with_unmet(facts: FactSet, findings: Sequence[Finding]) -> FactSet:
+    """The facts, with it known of each cause of bounces which of the rules behind it are unmet.
+
+    Where that is said, it stays so.
+    """
+    items = records_of(facts.value(FACT))
+    if not items:
+        return facts
+    told = tuple(item if item.get("unmet") is not None else {**item, "unmet": _unmet(item, findings)} for item in items)
+    return FactSet({**facts.facts, FACT: Fact(FACT, told, facts.facts[FACT].evidence)}, facts.evidence)
+
+
+def _unmet(item: Mapping[str, Value], findings: Sequence[Finding]) -> Value:
+    """The unmet ones in their order; why it is not known, where none is and one could not be checked."""
+    rules = texts_of(item.get("rules"))
+    ours = [each for each in findings if each.rule in rules]
+    unmet = {each.rule for each in ours if each.outcome is Outcome.UNMET}
+    if not unmet:
+        unknown = next((each.unknown for each in ours if each.unknown is not None), None)
+        if unknown is not None:
+            return unknown
+    return tuple(rule for rule in rules if rule in unmet)
