@@ -4,7 +4,8 @@
 recordings), what is known of the mail by `Options`, what is required by `load_rules`; `render_json` writes the report.
 The protocols stand by themselves, over any resolver: `evaluate_spf`, `verify_dkim`, `verify_arc`, `discover_dmarc`,
 `evaluate_dmarc`, `discover_mta_sts`, `discover_tls_rpt`, `discover_dane`, `verify_dane` and `discover_bimi`.
-Unusable input raises `InputError`, unusable rule files `RuleError`; nothing else escapes, whatever DNS or a mail holds.
+Unusable input raises `InputError`, unusable rule files `RuleError`, which is one of these; nothing else escapes,
+whatever DNS or a mail holds.
 """
 
 from __future__ import annotations

@@ -8,12 +8,17 @@ strings. Anchors, tags and several documents are refused.
 
 from __future__ import annotations
 
+import difflib
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
+
+from deliverability.model.codes import ABOUT, AS_SAID, Code, Detail
+from deliverability.model.errors import AT_LINE, InputError, file_error
 
 if TYPE_CHECKING:
     import pydantic
@@ -25,36 +30,74 @@ _INT = re.compile(r"-?(0|[1-9][0-9]{0,17})\Z")
 _FLOAT = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+\Z")
 _CONSTANTS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
+NO_YAML = Code("yaml-syntax", ("text",))
+TOO_LONG = Code("yaml-too-long", ("n",))
+TOO_MANY_DOCUMENTS = Code("yaml-documents")
+TOO_DEEP = Code("yaml-too-deep", ("n",))
+NO_ANCHORS = Code("yaml-anchors")
+NO_TAGS = Code("yaml-tags", ("tag",))
+PLAIN_KEYS = Code("yaml-plain-keys")
+KEY_TWICE = Code("yaml-key-twice", ("key",))
+NO_UTF8 = Code("file-no-utf8")
+DID_YOU_MEAN = Code("did-you-mean", ("detail", "near"))
+# What several readers say of their files.
+MISSING = Code("field-missing", ("name",))
+NO_SUCH_FIELD = Code("field-unknown")
+NOT_ONE_OF = Code("value-not-one-of", ("value", "values"))
+CANNOT_STAND = Code("value-cannot-stand", ("value",))
+FIELDS = Code("value-fields")
+LIST = Code("value-list")
+TEXT = Code("value-text")
+NUMBER = Code("value-number")
+TRUE_OR_FALSE = Code("value-true-or-false")
+EMPTY = Code("value-empty")
+AT_LEAST = Code("value-at-least", ("n",))
+AT_MOST = Code("value-at-most", ("n",))
+DEFINED = Code("already-defined", ("name", "place"))
+TWICE = Code("there-twice", ("name",))
+NO_RULE = Code("no-such-rule", ("rule",))
+NO_SOURCE = Code("no-such-source", ("name",))
+STEPS_DIFFER = Code("steps-differ", ("en", "ja"))
+
 Path = tuple[str | int, ...]
 _Shape = TypeVar("_Shape")
 
 
-class YamlError(Exception):
+class YamlError(InputError):
     """The text is not strict YAML; `line` counts from 1."""
 
-    def __init__(self, line: int, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, line: int, detail: Detail) -> None:
+        super().__init__(detail)
         self.line = line
 
 
-class FilesError(Exception):
-    """Files that cannot be used; `problems` are one line each, ``file:line: what``."""
+class FilesError(InputError):
+    """Files that cannot be used, with every problem found and its place."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
 
-    def __reduce__(self) -> tuple[type[FilesError], tuple[tuple[str, ...]]]:
-        """For a process that tells another."""
-        return type(self), (self.problems,)
+class FileLine(NamedTuple):
+    """A line of a file."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        """As tools that jump to a line write it."""
+        return f"{self.file}:{self.line}"
+
+    def problem(self, detail: Detail, about: str = "") -> Detail:
+        """What is wrong there; `about`: with which value."""
+        said = ABOUT(what=about, detail=detail) if about else detail
+        return AT_LINE(file=self.file, line=self.line, detail=said)
 
 
 class Document(Struct, frozen=True):
-    """Plain data, the line on which each value begins, by its path of keys and indexes, and the text read."""
+    """Plain data, the line on which each value begins, by its path of keys and indexes, the text read, and its file."""
 
     data: Any
     lines: dict[Path, int]
     text: str = ""
+    file: str = ""
 
     def line(self, path: Path) -> int:
         """The line of the value at `path`, or of its nearest enclosing value."""
@@ -62,13 +105,17 @@ class Document(Struct, frozen=True):
             path = path[:-1]
         return self.lines.get(path, 1)
 
+    def at(self, *path: str | int) -> FileLine:
+        """The same, with the file."""
+        return FileLine(self.file, self.line(path))
+
 
 def read(text: str) -> Document:
     """Read one document. Raises YamlError with the line of the trouble."""
     import yaml
 
     if len(text) > MAX_OCTETS:
-        raise YamlError(1, f"larger than {MAX_OCTETS:,} characters")
+        raise YamlError(1, TOO_LONG(n=MAX_OCTETS))
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     lines: dict[Path, int] = {}
     try:
@@ -82,41 +129,83 @@ def read(text: str) -> Document:
         next(events)
         trailing = next(events)
         if not isinstance(trailing, yaml.StreamEndEvent):
-            raise YamlError(_line(trailing), "more than one document in the file")
+            raise YamlError(_line(trailing), TOO_MANY_DOCUMENTS())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise YamlError(mark.line + 1 if mark else 1, str(error.problem or error.context)) from None
+        raise YamlError(mark.line + 1 if mark else 1, NO_YAML(text=str(error.problem or error.context))) from None
     except yaml.YAMLError as error:
-        raise YamlError(1, str(error).splitlines()[0]) from None
+        raise YamlError(1, NO_YAML(text=str(error).splitlines()[0])) from None
     return Document(data, lines, text)
 
 
-def read_file(path: pathlib.Path, problems: list[str]) -> Document | None:
-    """Read a file in UTF-8; where that cannot be done, `problems` gets a line that says why."""
+def read_file(path: pathlib.Path, problems: list[Detail]) -> Document | None:
+    """Read a file in UTF-8; where that cannot be done, `problems` gets what says why."""
     try:
         if path.stat().st_size > MAX_OCTETS:
-            raise ValueError(f"larger than {MAX_OCTETS:,} octets")
-        return read(path.read_bytes().decode("utf-8"))
+            raise YamlError(1, TOO_LONG(n=MAX_OCTETS))
+        return replace(read(path.read_bytes().decode("utf-8")), file=str(path))
     except YamlError as error:
-        problems.append(f"{path}:{error.line}: {error}")
-    except (OSError, ValueError) as error:
-        problems.append(f"{path}: {error}")
+        problems.append(FileLine(str(path), error.line).problem(error.detail))
+    except UnicodeDecodeError:
+        problems.append(ABOUT(what=str(path), detail=NO_UTF8()))
+    except OSError as error:
+        problems.append(file_error(path, error))
     return None
 
 
-def shaped(
-    document: Document, path: pathlib.Path, shape: pydantic.TypeAdapter[_Shape], problems: list[str]
-) -> _Shape | None:
-    """The data of `document` in `shape`; where it does not fit, `problems` gets a line for each place."""
+def shaped(document: Document, shape: pydantic.TypeAdapter[_Shape], problems: list[Detail]) -> _Shape | None:
+    """The data of `document` in `shape`; where it does not fit, `problems` gets what is wrong at each place."""
     import pydantic
 
     try:
         return shape.validate_python(document.data)
     except pydantic.ValidationError as error:
         for each in error.errors():
-            where = ".".join(str(step) for step in each["loc"])
-            problems.append(f"{path}:{document.line(each['loc'])}: {where}: {each['msg']}")
+            path = each["loc"][:-1] if each["type"] == "missing" else each["loc"]
+            place, about = document.at(*path), ".".join(map(str, path))
+            problems += [place.problem(detail, about) for detail in _misfits(each)]
     return None
+
+
+_WANTED = {
+    "string_type": TEXT,
+    "int_type": NUMBER,
+    "int_parsing": NUMBER,
+    "int_from_float": NUMBER,
+    "float_type": NUMBER,
+    "bool_type": TRUE_OR_FALSE,
+    "list_type": LIST,
+    "tuple_type": LIST,
+    "dict_type": FIELDS,
+    "model_type": FIELDS,
+    "model_attributes_type": FIELDS,
+    "extra_forbidden": NO_SUCH_FIELD,
+    "too_short": EMPTY,
+    "string_too_short": EMPTY,
+}
+
+
+def _misfits(error: Any) -> tuple[Detail, ...]:
+    """What pydantic says of a value, in codes; where there is none, its own words."""
+    kind, given = error["type"], error.get("ctx", {})
+    if kind == "missing":
+        return (MISSING(name=str(error["loc"][-1])),)
+    if kind in ("enum", "literal_error"):
+        values = str(given["expected"]).replace(" or ", ", ").replace("'", "")
+        return (NOT_ONE_OF(value=str(error["input"]), values=tuple(values.split(", "))),)
+    if kind == "string_pattern_mismatch":
+        return (CANNOT_STAND(value=str(error["input"])),)
+    if kind in ("greater_than_equal", "less_than_equal"):
+        return (AT_LEAST(n=given["ge"]) if "ge" in given else AT_MOST(n=given["le"]),)
+    if kind == "value_error" and isinstance(given["error"], InputError):
+        return given["error"].details
+    return (_WANTED[kind]() if kind in _WANTED else AS_SAID(text=str(error["msg"])),)
+
+
+def nearest(detail: Detail, word: str, known: Iterable[str]) -> Detail:
+    """What is wrong with a word, and which known one may be meant."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return DID_YOU_MEAN(detail=detail, near=near[0]) if near else detail
 
 
 def _line(event: Any) -> int:
@@ -130,11 +219,11 @@ def _build(event: Any, events: Iterator[Any], path: Path, lines: dict[Path, int]
     line = _line(event)
     lines[path] = line
     if len(path) > MAX_DEPTH:
-        raise YamlError(line, f"nested deeper than {MAX_DEPTH} levels")
+        raise YamlError(line, TOO_DEEP(n=MAX_DEPTH))
     if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-        raise YamlError(line, "anchors and aliases are not allowed here")
+        raise YamlError(line, NO_ANCHORS())
     if getattr(event, "tag", None):
-        raise YamlError(line, f"tags ({event.tag}) are not allowed here")
+        raise YamlError(line, NO_TAGS(tag=str(event.tag)))
     if isinstance(event, yaml.ScalarEvent):
         return _scalar(event.value) if event.implicit[0] else event.value
     if isinstance(event, yaml.SequenceStartEvent):
@@ -146,9 +235,9 @@ def _build(event: Any, events: Iterator[Any], path: Path, lines: dict[Path, int]
     while not isinstance(event := next(events), yaml.MappingEndEvent):
         key_line = _line(event)
         if not isinstance(event, yaml.ScalarEvent):
-            raise YamlError(key_line, "a key must be a plain word")
+            raise YamlError(key_line, PLAIN_KEYS())
         if event.value in mapping:
-            raise YamlError(key_line, f"the key {event.value!r} stands here twice")
+            raise YamlError(key_line, KEY_TWICE(key=event.value))
         mapping[event.value] = _build(next(events), events, (*path, event.value), lines)
         lines[(*path, event.value)] = key_line
     return mapping

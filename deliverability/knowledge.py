@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._resources import locate
+from deliverability.model.codes import Detail
 from deliverability.model.dns_providers import DnsProvider, HostField, LongText, Quotes
 from deliverability.model.knowledge import Knowledge, Measures, Outside
 from deliverability.model.reporters import Reporter
@@ -35,7 +36,7 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
     """
     folders = tuple(folders)
     shapes = _shapes()
-    problems: list[str] = []
+    problems: list[Detail] = []
     features: dict[str, str] = {}
     providers: dict[str, DnsProvider] = {}
     reporters: dict[str, Reporter] = {}
@@ -58,9 +59,9 @@ def load_knowledge(folders: Iterable[Path]) -> Knowledge:
     try:
         services, common, selectors = load_senders(folders)
     except CatalogueError as error:
-        raise CatalogueError([*error.problems, *problems]) from None
+        raise CatalogueError(*error.details, *problems) from None
     if problems:
-        raise CatalogueError(problems)
+        raise CatalogueError(*problems)
     return Knowledge(services, common, selectors, features, measures, outside, providers, reporters)
 
 
@@ -194,6 +195,6 @@ def _shapes() -> _Shapes:
     )
 
 
-def _read(path: Path, shape: pydantic.TypeAdapter[_T], problems: list[str]) -> _T | None:
+def _read(path: Path, shape: pydantic.TypeAdapter[_T], problems: list[Detail]) -> _T | None:
     document = yamlstrict.read_file(path, problems)
-    return None if document is None else yamlstrict.shaped(document, path, shape, problems)
+    return None if document is None else yamlstrict.shaped(document, shape, problems)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from tests.cli.test_contact import PACKS, pack_text
+from tests.runs.test_weekly_reports import MAILS, season_text
 from tests.test_golden import CASES, GOLDEN, rendered
 
 
@@ -12,6 +13,7 @@ def main() -> None:
     """Render every case and write it where the test compares it."""
     _write(CASES, rendered)
     _write(PACKS, pack_text)
+    _write(MAILS, season_text)
 
 
 def _write(names: Iterable[str], text: Callable[[str], str]) -> None:

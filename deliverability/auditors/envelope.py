@@ -185,9 +185,9 @@ def _read_trace(message: Message) -> _Trace:
     if of_hop and hop and hop.helo:
         helo.append(_Reading(hop.helo, "received", (of_hop,)))
     if came.ip:
-        told = came.recorded and (header_evidence(came.recorded.field), came.recorded.field.lower)
-        evidence = tuple(each for each in (told[0] if told else None, of_hop) if each)
-        ip.append(_Reading(came.ip, told[1] if told else "received", evidence))
+        recorded = came.recorded and (header_evidence(came.recorded.field), came.recorded.field.lower)
+        evidence = tuple(each for each in (recorded[0] if recorded else None, of_hop) if each)
+        ip.append(_Reading(came.ip, recorded[1] if recorded else "received", evidence))
     for record in came.records:
         _add_record(record, mail_from, helo)
     return _Trace(tuple(mail_from), tuple(helo), tuple(ip), hop.tls if hop else None, of_hop)

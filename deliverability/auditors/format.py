@@ -6,7 +6,7 @@ from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.addresses import parse_addresses
 from deliverability.mail.evidence import header_evidence, part_evidence
 from deliverability.mail.reader import HeaderField, Message, Part
-from deliverability.mail.words import check_octets, has_encoded_word
+from deliverability.mail.words import has_encoded_word
 from deliverability.model.facts import FactType, Value
 
 PROVIDES = (
@@ -183,7 +183,7 @@ def _examine(part: Part) -> tuple[int, tuple[str, ...]]:
     octets, found = (part.encoded_octets, ()) if part.transfer_encoding in _IDENTITY else part.measure()
     defects = list(found)
     if is_text and part.charset is not None:
-        known, clean = check_octets(part.pieces(), part.charset)
+        known, clean = part.check_charset()
         if not known:
             defects.append("unknown-charset")
         elif not clean:

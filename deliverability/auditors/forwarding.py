@@ -204,10 +204,10 @@ def _earlier(ctx: Context, message: Message, home: str) -> dict[str, list[Header
 def _records(headers: Sequence[HeaderField], home: str) -> Iterator[_Record]:
     for field in headers:
         if field.lower == "received-spf":
-            told = parse_received_spf(field.value)
-            sender = told.pairs.get("envelope-from") or told.pairs.get("smtp.mailfrom", "")
-            if told.ip is not None:
-                yield _Record(field, told.ip, told.result == "pass" and _at_home([sender], home))
+            received_spf = parse_received_spf(field.value)
+            sender = received_spf.pairs.get("envelope-from") or received_spf.pairs.get("smtp.mailfrom", "")
+            if received_spf.ip is not None:
+                yield _Record(field, received_spf.ip, received_spf.result == "pass" and _at_home([sender], home))
         elif field.lower in ("authentication-results", "arc-authentication-results"):
             # ARC puts its instance before what is an Authentication-Results value otherwise (RFC 8617 section 4.1.1).
             value = field.value.partition(";")[2] if field.lower.startswith("arc-") else field.value

@@ -11,7 +11,7 @@ from deliverability.auditors.base import Context, auditor, spec
 from deliverability.mail.evidence import header_evidence, part_evidence
 from deliverability.mail.reader import HeaderField, Message, Part
 from deliverability.mail.structure import leaves
-from deliverability.mail.words import EncodedWord, charset_codec, check_octets, decode_octets, encoded_words
+from deliverability.mail.words import EncodedWord, charset_codec, decode_octets, encoded_words
 from deliverability.model.facts import FactType, Value
 
 PROVIDES = (
@@ -205,7 +205,7 @@ def _found_instead(part: Part) -> str | None:
     # A charset in <meta> does not help the readers who go by the header, as RFC 2046 section 4.1.2 has it.
     if part.charset is None or declared in ("ascii", _JIS):
         return _guess(part.decode())
-    known, clean = check_octets(part.pieces(), part.charset)
+    known, clean = part.check_charset()
     return _guess(part.decode()) if known and not clean else None
 
 

@@ -81,8 +81,8 @@ def _unseen(host: str, preference: int | None, limit: Unknown) -> dict[str, Valu
 
 def _alias(answers: Sequence[Answer]) -> Value:
     """The CNAME target of the host. One answer is enough to tell: an alias holds for all types."""
-    told = [answer for answer in answers if not isinstance(answer, Failed)]
-    for answer in told:
+    answered = [answer for answer in answers if not isinstance(answer, Failed)]
+    for answer in answered:
         if answer.chain:
             return answer.chain[0]
-    return None if told else next(unknown_from(answer) for answer in answers if isinstance(answer, Failed))
+    return None if answered else next(unknown_from(answer) for answer in answers if isinstance(answer, Failed))

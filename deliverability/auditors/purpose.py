@@ -90,8 +90,8 @@ def _state(
     sends: bool | None = None,
 ) -> None:
     cited = evidence or []
-    said = purpose.value if purpose else Unknown(Reason.NOT_CONFIGURED, needs(Input.PURPOSE))
-    ctx.put("subject.purpose", said, *cited)
+    declared = purpose.value if purpose else Unknown(Reason.NOT_CONFIGURED, needs(Input.PURPOSE))
+    ctx.put("subject.purpose", declared, *cited)
     ctx.put("subject.purpose_basis", basis, *cited)
     ctx.put("subject.purpose_signs", signs, *cited)
     ctx.put("subject.parked", purpose is Purpose.PARKED, *cited)

@@ -140,8 +140,8 @@ async def audit(ctx: Context) -> None:
     ctx.put("recorded.by", found.by, *every)
     ctx.put("recorded.ip", found.ip, *every)
     for method in ("spf", "dkim", "dmarc", "compauth"):
-        told = found.results.get(method)
-        ctx.put(f"recorded.{method}", told.result if told else None, *((ids[told.field],) if told else every))
+        result = found.results.get(method)
+        ctx.put(f"recorded.{method}", result.result if result else None, *((ids[result.field],) if result else every))
     spf = found.results.get("spf")
     ctx.put("recorded.spf_domain", spf.domain if spf else None, *((ids[spf.field],) if spf else every))
     ctx.put("recorded.differences", _differences(ctx, found), *every)
@@ -153,7 +153,10 @@ def read_recorded(message: Message) -> Recorded:
     stated = [(each, each.told) for each in came.records if isinstance(each.told, AuthenticationResults)]
     first = stated[0][0].by if stated else ""
     results = [
-        (result, record.field) for record, told in stated if _same_owner(record.by, first) for result in told.results
+        (result, record.field)
+        for record, authentication in stated
+        if _same_owner(record.by, first)
+        for result in authentication.results
     ]
     of_spf = [each for each in came.records if isinstance(each.told, ReceivedSpf)]
     server = came.hop[1].by if came.hop else None
@@ -204,11 +207,13 @@ def _best_spf(candidates: list[tuple[AuthResult, HeaderField]]) -> RecordedResul
 def _of_received_spf(records: list[AuthenticationField]) -> RecordedResult:
     """The field for MAIL FROM; others are for HELO."""
     read = [(each.told, each.field) for each in records if isinstance(each.told, ReceivedSpf)]
-    told, field = next(
+    received_spf, field = next(
         (each for each in read if each[0].pairs.get("identity", "mailfrom") in ("mailfrom", "mfrom")), read[0]
     )
-    names = (told.pairs.get("envelope-from"), told.pairs.get("helo"))
-    return RecordedResult(told.result, field, next((domain for name in names if (domain := _domain_of(name))), None))
+    names = (received_spf.pairs.get("envelope-from"), received_spf.pairs.get("helo"))
+    return RecordedResult(
+        received_spf.result, field, next((domain for name in names if (domain := _domain_of(name))), None)
+    )
 
 
 def _domain(result: AuthResult, names: tuple[str, ...]) -> str | None:
@@ -225,16 +230,16 @@ def _differences(ctx: Context, found: Recorded) -> Value:
     differences: list[Mapping[str, Value]] = []
     lost: Unknown | None = None
     for method in _CLASSES:
-        told = found.results.get(method)
-        theirs = meaning(method, "none" if told.guessed else told.result) if told else None
-        if told is None or theirs is None:
+        result = found.results.get(method)
+        theirs = meaning(method, "none" if result.guessed else result.result) if result else None
+        if result is None or theirs is None:
             continue
         ours = ctx.value(_OURS[method]) if method in _OURS else _our_spf(ctx, found.ip)
         if isinstance(ours, Unknown):
             lost = lost or ours
         elif (own := meaning(method, text_of(ours))) is not None and own != theirs:
-            reasons[method] = _reason(ctx, found, method, told, own, theirs, reasons)
-            differences.append({"method": method, "recorded": told.result, "ours": ours, "reason": reasons[method]})
+            reasons[method] = _reason(ctx, found, method, result, own, theirs, reasons)
+            differences.append({"method": method, "recorded": result.result, "ours": ours, "reason": reasons[method]})
     return lost if lost and not differences else tuple(differences)
 
 

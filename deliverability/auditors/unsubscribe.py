@@ -115,6 +115,13 @@ def _in_address() -> re.Pattern[str]:
     )
 
 
+# One of these is in whatever the three find: looking for them takes a tenth of the time.
+_MARKS = (
+    *("unsub", "opt", "out", "sign", "remove", "receiv", "stop", "preferences", "settings", "subscription"),
+    *("停止", "解除", "中止", "不要", "退会", "オプトアウト", "設定", "希望", "haishin", "taikai"),
+    *("désabonn", "désinscri", "abmelden", "abbestellen", "darse", "suscripción", "disiscriv", "iscrizione"),
+    *("afmelden", "uitschrijven", "descadastr", "inscrição", "取消", "退订", "거부", "구독"),
+)
 _LETTERS = str.maketrans("\u0130\u0131\u017f\u212a", "iisk")
 
 
@@ -263,8 +270,10 @@ def _words_in_text(pieces: Iterable[str]) -> list[str]:
     """Unsubscribe words of a plain text with a web or mail address in the same line or at most two lines off."""
     found: dict[str, None] = {}
     for stretch in near_links(pieces):
-        lines = [line[:LONGEST_LINE] for line in _folded(stretch).split("\n")]
-        # Most links are no such links: their lines are looked at together first.
+        folded = _folded(stretch)
+        if not any(map(folded.__contains__, _MARKS)):
+            continue  # most links are no such links
+        lines = [line[:LONGEST_LINE] for line in folded.split("\n")]
         if not any(words.search("\n".join(lines)) for words in (_beside_link(), _in_address(), _in_link())):
             continue
         near = [bool(_text_address().search(line)) for line in lines]

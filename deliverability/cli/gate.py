@@ -26,6 +26,7 @@ _CODES = {"safe": 0, "": 0, "not-yet": 1, "cannot-tell": 3}
 @input_options
 @click.option("--to", type=OneOf(["quarantine", "reject"]))
 @click.option("--days", type=NumberType(int, 1), metavar="N")
+@click.option("--history", metavar="URL")
 @click.option("--all", "every", is_flag=True)
 @rule_folders_option
 @text_or_json_option

@@ -101,6 +101,8 @@ def _show(history: History, domain: str | None, lang: str, damaged: Callable[[Da
     known = history.subjects()
     names = say("value.separator").join(dict.fromkeys(visible(name) for name, _ in known))
     if not known:
+        if domain is not None:
+            raise InputError(NO_RUN_AT_ALL(domain=domain))
         click.echo(say("history.empty"))
         return
     paper = Paper.of_terminal(**terminal())

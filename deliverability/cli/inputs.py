@@ -129,7 +129,7 @@ def _with_reports(inputs: Inputs, params: dict[str, Any], days: int | None) -> I
     from deliverability.runs.observing import observing, with_observed
 
     folder = (params["config"] or Path(DEFAULT_FILE)).absolute().parent
-    how = observing(inputs.settings, folder, days)
+    how = observing(inputs.settings, folder, days, history=params.get("history"))
     return replace(inputs, jobs=list(with_observed(inputs.jobs, how, inputs.ports.clock.now())))
 
 

@@ -6,10 +6,10 @@ import asyncio
 import glob
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from deliverability.feedback.imap import ImapAccess
     from deliverability.feedback.outcomes import Outcomes
     from deliverability.model.intake import IntakeResult
-    from deliverability.runs.intake import IntakePlan
+    from deliverability.model.reporters import Reporter
+    from deliverability.ports.ports import Ports
+    from deliverability.runs.intake import IntakeMailbox, IntakePlan
+
+PlanT = TypeVar("PlanT", bound="IntakePlan | None")
 
 _TOKEN_SECONDS = 60
 _EVERY = 20  # items between two lines of progress
@@ -59,16 +63,16 @@ def command(places: tuple[str, ...], style: str, lang: str, **params: Any) -> in
         settings = read_settings(params["config"])
         folder = (params["config"] or Path("deliv.toml")).absolute().parent
         plan = _plan(places, params, settings, folder)
-        with _addresses(plan, settings.feedback.addresses) as plan:
-            result = _run(plan, params["url"] or settings.history, folder)
+        with keeping_addresses(plan, settings.feedback.addresses) as told:
+            result = _run(told, params["url"] or settings.history, folder)
     _show(result, style, lang)
     return 3 if result.lost else 0
 
 
 @contextmanager
-def _addresses(plan: IntakePlan, file: Path | None) -> Iterator[IntakePlan]:
+def keeping_addresses(plan: PlanT, file: Path | None) -> Iterator[PlanT]:
     """The plan, with the file of addresses taking events where the settings name one. Raises InputError."""
-    if file is None or plan.dry:
+    if file is None or plan is None or plan.dry:
         yield plan
         return
     from msgspec.structs import replace
@@ -89,7 +93,7 @@ def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, f
     from deliverability.cli.inputs import ports_of
     from deliverability.inputs import parse_domain
     from deliverability.knowledge import load_knowledge
-    from deliverability.runs.intake import IntakeMailbox, IntakePlan
+    from deliverability.runs.intake import IntakePlan
     from deliverability.runs.rules import rule_folders
 
     feedback = settings.feedback
@@ -108,9 +112,7 @@ def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, f
     return IntakePlan(
         ports=ports_of(params, settings),
         places=places,
-        mailboxes=[
-            IntakeMailbox(each.name, access_to(each, folder), each.done, each.failed, each.most) for each in chosen
-        ],
+        mailboxes=[_mailbox(each, folder) for each in chosen],
         reporters=load_knowledge(rule_folders(settings.rules)).reporters,
         authserv=feedback.authserv,
         keep_days=feedback.keep_days,
@@ -142,17 +144,44 @@ def owner_of(settings: Settings) -> str:
     return homes.pop() if len(homes) == 1 else ""
 
 
+def intake_of(settings: Settings, folder: Path, ports: Ports, reporters: Mapping[str, Reporter]) -> IntakePlan | None:
+    """All places and mailboxes of the settings; None where they name none."""
+    from deliverability.runs.intake import IntakePlan
+
+    feedback = settings.feedback
+    if not feedback.places and not feedback.mailbox:
+        return None
+    return IntakePlan(
+        ports=ports,
+        places=feedback.places,
+        mailboxes=[_mailbox(each, folder) for each in feedback.mailbox],
+        reporters=reporters,
+        authserv=feedback.authserv,
+        keep_days=feedback.keep_days,
+        outcomes=outcomes_of(settings),
+        domain=owner_of(settings),
+    )
+
+
+def _mailbox(box: MailboxSettings, folder: Path) -> IntakeMailbox:
+    from deliverability.runs.intake import IntakeMailbox
+
+    return IntakeMailbox(box.name, access_to(box, folder), box.done, box.failed, box.most)
+
+
 def access_to(box: MailboxSettings, folder: Path) -> Callable[[], ImapAccess]:
     """How to reach a mailbox; what logs in is fetched when it is called. Raises InputError then."""
 
     def access() -> ImapAccess:
         from deliverability.feedback.imap import ImapAccess
-        from deliverability.notify.notifier import secret
+        from deliverability.notify.notifier import SecretError, secret
 
-        if box.token_command:
-            password = _token(box.token_command)
-        else:
-            password = secret(box.password_env, box.password_file, folder)
+        try:
+            password = (
+                _token(box.token_command) if box.token_command else secret(box.password_env, box.password_file, folder)
+            )
+        except SecretError as error:
+            raise InputError(error.detail) from None
         port = box.port or _PORTS.get(box.security, _OTHER_PORT)
         return ImapAccess(box.host, port, box.security, box.username, password, bool(box.token_command), box.folder)
 

@@ -114,12 +114,14 @@ def plain_errors() -> Iterator[None]:
 def rule_problems() -> Iterator[None]:
     """Turn errors in rule files, those of replies and senders too, into one message with file and line, exit code 2."""
     from deliverability._yamlstrict import FilesError
+    from deliverability.cli.ending import visible
+    from deliverability.words.details import detail_words
 
     try:
         yield
     except FilesError as error:
         say = language().say
-        lines = [say("cli.rule-files"), *error.problems[:_SHOWN]]
-        if len(error.problems) > _SHOWN:
-            lines.append(say("cli.more-problems", n=str(len(error.problems) - _SHOWN)))
+        lines = [say("cli.rule-files"), *(visible(detail_words(each, say)) for each in error.details[:_SHOWN])]
+        if len(error.details) > _SHOWN:
+            lines.append(say("cli.more-problems", n=str(len(error.details) - _SHOWN)))
         raise RefusedError("\n  ".join(lines)) from None

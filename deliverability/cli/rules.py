@@ -68,6 +68,7 @@ def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
     from deliverability.feedback.catalogue import load_replies
     from deliverability.lists.catalogue import load_list_data
     from deliverability.runs.rules import rule_folders
+    from deliverability.words.details import detail_words
 
     senders = loaded.knowledge.services
     with rule_problems():
@@ -75,7 +76,7 @@ def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
         lists = load_list_data(rule_folders(folders))
     say = language().say
     for warning in loaded.warnings:
-        click.echo(say("cli.warning", text=warning), err=True)
+        click.echo(say("cli.warning", text=detail_words(warning, say)), err=True)
     today = datetime.now(UTC).date()
     read = [(source.key, source.read_as, source.checked) for source in loaded.sources.values()]
     read += [(f"{each.id} ({at.url})", at.read_as, at.checked) for each in senders.values() for at in each.sources]

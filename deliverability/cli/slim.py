@@ -147,7 +147,9 @@ def _lines(slimmed: Slimmed, name: str, output: Path | None, say: Phrases) -> li
             lines += ["", f"  {part.path}  {_called(part)}", f"    {_octets(part.before, say)}  {why}"]
     lines.append("")
     if slimmed.dropped:
-        fields = say("value.separator").join(f"{field} ({count})" for field, count in slimmed.dropped)
+        fields = say("value.separator").join(
+            say("slim.field", name=field, n=str(count)) for field, count in slimmed.dropped
+        )
         lines.append(say("slim.dropped", fields=_shown(fields)))
     if output is None and slimmed.changes:
         lines.append(say("slim.dry-run", command=f"deliv slim {_shown(shlex.quote(name))} -o OUT.eml"))

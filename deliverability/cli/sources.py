@@ -23,6 +23,7 @@ from deliverability.cli.types import NumberType
 @click.command("sources", cls=Command)
 @input_options
 @click.option("--days", type=NumberType(int, 1), metavar="N")
+@click.option("--history", metavar="URL")
 @rule_folders_option
 @text_or_json_option
 @lang_option

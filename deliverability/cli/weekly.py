@@ -37,6 +37,7 @@ def command(**params: Any) -> int:
     with plain_errors(), rule_problems():
         from deliverability.auditors import catalogue
         from deliverability.cli.inputs import read_settings
+        from deliverability.cli.intake import keeping_addresses
         from deliverability.cli.types import DEFAULT_FILE
         from deliverability.config import NO_SETTINGS
         from deliverability.history.store import History
@@ -53,7 +54,7 @@ def command(**params: Any) -> int:
             raise InputError(NO_SETTINGS(file=str(file)))
         settings = read_settings(params["config"])
         folder = file.absolute().parent
-        plan = _plan(params, settings, folder)
+        plan = _plan(params, settings, folder, params["history"] or settings.history)
         pages = HtmlPages(plan.rules, catalogue(), load_guide(rule_folders(settings.rules)))
         lang = params["lang"]
         notifier = Notifier(settings.notify, plan.output, folder, plan.rules, catalogue(), lang)
@@ -61,8 +62,12 @@ def command(**params: Any) -> int:
             notifier = replace(notifier, settings=type(settings.notify)())
         history = History.open(params["history"] or settings.history, folder=folder)
         try:
-            with only_one(plan.output, public=plan.public), history.held():
-                summary = _run(plan, history, pages, notifier)
+            with (
+                only_one(plan.output, public=plan.public),
+                history.held(),
+                keeping_addresses(plan.intake, settings.feedback.addresses) as intake,
+            ):
+                summary = _run(replace(plan, intake=intake), history, pages, notifier)
                 problems = notifier.send()
         except OSError as error:
             raise InputError(file_error(error.filename or plan.output, error)) from None
@@ -75,20 +80,23 @@ def command(**params: Any) -> int:
     return summary.code
 
 
-def _plan(params: dict[str, Any], settings: Any, folder: Path) -> Plan:
+def _plan(params: dict[str, Any], settings: Any, folder: Path, history: str) -> Plan:
     """Raises InputError and judge.files.RuleError."""
     from deliverability.cli.inputs import options_of, ports_of
+    from deliverability.cli.intake import intake_of
     from deliverability.cli.judging import selection_of, threshold
     from deliverability.inputs import parse_domain
+    from deliverability.runs.observing import observing
     from deliverability.runs.rules import load_rules
     from deliverability.runs.weekly.plan import DEFAULT_OUTPUT, subjects
     from deliverability.runs.weekly.run import Plan
 
     rules = load_rules(settings.rules)
+    ports = ports_of(params, settings)
     fail_on = params["fail_on"] or settings.fail_on
     return Plan(
         subjects=subjects(settings, folder, parse_domain, lambda domain: options_of(settings, domain)),
-        ports=ports_of(params, settings),
+        ports=ports,
         rules=rules,
         selection=selection_of(settings, rules),
         output=params["output"] or settings.output or folder / DEFAULT_OUTPUT,
@@ -96,6 +104,8 @@ def _plan(params: dict[str, Any], settings: Any, folder: Path) -> Plan:
         fail_on=threshold(fail_on),
         only_new=fail_on == "new",
         public=settings.public,
+        intake=intake_of(settings, folder, ports, rules.knowledge.reporters),
+        observing=observing(settings, folder, history=history),
     )
 
 
@@ -126,6 +136,9 @@ def _tell(summary: Summary, plan: Plan, lang: str, pages: Any) -> None:
     from deliverability.view.weekly import run_view
     from deliverability.words.sentences import phrases
 
-    for each in run_view(summary, phrases(lang), plan.rules, pages.catalogue).news.sentences:
+    view = run_view(summary, phrases(lang), plan.rules, pages.catalogue)
+    for each in view.news.sentences:
         click.echo(each.sentence)
+    for line in filter(None, (view.sends, view.unread)):
+        click.echo(line)
     click.echo(str(plan.output / LATEST / page_name(START, lang)))

@@ -13,12 +13,21 @@ from typing import Any
 import pydantic
 
 from deliverability import _yamlstrict as yamlstrict
+from deliverability._yamlstrict import DEFINED, NO_RULE, NO_SOURCE, STEPS_DIFFER
 from deliverability.feedback.match import fold, parse_code
+from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.replies import ANY, About, BouncingReceiver, Meaning, ReplyCatalogue, Retry
 from deliverability.model.rules import Confidence, RuleSet, SourceRef
 
 FOLDER = "replies"
 MAX_SAYS = 300
+
+
+NO_CODE = Code("reply-no-code", ("code",))
+NEEDS_NAME = Code("reply-needs-name", ("receiver",))
+SAYS_TOO_LITTLE = Code("reply-says", ("text", "n"))
+NEEDS_CODES = Code("reply-needs-codes")
+NO_FALL_BACK = Code("reply-no-fall-back", ("receiver",))
 
 
 class ReplyError(yamlstrict.FilesError):
@@ -89,43 +98,48 @@ def load_replies(folders: Iterable[Path], rules: RuleSet) -> ReplyCatalogue:
         for receiver in rules.receivers.values()
     }
     meanings: dict[str, Meaning] = {}
-    problems: list[str] = []
+    problems: list[Detail] = []
     for folder in folders:
-        taken: dict[str, str] = {}
+        taken: dict[str, yamlstrict.FileLine] = {}
         for path in sorted((folder / FOLDER).glob("*.yaml")):
             document = yamlstrict.read_file(path, problems)
-            shape = yamlstrict.shaped(document, path, _FILE, problems) if document else None
+            shape = yamlstrict.shaped(document, _FILE, problems) if document else None
             if document is None or shape is None:
                 continue
-            _host(path, shape, rules, hosts, problems)
+            _host(document.at(), shape, rules, hosts, problems)
             for index, each in enumerate(shape.replies):
-                where = f"{path}:{document.line(('replies', index))}"
+                where = document.at("replies", index)
                 if each.id in taken:
-                    problems.append(f"{where}: {each.id} is already defined in {taken[each.id]}")
+                    problems.append(where.problem(DEFINED(name=each.id, place=str(taken[each.id]))))
                     continue
                 taken[each.id] = where
-                problems.extend(f"{where}: {each.id}: {trouble}" for trouble in _troubles(each, rules))
+                wrong = _troubles(each, rules)
+                problems.extend(where.problem(detail, each.id) for detail in wrong)
                 meanings[each.id] = _meaning(each, shape.receiver)
     problems.extend(
-        f"{each.id}: no receiver {each.falls_back} to fall back to"
+        ABOUT(what=each.id, detail=NO_FALL_BACK(receiver=each.falls_back))
         for each in hosts.values()
         if each.falls_back and each.falls_back not in hosts
     )
     if problems:
-        raise ReplyError(problems)
+        raise ReplyError(*problems)
     return ReplyCatalogue(hosts, tuple(meanings.values()))
 
 
 def _host(
-    path: Path, shape: _FileShape, rules: RuleSet, hosts: dict[str, BouncingReceiver], problems: list[str]
+    at: yamlstrict.FileLine,
+    shape: _FileShape,
+    rules: RuleSet,
+    hosts: dict[str, BouncingReceiver],
+    problems: list[Detail],
 ) -> None:
     if shape.receiver == ANY:
         return
-    problems.extend(f"{path}: {code!r} is no code" for code in shape.codes if parse_code(code) is None)
+    problems.extend(at.problem(NO_CODE(code=code)) for code in shape.codes if parse_code(code) is None)
     known = hosts.get(shape.receiver)
     name: Mapping[str, str] | None = {"en": shape.name.en, "ja": shape.name.ja} if shape.name else None
     if name is None and known is None:
-        problems.append(f"{path}: {shape.receiver} is no receiver of the rules, so it needs a name")
+        problems.append(at.problem(NEEDS_NAME(receiver=shape.receiver)))
         return
     hosts[shape.receiver] = BouncingReceiver(
         id=shape.receiver,
@@ -142,23 +156,23 @@ def _lower(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name.lower().strip(".") for name in names)
 
 
-def _troubles(shape: _MeaningShape, rules: RuleSet) -> Iterable[str]:
+def _troubles(shape: _MeaningShape, rules: RuleSet) -> Iterable[Detail]:
     for code in (*shape.codes, *shape.not_with, *shape.sure_with):
         if parse_code(code) is None:
-            yield f"{code!r} is no code; write 550, 5.7.26, 550 5.7.26, X.1.1 or 5.7.606-649"
+            yield NO_CODE(code=code)
     for says in shape.says:
         if not re.search(r"\w\w", says) or len(says) > MAX_SAYS:
-            yield f"{says!r} says too little, or more than {MAX_SAYS} characters"
+            yield SAYS_TOO_LITTLE(text=says, n=MAX_SAYS)
     if not shape.codes and not shape.says:
-        yield "it needs codes, says, or both"
+        yield NEEDS_CODES()
     for rule in shape.rules or ():
         if rule not in rules.rules:
-            yield f"no rule {rule}"
+            yield NO_RULE(rule=rule)
     for ref in shape.sources:
         if ref.ref not in rules.sources:
-            yield f"no source {ref.ref!r} in sources.yaml"
+            yield NO_SOURCE(name=ref.ref)
     if len(shape.text.en.do) != len(shape.text.ja.do):
-        yield f"{len(shape.text.en.do)} steps in English, {len(shape.text.ja.do)} in Japanese"
+        yield STEPS_DIFFER(en=len(shape.text.en.do), ja=len(shape.text.ja.do))
 
 
 def _meaning(shape: _MeaningShape, receiver: str) -> Meaning:

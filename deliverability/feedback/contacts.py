@@ -12,10 +12,16 @@ from typing import Annotated, Literal
 import pydantic
 
 from deliverability import _yamlstrict as yamlstrict
+from deliverability._yamlstrict import NO_RULE, NO_SOURCE
+from deliverability.model.codes import Code, Detail
 from deliverability.model.contacts import AskedFor, Contact, ContactChannel
 from deliverability.model.rules import Confidence, RuleSet, SourceRef
 
 FILE = "contacts.yaml"
+
+NO_RECEIVER = Code("contact-no-receiver", ("receiver",))
+ASKS = Code("contact-asks")
+NO_ADDRESS = Code("contact-no-address", ("address", "channel"))
 
 
 class ContactError(yamlstrict.FilesError):
@@ -62,33 +68,32 @@ def load_contacts(folders: Iterable[Path], rules: RuleSet) -> Mapping[str, Conta
     Raises ContactError with every problem.
     """
     found: dict[str, Contact] = {}
-    problems: list[str] = []
+    problems: list[Detail] = []
     for folder in folders:
         path = folder / FILE
         if not path.is_file():
             continue
         document = yamlstrict.read_file(path, problems)
-        shapes = yamlstrict.shaped(document, path, _FILE, problems) if document else None
+        shapes = yamlstrict.shaped(document, _FILE, problems) if document else None
         if document is None or shapes is None:
             continue
         for index, each in enumerate(shapes):
-            where = f"{path}:{document.line((index,))}"
-            problems.extend(f"{where}: {trouble}" for trouble in _troubles(each, rules))
+            problems.extend(map(document.at(index).problem, _troubles(each, rules)))
             found[each.receiver] = _contact(each)
     if problems:
-        raise ContactError(problems)
+        raise ContactError(*problems)
     return found
 
 
-def _troubles(shape: _ContactShape, rules: RuleSet) -> Iterable[str]:
+def _troubles(shape: _ContactShape, rules: RuleSet) -> Iterable[Detail]:
     if shape.receiver not in rules.receivers:
-        yield f"no receiver {shape.receiver}"
-    yield from (f"no rule {rule}" for rule in shape.conditions if rule not in rules.rules)
-    yield from (f"no source {each.ref!r} in sources.yaml" for each in shape.sources if each.ref not in rules.sources)
+        yield NO_RECEIVER(receiver=shape.receiver)
+    yield from (NO_RULE(rule=rule) for rule in shape.conditions if rule not in rules.rules)
+    yield from (NO_SOURCE(name=each.ref) for each in shape.sources if each.ref not in rules.sources)
     if (shape.channel is ContactChannel.NONE) == bool(shape.asks):
-        yield "where there is a contact it asks for something, and where there is none for nothing"
+        yield ASKS()
     if (shape.channel is ContactChannel.MAIL) != ("@" in shape.address and "//" not in shape.address):
-        yield f"{shape.address} is no address for the channel {shape.channel.value}"
+        yield NO_ADDRESS(address=shape.address, channel=shape.channel.value)
 
 
 def _contact(shape: _ContactShape) -> Contact:

@@ -80,11 +80,11 @@ def items(place: str, stdin: BinaryIO | None = None) -> Iterator[PlaceItem | Unr
     if path.is_dir():
         yield from _folder(path)
     elif os.path.lexists(path):
-        yield from _file(path, alone=True)
+        yield from _file(str(path), alone=True)
     elif glob.has_magic(place):
-        for found in sorted(glob.iglob(place, recursive=True)):  # noqa: PTH207 - an absolute pattern
+        for found in sorted(glob.iglob(place, recursive=True)):
             each = Path(found)
-            yield from _folder(each) if each.is_dir() else _file(each)
+            yield from _folder(each) if each.is_dir() else _file(str(each))
     else:
         yield UnreadPlace(place, NO_PLACE())
 
@@ -102,38 +102,47 @@ def _folder(folder: Path) -> Iterator[PlaceItem | UnreadPlace]:
     if all(each.is_dir() for each in parts):
         for part in parts:
             for path in sorted(part.iterdir()):
-                if path.is_file():
-                    yield from _file(path, mail=True)
+                yield from _file(str(path), listed=True, mail=True)
         return
     lost: list[OSError] = []
     for root, folders, files in os.walk(folder, onerror=lost.append):
         folders[:] = sorted(each for each in folders if not each.startswith("."))
+        place = str(Path(root))
         for name in sorted(each for each in files if not each.startswith(".")):
-            path = Path(root, name)
-            if path.is_file():
-                yield from _file(path)
+            yield from _file(name if place == "." else os.path.join(place, name), listed=True)
     for error in lost:
         yield UnreadPlace(str(error.filename), limits.NOT_OPENED(why=error.strerror or str(error)))
 
 
-def _file(path: Path, *, alone: bool = False, mail: bool = False) -> Iterator[PlaceItem | UnreadPlace]:
-    """A file; of a mailbox each message, unless it is known to be one `mail`."""
+def _file(
+    path: str, *, alone: bool = False, listed: bool = False, mail: bool = False
+) -> Iterator[PlaceItem | UnreadPlace]:
+    """A file; of a mailbox each message, unless it is known to be one `mail`.
+
+    `listed`: it was found in a folder, where anything but files is left out.
+    """
     try:
-        if not path.is_file():
-            yield UnreadPlace(str(path), limits.NOT_OPENED(why="no regular file"))
+        if not os.path.isfile(path):
+            if not listed:
+                yield UnreadPlace(path, limits.NOT_OPENED(why="no regular file"))
             return
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-            if mail or not is_mailbox(head):
-                small = os.fstat(file.fileno()).st_size <= _SMALL
-                yield PlaceItem(str(path), head + file.read() if small else path, alone)
-                return
-            file.seek(0)
-            for number, message in enumerate(messages_in(file, limits.MAX_COMPRESSED), 1):
-                name = f"{path}#{number}"
-                if isinstance(message, bytes):
-                    yield PlaceItem(name, message)
-                else:
-                    yield UnreadPlace(name, limits.TOO_LARGE(octets=message, limit=limits.MAX_COMPRESSED))
+        with open(path, "rb", buffering=0) as file:  # as it is read at once
+            size = os.fstat(file.fileno()).st_size
+            octets = file.read(size + 1 if size <= _SMALL else _HEAD)
+        if mail or not is_mailbox(octets[:_HEAD]):
+            yield PlaceItem(path, octets if size <= _SMALL else Path(path), alone)
+        else:
+            yield from _mailbox(path)
     except OSError as error:
-        yield UnreadPlace(str(path), limits.NOT_OPENED(why=error.strerror or str(error)))
+        yield UnreadPlace(path, limits.NOT_OPENED(why=error.strerror or str(error)))
+
+
+def _mailbox(path: str) -> Iterator[PlaceItem | UnreadPlace]:
+    """The messages of a mailbox. Raises OSError."""
+    with open(path, "rb") as file:
+        for number, message in enumerate(messages_in(file, limits.MAX_COMPRESSED), 1):
+            name = f"{path}#{number}"
+            if isinstance(message, bytes):
+                yield PlaceItem(name, message)
+            else:
+                yield UnreadPlace(name, limits.TOO_LARGE(octets=message, limit=limits.MAX_COMPRESSED))

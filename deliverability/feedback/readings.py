@@ -19,7 +19,8 @@ from deliverability.feedback.jsons import json_values
 from deliverability.feedback.limits import NotReadError
 from deliverability.feedback.logs import log_events, looks_like_log
 from deliverability.feedback.outcomes import Outcomes
-from deliverability.feedback.rua import RowSink, read_aggregate
+from deliverability.feedback.records import RowSink, SeenRecords
+from deliverability.feedback.rua import read_aggregate
 from deliverability.feedback.ruf import failure_report
 from deliverability.feedback.snds import snds_values
 from deliverability.feedback.tables import rows_of
@@ -86,7 +87,12 @@ class UnusedPart(Struct, frozen=True):
 
 
 def feedback_in(
-    content: bytes | Path, name: str, sink: Callable[[], SinkT], now: int, outcomes: Outcomes | None = None
+    content: bytes | Path,
+    name: str,
+    sink: Callable[[], SinkT],
+    now: int,
+    seen: SeenRecords | None = None,
+    outcomes: Outcomes | None = None,
 ) -> Iterator[FoundReport[SinkT] | FoundEvents | FoundValues | UnusedPart]:
     """All feedback of a file or mail, in order; where it holds none, one UnusedPart says so.
 
@@ -96,6 +102,7 @@ def feedback_in(
         sink: makes what takes the rows of an aggregate report; what it took has to be forgotten where an UnusedPart
             follows, and is: its `restart` is called.
         now: seconds since 1970.
+        seen: the records of files and mails that were read before.
         outcomes: tells what replies mean; None: only reports are looked for.
 
     Never raises for any content, but for `FoundEvents.events`.
@@ -108,7 +115,7 @@ def feedback_in(
                 found = True
                 yield UnusedPart(document.name, document.detail)
             continue
-        each = _read(document, sink, now, outcomes)
+        each = _read(document, sink, now, seen, outcomes)
         if each is not None:
             found = True
             yield each
@@ -117,16 +124,16 @@ def feedback_in(
 
 
 def reports_in(
-    content: bytes | Path, name: str, sink: Callable[[], SinkT], now: int
+    content: bytes | Path, name: str, sink: Callable[[], SinkT], now: int, seen: SeenRecords | None = None
 ) -> Iterator[FoundReport[SinkT] | UnusedPart]:
     """Every report of a file or mail, in order; see `feedback_in`."""
-    for each in feedback_in(content, name, sink, now):
+    for each in feedback_in(content, name, sink, now, seen):
         if isinstance(each, (FoundReport, UnusedPart)):
             yield each
 
 
 def _read(
-    document: Enclosed, sink: Callable[[], SinkT], now: int, outcomes: Outcomes | None
+    document: Enclosed, sink: Callable[[], SinkT], now: int, seen: SeenRecords | None, outcomes: Outcomes | None
 ) -> FoundReport[SinkT] | FoundEvents | FoundValues | UnusedPart | None:
     """The feedback that a document is; None where it is none."""
     rows: SinkT | None = None
@@ -146,7 +153,7 @@ def _read(
             report = tls_report(first, now)
         else:
             rows = sink()
-            report = read_aggregate(document.pieces, rows, now)
+            report = read_aggregate(document.pieces, rows, now, seen)
     except NotReadError as error:
         if rows is not None:
             rows.restart()

@@ -86,6 +86,8 @@ class _Source(Struct, frozen=True):
     whole: bytes | None
 
     def head(self) -> bytes:
+        if self.whole is not None:
+            return self.whole[:_HEAD]
         found = b""
         for piece in self.pieces():
             found += piece

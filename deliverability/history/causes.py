@@ -25,6 +25,12 @@ _OF_INPUT = "subject."
 _OF_ITEM = "item."
 _WAIVERS: Final = "subject.waivers"
 _SIGNATURES: Final = "dkim.signatures"
+_OF_REPORTS = ("traffic.", "deliveries.", "tls_reports.")
+# What tells whose a source is, besides the reports.
+_OF_STANDING: tuple[FactPath, ...] = ("spf.tree", "dkim.keys", "senders.services")
+_SOURCES: Final = "traffic.sources"
+# What the user says of sources and rare mail: earlier versions did not keep it either.
+_OF_SOURCES = frozenset({"sources", "rare"})
 _OF_OTHER_DOMAINS = "item.same_as"  # what the history tells of the user's other domains
 # Which rules and receivers are judged; nothing is looked up because of them.
 _OF_JUDGING = ("receivers", "select", "ignore")
@@ -103,7 +109,9 @@ def other_settings(old: Snapshot, new: Snapshot) -> tuple[str, ...]:
     names = [
         name
         for name in dict.fromkeys((*old.inputs, *new.inputs))
-        if old.inputs.get(name) != new.inputs.get(name) and (name not in _OF_JUDGING or name in old.inputs)
+        if old.inputs.get(name) != new.inputs.get(name)
+        and (name not in _OF_JUDGING or name in old.inputs)
+        and (name not in _OF_SOURCES or (name in old.inputs and name in new.inputs))
     ]
     # That a waiver ran out is not the user's doing.
     return (*names, "waivers") if waivers_of(old.facts) != waivers_of(new.facts) else tuple(names)
@@ -137,6 +145,8 @@ class Causes:
         """The evidence that the finding rests on and that is not what it was; texts of the message left out."""
         shown = (self._background.new.facts, self._background.old.facts)
         cited = tuple(each for ident, each in self._records.items() if is_dns(ident, *shown))
+        if self._rests_on_reports():
+            return tuple(dict.fromkeys((*cited, *self._behind_standing())))
         return cited or (() if self._came_of_age() else self._background.behind_all())
 
     def facts(self) -> tuple[FactChange, ...]:
@@ -161,8 +171,7 @@ class Causes:
 
     def _named(self, path: str) -> str:
         """The path in the catalogue of a field of the item."""
-        rule = self._background.rules.get(self._finding.rule)
-        listed = rule.each if rule and rule.each else ""
+        listed = self._listed()
         name = path.removeprefix(_OF_ITEM)
         own = _SAME_AS.get(listed)
         return f"{own}.{name}" if own and self._finding.item == self._background.new.domain else f"{listed}[].{name}"
@@ -170,6 +179,49 @@ class Causes:
     def of_records(self) -> tuple[Cause, ...]:
         """Whose the evidence is that changed and that the finding rests on."""
         return tuple(dict.fromkeys(each.cause for each in self._records.values()))
+
+    def of_reports(self) -> tuple[Cause, ...]:
+        """Of a finding on what receivers reported: records behind it, the user's word, the reports; else empty."""
+        if not self._rests_on_reports():
+            return ()
+        causes = dict.fromkeys(self.of_records())
+        causes.update(dict.fromkeys(each.cause for each in self._behind_standing()))
+        old, new = (self._source(each.facts) for each in (self._background.old, self._background.new))
+        settings = other_settings(self._background.old, self._background.new)
+        if not _OF_SOURCES.isdisjoint(settings) and (not old or old.get("said") != new.get("said")):
+            causes.setdefault(Cause.SETTINGS)
+        return (*causes, Cause.TRAFFIC)
+
+    def _rests_on_reports(self) -> bool:
+        listed = self._listed()
+        return any(path.startswith(_OF_REPORTS) for path in (*self._paths, *([listed] if listed else [])))
+
+    def _behind_standing(self) -> tuple[RecordChange, ...]:
+        """The records that may have made the source another one: that changed, where its standing did as well."""
+        background = self._background
+        old, new = (self._source(each.facts) for each in (background.old, background.new))
+        if not old or not new or old.get("standing") == new.get("standing"):
+            return ()
+        cited = dict.fromkeys(
+            ident
+            for path in _OF_STANDING
+            for each in (background.old, background.new)
+            if (fact := each.facts.facts.get(path)) is not None
+            for ident in fact.evidence
+        )
+        return tuple(background.records[ident] for ident in cited if ident in background.records)
+
+    def _source(self, facts: FactSet) -> Mapping[str, Value]:
+        """The source that it is about; empty: none."""
+        if self._listed() != _SOURCES:
+            return {}
+        items = records_of(facts.value(_SOURCES))
+        return next((each for each in items if each.get("key") == self._finding.item), {})
+
+    def _listed(self) -> str:
+        """The list of which it is about an item; empty: none."""
+        rule = self._background.rules.get(self._finding.rule)
+        return rule.each if rule and rule.each else ""
 
     def of(self, seen: Callable[[Finding], object]) -> tuple[Cause, ...]:
         """The likely causes, the decisive one first, of what `seen` takes from the finding: its outcome, say."""
@@ -184,6 +236,8 @@ class Causes:
             return (Cause.SETTINGS,)
         if background.other_rules and self._looks_further():
             return (Cause.RULES,)
+        if reported := self.of_reports():
+            return reported
         causes = dict.fromkeys(self.of_records())
         if any(path.startswith(_OF_INPUT) for path in self._paths) and background.other_settings:
             causes.setdefault(Cause.SETTINGS)

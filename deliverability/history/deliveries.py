@@ -33,6 +33,9 @@ from deliverability.protocols.dmarc.psl import registrable_domain
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+EVERY = ""
+"""Instead of a domain: numbers of addresses, which may be anybody's."""
+
 _COLUMNS = tuple(COUNTS.values())
 _DIGEST = 12  # octets; among a thousand million events two that differ share one with a chance of 1 in 10^11
 
@@ -87,7 +90,7 @@ class DeliverySums:
             if day < self._oldest:
                 old += 1
                 continue
-            domain = registrable_domain(each.subject) if each.origin is DeliveryOrigin.GMAIL else ""
+            domain = registrable_domain(each.subject) if each.origin is DeliveryOrigin.GMAIL else EVERY
             key = (domain, each.subject, day, each.origin.value, each.metric)
             low, high = self._values.get(key, (each.low, each.high))
             self._values[key] = max(low, each.low), max(high, each.high)
@@ -213,6 +216,20 @@ def deliveries_of(history: History, domain: str, days: int, now: int) -> Deliver
         gmail=tuple(sorted(values[DeliveryOrigin.GMAIL], key=repr)),
         snds=tuple(sorted(values[DeliveryOrigin.SNDS], key=repr)),
     )
+
+
+def fared_domains(history: History) -> frozenset[str]:
+    """The organizational domains of which anything is kept; `EVERY` where something may be about any.
+
+    Raises HistoryError.
+    """
+    from sqlalchemy import select
+
+    from deliverability.history.tables import obs_days, obs_metrics
+
+    wanted = select(obs_days.c.domain).union(select(obs_metrics.c.domain))
+    with history.reading() as connection:
+        return frozenset(connection.execute(wanted).scalars())
 
 
 def forget_deliveries(connection: Connection, before: int) -> None:

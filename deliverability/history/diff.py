@@ -54,7 +54,7 @@ def compare(
         first = tuple(_first(each, new.started) for each in findings if each.outcome is _BAD)
         return Comparison(new.domain, new.source, "", first, ())
     ruled = ruled or Judged()
-    records = changed_records(old.facts, new.facts, Owner(new.domain, new.facts))
+    records = _told(changed_records(old.facts, new.facts, Owner(new.domain, new.facts)), old.facts, new.facts)
     background = Background(old, new, ruled, settled or ruled, records, rules or {})
     shown = tuple(change for ident, change in records.items() if is_dns(ident, new.facts, old.facts))
     return Comparison(
@@ -67,6 +67,12 @@ def compare(
         regraded=old.graded != new.graded,
         settings=other_settings(old, new),
     )
+
+
+def _told(records: Mapping[str, RecordChange], *sets: FactSet) -> Mapping[str, RecordChange]:
+    """Without records of others that no fact rests on: the reverse name of whoever sends in the domain's name, say."""
+    cited = {ident for facts in sets for fact in facts for ident in fact.evidence}
+    return {ident: each for ident, each in records.items() if ident in cited or each.cause is not Cause.VENDOR}
 
 
 def message_lost(old: FactSet, new: FactSet) -> bool:
@@ -200,9 +206,11 @@ def _gone(background: Background, kept: Kept, judged: Finding | None) -> Finding
         why = (Cause.SETTINGS,)
     else:
         left = Cause.SETTINGS if background.other_settings else Cause.UNCLEAR
-        why = causes.of_records() or background.of_any_record() or (left,)
+        why = causes.of_reports() or causes.of_records() or background.of_any_record() or (left,)
         # What a record led to is not looked up any more once that is gone.
-        cited = causes.records() or tuple(each for each in background.records.values() if each.removed)
+        cited = causes.records()
+        if not cited and Cause.TRAFFIC not in why:
+            cited = tuple(each for each in background.records.values() if each.removed)
     return FindingChange(
         ChangeKind.GONE,
         kept.rule,

@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
@@ -14,7 +15,7 @@ from msgspec.structs import asdict, replace
 from deliverability.history import folding
 from deliverability.history.deliveries import DeliverySums, KeptEvents
 from deliverability.history.facets import Facets, in_portions, next_id
-from deliverability.history.reports import DAY, SUMMED, StoredReport, key_of, twin_of
+from deliverability.history.reports import DAY, REPORT_COLUMNS, SUMMED, StoredReport, key_of, twin_of
 from deliverability.history.store import History
 from deliverability.model.codec import encode
 from deliverability.model.codes import Detail
@@ -210,13 +211,14 @@ class Batch:
         from deliverability.history.tables import obs_problems, obs_reports
 
         self._connection = connection
+        self._cursor: Any = connection.connection.cursor()
         self._facets = facets
         self._intake = intake
         self._today = now // DAY
         self._oldest = self._today - keep_days
         self._next_report = next_id(connection, obs_reports.c.id)
         self._next_problem = next_id(connection, obs_problems.c.id)
-        self._rows: list[tuple[int, int, bytes, int, int]] = []
+        self._rows: list[tuple[int, int, AggregateRow]] = []  # report, number in it, row
         self._reports: dict[bytes, StoredReport] = {}  # by key, not yet written
         self._many = 0  # rows written
         self._twins: set[bytes] = set()
@@ -303,9 +305,11 @@ class Batch:
             trust if report.complete else Trust.PARTIAL,
             says=report.digest,
             data=_policy(report.policy),
+            records=report.records,
+            messages=report.messages,
+            unread=report.unread,
         )
-        counts = replace(made, records=report.records, messages=report.messages, unread=report.unread)
-        return self._keep(item, counts, rows)
+        return self._keep(item, made, rows)
 
     def tls(
         self,
@@ -328,9 +332,9 @@ class Batch:
             trust,
             says=data,
             data=data,
+            messages=sum(each.succeeded + each.failed for each in policies),
         )
-        sessions = sum(each.succeeded + each.failed for each in policies)
-        return self._keep(item, replace(made, messages=sessions), rows)
+        return self._keep(item, made, rows)
 
     def failure(self, item: bytes, report: FailureReport, owner: str, arrived: int, trust: Trust) -> Taken:
         """Keep a failure report; where it tells no time, that of its mail counts (`arrived`: seconds since 1970)."""
@@ -351,8 +355,9 @@ class Batch:
             trust,
             says=item.hex(),
             data=json.dumps(data, separators=(",", ":")),
+            messages=1,
         )
-        return self._keep(item, replace(made, messages=1), rows)
+        return self._keep(item, made, rows)
 
     def problem(self, detail: Detail, name: str, domain: str = "", reporter: str = "", day: int | None = None) -> None:
         """Something could not be used: what of it (`name`: its file or mail), whose report it was, and of which day."""
@@ -380,6 +385,9 @@ class Batch:
         *,
         says: str,
         data: str,
+        messages: int,
+        records: int = 0,
+        unread: int = 0,
     ) -> StoredReport:
         """A report as it is to be kept; `domains`: organizational and of the policy; `names`: see StoredReport."""
         reporter, name, report_id = names[0][:253], names[1][:253], names[2]
@@ -395,6 +403,9 @@ class Batch:
             *period,
             trust,
             self._intake,
+            records=records,
+            messages=messages,
+            unread=unread,
             data=data,
         )
 
@@ -410,10 +421,12 @@ class Batch:
         if report.end // DAY < self._oldest:
             rows.restart()
             return Taken.OLD
-        there = self._reports.get(report.key) or self._stored(report.key)
+        there = self._reports.get(report.key)
+        known = report.twin in self._twins
+        statement = "SELECT 1 FROM obs_reports WHERE key = ? OR twin = ?"
+        if there is None and self._one(statement, report.key, report.twin) is not None:
+            there, known = self._stored(report.key), True
         if there is None:
-            statement = "SELECT 1 FROM obs_reports WHERE twin = ?"
-            known = report.twin in self._twins or self._one(statement, report.twin) is not None
             self._add(report, rows)
             return Taken.DOUBLE if known else Taken.NEW
         again = item in self._known or item in self._items  # the same item and no further copy
@@ -448,9 +461,7 @@ class Batch:
 
     def add_rows(self, report: int, first: int, rows: Sequence[AggregateRow]) -> None:
         """Rows of a report, the first of them with that number."""
-        ids = self._facets.ids(self._connection, [row.facet for row in rows])
-        numbered = zip(range(first, first + len(rows)), rows, ids, strict=True)
-        self._rows.extend([(report, number, ip, n, facet) for number, (ip, n, _), facet in numbered])
+        self._rows.extend([(report, number, row) for number, row in enumerate(rows, first)])
         if len(self._rows) >= _BUFFERED:
             self._write_rows()
 
@@ -468,18 +479,14 @@ class Batch:
         run = self._connection.execute
         self._write_rows()
         self._sums.write()
-        reports = [each.row() for each in self._reports.values()]
         for some in in_portions(sorted(self._changed)):
             run(delete(obs_reports).where(obs_reports.c.id.in_(some)))
-        if reports:
-            run(insert(obs_reports), reports)
+        self._insert("obs_reports", REPORT_COLUMNS, [each.row() for each in self._reports.values()])
         for items in in_portions(list(self._items)):
             if again := [each for each in items if each in self._known]:
                 run(delete(obs_items).where(obs_items.c.digest.in_(again)))
-            run(
-                insert(obs_items),
-                [{"digest": each, "day": self._today, "state": self._items[each].value} for each in items],
-            )
+        rows = [(digest, self._today, state.value) for digest, state in self._items.items()]
+        self._insert("obs_items", ("digest", "day", "state"), rows)
         if self._problems:
             numbered = enumerate(self._problems.values(), self._next_problem)
             run(insert(obs_problems), [{"id": number, **each} for number, each in numbered])
@@ -498,16 +505,17 @@ class Batch:
         if not self._rows:
             return
         self._many += len(self._rows)
-        columns = "report, number, ip, messages, facet"
+        ids = self._facets.ids(self._connection, [row.facet for _, _, row in self._rows])
+        rows = [(report, at, ip, n, facet) for (report, at, (ip, n, _)), facet in zip(self._rows, ids, strict=True)]
+        columns = ("report", "number", "ip", "messages", "facet")
         if self._connection.dialect.name == "postgresql":
-            with self._cursor() as cursor, cursor.copy(f"COPY obs_rows ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
+            into = f"COPY obs_rows ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
+            with self._cursor.copy(into) as copy:
                 copy.set_types(["int4", "int4", "bytea", "int4", "int4"])
-                for row in self._rows:
+                for row in rows:
                     copy.write_row(row)
         else:
-            with contextlib.closing(self._cursor()) as cursor:
-                statement = f"INSERT INTO obs_rows ({columns}) VALUES (?, ?, ?, ?, ?)"  # noqa: S608
-                cursor.executemany(statement, self._rows)
+            self._insert("obs_rows", columns, rows)
         self._rows = []
 
     def _stored(self, key: bytes) -> StoredReport | None:
@@ -516,29 +524,32 @@ class Batch:
 
         from deliverability.history.tables import obs_reports
 
-        if self._one("SELECT 1 FROM obs_reports WHERE key = ?", key) is None:
-            return None
-        return StoredReport.of(self._connection.execute(select(obs_reports).where(obs_reports.c.key == key)).one())
+        found = self._connection.execute(select(obs_reports).where(obs_reports.c.key == key)).one_or_none()
+        return None if found is None else StoredReport.of(found)
 
     # Each item is looked up, so the way to the database is short.
 
-    def _cursor(self) -> Any:
-        return self._connection.connection.cursor()
-
     def _run(self, statement: str, *values: object) -> None:
-        with contextlib.closing(self._cursor()) as cursor:
-            cursor.execute(self._written(statement), values)
+        self._cursor.execute(self._written(statement), values)
 
     def _one(self, statement: str, *values: object) -> Any:
-        with contextlib.closing(self._cursor()) as cursor:
-            cursor.execute(self._written(statement), values)
-            return cursor.fetchone()
+        self._cursor.execute(self._written(statement), values)
+        return self._cursor.fetchone()
+
+    def _insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        if not rows:
+            return
+        names = ", ".join(f'"{each}"' for each in columns)
+        statement = f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
+        self._cursor.executemany(self._written(statement), rows)
 
     def _written(self, statement: str) -> str:
         return statement.replace("?", "%s") if self._connection.dialect.name == "postgresql" else statement
 
 
+@lru_cache(64)
 def _policy(policy: PolicySeen) -> str:
+    """As it is kept: reports of one domain are about the same one."""
     said = {name: value for name, value in asdict(policy).items() if value}
     return json.dumps(said, separators=(",", ":"))
 

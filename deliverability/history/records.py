@@ -56,7 +56,7 @@ def changed_records(old: FactSet, new: FactSet, owner: Owner) -> dict[str, Recor
         before, after = old.evidence.get(ident), new.evidence.get(ident)
         both = before is not None and after is not None
         of_message = (after or before or _NOTHING).kind in _OF_MESSAGE
-        if ident in lost or not (both or of_message):
+        if ident in lost or not (both or of_message) or (after or before or _NOTHING).kind is EvidenceKind.REPORT:
             continue
         got = (before.got if before else (), after.got if after else ())
         if Counter(got[0]) != Counter(got[1]) and not _reworded(before, after):

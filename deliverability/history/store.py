@@ -72,7 +72,7 @@ class _LostError(HistoryError):
     """The connection broke: the server was stopped or restarted."""
 
 
-def _twice(method: Callable[P, T]) -> Callable[P, T]:
+def twice(method: Callable[P, T]) -> Callable[P, T]:
     """Once more where the connection broke. For what may be done twice: all of it is there, or nothing."""
 
     @functools.wraps(method)
@@ -153,13 +153,13 @@ class History:
                 sqlalchemy.event.listen(engine, "begin", _begin_sqlite)
             _migrate(engine, shown)
             failed.pop_all()
+        except HistoryError:
+            raise
         except ModuleNotFoundError as error:
             raise HistoryError(ABOUT(what=shown, detail=NO_DRIVER(why=str(error)))) from None
         except OSError as error:
             raise HistoryError(file_error(shown, error)) from None
-        except ValueError as error:  # an option of the address that the driver does not take
-            raise HistoryError(ABOUT(what=shown, detail=_plain(error))) from None
-        except SQLAlchemyError as error:
+        except (ValueError, SQLAlchemyError) as error:  # ValueError: an option that the driver does not take
             raise HistoryError(ABOUT(what=shown, detail=_plain(error))) from None
         finally:
             failed.close()
@@ -277,7 +277,7 @@ class History:
 
     # --- Runs ---
 
-    @_twice
+    @twice
     def begin(self, started: str, version: str) -> HistoryRun:
         """The run to go on with: the newest where it is not finished (its process was killed), else a new one."""
         from sqlalchemy import insert, select
@@ -294,7 +294,7 @@ class History:
                 raise HistoryError(NO_RUN_NUMBER())
             return HistoryRun(int(key[0]), started, "", version)
 
-    @_twice
+    @twice
     def restart(self, run: HistoryRun, started: str) -> HistoryRun:
         """Begin an unfinished run anew: what it kept is no longer what is so, and was told to nobody."""
         from sqlalchemy import delete, update
@@ -307,7 +307,7 @@ class History:
             connection.execute(update(runs).where(runs.c.id == run.id).values(started=started))
         return HistoryRun(run.id, started, "", run.version)
 
-    @_twice
+    @twice
     def finish(self, run: HistoryRun, finished: str) -> None:
         """Mark a run as complete."""
         from sqlalchemy import update
@@ -317,7 +317,7 @@ class History:
         with self._writing() as connection:
             connection.execute(update(runs).where(runs.c.id == run.id).values(finished=finished))
 
-    @_twice
+    @twice
     def runs(self) -> tuple[HistoryRun, ...]:
         """All runs, oldest first."""
         from sqlalchemy import select
@@ -330,7 +330,7 @@ class History:
 
     # --- Snapshots ---
 
-    @_twice
+    @twice
     def record(
         self,
         run: HistoryRun,
@@ -373,7 +373,7 @@ class History:
                 connection.execute(delete(states).where(of_subject, states.c.fingerprint.in_(some)))
             _keep_keys(connection, snapshot, run.started)
 
-    @_twice
+    @twice
     def recorded(self, run: HistoryRun) -> frozenset[tuple[str, str]]:
         """The subjects (domain, source) that a run has already kept."""
         from sqlalchemy import select
@@ -449,7 +449,7 @@ class History:
                 if (snapshot := _unless_damaged(read, row.domain, damaged)) is not None:
                     yield snapshot
 
-    @_twice
+    @twice
     def states_of(self, run: HistoryRun) -> Mapping[tuple[str, str], SubjectDigest]:
         """In short what each subject (domain, source) of a run was."""
         from sqlalchemy import select
@@ -462,7 +462,7 @@ class History:
         with self._reading() as connection:
             return {(row.domain, row.source): SubjectDigest(*row[2:]) for row in connection.execute(wanted)}
 
-    @_twice
+    @twice
     def grades(self, *, newest: int) -> Mapping[tuple[str, str], tuple[Point, ...]]:
         """As `follow` without facts, for all subjects at once: of the `newest` runs, the newest first."""
         from sqlalchemy import select
@@ -490,7 +490,7 @@ class History:
                     found.setdefault((row.domain, row.source), []).append(point)
         return {subject: tuple(points) for subject, points in found.items()}
 
-    @_twice
+    @twice
     def follow(self, domain: str, source: str, *, newest: int, topics: Sequence[str] = ()) -> tuple[Point, ...]:
         """The verdicts of a subject and its facts of some topics (``spf``, ``dmarc`` ...), newest run first.
 
@@ -523,7 +523,7 @@ class History:
                     points.append(Point(run, *seen[row.manifest]))
         return tuple(points)
 
-    @_twice
+    @twice
     def subjects(self) -> tuple[tuple[str, str], ...]:
         """All subjects (domain, source) that any run has kept."""
         from sqlalchemy import select
@@ -535,7 +535,7 @@ class History:
             rows = connection.execute(wanted.order_by(snapshots.c.domain, snapshots.c.source))
             return tuple((row.domain, row.source) for row in rows)
 
-    @_twice
+    @twice
     def states(self, domain: str, source: str, *, before: HistoryRun | None = None) -> Mapping[str, State]:
         """What is known of each finding of a subject over all runs, by fingerprint; `before`: not from that run."""
         from sqlalchemy import select
@@ -551,7 +551,7 @@ class History:
                 for row in connection.execute(wanted)
             }
 
-    @_twice
+    @twice
     def keys(self, domain: str | None = None) -> tuple[KeySeen, ...]:
         """The DKIM keys of a domain (or of all), by selector and then by when they were first seen."""
         from sqlalchemy import select
@@ -564,7 +564,7 @@ class History:
         with self._reading() as connection:
             return tuple(KeySeen(*row) for row in connection.execute(wanted))
 
-    @_twice
+    @twice
     def prune(self, keep: int) -> int:
         """Forget all but the newest `keep` finished runs, and what only they held; gives how many runs went."""
         from sqlalchemy import delete, select

@@ -21,7 +21,7 @@ from deliverability.history.reports import (
     counted,
     spread,
 )
-from deliverability.history.store import History
+from deliverability.history.store import History, twice
 from deliverability.model.codec import decode
 from deliverability.model.codes import Code, Detail
 from deliverability.model.observed import (
@@ -60,6 +60,7 @@ _Rows = Counter[tuple[int, str, bool, bytes, int]]
 """Messages by day, reporter, trust, address and facet."""
 
 
+@twice
 def window(
     history: History,
     domain: str,
@@ -122,6 +123,17 @@ def window(
             relays=frozenset(map(_address, _relays(connection, {row[3] for row in rows}, first, trusted))),
             failures=_failures(_sure(reports[FeedbackKind.FAILURE], first, last, trusted)),
         )
+
+
+@twice
+def reported_domains(history: History) -> frozenset[str]:
+    """The organizational domains that there are reports of. Raises HistoryError."""
+    from sqlalchemy import select
+
+    from deliverability.history.tables import obs_reports as table
+
+    with history.reading() as connection:
+        return frozenset(connection.execute(select(table.c.domain).distinct()).scalars())
 
 
 def _reports(connection: Connection, domain: str, first: int, last: int) -> Mapping[FeedbackKind, list[StoredReport]]:

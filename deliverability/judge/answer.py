@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from deliverability.judge import groups, guide, tiles
+from deliverability.judge.engine import volume_classes
 from deliverability.model.answer import Assumed, PlanStep, PolicyWait, Reach, ReportAnswer, Unanswered, Waits
 from deliverability.model.codes import ABOUT, Detail, Input, needed
 from deliverability.model.evidence import FAILED, is_failure
@@ -29,14 +30,14 @@ def answer(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> ReportAn
         # Nothing that needs DNS was checked: what the message alone shows has steps, and nothing has a verdict.
         message = facts.value("message.present") is True
         return ReportAnswer(
-            _assumed(report),
+            tuple(_assumptions(report, rules)),
             plan=tuple(plan) if message else (),
             reach=reach,
             unanswered=unanswered,
             waits=_waits(report),
         )
     return ReportAnswer(
-        assumed=_assumed(report),
+        assumed=tuple(_assumptions(report, rules)),
         groups=groups.groups(report, rules, plan),
         tiles=tiles.tiles(report, rules, plan) if report.domain else (),
         plan=tuple(plan),
@@ -49,15 +50,11 @@ def answer(report: Report, rules: RuleSet, plan: Sequence[PlanStep]) -> ReportAn
     )
 
 
-def _assumed(report: Report) -> tuple[Assumed, ...]:
-    return tuple(_assumptions(report))
-
-
-def _assumptions(report: Report) -> Iterator[Assumed]:
+def _assumptions(report: Report, rules: RuleSet) -> Iterator[Assumed]:
     facts = report.facts
-    if "purpose" in report.assumed:
-        yield Assumed(Input.PURPOSE, report.assumed["purpose"], texts_of(report.assumed.get("signs")))
-    if "volume" in report.assumed and report.verdicts:
+    if facts.value("subject.purpose_basis") == "inferred":
+        yield Assumed(Input.PURPOSE, facts.value("subject.purpose"), texts_of(facts.value("subject.purpose_signs")))
+    if any(len(volume_classes(rules.receivers[each.receiver], rules, facts)) > 1 for each in report.verdicts):
         given = isinstance(facts.value("subject.daily_volume"), int)
         yield Assumed(Input.DAILY_VOLUME, "bulk-or-not" if given else "small-or-bulk")
     for path, wanted in _ENVELOPE.items():

@@ -8,6 +8,7 @@ from typing import Any
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._cache import kept
+from deliverability.model.codes import Detail
 
 
 class RuleError(yamlstrict.FilesError):
@@ -22,10 +23,10 @@ def load_guide(folders: Sequence[Path]) -> tuple[Mapping[str, Any], ...]:
 def read_guide(folders: Sequence[Path]) -> tuple[Mapping[str, Any], ...]:
     """The user's guide (guide.yaml) of the last folder that has one; empty without one. Raises RuleError."""
     for path in _guides(folders):
-        problems: list[str] = []
+        problems: list[Detail] = []
         document = yamlstrict.read_file(path, problems)
         if document is None:
-            raise RuleError(problems)
+            raise RuleError(*problems)
         return tuple(document.data)
     return ()
 

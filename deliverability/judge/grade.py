@@ -44,13 +44,13 @@ def assessed(
     One pass finds what holds each receiver's verdict, a second leaves each finding's own share out of that.
     """
     tallies = _tallies(findings, receivers, facts)
-    told = tuple(
+    gaining = tuple(
         replace(finding, gains=tuple(_gains(finding, tallies)))
         if finding.outcome is Outcome.UNMET and finding.counts
         else finding
         for finding in findings
     )
-    return told, _assessment(told, tallies, facts, grading)
+    return gaining, _assessment(gaining, tallies, facts, grading)
 
 
 def holding(findings: Iterable[Finding], facts: FactSet) -> list[Finding]:
@@ -124,7 +124,9 @@ def _earned(row: GradeRow, verdicts: Sequence[Verdict], worst: Severity) -> bool
         return True
     return (
         any(each.verdict in row.verdicts for each in verdicts)
-        or any(each.verdict in row.certain and any(not told.contested for told in each.effects) for each in verdicts)
+        or any(
+            each.verdict in row.certain and any(not effect.contested for effect in each.effects) for each in verdicts
+        )
         or (row.unmet is not None and worst.rank >= row.unmet.rank)
     )
 
@@ -288,10 +290,10 @@ def _told(judged: Iterable[_Hindrance]) -> tuple[Consequence, ...]:
     found: dict[tuple[str, str], Consequence] = {}
     for held in judged:
         finding, each = held.finding, held.judgement
-        told = Consequence(finding.rule, finding.item, each.effect, each.codes, each.contested, each.outcome)
+        consequence = Consequence(finding.rule, finding.item, each.effect, each.codes, each.contested, each.outcome)
         was = found.get((finding.rule, finding.item))
-        if was is None or _badness(told) > _badness(was):
-            found[finding.rule, finding.item] = told
+        if was is None or _badness(consequence) > _badness(was):
+            found[finding.rule, finding.item] = consequence
     return tuple(sorted(found.values(), key=_badness, reverse=True))
 
 

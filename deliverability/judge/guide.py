@@ -30,8 +30,8 @@ def _step(entry: GuideEntry, members: Sequence[Finding], settled: dict[FindingId
     unmet.sort(key=lambda each: -each.severity.rank)
     findings = tuple(FindingId(each.rule, each.item) for each in unmet)
     state, because, unknown = _state(entry, members, unmet, waived=len(unmet) < len(counted))
-    step = min((settled[each] for each in findings if each in settled), default=None)
-    return GuideStep(entry.key, state, because, step, findings, unknown)
+    settles = [] if state is GuideState.DONE else [settled[each] for each in findings if each in settled]
+    return GuideStep(entry.key, state, because, min(settles, default=None), findings, unknown)
 
 
 def _state(

@@ -5,7 +5,6 @@ Every problem is reported with file, line and, where a name is unknown, the near
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 import sys
@@ -18,9 +17,22 @@ import pydantic
 from msgspec import Struct, field
 
 from deliverability import _yamlstrict as yamlstrict
+from deliverability._yamlstrict import (
+    DEFINED,
+    NO_RULE,
+    NO_SOURCE,
+    NOT_ONE_OF,
+    STEPS_DIFFER,
+    TWICE,
+    FileLine,
+    nearest,
+)
+from deliverability.judge import problems as wrong
 from deliverability.judge.conditions import comparisons_of, paths_of
 from deliverability.judge.files import RuleError, read_guide
 from deliverability.model import rules as model
+from deliverability.model.codes import ABOUT, AS_SAID, Detail
+from deliverability.model.errors import InputError
 from deliverability.model.facts import Catalogue, FactSpec, FactType, Purpose, Value
 from deliverability.model.placeholders import fill, placeholders
 from deliverability.model.report import GRADES, VerdictKind
@@ -132,7 +144,7 @@ class _StatementShape(_Shape):
     def _hinders_or_notes(self) -> _StatementShape:
         """An error means that mail is stopped, delayed or marked."""
         if self.severity is model.Severity.ERROR and not self.effect.hinders:
-            raise ValueError(f"effect {self.effect.value} is at most a warning")
+            raise InputError(wrong.AT_MOST_A_WARNING(effect=self.effect.value))
         return self
 
 
@@ -180,13 +192,13 @@ class _ReceiverShape(_Shape):
         ]
         if "combines" in self.model_fields_set:
             if not self.combines:
-                raise ValueError("combines names receivers, or is all")
+                raise InputError(wrong.COMBINES_NOBODY())
             if own:
-                raise ValueError(f"combines takes {', '.join(own)} from the receivers that it names")
+                raise InputError(wrong.COMBINES_TAKES(fields=tuple(own)))
         elif missing := [name for name in ("sources", "rules") if name not in own]:
-            raise ValueError(f"a receiver has {' and '.join(missing)}, or combines others")
+            raise InputError(wrong.RECEIVER_NEEDS(fields=tuple(missing)))
         elif not self.sources:
-            raise ValueError("sources: a receiver has at least one")
+            raise InputError(wrong.RECEIVER_NEEDS(fields=("sources",)))
         return self
 
 
@@ -203,6 +215,7 @@ class _TaskShape(_Shape):
     gate: model.Gate | None = None
     inbound: bool = False
     cause: str = ""
+    domain: str = ""
     fields: list[str] = []
     what: _Words
     hand_over: _Words | None = None
@@ -212,10 +225,11 @@ class _TaskShape(_Shape):
         """Both languages name the same, and nothing that no step has."""
         for part, words in (("what", self.what), ("hand_over", self.hand_over)):
             if words is not None and placeholders(words.en) != placeholders(words.ja):
-                raise ValueError(f"{part}: English and Japanese use different placeholders")
+                differ = tuple(sorted(placeholders(words.en) ^ placeholders(words.ja)))
+                raise InputError(ABOUT(what=part, detail=wrong.OTHER_PLACEHOLDERS(names=differ)))
         texts = [self.what.en, *self.fields, *([self.hand_over.en] if self.hand_over else [])]
         if odd := sorted(frozenset().union(*map(placeholders, texts)) - model.TASK_WORDS):
-            raise ValueError(f"no placeholder {odd[0]!r}; known: {', '.join(sorted(model.TASK_WORDS))}")
+            raise InputError(wrong.NO_PLACEHOLDER(name=odd[0], known=tuple(sorted(model.TASK_WORDS))))
         return self
 
 
@@ -246,9 +260,9 @@ class _GradingShape(_Shape):
         """Every subject gets a grade, and the worst that it has earned."""
         given = [GRADES.index(each.grade) for each in self.grades]
         if given != sorted(set(given), reverse=True):
-            raise ValueError("the grades stand from the worst to the best, each once")
+            raise InputError(wrong.GRADES_ORDER())
         if [each.always for each in self.grades] != [False] * (len(self.grades) - 1) + [True]:
-            raise ValueError("the last grade has no condition, all others have one")
+            raise InputError(wrong.LAST_GRADE())
         return self
 
 
@@ -263,20 +277,20 @@ _ATTACHMENTS = pydantic.TypeAdapter(dict[str, _TypesShape])
 class _Loader(Struct):
     catalogue: Catalogue
     remedies: Collection[str]
-    problems: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    problems: list[Detail] = field(default_factory=list)
+    warnings: list[Detail] = field(default_factory=list)
     rules: dict[str, model.Rule] = field(default_factory=dict)
     receivers: dict[str, model.Receiver] = field(default_factory=dict)
     sources: dict[str, model.Source] = field(default_factory=dict)
     digest: Any = field(default_factory=hashlib.sha256)
-    names: dict[str, str] = field(default_factory=dict)
+    names: dict[str, FileLine] = field(default_factory=dict)
     rules_unread: bool = False
     tasks_unread: bool = False
-    combinations: dict[str, tuple[_ReceiverShape, str]] = field(default_factory=dict)
+    combinations: dict[str, tuple[_ReceiverShape, FileLine]] = field(default_factory=dict)
     attachments: dict[str, tuple[str, ...]] = field(default_factory=dict)
     tasks: dict[str, model.Task] = field(default_factory=dict)
     grading: model.Grading = field(default_factory=model.Grading)
-    cited: list[tuple[str, Sequence[_Ref]]] = field(default_factory=list)
+    cited: list[tuple[FileLine, Sequence[_Ref]]] = field(default_factory=list)
 
     def attachment_file(self, path: Path) -> None:
         """Lists of file types; read before all rules, for a later folder may replace what earlier rules name."""
@@ -285,7 +299,7 @@ class _Loader(Struct):
         shapes, document = read
         for name, shape in shapes.items():
             self.attachments[name] = tuple(shape.types)
-            self.cited.append((f"{path}:{document.line((name, 'sources'))}", shape.sources))
+            self.cited.append((document.at(name, "sources"), shape.sources))
 
     def task_file(self, path: Path) -> None:
         """Tasks; read before all rules, which name them."""
@@ -296,9 +310,12 @@ class _Loader(Struct):
         found: dict[str, model.Task] = {}
         for index, shape in enumerate(shapes):
             if shape.code in found:
-                self.problems.append(f"{path}:{document.line((index,))}: {shape.code} is there twice")
+                self.problems.append(document.at(index).problem(TWICE(name=shape.code)))
             if shape.cause and f"{shape.cause}[].aligned" not in self.catalogue:
-                self.problems.append(f"{path}:{document.line((index,))}: no list fact {shape.cause!r} with aligned")
+                self.problems.append(document.at(index).problem(wrong.NO_ALIGNED(fact=shape.cause)))
+            if shape.domain and shape.domain not in self.catalogue:
+                unknown = wrong.NO_FACT(name=shape.domain)
+                self.problems.append(document.at(index).problem(nearest(unknown, shape.domain, self.catalogue)))
             found[shape.code] = _task(shape)
         self.tasks.update(found)
 
@@ -316,7 +333,7 @@ class _Loader(Struct):
         paths = sorted(folder.glob("*.yaml"))
         receivers = sorted((folder / "receivers").glob("*.yaml"))
         if not paths and next(folder.glob("*/*.yaml"), None) is None:
-            self.problems.append(f"{folder}: no rule files (*.yaml) here")
+            self.problems.append(ABOUT(what=str(folder), detail=wrong.NO_RULE_FILES()))
         for path in paths:
             if path.name == "sources.yaml":
                 self.source_file(path)
@@ -331,7 +348,7 @@ class _Loader(Struct):
         if document is None:
             return None
         self.digest.update(path.name.encode() + b"\0" + document.text.encode())
-        data = yamlstrict.shaped(document, path, shape, self.problems)
+        data = yamlstrict.shaped(document, shape, self.problems)
         return None if data is None else (data, document)
 
     def source_file(self, path: Path) -> None:
@@ -349,14 +366,14 @@ class _Loader(Struct):
             return
         shapes, document = read
         for index, shape in enumerate(shapes):
-            line = document.line((index,))
+            where = document.at(index)
             taken = self.names.get(shape.id) or self.names.get(shape.name)
             if taken:
-                self.problems.append(f"{path}:{line}: {shape.id} ({shape.name}) is already defined in {taken}")
+                self.problems.append(where.problem(DEFINED(name=f"{shape.id} ({shape.name})", place=str(taken))))
                 continue
-            self.names[shape.id] = self.names[shape.name] = f"{path}:{line}"
-            reader = _RuleReader(self, path, document, (index,))
-            rule = reader.rule(shape, path.stem, line)
+            self.names[shape.id] = self.names[shape.name] = where
+            reader = _RuleReader(self, document, (index,))
+            rule = reader.rule(shape, path.stem, where)
             if rule is not None:
                 self.rules[rule.id] = rule
 
@@ -367,26 +384,26 @@ class _Loader(Struct):
         self.combinations.pop(shape.id, None)
         if shape.combines:
             self.receivers.pop(shape.id, None)
-            self.combinations[shape.id] = (shape, f"{path}:{document.line(('combines',))}")
+            self.combinations[shape.id] = (shape, document.at("combines"))
             return
         self.add_sources(shape.pages)
         statements: dict[str, tuple[model.Statement, ...]] = {}
-        for key, said in shape.rules.items():
-            where = f"{path}:{document.line(('rules', key))}"
+        for key, stated in shape.rules.items():
+            where = document.at("rules", key)
             listed = isinstance(document.data["rules"][key], list)
-            if not said:
-                self.problems.append(f"{where}: a list of statements has at least one")
+            if not stated:
+                self.problems.append(where.problem(wrong.NO_STATEMENTS()))
             for rule_id in re.split(r"[,\s]+", key):
                 if rule_id in statements:
-                    self.problems.append(f"{where}: {rule_id} is there twice")
-                elif (rule := self.known_rule(rule_id, said, where)) is not None:
+                    self.problems.append(where.problem(TWICE(name=rule_id)))
+                elif (rule := self.known_rule(rule_id, stated, where)) is not None:
                     statements[rule_id] = tuple(
-                        self.statement(each, rule, path, document, ("rules", key, *((n,) if listed else ())))
-                        for n, each in enumerate(said)
+                        self.statement(each, rule, document, ("rules", key, *((n,) if listed else ())))
+                        for n, each in enumerate(stated)
                     )
-        self.check_refs(f"{path}:{document.line(('sources',))}", shape.sources)
+        self.check_refs(document.at("sources"), shape.sources)
         if shape.for_senders is not None:
-            self.check_refs(f"{path}:{document.line(('for_senders',))}", [_Ref(ref=shape.for_senders.ref)])
+            self.check_refs(document.at("for_senders"), [_Ref(ref=shape.for_senders.ref)])
         self.receivers[shape.id] = _receiver(
             shape,
             str(path),
@@ -399,15 +416,14 @@ class _Loader(Struct):
         self,
         shape: _StatementShape,
         rule: model.Rule,
-        path: Path,
         document: yamlstrict.Document,
         place: tuple[str | int, ...],
     ) -> model.Statement:
-        where = f"{path}:{document.line(place)}"
+        where = document.at(*place)
         self.check_refs(where, shape.sources)
         if shape.severity is model.Severity.ERROR and rule.scope is not model.Scope.DELIVERY:
-            self.problems.append(f"{where}: {rule.id} is about {rule.scope.value}: no receiver can make it an error")
-        reader = _ConditionReader(self, path, document, place, rule.each, dict(rule.limits))
+            self.problems.append(where.problem(wrong.NO_ERROR_OF(rule=rule.id, scope=rule.scope.value)))
+        reader = _ConditionReader(self, document, place, rule.each, dict(rule.limits))
         when = reader.condition(shape.when, ("when",)) if shape.when is not None else None
         return model.Statement(
             severity=shape.severity,
@@ -423,17 +439,18 @@ class _Loader(Struct):
             note={"en": shape.note.en, "ja": shape.note.ja} if shape.note else {},
         )
 
-    def known_rule(self, rule_id: str, said: Sequence[_StatementShape], where: str) -> model.Rule | None:
+    def known_rule(self, rule_id: str, said: Sequence[_StatementShape], where: FileLine) -> model.Rule | None:
         """The rule, where it and every limit that the statements name are there; where not, that is told."""
         rule = self.rules.get(rule_id)
         if rule is None:
             # It may stand in a file that could not be read, which is reported already.
             if not self.rules_unread:
-                self.problems.append(f"{where}: no rule {rule_id}{_nearest(rule_id, self.rules)}")
+                self.problems.append(where.problem(nearest(NO_RULE(rule=rule_id), rule_id, self.rules)))
             return None
         for name in dict.fromkeys(name for each in said for name in each.limits):
             if name not in rule.limits:
-                self.problems.append(f"{where}: {rule_id} has no limit {name}{_nearest(name, rule.limits)}")
+                missing = wrong.RULE_WITHOUT_LIMIT(rule=rule_id, name=name)
+                self.problems.append(where.problem(nearest(missing, name, rule.limits)))
         return rule
 
     def combine(self) -> None:
@@ -443,72 +460,63 @@ class _Loader(Struct):
             wanted = tuple(providers) if shape.combines == "all" else tuple(dict.fromkeys(shape.combines))
             unknown = [each for each in wanted if each not in providers]
             for each in unknown:
-                several = "it combines others itself" if each in self.combinations else "no such receiver"
-                self.problems.append(f"{where}: {ident} combines {each}: {several}{_nearest(each, providers)}")
+                code = wrong.COMBINES_COMBINED if each in self.combinations else wrong.COMBINES_UNKNOWN
+                self.problems.append(where.problem(nearest(code(receiver=ident, other=each), each, providers)))
             members = sorted((providers[each] for each in wanted if each in providers), key=_place)
             if unknown or self.problems:
                 continue
             self.receivers[ident] = _receiver(
                 shape,
-                where.rpartition(":")[0],
+                where.file,
                 mx_suffixes=(),
                 sources=tuple(dict.fromkeys(source for each in members for source in each.sources)),
                 rules={},
                 combines=tuple(each.id for each in members),
             )
 
-    def limits(self, data: Mapping[str, Any], where: str) -> dict[str, Value]:
+    def limits(self, data: Mapping[str, Any], where: FileLine) -> dict[str, Value]:
         """Named operands, lists of file types filled in."""
-        return {name: self.limit(value, f"{where}: limits.{name}") for name, value in data.items()}
+        return {name: self.limit(value, name, where) for name, value in data.items()}
 
-    def limit(self, data: Any, where: str) -> Value:
+    def limit(self, data: Any, limit: str, where: FileLine) -> Value:
         if not isinstance(data, dict):
             return _value(data)
         name = data.get("attachments")
         if len(data) == 1 and isinstance(name, str) and name in self.attachments:
             return self.attachments[name]
-        known = f"no list {name!r} in attachments.yaml{_nearest(str(name), self.attachments)}"
-        self.problems.append(f"{where}: {known if name else 'a value, or {attachments: LIST}'}")
+        named = nearest(wrong.NO_LIST(name=str(name)), str(name), self.attachments)
+        self.problems.append(where.problem(named if name else wrong.LIMIT_SHAPE(), f"limits.{limit}"))
         return ()
 
-    def check_refs(self, where: str, refs: Iterable[_Ref]) -> None:
+    def check_refs(self, where: FileLine, refs: Iterable[_Ref]) -> None:
         for each in refs:
             if each.ref not in self.sources:
-                self.problems.append(
-                    f"{where}: no source {each.ref!r} in sources.yaml{_nearest(each.ref, self.sources)}"
-                )
+                self.problems.append(where.problem(nearest(NO_SOURCE(name=each.ref), each.ref, self.sources)))
 
 
 class _ConditionReader(Struct):
     """Reads conditions of one place in a file: `place` leads to the rule or statement that they belong to."""
 
     loader: _Loader
-    path: Path
     document: yamlstrict.Document
     place: tuple[str | int, ...]
     item_of: str | None = None
     limits: dict[str, Value] = field(default_factory=dict)
     failed: bool = False
 
-    def problem(self, message: str, *path: str | int) -> None:
+    def problem(self, detail: Detail, *path: str | int) -> None:
         self.failed = True
-        line = self.document.line((*self.place, *path))
-        self.loader.problems.append(f"{self.path}:{line}: {'.'.join(str(step) for step in path)}: {message}")
-
-    def warn(self, message: str, *path: str | int) -> None:
-        line = self.document.line((*self.place, *path))
-        self.loader.warnings.append(f"{self.path}:{line}: {message}")
+        place = self.document.at(*self.place, *path)
+        self.loader.problems.append(place.problem(detail, ".".join(map(str, path))))
 
     def condition(self, data: Any, path: tuple[str | int, ...]) -> model.Condition | None:
         if not isinstance(data, dict) or not data:
-            self.problem(
-                "a condition is {fact: path, operator: operand}, {all: [...]}, {any: [...]} or {not: ...}", *path
-            )
+            self.problem(wrong.CONDITION_SHAPE(), *path)
             return None
         if len(data) == 1 and (word := next(iter(data))) in ("all", "any"):
             inner = data[word]
             if not isinstance(inner, list) or not inner:
-                self.problem(f"{word} needs a list of conditions", *path, word)
+                self.problem(wrong.CONDITIONS(word=word), *path, word)
                 return None
             parts = [self.condition(each, (*path, word, n)) for n, each in enumerate(inner)]
             whole = tuple(part for part in parts if part is not None)
@@ -518,11 +526,11 @@ class _ConditionReader(Struct):
             return None if part is None else model.Not(part)
         operators = [word for word in data if word != "fact"]
         if "fact" not in data or len(operators) != 1 or not isinstance(data["fact"], str):
-            self.problem("a comparison has one fact and one operator", *path)
+            self.problem(wrong.COMPARISON_SHAPE(), *path)
             return None
         word = operators[0]
         if word not in {op.value for op in model.Op}:
-            self.problem(f"no operator {word!r}{_nearest(word, [op.value for op in model.Op])}", *path)
+            self.problem(nearest(wrong.NO_OPERATOR(name=word), word, list(model.Op)), *path)
             return None
         spec = self.fact(data["fact"], *path)
         operand = self.operand(data[word], model.Op(word), spec, path)
@@ -532,14 +540,15 @@ class _ConditionReader(Struct):
         full = self.full_path(path)
         spec = self.loader.catalogue.get(full) if full else None
         if full is None:
-            self.problem(f"{path} is only there in a rule with each", *where)
+            self.problem(wrong.ONLY_WITH_EACH(path=path), *where)
         elif spec is None:
             known = self.loader.catalogue
             if path.startswith("item."):
                 fields = [key.split("[].", 1)[1] for key in known if key.startswith(f"{self.item_of}[].")]
-                self.problem(f"{self.item_of} has no field {path[5:]!r}{_nearest(path[5:], fields)}", *where)
+                missing = wrong.NO_FIELD(list=str(self.item_of), name=path[5:])
+                self.problem(nearest(missing, path[5:], fields), *where)
             else:
-                self.problem(f"no fact {path!r}{_nearest(path, known)}", *where)
+                self.problem(nearest(wrong.NO_FACT(name=path), path, known), *where)
         return spec
 
     def full_path(self, path: str) -> str | None:
@@ -554,45 +563,43 @@ class _ConditionReader(Struct):
         if isinstance(data, str) and data.startswith("$"):
             operand = model.LimitRef(data[1:])
             if operand.name not in self.limits:
-                self.problem(f"no limit {operand.name!r}{_nearest(operand.name, self.limits)}", *path)
+                self.problem(nearest(wrong.NO_LIMIT(name=operand.name), operand.name, self.limits), *path)
                 return operand
             value = self.limits[operand.name]
         else:
             operand = value = _value(data)
         if spec is not None and (trouble := _mismatch(spec, op, value)):
-            self.problem(f"{spec.path} is a {spec.type.value}: {trouble}", *path)
+            self.problem(wrong.FACT_IS(path=spec.path, type=spec.type.value, detail=trouble), *path)
         return operand
 
 
 class _RuleReader(_ConditionReader):
     """Reads one rule."""
 
-    def rule(self, shape: _RuleShape, topic: str, line: int) -> model.Rule | None:
-        self.limits = self.loader.limits(shape.limits, f"{self.path}:{self.document.line((*self.place, 'limits'))}")
+    def rule(self, shape: _RuleShape, topic: str, where: FileLine) -> model.Rule | None:
+        self.limits = self.loader.limits(shape.limits, self.document.at(*self.place, "limits"))
         if shape.each is not None:
             listed = self.loader.catalogue.get(shape.each)
             if listed is None:
-                self.problem(f"no fact {shape.each!r}{_nearest(shape.each, self.loader.catalogue)}", "each")
+                self.problem(nearest(wrong.NO_FACT(name=shape.each), shape.each, self.loader.catalogue), "each")
             elif listed.type is not FactType.LIST_RECORD:
-                self.problem(
-                    f"{shape.each} is a {listed.type.value}, each needs a {FactType.LIST_RECORD.value}", "each"
-                )
+                self.problem(wrong.EACH_OF(path=shape.each, type=listed.type.value), "each")
             self.item_of = shape.each
         when = self.condition(shape.when, ("when",)) if shape.when is not None else None
         require = self.condition(shape.require, ("require",))
         for path in shape.show:
             self.fact(path, "show")
         if shape.status is model.Status.PREVIEW and shape.severity.rank > model.Severity.INFO.rank:
-            self.problem("a preview rule may not be more than info", "severity")
+            self.problem(wrong.PREVIEW(), "severity")
         if shape.information and shape.severity is not model.Severity.INFO:
-            self.problem("what is for information has the severity info", "severity")
+            self.problem(wrong.INFORMATION(), "severity")
         if shape.remedy and shape.remedy not in self.loader.remedies:
-            self.problem(f"no remedy {shape.remedy!r}{_nearest(shape.remedy, self.loader.remedies)}", "remedy")
+            self.problem(nearest(wrong.NO_REMEDY(name=shape.remedy), shape.remedy, self.loader.remedies), "remedy")
         if shape.task and not self.loader.tasks_unread and shape.task not in self.loader.tasks:
-            self.problem(f"no task {shape.task!r}{_nearest(shape.task, self.loader.tasks)}", "task")
+            self.problem(nearest(wrong.NO_TASK(name=shape.task), shape.task, self.loader.tasks), "task")
         if shape.severity is model.Severity.ERROR and shape.scope is not model.Scope.DELIVERY:
-            self.problem(f"an error is about delivery, not {shape.scope.value}", "severity")
-        self.loader.check_refs(f"{self.path}:{self.document.line((*self.place, 'sources'))}", shape.sources)
+            self.problem(wrong.ERROR_SCOPE(scope=shape.scope.value), "severity")
+        self.loader.check_refs(self.document.at(*self.place, "sources"), shape.sources)
         text = {lang: self.texts(each, lang) for lang, each in (("en", shape.text.en), ("ja", shape.text.ja))}
         self.check_texts(text)
         self.check_guards(shape, when, require)
@@ -624,8 +631,8 @@ class _RuleReader(_ConditionReader):
             task=shape.task,
             service=shape.service,
             reads=self.reads(shape, when, require, text),
-            file=str(self.path),
-            line=line,
+            file=where.file,
+            line=where.line,
         )
 
     def texts(self, shape: _Text, lang: str) -> model.Texts:
@@ -643,7 +650,7 @@ class _RuleReader(_ConditionReader):
         last = len(shapes) - 1
         for n, shape in enumerate(shapes):
             if (shape.when is None) is not (n == last):
-                self.problem("every sentence has a when, but for the last, which stands for all other cases", *path, n)
+                self.problem(wrong.SENTENCE_CASES(), *path, n)
             when = None if shape.when is None else self.condition(shape.when, (*path, n, "when"))
             yield model.Sentence(when, shape.text)
 
@@ -674,15 +681,15 @@ class _RuleReader(_ConditionReader):
             for place, of_en, of_ja in zip(places, en.unmet, ja.unmet, strict=True):
                 self.check_pair(of_en.text, of_ja.text, *place)
         else:
-            self.problem("English and Japanese tell different cases apart", "text", "ja", "unmet")
+            self.problem(wrong.OTHER_CASES(), "text", "ja", "unmet")
         self.check_pair("\n".join(en.fix), "\n".join(ja.fix), "fix")
         if len(en.fix) != len(ja.fix):
-            self.problem(f"{len(en.fix)} steps in English, {len(ja.fix)} in Japanese", "text", "ja", "fix")
+            self.problem(STEPS_DIFFER(en=len(en.fix), ja=len(ja.fix)), "text", "ja", "fix")
         for lang, each in text.items():
             for part, most in _AT_MOST.items():
                 self.check_heading(getattr(each, part), most, "text", lang, part)
             if placeholders(each.noun) - set(self.limits):
-                self.problem("it names what could not be checked too, so it shows no fact", "text", lang, "noun")
+                self.problem(wrong.NOUN_WITHOUT_FACTS(), "text", lang, "noun")
 
     def check_pair(self, en: str, ja: str, *part: str | int) -> None:
         """Both languages name the same facts and limits, and these exist."""
@@ -691,8 +698,8 @@ class _RuleReader(_ConditionReader):
             for name in sorted(names - set(self.limits)):
                 self.fact(name, "text", lang, *part)
         if found["en"] != found["ja"]:
-            odd = ", ".join(sorted(found["en"] ^ found["ja"]))
-            self.problem(f"English and Japanese use different placeholders: {odd}", "text", "ja", *part)
+            odd = tuple(sorted(found["en"] ^ found["ja"]))
+            self.problem(wrong.OTHER_PLACEHOLDERS(names=odd), "text", "ja", *part)
 
     def check_heading(self, words: str, most: int, *path: str) -> None:
         """It is short beside its values, and can stand as a heading and within a sentence."""
@@ -701,9 +708,9 @@ class _RuleReader(_ConditionReader):
             for char in fill(words, dict.fromkeys(placeholders(words), ""))
         )
         if width > most:
-            self.problem(f"{width} columns wide without its values, at most {most} are allowed", *path)
+            self.problem(wrong.TOO_WIDE(n=width, most=most), *path)
         if words.endswith((".", "。", "）")):
-            self.problem("it ends with neither a stop nor a bracket, for it stands within sentences too", *path)
+            self.problem(wrong.HEADING_END(), *path)
 
     def check_guards(self, shape: _RuleShape, when: model.Condition | None, require: model.Condition | None) -> None:
         guarded = {each.fact for each in comparisons_of(when)}
@@ -712,7 +719,8 @@ class _RuleReader(_ConditionReader):
             full = self.full_path(each.fact)
             spec = self.loader.catalogue.get(full) if full else None
             if spec is not None and spec.optional and each.fact not in guarded:
-                self.warn(f"{shape.id}: {each.fact} may be absent; guard it with exists or when", "require")
+                absent = wrong.MAY_BE_ABSENT(rule=shape.id, fact=each.fact)
+                self.loader.warnings.append(self.document.at(*self.place, "require").problem(absent))
 
 
 def load_rules(folders: Sequence[Path], catalogue: Catalogue, remedies: Collection[str]) -> model.RuleSet:
@@ -725,7 +733,7 @@ def load_rules(folders: Sequence[Path], catalogue: Catalogue, remedies: Collecti
     loader = _Loader(catalogue, remedies)
     for folder in folders:
         if not folder.is_dir():
-            raise RuleError([f"{folder}: no such folder of rule files"])
+            raise RuleError(wrong.NO_RULE_FOLDER(name=str(folder)))
         if (path := folder / "attachments.yaml").is_file():
             loader.attachment_file(path)
         if (path := folder / "tasks.yaml").is_file():
@@ -738,7 +746,7 @@ def load_rules(folders: Sequence[Path], catalogue: Catalogue, remedies: Collecti
         loader.check_refs(where, refs)
     loader.combine()
     if loader.problems:
-        raise RuleError(loader.problems)
+        raise RuleError(*loader.problems)
     receivers = {each.id: each for each in sorted(loader.receivers.values(), key=_place)}
     return model.RuleSet(
         loader.rules,
@@ -766,6 +774,7 @@ def _task(shape: _TaskShape) -> model.Task:
         gate=shape.gate,
         inbound=shape.inbound,
         cause=shape.cause,
+        domain=shape.domain,
         fields=tuple(shape.fields),
     )
 
@@ -842,42 +851,37 @@ def _kind(value: Value) -> Kind | None:
     return "str" if isinstance(value, str) else None
 
 
-def _mismatch(spec: FactSpec, op: model.Op, value: Value) -> str | None:
+def _mismatch(spec: FactSpec, op: model.Op, value: Value) -> Detail | None:
     """Why `op` with `value` makes no sense for the fact, or None."""
     if op in (model.Op.EXISTS, model.Op.EMPTY):
-        return None if isinstance(value, bool) else f"{op.value} takes true or false"
+        return None if isinstance(value, bool) else wrong.TAKES_BOOL(op=op)
     kind = _KIND.get(spec.type)
     if kind is None:
-        return f"{op.value} cannot compare it; use exists or empty"
+        return wrong.NOT_COMPARED(op=op)
     if op in (model.Op.LT, model.Op.LE, model.Op.GT, model.Op.GE):
         fits = kind == "number" and not spec.type.is_list and _kind(value) == "number"
-        return None if fits else f"{op.value} compares numbers"
+        return None if fits else wrong.COMPARES_NUMBERS(op=op)
     if op in (model.Op.CONTAINS, model.Op.LACKS, model.Op.CONTAINS_ALL):
         if not spec.type.is_list and kind != "str":
-            return f"{op.value} needs a list or a text"
+            return wrong.NEEDS_LIST_OR_TEXT(op=op)
         wanted = value if isinstance(value, tuple) else (value,)
-        return None if all(_kind(each) == kind for each in wanted) else f"{op.value} needs a {kind}"
+        return None if all(_kind(each) == kind for each in wanted) else wrong.NEEDS_KIND(op=op, kind=kind)
     if op is model.Op.MATCHES:
         if kind != "str" or spec.type.is_list or not isinstance(value, str):
-            return "matches needs a text and a regular expression"
+            return wrong.NEEDS_EXPRESSION()
         try:
             re.compile(value)
         except re.error as error:
-            return f"bad regular expression: {error}"
+            return wrong.BAD_EXPRESSION(why=AS_SAID(text=str(error)))
         return None
     if spec.type.is_list:
-        return f"{op.value} cannot compare a list; use contains, lacks or empty"
+        return wrong.NOT_FOR_LISTS(op=op)
     wanted = value if op in (model.Op.IN, model.Op.NOT_IN) and isinstance(value, tuple) else (value,)
     if op in (model.Op.IN, model.Op.NOT_IN) and not isinstance(value, tuple):
-        return f"{op.value} takes a list"
+        return wrong.TAKES_LIST(op=op)
     for each in wanted:
         if _kind(each) != kind:
-            return f"{each!r} is not a {kind}"
+            return wrong.NOT_A(value=str(each), kind=kind)
         if spec.values and each not in spec.values:
-            return f"{each!r} is not one of {', '.join(spec.values)}"
+            return NOT_ONE_OF(value=str(each), values=spec.values)
     return None
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else ""

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from deliverability.judge.grade import assess, holding
 from deliverability.judge.services import concerned
 from deliverability.model.answer import Chip, FindingId, PlanStep, Said
-from deliverability.model.facts import FactSet, Unknown, Value, records_of
+from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of
 from deliverability.model.report import Care, Finding, Outcome, RecordEdit, Remedy, Report, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Effort, Gate, Place, Rule, RuleSet, Scope, Severity, Task
 
@@ -85,7 +85,7 @@ def with_gains(
         if (found := _gain(verdict, [each[receiver] for each in after], plan)) is not None:
             number, chip = found
             chips.setdefault(number, {}).setdefault(chip, []).append(receiver)
-    told = [
+    gaining = [
         replace(
             step,
             gains=tuple(
@@ -97,8 +97,8 @@ def with_gains(
         )
         for step in plan
     ]
-    shown = _shown(told)
-    return _renumbered([replace(step, folded=step.number not in shown) for step in told])
+    shown = _shown(gaining)
+    return _renumbered([replace(step, folded=step.number not in shown) for step in gaining])
 
 
 def _shown(plan: Sequence[PlanStep]) -> frozenset[int]:
@@ -284,10 +284,21 @@ def _of_remedy(
 def _place_of(remedy: Remedy, report: Report) -> tuple[Place, str]:
     if all(edit.type == "PTR" for edit in remedy.edits):
         return Place.ADDRESS, remedy.item
+    away = [edit.name for edit in remedy.edits if not _is_home(edit.name, report)]
+    return (Place.ELSEWHERE, away[0].rpartition("._dmarc.")[2]) if away else (Place.DNS, "")
+
+
+def _others_domain(task: Task, report: Report) -> str:
+    """The domain whose records the task is about, where it is somebody else's."""
+    name = text_of(report.facts.at(task.domain)) if task.domain else ""
+    return "" if not name or _is_home(name, report) else name
+
+
+def _is_home(name: str, report: Report) -> bool:
+    """Whether a name lies in the domain that the user looks after."""
     home = report.facts.value("dmarc.organizational_domain_psl")
     base = home if isinstance(home, str) else report.domain
-    away = [edit.name for edit in remedy.edits if edit.name != base and not edit.name.endswith(f".{base}")]
-    return (Place.ELSEWHERE, away[0].rpartition("._dmarc.")[2]) if away else (Place.DNS, "")
+    return name == base or name.endswith(f".{base}")
 
 
 def _same_place(edits: Iterable[RecordEdit], others: Iterable[RecordEdit]) -> bool:
@@ -317,6 +328,8 @@ def _settle(
             at = finding.item
         case Place.DNS if _is_foreign(finding, rule, report.facts):
             place, at = Place.ELSEWHERE, finding.item
+        case Place.DNS if task is not None and (other := _others_domain(task, report)):
+            place, at = Place.ELSEWHERE, other
     key = (task.code, place, at) if task is not None else (rule.id, place, at)
     if key not in tasks:
         inbound = task is not None and task.inbound

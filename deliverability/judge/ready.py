@@ -157,8 +157,8 @@ class ReadyRule:
             for each in self.looking
             for member in each.members
         }
-        said = (each.when for told in self._statements.values() for each, _ in told)
-        paths = dict.fromkeys(path for when in (rule.when, rule.require, *said) for path in paths_of(when))
+        conditions = (each.when for several in self._statements.values() for each, _ in several)
+        paths = dict.fromkeys(path for when in (rule.when, rule.require, *conditions) for path in paths_of(when))
         self._fields = tuple(path[5:] for path in paths if path.startswith("item."))
         facts = [path for path in paths if not path.startswith("item.")]
         facts += ["subject.purpose"] if rule.purpose else []
@@ -177,7 +177,7 @@ class ReadyRule:
         limits = self.rule.limits
         own = [test for test in (self._when, self._require) if test is not None]
         yield from ((test, limits) for test in own)
-        for statement, when in (each for told in self._statements.values() for each in told):
+        for statement, when in (each for several in self._statements.values() for each in several):
             if when is not None:
                 yield when, limits
             if statement.limits:
@@ -353,8 +353,8 @@ class ReadyRule:
         self, case: _Case, lookup: Lookup, base: Outcome, eyes: Eyes, volume: VolumeClass
     ) -> tuple[_Told, Limits] | None:
         """The statement that counts, of a combination the hardest of its members'; None where there is none."""
-        told = (self._first(case, lookup, base, member.id, volume) for member in eyes.members)
-        return max((each for each in told if each is not None), key=_hardness, default=None)
+        statements = (self._first(case, lookup, base, member.id, volume) for member in eyes.members)
+        return max((each for each in statements if each is not None), key=_hardness, default=None)
 
     def _first(
         self, case: _Case, lookup: Lookup, base: Outcome, member: str, volume: VolumeClass
@@ -377,8 +377,8 @@ class ReadyRule:
                 outcome, unknown = self._outcome(case, lookup, {**limits, **statement.limits})
             if outcome is Outcome.UNMET and doubt is not None:
                 outcome, unknown = Outcome.UNKNOWN, doubt
-            told = (outcome, statement.severity, statement.effect, statement.codes, statement.contested, unknown)
-            found.append((told, statement.limits))
+            judged = (outcome, statement.severity, statement.effect, statement.codes, statement.contested, unknown)
+            found.append((judged, statement.limits))
             if counts is True:
                 break
         return max(found, key=_hardness, default=None)

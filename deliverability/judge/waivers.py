@@ -29,8 +29,8 @@ def with_use(facts: FactSet, findings: Sequence[Finding]) -> FactSet:
     items = records_of(facts.value(FACT))
     if not items:
         return facts
-    told = tuple(item if item.get("used") is not None else {**item, "used": _used(item, findings)} for item in items)
-    return FactSet({**facts.facts, FACT: Fact(FACT, told, facts.facts[FACT].evidence)}, facts.evidence)
+    marked = tuple(item if item.get("used") is not None else {**item, "used": _used(item, findings)} for item in items)
+    return FactSet({**facts.facts, FACT: Fact(FACT, marked, facts.facts[FACT].evidence)}, facts.evidence)
 
 
 def _with_waiver(finding: Finding, items: Sequence[Mapping[str, Value]]) -> Finding:

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._cache import kept
+from deliverability.model.codes import Detail
 from deliverability.model.rules import READ_AS
 from deliverability.model.senders import ServiceSource
 
@@ -100,7 +101,7 @@ def load_list_data(folders: Sequence[Path]) -> ListData:
 
 
 def _read(files: Iterable[Path]) -> ListData:
-    problems: list[str] = []
+    problems: list[Detail] = []
     roles: set[str] = set()
     disposable: set[str] = set()
     known: list[str] = []
@@ -112,7 +113,7 @@ def _read(files: Iterable[Path]) -> ListData:
     sources: dict[ServiceSource, None] = {}
     for path in files:
         document = yamlstrict.read_file(path, problems)
-        found = yamlstrict.shaped(document, path, _FILE, problems) if document else None
+        found = yamlstrict.shaped(document, _FILE, problems) if document else None
         for each in found.sources if found else ():
             sources[ServiceSource(each.url, each.checked, each.read_as)] = None
         match found:
@@ -130,7 +131,7 @@ def _read(files: Iterable[Path]) -> ListData:
                     heads.update(getattr(shape, name))
                 no.update(shape.no)
     if problems:
-        raise ListDataError(problems)
+        raise ListDataError(*problems)
     return ListData(
         *(frozenset(roles), frozenset(disposable), tuple(dict.fromkeys(known)), frozenset(not_typos), typos),
         *(frozenset(any_dots), {name: frozenset(heads) for name, heads in columns.items()}, frozenset(no)),

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from deliverability.mail.parameters import parse_parameters
 from deliverability.mail.transfer import BASE64, QUOTED_PRINTABLE, UUENCODE, Body, DecodedFile, has_lone_lf
-from deliverability.mail.words import decode_octets, decode_pieces
+from deliverability.mail.words import check_octets, decode_octets, decode_pieces
 
 MAX_NESTING = 100
 MAX_PARTS = 10_000
@@ -103,6 +103,7 @@ class Part(Struct, frozen=True):
     _buffer: bytes
     _start: int
     _end: int
+    _checked: list[tuple[bool, bool]] = field(default_factory=list)
 
     def __repr__(self) -> str:
         return f"Part({self.path!r}, {self.media_type!r})"
@@ -169,7 +170,13 @@ class Part(Struct, frozen=True):
 
     def text_pieces(self) -> Iterator[str]:
         """What `text` gives, in pieces where the charset can be read so."""
-        return decode_pieces(self.pieces, self.charset)
+        return decode_pieces(self.pieces, self.charset, clean=self._checked[0][1] if self._checked else None)
+
+    def check_charset(self) -> tuple[bool, bool]:
+        """Whether the declared charset is known, and whether every octet means a character in it. Once looked at."""
+        if not self._checked:
+            self._checked.append(check_octets(self.pieces(), self.charset or "utf-8"))
+        return self._checked[0]
 
     def walk(self) -> Iterator[Part]:
         """This part and all below it, in the order of the file."""

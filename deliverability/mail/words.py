@@ -86,16 +86,18 @@ def check_octets(pieces: Iterable[bytes], charset: str) -> tuple[bool, bool]:
     return True, _is_clean(pieces, codec)
 
 
-def decode_pieces(pieces: Callable[[], Iterable[bytes]], charset: str | None) -> Iterator[str]:
+def decode_pieces(
+    pieces: Callable[[], Iterable[bytes]], charset: str | None, *, clean: bool | None = None
+) -> Iterator[str]:
     """The text of `decode_octets` in pieces, for octets that come in pieces; they are gone through twice and not kept.
 
-    What can only be read as a whole comes as one piece.
+    `clean`: what `check_octets` said of them, where that is known. What can only be read as a whole comes as one piece.
     """
     codec = _piecewise_codec(charset) if charset is not None else "utf-8"
     # Without a charset, escapes may make it ISO-2022-JP.
     if codec is None or (charset is None and any(b"\x1b" in piece for piece in pieces())):
         yield decode_octets(b"".join(pieces()), charset).text
-    elif _is_clean(pieces(), codec):
+    elif _is_clean(pieces(), codec) if clean is None else clean:
         yield from codecs.iterdecode(pieces(), codec)
     else:
         yield decode_octets(b"".join(pieces()), charset).text

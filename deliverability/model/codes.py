@@ -122,15 +122,3 @@ def failed_question(rdtype: str, name: str, detail: Detail | None) -> Detail:
 def details_in(value: object) -> tuple[Detail, ...]:
     """The details of a list; empty where it is unknown or absent."""
     return tuple(each for each in value if isinstance(each, Detail)) if isinstance(value, tuple) else ()
-
-
-def codes_in(detail: Detail) -> frozenset[str]:
-    """The code of a detail and of every detail in its arguments."""
-    inner = (codes_in(each) for _, value in detail.args for each in _details(value))
-    return frozenset({detail.code}).union(*inner)
-
-
-def _details(value: Arg) -> tuple[Detail, ...]:
-    if isinstance(value, Detail):
-        return (value,)
-    return tuple(inner for each in value for inner in _details(each)) if isinstance(value, tuple) else ()

@@ -81,7 +81,8 @@ class Cause(StrEnum):
 
     OWN_DNS: a record of the domain changed. VENDOR: a record outside of the domain did (an include that grew).
     MAIL: the sample message did. RULES: our rules did. SETTINGS: what the user said about the domain did.
-    CLOCK: nothing but time (a certificate, signature or waiver ran out). UNCLEAR: could not be compared.
+    TRAFFIC: what receivers reported did. CLOCK: nothing but time (a certificate, signature or waiver ran out). UNCLEAR:
+    could not be compared.
     """
 
     OWN_DNS = "own-dns"
@@ -89,6 +90,7 @@ class Cause(StrEnum):
     MAIL = "mail"
     RULES = "rules"
     SETTINGS = "settings"
+    TRAFFIC = "traffic"
     CLOCK = "clock"
     UNCLEAR = "unclear"
 

@@ -343,9 +343,9 @@ class Report(Struct, frozen=True):
     """The whole answer for one subject.
 
     `facts` travel with it so that a renderer can show evidence and trees. The rules it was judged by do not: whoever
-    puts it into words is handed them, and `rules_digest` tells which they were. `assumed` has what the user did not
-    say and the verdicts rest on: ``purpose`` (with its ``signs``), ``volume`` (both classes were judged).
-    `second_opinion` is None where it was not asked for. `answer` has the same grouped, ordered and turned into steps.
+    puts it into words is handed them, and `rules_digest` tells which they were.
+    `second_opinion` is None where it was not asked for. `answer` has the verdicts grouped, the findings turned into
+    steps, and what the user did not say and both rest on.
     """
 
     schema_version: str
@@ -358,7 +358,6 @@ class Report(Struct, frozen=True):
     assessment: Assessment
     notes: tuple[Note, ...]
     run: Run
-    assumed: Mapping[str, Value] = field(default_factory=dict)
     remedies: tuple[Remedy, ...] = ()
     second_opinion: SecondOpinion | None = None
     answer: ReportAnswer = field(default_factory=ReportAnswer)

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
+from deliverability.model.codes import Detail
 from deliverability.model.facts import Purpose, Value
 from deliverability.model.knowledge import Knowledge
 
@@ -268,6 +269,7 @@ class Task(Struct, frozen=True):
         inbound: it is about mail that the domain receives.
         cause: a list fact. Where some of its items are aligned with the author domain, what is wrong with those is the
             cause, and mending that settles the finding; the task is for where there is none.
+        domain: the fact that names the domain whose records it is about; without one the user's own.
         fields: header fields as they are to stand, each a line, with the placeholders of TASK_WORDS.
         text: language -> words.
 
@@ -279,6 +281,7 @@ class Task(Struct, frozen=True):
     gate: Gate | None = None
     inbound: bool = False
     cause: str = ""
+    domain: str = ""
     fields: tuple[str, ...] = ()
 
 
@@ -501,7 +504,7 @@ class RuleSet(Struct, frozen=True):
     receivers: Mapping[str, Receiver]
     sources: Mapping[str, Source]
     digest: str
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Detail, ...] = ()
     grading: Grading = field(default_factory=Grading)
     knowledge: Knowledge = field(default_factory=Knowledge)
     tasks: Mapping[str, Task] = field(default_factory=dict)

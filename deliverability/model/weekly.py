@@ -25,6 +25,7 @@ from deliverability.model.history import (
 )
 from deliverability.model.report import FactChange, Outcome, VerdictKind
 from deliverability.model.rules import Effect, Severity
+from deliverability.model.traffic import GateWeek, TrafficWeek, gate_json, read_gate, read_traffic, traffic_json
 
 
 class ReceiverVerdict(Struct, frozen=True):
@@ -63,6 +64,8 @@ class WeeklyEntry(Struct, frozen=True):
         stage: the DMARC stage (none, testing, quarantine, reject) or empty.
         closed: of a parked domain (closed, open, unknown), whether nobody can pass as it; else empty.
         content: digest of what its pages say beside facts, findings and verdicts: remedies and notes.
+        traffic: what receivers reported of the domain; None: no reports of it are read.
+        gate: whether its next DMARC policy is safe; None: there is no next one, or nothing that could tell.
 
     """
 
@@ -82,6 +85,8 @@ class WeeklyEntry(Struct, frozen=True):
     stage: str = ""
     closed: str = ""
     content: str = ""
+    traffic: TrafficWeek | None = None
+    gate: GateWeek | None = None
 
     @property
     def news(self) -> tuple[FindingChange, ...]:
@@ -116,6 +121,8 @@ def to_json(entry: WeeklyEntry) -> dict[str, Any]:
         "stage": entry.stage,
         "closed": entry.closed,
         "content": entry.content,
+        "traffic": traffic_json(entry.traffic) if entry.traffic else None,
+        "gate": gate_json(entry.gate) if entry.gate else None,
     }
 
 
@@ -141,6 +148,8 @@ def from_json(data: Mapping[str, Any]) -> WeeklyEntry:
         stage=data["stage"],
         closed=data["closed"],
         content=data.get("content", ""),  # version 0.1 did not write it
+        traffic=read_traffic(traffic) if (traffic := data.get("traffic")) else None,  # nor these
+        gate=read_gate(gate) if (gate := data.get("gate")) else None,
     )
 
 
@@ -268,6 +277,7 @@ class Summary(Struct, frozen=True):
         folder: name of the folder of its pages; empty: not published yet.
         removed: domains that the run before audited and the settings do not name any more.
         version: of the program that made the run.
+        unread: what the intake of reports could not read or reach, and why.
 
     """
 
@@ -278,6 +288,7 @@ class Summary(Struct, frozen=True):
     folder: str = ""
     removed: tuple[str, ...] = ()
     version: str = ""
+    unread: tuple[Detail, ...] = ()
 
     @property
     def count_new(self) -> int:
@@ -295,7 +306,7 @@ class Summary(Struct, frozen=True):
     def to_json(self) -> dict[str, object]:
         """The JSON summary."""
         return {
-            "schema_version": "4.0",
+            "schema_version": "4.1",
             "version": self.version,
             "started": self.started,
             "previous": self.previous or None,
@@ -303,5 +314,6 @@ class Summary(Struct, frozen=True):
             "new": self.count_new,
             "mended": self.count_mended,
             "removed": list(self.removed),
+            "unread": [encode(each) for each in self.unread],
             "subjects": [to_json(entry) for entry in self.entries],
         }

@@ -99,6 +99,7 @@ def _text(view: RunView, say: Phrases, shown: int, where: str) -> str:
     rows = [f"{say('weekly.title')} {view.day}", "", *(each.sentence for each in view.news.sentences[:shown])]
     if len(view.news.sentences) > shown:
         rows.append(say.count("weekly.more-domains", len(view.news.sentences) - shown))
+    rows += [*([view.sends] if view.sends else []), *([view.unread] if view.unread else [])]
     if view.regraded:
         rows += ["", say("weekly.regraded")]
     for entry in view.changed[:shown]:
@@ -135,6 +136,8 @@ def _block(entry: EntryView, say: Phrases) -> Iterator[str]:
     if block.action:
         yield f"{say('weekly.step')}{say('punctuation.gap')}{block.action}"
     yield from block.findings
+    if entry.sends and entry.sends.line:
+        yield f"{say('sends.title')}{say('punctuation.colon')}{entry.sends.line}"
 
 
 def _html(view: RunView, say: Phrases, shown: int, where: str, link: str) -> str:

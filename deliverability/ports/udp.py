@@ -128,9 +128,9 @@ class UdpServer:
             self._asking += [each for each in opened if isinstance(each, _Socket)]
             problem = next((each for each in opened if not isinstance(each, _Socket)), None)
             if self._asking or problem is None:
-                told = None
+                failure = None
                 break
-            told = unreachable(self.server, problem)
+            failure = unreachable(self.server, problem)
             if not no_more_files(problem) or wait > self._patience:
                 break
             await asyncio.sleep(wait)
@@ -138,7 +138,7 @@ class UdpServer:
         self._opening = None
         unsent, self._unsent = self._unsent, []
         for each in unsent:
-            each(told)
+            each(failure)
 
 
 class _Socket(asyncio.DatagramProtocol):

@@ -65,11 +65,11 @@ class Tags(Struct, frozen=True):
 
     def with_value(self, tag: str, value: str) -> Tags:
         """The record with this tag: changed where it stands, p= put after v=, another at the end."""
-        said = f"{tag}={value}"
+        written = f"{tag}={value}"
         if any(_name(each) == tag for each in self.pieces):
-            return replace(self, pieces=tuple(said if _name(each) == tag else each for each in self.pieces))
+            return replace(self, pieces=tuple(written if _name(each) == tag else each for each in self.pieces))
         at = 1 if tag == "p" else len(self.pieces)
-        return replace(self, pieces=(*self.pieces[:at], said, *self.pieces[at:]))
+        return replace(self, pieces=(*self.pieces[:at], written, *self.pieces[at:]))
 
 
 def _meant(place: Published) -> tuple[str, ...]:
@@ -359,9 +359,9 @@ class _Desk(Struct, frozen=True):
         for tag in ("rua", "ruf"):
             if tag in record.tags:
                 # A copy that says the same without the size limit of old would be more than this mends.
-                said = record.tags[tag]
-                good = [uri for uri in usable_uris(said) if uri.rpartition("@")[2].lower() not in dead]
-                if list(good) != [each.strip() for each in said.split(",")]:
+                written = record.tags[tag]
+                good = [uri for uri in usable_uris(written) if uri.rpartition("@")[2].lower() not in dead]
+                if list(good) != [each.strip() for each in written.split(",")]:
                     mended = mended.with_value(tag, ",".join(good)) if good else mended.without(tag)
         location = self.facts.value("dmarc.location")
         domain = location if isinstance(location, str) else self.domain
@@ -392,8 +392,8 @@ class _Desk(Struct, frozen=True):
         for tag, uris in (("rua", record.rua), ("ruf", record.ruf)):
             if "!size" in record.obsolete and uris and "!" in record.tags[tag]:
                 tidied = tidied.with_value(tag, ",".join(each.uri for each in uris))
-        said = (*gone, *record.unknown_tags, *(["!size"] if "!size" in record.obsolete else []))
-        return finding, "dmarc-tidy", {"tags": tuple(said)}, tidied.text, Care.SAFE
+        dropped = (*gone, *record.unknown_tags, *(["!size"] if "!size" in record.obsolete else []))
+        return finding, "dmarc-tidy", {"tags": tuple(dropped)}, tidied.text, Care.SAFE
 
     def _subdomains(self, record: DmarcRecord, tags: Tags) -> _Edit | None:
         finding = self.finding("dmarc-subdomains")

@@ -51,10 +51,6 @@ class Passing(Struct, frozen=True):
         names = frozenset() if other.anybody else self.names - other.names
         return Passing(tuple(minus(self.ranges, other.ranges)), names)
 
-    def of_version(self, version: int) -> tuple[Span, ...]:
-        """The ranges of one IP version."""
-        return tuple(each for each in self.ranges if each[0] == version)
-
     def __bool__(self) -> bool:
         return bool(self.ranges or self.names)
 

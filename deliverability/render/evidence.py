@@ -62,8 +62,8 @@ def evidence_lines(view: ReportView, paper: Paper, *, trace: bool) -> Iterator[s
 def _guide(row: GuideRow, paper: Paper, say: Phrases) -> Iterator[str]:
     lead = f"{paper.ink(paper.symbol(row.tone), row.tone)} {row.key:<4}"
     yield from paper.paragraph(row.title, 6, lead)
-    told = [row.state, row.step_words, row.because]
-    yield from paper.paragraph(say("value.separator").join(filter(None, told)), 6, style="dim")
+    parts = [row.state, row.step_words, row.because]
+    yield from paper.paragraph(say("value.separator").join(filter(None, parts)), 6, style="dim")
 
 
 def _how(view: ReportView, paper: Paper, *, trace: bool) -> Iterator[str]:

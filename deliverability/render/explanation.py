@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from deliverability.judge.replies import RuleNow, rules_now
 from deliverability.model.codec import json_text, printable
-from deliverability.model.replies import EXPLANATION_SCHEMA, Explained, Explanation, Fit, Reply, ReplyKind
+from deliverability.model.replies import EXPLANATION_SCHEMA, Explained, Explanation, Fit, Reply, ReplyKind, Retry
 from deliverability.model.report import Outcome, Report
 from deliverability.model.rules import Confidence, RuleSet, SourceRef
 from deliverability.render.answer import Json
 from deliverability.render.paper import Paper
 from deliverability.render.pile import pile_json, pile_text
+from deliverability.words.dates import full_day_words
 from deliverability.words.rules import rule_title
 from deliverability.words.sentences import Phrases, sentences, shortened, visible
 from deliverability.words.speaker import Speaker
@@ -100,7 +101,10 @@ class _Page:
         yield from self._paragraph(say(f"explain.about-{meaning.about.value}"), 2)
         if reply.kind not in (ReplyKind.ACCEPTED, ReplyKind.REPORT):
             yield from ("", say("explain.retry"))
-            yield from self._paragraph(say(f"explain.retry-{meaning.retry.value}"), 2)
+            retry = meaning.retry.value
+            if meaning.retry is Retry.LATER and self._is_over(reply):
+                retry = "by-hand"
+            yield from self._paragraph(say(f"explain.retry-{retry}"), 2)
         yield from ("", say("explain.do"))
         for number, step in enumerate(meaning.steps[say.lang], 1):
             yield from self._paper.step(step, f"  {number}) ")
@@ -111,9 +115,15 @@ class _Page:
         for ref in meaning.sources:
             source = self._speaker.rules.sources[ref.ref]
             section = say("page.section", section=ref.section) if ref.section else ""
-            yield from self._paragraph(f"{source.title}{section} ({say('page.read', date=source.checked)})", 2)
+            read = say("page.read", date=full_day_words(source.checked, say))
+            yield from self._paragraph(f"{source.title}{section}{say('punctuation.aside', text=read)}", 2)
             if source.url:
                 yield f"  {source.url}"
+
+    def _is_over(self, reply: Reply) -> bool:
+        """Whether no server tries the mail again: it was refused for good, or came back without a code."""
+        bounced = self._explanation.kind in ("message", "mailbox")
+        return reply.kind is ReplyKind.PERMANENT or (reply.kind is ReplyKind.UNKNOWN and bounced)
 
     def _receiver(self, explained: Explained) -> str:
         host = self._explanation.hosts.get(explained.receiver)

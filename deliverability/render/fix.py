@@ -44,11 +44,11 @@ def left_out_words(view: ReportView, chosen: Sequence[PlanStep]) -> str:
     """Which steps are not written, and why; empty: all are."""
     say = view.speaker.say
     left = left_out(view.report, chosen)
-    told = [
+    reasons = [
         say(f"fix.left.{reason.value}", steps=say("value.separator").join(map(str, numbers)))
         for reason, numbers in left.items()
     ]
-    return say("fix.left-out", domain=view.domain, steps=say("punctuation.clauses").join(told)) if told else ""
+    return say("fix.left-out", domain=view.domain, steps=say("punctuation.clauses").join(reasons)) if reasons else ""
 
 
 def fix_json(several: Sequence[ReportView], care: Care) -> str:
@@ -65,7 +65,7 @@ def fix_json(several: Sequence[ReportView], care: Care) -> str:
         }
         for step in chosen:
             words = step_words(step, report, speaker)
-            said: dict[str, Json] = {
+            shape: dict[str, Json] = {
                 "what": words.what,
                 "where": words.where,
                 "how": list(words.how),
@@ -74,7 +74,7 @@ def fix_json(several: Sequence[ReportView], care: Care) -> str:
                 "files": ["\n".join(lines) + "\n" for lines in words.files],
                 "hand_over": list(words.hand_over),
             }
-            plan.append(subject | step_json(step) | said)
+            plan.append(subject | step_json(step) | shape)
         records += (subject | each for each in _final_records(chosen))
     document |= {"plan": plan, "records": records}
     return json_text(document, indent=2) + "\n"

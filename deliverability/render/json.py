@@ -127,12 +127,11 @@ def _opinion(opinion: SecondOpinion) -> Json:
 
 
 def _answer(report: Report) -> dict[str, Json]:
-    """The grade, what it assumes, and the verdicts; or for a parked domain whether it is closed."""
+    """The grade and the verdicts; or for a parked domain whether it is closed."""
     found = report.assessment
     shape: dict[str, Json] = {
         "grade": found.grade,
         "grade_open": found.open,
-        "assumed": encode(_sorted(report.assumed)),
     }
     if found.parked:
         return shape | {"closed": found.closed, "open": list(found.ways)}

@@ -70,9 +70,9 @@ def _several(rows: Sequence[DomainRow], meta: Sequence[str], say: Phrases) -> st
     heads = [say(key) for key in ("label.domain", *counted)] + [*view.columns, say("domains.first")]
     cells = []
     for row in view.rows:
-        told = [plain(row.message), row.refused, row.at_risk] if view.with_messages else []
+        counts = [plain(row.message), row.refused, row.at_risk] if view.with_messages else []
         marks = [_SYMBOLS.get(each.tone, "") for each in row.cells]
-        cells.append([f"{_SYMBOLS[row.tone]} {plain(row.domain)}", *told, *marks, plain(row.first)])
+        cells.append([f"{_SYMBOLS[row.tone]} {plain(row.domain)}", *counts, *marks, plain(row.first)])
     blocks = (f"# {plain(view.heading)}", " · ".join(map(plain, meta)), _table(heads, cells), plain(view.summary))
     return "\n\n".join(filter(None, blocks)) + "\n"
 
@@ -157,13 +157,13 @@ def _group(group: GroupView, say: Phrases) -> str:
     notes = [*map(code, group.codes), *(plain(note) for note in group.notes)]
     because = plain(say("text.because", short=group.because)) if group.because and not group.in_lead else ""
     step = plain(say("text.to-step", step=group.step_words)) if group.step_words else ""
-    told = " · ".join(filter(None, (" ".join(notes), because)))
-    return f"- {_SYMBOLS[group.tone]} {plain(group.line)}" + (f" · {told}" if told else "") + step
+    remarks = " · ".join(filter(None, (" ".join(notes), because)))
+    return f"- {_SYMBOLS[group.tone]} {plain(group.line)}" + (f" · {remarks}" if remarks else "") + step
 
 
 def _tile(tile: TileView) -> tuple[str, str, str]:
-    said = [plain(text) for text in (tile.value, tile.services, tile.problem, tile.step_words) if text]
-    state = f"{_SYMBOLS[tile.tone]} {' · '.join(said)}".strip()
+    parts = [plain(text) for text in (tile.value, tile.services, tile.problem, tile.step_words) if text]
+    state = f"{_SYMBOLS[tile.tone]} {' · '.join(parts)}".strip()
     return plain(tile.name), state, " ".join(map(code, tile.records))
 
 

@@ -48,8 +48,8 @@ def _explained(step: PlanStepView, level: int, indent: int, paper: Paper, say: P
     """Where it is done and how; a record within it has a line of its own."""
     how = step.how if level == FULL else step.how[:1] if level == SHORTER else ()
     stop = say("punctuation.stop")
-    said = [step.where + stop, *how, step.reason, step.condition]
-    yield from paper.step(say("punctuation.gap").join(filter(None, said)), " " * indent)
+    parts = [step.where + stop, *how, step.reason, step.condition]
+    yield from paper.step(say("punctuation.gap").join(filter(None, parts)), " " * indent)
     if step.hand_over and not step.records and level <= SHORT:
         yield from paper.paragraph(step.hand_over_hint, indent)
 

@@ -30,6 +30,12 @@ def _unbroken(record: str) -> tuple[tuple[bool, str], ...]:
     return tuple((bool(number % 2), piece) for number, piece in enumerate(pieces) if piece)
 
 
+def _named(text: str) -> tuple[tuple[bool, str], ...]:
+    """A text in pieces; True marks a domain name."""
+    pieces = re.split(r"([a-zA-Z0-9_*:@-]+(?:\.[a-zA-Z0-9_*-]+)+)", text)
+    return tuple((bool(number % 2), piece) for number, piece in enumerate(pieces) if piece)
+
+
 class _Kept:
     """Pieces of markup that stand on many pages, by the macro that made them and what it was given."""
 
@@ -66,6 +72,7 @@ def environment() -> jinja2.Environment:
     )
     made.filters["css_text"] = _css_text
     made.globals["kept"] = _Kept()
+    made.filters["named"] = _named
     made.filters["segments"] = segments
     made.filters["unbroken"] = _unbroken
     return made

@@ -115,13 +115,16 @@ def _answer(answer: AnswerView, paper: Paper, say: Phrases) -> Iterator[str]:
 
 
 def _groups(groups: Sequence[GroupView], paper: Paper, say: Phrases) -> Iterator[str]:
-    """Who does what, worst first; what several have as their cause is told once, below the last of them."""
+    """Who does what, worst first; what several have as their cause is told once, below the last of them.
+
+    Where another cause came between, a group further down repeats its own.
+    """
     lines = [f"{paper.symbol(each.tone)} {each.line}" for each in groups]
     rights = [_right(each, paper.width - _GAP - width_of(line)) for each, line in zip(groups, lines, strict=True)]
     # As far right as the longest line asks for, and the longest of what stands there allows.
     rooms = [paper.width - _GAP - width_of(right) for right in rights if right]
     column = min((*rooms, max(map(width_of, lines))), default=0)
-    cause, step, told = "", "", set()
+    cause, step, last_cause = "", "", ""
     for place, each in enumerate(groups):
         line, right = lines[place], rights[place]
         style = each.tone
@@ -132,10 +135,10 @@ def _groups(groups: Sequence[GroupView], paper: Paper, say: Phrases) -> Iterator
             yield from paper.paragraph(right, 4) if right else ()
         cause, step = each.because or cause, each.step_words or step
         follows = place + 1 < len(groups) and groups[place + 1].same_cause
-        if cause and cause not in told and not follows:
-            told.add(cause)
-            words = say("text.because", short=cause) + (say("text.to-step", step=step) if step else "")
-            yield from paper.paragraph(words, 2)
+        if cause and not follows:
+            words = say("group.same-cause") if cause == last_cause else say("text.because", short=cause)
+            last_cause = cause
+            yield from paper.paragraph(words + (say("text.to-step", step=step) if step else ""), 2)
         if not follows:
             cause, step = "", ""
 
@@ -186,14 +189,19 @@ def _tiles(tiles: Sequence[TileView], paper: Paper) -> Iterator[str]:
             continue
         lead = f"{pad(each.name, names)} {mark} "
         said = "  ".join(filter(None, (each.value, each.services)))
-        if len(each.records) == 1 and width_of(f"{lead}{said}  {each.records[0]}") <= paper.width:
+        problem = each.problem and each.problem + (
+            f" {paper.symbol('to')} {each.step_words}" if each.step_words else ""
+        )
+        one_line = len(each.records) == 1 and width_of(f"{lead}{said}  {each.records[0]}") <= paper.width
+        if one_line:
             yield f"{lead}{'  '.join(filter(None, (said, paper.ink(each.records[0], 'code'))))}"
         else:
-            yield from paper.hang(said, lead)
+            yield from paper.hang(said, lead) if said or each.records or not problem else ()
             yield from (f"{' ' * width_of(lead)}{paper.ink(record, 'code')}" for record in each.records)
-        if each.problem:
-            words = each.problem + (f" {paper.symbol('to')} {each.step_words}" if each.step_words else "")
-            yield from paper.paragraph(words, width_of(lead), style=each.tone)
+        if problem:
+            # Where there is nothing else to show, what is wrong stands beside the mark.
+            first = "" if one_line or said or each.records else lead
+            yield from paper.paragraph(problem, width_of(lead), first, style=each.tone)
     if small:
         yield from paper.paragraph("   ".join(small), 0, style="dim")
 
@@ -285,10 +293,10 @@ def _many(view: DomainsView, meta: Sequence[str], paper: Paper, say: Phrases) ->
         mark = paper.ink(paper.symbol(row.tone), row.tone)
         values = [row.refused, row.at_risk] if view.with_messages else []
         values += [paper.ink(paper.symbol(each.tone), each.tone) if each.tone else "" for each in row.cells]
-        told = "".join(" " * _GAP + _centred(value, width) for value, width in zip(values, widths, strict=True))
+        columns = "".join(" " * _GAP + _centred(value, width) for value, width in zip(values, widths, strict=True))
         if not fits:
             yield f"{mark} {name}"
-        start = f"{mark} {pad(name, longest)}{told}" if fits else f"  {told}"
+        start = f"{mark} {pad(name, longest)}{columns}" if fits else f"  {columns}"
         if row.first and notes:
             yield from paper.hang(row.first, start + " " * _GAP)
         else:

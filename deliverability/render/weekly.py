@@ -32,6 +32,7 @@ from deliverability.words.speaker import Guide, Speaker
 _GRADES = GRADES[::-1]
 _RUNS_SHOWN = 13  # a quarter of a year, and what fits the width of a page
 _SHOWN = 10  # headlines, and domains that changed; the others are folded
+_DOMAINS_SHOWN = 3  # with who sends as them; the others are folded
 _LIMITS = {"spf.lookups": 10, "message.size_octets": 10_000_000, "html.octets": 102_000}
 
 
@@ -110,6 +111,7 @@ class HtmlPages(Struct, frozen=True):
                 receivers=receivers,
                 legend=_legend(view.entries),
                 shown=_SHOWN,
+                domains_shown=_DOMAINS_SHOWN,
                 other_lang=other,
                 other_page=page_name(START, other),
                 css=(locate("reports") / "style.css").read_text("utf-8") + _css(),

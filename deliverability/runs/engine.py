@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -200,7 +200,6 @@ def _judged_report(audited: Audited, rules: RuleSet, selection: Selection) -> Re
         rules_digest=rules.digest,
         findings=judged.findings,
         assessment=judged.assessment,
-        assumed=_assumed(audited.facts, rules, selection.receivers or rules.providers),
         notes=notes_on(audited.subject.domain, audited.facts, audited.started, audited.sources),
         run=Run(__version__, audited.started, audited.sources),
         second_opinion=audited.opinion,
@@ -215,19 +214,6 @@ def _answered(report: Report, rules: RuleSet) -> Report:
     steps = plan.steps(report, rules)
     steps = plan.with_gains(steps, report.verdicts, plan.by_tally(steps, report, rules))
     return replace(report, answer=answer(report, rules, steps))
-
-
-def _assumed(facts: FactSet, rules: RuleSet, receivers: Sequence[str]) -> Mapping[str, Value]:
-    """What the user did not say and the verdicts rest on."""
-    from deliverability.judge.engine import volume_classes
-
-    assumed: dict[str, Value] = {}
-    if facts.value("subject.purpose_basis") == "inferred":
-        assumed["purpose"] = facts.value("subject.purpose")
-        assumed["signs"] = facts.value("subject.purpose_signs")
-    if any(len(volume_classes(rules.receivers[each], rules, facts)) > 1 for each in receivers):
-        assumed["volume"] = "small-or-bulk"
-    return assumed
 
 
 class Reported(Struct, frozen=True):

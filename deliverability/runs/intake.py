@@ -23,6 +23,7 @@ from deliverability.feedback.limits import NotReadError
 from deliverability.feedback.outcomes import Outcomes
 from deliverability.feedback.places import PlaceItem, UnreadPlace, items
 from deliverability.feedback.readings import FoundEvents, FoundReport, FoundValues, UnusedPart, feedback_in
+from deliverability.feedback.records import SeenRecords
 from deliverability.feedback.trust import CarrierProof, ReportNames, carrier_proof, reporter_key, trust_of
 from deliverability.history.observations import Batch, ItemState, Observations, ReportRows, Taken
 from deliverability.history.reports import DAY
@@ -150,6 +151,7 @@ class _Run:
         self._now = int(plan.ports.clock.now().timestamp())
         self._since = None if plan.since is None else _midnight(plan.since)
         self._intake = 0
+        self._seen = SeenRecords()
         self.result = IntakeResult()
 
     def begin(self) -> None:
@@ -265,7 +267,7 @@ class _Run:
             return seen
         proofs: dict[int, CarrierProof] = {}
         taken = unused = left_out = False
-        for each in feedback_in(item.content, item.name, batch.rows, self._now, plan.outcomes):
+        for each in feedback_in(item.content, item.name, batch.rows, self._now, self._seen, plan.outcomes):
             if isinstance(each, UnusedPart):
                 unused |= each.is_report
                 self._unused(batch, item, each)

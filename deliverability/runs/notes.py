@@ -53,11 +53,11 @@ def notes_on(domain: str, facts: FactSet, started: str, sources: Sequence[str]) 
 def _recorded_notes(facts: FactSet) -> Iterator[Note]:
     """What the receiver of the message recorded, and where our own result is another one, the likely reason."""
     results = {method: facts.at(f"recorded.{method}") for method in ("spf", "dkim", "dmarc", "compauth")}
-    told = " ".join(f"{method}={result}" for method, result in results.items() if isinstance(result, str))
+    stated = " ".join(f"{method}={result}" for method, result in results.items() if isinstance(result, str))
     by = facts.value("recorded.by")
-    if not told or not isinstance(by, str):
+    if not stated or not isinstance(by, str):
         return
-    yield Note("recorded", {"by": by, "results": told})
+    yield Note("recorded", {"by": by, "results": stated})
     for each in records_of(facts.value("recorded.differences")):
         method = str(each["method"]).upper()
         values = {"by": by, "method": method, "recorded": each["recorded"], "ours": each["ours"]}

@@ -47,10 +47,14 @@ class Observing(Struct, frozen=True):
     rules: tuple[Path, ...] = ()
 
 
-def observing(settings: Settings, folder: Path | None, days: int | None = None) -> Observing:
-    """As the settings have it; `days`: another length of the window."""
+def observing(
+    settings: Settings, folder: Path | None, days: int | None = None, *, history: str | None = None
+) -> Observing:
+    """As the settings have it; `days`: another length of the window, `history`: the URL of another one."""
     said = settings.feedback
-    return Observing(settings.history, folder, days or said.days, said.trust, settings.source_words, settings.rules)
+    return Observing(
+        history or settings.history, folder, days or said.days, said.trust, settings.source_words, settings.rules
+    )
 
 
 def with_observed(jobs: Iterable[Job], how: Observing, now: datetime) -> Iterator[Job]:
@@ -66,30 +70,71 @@ def with_observed(jobs: Iterable[Job], how: Observing, now: datetime) -> Iterato
         return
     history = History.open(how.url, folder=how.folder)
     try:
+        observer = Observer(history, how, now)
         for job in jobs:
-            yield job if job.domain is None else replace(job, options=_observed(job, job.domain, history, how, now))
+            yield job if job.domain is None else replace(job, options=observer.observed(job.options, job.domain))
     finally:
         history.close()
 
 
-def _observed(job: Job, domain: str, history: History, how: Observing, now: datetime) -> Options:
-    from deliverability.history.deliveries import deliveries_of
-    from deliverability.history.window import window
+class Observer:
+    """Looks domains up in an open store. Of one without reports there is nothing to tell, and that costs nothing."""
 
-    home, second = registrable_domain(domain), int(now.timestamp())
-    seen = window(history, home, how.days, how.trust, second)
-    became = deliveries_of(history, home, how.days, second)
-    if became is not None:
-        became = replace(became, known=_known(became, how.rules))
-    stage, rua = _seen_before(history, domain)
-    return replace(
-        job.options,
-        observed=seen if seen.first_report is not None else None,
-        deliveries=became,
-        source_words=how.words,
-        stage_seen=stage,
-        rua_since=rua,
-    )
+    def __init__(self, history: History, how: Observing, now: datetime, running: str = "") -> None:
+        """`running`: start of a run that is not over; what it keeps is not of before. Raises HistoryError."""
+        from deliverability.history.deliveries import fared_domains
+        from deliverability.history.window import reported_domains
+
+        self._history = history
+        self._how = how
+        self._now = int(now.timestamp())
+        self._running = running
+        self._reported = reported_domains(history)
+        self._fared = fared_domains(history)
+        self._sources: dict[str, list[str]] = {}
+        for name, source in history.subjects() if self._reported else ():
+            self._sources.setdefault(name, []).append(source)
+
+    def knows(self, domain: str) -> bool:
+        """Whether anything is kept of it."""
+        from deliverability.history.deliveries import EVERY
+
+        if not self._reported and not self._fared:
+            return False
+        home = registrable_domain(domain)
+        return home in self._reported or home in self._fared or EVERY in self._fared
+
+    def observed(self, options: Options, domain: str) -> Options:
+        """The options with what is known of the domain. Raises HistoryError."""
+        from deliverability.history.window import window
+
+        how = self._how
+        words = replace(options, source_words=how.words)
+        if not self.knows(domain):
+            return words
+        home = registrable_domain(domain)
+        words = replace(words, deliveries=self._deliveries(home))
+        if home not in self._reported:
+            return words
+        seen = window(self._history, home, how.days, how.trust, self._now)
+        if seen.first_report is None:
+            return words
+        stage, rua = self._seen_before(domain)
+        return replace(words, observed=seen, stage_seen=stage, rua_since=rua)
+
+    def _deliveries(self, home: str) -> Deliveries | None:
+        """What became of the mail of an organizational domain; None where nothing is kept of it."""
+        from deliverability.history.deliveries import deliveries_of
+
+        became = deliveries_of(self._history, home, self._how.days, self._now)
+        return None if became is None else replace(became, known=_known(became, self._how.rules))
+
+    def _seen_before(self, domain: str) -> tuple[StageSeen | None, str | None]:
+        """The stage and since when, and since when there is an address for reports, as earlier runs saw them."""
+        points: list[Point] = []
+        for source in self._sources.get(domain, ()):
+            points += self._history.follow(domain, source, newest=_RUNS, topics=("dmarc",))
+        return _seen([each for each in points if each.run.started != self._running])
 
 
 @lru_cache(maxsize=2)
@@ -120,12 +165,7 @@ def _known(became: Deliveries, folders: Sequence[Path]) -> dict[tuple[str, str],
     return found
 
 
-def _seen_before(history: History, domain: str) -> tuple[StageSeen | None, str | None]:
-    """The stage and since when, and since when there is an address for reports, as earlier runs saw them."""
-    points: list[Point] = []
-    for name, source in history.subjects():
-        if name == domain:
-            points += history.follow(name, source, newest=_RUNS, topics=("dmarc",))
+def _seen(points: list[Point]) -> tuple[StageSeen | None, str | None]:
     points.sort(key=lambda each: each.run.started, reverse=True)
     stages = [(each.run.started, each.facts.value("dmarc.stage")) for each in points]
     known = [(started[:10], stage) for started, stage in stages if isinstance(stage, str)]

@@ -385,6 +385,8 @@ def _rehearsed(draft: Remedy, before: _State, after: _State) -> Remedy:
             if (old := before.facts.at(path)) != (new := after.facts.at(path))
             and not isinstance(old, Unknown)
             and not isinstance(new, Unknown)
+            # A first policy makes mail that passes nothing fail it, which alone is neither gain nor loss.
+            and (path, new) != ("dmarc.result", "fail")
         ),
         gains=tuple(
             Gain(receiver, kind, now)

@@ -39,4 +39,4 @@ def read_rules(extra: Sequence[Path] = ()) -> RuleSet:
     try:
         return replace(rules, knowledge=load_knowledge(folders))
     except CatalogueError as error:
-        raise RuleError(error.problems) from None
+        raise RuleError(*error.details) from None

@@ -13,12 +13,30 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from deliverability import _yamlstrict as yamlstrict
+from deliverability._yamlstrict import (
+    CANNOT_STAND,
+    DEFINED,
+    FIELDS,
+    LIST,
+    MISSING,
+    NO_SUCH_FIELD,
+    NOT_ONE_OF,
+    TRUE_OR_FALSE,
+    nearest,
+)
+from deliverability.model.codes import Code, Detail
 from deliverability.model.rules import READ_AS, Confidence
 from deliverability.model.senders import Alignment, Dkim, Include, Pattern, Service, ServiceKind, ServiceSource
 
 FOLDER = "senders"
 COMMON = "selectors.yaml"
 RARE = "rare-selectors.yaml"
+
+
+CNAME_OR_TXT = Code("sender-record")
+NOTHING_FIXED = Code("sender-nothing-fixed")
+NO_SUCH_SELECTOR = Code("sender-no-such-selector", ("name",))
+HTTPS = Code("sender-https")
 
 
 class CatalogueError(yamlstrict.FilesError):
@@ -35,7 +53,7 @@ def load_senders(folders: Iterable[Path]) -> tuple[Mapping[str, Service], tuple[
     for folder in folders:
         reader.folder(folder / FOLDER)
     if reader.problems:
-        raise CatalogueError(reader.problems)
+        raise CatalogueError(*reader.problems)
     fixed = (name for each in reader.services.values() if each.dkim.fixed for name in each.dkim.names)
     common, rare = (tuple(dict.fromkeys(reader.selectors[name])) for name in (COMMON, RARE))
     return reader.services, common, tuple(dict.fromkeys((*common, *rare, *fixed)))
@@ -57,38 +75,35 @@ class _Reader:
     """Reads files and collects all that is wrong with them."""
 
     def __init__(self) -> None:
-        self.problems: list[str] = []
+        self.problems: list[Detail] = []
         self.services: dict[str, Service] = {}
         self.selectors: dict[str, list[str]] = {COMMON: [], RARE: []}
-        self._path = Path()
         self._document = yamlstrict.Document(None, {})
 
     def folder(self, folder: Path) -> None:
-        here: dict[str, str] = {}
+        here: dict[str, yamlstrict.FileLine] = {}
         for path in sorted(folder.glob("*.yaml")):
             document = yamlstrict.read_file(path, self.problems)
             if document is None:
                 continue
             self._document = document
-            self._path = path
             if path.name in self.selectors:
                 self.selectors[path.name] += self._items(
                     document.data, (), lambda each, at: self._text(each, at, _NAME)
                 )
                 continue
-            for index, item in enumerate(self._items(self._document.data, (), lambda each, _: each)):
+            for index, item in enumerate(self._items(document.data, (), lambda each, _: each)):
                 service = self._service(item, (index,))
                 if service is None:
                     continue
                 if service.id in here:
-                    self._problem(f"{service.id} is already defined in {here[service.id]}", (index,))
+                    self._problem(DEFINED(name=service.id, place=str(here[service.id])), (index,))
                     continue
-                here[service.id] = f"{path}:{self._document.line((index,))}"
+                here[service.id] = document.at(index)
                 self.services[service.id] = service
 
-    def _problem(self, message: str, path: _Path) -> None:
-        where = ".".join(str(step) for step in path)
-        self.problems.append(f"{self._path}:{self._document.line(path)}: {where}: {message}")
+    def _problem(self, detail: Detail, path: _Path) -> None:
+        self.problems.append(self._document.at(*path).problem(detail, ".".join(map(str, path))))
 
     def _service(self, data: Any, path: _Path) -> Service | None:
         before = len(self.problems)
@@ -124,7 +139,7 @@ class _Reader:
             alignment=self._choice(Alignment, fields.get("alignment"), (*path, "alignment")),
             console=self._words(fields["console"], (*path, "console")) if "console" in fields else None,
             sources=self._sources(fields, path),
-            file=str(self._path),
+            file=self._document.file,
         )
         return service if len(self.problems) == before else None
 
@@ -136,7 +151,7 @@ class _Reader:
         record = part.get("record", "")
         fixed, fixed_fields = (self._flag(part, name, at) for name in ("fixed", "fixed_fields"))
         if record not in ("", "cname", "txt"):
-            self._problem("cname or txt", (*at, "record"))
+            self._problem(CNAME_OR_TXT(), (*at, "record"))
         dkim = Dkim(
             selectors=self._patterns(part, "selectors", at, _LABEL),
             older=self._patterns(part, "older", at, _LABEL),
@@ -147,9 +162,9 @@ class _Reader:
             fixed_fields=fixed_fields,
         )
         if dkim.fixed and not dkim.names:
-            self._problem("without selectors that can be asked for nothing is fixed", (*at, "fixed"))
+            self._problem(NOTHING_FIXED(), (*at, "fixed"))
         for strange in {each.text for each in dkim.own} - {each.text for each in (*dkim.selectors, *dkim.older)}:
-            self._problem(f"{strange} is not among selectors and older", (*at, "own"))
+            self._problem(NO_SUCH_SELECTOR(name=strange), (*at, "own"))
         return dkim
 
     def _sources(self, fields: Mapping[str, Any], path: _Path) -> tuple[ServiceSource, ...]:
@@ -159,7 +174,7 @@ class _Reader:
                 return None
             url = self._text(read.get("url"), (*at, "url"), None)
             if url and not url.startswith("https://"):
-                self._problem("an address that begins with https://", (*at, "url"))
+                self._problem(HTTPS(), (*at, "url"))
             checked = self._text(read.get("checked"), (*at, "checked"), _DATE)
             return ServiceSource(url, checked, self._text(read.get("read_as"), (*at, "read_as"), _READ_AS))
 
@@ -170,20 +185,20 @@ class _Reader:
         self, data: Any, path: _Path, required: Sequence[str], optional: Sequence[str]
     ) -> Mapping[str, Any] | None:
         if not isinstance(data, dict):
-            self._problem("fields with values", path)
+            self._problem(FIELDS(), path)
             return None
         for name in required:
             if name not in data:
-                self._problem(f"{name} is missing", path)
+                self._problem(MISSING(name=name), path)
         for name in data:
             if name not in required and name not in optional:
-                self._problem(f"no field has this name; known are {', '.join((*required, *optional))}", (*path, name))
+                self._problem(nearest(NO_SUCH_FIELD(), name, (*required, *optional)), (*path, name))
         return data
 
     def _flag(self, fields: Mapping[str, Any], name: str, path: _Path) -> bool:
         value = fields.get(name, False)
         if not isinstance(value, bool):
-            self._problem("true or false", (*path, name))
+            self._problem(TRUE_OR_FALSE(), (*path, name))
         return value is True
 
     def _part(self, fields: Mapping[str, Any], name: str, path: _Path, known: Sequence[str]) -> Mapping[str, Any]:
@@ -191,13 +206,13 @@ class _Reader:
 
     def _items(self, data: Any, path: _Path, read: Callable[[Any, _Path], Any]) -> list[Any]:
         if not isinstance(data, list):
-            self._problem("a list", path)
+            self._problem(LIST(), path)
             return []
         return [read(each, (*path, index)) for index, each in enumerate(data)]
 
     def _text(self, data: Any, path: _Path, shape: re.Pattern[str] | None) -> str:
         if not isinstance(data, str) or not data.strip() or (shape is not None and shape.fullmatch(data) is None):
-            self._problem(f"{data!r} cannot stand here", path)
+            self._problem(CANNOT_STAND(value=str(data)), path)
             return ""
         return data
 
@@ -223,7 +238,7 @@ class _Reader:
         try:
             return among(data)
         except ValueError:
-            self._problem(f"{data!r} is not one of {', '.join(among)}", path)
+            self._problem(NOT_ONE_OF(value=str(data), values=tuple(among)), path)
             return None
 
 

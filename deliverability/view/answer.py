@@ -256,9 +256,9 @@ def joined(names: Sequence[str], say: Phrases) -> str:
 
 def kind_words(kind: VerdictKind, effects: Iterable[Said], say: Phrases) -> str:
     """What becomes of the mail; what is at risk says by which effect."""
-    said = [(each.effect, each.contested) for each in effects]
-    if said and kind in (VerdictKind.AT_RISK, VerdictKind.DNS_NOT_READY):
-        return effect_words(said, say)
+    stated = [(each.effect, each.contested) for each in effects]
+    if stated and kind in (VerdictKind.AT_RISK, VerdictKind.DNS_NOT_READY):
+        return effect_words(stated, say)
     return say(f"verdict.{kind.value}")
 
 
@@ -297,7 +297,7 @@ def _lead(report: Report, findings: FindingIndex, speaker: Speaker, tone: str) -
         return tone, _of_tiles(answer.tiles, findings, say, domain)
     worst = answer.groups[0]
     if not report.message and worst.kind is not VerdictKind.DNS_NOT_READY:
-        return tone, _of_dns(worst, answer.tiles, findings, say, domain)
+        return tone if broken else group_tone(worst), _of_dns(worst, answer.tiles, findings, say, domain)
     return group_tone(worst), _of_groups(answer.groups, report, findings, speaker)
 
 
@@ -389,13 +389,13 @@ def _depends(group: ReceiverGroup, words: Mapping[str, str], number: str, say: P
     many = say("verdict.from-number", n=number_of) if number_of else say("lead.in-bulk")
     amount = say("lead.amount", n=number_of) if number_of else say("lead.amount-bulk")
     fine = alone and group.small in (None, VerdictKind.ACCEPTED, VerdictKind.DNS_READY)
-    said = (
+    sentence = (
         say(f"lead.depends-refused.{number}", **words, many=many)
         if refused
         else say("lead.depends", **words, does=does, amount=amount)
     )
     below = "below-other" if not fine else "below-fine" if group.bulk_from else "otherwise-fine"
-    return said + say(f"lead.{below}")
+    return sentence + say(f"lead.{below}")
 
 
 def _does(effects: Iterable[Said], number: str, say: Phrases) -> str:

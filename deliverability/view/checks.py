@@ -95,11 +95,6 @@ class CheckView:
         return self._words.title if self.outcome in ("met", "not-applicable") else self._words.heading
 
     @property
-    def clause(self) -> str:
-        """The same within a sentence."""
-        return self._words.short or self._words.noun
-
-    @property
     def message(self) -> str:
         """What was found, of the first finding."""
         return self._words.message
@@ -237,16 +232,6 @@ def requirement_sources(receiver: Receiver, rules: Iterable[str], speaker: Speak
     statements = (each for rule in rules for each in speaker.rules.statements(receiver, rule))
     refs = dict.fromkeys(SourceRef(ref.ref) for each in statements for ref in each.sources)
     return tuple(_source(ref, speaker) for ref in refs)
-
-
-def source_line(source: SourceView, say: Phrases) -> str:
-    """A source without its link: title, section, when it was last read."""
-    parts = [source.title]
-    if source.section:
-        parts.append(say("label.section", section=source.section))
-    if source.checked:
-        parts.append(source.checked)
-    return say("site_separator").join(parts)
 
 
 def _effect_lines(effects: Iterable[EffectView], say: Phrases) -> tuple[str, ...]:

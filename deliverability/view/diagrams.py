@@ -474,9 +474,9 @@ def _size_limits(report: Report, speaker: Speaker) -> dict[int, tuple[str, str]]
                 add(value, say("size.common"), finding.rule)
             for judgement in finding.judgements:
                 receiver = speaker.rules.receivers.get(judgement.receiver)
-                said = statement_of(judgement, finding.rule, speaker)
-                if receiver is not None and said is not None:
-                    add(said.limits.get(name, value), receiver.name.get(speaker.lang, receiver.id), finding.rule)
+                statement = statement_of(judgement, finding.rule, speaker)
+                if receiver is not None and statement is not None:
+                    add(statement.limits.get(name, value), receiver.name.get(speaker.lang, receiver.id), finding.rule)
     return {limit: (say("value.separator").join(names), rules[limit]) for limit, names in whose.items()}
 
 

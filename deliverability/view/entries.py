@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from deliverability.view.answer import WORST_FIRST
 from deliverability.view.diff import Piece
+from deliverability.view.sends import SendsView
 
 _CAUSES_SHOWN = 2  # with both, a domain takes a screen
 
@@ -124,6 +125,7 @@ class EntryView(Struct, frozen=True):
         groups: all that changed, by what it follows from: removed records first, then the others by what came of them,
             then what follows from none.
         regraded: the grade before was formed in another way.
+        sends: who sends as it; None: no reports of it are read.
 
     """
 
@@ -145,6 +147,7 @@ class EntryView(Struct, frozen=True):
     unchecked_words: str
     regraded: bool
     block: BlockView
+    sends: SendsView | None = None
 
     @property
     def lost(self) -> bool:

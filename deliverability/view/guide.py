@@ -91,7 +91,7 @@ def _row(step: GuideStep, texts: Mapping[str, Any], findings: FindingIndex, say:
         because=_because(step, findings, say, _in_language(texts.get("shown_with"), say.lang)),
         step=step.step,
         step_words=step_words(step.step, say),
-        anchor=findings.anchor(step.findings[0]) if step.findings and step.step is None else "",
+        anchor=findings.anchor(step.findings[0]) if step.because is Because.UNMET and step.step is None else "",
         effect=words["effect"],
         correction=words["correction"],
     )

@@ -13,7 +13,7 @@ from deliverability.view.diagrams import BarView
 from deliverability.view.findings import receiver_short
 from deliverability.view.preview import ColourScheme, Preview, Showing, preview
 from deliverability.view.report import ReportView
-from deliverability.view.savings import SavingsView
+from deliverability.view.savings import SavingsView, savings
 from deliverability.words.sentences import Phrases, octets, shortened, visible
 
 _FEATURES_SHOWN = 12
@@ -149,7 +149,7 @@ def look_view(view: ReportView, contents: MessageContents, copy: LighterCopy | N
         html=view.diagrams.html,
         html_size=octets(shown.octets, say) if shown else "",
         todo=tuple((each.headline, each.anchor) for each in view.todo if each.topic in _LOOKS),
-        savings=view.savings,
+        savings=savings(view.report.facts, view.speaker.say),
         lighter=_lighter(copy, say),
         slims=copy is None or copy.after < copy.before,
         features=features[:_FEATURES_SHOWN],

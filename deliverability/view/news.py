@@ -10,9 +10,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deliverability.model.answer import Said
-from deliverability.model.history import Cause, ChangeKind, RecordChange, VerdictChange
+from deliverability.model.gate import GateKind
+from deliverability.model.history import Cause, ChangeKind, FindingChange, RecordChange, VerdictChange
 from deliverability.model.report import VerdictKind
 from deliverability.model.rules import Effect, RuleSet
+from deliverability.model.traffic import GateWeek
 from deliverability.model.weekly import Summary, WeeklyEntry
 from deliverability.words.changes import record_news
 from deliverability.words.dates import day_words
@@ -113,11 +115,11 @@ def run_news(summary: Summary, rules: RuleSet, say: Phrases) -> RunNews:
     ranks = tuple(len(NewsKind) if news is None else news.kind for news in found)
     removed = [writer.said("removed", NewsKind.OTHER, visible(domain)) for domain in summary.removed]
     placed = [replace(news, place=place) for place, news in enumerate(found) if news is not None]
-    told = sorted(placed + removed, key=lambda news: news.kind)
+    ordered = sorted(placed + removed, key=lambda news: news.kind)
     still = [writer.still(each) for each, rank in zip(entries, ranks, strict=True) if rank > NewsKind.AT_RISK]
-    if not told:
+    if not ordered:
         return RunNews((writer.of_all("quiet", entries),), tuple(filter(None, still)), ranks, tone)
-    return RunNews(tuple(told), tuple(filter(None, still)), ranks, told[0].tone)
+    return RunNews(tuple(ordered), tuple(filter(None, still)), ranks, ordered[0].tone)
 
 
 class _Writer:
@@ -150,6 +152,10 @@ class _Writer:
         unchecked = [each for each in news if each.kind is ChangeKind.UNCHECKED]
         if unchecked and entry.failures:
             return self._unchecked(entry, name)
+        if (gate := entry.gate) is not None and gate.before is GateKind.SAFE and gate.has_news:
+            return self._gate(
+                "shut", gate, name, NewsKind.OTHER, self._because([self._worst(entry, new)] if new else ())
+            )
         better = [each for each in comparison.verdicts if each.after.rank < each.before.rank]
         fine = [each for each in better if each.after in _FINE]
         if fine:
@@ -157,14 +163,13 @@ class _Writer:
         freed = [each for each in better if each.before is VerdictKind.REJECTED]
         if freed:
             return self._verdicts("less", freed, name, causes, NewsKind.BETTER)
+        if gate is not None and gate.kind is GateKind.SAFE and gate.has_news and not new:
+            return self._gate("open", gate, name, NewsKind.BETTER)
         if comparison.records:
             return self._other(name, say("value.separator").join(causes))
         if new:
-            texts = entry.texts.get(say.lang, {})
-            worst = max(new, key=lambda each: each.severity.rank)
-            what = texts[worst.fingerprint].title if worst.fingerprint in texts else worst.rule
             more = say.count("news.more", len(new) - 1) if len(new) > 1 else ""
-            return self._other(name, visible(shortened(what)) + more)
+            return self._other(name, self._worst(entry, new) + more)
         mended = [each for each in news if each.kind in (ChangeKind.MENDED, ChangeKind.GONE)]
         return self.said("mended", NewsKind.BETTER, name, causes, n=len(mended)) if mended else None
 
@@ -217,6 +222,16 @@ class _Writer:
         words = self._say("news.other", domain=name, what=what)
         return NewsView(NewsKind.OTHER, name, words, (words, self._say("news.changed", domain=name)))
 
+    def _gate(self, key: str, gate: GateWeek, name: str, kind: NewsKind, because: str = "") -> NewsView:
+        whole, bare = (self._say(f"news.gate.{key}", domain=name, policy=gate.to, because=b) for b in (because, ""))
+        return NewsView(kind, name, whole, (whole, bare))
+
+    def _worst(self, entry: WeeklyEntry, new: Sequence[FindingChange]) -> str:
+        """The worst of what is new, by its title."""
+        worst = max(new, key=lambda each: each.severity.rank)
+        text = entry.texts.get(self._say.lang, {}).get(worst.fingerprint)
+        return visible(shortened(text.title if text else worst.rule))
+
     def _unchecked(self, entry: WeeklyEntry, name: str) -> NewsView:
         say = self._say
         lost = entry.comparison.of(ChangeKind.UNCHECKED) if entry.comparison else ()
@@ -233,8 +248,8 @@ class _Writer:
         if any(each.after is VerdictKind.DNS_NOT_READY for each in changes):
             return "dns"
         names = {each.receiver for each in changes}
-        said = [one for each in entry.verdicts if each.receiver in names for one in each.effects]
-        worst = max(said, key=lambda one: (one.effect.rank, not one.contested), default=Said(Effect.NOTE))
+        effects = [one for each in entry.verdicts if each.receiver in names for one in each.effects]
+        worst = max(effects, key=lambda one: (one.effect.rank, not one.contested), default=Said(Effect.NOTE))
         if worst.effect is Effect.REJECT:
             return "may-reject"
         return worst.effect.value if worst.effect.hinders else "at-risk"
@@ -250,15 +265,15 @@ class _Writer:
             dict.fromkeys([*behind, *comparison.records]), key=lambda each: each.removed is None
         )
         gone = [each for each in records if each.removed]
-        told = [record_news(each, comparison.domain, say) for each in gone or records]
+        lines = [record_news(each, comparison.domain, say) for each in gone or records]
         lookups = next((f for c in comparison.changes for f in c.facts if f.path == "spf.lookups"), None)
         if lookups is not None and not gone:
-            told.insert(1, say("news.lookups", before=str(lookups.before), after=str(lookups.after)))
+            lines.insert(1, say("news.lookups", before=str(lookups.before), after=str(lookups.after)))
         causes = [cause for one in comparison.verdicts for cause in one.causes]
         causes += [cause for change in comparison.changes for cause in change.causes]
-        if not told and causes and causes[0] in _PLAIN:
-            told = [say(f"news.cause.{causes[0].value}")]
-        return tuple(dict.fromkeys(told))[:_CAUSES]
+        if not lines and causes and causes[0] in _PLAIN:
+            lines = [say(f"news.cause.{causes[0].value}")]
+        return tuple(dict.fromkeys(lines))[:_CAUSES]
 
     def _name(self, entry: WeeklyEntry) -> str:
         source = visible(shortened(entry.source, _NAME))
@@ -300,7 +315,7 @@ class _Writer:
         return NewsView(kind, "", say(f"news.body.{form}.{state}", **values), tuple(subjects))
 
 
-_PLAIN = (Cause.SETTINGS, Cause.RULES, Cause.CLOCK, Cause.MAIL)
+_PLAIN = (Cause.SETTINGS, Cause.RULES, Cause.CLOCK, Cause.MAIL, Cause.TRAFFIC)
 
 
 def _worst(entry: WeeklyEntry) -> tuple[str, list[str]]:

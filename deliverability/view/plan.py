@@ -230,6 +230,8 @@ class _Writer:
 
     def _hint(self, step: PlanStep) -> str:
         report, say = self._report, self._say
+        if not set(report.run.sources) <= {"dns", "live"}:
+            return say("plan.hand-over-alike", n=str(step.number))
         own = bool(report.message) and report.facts.value("message.from_domain") == report.domain
         subject = [visible(report.domain)] if report.domain and not own else []
         subject += [say("plan.hand-over-mail", file=visible(shlex.quote(report.message)))] if report.message else []

@@ -265,10 +265,11 @@ class ReportView:
 
     @cached_property
     def savings(self) -> SavingsView | None:
-        """What would make the message lighter."""
+        """What would make the message lighter, where its size is worth a thought."""
         from deliverability.view.savings import savings
 
-        return savings(self.report.facts, self.speaker.say)
+        size = self.diagrams.size
+        return savings(self.report.facts, self.speaker.say) if size is not None and size.heavy else None
 
     @cached_property
     def diagrams(self) -> Diagrams:

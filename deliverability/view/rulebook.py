@@ -150,9 +150,9 @@ class Rulebook(Struct, frozen=True):
             purposes=say("value.separator").join(purpose.value for purpose in rule.purpose),
             limits=self._limits(rule.limits),
             receivers=tuple(
-                self._treatment(rule, receiver.id, receiver.name[say.lang], receiver_href(receiver), said)
+                self._treatment(rule, receiver.id, receiver.name[say.lang], receiver_href(receiver), statement)
                 for receiver in self.rules.receivers.values()
-                for said in receiver.rules.get(rule.id, ())
+                for statement in receiver.rules.get(rule.id, ())
             ),
             sources=self._sources(rule.sources),
         )
@@ -184,7 +184,9 @@ class Rulebook(Struct, frozen=True):
             whom = say("site.combines", names=names(each.name[say.lang] for each in known))
         elif receiver.bulk_from is not None:
             whom = say("site.bulk-from", n=f"{receiver.bulk_from:,}")
-        elif any(said.volume is not VolumeClass.ANY for several in receiver.rules.values() for said in several):
+        elif any(
+            statement.volume is not VolumeClass.ANY for several in receiver.rules.values() for statement in several
+        ):
             whom = say("site.bulk-open")
         else:
             whom = say("site.bulk-none")

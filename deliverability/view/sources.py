@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from deliverability.model.codes import details_in
-from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of
+from deliverability.model.facts import FactSet, Reason, Unknown, Value, records_of, text_of
 from deliverability.view.report import ReportView
 from deliverability.words.dates import full_day_words
 from deliverability.words.details import detail_words
 from deliverability.words.phrases import Phrases
 from deliverability.words.sentences import visible
-
-_SUMS = ("own.messages", "own.aligned", "forged", "reports", "span_days")
 
 
 class SourceRow(Struct, frozen=True):
@@ -80,8 +78,9 @@ def sources_summary(facts: FactSet, say: Phrases) -> str:
     numbers = {
         name: facts.at(f"traffic.{name}") for name in ("own.messages", "own.aligned", "forged", "reports", "span_days")
     }
-    if any(isinstance(each, Unknown) for each in numbers.values()):
-        return say("sources.none")
+    lost = next((each for each in numbers.values() if isinstance(each, Unknown)), None)
+    if lost is not None:
+        return say("sources.none" if lost.reason is Reason.NOT_CONFIGURED else "sources.no-dns")
     said = {name.replace("own.", "own-"): f"{_number(each):,}" for name, each in numbers.items()}
     return say("sources.summary", **{name.replace("-", "_"): each for name, each in said.items()})
 

@@ -32,9 +32,10 @@ from deliverability.view.entries import (
 )
 from deliverability.view.findings import record_lines
 from deliverability.view.news import RunNews, problem_words, run_news
+from deliverability.view.sends import SendsView, sends_of_all, sends_view
 from deliverability.words.changes import record_news
 from deliverability.words.dates import full_day_words
-from deliverability.words.details import line_words
+from deliverability.words.details import detail_words, line_words
 from deliverability.words.rules import rule_noun
 from deliverability.words.sentences import Phrases, capital, format_value, visible
 
@@ -54,6 +55,8 @@ class RunView(Struct, frozen=True):
         entries: in the order of the settings.
         removed: domains that are not audited any more.
         folder: name of the folder of its pages.
+        sends: who sends as the domains, by the reports of all of them; empty: none are read.
+        unread: what of the reports could not be read; empty: nothing the matter.
 
     """
 
@@ -65,6 +68,14 @@ class RunView(Struct, frozen=True):
     entries: tuple[EntryView, ...]
     removed: tuple[str, ...]
     folder: str
+    sends: str = ""
+    unread: str = ""
+
+    @property
+    def senders(self) -> tuple[SendsView, ...]:
+        """Who sends as each domain, those with news first."""
+        views = {each.domain: each.sends for each in self.entries if each.sends is not None}
+        return tuple(sorted(views.values(), key=lambda each: not each.line))
 
     @property
     def regraded(self) -> bool:
@@ -96,7 +107,21 @@ def run_view(summary: Summary, say: Phrases, rules: RuleSet, catalogue: Catalogu
         entries=entries,
         removed=tuple(visible(each) for each in summary.removed),
         folder=summary.folder or date,
+        sends=sends_of_all(summary.entries, say),
+        unread=_unread(summary, say),
     )
+
+
+_UNREAD_SHOWN = 3
+
+
+def _unread(summary: Summary, say: Phrases) -> str:
+    shown = [visible(detail_words(each, say)) for each in summary.unread[:_UNREAD_SHOWN]]
+    if not shown:
+        return ""
+    more = len(summary.unread) - len(shown)
+    what = say("value.separator").join(shown) + (say("value.more", n=str(more)) if more else "")
+    return say("sends.unread", what=what)
 
 
 def entry_view(entry: WeeklyEntry, say: Phrases, rules: RuleSet, catalogue: Catalogue) -> EntryView:
@@ -168,6 +193,7 @@ class _EntryWords:
             unchecked_words=self._unchecked(unchecked),
             regraded=comparison.regraded,
             block=self._block(groups, others),
+            sends=sends_view(entry, self._say),
         )
 
     def _block(self, groups: Sequence[WeeklyGroupView], others: Sequence[RecordChange]) -> BlockView:

@@ -14,9 +14,19 @@ from msgspec import Struct
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._cache import kept
+from deliverability._yamlstrict import CANNOT_STAND, NO_SUCH_FIELD, TWICE
 from deliverability.judge.files import RuleError
+from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.placeholders import LANGUAGES
 
+TERMS_LIST = Code("glossary-list")
+TERM_FIELDS = Code("glossary-fields")
+TERM_BOTH = Code("glossary-both", ("id", "key"))
+TERM_AVOID = Code("glossary-avoid", ("id",))
+TERM_SEE = Code("glossary-see", ("id",))
+TERM_SEE_UNKNOWN = Code("glossary-see-unknown", ("id", "name"))
+TERM_SAME_FORM = Code("glossary-same-form", ("one", "other", "form"))
+TERM_AVOIDS = Code("glossary-avoids", ("one", "other", "form"))
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _KEYS = frozenset({"id", "term", "text", "avoid", "see"})
 
@@ -51,71 +61,68 @@ def load_glossary(folders: Sequence[Path]) -> tuple[GlossaryTerm, ...]:
 
 def _terms(paths: Sequence[Path]) -> tuple[GlossaryTerm, ...]:
     terms: dict[str, GlossaryTerm] = {}
-    problems: list[str] = []
+    problems: list[Detail] = []
     for path in paths:
         terms |= _file(path, problems)
     for term in terms.values():
-        problems += [
-            f"glossary: {term.id}: see names {each!r}, which is no term" for each in term.see if each not in terms
-        ]
+        problems += [TERM_SEE_UNKNOWN(id=term.id, name=each) for each in term.see if each not in terms]
     problems += _doubled(terms)
     if problems:
-        raise RuleError(problems)
+        raise RuleError(*problems)
     return tuple(terms.values())
 
 
-def _file(path: Path, problems: list[str]) -> dict[str, GlossaryTerm]:
+def _file(path: Path, problems: list[Detail]) -> dict[str, GlossaryTerm]:
     document = yamlstrict.read_file(path, problems)
     if document is None:
         return {}
     if not isinstance(document.data, list):
-        problems.append(f"{path}:1: a glossary is a list of terms")
+        problems.append(document.at().problem(TERMS_LIST()))
         return {}
     terms: dict[str, GlossaryTerm] = {}
     for index, entry in enumerate(document.data):
-        where = f"{path}:{document.line((index,))}"
         trouble = _trouble(entry)
-        if trouble:
-            problems.append(f"{where}: {trouble}")
-        elif entry["id"] in terms:
-            problems.append(f"{where}: the term {entry['id']} stands here twice")
-        else:
-            avoid = entry.get("avoid") or {}
-            terms[entry["id"]] = GlossaryTerm(
-                id=entry["id"],
-                term=dict(entry["term"]),
-                text=dict(entry["text"]),
-                avoid={lang: tuple(avoid.get(lang, ())) for lang in LANGUAGES},
-                see=tuple(entry.get("see") or ()),
-            )
+        if trouble is None and entry["id"] in terms:
+            trouble = TWICE(name=entry["id"])
+        if trouble is not None:
+            problems.append(document.at(index).problem(trouble))
+            continue
+        avoid = entry.get("avoid") or {}
+        terms[entry["id"]] = GlossaryTerm(
+            id=entry["id"],
+            term=dict(entry["term"]),
+            text=dict(entry["text"]),
+            avoid={lang: tuple(avoid.get(lang, ())) for lang in LANGUAGES},
+            see=tuple(entry.get("see") or ()),
+        )
     return terms
 
 
-def _trouble(entry: Any) -> str:
-    """What is wrong with the shape of one entry, or an empty text."""
+def _trouble(entry: Any) -> Detail | None:
+    """What is wrong with the shape of one entry."""
     if not isinstance(entry, dict) or not {"id", "term", "text"} <= set(entry):
-        return "a term has id, term and text"
+        return TERM_FIELDS()
     if odd := set(entry) - _KEYS:
-        return f"unknown key {sorted(odd)[0]!r}"
+        return ABOUT(what=str(sorted(odd)[0]), detail=NO_SUCH_FIELD())
     if not isinstance(entry["id"], str) or not _ID.match(entry["id"]):
-        return f"the id {entry['id']!r} is not in kebab-case"
+        return ABOUT(what="id", detail=CANNOT_STAND(value=str(entry["id"])))
+    ident = entry["id"]
     for key in ("term", "text"):
         words = entry[key]
-        if not isinstance(words, dict) or set(words) != set(LANGUAGES):
-            return f"{entry['id']}: {key} needs en and ja"
-        if not all(isinstance(each, str) and each.strip() for each in words.values()):
-            return f"{entry['id']}: {key} must be words"
+        both = isinstance(words, dict) and set(words) == set(LANGUAGES)
+        if not both or not all(isinstance(each, str) and each.strip() for each in words.values()):
+            return TERM_BOTH(id=ident, key=key)
     avoid = entry.get("avoid") or {}
     if not isinstance(avoid, dict) or not set(avoid) <= set(LANGUAGES) or not all(map(_words, avoid.values())):
-        return f"{entry['id']}: avoid holds lists of words under en and ja"
-    return "" if _words(entry.get("see") or []) else f"{entry['id']}: see is a list of ids"
+        return TERM_AVOID(id=ident)
+    return None if _words(entry.get("see") or []) else TERM_SEE(id=ident)
 
 
 def _words(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) and each for each in value)
 
 
-def _doubled(terms: Mapping[str, GlossaryTerm]) -> list[str]:
+def _doubled(terms: Mapping[str, GlossaryTerm]) -> list[Detail]:
     """Terms that share a form, and forms that are preferred here and avoided there: then a term has two meanings."""
     problems = []
     for lang in LANGUAGES:
@@ -123,10 +130,10 @@ def _doubled(terms: Mapping[str, GlossaryTerm]) -> list[str]:
         for term in terms.values():
             form = term.term[lang].casefold()
             if form in owner:
-                problems.append(f"glossary: {term.id} and {owner[form]} have the same form {term.term[lang]!r}")
+                problems.append(TERM_SAME_FORM(one=term.id, other=owner[form], form=term.term[lang]))
             owner[form] = term.id
         problems += [
-            f"glossary: {term.id} avoids {form!r}, the form of {owner[form.casefold()]}"
+            TERM_AVOIDS(one=term.id, other=owner[form.casefold()], form=form)
             for term in terms.values()
             for form in term.avoid[lang]
             if form.casefold() in owner and owner[form.casefold()] != term.id

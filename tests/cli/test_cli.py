@@ -589,10 +589,12 @@ def test_purpose_and_volume_decide_what_applies(deliv: Deliv) -> None:
     def unsubscribe(*options: str) -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
         """By receiver the verdict, with what was assumed and the outcomes, of mail that lacks List-Unsubscribe."""
         report = deliv("audit", *GOOD, *GOOD_MAIL, *options, "--format", "json").json
-        return {each["receiver"]: each["verdict"] for each in report["verdicts"]}, report["assumed"], outcomes(report)
+        assumed = {each["input"]: each["value"] for each in report["answer"]["assumed"]}
+        chosen = {key: assumed[key] for key in ("purpose", "daily-volume") if key in assumed}
+        return {each["receiver"]: each["verdict"] for each in report["verdicts"]}, chosen, outcomes(report)
 
     verdicts, assumed, found = unsubscribe()
-    assert (assumed, found["UNS-005"]) == ({"volume": "small-or-bulk"}, "unknown")
+    assert (assumed, found["UNS-005"]) == ({"daily-volume": "small-or-bulk"}, "unknown")
     assert set(verdicts.values()) == {"accepted"}, "what is asked of newsletters is not asked of this mail"
     verdicts, assumed, found = unsubscribe("--purpose", "transactional", "--daily-volume", "10000")
     assert (assumed, found["UNS-005"]) == ({}, "not-applicable")

@@ -122,7 +122,28 @@ def test_without_reports_it_cannot_tell(folder: Path) -> None:
     done = run("gate", "example.com")
     assert done.return_value == 3
     assert "no reports were read" in done.output
-    assert run("sources", "example.com").return_value == 3
+    listed = run("sources", "example.com")
+    assert listed.return_value == 3
+    assert "No reports were read." in listed.output
+    assert "SPF" not in listed.output
+    assert "レポートを読み取っていません。" in run("sources", "example.com", "--lang", "ja").output
+
+
+def test_without_spf_nobody_can_say_whose_the_sources_are(folder: Path) -> None:
+    """The reports are there; it is DNS that did not answer."""
+    read_in(folder)
+    done = CliRunner().invoke(deliv, ["sources", "example.com", "--offline"], standalone_mode=False)
+    assert done.return_value == 3
+    assert "the SPF record could not be looked up" in done.output
+    assert "No reports were read" not in done.output
+
+
+@pytest.mark.parametrize("command", ["gate", "sources"])
+def test_another_history_can_be_named(folder: Path, command: str) -> None:
+    read_in(folder)
+    (folder / "h.db").rename(folder / "other.db")
+    assert run(command, "example.com").return_value == 3
+    assert run(command, "example.com", "--days", "60", "--history", "sqlite:///other.db").return_value == 0
 
 
 def test_sources_with_the_lines_to_paste(folder: Path) -> None:

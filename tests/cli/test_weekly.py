@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import time
 from collections.abc import Iterator
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 from msgspec import Struct
 
 from deliverability.cli import deliv
+from tests.feedback.reports import metadata, record, report
 from tests.notify.test_outbox import Server, free_port
 
 ZONE = """$ORIGIN shop.example.
@@ -173,3 +175,45 @@ def test_rules_are_chosen_as_in_an_audit(machine: Machine) -> None:
     assert machine.weekly()[0] == 1, "the case of a prefix does not count"
     (subject,) = json.loads(Path("deliv-reports/latest/summary.json").read_text())["subjects"]
     assert {change["rule"][:3] for change in subject["comparison"]["changes"]} == {"SPF"}
+
+
+POLICY = "<policy_published><domain>shop.example</domain><p>none</p></policy_published>"
+
+
+def recently() -> str:
+    """The head of a report about the day before yesterday."""
+    begin = int(time.time()) // 86_400 * 86_400 - 2 * 86_400
+    return metadata(begin=begin, end=begin + 86_399)
+
+
+REPORTS = """
+history = "sqlite:///h.db"
+[[domain]]
+name = "shop.example"
+[feedback]
+places = ["reports"]
+"""
+
+
+def test_reports_of_the_settings_are_read_first(machine: Machine) -> None:
+    Path("deliv.toml").write_text(REPORTS)
+    Path("reports").mkdir()
+    Path("reports/r.xml").write_bytes(report(record(author="shop.example"), policy=POLICY, head=recently()))
+    code, output = machine.weekly("--fail-on", "never")
+    assert code == 0, output
+    (subject,) = json.loads(Path("deliv-reports/latest/summary.json").read_text())["subjects"]
+    assert subject["traffic"]["reports"] == 1
+    assert subject["traffic"]["last_reports"].keys() == {"other"}
+    assert "Who sends as you: no mail of your own was reported." in output, "a bare file proves nothing"
+
+
+def test_a_mailbox_that_cannot_be_reached_stops_no_run(machine: Machine) -> None:
+    box = f'[[feedback.mailbox]]\nname = "dmarc"\nhost = "127.0.0.1"\nport = {free_port()}\nusername = "u"\n'
+    for login in ('password_env = "NOT_SET_AT_ALL"\n', 'token_command = ["printf", "secret"]\n'):
+        Path("deliv.toml").write_text(REPORTS.replace('places = ["reports"]\n', box) + login)
+        code, output = machine.weekly("--fail-on", "never")
+        assert code == 3, output
+        assert "Not all reports could be read: dmarc" in output
+        told = json.loads(Path("deliv-reports/latest/summary.json").read_text())
+        assert [each["code"] for each in told["unread"]] == ["about"]
+        assert told["subjects"][0]["verdicts"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from deliverability.feedback.records import SeenRecords
 from deliverability.feedback.rua import read_aggregate
 from deliverability.model.observed import AggregateReport, AggregateRow
 
@@ -56,11 +57,13 @@ def report(*records: str, head: str | None = None, policy: str = POLICY) -> byte
     return f"<feedback>{metadata() if head is None else head}{policy}{''.join(records)}</feedback>".encode()
 
 
-def read(octets: bytes, piece: int = 1 << 16, now: int = NOW) -> tuple[AggregateReport, list[AggregateRow]]:
-    """Read in pieces of that many octets."""
+def read(
+    octets: bytes, piece: int = 1 << 16, now: int = NOW, seen: SeenRecords | None = None
+) -> tuple[AggregateReport, list[AggregateRow]]:
+    """Read in pieces of that many octets; `seen`: the records of reports before."""
 
     def pieces() -> Iterator[bytes]:
         return (octets[at : at + piece] for at in range(0, len(octets), piece))
 
     rows = Rows()
-    return read_aggregate(pieces, rows, now), rows.rows
+    return read_aggregate(pieces, rows, now, seen), rows.rows

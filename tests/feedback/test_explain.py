@@ -637,10 +637,29 @@ def said(key: str, lang: str = "en") -> str:
 def test_a_reply_alone_is_explained_in_both_languages(deliv) -> None:
     english, japanese = deliv(GMAIL_ALIGNMENT), deliv(GMAIL_ALIGNMENT, "--lang", "ja")
     assert (english.code, japanese.code) == (0, 0)
-    for words in ("Gmail did not take the mail for now.", "421 4.7.32", "ALN-001", "deliv rules ALN-001", "read 2026-"):
+    for words in (
+        "Gmail did not take the mail for now.",
+        "421 4.7.32",
+        "ALN-001",
+        "deliv rules ALN-001",
+        "read 24 Nov 2026",
+    ):
         assert words in english.out
     for words in ("Gmail", "一時的なエラー", said("rules", "ja"), "出典"):
         assert words in japanese.out
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        ("452 4.2.2 Mailbox full", "your server tries again by itself"),
+        ("552 5.2.2 Mailbox full", "your server has given up"),
+        ("550 5.1.1 User unknown", "No."),
+    ],
+)
+def test_what_was_refused_for_good_is_tried_again_by_nobody(deliv, reply: str, words: str) -> None:
+    text = " ".join(deliv(reply).out.split())
+    assert f"Does trying again help? {words}" in text.replace("Perhaps: ", "").replace("Perhaps later: ", "")
 
 
 def test_a_domain_and_its_message_are_held_against_the_rules(deliv) -> None:

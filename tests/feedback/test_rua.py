@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from deliverability.feedback import limits
 from deliverability.feedback.limits import NotReadError
+from deliverability.feedback.records import SeenRecords
 from deliverability.model.observed import Facet, SignatureSeen
 from tests.feedback.reports import BEGIN, NOW, metadata, read, record, report
 from tests.growth import assert_linear, repeated
@@ -165,9 +166,14 @@ class TestHostile:
         assert codes(report(record(results=results))) == [limits.TOO_MANY_SIGNATURES.name]
 
     def test_time_grows_with_size(self) -> None:
-        for shape in (record(), "<reason><type>a</type></reason>", "<a/>", " ", "<record/>", "<!-- -->", "&lt;"):
+        reason = "<reason><type>a</type></reason>"
+        for shape in (record(), reason, "<a/>", " ", "<record/>", "</record>", "<!-- -->", "&lt;"):
             text = repeated(shape, report()[: -len("</feedback>")].decode(), "</feedback>")
             assert_linear(lambda each: _outcome(each.encode()), text, shape)
+
+    def test_ends_of_records_in_a_comment(self) -> None:
+        text = repeated("</record>", report(record()).decode().replace("</feedback>", "<!--"))
+        assert_linear(lambda each: _outcome(each.encode()), text, longest=1 << 18)
 
     @given(st.binary(max_size=300))
     def test_any_octets(self, octets: bytes) -> None:
@@ -175,9 +181,9 @@ class TestHostile:
         _outcome(b"<feedback>" + octets + b"</feedback>")
 
 
-def _outcome(octets: bytes) -> object:
+def _outcome(octets: bytes, piece: int = 1 << 16, seen: SeenRecords | None = None) -> object:
     try:
-        return read(octets)
+        return read(octets, piece, seen=seen)
     except NotReadError as error:
         return error.detail.code
 
@@ -186,6 +192,85 @@ def _outcome(octets: bytes) -> object:
 def test_pieces_make_no_difference(piece: int) -> None:
     octets = report(record("192.0.2.1", 3), record("192.0.2.2", 4, evaluated=FAIL))
     assert read(octets, piece) == read(octets)
+
+
+class Forgetful(SeenRecords):
+    """Knows no record, so that each is parsed."""
+
+    def look_up(self, octets: bytes, begin: int, end: int) -> None:
+        return None
+
+
+def odd(ip: str) -> dict[str, str]:
+    """Records that a reader by their octets could take for what they are not."""
+    plain = record(ip)
+    return {
+        "plain": plain,
+        "no address": record(ip.replace("192", "999")),
+        "no number": record(ip, 10**9 + 1),
+        "no evaluation": record(ip, evaluated="<disposition>none</disposition>"),
+        "no name": record(ip, author="a%b"),
+        "not ASCII": record(ip, author="例え.jp"),
+        "reference": record(ip, author="&#97;.example"),
+        "address twice": record(ip, results="<source_ip>192.0.2.7</source_ip>"),
+        "number twice": record(ip, results="<a:count>7</a:count>"),
+        "signature in signature": record(ip, results="<dkim><dkim><result>pass</result></dkim></dkim>"),
+        "white space": plain.replace("><", ">\r\n\t<"),
+        "comment inside": plain.replace("</count>", "</count><!-- </record> -->"),
+        "in a comment": f"<!-- {plain} -->",
+        "comment begins": f"{plain}<!-- ",
+        "section": f"<![CDATA[{plain}]]>",
+        "instruction": f"<?a {plain}?>",
+        "attribute": f"<a b='>{plain}'/>",
+        "deeper": f"<a>{plain}</a>",
+        "as deep as may be": record(ip, results="<b>" * 13 + "</b>" * 13),
+        "record in record": f"<record>{plain}</record>",
+        "end only": "</record>",
+        "behind": f"</feedback>{plain}",
+    }
+
+
+HEADS = ("", *(f'<?xml version="1.0" encoding="{each}"?>' for each in ("UTF-8", "ISO-8859-1", "KOI8-R")), "<a>")
+
+
+class TestSeenRecords:
+    """What was parsed once is not parsed again, which nobody can tell."""
+
+    @pytest.mark.parametrize("name", odd(""))
+    @pytest.mark.parametrize("before", HEADS)
+    def test_a_report_is_read_the_same_whatever_was_read_before(self, name: str, before: str) -> None:
+        seen = SeenRecords()
+        _outcome(before.encode() + report(record(), odd("192.0.2.1")[name], record()), seen=seen)
+        for head in HEADS:
+            for piece in (90, 1 << 16):
+                octets = head.encode() + report(record(), odd("192.0.2.2")[name], record(), odd("192.0.2.3")[name])
+                assert _outcome(octets, piece, seen) == _outcome(octets, piece, Forgetful())
+
+    def test_what_stands_in_a_comment_is_not_learnt(self) -> None:
+        hidden = record().replace("</count>", "</count> --><record><row>")
+        begin = report().replace(b"</feedback>", b"<!-- " + b" " * 1000)
+        seen = SeenRecords()
+        _outcome(begin + hidden.encode() + b"</feedback>", len(begin), seen)
+        later = report(record(), hidden)
+        assert _outcome(later, seen=seen) == _outcome(later, seen=Forgetful())
+
+    def test_the_second_of_its_kind_is_not_parsed(self) -> None:
+        seen = SeenRecords()
+        read(report(record()), seen=seen)
+        octets = record("2001:db8::1", 5).encode()
+        found = seen.look_up(octets, 0, len(octets))
+        assert found
+        assert found[:2] == ("2001:db8::1", "5")
+        assert read(report(record("2001:db8::1", 5)), seen=seen)[1][0].facet is found[2].facet
+
+    def test_only_some_are_remembered(self) -> None:
+        """Of what a stranger wrote: neither long ones nor any number."""
+        seen = SeenRecords()
+        read(
+            report(*(record(author=f"{number}.example") for number in range(5_000)), record(author="a" * 3_000)),
+            seen=seen,
+        )
+        assert len(seen) <= 2_048
 
 
 def test_equal_rows_have_equal_digests_and_others_do_not() -> None:

@@ -129,6 +129,7 @@ def check(made: Report) -> None:
     for each in answer.guide:
         assert (each.because is Because.UNMET) == (each.state is GuideState.TO_DO)
         assert (each.unknown is not None) == (each.because in (Because.WAITS, Because.FAILED))
+        assert each.step is None or each.state is not GuideState.DONE, "what is done leads to no step"
 
 
 def _check_plan(made: Report, answer: ReportAnswer) -> None:
@@ -257,6 +258,16 @@ def test_without_remedies_every_step_is_a_task_and_the_rest_is_the_same_answer()
     assert made.answer.plan
     assert all(each.task and not each.edits for each in made.answer.plan)
     check(made)
+
+
+def test_what_is_wrong_with_the_return_path_of_a_service_is_for_its_owner() -> None:
+    case = next(each for each in known.CASES if each.id == "sendgrid")
+    path = {"return_path": "bounces+1@gone.wl.sendgrid.net"}
+    mail = known._mail(replace(case, mail=[{**step, **(path if "receive" in step else {})} for step in case.mail]))
+    ports = replace(open_ports(PortSettings(offline=True)), dns=known._zones(case), clock=FixedClock(known.NOW))
+    made = judged(Job(case.domain, Sample("mail.eml", data=mail), Options()), ports)
+    (step,) = (each for each in made.answer.plan if each.task == "return-path-domain")
+    assert (step.place, step.at) == (Place.ELSEWHERE, "gone.wl.sendgrid.net")
 
 
 def test_a_failing_mail_is_never_told_to_go_on_with_dmarc() -> None:

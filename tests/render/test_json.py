@@ -27,7 +27,6 @@ def test_the_top_level_names_are_stable():
         "subject",
         "grade",
         "grade_open",
-        "assumed",
         "verdicts",
         "answer",
         "findings",

@@ -26,13 +26,14 @@ from tests.render.test_browser import (  # fixtures among them
     chromium,
     measured,
 )
+from tests.runs.test_weekly_reports import GOOGLE, MAIN, OUTLOOK, arrive, signed, unsigned, week_before
 from tests.runs.test_weekly_stories import Life, shipped
 
 __all__ = ["axe", "chromium"]
 
 pytestmark = pytest.mark.system
 
-WEEKS = ("first", "news", "settled", "quiet", "outage")
+WEEKS = ("first", "news", "settled", "quiet", "outage", "sends")
 PAGES = ("index", "shop.example")
 LANGUAGES = ("en", "ja")
 LONG = "v=spf1 mx include:spf.vendor.example " + " ".join(f"ip4:203.0.113.{number}" for number in range(40)) + " +all"
@@ -51,6 +52,10 @@ def weeks(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, str]
             life.spf, life.dmarc = LONG, "v=DMARC1; p=none"
             life.keys = {"s1": life.other_key}
         life.failing = ("*.shop.example", "*.other.example") if week == "outage" else ()
+        if week == "sends":
+            life.reports = folder / "reports"
+            life.reports.mkdir()
+            arrive(life, week_before(len(WEEKS)), (GOOGLE, OUTLOOK), signed(MAIN, 1_234_567), unsigned("45.1.2.3", 9))
         summary = asyncio.run(life.week())
         published = folder / "out" / summary.folder
         for lang in LANGUAGES:
@@ -85,7 +90,7 @@ def test_they_fit_a_phone_and_a_desk_in_both_schemes(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("lang", LANGUAGES)
-@pytest.mark.parametrize("week", ["news", "outage"])
+@pytest.mark.parametrize("week", ["news", "outage", "sends"])
 @pytest.mark.parametrize("page", PAGES)
 def test_axe_finds_nothing(
     chromium: str,

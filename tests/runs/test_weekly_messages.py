@@ -17,7 +17,7 @@ from deliverability.model.codes import Detail
 from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.errors import InputError
 from deliverability.runs.job import Options
-from deliverability.runs.weekly.messages import MESSAGES_ABSENT, NoMessages, Picked, pick
+from deliverability.runs.weekly.messages import MESSAGES_ABSENT, MESSAGES_NO_MAIL, NoMessages, Picked, pick
 from deliverability.runs.weekly.plan import subjects
 
 
@@ -124,6 +124,12 @@ def test_a_place_that_cannot_be_read_costs_the_domain_only_its_message(mails: Pa
     ((domain, source, problems),) = planned(settings, mails)
     assert (domain, source) == ("a.example", "")
     assert problems == (MESSAGES_ABSENT(place="gone.eml"),)
+
+
+def test_a_file_that_is_no_mail_is_nobodys_sample(tmp_path: Path) -> None:
+    (tmp_path / "deliv.toml").write_text("[[domain]]\nname = 'a.example'\n", "utf-8")
+    settings = Settings(domain=(DomainSettings(name="a.example", messages=(str(tmp_path / "deliv.toml"),)),))
+    assert planned(settings, tmp_path) == [("a.example", "", (MESSAGES_NO_MAIL(place="deliv.toml"),))]
 
 
 def test_without_a_domain_there_is_nothing_to_do(tmp_path: Path) -> None:

@@ -24,14 +24,18 @@ from deliverability.judge.engine import Selection
 from deliverability.model.codes import AS_SAID
 from deliverability.model.facts import Purpose, Reason, Unknown, Waiver, records_of
 from deliverability.model.history import Cause, ChangeKind, Comparison, FindingChange, VerdictChange
+from deliverability.model.observed import SourceWord
 from deliverability.model.report import Outcome, VerdictKind
 from deliverability.model.rules import RuleSet, Severity
 from deliverability.model.weekly import Summary, WeeklyEntry
 from deliverability.ports.base import Answer, Failed, Resolver
 from deliverability.ports.clock import FixedClock
 from deliverability.ports.open import PortSettings, open_ports
+from deliverability.ports.ports import Ports
 from deliverability.runs.alone import only_one
+from deliverability.runs.intake import IntakePlan
 from deliverability.runs.job import Options
+from deliverability.runs.observing import Observing
 from deliverability.runs.rules import load_rules
 from deliverability.runs.weekly import run as weekly_run
 from deliverability.runs.weekly.messages import Picked
@@ -108,6 +112,8 @@ class Life(Struct):
     notify: Callable[[Summary], None] = lambda summary: None
     number: int = 0
     public: bool = False
+    reports: Path | None = None
+    words: tuple[SourceWord, ...] = ()
 
     async def week(self, at: datetime | None = None) -> Summary:
         self.number += 1
@@ -122,9 +128,17 @@ class Life(Struct):
             self.selection,
             self.folder / "out",
             public=self.public,
+            intake=self._intake(ports),
+            observing=Observing("", None, 28, "verified", self.words) if self.reports else None,
         )
         with only_one(plan.output, public=self.public), self.history.held():
             return await weekly(plan, self.history, self.pages, lambda domain: None, self.notify)
+
+    def _intake(self, ports: Ports) -> IntakePlan | None:
+        """The reports in the folder are vouched for, where there is one."""
+        if self.reports is None:
+            return None
+        return IntakePlan(ports, [str(self.reports)], reporters=shipped().knowledge.reporters, vouched=True)
 
     def _subject(self, domain: str) -> WeeklySubject:
         picked = Picked("Maildir", f"Maildir/{self.number}", data=self.message) if self.message else None

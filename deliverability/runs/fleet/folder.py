@@ -21,22 +21,6 @@ NOTHING_OF = Code("fleet-nothing-of", ("domain", "detail"))
 NOT_YET = Code("fleet-not-yet", ("domain",))
 
 
-def read_findings(folder: Path) -> Iterator[FleetRow]:
-    """The judgement of every domain that is done, in the order of the input. Raises InputError."""
-    with opened(folder) as fleet:
-        yield from fleet.rows()
-
-
-def read_facts(folder: Path) -> Iterator[dict[str, Any]]:
-    """The facts of every domain that is done, as JSON (see runs.saved), in the order of the input.
-
-    Raises InputError.
-    """
-    with opened(folder) as fleet:
-        for state in fleet.done:
-            yield from read_lines(folder, FACTS, state.number)
-
-
 @contextlib.contextmanager
 def opened(folder: Path) -> Iterator[FleetFolder]:
     """A folder to read from. Raises InputError where there is no run in it, or where it mixes several."""

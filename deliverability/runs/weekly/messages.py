@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from deliverability.mail import kinds
 from deliverability.mail.captured import RAW, envelope_beside
 from deliverability.mail.dates import parse_date
 from deliverability.mail.origin import HEAD_OCTETS, own_domain
@@ -35,6 +36,7 @@ class Picked(Struct, frozen=True):
 
 
 MESSAGES_ABSENT = Code("messages-absent", ("place",))
+MESSAGES_NO_MAIL = Code("messages-no-mail", ("place",))
 MESSAGES_UNREADABLE = Code("messages-unreadable", ("place", "why"))
 
 
@@ -51,7 +53,7 @@ def pick(places: Sequence[str], domains: Sequence[str], folder: Path) -> dict[st
         folder: what `places` are named from in `Picked.source`.
 
     Raises:
-        NoMessages: where a place does not exist or cannot be read.
+        NoMessages: where a place does not exist, cannot be read, or is a file that is no e-mail.
 
     """
     found: dict[str, list[Picked]] = {domain: [] for domain in domains}
@@ -59,7 +61,10 @@ def pick(places: Sequence[str], domains: Sequence[str], folder: Path) -> dict[st
         source = _named(place, folder)
         single = _single(place)
         if single is not None:
-            domain = _fitting(_head_of(single, source).domain, domains)
+            head = _head_of(single, source)
+            if not head.mail:
+                raise NoMessages(MESSAGES_NO_MAIL(place=source))
+            domain = _fitting(head.domain, domains)
             # A file that is named for one domain is that domain's, whoever its author is.
             if domain is None and len(domains) == 1:
                 domain = domains[0]
@@ -72,7 +77,10 @@ def pick(places: Sequence[str], domains: Sequence[str], folder: Path) -> dict[st
 
 
 class _Head(Struct, frozen=True):
-    """What is known of a message from its beginning; a message in an mbox is read whole only when it is chosen."""
+    """What is known of a message from its beginning; a message in an mbox is read whole only when it is chosen.
+
+    `mail`: it has a header.
+    """
 
     name: str
     domain: str
@@ -80,6 +88,7 @@ class _Head(Struct, frozen=True):
     path: Path | None = None
     box: Path | None = None
     key: str = ""
+    mail: bool = True
 
     def data(self) -> bytes | None:
         if self.box is None:
@@ -157,7 +166,8 @@ def _head_of(file: Path, source: str) -> _Head:
     domain, date = _read(octets)
     came = datetime.fromtimestamp(changed, UTC)
     # Of a test send counts when it was received, for what is sent again may bear an old date.
-    return _Head(file.name, domain, came if date is None or envelope_beside(file) else date, path=file)
+    when = came if date is None or envelope_beside(file) else date
+    return _Head(file.name, domain, when, path=file, mail=kinds.kind_of(octets) == kinds.MESSAGE)
 
 
 def _of_mbox(path: Path) -> Iterator[_Head]:

@@ -1,6 +1,7 @@
 """One weekly run from lock to published pages; safe to kill at any moment.
 
-What is kept where while it goes on: each subject's pages and entry in ``OUT/.run-N/``, then its snapshot in the
+It begins with the reports of receivers, which are counted once however often they are read. What is kept where while it
+goes on: each subject's pages and entry in ``OUT/.run-N/``, then its snapshot in the
 history. Once all are there, the start page is written, the folder becomes ``OUT/DATE``, ``OUT/latest`` points to it,
 and the history marks the run as finished. A run that was killed goes on at the first step that is missing; where that
 is long ago, it begins anew.
@@ -30,6 +31,7 @@ from deliverability.auditors import catalogue
 from deliverability.history.causes import Judged, other_settings, waivers_of
 from deliverability.history.diff import compare
 from deliverability.history.known import fails, last_known
+from deliverability.history.observations import Observations
 from deliverability.history.older import IDENTITIES, renewed
 from deliverability.history.pieces import Packed, pack
 from deliverability.history.store import DamagedError, History, HistoryError, HistoryRun, SubjectDigest
@@ -40,10 +42,10 @@ from deliverability.judge.engine import Selection, fingerprint, judge
 from deliverability.judge.grade import assess
 from deliverability.mail.captured import envelope_beside
 from deliverability.model.answer import FindingId, Said
-from deliverability.model.codec import json_text
+from deliverability.model.codec import decode_detail, encode, json_text
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.errors import InputError
-from deliverability.model.facts import FactSet, KeySeen, texts_of
+from deliverability.model.facts import FactSet, KeySeen, Subject, Value, texts_of
 from deliverability.model.history import ChangeKind, Comparison, Kept, Snapshot
 from deliverability.model.pages import START, PageStems, page_name
 from deliverability.model.placeholders import LANGUAGES
@@ -62,9 +64,12 @@ from deliverability.ports.clock import stamp
 from deliverability.ports.ports import Ports
 from deliverability.runs.engine import Audited, Extras, report_on
 from deliverability.runs.exit import exit_code, worst_exit_code
+from deliverability.runs.intake import IntakePlan, take_in
 from deliverability.runs.job import Job, Options, Sample
+from deliverability.runs.observing import Observer, Observing
 from deliverability.runs.stream import collecting_seldom, stream
 from deliverability.runs.weekly.messages import Picked
+from deliverability.runs.weekly.traffic import gate_week, told_elsewhere, traffic_of
 from deliverability.words.sentences import phrases, sentences
 from deliverability.words.speaker import Speaker
 from deliverability.words.steps import step_words
@@ -112,6 +117,8 @@ class Plan(Struct, frozen=True):
         fail_on: severity from which on findings give exit code 1; None: never.
         only_new: only findings that are new since the run before do.
         public: the pages may be read by everybody on this machine, as a web server needs it; else by the user alone.
+        intake: reports of receivers that are read first; None: none.
+        observing: how those that are kept are looked at; None: not at all.
 
     """
 
@@ -124,6 +131,8 @@ class Plan(Struct, frozen=True):
     fail_on: Severity | None = Severity.ERROR
     only_new: bool = False
     public: bool = False
+    intake: IntakePlan | None = None
+    observing: Observing | None = None
 
     @property
     def page_mode(self) -> int:
@@ -143,7 +152,8 @@ def read_summary(file: Path) -> Summary:
         entries = tuple(from_json(each) for each in data["subjects"])
         removed = tuple(data.get("removed", ()))
         previous, folder, version = data["previous"] or "", file.parent.name, data["version"]
-        return Summary(data["started"], previous, entries, data["exit_code"], folder, removed, version)
+        unread = tuple(each for told in data.get("unread", ()) if (each := decode_detail(told)) is not None)
+        return Summary(data["started"], previous, entries, data["exit_code"], folder, removed, version, unread)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(ABOUT(what=str(file), detail=str(error))) from None
 
@@ -182,11 +192,12 @@ async def weekly(
         work.mkdir(PRIVATE_FOLDER, exist_ok=True)
         for half_written in work.glob(HALF_WRITTEN):
             half_written.unlink()
+        unread = await _intake(plan, history, work)
         names = PageStems()
         stems = [names.of(subject.domain) for subject in plan.subjects]
         await _Subjects(plan, history, pages, run, work, _Before.of(plan, history)).go(stems, tick)
         entries = [work / f"{stem}.json" for stem in stems]
-        summary = _summary(plan, history, run, entries)
+        summary = _summary(plan, history, run, entries, unread)
         for lang in LANGUAGES:
             write_whole(work / page_name(START, lang), pages.start(summary, history, lang), mode=plan.page_mode)
         _write_summary(work / SUMMARY, summary, entries)
@@ -208,6 +219,38 @@ def _close(
     history.finish(run, stamp(plan.ports.clock.now()))
     _tidy(plan.output, plan.keep, published)
     return summary
+
+
+_INTAKE = ".intake"
+
+
+async def _intake(plan: Plan, history: History, work: Path) -> tuple[Detail, ...]:
+    """Read the reports that came; what could not be read or reached, by this run before it was killed as well.
+
+    Nothing of that keeps the domains from being audited. Raises HistoryError where nothing can be kept at all.
+    """
+    if plan.intake is None:
+        return ()
+    kept = work / _INTAKE
+    told: list[Detail] = []
+    with contextlib.suppress(OSError, ValueError):
+        told = [each for one in json.loads(kept.read_text("utf-8")) if (each := decode_detail(one)) is not None]
+    try:
+        found = await take_in(plan.intake, Observations(history))
+        told += [ABOUT(what=each.name, detail=each.detail) for each in found.problems if each.lost]
+    except HistoryError:
+        raise
+    except InputError as error:
+        told += error.details
+    except Exception as error:
+        told.append(_internal(error))
+    told = [*dict.fromkeys(told)][:_MOST_UNREAD]
+    if told:
+        write_whole(kept, json_text([encode(each) for each in told]), mode=PRIVATE, lasting=False)
+    return tuple(told)
+
+
+_MOST_UNREAD = 20
 
 
 def _work(plan: Plan, run: HistoryRun) -> Path:
@@ -283,6 +326,8 @@ def _quiet(entry: WeeklyEntry) -> Comparison | None:
     found = entry.comparison
     if found is None or not found.previous or entry.problems or entry.failures:
         return None
+    if (entry.traffic and entry.traffic.has_news) or (entry.gate and entry.gate.has_news):
+        return None
     told = found.verdicts or found.records or found.settings or found.regraded
     return None if told or any(each.kind is not ChangeKind.STILL for each in found.changes) else found
 
@@ -313,12 +358,27 @@ class _Subjects(Struct, frozen=True):
             else:
                 waiting.append((subject, stem))
         seen = self._keys_seen()
-        found = stream(waiting, lambda each: _gathered(each[0], self.plan, seen), ordered=False)
+        observer = self._observer()
+
+        async def gathered_of(each: tuple[WeeklySubject, str]) -> _Gathered:
+            subject, _ = each
+            if observer is not None and observer.knows(subject.domain):
+                options = await asyncio.to_thread(observer.observed, subject.options, subject.domain)
+                subject = replace(subject, options=options)
+            return await _gathered(subject, self.plan, seen)
+
+        found = stream(waiting, gathered_of, ordered=False)
         with collecting_seldom():
             async for (subject, stem), gathered in found:
                 # In a thread: while pages are written, the look-ups of the next subjects go on and do not time out.
                 await asyncio.to_thread(self._keep_or_tell, subject, stem, gathered)
                 tick(subject.domain)
+
+    def _observer(self) -> Observer | None:
+        plan = self.plan
+        if plan.observing is None:
+            return None
+        return Observer(self.history, plan.observing, plan.ports.clock.now(), self.run.started)
 
     def _keys_seen(self) -> tuple[KeySeen, ...]:
         """The keys ever seen; those that a domain had when it was last looked at count as last seen of late.
@@ -368,7 +428,7 @@ class _Subjects(Struct, frozen=True):
             if any(self.plan.rules.rules[each.rule].tells_dates for each in comparison.changes):
                 entry = replace(entry, texts=_all_texts(report, _Compared(comparison), self.plan.rules))
         else:
-            entry, gone = self._compared(subject, report, packed, renamed, gathered.problems)
+            entry, gone = self._compared(subject, audited, report, packed, renamed, gathered.problems)
             entry = replace(entry, pages={lang: page_name(stem, lang) for lang in LANGUAGES})
         mode = self.plan.page_mode
         same = before is not None and _tells_the_same(before, entry)
@@ -382,6 +442,7 @@ class _Subjects(Struct, frozen=True):
     def _compared(
         self,
         subject: WeeklySubject,
+        audited: Audited,
         report: Report,
         packed: Packed,
         renamed: Mapping[str, str],
@@ -396,7 +457,7 @@ class _Subjects(Struct, frozen=True):
         compared = self._compare(packed, report, renamed, damaged)
         now = {each.fingerprint for each in report.findings}
         gone = [each.fingerprint for each in compared.comparison.of(ChangeKind.GONE) if each.fingerprint not in now]
-        entry = _entry(subject, report, compared, self.plan)
+        entry = _entry(subject, audited, report, compared, self.plan)
         if told:
             entry = replace(entry, problems=tuple(told), exit_code=worst_exit_code((entry.exit_code, 3)))
         return entry, gone
@@ -544,12 +605,24 @@ def _snapshot(subject: WeeklySubject, audited: Audited, report: Report, plan: Pl
         domain=subject.domain,
         source=subject.source,
         started=audited.started,
-        inputs={**report.inputs, **{name: getattr(plan.selection, name) for name in _SELECTION}},
+        inputs={
+            **report.inputs,
+            **{name: getattr(plan.selection, name) for name in _SELECTION},
+            **_of_sources(audited.subject),
+        },
         facts=audited.facts,
         findings=tuple(_kept(each, report, plan.rules) for each in report.findings),
         assessment=report.assessment,
         rules_digest=report.rules_digest,
     )
+
+
+def _of_sources(subject: Subject) -> dict[str, Value]:
+    """What the user says of sources and of rare mail, where reports are read."""
+    if subject.observed is None:
+        return {}
+    words = tuple(f"{each.owner.value} {' '.join(each.match)} {each.domain}" for each in subject.source_words)
+    return {"sources": words, "rare": subject.rare}
 
 
 def _kept(finding: Finding, report: Report, rules: RuleSet) -> Kept:
@@ -578,8 +651,11 @@ def _failed(finding: Finding, report: Report, rules: RuleSet) -> bool:
     )
 
 
-def _entry(subject: WeeklySubject, report: Report, compared: _Compared, plan: Plan) -> WeeklyEntry:
-    comparison = compared.comparison
+def _entry(subject: WeeklySubject, audited: Audited, report: Report, compared: _Compared, plan: Plan) -> WeeklyEntry:
+    whole, before, ruled = compared.comparison, compared.facts, compared.ruled
+    told = tuple(each for each in whole.changes if not told_elsewhere(each, plan.rules))
+    comparison = replace(whole, changes=told)
+    compared = replace(compared, comparison=comparison)
     unmet = [each for each in report.findings if each.outcome is Outcome.UNMET and each.waiver is None]
     return WeeklyEntry(
         domain=subject.domain,
@@ -599,6 +675,8 @@ def _entry(subject: WeeklySubject, report: Report, compared: _Compared, plan: Pl
         stage=stage_of(report.facts) or "",
         closed=_CLOSED[report.assessment.closed] if report.assessment.parked else "",
         content=_content(report),
+        traffic=traffic_of(report, whole, before, audited.subject.observed, plan.rules),
+        gate=gate_week(report, whole, before, ruled.findings.values(), plan.rules),
     )
 
 
@@ -665,15 +743,19 @@ def _read_entry(path: Path) -> WeeklyEntry | None:
     return None
 
 
-def _summary(plan: Plan, history: History, run: HistoryRun, files: Sequence[Path]) -> Summary:
+def _summary(
+    plan: Plan, history: History, run: HistoryRun, files: Sequence[Path], unread: tuple[Detail, ...]
+) -> Summary:
     entries = tuple(_told(from_json(json.loads(file.read_text("utf-8")))) for file in files)
     finished = [each for each in history.runs() if each.finished and each.id != run.id]
-    code = worst_exit_code([entry.exit_code for entry in entries])
+    code = worst_exit_code([*(entry.exit_code for entry in entries), *([3] if unread else [])])
     if not finished:
-        return Summary(run.started, "", entries, code, version=__version__)
+        return Summary(run.started, "", entries, code, version=__version__, unread=unread)
     before = {domain for domain, _ in history.recorded(finished[-1])}
     removed = tuple(sorted(before - {subject.domain for subject in plan.subjects}))
-    return Summary(run.started, finished[-1].started, entries, code, removed=removed, version=__version__)
+    return Summary(
+        run.started, finished[-1].started, entries, code, removed=removed, version=__version__, unread=unread
+    )
 
 
 def _told(entry: WeeklyEntry) -> WeeklyEntry:

@@ -14,7 +14,10 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from deliverability.model.fleet import FleetRow
+from deliverability.runs.fleet.folder import opened
 from deliverability.runs.fleet.run import fleet_status
+from deliverability.runs.fleet.shards import FACTS, read_lines
 from tests import ROOT
 
 SMALL = 4
@@ -162,3 +165,19 @@ def timeless(document: Any) -> Any:
 
 def numbers(rows: Iterator[Any] | Sequence[Any]) -> list[str]:
     return [each.domain for each in rows]
+
+
+def read_findings(folder: Path) -> Iterator[FleetRow]:
+    """The judgement of every domain that is done, in the order of the input. Raises InputError."""
+    with opened(folder) as fleet:
+        yield from fleet.rows()
+
+
+def read_facts(folder: Path) -> Iterator[dict[str, Any]]:
+    """The facts of every domain that is done, as JSON (see runs.saved), in the order of the input.
+
+    Raises InputError.
+    """
+    with opened(folder) as fleet:
+        for state in fleet.done:
+            yield from read_lines(folder, FACTS, state.number)

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from deliverability.runs.fleet.folder import read_facts
 from tests import ROOT
-from tests.runs.fleet.fleets import Fleet, digest_of, timeless
+from tests.runs.fleet.fleets import Fleet, digest_of, read_facts, timeless
 
 pytestmark = pytest.mark.system
 DOMAINS = 24

@@ -19,7 +19,6 @@ from deliverability.model.errors import InputError
 from deliverability.ports.open import PortSettings, open_ports
 from deliverability.runs.alone import only_one
 from deliverability.runs.engine import gather_facts, make_report
-from deliverability.runs.fleet.folder import read_facts, read_findings
 from deliverability.runs.fleet.run import fleet_status
 from deliverability.runs.job import Job
 from deliverability.runs.rules import load_rules
@@ -34,6 +33,8 @@ from tests.runs.fleet.fleets import (
     ended,
     kill_all,
     numbers,
+    read_facts,
+    read_findings,
     timeless,
     wait_for,
     workers_of,

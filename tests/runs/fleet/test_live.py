@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deliverability.ports.static import StaticResolver
-from deliverability.runs.fleet.folder import read_facts, read_findings
 from deliverability.runs.fleet.run import fleet_status
 from tests.dnsserver import DnsServer
-from tests.runs.fleet.fleets import Fleet, domain
+from tests.runs.fleet.fleets import Fleet, domain, read_facts, read_findings
 
 DOMAINS = 6
 WORLD = StaticResolver(
