@@ -13,7 +13,15 @@ from collections.abc import Callable, Iterator
 from msgspec import Struct, field
 
 from deliverability.mail.parameters import parse_parameters
-from deliverability.mail.transfer import BASE64, QUOTED_PRINTABLE, UUENCODE, Body, DecodedFile, has_lone_lf
+from deliverability.mail.transfer import (
+    BASE64,
+    QUOTED_PRINTABLE,
+    UUENCODE,
+    Body,
+    DecodedFile,
+    has_lone_lf,
+    has_odd_line_end,
+)
 from deliverability.mail.words import check_octets, decode_octets, decode_pieces
 
 MAX_NESTING = 100
@@ -210,6 +218,7 @@ class Head(Struct, frozen=True):
         start: offset of the first header field; what stands before (mbox line, BOM, empty lines) is not the message.
         body_offset: offset of the body in `raw`, after the empty line.
         headers: all header fields in order.
+        odd_line_ends: there may be some in `raw`, see `has_odd_line_end`.
 
     """
 
@@ -217,6 +226,7 @@ class Head(Struct, frozen=True):
     start: int
     body_offset: int
     headers: tuple[HeaderField, ...]
+    odd_line_ends: bool
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.raw)} octets)"
@@ -272,7 +282,7 @@ def read_head(raw: bytes) -> Head:
     notes = _Notes()
     start = _skip_preamble(raw, notes)
     fields, body_offset = _read_header(raw, start, notes, lambda *_: False)
-    return Head(raw, start, body_offset, tuple(fields))
+    return Head(raw, start, body_offset, tuple(fields), odd_line_ends=True)
 
 
 def read(raw: bytes) -> Message:
@@ -292,6 +302,7 @@ def read(raw: bytes) -> Message:
         start=start,
         body_offset=root.body_start,
         headers=tuple(root.fields),
+        odd_line_ends=ends.odd,
         root=root.freeze(),
         size_octets=header_octets + body_octets,
         header_octets=header_octets,
@@ -326,13 +337,15 @@ class _LineEnds(Struct, frozen=True):
     cr: int
     lf: int
     crlf: int
+    odd: bool
 
     @classmethod
     def of(cls, raw: bytes) -> _LineEnds:
         cr, lf = raw.count(b"\r"), raw.count(b"\n")
         if not cr or not lf:
-            return cls(cr, lf, 0)
-        return cls(cr, lf, raw.count(b"\r\n") if has_lone_lf(raw) else lf)
+            return cls(cr, lf, 0, odd=True)
+        odd = has_odd_line_end(raw)  # among them are the lone LFs
+        return cls(cr, lf, raw.count(b"\r\n") if odd and has_lone_lf(raw) else lf, odd)
 
     def as_sent(self, raw: bytes, start: int, end: int) -> int:
         """Octets from `start` to `end`, which stand at line ends, with every line end counted as CRLF."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
 from functools import lru_cache
@@ -17,6 +18,7 @@ _TYPEWRITTEN = (
 # Most of what stands in reports beside Japanese; tables of all characters take longer to load than a report to write.
 _NARROW = frozenset(char for char in map(chr, range(0x20, 0x180)) if char.isprintable()) | frozenset("–—‘’“”…→⇒•─✓✗▲▼")
 _NO_END = frozenset("([{（［｛〈《「『【〔“‘")
+_BEHIND_BLANKS = re.compile(rf"(?<= )(?![ {re.escape(''.join(filter(str.isascii, _NO_BEGIN)))}]|\Z)")
 _SHARE = 3  # a phrase may take a third of a line
 _CLAUSE_END = frozenset("、。，．：；！？ \u3000")
 
@@ -97,6 +99,9 @@ def _units(text: str, most: int) -> Iterator[str]:
 
     A phrase of more than `most` columns comes in its words.
     """
+    if text.isascii():  # nothing but blanks parts it
+        yield from filter(None, _BEHIND_BLANKS.split(text))
+        return
     for phrase in _split(text, _between_phrases):
         if width_of(phrase) <= most or phrase.isascii():
             yield phrase

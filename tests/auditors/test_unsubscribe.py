@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from deliverability.auditors import unsubscribe
 from deliverability.auditors.base import Context, auditor, gather
@@ -38,12 +40,12 @@ async def audit(
     """The facts about a message whose DKIM signatures are given."""
 
     @auditor("given", provides=[FactSpec("dkim.signatures", FactType.LIST_RECORD, "given")])
-    async def given(ctx: Context) -> None:
+    async def signed(ctx: Context) -> None:
         ctx.put("dkim.signatures", decode(signatures or []))
 
     octets = raw.encode()
     gathered = await gather(
-        [given, unsubscribe.audit],
+        [signed, unsubscribe.audit],
         Subject("example.com", message=octets),
         Ports(
             DeadResolver(),
@@ -59,6 +61,12 @@ async def audit(
 
 def page(html: str) -> str:
     return f"Content-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n{html}"
+
+
+@settings(max_examples=300)
+@given(st.one_of([st.from_regex(words, fullmatch=True) for words in unsubscribe.known_words()]))
+def test_a_mark_is_in_all_words(found: str) -> None:
+    assert any(mark in found for mark in unsubscribe.MARKS)
 
 
 class TestHeader:

@@ -10,13 +10,13 @@ import smtplib
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from msgspec import Struct
 
 from deliverability.capture.reserve import LIFE, Reservations
 from deliverability.capture.serve import A_MINUTE, ListenAddress, Listening, ListenSettings, PublicListener, listen
@@ -34,8 +34,7 @@ ROOM = RoomSettings(ports=PortSettings(zones=(GOLDEN / "good.zone",)))
 OWN, STRANGE = "192.0.2.25", "198.51.100.9"  # the first one is in SPF and has a name in reverse DNS
 
 
-@dataclass
-class Public:
+class Public(Struct):
     """A public listener, and a browser that knows its token."""
 
     service: CaptureService

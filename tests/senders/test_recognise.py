@@ -55,6 +55,18 @@ def test_every_service_can_be_recognised_by_something() -> None:
     assert blind == []
 
 
+@pytest.mark.parametrize(("find", "patterns"), [(by_spf, "spf"), (by_mx, "mx")])
+def test_the_index_finds_what_holding_the_name_against_every_pattern_finds(find: Any, patterns: str) -> None:
+    services = list(shipped().services.values())
+    every = [(each, service) for service in services for each in getattr(service, patterns)]
+    texts = [each.text.replace("#", "7").replace("*", "x") for each, _ in every]
+    for name in (*texts, *(f"u1.{text}" for text in texts), *(f"not{text}" for text in texts), "example.com"):
+        fitting = [(len(each.text), -services.index(service)) for each, service in every if each.fits(name)]
+        wanted = services[-max(fitting)[1]].id if fitting else None
+        found = find(name, shipped().services)
+        assert (found and found.id) == wanted, name
+
+
 def test_no_two_services_claim_the_same_mark() -> None:
     for name in ("spf", "mx", "signs_as", "return_domains", "headers", "feedback_ids", "helo"):
         claims = [

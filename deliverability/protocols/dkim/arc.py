@@ -314,7 +314,7 @@ def _verify_signature(
         if want not in bodies and len(bodies) == _MAX_BODIES:
             return Unknown(Reason.LIMIT, BODIES(n=_MAX_BODIES)), ()
         if want not in bodies:
-            bodies[want] = hash_body(message.raw, message.body_offset, *want)
+            bodies[want] = hash_body(message.raw, message.body_offset, *want, odd_line_ends=message.odd_line_ends)
         body = bodies[want]
     answer = answers.get(signature.key_name or "")
     has_body = message.body_offset < len(message.raw)

@@ -10,15 +10,12 @@ import re
 
 from msgspec import Struct
 
-from deliverability.mail.transfer import with_crlf
+from deliverability.mail.transfer import has_odd_line_end, with_crlf
 
 _PIECE = 1 << 16
 _LINES = b"\r\n" * (_PIECE // 2)
 _TWO_BLANKS = re.compile(rb"  ")  # an expression finds the first pair among single blanks faster than `in`
 _BLANKS = re.compile(rb"   +")
-# A line end with a blank before it, an LF without CR, or what may be one at the begin of a piece. Literal first: the
-# search goes from LF to LF.
-_ODD_LINE_END = re.compile(rb"\n(?<![^ \t]\r\n)")
 
 
 class BodyHash(Struct, frozen=True):
@@ -40,8 +37,14 @@ class BodyHasher:
     Lone LF counts as a line end, because mails are often saved that way; lone CR does not.
     """
 
-    def __init__(self, canonicalization: str, hash_name: str, limit: int | None = None) -> None:
-        """`canonicalization` is simple or relaxed, `hash_name` sha1 or sha256, `limit` the octets of l=."""
+    def __init__(
+        self, canonicalization: str, hash_name: str, limit: int | None = None, *, odd_line_ends: bool = True
+    ) -> None:
+        """`canonicalization` is simple or relaxed, `hash_name` sha1 or sha256, `limit` the octets of l=.
+
+        `odd_line_ends`: there may be some, see `has_odd_line_end`.
+        """
+        self._odd = odd_line_ends
         self._relaxed = canonicalization == "relaxed"
         self._hash = hashlib.new(hash_name, usedforsecurity=False)
         self._left = limit
@@ -59,7 +62,7 @@ class BodyHasher:
         self._held_cr = piece.endswith(b"\r")
         if self._held_cr:
             piece = piece[:-1]
-        odd = _ODD_LINE_END.search(piece) is not None
+        odd = self._odd and has_odd_line_end(piece)
         if odd:
             piece = with_crlf(piece)
         if self._relaxed:
@@ -117,9 +120,17 @@ class BodyHasher:
             self._left = max(0, self._left - len(canonical))
 
 
-def hash_body(message: bytes, start: int, canonicalization: str, hash_name: str, limit: int | None = None) -> BodyHash:
-    """Hash the body that begins at octet `start` of a message, without copying it."""
-    hasher = BodyHasher(canonicalization, hash_name, limit)
+def hash_body(
+    message: bytes,
+    start: int,
+    canonicalization: str,
+    hash_name: str,
+    limit: int | None = None,
+    *,
+    odd_line_ends: bool = True,
+) -> BodyHash:
+    """Hash the body that begins at octet `start` of a message, without copying it; for the rest see BodyHasher."""
+    hasher = BodyHasher(canonicalization, hash_name, limit, odd_line_ends=odd_line_ends)
     for offset in range(start, len(message), _PIECE):
         hasher.update(message[offset : offset + _PIECE])
     return hasher.finish()

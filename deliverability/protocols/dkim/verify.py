@@ -165,7 +165,7 @@ async def verify_message(message: Head, resolver: Resolver, now: datetime) -> li
         if not signature.errors:
             want = (signature.body_canonicalization, signature.hash_name, signature.body_length)
             if want not in bodies:
-                bodies[want] = hash_body(message.raw, message.body_offset, *want)
+                bodies[want] = hash_body(message.raw, message.body_offset, *want, odd_line_ends=message.odd_line_ends)
             body = bodies[want]
         answer = answers.get(signature.key_name or "")
         has_body = message.body_offset < len(message.raw)

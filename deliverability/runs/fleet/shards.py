@@ -13,6 +13,7 @@ folders of several machines are merged by copying their files into one.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import json
@@ -21,6 +22,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from deliverability._files import write_whole
 from deliverability.model.codes import Code, Detail
@@ -113,6 +116,10 @@ def _damaged(folder: Path, kind: str, number: int, error: Exception) -> Detail:
 
 def compact(data: Any) -> str:
     """JSON in ASCII: what is written, and what a digest is made of. The order within stays: details have one."""
+    with contextlib.suppress(UnicodeEncodeError):  # a lone surrogate
+        written = msgspec.json.encode(data)
+        if written.isascii() and b"\x7f" not in written:  # nearly always, and in a fifth of the time
+            return written.decode("ascii")
     return json.dumps(data, separators=(",", ":"), allow_nan=False)
 
 
