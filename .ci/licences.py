@@ -17,7 +17,8 @@ PAGE = ROOT / "docs" / "licences.md"
 # Free to be used and passed on with ours (Apache-2.0) as long as notices are kept.
 PERMISSIVE = frozenset(
     {
-        *("Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "MIT-CMU", "PSF-2.0", "Zlib"),
+        *("Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "MIT-CMU", "PSF-2.0"),
+        *("Unlicense", "Zlib"),
         *("Apache-2.0 AND BSD-2-Clause", "Apache-2.0 OR BSD-2-Clause", "Apache-2.0 OR BSD-3-Clause"),
     }
 )

@@ -86,6 +86,9 @@ class MailSettings:
     rare: tuple[str, ...] | None = _said(
         'Mail that is sent seldom, each as "YYYY-MM-DD what"; an empty list: there is none.'
     )
+    list_check: str | None = _said(
+        "The JSON of `deliv list-check` for the list of recipients: evidence on bounces and sign-ups in the reports."
+    )
     messages: tuple[str, ...] = _said(
         "Sample messages: files, globs, a Maildir or an mbox (the newest message of the domain is taken).", ()
     )
@@ -203,6 +206,10 @@ class FeedbackSettings:
     authserv: tuple[str, ...] = _said(
         "Hosts whose Authentication-Results are believed: those of your own mail servers, if they remove forged ones.",
         (),
+    )
+    addresses: Path | None = _said(
+        "File in which `deliv intake` keeps the addresses that bounced or complained, for `deliv suppress`; without it "
+        "none is kept."
     )
     mailbox: tuple[MailboxSettings, ...] = _said("A mailbox that reports are sent to.", ())
 
@@ -679,8 +686,12 @@ def _from_folder(settings: Settings, folder: Path) -> Settings:
     def messages(table: Any) -> tuple[str, ...]:
         return tuple(str(place(each)) for each in table.messages)
 
+    def checked(table: MailSettings) -> str | None:
+        return str(place(table.list_check)) if table.list_check else None
+
     return replace(
         settings,
+        list_check=checked(settings),
         rules=tuple(place(each) for each in settings.rules),
         output=place(settings.output) if settings.output else None,
         messages=messages(settings),
@@ -691,8 +702,12 @@ def _from_folder(settings: Settings, folder: Path) -> Settings:
                 for each in settings.reputation.lists
             ),
         ),
-        feedback=replace(settings.feedback, places=tuple(str(place(each)) for each in settings.feedback.places)),
-        domain=tuple(replace(each, messages=messages(each)) for each in settings.domain),
+        feedback=replace(
+            settings.feedback,
+            places=tuple(str(place(each)) for each in settings.feedback.places),
+            addresses=place(settings.feedback.addresses) if settings.feedback.addresses else None,
+        ),
+        domain=tuple(replace(each, messages=messages(each), list_check=checked(each)) for each in settings.domain),
     )
 
 

@@ -178,6 +178,7 @@ def test_every_public_call_is_told_where_programs_look() -> None:
 
 # Names under which packages are imported, where they are not their own.
 IMPORTED_AS = {
+    "email-validator": "email_validator",
     "dkimpy": "dkim",
     "dnspython": "dns",
     "markdown-it-py": "markdown_it",

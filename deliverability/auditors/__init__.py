@@ -47,6 +47,7 @@ AUDITORS = (
     "snds",
     "gate",
     "blocklists",
+    "recipients",
 )
 """All by name, in the order of the catalogue; the auditor NAME is `audit` of the module NAME."""
 

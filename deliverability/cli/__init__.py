@@ -40,6 +40,8 @@ COMMANDS = (
     "history",
     "intake",
     "show-report",
+    "suppress",
+    "list-check",
     "rules",
     "docs",
     "completion",

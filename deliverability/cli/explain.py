@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,46 +19,61 @@ from deliverability.cli.options import (
     rule_problems,
     text_or_json_option,
 )
-from deliverability.model.codes import Code
+from deliverability.mail.mailbox import is_mailbox
+from deliverability.model.codes import ABOUT, Code
 from deliverability.model.errors import NO_SUCH_FILE, InputError, file_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from deliverability.feedback.explain import Pile
     from deliverability.model.replies import Explanation, ReplyCatalogue
     from deliverability.model.report import Report
     from deliverability.model.rules import RuleSet
     from deliverability.words.speaker import Speaker
 
 MAX_OCTETS = 150_000_000
+_HEAD = 1 << 12
+_AT_ONCE = 100  # mails of a mailbox whose sizes are asked for together
 NOT_QUOTED = Code("reply-not-quoted", ("text",))
-REPLY_IS_FOLDER = Code("reply-is-folder", ("name",))
+NOTHING_TO_EXPLAIN = Code("nothing-to-explain")
 LOG_TOO_LARGE = Code("log-too-large", ("name", "n"))
 
 
 @click.command("explain", cls=Command)
-@click.argument("what", metavar="TEXT|FILE|-")
+@click.argument("what", metavar="TEXT|FILE|FOLDER|-", required=False)
 @input_options
+@click.option("--mailbox", metavar="NAME")
 @click.option("--receiver", metavar="ID")
 @rule_folders_option
 @text_or_json_option
 @lang_option
-def command(what: str, receiver: str | None, rules: tuple[Path, ...], style: str, lang: str, **params: Any) -> int:
-    """Explain a receiver's reply: who sent it, what it means, what to do now."""
+def command(
+    what: str | None,
+    mailbox: str | None,
+    receiver: str | None,
+    rules: tuple[Path, ...],
+    style: str,
+    lang: str,
+    **params: Any,
+) -> int:
+    """Explain a receiver's reply, or a pile of bounces: who sent it, what it means, what to do now."""
     with plain_errors():
         from deliverability.auditors import catalogue
         from deliverability.cli.inputs import STDIN_ONCE, read_settings
         from deliverability.cli.judging import UNKNOWN_RECEIVER
-        from deliverability.feedback.explain import explain
         from deliverability.runs.rules import load_rules
         from deliverability.words.speaker import Speaker
 
-        if what.isdigit() and len(what) == 3 and params["domains"]:
+        if mailbox is not None and what is not None:  # nothing else is to be explained, so it is a domain
+            params["domains"], what = (what, *params["domains"]), None
+        if what is None and mailbox is None:
+            raise InputError(NOTHING_TO_EXPLAIN())
+        if what is not None and what.isdigit() and len(what) == 3 and params["domains"]:
             words = " ".join((what, *params["domains"]))
             raise InputError(NOT_QUOTED(text=words))
         if "-" in (*params["domains"], *params["eml"]) and what == "-":
             raise InputError(STDIN_ONCE())
-        data = _read(what)
         settings = read_settings(params["config"])
         folders = rules or settings.rules
         with rule_problems():
@@ -64,7 +81,7 @@ def command(what: str, receiver: str | None, rules: tuple[Path, ...], style: str
         known = _replies(folders, loaded)
         if receiver is not None and receiver not in known.hosts:
             raise InputError(UNKNOWN_RECEIVER(where="--receiver", name=receiver, known=tuple(sorted(known.hosts))))
-        explanation = explain(data, known, loaded, receiver or "")
+        explanation = _explained(what, mailbox, params["config"], known, loaded, receiver or "")
         if not explanation.replies and style == "text":
             _tell_problem(explanation, lang)
             return 3
@@ -78,6 +95,87 @@ def command(what: str, receiver: str | None, rules: tuple[Path, ...], style: str
         return _exit_code(explanation, reports)
 
 
+def _explained(
+    what: str | None,
+    mailbox: str | None,
+    config: Path | None,
+    known: ReplyCatalogue,
+    rules: RuleSet,
+    receiver: str,
+) -> Explanation:
+    """What it means: one reply or file, or a pile of them. Raises InputError."""
+    from deliverability.feedback.explain import Pile, explain
+
+    pile = Pile(known, rules, receiver)
+    if mailbox is not None:
+        _take_mailbox(pile, mailbox, config)
+        return pile.explanation()
+    if _is_pile(what or ""):
+        _take_place(pile, what or "")
+        return pile.explanation()
+    return explain(_read(what or ""), known, rules, receiver)
+
+
+def _is_pile(what: str) -> bool:
+    """Whether it is a folder, or a mailbox file with more than one message. Raises InputError."""
+    from deliverability.feedback.places import items
+
+    path = Path(what)
+    try:
+        if path.is_dir():
+            return True
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            if not is_mailbox(file.read(_HEAD)):
+                return False
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.EINVAL):  # longer than a file name can be: it is text
+            return False
+        raise InputError(file_error(what, error)) from None
+    return len(list(islice(items(what), 2))) > 1
+
+
+def _take_place(pile: Pile, place: str) -> None:
+    """Add what lies in a folder or mailbox file."""
+    from deliverability.feedback.places import UnreadPlace, items
+
+    for each in items(place):
+        if isinstance(each, UnreadPlace):
+            pile.lost()
+            continue
+        try:
+            pile.add(each.first(MAX_OCTETS))
+        except OSError:
+            pile.lost()
+
+
+def _take_mailbox(pile: Pile, name: str, config: Path | None) -> None:
+    """Add the mails of a mailbox of the settings, which stay where they are. Raises InputError."""
+    from deliverability.cli.inputs import read_settings
+    from deliverability.cli.intake import NO_MAILBOX, access_to
+    from deliverability.feedback import limits
+    from deliverability.feedback.imap import ImapError, ImapFolder
+
+    settings = read_settings(config)
+    boxes = {each.name: each for each in settings.feedback.mailbox}
+    if name not in boxes:
+        raise InputError(NO_MAILBOX(name=name, known=tuple(boxes)))
+    box = boxes[name]
+    try:
+        with ImapFolder(access_to(box, (config or Path("deliv.toml")).absolute().parent)()) as folder:
+            found = folder.uids(0)[-box.most :]
+            for portion in (found[start : start + _AT_ONCE] for start in range(0, len(found), _AT_ONCE)):
+                for uid, size in folder.sizes(portion).items():
+                    octets = folder.octets(uid) if size <= limits.MAX_COMPRESSED else None
+                    if octets is None:
+                        pile.lost()
+                    else:
+                        pile.add(octets)
+    except ImapError as error:
+        raise InputError(ABOUT(what=name, detail=error.detail)) from None
+
+
 def _read(what: str) -> bytes:
     """The octets of standard input, of the file of that name, or of the text itself. Raises InputError."""
     if what == "-":
@@ -87,11 +185,9 @@ def _read(what: str) -> bytes:
         return b""
     path = Path(what)
     try:
-        exists, folder = path.exists(), path.is_dir()
+        exists = path.exists()
     except OSError:  # longer than a file name can be: it is text
-        exists = folder = False
-    if folder:
-        raise InputError(REPLY_IS_FOLDER(name=what))
+        exists = False
     if not exists:
         if not any(char.isspace() for char in what) and (path.suffix.lower() in _SUFFIXES or "/" in what):
             raise InputError(NO_SUCH_FILE(name=what))
@@ -165,7 +261,7 @@ def _exit_code(explanation: Explanation, reports: list[Report]) -> int:
     from deliverability.judge.replies import rules_now
     from deliverability.model.report import Outcome
 
-    if not explanation.replies:
+    if not explanation.replies or (explanation.pile is not None and explanation.pile.unread):
         return 3
     now = [
         each

@@ -22,6 +22,7 @@ from deliverability.mail.captured import envelope_beside
 from deliverability.model.codes import Code
 from deliverability.model.errors import IS_FOLDER, NO_SUCH_FILE, InputError, file_error
 from deliverability.model.facts import Purpose
+from deliverability.model.lists import ListSums
 from deliverability.ports.budget import SECONDS
 from deliverability.ports.open import PortSettings, SettingError, open_ports
 from deliverability.ports.ports import Permissions, Ports
@@ -278,4 +279,14 @@ def _options(params: dict[str, Any], settings: MailSettings) -> Options:
         daily_volume=volume,
         dns_provider=params["dns_provider"] or settings.dns_provider,
         rare=settings.rare,
+        list_sums=_list_sums(settings.list_check),
     )
+
+
+def _list_sums(path: str | None) -> ListSums | None:
+    """Raises InputError."""
+    if path is None:
+        return None
+    from deliverability.lists.sums import read_sums
+
+    return read_sums(Path(path))

@@ -6,9 +6,10 @@ import asyncio
 import glob
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from deliverability.model.reporters import Reporter
     from deliverability.ports.ports import Ports
     from deliverability.runs.intake import IntakeMailbox, IntakePlan
+
+PlanT = TypeVar("PlanT", bound="IntakePlan | None")
 
 _TOKEN_SECONDS = 60
 _EVERY = 20  # items between two lines of progress
@@ -60,9 +63,29 @@ def command(places: tuple[str, ...], style: str, lang: str, **params: Any) -> in
         settings = read_settings(params["config"])
         folder = (params["config"] or Path("deliv.toml")).absolute().parent
         plan = _plan(places, params, settings, folder)
-        result = _run(plan, params["url"] or settings.history, folder)
+        with keeping_addresses(plan, settings.feedback.addresses) as told:
+            result = _run(told, params["url"] or settings.history, folder)
     _show(result, style, lang)
     return 3 if result.lost else 0
+
+
+@contextmanager
+def keeping_addresses(plan: PlanT, file: Path | None) -> Iterator[PlanT]:
+    """The plan, with the file of addresses taking events where the settings name one. Raises InputError."""
+    if file is None or plan is None or plan.dry:
+        yield plan
+        return
+    from msgspec.structs import replace
+
+    from deliverability.history.addresses import AddressFile
+    from deliverability.runs.suppress import addresses_into
+
+    kept = AddressFile(file)
+    try:
+        yield replace(plan, takes_events=addresses_into(kept, int(plan.ports.clock.now().timestamp())))
+        kept.settle()
+    finally:
+        kept.close()
 
 
 def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, folder: Path) -> IntakePlan:
@@ -143,10 +166,10 @@ def intake_of(settings: Settings, folder: Path, ports: Ports, reporters: Mapping
 def _mailbox(box: MailboxSettings, folder: Path) -> IntakeMailbox:
     from deliverability.runs.intake import IntakeMailbox
 
-    return IntakeMailbox(box.name, _access(box, folder), box.done, box.failed, box.most)
+    return IntakeMailbox(box.name, access_to(box, folder), box.done, box.failed, box.most)
 
 
-def _access(box: MailboxSettings, folder: Path) -> Callable[[], ImapAccess]:
+def access_to(box: MailboxSettings, folder: Path) -> Callable[[], ImapAccess]:
     """How to reach a mailbox; what logs in is fetched when it is called. Raises InputError then."""
 
     def access() -> ImapAccess:

@@ -61,13 +61,16 @@ def put(text: str, output: Path | None) -> None:
 
 
 @contextmanager
-def writing(output: Path | None) -> Iterator[Callable[[str], None]]:
-    """Print a text piece by piece, or write it into a file, which is put in place at the end. Raises InputError."""
+def writing(output: Path | None, mode: int | None = None) -> Iterator[Callable[[str], None]]:
+    """Print a text piece by piece, or write it into a file, which is put in place at the end. Raises InputError.
+
+    `mode`: the permissions of the file, if not the usual.
+    """
     if output is None:
         yield lambda text: click.echo(text, nl=False)
         return
     with _told(output):
-        file = WholeFile(output)
+        file = WholeFile(output, mode)
     try:
 
         def write(text: str) -> None:

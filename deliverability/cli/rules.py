@@ -72,12 +72,14 @@ def _all_sources(blocklist: BlockList) -> tuple[ServiceSource, ...]:
 
 def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
     from deliverability.feedback.catalogue import load_replies
+    from deliverability.lists.catalogue import load_list_data
     from deliverability.runs.rules import rule_folders
     from deliverability.words.details import detail_words
 
     senders = loaded.knowledge.services
     with rule_problems():
         replies = load_replies(rule_folders(folders), loaded)
+        lists = load_list_data(rule_folders(folders))
     say = language().say
     for warning in loaded.warnings:
         click.echo(say("cli.warning", text=detail_words(warning, say)), err=True)
@@ -86,6 +88,7 @@ def _check(loaded: RuleSet, folders: Sequence[Path]) -> int:
     read += [(f"{each.id} ({at.url})", at.read_as, at.checked) for each in senders.values() for at in each.sources]
     blocklists = loaded.knowledge.blocklists.values()
     read += [(f"{each.id} ({at.url})", at.read_as, at.checked) for each in blocklists for at in _all_sources(each)]
+    read += [(each.url, each.read_as, each.checked) for each in lists.sources]
     for name, read_as, checked in read:
         if read_as == "not re-read":
             click.echo(say("cli.not-re-read", name=name), err=True)

@@ -15,7 +15,7 @@ from deliverability.cli.output import wrote
 from deliverability.cli.types import NumberType, OneOf, PathOf
 from deliverability.model.codec import json_text
 from deliverability.model.codes import Code
-from deliverability.model.errors import NO_SUCH_FOLDER, InputError, not_written
+from deliverability.model.errors import FILE_EXISTS, NO_SUCH_FOLDER, InputError, not_written
 from deliverability.ports.open import CONTRADICTION
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from deliverability.words.sentences import Phrases
 
 MESSAGE_ITSELF = Code("message-itself", ("file",))
-FILE_EXISTS = Code("file-exists", ("file",))
 _MOST = 3
 
 

@@ -37,6 +37,7 @@ def command(**params: Any) -> int:
     with plain_errors(), rule_problems():
         from deliverability.auditors import catalogue
         from deliverability.cli.inputs import read_settings
+        from deliverability.cli.intake import keeping_addresses
         from deliverability.cli.types import DEFAULT_FILE
         from deliverability.config import NO_SETTINGS
         from deliverability.history.store import History
@@ -61,8 +62,12 @@ def command(**params: Any) -> int:
             notifier = replace(notifier, settings=type(settings.notify)())
         history = History.open(params["history"] or settings.history, folder=folder)
         try:
-            with only_one(plan.output, public=plan.public), history.held():
-                summary = _run(plan, history, pages, notifier)
+            with (
+                only_one(plan.output, public=plan.public),
+                history.held(),
+                keeping_addresses(plan.intake, settings.feedback.addresses) as intake,
+            ):
+                summary = _run(replace(plan, intake=intake), history, pages, notifier)
                 problems = notifier.send()
         except OSError as error:
             raise InputError(file_error(error.filename or plan.output, error)) from None

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from deliverability.feedback.match import meaning_of, receiver_of, rules_behind, wording_of
 from deliverability.feedback.notice import NoticeContent, find
-from deliverability.model.replies import About, Explained, Explanation, Reply, ReplyCatalogue
+from deliverability.model.replies import About, Explained, Explanation, PileSums, Reply, ReplyCatalogue
 from deliverability.model.rules import RuleSet
 
 MAX_KINDS = 100
+MAX_KINDS_OF_PILE = 1_000
+_SEEN_KEPT = 50_000
 _RECIPIENTS_KEPT = 10
 
 
@@ -19,31 +24,83 @@ def explain(data: bytes, catalogue: ReplyCatalogue, rules: RuleSet, receiver: st
     `receiver`, an id, counts where the user knows better than the text tells.
     """
     found = find(data)
-    replies = told(found, catalogue)
-    kinds: dict[tuple[str, str, str, str, str], Explained] = {}
-    more = found.more
-    seen: dict[tuple[str, Reply], Explained] = {}
-    for reply in replies:
-        # Logs repeat the same words thousands of times; only the recipient differs, of whom the domain may count.
-        same = (reply.recipient.rpartition("@")[2], replace(reply, recipient=""))
-        explained = seen.get(same) or _one(reply, catalogue, rules, receiver)
-        seen[same] = explained
-        meaning = explained.meaning.id if explained.meaning else reply.text
-        key = (explained.receiver, meaning, reply.code, reply.enhanced, "" if reply.code else reply.status)
-        if key in kinds:
-            kinds[key] = _again(kinds[key], reply)
-        elif len(kinds) < MAX_KINDS:
-            kinds[key] = explained
+    kinds = _Kinds(catalogue, rules, receiver, MAX_KINDS)
+    kinds.take(told(found, catalogue))
+    replies = kinds.all()
+    problem = "" if replies else found.problem or "text"
+    more = found.more + kinds.more
+    return Explanation(found.kind, replies, problem, found.sender_domain, more, catalogue.hosts, found.cut)
+
+
+class Pile:
+    """Many bounces, one after the other, added up; none of them is held."""
+
+    def __init__(self, catalogue: ReplyCatalogue, rules: RuleSet, receiver: str = "") -> None:
+        self._catalogue = catalogue
+        self._kinds = _Kinds(catalogue, rules, receiver, MAX_KINDS_OF_PILE)
+        self._silent: Counter[str] = Counter()
+        self._items = self._unread = self._more = 0
+        self._cut = False
+        self._sender = ""
+
+    def add(self, data: bytes) -> None:
+        """Take one file or mail. Never raises for any octets."""
+        found = find(data)
+        replies = told(found, self._catalogue)
+        self._items += 1
+        self._more += found.more
+        self._cut |= found.cut
+        self._sender = self._sender or found.sender_domain
+        if replies:
+            self._kinds.take(replies)
         else:
-            more += 1
-    problem = "" if kinds else found.problem or "text"
-    return Explanation(
-        found.kind, tuple(kinds.values()), problem, found.sender_domain, more, catalogue.hosts, found.cut
-    )
+            self._silent[found.problem or "text"] += 1
+
+    def lost(self) -> None:
+        """Something could not be read."""
+        self._unread += 1
+
+    def explanation(self) -> Explanation:
+        """What they mean, the most frequent kind first."""
+        replies = tuple(sorted(self._kinds.all(), key=lambda each: -each.count))
+        problem = "" if replies else max(self._silent, key=self._silent.__getitem__, default="empty")
+        more = self._more + self._kinds.more
+        sums = PileSums(self._items, dict(self._silent), self._unread)
+        return Explanation("pile", replies, problem, self._sender, more, self._catalogue.hosts, self._cut, sums)
+
+
+class _Kinds:
+    """Explains replies, and counts those that are the same."""
+
+    def __init__(self, catalogue: ReplyCatalogue, rules: RuleSet, receiver: str, most: int) -> None:
+        self._catalogue, self._rules, self._receiver, self._most = catalogue, rules, receiver, most
+        self._kinds: dict[tuple[str, str, str, str, str], Explained] = {}
+        self._seen: dict[tuple[str, Reply], Explained] = {}
+        self.more = 0
+
+    def take(self, replies: Sequence[Reply]) -> None:
+        for reply in replies:
+            # Logs repeat the same words thousands of times; only the recipient differs, of whom the domain may count.
+            same = (reply.recipient.rpartition("@")[2], replace(reply, recipient=""))
+            explained = self._seen.get(same) or _one(reply, self._catalogue, self._rules, self._receiver)
+            if len(self._seen) < _SEEN_KEPT:
+                self._seen[same] = explained
+            meaning = explained.meaning.id if explained.meaning else reply.text
+            key = (explained.receiver, meaning, reply.code, reply.enhanced, "" if reply.code else reply.status)
+            if key in self._kinds:
+                self._kinds[key] = _again(self._kinds[key], reply)
+            elif len(self._kinds) < self._most:
+                self._kinds[key] = explained
+            else:
+                self.more += 1
+
+    def all(self) -> tuple[Explained, ...]:
+        """In order of first sight."""
+        return tuple(self._kinds.values())
 
 
 def told(found: NoticeContent, catalogue: ReplyCatalogue) -> tuple[Reply, ...]:
-    """The replies of an input; where no code or status says anything, the words that the catalogue knows."""
+    """The replies; where they have no code and no status that says anything, the words that the catalogue knows."""
     if any(reply.code or reply.report or _says_something(reply) for reply in found.replies):
         return found.replies
     known = sorted(

@@ -48,6 +48,13 @@ class PlaceItem(Struct, frozen=True):
                     made.update(piece)
         return made.digest()
 
+    def first(self, most: int) -> bytes:
+        """The first octets of it. Raises OSError."""
+        if isinstance(self.content, bytes):
+            return self.content[:most]
+        with self.content.open("rb") as file:
+            return file.read(most)
+
     def octets(self) -> bytes:
         """All of it. Raises OSError."""
         return self.content if isinstance(self.content, bytes) else self.content.read_bytes()

@@ -7,18 +7,22 @@ since DNS breaks locally. A refusal for policy, content, size or rate says nothi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
+from msgspec import Struct
+
+from deliverability.mail.addresses import to_a_label
 from deliverability.model.replies import About, Meaning, Reply, ReplyKind, Retry
 from deliverability.model.suppression import AddressRecord, Decision, SuppressClass
 
 _DAY = 86_400
+_MAX_LOCAL = 64  # octets, RFC 5321 section 4.5.3.1.1
+_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+")
 
 
-@dataclass(frozen=True, slots=True)
-class _When:
+class _When(Struct, frozen=True):
     """When an address goes on the list.
 
     Attributes:
@@ -87,3 +91,16 @@ def decide(record: AddressRecord, now: int, gone: bool | None) -> Decision:
     if often or (when.gone and gone):
         return Decision.OFF
     return Decision.NOT_CHECKED if when.gone and gone is None else Decision.NOT_YET
+
+
+def plain_address(text: str) -> str:
+    """An address as it is kept and compared: lower case, its domain as A-labels; empty where it can be none.
+
+    Nobody gives two people addresses that differ in case alone. Quoted local parts are none: a hostile notice could
+    hide anything in them, and no mailing list has them.
+    """
+    local, _, domain = text.strip().strip("<>").rpartition("@")
+    name = to_a_label(domain)
+    if name is None or "." not in name or not _LOCAL.fullmatch(local) or len(local) > _MAX_LOCAL:
+        return ""
+    return f"{local.lower()}@{name}"

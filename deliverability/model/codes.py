@@ -14,7 +14,7 @@ class Input(StrEnum):
     SENDING_IP: one address that sends, or a message that shows one. SENDING_IPS: all of them, as one message cannot.
     REPORTS: what receivers report, read in. DELIVERIES: results of mails, read in: bounces, events or a log. DELIVERED:
     those that also tell what was delivered. POSTMASTER_TOOLS, SNDS: exports of these, read in. HISTORY: weekly runs
-    that are kept. RARE_RUNS: which mail is sent seldom.
+    that are kept. RARE_RUNS: which mail is sent seldom. LIST_CHECK: the sums of a checked list of recipients.
     """
 
     SENDING_IP = "sending-ip"
@@ -34,12 +34,13 @@ class Input(StrEnum):
     SNDS = "snds"
     HISTORY = "history"
     RARE_RUNS = "rare-runs"
+    LIST_CHECK = "list-check"
 
     @property
     def kept(self) -> bool:
         """Whether it comes from what is kept between audits or stands in settings: no option of an audit gives it."""
         read_in = (Input.REPORTS, Input.DELIVERIES, Input.DELIVERED, Input.POSTMASTER_TOOLS, Input.SNDS)
-        return self in (*read_in, Input.HISTORY, Input.RARE_RUNS)
+        return self in (*read_in, Input.HISTORY, Input.RARE_RUNS, Input.LIST_CHECK)
 
 
 Arg = Union[str, int, float, "Detail", tuple["Arg", ...]]

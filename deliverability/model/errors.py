@@ -6,6 +6,7 @@ from deliverability.model.codes import ABOUT, Code, Detail
 
 NO_SUCH_FILE = Code("no-such-file", ("name",))
 NO_SUCH_FOLDER = Code("no-such-folder", ("name",))
+FILE_EXISTS = Code("file-exists", ("file",))
 IS_FOLDER = Code("is-folder", ("name",))
 FILE_TOO_LARGE = Code("file-too-large", ("file", "n"))
 AT_LINE = Code("at-line", ("file", "line", "detail"))

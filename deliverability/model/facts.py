@@ -12,6 +12,7 @@ from deliverability.model.blocklists import ListsWanted
 from deliverability.model.codes import NOT_COLLECTED, Detail
 from deliverability.model.deliveries import Deliveries
 from deliverability.model.envelope import SmtpEnvelope
+from deliverability.model.lists import ListSums
 from deliverability.model.observed import Observed, SourceWord
 from deliverability.model.paths import PATHS, FactPath
 
@@ -238,6 +239,7 @@ class Subject(Struct, frozen=True):
         source_words: the user's words on sources.
         rare: runs of mail that come seldom, each ``YYYY-MM-DD what``; None: not said, empty: there are none.
         stage_seen: the DMARC stage that the newest earlier run saw, and since when, where a history is kept.
+        list_sums: what the last check of its list of recipients found; None: no list was checked.
         rua_since: ISO date since when they have seen an address for reports.
         gate_to: the DMARC policy that the user wants to go to: quarantine or reject; None: the next one.
         taken_from: the web or mail address that the domain was taken out of; None: it was given by itself.
@@ -262,6 +264,7 @@ class Subject(Struct, frozen=True):
     deliveries: Deliveries | None = None
     source_words: tuple[SourceWord, ...] = ()
     rare: tuple[str, ...] | None = None
+    list_sums: ListSums | None = None
     stage_seen: StageSeen | None = None
     rua_since: str | None = None
     gate_to: str | None = None

@@ -424,6 +424,16 @@ FactPath = Literal[
     "blocklists.listings",
     "blocklists.began",
     "blocklists.ended",
+    "recipients.checked",
+    "recipients.checked_days",
+    "recipients.entries",
+    "recipients.undeliverable",
+    "recipients.undeliverable_percent",
+    "recipients.suppressed",
+    "recipients.unconfirmed",
+    "recipients.inactive",
+    "recipients.inactive_percent",
+    "recipients.inactive_days",
     # paths:end
 ]
 PATHS: frozenset[str] = frozenset(get_args(FactPath))

@@ -194,11 +194,26 @@ class Explained(Struct, frozen=True):
     recipients: tuple[str, ...] = ()
 
 
+class PileSums(Struct, frozen=True):
+    """What a pile of bounces consists of.
+
+    Attributes:
+        items: files and mails that were looked at.
+        silent: of these, how many hold no reply, by the problem (see Explanation).
+        unread: how many could not be read, or reached.
+
+    """
+
+    items: int
+    silent: Mapping[str, int]
+    unread: int = 0
+
+
 class Explanation(Struct, frozen=True):
     """The whole answer to one input.
 
     Attributes:
-        kind: what the input is: ``text``, ``json``, ``message`` or ``mailbox``.
+        kind: what the input is: ``text``, ``json``, ``message``, ``mailbox`` or ``pile``.
         replies: in order of first sight.
         problem: why there are none: ``empty``, ``binary``, ``notice`` (a bounce whose words are not known), ``message``
             (no bounce), ``auto-reply`` or ``text``; else empty.
@@ -206,6 +221,7 @@ class Explanation(Struct, frozen=True):
         more: replies beyond what is kept.
         hosts: receivers by id, for their names.
         cut: the input is longer than what was read.
+        pile: what a pile consists of; None: the input is something else.
 
     """
 
@@ -216,3 +232,4 @@ class Explanation(Struct, frozen=True):
     more: int = 0
     hosts: Mapping[str, BouncingReceiver] = field(default_factory=dict)
     cut: bool = False
+    pile: PileSums | None = None

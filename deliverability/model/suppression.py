@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class SuppressClass(StrEnum):
@@ -20,8 +21,7 @@ class SuppressClass(StrEnum):
     HOST = "host"
 
 
-@dataclass(frozen=True, slots=True)
-class AddressEvent:
+class AddressEvent(Struct, frozen=True):
     """One bounce or complaint about one address.
 
     Attributes:
@@ -30,7 +30,7 @@ class AddressEvent:
         at: seconds since 1970.
         receiver: id of the receiver, or empty.
         meaning: id of the meaning in the reply catalogue, or empty.
-        origin: what told it: ``bounce``, ``complaint``, ``event`` or ``log``.
+        origin: what told it; see DeliveryOrigin.
 
     """
 
@@ -39,11 +39,10 @@ class AddressEvent:
     at: int
     receiver: str = ""
     meaning: str = ""
-    origin: str = "bounce"
+    origin: str = "bounces"
 
 
-@dataclass(frozen=True, slots=True)
-class AddressRecord:
+class AddressRecord(Struct, frozen=True):
     """What was seen of one address, for one of the reasons.
 
     Attributes:
@@ -70,15 +69,15 @@ class AddressRecord:
 
 
 class Decision(StrEnum):
-    """What becomes of an address.
+    """What becomes of an address, the most telling first.
 
-    OFF: it goes on the suppression list. NOT_YET: it bounced too seldom, or too shortly. DELIVERED: mail reached it
-    since. AGAIN: it was off for long, and may be tried again. NOT_CHECKED: whether its domain is gone could not be
-    looked up.
+    OFF: it goes on the suppression list. AGAIN: it was off for long, and may be tried again. NOT_CHECKED: whether its
+    domain is gone could not be looked up. NOT_YET: it bounced too seldom, or too shortly. DELIVERED: mail reached it
+    since.
     """
 
     OFF = "off"
-    NOT_YET = "not-yet"
-    DELIVERED = "delivered"
     AGAIN = "again"
     NOT_CHECKED = "not-checked"
+    NOT_YET = "not-yet"
+    DELIVERED = "delivered"

@@ -11,6 +11,7 @@ from deliverability.model.report import Outcome, Report
 from deliverability.model.rules import Confidence, RuleSet, SourceRef
 from deliverability.render.answer import Json
 from deliverability.render.paper import Paper
+from deliverability.render.pile import pile_json, pile_text
 from deliverability.words.dates import full_day_words
 from deliverability.words.rules import rule_title
 from deliverability.words.sentences import Phrases, sentences, shortened, visible
@@ -24,8 +25,10 @@ _FINDINGS_SHOWN = 4
 def explanation_text(explanation: Explanation, reports: Sequence[Report], speaker: Speaker, paper: Paper) -> str:
     """What every reply means and what to do; with `reports`, whether the rules behind it are unmet now.
 
-    Whatever the input holds is printed with its control characters written out.
+    A pile is summed up by meaning. Whatever the input holds is printed with its control characters written out.
     """
+    if explanation.pile is not None:
+        return pile_text(explanation, reports, speaker, paper)
     return paper.text(_Page(explanation, reports, speaker, paper).lines())
 
 
@@ -40,6 +43,8 @@ def explanation_json(explanation: Explanation, reports: Sequence[Report], speake
         "more": explanation.more,
         "cut": explanation.cut,
     }
+    if explanation.pile is not None:
+        shape["pile"] = pile_json(explanation, reports)
     return json_text(shape, indent=2) + "\n"
 
 

@@ -114,6 +114,7 @@ async def gather_facts(
         deliveries=options.deliveries,
         source_words=options.source_words,
         rare=options.rare,
+        list_sums=options.list_sums,
         stage_seen=options.stage_seen,
         rua_since=options.rua_since,
         gate_to=options.gate_to,

@@ -16,6 +16,7 @@ from deliverability.model.deliveries import Deliveries
 from deliverability.model.envelope import SmtpEnvelope
 from deliverability.model.errors import InputError, file_error
 from deliverability.model.facts import KeySeen, Purpose, StageSeen, Waiver
+from deliverability.model.lists import ListSums
 from deliverability.model.observed import Observed, SourceWord
 
 MAX_MESSAGE_OCTETS = 150_000_000
@@ -78,6 +79,7 @@ class Options(Struct, frozen=True):
     deliveries: Deliveries | None = None
     source_words: tuple[SourceWord, ...] = ()
     rare: tuple[str, ...] | None = None
+    list_sums: ListSums | None = None
     stage_seen: StageSeen | None = None
     rua_since: str | None = None
     gate_to: str | None = None

@@ -88,7 +88,7 @@ def _row(step: GuideStep, texts: Mapping[str, Any], findings: FindingIndex, say:
         title=words["step"],
         tone=_TONES[step.state],
         state=say(f"guide-table.state.{step.state.value}"),
-        because=_because(step, findings, say),
+        because=_because(step, findings, say, _in_language(texts.get("shown_with"), say.lang)),
         step=step.step,
         step_words=step_words(step.step, say),
         anchor=findings.anchor(step.findings[0]) if step.because is Because.UNMET and step.step is None else "",
@@ -97,7 +97,8 @@ def _row(step: GuideStep, texts: Mapping[str, Any], findings: FindingIndex, say:
     )
 
 
-def _because(step: GuideStep, findings: FindingIndex, say: Phrases) -> str:
+def _because(step: GuideStep, findings: FindingIndex, say: Phrases, shown_with: str) -> str:
+    """`shown_with`: what would show that the step is done; may be empty."""
     match step.because:
         case Because.UNMET | Because.WAIVED:
             if step.step is not None:
@@ -106,6 +107,8 @@ def _because(step: GuideStep, findings: FindingIndex, say: Phrases) -> str:
             return say("guide-table.waived", name=names) if step.because is Because.WAIVED else names
         case Because.WAITS | Because.FAILED:
             return _missing(step.unknown, say)
+        case Because.UNSEEN if shown_with:
+            return shown_with
         case _:
             return say(f"guide-table.because.{step.because.value}")
 

@@ -91,9 +91,8 @@ def completed(words: str, at: int, lang: str = "C.UTF-8") -> list[list[str]]:
 
 
 def test_commands_options_and_values_are_completed_with_their_meaning() -> None:
-    assert ["plain", "explain", "Explain a receiver's reply or a bounce: what it means, what to do now."] in completed(
-        "deliv ", 1
-    )
+    explain = "Explain a receiver's reply, or a pile of bounces: what it means, what to do now."
+    assert ["plain", "explain", explain] in completed("deliv ", 1)
     assert ["plain", "--helo", "HELO/EHLO name of the sending host."] in completed("deliv audit --he", 2)
     assert ["plain", "--helo", "送信ホストのHELO/EHLO名"] in completed("deliv audit --he", 2, "ja_JP.UTF-8")
     assert [each[1] for each in completed("deliv audit --purpose ", 3)] == ["users", "bulk", "transactional", "parked"]

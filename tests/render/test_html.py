@@ -375,7 +375,7 @@ def test_the_guide_has_a_row_a_step_with_its_state_and_the_step_that_settles_it(
 
     assert len(words) == 16
     assert words[0].startswith("Keep the SPF record up to date to do → step 3 Compare the record")
-    assert "not known for you to check" in words[3]
+    assert "not known daily numbers: deliv intake" in words[3]
 
 
 def test_a_finding_tells_its_step_and_not_the_steps_again():

@@ -1,0 +1,135 @@
+"""`deliv list-check`: what a list of recipients holds, without sending anything."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from deliverability.cli.command import Command
+from deliverability.cli.options import (
+    config_option,
+    lang_option,
+    plain_errors,
+    resolver_option,
+    rule_folders_option,
+    rule_problems,
+    text_or_json_option,
+)
+from deliverability.cli.progress import CLEAR, on_terminal
+from deliverability.cli.types import NumberType, PathOf
+
+if TYPE_CHECKING:
+    from deliverability.model.lists import ListSums
+    from deliverability.ports.ports import Ports
+    from deliverability.runs.list_check import ListPlan
+
+SUMS = "sums.json"
+_EVERY = 20  # domains between two lines of progress
+
+
+@click.command("list-check", cls=Command)
+@click.argument("file", metavar="LIST.csv", type=PathOf("file", exists=True))
+@click.option("--column", metavar="NAME")
+@click.option("--suppressed", type=PathOf("file", exists=True), metavar="FILE")
+@click.option("--inactive", type=NumberType(int, 1), metavar="DAYS")
+@click.option("-o", "--output", "folder", type=PathOf("folder"), metavar="DIR/")
+@click.option("--force", is_flag=True)
+@click.option("--zone", multiple=True, type=PathOf("either", exists=True), metavar="FILE|DIR")
+@resolver_option
+@click.option("--offline", is_flag=True)
+@click.option("--timeout", type=NumberType(float, 0.1), metavar="SECONDS")
+@config_option
+@rule_folders_option
+@text_or_json_option
+@lang_option
+def command(
+    file: Path,
+    column: str | None,
+    suppressed: Path | None,
+    inactive: int | None,
+    folder: Path | None,
+    force: bool,
+    zone: tuple[Path, ...],
+    resolver: tuple[str, ...],
+    offline: bool,
+    timeout: float | None,
+    config: Path | None,
+    rules: tuple[Path, ...],
+    style: str,
+    lang: str,
+) -> int:
+    """Check a list of recipients: nothing is sent, stored or changed."""
+    with plain_errors():
+        from deliverability.cli.inputs import opened, read_settings
+        from deliverability.lists.catalogue import load_list_data
+        from deliverability.lists.table import open_list
+        from deliverability.model.lists import Segment
+        from deliverability.ports.budget import SECONDS
+        from deliverability.runs.list_check import ListPlan
+        from deliverability.runs.rules import rule_folders
+
+        settings = read_settings(config)
+        with rule_problems():
+            data = load_list_data(rule_folders(rules or settings.rules))
+        plan = ListPlan(open_list(file, data, column), data, suppressed, inactive, folder, force)
+        ports = opened(
+            zones=zone,
+            servers=resolver or (() if zone else settings.resolvers),
+            offline=offline,
+            seconds=timeout or settings.timeout or SECONDS,
+        )
+        sums = _run(plan, ports)
+        _show(sums, folder, style, lang)
+    if sums.domains_not_checked or sums.not_checked:
+        return 3
+    return 0 if sums.segments[Segment.GOOD] == sums.lines else 1
+
+
+def _run(plan: ListPlan, ports: Ports) -> ListSums:
+    """Raises InputError."""
+    from deliverability.cli.language import language
+    from deliverability.runs.list_check import check_list
+
+    say = language().say
+    done = [0]
+
+    def tick() -> None:
+        done[0] += 1
+        if done[0] % _EVERY == 0:
+            click.echo(CLEAR + say.count("list-check.asked", done[0]), err=True, nl=False)
+
+    async def work() -> ListSums:
+        try:
+            return await check_list(plan, ports, tick if on_terminal() else lambda: None)
+        finally:
+            await ports.close()
+
+    try:
+        return asyncio.run(work())
+    finally:
+        if on_terminal():
+            click.echo(CLEAR, err=True, nl=False)
+
+
+def _show(sums: ListSums, folder: Path | None, style: str, lang: str) -> None:
+    """Print the sums, and write them beside the segments. Raises InputError."""
+    from deliverability._files import PRIVATE, write_whole
+    from deliverability.cli.output import show, terminal, wrote
+    from deliverability.model.errors import InputError, file_error
+    from deliverability.render.lists import list_json, list_text
+    from deliverability.render.paper import Paper
+    from deliverability.words.phrases import phrases
+
+    if folder is not None:
+        try:
+            write_whole(folder / SUMS, list_json(sums), mode=PRIVATE)
+        except OSError as error:
+            raise InputError(file_error(folder / SUMS, error)) from None
+        wrote(folder)
+    if style == "json":
+        show(list_json(sums))
+    else:
+        show(list_text(sums, Paper.of_terminal(**terminal()), phrases(lang)))

@@ -1,0 +1,143 @@
+"""`deliv suppress`: the addresses to take off a list, as a file; and to forget what is kept of an address."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from deliverability.cli.command import Command
+from deliverability.cli.options import (
+    config_option,
+    lang_option,
+    plain_errors,
+    resolver_option,
+)
+from deliverability.cli.types import DayType, NumberType, OneOf, PathOf
+from deliverability.model.codes import Code
+from deliverability.model.errors import FILE_EXISTS, InputError
+
+if TYPE_CHECKING:
+    from deliverability.config import Settings
+    from deliverability.history.addresses import AddressFile
+    from deliverability.ports.ports import Ports
+
+NO_SETTING = Code("addresses-not-set")
+NO_ADDRESS = Code("no-mail-address", ("text",))
+FORMATS = ("csv", "json", "ses", "sendgrid", "mailgun", "postmark")
+
+
+@click.command("suppress", cls=Command)
+@click.option("-o", "--output", type=PathOf("file"), metavar="FILE")
+@click.option("--force", is_flag=True)
+@click.option("--format", "style", type=OneOf(FORMATS), default="csv", show_default=True)
+@click.option("--addresses", type=PathOf("file"), metavar="FILE")
+@click.option("--forget", multiple=True, metavar="ADDRESS")
+@click.option("--forget-before", type=DayType(), metavar="DATE")
+@click.option("--zone", multiple=True, type=PathOf("either", exists=True), metavar="FILE|DIR")
+@resolver_option
+@click.option("--offline", is_flag=True)
+@click.option("--timeout", type=NumberType(float, 0.1), metavar="SECONDS")
+@config_option
+@lang_option
+def command(
+    output: Path | None,
+    force: bool,
+    style: str,
+    addresses: Path | None,
+    forget: tuple[str, ...],
+    forget_before: date | None,
+    zone: tuple[Path, ...],
+    resolver: tuple[str, ...],
+    offline: bool,
+    timeout: float | None,
+    config: Path | None,
+    lang: str,
+) -> int:
+    """Write the addresses to take off your lists; no list is touched."""
+    with plain_errors():
+        from deliverability.cli.inputs import opened, read_settings
+        from deliverability.history.addresses import AddressFile
+        from deliverability.ports.budget import SECONDS
+
+        settings = read_settings(config)
+        if output is not None and output.exists() and not force:
+            raise InputError(FILE_EXISTS(file=str(output)))
+        kept = AddressFile(_file(addresses, settings), create=False)
+        try:
+            if forget or forget_before is not None:
+                _forget(kept, forget, forget_before, lang)
+                return 0
+            ports = opened(
+                zones=zone,
+                servers=resolver or (() if zone else settings.resolvers),
+                offline=offline,
+                seconds=timeout or settings.timeout or SECONDS,
+            )
+            return _write(kept, ports, output, style, lang)
+        finally:
+            kept.close()
+
+
+def _file(addresses: Path | None, settings: Settings) -> Path:
+    """Raises InputError."""
+    file = addresses or settings.feedback.addresses
+    if file is None:
+        raise InputError(NO_SETTING())
+    return file
+
+
+def _forget(kept: AddressFile, addresses: tuple[str, ...], before: date | None, lang: str) -> None:
+    """Raises InputError."""
+    from deliverability.feedback.suppress import plain_address
+    from deliverability.words.phrases import phrases
+
+    wanted = []
+    for text in addresses:
+        address = plain_address(text)
+        if not address:
+            raise InputError(NO_ADDRESS(text=text))
+        wanted.append(address)
+    gone = kept.forget(wanted)
+    if before is not None:
+        gone += kept.forget_before(int(datetime(before.year, before.month, before.day, tzinfo=UTC).timestamp()))
+    click.echo(phrases(lang).count("suppress.forgotten", gone))
+
+
+def _write(kept: AddressFile, ports: Ports, output: Path | None, style: str, lang: str) -> int:
+    """Write the list, or only decide. Raises InputError."""
+    from deliverability._files import PRIVATE
+    from deliverability.cli.output import show, terminal, writing
+    from deliverability.model.suppression import Decision
+    from deliverability.render.paper import Paper
+    from deliverability.render.suppress import SUPPRESS_FORMATS, suppress_json, suppress_text
+    from deliverability.runs.suppress import SuppressSums, suppressed
+    from deliverability.words.phrases import phrases
+
+    sums = SuppressSums()
+
+    async def decided() -> None:
+        try:
+            records = await suppressed(kept, ports, sums)
+            if output is None:
+                for _ in records:
+                    pass
+                return
+            with writing(output, PRIVATE) as write:
+                for piece in SUPPRESS_FORMATS[style](records, lambda: sums.again):
+                    write(piece)
+        finally:
+            await ports.close()
+
+    asyncio.run(decided())
+    if style == "json" and output is None:
+        show(suppress_json(sums.decided))
+    else:
+        say = phrases(lang)
+        show(suppress_text(sums.decided, Paper.of_terminal(**terminal()), say))
+        if output is None:
+            click.echo(say("suppress.hint"))
+    return 3 if sums.of(Decision.NOT_CHECKED) else 0

@@ -1,0 +1,1 @@
+"""Lists of recipients: read as they are exported, and each address put into a segment."""

@@ -1,0 +1,139 @@
+"""Reads rules/lists/*.yaml: names of roles, disposable and well-known domains, names of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+from msgspec import Struct, field
+
+from deliverability import _yamlstrict as yamlstrict
+from deliverability._cache import kept
+from deliverability.model.codes import Detail
+from deliverability.model.rules import READ_AS
+from deliverability.model.senders import ServiceSource
+
+FOLDER = "lists"
+
+
+class ListDataError(yamlstrict.FilesError):
+    """List data that cannot be used."""
+
+
+class ListData(Struct, frozen=True):
+    """What an address of a list is held against.
+
+    Attributes:
+        roles: names of mailboxes that belong to a task, lower case.
+        disposable: domains of mailboxes that live for minutes; names below them count, too.
+        well_known: domains that many addresses are at.
+        not_typos: neighbours of those that are real.
+        typos: what is typed -> what is meant.
+        any_dots: domains whose addresses may have dots anywhere.
+        columns: address, confirmed, active -> how such a column may be called, as lists.table.folded_head writes it.
+        no: what says "no" in a column of confirmations.
+        sources: where it is from.
+
+    """
+
+    roles: frozenset[str] = frozenset()
+    disposable: frozenset[str] = frozenset()
+    well_known: tuple[str, ...] = ()
+    not_typos: frozenset[str] = frozenset()
+    typos: Mapping[str, str] = field(default_factory=dict)
+    any_dots: frozenset[str] = frozenset()
+    columns: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    no: frozenset[str] = frozenset()
+    sources: tuple[ServiceSource, ...] = ()
+
+
+class _Shape(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class _Source(_Shape):
+    url: str = pydantic.Field(pattern=r"^https?://")
+    checked: str = pydantic.Field(pattern=r"^\d{4}-\d\d-\d\d$")
+    read_as: str = pydantic.Field(pattern=READ_AS)
+
+
+class _File(_Shape):
+    sources: list[_Source]
+
+
+class _Roles(_File):
+    kind: Literal["roles"]
+    names: list[list[str]]
+
+
+class _Disposable(_File):
+    kind: Literal["disposable"]
+    domains: str
+
+
+class _WellKnown(_File):
+    kind: Literal["well-known"]
+    domains: list[list[str]]
+    not_typos: list[str] = []
+    typos: dict[str, str] = {}
+    any_dots: list[str] = []
+
+
+class _Columns(_File):
+    kind: Literal["columns"]
+    address: list[str] = []
+    confirmed: list[str] = []
+    active: list[str] = []
+    no: list[str] = []
+
+
+_FILE: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(
+    Annotated[_Roles | _Disposable | _WellKnown | _Columns, pydantic.Field(discriminator="kind")]
+)
+
+
+def load_list_data(folders: Sequence[Path]) -> ListData:
+    """What all folders say together. Raises ListDataError with every problem."""
+    files = [path for folder in folders for path in sorted((folder / FOLDER).glob("*.yaml"))]
+    return kept("lists", files, lambda: _read(files))
+
+
+def _read(files: Iterable[Path]) -> ListData:
+    problems: list[Detail] = []
+    roles: set[str] = set()
+    disposable: set[str] = set()
+    known: list[str] = []
+    not_typos: set[str] = set()
+    typos: dict[str, str] = {}
+    any_dots: set[str] = set()
+    columns: dict[str, set[str]] = {"address": set(), "confirmed": set(), "active": set()}
+    no: set[str] = set()
+    sources: dict[ServiceSource, None] = {}
+    for path in files:
+        document = yamlstrict.read_file(path, problems)
+        found = yamlstrict.shaped(document, _FILE, problems) if document else None
+        for each in found.sources if found else ():
+            sources[ServiceSource(each.url, each.checked, each.read_as)] = None
+        match found:
+            case _Roles(names=groups):
+                roles.update(name for group in groups for name in group)
+            case _Disposable(domains=text):
+                disposable.update(text.split())
+            case _WellKnown() as shape:
+                known += [name for group in shape.domains for name in group]
+                not_typos.update(shape.not_typos)
+                typos.update(shape.typos)
+                any_dots.update(shape.any_dots)
+            case _Columns() as shape:
+                for name, heads in columns.items():
+                    heads.update(getattr(shape, name))
+                no.update(shape.no)
+    if problems:
+        raise ListDataError(*problems)
+    return ListData(
+        *(frozenset(roles), frozenset(disposable), tuple(dict.fromkeys(known)), frozenset(not_typos), typos),
+        *(frozenset(any_dots), {name: frozenset(heads) for name, heads in columns.items()}, frozenset(no)),
+        tuple(sources),
+    )

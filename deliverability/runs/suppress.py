@@ -1,0 +1,84 @@
+"""Which addresses are kept, and what of them goes on a suppression list now."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+
+from msgspec import Struct, field
+
+from deliverability.feedback.suppress import decide, plain_address
+from deliverability.history.addresses import AddressFile
+from deliverability.model.deliveries import DeliveryEvent, DeliveryResult
+from deliverability.model.suppression import AddressEvent, AddressRecord, Decision, SuppressClass
+from deliverability.ports.ports import Ports
+from deliverability.runs.intake import TakesEvents
+from deliverability.runs.mailable import takes_no_mail
+
+
+class SuppressSums(Struct):
+    """How many addresses became what, each counted once with the reason that decides.
+
+    `again`: those that were off for long and may be tried again; few, since only closed mailboxes come to that.
+    """
+
+    decided: Counter[tuple[Decision, SuppressClass]] = field(default_factory=Counter)
+    again: list[AddressRecord] = field(default_factory=list)
+
+    def of(self, decision: Decision) -> int:
+        """How many addresses became that."""
+        return sum(n for (each, _), n in self.decided.items() if each is decision)
+
+
+def addresses_into(kept: AddressFile, now: int) -> TakesEvents:
+    """What an intake gives its events to, so that their addresses are kept; see AddressFile.settle.
+
+    `now`, seconds since 1970, is when an event was that does not tell.
+    """
+
+    def take(events: Sequence[DeliveryEvent]) -> None:
+        named = [(address, each) for each in events if (address := plain_address(each.recipient))]
+        kept.take(
+            (
+                AddressEvent(address, each.why, _at(each, now), each.receiver, each.meaning, each.origin.value)
+                for address, each in named
+                if each.why is not None
+            ),
+            ((address, _at(each, now)) for address, each in named if each.result is DeliveryResult.DELIVERED),
+        )
+
+    return take
+
+
+def _at(event: DeliveryEvent, now: int) -> int:
+    return now if event.at is None else min(event.at, now)
+
+
+async def suppressed(
+    kept: AddressFile, ports: Ports, sums: SuppressSums, tick: Callable[[], None] = lambda: None
+) -> Iterator[AddressRecord]:
+    """The addresses that go on the list, in their order and one at a time; `sums` is filled as they are taken.
+
+    DNS is asked about the domains that bounced as unknown, each once. Raises InputError, also while they are taken.
+    """
+    gone = await takes_no_mail(kept.domains(SuppressClass.HOST), ports, tick)
+    now = int(ports.clock.now().timestamp())
+
+    def each() -> Iterator[AddressRecord]:
+        for _, same in groupby(kept.records(), key=lambda record: record.address):
+            decided = [(record, decide(record, now, gone.get(record.domain))) for record in same]
+            record, decision = min(decided, key=_first)
+            sums.decided[decision, record.kind] += 1
+            if decision is Decision.OFF:
+                yield record
+            elif decision is Decision.AGAIN:
+                sums.again.append(record)
+
+    return each()
+
+
+def _first(decided: tuple[AddressRecord, Decision]) -> tuple[int, int]:
+    """What decides about an address that bounced for several reasons: what takes it off, a complaint before all."""
+    record, decision = decided
+    return list(Decision).index(decision), list(SuppressClass).index(record.kind)
