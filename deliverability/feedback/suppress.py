@@ -8,8 +8,9 @@ since DNS breaks locally. A refusal for policy, content, size or rate says nothi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from deliverability.model.replies import About, Meaning, Reply, ReplyKind, Retry
 from deliverability.model.suppression import AddressRecord, Decision, SuppressClass
@@ -17,8 +18,7 @@ from deliverability.model.suppression import AddressRecord, Decision, SuppressCl
 _DAY = 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class _When:
+class _When(Struct, frozen=True):
     """When an address goes on the list.
 
     Attributes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class SuppressClass(StrEnum):
@@ -20,8 +21,7 @@ class SuppressClass(StrEnum):
     HOST = "host"
 
 
-@dataclass(frozen=True, slots=True)
-class AddressEvent:
+class AddressEvent(Struct, frozen=True):
     """One bounce or complaint about one address.
 
     Attributes:
@@ -42,8 +42,7 @@ class AddressEvent:
     origin: str = "bounce"
 
 
-@dataclass(frozen=True, slots=True)
-class AddressRecord:
+class AddressRecord(Struct, frozen=True):
     """What was seen of one address, for one of the reasons.
 
     Attributes:
