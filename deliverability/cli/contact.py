@@ -116,7 +116,7 @@ def _quotes(
             if isinstance(item, UnreadPlace):
                 raise InputError(NOT_READ(name=item.name, detail=item.detail))
             found += quotes.take(item.octets(), replies, rules, now)
-    if places and not quotes.replies():
+    if places and not quotes.replies() and not quotes.of_recipients:
         key = "contact.other-replies" if found else "contact.nothing-found"
         click.echo(language().say(key), err=True)
     return quotes

@@ -15,12 +15,13 @@ from deliverability.mail.mailbox import looks_like_message
 from deliverability.mail.reader import read
 from deliverability.mail.words import decode_octets
 from deliverability.model.contacts import QuotedReply
-from deliverability.model.replies import Explained, ReplyCatalogue, ReplyKind
+from deliverability.model.replies import About, Explained, ReplyCatalogue, ReplyKind
 from deliverability.model.rules import RuleSet
 
 MAX_TEXT = 600
 MAX_REPLIES = 20
 _HEAD = 8_192
+_OF_RECIPIENT = (About.ADDRESS, About.MAILBOX)  # with which no postmaster can help
 _ADDRESS = re.compile(r"([^\s<>,;:\"'()\[\]@=]{1,64})@([^\s<>,;:\"'()\[\]@]{1,253})")
 _STAMP = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
@@ -44,9 +45,16 @@ def _hidden(local: str) -> str:
 
 
 class RepliesQuoted(Struct):
-    """The replies of one receiver, added up."""
+    """The replies of one receiver, added up.
+
+    Attributes:
+        receiver: receiver id.
+        of_recipients: its replies that are about an address or mailbox, which are not quoted.
+
+    """
 
     receiver: str
+    of_recipients: int = 0
     _counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     _times: dict[tuple[str, str], tuple[datetime, datetime]] = field(default_factory=dict)
     _days: Counter[date] = field(default_factory=Counter)
@@ -57,7 +65,11 @@ class RepliesQuoted(Struct):
         for piece, when in _pieces(octets, now):
             for each in explain(piece, catalogue, rules).replies:
                 found += each.count
-                if each.receiver == self.receiver and each.reply.kind in (ReplyKind.PERMANENT, ReplyKind.TEMPORARY):
+                if each.receiver != self.receiver or each.reply.kind not in (ReplyKind.PERMANENT, ReplyKind.TEMPORARY):
+                    continue
+                if each.meaning is not None and each.meaning.about in _OF_RECIPIENT:
+                    self.of_recipients += each.count
+                else:
                     self._add(each, when)
         return found
 

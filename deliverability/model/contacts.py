@@ -112,6 +112,7 @@ class ContactPack(Struct, frozen=True):
         company: who writes.
         hosts: what sends.
         replies: of this receiver, the most frequent first.
+        of_recipients: its replies about addresses and mailboxes, with which a postmaster cannot help.
         days: replies by UTC day.
         started: when the trouble began: as the user said, else the first reply.
         mended: rules that were unmet once and are met now, with the day of the first run that saw it, newest first.
@@ -126,6 +127,7 @@ class ContactPack(Struct, frozen=True):
     company: Company
     hosts: tuple[SendingHost, ...]
     replies: tuple[QuotedReply, ...]
+    of_recipients: int
     days: Mapping[date, int]
     started: datetime | date | None
     mended: tuple[tuple[str, date], ...]

@@ -82,6 +82,7 @@ def contact_json(pack: ContactPack, view: ContactView, say: Phrases) -> str:
             }
             for each in pack.replies
         ],
+        "of_recipients": pack.of_recipients,
         "days": {day.isoformat(): count for day, count in pack.days.items()},
         "started": _iso(pack.started),
         "mended": [{"rule": rule, "day": day.isoformat()} for rule, day in pack.mended],

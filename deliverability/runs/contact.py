@@ -39,6 +39,7 @@ def contact_pack(
         company=company,
         hosts=tuple(_hosts(report.facts))[:MAX_HOSTS],
         replies=quotes.replies(),
+        of_recipients=quotes.of_recipients,
         days=quotes.days(),
         started=since or quotes.first(),
         mended=tuple(_mended(report, history, today)) if history is not None else (),

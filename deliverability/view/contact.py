@@ -133,11 +133,12 @@ def _sources(pack: ContactPack, speaker: Speaker) -> Iterator[str]:
 
 def _evidence(pack: ContactPack, say: Phrases) -> Iterator[ContactSection]:
     """What the letter rests on; the names of recipients are masked."""
+    left_out = (say.count("contact.of-recipients", pack.of_recipients),) if pack.of_recipients else ()
     if not pack.replies:
-        yield ContactSection(say("contact.evidence"), (say("contact.no-replies"),))
+        yield ContactSection(say("contact.evidence"), left_out or (say("contact.no-replies"),))
         return
     yield ContactSection(
-        say("contact.evidence"), (say("contact.masked"),), tuple(_quoted(each, say) for each in pack.replies)
+        say("contact.evidence"), (say("contact.masked"), *left_out), tuple(_quoted(each, say) for each in pack.replies)
     )
     if pack.days:
         yield ContactSection(
