@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ def command(
 
         def each(_: Audited, report: Report) -> tuple[GateView, GateAnswer | None, FactSet]:
             answer = gate_of(report.facts, report.findings)
-            day = earliest(answer, report.facts, speaker.rules) if answer is not None else None
+            today = date.fromisoformat(report.run.started[:10])
+            day = earliest(answer, report.facts, speaker.rules, today=today) if answer is not None else None
             return gate_view(ReportView(report, speaker), answer, day), answer, report.facts
 
         answers = run_reports(inputs, speaker.rules, Selection(), each, Extras(remedies=True))

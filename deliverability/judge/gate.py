@@ -13,16 +13,16 @@ from deliverability.model.rules import All, Any, Compare, Condition, LimitRef, O
 from deliverability.model.shares import at_least_percent
 
 
-def earliest(answer: GateAnswer, facts: FactSet, rules: RuleSet) -> date | None:
+def earliest(answer: GateAnswer, facts: FactSet, rules: RuleSet, *, today: date | None = None) -> date | None:
     """The first day on which all that is missing can be there, if it is corrected today; None: in no window this long.
 
-    Time alone corrects what counts days. A share grows as days with failures leave the window; what only the user can
-    answer takes no time.
+    Never before `today`: the window ends with a day that is over. Time alone corrects what counts days. A share grows
+    as days with failures leave the window; what only the user can answer takes no time.
     """
     end = text_of(facts.value("traffic.end"))
     if not end or not answer.missing:
         return None
-    today = date.fromisoformat(end)
+    last = date.fromisoformat(end)
     days = [
         _days(path, wanted, each, facts)
         for each in answer.missing
@@ -31,7 +31,8 @@ def earliest(answer: GateAnswer, facts: FactSet, rules: RuleSet) -> date | None:
     ]
     if None in days:
         return None
-    return today + timedelta(days=max(_rare_days(facts, today), 0, *(each for each in days if each is not None)))
+    day = last + timedelta(days=max(_rare_days(facts, last), 0, *(each for each in days if each is not None)))
+    return max(day, today or day)
 
 
 def _wanted(condition: Condition, to: str, limits: Mapping[str, Value]) -> Iterator[tuple[str, Value]]:
@@ -87,8 +88,8 @@ def _until_share(facts: FactSet, wanted: float) -> int | None:
     return None
 
 
-def _rare_days(facts: FactSet, today: date) -> int:
+def _rare_days(facts: FactSet, last: date) -> int:
     """Days until the last of the rare runs that are still to come has been reported."""
     missing = facts.value("gate.rare_missing")
     dates = [date.fromisoformat(str(each)[:10]) for each in missing] if isinstance(missing, tuple) else []
-    return max(((each - today).days for each in dates), default=0)
+    return max(((each - last).days for each in dates), default=0)

@@ -278,6 +278,9 @@ async def test_the_earliest_day(name: str, days: int | None) -> None:
     assert judged.answer is not None
     wanted = None if days is None else END + timedelta(days=days)
     assert earliest(judged.answer, judged.facts, RULES) == wanted
+    today = END + timedelta(days=1)
+    told = earliest(judged.answer, judged.facts, RULES, today=today)
+    assert told == (None if wanted is None else max(wanted, today)), "no day that is over"
 
 
 # --- what may never change the answer -------------------------------------------------------------------------------

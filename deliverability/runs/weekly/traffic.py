@@ -83,7 +83,7 @@ def gate_week(
     if answer is None or not any(each.topic == TOPIC for each in report.findings):
         return None
     was = gate_of(before, ruled) if comparison.previous else None
-    day = earliest(answer, report.facts, rules)
+    day = earliest(answer, report.facts, rules, today=date.fromisoformat(report.run.started[:10]))
     return GateWeek(
         answer.to,
         answer.kind,
