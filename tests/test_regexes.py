@@ -17,6 +17,7 @@ MADE_AT_RUN_TIME = {
     "judge/load.py: value",  # the same, when rule files are read
     "render/glossary.py: '|'.join((_bounded(form) ",  # words, without any repeat
     "model/senders.py: expression",  # over names of 253 octets at most
+    "senders/recognise.py: '|'.join((f'(?:{pattern",  # the same, all in one
     "slim/message.py: b'(?i)' + re.escape(part.med",  # without any repeat
     "slim/message.py: b'(?i)\\\\.' + re.escape(endin",  # without any repeat
 }

@@ -10,6 +10,7 @@ import base64
 import contextlib
 import imaplib
 import re
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,8 @@ T = TypeVar("T")
 
 _SECONDS = 60.0  # for one answer
 _WAITS = (10.0, 60.0, 180.0)
+# Nobody is there, or it is somebody else: the next run tries again, and this one does not wait for it.
+_FOR_GOOD = (ssl.SSLCertVerificationError, ConnectionRefusedError, socket.gaierror)
 _AT_ONCE = 100
 _BUSY = re.compile(r"\[(?:UNAVAILABLE|INUSE|LIMIT|SERVERBUG)\]|throttl|too many|try again|rate limit", re.IGNORECASE)
 _UID = re.compile(rb"\bUID (\d+)")
@@ -157,7 +160,7 @@ class ImapFolder:
                 return work(self._client)
             except (_BusyError, imaplib.IMAP4.abort, OSError) as error:
                 self._leave()
-                if isinstance(error, ssl.SSLCertVerificationError) or not self._waits:
+                if isinstance(error, _FOR_GOOD) or not self._waits:
                     raise ImapError(IMAP_FAILED(why=_why(error))) from None
                 self._sleep(self._waits.pop(0))
             except imaplib.IMAP4.error as error:

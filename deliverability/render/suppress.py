@@ -50,7 +50,7 @@ def _entries(records: Iterable[AddressRecord]) -> Iterator[str]:
     for each in records:
         said = {"address": each.address, "reason": each.kind.value, "first": _day(each.first), "last": _day(each.last)}
         said |= {"receiver": each.receiver, "meaning": each.meaning, "origin": each.origin}
-        yield before + json.dumps(said | {"bounces": each.count}, ensure_ascii=False)
+        yield before + json.dumps(said | {"bounces": each.count})
         before = ",\n"
     yield "\n" if before else ""
 
