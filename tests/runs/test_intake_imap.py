@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import imaplib
+import socket
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -182,11 +184,28 @@ def test_a_wrong_password_and_a_missing_folder_are_told(server: ImapServer, hist
     wrong = read(server, history, access=server.access(password="wrong"))
     assert (codes(wrong), wrong.lost) == (["imap-login"], True)
     assert codes(read(server, history, access=server.access("Nowhere"))) == ["imap-no-folder"]
-    nobody = ImapAccess("127.0.0.1", 1, "none", "a", "b", False, "INBOX")
-    waits: list[float] = []
-    with pytest.raises(ImapError), ImapFolder(nobody, sleep=waits.append):
+
+
+def test_where_nobody_is_it_does_not_wait_and_whoever_hangs_up_is_tried_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def hang_up() -> None:
+            for _ in range(4):
+                listener.accept()[0].close()
+
+        server = threading.Thread(target=hang_up, daemon=True)
+        server.start()
+        there = ImapAccess("127.0.0.1", port, "none", "a", "b", False, "INBOX")
+        waits: list[float] = []
+        with pytest.raises(ImapError), ImapFolder(there, sleep=waits.append):
+            pass
+        assert waits == [10, 60, 180], "and then it gives up"
+        server.join(10)
+    waits = []
+    with pytest.raises(ImapError), ImapFolder(there, sleep=waits.append):
         pass
-    assert waits == [10, 60, 180], "and then it gives up"
+    assert waits == []
 
 
 def test_a_line_that_breaks_is_taken_up_again(server: ImapServer, history: History) -> None:
