@@ -88,8 +88,7 @@ def test_they_fit_a_phone_and_a_desk_in_both_schemes(
         assert (light == dark) == (key[1] == "mail"), key
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize(("lang", "scheme"), [("en", "light"), ("ja", "dark")])
 @pytest.mark.parametrize("week", ["news", "outage", "sends"])
 @pytest.mark.parametrize("page", PAGES)
 def test_axe_finds_nothing(
