@@ -89,6 +89,9 @@ class MailSettings:
     list_check: str | None = _said(
         "The JSON of `deliv list-check` for the list of recipients: evidence on bounces and sign-ups in the reports."
     )
+    warm_up: str | None = _said(
+        "The plan of `deliv warm-up` (.csv): what is sent is held against it, by the logs and events that are read."
+    )
     messages: tuple[str, ...] = _said(
         "Sample messages: files, globs, a Maildir or an mbox (the newest message of the domain is taken).", ()
     )
@@ -686,12 +689,13 @@ def _from_folder(settings: Settings, folder: Path) -> Settings:
     def messages(table: Any) -> tuple[str, ...]:
         return tuple(str(place(each)) for each in table.messages)
 
-    def checked(table: MailSettings) -> str | None:
-        return str(place(table.list_check)) if table.list_check else None
+    def named(path: str | None) -> str | None:
+        return str(place(path)) if path else None
 
     return replace(
         settings,
-        list_check=checked(settings),
+        list_check=named(settings.list_check),
+        warm_up=named(settings.warm_up),
         rules=tuple(place(each) for each in settings.rules),
         output=place(settings.output) if settings.output else None,
         messages=messages(settings),
@@ -707,7 +711,10 @@ def _from_folder(settings: Settings, folder: Path) -> Settings:
             places=tuple(str(place(each)) for each in settings.feedback.places),
             addresses=place(settings.feedback.addresses) if settings.feedback.addresses else None,
         ),
-        domain=tuple(replace(each, messages=messages(each), list_check=checked(each)) for each in settings.domain),
+        domain=tuple(
+            replace(each, messages=messages(each), list_check=named(each.list_check), warm_up=named(each.warm_up))
+            for each in settings.domain
+        ),
     )
 
 

@@ -48,6 +48,7 @@ AUDITORS = (
     "gate",
     "blocklists",
     "recipients",
+    "warm_up",
 )
 """All by name, in the order of the catalogue; the auditor NAME is `audit` of the module NAME."""
 

@@ -29,6 +29,8 @@ from deliverability.ports.ports import Permissions, Ports
 from deliverability.runs.job import Job, Options, Sample, plan
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from deliverability.runs.blocklists import ListSetup
 
 MAX_STDIN_OCTETS = 150_000_001
@@ -280,6 +282,7 @@ def _options(params: dict[str, Any], settings: MailSettings) -> Options:
         dns_provider=params["dns_provider"] or settings.dns_provider,
         rare=settings.rare,
         list_sums=_list_sums(settings.list_check),
+        warm_up=_warm_up(settings.warm_up),
     )
 
 
@@ -290,3 +293,12 @@ def _list_sums(path: str | None) -> ListSums | None:
     from deliverability.lists.sums import read_sums
 
     return read_sums(Path(path))
+
+
+def _warm_up(path: str | None) -> tuple[tuple[date, int], ...]:
+    """Raises InputError."""
+    if path is None:
+        return ()
+    from deliverability.feedback.planned import read_plan
+
+    return read_plan(Path(path))

@@ -15,6 +15,7 @@ class Input(StrEnum):
     REPORTS: what receivers report, read in. DELIVERIES: results of mails, read in: bounces, events or a log. DELIVERED:
     those that also tell what was delivered. POSTMASTER_TOOLS, SNDS: exports of these, read in. HISTORY: weekly runs
     that are kept. RARE_RUNS: which mail is sent seldom. LIST_CHECK: the sums of a checked list of recipients.
+    WARM_UP_PLAN: a plan of `deliv warm-up`.
     """
 
     SENDING_IP = "sending-ip"
@@ -35,12 +36,13 @@ class Input(StrEnum):
     HISTORY = "history"
     RARE_RUNS = "rare-runs"
     LIST_CHECK = "list-check"
+    WARM_UP_PLAN = "warm-up-plan"
 
     @property
     def kept(self) -> bool:
         """Whether it comes from what is kept between audits or stands in settings: no option of an audit gives it."""
         read_in = (Input.REPORTS, Input.DELIVERIES, Input.DELIVERED, Input.POSTMASTER_TOOLS, Input.SNDS)
-        return self in (*read_in, Input.HISTORY, Input.RARE_RUNS, Input.LIST_CHECK)
+        return self in (*read_in, Input.HISTORY, Input.RARE_RUNS, Input.LIST_CHECK, Input.WARM_UP_PLAN)
 
 
 Arg = Union[str, int, float, "Detail", tuple["Arg", ...]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -240,6 +241,7 @@ class Subject(Struct, frozen=True):
         rare: runs of mail that come seldom, each ``YYYY-MM-DD what``; None: not said, empty: there are none.
         stage_seen: the DMARC stage that the newest earlier run saw, and since when, where a history is kept.
         list_sums: what the last check of its list of recipients found; None: no list was checked.
+        warm_up: the steps of a warm-up plan, day and messages; empty: there is none.
         rua_since: ISO date since when they have seen an address for reports.
         gate_to: the DMARC policy that the user wants to go to: quarantine or reject; None: the next one.
         taken_from: the web or mail address that the domain was taken out of; None: it was given by itself.
@@ -265,6 +267,7 @@ class Subject(Struct, frozen=True):
     source_words: tuple[SourceWord, ...] = ()
     rare: tuple[str, ...] | None = None
     list_sums: ListSums | None = None
+    warm_up: tuple[tuple[date, int], ...] = ()
     stage_seen: StageSeen | None = None
     rua_since: str | None = None
     gate_to: str | None = None

@@ -434,6 +434,11 @@ FactPath = Literal[
     "recipients.inactive",
     "recipients.inactive_percent",
     "recipients.inactive_days",
+    "warm_up.day",
+    "warm_up.planned",
+    "warm_up.sent",
+    "warm_up.percent",
+    "warm_up.last_day",
     # paths:end
 ]
 PATHS: frozenset[str] = frozenset(get_args(FactPath))

@@ -115,6 +115,7 @@ async def gather_facts(
         source_words=options.source_words,
         rare=options.rare,
         list_sums=options.list_sums,
+        warm_up=options.warm_up,
         stage_seen=options.stage_seen,
         rua_since=options.rua_since,
         gate_to=options.gate_to,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -80,6 +81,7 @@ class Options(Struct, frozen=True):
     source_words: tuple[SourceWord, ...] = ()
     rare: tuple[str, ...] | None = None
     list_sums: ListSums | None = None
+    warm_up: tuple[tuple[date, int], ...] = ()
     stage_seen: StageSeen | None = None
     rua_since: str | None = None
     gate_to: str | None = None
