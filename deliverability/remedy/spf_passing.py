@@ -37,19 +37,24 @@ class Passing(Struct, frozen=True):
 
     Attributes:
         ranges: disjoint ranges of addresses in order, both IP versions.
-        names: terms whose addresses are not known or depend on the mail, in a form that is equal for equal terms.
+        names: terms whose addresses are not known or depend on the mail, in a form that is equal for equal terms, each
+            with the ranges that terms before it deny.
         anybody: ``+all`` lets pass whatever no term before it denied; `ranges` holds that too.
 
     """
 
     ranges: tuple[Span, ...] = ()
-    names: frozenset[object] = frozenset()
+    names: frozenset[tuple[object, tuple[Span, ...]]] = frozenset()
     anybody: bool = False
 
     def without(self, other: Passing) -> Passing:
         """Who may send by this and not by the other."""
-        names = frozenset() if other.anybody else self.names - other.names
+        names = frozenset() if other.anybody else frozenset(each for each in self.names if not other._lets(*each))
         return Passing(tuple(minus(self.ranges, other.ranges)), names)
+
+    def _lets(self, name: object, denied: tuple[Span, ...]) -> bool:
+        """Whether whoever passes by that term, where these ranges are denied before it, passes here too."""
+        return any(other == name and not tuple(minus(before, denied)) for other, before in self.names)
 
     def __bool__(self) -> bool:
         return bool(self.ranges or self.names)
@@ -102,7 +107,7 @@ def _words(spf: SpfFacts) -> Words:
 
 def _passing(spf: SpfFacts, words: Words, *, inner: bool) -> Passing:
     ranges: list[Span] = []
-    names: set[object] = set()
+    names: set[tuple[object, tuple[Span, ...]]] = set()
     denied: list[Span] = []
     end = end_of(words)
     for word in words if end is None else words[: end + 1]:
@@ -123,9 +128,10 @@ def _passing(spf: SpfFacts, words: Words, *, inner: bool) -> Passing:
         elif networks is not None:
             ranges += minus(spans(networks), denied)
         elif spf.status(word) not in _LETS_NOBODY_PASS and not spf.faulty(word):
-            names.add(_name(spf, word, term))
+            names.add((_name(spf, word, term), tuple(joined(denied))))
         if lets and inner:
-            names |= {("record", target) for target in (spf.target(word), *spf.reached(word)) if target}
+            before = tuple(joined(denied))
+            names |= {(("record", target), before) for target in (spf.target(word), *spf.reached(word)) if target}
     return Passing(tuple(joined(ranges)), frozenset(names))
 
 

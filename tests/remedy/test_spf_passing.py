@@ -208,6 +208,10 @@ OUTER = st.lists(
     st.sets(st.sampled_from(["one", "two", "three", "big"])), st.integers(4, 10),
 )  # fmt: skip
 @example(["a", "-a", "ip4:192.0.2.0/24"], "+all", [], [], [], [], set(), 4)
+@example(
+    ["include:one.example", "-ip4:192.0.2.1", "include:three.example"],
+    *("-all", ["ip4:192.0.2.0/24", "?ip6:2001:db8::1"], [], [], [], set(), 4),
+)
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 async def test_who_may_send_first_may_send_last_but_by_the_terms_taken_away(
     outer: list[str],
