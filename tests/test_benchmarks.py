@@ -20,6 +20,7 @@ def script(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> Script:
     return Script("fleet", ("P3", "P4"))
 
 
+@pytest.mark.bench
 @pytest.mark.parametrize("each", SCRIPTS, ids=lambda each: each.name)
 def test_each_script_runs_with_tiny_sizes_and_tells_of_its_targets(each: Script):
     if not each.file.exists():

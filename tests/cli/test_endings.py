@@ -256,7 +256,7 @@ def test_a_signal_at_any_moment_is_no_traceback_and_leaves_nothing(folder: Path,
     """While modules are imported as well as during the work; the sooner it comes, the less of Python is there."""
     own = signal.SIG_DFL if number == signal.SIGINT else signal.SIG_IGN
     codes = set()
-    for eighth in range(1, 65):
+    for sixteenth in range(1, 129):
         process = subprocess.Popen(
             [*DELIV, "audit", DOMAIN, "--zone", ZONE, "-o", "r.html"],
             stdout=subprocess.PIPE,
@@ -265,14 +265,14 @@ def test_a_signal_at_any_moment_is_no_traceback_and_leaves_nothing(folder: Path,
             # What runs in the background ignores Ctrl-C, and hands that down.
             preexec_fn=lambda: signal.signal(signal.SIGINT, own) and None,
         )
-        time.sleep(eighth / 8)
+        time.sleep(sixteenth / 16)
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
         codes.add(process.returncode)
         if "site.py" not in err and "runpy" not in err:  # before any line of ours runs
             assert "Traceback" not in err, err
         assert [each.name for each in folder.iterdir() if each.name.startswith(".")] == []
-        if eighth >= 15 and 128 + number in codes:  # on a busy machine the work begins later
+        if sixteenth >= 15 and 128 + number in codes:  # on a busy machine the work begins later
             break
     # A negative number: it came before Python had begun, or ended.
     assert codes <= {128 + number, -number, -signal.SIGINT, 0, 1}
