@@ -67,20 +67,20 @@ def measured(command: Sequence[str], server: Serving, domains: int, *, cores: It
     wanted = set(cores)
     before, load = resource.getrusage(resource.RUSAGE_CHILDREN), server.load()
     begin = time.perf_counter()
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             command,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.DEVNULL,
-            stderr=said,
+            stderr=output,
             preexec_fn=(lambda: os.sched_setaffinity(0, wanted)) if wanted else None,
         )
         watch = _Memory(process.pid)
         code = process.wait()
         watch.stop()
         if code not in (0, 3):  # 3: some could not be checked, as the laboratory has it
-            said.seek(0)
-            sys.exit(f"{' '.join(command[:5])} left with {code}: {said.read().decode()[-500:]}")
+            output.seek(0)
+            sys.exit(f"{' '.join(command[:5])} left with {code}: {output.read().decode()[-500:]}")
     seconds = time.perf_counter() - begin
     after, done = resource.getrusage(resource.RUSAGE_CHILDREN), server.load()
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -183,8 +183,8 @@ def ratio(target: str, case: str, mine: Sequence[Cost], others: Sequence[Cost], 
     """How many times as many domains a second, pair by pair."""
     times = statistics.median(one.rate / other.rate for one, other in zip(mine, others, strict=True))
     rates = [statistics.median(each.rate for each in costs) for costs in (mine, others)]
-    told = f"checkdmarc {rates[1]:.3g}/s, deliv {rates[0]:.3g}/s"
-    return row(target, case, times, f"≥ {goal:g} ×", told, times >= goal)
+    figures = f"checkdmarc {rates[1]:.3g}/s, deliv {rates[0]:.3g}/s"
+    return row(target, case, times, f"≥ {goal:g} ×", figures, times >= goal)
 
 
 def beside(folder: Path, lab: Lab, count: int, peers: int, rounds: int) -> list[dict[str, Any]]:

@@ -108,8 +108,8 @@ def starts(machine: Machine, rounds: int) -> list[dict[str, Any]]:
     rows = []
     for name, values in taken.items():
         times, goal = statistics.median(values) / base, cases[name][2]
-        told = f"python -c pass, {base * 1000:.3g} ms"
-        rows.append(row("P10", name, times, f"≤ {goal:g} ×" if goal else "", told, times <= goal if goal else None))
+        note = f"python -c pass, {base * 1000:.3g} ms"
+        rows.append(row("P10", name, times, f"≤ {goal:g} ×" if goal else "", note, times <= goal if goal else None))
     return rows
 
 
@@ -130,8 +130,8 @@ def domains(machine: Machine, rounds: int) -> list[dict[str, Any]]:
     ):
         mine, others = zip(*((take(ours), take(theirs)) for ours, theirs in pairs[1:]), strict=True)
         times = statistics.median(other / one for one, other in zip(mine, others, strict=True))
-        told = f"checkdmarc {statistics.median(others) * 1000:.4g} ms, deliv {statistics.median(mine) * 1000:.4g} ms"
-        rows.append(row("P2", case, times, f"≥ {goal} × faster" if goal else "", told, times >= goal if goal else None))
+        note = f"checkdmarc {statistics.median(others) * 1000:.4g} ms, deliv {statistics.median(mine) * 1000:.4g} ms"
+        rows.append(row("P2", case, times, f"≥ {goal} × faster" if goal else "", note, times >= goal if goal else None))
     return rows
 
 

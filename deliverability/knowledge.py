@@ -187,9 +187,9 @@ class _Shapes(NamedTuple):
     warm_up: pydantic.TypeAdapter[Any]
 
 
-def _both(said: Any) -> Any:
+def _both(given: Any) -> Any:
     """One text stands for both languages."""
-    return {"en": said, "ja": said} if isinstance(said, str) else said
+    return {"en": given, "ja": given} if isinstance(given, str) else given
 
 
 def _shapes() -> _Shapes:

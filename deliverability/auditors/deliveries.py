@@ -99,18 +99,18 @@ async def audit(ctx: Context) -> None:
     domain = ctx.subject.domain
     days = [each for each in deliveries.days if is_of(each.sender, domain)]
     causes = [each for each in deliveries.causes if is_of(each.sender, domain)]
-    told: dict[str, Value] = {
+    values: dict[str, Value] = {
         "deliveries.begin": deliveries.begin.isoformat(),
         "deliveries.end": deliveries.end.isoformat(),
         "deliveries.loops": _loops(days, deliveries),
     }
     if not days:
-        ctx.put_all({**dict.fromkeys(_PATHS, _NOTHING), **told})
+        ctx.put_all({**dict.fromkeys(_PATHS, _NOTHING), **values})
         return
     sums = _added(days)
     known = sums["delivered"] > 0
     ended = _ended(sums)
-    told |= {
+    values |= {
         "deliveries.days": len({each.day for each in days}),
         "deliveries.known": known,
         **{f"deliveries.{name}": sums[name] for name in _COUNTS},
@@ -119,7 +119,7 @@ async def audit(ctx: Context) -> None:
         "deliveries.receivers": tuple(_receivers(days, causes, deliveries)),
         "deliveries.bounces": tuple(_bounces(causes, deliveries)),
     }
-    ctx.put_all(told, ctx.cite(_evidence(deliveries, sum(sums.values()))))
+    ctx.put_all(values, ctx.cite(_evidence(deliveries, sum(sums.values()))))
 
 
 def is_of(name: str, domain: str) -> bool:
@@ -133,15 +133,15 @@ def _added(days: Iterable[DeliveryDay]) -> Counter[str]:
     A bounce tells of a mail that a log or an event may tell of, too, on another day and under another name of ours: of
     each receiver the larger number counts.
     """
-    told: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    reported: defaultdict[str, Counter[str]] = defaultdict(Counter)
     bounced: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for each in days:
-        into = bounced if each.origin is DeliveryOrigin.BOUNCES else told
+        into = bounced if each.origin is DeliveryOrigin.BOUNCES else reported
         for name in COUNTS.values():
             into[each.receiver][name] += getattr(each, name)
     sums: Counter[str] = Counter()
-    for receiver in {**told, **bounced}:
-        sums.update(told[receiver] | bounced[receiver])
+    for receiver in {**reported, **bounced}:
+        sums.update(reported[receiver] | bounced[receiver])
     return sums
 
 

@@ -195,15 +195,15 @@ def _read_trace(message: Message) -> _Trace:
 
 def _add_record(record: AuthenticationField, mail_from: list[_Reading], helo: list[_Reading]) -> None:
     """What a record of the receiver tells of the envelope."""
-    if isinstance(record.told, ReceivedSpf):
-        pairs = record.told.pairs
-        told = [(pairs.get("envelope-from"), pairs.get("helo"))]
+    if isinstance(record.content, ReceivedSpf):
+        pairs = record.content.pairs
+        identities = [(pairs.get("envelope-from"), pairs.get("helo"))]
     else:
-        told = [
+        identities = [
             (each.properties.get("smtp.mailfrom") or each.properties.get("smtp.mail"), each.properties.get("smtp.helo"))
-            for each in record.told.results
+            for each in record.content.results
         ]
-    for sender, name in told:
+    for sender, name in identities:
         if sender:
             mail_from.append(_Reading(sender.strip("<>"), record.field.lower, (header_evidence(record.field),)))
         if name:

@@ -80,10 +80,10 @@ def _rates(rates: Sequence[ValueDay]) -> dict[str, Value]:
 def _compliance(states: Sequence[ValueDay]) -> list[Value]:
     found: list[Value] = []
     for metric in dict.fromkeys(each.metric for each in states):
-        told = sorted((each.day, each.high > 0) for each in states if each.metric == metric)
-        last, bad = told[-1]
+        days = sorted((each.day, each.high > 0) for each in states if each.metric == metric)
+        last, bad = days[-1]
         since = last
-        for day, was in reversed(told):
+        for day, was in reversed(days):
             if was != bad:
                 break
             since = day

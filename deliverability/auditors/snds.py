@@ -91,7 +91,7 @@ def _address(ip: str, values: Sequence[ValueDay]) -> dict[str, Value]:
     return {
         "ip": ip,
         "day": newest.isoformat(),
-        "recipients": _told(values, "recipients", newest),
+        "recipients": _value_on(values, "recipients", newest),
         "result": _NAMES.get(results.get(newest, -1)),
         "red_days": sum(result == _RED for result in results.values()),
         "bad_days": sum(result in (_RED, _YELLOW) for result in results.values()),
@@ -102,7 +102,7 @@ def _address(ip: str, values: Sequence[ValueDay]) -> dict[str, Value]:
     }
 
 
-def _told(values: Sequence[ValueDay], metric: str, day: date) -> int | None:
+def _value_on(values: Sequence[ValueDay], metric: str, day: date) -> int | None:
     return next((int(each.high) for each in values if each.metric == metric and each.day == day), None)
 
 

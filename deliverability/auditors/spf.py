@@ -459,8 +459,8 @@ def _identities(ctx: Context) -> tuple[_Identity, ...]:
         addresses = texts_of(ctx.value("message.from_addresses"))
         local = (addresses[0].rpartition("@")[0] if addresses else "") or "postmaster"
         # Where nothing tells MAIL FROM, the audited domain is evaluated as what stands in for it.
-        stands_in = identity == "domain" and author == audited
-        found.setdefault(author, _Identity(author, "author", beside, mail_from if stands_in else f"{local}@{author}"))
+        is_audited = identity == "domain" and author == audited
+        found.setdefault(author, _Identity(author, "author", beside, mail_from if is_audited else f"{local}@{author}"))
     if audited:
         found.setdefault(audited, _Identity(audited, "domain", beside, f"postmaster@{audited}"))
     return tuple(found.values())

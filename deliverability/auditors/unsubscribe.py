@@ -128,7 +128,7 @@ MARKS = (
     *("afmelden", "uitschrijven", "descadastr", "inscrição", "取消", "退订", "거부", "구독"),
 )
 """One of these is in whatever `known_words` find."""
-_LETTERS = str.maketrans("\u0130\u0131\u017f\u212a", "iisk")
+_TO_ASCII = str.maketrans("\u0130\u0131\u017f\u212a", "iisk")
 
 
 @cache
@@ -269,7 +269,7 @@ def link_word(link: Link) -> str | None:
 
 def _folded(text: str) -> str:
     """`text` in lower case, character by character: the letters that are i, s or k but for case are these."""
-    return (text if text.isascii() else text.translate(_LETTERS)).lower()
+    return (text if text.isascii() else text.translate(_TO_ASCII)).lower()
 
 
 def _words_in_text(pieces: Iterable[str]) -> list[str]:

@@ -34,7 +34,7 @@ async def look(room: CaptureRoom, mail: CaughtMail, place: PagePlace, others: Se
         view.answer,
         look_view(view, contents, _measured(mail.octets())),
         [row_of(each, say) for each in others],
-        pictures=browser_here() is not None,
+        screenshots=browser_here() is not None,
         once=once,
     )
 
@@ -48,7 +48,7 @@ async def preview(
     return made.document, made.policy
 
 
-async def picture(room: CaptureRoom, mail: CaughtMail, lang: str, scheme: ColourScheme, width: int) -> bytes | None:
+async def screenshot(room: CaptureRoom, mail: CaughtMail, lang: str, scheme: ColourScheme, width: int) -> bytes | None:
     """The same as a PNG picture; None where there is nothing to show or no browser. Raises InputError."""
     document, _ = await preview(room, mail, lang, scheme, False)
     browser = browser_here()

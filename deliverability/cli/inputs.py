@@ -13,7 +13,7 @@ import click
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from deliverability.cli.ending import told
+from deliverability.cli.ending import error_text
 from deliverability.cli.language import language
 from deliverability.cli.types import DEFAULT_FILE
 from deliverability.config import MailSettings, Settings, load
@@ -89,7 +89,7 @@ def read_inputs(params: dict[str, Any]) -> Inputs:
         return _with_reports(inputs, params, None)
     except HistoryError as error:  # an audit needs no history
         say = language().say
-        click.echo(say("cli.left-out", text=told(error, say)[0]), err=True)
+        click.echo(say("cli.left-out", text=error_text(error, say)[0]), err=True)
         return inputs
 
 

@@ -63,8 +63,8 @@ def command(places: tuple[str, ...], style: str, lang: str, **params: Any) -> in
         settings = read_settings(params["config"])
         folder = (params["config"] or Path("deliv.toml")).absolute().parent
         plan = _plan(places, params, settings, folder)
-        with keeping_addresses(plan, settings.feedback.addresses) as told:
-            result = _run(told, params["url"] or settings.history, folder)
+        with keeping_addresses(plan, settings.feedback.addresses) as with_addresses:
+            result = _run(with_addresses, params["url"] or settings.history, folder)
     _show(result, style, lang)
     return 3 if result.lost else 0
 
@@ -80,12 +80,12 @@ def keeping_addresses(plan: PlanT, file: Path | None) -> Iterator[PlanT]:
     from deliverability.history.addresses import AddressFile
     from deliverability.runs.suppress import addresses_into
 
-    kept = AddressFile(file)
+    addresses = AddressFile(file)
     try:
-        yield replace(plan, takes_events=addresses_into(kept, int(plan.ports.clock.now().timestamp())))
-        kept.settle()
+        yield replace(plan, takes_events=addresses_into(addresses, int(plan.ports.clock.now().timestamp())))
+        addresses.settle()
     finally:
-        kept.close()
+        addresses.close()
 
 
 def _plan(places: tuple[str, ...], params: dict[str, Any], settings: Settings, folder: Path) -> IntakePlan:

@@ -252,11 +252,11 @@ def _tell(news: CaptureNews, store: CaptureStore) -> None:
     if capture is None:
         return
     say = language().say
-    said = [detail_words(each, say) for each in capture.problems]
+    lines = [detail_words(each, say) for each in capture.problems]
     if capture.summary is not None:
-        said = [capture.summary.leads.get(language().people, "")]
+        lines = [capture.summary.leads.get(language().people, "")]
     show(f"{capture.id}  {visible(capture.author)}  {visible(capture.subject)}\n")
-    for each in said:
+    for each in lines:
         show(f"  {each}\n")
 
 

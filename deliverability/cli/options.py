@@ -102,13 +102,13 @@ class RefusedError(click.ClickException):
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Turn what the user can mend into one clear message and exit code 2."""
-    from deliverability.cli.ending import told
+    from deliverability.cli.ending import error_text
     from deliverability.model.errors import InputError
 
     try:
         yield
     except InputError as error:
-        raise RefusedError(told(error, language().say)[0]) from None
+        raise RefusedError(error_text(error, language().say)[0]) from None
 
 
 @contextmanager

@@ -39,11 +39,11 @@ def run(inputs: Inputs, knowledge: Knowledge, each: Callable[[Audited], T]) -> l
     where a recording cannot be written.
     """
 
-    def told(audited: Audited) -> T:
+    def handed(audited: Audited) -> T:
         _tell_crashes(audited)
         return each(audited)
 
-    return _run(inputs, lambda job: gather_facts(job, inputs.ports, knowledge=knowledge), told)
+    return _run(inputs, lambda job: gather_facts(job, inputs.ports, knowledge=knowledge), handed)
 
 
 def run_reports(
@@ -55,11 +55,11 @@ def run_reports(
 ) -> list[T]:
     """As `run`, judged, and with what else is wanted."""
 
-    def told(got: Reported) -> T:
+    def handed(got: Reported) -> T:
         _tell_crashes(got.audited)
         return each(got.audited, got.report)
 
-    return _run(inputs, lambda job: report_on(job, inputs.ports, rules, selection, extras), told)
+    return _run(inputs, lambda job: report_on(job, inputs.ports, rules, selection, extras), handed)
 
 
 def _lost(inputs: Inputs) -> Callable[[Job, Exception], None]:
@@ -67,7 +67,7 @@ def _lost(inputs: Inputs) -> Callable[[Job, Exception], None]:
         if len(inputs.jobs) == 1:
             raise error
         say = language().say
-        sentence, _ = ending.told(error, say)
+        sentence, _ = ending.error_text(error, say)
         name = job.domain or (job.sample.name if job.sample else "")
         inputs.lost.append(sentence)
         click.echo(say("cli.not-audited", name=ending.visible(name), text=sentence), err=True)

@@ -66,10 +66,10 @@ def command(
         settings = read_settings(config)
         if output is not None and output.exists() and not force:
             raise InputError(FILE_EXISTS(file=str(output)))
-        kept = AddressFile(_file(addresses, settings), create=False)
+        stored = AddressFile(_file(addresses, settings), create=False)
         try:
             if forget or forget_before is not None:
-                _forget(kept, forget, forget_before, lang)
+                _forget(stored, forget, forget_before, lang)
                 return 0
             ports = opened(
                 zones=zone,
@@ -77,9 +77,9 @@ def command(
                 offline=offline,
                 seconds=timeout or settings.timeout or SECONDS,
             )
-            return _write(kept, ports, output, style, lang)
+            return _write(stored, ports, output, style, lang)
         finally:
-            kept.close()
+            stored.close()
 
 
 def _file(addresses: Path | None, settings: Settings) -> Path:
@@ -90,7 +90,7 @@ def _file(addresses: Path | None, settings: Settings) -> Path:
     return file
 
 
-def _forget(kept: AddressFile, addresses: tuple[str, ...], before: date | None, lang: str) -> None:
+def _forget(stored: AddressFile, addresses: tuple[str, ...], before: date | None, lang: str) -> None:
     """Raises InputError."""
     from deliverability.feedback.suppress import plain_address
     from deliverability.words.phrases import phrases
@@ -101,13 +101,13 @@ def _forget(kept: AddressFile, addresses: tuple[str, ...], before: date | None, 
         if not address:
             raise InputError(NO_ADDRESS(text=text))
         wanted.append(address)
-    gone = kept.forget(wanted)
+    gone = stored.forget(wanted)
     if before is not None:
-        gone += kept.forget_before(int(datetime(before.year, before.month, before.day, tzinfo=UTC).timestamp()))
+        gone += stored.forget_before(int(datetime(before.year, before.month, before.day, tzinfo=UTC).timestamp()))
     click.echo(phrases(lang).count("suppress.forgotten", gone))
 
 
-def _write(kept: AddressFile, ports: Ports, output: Path | None, style: str, lang: str) -> int:
+def _write(stored: AddressFile, ports: Ports, output: Path | None, style: str, lang: str) -> int:
     """Write the list, or only decide. Raises InputError."""
     from deliverability._files import PRIVATE
     from deliverability.cli.output import show, terminal, writing
@@ -121,7 +121,7 @@ def _write(kept: AddressFile, ports: Ports, output: Path | None, style: str, lan
 
     async def decided() -> None:
         try:
-            records = await suppressed(kept, ports, sums)
+            records = await suppressed(stored, ports, sums)
             if output is None:
                 for _ in records:
                     pass

@@ -36,7 +36,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 IMAP_LOGIN = Code("imap-login", ("why",))
 IMAP_FAILED = Code("imap-failed", ("why",))
 IMAP_NO_FOLDER = Code("imap-no-folder", ("folder", "why"))
-IMAP_KEPT = Code("imap-kept", ("folder",))
+NOT_EXPUNGED = Code("imap-kept", ("folder",))
 
 
 class ImapError(Exception):
@@ -148,7 +148,7 @@ class ImapFolder:
 
     def _expunge(self, client: imaplib.IMAP4, uids: Sequence[int]) -> None:
         if "UIDPLUS" not in client.capabilities:
-            raise ImapError(IMAP_KEPT(folder=self._access.folder))
+            raise ImapError(NOT_EXPUNGED(folder=self._access.folder))
         _ok(client.uid("STORE", _set(uids), "+FLAGS.SILENT", r"(\Deleted)"))
         _ok(client.uid("EXPUNGE", _set(uids)))
 
@@ -181,8 +181,8 @@ class ImapFolder:
         access = self._access
         try:
             if access.token:
-                said = f"user={access.username}\1auth=Bearer {access.password}\1\1".encode()
-                client.authenticate("XOAUTH2", lambda challenge: b"" if challenge else said)
+                token = f"user={access.username}\1auth=Bearer {access.password}\1\1".encode()
+                client.authenticate("XOAUTH2", lambda challenge: b"" if challenge else token)
             elif access.password.isascii() and access.username.isascii():
                 client.login(access.username, access.password)
             else:
@@ -229,10 +229,10 @@ def _ok(answer: tuple[str, Sequence[object]]) -> Sequence[object]:
     """What a server answered. Raises _BusyError, or imaplib's error where it refused."""
     if answer[0] == "OK":
         return answer[1]
-    said = _text(answer).decode("utf-8", "replace")
-    if _BUSY.search(said):
-        raise _BusyError(said)
-    raise imaplib.IMAP4.error(said)
+    text = _text(answer).decode("utf-8", "replace")
+    if _BUSY.search(text):
+        raise _BusyError(text)
+    raise imaplib.IMAP4.error(text)
 
 
 def _text(answer: tuple[str, Sequence[object]]) -> bytes:

@@ -256,8 +256,8 @@ def _rank(meaning: Meaning, reply: Reply, words: _Words, place: int, receiver: s
 
 
 def _says(meaning: Meaning, words: _Words) -> int:
-    told = words.without_addresses if meaning.receiver == ANY else words.all
-    return max((says(told, wording) for wording in meaning.says), default=0)
+    text = words.without_addresses if meaning.receiver == ANY else words.all
+    return max((says(text, wording) for wording in meaning.says), default=0)
 
 
 def _has_code(codes: tuple[str, ...], reply: Reply) -> bool:

@@ -105,7 +105,7 @@ class _Reader:
         self._chunks: list[str] = []
         self._given = 0  # octets given to the parser
         self._ended_at = -1  # where among them the last end tag of a child of the root element begins
-        self._said: SeenRecord | None = None  # by the last record
+        self._last_record: SeenRecord | None = None
         self._between = False  # such an end tag is the last that the parser was given
         self._rows = RecordReader(sink, self._problems)
         self._parser = self._make(encoding)
@@ -143,11 +143,11 @@ class _Reader:
             if known:
                 self._rows.take(*known)
             else:
-                follows, self._said = self._between, None
+                follows, self._last_record = self._between, None
                 self._parse(piece[begin:end])
                 self._between = self._is_between(tag[0])
-                if follows and self._between and self._said:
-                    self._seen.keep(piece, begin, end, self._said)
+                if follows and self._between and self._last_record:
+                    self._seen.keep(piece, begin, end, self._last_record)
             begin = end
             if not self._between:
                 break  # a comment, or what else: in small pieces it would be looked through again and again
@@ -280,7 +280,7 @@ class _Reader:
             elif name == "record":
                 if in_record:
                     in_record, in_results, current = False, False, ignored
-                    self._said = rows.end()
+                    self._last_record = rows.end()
             elif name in ("report_metadata", "policy_published"):
                 current = ignored
             elif inside and depth < inside:

@@ -66,13 +66,13 @@ def _policy(given: dict[str, Any]) -> TlsPolicyResult:
             failures[word(_text(each.get("result-type"), 40)), _mx(each, policy)] += _count(
                 each.get("failed-session-count")
             )
-    kept = tuple(TlsFailure(kind, mx, count) for (kind, mx), count in failures.most_common() if count)
+    counted = tuple(TlsFailure(kind, mx, count) for (kind, mx), count in failures.most_common() if count)
     return TlsPolicyResult(
         domain=to_a_label(_text(policy.get("policy-domain"), 253)) or "",
         type=word(_text(policy.get("policy-type"), 40)),
         succeeded=_count(summary.get("total-successful-session-count")),
-        failed=max(_count(summary.get("total-failure-session-count")), sum(each.count for each in kept)),
-        failures=kept,
+        failed=max(_count(summary.get("total-failure-session-count")), sum(each.count for each in counted)),
+        failures=counted,
     )
 
 

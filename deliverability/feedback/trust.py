@@ -132,8 +132,8 @@ def _is_theirs(proof: CarrierProof, names: ReportNames, known: Mapping[str, Repo
     if any(each.sends_from(proof.domain) for each in known.values()):
         return True  # one that is listed sends under a name that is not yet
     named = to_a_label(names.reporter) if "." in names.reporter else None
-    said = [named] if named else [names.email, proof.submitter, names.file.partition("!")[0]]
-    return any(registrable_domain(name) == proof.organization for each in said if each and (name := to_a_label(each)))
+    claims = [named] if named else [names.email, proof.submitter, names.file.partition("!")[0]]
+    return any(registrable_domain(name) == proof.organization for each in claims if each and (name := to_a_label(each)))
 
 
 def _author(mail: Message) -> str:

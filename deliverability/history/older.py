@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from deliverability.model.codec import as_catalogued
 from deliverability.model.codes import AS_SAID, Code, Detail
 from deliverability.model.facts import Catalogue, Fact, FactSet, Reason, Unknown, Value, records_of
-from deliverability.model.history import Kept, Snapshot
+from deliverability.model.history import Snapshot, StoredFinding
 from deliverability.model.report import Consequence, Verdict
 
 IDENTITIES: Final = "spf.identities"
@@ -57,9 +57,9 @@ def reworded(before: Value, after: Value) -> bool:
     return details and AS_SAID.matches(before) is not AS_SAID.matches(after)
 
 
-def _finding(kept: Kept, names: Mapping[str, str], domain: str) -> Kept:
-    name = names.get(kept.fingerprint)
-    return kept if name is None else replace(kept, item=domain, fingerprint=name)
+def _finding(stored: StoredFinding, names: Mapping[str, str], domain: str) -> StoredFinding:
+    name = names.get(stored.fingerprint)
+    return stored if name is None else replace(stored, item=domain, fingerprint=name)
 
 
 def _verdict(verdict: Verdict, rules: set[str], domain: str) -> Verdict:

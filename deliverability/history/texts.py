@@ -82,8 +82,8 @@ def without_texts(snapshot: Snapshot) -> Snapshot:
     """A snapshot as the history keeps it; one that is in that form already stays as it is."""
     names = _names(snapshot.facts)
 
-    def consequences(told: tuple[Consequence, ...]) -> tuple[Consequence, ...]:
-        return tuple(replace(each, item=names.get(each.item, each.item)) for each in told)
+    def consequences(given: tuple[Consequence, ...]) -> tuple[Consequence, ...]:
+        return tuple(replace(each, item=names.get(each.item, each.item)) for each in given)
 
     verdicts = tuple(
         replace(each, effects=consequences(each.effects), open=consequences(each.open)) for each in snapshot.verdicts
@@ -98,14 +98,14 @@ def without_texts(snapshot: Snapshot) -> Snapshot:
 
 def _facts(facts: FactSet) -> FactSet:
     """Facts with texts as digests; times and TTLs dropped, so that weeks that found the same share what they keep."""
-    kept = {ident: _evidence(item) for ident, item in facts.evidence.items()}
-    renamed = {ident: item.id for ident, item in kept.items()}
+    items = {ident: _evidence(item) for ident, item in facts.evidence.items()}
+    renamed = {ident: item.id for ident, item in items.items()}
     return FactSet(
         {
             path: Fact(path, _value(path, fact.value), tuple(renamed.get(each, each) for each in fact.evidence))
             for path, fact in facts.facts.items()
         },
-        {item.id: item for item in kept.values()},
+        {item.id: item for item in items.values()},
     )
 
 

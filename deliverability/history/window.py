@@ -328,10 +328,10 @@ def _failures(reports: Iterable[StoredReport]) -> tuple[tuple[FailureReport, int
     """Failure reports without their times; how many are alike."""
 
     def read(report: StoredReport) -> FailureReport:
-        said = json.loads(report.data)
-        signature = SignatureSeen(said["signature"][0], said["signature"][1], "") if said["signature"] else None
-        ip = bytes.fromhex(said["ip"])
-        return FailureReport(report.reporter, report.policy_domain, ip, signature, said["failed"], None)
+        data = json.loads(report.data)
+        signature = SignatureSeen(data["signature"][0], data["signature"][1], "") if data["signature"] else None
+        ip = bytes.fromhex(data["ip"])
+        return FailureReport(report.reporter, report.policy_domain, ip, signature, data["failed"], None)
 
     return tuple(Counter(map(read, reports)).most_common())
 

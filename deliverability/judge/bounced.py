@@ -19,8 +19,8 @@ def with_unmet(facts: FactSet, findings: Sequence[Finding]) -> FactSet:
     items = records_of(facts.value(FACT))
     if not items:
         return facts
-    told = tuple(item if item.get("unmet") is not None else {**item, "unmet": _unmet(item, findings)} for item in items)
-    return FactSet({**facts.facts, FACT: Fact(FACT, told, facts.facts[FACT].evidence)}, facts.evidence)
+    done = tuple(item if item.get("unmet") is not None else {**item, "unmet": _unmet(item, findings)} for item in items)
+    return FactSet({**facts.facts, FACT: Fact(FACT, done, facts.facts[FACT].evidence)}, facts.evidence)
 
 
 def _unmet(item: Mapping[str, Value], findings: Sequence[Finding]) -> Value:

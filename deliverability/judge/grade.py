@@ -245,12 +245,12 @@ class _Tally(Struct):
             verdict=kind,
             effects=self._effects(None),
             requirements=self._requirements(),
-            remarks=_told(
+            remarks=_consequences(
                 each
                 for each in self.held
                 if each.judgement.outcome is Outcome.UNMET and not each.judgement.effect.hinders
             ),
-            open=_told(each for each in self.held if self._is_open(each.share)),
+            open=_consequences(each for each in self.held if self._is_open(each.share)),
             if_small=self._case(VolumeClass.SMALL) if differs else None,
             if_bulk=self._case(VolumeClass.BULK) if differs else None,
             missing=tuple(dict.fromkeys(each.finding.rule for each in self.held if self._misses(each.share))),
@@ -266,7 +266,7 @@ class _Tally(Struct):
         return Case(self._kind(volume), self._effects(volume))
 
     def _effects(self, volume: VolumeClass | None) -> tuple[Consequence, ...]:
-        return _told(
+        return _consequences(
             each
             for each in self.held
             if each.share in _STOPS and (volume is None or volume in _classes(each.judgement))
@@ -285,7 +285,7 @@ def _classes(judgement: Judgement) -> tuple[VolumeClass, ...]:
     return _CLASSES if judgement.volume is VolumeClass.ANY else (judgement.volume,)
 
 
-def _told(judged: Iterable[_Hindrance]) -> tuple[Consequence, ...]:
+def _consequences(judged: Iterable[_Hindrance]) -> tuple[Consequence, ...]:
     """One consequence a rule and item, the worst first; the harder one where a receiver has two by volume."""
     found: dict[tuple[str, str], Consequence] = {}
     for held in judged:

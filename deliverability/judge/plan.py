@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from deliverability.judge.grade import assess, holding
 from deliverability.judge.services import concerned
-from deliverability.model.answer import Chip, FindingId, PlanStep, Said
+from deliverability.model.answer import Chip, FindingId, PlanStep, ReceiverEffect
 from deliverability.model.facts import FactSet, Unknown, Value, records_of, text_of
 from deliverability.model.report import Care, Finding, Outcome, RecordEdit, Remedy, Report, Verdict, VerdictKind
 from deliverability.model.rules import Effect, Effort, Gate, Place, Rule, RuleSet, Scope, Severity, Task
@@ -25,25 +25,25 @@ _EFFORT = tuple(Effort)
 _UNKNOWN = frozenset({VerdictKind.CANNOT_TELL, VerdictKind.DNS_PARTLY})
 
 
-class Standing(Struct, frozen=True):
+class ReceiverState(Struct, frozen=True):
     """What becomes of the mail at one receiver."""
 
     kind: VerdictKind
-    effects: tuple[Said, ...] = ()
+    effects: tuple[ReceiverEffect, ...] = ()
 
 
-Standings = Mapping[str, Standing]
+Standings = Mapping[str, ReceiverState]
 
 
 def standings(verdicts: Iterable[Verdict]) -> Standings:
     """Where each receiver stands."""
-    return {each.receiver: Standing(each.verdict, said(each)) for each in verdicts}
+    return {each.receiver: ReceiverState(each.verdict, effects_of(each)) for each in verdicts}
 
 
-def said(verdict: Verdict) -> tuple[Said, ...]:
+def effects_of(verdict: Verdict) -> tuple[ReceiverEffect, ...]:
     """The effects that make a verdict what it is, each once, the worst first."""
     unmet = (each for each in verdict.deciding if each.outcome is Outcome.UNMET)
-    return tuple(dict.fromkeys(Said(each.effect, each.contested) for each in unmet))
+    return tuple(dict.fromkeys(ReceiverEffect(each.effect, each.contested) for each in unmet))
 
 
 def holders(verdict: Verdict) -> frozenset[FindingId]:
@@ -486,9 +486,9 @@ def _step(
 # --- what it gains --------------------------------------------------------------------------------------------------
 
 
-def _gain(verdict: Verdict, path: Sequence[Standing], plan: Sequence[PlanStep]) -> tuple[int, Chip] | None:
+def _gain(verdict: Verdict, path: Sequence[ReceiverState], plan: Sequence[PlanStep]) -> tuple[int, Chip] | None:
     """The chip of one receiver (without its name) and the step that it stands at: the first that it takes."""
-    before = Standing(verdict.verdict, said(verdict))
+    before = ReceiverState(verdict.verdict, effects_of(verdict))
     if not path or before.kind.rank <= path[-1].kind.rank:
         return None
     held, last = holders(verdict), path[-1]

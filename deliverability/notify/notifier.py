@@ -117,6 +117,6 @@ def secret(variable: str, file: str, folder: Path) -> str:
         try:
             return (folder / file).read_text("utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            said = getattr(error, "strerror", None) or str(error)
-            raise SecretError(ABOUT(what=AS_SAID(text=file), detail=AS_SAID(text=said))) from None
+            why = getattr(error, "strerror", None) or str(error)
+            raise SecretError(ABOUT(what=AS_SAID(text=file), detail=AS_SAID(text=why))) from None
     return ""

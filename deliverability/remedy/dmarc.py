@@ -93,19 +93,19 @@ def repaired(text: str, policy: str) -> str:
     4.10.1); what was meant with it is not guessed.
     """
     tags = Tags.of(text)
-    kept: list[str] = []
+    parts: list[str] = []
     names: set[str] = {"v"}
     lost = False
     for piece in tags.pieces[1:]:
         name = _name(piece)
-        if piece.lower().startswith("mailto:") and kept and _name(kept[-1]) in ("rua", "ruf"):
-            kept[-1] += f",{piece}"  # a semicolon where a comma belongs
+        if piece.lower().startswith("mailto:") and parts and _name(parts[-1]) in ("rua", "ruf"):
+            parts[-1] += f",{piece}"  # a semicolon where a comma belongs
         elif "=" in piece and name not in names:
             if not parse(f"v=DMARC1; {piece}").errors:
-                kept.append(piece)
+                parts.append(piece)
                 names.add(name)
             lost = lost or (name in ("p", "sp", "np") and _value(piece).lower() not in POLICIES)
-    result = replace(tags, pieces=("v=DMARC1", *kept))
+    result = replace(tags, pieces=("v=DMARC1", *parts))
     return (result.with_value("p", policy) if lost else result).text
 
 

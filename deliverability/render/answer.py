@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from deliverability.model.answer import FindingId, GuideStep, PlanStep, ReceiverGroup, ReportAnswer, Said, Tile
+from deliverability.model.answer import (
+    FindingId,
+    GuideStep,
+    PlanStep,
+    ReceiverEffect,
+    ReceiverGroup,
+    ReportAnswer,
+    Tile,
+)
 from deliverability.model.codec import encode, printable
 from deliverability.model.facts import Value
 from deliverability.model.report import RecordEdit
@@ -52,9 +60,9 @@ def step_json(step: PlanStep) -> dict[str, Json]:
             {
                 "receivers": list(each.receivers),
                 "before": each.before.value,
-                "effects": _said(each.effects),
+                "effects": _effects(each.effects),
                 "after": each.after.value if each.after else None,
-                "after_effects": _said(each.after_effects),
+                "after_effects": _effects(each.after_effects),
                 "with_steps": list(each.with_steps),
             }
             for each in step.gains
@@ -86,7 +94,7 @@ def edit_json(edit: RecordEdit) -> Json:
 def _group(group: ReceiverGroup) -> Json:
     shape: dict[str, Json] = {
         "kind": group.kind.value,
-        "effects": _said(group.effects),
+        "effects": _effects(group.effects),
         "receivers": list(group.receivers),
         "deciding": _findings(group.deciding),
         "codes": list(group.codes),
@@ -128,7 +136,7 @@ def _findings(findings: Iterable[FindingId]) -> list[Json]:
     return [{"rule": each.rule, "item": printable(each.item)} for each in findings]
 
 
-def _said(effects: Iterable[Said]) -> list[Json]:
+def _effects(effects: Iterable[ReceiverEffect]) -> list[Json]:
     return [{"effect": each.effect.value, "contested": each.contested} for each in effects]
 
 

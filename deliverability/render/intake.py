@@ -72,14 +72,14 @@ def intake_json(result: IntakeResult, say: Phrases) -> str:
 def report_json(report: AggregateReport | TlsReport | FailureReport, rows: Sequence[AggregateRow]) -> dict[str, Any]:
     """A report as values for JSON."""
     kind = _KINDS[type(report)]
-    said = to_builtins(report)
-    said["problems"] = [encode(each) for each in getattr(report, "problems", ())]
+    data = to_builtins(report)
+    data["problems"] = [encode(each) for each in getattr(report, "problems", ())]
     if isinstance(report, FailureReport):
-        said["ip"] = _address(report.ip) if report.ip else ""
-        said["signature"] = report.signature._asdict() if report.signature else None
-        del said["problems"]
+        data["ip"] = _address(report.ip) if report.ip else ""
+        data["signature"] = report.signature._asdict() if report.signature else None
+        del data["problems"]
     if isinstance(report, AggregateReport):
-        said["rows"] = [
+        data["rows"] = [
             {
                 "ip": _address(row.ip),
                 "messages": row.messages,
@@ -89,7 +89,7 @@ def report_json(report: AggregateReport | TlsReport | FailureReport, rows: Seque
             }
             for row in rows
         ]
-    return {"kind": kind.value, **said}
+    return {"kind": kind.value, **data}
 
 
 def _address(packed: bytes) -> str:

@@ -116,7 +116,7 @@ def _opinion(opinion: SecondOpinion) -> Json:
                 "ours": encode(each.ours),
                 "theirs": encode(each.theirs),
                 "reason": each.reason,
-                "said": printable(each.said),
+                "said": printable(each.words),
             }
             for each in opinion.differences
         ],

@@ -286,14 +286,14 @@ def _spf(report: Report, say: Phrases) -> Iterator[SpfView]:
     if used_tree is not None and used_tree.terms:
         identity = identities.get(checked, {})
         costs = (_number(identity.get("lookups")), max(map(_count, map(identity.get, _VOID))))
-        yield _picture(used_tree, checked, say("spf.used"), costs, limit, matched, say)
+        yield _spf_view(used_tree, checked, say("spf.used"), costs, limit, matched, say)
     tree = spf_tree(facts.value("spf.tree"))
     if tree is not None and tree.terms:
         domain = _word(_known(report, "spf.domain")) or _word(tree.domain)
         mine = checked in ("", domain)
         about = say("spf.used" if mine else "spf.unused") if checked else ""
         costs = (_number(_known(report, "spf.lookups")), _count(_known(report, "spf.void_lookups")))
-        yield _picture(tree, domain, about, costs, limit, matched if mine else frozenset(), say)
+        yield _spf_view(tree, domain, about, costs, limit, matched if mine else frozenset(), say)
 
 
 _VOID = ("void_lookups_ip4", "void_lookups_ip6")
@@ -303,7 +303,7 @@ def _count(value: Value) -> int:
     return _number(value) or 0
 
 
-def _picture(
+def _spf_view(
     tree: SpfTree,
     domain: str,
     about: str,

@@ -38,8 +38,8 @@ def intake_view(result: IntakeResult, say: Phrases) -> IntakeView:
     """A result in words."""
     new = sum(each.new for each in result.tallies.values())
     known = sum(each.known for each in result.tallies.values())
-    told = [say.count("intake.items", result.items)]
-    told += [
+    lines = [say.count("intake.items", result.items)]
+    lines += [
         say.count(f"intake.{name}", n)
         for name, n in (("seen", result.seen), ("others", result.others), ("old", result.old))
         if n
@@ -50,7 +50,7 @@ def intake_view(result: IntakeResult, say: Phrases) -> IntakeView:
         if result.results[each]
     ]
     if results:
-        told.append(say("intake.results", results=say("punctuation.list").join(results)))
+        lines.append(say("intake.results", results=say("punctuation.list").join(results)))
     rows = [
         tuple(
             HistoryCellView(text)
@@ -68,7 +68,7 @@ def intake_view(result: IntakeResult, say: Phrases) -> IntakeView:
     heads = ("reporter", "kind", "new", "known", "messages", "note")
     title = say.count("intake.new", new) + (say("punctuation.list") + say.count("intake.known", known) if known else "")
     table = TableView(title, "", tuple(say(f"intake.head.{each}") for each in heads), tuple(rows)) if rows else None
-    return IntakeView(tuple(told), table, tuple(_problems(result, say)))
+    return IntakeView(tuple(lines), table, tuple(_problems(result, say)))
 
 
 def _reporter(kind: FeedbackKind, reporter: str, say: Phrases) -> str:
@@ -155,9 +155,9 @@ def _result(passed: bool, say: Phrases) -> str:
     return say("intake.pass" if passed else "intake.fail")
 
 
-def _checked(aligned: bool, told: str, say: Phrases) -> str:
+def _checked(aligned: bool, result: str, say: Phrases) -> str:
     """What a receiver checked; in brackets where it does not count, for it is of another domain or did not pass."""
-    return visible(told) if aligned else say("intake.not-aligned", what=visible(told)) if told else ""
+    return visible(result) if aligned else say("intake.not-aligned", what=visible(result)) if result else ""
 
 
 def _period(begin: int, end: int) -> str:

@@ -234,24 +234,24 @@ class Rulebook(Struct, frozen=True):
             ),
         )
 
-    def _treatment(self, rule: Rule, ident: str, name: str, href: str, said: Statement) -> Treatment:
+    def _treatment(self, rule: Rule, ident: str, name: str, href: str, statement: Statement) -> Treatment:
         say = self.say
         return Treatment(
             id=ident,
             name=name,
             href=href,
-            effect=said.effect.value,
-            effect_words=effect_words([(said.effect, said.contested)], say),
-            severity_words=say(f"severity.{said.severity.value}"),
-            volume=say("site.everybody" if said.volume is VolumeClass.ANY else f"page.{said.volume.value}"),
-            when=condition_words(said.when, rule) if said.when is not None else "",
-            since=said.since,
-            codes=said.codes,
-            limits=self._limits(said.limits),
-            confidence=self._sureness(said.confidence.value),
-            contested=said.contested,
-            note=said.note.get(say.lang, ""),
-            sources=self._sources(said.sources),
+            effect=statement.effect.value,
+            effect_words=effect_words([(statement.effect, statement.contested)], say),
+            severity_words=say(f"severity.{statement.severity.value}"),
+            volume=say("site.everybody" if statement.volume is VolumeClass.ANY else f"page.{statement.volume.value}"),
+            when=condition_words(statement.when, rule) if statement.when is not None else "",
+            since=statement.since,
+            codes=statement.codes,
+            limits=self._limits(statement.limits),
+            confidence=self._sureness(statement.confidence.value),
+            contested=statement.contested,
+            note=statement.note.get(say.lang, ""),
+            sources=self._sources(statement.sources),
         )
 
     def _sureness(self, confidence: str) -> str:

@@ -49,8 +49,8 @@ def source_rows(view: ReportView) -> tuple[SourceRow, ...]:
     rows = []
     for each in records_of(facts.value("traffic.sources")):
         standing, messages = text_of(each.get("standing")), _number(each.get("messages"))
-        said = each.get("said") is True
-        asks = not said and (standing in ("unclaimed", "service-mixed") or _like_a_host(each))
+        by_user = each.get("said") is True
+        asks = not by_user and (standing in ("unclaimed", "service-mixed") or _like_a_host(each))
         service = view.speaker.rules.knowledge.services.get(text_of(each.get("service")))
         console = (service.console or {}).get(say.lang, "") if service is not None else ""
         rows.append(
@@ -65,7 +65,7 @@ def source_rows(view: ReportView) -> tuple[SourceRow, ...]:
                 addresses=_addresses(each, say),
                 since=full_day_words(text_of(each.get("first_seen")), say),
                 advice=_advice(
-                    "forged-asked" if asks and standing == "forged" else standing, visible(console), say, said
+                    "forged-asked" if asks and standing == "forged" else standing, visible(console), say, by_user
                 ),
                 paste=_paste(each, asked=asks),
             )
@@ -81,8 +81,8 @@ def sources_summary(facts: FactSet, say: Phrases) -> str:
     lost = next((each for each in numbers.values() if isinstance(each, Unknown)), None)
     if lost is not None:
         return say("sources.none" if lost.reason is Reason.NOT_CONFIGURED else "sources.no-dns")
-    said = {name.replace("own.", "own-"): f"{_number(each):,}" for name, each in numbers.items()}
-    return say("sources.summary", **{name.replace("-", "_"): each for name, each in said.items()})
+    values = {name.replace("own.", "own-"): f"{_number(each):,}" for name, each in numbers.items()}
+    return say("sources.summary", **{name.replace("-", "_"): each for name, each in values.items()})
 
 
 def _like_a_host(source: Mapping[str, Value]) -> bool:
@@ -99,8 +99,8 @@ def _addresses(source: Mapping[str, Value], say: Phrases) -> str:
     return say("value.separator").join(shown) + (say("value.more", n=f"{more:,}") if more > 0 else "")
 
 
-def _advice(standing: str, console: str, say: Phrases, said: bool) -> str:
-    if said and standing == "forged":
+def _advice(standing: str, console: str, say: Phrases, by_user: bool) -> str:
+    if by_user and standing == "forged":
         return say("sources.advice.said-not-ours")
     if standing == "service-gap" and console:
         return say("sources.advice.service-gap-at", console=console)

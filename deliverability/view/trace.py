@@ -98,7 +98,7 @@ def _spf(report: Report, say: Phrases) -> SpfTrace | None:
         conclusion=say(
             "trace.conclusion",
             result=trace.result.value,
-            reason=_said(trace.reason, say),
+            reason=_words(trace.reason, say),
             lookups=say.count("trace.lookups", sum(step.lookups for step in trace.steps)),
         ),
         passed=trace.result is SpfResult.PASS,
@@ -107,7 +107,7 @@ def _spf(report: Report, say: Phrases) -> SpfTrace | None:
     )
 
 
-def _said(detail: Detail | None, say: Phrases) -> str:
+def _words(detail: Detail | None, say: Phrases) -> str:
     return visible(shortened(detail_words(detail, say))) if detail else ""
 
 
@@ -153,7 +153,7 @@ def _lacks(ranges: int, ip: str, say: Phrases) -> str:
 
 def _outcome(step: TraceStep, ip: str, result: str, say: Phrases) -> str:
     """What came of one term."""
-    name, nested, detail = _name(step), step.nested, _said(step.detail, say)
+    name, nested, detail = _name(step), step.nested, _words(step.detail, say)
     if step.outcome is StepOutcome.ERROR:
         return say("trace.error", detail=detail)
     if nested:

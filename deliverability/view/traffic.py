@@ -18,7 +18,7 @@ def would_words(facts: FactSet, policy: str, say: Phrases) -> str:
     if lost is None or yours is None or forged is None or not days:
         return ""
     share = f"{100 * lost / yours:.2f}" if yours else "0"
-    said = {
+    values = {
         "days": str(days),
         "policy": policy,
         "lost": f"{lost:,}",
@@ -27,8 +27,8 @@ def would_words(facts: FactSet, policy: str, say: Phrases) -> str:
         "forged": f"{forged:,}",
     }
     if not lost:
-        return say("gate.would-none", **{name: said[name] for name in ("days", "policy", "yours", "forged")})
-    return say("gate.would", **said, sources=_losing(facts, say))
+        return say("gate.would-none", **{name: values[name] for name in ("days", "policy", "yours", "forged")})
+    return say("gate.would", **values, sources=_losing(facts, say))
 
 
 def _losing(facts: FactSet, say: Phrases) -> str:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from deliverability import _yamlstrict as yamlstrict
 from deliverability._cache import kept
-from deliverability._yamlstrict import CANNOT_STAND, NO_SUCH_FIELD, TWICE
+from deliverability._yamlstrict import NO_SUCH_FIELD, NOT_ALLOWED, TWICE
 from deliverability.judge.files import RuleError
 from deliverability.model.codes import ABOUT, Code, Detail
 from deliverability.model.placeholders import LANGUAGES
@@ -105,7 +105,7 @@ def _trouble(entry: Any) -> Detail | None:
     if odd := set(entry) - _KEYS:
         return ABOUT(what=str(sorted(odd)[0]), detail=NO_SUCH_FIELD())
     if not isinstance(entry["id"], str) or not _ID.match(entry["id"]):
-        return ABOUT(what="id", detail=CANNOT_STAND(value=str(entry["id"])))
+        return ABOUT(what="id", detail=NOT_ALLOWED(value=str(entry["id"])))
     ident = entry["id"]
     for key in ("term", "text"):
         words = entry[key]

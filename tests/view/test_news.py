@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from deliverability.auditors import catalogue
-from deliverability.model.answer import Said
+from deliverability.model.answer import ReceiverEffect
 from deliverability.model.codes import AS_SAID
 from deliverability.model.evidence import NO_NAME
 from deliverability.model.history import (
@@ -65,7 +65,7 @@ def entry(domain: str, *verdicts: tuple[str, VerdictKind, VerdictKind], **more: 
         if before is not after
     )
     comparison = Comparison(domain, "", more.pop("previous", BEFORE), more.pop("changes", ()), changes, records)
-    effects = {REJECTED: (Said(Effect.REJECT),), AT_RISK: (Said(more.pop("effect", Effect.SPAM)),)}
+    effects = {REJECTED: (ReceiverEffect(Effect.REJECT),), AT_RISK: (ReceiverEffect(more.pop("effect", Effect.SPAM)),)}
     now = tuple(ReceiverVerdict(ident, after, effects.get(after, ())) for ident, _, after in verdicts)
     return WeeklyEntry(domain, "", "", now, comparison=comparison, **more)
 

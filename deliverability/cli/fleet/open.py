@@ -51,28 +51,30 @@ def command(folder: Path, domain: str, **params: Any) -> int:
         with rule_problems():
             judging = Judging.of(params, settings)
         with opened(folder) as fleet:
-            kept = audited_of(fleet.facts_of(parse_domain(domain)))
+            audited = audited_of(fleet.facts_of(parse_domain(domain)))
             outputs = judging.outputs(1)
-            found = _reopened(fleet, kept, settings, judging, params)
-        code = judging.write(kept, found.report, outputs)
+            found = _reopened(fleet, audited, settings, judging, params)
+        code = judging.write(audited, found.report, outputs)
         outputs.end()
     if found.changed:
         click.echo(language().say.count("cli.fleet-changed", found.changed), err=True)
     return code
 
 
-def _reopened(fleet: FleetFolder, kept: Any, settings: Settings, judging: Judging, params: dict[str, Any]) -> Reopened:
+def _reopened(
+    fleet: FleetFolder, audited: Any, settings: Settings, judging: Judging, params: dict[str, Any]
+) -> Reopened:
     from deliverability.cli.fleet.run import options_of_subject
     from deliverability.runs.fleet.reopen import reopened
     from deliverability.runs.job import Job
 
-    subject = fleet.subject(kept.subject.domain)
+    subject = fleet.subject(audited.subject.domain)
     job = Job(subject.domain, options=options_of_subject(subject, settings))
     ports = _ports(fleet, settings, params)
 
     async def work() -> Reopened:
         try:
-            return await reopened(kept, job, ports, judging.rules, judging.selection)
+            return await reopened(audited, job, ports, judging.rules, judging.selection)
         finally:
             if ports is not None:
                 await ports.close()

@@ -129,8 +129,8 @@ def _planned(domains: FleetList, out: Path, params: dict[str, Any]) -> tuple[Fle
 
     judged = judged_by(rules, selection)
     wanted = lists.wanted if lists else None
-    said = partial(options_of_subject, settings=settings, lists=wanted)
-    job = FleetJob(domains, out, _described(ports, settings, wanted), judged, said, **_wanted(params))
+    options_for = partial(options_of_subject, settings=settings, lists=wanted)
+    job = FleetJob(domains, out, _described(ports, settings, wanted), judged, options_for, **_wanted(params))
     rate = _RATE if params["rate"] is None else params["rate"]
     rate *= len(ports.servers) or 1
     return job, FleetPlan(ports, folders, selection, judged, rate, params["workers"] or default_workers())
@@ -160,12 +160,12 @@ def options_of_subject(subject: FleetSubject, settings: Settings, lists: ListsWa
     """What the table says of a domain's mail, filled up from the settings. Raises InputError."""
     from deliverability.cli.inputs import options_of
 
-    said = options_of(settings, subject.domain)
+    general = options_of(settings, subject.domain)
     return replace(
-        said,
-        selectors=subject.selectors or said.selectors,
-        purpose=subject.purpose or said.purpose,
-        daily_volume=said.daily_volume if subject.daily_volume is None else subject.daily_volume,
+        general,
+        selectors=subject.selectors or general.selectors,
+        purpose=subject.purpose or general.purpose,
+        daily_volume=general.daily_volume if subject.daily_volume is None else subject.daily_volume,
         lists_wanted=lists,
     )
 
@@ -189,7 +189,7 @@ def _done(job: FleetJob, plan: FleetPlan, address: str) -> FleetEnd:
     from deliverability.runs.fleet.run import Stop, fleet
 
     stop = Stop()
-    with _interruptible(stop), contextlib.closing(_Told()) as listener:
+    with _interruptible(stop), contextlib.closing(_RunListener()) as listener:
         return fleet(job, _engine(plan, job.folder, address), listener, stop)
 
 
@@ -223,7 +223,7 @@ def _interruptible(stop: Stop) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-class _Told:
+class _RunListener:
     """Tells on the error stream how a run goes on; a line of progress on a terminal only."""
 
     def __init__(self) -> None:

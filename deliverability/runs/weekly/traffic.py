@@ -93,7 +93,7 @@ def gate_week(
     )
 
 
-def told_elsewhere(change: FindingChange, rules: RuleSet) -> bool:
+def reported_elsewhere(change: FindingChange, rules: RuleSet) -> bool:
     """Whether a change is no news as such: the answer of the gate stands for its conditions, and a source that is only
     good to know of is not mended by growing old.
     """
@@ -152,10 +152,10 @@ class _Sources:
             *((SourceChange.NEW, each.item) for each in began if self.is_new(each.rule)),
             *((self._ended(each.item), each.item) for each in ended if self.is_gap(each.rule)),
         )
-        told = self._renamed([key for change, key in found if change is SourceChange.GONE], before)
+        seen = self._renamed([key for change, key in found if change is SourceChange.GONE], before)
         for change, key in found:
-            if key not in told:
-                told.add(key)
+            if key not in seen:
+                seen.add(key)
                 yield self.note(key, change)
 
     def _renamed(self, gone: Iterable[str], before: FactSet) -> set[str]:
